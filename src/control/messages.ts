@@ -1,0 +1,75 @@
+/**
+ * Requests and answers of a host's control API, version 1. One place, used by host and gateway; docs/CONTROL-API.md and
+ * the OpenAPI document follow it.
+ *
+ * GET  /v1/status          -> HostStatus
+ * GET  /v1/status/stream   -> NDJSON of HostStatus: at once, at every change, and at least every `heartbeatMs`
+ * POST /v1/promote         PromoteRequest  -> NDJSON of PromoteEvent, ends with `done` or `refused`
+ * POST /v1/demote          DemoteRequest   -> NDJSON of DemoteEvent, ends with `done` or `refused`
+ * POST /v1/restore         {}              -> HostStatus, or a refusal (409)
+ * POST /v1/checkpoint      {}              -> CheckpointDone, or a refusal (409)
+ *
+ * Every call carries `Authorization: Bearer <cluster secret>`; without it 401, and nothing else is said.
+ * A refusal outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`.
+ */
+import * as v from "valibot";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const milliseconds = v.pipe(v.number(), v.minValue(0));
+
+/** Why the gateway thinks that a new primary is needed. */
+export const promoteRequestSchema = v.object({
+  /** Id of the gateway that asks. */
+  gateway: v.string(),
+  /** Highest epoch it believes in; a log that is further answers `epoch_taken`. */
+  epoch: count,
+  /** Registered gateways, all of them, by number. */
+  gatewaysRegistered: count,
+  /** Ids of the gateways that see the primary down right now. */
+  gatewaysSeeingDown: v.array(v.string()),
+  /** Set for a planned switchover or a forced failover: no evidence is needed beyond the log itself. */
+  planned: v.boolean(),
+});
+export type PromoteRequest = v.InferOutput<typeof promoteRequestSchema>;
+
+export const refusalSchema = v.variant("kind", [
+  v.object({ kind: v.literal("epoch_taken"), epoch: count, host: v.string() }),
+  v.object({ kind: v.literal("primary_alive"), evidence: v.string() }),
+  v.object({ kind: v.literal("not_ready"), reason: v.string() }),
+]);
+export type Refusal = v.InferOutput<typeof refusalSchema>;
+
+export const promotePhases = ["claim", "lease", "catch-up", "start", "ready"] as const;
+export type PromotePhase = (typeof promotePhases)[number];
+
+export const promoteEventSchema = v.variant("kind", [
+  /** The phase ended; `ms` is how long it took. */
+  v.object({ kind: v.literal("phase"), phase: v.picklist(promotePhases), ms: milliseconds }),
+  v.object({ kind: v.literal("done"), epoch: count, position: count, dataUrl: v.string() }),
+  v.object({ kind: v.literal("refused"), refusal: refusalSchema }),
+]);
+export type PromoteEvent = v.InferOutput<typeof promoteEventSchema>;
+
+export const demoteRequestSchema = v.object({
+  gateway: v.string(),
+  /** Host id named in the `vacate` record, or null. */
+  successor: v.nullable(v.string()),
+  reason: v.string(),
+});
+export type DemoteRequest = v.InferOutput<typeof demoteRequestSchema>;
+
+export const demotePhases = ["drain", "stop", "flush", "vacate"] as const;
+export type DemotePhase = (typeof demotePhases)[number];
+
+export const demoteEventSchema = v.variant("kind", [
+  v.object({ kind: v.literal("phase"), phase: v.picklist(demotePhases), ms: milliseconds }),
+  v.object({ kind: v.literal("done"), position: count }),
+  v.object({ kind: v.literal("refused"), refusal: refusalSchema }),
+]);
+export type DemoteEvent = v.InferOutput<typeof demoteEventSchema>;
+
+export const checkpointDoneSchema = v.object({ position: count, chunksWritten: count, chunksReused: count, ms: milliseconds });
+export type CheckpointDone = v.InferOutput<typeof checkpointDoneSchema>;
+
+/** A status stream that is silent for longer than a few of these has died. */
+export const heartbeatMs = 250;

@@ -1,0 +1,29 @@
+/**
+ * What moves from capture through the log to a secondary: the new content of whole database pages.
+ *
+ * A delta is physical and idempotent: applying it twice, or applying it to a database that already has it, changes
+ * nothing. Applying all deltas of the records 1..p in order to an empty folder gives exactly the databases at position p.
+ */
+
+/** 16 bytes, XOR over all pages of the first 16 bytes of SHA-256(page number as u32 LE ‖ page content). */
+export type DatabaseChecksum = Uint8Array;
+
+export interface Page {
+  /** 1-based page number. */
+  readonly number: number;
+  /** Exactly `pageSize` bytes. */
+  readonly content: Uint8Array;
+}
+
+/** New page contents of one database, the state after one or more committed transactions. */
+export interface DatabaseDelta {
+  /** Path relative to the data folder, with forward slashes; never absolute, never with `..`. */
+  readonly name: string;
+  /** Bytes: a power of two, 512..65536. */
+  readonly pageSize: number;
+  /** Pages of the database after the commit; pages beyond it are cut off. 0 with no pages: the database was removed. */
+  readonly pageCount: number;
+  /** Of the whole database after the last part of the flush is applied. */
+  readonly checksum: DatabaseChecksum;
+  readonly pages: readonly Page[];
+}

@@ -1,0 +1,30 @@
+/**
+ * The protocol's rules as switches, so that the simulation can break exactly one and prove that it is needed.
+ *
+ * Production code never passes anything but `allRules`. Each module that implements a rule takes `rules: Rules` and asks
+ * `rules.has("…")` at the one place where the rule acts. The names are those of the design (R1-R6, gate, ...).
+ */
+export type RuleName =
+  | "R1-claim-after-end-of-log"
+  | "R2-fenced-on-exists"
+  | "R3-retry-ambiguous-put"
+  | "R4-boundary-check"
+  | "R5-lease-for-reads"
+  | "R5-wait-out-old-lease"
+  | "R6-checkpoint-before-delete"
+  | "gate"
+  | "chain"
+  | "persist-before-send"
+  | "majority"
+  | "replay"
+  | "pin-order";
+
+export interface Rules {
+  has(rule: RuleName): boolean;
+}
+
+/** The only rules of a production build: every one is in force. */
+export const allRules: Rules = { has: () => true };
+
+/** For the simulation: all rules but one. */
+export const withoutRule = (broken: RuleName): Rules => ({ has: (rule) => rule !== broken });

@@ -1,0 +1,49 @@
+/**
+ * Time as a port. Everything that waits or measures takes a `Clock`, so that the simulation can replace it.
+ *
+ * Two kinds of time, never mixed: `now()` is monotonic and only differences of it mean something (leases, timeouts);
+ * `wallTime()` is the calendar and is only ever shown or stored, never compared between machines.
+ */
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary start; fractional. */
+  now(): number;
+  /** Calendar time in milliseconds since 1970-01-01 UTC. */
+  wallTime(): number;
+  /** Calls `callback` once after `delayMs`, unless cancelled before. */
+  setTimer(delayMs: number, callback: () => void): Timer;
+  /** Resolves after `delayMs`; rejects with the signal's reason when it is aborted first. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallTime: () => Date.now(),
+  setTimer(delayMs, callback) {
+    const handle = setTimeout(callback, delayMs);
+    return { cancel: () => clearTimeout(handle) };
+  },
+  sleep: (delayMs, signal) => sleepOn(systemClock, delayMs, signal),
+};
+
+/** `sleep` in terms of `setTimer`, for any clock. */
+export function sleepOn(clock: Pick<Clock, "setTimer">, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(signal?.reason as Error);
+    };
+    const timer = clock.setTimer(delayMs, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}

@@ -1,0 +1,36 @@
+/**
+ * The records of the log: what they mean. Their bytes are in `record-codec.ts`.
+ *
+ * A record is immutable, created with `putIfAbsent` at the position after the last one, and carries the hash of its
+ * predecessor, so that a log with a flipped, missing or foreign record cannot be read past it unnoticed.
+ */
+import type { DatabaseDelta } from "../core/delta.ts";
+
+/** 1, 2, 3, …; 0 stands for "before the first record". A safe integer. */
+export type Position = number;
+
+/** What every record carries. */
+export interface RecordHeader {
+  readonly position: Position;
+  readonly epoch: number;
+  /** Id of the host that wrote it. */
+  readonly host: string;
+  /** 16 random bytes as lower-case hex, one per claim: tells a writer's own record from another's (R2, R3). */
+  readonly nonce: string;
+  /** The writer's wall clock, milliseconds since 1970; for people, never compared. */
+  readonly wallTimeMs: number;
+  /** SHA-256 of the whole previous record, 32 bytes as hex; all zeros at position 1. */
+  readonly previousHash: string;
+}
+
+export type RecordBody =
+  /** This host is primary from here on. `controlUrl`: where it can be asked (R5: is it gone?). */
+  | { readonly kind: "epoch"; readonly leaseMs: number; readonly controlUrl: string; readonly instance: string }
+  /** One part of a flush. A reader applies parts 1..parts together, and drops an unfinished flush at an `epoch`. */
+  | { readonly kind: "commit"; readonly part: number; readonly parts: number; readonly databases: readonly DatabaseDelta[] }
+  | { readonly kind: "renew" }
+  /** `checkpoints/<position>` is complete and verified; it holds the state after the record at `checkpointPosition`. */
+  | { readonly kind: "checkpoint"; readonly checkpointPosition: Position; readonly manifestHash: string }
+  | { readonly kind: "vacate"; readonly reason: string; readonly successor: string | null };
+
+export type LogRecord = { readonly header: RecordHeader; readonly body: RecordBody; /** SHA-256 of the bytes, hex. */ readonly hash: string };
