@@ -1,0 +1,45 @@
+/**
+ * What the number means that `stead` ends with: stable, for scripts. docs/OPERATIONS.md and `stead --help` have the same
+ * table, and a test compares them.
+ */
+export const exitCodes = {
+  /** Done; for a question: the answer is yes. */
+  ok: 0,
+  /** Something that should not happen: a defect, or an error of the system that nobody foresaw. */
+  unexpected: 1,
+  /** The command line is wrong: unknown command or flag, missing or malformed value. */
+  usage: 2,
+  /** A configuration file is missing, malformed or contradictory. */
+  configuration: 3,
+  /** The vault is missing, not writable, full, unsuitable, another service's, or damaged. */
+  vault: 4,
+  /** The cluster was asked and said no, with a reason. */
+  refused: 5,
+  /** The gateway or host did not answer. */
+  unreachable: 6,
+  /** A port, a file or another resource of this machine is in use or not permitted. */
+  resource: 7,
+  /** The application did not start, did not get ready, or does what cannot be captured. */
+  application: 8,
+  /** A check was made and did not hold: `demo`, `vault verify`. */
+  verdict: 9,
+  /** Ended by SIGINT (128 + 2), after a clean stop. */
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** One line for each code, as help and documentation print it. */
+export const exitCodeMeanings: readonly (readonly [code: ExitCode, meaning: string])[] = [
+  [exitCodes.ok, "done"],
+  [exitCodes.unexpected, "unexpected error; run again with --debug for the stack"],
+  [exitCodes.usage, "wrong command line"],
+  [exitCodes.configuration, "configuration missing, malformed or contradictory"],
+  [exitCodes.vault, "vault missing, not writable, full, unsuitable, another service's, or damaged"],
+  [exitCodes.refused, "refused by the cluster, with a reason"],
+  [exitCodes.unreachable, "gateway or host did not answer"],
+  [exitCodes.resource, "port or file in use, or not permitted"],
+  [exitCodes.application, "application did not start, did not get ready, or cannot be captured"],
+  [exitCodes.verdict, "a check was made and did not hold"],
+  [exitCodes.interrupted, "ended by SIGINT after a clean stop"],
+];
