@@ -1,0 +1,48 @@
+/** Addresses to listen on and URLs to be reached at, taken apart and put together. */
+import type { Address } from "./types.ts";
+
+export const listenAccepted = 'address and port, for example "127.0.0.1:7700", "0.0.0.0:80", "[::1]:7701"';
+export const urlAccepted = 'http://host:port without a path, for example "http://10.0.0.1:7701"';
+
+/** `undefined`: malformed. Names other than `localhost` are refused: what one listens on should not depend on DNS. */
+export function parseListen(text: string): Address | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+|localhost)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) return undefined;
+  const [, six, fourOrName] = match;
+  if (six !== undefined) return isHost(`[${six}]`) ? { host: six, port } : undefined;
+  if (fourOrName === undefined) return undefined;
+  return fourOrName === "localhost" || /^(?:\d{1,3}\.){3}\d{1,3}$/.test(fourOrName) && fourOrName.split(".").every((part) => Number(part) <= 255)
+    ? { host: fourOrName, port }
+    : undefined;
+}
+
+/** The URL without a slash at the end; `undefined`: malformed, or something that the program would silently ignore. */
+export function parseBaseUrl(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  const plain = url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "" && url.password === "";
+  if (!plain || url.protocol !== "http:" || url.hostname === "" || url.port === "0") return undefined;
+  return `http://${url.hostname}:${url.port === "" ? "80" : url.port}`;
+}
+
+/** `http://127.0.0.1:7700`, with brackets where an IPv6 address needs them. */
+export function urlOf(address: Address): string {
+  return `http://${formatAddress(address)}`;
+}
+
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** True for `0.0.0.0` and `::`, at which nobody can be reached. */
+export function isWildcard({ host }: Address): boolean {
+  return host === "0.0.0.0" || isHost(`[${host}]`) && new URL(`http://[${host}]`).hostname === "[::]";
+}
+
+/** True when both cannot be bound by one machine. */
+export function collide(a: Address, b: Address): boolean {
+  return a.port !== 0 && a.port === b.port && (a.host === b.host || isWildcard(a) || isWildcard(b));
+}
+
+const isHost = (host: string): boolean => URL.canParse(`http://${host}`);

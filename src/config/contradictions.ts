@@ -1,0 +1,214 @@
+/**
+ * What each key of a file allows by itself but two of them together do not. Every check names both keys and says which way
+ * out there is; none changes a value.
+ */
+import { isAbsolute, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { collide, formatAddress, isWildcard } from "./address.ts";
+import type { KeyPath } from "./locate.ts";
+import type { Problems } from "./problems.ts";
+import { hostFolders, vaultUrl } from "./resolve.ts";
+import type { FileContent } from "./schema.ts";
+import type { Address } from "./types.ts";
+import { formatDuration } from "./units.ts";
+
+/** The parts of a file that passed the schema. */
+export type PartialContent = Partial<FileContent>;
+
+export function findContradictions(file: string, content: PartialContent, problems: Problems): void {
+  checkListeners(content, problems);
+  if (content.service !== undefined) checkServices(content.service, problems);
+  if (content.gateway !== undefined) checkGatewayTimes(content.gateway, problems);
+  if (content.host !== undefined) {
+    checkReachable(content.host, problems);
+    checkDurability(content.host, problems);
+    checkFolders(file, content.host, problems);
+    checkEnvironment(content.host, problems);
+    checkLease(content.host, content.gateway, problems);
+  }
+}
+
+function checkListeners({ gateway, host }: PartialContent, problems: Problems): void {
+  const listeners: { path: KeyPath; address: Address }[] = [];
+  if (gateway !== undefined) listeners.push({ path: ["gateway", "listen"], address: gateway.listen }, { path: ["gateway", "admin"], address: gateway.admin });
+  if (host !== undefined) listeners.push({ path: ["host", "control"], address: host.control }, { path: ["host", "listen"], address: host.listen });
+  listeners.forEach(({ path, address }, index) => {
+    const earlier = listeners.slice(0, index).find((other) => collide(other.address, address));
+    if (earlier === undefined) return;
+    problems.add(path, {
+      found: `${formatAddress(address)}, which ${earlier.path.join(".")} takes already`,
+      accepted: "an address and port of its own",
+      advice: "choose another port",
+    });
+  });
+}
+
+function checkServices(services: FileContent["service"], problems: Problems): void {
+  const names = new Map<string, number>();
+  const matches = new Map<string, string>();
+  const controls = new Map<string, string>();
+  services.forEach((service, index) => {
+    const first = names.get(service.name);
+    if (first === undefined) names.set(service.name, index);
+    else {
+      const found = `"${service.name}", which service[${first}] is called already`;
+      problems.add(["service", index, "name"], { found, accepted: "a name of its own for each service", advice: "rename one of them, or join them into one" });
+    }
+    const match = `host ${service.match.host ?? "any"}, path ${service.match.path ?? "any"}`;
+    const sameMatch = matches.get(match);
+    if (sameMatch === undefined) matches.set(match, service.name);
+    else {
+      const found = `the same requests (${match}) as service "${sameMatch}"`;
+      problems.add(["service", index, "match"], { found, accepted: "a different host or path for each service", advice: "set `match.host` or `match.path`" });
+    }
+    checkServiceHosts(service, index, controls, problems);
+  });
+}
+
+function checkServiceHosts(service: FileContent["service"][number], index: number, controls: Map<string, string>, problems: Problems): void {
+  const ids = new Map<string, number>();
+  service.host.forEach((host, position) => {
+    const path: KeyPath = ["service", index, "host", position];
+    const first = ids.get(host.id);
+    if (first === undefined) ids.set(host.id, position);
+    else {
+      const found = `"${host.id}", the id of service[${index}].host[${first}] already`;
+      problems.add([...path, "id"], { found, accepted: "an id of its own for each host of a service", advice: "rename one of them" });
+    }
+    const owner = `host "${host.id}" of service "${service.name}"`;
+    const sameControl = controls.get(host.control);
+    if (sameControl === undefined) controls.set(host.control, owner);
+    else {
+      const found = `${host.control}, the control address of ${sameControl} already`;
+      problems.add([...path, "control"], { found, accepted: "a control address of its own for each host", advice: "correct one of them" });
+    }
+  });
+}
+
+function checkGatewayTimes({ probe, hold }: NonNullable<FileContent["gateway"]>, problems: Problems): void {
+  const detectMs = probe.fall * probe.timeout;
+  if (hold.requests > 0 && hold.time < detectMs) {
+    problems.add(["gateway", "hold", "time"], {
+      found: `${formatDuration(hold.time)}, but a hang is noticed only after ${formatDuration(detectMs)} (gateway.probe.fall x gateway.probe.timeout)`,
+      accepted: "at least that, and better ten times as much",
+      advice: "raise gateway.hold.time, or lower the probe's timeout; gateway.hold.requests = 0 turns holding off",
+    });
+  }
+}
+
+function checkReachable(host: NonNullable<FileContent["host"]>, problems: Problems): void {
+  const pairs = [
+    ["control", "advertise_control"],
+    ["listen", "advertise_data"],
+  ] as const;
+  for (const [listen, advertise] of pairs) {
+    const address = host[listen];
+    if (address.port === 0) {
+      problems.add(["host", listen], { found: "port 0", accepted: "a fixed port, since gateways have to find it", advice: "choose a port" });
+    } else if (isWildcard(address) && host[advertise] === undefined) {
+      problems.add(["host", listen], {
+        found: `${formatAddress(address)} without ${advertise}`,
+        accepted: "an address that gateways can reach, or any address together with its URL",
+        advice: `add ${advertise} = "http://ADDRESS:${address.port}" with this machine's address`,
+      });
+    }
+  }
+}
+
+function checkDurability(host: NonNullable<FileContent["host"]>, problems: Problems): void {
+  if (host.durability === "async" && host.async_loss_max === undefined) {
+    problems.add(["host", "durability"], {
+      found: '"async" without async_loss_max',
+      accepted: "async together with the longest time of acknowledged writes that may be lost",
+      advice: 'add async_loss_max = "1s", or use durability = "strict"',
+    });
+  }
+  if (host.durability === "strict" && host.async_loss_max !== undefined) {
+    problems.add(["host", "async_loss_max"], {
+      found: 'a loss window together with durability = "strict"',
+      accepted: 'async_loss_max only with durability = "async"',
+      advice: 'remove it, or set durability = "async" if such a loss is acceptable',
+    });
+  }
+}
+
+function checkFolders(file: string, host: NonNullable<FileContent["host"]>, problems: Problems): void {
+  const { dataFolder, stateFolder, setAsideFolder } = hostFolders(file, host);
+  const vault = vaultFolder(file, host.vault);
+  if (vault === undefined) {
+    problems.add(["host", "vault"], {
+      found: JSON.stringify(host.vault),
+      accepted: "a folder: its path, or file:///path",
+      advice: 'mount the shared area as a folder and name it, for example "/mnt/vault/notes"',
+    });
+  }
+  const folders: readonly (readonly [key: string, folder: string | undefined])[] = [
+    ["vault", vault],
+    ["state", stateFolder],
+    ["set_aside", setAsideFolder],
+  ];
+  for (const [key, folder] of folders) {
+    if (folder === undefined) continue;
+    if (!contains(dataFolder, folder) && !(key === "vault" && contains(folder, dataFolder))) continue;
+    problems.add(["host", key], {
+      found: `${folder}, but the data folder is ${dataFolder}`,
+      accepted: "folders that do not lie inside each other",
+      advice: `choose a ${key} folder beside the data folder; the application owns what is below it`,
+    });
+  }
+}
+
+/** undefined: not a folder that this version can use. */
+function vaultFolder(file: string, vault: string): string | undefined {
+  if (/^[a-z][a-z0-9+.-]*:/i.test(vault) && !/^file:\/\/\/./.test(vault)) return undefined;
+  return fileURLToPath(vaultUrl(file, vault));
+}
+
+function contains(outer: string, innerPath: string): boolean {
+  const way = relative(outer, innerPath);
+  return way === "" || !(way === ".." || way.startsWith("../") || isAbsolute(way));
+}
+
+function checkEnvironment(host: NonNullable<FileContent["host"]>, problems: Problems): void {
+  for (const name of ["PORT", "STEAD_DATA"]) {
+    if (!Object.hasOwn(host.application.env, name)) continue;
+    problems.add(["host", "application", "env", name], {
+      found: `${name}, which the host itself sets for the application`,
+      accepted: "any other variable",
+      advice: "remove it; the application listens where PORT says and keeps its databases in STEAD_DATA",
+    });
+  }
+}
+
+function checkLease(host: NonNullable<FileContent["host"]>, gateway: FileContent["gateway"], problems: Problems): void {
+  const margin = host.drift_margin ?? 0;
+  if (margin > host.lease) {
+    problems.add(["host", "drift_margin"], {
+      found: `${formatDuration(margin)}, more than the lease of ${formatDuration(host.lease)}`,
+      accepted: "at most the lease; clocks whose rates differ by that much are broken",
+      advice: "leave it out (a tenth of the lease), or correct the unit",
+    });
+  }
+  if (host.poll * 2 > host.lease) {
+    problems.add(["host", "poll"], {
+      found: `${formatDuration(host.poll)}, but a lease of ${formatDuration(host.lease)} is renewed every ${formatDuration(host.lease / 2)}`,
+      accepted: "at most half the lease, so that a secondary sees every renewal in time",
+      advice: "lower host.poll or raise host.lease",
+    });
+  }
+  if (gateway === undefined) return;
+  if (host.lease < gateway.probe.timeout) {
+    problems.add(["host", "lease"], {
+      found: `${formatDuration(host.lease)}, shorter than gateway.probe.timeout (${formatDuration(gateway.probe.timeout)})`,
+      accepted: "at least as long as one probe may take",
+      advice: "raise host.lease or lower gateway.probe.timeout",
+    });
+  }
+  if (gateway.hold.requests > 0 && gateway.hold.time < host.lease + margin) {
+    problems.add(["gateway", "hold", "time"], {
+      found: `${formatDuration(gateway.hold.time)}, shorter than the lease with its margin (${formatDuration(host.lease + margin)})`,
+      accepted: "longer than a new primary may have to wait for the old lease to pass",
+      advice: "raise gateway.hold.time or lower host.lease",
+    });
+  }
+}

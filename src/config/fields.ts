@@ -1,0 +1,100 @@
+/**
+ * The kinds of values that a configuration file has, as valibot schemas. Each message has two parts, what is accepted and
+ * what to do, so that a report never has to guess them from a type's name.
+ */
+import * as v from "valibot";
+import { listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";
+import { durationAccepted, formatDuration, formatSize, parseDuration, parseSize, sizeAccepted, type UnitResult } from "./units.ts";
+
+const separator = "\u0000";
+
+/** A message for `splitMessage`. */
+export const message = (accepted: string, advice: string): string => accepted + separator + advice;
+
+export function splitMessage(text: string): { accepted: string; advice: string } {
+  const [accepted, advice] = text.split(separator);
+  return { accepted: accepted ?? text, advice: advice ?? "correct the value" };
+}
+
+/** A TOML table. An array (`[[name]]`) is not one, nor is a date. */
+export function table<const Entries extends v.ObjectEntries>(name: string, entries: Entries) {
+  const isTable = (input: unknown): boolean => typeof input === "object" && input !== null && !Array.isArray(input) && !(input instanceof Date);
+  return v.pipe(
+    v.custom<Record<string, unknown>>(isTable, message(`a table, [${name}]`, `write [${name}] on a line of its own, and its keys below it`)),
+    v.object(entries),
+  );
+}
+
+/** `[[name]]`: any number of tables. */
+export function tables<const Item extends v.GenericSchema>(name: string, item: Item) {
+  return v.array(item, message(`any number of tables, [[${name}]]`, `write [[${name}]] with two brackets, once for each`));
+}
+
+interface Range {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+function unit(accepted: string, advice: string, parse: (text: string) => UnitResult, format: (value: number) => string, range: Range) {
+  const { min = 0, max = Number.MAX_SAFE_INTEGER } = range;
+  const bounds = max === Number.MAX_SAFE_INTEGER ? `at least ${format(min)}` : `from ${format(min)} to ${format(max)}`;
+  const acceptedRange = min === 0 && max === Number.MAX_SAFE_INTEGER ? accepted : `${accepted}, ${bounds}`;
+  return v.pipe(
+    v.string(message(acceptedRange, advice)),
+    v.rawTransform<string, number>(({ dataset, addIssue, NEVER }) => {
+      const result = parse(dataset.value);
+      if (result.kind === "malformed") {
+        addIssue({ message: message(acceptedRange, advice) });
+        return NEVER;
+      }
+      if (result.value < min || result.value > max) {
+        addIssue({ message: message(acceptedRange, `choose a value ${bounds}`) });
+        return NEVER;
+      }
+      return result.value;
+    }),
+  );
+}
+
+export const duration = (range: Range = {}) =>
+  unit(durationAccepted, "write the number and its unit in quotes; a unit is never guessed", parseDuration, formatDuration, range);
+
+export const size = (range: Range = {}) =>
+  unit(sizeAccepted, "write the number and its unit in quotes; a unit is never guessed", parseSize, formatSize, range);
+
+export function whole(min: number, max: number) {
+  const text = message(`a whole number from ${min} to ${max}`, "choose one in this range, without quotes");
+  return v.pipe(v.number(text), v.integer(text), v.minValue(min, text), v.maxValue(max, text));
+}
+
+export const flag = v.boolean(message("true or false", "write true or false, without quotes"));
+
+export function text(accepted: string, advice = "write it in quotes, not empty") {
+  return v.pipe(v.string(message(accepted, advice)), v.nonEmpty(message(accepted, advice)));
+}
+
+export function choice<const Values extends readonly [string, ...string[]]>(values: Values) {
+  return v.picklist(values, message(values.map((value) => `"${value}"`).join(" or "), "choose one of these"));
+}
+
+const identifierMessage = message(
+  "1 to 32 lower-case letters, digits, hyphens or underscores, beginning and ending with a letter or digit",
+  'choose a short name, for example "a" or "host-1"',
+);
+/** Names of services, hosts and gateways; they become part of records, paths, rows and metrics. */
+export const identifier = v.pipe(v.string(identifierMessage), v.regex(/^[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?$/, identifierMessage));
+
+function parsed<Output>(accepted: string, advice: string, parse: (text: string) => Output | undefined) {
+  return v.pipe(
+    v.string(message(accepted, advice)),
+    v.rawTransform<string, Output>(({ dataset, addIssue, NEVER }) => {
+      const value = parse(dataset.value);
+      if (value !== undefined) return value;
+      addIssue({ message: message(accepted, advice) });
+      return NEVER;
+    }),
+  );
+}
+
+export const listenAddress = parsed(listenAccepted, "write an address of this machine and a port from 0 to 65535", parseListen);
+export const baseUrl = parsed(urlAccepted, "write the address at which other machines reach it", parseBaseUrl);

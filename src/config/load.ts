@@ -1,0 +1,155 @@
+/**
+ * Reads a configuration file: TOML, schema, contradictions, secret, in this order, and reports all problems of a file at
+ * once. A part that is wrong is never replaced by a default; the file as a whole is refused.
+ */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import * as v from "valibot";
+import { findContradictions, type PartialContent } from "./contradictions.ts";
+import { splitMessage } from "./fields.ts";
+import { type KeyPath, locateKeys, pathText } from "./locate.ts";
+import { Problems, show } from "./problems.ts";
+import { resolveGateway, resolveHost, resolveServices } from "./resolve.ts";
+import { fileSchema } from "./schema.ts";
+import { readSecret } from "./secret.ts";
+import { suggest } from "./suggest.ts";
+import type { Config, ConfigResult, Problem } from "./types.ts";
+import { pathsOfKey, schemaAt, unknownKeys } from "./walk.ts";
+
+const configBytesMax = 1024 * 1024;
+
+export interface LoadOptions {
+  /** For STEAD_SECRET; the process's own when left out. */
+  readonly env?: Readonly<Partial<Record<string, string>>>;
+}
+
+/**
+ * @param path relative to the working folder; relative paths inside the file are relative to the file's folder
+ * @example
+ * const result = loadConfig("stead.toml");
+ * if (result.kind === "invalid") console.error(formatProblems(result.problems));
+ */
+export function loadConfig(path: string, options: LoadOptions = {}): ConfigResult {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    return unreadable(path, `no readable file (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+  }
+  if (text.length > configBytesMax) return unreadable(path, `${text.length} characters`);
+  return parseConfig(path, text, options);
+}
+
+const unreadable = (file: string, found: string): ConfigResult => ({
+  kind: "invalid",
+  problems: [
+    {
+      ...{ file, line: null, column: null, key: "", found },
+      accepted: "a configuration file in TOML of at most 1 MiB",
+      advice: "name an existing file, or write one with `stead init`",
+    },
+  ],
+});
+
+/** As `loadConfig`, for a text that has been read already; `file` names it in messages and anchors relative paths. */
+export function parseConfig(file: string, text: string, options: LoadOptions = {}): ConfigResult {
+  let raw: Record<string, unknown>;
+  try {
+    raw = parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    return { kind: "invalid", problems: [syntaxProblem(file, error)] };
+  }
+  const locate = locateKeys(text);
+  const problems = new Problems(file, locate);
+  const warnings = new Problems(file, locate);
+  reportUnknownKeys(raw, problems);
+  const content = validateParts(raw, problems);
+  findContradictions(resolve(file), content, problems);
+  const cluster = content.cluster ?? {};
+  const needed = raw["gateway"] !== undefined || raw["host"] !== undefined;
+  const secret = content.cluster === undefined ? undefined : readSecret({ file: resolve(file), cluster, env: options.env ?? process.env, needed }, problems, warnings);
+  if (!needed && raw["service"] === undefined) reportEmpty(problems);
+  const found = problems.sorted();
+  if (found.length > 0) return { kind: "invalid", problems: found };
+  return { kind: "ok", config: resolveParts(resolve(file), content, secret ?? "", warnings.sorted()) };
+}
+
+function syntaxProblem(file: string, error: TomlError): Problem {
+  const [reason] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
+  const line = error.codeblock.split("\n").find((text) => text.startsWith(`${error.line}:`)) ?? "";
+  return {
+    ...{ file, line: error.line, column: error.column, key: "" },
+    found: `text that is not TOML (${reason ?? "malformed"})${line === "" || /secret/i.test(line) ? "" : `: ${line.replace(/^\d+:\s*/, "").slice(0, 80)}`}`,
+    accepted: 'TOML 1.0: [table] lines and key = value lines, strings in quotes, for example lease = "1s"',
+    advice: "correct this line; nothing after it was checked",
+  };
+}
+
+function reportUnknownKeys(raw: Record<string, unknown>, problems: Problems): void {
+  for (const { path, known } of unknownKeys(fileSchema, raw)) {
+    const key = String(path.at(-1));
+    const near = suggest(key, known);
+    const elsewhere = pathsOfKey(fileSchema, key);
+    const hint = near !== undefined ? `did you mean "${near}"? ` : elsewhere[0] !== undefined ? `it belongs into ${elsewhere.join(" or ")}; ` : "";
+    problems.add(path, {
+      found: `the unknown key "${key}"`,
+      accepted: known.join(", "),
+      advice: `${hint}correct or remove it`,
+    });
+  }
+}
+
+function reportEmpty(problems: Problems): void {
+  problems.add([], {
+    found: "none of [gateway], [[service]] and [host]",
+    accepted: "at least one of them",
+    advice: "write an example with `stead init` and adapt it",
+  });
+}
+
+/** Each part by itself, so that a mistake in one does not hide contradictions in another. */
+function validateParts(raw: Record<string, unknown>, problems: Problems): PartialContent {
+  const content: Record<string, unknown> = {};
+  for (const [part, schema] of Object.entries(fileSchema.entries)) {
+    const result = v.safeParse(schema, raw[part]);
+    if (result.success) content[part] = result.output;
+    else for (const issue of result.issues) reportIssue(part, issue, raw, problems);
+  }
+  return content as PartialContent;
+}
+
+function reportIssue(part: string, issue: v.BaseIssue<unknown>, raw: Record<string, unknown>, problems: Problems): void {
+  const path: KeyPath = [part, ...(issue.path ?? []).map((item) => item.key as string | number)];
+  const missing = issue.type === "object";
+  const { accepted, advice } = splitMessage(missing ? messageWhenMissing(path) : issue.message);
+  if (!missing) {
+    problems.add(path, { found: show(path, valueAt(raw, path)), accepted, advice });
+    return;
+  }
+  const key = String(path.at(-1));
+  problems.add(path, { found: `no "${key}" in ${pathText(path.slice(0, -1))}`, accepted, advice: `add ${key} here: ${advice}` });
+}
+
+function messageWhenMissing(path: KeyPath): string {
+  const schema = schemaAt(fileSchema, path);
+  if (schema === undefined) throw new Error(`the schema reports a key that it does not have: ${pathText(path)}`);
+  const result = v.safeParse(schema as v.GenericSchema, undefined);
+  return result.issues?.[0].message ?? "";
+}
+
+function valueAt(value: unknown, path: KeyPath): unknown {
+  return path.reduce<unknown>((current, part) => (current as Record<string | number, unknown> | undefined)?.[part], value);
+}
+
+function resolveParts(file: string, content: PartialContent, secret: string, warnings: readonly Problem[]): Config {
+  const services = resolveServices(content.service ?? []);
+  return {
+    file,
+    services,
+    gateway: content.gateway === undefined ? null : resolveGateway(file, content.gateway, services, secret),
+    host: content.host === undefined ? null : resolveHost(file, content.host, secret),
+    warnings,
+  };
+}

@@ -1,0 +1,60 @@
+/** Problems as they are collected and as they are printed: with file, line and key, like a compiler does. */
+import { type KeyPath, type Locator, pathText } from "./locate.ts";
+import type { Problem } from "./types.ts";
+
+export interface Said {
+  readonly found: string;
+  readonly accepted: string;
+  readonly advice: string;
+}
+
+/** Collects problems of one file and knows where its keys stand. */
+export class Problems {
+  readonly #file: string;
+  readonly #locate: Locator;
+  readonly #list: Problem[] = [];
+
+  constructor(file: string, locate: Locator) {
+    this.#file = file;
+    this.#locate = locate;
+  }
+
+  add(path: KeyPath, said: Said): void {
+    const place = this.#locate(path);
+    this.#list.push({ file: this.#file, line: place?.line ?? null, column: place?.column ?? null, key: pathText(path), ...said });
+  }
+
+  /** In the order of the file. */
+  sorted(): Problem[] {
+    const rank = (problem: Problem): number => problem.line ?? Number.MAX_SAFE_INTEGER;
+    return this.#list.toSorted((a, b) => rank(a) - rank(b) || (a.column ?? 0) - (b.column ?? 0));
+  }
+}
+
+/** A value of the file for a message: short, in TOML's notation, and never a secret. */
+export function show(path: KeyPath, value: unknown): string {
+  if (path.at(-1) === "secret") return "a value that is not shown here";
+  if (value === undefined) return "nothing";
+  if (value instanceof Date) return "a date";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty array" : `an array of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "a table";
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/**
+ * The lines for a terminal.
+ *
+ * @example
+ * stead.toml:7:1: error: host.lease: found 5, accepted: a duration with its unit ...
+ *   do: write the number and its unit in quotes
+ */
+export function formatProblem(problem: Problem, severity: "error" | "warning"): string {
+  const place = problem.line === null ? problem.file : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
+  const key = problem.key === "" ? "" : ` ${problem.key}:`;
+  return `${place}: ${severity}:${key} found ${problem.found}\n  accepted: ${problem.accepted}\n  do: ${problem.advice}`;
+}
+
+export function formatProblems(problems: readonly Problem[], severity: "error" | "warning" = "error"): string {
+  return problems.map((problem) => formatProblem(problem, severity)).join("\n");
+}

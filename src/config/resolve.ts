@@ -1,0 +1,127 @@
+/**
+ * From the keys of a file to the types that the program uses: paths made absolute (relative ones start at the folder of the
+ * file), addresses that follow from other addresses, defaults that depend on other values.
+ */
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { urlOf } from "./address.ts";
+import type { FileContent } from "./schema.ts";
+import type { GatewayConfig, HostConfig, HttpLimits, ServiceConfig } from "./types.ts";
+
+type GatewayContent = NonNullable<FileContent["gateway"]>;
+type HostContent = NonNullable<FileContent["host"]>;
+
+/** Share of the lease that is added to it when nothing else is said (R5). */
+const driftMarginShare = 0.1;
+
+export function resolveServices(services: FileContent["service"]): ServiceConfig[] {
+  return services.map((service) => ({
+    name: service.name,
+    match: { host: service.match.host ?? null, path: service.match.path ?? null },
+    hosts: service.host.map((host) => ({
+      id: host.id,
+      controlUrl: host.control,
+      priority: host.priority ?? null,
+      nofailover: host.nofailover ?? null,
+    })),
+  }));
+}
+
+export function resolveGateway(file: string, gateway: GatewayContent, services: readonly ServiceConfig[], secret: string): GatewayConfig {
+  return {
+    id: gateway.id,
+    listen: gateway.listen,
+    adminListen: gateway.admin,
+    adminUrl: gateway.advertise_admin ?? urlOf(gateway.admin),
+    databasePath: resolve(dirname(file), gateway.database),
+    secret,
+    probe: {
+      intervalMs: gateway.probe.interval,
+      timeoutMs: gateway.probe.timeout,
+      fall: gateway.probe.fall,
+      rise: gateway.probe.rise,
+    },
+    hold: { requestsMax: gateway.hold.requests, bytesMax: gateway.hold.bytes, timeMs: gateway.hold.time },
+    limits: resolveLimits(gateway.limits),
+    services,
+  };
+}
+
+export function resolveHost(file: string, host: HostContent, secret: string): HostConfig {
+  const { dataFolder, stateFolder, setAsideFolder } = hostFolders(file, host);
+  return {
+    id: host.id,
+    service: host.service,
+    controlListen: host.control,
+    controlUrl: host.advertise_control ?? urlOf(host.control),
+    dataListen: host.listen,
+    dataUrl: host.advertise_data ?? urlOf(host.listen),
+    dataFolder,
+    databases: host.databases,
+    stateFolder,
+    setAsideFolder,
+    vaultUrl: vaultUrl(file, host.vault),
+    vaultTimeoutMs: host.vault_timeout,
+    bootstrap: host.bootstrap,
+    durability: host.durability === "strict" ? { kind: "strict" } : { kind: "async", lossMaxMs: host.async_loss_max ?? 0 },
+    leaseMs: host.lease,
+    driftMarginMs: host.drift_margin ?? Math.ceil(host.lease * driftMarginShare),
+    pollMs: host.poll,
+    drainTimeoutMs: host.drain,
+    priority: host.priority,
+    nofailover: host.nofailover,
+    secret,
+    application: resolveApplication(file, host.application),
+    checkpoint: {
+      intervalMs: host.checkpoint.interval,
+      journalBytes: host.checkpoint.journal,
+      restoreBudgetMs: host.checkpoint.restore_budget,
+      keepMin: host.checkpoint.keep,
+      windowMs: host.checkpoint.window,
+    },
+    limits: resolveLimits(host.limits),
+  };
+}
+
+/** The folders of a host, absolute; also for the check that they do not lie inside each other. */
+export function hostFolders(file: string, host: HostContent): Record<"dataFolder" | "stateFolder" | "setAsideFolder", string> {
+  const from = dirname(file);
+  const dataFolder = resolve(from, host.data);
+  const stateFolder = host.state === undefined ? `${dataFolder}.stead` : resolve(from, host.state);
+  const setAsideFolder = host.set_aside === undefined ? resolve(stateFolder, "set-aside") : resolve(from, host.set_aside);
+  return { dataFolder, stateFolder, setAsideFolder };
+}
+
+/** A folder's path or `file:` URL as a `file:` URL. */
+export function vaultUrl(file: string, vault: string): string {
+  return vault.startsWith("file:") ? vault : pathToFileURL(resolve(dirname(file), vault)).href;
+}
+
+function resolveApplication(file: string, application: HostContent["application"]): HostConfig["application"] {
+  const [program, ...args] = application.command;
+  if (program === undefined) throw new Error("a command without a program passed the schema");
+  return {
+    command: [program, ...args],
+    cwd: resolve(dirname(file), application.cwd ?? "."),
+    env: application.env,
+    readyPath: application.ready.path ?? null,
+    readyTimeoutMs: application.ready.timeout,
+    stopSignal: application.stop.signal,
+    stopTimeoutMs: application.stop.timeout,
+    restartsMax: application.restarts.max,
+    restartWindowMs: application.restarts.window,
+  };
+}
+
+function resolveLimits(limits: GatewayContent["limits"]): HttpLimits {
+  return {
+    connectionsMax: limits.connections,
+    headBytesMax: limits.head,
+    headersMax: limits.headers,
+    bodyBytesMax: limits.body,
+    headMs: limits.head_time,
+    idleMs: limits.idle,
+    connectMs: limits.connect,
+    firstByteMs: limits.first_byte,
+  };
+}

@@ -1,0 +1,162 @@
+/**
+ * The keys of a configuration file, their bounds and their defaults: the reference in docs/OPERATIONS.md follows this file,
+ * and a test holds the two together. What concerns more than one key is in contradictions.ts.
+ */
+import * as v from "valibot";
+import { baseUrl, choice, duration, flag, identifier, listenAddress, message, size, table, tables, text, whole } from "./fields.ts";
+
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const KiB = 2 ** 10;
+const MiB = 2 ** 20;
+const GiB = 2 ** 30;
+
+const limits = (name: string) =>
+  v.optional(
+    table(name, {
+      connections: v.optional(whole(1, 1_000_000), 10_000),
+      head: v.optional(size({ min: KiB, max: MiB }), "32KiB"),
+      headers: v.optional(whole(8, 1000), 100),
+      body: v.optional(size({ min: 1, max: 1024 * GiB }), "1GiB"),
+      head_time: v.optional(duration({ min: 100, max: 10 * minute }), "10s"),
+      idle: v.optional(duration({ min: 100, max: hour }), "75s"),
+      connect: v.optional(duration({ min: 10, max: minute }), "1s"),
+      first_byte: v.optional(duration({ min: 100, max: 24 * hour }), "60s"),
+    }),
+    {},
+  );
+
+const cluster = table("cluster", {
+  secret: v.optional(text("the cluster's secret, at least 16 characters")),
+  secret_file: v.optional(text("path of a file with the cluster's secret")),
+});
+
+const gateway = table("gateway", {
+  id: identifier,
+  listen: listenAddress,
+  admin: v.optional(listenAddress, "127.0.0.1:7700"),
+  advertise_admin: v.optional(baseUrl),
+  database: text("path of the gateway's libSQL file", 'name a file in an existing folder, for example "/var/lib/stead/gateway.db"'),
+  probe: v.optional(
+    table("gateway.probe", {
+      interval: v.optional(duration({ min: 10, max: minute }), "250ms"),
+      timeout: v.optional(duration({ min: 10, max: minute }), "500ms"),
+      fall: v.optional(whole(1, 100), 2),
+      rise: v.optional(whole(1, 100), 2),
+    }),
+    {},
+  ),
+  hold: v.optional(
+    table("gateway.hold", {
+      requests: v.optional(whole(0, 1_000_000), 10_000),
+      bytes: v.optional(size({ max: 64 * GiB }), "64MiB"),
+      time: v.optional(duration({ max: hour }), "30s"),
+    }),
+    {},
+  ),
+  limits: limits("gateway.limits"),
+});
+
+const pathMessage = message('a path that begins with a slash, for example "/health"', "begin it with / and leave out spaces, ? and #");
+const urlPath = v.pipe(v.string(pathMessage), v.regex(/^\/[^\s?#]*$/, pathMessage));
+
+const hostNameMessage = message('a host name in lower case without a port, for example "notes.example"', "write it as clients put it into the Host header");
+const hostName = v.pipe(v.string(hostNameMessage), v.regex(/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/, hostNameMessage));
+
+const service = table("[service]", {
+  name: identifier,
+  match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
+  host: v.optional(
+    tables(
+      "service.host",
+      table("[service.host]", {
+        id: identifier,
+        control: baseUrl,
+        priority: v.optional(whole(-1000, 1000)),
+        nofailover: v.optional(flag),
+      }),
+    ),
+    [],
+  ),
+});
+
+const stringsMessage = message('an array of strings, for example ["bun", "app.ts"]', "put each part into quotes, the whole into brackets");
+const part = v.pipe(v.string(stringsMessage), v.nonEmpty(stringsMessage));
+const databaseMessage = message(
+  'paths or globs below the data folder, for example ["notes.db", "tenants/*.db"]',
+  "write them relative to `data`, without `..`, at least one",
+);
+const relative = v.pipe(v.string(databaseMessage), v.regex(/^(?!\/)(?!(?:.*\/)?\.\.?(?:\/|$))[^\0]+[^/]$/, databaseMessage));
+
+const application = table("host.application", {
+  command: v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage)),
+  cwd: v.optional(text("path of a folder")),
+  env: v.optional(v.record(v.string(), v.string(message("a string", "put the value into quotes"))), {}),
+  ready: v.optional(
+    table("host.application.ready", {
+      path: v.optional(urlPath),
+      timeout: v.optional(duration({ min: 100, max: hour }), "30s"),
+    }),
+    {},
+  ),
+  stop: v.optional(
+    table("host.application.stop", {
+      signal: v.optional(choice(["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL"]), "SIGTERM"),
+      timeout: v.optional(duration({ max: hour }), "10s"),
+    }),
+    {},
+  ),
+  restarts: v.optional(
+    table("host.application.restarts", {
+      max: v.optional(whole(0, 1000), 3),
+      window: v.optional(duration({ min: second, max: 24 * hour }), "1m"),
+    }),
+    {},
+  ),
+});
+
+const host = table("host", {
+  id: identifier,
+  service: identifier,
+  control: listenAddress,
+  advertise_control: v.optional(baseUrl),
+  listen: listenAddress,
+  advertise_data: v.optional(baseUrl),
+  data: text("path of the application's data folder", 'name a folder on a local disk, for example "/var/lib/notes"'),
+  databases: v.pipe(v.array(relative, databaseMessage), v.minLength(1, databaseMessage)),
+  state: v.optional(text("path of a folder for the host's own notes")),
+  set_aside: v.optional(text("path of a folder for data that was never acknowledged")),
+  vault: text("path of the vault's folder", 'name the folder that all hosts of the service share, for example "/mnt/vault/notes"'),
+  vault_timeout: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
+  bootstrap: v.optional(flag, false),
+  durability: v.optional(choice(["strict", "async"]), "strict"),
+  async_loss_max: v.optional(duration({ min: 1, max: hour })),
+  lease: v.optional(duration({ min: 100, max: minute }), "1s"),
+  drift_margin: v.optional(duration({ max: minute })),
+  poll: v.optional(duration({ min: 1, max: minute }), "20ms"),
+  drain: v.optional(duration({ max: hour }), "10s"),
+  priority: v.optional(whole(-1000, 1000), 0),
+  nofailover: v.optional(flag, false),
+  application,
+  checkpoint: v.optional(
+    table("host.checkpoint", {
+      interval: v.optional(duration({ min: second, max: 30 * 24 * hour }), "5m"),
+      journal: v.optional(size({ min: 64 * KiB, max: 1024 * GiB }), "64MiB"),
+      restore_budget: v.optional(duration({ min: 100, max: 24 * hour }), "10s"),
+      keep: v.optional(whole(1, 10_000), 2),
+      window: v.optional(duration({ max: 3650 * 24 * hour }), "1h"),
+    }),
+    {},
+  ),
+  limits: limits("host.limits"),
+});
+
+/** A whole file. Every part is optional here: what a command needs, it asks for itself. */
+export const fileSchema = v.object({
+  cluster: v.optional(cluster, {}),
+  gateway: v.optional(gateway),
+  service: v.optional(tables("service", service), []),
+  host: v.optional(host),
+});
+export type FileContent = v.InferOutput<typeof fileSchema>;

@@ -1,0 +1,95 @@
+/**
+ * The cluster's secret: from `cluster.secret`, from the file that `cluster.secret_file` names, or from the environment
+ * variable STEAD_SECRET; from exactly one of them, so that nobody has to guess which one counts.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Problems, Said } from "./problems.ts";
+import type { FileContent } from "./schema.ts";
+
+export const secretLengthMin = 16;
+const secretLengthMax = 1024;
+
+export interface SecretInput {
+  readonly file: string;
+  readonly cluster: FileContent["cluster"];
+  readonly env: Readonly<Partial<Record<string, string>>>;
+  /** True when the file has a part that needs the secret. */
+  readonly needed: boolean;
+}
+
+/** The secret, or undefined after adding to `problems` (or when none is needed and none is there). */
+export function readSecret(input: SecretInput, problems: Problems, warnings: Problems): string | undefined {
+  const { cluster } = input;
+  const fromEnv = input.env["STEAD_SECRET"];
+  const sources = [
+    ...(cluster.secret === undefined ? [] : ["cluster.secret"]),
+    ...(cluster.secret_file === undefined ? [] : ["cluster.secret_file"]),
+    ...(fromEnv === undefined ? [] : ["the environment variable STEAD_SECRET"]),
+  ];
+  if (sources.length > 1) {
+    problems.add(["cluster"], {
+      found: `${sources.length} sources of the secret: ${sources.join(" and ")}`,
+      accepted: "exactly one of them",
+      advice: "remove the others; `secret_file` is the best of them",
+    });
+    return undefined;
+  }
+  if (sources.length === 0) {
+    if (input.needed) problems.add(["cluster"], { found: "no secret", accepted: accepted, advice: advice });
+    return undefined;
+  }
+  if (cluster.secret_file !== undefined) return fromFile(input.file, cluster.secret_file, problems, warnings);
+  if (cluster.secret !== undefined) warnWhenReadable(input.file, ["cluster", "secret"], warnings);
+  const key = cluster.secret === undefined ? ["cluster"] : ["cluster", "secret"];
+  return checked(cluster.secret ?? fromEnv ?? "", problemAt(problems, key));
+}
+
+const accepted = "`secret_file`, `secret` or the environment variable STEAD_SECRET, the same for all gateways and hosts";
+const advice = "make one with `stead init`, or put at least 16 random characters into a file and name it as `secret_file`";
+
+const problemAt =
+  (problems: Problems, path: readonly string[]) =>
+  (said: Said): void =>
+    problems.add(path, said);
+
+function fromFile(configFile: string, name: string, problems: Problems, warnings: Problems): string | undefined {
+  const key = ["cluster", "secret_file"];
+  const path = resolve(dirname(configFile), name);
+  let content: string;
+  try {
+    content = readFileSync(path, "utf8");
+  } catch (error) {
+    problems.add(key, {
+      found: `${JSON.stringify(name)}, which cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+      accepted: "a readable file with the secret as its only line",
+      advice: `create ${path}, or correct the path (it is relative to the folder of this file)`,
+    });
+    return undefined;
+  }
+  warnWhenReadable(path, key, warnings);
+  return checked(content.replace(/\r?\n$/, ""), problemAt(problems, key));
+}
+
+function checked(secret: string, problem: (said: Said) => void): string | undefined {
+  if (secret.length < secretLengthMin || secret.length > secretLengthMax) {
+    problem({ found: `a secret of ${secret.length} characters`, accepted: `${secretLengthMin} to ${secretLengthMax} characters`, advice });
+    return undefined;
+  }
+  // It travels in an Authorization header (RFC 6750, b64token), where white space or a line end would split it.
+  if (!/^[\x21-\x7e]+$/.test(secret)) {
+    problem({ found: "a secret with spaces, line ends or other than ASCII characters", accepted: "visible ASCII characters only", advice });
+    return undefined;
+  }
+  return secret;
+}
+
+function warnWhenReadable(path: string, key: readonly string[], warnings: Problems): void {
+  const mode = statSync(path).mode & 0o777;
+  if ((mode & 0o077) === 0) return;
+  warnings.add(key, {
+    found: `${path} with mode ${mode.toString(8).padStart(4, "0")}, which lets others on this machine read the secret`,
+    accepted: "mode 0600 or 0400",
+    advice: `chmod 600 ${path}`,
+  });
+}

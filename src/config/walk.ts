@@ -1,0 +1,70 @@
+/**
+ * Questions to a valibot schema that its validation does not answer: which keys does it know at a path, which schema
+ * stands at a path, and which keys of a value does it not know (valibot's strict objects name only the first).
+ */
+import type * as v from "valibot";
+import type { KeyPath } from "./locate.ts";
+
+type Schema = v.GenericSchema;
+
+/** Looks through optional() and pipe() to the schema that has the structure. */
+function inner(schema: Schema): Schema {
+  if ("wrapped" in schema) return inner(schema.wrapped as Schema);
+  if ("pipe" in schema) {
+    const structured = (schema.pipe as readonly Schema[]).find((part) => part.type === "object");
+    if (structured !== undefined) return structured;
+  }
+  return schema;
+}
+
+/** The entries of a table schema; undefined where keys are free (env) or there are none. */
+function entriesOf(schema: Schema): Readonly<Record<string, Schema>> | undefined {
+  const structure = inner(schema);
+  return "entries" in structure ? (structure.entries as Record<string, Schema>) : undefined;
+}
+
+function itemOf(schema: Schema): Schema | undefined {
+  const structure = inner(schema);
+  return "item" in structure ? (structure.item as Schema) : undefined;
+}
+
+/** The schema at a path, or undefined where the schema knows no such path. */
+export function schemaAt(schema: Schema, path: KeyPath): Schema | undefined {
+  let current: Schema | undefined = schema;
+  for (const part of path) {
+    if (current === undefined) return undefined;
+    current = typeof part === "number" ? itemOf(current) : entriesOf(current)?.[part];
+  }
+  return current;
+}
+
+export interface UnknownKey {
+  readonly path: KeyPath;
+  /** The keys that the table knows. */
+  readonly known: readonly string[];
+}
+
+/** Every key of `value`, at any depth, that the schema does not know. */
+export function unknownKeys(schema: Schema, value: unknown, path: KeyPath = []): UnknownKey[] {
+  if (Array.isArray(value)) {
+    const item = itemOf(schema);
+    return item === undefined ? [] : value.flatMap((element, index) => unknownKeys(item, element, [...path, index]));
+  }
+  const entries = entriesOf(schema);
+  if (entries === undefined || typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, content]) => {
+    const entry = Object.hasOwn(entries, key) ? entries[key] : undefined;
+    if (entry === undefined) return [{ path: [...path, key], known: Object.keys(entries) }];
+    return unknownKeys(entry, content, [...path, key]);
+  });
+}
+
+/** All paths at which a table of the schema knows `key`, without array positions: `host.lease`. */
+export function pathsOfKey(schema: Schema, key: string, prefix = ""): string[] {
+  const entries = entriesOf(schema) ?? {};
+  return Object.entries(entries).flatMap(([name, entry]) => {
+    const path = prefix === "" ? name : `${prefix}.${name}`;
+    const below = pathsOfKey(itemOf(entry) ?? entry, key, path);
+    return name === key ? [path, ...below] : below;
+  });
+}
