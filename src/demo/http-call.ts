@@ -1,0 +1,68 @@
+/** One HTTP call of the demo's clients, over kept-alive sockets, with a time limit. */
+import { Agent, type IncomingHttpHeaders, request } from "node:http";
+
+export interface CallOptions {
+  readonly method: string;
+  readonly url: string;
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** From the call to the last byte of the answer. */
+  readonly timeoutMs: number;
+}
+
+export interface CallAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+/** Kept-alive connections, at most `sockets` of them. Close it in the end. */
+export class HttpCaller {
+  readonly #agent: Agent;
+
+  constructor(sockets: number) {
+    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets, maxFreeSockets: sockets });
+  }
+
+  /** Resolves with the whole answer, whatever its status; rejects when the connection failed or time ran out. */
+  call(options: CallOptions): Promise<CallAnswer> {
+    return new Promise((resolve, reject) => {
+      const headers: Record<string, string> = { ...options.headers };
+      if (options.body !== undefined) {
+        headers["Content-Type"] ??= "application/json";
+        headers["Content-Length"] = String(Buffer.byteLength(options.body));
+      }
+      const call = request(options.url, { method: options.method, headers, agent: this.#agent }, (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+        answer.once("error", fail);
+        answer.once("aborted", () => fail(new Error("the connection ended in the middle of the answer")));
+        answer.once("end", () => {
+          clearTimeout(timer);
+          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text: Buffer.concat(chunks).toString("utf8") });
+        });
+      });
+      const fail = (error: Error): void => {
+        clearTimeout(timer);
+        call.destroy();
+        reject(error);
+      };
+      const timer = setTimeout(() => fail(new Error(`no answer within ${options.timeoutMs} ms`)), options.timeoutMs);
+      call.once("error", fail);
+      call.end(options.body);
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+/** The body as JSON, or undefined. */
+export function asJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

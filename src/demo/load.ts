@@ -1,0 +1,147 @@
+/**
+ * The load: a bounded number of workers, each with one request at a time, through the gateway. What each answer means goes
+ * to the history; what was not answered as the application would is counted as failed, with its reason.
+ *
+ * A worker waits a drawn time between two requests, so that the load is steady and the machine is not saturated: what is
+ * measured is the failover, not the queue for two processor cores.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import { seededDice } from "./dice.ts";
+import { SuccessMeter } from "./gap.ts";
+import type { History, Moment } from "./history.ts";
+import { asJson, type CallAnswer, HttpCaller } from "./http-call.ts";
+import type { DemoAnswer, DemoModel, Operation } from "./model.ts";
+
+export interface LoadOptions {
+  /** Origin of the gateway, `http://address:port`. Several: the workers spread over them. */
+  readonly urls: readonly [string, ...string[]];
+  readonly model: DemoModel;
+  readonly history: History;
+  readonly clock: Clock;
+  readonly seed: number;
+  readonly workers: number;
+  /** Of all workers together; the load is lower when answers take longer. */
+  readonly requestsPerSecond: number;
+  readonly timeoutMs: number;
+}
+
+export interface LoadCounts {
+  readonly ok: number;
+  readonly unknown: number;
+  readonly failed: number;
+}
+
+const failuresKeptMax = 20;
+
+export class Load {
+  readonly meter = new SuccessMeter();
+  readonly #options: LoadOptions;
+  readonly #caller: HttpCaller;
+  readonly #stop = new AbortController();
+  readonly #workers: Promise<void>[] = [];
+  readonly #failures: string[] = [];
+  #unknown = 0;
+  #failed = 0;
+  #inFlight = 0;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    this.#caller = new HttpCaller(options.workers + 1);
+  }
+
+  get counts(): LoadCounts {
+    return { ok: this.meter.count, unknown: this.#unknown, failed: this.#failed };
+  }
+
+  /** Requests that wait for an answer right now. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** The first reasons why requests failed. */
+  get failures(): readonly string[] {
+    return this.#failures;
+  }
+
+  async start(): Promise<void> {
+    await this.#options.model.prepare((path) => this.get(path), this.#options.history);
+    for (let worker = 0; worker < this.#options.workers; worker += 1) this.#workers.push(this.#work(worker));
+  }
+
+  /** No new requests; resolves when those in flight have ended. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#workers);
+  }
+
+  close(): void {
+    this.#caller.close();
+  }
+
+  /** A read outside the load; throws when it is not answered with 2xx. */
+  async get(path: string): Promise<DemoAnswer> {
+    const answer = await this.#call(this.#options.urls[0], "GET", path, undefined);
+    if (answer.status < 200 || answer.status > 299) throw new Error(`GET ${path}: ${describe(answer)}`);
+    return { status: answer.status, body: asJson(answer.text) };
+  }
+
+  async #work(worker: number): Promise<void> {
+    const { model, urls, seed, workers, requestsPerSecond, clock } = this.#options;
+    const dice = seededDice(seed * 1009 + worker);
+    const meanPauseMs = (1000 * workers) / requestsPerSecond;
+    while (!this.#stop.signal.aborted) {
+      await clock.sleep(2 * meanPauseMs * dice.fraction(), this.#stop.signal).catch(() => undefined);
+      if (this.#stop.signal.aborted) return;
+      await this.#one(urls[worker % urls.length] ?? urls[0], model.next(dice, worker));
+    }
+  }
+
+  async #one(url: string, operation: Operation): Promise<void> {
+    const { history } = this.#options;
+    const { method, path, body } = operation.request;
+    if (operation.write !== undefined) history.sent(operation.write);
+    const moment = history.begin(operation.key);
+    this.#inFlight += 1;
+    try {
+      this.#settle(operation, moment, await this.#call(url, method, path, body));
+    } catch (error) {
+      this.#fail(operation, error instanceof Error ? error.message : String(error));
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  #settle(operation: Operation, moment: Moment, answer: CallAnswer): void {
+    if (answer.status === 502 && answer.headers["stead-outcome"] === "unknown" && operation.request.method === "POST") {
+      this.#unknown += 1;
+      if (operation.write !== undefined) this.#options.history.unknown(operation.write);
+      operation.abandon();
+      return;
+    }
+    // Whatever comes from stead itself is not the application's answer.
+    const refusal =
+      answer.status >= 500 || answer.headers["stead-outcome"] !== undefined
+        ? describe(answer)
+        : operation.settle({ status: answer.status, body: asJson(answer.text) }, moment, this.#options.history);
+    if (refusal === undefined) this.meter.success(this.#options.clock.now());
+    else this.#fail(operation, refusal);
+  }
+
+  #fail(operation: Operation, reason: string): void {
+    this.#failed += 1;
+    if (operation.write !== undefined) this.#options.history.unknown(operation.write);
+    operation.abandon();
+    const { method, path } = operation.request;
+    if (this.#failures.length < failuresKeptMax) this.#failures.push(`${method} ${path}: ${reason}`);
+  }
+
+  #call(url: string, method: string, path: string, body: string | undefined): Promise<CallAnswer> {
+    return this.#caller.call({ method, url: url + path, timeoutMs: this.#options.timeoutMs, ...(body === undefined ? {} : { body }) });
+  }
+}
+
+function describe(answer: CallAnswer): string {
+  const outcome = answer.headers["stead-outcome"];
+  return `${answer.status}${outcome === undefined ? "" : ` (${String(outcome)})`}: ${answer.text.trim().slice(0, 200)}`;
+}
+
