@@ -22,10 +22,12 @@ const configBytesMax = 1024 * 1024;
 export interface LoadOptions {
   /** For STEAD_SECRET; the process's own when left out. */
   readonly env?: Readonly<Partial<Record<string, string>>>;
+  /** What relative file names are relative to; the working folder when left out. */
+  readonly folder?: string;
 }
 
 /**
- * @param path relative to the working folder; relative paths inside the file are relative to the file's folder
+ * @param path relative paths inside the file are relative to the file's folder
  * @example
  * const result = loadConfig("stead.toml");
  * if (result.kind === "invalid") console.error(formatProblems(result.problems));
@@ -33,7 +35,7 @@ export interface LoadOptions {
 export function loadConfig(path: string, options: LoadOptions = {}): ConfigResult {
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = readFileSync(resolve(options.folder ?? ".", path), "utf8");
   } catch (error) {
     return unreadable(path, `no readable file (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
   }
@@ -66,14 +68,15 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   const warnings = new Problems(file, locate);
   reportUnknownKeys(raw, problems);
   const content = validateParts(raw, problems);
-  findContradictions(resolve(file), content, problems);
+  const anchor = resolve(options.folder ?? ".", file);
+  findContradictions(anchor, content, problems);
   const cluster = content.cluster ?? {};
   const needed = raw["gateway"] !== undefined || raw["host"] !== undefined;
-  const secret = content.cluster === undefined ? undefined : readSecret({ file: resolve(file), cluster, env: options.env ?? process.env, needed }, problems, warnings);
+  const secret = content.cluster === undefined ? undefined : readSecret({ file: anchor, cluster, env: options.env ?? process.env, needed }, problems, warnings);
   if (!needed && raw["service"] === undefined) reportEmpty(problems);
   const found = problems.sorted();
   if (found.length > 0) return { kind: "invalid", problems: found };
-  return { kind: "ok", config: resolveParts(resolve(file), content, secret ?? "", warnings.sorted()) };
+  return { kind: "ok", config: resolveParts(anchor, content, secret ?? "", warnings.sorted()) };
 }
 
 function syntaxProblem(file: string, error: TomlError): Problem {

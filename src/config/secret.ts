@@ -85,8 +85,9 @@ function checked(secret: string, problem: (said: Said) => void): string | undefi
 }
 
 function warnWhenReadable(path: string, key: readonly string[], warnings: Problems): void {
-  const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) === 0) return;
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined || (stats.mode & 0o077) === 0) return;
+  const mode = stats.mode & 0o777;
   warnings.add(key, {
     found: `${path} with mode ${mode.toString(8).padStart(4, "0")}, which lets others on this machine read the secret`,
     accepted: "mode 0600 or 0400",

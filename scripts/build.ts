@@ -1,0 +1,44 @@
+/**
+ * Builds `dist/stead`: Bun, the program, libSQL's native module and the migrations in one executable, which reads neither
+ * `.env` nor `bunfig.toml` from the folder it is started in.
+ */
+import { mkdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { runCommand } from "./lib/command.ts";
+import { isBuildTarget, libsqlPackages, libsqlPlugin, nativeTarget } from "./lib/libsql-plugin.ts";
+
+const root = join(import.meta.dirname, "..");
+const { values } = parseArgs({
+  options: {
+    outfile: { type: "string", default: join(root, "dist", "stead") },
+    target: { type: "string", default: nativeTarget() },
+  },
+});
+if (!isBuildTarget(values.target)) {
+  console.error(`build: found the target "${values.target}"\n  accepted: ${Object.keys(libsqlPackages).join(", ")}\n  do: choose one of these`);
+  process.exit(2);
+}
+
+const commit = await runCommand(["git", "describe", "--always", "--dirty", "--exclude=*"], { cwd: root, show: false });
+const outfile = resolve(values.outfile);
+mkdirSync(dirname(outfile), { recursive: true });
+const plugin = libsqlPlugin(values.target);
+const result = await Bun.build({
+  entrypoints: [join(root, "src", "main.ts")],
+  target: "bun",
+  minify: { syntax: true, whitespace: true },
+  sourcemap: "inline",
+  define: { STEAD_BUILD: JSON.stringify(commit.code === 0 ? commit.output.trim() : "") },
+  plugins: [plugin.plugin],
+  compile: { target: values.target, outfile, autoloadDotenv: false, autoloadBunfig: false },
+  throw: false,
+});
+for (const log of result.logs) console.error(String(log));
+if (!result.success) process.exit(1);
+if (!plugin.replaced()) {
+  console.error("build: libsql's index.js was not bundled, or does not load its native module as expected");
+  console.error("  do: compare node_modules/libsql/index.js with scripts/lib/libsql-plugin.ts after an upgrade of libsql");
+  process.exit(1);
+}
+console.log(`${outfile} (${values.target}, ${(statSync(outfile).size / 2 ** 20).toFixed(0)} MiB)`);

@@ -1,0 +1,97 @@
+/**
+ * The commands and how their errors are shown. One file per command beside this one; here they only get their names. What
+ * is heavy (gateway, host, databases) is imported inside the commands, so that `stead --help` does not load it.
+ */
+import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as StricliCode, help, run, text_en, version } from "@stricli/core";
+import { CliError, formatCliError } from "./cli-error.ts";
+import { configCheckCommand } from "./config.ts";
+import type { CliContext } from "./context.ts";
+import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
+import { initCommand } from "./init.ts";
+import { versionCommand, versionText } from "./version.ts";
+
+const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join("\n");
+
+const root = buildRouteMap({
+  routes: {
+    init: initCommand,
+    config: buildRouteMap({ routes: { check: configCheckCommand }, docs: { brief: "Check configuration files" } }),
+    version: versionCommand,
+  },
+  docs: {
+    brief: "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL",
+    fullDescription: [
+      "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL.",
+      "`stead COMMAND --help` explains a command and shows examples. Any command takes --debug, which adds the stack to an error.",
+      `\nEXIT CODES\n${exitCodeTable}`,
+    ].join("\n"),
+  },
+});
+
+/** What is printed for something thrown: for an expected error what to do, for a defect how to report it. */
+function formatThrown(thrown: unknown, debug: boolean): string {
+  const stack = debug && thrown instanceof Error ? `\n${thrown.stack ?? ""}` : "";
+  if (thrown instanceof CliError) return formatCliError(thrown) + stack;
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  return `stead: unexpected error: ${reason}${debug ? stack : "\n  do: run it again with --debug and report what it prints"}`;
+}
+
+const usage = (found: string, advice: string): string => formatCliError(new CliError(exitCodes.usage, { found, advice }));
+
+function applicationText(debug: boolean): ApplicationText {
+  const thrown = (exception: unknown): string => formatThrown(exception, debug);
+  return {
+    ...text_en,
+    noCommandRegisteredForInput: ({ input, corrections }) =>
+      usage(`unknown command "${input}"`, corrections.length > 0 ? `did you mean ${corrections.join(" or ")}?` : "see `stead --help`"),
+    exceptionWhileParsingArguments: (exception) =>
+      usage(exception instanceof Error ? lowerFirst(exception.message) : String(exception), "see the command's --help"),
+    exceptionWhileLoadingCommandFunction: thrown,
+    exceptionWhileLoadingCommandContext: thrown,
+    exceptionWhileRunningCommand: thrown,
+    commandErrorResult: thrown,
+  };
+}
+
+const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
+
+function exitCodeOf(thrown: unknown): number {
+  return thrown instanceof CliError ? thrown.exitCode : exitCodes.unexpected;
+}
+
+/** stricli's own codes are negative; a wrong command line is all that can cause them from outside. */
+function translate(code: number): ExitCode {
+  const known = exitCodeMeanings.find(([value]) => value === code)?.[0];
+  if (known !== undefined) return known;
+  return code === StricliCode.UnknownCommand || code === StricliCode.InvalidArgument ? exitCodes.usage : exitCodes.unexpected;
+}
+
+/**
+ * Runs one command line; never throws. `--debug` is taken out first, since it belongs to every command.
+ *
+ * @returns the exit code
+ */
+export async function runCli(args: readonly string[], context: CliContext): Promise<ExitCode> {
+  const end = args.indexOf("--");
+  const isDebug = (arg: string, index: number): boolean => arg === "--debug" && (end === -1 || index < end);
+  const debug = args.some(isDebug);
+  const app = buildApplication(
+    root,
+    {
+      name: "stead",
+      determineExitCode: exitCodeOf,
+      scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
+      localization: { text: applicationText(debug) },
+    },
+    {
+      help: help({
+        brief: "Explain the command, with examples",
+        defaultForRouteMap: true,
+        formatting: { caseStyle: "convert-camel-to-kebab", onlyRequiredInUsageLine: true, useAliasInUsageLine: false },
+      }),
+      version: version({ brief: "Print the version", info: { currentVersion: versionText() } }),
+    },
+  );
+  await run(app, args.filter((arg, index) => !isDebug(arg, index)), context);
+  return translate(Number(context.process.exitCode ?? 0));
+}

@@ -1,0 +1,134 @@
+/**
+ * The configuration file that `stead init` writes. A line that begins with `#` and a key (no space between) shows a default and
+ * may be uncommented as it stands; a line that begins with `# ` explains. Tests read both kinds.
+ */
+export type InitRole = "gateway" | "host" | "both";
+
+export interface InitValues {
+  readonly role: InitRole;
+  readonly service: string;
+  readonly hostId: string;
+  readonly secretFile: string;
+  readonly vault: string;
+}
+
+export function configTemplate(values: InitValues): string {
+  const parts = [
+    clusterPart(values),
+    ...(values.role === "host" ? [] : [gatewayPart, servicePart(values)]),
+    ...(values.role === "gateway" ? [] : [hostPart(values)]),
+  ];
+  return parts.join("\n");
+}
+
+const quoted = (text: string): string => JSON.stringify(text);
+
+const clusterPart = (values: InitValues): string => `# stead configuration. Check it with: stead config check stead.toml
+# Durations and sizes have a unit: "250ms", "1s", "5m", "64KiB", "4MiB". Relative paths start at this file's folder.
+
+[cluster]
+# The same secret for all gateways and hosts; only they may read it.
+secret_file = ${quoted(values.secretFile)}
+`;
+
+const gatewayPart = `[gateway]
+id = "gw1"
+# Client traffic comes in here.
+listen = "0.0.0.0:8000"
+# Administration: stead status, stead switchover, stead sql.
+admin = "127.0.0.1:7700"
+#advertise_admin = "http://127.0.0.1:7700"
+# Registry, health, epochs, failovers and events.
+database = "gateway.db"
+
+[gateway.probe]
+#interval = "250ms"
+#timeout = "500ms"
+#fall = 2
+#rise = 2
+
+# Requests that wait while a service has no primary; what does not fit or waits too long gets 503 with Retry-After.
+[gateway.hold]
+#requests = 10000
+#bytes = "64MiB"
+#time = "30s"
+
+[gateway.limits]
+#connections = 10000
+#head = "32KiB"
+#headers = 100
+#body = "1GiB"
+#head_time = "10s"
+#idle = "75s"
+#connect = "1s"
+#first_byte = "60s"
+`;
+
+const servicePart = (values: InitValues): string => `[[service]]
+name = ${quoted(values.service)}
+# Only requests for this host name or path; without them, all.
+#match.host = "${values.service}.example"
+#match.path = "/"
+
+# The hosts of the service, one table for each. More can be added later with: stead hosts add
+[[service.host]]
+id = ${quoted(values.hostId)}
+control = "http://127.0.0.1:7701"
+#priority = 0
+#nofailover = false
+`;
+
+const hostPart = (values: InitValues): string => `[host]
+id = ${quoted(values.hostId)}
+service = ${quoted(values.service)}
+# Gateways talk to the control address, clients' requests arrive at the data address. With 0.0.0.0, say how to reach them.
+control = "127.0.0.1:7701"
+#advertise_control = "http://127.0.0.1:7701"
+listen = "127.0.0.1:8001"
+#advertise_data = "http://127.0.0.1:8001"
+# On a local disk. The databases are named relative to it, * and ** work.
+data = "data"
+databases = ["*.db"]
+# The host's own notes, and data that was committed here but never acknowledged.
+#state = "data.stead"
+#set_aside = "data.stead/set-aside"
+# The folder that all hosts of this service share.
+vault = ${quoted(values.vault)}
+#vault_timeout = "5s"
+# On exactly one host, and only for an empty vault: start from this host's databases, or from none.
+#bootstrap = false
+# "async" acknowledges before the vault has the write, and then also needs: async_loss_max = "1s"
+#durability = "strict"
+#lease = "1s"
+#drift_margin = "100ms"
+#poll = "20ms"
+#drain = "10s"
+#priority = 0
+#nofailover = false
+
+[host.application]
+# Started when this host becomes primary; listens on 127.0.0.1 at the port that the environment variable PORT names.
+command = ["bun", "app.ts"]
+#cwd = "."
+#env = { LOG_LEVEL = "info" }
+#ready = { path = "/health", timeout = "30s" }
+#stop = { signal = "SIGTERM", timeout = "10s" }
+#restarts = { max = 3, window = "1m" }
+
+[host.checkpoint]
+#interval = "5m"
+#journal = "64MiB"
+#restore_budget = "10s"
+#keep = 2
+#window = "1h"
+
+[host.limits]
+#connections = 10000
+#head = "32KiB"
+#headers = 100
+#body = "1GiB"
+#head_time = "10s"
+#idle = "75s"
+#connect = "1s"
+#first_byte = "60s"
+`;

@@ -1,0 +1,47 @@
+/**
+ * The real process as a `CliContext`: its streams, and its signals as an AbortSignal. The first SIGINT or SIGTERM asks for a
+ * clean stop, a second one ends the process at once.
+ */
+import type { CliContext, CliProcess } from "./context.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+
+export interface ProcessContext {
+  readonly context: CliContext;
+  /** Ends the process with this code, after what was written has left. */
+  finish(code: ExitCode): Promise<void>;
+}
+
+export function processContext(): ProcessContext {
+  const controller = new AbortController();
+  const stop = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+    controller.abort(new Error(`${signal} received`));
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  // The reader of a pipe has gone (`stead status | head`): nothing is left to say, and that is no error.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(exitCodes.ok);
+  });
+  const cliProcess: CliProcess = { stdout: process.stdout, stderr: process.stderr, env: process.env };
+  const context: CliContext = {
+    process: cliProcess,
+    cwd: process.cwd(),
+    signal: controller.signal,
+    exitWith: (code) => {
+      cliProcess.exitCode = code;
+    },
+  };
+  return {
+    context,
+    finish: async (code) => {
+      await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+      process.exit(code);
+    },
+  };
+}
+
+const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    stream.write("", () => resolve());
+  });
