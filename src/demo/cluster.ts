@@ -1,0 +1,192 @@
+/**
+ * The demo's cluster: gateways and hosts as real processes with configuration files of their own, one fresh vault, all in
+ * one temporary folder.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { HostStatus } from "../control/host-status.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { DemoApplication } from "./applications.ts";
+import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
+import { freePorts } from "./free-ports.ts";
+import { HostClient } from "./host-client.ts";
+import type { GroupProcess, ProcessKeeper } from "./processes.ts";
+import { selfCommand } from "./self.ts";
+
+export interface ClusterOptions {
+  readonly folder: string;
+  readonly service: string;
+  readonly application: DemoApplication;
+  readonly hosts: number;
+  readonly gateways: number;
+  readonly keeper: ProcessKeeper;
+  readonly clock: Clock;
+}
+
+/** A process of the cluster, with where it lives. */
+export interface Member {
+  readonly id: string;
+  readonly role: "gateway" | "host";
+  readonly folder: string;
+  readonly configFile: string;
+  readonly logFile: string;
+  process: GroupProcess | undefined;
+}
+
+export interface HostMember extends Member {
+  readonly role: "host";
+  readonly controlUrl: string;
+  readonly dataUrl: string;
+}
+
+export interface GatewayMember extends Member {
+  readonly role: "gateway";
+  readonly url: string;
+  readonly adminUrl: string;
+}
+
+/** Something that the demo waited for did not happen. */
+export class DemoTimeoutError extends Error {
+  override readonly name = "DemoTimeoutError";
+}
+
+const lookEveryMs = 20;
+const logTailLines = 15;
+
+export class Cluster {
+  readonly hosts: readonly HostMember[];
+  readonly gateways: readonly GatewayMember[];
+  readonly secret: string;
+  readonly #options: ClusterOptions;
+  readonly #client: HostClient;
+
+  private constructor(options: ClusterOptions, secret: string, hosts: HostMember[], gateways: GatewayMember[]) {
+    this.#options = options;
+    this.secret = secret;
+    this.hosts = hosts;
+    this.gateways = gateways;
+    this.#client = new HostClient(secret);
+  }
+
+  /** Writes the folder; starts nothing. */
+  static async create(options: ClusterOptions): Promise<Cluster> {
+    const { folder, service, application } = options;
+    const ports = await freePorts(2 * (options.hosts + options.gateways));
+    const takePort = (): number => {
+      const port = ports.pop();
+      if (port === undefined) throw new Error("fewer ports were reserved than needed");
+      return port;
+    };
+    const secret = randomBytes(24).toString("hex");
+    writeFileSync(join(folder, "secret"), `${secret}\n`, { mode: 0o600 });
+    mkdirSync(join(folder, "vault"));
+    const hostPlaces = Array.from({ length: options.hosts }, (_, index): HostPlace => {
+      return { id: `host-${index + 1}`, controlPort: takePort(), dataPort: takePort() };
+    });
+    const gatewayPlaces = Array.from({ length: options.gateways }, (_, index): GatewayPlace => {
+      return { id: `gateway-${index + 1}`, port: takePort(), adminPort: takePort() };
+    });
+    const hosts = hostPlaces.map((place, index): HostMember => {
+      const member = makeMember(folder, place.id, "host", hostConfigText(place, service, application, index === 0));
+      mkdirSync(join(member.folder, "data"));
+      return { ...member, role: "host", controlUrl: urlAt(place.controlPort), dataUrl: urlAt(place.dataPort) };
+    });
+    const gateways = gatewayPlaces.map((place): GatewayMember => {
+      const member = makeMember(folder, place.id, "gateway", gatewayConfigText(place, service, hostPlaces));
+      return { ...member, role: "gateway", url: urlAt(place.port), adminUrl: urlAt(place.adminPort) };
+    });
+    return new Cluster(options, secret, hosts, gateways);
+  }
+
+  /** Starts a member's process; it must not run. */
+  async start(member: Member): Promise<GroupProcess> {
+    if (member.process?.end === undefined && member.process !== undefined) throw new Error(`${member.id} runs already`);
+    const command: [string, ...string[]] = [...selfCommand(), member.role, "--config", member.configFile];
+    member.process = await this.#options.keeper.start(command, member.folder, member.logFile);
+    return member.process;
+  }
+
+  async statusOf(host: HostMember): Promise<HostStatus | undefined> {
+    return this.#client.status(host.controlUrl);
+  }
+
+  /** The host that says it is primary, of the highest epoch; undefined when none does. */
+  async primary(): Promise<{ readonly host: HostMember; readonly status: HostStatus } | undefined> {
+    const asked = await Promise.all(this.hosts.map(async (host) => ({ host, status: await this.statusOf(host) })));
+    let best: { host: HostMember; status: HostStatus } | undefined;
+    for (const { host, status } of asked) {
+      if (status?.role === "primary" && (best === undefined || status.epoch > best.status.epoch)) best = { host, status };
+    }
+    return best;
+  }
+
+  /** Waits until every host runs, one as primary and the others as secondaries of the same epoch. */
+  async whenWhole(withinMs: number, signal: AbortSignal): Promise<HostMember> {
+    let said = "";
+    return this.until(`one primary and ${this.hosts.length - 1} secondaries`, withinMs, signal, () => said, async () => {
+      const statuses = await Promise.all(this.hosts.map((host) => this.statusOf(host)));
+      said = this.hosts.map((host, index) => `${host.id} ${describe(statuses[index])}`).join(", ");
+      const primaries = this.hosts.filter((_, index) => statuses[index]?.role === "primary");
+      const epochs = new Set(statuses.map((status) => status?.epoch));
+      const secondaries = statuses.filter((status) => status?.role === "secondary").length;
+      return primaries.length === 1 && secondaries === this.hosts.length - 1 && epochs.size === 1 ? primaries[0] : undefined;
+    });
+  }
+
+  /** Looks until `look` finds something; throws `DemoTimeoutError` with what is known and the end of the logs. */
+  async until<T>(
+    what: string,
+    withinMs: number,
+    signal: AbortSignal,
+    known: () => string,
+    look: () => Promise<T | undefined>,
+  ): Promise<T> {
+    const { clock } = this.#options;
+    const end = clock.now() + withinMs;
+    for (;;) {
+      const found = await look();
+      if (found !== undefined) return found;
+      this.#throwIfEnded();
+      if (clock.now() > end) throw new DemoTimeoutError(`waited ${withinMs} ms for ${what}; ${known()}\n${this.logTails()}`);
+      await clock.sleep(lookEveryMs, signal);
+    }
+  }
+
+  /** The last lines of every member's log. */
+  logTails(): string {
+    return [...this.gateways, ...this.hosts].map((member) => `--- ${member.logFile}\n${tailOf(member.logFile)}`).join("\n");
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  /** A member that ended by itself ends the demo; one that the demo killed ended by SIGKILL. */
+  #throwIfEnded(): void {
+    for (const member of [...this.gateways, ...this.hosts]) {
+      const end = member.process?.end;
+      if (end === undefined || end.signal === "SIGKILL") continue;
+      throw new DemoTimeoutError(`${member.id} ended by itself (exit code ${end.code ?? end.signal})\n--- ${member.logFile}\n${tailOf(member.logFile)}`);
+    }
+  }
+}
+
+function makeMember(folder: string, id: string, role: "gateway" | "host", config: string): Member {
+  const own = join(folder, id);
+  mkdirSync(own);
+  const configFile = join(own, `${role}.toml`);
+  writeFileSync(configFile, config, { mode: 0o600 });
+  return { id, role, folder: own, configFile, logFile: join(own, "log.txt"), process: undefined };
+}
+
+const describe = (status: HostStatus | undefined): string =>
+  status === undefined ? "does not answer" : `is ${status.role} at epoch ${status.epoch}${status.reason === null ? "" : ` (${status.reason})`}`;
+
+function tailOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trimEnd().split("\n").slice(-logTailLines).join("\n");
+  } catch {
+    return "(empty)";
+  }
+}

@@ -1,0 +1,11 @@
+/** Which events the demo makes happen, in an order that its seed draws. */
+import type { Dice } from "./dice.ts";
+
+export const eventKinds = ["kill", "switchover", "hang"] as const;
+export type EventKind = (typeof eventKinds)[number];
+
+/** `kills` kills of the primary, one planned switchover, one hang. */
+export function planEvents(kills: number, dice: Dice): EventKind[] {
+  const all: EventKind[] = [...Array.from({ length: kills }, () => "kill" as const), "switchover", "hang"];
+  return dice.shuffled(all);
+}

@@ -1,0 +1,35 @@
+/**
+ * The reaper: a small process that outlives the demo just long enough to clean up after it, however the demo ends.
+ *
+ * It reads lines from a pipe that only the demo holds: `+PID` names a process group, `-PID` takes it back, `folder PATH`
+ * names the folder to remove, `keep` says to leave the folder. When the pipe ends it kills every group that is still
+ * named with SIGKILL, removes the folder, and ends. It ignores the terminal's signals, and has a group of its own.
+ */
+import { rmSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+/** Runs until its standard input ends. */
+export async function runReaper(): Promise<void> {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+  const groups = new Set<number>();
+  let folder: string | undefined;
+  for await (const line of createInterface({ input: process.stdin })) {
+    if (line.startsWith("+")) groups.add(Number(line.slice(1)));
+    else if (line.startsWith("-")) groups.delete(Number(line.slice(1)));
+    else if (line.startsWith("folder ")) folder = line.slice("folder ".length);
+    else if (line === "keep") folder = undefined;
+  }
+  for (const group of groups) killGroup(group);
+  // What was killed may be writing for a moment longer.
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+}
+
+/** SIGKILL to a whole group; nothing happens when it is gone. Group 0 and 1 would be ourselves and everybody. */
+export function killGroup(group: number, signal: NodeJS.Signals = "SIGKILL"): void {
+  if (!Number.isSafeInteger(group) || group <= 1) throw new Error(`${group} is no process group to signal`);
+  try {
+    process.kill(-group, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}

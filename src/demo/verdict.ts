@@ -1,0 +1,77 @@
+/** The demo's result, and whether it is good. The object is what `stead demo --json` prints as its last line. */
+import type { History, HistoryResult } from "./history.ts";
+import type { LoadCounts } from "./load.ts";
+import type { EventKind } from "./plan.ts";
+
+export const phaseNames = ["detect", "agree", "claim", "lease", "catchup", "start", "route"] as const;
+export type PhaseName = (typeof phaseNames)[number];
+
+/** Milliseconds of each phase as the gateway recorded them; 0 for a phase that did not happen. */
+export type PhaseTimes = Readonly<Record<PhaseName, number>>;
+
+export interface EventResult {
+  readonly kind: EventKind;
+  readonly phases: PhaseTimes;
+  /** Measured by the clients. */
+  readonly gapMs: number;
+}
+
+export interface VerdictInput {
+  readonly events: readonly EventResult[];
+  readonly counts: LoadCounts;
+  /** Counted by the gateway: requests that waited, and requests that were sent a second time. */
+  readonly held: number;
+  readonly replayed: number;
+  readonly result: HistoryResult;
+  /** Successful answers of a host that had been replaced. */
+  readonly zombieAcknowledged: number;
+  readonly history: Pick<History, "violations" | "count">;
+}
+
+type PhaseField = `${PhaseName}_ms`;
+
+export interface VerdictObject {
+  readonly failovers: readonly (Readonly<Record<PhaseField | "gap_ms", number>> & { readonly kind: EventKind })[];
+  readonly requests: Readonly<Record<"ok" | "held" | "replayed" | "unknown" | "failed", number>>;
+  readonly writes: Readonly<Record<"acknowledged" | "missing" | "phantom", number>>;
+  readonly zombie_acknowledged: number;
+  /**
+   * The application's own invariant holds, and every other check of the history: nothing twice, nothing stale, nothing that
+   * was shown and taken back, nothing that nobody sent.
+   */
+  readonly invariant_ok: boolean;
+}
+
+const tenth = (ms: number): number => Math.round(ms * 10) / 10;
+
+export function verdictObject(input: VerdictInput): VerdictObject {
+  const failovers = input.events.map(({ kind, phases, gapMs }) => {
+    const times = Object.fromEntries(phaseNames.map((name) => [`${name}_ms`, tenth(phases[name])])) as Record<PhaseField, number>;
+    return { kind, ...times, gap_ms: tenth(gapMs) };
+  });
+  const { ok, unknown, failed } = input.counts;
+  return {
+    failovers,
+    requests: { ok, held: input.held, replayed: input.replayed, unknown, failed },
+    writes: { acknowledged: input.result.acknowledged, missing: input.result.missing, phantom: input.result.phantom },
+    zombie_acknowledged: input.zombieAcknowledged + input.result.forbidden,
+    invariant_ok: input.history.violations.every(({ kind }) => kind === "missing"),
+  };
+}
+
+export function isGood(verdict: VerdictObject): boolean {
+  return verdict.writes.missing === 0 && verdict.zombie_acknowledged === 0 && verdict.requests.failed === 0 && verdict.invariant_ok;
+}
+
+/** For people. */
+export function verdictLines(verdict: VerdictObject): string[] {
+  const { requests, writes } = verdict;
+  const mark = (good: boolean): string => (good ? "✓" : "✗");
+  return [
+    `${mark(writes.missing === 0)} ${writes.acknowledged} writes acknowledged, ${writes.missing} missing`,
+    `${mark(verdict.zombie_acknowledged === 0)} ${verdict.zombie_acknowledged} answers from a primary that had been replaced`,
+    `${mark(requests.failed === 0)} ${requests.ok} requests answered, ${requests.held} of them held, ${requests.replayed} sent again, ${requests.failed} failed`,
+    `${mark(verdict.invariant_ok)} ${verdict.invariant_ok ? "nothing stale, nothing twice, nothing taken back" : "the history does not fit together (see above)"}`,
+    `  ${requests.unknown} answered "unknown" (in flight at a kill, not idempotent); ${writes.phantom} of them had happened`,
+  ];
+}
