@@ -1,0 +1,68 @@
+/**
+ * How this gateway stands to the owner of the highest epoch: the one question that every phase asks.
+ *
+ * "Stepped down" needs care, because a report can be older than the claim that somebody else told us of: a host that
+ * says "secondary" counts as stepped down only when it has read its own epoch, or has called itself primary before, or
+ * was given `awaitMs` to speak up.
+ */
+import type { ServiceState } from "./failover-state.ts";
+
+export type Relation =
+  /** No epoch is known. */
+  | "none"
+  /** It says that it is primary, and nothing speaks against it. */
+  | "serving"
+  /** It is claiming, or starting its application. */
+  | "becoming"
+  /** It is draining: a switchover is under way. */
+  | "leaving"
+  /** It lives, and says that it is not primary any more. */
+  | "stepped-down"
+  /** Its last good sign is in doubt, or it was never heard. */
+  | "doubtful"
+  | "down"
+  /** It is not in the registry, so nobody here watches it. */
+  | "unregistered";
+
+export function relationToPrimary(state: ServiceState, now: number): Relation {
+  const primary = state.primary;
+  if (primary === null) return "none";
+  const view = state.hosts.get(primary.host);
+  if (view === undefined) return "unregistered";
+  if (view.health.kind === "down") return "down";
+  const report = view.report;
+  if (report === null || view.health.kind === "unknown" || view.health.doubt !== null) return "doubtful";
+  switch (report.role) {
+    case "primary":
+      return report.epoch >= primary.epoch ? "serving" : "becoming";
+    case "claiming":
+    case "starting":
+      return "becoming";
+    case "draining":
+      return "leaving";
+    case "secondary":
+    case "restoring":
+    case "failed": {
+      const believable =
+        primary.instance !== null || report.epoch >= primary.epoch || now >= primary.adoptedAt + state.settings.awaitMs;
+      return believable ? "stepped-down" : "becoming";
+    }
+  }
+}
+
+/** What this gateway tells its peers about the primary. */
+export function viewForPeers(state: ServiceState, now: number): "up" | "down" | "unknown" {
+  switch (relationToPrimary(state, now)) {
+    case "serving":
+    case "becoming":
+    case "leaving":
+      return "up";
+    case "down":
+    case "stepped-down":
+      return "down";
+    case "none":
+    case "doubtful":
+    case "unregistered":
+      return "unknown";
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Second half of a step: look at the phase and at what is known, and move until nothing more follows.
+ *
+ * Level-triggered on purpose: what must happen depends on what is known, not on which event said so, so a lost, repeated
+ * or reordered event cannot leave a phase behind that nothing moves any more.
+ */
+import type { Failover, Phase } from "./failover-state.ts";
+import { actWhenAgreed, decide, finish, promoteBest, ranking, tryNext } from "./failover-act.ts";
+import { relationToPrimary, type Relation } from "./failover-relation.ts";
+import { abandon, become, note, spent, type Turn } from "./failover-turn.ts";
+
+/** More turns than this within one step would be two phases that disagree for ever. */
+const turnsMax = 24;
+
+export function settle(turn: Turn): void {
+  for (let turns = 0; ; turns++) {
+    if (turns === turnsMax) throw new Error(`the phases of service ${turn.state.settings.service} do not settle: ${turn.state.phase.kind}`);
+    const before = turn.state.phase;
+    settleOnce(turn, before);
+    if (turn.state.phase === before) return;
+  }
+}
+
+function settleOnce(turn: Turn, phase: Phase): void {
+  const relation = relationToPrimary(turn.state, turn.now);
+  switch (phase.kind) {
+    case "unknown":
+      if (relation === "none") return maybeElectFirst(turn);
+      return follow(turn, relation);
+    case "awaiting":
+    case "serving":
+    case "suspect":
+      return follow(turn, relation);
+    case "agreeing":
+      if (recovered(turn, phase.failover, relation)) return;
+      return actWhenAgreed(turn, phase.failover, phase.since);
+    case "promoting":
+      return settlePromoting(turn, phase);
+    case "demoting":
+      return settleDemoting(turn, phase, relation);
+    case "down":
+      return settleDown(turn, phase, relation);
+  }
+}
+
+/** Not acting: the phase follows what the primary is seen to be. */
+function follow(turn: Turn, relation: Relation): void {
+  const phase = turn.state.phase;
+  switch (relation) {
+    case "none":
+      return;
+    case "serving":
+      if (phase.kind !== "serving") become(turn, { kind: "serving" });
+      return;
+    case "becoming":
+    case "leaving":
+      if (phase.kind !== "awaiting") become(turn, { kind: "awaiting", since: turn.now });
+      return;
+    case "doubtful":
+      if (phase.kind !== "suspect") become(turn, { kind: "suspect", since: turn.now, cause: causeOfDoubt(turn) });
+      return;
+    case "unregistered":
+    case "stepped-down":
+    case "down":
+      return decide(turn);
+  }
+}
+
+function causeOfDoubt(turn: Turn): string {
+  const primary = turn.state.primary;
+  const health = primary === null ? undefined : turn.state.hosts.get(primary.host)?.health;
+  return health?.kind === "up" && health.doubt !== null ? health.doubt : "it was not heard yet";
+}
+
+/** An empty vault: wait until every registered host was heard, or long enough, then let the best one begin. */
+function maybeElectFirst(turn: Turn): void {
+  const { state, now } = turn;
+  if (state.firstHeardAt === null || state.automation.kind === "paused") return;
+  const all = [...state.hosts.values()].every((view) => view.report !== null);
+  if (!all && now < state.firstHeardAt + state.settings.electWaitMs) return;
+  if (ranking(turn, null).eligible.length > 0) decide(turn);
+}
+
+/** True when the loss is over: the primary is seen well again, or somebody else is about to be. */
+function recovered(turn: Turn, failover: Failover, relation: Relation): boolean {
+  switch (relation) {
+    case "serving":
+      note(turn, "info", "primary-recovered", turn.state.primary?.host ?? null, "seen well again before anybody was promoted");
+      abandon(turn, failover, "recovered", "the primary is well again", "see `stead status`");
+      become(turn, { kind: "serving" });
+      return true;
+    case "becoming":
+    case "leaving":
+      abandon(turn, failover, "overtaken", "a host is becoming primary already", "see `stead status`");
+      become(turn, { kind: "awaiting", since: turn.now });
+      return true;
+    case "doubtful":
+    case "none":
+    case "unregistered":
+    case "stepped-down":
+    case "down":
+      return false;
+  }
+}
+
+function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void {
+  const { state } = turn;
+  const { failover, candidate, call } = phase;
+  const primary = state.primary;
+  const moved = primary !== null && (primary.epoch > failover.epochFrom || primary.host !== failover.from);
+  if (moved && primary.host !== candidate) {
+    turn.effects.push({ kind: "cancel", call });
+    abandon(turn, failover, "overtaken", `host ${primary.host} is primary since epoch ${primary.epoch}`, "see `stead status`");
+    return become(turn, { kind: "awaiting", since: turn.now });
+  }
+  const view = state.hosts.get(candidate);
+  if (view === undefined || view.health.kind === "down") {
+    const why = view?.health.kind === "down" ? `down: ${view.health.cause}` : "removed from the registry";
+    turn.effects.push({ kind: "cancel", call });
+    return tryNext(turn, failover, phase.since, candidate, why);
+  }
+  if (phase.lostAt === null || view.report === null || view.reportAt <= phase.lostAt) return;
+  switch (view.report.role) {
+    case "primary":
+      if (moved) finish(turn, failover, candidate, primary.epoch, view.report.dataUrl);
+      return;
+    case "claiming":
+    case "starting":
+      return;
+    case "draining":
+    case "secondary":
+    case "restoring":
+    case "failed":
+      return tryNext(turn, failover, phase.since, candidate, `the answer was lost, and it says that it is ${view.report.role}`);
+  }
+}
+
+function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relation: Relation): void {
+  const { failover, call } = phase;
+  const primary = turn.state.primary;
+  if (primary === null || primary.epoch > failover.epochFrom) {
+    turn.effects.push({ kind: "cancel", call });
+    abandon(turn, failover, "overtaken", `host ${primary?.host ?? "nobody"} is primary now`, "see `stead status`");
+    return become(turn, { kind: "awaiting", since: turn.now });
+  }
+  const heardSince = phase.lostAt !== null && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
+  switch (relation) {
+    case "down":
+    case "unregistered":
+      turn.effects.push({ kind: "cancel", call });
+      return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+    case "stepped-down":
+      if (phase.lostAt === null || !heardSince) return;
+      return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+    case "serving":
+      if (!heardSince) return;
+      abandon(turn, failover, "refused", "the order to step down was lost, and the primary serves on", "try again");
+      return become(turn, { kind: "serving" });
+    case "none":
+    case "becoming":
+    case "leaving":
+    case "doubtful":
+      return;
+  }
+}
+
+function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relation): void {
+  if (recovered(turn, phase.failover, relation)) return;
+  const waited = (): Failover => spent(phase.failover, "wait", turn.now - phase.since);
+  const again = (): void => become(turn, { kind: "agreeing", failover: waited(), since: turn.now, until: turn.now });
+  switch (phase.because.kind) {
+    case "paused":
+      if (turn.state.automation.kind === "on") again();
+      return;
+    case "no-candidate":
+      if (turn.state.automation.kind === "on" && ranking(turn, null).eligible.length > 0 && mayRetry(turn, phase)) again();
+      return;
+    case "vetoed":
+      if (relation === "doubtful") return;
+      if (turn.now >= phase.retryAt) again();
+      return;
+  }
+}
+
+/** After candidates failed, a pause before they are asked again; a first candidate that turns up is asked at once. */
+const mayRetry = (turn: Turn, phase: Phase & { kind: "down" }): boolean =>
+  phase.failover.attempts === 0 || turn.now >= phase.retryAt;

@@ -1,0 +1,106 @@
+/**
+ * One turn of the state machine: the state being rewritten and the effects it asks for, in order. Local to `step`; from
+ * outside the step is a pure function.
+ *
+ * `become` is the only way to change the phase, and it refuses what the diagram in failover-state.ts does not have.
+ */
+import type {
+  Failover,
+  FailoverEffect,
+  FailoverOutcome,
+  HostView,
+  Phase,
+  Primary,
+  ServiceState,
+} from "./failover-state.ts";
+import type { Rules } from "./rules.ts";
+
+export interface Turn {
+  state: ServiceState;
+  readonly effects: FailoverEffect[];
+  readonly now: number;
+  readonly rules: Rules;
+}
+
+const legal: { readonly [From in Phase["kind"]]: readonly Phase["kind"][] } = {
+  unknown: ["awaiting", "serving", "suspect", "agreeing", "promoting"],
+  awaiting: ["serving", "suspect", "agreeing", "promoting"],
+  serving: ["suspect", "awaiting", "agreeing", "demoting", "promoting"],
+  suspect: ["serving", "awaiting", "agreeing", "promoting"],
+  agreeing: ["serving", "awaiting", "promoting", "down"],
+  promoting: ["promoting", "serving", "awaiting", "suspect", "down"],
+  demoting: ["promoting", "serving", "suspect", "awaiting", "down"],
+  down: ["serving", "suspect", "awaiting", "agreeing", "promoting"],
+};
+
+export function become(turn: Turn, phase: Phase): void {
+  const from = turn.state.phase.kind;
+  if (!legal[from].includes(phase.kind)) throw new IllegalPhase(from, phase.kind);
+  turn.state = { ...turn.state, phase };
+}
+
+export class IllegalPhase extends Error {
+  override readonly name = "IllegalPhase";
+  constructor(from: Phase["kind"], to: Phase["kind"]) {
+    super(`a service that is ${from} cannot become ${to}`);
+  }
+}
+
+export function put(turn: Turn, change: Partial<ServiceState>): void {
+  turn.state = { ...turn.state, ...change };
+}
+
+export function putHost(turn: Turn, view: HostView): void {
+  put(turn, { hosts: new Map(turn.state.hosts).set(view.id, view) });
+}
+
+export function nextKey(turn: Turn): number {
+  const key = turn.state.lastKey + 1;
+  put(turn, { lastKey: key });
+  return key;
+}
+
+export function note(turn: Turn, level: "info" | "warning", what: string, host: string | null, detail: string): void {
+  turn.effects.push({ kind: "note", level, what, host, detail });
+}
+
+/** Adds to a phase's duration: a phase can come several times in one failover. */
+export function spent(failover: Failover, phase: keyof Failover["phases"], ms: number): Failover {
+  return { ...failover, phases: { ...failover.phases, [phase]: (failover.phases[phase] ?? 0) + Math.max(0, ms) } };
+}
+
+/** The failover is over without a new primary of its own making. */
+export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome, why: string, advice: string): void {
+  if (failover.attempts > 0 || failover.kind === "switchover") {
+    turn.effects.push({ kind: "record-failover", failover, outcome });
+  }
+  if (failover.command !== null) {
+    turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
+  }
+}
+
+/**
+ * Somebody says that `host` owns `epoch`. Epochs only rise (R1: each claim takes the next), so the highest is the truth,
+ * whoever tells it. The owner before is no longer primary: its connections are closed at once.
+ */
+export function adopt(turn: Turn, host: string, epoch: number, instance: string | null, dataUrl: string | null): void {
+  const known = turn.state.primary;
+  if (known !== null && epoch < known.epoch) return;
+  if (known !== null && epoch === known.epoch) {
+    if (host !== known.host) {
+      note(turn, "warning", "epoch-contradiction", host, `epoch ${epoch} is said to be of ${host} and of ${known.host}: do all hosts use one vault?`);
+      return;
+    }
+    const same = { ...known, instance: instance ?? known.instance, dataUrl: dataUrl ?? known.dataUrl };
+    if (same.dataUrl !== known.dataUrl) turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl: same.dataUrl });
+    put(turn, { primary: same });
+    return;
+  }
+  const url = dataUrl ?? turn.state.hosts.get(host)?.report?.dataUrl ?? (known?.host === host ? known.dataUrl : null);
+  const primary: Primary = { host, epoch, instance, adoptedAt: turn.now, dataUrl: url };
+  put(turn, { primary });
+  turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl: url });
+  if (known !== null && known.host !== host) {
+    turn.effects.push({ kind: "drop", host: known.host, reason: `host ${host} is primary since epoch ${epoch}` });
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Whether a host is well, as one gateway sees it: what streams and probes said, counted (design section 6, "detect").
+ *
+ * - A refused connection says that nobody listens there: `refusedFall` of them in a row are enough, whatever `fall` is.
+ * - Other failures (a time-out, a reset, nonsense) need `fall` in a row.
+ * - `unauthorized` says that somebody lives there and does not know our secret: a mistake of an operator, never a death.
+ * - A failure of a probe that was started before the host was last heard says nothing, and is ignored. So a slow answer
+ *   that is overtaken by a good one, or a full accept queue beside a healthy stream, does not add up to "down".
+ * - Back from "down" needs `rise` good signs in a row; a host that was never heard needs one.
+ */
+export interface HealthSettings {
+  readonly fall: number;
+  readonly rise: number;
+}
+
+/** Refused connections in a row that make a host down: one can be a restart of its listener, two cannot. */
+export const refusedFall = 2;
+
+export type FailureCause = "refused" | "timeout" | "reset" | "invalid";
+
+export type HostHealth =
+  | { readonly kind: "unknown"; readonly failures: number; readonly refusals: number }
+  | {
+      readonly kind: "up";
+      readonly lastWellAt: number;
+      readonly failures: number;
+      readonly refusals: number;
+      /** Why the last good sign may no longer hold: the stream ended, a request failed, a probe failed. */
+      readonly doubt: string | null;
+    }
+  | {
+      readonly kind: "down";
+      readonly since: number;
+      readonly lastWellAt: number | null;
+      readonly cause: FailureCause;
+      readonly successes: number;
+    };
+
+export const unknownHealth: HostHealth = { kind: "unknown", failures: 0, refusals: 0 };
+
+/** The host answered, or a line of its status stream arrived. */
+export function seenWell(health: HostHealth, now: number, settings: HealthSettings): HostHealth {
+  if (health.kind === "down" && health.successes + 1 < settings.rise) {
+    return { ...health, successes: health.successes + 1 };
+  }
+  return { kind: "up", lastWellAt: now, failures: 0, refusals: 0, doubt: null };
+}
+
+/** A probe that was started at `startedAt` failed. */
+export function seenFailing(
+  health: HostHealth,
+  cause: FailureCause,
+  startedAt: number,
+  now: number,
+  settings: HealthSettings,
+): HostHealth {
+  if (health.kind === "down") return { ...health, successes: 0 };
+  const lastWellAt = health.kind === "up" ? health.lastWellAt : null;
+  if (lastWellAt !== null && startedAt < lastWellAt) return health;
+  const failures = health.failures + 1;
+  const refusals = cause === "refused" ? health.refusals + 1 : 0;
+  if (refusals >= refusedFall || failures >= settings.fall) {
+    return { kind: "down", since: now, lastWellAt, cause, successes: 0 };
+  }
+  if (health.kind === "unknown") return { kind: "unknown", failures, refusals };
+  return { ...health, failures, refusals, doubt: `a probe failed: ${cause}` };
+}
+
+/** Something other than a probe raised a doubt; only probes decide. */
+export function doubted(health: HostHealth, why: string): HostHealth {
+  return health.kind === "up" && health.doubt === null ? { ...health, doubt: why } : health;
+}
+
+/**
+ * The status stream ended while it was alive (heard within `aliveMs`): until this moment the process was there, because
+ * its kernel held the connection. Moves the last well moment, so that "detect" counts from the death, not from the last
+ * heartbeat before it.
+ */
+export function streamEnded(health: HostHealth, now: number, aliveMs: number): HostHealth {
+  if (health.kind !== "up") return health;
+  const wasAlive = now - health.lastWellAt <= aliveMs;
+  return { ...health, lastWellAt: wasAlive ? now : health.lastWellAt, doubt: "its status stream ended" };
+}

@@ -1,0 +1,59 @@
+/**
+ * Which service a request belongs to: by host name and path prefix, the most specific match wins.
+ *
+ * A service that names the host beats one that does not; among those the longest path prefix wins. A prefix matches whole
+ * segments: `/app` matches `/app` and `/app/x` and `/app?x`, not `/apple`. The path is compared as it came, byte by byte:
+ * what an upstream would make of `%2e` or `//` is its own business, and guessing here would let requests be smuggled.
+ */
+export interface ServiceMatch {
+  /** Lower case, without a port; null: any. */
+  readonly host: string | null;
+  /** Begins with `/`; null: any. */
+  readonly path: string | null;
+}
+
+export interface Matchable {
+  readonly name: string;
+  readonly match: ServiceMatch;
+}
+
+/** The services, most specific first, so that the first match is the best. */
+export function orderBySpecificity<S extends Matchable>(services: readonly S[]): S[] {
+  const weight = (service: S): number =>
+    (service.match.host === null ? 0 : 1_000_000) + normalizedPrefix(service.match.path).length;
+  return [...services].sort((a, b) => weight(b) - weight(a) || (a.name < b.name ? -1 : 1));
+}
+
+/** `hostField` is the Host field's value, with or without a port; `target` the request target in any form. */
+export function matchService<S extends Matchable>(ordered: readonly S[], hostField: string, target: string): S | undefined {
+  const host = hostName(hostField);
+  const path = originPath(target);
+  return ordered.find((service) => matches(service.match, host, path));
+}
+
+function matches(match: ServiceMatch, host: string, path: string): boolean {
+  if (match.host !== null && match.host !== host) return false;
+  const prefix = normalizedPrefix(match.path);
+  if (!path.startsWith(prefix)) return false;
+  const next = path.charAt(prefix.length);
+  return next === "" || next === "/" || next === "?";
+}
+
+/** Without the slash at the end: `/` and null become the empty prefix, which matches everything. */
+const normalizedPrefix = (path: string | null): string => (path === null ? "" : path.replace(/\/+$/, ""));
+
+function hostName(field: string): string {
+  const lower = field.toLowerCase();
+  if (lower.startsWith("[")) return lower.slice(1, Math.max(1, lower.indexOf("]")));
+  const colon = lower.indexOf(":");
+  return colon === -1 ? lower : lower.slice(0, colon);
+}
+
+/** The path of a target in origin form (`/x`) or absolute form (`http://host/x`, RFC 9112 section 3.2.2). */
+function originPath(target: string): string {
+  if (target.startsWith("/")) return target;
+  const scheme = target.indexOf("://");
+  if (scheme === -1) return "/";
+  const slash = target.indexOf("/", scheme + 3);
+  return slash === -1 ? "/" : target.slice(slash);
+}

@@ -1,0 +1,398 @@
+import { describe, expect, test } from "bun:test";
+import { Scenario } from "./failover-scenario.ts";
+
+describe("a primary is found", () => {
+  test("a service of which nothing is known holds its requests", () => {
+    const s = new Scenario();
+    expect(s.phase).toBe("unknown");
+    expect(s.state.routed.kind).toBe("hold");
+  });
+
+  test("a host that says it is primary gets the traffic", () => {
+    const s = new Scenario().register("a", "b").hears("a", { role: "primary" });
+    expect(s.phase).toBe("serving");
+    expect(s.all("route")).toMatchObject([{ host: "a", epoch: 1 }]);
+    expect(s.all("record-epoch")).toMatchObject([{ host: "a", epoch: 1 }]);
+  });
+
+  test("a secondary that names the owner of the epoch is believed, and the owner is probed for", () => {
+    const s = new Scenario().register("a", "b").hears("b", { epoch: 4, epochHost: "a" });
+    expect(s.state.primary).toMatchObject({ host: "a", epoch: 4 });
+    expect(s.phase).toBe("suspect");
+  });
+
+  test("the primary that the database remembers is routed to before anybody was heard", () => {
+    const s = new Scenario().register("a", "b");
+    s.send({ kind: "recall", host: "a", epoch: 3, dataUrl: "http://127.0.0.1:9" });
+    expect(s.all("route")).toMatchObject([{ host: "a", epoch: 3, dataUrl: "http://127.0.0.1:9" }]);
+    expect(s.phase).toBe("suspect");
+  });
+
+  test("on an empty vault the best host begins as soon as all were heard", () => {
+    const s = new Scenario().register("a", "b").hears("a", { epoch: 0, epochHost: null });
+    expect(s.all("promote")).toEqual([]);
+    s.hears("b", { epoch: 0, epochHost: null, priority: 5 });
+    expect(s.all("promote")).toMatchObject([{ host: "b", epoch: 0, planned: false }]);
+  });
+
+  test("on an empty vault a host that is never heard delays the first election by a bounded time", () => {
+    const s = new Scenario().register("a", "b").hears("a", { epoch: 0, epochHost: null });
+    s.after(999);
+    expect(s.phase).toBe("unknown");
+    s.after(1);
+    expect(s.all("promote")).toMatchObject([{ host: "a" }]);
+  });
+});
+
+describe("a kill", () => {
+  test("stream end, then two refused probes, are a loss at once", () => {
+    const s = Scenario.serving();
+    s.now += 100;
+    s.send({ kind: "stream-ended", host: "a" });
+    expect(s.phase).toBe("suspect");
+    expect(s.all("probe")).toMatchObject([{ host: "a" }]);
+    expect(s.state.routed.kind).toBe("host");
+    s.refused("a");
+    expect(s.all("probe")).toHaveLength(2);
+    expect(s.phase).toBe("suspect");
+    s.now += 3;
+    s.refused("a");
+    expect(s.phase).toBe("promoting");
+    expect(s.all("promote")).toMatchObject([
+      { host: "b", epoch: 1, planned: false, gatewaysRegistered: 1, gatewaysSeeingDown: ["g1"] },
+    ]);
+    expect(s.all("hold")).toHaveLength(1);
+  });
+
+  test("detect counts from the end of the stream, and each phase of the promotion is kept", () => {
+    const s = Scenario.serving();
+    s.now += 100;
+    s.send({ kind: "stream-ended", host: "a" }).refused("a");
+    s.now += 3;
+    s.refused("a");
+    const call = s.call;
+    for (const [phase, ms] of [["claim", 5], ["lease", 7], ["catch-up", 1], ["start", 40], ["ready", 2]] as const) {
+      s.send({ kind: "phase-ended", call, phase, ms });
+    }
+    s.send({ kind: "promoted", call, epoch: 2, dataUrl: "http://127.0.0.1:2" });
+    expect(s.phase).toBe("serving");
+    s.now += 1;
+    s.send({ kind: "routed", epoch: 2 });
+    const last = s.all("record-failover").at(-1);
+    expect(last?.outcome).toBe("done");
+    expect(last?.failover).toMatchObject({ kind: "kill", from: "a", to: "b", epochFrom: 1, epochTo: 2, attempts: 1 });
+    expect(last?.failover.phases).toEqual({ detect: 3, agree: 0, claim: 5, lease: 7, catchUp: 1, start: 42, route: 1 });
+  });
+
+  test("the old primary's connections are closed as soon as the claim is in the log", () => {
+    const s = Scenario.serving().refused("a").refused("a");
+    expect(s.all("drop")).toEqual([]);
+    s.send({ kind: "phase-ended", call: s.call, phase: "claim", ms: 5 });
+    expect(s.all("drop")).toMatchObject([{ host: "a" }]);
+  });
+
+  test("the new primary is routed to even when its own report is still on its way", () => {
+    const s = Scenario.serving().refused("a").refused("a");
+    s.send({ kind: "promoted", call: s.call, epoch: 2, dataUrl: "http://127.0.0.1:2" });
+    expect(s.state.routed).toEqual({ kind: "host", host: "b", epoch: 2, dataUrl: "http://127.0.0.1:2" });
+    s.hears("b", { role: "starting", epoch: 2, epochHost: "b", dataUrl: "http://127.0.0.1:2" });
+    expect(s.state.routed).toMatchObject({ kind: "host", host: "b" });
+    s.hears("b", { role: "primary", epoch: 2, epochHost: "b", dataUrl: "http://127.0.0.1:2" });
+    expect(s.phase).toBe("serving");
+  });
+});
+
+describe("a hang", () => {
+  test("probes that time out as often as `fall` says are a loss", () => {
+    const s = Scenario.serving();
+    s.now += 500;
+    s.timedOut("a");
+    expect(s.phase).toBe("suspect");
+    s.now += 250;
+    s.timedOut("a");
+    expect(s.phase).toBe("promoting");
+    expect(s.state.phase).toMatchObject({ failover: { kind: "hang", phases: { detect: 750 } } });
+  });
+
+  test("a probe that was overtaken by a good sign does not count", () => {
+    const s = Scenario.serving();
+    const startedAt = s.now;
+    s.now += 250;
+    s.hears("a", { role: "primary" });
+    s.now += 250;
+    s.send({ kind: "probe-failed", host: "a", cause: "timeout", startedAt });
+    s.send({ kind: "probe-failed", host: "a", cause: "timeout", startedAt });
+    expect(s.phase).toBe("serving");
+  });
+
+  test("a request that fails only raises a doubt, and one probe clears it", () => {
+    const s = Scenario.serving();
+    s.send({ kind: "data-error", host: "a", cause: "reset" }).send({ kind: "data-error", host: "a", cause: "reset" });
+    expect(s.phase).toBe("suspect");
+    expect(s.all("probe")).toHaveLength(1);
+    s.send({ kind: "report", host: "a", report: s.state.hosts.get("a")?.report ?? fail(), startedAt: s.now });
+    expect(s.phase).toBe("serving");
+    expect(s.all("promote")).toEqual([]);
+  });
+});
+
+describe("the primary steps down by itself", () => {
+  test("a primary that was restarted is replaced at once", () => {
+    const s = Scenario.serving().hears("a", { role: "restoring", instance: "a-2", epoch: 0, epochHost: null });
+    expect(s.all("promote")).toMatchObject([{ host: "b" }]);
+    expect(s.state.phase).toMatchObject({ failover: { kind: "stepped-down" } });
+  });
+
+  test("requests wait for a primary that says it is none, even when nobody can take over", () => {
+    const s = new Scenario().register("a").hears("a", { role: "primary" }).hears("a", { role: "failed", reason: "the application does not start" });
+    expect(s.phase).toBe("down");
+    expect(s.state.routed.kind).toBe("hold");
+  });
+
+  test("a report that is older than the claim that others tell of is not taken for stepping down", () => {
+    const s = Scenario.serving().hears("c", { epoch: 2, epochHost: "b" });
+    expect(s.state.primary).toMatchObject({ host: "b", epoch: 2 });
+    expect(s.phase).toBe("awaiting");
+    expect(s.all("promote")).toEqual([]);
+    s.hears("b", { role: "primary", epoch: 2, epochHost: "b" });
+    expect(s.phase).toBe("serving");
+    expect(s.all("drop")).toMatchObject([{ host: "a" }]);
+  });
+
+  test("an owner that never speaks up as primary is replaced after a bounded time", () => {
+    const s = Scenario.serving().hears("c", { epoch: 2, epochHost: "b" });
+    s.after(1000);
+    expect(s.all("promote")).toMatchObject([{ host: "b", epoch: 2 }]);
+  });
+
+  test("after a stop of everything a secondary that read its own old epoch is promoted again", () => {
+    const s = new Scenario().register("a", "b");
+    s.send({ kind: "recall", host: "a", epoch: 5, dataUrl: "http://127.0.0.1:9" });
+    s.hears("b", { epoch: 5, epochHost: "a", position: 20 });
+    s.hears("a", { role: "restoring", epoch: 0, epochHost: null, instance: "a-9" });
+    expect(s.all("promote")).toEqual([]);
+    s.hears("a", { role: "secondary", epoch: 5, epochHost: "a", instance: "a-9", position: 21 });
+    expect(s.all("promote")).toMatchObject([{ host: "a", epoch: 5 }]);
+  });
+});
+
+describe("a promotion that goes wrong", () => {
+  const lost = (): Scenario => Scenario.serving().refused("a").refused("a");
+
+  test("a candidate that is not ready is followed by the next, and the time it took is kept", () => {
+    const s = lost();
+    s.now += 20;
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: "restoring" } });
+    expect(s.take("promote")).toMatchObject([{ host: "b" }, { host: "c" }]);
+    expect(s.state.phase).toMatchObject({ failover: { attempts: 2, phases: { retry: 20 } } });
+  });
+
+  test("when every candidate refused it is tried again after a pause", () => {
+    const s = lost();
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: "x" } });
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: "y" } });
+    expect(s.phase).toBe("down");
+    s.take("promote");
+    s.after(999);
+    expect(s.all("promote")).toEqual([]);
+    s.hears("b").hears("c").after(1);
+    expect(s.all("promote")).toMatchObject([{ host: "b" }]);
+  });
+
+  test("a candidate that finds the epoch taken makes the gateway follow the one that took it", () => {
+    const s = lost();
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "epoch_taken", epoch: 7, host: "c" } });
+    expect(s.phase).toBe("awaiting");
+    expect(s.state.primary).toMatchObject({ host: "c", epoch: 7 });
+    s.hears("c", { role: "primary", epoch: 7, epochHost: "c" });
+    expect(s.phase).toBe("serving");
+    expect(s.state.routed).toMatchObject({ host: "c", epoch: 7 });
+  });
+
+  test("a witness that saw the primary write keeps it in office, and traffic goes back to it", () => {
+    const s = lost();
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "primary_alive", evidence: "wrote 20 ms ago" } });
+    expect(s.phase).toBe("down");
+    expect(s.state.routed).toMatchObject({ kind: "host", host: "a" });
+    s.hears("a", { role: "primary" }).hears("a", { role: "primary" });
+    expect(s.phase).toBe("serving");
+  });
+
+  test("a candidate that dies is followed by the next as soon as it is known to be down", () => {
+    const s = lost();
+    s.send({ kind: "call-lost", call: s.call, why: "connection reset" });
+    expect(s.phase).toBe("promoting");
+    s.refused("b").refused("b");
+    expect(s.take("promote")).toMatchObject([{ host: "b" }, { host: "c" }]);
+  });
+
+  test("a lost answer of a promotion that succeeded is made up for by the host's own report", () => {
+    const s = lost();
+    s.send({ kind: "call-lost", call: s.call, why: "reset" });
+    s.now += 5;
+    s.hears("b", { role: "starting", epoch: 2, epochHost: "b" });
+    expect(s.phase).toBe("promoting");
+    s.hears("b", { role: "primary", epoch: 2, epochHost: "b" });
+    expect(s.phase).toBe("serving");
+    expect(s.state.routed).toMatchObject({ host: "b", epoch: 2 });
+  });
+
+  test("a candidate whose answer was lost and that is a secondary still is not waited for", () => {
+    const s = lost();
+    s.send({ kind: "call-lost", call: s.call, why: "reset" });
+    s.now += 5;
+    s.hears("b");
+    expect(s.take("promote")).toMatchObject([{ host: "b" }, { host: "c" }]);
+  });
+
+  test("a third host that takes the epoch meanwhile ends the attempt", () => {
+    const s = lost();
+    s.hears("c", { role: "starting", epoch: 2, epochHost: "c" });
+    expect(s.phase).toBe("awaiting");
+    expect(s.all("cancel")).toHaveLength(1);
+  });
+
+  test("events of an earlier call change nothing", () => {
+    const s = lost();
+    const stale = s.call;
+    s.send({ kind: "call-refused", call: stale, refusal: { kind: "not_ready", reason: "x" } });
+    s.send({ kind: "promoted", call: stale, epoch: 9, dataUrl: "http://127.0.0.1:9" });
+    expect(s.state.phase).toMatchObject({ kind: "promoting", candidate: "c" });
+  });
+});
+
+describe("nobody can take over", () => {
+  test("traffic still goes to the last known primary", () => {
+    const s = new Scenario().register("a").hears("a", { role: "primary" }).refused("a").refused("a");
+    expect(s.phase).toBe("down");
+    expect(s.state.routed).toMatchObject({ kind: "host", host: "a" });
+  });
+
+  test("the first candidate that turns up is promoted without a pause", () => {
+    const s = new Scenario().register("a", "b").hears("a", { role: "primary" }).hears("b", { role: "restoring" });
+    s.refused("a").refused("a");
+    expect(s.phase).toBe("down");
+    s.now += 300;
+    s.hears("b");
+    expect(s.all("promote")).toMatchObject([{ host: "b" }]);
+    expect(s.state.phase).toMatchObject({ failover: { phases: { wait: 300 } } });
+  });
+
+  test("a primary that comes back well is served again, after as many good signs as `rise` says", () => {
+    const s = new Scenario().register("a").hears("a", { role: "primary" }).refused("a").refused("a");
+    s.hears("a", { role: "primary" });
+    expect(s.phase).toBe("down");
+    s.hears("a", { role: "primary" });
+    expect(s.phase).toBe("serving");
+  });
+
+  test("a primary that is not registered here is replaced only if the witness says so", () => {
+    const s = new Scenario().register("b").hears("b", { epoch: 3, epochHost: "gone" });
+    expect(s.all("promote")).toMatchObject([{ host: "b", gatewaysSeeingDown: [] }]);
+  });
+});
+
+describe("a switchover", () => {
+  const ordered = (target: string | null = null): Scenario =>
+    Scenario.serving().send({ kind: "command", id: "1", command: { kind: "switchover", target } });
+
+  test("holds, demotes, promotes, routes, and answers", () => {
+    const s = ordered("c");
+    expect(s.phase).toBe("demoting");
+    expect(s.all("demote")).toMatchObject([{ host: "a", successor: "c" }]);
+    expect(s.state.routed.kind).toBe("hold");
+    s.send({ kind: "phase-ended", call: s.call, phase: "drain", ms: 4 });
+    s.hears("a", { role: "draining" }).hears("a", { role: "restoring" });
+    expect(s.phase).toBe("demoting");
+    s.send({ kind: "demoted", call: s.call });
+    expect(s.all("promote")).toMatchObject([{ host: "c", planned: true }]);
+    s.send({ kind: "promoted", call: s.call, epoch: 2, dataUrl: "http://127.0.0.1:3" });
+    expect(s.state.routed).toMatchObject({ host: "c", epoch: 2 });
+    expect(s.all("reply")).toMatchObject([{ id: "1", outcome: { kind: "done", primary: "c", epoch: 2 } }]);
+    expect(s.all("record-failover").at(-1)?.failover.phases).toMatchObject({ demote: 4 });
+  });
+
+  test("a primary that refuses to step down keeps the traffic", () => {
+    const s = ordered();
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: "a checkpoint is being restored" } });
+    expect(s.phase).toBe("serving");
+    expect(s.state.routed).toMatchObject({ host: "a" });
+    expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
+  });
+
+  test("a primary that dies while it steps down is succeeded by the target", () => {
+    const s = ordered("c").refused("a").refused("a");
+    expect(s.all("promote")).toMatchObject([{ host: "c" }]);
+    expect(s.all("cancel")).toHaveLength(1);
+  });
+
+  test("a lost order is called off when the primary serves on", () => {
+    const s = ordered();
+    s.send({ kind: "call-lost", call: s.call, why: "reset" });
+    expect(s.all("probe")).toMatchObject([{ host: "a" }]);
+    expect(s.phase).toBe("demoting");
+    s.now += 1;
+    s.hears("a", { role: "primary" });
+    expect(s.phase).toBe("serving");
+    expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
+  });
+
+  test("a lost answer of a primary that did step down is made up for by its report", () => {
+    const s = ordered("c");
+    s.send({ kind: "call-lost", call: s.call, why: "reset" });
+    s.now += 1;
+    s.hears("a", { role: "restoring" });
+    expect(s.all("promote")).toMatchObject([{ host: "c" }]);
+  });
+
+  test("a target that cannot take over is refused before anything is touched", () => {
+    for (const target of ["a", "nobody"]) {
+      const s = ordered(target);
+      expect(s.phase).toBe("serving");
+      expect(s.all("demote")).toEqual([]);
+      expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
+    }
+  });
+
+  test("a target that fails after the primary stepped down is followed by the next host", () => {
+    const s = ordered("c");
+    s.send({ kind: "demoted", call: s.call });
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: "x" } });
+    expect(s.all("promote")).toMatchObject([{ host: "c" }, { host: "b" }]);
+  });
+});
+
+describe("operators", () => {
+  test("a pause keeps a lost primary from being replaced, and resume replaces it", () => {
+    const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "pause" } });
+    s.refused("a").refused("a");
+    expect(s.phase).toBe("down");
+    expect(s.all("promote")).toEqual([]);
+    expect(s.state.routed).toMatchObject({ host: "a" });
+    s.send({ kind: "command", id: "2", command: { kind: "resume" } });
+    expect(s.all("promote")).toMatchObject([{ host: "b" }]);
+  });
+
+  test("a failover of a well primary needs force", () => {
+    const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "failover", target: null, force: false } });
+    expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
+    s.send({ kind: "command", id: "2", command: { kind: "failover", target: "c", force: true } });
+    expect(s.all("promote")).toMatchObject([{ host: "c", planned: true }]);
+  });
+
+  test("a failover can be ordered while automation is paused and the primary is down", () => {
+    const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "pause" } }).refused("a").refused("a");
+    s.send({ kind: "command", id: "2", command: { kind: "failover", target: null, force: false } });
+    expect(s.all("promote")).toMatchObject([{ host: "b", planned: false }]);
+  });
+
+  test("a host that is removed while it is being promoted is given up", () => {
+    const s = Scenario.serving().refused("a").refused("a");
+    s.register("a", "c");
+    expect(s.take("promote")).toMatchObject([{ host: "b" }, { host: "c" }]);
+  });
+});
+
+function fail(): never {
+  throw new Error("the host has no report");
+}
