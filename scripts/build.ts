@@ -34,7 +34,7 @@ const result = await Bun.build({
   compile: { target: values.target, outfile, autoloadDotenv: false, autoloadBunfig: false },
   throw: false,
 });
-for (const log of result.logs) console.error(String(log));
+for (const log of result.logs) console.error(log.message);
 if (!result.success) process.exit(1);
 if (!plugin.replaced()) {
   console.error("build: libsql's index.js was not bundled, or does not load its native module as expected");

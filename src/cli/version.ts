@@ -37,14 +37,16 @@ async function collectVersions(): Promise<Versions> {
       stead: versionText(),
       runtime,
       platform: `${process.platform} ${process.arch}`,
-      sqlite: String(database.prepare(query).get()?.["version"]),
-      libsql: String(libsql.rows[0]?.["version"]),
+      sqlite: textOf(database.prepare(query).get()?.["version"]),
+      libsql: textOf(libsql.rows[0]?.["version"]),
     };
   } finally {
     database.close();
     client.close();
   }
 }
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "unknown");
 
 export const versionCommand = buildCommand<{ readonly json: boolean }, [], CliContext>({
   docs: {

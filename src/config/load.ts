@@ -120,7 +120,7 @@ function validateParts(raw: Record<string, unknown>, problems: Problems): Partia
     if (result.success) content[part] = result.output;
     else for (const issue of result.issues) reportIssue(part, issue, raw, problems);
   }
-  return content as PartialContent;
+  return content;
 }
 
 function reportIssue(part: string, issue: v.BaseIssue<unknown>, raw: Record<string, unknown>, problems: Problems): void {
@@ -138,7 +138,7 @@ function reportIssue(part: string, issue: v.BaseIssue<unknown>, raw: Record<stri
 function messageWhenMissing(path: KeyPath): string {
   const schema = schemaAt(fileSchema, path);
   if (schema === undefined) throw new Error(`the schema reports a key that it does not have: ${pathText(path)}`);
-  const result = v.safeParse(schema as v.GenericSchema, undefined);
+  const result = v.safeParse(schema, undefined);
   return result.issues?.[0].message ?? "";
 }
 

@@ -1,0 +1,61 @@
+/** Everything that must hold besides the tests. One line for each check, and `N passed, N failed` at the end. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { runCommand } from "./lib/command.ts";
+import { disabledTests, lockFileViolations, unfinishedWork } from "./lib/house-rules.ts";
+import { layerViolations, readSources, type SourceFile } from "./lib/layers.ts";
+
+const root = join(import.meta.dirname, "..");
+const bun = process.execPath;
+
+/** What is wrong, one line each; none when the check holds. */
+type Check = () => Promise<readonly string[]>;
+
+const program =
+  (...command: readonly string[]): Check =>
+  async () => {
+    const { code, output } = await runCommand([bun, ...command], { cwd: root, show: false });
+    return code === 0 ? [] : output.trimEnd().split("\n");
+  };
+
+const sources = (...folders: readonly string[]): SourceFile[] =>
+  readSources(
+    root,
+    folders.flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+        .map((entry) => relative(root, join(entry.parentPath, entry.name))),
+    ),
+  );
+
+const bin = (name: string): string => join("node_modules", name);
+
+const checks: Readonly<Record<string, Check>> = {
+  types: program(bin("typescript/bin/tsc"), "--noEmit"),
+  lint: program(bin("eslint/bin/eslint.js"), "src", "test", "scripts", "examples", "--max-warnings", "0", "--no-error-on-unmatched-pattern"),
+  layers: () => Promise.resolve(layerViolations(sources("src"))),
+  unused: program(bin("knip/bin/knip-bun.js"), "--no-progress"),
+  "lock file": () => Promise.resolve(lockFileViolations(readFileSync(join(root, "bun.lock"), "utf8"))),
+  unfinished: () => Promise.resolve(unfinishedWork(sources("src", "scripts", "examples"))),
+  "disabled tests": () => Promise.resolve(disabledTests(sources("test"))),
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !Object.hasOwn(checks, name));
+if (unknown.length > 0) {
+  console.error(`check: found ${unknown.join(", ")}\n  accepted: ${Object.keys(checks).join(", ")}\n  do: name some of these, or none for all`);
+  process.exit(2);
+}
+
+let passed = 0;
+let failed = 0;
+for (const [name, check] of Object.entries(checks)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const violations = await check();
+  if (violations.length === 0) passed++;
+  else failed++;
+  console.log(`${violations.length === 0 ? "ok    " : "FAILED"} ${name}`);
+  for (const line of violations) console.log(`       ${line}`);
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;

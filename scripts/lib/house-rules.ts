@@ -1,0 +1,33 @@
+/** Rules that no other tool checks: what the lock file must not hold, and words that unfinished work leaves behind. */
+import type { SourceFile } from "./layers.ts";
+
+/** A lock file with download addresses works only where those addresses do; names, versions and hashes are enough. */
+export function lockFileViolations(lockFile: string): string[] {
+  return lockFile.split("\n").flatMap((line, index) => {
+    const address = /(?:https?|git|ssh):\/\/[^"\s]*/.exec(line)?.[0];
+    return address === undefined ? [] : [`bun.lock:${index + 1}: holds the download address ${address}; run bun install without a configured registry`];
+  });
+}
+
+// Written in two halves, so that this file does not find itself.
+const unfinished = new RegExp(`\\b(?:${["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK", "place" + "holder text", "not imple" + "mented", "lorem" + " ipsum"].join("|")})\\b`, "i");
+
+/** Words that stand where work should. */
+export function unfinishedWork(files: readonly SourceFile[]): string[] {
+  return files.flatMap(({ path, text }) =>
+    text.split("\n").flatMap((line, index) => {
+      const word = unfinished.exec(line)?.[0];
+      return word === undefined ? [] : [`${path}:${index + 1}: "${word}": finish it or remove it`];
+    }),
+  );
+}
+
+/** Tests that were switched off or on alone by hand. A test that depends on the machine uses `test.skipIf` with its reason. */
+export function disabledTests(files: readonly SourceFile[]): string[] {
+  return files.flatMap(({ path, text }) =>
+    text.split("\n").flatMap((line, index) => {
+      const call = /\b(?:test|describe|it)\.(?:skip|only|todo)\(/.exec(line)?.[0];
+      return call === undefined ? [] : [`${path}:${index + 1}: "${call}": run the test, or remove it`];
+    }),
+  );
+}

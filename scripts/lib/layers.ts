@@ -1,0 +1,122 @@
+/**
+ * Which folder of src may import which, and no cycles: dependencies point one way, so that a part can be understood, tested
+ * and simulated without those above it (docs/ARCHITECTURE.md).
+ */
+import { readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import ts from "typescript";
+
+/** For each folder of src, the folders that it may import besides itself. */
+export const layers: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  runtime: [],
+  vault: ["core", "runtime"],
+  capture: ["core", "runtime"],
+  http: ["core", "runtime"],
+  control: ["core", "runtime"],
+  config: ["core", "runtime"],
+  gateway: ["core", "runtime", "control", "http", "config"],
+  host: ["core", "runtime", "vault", "capture", "http", "control", "config"],
+  demo: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host"],
+  cli: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host", "demo"],
+  // src/main.ts, which only wires.
+  "": ["cli"],
+};
+
+/** A file, relative to the repository's top, and its text. */
+export interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+interface Import {
+  readonly from: string;
+  /** Relative to the repository's top, or a package's name. */
+  readonly to: string;
+  readonly relative: boolean;
+  /** Erased by the compiler: counts for layers, not for cycles. */
+  readonly typeOnly: boolean;
+  readonly line: number;
+}
+
+export const readSources = (root: string, paths: readonly string[]): SourceFile[] =>
+  paths.map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
+
+/** One line for each violation, with file and line; none when all is well. */
+export function layerViolations(files: readonly SourceFile[]): string[] {
+  const imports = files.filter((file) => file.path.startsWith("src/")).flatMap(importsOf);
+  return [...imports.flatMap((edge) => violationOf(edge)), ...cycles(imports)];
+}
+
+function violationOf({ from, to, relative, line }: Import): string[] {
+  const layer = layerOf(from);
+  const allowed = layers[layer];
+  if (allowed === undefined) return [`${from}:1: src/${layer} is no known layer; add it to scripts/lib/layers.ts`];
+  if (!relative) return layer === "core" ? [`${from}:${line}: src/core imports ${to}; it imports nothing but src/core`] : [];
+  if (!to.startsWith("src/")) {
+    const outside = /^(?:migrations|examples)\/|^package\.json$/.test(to);
+    return outside ? [] : [`${from}:${line}: src imports ${to}, which is not part of the program`];
+  }
+  const target = layerOf(to);
+  if (target === layer || allowed.includes(target)) return [];
+  return [`${from}:${line}: src/${layer} imports ${to}; it may import only ${[layer, ...allowed].map((name) => `src/${name}`).join(", ")}`];
+}
+
+/** `src/vault/log.ts` is `vault`, `src/main.ts` is the empty name. */
+const layerOf = (path: string): string => path.split("/").slice(1, -1)[0] ?? "";
+
+function importsOf(file: SourceFile): Import[] {
+  const source = ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true);
+  const found: Import[] = [];
+  const note = (specifier: ts.Node, typeOnly: boolean): void => {
+    if (!ts.isStringLiteralLike(specifier)) return;
+    const relative = specifier.text.startsWith(".");
+    const to = relative ? normalize(join(dirname(file.path), specifier.text)) : specifier.text;
+    found.push({ from: file.path, to, relative, typeOnly, line: source.getLineAndCharacterOfPosition(specifier.getStart()).line + 1 });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) note(node.moduleSpecifier, isTypeOnly(node));
+    else if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined) note(node.moduleSpecifier, node.isTypeOnly);
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) note(node.argument.literal, true);
+    else if (ts.isCallExpression(node) && isDynamicImport(node) && node.arguments[0] !== undefined) note(node.arguments[0], false);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+const isDynamicImport = (node: ts.CallExpression): boolean =>
+  node.expression.kind === ts.SyntaxKind.ImportKeyword || (ts.isIdentifier(node.expression) && node.expression.text === "require");
+
+function isTypeOnly(node: ts.ImportDeclaration): boolean {
+  const clause = node.importClause;
+  if (clause === undefined) return false;
+  if (clause.phaseModifier === ts.SyntaxKind.TypeKeyword) return true;
+  const named = clause.namedBindings;
+  return clause.name === undefined && named !== undefined && ts.isNamedImports(named) && named.elements.length > 0 && named.elements.every((element) => element.isTypeOnly);
+}
+
+/** Each cycle once, from its first file in the order of the alphabet. */
+function cycles(imports: readonly Import[]): string[] {
+  const graph = new Map<string, string[]>();
+  for (const { from, to, relative, typeOnly } of imports) {
+    if (relative && !typeOnly) graph.set(from, [...(graph.get(from) ?? []), to]);
+  }
+  const found = new Set<string>();
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    const start = path.indexOf(file);
+    if (start !== -1) {
+      const cycle = path.slice(start);
+      const first = cycle.indexOf(cycle.toSorted()[0] ?? "");
+      const ordered = [...cycle.slice(first), ...cycle.slice(0, first)];
+      found.add(`${ordered[0] ?? ""}:1: import cycle: ${[...ordered, ordered[0]].join(" -> ")}`);
+      return;
+    }
+    if (done.has(file)) return;
+    for (const next of graph.get(file) ?? []) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of [...graph.keys()].toSorted()) visit(file, []);
+  return [...found];
+}
