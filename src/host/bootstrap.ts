@@ -1,0 +1,43 @@
+/**
+ * The bootstrap of an empty vault: the first host that is told to takes its local databases, or none, as the content at
+ * position 0, before the first record of the log.
+ *
+ * Two hosts may try at once: the manifest at position 0 is created by exactly one of them (`putIfAbsent`), and the other
+ * restores from it like any secondary; what it had locally is set aside. Nobody claims before a checkpoint exists, so a
+ * crash in the middle leaves an empty vault, never a log that starts from nothing.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import { listCheckpoints, writeCheckpoint } from "../vault/checkpoint.ts";
+import { CheckpointExistsError } from "../vault/errors.ts";
+import type { Store } from "../vault/store.ts";
+import type { CaptureSource } from "./ports.ts";
+
+export interface BootstrapOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly openSource: () => Promise<CaptureSource>;
+}
+
+const noRecordHash = "0".repeat(64);
+
+/** True when this host wrote the first checkpoint; false when there was one, or another host was first. */
+export async function bootstrap({ store, clock, openSource }: BootstrapOptions): Promise<boolean> {
+  if ((await listCheckpoints(store)).length > 0) return false;
+  const source = await openSource();
+  try {
+    const { batch, snapshot } = await source.beginSnapshot();
+    batch?.done();
+    try {
+      const { databases } = snapshot;
+      await writeCheckpoint({ store, position: 0, hash: noRecordHash, epoch: 0, epochPosition: 0, wallTimeMs: clock.wallTime(), databases });
+      return true;
+    } catch (error) {
+      if (error instanceof CheckpointExistsError) return false;
+      throw error;
+    } finally {
+      await snapshot.release();
+    }
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The checkpointer of a primary: decides when one is due, writes it while writers go on, announces it, and then removes
+ * what nobody needs any more. One at a time.
+ *
+ * Order: seal and journal (position p) → chunks, verified → manifest → `checkpoint` record → retention. A crash between
+ * any two leaves a vault that restores: what is not announced is not counted on (R6).
+ */
+import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../core/checkpoint-due.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { CheckpointDone } from "../control/messages.ts";
+import { type CheckpointManifest, writeCheckpoint } from "../vault/checkpoint.ts";
+import type { Store } from "../vault/store.ts";
+import type { Journal } from "./journal.ts";
+
+export interface CheckpointerOptions {
+  readonly journal: Journal;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly host: string;
+  readonly epoch: number;
+  readonly epochPosition: number;
+  readonly thresholds: CheckpointThresholds;
+  /** Newest announced checkpoint when the claim was made: its chunks may be used again. */
+  readonly base: CheckpointManifest | undefined;
+  /** Removes what is not needed any more; called after an announcement. */
+  readonly clean: (newest: CheckpointManifest) => Promise<void>;
+  readonly onDone: (manifest: CheckpointManifest) => void;
+  readonly onFailed: (reason: string) => void;
+}
+
+/** A checkpoint that failed is not tried again at once. */
+const retryAfterMs = 5_000;
+
+export class Checkpointer {
+  readonly #options: CheckpointerOptions;
+  #base: CheckpointManifest | undefined;
+  #running: Promise<CheckpointDone> | undefined;
+  #lastAt: number;
+  #journalBytes = 0;
+  #records = 0;
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    this.#base = options.base;
+    this.#lastAt = options.clock.now();
+  }
+
+  /** Counts a record that was put, and starts a checkpoint when one is due. */
+  onRecord(bytes: number): void {
+    this.#journalBytes += bytes;
+    this.#records += 1;
+    if (this.#running !== undefined) return;
+    const due = checkpointDue(this.#options.thresholds, {
+      elapsedMs: this.#options.clock.now() - this.#lastAt,
+      journalBytes: this.#journalBytes,
+      records: this.#records,
+      replayBytesPerMs: replayBytesPerMsDefault,
+    });
+    if (due.kind === "due") this.ask(due.because);
+  }
+
+  /** Starts a checkpoint in the background, unless one is being written. */
+  ask(because: string): void {
+    if (this.#running !== undefined) return;
+    this.now(because).catch((error: unknown) => {
+      this.#lastAt = this.#options.clock.now() - this.#options.thresholds.intervalMs + retryAfterMs;
+      this.#journalBytes = 0;
+      this.#options.onFailed(error instanceof Error ? error.message : String(error));
+    });
+  }
+
+  /** Writes a checkpoint, or waits for the one being written; rejects when it could not be completed. */
+  now(because: string): Promise<CheckpointDone> {
+    this.#running ??= this.#write(because).finally(() => (this.#running = undefined));
+    return this.#running;
+  }
+
+  async #write(because: string): Promise<CheckpointDone> {
+    const { journal, store, clock, log, epoch, epochPosition } = this.#options;
+    const startedAt = clock.now();
+    const { snapshot, position, hash } = await journal.snapshot();
+    this.#lastAt = startedAt;
+    this.#journalBytes = 0;
+    this.#records = 0;
+    let written: Awaited<ReturnType<typeof writeCheckpoint>>;
+    try {
+      const base = this.#base === undefined ? {} : { base: this.#base };
+      const databases = snapshot.databases;
+      written = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: clock.wallTime(), databases, ...base });
+    } finally {
+      await snapshot.release();
+    }
+    const { manifest, chunksWritten, chunksReused } = written;
+    await journal.append({ kind: "checkpoint", checkpointPosition: position, manifestHash: manifest.manifestHash });
+    this.#base = manifest;
+    this.#records = 0;
+    const ms = Math.round(clock.now() - startedAt);
+    log.info("checkpoint", { position, because, chunksWritten, chunksReused, ms });
+    this.#options.onDone(manifest);
+    await this.#options.clean(manifest);
+    return { position, chunksWritten, chunksReused, ms };
+  }
+}

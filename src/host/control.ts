@@ -1,0 +1,127 @@
+/**
+ * The control API of a host (docs/CONTROL-API.md): a thin Hono app over the `Controlled` port. No decision is made here.
+ *
+ * Promote and demote answer with NDJSON, a line per phase as it ends, so that a gateway sees where the time goes while it
+ * goes. The status stream is the fastest failure signal that a gateway has: it ends when this process ends.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { Hono } from "hono";
+import { stream } from "hono/streaming";
+import * as v from "valibot";
+import type { HostStatus } from "../control/host-status.ts";
+import {
+  type CheckpointDone,
+  type DemoteEvent,
+  type DemoteRequest,
+  demoteRequestSchema,
+  heartbeatMs,
+  type PromoteEvent,
+  type PromoteRequest,
+  promoteRequestSchema,
+  type Refusal,
+} from "../control/messages.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** What the control API can ask of a host. */
+export interface Controlled {
+  status(): HostStatus;
+  /** Resolves at the next change of the status. */
+  changed(): Promise<void>;
+  promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
+  demote(request: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void>;
+  restore(): Promise<Refusal | undefined>;
+  checkpoint(): Promise<{ readonly kind: "done"; readonly done: CheckpointDone } | { readonly kind: "refused"; readonly refusal: Refusal }>;
+}
+
+/** The Hono app; `secret` is the cluster's. */
+export function controlApp(host: Controlled, secret: string, clock: Clock): Hono {
+  const app = new Hono();
+  const isAllowed = bearerCheck(secret);
+  app.use("/v1/*", async (context, next) => {
+    if (!isAllowed(context.req.header("authorization"))) {
+      const advice = "send `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster";
+      return context.json({ error: "not authenticated", advice }, 401);
+    }
+    return next();
+  });
+  app.get("/v1/status", (context) => context.json(host.status()));
+  app.get("/v1/status/stream", (context) => {
+    context.header("content-type", "application/x-ndjson");
+    return stream(context, async (out) => {
+      while (!out.aborted && !out.closed) {
+        const changed = host.changed();
+        await out.write(`${JSON.stringify(host.status())}\n`);
+        await eitherOf(changed, clock, heartbeatMs);
+      }
+    });
+  });
+  app.post("/v1/promote", async (context) => {
+    const request = await parseBody(context.req.raw, promoteRequestSchema);
+    if (request.kind === "malformed") return context.json(request.answer, 400);
+    return ndjson<PromoteEvent>(context, (report) => host.promote(request.value, report));
+  });
+  app.post("/v1/demote", async (context) => {
+    const request = await parseBody(context.req.raw, demoteRequestSchema);
+    if (request.kind === "malformed") return context.json(request.answer, 400);
+    return ndjson<DemoteEvent>(context, (report) => host.demote(request.value, report));
+  });
+  app.post("/v1/restore", async (context) => {
+    const refusal = await host.restore();
+    return refusal === undefined ? context.json(host.status()) : context.json(refusal, 409);
+  });
+  app.post("/v1/checkpoint", async (context) => {
+    const outcome = await host.checkpoint();
+    return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
+  });
+  app.notFound((context) => context.json({ error: "no such call", advice: "see docs/CONTROL-API.md for the calls of version 1" }, 404));
+  return app;
+}
+
+/** Compares digests, so that neither length nor content of the secret shows in the time it takes. */
+export function bearerCheck(secret: string): (authorization: string | undefined) => boolean {
+  const expected = digest(`Bearer ${secret}`);
+  return (authorization) => authorization !== undefined && timingSafeEqual(digest(authorization), expected);
+}
+
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+function ndjson<Event>(context: Parameters<typeof stream>[0], work: (report: (event: Event) => void) => Promise<void>): Response {
+  context.header("content-type", "application/x-ndjson");
+  return stream(context, async (out) => {
+    let written = Promise.resolve();
+    // The work goes on when the asker goes away: half a promotion helps nobody.
+    await work((event) => {
+      written = written.then(() => out.write(`${JSON.stringify(event)}\n`)).then(() => undefined, () => undefined);
+    });
+    await written;
+  });
+}
+
+type Parsed<T> =
+  | { readonly kind: "ok"; readonly value: T }
+  | { readonly kind: "malformed"; readonly answer: { readonly error: string; readonly advice: string } };
+
+async function parseBody<T>(request: Request, schema: v.GenericSchema<unknown, T>): Promise<Parsed<T>> {
+  const advice = "see docs/CONTROL-API.md for the body of this call";
+  let body: unknown;
+  try {
+    body = await request.json();
+  } catch {
+    return { kind: "malformed", answer: { error: "the body is not JSON", advice } };
+  }
+  const parsed = v.safeParse(schema, body);
+  if (parsed.success) return { kind: "ok", value: parsed.output };
+  const issue = parsed.issues[0];
+  return { kind: "malformed", answer: { error: `${v.getDotPath(issue) ?? "body"}: ${issue.message}`, advice } };
+}
+
+/** Resolves with the promise or after the time, and leaves no timer behind. */
+function eitherOf(promise: Promise<void>, clock: Clock, afterMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimer(afterMs, resolve);
+    void promise.then(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,149 @@
+/**
+ * The follower of a secondary: reads the log as it grows and applies it to the local databases, so that a promotion has
+ * only the last few records left to load, whatever the size of the databases.
+ *
+ * A flush of several parts is applied with its last part only; parts whose flush was never finished (the primary died in
+ * between) are dropped when the next `epoch` record comes: nobody was told of them.
+ *
+ * `catchUp` is also the first half of a claim (R1): when it returns, this host has read every record there was.
+ */
+import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
+import type { Predecessor } from "../core/lease.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { LogReader } from "../vault/log-reader.ts";
+import type { LogRecord } from "../vault/record.ts";
+
+/** Where committed pages go on a secondary; implemented by `Replica` of src/capture. */
+export interface ApplyTarget {
+  apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void>;
+  checksums(): ReadonlyMap<string, DatabaseChecksum>;
+}
+
+/** What the last `epoch` record said, and what came of it. */
+export interface EpochSeen {
+  readonly epoch: number;
+  readonly host: string;
+  readonly leaseMs: number;
+  readonly controlUrl: string;
+  readonly instance: string;
+  /** The last record of this epoch is a `vacate`. */
+  readonly vacated: boolean;
+}
+
+export interface FollowerOptions {
+  readonly reader: LogReader;
+  readonly target: ApplyTarget;
+  readonly clock: Clock;
+  /** Called for each record after it was applied. */
+  readonly onRecord: (record: LogRecord) => void;
+  /** What is known of the log before the reader's start: from the checkpoint. */
+  readonly epochAtStart: EpochSeen | undefined;
+}
+
+export class Follower {
+  readonly #options: FollowerOptions;
+  #parts: (readonly DatabaseDelta[])[] = [];
+  #epoch: EpochSeen | undefined;
+  #lastRecordSeenAt: number | undefined;
+  /** Ends when the log was read to its end without waiting. */
+  #running: Promise<void> | undefined;
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+    this.#epoch = options.epochAtStart;
+    // Not knowing when the records before the start were written, R5 counts from now: late, never early.
+    this.#lastRecordSeenAt = options.epochAtStart === undefined ? undefined : options.clock.now();
+  }
+
+  get reader(): LogReader {
+    return this.#options.reader;
+  }
+
+  get epoch(): EpochSeen | undefined {
+    return this.#epoch;
+  }
+
+  /** Monotonic time at which this host first saw the last record; undefined when it saw none. */
+  get lastRecordSeenAt(): number | undefined {
+    return this.#lastRecordSeenAt;
+  }
+
+  /** What R5 needs to know when this host has claimed: taken before the claim itself is read. */
+  predecessor(): Predecessor {
+    if (this.#epoch === undefined || this.#lastRecordSeenAt === undefined) return { kind: "none" };
+    if (this.#epoch.vacated) return { kind: "vacated" };
+    return { kind: "leased", lastRecordSeenAt: this.#lastRecordSeenAt, leaseMs: this.#epoch.leaseMs };
+  }
+
+  /** Applies every record there is, and returns their number. Calls are served one after the other. */
+  async catchUp(): Promise<number> {
+    while (this.#running !== undefined) await this.#running;
+    let count = 0;
+    const work = async (): Promise<void> => {
+      for (let record = await this.reader.next(); record !== undefined; record = await this.reader.next()) {
+        await this.#take(record);
+        count += 1;
+      }
+    };
+    const running = work();
+    this.#running = running.catch(() => undefined);
+    try {
+      await running;
+    } finally {
+      this.#running = undefined;
+    }
+    return count;
+  }
+
+  /** Follows until the signal is aborted; throws what `catchUp` throws. */
+  async follow(pollMs: number, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.catchUp();
+      await this.#options.clock.sleep(pollMs, signal).catch(() => undefined);
+    }
+  }
+
+  async #take(record: LogRecord): Promise<void> {
+    const { header, body } = record;
+    switch (body.kind) {
+      case "epoch":
+        this.#parts = [];
+        this.#epoch = { epoch: header.epoch, host: header.host, vacated: false, ...lease(body) };
+        break;
+      case "commit":
+        await this.#takePart(body.part, body.parts, body.databases);
+        break;
+      case "vacate":
+        if (this.#epoch !== undefined) this.#epoch = { ...this.#epoch, vacated: true };
+        break;
+      case "renew":
+      case "checkpoint":
+        break;
+    }
+    this.#lastRecordSeenAt = this.#options.clock.now();
+    this.#options.onRecord(record);
+  }
+
+  async #takePart(part: number, parts: number, databases: readonly DatabaseDelta[]): Promise<void> {
+    if (part !== this.#parts.length + 1) throw new OutOfOrderPartError(part, this.#parts.length + 1);
+    this.#parts.push(databases);
+    if (part < parts) return;
+    const flush = this.#parts;
+    this.#parts = [];
+    await this.#options.target.apply(flush);
+  }
+}
+
+const lease = (body: { leaseMs: number; controlUrl: string; instance: string }): Pick<EpochSeen, "leaseMs" | "controlUrl" | "instance"> => ({
+  leaseMs: body.leaseMs,
+  controlUrl: body.controlUrl,
+  instance: body.instance,
+});
+
+/** The parts of a flush are not in order: the writer broke the format. */
+export class OutOfOrderPartError extends Error {
+  override readonly name = "OutOfOrderPartError";
+  constructor(found: number, expected: number) {
+    super(`part ${found} of a flush where part ${expected} was due`);
+  }
+}

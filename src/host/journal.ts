@@ -1,0 +1,319 @@
+/**
+ * The journal of a primary: the one place that puts records, and the gate that every byte to a client passes.
+ *
+ * One loop, one put in flight (R2). Each turn takes everything that is committed by then and puts it as one flush (group
+ * commit); when there is nothing, it renews the lease (R5) or announces a checkpoint.
+ *
+ * Why a byte that passed the gate can never be undone: the byte was produced from some state of the databases, which was
+ * visible in their WAL indexes before the byte arrived here. `gate` returns only if (a) no index has moved past what the
+ * batches taken so far cover and no batch is under way, so that state is in the vault; or (b) a flush whose collection
+ * *began after* the gate was asked, is durable: it covers that state. In both cases every earlier record is durable too,
+ * because puts go one after the other. Reads need R5 on top: within the lease nobody else has served.
+ */
+import { CaptureError } from "../capture/capture-error.ts";
+import { mayRelease, renewDueAt } from "../core/lease.ts";
+import type { Rules } from "../core/rules.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { FencedError } from "../vault/errors.ts";
+import type { LogWriter } from "../vault/log-writer.ts";
+import type { RecordBody } from "../vault/record.ts";
+import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "./ports.ts";
+
+export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
+
+/** Why a journal ended: told once. */
+export type JournalEnd =
+  | { readonly kind: "fenced"; readonly epoch: number; readonly host: string }
+  /** Continuity is lost, or the vault refuses for good: a restore may help. */
+  | { readonly kind: "must_stop"; readonly reason: string }
+  /** The application does what capture cannot follow: it would do so again on any host. */
+  | { readonly kind: "unsupported"; readonly reason: string };
+
+export interface JournalOptions {
+  readonly writer: LogWriter;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly leaseMs: number;
+  readonly durability: JournalDurability;
+  readonly onEnd: (end: JournalEnd) => void;
+  /** After each record: for status. */
+  readonly onRecord: (bytes: number) => void;
+}
+
+/** Thrown by `gate` when this host may release nothing any more. */
+export class GateShutError extends Error {
+  override readonly name = "GateShutError";
+  constructor() {
+    super("this host is not primary any more: nothing is released");
+  }
+}
+
+interface Waiters {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+type Job =
+  | { readonly kind: "record"; readonly body: RecordBody; readonly done: (position: number) => void; readonly failed: (error: Error) => void }
+  | { readonly kind: "snapshot"; readonly done: (at: SnapshotAt) => void; readonly failed: (error: Error) => void };
+
+/** A snapshot of the databases as they are after the record at `position`. */
+export interface SnapshotAt {
+  readonly snapshot: CaptureSnapshot;
+  readonly position: number;
+  readonly hash: string;
+}
+
+/** How often an idle journal looks whether the application committed something without answering anybody. */
+const idleLookMs = 5;
+
+export class Journal {
+  readonly #options: JournalOptions;
+  #source: CaptureSource | undefined;
+  #state: "running" | "closing" | "shut" = "running";
+  #lastPutStartedAt: number;
+  /** Waiters for a flush that has not begun to collect. */
+  #next: Waiters | undefined;
+  /** Waiters for the flush under way. */
+  #current: Waiters | undefined;
+  /** Waiters for the lease to be good again. */
+  #lease: Waiters | undefined;
+  /** Since when something is committed and not yet durable; only for `async`. */
+  #openSince: number | undefined;
+  readonly #jobs: Job[] = [];
+  /** Ends a put that waits for a vault that does not answer. */
+  readonly #abort = new AbortController();
+  #wake: (() => void) | undefined;
+  #loop: Promise<void>;
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#lastPutStartedAt = options.writer.startedAtMs;
+    this.#loop = this.#run();
+  }
+
+  /** From here on commits are captured. Before it, the journal only renews the lease of the fresh claim. */
+  attach(source: CaptureSource): void {
+    this.#source = source;
+  }
+
+  /** Log position of the last durable record. */
+  get position(): number {
+    return this.#options.writer.position;
+  }
+
+  /**
+   * Asked before every chunk that goes to a client. Returns at once (undefined) when the chunk may leave, otherwise a
+   * promise that resolves when it may. Throws or rejects with `GateShutError` when it never may.
+   */
+  gate(): void | Promise<void> {
+    if (this.#state === "shut") throw new GateShutError();
+    const { clock, durability, leaseMs, rules } = this.#options;
+    const leased = !rules.has("R5-lease-for-reads") || mayRelease(clock.now(), this.#lastPutStartedAt, leaseMs);
+    if (!rules.has("gate")) return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
+    const ahead = this.#isAhead();
+    if (ahead) this.#wakeUp();
+    if (durability.kind === "async" && !this.#openTooLong(ahead, durability.lossMaxMs)) {
+      return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
+    }
+    if (ahead) return this.#checkLeaseAfter((this.#next ??= newWaiters()).promise);
+    if (this.#current !== undefined) return this.#checkLeaseAfter(this.#current.promise);
+    return leased ? undefined : this.#checkLeaseAfter(this.#waitForLease());
+  }
+
+  /** Puts one record after everything that is queued; resolves with its position when it is durable. */
+  append(body: RecordBody): Promise<number> {
+    return new Promise((done, failed) => this.#enqueue({ kind: "record", body, done, failed }));
+  }
+
+  /** Seals the databases, journals what was committed until then, and gives the state after that record. */
+  snapshot(): Promise<SnapshotAt> {
+    return new Promise((done, failed) => this.#enqueue({ kind: "snapshot", done, failed }));
+  }
+
+  /** Journals everything that is committed, then `vacate`, then ends. The application is gone by then. */
+  async vacate(reason: string, successor: string | null): Promise<number> {
+    const position = await this.append({ kind: "vacate", reason, successor });
+    this.shut();
+    await this.#loop;
+    return position;
+  }
+
+  /** Nothing is released from now on. Synchronous; the loop ends with the put in flight. */
+  shut(): void {
+    if (this.#state === "shut") return;
+    this.#state = "shut";
+    const error = new GateShutError();
+    for (const waiters of [this.#next, this.#current, this.#lease]) waiters?.reject(error);
+    this.#next = this.#current = this.#lease = undefined;
+    for (const job of this.#jobs.splice(0)) job.failed(error);
+    this.#abort.abort(error);
+    this.#wakeUp();
+  }
+
+  /** Resolves when the loop has ended; call after `shut`. */
+  ended(): Promise<void> {
+    return this.#loop;
+  }
+
+  #enqueue(job: Job): void {
+    if (this.#state === "shut") {
+      job.failed(new GateShutError());
+      return;
+    }
+    this.#jobs.push(job);
+    this.#wakeUp();
+  }
+
+  #isAhead(): boolean {
+    try {
+      return this.#source?.isAhead() ?? false;
+    } catch (error) {
+      this.#end(endOf(error));
+      throw new GateShutError();
+    }
+  }
+
+  #openTooLong(ahead: boolean, lossMaxMs: number): boolean {
+    const now = this.#options.clock.now();
+    if (ahead || this.#current !== undefined) this.#openSince ??= now;
+    return this.#openSince !== undefined && now - this.#openSince >= lossMaxMs;
+  }
+
+  async #checkLeaseAfter(waited: Promise<void>): Promise<void> {
+    await waited;
+    const { clock, leaseMs, rules } = this.#options;
+    while (rules.has("R5-lease-for-reads") && !mayRelease(clock.now(), this.#lastPutStartedAt, leaseMs)) {
+      if (this.#state === "shut") throw new GateShutError();
+      await this.#waitForLease();
+    }
+    if (this.#state === "shut") throw new GateShutError();
+  }
+
+  async #waitThenAskAgain(waited: Promise<void>): Promise<void> {
+    await waited;
+    await this.gate();
+  }
+
+  #waitForLease(): Promise<void> {
+    this.#wakeUp();
+    return (this.#lease ??= newWaiters()).promise;
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#state !== "shut") await this.#turn();
+    } catch (error) {
+      this.#end(endOf(error));
+    }
+  }
+
+  /** One turn of the loop: the most urgent thing that is to be put, or a wait. */
+  async #turn(): Promise<void> {
+    if (this.#next !== undefined || this.#isAhead()) return this.#flush();
+    const job = this.#jobs.shift();
+    if (job !== undefined) return this.#do(job);
+    const { clock, leaseMs } = this.#options;
+    const renewInMs = renewDueAt(this.#lastPutStartedAt, leaseMs) - clock.now();
+    if (renewInMs <= 0) return this.#put({ kind: "renew" }, 0);
+    await this.#source?.tick();
+    if (this.#next === undefined && this.#jobs.length === 0) await this.#idle(Math.min(renewInMs, idleLookMs));
+  }
+
+  async #idle(delayMs: number): Promise<void> {
+    let timer: Timer | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      timer = this.#options.clock.setTimer(delayMs, resolve);
+    });
+    timer?.cancel();
+    this.#wake = undefined;
+  }
+
+  async #flush(): Promise<void> {
+    // Taken before collecting begins: whoever asks from now on waits for the flush after this one, unless nothing is ahead.
+    const waiters = this.#next ?? newWaiters();
+    this.#next = undefined;
+    this.#current = waiters;
+    this.#openSince ??= this.#options.clock.now();
+    const batch = await this.#source?.collect();
+    if (batch !== undefined) await this.#putBatch(batch);
+    this.#openSince = this.#next === undefined ? undefined : this.#options.clock.now();
+    this.#current = undefined;
+    waiters.resolve();
+  }
+
+  async #putBatch(batch: CaptureBatch): Promise<void> {
+    let part = 0;
+    for (const databases of batch.parts()) {
+      part += 1;
+      const bytes = databases.reduce((sum, delta) => sum + delta.pages.length * delta.pageSize, 0);
+      await this.#put({ kind: "commit", part, parts: batch.partCount, databases }, bytes);
+    }
+    batch.done();
+  }
+
+  async #do(job: Job): Promise<void> {
+    try {
+      if (job.kind === "record") {
+        await this.#put(job.body, 0);
+        job.done(this.position);
+      } else {
+        job.done(await this.#sealAndJournal());
+      }
+    } catch (error) {
+      job.failed(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
+  }
+
+  async #sealAndJournal(): Promise<SnapshotAt> {
+    if (this.#source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
+    const { writer } = this.#options;
+    const waiters = this.#next ?? newWaiters();
+    this.#next = undefined;
+    this.#current = waiters;
+    const { batch, snapshot } = await this.#source.beginSnapshot();
+    if (batch !== undefined) await this.#putBatch(batch);
+    this.#current = undefined;
+    waiters.resolve();
+    return { snapshot, position: writer.position, hash: writer.hash };
+  }
+
+  async #put(body: RecordBody, bytes: number): Promise<void> {
+    const { startedAtMs } = await this.#options.writer.append(body, { signal: this.#abort.signal });
+    this.#lastPutStartedAt = startedAtMs;
+    const lease = this.#lease;
+    this.#lease = undefined;
+    lease?.resolve();
+    this.#options.onRecord(bytes);
+  }
+
+  #end(end: JournalEnd): void {
+    if (this.#state === "shut") return;
+    this.shut();
+    this.#options.onEnd(end);
+  }
+}
+
+function newWaiters(): Waiters {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // A shut journal rejects waiters that nobody may be waiting for any more; each one who waits sees its own rejection.
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}
+
+function endOf(error: unknown): JournalEnd {
+  if (error instanceof FencedError) return { kind: "fenced", epoch: error.epoch, host: error.host };
+  const isUnsupported = error instanceof CaptureError && error.kind !== "continuity";
+  return { kind: isUnsupported ? "unsupported" : "must_stop", reason: messageOf(error) };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

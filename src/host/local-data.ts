@@ -1,0 +1,160 @@
+/**
+ * What lies on the local disk of a host, and whether it may be believed.
+ *
+ * The data folder belongs to the application; the host's notes are in the state folder beside it. A small marker says
+ * what the databases there are:
+ *
+ * - `secondary`: applied from the journal, never written by an application. May be taken as raw material for a restore
+ *   (each chunk is compared by hash), and thrown away.
+ * - `primary`: an application wrote there. After an unclean end it can hold commits that were never acknowledged. It is
+ *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder.
+ * - no marker: an operator's data, treated like a primary's.
+ *
+ * Moving, never copying: a rename is atomic and costs nothing. The marker is durable before the state that it announces.
+ */
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { DatabaseChecksum } from "../core/delta.ts";
+
+export type Marker = { readonly kind: "unknown" } | { readonly kind: "primary"; readonly epoch: number } | { readonly kind: "secondary" };
+
+/** Finds databases and reads their committed state without SQLite; implemented with src/capture. */
+export interface DatabaseFiles {
+  /** Names of the databases below `root` that match the service's patterns; only main files, no `-wal`, no `-shm`. */
+  find(root: string): Promise<string[]>;
+  /** Checksum of the committed state of a database file with its `-wal`; undefined when it cannot be read as one. */
+  committedChecksum(path: string): Promise<DatabaseChecksum | undefined>;
+}
+
+export interface LocalFolders {
+  readonly dataFolder: string;
+  readonly stateFolder: string;
+  readonly setAsideFolder: string;
+}
+
+const companions = ["", "-wal", "-shm", "-journal"];
+
+export class LocalData {
+  readonly #folders: LocalFolders;
+  readonly #files: DatabaseFiles;
+
+  constructor(folders: LocalFolders, files: DatabaseFiles) {
+    this.#folders = folders;
+    this.#files = files;
+  }
+
+  /** Where the databases of an earlier life wait for a restore to make use of them. */
+  get previousFolder(): string {
+    return join(this.#folders.stateFolder, "previous");
+  }
+
+  async prepare(): Promise<void> {
+    for (const folder of [this.#folders.dataFolder, this.#folders.stateFolder]) await mkdir(folder, { recursive: true });
+  }
+
+  async mark(marker: Marker): Promise<void> {
+    await writeDurably(join(this.#folders.stateFolder, "marker.json"), JSON.stringify(marker));
+  }
+
+  async marker(): Promise<Marker> {
+    return readMarker(join(this.#folders.stateFolder, "marker.json"));
+  }
+
+  /**
+   * Clears the data folder of databases, and says what was there. The old files are in `previousFolder` afterwards. After
+   * a crash in the middle of an earlier restore they are there already, and what lies in the data folder is a half-made copy.
+   */
+  async moveAway(): Promise<Marker> {
+    const { dataFolder } = this.#folders;
+    const noteFile = join(this.previousFolder, "marker.json");
+    const names = await this.#files.find(dataFolder);
+    if (await exists(noteFile)) {
+      for (const name of names) for (const suffix of companions) await rm(join(dataFolder, name + suffix), { force: true });
+      return readMarker(noteFile);
+    }
+    const marker = await this.marker();
+    // An interrupted move continues here: the marker is written last, so that it vouches for a whole set.
+    for (const name of names) {
+      const target = join(this.previousFolder, name);
+      await mkdir(dirname(target), { recursive: true });
+      for (const suffix of companions.toReversed()) await renameIfThere(join(dataFolder, name + suffix), target + suffix);
+    }
+    await mkdir(this.previousFolder, { recursive: true });
+    await writeDurably(noteFile, JSON.stringify(names.length === 0 ? { kind: "secondary" } : marker));
+    return readMarker(noteFile);
+  }
+
+  /** Committed checksums of what was moved away; undefined when a file there cannot be read as a database. */
+  async previousChecksums(): Promise<ReadonlyMap<string, DatabaseChecksum> | undefined> {
+    const sums = new Map<string, DatabaseChecksum>();
+    for (const name of await this.#files.find(this.previousFolder)) {
+      const sum = await this.#files.committedChecksum(join(this.previousFolder, name));
+      if (sum === undefined) return undefined;
+      sums.set(name, sum);
+    }
+    return sums;
+  }
+
+  /** What was moved away is in the journal, or was never anybody's: it goes. */
+  async forgetPrevious(): Promise<void> {
+    await rm(this.previousFolder, { recursive: true, force: true });
+  }
+
+  /** Keeps what was moved away under a dated folder, and returns its path. */
+  async setAsidePrevious(wallTimeMs: number): Promise<string> {
+    const stamp = new Date(wallTimeMs).toISOString().replaceAll(":", "-");
+    const target = join(this.#folders.setAsideFolder, stamp);
+    await mkdir(this.#folders.setAsideFolder, { recursive: true });
+    await rename(this.previousFolder, target);
+    return target;
+  }
+
+  /** Dated folders that wait for an operator, oldest first. */
+  async setAsides(): Promise<string[]> {
+    const names = await readdir(this.#folders.setAsideFolder).catch(() => []);
+    return names.toSorted().map((name) => join(this.#folders.setAsideFolder, name));
+  }
+}
+
+async function readMarker(path: string): Promise<Marker> {
+  try {
+    const marker = JSON.parse(await readFile(path, "utf8")) as Partial<Marker> | null;
+    if (marker?.kind === "secondary") return { kind: "secondary" };
+    if (marker?.kind === "primary") return { kind: "primary", epoch: Number((marker as { epoch?: unknown }).epoch) };
+  } catch {
+    // No marker, or not one of ours: nothing is believed.
+  }
+  return { kind: "unknown" };
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, "w");
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function renameIfThere(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );

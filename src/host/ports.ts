@@ -1,0 +1,69 @@
+/**
+ * What a host needs from the world, as small ports: the simulation and the tests bring their own.
+ *
+ * `Source` and `Replica` are implemented by src/capture, the store by src/vault, the application by supervisor.ts, the
+ * data listener by front.ts. Nothing in here knows SQLite, HTTP or processes.
+ */
+import type { PageHashes } from "../capture/page-hashes.ts";
+import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
+
+/** Per database the hashes of all its pages, so that a promotion need not read the whole database again. */
+export type KnownPages = ReadonlyMap<string, PageHashes>;
+
+/** Everything committed up to one instant and not journaled before. */
+export interface CaptureBatch {
+  readonly bytes: number;
+  parts(): Iterable<readonly DatabaseDelta[]>;
+  readonly partCount: number;
+  /** All parts are durable: pins may move. */
+  done(): void;
+}
+
+export interface SnapshotDatabase {
+  readonly name: string;
+  readonly pageSize: number;
+  readonly pageCount: number;
+  readonly checksum: DatabaseChecksum;
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+export interface CaptureSnapshot {
+  readonly databases: readonly SnapshotDatabase[];
+  release(): Promise<void>;
+}
+
+/** The primary's side of capture. `collect`, `tick` and `beginSnapshot` are never called concurrently. */
+export interface CaptureSource {
+  isAhead(): boolean;
+  collect(): Promise<CaptureBatch | undefined>;
+  tick(): Promise<void>;
+  beginSnapshot(): Promise<{ readonly batch: CaptureBatch | undefined; readonly snapshot: CaptureSnapshot }>;
+  close(): Promise<unknown>;
+}
+
+/** How the application's process did. */
+export type ApplicationEnd =
+  | { readonly kind: "stopped" }
+  | { readonly kind: "gave_up"; readonly reason: string };
+
+/** The supervised application. One instance of this port per term as primary. */
+export interface Application {
+  /** Resolves when the application is ready, rejects with `ApplicationError` when it cannot be. */
+  start(port: number): Promise<void>;
+  /** Asks it to stop, kills the group after the configured time; resolves when the whole group is gone. */
+  stop(): Promise<void>;
+  /** Kills the whole group at once; resolves when it is gone. */
+  kill(): Promise<void>;
+}
+
+/** What can be found out about the process of a predecessor (R5). */
+export type PredecessorWord =
+  /** Nothing listens where its host process listened, or another instance does. */
+  | { readonly kind: "gone" }
+  /** It says itself that it is not primary any more. */
+  | { readonly kind: "stepped_down" }
+  | { readonly kind: "unknown" };
+
+export interface PredecessorProbe {
+  ask(controlUrl: string, instance: string, signal: AbortSignal): Promise<PredecessorWord>;
+}

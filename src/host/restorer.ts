@@ -1,0 +1,184 @@
+/**
+ * The restorer: brings the local databases to the end of the log, from nothing but the vault.
+ *
+ * Newest checkpoint whose manifest and chunks verify, then the journal after it. When the newest is damaged an older one
+ * is taken and the damage is reported; retention keeps the journal that an older checkpoint needs. Chunks that the old
+ * local files still have are taken from there, compared by hash, so that a returning host does not load what it has.
+ *
+ * What was moved away is forgotten only when it is proven to be in the journal: a secondary's files always are; a
+ * primary's are when their exact state (whole-database checksums) occurs at the checkpoint or after any later record.
+ */
+import type { DatabaseChecksum } from "../core/delta.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Rules } from "../core/rules.ts";
+import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../vault/checkpoint.ts";
+import { databaseBytes } from "../vault/checkpoint-manifest.ts";
+import { chunkBytes } from "../vault/limits.ts";
+import { parseChunkKey } from "../vault/keys.ts";
+import { LogReader } from "../vault/log-reader.ts";
+import { readEpochRecord } from "../vault/epoch-history.ts";
+import type { LogRecord } from "../vault/record.ts";
+import type { Store } from "../vault/store.ts";
+import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
+import type { LocalData } from "./local-data.ts";
+
+/** The local databases of a secondary, with what a restore needs on top of applying. */
+export interface RestoreTarget extends ApplyTarget {
+  load(database: {
+    readonly name: string;
+    readonly pageSize: number;
+    readonly pageCount: number;
+    readonly checksum: DatabaseChecksum;
+    readonly chunks: AsyncIterable<Uint8Array>;
+  }): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface RestoreOptions<Target extends RestoreTarget> {
+  readonly store: Store;
+  readonly service: string;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly local: LocalData;
+  /** A fresh target over the (cleared) data folder. */
+  readonly openTarget: () => Promise<Target>;
+  /** A chunk of a database that was moved away, if it is there: verified by its hash before it is used. */
+  readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
+  readonly onWarning: (text: string) => void;
+  readonly onRecord: (record: LogRecord) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface Restored<Target extends RestoreTarget> {
+  readonly target: Target;
+  readonly follower: Follower;
+  readonly checkpoint: CheckpointManifest;
+  /** Where diverged data was kept, if there was any. */
+  readonly setAside: string | undefined;
+}
+
+/** There is no checkpoint yet: no host has been told to bootstrap this vault. */
+export class EmptyVaultError extends Error {
+  override readonly name = "EmptyVaultError";
+  constructor() {
+    super("the vault is empty: waiting for a host with `bootstrap = true` to write the first checkpoint");
+  }
+}
+
+/** Runs one restore; throws what makes it impossible right now. The caller tries again later. */
+export async function restore<Target extends RestoreTarget>(options: RestoreOptions<Target>): Promise<Restored<Target>> {
+  const { local } = options;
+  const previous = await local.moveAway();
+  const { target, checkpoint } = await loadNewest(options);
+  try {
+    const evidence = previous.kind === "secondary" ? undefined : await Evidence.from(local);
+    evidence?.look(target);
+    const follower = new Follower({
+      reader: new LogReader({
+        store: options.store,
+        service: options.service,
+        start: startOf(checkpoint),
+        rules: options.rules,
+      }),
+      target: watched(target, () => evidence?.look(target)),
+      clock: options.clock,
+      onRecord: options.onRecord,
+      epochAtStart: await epochAt(options.store, options.service, checkpoint),
+    });
+    await follower.catchUp();
+    const setAside = evidence === undefined || evidence.isFound ? undefined : await local.setAsidePrevious(options.clock.wallTime());
+    if (setAside === undefined) await local.forgetPrevious();
+    await local.mark({ kind: "secondary" });
+    return { target, follower, checkpoint, setAside };
+  } catch (error) {
+    await target.close();
+    throw error;
+  }
+}
+
+async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<Target>): Promise<{ target: Target; checkpoint: CheckpointManifest }> {
+  const positions = await listCheckpoints(options.store);
+  if (positions.length === 0) throw new EmptyVaultError();
+  let failure: unknown;
+  for (const position of positions.toReversed()) {
+    options.signal.throwIfAborted();
+    const target = await options.openTarget();
+    try {
+      const checkpoint = await readManifest(options.store, position);
+      if (checkpoint === undefined) throw new Error("it was removed meanwhile: a newer one is there");
+      for (const database of checkpoint.databases) {
+        const { name, pageSize, pageCount, checksum } = database;
+        await target.load({ name, pageSize, pageCount, checksum, chunks: chunksOf(options, checkpoint, name) });
+      }
+      if (failure !== undefined) options.onWarning(`restored from the older checkpoint at position ${position}`);
+      return { target, checkpoint };
+    } catch (error) {
+      await target.close();
+      failure ??= error;
+      options.onWarning(`checkpoint at position ${position} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw failure;
+}
+
+async function* chunksOf<Target extends RestoreTarget>(options: RestoreOptions<Target>, manifest: CheckpointManifest, name: string): AsyncGenerator<Uint8Array> {
+  const database = manifest.databases.find((candidate) => candidate.name === name);
+  if (database === undefined) return;
+  for (const [index, key] of database.chunks.entries()) {
+    options.signal.throwIfAborted();
+    const offset = index * chunkBytes;
+    const length = Math.min(chunkBytes, databaseBytes(database) - offset);
+    const local = await options.localChunk(name, offset, length, parseChunkKey(key)?.sha256 ?? "");
+    yield local ?? (await readChunk(options.store, manifest, name, index));
+  }
+}
+
+/** Calls `then` after each flush that was applied. */
+function watched(target: ApplyTarget, then: () => void): ApplyTarget {
+  return {
+    apply: async (flush) => {
+      await target.apply(flush);
+      then();
+    },
+    checksums: () => target.checksums(),
+  };
+}
+
+/** Looks for the state of the old local databases in the history that is being replayed. */
+class Evidence {
+  isFound = false;
+  readonly #wanted: ReadonlyMap<string, DatabaseChecksum> | undefined;
+
+  private constructor(wanted: ReadonlyMap<string, DatabaseChecksum> | undefined) {
+    this.#wanted = wanted;
+  }
+
+  static async from(local: LocalData): Promise<Evidence> {
+    return new Evidence(await local.previousChecksums());
+  }
+
+  look(target: ApplyTarget): void {
+    if (this.isFound || this.#wanted === undefined) return;
+    const found = target.checksums();
+    if (found.size !== this.#wanted.size) return;
+    for (const [name, sum] of this.#wanted) {
+      const other = found.get(name);
+      if (other === undefined || Buffer.compare(sum, other) !== 0) return;
+    }
+    this.isFound = true;
+  }
+}
+
+/** The epoch that was in force at a checkpoint; its record is never deleted (R4). */
+async function epochAt(store: Store, service: string, checkpoint: CheckpointManifest): Promise<EpochSeen | undefined> {
+  if (checkpoint.epochPosition === 0) return undefined;
+  const { header, body } = await readEpochRecord(store, service, checkpoint.epochPosition);
+  return {
+    epoch: header.epoch,
+    host: header.host,
+    vacated: false,
+    leaseMs: body.leaseMs,
+    controlUrl: body.controlUrl,
+    instance: body.instance,
+  };
+}

@@ -1,0 +1,155 @@
+/**
+ * One term as primary: everything that exists from a claim until the host is not primary any more.
+ *
+ * The lease is renewed from the first moment (journal), while the databases are opened and the application starts; the
+ * front is opened by the host when both the old lease and the start are over. `cut` is the fenced end: nothing is
+ * finished, nothing released. `stepDown` is the planned one: everything committed is journaled, then `vacate`.
+ */
+import type { HostConfig } from "../config/types.ts";
+import type { DemotePhase } from "../control/messages.ts";
+import type { Rules } from "../core/rules.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { CheckpointManifest } from "../vault/checkpoint.ts";
+import type { LogWriter } from "../vault/log-writer.ts";
+import type { Store } from "../vault/store.ts";
+import { Checkpointer } from "./checkpointer.ts";
+import type { Front } from "./front.ts";
+import { Journal, type JournalEnd } from "./journal.ts";
+import type { Application, CaptureSource } from "./ports.ts";
+
+/** The application with what the front needs to know about it. */
+export interface SupervisedApplication extends Application {
+  readonly isReady: boolean;
+  whenReady(): Promise<void>;
+}
+
+export interface TermOptions {
+  readonly config: HostConfig;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly log: Log;
+  readonly store: Store;
+  readonly front: Front;
+  readonly writer: LogWriter;
+  readonly base: CheckpointManifest | undefined;
+  readonly openSource: () => Promise<CaptureSource>;
+  readonly application: SupervisedApplication;
+  readonly freePort: () => Promise<number>;
+  readonly clean: (newest: CheckpointManifest) => Promise<void>;
+  readonly onEnd: (end: JournalEnd) => void;
+  readonly onCheckpoint: (manifest: CheckpointManifest) => void;
+  readonly onWarning: (text: string) => void;
+}
+
+export class Term {
+  readonly epoch: number;
+  readonly #options: TermOptions;
+  readonly #journal: Journal;
+  readonly #checkpointer: Checkpointer;
+  #source: CaptureSource | undefined;
+  #applicationPort = 0;
+
+  constructor(options: TermOptions) {
+    this.#options = options;
+    this.epoch = options.writer.epoch;
+    const { config, clock, rules, writer, onEnd } = options;
+    this.#journal = new Journal({
+      writer,
+      clock,
+      rules,
+      leaseMs: config.leaseMs,
+      durability: config.durability,
+      onEnd,
+      onRecord: (bytes) => this.#checkpointer.onRecord(bytes),
+    });
+    this.#checkpointer = new Checkpointer({
+      journal: this.#journal,
+      store: options.store,
+      clock,
+      log: options.log,
+      host: config.id,
+      epoch: writer.epoch,
+      epochPosition: writer.claimPosition,
+      thresholds: config.checkpoint,
+      base: options.base,
+      clean: options.clean,
+      onDone: options.onCheckpoint,
+      onFailed: (reason) => options.onWarning(`checkpoint failed: ${reason}`),
+    });
+  }
+
+  get position(): number {
+    return this.#journal.position;
+  }
+
+  get journal(): Journal {
+    return this.#journal;
+  }
+
+  get checkpointer(): Checkpointer {
+    return this.#checkpointer;
+  }
+
+  /** Opens the databases for capture: existing ones are in WAL mode before the application sees them. */
+  async openDatabases(): Promise<void> {
+    this.#source = await this.#options.openSource();
+    this.#journal.attach(this.#source);
+  }
+
+  /** Starts the application; rejects with `ApplicationError`. */
+  async startApplication(): Promise<void> {
+    this.#applicationPort = await this.#options.freePort();
+    await this.#options.application.start(this.#applicationPort);
+  }
+
+  /** Opens the gate. */
+  serve(): void {
+    const { application, front } = this.#options;
+    front.serve({
+      gate: () => this.#journal.gate(),
+      applicationPort: this.#applicationPort,
+      whenReady: () => application.whenReady(),
+      get isReady() {
+        return application.isReady;
+      },
+      onCheckpointAsked: () => this.#checkpointer.ask("application"),
+    });
+  }
+
+  /** Synchronous: not a byte leaves from now on, and the application's group is being killed. */
+  cut(reason: string): void {
+    this.#options.front.shut(reason);
+    this.#journal.shut();
+    this.#options.application.kill().catch((error: unknown) => this.#options.onWarning(`could not kill the application: ${String(error)}`));
+  }
+
+  /** Resolves when nothing of the term is left: processes gone, loop ended, databases closed. Call after `cut`. */
+  async ended(): Promise<void> {
+    await this.#options.application.kill();
+    await this.#journal.ended();
+    await this.#source?.close();
+    this.#source = undefined;
+  }
+
+  /** The planned end; rejects when the term was cut meanwhile. */
+  async stepDown(successor: string | null, reason: string, onPhase: (phase: DemotePhase, ms: number) => void): Promise<number> {
+    const { clock, config, front, application, onWarning } = this.#options;
+    let since = clock.now();
+    const phase = (name: DemotePhase): void => {
+      const now = clock.now();
+      onPhase(name, now - since);
+      since = now;
+    };
+    const { cut } = await front.drain(config.drainTimeoutMs);
+    if (cut > 0) onWarning(`${cut} requests did not finish within ${config.drainTimeoutMs} ms and were cut by the switchover`);
+    phase("drain");
+    await application.stop();
+    phase("stop");
+    await this.#journal.gate();
+    phase("flush");
+    const position = await this.#journal.vacate(reason, successor);
+    phase("vacate");
+    return position;
+  }
+}
