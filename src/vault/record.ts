@@ -19,7 +19,7 @@ export interface RecordHeader {
   readonly nonce: string;
   /** The writer's wall clock, milliseconds since 1970; for people, never compared. */
   readonly wallTimeMs: number;
-  /** SHA-256 of the whole previous record, 32 bytes as hex; all zeros at position 1. */
+  /** Hash of the previous record, 32 bytes as hex; all zeros at position 1. It covers every byte of it (record-codec.ts). */
   readonly previousHash: string;
 }
 
@@ -33,4 +33,4 @@ export type RecordBody =
   | { readonly kind: "checkpoint"; readonly checkpointPosition: Position; readonly manifestHash: string }
   | { readonly kind: "vacate"; readonly reason: string; readonly successor: string | null };
 
-export type LogRecord = { readonly header: RecordHeader; readonly body: RecordBody; /** SHA-256 of the bytes, hex. */ readonly hash: string };
+export type LogRecord = { readonly header: RecordHeader; readonly body: RecordBody; /** SHA-256 that covers every byte, hex. */ readonly hash: string };

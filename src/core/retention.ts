@@ -1,0 +1,68 @@
+/**
+ * Which checkpoints and which part of the log are still needed (R6); everything else may go.
+ *
+ * Needed are: the newest `checkpointsMin` announced checkpoints, every point in time of the last `windowMs` (so also the last
+ * checkpoint before the window begins, from which its first moment is reached), and the log after the oldest of
+ * those checkpoints. Calendar times come from different hosts and may go backwards: they are only ever read so that more is
+ * kept, and `checkpointsMin` holds without them.
+ */
+import type { Rules } from "./rules.ts";
+
+export interface RetentionPolicy {
+  /** At least 1. */
+  readonly checkpointsMin: number;
+  /** Point-in-time restore reaches back this far; 0: no further than the checkpoints that are kept anyway. */
+  readonly windowMs: number;
+}
+
+export interface RetentionCheckpoint {
+  readonly position: number;
+  /** Calendar time of the state, milliseconds since 1970. */
+  readonly wallTimeMs: number;
+  /** A `checkpoint` record named it, or a later announced one links to it. Position 0 counts as announced. */
+  readonly announced: boolean;
+}
+
+export interface RetentionInput {
+  /** All that have a manifest, in any order. */
+  readonly checkpoints: readonly RetentionCheckpoint[];
+  /** Position of the last record of the log. */
+  readonly logPosition: number;
+  readonly policy: RetentionPolicy;
+  readonly nowMs: number;
+  readonly rules: Rules;
+}
+
+export interface RetentionPlan {
+  /** Records at positions up to this one may go, `epoch` records excepted; 0: none. */
+  readonly boundary: number;
+  /** Checkpoints that stay, ascending; the oldest of them is at the boundary. */
+  readonly kept: readonly number[];
+  /** Manifests that may go, ascending. */
+  readonly removed: readonly number[];
+  /** Chunks written for checkpoints up to this one may go when no kept checkpoint refers to them. */
+  readonly chunksUpTo: number;
+}
+
+/** Throws RangeError for a policy that would keep nothing. */
+export function planRetention(input: RetentionInput): RetentionPlan {
+  const { checkpointsMin, windowMs } = input.policy;
+  if (!Number.isInteger(checkpointsMin) || checkpointsMin < 1) throw new RangeError(`checkpointsMin is ${checkpointsMin}; at least 1 must be kept`);
+  if (!(windowMs >= 0)) throw new RangeError(`windowMs is ${windowMs}; it cannot be negative`);
+  const announced = input.checkpoints.filter((checkpoint) => checkpoint.announced).sort((a, b) => a.position - b.position);
+  const newest = announced.at(-1);
+  if (newest === undefined) return { boundary: 0, kept: [], removed: [], chunksUpTo: -1 };
+  const first = Math.min(firstForWindow(announced, input.nowMs - windowMs), Math.max(0, announced.length - checkpointsMin));
+  const kept = announced.slice(first).map(({ position }) => position);
+  const oldest = kept[0] ?? newest.position;
+  const boundary = input.rules.has("R6-checkpoint-before-delete") ? oldest : input.logPosition;
+  const stays = new Set(kept);
+  const removed = input.checkpoints.map(({ position }) => position).filter((position) => position < newest.position && !stays.has(position));
+  return { boundary, kept, removed: removed.sort((a, b) => a - b), chunksUpTo: newest.position };
+}
+
+/** Index of the checkpoint from which the whole window can be reached: the last before which no time lies inside it. */
+function firstForWindow(ascending: readonly RetentionCheckpoint[], windowStartMs: number): number {
+  const inside = ascending.findIndex(({ wallTimeMs }) => wallTimeMs > windowStartMs);
+  return inside < 0 ? ascending.length - 1 : Math.max(0, inside - 1);
+}

@@ -1,0 +1,50 @@
+/**
+ * Where things are in the vault.
+ *
+ *     identity.json                        whose vault this is
+ *     log/<position>                       the records, one flat folder
+ *     checkpoints/<position>               manifests
+ *     chunks/<position>/<sha256>           pieces of databases, under the position of the checkpoint they were written for
+ *     boundary/<position>                  how far retention may have deleted the log; the largest counts
+ *
+ * Positions are padded to 16 digits, so that the order of the names is the order of the numbers.
+ */
+import type { Position } from "./record.ts";
+
+export const identityKey = "identity.json";
+export const logPrefix = "log/";
+export const checkpointPrefix = "checkpoints/";
+export const chunkPrefix = "chunks/";
+export const boundaryPrefix = "boundary/";
+
+const positionDigits = 16;
+
+export function padPosition(position: Position): string {
+  if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`not a position: ${position}`);
+  return String(position).padStart(positionDigits, "0");
+}
+
+export const logKey = (position: Position): string => logPrefix + padPosition(position);
+export const checkpointKey = (position: Position): string => checkpointPrefix + padPosition(position);
+export const boundaryKey = (position: Position): string => boundaryPrefix + padPosition(position);
+export const chunkKey = (position: Position, sha256: string): string => `${chunkPrefix}${padPosition(position)}/${sha256}`;
+
+/** The position that a key of the given prefix carries, or undefined when the key is none of ours. */
+export function positionOfKey(prefix: string, key: string): Position | undefined {
+  if (!key.startsWith(prefix)) return undefined;
+  const digits = key.slice(prefix.length);
+  if (digits.length !== positionDigits || !/^[0-9]+$/.test(digits)) return undefined;
+  const position = Number(digits);
+  return Number.isSafeInteger(position) ? position : undefined;
+}
+
+const chunkKeyShape = /^chunks\/([0-9]{16})\/([0-9a-f]{64})$/;
+
+/** What a chunk's key says, or undefined when it is not the key of a chunk. */
+export function parseChunkKey(key: string): { readonly position: Position; readonly sha256: string } | undefined {
+  const match = chunkKeyShape.exec(key);
+  const position = Number(match?.[1]);
+  const sha256 = match?.[2];
+  if (sha256 === undefined || !Number.isSafeInteger(position)) return undefined;
+  return { position, sha256 };
+}

@@ -1,0 +1,46 @@
+/**
+ * A vault in memory: for tests and for the simulation. The same contract as any store, with nothing that can fail.
+ *
+ * Contents are copied on the way in and on the way out: a caller that changes its buffer changes nothing that is stored.
+ */
+import type { PutOutcome, Store } from "./store.ts";
+import { assertKey, assertPrefix, pageOf } from "./store-key.ts";
+
+export class MemoryStore implements Store {
+  readonly url: string;
+  readonly #objects = new Map<string, Uint8Array>();
+
+  constructor(url = "memory:") {
+    this.url = url;
+  }
+
+  putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+    assertKey(key);
+    if (this.#objects.has(key)) return Promise.resolve({ kind: "exists" });
+    this.#objects.set(key, bytes.slice());
+    return Promise.resolve({ kind: "created" });
+  }
+
+  get(key: string): Promise<Uint8Array | undefined> {
+    assertKey(key);
+    return Promise.resolve(this.#objects.get(key)?.slice());
+  }
+
+  list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
+    assertPrefix(prefix);
+    const keys = [...this.#objects.keys()].filter((key) => key.startsWith(prefix));
+    return Promise.resolve(pageOf(keys, options));
+  }
+
+  delete(key: string): Promise<void> {
+    assertKey(key);
+    this.#objects.delete(key);
+    return Promise.resolve();
+  }
+
+  /** For tests: puts damaged bytes where whole ones were. */
+  overwrite(key: string, bytes: Uint8Array): void {
+    assertKey(key);
+    this.#objects.set(key, bytes.slice());
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * The bytes of a record, format version 1. Little-endian.
+ *
+ *     offset  bytes
+ *          0      4  magic "STLG"
+ *          4      2  format version, 1
+ *          6      1  kind: 1 epoch, 2 commit, 3 renew, 4 checkpoint, 5 vacate
+ *          7      1  bytes of the host id, 1..64
+ *          8      8  position
+ *         16      8  epoch
+ *         24      8  wall-clock time, milliseconds since 1970, as a double
+ *         32     16  writer nonce
+ *         48     32  hash of the previous record; zeros at position 1
+ *         80     64  host id, UTF-8, padded with zeros
+ *        144      8  first bytes of SHA-256(service name): a record of another service is not a record of this one
+ *        152      4  payload length
+ *        156      4  zeros
+ *        160     32  SHA-256 of the payload
+ *        192     32  SHA-256 of the bytes 0..191: this is the hash of the record
+ *        224      …  payload (payload-codec.ts)
+ *
+ * The record's hash covers the header, and through it the payload's hash: it stands for every byte, and costs one pass
+ * over the payload, not two. The length is believed only after the header's hash was found right, and must then be exactly
+ * what is there. Every flipped, missing or additional byte is therefore refused.
+ */
+import { createHash } from "node:crypto";
+import { ByteWriter, loneSurrogate, MalformedBytes } from "./bytes.ts";
+import { CorruptRecordError, quoteFound, UnknownFormatError } from "./errors.ts";
+import { logKey } from "./keys.ts";
+import { hostIdBytesMax, recordBytesMax } from "./limits.ts";
+import { payloadLength, readPayload, type RecordKind, writePayload } from "./payload-codec.ts";
+import type { LogRecord, Position, RecordBody, RecordHeader } from "./record.ts";
+
+const magic = 0x474c5453;
+const formatVersion = 1;
+export const recordHeaderBytes = 224;
+const hashedHeaderBytes = 192;
+
+/** The hash that stands before the first record. */
+export const genesisHash = "0".repeat(64);
+
+const kindNumbers: Readonly<Record<RecordKind, number>> = { epoch: 1, commit: 2, renew: 3, checkpoint: 4, vacate: 5 };
+const kindNames: readonly (RecordKind | undefined)[] = [undefined, "epoch", "commit", "renew", "checkpoint", "vacate"];
+
+/** Bytes that a record with this body takes in the vault: for callers that split a flush into parts. */
+export const encodedLength = (body: RecordBody): number => recordHeaderBytes + payloadLength(body);
+
+/**
+ * Encodes a record. `serviceTag` comes from `serviceTagOf`.
+ * Throws RangeError for what cannot be stored (too long, out of range): a programming error of the caller.
+ */
+export function encodeRecord(serviceTag: Uint8Array, header: RecordHeader, body: RecordBody): { readonly bytes: Uint8Array; readonly hash: string } {
+  const payload = payloadLength(body);
+  const total = recordHeaderBytes + payload;
+  if (total > recordBytesMax) throw new RangeError(`a record of ${total} bytes, at most ${recordBytesMax} are allowed: split the flush into parts`);
+  const bytes = Buffer.allocUnsafeSlow(total);
+  writePayload(new ByteWriter(bytes, recordHeaderBytes), body);
+  writeHeader(bytes, serviceTag, header, kindNumbers[body.kind], payload);
+  bytes.set(sha256(bytes.subarray(recordHeaderBytes)), 160);
+  const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
+  bytes.set(hash, hashedHeaderBytes);
+  return { bytes, hash: hash.toString("hex") };
+}
+
+function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader, kind: number, payload: number): void {
+  const hostBytes = Buffer.byteLength(header.host, "utf8");
+  if (hostBytes < 1 || hostBytes > hostIdBytesMax) throw new RangeError(`a host id of ${hostBytes} bytes, 1 to ${hostIdBytesMax} are allowed`);
+  if (loneSurrogate.test(header.host)) throw new RangeError("a host id with half of a surrogate pair");
+  if (!/^[0-9a-f]{32}$/.test(header.nonce)) throw new RangeError("the nonce is not 16 bytes in lower-case hex");
+  if (!/^[0-9a-f]{64}$/.test(header.previousHash)) throw new RangeError("the previous hash is not a SHA-256 in lower-case hex");
+  if (!Number.isFinite(header.wallTimeMs)) throw new RangeError(`wall-clock time ${header.wallTimeMs}`);
+  if (serviceTag.length !== 8) throw new RangeError("the service tag is not 8 bytes");
+  bytes.fill(0, 0, recordHeaderBytes);
+  bytes.writeUInt32LE(magic, 0);
+  bytes.writeUInt16LE(formatVersion, 4);
+  bytes.writeUInt8(kind, 6);
+  bytes.writeUInt8(hostBytes, 7);
+  bytes.writeBigUInt64LE(BigInt(header.position), 8);
+  bytes.writeBigUInt64LE(BigInt(header.epoch), 16);
+  bytes.writeDoubleLE(header.wallTimeMs, 24);
+  bytes.write(header.nonce, 32, "hex");
+  bytes.write(header.previousHash, 48, "hex");
+  bytes.write(header.host, 80, "utf8");
+  bytes.set(serviceTag, 144);
+  bytes.writeUInt32LE(payload, 152);
+}
+
+/**
+ * Decodes and verifies the bytes found at `position`: all but what only the reader of the log knows (chain, epoch).
+ * Throws CorruptRecordError or UnknownFormatError. Page contents are views into `stored`.
+ */
+export function decodeRecord(serviceTag: Uint8Array, position: Position, stored: Uint8Array): LogRecord {
+  const key = logKey(position);
+  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+  const corrupt = (found: string, expected: string): CorruptRecordError => new CorruptRecordError(position, key, found, expected);
+  if (bytes.length < recordHeaderBytes) throw corrupt(`${bytes.length} bytes`, `at least ${recordHeaderBytes}`);
+  if (bytes.readUInt32LE(0) !== magic) throw corrupt(`magic ${quoteFound(bytes.toString("latin1", 0, 4))}`, '"STLG"');
+  const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
+  const headerIsWhole = hash.equals(bytes.subarray(hashedHeaderBytes, recordHeaderBytes));
+  const version = bytes.readUInt16LE(4);
+  if (version !== formatVersion) throw new UnknownFormatError(key, `version ${version}`, `version ${formatVersion}`);
+  if (!headerIsWhole) throw corrupt("a header that does not match its hash", bytes.toString("hex", hashedHeaderBytes, recordHeaderBytes));
+  const payload = bytes.readUInt32LE(152);
+  if (recordHeaderBytes + payload > recordBytesMax) throw corrupt(`a payload of ${payload} bytes`, `at most ${recordBytesMax - recordHeaderBytes}`);
+  if (bytes.length !== recordHeaderBytes + payload) throw corrupt(`${bytes.length} bytes`, `${recordHeaderBytes + payload}`);
+  if (!sha256(bytes.subarray(recordHeaderBytes)).equals(bytes.subarray(160, hashedHeaderBytes))) {
+    throw corrupt("a payload that does not match its hash", bytes.toString("hex", 160, hashedHeaderBytes));
+  }
+  if (!bytes.subarray(144, 152).equals(serviceTag)) throw corrupt("a record of another service", "one of this service");
+  const header = readHeader(bytes, corrupt);
+  if (header.position !== position) throw corrupt(`a record of position ${header.position}`, `position ${position}`);
+  return { header, body: readBody(bytes, corrupt, key), hash: hash.toString("hex") };
+}
+
+function readHeader(bytes: Buffer, corrupt: (found: string, expected: string) => Error): RecordHeader {
+  const hostBytes = bytes.readUInt8(7);
+  if (hostBytes < 1 || hostBytes > hostIdBytesMax) throw corrupt(`a host id of ${hostBytes} bytes`, `1 to ${hostIdBytesMax}`);
+  const position = Number(bytes.readBigUInt64LE(8));
+  const epoch = Number(bytes.readBigUInt64LE(16));
+  if (!Number.isSafeInteger(position) || !Number.isSafeInteger(epoch)) throw corrupt("a position or epoch beyond 2^53", "safe integers");
+  if (bytes.readUInt32LE(156) !== 0) throw corrupt("reserved bytes in use", "zeros");
+  return {
+    position,
+    epoch,
+    host: bytes.toString("utf8", 80, 80 + hostBytes),
+    nonce: bytes.toString("hex", 32, 48),
+    wallTimeMs: bytes.readDoubleLE(24),
+    previousHash: bytes.toString("hex", 48, 80),
+  };
+}
+
+function readBody(bytes: Buffer, corrupt: (found: string, expected: string) => Error, key: string): RecordBody {
+  const number = bytes.readUInt8(6);
+  const kind = kindNames[number];
+  if (kind === undefined) throw new UnknownFormatError(key, `kind ${number}`, "kinds 1 to 5");
+  try {
+    return readPayload(kind, bytes, recordHeaderBytes);
+  } catch (error) {
+    if (error instanceof MalformedBytes) throw corrupt(error.found, error.expected);
+    throw error;
+  }
+}
+
+/** What a record header carries of the service's name. */
+export function serviceTagOf(service: string): Uint8Array {
+  return sha256(Buffer.from(service, "utf8")).subarray(0, 8);
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
