@@ -1,0 +1,49 @@
+/** A capture source that commits when the test says so. */
+import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "../../src/host/ports.ts";
+
+export class FakeSource implements CaptureSource {
+  committed = 0;
+  collected = 0;
+  durable = 0;
+  seals = 0;
+  #failure: Error | undefined;
+
+  commit(): void {
+    this.committed += 1;
+  }
+
+  fail(error: Error): void {
+    this.#failure = error;
+  }
+
+  isAhead(): boolean {
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.committed > this.collected;
+  }
+
+  collect(): Promise<CaptureBatch | undefined> {
+    return Promise.resolve(this.#take());
+  }
+
+  tick(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  beginSnapshot(): Promise<{ batch: CaptureBatch | undefined; snapshot: CaptureSnapshot }> {
+    this.seals += 1;
+    return Promise.resolve({ batch: this.#take(), snapshot: { databases: [], release: () => Promise.resolve() } });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #take(): CaptureBatch | undefined {
+    if (this.committed === this.collected) return undefined;
+    const upTo = this.committed;
+    this.collected = upTo;
+    const content = Buffer.alloc(512, upTo);
+    const delta = { name: "a.db", pageSize: 512, pageCount: 1, checksum: Buffer.alloc(16, upTo), pages: [{ number: 1, content }] };
+    return { bytes: 512, partCount: 1, parts: () => [[delta]], done: () => void (this.durable = upTo) };
+  }
+}
