@@ -21,6 +21,8 @@ export interface DemoApplication {
   /** Relative to the data folder. */
   readonly database: string;
   readonly readyPath: string;
+  /** A read that shows state. */
+  readonly readPath: string;
   makeModel(run: string, workers: number): DemoModel;
 }
 
@@ -43,6 +45,7 @@ export function demoApplication(name: DemoApplicationName, folder: string): Demo
         command: source === undefined ? [...selfCommand(), "demo-app", "notes"] : [process.execPath, source],
         database: "notes.db",
         readyPath: "/health",
+        readPath: "/changes?after=0&limit=5",
         makeModel: (run, workers) => new NotesModel(run, workers),
       };
     }
@@ -53,6 +56,7 @@ export function demoApplication(name: DemoApplicationName, folder: string): Demo
         command: [findPython(), source],
         database: "ledger.db",
         readyPath: "/health",
+        readPath: "/accounts",
         makeModel: (run, workers) => new LedgerModel(run, workers),
       };
     }

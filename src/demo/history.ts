@@ -25,7 +25,7 @@ export interface Moment {
   readonly keyFloor: number;
 }
 
-export type ViolationKind = "missing" | "duplicate" | "stale" | "undone" | "invented" | "sum" | "incomplete";
+export type ViolationKind = "missing" | "duplicate" | "stale" | "undone" | "invented" | "sum" | "incomplete" | "zombie-process";
 
 export interface Violation {
   readonly kind: ViolationKind;

@@ -7,6 +7,8 @@ interface ProcessRow {
   readonly parent: number;
   /** Dead, but nobody has asked for its exit code yet. */
   readonly isDefunct: boolean;
+  /** By SIGSTOP. */
+  readonly isStopped: boolean;
   /** Tells a process from a later one with the same number; empty where the system does not say. */
   readonly born: string;
 }
@@ -39,6 +41,16 @@ export function livingOf(marks: readonly ProcessMark[]): ProcessMark[] {
   });
 }
 
+/** True once the process has come to a halt after SIGSTOP. */
+export function isStopped(pid: number): boolean {
+  return allProcesses().some((row) => row.pid === pid && row.isStopped);
+}
+
+const condition = (state: string | undefined): Pick<ProcessRow, "isDefunct" | "isStopped"> => ({
+  isDefunct: state?.startsWith("Z") === true || state === "X",
+  isStopped: state?.startsWith("T") === true,
+});
+
 function allProcesses(): ProcessRow[] {
   return existsSync("/proc/self/stat") ? fromProc() : fromPs();
 }
@@ -51,7 +63,7 @@ function fromProc(): ProcessRow[] {
         const stat = readFileSync(`/proc/${name}/stat`, "utf8");
         // The name in parentheses may hold anything: proc(5), fields count from after the last ")".
         const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-        return [{ pid: Number(name), parent: Number(fields[1]), isDefunct: fields[0] === "Z" || fields[0] === "X", born: fields[19] ?? "" }];
+        return [{ pid: Number(name), parent: Number(fields[1]), ...condition(fields[0]), born: fields[19] ?? "" }];
       } catch {
         return []; // It ended meanwhile.
       }
@@ -62,6 +74,6 @@ function fromPs(): ProcessRow[] {
   const output = spawnSync("ps", ["-A", "-o", "pid=,ppid=,stat="], { encoding: "utf8" }).stdout ?? "";
   return output.split("\n").flatMap((line) => {
     const [pid, parent, state] = line.trim().split(/\s+/);
-    return pid === undefined || pid === "" ? [] : [{ pid: Number(pid), parent: Number(parent), isDefunct: state?.startsWith("Z") === true, born: "" }];
+    return pid === undefined || pid === "" ? [] : [{ pid: Number(pid), parent: Number(parent), ...condition(state), born: "" }];
   });
 }

@@ -1,0 +1,149 @@
+/**
+ * The three things that the demo does to a primary, each to its end: a new primary serves, and the old one is back as a
+ * secondary. What the clients saw meanwhile is measured over the whole event.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import type { Cluster, HostMember } from "./cluster.ts";
+import type { Dice } from "./dice.ts";
+import type { SuccessMeter } from "./gap.ts";
+import type { GatewayView, RecordedFailover } from "./gateway-view.ts";
+import type { History } from "./history.ts";
+import type { DemoModel } from "./model.ts";
+import type { EventKind } from "./plan.ts";
+import { descendantsOf, isStopped, livingOf, type ProcessMark } from "./process-table.ts";
+import type { EventResult } from "./verdict.ts";
+import { ZombieProbe } from "./zombie.ts";
+
+export interface EventStage {
+  readonly cluster: Cluster;
+  readonly gateway: GatewayView;
+  readonly clock: Clock;
+  readonly dice: Dice;
+  readonly model: DemoModel;
+  readonly history: History;
+  readonly meter: SuccessMeter;
+  readonly readPath: string;
+  readonly signal: AbortSignal;
+  say(text: string): void;
+}
+
+export interface EventOutcome {
+  readonly result: EventResult;
+  /** `host-1 killed, host-2 serves` */
+  readonly what: string;
+  readonly zombieAcknowledged: readonly string[];
+}
+
+const failoverWithinMs = 30_000;
+const rejoinWithinMs = 60_000;
+const processesGoneWithinMs = 5_000;
+/** A dead host is started again after this, as a service manager would. */
+const restartAfterMs = 300;
+/** How long the zombie is probed before it may run again, and after it is a secondary. */
+const zombieProbeMs = 500;
+/** The clients are measured for so long after everything is whole again. */
+const measureAfterMs = 300;
+
+export async function runEvent(kind: EventKind, stage: EventStage): Promise<EventOutcome> {
+  const { cluster, gateway, clock, meter, signal } = stage;
+  const before = await cluster.whenWhole(rejoinWithinMs, signal);
+  const known = (await gateway.failovers()).at(-1)?.order ?? 0;
+  const startedAt = clock.now();
+  const { what, zombieAcknowledged } = await act(kind, before, stage);
+  await cluster.whenWhole(rejoinWithinMs, signal);
+  await clock.sleep(measureAfterMs, signal);
+  const gapMs = meter.longestGap(startedAt, clock.now());
+  const recorded = await recordedAfter(known, stage);
+  return { result: { kind, phases: recorded.phases, gapMs }, what, zombieAcknowledged };
+}
+
+type Act = Pick<EventOutcome, "what" | "zombieAcknowledged">;
+
+function act(kind: EventKind, primary: HostMember, stage: EventStage): Promise<Act> {
+  switch (kind) {
+    case "kill":
+      return kill(primary, stage);
+    case "switchover":
+      return switchover(primary, stage);
+    case "hang":
+      return hang(primary, stage);
+  }
+}
+
+async function kill(primary: HostMember, stage: EventStage): Promise<Act> {
+  const host = processOf(primary);
+  const family = descendantsOf(host.pid);
+  stage.say(`SIGKILL to ${primary.id} (process group ${host.pid})`);
+  host.signal("SIGKILL");
+  await host.ended;
+  const next = await newPrimary(primary, stage);
+  await familyGone(primary, family, stage);
+  await stage.clock.sleep(restartAfterMs, stage.signal);
+  await stage.cluster.start(primary);
+  return { what: `${primary.id} killed, ${next.id} serves`, zombieAcknowledged: [] };
+}
+
+async function switchover(primary: HostMember, stage: EventStage): Promise<Act> {
+  stage.say(`planned switchover away from ${primary.id}`);
+  await stage.gateway.switchover();
+  const next = await newPrimary(primary, stage);
+  return { what: `${primary.id} stepped down, ${next.id} serves`, zombieAcknowledged: [] };
+}
+
+async function hang(primary: HostMember, stage: EventStage): Promise<Act> {
+  const { clock, cluster, signal } = stage;
+  const host = processOf(primary);
+  stage.say(`SIGSTOP to ${primary.id} (process group ${host.pid})`);
+  host.signal("SIGSTOP");
+  await cluster.until("the stopped process", failoverWithinMs, signal, () => "it runs", () => Promise.resolve(isStopped(host.pid) ? true : undefined));
+  const probe = new ZombieProbe({ ...stage, dataUrl: primary.dataUrl });
+  try {
+    const next = await newPrimary(primary, stage);
+    await clock.sleep(zombieProbeMs, signal);
+    stage.say(`SIGCONT to ${primary.id}: a zombie that believes it is primary`);
+    host.signal("SIGCONT");
+    await cluster.whenWhole(rejoinWithinMs, signal);
+    await clock.sleep(zombieProbeMs, signal);
+    await probe.stop();
+    const acknowledged = probe.acknowledged;
+    const answers = `${acknowledged.length} of ${probe.sent} direct requests to the zombie acknowledged`;
+    return { what: `${primary.id} hung, ${next.id} serves, ${answers}`, zombieAcknowledged: acknowledged };
+  } finally {
+    host.signal("SIGCONT");
+    void probe.stop();
+  }
+}
+
+function processOf(host: HostMember): NonNullable<HostMember["process"]> {
+  if (host.process === undefined) throw new Error(`${host.id} does not run`);
+  return host.process;
+}
+
+async function newPrimary(old: HostMember, { cluster, signal }: EventStage): Promise<HostMember> {
+  return cluster.until(`a primary other than ${old.id}`, failoverWithinMs, signal, () => "there is none", async () => {
+    const primary = await cluster.primary();
+    return primary === undefined || primary.host === old ? undefined : primary.host;
+  });
+}
+
+/** What the dead host had started, its application above all, must be gone too. */
+async function familyGone(host: HostMember, family: readonly ProcessMark[], { cluster, history, clock, signal }: EventStage): Promise<void> {
+  if (family.length === 0) history.report("zombie-process", `${host.id} had no application process to look for`);
+  const until = clock.now() + processesGoneWithinMs;
+  for (;;) {
+    const living = livingOf(family);
+    if (living.length === 0) return;
+    if (clock.now() > until) {
+      const pids = living.map(({ pid }) => pid).join(", ");
+      history.report("zombie-process", `${pids} outlived ${host.id} by ${processesGoneWithinMs} ms\n${cluster.logTails()}`);
+      return;
+    }
+    await clock.sleep(10, signal);
+  }
+}
+
+async function recordedAfter(order: number, { cluster, gateway, signal }: EventStage): Promise<RecordedFailover> {
+  return cluster.until("the gateway's record of the failover", failoverWithinMs, signal, () => "there is none", async () => {
+    return (await gateway.failovers()).filter((one) => one.order > order).at(-1);
+  });
+}
