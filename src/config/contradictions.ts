@@ -145,7 +145,8 @@ function checkFolders(file: string, host: NonNullable<FileContent["host"]>, prob
   const folders: readonly (readonly [key: string, folder: string | undefined])[] = [
     ["vault", vault],
     ["state", stateFolder],
-    ["set_aside", setAsideFolder],
+    // Inside of the state folder by default, and then as right or wrong as that.
+    ["set_aside", contains(stateFolder, setAsideFolder) ? undefined : setAsideFolder],
   ];
   for (const [key, folder] of folders) {
     if (folder === undefined) continue;

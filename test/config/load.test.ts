@@ -1,0 +1,231 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadConfig, parseConfig } from "../../src/config/load.ts";
+import { formatProblems } from "../../src/config/problems.ts";
+import type { Config, Problem } from "../../src/config/types.ts";
+
+const secret = "0123456789abcdef0123";
+const env = { STEAD_SECRET: secret };
+
+const gatewayText = `
+[gateway]
+id = "gw1"
+listen = "127.0.0.1:8000"
+database = "gateway.db"
+`;
+const hostText = `
+[host]
+id = "a"
+service = "notes"
+control = "10.0.0.1:7701"
+listen = "10.0.0.1:8080"
+data = "data"
+databases = ["notes.db", "tenants/*.db"]
+vault = "/mnt/vault/notes"
+[host.application]
+command = ["bun", "app.ts"]
+`;
+const serviceText = `
+[[service]]
+name = "notes"
+[[service.host]]
+id = "a"
+control = "http://10.0.0.1:7701"
+`;
+const everything = gatewayText + serviceText + hostText;
+
+function accepted(text: string): Config {
+  const result = parseConfig("/etc/stead/stead.toml", text, { env });
+  if (result.kind === "invalid") throw new Error(formatProblems(result.problems));
+  return result.config;
+}
+
+function refused(text: string, environment: Record<string, string> = env): readonly Problem[] {
+  const result = parseConfig("/etc/stead/stead.toml", text, { env: environment });
+  if (result.kind === "ok") throw new Error("accepted, but should be refused");
+  return result.problems;
+}
+
+/** One of the valid texts with a line put in place of another. */
+function changed(text: string, from: string, to: string): string {
+  if (!text.includes(from)) throw new Error(`the text has no ${from}`);
+  return text.replace(from, () => to);
+}
+
+describe("what is accepted", () => {
+  test("everything that is left out has its documented default, in the unit of its name", () => {
+    const { gateway, host, services } = accepted(everything);
+    expect(gateway).toEqual({
+      id: "gw1",
+      listen: { host: "127.0.0.1", port: 8000 },
+      adminListen: { host: "127.0.0.1", port: 7700 },
+      adminUrl: "http://127.0.0.1:7700",
+      databasePath: "/etc/stead/gateway.db",
+      secret,
+      probe: { intervalMs: 250, timeoutMs: 500, fall: 2, rise: 2 },
+      hold: { requestsMax: 10_000, bytesMax: 67_108_864, timeMs: 30_000 },
+      limits: { connectionsMax: 10_000, headBytesMax: 32_768, headersMax: 100, bodyBytesMax: 2 ** 30, headMs: 10_000, idleMs: 75_000, connectMs: 1000, firstByteMs: 60_000 },
+      services: [{ name: "notes", match: { host: null, path: null }, hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }] }],
+    });
+    expect(services).toEqual(gateway?.services ?? []);
+    expect(host).toMatchObject({
+      controlUrl: "http://10.0.0.1:7701",
+      dataUrl: "http://10.0.0.1:8080",
+      dataFolder: "/etc/stead/data",
+      stateFolder: "/etc/stead/data.stead",
+      setAsideFolder: "/etc/stead/data.stead/set-aside",
+      vaultUrl: "file:///mnt/vault/notes",
+      vaultTimeoutMs: 5000,
+      bootstrap: false,
+      durability: { kind: "strict" },
+      leaseMs: 1000,
+      driftMarginMs: 100,
+      pollMs: 20,
+      application: { command: ["bun", "app.ts"], cwd: "/etc/stead", env: {}, readyPath: null, readyTimeoutMs: 30_000, stopSignal: "SIGTERM", stopTimeoutMs: 10_000, restartsMax: 3, restartWindowMs: 60_000 },
+      checkpoint: { intervalMs: 300_000, journalBytes: 67_108_864, restoreBudgetMs: 10_000, keepMin: 2, windowMs: 3_600_000 },
+    });
+  });
+
+  test("each part may stand in a file of its own", () => {
+    expect(accepted(gatewayText)).toMatchObject({ host: null, services: [] });
+    expect(accepted(hostText)).toMatchObject({ gateway: null });
+    expect(accepted(serviceText)).toMatchObject({ gateway: null, host: null });
+  });
+
+  test("values that are given are taken as they are", () => {
+    const { host } = accepted(changed(hostText, "[host.application]", 'durability = "async"\nasync_loss_max = "200ms"\nlease = "4s"\nvault_timeout = "1m"\n[host.application]'));
+    expect(host).toMatchObject({ durability: { kind: "async", lossMaxMs: 200 }, leaseMs: 4000, driftMarginMs: 400, vaultTimeoutMs: 60_000 });
+  });
+});
+
+describe("what is refused", () => {
+  /** Each: what is wrong, the text, the key and the line that must be named, and a word of the advice. */
+  const cases: readonly (readonly [what: string, text: string, key: string, line: number | null, says: RegExp])[] = [
+    ["a duration without a unit", changed(gatewayText, "[gateway]", "[gateway.probe]\ninterval = 250\n[gateway]"), "gateway.probe.interval", 3, /found 250\n.*unit/],
+    ["a duration with a unit of something else", changed(hostText, "[host.application]", 'lease = "4MiB"\n[host.application]'), "host.lease", 10, /found "4MiB"\n.*duration/],
+    ["a duration out of bounds", changed(hostText, "[host.application]", 'lease = "5m"\n[host.application]'), "host.lease", 10, /from 100ms to 1m/],
+    ["a size with a decimal unit", changed(hostText, "[host.application]", '[host.checkpoint]\njournal = "64MB"\n[host.application]'), "host.checkpoint.journal", 11, /MiB/],
+    ["a misspelt key", changed(hostText, "vault =", "valut ="), "host.valut", 9, /did you mean "vault"/],
+    ["a key of another table", changed(gatewayText, 'id = "gw1"', 'id = "gw1"\nlease = "1s"'), "gateway.lease", 4, /belongs into host\.lease/],
+    ["an unknown table", `${gatewayText}[gatway]\n`, "gatway", 6, /did you mean "gateway"/],
+    ["a missing key", changed(hostText, 'vault = "/mnt/vault/notes"\n', ""), "host.vault", 2, /no "vault" in host/],
+    ["a missing table", hostText.slice(0, hostText.indexOf("[host.application]")), "host.application", 2, /\[host.application\]/],
+    ["a table where several are meant", changed(serviceText, "[[service]]\n", "[service]\n"), "service", 2, /two brackets/],
+    ["several tables where one is meant", changed(gatewayText, "[gateway]", "[[gateway]]"), "gateway", 2, /a table, \[gateway\]/],
+    ["a value where a table is meant", "gateway = 1\n", "gateway", 1, /found 1\n/],
+    ["an id with a capital", changed(hostText, 'id = "a"', 'id = "A"'), "host.id", 3, /lower-case/],
+    ["an address without a port", changed(hostText, '"10.0.0.1:8080"', '"10.0.0.1"'), "host.listen", 6, /port/],
+    ["a control URL with a path", changed(serviceText, "7701", "7701/v1"), "service[0].host[0].control", 6, /without a path/],
+    ["a database outside of the data folder", changed(hostText, "tenants/*.db", "../x.db"), "host.databases[1]", 8, /without `\.\.`/],
+    ["an empty command", changed(hostText, '["bun", "app.ts"]', "[]"), "host.application.command", 11, /an empty array/],
+    ["an unknown signal", `${hostText}stop = { signal = "SIGNOPE" }\n`, "host.application.stop.signal", 12, /"SIGTERM" or/],
+    ["a vault of a kind that there is not", changed(hostText, "/mnt/vault/notes", "ftp://x/y"), "host.vault", 9, /file:\/\/\/path/],
+    ["the vault inside of the data folder", changed(hostText, "/mnt/vault/notes", "data/vault"), "host.vault", 9, /inside each other/],
+    ["the data folder inside of the vault", changed(hostText, "/mnt/vault/notes", "."), "host.vault", 9, /inside each other/],
+    ["a state folder inside of the data folder", changed(hostText, "[host.application]", 'state = "data/x"\n[host.application]'), "host.state", 10, /beside the data folder/],
+    ["async without its loss window", changed(hostText, "[host.application]", 'durability = "async"\n[host.application]'), "host.durability", 10, /async_loss_max = "1s"/],
+    ["a loss window with strict", changed(hostText, "[host.application]", 'async_loss_max = "1s"\n[host.application]'), "host.async_loss_max", 10, /remove it/],
+    ["a wildcard address that nobody can reach", changed(hostText, '"10.0.0.1:7701"', '"0.0.0.0:7701"'), "host.control", 5, /advertise_control = "http:\/\/ADDRESS:7701"/],
+    ["port 0 of a host", changed(hostText, '"10.0.0.1:8080"', '"10.0.0.1:0"'), "host.listen", 6, /fixed port/],
+    ["two listeners at one port", changed(hostText, '"10.0.0.1:8080"', '"10.0.0.1:7701"'), "host.listen", 6, /host\.control takes already/],
+    ["the application's PORT set by hand", `${hostText}env = { PORT = "1" }\n`, "host.application.env.PORT", 12, /listens where PORT says/],
+    ["the same host id twice", `${serviceText}[[service.host]]\nid = "a"\ncontrol = "http://10.0.0.2:7701"\n`, "service[0].host[1].id", 8, /id of service\[0\]\.host\[0\]/],
+    ["the same control address twice", `${serviceText}[[service.host]]\nid = "b"\ncontrol = "http://10.0.0.1:7701/"\n`, "service[0].host[1].control", 9, /host "a"/],
+    ["the same service twice", serviceText + changed(serviceText, "[[service.host]]", 'match.host = "x"\n[[service.host]]').replace("7701", "1"), "service[1].name", 9, /service\[0\]/],
+    ["two services for the same requests", serviceText + serviceText.replace("notes", "other").replace("7701", "1"), "service[1].match", 8, /match\.host/],
+    ["a lease shorter than a probe", changed(everything, "[host.application]", 'lease = "300ms"\n[host.application]'), "host.lease", 21, /probe\.timeout/],
+    ["a drift margin longer than the lease", changed(hostText, "[host.application]", 'drift_margin = "2s"\n[host.application]'), "host.drift_margin", 10, /tenth of the lease/],
+    ["a poll too slow for the lease", changed(hostText, "[host.application]", 'poll = "600ms"\n[host.application]'), "host.poll", 10, /half the lease/],
+    ["a hold shorter than the detection", `${gatewayText}hold = { time = "900ms" }\n`, "gateway.hold.time", 6, /noticed only after 1s/],
+    ["a hold shorter than the lease", changed(everything, "[[service]]", '[gateway.hold]\ntime = "1s"\n[[service]]').replace("[host.application]", 'lease = "2s"\n[host.application]'), "gateway.hold.time", 8, /lease/],
+    ["a file with nothing in it", "", "", null, /none of \[gateway\]/],
+  ];
+
+  for (const [what, text, key, line, says] of cases) {
+    test(`${what} is refused at its line, with what to do`, () => {
+      const problems = refused(text);
+      // A misspelt key is reported as unknown, and the one that was meant as missing.
+      const also = key === "host.valut" ? ["host.vault"] : [];
+      expect(problems.map((problem) => problem.key).toSorted()).toEqual([key, ...also].toSorted());
+      expect(problems.find((problem) => problem.key === key)?.line ?? null).toBe(line);
+      expect(formatProblems(problems)).toMatch(says);
+      for (const problem of problems) {
+        expect(problem.found).not.toBe("");
+        expect(problem.accepted).not.toBe("");
+        expect(problem.advice).not.toBe("");
+      }
+    });
+  }
+
+  test("all problems of all parts are reported at once, in the order of the file", () => {
+    const text = everything.replace('id = "gw1"', 'id = "GW"\nx = 1').replace('"10.0.0.1:8080"', '"10.0.0.1:7701"').replace('vault = "/mnt/vault/notes"', "vault = 1");
+    const keys = refused(text).map((problem) => problem.key);
+    expect(keys).toEqual(["gateway.id", "gateway.x", "host.vault"]);
+    const contradictory = everything.replace('id = "gw1"', 'id = "GW"').replace('"10.0.0.1:8080"', '"10.0.0.1:7701"');
+    expect(refused(contradictory).map((problem) => problem.key)).toEqual(["gateway.id", "host.listen"]);
+  });
+
+  test("text that is not TOML is refused at its line and column, with the line", () => {
+    const [problem] = refused(`${gatewayText}listen = 127.0.0.1:80\n`);
+    expect(problem).toMatchObject({ line: 6, key: "" });
+    expect(problem?.found).toContain("listen = 127.0.0.1:80");
+  });
+
+  test("a file that is not there is refused without a line", () => {
+    const result = loadConfig("/nonexistent/stead.toml", { env });
+    expect(result).toMatchObject({ kind: "invalid", problems: [{ file: "/nonexistent/stead.toml", line: null }] });
+  });
+
+  test("keys that JavaScript gives a meaning to are ordinary unknown keys", () => {
+    for (const key of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
+      expect(refused(`${gatewayText}${key} = 1\n`).map((problem) => problem.key)).toEqual([`gateway.${key}`]);
+      expect(refused(`${gatewayText}[${key}]\nx = 1\n`).map((problem) => problem.key)).toEqual([key]);
+    }
+  });
+});
+
+describe("the secret", () => {
+  let folder = "";
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "stead-config-"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  function load(name: string, text: string, environment: Record<string, string> = {}) {
+    const path = join(folder, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    return loadConfig(path, { env: environment });
+  }
+
+  test("it comes from a file beside the configuration, without its line end", () => {
+    writeFileSync(join(folder, "secret"), `${secret}\n`, { mode: 0o600 });
+    const result = load("a.toml", `[cluster]\nsecret_file = "secret"\n${gatewayText}`);
+    expect(result).toMatchObject({ kind: "ok", config: { gateway: { secret }, warnings: [] } });
+  });
+
+  test("a file that others can read works, with a warning that says how to mend it", () => {
+    const path = join(folder, "open");
+    writeFileSync(path, secret);
+    chmodSync(path, 0o644);
+    const result = load("b.toml", `[cluster]\nsecret_file = "open"\n${gatewayText}`);
+    expect(result.kind === "ok" ? result.config.warnings : []).toMatchObject([{ key: "cluster.secret_file", line: 2, advice: `chmod 600 ${path}` }]);
+  });
+
+  test("none, two, a short one, one with a space and an unreadable file are refused", () => {
+    const cases: readonly (readonly [string, Record<string, string>, string])[] = [
+      ["", {}, "cluster"],
+      [`[cluster]\nsecret = "${secret}"\n`, { STEAD_SECRET: secret }, "cluster"],
+      ['[cluster]\nsecret = "short"\n', {}, "cluster.secret"],
+      ["", { STEAD_SECRET: "0123456789 0123456789" }, "cluster"],
+      ['[cluster]\nsecret_file = "missing"\n', {}, "cluster.secret_file"],
+    ];
+    for (const [text, environment, key] of cases) expect(refused(text + gatewayText, environment)).toMatchObject([{ key }]);
+  });
+
+  test("it never appears in a message", () => {
+    const texts = ['[cluster]\nsecret = "topsecret"\n', '[cluster]\nsecret = ["topsecret"]\n', '[cluster]\nsecret = "topsecret\n', '[cluster]\nsecret = topsecret\n', '[cluster]\nsecret = "topsecret topsecret topsecret"\n'];
+    for (const text of texts) expect(JSON.stringify(refused(text + gatewayText, {}))).not.toContain("topsecret");
+  });
+});
