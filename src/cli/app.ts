@@ -6,6 +6,7 @@ import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as Stri
 import { CliError, formatCliError } from "./cli-error.ts";
 import { configCheckCommand } from "./config.ts";
 import type { CliContext } from "./context.ts";
+import { demoAppCommand, demoCommand } from "./demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { initCommand } from "./init.ts";
 import { versionCommand, versionText } from "./version.ts";
@@ -16,9 +17,13 @@ const root = buildRouteMap({
   routes: {
     init: initCommand,
     config: buildRouteMap({ routes: { check: configCheckCommand }, docs: { brief: "Check configuration files" } }),
+    demo: demoCommand,
     version: versionCommand,
+    // Parts that other commands start; not for people.
+    "demo-app": demoAppCommand,
   },
   docs: {
+    hideRoute: { "demo-app": true },
     brief: "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL",
     fullDescription: [
       "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL.",

@@ -23,7 +23,7 @@ export const exitCodes = {
   application: 8,
   /** A check was made and did not hold: `demo`, `vault verify`. */
   verdict: 9,
-  /** Ended by SIGINT (128 + 2), after a clean stop. */
+  /** Interrupted (128 + SIGINT) before it was done. A gateway or host that is told to stop ends with `ok`. */
   interrupted: 130,
 } as const;
 
@@ -41,5 +41,5 @@ export const exitCodeMeanings: readonly (readonly [code: ExitCode, meaning: stri
   [exitCodes.resource, "port or file in use, or not permitted"],
   [exitCodes.application, "application did not start, did not get ready, or cannot be captured"],
   [exitCodes.verdict, "a check was made and did not hold"],
-  [exitCodes.interrupted, "ended by SIGINT after a clean stop"],
+  [exitCodes.interrupted, "interrupted before it was done"],
 ];
