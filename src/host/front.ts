@@ -37,6 +37,9 @@ export interface FrontOptions {
   readonly clock: Clock;
 }
 
+/** What a host and its terms need of the front: the simulation brings its own. */
+export type FrontPort = Pick<Front, "serve" | "shut" | "drain" | "port">;
+
 export class Front {
   readonly #options: FrontOptions;
   #server: HttpServer | undefined;

@@ -32,6 +32,9 @@ export interface LocalFolders {
   readonly setAsideFolder: string;
 }
 
+/** What a restore and a host need of the local disk: the simulation brings its own. */
+export type LocalPort = Pick<LocalData, "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides">;
+
 const companions = ["", "-wal", "-shm", "-journal"];
 
 export class LocalData {

@@ -20,7 +20,7 @@ import { readEpochRecord } from "../vault/epoch-history.ts";
 import type { LogRecord } from "../vault/record.ts";
 import type { Store } from "../vault/store.ts";
 import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
-import type { LocalData } from "./local-data.ts";
+import type { LocalPort } from "./local-data.ts";
 
 /** The local databases of a secondary, with what a restore needs on top of applying. */
 export interface RestoreTarget extends ApplyTarget {
@@ -39,7 +39,7 @@ export interface RestoreOptions<Target extends RestoreTarget> {
   readonly service: string;
   readonly clock: Clock;
   readonly rules: Rules;
-  readonly local: LocalData;
+  readonly local: LocalPort;
   /** A fresh target over the (cleared) data folder. */
   readonly openTarget: () => Promise<Target>;
   /** A chunk of a database that was moved away, if it is there: verified by its hash before it is used. */
@@ -153,7 +153,7 @@ class Evidence {
     this.#wanted = wanted;
   }
 
-  static async from(local: LocalData): Promise<Evidence> {
+  static async from(local: LocalPort): Promise<Evidence> {
     return new Evidence(await local.previousChecksums());
   }
 

@@ -14,7 +14,7 @@ import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { Store } from "../vault/store.ts";
 import { Checkpointer } from "./checkpointer.ts";
-import type { Front } from "./front.ts";
+import type { FrontPort } from "./front.ts";
 import { Journal, type JournalEnd } from "./journal.ts";
 import type { Application, CaptureSource } from "./ports.ts";
 
@@ -30,7 +30,7 @@ export interface TermOptions {
   readonly rules: Rules;
   readonly log: Log;
   readonly store: Store;
-  readonly front: Front;
+  readonly front: FrontPort;
   readonly writer: LogWriter;
   readonly base: CheckpointManifest | undefined;
   readonly openSource: () => Promise<CaptureSource>;
