@@ -18,9 +18,7 @@ console.log(`notes: listening on ${server.url.href}`);
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.once(signal, () => {
-    void server.stop(true).finally(() => {
-      notebook.close();
-      process.exit(0);
-    });
+    notebook.close();
+    process.exit(0);
   });
 }

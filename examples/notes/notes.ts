@@ -152,7 +152,9 @@ export function notesApp(notebook: Notebook): Hono {
   /** Server-sent events: every change from now on. */
   app.get("/events", (c) =>
     streamSSE(c, async (stream) => {
-      const stop = notebook.listen((change) => void stream.writeSSE({ event: "change", data: JSON.stringify(change) }));
+      const stop = notebook.listen((change) => {
+        stream.writeSSE({ event: "change", data: JSON.stringify(change) }).catch(() => stop());
+      });
       await new Promise<void>((resolve) => stream.onAbort(resolve));
       stop();
     }),

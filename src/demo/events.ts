@@ -110,7 +110,7 @@ async function hang(primary: HostMember, stage: EventStage): Promise<Act> {
     return { what: `${primary.id} hung, ${next.id} serves, ${answers}`, zombieAcknowledged: acknowledged };
   } finally {
     host.signal("SIGCONT");
-    void probe.stop();
+    await probe.close();
   }
 }
 

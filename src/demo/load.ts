@@ -74,8 +74,11 @@ export class Load {
     await Promise.all(this.#workers);
   }
 
-  close(): void {
+  /** Ends everything at once; what is in flight counts as failed. */
+  async close(): Promise<void> {
+    this.#stop.abort();
     this.#caller.close();
+    await Promise.all(this.#workers);
   }
 
   /** A read outside the load; throws when it is not answered with 2xx. */

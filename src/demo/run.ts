@@ -68,7 +68,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
   const load = new Load({ urls: [gateway.url], model, history, clock, seed, workers, requestsPerSecond, timeoutMs: requestTimeoutMs });
   const view = openGatewayView(gateway.adminUrl, cluster.secret);
   const startedAt = clock.now();
-  const shown = new ShownHosts(cluster);
+  const shown = new ShownHosts(cluster, clock);
   const display = new Display(stream, () => liveView(load, history, shown, clock.now() - startedAt, clock.now()));
   const say = (text: string): void => display.line(`${seconds(clock.now() - startedAt)}  ${text}`);
   try {
@@ -93,8 +93,8 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     if (options.keep) await keepRunning(cluster, display, signal);
   } finally {
     display.close();
-    shown.close();
-    load.close();
+    await shown.close();
+    await load.close();
     view.close();
     cluster.close();
   }

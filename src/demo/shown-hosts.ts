@@ -1,32 +1,33 @@
-/** The hosts' roles for the display, asked for in the background. */
+/** The hosts' roles for the display, asked for in the background until closed. */
+import type { Clock } from "../runtime/clock.ts";
 import type { Cluster } from "./cluster.ts";
 
 const askEveryMs = 100;
 
 export class ShownHosts {
-  readonly #cluster: Cluster;
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #stop = new AbortController();
+  readonly #asking: Promise<void>;
   #texts: readonly string[] = [];
-  #isAsking = false;
 
-  constructor(cluster: Cluster) {
-    this.#cluster = cluster;
-    this.#timer = setInterval(() => void this.#ask(), askEveryMs);
+  constructor(cluster: Cluster, clock: Clock) {
+    this.#asking = this.#ask(cluster, clock);
   }
 
+  /** One per host, for example `host-1 primary`. */
   get texts(): readonly string[] {
     return this.#texts;
   }
 
-  close(): void {
-    clearInterval(this.#timer);
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#asking;
   }
 
-  async #ask(): Promise<void> {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
-    const roles = await Promise.all(this.#cluster.hosts.map((host) => this.#cluster.statusOf(host)));
-    this.#texts = this.#cluster.hosts.map((host, index) => `${host.id} ${roles[index]?.role ?? "(no answer)"}`);
-    this.#isAsking = false;
+  async #ask(cluster: Cluster, clock: Clock): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const statuses = await Promise.all(cluster.hosts.map((host) => cluster.statusOf(host)));
+      this.#texts = cluster.hosts.map((host, index) => `${host.id} ${statuses[index]?.role ?? "(no answer)"}`);
+      await clock.sleep(askEveryMs, this.#stop.signal).catch(() => undefined);
+    }
   }
 }

@@ -62,6 +62,13 @@ export class ZombieProbe {
     this.#caller.close();
   }
 
+  /** Cuts off the probes under way. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#caller.close();
+    await Promise.all(this.#running);
+  }
+
   async #work(writes: boolean): Promise<void> {
     const { model, dice, history, readPath, clock } = this.#options;
     while (!this.#stop.signal.aborted) {

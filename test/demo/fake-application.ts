@@ -42,7 +42,9 @@ export class FakeApplication {
 
   constructor(fault: Fault) {
     this.#fault = fault;
-    this.#server = createServer((request, response) => void this.#handle(request, response));
+    this.#server = createServer((request, response) => {
+      this.#handle(request, response).catch((error: unknown) => send(response, 500, { error: String(error) }));
+    });
   }
 
   async listen(): Promise<string> {
