@@ -14,28 +14,27 @@ export class MemoryStore implements Store {
     this.url = url;
   }
 
-  putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+  async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     assertKey(key);
-    if (this.#objects.has(key)) return Promise.resolve({ kind: "exists" });
+    if (this.#objects.has(key)) return { kind: "exists" };
     this.#objects.set(key, bytes.slice());
-    return Promise.resolve({ kind: "created" });
+    return { kind: "created" };
   }
 
-  get(key: string): Promise<Uint8Array | undefined> {
+  async get(key: string): Promise<Uint8Array | undefined> {
     assertKey(key);
-    return Promise.resolve(this.#objects.get(key)?.slice());
+    return this.#objects.get(key)?.slice();
   }
 
-  list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
+  async list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
     assertPrefix(prefix);
     const keys = [...this.#objects.keys()].filter((key) => key.startsWith(prefix));
-    return Promise.resolve(pageOf(keys, options));
+    return pageOf(keys, options);
   }
 
-  delete(key: string): Promise<void> {
+  async delete(key: string): Promise<void> {
     assertKey(key);
     this.#objects.delete(key);
-    return Promise.resolve();
   }
 
   /** For tests: puts damaged bytes where whole ones were. */
