@@ -1,0 +1,51 @@
+/**
+ * May a request be sent again? (design, section 7, "Replay")
+ *
+ * Only if (a) not a byte of it was sent, or (b) the host said "not executed", or (c) the method is idempotent (RFC 9110,
+ * 9.2.2) and no byte of a response was released; and, where something was sent, its body is still held. Everything else
+ * must be said to be unknown: a second execution of a write that nobody asked for is worse than an honest error.
+ */
+export type AttemptOutcome =
+  | { readonly kind: "completed" }
+  | { readonly kind: "not_sent"; readonly reason: string }
+  | { readonly kind: "not_executed"; readonly bodyHeld: boolean; readonly reason: string }
+  | { readonly kind: "lost"; readonly released: boolean; readonly bodyHeld: boolean; readonly reason: string }
+  | { readonly kind: "upstream_invalid"; readonly reason: string }
+  | { readonly kind: "client_gone" };
+
+export type ReplayDecision =
+  /** Nothing more to do: the client has its answer, or a visibly cut one, or is gone. */
+  | { readonly kind: "answered" }
+  /** Send it again, to whoever is primary then. */
+  | { readonly kind: "again"; readonly why: "not_sent" | "not_executed" | "idempotent"; readonly reason: string }
+  /** Provably not executed, but its body is no longer held: the client may send it again itself. */
+  | { readonly kind: "give_up"; readonly reason: string }
+  /** It may have been executed, or not, or in part. */
+  | { readonly kind: "unknown"; readonly reason: string };
+
+/** RFC 9110, 9.2.2, with the registered methods that are defined as idempotent there. Names are case-sensitive. */
+const idempotentMethods: readonly string[] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
+
+export function isIdempotent(method: string): boolean {
+  return idempotentMethods.includes(method);
+}
+
+/** What to do after `outcome` of a request with `method`. */
+export function decideReplay(method: string, outcome: AttemptOutcome): ReplayDecision {
+  switch (outcome.kind) {
+    case "completed":
+    case "client_gone":
+      return { kind: "answered" };
+    case "not_sent":
+      return { kind: "again", why: "not_sent", reason: outcome.reason };
+    case "not_executed":
+      if (!outcome.bodyHeld) return { kind: "give_up", reason: `${outcome.reason}; the request's body is too large to be kept for sending it again` };
+      return { kind: "again", why: "not_executed", reason: outcome.reason };
+    case "lost":
+      if (!outcome.released && outcome.bodyHeld && isIdempotent(method)) return { kind: "again", why: "idempotent", reason: outcome.reason };
+      return { kind: "unknown", reason: outcome.reason };
+    case "upstream_invalid":
+      // It answered, so it may have executed; what it said cannot be understood and would hardly be better the next time.
+      return { kind: "unknown", reason: outcome.reason };
+  }
+}

@@ -1,0 +1,391 @@
+/**
+ * One connection from a client: reads requests one after the other, has them answered in order, and ends.
+ *
+ * Bytes go, by the connection's state, to the head being read, to the body of the current request, to the tunnel, or
+ * wait (pipelined requests, up to `readAheadBytesMax`; then reading stops). A broken request is answered once, with its
+ * reason and never with its bytes, and the connection closes, because where the next request starts is unknown.
+ */
+import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
+import type { Deadlines, Timed } from "./deadlines.ts";
+import type { HttpLimits } from "./limits.ts";
+import { refusal } from "./refusal.ts";
+import { ownResponseBytes } from "./own-response.ts";
+import { writePieces, type Piece } from "./pieces.ts";
+import { ProtocolError } from "./protocol-error.ts";
+import { readRequest } from "./read-request.ts";
+import { ServerExchange, type ExchangeConnection } from "./server-exchange.ts";
+
+/** What a connection needs of its server. */
+export interface ConnectionOwner {
+  readonly limits: HttpLimits;
+  readonly deadlines: Deadlines;
+  readonly keptBytes: { total: number };
+  readonly draining: boolean;
+  wallTime(): number;
+  onExchange(exchange: ServerExchange): Promise<void>;
+  onExchangeEnd(): void;
+  onProtocolError(error: ProtocolError, remoteAddress: string): void;
+  onHandlerError(error: unknown): void;
+  onConnectionClosed(connection: ClientConnection): void;
+}
+
+/** `head`: some bytes of a request have come. `lingering`: our side is ended, the rest is read and thrown away. */
+type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
+
+export class ClientConnection implements Timed, ExchangeConnection {
+  deadlineAt = Infinity;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly secure: boolean;
+  readonly #owner: ConnectionOwner;
+  readonly #socket: Socket;
+  #state: State = "idle";
+  #exchange: ServerExchange | undefined;
+  /** Bytes that no request has taken yet. */
+  #ahead: Buffer | undefined;
+  #clientEnded = false;
+  #tunnelEnded = false;
+  #paused = false;
+  #congested = false;
+  #discarded = 0;
+  /** Body bytes when the current rate window began; -1 while the body is not being waited for. */
+  #rateBase = -1;
+
+  constructor(owner: ConnectionOwner, socket: Socket, secure: boolean) {
+    this.#owner = owner;
+    this.#socket = socket;
+    this.secure = secure;
+    this.remoteAddress = socket.remoteAddress ?? "";
+    this.remotePort = socket.remotePort ?? 0;
+    owner.deadlines.add(this);
+    this.#expire(owner.limits.idleMs);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onEnd());
+    socket.on("drain", () => this.#onDrain());
+    socket.on("error", () => this.#onClose());
+    socket.on("close", () => this.#onClose());
+  }
+
+  get limits(): HttpLimits {
+    return this.#owner.limits;
+  }
+
+  get keptBytes(): { total: number } {
+    return this.#owner.keptBytes;
+  }
+
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  get lastExchange(): boolean {
+    return this.#owner.draining || (this.#clientEnded && this.#ahead === undefined);
+  }
+
+  get localAuthority(): string {
+    const address = this.#socket.localAddress ?? "127.0.0.1";
+    return `${address.includes(":") ? `[${address}]` : address}:${this.#socket.localPort ?? 80}`;
+  }
+
+  get isIdle(): boolean {
+    return this.#state === "idle";
+  }
+
+  wallTime(): number {
+    return this.#owner.wallTime();
+  }
+
+  write(pieces: readonly Piece[]): void {
+    if (this.#state === "closed" || this.#state === "lingering") return;
+    writePieces(this.#socket, pieces);
+    // The return value of write() says "beyond 16 KiB"; the bound here is our own. `drain` comes in both cases.
+    if (!this.#congested && this.#socket.writableLength > this.limits.writeBufferBytesMax) {
+      this.#congested = true;
+      this.#expire(this.limits.writeStallMs);
+    }
+  }
+
+  /** Closes when nothing is going on; otherwise the current exchange is the last. */
+  drain(): void {
+    if (this.#state === "idle") this.#linger();
+  }
+
+  cut(how: "destroy" | "reset"): void {
+    if (this.#state === "closed") return;
+    const socket = this.#socket;
+    this.#onClose();
+    if (how === "reset") socket.resetAndDestroy();
+    else socket.destroy();
+  }
+
+  onDeadline(): void {
+    this.deadlineAt = Infinity;
+    if (this.#congested) this.cut("reset");
+    else if (this.#state === "head") this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
+    else if (this.#state === "exchange") this.#checkBodyRate();
+    else this.cut("destroy");
+  }
+
+  #checkBodyRate(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined || exchange.bodyDone || this.#rateBase === -1) return;
+    const { bodyBytesPerSecondMin, bodyRateWindowMs } = this.limits;
+    const wanted = (bodyBytesPerSecondMin * bodyRateWindowMs) / 1000;
+    if (!this.#paused && exchange.bodyBytes - this.#rateBase < wanted) {
+      this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
+      return;
+    }
+    this.#rateBase = exchange.bodyBytes;
+    this.#expire(bodyRateWindowMs);
+  }
+
+  // Bytes from the client.
+
+  #onData(chunk: Buffer): void {
+    switch (this.#state) {
+      case "idle":
+      case "head":
+        this.#readAhead(this.#ahead === undefined ? chunk : Buffer.concat([this.#ahead, chunk]), chunk);
+        return;
+      case "exchange":
+        this.#onExchangeData(chunk);
+        return;
+      case "tunnel":
+        this.#exchange?.onTunnelData(chunk);
+        return;
+      case "lingering":
+        this.#discarded += chunk.length;
+        if (this.#discarded > this.limits.discardBytesMax * 4) this.cut("destroy");
+        return;
+      case "closed":
+    }
+  }
+
+  #onExchangeData(chunk: Buffer): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    let at = 0;
+    if (!exchange.bodyDone) {
+      try {
+        at = exchange.readBody(chunk, 0);
+      } catch (error) {
+        this.#onBroken(error);
+        return;
+      }
+      // The exchange may have ended with its body, and the connection with it or gone on to the next request.
+      if (this.#exchange !== exchange) {
+        if (at < chunk.length) this.#onData(chunk.subarray(at));
+        return;
+      }
+      if (!exchange.bodyDone && exchange.responseDone) {
+        this.#discarded += chunk.length;
+        if (!exchange.restIsBearable(this.#discarded)) this.#linger();
+        return;
+      }
+    }
+    if (at < chunk.length) {
+      const rest = at === 0 ? chunk : chunk.subarray(at);
+      this.#ahead = this.#ahead === undefined ? rest : Buffer.concat([this.#ahead, rest]);
+    }
+    this.updateFlow();
+  }
+
+  /** Reads the next request out of `bytes`. A head is looked at again only when `fresh`, the part that is new, has a line end. */
+  #readAhead(bytes: Buffer, fresh: Buffer): void {
+    this.#ahead = undefined;
+    if (this.#state === "idle") {
+      this.#state = "head";
+      this.#expire(this.limits.headArrivalMs);
+    }
+    if (bytes !== fresh && bytes.length < this.limits.headBytesMax && !fresh.includes(10)) {
+      this.#ahead = bytes;
+      return;
+    }
+    try {
+      const found = readRequest(bytes, 0, bytes.length, this.limits);
+      if (found === undefined) {
+        this.#ahead = bytes;
+        return;
+      }
+      this.#startExchange(new ServerExchange(this, found.request), bytes, found.end);
+    } catch (error) {
+      this.#onBroken(error);
+    }
+  }
+
+  #startExchange(exchange: ServerExchange, bytes: Buffer, bodyStart: number): void {
+    this.#state = "exchange";
+    this.#exchange = exchange;
+    this.#discarded = 0;
+    this.#rateBase = -1;
+    this.deadlineAt = Infinity;
+    // The part of the body that has come with the head is taken first, so that a small request is sent on in one write.
+    let at = bodyStart;
+    if (!exchange.bodyDone) {
+      at = exchange.readBody(bytes, at);
+      if (!exchange.bodyDone && this.limits.bodyBytesPerSecondMin > 0) {
+        this.#rateBase = exchange.bodyBytes;
+        this.#expire(this.limits.bodyRateWindowMs);
+      }
+    }
+    if (at < bytes.length) this.#ahead = bytes.subarray(at);
+    this.#owner.onExchange(exchange).then(
+      () => this.#onHandlerSettled(exchange),
+      (error: unknown) => {
+        this.#owner.onHandlerError(error);
+        this.#onHandlerSettled(exchange);
+      },
+    );
+    this.updateFlow();
+  }
+
+  /** A handler that leaves a request unanswered, or fails, must not leave the client waiting. */
+  #onHandlerSettled(exchange: ServerExchange): void {
+    exchange.handlerSettled = true;
+    this.#owner.onExchangeEnd();
+    if (exchange !== this.#exchange) return;
+    if (!exchange.responseDone && exchange.responseStarted) this.cut("destroy");
+    else if (!exchange.responseDone) this.#refuseWith(500, "internal_error", "the request could not be handled");
+    else this.onProgress();
+  }
+
+  onProgress(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined || !exchange.responseDone) return;
+    if (!exchange.handlerSettled) {
+      this.updateFlow();
+      return;
+    }
+    if (this.#state === "tunnel") {
+      this.#linger();
+    } else if (!exchange.bodyDone) {
+      if (exchange.closes || !exchange.restIsBearable(0)) this.#linger();
+      else this.updateFlow();
+    } else if (exchange.closes) this.#linger();
+    else this.#next(exchange);
+  }
+
+  #next(exchange: ServerExchange): void {
+    exchange.onFinished();
+    this.#exchange = undefined;
+    this.#state = "idle";
+    this.#rateBase = -1;
+    if (!this.#congested) this.#expire(this.limits.idleMs);
+    const ahead = this.#ahead;
+    if (ahead !== undefined) this.#readAhead(ahead, ahead);
+    // A client that has ended its side gets the answers to what it has sent, then the end.
+    if (this.#clientEnded && this.#exchange === undefined) this.#linger();
+    this.updateFlow();
+  }
+
+  updateFlow(): void {
+    const exchange = this.#exchange;
+    let pause = false;
+    if (exchange !== undefined && this.#state === "tunnel") pause = exchange.tunnelWantsPause;
+    else if (exchange !== undefined) pause = exchange.wantsPause || (this.#ahead?.length ?? 0) >= this.limits.readAheadBytesMax;
+    if (pause === this.#paused || this.#state === "closed") return;
+    this.#paused = pause;
+    if (pause) this.#socket.pause();
+    else {
+      if (exchange !== undefined && this.#rateBase !== -1) this.#rateBase = exchange.bodyBytes;
+      this.#socket.resume();
+    }
+  }
+
+  startTunnel(): Buffer | undefined {
+    this.#state = "tunnel";
+    this.deadlineAt = Infinity;
+    const early = this.#ahead;
+    this.#ahead = undefined;
+    this.updateFlow();
+    return early;
+  }
+
+  endTunnel(): void {
+    if (this.#tunnelEnded || this.#state !== "tunnel") return;
+    this.#tunnelEnded = true;
+    this.#socket.end();
+  }
+
+  #onDrain(): void {
+    if (this.#state === "closed") return;
+    if (this.#congested) {
+      this.#congested = false;
+      this.#expire(this.#state === "idle" ? this.limits.idleMs : 0);
+    }
+    this.#exchange?.onClientDrain();
+  }
+
+  // Ends.
+
+  #onEnd(): void {
+    if (this.#state === "closed") return;
+    this.#clientEnded = true;
+    const exchange = this.#exchange;
+    if (this.#state === "tunnel") exchange?.onTunnelClientEnd();
+    else if (exchange !== undefined && !exchange.bodyDone) this.cut("destroy");
+    else if (exchange === undefined && this.#state !== "lingering") this.#linger();
+    // Otherwise the client has only ended its side: it gets its answer (half-close), and a reset shows that it is gone.
+  }
+
+  #onBroken(error: unknown): void {
+    if (!(error instanceof ProtocolError)) throw error;
+    this.#refuse(error);
+  }
+
+  #refuse(error: ProtocolError): void {
+    this.#owner.onProtocolError(error, this.remoteAddress);
+    this.#refuseWith(error.status, error.code, error.message);
+  }
+
+  #refuseWith(status: number, code: string, message: string): void {
+    const exchange = this.#exchange;
+    if (exchange?.responseStarted === true) {
+      this.cut("destroy");
+      return;
+    }
+    exchange?.onGone();
+    if (this.#state === "closed") return;
+    const response = refusal(status, code, message, exchange?.request.headers.get("accept"));
+    this.write(ownResponseBytes(response, exchange?.request.method ?? "GET", "close", this.wallTime()));
+    this.#linger();
+  }
+
+  /** Ends our side and reads a little longer, so that the client gets to see the last response (RFC 9112, 9.6). */
+  #linger(): void {
+    if (this.#state === "closed" || this.#state === "lingering") return;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.onGone();
+    exchange?.onFinished();
+    if (!this.#tunnelEnded) this.#socket.end();
+    this.#state = "lingering";
+    this.#ahead = undefined;
+    this.#discarded = 0;
+    if (this.#clientEnded && this.#socket.writableLength === 0) {
+      this.#expire(this.limits.lingerMs);
+      return;
+    }
+    this.#congested = false;
+    this.#expire(this.#socket.writableLength > 0 ? this.limits.writeStallMs : this.limits.lingerMs);
+    this.updateFlow();
+  }
+
+  #onClose(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.deadlineAt = Infinity;
+    this.#owner.deadlines.remove(this);
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#ahead = undefined;
+    exchange?.onGone();
+    exchange?.onFinished();
+    this.#owner.onConnectionClosed(this);
+  }
+
+  #expire(ms: number): void {
+    this.deadlineAt = this.#owner.deadlines.after(ms);
+  }
+}

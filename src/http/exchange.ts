@@ -1,0 +1,72 @@
+/** One request of a client and everything that can be done about it. The port between the data plane and its owners. */
+import type { RequestHead, ResponseHead } from "./head.ts";
+import type { Upstream } from "./upstream.ts";
+
+export type { RequestHead, ResponseHead } from "./head.ts";
+export { HeaderList } from "./headers.ts";
+
+export interface OwnResponse {
+  readonly status: number;
+  /** Default: the standard phrase. */
+  readonly reason?: string;
+  /** Content-Length, Transfer-Encoding, Connection and Date are set by the server. */
+  readonly headers?: readonly (readonly [string, string])[];
+  readonly body?: string | Uint8Array;
+}
+
+export interface ForwardOptions {
+  /**
+   * Awaited before any chunk is released to the client: status lines including 1xx, body, trailers, tunnel bytes, and the
+   * end where the end itself says something. It is called after the chunk has arrived. Returning undefined releases at
+   * once, without a turn of the event loop. When it throws or rejects, nothing more is released and the client connection is
+   * destroyed.
+   */
+  readonly gate?: () => void | Promise<void>;
+  /** Changes what the upstream gets; framing and hop-by-hop fields are set afterwards and cannot be changed. */
+  readonly editRequestHead?: (head: RequestHead) => RequestHead;
+  /** Changes what the client gets; called for interim responses too. */
+  readonly editResponseHead?: (head: ResponseHead) => ResponseHead;
+  /** Ends the attempt at once; not a byte is released after it. */
+  readonly signal?: AbortSignal;
+}
+
+export type ForwardOutcome =
+  /** Answered as far as the client took it; 101 when a tunnel has ended. */
+  | { readonly kind: "completed"; readonly status: number }
+  /** Not a byte of the request was written. */
+  | { readonly kind: "not_sent"; readonly reason: string }
+  /** The upstream answered 503 with `Stead-Outcome: not-executed`; no byte of a final response was released. */
+  | { readonly kind: "not_executed"; readonly bodyHeld: boolean; readonly reason: string }
+  /**
+   * The request was sent at least in part and there is no complete response. `released`: at least one byte of a response went to
+   * the client (its connection is destroyed then, unless it was only an interim one). `reused`: the connection had
+   * served before and broke before any byte of a response.
+   */
+  | { readonly kind: "lost"; readonly released: boolean; readonly bodyHeld: boolean; readonly reused: boolean; readonly reason: string }
+  /** The upstream broke RFC 9112; nothing of that response was released. */
+  | { readonly kind: "upstream_invalid"; readonly reason: string }
+  | { readonly kind: "client_gone" };
+
+export interface Exchange {
+  readonly request: RequestHead;
+  /** Numeric address of the client's end of the connection. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** The client came over TLS. */
+  readonly secure: boolean;
+  /** Aborted when the client's connection is gone. */
+  readonly clientGone: AbortSignal;
+  /** Something of a response has gone to the client: only the client connection's end can follow, no other response. */
+  readonly responseStarted: boolean;
+  /** Most bytes of the request's body that can be kept while it waits, for accounting. */
+  readonly bodyBytesHeldMax: number;
+  /** All body bytes that came are still kept, so that `forward` can send the request from its start. */
+  readonly bodyHeld: boolean;
+  /** Answers the request itself. The connection stays usable when the rest of the request's body is small. */
+  respond(response: OwnResponse): Promise<void>;
+  /** Sends the request to `upstream` and its response to the client. May be called again while `bodyHeld` and not `responseStarted`. */
+  forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome>;
+  /** Ends the client connection without another byte. */
+  destroy(): void;
+}
+

@@ -1,0 +1,32 @@
+/** Heads as everybody but the codec sees them. Strings hold one character per byte (latin1): what came is what leaves. */
+import type { HeaderList } from "./headers.ts";
+
+export type HttpVersion = "1.0" | "1.1";
+
+export interface RequestHead {
+  readonly method: string;
+  /** The request target, byte for byte as it came. */
+  readonly target: string;
+  readonly version: HttpVersion;
+  readonly headers: HeaderList;
+}
+
+export interface ResponseHead {
+  readonly status: number;
+  /** The reason phrase as it came, possibly empty. */
+  readonly reason: string;
+  readonly version: HttpVersion;
+  readonly headers: HeaderList;
+}
+
+/** Where a body ends (RFC 9112, 6.3). */
+export type Framing =
+  | { readonly kind: "none" }
+  | { readonly kind: "length"; readonly bytes: number }
+  | { readonly kind: "chunked" }
+  /** A response that ends with its connection. */
+  | { readonly kind: "close" };
+
+export const noBody: Framing = { kind: "none" };
+export const chunkedBody: Framing = { kind: "chunked" };
+export const closeDelimitedBody: Framing = { kind: "close" };

@@ -1,0 +1,37 @@
+/** Listening with errors that say what to do. */
+import type { Server } from "node:net";
+
+export class ListenError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = "ListenError";
+    this.code = code;
+  }
+}
+
+export function listenOn(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException): void => reject(explain(error, host, port));
+    server.once("error", onError);
+    server.listen({ host, port, backlog: 4096 }, () => {
+      server.removeListener("error", onError);
+      resolve();
+    });
+  });
+}
+
+function explain(error: NodeJS.ErrnoException, host: string, port: number): ListenError {
+  const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  switch (error.code) {
+    case "EADDRINUSE":
+      return new ListenError("EADDRINUSE", `cannot listen on ${where}: the port is in use; stop the process that has it (ss -ltnp 'sport = :${port}' shows it) or choose another port`);
+    case "EACCES":
+      return new ListenError("EACCES", `cannot listen on ${where}: not allowed; choose a port from 1024 up, or give the process CAP_NET_BIND_SERVICE`);
+    case "EADDRNOTAVAIL":
+      return new ListenError("EADDRNOTAVAIL", `cannot listen on ${where}: this machine does not have that address; use one of its own, or 0.0.0.0 for all`);
+    default:
+      return new ListenError(error.code ?? "unknown", `cannot listen on ${where}: ${error.message}`);
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The gateway's request loop for one service: hold, forward, decide about a replay, answer honestly (design, section 7).
+ *
+ * A request that comes back from an attempt and may be sent again waits like a new one until the service is served; its
+ * whole life is bounded by `patienceMs`. Each request is counted exactly once, in `onDone`.
+ */
+import { decideReplay, type ReplayDecision } from "../core/replay.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome } from "./exchange.ts";
+import type { Hold, HoldResult } from "./hold.ts";
+import { refusal } from "./refusal.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** Where a service's requests go now. */
+export interface Route {
+  /** The primary's connections, or undefined while there is none. */
+  current(): Upstream | undefined;
+  /** Where requests wait for a primary; open exactly while there is one. */
+  whenServing(): Hold;
+}
+
+export type RequestEnd = "ok" | "unknown" | "failed" | "client_gone";
+
+export interface ProxyHooks {
+  /** A request is finished. `held`: it has waited for a primary. `replays`: how often it was sent again. */
+  onDone?(end: RequestEnd, held: boolean, replays: number): void;
+  /** The upstream refused a connection or lost a request: a reason to look at it at once. */
+  onConnectionError?(upstream: Upstream, reason: string): void;
+}
+
+export interface ProxyOptions {
+  readonly route: Route;
+  readonly clock: Clock;
+  readonly hooks?: ProxyHooks;
+  /** How long a request is tried, from its arrival, before it is given back; at least the longest wait of the hold. */
+  readonly patienceMs: number;
+  /** Pause before a request goes again to the same upstream that has just failed it. */
+  readonly againDelayMs?: number;
+  /** Seconds for `Retry-After`. */
+  readonly retryAfterSeconds?: number;
+  readonly forward?: Omit<ForwardOptions, "signal">;
+}
+
+/** Tries of one request in all: far above what a failover needs, and still an end. */
+const triesMax = 64;
+
+export class Proxy {
+  readonly #options: ProxyOptions;
+  readonly #forward: ForwardOptions;
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    this.#forward = options.forward ?? {};
+  }
+
+  /** Answers one request. Give it to `HttpServer` as `onExchange`. */
+  async handle(exchange: Exchange): Promise<void> {
+    const { route, hooks } = this.#options;
+    const upstream = route.current();
+    // The usual case costs one forward and no waiting.
+    if (upstream !== undefined && route.whenServing().isPassable) {
+      const outcome = await exchange.forward(upstream, this.#forward);
+      if (outcome.kind === "completed") hooks?.onDone?.("ok", false, 0);
+      else await this.#handleOutcome(exchange, this.#newLife(), upstream, outcome);
+      return;
+    }
+    await this.#handleHeld(exchange, this.#newLife());
+  }
+
+  #newLife(): Life {
+    return { held: false, replays: 0, maybeExecuted: false, until: this.#options.clock.now() + this.#options.patienceMs };
+  }
+
+  async #handleHeld(exchange: Exchange, life: Life): Promise<void> {
+    const { route } = this.#options;
+    const hold = route.whenServing();
+    if (!hold.isPassable) life.held = true;
+    const result = await hold.wait(exchange.bodyBytesHeldMax + headBytesHeld, exchange.clientGone);
+    if (result !== "released") {
+      await this.#refuseHeld(exchange, life, result);
+      return;
+    }
+    // The place in the queue's concurrency is given back with the head of the response: a stream may last for hours.
+    let onItsWay = true;
+    const arrived = (): void => {
+      if (onItsWay) hold.done();
+      onItsWay = false;
+    };
+    const upstream = route.current();
+    let outcome: ForwardOutcome = { kind: "not_sent", reason: "there is no primary" };
+    try {
+      if (upstream !== undefined) outcome = await exchange.forward(upstream, withHeadHook(this.#forward, arrived));
+    } finally {
+      arrived();
+    }
+    await this.#handleOutcome(exchange, life, upstream, outcome);
+  }
+
+  async #handleOutcome(exchange: Exchange, life: Life, upstream: Upstream | undefined, outcome: ForwardOutcome): Promise<void> {
+    const { hooks, clock, route } = this.#options;
+    if (upstream !== undefined && (outcome.kind === "not_sent" || outcome.kind === "lost")) hooks?.onConnectionError?.(upstream, outcome.reason);
+    const decision = decideReplay(exchange.request.method, outcome);
+    if (decision.kind !== "again") {
+      await this.#conclude(exchange, life, outcome, decision);
+      return;
+    }
+    if (decision.why === "idempotent") life.maybeExecuted = true;
+    if (clock.now() >= life.until || life.replays >= triesMax) {
+      await this.#notExecutedOrUnknown(exchange, life, decision);
+      return;
+    }
+    life.replays++;
+    // The same upstream again: it has just failed, and whoever decides needs a moment to see it.
+    if (upstream !== undefined && route.current() === upstream) await clock.sleep(this.#options.againDelayMs ?? 20);
+    await this.#handleHeld(exchange, life);
+  }
+
+  async #conclude(exchange: Exchange, life: Life, outcome: ForwardOutcome, decision: Exclude<ReplayDecision, { kind: "again" }>): Promise<void> {
+    switch (decision.kind) {
+      case "answered":
+        this.#done(outcome.kind === "client_gone" ? "client_gone" : "ok", life);
+        return;
+      case "give_up":
+        this.#done("failed", life);
+        await this.#respond(exchange, 503, "not_executed", decision.reason, outcomeOf(life));
+        return;
+      case "unknown":
+        this.#done("unknown", life);
+        await this.#respond(exchange, 502, "outcome_unknown", `the primary was lost while it had this request; it may or may not have been executed (${decision.reason})`, "unknown");
+        return;
+    }
+  }
+
+  /** Out of patience. An idempotent request that was sent may have been executed; one that was not sent has not. */
+  async #notExecutedOrUnknown(exchange: Exchange, life: Life, decision: ReplayDecision & { kind: "again" }): Promise<void> {
+    this.#done("failed", life);
+    await this.#respond(exchange, 503, "no_primary", `no primary answered in time (${decision.reason})`, outcomeOf(life));
+  }
+
+  async #refuseHeld(exchange: Exchange, life: Life, result: Exclude<HoldResult, "released">): Promise<void> {
+    if (result.refused === "gone") {
+      this.#done("client_gone", life);
+      return;
+    }
+    this.#done("failed", life);
+    const why = result.refused === "full" ? "there is no primary, and as many requests as allowed are waiting for one" : "there was no primary for as long as a request may wait";
+    await this.#respond(exchange, 503, `hold_${result.refused}`, why, outcomeOf(life));
+  }
+
+  async #respond(exchange: Exchange, status: 502 | 503, code: string, message: string, outcome: "unknown" | "not-executed"): Promise<void> {
+    if (exchange.responseStarted) return; // cut already, visibly
+    const response = refusal(status, code, message, exchange.request.headers.get("accept"));
+    const retry: [string, string][] = outcome === "not-executed" ? [["Retry-After", String(this.#options.retryAfterSeconds ?? 1)]] : [];
+    await exchange.respond({ ...response, headers: [...(response.headers ?? []), ["Stead-Outcome", outcome], ...retry] });
+  }
+
+  #done(end: RequestEnd, life: Life): void {
+    this.#options.hooks?.onDone?.(end, life.held, life.replays);
+  }
+}
+
+interface Life {
+  held: boolean;
+  replays: number;
+  /** An earlier try was lost after it had been sent (only idempotent requests are tried again then). */
+  maybeExecuted: boolean;
+  /** Monotonic milliseconds. */
+  readonly until: number;
+}
+
+const outcomeOf = (life: Life): "unknown" | "not-executed" => (life.maybeExecuted ? "unknown" : "not-executed");
+
+function withHeadHook(options: ForwardOptions, onHead: () => void): ForwardOptions {
+  return {
+    ...options,
+    editResponseHead: (head) => {
+      if (head.status >= 200) onHead();
+      return options.editResponseHead?.(head) ?? head;
+    },
+  };
+}
+
+/** What a waiting request occupies besides its body, roughly. */
+const headBytesHeld = 2_048;

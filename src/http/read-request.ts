@@ -1,0 +1,156 @@
+/**
+ * From a scanned request head to what it means for this hop: framing, persistence, upgrade, expectation.
+ * Everything that RFC 9112 calls an error or that is known from request smuggling is refused here.
+ */
+import type { Buffer } from "node:buffer";
+import { addConnectionOptions } from "./connection-options.ts";
+import { parseContentLength } from "./content-length.ts";
+import { chunkedBody, noBody, type Framing, type HttpVersion, type RequestHead } from "./head.ts";
+import { HeaderList } from "./headers.ts";
+import { isValidHost } from "./host-field.ts";
+import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, knownField, OTHER, TE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
+import { ProtocolError } from "./protocol-error.ts";
+import { scanRequest, type HeadLimits } from "./scan-head.ts";
+
+export interface ParsedRequest extends RequestHead {
+  readonly framing: Framing;
+  /** The client allows another request on this connection. */
+  readonly keepAlive: boolean;
+  /** Value of Upgrade when the client asks for a protocol that may be tunnelled. */
+  readonly upgrade: string | undefined;
+  readonly expectsContinue: boolean;
+  readonly acceptsTrailers: boolean;
+  /** Options of Connection, lower case. */
+  readonly connectionOptions: readonly string[];
+}
+
+export interface RequestLimits extends HeadLimits {
+  readonly bodyBytesMax: number;
+}
+
+const noOptions: readonly string[] = [];
+
+/** The request at `from` and the offset after its head; undefined when it is not complete; throws `ProtocolError`. */
+export function readRequest(bytes: Buffer, from: number, to: number, limits: RequestLimits): { request: ParsedRequest; end: number } | undefined {
+  const scanned = scanRequest(bytes, from, to, limits);
+  if (scanned === undefined) return undefined;
+  const { flat, method, target, version } = scanned;
+  let host: string | undefined;
+  let contentLength = -1;
+  let transferEncoding: string | undefined;
+  let options: string[] | undefined;
+  let upgrade: string | undefined;
+  let expectsContinue = false;
+  let acceptsTrailers = false;
+
+  for (let i = 0; i < flat.length; i += 2) {
+    const field = knownField(flat[i] as string);
+    if (field === OTHER) continue;
+    const value = flat[i + 1] as string;
+    switch (field) {
+      case HOST:
+        if (host !== undefined) throw new ProtocolError(400, "host_repeated", "Host must occur once");
+        if (!isValidHost(value)) throw new ProtocolError(400, "host_malformed", "Host must be a name or address with an optional port");
+        host = value;
+        break;
+      case CONTENT_LENGTH:
+        if (contentLength !== -1) throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
+        contentLength = parseContentLength(value);
+        break;
+      case TRANSFER_ENCODING:
+        if (transferEncoding !== undefined) throw new ProtocolError(400, "transfer_encoding_repeated", "Transfer-Encoding must occur once");
+        transferEncoding = value;
+        break;
+      case CONNECTION:
+        addConnectionOptions((options ??= []), value);
+        break;
+      case UPGRADE:
+        upgrade = upgrade === undefined ? value : `${upgrade}, ${value}`;
+        break;
+      case EXPECT:
+        if (value.toLowerCase() !== "100-continue") throw new ProtocolError(417, "expectation_unknown", "only the expectation 100-continue is known");
+        expectsContinue = version === "1.1";
+        break;
+      case TE:
+        acceptsTrailers ||= value.toLowerCase().includes("trailers");
+        break;
+      default:
+    }
+  }
+  checkTarget(method, target, host);
+  if (host === undefined && version === "1.1") throw new ProtocolError(400, "host_missing", "an HTTP/1.1 request must have Host");
+  const framing = requestFraming(version, contentLength, transferEncoding, limits.bodyBytesMax);
+  if (method === "TRACE" && framing.kind !== "none") throw new ProtocolError(400, "trace_with_body", "TRACE must not have a body");
+  const persists = version === "1.1" ? !(options?.includes("close") ?? false) : (options?.includes("keep-alive") ?? false) && !(options?.includes("close") ?? false);
+  return {
+    request: {
+      method,
+      target,
+      version,
+      headers: new HeaderList(flat),
+      framing,
+      keepAlive: persists,
+      upgrade: upgrade !== undefined && version === "1.1" && framing.kind === "none" && (options?.includes("upgrade") ?? false) && isTunnelled(upgrade) ? upgrade : undefined,
+      expectsContinue: expectsContinue && framing.kind !== "none",
+      acceptsTrailers: acceptsTrailers && (options?.includes("te") ?? false),
+      connectionOptions: options ?? noOptions,
+    },
+    end: scanned.end,
+  };
+}
+
+/** HTTP/2 in clear text is never tunnelled: its requests would pass unread. Such an offer is ignored, as RFC 9110, 7.8 allows. */
+function isTunnelled(upgrade: string): boolean {
+  const lower = upgrade.toLowerCase();
+  return !lower.includes("h2c") && !lower.includes("http/");
+}
+
+function requestFraming(version: HttpVersion, contentLength: number, transferEncoding: string | undefined, bodyBytesMax: number): Framing {
+  if (transferEncoding !== undefined) {
+    if (version === "1.0") throw new ProtocolError(400, "transfer_encoding_on_1_0", "HTTP/1.0 has no Transfer-Encoding");
+    if (contentLength !== -1) throw new ProtocolError(400, "two_framings", "Content-Length and Transfer-Encoding exclude each other");
+    checkOnlyChunked(transferEncoding);
+    return chunkedBody;
+  }
+  if (contentLength === -1) return noBody;
+  if (contentLength > bodyBytesMax) throw new ProtocolError(413, "body_too_large", "the body is larger than this server accepts");
+  return contentLength === 0 ? emptyBody : { kind: "length", bytes: contentLength };
+}
+
+/** `Content-Length: 0`: there is no body, but the field is passed on. */
+export const emptyBody: Framing = { kind: "length", bytes: 0 };
+
+/** Exactly one coding, `chunked`. Another known shape gets 501, garbage 400; both close the connection. */
+export function checkOnlyChunked(transferEncoding: string): void {
+  const lower = transferEncoding.toLowerCase();
+  if (lower === "chunked") return;
+  const codings = lower.split(",").map((coding) => coding.trim());
+  if (codings.every((coding) => ["chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress"].includes(coding)) && codings.indexOf("chunked") === codings.length - 1) {
+    throw new ProtocolError(501, "transfer_coding_not_supported", "the only transfer coding understood here is chunked");
+  }
+  throw new ProtocolError(400, "transfer_encoding_malformed", "Transfer-Encoding must be exactly chunked");
+}
+
+/** RFC 9112, 3.2: origin form, absolute form that agrees with Host, or `*` for OPTIONS. There is no forward proxy here. */
+function checkTarget(method: string, target: string, host: string | undefined): void {
+  if (method === "CONNECT") throw new ProtocolError(501, "connect_not_supported", "CONNECT is not supported here");
+  if (target.charCodeAt(0) === 47) return;
+  if (target === "*") {
+    if (method === "OPTIONS") return;
+    throw new ProtocolError(400, "target_malformed", "the target * belongs to OPTIONS");
+  }
+  const authority = absoluteAuthority(target);
+  if (authority === undefined) throw new ProtocolError(400, "target_malformed", "the request target must start with a slash or be an absolute http URI");
+  if (!isValidHost(authority) || (host !== undefined && host.toLowerCase() !== authority.toLowerCase())) {
+    throw new ProtocolError(400, "target_contradicts_host", "the request target and Host name different authorities");
+  }
+}
+
+function absoluteAuthority(target: string): string | undefined {
+  const lower = target.slice(0, 8).toLowerCase();
+  const start = lower.startsWith("http://") ? 7 : lower === "https://" ? 8 : -1;
+  if (start === -1) return undefined;
+  let end = start;
+  while (end < target.length && target[end] !== "/" && target[end] !== "?") end++;
+  return target.slice(start, end);
+}

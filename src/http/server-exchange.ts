@@ -1,0 +1,287 @@
+/**
+ * A request on a client connection: its body as it arrives, kept while a replay is possible, and its one response.
+ *
+ * The body goes to the current attempt as it comes. It is also kept, up to `keepBodyBytesMax`, until a final response has
+ * started; while nobody takes it, reading from the client stops at that bound.
+ */
+import type { Buffer } from "node:buffer";
+import { Attempt, type AttemptClient } from "./attempt.ts";
+import { BodyReader, type BodySink } from "./body-reader.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome, OwnResponse } from "./exchange.ts";
+import type { HeaderList } from "./headers.ts";
+import type { HttpLimits } from "./limits.ts";
+import { ownResponseBytes } from "./own-response.ts";
+import type { Piece } from "./pieces.ts";
+import type { ParsedRequest } from "./read-request.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** What an exchange needs of its connection. */
+export interface ExchangeConnection {
+  readonly limits: HttpLimits;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAuthority: string;
+  readonly secure: boolean;
+  readonly congested: boolean;
+  /** The server is ending, or the client can send nothing more. */
+  readonly lastExchange: boolean;
+  readonly keptBytes: { total: number };
+  wallTime(): number;
+  write(pieces: readonly Piece[]): void;
+  /** The exchange may be finished now; the connection asks it what it has become. */
+  onProgress(): void;
+  updateFlow(): void;
+  startTunnel(): Buffer | undefined;
+  endTunnel(): void;
+  cut(how: "destroy" | "reset"): void;
+}
+
+export class ServerExchange implements Exchange, AttemptClient, BodySink {
+  readonly parsed: ParsedRequest;
+  /** All of the response is on its way. */
+  responseDone = false;
+  /** `onExchange` has returned. */
+  handlerSettled = false;
+  responseStarted = false;
+  bodyHeld = true;
+  bodyTrailers: HeaderList | undefined;
+  /** Body bytes that have arrived. */
+  bodyBytes = 0;
+  readonly #connection: ExchangeConnection;
+  readonly #reader: BodyReader;
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
+  #attempt: Attempt | undefined;
+  #flow: "nobody" | "to_attempt" | "paused" = "nobody";
+  #closes: boolean;
+  #gone = false;
+  #abort: AbortController | undefined;
+
+  constructor(connection: ExchangeConnection, parsed: ParsedRequest) {
+    this.#connection = connection;
+    this.parsed = parsed;
+    this.#reader = new BodyReader(parsed.framing, connection.limits);
+    this.#closes = !parsed.keepAlive;
+  }
+
+  get request(): ParsedRequest {
+    return this.parsed;
+  }
+
+  get limits(): HttpLimits {
+    return this.#connection.limits;
+  }
+
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress;
+  }
+
+  get remotePort(): number {
+    return this.#connection.remotePort;
+  }
+
+  get localAuthority(): string {
+    return this.#connection.localAuthority;
+  }
+
+  get secure(): boolean {
+    return this.#connection.secure;
+  }
+
+  get congested(): boolean {
+    return this.#connection.congested;
+  }
+
+  get bodyDone(): boolean {
+    return this.#reader.done;
+  }
+
+  get kept(): readonly Buffer[] {
+    return this.#kept;
+  }
+
+  get bodyBytesHeldMax(): number {
+    const { framing } = this.parsed;
+    if (framing.kind === "none") return 0;
+    const { keepBodyBytesMax } = this.limits;
+    return framing.kind === "length" ? Math.min(framing.bytes, keepBodyBytesMax) : keepBodyBytesMax;
+  }
+
+  /** The connection must end after this exchange. */
+  get closes(): boolean {
+    return this.#closes || this.#connection.lastExchange;
+  }
+
+  get isGone(): boolean {
+    return this.#gone;
+  }
+
+  /** The controller is made only when somebody asks: most requests never do. */
+  get clientGone(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#gone && !this.#abort.signal.aborted) this.#abort.abort(new Error("the client is gone"));
+    return this.#abort.signal;
+  }
+
+  /** Reading from the client must stop for the moment. */
+  get wantsPause(): boolean {
+    if (this.#reader.done || this.responseDone) return false;
+    if (this.#flow === "paused") return true;
+    return this.#flow === "nobody" && (this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal());
+  }
+
+  /** Hands body bytes to the exchange; returns the offset after the body. Throws `ProtocolError`. */
+  readBody(chunk: Buffer, from: number): number {
+    return this.#reader.read(chunk, from, this);
+  }
+
+  onBody(data: Buffer): void {
+    this.bodyBytes += data.length;
+    if (this.responseDone) return;
+    if (this.bodyHeld) {
+      this.#kept.push(data);
+      this.#keptBytes += data.length;
+      this.#connection.keptBytes.total += data.length;
+      if (this.#flow !== "nobody" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#dropKept();
+    }
+    if (this.#flow !== "nobody") this.#attempt?.sendBody(data);
+  }
+
+  onBodyEnd(trailers: HeaderList | undefined): void {
+    this.bodyTrailers = trailers;
+    if (this.#flow !== "nobody") this.#attempt?.sendBodyEnd(trailers);
+    if (this.responseDone) this.#connection.onProgress();
+  }
+
+  #overTotal(): boolean {
+    return this.#connection.keptBytes.total > this.limits.keepBodyTotalBytesMax;
+  }
+
+  #dropKept(): void {
+    this.#connection.keptBytes.total -= this.#keptBytes;
+    if (this.#keptBytes > 0) this.bodyHeld = false;
+    this.#kept = [];
+    this.#keptBytes = 0;
+  }
+
+  async respond(response: OwnResponse): Promise<void> {
+    if (this.#gone) return;
+    if (this.responseStarted) throw new Error("a response has been started already");
+    if (this.#attempt !== undefined) throw new Error("a forward is in progress");
+    this.responseStarted = true;
+    this.#dropKept();
+    if (!this.#restIsSmall()) this.#closes = true;
+    this.#connection.write(ownResponseBytes(response, this.parsed.method, this.connectionField(), this.#connection.wallTime()));
+    this.responseDone = true;
+    this.#connection.onProgress();
+  }
+
+  /** What is left of the request's body can be read and thrown away. A client that waits for 100 may never send it. */
+  #restIsSmall(): boolean {
+    if (this.#reader.done) return true;
+    if (this.parsed.expectsContinue && this.bodyBytes === 0) return false;
+    const { framing } = this.parsed;
+    return framing.kind !== "length" || framing.bytes - this.bodyBytes <= this.limits.discardBytesMax;
+  }
+
+  /** Called for each read while the rest is thrown away: false when it has become too much. */
+  restIsBearable(discardedBytes: number): boolean {
+    return discardedBytes <= this.limits.discardBytesMax && this.#restIsSmall();
+  }
+
+  forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome> {
+    if (this.#gone) return Promise.resolve({ kind: "client_gone" });
+    if (this.responseStarted) throw new Error("a response has been started already");
+    if (this.#attempt !== undefined) throw new Error("a forward is in progress");
+    if (!this.bodyHeld) throw new Error("the request's body is no longer held, so it cannot be sent again");
+    return new Promise((resolve) => {
+      const attempt = new Attempt(this, upstream, options, resolve);
+      this.#attempt = attempt;
+      attempt.start();
+    });
+  }
+
+  destroy(): void {
+    this.#connection.cut("destroy");
+  }
+
+  // For the attempt.
+
+  write(pieces: readonly Piece[]): void {
+    this.#connection.write(pieces);
+  }
+
+  onFinalReleased(): void {
+    this.responseStarted = true;
+    this.#dropKept();
+  }
+
+  closeAfterwards(): void {
+    this.#closes = true;
+  }
+
+  connectionField(): string | undefined {
+    if (this.closes) return "close";
+    return this.parsed.version === "1.0" ? "keep-alive" : undefined;
+  }
+
+  setBodyFlow(flow: "to_attempt" | "paused"): void {
+    if (this.#flow === flow) return;
+    this.#flow = flow;
+    this.#connection.updateFlow();
+  }
+
+  startTunnel(): Buffer | undefined {
+    this.#closes = true;
+    return this.#connection.startTunnel();
+  }
+
+  endTunnel(): void {
+    this.#connection.endTunnel();
+  }
+
+  onAttemptSettled(outcome: ForwardOutcome, cut: "no" | "destroy" | "reset"): void {
+    this.#attempt = undefined;
+    this.#flow = "nobody";
+    if (cut !== "no") {
+      this.#connection.cut(cut);
+      return;
+    }
+    if (outcome.kind === "completed") {
+      this.responseDone = true;
+      this.#connection.onProgress();
+    } else this.#connection.updateFlow();
+  }
+
+  // For the connection.
+
+  onClientDrain(): void {
+    this.#attempt?.onClientDrain();
+  }
+
+  onTunnelData(data: Buffer): void {
+    this.#attempt?.onTunnelData(data);
+  }
+
+  onTunnelClientEnd(): void {
+    this.#attempt?.onTunnelClientEnd();
+  }
+
+  get tunnelWantsPause(): boolean {
+    return this.#flow === "paused";
+  }
+
+  /** The client is gone, or has broken the protocol: ends the attempt. Idempotent. */
+  onGone(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#abort?.abort(new Error("the client is gone"));
+    this.#attempt?.onClientGone();
+    this.#dropKept();
+  }
+
+  /** The last call on every exchange: nothing stays accounted. */
+  onFinished(): void {
+    this.#dropKept();
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The listening side of the data plane: accepts connections within bounds, counts exchanges, drains and ends.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import type { Clock } from "../runtime/clock.ts";
+import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { Exchange } from "./exchange.ts";
+import { httpLimits, type HttpLimits } from "./limits.ts";
+import { listenOn } from "./listen.ts";
+import type { ProtocolError } from "./protocol-error.ts";
+
+export { ListenError } from "./listen.ts";
+
+export interface HttpServerOptions {
+  /** Address to listen on; port 0 takes any free port. */
+  readonly host: string;
+  readonly port: number;
+  readonly limits?: Partial<HttpLimits>;
+  readonly clock: Clock;
+  /** Answers one request. A request that is unanswered when it resolves gets 500. */
+  onExchange(exchange: Exchange): Promise<void>;
+  /** A client broke the protocol or a limit and was refused. */
+  onProtocolError?(error: ProtocolError, remoteAddress: string): void;
+  /** `onExchange` rejected: a programming error. Default: thrown as an unhandled rejection, never swallowed. */
+  onHandlerError?(error: unknown): void;
+  /** Terminates TLS with these certificates. */
+  readonly tls?: TlsOptions;
+}
+
+export class HttpServer implements ConnectionOwner {
+  readonly limits: HttpLimits;
+  readonly deadlines: Deadlines;
+  readonly keptBytes = { total: 0 };
+  draining = false;
+  readonly #options: HttpServerOptions;
+  readonly #server: Server;
+  readonly #connections = new Set<ClientConnection>();
+  readonly #perAddress = new Map<string, number>();
+  #activeExchanges = 0;
+  #refusedConnections = 0;
+  #onEmpty: (() => void) | undefined;
+
+  /** Listens. Throws `ListenError` with what to do when the address cannot be used. */
+  static async listen(options: HttpServerOptions): Promise<HttpServer> {
+    const server = new HttpServer(options);
+    await listenOn(server.#server, options.host, options.port);
+    return server;
+  }
+
+  private constructor(options: HttpServerOptions) {
+    this.#options = options;
+    this.limits = httpLimits(options.limits);
+    this.deadlines = new Deadlines(options.clock);
+    // allowHalfOpen: a client may end its side and still wait for the answer.
+    const socketOptions = { allowHalfOpen: true, noDelay: true };
+    this.#server =
+      options.tls === undefined
+        ? createServer(socketOptions, (socket) => this.#accept(socket, false))
+        : createTlsServer({ ...socketOptions, ...options.tls, ALPNProtocols: ["http/1.1"] }, (socket) => this.#accept(socket, true));
+    this.#server.on("error", () => undefined); // after listening only accept errors come here (too many open files); accepting goes on
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return address === null || typeof address === "string" ? 0 : address.port;
+  }
+
+  /** Requests that have been handed to `onExchange` and are not finished. */
+  get activeExchanges(): number {
+    return this.#activeExchanges;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Connections that were closed at once because a bound was reached. */
+  get refusedConnections(): number {
+    return this.#refusedConnections;
+  }
+
+  /**
+   * Stops accepting, lets exchanges finish (their responses say `Connection: close`), and ends what is left after
+   * `drainMs`. Resolves when no connection is left.
+   */
+  async close(options: { readonly drainMs: number }): Promise<void> {
+    this.draining = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const connection of [...this.#connections]) connection.drain();
+    if (this.#connections.size > 0 && options.drainMs > 0) {
+      const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
+      const timer = this.#options.clock.setTimer(options.drainMs, () => this.#onEmpty?.());
+      await empty;
+      timer.cancel();
+    }
+    this.destroy();
+    await closed;
+  }
+
+  /** Ends every connection now; not a byte more is sent. Stops accepting. */
+  destroy(): void {
+    this.draining = true;
+    if (this.#server.listening) this.#server.close();
+    for (const connection of [...this.#connections]) connection.cut("destroy");
+  }
+
+  wallTime(): number {
+    return this.#options.clock.wallTime();
+  }
+
+  onExchange(exchange: Exchange): Promise<void> {
+    this.#activeExchanges++;
+    return this.#options.onExchange(exchange);
+  }
+
+  onExchangeEnd(): void {
+    this.#activeExchanges--;
+  }
+
+  onProtocolError(error: ProtocolError, remoteAddress: string): void {
+    this.#options.onProtocolError?.(error, remoteAddress);
+  }
+
+  onHandlerError(error: unknown): void {
+    if (this.#options.onHandlerError === undefined) void Promise.reject(error as Error);
+    else this.#options.onHandlerError(error);
+  }
+
+  onConnectionClosed(connection: ClientConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    const address = connection.remoteAddress;
+    const left = (this.#perAddress.get(address) ?? 1) - 1;
+    if (left === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, left);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #accept(socket: Socket, secure: boolean): void {
+    const address = socket.remoteAddress ?? "";
+    const ofAddress = this.#perAddress.get(address) ?? 0;
+    if (this.draining || this.#connections.size >= this.limits.connectionsMax || ofAddress >= this.limits.connectionsPerAddressMax) {
+      this.#refusedConnections++;
+      socket.on("error", () => undefined); // it is gone either way
+      socket.destroy();
+      return;
+    }
+    this.#perAddress.set(address, ofAddress + 1);
+    this.#connections.add(new ClientConnection(this, socket, secure));
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * One connection to an upstream. It belongs to its pool while unused and to exactly one user during an exchange.
+ *
+ * Bytes that arrive while nobody uses it, its end and its errors make it unusable: a response that nobody asked for must
+ * never be taken for the next one.
+ */
+import type { Buffer } from "node:buffer";
+import { connect, type Socket } from "node:net";
+import type { Deadlines, Timed } from "./deadlines.ts";
+
+export interface UpstreamUser {
+  onData(chunk: Buffer): void;
+  /** The upstream has sent its end; it may still read. */
+  onEnd(): void;
+  onDrain(): void;
+  /** The connection is gone, whatever the reason; called at most once, nothing follows. */
+  onGone(reason: string): void;
+  /** A deadline that the user has set with `expire` has passed. */
+  onExpired(): void;
+}
+
+export interface UpstreamPool {
+  readonly deadlines: Deadlines;
+  onConnected(connection: UpstreamConnection): void;
+  onConnectFailed(connection: UpstreamConnection, reason: string): void;
+  /** A connection that was connected is gone. */
+  onClosed(connection: UpstreamConnection): void;
+}
+
+export class UpstreamConnection implements Timed {
+  deadlineAt = Infinity;
+  /** Exchanges that this connection has completed. */
+  uses = 0;
+  /** Longest time it may stay unused, as the upstream said in Keep-Alive. */
+  idleMsMax = Infinity;
+  readonly #pool: UpstreamPool;
+  readonly #socket: Socket;
+  #user: UpstreamUser | undefined;
+  #state: "connecting" | "open" | "closed" = "connecting";
+  #reason = "the upstream closed the connection";
+  #ended = false;
+
+  constructor(pool: UpstreamPool, host: string, port: number, connectMs: number) {
+    this.#pool = pool;
+    pool.deadlines.add(this);
+    this.expire(connectMs);
+    // allowHalfOpen: an upstream may end its side of a tunnel, or answer while our side is already ended.
+    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
+    this.#socket = socket;
+    socket.on("connect", () => this.#onConnect());
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onEnd());
+    socket.on("drain", () => this.#user?.onDrain());
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.#reason = error.code ?? error.message;
+    });
+    socket.on("close", () => this.#onClose());
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open" && !this.#ended;
+  }
+
+  /** Bytes written that the upstream's socket has not taken yet. */
+  get writableLength(): number {
+    return this.#socket.writableLength;
+  }
+
+  use(user: UpstreamUser): void {
+    if (this.#user !== undefined) throw new Error("an upstream connection has one user at a time");
+    this.#user = user;
+  }
+
+  /** The user is done with it; the pool decides what becomes of it. */
+  leave(): void {
+    this.#user = undefined;
+  }
+
+  expire(ms: number): void {
+    this.deadlineAt = this.#pool.deadlines.after(ms);
+  }
+
+  write(data: string | Uint8Array): void {
+    if (this.#state !== "open") return;
+    if (typeof data === "string") this.#socket.write(data, "latin1");
+    else this.#socket.write(data);
+  }
+
+  /** Sends our end; reading goes on. */
+  end(): void {
+    if (this.#state === "open") this.#socket.end();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  destroy(reason: string): void {
+    if (this.#state === "closed") return;
+    this.#reason = reason;
+    this.#onClose();
+    this.#socket.destroy();
+  }
+
+  onDeadline(): void {
+    this.deadlineAt = Infinity;
+    if (this.#state === "connecting") this.destroy("the upstream did not accept the connection in time");
+    else if (this.#user === undefined) this.destroy("unused for too long");
+    else this.#user.onExpired();
+  }
+
+  #onConnect(): void {
+    if (this.#state !== "connecting") return;
+    this.#state = "open";
+    this.deadlineAt = Infinity;
+    this.#pool.onConnected(this);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#state === "closed") return;
+    if (this.#user === undefined) this.destroy("the upstream sent bytes that nobody asked for");
+    else this.#user.onData(chunk);
+  }
+
+  #onEnd(): void {
+    if (this.#state === "closed") return;
+    this.#ended = true;
+    if (this.#user === undefined) this.destroy("the upstream closed an unused connection");
+    else this.#user.onEnd();
+  }
+
+  #onClose(): void {
+    if (this.#state === "closed") return;
+    const wasConnecting = this.#state === "connecting";
+    this.#state = "closed";
+    this.deadlineAt = Infinity;
+    this.#pool.deadlines.remove(this);
+    const user = this.#user;
+    this.#user = undefined;
+    if (wasConnecting) this.#pool.onConnectFailed(this, this.#reason);
+    else this.#pool.onClosed(this);
+    user?.onGone(this.#reason);
+  }
+}

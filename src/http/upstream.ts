@@ -1,0 +1,171 @@
+/**
+ * A bounded keep-alive pool of connections to one upstream.
+ *
+ * A request takes an unused connection (the one used last, so that the others age and go) or a new one, or waits in order
+ * of arrival. Unused connections are kept for less time than the upstream keeps them, so that a request rarely meets
+ * one that is just being closed; when it does, its user is told "gone" and decides about a replay.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import { Deadlines } from "./deadlines.ts";
+import { httpLimits, type HttpLimits } from "./limits.ts";
+import { UpstreamConnection, type UpstreamPool } from "./upstream-connection.ts";
+
+export interface UpstreamOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly limits?: Partial<HttpLimits>;
+  readonly clock: Clock;
+  /** A connection could not be made or broke during an exchange: a reason to look at the host at once. */
+  readonly onConnectionError?: (reason: string) => void;
+}
+
+/** Somebody who wants a connection. One of the two is called once, possibly before `acquire` returns. */
+export interface ConnectionWaiter {
+  onConnection(connection: UpstreamConnection): void;
+  onRefused(reason: string): void;
+}
+
+export interface UpstreamStats {
+  readonly connections: number;
+  readonly unused: number;
+  readonly waiting: number;
+  /** Connections made, and requests that were sent over one that had served before. */
+  readonly connected: number;
+  readonly reused: number;
+  readonly connectFailures: number;
+}
+
+export class Upstream implements UpstreamPool {
+  readonly host: string;
+  readonly port: number;
+  readonly limits: HttpLimits;
+  readonly deadlines: Deadlines;
+  readonly #onConnectionError: ((reason: string) => void) | undefined;
+  readonly #all = new Set<UpstreamConnection>();
+  readonly #unused: UpstreamConnection[] = [];
+  readonly #waiters: ConnectionWaiter[] = [];
+  #connecting = 0;
+  #closed: string | undefined;
+  #connected = 0;
+  #reused = 0;
+  #connectFailures = 0;
+
+  constructor(options: UpstreamOptions) {
+    this.host = options.host;
+    this.port = options.port;
+    this.limits = httpLimits(options.limits);
+    this.deadlines = new Deadlines(options.clock);
+    this.#onConnectionError = options.onConnectionError;
+  }
+
+  get stats(): UpstreamStats {
+    return {
+      connections: this.#all.size,
+      unused: this.#unused.length,
+      waiting: this.#waiters.length,
+      connected: this.#connected,
+      reused: this.#reused,
+      connectFailures: this.#connectFailures,
+    };
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Gives `waiter` a connection, now or later, or refuses. */
+  acquire(waiter: ConnectionWaiter): void {
+    if (this.#closed !== undefined) {
+      waiter.onRefused(this.#closed);
+      return;
+    }
+    for (let connection = this.#unused.pop(); connection !== undefined; connection = this.#unused.pop()) {
+      if (!connection.isOpen) continue;
+      this.#reused++;
+      connection.deadlineAt = Infinity;
+      waiter.onConnection(connection);
+      return;
+    }
+    if (this.#waiters.length >= this.limits.upstreamWaitingMax) {
+      waiter.onRefused("too many requests wait for a connection to the upstream");
+      return;
+    }
+    this.#waiters.push(waiter);
+    this.#connectForWaiters();
+  }
+
+  /** Takes back what `acquire` has not answered yet. */
+  cancel(waiter: ConnectionWaiter): void {
+    const at = this.#waiters.indexOf(waiter);
+    if (at !== -1) this.#waiters.splice(at, 1);
+  }
+
+  /** The exchange on `connection` is complete and it may serve another. */
+  release(connection: UpstreamConnection): void {
+    connection.leave();
+    connection.uses++;
+    if (!connection.isOpen || this.#closed !== undefined) {
+      connection.destroy(this.#closed ?? "the upstream closed the connection");
+      return;
+    }
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      this.#reused++;
+      waiter.onConnection(connection);
+      return;
+    }
+    const idleMs = Math.min(this.limits.upstreamIdleMs, connection.idleMsMax);
+    connection.expire(idleMs);
+    this.#unused.push(connection);
+  }
+
+  /** Ends everything now: exchanges in flight are lost, waiting ones are not sent, later ones are refused with `reason`. */
+  close(reason: string): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    for (const waiter of this.#waiters.splice(0)) waiter.onRefused(reason);
+    for (const connection of [...this.#all]) connection.destroy(reason);
+  }
+
+  /** An exchange found the upstream broken; called by the forwarding code. */
+  reportError(reason: string): void {
+    if (this.#closed === undefined) this.#onConnectionError?.(reason);
+  }
+
+  onConnected(connection: UpstreamConnection): void {
+    this.#connecting--;
+    this.#connected++;
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      waiter.onConnection(connection);
+      return;
+    }
+    connection.expire(this.limits.upstreamIdleMs);
+    this.#unused.push(connection);
+  }
+
+  onConnectFailed(connection: UpstreamConnection, reason: string): void {
+    this.#connecting--;
+    this.#connectFailures++;
+    this.#all.delete(connection);
+    if (this.#closed !== undefined) return;
+    this.#waiters.shift()?.onRefused(reason);
+    this.reportError(reason);
+    this.#connectForWaiters();
+  }
+
+  onClosed(connection: UpstreamConnection): void {
+    this.#all.delete(connection);
+    const at = this.#unused.indexOf(connection);
+    if (at !== -1) this.#unused.splice(at, 1);
+    if (this.#closed === undefined) this.#connectForWaiters();
+  }
+
+  /** One connection attempt for each waiter that has none on the way, as far as the bound allows. */
+  #connectForWaiters(): void {
+    while (this.#connecting < this.#waiters.length && this.#all.size < this.limits.upstreamConnectionsMax) {
+      this.#connecting++;
+      this.#all.add(new UpstreamConnection(this, this.host, this.port, this.limits.connectMs));
+    }
+  }
+}
