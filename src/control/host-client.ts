@@ -1,0 +1,133 @@
+/**
+ * The gateway's side of a host's control API (messages.ts): typed calls, each with a time limit and a signal.
+ *
+ * Whatever comes back is checked against the schemas; what does not match is `invalid` and never passed on. A refusal by
+ * the host is an answer, not a failure.
+ */
+import * as v from "valibot";
+import type { Clock } from "../runtime/clock.ts";
+import { callJson, callLines, type CallFailure, type CallOptions } from "./http-call.ts";
+import { hostStatusSchema, type HostStatus } from "./host-status.ts";
+import {
+  checkpointDoneSchema,
+  demoteEventSchema,
+  heartbeatMs,
+  promoteEventSchema,
+  refusalSchema,
+  type CheckpointDone,
+  type DemoteEvent,
+  type DemoteRequest,
+  type PromoteEvent,
+  type PromoteRequest,
+  type Refusal,
+} from "./messages.ts";
+
+export type HostAnswer<T> = { readonly kind: "ok"; readonly value: T } | { readonly kind: "refused-by-host"; readonly refusal: Refusal } | CallFailure;
+
+/** How a stream ended that should not end: `ended` is the host's own clean end. */
+export type StreamEnd = { readonly kind: "ended" } | CallFailure;
+
+export interface HostClientLimits {
+  /** From connecting to the head of an answer. */
+  readonly connectTimeoutMs: number;
+  /** A promotion or demotion may take this long as a whole; hosts bound their own phases far below. */
+  readonly orderTimeoutMs: number;
+  readonly checkpointTimeoutMs: number;
+}
+
+export const defaultHostClientLimits: HostClientLimits = {
+  connectTimeoutMs: 2_000,
+  orderTimeoutMs: 120_000,
+  checkpointTimeoutMs: 600_000,
+};
+
+/** A stream of statuses that is silent for so long is dead: three heartbeats and some. */
+export const streamSilenceMs = heartbeatMs * 4;
+
+export class HostClient {
+  readonly #options: CallOptions;
+  readonly #limits: HostClientLimits;
+
+  constructor(controlUrl: string, secret: string, clock: Clock, limits: HostClientLimits = defaultHostClientLimits) {
+    this.#options = { baseUrl: controlUrl, secret, clock };
+    this.#limits = limits;
+  }
+
+  /** `timeoutMs` covers the whole call. */
+  async status(timeoutMs: number, signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
+    return this.#json(hostStatusSchema, { method: "GET", path: "/v1/status", timeoutMs, signal });
+  }
+
+  /** Hands over each status until the stream ends, for whatever reason; never throws. */
+  async streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd> {
+    const call = { method: "GET" as const, path: "/v1/status/stream", timeoutMs: this.#limits.connectTimeoutMs, silenceMs: streamSilenceMs, signal };
+    const end = await callLines(this.#options, call, (value) => {
+      const parsed = v.safeParse(hostStatusSchema, value);
+      if (parsed.success) onStatus(parsed.output);
+      return parsed.success;
+    });
+    if (end.kind === "answer") return { kind: "invalid", message: `the status stream was answered with ${end.status}` };
+    return end.kind === "ended" ? { kind: "ended" } : end;
+  }
+
+  /** Ends with a `done` or `refused` event handed to `onEvent`, or a failure. */
+  async promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd> {
+    return this.#order("/v1/promote", request, promoteEventSchema, onEvent, signal);
+  }
+
+  async demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd> {
+    return this.#order("/v1/demote", request, demoteEventSchema, onEvent, signal);
+  }
+
+  async checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>> {
+    return this.#json(checkpointDoneSchema, { method: "POST", path: "/v1/checkpoint", body: {}, timeoutMs: this.#limits.checkpointTimeoutMs, signal });
+  }
+
+  async restore(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
+    return this.#json(hostStatusSchema, { method: "POST", path: "/v1/restore", body: {}, timeoutMs: this.#limits.orderTimeoutMs, signal });
+  }
+
+  async #json<S extends v.GenericSchema>(schema: S, call: Parameters<typeof callJson>[1]): Promise<HostAnswer<v.InferOutput<S>>> {
+    const answer = await callJson(this.#options, call);
+    if (answer.kind !== "answer") return answer;
+    if (answer.status === 200) {
+      const parsed = v.safeParse(schema, answer.body);
+      if (parsed.success) return { kind: "ok", value: parsed.output };
+      return { kind: "invalid", message: `${call.path}: ${v.summarize(parsed.issues)}` };
+    }
+    return refusalOf(answer.status, answer.body, call.path);
+  }
+
+  async #order<E extends { readonly kind: string }>(
+    path: string,
+    body: unknown,
+    schema: v.GenericSchema<unknown, E>,
+    onEvent: (event: E | { readonly kind: "refused"; readonly refusal: Refusal }) => void,
+    signal: AbortSignal,
+  ): Promise<StreamEnd> {
+    let last = "";
+    const call = { method: "POST" as const, path, body, timeoutMs: this.#limits.orderTimeoutMs, silenceMs: this.#limits.orderTimeoutMs, signal };
+    const end = await callLines(this.#options, call, (value) => {
+      const parsed = v.safeParse(schema, value);
+      if (!parsed.success) return false;
+      last = parsed.output.kind;
+      onEvent(parsed.output);
+      return true;
+    });
+    if (end.kind === "answer") {
+      const refused = refusalOf(end.status, end.body, path);
+      if (refused.kind !== "refused-by-host") return refused;
+      onEvent({ kind: "refused", refusal: refused.refusal });
+      return { kind: "ended" };
+    }
+    if (end.kind !== "ended") return end;
+    if (last === "done" || last === "refused") return { kind: "ended" };
+    return { kind: "reset", message: `${path} ended before it was done` };
+  }
+}
+
+function refusalOf(status: number, body: unknown, path: string): { readonly kind: "refused-by-host"; readonly refusal: Refusal } | CallFailure {
+  const parsed = status === 409 ? v.safeParse(refusalSchema, body) : null;
+  if (parsed?.success === true) return { kind: "refused-by-host", refusal: parsed.output };
+  return { kind: "invalid", message: `${path} was answered with ${status}: ${JSON.stringify(body).slice(0, 200)}` };
+}

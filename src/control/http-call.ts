@@ -1,0 +1,194 @@
+/**
+ * One authenticated call over HTTP/1.1, for clients of a control API: a JSON answer, or lines of JSON as they come.
+ *
+ * Each call has its own connection. That costs little at a few calls per second, and it is what makes a refusal mean
+ * something: on a kept-alive connection the death of the other side looks like a reset, and could be an idle time-out.
+ * Failures are data, not exceptions: callers decide about hosts by them.
+ */
+import { request, type ClientRequest, type IncomingMessage } from "node:http";
+import type { Clock } from "../runtime/clock.ts";
+
+export type CallFailure =
+  /** Nobody listens there. */
+  | { readonly kind: "refused"; readonly message: string }
+  | { readonly kind: "timeout"; readonly message: string }
+  /** The connection broke. */
+  | { readonly kind: "reset"; readonly message: string }
+  /** An answer that the contract does not have. */
+  | { readonly kind: "invalid"; readonly message: string }
+  /** Our cluster secret is not theirs. */
+  | { readonly kind: "unauthorized"; readonly message: string }
+  /** The caller's signal. */
+  | { readonly kind: "aborted"; readonly message: string };
+
+export interface CallOptions {
+  readonly baseUrl: string;
+  readonly secret: string;
+  readonly clock: Clock;
+}
+
+export interface JsonCall {
+  readonly method: "GET" | "POST" | "DELETE";
+  readonly path: string;
+  readonly body?: unknown;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type JsonAnswer = { readonly kind: "answer"; readonly status: number; readonly body: unknown } | CallFailure;
+
+/** Bodies of answers and single lines are at most this long; more is `invalid`. */
+export const answerBytesMax = 4 * 1024 * 1024;
+
+/** Calls, and reads the whole answer as JSON. */
+export async function callJson(options: CallOptions, call: JsonCall): Promise<JsonAnswer> {
+  let text = "";
+  const end = await callStream(options, call, {
+    silenceMs: call.timeoutMs,
+    wholeMs: call.timeoutMs,
+    onChunk: (chunk) => {
+      text += chunk;
+      return text.length <= answerBytesMax;
+    },
+  });
+  if (end.kind !== "ended") return end;
+  try {
+    return { kind: "answer", status: end.status, body: text === "" ? null : (JSON.parse(text) as unknown) };
+  } catch {
+    return { kind: "invalid", message: `${call.path} did not answer with JSON (status ${end.status})` };
+  }
+}
+
+export interface LineCall extends Omit<JsonCall, "timeoutMs"> {
+  /** The answer's head must come within this. */
+  readonly timeoutMs: number;
+  /** The longest pause between two lines; Infinity: none. */
+  readonly silenceMs: number;
+}
+
+export type LinesEnd =
+  | { readonly kind: "ended"; readonly status: number }
+  /** Not a stream: the body of an answer with another status than 200. */
+  | { readonly kind: "answer"; readonly status: number; readonly body: unknown }
+  | CallFailure;
+
+/** Calls, and hands over each line of an NDJSON answer, parsed. `onLine` returns false to end the call as invalid. */
+export async function callLines(options: CallOptions, call: LineCall, onLine: (value: unknown) => boolean): Promise<LinesEnd> {
+  let rest = "";
+  let malformed = false;
+  const take = (line: string): boolean => {
+    if (line.trim() === "") return true;
+    try {
+      return onLine(JSON.parse(line) as unknown);
+    } catch {
+      malformed = true;
+      return false;
+    }
+  };
+  const end = await callStream(options, call, {
+    silenceMs: call.silenceMs,
+    wholeMs: Infinity,
+    onChunk: (chunk, status) => {
+      rest += chunk;
+      if (status !== 200) return rest.length <= answerBytesMax;
+      const lines = rest.split("\n");
+      rest = lines.pop() ?? "";
+      return lines.every(take) && rest.length <= answerBytesMax;
+    },
+  });
+  if (malformed) return { kind: "invalid", message: `${call.path} sent a line that is not JSON` };
+  if (end.kind !== "ended" || end.status === 200) return end;
+  try {
+    return { kind: "answer", status: end.status, body: JSON.parse(rest) as unknown };
+  } catch {
+    return { kind: "invalid", message: `${call.path} answered ${end.status} without JSON` };
+  }
+}
+
+interface Reading {
+  readonly silenceMs: number;
+  readonly wholeMs: number;
+  /** False: enough, the answer is invalid. */
+  onChunk(chunk: string, status: number): boolean;
+}
+
+type StreamEnd = { readonly kind: "ended"; readonly status: number } | CallFailure;
+
+function callStream(options: CallOptions, call: JsonCall, reading: Reading): Promise<StreamEnd> {
+  return new Promise((resolve) => {
+    if (call.signal?.aborted === true) {
+      resolve({ kind: "aborted", message: "aborted before it began" });
+      return;
+    }
+    const outgoing = open(options, call);
+    let timer = options.clock.setTimer(call.timeoutMs, () => timedOut(`no answer within ${call.timeoutMs} ms`));
+    const whole = Number.isFinite(reading.wholeMs)
+      ? options.clock.setTimer(reading.wholeMs, () => timedOut(`not done within ${reading.wholeMs} ms`))
+      : null;
+    const onAbort = (): void => finish({ kind: "aborted", message: "aborted" });
+    let over = false;
+    const finish = (end: StreamEnd): void => {
+      if (over) return;
+      over = true;
+      timer.cancel();
+      whole?.cancel();
+      call.signal?.removeEventListener("abort", onAbort);
+      outgoing.destroy();
+      resolve(end);
+    };
+    const timedOut = (message: string): void => finish({ kind: "timeout", message: `${options.baseUrl}${call.path}: ${message}` });
+    const rearm = (): void => {
+      timer.cancel();
+      if (Number.isFinite(reading.silenceMs)) {
+        timer = options.clock.setTimer(reading.silenceMs, () => timedOut(`silent for ${reading.silenceMs} ms`));
+      }
+    };
+    call.signal?.addEventListener("abort", onAbort, { once: true });
+    outgoing.on("error", (error: NodeJS.ErrnoException) => finish(failureOf(error, `${options.baseUrl}${call.path}`)));
+    outgoing.on("response", (response) => {
+      rearm();
+      readAnswer(response, call, reading, rearm, finish);
+    });
+  });
+}
+
+function readAnswer(response: IncomingMessage, call: JsonCall, reading: Reading, rearm: () => void, finish: (end: StreamEnd) => void): void {
+  const status = response.statusCode ?? 0;
+  if (status === 401) {
+    finish({ kind: "unauthorized", message: "the cluster secret was not accepted" });
+    return;
+  }
+  response.setEncoding("utf8");
+  response.on("data", (chunk: string) => {
+    rearm();
+    if (!reading.onChunk(chunk, status)) finish({ kind: "invalid", message: `${call.path} answered what the contract does not have` });
+  });
+  response.on("end", () => finish({ kind: "ended", status }));
+  response.on("error", (error: NodeJS.ErrnoException) => finish({ kind: "reset", message: error.message }));
+  response.on("close", () => finish({ kind: "reset", message: "the connection was closed in the middle of the answer" }));
+}
+
+function open(options: CallOptions, call: JsonCall): ClientRequest {
+  const url = new URL(call.path, options.baseUrl);
+  const body = call.body === undefined ? null : Buffer.from(JSON.stringify(call.body));
+  const outgoing = request(url, {
+    method: call.method,
+    agent: false,
+    headers: {
+      authorization: `Bearer ${options.secret}`,
+      accept: "application/json, application/x-ndjson",
+      ...(body === null ? {} : { "content-type": "application/json", "content-length": body.length }),
+    },
+  });
+  if (body === null) outgoing.end();
+  else outgoing.end(body);
+  return outgoing;
+}
+
+function failureOf(error: NodeJS.ErrnoException, where: string): CallFailure {
+  const message = `${where}: ${error.message || (error.code ?? "failed")}`;
+  if (error.code === "ECONNREFUSED") return { kind: "refused", message };
+  if (error.code === "ETIMEDOUT" || error.code === "EHOSTUNREACH" || error.code === "ENETUNREACH") return { kind: "timeout", message };
+  if (error.code?.startsWith("HPE_") === true) return { kind: "invalid", message };
+  return { kind: "reset", message };
+}

@@ -1,0 +1,36 @@
+/**
+ * A hybrid logical clock (Kulkarni et al. 2014): wall time that never goes back, with a counter for what happens within
+ * one millisecond. Its stamps are text that sorts like time, so that "the newest of two writes" is the same everywhere,
+ * whatever the machines' clocks do. A stamp that came from elsewhere moves it forward.
+ */
+export class HybridClock {
+  readonly #wallTime: () => number;
+  #lastMs = 0;
+  #counter = 0;
+
+  constructor(wallTime: () => number) {
+    this.#wallTime = wallTime;
+  }
+
+  next(): string {
+    const wallMs = Math.floor(this.#wallTime());
+    if (wallMs > this.#lastMs) {
+      this.#lastMs = wallMs;
+      this.#counter = 0;
+    } else {
+      this.#counter++;
+    }
+    return format(this.#lastMs, this.#counter);
+  }
+
+  /** Makes every later stamp greater than this one. */
+  observe(stamp: string): void {
+    const [ms, counter] = stamp.split("-").map(Number);
+    if (ms === undefined || counter === undefined || !Number.isSafeInteger(ms) || !Number.isSafeInteger(counter)) return;
+    if (ms < this.#lastMs || (ms === this.#lastMs && counter <= this.#counter)) return;
+    this.#lastMs = ms;
+    this.#counter = counter;
+  }
+}
+
+const format = (ms: number, counter: number): string => `${String(ms).padStart(15, "0")}-${String(counter).padStart(8, "0")}`;

@@ -1,0 +1,127 @@
+/**
+ * The gateway's tables. People and programs read the views of the same names without `t_` (migrations/0001_views.sql);
+ * those are stable, the tables are not.
+ *
+ * Every row that is to be shared between gateways says where and when it was written: `origin` (the gateway), `seq` (that
+ * gateway's own counter, without gaps, so that a peer can ask for what it lacks by version vector) and `hlc` (a hybrid
+ * logical clock, so that the newest of two writes to one row is the same for everybody). `deleted` marks a tombstone.
+ */
+import { index, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
+
+const provenance = {
+  origin: text("origin").notNull(),
+  seq: integer("seq").notNull(),
+  hlc: text("hlc").notNull(),
+  deleted: integer("deleted", { mode: "boolean" }).notNull().default(false),
+};
+
+export const services = sqliteTable("t_services", {
+  name: text("name").primaryKey(),
+  matchHost: text("match_host"),
+  matchPath: text("match_path"),
+  paused: integer("paused", { mode: "boolean" }).notNull().default(false),
+  ...provenance,
+});
+
+export const hosts = sqliteTable(
+  "t_hosts",
+  {
+    service: text("service").notNull(),
+    id: text("id").notNull(),
+    controlUrl: text("control_url").notNull(),
+    /** Null: the host's own word counts. */
+    priority: integer("priority"),
+    nofailover: integer("nofailover", { mode: "boolean" }),
+    /** `config` or `operator`. */
+    source: text("source").notNull(),
+    ...provenance,
+  },
+  (table) => [primaryKey({ columns: [table.service, table.id] })],
+);
+
+export const gateways = sqliteTable("t_gateways", {
+  id: text("id").primaryKey(),
+  adminUrl: text("admin_url").notNull(),
+  startedAtMs: integer("started_at_ms").notNull(),
+  ...provenance,
+});
+
+/** What one gateway sees of one host. */
+export const health = sqliteTable(
+  "t_health",
+  {
+    gateway: text("gateway").notNull(),
+    service: text("service").notNull(),
+    host: text("host").notNull(),
+    /** `up`, `down` or `unknown`. */
+    health: text("health").notNull(),
+    cause: text("cause"),
+    role: text("role"),
+    instance: text("instance"),
+    epoch: integer("epoch"),
+    position: integer("position"),
+    changedAtMs: integer("changed_at_ms").notNull(),
+    ...provenance,
+  },
+  (table) => [primaryKey({ columns: [table.gateway, table.service, table.host] })],
+);
+
+export const epochs = sqliteTable(
+  "t_epochs",
+  {
+    service: text("service").notNull(),
+    epoch: integer("epoch").notNull(),
+    host: text("host").notNull(),
+    dataUrl: text("data_url"),
+    firstSeenAtMs: integer("first_seen_at_ms").notNull(),
+    ...provenance,
+  },
+  (table) => [primaryKey({ columns: [table.service, table.epoch] })],
+);
+
+export const failovers = sqliteTable(
+  "t_failovers",
+  {
+    id: text("id").primaryKey(),
+    service: text("service").notNull(),
+    gateway: text("gateway").notNull(),
+    kind: text("kind").notNull(),
+    outcome: text("outcome").notNull(),
+    fromHost: text("from_host"),
+    toHost: text("to_host"),
+    epochFrom: integer("epoch_from").notNull(),
+    epochTo: integer("epoch_to"),
+    attempts: integer("attempts").notNull(),
+    decidedAtMs: integer("decided_at_ms").notNull(),
+    detectMs: real("detect_ms"),
+    agreeMs: real("agree_ms"),
+    demoteMs: real("demote_ms"),
+    claimMs: real("claim_ms"),
+    leaseMs: real("lease_ms"),
+    catchUpMs: real("catchup_ms"),
+    startMs: real("start_ms"),
+    routeMs: real("route_ms"),
+    waitMs: real("wait_ms"),
+    retryMs: real("retry_ms"),
+    /** The longest time without a successful response around it, as this gateway's clients saw it. */
+    gapMs: real("gap_ms"),
+    ...provenance,
+  },
+  (table) => [index("t_failovers_by_time").on(table.decidedAtMs)],
+);
+
+export const events = sqliteTable(
+  "t_events",
+  {
+    id: text("id").primaryKey(),
+    atMs: integer("at_ms").notNull(),
+    gateway: text("gateway").notNull(),
+    service: text("service"),
+    host: text("host"),
+    level: text("level").notNull(),
+    what: text("what").notNull(),
+    detail: text("detail").notNull(),
+    ...provenance,
+  },
+  (table) => [index("t_events_by_time").on(table.atMs)],
+);
