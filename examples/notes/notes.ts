@@ -149,12 +149,13 @@ export function notesApp(notebook: Notebook): Hono {
     return c.json(notebook.changes(after, limit));
   });
 
-  /** Server-sent events: every change from now on. */
+  /** Server-sent events: the newest revision, then every change. */
   app.get("/events", (c) =>
     streamSSE(c, async (stream) => {
       const stop = notebook.listen((change) => {
         stream.writeSSE({ event: "change", data: JSON.stringify(change) }).catch(() => stop());
       });
+      await stream.writeSSE({ event: "latest", data: String(notebook.changes(0, 1).latest) });
       await new Promise<void>((resolve) => stream.onAbort(resolve));
       stop();
     }),
