@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ProcessKeeper } from "../../src/demo/processes.ts";
@@ -68,7 +68,8 @@ test("the reaper leaves a folder that is to be kept", async () => {
 test("a keeper ends what it started, also what does not stop when asked", async () => {
   const folder = makeFolder();
   const keeper = new ProcessKeeper(folder);
-  const stubborn = await keeper.start(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], folder, join(folder, "log"));
+  const stubborn = await keeper.start(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], folder, join(folder, "log"));
+  await until(() => readFileSync(join(folder, "log"), "utf8") === "ready\n");
   const obedient = await keeper.start(["sleep", "60"], folder, join(folder, "log"));
   await keeper.close(200);
   expect(obedient.end).toEqual({ code: null, signal: "SIGTERM" });
