@@ -97,10 +97,10 @@ export class ByteReader {
     return value;
   }
 
-  /** A view, not a copy. */
+  /** A view, not a copy; a plain one, whose slice() copies. */
   bytes(length: number): Uint8Array {
     const start = this.#take(length);
-    return this.#bytes.subarray(start, start + length);
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, length);
   }
 
   string(): string {

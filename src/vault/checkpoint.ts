@@ -80,7 +80,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   options.signal?.throwIfAborted();
   const databases = jobs.map(({ database, keys }): ManifestDatabase => {
     const { name, pageSize, pageCount, checksum } = database;
-    return { name, pageSize, pageCount, checksum: checksum.slice(), chunks: keys };
+    return { name, pageSize, pageCount, checksum: new Uint8Array(checksum), chunks: keys };
   });
   const { position, hash, epoch, epochPosition = 0, wallTimeMs } = options;
   const link = previous === undefined ? null : { position: previous.position, manifestHash: previous.manifestHash };

@@ -38,7 +38,7 @@ function writeOnce(fd: number, bytes: Uint8Array, offset: number): Promise<numbe
 
 /** The whole content of an open file, whose size is known. */
 export async function readAll(fd: number, size: number): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafeSlow(size);
+  const bytes = new Uint8Array(size);
   let offset = 0;
   while (offset < size) {
     const got = await readOnce(fd, bytes, offset);

@@ -17,13 +17,14 @@ export class MemoryStore implements Store {
   async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     assertKey(key);
     if (this.#objects.has(key)) return { kind: "exists" };
-    this.#objects.set(key, bytes.slice());
+    this.#objects.set(key, new Uint8Array(bytes)); // Not slice(): on a Buffer that is a view.
     return { kind: "created" };
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
     assertKey(key);
-    return this.#objects.get(key)?.slice();
+    const bytes = this.#objects.get(key);
+    return bytes === undefined ? undefined : new Uint8Array(bytes);
   }
 
   async list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
@@ -40,6 +41,6 @@ export class MemoryStore implements Store {
   /** For tests: puts damaged bytes where whole ones were. */
   overwrite(key: string, bytes: Uint8Array): void {
     assertKey(key);
-    this.#objects.set(key, bytes.slice());
+    this.#objects.set(key, new Uint8Array(bytes));
   }
 }

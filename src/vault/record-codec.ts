@@ -59,7 +59,7 @@ export function encodeRecord(serviceTag: Uint8Array, header: RecordHeader, body:
   bytes.set(sha256(bytes.subarray(recordHeaderBytes)), 160);
   const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
   bytes.set(hash, hashedHeaderBytes);
-  return { bytes, hash: hash.toString("hex") };
+  return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, total), hash: hash.toString("hex") };
 }
 
 function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader, kind: number, payload: number): void {

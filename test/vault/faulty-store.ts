@@ -48,7 +48,7 @@ export class FaultyStore implements Store {
       case "lost-request":
         throw new StoreError("ambiguous", `no answer for ${key}`, "wait");
       case "late": {
-        const copy = bytes.slice();
+        const copy = new Uint8Array(bytes);
         this.#late.push(() => this.inner.putIfAbsent(key, copy));
         throw new StoreError("ambiguous", `no answer for ${key}`, "wait");
       }
