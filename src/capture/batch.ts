@@ -1,0 +1,112 @@
+/**
+ * What one collection found: deltas for the journal, cut into parts that fit a record.
+ *
+ * Small batches hold their pages in memory. Large ones read each page when its part is made, from the place where the
+ * pin keeps it readable; `done()` lets that pin go. Parts can be made again (a put that is retried needs the same bytes).
+ */
+import type { DatabaseDelta, Page } from "../core/delta.ts";
+import { pageHashBytes } from "./page-hashes.ts";
+import type { Changes, TrackedDatabase } from "./tracked-database.ts";
+
+export interface Batch {
+  /** Page content in all parts, bytes. */
+  readonly bytes: number;
+  readonly pageCount: number;
+  readonly partCount: number;
+  /** The deltas of each part, at most `partBytesMax` of page content each (or one page). Reads lazily and synchronously. */
+  parts(): Iterable<readonly DatabaseDelta[]>;
+  /** All parts are durable: pins may move. Calling it again does nothing. */
+  done(): void;
+}
+
+/** All changes of one database in a batch; `pages` ascending. */
+export interface DatabaseChanges {
+  readonly name: string;
+  readonly pageSize: number;
+  readonly pageCount: number;
+  readonly checksum: Uint8Array;
+  readonly pages: readonly number[];
+  /** Content of a page of this batch. */
+  content(page: number): Uint8Array;
+  /** Set when `content` reads through the database's pin. */
+  readonly holds: TrackedDatabase | undefined;
+}
+
+/** Accepted changes as part of a batch. */
+export function databaseChanges({ database, pageCount, frames, contents }: Changes): DatabaseChanges {
+  return {
+    name: database.name,
+    pageSize: database.pageSize,
+    pageCount,
+    checksum: database.checksum(),
+    pages: [...frames.keys()].sort((a, b) => a - b),
+    content: (page) => contents?.get(page) ?? database.readPage(page, frameOf(frames, page)),
+    holds: contents === undefined && frames.size > 0 ? database : undefined,
+  };
+}
+
+/** The application deleted the database. */
+export function removalOf({ name, pageSize }: TrackedDatabase): DatabaseChanges {
+  const content = (page: number): never => {
+    throw new RangeError(`page ${page} of a removed database`);
+  };
+  return { name, pageSize, pageCount: 0, checksum: new Uint8Array(pageHashBytes), pages: [], content, holds: undefined };
+}
+
+function frameOf(frames: ReadonlyMap<number, number>, page: number): number {
+  const frame = frames.get(page);
+  if (frame === undefined) throw new RangeError(`page ${page} is not in this batch`);
+  return frame;
+}
+
+interface Piece {
+  readonly changes: DatabaseChanges;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Plans the parts of a batch. */
+export function batchOf(databases: readonly DatabaseChanges[], partBytesMax: number): Batch {
+  const plan = planParts(databases, partBytesMax);
+  for (const { holds } of databases) if (holds !== undefined) holds.holds++;
+  let isDone = false;
+  return {
+    bytes: databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0),
+    pageCount: databases.reduce((sum, { pages }) => sum + pages.length, 0),
+    partCount: plan.length,
+    *parts() {
+      if (isDone) throw new Error("the batch is done; its pages may be gone");
+      for (const pieces of plan) yield pieces.map(deltaOf);
+    },
+    done() {
+      if (isDone) return;
+      isDone = true;
+      for (const { holds } of databases) if (holds !== undefined) holds.holds--;
+    },
+  };
+}
+
+function planParts(databases: readonly DatabaseChanges[], partBytesMax: number): Piece[][] {
+  const parts: Piece[][] = [[]];
+  let room = partBytesMax;
+  for (const changes of databases) {
+    let start = 0;
+    do {
+      if (room < changes.pageSize && parts.at(-1)?.length !== 0 && changes.pages.length > 0) {
+        parts.push([]);
+        room = partBytesMax;
+      }
+      const end = Math.min(changes.pages.length, start + Math.max(1, Math.floor(room / changes.pageSize)));
+      parts.at(-1)?.push({ changes, start, end });
+      room -= (end - start) * changes.pageSize;
+      start = end;
+    } while (start < changes.pages.length);
+  }
+  return parts;
+}
+
+function deltaOf({ changes, start, end }: Piece): DatabaseDelta {
+  const { name, pageSize, pageCount, checksum } = changes;
+  const pages = changes.pages.slice(start, end).map((number): Page => ({ number, content: changes.content(number) }));
+  return { name, pageSize, pageCount, checksum, pages };
+}

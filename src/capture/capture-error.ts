@@ -1,0 +1,64 @@
+/**
+ * Why capture refuses to go on. Every kind is something that would make the journal wrong if it were overlooked, so the
+ * host stops acknowledging when it sees one.
+ *
+ * - `not-wal`: the database is not in WAL mode and cannot be switched, or uses a WAL format that SQLite does not document.
+ * - `exclusive`: somebody holds the database exclusively (`locking_mode=EXCLUSIVE`), so its WAL index is not shared.
+ * - `network-file-system`: the data folder is where POSIX locks and shared memory cannot be trusted.
+ * - `replaced`: the path leads to another file than the one that is captured.
+ * - `page-size`: the page size changed under a captured database.
+ * - `not-a-database`: the file's header is not SQLite's (encrypted, or another kind of file).
+ * - `continuity`: frames that were committed cannot be read any more, or do not fit what was captured before.
+ * - `locked`: the database stayed locked or its WAL index torn for longer than the limit.
+ * - `name`: a database name or pattern that is absolute, leaves the data folder, or cannot be a database.
+ * - `limit`: more databases than the limit.
+ */
+export type CaptureErrorKind =
+  | "not-wal"
+  | "exclusive"
+  | "network-file-system"
+  | "replaced"
+  | "page-size"
+  | "not-a-database"
+  | "continuity"
+  | "locked"
+  | "name"
+  | "limit";
+
+export interface CaptureProblem {
+  readonly kind: CaptureErrorKind;
+  /** Path relative to the data folder, or the folder itself. */
+  readonly database: string;
+  readonly found: string;
+  readonly accepted: string;
+  /** One sentence: what an operator can do about it. */
+  readonly advice: string;
+}
+
+export class CaptureError extends Error {
+  override readonly name = "CaptureError";
+  readonly kind: CaptureErrorKind;
+  readonly database: string;
+  readonly found: string;
+  readonly accepted: string;
+  readonly advice: string;
+  constructor(problem: CaptureProblem, options?: ErrorOptions) {
+    super(`${problem.database}: found ${problem.found}; accepted is ${problem.accepted}. ${problem.advice}`, options);
+    this.kind = problem.kind;
+    this.database = problem.database;
+    this.found = problem.found;
+    this.accepted = problem.accepted;
+    this.advice = problem.advice;
+  }
+}
+
+/** Committed frames cannot be read any more: nothing after this may be acknowledged; a new base is needed. */
+export function lostContinuity(database: string, found: string, accepted: string): CaptureError {
+  return new CaptureError({
+    kind: "continuity",
+    database,
+    found,
+    accepted,
+    advice: "Stop the application, make sure that nothing else checkpoints, copies or deletes its files, and start this host again.",
+  });
+}

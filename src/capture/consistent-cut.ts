@@ -1,0 +1,66 @@
+/**
+ * One instant over all databases of a service, without stopping writers.
+ *
+ * Every index is read, then every index again (double collect): when none changed, all of them had these values at the
+ * instant between the two passes, because a position never returns once it was left. When writers are too quick for that,
+ * the databases that kept changing are locked against commits one after the other (`BEGIN IMMEDIATE`), tried and never
+ * waited for on the event loop, until a pass is quiet. `undisturbed` joins the set of files to the same instant.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import { CaptureError } from "./capture-error.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+import type { WalIndex } from "./wal-index.ts";
+
+export type Cut = ReadonlyMap<TrackedDatabase, WalIndex>;
+
+const quickRounds = 20;
+
+/** Undefined: the set of files changed; attach or drop, then try again. Throws `CaptureError` after `settleMsMax`. */
+export async function consistentCut(
+  databases: readonly TrackedDatabase[],
+  undisturbed: () => boolean,
+  clock: Clock,
+  settleMsMax: number,
+): Promise<Cut | undefined> {
+  const giveUpMs = clock.now() + settleMsMax;
+  const locked: TrackedDatabase[] = [];
+  try {
+    for (let round = 1; ; round++) {
+      const restless: TrackedDatabase[] = [];
+      const cut = new Map<TrackedDatabase, WalIndex>();
+      for (const database of databases) {
+        const index = database.look();
+        if (index === undefined) restless.push(database);
+        else cut.set(database, index);
+      }
+      for (const [database, index] of cut) {
+        if (!database.index.isAt(index.salt1, index.salt2, index.mxFrame)) restless.push(database);
+      }
+      if (!undisturbed()) return undefined;
+      if (restless.length === 0) return cut;
+      if (round % quickRounds !== 0) continue;
+      if (clock.now() > giveUpMs) throw neverQuiet(restless, settleMsMax);
+      await quieten(restless, locked, clock);
+    }
+  } finally {
+    for (const database of locked) database.files.unlockWriters();
+  }
+}
+
+async function quieten(restless: readonly TrackedDatabase[], locked: TrackedDatabase[], clock: Clock): Promise<void> {
+  for (const database of restless) {
+    // Any read repairs an index that a dead writer left torn; so does the attempt to lock.
+    if (!database.files.writersLocked && database.files.tryLockWriters()) locked.push(database);
+  }
+  await clock.sleep(1);
+}
+
+function neverQuiet(restless: readonly TrackedDatabase[], waitedMs: number): CaptureError {
+  return new CaptureError({
+    kind: "locked",
+    database: restless.map(({ name }) => name).join(", "),
+    found: `a WAL index that was torn or changing for ${waitedMs} ms, under a write lock that could not be had`,
+    accepted: "a moment without commits",
+    advice: "Look for a process that is stopped (SIGSTOP, debugger) in the middle of a write.",
+  });
+}

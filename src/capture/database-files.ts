@@ -1,0 +1,281 @@
+/**
+ * Everything that is open for one captured database: SQLite connections and raw descriptors, in the only safe order.
+ *
+ * POSIX locks belong to the process: closing *any* descriptor of a file drops all locks that this process holds on it, and
+ * a database whose locks vanish gets corrupted. So the raw descriptors of the database, `-wal` and `-shm` are opened once,
+ * after the connections, and closed after the last connection. Nothing else in this process may open these files while an
+ * instance exists. Connections never write: no table of ours, no automatic checkpoint.
+ *
+ * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
+ * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
+ */
+import { closeSync, openSync, statSync, type Stats } from "node:fs";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { CaptureError } from "./capture-error.ts";
+
+/** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
+export interface Backfilled {
+  /** False when another checkpoint was running. */
+  readonly ran: boolean;
+  /** True when every committed frame is in the database file and no checkpoint is touching it any more. */
+  readonly complete: boolean;
+}
+
+/** A connection that begins and ends read transactions. */
+export class Reader {
+  readonly connection: DatabaseSync;
+  readonly #begin: StatementSync;
+  readonly #read: StatementSync;
+  readonly #end: StatementSync;
+  #reading = false;
+
+  constructor(connection: DatabaseSync) {
+    this.connection = connection;
+    this.#begin = connection.prepare("BEGIN");
+    // Takes the read lock without needing a schema that can be parsed.
+    this.#read = connection.prepare("PRAGMA schema_version");
+    this.#end = connection.prepare("ROLLBACK");
+  }
+
+  get reading(): boolean {
+    return this.#reading;
+  }
+
+  /** Begins a read transaction at the newest committed state; false when the database is busy (recovery). */
+  begin(): boolean {
+    if (this.#reading) throw new Error("a read transaction is open already");
+    this.#begin.run();
+    this.#reading = true;
+    try {
+      this.#read.get();
+      return true;
+    } catch (error) {
+      this.end();
+      if (isBusy(error)) return false;
+      throw error;
+    }
+  }
+
+  end(): void {
+    if (!this.#reading) return;
+    this.#end.run();
+    this.#reading = false;
+  }
+}
+
+export class DatabaseFiles {
+  readonly path: string;
+  readonly identity: FileIdentity;
+  readonly dbFd: number;
+  readonly walFd: number;
+  readonly shmFd: number;
+  readonly readers: readonly [Reader, Reader];
+  readonly #sealer: DatabaseSync;
+  readonly #checkpointer: DatabaseSync;
+  #snapshot: Reader | undefined;
+  #locked = false;
+
+  private constructor(path: string, identity: FileIdentity, connections: DatabaseSync[], fds: number[]) {
+    const [first, second, sealer, checkpointer] = connections;
+    const [dbFd, walFd, shmFd] = fds;
+    if (first === undefined || second === undefined || sealer === undefined || checkpointer === undefined) throw new Error("connections");
+    if (dbFd === undefined || walFd === undefined || shmFd === undefined) throw new Error("descriptors");
+    this.path = path;
+    this.identity = identity;
+    this.readers = [new Reader(first), new Reader(second)];
+    this.#sealer = sealer;
+    this.#checkpointer = checkpointer;
+    this.dbFd = dbFd;
+    this.walFd = walFd;
+    this.shmFd = shmFd;
+  }
+
+  /**
+   * Opens an existing database in WAL mode, switching it if it is not. Undefined when it is busy: try again.
+   * Throws `CaptureError` when it cannot be captured, and passes on what `open(2)` says.
+   */
+  static tryOpen(name: string, path: string): DatabaseFiles | undefined {
+    const identity = identityOf(statSync(path));
+    const connections: DatabaseSync[] = [];
+    const fds: number[] = [];
+    try {
+      const first = connect(path, "rw");
+      connections.push(first);
+      ensureWal(first, name);
+      for (let i = 0; i < 3; i++) connections.push(connect(path, "rw"));
+      // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
+      for (const connection of connections) connection.prepare("PRAGMA schema_version").get();
+      for (const suffix of ["", "-wal", "-shm"]) fds.push(openSync(path + suffix, "r"));
+      if (!sameFile(identity, identityOf(statSync(path)))) throw replaced(name);
+      return new DatabaseFiles(path, identity, connections, fds);
+    } catch (error) {
+      closeAll(connections, fds);
+      if (isBusy(error)) return undefined;
+      if (isMissing(error) && connections.length === 4) throw heapIndex(name, error);
+      if (sqliteCode(error) === 26) throw notADatabase(name, "a file that SQLite cannot read as a database", error);
+      throw error;
+    }
+  }
+
+  /** A third reader for snapshots, opened when first needed. */
+  snapshotReader(): Reader {
+    return (this.#snapshot ??= new Reader(connect(this.path, "rw")));
+  }
+
+  endSnapshot(): void {
+    this.#snapshot?.end();
+  }
+
+  /** `BEGIN IMMEDIATE`: nobody commits until `unlockWriters`. False when a writer is at work. */
+  tryLockWriters(): boolean {
+    if (this.#locked) throw new Error("writers are locked already");
+    try {
+      this.#sealer.exec("BEGIN IMMEDIATE");
+      this.#locked = true;
+      return true;
+    } catch (error) {
+      if (isBusy(error)) return false;
+      throw error;
+    }
+  }
+
+  unlockWriters(): void {
+    if (!this.#locked) return;
+    this.#sealer.exec("ROLLBACK");
+    this.#locked = false;
+  }
+
+  get writersLocked(): boolean {
+    return this.#locked;
+  }
+
+  /** Copies frames into the database file as far as readers (our pins among them) let it. */
+  backfill(): Backfilled {
+    const row = this.#checkpoint("PASSIVE");
+    return { ran: row.busy === 0, complete: row.busy === 0 && row.log === row.checkpointed };
+  }
+
+  /** After the application is gone: everything into the database file, an empty WAL. False when somebody prevents it. */
+  fold(): boolean {
+    return this.#checkpoint("TRUNCATE").busy === 0;
+  }
+
+  #checkpoint(mode: "PASSIVE" | "TRUNCATE"): { busy: number; log: number; checkpointed: number } {
+    try {
+      const row = this.#checkpointer.prepare(`PRAGMA wal_checkpoint(${mode})`).get() as Record<string, number> | undefined;
+      return { busy: row?.["busy"] ?? 1, log: row?.["log"] ?? -1, checkpointed: row?.["checkpointed"] ?? -2 };
+    } catch (error) {
+      if (isBusy(error)) return { busy: 1, log: -1, checkpointed: -2 };
+      throw error;
+    }
+  }
+
+  /**
+   * Closes connections, then descriptors. The last connection of all processes folds and deletes the WAL as SQLite always
+   * does, unless `keepWal`: then the last one of ours is read-only, which may not take the lock that folding needs.
+   */
+  close(keepWal: boolean): void {
+    const connections = [this.readers[0].connection, this.readers[1].connection, this.#sealer, this.#checkpointer];
+    if (this.#snapshot !== undefined) connections.push(this.#snapshot.connection);
+    if (keepWal) {
+      const keeper = connect(this.path, "ro");
+      keeper.prepare("PRAGMA schema_version").get();
+      connections.push(keeper);
+    }
+    closeAll(connections, [this.dbFd, this.walFd, this.shmFd]);
+  }
+}
+
+/** Which file a path leads to. */
+export interface FileIdentity {
+  readonly device: number;
+  readonly inode: number;
+}
+
+export const identityOf = (stats: Stats): FileIdentity => ({ device: stats.dev, inode: stats.ino });
+export const sameFile = (a: FileIdentity, b: FileIdentity): boolean => a.device === b.device && a.inode === b.inode;
+
+/** Opens a connection to a file that exists; never creates one. */
+function connect(path: string, mode: "rw" | "ro"): DatabaseSync {
+  const escaped = path.replaceAll("%", "%25").replaceAll("?", "%3f").replaceAll("#", "%23");
+  const connection = new DatabaseSync(`file:${escaped}?mode=${mode}`, { readOnly: mode === "ro" });
+  try {
+    connection.exec("PRAGMA busy_timeout=0; PRAGMA wal_autocheckpoint=0");
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+function ensureWal(connection: DatabaseSync, name: string): void {
+  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return;
+  const mode = journalMode(connection, "PRAGMA journal_mode=WAL");
+  if (mode === "wal") return;
+  throw new CaptureError({
+    kind: "not-wal",
+    database: name,
+    found: `journal_mode=${mode}, and it cannot be switched`,
+    accepted: "journal_mode=WAL",
+    advice: "Let the application open it with PRAGMA journal_mode=WAL, on a file system with shared memory.",
+  });
+}
+
+function journalMode(connection: DatabaseSync, pragma: string): string {
+  const row = connection.prepare(pragma).get() as Record<string, unknown> | undefined;
+  return String(row?.["journal_mode"] ?? "unknown");
+}
+
+function closeAll(connections: readonly DatabaseSync[], fds: readonly number[]): void {
+  for (const connection of connections) connection.close();
+  for (const fd of fds) closeSync(fd);
+}
+
+function sqliteCode(error: unknown): number | undefined {
+  const code = error instanceof Error ? (error as { errcode?: unknown }).errcode : undefined;
+  return typeof code === "number" ? code & 0xff : undefined;
+}
+
+/** BUSY, LOCKED or PROTOCOL: somebody else is at it, and a later try may work. */
+export function isBusy(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === 5 || code === 6 || code === 15;
+}
+
+const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === "ENOENT";
+
+export function replaced(name: string): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: "another file at the path of the captured database",
+    accepted: "one file for as long as the application runs",
+    advice: "Restore into the existing file (sqlite3's .restore or VACUUM INTO plus copy through SQL) instead of renaming over it, then start this host again.",
+  });
+}
+
+export function notADatabase(name: string, found: string, cause?: unknown): CaptureError {
+  return new CaptureError(
+    {
+      kind: "not-a-database",
+      database: name,
+      found,
+      accepted: "a file with SQLite's header, not encrypted",
+      advice: "Name only SQLite databases in the service's list; an encrypted database cannot be captured.",
+    },
+    cause === undefined ? undefined : { cause },
+  );
+}
+
+function heapIndex(name: string, cause: unknown): CaptureError {
+  return new CaptureError(
+    {
+      kind: "exclusive",
+      database: name,
+      found: "no shared WAL index beside the database",
+      accepted: "locking_mode=NORMAL",
+      advice: "Remove PRAGMA locking_mode=EXCLUSIVE from the application.",
+    },
+    { cause },
+  );
+}

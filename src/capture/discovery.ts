@@ -1,0 +1,170 @@
+/**
+ * Which files of the data folder are databases of the service, and noticing that this has changed.
+ *
+ * Names are paths relative to the data folder; `*` and `?` match within one segment. Creating, deleting and renaming a file
+ * changes the modification time of its directory, so `refresh()` needs one `fstat` per directory that the patterns lead
+ * through (half a microsecond). Time stamps are coarse (up to a timer tick): when a directory was changed shortly before
+ * it was scanned, another change may hide behind the same stamp, so it is scanned again until its stamp has settled.
+ * A file without committed content is not a database yet, and growing does not touch its directory: those are looked at
+ * each time.
+ */
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { CaptureError } from "./capture-error.ts";
+import { type FileIdentity, identityOf, notADatabase } from "./database-files.ts";
+
+/** Changes within this of the scan may share its time stamp, milliseconds. */
+const stampSettlesMs = 100;
+const magic = Buffer.from("SQLite format 3\0", "latin1");
+const companions = /-(?:wal|shm|journal)$/;
+
+export interface FoundFile {
+  readonly path: string;
+  readonly identity: FileIdentity;
+  readonly size: number;
+}
+
+interface WatchedFolder {
+  readonly fd: number;
+  readonly modifiedMs: number;
+  readonly settled: boolean;
+}
+
+export class Discovery {
+  readonly #root: string;
+  readonly #patterns: readonly (readonly string[])[];
+  readonly #wallTime: () => number;
+  readonly #isOpen: (identity: FileIdentity) => boolean;
+  #folders: WatchedFolder[] | undefined;
+  #found: ReadonlyMap<string, FoundFile> = new Map();
+  /** Files that exist but have no committed content so far, by name. */
+  #waiting = new Map<string, string>();
+
+  /** `isOpen`: this process has connections to that file, so it must not be opened here (POSIX locks). */
+  constructor(root: string, names: readonly string[], wallTime: () => number, isOpen: (identity: FileIdentity) => boolean) {
+    this.#root = root;
+    this.#patterns = names.map(parsePattern);
+    this.#wallTime = wallTime;
+    this.#isOpen = isOpen;
+  }
+
+  /** All databases that match now, sorted by name, without files that have no committed content. Cheap when nothing changed. */
+  refresh(): ReadonlyMap<string, FoundFile> {
+    if (this.#changed()) this.#found = this.#scan();
+    return this.#found;
+  }
+
+  /** True when a scan could find something else than the last one did. */
+  #changed(): boolean {
+    if (this.#folders === undefined) return true;
+    for (const folder of this.#folders) {
+      if (!folder.settled || fstatSync(folder.fd).mtimeMs !== folder.modifiedMs) return true;
+    }
+    for (const [name, path] of this.#waiting) {
+      const stats = statSync(path, { throwIfNoEntry: false });
+      if (stats === undefined || !this.#isWaiting(name, path, identityOf(stats), stats.size)) return true;
+    }
+    return false;
+  }
+
+  #scan(): ReadonlyMap<string, FoundFile> {
+    const opened: WatchedFolder[] = [];
+    const found = new Map<string, FoundFile>();
+    const seen = new Set<string>();
+    try {
+      for (const pattern of this.#patterns) this.#walk("", pattern, opened, seen, found);
+    } finally {
+      this.close();
+      this.#folders = opened;
+    }
+    this.#waiting = new Map();
+    for (const [name, file] of found) {
+      if (!this.#isWaiting(name, file.path, file.identity, file.size)) continue;
+      found.delete(name);
+      this.#waiting.set(name, file.path);
+    }
+    return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  #isWaiting(name: string, path: string, identity: FileIdentity, size: number): boolean {
+    if (size === 0) return true;
+    return !this.#isOpen(identity) && inspectHeader(name, path) === "not-yet";
+  }
+
+  close(): void {
+    for (const folder of this.#folders ?? []) closeSync(folder.fd);
+    this.#folders = undefined;
+  }
+
+  #walk(folder: string, pattern: readonly string[], opened: WatchedFolder[], seen: Set<string>, found: Map<string, FoundFile>): void {
+    const [segment, ...rest] = pattern;
+    if (segment === undefined) return;
+    // The stamp is taken before the look, so that a change during the look shows afterwards.
+    if (!this.#watch(folder, opened, seen)) return;
+    for (const entry of this.#matches(folder, segment)) {
+      const name = folder === "" ? entry : `${folder}/${entry}`;
+      const path = join(this.#root, name);
+      const stats = statSync(path, { throwIfNoEntry: false });
+      if (stats === undefined) continue;
+      if (rest.length > 0) {
+        if (stats.isDirectory()) this.#walk(name, rest, opened, seen, found);
+      } else if (stats.isFile() && !companions.test(entry)) {
+        found.set(name, { path, identity: identityOf(stats), size: stats.size });
+      }
+    }
+  }
+
+  #matches(folder: string, segment: string): string[] {
+    if (!/[*?]/.test(segment)) return [segment];
+    const expression = segmentExpression(segment);
+    return readdirSync(join(this.#root, folder)).filter((entry) => expression.test(entry));
+  }
+
+  #watch(folder: string, opened: WatchedFolder[], seen: Set<string>): boolean {
+    if (seen.has(folder)) return true;
+    let fd: number;
+    try {
+      fd = openSync(join(this.#root, folder), "r");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
+    seen.add(folder);
+    const modifiedMs = fstatSync(fd).mtimeMs;
+    opened.push({ fd, modifiedMs, settled: Math.abs(this.#wallTime() - modifiedMs) > stampSettlesMs });
+    return true;
+  }
+}
+
+/** What the first bytes say. Only for files that no connection of this process has open. */
+export function inspectHeader(name: string, path: string): "database" | "not-yet" {
+  const bytes = Buffer.alloc(100);
+  const fd = openSync(path, "r");
+  try {
+    readSync(fd, bytes, 0, 100, 0);
+  } finally {
+    closeSync(fd);
+  }
+  if (bytes.subarray(0, 16).equals(magic)) return "database";
+  // A first transaction in rollback mode may have written later pages before page 1.
+  if (bytes.every((byte) => byte === 0)) return "not-yet";
+  throw notADatabase(name, `a header that starts with ${bytes.subarray(0, 16).toString("hex")}`);
+}
+
+function parsePattern(name: string): readonly string[] {
+  const segments = name.split("/");
+  const bad = name === "" || name.includes("\\") || segments.some((s) => s === "" || s === "." || s === ".." || s.includes("**"));
+  if (!bad && !companions.test(name)) return segments;
+  throw new CaptureError({
+    kind: "name",
+    database: name === "" ? "(empty name)" : name,
+    found: "a name that is not inside the data folder or not a database",
+    accepted: 'a relative path with forward slashes, where * and ? match within one segment, such as "app.db" or "tenants/*.db"',
+    advice: "Correct the service's list of databases.",
+  });
+}
+
+function segmentExpression(segment: string): RegExp {
+  const escaped = segment.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+  return new RegExp(`^${escaped}$`);
+}

@@ -1,0 +1,83 @@
+/**
+ * The whole-database checksum, kept incrementally: XOR over all pages of the first 16 bytes of SHA-256(number ‖ content).
+ *
+ * One table of 16 bytes per page, so that changing a page costs one hash, whatever the size of the database. Source and
+ * replica keep the same table by the same rules: a page that is new and was given no content is a page of zeros, pages
+ * beyond the end have none, and the lock page (which SQLite never uses, at 1 GiB) counts as a page of zeros.
+ */
+import { createHash } from "node:crypto";
+
+export const pageHashBytes = 16;
+const growPages = 1024;
+
+/** The page at byte 2^30, which holds SQLite's locks and never any content. */
+export const lockPage = (pageSize: number): number => 0x4000_0000 / pageSize + 1;
+
+export function hashPage(page: number, content: Uint8Array): Uint8Array {
+  const number = new Uint8Array(4);
+  new DataView(number.buffer).setUint32(0, page, true);
+  return createHash("sha256").update(number).update(content).digest().subarray(0, pageHashBytes);
+}
+
+export class PageHashes {
+  readonly pageSize: number;
+  #table = Buffer.alloc(growPages * pageHashBytes);
+  #pageCount = 0;
+  readonly #sum = new Uint8Array(pageHashBytes);
+  #zeros: Uint8Array | undefined;
+
+  constructor(pageSize: number) {
+    this.pageSize = pageSize;
+  }
+
+  get pageCount(): number {
+    return this.#pageCount;
+  }
+
+  /** A copy of the checksum as it is now. */
+  checksum(): Uint8Array {
+    return this.#sum.slice();
+  }
+
+  /** Cuts off or adds pages; added ones are zeros until `set`. Pages for which `hasContent` says true are set by the caller. */
+  resize(pageCount: number, hasContent: (page: number) => boolean = () => false): void {
+    for (let page = pageCount + 1; page <= this.#pageCount; page++) this.#put(page, undefined);
+    const before = this.#pageCount;
+    this.#reserve(pageCount);
+    this.#pageCount = pageCount;
+    for (let page = before + 1; page <= pageCount; page++) {
+      if (!hasContent(page)) this.#put(page, hashPage(page, this.#zeroPage()));
+    }
+  }
+
+  /** The content of a page within the current size. */
+  set(page: number, hash: Uint8Array): void {
+    if (page < 1 || page > this.#pageCount) throw new RangeError(`page ${page} of ${this.#pageCount}`);
+    this.#put(page, hash);
+  }
+
+  #put(page: number, hash: Uint8Array | undefined): void {
+    const at = (page - 1) * pageHashBytes;
+    const table = this.#table;
+    for (let i = 0; i < pageHashBytes; i++) {
+      const next = hash === undefined ? 0 : (hash[i] as number);
+      this.#sum[i] = (this.#sum[i] as number) ^ (table[at + i] as number) ^ next;
+      table[at + i] = next;
+    }
+  }
+
+  #zeroPage(): Uint8Array {
+    return (this.#zeros ??= new Uint8Array(this.pageSize));
+  }
+
+  #reserve(pageCount: number): void {
+    if (pageCount * pageHashBytes <= this.#table.byteLength) return;
+    const next = Buffer.alloc(Math.max(pageCount + growPages, Math.ceil(pageCount * 1.25)) * pageHashBytes);
+    this.#table.copy(next);
+    this.#table = next;
+  }
+}
+
+/** For messages. */
+export const checksumText = (checksum: Uint8Array): string => Buffer.from(checksum).toString("hex");
+export const sameChecksum = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;

@@ -1,0 +1,14 @@
+/** Gives the event loop a turn whenever work on it has lasted a few milliseconds. */
+import { setImmediate as immediate } from "node:timers/promises";
+import { sliceMs } from "./limits.ts";
+
+export class Slice {
+  #started = performance.now();
+
+  /** Yields when the current slice is used up. Call it between chunks that each take well under a millisecond. */
+  async breathe(): Promise<void> {
+    if (performance.now() - this.#started < sliceMs) return;
+    await immediate();
+    this.#started = performance.now();
+  }
+}

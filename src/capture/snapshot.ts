@@ -1,0 +1,112 @@
+/**
+ * All databases at one instant, readable in the background while writers go on: what a checkpoint copies.
+ *
+ * Each database is pinned by a read transaction of its own that began before the cut was taken. Until it is released, the
+ * state at the cut is the frames of the layout, zeros, and the database file for every other page (`pin.ts`): a checkpoint
+ * of the application copies only frames up to the pin into the file, and for those pages the layout reads the frame.
+ * While it is held the WAL cannot start over, so it grows by what is written meanwhile.
+ */
+import { read } from "node:fs";
+import { promisify } from "node:util";
+import { lostContinuity } from "./capture-error.ts";
+import type { Cut } from "./consistent-cut.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+import { frameHeaderBytes, frameOffset } from "./wal-frames.ts";
+
+const readAsync = promisify(read);
+
+export interface SnapshotDatabase {
+  readonly name: string;
+  /** Bytes. */
+  readonly pageSize: number;
+  readonly pageCount: number;
+  readonly checksum: Uint8Array;
+  /** Bytes of the database file at the cut. Throws `RangeError` outside pageSize * pageCount. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+export interface Snapshot {
+  readonly databases: readonly SnapshotDatabase[];
+  /** Lets the pins go. No read may be under way. Calling it again does nothing. */
+  release(): Promise<void>;
+}
+
+/** `cut`: each database with the index at the cut, which is its captured state; its snapshot reader is reading. */
+export function snapshotOf(cut: Cut, onRelease: () => void): Snapshot {
+  let released = false;
+  const databases = [...cut].map(([database, index]): SnapshotDatabase => {
+    const { name, pageSize, pageCount } = database;
+    const layout = database.layout(index);
+    const reader = new SnapshotReader(database, pageCount, layout);
+    return {
+      name,
+      pageSize,
+      pageCount,
+      checksum: database.checksum(),
+      read(offset, length) {
+        if (released) throw new Error("the snapshot is released");
+        return reader.read(offset, length);
+      },
+    };
+  });
+  return {
+    databases,
+    release() {
+      if (!released) onRelease();
+      released = true;
+      return Promise.resolve();
+    },
+  };
+}
+
+class SnapshotReader {
+  readonly #database: TrackedDatabase;
+  readonly #pageCount: number;
+  readonly #frames: ReadonlyMap<number, number>;
+  readonly #zeroPages: ReadonlySet<number>;
+
+  constructor(database: TrackedDatabase, pageCount: number, layout: { frames: ReadonlyMap<number, number>; zeroPages: ReadonlySet<number> }) {
+    this.#database = database;
+    this.#pageCount = pageCount;
+    this.#frames = layout.frames;
+    this.#zeroPages = layout.zeroPages;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const { pageSize } = this.#database;
+    if (offset < 0 || length < 0 || offset + length > this.#pageCount * pageSize) throw new RangeError(`bytes ${offset}+${length} of ${this.#pageCount * pageSize}`);
+    const bytes = new Uint8Array(length);
+    if (length === 0) return bytes;
+    await this.#fill(this.#database.files.dbFd, bytes, offset);
+    const first = Math.floor(offset / pageSize) + 1;
+    const last = Math.floor((offset + length - 1) / pageSize) + 1;
+    for (let page = first; page <= last; page++) {
+      const frame = this.#frames.get(page);
+      if (frame === undefined && !this.#zeroPages.has(page)) continue;
+      const pageStart = (page - 1) * pageSize;
+      const start = Math.max(offset, pageStart);
+      const end = Math.min(offset + length, pageStart + pageSize);
+      const target = bytes.subarray(start - offset, end - offset);
+      if (frame === undefined) target.fill(0);
+      else await this.#frame(target, frame, start - pageStart);
+    }
+    return bytes;
+  }
+
+  async #frame(target: Uint8Array, frame: number, within: number): Promise<void> {
+    const position = frameOffset(frame, this.#database.pageSize) + frameHeaderBytes + within;
+    const count = await this.#fill(this.#database.files.walFd, target, position);
+    if (count < target.byteLength) throw lostContinuity(this.#database.name, `frame ${frame} beyond the end of the log`, "a frame that stays readable while it is pinned");
+  }
+
+  /** Bytes beyond the end of the file stay zero: only pages of the layout may lie there. */
+  async #fill(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+    let done = 0;
+    while (done < bytes.byteLength) {
+      const { bytesRead } = await readAsync(fd, bytes, done, bytes.byteLength - done, position + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
+  }
+}

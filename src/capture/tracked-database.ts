@@ -1,0 +1,250 @@
+/**
+ * One captured database: what of its log has been captured, the hash of every page at that state, and where the content
+ * of every page at that state can be read.
+ *
+ * A page at the captured state is, in this order: zeros (the lock page, and pages that came into being without content);
+ * the frame of this generation that wrote it last; the database file. `pin.ts` says why the last two stay readable.
+ * Nothing here changes the captured state but `accept`, and only with changes that were read and proved completely.
+ */
+import { fstatSync } from "node:fs";
+import type { Rules } from "../core/rules.ts";
+import { CaptureError, lostContinuity } from "./capture-error.ts";
+import type { DatabaseFiles } from "./database-files.ts";
+import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
+import { Pin } from "./pin.ts";
+import type { Slice } from "./slice.ts";
+import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
+import { sameGeneration, type WalIndex, WalIndexReader } from "./wal-index.ts";
+import { readFrames, readFully, type WalPosition } from "./wal-reader.ts";
+
+/** The database file instead of a frame. */
+export const inDatabaseFile = 0;
+
+/** New last contents of pages, read and proved, not yet part of the captured state. */
+export interface Changes {
+  readonly database: TrackedDatabase;
+  readonly to: WalIndex;
+  readonly pageCount: number;
+  /** Page -> frame of generation `to`, or `inDatabaseFile`; only pages up to pageCount. */
+  readonly frames: Map<number, number>;
+  /** Page -> content, when it is kept in memory. */
+  readonly contents: Map<number, Uint8Array> | undefined;
+  readonly hashes: Map<number, Uint8Array>;
+  /** The first capture of this database: every page. */
+  readonly isBase: boolean;
+}
+
+export class TrackedDatabase {
+  readonly name: string;
+  readonly files: DatabaseFiles;
+  readonly index: WalIndexReader;
+  readonly pin: Pin;
+  readonly pageSize: number;
+  /** Batches that still read pages through the pin: it must not move. */
+  holds = 0;
+  /** No seal is tried before this, and how long to wait after the next one that fails, monotonic milliseconds. */
+  sealAfterMs = 0;
+  sealRetryMs = 0;
+  #captured: WalPosition | undefined;
+  #hashes: PageHashes;
+  #frames = new Map<number, number>();
+  #zeroPages = new Set<number>();
+
+  constructor(name: string, files: DatabaseFiles, rules: Rules) {
+    this.name = name;
+    this.files = files;
+    this.index = new WalIndexReader(files.shmFd);
+    this.pin = new Pin(files.readers, this.index, rules);
+    this.pageSize = this.#pragma("page_size");
+    this.#hashes = new PageHashes(this.pageSize);
+  }
+
+  /** Undefined until the first capture. */
+  get captured(): WalPosition | undefined {
+    return this.#captured;
+  }
+
+  get pageCount(): number {
+    return this.#hashes.pageCount;
+  }
+
+  checksum(): Uint8Array {
+    return this.#hashes.checksum();
+  }
+
+  /** Sync, half a microsecond. */
+  isAhead(): boolean {
+    const at = this.#captured;
+    return at === undefined || !this.index.isAt(at.salt1, at.salt2, at.mxFrame);
+  }
+
+  /** The index now; undefined while it is torn. Throws when it is not one that can be captured. */
+  look(): WalIndex | undefined {
+    const look = this.index.look();
+    switch (look.kind) {
+      case "torn":
+        return undefined;
+      case "unknown":
+        throw new CaptureError({
+          kind: "not-wal",
+          database: this.name,
+          found: `a WAL index of version ${look.version}`,
+          accepted: "version 3007000 (journal_mode=WAL)",
+          advice: "Use journal_mode=WAL; wal2 and other modes cannot be captured.",
+        });
+      case "index":
+        return look.index;
+    }
+  }
+
+  /** Bytes of frames between what is captured and `to`, an upper bound of the pages' content. */
+  backlogBytes(to: WalIndex): number {
+    const at = this.#captured;
+    if (at === undefined) return this.#pageCountAt(to) * this.pageSize;
+    return (sameGeneration(at, to) ? Math.max(0, to.mxFrame - at.mxFrame) : to.mxFrame) * this.pageSize;
+  }
+
+  walBytes(index: WalIndex): number {
+    return index.mxFrame * frameBytes(this.pageSize);
+  }
+
+  /**
+   * Reads and proves everything between the captured state and `to`, which was read from the index after the current pin
+   * (or the next one) began. Undefined: nothing new.
+   */
+  async read(to: WalIndex, keepContents: boolean, slice: Slice): Promise<Changes | undefined> {
+    const at = this.#captured;
+    if (at === undefined) return this.#readBase(to, keepContents, slice);
+    const from = this.#continuation(at, to);
+    if (to.mxFrame === from.mxFrame) {
+      // An empty generation: nothing to read, but positions count from its start.
+      return sameGeneration(at, to) ? undefined : this.#changes(to, this.pageCount, new Map(), undefined, new Map(), false);
+    }
+    const frames = new Map<number, number>();
+    const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
+    await readFrames({ name: this.name, walFd: this.files.walFd, from, to }, slice, (page, frame, content) => {
+      frames.set(page, frame);
+      contents?.set(page, content);
+    });
+    for (const page of frames.keys()) {
+      if (page <= to.pageCount) continue;
+      frames.delete(page);
+      contents?.delete(page);
+    }
+    const hashes = await this.#hash(frames, contents, slice);
+    return this.#changes(to, to.pageCount, frames, contents, hashes, false);
+  }
+
+  /** Makes changes the captured state. */
+  accept(changes: Changes): void {
+    const { to, pageCount, frames, hashes } = changes;
+    const at = this.#captured;
+    if (at !== undefined && !sameGeneration(at, to)) this.#frames.clear();
+    const before = this.#hashes.pageCount;
+    for (let page = pageCount + 1; page <= before; page++) {
+      this.#frames.delete(page);
+      this.#zeroPages.delete(page);
+    }
+    for (let page = before + 1; page <= pageCount; page++) if (!frames.has(page)) this.#zeroPages.add(page);
+    this.#hashes.resize(pageCount, (page) => frames.has(page));
+    for (const [page, hash] of hashes) this.#hashes.set(page, hash);
+    for (const [page, frame] of frames) {
+      this.#zeroPages.delete(page);
+      if (frame !== inDatabaseFile) this.#frames.set(page, frame);
+    }
+    this.#captured = to;
+  }
+
+  /** Where the captured state can be read, as long as a pin that began before `index` was read is held. */
+  layout(index: WalIndex): { frames: Map<number, number>; zeroPages: Set<number> } {
+    const frames = new Map<number, number>();
+    for (const [page, frame] of this.#frames) if (frame > index.nBackfill) frames.set(page, frame);
+    return { frames, zeroPages: new Set(this.#zeroPages) };
+  }
+
+  /** Reads one page through the descriptors; short reads (beyond the end of the file) are an error of the caller. */
+  readPage(page: number, frame: number): Uint8Array {
+    const content = new Uint8Array(this.pageSize);
+    const [fd, position] =
+      frame === inDatabaseFile
+        ? [this.files.dbFd, (page - 1) * this.pageSize]
+        : [this.files.walFd, frameOffset(frame, this.pageSize) + frameHeaderBytes];
+    if (readFully(fd, content, position) === this.pageSize) return content;
+    throw lostContinuity(this.name, `page ${page} beyond the end of its file`, "a page that stays readable while it is pinned");
+  }
+
+  /** From where the frames up to `to` continue what is captured. Throws when they do not. */
+  #continuation(at: WalPosition, to: WalIndex): WalPosition {
+    if (to.mxFrame > 0 && to.pageSize !== this.pageSize) {
+      throw new CaptureError({
+        kind: "page-size",
+        database: this.name,
+        found: `pages of ${to.pageSize} bytes`,
+        accepted: `pages of ${this.pageSize} bytes, as when capture began`,
+        advice: "Change a page size only while stead does not run the application.",
+      });
+    }
+    if (!sameGeneration(at, to)) return { salt1: to.salt1, salt2: to.salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
+    if (to.mxFrame < at.mxFrame) throw lostContinuity(this.name, `a log that went back from frame ${at.mxFrame} to ${to.mxFrame}`, "a log that only grows");
+    return at;
+  }
+
+  async #readBase(to: WalIndex, keepContents: boolean, slice: Slice): Promise<Changes> {
+    const frames = new Map<number, number>();
+    // With everything backfilled the file alone is the state, and the frames may be overwritten at any time.
+    if (to.nBackfill < to.mxFrame) {
+      const from = { salt1: to.salt1, salt2: to.salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
+      await readFrames({ name: this.name, walFd: this.files.walFd, from, to }, slice, (page, frame) => void frames.set(page, frame));
+    }
+    const pageCount = this.#pageCountAt(to);
+    const inFile = Math.floor(fstatSync(this.files.dbFd).size / this.pageSize);
+    for (const page of frames.keys()) if (page > pageCount) frames.delete(page);
+    for (let page = 1; page <= Math.min(pageCount, inFile); page++) {
+      if (!frames.has(page) && page !== lockPage(this.pageSize)) frames.set(page, inDatabaseFile);
+    }
+    const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
+    const hashes = await this.#hash(frames, contents, slice);
+    return this.#changes(to, pageCount, frames, contents, hashes, true);
+  }
+
+  /** Hashes the last content of each page; fills `contents` where it has none. */
+  async #hash(frames: ReadonlyMap<number, number>, contents: Map<number, Uint8Array> | undefined, slice: Slice): Promise<Map<number, Uint8Array>> {
+    const hashes = new Map<number, Uint8Array>();
+    let sinceBreath = 0;
+    for (const [page, frame] of frames) {
+      let content = contents?.get(page);
+      if (content === undefined) {
+        content = this.readPage(page, frame);
+        contents?.set(page, content);
+      }
+      hashes.set(page, hashPage(page, content));
+      if (++sinceBreath % 64 === 0) await slice.breathe();
+    }
+    return hashes;
+  }
+
+  #changes(
+    to: WalIndex,
+    pageCount: number,
+    frames: Map<number, number>,
+    contents: Map<number, Uint8Array> | undefined,
+    hashes: Map<number, Uint8Array>,
+    isBase: boolean,
+  ): Changes {
+    return { database: this, to, pageCount, frames, contents, hashes, isBase };
+  }
+
+  /** With an empty log the index does not know the size (recovery leaves 0 there); SQLite's own answer does. */
+  #pageCountAt(to: WalIndex): number {
+    return to.mxFrame > 0 ? to.pageCount : this.#pragma("page_count");
+  }
+
+  #pragma(name: "page_size" | "page_count"): number {
+    const [first, second] = this.files.readers;
+    const reader = first.reading ? first : second;
+    const row = reader.connection.prepare(`PRAGMA ${name}`).get() as Record<string, number> | undefined;
+    const value = row?.[name];
+    if (value === undefined) throw new Error(`PRAGMA ${name} gave no answer`);
+    return value;
+  }
+}
