@@ -8,6 +8,8 @@ import { configCheckCommand } from "./config.ts";
 import type { CliContext } from "./context.ts";
 import { demoAppCommand, demoCommand } from "./demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
+import { asExpected } from "./expected-errors.ts";
+import { hostCommand } from "./host.ts";
 import { initCommand } from "./init.ts";
 import { versionCommand, versionText } from "./version.ts";
 
@@ -15,6 +17,7 @@ const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code
 
 const root = buildRouteMap({
   routes: {
+    host: hostCommand,
     init: initCommand,
     config: buildRouteMap({ routes: { check: configCheckCommand }, docs: { brief: "Check configuration files" } }),
     demo: demoCommand,
@@ -35,16 +38,22 @@ const root = buildRouteMap({
 
 /** What is printed for something thrown: for an expected error what to do, for a defect how to report it. */
 function formatThrown(thrown: unknown, debug: boolean): string {
-  const stack = debug && thrown instanceof Error ? `\n${thrown.stack ?? ""}` : "";
+  const stack = debug && thrown instanceof Error ? `\n${stackOf(thrown)}` : "";
   if (thrown instanceof CliError) return formatCliError(thrown) + stack;
   const reason = thrown instanceof Error ? thrown.message : String(thrown);
   return `stead: unexpected error: ${reason}${debug ? stack : "\n  do: run it again with --debug and report what it prints"}`;
 }
 
+/** The stack of an error and of what caused it. */
+function stackOf(error: Error): string {
+  const own = error.stack ?? String(error);
+  return error.cause instanceof Error ? `${own}\ncaused by: ${stackOf(error.cause)}` : own;
+}
+
 const usage = (found: string, advice: string): string => formatCliError(new CliError(exitCodes.usage, { found, advice }));
 
 function applicationText(debug: boolean): ApplicationText {
-  const thrown = (exception: unknown): string => formatThrown(exception, debug);
+  const thrown = (exception: unknown): string => formatThrown(asExpected(exception), debug);
   return {
     ...text_en,
     noCommandRegisteredForInput: ({ input, corrections }) =>
@@ -60,7 +69,8 @@ function applicationText(debug: boolean): ApplicationText {
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
-function exitCodeOf(thrown: unknown): number {
+function exitCodeOf(exception: unknown): number {
+  const thrown = asExpected(exception);
   return thrown instanceof CliError ? thrown.exitCode : exitCodes.unexpected;
 }
 

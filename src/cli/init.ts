@@ -36,14 +36,14 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       service: { kind: "parsed", parse: String, default: "app", placeholder: "name", brief: "Name of the service" },
       host: { kind: "parsed", parse: String, default: "a", placeholder: "id", brief: "Id of this host" },
       vault: { kind: "parsed", parse: String, default: "vault", placeholder: "folder", brief: "Folder that all hosts of the service share" },
-      createVault: { kind: "boolean", default: false, withNegated: false, brief: "Create that folder; without this it has to exist before a host starts" },
+      createVault: { kind: "boolean", default: false, withNegated: false, brief: "Make that folder a new vault; one host does this, once, on the shared area" },
     },
     positional: {
       kind: "tuple",
       parameters: [{ brief: "Folder for the files (the working folder when left out)", placeholder: "folder", parse: String, optional: true }],
     },
   },
-  func(flags, folder) {
+  async func(flags, folder) {
     const target = resolve(this.cwd, folder ?? ".");
     const configPath = join(target, defaultConfigFile);
     const secretPath = join(target, secretFile);
@@ -57,8 +57,8 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       mkdirSync(target, { recursive: true });
       writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
       writeFileSync(configPath, text, { flag: "wx" });
-      if (flags.createVault) mkdirSync(vaultPath, { recursive: true });
     });
+    if (flags.createVault) await makeVault(vaultPath, flags.service);
     const written = [configPath, `${secretPath} (mode 0600)`, ...(flags.createVault ? [`${vaultPath}/`] : [])];
     this.process.stdout.write(`${written.map((path) => `wrote ${path}`).join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
   },
@@ -82,6 +82,13 @@ function refuseExisting(paths: readonly string[]): void {
     found: `${existing.join(" and ")} exist${existing.length === 1 ? "s" : ""} already; nothing was written`,
     advice: "name another folder, or move the old file away first",
   });
+}
+
+/** A new vault with the service's name in it; an existing one of the same service is left as it is. */
+async function makeVault(path: string, service: string): Promise<void> {
+  const { createVault } = await import("../vault/open-store.ts");
+  const store = await createVault(path, service);
+  await store.close();
 }
 
 /** Errors of the file system become errors that say what to do. */

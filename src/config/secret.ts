@@ -85,12 +85,20 @@ function checked(secret: string, problem: (said: Said) => void): string | undefi
 }
 
 function warnWhenReadable(path: string, key: readonly string[], warnings: Problems): void {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined || (stats.mode & 0o077) === 0) return;
-  const mode = stats.mode & 0o777;
+  const mode = modeOf(path);
+  if (mode === undefined || (mode & 0o077) === 0) return;
   warnings.add(key, {
     found: `${path} with mode ${mode.toString(8).padStart(4, "0")}, which lets others on this machine read the secret`,
     accepted: "mode 0600 or 0400",
     advice: `chmod 600 ${path}`,
   });
+}
+
+/** Permission bits; undefined when there is no such file, which then is no secret that anybody could read. */
+function modeOf(path: string): number | undefined {
+  try {
+    return statSync(path).mode & 0o777;
+  } catch {
+    return undefined;
+  }
 }
