@@ -53,7 +53,6 @@ async function startBoth(): Promise<[bare: string, gated: string]> {
       () => undefined,
     ),
   );
-  cluster.close();
   return [bare, host.dataUrl];
 }
 

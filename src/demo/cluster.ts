@@ -5,12 +5,12 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { HostClient } from "../control/host-client.ts";
 import type { HostStatus } from "../control/host-status.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { DemoApplication } from "./applications.ts";
 import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
 import { freePorts } from "./free-ports.ts";
-import { HostClient } from "./host-client.ts";
 import type { GroupProcess, ProcessKeeper } from "./processes.ts";
 import { selfCommand } from "./self.ts";
 
@@ -52,6 +52,7 @@ export class DemoTimeoutError extends Error {
 }
 
 const lookEveryMs = 20;
+const statusTimeoutMs = 1000;
 const logTailLines = 15;
 
 export class Cluster {
@@ -59,14 +60,12 @@ export class Cluster {
   readonly gateways: readonly GatewayMember[];
   readonly secret: string;
   readonly #options: ClusterOptions;
-  readonly #client: HostClient;
 
   private constructor(options: ClusterOptions, secret: string, hosts: HostMember[], gateways: GatewayMember[]) {
     this.#options = options;
     this.secret = secret;
     this.hosts = hosts;
     this.gateways = gateways;
-    this.#client = new HostClient(secret);
   }
 
   /** Writes the folder; starts nothing. */
@@ -102,13 +101,20 @@ export class Cluster {
   /** Starts a member's process; it must not run. */
   async start(member: Member): Promise<GroupProcess> {
     if (member.process?.end === undefined && member.process !== undefined) throw new Error(`${member.id} runs already`);
-    const command: [string, ...string[]] = [...selfCommand(), member.role, "--config", member.configFile];
+    const command: [string, ...string[]] = [...selfCommand(), member.role, member.configFile];
     member.process = await this.#options.keeper.start(command, member.folder, member.logFile);
     return member.process;
   }
 
+  /** What the host says of itself, past the gateway; undefined when it does not answer. */
   async statusOf(host: HostMember): Promise<HostStatus | undefined> {
-    return this.#client.status(host.controlUrl);
+    const answer = await this.clientOf(host).status(statusTimeoutMs);
+    return answer.kind === "ok" ? answer.value : undefined;
+  }
+
+  /** The host's control API. */
+  clientOf(host: HostMember): HostClient {
+    return new HostClient(host.controlUrl, this.secret, this.#options.clock);
   }
 
   /** The host that says it is primary, of the highest epoch; undefined when none does. */
@@ -156,10 +162,6 @@ export class Cluster {
   /** The last lines of every member's log. */
   logTails(): string {
     return [...this.gateways, ...this.hosts].map((member) => `--- ${member.logFile}\n${tailOf(member.logFile)}`).join("\n");
-  }
-
-  close(): void {
-    this.#client.close();
   }
 
   /** A member that ended by itself ends the demo; one that the demo killed ended by SIGKILL. */

@@ -96,7 +96,6 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     await shown.close();
     await load.close();
     view.close();
-    cluster.close();
   }
 }
 

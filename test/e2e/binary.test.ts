@@ -1,0 +1,77 @@
+/** The compiled executable alone: built once, started in an empty folder with an empty home and nothing on the PATH. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "../..");
+const buildMs = 180_000;
+let folder = "";
+let binary = "";
+let work = "";
+
+interface Run {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function run(program: string, args: readonly string[], cwd: string, env: Record<string, string>): Promise<Run> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    let out = "";
+    let err = "";
+    child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, out, err }));
+  });
+}
+
+const stead = (...args: string[]): Promise<Run> => run(binary, args, work, { HOME: join(folder, "home"), PATH: "" });
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "stead-binary-"));
+  binary = join(folder, "bin", "stead");
+  work = join(folder, "work");
+  mkdirSync(work);
+  mkdirSync(join(folder, "home"));
+  const built = await run(process.execPath, [join(root, "scripts/build.ts"), "--outfile", binary], root, { ...(process.env as Record<string, string>) });
+  if (built.code !== 0) throw new Error(`the build failed:\n${built.out}${built.err}`);
+}, buildMs);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("the build leaves one executable and nothing else", () => {
+  expect(readdirSync(join(folder, "bin"))).toEqual(["stead"]);
+  expect(statSync(binary).mode & 0o111).not.toBe(0);
+});
+
+test("it explains itself and knows its version and the commit it was built from", async () => {
+  expect(await stead("--help")).toMatchObject({ code: 0, err: "", out: expect.stringContaining("EXIT CODES") });
+  expect((await stead("--version")).out).toMatch(/^\d+\.\d+\.\d+(\+[0-9a-f]{7,}(-dirty)?)?\n$/);
+});
+
+test("both SQLite libraries are inside: node:sqlite answers, and libSQL's native module loads", async () => {
+  const { code, out, err } = await stead("version", "--json");
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(JSON.parse(out)).toMatchObject({ sqlite: expect.stringMatching(/^3\./), libsql: expect.stringMatching(/^3\./) });
+});
+
+test("what commands import only when they run is inside as well", async () => {
+  const made = await stead("init", "conf", "--vault", join(folder, "vault"), "--create-vault");
+  expect({ code: made.code, err: made.err }).toEqual({ code: 0, err: "" });
+  expect(await stead("config", "check", "conf/stead.toml")).toMatchObject({ code: 0, err: "" });
+  expect(await stead("host", "conf/missing.toml")).toMatchObject({ code: 3 });
+});
+
+test("it reads neither .env nor bunfig.toml of the folder it is started in", async () => {
+  writeFileSync(join(work, ".env"), "STEAD_SECRET=0123456789abcdef\n");
+  writeFileSync(join(work, "bunfig.toml"), 'preload = ["./preload.ts"]\n');
+  writeFileSync(join(work, "preload.ts"), 'console.log("preloaded");\n');
+  writeFileSync(join(work, "gateway.toml"), '[gateway]\nid = "g"\nlisten = "127.0.0.1:0"\ndatabase = "g.db"\n');
+  const { code, out, err } = await stead("config", "check", "gateway.toml");
+  expect({ code, out }).toEqual({ code: 3, out: "" });
+  expect(err).toContain("found no secret");
+});
