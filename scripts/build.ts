@@ -2,7 +2,7 @@
  * Builds `dist/stead`: Bun, the program, libSQL's native module and the migrations in one executable, which reads neither
  * `.env` nor `bunfig.toml` from the folder it is started in.
  */
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { runCommand } from "./lib/command.ts";
@@ -41,4 +41,6 @@ if (!plugin.replaced()) {
   console.error("  do: compare node_modules/libsql/index.js with scripts/lib/libsql-plugin.ts after an upgrade of libsql");
   process.exit(1);
 }
+// The map is inside the executable; Bun leaves a copy beside it.
+rmSync(`${outfile}.map`, { force: true });
 console.log(`${outfile} (${values.target}, ${(statSync(outfile).size / 2 ** 20).toFixed(0)} MiB)`);

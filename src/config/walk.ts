@@ -68,3 +68,12 @@ export function pathsOfKey(schema: Schema, key: string, prefix = ""): string[] {
     return name === key ? [path, ...below] : below;
   });
 }
+
+/** Every key that is no table of known keys itself, without array positions: `gateway.probe.interval`. */
+export function keyPaths(schema: Schema, prefix = ""): string[] {
+  return Object.entries(entriesOf(schema) ?? {}).flatMap(([name, entry]) => {
+    const path = prefix === "" ? name : `${prefix}.${name}`;
+    const below = keyPaths(itemOf(entry) ?? entry, path);
+    return below.length > 0 ? below : [path];
+  });
+}
