@@ -143,14 +143,14 @@ async function storeChunk(options: WriteCheckpointOptions, reuse: Reuse, databas
 class Reuse {
   readonly #store: Store;
   readonly #base: CheckpointManifest | undefined;
-  readonly #position: Position;
+  readonly #turn: number;
   readonly #keys = new Map<string, string>();
   #scrubbed = 0;
 
   constructor(store: Store, base: CheckpointManifest | undefined, position: Position) {
     this.#store = store;
     this.#base = base;
-    this.#position = position;
+    this.#turn = Number.parseInt(contentHash(Buffer.from(String(position))).slice(0, 8), 16);
   }
 
   /** Keeps those that exist; the listing is per checkpoint they were written for. */
@@ -179,11 +179,11 @@ class Reuse {
     }
   }
 
-  /** A few chunks per checkpoint, others each time: chosen by their hash and the checkpoint's position. */
+  /** A few chunks per checkpoint, others each time: chosen by their hash and a hash of the checkpoint's position. */
   #isDue(sha256: string): boolean {
     const stride = Math.max(1, Math.ceil(this.#keys.size / checkpointScrubChunks));
     if (this.#scrubbed >= 2 * checkpointScrubChunks) return false;
-    const due = (Number.parseInt(sha256.slice(0, 8), 16) + this.#position) % stride === 0;
+    const due = (Number.parseInt(sha256.slice(0, 8), 16) + this.#turn) % stride === 0;
     if (due) this.#scrubbed += 1;
     return due;
   }

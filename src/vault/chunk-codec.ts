@@ -70,7 +70,7 @@ export async function decodeChunk(key: string, sha256: string, stored: Uint8Arra
   if (content.length !== length) throw damaged(`${content.length} bytes`, `${length}`);
   const found = contentHash(content);
   if (found !== sha256) throw damaged(`SHA-256 ${found}`, sha256);
-  return content;
+  return new Uint8Array(content.buffer, content.byteOffset, content.byteLength);
 }
 
 function decompress(body: Uint8Array, damaged: (found: string, expected: string) => Error): Promise<Uint8Array> {
