@@ -56,6 +56,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, BodySink, Releas
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
   readonly #resolve: (outcome: ForwardOutcome) => void;
+  readonly #reject: (error: unknown) => void;
   readonly #release: GatedRelease;
   readonly #onAbort: (() => void) | undefined;
   #phase: Phase = "waiting";
@@ -78,8 +79,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, BodySink, Releas
   #upstreamEnded = false;
   #clientEnded = false;
 
-  constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions, resolve: (outcome: ForwardOutcome) => void) {
+  constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions, resolve: (outcome: ForwardOutcome) => void, reject: (error: unknown) => void) {
     this.#client = client;
+    this.#reject = reject;
     this.#upstream = upstream;
     this.#options = options;
     this.#resolve = resolve;
@@ -106,8 +108,13 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, BodySink, Releas
     connection.use(this);
     this.#phase = "head";
     const { parsed } = client;
-    const head = this.#options.editRequestHead?.(parsed) ?? parsed;
-    const pieces: Piece[] = [requestBytes(head, parsed, client.localAuthority)];
+    const pieces: Piece[] = [];
+    try {
+      pieces.push(requestBytes(this.#options.editRequestHead?.(parsed) ?? parsed, parsed, client.localAuthority));
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
     for (const data of client.kept) this.#encode(pieces, data);
     if (client.bodyDone) this.#encodeEnd(pieces, client.bodyTrailers);
     writePieces(connection, pieces);
@@ -126,7 +133,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, BodySink, Releas
     const pieces: Piece[] = [];
     this.#encode(pieces, data);
     writePieces(connection, pieces);
-    if (!this.#received) this.#expire(this.#client.limits.firstByteMs);
+    this.#expire(this.#received ? this.#client.limits.responseIdleMs : this.#client.limits.firstByteMs);
     if (this.#congested(connection)) this.#client.setBodyFlow("paused");
   }
 
@@ -168,8 +175,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, BodySink, Releas
       try {
         this.#readResponse(chunk);
       } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        this.#invalid(error);
+        if (error instanceof ProtocolError) this.#invalid(error);
+        else this.#fail(error);
         return;
       }
     }
@@ -197,8 +204,21 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, BodySink, Releas
       if (at < bytes.length) this.#release.push(bytes.subarray(at));
       return;
     }
+    if (this.#phase === "skip") {
+      this.#skipBody(bytes, at);
+      return;
+    }
     if (this.#reader !== undefined && !this.#reader.done) at = this.#reader.read(bytes, at, this);
     if (this.#reader?.done === true) this.#onResponseEnd(at === bytes.length);
+  }
+
+  /** The answer is known with its head. A short body that came with it is read over; for a longer one the connection is given up. */
+  #skipBody(bytes: Bytes, at: number): void {
+    const end = this.#reader?.read(bytes, at, this) ?? at;
+    const clean = this.#reader?.done === true && end === bytes.length;
+    this.#giveBack(clean && this.#requestDone && this.#response?.keepAlive === true);
+    const reason = this.#response?.headers.get("stead-reason") ?? "the host did not execute the request";
+    this.#settle({ kind: "not_executed", bodyHeld: this.#client.bodyHeld, reason }, "no");
   }
 
   #onHead(response: ParsedResponse): void {
@@ -269,13 +289,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, BodySink, Releas
 
   /** The whole response is here. `clean`: not a byte came after it. */
   #onResponseEnd(clean: boolean): void {
-    const skipped = this.#phase === "skip";
     this.#phase = "complete";
     this.#giveBack(clean && this.#requestDone && this.#response?.keepAlive === true);
-    if (skipped) {
-      this.#settle({ kind: "not_executed", bodyHeld: this.#client.bodyHeld, reason: this.#response?.headers.get("stead-reason") ?? "the host did not execute the request" }, "no");
-      return;
-    }
     this.#release.end(() => this.#settle({ kind: "completed", status: this.#status }, "no"));
   }
 
@@ -403,6 +418,12 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, BodySink, Releas
     this.#upstream.reportError(`invalid response: ${error.message}`);
     if (this.#finalReleased) this.#end(this.#lost(`invalid response: ${error.message}`), this.#cut());
     else this.#end({ kind: "upstream_invalid", reason: error.message }, "no");
+  }
+
+  /** An owner's function threw: a programming error, which belongs to whoever called `forward`. */
+  #fail(error: unknown): void {
+    this.#reject(error);
+    this.#end({ kind: "client_gone" }, "destroy");
   }
 
   #lost(reason: string): ForwardOutcome {

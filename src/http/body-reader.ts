@@ -193,6 +193,10 @@ export class BodyReader {
     const held = this.#trailerBytes;
     const bytes = held === undefined ? chunk : Buffer.concat([held, at === 0 ? chunk : chunk.subarray(at)]);
     const from = held === undefined ? at : 0;
+    if (held !== undefined && bytes.length < this.#limits.headBytesMax && !chunk.includes(LF, at)) {
+      this.#trailerBytes = bytes;
+      return chunk.length;
+    }
     const found = scanTrailers(bytes, from, bytes.length, this.#limits);
     if (found === undefined) {
       this.#trailerBytes = held === undefined ? chunk.subarray(at) : bytes;

@@ -49,6 +49,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
   #paused = false;
   #congested = false;
   #discarded = 0;
+  /** Bytes that waited for the client when its progress was looked at last. */
+  #stallBase = 0;
   /** Body bytes when the current rate window began; -1 while the body is not being waited for. */
   #rateBase = -1;
 
@@ -102,6 +104,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
     // The return value of write() says "beyond 16 KiB"; the bound here is our own. `drain` comes in both cases.
     if (!this.#congested && this.#socket.writableLength > this.limits.writeBufferBytesMax) {
       this.#congested = true;
+      this.#stallBase = this.#socket.writableLength;
       this.#expire(this.limits.writeStallMs);
     }
   }
@@ -121,10 +124,21 @@ export class ClientConnection implements Timed, ExchangeConnection {
 
   onDeadline(): void {
     this.deadlineAt = Infinity;
-    if (this.#congested) this.cut("reset");
+    if (this.#congested) this.#checkStall();
     else if (this.#state === "head") this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
     else if (this.#state === "exchange") this.#checkBodyRate();
     else this.cut("destroy");
+  }
+
+  /** Slow is not stuck: any progress since the last look gives another `writeStallMs`. */
+  #checkStall(): void {
+    const left = this.#socket.writableLength;
+    if (left >= this.#stallBase) {
+      this.cut("reset");
+      return;
+    }
+    this.#stallBase = left;
+    this.#expire(this.limits.writeStallMs);
   }
 
   #checkBodyRate(): void {
@@ -132,7 +146,9 @@ export class ClientConnection implements Timed, ExchangeConnection {
     if (exchange === undefined || exchange.bodyDone || this.#rateBase === -1) return;
     const { bodyBytesPerSecondMin, bodyRateWindowMs } = this.limits;
     const wanted = (bodyBytesPerSecondMin * bodyRateWindowMs) / 1000;
-    if (!this.#paused && exchange.bodyBytes - this.#rateBase < wanted) {
+    // A client that waits for 100 (Continue) is not slow: it is the upstream's turn, and that has its own limit.
+    const clientsTurn = !this.#paused && !(exchange.parsed.expectsContinue && exchange.bodyBytes === 0);
+    if (clientsTurn && exchange.bodyBytes - this.#rateBase < wanted) {
       this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
       return;
     }
@@ -312,7 +328,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
     if (this.#state === "closed") return;
     if (this.#congested) {
       this.#congested = false;
-      this.#expire(this.#state === "idle" ? this.limits.idleMs : 0);
+      if (this.#state === "idle") this.#expire(this.limits.idleMs);
+      else this.#expire(this.#rateBase === -1 ? 0 : this.limits.bodyRateWindowMs);
     }
     this.#exchange?.onClientDrain();
   }

@@ -194,8 +194,8 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     if (this.responseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
     if (!this.bodyHeld) throw new Error("the request's body is no longer held, so it cannot be sent again");
-    return new Promise((resolve) => {
-      const attempt = new Attempt(this, upstream, options, resolve);
+    return new Promise((resolve, reject) => {
+      const attempt = new Attempt(this, upstream, options, resolve, reject);
       this.#attempt = attempt;
       attempt.start();
     });

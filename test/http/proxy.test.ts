@@ -1,0 +1,220 @@
+import { expect, test } from "bun:test";
+import { Hold } from "../../src/http/hold.ts";
+import { Proxy, type RequestEnd } from "../../src/http/proxy.ts";
+import { HttpServer } from "../../src/http/server.ts";
+import { Upstream } from "../../src/http/upstream.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { RawBackend, type BackendConnection } from "./raw-backend.ts";
+import { RawClient, waitFor } from "./raw-client.ts";
+
+const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/** A gateway with one service whose primary can be set, as a failover does. */
+async function gateway(options: { waitMsMax?: number; patienceMs?: number; releaseConcurrency?: number } = {}) {
+  let current: Upstream | undefined;
+  const ends: string[] = [];
+  const errors: string[] = [];
+  const hold = new Hold({ requestsMax: 1000, bytesMax: 100_000_000, waitMsMax: options.waitMsMax ?? 5_000, releaseConcurrency: options.releaseConcurrency ?? 4, clock: systemClock });
+  const proxy = new Proxy({
+    route: { current: () => current, whenServing: () => hold },
+    clock: systemClock,
+    patienceMs: options.patienceMs ?? 5_000,
+    againDelayMs: 5,
+    hooks: {
+      onDone: (end: RequestEnd, held, replays) => ends.push(`${end}${held ? " held" : ""}${replays > 0 ? ` replayed ${replays}` : ""}`),
+      onConnectionError: (_upstream, reason) => errors.push(reason),
+    },
+  });
+  const server = await HttpServer.listen({ host: "127.0.0.1", port: 0, clock: systemClock, onExchange: (exchange) => proxy.handle(exchange) });
+  const backends: RawBackend[] = [];
+  const clients: RawClient[] = [];
+  return {
+    ends,
+    errors,
+    hold,
+    async backend(onData: (connection: BackendConnection) => void): Promise<RawBackend> {
+      const backend = await RawBackend.listen(onData);
+      backends.push(backend);
+      return backend;
+    },
+    serve(backend: RawBackend): void {
+      current?.close("no longer primary");
+      current = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
+      hold.open();
+    },
+    stop(): void {
+      hold.close();
+      const old = current;
+      current = undefined;
+      old?.close("no longer primary");
+    },
+    async client(): Promise<RawClient> {
+      const client = await RawClient.connect(server.port);
+      clients.push(client);
+      return client;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const client of clients) client.destroy();
+      await server.close({ drainMs: 0 });
+      current?.close("test over");
+      for (const backend of backends) await backend.close();
+    },
+  };
+}
+
+const answer = (c: BackendConnection): void => {
+  while (c.received.includes("\r\n\r\n")) {
+    c.received = c.received.slice(c.received.indexOf("\r\n\r\n") + 4);
+    c.socket.write(ok);
+  }
+};
+const get = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+const post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\ndata";
+
+test("without a primary requests wait, and the new primary answers them in order", async () => {
+  await using g = await gateway({ releaseConcurrency: 1 });
+  const clients = [];
+  for (let i = 0; i < 5; i++) {
+    const client = await g.client();
+    client.send(`POST /${i} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\ndata`);
+    await waitFor(() => g.hold.waiting === i + 1);
+    clients.push(client);
+  }
+  const seen: string[] = [];
+  g.serve(
+    await g.backend((c) => {
+      for (const match of c.received.matchAll(/POST (\/\d)/g)) seen.push(match[1] ?? "");
+      c.received = "";
+      c.socket.write(ok);
+    }),
+  );
+  for (const client of clients) await client.until((r) => r.endsWith("ok"));
+  expect(seen).toEqual(["/0", "/1", "/2", "/3", "/4"]);
+  expect(g.ends).toEqual(Array(5).fill("ok held"));
+});
+
+test("an idempotent request that its primary lost is sent again to the next primary", async () => {
+  await using g = await gateway();
+  const first = await g.backend(() => undefined);
+  g.serve(first);
+  const client = await g.client();
+  client.send(get);
+  await waitFor(() => first.connections[0]?.received.endsWith("\r\n\r\n") ?? false);
+  g.stop();
+  await waitFor(() => g.hold.waiting === 1);
+  g.serve(await g.backend(answer));
+  expect(await client.until((r) => r.endsWith("ok"))).toBe(ok);
+  expect(g.ends).toEqual(["ok held replayed 1"]);
+});
+
+test("a write that its primary lost is never sent again: 502 with Stead-Outcome unknown", async () => {
+  await using g = await gateway();
+  const first = await g.backend(() => undefined);
+  g.serve(first);
+  const client = await g.client();
+  client.send(post);
+  await waitFor(() => first.connections[0]?.received.endsWith("data") ?? false);
+  const second = await g.backend(answer);
+  g.serve(second);
+  const received = await client.until((r) => r.includes("outcome_unknown"));
+  expect(received.startsWith("HTTP/1.1 502 ")).toBe(true);
+  expect(received).toContain("Stead-Outcome: unknown\r\n");
+  expect(second.connections.length).toBe(0);
+  expect(g.ends).toEqual(["unknown"]);
+});
+
+test("a write whose connection is refused waits and goes to the next primary", async () => {
+  await using g = await gateway();
+  const gone = await RawBackend.listen();
+  g.serve(gone);
+  await gone.close();
+  const client = await g.client();
+  client.send(post);
+  await waitFor(() => g.errors.length > 0);
+  expect(g.errors[0]).toBe("ECONNREFUSED");
+  const second = await g.backend((c) => c.received.endsWith("data") && void c.socket.write(ok));
+  g.serve(second);
+  await client.until((r) => r.endsWith("ok"));
+  expect(second.last.received.endsWith("data")).toBe(true);
+  expect(g.ends[0]).toStartWith("ok");
+});
+
+test("a write that a host says it did not execute goes, with its body, to the next primary", async () => {
+  await using g = await gateway();
+  g.serve(await g.backend((c) => c.received.endsWith("data") && void c.socket.write("HTTP/1.1 503 Stepping Down\r\nStead-Outcome: not-executed\r\nContent-Length: 0\r\n\r\n")));
+  const client = await g.client();
+  client.send(post);
+  await waitFor(() => client.received === "" && g.ends.length === 0);
+  const second = await g.backend((c) => c.received.endsWith("data") && void c.socket.write(ok));
+  g.serve(second);
+  expect(await client.until((r) => r.endsWith("ok"))).toBe(ok);
+  expect(second.last.received).toBe(post);
+});
+
+test("a request that has waited as long as allowed gets 503 with Retry-After and the reason", async () => {
+  await using g = await gateway({ waitMsMax: 50 });
+  const client = await g.client();
+  client.send(post);
+  const received = await client.until((r) => r.includes("hold_timeout"));
+  expect(received.startsWith("HTTP/1.1 503 ")).toBe(true);
+  expect(received).toContain("Retry-After: 1\r\n");
+  expect(received).toContain("Stead-Outcome: not-executed\r\n");
+  expect(g.ends).toEqual(["failed held"]);
+  client.send(get);
+  await client.until((r) => r.split("hold_timeout").length === 3);
+});
+
+test("an idempotent request that was lost and then waited too long is not said to be unexecuted", async () => {
+  await using g = await gateway({ waitMsMax: 50 });
+  const first = await g.backend(() => undefined);
+  g.serve(first);
+  const client = await g.client();
+  client.send("DELETE /x HTTP/1.1\r\nHost: a\r\n\r\n");
+  await waitFor(() => first.connections[0]?.received.endsWith("\r\n\r\n") ?? false);
+  g.stop();
+  expect(await client.until((r) => r.includes("hold_timeout"))).toContain("Stead-Outcome: unknown\r\n");
+});
+
+test("a client that goes away while it waits is not sent on", async () => {
+  await using g = await gateway();
+  const client = await g.client();
+  client.send(post);
+  await waitFor(() => g.hold.waiting === 1);
+  client.socket.resetAndDestroy();
+  await waitFor(() => g.hold.waiting === 0);
+  const backend = await g.backend(answer);
+  g.serve(backend);
+  await waitFor(() => g.ends.length === 1);
+  expect(g.ends).toEqual(["client_gone held"]);
+  expect(backend.connections.length).toBe(0);
+});
+
+test("a tunnel of a lost primary ends cleanly, so that the client connects again", async () => {
+  await using g = await gateway();
+  g.serve(await g.backend((c) => c.received.endsWith("\r\n\r\n") && void c.socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")));
+  const client = await g.client();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  await client.until((r) => r.includes("101"));
+  g.stop();
+  await client.untilEnd();
+  expect(client.errorCode).toBeUndefined();
+});
+
+test("a stream that was released from the hold does not keep others waiting", async () => {
+  await using g = await gateway({ releaseConcurrency: 1 });
+  const stream = await g.client();
+  stream.send("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+  await waitFor(() => g.hold.waiting === 1);
+  const other = await g.client();
+  other.send(get);
+  await waitFor(() => g.hold.waiting === 2);
+  g.serve(
+    await g.backend((c) => {
+      const streams = c.received.includes("/stream");
+      c.received = "";
+      c.socket.write(streams ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n" : ok);
+    }),
+  );
+  await other.until((r) => r.endsWith("ok"));
+  expect(stream.received).toContain("hi");
+});
