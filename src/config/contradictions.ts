@@ -162,7 +162,11 @@ function checkFolders(file: string, host: NonNullable<FileContent["host"]>, prob
 /** undefined: not a folder that this version can use. */
 function vaultFolder(file: string, vault: string): string | undefined {
   if (/^[a-z][a-z0-9+.-]*:/i.test(vault) && !/^file:\/\/\/./.test(vault)) return undefined;
-  return fileURLToPath(vaultUrl(file, vault));
+  try {
+    return fileURLToPath(vaultUrl(file, vault));
+  } catch {
+    return undefined; // For example a host name, or an encoded slash.
+  }
 }
 
 function contains(outer: string, innerPath: string): boolean {
