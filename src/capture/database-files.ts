@@ -69,13 +69,16 @@ export class DatabaseFiles {
   readonly dbFd: number;
   readonly walFd: number;
   readonly shmFd: number;
+  /** It was not in WAL mode, so its header was changed when it was opened. */
+  readonly wasSwitched: boolean;
   readonly readers: readonly [Reader, Reader];
   readonly #sealer: DatabaseSync;
   readonly #checkpointer: DatabaseSync;
   #snapshot: Reader | undefined;
   #locked = false;
 
-  private constructor(path: string, identity: FileIdentity, connections: DatabaseSync[], fds: number[]) {
+  private constructor(path: string, identity: FileIdentity, wasSwitched: boolean, connections: DatabaseSync[], fds: number[]) {
+    this.wasSwitched = wasSwitched;
     const [first, second, sealer, checkpointer] = connections;
     const [dbFd, walFd, shmFd] = fds;
     if (first === undefined || second === undefined || sealer === undefined || checkpointer === undefined) throw new Error("connections");
@@ -101,13 +104,13 @@ export class DatabaseFiles {
     try {
       const first = connect(path, "rw");
       connections.push(first);
-      ensureWal(first, name);
+      const wasSwitched = ensureWal(first, name);
       for (let i = 0; i < 3; i++) connections.push(connect(path, "rw"));
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
       for (const connection of connections) connection.prepare("PRAGMA schema_version").get();
       for (const suffix of ["", "-wal", "-shm"]) fds.push(openSync(path + suffix, "r"));
       if (!sameFile(identity, identityOf(statSync(path)))) throw replaced(name);
-      return new DatabaseFiles(path, identity, connections, fds);
+      return new DatabaseFiles(path, identity, wasSwitched, connections, fds);
     } catch (error) {
       closeAll(connections, fds);
       if (isBusy(error)) return undefined;
@@ -208,10 +211,11 @@ function connect(path: string, mode: "rw" | "ro"): DatabaseSync {
   }
 }
 
-function ensureWal(connection: DatabaseSync, name: string): void {
-  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return;
+/** True when it had to be switched. */
+function ensureWal(connection: DatabaseSync, name: string): boolean {
+  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return false;
   const mode = journalMode(connection, "PRAGMA journal_mode=WAL");
-  if (mode === "wal") return;
+  if (mode === "wal") return true;
   throw new CaptureError({
     kind: "not-wal",
     database: name,

@@ -48,6 +48,18 @@ export class Discovery {
     this.#isOpen = isOpen;
   }
 
+  /** Names of the files below `root` that match, whatever they contain, without `-wal` and the like. */
+  static namesIn(root: string, names: readonly string[]): string[] {
+    const found = new Map<string, FoundFile>();
+    const discovery = new Discovery(root, names, () => 0, () => true);
+    try {
+      for (const pattern of discovery.#patterns) discovery.#walk("", pattern, discovery.#folders ??= [], new Set(), found);
+      return [...found.keys()].sort();
+    } finally {
+      discovery.close();
+    }
+  }
+
   /** All databases that match now, sorted by name, without files that have no committed content. Cheap when nothing changed. */
   refresh(): ReadonlyMap<string, FoundFile> {
     if (this.#changed()) this.#found = this.#scan();

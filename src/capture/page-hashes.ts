@@ -50,6 +50,30 @@ export class PageHashes {
     }
   }
 
+  /** `resize` and `set` in one. */
+  change(pageCount: number, hashes: ReadonlyMap<number, Uint8Array>): void {
+    this.resize(pageCount, (page) => hashes.has(page));
+    for (const [page, hash] of hashes) this.set(page, hash);
+  }
+
+  /** What the checksum would be after `change`, changing nothing. */
+  checksumWith(pageCount: number, hashes: ReadonlyMap<number, Uint8Array>): Uint8Array {
+    const sum = this.#sum.slice();
+    const toggle = (bytes: Uint8Array, at: number): void => {
+      for (let i = 0; i < pageHashBytes; i++) sum[i] = (sum[i] as number) ^ (bytes[at + i] as number);
+    };
+    for (let page = pageCount + 1; page <= this.#pageCount; page++) toggle(this.#table, (page - 1) * pageHashBytes);
+    for (let page = this.#pageCount + 1; page <= pageCount; page++) {
+      if (!hashes.has(page)) toggle(hashPage(page, this.#zeroPage()), 0);
+    }
+    for (const [page, hash] of hashes) {
+      if (page < 1 || page > pageCount) throw new RangeError(`page ${page} of ${pageCount}`);
+      if (page <= this.#pageCount) toggle(this.#table, (page - 1) * pageHashBytes);
+      toggle(hash, 0);
+    }
+    return sum;
+  }
+
   /** The content of a page within the current size. */
   set(page: number, hash: Uint8Array): void {
     if (page < 1 || page > this.#pageCount) throw new RangeError(`page ${page} of ${this.#pageCount}`);

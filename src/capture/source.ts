@@ -20,6 +20,7 @@ import { Discovery, type FoundFile } from "./discovery.ts";
 import { defaultLimits, type SourceLimits } from "./limits.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
 import { lockForSeal, postponeSeal, seal, sealDue, tidy } from "./seal.ts";
+import type { PageHashes } from "./page-hashes.ts";
 import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
@@ -32,6 +33,8 @@ export interface SourceOptions {
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits?: Partial<SourceLimits>;
+  /** Hashes of all pages by name, from the `Replica` that wrote these files: such a database is not read at `open`. */
+  readonly known?: ReadonlyMap<string, PageHashes>;
   /** Something an operator should know that does not stop capture. */
   onWarning(text: string): void;
 }
@@ -65,6 +68,8 @@ export class Source {
     const source = new Source(options);
     try {
       await source.#exclusively("open", async () => {
+        await source.#followFiles([]);
+        for (const [name, database] of source.#databases) database.adopt(options.known?.get(name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
         const { changes } = await source.#capture([], false);
         for (const change of changes) change.database.accept(change);
