@@ -5,6 +5,8 @@
  * 9.2.2) and no byte of a response was released; and, where something was sent, its body is still held. Everything else
  * must be said to be unknown: a second execution of a write that nobody asked for is worse than an honest error.
  */
+import { allRules, type Rules } from "./rules.ts";
+
 export type AttemptOutcome =
   | { readonly kind: "completed" }
   | { readonly kind: "not_sent"; readonly reason: string }
@@ -31,7 +33,7 @@ export function isIdempotent(method: string): boolean {
 }
 
 /** What to do after `outcome` of a request with `method`. */
-export function decideReplay(method: string, outcome: AttemptOutcome): ReplayDecision {
+export function decideReplay(method: string, outcome: AttemptOutcome, rules: Rules = allRules): ReplayDecision {
   switch (outcome.kind) {
     case "completed":
     case "client_gone":
@@ -42,7 +44,7 @@ export function decideReplay(method: string, outcome: AttemptOutcome): ReplayDec
       if (!outcome.bodyHeld) return { kind: "give_up", reason: `${outcome.reason}; the request's body is too large to be kept for sending it again` };
       return { kind: "again", why: "not_executed", reason: outcome.reason };
     case "lost":
-      if (!outcome.released && outcome.bodyHeld && isIdempotent(method)) return { kind: "again", why: "idempotent", reason: outcome.reason };
+      if (!outcome.released && outcome.bodyHeld && (isIdempotent(method) || !rules.has("replay"))) return { kind: "again", why: "idempotent", reason: outcome.reason };
       return { kind: "unknown", reason: outcome.reason };
     case "upstream_invalid":
       // It answered, so it may have executed; what it said cannot be understood and would hardly be better the next time.

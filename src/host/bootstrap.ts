@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../runtime/clock.ts";
 import { listCheckpoints, writeCheckpoint } from "../vault/checkpoint.ts";
+import type { Compression } from "../vault/chunk-codec.ts";
 import { CheckpointExistsError } from "../vault/errors.ts";
 import type { Store } from "../vault/store.ts";
 import type { CaptureSource } from "./ports.ts";
@@ -16,12 +17,14 @@ export interface BootstrapOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly openSource: () => Promise<CaptureSource>;
+  /** Default: zstd on the thread pool. */
+  readonly compression?: Compression | undefined;
 }
 
 const noRecordHash = "0".repeat(64);
 
 /** True when this host wrote the first checkpoint; false when there was one, or another host was first. */
-export async function bootstrap({ store, clock, openSource }: BootstrapOptions): Promise<boolean> {
+export async function bootstrap({ store, clock, openSource, compression }: BootstrapOptions): Promise<boolean> {
   if ((await listCheckpoints(store)).length > 0) return false;
   const source = await openSource();
   try {
@@ -29,7 +32,7 @@ export async function bootstrap({ store, clock, openSource }: BootstrapOptions):
     batch?.done();
     try {
       const { databases } = snapshot;
-      await writeCheckpoint({ store, position: 0, hash: noRecordHash, epoch: 0, epochPosition: 0, wallTimeMs: clock.wallTime(), databases });
+      await writeCheckpoint({ store, position: 0, hash: noRecordHash, epoch: 0, epochPosition: 0, wallTimeMs: clock.wallTime(), databases, ...(compression === undefined ? {} : { compression }) });
       return true;
     } catch (error) {
       if (error instanceof CheckpointExistsError) return false;

@@ -10,6 +10,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { CheckpointDone } from "../control/messages.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../vault/checkpoint.ts";
+import type { Compression } from "../vault/chunk-codec.ts";
 import type { Store } from "../vault/store.ts";
 import type { Journal } from "./journal.ts";
 
@@ -24,6 +25,8 @@ export interface CheckpointerOptions {
   readonly thresholds: CheckpointThresholds;
   /** Newest announced checkpoint when the claim was made: its chunks may be used again. */
   readonly base: CheckpointManifest | undefined;
+  /** Default: zstd on the thread pool. */
+  readonly compression?: Compression | undefined;
   /** Removes what is not needed any more; called after an announcement. */
   readonly clean: (newest: CheckpointManifest) => Promise<void>;
   readonly onDone: (manifest: CheckpointManifest) => void;
@@ -78,7 +81,7 @@ export class Checkpointer {
   }
 
   async #write(because: string): Promise<CheckpointDone> {
-    const { journal, store, clock, log, epoch, epochPosition } = this.#options;
+    const { journal, store, clock, log, epoch, epochPosition, compression } = this.#options;
     const startedAt = clock.now();
     const { snapshot, position, hash } = await journal.snapshot();
     this.#lastAt = startedAt;
@@ -86,7 +89,7 @@ export class Checkpointer {
     this.#records = 0;
     let written: Awaited<ReturnType<typeof writeCheckpoint>>;
     try {
-      const base = this.#base === undefined ? {} : { base: this.#base };
+      const base = { ...(this.#base === undefined ? {} : { base: this.#base }), ...(compression === undefined ? {} : { compression }) };
       const databases = snapshot.databases;
       written = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: clock.wallTime(), databases, ...base });
     } finally {

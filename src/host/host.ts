@@ -16,6 +16,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Random } from "../runtime/random.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
+import type { Compression } from "../vault/chunk-codec.ts";
 import { isVaultError } from "../vault/errors.ts";
 import { type ClaimOutcome, LogWriter } from "../vault/log-writer.ts";
 import type { LogRecord } from "../vault/record.ts";
@@ -43,6 +44,8 @@ export interface HostParts {
   readonly rules: Rules;
   readonly log: Log;
   readonly store: Store;
+  /** Of checkpoints; default: zstd on the thread pool. */
+  readonly compression?: Compression;
   readonly front: FrontPort;
   readonly local: LocalPort;
   readonly predecessor: PredecessorProbe;
@@ -52,7 +55,7 @@ export interface HostParts {
   readonly application: (onGaveUp: (reason: string) => void) => SupervisedApplication;
   readonly freePort: () => Promise<number>;
   /** Removes what no restore needs any more. */
-  readonly clean: (newest: CheckpointManifest, epoch: number) => Promise<void>;
+  readonly clean: (newest: CheckpointManifest, logPosition: number, noEpochAfter: number) => Promise<void>;
 }
 
 interface Secondary {
@@ -316,7 +319,7 @@ export class Host implements Controlled {
 
   async #restoreOnce(signal: AbortSignal): Promise<void> {
     const { config, store, clock, rules, local, openReplica, openSource, localChunk, log } = this.#parts;
-    if (config.bootstrap && (await bootstrap({ store, clock, openSource: () => openSource(undefined) }))) {
+    if (config.bootstrap && (await bootstrap({ store, clock, openSource: () => openSource(undefined), compression: this.#parts.compression }))) {
       log.info("bootstrapped the vault", { from: config.dataFolder });
       await local.mark({ kind: "secondary" });
       this.#promoteItself = true;
@@ -414,7 +417,8 @@ export class Host implements Controlled {
     const leaseOver = this.#waitForLease(claimed, claimedAt, signal);
     leaseOver.catch(() => undefined);
     try {
-      await local.mark({ kind: "primary", epoch: record.header.epoch });
+      // Durable before an application can commit here: a restart must not take its files for a copy of the journal.
+      if (this.#parts.rules.has("persist-before-send")) await local.mark({ kind: "primary", epoch: record.header.epoch });
       await term.openDatabases();
       this.#phase("catch-up");
       await term.startApplication();
@@ -440,10 +444,11 @@ export class Host implements Controlled {
       front,
       writer,
       base: this.#checkpoint,
+      compression: this.#parts.compression,
       openSource: () => openSource(known),
       application: application((reason) => this.#dispatch({ kind: "application_failed", reason })),
       freePort,
-      clean: (newest) => clean(newest, writer.epoch),
+      clean: (newest) => clean(newest, writer.position, writer.claimPosition),
       onEnd: (end) => this.#onJournalEnd(end),
       onCheckpoint: (manifest) => {
         this.#checkpoint = manifest;

@@ -11,6 +11,7 @@ import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
+import type { Compression } from "../vault/chunk-codec.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { Store } from "../vault/store.ts";
 import { Checkpointer } from "./checkpointer.ts";
@@ -33,6 +34,7 @@ export interface TermOptions {
   readonly front: FrontPort;
   readonly writer: LogWriter;
   readonly base: CheckpointManifest | undefined;
+  readonly compression: Compression | undefined;
   readonly openSource: () => Promise<CaptureSource>;
   readonly application: SupervisedApplication;
   readonly freePort: () => Promise<number>;
@@ -73,6 +75,7 @@ export class Term {
       epochPosition: writer.claimPosition,
       thresholds: config.checkpoint,
       base: options.base,
+      compression: options.compression,
       clean: options.clean,
       onDone: options.onCheckpoint,
       onFailed: (reason) => options.onWarning(`checkpoint failed: ${reason}`),
