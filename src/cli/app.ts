@@ -11,6 +11,7 @@ import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { asExpected } from "./expected-errors.ts";
 import { hostCommand } from "./host.ts";
 import { initCommand } from "./init.ts";
+import { vaultCreateCommand } from "./vault-create.ts";
 import { versionCommand, versionText } from "./version.ts";
 
 const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join("\n");
@@ -20,6 +21,7 @@ const root = buildRouteMap({
     host: hostCommand,
     init: initCommand,
     config: buildRouteMap({ routes: { check: configCheckCommand }, docs: { brief: "Check configuration files" } }),
+    vault: buildRouteMap({ routes: { create: vaultCreateCommand }, docs: { brief: "Make, look at and clean up a vault" } }),
     demo: demoCommand,
     version: versionCommand,
     // Parts that other commands start; not for people.

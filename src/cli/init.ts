@@ -13,6 +13,7 @@ import { defaultConfigFile } from "./config.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { configTemplate, type InitRole } from "./init-template.ts";
+import { makeVault } from "./vault-create.ts";
 
 const secretFile = "stead.secret";
 const secretBytes = 32;
@@ -82,13 +83,6 @@ function refuseExisting(paths: readonly string[]): void {
     found: `${existing.join(" and ")} exist${existing.length === 1 ? "s" : ""} already; nothing was written`,
     advice: "name another folder, or move the old file away first",
   });
-}
-
-/** A new vault with the service's name in it; an existing one of the same service is left as it is. */
-async function makeVault(path: string, service: string): Promise<void> {
-  const { createVault } = await import("../vault/open-store.ts");
-  const store = await createVault(path, service);
-  await store.close();
 }
 
 /** Errors of the file system become errors that say what to do. */

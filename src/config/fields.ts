@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";
+import { identifierAccepted, isIdentifier } from "./identifier.ts";
 import { durationAccepted, formatDuration, formatSize, parseDuration, parseSize, sizeAccepted, type UnitResult } from "./units.ts";
 
 const separator = "\u0000";
@@ -78,11 +79,11 @@ export function choice<const Values extends readonly [string, ...string[]]>(valu
 }
 
 const identifierMessage = message(
-  "1 to 32 lower-case letters, digits, hyphens or underscores, beginning and ending with a letter or digit",
+  identifierAccepted,
   'choose a short name, for example "a" or "host-1"',
 );
 /** Names of services, hosts and gateways; they become part of records, paths, rows and metrics. */
-export const identifier = v.pipe(v.string(identifierMessage), v.regex(/^[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?$/, identifierMessage));
+export const identifier = v.pipe(v.string(identifierMessage), v.check(isIdentifier, identifierMessage));
 
 function parsed<Output>(accepted: string, advice: string, parse: (text: string) => Output | undefined) {
   return v.pipe(
