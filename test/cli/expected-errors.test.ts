@@ -9,7 +9,7 @@ import { StoreError } from "../../src/vault/store.ts";
 /** Errors that never reach the CLI by themselves, or that are defects when they do. */
 const notForOperators = [
   // Ends of a term or of a connection, handled where they happen.
-  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "OutOfOrderPartError"],
+  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "OutOfOrderPartError", "ReplicaError"],
   // Assertions of the pure core.
   ...["IllegalPhase", "IllegalHostTransition"],
   // Mapped by their own command.
