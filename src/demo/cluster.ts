@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { HostClient } from "../control/host-client.ts";
 import type { HostStatus } from "../control/host-status.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { createVault } from "../vault/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
 import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
 import { freePorts } from "./free-ports.ts";
@@ -79,7 +80,7 @@ export class Cluster {
     };
     const secret = randomBytes(24).toString("hex");
     writeFileSync(join(folder, "secret"), `${secret}\n`, { mode: 0o600 });
-    mkdirSync(join(folder, "vault"));
+    await (await createVault(join(folder, "vault"), service)).close();
     const hostPlaces = Array.from({ length: options.hosts }, (_, index): HostPlace => {
       return { id: `host-${index + 1}`, controlPort: takePort(), dataPort: takePort() };
     });
