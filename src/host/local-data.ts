@@ -19,7 +19,7 @@ import type { DatabaseChecksum } from "../core/delta.ts";
 export type Marker = { readonly kind: "unknown" } | { readonly kind: "primary"; readonly epoch: number } | { readonly kind: "secondary" };
 
 /** Finds databases and reads their committed state without SQLite; implemented with src/capture. */
-export interface DatabaseFiles {
+export interface LocalDatabases {
   /** Names of the databases below `root` that match the service's patterns; only main files, no `-wal`, no `-shm`. */
   find(root: string): Promise<string[]>;
   /** Checksum of the committed state of a database file with its `-wal`; undefined when it cannot be read as one. */
@@ -39,9 +39,9 @@ const companions = ["", "-wal", "-shm", "-journal"];
 
 export class LocalData {
   readonly #folders: LocalFolders;
-  readonly #files: DatabaseFiles;
+  readonly #files: LocalDatabases;
 
-  constructor(folders: LocalFolders, files: DatabaseFiles) {
+  constructor(folders: LocalFolders, files: LocalDatabases) {
     this.#folders = folders;
     this.#files = files;
   }

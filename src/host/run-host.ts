@@ -1,0 +1,129 @@
+/**
+ * Runs a host with the real world behind its ports: the vault's store, SQLite capture, sockets, processes, the local disk.
+ *
+ * Order of the start: everything that can be wrong with the configuration or the machine is found before anything is
+ * changed (vault, identity, ports in use), then the host's life begins.
+ */
+import { createServer } from "node:net";
+import type { HostConfig } from "../config/types.ts";
+import { localDatabases } from "../capture/local-state.ts";
+import { Replica } from "../capture/replica.ts";
+import { Source } from "../capture/source.ts";
+import { allRules } from "../core/rules.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { type Log, systemLog } from "../runtime/log.ts";
+import { systemRandom } from "../runtime/random.ts";
+import { contentHash } from "../vault/chunk-codec.ts";
+import { ensureIdentity } from "../vault/identity.ts";
+import { openStore } from "../vault/open-store.ts";
+import { collectGarbage } from "../vault/retention.ts";
+import { controlApp } from "./control.ts";
+import { type ControlServer, serveControl } from "./control-server.ts";
+import { Front } from "./front.ts";
+import { Host } from "./host.ts";
+import { readLocalChunk } from "./local-chunk.ts";
+import { LocalData } from "./local-data.ts";
+import { predecessorProbe } from "./predecessor.ts";
+import { Supervisor } from "./supervisor.ts";
+
+export interface RunningHost {
+  readonly host: Host;
+  readonly controlPort: number;
+  readonly dataPort: number;
+  /** Steps down when primary, then ends everything. */
+  stop(reason: string): Promise<void>;
+}
+
+/** Throws the typed errors of vault, sockets and file system, before the host begins to live. */
+export async function startHost(config: HostConfig): Promise<RunningHost> {
+  const log = systemLog(`host ${config.id}`);
+  const clock = systemClock;
+  const store = await openStore(config.vaultUrl);
+  await ensureIdentity(store, config.service);
+  const databases = localDatabases(config.databases);
+  const local = new LocalData(config, databases);
+  await local.prepare();
+  const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock });
+  let control: ControlServer | undefined;
+  const onWarning = (text: string): void => log.warn(text);
+  const host: Host = new Host({
+    config,
+    clock,
+    random: systemRandom,
+    rules: allRules,
+    log,
+    store,
+    front,
+    local,
+    predecessor: predecessorProbe(config.secret),
+    openReplica: () => Replica.open({ root: config.dataFolder }),
+    openSource: (known) =>
+      Source.open({
+        root: config.dataFolder,
+        databases: config.databases,
+        clock,
+        rules: allRules,
+        onWarning,
+        ...(known === undefined ? {} : { known }),
+      }),
+    localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
+    application: (onGaveUp) => new Supervisor({ application: config.application, dataFolder: config.dataFolder, clock, onGaveUp, onWarning }),
+    freePort,
+    clean: async (newest, logPosition, noEpochAfter) => {
+      const { keepMin, windowMs } = config.checkpoint;
+      const policy = { checkpointsMin: keepMin, windowMs };
+      const options = { store, service: config.service, newest, logPosition, policy, nowMs: clock.wallTime(), rules: allRules, noEpochAfter };
+      const { records, checkpoints, chunks } = await collectGarbage(options);
+      if (records.length > 0) log.info("retention", { records: records.length, checkpoints: checkpoints.length, chunks: chunks.length });
+    },
+  });
+  try {
+    control = await serveControl(controlApp(host, config.secret, clock), config.controlListen);
+  } catch (error) {
+    await front.close();
+    await store.close();
+    throw error;
+  }
+  host.start();
+  log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
+  return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, { host, control, front, log, close: () => store.close() }) };
+}
+
+interface Parts {
+  readonly host: Host;
+  readonly control: ControlServer;
+  readonly front: Front;
+  readonly log: Log;
+  close(): Promise<void>;
+}
+
+async function stopAll(reason: string, { host, control, front, log, close }: Parts): Promise<void> {
+  log.info("stopping", { reason });
+  await host.stop(reason);
+  control.close();
+  await front.close();
+  await close();
+}
+
+/** Runs until a stop signal; resolves when the host has stepped down and everything is closed. */
+export async function runHost(config: HostConfig, signal: AbortSignal): Promise<void> {
+  const running = await startHost(config);
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await running.stop("the host process was asked to stop");
+}
+
+/** A port that was free a moment ago on the loopback interface, for the application. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen({ host: "127.0.0.1", port: 0 }, () => {
+      const address = server.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
