@@ -1,0 +1,203 @@
+/**
+ * The admin API of a gateway, version 1. One place, used by the gateway, the CLI and whatever else drives a gateway;
+ * docs/CONTROL-API.md and the OpenAPI document follow it.
+ *
+ * GET    /v1/cluster                       -> ClusterStatus
+ * POST   /v1/switchover  SwitchoverRequest -> CommandDone, or 409 Refused
+ * POST   /v1/failover    FailoverRequest   -> CommandDone, or DryRunAnswer with `dryRun`, or 409 Refused
+ * POST   /v1/pause|resume  ServiceRequest  -> CommandDone
+ * GET    /v1/hosts                         -> HostList
+ * POST   /v1/hosts       AddHostRequest    -> HostList
+ * DELETE /v1/hosts/:service/:host          -> HostList, or 409 Refused
+ * POST   /v1/checkpoint  HostRequest       -> CheckpointAnswer, or 409 Refused
+ * POST   /v1/sql         SqlRequest        -> SqlAnswer, or 400 Refused
+ * GET    /health, /health/:service         -> 200 or 503 with reasons; needs no secret
+ * GET    /metrics                          -> Prometheus text
+ *
+ * Every call but /health carries `Authorization: Bearer <cluster secret>`; without it 401. Where there is one service, a
+ * request may leave its name out. A malformed request is answered 400, an unknown service or host 404, both as Refused.
+ */
+import * as v from "valibot";
+import { hostRoles } from "./host-status.ts";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const milliseconds = v.pipe(v.number(), v.minValue(0));
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
+
+export const refusedSchema = v.object({ error: v.string(), advice: v.string() });
+export type Refused = v.InferOutput<typeof refusedSchema>;
+
+/** One failover or switchover as its gateway recorded it; the durations are milliseconds, null: it did not happen. */
+export const failoverEntrySchema = v.object({
+  id: v.string(),
+  service: v.string(),
+  gateway: v.string(),
+  kind: v.picklist(["kill", "hang", "stepped-down", "switchover", "forced", "first"]),
+  outcome: v.picklist(["running", "done", "recovered", "overtaken", "refused"]),
+  from: v.nullable(v.string()),
+  to: v.nullable(v.string()),
+  epochFrom: count,
+  epochTo: v.nullable(count),
+  attempts: count,
+  decidedAtMs: count,
+  phases: v.object({
+    detect: v.nullable(milliseconds),
+    agree: v.nullable(milliseconds),
+    demote: v.nullable(milliseconds),
+    claim: v.nullable(milliseconds),
+    lease: v.nullable(milliseconds),
+    catchUp: v.nullable(milliseconds),
+    start: v.nullable(milliseconds),
+    route: v.nullable(milliseconds),
+    wait: v.nullable(milliseconds),
+    retry: v.nullable(milliseconds),
+  }),
+  /** The longest time without a success, as this gateway's clients saw it; null: no traffic, or not over yet. */
+  gapMs: v.nullable(milliseconds),
+});
+export type FailoverEntry = v.InferOutput<typeof failoverEntrySchema>;
+
+export const clusterHostSchema = v.object({
+  id: v.string(),
+  controlUrl: v.string(),
+  dataUrl: v.nullable(v.string()),
+  health: v.picklist(["unknown", "up", "down"]),
+  role: v.nullable(v.picklist(hostRoles)),
+  reason: v.nullable(v.string()),
+  epoch: v.nullable(count),
+  position: v.nullable(count),
+  /** Log positions behind the primary; null: not known. */
+  lag: v.nullable(count),
+  priority: v.pipe(v.number(), v.integer()),
+  nofailover: v.boolean(),
+  /** How long ago this gateway last heard of it; null: never. */
+  heardMsAgo: v.nullable(milliseconds),
+  checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
+  setAside: v.array(v.string()),
+  /** What an operator should know: the host's own warnings, and what this gateway finds wrong with it. */
+  notes: v.array(v.string()),
+});
+export type ClusterHost = v.InferOutput<typeof clusterHostSchema>;
+
+export const clusterServiceSchema = v.object({
+  name: v.string(),
+  /** State of the failover (docs/ARCHITECTURE.md): `serving` is well. */
+  phase: v.string(),
+  /** Why, when it is not serving. */
+  reason: v.nullable(v.string()),
+  primary: v.nullable(v.string()),
+  epoch: count,
+  paused: v.boolean(),
+  /** Where requests go now; null: they wait. */
+  routedTo: v.nullable(v.string()),
+  waiting: v.object({ requests: count, bytes: count }),
+  requests: v.object({ ok: count, held: count, replayed: count, unknown: count, failed: count, clientGone: count }),
+  requestsPerSecond: v.pipe(v.number(), v.minValue(0)),
+  hosts: v.array(clusterHostSchema),
+  /** Of this run of the gateway, oldest first. */
+  failovers: v.array(failoverEntrySchema),
+  events: v.array(v.object({ atMs: count, level: v.picklist(["info", "warning"]), what: v.string(), host: v.nullable(v.string()), detail: v.string() })),
+});
+export type ClusterService = v.InferOutput<typeof clusterServiceSchema>;
+
+export const clusterStatusSchema = v.object({
+  version: v.literal(1),
+  gateway: v.string(),
+  startedAtMs: count,
+  uptimeMs: milliseconds,
+  /** What is wrong with this gateway itself; empty when nothing is. */
+  troubles: v.array(v.string()),
+  database: v.object({ path: v.string(), trouble: v.nullable(v.string()), queued: count, dropped: count }),
+  connections: count,
+  gateways: v.array(v.object({ id: v.string(), adminUrl: v.string(), self: v.boolean() })),
+  services: v.array(clusterServiceSchema),
+});
+export type ClusterStatus = v.InferOutput<typeof clusterStatusSchema>;
+
+export const serviceRequestSchema = v.strictObject({ service: v.optional(name) });
+export const hostRequestSchema = v.strictObject({ service: v.optional(name), host: v.optional(name) });
+export const switchoverRequestSchema = hostRequestSchema;
+export const failoverRequestSchema = v.strictObject({
+  service: v.optional(name),
+  host: v.optional(name),
+  force: v.optional(v.boolean(), false),
+  dryRun: v.optional(v.boolean(), false),
+});
+
+export const commandDoneSchema = v.object({
+  service: v.string(),
+  primary: v.nullable(v.string()),
+  epoch: count,
+  failover: v.nullable(failoverEntrySchema),
+});
+export type CommandDone = v.InferOutput<typeof commandDoneSchema>;
+
+export const dryRunAnswerSchema = v.object({
+  service: v.string(),
+  phase: v.string(),
+  primary: v.nullable(v.string()),
+  epoch: count,
+  wouldPromote: v.nullable(v.string()),
+  /** Who would be asked, best first. */
+  order: v.array(v.string()),
+  whyNot: v.array(v.object({ host: v.string(), why: v.string() })),
+  obstacles: v.array(v.string()),
+  /** What `--force` may lose. */
+  forceMayLose: v.string(),
+});
+export type DryRunAnswer = v.InferOutput<typeof dryRunAnswerSchema>;
+
+const controlUrl = v.pipe(v.string(), v.url(), v.regex(/^https?:\/\/[^/]+$/, "must be http://address:port without a path"));
+export const addHostRequestSchema = v.strictObject({
+  service: v.optional(name),
+  id: name,
+  controlUrl,
+  priority: v.optional(v.nullable(v.pipe(v.number(), v.integer())), null),
+  nofailover: v.optional(v.nullable(v.boolean()), null),
+});
+export type AddHostRequest = v.InferInput<typeof addHostRequestSchema>;
+
+export const hostListSchema = v.object({
+  hosts: v.array(
+    v.object({
+      service: v.string(),
+      id: v.string(),
+      controlUrl: v.string(),
+      priority: v.nullable(v.number()),
+      nofailover: v.nullable(v.boolean()),
+      /** `config`: named by the file; `operator`: added or changed at run time, which wins over the file. */
+      source: v.picklist(["config", "operator"]),
+    }),
+  ),
+});
+export type HostList = v.InferOutput<typeof hostListSchema>;
+
+export const checkpointAnswerSchema = v.object({
+  service: v.string(),
+  host: v.string(),
+  position: count,
+  chunksWritten: count,
+  chunksReused: count,
+  ms: milliseconds,
+});
+export type CheckpointAnswer = v.InferOutput<typeof checkpointAnswerSchema>;
+
+/** Limits of one query; a request may ask for less, never for more. */
+export const sqlRowsMax = 10_000;
+export const sqlTimeoutMs = 5_000;
+export const sqlRequestSchema = v.strictObject({
+  sql: v.pipe(v.string(), v.minLength(1), v.maxLength(100_000)),
+  rowsMax: v.optional(v.pipe(count, v.minValue(1), v.maxValue(sqlRowsMax)), 1_000),
+  timeoutMs: v.optional(v.pipe(count, v.minValue(1), v.maxValue(sqlTimeoutMs)), 2_000),
+});
+
+/** Blobs are `{base64}`; integers beyond 2^53 are decimal text. */
+export const sqlValueSchema = v.union([v.null(), v.number(), v.string(), v.object({ base64: v.string() })]);
+export type SqlValue = v.InferOutput<typeof sqlValueSchema>;
+export const sqlAnswerSchema = v.object({
+  columns: v.array(v.string()),
+  rows: v.array(v.array(sqlValueSchema)),
+  /** There were more rows than were asked for. */
+  truncated: v.boolean(),
+});
+export type SqlAnswer = v.InferOutput<typeof sqlAnswerSchema>;

@@ -1,0 +1,97 @@
+/** Client of a gateway's admin API (gateway-api.ts). Failures are data: what happened, and what the gateway said. */
+import * as v from "valibot";
+import type { Clock } from "../runtime/clock.ts";
+import {
+  checkpointAnswerSchema,
+  clusterStatusSchema,
+  commandDoneSchema,
+  dryRunAnswerSchema,
+  hostListSchema,
+  refusedSchema,
+  sqlAnswerSchema,
+  type AddHostRequest,
+  type CheckpointAnswer,
+  type ClusterStatus,
+  type CommandDone,
+  type DryRunAnswer,
+  type HostList,
+  type SqlAnswer,
+} from "./gateway-api.ts";
+import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./http-call.ts";
+
+export type GatewayAnswer<T> =
+  | { readonly kind: "ok"; readonly value: T }
+  /** The gateway said no (400, 404, 409). */
+  | { readonly kind: "refused-by-gateway"; readonly status: number; readonly error: string; readonly advice: string }
+  | CallFailure;
+
+/** A switchover lasts as long as the application takes to stop and start. */
+const commandTimeoutMs = 150_000;
+const queryTimeoutMs = 10_000;
+const checkpointTimeoutMs = 600_000;
+
+export class GatewayClient {
+  readonly #options: CallOptions;
+
+  /** `adminUrl`: `http://address:port` of the admin listener. */
+  constructor(adminUrl: string, secret: string, clock: Clock) {
+    this.#options = { baseUrl: adminUrl, secret, clock };
+  }
+
+  cluster(signal?: AbortSignal): Promise<GatewayAnswer<ClusterStatus>> {
+    return this.#call(clusterStatusSchema, { method: "GET", path: "/v1/cluster", timeoutMs: queryTimeoutMs, signal });
+  }
+
+  switchover(request: { service?: string; host?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
+    return this.#call(commandDoneSchema, { method: "POST", path: "/v1/switchover", body: request, timeoutMs: commandTimeoutMs, signal });
+  }
+
+  failover(request: { service?: string; host?: string; force?: boolean }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
+    return this.#call(commandDoneSchema, { method: "POST", path: "/v1/failover", body: request, timeoutMs: commandTimeoutMs, signal });
+  }
+
+  dryRun(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<DryRunAnswer>> {
+    return this.#call(dryRunAnswerSchema, { method: "POST", path: "/v1/failover", body: { ...request, dryRun: true }, timeoutMs: queryTimeoutMs, signal });
+  }
+
+  pause(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
+    return this.#call(commandDoneSchema, { method: "POST", path: "/v1/pause", body: request, timeoutMs: queryTimeoutMs, signal });
+  }
+
+  resume(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
+    return this.#call(commandDoneSchema, { method: "POST", path: "/v1/resume", body: request, timeoutMs: queryTimeoutMs, signal });
+  }
+
+  hosts(signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
+    return this.#call(hostListSchema, { method: "GET", path: "/v1/hosts", timeoutMs: queryTimeoutMs, signal });
+  }
+
+  addHost(request: AddHostRequest, signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
+    return this.#call(hostListSchema, { method: "POST", path: "/v1/hosts", body: request, timeoutMs: queryTimeoutMs, signal });
+  }
+
+  removeHost(service: string, host: string, signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
+    const path = `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}`;
+    return this.#call(hostListSchema, { method: "DELETE", path, timeoutMs: queryTimeoutMs, signal });
+  }
+
+  checkpoint(request: { service?: string; host?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CheckpointAnswer>> {
+    return this.#call(checkpointAnswerSchema, { method: "POST", path: "/v1/checkpoint", body: request, timeoutMs: checkpointTimeoutMs, signal });
+  }
+
+  sql(request: { sql: string; rowsMax?: number; timeoutMs?: number }, signal?: AbortSignal): Promise<GatewayAnswer<SqlAnswer>> {
+    return this.#call(sqlAnswerSchema, { method: "POST", path: "/v1/sql", body: request, timeoutMs: queryTimeoutMs, signal });
+  }
+
+  async #call<S extends v.GenericSchema>(schema: S, call: JsonCall): Promise<GatewayAnswer<v.InferOutput<S>>> {
+    const answer = await callJson(this.#options, call);
+    if (answer.kind !== "answer") return answer;
+    if (answer.status === 200) {
+      const parsed = v.safeParse(schema, answer.body);
+      return parsed.success ? { kind: "ok", value: parsed.output } : { kind: "invalid", message: `${call.path}: ${v.summarize(parsed.issues)}` };
+    }
+    const refused = v.safeParse(refusedSchema, answer.body);
+    if (!refused.success) return { kind: "invalid", message: `${call.path} was answered with ${answer.status}` };
+    return { kind: "refused-by-gateway", status: answer.status, ...refused.output };
+  }
+}

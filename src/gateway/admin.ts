@@ -1,0 +1,195 @@
+/**
+ * The admin API (src/control/gateway-api.ts) as a Hono app. The peers' replication and the Hrana endpoint get their place
+ * here, as apps that are mounted beside these routes behind the same check of the secret.
+ */
+import { Hono, type Context } from "hono";
+import { createHash, timingSafeEqual } from "node:crypto";
+import * as v from "valibot";
+import {
+  addHostRequestSchema,
+  failoverRequestSchema,
+  hostRequestSchema,
+  serviceRequestSchema,
+  sqlRequestSchema,
+  switchoverRequestSchema,
+  type ClusterStatus,
+  type CommandDone,
+  type DryRunAnswer,
+  type HostList,
+  type Refused,
+} from "../control/gateway-api.ts";
+import { dryRun } from "../core/failover-command.ts";
+import type { Command, Failover } from "../core/failover-state.ts";
+import { failoverEntry } from "./cluster-status.ts";
+import { healthOf } from "./gateway-health.ts";
+import { metricsText } from "./metrics.ts";
+import type { ServiceRuntime } from "./service.ts";
+import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
+
+/** What the admin API is about; src/gateway/gateway.ts is one. */
+export interface AdminTarget {
+  readonly secret: string;
+  services(): readonly ServiceRuntime[];
+  status(): ClusterStatus;
+  hostList(): HostList;
+  addHost(host: { service: string; id: string; controlUrl: string; priority: number | null; nofailover: boolean | null }): void;
+  /** False: there is no such host. */
+  removeHost(service: string, host: string): boolean;
+  setPaused(service: ServiceRuntime, paused: boolean): void;
+  query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer>;
+}
+
+const bodyBytesMax = 256 * 1024;
+const commandTimeoutMs = 140_000;
+
+/** An answer that is not the one that was asked for. */
+class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly status: 400 | 404 | 409 | 413;
+  readonly body: Refused;
+  constructor(status: 400 | 404 | 409 | 413, error: string, advice: string) {
+    super(error);
+    this.status = status;
+    this.body = { error, advice };
+  }
+}
+
+export function createAdminApp(target: AdminTarget): Hono {
+  const app = new Hono();
+  app.onError((error, c) => {
+    if (error instanceof Refusal) return c.json(error.body, error.status);
+    return c.json({ error: error.message, advice: "this is a defect of the gateway: please report it" } satisfies Refused, 500);
+  });
+  app.notFound((c) => c.json({ error: "there is nothing here", advice: "see docs/CONTROL-API.md" } satisfies Refused, 404));
+  app.get("/health", (c) => health(c, target.services()));
+  app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
+  app.use(requireSecret(target.secret));
+  app.get("/metrics", (c) => c.text(metricsText(target.status()), 200, { "content-type": "text/plain; version=0.0.4" }));
+  app.get("/v1/cluster", (c) => c.json(target.status()));
+  addCommands(app, target);
+  addHosts(app, target);
+  app.post("/v1/sql", async (c) => {
+    const { sql, rowsMax, timeoutMs } = await read(c, sqlRequestSchema);
+    const answer = await target.query({ sql, rowsMax }, timeoutMs);
+    if (answer.kind === "error") throw new Refusal(400, answer.message, "see `stead sql --help` for the views and their columns");
+    return c.json({ columns: answer.columns, rows: answer.rows, truncated: answer.truncated });
+  });
+  return app;
+}
+
+function addCommands(app: Hono, target: AdminTarget): void {
+  app.post("/v1/switchover", async (c) => {
+    const { service, host } = await read(c, switchoverRequestSchema);
+    return c.json(await order(find(target, service), { kind: "switchover", target: host ?? null }));
+  });
+  app.post("/v1/failover", async (c) => {
+    const request = await read(c, failoverRequestSchema);
+    const service = find(target, request.service);
+    if (request.dryRun) return c.json(dryRunAnswer(service));
+    return c.json(await order(service, { kind: "failover", target: request.host ?? null, force: request.force }));
+  });
+  for (const kind of ["pause", "resume"] as const) {
+    app.post(`/v1/${kind}`, async (c) => {
+      const { service } = await read(c, serviceRequestSchema);
+      const found = find(target, service);
+      target.setPaused(found, kind === "pause");
+      return c.json(await order(found, { kind }));
+    });
+  }
+  app.post("/v1/checkpoint", async (c) => {
+    const { service, host } = await read(c, hostRequestSchema);
+    const found = find(target, service);
+    const id = host ?? found.state.primary?.host;
+    const client = id === undefined ? undefined : found.clientOf(id);
+    if (id === undefined || client === undefined) throw new Refusal(404, `there is no host "${id ?? ""}" to ask`, "see `stead hosts list`");
+    const answer = await client.checkpoint();
+    if (answer.kind === "ok") return c.json({ service: found.name, host: id, ...answer.value });
+    const why = answer.kind === "refused-by-host" ? JSON.stringify(answer.refusal) : answer.message;
+    throw new Refusal(409, `${id} made no checkpoint: ${why}`, "see `stead status`");
+  });
+}
+
+function addHosts(app: Hono, target: AdminTarget): void {
+  app.get("/v1/hosts", (c) => c.json(target.hostList()));
+  app.post("/v1/hosts", async (c) => {
+    const { service, ...host } = await read(c, addHostRequestSchema);
+    target.addHost({ ...host, service: find(target, service).name });
+    return c.json(target.hostList());
+  });
+  app.delete("/v1/hosts/:service/:host", (c) => {
+    const service = find(target, c.req.param("service"));
+    const host = c.req.param("host");
+    const isPrimary = service.state.primary?.host === host && service.state.phase.kind === "serving";
+    if (isPrimary) throw new Refusal(409, `${host} is primary`, "`stead switchover` first");
+    if (!target.removeHost(service.name, host)) throw new Refusal(404, `there is no host "${host}"`, "see `stead hosts list`");
+    return c.json(target.hostList());
+  });
+}
+
+/** Secrets are compared by their hashes, in constant time whatever their lengths. */
+function requireSecret(secret: string) {
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  const wanted = digest(`Bearer ${secret}`);
+  return async function checkSecret(c: Context, next: () => Promise<void>): Promise<Response | undefined> {
+    if (!timingSafeEqual(digest(c.req.header("authorization") ?? ""), wanted)) {
+      return c.json({ error: "unauthorized", advice: "send Authorization: Bearer <cluster secret>" } satisfies Refused, 401);
+    }
+    await next();
+    return undefined;
+  };
+}
+
+async function read<S extends v.GenericSchema>(c: Context, schema: S): Promise<v.InferOutput<S>> {
+  const length = Number(c.req.header("content-length") ?? 0);
+  if (length > bodyBytesMax) throw new Refusal(413, `the body has ${length} bytes`, `at most ${bodyBytesMax} are accepted`);
+  const text = await c.req.text();
+  let value: unknown;
+  try {
+    value = text === "" ? {} : JSON.parse(text);
+  } catch {
+    throw new Refusal(400, "the body is not JSON", "see docs/CONTROL-API.md");
+  }
+  const parsed = v.safeParse(schema, value);
+  if (!parsed.success) throw new Refusal(400, v.summarize(parsed.issues), "see docs/CONTROL-API.md");
+  return parsed.output;
+}
+
+function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
+  const services = target.services();
+  const known = services.map((service) => service.name).join(", ");
+  const [only] = services;
+  if (name === undefined && only !== undefined && services.length === 1) return only;
+  if (name === undefined) throw new Refusal(400, "this gateway has several services and the request names none", `name one of: ${known}`);
+  const found = services.find((service) => service.name === name);
+  if (found === undefined) throw new Refusal(404, `there is no service "${name}"`, `there are: ${known}`);
+  return found;
+}
+
+async function order(service: ServiceRuntime, command: Command): Promise<CommandDone> {
+  const outcome = await service.command(command, AbortSignal.timeout(commandTimeoutMs));
+  if (outcome.kind === "refused") throw new Refusal(409, outcome.why, outcome.advice);
+  return { service: service.name, primary: outcome.primary, epoch: outcome.epoch, failover: entryOf(service, outcome.failover) };
+}
+
+function entryOf(service: ServiceRuntime, failover: Failover | null): CommandDone["failover"] {
+  const row = failover === null ? undefined : service.recorder.find(failover.key);
+  return row === undefined ? null : failoverEntry(row);
+}
+
+function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
+  const plan = dryRun(service.state, service.now());
+  return {
+    ...plan,
+    service: service.name,
+    order: [...plan.order],
+    whyNot: plan.whyNot.map((entry) => ({ ...entry })),
+    obstacles: [...plan.obstacles],
+    forceMayLose:
+      "no acknowledged write on hosts with durability strict: the new primary reads the log to its end first; with durability async, what the old primary acknowledged within its maximum loss window",
+  };
+}
+
+function health(c: Context, services: readonly ServiceRuntime[]): Response {
+  const answer = healthOf(services);
+  return c.json(answer, answer.ok ? 200 : 503);
+}

@@ -1,0 +1,124 @@
+/** What `/v1/cluster` says, from what the gateway knows right now. */
+import { effectiveNofailover, effectivePriority } from "../core/candidate.ts";
+import type { HostView, Phase, ServiceState } from "../core/failover-state.ts";
+import { hostRoles, type HostRole } from "../control/host-status.ts";
+import type { ClusterHost, ClusterService, FailoverEntry } from "../control/gateway-api.ts";
+import type { ServiceRuntime } from "./service.ts";
+import type { FailoverRow } from "./state/rows.ts";
+
+export function serviceStatus(service: ServiceRuntime, now: number): ClusterService {
+  const { state, route, traffic, recorder } = service;
+  const hold = route.whenServing();
+  const primaryPosition = state.primary === null ? null : (state.hosts.get(state.primary.host)?.report?.position ?? null);
+  return {
+    name: service.name,
+    phase: state.phase.kind,
+    reason: reasonOf(state),
+    primary: state.primary?.host ?? null,
+    epoch: state.primary?.epoch ?? 0,
+    paused: state.automation.kind === "paused",
+    routedTo: state.routed.kind === "host" ? state.routed.host : null,
+    waiting: { requests: hold.waiting, bytes: hold.waitingBytes },
+    requests: traffic.counts,
+    requestsPerSecond: traffic.ratePerSecond,
+    hosts: [...state.hosts.values()].map((view) => hostStatus(service, view, primaryPosition, now)),
+    failovers: recorder.failovers.map(failoverEntry),
+    events: recorder.events.map(({ atMs, level, what, host, detail }) => ({
+      atMs,
+      level: level === "warning" ? "warning" : "info",
+      what,
+      host: host ?? null,
+      detail,
+    })),
+  };
+}
+
+function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: number | null, now: number): ClusterHost {
+  const monitor = service.monitorOf(view.id);
+  const status = monitor?.status ?? null;
+  const { report } = view;
+  const notes = [...(status?.warnings ?? [])];
+  if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
+  if (report !== null && report.service !== service.name) notes.push(`it is a host of the service "${report.service}"`);
+  if (view.health.kind === "down") notes.push(`down: ${view.health.cause}`);
+  return {
+    id: view.id,
+    controlUrl: view.controlUrl,
+    dataUrl: report?.dataUrl ?? null,
+    health: view.health.kind,
+    role: report === null ? null : roleOf(report.role),
+    reason: report?.reason ?? null,
+    epoch: report?.epoch ?? null,
+    position: report?.position ?? null,
+    lag: report === null || primaryPosition === null ? null : Math.max(0, primaryPosition - report.position),
+    priority: effectivePriority(view),
+    nofailover: effectiveNofailover(view),
+    heardMsAgo: Number.isFinite(view.reportAt) ? Math.max(0, now - view.reportAt) : null,
+    checkpoint: status?.checkpoint ?? null,
+    setAside: status?.setAside ?? [],
+    notes,
+  };
+}
+
+const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
+
+function reasonOf(state: ServiceState): string | null {
+  const why = phaseReason(state.phase);
+  if (why !== null) return why;
+  return state.routed.kind === "hold" ? state.routed.reason : null;
+}
+
+function phaseReason(phase: Phase): string | null {
+  switch (phase.kind) {
+    case "unknown":
+    case "awaiting":
+    case "serving":
+      return null;
+    case "suspect":
+      return phase.cause;
+    case "agreeing":
+      return "waiting for the views of the other gateways";
+    case "promoting":
+      return `host ${phase.candidate} is being promoted`;
+    case "demoting":
+      return `host ${phase.failover.from ?? "?"} is stepping down`;
+    case "down":
+      switch (phase.because.kind) {
+        case "no-candidate":
+          return `no host can take over: ${phase.because.why}`;
+        case "paused":
+          return "automation is paused";
+        case "vetoed":
+          return phase.because.evidence;
+      }
+  }
+}
+
+export function failoverEntry(row: FailoverRow): FailoverEntry {
+  return {
+    id: row.id,
+    service: row.service,
+    gateway: row.gateway,
+    kind: row.kind as FailoverEntry["kind"],
+    outcome: row.outcome as FailoverEntry["outcome"],
+    from: row.fromHost ?? null,
+    to: row.toHost ?? null,
+    epochFrom: row.epochFrom,
+    epochTo: row.epochTo ?? null,
+    attempts: row.attempts,
+    decidedAtMs: row.decidedAtMs,
+    phases: {
+      detect: row.detectMs ?? null,
+      agree: row.agreeMs ?? null,
+      demote: row.demoteMs ?? null,
+      claim: row.claimMs ?? null,
+      lease: row.leaseMs ?? null,
+      catchUp: row.catchUpMs ?? null,
+      start: row.startMs ?? null,
+      route: row.routeMs ?? null,
+      wait: row.waitMs ?? null,
+      retry: row.retryMs ?? null,
+    },
+    gapMs: row.gapMs ?? null,
+  };
+}

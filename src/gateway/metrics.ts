@@ -1,0 +1,49 @@
+/** The status as Prometheus text (exposition format 0.0.4). */
+import type { ClusterStatus } from "../control/gateway-api.ts";
+
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+
+export function metricsText(status: ClusterStatus): string {
+  const { services } = status;
+  const perService = (value: (service: ClusterStatus["services"][number]) => number): Sample[] =>
+    services.map((service) => [{ service: service.name }, value(service)]);
+  const perHost = (value: (host: ClusterStatus["services"][number]["hosts"][number]) => number | null): Sample[] =>
+    services.flatMap((service) =>
+      service.hosts.flatMap((host): Sample[] => {
+        const found = value(host);
+        return found === null ? [] : [[{ service: service.name, host: host.id }, found]];
+      }),
+    );
+  const requests = services.flatMap((service): Sample[] =>
+    (["ok", "unknown", "failed", "clientGone"] as const).map((end) => [{ service: service.name, end: end === "clientGone" ? "client_gone" : end }, service.requests[end]]),
+  );
+  return [
+    metric("stead_up", "gauge", "1 while the gateway runs", [[{ gateway: status.gateway }, 1]]),
+    metric("stead_troubles", "gauge", "Things that are wrong with this gateway itself", [[{}, status.troubles.length]]),
+    metric("stead_database_ok", "gauge", "1 when the state database can be written", [[{}, status.database.trouble === null ? 1 : 0]]),
+    metric("stead_database_queued_writes", "gauge", "Writes that wait for the state database", [[{}, status.database.queued]]),
+    metric("stead_connections", "gauge", "Open client connections", [[{}, status.connections]]),
+    metric("stead_requests_total", "counter", "Requests by how they ended", requests),
+    metric("stead_requests_held_total", "counter", "Requests that waited for a primary", perService((service) => service.requests.held)),
+    metric("stead_requests_replayed_total", "counter", "Requests that were sent again", perService((service) => service.requests.replayed)),
+    metric("stead_requests_waiting", "gauge", "Requests that wait for a primary now", perService((service) => service.waiting.requests)),
+    metric("stead_epoch", "gauge", "Highest epoch that is known", perService((service) => service.epoch)),
+    metric("stead_serving", "gauge", "1 when the primary is seen well", perService((service) => (service.phase === "serving" ? 1 : 0))),
+    metric("stead_routed", "gauge", "1 when requests are sent to a primary", perService((service) => (service.routedTo === null ? 0 : 1))),
+    metric("stead_paused", "gauge", "1 when automation is paused", perService((service) => (service.paused ? 1 : 0))),
+    metric("stead_failovers_total", "counter", "Failovers and switchovers that this gateway completed since it started", perService((service) => service.failovers.filter(({ outcome }) => outcome === "done").length)),
+    metric("stead_host_up", "gauge", "1 up, 0 down; absent while unknown", perHost((host) => (host.health === "unknown" ? null : host.health === "up" ? 1 : 0))),
+    metric("stead_host_position", "gauge", "Log position of the host", perHost((host) => host.position)),
+    metric("stead_host_primary", "gauge", "1 for the host that says it is primary", perHost((host) => (host.role === "primary" ? 1 : 0))),
+  ].join("");
+}
+
+function metric(name: string, type: "gauge" | "counter", help: string, samples: readonly Sample[]): string {
+  const lines = samples.map(([labels, value]) => {
+    const text = Object.entries(labels).map(([key, label]) => `${key}="${escapeLabel(label)}"`).join(",");
+    return `${name}${text === "" ? "" : `{${text}}`} ${value}\n`;
+  });
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
+}
+
+const escapeLabel = (text: string): string => text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");

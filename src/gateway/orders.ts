@@ -1,0 +1,73 @@
+/**
+ * Promotions and demotions under way: each call of the state machine is one HTTP call to a host, and what the host says
+ * becomes events. A call that was cancelled says nothing any more.
+ */
+import type { HostClient, StreamEnd } from "../control/host-client.ts";
+import type { Refusal } from "../control/messages.ts";
+import type { FailoverEffect, FailoverEvent } from "../core/failover-state.ts";
+
+type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;
+type DemoteOrder = Extract<FailoverEffect, { kind: "demote" }>;
+
+export class Orders {
+  readonly #gateway: string;
+  readonly #send: (event: FailoverEvent) => void;
+  readonly #running = new Map<number, AbortController>();
+
+  constructor(gateway: string, send: (event: FailoverEvent) => void) {
+    this.#gateway = gateway;
+    this.#send = send;
+  }
+
+  promote(client: HostClient | undefined, order: PromoteOrder): void {
+    const { call, epoch, planned, gatewaysRegistered } = order;
+    const request = { gateway: this.#gateway, epoch, planned, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown] };
+    this.#run(call, client, (target, signal) =>
+      target.promote(request, (event) => {
+        if (signal.aborted) return;
+        if (event.kind === "done") this.#send({ kind: "promoted", call, epoch: event.epoch, dataUrl: event.dataUrl });
+        else this.#common(call, event);
+      }, signal),
+    );
+  }
+
+  demote(client: HostClient | undefined, order: DemoteOrder): void {
+    const { call, successor, reason } = order;
+    this.#run(call, client, (target, signal) =>
+      target.demote({ gateway: this.#gateway, successor, reason }, (event) => {
+        if (signal.aborted) return;
+        if (event.kind === "done") this.#send({ kind: "demoted", call });
+        else this.#common(call, event);
+      }, signal),
+    );
+  }
+
+  cancel(call: number): void {
+    this.#running.get(call)?.abort(new Error("not needed any more"));
+    this.#running.delete(call);
+  }
+
+  stop(): void {
+    for (const call of [...this.#running.keys()]) this.cancel(call);
+  }
+
+  #common(call: number, event: { readonly kind: "phase"; readonly phase: string; readonly ms: number } | { readonly kind: "refused"; readonly refusal: Refusal }): void {
+    if (event.kind === "phase") this.#send({ kind: "phase-ended", call, phase: event.phase, ms: event.ms });
+    else this.#send({ kind: "call-refused", call, refusal: event.refusal });
+  }
+
+  #run(call: number, client: HostClient | undefined, work: (client: HostClient, signal: AbortSignal) => Promise<StreamEnd>): void {
+    if (client === undefined) {
+      this.#send({ kind: "call-lost", call, why: "the host is not registered" });
+      return;
+    }
+    const controller = new AbortController();
+    this.#running.set(call, controller);
+    // Never rejects: host-client turns failures into values.
+    void work(client, controller.signal).then((end) => {
+      this.#running.delete(call);
+      if (controller.signal.aborted || end.kind === "ended") return;
+      this.#send({ kind: "call-lost", call, why: `${end.kind}: ${end.message}` });
+    });
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * What happened, kept twice: the last of it in memory for the admin API, all of it in the database (written behind).
+ *
+ * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of this
+ * run and the failover's number, so that its row is found again as it goes on.
+ */
+import type { Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover-state.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { addEvent, putEpoch, putFailover, putHealth, type EventRow, type FailoverRow } from "./state/rows.ts";
+import type { StateStore } from "./state/store.ts";
+
+const eventsInMemory = 200;
+const failoversInMemory = 100;
+/** A host's position alone is written this often at most; any other change at once. */
+const positionEveryMs = 1_000;
+
+export interface RecorderOptions {
+  readonly gateway: string;
+  readonly service: string;
+  readonly clock: Clock;
+  readonly store: StateStore;
+}
+
+interface WrittenHealth {
+  readonly fingerprint: string;
+  readonly position: number | null;
+  readonly at: number;
+}
+
+export class Recorder {
+  readonly #options: RecorderOptions;
+  readonly #run: number;
+  readonly #events: EventRow[] = [];
+  readonly #failovers = new Map<number, FailoverRow>();
+  readonly #health = new Map<string, WrittenHealth>();
+  #lastEvent = 0;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#run = options.clock.wallTime();
+  }
+
+  /** Newest last. */
+  get events(): readonly EventRow[] {
+    return this.#events;
+  }
+
+  /** Of this run of the gateway, oldest first. */
+  get failovers(): readonly FailoverRow[] {
+    return [...this.#failovers.values()];
+  }
+
+  find(key: number): FailoverRow | undefined {
+    return this.#failovers.get(key);
+  }
+
+  note(level: "info" | "warning", what: string, host: string | null, detail: string): void {
+    const { gateway, service, clock, store } = this.#options;
+    const id = `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;
+    const row: EventRow = { id, atMs: Math.floor(clock.wallTime()), gateway, service, host, level, what, detail };
+    this.#events.push(row);
+    if (this.#events.length > eventsInMemory) this.#events.shift();
+    store.write(addEvent(row));
+  }
+
+  epoch(effect: Extract<FailoverEffect, { kind: "record-epoch" }>): void {
+    const { service, clock, store } = this.#options;
+    store.write(putEpoch({ service, epoch: effect.epoch, host: effect.host, dataUrl: effect.dataUrl, firstSeenAtMs: Math.floor(clock.wallTime()) }));
+  }
+
+  failover(failover: Failover, outcome: FailoverOutcome): void {
+    const { gateway, service, clock, store } = this.#options;
+    const before = this.#failovers.get(failover.key);
+    const sinceDecisionMs = clock.now() - failover.decidedAt;
+    const { phases } = failover;
+    const row: FailoverRow = {
+      id: `${gateway}.${service}.${Math.floor(this.#run)}.${failover.key}`,
+      service,
+      gateway,
+      kind: failover.kind,
+      outcome,
+      fromHost: failover.from,
+      toHost: failover.to,
+      epochFrom: failover.epochFrom,
+      epochTo: failover.epochTo,
+      attempts: failover.attempts,
+      decidedAtMs: before?.decidedAtMs ?? Math.floor(clock.wallTime() - sinceDecisionMs),
+      detectMs: phases.detect ?? null,
+      agreeMs: phases.agree ?? null,
+      demoteMs: phases.demote ?? null,
+      claimMs: phases.claim ?? null,
+      leaseMs: phases.lease ?? null,
+      catchUpMs: phases.catchUp ?? null,
+      startMs: phases.start ?? null,
+      routeMs: phases.route ?? null,
+      waitMs: phases.wait ?? null,
+      retryMs: phases.retry ?? null,
+      gapMs: before?.gapMs ?? null,
+    };
+    this.#keep(failover.key, row);
+    store.write(putFailover(row));
+  }
+
+  gap(key: number, gapMs: number): void {
+    const row = this.#failovers.get(key);
+    if (row === undefined) return;
+    const measured = { ...row, gapMs };
+    this.#keep(key, measured);
+    this.#options.store.write(putFailover(measured));
+  }
+
+  /** Writes the health of a host when something about it changed that others should see. */
+  health(view: HostView): void {
+    const { gateway, service, clock, store } = this.#options;
+    const { report } = view;
+    const cause = view.health.kind === "down" ? view.health.cause : null;
+    const fingerprint = JSON.stringify([view.health.kind, cause, report?.role, report?.instance, report?.epoch]);
+    const position = report?.position ?? null;
+    const before = this.#health.get(view.id);
+    const now = clock.now();
+    if (before !== undefined && before.fingerprint === fingerprint && (before.position === position || now - before.at < positionEveryMs)) return;
+    this.#health.set(view.id, { fingerprint, position, at: now });
+    store.write(
+      putHealth({
+        gateway,
+        service,
+        host: view.id,
+        health: view.health.kind,
+        cause,
+        role: report?.role ?? null,
+        instance: report?.instance ?? null,
+        epoch: report?.epoch ?? null,
+        position,
+        changedAtMs: Math.floor(clock.wallTime()),
+        deleted: false,
+      }),
+    );
+  }
+
+  hostRemoved(host: string): void {
+    const { gateway, service, clock, store } = this.#options;
+    this.#health.delete(host);
+    store.write(putHealth({ gateway, service, host, health: "unknown", changedAtMs: Math.floor(clock.wallTime()), deleted: true }));
+  }
+
+  #keep(key: number, row: FailoverRow): void {
+    this.#failovers.set(key, row);
+    const oldest = this.#failovers.keys().next().value;
+    if (this.#failovers.size > failoversInMemory && oldest !== undefined) this.#failovers.delete(oldest);
+  }
+}

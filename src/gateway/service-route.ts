@@ -1,0 +1,133 @@
+/**
+ * Where one service's requests go, as the data plane asks for it (`Route` of src/http/proxy.ts): the primary's connections,
+ * and the hold for requests without one. It is told by the state machine's effects and decides only one thing itself:
+ *
+ * When nobody can take over and the last known primary refuses connections, sending every request against a closed port
+ * would burn its patience. So the hold closes, and one connection attempt per `retryConnectMs` finds out when it is back.
+ */
+import { connect } from "node:net";
+import { Hold, type HoldOptions } from "../http/hold.ts";
+import type { HttpLimits } from "../http/limits.ts";
+import type { Route } from "../http/proxy.ts";
+import { Upstream } from "../http/upstream.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+
+const retryConnectMs = 50;
+const connectTimeoutMs = 500;
+
+export interface ServiceRouteOptions {
+  readonly clock: Clock;
+  readonly hold: Omit<HoldOptions, "clock">;
+  readonly limits: Partial<HttpLimits>;
+}
+
+interface Active {
+  readonly host: string;
+  readonly dataUrl: string;
+  readonly upstream: Upstream;
+}
+
+export class ServiceRoute implements Route {
+  readonly #options: ServiceRouteOptions;
+  readonly #hold: Hold;
+  #active: Active | null = null;
+  /** Set while the hold is closed only because the port is. */
+  #waitingForPort: Timer | null = null;
+  #wanted: "route" | "hold" = "hold";
+
+  constructor(options: ServiceRouteOptions) {
+    this.#options = options;
+    this.#hold = new Hold({ ...options.hold, clock: options.clock });
+  }
+
+  current(): Upstream | undefined {
+    return this.#active?.upstream;
+  }
+
+  whenServing(): Hold {
+    return this.#hold;
+  }
+
+  get host(): string | null {
+    return this.#active?.host ?? null;
+  }
+
+  /** Send requests there, those that wait first. */
+  route(host: string, dataUrl: string): void {
+    if (this.#active !== null && (this.#active.dataUrl !== dataUrl || this.#active.upstream.isClosed)) {
+      this.#active.upstream.close(`host ${host} serves now`);
+      this.#active = null;
+    }
+    this.#active = { host, dataUrl, upstream: this.#active?.upstream ?? this.#upstream(dataUrl) };
+    this.#wanted = "route";
+    this.#stopWaitingForPort();
+    this.#hold.open();
+  }
+
+  /** New requests wait; those in flight go on. */
+  holdRequests(): void {
+    this.#wanted = "hold";
+    this.#stopWaitingForPort();
+    this.#hold.close();
+  }
+
+  /** Ends every connection to a host that is not primary any more. */
+  drop(host: string, reason: string): void {
+    if (this.#active === null || this.#active.host !== host) return;
+    this.#hold.close();
+    this.#active.upstream.close(reason);
+    this.#active = null;
+  }
+
+  /** The port of the last known primary refuses, and nobody can take over: wait for the port. */
+  waitForPort(): void {
+    if (this.#wanted !== "route" || this.#waitingForPort !== null || this.#active === null) return;
+    this.#hold.close();
+    this.#tryPortSoon();
+  }
+
+  close(): void {
+    this.#stopWaitingForPort();
+    this.#hold.close();
+    this.#active?.upstream.close("the gateway stops");
+    this.#active = null;
+  }
+
+  #tryPortSoon(): void {
+    this.#waitingForPort = this.#options.clock.setTimer(retryConnectMs, () => {
+      const active = this.#active;
+      if (active === null || this.#waitingForPort === null) return;
+      tryConnect(active.upstream.host, active.upstream.port, (open) => {
+        if (this.#waitingForPort === null || this.#active !== active || this.#wanted !== "route") return;
+        if (!open) return this.#tryPortSoon();
+        this.#waitingForPort = null;
+        this.#hold.open();
+      });
+    });
+  }
+
+  #stopWaitingForPort(): void {
+    this.#waitingForPort?.cancel();
+    this.#waitingForPort = null;
+  }
+
+  #upstream(dataUrl: string): Upstream {
+    const url = new URL(dataUrl);
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    return new Upstream({ host, port: Number(url.port || 80), limits: this.#options.limits, clock: this.#options.clock });
+  }
+}
+
+function tryConnect(host: string, port: number, done: (open: boolean) => void): void {
+  const socket = connect({ host, port, timeout: connectTimeoutMs });
+  let answered = false;
+  const answer = (open: boolean): void => {
+    if (answered) return;
+    answered = true;
+    socket.destroy();
+    done(open);
+  };
+  socket.once("connect", () => answer(true));
+  socket.once("timeout", () => answer(false));
+  socket.once("error", () => answer(false));
+}

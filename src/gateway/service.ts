@@ -1,0 +1,211 @@
+/**
+ * One service on this gateway: drives its state machine (src/core/failover.ts) and performs the effects in order.
+ *
+ * Events come from monitors, orders, the data plane, operators and a timer; they are taken one at a time. A defect in
+ * deciding is shown as an event and in `defect`, and does not stop routing: the route stays as it is (static stability).
+ */
+import { HostClient } from "../control/host-client.ts";
+import { step, wakeAt } from "../core/failover.ts";
+import {
+  initialServiceState,
+  type Command,
+  type CommandOutcome,
+  type FailoverEffect,
+  type FailoverEvent,
+  type FailoverSettings,
+  type RegisteredHost,
+  type ServiceState,
+} from "../core/failover-state.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { HostMonitor } from "./monitor.ts";
+import { Orders } from "./orders.ts";
+import type { Recorder } from "./recorder.ts";
+import type { ServiceRoute } from "./service-route.ts";
+import type { Traffic } from "./traffic.ts";
+
+export interface ServiceOptions {
+  readonly settings: FailoverSettings;
+  readonly secret: string;
+  readonly probe: { readonly intervalMs: number; readonly timeoutMs: number };
+  readonly clock: Clock;
+  readonly route: ServiceRoute;
+  readonly traffic: Traffic;
+  readonly recorder: Recorder;
+}
+
+interface Watched {
+  readonly controlUrl: string;
+  readonly client: HostClient;
+  readonly monitor: HostMonitor;
+}
+
+export class ServiceRuntime {
+  readonly name: string;
+  readonly route: ServiceRoute;
+  readonly traffic: Traffic;
+  readonly recorder: Recorder;
+  readonly #options: ServiceOptions;
+  readonly #orders: Orders;
+  readonly #watched = new Map<string, Watched>();
+  readonly #waiting = new Map<string, (outcome: CommandOutcome) => void>();
+  readonly #queue: FailoverEvent[] = [];
+  readonly #stopping: Promise<void>[] = [];
+  #state: ServiceState;
+  #taking = false;
+  #timer: Timer | null = null;
+  #lastCommand = 0;
+  #defect: string | null = null;
+  #stopped = false;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.name = options.settings.service;
+    this.route = options.route;
+    this.traffic = options.traffic;
+    this.recorder = options.recorder;
+    this.#state = initialServiceState(options.settings);
+    this.#orders = new Orders(options.settings.gateway, (event) => this.send(event));
+  }
+
+  get state(): ServiceState {
+    return this.#state;
+  }
+
+  /** Monotonic milliseconds, as the state machine counts them. */
+  now(): number {
+    return this.#options.clock.now();
+  }
+
+  /** A programming error that was met while deciding; null when there was none. */
+  get defect(): string | null {
+    return this.#defect;
+  }
+
+  monitorOf(host: string): HostMonitor | undefined {
+    return this.#watched.get(host)?.monitor;
+  }
+
+  clientOf(host: string): HostClient | undefined {
+    return this.#watched.get(host)?.client;
+  }
+
+  /** The registry as it is now; monitors of hosts that are new start, those of hosts that are gone stop. */
+  register(hosts: readonly RegisteredHost[]): void {
+    const wanted = new Map(hosts.map((host) => [host.id, host]));
+    for (const [id, watched] of this.#watched) {
+      if (wanted.get(id)?.controlUrl === watched.controlUrl) continue;
+      this.#watched.delete(id);
+      this.#stopping.push(watched.monitor.stop());
+      if (!wanted.has(id)) this.recorder.hostRemoved(id);
+    }
+    this.send({ kind: "hosts", hosts });
+    for (const host of hosts) if (!this.#watched.has(host.id)) this.#watch(host);
+  }
+
+  send(event: FailoverEvent): void {
+    if (this.#stopped) return;
+    this.#queue.push(event);
+    if (this.#taking) return;
+    this.#taking = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#take(next);
+    } finally {
+      this.#taking = false;
+    }
+    this.#setTimer();
+  }
+
+  /** Orders something; resolves when it has come to its end, one way or the other. */
+  command(command: Command, signal: AbortSignal): Promise<CommandOutcome> {
+    const id = String(++this.#lastCommand);
+    return new Promise((resolve) => {
+      const give = (outcome: CommandOutcome): void => {
+        this.#waiting.delete(id);
+        signal.removeEventListener("abort", onAbort);
+        resolve(outcome);
+      };
+      const onAbort = (): void =>
+        give({ kind: "refused", why: "it did not come to an end in the time that was given", advice: "it may still do so: see `stead status`" });
+      this.#waiting.set(id, give);
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.send({ kind: "command", id, command });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#orders.stop();
+    for (const give of [...this.#waiting.values()]) give({ kind: "refused", why: "the gateway stops", advice: "ask another gateway" });
+    await Promise.all([...this.#stopping, ...[...this.#watched.values()].map(({ monitor }) => monitor.stop())]);
+    this.route.close();
+  }
+
+  #watch(host: RegisteredHost): void {
+    const { secret, clock, probe } = this.#options;
+    const client = new HostClient(host.controlUrl, secret, clock);
+    const monitor = new HostMonitor({ host: host.id, client, clock, ...probe, send: (event) => this.send(event) });
+    this.#watched.set(host.id, { controlUrl: host.controlUrl, client, monitor });
+    monitor.start();
+  }
+
+  #take(event: FailoverEvent): void {
+    const before = this.#state;
+    try {
+      const { state, effects } = step(before, event, this.#options.clock.now());
+      this.#state = state;
+      for (const effect of effects) this.#perform(effect);
+    } catch (error) {
+      const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      if (this.#defect === null) this.recorder.note("warning", "defect", null, `while taking ${event.kind}: ${message}`);
+      this.#defect = message;
+    }
+    for (const [id, view] of this.#state.hosts) if (view !== before.hosts.get(id)) this.recorder.health(view);
+    if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
+  }
+
+  #perform(effect: FailoverEffect): void {
+    switch (effect.kind) {
+      case "probe":
+        return this.#watched.get(effect.host)?.monitor.probeNow();
+      case "promote":
+        return this.#orders.promote(this.clientOf(effect.host), effect);
+      case "demote":
+        return this.#orders.demote(this.clientOf(effect.host), effect);
+      case "cancel":
+        return this.#orders.cancel(effect.call);
+      case "route":
+        this.route.route(effect.host, effect.dataUrl);
+        return this.send({ kind: "routed", epoch: effect.epoch });
+      case "hold":
+        return this.route.holdRequests();
+      case "drop":
+        return this.route.drop(effect.host, effect.reason);
+      case "record-epoch":
+        return this.recorder.epoch(effect);
+      case "record-failover":
+        return this.#recordFailover(effect);
+      case "note":
+        return this.recorder.note(effect.level, effect.what, effect.host, effect.detail);
+      case "reply":
+        return this.#waiting.get(effect.id)?.(effect.outcome);
+    }
+  }
+
+  #recordFailover(effect: Extract<FailoverEffect, { kind: "record-failover" }>): void {
+    const { failover, outcome } = effect;
+    this.traffic.watchGap(failover.key, (gapMs) => this.recorder.gap(failover.key, gapMs));
+    this.recorder.failover(failover, outcome);
+    if (outcome !== "running") this.traffic.endGap(failover.key);
+  }
+
+  #setTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    const { clock } = this.#options;
+    const now = clock.now();
+    const at = wakeAt(this.#state, now);
+    if (at === null || this.#stopped) return;
+    this.#timer = clock.setTimer(at - now, () => this.send({ kind: "time" }));
+  }
+}

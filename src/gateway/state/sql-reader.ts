@@ -1,0 +1,67 @@
+/**
+ * A process of its own that answers queries on the gateway's database, read-only: one line of JSON in, one line out.
+ *
+ * Its own process, because SQLite runs a statement to its end on the thread that called it: a query without an end would
+ * stop a gateway, and killing this process ends it. The connection is opened read-only, so that no statement can write.
+ */
+import { createInterface } from "node:readline";
+import { DatabaseSync } from "node:sqlite";
+import { isReadOnlyStatement } from "./sql-statement.ts";
+
+export interface ReaderRequest {
+  readonly sql: string;
+  readonly rowsMax: number;
+}
+
+export type ReaderCell = null | number | string | { readonly base64: string };
+
+export type ReaderAnswer =
+  | { readonly kind: "rows"; readonly columns: readonly string[]; readonly rows: readonly (readonly ReaderCell[])[]; readonly truncated: boolean }
+  | { readonly kind: "error"; readonly message: string };
+
+/** All cells of one answer together; rows beyond it are left out and the answer is `truncated`. */
+const answerBytesMax = 2 * 1024 * 1024;
+
+/** Serves requests from standard input until it ends. */
+export async function runSqlReader(path: string): Promise<void> {
+  let database: DatabaseSync | null = null;
+  for await (const line of createInterface({ input: process.stdin })) {
+    let answer: ReaderAnswer;
+    try {
+      database ??= new DatabaseSync(path, { readOnly: true, timeout: 1_000 });
+      const { sql, rowsMax } = JSON.parse(line) as ReaderRequest;
+      answer = query(database, sql, rowsMax);
+    } catch (error) {
+      answer = { kind: "error", message: error instanceof Error ? error.message : String(error) };
+    }
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+  }
+  database?.close();
+}
+
+function query(database: DatabaseSync, sql: string, rowsMax: number): ReaderAnswer {
+  const problem = isReadOnlyStatement(sql);
+  if (problem !== null) return { kind: "error", message: problem };
+  const statement = database.prepare(sql);
+  statement.setReadBigInts(true);
+  const columns = statement.columns().map(({ name }) => String(name));
+  statement.setReturnArrays(true);
+  const rows: ReaderCell[][] = [];
+  let bytes = 0;
+  for (const row of statement.iterate() as Iterable<unknown> as Iterable<readonly unknown[]>) {
+    const cells = row.map(cellOf);
+    bytes += cells.reduce<number>((sum, cell) => sum + sizeOf(cell), 0);
+    if (rows.length === rowsMax || bytes > answerBytesMax) return { kind: "rows", columns, rows, truncated: true };
+    rows.push(cells);
+  }
+  return { kind: "rows", columns, rows, truncated: false };
+}
+
+function cellOf(value: unknown): ReaderCell {
+  if (value === null || typeof value === "string" || typeof value === "number") return value;
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString();
+  if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString("base64") };
+  throw new TypeError(`a value of type ${typeof value} cannot be sent`);
+}
+
+const sizeOf = (cell: ReaderCell): number => (typeof cell === "string" ? cell.length : cell !== null && typeof cell === "object" ? cell.base64.length : 8);

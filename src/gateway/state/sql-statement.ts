@@ -1,0 +1,25 @@
+/**
+ * Which statements the SQL endpoint takes: exactly one, and one that only reads.
+ *
+ * The connection is read-only anyway; this is here for a message that says why, and against what a read-only connection
+ * still allows: ATTACH (other files), and a second statement after a semicolon, which would be left out silently.
+ */
+
+/** Null when it is fine, otherwise what is wrong with it. */
+export function isReadOnlyStatement(sql: string): string | null {
+  const bare = withoutCommentsAndStrings(sql);
+  const first = /[a-z]+/i.exec(bare)?.[0]?.toUpperCase() ?? "";
+  if (!["SELECT", "WITH", "VALUES", "EXPLAIN"].includes(first)) {
+    return `only SELECT, WITH, VALUES and EXPLAIN are accepted here, this begins with ${first === "" ? "nothing" : first}`;
+  }
+  const semicolon = bare.indexOf(";");
+  if (semicolon !== -1 && bare.slice(semicolon + 1).replaceAll(";", "").trim() !== "") return "only one statement at a time is accepted";
+  return null;
+}
+
+/** The statement with each comment as a space and each string or quoted name as `''`, so that its words can be looked at. */
+function withoutCommentsAndStrings(sql: string): string {
+  return sql.replace(/--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|`(?:[^`]|``)*(?:`|$)|\[[^\]]*(?:\]|$)/g, (found) =>
+    found.startsWith("--") || found.startsWith("/*") ? " " : "''",
+  );
+}

@@ -1,0 +1,155 @@
+/**
+ * A host process without an application or a vault: the control contract (src/control/messages.ts) over real sockets, and
+ * a plain HTTP data port. The "log" is a folder with one file per epoch, created exclusively, so that claims race for real.
+ *
+ * Argument: one JSON object, `FakeHostOptions`. Prints `ready` when both ports listen.
+ */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { join } from "node:path";
+import type { HostStatus } from "../../src/control/host-status.ts";
+import { heartbeatMs, type DemoteRequest, type PromoteRequest } from "../../src/control/messages.ts";
+
+export interface FakeHostOptions {
+  readonly id: string;
+  readonly service: string;
+  readonly controlPort: number;
+  readonly dataPort: number;
+  readonly logFolder: string;
+  readonly secret: string;
+  readonly priority: number;
+  readonly nofailover: boolean;
+  /** The application's start and stop. */
+  readonly startMs: number;
+  /** Answers every promotion with this instead of becoming primary. */
+  readonly refusePromotion: string | null;
+  /** Ends itself in the middle of a promotion, after the claim. */
+  readonly dieAfterClaim: boolean;
+}
+
+const options = JSON.parse(process.argv[2] ?? "{}") as FakeHostOptions;
+const instance = `${options.id}-${process.pid}`;
+mkdirSync(options.logFolder, { recursive: true });
+
+let role: HostStatus["role"] = "secondary";
+let vacated = false;
+const streams = new Set<ServerResponse>();
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+function lastEpoch(): { epoch: number; host: string | null } {
+  const epochs = readdirSync(options.logFolder).map(Number).sort((a, b) => b - a);
+  const epoch = epochs[0] ?? 0;
+  return { epoch, host: epoch === 0 ? null : readFileSync(join(options.logFolder, String(epoch)), "utf8") };
+}
+
+function status(): HostStatus {
+  const { epoch, host } = lastEpoch();
+  if (role === "primary" && host !== options.id) role = "secondary";
+  return {
+    version: 1,
+    service: options.service,
+    host: options.id,
+    instance,
+    role,
+    reason: null,
+    epoch,
+    epochHost: host,
+    position: epoch * 10,
+    lastRecordAgeMs: 5,
+    vacated,
+    dataUrl: `http://127.0.0.1:${options.dataPort}`,
+    controlUrl: `http://127.0.0.1:${options.controlPort}`,
+    priority: options.priority,
+    nofailover: options.nofailover,
+    leaseMs: 1000,
+    checkpoint: null,
+    setAside: [],
+    warnings: [],
+  };
+}
+
+function become(next: HostStatus["role"]): void {
+  role = next;
+  for (const stream of streams) stream.write(`${JSON.stringify(status())}\n`);
+}
+
+async function promote(request: PromoteRequest, response: ServerResponse): Promise<void> {
+  const line = (event: unknown): void => void response.write(`${JSON.stringify(event)}\n`);
+  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  const last = lastEpoch();
+  if (options.refusePromotion !== null || role !== "secondary") {
+    line({ kind: "refused", refusal: { kind: "not_ready", reason: options.refusePromotion ?? `its role is ${role}` } });
+  } else if (request.epoch < last.epoch) {
+    line({ kind: "refused", refusal: { kind: "epoch_taken", epoch: last.epoch, host: last.host } });
+  } else {
+    become("claiming");
+    writeFileSync(join(options.logFolder, String(last.epoch + 1)), options.id, { flag: "wx" });
+    become("starting");
+    line({ kind: "phase", phase: "claim", ms: 1 });
+    if (options.dieAfterClaim) process.kill(process.pid, "SIGKILL");
+    await sleep(options.startMs);
+    line({ kind: "phase", phase: "start", ms: options.startMs });
+    become("primary");
+    line({ kind: "done", epoch: last.epoch + 1, position: (last.epoch + 1) * 10, dataUrl: status().dataUrl });
+  }
+  response.end();
+}
+
+async function demote(_request: DemoteRequest, response: ServerResponse): Promise<void> {
+  const line = (event: unknown): void => void response.write(`${JSON.stringify(event)}\n`);
+  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  become("draining");
+  await sleep(options.startMs);
+  line({ kind: "phase", phase: "drain", ms: options.startMs });
+  vacated = true;
+  become("restoring");
+  line({ kind: "done", position: status().position });
+  response.end();
+  become("secondary");
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  let text = "";
+  for await (const chunk of request) text += String(chunk);
+  return text === "" ? {} : JSON.parse(text);
+}
+
+async function control(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.headers.authorization !== `Bearer ${options.secret}`) {
+    response.writeHead(401).end();
+    return;
+  }
+  switch (request.url) {
+    case "/v1/status":
+      response.end(JSON.stringify(status()));
+      return;
+    case "/v1/status/stream":
+      response.writeHead(200, { "content-type": "application/x-ndjson" });
+      streams.add(response);
+      response.on("close", () => streams.delete(response));
+      response.write(`${JSON.stringify(status())}\n`);
+      return;
+    case "/v1/promote":
+      return promote((await bodyOf(request)) as PromoteRequest, response);
+    case "/v1/demote":
+      return demote((await bodyOf(request)) as DemoteRequest, response);
+    case "/v1/checkpoint":
+      response.end(JSON.stringify({ position: 10, chunksWritten: 1, chunksReused: 2, ms: 3 }));
+      return;
+    default:
+      response.writeHead(404).end();
+  }
+}
+
+const controlServer = createServer((request, response) => void control(request, response));
+const dataServer = createServer((request, response) => {
+  if (status().role !== "primary") {
+    response.writeHead(503, { "stead-outcome": "not-executed" }).end();
+    return;
+  }
+  request.resume().on("end", () => response.end(JSON.stringify({ host: options.id, epoch: lastEpoch().epoch })));
+});
+setInterval(() => become(role), heartbeatMs);
+controlServer.listen(options.controlPort, "127.0.0.1", () => {
+  dataServer.listen(options.dataPort, "127.0.0.1", () => process.stdout.write("ready\n"));
+});

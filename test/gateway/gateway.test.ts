@@ -1,0 +1,104 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { TestCluster, until } from "./cluster.ts";
+
+let cluster: TestCluster;
+beforeEach(() => {
+  cluster = new TestCluster();
+});
+afterEach(() => cluster.stop());
+
+async function threeHosts(): Promise<void> {
+  await Promise.all([cluster.addHost("a", { priority: 2 }), cluster.addHost("b", { priority: 1 }), cluster.addHost("c")]);
+  await cluster.startGateway();
+  await cluster.serving();
+}
+
+describe("a gateway with three hosts", () => {
+  test("lets the best host begin on an empty vault, and forwards to it", async () => {
+    await threeHosts();
+    expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
+    expect(cluster.service()).toMatchObject({ primary: "a", epoch: 1, phase: "serving" });
+  });
+
+  test("replaces a killed primary, holding the requests meanwhile, and records every phase and the gap", async () => {
+    await threeHosts();
+    await cluster.ask();
+    cluster.host("a").signal("SIGKILL");
+    const answers = await Promise.all(Array.from({ length: 20 }, () => cluster.ask()));
+    expect(answers.every(({ status, host }) => status === 200 && host === "b")).toBe(true);
+    const service = await cluster.serving("a");
+    const last = await until(() => cluster.service().failovers.find((entry) => entry.to === "b" && entry.gapMs !== null));
+    expect(last).toMatchObject({ kind: "kill", outcome: "done", from: "a", to: "b", epochTo: 2, attempts: 1 });
+    expect(last.phases.detect).toBeGreaterThanOrEqual(0);
+    expect(last.phases.claim).toBe(1);
+    expect(last.phases.route).toBeGreaterThanOrEqual(0);
+    expect(service.requests.failed).toBe(0);
+  });
+
+  test("replaces a primary that hangs, and leaves the woken one alone", async () => {
+    await threeHosts();
+    cluster.host("a").signal("SIGSTOP");
+    await cluster.serving("a");
+    expect(cluster.service().failovers.at(-1)).toMatchObject({ kind: "hang", from: "a", to: "b" });
+    cluster.host("a").signal("SIGCONT");
+    await until(() => cluster.service().hosts.find(({ id }) => id === "a")?.health === "up");
+    expect(await cluster.ask()).toEqual({ status: 200, host: "b" });
+    expect(cluster.service().epoch).toBe(2);
+  });
+
+  test("moves the primary on order without an error for any client", async () => {
+    await threeHosts();
+    let running = true;
+    const statuses: number[] = [];
+    const load = (async () => {
+      while (running) statuses.push((await cluster.ask("POST")).status);
+    })();
+    const answer = await cluster.client.switchover({ host: "c" });
+    expect(answer).toMatchObject({ kind: "ok", value: { primary: "c", epoch: 2 } });
+    expect(await cluster.ask()).toEqual({ status: 200, host: "c" });
+    running = false;
+    await load;
+    expect(statuses.every((status) => status === 200)).toBe(true);
+  });
+
+  test("goes on to the next candidate when the first dies after its claim", async () => {
+    await Promise.all([cluster.addHost("a", { priority: 2 }), cluster.addHost("b", { priority: 1, dieAfterClaim: true }), cluster.addHost("c")]);
+    await cluster.startGateway();
+    await cluster.serving();
+    cluster.host("a").signal("SIGKILL");
+    const service = await cluster.serving("a");
+    expect(service).toMatchObject({ primary: "c", epoch: 3 });
+  });
+
+  test("keeps routing to the last known primary when every control port is gone but the data port is not", async () => {
+    await cluster.addHost("a");
+    await cluster.startGateway();
+    await cluster.serving();
+    const client = cluster.client;
+    await client.addHost({ id: "ghost", controlUrl: "http://127.0.0.1:9" });
+    await client.removeHost("notes", "ghost");
+    expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
+  });
+
+  test("comes back by itself after everything was killed, with what its database remembers", async () => {
+    await threeHosts();
+    await cluster.gateway?.stop(0);
+    await Promise.all([...cluster.hosts.values()].map((host) => host.end()));
+    await Promise.all([...cluster.hosts.values()].map((host) => host.start()));
+    await cluster.startGateway();
+    await cluster.serving();
+    expect(await cluster.ask()).toMatchObject({ status: 200 });
+    expect(cluster.service().epoch).toBe(2);
+  });
+
+  test("holds requests while the only host is restarted, then answers them", async () => {
+    await cluster.addHost("a");
+    await cluster.startGateway();
+    await cluster.serving();
+    await cluster.host("a").end();
+    const answer = cluster.ask();
+    await until(() => cluster.service().waiting.requests === 1);
+    await cluster.host("a").start();
+    expect(await answer).toEqual({ status: 200, host: "a" });
+  });
+});
