@@ -85,7 +85,7 @@ async function kill(primary: HostMember, stage: EventStage): Promise<Act> {
 
 async function switchover(primary: HostMember, stage: EventStage): Promise<Act> {
   stage.say(`planned switchover away from ${primary.id}`);
-  await stage.gateway.switchover();
+  await stage.gateway.switchover(stage.signal);
   const next = await newPrimary(primary, stage);
   return { what: `${primary.id} stepped down, ${next.id} serves`, zombieAcknowledged: [] };
 }

@@ -1,4 +1,7 @@
 /** What the demo asks of a gateway's admin API: the failovers it recorded, its counters, a switchover. */
+import type { ClusterService, FailoverEntry } from "../control/gateway-api.ts";
+import { type GatewayAnswer, GatewayClient } from "../control/gateway-client.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { PhaseTimes } from "./verdict.ts";
 
 /** One failover or switchover that came to its end. */
@@ -8,7 +11,6 @@ export interface RecordedFailover {
   readonly kind: string;
   readonly from: string | null;
   readonly to: string | null;
-  readonly epoch: number;
   readonly phases: PhaseTimes;
 }
 
@@ -17,15 +19,69 @@ export interface GatewayCounters {
   readonly replayed: number;
 }
 
-export interface GatewayView {
-  /** Those that succeeded, oldest first. */
-  failovers(): Promise<readonly RecordedFailover[]>;
-  counters(): Promise<GatewayCounters>;
-  /** Asks for a planned switchover; resolves when it is done, throws with the reason when it is refused. */
-  switchover(): Promise<void>;
-  close(): void;
+/** The gateway did not answer, or said no. */
+export class GatewayViewError extends Error {
+  override readonly name = "GatewayViewError";
 }
 
-export function openGatewayView(adminUrl: string, secret: string): GatewayView {
-  throw new Error(`not yet: ${adminUrl} ${secret.length}`);
+export class GatewayView {
+  readonly #client: GatewayClient;
+  readonly #service: string;
+
+  constructor(adminUrl: string, secret: string, service: string, clock: Clock) {
+    this.#client = new GatewayClient(adminUrl, secret, clock);
+    this.#service = service;
+  }
+
+  /** Those that succeeded since the gateway started, oldest first. */
+  async failovers(): Promise<readonly RecordedFailover[]> {
+    const { failovers } = await this.#status();
+    return failovers.filter(({ outcome }) => outcome === "done").map(recorded);
+  }
+
+  async counters(): Promise<GatewayCounters> {
+    const { requests } = await this.#status();
+    return { held: requests.held, replayed: requests.replayed };
+  }
+
+  /** True when requests go to a primary. */
+  async isServing(): Promise<boolean> {
+    const { phase, routedTo } = await this.#status();
+    return phase === "serving" && routedTo !== null;
+  }
+
+  /** Resolves when a planned switchover is done; throws with the reason when it is refused. */
+  async switchover(signal: AbortSignal): Promise<void> {
+    valueOf(await this.#client.switchover({ service: this.#service }, signal), "switchover");
+  }
+
+  async #status(): Promise<ClusterService> {
+    const { services } = valueOf(await this.#client.cluster(), "status");
+    const service = services.find(({ name }) => name === this.#service);
+    if (service === undefined) throw new GatewayViewError(`the gateway does not know the service ${this.#service}`);
+    return service;
+  }
+}
+
+function valueOf<T>(answer: GatewayAnswer<T>, what: string): T {
+  if (answer.kind === "ok") return answer.value;
+  const why = answer.kind === "refused-by-gateway" ? `${answer.error} (${answer.advice})` : `${answer.kind}: ${answer.message}`;
+  throw new GatewayViewError(`the gateway's ${what}: ${why}`);
+}
+
+function recorded({ id, kind, from, to, phases }: FailoverEntry): RecordedFailover {
+  const times = {
+    detect: phases.detect ?? 0,
+    agree: phases.agree ?? 0,
+    demote: phases.demote ?? 0,
+    claim: phases.claim ?? 0,
+    lease: phases.lease ?? 0,
+    catchup: phases.catchUp ?? 0,
+    start: phases.start ?? 0,
+    route: phases.route ?? 0,
+    wait: phases.wait ?? 0,
+    retry: phases.retry ?? 0,
+  };
+  // The last part of an id counts the failovers of this run of the gateway.
+  return { order: Number(id.slice(id.lastIndexOf(".") + 1)), kind, from, to, phases: times };
 }

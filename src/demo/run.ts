@@ -11,7 +11,7 @@ import { Cluster } from "./cluster.ts";
 import { seededDice } from "./dice.ts";
 import { Display, type DisplayStream, eventLine, type LiveView, seconds } from "./display.ts";
 import { type EventStage, runEvent } from "./events.ts";
-import { openGatewayView } from "./gateway-view.ts";
+import { GatewayView } from "./gateway-view.ts";
 import { History } from "./history.ts";
 import { Load } from "./load.ts";
 import { planEvents } from "./plan.ts";
@@ -66,14 +66,14 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("the demo has no gateway");
   const load = new Load({ urls: [gateway.url], model, history, clock, seed, workers, requestsPerSecond, timeoutMs: requestTimeoutMs });
-  const view = openGatewayView(gateway.adminUrl, cluster.secret);
+  const view = new GatewayView(gateway.adminUrl, cluster.secret, app, clock);
   const startedAt = clock.now();
   const shown = new ShownHosts(cluster, clock);
   const display = new Display(stream, () => liveView(load, history, shown, clock.now() - startedAt, clock.now()));
   const say = (text: string): void => display.line(`${seconds(clock.now() - startedAt)}  ${text}`);
   try {
     say(`${app}: one gateway, one primary, two secondaries, a fresh vault in ${folder}; seed ${seed}`);
-    await startAll(cluster, signal);
+    await startAll(cluster, view, signal);
     say("all are there; the load starts");
     await load.start();
     const stage: EventStage = { cluster, gateway: view, clock, dice, model, history, meter: load.meter, readPath: application.readPath, signal, say };
@@ -95,19 +95,16 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     display.close();
     await shown.close();
     await load.close();
-    view.close();
   }
 }
 
 /** The first host makes the vault; the others wait for it anyway, so all start at once. */
-async function startAll(cluster: Cluster, signal: AbortSignal): Promise<void> {
+async function startAll(cluster: Cluster, view: GatewayView, signal: AbortSignal): Promise<void> {
   await Promise.all([...cluster.hosts, ...cluster.gateways].map((member) => cluster.start(member)));
   await cluster.whenWhole(wholeWithinMs, signal);
-  for (const { url, id } of cluster.gateways) {
-    await cluster.until(`${id} to accept connections`, wholeWithinMs, signal, () => "it does not", async () => {
-      return (await fetch(url, { signal, redirect: "manual" }).catch(() => undefined)) === undefined ? undefined : true;
-    });
-  }
+  await cluster.until("the gateway to find the primary", wholeWithinMs, signal, () => "it has not", async () => {
+    return (await view.isServing().catch(() => false)) ? true : undefined;
+  });
 }
 
 interface EventsDone {

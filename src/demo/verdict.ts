@@ -3,11 +3,15 @@ import type { History, HistoryResult } from "./history.ts";
 import type { LoadCounts } from "./load.ts";
 import type { EventKind } from "./plan.ts";
 
-export const phaseNames = ["detect", "agree", "claim", "lease", "catchup", "start", "route"] as const;
-export type PhaseName = (typeof phaseNames)[number];
+/** The phases of the JSON object. */
+const reportedPhases = ["detect", "agree", "claim", "lease", "catchup", "start", "route"] as const;
+type ReportedPhase = (typeof reportedPhases)[number];
+
+/** All phases, in their order: a switchover has `demote`; `wait` and `retry` should be 0. */
+export const phaseNames = ["detect", "agree", "demote", "wait", "retry", "claim", "lease", "catchup", "start", "route"] as const;
 
 /** Milliseconds of each phase as the gateway recorded them; 0 for a phase that did not happen. */
-export type PhaseTimes = Readonly<Record<PhaseName, number>>;
+export type PhaseTimes = Readonly<Record<(typeof phaseNames)[number], number>>;
 
 export interface EventResult {
   readonly kind: EventKind;
@@ -28,7 +32,7 @@ export interface VerdictInput {
   readonly history: Pick<History, "violations" | "count">;
 }
 
-type PhaseField = `${PhaseName}_ms`;
+type PhaseField = `${ReportedPhase}_ms`;
 
 export interface VerdictObject {
   readonly failovers: readonly (Readonly<Record<PhaseField | "gap_ms", number>> & { readonly kind: EventKind })[];
@@ -46,7 +50,7 @@ const tenth = (ms: number): number => Math.round(ms * 10) / 10;
 
 export function verdictObject(input: VerdictInput): VerdictObject {
   const failovers = input.events.map(({ kind, phases, gapMs }) => {
-    const times = Object.fromEntries(phaseNames.map((name) => [`${name}_ms`, tenth(phases[name])])) as Record<PhaseField, number>;
+    const times = Object.fromEntries(reportedPhases.map((name) => [`${name}_ms`, tenth(phases[name])])) as Record<PhaseField, number>;
     return { kind, ...times, gap_ms: tenth(gapMs) };
   });
   const { ok, unknown, failed } = input.counts;

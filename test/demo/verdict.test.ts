@@ -5,7 +5,7 @@ import { History, type ViolationKind } from "../../src/demo/history.ts";
 import { planEvents } from "../../src/demo/plan.ts";
 import { isGood, type VerdictInput, verdictObject } from "../../src/demo/verdict.ts";
 
-const phases = { detect: 1.26, agree: 2, claim: 3, lease: 0, catchup: 4, start: 50, route: 1 };
+const phases = { detect: 1.26, agree: 2, claim: 3, lease: 0, catchup: 4, start: 50, route: 1, demote: 0, wait: 0, retry: 0 };
 
 function input(change: Partial<VerdictInput> = {}): VerdictInput {
   return {
