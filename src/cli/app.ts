@@ -9,6 +9,7 @@ import type { CliContext } from "./context.ts";
 import { demoAppCommand, demoCommand } from "./demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { asExpected } from "./expected-errors.ts";
+import { gatewayCommand, sqlReaderCommand } from "./gateway.ts";
 import { hostCommand } from "./host.ts";
 import { initCommand } from "./init.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
@@ -18,6 +19,7 @@ const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code
 
 const root = buildRouteMap({
   routes: {
+    gateway: gatewayCommand,
     host: hostCommand,
     init: initCommand,
     config: buildRouteMap({ routes: { check: configCheckCommand }, docs: { brief: "Check configuration files" } }),
@@ -26,9 +28,10 @@ const root = buildRouteMap({
     version: versionCommand,
     // Parts that other commands start; not for people.
     "demo-app": demoAppCommand,
+    "sql-reader": sqlReaderCommand,
   },
   docs: {
-    hideRoute: { "demo-app": true },
+    hideRoute: { "demo-app": true, "sql-reader": true },
     brief: "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL",
     fullDescription: [
       "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL.",

@@ -40,6 +40,7 @@ admin = "127.0.0.1:7700"
 #advertise_admin = "http://127.0.0.1:7700"
 # Registry, health, epochs, failovers and events.
 database = "gateway.db"
+#drain = "10s"
 
 [gateway.probe]
 #interval = "250ms"

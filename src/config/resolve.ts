@@ -42,6 +42,7 @@ export function resolveGateway(file: string, gateway: GatewayContent, services: 
       rise: gateway.probe.rise,
     },
     hold: { requestsMax: gateway.hold.requests, bytesMax: gateway.hold.bytes, timeMs: gateway.hold.time },
+    drainTimeoutMs: gateway.drain,
     limits: resolveLimits(gateway.limits),
     services,
   };

@@ -55,6 +55,7 @@ const gateway = table("gateway", {
     }),
     {},
   ),
+  drain: v.optional(duration({ max: hour }), "10s"),
   limits: limits("gateway.limits"),
 });
 

@@ -69,6 +69,8 @@ export interface GatewayConfig {
   readonly secret: string;
   readonly probe: ProbeConfig;
   readonly hold: HoldConfig;
+  /** How long requests in flight may take to finish when the gateway is told to stop. */
+  readonly drainTimeoutMs: number;
   readonly limits: HttpLimits;
   readonly services: readonly ServiceConfig[];
 }
