@@ -192,7 +192,7 @@ class Reuse {
 async function putManifest(store: Store, manifest: Omit<CheckpointManifest, "manifestHash">): Promise<CheckpointManifest> {
   const { bytes, manifestHash } = encodeManifest(manifest);
   const key = checkpointKey(manifest.position);
-  let failure: unknown;
+  let failure: Error | undefined;
   try {
     if ((await store.putIfAbsent(key, bytes)).kind === "exists") failure = new CheckpointExistsError(manifest.position, manifest.position);
   } catch (error) {

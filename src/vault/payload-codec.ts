@@ -13,7 +13,7 @@
  * written. Decoded page contents are views into the record's bytes.
  */
 import type { DatabaseDelta, Page } from "../core/delta.ts";
-import { ByteReader, ByteWriter, MalformedBytes, stringBytes } from "./bytes.ts";
+import { ByteReader, type ByteWriter, MalformedBytes, stringBytes } from "./bytes.ts";
 import { recordDatabasesMax } from "./limits.ts";
 import type { RecordBody } from "./record.ts";
 

@@ -4,14 +4,16 @@
  * Order: the newest announced checkpoint is whole (R6) → boundary, durable (R4) → records up to it, `epoch` records never →
  * manifests → chunks. Whoever is interrupted anywhere leaves only things that the next run removes.
  *
- * Only a primary does this, never at the same time as it writes a checkpoint. It may be frozen in the middle, be succeeded,
- * and wake up much later; its deletions may also be delayed by the store. Why that takes nothing that anybody needs:
+ * Whoever does this may be frozen in the middle, and wake up when others have gone on for long; its deletions may also be
+ * delayed by the store. A primary does it, or an operator, beside a running primary. Why that takes nothing that anybody needs:
  * - Let N be the newest announced checkpoint when it planned. It deletes chunks written for checkpoints at positions ≤ N
  *   that no kept checkpoint refers to; N is kept.
- * - Every checkpoint made later is at a position > N: this primary writes none meanwhile, and a successor's are after its
- *   claim, which is after N's announcement. Its base is the newest manifest in the vault (checkpoint.ts), which is N
- *   or later. So by induction it refers only to chunks that N refers to, and to chunks written for positions > N. Neither is
- *   in the plan, and since keys carry the position, nothing that is written later ever gets a key that is in the plan.
+ * - Every other checkpoint at a position > N was begun when N's manifest was there: its writer is either the one of N, which
+ *   makes one checkpoint at a time, or a successor, whose claim came after N's announcement. Its base is the newest
+ *   manifest in the vault at its beginning (checkpoint.ts), which is N or later. So by induction it refers only to chunks
+ *   that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry the position,
+ *   nothing that is written later ever gets a key that is in the plan. (With the epoch in the keys instead, a late deletion
+ *   could meet a chunk that the same primary has written again since.)
  * - Records: those up to N are not needed by N or anything after it, whenever they go. A claim that lands in the hole
  *   finds the boundary (log-writer.ts).
  * - A fenced primary may still write a manifest at a position < N, with chunks that went meanwhile. It is not the newest,

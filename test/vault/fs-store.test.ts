@@ -40,7 +40,7 @@ describe("the fs store", () => {
     const decoder = new TextDecoder();
     for (const reader of readers) expect(decoder.decode((await reader.read()).value)).toBe("ready\n");
     for (const child of children) {
-      child.process.stdin.write("go\n");
+      await child.process.stdin.write("go\n");
       await child.process.stdin.end();
     }
     const wins = new Map<number, string>();

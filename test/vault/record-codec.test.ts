@@ -139,7 +139,7 @@ describe("a record", () => {
 function resealed(source: Uint8Array, at?: number, value?: number): Buffer {
   const bytes = Buffer.from(source);
   if (at !== undefined && value !== undefined) bytes[at] = value;
-  const hash = (from: number, to: number): Buffer => new Bun.CryptoHasher("sha256").update(bytes.subarray(from, to)).digest() as Buffer;
+  const hash = (from: number, to: number): Buffer => new Bun.CryptoHasher("sha256").update(bytes.subarray(from, to)).digest();
   bytes.set(hash(recordHeaderBytes, bytes.length), 160);
   bytes.set(hash(0, 192), 192);
   return bytes;
