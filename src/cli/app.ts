@@ -12,7 +12,7 @@ import { asExpected } from "./expected-errors.ts";
 import { gatewayCommand, sqlReaderCommand } from "./gateway.ts";
 import { hostCommand } from "./host.ts";
 import { initCommand } from "./init.ts";
-import { vaultCreateCommand } from "./vault-create.ts";
+import { vaultRoutes } from "./vault-commands.ts";
 import { versionCommand, versionText } from "./version.ts";
 
 const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join("\n");
@@ -23,7 +23,7 @@ const root = buildRouteMap({
     host: hostCommand,
     init: initCommand,
     config: buildRouteMap({ routes: { check: configCheckCommand }, docs: { brief: "Check configuration files" } }),
-    vault: buildRouteMap({ routes: { create: vaultCreateCommand }, docs: { brief: "Make, look at and clean up a vault" } }),
+    vault: vaultRoutes,
     demo: demoCommand,
     version: versionCommand,
     // Parts that other commands start; not for people.

@@ -13,7 +13,7 @@ const notForOperators = [
   // Assertions of the pure core.
   ...["IllegalPhase", "IllegalHostTransition"],
   // Mapped by their own command.
-  ...["CliError", "DemoRequirementError", "DemoTimeoutError", "AnswerError"],
+  ...["CliError", "DemoRequirementError", "DemoTimeoutError", "GatewayViewError", "AnswerError"],
 ];
 
 test("every error class of the program has an exit code, or a reason here why it needs none", () => {
