@@ -134,6 +134,8 @@ export function checkOnlyChunked(transferEncoding: string): void {
 /** RFC 9112, 3.2: origin form, absolute form that agrees with Host, or `*` for OPTIONS. There is no forward proxy here. */
 function checkTarget(method: string, target: string, host: string | undefined): void {
   if (method === "CONNECT") throw new ProtocolError(501, "connect_not_supported", "CONNECT is not supported here");
+  // RFC 9113, 3.4: reserved for the preface of HTTP/2, so that it can never be taken for a request.
+  if (method === "PRI") throw new ProtocolError(505, "version_not_supported", "PRI belongs to HTTP/2, which is not spoken here");
   if (target.charCodeAt(0) === 47) return;
   if (target === "*") {
     if (method === "OPTIONS") return;

@@ -10,6 +10,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { COLON, CR, fieldBytes, HTAB, LF, SP, targetBytes, tokenBytes } from "./bytes.ts";
+import { CONTENT_LENGTH, knownField } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 export interface HeadLimits {
@@ -156,6 +157,7 @@ function scanFields(bytes: Buffer, from: number, to: number, countMax: number): 
     if (bytes[at + 1] !== LF) throw bareCarriageReturn();
     let valueEnd = at;
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
+    if (valueEnd < at && bytes[at - 1] === HTAB) refuseTabAfterLength(bytes, nameStart, nameEnd);
     const slot = count * 4;
     offsets[slot] = nameStart;
     offsets[slot + 1] = nameEnd;
@@ -214,6 +216,12 @@ const headTooLarge = (): ProtocolError => new ProtocolError(431, "head_too_large
 const malformedRequestLine = (why: string): ProtocolError => new ProtocolError(400, "request_line_malformed", why);
 const malformedStatusLine = (why: string): ProtocolError => new ProtocolError(400, "status_line_malformed", why);
 const bareCarriageReturn = (): ProtocolError => new ProtocolError(400, "bare_cr", "a CR must be followed by LF");
+
+/** A tab after the digits is whitespace by RFC 9110, 5.6.3, but llhttp refuses it: readers differ, and this is framing. */
+function refuseTabAfterLength(bytes: Buffer, nameStart: number, nameEnd: number): void {
+  if (knownField(bytes.toString("latin1", nameStart, nameEnd)) !== CONTENT_LENGTH) return;
+  throw new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
+}
 
 function malformedName(byte: number, atStart: boolean): ProtocolError {
   if (atStart && (byte === SP || byte === HTAB)) return new ProtocolError(400, "obs_fold", "a field must not be folded over lines");

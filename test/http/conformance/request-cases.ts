@@ -41,6 +41,7 @@ const heads: readonly Row[] = [
   ["a TLS handshake in clear text", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "request_line_malformed"],
   ["CONNECT", line("CONNECT a:443 HTTP/1.1"), 501, "connect_not_supported"],
   ["CONNECT with a path", line("CONNECT / HTTP/1.1"), 501, "connect_not_supported"],
+  ["PRI with the version 1.1", line("PRI / HTTP/1.1"), 505, "version_not_supported"],
   // Target.
   ["a target with a fragment", line("GET /a#b HTTP/1.1"), 400, "request_line_malformed"],
   ["a target with NUL", line("GET /a\0b HTTP/1.1"), 400, "request_line_malformed"],
@@ -138,6 +139,7 @@ const heads: readonly Row[] = [
   ...["", "+5", "-5", "5.0", "0x5", "5 5", "5,5", "5, 5", "a", "5a", "1e1", "\xb2", "5;", "\"5\""].map(
     (value): Row => [`Content-Length ${JSON.stringify(value)}`, field(`Content-Length: ${value}\r\n`), 400, "content_length_malformed"],
   ),
+  ["a tab after Content-Length", field("Content-Length: 5\t\r\n"), 400, "content_length_malformed"],
   ["two Content-Lengths", field("Content-Length: 5\r\nContent-Length: 6\r\n"), 400, "content_length_repeated"],
   ["two Content-Lengths that are the same", field("Content-Length: 5\r\ncontent-length: 5\r\n"), 400, "content_length_repeated"],
   ["a Content-Length beyond exact numbers", field("Content-Length: 9007199254740993\r\n"), 400, "content_length_overflow"],
