@@ -203,11 +203,18 @@ export class Host implements Controlled {
   }
 
   restore(): Promise<Refusal | undefined> {
-    if (this.#term !== undefined) {
-      return Promise.resolve({ kind: "not_ready", reason: "this host is primary: demote it first" });
+    switch (this.#state.kind) {
+      case "restoring":
+      case "secondary":
+      case "failed":
+        this.#dispatch({ kind: "restore" });
+        return Promise.resolve(undefined);
+      case "claiming":
+      case "starting":
+      case "primary":
+      case "draining":
+        return Promise.resolve({ kind: "not_ready", reason: `this host is ${this.#state.kind}: demote it first` });
     }
-    this.#dispatch({ kind: "restore" });
-    return Promise.resolve(undefined);
   }
 
   async checkpoint(): ReturnType<Controlled["checkpoint"]> {
@@ -421,6 +428,7 @@ export class Host implements Controlled {
       if (this.#parts.rules.has("persist-before-send")) await local.mark({ kind: "primary", epoch: record.header.epoch });
       await term.openDatabases();
       this.#phase("catch-up");
+      signal.throwIfAborted();
       await term.startApplication();
       this.#phase("start");
       await leaseOver;

@@ -60,6 +60,7 @@ export class Supervisor implements Application {
   }
 
   async start(port: number): Promise<void> {
+    if (this.#state.kind !== "idle") throw new ApplicationError("the application was stopped before it started");
     this.#port = port;
     await this.#launch();
   }
