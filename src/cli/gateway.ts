@@ -1,9 +1,6 @@
-/** `stead gateway`: runs a gateway until it is told to stop. `stead sql-reader`: a part of it in a process of its own. */
+/** `stead gateway`: runs a gateway until it is told to stop. `stead sql-reader`: the process it starts for queries. */
 import { buildCommand } from "@stricli/core";
-import { formatAddress } from "../config/address.ts";
-import { selfCommand } from "../demo/self.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { systemLog } from "../runtime/log.ts";
 import { CliError } from "./cli-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "./context.ts";
@@ -11,11 +8,10 @@ import { exitCodes } from "./exit-codes.ts";
 
 export const gatewayCommand = buildCommand<Record<never, never>, [file?: string], CliContext>({
   docs: {
-    brief: "Run a gateway: send each service's traffic to its primary, and fail over when that is gone",
+    brief: "Run a gateway: the reverse proxy that sends requests to the primary, and replaces it when it is lost",
     fullDescription: [
-      "Reads [gateway] and [[service]] of the configuration file. Watches the hosts, orders a failover when a primary is down, holds",
-      "requests meanwhile and releases them on the new primary. Keeps routing to the last known primary when it cannot do better.",
-      "Stops cleanly at SIGTERM or SIGINT: requests in flight finish first.",
+      "Reads [gateway] and every [[service]] of the configuration file. Prints one line when it listens, then one line per event.",
+      "Stops cleanly at SIGTERM or SIGINT: requests in flight are finished first.",
       "",
       "EXAMPLES",
       "  stead gateway",
@@ -24,43 +20,38 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
   },
   parameters: { positional: { kind: "tuple", parameters: [configFileParameter] } },
   async func(_flags, file) {
-    const { gateway: config, file: path } = requireConfig(this, file);
-    if (config === null) {
+    const config = requireConfig(this, file);
+    if (config.gateway === null) {
       throw new CliError(exitCodes.configuration, {
-        found: `no [gateway] in ${path}`,
-        accepted: "a file with [gateway] and the services that it serves",
-        advice: "add it, name another file, or write an example with `stead init --role gateway`",
+        found: `no [gateway] in ${config.file}`,
+        accepted: "a file with [gateway] and at least one [[service]]",
+        advice: "add it, name another file, or write an example with `stead init`",
       });
     }
     const { Gateway } = await import("../gateway/gateway.ts");
-    const gateway = await Gateway.start(config, { clock: systemClock, sqlReader: [...selfCommand(), "sql-reader"] });
-    const log = systemLog(`gateway ${config.id}`);
-    log.info("started", {
-      listen: formatAddress({ ...config.listen, port: gateway.port }),
-      admin: formatAddress({ ...config.adminListen, port: gateway.adminPort }),
-      services: config.services.map((service) => service.name).join(","),
-    });
+    const { selfCommand } = await import("../demo/self.ts");
+    const { systemLog } = await import("../runtime/log.ts");
+    const log = systemLog(`gateway ${config.gateway.id}`);
+    const gateway = await Gateway.start(config.gateway, { clock: systemClock, sqlReader: [...selfCommand(), "sql-reader"], log });
+    log.info(`serving on ${config.gateway.listen.host}:${gateway.port}, administration on ${config.gateway.adminListen.host}:${gateway.adminPort}`);
     await aborted(this.signal);
-    log.info("stopping", { drainMs: config.drainTimeoutMs });
-    await gateway.stop(config.drainTimeoutMs);
+    log.info("stopping");
+    await gateway.stop(config.gateway.drainTimeoutMs);
   },
 });
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-/** Not for people: the gateway starts it for the queries of `stead sql`. */
-export const sqlReaderCommand = buildCommand<Record<never, never>, [database: string], CliContext>({
-  docs: { brief: "Answer queries on a gateway's database (used by `stead gateway`)" },
-  parameters: {
-    positional: { kind: "tuple", parameters: [{ brief: "The gateway's database", placeholder: "file", parse: String }] },
-  },
-  async func(_flags, database) {
+/** Not for people: answers queries on a gateway's database, one per line (src/gateway/state/sql-reader.ts). */
+export const sqlReaderCommand = buildCommand<Record<never, never>, [path: string], CliContext>({
+  docs: { brief: "Answer queries of a gateway; started by it" },
+  parameters: { positional: { kind: "tuple", parameters: [{ brief: "Database file", placeholder: "path", parse: String }] } },
+  async func(_flags, path) {
     const { runSqlReader } = await import("../gateway/state/sql-reader.ts");
-    await runSqlReader(database);
+    await runSqlReader(path);
   },
 });
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });

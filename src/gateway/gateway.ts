@@ -17,6 +17,7 @@ import { Proxy } from "../http/proxy.ts";
 import { refusal } from "../http/refusal.ts";
 import { HttpServer } from "../http/server.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
 import { createAdminApp, type AdminTarget } from "./admin.ts";
 import { serviceStatus } from "./cluster-status.ts";
 import { Recorder } from "./recorder.ts";
@@ -36,6 +37,7 @@ export interface GatewayDeps {
   readonly clock: Clock;
   /** Program and arguments of the SQL reader process (state/sql-reader.ts); the database's path is added. */
   readonly sqlReader: readonly [string, ...string[]];
+  readonly log: Log;
 }
 
 interface Served {
@@ -155,7 +157,7 @@ export class Gateway implements AdminTarget {
   }
 
   #serve(service: ServiceConfig): Served {
-    const { clock } = this.#deps;
+    const { clock, log } = this.#deps;
     const { id, hold, secret, probe } = this.#config;
     const traffic = new Traffic(clock);
     const route = new ServiceRoute({
@@ -163,7 +165,7 @@ export class Gateway implements AdminTarget {
       limits: httpLimitsOf(this.#config),
       hold: { requestsMax: hold.requestsMax, bytesMax: hold.bytesMax, waitMsMax: hold.timeMs, releaseConcurrency },
     });
-    const recorder = new Recorder({ gateway: id, service: service.name, clock, store: this.#store });
+    const recorder = new Recorder({ gateway: id, service: service.name, clock, log, store: this.#store });
     const runtime = new ServiceRuntime({ settings: settingsOf(this.#config, service), secret, probe, clock, route, traffic, recorder });
     const proxy = new Proxy({
       route,

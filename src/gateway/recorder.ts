@@ -1,11 +1,13 @@
 /**
- * What happened, kept twice: the last of it in memory for the admin API, all of it in the database (written behind).
+ * What happened, said in the log and kept twice: the last of it in memory for the admin API, all of it in the database
+ * (written behind).
  *
  * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of this
  * run and the failover's number, so that its row is found again as it goes on.
  */
 import type { Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover-state.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
 import { addEvent, putEpoch, putFailover, putHealth, type EventRow, type FailoverRow } from "./state/rows.ts";
 import type { StateStore } from "./state/store.ts";
 
@@ -18,6 +20,7 @@ export interface RecorderOptions {
   readonly gateway: string;
   readonly service: string;
   readonly clock: Clock;
+  readonly log: Log;
   readonly store: StateStore;
 }
 
@@ -55,7 +58,8 @@ export class Recorder {
   }
 
   note(level: "info" | "warning", what: string, host: string | null, detail: string): void {
-    const { gateway, service, clock, store } = this.#options;
+    const { gateway, service, clock, log, store } = this.#options;
+    log[level === "warning" ? "warn" : "info"](what, { service, ...(host === null ? {} : { host }), detail });
     const id = `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;
     const row: EventRow = { id, atMs: Math.floor(clock.wallTime()), gateway, service, host, level, what, detail };
     this.#events.push(row);

@@ -14,6 +14,8 @@ import type { FakeHostOptions } from "./fake-host-main.ts";
 export const secret = "a secret of the tests only";
 const reader: [string, ...string[]] = [process.execPath, new URL("sql-reader-main.ts", import.meta.url).pathname];
 
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -111,11 +113,12 @@ export class TestCluster {
       secret,
       probe: { intervalMs: 100, timeoutMs: 200, fall: 2, rise: 2 },
       hold: { requestsMax: 1000, bytesMax: 10_000_000, timeMs: 10_000 },
+      drainTimeoutMs: 0,
       limits: { connectionsMax: 1000, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1_000_000, headMs: 5000, idleMs: 10_000, connectMs: 1000, firstByteMs: 5000 },
       services: [{ name: "notes", match: { host: null, path: null }, hosts }],
       ...change,
     };
-    this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader });
+    this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader, log: silent });
     return this.gateway;
   }
 
