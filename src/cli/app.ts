@@ -3,15 +3,22 @@
  * is heavy (gateway, host, databases) is imported inside the commands, so that `stead --help` does not load it.
  */
 import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as StricliCode, help, run, text_en, version } from "@stricli/core";
+import { checkpointCommand } from "./checkpoint.ts";
 import { CliError, formatCliError } from "./cli-error.ts";
 import { configCheckCommand } from "./config.ts";
 import type { CliContext } from "./context.ts";
 import { demoAppCommand, demoCommand } from "./demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { asExpected } from "./expected-errors.ts";
+import { failoverCommand } from "./failover.ts";
 import { gatewayCommand, sqlReaderCommand } from "./gateway.ts";
 import { hostCommand } from "./host.ts";
+import { hostsAddCommand, hostsListCommand, hostsRemoveCommand } from "./hosts.ts";
 import { initCommand } from "./init.ts";
+import { pauseCommand, resumeCommand } from "./pause.ts";
+import { sqlCommand } from "./sql.ts";
+import { statusCommand } from "./status.ts";
+import { switchoverCommand } from "./switchover.ts";
 import { vaultRoutes } from "./vault-commands.ts";
 import { versionCommand, versionText } from "./version.ts";
 
@@ -23,6 +30,17 @@ const root = buildRouteMap({
     host: hostCommand,
     init: initCommand,
     config: buildRouteMap({ routes: { check: configCheckCommand }, docs: { brief: "Check configuration files" } }),
+    status: statusCommand,
+    switchover: switchoverCommand,
+    failover: failoverCommand,
+    pause: pauseCommand,
+    resume: resumeCommand,
+    hosts: buildRouteMap({
+      routes: { list: hostsListCommand, add: hostsAddCommand, remove: hostsRemoveCommand },
+      docs: { brief: "List, register and remove hosts at run time" },
+    }),
+    checkpoint: checkpointCommand,
+    sql: sqlCommand,
     vault: vaultRoutes,
     demo: demoCommand,
     version: versionCommand,
