@@ -10,7 +10,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { COLON, CR, fieldBytes, HTAB, LF, SP, targetBytes, tokenBytes } from "./bytes.ts";
-import { CONTENT_LENGTH, knownField } from "./known-fields.ts";
+import { CONTENT_LENGTH, knownField, TRANSFER_ENCODING } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 export interface HeadLimits {
@@ -156,8 +156,12 @@ function scanFields(bytes: Buffer, from: number, to: number, countMax: number): 
     if (bytes[at] !== CR) throw malformedValue(bytes[at] as number);
     if (bytes[at + 1] !== LF) throw bareCarriageReturn();
     let valueEnd = at;
-    while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
-    if (valueEnd < at && bytes[at - 1] === HTAB) refuseTabAfterLength(bytes, nameStart, nameEnd);
+    let tabAfter = false;
+    while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) {
+      valueEnd--;
+      if (bytes[valueEnd] === HTAB) tabAfter = true;
+    }
+    if (tabAfter) refuseTabAfterFraming(bytes, nameStart, nameEnd);
     const slot = count * 4;
     offsets[slot] = nameStart;
     offsets[slot + 1] = nameEnd;
@@ -217,10 +221,14 @@ const malformedRequestLine = (why: string): ProtocolError => new ProtocolError(4
 const malformedStatusLine = (why: string): ProtocolError => new ProtocolError(400, "status_line_malformed", why);
 const bareCarriageReturn = (): ProtocolError => new ProtocolError(400, "bare_cr", "a CR must be followed by LF");
 
-/** A tab after the digits is whitespace by RFC 9110, 5.6.3, but llhttp refuses it: readers differ, and this is framing. */
-function refuseTabAfterLength(bytes: Buffer, nameStart: number, nameEnd: number): void {
-  if (knownField(bytes.toString("latin1", nameStart, nameEnd)) !== CONTENT_LENGTH) return;
-  throw new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
+/**
+ * A tab after a value is whitespace (RFC 9110, 5.6.3), but llhttp refuses it after Content-Length and does not recognise
+ * `chunked` before it: readers differ about where the body ends, which is how requests are smuggled.
+ */
+function refuseTabAfterFraming(bytes: Buffer, nameStart: number, nameEnd: number): void {
+  const field = knownField(bytes.toString("latin1", nameStart, nameEnd));
+  if (field === CONTENT_LENGTH) throw new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
+  if (field === TRANSFER_ENCODING) throw new ProtocolError(400, "transfer_encoding_malformed", "Transfer-Encoding must be exactly chunked");
 }
 
 function malformedName(byte: number, atStart: boolean): ProtocolError {

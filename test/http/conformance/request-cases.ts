@@ -156,6 +156,7 @@ const heads: readonly Row[] = [
   ...["", "identity", "chunked, chunked", "chunked, gzip", "chunked,", ",chunked", "xchunked", "chunkedx", "chunked;q=1", '"chunked"', "chunked chunked", "gzip", "identity, chunked", "chun ked", "\xe7hunked", "chunked\t,"].map(
     (value): Row => [`Transfer-Encoding ${JSON.stringify(value)}`, field(`Transfer-Encoding: ${value}\r\n`), 400, "transfer_encoding_malformed"],
   ),
+  ["a tab after chunked", field("Transfer-Encoding: chunked \t\r\n"), 400, "transfer_encoding_malformed"],
   ["Transfer-Encoding gzip, chunked", field("Transfer-Encoding: gzip, chunked\r\n"), 501, "transfer_coding_not_supported"],
   ["Transfer-Encoding deflate,chunked", field("Transfer-Encoding: deflate,chunked\r\n"), 501, "transfer_coding_not_supported"],
   // Other fields of this hop.

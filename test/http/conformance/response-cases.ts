@@ -55,6 +55,8 @@ const rows: readonly Row[] = [
   ["a Content-Length beyond exact numbers", field("Content-Length: 9007199254740993\r\n")],
   ["Content-Length and Transfer-Encoding", field("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")],
   ["Transfer-Encoding and Content-Length", field("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n")],
+  ["a tab after chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n5\r\nhello\r\n0\r\n\r\n"],
+  ["a tab after Content-Length", "HTTP/1.1 200 OK\r\nContent-Length: 5\t \r\n\r\nhello"],
   ["Transfer-Encoding in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
   ["two Transfer-Encodings", field("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")],
   ...["", "identity", "gzip", "chunked, chunked", "chunked, gzip", "gzip, chunked", "xchunked", "chunked;q=1"].map((value): Row => [`Transfer-Encoding ${JSON.stringify(value)}`, field(`Transfer-Encoding: ${value}\r\n`)]),
