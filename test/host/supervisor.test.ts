@@ -1,0 +1,154 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { createServer } from "node:net";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ApplicationConfig } from "../../src/config/types.ts";
+import { ApplicationError, Supervisor } from "../../src/host/supervisor.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "stead-supervisor-"));
+const running: Supervisor[] = [];
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((supervisor) => supervisor.kill()));
+});
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+const serving = `const s = require("http").createServer((q, r) => { if (q.url === "/crash") process.exit(3); r.end(String(process.pid)); });
+s.listen(Number(process.env.PORT), "127.0.0.1");`;
+
+function supervise(script: string, changes: Partial<ApplicationConfig> = {}): { supervisor: Supervisor; gaveUp: Promise<string>; warnings: string[] } {
+  const gaveUp = Promise.withResolvers<string>();
+  const warnings: string[] = [];
+  const supervisor = new Supervisor({
+    application: {
+      command: [process.execPath, "-e", script],
+      cwd: folder,
+      env: {},
+      readyPath: "/",
+      readyTimeoutMs: 20_000,
+      stopSignal: "SIGTERM",
+      stopTimeoutMs: 20_000,
+      restartsMax: 2,
+      restartWindowMs: 60_000,
+      ...changes,
+    },
+    dataFolder: folder,
+    clock: systemClock,
+    onGaveUp: gaveUp.resolve,
+    onWarning: (text) => warnings.push(text),
+  });
+  running.push(supervisor);
+  return { supervisor, gaveUp: gaveUp.promise, warnings };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
+  } catch {
+    return false;
+  }
+};
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+describe("the supervisor", () => {
+  test("is ready when the application answers, and gives it its port", async () => {
+    const { supervisor } = supervise(serving);
+    const port = await freePort();
+    await supervisor.start(port);
+    expect(supervisor.isReady).toBe(true);
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+  });
+
+  test("says which exit code an application had that never got ready", async () => {
+    const { supervisor } = supervise("process.exit(7)");
+    await expect(supervisor.start(await freePort())).rejects.toThrow(/exit code 7 before it was ready/);
+  });
+
+  test("says so when the program does not exist", async () => {
+    const { supervisor } = supervise("", { command: ["/no/such/program"] });
+    await expect(supervisor.start(await freePort())).rejects.toBeInstanceOf(ApplicationError);
+  });
+
+  test("gives up on an application that is not ready in time", async () => {
+    const { supervisor } = supervise("setInterval(() => {}, 1000)", { readyTimeoutMs: 100 });
+    await expect(supervisor.start(await freePort())).rejects.toThrow(/not ready within 100 ms/);
+  });
+
+  test("restarts a crashed application, and holds requests until it is back", async () => {
+    const { supervisor, warnings } = supervise(serving);
+    const port = await freePort();
+    await supervisor.start(port);
+    await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
+    await until(() => warnings.length === 1);
+    await supervisor.whenReady();
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+    expect(warnings[0]).toContain("exit code 3");
+  });
+
+  test("gives the application up when it crashes more often than allowed", async () => {
+    const { supervisor, gaveUp } = supervise(serving, { restartsMax: 1 });
+    const port = await freePort();
+    await supervisor.start(port);
+    await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
+    await until(() => !supervisor.isReady);
+    await supervisor.whenReady();
+    await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
+    expect(await gaveUp).toContain("restarted 1 times");
+  });
+
+  test("lets the application finish on its stop signal", async () => {
+    const { supervisor } = supervise(`${serving} process.on("SIGTERM", () => { require("fs").writeFileSync("${folder}/bye", "bye"); process.exit(0); });`);
+    await supervisor.start(await freePort());
+    await supervisor.stop();
+    expect(readFileSync(join(folder, "bye"), "utf8")).toBe("bye");
+  });
+
+  test("kills an application that ignores its stop signal, children included", async () => {
+    const script = `${serving} process.on("SIGTERM", () => {}); require("child_process").spawn("sleep", ["1000"], { stdio: "ignore" });`;
+    const { supervisor, warnings } = supervise(script, { stopTimeoutMs: 50 });
+    const port = await freePort();
+    await supervisor.start(port);
+    const pid = Number(await (await fetch(`http://127.0.0.1:${port}/`)).text());
+    await supervisor.stop();
+    await until(() => !isAlive(pid));
+    expect(warnings.join()).toContain("did not stop within 50 ms");
+  });
+
+  test("does not start an application that was stopped before", async () => {
+    const { supervisor } = supervise(serving);
+    await supervisor.kill();
+    await expect(supervisor.start(await freePort())).rejects.toThrow(/stopped before it started/);
+  });
+});
+
+describe("the watcher", () => {
+  test("kills the application's whole group when the host process is killed", async () => {
+    const program = `import { Watched } from "${join(import.meta.dir, "../../src/host/watcher.ts")}";
+      const watched = new Watched({ command: ["/bin/sh", "-c", "sleep 1000 & echo $$ $!; wait"], cwd: "/", env: process.env });`;
+    const host = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "ignore" });
+    const reader = host.stdout.getReader();
+    let text = "";
+    while (!text.includes("\n")) text += new TextDecoder().decode((await reader.read()).value);
+    const pids = text.trim().split(" ").map(Number);
+    expect(pids.every(isAlive)).toBe(true);
+    host.kill("SIGKILL");
+    await until(() => !pids.some(isAlive));
+    await host.exited;
+    expect(pids.some(isAlive)).toBe(false);
+  });
+});
