@@ -1,5 +1,6 @@
 /**
- * The file system calls of the fs store, as promises over the callback API on plain descriptors.
+ * The file system calls of the fs store, as promises over the callback API on plain descriptors; a port, so that tests can
+ * make a call fail after it has happened, as NFS does.
  *
  * Asynchronous on purpose: a synchronous call costs less on a local disk, but a slow NFS server would then stop the whole
  * process, its status stream included. Every call is one hop to the thread pool, so the store counts them.
@@ -7,45 +8,62 @@
 import fs from "node:fs";
 import { promisify } from "node:util";
 
-export const open: (path: string, flags: number, mode?: number) => Promise<number> = promisify(fs.open);
-export const close: (fd: number) => Promise<void> = promisify(fs.close);
-export const fsync: (fd: number) => Promise<void> = promisify(fs.fsync);
-export const link: (existing: string, path: string) => Promise<void> = promisify(fs.link);
-export const unlink: (path: string) => Promise<void> = promisify(fs.unlink);
-export const rmdir: (path: string) => Promise<void> = promisify(fs.rmdir);
-export const mkdir = promisify(fs.mkdir) as (path: string) => Promise<void>;
-export const readdir = promisify(fs.readdir) as (path: string, options: { withFileTypes: true }) => Promise<fs.Dirent[]>;
-export const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>;
-export const stat = promisify(fs.stat) as (path: string) => Promise<fs.Stats>;
+export interface FsCalls {
+  open(path: string, flags: number, mode?: number): Promise<number>;
+  close(fd: number): Promise<void>;
+  /** All of the bytes, from the start of the file. */
+  write(fd: number, bytes: Uint8Array): Promise<void>;
+  /** The whole content of an open file. */
+  read(fd: number): Promise<Uint8Array>;
+  fsync(fd: number): Promise<void>;
+  link(existing: string, path: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  mkdir(path: string): Promise<void>;
+  rmdir(path: string): Promise<void>;
+  readdir(path: string): Promise<readonly { readonly name: string; isDirectory(): boolean }[]>;
+  /** What tells one file from another. */
+  identify(fd: number): Promise<{ readonly ino: number; readonly dev: number }>;
+}
 
 export const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY } = fs.constants;
 
-/** Writes all of the bytes, however few each call takes. */
-export async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
-  let offset = 0;
-  while (offset < bytes.length) {
-    const written = await writeOnce(fd, bytes, offset);
-    if (written === 0) throw Object.assign(new Error("wrote nothing"), { code: "EIO" });
-    offset += written;
-  }
-}
+const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>;
+
+export const systemCalls: FsCalls = {
+  open: promisify(fs.open),
+  close: promisify(fs.close),
+  fsync: promisify(fs.fsync),
+  link: promisify(fs.link),
+  unlink: promisify(fs.unlink),
+  rmdir: promisify(fs.rmdir),
+  mkdir: promisify<string, void>(fs.mkdir),
+  readdir: (path) => promisify(fs.readdir)(path, { withFileTypes: true }),
+  identify: fstat,
+
+  async write(fd, bytes) {
+    for (let offset = 0; offset < bytes.length; ) {
+      const written = await writeOnce(fd, bytes, offset);
+      if (written === 0) throw Object.assign(new Error("wrote nothing"), { code: "EIO" });
+      offset += written;
+    }
+  },
+
+  async read(fd) {
+    const { size } = await fstat(fd);
+    const bytes = new Uint8Array(size);
+    for (let offset = 0; offset < size; ) {
+      const got = await readOnce(fd, bytes, offset);
+      if (got === 0) throw Object.assign(new Error(`the file ended at ${offset} of ${size} bytes`), { code: "EIO" });
+      offset += got;
+    }
+    return bytes;
+  },
+};
 
 function writeOnce(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.write(fd, bytes, offset, bytes.length - offset, offset, (error, written) => (error === null ? resolve(written) : reject(error)));
   });
-}
-
-/** The whole content of an open file, whose size is known. */
-export async function readAll(fd: number, size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
-  let offset = 0;
-  while (offset < size) {
-    const got = await readOnce(fd, bytes, offset);
-    if (got === 0) throw Object.assign(new Error(`the file ended at ${offset} of ${size} bytes`), { code: "EIO" });
-    offset += got;
-  }
-  return bytes;
 }
 
 function readOnce(fd: number, bytes: Uint8Array, offset: number): Promise<number> {

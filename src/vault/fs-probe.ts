@@ -9,7 +9,7 @@ import type { Stats } from "node:fs";
 import fs from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, storeErrorOf } from "./fs-error.ts";
-import { temporaryFolder } from "./fs-store.ts";
+import { temporaryFolder } from "./fs-temporaries.ts";
 import { staleTemporaryMs } from "./limits.ts";
 import { StoreError } from "./store.ts";
 

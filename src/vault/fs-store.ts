@@ -11,53 +11,46 @@
  *   not take visible for durable). A reader may see a name before it is durable; it may act on it only after that, which is
  *   why a claim puts the last record that it knows once more first (log-writer.ts).
  *
- * Temporaries that a crash left behind are removed at open when they are a day old; a put whose temporary went away under it
- * fails as `unavailable` and is made again.
+ * A put whose temporary went away under it (removed as stale) fails as `unavailable` and is made again.
  *
  * Look-up: open(), never stat(). On a network file system an absent name may come from the client's cache; opening the
  * folder makes the client ask the server whether it has changed (close-to-open), so an absent name is looked up once more
  * after that. Listing opens the folder as well.
  */
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
 import { join } from "node:path";
-import * as calls from "./fs-calls.ts";
-import { errnoOf, isDefinite, type Stage, storeErrorOf } from "./fs-error.ts";
+import { type FsCalls, O_DIRECTORY, O_RDONLY, systemCalls } from "./fs-calls.ts";
+import { errnoOf, isDefinite, storeErrorOf } from "./fs-error.ts";
+import { Folders } from "./fs-folders.ts";
+import { Temporaries, type Temporary } from "./fs-temporaries.ts";
+import { OwnedWork } from "./owned-work.ts";
 import { StoreError, type PutOutcome, type Store } from "./store.ts";
 import { assertKey, assertPrefix, isKey, pageOf } from "./store-key.ts";
-
-export const temporaryFolder = "tmp";
 
 export interface FsStoreOptions {
   /** Absolute path of the vault's folder. */
   readonly folder: string;
   /** True where another machine can change it: absent names are then looked up twice. */
   readonly network: boolean;
-}
-
-interface FolderDescriptor {
-  readonly fd: number;
-  users: number;
-  retired: boolean;
+  /** For tests. */
+  readonly calls?: FsCalls;
 }
 
 export class FsStore implements Store {
   readonly url: string;
   readonly #folder: string;
   readonly #network: boolean;
-  readonly #temporaryPrefix: string;
-  #temporaries = 0;
-  /** Descriptors of the folders directly under the vault's, kept for fsync; folders further down are opened each time. */
-  readonly #folders = new Map<string, FolderDescriptor>();
-  /** Clean-up that a result does not wait for; `settle` does. */
-  readonly #pending = new Set<Promise<void>>();
+  readonly #calls: FsCalls;
+  readonly #work = new OwnedWork();
+  readonly #temporaries: Temporaries;
+  readonly #folders: Folders;
 
   constructor(options: FsStoreOptions) {
     this.#folder = options.folder;
     this.#network = options.network;
+    this.#calls = options.calls ?? systemCalls;
+    this.#temporaries = new Temporaries(options.folder, this.#calls, this.#work);
+    this.#folders = new Folders(options.folder, this.#calls, this.#work);
     this.url = `file://${options.folder}`;
-    const host = hostname().toLowerCase().replace(/[^a-z0-9-]/g, "-").slice(0, 40);
-    this.#temporaryPrefix = join(options.folder, temporaryFolder, `${host}-${process.pid}-${randomBytes(8).toString("hex")}-`);
   }
 
   async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
@@ -68,7 +61,8 @@ export class FsStore implements Store {
       await this.#syncFolder(key);
       return outcome;
     } finally {
-      this.#own(this.#dropTemporary(temporary));
+      this.#temporaries.drop(temporary);
+      this.#temporaries.openAhead();
     }
   }
 
@@ -87,7 +81,7 @@ export class FsStore implements Store {
   async delete(key: string): Promise<void> {
     assertKey(key);
     try {
-      await calls.unlink(join(this.#folder, key));
+      await this.#calls.unlink(join(this.#folder, key));
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw storeErrorOf(error, `cannot remove ${key} in ${this.url}`, "before");
     }
@@ -97,48 +91,34 @@ export class FsStore implements Store {
 
   /** Waits for clean-up under way and closes the descriptors. The store is not used afterwards. */
   async close(): Promise<void> {
-    await this.settle();
-    const descriptors = [...this.#folders.values()];
-    this.#folders.clear();
-    for (const { fd } of descriptors) await calls.close(fd);
+    this.#temporaries.close();
+    this.#folders.close();
+    await this.#work.settle();
   }
 
-  /** Waits for clean-up under way: for tests that look at the folder afterwards. */
-  async settle(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending);
-  }
-
-  async #writeTemporary(key: string, bytes: Uint8Array): Promise<{ readonly path: string; readonly fd: number }> {
-    this.#temporaries += 1;
-    const path = this.#temporaryPrefix + String(this.#temporaries);
-    let fd: number | undefined;
+  async #writeTemporary(key: string, bytes: Uint8Array): Promise<Temporary> {
     try {
-      fd = await calls.open(path, calls.O_WRONLY | calls.O_CREAT | calls.O_EXCL, 0o644);
-      await calls.writeAll(fd, bytes);
-      await calls.fsync(fd);
-      return { path, fd };
+      return await this.#temporaries.write(bytes);
     } catch (error) {
-      if (fd !== undefined) this.#own(this.#dropTemporary({ path, fd }));
       throw storeErrorOf(error, `cannot write ${key} in ${this.url}`, "before");
     }
   }
 
   /** Gives the temporary its name; see the head comment for whom to believe. */
-  async #link(key: string, temporary: { readonly path: string; readonly fd: number }): Promise<PutOutcome> {
+  async #link(key: string, temporary: Temporary): Promise<PutOutcome> {
     const target = join(this.#folder, key);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await calls.link(temporary.path, target);
+        await this.#calls.link(temporary.path, target);
         return { kind: "created" };
       } catch (error) {
         if (errnoOf(error) === "ENOENT" && attempt === 1 && (await this.#makeParents(key))) continue;
         const owner = await this.#ownerOf(target, temporary.fd);
         if (owner === "mine") return { kind: "created" };
         if (owner === "other") return { kind: "exists" };
-        const stage: Stage = errnoOf(error) === "ENOENT" ? "before" : "visible";
-        const what = `cannot link ${key} in ${this.url}`;
-        if (errnoOf(error) === "EEXIST" || !isDefinite(error)) throw storeErrorOf(error, what, stage);
-        throw storeErrorOf(error, what, "before");
+        // EEXIST without the name: it came and went, or the look-up is stale. ENOENT: the temporary or a folder was removed.
+        const isCertain = errnoOf(error) === "ENOENT" || (errnoOf(error) !== "EEXIST" && isDefinite(error));
+        throw storeErrorOf(error, `cannot link ${key} in ${this.url}`, isCertain ? "before" : "visible");
       }
     }
   }
@@ -147,64 +127,24 @@ export class FsStore implements Store {
   async #ownerOf(target: string, temporaryFd: number): Promise<"mine" | "other" | "none"> {
     let fd: number | undefined;
     try {
-      fd = await calls.open(target, calls.O_RDONLY);
-      const [found, mine] = await Promise.all([calls.fstat(fd), calls.fstat(temporaryFd)]);
+      fd = await this.#calls.open(target, O_RDONLY);
+      const [found, mine] = await Promise.all([this.#calls.identify(fd), this.#calls.identify(temporaryFd)]);
       return found.ino === mine.ino && found.dev === mine.dev ? "mine" : "other";
     } catch {
       return "none"; // The caller has the error that matters, and reports it.
     } finally {
-      if (fd !== undefined) await calls.close(fd);
+      if (fd !== undefined) this.#work.own(this.#calls.close(fd));
     }
   }
 
   /** Makes the name durable. A failure leaves open whether it is. */
   async #syncFolder(key: string): Promise<void> {
-    const folder = parentOf(key);
     try {
-      if (folder.includes("/")) {
-        const fd = await calls.open(join(this.#folder, folder), calls.O_RDONLY | calls.O_DIRECTORY);
-        try {
-          await calls.fsync(fd);
-        } finally {
-          await calls.close(fd);
-        }
-      } else {
-        await this.#syncOpenFolder(folder);
-      }
+      await this.#folders.sync(parentOf(key));
     } catch (error) {
       const known = storeErrorOf(error, `cannot make the name of ${key} durable in ${this.url}`, "visible");
-      throw known.kind === "unsuitable" ? known : new StoreError("ambiguous", known.message, known.advice, { cause: error });
+      throw new StoreError("ambiguous", known.message, known.advice, { cause: error });
     }
-  }
-
-  /** A descriptor that failed is used no more, and closed only when nobody uses it: its number may be somebody else's then. */
-  async #syncOpenFolder(folder: string): Promise<void> {
-    const descriptor = await this.#folderDescriptor(folder);
-    descriptor.users += 1;
-    try {
-      await calls.fsync(descriptor.fd);
-    } catch (error) {
-      if (this.#folders.get(folder) === descriptor) this.#folders.delete(folder);
-      descriptor.retired = true;
-      throw error;
-    } finally {
-      descriptor.users -= 1;
-      if (descriptor.retired && descriptor.users === 0) this.#own(calls.close(descriptor.fd));
-    }
-  }
-
-  async #folderDescriptor(folder: string): Promise<FolderDescriptor> {
-    const known = this.#folders.get(folder);
-    if (known !== undefined) return known;
-    const fd = await calls.open(join(this.#folder, folder), calls.O_RDONLY | calls.O_DIRECTORY);
-    const meanwhile = this.#folders.get(folder);
-    if (meanwhile !== undefined) {
-      this.#own(calls.close(fd));
-      return meanwhile;
-    }
-    const descriptor = { fd, users: 0, retired: false };
-    this.#folders.set(folder, descriptor);
-    return descriptor;
   }
 
   async #makeParents(key: string): Promise<boolean> {
@@ -212,12 +152,11 @@ export class FsStore implements Store {
     for (let depth = 1; depth <= parts.length; depth += 1) {
       const folder = parts.slice(0, depth).join("/");
       try {
-        await calls.mkdir(join(this.#folder, folder));
+        await this.#calls.mkdir(join(this.#folder, folder));
       } catch (error) {
-        if (errnoOf(error) === "EEXIST") continue;
-        throw storeErrorOf(error, `cannot make the folder ${folder} in ${this.url}`, "before");
+        if (errnoOf(error) !== "EEXIST") throw storeErrorOf(error, `cannot make the folder ${folder} in ${this.url}`, "before");
       }
-      await this.#syncFolder(folder);
+      await this.#syncFolder(folder); // Also when another has just made it: its name may not be durable yet.
     }
     return parts.length > 0;
   }
@@ -225,20 +164,20 @@ export class FsStore implements Store {
   async #read(key: string): Promise<Uint8Array | undefined> {
     let fd: number | undefined;
     try {
-      fd = await calls.open(join(this.#folder, key), calls.O_RDONLY);
-      return await calls.readAll(fd, (await calls.fstat(fd)).size);
+      fd = await this.#calls.open(join(this.#folder, key), O_RDONLY);
+      return await this.#calls.read(fd);
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return undefined;
       throw storeErrorOf(error, `cannot read ${key} in ${this.url}`, "before");
     } finally {
-      if (fd !== undefined) this.#own(calls.close(fd));
+      if (fd !== undefined) this.#work.own(this.#calls.close(fd));
     }
   }
 
   /** Makes a network file system's client ask the server about the folder again. False: there is no such folder. */
   async #revalidate(key: string): Promise<boolean> {
     try {
-      await calls.close(await calls.open(join(this.#folder, parentOf(key)), calls.O_RDONLY | calls.O_DIRECTORY));
+      await this.#calls.close(await this.#calls.open(join(this.#folder, parentOf(key)), O_RDONLY | O_DIRECTORY));
       return true;
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return false;
@@ -249,7 +188,7 @@ export class FsStore implements Store {
   async #walk(prefix: string, keys: string[]): Promise<void> {
     let entries;
     try {
-      entries = await calls.readdir(join(this.#folder, prefix), { withFileTypes: true });
+      entries = await this.#calls.readdir(join(this.#folder, prefix));
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return;
       throw storeErrorOf(error, `cannot list ${prefix} in ${this.url}`, "before");
@@ -264,26 +203,12 @@ export class FsStore implements Store {
 
   async #removeFolderIfEmpty(folder: string): Promise<void> {
     try {
-      await calls.rmdir(join(this.#folder, folder));
+      await this.#calls.rmdir(join(this.#folder, folder));
     } catch (error) {
       const code = errnoOf(error);
       if (code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOENT") return;
       throw storeErrorOf(error, `cannot remove the folder ${folder} in ${this.url}`, "before");
     }
-  }
-
-  async #dropTemporary(temporary: { readonly path: string; readonly fd: number }): Promise<void> {
-    try {
-      await calls.close(temporary.fd);
-      await calls.unlink(temporary.path);
-    } catch {
-      // It stays until a store is opened a day later; the put's own result is what counts.
-    }
-  }
-
-  #own(work: Promise<void>): void {
-    const owned = work.catch(() => undefined).finally(() => this.#pending.delete(owned));
-    this.#pending.add(owned);
   }
 }
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FsStore } from "../../src/vault/fs-store.ts";
+import { systemCalls } from "../../src/vault/fs-calls.ts";
 import { openStore } from "../../src/vault/open-store.ts";
 import { failureOf } from "./log-fixture.ts";
 import { describeStoreContract } from "./store-contract.ts";
@@ -53,6 +54,7 @@ describe("the fs store", () => {
       }
     }
     expect(wins.size).toBe(keys);
+    await vault.store.close();
     for (const [key, name] of wins) expect(await readFile(join(vault.folder, "log", String(key)), "utf8")).toBe(`${name} ${key}`);
     expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
   }, 30_000);
@@ -60,7 +62,7 @@ describe("the fs store", () => {
   test("leaves no temporary file and one name for each content", async () => {
     for (let index = 0; index < 5; index += 1) await vault.store.putIfAbsent(`log/${index}`, bytes);
     await vault.store.putIfAbsent("log/0", bytes);
-    await vault.store.settle();
+    await vault.store.close();
     expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
     expect((await stat(join(vault.folder, "log/0"))).nlink).toBe(1);
   });
@@ -81,11 +83,12 @@ describe("the fs store", () => {
 
   test("removes temporaries of a crash when they are a day old, and leaves younger ones", async () => {
     const [old, young] = ["old", "young"].map((name) => join(vault.folder, "tmp", name)) as [string, string];
+    await vault.store.close();
     await writeFile(old, "x");
     await writeFile(young, "x");
     const twoDaysAgo = new Date(Date.now() - 48 * 3600 * 1000);
     await utimes(old, twoDaysAgo, twoDaysAgo);
-    await vault.open();
+    await (await vault.open()).close();
     expect(await readdir(join(vault.folder, "tmp"))).toEqual(["young"]);
   });
 
@@ -114,5 +117,96 @@ describe("the fs store", () => {
       expect(store.url).toBe(`file://${vault.folder}`);
       await store.close();
     }
+  });
+});
+
+describe("the fs store on a file system that does not say what happened", () => {
+  let vault: TemporaryVault;
+  beforeEach(async () => {
+    vault = await makeTemporaryVault();
+  });
+  afterEach(() => vault.dispose());
+  const key = "log/0000000000000001";
+  const bytes = new TextEncoder().encode("mine");
+  const failWith = (code: string): Error => Object.assign(new Error(code), { code });
+
+  /** A store whose calls fail as told: each entry is taken by the next call of that name. */
+  function faulty(script: Partial<Record<"link" | "fsync" | "write" | "open", ((call: () => Promise<unknown>) => Promise<unknown>)[]>>): FsStore {
+    const wrap = <A extends unknown[], R>(name: keyof typeof script, call: (...args: A) => Promise<R>) => {
+      return (...args: A): Promise<R> => {
+        const fault = script[name]?.shift();
+        return fault === undefined ? call(...args) : (fault(() => call(...args)) as Promise<R>);
+      };
+    };
+    const { link, fsync, write, open } = systemCalls;
+    const calls = { ...systemCalls, link: wrap("link", link), fsync: wrap("fsync", fsync), write: wrap("write", write), open: wrap("open", open) };
+    return new FsStore({ folder: vault.folder, network: false, calls });
+  }
+  const happensAndFails = (code: string) => async (call: () => Promise<unknown>): Promise<never> => {
+    await call();
+    throw failWith(code);
+  };
+  const fails = (code: string) => (): Promise<never> => Promise.reject(failWith(code));
+  const happens = (call: () => Promise<unknown>): Promise<unknown> => call();
+
+  for (const code of ["EEXIST", "EIO", "ESTALE", "ETIMEDOUT", "ENOSPC"]) {
+    test(`a link that was made and reported as ${code} is found out by its inode`, async () => {
+      const store = faulty({ link: [happensAndFails(code)] });
+      expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "created" });
+      expect(await vault.store.get(key)).toEqual(bytes);
+      await store.close();
+    });
+
+    test(`a link reported as ${code} over somebody else's name is not taken for one's own, even with the same content`, async () => {
+      await vault.store.putIfAbsent(key, bytes);
+      const store = faulty({ link: [fails(code)] });
+      expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "exists" });
+      await store.close();
+    });
+  }
+
+  for (const [code, kind] of [["EIO", "ambiguous"], ["ETIMEDOUT", "ambiguous"], ["ESTALE", "ambiguous"], ["EEXIST", "ambiguous"], ["ENOSPC", "full"], ["EDQUOT", "full"], ["EROFS", "denied"], ["EACCES", "denied"], ["EMLINK", "unsuitable"]] as const) {
+    test(`a link that fails with ${code} and is not there is ${kind}`, async () => {
+      const store = faulty({ link: [fails(code)] });
+      const failure = await failureOf(store.putIfAbsent(key, bytes));
+      expect(failure).toMatchObject({ name: "StoreError", kind });
+      expect((failure as { advice: string }).advice.length).toBeGreaterThan(10);
+      expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "created" });
+      await store.close();
+    });
+  }
+
+  test("a folder that could not be synced leaves the put ambiguous, and the retry syncs before it says `exists`", async () => {
+    const syncs: string[] = [];
+    const note = (name: string) => (call: () => Promise<unknown>): Promise<unknown> => (syncs.push(name), call());
+    const store = faulty({ fsync: [note("file"), fails("EIO"), note("file"), note("folder")] });
+    expect(await failureOf(store.putIfAbsent(key, bytes))).toMatchObject({ kind: "ambiguous" });
+    expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "exists" });
+    expect(syncs).toEqual(["file", "file", "folder"]);
+    await store.close();
+  });
+
+  test("a file that could not be written or synced stores nothing, for sure, and the next attempt uses another file", async () => {
+    for (const [call, code, kind] of [["write", "ENOSPC", "full"], ["fsync", "EIO", "unavailable"], ["fsync", "EDQUOT", "full"], ["open", "EROFS", "denied"]] as const) {
+      const store = faulty({ [call]: [fails(code)] });
+      expect(await failureOf(store.putIfAbsent(`log/${call}-${code.toLowerCase()}`, bytes))).toMatchObject({ kind });
+      expect(await vault.store.get(`log/${call}-${code.toLowerCase()}`)).toBeUndefined();
+      expect(await store.putIfAbsent(`log/${call}-${code.toLowerCase()}`, bytes)).toEqual({ kind: "created" });
+      await store.close();
+    }
+    await vault.store.close();
+    expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
+  });
+
+  test("a temporary that was opened ahead and then removed costs one attempt, not a record", async () => {
+    const store = faulty({ link: [happens] });
+    await store.putIfAbsent("log/first", bytes);
+    await store.get("log/first");
+    while ((await readdir(join(vault.folder, "tmp"))).length < 2) await store.get("log/first");
+    for (const name of await readdir(join(vault.folder, "tmp"))) await rm(join(vault.folder, "tmp", name));
+    expect(await failureOf(store.putIfAbsent(key, bytes))).toMatchObject({ kind: "unavailable" });
+    expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "created" });
+    expect(await store.get(key)).toEqual(bytes);
+    await store.close();
   });
 });

@@ -1,0 +1,75 @@
+/**
+ * fsync of the vault's folders, which makes the names in them durable.
+ *
+ * Descriptors of the folders directly under the vault's are kept; folders further down come and go and are opened each time.
+ * A descriptor that failed is used no more, and closed only when nobody uses it: its number may be somebody else's then, and
+ * syncing that would be taken for success.
+ */
+import { join } from "node:path";
+import { type FsCalls, O_DIRECTORY, O_RDONLY } from "./fs-calls.ts";
+import type { OwnedWork } from "./owned-work.ts";
+
+interface FolderDescriptor {
+  readonly fd: number;
+  users: number;
+  retired: boolean;
+}
+
+export class Folders {
+  readonly #root: string;
+  readonly #calls: FsCalls;
+  readonly #work: OwnedWork;
+  readonly #open = new Map<string, FolderDescriptor>();
+
+  constructor(root: string, calls: FsCalls, work: OwnedWork) {
+    this.#root = root;
+    this.#calls = calls;
+    this.#work = work;
+  }
+
+  /** `folder` is relative to the vault's, "" for that itself. Rejects with the error of the call that failed. */
+  async sync(folder: string): Promise<void> {
+    if (folder.includes("/")) {
+      await this.#syncOnce(folder);
+      return;
+    }
+    const descriptor = this.#open.get(folder) ?? (await this.#keep(folder));
+    descriptor.users += 1;
+    try {
+      await this.#calls.fsync(descriptor.fd);
+    } catch (error) {
+      if (this.#open.get(folder) === descriptor) this.#open.delete(folder);
+      descriptor.retired = true;
+      throw error;
+    } finally {
+      descriptor.users -= 1;
+      if (descriptor.retired && descriptor.users === 0) this.#work.own(this.#calls.close(descriptor.fd));
+    }
+  }
+
+  close(): void {
+    for (const { fd } of this.#open.values()) this.#work.own(this.#calls.close(fd));
+    this.#open.clear();
+  }
+
+  async #syncOnce(folder: string): Promise<void> {
+    const fd = await this.#calls.open(join(this.#root, folder), O_RDONLY | O_DIRECTORY);
+    try {
+      await this.#calls.fsync(fd);
+    } finally {
+      this.#work.own(this.#calls.close(fd));
+    }
+  }
+
+  async #keep(folder: string): Promise<FolderDescriptor> {
+    const fd = await this.#calls.open(join(this.#root, folder), O_RDONLY | O_DIRECTORY);
+    const meanwhile = this.#open.get(folder);
+    if (meanwhile !== undefined) {
+      this.#work.own(this.#calls.close(fd));
+      return meanwhile;
+    }
+    const descriptor = { fd, users: 0, retired: false };
+    this.#open.set(folder, descriptor);
+    return descriptor;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Temporary files of the fs store: written and synced before they get their name in the vault by link().
+ *
+ * Each is used for one attempt of one put, so the inode tells whose a name is. The next one is opened ahead, in the
+ * background: creating a file is one of the two dearest steps of a put, and this takes it out of the way of a commit.
+ * What a crash leaves behind is removed at open, when it is a day old (fs-probe.ts).
+ */
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { type FsCalls, O_CREAT, O_EXCL, O_WRONLY } from "./fs-calls.ts";
+import type { OwnedWork } from "./owned-work.ts";
+
+export const temporaryFolder = "tmp";
+
+export interface Temporary {
+  readonly path: string;
+  readonly fd: number;
+}
+
+export class Temporaries {
+  readonly #calls: FsCalls;
+  readonly #work: OwnedWork;
+  readonly #prefix: string;
+  #made = 0;
+  #ahead: Promise<Temporary | undefined> | undefined;
+
+  constructor(folder: string, calls: FsCalls, work: OwnedWork) {
+    this.#calls = calls;
+    this.#work = work;
+    const host = hostname().toLowerCase().replace(/[^a-z0-9-]/g, "-").slice(0, 40);
+    this.#prefix = join(folder, temporaryFolder, `${host}-${process.pid}-${randomBytes(8).toString("hex")}-`);
+  }
+
+  /** A temporary with this content, durable but for its name. Rejects with the error of the call that failed. */
+  async write(bytes: Uint8Array): Promise<Temporary> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    const temporary = (await ahead) ?? (await this.#open());
+    try {
+      await this.#calls.write(temporary.fd, bytes);
+      await this.#calls.fsync(temporary.fd);
+      return temporary;
+    } catch (error) {
+      this.drop(temporary);
+      throw error;
+    }
+  }
+
+  /** Opens the next one ahead, unless one is. A failure shows itself at the next `write`, which then opens its own. */
+  openAhead(): void {
+    this.#ahead ??= this.#open().catch(() => undefined);
+  }
+
+  /** Removes its own name; one under `log/` and the like stays. Failing costs a stale file, nothing else. */
+  drop(temporary: Temporary): void {
+    this.#work.own(this.#remove(temporary));
+  }
+
+  close(): void {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    if (ahead !== undefined) this.#work.own(ahead.then((temporary) => (temporary === undefined ? undefined : this.#remove(temporary))));
+  }
+
+  async #open(): Promise<Temporary> {
+    this.#made += 1;
+    const path = this.#prefix + String(this.#made);
+    return { path, fd: await this.#calls.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644) };
+  }
+
+  async #remove(temporary: Temporary): Promise<void> {
+    try {
+      await this.#calls.close(temporary.fd);
+    } finally {
+      await this.#calls.unlink(temporary.path);
+    }
+  }
+}
