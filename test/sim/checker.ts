@@ -1,0 +1,169 @@
+/**
+ * What must be true of a history.
+ *
+ * At once, when it happens: no position gets two contents; what a host releases is in the log by then (the gate); epochs
+ * of what is released never go back, so that at most one host acknowledges at any moment (R2, R5); replicas have the
+ * primary's checksums; nothing that was committed and is not in the log is thrown away unless it was set aside.
+ * At the end: every acknowledged write is in the final state exactly once, what was refused is not, and the history is
+ * linearizable, reads included (so no read saw state that was undone later).
+ */
+import { checksumText } from "../../src/capture/page-hashes.ts";
+import type { DatabaseDelta } from "../../src/core/delta.ts";
+import { logPrefix, positionOfKey } from "../../src/vault/keys.ts";
+import { decodeRecord, serviceTagOf } from "../../src/vault/record-codec.ts";
+import type { Operation } from "./history.ts";
+import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
+import type { Request } from "./messages.ts";
+import { emptyReading, type Reading, readingAfter, SimDatabase } from "./sim-database.ts";
+import type { HostWatch } from "./sim-host.ts";
+import type { World } from "./world.ts";
+
+export interface CheckerOptions {
+  readonly world: World;
+  readonly service: string;
+  readonly pageSize: number;
+  readonly keys: number;
+}
+
+export interface Claim {
+  readonly atMs: number;
+  readonly epoch: number;
+  readonly host: string;
+}
+
+export class Checker implements HostWatch {
+  readonly violations: string[] = [];
+  readonly claims: Claim[] = [];
+  /** The log's own state, applied from every record that was ever created, in order. */
+  readonly log: SimDatabase;
+  setAsides = 0;
+  released = 0;
+  readonly #options: CheckerOptions;
+  readonly #serviceTag: Uint8Array;
+  readonly #hashes = new Map<number, string>();
+  readonly #states = new Set<string>();
+  readonly #durable = new Set<number>();
+  #parts: DatabaseDelta[] = [];
+  #releasedEpoch = 0;
+  #position = 0;
+
+  constructor(options: CheckerOptions) {
+    this.#options = options;
+    this.#serviceTag = serviceTagOf(options.service);
+    this.log = new SimDatabase(options.pageSize, options.keys);
+    this.#states.add(checksumText(this.log.hashes.checksum()));
+  }
+
+  /** Of the last record of the log. */
+  get position(): number {
+    return this.#position;
+  }
+
+  onViolation(what: string): void {
+    if (this.violations.length < 20) this.violations.push(`at ${this.#options.world.now.toFixed(1)} ms: ${what}`);
+    this.#options.world.say("checker", `VIOLATION ${what}`);
+  }
+
+  onCreated(key: string, bytes: Uint8Array): void {
+    const position = positionOfKey(logPrefix, key);
+    if (position === undefined) return;
+    const { header, body, hash } = decodeRecord(this.#serviceTag, position, bytes);
+    const before = this.#hashes.get(position);
+    if (before !== undefined) {
+      if (before !== hash) this.onViolation(`position ${position} got a second content, by ${header.host} in epoch ${header.epoch}`);
+      return;
+    }
+    if (position !== this.#position + 1) this.onViolation(`position ${position} was written after position ${this.#position}, by ${header.host} in epoch ${header.epoch}`);
+    this.#hashes.set(position, hash);
+    this.#position = Math.max(position, this.#position);
+    if (body.kind === "epoch") {
+      this.#parts = [];
+      this.claims.push({ atMs: this.#options.world.now, epoch: header.epoch, host: header.host });
+      this.#options.world.say("log", `${position}: ${header.host} claims epoch ${header.epoch}`);
+    } else if (body.kind === "commit") {
+      this.#onCommit(body.part, body.parts, body.databases);
+    } else if (body.kind === "vacate") {
+      this.#options.world.say("log", `${position}: ${header.host} vacates`);
+    }
+  }
+
+  onRelease(host: string, epoch: number, request: Request): void {
+    this.released += 1;
+    if (epoch < this.#releasedEpoch) this.onViolation(`${host} released request ${request.id} in epoch ${epoch} after epoch ${this.#releasedEpoch} had served`);
+    this.#releasedEpoch = Math.max(epoch, this.#releasedEpoch);
+    if (request.kind === "append" && !this.#durable.has(request.id)) this.onViolation(`${host} acknowledged write ${request.id}, which is not in the log`);
+  }
+
+  onForgotten(host: string, database: SimDatabase): void {
+    if (!database.isWritten || database.isDamaged) return;
+    const sum = checksumText(database.hashes.checksum());
+    if (!this.#states.has(sum)) this.onViolation(`${host} threw away commits that are not in the log and were not set aside`);
+  }
+
+  onSetAside(): void {
+    this.setAsides += 1;
+  }
+
+  /** After the last read of all: what the clients were told, against the log. */
+  finish(operations: readonly Operation[]): void {
+    const final = new Map<number, number>();
+    for (let key = 0; key < this.#options.keys; key++) for (const id of this.log.ids(key)) final.set(id, (final.get(id) ?? 0) + 1);
+    for (const [id, times] of final) if (times > 1) this.onViolation(`write ${id} is in the final state ${times} times`);
+    for (const { id, kind, outcome } of operations) {
+      if (kind !== "append") continue;
+      if (outcome.kind === "ok" && !final.has(id)) this.onViolation(`write ${id} was acknowledged and is lost`);
+      if (outcome.kind === "not-executed" && final.has(id)) this.onViolation(`write ${id} was called not executed and is in the final state`);
+    }
+    for (let key = 0; key < this.#options.keys; key++) this.#checkKey(key, operations, final);
+  }
+
+  #checkKey(key: number, operations: readonly Operation[], final: ReadonlyMap<number, number>): void {
+    const events = operations.flatMap((operation) => eventOf(operation, key, final));
+    const verdict = checkLinearizable(events, listModel);
+    if (verdict.kind === "linearizable") return;
+    if (verdict.kind === "gave-up") return this.onViolation(`key ${key}: too many possibilities to judge linearizability`);
+    const stuck = verdict.stuck.map(({ input, output, calledAt }) => `${input.kind} ${input.id} called at ${calledAt.toFixed(1)} saw ${output?.count ?? "nothing"}`);
+    this.onViolation(`key ${key} is not linearizable: after ${verdict.longest.length} operations of ${events.length} none of these can follow: ${stuck.slice(0, 4).join("; ")}`);
+  }
+
+  #onCommit(part: number, parts: number, databases: readonly DatabaseDelta[]): void {
+    if (part === 1) this.#parts = [];
+    this.#parts.push(...databases);
+    if (part < parts) return;
+    for (const delta of this.#parts) {
+      this.log.apply(delta);
+      for (const { content } of delta.pages) this.#noteIds(content);
+    }
+    this.#parts = [];
+    this.#states.add(checksumText(this.log.hashes.checksum()));
+  }
+
+  /** Every word that could be an id: a page of a key holds a count and then ids. */
+  #noteIds(content: Uint8Array): void {
+    const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
+    const count = Math.min(view.getUint32(0, true), content.byteLength / 4 - 1);
+    for (let i = 1; i <= count; i++) {
+      const id = view.getUint32(i * 4, true);
+      if (id !== 0) this.#durable.add(id);
+    }
+  }
+}
+
+type Input = { readonly kind: "append" | "read"; readonly id: number };
+
+/** A write that nobody knows of counts as called when it is in the final state, and as never made when it is not. */
+function eventOf({ id, kind, key, calledAt, returnedAt, outcome }: Operation, wanted: number, final: ReadonlyMap<number, number>): Event<Input, Reading>[] {
+  if (key !== wanted) return [];
+  if (outcome.kind === "ok") return [{ calledAt, returnedAt, input: { kind, id }, output: outcome.reading }];
+  if (kind === "read" || !final.has(id)) return [];
+  return [{ calledAt, returnedAt: Infinity, input: { kind, id }, output: undefined }];
+}
+
+const listModel: Model<Reading, Input, Reading> = {
+  initial: emptyReading,
+  step: (state, { kind, id }, output) => {
+    const after = kind === "append" ? readingAfter(state, id) : state;
+    return output === undefined || (output.count === after.count && output.fingerprint === after.fingerprint) ? after : undefined;
+  },
+  keyOf: ({ count, fingerprint }) => `${count}.${fingerprint}`,
+};

@@ -1,0 +1,247 @@
+/** All machines of a history, and what can be done to them. */
+import type { HostConfig } from "../../src/config/types.ts";
+import type { Rules } from "../../src/core/rules.ts";
+import type { Checker } from "./checker.ts";
+import type { Dice } from "./dice.ts";
+import { Network } from "./network.ts";
+import type { SimOptions } from "./options.ts";
+import { type GatewayDisk, type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
+import { SimHost, hostOf } from "./sim-host.ts";
+import { SimMachine } from "./sim-machine.ts";
+import { SimVault } from "./sim-vault.ts";
+import type { World } from "./world.ts";
+
+export const service = "sim";
+
+export interface ClusterSetup {
+  readonly world: World;
+  readonly dice: Dice;
+  readonly options: SimOptions;
+  readonly rules: Rules;
+  readonly checker: Checker;
+}
+
+export class Cluster {
+  readonly network: Network;
+  readonly vault: SimVault;
+  readonly hosts: readonly SimMachine[];
+  readonly gateways: readonly SimMachine[];
+  /** Failovers that gateways recorded as done. */
+  recorded = 0;
+  readonly #setup: ClusterSetup;
+  readonly #machines: ReadonlyMap<string, SimMachine>;
+  readonly #disks = new Map<string, GatewayDisk>();
+  readonly #oldDisks = new Map<string, GatewayDisk>();
+
+  constructor(setup: ClusterSetup) {
+    this.#setup = setup;
+    const { world, dice, options, checker } = setup;
+    const { networkDelayMs, lossShare, heldShare } = options;
+    this.network = new Network(world, dice.fork("network"), { delayMs: networkDelayMs, lossShare, heldShare, retransmitMs: 200 });
+    const { vaultLatencyMs, vaultTimeoutMs, lostReplyShare, lostRequestShare, lateShare, staleMissMs, lateDeleteShare } = options;
+    const vault = { latencyMs: vaultLatencyMs, timeoutMs: vaultTimeoutMs, lostReplyShare, lostRequestShare, lateShare, lateMs: 500, staleMissMs, lateDeleteShare };
+    this.vault = new SimVault(world, dice.fork("vault"), vault);
+    this.vault.onCreated = (key, bytes) => checker.onCreated(key, bytes);
+    const clock = () => ({ rate: 1 + dice.between(-1, 1) * options.driftShare, wallStartMs: 1_800_000_000_000 + dice.int(-5_000, 5_000) });
+    this.hosts = Array.from({ length: options.hosts }, (_, i) => new SimMachine(String.fromCharCode(97 + i), clock()));
+    this.gateways = Array.from({ length: options.gateways }, (_, i) => new SimMachine(`g${i + 1}`, clock()));
+    this.#machines = new Map([...this.hosts, ...this.gateways].map((machine) => [machine.name, machine]));
+    for (const host of this.hosts) this.startHost(host);
+    for (const gateway of this.gateways) this.startGateway(gateway, false);
+  }
+
+  /** Whoever calls itself primary with the highest epoch. */
+  get primary(): SimMachine | undefined {
+    let best: SimMachine | undefined;
+    let epoch = 0;
+    for (const machine of this.hosts) {
+      const status = hostOf(machine.process)?.host.status();
+      if (machine.process?.isDead !== false || status === undefined) continue;
+      if (status.role !== "primary" || status.epoch <= epoch) continue;
+      best = machine;
+      epoch = status.epoch;
+    }
+    return best;
+  }
+
+  startHost(machine: SimMachine): void {
+    const { world, dice, options, rules, checker } = this.#setup;
+    machine.hasPower = true;
+    if (machine.process?.isDead === false) return;
+    world.say(machine.name, "starts");
+    void new SimHost({
+      world,
+      network: this.network,
+      vault: this.vault,
+      machine,
+      machines: this.#machines,
+      rules,
+      dice: dice.fork(machine.name),
+      config: this.#config(machine),
+      capture: { pageSize: options.pageSize, keys: options.keys, pagesPerPart: options.pagesPerPart, diskMs: options.diskMs },
+      application: {
+        startMs: options.applicationStartMs,
+        execMs: options.applicationExecMs,
+        restartsMax: 3,
+        syncShare: options.syncShare,
+        checkpointShare: options.checkpointShare,
+        pageSize: options.pageSize,
+        keys: options.keys,
+      },
+      watch: checker,
+    });
+  }
+
+  startGateway(machine: SimMachine, withOldDatabase: boolean): void {
+    const { world, rules, checker } = this.#setup;
+    machine.hasPower = true;
+    if (machine.process?.isDead === false) return;
+    const old = this.#oldDisks.get(machine.name);
+    const disk = (withOldDatabase ? old : undefined) ?? this.#disks.get(machine.name) ?? { epoch: undefined };
+    this.#oldDisks.set(machine.name, { epoch: disk.epoch });
+    this.#disks.set(machine.name, disk);
+    world.say(machine.name, withOldDatabase ? "starts with an old database" : "starts");
+    void new SimGateway({
+      world,
+      network: this.network,
+      machine,
+      machines: this.#machines,
+      hostNames: this.hosts.map(({ name }) => name),
+      gatewayNames: this.gateways.map(({ name }) => name),
+      disk,
+      rules,
+      options: this.#gatewayOptions(),
+      watch: {
+        onFailover: (gateway, { failover, outcome }) => {
+          if (outcome === "done" && failover.phases.route !== undefined) this.recorded += 1;
+          world.say(gateway, `failover ${failover.kind} ${outcome} ${JSON.stringify(failover.phases)}`);
+        },
+        onCrash: (gateway, error) => checker.onViolation(`gateway ${gateway}: ${error instanceof Error ? error.message : String(error)}`),
+      },
+    });
+  }
+
+  kill(machine: SimMachine): void {
+    if (machine.process?.isDead !== false) return;
+    this.#setup.world.say(machine.name, "is killed");
+    machine.process.kill("crash");
+  }
+
+  losePower(machine: SimMachine): void {
+    if (!machine.hasPower) return;
+    this.#setup.world.say(machine.name, "loses power");
+    machine.losePower(this.#setup.dice);
+  }
+
+  /** Everything that was started, running and whole again. */
+  heal(): void {
+    this.vault.trouble = "none";
+    this.vault.troubles.clear();
+    this.vault.isQuiet = true;
+    this.network.mendAll();
+    for (const machine of [...this.hosts, ...this.gateways]) {
+      machine.process?.thaw();
+      hostOf(machine.process)?.application?.process?.thaw();
+    }
+    for (const host of this.hosts) this.startHost(host);
+    for (const gateway of this.gateways) this.startGateway(gateway, false);
+  }
+
+  /** Why the cluster is not well yet; undefined when it is. */
+  unwell(): string | undefined {
+    const statuses = this.hosts.map((machine) => hostOf(machine.process)?.host.status());
+    const primary = statuses.find((status) => status?.role === "primary");
+    if (primary === undefined) return `no primary: ${statuses.map((status) => `${status?.host} ${status?.role} (${status?.reason})`).join(", ")}`;
+    for (const status of statuses) {
+      if (status === undefined || status === primary) continue;
+      if (status.role !== "secondary") return `${status.host} is ${status.role}: ${status.reason}`;
+      if (status.epoch !== primary.epoch) return `${status.host} is in epoch ${status.epoch}, not ${primary.epoch}`;
+    }
+    for (const machine of this.gateways) {
+      const state = gatewayOf(machine.process)?.state;
+      if (state?.primary?.host !== primary.host || state.primary.epoch !== primary.epoch) return `${machine.name} believes in ${state?.primary?.host} ${state?.primary?.epoch}`;
+      if (state.phase.kind !== "serving" || state.routed.kind !== "host") return `${machine.name} is ${state.phase.kind}, routes ${JSON.stringify(state.routed)}`;
+    }
+    return undefined;
+  }
+
+  /** A host that has not read the log up to a position; undefined when all have. */
+  behind(position: number): string | undefined {
+    for (const machine of this.hosts) {
+      const status = hostOf(machine.process)?.host.status();
+      if (status === undefined || status.position < position) return `${machine.name} is at ${status?.position}, not ${position}`;
+    }
+    return undefined;
+  }
+
+  get heldMax(): number {
+    return this.#setup.options.heldMax;
+  }
+
+  get keys(): number {
+    return this.#setup.options.keys;
+  }
+
+  #config(machine: SimMachine): HostConfig {
+    const { options } = this.#setup;
+    const address = { host: machine.name, port: 0 };
+    const url = `http://${machine.name}`;
+    return {
+      id: machine.name,
+      service,
+      controlListen: address,
+      controlUrl: url,
+      dataListen: address,
+      dataUrl: url,
+      dataFolder: "/data",
+      databases: ["*.db"],
+      stateFolder: "/state",
+      setAsideFolder: "/set-aside",
+      vaultUrl: "sim:",
+      vaultTimeoutMs: options.vaultTimeoutMs,
+      bootstrap: machine === this.hosts[0] || machine.name === "a",
+      durability: { kind: "strict" },
+      leaseMs: options.leaseMs,
+      driftMarginMs: options.driftMarginMs,
+      pollMs: options.pollMs,
+      drainTimeoutMs: options.drainTimeoutMs,
+      priority: 0,
+      nofailover: false,
+      secret: "s",
+      application: { command: ["app"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 5_000, stopSignal: "SIGTERM", stopTimeoutMs: 1_000, restartsMax: 3, restartWindowMs: 60_000 },
+      checkpoint: {
+        intervalMs: options.checkpointIntervalMs,
+        journalBytes: options.checkpointJournalBytes,
+        restoreBudgetMs: 60_000,
+        keepMin: options.keepMin,
+        windowMs: options.windowMs,
+      },
+      limits: { connectionsMax: 100, headBytesMax: 1, headersMax: 1, bodyBytesMax: 1, headMs: 1, idleMs: 1, connectMs: 1, firstByteMs: 1 },
+    };
+  }
+
+  #gatewayOptions(): GatewayOptions {
+    const { options } = this.#setup;
+    return {
+      settings: {
+        service,
+        fall: options.fall,
+        rise: options.rise,
+        agreeWaitMs: options.agreeWaitMs,
+        staggerMs: 50,
+        viewFreshMs: 2_500,
+        staleMs: 1_500,
+        streamAliveMs: 750,
+        awaitMs: 1_000,
+        electWaitMs: 1_000,
+        retryMs: 1_000,
+      },
+      probeIntervalMs: options.probeIntervalMs,
+      probeTimeoutMs: options.probeTimeoutMs,
+      holdMs: options.holdMs,
+      heldMax: options.heldMax,
+      firstByteMs: options.firstByteMs,
+      viewIntervalMs: 1_000,
+    };
+  }
+}

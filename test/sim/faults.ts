@@ -1,0 +1,101 @@
+/**
+ * Faults as data: a schedule is drawn before the history begins, so it can be printed, replayed, and shrunk.
+ *
+ * `who` is a host by number, or "primary": whoever is primary when the fault comes. Everything heals by itself after
+ * `forMs`, and at the latest when the healing phase begins.
+ */
+import type { Dice } from "./dice.ts";
+import type { SimOptions } from "./options.ts";
+import type { Trouble } from "./sim-vault.ts";
+
+export type Who = "primary" | number;
+
+export type FaultKind =
+  | { readonly kind: "kill"; readonly who: Who }
+  | { readonly kind: "freeze"; readonly who: Who; readonly withApplication: boolean }
+  | { readonly kind: "power"; readonly who: Who }
+  | { readonly kind: "power-all" }
+  | { readonly kind: "kill-gateway"; readonly gateway: number; readonly oldDatabase: boolean }
+  | { readonly kind: "freeze-gateway"; readonly gateway: number }
+  /** A host from all gateways, hosts, or both; the vault stays. */
+  | { readonly kind: "isolate-host"; readonly who: Who; readonly direction: Direction }
+  | { readonly kind: "isolate-gateway"; readonly gateway: number; readonly direction: Direction; readonly onlyPrimary: boolean }
+  /** On and off, about as fast as detection is. */
+  | { readonly kind: "flap"; readonly who: Who; readonly periodMs: number }
+  | { readonly kind: "slow-link"; readonly who: Who; readonly factor: number }
+  | { readonly kind: "vault"; readonly who: Who | "all"; readonly trouble: Exclude<Trouble, "none"> }
+  | { readonly kind: "switchover"; readonly gateway: number }
+  | { readonly kind: "force"; readonly gateway: number }
+  | { readonly kind: "restart"; readonly who: Who }
+  | { readonly kind: "application-crash"; readonly who: Who }
+  | { readonly kind: "application-freeze"; readonly who: Who }
+  | { readonly kind: "checkpoint"; readonly who: Who }
+  | { readonly kind: "lost-continuity"; readonly who: Who };
+
+export type Direction = "both" | "in" | "out";
+
+export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number };
+
+const kinds: readonly FaultKind["kind"][] = [
+  ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "kill-gateway", "freeze-gateway"] as const),
+  ...(["isolate-host", "isolate-host", "isolate-gateway", "flap", "slow-link", "vault", "vault", "switchover", "switchover"] as const),
+  ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity"] as const),
+];
+
+/** A schedule for one history: first which kinds there are at all, then when they come. */
+export function drawFaults(dice: Dice, options: SimOptions, startMs: number): Fault[] {
+  const faults: Fault[] = [];
+  const allowed = kinds.filter(() => dice.chance(0.5));
+  if (allowed.length === 0) return faults;
+  for (let atMs = startMs + dice.around(options.faultEveryMs); atMs < startMs + options.faultyMs; atMs += dice.around(options.faultEveryMs)) {
+    faults.push({ ...drawKind(dice, options, dice.pick(allowed)), atMs: Math.round(atMs), forMs: Math.round(drawDuration(dice, options)) });
+  }
+  return faults;
+}
+
+/** Around what matters: the detection time, the lease, and much longer. */
+function drawDuration(dice: Dice, { leaseMs }: SimOptions): number {
+  return dice.pick([dice.between(1, 100), dice.between(50, 2 * leaseMs), leaseMs * dice.between(0.8, 1.3), dice.around(1_500), dice.between(2_000, 6_000)]);
+}
+
+function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): FaultKind {
+  const who: Who = dice.chance(0.6) ? "primary" : dice.int(0, options.hosts - 1);
+  const gateway = dice.int(0, options.gateways - 1);
+  const direction = dice.pick(["both", "both", "in", "out"] as const);
+  switch (kind) {
+    case "freeze":
+      return { kind, who, withApplication: dice.chance(0.5) };
+    case "kill-gateway":
+      return { kind, gateway, oldDatabase: dice.chance(0.3) };
+    case "isolate-host":
+      return { kind, who, direction };
+    case "isolate-gateway":
+      return { kind, gateway, direction, onlyPrimary: dice.chance(0.5) };
+    case "flap":
+      return { kind, who, periodMs: dice.between(0.3, 2) * options.probeIntervalMs };
+    case "slow-link":
+      return { kind, who, factor: dice.pick([10, 100, 1_000]) };
+    case "vault":
+      return { kind, who: dice.chance(0.3) ? "all" : who, trouble: dice.pick(["away", "away", "full", "slow", "ambiguous"] as const) };
+    case "kill":
+    case "power":
+    case "restart":
+    case "application-crash":
+    case "application-freeze":
+    case "checkpoint":
+    case "lost-continuity":
+      return { kind, who };
+    case "freeze-gateway":
+    case "switchover":
+    case "force":
+      return { kind, gateway };
+    case "power-all":
+      return { kind };
+  }
+}
+
+export function describeFault(fault: Fault): string {
+  const { kind, atMs, forMs, ...rest } = fault;
+  const details = Object.entries(rest).map(([key, value]) => `${key}=${String(value)}`);
+  return `at ${atMs} ms for ${forMs} ms: ${[kind, ...details].join(" ")}`;
+}

@@ -1,0 +1,19 @@
+/** What clients saw: one entry per request, with the times at which it began and ended. */
+import type { Reading } from "./sim-database.ts";
+
+export type Outcome =
+  | { readonly kind: "ok"; readonly reading: Reading }
+  /** Nobody knows: it may have been executed, or be executed later. */
+  | { readonly kind: "unknown" }
+  /** The service promises that it was not and will not be executed. */
+  | { readonly kind: "not-executed" };
+
+export interface Operation {
+  readonly id: number;
+  readonly client: string;
+  readonly kind: "append" | "read";
+  readonly key: number;
+  readonly calledAt: number;
+  returnedAt: number;
+  outcome: Outcome;
+}

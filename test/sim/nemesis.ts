@@ -1,0 +1,213 @@
+/** Performs a schedule of faults on a cluster, and takes each back when its time is over. */
+import type { Cluster } from "./cluster.ts";
+import { describeFault, type Direction, type Fault, type Who } from "./faults.ts";
+import { gatewayOf } from "./sim-gateway.ts";
+import { hostOf } from "./sim-host.ts";
+import type { SimMachine } from "./sim-machine.ts";
+import type { World } from "./world.ts";
+
+export class Nemesis {
+  readonly #world: World;
+  readonly #cluster: Cluster;
+  readonly counts = new Map<Fault["kind"], number>();
+  #isOver = false;
+  #commands = 0;
+
+  constructor(world: World, cluster: Cluster, faults: readonly Fault[]) {
+    this.#world = world;
+    this.#cluster = cluster;
+    for (const fault of faults) world.after(fault.atMs - world.now, "fault", () => this.#begin(fault));
+  }
+
+  /** Nothing more is done, and nothing is taken back: the cluster heals as a whole. */
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  #begin(fault: Fault): void {
+    if (this.#isOver) return;
+    this.counts.set(fault.kind, (this.counts.get(fault.kind) ?? 0) + 1);
+    this.#world.say("FAULT", describeFault(fault));
+    const undo = this.#perform(fault);
+    if (undo === undefined) return;
+    this.#world.after(fault.forMs, "fault over", () => {
+      if (this.#isOver) return;
+      this.#world.say("FAULT", `over: ${fault.kind}`);
+      undo();
+    });
+  }
+
+  #perform(fault: Fault): (() => void) | undefined {
+    const cluster = this.#cluster;
+    switch (fault.kind) {
+      case "kill": {
+        const machine = this.#host(fault.who);
+        cluster.kill(machine);
+        return () => cluster.startHost(machine);
+      }
+      case "power": {
+        const machine = this.#host(fault.who);
+        cluster.losePower(machine);
+        return () => cluster.startHost(machine);
+      }
+      case "power-all":
+        for (const machine of [...cluster.hosts, ...cluster.gateways]) cluster.losePower(machine);
+        return () => {
+          for (const machine of cluster.hosts) cluster.startHost(machine);
+          for (const machine of cluster.gateways) cluster.startGateway(machine, false);
+        };
+      case "freeze":
+        return this.#freeze(this.#host(fault.who), fault.withApplication);
+      case "kill-gateway": {
+        const machine = this.#gateway(fault.gateway);
+        cluster.kill(machine);
+        return () => cluster.startGateway(machine, fault.oldDatabase);
+      }
+      case "freeze-gateway": {
+        const process = this.#gateway(fault.gateway).process;
+        process?.freeze();
+        return () => process?.thaw();
+      }
+      case "isolate-host":
+        return this.#cutOff(this.#host(fault.who), this.#others(this.#host(fault.who)), fault.direction);
+      case "isolate-gateway": {
+        const from = fault.onlyPrimary ? [cluster.primary ?? this.#host(0)] : cluster.hosts;
+        return this.#cutOff(this.#gateway(fault.gateway), from, fault.direction);
+      }
+      case "flap":
+        return this.#flap(this.#host(fault.who), fault.periodMs);
+      case "slow-link":
+        return this.#slow(this.#host(fault.who), fault.factor);
+      case "vault":
+        return this.#vault(fault.who, fault.trouble);
+      case "switchover":
+      case "force":
+        return this.#command(this.#gateway(fault.gateway), fault.kind);
+      case "restart":
+        return this.#restart(this.#host(fault.who));
+      case "application-crash":
+        hostOf(this.#host(fault.who).process)?.application?.crash();
+        return undefined;
+      case "application-freeze": {
+        const process = hostOf(this.#host(fault.who).process)?.application?.process;
+        process?.freeze();
+        return () => process?.thaw();
+      }
+      case "checkpoint": {
+        const process = this.#host(fault.who).process;
+        process?.enter(() => void hostOf(process)?.host.checkpoint());
+        return undefined;
+      }
+      case "lost-continuity":
+        hostOf(this.#host(fault.who).process)?.source?.loseContinuity();
+        return undefined;
+    }
+  }
+
+  #host(who: Who): SimMachine {
+    const { primary, hosts } = this.#cluster;
+    const machine = who === "primary" ? (primary ?? hosts[0]) : hosts[who % hosts.length];
+    if (machine === undefined) throw new Error("no hosts");
+    return machine;
+  }
+
+  #gateway(index: number): SimMachine {
+    const machine = this.#cluster.gateways[index % this.#cluster.gateways.length];
+    if (machine === undefined) throw new Error("no gateways");
+    return machine;
+  }
+
+  #others(machine: SimMachine): SimMachine[] {
+    return [...this.#cluster.hosts, ...this.#cluster.gateways].filter((other) => other !== machine);
+  }
+
+  #freeze(machine: SimMachine, withApplication: boolean): () => void {
+    const process = machine.process;
+    const application = withApplication ? hostOf(process)?.application?.process : undefined;
+    process?.freeze();
+    application?.freeze();
+    return () => {
+      application?.thaw();
+      process?.thaw();
+    };
+  }
+
+  #cutOff(machine: SimMachine, from: readonly SimMachine[], direction: Direction): () => void {
+    const { network } = this.#cluster;
+    const links = from.flatMap((other): [string, string][] => {
+      const inward: [string, string] = [other.name, machine.name];
+      const outward: [string, string] = [machine.name, other.name];
+      return direction === "in" ? [inward] : direction === "out" ? [outward] : [inward, outward];
+    });
+    for (const [a, b] of links) network.cut(a, b);
+    return () => {
+      for (const [a, b] of links) network.mend(a, b);
+    };
+  }
+
+  #flap(machine: SimMachine, periodMs: number): () => void {
+    let isOver = false;
+    let mend: (() => void) | undefined;
+    const turn = (): void => {
+      if (isOver || this.#isOver) return;
+      if (mend === undefined) mend = this.#cutOff(machine, this.#others(machine), "both");
+      else {
+        mend();
+        mend = undefined;
+      }
+      this.#world.after(periodMs, "flap", turn);
+    };
+    turn();
+    return () => {
+      isOver = true;
+      mend?.();
+    };
+  }
+
+  #slow(machine: SimMachine, factor: number): () => void {
+    const all = (by: number): void => {
+      for (const other of this.#others(machine)) {
+        this.#cluster.network.slowDown(machine.name, other.name, by);
+        this.#cluster.network.slowDown(other.name, machine.name, by);
+      }
+    };
+    all(factor);
+    return () => all(1);
+  }
+
+  #vault(who: Who | "all", trouble: Fault extends infer F ? (F extends { trouble: infer T } ? T : never) : never): () => void {
+    const { vault } = this.#cluster;
+    if (who === "all") {
+      vault.trouble = trouble;
+      return () => {
+        vault.trouble = "none";
+      };
+    }
+    const { name } = this.#host(who);
+    vault.troubles.set(name, trouble);
+    return () => void vault.troubles.delete(name);
+  }
+
+  #command(machine: SimMachine, kind: "switchover" | "force"): undefined {
+    const id = `c${++this.#commands}`;
+    const command = kind === "force" ? ({ kind: "failover", target: null, force: true } as const) : ({ kind, target: null } as const);
+    machine.process?.enter(() => gatewayOf(machine.process)?.dispatch({ kind: "command", id, command }));
+    return undefined;
+  }
+
+  /** A planned stop; whoever does not end in time is killed, as a service manager would. */
+  #restart(machine: SimMachine): () => void {
+    const process = machine.process;
+    const host = hostOf(process)?.host;
+    process?.enter(() => {
+      host?.stop("restart").then(
+        () => process.kill("crash"),
+        () => process.kill("crash"),
+      );
+    });
+    return () => {
+      process?.kill("crash");
+      this.#cluster.startHost(machine);
+    };
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What one seed draws: sizes, rates, configuration. Every history has its own mix (swarm testing, Groce et al. 2012):
+ * faults that are rarely or never drawn in one history are common in another, so that combinations come up that a single
+ * average mix would never reach.
+ */
+import type { Dice } from "./dice.ts";
+
+export interface SimOptions {
+  readonly hosts: number;
+  readonly gateways: number;
+  readonly clients: number;
+  readonly keys: number;
+  readonly leaseMs: number;
+  readonly driftMarginMs: number;
+  /** Clocks run at 1 ± this. */
+  readonly driftShare: number;
+  readonly pollMs: number;
+  readonly drainTimeoutMs: number;
+  readonly probeIntervalMs: number;
+  readonly probeTimeoutMs: number;
+  readonly fall: number;
+  readonly rise: number;
+  readonly agreeWaitMs: number;
+  readonly holdMs: number;
+  readonly heldMax: number;
+  readonly firstByteMs: number;
+  readonly clientTimeoutMs: number;
+  readonly thinkMs: number;
+  readonly writeShare: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointJournalBytes: number;
+  readonly keepMin: number;
+  readonly windowMs: number;
+  readonly pageSize: number;
+  readonly pagesPerPart: number;
+  readonly diskMs: number;
+  readonly applicationStartMs: number;
+  readonly applicationExecMs: number;
+  readonly syncShare: number;
+  readonly checkpointShare: number;
+  readonly networkDelayMs: readonly [number, number];
+  readonly lossShare: number;
+  readonly heldShare: number;
+  readonly vaultLatencyMs: readonly [number, number];
+  readonly vaultTimeoutMs: number;
+  readonly lostReplyShare: number;
+  readonly lostRequestShare: number;
+  readonly lateShare: number;
+  readonly staleMissMs: number;
+  readonly lateDeleteShare: number;
+  /** How long faults come. */
+  readonly faultyMs: number;
+  /** Mean time between faults; Infinity: none at all. */
+  readonly faultEveryMs: number;
+}
+
+/** Converges and serves within this time after the last fault has healed. */
+export const healMsMax = 30_000;
+
+export function drawOptions(dice: Dice): SimOptions {
+  const leaseMs = dice.pick([300, 500, 1_000, 2_000]);
+  const latencyMs = dice.pick([1, 3, 10, 30]);
+  const sometimes = (share: number): number => (dice.chance(0.5) ? 0 : dice.between(0, share));
+  return {
+    hosts: dice.int(2, 4),
+    gateways: dice.int(1, 3),
+    clients: dice.int(2, 6),
+    keys: dice.int(1, 5),
+    leaseMs,
+    driftMarginMs: Math.ceil(leaseMs * dice.pick([0.05, 0.1, 0.2])),
+    driftShare: dice.pick([0, 0.001, 0.02]),
+    pollMs: dice.pick([10, 25, 50, 100]),
+    drainTimeoutMs: dice.pick([100, 1_000]),
+    probeIntervalMs: dice.pick([100, 250]),
+    probeTimeoutMs: dice.pick([200, 500]),
+    fall: dice.int(1, 3),
+    rise: dice.int(1, 2),
+    agreeWaitMs: dice.pick([50, 150]),
+    holdMs: dice.pick([1_000, 5_000, 10_000]),
+    heldMax: dice.pick([2, 100]),
+    firstByteMs: dice.pick([500, 2_000, 5_000]),
+    clientTimeoutMs: dice.pick([1_000, 5_000, 12_000]),
+    thinkMs: dice.pick([5, 20, 50, 100]),
+    writeShare: dice.pick([0.2, 0.5, 0.8]),
+    checkpointIntervalMs: dice.pick([500, 2_000, 60_000]),
+    checkpointJournalBytes: dice.pick([20_000, 100_000, 10_000_000]),
+    keepMin: dice.int(1, 3),
+    windowMs: dice.pick([0, 0, 1_000]),
+    pageSize: dice.pick([512, 512, 1024]),
+    pagesPerPart: dice.pick([1, 2, 100]),
+    diskMs: dice.pick([0.05, 1]),
+    applicationStartMs: dice.pick([5, 50, 200]),
+    applicationExecMs: dice.pick([0.5, 2, 10]),
+    syncShare: dice.pick([0.02, 0.5]),
+    checkpointShare: dice.pick([0, 0, 0.02]),
+    networkDelayMs: [0.1, dice.pick([0.5, 2, 20])],
+    lossShare: sometimes(0.02),
+    heldShare: dice.pick([0, 0.5, 1]),
+    vaultLatencyMs: [latencyMs / 4, latencyMs * 2],
+    vaultTimeoutMs: dice.pick([150, 400]),
+    lostReplyShare: sometimes(0.02),
+    lostRequestShare: sometimes(0.02),
+    lateShare: sometimes(0.02),
+    staleMissMs: dice.pick([0, 0, 50, 500]),
+    lateDeleteShare: sometimes(0.5),
+    faultyMs: dice.pick([5_000, 10_000, 20_000]),
+    faultEveryMs: dice.pick([300, 1_000, 2_000, 2_000]),
+  };
+}

@@ -1,0 +1,165 @@
+/**
+ * One history from one seed: a cluster comes up, clients work, faults come, everything heals, and then it must converge,
+ * serve, and be right.
+ */
+import { allRules, type Rules } from "../../src/core/rules.ts";
+import { checksumText } from "../../src/capture/page-hashes.ts";
+import { Checker } from "./checker.ts";
+import { Cluster, service } from "./cluster.ts";
+import { Dice } from "./dice.ts";
+import { drawFaults, type Fault } from "./faults.ts";
+import type { Operation } from "./history.ts";
+import { Nemesis } from "./nemesis.ts";
+import { drawOptions, healMsMax, type SimOptions } from "./options.ts";
+import { SimClient } from "./sim-client.ts";
+import { gatewayOf } from "./sim-gateway.ts";
+import type { TraceLine } from "./trace.ts";
+import { World } from "./world.ts";
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly rules?: Rules;
+  /** In place of what the seed draws. */
+  readonly options?: Partial<SimOptions>;
+  readonly faults?: readonly Fault[];
+  readonly keepTrace?: boolean;
+}
+
+export interface Figures {
+  readonly failovers: number;
+  readonly acknowledged: number;
+  readonly unknown: number;
+  readonly notExecuted: number;
+  readonly setAsides: number;
+  readonly ambiguousPuts: number;
+  readonly staleMisses: number;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly options: SimOptions;
+  readonly faults: readonly Fault[];
+  readonly violations: readonly string[];
+  readonly hash: string;
+  readonly figures: Figures;
+  readonly trace: readonly TraceLine[];
+  readonly operations: readonly Operation[];
+}
+
+/** A service that has never served cannot show anything: it must come up within this time. */
+const upMsMax = 20_000;
+
+export async function run(request: RunOptions): Promise<RunResult> {
+  const dice = new Dice(request.seed);
+  const options: SimOptions = { ...drawOptions(dice.fork("options")), ...request.options };
+  const faults = request.faults ?? drawFaults(dice.fork("faults"), options, 2_000);
+  const world = new World({ keepTrace: request.keepTrace ?? false });
+  const checker = new Checker({ world, service, pageSize: options.pageSize, keys: options.keys });
+  const rules = request.rules ?? allRules;
+  const cluster = new Cluster({ world, dice: dice.fork("cluster"), options, rules, checker });
+  const operations: Operation[] = [];
+  const clients = Array.from({ length: options.clients }, (_, i) => new SimClient({
+    world,
+    network: cluster.network,
+    dice: dice.fork(`client ${i}`),
+    name: `c${i + 1}`,
+    gateways: cluster.gateways,
+    options: { thinkMs: options.thinkMs, timeoutMs: options.clientTimeoutMs, writeShare: options.writeShare, keys: options.keys },
+    operations,
+  }));
+  const nemesis = new Nemesis(world, cluster, faults);
+  const isBroken = (): boolean => checker.violations.length > 0;
+  if (!(await world.runUntil(upMsMax, () => isBroken() || cluster.unwell() === undefined))) checker.onViolation(`the service never came up: ${cluster.unwell()}`);
+  for (const client of clients) client.start();
+  const faultyUntil = 2_000 + options.faultyMs;
+  if (!isBroken()) await world.runUntil(faultyUntil, isBroken);
+  if (!isBroken()) {
+    nemesis.stop();
+    world.say("FAULT", "everything heals");
+    cluster.heal();
+    await converge({ world, cluster, checker, clients });
+  }
+  if (!isBroken()) checker.finish(operations);
+  return {
+    seed: request.seed,
+    options,
+    faults,
+    violations: checker.violations,
+    hash: world.trace.hash,
+    figures: figuresOf({ checker, cluster, operations, world, nemesis }),
+    trace: world.trace.lines,
+    operations,
+  };
+}
+
+interface Parts {
+  readonly world: World;
+  readonly cluster: Cluster;
+  readonly checker: Checker;
+  readonly clients: readonly SimClient[];
+}
+
+async function converge({ world, cluster, checker, clients }: Parts): Promise<void> {
+  const isBroken = (): boolean => checker.violations.length > 0;
+  const until = world.now + healMsMax;
+  let hasBeenWellSince: number | undefined;
+  const isWell = (): boolean => {
+    if (isBroken()) return true;
+    if (cluster.unwell() !== undefined) hasBeenWellSince = undefined;
+    else hasBeenWellSince ??= world.now;
+    return hasBeenWellSince !== undefined && world.now - hasBeenWellSince > 500;
+  };
+  if (!(await world.runUntil(until, isWell))) return checker.onViolation(`not well ${healMsMax} ms after everything had healed: ${cluster.unwell()}`);
+  for (const client of clients) client.stop();
+  await world.runUntil(until, () => isBroken() || clients.every((client) => client.isIdle));
+  await finalReads({ world, cluster, checker, clients });
+  const last = checker.position;
+  const isCaughtUp = (): boolean => isBroken() || cluster.behind(last) === undefined;
+  if (!(await world.runUntil(world.now + 5_000, isCaughtUp))) return checker.onViolation(`a secondary does not catch up: ${cluster.behind(last)}`);
+  const wanted = checksumText(checker.log.hashes.checksum());
+  for (const { name, disk } of cluster.hosts) {
+    const found = disk.database === undefined ? checksumText(new Uint8Array(16)) : checksumText(disk.database.hashes.checksum());
+    if (found !== wanted) checker.onViolation(`the databases of ${name} are not what the log says`);
+  }
+  for (const machine of cluster.gateways) {
+    const most = gatewayOf(machine.process)?.heldMost ?? 0;
+    if (most > cluster.heldMax) checker.onViolation(`${machine.name} held ${most} requests`);
+  }
+}
+
+/** Every key through every gateway: the last word that the history must agree with. */
+async function finalReads({ world, cluster, checker, clients }: Parts): Promise<void> {
+  const [client] = clients;
+  if (client === undefined) return;
+  let open = 0;
+  for (const gateway of cluster.gateways) {
+    for (let key = 0; key < cluster.keys; key++) {
+      open += 1;
+      client.ask("read", key, gateway, (outcome) => {
+        open -= 1;
+        if (outcome.kind !== "ok") checker.onViolation(`a well service answered a read through ${gateway.name} with ${outcome.kind}`);
+      });
+    }
+  }
+  await world.runUntil(world.now + 15_000, () => open === 0);
+  if (open > 0) checker.onViolation(`a well service left ${open} reads without an answer`);
+}
+
+function figuresOf({ checker, cluster, operations, world, nemesis }: { checker: Checker; cluster: Cluster; operations: readonly Operation[]; world: World; nemesis: Nemesis }): Figures {
+  const count = (kind: Operation["outcome"]["kind"]): number => operations.filter(({ outcome }) => outcome.kind === kind).length;
+  return {
+    failovers: Math.max(0, checker.claims.length - 1),
+    acknowledged: count("ok"),
+    unknown: count("unknown"),
+    notExecuted: count("not-executed"),
+    setAsides: checker.setAsides,
+    ambiguousPuts: cluster.vault.counts.ambiguousPuts,
+    staleMisses: cluster.vault.counts.staleMisses,
+    events: world.trace.events,
+    virtualMs: world.now,
+    faults: Object.fromEntries([...nemesis.counts].sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+}

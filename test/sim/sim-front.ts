@@ -1,0 +1,108 @@
+/**
+ * The front of a host (`FrontPort`): decides like src/host/front.ts, on messages in place of sockets. Every answer of the
+ * application passes the journal's gate; what is released is told to the checker at that very moment.
+ */
+import type { FrontPort, Term } from "../../src/host/front.ts";
+import type { Answer, Request } from "./messages.ts";
+import type { ServerEnd } from "./network.ts";
+import type { SimApplication } from "./sim-application.ts";
+import type { SimProcess } from "./sim-process.ts";
+
+export interface FrontPorts {
+  readonly process: SimProcess;
+  readonly application: () => SimApplication | undefined;
+  readonly epoch: () => number;
+  readonly onRelease: (epoch: number, request: Request) => void;
+}
+
+type FrontState =
+  | { readonly kind: "closed"; readonly reason: string }
+  | { readonly kind: "open"; readonly term: Term; readonly epoch: number; readonly end: AbortController }
+  | { readonly kind: "draining"; readonly end: AbortController };
+
+const restartWaitMs = 5_000;
+
+export class SimFront implements FrontPort {
+  readonly port = 80;
+  readonly #ports: FrontPorts;
+  #state: FrontState = { kind: "closed", reason: "starting" };
+  #active = 0;
+  #idle: (() => void) | undefined;
+
+  constructor(ports: FrontPorts) {
+    this.#ports = ports;
+  }
+
+  serve(term: Term): void {
+    this.#state = { kind: "open", term, epoch: this.#ports.epoch(), end: new AbortController() };
+  }
+
+  shut(reason: string): void {
+    const state = this.#state;
+    this.#state = { kind: "closed", reason };
+    if (state.kind !== "closed") state.end.abort(new Error(reason));
+  }
+
+  async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
+    if (this.#state.kind !== "open") return { cut: 0 };
+    this.#state = { kind: "draining", end: this.#state.end };
+    if (this.#active > 0) {
+      const idle = new Promise<void>((resolve) => (this.#idle = resolve));
+      const timer = this.#ports.process.clock.setTimer(timeoutMs, () => this.#idle?.());
+      await idle;
+      timer.cancel();
+    }
+    return { cut: this.#active };
+  }
+
+  onRequest(request: Request, client: ServerEnd<Answer>): void {
+    const state = this.#state;
+    if (state.kind !== "open") return answer(client, { kind: "not-executed", reason: state.kind });
+    this.#active += 1;
+    this.#forward(request, client, state)
+      .finally(() => {
+        this.#active -= 1;
+        if (this.#active === 0) this.#idle?.();
+      })
+      .catch(() => client.reset());
+  }
+
+  async #forward(request: Request, client: ServerEnd<Answer>, { term, epoch, end }: FrontState & { kind: "open" }): Promise<void> {
+    if (!term.isReady && !(await this.#isReadyInTime(term))) return answer(client, { kind: "not-executed", reason: "the application is restarting" });
+    const application = this.#ports.application();
+    if (application === undefined) throw new Error("a term without an application");
+    const executed = await new Promise<Parameters<Parameters<SimApplication["run"]>[1]>[0] | "cut">((resolve) => {
+      const leave = application.run(request, resolve);
+      const cut = (): void => {
+        leave();
+        resolve("cut");
+      };
+      if (end.signal.aborted) cut();
+      end.signal.addEventListener("abort", cut, { once: true });
+    });
+    if (executed === "cut" || end.signal.aborted) return client.reset();
+    if (executed === undefined) return answer(client, { kind: "unknown", reason: "the application died" });
+    if (executed.wantsCheckpoint) term.onCheckpointAsked();
+    const gate = term.gate();
+    if (gate !== undefined) await gate;
+    if (end.signal.aborted) return client.reset();
+    this.#ports.onRelease(epoch, request);
+    answer(client, executed.answer);
+  }
+
+  async #isReadyInTime(term: Term): Promise<boolean> {
+    const timeout = new AbortController();
+    const late = this.#ports.process.clock.sleep(restartWaitMs, timeout.signal).then(
+      () => false,
+      () => true,
+    );
+    const ready = await Promise.race([term.whenReady().then(() => true), late]);
+    timeout.abort();
+    return ready;
+  }
+}
+
+function answer(client: ServerEnd<Answer>, line: Answer): void {
+  client.send(line);
+  client.end();
+}

@@ -1,0 +1,187 @@
+/**
+ * A host process: the real `Host` with everything below it, on simulated ports; and the servers that listen in it.
+ */
+import type { HostConfig } from "../../src/config/types.ts";
+import type { HostStatus } from "../../src/control/host-status.ts";
+import { type DemoteEvent, type DemoteRequest, heartbeatMs, type PromoteEvent, type PromoteRequest } from "../../src/control/messages.ts";
+import type { Rules } from "../../src/core/rules.ts";
+import { Host } from "../../src/host/host.ts";
+import type { PredecessorWord } from "../../src/host/ports.ts";
+import { noCompression } from "../../src/vault/chunk-codec.ts";
+import { collectGarbage } from "../../src/vault/retention.ts";
+import type { Dice } from "./dice.ts";
+import { dial, type Network, type ServerEnd } from "./network.ts";
+import { SimApplication, type ApplicationOptions } from "./sim-application.ts";
+import { type CaptureOptions, SimReplica, SimSource } from "./sim-capture.ts";
+import type { SimDatabase } from "./sim-database.ts";
+import { SimFront } from "./sim-front.ts";
+import { SimLocal } from "./sim-local.ts";
+import type { SimMachine } from "./sim-machine.ts";
+import type { Answer, Request } from "./messages.ts";
+import { SimProcess } from "./sim-process.ts";
+import type { SimVault } from "./sim-vault.ts";
+import type { World } from "./world.ts";
+
+/** What the checker wants to know. */
+export interface HostWatch {
+  onRelease(host: string, epoch: number, request: Request): void;
+  onViolation(what: string): void;
+  onForgotten(host: string, database: SimDatabase): void;
+  onSetAside(host: string): void;
+}
+
+export interface HostSetup {
+  readonly world: World;
+  readonly network: Network;
+  readonly vault: SimVault;
+  readonly machine: SimMachine;
+  readonly machines: ReadonlyMap<string, SimMachine>;
+  readonly rules: Rules;
+  readonly dice: Dice;
+  readonly config: HostConfig;
+  readonly capture: CaptureOptions;
+  readonly application: ApplicationOptions;
+  readonly watch: HostWatch;
+}
+
+/** What runs in a host process, found by the process. */
+const running = new WeakMap<SimProcess, SimHost>();
+export const hostOf = (process: SimProcess | undefined): SimHost | undefined => (process === undefined ? undefined : running.get(process));
+
+const goneRoles: readonly HostStatus["role"][] = ["restoring", "secondary", "failed"];
+const answerMsMax = 400;
+
+export class SimHost {
+  readonly process: SimProcess;
+  readonly host: Host;
+  readonly front: SimFront;
+  readonly #setup: HostSetup;
+  #application: SimApplication | undefined;
+  #source: SimSource | undefined;
+
+  /** Starts a process on the machine. */
+  constructor(setup: HostSetup) {
+    const { world, machine, dice, config, rules, vault, watch, capture } = setup;
+    this.#setup = setup;
+    const process = new SimProcess(world, machine.name, machine.clock);
+    this.process = process;
+    machine.process = process;
+    running.set(process, this);
+    this.front = new SimFront({
+      process,
+      application: () => this.#application,
+      epoch: () => this.host.status().epoch,
+      onRelease: (epoch, request) => watch.onRelease(machine.name, epoch, request),
+    });
+    const store = vault.mount(process, machine.name);
+    const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
+    const capturePorts = { machine, process, dice, options: capture, onDiverged };
+    const say = (level: string) => (what: string, fields?: object) =>
+      world.say(machine.name, `${level}${what}${fields === undefined || Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`}`);
+    this.host = new Host({
+      config,
+      clock: process.clock,
+      random: dice,
+      rules,
+      log: { info: say(""), warn: say("warning: "), error: say("error: ") },
+      store,
+      compression: noCompression,
+      front: this.front,
+      local: new SimLocal({
+        machine,
+        process,
+        dice,
+        diskMs: capture.diskMs,
+        onForgotten: (database) => watch.onForgotten(machine.name, database),
+        onSetAside: () => watch.onSetAside(machine.name),
+      }),
+      predecessor: { ask: (controlUrl, instance, signal) => this.#askPredecessor(controlUrl, instance, signal) },
+      openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
+      openSource: () => process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
+      localChunk: () => Promise.resolve(undefined),
+      application: (onGaveUp) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, onGaveUp, onTorn: onDiverged })),
+      freePort: () => Promise.resolve(8080),
+      clean: async (newest, logPosition, noEpochAfter) => {
+        const { keepMin, windowMs } = config.checkpoint;
+        const policy = { checkpointsMin: keepMin, windowMs };
+        const nowMs = process.clock.wallTime();
+        const { records } = await collectGarbage({ store, service: config.service, newest, logPosition, policy, nowMs, rules, noEpochAfter });
+        if (records.length > 0) world.say(machine.name, `retention removed ${records.length} records up to ${newest.position}`);
+      },
+    });
+    this.host.start();
+  }
+
+  get application(): SimApplication | undefined {
+    return this.#application;
+  }
+
+  get source(): SimSource | undefined {
+    return this.#source;
+  }
+
+  /** GET /v1/status/stream */
+  streamStatus(end: ServerEnd<HostStatus>): void {
+    const { clock } = this.process;
+    const again = (): void => {
+      if (end.isClosed) return;
+      end.send(this.host.status());
+      let isDue = true;
+      const once = (): void => {
+        if (!isDue) return;
+        isDue = false;
+        timer.cancel();
+        again();
+      };
+      const timer = clock.setTimer(heartbeatMs, once);
+      void this.host.changed().then(once);
+    };
+    again();
+  }
+
+  status(end: ServerEnd<HostStatus>): void {
+    end.send(this.host.status());
+    end.end();
+  }
+
+  promote(request: PromoteRequest, end: ServerEnd<PromoteEvent>): void {
+    void this.host.promote(request, (event) => end.send(event)).then(() => end.end());
+  }
+
+  demote(request: DemoteRequest, end: ServerEnd<DemoteEvent>): void {
+    void this.host.demote(request, (event) => end.send(event)).then(() => end.end());
+  }
+
+  request(request: Request, end: ServerEnd<Answer>): void {
+    this.front.onRequest(request, end);
+  }
+
+  /** Like src/host/predecessor.ts, on messages. */
+  #askPredecessor(controlUrl: string, instance: string, signal: AbortSignal): Promise<PredecessorWord> {
+    const { network, machines } = this.#setup;
+    const to = machines.get(controlUrl.replace("http://", ""));
+    if (to === undefined) return Promise.resolve({ kind: "unknown" });
+    return new Promise((resolve) => {
+      const settle = (word: PredecessorWord): void => {
+        timer.cancel();
+        dialled.abort();
+        resolve(word);
+      };
+      const timer = this.process.clock.setTimer(answerMsMax, () => settle({ kind: "unknown" }));
+      const dialled = dial<HostStatus>({
+        network,
+        client: this.process,
+        from: this.process.name,
+        to,
+        label: "ask predecessor",
+        serve: (process, end) => hostOf(process)?.status(end),
+        onLine: (status) => {
+          if (status.instance !== instance) settle({ kind: "gone" });
+          else settle(goneRoles.includes(status.role) ? { kind: "stepped_down" } : { kind: "unknown" });
+        },
+        onEnd: (how) => settle({ kind: how === "refused" ? "gone" : "unknown" }),
+      });
+      signal.addEventListener("abort", () => settle({ kind: "unknown" }), { once: true });
+    });
+  }
+}

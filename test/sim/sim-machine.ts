@@ -1,0 +1,34 @@
+/** A machine: its disk outlives the processes on it, its power does not always. */
+import type { Marker } from "../../src/host/local-data.ts";
+import type { Dice } from "./dice.ts";
+import type { Node } from "./network.ts";
+import type { SimDatabase } from "./sim-database.ts";
+import type { ClockKind, SimProcess } from "./sim-process.ts";
+
+export interface Disk {
+  /** In the data folder. */
+  database: SimDatabase | undefined;
+  marker: Marker;
+  previous: { readonly database: SimDatabase | undefined; readonly marker: Marker } | undefined;
+  setAsides: string[];
+}
+
+export class SimMachine implements Node {
+  readonly name: string;
+  readonly clock: ClockKind;
+  readonly disk: Disk = { database: undefined, marker: { kind: "unknown" }, previous: undefined, setAsides: [] };
+  process: SimProcess | undefined;
+  hasPower = true;
+
+  constructor(name: string, clock: ClockKind) {
+    this.name = name;
+    this.clock = clock;
+  }
+
+  /** What was not synced is gone; files that an application was writing may be damaged. */
+  losePower(dice: Dice): void {
+    this.hasPower = false;
+    this.process?.kill("power");
+    this.disk.database?.losePower(dice.chance(0.2));
+  }
+}

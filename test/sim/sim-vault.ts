@@ -1,0 +1,193 @@
+/**
+ * The vault: one memory store that every host sees through a mount of its own, with everything that a network file system
+ * or an object store does to its users: latency, time-outs whose put took effect, or takes effect later, outages, no space,
+ * look-ups that still miss what was created a moment ago. What it acknowledged it keeps: losing that is excluded by
+ * definition (the vault is the only source of truth).
+ */
+import { MemoryStore } from "../../src/vault/memory-store.ts";
+import { type PutOutcome, type Store, StoreError } from "../../src/vault/store.ts";
+import type { Dice } from "./dice.ts";
+import type { SimProcess } from "./sim-process.ts";
+import type { World } from "./world.ts";
+
+export interface VaultOptions {
+  readonly latencyMs: readonly [number, number];
+  /** An operation that takes longer fails: a put as ambiguous. */
+  readonly timeoutMs: number;
+  /** Shares of puts, when nothing else is wrong. */
+  readonly lostReplyShare: number;
+  readonly lostRequestShare: number;
+  readonly lateShare: number;
+  readonly lateMs: number;
+  /** How long a miss is remembered by the host that missed (negative directory entries); 0: not at all. */
+  readonly staleMissMs: number;
+  /** Share of deletions that take effect much later. */
+  readonly lateDeleteShare: number;
+}
+
+export type Trouble = "none" | "away" | "full" | "slow" | "ambiguous";
+
+export interface VaultCounts {
+  puts: number;
+  ambiguousPuts: number;
+  lostReplies: number;
+  latePuts: number;
+  staleMisses: number;
+  refused: number;
+}
+
+export class SimVault {
+  readonly world: World;
+  readonly inner = new MemoryStore("sim:");
+  readonly options: VaultOptions;
+  readonly dice: Dice;
+  readonly counts: VaultCounts = { puts: 0, ambiguousPuts: 0, lostReplies: 0, latePuts: 0, staleMisses: 0, refused: 0 };
+  /** For everybody. */
+  trouble: Trouble = "none";
+  /** For one host: its mount is away, slow, ... */
+  readonly troubles = new Map<string, Trouble>();
+  /** Told of each creation, in the order in which they took effect. */
+  onCreated: (key: string, bytes: Uint8Array, by: string) => void = () => undefined;
+  isQuiet = false;
+
+  constructor(world: World, dice: Dice, options: VaultOptions) {
+    this.world = world;
+    this.dice = dice;
+    this.options = options;
+  }
+
+  mount(process: SimProcess, host: string): Store {
+    return new Mount(this, process, host);
+  }
+
+  troubleOf(host: string): Trouble {
+    const own = this.troubles.get(host) ?? "none";
+    return own === "none" ? this.trouble : own;
+  }
+
+  /** The effect of a put, at this moment. */
+  create(key: string, bytes: Uint8Array, by: string): Promise<PutOutcome> {
+    return this.inner.putIfAbsent(key, bytes).then((outcome) => {
+      if (outcome.kind === "created") this.onCreated(key, bytes, by);
+      return outcome;
+    });
+  }
+}
+
+const slowFactor = 40;
+
+class Mount implements Store {
+  readonly url = "sim:";
+  readonly #vault: SimVault;
+  readonly #process: SimProcess;
+  readonly #host: string;
+  /** Until when a miss is remembered. */
+  readonly #misses = new Map<string, number>();
+
+  constructor(vault: SimVault, process: SimProcess, host: string) {
+    this.#vault = vault;
+    this.#process = process;
+    this.#host = host;
+  }
+
+  putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+    const { options, dice, counts } = this.#vault;
+    const copy = bytes.slice();
+    counts.puts += 1;
+    const trouble = this.#vault.troubleOf(this.#host);
+    if (trouble === "full") return this.#fail("full", key, this.#latency());
+    if (trouble === "away") {
+      const isLate = dice.chance(options.lateShare * 4);
+      if (!isLate && dice.chance(0.5)) return this.#fail("unavailable", key, this.#latency());
+      return this.#ambiguous(key, copy, isLate ? options.timeoutMs + dice.around(options.lateMs) : undefined);
+    }
+    const storm = trouble === "ambiguous" ? 8 : 1;
+    const calm = this.#vault.isQuiet ? 0 : storm;
+    const fate = dice.fraction();
+    const lostReply = Math.min(0.45, options.lostReplyShare * calm);
+    const lostRequest = Math.min(0.3, options.lostRequestShare * calm);
+    const late = Math.min(0.2, options.lateShare * calm);
+    if (fate < lostReply) {
+      counts.lostReplies += 1;
+      return this.#ambiguous(key, copy, dice.between(0, options.timeoutMs));
+    }
+    if (fate < lostReply + lostRequest) return this.#ambiguous(key, copy, undefined);
+    if (fate < lostReply + lostRequest + late) {
+      counts.latePuts += 1;
+      return this.#ambiguous(key, copy, options.timeoutMs + dice.around(options.lateMs));
+    }
+    const there = this.#latency();
+    const back = this.#latency();
+    if (there + back > options.timeoutMs) return this.#ambiguous(key, copy, there);
+    return this.#operation("put", there, back, () => {
+      this.#misses.delete(key);
+      return this.#vault.create(key, copy, this.#host);
+    });
+  }
+
+  get(key: string): Promise<Uint8Array | undefined> {
+    if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", key, this.#latency());
+    return this.#operation("get", this.#latency(), this.#latency(), async () => {
+      const now = this.#vault.world.now;
+      if ((this.#misses.get(key) ?? -1) > now) {
+        this.#vault.counts.staleMisses += 1;
+        return undefined;
+      }
+      const found = await this.#vault.inner.get(key);
+      const { staleMissMs } = this.#vault.options;
+      if (found === undefined && staleMissMs > 0 && !this.#vault.isQuiet) this.#misses.set(key, now + this.#vault.dice.between(0, staleMissMs));
+      return found;
+    });
+  }
+
+  list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
+    if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", prefix, this.#latency());
+    return this.#operation("list", this.#latency(), this.#latency(), () => this.#vault.inner.list(prefix, options));
+  }
+
+  delete(key: string): Promise<void> {
+    if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", key, this.#latency());
+    const { options, dice } = this.#vault;
+    if (dice.chance(options.lateDeleteShare)) {
+      this.#vault.world.after(dice.around(options.lateMs), "late delete", () => void this.#vault.inner.delete(key));
+      return this.#operation("delete", this.#latency(), this.#latency(), () => Promise.resolve());
+    }
+    return this.#operation("delete", this.#latency(), this.#latency(), () => this.#vault.inner.delete(key));
+  }
+
+  #latency(): number {
+    const [least, most] = this.#vault.options.latencyMs;
+    const usual = this.#vault.dice.between(least, most) / 2;
+    return this.#vault.troubleOf(this.#host) === "slow" ? usual * slowFactor : usual;
+  }
+
+  #operation<T>(label: string, there: number, back: number, effect: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#vault.world.after(there, label, () => {
+        const settle = (answer: () => void): void => void this.#vault.world.after(back, `${label} answered`, () => this.#process.enter(answer));
+        effect().then(
+          (value) => settle(() => resolve(value)),
+          (error: unknown) => settle(() => reject(error as Error)),
+        );
+      });
+    });
+  }
+
+  /** Times out; the effect comes when it comes, or never. */
+  #ambiguous(key: string, bytes: Uint8Array, effectAfterMs: number | undefined): Promise<never> {
+    this.#vault.counts.ambiguousPuts += 1;
+    if (effectAfterMs !== undefined) {
+      this.#vault.world.after(effectAfterMs, "ambiguous put", () => {
+        this.#vault.create(key, bytes, this.#host).catch(() => undefined);
+      });
+    }
+    return this.#fail("ambiguous", key, this.#vault.options.timeoutMs);
+  }
+
+  #fail(kind: "ambiguous" | "full" | "unavailable", key: string, afterMs: number): Promise<never> {
+    this.#vault.counts.refused += 1;
+    return this.#process.answer(afterMs, kind, () => {
+      throw new StoreError(kind, `${kind}: ${key}`, "wait");
+    });
+  }
+}
