@@ -53,7 +53,7 @@ export class DemoTimeoutError extends Error {
 }
 
 const lookEveryMs = 20;
-const statusTimeoutMs = 1000;
+const statusTimeoutMs = 300;
 const logTailLines = 15;
 
 export class Cluster {

@@ -84,8 +84,12 @@ export function stripOf(values: readonly number[]): string {
 
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1).padStart(6)}s`;
 
+/** A gap that begins so long after the event has another cause, and is said to. */
+const laterMs = 50;
+
 /** An event with its phases; phases that took no time are left out. */
 export function eventLine(atMs: number, what: string, result: EventResult): string {
   const phases = phaseNames.filter((name) => result.phases[name] >= 0.05).map((name) => `${name} ${result.phases[name].toFixed(0)}`);
-  return `${seconds(atMs)}  ${what}: clients saw a gap of ${result.gapMs.toFixed(0)} ms  [${phases.join(" · ")} ms]`;
+  const later = result.gapAfterMs > laterMs ? ` (${result.gapAfterMs.toFixed(0)} ms after it)` : "";
+  return `${seconds(atMs)}  ${what}: clients saw a gap of ${result.gapMs.toFixed(0)} ms${later}  [${phases.join(" · ")} ms]`;
 }

@@ -52,9 +52,9 @@ export async function runEvent(kind: EventKind, stage: EventStage): Promise<Even
   const { what, zombieAcknowledged } = await act(kind, before, stage);
   await cluster.whenWhole(rejoinWithinMs, signal);
   await clock.sleep(measureAfterMs, signal);
-  const gapMs = meter.longestGap(startedAt, clock.now());
+  const gap = meter.longestGap(startedAt, clock.now());
   const recorded = await recordedAfter(known, stage);
-  return { result: { kind, phases: recorded.phases, gapMs }, what, zombieAcknowledged };
+  return { result: { kind, phases: recorded.phases, gapMs: gap.ms, gapAfterMs: gap.fromMs - startedAt }, what, zombieAcknowledged };
 }
 
 type Act = Pick<EventOutcome, "what" | "zombieAcknowledged">;

@@ -1,4 +1,10 @@
 /** When the clients were answered well: the gap around an event, and requests per second for the display. */
+export interface Gap {
+  readonly ms: number;
+  /** When it began. */
+  readonly fromMs: number;
+}
+
 export class SuccessMeter {
   /** Times of successful answers, ascending; milliseconds of one monotonic clock. */
   readonly #times: number[] = [];
@@ -15,16 +21,17 @@ export class SuccessMeter {
    * The longest time without any successful answer that overlaps [fromMs, toMs], in milliseconds. A gap that began
    * before the window counts whole; one that has not ended by `toMs` counts up to `toMs`.
    */
-  longestGap(fromMs: number, toMs: number): number {
-    let longest = 0;
+  longestGap(fromMs: number, toMs: number): Gap {
+    let longest: Gap = { ms: 0, fromMs };
     let previous: number | undefined;
     for (let index = Math.max(0, this.#firstAtOrAfter(fromMs) - 1); index < this.#times.length; index += 1) {
       const time = this.#times[index] ?? 0;
-      if (previous !== undefined) longest = Math.max(longest, time - previous);
+      if (previous !== undefined && time - previous > longest.ms) longest = { ms: time - previous, fromMs: previous };
       previous = time;
       if (time >= toMs) return longest;
     }
-    return Math.max(longest, toMs - Math.max(previous ?? fromMs, 0));
+    const last = previous ?? fromMs;
+    return toMs - last > longest.ms ? { ms: toMs - last, fromMs: last } : longest;
   }
 
   /** Successful answers in each of `buckets` equal parts of [fromMs, toMs). */

@@ -18,6 +18,8 @@ export interface EventResult {
   readonly phases: PhaseTimes;
   /** Measured by the clients. */
   readonly gapMs: number;
+  /** When the gap began, counted from the event; below 0 when the last success was before it. */
+  readonly gapAfterMs: number;
 }
 
 export interface VerdictInput {

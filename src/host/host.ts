@@ -308,6 +308,8 @@ export class Host implements Controlled {
 
   async #restore(signal: AbortSignal): Promise<void> {
     await this.#endTerm();
+    // What is read now is history again, with epochs of this host's earlier runs in it.
+    this.#caughtUp = false;
     await this.#secondary?.replica.close();
     this.#secondary = undefined;
     let retryMs: number = restoreRetryMs.first;

@@ -8,19 +8,19 @@ function meterWith(...times: number[]): SuccessMeter {
 }
 
 test("the longest gap of a window counts from the success before the window to the one after it", () => {
-  expect(meterWith(0, 10, 90, 100).longestGap(20, 80)).toBe(80);
+  expect(meterWith(0, 10, 90, 100).longestGap(20, 80)).toEqual({ ms: 80, fromMs: 10 });
 });
 
 test("gaps outside the window do not count", () => {
-  expect(meterWith(0, 500, 510, 520, 530, 1000).longestGap(505, 525)).toBe(10);
+  expect(meterWith(0, 500, 510, 520, 530, 1000).longestGap(505, 525).ms).toBe(10);
 });
 
 test("a gap that has not ended counts up to the end of the window", () => {
-  expect(meterWith(0, 10).longestGap(5, 300)).toBe(290);
+  expect(meterWith(0, 10).longestGap(5, 300)).toEqual({ ms: 290, fromMs: 10 });
 });
 
 test("a window without any success before or in it counts whole", () => {
-  expect(meterWith().longestGap(100, 300)).toBe(200);
+  expect(meterWith().longestGap(100, 300)).toEqual({ ms: 200, fromMs: 100 });
 });
 
 test("the histogram counts each success once", () => {

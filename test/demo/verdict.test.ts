@@ -9,7 +9,7 @@ const phases = { detect: 1.26, agree: 2, claim: 3, lease: 0, catchup: 4, start: 
 
 function input(change: Partial<VerdictInput> = {}): VerdictInput {
   return {
-    events: [{ kind: "kill", phases, gapMs: 70.04 }],
+    events: [{ kind: "kill", phases, gapMs: 70.04, gapAfterMs: -1 }],
     counts: { ok: 10, unknown: 1, failed: 0 },
     held: 4,
     replayed: 2,
