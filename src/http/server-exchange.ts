@@ -168,10 +168,11 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     if (this.#gone) return;
     if (this.responseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
+    if (!this.#restIsSmall()) this.#closes = true;
+    const pieces = ownResponseBytes(response, this.parsed.method, this.connectionField(), this.#connection.wallTime());
     this.responseStarted = true;
     this.#dropKept();
-    if (!this.#restIsSmall()) this.#closes = true;
-    this.#connection.write(ownResponseBytes(response, this.parsed.method, this.connectionField(), this.#connection.wallTime()));
+    this.#connection.write(pieces);
     this.responseDone = true;
     this.#connection.onProgress();
   }

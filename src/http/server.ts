@@ -112,7 +112,11 @@ export class HttpServer implements ConnectionOwner {
 
   onExchange(exchange: Exchange): Promise<void> {
     this.#activeExchanges++;
-    return this.#options.onExchange(exchange);
+    try {
+      return this.#options.onExchange(exchange);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   onExchangeEnd(): void {

@@ -11,6 +11,8 @@ export interface BackendConnection {
 
 export class RawBackend {
   readonly connections: BackendConnection[] = [];
+  /** Called for each new connection. */
+  onConnection: (socket: Socket) => void = () => undefined;
   readonly #server: Server;
   readonly #onData: (connection: BackendConnection, backend: RawBackend) => void;
 
@@ -47,6 +49,7 @@ export class RawBackend {
       socket.on("end", () => (connection.ended = true));
       socket.on("close", () => (connection.closed = true));
       socket.on("error", () => undefined);
+      this.onConnection(socket);
     });
   }
 
