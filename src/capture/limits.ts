@@ -7,9 +7,14 @@ export interface SourceLimits {
   readonly eagerBytesMax: number;
   /** A write-ahead log longer than this is sealed when writers never leave a gap in which it could start over, bytes. */
   readonly walSealBytes: number;
-  /** A seal is tried only when less than this is still to be captured, so that writers stall for milliseconds, bytes. */
+  /** A seal is tried only when less than this (or a quarter of the log) is still to be captured: writers stall for it, bytes. */
   readonly sealBacklogBytesMax: number;
-  /** Wait after a seal that application readers or writers did not let through; doubles up to the maximum, milliseconds. */
+  /** The most that a seal may leave to be captured under the write lock; it is kept in memory, bytes. */
+  readonly sealBytesMax: number;
+  /** How long the write lock is tried for, on the event loop, per limit that the log is over its limit, milliseconds. */
+  readonly sealLockMs: number;
+  readonly sealLockMsMax: number;
+  /** Wait after a seal that application readers did not let through; doubles up to the maximum, milliseconds. */
   readonly sealRetryMs: number;
   readonly sealRetryMsMax: number;
   /** A pin is taken anew at least this often, even when nothing seems to ask for it, milliseconds. */
@@ -27,8 +32,11 @@ export const defaultLimits: SourceLimits = {
   eagerBytesMax: 16 * 1024 * 1024,
   walSealBytes: 4 * 1024 * 1024,
   sealBacklogBytesMax: 1024 * 1024,
-  sealRetryMs: 20,
-  sealRetryMsMax: 1000,
+  sealBytesMax: 64 * 1024 * 1024,
+  sealLockMs: 1,
+  sealLockMsMax: 10,
+  sealRetryMs: 10,
+  sealRetryMsMax: 320,
   pinAgeMsMax: 250,
   attachWaitMsMax: 10_000,
   settleMsMax: 10_000,
@@ -39,3 +47,5 @@ export const defaultLimits: SourceLimits = {
 export const sliceMs = 4;
 /** One read of WAL frames or database pages, bytes. */
 export const readChunkBytes = 512 * 1024;
+/** Tries of a backfill under the write lock while another checkpoint is finishing, a millisecond apart. */
+export const sealBackfillTries = 20;

@@ -5,7 +5,7 @@
  * replica keep the same table by the same rules: a page that is new and was given no content is a page of zeros, pages
  * beyond the end have none, and the lock page (which SQLite never uses, at 1 GiB) counts as a page of zeros.
  */
-import { createHash } from "node:crypto";
+import crypto from "node:crypto";
 
 export const pageHashBytes = 16;
 const growPages = 1024;
@@ -13,11 +13,19 @@ const growPages = 1024;
 /** The page at byte 2^30, which holds SQLite's locks and never any content. */
 export const lockPage = (pageSize: number): number => 0x4000_0000 / pageSize + 1;
 
+/** One buffer for all: hashing is synchronous, and hashing one piece is twice as fast as hashing two. */
+const scratch = Buffer.alloc(4 + 65_536);
+
+/** The first 16 bytes of SHA-256(number as u32 LE ‖ content). `content`: at most 65536 bytes. */
 export function hashPage(page: number, content: Uint8Array): Uint8Array {
-  const number = new Uint8Array(4);
-  new DataView(number.buffer).setUint32(0, page, true);
-  return createHash("sha256").update(number).update(content).digest().subarray(0, pageHashBytes);
+  scratch.writeUInt32LE(page, 0);
+  scratch.set(content, 4);
+  return sha256(scratch.subarray(0, 4 + content.byteLength)).subarray(0, pageHashBytes);
 }
+
+/** The one-shot function is much faster where it exists (Node 21.7, Bun, Deno 2.4). */
+const sha256: (bytes: Uint8Array) => Uint8Array =
+  typeof crypto.hash === "function" ? (bytes) => crypto.hash("sha256", bytes, "buffer") : (bytes) => crypto.createHash("sha256").update(bytes).digest();
 
 export class PageHashes {
   readonly pageSize: number;

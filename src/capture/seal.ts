@@ -7,7 +7,8 @@
  * commits, the collection takes the little that is left, the backfill completes, and the pin goes to slot 0. The bulk of
  * the backfill was done before by `tidy`. When application readers hold the backfill back, nothing insists: later again.
  */
-import type { SourceLimits } from "./limits.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { sealBackfillTries, type SourceLimits } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
 /** The database's WAL is over its limit, and a seal would take only a moment. */
@@ -15,21 +16,40 @@ export function sealDue(database: TrackedDatabase, nowMs: number, limits: Source
   if (database.captured === undefined || database.holds > 0 || nowMs < database.sealAfterMs) return false;
   const index = database.look();
   if (index === undefined || database.walBytes(index) <= limits.walSealBytes) return false;
-  return !database.pin.letsRestart(index) && database.backlogBytes(index) <= limits.sealBacklogBytesMax;
+  // A log that got much too long anyway is worth a longer stall: it slows down writers that outrun the capture.
+  const backlogMax = Math.min(limits.sealBytesMax, Math.max(limits.sealBacklogBytesMax, database.walBytes(index) / 4));
+  return !database.pin.letsRestart(index) && database.backlogBytes(index) <= backlogMax;
 }
 
-/** Those of the candidates whose writers could be locked just now; nobody waits. */
-export function lockForSeal(candidates: readonly TrackedDatabase[]): TrackedDatabase[] {
-  return candidates.filter(({ files }) => files.tryLockWriters());
+/**
+ * Locks the writers of a database whose seal is due. Tried again and again for a moment, because the gaps that busy writers
+ * leave are microseconds long; the longer the log, the longer the moment. False: at the next collection.
+ */
+export function lockForSeal(database: TrackedDatabase, limits: SourceLimits): boolean {
+  const index = database.look();
+  if (index === undefined) return false;
+  const overLimit = database.walBytes(index) / limits.walSealBytes;
+  const giveUpMs = performance.now() + Math.min(limits.sealLockMsMax, limits.sealLockMs * overLimit);
+  do {
+    if (database.files.tryLockWriters()) return true;
+  } while (performance.now() < giveUpMs);
+  return false;
 }
 
 /** Writers are locked and everything is captured: completes the backfill and pins slot 0. False: try later. */
-export function seal(database: TrackedDatabase, nowMs: number): boolean {
+export async function seal(database: TrackedDatabase, clock: Clock): Promise<boolean> {
   const { files, pin } = database;
   if (!files.writersLocked) throw new Error("a seal needs the write lock");
   if (database.holds > 0 || database.isAhead()) return false;
+  for (let tries = 1; ; tries++) {
+    const { ran, complete } = files.backfill();
+    if (complete) break;
+    // Application readers hold it back, or another checkpoint is under way and will be over soon.
+    if (ran || tries === sealBackfillTries) return false;
+    await clock.sleep(1);
+  }
   // The checkpoint of ours held the checkpoint lock, so no other is about to let go of slot 0 when the pin is taken.
-  if (!files.backfill().complete || !pin.begin(nowMs)) return false;
+  if (!pin.begin(clock.now())) return false;
   pin.advance();
   return true;
 }

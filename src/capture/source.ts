@@ -71,7 +71,7 @@ export class Source {
         await source.#followFiles([]);
         for (const [name, database] of source.#databases) database.adopt(options.known?.get(name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
-        const { changes } = await source.#capture([], false);
+        const { changes } = await source.#capture([], 0);
         for (const change of changes) change.database.accept(change);
       });
       return source;
@@ -98,10 +98,10 @@ export class Source {
   /** Everything committed up to one instant and not in an earlier batch; undefined when there is nothing. */
   collect(): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
-      const sealing = lockForSeal(this.#sealCandidates());
+      const sealing = this.#lockForSeals();
       try {
-        const { batch } = await this.#collect();
-        for (const database of sealing) this.#seal(database);
+        const { batch } = await this.#collect(sealing.length > 0);
+        for (const database of sealing) await this.#seal(database);
         return batch;
       } finally {
         for (const { files } of sealing) files.unlockWriters();
@@ -130,7 +130,7 @@ export class Source {
     return this.#exclusively("beginSnapshot", async () => {
       this.#snapshotActive = true;
       try {
-        const { batch, cut } = await this.#collect();
+        const { batch, cut } = await this.#collect(false);
         const snapshot = snapshotOf(cut, () => {
           this.#endSnapshot();
         });
@@ -173,9 +173,9 @@ export class Source {
     return Promise.resolve({ ahead });
   }
 
-  async #collect(): Promise<{ batch: Batch | undefined; cut: Cut }> {
+  async #collect(sealing: boolean): Promise<{ batch: Batch | undefined; cut: Cut }> {
     const deltas: DatabaseChanges[] = [];
-    const { changes, cut } = await this.#capture(deltas, true);
+    const { changes, cut } = await this.#capture(deltas, sealing ? this.#limits.sealBytesMax : this.#limits.eagerBytesMax);
     for (const change of changes) {
       const { database, contents, frames, isBase } = change;
       database.accept(change);
@@ -188,12 +188,12 @@ export class Source {
   }
 
   /** Everything between the captured state and one cut, proved but not accepted; next pins are held. */
-  async #capture(gone: DatabaseChanges[], keepContents: boolean): Promise<{ changes: Changes[]; cut: Cut }> {
+  async #capture(gone: DatabaseChanges[], keepBytesMax: number): Promise<{ changes: Changes[]; cut: Cut }> {
     const slice = new Slice();
     const cut = await this.#cut(gone);
     let bytes = 0;
     for (const [database, index] of cut) bytes += database.backlogBytes(index);
-    const keep = keepContents && bytes <= this.#limits.eagerBytesMax;
+    const keep = bytes <= keepBytesMax;
     const changes: Changes[] = [];
     for (const [database, index] of cut) {
       const change = await database.read(index, keep, slice);
@@ -269,16 +269,17 @@ export class Source {
     return false;
   }
 
-  #sealCandidates(): TrackedDatabase[] {
+  /** Databases whose log is too long and whose writers could be locked just now. */
+  #lockForSeals(): TrackedDatabase[] {
     if (this.#snapshotActive) return [];
     const nowMs = this.#options.clock.now();
-    return [...this.#databases.values()].filter((database) => sealDue(database, nowMs, this.#limits));
+    return [...this.#databases.values()].filter((database) => sealDue(database, nowMs, this.#limits) && lockForSeal(database, this.#limits));
   }
 
-  #seal(database: TrackedDatabase): void {
-    const nowMs = this.#options.clock.now();
-    if (seal(database, nowMs)) database.sealRetryMs = 0;
-    else postponeSeal(database, nowMs, this.#limits);
+  async #seal(database: TrackedDatabase): Promise<void> {
+    const { clock } = this.#options;
+    if (await seal(database, clock)) database.sealRetryMs = 0;
+    else postponeSeal(database, clock.now(), this.#limits);
     database.files.unlockWriters();
   }
 

@@ -39,18 +39,20 @@ export const frameBytes = (pageSize: number): number => frameHeaderBytes + pageS
 /** Where frame `frame` (from 1) starts in the file. */
 export const frameOffset = (frame: number, pageSize: number): number => walHeaderBytes + (frame - 1) * frameBytes(pageSize);
 
-/** Adds `words` (an even number of 32-bit words) to a running checksum. */
-export function addChecksum(sum: WalChecksum, words: Uint32Array, bigEndian: boolean): void {
-  let { s1, s2 } = sum;
+/** Adds `words` (an even number of 32-bit words) to a running checksum. All sums stay in 32 bits, which keeps this fast. */
+export function addChecksum(sum: WalChecksum, words: Int32Array, bigEndian: boolean): void {
+  let s1 = sum.s1 | 0;
+  let s2 = sum.s2 | 0;
+  const count = words.length;
   if (bigEndian === nativeBigEndian) {
-    for (let i = 0; i < words.length; i += 2) {
-      s1 = (s1 + (words[i] as number) + s2) | 0;
-      s2 = (s2 + (words[i + 1] as number) + s1) | 0;
+    for (let i = 0; i < count; i += 2) {
+      s1 = (((s1 + (words[i] as number)) | 0) + s2) | 0;
+      s2 = (((s2 + (words[i + 1] as number)) | 0) + s1) | 0;
     }
   } else {
-    for (let i = 0; i < words.length; i += 2) {
-      s1 = (s1 + swap(words[i] as number) + s2) | 0;
-      s2 = (s2 + swap(words[i + 1] as number) + s1) | 0;
+    for (let i = 0; i < count; i += 2) {
+      s1 = (((s1 + swap(words[i] as number)) | 0) + s2) | 0;
+      s2 = (((s2 + swap(words[i + 1] as number)) | 0) + s1) | 0;
     }
   }
   sum.s1 = s1 >>> 0;
@@ -69,7 +71,7 @@ export function parseWalHeader(bytes: Uint8Array): WalHeader | undefined {
   if (pageSize < 512 || pageSize > 65_536 || (pageSize & (pageSize - 1)) !== 0) return undefined;
   const bigEndian = (foundMagic & 1) === 1;
   const checksum: WalChecksum = { s1: 0, s2: 0 };
-  addChecksum(checksum, new Uint32Array(bytes.buffer, bytes.byteOffset, 6), bigEndian);
+  addChecksum(checksum, new Int32Array(bytes.buffer, bytes.byteOffset, 6), bigEndian);
   if (checksum.s1 !== view.getUint32(24) || checksum.s2 !== view.getUint32(28)) return undefined;
   return { bigEndian, pageSize, salt1: view.getUint32(16), salt2: view.getUint32(20), checksum };
 }
@@ -89,8 +91,8 @@ export function takeFrame(
   const page = view.getUint32(0);
   if (page === 0) return undefined;
   const start = bytes.byteOffset + offset;
-  addChecksum(sum, new Uint32Array(bytes.buffer, start, 2), log.bigEndian);
-  addChecksum(sum, new Uint32Array(bytes.buffer, start + frameHeaderBytes, log.pageSize / 4), log.bigEndian);
+  addChecksum(sum, new Int32Array(bytes.buffer, start, 2), log.bigEndian);
+  addChecksum(sum, new Int32Array(bytes.buffer, start + frameHeaderBytes, log.pageSize / 4), log.bigEndian);
   if (sum.s1 !== view.getUint32(16) || sum.s2 !== view.getUint32(20)) return undefined;
   return { page, commitPageCount: view.getUint32(4) };
 }

@@ -1,9 +1,10 @@
 /** Parts shared by the tests of capture: temporary folders, an application in another process, a source with its copy. */
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { createInterface } from "node:readline";
 import type { Batch } from "../../src/capture/batch.ts";
 import type { SourceLimits } from "../../src/capture/limits.ts";
@@ -23,12 +24,12 @@ type Row = Record<string, unknown>;
 
 /** The application: SQL in another process, so that its locks are not ours. */
 export class Application {
-  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #waiting: { resolve(value: unknown): void; reject(error: Error): void }[] = [];
   readonly #exited: Promise<void>;
 
   constructor() {
-    this.#child = spawn(process.execPath, [join(import.meta.dirname, "sql-worker.ts")], { stdio: ["pipe", "pipe", "inherit"] }) as ChildProcessWithoutNullStreams;
+    this.#child = spawn(process.execPath, [join(import.meta.dirname, "sql-worker.ts")], { stdio: ["pipe", "pipe", "inherit"] });
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       const { ok, error } = JSON.parse(line) as { ok?: unknown; error?: string };
       const waiter = this.#waiting.shift();
