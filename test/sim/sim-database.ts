@@ -111,7 +111,7 @@ export class SimDatabase {
 
   /** What a replica does with a captured flush. */
   apply(delta: DatabaseDelta): void {
-    const changed = new Map(delta.pages.map(({ number, content }) => [number, content.slice()]));
+    const changed = new Map(delta.pages.map(({ number, content }) => [number, new Uint8Array(content)]));
     this.#commit(changed, delta.pageCount);
     this.#dirty.clear();
   }
@@ -119,7 +119,7 @@ export class SimDatabase {
   /** The whole content of a checkpoint. */
   fill(bytes: Uint8Array, pageCount: number): void {
     const changed = new Map<number, Uint8Array>();
-    for (let number = 1; number <= pageCount; number++) changed.set(number, bytes.slice((number - 1) * this.pageSize, number * this.pageSize));
+    for (let number = 1; number <= pageCount; number++) changed.set(number, new Uint8Array(bytes.subarray((number - 1) * this.pageSize, number * this.pageSize)));
     this.#commit(changed, pageCount);
     this.#dirty.clear();
   }
@@ -168,7 +168,8 @@ export class SimDatabase {
   }
 
   #copy(number: number): Uint8Array {
-    return this.#pages[number - 1]?.slice() ?? new Uint8Array(this.pageSize);
+    const page = this.#pages[number - 1];
+    return page === undefined ? new Uint8Array(this.pageSize) : new Uint8Array(page);
   }
 }
 

@@ -92,7 +92,7 @@ class Mount implements Store {
 
   putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     const { options, dice, counts } = this.#vault;
-    const copy = bytes.slice();
+    const copy = new Uint8Array(bytes);
     counts.puts += 1;
     const trouble = this.#vault.troubleOf(this.#host);
     if (trouble === "full") return this.#fail("full", key, this.#latency());
