@@ -27,6 +27,8 @@ export interface CheckpointManifest {
   /** Calendar time at which the state was taken, milliseconds since 1970. */
   readonly wallTimeMs: number;
   readonly previous: { readonly position: Position; readonly manifestHash: string } | null;
+  /** Reused chunks are read back in the order of their hashes, a few each time: up to this one, "" when a round ended. */
+  readonly scrubbedTo: string;
   readonly databases: readonly ManifestDatabase[];
   /** SHA-256 of the manifest itself, hex: what the `checkpoint` record announces. */
   readonly manifestHash: string;
@@ -54,8 +56,8 @@ export const chunkCountOf = (database: { readonly pageSize: number; readonly pag
 
 export function encodeManifest(manifest: Omit<CheckpointManifest, "manifestHash">): { readonly bytes: Uint8Array; readonly manifestHash: string } {
   const databases = manifest.databases.map((database) => ({ ...database, checksum: Buffer.from(database.checksum).toString("hex") }));
-  const { position, hash, epoch, epochPosition, wallTimeMs, previous } = manifest;
-  const line = `${JSON.stringify({ format, version, position, hash, epoch, epochPosition, wallTimeMs, previous, databases })}\n`;
+  const { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo } = manifest;
+  const line = `${JSON.stringify({ format, version, position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases })}\n`;
   const manifestHash = sha256(line);
   return { bytes: Buffer.from(`${line}sha256 ${manifestHash}\n`), manifestHash };
 }
@@ -73,11 +75,11 @@ export function decodeManifest(position: Position, bytes: Uint8Array): Checkpoin
   if (value["version"] !== version) throw new UnknownFormatError(key, `version ${quoteFound(String(value["version"]))}`, `version ${version}`);
   const previous = readPrevious(value["previous"]);
   const databases = readDatabases(value["databases"]);
-  const { hash, epoch, epochPosition, wallTimeMs } = value;
-  const isWhole = typeof hash === "string" && /^[0-9a-f]{64}$/.test(hash) && isCount(epoch) && isCount(epochPosition) && typeof wallTimeMs === "number" && previous !== undefined;
+  const { hash, epoch, epochPosition, wallTimeMs, scrubbedTo } = value;
+  const isWhole = typeof hash === "string" && /^[0-9a-f]{64}$/.test(hash) && isCount(epoch) && isCount(epochPosition) && typeof wallTimeMs === "number" && typeof scrubbedTo === "string" && previous !== undefined;
   if (!isWhole || value["position"] !== position) throw damaged("fields of the wrong kind, or of another position", `a manifest of position ${position}`);
   if (databases === undefined) throw damaged("a database that cannot be one", "name, page size, page count, checksum and chunks that agree");
-  return { position, hash, epoch, epochPosition, wallTimeMs, previous, databases, manifestHash };
+  return { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, manifestHash };
 }
 
 /** Undefined when there is none. Throws StoreError, DamagedManifestError, UnknownFormatError. */

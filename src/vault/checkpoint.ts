@@ -16,7 +16,7 @@ import type { DatabaseChecksum } from "../core/delta.ts";
 import { contentHash, decodeChunk, encodeChunk, zstdCompression, type Compression } from "./chunk-codec.ts";
 import { type CheckpointManifest, chunkCountOf, databaseBytes, encodeManifest, listCheckpoints, type ManifestDatabase, readManifest } from "./checkpoint-manifest.ts";
 import { CheckpointExistsError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "./errors.ts";
-import { checkpointKey, chunkKey, chunkPrefix, padPosition, parseChunkKey } from "./keys.ts";
+import { checkpointKey, chunkKey, chunkPrefix, parseChunkKey } from "./keys.ts";
 import { checkpointConcurrency, checkpointScrubChunks, chunkBytes } from "./limits.ts";
 import type { Position } from "./record.ts";
 import { type Store, StoreError } from "./store.ts";
@@ -65,7 +65,7 @@ export interface WrittenCheckpoint {
  */
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
   const { base, previous } = await chooseBase(options);
-  const reuse = new Reuse(options.store, base, options.position);
+  const reuse = new Reuse(options.store, base);
   await reuse.load();
   const jobs = options.databases.map((database) => ({ database, keys: new Array<string>(chunkCountOf(database)) }));
   const pieces = jobs.flatMap((job) => Array.from(job.keys, (_, index) => ({ job, index })));
@@ -84,7 +84,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   });
   const { position, hash, epoch, epochPosition = 0, wallTimeMs } = options;
   const link = previous === undefined ? null : { position: previous.position, manifestHash: previous.manifestHash };
-  const manifest = await putManifest(options.store, { position, hash, epoch, epochPosition, wallTimeMs, previous: link, databases });
+  const manifest = await putManifest(options.store, { position, hash, epoch, epochPosition, wallTimeMs, previous: link, scrubbedTo: reuse.scrubbedTo, databases });
   return { manifest, chunksWritten: written, chunksReused: pieces.length - written };
 }
 
@@ -139,36 +139,39 @@ async function storeChunk(options: WriteCheckpointOptions, reuse: Reuse, databas
   return { key, written: true };
 }
 
-/** Which chunks of the newest checkpoint can be used again. */
+/** Which chunks of the newest checkpoint can be used again, and which of them are read back this time. */
 class Reuse {
   readonly #store: Store;
   readonly #base: CheckpointManifest | undefined;
-  readonly #turn: number;
   readonly #keys = new Map<string, string>();
-  #scrubbed = 0;
+  readonly #due = new Set<string>();
+  /** Where the next checkpoint goes on reading back: after this hash. */
+  scrubbedTo = "";
 
-  constructor(store: Store, base: CheckpointManifest | undefined, position: Position) {
+  constructor(store: Store, base: CheckpointManifest | undefined) {
     this.#store = store;
     this.#base = base;
-    this.#turn = Number.parseInt(contentHash(Buffer.from(String(position))).slice(0, 8), 16);
   }
 
-  /** Keeps those that exist; the listing is per checkpoint they were written for. */
+  /** Keeps those that exist, and chooses the next few in the order of their hashes: each has its turn. */
   async load(): Promise<void> {
     const wanted = new Set(this.#base?.databases.flatMap(({ chunks }) => chunks));
-    const origins = new Set([...wanted].map((key) => parseChunkKey(key)?.position ?? 0));
-    for (const origin of origins) {
-      for (const key of await this.#store.list(`${chunkPrefix}${padPosition(origin)}/`)) {
-        const sha256 = parseChunkKey(key)?.sha256;
-        if (sha256 !== undefined && wanted.has(key)) this.#keys.set(sha256, key);
-      }
+    if (this.#base === undefined || wanted.size === 0) return;
+    for (const key of await this.#store.list(chunkPrefix)) {
+      const sha256 = parseChunkKey(key)?.sha256;
+      if (sha256 !== undefined && wanted.has(key)) this.#keys.set(sha256, key);
     }
+    const { scrubbedTo } = this.#base;
+    const hashes = [...this.#keys.keys()].sort();
+    const next = hashes.filter((sha256) => sha256 > scrubbedTo).slice(0, checkpointScrubChunks);
+    for (const sha256 of next) this.#due.add(sha256);
+    this.scrubbedTo = next.length < checkpointScrubChunks ? "" : (next.at(-1) ?? "");
   }
 
   /** The key of a chunk with this content, or undefined when it has to be written. */
   async find(sha256: string, length: number, database: string): Promise<string | undefined> {
     const key = this.#keys.get(sha256);
-    if (key === undefined || !this.#isDue(sha256)) return key;
+    if (key === undefined || !this.#due.delete(sha256)) return key;
     try {
       await readChunkAt(this.#store, key, length, database);
       return key;
@@ -177,15 +180,6 @@ class Reuse {
       this.#keys.delete(sha256);
       return undefined;
     }
-  }
-
-  /** A few chunks per checkpoint, others each time: chosen by their hash and a hash of the checkpoint's position. */
-  #isDue(sha256: string): boolean {
-    const stride = Math.max(1, Math.ceil(this.#keys.size / checkpointScrubChunks));
-    if (this.#scrubbed >= 2 * checkpointScrubChunks) return false;
-    const due = (Number.parseInt(sha256.slice(0, 8), 16) + this.#turn) % stride === 0;
-    if (due) this.#scrubbed += 1;
-    return due;
   }
 }
 

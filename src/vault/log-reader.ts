@@ -41,6 +41,7 @@ export class LogReader {
   #nonce: string | undefined;
   #last: { readonly record: LogRecord; readonly bytes: Uint8Array } | undefined;
   #ends = 0;
+  #boundarySeen = false;
 
   constructor(options: LogReaderOptions) {
     this.store = options.store;
@@ -92,7 +93,8 @@ export class LogReader {
     const position = this.#position + 1;
     const bytes = await this.store.get(logKey(position));
     if (bytes === undefined) {
-      if (this.#ends % endsOfLogPerBoundaryCheck === 0) await this.#assertNotLeftBehind();
+      if (!this.#boundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1) await this.#assertNotLeftBehind();
+      this.#boundarySeen = true;
       this.#ends += 1;
       return undefined;
     }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type CheckpointManifest, listCheckpoints, newestCheckpoint, readChunk, startOf, writeCheckpoint, type WrittenCheckpoint } from "../../src/vault/checkpoint.ts";
+import { pacedBy } from "../../src/vault/checkpoint-pace.ts";
 import { noCompression } from "../../src/vault/chunk-codec.ts";
 import { DamagedManifestError } from "../../src/vault/errors.ts";
 import { checkpointKey } from "../../src/vault/keys.ts";
@@ -8,7 +9,7 @@ import { genesisHash } from "../../src/vault/record-codec.ts";
 import { StoreError, type Store } from "../../src/vault/store.ts";
 import { PageDatabase, restore } from "./checkpoint-fixture.ts";
 import { FaultyStore } from "./faulty-store.ts";
-import { failureOf } from "./log-fixture.ts";
+import { failureOf, JumpingClock } from "./log-fixture.ts";
 import { makeTemporaryVault } from "./temporary-vault.ts";
 
 function write(store: Store, position: number, databases: readonly PageDatabase[], base?: CheckpointManifest): Promise<WrittenCheckpoint> {
@@ -190,5 +191,27 @@ describe("a damaged checkpoint", () => {
     const third = await write(store, 9, [database]);
     expect([third.chunksWritten, third.chunksReused]).toEqual([3, 0]);
     expect(third.manifest.previous).toEqual({ position: 0, manifestHash: first.manifest.manifestHash });
+  });
+});
+
+describe("a pace", () => {
+  test("leaves the vault alone for its part of the time, and refuses a share that would never end", async () => {
+    const clock = new JumpingClock();
+    const pace = pacedBy(clock, 0.25);
+    const starts: number[] = [];
+    for (let chunk = 0; chunk < 3; chunk += 1) {
+      await pace(1);
+      starts.push(clock.time);
+      clock.time += 10;
+    }
+    expect(starts).toEqual([1000, 1040, 1080]);
+    for (const share of [0, -1, 1.1, Number.NaN]) expect(() => pacedBy(clock, share)).toThrow(RangeError);
+  });
+
+  test("is asked before each chunk", async () => {
+    let asked = 0;
+    const pace = (): Promise<void> => Promise.resolve(void (asked += 1));
+    await writeCheckpoint({ store: new MemoryStore(), position: 1, hash: "ab".repeat(32), epoch: 1, wallTimeMs: 0, databases: [new PageDatabase("app.db", 600)], pace });
+    expect(asked).toBe(3);
   });
 });
