@@ -17,5 +17,4 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
 }
 
 // A cell can come from a host or a database, and must not be able to move the cursor of a terminal.
-// eslint-disable-next-line no-control-regex
 const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");

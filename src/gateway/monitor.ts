@@ -9,6 +9,7 @@ import type { HostClient } from "../control/host-client.ts";
 import type { HostStatus } from "../control/host-status.ts";
 import type { FailoverEvent } from "../core/failover-state.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
+import { Background } from "./background.ts";
 
 /** Pause before a stream that ended is opened again. */
 const reconnectMs = 200;
@@ -28,8 +29,8 @@ export interface MonitorOptions {
 export class HostMonitor {
   readonly #options: MonitorOptions;
   readonly #stop = new AbortController();
+  readonly #background = new Background();
   #timer: Timer | null = null;
-  #running: Promise<void> = Promise.resolve();
   #status: HostStatus | null = null;
   #problem: string | null = null;
   #streaming = false;
@@ -53,21 +54,20 @@ export class HostMonitor {
   }
 
   start(): void {
-    this.#running = this.#keepStreaming();
+    this.#background.own(this.#keepStreaming());
     this.#tick();
   }
 
   /** Asks at once, beside the probes of the interval. */
   probeNow(): void {
-    // Never rejects: the outcome becomes an event.
-    void this.#probe();
+    this.#background.own(this.#probe());
   }
 
   async stop(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
     this.#stop.abort(new Error("the host is not watched any more"));
-    await this.#running;
+    await this.#background.settled();
   }
 
   #tick(): void {

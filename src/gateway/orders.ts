@@ -5,6 +5,7 @@
 import type { HostClient, StreamEnd } from "../control/host-client.ts";
 import type { Refusal } from "../control/messages.ts";
 import type { FailoverEffect, FailoverEvent } from "../core/failover-state.ts";
+import { Background } from "./background.ts";
 
 type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;
 type DemoteOrder = Extract<FailoverEffect, { kind: "demote" }>;
@@ -13,6 +14,7 @@ export class Orders {
   readonly #gateway: string;
   readonly #send: (event: FailoverEvent) => void;
   readonly #running = new Map<number, AbortController>();
+  readonly #background = new Background();
 
   constructor(gateway: string, send: (event: FailoverEvent) => void) {
     this.#gateway = gateway;
@@ -47,8 +49,9 @@ export class Orders {
     this.#running.delete(call);
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     for (const call of [...this.#running.keys()]) this.cancel(call);
+    await this.#background.settled();
   }
 
   #common(call: number, event: { readonly kind: "phase"; readonly phase: string; readonly ms: number } | { readonly kind: "refused"; readonly refusal: Refusal }): void {
@@ -63,11 +66,13 @@ export class Orders {
     }
     const controller = new AbortController();
     this.#running.set(call, controller);
-    // Never rejects: host-client turns failures into values.
-    void work(client, controller.signal).then((end) => {
-      this.#running.delete(call);
-      if (controller.signal.aborted || end.kind === "ended") return;
-      this.#send({ kind: "call-lost", call, why: `${end.kind}: ${end.message}` });
-    });
+    this.#background.own(this.#finish(call, work(client, controller.signal), controller.signal));
+  }
+
+  async #finish(call: number, work: Promise<StreamEnd>, signal: AbortSignal): Promise<void> {
+    const end = await work;
+    this.#running.delete(call);
+    if (signal.aborted || end.kind === "ended") return;
+    this.#send({ kind: "call-lost", call, why: `${end.kind}: ${end.message}` });
   }
 }

@@ -135,9 +135,8 @@ export class ServiceRuntime {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    this.#orders.stop();
     for (const give of [...this.#waiting.values()]) give({ kind: "refused", why: "the gateway stops", advice: "ask another gateway" });
-    await Promise.all([...this.#stopping, ...[...this.#watched.values()].map(({ monitor }) => monitor.stop())]);
+    await Promise.all([this.#orders.stop(), ...this.#stopping, ...[...this.#watched.values()].map(({ monitor }) => monitor.stop())]);
     this.route.close();
   }
 

@@ -141,7 +141,9 @@ async function control(request: IncomingMessage, response: ServerResponse): Prom
   }
 }
 
-const controlServer = createServer((request, response) => void control(request, response));
+const controlServer = createServer((request, response) => {
+  control(request, response).catch((error: unknown) => response.destroy(error as Error));
+});
 const dataServer = createServer((request, response) => {
   if (status().role !== "primary") {
     response.writeHead(503, { "stead-outcome": "not-executed" }).end();

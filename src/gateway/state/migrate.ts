@@ -17,7 +17,7 @@ export class NewerDatabaseError extends Error {
 export async function migrate(client: Client, all: readonly Migration[] = migrations): Promise<void> {
   await client.execute("CREATE TABLE IF NOT EXISTS t_migrations (name text PRIMARY KEY NOT NULL, applied_at_ms integer NOT NULL)");
   const rows = await client.execute("SELECT name FROM t_migrations");
-  const applied = new Set(rows.rows.map((row) => String(row["name"])));
+  const applied = new Set(rows.rows.map((row) => row[0] as string));
   const known = new Set(all.map(({ name }) => name));
   const unknown = [...applied].filter((name) => !known.has(name));
   if (unknown.length > 0) throw new NewerDatabaseError(unknown);

@@ -12,6 +12,7 @@ import { desc, eq } from "drizzle-orm";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import { Background } from "../background.ts";
 import { HybridClock } from "./hybrid-clock.ts";
 import { migrate } from "./migrate.ts";
 import type { Database, PendingWrite, Statement } from "./rows.ts";
@@ -19,6 +20,8 @@ import { epochs, hosts, services } from "./schema.ts";
 
 export const flushDelayMs = 25;
 export const queuedWritesMax = 10_000;
+/** Writes in one transaction: libSQL writes on this thread, and requests must not wait for it. */
+const batchMax = 200;
 export const retryDelayMs = 1_000;
 export const eventsKept = 10_000;
 export const failoversKept = 2_000;
@@ -45,10 +48,12 @@ export class StateStore {
   readonly #options: StateStoreOptions;
   readonly #hybrid: HybridClock;
   readonly #queue = new Map<string, PendingWrite>();
+  readonly #background = new Background();
   #client: Client | null = null;
   #database: Database | null = null;
   #timer: Timer | null = null;
-  #flushing: Promise<void> | null = null;
+  /** Flushes one after the other; none rejects. */
+  #flushing: Promise<void> = Promise.resolve();
   #seq = 0;
   #flushes = 0;
   #closed = false;
@@ -96,20 +101,19 @@ export class StateStore {
   }
 
   /** Everything that waits is on disk, or in `trouble`, when it resolves. */
-  async flush(): Promise<void> {
-    await this.#flushing;
-    this.#flushing = this.#flushOnce().finally(() => {
-      this.#flushing = null;
-    });
-    await this.#flushing;
+  flush(): Promise<void> {
+    this.#flushing = this.#flushing.then(() => this.#flushOnce());
+    return this.#flushing;
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    this.#timer?.cancel();
-    this.#timer = null;
-    await this.flush();
+    this.#cancelTimer();
+    do await this.flush();
+    while (this.#queue.size > 0 && this.#trouble === null);
     this.#closed = true;
+    this.#cancelTimer();
+    await this.#background.settled();
     this.#client?.close();
     this.#client = null;
     this.#database = null;
@@ -143,7 +147,8 @@ export class StateStore {
     });
     const row = result.rows[0];
     this.#seq = Math.max(this.#seq, Number(row?.["seq"] ?? 0));
-    this.#hybrid.observe(String(row?.["hlc"] ?? ""));
+    const stamp = row?.["hlc"];
+    if (typeof stamp === "string") this.#hybrid.observe(stamp);
   }
 
   async #load(database: Database): Promise<Remembered> {
@@ -157,18 +162,22 @@ export class StateStore {
     return { services: knownServices, hosts: knownHosts, epochs: [...highest.values()] };
   }
 
+  #cancelTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
   #schedule(delayMs: number): void {
     if (this.#timer !== null || this.#closed) return;
     this.#timer = this.#options.clock.setTimer(delayMs, () => {
       this.#timer = null;
-      // Never rejects: a failure becomes `trouble`.
-      void this.flush();
+      this.#background.own(this.flush());
     });
   }
 
   async #flushOnce(): Promise<void> {
     if (this.#closed) return;
-    const batch = [...this.#queue.values()];
+    const batch = [...this.#queue.values()].slice(0, batchMax);
     try {
       if (this.#database === null) await this.#connect();
       const database = this.#database;
@@ -198,11 +207,13 @@ export class StateStore {
   }
 
   #dropOldest(): void {
-    const oldestEvent = [...this.#queue.keys()].find((key) => key.startsWith("event "));
-    const victim = oldestEvent ?? this.#queue.keys().next().value;
-    if (victim === undefined) return;
-    this.#queue.delete(victim);
-    this.#dropped++;
+    let victim = this.#queue.keys().next().value;
+    for (const key of this.#queue.keys()) {
+      if (!key.startsWith("event ")) continue;
+      victim = key;
+      break;
+    }
+    if (victim !== undefined && this.#queue.delete(victim)) this.#dropped++;
   }
 
   #fail(error: unknown): void {

@@ -1,0 +1,29 @@
+/**
+ * Owns work that nobody waits for right now: each promise is kept until it has settled, `settled` waits for all of them,
+ * and a rejection, which is a programming error here, goes to `onDefect` instead of getting lost.
+ */
+export class Background {
+  readonly #running = new Set<Promise<void>>();
+  readonly #onDefect: (error: unknown) => void;
+
+  /** Without `onDefect` a rejection becomes an unhandled one, which ends the process. */
+  constructor(onDefect: (error: unknown) => void = rethrow) {
+    this.#onDefect = onDefect;
+  }
+
+  own(work: Promise<unknown>): void {
+    const kept = work.then(() => undefined, this.#onDefect).finally(() => this.#running.delete(kept));
+    this.#running.add(kept);
+  }
+
+  /** Resolves when nothing is running any more. */
+  async settled(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}
+
+function rethrow(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}

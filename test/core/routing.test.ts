@@ -1,0 +1,49 @@
+import { describe, expect, test } from "bun:test";
+import { matchService, orderBySpecificity } from "../../src/core/routing.ts";
+
+const service = (name: string, host: string | null, path: string | null) => ({ name, match: { host, path } });
+const services = orderBySpecificity([
+  service("any", null, null),
+  service("api", null, "/api"),
+  service("api-v2", null, "/api/v2/"),
+  service("shop", "shop.example", null),
+  service("shop-admin", "shop.example", "/admin"),
+]);
+const found = (host: string, target: string): string | undefined => matchService(services, host, target)?.name;
+
+describe("which service a request belongs to", () => {
+  test("a host name beats a longer path", () => {
+    expect(found("shop.example", "/api/v2/x")).toBe("shop");
+    expect(found("other.example", "/api/v2/x")).toBe("api-v2");
+  });
+
+  test("the longest path prefix of whole segments wins", () => {
+    expect(found("x", "/api")).toBe("api");
+    expect(found("x", "/api?q=1")).toBe("api");
+    expect(found("x", "/api/v2")).toBe("api-v2");
+    expect(found("x", "/apiary")).toBe("any");
+    expect(found("shop.example", "/administrator")).toBe("shop");
+    expect(found("shop.example", "/admin/users")).toBe("shop-admin");
+  });
+
+  test("the host name's case and port do not matter", () => {
+    expect(found("SHOP.example:8080", "/")).toBe("shop");
+    expect(matchService([service("six", "::1", null)], "[::1]:80", "/")?.name).toBe("six");
+  });
+
+  test("absolute form, asterisk form and authority form are understood", () => {
+    expect(found("shop.example", "http://shop.example/admin")).toBe("shop-admin");
+    expect(found("shop.example", "http://shop.example")).toBe("shop");
+    expect(found("shop.example", "*")).toBe("shop");
+  });
+
+  test("the path is compared as it came, so that no rewriting can smuggle a request elsewhere", () => {
+    expect(found("shop.example", "/%61dmin")).toBe("shop");
+    expect(found("shop.example", "//admin")).toBe("shop");
+    expect(found("shop.example", "/x/../admin")).toBe("shop");
+  });
+
+  test("without a match there is none", () => {
+    expect(matchService([service("a", "a.example", null)], "b.example", "/")).toBeUndefined();
+  });
+});
