@@ -42,6 +42,8 @@ const requestTimeoutMs = 60_000;
 const wholeWithinMs = 60_000;
 /** Load before the first event and after the last. */
 const quietMs = 1500;
+/** Between the end of an event and the next one at least. */
+const calmMs = 500;
 const closeGraceMs = 3000;
 const stripBuckets = 50;
 const stripMs = 5000;
@@ -119,7 +121,7 @@ async function runEvents(stage: EventStage, options: DemoOptions, loadStartedAt:
   let zombieAcknowledged = 0;
   for (const [index, kind] of plan.entries()) {
     const due = loadStartedAt + quietMs + (index * Math.max(0, options.durationMs - 2 * quietMs)) / plan.length;
-    await waitUntil(clock, due, signal);
+    await waitUntil(clock, Math.max(due, index === 0 ? 0 : clock.now() + calmMs), signal);
     const outcome = await runEvent(kind, stage);
     events.push(outcome.result);
     zombieAcknowledged += outcome.zombieAcknowledged.length;

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { History, type HistoryResult, type ViolationKind } from "../../src/demo/history.ts";
 import { LedgerModel } from "../../src/demo/ledger-model.ts";
 import { Load, type LoadCounts } from "../../src/demo/load.ts";
@@ -6,6 +6,9 @@ import type { DemoModel } from "../../src/demo/model.ts";
 import { NotesModel } from "../../src/demo/notes-model.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { FakeApplication, type Fault } from "./fake-application.ts";
+
+// Generous: these tests wait for conditions, and the machine may be busy.
+setDefaultTimeout(60_000);
 
 const workers = 6;
 const writesWanted = 120;

@@ -1,9 +1,12 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { freePorts } from "../../src/demo/free-ports.ts";
 import { descendantsOf, isStopped, livingOf } from "../../src/demo/process-table.ts";
 import { killGroup } from "../../src/demo/reaper.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+
+// Generous: these tests wait for conditions, and the machine may be busy.
+setDefaultTimeout(60_000);
 
 const started: ChildProcess[] = [];
 afterEach(() => {

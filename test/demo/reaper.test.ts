@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +8,9 @@ import { descendantsOf, livingOf } from "../../src/demo/process-table.ts";
 import { killGroup } from "../../src/demo/reaper.ts";
 import { selfCommand } from "../../src/demo/self.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+
+// Generous: these tests wait for conditions, and the machine may be busy.
+setDefaultTimeout(60_000);
 
 const started: ChildProcess[] = [];
 const folders: string[] = [];

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { seededDice } from "../../src/demo/dice.ts";
@@ -6,6 +6,9 @@ import { History } from "../../src/demo/history.ts";
 import { NotesModel } from "../../src/demo/notes-model.ts";
 import { ZombieProbe } from "../../src/demo/zombie.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+
+// Generous: these tests wait for conditions, and the machine may be busy.
+setDefaultTimeout(60_000);
 
 const servers: Server[] = [];
 afterEach(() => {

@@ -1,5 +1,5 @@
 /** The example applications by themselves, as anyone would write them: no word of stead. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +8,9 @@ import { type DemoApplicationName, demoApplication } from "../../src/demo/applic
 import { freePorts } from "../../src/demo/free-ports.ts";
 import { repositoryFile } from "../../src/demo/self.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+
+// Generous: these tests wait for conditions, and the machine may be busy.
+setDefaultTimeout(60_000);
 
 const started: ChildProcess[] = [];
 const folders: string[] = [];

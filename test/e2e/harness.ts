@@ -1,6 +1,6 @@
 /** Real processes for the tests: a cluster in a temporary folder, and single commands with what they print. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DemoApplication, demoApplication } from "../../src/demo/applications.ts";
@@ -17,6 +17,7 @@ export interface Bench {
   cluster(options?: Partial<ClusterOptions>): Promise<Cluster>;
   /** A configuration file in the folder. */
   write(name: string, text: string): string;
+  subfolder(name: string): string;
   close(): Promise<void>;
 }
 
@@ -35,6 +36,11 @@ export function openBench(): Bench {
       const file = join(folder, name);
       writeFileSync(file, text, { mode: 0o600 });
       return file;
+    },
+    subfolder(name) {
+      const path = join(folder, name);
+      mkdirSync(path);
+      return path;
     },
     async close() {
       await keeper.close(2000);

@@ -1,11 +1,14 @@
 /** Power failure of everything: all processes of a cluster under load are killed at once and started again. */
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { demoApplication } from "../../src/demo/applications.ts";
 import { History } from "../../src/demo/history.ts";
 import { Load } from "../../src/demo/load.ts";
 import { descendantsOf, livingOf } from "../../src/demo/process-table.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type Bench, never, openBench } from "./harness.ts";
+
+// Generous: these tests wait for conditions, and the machine may be busy.
+setDefaultTimeout(60_000);
 
 const workers = 8;
 const wholeWithinMs = 30_000;
