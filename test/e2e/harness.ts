@@ -55,10 +55,16 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+export interface RunOptions {
+  readonly withinMs?: number;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Runs `stead ARGS` to its end; one that does not end by itself is killed, and has `signal` set. */
-export async function runStead(args: readonly string[], options: { readonly withinMs?: number; readonly cwd?: string } = {}): Promise<CommandResult> {
+export async function runStead(args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
   const [program, ...leading] = selfCommand();
-  const env = { ...process.env, NO_COLOR: "1" };
+  const env = { ...process.env, NO_COLOR: "1", ...options.env };
   const child = spawn(program, [...leading, ...args], { env, cwd: options.cwd, stdio: ["ignore", "pipe", "pipe"] });
   const output = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
