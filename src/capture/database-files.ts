@@ -9,7 +9,7 @@
  * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
  * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
-import { closeSync, openSync, statSync, type Stats } from "node:fs";
+import { closeSync, existsSync, openSync, statSync, type Stats } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CaptureError } from "./capture-error.ts";
 
@@ -125,6 +125,10 @@ export class DatabaseFiles {
     return (this.#snapshot ??= new Reader(connect(this.path, "rw")));
   }
 
+  get snapshotReading(): boolean {
+    return this.#snapshot?.reading ?? false;
+  }
+
   endSnapshot(): void {
     this.#snapshot?.end();
   }
@@ -180,11 +184,8 @@ export class DatabaseFiles {
   close(keepWal: boolean): void {
     const connections = [this.readers[0].connection, this.readers[1].connection, this.#sealer, this.#checkpointer];
     if (this.#snapshot !== undefined) connections.push(this.#snapshot.connection);
-    if (keepWal) {
-      const keeper = connect(this.path, "ro");
-      keeper.prepare("PRAGMA schema_version").get();
-      connections.push(keeper);
-    }
+    const keeper = keepWal ? readOnlyKeeper(this.path) : undefined;
+    if (keeper !== undefined) connections.push(keeper);
     closeAll(connections, [this.dbFd, this.walFd, this.shmFd]);
   }
 }
@@ -227,7 +228,16 @@ function ensureWal(connection: DatabaseSync, name: string): boolean {
 
 function journalMode(connection: DatabaseSync, pragma: string): string {
   const row = connection.prepare(pragma).get() as Record<string, unknown> | undefined;
-  return String(row?.["journal_mode"] ?? "unknown");
+  const mode = row?.["journal_mode"];
+  return typeof mode === "string" ? mode : "unknown";
+}
+
+/** Undefined when the file is not there any more: then SQLite sees that too, and folds nothing. */
+function readOnlyKeeper(path: string): DatabaseSync | undefined {
+  if (!existsSync(path)) return undefined;
+  const keeper = connect(path, "ro");
+  keeper.prepare("PRAGMA schema_version").get();
+  return keeper;
 }
 
 function closeAll(connections: readonly DatabaseSync[], fds: readonly number[]): void {

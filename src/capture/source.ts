@@ -11,12 +11,10 @@
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { attach } from "./attach.ts";
 import { type Batch, batchOf, type DatabaseChanges, databaseChanges, removalOf } from "./batch.ts";
 import { CaptureError } from "./capture-error.ts";
 import { type Cut, consistentCut } from "./consistent-cut.ts";
-import { replaced, sameFile } from "./database-files.ts";
-import { Discovery, type FoundFile } from "./discovery.ts";
+import { DatabaseSet } from "./database-set.ts";
 import { defaultLimits, type SourceLimits } from "./limits.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
 import { lockForSeal, postponeSeal, seal, sealDue, tidy } from "./seal.ts";
@@ -42,8 +40,7 @@ export interface SourceOptions {
 export class Source {
   readonly #options: SourceOptions;
   readonly #limits: SourceLimits;
-  readonly #discovery: Discovery;
-  readonly #databases = new Map<string, TrackedDatabase>();
+  readonly #databases: DatabaseSet;
   #snapshotActive = false;
   #busy: string | undefined;
   #failure: Error | undefined;
@@ -51,12 +48,7 @@ export class Source {
   private constructor(options: SourceOptions) {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
-    this.#discovery = new Discovery(
-      options.root,
-      options.databases,
-      () => options.clock.wallTime(),
-      (identity) => [...this.#databases.values()].some(({ files }) => sameFile(files.identity, identity)),
-    );
+    this.#databases = new DatabaseSet({ ...options, limits: this.#limits });
   }
 
   /**
@@ -68,8 +60,8 @@ export class Source {
     const source = new Source(options);
     try {
       await source.#exclusively("open", async () => {
-        await source.#followFiles([]);
-        for (const [name, database] of source.#databases) database.adopt(options.known?.get(name));
+        await source.#databases.follow();
+        for (const database of source.#databases) database.adopt(options.known?.get(database.name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
         const { changes } = await source.#capture([], 0);
         for (const change of changes) change.database.accept(change);
@@ -88,8 +80,8 @@ export class Source {
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      for (const database of this.#databases.values()) if (database.isAhead()) return true;
-      return this.#filesDiffer();
+      for (const database of this.#databases) if (database.isAhead()) return true;
+      return this.#databases.differs();
     } catch (error) {
       throw this.#fail(error);
     }
@@ -116,7 +108,8 @@ export class Source {
   tick(): Promise<void> {
     return this.#exclusively("tick", () => {
       const nowMs = this.#options.clock.now();
-      for (const database of this.#databases.values()) tidy(database, nowMs, this.#limits);
+      this.#databases.closeRetired();
+      for (const database of this.#databases) tidy(database, nowMs, this.#limits);
       return Promise.resolve();
     });
   }
@@ -144,12 +137,12 @@ export class Source {
 
   /** Of the captured state: everything in the batches taken so far and what was there at the start. */
   checksums(): Map<string, DatabaseChecksum> {
-    return new Map([...this.#databases].map(([name, database]) => [name, database.checksum()]));
+    return new Map([...this.#databases].map((database) => [database.name, database.checksum()]));
   }
 
   /** Names, sizes and checksums of the captured state. */
   databases(): readonly { readonly name: string; readonly pageSize: number; readonly pageCount: number; readonly checksum: DatabaseChecksum }[] {
-    return [...this.#databases.values()].map((database) => ({
+    return [...this.#databases].map((database) => ({
       name: database.name,
       pageSize: database.pageSize,
       pageCount: database.pageCount,
@@ -177,13 +170,14 @@ export class Source {
     const deltas: DatabaseChanges[] = [];
     const { changes, cut } = await this.#capture(deltas, sealing ? this.#limits.sealBytesMax : this.#limits.eagerBytesMax);
     for (const change of changes) {
-      const { database, contents, frames, isBase } = change;
+      const { database, contents, frames } = change;
+      const isFirst = database.captured === undefined;
       database.accept(change);
       // The batch reads through the pin that is held: it must not move yet.
       if (contents === undefined && frames.size > 0) database.pin.cancel();
-      if (frames.size > 0 || isBase) deltas.push(databaseChanges(change));
+      if (frames.size > 0 || isFirst) deltas.push(databaseChanges(change));
     }
-    for (const { pin } of this.#databases.values()) if (pin.hasNext) pin.advance();
+    for (const { pin } of this.#databases) if (pin.hasNext) pin.advance();
     return { batch: deltas.length === 0 ? undefined : batchOf(deltas, this.#limits.partBytesMax), cut };
   }
 
@@ -206,9 +200,9 @@ export class Source {
     const { clock } = this.#options;
     const giveUpMs = clock.now() + this.#limits.attachWaitMsMax;
     for (;;) {
-      await this.#followFiles(gone);
+      for (const database of await this.#databases.follow()) if (database.captured !== undefined) gone.push(removalOf(database));
       this.#beginPins();
-      const cut = await consistentCut([...this.#databases.values()], () => !this.#filesDiffer(), clock, this.#limits.settleMsMax);
+      const cut = await consistentCut([...this.#databases], () => !this.#databases.differs(), clock, this.#limits.settleMsMax);
       if (cut !== undefined) return cut;
       if (clock.now() > giveUpMs) throw filesNeverSettle(this.#limits.attachWaitMsMax);
     }
@@ -216,7 +210,7 @@ export class Source {
 
   #beginPins(): void {
     const nowMs = this.#options.clock.now();
-    for (const database of this.#databases.values()) {
+    for (const database of this.#databases) {
       const { pin, files } = database;
       if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked)) pin.begin(nowMs);
       if (this.#snapshotActive) {
@@ -226,54 +220,11 @@ export class Source {
     }
   }
 
-  /** Attaches what appeared, drops what vanished, refuses what was replaced. */
-  async #followFiles(gone: DatabaseChanges[]): Promise<void> {
-    const found = this.#discovery.refresh();
-    for (const [name, database] of this.#databases) {
-      const file = found.get(name);
-      if (file !== undefined && sameFile(file.identity, database.files.identity)) continue;
-      if (file !== undefined) throw replaced(name);
-      this.#drop(database);
-      if (database.captured !== undefined) gone.push(removalOf(database));
-    }
-    for (const [name, file] of found) {
-      if (!this.#databases.has(name)) await this.#attach(name, file);
-    }
-  }
-
-  async #attach(name: string, file: FoundFile): Promise<void> {
-    const { rules, clock } = this.#options;
-    if (this.#databases.size >= this.#limits.databasesMax) throw tooMany(name, this.#limits.databasesMax);
-    for (const other of this.#databases.values()) {
-      if (sameFile(other.files.identity, file.identity)) throw sameFileTwice(name, other.name);
-    }
-    const onAttached = (database: TrackedDatabase): void => {
-      this.#databases.set(name, database);
-    };
-    await attach({ name, file, rules, clock, limits: this.#limits, onAttached });
-  }
-
-  #drop(database: TrackedDatabase): void {
-    this.#databases.delete(database.name);
-    database.pin.end();
-    database.files.close(false);
-  }
-
-  #filesDiffer(): boolean {
-    const found = this.#discovery.refresh();
-    if (found.size !== this.#databases.size) return true;
-    for (const [name, database] of this.#databases) {
-      const file = found.get(name);
-      if (file === undefined || !sameFile(file.identity, database.files.identity)) return true;
-    }
-    return false;
-  }
-
   /** Databases whose log is too long and whose writers could be locked just now. */
   #lockForSeals(): TrackedDatabase[] {
     if (this.#snapshotActive) return [];
     const nowMs = this.#options.clock.now();
-    return [...this.#databases.values()].filter((database) => sealDue(database, nowMs, this.#limits) && lockForSeal(database, this.#limits));
+    return [...this.#databases].filter((database) => sealDue(database, nowMs, this.#limits) && lockForSeal(database, this.#limits));
   }
 
   async #seal(database: TrackedDatabase): Promise<void> {
@@ -285,21 +236,13 @@ export class Source {
 
   #endSnapshot(): void {
     this.#snapshotActive = false;
-    for (const { files } of this.#databases.values()) files.endSnapshot();
+    this.#databases.endSnapshot();
   }
 
   #release(keepWal: boolean): void {
-    this.#endSnapshot();
-    for (const database of this.#databases.values()) {
-      database.pin.end();
-      database.files.unlockWriters();
-      if (!keepWal && !database.files.fold()) {
-        this.#options.onWarning(`${database.name}: the write-ahead log could not be folded into the database; another process still reads it`);
-      }
-      database.files.close(keepWal);
-    }
-    this.#databases.clear();
-    this.#discovery.close();
+    this.#databases.close(keepWal, (name) => {
+      this.#options.onWarning(`${name}: the write-ahead log could not be folded into the database; another process still reads it`);
+    });
   }
 
   async #exclusively<T>(what: string, work: () => Promise<T>): Promise<T> {
@@ -319,26 +262,6 @@ export class Source {
     this.#failure ??= error instanceof Error ? error : new Error(String(error));
     return this.#failure;
   }
-}
-
-function tooMany(name: string, databasesMax: number): CaptureError {
-  return new CaptureError({
-    kind: "limit",
-    database: name,
-    found: `more than ${databasesMax} databases`,
-    accepted: `at most ${databasesMax}`,
-    advice: "Narrow the service's list of databases, or split the service.",
-  });
-}
-
-function sameFileTwice(name: string, other: string): CaptureError {
-  return new CaptureError({
-    kind: "name",
-    database: name,
-    found: `the same file as ${other}`,
-    accepted: "one name per file",
-    advice: "Remove the hard link or symbolic link, or name only one of them.",
-  });
 }
 
 function filesNeverSettle(waitedMs: number): CaptureError {

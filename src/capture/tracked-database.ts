@@ -29,9 +29,8 @@ export interface Changes {
   readonly frames: Map<number, number>;
   /** Page -> content, when it is kept in memory. */
   readonly contents: Map<number, Uint8Array> | undefined;
-  readonly hashes: Map<number, Uint8Array>;
-  /** The first capture of this database: every page. */
-  readonly isBase: boolean;
+  /** Of the pages in `frames`; for the first capture of a database (every page) the whole table. */
+  readonly hashes: ReadonlyMap<number, Uint8Array> | PageHashes;
 }
 
 export class TrackedDatabase {
@@ -132,7 +131,7 @@ export class TrackedDatabase {
     const from = this.#continuation(at, to);
     if (to.mxFrame === from.mxFrame) {
       // An empty generation: nothing to read, but positions count from its start.
-      return sameGeneration(at, to) ? undefined : this.#changes(to, this.pageCount, new Map(), undefined, new Map(), false);
+      return sameGeneration(at, to) ? undefined : { database: this, to, pageCount: this.pageCount, frames: new Map(), contents: undefined, hashes: new Map() };
     }
     const frames = new Map<number, number>();
     const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
@@ -145,8 +144,9 @@ export class TrackedDatabase {
       frames.delete(page);
       contents?.delete(page);
     }
-    const hashes = await this.#hash(frames, contents, slice);
-    return this.#changes(to, to.pageCount, frames, contents, hashes, false);
+    const hashes = new Map<number, Uint8Array>();
+    await this.#hash(frames, contents, slice, (page, hash) => void hashes.set(page, hash));
+    return { database: this, to, pageCount: to.pageCount, frames, contents, hashes };
   }
 
   /** Makes changes the captured state. */
@@ -160,8 +160,8 @@ export class TrackedDatabase {
       this.#zeroPages.delete(page);
     }
     for (let page = before + 1; page <= pageCount; page++) if (!frames.has(page)) this.#zeroPages.add(page);
-    this.#hashes.resize(pageCount, (page) => frames.has(page));
-    for (const [page, hash] of hashes) this.#hashes.set(page, hash);
+    if (hashes instanceof PageHashes) this.#hashes = hashes;
+    else this.#hashes.change(pageCount, hashes);
     for (const [page, frame] of frames) {
       this.#zeroPages.delete(page);
       if (frame !== inDatabaseFile) this.#frames.set(page, frame);
@@ -217,13 +217,14 @@ export class TrackedDatabase {
       if (!frames.has(page) && page !== lockPage(this.pageSize)) frames.set(page, inDatabaseFile);
     }
     const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
-    const hashes = await this.#hash(frames, contents, slice);
-    return this.#changes(to, pageCount, frames, contents, hashes, true);
+    const hashes = new PageHashes(this.pageSize);
+    hashes.resize(pageCount, (page) => frames.has(page));
+    await this.#hash(frames, contents, slice, (page, hash) => hashes.set(page, hash));
+    return { database: this, to, pageCount, frames, contents, hashes };
   }
 
   /** Hashes the last content of each page; fills `contents` where it has none. */
-  async #hash(frames: ReadonlyMap<number, number>, contents: Map<number, Uint8Array> | undefined, slice: Slice): Promise<Map<number, Uint8Array>> {
-    const hashes = new Map<number, Uint8Array>();
+  async #hash(frames: ReadonlyMap<number, number>, contents: Map<number, Uint8Array> | undefined, slice: Slice, visit: (page: number, hash: Uint8Array) => void): Promise<void> {
     let sinceBreath = 0;
     for (const [page, frame] of frames) {
       let content = contents?.get(page);
@@ -231,21 +232,9 @@ export class TrackedDatabase {
         content = this.readPage(page, frame);
         contents?.set(page, content);
       }
-      hashes.set(page, hashPage(page, content));
+      visit(page, hashPage(page, content));
       if (++sinceBreath % 64 === 0) await slice.breathe();
     }
-    return hashes;
-  }
-
-  #changes(
-    to: WalIndex,
-    pageCount: number,
-    frames: Map<number, number>,
-    contents: Map<number, Uint8Array> | undefined,
-    hashes: Map<number, Uint8Array>,
-    isBase: boolean,
-  ): Changes {
-    return { database: this, to, pageCount, frames, contents, hashes, isBase };
   }
 
   /** With an empty log the index does not know the size (recovery leaves 0 there); SQLite's own answer does. */

@@ -1,0 +1,136 @@
+/**
+ * The databases of a service as they come and go in the data folder.
+ *
+ * `differs()` says in the same turn whether the folder holds something else than what is captured; `follow()` attaches what
+ * appeared, drops what vanished, and refuses what was replaced. A database that vanished stays open as long as a snapshot
+ * or a batch still reads it: its descriptors must not come to mean another file.
+ */
+import type { Rules } from "../core/rules.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { attach } from "./attach.ts";
+import { CaptureError } from "./capture-error.ts";
+import { replaced, sameFile } from "./database-files.ts";
+import { Discovery, type FoundFile } from "./discovery.ts";
+import type { SourceLimits } from "./limits.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+
+export interface DatabaseSetOptions {
+  readonly root: string;
+  readonly databases: readonly string[];
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly limits: SourceLimits;
+}
+
+export class DatabaseSet {
+  readonly #options: DatabaseSetOptions;
+  readonly #discovery: Discovery;
+  readonly #databases = new Map<string, TrackedDatabase>();
+  /** Vanished, but still being read. */
+  #retired: TrackedDatabase[] = [];
+
+  constructor(options: DatabaseSetOptions) {
+    this.#options = options;
+    this.#discovery = new Discovery(
+      options.root,
+      options.databases,
+      () => options.clock.wallTime(),
+      (identity) => [...this.#databases.values(), ...this.#retired].some(({ files }) => sameFile(files.identity, identity)),
+    );
+  }
+
+  [Symbol.iterator](): IterableIterator<TrackedDatabase> {
+    return this.#databases.values();
+  }
+
+  /** Something appeared, vanished or was replaced since `follow`. Sync; cheap when the folders did not change. */
+  differs(): boolean {
+    const found = this.#discovery.refresh();
+    if (found.size !== this.#databases.size) return true;
+    for (const [name, database] of this.#databases) {
+      const file = found.get(name);
+      if (file === undefined || !sameFile(file.identity, database.files.identity)) return true;
+    }
+    return false;
+  }
+
+  /** Makes the set what the folder holds; returns the databases that vanished. Throws `CaptureError`. */
+  async follow(): Promise<TrackedDatabase[]> {
+    const found = this.#discovery.refresh();
+    const gone: TrackedDatabase[] = [];
+    for (const [name, database] of this.#databases) {
+      const file = found.get(name);
+      if (file !== undefined && sameFile(file.identity, database.files.identity)) continue;
+      if (file !== undefined) throw replaced(name);
+      this.#databases.delete(name);
+      this.#retired.push(database);
+      gone.push(database);
+    }
+    for (const [name, file] of found) {
+      if (!this.#databases.has(name)) await this.#attach(name, file);
+    }
+    return gone;
+  }
+
+  /** Closes what vanished and is not read any more. */
+  closeRetired(): void {
+    this.#retired = this.#retired.filter((database) => {
+      if (database.holds > 0 || database.files.snapshotReading) return true;
+      database.pin.end();
+      database.files.close(false);
+      return false;
+    });
+  }
+
+  endSnapshot(): void {
+    for (const { files } of [...this.#databases.values(), ...this.#retired]) files.endSnapshot();
+    this.closeRetired();
+  }
+
+  /** Closes everything. `onUnfolded` hears of databases whose WAL could not be folded into them. */
+  close(keepWal: boolean, onUnfolded: (name: string) => void): void {
+    this.endSnapshot();
+    for (const database of [...this.#databases.values(), ...this.#retired]) {
+      const { files, pin, name } = database;
+      pin.end();
+      files.unlockWriters();
+      if (!keepWal && this.#databases.get(name) === database && !files.fold()) onUnfolded(name);
+      files.close(keepWal);
+    }
+    this.#databases.clear();
+    this.#retired = [];
+    this.#discovery.close();
+  }
+
+  async #attach(name: string, file: FoundFile): Promise<void> {
+    const { rules, clock, limits } = this.#options;
+    if (this.#databases.size >= limits.databasesMax) throw tooMany(name, limits.databasesMax);
+    for (const other of this.#databases.values()) {
+      if (sameFile(other.files.identity, file.identity)) throw sameFileTwice(name, other.name);
+    }
+    const onAttached = (database: TrackedDatabase): void => {
+      this.#databases.set(name, database);
+    };
+    await attach({ name, file, rules, clock, limits, onAttached });
+  }
+}
+
+function tooMany(name: string, databasesMax: number): CaptureError {
+  return new CaptureError({
+    kind: "limit",
+    database: name,
+    found: `more than ${databasesMax} databases`,
+    accepted: `at most ${databasesMax}`,
+    advice: "Narrow the service's list of databases, or split the service.",
+  });
+}
+
+function sameFileTwice(name: string, other: string): CaptureError {
+  return new CaptureError({
+    kind: "name",
+    database: name,
+    found: `the same file as ${other}`,
+    accepted: "one name per file",
+    advice: "Remove the hard link or symbolic link, or name only one of them.",
+  });
+}

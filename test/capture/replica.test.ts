@@ -1,0 +1,138 @@
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { hashPage, lockPage, PageHashes } from "../../src/capture/page-hashes.ts";
+import { Replica } from "../../src/capture/replica.ts";
+import { ReplicaError } from "../../src/capture/replica-error.ts";
+import type { DatabaseDelta, Page } from "../../src/core/delta.ts";
+import { temporaryFolder } from "./helpers.ts";
+
+const pageSize = 512;
+const filled = (byte: number): Uint8Array => new Uint8Array(pageSize).fill(byte);
+const page = (number: number, byte: number): Page => ({ number, content: filled(byte) });
+
+/** The checksum by its definition, not by the table. */
+function checksumOf(contents: readonly Uint8Array[]): Uint8Array {
+  const sum = new Uint8Array(16);
+  contents.forEach((content, i) => hashPage(i + 1, content).forEach((byte, at) => (sum[at] = (sum[at] ?? 0) ^ byte)));
+  return sum;
+}
+
+function delta(pageCount: number, pages: readonly Page[], bytes: readonly number[], name = "app.db"): DatabaseDelta {
+  return { name, pageSize, pageCount, pages, checksum: checksumOf(bytes.map(filled)) };
+}
+
+async function* chunks(...parts: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) yield await Promise.resolve(part);
+}
+
+test("deltas grow, change and shrink the file, and a page without content is zeros", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  await replica.apply([[delta(2, [page(1, 1), page(2, 2)], [1, 2])]]);
+  await replica.apply([[delta(4, [page(4, 4)], [1, 2, 0, 4])]]);
+  expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.concat([1, 2, 0, 4].map(filled)));
+  await replica.apply([[delta(1, [page(1, 9)], [9])]]);
+  await replica.apply([[delta(3, [page(3, 7)], [9, 0, 7])]]);
+  expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.concat([9, 0, 7].map(filled)));
+  await replica.close();
+});
+
+test("applying the same flush twice changes nothing", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  const flush = [[delta(2, [page(1, 1)], [1, 2])], [delta(2, [page(2, 2)], [1, 2])]];
+  for (let i = 0; i < 2; i++) {
+    await replica.apply(flush);
+    expect(replica.checksums().get("app.db")).toEqual(checksumOf([filled(1), filled(2)]));
+  }
+  await replica.close();
+});
+
+test("a flush whose checksum does not fit is refused, names the database, and not one byte of it is written", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  await replica.apply([[delta(2, [page(1, 1), page(2, 2)], [1, 2])]]);
+  const good = delta(1, [page(1, 5)], [5], "other.db");
+  const error: unknown = await replica.apply([[good, delta(2, [page(2, 3)], [1, 2])]]).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ReplicaError);
+  expect((error as ReplicaError).database).toBe("app.db");
+  expect((error as ReplicaError).message).toContain(Buffer.from(checksumOf([filled(1), filled(2)])).toString("hex"));
+  expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.concat([1, 2].map(filled)));
+  expect(existsSync(join(folder.path, "other.db"))).toBe(false);
+  await replica.close();
+});
+
+test("deltas that cannot be right are refused", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  const short: Page = { number: 1, content: new Uint8Array(100) };
+  for (const bad of [[delta(1, [page(2, 2)], [1])], [delta(1, [short], [1])], [delta(1, [page(1, 1)], [1], "../out.db")], [delta(2, [page(1, 1)], [1, 1]), delta(1, [page(1, 1)], [1])]]) {
+    await expect(replica.apply([bad])).rejects.toThrow(ReplicaError);
+  }
+  await replica.close();
+});
+
+test("a removal deletes the file; a removal and a new database in one flush leave only the new one", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  await replica.apply([[delta(2, [page(1, 1), page(2, 2)], [1, 2])]]);
+  await replica.apply([[delta(0, [], []), delta(3, [page(1, 8)], [8, 0, 0])]]);
+  expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.concat([8, 0, 0].map(filled)));
+  await replica.apply([[delta(0, [], [])]]);
+  expect(existsSync(join(folder.path, "app.db"))).toBe(false);
+  expect(replica.checksums().size).toBe(0);
+  await replica.close();
+});
+
+test("a load takes chunks of any size, removes what SQLite would believe beside it, and proves the checksum", async () => {
+  using folder = temporaryFolder();
+  const bytes = Buffer.concat([1, 2, 3, 4, 5].map(filled));
+  for (const cut of [1, 100, 511, 512, 513, 2000]) {
+    writeFileSync(join(folder.path, "app.db-wal"), "stale");
+    const replica = await Replica.open({ root: folder.path });
+    const parts = Array.from({ length: Math.ceil(bytes.byteLength / cut) }, (_, i) => bytes.subarray(i * cut, (i + 1) * cut));
+    await replica.load({ name: "app.db", pageSize, pageCount: 5, checksum: checksumOf([1, 2, 3, 4, 5].map(filled)), chunks: chunks(...parts) });
+    expect(readFileSync(join(folder.path, "app.db"))).toEqual(bytes);
+    expect(existsSync(join(folder.path, "app.db-wal"))).toBe(false);
+    await replica.apply([[delta(1, [page(1, 6)], [6])]]);
+    await replica.close();
+  }
+});
+
+test("a load of other bytes, too few or too many is refused and leaves nothing", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  for (const parts of [[filled(1), filled(3)], [filled(1)], [filled(1), filled(2), filled(3)]]) {
+    const loading = replica.load({ name: "app.db", pageSize, pageCount: 2, checksum: checksumOf([1, 2].map(filled)), chunks: chunks(...parts) });
+    await expect(loading).rejects.toThrow(ReplicaError);
+    expect(existsSync(join(folder.path, "app.db"))).toBe(false);
+  }
+  await replica.close();
+});
+
+test("the table's checksum is the definition's, through random changes, and a prediction is what comes", () => {
+  const table = new PageHashes(pageSize);
+  let contents: Uint8Array[] = [];
+  let state = 7;
+  const random = (below: number): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) % below;
+  for (let round = 0; round < 200; round++) {
+    const pageCount = random(40);
+    contents = Array.from({ length: pageCount }, (_, i) => contents[i] ?? filled(0));
+    const hashes = new Map<number, Uint8Array>();
+    for (let i = 0; i < random(5) && pageCount > 0; i++) {
+      const at = random(pageCount);
+      contents[at] = filled(random(256));
+      hashes.set(at + 1, hashPage(at + 1, contents[at] ?? filled(0)));
+    }
+    const predicted = table.checksumWith(pageCount, hashes);
+    table.change(pageCount, hashes);
+    expect(table.checksum()).toEqual(predicted);
+    expect(predicted).toEqual(checksumOf(contents));
+  }
+});
+
+test("the lock page is the one at 1 GiB", () => {
+  expect(lockPage(4096)).toBe(262_145);
+  expect(lockPage(65_536)).toBe(16_385);
+});
