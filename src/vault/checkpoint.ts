@@ -21,7 +21,7 @@ import { checkpointConcurrency, checkpointScrubChunks, chunkBytes } from "./limi
 import type { Position } from "./record.ts";
 import { type Store, StoreError } from "./store.ts";
 
-export { type CheckpointManifest, listCheckpoints, type ManifestDatabase, newestCheckpoint, readManifest, startOf } from "./checkpoint-manifest.ts";
+export { type CheckpointManifest, listCheckpoints, newestCheckpoint, readManifest, startOf } from "./checkpoint-manifest.ts";
 
 /** A database that does not change while the checkpoint is written (capture's seal gives it). */
 export interface CheckpointDatabase {

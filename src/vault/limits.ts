@@ -10,8 +10,6 @@ export const recordStringBytesMax = 4096;
 export const recordDatabasesMax = 4096;
 /** A checkpoint covers each database in chunks of this many bytes; a multiple of every page size. */
 export const chunkBytes = 1024 * 1024;
-/** A chunk as stored: it never grows beyond its content by more than the chunk header. */
-export const chunkStoredBytesMax = chunkBytes + 4096;
 /** Chunks of one checkpoint that are read, compressed and written at the same time. */
 export const checkpointConcurrency = 2;
 /** Reused chunks that each checkpoint reads back and verifies, rotating, against silent decay of the vault. */
@@ -20,8 +18,6 @@ export const checkpointScrubChunks = 8;
 export const boundaryEntriesKept = 8;
 /** A reader looks for the boundary at the first end of the log it meets and then at every so many-th in a row. */
 export const endsOfLogPerBoundaryCheck = 64;
-/** Names per page when a long listing is walked. */
-export const listPageKeys = 1000;
 /** Keys of the store, as its contract says. */
 export const keyBytesMax = 200;
 /** Temporary files of the fs store that are older than this, by the vault's own clock, are removed at open. */
