@@ -23,7 +23,7 @@ export interface ForwardOptions {
    */
   readonly gate?: () => void | Promise<void>;
   /** Changes what the upstream gets; framing and hop-by-hop fields are set afterwards and cannot be changed. */
-  readonly editRequestHead?: (head: RequestHead) => RequestHead;
+  readonly editRequestHead?: (head: RequestHead, exchange: Exchange) => RequestHead;
   /** Changes what the client gets; called for interim responses too. */
   readonly editResponseHead?: (head: ResponseHead) => ResponseHead;
   /** Ends the attempt at once; not a byte is released after it. */

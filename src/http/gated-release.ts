@@ -12,7 +12,7 @@ import type { Piece } from "./pieces.ts";
 
 export interface ReleaseTarget {
   /** Writes pieces to the client. */
-  release(pieces: Piece[]): void;
+  onRelease(pieces: Piece[]): void;
   /** The gate threw or rejected: nothing more may leave. */
   onGateFailed(reason: string): void;
 }
@@ -78,7 +78,7 @@ export class GatedRelease {
 
   #letOut({ pieces, atEnd }: { pieces: Piece[]; atEnd: (() => void) | undefined }): void {
     for (const piece of pieces) this.#batchBytes -= piece.length;
-    if (pieces.length > 0) this.#target.release(pieces);
+    if (pieces.length > 0) this.#target.onRelease(pieces);
     if (!this.#dead) atEnd?.();
   }
 

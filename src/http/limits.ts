@@ -55,6 +55,8 @@ export interface HttpLimits {
   readonly tunnelIdleMs: number;
   /** Unused upstream connection. Keep it below the upstream's own idle limit: then it is never the one that closes first. */
   readonly upstreamIdleMs: number;
+  /** Unused for longer than this, a connection serves only idempotent requests: they can be sent again when it breaks. */
+  readonly upstreamFreshMs: number;
   /** Connections to one upstream. Beyond it requests wait for one. */
   readonly upstreamConnectionsMax: number;
   /** Requests that wait for a connection to one upstream. Beyond it: not sent. */
@@ -93,6 +95,7 @@ export const defaultHttpLimits: HttpLimits = {
   responseMs: 0,
   tunnelIdleMs: 3_600_000,
   upstreamIdleMs: 4_000,
+  upstreamFreshMs: 1_000,
   upstreamConnectionsMax: 1_024,
   upstreamWaitingMax: 10_000,
 

@@ -5,7 +5,8 @@
  * started; while nobody takes it, reading from the client stops at that bound.
  */
 import type { Buffer } from "node:buffer";
-import { Attempt, type AttemptClient } from "./attempt.ts";
+import type { AttemptClient, Cut } from "./attempt-client.ts";
+import { Attempt } from "./attempt.ts";
 import { BodyReader, type BodySink } from "./body-reader.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, OwnResponse } from "./exchange.ts";
 import type { HeaderList } from "./headers.ts";
@@ -62,6 +63,10 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.parsed = parsed;
     this.#reader = new BodyReader(parsed.framing, connection.limits);
     this.#closes = !parsed.keepAlive;
+  }
+
+  get exchange(): Exchange {
+    return this;
   }
 
   get request(): ParsedRequest {
@@ -241,7 +246,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#connection.endTunnel();
   }
 
-  onAttemptSettled(outcome: ForwardOutcome, cut: "no" | "destroy" | "reset"): void {
+  onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void {
     this.#attempt = undefined;
     this.#flow = "nobody";
     if (cut !== "no") {
@@ -261,11 +266,11 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   onTunnelData(data: Buffer): void {
-    this.#attempt?.onTunnelData(data);
+    this.#attempt?.sendTunnelData(data);
   }
 
   onTunnelClientEnd(): void {
-    this.#attempt?.onTunnelClientEnd();
+    this.#attempt?.sendTunnelEnd();
   }
 
   get tunnelWantsPause(): boolean {

@@ -31,6 +31,8 @@ export class UpstreamConnection implements Timed {
   deadlineAt = Infinity;
   /** Exchanges that this connection has completed. */
   uses = 0;
+  /** When it was given back last, monotonic milliseconds. */
+  unusedSince = 0;
   /** Longest time it may stay unused, as the upstream said in Keep-Alive. */
   idleMsMax = Infinity;
   readonly #pool: UpstreamPool;

@@ -21,6 +21,11 @@ export interface UpstreamOptions {
 
 /** Somebody who wants a connection. One of the two is called once, possibly before `acquire` returns. */
 export interface ConnectionWaiter {
+  /**
+   * Whether a connection that was unused for a while may serve it. The upstream may be closing such a connection, and then
+   * a request that must not be sent twice would have an unknown outcome; a new connection costs far less than that.
+   */
+  readonly mayReuseOld: boolean;
   onConnection(connection: UpstreamConnection): void;
   onRefused(reason: string): void;
 }
@@ -81,6 +86,12 @@ export class Upstream implements UpstreamPool {
     }
     for (let connection = this.#unused.pop(); connection !== undefined; connection = this.#unused.pop()) {
       if (!connection.isOpen) continue;
+      if (!waiter.mayReuseOld && this.deadlines.now - connection.unusedSince > this.limits.upstreamFreshMs) {
+        // The others are older still. One of them makes room if a new connection would be one too many.
+        this.#unused.push(connection);
+        if (this.#all.size >= this.limits.upstreamConnectionsMax) this.#unused.shift()?.destroy("replaced by a new connection");
+        break;
+      }
       this.#reused++;
       connection.deadlineAt = Infinity;
       waiter.onConnection(connection);
@@ -115,6 +126,7 @@ export class Upstream implements UpstreamPool {
       return;
     }
     const idleMs = Math.min(this.limits.upstreamIdleMs, connection.idleMsMax);
+    connection.unusedSince = this.deadlines.now;
     connection.expire(idleMs);
     this.#unused.push(connection);
   }
@@ -140,6 +152,7 @@ export class Upstream implements UpstreamPool {
       waiter.onConnection(connection);
       return;
     }
+    connection.unusedSince = this.deadlines.now;
     connection.expire(this.limits.upstreamIdleMs);
     this.#unused.push(connection);
   }

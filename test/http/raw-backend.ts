@@ -1,5 +1,6 @@
 /** A backend that records every byte it gets and answers with exactly the bytes it is told: no HTTP library in between. */
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { waitFor } from "./raw-client.ts";
 
 export interface BackendConnection {
   readonly socket: Socket;
@@ -67,4 +68,9 @@ export class RawBackend {
     for (const { socket } of this.connections) socket.destroy();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
+}
+
+/** Waits until the backend has accepted that many connections. */
+export async function waitForConnections(backend: RawBackend, count: number): Promise<void> {
+  await waitFor(() => backend.connections.length >= count);
 }

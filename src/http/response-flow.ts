@@ -1,0 +1,40 @@
+/**
+ * Stops reading from an upstream while the client, or the gate, is behind, and goes on when they have caught up. The bytes in
+ * between are bounded by `writeBufferBytesMax` on either side of the gate, plus one read.
+ */
+import type { GatedRelease } from "./gated-release.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+
+export class ResponseFlow {
+  readonly #client: { readonly congested: boolean };
+  readonly #release: GatedRelease;
+  readonly #waitingBytesMax: number;
+  #paused = false;
+
+  constructor(client: { readonly congested: boolean }, release: GatedRelease, waitingBytesMax: number) {
+    this.#client = client;
+    this.#release = release;
+    this.#waitingBytesMax = waitingBytesMax;
+  }
+
+  /** Call it after every release and drain. True when reading has been resumed: a new time limit begins. */
+  balance(connection: UpstreamConnection): boolean {
+    const behind = this.#client.congested || this.#release.waitingBytes > this.#waitingBytesMax;
+    if (behind === this.#paused) return false;
+    this.#paused = behind;
+    if (!behind) {
+      connection.resume();
+      return true;
+    }
+    connection.pause();
+    // It is the client's turn now, which has its own limit.
+    connection.deadlineAt = Infinity;
+    return false;
+  }
+
+  /** The connection leaves this exchange: whoever uses it next must get its bytes. */
+  resume(connection: UpstreamConnection): void {
+    if (this.#paused) connection.resume();
+    this.#paused = false;
+  }
+}

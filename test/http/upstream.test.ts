@@ -1,0 +1,123 @@
+import { expect, test } from "bun:test";
+import type { UpstreamConnection, UpstreamUser } from "../../src/http/upstream-connection.ts";
+import { Upstream, type ConnectionWaiter } from "../../src/http/upstream.ts";
+import { ManualClock } from "./manual-clock.ts";
+import { RawBackend, waitForConnections } from "./raw-backend.ts";
+import { waitFor } from "./raw-client.ts";
+
+const nobody: UpstreamUser = { onData: () => undefined, onEnd: () => undefined, onDrain: () => undefined, onGone: () => undefined, onExpired: () => undefined };
+
+async function pool(limits: ConstructorParameters<typeof Upstream>[0]["limits"] = {}) {
+  const backend = await RawBackend.listen();
+  const clock = new ManualClock();
+  const errors: string[] = [];
+  const upstream = new Upstream({ host: "127.0.0.1", port: backend.port, limits, clock, onConnectionError: (reason) => errors.push(reason) });
+  return {
+    backend,
+    clock,
+    errors,
+    upstream,
+    async acquire(mayReuseOld = true): Promise<UpstreamConnection> {
+      return new Promise((resolve, reject) => {
+        const waiter: ConnectionWaiter = {
+          mayReuseOld,
+          onConnection: (connection) => {
+            connection.use(nobody);
+            resolve(connection);
+          },
+          onRefused: (reason) => reject(new Error(reason)),
+        };
+        upstream.acquire(waiter);
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      upstream.close("test over");
+      await backend.close();
+    },
+  };
+}
+
+test("the connection that was used last is used again", async () => {
+  await using p = await pool();
+  const [first, second] = [await p.acquire(), await p.acquire()];
+  p.upstream.release(first);
+  p.upstream.release(second);
+  expect(await p.acquire()).toBe(second);
+  expect(await p.acquire()).toBe(first);
+  expect(p.upstream.stats).toMatchObject({ connections: 2, connected: 2, reused: 2 });
+});
+
+test("an unused connection is closed at its limit, or earlier when the upstream said so", async () => {
+  await using p = await pool({ upstreamIdleMs: 4_000 });
+  const [first, second] = [await p.acquire(), await p.acquire()];
+  second.idleMsMax = 1_000;
+  p.upstream.release(first);
+  p.upstream.release(second);
+  p.clock.advance(2_000);
+  expect(p.upstream.stats).toMatchObject({ connections: 1, unused: 1 });
+  p.clock.advance(3_000);
+  expect(p.upstream.stats).toMatchObject({ connections: 0, unused: 0 });
+  expect(p.clock.timers).toBe(0);
+});
+
+test("a connection that was unused for a while serves only what may be sent again", async () => {
+  await using p = await pool({ upstreamIdleMs: 4_000, upstreamFreshMs: 1_000 });
+  const old = await p.acquire();
+  p.upstream.release(old);
+  p.clock.advance(1_500);
+  const fresh = await p.acquire(false);
+  expect(fresh).not.toBe(old);
+  expect(await p.acquire(true)).toBe(old);
+});
+
+test("an old unused connection makes room for a new one when the bound is reached", async () => {
+  await using p = await pool({ upstreamConnectionsMax: 1, upstreamFreshMs: 1_000 });
+  const old = await p.acquire();
+  p.upstream.release(old);
+  p.clock.advance(1_500);
+  const fresh = await p.acquire(false);
+  expect(fresh).not.toBe(old);
+  expect(p.upstream.stats.connections).toBe(1);
+});
+
+test("a connection that the upstream ends while it is unused is not used again", async () => {
+  await using p = await pool();
+  const connection = await p.acquire();
+  p.upstream.release(connection);
+  await waitForConnections(p.backend, 1);
+  p.backend.last.socket.end();
+  await waitFor(() => p.upstream.stats.connections === 0);
+  expect(await p.acquire()).not.toBe(connection);
+});
+
+test("closing ends all connections at once, tells those who use and wait, and refuses later ones", async () => {
+  await using p = await pool({ upstreamConnectionsMax: 1 });
+  const connection = await p.acquire();
+  let gone = "";
+  connection.leave();
+  connection.use({ ...nobody, onGone: (reason) => (gone = reason) });
+  const waiting = p.acquire().catch((error: unknown) => error);
+  p.upstream.close("no longer primary");
+  expect(gone).toBe("no longer primary");
+  expect(await waiting).toEqual(new Error("no longer primary"));
+  expect(await p.acquire().catch((error: unknown) => error)).toEqual(new Error("no longer primary"));
+  expect(p.upstream.stats.connections).toBe(0);
+  expect(p.errors).toEqual([]);
+});
+
+test("more waiting requests than allowed are refused", async () => {
+  await using p = await pool({ upstreamConnectionsMax: 1, upstreamWaitingMax: 1 });
+  const held = await p.acquire();
+  const waiting = p.acquire();
+  expect(await p.acquire().catch((error: unknown) => error)).toEqual(new Error("too many requests wait for a connection to the upstream"));
+  p.upstream.release(held);
+  expect(await waiting).toBe(held);
+});
+
+test("a refused connection refuses the request and is reported", async () => {
+  await using p = await pool();
+  await p.backend.close();
+  expect(await p.acquire().catch((error: unknown) => error)).toEqual(new Error("ECONNREFUSED"));
+  expect(p.errors).toEqual(["ECONNREFUSED"]);
+  expect(p.upstream.stats).toMatchObject({ connections: 0, connectFailures: 1 });
+});
