@@ -7,6 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
+import { BodyRate, WriteStall } from "./client-pace.ts";
 import type { Deadlines, Timed } from "./deadlines.ts";
 import type { HttpLimits } from "./limits.ts";
 import { refusal } from "./refusal.ts";
@@ -47,17 +48,15 @@ export class ClientConnection implements Timed, ExchangeConnection {
   #clientEnded = false;
   #tunnelEnded = false;
   #paused = false;
-  #congested = false;
   #discarded = 0;
-  /** Bytes that waited for the client when its progress was looked at last. */
-  #stallBase = 0;
-  /** Body bytes when the current rate window began; -1 while the body is not being waited for. */
-  #rateBase = -1;
+  readonly #stall = new WriteStall();
+  readonly #rate: BodyRate;
 
   constructor(owner: ConnectionOwner, socket: Socket, secure: boolean) {
     this.#owner = owner;
     this.#socket = socket;
     this.secure = secure;
+    this.#rate = new BodyRate(owner.limits);
     this.remoteAddress = socket.remoteAddress ?? "";
     this.remotePort = socket.remotePort ?? 0;
     owner.deadlines.add(this);
@@ -78,7 +77,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
   }
 
   get congested(): boolean {
-    return this.#congested;
+    return this.#stall.congested;
   }
 
   get lastExchange(): boolean {
@@ -102,11 +101,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
     if (this.#state === "closed" || this.#state === "lingering") return;
     writePieces(this.#socket, pieces);
     // The return value of write() says "beyond 16 KiB"; the bound here is our own. `drain` comes in both cases.
-    if (!this.#congested && this.#socket.writableLength > this.limits.writeBufferBytesMax) {
-      this.#congested = true;
-      this.#stallBase = this.#socket.writableLength;
-      this.#expire(this.limits.writeStallMs);
-    }
+    if (this.#stall.onWrite(this.#socket.writableLength, this.limits)) this.#expire(this.limits.writeStallMs);
   }
 
   /** Closes when nothing is going on; otherwise the current exchange is the last. */
@@ -124,36 +119,27 @@ export class ClientConnection implements Timed, ExchangeConnection {
 
   onDeadline(): void {
     this.deadlineAt = Infinity;
-    if (this.#congested) this.#checkStall();
+    if (this.#stall.congested) this.#checkStall();
     else if (this.#state === "head") this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
     else if (this.#state === "exchange") this.#checkBodyRate();
     else this.cut("destroy");
   }
 
-  /** Slow is not stuck: any progress since the last look gives another `writeStallMs`. */
   #checkStall(): void {
-    const left = this.#socket.writableLength;
-    if (left >= this.#stallBase) {
-      this.cut("reset");
-      return;
-    }
-    this.#stallBase = left;
-    this.#expire(this.limits.writeStallMs);
+    if (this.#stall.isStuck(this.#socket.writableLength)) this.cut("reset");
+    else this.#expire(this.limits.writeStallMs);
   }
 
   #checkBodyRate(): void {
     const exchange = this.#exchange;
-    if (exchange === undefined || exchange.bodyDone || this.#rateBase === -1) return;
-    const { bodyBytesPerSecondMin, bodyRateWindowMs } = this.limits;
-    const wanted = (bodyBytesPerSecondMin * bodyRateWindowMs) / 1000;
+    if (exchange === undefined || exchange.bodyDone || !this.#rate.isWatching) return;
     // A client that waits for 100 (Continue) is not slow: it is the upstream's turn, and that has its own limit.
     const clientsTurn = !this.#paused && !(exchange.parsed.expectsContinue && exchange.bodyBytes === 0);
-    if (clientsTurn && exchange.bodyBytes - this.#rateBase < wanted) {
+    if (clientsTurn && this.#rate.isTooSlow(exchange.bodyBytes)) {
       this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
       return;
     }
-    this.#rateBase = exchange.bodyBytes;
-    this.#expire(bodyRateWindowMs);
+    if (this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
   }
 
   // Bytes from the client.
@@ -234,16 +220,13 @@ export class ClientConnection implements Timed, ExchangeConnection {
     this.#state = "exchange";
     this.#exchange = exchange;
     this.#discarded = 0;
-    this.#rateBase = -1;
+    this.#rate.stop();
     this.deadlineAt = Infinity;
     // The part of the body that has come with the head is taken first, so that a small request is sent on in one write.
     let at = bodyStart;
     if (!exchange.bodyDone) {
       at = exchange.readBody(bytes, at);
-      if (!exchange.bodyDone && this.limits.bodyBytesPerSecondMin > 0) {
-        this.#rateBase = exchange.bodyBytes;
-        this.#expire(this.limits.bodyRateWindowMs);
-      }
+      if (!exchange.bodyDone && this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
     }
     if (at < bytes.length) this.#ahead = bytes.subarray(at);
     this.#owner.onExchange(exchange).then(
@@ -286,8 +269,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
     exchange.onFinished();
     this.#exchange = undefined;
     this.#state = "idle";
-    this.#rateBase = -1;
-    if (!this.#congested) this.#expire(this.limits.idleMs);
+    this.#rate.stop();
+    if (!this.#stall.congested) this.#expire(this.limits.idleMs);
     const ahead = this.#ahead;
     if (ahead !== undefined) this.#readAhead(ahead, ahead);
     // A client that has ended its side gets the answers to what it has sent, then the end.
@@ -304,7 +287,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
     this.#paused = pause;
     if (pause) this.#socket.pause();
     else {
-      if (exchange !== undefined && this.#rateBase !== -1) this.#rateBase = exchange.bodyBytes;
+      if (exchange !== undefined && this.#rate.isWatching) this.#rate.start(exchange.bodyBytes);
       this.#socket.resume();
     }
   }
@@ -326,10 +309,10 @@ export class ClientConnection implements Timed, ExchangeConnection {
 
   #onDrain(): void {
     if (this.#state === "closed") return;
-    if (this.#congested) {
-      this.#congested = false;
+    if (this.#stall.congested) {
+      this.#stall.congested = false;
       if (this.#state === "idle") this.#expire(this.limits.idleMs);
-      else this.#expire(this.#rateBase === -1 ? 0 : this.limits.bodyRateWindowMs);
+      else this.#expire(this.#rate.isWatching ? this.limits.bodyRateWindowMs : 0);
     }
     this.#exchange?.onClientDrain();
   }
@@ -384,7 +367,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
       this.#expire(this.limits.lingerMs);
       return;
     }
-    this.#congested = false;
+    this.#stall.congested = false;
     this.#expire(this.#socket.writableLength > 0 ? this.limits.writeStallMs : this.limits.lingerMs);
     this.updateFlow();
   }
