@@ -74,10 +74,31 @@ test("a snapshot is the state after the batch that comes with it", async () => {
   const database = only(snapshot.databases);
   expect(await hashOf(database, 10_000)).toBe(it.pair.copyHash("app.db") ?? "missing");
   expect(it.pair.replica.checksums().get("app.db")).toEqual(database.checksum);
-  expect(database.read(0, database.pageSize * database.pageCount + 1)).rejects.toThrow(RangeError);
+  await expect(database.read(0, database.pageSize * database.pageCount + 1)).rejects.toThrow(RangeError);
   await expect(Promise.resolve().then(() => it.pair.source.beginSnapshot())).rejects.toThrow("active already");
   await snapshot.release();
   expect(it.pair.source.isAhead()).toBe(false);
+});
+
+test("a database that is deleted while a snapshot and a large batch still read it stays readable for them", async () => {
+  await using it = await begin({ limits: { eagerBytesMax: 0 } });
+  await it.application.run("a", "INSERT INTO t(v) VALUES (randomblob(50000))");
+  const image = await it.application.image("a");
+  const { batch, snapshot } = await it.pair.source.beginSnapshot();
+  await it.application.close("a");
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(join(it.root, `app.db${suffix}`));
+  await it.application.open("a", join(it.root, "other.db"));
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(90000))");
+  const next = await it.pair.source.collect();
+  await it.pair.source.tick();
+  expect(await hashOf(only(snapshot.databases), 4096)).toBe(image.sha256);
+  await it.pair.applyBatch(batch);
+  expect(it.pair.copyHash("app.db")).toBe(image.sha256);
+  await it.pair.applyBatch(next);
+  await snapshot.release();
+  await it.pair.source.tick();
+  expect(it.pair.copyHash("app.db")).toBeUndefined();
+  expect(it.pair.copyHash("other.db")).toBe((await it.application.image("a")).sha256);
 });
 
 test("a snapshot of a source without databases is empty", async () => {

@@ -202,3 +202,26 @@ test("calls that overlap are refused", async () => {
 function never(): never {
   throw new Error("unreachable");
 }
+
+// Writes a gigabyte: only in long runs.
+test.skipIf(Number(process.env["STEAD_STRESS_SECONDS"] ?? 0) < 60)(
+  "a database that grows past the lock page at 1 GiB is copied, the lock page as zeros",
+  async () => {
+    await using it = await begin({ pageSize: 65_536 });
+    await it.application.run("a", "PRAGMA synchronous=OFF");
+    for (let i = 0; i < 10; i++) await it.application.run("a", "INSERT INTO t(v) VALUES (zeroblob(107000000)); PRAGMA wal_checkpoint(TRUNCATE)");
+    const pair = await Pair.open(it.folder.path);
+    for (let i = 0; i < 3; i++) {
+      await it.application.run("a", "INSERT INTO t(v) VALUES (randomblob(3000000))");
+      await pair.sync();
+    }
+    expect(pair.source.databases()[0]?.pageCount).toBeGreaterThan(2 ** 30 / 65_536 + 1);
+    const { snapshot } = await pair.source.beginSnapshot();
+    expect(await snapshot.databases[0]?.read(2 ** 30, 65_536)).toEqual(new Uint8Array(65_536));
+    await snapshot.release();
+    await it.application.kill();
+    await pair.close();
+    expect(pair.copyHash("app.db")).toBe(hashFile(it.path));
+  },
+  120_000,
+);
