@@ -43,7 +43,7 @@ install_bun() {
   say "setup: installing bun $bun_pin from npm into .bun/ (once)"
   mkdir -p "$root/.bun"
   printf '{ "private": true }\n' >"$root/.bun/package.json"
-  (cd "$root/.bun" && npm install --prefix "$root/.bun" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error "bun@$bun_pin") >&2 ||
+  (cd "$root/.bun" && npm install --prefix "$root/.bun" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error "bun@$bun_pin") >&2 ||
     fail "npm could not install bun@$bun_pin" "look at npm's message above; a proxy or registry is set with npm's own configuration"
 }
 

@@ -7,7 +7,7 @@ import { type ExitCode, exitCodes } from "./exit-codes.ts";
 
 interface Expected {
   readonly exitCode: ExitCode;
-  /** For errors that say what to do in their message, or not at all. */
+  /** For errors that do not say what to do, neither in `advice` nor in their message after a semicolon. */
   readonly advice: string;
 }
 
@@ -38,9 +38,10 @@ export function asExpected(thrown: unknown): unknown {
   if (!(thrown instanceof Error) || thrown instanceof CliError) return thrown;
   const expected = Object.hasOwn(expectedErrors, thrown.name) ? expectedErrors[thrown.name] : undefined;
   if (expected !== undefined) {
-    const own = "advice" in thrown && typeof thrown.advice === "string" ? thrown.advice : undefined;
+    const [message, inMessage] = thrown.message.split("; ", 2);
+    const own = "advice" in thrown && typeof thrown.advice === "string" ? thrown.advice : inMessage;
     const accepted = "accepted" in thrown && typeof thrown.accepted === "string" ? { accepted: thrown.accepted } : {};
-    const found = "found" in thrown && own !== undefined && thrown.message.includes(own) ? String(thrown.found) : thrown.message;
+    const found = "found" in thrown && own !== undefined && thrown.message.includes(own) ? String(thrown.found) : own === inMessage ? (message ?? "") : thrown.message;
     return new CliError(expected.exitCode, { found, ...accepted, advice: own ?? expected.advice }, { cause: thrown });
   }
   const code = (thrown as NodeJS.ErrnoException).code;
