@@ -16,6 +16,7 @@ import { History } from "./history.ts";
 import { Load } from "./load.ts";
 import { planEvents } from "./plan.ts";
 import { ProcessKeeper } from "./processes.ts";
+import { selfCommand } from "./self.ts";
 import { ShownHosts } from "./shown-hosts.ts";
 import { type EventResult, verdictLines, verdictObject, type VerdictObject } from "./verdict.ts";
 
@@ -144,9 +145,10 @@ async function keepRunning(cluster: Cluster, display: Display, signal: AbortSign
   display.line(`  clients      ${gateway.url}`);
   display.line(`  admin        ${gateway.adminUrl}`);
   for (const host of cluster.hosts) display.line(`  ${host.id.padEnd(12)} ${host.dataUrl}   log ${host.logFile}`);
-  display.line(`  stead status --config ${gateway.configFile}`);
+  const stead = selfCommand().join(" ");
+  display.line(`  ${stead} status --config ${gateway.configFile}`);
   for (const table of ["hosts", "health", "epochs", "failovers"]) {
-    display.line(`  stead sql --config ${gateway.configFile} 'select * from ${table}'`);
+    display.line(`  ${stead} sql --config ${gateway.configFile} 'select * from ${table}'`);
   }
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
