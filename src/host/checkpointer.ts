@@ -11,6 +11,7 @@ import type { Log } from "../runtime/log.ts";
 import type { CheckpointDone } from "../control/messages.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../vault/checkpoint.ts";
 import type { Compression } from "../vault/chunk-codec.ts";
+import { pacedBy } from "../vault/checkpoint-pace.ts";
 import type { Store } from "../vault/store.ts";
 import type { Journal } from "./journal.ts";
 
@@ -33,6 +34,8 @@ export interface CheckpointerOptions {
   readonly onFailed: (reason: string) => void;
 }
 
+/** Part of the time in which a checkpoint may use the vault: the rest is for commits. */
+const vaultShare = 0.5;
 /** A checkpoint that failed is not tried again at once. */
 const retryAfterMs = 5_000;
 
@@ -91,7 +94,8 @@ export class Checkpointer {
     try {
       const base = { ...(this.#base === undefined ? {} : { base: this.#base }), ...(compression === undefined ? {} : { compression }) };
       const databases = snapshot.databases;
-      written = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: clock.wallTime(), databases, ...base });
+      const gently = { concurrency: 1, pace: pacedBy(clock, vaultShare) };
+      written = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: clock.wallTime(), databases, ...base, ...gently });
     } finally {
       await snapshot.release();
     }

@@ -396,7 +396,9 @@ export class Host implements Controlled {
       }
       const predecessor = follower.predecessor();
       const { leaseMs, controlUrl, id: host } = config;
-      const outcome = await LogWriter.claim({ reader: follower.reader, store, clock, random, host, leaseMs, controlUrl, instance: this.instance, rules, signal });
+      const onTrouble = (error: Error): void => this.#warn(`the vault does not take records: ${messageOf(error)}`);
+      const identity = { host, leaseMs, controlUrl, instance: this.instance };
+      const outcome = await LogWriter.claim({ reader: follower.reader, store, clock, random, rules, signal, onTrouble, ...identity });
       switch (outcome.kind) {
         case "claimed":
           this.#claimed = { outcome, predecessor, before };

@@ -67,13 +67,13 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   const { base, previous } = await chooseBase(options);
   const reuse = new Reuse(options.store, base);
   await reuse.load();
-  const jobs = options.databases.map((database) => ({ database, keys: new Array<string>(chunkCountOf(database)) }));
+  const jobs = options.databases.map((database) => ({ database, keys: new Array<string>(chunkCountOf(database)), same: unchanged(base, database) }));
   const pieces = jobs.flatMap((job) => Array.from(job.keys, (_, index) => ({ job, index })));
   let written = 0;
   await inParallel(options.concurrency ?? checkpointConcurrency, pieces, async ({ job, index }) => {
     options.signal?.throwIfAborted();
     await options.pace?.(chunkBytes);
-    const stored = await storeChunk(options, reuse, job.database, index);
+    const stored = (await reuse.again(job.same?.chunks[index], job.database, index)) ?? (await storeChunk(options, reuse, job.database, index));
     job.keys[index] = stored.key;
     if (stored.written) written += 1;
   });
@@ -125,6 +125,13 @@ async function chooseBase(options: WriteCheckpointOptions): Promise<{ base: Chec
   return { base: undefined, previous: undefined };
 }
 
+/** The same database in the base, when its whole-database checksum says that nothing in it has changed: it need not be read. */
+function unchanged(base: CheckpointManifest | undefined, database: CheckpointDatabase): ManifestDatabase | undefined {
+  const before = base?.databases.find(({ name }) => name === database.name);
+  if (before === undefined || before.pageSize !== database.pageSize || before.pageCount !== database.pageCount) return undefined;
+  return Buffer.compare(before.checksum, database.checksum) === 0 ? before : undefined;
+}
+
 async function storeChunk(options: WriteCheckpointOptions, reuse: Reuse, database: CheckpointDatabase, index: number): Promise<{ key: string; written: boolean }> {
   const length = chunkLength(database, index);
   const content = await database.read(index * chunkBytes, length);
@@ -166,6 +173,13 @@ class Reuse {
     const next = hashes.filter((sha256) => sha256 > scrubbedTo).slice(0, checkpointScrubChunks);
     for (const sha256 of next) this.#due.add(sha256);
     this.scrubbedTo = next.length < checkpointScrubChunks ? "" : (next.at(-1) ?? "");
+  }
+
+  /** A chunk of a database that has not changed, by its key in the base; undefined when it has to be read and written anew. */
+  async again(key: string | undefined, database: CheckpointDatabase, index: number): Promise<{ key: string; written: boolean } | undefined> {
+    const sha256 = key === undefined ? undefined : parseChunkKey(key)?.sha256;
+    const existing = sha256 === undefined ? undefined : await this.find(sha256, chunkLength(database, index), database.name);
+    return existing === undefined ? undefined : { key: existing, written: false };
   }
 
   /** The key of a chunk with this content, or undefined when it has to be written. */

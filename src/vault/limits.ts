@@ -18,6 +18,11 @@ export const checkpointScrubChunks = 8;
 export const boundaryEntriesKept = 8;
 /** A reader looks for the boundary at the first end of the log it meets and then at every so many-th in a row. */
 export const endsOfLogPerBoundaryCheck = 64;
+/** A reader that is behind looks for so many records at the same time, as long as they seem to fit into the bytes. */
+export const readAheadRecordsMax = 16;
+export const readAheadBytesMax = 16 * 1024 * 1024;
+/** Deletions of retention in flight. */
+export const deletionsAtOnce = 8;
 /** Keys of the store, as its contract says. */
 export const keyBytesMax = 200;
 /** Temporary files of the fs store that are older than this, by the vault's own clock, are removed at open. */

@@ -5,12 +5,16 @@
  * The end of the log is a position without a record. It looks the same when retention has deleted the record there, so
  * the reader asks for the boundary at the first end it meets and then at every so many-th end in a row. That is for
  * liveness; a claim in a hole is caught by the claim itself (R4, log-writer.ts).
+ *
+ * A reader that finds record after record is behind, and looks for the following ones at the same time: with one look-up
+ * in flight it would read no faster than a primary writes, and never catch up on a vault with latency. What was looked for
+ * ahead and missed says nothing about now: the end of the log is only believed from a look-up that began in `next` (R1).
  */
 import type { Rules } from "../core/rules.ts";
 import { readBoundary } from "./boundary.ts";
 import { CorruptRecordError, LeftBehindError } from "./errors.ts";
 import { logKey } from "./keys.ts";
-import { endsOfLogPerBoundaryCheck } from "./limits.ts";
+import { endsOfLogPerBoundaryCheck, readAheadBytesMax, readAheadRecordsMax } from "./limits.ts";
 import { decodeRecord, serviceTagOf } from "./record-codec.ts";
 import type { LogRecord, Position } from "./record.ts";
 import type { Store } from "./store.ts";
@@ -42,6 +46,10 @@ export class LogReader {
   #last: { readonly record: LogRecord; readonly bytes: Uint8Array } | undefined;
   #ends = 0;
   #boundarySeen = false;
+  /** Records found in a row. */
+  #found = 0;
+  /** Look-ups under way, of consecutive positions. */
+  #ahead: { readonly position: Position; readonly bytes: Promise<Uint8Array | undefined> }[] = [];
 
   constructor(options: LogReaderOptions) {
     this.store = options.store;
@@ -91,7 +99,7 @@ export class LogReader {
    */
   async next(): Promise<LogRecord | undefined> {
     const position = this.#position + 1;
-    const bytes = await this.store.get(logKey(position));
+    const bytes = await this.#lookUp(position);
     if (bytes === undefined) {
       if (!this.#boundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1) await this.#assertNotLeftBehind();
       this.#boundarySeen = true;
@@ -107,6 +115,37 @@ export class LogReader {
     this.#last = { record, bytes };
     this.#ends = 0;
     return record;
+  }
+
+  async #lookUp(position: Position): Promise<Uint8Array | undefined> {
+    const ahead = this.#ahead.shift();
+    const early = ahead?.position === position ? await this.#orForget(ahead.bytes) : undefined;
+    if (early === undefined) this.#ahead = [];
+    const bytes = early ?? (await this.store.get(logKey(position)));
+    this.#found = bytes === undefined ? 0 : this.#found + 1;
+    if (bytes !== undefined) this.#lookAhead(position, bytes.byteLength);
+    return bytes;
+  }
+
+  async #orForget(bytes: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
+    try {
+      return await bytes;
+    } catch (error) {
+      this.#ahead = [];
+      throw error;
+    }
+  }
+
+  /** More of them the longer the row, within what the records seem to weigh. */
+  #lookAhead(position: Position, bytes: number): void {
+    if (this.#found < 2) return;
+    const wanted = Math.min(readAheadRecordsMax, 2 ** (this.#found - 2), Math.floor(readAheadBytesMax / bytes));
+    while (this.#ahead.length < wanted) {
+      const next = position + 1 + this.#ahead.length;
+      const found = this.store.get(logKey(next));
+      found.catch(() => undefined); // Seen by whoever gets there.
+      this.#ahead.push({ position: next, bytes: found });
+    }
   }
 
   async #assertNotLeftBehind(): Promise<void> {

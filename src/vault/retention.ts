@@ -27,6 +27,7 @@ import { raiseBoundary } from "./boundary.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest } from "./checkpoint-manifest.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "./errors.ts";
 import { checkpointKey, chunkPrefix, logKey, logPrefix, parseChunkKey, positionOfKey } from "./keys.ts";
+import { deletionsAtOnce } from "./limits.ts";
 import { decodeRecord, serviceTagOf } from "./record-codec.ts";
 import type { Position } from "./record.ts";
 import type { Store } from "./store.ts";
@@ -82,9 +83,11 @@ export async function collectGarbage(options: CollectOptions): Promise<Collected
 
 async function remove(options: CollectOptions, collected: Collected): Promise<void> {
   if (collected.records.length > 0) await raiseBoundary(options.store, collected.plan.boundary);
-  for (const key of [...collected.records, ...collected.checkpoints, ...collected.chunks]) {
-    options.signal?.throwIfAborted();
-    await options.store.delete(key);
+  for (const keys of [collected.records, collected.checkpoints, collected.chunks]) {
+    for (let at = 0; at < keys.length; at += deletionsAtOnce) {
+      options.signal?.throwIfAborted();
+      await Promise.all(keys.slice(at, at + deletionsAtOnce).map((key) => options.store.delete(key)));
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 /** Databases made of numbered pages, for checkpoints: the content of page n is given by its stamp. */
+import { createHash } from "node:crypto";
 import { type CheckpointDatabase, type CheckpointManifest, readChunk } from "../../src/vault/checkpoint.ts";
 import { chunkCountOf } from "../../src/vault/checkpoint-manifest.ts";
 import type { Store } from "../../src/vault/store.ts";
@@ -20,7 +21,7 @@ export class PageDatabase implements CheckpointDatabase {
   }
 
   get checksum(): Uint8Array {
-    return Uint8Array.from({ length: 16 }, (_, index) => (index * 7 + this.pageCount) % 256);
+    return new Uint8Array(createHash("sha256").update(this.bytes).digest().subarray(0, 16));
   }
 
   stamp(page: number, value: number): void {

@@ -215,3 +215,29 @@ describe("a pace", () => {
     expect(asked).toBe(3);
   });
 });
+
+test("a database whose checksum has not changed is not read again, and its damaged chunks are still mended", async () => {
+  const store = new MemoryStore();
+  const content = Buffer.alloc(4096 * 600, 5);
+  let reads = 0;
+  const database = {
+    name: "a.db",
+    pageSize: 4096,
+    pageCount: 600,
+    checksum: Buffer.alloc(16, 1),
+    read: (offset: number, length: number) => {
+      reads += 1;
+      return Promise.resolve(new Uint8Array(content.subarray(offset, offset + length)));
+    },
+  };
+  const write = (position: number) => writeCheckpoint({ store, position, hash: "0".repeat(64), epoch: 1, wallTimeMs: 0, databases: [database] });
+  const first = await write(5);
+  const readsAtFirst = reads;
+  const second = await write(6);
+  expect(reads).toBe(readsAtFirst);
+  expect(second.manifest.databases[0]?.chunks).toEqual(first.manifest.databases[0]?.chunks ?? []);
+  for (const key of await store.list("chunks/")) await store.delete(key);
+  const third = await write(7);
+  expect(third.chunksWritten).toBeGreaterThan(0);
+  expect(reads).toBeGreaterThan(readsAtFirst);
+});
