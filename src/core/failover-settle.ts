@@ -7,7 +7,13 @@
 import type { Failover, Phase } from "./failover-state.ts";
 import { actWhenAgreed, decide, finish, promoteBest, ranking, tryNext } from "./failover-act.ts";
 import { relationToPrimary, type Relation } from "./failover-relation.ts";
-import { abandon, become, note, spent, type Turn } from "./failover-turn.ts";
+import { abandon, become, note, put, spent, type Turn } from "./failover-turn.ts";
+
+/**
+ * An order whose connection died in silence (a router that forgot it) would be waited for until it times out, minutes later.
+ * After this time a candidate that has not begun, or has come to the end, is believed: the next report decides.
+ */
+const orderUnheardMs = 3_000;
 
 /** More turns than this within one step would be two phases that disagree for ever. */
 const turnsMax = 24;
@@ -118,6 +124,10 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
     const why = view?.health.kind === "down" ? `down: ${view.health.cause}` : "removed from the registry";
     turn.effects.push({ kind: "cancel", call });
     return tryNext(turn, failover, phase.since, candidate, why);
+  }
+  if (phase.lostAt === null && view.reportAt >= phase.since + orderUnheardMs && (view.report?.role === "primary" || view.report?.role === "secondary")) {
+    if (view.report.role === "secondary") turn.effects.push({ kind: "cancel", call });
+    return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
   if (phase.lostAt === null || view.report === null || view.reportAt <= phase.lostAt) return;
   switch (view.report.role) {
