@@ -178,6 +178,10 @@ export class Cluster {
     return this.#setup.options.heldMax;
   }
 
+  get pollMs(): number {
+    return this.#setup.options.pollMs;
+  }
+
   get keys(): number {
     return this.#setup.options.keys;
   }

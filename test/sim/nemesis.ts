@@ -200,10 +200,12 @@ export class Nemesis {
     const process = machine.process;
     const host = hostOf(process)?.host;
     process?.enter(() => {
-      host?.stop("restart").then(
-        () => process.kill("crash"),
-        () => process.kill("crash"),
-      );
+      const stopped = (): void => {
+        this.#world.say(machine.name, "has stopped");
+        process.kill("crash");
+        if (this.#isOver) this.#cluster.startHost(machine);
+      };
+      host?.stop("restart").then(stopped, stopped);
     });
     return () => {
       process?.kill("crash");
