@@ -13,12 +13,13 @@ import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import { chunkedBody, closeDelimitedBody, noBody, type Framing } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import type { HttpLimits } from "./limits.ts";
-import { pushChunk, writePieces, type Piece } from "./pieces.ts";
+import type { Piece } from "./pieces.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { ParsedResponse } from "./read-response.ts";
+import { RequestSender } from "./request-sender.ts";
 import { ResponseFlow } from "./response-flow.ts";
 import { ResponseReader, type ResponseSink } from "./response-reader.ts";
-import { lastChunk, requestBytes, responseBytes } from "./serialize.ts";
+import { lastChunk, responseBytes } from "./serialize.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
 import type { ConnectionWaiter, Upstream } from "./upstream.ts";
@@ -41,7 +42,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #connection: UpstreamConnection | undefined;
   #tunnel: Tunnel | undefined;
   #reused = false;
-  #requestDone = false;
+  #sender: RequestSender | undefined;
   /** A byte of a response has come. */
   #received = false;
   #interimReleased = false;
@@ -90,19 +91,17 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#reused = connection.uses > 0;
     this.#phase = "open";
     connection.use(this);
-    const pieces: Piece[] = [];
+    const sender = new RequestSender(client, connection);
+    this.#sender = sender;
     try {
-      pieces.push(requestBytes(this.#options.editRequestHead?.(client.parsed, client.exchange) ?? client.parsed, client.parsed, client.localAuthority));
+      sender.start(this.#options.editRequestHead?.(client.parsed, client.exchange) ?? client.parsed);
     } catch (error) {
       this.#fail(error);
       return;
     }
-    for (const data of client.kept) this.#encode(pieces, data);
-    if (client.bodyDone) this.#encodeEnd(pieces, client.bodyTrailers);
-    writePieces(connection, pieces);
     this.#responseEndsAt = this.#upstream.deadlines.after(this.limits.responseMs);
     this.#expire(this.limits.firstByteMs);
-    if (!client.bodyDone) client.setBodyFlow(this.#congested(connection) ? "paused" : "to_attempt");
+    if (!client.bodyDone) client.setBodyFlow(sender.congested ? "paused" : "to_attempt");
   }
 
   onRefused(reason: string): void {
@@ -110,35 +109,15 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   sendBody(data: Buffer): void {
-    const connection = this.#connection;
-    if (connection === undefined) return;
-    const pieces: Piece[] = [];
-    this.#encode(pieces, data);
-    writePieces(connection, pieces);
+    const sender = this.#sender;
+    if (sender === undefined || this.#connection === undefined) return;
+    sender.send(data);
     this.#expire(this.#received ? this.limits.responseIdleMs : this.limits.firstByteMs);
-    if (this.#congested(connection)) this.#client.setBodyFlow("paused");
+    if (sender.congested) this.#client.setBodyFlow("paused");
   }
 
   sendBodyEnd(trailers: HeaderList | undefined): void {
-    const connection = this.#connection;
-    if (connection === undefined) return;
-    const pieces: Piece[] = [];
-    this.#encodeEnd(pieces, trailers);
-    if (pieces.length > 0) writePieces(connection, pieces);
-  }
-
-  #encode(pieces: Piece[], data: Buffer): void {
-    if (this.#client.parsed.framing.kind === "chunked") pushChunk(pieces, data);
-    else pieces.push(data);
-  }
-
-  #encodeEnd(pieces: Piece[], trailers: HeaderList | undefined): void {
-    this.#requestDone = true;
-    if (this.#client.parsed.framing.kind === "chunked") pieces.push(lastChunk(trailers));
-  }
-
-  #congested(connection: UpstreamConnection): boolean {
-    return connection.writableLength > this.limits.writeBufferBytesMax;
+    if (this.#connection !== undefined) this.#sender?.sendEnd(trailers);
   }
 
   onDrain(): void {
@@ -226,7 +205,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onComplete(clean: boolean): void {
-    this.#giveBack(clean && this.#requestDone && this.#response?.keepAlive === true);
+    this.#giveBack(clean && this.#sender?.done === true && this.#response?.keepAlive === true);
     if (this.#notExecuted) return;
     this.#phase = "complete";
     this.release.end(() => this.#settle({ kind: "completed", status: this.#status }, "no"));

@@ -5,46 +5,35 @@
  * wait (pipelined requests, up to `readAheadBytesMax`; then reading stops). A broken request is answered once, with its
  * reason and never with its bytes, and the connection closes, because where the next request starts is unknown.
  */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { BodyRate, WriteStall } from "./client-pace.ts";
-import type { Deadlines, Timed } from "./deadlines.ts";
+import type { ConnectionOwner } from "./connection-owner.ts";
+import type { Timed } from "./deadlines.ts";
 import type { HttpLimits } from "./limits.ts";
 import { refusal } from "./refusal.ts";
 import { ownResponseBytes } from "./own-response.ts";
 import { writePieces, type Piece } from "./pieces.ts";
 import { ProtocolError } from "./protocol-error.ts";
-import { readRequest } from "./read-request.ts";
+import { RequestInput, type NextRequest } from "./request-input.ts";
 import { ServerExchange, type ExchangeConnection } from "./server-exchange.ts";
-
-/** What a connection needs of its server. */
-export interface ConnectionOwner {
-  readonly limits: HttpLimits;
-  readonly deadlines: Deadlines;
-  readonly keptBytes: { total: number };
-  readonly draining: boolean;
-  wallTime(): number;
-  onExchange(exchange: ServerExchange): Promise<void>;
-  onExchangeEnd(): void;
-  onProtocolError(error: ProtocolError, remoteAddress: string): void;
-  onHandlerError(error: unknown): void;
-  onConnectionClosed(connection: ClientConnection): void;
-}
 
 /** `head`: some bytes of a request have come. `lingering`: our side is ended, the rest is read and thrown away. */
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
 export class ClientConnection implements Timed, ExchangeConnection {
   deadlineAt = Infinity;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
+  /** Of the client, as the PROXY protocol says where that is read. */
+  remoteAddress: string;
+  remotePort: number;
+  /** Of the other end of the connection. */
+  readonly peerAddress: string;
   readonly secure: boolean;
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   #state: State = "idle";
   #exchange: ServerExchange | undefined;
-  /** Bytes that no request has taken yet. */
-  #ahead: Buffer | undefined;
+  readonly #input: RequestInput;
   #clientEnded = false;
   #tunnelEnded = false;
   #paused = false;
@@ -52,12 +41,17 @@ export class ClientConnection implements Timed, ExchangeConnection {
   readonly #stall = new WriteStall();
   readonly #rate: BodyRate;
 
-  constructor(owner: ConnectionOwner, socket: Socket, secure: boolean) {
+  constructor(owner: ConnectionOwner, socket: Socket, how: { readonly secure: boolean; readonly proxyHeaderDue: boolean }) {
     this.#owner = owner;
     this.#socket = socket;
-    this.secure = secure;
+    this.secure = how.secure;
+    this.#input = new RequestInput(owner.limits, how.proxyHeaderDue, ({ address, port }) => {
+      this.remoteAddress = address;
+      this.remotePort = port;
+    });
     this.#rate = new BodyRate(owner.limits);
-    this.remoteAddress = socket.remoteAddress ?? "";
+    this.peerAddress = socket.remoteAddress ?? "";
+    this.remoteAddress = this.peerAddress;
     this.remotePort = socket.remotePort ?? 0;
     owner.deadlines.add(this);
     this.#expire(owner.limits.idleMs);
@@ -81,7 +75,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
   }
 
   get lastExchange(): boolean {
-    return this.#owner.draining || (this.#clientEnded && this.#ahead === undefined);
+    return this.#owner.draining || (this.#clientEnded && this.#input.length === 0);
   }
 
   get localAuthority(): string {
@@ -148,7 +142,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
     switch (this.#state) {
       case "idle":
       case "head":
-        this.#readAhead(this.#ahead === undefined ? chunk : Buffer.concat([this.#ahead, chunk]), chunk);
+        this.#readNext(chunk);
         return;
       case "exchange":
         this.#onExchangeData(chunk);
@@ -186,37 +180,31 @@ export class ClientConnection implements Timed, ExchangeConnection {
         return;
       }
     }
-    if (at < chunk.length) {
-      const rest = at === 0 ? chunk : chunk.subarray(at);
-      this.#ahead = this.#ahead === undefined ? rest : Buffer.concat([this.#ahead, rest]);
-    }
+    if (at < chunk.length) this.#input.keep(at === 0 ? chunk : chunk.subarray(at));
     this.updateFlow();
   }
 
-  /** Reads the next request out of `bytes`. A head is looked at again only when `fresh`, the part that is new, has a line end. */
-  #readAhead(bytes: Buffer, fresh: Buffer): void {
-    this.#ahead = undefined;
+  #readNext(fresh: Buffer | undefined): void {
     if (this.#state === "idle") {
       this.#state = "head";
       this.#expire(this.limits.headArrivalMs);
     }
-    if (bytes !== fresh && bytes.length < this.limits.headBytesMax && !fresh.includes(10)) {
-      this.#ahead = bytes;
-      return;
-    }
     try {
-      const found = readRequest(bytes, 0, bytes.length, this.limits);
-      if (found === undefined) {
-        this.#ahead = bytes;
-        return;
-      }
-      this.#startExchange(new ServerExchange(this, found.request), bytes, found.end);
+      const next = this.#input.next(fresh);
+      if (next !== undefined) this.#startExchange(new ServerExchange(this, next.request), next);
+      else if (this.#input.length === 0) this.#becomeIdle();
     } catch (error) {
       this.#onBroken(error);
     }
   }
 
-  #startExchange(exchange: ServerExchange, bytes: Buffer, bodyStart: number): void {
+  #becomeIdle(): void {
+    this.#state = "idle";
+    this.#rate.stop();
+    if (!this.#stall.congested) this.#expire(this.limits.idleMs);
+  }
+
+  #startExchange(exchange: ServerExchange, { bytes, bodyStart }: NextRequest): void {
     this.#state = "exchange";
     this.#exchange = exchange;
     this.#discarded = 0;
@@ -228,7 +216,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
       at = exchange.readBody(bytes, at);
       if (!exchange.bodyDone && this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
     }
-    if (at < bytes.length) this.#ahead = bytes.subarray(at);
+    if (at < bytes.length) this.#input.keep(bytes.subarray(at));
     this.#owner.onExchange(exchange).then(
       () => this.#onHandlerSettled(exchange),
       (error: unknown) => {
@@ -242,7 +230,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
   /** A handler that leaves a request unanswered, or fails, must not leave the client waiting. */
   #onHandlerSettled(exchange: ServerExchange): void {
     exchange.handlerSettled = true;
-    this.#owner.onExchangeEnd();
+    this.#owner.onExchangeEnd(exchange);
     if (exchange !== this.#exchange) return;
     if (!exchange.responseDone && exchange.responseStarted) this.cut("destroy");
     else if (!exchange.responseDone) this.#refuseWith(500, "internal_error", "the request could not be handled");
@@ -268,11 +256,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
   #next(exchange: ServerExchange): void {
     exchange.onFinished();
     this.#exchange = undefined;
-    this.#state = "idle";
-    this.#rate.stop();
-    if (!this.#stall.congested) this.#expire(this.limits.idleMs);
-    const ahead = this.#ahead;
-    if (ahead !== undefined) this.#readAhead(ahead, ahead);
+    this.#becomeIdle();
+    if (this.#input.length > 0) this.#readNext(undefined);
     // A client that has ended its side gets the answers to what it has sent, then the end.
     if (this.#clientEnded && this.#exchange === undefined) this.#linger();
     this.updateFlow();
@@ -282,7 +267,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
     const exchange = this.#exchange;
     let pause = false;
     if (exchange !== undefined && this.#state === "tunnel") pause = exchange.tunnelWantsPause;
-    else if (exchange !== undefined) pause = exchange.wantsPause || (this.#ahead?.length ?? 0) >= this.limits.readAheadBytesMax;
+    else if (exchange !== undefined) pause = exchange.wantsPause || this.#input.length >= this.limits.readAheadBytesMax;
     if (pause === this.#paused || this.#state === "closed") return;
     this.#paused = pause;
     if (pause) this.#socket.pause();
@@ -295,10 +280,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
   startTunnel(): Buffer | undefined {
     this.#state = "tunnel";
     this.deadlineAt = Infinity;
-    const early = this.#ahead;
-    this.#ahead = undefined;
     this.updateFlow();
-    return early;
+    return this.#input.take();
   }
 
   endTunnel(): void {
@@ -361,7 +344,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
     exchange?.onFinished();
     if (!this.#tunnelEnded) this.#socket.end();
     this.#state = "lingering";
-    this.#ahead = undefined;
+    this.#input.take();
     this.#discarded = 0;
     if (this.#clientEnded && this.#socket.writableLength === 0) {
       this.#expire(this.limits.lingerMs);
@@ -379,7 +362,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
     this.#owner.deadlines.remove(this);
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    this.#ahead = undefined;
+    this.#input.take();
     exchange?.onGone();
     exchange?.onFinished();
     this.#owner.onConnectionClosed(this);

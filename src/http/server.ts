@@ -4,12 +4,14 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import type { Clock } from "../runtime/clock.ts";
-import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
+import { ClientConnection } from "./client-connection.ts";
+import type { ConnectionOwner } from "./connection-owner.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import type { ProtocolError } from "./protocol-error.ts";
+import { TrustedProxies } from "./trusted-proxies.ts";
 
 export { ListenError } from "./listen.ts";
 
@@ -23,8 +25,13 @@ export interface HttpServerOptions {
   onExchange(exchange: Exchange): Promise<void>;
   /** A client broke the protocol or a limit and was refused. */
   onProtocolError?(error: ProtocolError, remoteAddress: string): void;
-  /** `onExchange` rejected: a programming error. Default: thrown as an unhandled rejection, never swallowed. */
+  /** `onExchange` rejected: a programming error. Default: thrown as an uncaught exception, never swallowed. */
   onHandlerError?(error: unknown): void;
+  /**
+   * Addresses and ranges of load balancers that start each connection with a PROXY protocol header (version 1 or 2). From
+   * them it is required, from others it is refused. Not together with `tls`. Default: none.
+   */
+  readonly proxyProtocolFrom?: readonly string[];
   /** Terminates TLS with these certificates. */
   readonly tls?: TlsOptions;
 }
@@ -37,6 +44,7 @@ export class HttpServer implements ConnectionOwner {
   readonly #options: HttpServerOptions;
   readonly #server: Server;
   readonly #connections = new Set<ClientConnection>();
+  readonly #balancers: TrustedProxies;
   readonly #perAddress = new Map<string, number>();
   #activeExchanges = 0;
   #refusedConnections = 0;
@@ -53,6 +61,8 @@ export class HttpServer implements ConnectionOwner {
     this.#options = options;
     this.limits = httpLimits(options.limits);
     this.deadlines = new Deadlines(options.clock);
+    this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
+    if (options.tls !== undefined && options.proxyProtocolFrom !== undefined) throw new RangeError("proxyProtocolFrom and tls cannot be used together: the header would come before the handshake");
     // allowHalfOpen: a client may end its side and still wait for the answer.
     const socketOptions = { allowHalfOpen: true, noDelay: true };
     this.#server =
@@ -112,11 +122,12 @@ export class HttpServer implements ConnectionOwner {
 
   onExchange(exchange: Exchange): Promise<void> {
     this.#activeExchanges++;
-    try {
-      return this.#options.onExchange(exchange);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+    return this.#handle(exchange);
+  }
+
+  /** Async, so that a throw becomes a rejection. */
+  async #handle(exchange: Exchange): Promise<void> {
+    await this.#options.onExchange(exchange);
   }
 
   onExchangeEnd(): void {
@@ -128,13 +139,19 @@ export class HttpServer implements ConnectionOwner {
   }
 
   onHandlerError(error: unknown): void {
-    if (this.#options.onHandlerError === undefined) void Promise.reject(error as Error);
-    else this.#options.onHandlerError(error);
+    if (this.#options.onHandlerError !== undefined) {
+      this.#options.onHandlerError(error);
+      return;
+    }
+    // A programming error that nobody has asked for must not be swallowed: out of any promise, so that it ends the process.
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 
   onConnectionClosed(connection: ClientConnection): void {
     if (!this.#connections.delete(connection)) return;
-    const address = connection.remoteAddress;
+    const address = connection.peerAddress;
     const left = (this.#perAddress.get(address) ?? 1) - 1;
     if (left === 0) this.#perAddress.delete(address);
     else this.#perAddress.set(address, left);
@@ -151,6 +168,6 @@ export class HttpServer implements ConnectionOwner {
       return;
     }
     this.#perAddress.set(address, ofAddress + 1);
-    this.#connections.add(new ClientConnection(this, socket, secure));
+    this.#connections.add(new ClientConnection(this, socket, { secure, proxyHeaderDue: this.#balancers.has(address) }));
   }
 }

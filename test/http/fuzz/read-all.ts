@@ -1,5 +1,5 @@
 /** All messages that the codec reads out of some bytes, in the shape the trusted parser reports. */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import { BodyReader } from "../../../src/http/body-reader.ts";
 import type { Framing } from "../../../src/http/head.ts";
 import type { HeaderList } from "../../../src/http/headers.ts";
