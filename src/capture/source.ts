@@ -119,7 +119,8 @@ export class Source {
    * stopped. One snapshot at a time; until it is released the WAL cannot start over.
    */
   beginSnapshot(): Promise<{ batch: Batch | undefined; snapshot: Snapshot }> {
-    if (this.#snapshotActive) throw new Error("a snapshot is active already");
+    // Before the exclusive part: a caller's mistake here does not spoil the captured state.
+    if (this.#snapshotActive) return Promise.reject(new Error("a snapshot is active already"));
     return this.#exclusively("beginSnapshot", async () => {
       this.#snapshotActive = true;
       try {
@@ -155,7 +156,7 @@ export class Source {
    * (default) the database files alone are the state afterwards; without it the files are left exactly as they are.
    */
   close(options: { readonly fold?: boolean } = {}): Promise<{ ahead: boolean }> {
-    if (this.#busy !== undefined) throw new Error(`close during ${this.#busy}`);
+    if (this.#busy !== undefined) return Promise.reject(new Error(`close during ${this.#busy}: the caller must serialise them`));
     let ahead = true;
     try {
       ahead = this.isAhead();
