@@ -33,6 +33,7 @@ export function newFailover(turn: Turn, kind: FailoverKind, target: string | nul
     attempts: 0,
     phases: {},
     tried: new Map(),
+    told: new Set(),
   };
 }
 
@@ -119,20 +120,30 @@ export function promoteBest(turn: Turn, failover: Failover): void {
 /** Nothing can be done now. The route to the last known primary stays (static stability), and it is tried again later. */
 export function standDown(turn: Turn, failover: Failover, because: DownReason): void {
   const why = because.kind === "no-candidate" ? because.why : because.kind === "vetoed" ? because.evidence : "automation is paused";
-  note(turn, "warning", `failover-${because.kind}`, failover.from, why);
+  const told = noteOnce(turn, failover, `failover-${because.kind}`, failover.from, why);
   if (failover.command !== null) {
     const advice = because.kind === "vetoed" ? "the primary lives; use --force to replace it all the same" : "see `stead failover --dry-run`";
     turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
   }
-  const waiting: Failover = { ...failover, command: null, planned: false, tried: new Map() };
+  // A switchover that cannot be finished now is finished later, also in a pause: its primary stepped down on our order.
+  const planned = failover.kind === "switchover";
+  const waiting: Failover = { ...failover, command: null, planned, tried: new Map(), told };
   become(turn, { kind: "down", failover: waiting, since: turn.now, because, retryAt: turn.now + turn.state.settings.retryMs });
 }
 
 /** The candidate did not become primary: the next one. */
 export function tryNext(turn: Turn, failover: Failover, since: number, candidate: string, why: string): void {
-  note(turn, "warning", "promotion-failed", candidate, why);
+  const told = noteOnce(turn, failover, "promotion-failed", candidate, why);
   const tried = new Map(failover.tried).set(candidate, why);
-  promoteBest(turn, spent({ ...failover, tried }, "retry", turn.now - since));
+  promoteBest(turn, spent({ ...failover, tried, told }, "retry", turn.now - since));
+}
+
+/** Notes a kind of mishap once per host and failover: a candidate that refuses every second would fill the events. */
+function noteOnce(turn: Turn, failover: Failover, what: string, host: string | null, detail: string): ReadonlySet<string> {
+  const key = `${what} ${host ?? ""}`;
+  if (failover.told.has(key)) return failover.told;
+  note(turn, "warning", what, host, detail);
+  return new Set(failover.told).add(key);
 }
 
 /** Events of the promotion or demotion that is under way; those of an earlier call are stale and change nothing. */

@@ -13,7 +13,7 @@ export function observe(turn: Turn, event: FailoverEvent): void {
     case "report":
       return observeReport(turn, event.host, event.report, event.startedAt);
     case "probe-failed":
-      return changeHealth(turn, event.host, (view) => seenFailing(view.health, event.cause, event.startedAt, turn.now, turn.state.settings), true);
+      return changeHealth(turn, event.host, (view) => seenFailing(view.health, event.cause, event.startedAt, turn.now, turn.state.settings), event.cause === "refused" || event.cause === "reset");
     case "stream-ended":
       return changeHealth(turn, event.host, (view) => streamEnded(view.health, turn.now, turn.state.settings.streamAliveMs), true);
     case "data-error":
@@ -70,7 +70,10 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   adopt(turn, report.epochHost, report.epoch, own && inOffice ? report.instance : null, own ? report.dataUrl : null);
 }
 
-/** `probe`: ask again at once when the host is not known to be down, because this gateway wants to know now. */
+/**
+ * `probe`: ask again at once, unless the host is known to be down already. A time-out is not followed by a probe out of
+ * turn: it took long, the next one of the interval is under way, and a host that is slow needs no more work.
+ */
 function changeHealth(turn: Turn, host: string, change: (view: HostView) => HostView["health"], probe: boolean): void {
   const view = turn.state.hosts.get(host);
   if (view === undefined) return;
@@ -78,8 +81,7 @@ function changeHealth(turn: Turn, host: string, change: (view: HostView) => Host
   if (health === view.health) return;
   putHost(turn, { ...view, health });
   noteHealth(turn, view, health.kind);
-  const impatient = health.kind !== "down" && (health.kind === "up" ? health.refusals > 0 || health.failures === 0 : health.refusals > 0);
-  if (probe && impatient) turn.effects.push({ kind: "probe", host });
+  if (probe && health.kind === "up") turn.effects.push({ kind: "probe", host });
 }
 
 function noteHealth(turn: Turn, before: HostView, after: HostView["health"]["kind"]): void {

@@ -183,7 +183,7 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
       if (turn.state.automation.kind === "on") again();
       return;
     case "no-candidate":
-      if (turn.state.automation.kind === "on" && ranking(turn, null).eligible.length > 0 && mayRetry(turn, phase)) again();
+      if ((turn.state.automation.kind === "on" || phase.failover.planned) && ranking(turn, null).eligible.length > 0 && mayRetry(turn, phase)) again();
       return;
     case "vetoed":
       if (relation === "doubtful") return;

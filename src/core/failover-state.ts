@@ -79,6 +79,8 @@ export interface Failover {
   readonly phases: PhaseDurations;
   /** Candidates that failed, and why. */
   readonly tried: ReadonlyMap<string, string>;
+  /** What was noted already, so that what is tried again and again is told once. */
+  readonly told: ReadonlySet<string>;
 }
 
 export type Phase =

@@ -3,6 +3,7 @@
  * here, as apps that are mounted beside these routes behind the same check of the secret.
  */
 import { Hono, type Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { createHash, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
 import {
@@ -45,9 +46,9 @@ const commandTimeoutMs = 140_000;
 /** An answer that is not the one that was asked for. */
 class Refusal extends Error {
   override readonly name = "Refusal";
-  readonly status: 400 | 404 | 409 | 413;
+  readonly status: 400 | 404 | 409;
   readonly body: Refused;
-  constructor(status: 400 | 404 | 409 | 413, error: string, advice: string) {
+  constructor(status: 400 | 404 | 409, error: string, advice: string) {
     super(error);
     this.status = status;
     this.body = { error, advice };
@@ -64,6 +65,7 @@ export function createAdminApp(target: AdminTarget): Hono {
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.use(requireSecret(target.secret));
+  app.use(bodyLimit({ maxSize: bodyBytesMax, onError: (c) => c.json({ error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` } satisfies Refused, 413) }));
   app.get("/metrics", (c) => c.text(metricsText(target.status()), 200, { "content-type": "text/plain; version=0.0.4" }));
   app.get("/v1/cluster", (c) => c.json(target.status()));
   addCommands(app, target);
@@ -140,8 +142,6 @@ function requireSecret(secret: string) {
 }
 
 async function read<S extends v.GenericSchema>(c: Context, schema: S): Promise<v.InferOutput<S>> {
-  const length = Number(c.req.header("content-length") ?? 0);
-  if (length > bodyBytesMax) throw new Refusal(413, `the body has ${length} bytes`, `at most ${bodyBytesMax} are accepted`);
   const text = await c.req.text();
   let value: unknown;
   try {

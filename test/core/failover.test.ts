@@ -84,6 +84,15 @@ describe("a kill", () => {
     expect(last?.failover.phases).toEqual({ detect: 3, agree: 0, claim: 5, lease: 7, catchUp: 1, start: 42, route: 1 });
   });
 
+  test("a probe that was cut off by the death does not delay the next one", () => {
+    const s = Scenario.serving();
+    s.now += 100;
+    s.send({ kind: "probe-failed", host: "a", cause: "reset", startedAt: s.now - 10 });
+    expect(s.take("probe")).toHaveLength(1);
+    s.send({ kind: "stream-ended", host: "a" });
+    expect(s.take("probe")).toHaveLength(1);
+  });
+
   test("the old primary's connections are closed as soon as the claim is in the log", () => {
     const s = Scenario.serving().refused("a").refused("a");
     expect(s.all("drop")).toEqual([]);
@@ -261,6 +270,20 @@ describe("a promotion that goes wrong", () => {
   });
 });
 
+describe("what is tried again and again", () => {
+  test("is told once per host and failover", () => {
+    const s = Scenario.serving().refused("a").refused("a");
+    for (let round = 0; round < 5; round++) {
+      for (const _ of ["b", "c"]) s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: `round ${round}` } });
+      s.now += 1000;
+      s.hears("b").hears("c");
+    }
+    expect(s.all("promote").length).toBeGreaterThan(9);
+    expect(s.all("note").filter(({ what }) => what === "promotion-failed")).toHaveLength(2);
+    expect(s.all("note").filter(({ what }) => what === "failover-no-candidate")).toHaveLength(1);
+  });
+});
+
 describe("nobody can take over", () => {
   test("traffic still goes to the last known primary", () => {
     const s = new Scenario().register("a").hears("a", { role: "primary" }).refused("a").refused("a");
@@ -345,6 +368,28 @@ describe("a switchover", () => {
     expect(s.all("promote")).toMatchObject([{ host: "c" }]);
   });
 
+  test("another host that takes the epoch meanwhile ends it, and is followed", () => {
+    const s = ordered("c").hears("b", { role: "starting", epoch: 2, epochHost: "b" });
+    expect(s.phase).toBe("awaiting");
+    expect(s.all("cancel")).toHaveLength(1);
+    expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
+    expect(s.all("drop")).toMatchObject([{ host: "a" }]);
+  });
+
+  test("a primary that finds the epoch taken while it is asked to step down makes the gateway follow the taker", () => {
+    const s = ordered("c");
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "epoch_taken", epoch: 2, host: "b" } });
+    expect(s.phase).toBe("awaiting");
+    expect(s.state.primary).toMatchObject({ host: "b", epoch: 2 });
+  });
+
+  test("a second order while one is under way is refused, and so is one while nobody serves", () => {
+    const s = ordered("c").send({ kind: "command", id: "2", command: { kind: "switchover", target: "b" } });
+    s.send({ kind: "command", id: "3", command: { kind: "failover", target: null, force: true } });
+    expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([["2", "refused"], ["3", "refused"]]);
+    expect(s.all("demote")).toHaveLength(1);
+  });
+
   test("a target that cannot take over is refused before anything is touched", () => {
     for (const target of ["a", "nobody"]) {
       const s = ordered(target);
@@ -359,6 +404,19 @@ describe("a switchover", () => {
     s.send({ kind: "demoted", call: s.call });
     s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: "x" } });
     expect(s.all("promote")).toMatchObject([{ host: "c" }, { host: "b" }]);
+  });
+
+  test("a switchover whose target is lost is finished as soon as somebody can take over, also in a pause", () => {
+    const s = new Scenario().register("a", "b").hears("a", { role: "primary" }).hears("b");
+    s.send({ kind: "command", id: "1", command: { kind: "pause" } });
+    s.send({ kind: "command", id: "2", command: { kind: "switchover", target: "b" } });
+    s.refused("b").refused("b");
+    s.send({ kind: "demoted", call: s.call });
+    expect(s.phase).toBe("down");
+    expect(s.all("reply").at(-1)).toMatchObject({ id: "2", outcome: { kind: "refused" } });
+    expect(s.state.routed.kind).toBe("hold");
+    s.hears("a", { role: "secondary" });
+    expect(s.all("promote")).toMatchObject([{ host: "a", planned: true }]);
   });
 });
 
