@@ -10,7 +10,6 @@ import { isIdempotent } from "../core/replay.ts";
 import type { AttemptClient, Cut } from "./attempt-client.ts";
 import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
-import { chunkedBody, closeDelimitedBody, noBody, type Framing } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { Piece } from "./pieces.ts";
@@ -19,7 +18,7 @@ import type { ParsedResponse } from "./read-response.ts";
 import { RequestSender } from "./request-sender.ts";
 import { ResponseFlow } from "./response-flow.ts";
 import { ResponseReader, type ResponseSink } from "./response-reader.ts";
-import { lastChunk, responseBytes } from "./serialize.ts";
+import { ResponseWriter } from "./response-writer.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
 import type { ConnectionWaiter, Upstream } from "./upstream.ts";
@@ -37,6 +36,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   readonly #resolve: (outcome: ForwardOutcome) => void;
   readonly #reject: (error: unknown) => void;
   readonly #reader: ResponseReader;
+  readonly #writer: ResponseWriter;
   readonly #onAbort: (() => void) | undefined;
   #phase: Phase = "waiting";
   #connection: UpstreamConnection | undefined;
@@ -46,14 +46,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   /** A byte of a response has come. */
   #received = false;
   #interimReleased = false;
-  #finalPushed = false;
   #finalReleased = false;
-  /** The final response, and its status as edited. */
   #response: ParsedResponse | undefined;
   #notExecuted = false;
-  #status = 0;
-  /** Framing towards the client. */
-  #framing: Framing = noBody;
   #responseEndsAt = Infinity;
 
   constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions, resolve: (outcome: ForwardOutcome) => void, reject: (error: unknown) => void) {
@@ -65,6 +60,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.release = new GatedRelease(this, options.gate);
     this.flow = new ResponseFlow(client, this.release, client.limits.writeBufferBytesMax);
     this.#reader = new ResponseReader(client.parsed, client.limits, this);
+    this.#writer = new ResponseWriter(client, this.release, options.editResponseHead);
     this.mayReuseOld = isIdempotent(client.parsed.method);
     if (options.signal !== undefined) this.#onAbort = () => this.#aborted();
   }
@@ -149,38 +145,19 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onInterim(response: ParsedResponse): void {
-    if (this.#client.parsed.version === "1.0") return;
-    const head = this.#options.editResponseHead?.(response) ?? response;
-    this.release.push(responseBytes(head, response.connectionOptions, noBody, false, undefined));
+    this.#writer.interim(response);
   }
 
   onFinal(response: ParsedResponse): void {
     this.#response = response;
-    if (response.status === 503 && response.headers.get("stead-outcome") === "not-executed") {
-      this.#notExecuted = true;
-      return;
-    }
-    const client = this.#client;
-    this.#framing = response.framing;
-    if (response.framing.kind === "chunked" || response.framing.kind === "close") {
-      this.#framing = client.parsed.version === "1.1" ? chunkedBody : closeDelimitedBody;
-      if (this.#framing === closeDelimitedBody) client.closeAfterwards();
-    }
-    const head = this.#options.editResponseHead?.(response) ?? response;
-    this.#status = head.status;
-    this.#finalPushed = true;
-    // HEAD and 304: the framing fields describe what is not there, and are passed on as they are.
-    const keepFraming = response.framing.kind === "none" && response.status !== 204;
-    this.release.push(responseBytes(head, response.connectionOptions, this.#framing, keepFraming, client.connectionField()));
+    this.#notExecuted = response.status === 503 && response.headers.get("stead-outcome") === "not-executed";
+    if (!this.#notExecuted) this.#writer.final(response);
   }
 
   onSwitch(response: ParsedResponse, rest: Buffer | undefined): void {
     const connection = this.#connection;
     if (connection === undefined) return;
-    const head = this.#options.editResponseHead?.(response) ?? response;
-    this.#status = 101;
-    this.#finalPushed = true;
-    this.release.push(responseBytes(head, response.connectionOptions, noBody, false, `Upgrade\r\nUpgrade: ${response.upgrade ?? ""}`));
+    this.#writer.switch(response);
     if (rest !== undefined) this.release.push(rest);
     this.#phase = "tunnel";
     this.#tunnel = new Tunnel(this, connection);
@@ -190,25 +167,18 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onBody(data: Buffer): void {
-    if (this.#notExecuted || data.length === 0) return;
-    if (this.#framing.kind !== "chunked") {
-      this.release.push(data);
-      return;
-    }
-    this.release.push(`${data.length.toString(16)}\r\n`);
-    this.release.push(data);
-    this.release.push("\r\n");
+    if (!this.#notExecuted) this.#writer.body(data);
   }
 
   onBodyEnd(trailers: HeaderList | undefined): void {
-    if (!this.#notExecuted && this.#framing.kind === "chunked") this.release.push(lastChunk(trailers));
+    if (!this.#notExecuted) this.#writer.end(trailers);
   }
 
   onComplete(clean: boolean): void {
     this.#giveBack(clean && this.#sender?.done === true && this.#response?.keepAlive === true);
     if (this.#notExecuted) return;
     this.#phase = "complete";
-    this.release.end(() => this.#settle({ kind: "completed", status: this.#status }, "no"));
+    this.release.end(() => this.#settle({ kind: "completed", status: this.#writer.status }, "no"));
   }
 
   /** The answer is known with its head; a body that did not come with it is not waited for. */
@@ -219,7 +189,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   onRelease(pieces: Piece[]): void {
     this.#interimReleased = true;
-    if (this.#finalPushed && !this.#finalReleased) {
+    if (this.#writer.started && !this.#finalReleased) {
       this.#finalReleased = true;
       this.#client.onFinalReleased();
     }
@@ -320,7 +290,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   /** How the client must see that its response is incomplete: where only the end of the connection ends it, as a reset. */
   #cut(): Cut {
     if (!this.#finalReleased) return "no";
-    return this.#framing.kind === "close" ? "reset" : "destroy";
+    return this.#writer.endsWithConnection ? "reset" : "destroy";
   }
 
   #end(outcome: ForwardOutcome, cut: Cut): void {

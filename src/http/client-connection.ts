@@ -7,6 +7,7 @@
  */
 import type { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
+import { authority } from "./authority.ts";
 import { BodyRate, WriteStall } from "./client-pace.ts";
 import type { ConnectionOwner } from "./connection-owner.ts";
 import type { Timed } from "./deadlines.ts";
@@ -29,6 +30,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
   /** Of the other end of the connection. */
   readonly peerAddress: string;
   readonly secure: boolean;
+  readonly limits: HttpLimits;
+  readonly keptBytes: { total: number };
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   #state: State = "idle";
@@ -43,6 +46,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
 
   constructor(owner: ConnectionOwner, socket: Socket, how: { readonly secure: boolean; readonly proxyHeaderDue: boolean }) {
     this.#owner = owner;
+    this.limits = owner.limits;
+    this.keptBytes = owner.keptBytes;
     this.#socket = socket;
     this.secure = how.secure;
     this.#input = new RequestInput(owner.limits, how.proxyHeaderDue, ({ address, port }) => {
@@ -62,14 +67,6 @@ export class ClientConnection implements Timed, ExchangeConnection {
     socket.on("close", () => this.#onClose());
   }
 
-  get limits(): HttpLimits {
-    return this.#owner.limits;
-  }
-
-  get keptBytes(): { total: number } {
-    return this.#owner.keptBytes;
-  }
-
   get congested(): boolean {
     return this.#stall.congested;
   }
@@ -79,12 +76,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
   }
 
   get localAuthority(): string {
-    const address = this.#socket.localAddress ?? "127.0.0.1";
-    return `${address.includes(":") ? `[${address}]` : address}:${this.#socket.localPort ?? 80}`;
-  }
-
-  get isIdle(): boolean {
-    return this.#state === "idle";
+    return authority(this.#socket.localAddress ?? "127.0.0.1", this.#socket.localPort ?? 80);
   }
 
   wallTime(): number {
@@ -105,23 +97,19 @@ export class ClientConnection implements Timed, ExchangeConnection {
 
   cut(how: "destroy" | "reset"): void {
     if (this.#state === "closed") return;
-    const socket = this.#socket;
     this.#onClose();
-    if (how === "reset") socket.resetAndDestroy();
-    else socket.destroy();
+    if (how === "reset") this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   onDeadline(): void {
     this.deadlineAt = Infinity;
-    if (this.#stall.congested) this.#checkStall();
-    else if (this.#state === "head") this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
+    if (this.#stall.congested) {
+      if (this.#stall.isStuck(this.#socket.writableLength)) this.cut("reset");
+      else this.#expire(this.limits.writeStallMs);
+    } else if (this.#state === "head") this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
     else if (this.#state === "exchange") this.#checkBodyRate();
     else this.cut("destroy");
-  }
-
-  #checkStall(): void {
-    if (this.#stall.isStuck(this.#socket.writableLength)) this.cut("reset");
-    else this.#expire(this.limits.writeStallMs);
   }
 
   #checkBodyRate(): void {
@@ -129,11 +117,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
     if (exchange === undefined || exchange.bodyDone || !this.#rate.isWatching) return;
     // A client that waits for 100 (Continue) is not slow: it is the upstream's turn, and that has its own limit.
     const clientsTurn = !this.#paused && !(exchange.parsed.expectsContinue && exchange.bodyBytes === 0);
-    if (clientsTurn && this.#rate.isTooSlow(exchange.bodyBytes)) {
-      this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
-      return;
-    }
-    if (this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
+    if (clientsTurn && this.#rate.isTooSlow(exchange.bodyBytes)) this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
+    else if (this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
   }
 
   // Bytes from the client.
@@ -166,7 +151,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
       try {
         at = exchange.readBody(chunk, 0);
       } catch (error) {
-        this.#onBroken(error);
+        this.#refuse(error);
         return;
       }
       // The exchange may have ended with its body, and the connection with it or gone on to the next request.
@@ -194,7 +179,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
       if (next !== undefined) this.#startExchange(new ServerExchange(this, next.request), next);
       else if (this.#input.length === 0) this.#becomeIdle();
     } catch (error) {
-      this.#onBroken(error);
+      this.#refuse(error);
     }
   }
 
@@ -312,12 +297,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
     // Otherwise the client has only ended its side: it gets its answer (half-close), and a reset shows that it is gone.
   }
 
-  #onBroken(error: unknown): void {
+  #refuse(error: unknown): void {
     if (!(error instanceof ProtocolError)) throw error;
-    this.#refuse(error);
-  }
-
-  #refuse(error: ProtocolError): void {
     this.#owner.onProtocolError(error, this.remoteAddress);
     this.#refuseWith(error.status, error.code, error.message);
   }
@@ -346,10 +327,6 @@ export class ClientConnection implements Timed, ExchangeConnection {
     this.#state = "lingering";
     this.#input.take();
     this.#discarded = 0;
-    if (this.#clientEnded && this.#socket.writableLength === 0) {
-      this.#expire(this.limits.lingerMs);
-      return;
-    }
     this.#stall.congested = false;
     this.#expire(this.#socket.writableLength > 0 ? this.limits.writeStallMs : this.limits.lingerMs);
     this.updateFlow();

@@ -1,5 +1,6 @@
 /** Listening with errors that say what to do. */
 import type { Server } from "node:net";
+import { authority } from "./authority.ts";
 
 export class ListenError extends Error {
   readonly code: string;
@@ -23,7 +24,7 @@ export function listenOn(server: Server, host: string, port: number): Promise<vo
 }
 
 function explain(error: NodeJS.ErrnoException, host: string, port: number): ListenError {
-  const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const where = authority(host, port);
   switch (error.code) {
     case "EADDRINUSE":
       return new ListenError("EADDRINUSE", `cannot listen on ${where}: the port is in use; stop the process that has it (ss -ltnp 'sport = :${port}' shows it) or choose another port`);
