@@ -24,10 +24,9 @@ type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
 export class ClientConnection implements Timed, ExchangeConnection {
   deadlineAt = Infinity;
-  /** Of the client, as the PROXY protocol says where that is read. */
+  /** The client's, as the PROXY protocol says where that is read. */
   remoteAddress: string;
   remotePort: number;
-  /** Of the other end of the connection. */
   readonly peerAddress: string;
   readonly secure: boolean;
   readonly limits: HttpLimits;
