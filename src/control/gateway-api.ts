@@ -3,7 +3,7 @@
  * docs/CONTROL-API.md and the OpenAPI document follow it.
  *
  * GET    /v1/cluster                       -> ClusterStatus
- * POST   /v1/switchover  SwitchoverRequest -> CommandDone, or 409 Refused
+ * POST   /v1/switchover  HostRequest       -> CommandDone, or 409 Refused
  * POST   /v1/failover    FailoverRequest   -> CommandDone, or DryRunAnswer with `dryRun`, or 409 Refused
  * POST   /v1/pause|resume  ServiceRequest  -> CommandDone
  * GET    /v1/hosts                         -> HostList
@@ -116,7 +116,6 @@ export type ClusterStatus = v.InferOutput<typeof clusterStatusSchema>;
 
 export const serviceRequestSchema = v.strictObject({ service: v.optional(name) });
 export const hostRequestSchema = v.strictObject({ service: v.optional(name), host: v.optional(name) });
-export const switchoverRequestSchema = hostRequestSchema;
 export const failoverRequestSchema = v.strictObject({
   service: v.optional(name),
   host: v.optional(name),

@@ -12,7 +12,6 @@ import {
   hostRequestSchema,
   serviceRequestSchema,
   sqlRequestSchema,
-  switchoverRequestSchema,
   type ClusterStatus,
   type CommandDone,
   type DryRunAnswer,
@@ -81,7 +80,7 @@ export function createAdminApp(target: AdminTarget): Hono {
 
 function addCommands(app: Hono, target: AdminTarget): void {
   app.post("/v1/switchover", async (c) => {
-    const { service, host } = await read(c, switchoverRequestSchema);
+    const { service, host } = await read(c, hostRequestSchema);
     return c.json(await order(find(target, service), { kind: "switchover", target: host ?? null }));
   });
   app.post("/v1/failover", async (c) => {

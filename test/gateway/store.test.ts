@@ -183,3 +183,15 @@ describe("the hybrid clock", () => {
     expect(new Set(stamps).size).toBe(stamps.length);
   });
 });
+
+describe("the documentation", () => {
+  test("names every column of every view", async () => {
+    await newStore().open();
+    const text = readFileSync(new URL("../../docs/GATEWAY-API.md", import.meta.url), "utf8");
+    for (const view of ["cluster", "services", "hosts", "health", "epochs", "failovers", "events", "gateways"]) {
+      const columns = (await rows(`select name from pragma_table_info('${view}')`)).map(({ name }) => `\`${String(name)}\``);
+      const line = text.split("\n").find((each) => each.startsWith(`| \`${view}\` |`))?.replace(" (a keyword: quote it)", "");
+      expect(line).toBe(`| \`${view}\` | ${columns.join(", ")} |`);
+    }
+  });
+});

@@ -1,7 +1,6 @@
 /** What the gateway writes to its database: one function per kind of row, each giving an upsert. */
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { BatchItem } from "drizzle-orm/batch";
-import type { InferInsertModel } from "drizzle-orm";
 import { epochs, events, failovers, gateways, health, hosts, services } from "./schema.ts";
 
 /** Where and when a row was written; filled in when it is flushed. */
@@ -66,5 +65,3 @@ export const addEvent = (row: EventRow): PendingWrite => ({
   key: `event ${row.id}`,
   build: (db, p) => db.insert(events).values({ ...row, ...p }).onConflictDoNothing(),
 });
-
-export type StoredHost = InferInsertModel<typeof hosts>;
