@@ -119,9 +119,9 @@ async function parseBody<T>(request: Request, schema: v.GenericSchema<unknown, T
 function eitherOf(promise: Promise<void>, clock: Clock, afterMs: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = clock.setTimer(afterMs, resolve);
-    void promise.then(() => {
+    promise.then(() => {
       timer.cancel();
       resolve();
-    });
+    }, resolve);
   });
 }

@@ -17,6 +17,7 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { FencedError } from "../vault/errors.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { RecordBody } from "../vault/record.ts";
+import { messageOf } from "./notices.ts";
 import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "./ports.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
@@ -315,5 +316,3 @@ function endOf(error: unknown): JournalEnd {
   const isUnsupported = error instanceof CaptureError && error.kind !== "continuity";
   return { kind: isUnsupported ? "unsupported" : "must_stop", reason: messageOf(error) };
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -115,7 +115,8 @@ export class Supervisor implements Application {
         this.#state = { kind: "running", group };
         this.#ready?.resolve();
         this.#ready = undefined;
-        void ended.then((end) => this.#onEnded(group, end.kind === "ended" ? `exit code ${end.code}` : "not started"));
+        // `ended` never rejects; what follows a crash is owned by #onEnded.
+        ended.then((end) => this.#onEnded(group, end.kind === "ended" ? `exit code ${end.code}` : "not started")).catch(this.#options.onGaveUp);
         return;
       case "ended":
         throw this.#notStarted(`it ended with exit code ${first.code} before it was ready`);

@@ -40,6 +40,8 @@ export interface TermOptions {
   readonly freePort: () => Promise<number>;
   readonly clean: (newest: CheckpointManifest) => Promise<void>;
   readonly onEnd: (end: JournalEnd) => void;
+  /** After each record of this term. */
+  readonly onRecord: () => void;
   readonly onCheckpoint: (manifest: CheckpointManifest) => void;
   readonly onWarning: (text: string) => void;
 }
@@ -63,7 +65,10 @@ export class Term {
       leaseMs: config.leaseMs,
       durability: config.durability,
       onEnd,
-      onRecord: (bytes) => this.#checkpointer.onRecord(bytes),
+      onRecord: (bytes) => {
+        options.onRecord();
+        this.#checkpointer.onRecord(bytes);
+      },
     });
     this.#checkpointer = new Checkpointer({
       journal: this.#journal,

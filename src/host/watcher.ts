@@ -48,7 +48,7 @@ export class Watched {
   constructor(options: WatchedOptions) {
     this.#child = spawn("/bin/sh", ["-c", script, "stead-watcher", ...options.command], {
       cwd: options.cwd,
-      env: options.env as NodeJS.ProcessEnv,
+      env: options.env,
       detached: true,
       stdio: ["pipe", "inherit", "inherit"],
     });

@@ -5,7 +5,7 @@
 import { lostContinuity } from "../../src/capture/capture-error.ts";
 import { sameChecksum, type PageHashes } from "../../src/capture/page-hashes.ts";
 import type { DatabaseChecksum, DatabaseDelta } from "../../src/core/delta.ts";
-import type { HostReplica } from "../../src/host/host.ts";
+import type { HostReplica } from "../../src/host/host-parts.ts";
 import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "../../src/host/ports.ts";
 import type { Dice } from "./dice.ts";
 import { databaseName, SimDatabase } from "./sim-database.ts";

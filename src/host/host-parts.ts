@@ -1,0 +1,41 @@
+/** Everything a host needs from the world; run-host.ts brings the real parts, the simulation its own. */
+import type { HostConfig } from "../config/types.ts";
+import type { Rules } from "../core/rules.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { Random } from "../runtime/random.ts";
+import type { CheckpointManifest } from "../vault/checkpoint.ts";
+import type { Compression } from "../vault/chunk-codec.ts";
+import type { Store } from "../vault/store.ts";
+import type { FrontPort } from "./front.ts";
+import type { LocalPort } from "./local-data.ts";
+import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports.ts";
+import type { RestoreTarget } from "./restorer.ts";
+import type { SupervisedApplication } from "./term.ts";
+
+/** A replica that can hand its page hashes on, so that a promotion need not read the database. */
+export interface HostReplica extends RestoreTarget {
+  handOver(): KnownPages;
+}
+
+export interface HostParts {
+  readonly config: HostConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly rules: Rules;
+  readonly log: Log;
+  readonly store: Store;
+  /** For the chunks of checkpoints; the default is zstd, which runs on threads. */
+  readonly compression?: Compression | undefined;
+  readonly front: FrontPort;
+  readonly local: LocalPort;
+  readonly predecessor: PredecessorProbe;
+  readonly openReplica: () => Promise<HostReplica>;
+  readonly openSource: (known: KnownPages | undefined) => Promise<CaptureSource>;
+  /** A chunk of a database that was moved away, if it is there and has that hash. */
+  readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
+  readonly application: (onGaveUp: (reason: string) => void) => SupervisedApplication;
+  readonly freePort: () => Promise<number>;
+  /** Removes what no restore needs any more. */
+  readonly clean: (newest: CheckpointManifest, logPosition: number, noEpochAfter: number) => Promise<void>;
+}

@@ -1,0 +1,79 @@
+/**
+ * What a host knows of the log without holding it: who has the highest epoch, how far it has read, how fresh that is.
+ *
+ * It also notices a twin: a claim under this host's own id by another running process, in a record that is not history.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import type { LogRecord } from "../vault/record.ts";
+import type { EpochSeen } from "./follower.ts";
+
+export interface LogViewOptions {
+  readonly clock: Clock;
+  /** This host's id, and the random id of this run. */
+  readonly host: string;
+  readonly instance: string;
+  /** Somebody else claimed under this host's id. */
+  readonly onTwin: (controlUrl: string) => void;
+}
+
+export class LogView {
+  readonly #options: LogViewOptions;
+  #epoch: EpochSeen | undefined;
+  #position = 0;
+  #lastRecordAt: number | undefined;
+  /** True while records are read that may be older than this run of the host. */
+  #isHistory = true;
+
+  constructor(options: LogViewOptions) {
+    this.#options = options;
+  }
+
+  get epoch(): EpochSeen | undefined {
+    return this.#epoch;
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Milliseconds since a record was seen; null: never. */
+  get lastRecordAgeMs(): number | null {
+    return this.#lastRecordAt === undefined ? null : this.#options.clock.now() - this.#lastRecordAt;
+  }
+
+  /** A restore begins: what is read now is history again, with epochs of this host's earlier runs in it. */
+  rereads(): void {
+    this.#isHistory = true;
+  }
+
+  /** The end of the log was reached: what comes from now on is news. */
+  isCurrent(epoch: EpochSeen | undefined, position: number): void {
+    this.#isHistory = false;
+    this.#epoch = epoch;
+    this.#position = position;
+  }
+
+  /** This host wrote a record, or claimed. */
+  wrote(position: number, epoch?: EpochSeen): void {
+    this.#position = position;
+    this.#lastRecordAt = this.#options.clock.now();
+    if (epoch !== undefined) this.#epoch = epoch;
+  }
+
+  vacated(): void {
+    if (this.#epoch !== undefined) this.#epoch = { ...this.#epoch, vacated: true };
+  }
+
+  /** A record was read; true when the epoch's owner changed or stepped down. */
+  read({ header, body }: LogRecord): boolean {
+    this.#position = header.position;
+    this.#lastRecordAt = this.#options.clock.now();
+    if (body.kind === "vacate") this.vacated();
+    if (body.kind !== "epoch") return body.kind === "vacate";
+    const { leaseMs, controlUrl, instance } = body;
+    this.#epoch = { epoch: header.epoch, host: header.host, vacated: false, leaseMs, controlUrl, instance };
+    const isTwin = !this.#isHistory && header.host === this.#options.host && instance !== this.#options.instance;
+    if (isTwin) this.#options.onTwin(controlUrl);
+    return true;
+  }
+}

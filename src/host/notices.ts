@@ -1,0 +1,36 @@
+/** What a host tells operators: a bounded list of warnings in its status, each also a line of its log. */
+import type { Log } from "../runtime/log.ts";
+
+const warningsKept = 20;
+
+export class Notices {
+  readonly #log: Log;
+  readonly #onChange: () => void;
+  readonly #warnings: string[] = [];
+
+  constructor(log: Log, onChange: () => void) {
+    this.#log = log;
+    this.#onChange = onChange;
+  }
+
+  /** Newest last. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  /** The same text again and again is told once. */
+  warn(text: string): void {
+    if (this.#warnings.at(-1) === text) return;
+    this.#log.warn(text);
+    this.#warnings.push(text);
+    if (this.#warnings.length > warningsKept) this.#warnings.shift();
+    this.#onChange();
+  }
+}
+
+/** The message of anything thrown, with its advice when it carries one. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const advice = "advice" in error && typeof error.advice === "string" && !error.message.includes(error.advice) ? ` (${error.advice})` : "";
+  return error.message + advice;
+}
