@@ -64,3 +64,27 @@ export function parseBenchArguments<Name extends string>(defaults: Readonly<Reco
   }
   return { ...(values as Record<Name, number>), json };
 }
+
+/** Longest pause of a paced client between an answer and its next write; half of it on average. */
+const pauseMsMax = 20;
+
+/** Like `writeFor`, with a pause between an answer and the next write: latency without a queue. Goes on while `goesOn()`. */
+export async function writePaced(url: string, clients: number, goesOn: () => boolean): Promise<number[]> {
+  const caller = new HttpCaller(clients);
+  const latencies: number[] = [];
+  const client = async (): Promise<void> => {
+    while (goesOn()) {
+      const startedAt = performance.now();
+      const answer = await caller.call({ method: "POST", url, body: JSON.stringify({ text: "x".repeat(200) }), timeoutMs: 120_000 });
+      if (answer.status !== 201) throw new Error(`${url} answered ${answer.status}: ${answer.text.slice(0, 200)}`);
+      latencies.push(performance.now() - startedAt);
+      await new Promise((resolve) => setTimeout(resolve, pauseMsMax * Math.random()));
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: clients }, client));
+  } finally {
+    caller.close();
+  }
+  return latencies;
+}

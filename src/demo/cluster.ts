@@ -23,6 +23,8 @@ export interface ClusterOptions {
   readonly gateways: number;
   readonly keeper: ProcessKeeper;
   readonly clock: Clock;
+  /** More tables of the hosts' configuration. */
+  readonly hostExtra?: string;
 }
 
 /** A process of the cluster, with where it lives. */
@@ -88,7 +90,7 @@ export class Cluster {
       return { id: `gateway-${index + 1}`, port: takePort(), adminPort: takePort() };
     });
     const hosts = hostPlaces.map((place, index): HostMember => {
-      const member = makeMember(folder, place.id, "host", hostConfigText(place, service, application, index === 0));
+      const member = makeMember(folder, place.id, "host", hostConfigText({ place, service, application, bootstrap: index === 0, extra: options.hostExtra ?? "" }));
       mkdirSync(join(member.folder, "data"));
       return { ...member, role: "host", controlUrl: urlAt(place.controlPort), dataUrl: urlAt(place.dataPort) };
     });

@@ -20,8 +20,17 @@ const quoted = (text: string): string => JSON.stringify(text);
 
 const cluster = `[cluster]\nsecret_file = "../secret"\n`;
 
-/** `first`: the host that bootstraps the empty vault. */
-export function hostConfigText(place: HostPlace, service: string, application: DemoApplication, first: boolean): string {
+export interface HostConfigParts {
+  readonly place: HostPlace;
+  readonly service: string;
+  readonly application: DemoApplication;
+  /** The host that takes its own files, or none, as the first content of the empty vault. */
+  readonly bootstrap: boolean;
+  /** More tables of the file, for example `[host.checkpoint]`. */
+  readonly extra: string;
+}
+
+export function hostConfigText({ place, service, application, bootstrap, extra }: HostConfigParts): string {
   return `${cluster}
 [host]
 id = ${quoted(place.id)}
@@ -31,14 +40,14 @@ listen = ${quoted(address(place.dataPort))}
 data = "data"
 databases = [${quoted(application.database)}]
 vault = "../vault"
-bootstrap = ${first}
+bootstrap = ${bootstrap}
 
 [host.application]
 command = [${application.command.map(quoted).join(", ")}]
 
 [host.application.ready]
 path = ${quoted(application.readyPath)}
-`;
+${extra}`;
 }
 
 export function gatewayConfigText(place: GatewayPlace, service: string, hosts: readonly HostPlace[]): string {
