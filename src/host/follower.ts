@@ -5,6 +5,10 @@
  * A flush of several parts is applied with its last part only; parts whose flush was never finished (the primary died in
  * between) are dropped when the next `epoch` record comes: nobody was told of them.
  *
+ * A record that was read but could not be applied (full disk, damaged copy) ends the follower: the reader is past it, so going
+ * on would leave it out, and a claim on top of that would lose it. Every later `catchUp` throws the same error; only a new
+ * restore mends it. Failing to *read* changes nothing: the reader stays where it was, and the next call tries again.
+ *
  * `catchUp` is also the first half of a claim (R1): when it returns, this host has read every record there was.
  */
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
@@ -47,6 +51,8 @@ export class Follower {
   #lastRecordSeenAt: number | undefined;
   /** Ends when the log was read to its end without waiting. */
   #running: Promise<void> | undefined;
+  /** A record was not applied: nothing that follows may be. */
+  #failure: Error | undefined;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
@@ -75,13 +81,21 @@ export class Follower {
     return { kind: "leased", lastRecordSeenAt: this.#lastRecordSeenAt, leaseMs: this.#epoch.leaseMs };
   }
 
-  /** Applies every record there is, and returns their number. Calls are served one after the other. */
-  async catchUp(): Promise<number> {
+  /**
+   * Applies every record there is, and returns their number. Calls are served one after the other. Throws what the reader
+   * throws, and what could not be applied, from then on for good.
+   */
+  async catchUp(signal?: AbortSignal): Promise<number> {
     while (this.#running !== undefined) await this.#running;
+    if (this.#failure !== undefined) throw this.#failure;
     let count = 0;
     const work = async (): Promise<void> => {
-      for (let record = await this.reader.next(); record !== undefined; record = await this.reader.next()) {
-        await this.#take(record);
+      for (;;) {
+        // Before the next one is read: what was read is also applied.
+        signal?.throwIfAborted();
+        const record = await this.reader.next();
+        if (record === undefined) return;
+        await this.#takeOrEnd(record);
         count += 1;
       }
     };
@@ -100,6 +114,15 @@ export class Follower {
     while (!signal.aborted) {
       await this.catchUp();
       await this.#options.clock.sleep(pollMs, signal).catch(() => undefined);
+    }
+  }
+
+  async #takeOrEnd(record: LogRecord): Promise<void> {
+    try {
+      await this.#take(record);
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new Error(String(error));
+      throw this.#failure;
     }
   }
 

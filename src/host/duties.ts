@@ -1,0 +1,289 @@
+/**
+ * The long duties of a host: restore, follow, claim, take over, give up; and what they hold while they last.
+ *
+ * Each is one stage (stages.ts) and ends with an event. A secondary holds a replica and a follower, a primary a term; the
+ * databases go from one to the other in `takeOver` and never belong to both.
+ */
+import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
+import type { HostEvent } from "../core/host-life.ts";
+import type { CheckpointManifest } from "../vault/checkpoint.ts";
+import { isVaultError } from "../vault/errors.ts";
+import type { LogRecord } from "../vault/record.ts";
+import { bootstrap } from "./bootstrap.ts";
+import { claimEpoch, type Claimed } from "./claim.ts";
+import type { Follower } from "./follower.ts";
+import type { HostParts, HostReplica } from "./host-parts.ts";
+import type { JournalEnd } from "./journal.ts";
+import { waitForLease } from "./lease-wait.ts";
+import type { LogView } from "./log-view.ts";
+import { messageOf, type Notices } from "./notices.ts";
+import type { KnownPages } from "./ports.ts";
+import type { Promotion } from "./promotion.ts";
+import { EmptyVaultError, restore } from "./restorer.ts";
+import { Term } from "./term.ts";
+
+export interface Secondary {
+  readonly follower: Follower;
+  readonly replica: HostReplica;
+}
+
+/** What the duties tell the host they belong to. */
+export interface Life {
+  dispatch(event: HostEvent): void;
+  tellChange(): void;
+  /** Why a restore has not succeeded yet. */
+  explain(reason: string, isTrouble: boolean): void;
+  promotion(): Promotion | undefined;
+  promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
+}
+
+/** Characters of a reason in a `vacate` record. */
+const vacateReasonMax = 500;
+/** Pause after a restore or a read that failed; it doubles up to the second. */
+const retryMs = { first: 100, most: 3_000 } as const;
+
+export class Duties {
+  readonly #parts: HostParts;
+  readonly #instance: string;
+  readonly #log: LogView;
+  readonly #notices: Notices;
+  readonly #life: Life;
+  #secondary: Secondary | undefined;
+  #term: Term | undefined;
+  #claimed: Claimed | undefined;
+  #checkpoint: CheckpointManifest | undefined;
+  #setAsides: readonly string[] = [];
+  /** This host has just bootstrapped the vault: it becomes primary without being asked. */
+  #promoteItself = false;
+
+  constructor(parts: HostParts, instance: string, log: LogView, notices: Notices, life: Life) {
+    this.#parts = parts;
+    this.#instance = instance;
+    this.#log = log;
+    this.#notices = notices;
+    this.#life = life;
+  }
+
+  get secondary(): Secondary | undefined {
+    return this.#secondary;
+  }
+
+  get term(): Term | undefined {
+    return this.#term;
+  }
+
+  /** The newest checkpoint that this host knows of. */
+  get checkpoint(): CheckpointManifest | undefined {
+    return this.#checkpoint;
+  }
+
+  /** Dated folders with diverged data, oldest first. */
+  get setAsides(): readonly string[] {
+    return this.#setAsides;
+  }
+
+  async restore(signal: AbortSignal): Promise<void> {
+    await this.endTerm();
+    await this.closeSecondary();
+    let pauseMs: number = retryMs.first;
+    while (!signal.aborted) {
+      try {
+        this.#log.rereads();
+        return await this.#restoreOnce(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        const isWaiting = error instanceof EmptyVaultError;
+        this.#life.explain(messageOf(error), !isWaiting);
+        await this.#pause(isWaiting ? retryMs.first : pauseMs, signal);
+        pauseMs = Math.min(pauseMs * 2, retryMs.most);
+      }
+    }
+  }
+
+  async #restoreOnce(signal: AbortSignal): Promise<void> {
+    const { config, store, clock, rules, local, openReplica, openSource, localChunk, log, compression } = this.#parts;
+    if (config.bootstrap && (await bootstrap({ store, clock, openSource: () => openSource(undefined), compression }))) {
+      log.info("bootstrapped the vault", { from: config.dataFolder });
+      await local.mark({ kind: "secondary" });
+      this.#promoteItself = true;
+    }
+    const { target, follower, checkpoint, setAside } = await restore<HostReplica>({
+      store,
+      service: config.service,
+      clock,
+      rules,
+      local,
+      openTarget: openReplica,
+      localChunk,
+      onWarning: (text) => this.#notices.warn(text),
+      onRecord: (record) => this.#onRecord(record),
+      signal,
+    });
+    if (signal.aborted) return target.close();
+    this.#secondary = { follower, replica: target };
+    this.#checkpoint = checkpoint;
+    if (setAside !== undefined) this.#notices.warn(`data that was committed here but never acknowledged is set aside in ${setAside}`);
+    this.#setAsides = await local.setAsides();
+    this.#log.isCurrent(follower.epoch, follower.reader.position);
+    this.#life.dispatch({ kind: "restored" });
+  }
+
+  async follow(signal: AbortSignal): Promise<void> {
+    const { follower } = this.#assertSecondary();
+    if (this.#promoteItself) {
+      this.#promoteItself = false;
+      const request = { gateway: "", epoch: 0, gatewaysRegistered: 0, gatewaysSeeingDown: [], planned: true };
+      // It ends with a later stage, so it is not awaited here; its refusals are told in the status.
+      this.#life.promote(request, (event) => this.#onOwnPromotion(event)).catch((error: unknown) => this.#notices.warn(messageOf(error)));
+    }
+    let pauseMs: number = retryMs.first;
+    while (!signal.aborted) {
+      try {
+        await follower.follow(this.#parts.config.pollMs, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!isStoreTrouble(error)) return this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
+        this.#notices.warn(`the vault cannot be read: ${messageOf(error)}`);
+        await this.#pause(pauseMs, signal);
+        pauseMs = Math.min(pauseMs * 2, retryMs.most);
+      }
+    }
+  }
+
+  async claim(signal: AbortSignal): Promise<void> {
+    const { config, store, clock, random, rules } = this.#parts;
+    const { leaseMs, controlUrl, id: host } = config;
+    const onTrouble = (error: Error): void => this.#notices.warn(`the vault does not take records: ${messageOf(error)}`);
+    try {
+      const ports = { store, clock, random, rules, signal, onTrouble };
+      const result = await claimEpoch(this.#assertSecondary().follower, { ...ports, host, leaseMs, controlUrl, instance: this.#instance });
+      switch (result.kind) {
+        case "claimed":
+          this.#claimed = result.claimed;
+          this.#life.promotion()?.phase("claim");
+          return this.#life.dispatch({ kind: "claimed", epoch: result.claimed.writer.epoch });
+        case "lost":
+          this.#life.promotion()?.refuse({ kind: "epoch_taken", epoch: result.epoch, host: result.host });
+          return this.#life.dispatch({ kind: "claim_lost", host: result.host });
+        case "void":
+          return this.#life.dispatch({ kind: "claim_void" });
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!isVaultError(error)) throw error;
+      this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
+    }
+  }
+
+  async takeOver(signal: AbortSignal): Promise<void> {
+    const claimed = this.#claimed;
+    if (claimed === undefined) throw new Error("there is no claim to take over with");
+    const { config, local, clock, rules, predecessor } = this.#parts;
+    const { writer } = claimed;
+    const { leaseMs, controlUrl, driftMarginMs } = config;
+    this.#log.wrote(writer.position, { epoch: writer.epoch, host: config.id, vacated: false, leaseMs, controlUrl, instance: this.#instance });
+    const known = this.#assertSecondary().replica.handOver();
+    await this.closeSecondary();
+    const term = this.#newTerm(claimed, known);
+    this.#term = term;
+    const leaseOver = waitForLease({ claimed, clock, rules, driftMarginMs, predecessor, signal });
+    leaseOver.catch(() => undefined); // Awaited below, unless the start fails first.
+    try {
+      // Durable before an application can commit here: a restart must not take its files for a copy of the journal.
+      if (rules.has("persist-before-send")) await local.mark({ kind: "primary", epoch: writer.epoch });
+      await term.openDatabases();
+      this.#life.promotion()?.phase("catch-up");
+      signal.throwIfAborted();
+      await term.startApplication();
+      this.#life.promotion()?.phase("start");
+      await leaseOver;
+      this.#life.promotion()?.phase("lease");
+    } catch (error) {
+      if (signal.aborted) return;
+      return this.#life.dispatch({ kind: "application_failed", reason: messageOf(error) });
+    }
+    if (!signal.aborted) this.#life.dispatch({ kind: "may_serve" });
+  }
+
+  #newTerm({ writer }: Claimed, known: KnownPages): Term {
+    const { config, clock, rules, log, store, front, openSource, application, freePort, clean, compression } = this.#parts;
+    return new Term({
+      config,
+      clock,
+      rules,
+      log,
+      store,
+      front,
+      writer,
+      base: this.#checkpoint,
+      compression,
+      openSource: () => openSource(known),
+      application: application((reason) => this.#life.dispatch({ kind: "application_failed", reason })),
+      freePort,
+      clean: (newest) => clean(newest, writer.position, writer.claimPosition),
+      onEnd: (end) => this.#onJournalEnd(end),
+      onRecord: () => this.#log.wrote(writer.position),
+      onCheckpoint: (manifest) => {
+        this.#checkpoint = manifest;
+        this.#life.tellChange();
+      },
+      onWarning: (text) => this.#notices.warn(text),
+    });
+  }
+
+  /** The application cannot run here: with a `vacate` record the next primary need not wait for a lease. */
+  async giveUp(reason: string): Promise<void> {
+    this.#notices.warn(reason);
+    try {
+      await this.#term?.stepDown(null, reason.slice(0, vacateReasonMax), () => undefined);
+      this.#log.vacated();
+    } catch (error) {
+      this.#notices.warn(`no vacate record was written: ${messageOf(error)}`);
+    }
+    await this.endTerm();
+  }
+
+  async endTerm(): Promise<void> {
+    const term = this.#term;
+    if (term === undefined) return;
+    term.cut("the term is over");
+    await term.ended();
+    this.#term = undefined;
+  }
+
+  async closeSecondary(): Promise<void> {
+    await this.#secondary?.replica.close();
+    this.#secondary = undefined;
+  }
+
+  #assertSecondary(): Secondary {
+    if (this.#secondary === undefined) throw new Error(`this host has nothing to follow with`);
+    return this.#secondary;
+  }
+
+  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    return this.#parts.clock.sleep(delayMs, signal).catch(() => undefined);
+  }
+
+  #onJournalEnd(end: JournalEnd): void {
+    switch (end.kind) {
+      case "fenced":
+        return this.#life.dispatch({ kind: "fenced", host: end.host, epoch: end.epoch });
+      case "must_stop":
+        this.#notices.warn(end.reason);
+        return this.#life.dispatch({ kind: "must_stop", reason: end.reason });
+      case "unsupported":
+        return this.#life.dispatch({ kind: "application_failed", reason: end.reason });
+    }
+  }
+
+  #onOwnPromotion(event: PromoteEvent): void {
+    if (event.kind === "refused") this.#notices.warn(`did not become primary after the bootstrap: ${JSON.stringify(event.refusal)}`);
+  }
+
+  #onRecord(record: LogRecord): void {
+    if (this.#log.read(record)) this.#life.tellChange();
+  }
+}
+
+const isStoreTrouble = (error: unknown): boolean => error instanceof Error && error.name === "StoreError";
