@@ -4,7 +4,10 @@
  *
  * The end of the log is a position without a record. It looks the same when retention has deleted the record there, so
  * the reader asks for the boundary at the first end it meets and then at every so many-th end in a row. That is for
- * liveness; a claim in a hole is caught by the claim itself (R4, log-writer.ts).
+ * liveness; a claim in a hole is caught by the claim itself (R4, log-writer.ts). Its record stays where it is, and a reader
+ * that was left behind would find it there and take it for a primary's: so no `epoch` record is believed at or below the
+ * boundary. The record that was deleted there was deleted after the boundary was durable, so whoever can read what took its
+ * place can read the boundary.
  *
  * A reader that finds record after record is behind, and looks for the following ones at the same time: with one look-up
  * in flight it would read no faster than a primary writes, and never catch up on a vault with latency. What was looked for
@@ -101,13 +104,14 @@ export class LogReader {
     const position = this.#position + 1;
     const bytes = await this.#lookUp(position);
     if (bytes === undefined) {
-      if (!this.#boundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1) await this.#assertNotLeftBehind();
+      if (!this.#boundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1) await this.#assertNotLeftBehind(position);
       this.#boundarySeen = true;
       this.#ends += 1;
       return undefined;
     }
     const record = decodeRecord(this.serviceTag, position, bytes);
     this.#assertContinues(record);
+    if (record.body.kind === "epoch" && this.#rules.has("R4-boundary-check")) await this.#assertNotLeftBehind(position);
     this.#position = position;
     this.#hash = record.hash;
     this.#epoch = record.header.epoch;
@@ -148,9 +152,9 @@ export class LogReader {
     }
   }
 
-  async #assertNotLeftBehind(): Promise<void> {
+  async #assertNotLeftBehind(next: Position): Promise<void> {
     const boundary = await readBoundary(this.store);
-    if (boundary > this.#position) throw new LeftBehindError(this.#position, boundary);
+    if (boundary >= next) throw new LeftBehindError(this.#position, boundary);
   }
 
   #assertContinues(record: LogRecord): void {
