@@ -24,7 +24,7 @@ export interface AttemptClient {
   readonly congested: boolean;
   write(pieces: readonly Piece[]): void;
   /** A final head is on its way to the client. */
-  onFinalReleased(): void;
+  onFinalReleased(status: number): void;
   /** The response ends with the connection. */
   closeAfterwards(): void;
   /** Value of Connection in a final response. */

@@ -191,7 +191,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#interimReleased = true;
     if (this.#writer.started && !this.#finalReleased) {
       this.#finalReleased = true;
-      this.#client.onFinalReleased();
+      this.#client.onFinalReleased(this.#writer.status);
     }
     this.#client.write(pieces);
     this.#balance();

@@ -9,7 +9,7 @@ import type { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { authority } from "./authority.ts";
 import { BodyRate, WriteStall } from "./client-pace.ts";
-import type { ConnectionOwner } from "./connection-owner.ts";
+import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
 import type { Timed } from "./deadlines.ts";
 import type { HttpLimits } from "./limits.ts";
 import { refusal } from "./refusal.ts";
@@ -22,7 +22,7 @@ import { ServerExchange, type ExchangeConnection } from "./server-exchange.ts";
 /** `head`: some bytes of a request have come. `lingering`: our side is ended, the rest is read and thrown away. */
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
-export class ClientConnection implements Timed, ExchangeConnection {
+export class ClientConnection implements Timed, ExchangeConnection, OwnedConnection {
   deadlineAt = Infinity;
   /** The client's, as the PROXY protocol says where that is read. */
   remoteAddress: string;
@@ -30,8 +30,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
   readonly peerAddress: string;
   readonly secure: boolean;
   readonly limits: HttpLimits;
-  readonly keptBytes: { total: number };
-  readonly #owner: ConnectionOwner;
+  readonly owner: ConnectionOwner;
   readonly #socket: Socket;
   #state: State = "idle";
   #exchange: ServerExchange | undefined;
@@ -44,9 +43,8 @@ export class ClientConnection implements Timed, ExchangeConnection {
   readonly #rate: BodyRate;
 
   constructor(owner: ConnectionOwner, socket: Socket, how: { readonly secure: boolean; readonly proxyHeaderDue: boolean }) {
-    this.#owner = owner;
+    this.owner = owner;
     this.limits = owner.limits;
-    this.keptBytes = owner.keptBytes;
     this.#socket = socket;
     this.secure = how.secure;
     this.#input = new RequestInput(owner.limits, how.proxyHeaderDue, ({ address, port }) => {
@@ -71,15 +69,11 @@ export class ClientConnection implements Timed, ExchangeConnection {
   }
 
   get lastExchange(): boolean {
-    return this.#owner.draining || (this.#clientEnded && this.#input.length === 0);
+    return this.owner.draining || (this.#clientEnded && this.#input.length === 0);
   }
 
   get localAuthority(): string {
     return authority(this.#socket.localAddress ?? "127.0.0.1", this.#socket.localPort ?? 80);
-  }
-
-  wallTime(): number {
-    return this.#owner.wallTime();
   }
 
   write(pieces: readonly Piece[]): void {
@@ -89,7 +83,6 @@ export class ClientConnection implements Timed, ExchangeConnection {
     if (this.#stall.onWrite(this.#socket.writableLength, this.limits)) this.#expire(this.limits.writeStallMs);
   }
 
-  /** Closes when nothing is going on; otherwise the current exchange is the last. */
   drain(): void {
     if (this.#state === "idle") this.#linger();
   }
@@ -201,10 +194,10 @@ export class ClientConnection implements Timed, ExchangeConnection {
       if (!exchange.bodyDone && this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
     }
     if (at < bytes.length) this.#input.keep(bytes.subarray(at));
-    this.#owner.onExchange(exchange).then(
+    this.owner.onExchange(exchange).then(
       () => this.#onHandlerSettled(exchange),
       (error: unknown) => {
-        this.#owner.onHandlerError(error);
+        this.owner.onHandlerError(error);
         this.#onHandlerSettled(exchange);
       },
     );
@@ -214,7 +207,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
   /** A handler that leaves a request unanswered, or fails, must not leave the client waiting. */
   #onHandlerSettled(exchange: ServerExchange): void {
     exchange.handlerSettled = true;
-    this.#owner.onExchangeEnd(exchange);
+    this.owner.onExchangeEnd(exchange);
     if (exchange !== this.#exchange) return;
     if (!exchange.responseDone && exchange.responseStarted) this.cut("destroy");
     else if (!exchange.responseDone) this.#refuseWith(500, "internal_error", "the request could not be handled");
@@ -298,7 +291,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
 
   #refuse(error: unknown): void {
     if (!(error instanceof ProtocolError)) throw error;
-    this.#owner.onProtocolError(error, this.remoteAddress);
+    this.owner.onProtocolError(error, this.remoteAddress);
     this.#refuseWith(error.status, error.code, error.message);
   }
 
@@ -311,7 +304,7 @@ export class ClientConnection implements Timed, ExchangeConnection {
     exchange?.onGone();
     if (this.#state === "closed") return;
     const response = refusal(status, code, message, exchange?.request.headers.get("accept"));
-    this.write(ownResponseBytes(response, exchange?.request.method ?? "GET", "close", this.wallTime()));
+    this.write(ownResponseBytes(response, exchange?.request.method ?? "GET", "close", this.owner.wallTime()));
     this.#linger();
   }
 
@@ -335,16 +328,16 @@ export class ClientConnection implements Timed, ExchangeConnection {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.deadlineAt = Infinity;
-    this.#owner.deadlines.remove(this);
+    this.owner.deadlines.remove(this);
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#input.take();
     exchange?.onGone();
     exchange?.onFinished();
-    this.#owner.onConnectionClosed(this);
+    this.owner.onConnectionClosed(this);
   }
 
   #expire(ms: number): void {
-    this.deadlineAt = this.#owner.deadlines.after(ms);
+    this.deadlineAt = this.owner.deadlines.after(ms);
   }
 }

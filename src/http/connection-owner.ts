@@ -1,5 +1,5 @@
 /** What a client connection needs of its server. */
-import type { ClientConnection } from "./client-connection.ts";
+import type { Random } from "../runtime/random.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { ProtocolError } from "./protocol-error.ts";
@@ -11,10 +11,21 @@ export interface ConnectionOwner {
   /** Body bytes kept for replays, of all connections. */
   readonly keptBytes: { total: number };
   readonly draining: boolean;
+  readonly random: Random;
   wallTime(): number;
   onExchange(exchange: ServerExchange): Promise<void>;
   onExchangeEnd(exchange: ServerExchange): void;
   onProtocolError(error: ProtocolError, remoteAddress: string): void;
   onHandlerError(error: unknown): void;
-  onConnectionClosed(connection: ClientConnection): void;
+  onConnectionClosed(connection: OwnedConnection): void;
+}
+
+/** A connection as its server sees it. */
+export interface OwnedConnection {
+  /** Address of the other end, whoever speaks through it. */
+  readonly peerAddress: string;
+  /** Closes when nothing is going on; otherwise the current exchange is the last. */
+  drain(): void;
+  /** Ends now; not a byte more is written. */
+  cut(how: "destroy" | "reset"): void;
 }

@@ -54,6 +54,8 @@ export interface Exchange {
   readonly remotePort: number;
   /** The client came over TLS. */
   readonly secure: boolean;
+  /** The client's `X-Request-Id`, or a random one; always the same for one exchange. */
+  readonly requestId: string;
   /** Aborted when the client's connection is gone. */
   readonly clientGone: AbortSignal;
   /** Something of a response has gone to the client: only the client connection's end can follow, no other response. */

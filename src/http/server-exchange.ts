@@ -12,13 +12,24 @@ import type { Exchange, ForwardOptions, ForwardOutcome, OwnResponse } from "./ex
 import type { HeaderList } from "./headers.ts";
 import type { HttpLimits } from "./limits.ts";
 import { ownResponseBytes } from "./own-response.ts";
+import type { Random } from "../runtime/random.ts";
 import type { Piece } from "./pieces.ts";
 import type { ParsedRequest } from "./read-request.ts";
+import { requestIdOf } from "./request-id.ts";
 import type { Upstream } from "./upstream.ts";
+
+/** What an exchange needs of its server. */
+export interface ExchangeOwner {
+  readonly limits: HttpLimits;
+  /** Body bytes kept for replays, of all exchanges. */
+  readonly keptBytes: { total: number };
+  readonly random: Random;
+  wallTime(): number;
+}
 
 /** What an exchange needs of its connection. */
 export interface ExchangeConnection {
-  readonly limits: HttpLimits;
+  readonly owner: ExchangeOwner;
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localAuthority: string;
@@ -26,8 +37,6 @@ export interface ExchangeConnection {
   readonly congested: boolean;
   /** The server is ending, or the client can send nothing more. */
   readonly lastExchange: boolean;
-  readonly keptBytes: { total: number };
-  wallTime(): number;
   write(pieces: readonly Piece[]): void;
   /** The exchange may be finished now; the connection asks it what it has become. */
   onProgress(): void;
@@ -48,6 +57,12 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   bodyTrailers: HeaderList | undefined;
   /** Body bytes that have arrived. */
   bodyBytes = 0;
+  /** Bytes of the response that have been written. */
+  responseBytes = 0;
+  /** Of the final response; 0 before it has started. */
+  status = 0;
+  /** Monotonic and calendar time of arrival; set only when somebody wants to know. */
+  arrivedAt: { readonly now: number; readonly wallTime: number } | undefined;
   readonly #connection: ExchangeConnection;
   readonly #reader: BodyReader;
   #kept: Buffer[] = [];
@@ -57,11 +72,12 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   #closes: boolean;
   #gone = false;
   #abort: AbortController | undefined;
+  #requestId: string | undefined;
 
   constructor(connection: ExchangeConnection, parsed: ParsedRequest) {
     this.#connection = connection;
     this.parsed = parsed;
-    this.#reader = new BodyReader(parsed.framing, connection.limits);
+    this.#reader = new BodyReader(parsed.framing, connection.owner.limits);
     this.#closes = !parsed.keepAlive;
   }
 
@@ -74,7 +90,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   get limits(): HttpLimits {
-    return this.#connection.limits;
+    return this.#connection.owner.limits;
   }
 
   get remoteAddress(): string {
@@ -91,6 +107,10 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   get secure(): boolean {
     return this.#connection.secure;
+  }
+
+  get requestId(): string {
+    return (this.#requestId ??= requestIdOf(this.parsed, this.#connection.owner.random));
   }
 
   get congested(): boolean {
@@ -146,7 +166,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     if (this.bodyHeld) {
       this.#kept.push(data);
       this.#keptBytes += data.length;
-      this.#connection.keptBytes.total += data.length;
+      this.#connection.owner.keptBytes.total += data.length;
       if (this.#flow !== "nobody" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#dropKept();
     }
     if (this.#flow !== "nobody") this.#attempt?.sendBody(data);
@@ -159,11 +179,11 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   #overTotal(): boolean {
-    return this.#connection.keptBytes.total > this.limits.keepBodyTotalBytesMax;
+    return this.#connection.owner.keptBytes.total > this.limits.keepBodyTotalBytesMax;
   }
 
   #dropKept(): void {
-    this.#connection.keptBytes.total -= this.#keptBytes;
+    this.#connection.owner.keptBytes.total -= this.#keptBytes;
     if (this.#keptBytes > 0) this.bodyHeld = false;
     this.#kept = [];
     this.#keptBytes = 0;
@@ -174,10 +194,11 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     if (this.responseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
     if (!this.#restIsSmall()) this.#closes = true;
-    const pieces = ownResponseBytes(response, this.parsed.method, this.connectionField(), this.#connection.wallTime());
+    const pieces = ownResponseBytes(response, this.parsed.method, this.connectionField(), this.#connection.owner.wallTime());
     this.responseStarted = true;
+    this.status = response.status;
     this.#dropKept();
-    this.#connection.write(pieces);
+    this.write(pieces);
     this.responseDone = true;
     this.#connection.onProgress();
   }
@@ -214,11 +235,13 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   // For the attempt.
 
   write(pieces: readonly Piece[]): void {
+    for (const piece of pieces) this.responseBytes += piece.length;
     this.#connection.write(pieces);
   }
 
-  onFinalReleased(): void {
+  onFinalReleased(status: number): void {
     this.responseStarted = true;
+    this.status = status;
     this.#dropKept();
   }
 

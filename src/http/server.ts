@@ -4,13 +4,16 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import type { Clock } from "../runtime/clock.ts";
+import { systemRandom, type Random } from "../runtime/random.ts";
+import type { AccessEntry } from "./access-log.ts";
 import { ClientConnection } from "./client-connection.ts";
-import type { ConnectionOwner } from "./connection-owner.ts";
+import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import type { ProtocolError } from "./protocol-error.ts";
+import type { ServerExchange } from "./server-exchange.ts";
 import { TrustedProxies } from "./trusted-proxies.ts";
 
 export { ListenError } from "./listen.ts";
@@ -23,6 +26,10 @@ export interface HttpServerOptions {
   readonly clock: Clock;
   /** Answers one request. A request that is unanswered when it resolves gets 500. */
   onExchange(exchange: Exchange): Promise<void>;
+  /** A request is over, answered or not. Without it nothing is measured. */
+  onAccess?(entry: AccessEntry): void;
+  /** Default: the system's. */
+  readonly random?: Random;
   /** A client broke the protocol or a limit and was refused. */
   onProtocolError?(error: ProtocolError, remoteAddress: string): void;
   /** `onExchange` rejected: a programming error. Default: thrown as an uncaught exception, never swallowed. */
@@ -41,9 +48,10 @@ export class HttpServer implements ConnectionOwner {
   readonly deadlines: Deadlines;
   readonly keptBytes = { total: 0 };
   draining = false;
+  readonly random: Random;
   readonly #options: HttpServerOptions;
   readonly #server: Server;
-  readonly #connections = new Set<ClientConnection>();
+  readonly #connections = new Set<OwnedConnection>();
   readonly #balancers: TrustedProxies;
   readonly #perAddress = new Map<string, number>();
   #activeExchanges = 0;
@@ -59,6 +67,7 @@ export class HttpServer implements ConnectionOwner {
 
   private constructor(options: HttpServerOptions) {
     this.#options = options;
+    this.random = options.random ?? systemRandom;
     this.limits = httpLimits(options.limits);
     this.deadlines = new Deadlines(options.clock);
     this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
@@ -120,8 +129,9 @@ export class HttpServer implements ConnectionOwner {
     return this.#options.clock.wallTime();
   }
 
-  onExchange(exchange: Exchange): Promise<void> {
+  onExchange(exchange: ServerExchange): Promise<void> {
     this.#activeExchanges++;
+    if (this.#options.onAccess !== undefined) exchange.arrivedAt = { now: this.#options.clock.now(), wallTime: this.wallTime() };
     return this.#handle(exchange);
   }
 
@@ -130,8 +140,25 @@ export class HttpServer implements ConnectionOwner {
     await this.#options.onExchange(exchange);
   }
 
-  onExchangeEnd(): void {
+  onExchangeEnd(exchange: ServerExchange): void {
     this.#activeExchanges--;
+    const { arrivedAt, parsed } = exchange;
+    if (arrivedAt === undefined) return;
+    this.#options.onAccess?.({
+      wallTime: arrivedAt.wallTime,
+      remoteAddress: exchange.remoteAddress,
+      method: parsed.method,
+      target: parsed.target,
+      version: parsed.version,
+      status: exchange.status,
+      complete: exchange.responseDone,
+      requestBytes: exchange.bodyBytes,
+      responseBytes: exchange.responseBytes,
+      durationMs: this.#options.clock.now() - arrivedAt.now,
+      requestId: exchange.requestId,
+      referer: parsed.headers.get("referer"),
+      userAgent: parsed.headers.get("user-agent"),
+    });
   }
 
   onProtocolError(error: ProtocolError, remoteAddress: string): void {
@@ -149,7 +176,7 @@ export class HttpServer implements ConnectionOwner {
     });
   }
 
-  onConnectionClosed(connection: ClientConnection): void {
+  onConnectionClosed(connection: OwnedConnection): void {
     if (!this.#connections.delete(connection)) return;
     const address = connection.peerAddress;
     const left = (this.#perAddress.get(address) ?? 1) - 1;
