@@ -1,0 +1,93 @@
+import { describe, expect, test } from "bun:test";
+import type { DatabaseChecksum, DatabaseDelta } from "../../src/core/delta.ts";
+import { type ApplyTarget, Follower } from "../../src/host/follower.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { MemoryStore } from "../../src/vault/memory-store.ts";
+import { FaultyStore } from "../vault/faulty-store.ts";
+import { StoreError, type Store } from "../../src/vault/store.ts";
+import { claimAs, Pages, readerFromStart } from "./log-fixture.ts";
+
+/** Remembers what was applied. */
+class Applied implements ApplyTarget {
+  readonly flushes: number[][] = [];
+  failNext: Error | undefined;
+
+  apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void> {
+    const failure = this.failNext;
+    this.failNext = undefined;
+    if (failure !== undefined) return Promise.reject(failure);
+    this.flushes.push(flush.flat().flatMap((delta) => delta.pages.map(({ content }) => content[0] ?? -1)));
+    return Promise.resolve();
+  }
+
+  checksums(): ReadonlyMap<string, DatabaseChecksum> {
+    return new Map();
+  }
+}
+
+function follow(store: Store, target: ApplyTarget): Follower {
+  return new Follower({ reader: readerFromStart(store), target, clock: systemClock, onRecord: () => undefined, epochAtStart: undefined });
+}
+
+describe("a follower", () => {
+  test("applies a flush of several parts with its last part only", async () => {
+    const store = new MemoryStore();
+    const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
+    const follower = follow(store, target);
+    await writer.append({ kind: "commit", part: 1, parts: 2, databases: [pages.change({ 1: 1 })] });
+    await follower.catchUp();
+    expect(target.flushes).toEqual([]);
+    await writer.append({ kind: "commit", part: 2, parts: 2, databases: [pages.change({ 2: 2 })] });
+    await follower.catchUp();
+    expect(target.flushes).toEqual([[1, 2]]);
+  });
+
+  test("drops the parts of a flush that its primary never finished when the next epoch comes", async () => {
+    const store = new MemoryStore();
+    const target = new Applied();
+    const follower = follow(store, target);
+    const dead = await claimAs(store, "a");
+    await dead.append({ kind: "commit", part: 1, parts: 2, databases: [new Pages("a.db").change({ 1: 1 })] });
+    await follower.catchUp();
+    const next = await claimAs(store, "b");
+    await next.append({ kind: "commit", part: 1, parts: 1, databases: [new Pages("a.db").change({ 1: 7 })] });
+    await follower.catchUp();
+    expect(target.flushes).toEqual([[7]]);
+  });
+
+  test("never goes on after a record that it could not apply, whoever asks", async () => {
+    const store = new MemoryStore();
+    const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
+    const follower = follow(store, target);
+    await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 1 })] });
+    target.failNext = new Error("no space left on the disk");
+    await expect(follower.catchUp()).rejects.toThrow("no space left");
+    // A second promotion would claim on top of a copy that lacks an acknowledged commit.
+    await expect(follower.catchUp()).rejects.toThrow("no space left");
+    await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 2: 2 })] });
+    await expect(follower.follow(1, new AbortController().signal)).rejects.toThrow("no space left");
+    expect(target.flushes).toEqual([]);
+  });
+
+  test("reads a record again that the vault did not give at first", async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
+    await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 1 })] });
+    const follower = follow(store, target);
+    let failures = 1;
+    store.beforeGet = (key) => (key.startsWith("log/") && failures-- > 0 ? Promise.reject(new StoreError("unavailable", "no answer", "wait")) : Promise.resolve());
+    await expect(follower.catchUp()).rejects.toThrow("no answer");
+    await follower.catchUp();
+    expect(target.flushes).toEqual([[1]]);
+  });
+
+  test("stops between two records when it is told to, and loses none", async () => {
+    const store = new MemoryStore();
+    const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
+    await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 1 })] });
+    const follower = follow(store, target);
+    await expect(follower.catchUp(AbortSignal.abort(new Error("stopped")))).rejects.toThrow("stopped");
+    expect(await follower.catchUp()).toBe(2);
+    expect(target.flushes).toEqual([[1]]);
+  });
+});
