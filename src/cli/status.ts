@@ -3,6 +3,7 @@ import { buildCommand } from "@stricli/core";
 import type { ClusterHost, ClusterService, ClusterStatus } from "../control/gateway-api.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import { CliError, formatCliError } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { formatTable } from "./table.ts";
@@ -50,7 +51,11 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
       } catch {
         return; // Ctrl-C
       }
-      await show();
+      // A gateway that is being restarted is worth waiting for; the screen says so meanwhile.
+      await show().catch((error: unknown) => {
+        if (!(error instanceof CliError)) throw error;
+        if (!this.signal.aborted) this.process.stderr.write(`${formatCliError(error)}\n`);
+      });
     }
   },
 });

@@ -6,7 +6,7 @@
  * Failures are data, not exceptions: callers decide about hosts by them.
  */
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
 
 export type CallFailure =
   /** Nobody listens there. */
@@ -121,9 +121,9 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
       return;
     }
     const outgoing = open(options, call);
-    let timer = options.clock.setTimer(call.timeoutMs, () => timedOut(`no answer within ${call.timeoutMs} ms`));
+    let timer = deadline(options.clock, call.timeoutMs, () => timedOut(`no answer within ${call.timeoutMs} ms`));
     const whole = Number.isFinite(reading.wholeMs)
-      ? options.clock.setTimer(reading.wholeMs, () => timedOut(`not done within ${reading.wholeMs} ms`))
+      ? deadline(options.clock, reading.wholeMs, () => timedOut(`not done within ${reading.wholeMs} ms`))
       : null;
     const onAbort = (): void => finish({ kind: "aborted", message: "aborted" });
     let over = false;
@@ -140,7 +140,7 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
     const rearm = (): void => {
       timer.cancel();
       if (Number.isFinite(reading.silenceMs)) {
-        timer = options.clock.setTimer(reading.silenceMs, () => timedOut(`silent for ${reading.silenceMs} ms`));
+        timer = deadline(options.clock, reading.silenceMs, () => timedOut(`silent for ${reading.silenceMs} ms`));
       }
     };
     call.signal?.addEventListener("abort", onAbort, { once: true });
@@ -150,6 +150,24 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
       readAnswer(response, call, reading, rearm, finish);
     });
   });
+}
+
+/** A timer that fires this late says that this process was not running, or was starved. */
+const lateMs = 50;
+/** How long what arrived meanwhile gets to be read, before a late timer counts. */
+const graceMs = 50;
+
+/**
+ * A time limit that does not take our own silence for the other side's: after a pause of this process (a stopped virtual
+ * machine, a starved CPU) its timers come due together with answers that have long arrived, and may be looked at first.
+ */
+function deadline(clock: Clock, ms: number, expire: () => void): Timer {
+  const dueAt = clock.now() + ms;
+  let timer = clock.setTimer(ms, () => {
+    if (clock.now() - dueAt < lateMs) expire();
+    else timer = clock.setTimer(graceMs, expire);
+  });
+  return { cancel: () => timer.cancel() };
 }
 
 function readAnswer(response: IncomingMessage, call: JsonCall, reading: Reading, rearm: () => void, finish: (end: StreamEnd) => void): void {

@@ -17,23 +17,24 @@ export interface Matchable {
   readonly match: ServiceMatch;
 }
 
-/** The services, most specific first, so that the first match is the best. */
-export function orderBySpecificity<S extends Matchable>(services: readonly S[]): S[] {
-  const weight = (service: S): number =>
-    (service.match.host === null ? 0 : 1_000_000) + normalizedPrefix(service.match.path).length;
-  return [...services].sort((a, b) => weight(b) - weight(a) || (a.name < b.name ? -1 : 1));
+/** Finds the service for a Host field's value (with or without a port) and a request target in any form. */
+export type ServiceMatcher<S> = (hostField: string, target: string) => S | undefined;
+
+/** Prepared once, because it is asked for every request. */
+export function serviceMatcher<S extends Matchable>(services: readonly S[]): ServiceMatcher<S> {
+  const ordered = services
+    .map((service) => ({ service, host: service.match.host, prefix: normalizedPrefix(service.match.path) }))
+    .sort((a, b) => Number(a.host === null) - Number(b.host === null) || b.prefix.length - a.prefix.length);
+  const [first] = ordered;
+  if (first !== undefined && first.host === null && first.prefix === "") return () => first.service;
+  return (hostField, target) => {
+    const host = hostName(hostField);
+    const path = originPath(target);
+    return ordered.find((entry) => (entry.host === null || entry.host === host) && hasPrefix(path, entry.prefix))?.service;
+  };
 }
 
-/** `hostField` is the Host field's value, with or without a port; `target` the request target in any form. */
-export function matchService<S extends Matchable>(ordered: readonly S[], hostField: string, target: string): S | undefined {
-  const host = hostName(hostField);
-  const path = originPath(target);
-  return ordered.find((service) => matches(service.match, host, path));
-}
-
-function matches(match: ServiceMatch, host: string, path: string): boolean {
-  if (match.host !== null && match.host !== host) return false;
-  const prefix = normalizedPrefix(match.path);
+function hasPrefix(path: string, prefix: string): boolean {
   if (!path.startsWith(prefix)) return false;
   const next = path.charAt(prefix.length);
   return next === "" || next === "/" || next === "?";

@@ -10,7 +10,7 @@ import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
 import { heartbeatMs } from "../control/messages.ts";
 import type { ClusterStatus, HostList } from "../control/gateway-api.ts";
 import type { FailoverSettings } from "../core/failover-state.ts";
-import { matchService, orderBySpecificity } from "../core/routing.ts";
+import { serviceMatcher, type ServiceMatcher } from "../core/routing.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { HttpLimits } from "../http/limits.ts";
 import { Proxy } from "../http/proxy.ts";
@@ -54,6 +54,7 @@ export class Gateway implements AdminTarget {
   readonly #queries: SqlQueries;
   readonly #registry: Registry;
   readonly #served: readonly Served[];
+  readonly #match: ServiceMatcher<Served>;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #data: HttpServer | null = null;
@@ -81,7 +82,8 @@ export class Gateway implements AdminTarget {
     this.#queries = new SqlQueries({ command: deps.sqlReader, path: config.databasePath, clock: deps.clock });
     this.#registry = new Registry(store, remembered, config.services);
     store.write(putGateway({ id: config.id, adminUrl: config.adminUrl, startedAtMs: this.#startedAtMs, deleted: false }));
-    this.#served = orderBySpecificity(config.services.map((service) => this.#serve(service)));
+    this.#served = config.services.map((service) => this.#serve(service));
+    this.#match = serviceMatcher(this.#served);
     for (const { runtime } of this.#served) this.#begin(runtime, remembered);
   }
 
@@ -212,7 +214,7 @@ export class Gateway implements AdminTarget {
   /** The gateway's own paths and the Hono app's catch-all join here (reserved prefix first, then services by match). */
   async #onExchange(exchange: Exchange): Promise<void> {
     const { headers, target } = exchange.request;
-    const served = matchService(this.#served, headers.get("host") ?? "", target);
+    const served = this.#match(headers.get("host") ?? "", target);
     if (served !== undefined) return served.proxy.handle(exchange);
     await exchange.respond(refusal(404, "no_service", "no service is configured for this host name and path", headers.get("accept")));
   }

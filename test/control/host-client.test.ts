@@ -4,7 +4,7 @@ import { createServer as createTcpServer, type Server as TcpServer } from "node:
 import { HostClient } from "../../src/control/host-client.ts";
 import type { HostStatus } from "../../src/control/host-status.ts";
 import type { PromoteEvent } from "../../src/control/messages.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 
 const servers: (Server | TcpServer)[] = [];
 afterEach(async () => {
@@ -90,6 +90,22 @@ describe("asking a host for its status", () => {
       more();
     });
     expect((await flood.status(5000)).kind).toBe("invalid");
+  });
+
+  test("does not count time in which this process was not running", async () => {
+    const server = createServer((_, response) => response.end(JSON.stringify(status)));
+    let missedMs = 0;
+    // The first timer of the call comes due at once, as after a pause of ten seconds; the answer has yet to be read.
+    const clock: Clock = {
+      ...systemClock,
+      now: () => systemClock.now() + missedMs,
+      setTimer: (ms, callback) => {
+        if (missedMs > 0) return systemClock.setTimer(ms, callback);
+        missedMs = 10_000;
+        return systemClock.setTimer(0, callback);
+      },
+    };
+    expect((await new HostClient(await listen(server), "x", clock).status(5_000)).kind).toBe("ok");
   });
 
   test("ends at once when the caller does not want it any more", async () => {

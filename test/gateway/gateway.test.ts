@@ -102,3 +102,16 @@ describe("a gateway with three hosts", () => {
     expect(await answer).toEqual({ status: 200, host: "a" });
   });
 });
+
+describe("a gateway that was not running for a while", () => {
+  test("does not take its own silence for that of the hosts", async () => {
+    await threeHosts();
+    for (const pauseMs of [300, 700, 1_300]) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+      expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
+      await until(() => cluster.service().hosts.every(({ heardMsAgo }) => (heardMsAgo ?? Infinity) < 100));
+    }
+    expect(cluster.service().failovers.map(({ kind }) => kind)).toEqual(["first"]);
+    expect(cluster.service().events.filter(({ what }) => what === "host-down")).toEqual([]);
+  });
+});
