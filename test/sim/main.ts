@@ -3,10 +3,10 @@ import { parseArgs } from "node:util";
 import { describeFault } from "./faults.ts";
 import { run, type RunResult } from "./run.ts";
 
-const { values } = parseArgs({ options: { seeds: { type: "string", default: "100" }, seed: { type: "string" }, trace: { type: "boolean", default: false } } });
+const { values } = parseArgs({ options: { seeds: { type: "string", default: "100" }, seed: { type: "string" }, from: { type: "string", default: "1" }, trace: { type: "boolean", default: false } } });
 
 async function main(): Promise<number> {
-  const first = Number(values.seed ?? 1);
+  const first = Number(values.seed ?? values.from);
   const count = values.seed === undefined ? Number(values.seeds) : 1;
   const startedAt = performance.now();
   let failovers = 0;
@@ -29,7 +29,7 @@ async function main(): Promise<number> {
 function show(result: RunResult): void {
   console.log(JSON.stringify(result.options));
   for (const fault of result.faults) console.log(describeFault(fault));
-  for (const line of result.trace.slice(-400)) console.log(`${line.atMs.toFixed(1).padStart(9)} ${line.who.padEnd(8)} ${line.what}`);
+  for (const line of result.trace.slice(-100000)) console.log(`${line.atMs.toFixed(1).padStart(9)} ${line.who.padEnd(8)} ${line.what}`);
 }
 
 process.exitCode = await main();

@@ -1,0 +1,45 @@
+/**
+ * `bun run sim:mutants`: breaks one rule after the other, and says after how many seeds the simulator noticed. A mutant
+ * that survives is a hole in the simulator.
+ */
+import { parseArgs } from "node:util";
+import { type RuleName, withoutRule } from "../../src/core/rules.ts";
+import type { SimOptions } from "./options.ts";
+import { run } from "./run.ts";
+
+interface Mutant {
+  readonly rule: RuleName;
+  readonly seedsMax: number;
+  readonly options?: Partial<SimOptions>;
+}
+
+const mutants: readonly Mutant[] = [
+  { rule: "R1-claim-after-end-of-log", seedsMax: 100 },
+  { rule: "R2-fenced-on-exists", seedsMax: 100 },
+  { rule: "R3-retry-ambiguous-put", seedsMax: 100 },
+  { rule: "R4-boundary-check", seedsMax: 500 },
+  { rule: "R5-lease-for-reads", seedsMax: 500 },
+  { rule: "R5-wait-out-old-lease", seedsMax: 500 },
+  { rule: "R6-checkpoint-before-delete", seedsMax: 100 },
+  { rule: "gate", seedsMax: 100 },
+  { rule: "chain", seedsMax: 300 },
+  { rule: "persist-before-send", seedsMax: 300 },
+  { rule: "majority", seedsMax: 300 },
+  { rule: "replay", seedsMax: 100 },
+];
+
+const { values } = parseArgs({ options: { only: { type: "string" } } });
+let survived = 0;
+for (const { rule, seedsMax, options } of mutants) {
+  if (values.only !== undefined && !rule.startsWith(values.only)) continue;
+  let caught: string | undefined;
+  let seed = 0;
+  while (caught === undefined && seed < seedsMax) {
+    seed += 1;
+    const result = await run({ seed, rules: withoutRule(rule), ...(options === undefined ? {} : { options }) });
+    [caught] = result.violations;
+  }
+  if (caught === undefined) survived += 1;
+  console.log(caught === undefined ? `SURVIVED ${rule}: ${seedsMax} seeds` : `caught   ${rule}: seed ${seed}: ${caught}`);
+}
+process.exitCode = survived === 0 ? 0 : 1;
