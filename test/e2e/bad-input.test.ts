@@ -312,6 +312,7 @@ describe.skipIf(!canMount)("a vault (tests that mount a file system)", () => {
       };
       while (await write());
       expect(acknowledged.length).toBeGreaterThan(5);
+      expect((await cluster.statusOf(host))?.warnings.join("\n")).toMatch(/full|space/i);
       spawnSync("mount", ["-o", "remount,size=64m", vault]);
       await cluster.until("writes to go on", withinMs, never, () => "", async () => ((await write()) ? true : undefined));
       for (const id of acknowledged) expect((await fetch(`${host.dataUrl}/notes/${id}`)).status).toBe(200);
