@@ -1,7 +1,14 @@
-/** R1 as a host performs it: read the log to its end, claim right after it; when somebody wrote in between, read on. */
+/**
+ * R1 as a host performs it: read the log to its end, claim right after it; when somebody wrote in between, read on.
+ *
+ * A vault that does not answer for a while is waited for. A primary that keeps writing faster than this host can read and
+ * claim is alive and well as far as the vault can tell: after a few of its leases the claim is given up, and whoever asked
+ * for it learns that. It would otherwise run after that primary for ever, and be no secondary meanwhile.
+ */
 import type { Predecessor } from "../core/lease.ts";
 import { type ClaimOptions, LogWriter } from "../vault/log-writer.ts";
 import type { LogRecord } from "../vault/record.ts";
+import { retryUntilAnswered } from "../vault/retry.ts";
 import type { EpochSeen, Follower } from "./follower.ts";
 
 export interface Claimed {
@@ -16,13 +23,20 @@ export type ClaimResult =
   | { readonly kind: "claimed"; readonly claimed: Claimed }
   /** Another host's claim came first. */
   | { readonly kind: "lost"; readonly epoch: number; readonly host: string }
+  /** The primary that is to be replaced was always faster: it lives. */
+  | { readonly kind: "outrun"; readonly host: string }
   | { readonly kind: "void" };
+
+/** For how many leases a claim runs after a primary that writes. */
+const patienceLeases = 3;
 
 /** Rejects with what reading or putting throws, or the signal's reason. */
 export async function claimEpoch(follower: Follower, options: Omit<ClaimOptions, "reader">): Promise<ClaimResult> {
+  const { clock, random, signal, onTrouble } = options;
   const epochBefore = follower.epoch?.epoch ?? 0;
+  const patientUntil = clock.now() + patienceLeases * (follower.epoch?.leaseMs ?? 0);
   for (;;) {
-    if (options.rules.has("R1-claim-after-end-of-log")) await follower.catchUp();
+    if (options.rules.has("R1-claim-after-end-of-log")) await retryUntilAnswered({ clock, random, signal, onTrouble }, () => follower.catchUp(signal));
     const before = follower.epoch;
     if (before !== undefined && before.epoch > epochBefore) return { kind: "lost", epoch: before.epoch, host: before.host };
     // Taken before the claim: R5 counts from the last record of the predecessor, not from our own.
@@ -34,6 +48,7 @@ export async function claimEpoch(follower: Follower, options: Omit<ClaimOptions,
       case "void":
         return { kind: "void" };
       case "beaten":
+        if (outcome.record.header.epoch === epochBefore && clock.now() >= patientUntil) return { kind: "outrun", host: outcome.record.header.host };
         break;
     }
   }

@@ -165,6 +165,9 @@ export class Duties {
         case "lost":
           this.#life.promotion()?.refuse({ kind: "epoch_taken", epoch: result.epoch, host: result.host });
           return this.#life.dispatch({ kind: "claim_lost", host: result.host });
+        case "outrun":
+          this.#life.promotion()?.refuse({ kind: "primary_alive", evidence: `${result.host} writes in the vault faster than ${host} could claim the next epoch` });
+          return this.#life.dispatch({ kind: "claim_lost", host: result.host });
         case "void":
           return this.#life.dispatch({ kind: "claim_void" });
       }
