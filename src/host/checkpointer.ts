@@ -4,6 +4,9 @@
  *
  * Order: seal and journal (position p) → chunks, verified → manifest → `checkpoint` record → retention. A crash between
  * any two leaves a vault that restores: what is not announced is not counted on (R6).
+ *
+ * It ends with its term: `stop` comes before the databases are closed. A read that came later would go through the number
+ * of a closed descriptor, which may be that of another file by then, and its bytes would stand in a manifest.
  */
 import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../core/checkpoint-due.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -14,6 +17,7 @@ import type { Compression } from "../vault/chunk-codec.ts";
 import { pacedBy } from "../vault/checkpoint-pace.ts";
 import type { Store } from "../vault/store.ts";
 import type { Journal } from "./journal.ts";
+import type { SnapshotDatabase } from "./ports.ts";
 
 export interface CheckpointerOptions {
   readonly journal: Journal;
@@ -46,6 +50,8 @@ export class Checkpointer {
   #lastAt: number;
   #journalBytes = 0;
   #records = 0;
+  #isStopped = false;
+  readonly #reads = new Set<Promise<unknown>>();
 
   constructor(options: CheckpointerOptions) {
     this.#options = options;
@@ -57,7 +63,7 @@ export class Checkpointer {
   onRecord(bytes: number): void {
     this.#journalBytes += bytes;
     this.#records += 1;
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined || this.#isStopped) return;
     const due = checkpointDue(this.#options.thresholds, {
       elapsedMs: this.#options.clock.now() - this.#lastAt,
       journalBytes: this.#journalBytes,
@@ -69,8 +75,9 @@ export class Checkpointer {
 
   /** Starts a checkpoint in the background, unless one is being written. */
   ask(because: string): void {
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined || this.#isStopped) return;
     this.now(because).catch((error: unknown) => {
+      if (this.#isStopped) return;
       this.#lastAt = this.#options.clock.now() - this.#options.thresholds.intervalMs + retryAfterMs;
       this.#journalBytes = 0;
       this.#options.onFailed(error instanceof Error ? error.message : String(error));
@@ -83,6 +90,28 @@ export class Checkpointer {
     return this.#running;
   }
 
+  /** Nothing is read from the databases any more when this resolves; a checkpoint under way fails. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await Promise.allSettled(this.#reads);
+  }
+
+  /** A database of the snapshot that can be read until `stop`. */
+  #guarded(database: SnapshotDatabase): SnapshotDatabase {
+    const { name, pageSize, pageCount, checksum } = database;
+    const read = async (offset: number, length: number): Promise<Uint8Array> => {
+      if (this.#isStopped) throw new Error("the term as primary is over");
+      const reading = database.read(offset, length);
+      this.#reads.add(reading);
+      try {
+        return await reading;
+      } finally {
+        this.#reads.delete(reading);
+      }
+    };
+    return { name, pageSize, pageCount, checksum, read };
+  }
+
   async #write(because: string): Promise<CheckpointDone> {
     const { journal, store, clock, log, epoch, epochPosition, compression } = this.#options;
     const startedAt = clock.now();
@@ -93,7 +122,7 @@ export class Checkpointer {
     let written: Awaited<ReturnType<typeof writeCheckpoint>>;
     try {
       const base = { ...(this.#base === undefined ? {} : { base: this.#base }), ...(compression === undefined ? {} : { compression }) };
-      const databases = snapshot.databases;
+      const databases = snapshot.databases.map((database) => this.#guarded(database));
       const gently = { concurrency: 1, pace: pacedBy(clock, vaultShare) };
       written = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: clock.wallTime(), databases, ...base, ...gently });
     } finally {

@@ -48,10 +48,11 @@ export function controlApp(host: Controlled, secret: string, clock: Clock): Hono
   app.get("/v1/status/stream", (context) => {
     context.header("content-type", "application/x-ndjson");
     return stream(context, async (out) => {
+      const changes = new Changes(host);
       while (!out.aborted && !out.closed) {
-        const changed = host.changed();
+        const seen = changes.listen();
         await out.write(`${JSON.stringify(host.status())}\n`);
-        await eitherOf(changed, clock, heartbeatMs);
+        await seen.within(clock, heartbeatMs);
       }
     });
   });
@@ -115,13 +116,48 @@ async function parseBody<T>(request: Request, schema: v.GenericSchema<unknown, T
   return { kind: "malformed", answer: { error: `${v.getDotPath(issue) ?? "body"}: ${issue.message}`, advice } };
 }
 
-/** Resolves with the promise or after the time, and leaves no timer behind. */
-function eitherOf(promise: Promise<void>, clock: Clock, afterMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.setTimer(afterMs, resolve);
-    promise.then(() => {
-      timer.cancel();
-      resolve();
-    }, resolve);
-  });
+/**
+ * Waits for changes of a host, one listener per change however many heartbeats pass before it comes: a listener per heartbeat
+ * would stay with the promise until the next change, and an idle service has none for weeks.
+ */
+class Changes {
+  readonly #host: Controlled;
+  #listened: Promise<void> | undefined;
+  #isSeen = false;
+  #wake: (() => void) | undefined;
+
+  constructor(host: Controlled) {
+    this.#host = host;
+  }
+
+  /** Before the status is read: what changes after that is seen by `within`. */
+  listen(): Changes {
+    const changed = this.#host.changed();
+    if (changed === this.#listened) return this;
+    this.#listened = changed;
+    this.#isSeen = false;
+    changed.then(
+      () => this.#see(changed),
+      () => this.#see(changed),
+    );
+    return this;
+  }
+
+  /** Resolves at the change or after the time, and leaves no timer behind. */
+  within(clock: Clock, afterMs: number): Promise<void> {
+    if (this.#isSeen) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(afterMs, resolve);
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #see(changed: Promise<void>): void {
+    if (changed !== this.#listened) return;
+    this.#isSeen = true;
+    this.#wake?.();
+  }
 }

@@ -129,8 +129,8 @@ export class Front {
 
   async #forward(exchange: Exchange, open: FrontState & { kind: "open" }): Promise<void> {
     const { term, upstream, end } = open;
-    if (!term.isReady && !(await readyWithin(term, this.#options.clock, restartWaitMs))) {
-      await refuse(exchange, "the application is restarting");
+    if (!term.isReady && !(await readyWithin(term, this.#options.clock, end.signal))) {
+      await refuse(exchange, end.signal.aborted ? "this host is not primary any more" : "the application is restarting");
       return;
     }
     const outcome = await exchange.forward(upstream, {
@@ -169,15 +169,23 @@ const frontLimits = (limits: HttpLimits): Partial<ServerLimits> => ({
   firstByteMs: limits.firstByteMs,
 });
 
-async function readyWithin(term: Term, clock: Clock, withinMs: number): Promise<boolean> {
-  const timeout = new AbortController();
-  const late = clock.sleep(withinMs, timeout.signal).then(
-    () => false,
-    () => true,
-  );
-  const ready = await Promise.race([term.whenReady().then(() => true), late]);
-  timeout.abort();
-  return ready;
+/** False when the time is over, or when the term ends: its application may never be ready again. */
+function readyWithin(term: Term, clock: Clock, over: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const answer = (isReady: boolean): void => {
+      timer.cancel();
+      over.removeEventListener("abort", onOver);
+      resolve(isReady);
+    };
+    const onOver = (): void => answer(false);
+    const timer = clock.setTimer(restartWaitMs, () => answer(false));
+    over.addEventListener("abort", onOver, { once: true });
+    if (over.aborted) return answer(false);
+    term.whenReady().then(
+      () => answer(!over.aborted),
+      () => answer(false),
+    );
+  });
 }
 
 function refuse(exchange: Exchange, reason: string): Promise<void> {

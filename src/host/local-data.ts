@@ -33,7 +33,8 @@ export interface LocalFolders {
 }
 
 /** What a restore and a host need of the local disk: the simulation brings its own. */
-export type LocalPort = Pick<LocalData, "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides">;
+export type LocalPort = Pick<LocalData, "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"> &
+  Partial<Pick<LocalData, "makeRoom">>;
 
 const companions = ["", "-wal", "-shm", "-journal"];
 
@@ -49,6 +50,11 @@ export class LocalData {
   /** Where the databases of an earlier life wait for a restore to make use of them. */
   get previousFolder(): string {
     return join(this.#folders.stateFolder, "previous");
+  }
+
+  /** On its way out. */
+  get #forgottenFolder(): string {
+    return `${this.previousFolder}.forgotten`;
   }
 
   async prepare(): Promise<void> {
@@ -70,6 +76,7 @@ export class LocalData {
   async moveAway(): Promise<Marker> {
     const { dataFolder } = this.#folders;
     const noteFile = join(this.previousFolder, "marker.json");
+    await rm(this.#forgottenFolder, { recursive: true, force: true });
     const names = await this.#files.find(dataFolder);
     if (await exists(noteFile)) {
       for (const name of names) for (const suffix of companions) await rm(join(dataFolder, name + suffix), { force: true });
@@ -83,7 +90,9 @@ export class LocalData {
       for (const suffix of companions.toReversed()) await renameIfThere(join(dataFolder, name + suffix), target + suffix);
     }
     await mkdir(this.previousFolder, { recursive: true });
-    await writeDurably(noteFile, JSON.stringify(names.length === 0 ? { kind: "secondary" } : marker));
+    // Asked there and not of `names`: an earlier run may have moved every file and died before it wrote the note.
+    const isEmpty = (await this.#files.find(this.previousFolder)).length === 0;
+    await writeDurably(noteFile, JSON.stringify(isEmpty ? { kind: "secondary" } : marker));
     return readMarker(noteFile);
   }
 
@@ -98,9 +107,21 @@ export class LocalData {
     return sums;
   }
 
-  /** What was moved away is in the journal, or was never anybody's: it goes. */
+  /**
+   * What was moved away is in the journal, or was never anybody's: it goes. Under another name first: a crash in the middle
+   * of removing it must not leave a part of it that looks like a set of databases.
+   */
   async forgetPrevious(): Promise<void> {
-    await rm(this.previousFolder, { recursive: true, force: true });
+    await rm(this.#forgottenFolder, { recursive: true, force: true });
+    await renameIfThere(this.previousFolder, this.#forgottenFolder);
+    await rm(this.#forgottenFolder, { recursive: true, force: true });
+  }
+
+  /** The disk is full: what was moved away and is only a help for the restore goes, its note stays. */
+  async makeRoom(): Promise<void> {
+    for (const name of await this.#files.find(this.previousFolder)) {
+      for (const suffix of companions) await rm(join(this.previousFolder, name + suffix), { force: true });
+    }
   }
 
   /** Keeps what was moved away under a dated folder, and returns its path. */

@@ -136,6 +136,7 @@ export class Term {
   async ended(): Promise<void> {
     await this.#options.application.kill();
     await this.#journal.ended();
+    await this.#checkpointer.stop();
     await this.#source?.close();
     this.#source = undefined;
   }

@@ -1,0 +1,126 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { localDatabases } from "../../src/capture/local-state.ts";
+import { LocalData, type LocalDatabases } from "../../src/host/local-data.ts";
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+class Crash extends Error {}
+
+async function place(files: LocalDatabases = localDatabases(["*.db"])): Promise<{ local: LocalData; data: string; state: string; aside: string }> {
+  const root = mkdtempSync(join(tmpdir(), "stead-local-"));
+  folders.push(root);
+  const [data, state] = [join(root, "data"), join(root, "data.stead")];
+  const aside = join(state, "set-aside");
+  const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, files);
+  await local.prepare();
+  return { local, data, state, aside };
+}
+
+describe("what lies on a host's disk", () => {
+  test("is moved away with its companions, and the note says whose it was", async () => {
+    const { local, data } = await place();
+    for (const suffix of ["", "-wal", "-shm", "-journal"]) writeFileSync(join(data, `a.db${suffix}`), suffix);
+    writeFileSync(join(data, "other.txt"), "mine");
+    await local.mark({ kind: "primary", epoch: 3 });
+    expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 3 });
+    expect(readdirSync(data)).toEqual(["other.txt"]);
+    expect(readdirSync(local.previousFolder).sort()).toEqual(["a.db", "a.db-journal", "a.db-shm", "a.db-wal", "marker.json"]);
+  });
+
+  test("is nobody's when there is none: nothing can have diverged", async () => {
+    const { local } = await place();
+    expect(await local.moveAway()).toEqual({ kind: "secondary" });
+  });
+
+  test("is an operator's when there is no marker, or one that cannot be read", async () => {
+    for (const marker of [undefined, "", "{", "null", '{"kind":"other"}']) {
+      const { local, data, state } = await place();
+      writeFileSync(join(data, "a.db"), "x");
+      if (marker !== undefined) writeFileSync(join(state, "marker.json"), marker);
+      expect(await local.moveAway()).toEqual({ kind: "unknown" });
+    }
+  });
+
+  test("keeps its note when the host dies after each step of moving it away", async () => {
+    const names = ["a.db", "b.db"].flatMap((name) => ["-journal", "-shm", "-wal", ""].map((suffix) => name + suffix));
+    for (let moved = 0; moved <= names.length; moved += 1) {
+      const { local, data } = await place();
+      for (const name of names) writeFileSync(join(data, name), `content of ${name}`);
+      await local.mark({ kind: "primary", epoch: 1 });
+      mkdirSync(local.previousFolder);
+      for (const name of names.slice(0, moved)) renameSync(join(data, name), join(local.previousFolder, name));
+      // All files may be gone from the data folder by now; they are a primary's all the same, and may hold what nobody else has.
+      expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 1 });
+      expect(readdirSync(data)).toEqual([]);
+      for (const name of names) expect(readFileSync(join(local.previousFolder, name), "utf8")).toBe(`content of ${name}`);
+    }
+  });
+
+  test("is not mixed with a half-made copy: after an interrupted restore only the copy goes", async () => {
+    const { local, data } = await place();
+    writeFileSync(join(data, "a.db"), "a primary's");
+    await local.mark({ kind: "primary", epoch: 1 });
+    await local.moveAway();
+    writeFileSync(join(data, "a.db"), "half a copy");
+    expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 1 });
+    expect(existsSync(join(data, "a.db"))).toBe(false);
+    expect(readFileSync(join(local.previousFolder, "a.db"), "utf8")).toBe("a primary's");
+  });
+
+  test("is forgotten as a whole: what a crash leaves of it is no set of databases", async () => {
+    const { local, data, state } = await place();
+    writeFileSync(join(data, "a.db"), "old");
+    await local.mark({ kind: "secondary" });
+    await local.moveAway();
+    renameSync(local.previousFolder, `${local.previousFolder}.forgotten`); // Where a crash in the middle of it leaves it.
+    writeFileSync(join(data, "a.db"), "new");
+    await local.mark({ kind: "primary", epoch: 2 });
+    expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 2 });
+    expect(readFileSync(join(local.previousFolder, "a.db"), "utf8")).toBe("new");
+    await local.forgetPrevious();
+    expect(readdirSync(state).sort()).toEqual(["marker.json"]);
+  });
+
+  test("is set aside under a folder of its own each time, oldest first", async () => {
+    const { local, data, aside } = await place();
+    for (const [at, content] of [[2000, "second"], [1000, "first"]] as const) {
+      writeFileSync(join(data, "a.db"), content);
+      await local.moveAway();
+      const target = await local.setAsidePrevious(at);
+      expect(readFileSync(join(target, "a.db"), "utf8")).toBe(content);
+    }
+    expect(await local.setAsides()).toEqual([join(aside, "1970-01-01T00-00-01.000Z"), join(aside, "1970-01-01T00-00-02.000Z")]);
+  });
+
+  test("makes room on a full disk without losing the note that the copy is half-made", async () => {
+    const { local, data } = await place();
+    writeFileSync(join(data, "a.db"), "an old copy");
+    await local.mark({ kind: "secondary" });
+    await local.moveAway();
+    writeFileSync(join(data, "a.db"), "half a copy");
+    await local.makeRoom();
+    expect(await local.moveAway()).toEqual({ kind: "secondary" });
+    expect(readdirSync(data)).toEqual([]);
+    expect(readdirSync(local.previousFolder)).toEqual(["marker.json"]);
+  });
+
+  test("has no checksums when one of its files cannot be read as a database", async () => {
+    const { local, data } = await place();
+    writeFileSync(join(data, "a.db"), "no database at all".repeat(50));
+    await local.moveAway();
+    expect(await local.previousChecksums()).toBeUndefined();
+  });
+
+  test("stays where it is when looking at it fails", async () => {
+    const { local, data } = await place({ find: () => Promise.reject(new Crash("cannot list")), committedChecksum: () => Promise.resolve(undefined) });
+    writeFileSync(join(data, "a.db"), "x");
+    await expect(local.moveAway()).rejects.toBeInstanceOf(Crash);
+    expect(readFileSync(join(data, "a.db"), "utf8")).toBe("x");
+  });
+});
