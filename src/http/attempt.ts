@@ -11,6 +11,7 @@ import type { AttemptClient, Cut } from "./attempt-client.ts";
 import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "./headers.ts";
+import { hostVerdict, type HostVerdict } from "./host-verdict.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { Piece } from "./pieces.ts";
 import { ProtocolError } from "./protocol-error.ts";
@@ -48,7 +49,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #interimReleased = false;
   #finalReleased = false;
   #response: ParsedResponse | undefined;
-  #notExecuted = false;
+  /** What the host said instead of a response of its application; that is for the gateway and not for the client. */
+  #verdict: HostVerdict | undefined;
   #responseEndsAt = Infinity;
 
   constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions, resolve: (outcome: ForwardOutcome) => void, reject: (error: unknown) => void) {
@@ -136,8 +138,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       else this.#fail(error);
       return;
     }
-    if (this.#notExecuted) {
-      this.#settleNotExecuted();
+    if (this.#verdict !== undefined) {
+      this.#settleVerdict(this.#verdict);
       return;
     }
     this.release.flush();
@@ -150,8 +152,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   onFinal(response: ParsedResponse): void {
     this.#response = response;
-    this.#notExecuted = response.status === 503 && response.headers.get("stead-outcome") === "not-executed";
-    if (!this.#notExecuted) this.#writer.final(response);
+    if (this.#options.upstreamIsHost !== false) this.#verdict = hostVerdict(response);
+    if (this.#verdict === undefined) this.#writer.final(response);
   }
 
   onSwitch(response: ParsedResponse, rest: Buffer | undefined): void {
@@ -161,30 +163,33 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     if (rest !== undefined) this.release.push(rest);
     this.#phase = "tunnel";
     this.#tunnel = new Tunnel(this, connection);
+    this.#upstream.onTunnel(connection);
     this.#connection = undefined;
     const early = this.#client.startTunnel();
     if (early !== undefined) this.#tunnel.sendData(early);
   }
 
   onBody(data: Buffer): void {
-    if (!this.#notExecuted) this.#writer.body(data);
+    if (this.#verdict === undefined) this.#writer.body(data);
   }
 
   onBodyEnd(trailers: HeaderList | undefined): void {
-    if (!this.#notExecuted) this.#writer.end(trailers);
+    if (this.#verdict === undefined) this.#writer.end(trailers);
   }
 
   onComplete(clean: boolean): void {
     this.#giveBack(clean && this.#sender?.done === true && this.#response?.keepAlive === true);
-    if (this.#notExecuted) return;
+    if (this.#verdict !== undefined) return;
     this.#phase = "complete";
     this.release.end(() => this.#settle({ kind: "completed", status: this.#writer.status }, "no"));
   }
 
   /** The answer is known with its head; a body that did not come with it is not waited for. */
-  #settleNotExecuted(): void {
-    const reason = this.#response?.headers.get("stead-reason") ?? "the host did not execute the request";
-    this.#settle({ kind: "not_executed", bodyHeld: this.#client.bodyHeld, reason }, "no");
+  #settleVerdict(verdict: HostVerdict): void {
+    const reason = this.#response?.headers.get("stead-reason") ?? (verdict === "unknown" ? "the host lost its application" : "the host did not execute the request");
+    const { bodyHeld } = this.#client;
+    if (verdict === "not_executed") this.#settle({ kind: "not_executed", bodyHeld, reason }, "no");
+    else this.#settle({ kind: "lost", released: this.#interimReleased, bodyHeld, reused: false, reason }, "no");
   }
 
   onRelease(pieces: Piece[]): void {
@@ -235,7 +240,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       this.#end(this.#lost("the upstream closed the connection before its response was complete"), this.#cut());
       return;
     }
-    if (this.#notExecuted) this.#settleNotExecuted();
+    if (this.#verdict !== undefined) this.#settleVerdict(this.#verdict);
     else this.release.flush();
   }
 

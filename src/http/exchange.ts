@@ -26,6 +26,11 @@ export interface ForwardOptions {
   readonly editRequestHead?: (head: RequestHead, exchange: Exchange) => RequestHead;
   /** Changes what the client gets; called for interim responses too. */
   readonly editResponseHead?: (head: ResponseHead) => ResponseHead;
+  /**
+   * The upstream is a host, so that its `Stead-Outcome` is an outcome and not a response. Default true. False towards an
+   * application: what it says there is its own response, whatever it means by it.
+   */
+  readonly upstreamIsHost?: boolean;
   /** Ends the attempt at once; not a byte is released after it. */
   readonly signal?: AbortSignal;
 }
@@ -38,7 +43,8 @@ export type ForwardOutcome =
   /** The upstream answered 503 with `Stead-Outcome: not-executed`; no byte of a final response was released. */
   | { readonly kind: "not_executed"; readonly bodyHeld: boolean; readonly reason: string }
   /**
-   * The request was sent at least in part and there is no complete response. `released`: at least one byte of a response went to
+   * The request was sent at least in part and there is no complete response, or the host answered for its application with
+   * 502 and `Stead-Outcome: unknown`. `released`: at least one byte of a response went to
    * the client (its connection is destroyed then, unless it was only an interim one). `reused`: the connection had
    * served before and broke before any byte of a response.
    */

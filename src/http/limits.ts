@@ -57,7 +57,7 @@ export interface HttpLimits {
   readonly upstreamIdleMs: number;
   /** Unused for longer than this, a connection serves only idempotent requests: they can be sent again when it breaks. */
   readonly upstreamFreshMs: number;
-  /** Connections to one upstream. Beyond it requests wait for one. */
+  /** Connections to one upstream, without tunnels. Beyond it requests wait for one. */
   readonly upstreamConnectionsMax: number;
   /** Requests that wait for a connection to one upstream. Beyond it: not sent. */
   readonly upstreamWaitingMax: number;

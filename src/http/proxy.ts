@@ -34,15 +34,17 @@ export interface ProxyOptions {
   readonly hooks?: ProxyHooks;
   /** How long a request is tried, from its arrival, before it is given back; at least the longest wait of the hold. */
   readonly patienceMs: number;
-  /** Pause before a request goes again to the same upstream that has just failed it. */
+  /**
+   * Pause before a request goes again to the same upstream that has just failed it; it grows by half each time, up to
+   * `againDelayMsMax`.
+   */
   readonly againDelayMs?: number;
   /** Seconds for `Retry-After`. */
   readonly retryAfterSeconds?: number;
   readonly forward?: Omit<ForwardOptions, "signal">;
 }
 
-/** Tries of one request in all: far above what a failover needs, and still an end. */
-const triesMax = 64;
+const againDelayMsMax = 250;
 
 export class Proxy {
   readonly #options: ProxyOptions;
@@ -105,13 +107,15 @@ export class Proxy {
       return;
     }
     if (decision.why === "idempotent") life.maybeExecuted = true;
-    if (clock.now() >= life.until || life.replays >= triesMax) {
+    if (clock.now() >= life.until) {
       await this.#notExecutedOrUnknown(exchange, life, decision);
       return;
     }
     life.replays++;
     // The same upstream again: it has just failed, and whoever decides needs a moment to see it.
-    if (upstream !== undefined && route.current() === upstream) await clock.sleep(this.#options.againDelayMs ?? 20);
+    if (upstream !== undefined && route.current() === upstream) {
+      await clock.sleep(Math.min(againDelayMsMax, (this.#options.againDelayMs ?? 20) * 1.5 ** (life.replays - 1)));
+    }
     await this.#handleHeld(exchange, life);
   }
 

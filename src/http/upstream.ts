@@ -33,6 +33,7 @@ export interface ConnectionWaiter {
 export interface UpstreamStats {
   readonly connections: number;
   readonly unused: number;
+  readonly tunnels: number;
   readonly waiting: number;
   /** Connections made, and requests that were sent over one that had served before. */
   readonly connected: number;
@@ -48,6 +49,8 @@ export class Upstream implements UpstreamPool {
   readonly #onConnectionError: ((reason: string) => void) | undefined;
   readonly #all = new Set<UpstreamConnection>();
   readonly #unused: UpstreamConnection[] = [];
+  /** Those that have become tunnels: they last, and do not count against the bound. */
+  readonly #tunnels = new Set<UpstreamConnection>();
   readonly #waiters: ConnectionWaiter[] = [];
   #connecting = 0;
   #closed: string | undefined;
@@ -67,6 +70,7 @@ export class Upstream implements UpstreamPool {
     return {
       connections: this.#all.size,
       unused: this.#unused.length,
+      tunnels: this.#tunnels.size,
       waiting: this.#waiters.length,
       connected: this.#connected,
       reused: this.#reused,
@@ -89,7 +93,7 @@ export class Upstream implements UpstreamPool {
       if (!waiter.mayReuseOld && this.deadlines.now - connection.unusedSince > this.limits.upstreamFreshMs) {
         // The others are older still. One of them makes room if a new connection would be one too many.
         this.#unused.push(connection);
-        if (this.#all.size >= this.limits.upstreamConnectionsMax) this.#unused.shift()?.destroy("replaced by a new connection");
+        if (!this.#hasRoom) this.#unused.shift()?.destroy("replaced by a new connection");
         break;
       }
       this.#reused++;
@@ -144,6 +148,16 @@ export class Upstream implements UpstreamPool {
     if (this.#closed === undefined) this.#onConnectionError?.(reason);
   }
 
+  /** The connection is a tunnel from now on; it will not come back. */
+  onTunnel(connection: UpstreamConnection): void {
+    this.#tunnels.add(connection);
+    this.#connectForWaiters();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#all.size - this.#tunnels.size < this.limits.upstreamConnectionsMax;
+  }
+
   onConnected(connection: UpstreamConnection): void {
     this.#connecting--;
     this.#connected++;
@@ -169,6 +183,7 @@ export class Upstream implements UpstreamPool {
 
   onClosed(connection: UpstreamConnection): void {
     this.#all.delete(connection);
+    this.#tunnels.delete(connection);
     const at = this.#unused.indexOf(connection);
     if (at !== -1) this.#unused.splice(at, 1);
     if (this.#closed === undefined) this.#connectForWaiters();
@@ -176,7 +191,7 @@ export class Upstream implements UpstreamPool {
 
   /** One connection attempt for each waiter that has none on the way, as far as the bound allows. */
   #connectForWaiters(): void {
-    while (this.#connecting < this.#waiters.length && this.#all.size < this.limits.upstreamConnectionsMax) {
+    while (this.#connecting < this.#waiters.length && this.#hasRoom) {
       this.#connecting++;
       this.#all.add(new UpstreamConnection(this, this.host, this.port, this.limits.connectMs));
     }

@@ -192,3 +192,12 @@ test("a tunnel carries bytes both ways at once, those that follow the heads incl
   await waitFor(() => proxy.outcomes.length === 1);
   expect(proxy.outcomes).toEqual([{ kind: "completed", status: 101 }]);
 });
+
+test("an application cannot have its requests executed twice by forging Stead-Outcome", async () => {
+  const forged = "HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nContent-Length: 3\r\n\r\nno!";
+  await using proxy = await proxied({ backend: await RawBackend.answering(forged), forward: { upstreamIsHost: false } });
+  const client = await proxy.client();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+  await client.until((r) => r.endsWith("no!"));
+  expect(proxy.outcomes).toEqual([{ kind: "completed", status: 503 }]);
+});

@@ -144,7 +144,6 @@ test("a write that a host says it did not execute goes, with its body, to the ne
   g.serve(await g.backend((c) => c.received.endsWith("data") && void c.socket.write("HTTP/1.1 503 Stepping Down\r\nStead-Outcome: not-executed\r\nContent-Length: 0\r\n\r\n")));
   const client = await g.client();
   client.send(post);
-  await waitFor(() => client.received === "" && g.ends.length === 0);
   const second = await g.backend((c) => c.received.endsWith("data") && void c.socket.write(ok));
   g.serve(second);
   expect(await client.until((r) => r.endsWith("ok"))).toBe(ok);
@@ -217,4 +216,48 @@ test("a stream that was released from the hold does not keep others waiting", as
   );
   await other.until((r) => r.endsWith("ok"));
   expect(stream.received).toContain("hi");
+});
+
+test("a host's word that an outcome is unknown is passed on for a write, and tried again for a read", async () => {
+  await using g = await gateway();
+  let lost = 0;
+  g.serve(
+    await g.backend((c) => {
+      const isRead = c.received.startsWith("GET");
+      if (!c.received.endsWith("data") && !isRead) return;
+      c.received = "";
+      if (isRead && lost > 0) {
+        c.socket.write(ok);
+        return;
+      }
+      lost++;
+      c.socket.write("HTTP/1.1 502 Bad Gateway\r\nStead-Outcome: unknown\r\nContent-Length: 4\r\n\r\nlost");
+    }),
+  );
+  const writer = await g.client();
+  writer.send(post);
+  expect(await writer.until((r) => r.includes("outcome_unknown"))).toContain("Stead-Outcome: unknown\r\n");
+  lost = 0;
+  const reader = await g.client();
+  reader.send(get);
+  expect(await reader.until((r) => r.endsWith("ok"))).toBe(ok);
+  expect(g.ends).toEqual(["unknown", "ok replayed 1"]);
+});
+
+test("a host that does not execute requests for a while is asked again until patience ends, with growing pauses", async () => {
+  await using g = await gateway({ patienceMs: 300 });
+  let asked = 0;
+  g.serve(
+    await g.backend((c) => {
+      asked++;
+      c.received = "";
+      c.socket.write("HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nContent-Length: 0\r\n\r\n");
+    }),
+  );
+  const client = await g.client();
+  client.send(get);
+  const received = await client.until((r) => r.includes("no_primary"));
+  expect(received).toContain("Stead-Outcome: not-executed\r\n");
+  expect(asked).toBeGreaterThan(2);
+  expect(asked).toBeLessThan(20);
 });

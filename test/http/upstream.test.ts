@@ -121,3 +121,14 @@ test("a refused connection refuses the request and is reported", async () => {
   expect(p.errors).toEqual(["ECONNREFUSED"]);
   expect(p.upstream.stats).toMatchObject({ connections: 0, connectFailures: 1 });
 });
+
+test("tunnels do not count against the bound of connections, and end with the others", async () => {
+  await using p = await pool({ upstreamConnectionsMax: 1 });
+  const tunnel = await p.acquire();
+  p.upstream.onTunnel(tunnel);
+  const other = await p.acquire();
+  expect(other).not.toBe(tunnel);
+  expect(p.upstream.stats).toMatchObject({ connections: 2, tunnels: 1 });
+  p.upstream.close("no longer primary");
+  expect(p.upstream.stats).toMatchObject({ connections: 0, tunnels: 0 });
+});
