@@ -25,6 +25,19 @@ export interface ClusterOptions {
   readonly clock: Clock;
   /** More tables of the hosts' configuration. */
   readonly hostExtra?: string;
+  /** Members that live elsewhere than on the loopback interface of this machine. */
+  readonly places?: MemberPlaces;
+}
+
+/** Where members live, for tests that give each a network of its own. */
+export interface MemberPlaces {
+  /** The address that a member listens on, and at which all others reach it. */
+  addressOf(id: string): string;
+  /** The vault's path as a host sees it, and as the cluster makes it. */
+  vaultOf(hostId: string): string;
+  readonly vault: string;
+  /** What is run to start a member's command in its place; must end up as the same process. */
+  commandOf(id: string, command: readonly [string, ...string[]]): readonly [string, ...string[]];
 }
 
 /** A process of the cluster, with where it lives. */
@@ -82,21 +95,27 @@ export class Cluster {
     };
     const secret = randomBytes(24).toString("hex");
     writeFileSync(join(folder, "secret"), `${secret}\n`, { mode: 0o600 });
-    await (await createVault(join(folder, "vault"), service)).close();
+    const { places } = options;
+    await (await createVault(places?.vault ?? join(folder, "vault"), service)).close();
+    const at = (id: string): { address?: string } => (places === undefined ? {} : { address: places.addressOf(id) });
     const hostPlaces = Array.from({ length: options.hosts }, (_, index): HostPlace => {
-      return { id: `host-${index + 1}`, controlPort: takePort(), dataPort: takePort() };
+      const id = `host-${index + 1}`;
+      return { id, ...at(id), controlPort: takePort(), dataPort: takePort() };
     });
     const gatewayPlaces = Array.from({ length: options.gateways }, (_, index): GatewayPlace => {
-      return { id: `gateway-${index + 1}`, port: takePort(), adminPort: takePort() };
+      const id = `gateway-${index + 1}`;
+      return { id, ...at(id), port: takePort(), adminPort: takePort() };
     });
     const hosts = hostPlaces.map((place, index): HostMember => {
-      const member = makeMember(folder, place.id, "host", hostConfigText({ place, service, application, bootstrap: index === 0, extra: options.hostExtra ?? "" }));
+      const vault = places === undefined ? {} : { vault: places.vaultOf(place.id) };
+      const config = hostConfigText({ place, service, application, bootstrap: index === 0, extra: options.hostExtra ?? "", ...vault });
+      const member = makeMember(folder, place.id, "host", config);
       mkdirSync(join(member.folder, "data"));
-      return { ...member, role: "host", controlUrl: urlAt(place.controlPort), dataUrl: urlAt(place.dataPort) };
+      return { ...member, role: "host", controlUrl: urlAt(place.controlPort, place.address), dataUrl: urlAt(place.dataPort, place.address) };
     });
     const gateways = gatewayPlaces.map((place): GatewayMember => {
       const member = makeMember(folder, place.id, "gateway", gatewayConfigText(place, service, hostPlaces));
-      return { ...member, role: "gateway", url: urlAt(place.port), adminUrl: urlAt(place.adminPort) };
+      return { ...member, role: "gateway", url: urlAt(place.port, place.address), adminUrl: urlAt(place.adminPort, place.address) };
     });
     return new Cluster(options, secret, hosts, gateways);
   }
@@ -105,7 +124,8 @@ export class Cluster {
   async start(member: Member): Promise<GroupProcess> {
     if (member.process?.end === undefined && member.process !== undefined) throw new Error(`${member.id} runs already`);
     const command: [string, ...string[]] = [...selfCommand(), member.role, member.configFile];
-    member.process = await this.#options.keeper.start(command, member.folder, member.logFile);
+    const placed = this.#options.places?.commandOf(member.id, command) ?? command;
+    member.process = await this.#options.keeper.start(placed, member.folder, member.logFile);
     return member.process;
   }
 

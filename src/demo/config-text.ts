@@ -3,18 +3,22 @@ import type { DemoApplication } from "./applications.ts";
 
 export interface HostPlace {
   readonly id: string;
+  /** Where it listens; the loopback address when left out. */
+  readonly address?: string;
   readonly controlPort: number;
   readonly dataPort: number;
 }
 
 export interface GatewayPlace {
   readonly id: string;
+  /** Where it listens; the loopback address when left out. */
+  readonly address?: string;
   readonly port: number;
   readonly adminPort: number;
 }
 
-const address = (port: number): string => `127.0.0.1:${port}`;
-export const urlAt = (port: number): string => `http://${address(port)}`;
+const addressAt = (port: number, address = "127.0.0.1"): string => `${address}:${port}`;
+export const urlAt = (port: number, address?: string): string => `http://${addressAt(port, address)}`;
 /** TOML basic strings take JSON's escapes. */
 const quoted = (text: string): string => JSON.stringify(text);
 
@@ -28,18 +32,20 @@ export interface HostConfigParts {
   readonly bootstrap: boolean;
   /** More tables of the file, for example `[host.checkpoint]`. */
   readonly extra: string;
+  /** Path of the vault as this host sees it. */
+  readonly vault?: string;
 }
 
-export function hostConfigText({ place, service, application, bootstrap, extra }: HostConfigParts): string {
+export function hostConfigText({ place, service, application, bootstrap, extra, vault = "../vault" }: HostConfigParts): string {
   return `${cluster}
 [host]
 id = ${quoted(place.id)}
 service = ${quoted(service)}
-control = ${quoted(address(place.controlPort))}
-listen = ${quoted(address(place.dataPort))}
+control = ${quoted(addressAt(place.controlPort, place.address))}
+listen = ${quoted(addressAt(place.dataPort, place.address))}
 data = "data"
 databases = [${quoted(application.database)}]
-vault = "../vault"
+vault = ${quoted(vault)}
 bootstrap = ${bootstrap}
 
 [host.application]
@@ -55,14 +61,14 @@ export function gatewayConfigText(place: GatewayPlace, service: string, hosts: r
     (host) => `
 [[service.host]]
 id = ${quoted(host.id)}
-control = ${quoted(urlAt(host.controlPort))}
+control = ${quoted(urlAt(host.controlPort, host.address))}
 `,
   );
   return `${cluster}
 [gateway]
 id = ${quoted(place.id)}
-listen = ${quoted(address(place.port))}
-admin = ${quoted(address(place.adminPort))}
+listen = ${quoted(addressAt(place.port, place.address))}
+admin = ${quoted(addressAt(place.adminPort, place.address))}
 database = "gateway.db"
 
 [[service]]
