@@ -1,0 +1,50 @@
+/**
+ * One row of the gateways' shared tables, and which of two versions of it stays.
+ *
+ * `supersedes` is a strict total order on the versions of a row, the same on every gateway and free of clocks that run now:
+ * so merging is a maximum, which is commutative, associative and idempotent, and gateways that have received the same
+ * versions, in whatever order and however often, hold the same content. The order: an operator's word about a host before
+ * a configuration file's (the registry's precedence), then the newest hybrid logical stamp, then origin and number.
+ */
+
+export type Cell = string | number | null;
+
+export interface ReplicatedRow {
+  readonly table: string;
+  /** Text of the primary key, unique within the table. */
+  readonly key: string;
+  /** Every column but the provenance, by its name in SQL. */
+  readonly values: Readonly<Record<string, Cell>>;
+  /** The run of a gateway that wrote this version. */
+  readonly origin: string;
+  /** That run's own counter, from 1. */
+  readonly seq: number;
+  /** Hybrid logical stamp; text that sorts like time. */
+  readonly hlc: string;
+  /** A tombstone. */
+  readonly deleted: boolean;
+}
+
+/** Stamp of what is only assumed until somebody says otherwise: it loses against every real one. */
+export const assumedStamp = "000000000000000-00000000";
+
+const precedence = (row: ReplicatedRow): number => (row.values["source"] === "operator" ? 1 : 0);
+
+/** True when `next` replaces `current`; false for a version and itself. */
+export function supersedes(next: ReplicatedRow, current: ReplicatedRow): boolean {
+  const byPrecedence = precedence(next) - precedence(current);
+  if (byPrecedence !== 0) return byPrecedence > 0;
+  if (next.hlc !== current.hlc) return next.hlc > current.hlc;
+  if (next.origin !== current.origin) return next.origin > current.origin;
+  return next.seq > current.seq;
+}
+
+/** True when both say the same, whoever said it. */
+export function sameContent(a: Pick<ReplicatedRow, "values" | "deleted">, b: Pick<ReplicatedRow, "values" | "deleted">): boolean {
+  if (a.deleted !== b.deleted) return false;
+  const names = Object.keys(a.values);
+  return names.length === Object.keys(b.values).length && names.every((name) => a.values[name] === b.values[name]);
+}
+
+/** Milliseconds since 1970 in a stamp. */
+export const stampMs = (stamp: string): number => Number(stamp.slice(0, 15));
