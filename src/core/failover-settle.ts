@@ -11,7 +11,7 @@ import { abandon, become, note, put, spent, type Turn } from "./failover-turn.ts
 
 /**
  * An order whose connection died in silence (a router that forgot it) would be waited for until it times out, minutes later.
- * After this time a candidate that has not begun, or has come to the end, is believed: the next report decides.
+ * After this time a host that has not begun, or has come to the end, is believed: the next report decides.
  */
 const orderUnheardMs = 3_000;
 
@@ -152,6 +152,11 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
     turn.effects.push({ kind: "cancel", call });
     abandon(turn, failover, "overtaken", `host ${primary?.host ?? "nobody"} is primary now`, "see `stead status`");
     return become(turn, { kind: "awaiting", since: turn.now });
+  }
+  const reportAt = turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity;
+  if (phase.lostAt === null && reportAt >= phase.since + orderUnheardMs && (relation === "serving" || relation === "stepped-down")) {
+    turn.effects.push({ kind: "cancel", call });
+    return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
   const heardSince = phase.lostAt !== null && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
   switch (relation) {
