@@ -7,6 +7,7 @@ import { Network } from "./network.ts";
 import type { SimOptions } from "./options.ts";
 import { type GatewayDisk, type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
 import { SimHost, hostOf } from "./sim-host.ts";
+import { tooOften } from "./sim-application.ts";
 import { SimMachine } from "./sim-machine.ts";
 import { SimVault } from "./sim-vault.ts";
 import type { World } from "./world.ts";
@@ -143,7 +144,12 @@ export class Cluster {
       machine.process?.thaw();
       hostOf(machine.process)?.application?.process?.thaw();
     }
-    for (const host of this.hosts) this.startHost(host);
+    for (const host of this.hosts) {
+      // What only a person can mend: an application that was killed too often.
+      const status = hostOf(host.process)?.host.status();
+      if (status?.role === "failed" && status.reason === tooOften) this.kill(host);
+      this.startHost(host);
+    }
     for (const gateway of this.gateways) this.startGateway(gateway, false);
   }
 

@@ -34,6 +34,8 @@ export interface ApplicationPorts {
 /** `undefined`: the application died on it. */
 export type Executed = { readonly answer: Answer; readonly wantsCheckpoint: boolean } | undefined;
 
+export const tooOften = "the application ended too often";
+
 export class SimApplication implements SupervisedApplication {
   readonly #ports: ApplicationPorts;
   #process: SimProcess | undefined;
@@ -152,7 +154,7 @@ export class SimApplication implements SupervisedApplication {
     this.#restarts += 1;
     if (this.#restarts > this.#ports.options.restartsMax) {
       this.#state = "over";
-      this.#ports.onGaveUp("the application ended too often");
+      this.#ports.onGaveUp(tooOften);
       return;
     }
     this.#launch().catch(() => undefined);
