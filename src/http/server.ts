@@ -2,7 +2,6 @@
  * The listening side of the data plane: accepts connections within bounds, counts exchanges, drains and ends.
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import type { Clock } from "../runtime/clock.ts";
 import { systemRandom, type Random } from "../runtime/random.ts";
 import type { AccessEntry } from "./access-log.ts";
@@ -14,6 +13,7 @@ import { httpLimits, type HttpLimits } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import type { ProtocolError } from "./protocol-error.ts";
 import type { ServerExchange } from "./server-exchange.ts";
+import { ServerTls, type TlsCertificates } from "./server-tls.ts";
 import { TrustedProxies } from "./trusted-proxies.ts";
 
 export { ListenError } from "./listen.ts";
@@ -40,7 +40,7 @@ export interface HttpServerOptions {
    */
   readonly proxyProtocolFrom?: readonly string[];
   /** Terminates TLS with these certificates. */
-  readonly tls?: TlsOptions;
+  readonly tls?: TlsCertificates;
 }
 
 export class HttpServer implements ConnectionOwner {
@@ -51,6 +51,7 @@ export class HttpServer implements ConnectionOwner {
   readonly random: Random;
   readonly #options: HttpServerOptions;
   readonly #server: Server;
+  readonly #tls: ServerTls | undefined;
   readonly #connections = new Set<OwnedConnection>();
   readonly #balancers: TrustedProxies;
   readonly #perAddress = new Map<string, number>();
@@ -74,10 +75,8 @@ export class HttpServer implements ConnectionOwner {
     if (options.tls !== undefined && options.proxyProtocolFrom !== undefined) throw new RangeError("proxyProtocolFrom and tls cannot be used together: the header would come before the handshake");
     // allowHalfOpen: a client may end its side and still wait for the answer.
     const socketOptions = { allowHalfOpen: true, noDelay: true };
-    this.#server =
-      options.tls === undefined
-        ? createServer(socketOptions, (socket) => this.#accept(socket, false))
-        : createTlsServer({ ...socketOptions, ...options.tls, ALPNProtocols: ["http/1.1"] }, (socket) => this.#accept(socket, true));
+    this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls, (socket) => this.#accept(socket, true));
+    this.#server = this.#tls?.server ?? createServer(socketOptions, (socket) => this.#accept(socket, false));
     this.#server.on("error", () => undefined); // after listening only accept errors come here (too many open files); accepting goes on
   }
 
@@ -123,6 +122,12 @@ export class HttpServer implements ConnectionOwner {
     this.draining = true;
     if (this.#server.listening) this.#server.close();
     for (const connection of [...this.#connections]) connection.cut("destroy");
+  }
+
+  /** New connections get these certificates. Throws `CertificateError` and changes nothing when they cannot be used. */
+  replaceCertificates(certificates: TlsCertificates): void {
+    if (this.#tls === undefined) throw new Error("this server was not started with TLS");
+    this.#tls.replace(certificates);
   }
 
   wallTime(): number {
