@@ -5,7 +5,12 @@ export interface SourceLimits {
   readonly partBytesMax: number;
   /** Batches up to this size keep their pages in memory, so that they hold no pin while they are being journaled, bytes. */
   readonly eagerBytesMax: number;
-  /** A write-ahead log longer than this is sealed when writers never leave a gap in which it could start over, bytes. */
+  /** A write-ahead log longer than this is backfilled, so that it starts over in the next gap between two writes, bytes. */
+  readonly walTidyBytes: number;
+  /**
+   * Longer than this, and writers leave no gap: it is sealed under the write lock, bytes. An application without a busy timeout
+   * can meet SQLITE_BUSY then, so this is the last resort and not the rule.
+   */
   readonly walSealBytes: number;
   /** A seal is tried only when less than this (or a quarter of the log) is still to be captured: writers stall for it, bytes. */
   readonly sealBacklogBytesMax: number;
@@ -30,7 +35,8 @@ export interface SourceLimits {
 export const defaultLimits: SourceLimits = {
   partBytesMax: 4 * 1024 * 1024,
   eagerBytesMax: 16 * 1024 * 1024,
-  walSealBytes: 4 * 1024 * 1024,
+  walTidyBytes: 4 * 1024 * 1024,
+  walSealBytes: 64 * 1024 * 1024,
   sealBacklogBytesMax: 1024 * 1024,
   sealBytesMax: 64 * 1024 * 1024,
   sealLockMs: 1,

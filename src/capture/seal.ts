@@ -65,7 +65,7 @@ export function tidy(database: TrackedDatabase, nowMs: number, limits: SourceLim
   if (database.captured === undefined || database.holds > 0) return;
   let index = database.look();
   if (index === undefined) return;
-  if (database.walBytes(index) > limits.walSealBytes && index.nBackfill < index.mxFrame && nowMs >= database.sealAfterMs) {
+  if (database.walBytes(index) > limits.walTidyBytes && index.nBackfill < index.mxFrame && nowMs >= database.sealAfterMs) {
     movePin(database, nowMs);
     const { complete } = database.files.backfill();
     if (!complete && !database.isAhead()) postponeSeal(database, nowMs, limits);

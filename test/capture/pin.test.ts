@@ -127,7 +127,7 @@ test("without the rule on the order of pins the same large batch is lost", async
 });
 
 test("a reader of the application holds the backfill back; the log is short again when it is gone", async () => {
-  await using it = await begin({ limits: { walSealBytes: 50_000, sealRetryMsMax: 1 } });
+  await using it = await begin({ limits: { walTidyBytes: 50_000, walSealBytes: 50_000, sealRetryMsMax: 1 } });
   await it.application.open("reader", it.path);
   await it.application.run("reader", "BEGIN; SELECT count(*) FROM t");
   for (let i = 0; i < 30; i++) {
@@ -149,7 +149,7 @@ test("a reader of the application holds the backfill back; the log is short agai
 });
 
 test("a log that nobody checkpoints stays short, for writers that leave gaps and while they write", async () => {
-  await using it = await begin({ limits: { walSealBytes: 50_000 } });
+  await using it = await begin({ limits: { walTidyBytes: 50_000, walSealBytes: 50_000 } });
   for (let i = 0; i < 100; i++) {
     const written = it.insert(10);
     await it.serveUntil(written);

@@ -119,7 +119,7 @@ async function stress(mode: "passive" | "heavy"): Promise<void> {
   await application.open("a", path);
   await application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE acks(writer, sequence, content, PRIMARY KEY(writer, sequence)); CREATE TABLE churn(id INTEGER PRIMARY KEY, content)");
   await application.kill();
-  const pair = await Pair.open(folder.path, { limits: { eagerBytesMax: 256 * 1024, walSealBytes: 1024 * 1024 } });
+  const pair = await Pair.open(folder.path, { limits: { eagerBytesMax: 256 * 1024, walTidyBytes: 1024 * 1024, walSealBytes: 1024 * 1024 } });
   const writers = new Writers(path, mode);
   let released = new Map<string, number>();
   const counts = { batches: 0, pages: 0, lost: 0, copies: 0, snapshots: 0 };
