@@ -32,7 +32,7 @@ export class SqlQueries {
   }
 
   async query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer> {
-    if (this.#waiting >= waitingMax) return { kind: "error", message: "too many queries are waiting; try again later" };
+    if (this.#waiting >= waitingMax) return { kind: "error", message: "too many queries are waiting; try again later", code: "SQL_BUSY" };
     this.#waiting++;
     const mine = this.#last.then(() => this.#run(request, timeoutMs));
     this.#last = mine;
@@ -49,7 +49,7 @@ export class SqlQueries {
 
   #run(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer> {
     return new Promise((resolve) => {
-      const timer = this.#options.clock.setTimer(timeoutMs, () => this.#kill(`the query took longer than ${timeoutMs} ms and was ended`));
+      const timer = this.#options.clock.setTimer(timeoutMs, () => this.#kill(`the query took longer than ${timeoutMs} ms and was ended`, "SQL_TIMEOUT"));
       this.#answer = (answer) => {
         this.#answer = null;
         timer.cancel();
@@ -73,10 +73,10 @@ export class SqlQueries {
     return reader;
   }
 
-  #kill(message: string): void {
+  #kill(message: string, code = "SQL_READER_LOST"): void {
     const reader = this.#reader;
     this.#reader = null;
     reader?.kill("SIGKILL");
-    this.#answer?.({ kind: "error", message });
+    this.#answer?.({ kind: "error", message, code });
   }
 }

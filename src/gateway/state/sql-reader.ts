@@ -6,18 +6,23 @@
  */
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
+import type { HranaBatchResult, HranaDescription } from "../../control/hrana.ts";
 import { isReadOnlyStatement } from "./sql-statement.ts";
+import { describeStatement, errorOf, runSteps, type SqlStep } from "./sql-steps.ts";
 
-export interface ReaderRequest {
-  readonly sql: string;
-  readonly rowsMax: number;
-}
+export type ReaderRequest =
+  | { readonly kind: "query"; readonly sql: string; readonly rowsMax: number }
+  /** Statements with parameters and conditions (Hrana). */
+  | { readonly kind: "steps"; readonly steps: readonly SqlStep[]; readonly rowsMax: number }
+  | { readonly kind: "describe"; readonly sql: string };
 
 export type ReaderCell = null | number | string | { readonly base64: string };
 
 export type ReaderAnswer =
   | { readonly kind: "rows"; readonly columns: readonly string[]; readonly rows: readonly (readonly ReaderCell[])[]; readonly truncated: boolean }
-  | { readonly kind: "error"; readonly message: string };
+  | { readonly kind: "steps"; readonly result: HranaBatchResult }
+  | { readonly kind: "description"; readonly result: HranaDescription }
+  | { readonly kind: "error"; readonly message: string; readonly code: string };
 
 /** All cells of one answer together; rows beyond it are left out and the answer is `truncated`. */
 const answerBytesMax = 2 * 1024 * 1024;
@@ -29,19 +34,29 @@ export async function runSqlReader(path: string): Promise<void> {
     let answer: ReaderAnswer;
     try {
       database ??= new DatabaseSync(path, { readOnly: true, timeout: 1_000 });
-      const { sql, rowsMax } = JSON.parse(line) as ReaderRequest;
-      answer = query(database, sql, rowsMax);
+      answer = answerTo(database, JSON.parse(line) as ReaderRequest);
     } catch (error) {
-      answer = { kind: "error", message: error instanceof Error ? error.message : String(error) };
+      answer = { kind: "error", ...errorOf(error) };
     }
     process.stdout.write(`${JSON.stringify(answer)}\n`);
   }
   database?.close();
 }
 
+function answerTo(database: DatabaseSync, request: ReaderRequest): ReaderAnswer {
+  switch (request.kind) {
+    case "query":
+      return query(database, request.sql, request.rowsMax);
+    case "steps":
+      return { kind: "steps", result: runSteps(database, request.steps, request.rowsMax) };
+    case "describe":
+      return { kind: "description", result: describeStatement(database, request.sql) };
+  }
+}
+
 function query(database: DatabaseSync, sql: string, rowsMax: number): ReaderAnswer {
   const problem = isReadOnlyStatement(sql);
-  if (problem !== null) return { kind: "error", message: problem };
+  if (problem !== null) return { kind: "error", message: problem, code: "SQLITE_READONLY" };
   const statement = database.prepare(sql);
   statement.setReadBigInts(true);
   const columns = statement.columns().map(({ name }) => String(name));

@@ -23,3 +23,21 @@ function withoutCommentsAndStrings(sql: string): string {
     found.startsWith("--") || found.startsWith("/*") ? " " : "''",
   );
 }
+
+/**
+ * The names of a statement's parameters in the order of their numbers, null for those without a name (`?`, `?3`).
+ * Numbers as SQLite gives them: `?` and a new name take the next, `?NNN` takes its own (sqlite.org/c3ref/bind_blob.html).
+ */
+export function parameterNames(sql: string): (string | null)[] {
+  const names: (string | null)[] = [];
+  for (const [found] of withoutCommentsAndStrings(sql).matchAll(/\?\d*|[:@$][A-Za-z_][A-Za-z0-9_]*/g)) {
+    if (found.startsWith("?")) {
+      const number = found === "?" ? names.length + 1 : Math.min(Number(found.slice(1)), parametersMax);
+      while (names.length < number) names.push(null);
+    } else if (!names.includes(found)) names.push(found);
+  }
+  return names;
+}
+
+/** SQLite's own limit (SQLITE_MAX_VARIABLE_NUMBER). */
+const parametersMax = 32_766;

@@ -1,22 +1,23 @@
 /**
- * The gateway's memory on disk: a libSQL file that is written behind, never waited for.
+ * The gateway's memory: its copy of the shared tables (src/core/replication.ts), and the libSQL file that is written behind
+ * it, never waited for.
  *
- * Routing decides from memory; this store is told afterwards. Writes wait at most `flushDelayMs`, go together in one
- * transaction, and a later write of the same row replaces an earlier one that still waits. The queue is bounded: beyond
- * it the oldest events are dropped first, and counted. A database that cannot be opened or written is `trouble`, shown in
- * status and metrics, tried again, and never an exception for the caller.
+ * Routing decides from memory; the disk is told afterwards. Changes wait at most `flushDelayMs`, go together in one
+ * transaction, and of a row that changed twice only the newer version is written. The queue is bounded: beyond it the
+ * oldest events are dropped first, and counted. A database that cannot be opened or written is `trouble`, shown in status
+ * and metrics, tried again, and never an exception for the caller; one that is damaged is set aside and begun anew, with
+ * what is in memory and what peers have.
  */
-import { createClient, type Client } from "@libsql/client";
-import { drizzle } from "drizzle-orm/libsql";
-import { desc, eq } from "drizzle-orm";
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { randomBytes } from "node:crypto";
+import { Replica } from "../../core/replication.ts";
+import { assumedStamp, stampMs, type Cell, type ReplicatedRow } from "../../core/replication-row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { Background } from "../background.ts";
 import { HybridClock } from "./hybrid-clock.ts";
-import { migrate } from "./migrate.ts";
-import type { Database, PendingWrite, Statement } from "./rows.ts";
-import { epochs, hosts, services } from "./schema.ts";
+import { isDamage, ReplicaDisk, setAside, type DiskChange, type Loaded } from "./replication-disk.ts";
+import { fromValues, keyOf, sharedTable, toValues } from "./replication-tables.ts";
+import type { RowWrite } from "./rows.ts";
+import type { epochs, hosts, services } from "./schema.ts";
 
 export const flushDelayMs = 25;
 export const queuedWritesMax = 10_000;
@@ -25,13 +26,15 @@ const batchMax = 200;
 export const retryDelayMs = 1_000;
 export const eventsKept = 10_000;
 export const failoversKept = 2_000;
-/** Old rows are looked for after this many flushes. */
-const flushesPerPrune = 200;
-const databaseBusyMs = 1_000;
+/** A gateway that was away for longer does not hear of what was removed meanwhile. */
+export const tombstonesKeptMs = 30 * 24 * 3600 * 1_000;
+/** Old rows are looked for after this many changes. */
+const changesPerPrune = 1_000;
 
 /** What a gateway starts from. */
 export interface Remembered {
   readonly services: readonly { readonly name: string; readonly paused: boolean }[];
+  /** Tombstones included. */
   readonly hosts: readonly (typeof hosts.$inferSelect)[];
   /** The highest epoch of each service. */
   readonly epochs: readonly { readonly service: string; readonly epoch: number; readonly host: string; readonly dataUrl: string | null }[];
@@ -44,18 +47,27 @@ export interface StateStoreOptions {
   readonly clock: Clock;
 }
 
+/** A run's name: the gateway's id, and something that no other run has. Ids have no `~`. */
+const newOrigin = (gateway: string, wallTimeMs: number): string => `${gateway}~${Math.floor(wallTimeMs).toString(36)}${randomBytes(2).toString("hex")}`;
+
+/** The gateway whose run wrote something. */
+export const gatewayOf = (origin: string): string => origin.split("~")[0] ?? origin;
+
 export class StateStore {
+  readonly replica: Replica;
+  /** Told of this run's own writes, and of rows that came from peers or, late, from disk. */
+  onWrite: ((row: ReplicatedRow) => void) | null = null;
+  onApplied: ((rows: readonly ReplicatedRow[]) => void) | null = null;
   readonly #options: StateStoreOptions;
   readonly #hybrid: HybridClock;
-  readonly #queue = new Map<string, PendingWrite>();
+  readonly #queue = new Map<string, DiskChange>();
   readonly #background = new Background();
-  #client: Client | null = null;
-  #database: Database | null = null;
+  readonly #notices: string[] = [];
+  #disk: ReplicaDisk | null = null;
   #timer: Timer | null = null;
   /** Flushes one after the other; none rejects. */
   #flushing: Promise<void> = Promise.resolve();
-  #seq = 0;
-  #flushes = 0;
+  #changes = 0;
   #closed = false;
   #trouble: string | null = null;
   #dropped = 0;
@@ -63,11 +75,17 @@ export class StateStore {
   constructor(options: StateStoreOptions) {
     this.#options = options;
     this.#hybrid = new HybridClock(() => options.clock.wallTime());
+    this.replica = new Replica(newOrigin(options.gateway, options.clock.wallTime()));
   }
 
   /** Why nothing is being stored; null when all is well. */
   get trouble(): string | null {
     return this.#trouble;
+  }
+
+  /** What an operator should know of the database and can do nothing about any more, for example that it was set aside. */
+  get notices(): readonly string[] {
+    return this.#notices;
   }
 
   get queued(): number {
@@ -81,23 +99,37 @@ export class StateStore {
 
   /** Opens and reads. With a database that cannot be opened it remembers nothing, and goes on trying. */
   async open(): Promise<Remembered> {
-    const nothing: Remembered = { services: [], hosts: [], epochs: [] };
     try {
       await this.#connect();
-      return this.#database === null ? nothing : await this.#load(this.#database);
     } catch (error) {
       this.#fail(error);
       this.#schedule(retryDelayMs);
-      return nothing;
     }
+    return this.#remembered();
   }
 
-  write(write: PendingWrite): void {
+  /** Writes a row of this gateway. What says nothing new, or is known better by a peer, is no write. */
+  write(write: RowWrite): void {
     if (this.#closed) return;
-    this.#queue.delete(write.key);
-    this.#queue.set(write.key, write);
-    if (this.#queue.size > queuedWritesMax) this.#dropOldest();
-    this.#schedule(flushDelayMs);
+    const table = sharedTable(write.table);
+    const values = toValues(table, write.row);
+    const key = keyOf(table, values);
+    const kept = write.table === "epochs" ? sameEpoch(values, this.replica.get(write.table, key)) : values;
+    const hlc = write.assumed === true ? assumedStamp : this.#hybrid.next();
+    const row = this.replica.write({ table: write.table, key, values: kept, deleted: write.row.deleted === true }, hlc);
+    if (row === null) return;
+    this.#enqueue({ kind: "put", row });
+    this.onWrite?.(row);
+  }
+
+  /** Rows that an exchange put into `replica`: they are to be stored, and later writes here are newer. */
+  applied(rows: readonly ReplicatedRow[]): void {
+    if (rows.length === 0 || this.#closed) return;
+    for (const row of rows) {
+      this.#hybrid.observe(row.hlc);
+      this.#enqueue({ kind: "put", row });
+    }
+    this.onApplied?.(rows);
   }
 
   /** Everything that waits is on disk, or in `trouble`, when it resolves. */
@@ -114,52 +146,71 @@ export class StateStore {
     this.#closed = true;
     this.#cancelTimer();
     await this.#background.settled();
-    this.#client?.close();
-    this.#client = null;
-    this.#database = null;
+    this.#disk?.close();
+    this.#disk = null;
   }
 
   async #connect(): Promise<void> {
-    await mkdir(dirname(this.#options.path), { recursive: true });
-    const client = createClient({ url: `file:${this.#options.path}`, concurrency: 1, timeout: databaseBusyMs });
+    const { path, clock } = this.#options;
+    let opened: Awaited<ReturnType<typeof ReplicaDisk.open>>;
     try {
-      await client.execute("PRAGMA journal_mode = WAL");
-      await client.execute("PRAGMA synchronous = NORMAL");
-      await migrate(client);
-      const database = drizzle(client);
-      await this.#continueFrom(client);
-      this.#client = client;
-      this.#database = database;
-      this.#trouble = null;
+      opened = await ReplicaDisk.open(path);
     } catch (error) {
-      client.close();
-      throw error;
+      if (!isDamage(error)) throw error;
+      await this.#setAside(error);
+      opened = await ReplicaDisk.open(path);
     }
+    const { disk, loaded } = opened;
+    this.#disk = disk;
+    this.#trouble = null;
+    this.#warnWhenOld(loaded, clock.wallTime());
+    this.#takeIn(loaded);
   }
 
-  /** This gateway's own counter and clock go on from what it wrote before. */
-  async #continueFrom(client: Client): Promise<void> {
-    const tables = ["t_services", "t_hosts", "t_gateways", "t_health", "t_epochs", "t_failovers", "t_events"];
-    const parts = tables.map((table) => `SELECT seq, hlc, origin FROM ${table}`).join(" UNION ALL ");
-    const result = await client.execute({
-      sql: `SELECT max(CASE WHEN origin = ? THEN seq END) AS seq, max(hlc) AS hlc FROM (${parts})`,
-      args: [this.#options.gateway],
-    });
-    const row = result.rows[0];
-    this.#seq = Math.max(this.#seq, Number(row?.["seq"] ?? 0));
-    const stamp = row?.["hlc"];
-    if (typeof stamp === "string") this.#hybrid.observe(stamp);
+  #takeIn({ rows, vector }: Loaded): void {
+    const before = this.replica.size;
+    const fresh = this.replica.merge(rows);
+    this.replica.claim(vector);
+    for (const row of rows) this.#hybrid.observe(row.hlc);
+    if (before > 0 && fresh.length > 0) this.onApplied?.(fresh);
   }
 
-  async #load(database: Database): Promise<Remembered> {
-    const [knownServices, knownHosts, allEpochs] = await Promise.all([
-      database.select({ name: services.name, paused: services.paused }).from(services).where(eq(services.deleted, false)),
-      database.select().from(hosts),
-      database.select({ service: epochs.service, epoch: epochs.epoch, host: epochs.host, dataUrl: epochs.dataUrl }).from(epochs).where(eq(epochs.deleted, false)).orderBy(desc(epochs.epoch)),
-    ]);
-    const highest = new Map<string, (typeof allEpochs)[number]>();
-    for (const epoch of allEpochs) if (!highest.has(epoch.service)) highest.set(epoch.service, epoch);
-    return { services: knownServices, hosts: knownHosts, epochs: [...highest.values()] };
+  #warnWhenOld({ rows }: Loaded, wallTimeMs: number): void {
+    const newest = rows.reduce((max, row) => (row.hlc > max ? row.hlc : max), "");
+    if (newest === "" || wallTimeMs - stampMs(newest) < tombstonesKeptMs) return;
+    const days = Math.floor((wallTimeMs - stampMs(newest)) / (24 * 3600 * 1_000));
+    this.#notices.push(`the database ${this.#options.path} is ${days} days old: hosts that were removed meanwhile may come back; with other gateways running, stop, delete it, and start again`);
+  }
+
+  async #setAside(error: unknown): Promise<void> {
+    const { path, clock } = this.#options;
+    this.#disk?.close();
+    this.#disk = null;
+    const name = await setAside(path, clock.wallTime());
+    this.#notices.push(`the database ${path} was damaged (${messageOf(error)}) and is set aside as ${name}: a new one was begun, and gets what other gateways have`);
+    for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
+  }
+
+  #remembered(): Remembered {
+    const highest = new Map<string, typeof epochs.$inferSelect>();
+    for (const row of this.replica.rowsOf("epochs")) {
+      const epoch = fromValues<typeof epochs.$inferSelect>(row);
+      if (!epoch.deleted && epoch.epoch > (highest.get(epoch.service)?.epoch ?? 0)) highest.set(epoch.service, epoch);
+    }
+    const known = [...this.replica.rowsOf("services")].map((row) => fromValues<typeof services.$inferSelect>(row));
+    return {
+      services: known.filter(({ deleted }) => !deleted).map(({ name, paused }) => ({ name, paused })),
+      hosts: [...this.replica.rowsOf("hosts")].map((row) => fromValues<typeof hosts.$inferSelect>(row)),
+      epochs: [...highest.values()].map(({ service, epoch, host, dataUrl }) => ({ service, epoch, host, dataUrl })),
+    };
+  }
+
+  #enqueue(change: DiskChange): void {
+    const { table, key } = change.kind === "put" ? change.row : change;
+    this.#queue.set(`${table}\n${key}`, change);
+    if (this.#queue.size > queuedWritesMax) this.#dropOldest();
+    this.#schedule(flushDelayMs);
+    if (++this.#changes % changesPerPrune === 0) this.#prune();
   }
 
   #cancelTimer(): void {
@@ -177,39 +228,41 @@ export class StateStore {
 
   async #flushOnce(): Promise<void> {
     if (this.#closed) return;
-    const batch = [...this.#queue.values()].slice(0, batchMax);
     try {
-      if (this.#database === null) await this.#connect();
-      const database = this.#database;
-      if (database === null || batch.length === 0) return;
-      const statements = batch.map((write) => write.build(database, this.#provenance()));
-      await runBatch(database, statements);
-      for (const write of batch) if (this.#queue.get(write.key) === write) this.#queue.delete(write.key);
+      if (this.#disk === null) await this.#connect();
+      const batch = [...this.#queue].slice(0, batchMax);
+      const isAll = batch.length === this.#queue.size;
+      if (batch.length === 0) return;
+      await this.#disk?.write(batch.map(([, change]) => change), isAll ? this.replica.vector : null);
+      for (const [id, change] of batch) if (this.#queue.get(id) === change) this.#queue.delete(id);
       this.#trouble = null;
-      if (++this.#flushes % flushesPerPrune === 0) await this.#prune();
     } catch (error) {
-      this.#fail(error);
+      if (isDamage(error)) await this.#setAside(error).catch((problem: unknown) => this.#fail(problem));
+      else this.#fail(error);
       this.#schedule(retryDelayMs);
       return;
     }
     if (this.#queue.size > 0) this.#schedule(flushDelayMs);
   }
 
-  async #prune(): Promise<void> {
-    await this.#client?.batch([
-      { sql: "DELETE FROM t_events WHERE id IN (SELECT id FROM t_events ORDER BY at_ms DESC LIMIT -1 OFFSET ?)", args: [eventsKept] },
-      { sql: "DELETE FROM t_failovers WHERE id IN (SELECT id FROM t_failovers ORDER BY decided_at_ms DESC LIMIT -1 OFFSET ?)", args: [failoversKept] },
-    ], "write");
-  }
-
-  #provenance(): { origin: string; seq: number; hlc: string } {
-    return { origin: this.#options.gateway, seq: ++this.#seq, hlc: this.#hybrid.next() };
+  /** History beyond what is kept, and tombstones that everybody has had the time to hear of. */
+  #prune(): void {
+    const oldest = (table: string, time: string, kept: number): ReplicatedRow[] => {
+      if (this.replica.countOf(table) <= kept) return [];
+      return [...this.replica.rowsOf(table)].sort((a, b) => Number(b.values[time]) - Number(a.values[time])).slice(kept);
+    };
+    const expired = (row: ReplicatedRow): boolean => row.deleted && this.#options.clock.wallTime() - stampMs(row.hlc) > tombstonesKeptMs;
+    const tombstones = ["hosts", "gateways", "health"].flatMap((table) => [...this.replica.rowsOf(table)].filter(expired));
+    for (const { table, key } of [...oldest("events", "at_ms", eventsKept), ...oldest("failovers", "decided_at_ms", failoversKept), ...tombstones]) {
+      this.replica.forget(table, key);
+      this.#enqueue({ kind: "remove", table, key });
+    }
   }
 
   #dropOldest(): void {
     let victim = this.#queue.keys().next().value;
     for (const key of this.#queue.keys()) {
-      if (!key.startsWith("event ")) continue;
+      if (!key.startsWith("events\n")) continue;
       victim = key;
       break;
     }
@@ -217,12 +270,14 @@ export class StateStore {
   }
 
   #fail(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    this.#trouble = `the database ${this.#options.path} cannot be used: ${reason}`;
+    this.#trouble = `the database ${this.#options.path} cannot be used: ${messageOf(error)}`;
   }
 }
 
-async function runBatch(database: Database, statements: readonly Statement[]): Promise<void> {
-  const [first, ...rest] = statements;
-  if (first !== undefined) await database.batch([first, ...rest]);
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** An epoch that is known already: its owner and first sight stay, and where it serves unless there is news. */
+function sameEpoch(values: Record<string, Cell>, known: ReplicatedRow | undefined): Record<string, Cell> {
+  if (known === undefined) return values;
+  return { ...values, host: known.values["host"] ?? null, first_seen_at_ms: known.values["first_seen_at_ms"] ?? null, data_url: values["data_url"] ?? known.values["data_url"] ?? null };
 }

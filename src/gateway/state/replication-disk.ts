@@ -1,0 +1,102 @@
+/**
+ * A copy (src/core/replication.ts) on disk: opening, loading, writing changes in one transaction, and what to do with a
+ * file that is damaged.
+ *
+ * The vector is stored only together with everything that it claims: in a transaction that leaves nothing waiting. After a
+ * crash the stored claims are true of the stored rows, and peers send the rest.
+ */
+import { createClient, LibsqlError, type Client, type InStatement } from "@libsql/client";
+import { existsSync } from "node:fs";
+import { mkdir, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { ReplicatedRow } from "../../core/replication-row.ts";
+import type { VersionVector } from "../../core/version-vector.ts";
+import { migrate } from "./migrate.ts";
+import { removal, sharedTables, storedRow, upsert } from "./replication-tables.ts";
+
+const databaseBusyMs = 1_000;
+
+/** A row to be put, or the name of one to be removed. */
+export type DiskChange = { readonly kind: "put"; readonly row: ReplicatedRow } | { readonly kind: "remove"; readonly table: string; readonly key: string };
+
+export interface Loaded {
+  readonly rows: readonly ReplicatedRow[];
+  readonly vector: VersionVector;
+}
+
+export class ReplicaDisk {
+  readonly #client: Client;
+  #storedVector: Map<string, number>;
+
+  private constructor(client: Client, storedVector: Map<string, number>) {
+    this.#client = client;
+    this.#storedVector = storedVector;
+  }
+
+  /** Opens, migrates and reads everything. Throws what SQLite says; see `isDamage`. */
+  static async open(path: string): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
+    await mkdir(dirname(path), { recursive: true });
+    const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: databaseBusyMs });
+    try {
+      await client.execute("PRAGMA journal_mode = WAL");
+      await client.execute("PRAGMA synchronous = NORMAL");
+      const check = (await client.execute("PRAGMA quick_check(1)")).rows[0]?.[0];
+      if (check !== "ok") throw new DamagedDatabaseError(String(check));
+      await migrate(client);
+      const loaded = await load(client);
+      return { disk: new ReplicaDisk(client, new Map(loaded.vector)), loaded };
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  /** Writes in one transaction. `vector` null: something else still waits, so that nothing may be claimed yet. */
+  async write(changes: readonly DiskChange[], vector: VersionVector | null): Promise<void> {
+    const statements: InStatement[] = changes.map((change) => (change.kind === "put" ? upsert(change.row) : removal(change.table, change.key)));
+    const claims = vector === null ? null : new Map(vector);
+    if (claims !== null) statements.push(...this.#vectorChanges(claims));
+    if (statements.length > 0) await this.#client.batch(statements, "write");
+    if (claims !== null) this.#storedVector = claims;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #vectorChanges(vector: VersionVector): InStatement[] {
+    const statements: InStatement[] = [];
+    for (const [origin, seq] of vector) {
+      if (this.#storedVector.get(origin) !== seq) statements.push({ sql: "INSERT OR REPLACE INTO t_vector (origin, seq) VALUES (?, ?)", args: [origin, seq] });
+    }
+    for (const origin of this.#storedVector.keys()) {
+      if (!vector.has(origin)) statements.push({ sql: "DELETE FROM t_vector WHERE origin = ?", args: [origin] });
+    }
+    return statements;
+  }
+}
+
+class DamagedDatabaseError extends Error {
+  override readonly name = "DamagedDatabaseError";
+}
+
+/** True when the file itself is broken, so that trying again cannot help. */
+export const isDamage = (error: unknown): boolean =>
+  error instanceof DamagedDatabaseError || (error instanceof LibsqlError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
+
+/** Moves a damaged database with its journal out of the way, keeping it. Gives its new name. */
+export async function setAside(path: string, wallTimeMs: number): Promise<string> {
+  const target = `${path}.damaged-${new Date(wallTimeMs).toISOString().replaceAll(":", "-")}`;
+  for (const suffix of ["-wal", "-shm", ""]) if (existsSync(path + suffix)) await rename(path + suffix, target + suffix);
+  return target;
+}
+
+async function load(client: Client): Promise<Loaded> {
+  const rows: ReplicatedRow[] = [];
+  for (const table of sharedTables.values()) {
+    const result = await client.execute(`SELECT * FROM ${table.sqlName}`);
+    for (const row of result.rows) rows.push(storedRow(table, row));
+  }
+  const vector = (await client.execute("SELECT origin, seq FROM t_vector")).rows.map((row) => [String(row["origin"]), Number(row["seq"])] as const);
+  return { rows, vector: new Map(vector) };
+}

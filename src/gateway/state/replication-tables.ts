@@ -1,0 +1,97 @@
+/**
+ * The shared tables as the replication sees them: names, columns, keys; and rows to and from SQL.
+ *
+ * It follows the schema (schema.ts), so that a column that is added there is replicated without another list to keep.
+ */
+import type { InStatement, Row } from "@libsql/client";
+import { getTableColumns, getTableName } from "drizzle-orm";
+import { getTableConfig, type SQLiteTable } from "drizzle-orm/sqlite-core";
+import type { Cell, ReplicatedRow } from "../../core/replication-row.ts";
+import { epochs, events, failovers, gateways, health, hosts, services } from "./schema.ts";
+
+const tables = { services, hosts, gateways, health, epochs, failovers, events } as const;
+export type TableName = keyof typeof tables;
+
+export interface SharedTable {
+  readonly name: TableName;
+  /** Its name in SQL. */
+  readonly sqlName: string;
+  /** Without the provenance, in the schema's order: name in SQL and in the program. */
+  readonly columns: readonly { readonly name: string; readonly property: string; readonly isBoolean: boolean; readonly fallback: Cell }[];
+  /** Names in SQL of the primary key's columns. */
+  readonly keys: readonly string[];
+}
+
+const provenance = new Set(["origin", "seq", "hlc", "deleted"]);
+
+function describe(name: TableName, table: SQLiteTable): SharedTable {
+  const columns = Object.entries(getTableColumns(table)).filter(([, column]) => !provenance.has(column.name));
+  const composite = getTableConfig(table).primaryKeys.flatMap((key) => key.columns.map((column) => column.name));
+  return {
+    name,
+    sqlName: getTableName(table),
+    columns: columns.map(([property, column]) => ({
+      name: column.name,
+      property,
+      isBoolean: column.dataType === "boolean",
+      fallback: column.default === undefined ? null : cellOf(column.default),
+    })),
+    keys: composite.length > 0 ? composite : columns.filter(([, column]) => column.primary).map(([, column]) => column.name),
+  };
+}
+
+export const sharedTables: ReadonlyMap<string, SharedTable> = new Map(Object.entries(tables).map(([name, table]) => [name, describe(name as TableName, table)]));
+
+export function sharedTable(name: string): SharedTable {
+  const table = sharedTables.get(name);
+  if (table === undefined) throw new Error(`${name} is not a shared table`);
+  return table;
+}
+
+export const keyOf = (table: SharedTable, values: Readonly<Record<string, Cell>>): string => table.keys.map((name) => String(values[name])).join("\n");
+
+/** A row of the program (properties of the schema) as values by column. */
+export function toValues(table: SharedTable, row: Readonly<Record<string, unknown>>): Record<string, Cell> {
+  return Object.fromEntries(table.columns.map(({ name, property, fallback }) => [name, row[property] === undefined ? fallback : cellOf(row[property])]));
+}
+
+/** The reverse, for rows that the program uses itself. */
+export function fromValues<T>(row: ReplicatedRow): T {
+  const entries = sharedTable(row.table).columns.map(({ name, property, isBoolean }) => {
+    const value = row.values[name] ?? null;
+    return [property, isBoolean && value !== null ? value !== 0 : value] as const;
+  });
+  return { ...Object.fromEntries(entries), deleted: row.deleted, origin: row.origin, seq: row.seq, hlc: row.hlc } as T;
+}
+
+function cellOf(value: unknown): Cell {
+  if (typeof value === "boolean") return value ? 1 : 0;
+  if (value === null || typeof value === "string" || typeof value === "number") return value;
+  throw new TypeError(`a value of type ${typeof value} has no place in a shared row`);
+}
+
+export function upsert(row: ReplicatedRow): InStatement {
+  const table = sharedTable(row.table);
+  const names = [...table.columns.map(({ name }) => name), "origin", "seq", "hlc", "deleted"];
+  const args = [...table.columns.map(({ name }) => row.values[name] ?? null), row.origin, row.seq, row.hlc, row.deleted ? 1 : 0];
+  const quoted = names.map((name) => `"${name}"`).join(", ");
+  return { sql: `INSERT OR REPLACE INTO ${table.sqlName} (${quoted}) VALUES (${names.map(() => "?").join(", ")})`, args };
+}
+
+export function removal(tableName: string, key: string): InStatement {
+  const table = sharedTable(tableName);
+  return { sql: `DELETE FROM ${table.sqlName} WHERE ${table.keys.map((name) => `"${name}" = ?`).join(" AND ")}`, args: key.split("\n") };
+}
+
+export function storedRow(table: SharedTable, row: Row): ReplicatedRow {
+  const values = Object.fromEntries(table.columns.map(({ name }) => [name, row[name] as Cell]));
+  return {
+    table: table.name,
+    key: keyOf(table, values),
+    values,
+    origin: String(row["origin"]),
+    seq: Number(row["seq"]),
+    hlc: String(row["hlc"]),
+    deleted: row["deleted"] !== 0,
+  };
+}
