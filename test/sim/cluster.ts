@@ -29,6 +29,8 @@ export class Cluster {
   readonly gateways: readonly SimMachine[];
   /** Failovers that gateways recorded as done. */
   recorded = 0;
+  fenced = 0;
+  restores = 0;
   readonly #setup: ClusterSetup;
   readonly #machines: ReadonlyMap<string, SimMachine>;
   readonly #disks = new Map<string, GatewayDisk>();
@@ -90,6 +92,10 @@ export class Cluster {
         keys: options.keys,
       },
       watch: checker,
+      onTransition: (what, fields) => {
+        if (what === "restoring -> secondary") this.restores += 1;
+        if (fields !== undefined && "reason" in fields && String(fields.reason).startsWith("fenced")) this.fenced += 1;
+      },
     });
   }
 

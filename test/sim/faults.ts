@@ -42,10 +42,12 @@ const kinds: readonly FaultKind["kind"][] = [
   ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity"] as const),
 ];
 
+const minorityKinds: readonly FaultKind["kind"][] = ["kill-gateway", "freeze-gateway", "isolate-gateway", "isolate-gateway", "checkpoint"];
+
 /** A schedule for one history: first which kinds there are at all, then when they come. */
 export function drawFaults(dice: Dice, options: SimOptions, startMs: number): Fault[] {
   const faults: Fault[] = [];
-  const allowed = kinds.filter(() => dice.chance(0.5));
+  const allowed = options.isWell ? minorityKinds : kinds.filter(() => dice.chance(0.5));
   if (allowed.length === 0) return faults;
   for (let atMs = startMs + dice.around(options.faultEveryMs); atMs < startMs + options.faultyMs; atMs += dice.around(options.faultEveryMs)) {
     faults.push({ ...drawKind(dice, options, dice.pick(allowed)), atMs: Math.round(atMs), forMs: Math.round(drawDuration(dice, options)) });
@@ -60,7 +62,7 @@ function drawDuration(dice: Dice, { leaseMs }: SimOptions): number {
 
 function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): FaultKind {
   const who: Who = dice.chance(0.6) ? "primary" : dice.int(0, options.hosts - 1);
-  const gateway = dice.int(0, options.gateways - 1);
+  const gateway = options.isWell ? 0 : dice.int(0, options.gateways - 1);
   const direction = dice.pick(["both", "both", "in", "out"] as const);
   switch (kind) {
     case "freeze":

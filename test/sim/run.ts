@@ -31,7 +31,11 @@ export interface Figures {
   readonly unknown: number;
   readonly notExecuted: number;
   readonly setAsides: number;
+  /** Primaries that found another's record at their next position. */
+  readonly fenced: number;
+  readonly restores: number;
   readonly ambiguousPuts: number;
+  readonly lostReplies: number;
   readonly staleMisses: number;
   readonly events: number;
   readonly virtualMs: number;
@@ -83,6 +87,7 @@ export async function run(request: RunOptions): Promise<RunResult> {
     await converge({ world, cluster, checker, clients });
   }
   if (!isBroken()) checker.finish(operations);
+  if (!isBroken() && options.isWell && checker.claims.length > 1) checker.onViolation(`a well primary was replaced: ${checker.claims.length} claims`);
   return {
     seed: request.seed,
     options,
@@ -157,7 +162,10 @@ function figuresOf({ checker, cluster, operations, world, nemesis }: { checker: 
     unknown: count("unknown"),
     notExecuted: count("not-executed"),
     setAsides: checker.setAsides,
+    fenced: cluster.fenced,
+    restores: cluster.restores,
     ambiguousPuts: cluster.vault.counts.ambiguousPuts,
+    lostReplies: cluster.vault.counts.lostReplies,
     staleMisses: cluster.vault.counts.staleMisses,
     events: world.trace.events,
     virtualMs: world.now,

@@ -42,6 +42,7 @@ export interface HostSetup {
   readonly capture: CaptureOptions;
   readonly application: ApplicationOptions;
   readonly watch: HostWatch;
+  readonly onTransition: (what: string, fields?: object) => void;
 }
 
 /** What runs in a host process, found by the process. */
@@ -76,8 +77,10 @@ export class SimHost {
     const store = vault.mount(process, machine.name);
     const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
     const capturePorts = { machine, process, dice, options: capture, onDiverged };
-    const say = (level: string) => (what: string, fields?: object) =>
+    const say = (level: string) => (what: string, fields?: object) => {
+      setup.onTransition(what, fields);
       world.say(machine.name, `${level}${what}${fields === undefined || Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`}`);
+    };
     this.host = new Host({
       config,
       clock: process.clock,

@@ -129,11 +129,11 @@ class Mount implements Store {
     if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", key, this.#latency());
     return this.#operation("get", this.#latency(), this.#latency(), async () => {
       const now = this.#vault.world.now;
+      const found = await this.#vault.inner.get(key);
       if ((this.#misses.get(key) ?? -1) > now) {
-        this.#vault.counts.staleMisses += 1;
+        if (found !== undefined) this.#vault.counts.staleMisses += 1;
         return undefined;
       }
-      const found = await this.#vault.inner.get(key);
       const { staleMissMs } = this.#vault.options;
       if (found === undefined && staleMissMs > 0 && !this.#vault.isQuiet) this.#misses.set(key, now + this.#vault.dice.between(0, staleMissMs));
       return found;

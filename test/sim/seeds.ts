@@ -1,0 +1,80 @@
+/** Many seeds, spread over threads; the sum of what they went through. */
+import { availableParallelism } from "node:os";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { run } from "./run.ts";
+
+export interface Sum {
+  histories: number;
+  failovers: number;
+  fenced: number;
+  restores: number;
+  acknowledged: number;
+  unknown: number;
+  notExecuted: number;
+  setAsides: number;
+  ambiguousPuts: number;
+  lostReplies: number;
+  staleMisses: number;
+  events: number;
+  virtualMs: number;
+  readonly faults: Record<string, number>;
+  readonly failed: { readonly seed: number; readonly violation: string }[];
+}
+
+export const emptySum = (): Sum => ({
+  ...{ histories: 0, failovers: 0, fenced: 0, restores: 0, acknowledged: 0, unknown: 0, notExecuted: 0, setAsides: 0 },
+  ...{ ambiguousPuts: 0, lostReplies: 0, staleMisses: 0, events: 0, virtualMs: 0 },
+  faults: {},
+  failed: [],
+});
+
+interface Share {
+  readonly from: number;
+  readonly count: number;
+  readonly step: number;
+}
+
+/** `onFailed` hears of each failing seed at once. */
+export async function runSeeds(from: number, count: number, jobs: number, onFailed: (seed: number, violation: string) => void): Promise<Sum> {
+  const threads = Math.max(1, Math.min(jobs, count));
+  const sums = await Promise.all(Array.from({ length: threads }, (_, thread) => inThread({ from: from + thread, count: Math.ceil((count - thread) / threads), step: threads }, onFailed)));
+  const total = emptySum();
+  for (const sum of sums) add(total, sum);
+  return total;
+}
+
+export const jobsDefault = (): number => Math.max(1, availableParallelism());
+
+function inThread(share: Share, onFailed: (seed: number, violation: string) => void): Promise<Sum> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: share });
+    worker.on("message", (message: { kind: "failed"; seed: number; violation: string } | { kind: "done"; sum: Sum }) => {
+      if (message.kind === "failed") return onFailed(message.seed, message.violation);
+      resolve(message.sum);
+      worker.terminate().catch(reject);
+    });
+    worker.once("error", reject);
+  });
+}
+
+async function work({ from, count, step }: Share): Promise<Sum> {
+  const sum = emptySum();
+  for (let i = 0; i < count; i++) {
+    const seed = from + i * step;
+    const { figures, violations } = await run({ seed });
+    const [violation] = violations;
+    add(sum, { ...emptySum(), ...figures, histories: 1, failed: violation === undefined ? [] : [{ seed, violation }] });
+    if (violation !== undefined) parentPort?.postMessage({ kind: "failed", seed, violation });
+  }
+  return sum;
+}
+
+function add(total: Sum, more: Sum): void {
+  for (const [key, value] of Object.entries(more)) {
+    if (typeof value === "number") (total as unknown as Record<string, number>)[key] = ((total as unknown as Record<string, number>)[key] ?? 0) + value;
+  }
+  for (const [kind, times] of Object.entries(more.faults)) total.faults[kind] = (total.faults[kind] ?? 0) + times;
+  total.failed.push(...more.failed);
+}
+
+if (!isMainThread && parentPort !== null) parentPort.postMessage({ kind: "done", sum: await work(workerData as Share) });

@@ -1,0 +1,47 @@
+import { describe, expect, test } from "bun:test";
+import { run } from "./run.ts";
+import { jobsDefault, runSeeds } from "./seeds.ts";
+
+const failoversWanted = 2_000;
+const seedsPerRound = 200;
+const secondsMax = 60;
+
+describe("the simulated cluster", () => {
+  test("a seed gives the same history every time", async () => {
+    for (const seed of [1, 2, 3]) {
+      const first = await run({ seed });
+      const second = await run({ seed });
+      expect(second.hash).toBe(first.hash);
+      expect(first.figures.events).toBeGreaterThan(1_000);
+    }
+  });
+
+  test("the order of events does not depend on how microtasks are drained", async () => {
+    const first = await run({ seed: 4 });
+    process.env["SIM_PORTABLE"] = "1";
+    try {
+      expect((await run({ seed: 4 })).hash).toBe(first.hash);
+    } finally {
+      delete process.env["SIM_PORTABLE"];
+    }
+  });
+
+  test("different seeds give different histories", async () => {
+    expect((await run({ seed: 5 })).hash).not.toBe((await run({ seed: 6 })).hash);
+  });
+
+  test(
+    `${failoversWanted} failovers under all faults: nothing lost, nothing doubled, nothing undone, never two who acknowledge`,
+    async () => {
+      let failovers = 0;
+      for (let from = 1; failovers < failoversWanted; from += seedsPerRound) {
+        const sum = await runSeeds(from, seedsPerRound, jobsDefault(), () => undefined);
+        expect(sum.failed).toEqual([]);
+        expect(sum.histories).toBe(seedsPerRound);
+        failovers += sum.failovers;
+      }
+      expect(failovers).toBeGreaterThanOrEqual(failoversWanted);
+    },
+    secondsMax * 4_000,
+  );
+});
