@@ -3,7 +3,6 @@ import type { RequestHead, ResponseHead } from "./head.ts";
 import type { Upstream } from "./upstream.ts";
 
 export type { RequestHead, ResponseHead } from "./head.ts";
-export { HeaderList } from "./headers.ts";
 
 export interface OwnResponse {
   readonly status: number;
