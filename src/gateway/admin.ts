@@ -1,6 +1,6 @@
 /**
- * The admin API (src/control/gateway-api.ts) as a Hono app. The peers' replication and the Hrana endpoint get their place
- * here, as apps that are mounted beside these routes behind the same check of the secret.
+ * The admin API (src/control/gateway-api.ts) as a Hono app. The peers' replication and Hrana (hrana/) are
+ * apps that are mounted beside these routes behind the same check of the secret.
  */
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -21,14 +21,17 @@ import {
 import { dryRun } from "../core/failover-command.ts";
 import type { Command, Failover } from "../core/failover-state.ts";
 import { failoverEntry } from "./cluster-status.ts";
+import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { healthOf } from "./gateway-health.ts";
 import { metricsText } from "./metrics.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { ServiceRuntime } from "./service.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 
 /** What the admin API is about; src/gateway/gateway.ts is one. */
 export interface AdminTarget {
   readonly secret: string;
+  readonly clock: Clock;
   services(): readonly ServiceRuntime[];
   status(): ClusterStatus;
   hostList(): HostList;
@@ -63,16 +66,18 @@ export function createAdminApp(target: AdminTarget): Hono {
   app.notFound((c) => c.json({ error: "there is nothing here", advice: "see docs/CONTROL-API.md" } satisfies Refused, 404));
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
+  app.route("/", hranaVersionApp());
   app.use(requireSecret(target.secret));
   app.use(bodyLimit({ maxSize: bodyBytesMax, onError: (c) => c.json({ error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` } satisfies Refused, 413) }));
   app.get("/metrics", (c) => c.text(metricsText(target.status()), 200, { "content-type": "text/plain; version=0.0.4" }));
   app.get("/v1/cluster", (c) => c.json(target.status()));
   addCommands(app, target);
   addHosts(app, target);
+  app.route("/", hranaApp({ clock: target.clock, query: (request, timeoutMs) => target.query(request, timeoutMs) }));
   app.post("/v1/sql", async (c) => {
     const { sql, rowsMax, timeoutMs } = await read(c, sqlRequestSchema);
-    const answer = await target.query({ sql, rowsMax }, timeoutMs);
-    if (answer.kind === "error") throw new Refusal(400, answer.message, "see `stead sql --help` for the views and their columns");
+    const answer = await target.query({ kind: "query", sql, rowsMax }, timeoutMs);
+    if (answer.kind !== "rows") throw new Refusal(400, answer.kind === "error" ? answer.message : `the reader answered with ${answer.kind}`, "see `stead sql --help` for the views and their columns");
     return c.json({ columns: answer.columns, rows: answer.rows, truncated: answer.truncated });
   });
   return app;

@@ -91,6 +91,10 @@ export class Gateway implements AdminTarget {
     return this.#config.secret;
   }
 
+  get clock(): Clock {
+    return this.#deps.clock;
+  }
+
   get port(): number {
     return this.#data?.port ?? 0;
   }

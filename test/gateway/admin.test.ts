@@ -12,6 +12,7 @@ beforeAll(async () => {
   await Promise.all([cluster.addHost("a", { priority: 1 }), cluster.addHost("b"), cluster.addHost("c", { nofailover: true })]);
   await cluster.startGateway();
   await cluster.serving();
+  await until(() => cluster.service().hosts.every(({ role, lag }) => role !== null && lag === 0));
   client = cluster.client;
   base = `http://127.0.0.1:${cluster.gateway?.adminPort ?? 0}`;
 });
