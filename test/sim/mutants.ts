@@ -3,7 +3,8 @@
  * that survives is a hole in the simulator.
  */
 import { parseArgs } from "node:util";
-import { type RuleName, withoutRule } from "../../src/core/rules.ts";
+import { allRules, type RuleName, type Rules, withoutRule } from "../../src/core/rules.ts";
+import { attackChain, attackPins } from "./direct-mutants.ts";
 import type { SimOptions } from "./options.ts";
 import { run } from "./run.ts";
 
@@ -22,10 +23,14 @@ const mutants: readonly Mutant[] = [
   { rule: "R5-wait-out-old-lease", seedsMax: 500 },
   { rule: "R6-checkpoint-before-delete", seedsMax: 100 },
   { rule: "gate", seedsMax: 100 },
-  { rule: "chain", seedsMax: 300 },
   { rule: "persist-before-send", seedsMax: 300 },
   { rule: "majority", seedsMax: 300 },
   { rule: "replay", seedsMax: 100 },
+];
+
+const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules) => Promise<string | undefined> }[] = [
+  { rule: "chain", attack: attackChain },
+  { rule: "pin-order", attack: attackPins },
 ];
 
 const { values } = parseArgs({ options: { only: { type: "string" } } });
@@ -41,5 +46,13 @@ for (const { rule, seedsMax, options } of mutants) {
   }
   if (caught === undefined) survived += 1;
   console.log(caught === undefined ? `SURVIVED ${rule}: ${seedsMax} seeds` : `caught   ${rule}: seed ${seed}: ${caught}`);
+}
+for (const { rule, attack } of direct) {
+  if (values.only !== undefined && !rule.startsWith(values.only)) continue;
+  const whole = await attack(allRules);
+  const broken = await attack(withoutRule(rule));
+  const isCaught = whole === undefined && broken !== undefined;
+  if (!isCaught) survived += 1;
+  console.log(isCaught ? `caught   ${rule}: directly: ${broken}` : `SURVIVED ${rule}: ${whole ?? "nothing was noticed"}`);
 }
 process.exitCode = survived === 0 ? 0 : 1;

@@ -1,0 +1,75 @@
+/**
+ * Two mutants that the simulated cluster cannot show, each attacked on the real parts directly.
+ *
+ * `pin-order` acts inside SQLite's locks, which are not simulated: real capture, a real database, an application in another
+ * process that lets the WAL start over between collecting and reading.
+ * `chain` is about records that are whole, of the right position, epoch and writer, and yet of another history (a file
+ * that came back from a copy of the vault). A vault that keeps its word never has one, so no fault of the simulation makes
+ * one; here one is planted.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Rules } from "../../src/core/rules.ts";
+import { LogReader } from "../../src/vault/log-reader.ts";
+import { LogWriter } from "../../src/vault/log-writer.ts";
+import { logKey } from "../../src/vault/keys.ts";
+import { MemoryStore } from "../../src/vault/memory-store.ts";
+import { Application, Pair, temporaryFolder } from "../capture/helpers.ts";
+import { Dice } from "./dice.ts";
+import { SimProcess } from "./sim-process.ts";
+import { World } from "./world.ts";
+
+/** What went wrong; undefined: nothing, the rule is in force. */
+export async function attackPins(rules: Rules): Promise<string | undefined> {
+  using folder = temporaryFolder();
+  mkdirSync(join(folder.path, "app"));
+  await using application = new Application();
+  await application.open("a", join(folder.path, "app", "app.db"));
+  await application.run("a", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  const pair = await Pair.open(folder.path, { limits: { eagerBytesMax: 0 }, rules });
+  try {
+    await application.run("a", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<50) INSERT INTO t(v) SELECT randomblob(3000) FROM n");
+    const batch = await pair.source.collect();
+    for (let i = 0; i < 3; i++) {
+      await application.run("a", "PRAGMA wal_checkpoint(TRUNCATE)");
+      await application.run("a", "UPDATE t SET v = randomblob(2000)");
+    }
+    await pair.applyBatch(batch);
+    await pair.sync();
+    return pair.copyHash("app.db") === (await application.image("a")).sha256 ? undefined : "the copy differs";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    await pair.close();
+  }
+}
+
+/** Two histories of one writer that differ at position 2; the second one's record 3 is planted into the first. */
+export async function attackChain(rules: Rules): Promise<string | undefined> {
+  const [store, other] = [await history("one"), await history("two")];
+  const planted = await other.get(logKey(3));
+  if (planted === undefined) throw new Error("there is no record to plant");
+  store.overwrite(logKey(3), planted);
+  const reader = new LogReader({ store, service: "sim", start: { position: 0, hash: "0".repeat(64) }, rules });
+  const seen: string[] = [];
+  try {
+    for (let record = await reader.next(); record !== undefined; record = await reader.next()) if (record.body.kind === "vacate") seen.push(record.body.reason);
+  } catch {
+    return undefined;
+  }
+  return `read ${seen.join(", ")} as one history`;
+}
+
+async function history(name: string): Promise<MemoryStore> {
+  const world = new World({ keepTrace: false });
+  const { clock } = new SimProcess(world, name, { rate: 1, wallStartMs: 0 });
+  const store = new MemoryStore();
+  const rules: Rules = { has: () => true };
+  const reader = new LogReader({ store, service: "sim", start: { position: 0, hash: "0".repeat(64) }, rules });
+  await reader.next();
+  const claim = { reader, store, clock, random: new Dice(1), host: "a", leaseMs: 1_000, controlUrl: "http://a", instance: "1", rules };
+  const outcome = await LogWriter.claim(claim);
+  if (outcome.kind !== "claimed") throw new Error(outcome.kind);
+  for (const step of ["first", "second"]) await outcome.writer.append({ kind: "vacate", reason: `${name} ${step}`, successor: null });
+  return store;
+}
