@@ -136,6 +136,8 @@ export class Front {
     const outcome = await exchange.forward(upstream, {
       gate: () => term.gate(),
       signal: end.signal,
+      // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
+      upstreamIsHost: false,
       editResponseHead: (head) => takeSteadFields(head, term),
     });
     switch (outcome.kind) {

@@ -17,15 +17,28 @@ export interface LeaseWaitOptions {
   readonly signal: AbortSignal;
 }
 
-/** Resolves when this host may serve; rejects with the signal's reason. */
-export async function waitForLease({ claimed, clock, rules, driftMarginMs, predecessor, signal }: LeaseWaitOptions): Promise<void> {
+/** Resolves when this host may serve; rejects with the signal's reason. A question never makes it wait longer than the lease. */
+export async function waitForLease(options: LeaseWaitOptions): Promise<void> {
+  const { claimed, clock, rules, driftMarginMs, signal } = options;
   if (!rules.has("R5-wait-out-old-lease")) return;
   const until = servesFrom(clock.now(), claimed.predecessor, driftMarginMs);
-  while (clock.now() < until) {
-    if (claimed.before !== undefined) {
-      const word = await predecessor.ask(claimed.before.controlUrl, claimed.before.instance, signal);
-      if (word.kind !== "unknown") return;
-    }
-    await clock.sleep(Math.min(askAgainMs, Math.max(0, until - clock.now())), signal);
+  const remainsMs = until - clock.now();
+  if (remainsMs <= 0) return;
+  const over = new AbortController();
+  const either = AbortSignal.any([over.signal, signal]);
+  try {
+    await Promise.race([clock.sleep(remainsMs, either), untilProvenGone(options, either)]);
+  } finally {
+    over.abort(new Error("the wait for the lease is over"));
+  }
+}
+
+/** Resolves when the predecessor is proven gone; when the signal is aborted, it rejects at its next pause, unheard. */
+async function untilProvenGone({ claimed, clock, predecessor }: LeaseWaitOptions, signal: AbortSignal): Promise<void> {
+  const { before } = claimed;
+  for (;;) {
+    const word = before === undefined ? undefined : await predecessor.ask(before.controlUrl, before.instance, signal);
+    if (word !== undefined && word.kind !== "unknown") return;
+    await clock.sleep(askAgainMs, signal);
   }
 }

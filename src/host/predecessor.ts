@@ -21,16 +21,24 @@ export function predecessorProbe(secret: string): PredecessorProbe {
     ask: (controlUrl, instance, signal) =>
       new Promise<PredecessorWord>((resolve) => {
         const headers = { authorization: `Bearer ${secret}`, connection: "close" };
-        const asked = request(new URL("/v1/status", controlUrl), { headers, agent: false, signal, timeout: answerMsMax }, (answer) => {
+        const asked = request(new URL("/v1/status", controlUrl), { headers, agent: false, signal }, (answer) => {
           let text = "";
           answer.setEncoding("utf8");
           answer.on("data", (chunk: string) => (text += chunk));
           answer.on("end", () => resolve(judge(text, instance)));
           answer.on("error", () => resolve({ kind: "unknown" }));
         });
-        asked.once("timeout", () => asked.destroy());
+        // A timer of our own: the `timeout` of node:http does not count while connecting under Bun, and a host that was cut
+        // off by silence would be waited for until the kernel gives up, minutes later.
+        const timer = setTimeout(() => {
+          resolve({ kind: "unknown" });
+          asked.destroy();
+        }, answerMsMax);
         asked.once("error", (error: NodeJS.ErrnoException) => resolve({ kind: error.code === "ECONNREFUSED" ? "gone" : "unknown" }));
-        asked.once("close", () => resolve({ kind: "unknown" }));
+        asked.once("close", () => {
+          clearTimeout(timer);
+          resolve({ kind: "unknown" });
+        });
         asked.end();
       }),
   };
