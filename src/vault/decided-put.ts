@@ -7,7 +7,8 @@
  *
  * `startedAtMs` is what a lease may be counted from (R5). Whoever claims next waits a lease from the moment at which it first
  * saw this record, so the count must begin no later than the record could first be seen:
- * - `created`: this very attempt created it (exclusive creation), so nobody saw it before this attempt began.
+ * - `created`: this very attempt created it (exclusive creation), so nobody saw it before this attempt began; unless an
+ *   earlier, ambiguous one had created it and retention has deleted it since (`goneSince`).
  * - `exists` and ours: one of the earlier attempts created it, nobody knows which; the record may have been visible since the
  *   first attempt that was ambiguous. Attempts before that one are known to have stored nothing.
  */
@@ -54,13 +55,27 @@ export async function putUntilDecided(options: DecidedPutOptions): Promise<Decid
       await pauseBeforeRetry(options, failures);
       continue;
     }
-    if (outcome.kind === "created") return { kind: "mine", startedAtMs };
+    if (outcome.kind === "created") {
+      const gone = mayBeVisibleSinceMs === undefined ? undefined : await goneSince(options);
+      return gone ?? { kind: "mine", startedAtMs };
+    }
     const owner = await ownerOfRecord(options);
     if (owner.kind === "mine") return { kind: "mine", startedAtMs: mayBeVisibleSinceMs ?? startedAtMs };
     if (owner.kind !== "vanished") return owner;
     failures += 1;
     await pauseBeforeRetry(options, failures);
   }
+}
+
+/**
+ * A retry that created the record: had an earlier attempt created it, others may have read it, claimed after it, and
+ * deleted it. Counting a lease from now would then let a primary release bytes that was replaced long ago. The deletion
+ * came after the boundary, so a boundary at or beyond the position shows it.
+ */
+async function goneSince(options: DecidedPutOptions): Promise<{ kind: "gone"; boundary: Position } | undefined> {
+  if (!options.rules.has("R4-boundary-check")) return undefined;
+  const boundary = await retryUntilAnswered(options, () => readBoundary(options.store));
+  return boundary >= options.position ? { kind: "gone", boundary } : undefined;
 }
 
 /** Reads what is at the position that `exists`. "vanished": not there any more, and retention was not it: a stale answer. */
