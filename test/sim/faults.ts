@@ -30,7 +30,11 @@ export type FaultKind =
   | { readonly kind: "application-crash"; readonly who: Who }
   | { readonly kind: "application-freeze"; readonly who: Who }
   | { readonly kind: "checkpoint"; readonly who: Who }
-  | { readonly kind: "lost-continuity"; readonly who: Who };
+  | { readonly kind: "lost-continuity"; readonly who: Who }
+  /** Waits for a host in this state, and hits it there. */
+  | { readonly kind: "strike"; readonly role: StrikeRole; readonly how: "kill" | "freeze" | "power" };
+
+export type StrikeRole = "claiming" | "starting" | "draining" | "restoring";
 
 export type Direction = "both" | "in" | "out";
 
@@ -39,7 +43,7 @@ export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number 
 const kinds: readonly FaultKind["kind"][] = [
   ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "kill-gateway", "freeze-gateway"] as const),
   ...(["isolate-host", "isolate-host", "isolate-gateway", "flap", "slow-link", "vault", "vault", "switchover", "switchover"] as const),
-  ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity"] as const),
+  ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity", "strike", "strike"] as const),
 ];
 
 const minorityKinds: readonly FaultKind["kind"][] = ["kill-gateway", "freeze-gateway", "isolate-gateway", "isolate-gateway", "checkpoint"];
@@ -87,6 +91,8 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "checkpoint":
     case "lost-continuity":
       return { kind, who };
+    case "strike":
+      return { kind, role: dice.pick(["claiming", "claiming", "starting", "draining", "restoring"] as const), how: dice.pick(["kill", "freeze", "freeze", "power"] as const) };
     case "freeze-gateway":
     case "switchover":
     case "force":

@@ -6,6 +6,8 @@ import { hostOf } from "./sim-host.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { World } from "./world.ts";
 
+const strikeWaitMsMax = 5_000;
+
 export class Nemesis {
   readonly #world: World;
   readonly #cluster: Cluster;
@@ -98,6 +100,8 @@ export class Nemesis {
         process?.enter(() => void hostOf(process)?.host.checkpoint());
         return undefined;
       }
+      case "strike":
+        return this.#strike(fault);
       case "lost-continuity":
         hostOf(this.#host(fault.who).process)?.source?.loseContinuity();
         return undefined;
@@ -119,6 +123,27 @@ export class Nemesis {
 
   #others(machine: SimMachine): SimMachine[] {
     return [...this.#cluster.hosts, ...this.#cluster.gateways].filter((other) => other !== machine);
+  }
+
+  /** Looks every millisecond; gives up in the end. The hit is over when its own time is. */
+  #strike({ role, how, forMs }: Fault & { kind: "strike" }): undefined {
+    const giveUpAt = this.#world.now + strikeWaitMsMax;
+    const look = (): void => {
+      if (this.#isOver || this.#world.now > giveUpAt) return;
+      const machine = this.#cluster.hosts.find(({ process }) => process?.state === "running" && hostOf(process)?.host.status().role === role);
+      if (machine === undefined) return void this.#world.after(1, "strike", look);
+      this.#world.say("FAULT", `${how} of ${machine.name}, which is ${role}, for ${forMs} ms`);
+      if (how === "kill") this.#cluster.kill(machine);
+      if (how === "power") this.#cluster.losePower(machine);
+      const thaw = how === "freeze" ? this.#freeze(machine, false) : undefined;
+      this.#world.after(forMs, "strike over", () => {
+        if (this.#isOver) return;
+        if (thaw === undefined) this.#cluster.startHost(machine);
+        else thaw();
+      });
+    };
+    look();
+    return undefined;
   }
 
   #freeze(machine: SimMachine, withApplication: boolean): () => void {

@@ -1,0 +1,23 @@
+import { describe, expect, test } from "bun:test";
+import { runScenario, scenarios } from "./scenarios.ts";
+
+const seedsEach = 12;
+
+describe("what happened to others", () => {
+  for (const scenario of scenarios) {
+    test(
+      scenario.name,
+      async () => {
+        let seen = 0;
+        for (let seed = 1; seed <= seedsEach; seed++) {
+          const result = await runScenario(scenario, seed);
+          expect({ seed, violations: result.violations }).toEqual({ seed, violations: [] });
+          expect({ seed, wrong: scenario.always?.(result) }).toEqual({ seed, wrong: undefined });
+          if (scenario.seen(result)) seen += 1;
+        }
+        expect(seen).toBeGreaterThan(0);
+      },
+      60_000,
+    );
+  }
+});
