@@ -6,6 +6,7 @@ import {
   clusterStatusSchema,
   commandDoneSchema,
   dryRunAnswerSchema,
+  gatewayListSchema,
   hostListSchema,
   refusedSchema,
   sqlAnswerSchema,
@@ -14,6 +15,7 @@ import {
   type ClusterStatus,
   type CommandDone,
   type DryRunAnswer,
+  type GatewayList,
   type HostList,
   type SqlAnswer,
 } from "./gateway-api.ts";
@@ -73,6 +75,14 @@ export class GatewayClient {
   removeHost(service: string, host: string, signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
     const path = `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}`;
     return this.#call(hostListSchema, { method: "DELETE", path, timeoutMs: queryTimeoutMs, signal });
+  }
+
+  gateways(signal?: AbortSignal): Promise<GatewayAnswer<GatewayList>> {
+    return this.#call(gatewayListSchema, { method: "GET", path: "/v1/gateways", timeoutMs: queryTimeoutMs, signal });
+  }
+
+  removeGateway(gateway: string, signal?: AbortSignal): Promise<GatewayAnswer<GatewayList>> {
+    return this.#call(gatewayListSchema, { method: "DELETE", path: `/v1/gateways/${encodeURIComponent(gateway)}`, timeoutMs: queryTimeoutMs, signal });
   }
 
   checkpoint(request: { service?: string; host?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CheckpointAnswer>> {

@@ -4,7 +4,7 @@
  *
  * Argument: one JSON object, `FakeHostOptions`. Prints `ready` when both ports listen.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { HostStatus } from "../../src/control/host-status.ts";
@@ -25,6 +25,8 @@ export interface FakeHostOptions {
   readonly refusePromotion: string | null;
   /** Ends itself in the middle of a promotion, after the claim. */
   readonly dieAfterClaim: boolean;
+  /** Refuses a promotion without a majority while the primary gives signs of life (beside the log, every 50 ms). */
+  readonly witness?: boolean;
 }
 
 const options = JSON.parse(process.argv[2] ?? "{}") as FakeHostOptions;
@@ -35,6 +37,9 @@ let role: HostStatus["role"] = "secondary";
 let vacated = false;
 const streams = new Set<ServerResponse>();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+const lifeSign = `${options.logFolder}.life`;
+const lifeSignAgeMs = (): number => (existsSync(lifeSign) ? Date.now() - statSync(lifeSign).mtimeMs : Infinity);
 
 function lastEpoch(): { epoch: number; host: string | null } {
   const epochs = readdirSync(options.logFolder).map(Number).sort((a, b) => b - a);
@@ -81,6 +86,9 @@ async function promote(request: PromoteRequest, response: ServerResponse): Promi
     line({ kind: "refused", refusal: { kind: "not_ready", reason: options.refusePromotion ?? `its role is ${role}` } });
   } else if (request.epoch < last.epoch) {
     line({ kind: "refused", refusal: { kind: "epoch_taken", epoch: last.epoch, host: last.host } });
+  } else if (options.witness === true && !request.planned && last.host !== null && request.gatewaysSeeingDown.length * 2 <= request.gatewaysRegistered && lifeSignAgeMs() < 1_000) {
+    const votes = `${request.gatewaysSeeingDown.length} of ${request.gatewaysRegistered} gateways see it down`;
+    line({ kind: "refused", refusal: { kind: "primary_alive", evidence: `${last.host} wrote in the vault ${Math.round(lifeSignAgeMs())} ms ago; ${votes}` } });
   } else {
     become("claiming");
     writeFileSync(join(options.logFolder, String(last.epoch + 1)), options.id, { flag: "wx" });
@@ -149,9 +157,11 @@ const dataServer = createServer((request, response) => {
     response.writeHead(503, { "stead-outcome": "not-executed" }).end();
     return;
   }
-  request.resume().on("end", () => response.end(JSON.stringify({ host: options.id, epoch: lastEpoch().epoch })));
+  const fields = request.url === "/fields" ? { fields: request.headers } : {};
+  request.resume().on("end", () => response.end(JSON.stringify({ host: options.id, epoch: lastEpoch().epoch, ...fields })));
 });
 setInterval(() => become(role), heartbeatMs);
+if (options.witness === true) setInterval(() => status().role === "primary" && writeFileSync(lifeSign, options.id), 50);
 controlServer.listen(options.controlPort, "127.0.0.1", () => {
   dataServer.listen(options.dataPort, "127.0.0.1", () => process.stdout.write("ready\n"));
 });

@@ -122,6 +122,12 @@ export class StateStore {
     this.onWrite?.(row);
   }
 
+  /** A write that must be newer than `stamp`, whatever the clocks say. */
+  writeAfter(stamp: string, write: RowWrite): void {
+    this.#hybrid.observe(stamp);
+    this.write(write);
+  }
+
   /** Rows that an exchange put into `replica`: they are to be stored, and later writes here are newer. */
   applied(rows: readonly ReplicatedRow[]): void {
     if (rows.length === 0 || this.#closed) return;

@@ -1,0 +1,74 @@
+/**
+ * What gateways say to each other, format 1: `POST /v1/peer/sync` on the admin listener, PeerMessage -> PeerMessage, or 409
+ * PeerRefusal. Each message carries what its sender knows (vector), rows that the other lacks, and what it sees of each
+ * service's primary right now.
+ *
+ * Rows come as arrays in the order of `tables[name]`. A receiver that does not know one of these tables or columns takes none
+ * of the rows and does not count them as known, so that it gets them whole once it is upgraded; views still count.
+ */
+import * as v from "valibot";
+
+export const peerFormat = 1;
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(200));
+
+const stamp = v.pipe(v.string(), v.regex(/^\d{15}-\d{8}$/));
+
+export const peerViewSchema = v.object({
+  service: name,
+  /** Owner of the highest epoch that it knows. */
+  primary: v.nullable(name),
+  epoch: count,
+  sees: v.picklist(["up", "down", "unknown"]),
+  /** How long it has seen it so. */
+  forMs: v.pipe(v.number(), v.minValue(0)),
+});
+export type PeerViewMessage = v.InferOutput<typeof peerViewSchema>;
+
+export const wireRowSchema = v.tuple([
+  name, // table
+  name, // origin
+  count, // seq
+  stamp,
+  v.picklist([0, 1]), // tombstone
+  v.array(v.union([v.string(), v.number(), v.null()])),
+]);
+export type WireRow = v.InferOutput<typeof wireRowSchema>;
+
+export const peerMessageSchema = v.object({
+  format: v.literal(peerFormat),
+  from: v.object({
+    id: name,
+    /** This run of the gateway; another process with the same id has another. */
+    origin: name,
+    adminUrl: v.string(),
+    /** Stamp of its own registration. */
+    registered: v.nullable(stamp),
+    /** It stops: do not wait for it. */
+    leaving: v.boolean(),
+  }),
+  vector: v.record(v.string(), count),
+  /** In a request: `rows` are the sender's own writes after `since`, up to `upTo`. */
+  push: v.nullable(v.object({ since: count, upTo: count })),
+  /** In a request: the part of the answer that is asked for. */
+  after: v.nullable(v.object({ origin: name, arrival: count })),
+  /** In an answer: where the next part begins; null: with these rows the other knows what `vector` claims. */
+  next: v.nullable(count),
+  tables: v.record(v.string(), v.array(v.string())),
+  rows: v.array(wireRowSchema),
+  views: v.array(peerViewSchema),
+});
+export type PeerMessage = v.InferOutput<typeof peerMessageSchema>;
+
+export const peerRefusalSchema = v.object({
+  error: v.string(),
+  advice: v.string(),
+  reason: v.picklist(["self", "duplicate-id", "removed", "format", "clock"]),
+  /** With `removed`: the stamp of the removal. */
+  stamp: v.optional(stamp),
+});
+export type PeerRefusal = v.InferOutput<typeof peerRefusalSchema>;
+
+/** One message is at most this long. */
+export const peerMessageBytesMax = 8 * 1024 * 1024;

@@ -1,0 +1,37 @@
+/**
+ * Finds two processes that use one gateway id: each run has its own name, and of an id only one run may be heard at a time.
+ *
+ * The run that is there stays; another is refused until the first was silent for `silentMs`. So a second process never gets
+ * in while the first lives, and a gateway that was restarted waits at most that long (not at all when it said good-bye).
+ */
+
+/** Longer than two sweeps of a gateway that lives. */
+export const silentMs = 2_500;
+
+export type InstanceVerdict = { readonly kind: "ok" } | { readonly kind: "duplicate"; readonly heardMsAgo: number };
+
+export class InstanceWatch {
+  readonly #heard = new Map<string, { origin: string; at: number }>();
+
+  hear(id: string, origin: string, now: number): InstanceVerdict {
+    const known = this.#heard.get(id);
+    if (known !== undefined && known.origin !== origin && now - known.at < silentMs) return { kind: "duplicate", heardMsAgo: Math.round(now - known.at) };
+    this.#heard.set(id, { origin, at: now });
+    return { kind: "ok" };
+  }
+
+  goodbye(id: string, origin: string): void {
+    if (this.#heard.get(id)?.origin === origin) this.#heard.delete(id);
+  }
+
+  /** True when this run was heard within `withinMs`. */
+  isLive(origin: string, now: number, withinMs: number): boolean {
+    for (const heard of this.#heard.values()) if (heard.origin === origin) return now - heard.at < withinMs;
+    return false;
+  }
+
+  heardMsAgo(id: string, now: number): number | null {
+    const known = this.#heard.get(id);
+    return known === undefined ? null : now - known.at;
+  }
+}

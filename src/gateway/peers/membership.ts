@@ -1,0 +1,53 @@
+/**
+ * Who the gateways are: the shared table `gateways`, plus this one, plus those of the file that were not met yet.
+ *
+ * A gateway that was told of peers and has not met any would otherwise be a majority of one, and could depose a well
+ * primary on its own word. So peers of the file count by their addresses until another gateway is known.
+ */
+import type { Replica } from "../../core/replication.ts";
+import { fromValues } from "../state/replication-tables.ts";
+import type { gateways } from "../state/schema.ts";
+
+export interface Member {
+  readonly id: string;
+  readonly adminUrl: string;
+}
+
+/** Registered gateways and removed ones, without the own. */
+export function others(replica: Replica, self: string): { readonly members: Member[]; readonly removed: Member[] } {
+  const rows = [...replica.rowsOf("gateways")].map((row) => fromValues<typeof gateways.$inferSelect>(row)).filter(({ id }) => id !== self);
+  return { members: rows.filter(({ deleted }) => !deleted), removed: rows.filter(({ deleted }) => deleted) };
+}
+
+export interface Membership {
+  /** Addresses to talk to, with the id where it is known. */
+  readonly links: ReadonlyMap<string, string | null>;
+  /** Ids that count for a majority; an address where the id is not known. */
+  readonly registered: readonly string[];
+}
+
+export interface MembershipQuestion {
+  readonly self: Member;
+  readonly seeds: readonly string[];
+  readonly replica: Replica;
+  /** Ids that answered at addresses of the file. */
+  readonly met: ReadonlyMap<string, string>;
+}
+
+export function membershipOf({ self, seeds, replica, met }: MembershipQuestion): Membership {
+  const { members, removed } = others(replica, self.id);
+  const links = new Map<string, string | null>(members.map(({ id, adminUrl }) => [adminUrl, id]));
+  const gone = new Set(removed.map(({ adminUrl }) => adminUrl));
+  const known = new Set([self.id, ...members.map(({ id }) => id)]);
+  const unmet: string[] = [];
+  for (const url of seeds) {
+    if (url === self.adminUrl || links.has(url) || gone.has(url)) continue;
+    const id = met.get(url);
+    if (id !== undefined && known.has(id)) continue; // another address of somebody who is known
+    links.set(url, id ?? null);
+    if (id !== self.id) unmet.push(id ?? url);
+  }
+  links.delete(self.adminUrl);
+  const registered = members.length > 0 ? known : new Set([...known, ...unmet]);
+  return { links, registered: [...registered].sort() };
+}

@@ -1,0 +1,84 @@
+/**
+ * When this gateway talks to one peer: every `sweepMs`, sooner when something changed, again at once while there is more to
+ * give or take, and never two calls at a time. What is said is peers.ts's.
+ */
+import { unknownPeer, type PeerMemory } from "../../core/replication-exchange.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { Background } from "../background.ts";
+import type { PeerClient } from "./peer-client.ts";
+
+export const sweepMs = 1_000;
+/** After a call that failed, news wait this long before they are tried. */
+const failedPauseMs = 200;
+
+/** `more`: go on at once. `idle`: this peer is not to be asked for a while. */
+export type ExchangeEnd = "done" | "more" | "failed" | "idle";
+
+const idleMs = 30_000;
+
+export class PeerLink {
+  readonly url: string;
+  readonly client: PeerClient;
+  memory: PeerMemory = unknownPeer;
+  /** Known once it has answered, or from the registry. */
+  id: string | null;
+  /** Why the last exchange was not good; null when it was. */
+  trouble: string | null = "not reached yet";
+  readonly #clock: Clock;
+  readonly #exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>;
+  readonly #stop = new AbortController();
+  readonly #background = new Background();
+  #timer: { readonly timer: Timer; readonly at: number } | null = null;
+  #busy = false;
+  #wanted = Infinity;
+  #notBefore = -Infinity;
+
+  constructor(url: string, id: string | null, client: PeerClient, clock: Clock, exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>) {
+    this.url = url;
+    this.id = id;
+    this.client = client;
+    this.#clock = clock;
+    this.#exchange = exchange;
+  }
+
+  /** Talk within `delayMs` at the latest. */
+  poke(delayMs: number): void {
+    if (this.#stop.signal.aborted) return;
+    const at = Math.max(this.#clock.now() + delayMs, this.#notBefore);
+    if (this.#busy) {
+      this.#wanted = Math.min(this.#wanted, at);
+      return;
+    }
+    if (this.#timer !== null && this.#timer.at <= at) return;
+    this.#timer?.timer.cancel();
+    const timer = this.#clock.setTimer(Math.max(0, at - this.#clock.now()), () => {
+      this.#timer = null;
+      this.#background.own(this.#run());
+    });
+    this.#timer = { timer, at };
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.timer.cancel();
+    this.#stop.abort(new Error("this gateway does not talk to this peer any more"));
+    await this.#background.settled();
+    this.client.close();
+  }
+
+  async #run(): Promise<void> {
+    this.#busy = true;
+    let end: ExchangeEnd = "failed";
+    try {
+      end = await this.#exchange(this, this.#stop.signal);
+    } catch (error) {
+      // A defect in talking to one peer is shown, and neither ends the gateway nor the talk with the others.
+      this.trouble = `defect: ${error instanceof Error ? error.message : String(error)}`;
+    }
+    this.#busy = false;
+    const now = this.#clock.now();
+    this.#notBefore = end === "failed" ? now + failedPauseMs : end === "idle" ? now + idleMs : -Infinity;
+    const wanted = this.#wanted;
+    this.#wanted = Infinity;
+    this.poke(end === "more" ? 0 : Math.min(sweepMs, wanted - now));
+  }
+}

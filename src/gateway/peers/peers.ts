@@ -1,0 +1,351 @@
+/**
+ * This gateway among its peers: who they are, what is said to them and what they say (src/control/peer-api.ts).
+ *
+ * Rows are the core's (replication-exchange.ts); here they get addresses, time, and an identity that is checked: a second
+ * process with an id that is in use is refused, and so is a gateway that was removed. Losing every peer changes nothing but
+ * who is heard: routing and this gateway's own rows go on.
+ */
+import { peerFormat, type PeerMessage, type PeerRefusal } from "../../control/peer-api.ts";
+import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication-exchange.ts";
+import type { ReplicatedRow } from "../../core/replication-row.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { ServiceRuntime } from "../service.ts";
+import { fromValues } from "../state/replication-tables.ts";
+import { putGateway, putHealth } from "../state/rows.ts";
+import type { gateways, health } from "../state/schema.ts";
+import type { StateStore } from "../state/store.ts";
+import { InstanceWatch, silentMs } from "./instance-watch.ts";
+import { membershipOf, others, type Member } from "./membership.ts";
+import { PeerClient } from "./peer-client.ts";
+import { PeerLink, type ExchangeEnd } from "./peer-link.ts";
+import { Views } from "./views.ts";
+import { decodeRows, encodeRows } from "./wire.ts";
+
+/** Connecting, asking and hearing the whole answer. */
+const exchangeMs = 1_500;
+/** Changes that nobody waits for go together. */
+const gatherMs = 100;
+const goodbyeMs = 300;
+/** A run that was not heard for so long, and of which no row is left, is taken out of the vector. */
+const runForgottenMs = 3600 * 1_000;
+const housekeepingMs = 60_000;
+/** Tables whose changes peers act upon. */
+const urgent = new Set(["services", "hosts", "gateways", "epochs"]);
+
+export interface PeersOptions {
+  readonly id: string;
+  readonly adminUrl: string;
+  readonly secret: string;
+  /** Addresses of the file. */
+  readonly seeds: readonly string[];
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: StateStore;
+  services(): readonly ServiceRuntime[];
+}
+
+export interface PeerStatus extends Member {
+  readonly self: boolean;
+  /** Null: never. */
+  readonly heardMsAgo: number | null;
+  readonly trouble: string | null;
+}
+
+export type RemoveAnswer = { readonly kind: "removed" } | { readonly kind: "unknown" } | { readonly kind: "self" };
+
+export class Peers {
+  readonly #options: PeersOptions;
+  readonly #links = new Map<string, PeerLink>();
+  readonly #met = new Map<string, string>();
+  readonly #watch = new InstanceWatch();
+  readonly #views: Views;
+  readonly #stopping: Promise<void>[] = [];
+  readonly #troubles = new Map<string, string>();
+  #registered: readonly string[];
+  #joined = false;
+  #refusedSince: number | null = null;
+  #timer: Timer | null = null;
+  #stopped = false;
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+    this.#views = new Views(options.services);
+    this.#registered = [options.id];
+  }
+
+  /** Ids that count for a majority. */
+  get registered(): readonly string[] {
+    return this.#registered;
+  }
+
+  /** What an operator must look at. */
+  get troubles(): readonly string[] {
+    return [...this.#troubles.values()];
+  }
+
+  status(): readonly PeerStatus[] {
+    const { id, adminUrl, clock, store } = this.#options;
+    const { members } = others(store.replica, id);
+    const linked = [...this.#links.values()];
+    const unmet = linked.filter((link) => !members.some((member) => member.adminUrl === link.url)).map((link) => ({ id: link.id ?? link.url, adminUrl: link.url }));
+    const rest = [...members, ...unmet].map((member) => ({
+      id: member.id,
+      adminUrl: member.adminUrl,
+      self: false,
+      heardMsAgo: this.#watch.heardMsAgo(member.id, clock.now()),
+      trouble: this.#links.get(member.adminUrl)?.trouble ?? null,
+    }));
+    return [{ id, adminUrl, self: true, heardMsAgo: 0, trouble: null }, ...rest].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Registers this gateway and works out who else there is; nothing is sent yet. */
+  register(startedAtMs: number): void {
+    const { id, adminUrl, store } = this.#options;
+    store.write(putGateway({ id, adminUrl, startedAtMs, deleted: false }));
+    this.#joined = this.#membership().links.size === 0;
+    this.#registered = this.#membership().registered;
+  }
+
+  start(): void {
+    this.refresh();
+    this.#timer = this.#options.clock.setTimer(housekeepingMs, () => this.#housekeeping());
+  }
+
+  /** Rows of `gateways` changed. */
+  refresh(): void {
+    if (this.#stopped) return;
+    const { links, registered } = this.#membership();
+    for (const [url, link] of this.#links) {
+      if (links.has(url)) continue;
+      this.#links.delete(url);
+      this.#stopping.push(link.stop());
+    }
+    for (const [url, id] of links) {
+      const known = this.#links.get(url);
+      if (known !== undefined) known.id = id ?? known.id;
+      else this.#connect(url, id);
+    }
+    if (registered.join("\n") === this.#registered.join("\n")) return;
+    this.#registered = registered;
+    for (const service of this.#options.services()) service.send({ kind: "gateways", ids: registered });
+  }
+
+  /** This gateway wrote a row. */
+  wrote(row: ReplicatedRow): void {
+    if (row.table === "gateways") this.refresh();
+    this.#poke(urgent.has(row.table) ? 0 : gatherMs);
+  }
+
+  /** A service's state moved on: peers hear of it at once when what is seen of the primary changed. */
+  moved(service: ServiceRuntime): void {
+    if (this.#links.size > 0 && this.#views.changed(service)) this.#poke(0);
+  }
+
+  /** Answers a peer's message. */
+  handle(message: PeerMessage): PeerMessage | PeerRefusal {
+    const { store } = this.#options;
+    const refusal = this.#judge(message);
+    if (refusal !== null) return refusal;
+    const { from, push } = message;
+    const decoded = this.#decode(message);
+    const vector = new Map(Object.entries(message.vector));
+    const request = { origin: from.origin, vector, after: message.after, push: push === null || decoded === null ? null : { ...push, rows: decoded } };
+    const { answer, applied } = rowAnswer(store.replica, request);
+    store.applied(applied);
+    if (from.leaving) this.#watch.goodbye(from.id, from.origin);
+    else this.#hear(message);
+    return this.#message({ push: null, after: null, next: answer.next, vector: answer.vector, rows: answer.rows });
+  }
+
+  remove(id: string): RemoveAnswer {
+    const { store } = this.#options;
+    if (id === this.#options.id) return { kind: "self" };
+    const row = store.replica.get("gateways", id);
+    if (row === undefined || row.deleted) return { kind: "unknown" };
+    store.write(putGateway({ ...fromValues<typeof gateways.$inferSelect>(row), deleted: true }));
+    for (const seen of store.replica.rowsOf("health")) {
+      if (seen.values["gateway"] === id && !seen.deleted) store.write(putHealth({ ...fromValues<typeof health.$inferSelect>(seen), deleted: true }));
+    }
+    return { kind: "removed" };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#timer?.cancel();
+    const links = [...this.#links.values()];
+    await Promise.all([...this.#stopping, ...links.map((link) => link.stop())]);
+    await Promise.all(links.filter(({ trouble }) => trouble === null).map((link) => this.#sayGoodbye(link)));
+  }
+
+  #membership() {
+    const { id, adminUrl, seeds, store } = this.#options;
+    return membershipOf({ self: { id, adminUrl }, seeds, replica: store.replica, met: this.#met });
+  }
+
+  #connect(url: string, id: string | null): void {
+    const { secret, clock } = this.#options;
+    const link = new PeerLink(url, id, new PeerClient(url, secret, clock), clock, (each, signal) => this.#exchange(each, signal));
+    this.#links.set(url, link);
+    link.poke(0);
+  }
+
+  #poke(delayMs: number): void {
+    for (const link of this.#links.values()) link.poke(delayMs);
+  }
+
+  async #exchange(link: PeerLink, signal: AbortSignal): Promise<ExchangeEnd> {
+    const { store } = this.#options;
+    if (this.#removed()) return "idle";
+    const request = rowRequest(store.replica, link.memory);
+    const answer = await link.client.sync(
+      this.#message({ vector: request.vector, push: request.push, after: request.after, next: null, rows: request.push?.rows ?? [] }),
+      exchangeMs,
+      signal,
+    );
+    if (signal.aborted) return "failed";
+    switch (answer.kind) {
+      case "failed":
+        link.trouble = answer.why;
+        return "failed";
+      case "refused":
+        return this.#refused(link, answer.refusal);
+      case "ok":
+        return this.#take(link, answer.message);
+    }
+  }
+
+  #take(link: PeerLink, message: PeerMessage): ExchangeEnd {
+    const { store } = this.#options;
+    const refusal = this.#judge(message);
+    if (refusal !== null) {
+      link.trouble = refusal.error;
+      return "failed";
+    }
+    this.#refusedSince = null;
+    this.#troubles.delete("refused");
+    const isNew = this.#met.get(link.url) !== message.from.id;
+    link.id = message.from.id;
+    this.#met.set(link.url, message.from.id);
+    const rows = this.#decode(message);
+    if (rows === null) {
+      link.trouble = this.#troubles.get(message.from.id) ?? "its rows are not understood";
+      this.#hear(message);
+      return "done";
+    }
+    link.trouble = null;
+    const taken = takeAnswer(store.replica, { origin: message.from.origin, vector: new Map(Object.entries(message.vector)), rows, next: message.next });
+    link.memory = taken.peer;
+    store.applied(taken.applied);
+    if (taken.peer.next === null) this.#joined = true;
+    this.#hear(message);
+    if (isNew) this.refresh();
+    return taken.more ? "more" : "done";
+  }
+
+  /** Views count once this gateway has the rows that they are about. */
+  #hear(message: PeerMessage): void {
+    if (this.#joined) this.#views.heard(message.from.id, message.views);
+  }
+
+  #judge({ from }: PeerMessage): PeerRefusal | null {
+    const { id, adminUrl, clock, store } = this.#options;
+    if (from.origin === store.replica.origin) return { reason: "self", error: "this is the gateway that asks", advice: "take its own address out of gateway.peers" };
+    if (from.id === id) {
+      const error = `another process calls itself gateway ${id}, at ${from.adminUrl}; this one is at ${adminUrl}`;
+      this.#warn("duplicate", error);
+      return { reason: "duplicate-id", error, advice: "give each gateway an id of its own ([gateway] id)" };
+    }
+    const removal = store.replica.get("gateways", from.id);
+    if (removal?.deleted === true && (from.registered ?? "") < removal.hlc) {
+      return { reason: "removed", error: `gateway ${from.id} was removed`, advice: "stop it, or start it again to join anew", stamp: removal.hlc };
+    }
+    const verdict = this.#watch.hear(from.id, from.origin, clock.now());
+    if (verdict.kind === "ok") return null;
+    const error = `another process with the gateway id ${from.id} was heard ${verdict.heardMsAgo} ms ago`;
+    return { reason: "duplicate-id", error, advice: `give each gateway an id of its own; after a restart this passes within ${silentMs} ms` };
+  }
+
+  #refused(link: PeerLink, refusal: PeerRefusal): ExchangeEnd {
+    const { clock, store, id, adminUrl } = this.#options;
+    link.trouble = refusal.error;
+    switch (refusal.reason) {
+      case "self":
+        this.#met.set(link.url, id);
+        link.id = id;
+        this.refresh();
+        return "idle";
+      case "duplicate-id": {
+        // Just restarted: those who still remember the run before need a moment.
+        this.#refusedSince ??= clock.now();
+        if (clock.now() - this.#refusedSince > silentMs * 2) this.#warn("refused", `${link.url} refuses this gateway: ${refusal.error}; ${refusal.advice}`);
+        return "failed";
+      }
+      case "removed": {
+        const isFresh = link.memory.origin === null && !this.#joined;
+        if (isFresh && refusal.stamp !== undefined) {
+          store.writeAfter(refusal.stamp, putGateway({ id, adminUrl, startedAtMs: Math.floor(clock.wallTime()), deleted: false }));
+          return "more";
+        }
+        this.#warn("removed", `this gateway was removed from the cluster: stop it, or start it again to join anew`);
+        return "idle";
+      }
+      case "format":
+      case "clock":
+        return "failed";
+    }
+  }
+
+  /** True when the registry says that this gateway was removed. */
+  #removed(): boolean {
+    const { store, id } = this.#options;
+    const removed = store.replica.get("gateways", id)?.deleted === true;
+    if (removed) this.#warn("removed", "this gateway was removed from the cluster: stop it, or start it again to join anew");
+    return removed;
+  }
+
+  #decode(message: PeerMessage): ReplicatedRow[] | null {
+    const decoded = decodeRows(message, this.#options.clock.wallTime());
+    if (decoded.kind === "ok") {
+      this.#troubles.delete(message.from.id);
+      return decoded.rows;
+    }
+    const advice = decoded.kind === "clock" ? "correct the clock of the gateway that wrote it" : "upgrade this gateway; nothing is lost, it gets the rows then";
+    this.#warn(message.from.id, `rows of gateway ${message.from.id} are not taken: ${decoded.why}; ${advice}`);
+    return null;
+  }
+
+  #message(part: { vector: ReadonlyMap<string, number>; push: { since: number; upTo: number } | null; after: PeerMessage["after"]; next: number | null; rows: readonly ReplicatedRow[]; leaving?: boolean }): PeerMessage {
+    const { id, adminUrl, store } = this.#options;
+    return {
+      format: peerFormat,
+      from: { id, origin: store.replica.origin, adminUrl, registered: store.replica.get("gateways", id)?.hlc ?? null, leaving: part.leaving ?? false },
+      vector: Object.fromEntries(part.vector),
+      push: part.push === null ? null : { since: part.push.since, upTo: part.push.upTo },
+      after: part.after,
+      next: part.next,
+      ...encodeRows(part.rows),
+      views: this.#views.now(),
+    };
+  }
+
+  async #sayGoodbye(link: PeerLink): Promise<void> {
+    const { store, secret, clock } = this.#options;
+    const client = new PeerClient(link.url, secret, clock);
+    const request = rowRequest(store.replica, link.memory);
+    await client.sync(this.#message({ ...request, next: null, rows: request.push?.rows ?? [], leaving: true }), goodbyeMs, new AbortController().signal);
+    client.close();
+  }
+
+  #warn(key: string, text: string): void {
+    if (this.#troubles.get(key) !== text) this.#options.log.warn("peers", { detail: text });
+    this.#troubles.set(key, text);
+  }
+
+  #housekeeping(): void {
+    const { store, clock } = this.#options;
+    store.replica.retire((origin) => this.#watch.isLive(origin, clock.now(), runForgottenMs));
+    this.#timer = clock.setTimer(housekeepingMs, () => this.#housekeeping());
+  }
+}
