@@ -25,6 +25,8 @@ export interface ClusterOptions {
   readonly clock: Clock;
   /** More tables of the hosts' configuration. */
   readonly hostExtra?: string;
+  /** How often `until` looks; a measurement looks less often, so as not to disturb. */
+  readonly lookEveryMs?: number;
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
 }
@@ -67,7 +69,7 @@ export class DemoTimeoutError extends Error {
   override readonly name = "DemoTimeoutError";
 }
 
-const lookEveryMs = 20;
+const defaultLookEveryMs = 20;
 const statusTimeoutMs = 300;
 const logTailLines = 15;
 
@@ -178,7 +180,7 @@ export class Cluster {
       if (found !== undefined) return found;
       this.#throwIfEnded();
       if (clock.now() > end) throw new DemoTimeoutError(`waited ${withinMs} ms for ${what}; ${known()}\n${this.logTails()}`);
-      await clock.sleep(lookEveryMs, signal);
+      await clock.sleep(this.#options.lookEveryMs ?? defaultLookEveryMs, signal);
     }
   }
 

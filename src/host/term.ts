@@ -143,11 +143,13 @@ export class Term {
 
   /** The planned end; rejects when the term was cut meanwhile. */
   async stepDown(successor: string | null, reason: string, onPhase: (phase: DemotePhase, ms: number) => void): Promise<number> {
-    const { clock, config, front, application, onWarning } = this.#options;
+    const { clock, config, front, application, onWarning, log } = this.#options;
+    const took: Record<string, number> = {};
     let since = clock.now();
     const phase = (name: DemotePhase): void => {
       const now = clock.now();
       onPhase(name, now - since);
+      took[`${name}_ms`] = Number((now - since).toFixed(1));
       since = now;
     };
     const { cut } = await front.drain(config.drainTimeoutMs);
@@ -159,6 +161,7 @@ export class Term {
     phase("flush");
     const position = await this.#journal.vacate(reason, successor);
     phase("vacate");
+    log.info("stepped down", { position, ...took });
     return position;
   }
 }

@@ -1,0 +1,237 @@
+/**
+ * `bun run bench:failover`: how long clients wait when the primary is killed (SIGKILL to its process group), hangs (SIGSTOP) and
+ * is switched over. One cluster at default settings (one gateway, three hosts), under one steady load all the time; the
+ * three events in turns, each to its end, and everything read back at last.
+ *
+ * `--app notes|ledger` (notes), `--repetitions N` of each kind (20), `--rate N` requests per second (200), `--seed N` (1).
+ *
+ * A gap is the longest time in which no client got an answer, around an event; `quiet` is the same in the second before
+ * each event, so what this machine and load make of no event at all. `application` is what the application itself
+ * took to stop (switchover) and to start until ready; `rest` is the gap without any recorded phase: what the clients waited
+ * before detection began to count, and after the route was open.
+ *
+ * The last line with --json: {"bench":"failover","app","repetitions":N,"requests_per_second":N,"quiet_gap_ms":S,
+ * "kinds":{"kill":{"count":N,"phases_ms":{"detect":S,"agree":S,"claim":S,"lease":S,"catchup":S,"start":S,"route":S},
+ * "application_ms":S,"gap_ms":S,"without_application_ms":S,"rest_ms":S},"hang":{the same},"switchover":{the same, with drain,
+ * stop, flush and vacate in phases_ms}},"requests":{"ok","held","replayed","unknown","failed"},"writes":{"acknowledged",
+ * "missing","phantom"},"zombie_acknowledged":N,"invariant_ok":B,"goals":[{"goal","limit","found","met":B}]} where S is
+ * {"p50","p95","p99","max"} in milliseconds; p99 is null below 100 repetitions, and the goal for it is held against max.
+ * Exit code 1 when a write is missing, a request failed or the history does not fit together; goals do not change it.
+ */
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { demoApplication, demoApplicationNames } from "../src/demo/applications.ts";
+import { Cluster, type HostMember } from "../src/demo/cluster.ts";
+import { seededDice } from "../src/demo/dice.ts";
+import { type EventStage, runEvent } from "../src/demo/events.ts";
+import { GatewayView } from "../src/demo/gateway-view.ts";
+import { History } from "../src/demo/history.ts";
+import { Load } from "../src/demo/load.ts";
+import { type EventKind, eventKinds } from "../src/demo/plan.ts";
+import { ProcessKeeper } from "../src/demo/processes.ts";
+import { type EventResult, verdictLines, verdictObject, isGood, type VerdictObject } from "../src/demo/verdict.ts";
+import { systemClock as clock } from "../src/runtime/clock.ts";
+import { percentile, rounded } from "./bench-support.ts";
+
+const hostCount = 3;
+const workers = 16;
+const requestTimeoutMs = 60_000;
+const wholeWithinMs = 60_000;
+/** Load without an event, before each event. */
+const quietMs = 1_000;
+const lookEveryMs = 100;
+/** Below so many values the 99th percentile is the highest. */
+const p99CountMin = 100;
+const partsOfDemote = ["drain", "stop", "flush", "vacate"] as const;
+const commonPhases = ["detect", "agree", "claim", "lease", "catchup", "start", "route"] as const;
+
+interface Measured {
+  readonly event: EventResult;
+  readonly quietGapMs: number;
+  /** Of a switchover: what the primary did until it had stepped down. */
+  readonly demote: Readonly<Record<string, number>>;
+}
+
+interface Spread {
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number | null;
+  readonly max: number;
+}
+
+const options = readArguments();
+const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
+const folder = mkdtempSync(join(tmpdir(), "stead-bench-failover-"));
+const keeper = new ProcessKeeper(folder);
+try {
+  const { measured, verdict } = await measure();
+  const kinds = Object.fromEntries(eventKinds.map((kind) => [kind, summaryOf(measured.filter(({ event }) => event.kind === kind), kind)])) as Record<EventKind, Summary>;
+  const quiet = spreadOf(measured.map(({ quietGapMs }) => quietGapMs));
+  const goals = goalsOf(kinds, verdict);
+  print(kinds, quiet, goals, verdict);
+  if (options.json) {
+    const { requests, writes, zombie_acknowledged, invariant_ok } = verdict;
+    const found = { requests, writes, zombie_acknowledged, invariant_ok, goals };
+    process.stdout.write(`${JSON.stringify({ bench: "failover", app: options.app, repetitions: options.repetitions, requests_per_second: options.rate, quiet_gap_ms: quiet, kinds, ...found })}\n`);
+  }
+  process.exitCode = isGood(verdict) ? 0 : 1;
+} finally {
+  await keeper.close(5_000);
+}
+
+async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject }> {
+  const application = demoApplication(options.app, folder);
+  const cluster = await Cluster.create({ folder, service: options.app, application, hosts: hostCount, gateways: 1, keeper, clock, lookEveryMs });
+  const [gateway] = cluster.gateways;
+  if (gateway === undefined) throw new Error("the cluster has no gateway");
+  const view = new GatewayView(gateway.adminUrl, cluster.secret, options.app, clock);
+  const signal = new AbortController().signal;
+  await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
+  await cluster.whenWhole(wholeWithinMs, signal);
+  await cluster.until("the gateway", wholeWithinMs, signal, () => "", async () => ((await view.isServing().catch(() => false)) ? true : undefined));
+  const history = new History();
+  const model = application.makeModel(`b${options.seed}`, workers);
+  const load = new Load({ urls: [gateway.url], model, history, clock, seed: options.seed, workers, requestsPerSecond: options.rate, timeoutMs: requestTimeoutMs });
+  try {
+    await load.start();
+    const dice = seededDice(options.seed);
+    const stage: EventStage = { cluster, gateway: view, clock, dice, model, history, meter: load.meter, readPath: application.readPath, signal, say: () => undefined };
+    const measured: Measured[] = [];
+    let zombieAcknowledged = 0;
+    for (let turn = 1; turn <= options.repetitions; turn += 1) {
+      for (const kind of dice.shuffled(eventKinds)) {
+        const { one, zombies } = await measureOne(kind, stage);
+        measured.push(one);
+        zombieAcknowledged += zombies;
+        const { gapMs, phases } = one.event;
+        say(`${String(turn).padStart(3)} ${kind.padEnd(10)} gap ${gapMs.toFixed(0).padStart(5)} ms, without the application's stop and start ${withoutApplication(one).toFixed(0).padStart(5)} ms (start ${phases.start.toFixed(0)} ms)`);
+      }
+    }
+    await load.stop();
+    const { entries, broken } = await model.readBack((path) => load.get(path));
+    if (broken !== undefined) history.report("sum", broken);
+    const result = history.finish(entries);
+    for (const failure of load.failures) say(`  failed: ${failure}`);
+    for (const { kind, detail } of history.violations) say(`  ${kind}: ${detail}`);
+    const events = measured.map(({ event }) => event);
+    return { measured, verdict: verdictObject({ events, counts: load.counts, ...(await view.counters()), result, zombieAcknowledged, history }) };
+  } finally {
+    await load.close();
+  }
+}
+
+async function measureOne(kind: EventKind, stage: EventStage): Promise<{ one: Measured; zombies: number }> {
+  const before = await stage.cluster.whenWhole(wholeWithinMs, stage.signal);
+  const quietFrom = clock.now();
+  await clock.sleep(quietMs);
+  const quietGapMs = stage.meter.longestGap(quietFrom, clock.now()).ms;
+  const { result, zombieAcknowledged } = await runEvent(kind, stage);
+  const demote = kind === "switchover" ? demoteParts(before) : {};
+  return { one: { event: result, quietGapMs, demote }, zombies: zombieAcknowledged.length };
+}
+
+/** From the last line of the host's log about it, for example `… stepped down position=7 drain_ms=1.2 stop_ms=30`. */
+function demoteParts(host: HostMember): Record<string, number> {
+  const line = readFileSync(host.logFile, "utf8").split("\n").findLast((one) => one.includes(": stepped down "));
+  if (line === undefined) throw new Error(`${host.id} stepped down, and ${host.logFile} does not say so`);
+  return Object.fromEntries(partsOfDemote.map((part) => [part, Number(new RegExp(`${part}_ms=([\\d.]+)`).exec(line)?.[1] ?? Number.NaN)]));
+}
+
+function applicationOf({ event, demote }: Measured): number {
+  return event.phases.start + (demote["stop"] ?? 0);
+}
+
+function withoutApplication(one: Measured): number {
+  return one.event.gapMs - applicationOf(one);
+}
+
+function restOf({ event }: Measured): number {
+  return event.gapMs - Object.values(event.phases).reduce((sum, ms) => sum + ms, 0);
+}
+
+interface Summary {
+  readonly count: number;
+  readonly phases_ms: Readonly<Record<string, Spread>>;
+  readonly application_ms: Spread;
+  readonly gap_ms: Spread;
+  readonly without_application_ms: Spread;
+  readonly rest_ms: Spread;
+}
+
+function summaryOf(measured: readonly Measured[], kind: EventKind): Summary {
+  const common = commonPhases.map((name) => [name, spreadOf(measured.map(({ event }) => event.phases[name]))] as const);
+  const parts = partsOfDemote.map((name) => [name, spreadOf(measured.map(({ demote }) => demote[name] ?? Number.NaN))] as const);
+  return {
+    count: measured.length,
+    phases_ms: Object.fromEntries(kind === "switchover" ? [...parts, ...common] : common),
+    application_ms: spreadOf(measured.map(applicationOf)),
+    gap_ms: spreadOf(measured.map(({ event }) => event.gapMs)),
+    without_application_ms: spreadOf(measured.map(withoutApplication)),
+    rest_ms: spreadOf(measured.map(restOf)),
+  };
+}
+
+function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => rounded(percentile(sorted, share), 1);
+  return { p50: at(0.5), p95: at(0.95), p99: sorted.length < p99CountMin ? null : at(0.99), max: at(1) };
+}
+
+interface Goal {
+  readonly goal: string;
+  readonly limit: number;
+  readonly found: number;
+  readonly met: boolean;
+}
+
+function goalsOf({ kill, hang, switchover }: Record<EventKind, Summary>, { requests, writes }: VerdictObject): Goal[] {
+  const below = (goal: string, limit: number, found: number): Goal => ({ goal, limit, found, met: found < limit });
+  const none = (goal: string, found: number): Goal => ({ goal, limit: 0, found, met: found === 0 });
+  const { p99, max } = kill.without_application_ms;
+  return [
+    below("kill p50 ms", 200, kill.without_application_ms.p50),
+    below(p99 === null ? "kill p99 ms (max, too few for p99)" : "kill p99 ms", 500, p99 ?? max),
+    below("hang p50 ms", 1_500, hang.without_application_ms.p50),
+    below("switchover p50 ms", 50, switchover.without_application_ms.p50),
+    none("requests failed", requests.failed),
+    none("writes missing", writes.missing),
+  ];
+}
+
+function print(kinds: Record<EventKind, Summary>, quiet: Spread, goals: readonly Goal[], verdict: VerdictObject): void {
+  const cell = (value: number | null): string => (value === null ? "-" : value.toFixed(1)).padStart(9);
+  const row = (name: string, { p50, p95, p99, max }: Spread): string => `  ${name.padEnd(24)}${cell(p50)}${cell(p95)}${cell(p99)}${cell(max)}`;
+  for (const kind of eventKinds) {
+    const { count, phases_ms, application_ms, gap_ms, without_application_ms, rest_ms } = kinds[kind];
+    say(`\n${`${kind}, ${count} times, ms`.padEnd(26)}      p50      p95      p99      max`);
+    for (const [name, spread] of Object.entries(phases_ms)) say(row(name, spread));
+    say(row("rest of the gap", rest_ms));
+    say(row("gap", gap_ms));
+    say(row("application stop + start", application_ms));
+    say(row("gap without these", without_application_ms));
+  }
+  say(`\n${row("quiet second, no event", quiet)}\n`);
+  for (const line of verdictLines(verdict)) say(line);
+  say("\ngoals, the application's own stop and start subtracted:");
+  for (const { goal, limit, found, met } of goals) say(`${met ? "✓" : "✗"} ${goal}: ${found} (${limit === 0 ? "goal 0" : `goal below ${limit}`})`);
+}
+
+function readArguments(): { app: "notes" | "ledger"; repetitions: number; rate: number; seed: number; json: boolean } {
+  const usage = "accepted are --app notes|ledger, --repetitions N, --rate N, --seed N, --json";
+  try {
+    const text = { type: "string" } as const;
+    const { values } = parseArgs({ options: { app: text, repetitions: text, rate: text, seed: text, json: { type: "boolean" } } });
+    const app = demoApplicationNames.find((name) => name === (values.app ?? "notes"));
+    const whole = (given: string | undefined, otherwise: number): number => {
+      if (given !== undefined && !/^[1-9]\d*$/.test(given)) throw new Error(`expected a whole number above 0, found ${given}`);
+      return given === undefined ? otherwise : Number(given);
+    };
+    if (app === undefined) throw new Error(`there is no application ${values.app}`);
+    return { app, repetitions: whole(values.repetitions, 20), rate: whole(values.rate, 200), seed: whole(values.seed, 1), json: values.json === true };
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}; ${usage}\n`);
+    process.exit(2);
+  }
+}
