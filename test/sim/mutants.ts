@@ -15,17 +15,17 @@ interface Mutant {
 }
 
 const mutants: readonly Mutant[] = [
-  { rule: "R1-claim-after-end-of-log", seedsMax: 100 },
-  { rule: "R2-fenced-on-exists", seedsMax: 100 },
-  { rule: "R3-retry-ambiguous-put", seedsMax: 100 },
-  { rule: "R4-boundary-check", seedsMax: 500 },
-  { rule: "R5-lease-for-reads", seedsMax: 500 },
-  { rule: "R5-wait-out-old-lease", seedsMax: 500 },
-  { rule: "R6-checkpoint-before-delete", seedsMax: 100 },
-  { rule: "gate", seedsMax: 100 },
-  { rule: "persist-before-send", seedsMax: 300 },
-  { rule: "majority", seedsMax: 300 },
-  { rule: "replay", seedsMax: 100 },
+  { rule: "R1-claim-after-end-of-log", seedsMax: 200 },
+  { rule: "R2-fenced-on-exists", seedsMax: 200 },
+  { rule: "R3-retry-ambiguous-put", seedsMax: 200 },
+  { rule: "R4-boundary-check", seedsMax: 200 },
+  { rule: "R5-lease-for-reads", seedsMax: 200 },
+  { rule: "R5-wait-out-old-lease", seedsMax: 200 },
+  { rule: "R6-checkpoint-before-delete", seedsMax: 200 },
+  { rule: "gate", seedsMax: 200 },
+  { rule: "persist-before-send", seedsMax: 200 },
+  { rule: "majority", seedsMax: 200 },
+  { rule: "replay", seedsMax: 200 },
 ];
 
 const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules) => Promise<string | undefined> }[] = [
@@ -43,6 +43,8 @@ for (const { rule, seedsMax, options } of mutants) {
     seed += 1;
     const result = await run({ seed, rules: withoutRule(rule), ...(options === undefined ? {} : { options }) });
     [caught] = result.violations;
+    // What the whole product gets wrong too is no proof.
+    if (caught !== undefined && (await run({ seed, ...(options === undefined ? {} : { options }) })).violations.length > 0) caught = undefined;
   }
   if (caught === undefined) survived += 1;
   console.log(caught === undefined ? `SURVIVED ${rule}: ${seedsMax} seeds` : `caught   ${rule}: seed ${seed}: ${caught}`);

@@ -52,7 +52,7 @@ export class SimProcess {
           try {
             resolve(make());
           } catch (error) {
-            reject(error as Error);
+            reject(error);
           }
         });
       });

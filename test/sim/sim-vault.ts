@@ -167,7 +167,7 @@ class Mount implements Store {
         const settle = (answer: () => void): void => void this.#vault.world.after(back, `${label} answered`, () => this.#process.enter(answer));
         effect().then(
           (value) => settle(() => resolve(value)),
-          (error: unknown) => settle(() => reject(error as Error)),
+          (error: unknown) => settle(() => reject(error)),
         );
       });
     });

@@ -78,7 +78,7 @@ export class World {
           }
           resolve(undefined);
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });
