@@ -28,6 +28,7 @@ export const expectedErrors: Readonly<Record<string, Expected>> = {
   EmptyVaultError: vault,
   ListenError: listen,
   ControlListenError: listen,
+  CertificateError: { exitCode: exitCodes.configuration, advice: "correct the files that [gateway.tls] names" },
   NewerDatabaseError: { exitCode: exitCodes.resource, advice: "start that newer version, or name another database in the configuration" },
   CaptureError: application,
   ApplicationError: application,

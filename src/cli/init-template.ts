@@ -41,6 +41,10 @@ admin = "127.0.0.1:7700"
 # Registry, health, epochs, failovers and events.
 database = "gateway.db"
 #drain = "10s"
+# Load balancers that begin connections with a PROXY protocol header, and proxies whose X-Forwarded fields are believed.
+#proxy_protocol_from = []
+#trusted_proxies = []
+#traceparent = "pass"
 
 [gateway.probe]
 #interval = "250ms"
@@ -53,6 +57,15 @@ database = "gateway.db"
 #requests = 10000
 #bytes = "64MiB"
 #time = "30s"
+#concurrency = 64
+
+# TLS for clients; the files are reloaded when they change.
+#tls = { cert = "gateway.pem", key = "gateway.key" }
+
+[gateway.access_log]
+# "off", "stderr" or a file.
+#to = "off"
+#format = "json"
 
 [gateway.limits]
 #connections = 10000
@@ -63,6 +76,26 @@ database = "gateway.db"
 #idle = "75s"
 #connect = "1s"
 #first_byte = "60s"
+#connections_per_address = 10000
+#target = "8KiB"
+#method = "32B"
+#chunk_extensions = "256B"
+#interim_responses = 32
+#discard = "64KiB"
+#read_ahead = "64KiB"
+#write_buffer = "256KiB"
+#replay_body = "256KiB"
+#body_rate = "240B"
+#body_rate_window = "10s"
+#write_stall = "1m"
+#linger = "2s"
+#response_idle = "10m"
+#response = "0s"
+#tunnel_idle = "1h"
+#upstream_connections = 1024
+#upstream_waiting = 10000
+#upstream_idle = "4s"
+#upstream_fresh = "1s"
 `;
 
 const servicePart = (values: InitValues): string => `[[service]]

@@ -1,4 +1,5 @@
 /** Addresses to listen on and URLs to be reached at, taken apart and put together. */
+import { isIP } from "node:net";
 import type { Address } from "./types.ts";
 
 export const listenAccepted = 'address and port, for example "127.0.0.1:7700", "0.0.0.0:80", "[::1]:7701"';
@@ -43,6 +44,13 @@ export function isWildcard({ host }: Address): boolean {
 /** True when both cannot be bound by one machine. */
 export function collide(a: Address, b: Address): boolean {
   return a.port !== 0 && a.port === b.port && (a.host === b.host || isWildcard(a) || isWildcard(b));
+}
+
+/** A single address, or an address and a number of leading bits after a slash. */
+export function isAddressRange(text: string): boolean {
+  const match = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text);
+  const family = isIP(match?.[1] ?? "");
+  return family !== 0 && Number(match?.[2] ?? 0) <= (family === 4 ? 32 : 128);
 }
 
 const isHost = (host: string): boolean => URL.canParse(`http://${host}`);

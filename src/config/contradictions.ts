@@ -18,7 +18,10 @@ export type PartialContent = Partial<FileContent>;
 export function findContradictions(file: string, content: PartialContent, problems: Problems): void {
   checkListeners(content, problems);
   if (content.service !== undefined) checkServices(content.service, problems);
-  if (content.gateway !== undefined) checkGatewayTimes(content.gateway, problems);
+  if (content.gateway !== undefined) {
+    checkGatewayTimes(content.gateway, problems);
+    checkDataPlane(content.gateway, problems);
+  }
   if (content.host !== undefined) {
     checkReachable(content.host, problems);
     checkDurability(content.host, problems);
@@ -94,6 +97,22 @@ function checkGatewayTimes({ probe, hold }: NonNullable<FileContent["gateway"]>,
       advice: "raise gateway.hold.time, or lower the probe's timeout; gateway.hold.requests = 0 turns holding off",
     });
   }
+}
+
+function checkDataPlane({ tls, proxy_protocol_from: balancers }: NonNullable<FileContent["gateway"]>, problems: Problems): void {
+  if (tls === undefined) return;
+  if (balancers.length > 0) {
+    problems.add(["gateway", "proxy_protocol_from"], {
+      found: "the PROXY protocol together with [gateway.tls]",
+      accepted: "one of the two",
+      advice: "let the load balancer that sends the PROXY protocol end TLS, or let it pass TLS without the PROXY protocol",
+    });
+  }
+  const names = new Set<string>();
+  tls.certificate.forEach(({ server_name: name }, index) => {
+    if (names.has(name)) problems.add(["gateway", "tls", "certificate", index, "server_name"], { found: `"${name}", which has a certificate already`, accepted: "one certificate for each server name", advice: "remove one of them" });
+    names.add(name);
+  });
 }
 
 function checkReachable(host: NonNullable<FileContent["host"]>, problems: Problems): void {

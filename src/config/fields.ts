@@ -3,7 +3,7 @@
  * what to do, so that a report never has to guess them from a type's name.
  */
 import * as v from "valibot";
-import { listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";
+import { isAddressRange, listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";
 import { identifierAccepted, isIdentifier } from "./identifier.ts";
 import { durationAccepted, formatDuration, formatSize, parseDuration, parseSize, sizeAccepted, type UnitResult } from "./units.ts";
 
@@ -96,6 +96,9 @@ function parsed<Output>(accepted: string, advice: string, parse: (text: string) 
     }),
   );
 }
+
+const rangeMessage = message('an address or a range, for example "10.0.0.7", "10.1.0.0/16", "fd00::1", "fd00::/8"', "write the address as numbers, not as a name");
+export const addressRange = v.pipe(v.string(rangeMessage), v.check(isAddressRange, rangeMessage));
 
 export const listenAddress = parsed(listenAccepted, "write an address of this machine and a port from 0 to 65535", parseListen);
 export const baseUrl = parsed(urlAccepted, "write the address at which other machines reach it", parseBaseUrl);

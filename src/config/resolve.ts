@@ -6,7 +6,7 @@ import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { urlOf } from "./address.ts";
 import type { FileContent } from "./schema.ts";
-import type { GatewayConfig, HostConfig, HttpLimits, ServiceConfig } from "./types.ts";
+import type { DataPlaneConfig, DataPlaneLimits, GatewayConfig, HostConfig, HttpLimits, ServiceConfig } from "./types.ts";
 
 type GatewayContent = NonNullable<FileContent["gateway"]>;
 type HostContent = NonNullable<FileContent["host"]>;
@@ -44,6 +44,7 @@ export function resolveGateway(file: string, gateway: GatewayContent, services: 
     hold: { requestsMax: gateway.hold.requests, bytesMax: gateway.hold.bytes, timeMs: gateway.hold.time },
     drainTimeoutMs: gateway.drain,
     limits: resolveLimits(gateway.limits),
+    dataPlane: resolveDataPlane(file, gateway),
     services,
   };
 }
@@ -114,7 +115,48 @@ function resolveApplication(file: string, application: HostContent["application"
   };
 }
 
-function resolveLimits(limits: GatewayContent["limits"]): HttpLimits {
+function resolveDataPlane(file: string, gateway: GatewayContent): DataPlaneConfig {
+  const { tls } = gateway;
+  const at = (path: string): string => resolve(dirname(file), path);
+  const files = ({ cert, key }: { cert: string; key: string }) => ({ certPath: at(cert), keyPath: at(key) });
+  const { to, format } = gateway.access_log;
+  return {
+    limits: resolveDataPlaneLimits(gateway.limits),
+    tls: tls === undefined ? null : { ...files(tls), names: tls.certificate.map((entry) => ({ serverName: entry.server_name, ...files(entry) })) },
+    proxyProtocolFrom: gateway.proxy_protocol_from,
+    trustedProxies: gateway.trusted_proxies,
+    traceparent: gateway.traceparent,
+    accessLog: { target: to === "off" || to === "stderr" ? { kind: to } : { kind: "file", path: at(to) }, format },
+    releaseConcurrency: gateway.hold.concurrency,
+  };
+}
+
+function resolveDataPlaneLimits(limits: GatewayContent["limits"]): DataPlaneLimits {
+  return {
+    connectionsPerAddressMax: limits.connections_per_address,
+    targetBytesMax: limits.target,
+    methodBytesMax: limits.method,
+    chunkExtensionBytesMax: limits.chunk_extensions,
+    interimResponsesMax: limits.interim_responses,
+    discardBytesMax: limits.discard,
+    readAheadBytesMax: limits.read_ahead,
+    writeBufferBytesMax: limits.write_buffer,
+    keepBodyBytesMax: limits.replay_body,
+    bodyBytesPerSecondMin: limits.body_rate,
+    bodyRateWindowMs: limits.body_rate_window,
+    writeStallMs: limits.write_stall,
+    lingerMs: limits.linger,
+    responseIdleMs: limits.response_idle,
+    responseMs: limits.response,
+    tunnelIdleMs: limits.tunnel_idle,
+    upstreamConnectionsMax: limits.upstream_connections,
+    upstreamWaitingMax: limits.upstream_waiting,
+    upstreamIdleMs: limits.upstream_idle,
+    upstreamFreshMs: limits.upstream_fresh,
+  };
+}
+
+function resolveLimits(limits: HostContent["limits"]): HttpLimits {
   return {
     connectionsMax: limits.connections,
     headBytesMax: limits.head,

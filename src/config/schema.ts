@@ -3,7 +3,7 @@
  * and a test holds the two together. What concerns more than one key is in contradictions.ts.
  */
 import * as v from "valibot";
-import { baseUrl, choice, duration, flag, identifier, listenAddress, message, size, table, tables, text, whole } from "./fields.ts";
+import { addressRange, baseUrl, choice, duration, flag, identifier, listenAddress, message, size, table, tables, text, whole } from "./fields.ts";
 
 const second = 1000;
 const minute = 60 * second;
@@ -12,9 +12,7 @@ const KiB = 2 ** 10;
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
-const limits = (name: string) =>
-  v.optional(
-    table(name, {
+const commonLimits = {
       connections: v.optional(whole(1, 1_000_000), 10_000),
       head: v.optional(size({ min: KiB, max: MiB }), "32KiB"),
       headers: v.optional(whole(8, 1000), 100),
@@ -23,9 +21,54 @@ const limits = (name: string) =>
       idle: v.optional(duration({ min: 100, max: hour }), "75s"),
       connect: v.optional(duration({ min: 10, max: minute }), "1s"),
       first_byte: v.optional(duration({ min: 100, max: 24 * hour }), "60s"),
-    }),
-    {},
-  );
+};
+
+/** What only the gateway's side of the internet needs; src/http/limits.ts says what each of them bounds. */
+const gatewayLimits = table("gateway.limits", {
+  ...commonLimits,
+  connections_per_address: v.optional(whole(1, 1_000_000), 10_000),
+  target: v.optional(size({ min: 64, max: MiB }), "8KiB"),
+  method: v.optional(size({ min: 8, max: KiB }), "32B"),
+  chunk_extensions: v.optional(size({ max: 64 * KiB }), "256B"),
+  interim_responses: v.optional(whole(0, 1000), 32),
+  discard: v.optional(size({ max: GiB }), "64KiB"),
+  read_ahead: v.optional(size({ min: KiB, max: 64 * MiB }), "64KiB"),
+  write_buffer: v.optional(size({ min: 16 * KiB, max: GiB }), "256KiB"),
+  replay_body: v.optional(size({ max: GiB }), "256KiB"),
+  body_rate: v.optional(size({ max: GiB }), "240B"),
+  body_rate_window: v.optional(duration({ min: 100, max: hour }), "10s"),
+  write_stall: v.optional(duration({ min: 100, max: 24 * hour }), "1m"),
+  linger: v.optional(duration({ min: 10, max: minute }), "2s"),
+  response_idle: v.optional(duration({ max: 24 * hour }), "10m"),
+  response: v.optional(duration({ max: 24 * hour }), "0s"),
+  tunnel_idle: v.optional(duration({ max: 30 * 24 * hour }), "1h"),
+  upstream_connections: v.optional(whole(1, 60_000), 1024),
+  upstream_waiting: v.optional(whole(0, 1_000_000), 10_000),
+  upstream_idle: v.optional(duration({ min: 1, max: hour }), "4s"),
+  upstream_fresh: v.optional(duration({ max: hour }), "1s"),
+});
+
+const certificateFiles = {
+  cert: text("path of a PEM file with the certificate and its chain"),
+  key: text("path of a PEM file with the private key"),
+};
+const serverNameMessage = message('a server name in lower case, for example "notes.example" or "*.notes.example"', "write it without a port");
+const tls = table("gateway.tls", {
+  ...certificateFiles,
+  certificate: v.optional(
+    tables(
+      "gateway.tls.certificate",
+      table("[gateway.tls.certificate]", {
+        server_name: v.pipe(v.string(serverNameMessage), v.regex(/^(?:\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?$/, serverNameMessage)),
+        ...certificateFiles,
+      }),
+    ),
+    [],
+  ),
+});
+
+const rangesMessage = message('an array of addresses and ranges, for example ["10.0.0.7", "10.1.0.0/16", "fd00::/8"]', "put each into quotes, the whole into brackets");
+const addressRanges = v.array(addressRange, rangesMessage);
 
 const cluster = table("cluster", {
   secret: v.optional(text("the cluster's secret, at least 16 characters")),
@@ -52,11 +95,23 @@ const gateway = table("gateway", {
       requests: v.optional(whole(0, 1_000_000), 10_000),
       bytes: v.optional(size({ max: 64 * GiB }), "64MiB"),
       time: v.optional(duration({ max: hour }), "30s"),
+      concurrency: v.optional(whole(1, 10_000), 64),
     }),
     {},
   ),
   drain: v.optional(duration({ max: hour }), "10s"),
-  limits: limits("gateway.limits"),
+  limits: v.optional(gatewayLimits, {}),
+  tls: v.optional(tls),
+  proxy_protocol_from: v.optional(addressRanges, []),
+  trusted_proxies: v.optional(addressRanges, []),
+  traceparent: v.optional(choice(["pass", "make"]), "pass"),
+  access_log: v.optional(
+    table("gateway.access_log", {
+      to: v.optional(text('"off", "stderr" or the path of a file', 'for example "/var/log/stead/access.log"'), "off"),
+      format: v.optional(choice(["json", "combined"]), "json"),
+    }),
+    {},
+  ),
 });
 
 const pathMessage = message('a path that begins with a slash, for example "/health"', "begin it with / and leave out spaces, ? and #");
@@ -150,7 +205,7 @@ const host = table("host", {
     }),
     {},
   ),
-  limits: limits("host.limits"),
+  limits: v.optional(table("host.limits", commonLimits), {}),
 });
 
 /** A whole file. Every part is optional here: what a command needs, it asks for itself. */

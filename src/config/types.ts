@@ -27,6 +27,59 @@ export interface HttpLimits {
   readonly firstByteMs: number;
 }
 
+/** Bounds of the gateway's listener that a host's does not need; src/http/limits.ts says what each of them bounds. */
+export interface DataPlaneLimits {
+  readonly connectionsPerAddressMax: number;
+  readonly targetBytesMax: number;
+  readonly methodBytesMax: number;
+  readonly chunkExtensionBytesMax: number;
+  readonly interimResponsesMax: number;
+  readonly discardBytesMax: number;
+  readonly readAheadBytesMax: number;
+  readonly writeBufferBytesMax: number;
+  readonly keepBodyBytesMax: number;
+  readonly bodyBytesPerSecondMin: number;
+  readonly bodyRateWindowMs: number;
+  readonly writeStallMs: number;
+  readonly lingerMs: number;
+  readonly responseIdleMs: number;
+  /** 0: no limit; likewise for the other times that may be 0. */
+  readonly responseMs: number;
+  readonly tunnelIdleMs: number;
+  readonly upstreamConnectionsMax: number;
+  readonly upstreamWaitingMax: number;
+  readonly upstreamIdleMs: number;
+  readonly upstreamFreshMs: number;
+}
+
+/** Absolute paths of PEM files. */
+export interface CertificateFiles {
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
+export interface TlsConfig extends CertificateFiles {
+  /** Certificates for other server names; `*.` and a domain covers one label. */
+  readonly names: readonly (CertificateFiles & { readonly serverName: string })[];
+}
+
+export type AccessLogTarget = { readonly kind: "off" } | { readonly kind: "stderr" } | { readonly kind: "file"; readonly path: string };
+
+/** How the gateway's listener treats its clients, beyond the limits it shares with a host's. */
+export interface DataPlaneConfig {
+  readonly limits: DataPlaneLimits;
+  /** null: plain HTTP. */
+  readonly tls: TlsConfig | null;
+  /** Addresses and ranges whose connections begin with a PROXY protocol header. */
+  readonly proxyProtocolFrom: readonly string[];
+  /** Addresses and ranges whose X-Forwarded and Forwarded fields are believed. */
+  readonly trustedProxies: readonly string[];
+  readonly traceparent: "pass" | "make";
+  readonly accessLog: { readonly target: AccessLogTarget; readonly format: "json" | "combined" };
+  /** Requests on their way at a time while others of the same hold still wait. */
+  readonly releaseConcurrency: number;
+}
+
 export interface ProbeConfig {
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -72,6 +125,7 @@ export interface GatewayConfig {
   /** How long requests in flight may take to finish when the gateway is told to stop. */
   readonly drainTimeoutMs: number;
   readonly limits: HttpLimits;
+  readonly dataPlane: DataPlaneConfig;
   readonly services: readonly ServiceConfig[];
 }
 

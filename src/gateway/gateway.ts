@@ -12,14 +12,13 @@ import type { ClusterStatus, HostList } from "../control/gateway-api.ts";
 import type { FailoverSettings } from "../core/failover-state.ts";
 import { serviceMatcher, type ServiceMatcher } from "../core/routing.ts";
 import type { Exchange } from "../http/exchange.ts";
-import type { HttpLimits } from "../http/limits.ts";
 import { Proxy } from "../http/proxy.ts";
 import { refusal } from "../http/refusal.ts";
-import { HttpServer } from "../http/server.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { createAdminApp, type AdminTarget } from "./admin.ts";
 import { serviceStatus } from "./cluster-status.ts";
+import { DataPlane, forwardOptionsOf, httpLimitsOf } from "./data-plane.ts";
 import { Recorder } from "./recorder.ts";
 import { Registry } from "./registry.ts";
 import { ServiceRoute } from "./service-route.ts";
@@ -29,9 +28,6 @@ import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
 import { Traffic } from "./traffic.ts";
-
-/** Requests on their way at a time while others of the same hold still wait. */
-const releaseConcurrency = 64;
 
 export interface GatewayDeps {
   readonly clock: Clock;
@@ -57,7 +53,7 @@ export class Gateway implements AdminTarget {
   readonly #match: ServiceMatcher<Served>;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
-  #data: HttpServer | null = null;
+  #data: DataPlane | null = null;
   #admin: ServerType | null = null;
 
   /** Throws `ListenError` when an address cannot be used; a database that cannot be used is shown in the status instead. */
@@ -96,7 +92,7 @@ export class Gateway implements AdminTarget {
   }
 
   get port(): number {
-    return this.#data?.port ?? 0;
+    return this.#data?.server.port ?? 0;
   }
 
   get adminPort(): number {
@@ -119,7 +115,7 @@ export class Gateway implements AdminTarget {
       uptimeMs: clock.now() - this.#startedAt,
       troubles: trouble === null ? defects : [...defects, trouble],
       database: { path: databasePath, trouble, queued, dropped },
-      connections: this.#data?.connections ?? 0,
+      connections: this.#data?.server.connections ?? 0,
       gateways: [{ id, adminUrl, self: true }],
       services: this.services().map((service) => serviceStatus(service, clock.now())),
     };
@@ -151,7 +147,7 @@ export class Gateway implements AdminTarget {
 
   /** Stops taking connections, finishes requests within `drainMs`, writes what waits, and ends. */
   async stop(drainMs: number): Promise<void> {
-    await this.#data?.close({ drainMs });
+    await this.#data?.close(drainMs);
     const admin = this.#admin;
     if (admin !== null) {
       if ("closeAllConnections" in admin) admin.closeAllConnections();
@@ -169,7 +165,7 @@ export class Gateway implements AdminTarget {
     const route = new ServiceRoute({
       clock,
       limits: httpLimitsOf(this.#config),
-      hold: { requestsMax: hold.requestsMax, bytesMax: hold.bytesMax, waitMsMax: hold.timeMs, releaseConcurrency },
+      hold: { requestsMax: hold.requestsMax, bytesMax: hold.bytesMax, waitMsMax: hold.timeMs, releaseConcurrency: this.#config.dataPlane.releaseConcurrency },
     });
     const recorder = new Recorder({ gateway: id, service: service.name, clock, log, store: this.#store });
     const runtime = new ServiceRuntime({ settings: settingsOf(this.#config, service), secret, probe, clock, route, traffic, recorder });
@@ -177,6 +173,7 @@ export class Gateway implements AdminTarget {
       route,
       clock,
       patienceMs: hold.timeMs,
+      forward: forwardOptionsOf(this.#config),
       hooks: {
         onDone: (end, held, replays) => traffic.ended(end, held, replays),
         onConnectionError: (upstream, cause) => {
@@ -204,14 +201,9 @@ export class Gateway implements AdminTarget {
   }
 
   async #listen(): Promise<void> {
-    const { listen, adminListen } = this.#config;
-    this.#data = await HttpServer.listen({
-      host: listen.host,
-      port: listen.port,
-      limits: httpLimitsOf(this.#config),
-      clock: this.#deps.clock,
-      onExchange: (exchange) => this.#onExchange(exchange),
-    });
+    const { adminListen } = this.#config;
+    const { clock, log } = this.#deps;
+    this.#data = await DataPlane.listen(this.#config, { clock, log, onExchange: (exchange) => this.#onExchange(exchange) });
     this.#admin = await listenAdmin(createAdminApp(this), adminListen.host, adminListen.port);
   }
 
@@ -247,20 +239,5 @@ function settingsOf(config: GatewayConfig, service: ServiceConfig): FailoverSett
     awaitMs: 1_000,
     electWaitMs: 1_000,
     retryMs: 1_000,
-  };
-}
-
-function httpLimitsOf({ limits, hold }: GatewayConfig): Partial<HttpLimits> {
-  return {
-    connectionsMax: limits.connectionsMax,
-    connectionsPerAddressMax: limits.connectionsMax,
-    headBytesMax: limits.headBytesMax,
-    headerCountMax: limits.headersMax,
-    bodyBytesMax: limits.bodyBytesMax,
-    headArrivalMs: limits.headMs,
-    idleMs: limits.idleMs,
-    connectMs: limits.connectMs,
-    firstByteMs: limits.firstByteMs,
-    keepBodyTotalBytesMax: hold.bytesMax,
   };
 }

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { formatProblems } from "../../src/config/problems.ts";
 import type { Config, Problem } from "../../src/config/types.ts";
+import { defaultHttpLimits } from "../../src/http/limits.ts";
+import { defaultDataPlane } from "./data-plane.ts";
 
 const secret = "0123456789abcdef0123";
 const env = { STEAD_SECRET: secret };
@@ -68,6 +70,7 @@ describe("what is accepted", () => {
       hold: { requestsMax: 10_000, bytesMax: 67_108_864, timeMs: 30_000 },
       drainTimeoutMs: 10_000,
       limits: { connectionsMax: 10_000, headBytesMax: 32_768, headersMax: 100, bodyBytesMax: 2 ** 30, headMs: 10_000, idleMs: 75_000, connectMs: 1000, firstByteMs: 60_000 },
+      dataPlane: defaultDataPlane,
       services: [{ name: "notes", match: { host: null, path: null }, hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }] }],
     });
     expect(services).toEqual(gateway?.services ?? []);

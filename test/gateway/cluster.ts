@@ -9,6 +9,7 @@ import { GatewayClient } from "../../src/control/gateway-client.ts";
 import type { GatewayConfig } from "../../src/config/types.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { defaultDataPlane } from "../config/data-plane.ts";
 import type { FakeHostOptions } from "./fake-host-main.ts";
 
 export const secret = "a secret of the tests only";
@@ -115,6 +116,7 @@ export class TestCluster {
       hold: { requestsMax: 1000, bytesMax: 10_000_000, timeMs: 10_000 },
       drainTimeoutMs: 0,
       limits: { connectionsMax: 1000, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1_000_000, headMs: 5000, idleMs: 10_000, connectMs: 1000, firstByteMs: 5000 },
+      dataPlane: defaultDataPlane,
       services: [{ name: "notes", match: { host: null, path: null }, hosts }],
       ...change,
     };

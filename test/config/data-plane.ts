@@ -1,0 +1,33 @@
+/** The data plane's settings when the file says nothing, for tests that build a configuration without a file. */
+import type { DataPlaneConfig } from "../../src/config/types.ts";
+
+export const defaultDataPlane: DataPlaneConfig = {
+  limits: {
+    connectionsPerAddressMax: 10_000,
+    targetBytesMax: 8192,
+    methodBytesMax: 32,
+    chunkExtensionBytesMax: 256,
+    interimResponsesMax: 32,
+    discardBytesMax: 65_536,
+    readAheadBytesMax: 65_536,
+    writeBufferBytesMax: 262_144,
+    keepBodyBytesMax: 262_144,
+    bodyBytesPerSecondMin: 240,
+    bodyRateWindowMs: 10_000,
+    writeStallMs: 60_000,
+    lingerMs: 2000,
+    responseIdleMs: 600_000,
+    responseMs: 0,
+    tunnelIdleMs: 3_600_000,
+    upstreamConnectionsMax: 1024,
+    upstreamWaitingMax: 10_000,
+    upstreamIdleMs: 4000,
+    upstreamFreshMs: 1000,
+  },
+  tls: null,
+  proxyProtocolFrom: [],
+  trustedProxies: [],
+  traceparent: "pass",
+  accessLog: { target: { kind: "off" }, format: "json" },
+  releaseConcurrency: 64,
+};
