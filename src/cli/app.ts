@@ -12,6 +12,7 @@ import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { asExpected } from "./expected-errors.ts";
 import { failoverCommand } from "./failover.ts";
 import { gatewayCommand, sqlReaderCommand } from "./gateway.ts";
+import { gatewaysListCommand, gatewaysRemoveCommand } from "./gateways.ts";
 import { hostCommand } from "./host.ts";
 import { hostsAddCommand, hostsListCommand, hostsRemoveCommand } from "./hosts.ts";
 import { initCommand } from "./init.ts";
@@ -38,6 +39,10 @@ const root = buildRouteMap({
     hosts: buildRouteMap({
       routes: { list: hostsListCommand, add: hostsAddCommand, remove: hostsRemoveCommand },
       docs: { brief: "List, register and remove hosts at run time" },
+    }),
+    gateways: buildRouteMap({
+      routes: { list: gatewaysListCommand, remove: gatewaysRemoveCommand },
+      docs: { brief: "List the gateways of the cluster, and take one out" },
     }),
     checkpoint: checkpointCommand,
     sql: sqlCommand,

@@ -1,0 +1,84 @@
+import { describe, expect, test } from "bun:test";
+import { Replica } from "../../../src/core/replication.ts";
+import { InstanceWatch, silentMs } from "../../../src/gateway/peers/instance-watch.ts";
+import { membershipOf } from "../../../src/gateway/peers/membership.ts";
+import { decodeRows, encodeRows } from "../../../src/gateway/peers/wire.ts";
+
+const self = { id: "g1", adminUrl: "http://10.0.0.1:7700" };
+const url = (n: number): string => `http://10.0.0.${n}:7700`;
+const stamp = (ms: number): string => `${String(ms).padStart(15, "0")}-00000000`;
+
+function replicaWith(...gateways: { id: string; n: number; deleted?: boolean }[]): Replica {
+  const replica = new Replica("g1~1");
+  gateways.forEach(({ id, n, deleted = false }, index) => {
+    replica.write({ table: "gateways", key: id, values: { id, admin_url: url(n), started_at_ms: 1 }, deleted }, stamp(index + 1));
+  });
+  return replica;
+}
+const ask = (seeds: number[], replica: Replica, met: [string, string][] = []) => {
+  const { links, registered } = membershipOf({ self, seeds: seeds.map(url), replica, met: new Map(met) });
+  return { links: Object.fromEntries(links), registered };
+};
+
+describe("who counts", () => {
+  test("a gateway without peers is alone, and its own address in the file is nobody else's", () => {
+    expect(ask([], replicaWith({ id: "g1", n: 1 }))).toEqual({ links: {}, registered: ["g1"] });
+    expect(ask([1], replicaWith({ id: "g1", n: 1 }))).toEqual({ links: {}, registered: ["g1"] });
+  });
+
+  test("peers of the file that nobody has met count, so that a newcomer is no majority of one", () => {
+    expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }))).toEqual({ links: { [url(2)]: null, [url(3)]: null }, registered: ["g1", url(2), url(3)] });
+  });
+
+  test("once another gateway is known the registry counts, and addresses of the file are only tried", () => {
+    expect(ask([2, 9], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }))).toEqual({ links: { [url(2)]: "g2", [url(9)]: null }, registered: ["g1", "g2"] });
+  });
+
+  test("a second address of a known gateway is no other gateway", () => {
+    expect(ask([2, 5], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }), [[url(5), "g2"]]).links).toEqual({ [url(2)]: "g2" });
+  });
+
+  test("a removed gateway neither counts nor is asked, though the file names it", () => {
+    expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }, { id: "g3", n: 3, deleted: true }))).toEqual({ links: { [url(2)]: "g2" }, registered: ["g1", "g2"] });
+  });
+});
+
+describe("one run per id", () => {
+  test("the run that is there stays, another is refused until the first is silent or has said good-bye", () => {
+    const watch = new InstanceWatch();
+    expect(watch.hear("g2", "g2~a", 0).kind).toBe("ok");
+    expect(watch.hear("g2", "g2~b", 1_000)).toEqual({ kind: "duplicate", heardMsAgo: 1_000 });
+    expect(watch.hear("g2", "g2~a", 2_000).kind).toBe("ok");
+    expect(watch.hear("g2", "g2~b", 3_000).kind).toBe("duplicate");
+    expect(watch.hear("g2", "g2~b", 2_000 + silentMs).kind).toBe("ok");
+    expect(watch.hear("g2", "g2~a", 2_001 + silentMs).kind).toBe("duplicate");
+    watch.goodbye("g2", "g2~b");
+    expect(watch.hear("g2", "g2~c", 2_002 + silentMs).kind).toBe("ok");
+  });
+});
+
+describe("rows on the wire", () => {
+  const rows = [...replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2, deleted: true }).rows()];
+
+  test("come back as they went", () => {
+    expect(decodeRows(encodeRows(rows), 1_000)).toEqual({ kind: "ok", rows });
+  });
+
+  test("of a newer version, with a table or a column that is not known, are refused as a whole", () => {
+    const sent = encodeRows(rows);
+    expect(decodeRows({ ...sent, tables: { gateways: [...(sent.tables["gateways"] ?? []), "zone"] } }, 1_000)).toEqual({ kind: "unknown", why: "its column gateways.zone is not known here" });
+    expect(decodeRows({ ...sent, tables: { ...sent.tables, zones: ["id"] } }, 1_000).kind).toBe("unknown");
+    expect(decodeRows({ ...sent, tables: { gateways: ["id"] } }, 1_000).kind).toBe("unknown");
+  });
+
+  test("of an older version get the default of what they do not have", () => {
+    const decoded = decodeRows({ tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(5), 0, ["notes"]]] }, 1_000);
+    expect(decoded).toMatchObject({ kind: "ok", rows: [{ values: { name: "notes", match_host: null, match_path: null, paused: 0 } }] });
+  });
+
+  test("from a clock that is more than a day ahead are refused, minutes are fine", () => {
+    const at = (ms: number) => decodeRows({ tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(ms), 0, ["notes"]]] }, 1_000_000).kind;
+    expect(at(1_000_000 + 600_000)).toBe("ok");
+    expect(at(1_000_000 + 25 * 3600 * 1_000)).toBe("clock");
+  });
+});
