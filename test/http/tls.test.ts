@@ -51,6 +51,7 @@ test("certificates are replaced while the server runs, and bad ones leave everyt
   const server = await start({ "b.example": certificateB });
   expect(() => server.replaceCertificates({ ...certificateB, key: "nonsense" })).toThrow(CertificateError);
   expect(() => server.replaceCertificates({ ...certificateB, names: { "x.example": { cert: "nonsense", key: certificateA.key } } })).toThrow("x.example");
+  expect(() => server.replaceCertificates({ cert: certificateB.cert, key: certificateA.key })).toThrow(CertificateError);
   expect((await ask(server.port, "a.example")).name).toBe("a.example");
   server.replaceCertificates({ ...certificateB, names: { "a.example": certificateA } });
   expect((await ask(server.port, "other.example")).name).toBe("b.example");
