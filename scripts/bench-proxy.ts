@@ -1,0 +1,129 @@
+/**
+ * What a request costs: our data plane beside nginx, HAProxy and `hono/proxy`, on one backend, alternated in one run.
+ *
+ * 64 keep-alive connections by wrk; CPU time of each proxy's own processes from /proc, divided by the requests it answered. A
+ * ratio is taken within a round, so that a machine that gets slower meanwhile slows both; printed is the median over the
+ * rounds and [lowest, highest]. `--rounds N` (5), `--seconds N` (1) for each measurement, `--json`: last line
+ * `{"rounds","seconds","missing":[name],"cases":[{"case","proxies":[{"name","cpu_us","requests_per_second","errors"}],
+ * "cpu_ratio":{"nginx":{"median","min","max"},"haproxy":…,"hono":…},"goal":{"nginx","haproxy"}}]}`.
+ *
+ * nginx and haproxy are the Debian packages of that name, wrk too; what is missing is said and left out.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { certificateA } from "../test/http/certificates.ts";
+import { median, parseBenchArguments, rounded } from "./bench-support.ts";
+import { cpuSeconds, startContenders, type Contender } from "./proxy-bench/contenders.ts";
+
+interface Case {
+  readonly name: string;
+  readonly path: string;
+  readonly tls?: boolean;
+  readonly post?: boolean;
+  /** Highest ratio of our CPU per request to theirs. */
+  readonly goal: { readonly nginx: number; readonly haproxy: number } | null;
+}
+
+const cases: readonly Case[] = [
+  { name: "60 B", path: "/60", goal: { nginx: 1, haproxy: 0.9 } },
+  { name: "16 KiB", path: "/16k", goal: { nginx: 1, haproxy: 0.9 } },
+  { name: "1 MiB", path: "/1m", goal: { nginx: 1.3, haproxy: 1.3 } },
+  { name: "POST 16 KiB", path: "/post", post: true, goal: null },
+  { name: "60 B TLS", path: "/60", tls: true, goal: { nginx: 1.3, haproxy: 1.3 } },
+];
+
+interface Measured {
+  readonly cpuUs: number;
+  readonly perSecond: number;
+  readonly errors: number;
+}
+
+const connections = 64;
+const { rounds, seconds, json } = parseBenchArguments({ rounds: 5, seconds: 1 });
+const folder = mkdtempSync(join(tmpdir(), "stead-bench-proxy-"));
+const pem = join(folder, "both.pem");
+writeFileSync(pem, certificateA.cert + certificateA.key, { mode: 0o600 });
+const postScript = join(folder, "post.lua");
+writeFileSync(postScript, 'wrk.method = "POST"\nwrk.body = string.rep("x", 16384)\n');
+
+async function wrk(target: Contender, { path, tls, post }: Case, forSeconds: number): Promise<Measured> {
+  const url = tls === true ? `https://127.0.0.1:${target.tlsPort}${path}` : `http://127.0.0.1:${target.port}${path}`;
+  const args = ["-t", "1", "-c", String(connections), "-d", `${forSeconds}s`, ...(post === true ? ["-s", postScript] : []), url];
+  const { pid } = target.process;
+  if (pid === undefined) throw new Error(`${target.name} has no process`);
+  const before = cpuSeconds(pid);
+  const child = spawn("wrk", args, { stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  await once(child, "close");
+  const cpu = cpuSeconds(pid) - before;
+  const found = /(\d+) requests in ([\d.]+)s/.exec(text);
+  if (found === null) throw new Error(`wrk said something else about ${target.name}: ${text}`);
+  const requests = Number(found[1]);
+  const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];
+  const errors = socketErrors.reduce((sum, count) => sum + Number(count), 0) + Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
+  return { cpuUs: (cpu * 1e6) / requests, perSecond: requests / Number(found[2]), errors };
+}
+
+async function measure(contenders: readonly Contender[]): Promise<Map<string, Measured[]>> {
+  const results = new Map<string, Measured[]>();
+  for (let round = -1; round < rounds; round++) {
+    for (const each of cases) {
+      for (let nth = 0; nth < contenders.length; nth++) {
+        const contender = contenders[(nth + Math.max(0, round)) % contenders.length];
+        if (contender === undefined) continue;
+        const measured = await wrk(contender, each, seconds);
+        if (round < 0) continue; // the first round warms everything up
+        const key = `${each.name}|${contender.name}`;
+        results.set(key, [...(results.get(key) ?? []), measured]);
+      }
+    }
+  }
+  return results;
+}
+
+function summarize(each: Case, contenders: readonly Contender[], results: Map<string, Measured[]>) {
+  const of = (name: string): Measured[] => results.get(`${each.name}|${name}`) ?? [];
+  const ours = of("stead");
+  const proxies = contenders.map(({ name }) => ({
+    name,
+    cpu_us: rounded(median(of(name).map(({ cpuUs }) => cpuUs)), 1),
+    requests_per_second: Math.round(median(of(name).map(({ perSecond }) => perSecond))),
+    errors: of(name).reduce((sum, { errors }) => sum + errors, 0),
+  }));
+  const others = contenders.filter(({ name }) => name !== "stead").map(({ name }) => {
+    const ratios = of(name).map(({ cpuUs }, round) => (ours[round]?.cpuUs ?? Number.NaN) / cpuUs);
+    return [name, { median: rounded(median(ratios)), min: rounded(Math.min(...ratios)), max: rounded(Math.max(...ratios)) }] as const;
+  });
+  return { case: each.name, proxies, cpu_ratio: Object.fromEntries(others), goal: each.goal };
+}
+
+const backend = spawn(process.execPath, [join(import.meta.dirname, "proxy-bench/backend.ts")], { stdio: ["ignore", "pipe", "inherit"] });
+let contenders: readonly Contender[] = [];
+try {
+  const [chunk] = (await once(backend.stdout, "data")) as [Buffer];
+  const started = await startContenders(folder, Number(chunk.toString()), pem);
+  contenders = started.contenders;
+  for (const name of started.missing) process.stdout.write(`${name} is missing here: it is left out (apt-get install nginx haproxy wrk)\n`);
+  const results = await measure(contenders);
+  const summary = cases.map((each) => summarize(each, contenders, results));
+  process.stdout.write(`CPU per request, ${connections} keep-alive connections, median of ${rounds} rounds of ${seconds} s; ratio of ours to theirs [lowest, highest]\n`);
+  for (const each of summary) {
+    process.stdout.write(`\n${each.case}\n`);
+    for (const { name, cpu_us: cpuUs, requests_per_second: perSecond, errors } of each.proxies) {
+      const ratio = each.cpu_ratio[name];
+      const goal = name === "nginx" || name === "haproxy" ? each.goal?.[name] : undefined;
+      const shown = ratio === undefined ? "" : `  ours is ${ratio.median.toFixed(2)}x [${ratio.min.toFixed(2)}, ${ratio.max.toFixed(2)}]${goal === undefined ? "" : ratio.median <= goal ? `, goal ${goal}: met` : `, goal ${goal}: NOT met`}`;
+      process.stdout.write(`  ${name.padEnd(8)} ${cpuUs.toFixed(1).padStart(8)} us ${String(perSecond).padStart(8)} req/s${errors > 0 ? ` ${errors} errors` : ""}${shown}\n`);
+    }
+  }
+  if (json) process.stdout.write(`${JSON.stringify({ rounds, seconds, missing: started.missing, cases: summary })}\n`);
+} finally {
+  for (const { process: child } of contenders) child.kill("SIGTERM");
+  backend.kill("SIGKILL");
+  await Promise.all(contenders.map(({ process: child }) => (child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined)));
+  rmSync(folder, { recursive: true, force: true });
+}

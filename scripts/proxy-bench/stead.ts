@@ -1,0 +1,27 @@
+/** Our data plane as a process of its own, put together as the gateway does it. Arguments: port, TLS port, backend's port. */
+import { readFileSync } from "node:fs";
+import { forwardedFields } from "../../src/http/forwarded-fields.ts";
+import { Hold } from "../../src/http/hold.ts";
+import { Proxy } from "../../src/http/proxy.ts";
+import { requestIdFields } from "../../src/http/request-id.ts";
+import { HttpServer } from "../../src/http/server.ts";
+import { Upstream } from "../../src/http/upstream.ts";
+import { systemClock as clock } from "../../src/runtime/clock.ts";
+import { systemRandom as random } from "../../src/runtime/random.ts";
+
+const [port = "0", tlsPort = "0", backendPort = "0", pem = ""] = process.argv.slice(2);
+const upstream = new Upstream({ host: "127.0.0.1", port: Number(backendPort), clock });
+const hold = new Hold({ requestsMax: 10_000, bytesMax: 2 ** 26, waitMsMax: 30_000, releaseConcurrency: 64, clock }, "open");
+const addClient = forwardedFields({});
+const addName = requestIdFields({ traceparent: "pass", random });
+const proxy = new Proxy({
+  route: { current: () => upstream, whenServing: () => hold },
+  clock,
+  patienceMs: 30_000,
+  forward: { editRequestHead: (head, exchange) => addName(addClient(head, exchange), exchange) },
+});
+const onExchange = (exchange: Parameters<Proxy["handle"]>[0]): Promise<void> => proxy.handle(exchange);
+await HttpServer.listen({ host: "127.0.0.1", port: Number(port), clock, onExchange });
+const text = readFileSync(pem, "utf8");
+await HttpServer.listen({ host: "127.0.0.1", port: Number(tlsPort), clock, onExchange, tls: { cert: text, key: text } });
+process.stdout.write("ready\n");
