@@ -6,6 +6,7 @@ import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as Stri
 import { checkpointCommand } from "./checkpoint.ts";
 import { CliError, formatCliError } from "./cli-error.ts";
 import { configCheckCommand } from "./config.ts";
+import { configDiffCommand } from "./config-diff.ts";
 import type { CliContext } from "./context.ts";
 import { demoAppCommand, demoCommand } from "./demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
@@ -14,7 +15,7 @@ import { failoverCommand } from "./failover.ts";
 import { gatewayCommand, sqlReaderCommand } from "./gateway.ts";
 import { gatewaysListCommand, gatewaysRemoveCommand } from "./gateways.ts";
 import { hostCommand } from "./host.ts";
-import { hostsAddCommand, hostsListCommand, hostsRemoveCommand } from "./hosts.ts";
+import { hostsAddCommand, hostsDrainCommand, hostsListCommand, hostsRemoveCommand, hostsSetCommand } from "./hosts.ts";
 import { initCommand } from "./init.ts";
 import { pauseCommand, resumeCommand } from "./pause.ts";
 import { sqlCommand } from "./sql.ts";
@@ -30,15 +31,15 @@ const root = buildRouteMap({
     gateway: gatewayCommand,
     host: hostCommand,
     init: initCommand,
-    config: buildRouteMap({ routes: { check: configCheckCommand }, docs: { brief: "Check configuration files" } }),
+    config: buildRouteMap({ routes: { check: configCheckCommand, diff: configDiffCommand }, docs: { brief: "Check configuration files, and compare them with what runs" } }),
     status: statusCommand,
     switchover: switchoverCommand,
     failover: failoverCommand,
     pause: pauseCommand,
     resume: resumeCommand,
     hosts: buildRouteMap({
-      routes: { list: hostsListCommand, add: hostsAddCommand, remove: hostsRemoveCommand },
-      docs: { brief: "List, register and remove hosts at run time" },
+      routes: { list: hostsListCommand, add: hostsAddCommand, set: hostsSetCommand, drain: hostsDrainCommand, remove: hostsRemoveCommand },
+      docs: { brief: "List, register, change, drain and remove hosts at run time" },
     }),
     gateways: buildRouteMap({
       routes: { list: gatewaysListCommand, remove: gatewaysRemoveCommand },

@@ -24,6 +24,8 @@ export interface CliContext extends CommandContext {
   readonly cwd: string;
   /** Aborted by the first SIGINT or SIGTERM: long-running commands stop cleanly and return. */
   readonly signal: AbortSignal;
+  /** Calls `reload` at each SIGHUP from now on. Without it SIGHUP ends the process. */
+  onReload?(reload: () => void): void;
   /**
    * The exit code of a command that has said all it has to say by itself (a verdict, a table with bad news). An error is
    * thrown as a `CliError` instead.

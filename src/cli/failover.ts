@@ -51,7 +51,7 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
       return;
     }
     const done = requireAnswer(await client.failover({ ...targetOf(flags.service, host), force: flags.force }, this.signal), url);
-    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : describeDone(done));
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${describeDone(done)}${done.mayLose === null ? "" : `may be lost: ${done.mayLose}\n`}`);
   },
 });
 

@@ -1,5 +1,6 @@
 /** `stead gateway`: runs a gateway until it is told to stop. `stead sql-reader`: the process it starts for queries. */
 import { buildCommand } from "@stricli/core";
+import { loadConfig } from "../config/load.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { CliError } from "./cli-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
@@ -11,6 +12,7 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
     brief: "Run a gateway: the reverse proxy that sends requests to the primary, and replaces it when it is lost",
     fullDescription: [
       "Reads [gateway] and every [[service]] of the configuration file. Prints one line when it listens, then one line per event.",
+      "The file is read again when it changes and at SIGHUP: a wrong one is refused whole and shown in `stead status`.",
       "Stops cleanly at SIGTERM or SIGINT: requests in flight are finished first.",
       "",
       "EXAMPLES",
@@ -32,10 +34,15 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
     const { selfCommand } = await import("../demo/self.ts");
     const { systemLog } = await import("../runtime/log.ts");
     const log = systemLog(`gateway ${config.gateway.id}`);
-    const gateway = await Gateway.start(config.gateway, { clock: systemClock, sqlReader: [...selfCommand(), "sql-reader"], log });
+    const gateway = await Gateway.start(config.gateway, { clock: systemClock, sqlReader: [...selfCommand(), "sql-reader"], log, configFile: config.file });
+    const { ConfigWatch } = await import("../gateway/config-watch.ts");
+    const load = () => loadConfig(config.file, { env: this.process.env, folder: this.cwd });
+    const watch = await ConfigWatch.start({ file: config.file, load, gateway, clock: systemClock, log });
+    this.onReload?.(() => watch.reloadNow());
     log.info(`serving on ${config.gateway.listen.host}:${gateway.port}, administration on ${config.gateway.adminListen.host}:${gateway.adminPort}`);
     await aborted(this.signal);
     log.info("stopping");
+    await watch.stop();
     await gateway.stop(config.gateway.drainTimeoutMs);
   },
 });

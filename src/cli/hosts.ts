@@ -1,10 +1,11 @@
-/** `stead hosts add|remove|list`: the registry of hosts, changed at run time. */
+/** `stead hosts list|add|set|drain|remove`: the registry of hosts, changed at run time. */
 import { buildCommand } from "@stricli/core";
 import type { HostList } from "../control/gateway-api.ts";
 import { connect, connectionFlags, jsonFlag, parseUrl, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
 import { CliError } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { describeDone } from "./switchover.ts";
 import { formatTable } from "./table.ts";
 
 interface HostsFlags extends ConnectionFlags {
@@ -82,6 +83,71 @@ export const hostsRemoveCommand = buildCommand<HostsFlags & { readonly service: 
   },
 });
 
+interface SetFlags extends HostsFlags {
+  readonly service: string | undefined;
+  readonly priority: number | "own" | undefined;
+  readonly nofailover: "yes" | "no" | "own" | undefined;
+}
+
+export const hostsSetCommand = buildCommand<SetFlags, [host: string], CliContext>({
+  docs: {
+    brief: "Change the priority of a host, or whether it may become primary",
+    fullDescription: [
+      "What is set here wins over the configuration file, also after a restart. `own`: the host's own word counts again.",
+      "`--nofailover no` undoes `stead hosts drain`. Ends with 0 when it is set, with 5 when there is no such host, with 6 when",
+      "the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead hosts set app2 --priority 10",
+      "  stead hosts set app2 --nofailover own",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      ...shared,
+      ...serviceFlag,
+      priority: { kind: "parsed", parse: numberOrOwn, optional: true, placeholder: "number|own", brief: "Higher is preferred as the next primary" },
+      nofailover: { kind: "parsed", parse: yesNoOrOwn, optional: true, placeholder: "yes|no|own", brief: "Whether it never becomes primary" },
+    },
+    positional: { kind: "tuple", parameters: [hostParameter] },
+  },
+  async func(flags, host) {
+    const { priority, nofailover } = flags;
+    if (priority === undefined && nofailover === undefined) {
+      throw new CliError(exitCodes.usage, { found: "nothing to set", accepted: "--priority, --nofailover or both", advice: "see `stead hosts set --help`" });
+    }
+    const { client, url } = connect(this, flags);
+    const service = flags.service ?? serviceOf(requireAnswer(await client.hosts(this.signal), url), host);
+    const change = {
+      ...(priority === undefined ? {} : { priority: priority === "own" ? null : priority }),
+      ...(nofailover === undefined ? {} : { nofailover: nofailover === "own" ? null : nofailover === "yes" }),
+    };
+    show(this, flags.json, requireAnswer(await client.changeHost(service, host, change, this.signal), url));
+  },
+});
+
+export const hostsDrainCommand = buildCommand<HostsFlags & { readonly service: string | undefined }, [host: string], CliContext>({
+  docs: {
+    brief: "Take a host out of work: never a candidate, and no longer primary",
+    fullDescription: [
+      "Sets nofailover, and switches over to another host when it is primary. It stays registered and follows the log;",
+      "`stead hosts set HOST --nofailover no` takes it back into work, `stead hosts remove HOST` takes it out of the registry.",
+      "Ends with 0 when it is not primary any more, with 5 when nobody could take over (it is no candidate all the same), with",
+      "6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead hosts drain app1 && ssh app1 reboot",
+    ].join("\n"),
+  },
+  parameters: { flags: { ...shared, ...serviceFlag }, positional: { kind: "tuple", parameters: [hostParameter] } },
+  async func(flags, host) {
+    const { client, url } = connect(this, flags);
+    const service = flags.service ?? serviceOf(requireAnswer(await client.hosts(this.signal), url), host);
+    const done = requireAnswer(await client.drainHost(service, host, this.signal), url);
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${host} is drained\n${describeDone(done)}`);
+  },
+});
+
 /** Without --service the host's id must be one service's only. */
 function serviceOf(list: HostList, host: string): string {
   const services = [...new Set(list.hosts.filter(({ id }) => id === host).map(({ service }) => service))];
@@ -102,6 +168,15 @@ export function formatHosts(list: HostList): string {
     columns,
     list.hosts.map((host) => [host.service, host.id, host.controlUrl, host.priority === null ? own : String(host.priority), host.nofailover === null ? own : host.nofailover ? "yes" : "no", host.source]),
   );
+}
+
+function numberOrOwn(text: string): number | "own" {
+  return text === "own" ? text : wholeNumber(text);
+}
+
+function yesNoOrOwn(text: string): "yes" | "no" | "own" {
+  if (text !== "yes" && text !== "no" && text !== "own") throw new Error(`"${text}" is not accepted: yes, no or own`);
+  return text;
 }
 
 function wholeNumber(text: string): number {

@@ -103,6 +103,8 @@ name = ${quoted(values.service)}
 # Only requests for this host name or path; without them, all.
 #match.host = "${values.service}.example"
 #match.path = "/"
+# "manual": a primary that failed takes part again only after: stead hosts add
+#rejoin = "auto"
 
 # The hosts of the service, one table for each. More can be added later with: stead hosts add
 [[service.host]]

@@ -28,6 +28,7 @@ export function processContext(): ProcessContext {
     process: cliProcess,
     cwd: process.cwd(),
     signal: controller.signal,
+    onReload: (reload) => void process.on("SIGHUP", reload),
     exitWith: (code) => {
       cliProcess.exitCode = code;
     },

@@ -24,6 +24,7 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
       priority: host.priority ?? null,
       nofailover: host.nofailover ?? null,
     })),
+    rejoin: service.rejoin,
   }));
 }
 
@@ -35,6 +36,7 @@ export function resolveGateway(file: string, gateway: GatewayContent, services: 
     adminUrl: gateway.advertise_admin ?? urlOf(gateway.admin),
     databasePath: resolve(dirname(file), gateway.database),
     secret,
+    peers: gateway.peers,
     probe: {
       intervalMs: gateway.probe.interval,
       timeoutMs: gateway.probe.timeout,

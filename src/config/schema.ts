@@ -13,14 +13,14 @@ const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
 const commonLimits = {
-      connections: v.optional(whole(1, 1_000_000), 10_000),
-      head: v.optional(size({ min: KiB, max: MiB }), "32KiB"),
-      headers: v.optional(whole(8, 1000), 100),
-      body: v.optional(size({ min: 1, max: 1024 * GiB }), "1GiB"),
-      head_time: v.optional(duration({ min: 100, max: 10 * minute }), "10s"),
-      idle: v.optional(duration({ min: 100, max: hour }), "75s"),
-      connect: v.optional(duration({ min: 10, max: minute }), "1s"),
-      first_byte: v.optional(duration({ min: 100, max: 24 * hour }), "60s"),
+  connections: v.optional(whole(1, 1_000_000), 10_000),
+  head: v.optional(size({ min: KiB, max: MiB }), "32KiB"),
+  headers: v.optional(whole(8, 1000), 100),
+  body: v.optional(size({ min: 1, max: 1024 * GiB }), "1GiB"),
+  head_time: v.optional(duration({ min: 100, max: 10 * minute }), "10s"),
+  idle: v.optional(duration({ min: 100, max: hour }), "75s"),
+  connect: v.optional(duration({ min: 10, max: minute }), "1s"),
+  first_byte: v.optional(duration({ min: 100, max: 24 * hour }), "60s"),
 };
 
 /** What only the gateway's side of the internet needs; src/http/limits.ts says what each of them bounds. */
@@ -80,6 +80,7 @@ const gateway = table("gateway", {
   listen: listenAddress,
   admin: v.optional(listenAddress, "127.0.0.1:7700"),
   advertise_admin: v.optional(baseUrl),
+  peers: v.optional(v.array(baseUrl, message("an array of admin addresses of other gateways", 'for example ["http://10.0.0.2:7700"]; one that runs is enough')), []),
   database: text("path of the gateway's libSQL file", 'name a file in an existing folder, for example "/var/lib/stead/gateway.db"'),
   probe: v.optional(
     table("gateway.probe", {
@@ -123,6 +124,7 @@ const hostName = v.pipe(v.string(hostNameMessage), v.regex(/^[a-z0-9]([a-z0-9.-]
 const service = table("[service]", {
   name: identifier,
   match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
+  rejoin: v.optional(choice(["auto", "manual"]), "auto"),
   host: v.optional(
     tables(
       "service.host",

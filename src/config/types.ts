@@ -109,6 +109,8 @@ export interface ServiceConfig {
   /** Which requests are this service's. null: any. Host names are lower case, without a port. */
   readonly match: { readonly host: string | null; readonly path: string | null };
   readonly hosts: readonly ServiceHostConfig[];
+  /** What becomes of a primary that failed: a candidate again by itself, or only after an operator added it again. */
+  readonly rejoin: "auto" | "manual";
 }
 
 export interface GatewayConfig {
@@ -120,6 +122,8 @@ export interface GatewayConfig {
   /** Absolute path of the libSQL file. */
   readonly databasePath: string;
   readonly secret: string;
+  /** Admin addresses of other gateways to join; the others are learnt from them. */
+  readonly peers: readonly string[];
   readonly probe: ProbeConfig;
   readonly hold: HoldConfig;
   /** How long requests in flight may take to finish when the gateway is told to stop. */

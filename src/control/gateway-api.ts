@@ -8,7 +8,12 @@
  * POST   /v1/pause|resume  ServiceRequest  -> CommandDone
  * GET    /v1/hosts                         -> HostList
  * POST   /v1/hosts       AddHostRequest    -> HostList
+ * PATCH  /v1/hosts/:service/:host  HostChange -> HostList
+ * POST   /v1/hosts/:service/:host/drain    -> CommandDone, or 409 Refused
  * DELETE /v1/hosts/:service/:host          -> HostList, or 409 Refused
+ * GET    /v1/config                        -> ConfigReport
+ * GET    /v1/gateways                      -> GatewayList
+ * DELETE /v1/gateways/:gateway             -> GatewayList, or 409 Refused
  * POST   /v1/checkpoint  HostRequest       -> CheckpointAnswer, or 409 Refused
  * POST   /v1/sql         SqlRequest        -> SqlAnswer, or 400 Refused
  * GET    /health, /health/:service         -> 200 or 503 with reasons; needs no secret
@@ -100,6 +105,35 @@ export const clusterServiceSchema = v.object({
 });
 export type ClusterService = v.InferOutput<typeof clusterServiceSchema>;
 
+export const gatewayEntrySchema = v.object({
+  /** Its address where the id is not known yet. */
+  id: v.string(),
+  adminUrl: v.string(),
+  self: v.boolean(),
+  /** How long ago it was heard last; null: never. */
+  heardMsAgo: v.optional(v.nullable(milliseconds), null),
+  /** Why the last exchange with it was not good; null when it was. */
+  trouble: v.optional(v.nullable(v.string()), null),
+});
+export type GatewayEntry = v.InferOutput<typeof gatewayEntrySchema>;
+
+export const gatewayListSchema = v.object({
+  gateways: v.array(gatewayEntrySchema),
+  /** How many count for a majority. */
+  registered: count,
+  troubles: v.array(v.string()),
+});
+export type GatewayList = v.InferOutput<typeof gatewayListSchema>;
+
+export const configurationStatusSchema = v.object({
+  /** null: not from a file. */
+  file: v.nullable(v.string()),
+  loadedAtMs: count,
+  /** A newer version of the file that is not in force, and why. */
+  refused: v.nullable(v.object({ atMs: count, why: v.string() })),
+});
+export type ConfigurationStatus = v.InferOutput<typeof configurationStatusSchema>;
+
 export const clusterStatusSchema = v.object({
   version: v.literal(1),
   gateway: v.string(),
@@ -107,9 +141,10 @@ export const clusterStatusSchema = v.object({
   uptimeMs: milliseconds,
   /** What is wrong with this gateway itself; empty when nothing is. */
   troubles: v.array(v.string()),
+  configuration: configurationStatusSchema,
   database: v.object({ path: v.string(), trouble: v.nullable(v.string()), queued: count, dropped: count }),
   connections: count,
-  gateways: v.array(v.object({ id: v.string(), adminUrl: v.string(), self: v.boolean() })),
+  gateways: v.array(gatewayEntrySchema),
   services: v.array(clusterServiceSchema),
 });
 export type ClusterStatus = v.InferOutput<typeof clusterStatusSchema>;
@@ -128,6 +163,8 @@ export const commandDoneSchema = v.object({
   primary: v.nullable(v.string()),
   epoch: count,
   failover: v.nullable(failoverEntrySchema),
+  /** Of a forced failover: what may be lost, and when. */
+  mayLose: v.optional(v.nullable(v.string()), null),
 });
 export type CommandDone = v.InferOutput<typeof commandDoneSchema>;
 
@@ -156,6 +193,13 @@ export const addHostRequestSchema = v.strictObject({
 });
 export type AddHostRequest = v.InferInput<typeof addHostRequestSchema>;
 
+/** What is left out stays as it is; null: the host's own word counts. */
+export const hostChangeSchema = v.strictObject({
+  priority: v.optional(v.nullable(v.pipe(v.number(), v.integer()))),
+  nofailover: v.optional(v.nullable(v.boolean())),
+});
+export type HostChange = v.InferInput<typeof hostChangeSchema>;
+
 export const hostListSchema = v.object({
   hosts: v.array(
     v.object({
@@ -170,6 +214,16 @@ export const hostListSchema = v.object({
   ),
 });
 export type HostList = v.InferOutput<typeof hostListSchema>;
+
+const settingsSchema = v.record(v.string(), v.union([v.string(), v.number()]));
+/** What a gateway does now, under the names of src/config/settings.ts; hosts as they are registered. */
+export const configReportSchema = v.object({
+  configuration: configurationStatusSchema,
+  settings: settingsSchema,
+  /** Those of the settings that were decided at run time. */
+  decidedAtRunTime: v.array(v.string()),
+});
+export type ConfigReport = v.InferOutput<typeof configReportSchema>;
 
 export const checkpointAnswerSchema = v.object({
   service: v.string(),

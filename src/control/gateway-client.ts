@@ -3,6 +3,7 @@ import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
 import {
   checkpointAnswerSchema,
+  configReportSchema,
   clusterStatusSchema,
   commandDoneSchema,
   dryRunAnswerSchema,
@@ -14,8 +15,10 @@ import {
   type CheckpointAnswer,
   type ClusterStatus,
   type CommandDone,
+  type ConfigReport,
   type DryRunAnswer,
   type GatewayList,
+  type HostChange,
   type HostList,
   type SqlAnswer,
 } from "./gateway-api.ts";
@@ -31,6 +34,8 @@ export type GatewayAnswer<T> =
 const commandTimeoutMs = 150_000;
 const queryTimeoutMs = 10_000;
 const checkpointTimeoutMs = 600_000;
+
+const pathOfHost = (service: string, host: string): string => `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}`;
 
 export class GatewayClient {
   readonly #options: CallOptions;
@@ -72,9 +77,21 @@ export class GatewayClient {
     return this.#call(hostListSchema, { method: "POST", path: "/v1/hosts", body: request, timeoutMs: queryTimeoutMs, signal });
   }
 
+  changeHost(service: string, host: string, change: HostChange, signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
+    return this.#call(hostListSchema, { method: "PATCH", path: pathOfHost(service, host), body: change, timeoutMs: queryTimeoutMs, signal });
+  }
+
+  /** Never a candidate from now on; a primary is switched over to another host first. */
+  drainHost(service: string, host: string, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
+    return this.#call(commandDoneSchema, { method: "POST", path: `${pathOfHost(service, host)}/drain`, body: {}, timeoutMs: commandTimeoutMs, signal });
+  }
+
+  config(signal?: AbortSignal): Promise<GatewayAnswer<ConfigReport>> {
+    return this.#call(configReportSchema, { method: "GET", path: "/v1/config", timeoutMs: queryTimeoutMs, signal });
+  }
+
   removeHost(service: string, host: string, signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
-    const path = `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}`;
-    return this.#call(hostListSchema, { method: "DELETE", path, timeoutMs: queryTimeoutMs, signal });
+    return this.#call(hostListSchema, { method: "DELETE", path: pathOfHost(service, host), timeoutMs: queryTimeoutMs, signal });
   }
 
   gateways(signal?: AbortSignal): Promise<GatewayAnswer<GatewayList>> {

@@ -28,7 +28,7 @@ export interface CallOptions {
 }
 
 export interface JsonCall {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
   readonly body?: unknown;
   readonly timeoutMs: number;

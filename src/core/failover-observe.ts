@@ -7,6 +7,8 @@ export function observe(turn: Turn, event: FailoverEvent): void {
   switch (event.kind) {
     case "hosts":
       return observeRegistry(turn, event.hosts);
+    case "settings":
+      return put(turn, { settings: event.settings });
     case "recall":
       if (turn.state.primary === null) adopt(turn, event.host, event.epoch, null, event.dataUrl);
       return;

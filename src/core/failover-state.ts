@@ -180,6 +180,8 @@ export type FailoverEvent =
   | { readonly kind: "stream-ended"; readonly host: string }
   /** The data plane could not reach the host. */
   | { readonly kind: "data-error"; readonly host: string; readonly cause: string }
+  /** The configuration was read again. */
+  | { readonly kind: "settings"; readonly settings: FailoverSettings }
   | { readonly kind: "gateways"; readonly ids: readonly string[] }
   | { readonly kind: "peer-view"; readonly view: PeerView; readonly primary: string | null }
   | { readonly kind: "phase-ended"; readonly call: number; readonly phase: string; readonly ms: number }

@@ -9,11 +9,13 @@ import * as v from "valibot";
 import {
   addHostRequestSchema,
   failoverRequestSchema,
+  hostChangeSchema,
   hostRequestSchema,
   serviceRequestSchema,
   sqlRequestSchema,
   type ClusterStatus,
   type CommandDone,
+  type ConfigReport,
   type DryRunAnswer,
   type HostList,
   type Refused,
@@ -24,6 +26,8 @@ import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { healthOf } from "./gateway-health.ts";
 import { metricsText } from "./metrics.ts";
+import { addPeerRoutes } from "./peers/peer-app.ts";
+import type { Peers } from "./peers/peers.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ServiceRuntime } from "./service.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
@@ -32,10 +36,14 @@ import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 export interface AdminTarget {
   readonly secret: string;
   readonly clock: Clock;
+  readonly peers: Peers;
   services(): readonly ServiceRuntime[];
   status(): ClusterStatus;
   hostList(): HostList;
   addHost(host: { service: string; id: string; controlUrl: string; priority: number | null; nofailover: boolean | null }): void;
+  configReport(): ConfigReport;
+  /** False: there is no such host. */
+  changeHost(service: string, host: string, change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined }): boolean;
   /** False: there is no such host. */
   removeHost(service: string, host: string): boolean;
   setPaused(service: ServiceRuntime, paused: boolean): void;
@@ -68,11 +76,13 @@ export function createAdminApp(target: AdminTarget): Hono {
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
   app.use(requireSecret(target.secret));
+  addPeerRoutes(app, target.peers);
   app.use(bodyLimit({ maxSize: bodyBytesMax, onError: (c) => c.json({ error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` } satisfies Refused, 413) }));
   app.get("/metrics", (c) => c.text(metricsText(target.status()), 200, { "content-type": "text/plain; version=0.0.4" }));
   app.get("/v1/cluster", (c) => c.json(target.status()));
   addCommands(app, target);
   addHosts(app, target);
+  app.get("/v1/config", (c) => c.json(target.configReport()));
   app.route("/", hranaApp({ clock: target.clock, query: (request, timeoutMs) => target.query(request, timeoutMs) }));
   app.post("/v1/sql", async (c) => {
     const { sql, rowsMax, timeoutMs } = await read(c, sqlRequestSchema);
@@ -92,7 +102,8 @@ function addCommands(app: Hono, target: AdminTarget): void {
     const request = await read(c, failoverRequestSchema);
     const service = find(target, request.service);
     if (request.dryRun) return c.json(dryRunAnswer(service));
-    return c.json(await order(service, { kind: "failover", target: request.host ?? null, force: request.force }));
+    const done = await order(service, { kind: "failover", target: request.host ?? null, force: request.force });
+    return c.json({ ...done, mayLose: request.force ? forceMayLose : null });
   });
   for (const kind of ["pause", "resume"] as const) {
     app.post(`/v1/${kind}`, async (c) => {
@@ -122,14 +133,38 @@ function addHosts(app: Hono, target: AdminTarget): void {
     target.addHost({ ...host, service: find(target, service).name });
     return c.json(target.hostList());
   });
+  app.patch("/v1/hosts/:service/:host", async (c) => {
+    const service = find(target, c.req.param("service"));
+    const change = await read(c, hostChangeSchema);
+    if (!target.changeHost(service.name, c.req.param("host"), change)) throw unknownHost(c.req.param("host"));
+    return c.json(target.hostList());
+  });
+  app.post("/v1/hosts/:service/:host/drain", async (c) => {
+    const service = find(target, c.req.param("service"));
+    return c.json(await drain(target, service, c.req.param("host")));
+  });
   app.delete("/v1/hosts/:service/:host", (c) => {
     const service = find(target, c.req.param("service"));
     const host = c.req.param("host");
     const isPrimary = service.state.primary?.host === host && service.state.phase.kind === "serving";
     if (isPrimary) throw new Refusal(409, `${host} is primary`, "`stead switchover` first");
-    if (!target.removeHost(service.name, host)) throw new Refusal(404, `there is no host "${host}"`, "see `stead hosts list`");
+    if (!target.removeHost(service.name, host)) throw unknownHost(host);
     return c.json(target.hostList());
   });
+}
+
+const unknownHost = (host: string): Refusal => new Refusal(404, `there is no host "${host}"`, "see `stead hosts list`");
+
+/** First never a candidate again, then away from it: in the other order it could be chosen again at once. */
+async function drain(target: AdminTarget, service: ServiceRuntime, host: string): Promise<CommandDone> {
+  if (!target.changeHost(service.name, host, { nofailover: true })) throw unknownHost(host);
+  const { primary } = service.state;
+  if (primary?.host !== host) return { service: service.name, primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, failover: null, mayLose: null };
+  const outcome = await service.command({ kind: "switchover", target: null }, AbortSignal.timeout(commandTimeoutMs));
+  if (outcome.kind === "refused") {
+    throw new Refusal(409, `${host} is no candidate any more, but still primary: ${outcome.why}`, `${outcome.advice}; then drain it again`);
+  }
+  return { service: service.name, primary: outcome.primary, epoch: outcome.epoch, failover: entryOf(service, outcome.failover), mayLose: null };
 }
 
 /** Secrets are compared by their hashes, in constant time whatever their lengths. */
@@ -172,13 +207,16 @@ function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
 async function order(service: ServiceRuntime, command: Command): Promise<CommandDone> {
   const outcome = await service.command(command, AbortSignal.timeout(commandTimeoutMs));
   if (outcome.kind === "refused") throw new Refusal(409, outcome.why, outcome.advice);
-  return { service: service.name, primary: outcome.primary, epoch: outcome.epoch, failover: entryOf(service, outcome.failover) };
+  return { service: service.name, primary: outcome.primary, epoch: outcome.epoch, failover: entryOf(service, outcome.failover), mayLose: null };
 }
 
 function entryOf(service: ServiceRuntime, failover: Failover | null): CommandDone["failover"] {
   const row = failover === null ? undefined : service.recorder.find(failover.key);
   return row === undefined ? null : failoverEntry(row);
 }
+
+const forceMayLose =
+  "nothing on hosts with durability strict: the new primary reads the log to its end first, and what was acknowledged is in it; with durability async, what the old primary acknowledged within its maximum loss window; requests in flight that are not idempotent may end as unknown";
 
 function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
   const plan = dryRun(service.state, service.now());
@@ -188,8 +226,7 @@ function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
     order: [...plan.order],
     whyNot: plan.whyNot.map((entry) => ({ ...entry })),
     obstacles: [...plan.obstacles],
-    forceMayLose:
-      "no acknowledged write on hosts with durability strict: the new primary reads the log to its end first; with durability async, what the old primary acknowledged within its maximum loss window",
+    forceMayLose,
   };
 }
 

@@ -7,50 +7,49 @@
 import { serve, type ServerType } from "@hono/node-server";
 import type { AddressInfo } from "node:net";
 import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
-import { heartbeatMs } from "../control/messages.ts";
-import type { ClusterStatus, HostList } from "../control/gateway-api.ts";
-import type { FailoverSettings } from "../core/failover-state.ts";
-import { serviceMatcher, type ServiceMatcher } from "../core/routing.ts";
+import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
+import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
+import type { Failover } from "../core/failover-state.ts";
 import type { Exchange } from "../http/exchange.ts";
-import { Proxy } from "../http/proxy.ts";
 import { refusal } from "../http/refusal.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { createAdminApp, type AdminTarget } from "./admin.ts";
 import { serviceStatus } from "./cluster-status.ts";
-import { DataPlane, forwardOptionsOf, httpLimitsOf } from "./data-plane.ts";
-import { Recorder } from "./recorder.ts";
+import { ConfigurationState } from "./configuration-state.ts";
+import { DataPlane } from "./data-plane.ts";
+import { Peers } from "./peers/peers.ts";
 import { Registry } from "./registry.ts";
-import { ServiceRoute } from "./service-route.ts";
-import { ServiceRuntime } from "./service.ts";
-import { putGateway, putService } from "./state/rows.ts";
+import { ServedServices } from "./served-services.ts";
+import type { ServiceRuntime } from "./service.ts";
+import { putService } from "./state/rows.ts";
+import type { ReplicatedRow } from "../core/replication-row.ts";
+import { fromValues } from "./state/replication-tables.ts";
+import type { hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
 import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
-import { Traffic } from "./traffic.ts";
 
 export interface GatewayDeps {
   readonly clock: Clock;
   /** Program and arguments of the SQL reader process (state/sql-reader.ts); the database's path is added. */
   readonly sqlReader: readonly [string, ...string[]];
   readonly log: Log;
+  /** Where the configuration came from. */
+  readonly configFile?: string;
 }
 
-interface Served {
-  readonly name: string;
-  readonly match: ServiceConfig["match"];
-  readonly runtime: ServiceRuntime;
-  readonly proxy: Proxy;
-}
+export type ReloadOutcome = { readonly kind: "applied" } | { readonly kind: "refused"; readonly why: string };
 
 export class Gateway implements AdminTarget {
-  readonly #config: GatewayConfig;
+  #config: GatewayConfig;
   readonly #deps: GatewayDeps;
   readonly #store: StateStore;
   readonly #queries: SqlQueries;
   readonly #registry: Registry;
-  readonly #served: readonly Served[];
-  readonly #match: ServiceMatcher<Served>;
+  readonly #served: ServedServices;
+  readonly configuration: ConfigurationState;
+  readonly peers: Peers;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #data: DataPlane | null = null;
@@ -77,10 +76,20 @@ export class Gateway implements AdminTarget {
     this.#startedAt = deps.clock.now();
     this.#queries = new SqlQueries({ command: deps.sqlReader, path: config.databasePath, clock: deps.clock });
     this.#registry = new Registry(store, remembered, config.services);
-    store.write(putGateway({ id: config.id, adminUrl: config.adminUrl, startedAtMs: this.#startedAtMs, deleted: false }));
-    this.#served = config.services.map((service) => this.#serve(service));
-    this.#match = serviceMatcher(this.#served);
-    for (const { runtime } of this.#served) this.#begin(runtime, remembered);
+    const { id, adminUrl, secret, peers: seeds } = config;
+    this.peers = new Peers({ id, adminUrl, secret, seeds, clock: deps.clock, log: deps.log, store, services: () => this.services() });
+    this.peers.register(this.#startedAtMs);
+    store.onWrite = (row) => this.peers.wrote(row);
+    store.onApplied = (rows) => this.#onApplied(rows);
+    this.configuration = new ConfigurationState(deps.configFile ?? null, deps.clock);
+    const { clock, log } = deps;
+    this.#served = new ServedServices({
+      ...{ clock, log, store },
+      config: () => this.#config,
+      onFailedOver: (service, failover) => this.#onFailedOver(service, failover),
+      moved: (moved) => this.peers.moved(moved),
+    });
+    this.#follow(remembered);
   }
 
   get secret(): string {
@@ -100,23 +109,24 @@ export class Gateway implements AdminTarget {
   }
 
   services(): readonly ServiceRuntime[] {
-    return this.#served.map(({ runtime }) => runtime);
+    return this.#served.runtimes;
   }
 
   status(): ClusterStatus {
     const { clock } = this.#deps;
-    const { id, databasePath, adminUrl } = this.#config;
+    const { id, databasePath } = this.#config;
     const defects = this.services().flatMap(({ name, defect }) => (defect === null ? [] : [`service ${name}: ${defect}`]));
-    const { trouble, queued, dropped } = this.#store;
+    const { trouble, notices, queued, dropped } = this.#store;
     return {
       version: 1,
       gateway: id,
       startedAtMs: this.#startedAtMs,
       uptimeMs: clock.now() - this.#startedAt,
-      troubles: trouble === null ? defects : [...defects, trouble],
+      troubles: [...defects, ...(trouble === null ? [] : [trouble]), ...notices, ...this.peers.troubles, ...(this.configuration.trouble === null ? [] : [this.configuration.trouble]), ...(this.#data?.troubles ?? [])],
+      configuration: this.configuration.status,
       database: { path: databasePath, trouble, queued, dropped },
       connections: this.#data?.server.connections ?? 0,
-      gateways: [{ id, adminUrl, self: true }],
+      gateways: this.peers.status().map((each) => ({ ...each })),
       services: this.services().map((service) => serviceStatus(service, clock.now())),
     };
   }
@@ -130,15 +140,60 @@ export class Gateway implements AdminTarget {
     this.#apply(host.service);
   }
 
+  changeHost(service: string, host: string, change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined }): boolean {
+    const known = this.#registry.find(service, host);
+    if (known === undefined) return false;
+    const { priority = known.priority, nofailover = known.nofailover } = change;
+    this.addHost({ service, id: host, controlUrl: known.controlUrl, priority, nofailover });
+    return true;
+  }
+
+  configReport(): ConfigReport {
+    const services = this.#config.services.map((service) => ({ ...service, hosts: this.#registry.of(service.name) }));
+    const atRunTime = services.flatMap(({ name, hosts }) => [...hosts.filter(({ source }) => source === "operator").map(({ id }) => id), ...this.#registry.removed(name)].map((id) => hostKey(name, id)));
+    return {
+      configuration: this.configuration.status,
+      settings: { ...gatewaySettings(this.#config), ...serviceSettings(services) },
+      decidedAtRunTime: atRunTime,
+    };
+  }
+
   removeHost(service: string, host: string): boolean {
     const removed = this.#registry.remove(service, host);
     if (removed) this.#apply(service);
     return removed;
   }
 
+  /** Takes over another configuration as a whole, without touching a connection; or refuses it, and nothing changes. */
+  reload(config: GatewayConfig): ReloadOutcome {
+    const restart = restartKeys(this.#config, config);
+    if (restart.length > 0) {
+      const why = `${restart.join(", ")} cannot change while the gateway runs: restart it`;
+      this.refuseReload(why);
+      return { kind: "refused", why };
+    }
+    const before = this.#config.services;
+    this.#config = config;
+    this.#registry.reconfigure(config.services);
+    this.#follow(null);
+    for (const { name, match } of config.services) {
+      const old = before.find((service) => service.name === name);
+      if (old === undefined || (old.match.host === match.host && old.match.path === match.path)) continue;
+      const runtime = this.services().find((service) => service.name === name);
+      this.#writeService(name, match, runtime?.state.automation.kind === "paused", false);
+    }
+    this.configuration.applied();
+    return { kind: "applied" };
+  }
+
+  /** A configuration that cannot even be read; the one before stays in force. */
+  refuseReload(why: string): void {
+    this.configuration.refuse(why);
+  }
+
   setPaused(service: ServiceRuntime, paused: boolean): void {
     const config = this.#config.services.find(({ name }) => name === service.name);
-    this.#store.write(putService({ name: service.name, matchHost: config?.match.host ?? null, matchPath: config?.match.path ?? null, paused }));
+    this.#writeService(service.name, config?.match ?? { host: null, path: null }, paused, false);
   }
 
   query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer> {
@@ -153,46 +208,66 @@ export class Gateway implements AdminTarget {
       if ("closeAllConnections" in admin) admin.closeAllConnections();
       await new Promise<void>((resolve) => admin.close(() => resolve()));
     }
-    await Promise.all(this.services().map((service) => service.stop()));
+    await this.peers.stop();
+    await this.#served.stop();
     this.#queries.close();
     await this.#store.close();
   }
 
-  #serve(service: ServiceConfig): Served {
-    const { clock, log } = this.#deps;
-    const { id, hold, secret, probe } = this.#config;
-    const traffic = new Traffic(clock);
-    const route = new ServiceRoute({
-      clock,
-      limits: httpLimitsOf(this.#config),
-      hold: { requestsMax: hold.requestsMax, bytesMax: hold.bytesMax, waitMsMax: hold.timeMs, releaseConcurrency: this.#config.dataPlane.releaseConcurrency },
-    });
-    const recorder = new Recorder({ gateway: id, service: service.name, clock, log, store: this.#store });
-    const runtime = new ServiceRuntime({ settings: settingsOf(this.#config, service), secret, probe, clock, route, traffic, recorder });
-    const proxy = new Proxy({
-      route,
-      clock,
-      patienceMs: hold.timeMs,
-      forward: forwardOptionsOf(this.#config),
-      hooks: {
-        onDone: (end, held, replays) => traffic.ended(end, held, replays),
-        onConnectionError: (upstream, cause) => {
-          const host = route.host;
-          if (host !== null && route.current() === upstream) runtime.send({ kind: "data-error", host, cause });
-        },
-      },
-    });
-    return { name: service.name, match: service.match, runtime, proxy };
+  /** Serves what the configuration names; `remembered` is what the database knew at the start. */
+  #follow(remembered: Remembered | null): void {
+    const added = this.#served.follow();
+    // Before anything else: a gateway with peers must never count itself as all of them.
+    for (const runtime of added) runtime.send({ kind: "gateways", ids: this.peers.registered });
+    for (const runtime of added) this.#begin(runtime, remembered);
+    for (const runtime of this.services()) if (!added.includes(runtime)) this.#apply(runtime.name);
   }
 
-  #begin(runtime: ServiceRuntime, remembered: Remembered): void {
-    const paused = remembered.services.find(({ name }) => name === runtime.name)?.paused ?? false;
-    this.setPaused(runtime, paused);
+  /** With manual rejoin the failed host leaves the registry, so that it takes part again only when an operator says so. */
+  #onFailedOver(service: string, failover: Failover): void {
+    const { from, to, kind } = failover;
+    if (this.#config.services.find(({ name }) => name === service)?.rejoin !== "manual") return;
+    if (from === null || from === to || kind === "switchover" || kind === "first") return;
+    const runtime = this.services().find(({ name }) => name === service);
+    if (runtime === undefined || !this.removeHost(service, from)) return;
+    runtime.recorder.note("warning", "host-removed", from, `it failed, and rejoin is manual: look at it, then \`stead hosts add ${from} URL\``);
+  }
+
+  #begin(runtime: ServiceRuntime, remembered: Remembered | null): void {
+    const known = remembered?.services.find(({ name }) => name === runtime.name);
+    const paused = known?.paused ?? false;
+    const config = this.#config.services.find(({ name }) => name === runtime.name);
+    this.#writeService(runtime.name, config?.match ?? { host: null, path: null }, paused, known === undefined);
     if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause" } });
-    const epoch = remembered.epochs.find(({ service }) => service === runtime.name);
+    const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
     // Registered before the recall: what is remembered of an unknown host would look like a host that nobody watches.
     this.#apply(runtime.name);
     if (epoch !== undefined) runtime.send({ kind: "recall", ...epoch });
+  }
+
+  /** `assumed`: nobody has said that it is not paused; a peer may know better. */
+  #writeService(name: string, match: ServiceConfig["match"], paused: boolean, assumed: boolean): void {
+    this.#store.write(putService({ name, matchHost: match.host, matchPath: match.path, paused }, assumed));
+  }
+
+  /** Rows that came from peers: what this gateway acts upon changes at once. */
+  #onApplied(rows: readonly ReplicatedRow[]): void {
+    const changed = new Set<string>();
+    for (const row of rows) {
+      if (row.table === "hosts") {
+        this.#registry.heard(fromValues<typeof hostsTable.$inferSelect>(row));
+        changed.add(String(row.values["service"]));
+      }
+      if (row.table === "services") this.#heardService(fromValues<typeof servicesTable.$inferSelect>(row));
+    }
+    for (const service of changed) this.#apply(service);
+    if (rows.some(({ table }) => table === "gateways")) this.peers.refresh();
+  }
+
+  #heardService({ name, paused, deleted }: typeof servicesTable.$inferSelect): void {
+    const runtime = this.services().find((service) => service.name === name);
+    if (runtime === undefined || deleted || paused === (runtime.state.automation.kind === "paused")) return;
+    runtime.send({ kind: "command", id: "peer", command: { kind: paused ? "pause" : "resume" } });
   }
 
   #apply(service: string): void {
@@ -205,12 +280,13 @@ export class Gateway implements AdminTarget {
     const { clock, log } = this.#deps;
     this.#data = await DataPlane.listen(this.#config, { clock, log, onExchange: (exchange) => this.#onExchange(exchange) });
     this.#admin = await listenAdmin(createAdminApp(this), adminListen.host, adminListen.port);
+    this.peers.start();
   }
 
   /** The gateway's own paths and the Hono app's catch-all join here (reserved prefix first, then services by match). */
   async #onExchange(exchange: Exchange): Promise<void> {
     const { headers, target } = exchange.request;
-    const served = this.#match(headers.get("host") ?? "", target);
+    const served = this.#served.find(headers.get("host") ?? "", target);
     if (served !== undefined) return served.proxy.handle(exchange);
     await exchange.respond(refusal(404, "no_service", "no service is configured for this host name and path", headers.get("accept")));
   }
@@ -222,22 +298,4 @@ function listenAdmin(app: ReturnType<typeof createAdminApp>, hostname: string, p
     server.once("listening", () => resolve(server));
     server.once("error", reject);
   });
-}
-
-function settingsOf(config: GatewayConfig, service: ServiceConfig): FailoverSettings {
-  const { intervalMs, timeoutMs, fall, rise } = config.probe;
-  return {
-    gateway: config.id,
-    service: service.name,
-    fall,
-    rise,
-    agreeWaitMs: 150,
-    staggerMs: 50,
-    viewFreshMs: 2_500,
-    staleMs: intervalMs * fall + timeoutMs + heartbeatMs,
-    streamAliveMs: heartbeatMs * 3,
-    awaitMs: 1_000,
-    electWaitMs: 1_000,
-    retryMs: 1_000,
-  };
 }

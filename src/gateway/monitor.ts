@@ -16,12 +16,16 @@ const reconnectMs = 200;
 /** The same after the host did not accept our secret: only an operator can mend that. */
 const unauthorizedMs = 2_000;
 
+export interface ProbeTimes {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
 export interface MonitorOptions {
   readonly host: string;
   readonly client: HostClient;
   readonly clock: Clock;
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
+  readonly probe: ProbeTimes;
   /** Called in order, never from within the constructor. */
   send(event: FailoverEvent): void;
 }
@@ -30,6 +34,7 @@ export class HostMonitor {
   readonly #options: MonitorOptions;
   readonly #stop = new AbortController();
   readonly #background = new Background();
+  #probeTimes: ProbeTimes;
   #timer: Timer | null = null;
   #status: HostStatus | null = null;
   #problem: string | null = null;
@@ -37,6 +42,7 @@ export class HostMonitor {
 
   constructor(options: MonitorOptions) {
     this.#options = options;
+    this.#probeTimes = options.probe;
   }
 
   /** The last whole status, for display; decisions use the reports. */
@@ -58,6 +64,11 @@ export class HostMonitor {
     this.#tick();
   }
 
+  /** New times count from the next probe on. */
+  retime(probe: ProbeTimes): void {
+    this.#probeTimes = probe;
+  }
+
   /** Asks at once, beside the probes of the interval. */
   probeNow(): void {
     this.#background.own(this.#probe());
@@ -73,13 +84,13 @@ export class HostMonitor {
   #tick(): void {
     if (this.#stop.signal.aborted) return;
     this.probeNow();
-    this.#timer = this.#options.clock.setTimer(this.#options.intervalMs, () => this.#tick());
+    this.#timer = this.#options.clock.setTimer(this.#probeTimes.intervalMs, () => this.#tick());
   }
 
   async #probe(): Promise<void> {
-    const { host, client, clock, timeoutMs } = this.#options;
+    const { host, client, clock } = this.#options;
     const startedAt = clock.now();
-    const answer = await client.status(timeoutMs, this.#stop.signal);
+    const answer = await client.status(this.#probeTimes.timeoutMs, this.#stop.signal);
     if (this.#stop.signal.aborted) return;
     switch (answer.kind) {
       case "ok":

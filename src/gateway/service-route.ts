@@ -17,7 +17,8 @@ const connectTimeoutMs = 500;
 
 export interface ServiceRouteOptions {
   readonly clock: Clock;
-  readonly hold: Omit<HoldOptions, "clock">;
+  /** Read again for every request, so that a new configuration counts at once. */
+  readonly hold: () => Omit<HoldOptions, "clock">;
   readonly limits: Partial<HttpLimits>;
 }
 
@@ -37,7 +38,7 @@ export class ServiceRoute implements Route {
 
   constructor(options: ServiceRouteOptions) {
     this.#options = options;
-    this.#hold = new Hold({ ...options.hold, clock: options.clock });
+    this.#hold = new Hold(liveHold(options));
   }
 
   current(): Upstream | undefined {
@@ -116,6 +117,24 @@ export class ServiceRoute implements Route {
     const host = url.hostname.replace(/^\[|\]$/g, "");
     return new Upstream({ host, port: Number(url.port || 80), limits: this.#options.limits, clock: this.#options.clock });
   }
+}
+
+function liveHold({ hold, clock }: ServiceRouteOptions): HoldOptions {
+  return {
+    clock,
+    get requestsMax() {
+      return hold().requestsMax;
+    },
+    get bytesMax() {
+      return hold().bytesMax;
+    },
+    get waitMsMax() {
+      return hold().waitMsMax;
+    },
+    get releaseConcurrency() {
+      return hold().releaseConcurrency;
+    },
+  };
 }
 
 function tryConnect(host: string, port: number, done: (open: boolean) => void): void {

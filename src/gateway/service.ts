@@ -9,6 +9,7 @@ import { step, wakeAt } from "../core/failover.ts";
 import {
   initialServiceState,
   type Command,
+  type Failover,
   type CommandOutcome,
   type FailoverEffect,
   type FailoverEvent,
@@ -17,7 +18,7 @@ import {
   type ServiceState,
 } from "../core/failover-state.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import { HostMonitor } from "./monitor.ts";
+import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
 import type { Recorder } from "./recorder.ts";
 import type { ServiceRoute } from "./service-route.ts";
@@ -26,11 +27,15 @@ import type { Traffic } from "./traffic.ts";
 export interface ServiceOptions {
   readonly settings: FailoverSettings;
   readonly secret: string;
-  readonly probe: { readonly intervalMs: number; readonly timeoutMs: number };
+  readonly probe: ProbeTimes;
   readonly clock: Clock;
   readonly route: ServiceRoute;
   readonly traffic: Traffic;
   readonly recorder: Recorder;
+  /** Called after each turn of the state machine. */
+  moved?(service: ServiceRuntime): void;
+  /** A failover is done; it is told again when more is known of it. */
+  onFailedOver?(failover: Failover): void;
 }
 
 interface Watched {
@@ -45,6 +50,7 @@ export class ServiceRuntime {
   readonly traffic: Traffic;
   readonly recorder: Recorder;
   readonly #options: ServiceOptions;
+  #probe: ProbeTimes;
   readonly #orders: Orders;
   readonly #watched = new Map<string, Watched>();
   readonly #waiting = new Map<string, (outcome: CommandOutcome) => void>();
@@ -59,6 +65,7 @@ export class ServiceRuntime {
 
   constructor(options: ServiceOptions) {
     this.#options = options;
+    this.#probe = options.probe;
     this.name = options.settings.service;
     this.route = options.route;
     this.traffic = options.traffic;
@@ -102,6 +109,13 @@ export class ServiceRuntime {
     for (const host of hosts) if (!this.#watched.has(host.id)) this.#watch(host);
   }
 
+  /** The configuration was read again: what is known and under way stays. */
+  reconfigure(settings: FailoverSettings, probe: ProbeTimes): void {
+    this.#probe = probe;
+    for (const { monitor } of this.#watched.values()) monitor.retime(probe);
+    this.send({ kind: "settings", settings });
+  }
+
   send(event: FailoverEvent): void {
     if (this.#stopped) return;
     this.#queue.push(event);
@@ -113,6 +127,7 @@ export class ServiceRuntime {
       this.#taking = false;
     }
     this.#setTimer();
+    this.#options.moved?.(this);
   }
 
   /** Orders something; resolves when it has come to its end, one way or the other. */
@@ -133,17 +148,22 @@ export class ServiceRuntime {
   }
 
   async stop(): Promise<void> {
+    await this.retire();
+    this.route.close();
+  }
+
+  /** Watches and decides nothing any more; requests that are under way go on. */
+  async retire(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
     for (const give of [...this.#waiting.values()]) give({ kind: "refused", why: "the gateway stops", advice: "ask another gateway" });
     await Promise.all([this.#orders.stop(), ...this.#stopping, ...[...this.#watched.values()].map(({ monitor }) => monitor.stop())]);
-    this.route.close();
   }
 
   #watch(host: RegisteredHost): void {
-    const { secret, clock, probe } = this.#options;
+    const { secret, clock } = this.#options;
     const client = new HostClient(host.controlUrl, secret, clock);
-    const monitor = new HostMonitor({ host: host.id, client, clock, ...probe, send: (event) => this.send(event) });
+    const monitor = new HostMonitor({ host: host.id, client, clock, probe: this.#probe, send: (event) => this.send(event) });
     this.#watched.set(host.id, { controlUrl: host.controlUrl, client, monitor });
     monitor.start();
   }
@@ -196,6 +216,7 @@ export class ServiceRuntime {
     this.traffic.watchGap(failover.key, (gapMs) => this.recorder.gap(failover.key, gapMs));
     this.recorder.failover(failover, outcome);
     if (outcome !== "running") this.traffic.endGap(failover.key);
+    if (outcome === "done") this.#options.onFailedOver?.(failover);
   }
 
   #setTimer(): void {

@@ -8,6 +8,7 @@ import { StoreError } from "../../src/vault/store.ts";
 
 /** Errors that never reach the CLI by themselves, or that are defects when they do. */
 const notForOperators = [
+  "SqlFailure", // an answer to a SQL client
   // Ends of a term or of a connection, handled where they happen.
   ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "OutOfOrderPartError", "ReplicaError"],
   // Assertions of the pure core.

@@ -57,6 +57,12 @@ function changed(text: string, from: string, to: string): string {
 }
 
 describe("what is accepted", () => {
+  test("the data plane's bounds have the defaults of the data plane itself", () => {
+    const { connectionsPerAddressMax, ...same } = defaultDataPlane.limits;
+    expect(defaultHttpLimits).toMatchObject(same);
+    expect(connectionsPerAddressMax).toBe(10_000);
+  });
+
   test("everything that is left out has its documented default, in the unit of its name", () => {
     const { gateway, host, services } = accepted(everything);
     expect(gateway).toEqual({
@@ -66,12 +72,13 @@ describe("what is accepted", () => {
       adminUrl: "http://127.0.0.1:7700",
       databasePath: "/etc/stead/gateway.db",
       secret,
+      peers: [],
       probe: { intervalMs: 250, timeoutMs: 500, fall: 2, rise: 2 },
       hold: { requestsMax: 10_000, bytesMax: 67_108_864, timeMs: 30_000 },
       drainTimeoutMs: 10_000,
       limits: { connectionsMax: 10_000, headBytesMax: 32_768, headersMax: 100, bodyBytesMax: 2 ** 30, headMs: 10_000, idleMs: 75_000, connectMs: 1000, firstByteMs: 60_000 },
       dataPlane: defaultDataPlane,
-      services: [{ name: "notes", match: { host: null, path: null }, hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }] }],
+      services: [{ name: "notes", match: { host: null, path: null }, hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }], rejoin: "auto" }],
     });
     expect(services).toEqual(gateway?.services ?? []);
     expect(host).toMatchObject({

@@ -110,6 +110,7 @@ export class TestCluster {
       listen: { host: "127.0.0.1", port: 0 },
       adminListen: { host: "127.0.0.1", port: 0 },
       adminUrl: "http://127.0.0.1:1",
+      peers: [],
       databasePath: join(this.folder, "gateway.db"),
       secret,
       probe: { intervalMs: 100, timeoutMs: 200, fall: 2, rise: 2 },
@@ -117,7 +118,7 @@ export class TestCluster {
       drainTimeoutMs: 0,
       limits: { connectionsMax: 1000, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1_000_000, headMs: 5000, idleMs: 10_000, connectMs: 1000, firstByteMs: 5000 },
       dataPlane: defaultDataPlane,
-      services: [{ name: "notes", match: { host: null, path: null }, hosts }],
+      services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto" }],
       ...change,
     };
     this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader, log: silent });

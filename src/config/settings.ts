@@ -1,0 +1,70 @@
+/**
+ * The settings of a gateway under the names that its file gives them, in the program's units: to say what differs between
+ * two configurations, and which of it a running gateway can take over.
+ */
+import { formatAddress } from "./address.ts";
+import type { GatewayConfig, ServiceConfig, ServiceHostConfig } from "./types.ts";
+
+export type Setting = string | number;
+
+/** What a running gateway takes over; everything else that is not a service needs a restart. */
+const liveKeys: readonly RegExp[] = [/^gateway\.probe\./, /^gateway\.hold\./, /^gateway\.drain$/];
+
+/** Without the services and the secret. Times are milliseconds, sizes bytes. */
+export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, Setting>> {
+  // `services`, `secret` and what is named otherwise in the file are taken out; the rest follows the types by itself.
+  const { services: _services, secret: _secret, listen, adminListen, adminUrl, databasePath, drainTimeoutMs, ...tables } = config;
+  return {
+    "gateway.listen": formatAddress(listen),
+    "gateway.admin": formatAddress(adminListen),
+    "gateway.advertise_admin": adminUrl,
+    "gateway.database": databasePath,
+    "gateway.drain": drainTimeoutMs,
+    ...flatten("gateway", tables),
+  };
+}
+
+function flatten(prefix: string, value: unknown): Record<string, Setting> {
+  if (typeof value === "string" || typeof value === "number") return { [prefix]: value };
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return { [prefix]: JSON.stringify(value ?? null) };
+  return Object.assign({}, ...Object.entries(value).map(([key, inner]) => flatten(`${prefix}.${key}`, inner))) as Record<string, Setting>;
+}
+
+export interface Difference {
+  readonly key: string;
+  readonly before: Setting | null;
+  readonly after: Setting | null;
+}
+
+/** In the order of the keys; null: it is not there. */
+export function differences(before: Readonly<Record<string, Setting>>, after: Readonly<Record<string, Setting>>): readonly Difference[] {
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+  return keys.flatMap((key) => (before[key] === after[key] ? [] : [{ key, before: before[key] ?? null, after: after[key] ?? null }]));
+}
+
+/** The keys that differ and that a running gateway cannot take over. */
+export function restartKeys(before: GatewayConfig, after: GatewayConfig): readonly string[] {
+  const changed = differences(gatewaySettings(before), gatewaySettings(after)).map(({ key }) => key);
+  const needed = changed.filter((key) => !liveKeys.some((live) => live.test(key)));
+  return before.secret === after.secret ? needed : ["cluster.secret", ...needed];
+}
+
+/** A service's own settings and its hosts, as the file names them. */
+export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Record<string, Setting>> {
+  const settings: Record<string, Setting> = {};
+  for (const service of services) {
+    const prefix = `service ${service.name}`;
+    settings[`${prefix}: match.host`] = service.match.host ?? "any";
+    settings[`${prefix}: match.path`] = service.match.path ?? "any";
+    settings[`${prefix}: rejoin`] = service.rejoin;
+    for (const host of service.hosts) settings[hostKey(service.name, host.id)] = hostText(host);
+  }
+  return settings;
+}
+
+export const hostKey = (service: string, host: string): string => `service ${service}: host ${host}`;
+
+/** One line for a host, as differences show it. */
+export function hostText({ controlUrl, priority, nofailover }: Omit<ServiceHostConfig, "id">): string {
+  return [controlUrl, ...(priority === null ? [] : [`priority ${priority}`]), ...(nofailover === null ? [] : [nofailover ? "nofailover" : "failover"])].join(", ");
+}

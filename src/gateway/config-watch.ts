@@ -1,0 +1,98 @@
+/**
+ * Reads the configuration file again when it changes, or at once when told to (SIGHUP), and gives it to the gateway.
+ *
+ * The file is looked at every `pollMs` by time, size and inode (watching is unreliable on network file systems and where
+ * editors replace files), and read once it has looked the same twice, so that a half-written file is not taken for a wrong one.
+ * A file that is wrong in any part is refused whole, and said so until a good one comes.
+ */
+import { stat } from "node:fs/promises";
+import { formatProblems } from "../config/problems.ts";
+import type { ConfigResult } from "../config/types.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { Background } from "./background.ts";
+import type { Gateway } from "./gateway.ts";
+
+export const configPollMs = 1_000;
+
+export interface ConfigWatchOptions {
+  /** Absolute. */
+  readonly file: string;
+  readonly load: () => ConfigResult;
+  readonly gateway: Pick<Gateway, "reload" | "refuseReload">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly pollMs?: number;
+}
+
+export class ConfigWatch {
+  readonly #options: ConfigWatchOptions;
+  readonly #background = new Background();
+  #timer: Timer | null = null;
+  /** How the file looked when it was read last, and at the last look. */
+  #read = "";
+  #seen = "";
+  #stopped = false;
+
+  /** The file as it is now counts as read. */
+  static async start(options: ConfigWatchOptions): Promise<ConfigWatch> {
+    const watch = new ConfigWatch(options);
+    watch.#read = watch.#seen = await lookOf(options.file);
+    watch.#schedule();
+    return watch;
+  }
+
+  private constructor(options: ConfigWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Whether or not it has changed. */
+  reloadNow(): void {
+    this.#background.own(this.#lookAndReload(true));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#background.settled();
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = this.#options.clock.setTimer(this.#options.pollMs ?? configPollMs, () => {
+      this.#background.own(this.#lookAndReload(false).finally(() => this.#schedule()));
+    });
+  }
+
+  async #lookAndReload(atOnce: boolean): Promise<void> {
+    const look = await lookOf(this.#options.file);
+    const isStable = look === this.#seen;
+    this.#seen = look;
+    if (this.#stopped || (!atOnce && (look === this.#read || !isStable))) return;
+    this.#read = look;
+    this.#reload();
+  }
+
+  #reload(): void {
+    const { load, gateway, log, file } = this.#options;
+    const result = load();
+    const refuse = (why: string): void => {
+      gateway.refuseReload(why);
+      log.error(`configuration refused, the one before stays in force: ${why}`);
+    };
+    if (result.kind === "invalid") return refuse(formatProblems(result.problems));
+    if (result.config.gateway === null) return refuse(`${file} has no [gateway] any more`);
+    const outcome = gateway.reload(result.config.gateway);
+    if (outcome.kind === "refused") log.error(`configuration refused, the one before stays in force: ${outcome.why}`);
+    else log.info(`configuration read again: ${file}`);
+  }
+}
+
+async function lookOf(file: string): Promise<string> {
+  try {
+    const { mtimeMs, size, ino } = await stat(file);
+    return `${mtimeMs} ${size} ${ino}`;
+  } catch (error) {
+    return `unreadable: ${(error as NodeJS.ErrnoException).code ?? "?"}`;
+  }
+}

@@ -1,0 +1,35 @@
+/** Which configuration is in force on this gateway, and whether a newer one was refused. Part of `/v1/cluster`. */
+import type { ConfigurationStatus } from "../control/gateway-api.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+export class ConfigurationState {
+  readonly #clock: Clock;
+  #file: string | null;
+  #loadedAtMs: number;
+  #refused: ConfigurationStatus["refused"] = null;
+
+  constructor(file: string | null, clock: Clock) {
+    this.#file = file;
+    this.#clock = clock;
+    this.#loadedAtMs = Math.floor(clock.wallTime());
+  }
+
+  get status(): ConfigurationStatus {
+    return { file: this.#file, loadedAtMs: this.#loadedAtMs, refused: this.#refused };
+  }
+
+  /** For the troubles of the gateway. */
+  get trouble(): string | null {
+    if (this.#refused === null) return null;
+    return `the configuration file was changed and refused, the one before stays in force: ${this.#refused.why}`;
+  }
+
+  applied(): void {
+    this.#loadedAtMs = Math.floor(this.#clock.wallTime());
+    this.#refused = null;
+  }
+
+  refuse(why: string): void {
+    this.#refused = { atMs: Math.floor(this.#clock.wallTime()), why };
+  }
+}
