@@ -23,15 +23,18 @@ export function forwardedFields(options: ForwardedOptions = {}): Edit {
     const address = plainAddress(exchange.remoteAddress);
     const isTrusted = trusted.has(address);
     const before = isTrusted ? clientFields(head.headers) : undefined;
+    const given = head.headers.flat;
     const flat: string[] = [];
-    for (const [name, value] of head.headers) {
-      if (!isForwardedField(name)) flat.push(name, value);
+    for (let i = 0; i < given.length; i += 2) {
+      const name = given[i] as string;
+      if (!isForwardedField(name)) flat.push(name, given[i + 1] as string);
     }
     const proto = before?.proto ?? (exchange.secure ? "https" : "http");
-    const host = before?.host ?? head.headers.get("host");
+    const hostField = head.headers.get("host");
+    const host = before?.host ?? hostField;
     flat.push("X-Forwarded-For", before?.for === undefined ? address : `${before.for}, ${address}`, "X-Forwarded-Proto", proto);
     if (host !== undefined) flat.push("X-Forwarded-Host", host);
-    const element = forwardedElement(address, exchange.secure ? "https" : "http", head.headers.get("host"));
+    const element = forwardedElement(address, exchange.secure ? "https" : "http", hostField);
     flat.push("Forwarded", before?.forwarded === undefined ? element : `${before.forwarded}, ${element}`);
     return { ...head, headers: new Headers(flat) };
   };

@@ -50,11 +50,13 @@ export class HeaderList {
 
   /** A copy without the fields whose lower-case name `drop` accepts; this list itself when it accepts none. */
   without(drop: (lowerCaseName: string) => boolean): HeaderList {
+    const { flat } = this;
     const kept: string[] = [];
-    for (const [name, value] of this) {
-      if (!drop(name.toLowerCase())) kept.push(name, value);
+    for (let i = 0; i < flat.length; i += 2) {
+      const name = flat[i] as string;
+      if (!drop(name.toLowerCase())) kept.push(name, flat[i + 1] as string);
     }
-    return kept.length === this.flat.length ? this : new HeaderList(kept);
+    return kept.length === flat.length ? this : new HeaderList(kept);
   }
 
   /** A copy in which `name` occurs once, with `value`, at the end. */

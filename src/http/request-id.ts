@@ -17,7 +17,9 @@ export function requestIdFields(options: { readonly traceparent: "pass" | "make"
   return function addRequestId(head, exchange) {
     const { requestId } = exchange;
     let { headers } = head;
-    if (headers.get("x-request-id") !== requestId) headers = headers.with("X-Request-Id", requestId);
+    const given = headers.get("x-request-id");
+    if (given === undefined) headers = new HeaderList([...headers.flat, "X-Request-Id", requestId]);
+    else if (given !== requestId) headers = headers.with("X-Request-Id", requestId);
     if (options.traceparent === "make" && !headers.has("traceparent")) {
       const trace = hex(options.random.bytes(24));
       headers = new HeaderList([...headers.flat, "traceparent", `00-${trace.slice(0, 32)}-${trace.slice(32)}-01`]);

@@ -11,6 +11,7 @@ import { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { listenOn } from "./listen.ts";
+import { pooledRandom } from "./pooled-random.ts";
 import type { ProtocolError } from "./protocol-error.ts";
 import type { ServerExchange } from "./server-exchange.ts";
 import { ServerTls, type TlsCertificates } from "./server-tls.ts";
@@ -68,7 +69,7 @@ export class HttpServer implements ConnectionOwner {
 
   private constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.random = options.random ?? systemRandom;
+    this.random = options.random ?? pooledRandom(systemRandom);
     this.limits = httpLimits(options.limits);
     this.deadlines = new Deadlines(options.clock);
     this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
