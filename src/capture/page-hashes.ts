@@ -82,6 +82,22 @@ export class PageHashes {
     return sum;
   }
 
+  /** True when a page within the current size has this hash. */
+  isSame(page: number, hash: Uint8Array): boolean {
+    const at = (page - 1) * pageHashBytes;
+    return page >= 1 && page <= this.#pageCount && Buffer.compare(this.#table.subarray(at, at + pageHashBytes), hash) === 0;
+  }
+
+  /** The table as it is now, for whoever compares pages later. */
+  copy(): PageHashes {
+    const copy = new PageHashes(this.pageSize);
+    copy.#reserve(this.#pageCount);
+    this.#table.copy(copy.#table, 0, 0, this.#pageCount * pageHashBytes);
+    copy.#pageCount = this.#pageCount;
+    copy.#sum.set(this.#sum);
+    return copy;
+  }
+
   /** The content of a page within the current size. */
   set(page: number, hash: Uint8Array): void {
     if (page < 1 || page > this.#pageCount) throw new RangeError(`page ${page} of ${this.#pageCount}`);

@@ -58,6 +58,11 @@ export class TrackedDatabase {
     this.#hashes = new PageHashes(this.pageSize);
   }
 
+  /** The hashes of all pages at the captured state, for comparing while writers go on. */
+  hashes(): PageHashes {
+    return this.#hashes.copy();
+  }
+
   /** Undefined until the first capture. */
   get captured(): WalPosition | undefined {
     return this.#captured;
@@ -80,6 +85,8 @@ export class TrackedDatabase {
     if (known === undefined || index === undefined || index.mxFrame > 0 || this.files.wasSwitched) return;
     if (known.pageSize !== this.pageSize || known.pageCount !== this.#pragma("page_count")) return;
     if (fstatSync(this.files.dbFd).size !== known.pageSize * known.pageCount) return;
+    // Cheap, and changes with most of what anybody could have done to the file; the rest is seen when a checkpoint reads it.
+    if (!known.isSame(1, hashPage(1, this.readPage(1, inDatabaseFile)))) return;
     this.#hashes = known;
     if (known.pageCount >= lockPage(known.pageSize)) this.#zeroPages.add(lockPage(known.pageSize));
     this.#captured = index;

@@ -10,11 +10,14 @@ import { type ClaimOptions, LogWriter } from "../vault/log-writer.ts";
 import type { LogRecord } from "../vault/record.ts";
 import { retryUntilAnswered } from "../vault/retry.ts";
 import type { EpochSeen, Follower } from "./follower.ts";
+import { wallAheadOf } from "./journal.ts";
 
 export interface Claimed {
   readonly writer: LogWriter;
   readonly record: LogRecord;
   readonly predecessor: Predecessor;
+  /** `wallAheadOf` the clock before the claim: a machine suspended since then shows against it (journal.ts). */
+  readonly wallAheadMs: number;
   /** The epoch before this claim, to ask its process whether it is gone. */
   readonly before: EpochSeen | undefined;
 }
@@ -41,10 +44,11 @@ export async function claimEpoch(follower: Follower, options: Omit<ClaimOptions,
     if (before !== undefined && before.epoch > epochBefore) return { kind: "lost", epoch: before.epoch, host: before.host };
     // Taken before the claim: R5 counts from the last record of the predecessor, not from our own.
     const predecessor = follower.predecessor();
+    const wallAheadMs = wallAheadOf(clock);
     const outcome = await LogWriter.claim({ reader: follower.reader, ...options });
     switch (outcome.kind) {
       case "claimed":
-        return { kind: "claimed", claimed: { writer: outcome.writer, record: outcome.record, predecessor, before } };
+        return { kind: "claimed", claimed: { writer: outcome.writer, record: outcome.record, predecessor, wallAheadMs, before } };
       case "void":
         return { kind: "void" };
       case "beaten":

@@ -7,7 +7,6 @@
 import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import type { HostEvent } from "../core/host-life.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
-import { isVaultError } from "../vault/errors.ts";
 import type { LogRecord } from "../vault/record.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { claimEpoch, type Claimed } from "./claim.ts";
@@ -20,6 +19,7 @@ import { messageOf, type Notices } from "./notices.ts";
 import type { KnownPages } from "./ports.ts";
 import type { Promotion } from "./promotion.ts";
 import { EmptyVaultError, restore } from "./restorer.ts";
+import { DivergedCopyError } from "./same-as-known.ts";
 import { Term } from "./term.ts";
 
 export interface Secondary {
@@ -33,6 +33,8 @@ export interface Life {
   tellChange(): void;
   /** Why a restore has not succeeded yet. */
   explain(reason: string, isTrouble: boolean): void;
+  /** Another process runs under this host's id; `how` it showed itself. */
+  onTwin(how: string): void;
   promotion(): Promotion | undefined;
   promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
 }
@@ -122,7 +124,7 @@ export class Duties {
     if (signal.aborted) return target.close();
     this.#secondary = { follower, replica: target };
     this.#checkpoint = checkpoint;
-    if (setAside !== undefined) this.#notices.warn(`data that was committed here but never acknowledged is set aside in ${setAside}`);
+    if (setAside !== undefined) this.#notices.warn(`local data that is nowhere in the journal (committed here, never acknowledged) is set aside in ${setAside}`);
     this.#setAsides = await local.setAsides();
     this.#log.isCurrent(follower.epoch, follower.reader.position);
     this.#life.dispatch({ kind: "restored" });
@@ -173,8 +175,8 @@ export class Duties {
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (!isVaultError(error)) throw error;
-      this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
+      // Whatever it is, a restore finds out whether it lasts; a host that gave up here would stay away for good.
+      this.#life.dispatch({ kind: "cannot_follow", reason: `the claim failed: ${messageOf(error)}` });
     }
   }
 
@@ -203,12 +205,14 @@ export class Duties {
       this.#life.promotion()?.phase("lease");
     } catch (error) {
       if (signal.aborted) return;
-      return this.#life.dispatch({ kind: "application_failed", reason: messageOf(error) });
+      // The copy here is wrong, not the application: a restore mends it.
+      const kind = error instanceof DivergedCopyError ? "must_stop" : "application_failed";
+      return this.#life.dispatch({ kind, reason: messageOf(error) });
     }
     if (!signal.aborted) this.#life.dispatch({ kind: "may_serve" });
   }
 
-  #newTerm({ writer }: Claimed, known: KnownPages): Term {
+  #newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages): Term {
     const { config, clock, rules, log, store, front, openSource, application, freePort, clean, compression } = this.#parts;
     return new Term({
       config,
@@ -218,6 +222,7 @@ export class Duties {
       store,
       front,
       writer,
+      wallAheadMs,
       base: this.#checkpoint,
       compression,
       openSource: () => openSource(known),
@@ -271,6 +276,8 @@ export class Duties {
   #onJournalEnd(end: JournalEnd): void {
     switch (end.kind) {
       case "fenced":
+        // This process lives and has not claimed again: only a twin can have.
+        if (end.host === this.#parts.config.id) return this.#life.onTwin(`it claimed epoch ${end.epoch}`);
         return this.#life.dispatch({ kind: "fenced", host: end.host, epoch: end.epoch });
       case "must_stop":
         this.#notices.warn(end.reason);

@@ -16,6 +16,11 @@ import { LogView } from "./log-view.ts";
 import { messageOf, Notices } from "./notices.ts";
 import { Promotion } from "./promotion.ts";
 import { Stages } from "./stages.ts";
+import type { Term } from "./term.ts";
+import { endsWithin } from "./time-limit.ts";
+
+/** Of the folders with set-aside data the newest are shown; all are kept. */
+const setAsidesShown = 20;
 
 export class Host implements Controlled {
   readonly instance: string;
@@ -26,6 +31,8 @@ export class Host implements Controlled {
   readonly #duties: Duties;
   #state: HostState = initialHostState;
   #promotion: Promotion | undefined;
+  /** The demotion under way, or the last one. */
+  #demotion: Promise<void> | undefined;
   #changed = Promise.withResolvers<void>();
 
   constructor(parts: HostParts) {
@@ -33,12 +40,13 @@ export class Host implements Controlled {
     this.instance = Buffer.from(parts.random.bytes(8)).toString("hex");
     const tellChange = (): void => this.#tellChange();
     this.#notices = new Notices(parts.log, tellChange);
-    const onTwin = (controlUrl: string): void => this.#onTwin(controlUrl);
+    const onTwin = (controlUrl: string): void => this.#onTwin(`its control API: ${controlUrl}`);
     this.#log = new LogView({ clock: parts.clock, host: parts.config.id, instance: this.instance, onTwin });
     this.#duties = new Duties(parts, this.instance, this.#log, this.#notices, {
       dispatch: (event) => this.#dispatch(event),
       tellChange,
       explain: (reason, isTrouble) => this.#explain(reason, isTrouble),
+      onTwin: (how) => this.#onTwin(how),
       promotion: () => this.#promotion,
       promote: (request, report) => this.promote(request, report),
     });
@@ -49,16 +57,42 @@ export class Host implements Controlled {
     this.#perform({ kind: "restore" });
   }
 
-  /** Ends the host: a primary steps down first, so that nobody has to wait for its lease. */
+  /**
+   * Ends the host: a primary steps down first, so that nobody has to wait for its lease. Ends within a bounded time also when
+   * the vault does not answer: what was not journaled was not acknowledged, so nothing is lost by that.
+   */
   async stop(reason: string): Promise<void> {
+    const { clock, config } = this.#parts;
     this.#stages.closeToNew();
-    if (this.#state.kind === "primary" || this.#state.kind === "starting") {
-      await this.demote({ gateway: "", successor: null, reason }, () => undefined);
+    const stepDownMs = config.drainTimeoutMs + config.application.stopTimeoutMs + config.vaultTimeoutMs;
+    if (!(await endsWithin(clock, stepDownMs, this.#stepDownBeforeStop(reason)))) {
+      this.#notices.warn(`not everything could be journaled within ${stepDownMs} ms: stopped without a vacate record, the next primary waits for the lease`);
     }
+    this.#promotion?.refuse({ kind: "not_ready", reason });
     this.#duties.term?.cut(reason);
-    await this.#stages.close(reason);
-    await this.#duties.endTerm();
-    await this.#duties.closeSecondary();
+    const end = async (): Promise<void> => {
+      await this.#stages.close(reason);
+      await this.#duties.endTerm();
+      await this.#duties.closeSecondary();
+    };
+    if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, end()))) this.#notices.warn("the vault does not answer: stopped without waiting for it any longer");
+  }
+
+  /** Waits for whatever writes `vacate` in the state the host is in. */
+  async #stepDownBeforeStop(reason: string): Promise<void> {
+    switch (this.#state.kind) {
+      case "starting":
+      case "primary":
+        return this.demote({ gateway: "", successor: null, reason }, () => undefined);
+      case "draining":
+        return this.#demotion;
+      case "failed":
+        return this.#stages.settled(); // It may be giving up just now.
+      case "restoring":
+      case "secondary":
+      case "claiming":
+        return;
+    }
   }
 
   status(): HostStatus {
@@ -84,7 +118,7 @@ export class Host implements Controlled {
       nofailover,
       leaseMs,
       checkpoint: this.#duties.checkpoint === undefined ? null : { position: this.#duties.checkpoint.position, wallTimeMs: this.#duties.checkpoint.wallTimeMs },
-      setAside: [...this.#duties.setAsides],
+      setAside: this.#duties.setAsides.slice(-setAsidesShown),
       warnings: [...this.#notices.warnings],
     };
   }
@@ -120,8 +154,12 @@ export class Host implements Controlled {
     if ((this.#state.kind !== "primary" && this.#state.kind !== "starting") || term === undefined) {
       return report({ kind: "refused", refusal: { kind: "not_ready", reason: `this host is ${this.#state.kind}, not primary` } });
     }
-    const { successor, reason } = request;
-    this.#dispatch({ kind: "demote", successor, reason });
+    this.#dispatch({ kind: "demote", successor: request.successor, reason: request.reason });
+    this.#demotion = this.#stepDown(term, request, report);
+    await this.#demotion;
+  }
+
+  async #stepDown(term: Term, { successor, reason }: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void> {
     try {
       const position = await term.stepDown(successor, reason, (phase, ms) => report({ kind: "phase", phase, ms }));
       this.#log.wrote(position);
@@ -240,9 +278,9 @@ export class Host implements Controlled {
     this.#promotion?.done(term.epoch, term.position, this.#dataUrl);
   }
 
-  #onTwin(controlUrl: string): void {
+  #onTwin(how: string): void {
     const { id } = this.#parts.config;
-    const reason = `another running host has the same id "${id}" (its control API: ${controlUrl}); give each host an id of its own, then restart this one`;
+    const reason = `another running host has the same id "${id}" (${how}); give each host an id of its own, then restart this one`;
     this.#dispatch({ kind: "broken", reason });
   }
 

@@ -9,6 +9,16 @@
  * batches taken so far cover and no batch is under way, so that state is in the vault; or (b) a flush whose collection
  * *began after* the gate was asked, is durable: it covers that state. In both cases every earlier record is durable too,
  * because puts go one after the other. Reads need R5 on top: within the lease nobody else has served.
+ *
+ * A huge transaction: reading and proving its frames may take longer than the lease, and nothing is put meanwhile. That is
+ * only as slow as it must be: whoever asks the gate then waits for that flush anyway, each of its parts extends the lease
+ * when it is put, and the lease is looked at again after the wait. Another host can claim meanwhile; then the flush meets its
+ * record, and is fenced.
+ *
+ * A suspended machine: the monotonic clock may have stood still (CLOCK_MONOTONIC does), so a lease that is long over looks
+ * good. When the calendar is further ahead of the monotonic clock than at the last put, it counts as over until the next
+ * one; a calendar that was merely set costs one put. A paused virtual machine whose calendar stands still too cannot know: it
+ * may show reads for what was left of its lease. No write is acknowledged without a put, and that is fenced.
  */
 import { CaptureError } from "../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../core/lease.ts";
@@ -39,7 +49,15 @@ export interface JournalOptions {
   readonly onEnd: (end: JournalEnd) => void;
   /** After each record: for status. */
   readonly onRecord: (bytes: number) => void;
+  /** `wallAheadOf` the clock from before the claim; default: now. */
+  readonly wallAheadMs?: number | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
 }
+
+/** Constant but for drift, steps of the calendar, and a suspended machine; ms. */
+export const wallAheadOf = (clock: Clock): number => clock.wallTime() - clock.now();
+/** More than the calendar is slewed by within a lease, less than the margin that a successor waits on top of it. */
+const wallJumpMsMax = 25;
 
 /** Thrown by `gate` when this host may release nothing any more. */
 export class GateShutError extends Error {
@@ -68,12 +86,13 @@ export interface SnapshotAt {
 
 /** How often an idle journal looks whether the application committed something without answering anybody. */
 const idleLookMs = 5;
-
 export class Journal {
   readonly #options: JournalOptions;
   #source: CaptureSource | undefined;
   #state: "running" | "closing" | "shut" = "running";
   #lastPutStartedAt: number;
+  /** As it was before the last successful put. */
+  #wallAheadMs: number;
   /** Waiters for a flush that has not begun to collect. */
   #next: Waiters | undefined;
   /** Waiters for the flush under way. */
@@ -91,6 +110,7 @@ export class Journal {
   constructor(options: JournalOptions) {
     this.#options = options;
     this.#lastPutStartedAt = options.writer.startedAtMs;
+    this.#wallAheadMs = options.wallAheadMs ?? wallAheadOf(options.clock);
     this.#loop = this.#run();
   }
 
@@ -110,8 +130,8 @@ export class Journal {
    */
   gate(): void | Promise<void> {
     if (this.#state === "shut") throw new GateShutError();
-    const { clock, durability, leaseMs, rules } = this.#options;
-    const leased = !rules.has("R5-lease-for-reads") || mayRelease(clock.now(), this.#lastPutStartedAt, leaseMs);
+    const { durability, rules } = this.#options;
+    const leased = this.#isLeased();
     if (!rules.has("gate")) return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
     const ahead = this.#isAhead();
     if (ahead) this.#wakeUp();
@@ -184,12 +204,17 @@ export class Journal {
 
   async #checkLeaseAfter(waited: Promise<void>): Promise<void> {
     await waited;
-    const { clock, leaseMs, rules } = this.#options;
-    while (rules.has("R5-lease-for-reads") && !mayRelease(clock.now(), this.#lastPutStartedAt, leaseMs)) {
+    while (!this.#isLeased()) {
       if (this.#state === "shut") throw new GateShutError();
       await this.#waitForLease();
     }
     if (this.#state === "shut") throw new GateShutError();
+  }
+
+  #isLeased(): boolean {
+    const { clock, leaseMs, rules } = this.#options;
+    if (!rules.has("R5-lease-for-reads")) return true;
+    return mayRelease(clock.now(), this.#lastPutStartedAt, leaseMs) && wallAheadOf(clock) - this.#wallAheadMs <= wallJumpMsMax;
   }
 
   async #waitThenAskAgain(waited: Promise<void>): Promise<void> {
@@ -223,7 +248,7 @@ export class Journal {
     if (job !== undefined) return this.#do(job);
     const { clock, leaseMs } = this.#options;
     const renewInMs = renewDueAt(this.#lastPutStartedAt, leaseMs) - clock.now();
-    if (renewInMs <= 0) return this.#put({ kind: "renew" }, 0);
+    if (renewInMs <= 0 || this.#lease !== undefined) return this.#put({ kind: "renew" }, 0);
     await this.#source?.tick();
     if (this.#next === undefined && this.#jobs.length === 0) await this.#idle(Math.min(renewInMs, idleLookMs));
   }
@@ -289,8 +314,12 @@ export class Journal {
   }
 
   async #put(body: RecordBody, bytes: number): Promise<void> {
-    const { startedAtMs } = await this.#options.writer.append(body, { signal: this.#abort.signal });
+    const { writer, clock, leaseMs, onWarning } = this.#options;
+    const wallAheadMs = wallAheadOf(clock);
+    const { startedAtMs } = await writer.append(body, { signal: this.#abort.signal });
     this.#lastPutStartedAt = startedAtMs;
+    this.#wallAheadMs = wallAheadMs;
+    if (!mayRelease(clock.now(), startedAtMs, leaseMs)) onWarning?.(slowVault(leaseMs));
     const lease = this.#lease;
     this.#lease = undefined;
     lease?.resolve();
@@ -310,6 +339,9 @@ function newWaiters(): Waiters {
   promise.catch(() => undefined);
   return { promise, resolve, reject };
 }
+
+const slowVault = (leaseMs: number): string =>
+  `the vault takes longer for a record than the lease of ${leaseMs} ms: no answer can leave; raise \`lease\` in [host], or make the vault faster`;
 
 function endOf(error: unknown): JournalEnd {
   if (error instanceof FencedError) return { kind: "fenced", epoch: error.epoch, host: error.host };

@@ -6,7 +6,7 @@
  * local files still have are taken from there, compared by hash, so that a returning host does not load what it has.
  *
  * What was moved away is forgotten only when it is proven to be in the journal: a secondary's files always are; a
- * primary's are when their exact state (whole-database checksums) occurs at the checkpoint or after any later record.
+ * primary's are when their exact state occurs in it (evidence.ts).
  */
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -19,8 +19,14 @@ import { LogReader } from "../vault/log-reader.ts";
 import { readEpochRecord } from "../vault/epoch-history.ts";
 import type { LogRecord } from "../vault/record.ts";
 import type { Store } from "../vault/store.ts";
+import { isVaultError } from "../vault/errors.ts";
+import { mayPass } from "../vault/retry.ts";
+import { Evidence } from "./evidence.ts";
 import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
-import type { LocalPort } from "./local-data.ts";
+import type { LocalPort, Marker } from "./local-data.ts";
+
+/** Between two looks at a vault that does not answer. */
+const readRetryMs = 500;
 
 /** The local databases of a secondary, with what a restore needs on top of applying. */
 export interface RestoreTarget extends ApplyTarget {
@@ -69,10 +75,13 @@ export class EmptyVaultError extends Error {
 export async function restore<Target extends RestoreTarget>(options: RestoreOptions<Target>): Promise<Restored<Target>> {
   const { local } = options;
   const previous = await local.moveAway();
-  const { target, checkpoint } = await loadNewest(options);
+  const { target, checkpoint } = await loadNewest(options).catch(async (error: unknown) => {
+    await makeRoomAfter(error, previous, local);
+    throw error;
+  });
   try {
-    const evidence = previous.kind === "secondary" ? undefined : await Evidence.from(local);
-    evidence?.look(target);
+    const evidence = previous.kind === "secondary" ? undefined : new Evidence(await local.previousChecksums());
+    evidence?.look(target.checksums());
     const follower = new Follower({
       reader: new LogReader({
         store: options.store,
@@ -80,20 +89,42 @@ export async function restore<Target extends RestoreTarget>(options: RestoreOpti
         start: startOf(checkpoint),
         rules: options.rules,
       }),
-      target: watched(target, () => evidence?.look(target)),
+      target: watched(target, () => evidence?.look(target.checksums())),
       clock: options.clock,
       onRecord: options.onRecord,
       epochAtStart: await epochAt(options.store, options.service, checkpoint),
     });
-    await follower.catchUp();
+    await catchUpPatiently(follower, options);
+    if (evidence?.isFound === false) await evidence.searchBefore(checkpoint.position, options);
     const setAside = evidence === undefined || evidence.isFound ? undefined : await local.setAsidePrevious(options.clock.wallTime());
     if (setAside === undefined) await local.forgetPrevious();
     await local.mark({ kind: "secondary" });
     return { target, follower, checkpoint, setAside };
   } catch (error) {
     await target.close();
+    await makeRoomAfter(error, previous, local);
     throw error;
   }
+}
+
+/** A vault that does not answer for a moment is asked again: starting over would load every database once more. */
+async function catchUpPatiently(follower: Follower, { clock, signal, onWarning }: Pick<RestoreOptions<never>, "clock" | "signal" | "onWarning">): Promise<void> {
+  for (;;) {
+    try {
+      await follower.catchUp(signal);
+      return;
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      onWarning(`the vault cannot be read: ${error.message} (${error.advice})`);
+      await clock.sleep(readRetryMs, signal);
+    }
+  }
+}
+
+/** A full disk: an old copy beside the new one only makes the restore faster, so it goes first. What may have diverged stays. */
+async function makeRoomAfter(error: unknown, previous: Marker, local: LocalPort): Promise<void> {
+  if (previous.kind !== "secondary" || !(error instanceof Error) || (error as NodeJS.ErrnoException).code !== "ENOSPC") return;
+  await local.makeRoom?.();
 }
 
 async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<Target>): Promise<{ target: Target; checkpoint: CheckpointManifest }> {
@@ -114,6 +145,8 @@ async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<
       return { target, checkpoint };
     } catch (error) {
       await target.close();
+      // Only damage makes an older one better: a vault that does not answer and a full disk are no reason to go back.
+      if (options.signal.aborted || mayPass(error) || isLocalTrouble(error)) throw error;
       failure ??= error;
       options.onWarning(`checkpoint at position ${position} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -133,6 +166,9 @@ async function* chunksOf<Target extends RestoreTarget>(options: RestoreOptions<T
   }
 }
 
+/** The local disk's own errors carry an errno. */
+const isLocalTrouble = (error: unknown): boolean => error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number";
+
 /** Calls `then` after each flush that was applied. */
 function watched(target: ApplyTarget, then: () => void): ApplyTarget {
   return {
@@ -142,31 +178,6 @@ function watched(target: ApplyTarget, then: () => void): ApplyTarget {
     },
     checksums: () => target.checksums(),
   };
-}
-
-/** Looks for the state of the old local databases in the history that is being replayed. */
-class Evidence {
-  isFound = false;
-  readonly #wanted: ReadonlyMap<string, DatabaseChecksum> | undefined;
-
-  private constructor(wanted: ReadonlyMap<string, DatabaseChecksum> | undefined) {
-    this.#wanted = wanted;
-  }
-
-  static async from(local: LocalPort): Promise<Evidence> {
-    return new Evidence(await local.previousChecksums());
-  }
-
-  look(target: ApplyTarget): void {
-    if (this.isFound || this.#wanted === undefined) return;
-    const found = target.checksums();
-    if (found.size !== this.#wanted.size) return;
-    for (const [name, sum] of this.#wanted) {
-      const other = found.get(name);
-      if (other === undefined || Buffer.compare(sum, other) !== 0) return;
-    }
-    this.isFound = true;
-  }
 }
 
 /** The epoch that was in force at a checkpoint; its record is never deleted (R4). */

@@ -4,7 +4,9 @@
  * Order of the start: everything that can be wrong with the configuration or the machine is found before anything is
  * changed (vault, identity, ports in use), then the host's life begins.
  */
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import type { HostConfig } from "../config/types.ts";
 import { localDatabases } from "../capture/local-state.ts";
 import { Replica } from "../capture/replica.ts";
@@ -24,7 +26,9 @@ import { Host } from "./host.ts";
 import { readLocalChunk } from "./local-chunk.ts";
 import { LocalData } from "./local-data.ts";
 import { predecessorProbe } from "./predecessor.ts";
+import { sameAsKnown } from "./same-as-known.ts";
 import { Supervisor } from "./supervisor.ts";
+import { TimedStore } from "./timed-store.ts";
 
 export interface RunningHost {
   readonly host: Host;
@@ -38,7 +42,8 @@ export interface RunningHost {
 export async function startHost(config: HostConfig): Promise<RunningHost> {
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
-  const store = await openStore(config.vaultUrl);
+  const vault = await openStore(config.vaultUrl);
+  const store = new TimedStore(vault, clock, config.vaultTimeoutMs);
   await ensureIdentity(store, config.service);
   const databases = localDatabases(config.databases);
   const local = new LocalData(config, databases);
@@ -57,15 +62,11 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
     local,
     predecessor: predecessorProbe(config.secret),
     openReplica: () => Replica.open({ root: config.dataFolder }),
-    openSource: (known) =>
-      Source.open({
-        root: config.dataFolder,
-        databases: config.databases,
-        clock,
-        rules: allRules,
-        onWarning,
-        ...(known === undefined ? {} : { known }),
-      }),
+    openSource: async (known) => {
+      const { dataFolder: root, databases: patterns } = config;
+      const source = await Source.open({ root, databases: patterns, clock, rules: allRules, onWarning, ...(known === undefined ? {} : { known }) });
+      return known === undefined ? source : sameAsKnown(source, known, { isThere: (name) => existsSync(join(root, name)), onWarning });
+    },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
     application: (onGaveUp) => new Supervisor({ application: config.application, dataFolder: config.dataFolder, clock, onGaveUp, onWarning }),
     freePort,
@@ -81,12 +82,12 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
     control = await serveControl(controlApp(host, config.secret, clock), config.controlListen);
   } catch (error) {
     await front.close();
-    await store.close();
+    await vault.close();
     throw error;
   }
   host.start();
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
-  return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, { host, control, front, log, close: () => store.close() }) };
+  return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, { host, control, front, log, close: () => vault.close() }) };
 }
 
 interface Parts {

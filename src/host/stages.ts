@@ -19,6 +19,11 @@ export class Stages {
       });
   }
 
+  /** Resolves when no stage is under way. */
+  settled(): Promise<void> {
+    return this.#work;
+  }
+
   /** No stage begins any more; resolves when the last one has ended. */
   async close(reason: string): Promise<void> {
     this.#isClosed = true;

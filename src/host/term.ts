@@ -33,6 +33,8 @@ export interface TermOptions {
   readonly store: Store;
   readonly front: FrontPort;
   readonly writer: LogWriter;
+  /** `wallAheadOf` the clock before the claim. */
+  readonly wallAheadMs: number;
   readonly base: CheckpointManifest | undefined;
   readonly compression: Compression | undefined;
   readonly openSource: () => Promise<CaptureSource>;
@@ -64,6 +66,8 @@ export class Term {
       rules,
       leaseMs: config.leaseMs,
       durability: config.durability,
+      wallAheadMs: options.wallAheadMs,
+      onWarning: options.onWarning,
       onEnd,
       onRecord: (bytes) => {
         options.onRecord();

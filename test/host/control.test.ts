@@ -62,6 +62,12 @@ class FakeHost implements Controlled {
   }
 }
 
+/** Only what is used: the types of the DOM and of Node differ in the rest. */
+interface StreamReader {
+  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
 const good = { gateway: "gw1", epoch: 0, gatewaysRegistered: 1, gatewaysSeeingDown: [], planned: true };
 
 function call(host: Controlled, path: string, init: RequestInit = {}, clock: Clock = systemClock): Promise<Response> {
@@ -88,12 +94,12 @@ function manualTimers(): Clock & { fire(): void; readonly pending: number } {
   };
 }
 
-async function nextStatus(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<HostStatus> {
+async function nextStatus(reader: StreamReader): Promise<HostStatus> {
   const { value } = await reader.read();
   return JSON.parse(Buffer.from(value ?? new Uint8Array()).toString()) as HostStatus;
 }
 
-function bodyOf(response: Response): ReadableStreamDefaultReader<Uint8Array> {
+function bodyOf(response: Response): StreamReader {
   if (response.body === null) throw new Error("no body");
   return (response.body as ReadableStream<Uint8Array>).getReader();
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { allRules } from "../../src/core/rules.ts";
 import { GateShutError, Journal, type JournalDurability, type JournalEnd } from "../../src/host/journal.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 import { LogReader } from "../../src/vault/log-reader.ts";
 import { LogWriter } from "../../src/vault/log-writer.ts";
@@ -45,14 +45,24 @@ async function claim(store: Store, host: string): Promise<LogWriter> {
   return outcome.writer;
 }
 
-async function setUp(options: { durability?: JournalDurability; leaseMs?: number } = {}): Promise<{ store: SlowStore; source: FakeSource; journal: Journal; ended: Promise<JournalEnd> }> {
+interface SetUp {
+  readonly durability?: JournalDurability;
+  readonly leaseMs?: number;
+  readonly clock?: Clock;
+  readonly wallAheadMs?: number;
+}
+
+async function setUp(options: SetUp = {}): Promise<{ store: SlowStore; source: FakeSource; journal: Journal; ended: Promise<JournalEnd>; warnings: string[] }> {
+  const warnings: string[] = [];
   const store = new SlowStore();
   const writer = await claim(store, "a");
   const source = new FakeSource();
   const end = Promise.withResolvers<JournalEnd>();
   const journal = new Journal({
     writer,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
+    wallAheadMs: options.wallAheadMs,
+    onWarning: (text) => warnings.push(text),
     rules: allRules,
     leaseMs: options.leaseMs ?? 60_000,
     durability: options.durability ?? { kind: "strict" },
@@ -60,7 +70,7 @@ async function setUp(options: { durability?: JournalDurability; leaseMs?: number
     onRecord: () => undefined,
   });
   journal.attach(source);
-  return { store, source, journal, ended: end.promise };
+  return { store, source, journal, ended: end.promise, warnings };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -158,6 +168,50 @@ describe("the gate", () => {
     journal.shut();
     await expect(Promise.resolve(gate)).rejects.toBeInstanceOf(GateShutError);
     store.release();
+  });
+
+  test("takes the lease for over after the machine was suspended, until a put has succeeded", async () => {
+    const clock = { ...systemClock, suspendedMs: 0, wallTime: () => systemClock.wallTime() + clock.suspendedMs };
+    const { journal, store } = await setUp({ clock });
+    expect(journal.gate()).toBeUndefined();
+    clock.suspendedMs = 3_600_000;
+    store.isHolding = true;
+    const gate = journal.gate();
+    expect(gate).toBeInstanceOf(Promise);
+    await until(() => store.held.length === 1);
+    store.isHolding = false;
+    store.release();
+    await gate;
+    expect(journal.gate()).toBeUndefined();
+    journal.shut();
+  });
+
+  test("after a suspension finds the claim of another, and releases nothing", async () => {
+    const clock = { ...systemClock, suspendedMs: 0, wallTime: () => systemClock.wallTime() + clock.suspendedMs };
+    const { journal, store, ended } = await setUp({ clock });
+    await claim(store, "b");
+    clock.suspendedMs = 3_600_000;
+    await expect(Promise.resolve(journal.gate())).rejects.toBeInstanceOf(GateShutError);
+    expect(await ended).toEqual({ kind: "fenced", epoch: 2, host: "b" });
+  });
+
+  test("counts a suspension from before the claim, not from when the journal began", async () => {
+    const { journal, store } = await setUp({ wallAheadMs: systemClock.wallTime() - systemClock.now() - 3_600_000 });
+    store.isHolding = true;
+    const gate = Promise.resolve(journal.gate());
+    journal.shut();
+    await expect(gate).rejects.toBeInstanceOf(GateShutError);
+    store.release();
+  });
+
+  test("says so when the vault is so slow that nothing can ever leave", async () => {
+    const { journal, warnings, store } = await setUp({ leaseMs: 0 });
+    store.isHolding = true;
+    await until(() => store.held.length === 1);
+    store.release();
+    await until(() => warnings.length > 0);
+    expect(warnings[0]).toContain("longer for a record than the lease of 0 ms");
+    journal.shut();
   });
 
   test("renews the lease of an idle primary", async () => {

@@ -1,0 +1,48 @@
+/**
+ * Proves at a promotion that what capture found on the disk is what the replica left there: the state at the end of the log.
+ *
+ * What the databases hold when capture begins is the base of everything that is journaled later, and is itself in no record.
+ * If it were not the state of the log (another process wrote there, the disk decayed, a file was dropped in), acknowledged data
+ * would be missing, or clients would see what no failover brings back.
+ */
+import type { DatabaseChecksum } from "../core/delta.ts";
+import type { CaptureSource, KnownPages } from "./ports.ts";
+
+export interface ProvableSource extends CaptureSource {
+  checksums(): ReadonlyMap<string, DatabaseChecksum>;
+  close(options?: { readonly fold?: boolean }): Promise<unknown>;
+}
+
+export interface SameAsKnownPorts {
+  /** A file of that name is in the data folder. */
+  readonly isThere: (name: string) => boolean;
+  readonly onWarning: (text: string) => void;
+}
+
+/** The local databases are not what the journal made of them. */
+export class DivergedCopyError extends Error {
+  override readonly name = "DivergedCopyError";
+  constructor(what: string) {
+    super(`the local databases are not what the journal made of them: ${what}; they are restored from the vault`);
+  }
+}
+
+/** Gives the source back when it begins at the known state; otherwise closes it, leaving the files as they are, and throws. */
+export async function sameAsKnown<Source extends ProvableSource>(source: Source, known: KnownPages, ports: SameAsKnownPorts): Promise<Source> {
+  const difference = differenceOf(source.checksums(), known, ports);
+  if (difference === undefined) return source;
+  await source.close({ fold: false });
+  throw new DivergedCopyError(difference);
+}
+
+function differenceOf(found: ReadonlyMap<string, DatabaseChecksum>, known: KnownPages, { isThere, onWarning }: SameAsKnownPorts): string | undefined {
+  for (const name of found.keys()) if (!known.has(name)) return `${name} is in none of its records`;
+  for (const [name, pages] of known) {
+    const sum = found.get(name);
+    if (sum !== undefined) {
+      if (Buffer.compare(sum, pages.checksum()) !== 0) return `${name} has other content`;
+    } else if (isThere(name)) onWarning(`${name} is in the vault, but no pattern in \`databases\` matches it: its changes are not captured any more`);
+    else return `${name} is missing`;
+  }
+  return undefined;
+}
