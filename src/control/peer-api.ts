@@ -48,7 +48,10 @@ export const peerMessageSchema = v.object({
     /** It stops: do not wait for it. */
     leaving: v.boolean(),
   }),
-  vector: v.record(v.string(), count),
+  /** In a request: what the sender knows, when it asks for what it lacks. In an answer to that: what the answerer knows. */
+  vector: v.nullable(v.record(v.string(), count)),
+  /** In an answer: how many of the asker's own writes are known. */
+  known: count,
   /** In a request: `rows` are the sender's own writes after `since`, up to `upTo`. */
   push: v.nullable(v.object({ since: count, upTo: count })),
   /** In a request: the part of the answer that is asked for. */

@@ -1,8 +1,9 @@
 /**
  * What two gateways say to each other about rows: one request and one answer, pure.
  *
- * A request carries what the asker knows (its vector) and what it believes the other lacks of its own writes; the answer
- * carries what the asker lacks. Both may be lost, come twice, late or out of order: every field is either about rows, which
+ * A request carries what the asker believes the other lacks of its own writes, and, when it pulls, what it knows (its vector);
+ * the answer says how much of the asker's writes is known, and to a pull gives what the asker lacks. Pushes bring everything
+ * to everybody once; pulls are for what pushes did not bring, and rarer, because many at once would bring the same rows. Both may be lost, come twice, late or out of order: every field is either about rows, which
  * merge as a maximum, or a claim that stays true once it was true (replication.ts has the argument).
  */
 import type { Push, Replica } from "./replication.ts";
@@ -15,7 +16,8 @@ export const rowsPerMessageMax = 500;
 export interface RowRequest {
   /** The asker's run. */
   readonly origin: string;
-  readonly vector: VersionVector;
+  /** Null: nothing is asked for. */
+  readonly vector: VersionVector | null;
   readonly push: Push | null;
   /** Where the part begins that is asked for; it counts only for the run that gave it. */
   readonly after: { readonly origin: string; readonly arrival: number } | null;
@@ -23,7 +25,10 @@ export interface RowRequest {
 
 export interface RowAnswer {
   readonly origin: string;
-  readonly vector: VersionVector;
+  /** How many of the asker's own writes are known. */
+  readonly known: number;
+  /** Null: nothing was asked for. */
+  readonly vector: VersionVector | null;
   readonly rows: readonly ReplicatedRow[];
   /** Null: with these rows the asker knows all that `vector` claims. */
   readonly next: number | null;
@@ -36,17 +41,18 @@ export interface PeerMemory {
   /** How many of our own writes it knows. */
   readonly ownKnown: number;
   readonly next: number | null;
-  /** What it last claimed to know. */
-  readonly vector: VersionVector;
 }
 
-export const unknownPeer: PeerMemory = { origin: null, ownKnown: 0, next: null, vector: new Map() };
+export const unknownPeer: PeerMemory = { origin: null, ownKnown: 0, next: null };
 
-/** To a peer of which nothing is known nothing is pushed: its answer says first how much it knows. */
-export function rowRequest(replica: Replica, peer: PeerMemory, rowsMax = rowsPerMessageMax): RowRequest {
+/**
+ * From a peer of which nothing is known everything is asked for, and nothing is pushed to it: its answer says first how much
+ * it knows. `pull`: ask also otherwise; what has begun in parts is gone on with.
+ */
+export function rowRequest(replica: Replica, peer: PeerMemory, pull: boolean, rowsMax = rowsPerMessageMax): RowRequest {
   return {
     origin: replica.origin,
-    vector: new Map(replica.vector),
+    vector: pull || peer.origin === null || peer.next !== null ? new Map(replica.vector) : null,
     push: peer.origin === null ? null : replica.push(peer.ownKnown, rowsMax),
     after: peer.origin === null || peer.next === null ? null : { origin: peer.origin, arrival: peer.next },
   };
@@ -55,16 +61,18 @@ export function rowRequest(replica: Replica, peer: PeerMemory, rowsMax = rowsPer
 /** Takes a request in and answers it. `applied`: rows that are new here. */
 export function rowAnswer(replica: Replica, request: RowRequest, rowsMax = rowsPerMessageMax): { readonly answer: RowAnswer; readonly applied: readonly ReplicatedRow[] } {
   const applied = request.push === null ? [] : replica.mergePush(request.origin, request.push).applied;
+  const known = countOf(replica.vector, request.origin);
+  if (request.vector === null) return { answer: { origin: replica.origin, known, vector: null, rows: [], next: null }, applied };
   const after = request.after !== null && request.after.origin === replica.origin ? request.after.arrival : 0;
   const { rows, next } = replica.lackedBy(request.vector, after, rowsMax);
-  return { answer: { origin: replica.origin, vector: new Map(replica.vector), rows, next }, applied };
+  return { answer: { origin: replica.origin, known, vector: new Map(replica.vector), rows, next }, applied };
 }
 
 /** Takes an answer in. `more`: another exchange is due at once. */
-export function takeAnswer(replica: Replica, answer: RowAnswer): { readonly peer: PeerMemory; readonly applied: readonly ReplicatedRow[]; readonly more: boolean } {
+export function takeAnswer(replica: Replica, answer: RowAnswer, before: PeerMemory): { readonly peer: PeerMemory; readonly applied: readonly ReplicatedRow[]; readonly more: boolean } {
   const applied = replica.merge(answer.rows);
-  if (answer.next === null) replica.claim(answer.vector);
-  const ownKnown = countOf(answer.vector, replica.origin);
-  const peer: PeerMemory = { origin: answer.origin, ownKnown, next: answer.next, vector: answer.vector };
-  return { peer, applied, more: answer.next !== null || ownKnown < countOf(replica.vector, replica.origin) };
+  if (answer.vector !== null && answer.next === null) replica.claim(answer.vector);
+  const next = answer.vector !== null ? answer.next : before.origin === answer.origin ? before.next : null;
+  const peer: PeerMemory = { origin: answer.origin, ownKnown: answer.known, next };
+  return { peer, applied, more: next !== null || answer.known < countOf(replica.vector, replica.origin) };
 }

@@ -18,6 +18,8 @@ export interface NetworkOptions {
   readonly delayMs: { readonly min: number; readonly max: number };
   /** Bytes of a message, for the count; null: not counted. */
   readonly sizeOf: ((message: RowRequest | RowAnswer) => number) | null;
+  /** How long changes are gathered before they are pushed. */
+  readonly gatherMs?: number;
 }
 
 interface Node {
@@ -30,6 +32,7 @@ interface Node {
   /** Exchanges under way, by peer: when they are given up. */
   readonly busy: Map<string, number>;
   readonly dirty: Set<string>;
+  readonly pulledAt: Map<string, number>;
   readonly skewMs: number;
   bytesOut: number;
   messagesOut: number;
@@ -37,6 +40,8 @@ interface Node {
 
 const sweepMs = 1_000;
 const giveUpMs = 1_000;
+/** As src/gateway/peers/peers.ts. */
+const pullsPerSweep = 4;
 
 export class Network {
   readonly nodes: readonly Node[];
@@ -52,7 +57,7 @@ export class Network {
     this.nodes = Array.from({ length: options.gateways }, (_, index) => {
       // Clocks that differ by minutes, some ahead, some behind.
       const skewMs = (index - Math.floor(options.gateways / 2)) * 97_000;
-      return { name: `g${index}`, replica: new Replica(`g${index}~0`), clock: this.#clockOf(skewMs), runs: 0, up: true, peers: new Map(), busy: new Map(), dirty: new Set(), skewMs, bytesOut: 0, messagesOut: 0 };
+      return { name: `g${index}`, replica: new Replica(`g${index}~0`), clock: this.#clockOf(skewMs), runs: 0, up: true, peers: new Map(), busy: new Map(), dirty: new Set(), pulledAt: new Map(), skewMs, bytesOut: 0, messagesOut: 0 };
     });
     this.nodes.forEach((node) => this.#at(this.#random() * sweepMs, () => this.#sweep(node)));
   }
@@ -83,6 +88,7 @@ export class Network {
     node.replica.claim(vector);
     node.peers.clear();
     node.busy.clear();
+    node.pulledAt.clear();
     node.up = true;
   }
 
@@ -129,6 +135,14 @@ export class Network {
     return first === undefined || rest.every(({ replica }) => sameRows(first.replica, replica));
   }
 
+  /** Starts the count of messages and bytes again. */
+  resetCounts(): void {
+    for (const node of this.nodes) {
+      node.messagesOut = 0;
+      node.bytesOut = 0;
+    }
+  }
+
   get messages(): number {
     return this.nodes.reduce((sum, { messagesOut }) => sum + messagesOut, 0);
   }
@@ -150,7 +164,7 @@ export class Network {
     for (const peer of this.nodes) {
       if (peer === node || node.dirty.has(peer.name)) continue;
       node.dirty.add(peer.name);
-      this.#at(5, () => {
+      this.#at(this.#options.gatherMs ?? 5, () => {
         if (node.dirty.delete(peer.name)) this.#exchange(node, peer);
       });
     }
@@ -169,7 +183,10 @@ export class Network {
     }
     from.busy.set(to.name, this.now + giveUpMs);
     const { replica } = from;
-    const request = rowRequest(replica, from.peers.get(to.name) ?? unknownPeer);
+    const before = from.peers.get(to.name) ?? unknownPeer;
+    const pullEveryMs = sweepMs * Math.max(1, (this.nodes.length - 1) / pullsPerSweep) - 100;
+    const request = rowRequest(replica, before, this.now - (from.pulledAt.get(to.name) ?? -Infinity) >= pullEveryMs);
+    if (request.vector !== null) from.pulledAt.set(to.name, this.now);
     this.#send(from, to, request, () => {
       const target = to.replica;
       for (const row of request.push?.rows ?? []) to.clock.observe(row.hlc);
@@ -177,7 +194,7 @@ export class Network {
       this.#send(to, from, answer, () => {
         if (from.replica !== replica) return; // it was restarted meanwhile
         for (const row of answer.rows) from.clock.observe(row.hlc);
-        const taken = takeAnswer(replica, answer);
+        const taken = takeAnswer(replica, answer, before);
         from.peers.set(to.name, taken.peer);
         from.busy.delete(to.name);
         if (taken.more) this.#exchange(from, to);

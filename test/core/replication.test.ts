@@ -83,8 +83,8 @@ describe("a copy", () => {
     for (let n = 0; n < 20; n++) put(from, `k${n}`, n, stamp(n + 1));
     let peer = unknownPeer;
     for (let part = 0; ; part++) {
-      const { answer } = rowAnswer(from, { ...rowRequest(to, peer), push: null }, 6);
-      const taken = takeAnswer(to, answer);
+      const { answer } = rowAnswer(from, { ...rowRequest(to, peer, true), push: null }, 6);
+      const taken = takeAnswer(to, answer, peer);
       peer = taken.peer;
       if (answer.next === null) break;
       expect(to.vector.get("g1~1")).toBeUndefined();
@@ -99,11 +99,11 @@ describe("a copy", () => {
   test("restarts a part when the other was restarted: its old numbers mean nothing any more", () => {
     const [from, to] = [new Replica("g1~1"), new Replica("g2~1")];
     for (let n = 0; n < 9; n++) put(from, `k${n}`, n, stamp(n + 1));
-    const first = takeAnswer(to, rowAnswer(from, rowRequest(to, unknownPeer), 4).answer);
+    const first = takeAnswer(to, rowAnswer(from, rowRequest(to, unknownPeer, true), 4).answer, unknownPeer);
     const again = new Replica("g1~2");
     again.merge([...from.rows()].reverse());
     again.claim(from.vector);
-    const second = takeAnswer(to, rowAnswer(again, rowRequest(to, first.peer), 100).answer);
+    const second = takeAnswer(to, rowAnswer(again, rowRequest(to, first.peer, true), 100).answer, first.peer);
     expect(second.more).toBe(false);
     expect(sameRows(again, to)).toBe(true);
   });
@@ -148,7 +148,7 @@ describe("five gateways over a network that loses, repeats and reorders", () => 
     expect(network.node(0).replica.size).toBeGreaterThan(1_000);
     // And they know it of each other: the next exchange carries no row.
     network.run(10_000);
-    const { answer } = rowAnswer(network.node(0).replica, rowRequest(network.node(1).replica, unknownPeer));
+    const { answer } = rowAnswer(network.node(0).replica, rowRequest(network.node(1).replica, unknownPeer, true));
     expect(answer.rows).toEqual([]);
   });
 

@@ -20,6 +20,8 @@ export class PeerLink {
   readonly url: string;
   readonly client: PeerClient;
   memory: PeerMemory = unknownPeer;
+  /** When it was last asked for all that is lacking here. */
+  pulledAt = -Infinity;
   /** Known once it has answered, or from the registry. */
   id: string | null;
   /** Why the last exchange was not good; null when it was. */

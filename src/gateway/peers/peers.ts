@@ -8,6 +8,7 @@
 import { peerFormat, type PeerMessage, type PeerRefusal } from "../../control/peer-api.ts";
 import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication-exchange.ts";
 import type { ReplicatedRow } from "../../core/replication-row.ts";
+import type { VersionVector } from "../../core/version-vector.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { ServiceRuntime } from "../service.ts";
@@ -18,12 +19,14 @@ import type { StateStore } from "../state/store.ts";
 import { InstanceWatch, silentMs } from "./instance-watch.ts";
 import { membershipOf, others, type Member } from "./membership.ts";
 import { PeerClient } from "./peer-client.ts";
-import { PeerLink, type ExchangeEnd } from "./peer-link.ts";
+import { PeerLink, sweepMs, type ExchangeEnd } from "./peer-link.ts";
 import { Views } from "./views.ts";
 import { decodeRows, encodeRows } from "./wire.ts";
 
 /** Connecting, asking and hearing the whole answer. */
 const exchangeMs = 1_500;
+/** Among many peers only so many are asked per second for what is lacking; what is new comes from its writer anyway. */
+const pullsPerSweep = 4;
 /** Changes that nobody waits for go together. */
 const gatherMs = 100;
 const goodbyeMs = 300;
@@ -149,13 +152,12 @@ export class Peers {
     if (refusal !== null) return refusal;
     const { from, push } = message;
     const decoded = this.#decode(message);
-    const vector = new Map(Object.entries(message.vector));
-    const request = { origin: from.origin, vector, after: message.after, push: push === null || decoded === null ? null : { ...push, rows: decoded } };
+    const request = { origin: from.origin, vector: vectorOf(message), after: message.after, push: push === null || decoded === null ? null : { ...push, rows: decoded } };
     const { answer, applied } = rowAnswer(store.replica, request);
     store.applied(applied);
     if (from.leaving) this.#watch.goodbye(from.id, from.origin);
     else this.#hear(message);
-    return this.#message({ push: null, after: null, next: answer.next, vector: answer.vector, rows: answer.rows });
+    return this.#message({ ...answer, push: null, after: null });
   }
 
   remove(id: string): RemoveAnswer {
@@ -196,15 +198,19 @@ export class Peers {
   }
 
   async #exchange(link: PeerLink, signal: AbortSignal): Promise<ExchangeEnd> {
-    const { store } = this.#options;
+    const { store, clock } = this.#options;
     if (this.#removed()) return "idle";
-    const request = rowRequest(store.replica, link.memory);
+    const now = clock.now();
+    const pullEveryMs = sweepMs * Math.max(1, this.#links.size / pullsPerSweep) - gatherMs;
+    const request = rowRequest(store.replica, link.memory, now - link.pulledAt >= pullEveryMs);
+    if (request.vector !== null) link.pulledAt = now;
     const answer = await link.client.sync(
-      this.#message({ vector: request.vector, push: request.push, after: request.after, next: null, rows: request.push?.rows ?? [] }),
+      this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [] }),
       exchangeMs,
       signal,
     );
     if (signal.aborted) return "failed";
+    if (answer.kind !== "ok") link.pulledAt = -Infinity;
     switch (answer.kind) {
       case "failed":
         link.trouble = answer.why;
@@ -235,10 +241,11 @@ export class Peers {
       return "done";
     }
     link.trouble = null;
-    const taken = takeAnswer(store.replica, { origin: message.from.origin, vector: new Map(Object.entries(message.vector)), rows, next: message.next });
+    const { known, next } = message;
+    const taken = takeAnswer(store.replica, { origin: message.from.origin, known, vector: vectorOf(message), rows, next }, link.memory);
     link.memory = taken.peer;
     store.applied(taken.applied);
-    if (taken.peer.next === null) this.#joined = true;
+    if (message.vector !== null && next === null) this.#joined = true;
     this.#hear(message);
     if (isNew) this.refresh();
     return taken.more ? "more" : "done";
@@ -316,12 +323,13 @@ export class Peers {
     return null;
   }
 
-  #message(part: { vector: ReadonlyMap<string, number>; push: { since: number; upTo: number } | null; after: PeerMessage["after"]; next: number | null; rows: readonly ReplicatedRow[]; leaving?: boolean }): PeerMessage {
+  #message(part: { vector: VersionVector | null; known: number; push: { since: number; upTo: number } | null; after: PeerMessage["after"]; next: number | null; rows: readonly ReplicatedRow[]; leaving?: boolean }): PeerMessage {
     const { id, adminUrl, store } = this.#options;
     return {
       format: peerFormat,
       from: { id, origin: store.replica.origin, adminUrl, registered: store.replica.get("gateways", id)?.hlc ?? null, leaving: part.leaving ?? false },
-      vector: Object.fromEntries(part.vector),
+      vector: part.vector === null ? null : Object.fromEntries(part.vector),
+      known: part.known,
       push: part.push === null ? null : { since: part.push.since, upTo: part.push.upTo },
       after: part.after,
       next: part.next,
@@ -333,8 +341,8 @@ export class Peers {
   async #sayGoodbye(link: PeerLink): Promise<void> {
     const { store, secret, clock } = this.#options;
     const client = new PeerClient(link.url, secret, clock);
-    const request = rowRequest(store.replica, link.memory);
-    await client.sync(this.#message({ ...request, next: null, rows: request.push?.rows ?? [], leaving: true }), goodbyeMs, new AbortController().signal);
+    const request = { ...rowRequest(store.replica, link.memory, false), vector: null, after: null };
+    await client.sync(this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [], leaving: true }), goodbyeMs, new AbortController().signal);
     client.close();
   }
 
@@ -349,3 +357,5 @@ export class Peers {
     this.#timer = clock.setTimer(housekeepingMs, () => this.#housekeeping());
   }
 }
+
+const vectorOf = (message: PeerMessage): VersionVector | null => (message.vector === null ? null : new Map(Object.entries(message.vector)));

@@ -118,6 +118,7 @@ test("rows of a newer version are not taken and not counted, its views are; a wr
     format: peerFormat,
     from: { id: "g9", origin: "g9~1", adminUrl: "http://127.0.0.1:9", registered: null, leaving: false },
     vector: {},
+    known: 0,
     push: { since: 0, upTo: 1 },
     after: null,
     next: null,
@@ -128,7 +129,8 @@ test("rows of a newer version are not taken and not counted, its views are; a wr
   const client = new PeerClient(gateway.adminUrl, secret, systemClock);
   const answer = await client.sync(message, 2_000, new AbortController().signal);
   if (answer.kind !== "ok") throw new Error(JSON.stringify(answer));
-  expect(answer.message.vector["g9~1"]).toBeUndefined();
+  expect(answer.message.vector?.["g9~1"]).toBeUndefined();
+  expect(answer.message.known).toBe(0);
   expect(answer.message.views).toMatchObject([{ service: "notes", primary: "a", epoch: 1, sees: "up" }]);
   expect((await gateway.status())?.troubles.join()).toContain("gateways.zone");
   expect(await gateway.sql("select id from gateways")).toBe('[["g1"]]');
