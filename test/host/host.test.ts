@@ -1,0 +1,276 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { localDatabases } from "../../src/capture/local-state.ts";
+import { Replica } from "../../src/capture/replica.ts";
+import { Source } from "../../src/capture/source.ts";
+import type { HostConfig } from "../../src/config/types.ts";
+import type { PromoteEvent, PromoteRequest } from "../../src/control/messages.ts";
+import { allRules } from "../../src/core/rules.ts";
+import type { FrontPort, Term as FrontTerm } from "../../src/host/front.ts";
+import { Host } from "../../src/host/host.ts";
+import { LocalData } from "../../src/host/local-data.ts";
+import type { SupervisedApplication } from "../../src/host/term.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { systemRandom } from "../../src/runtime/random.ts";
+import { MemoryStore } from "../../src/vault/memory-store.ts";
+import { StoreError } from "../../src/vault/store.ts";
+import { FaultyStore } from "../vault/faulty-store.ts";
+import { claimAs, readerFromStart, service, until } from "./log-fixture.ts";
+
+const folders: string[] = [];
+const hosts: { stop(reason: string): Promise<void> }[] = [];
+afterEach(async () => {
+  await Promise.all(hosts.splice(0).map((host) => host.stop("the test is over")));
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+const planned: PromoteRequest = { gateway: "gw1", epoch: 0, gatewaysRegistered: 1, gatewaysSeeingDown: [], planned: true };
+
+class FakeFront implements FrontPort {
+  port = 1;
+  term: FrontTerm | undefined;
+  serve(term: FrontTerm): void {
+    this.term = term;
+  }
+  shut(): void {
+    this.term = undefined;
+  }
+  drain(): Promise<{ cut: number }> {
+    this.term = undefined;
+    return Promise.resolve({ cut: 0 });
+  }
+}
+
+/** Runs in this process: writes into the database that the host captures. */
+class FakeApplication implements SupervisedApplication {
+  isReady = false;
+  state: "idle" | "running" | "stopped" | "killed" = "idle";
+  readonly onGaveUp: (reason: string) => void;
+  startFailure: Error | undefined;
+  constructor(onGaveUp: (reason: string) => void) {
+    this.onGaveUp = onGaveUp;
+  }
+  whenReady(): Promise<void> {
+    return Promise.resolve();
+  }
+  start(): Promise<void> {
+    if (this.startFailure !== undefined) return Promise.reject(this.startFailure);
+    this.isReady = true;
+    this.state = "running";
+    return Promise.resolve();
+  }
+  stop(): Promise<void> {
+    if (this.state === "running") this.state = "stopped";
+    return Promise.resolve();
+  }
+  kill(): Promise<void> {
+    if (this.state === "running") this.state = "killed";
+    return Promise.resolve();
+  }
+}
+
+function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
+  const limits = { connectionsMax: 1, headBytesMax: 1, headersMax: 1, bodyBytesMax: 1, headMs: 1, idleMs: 1, connectMs: 1, firstByteMs: 1 };
+  const never = Number.MAX_SAFE_INTEGER;
+  return {
+    ...{ id: "a", service, controlListen: { host: "127.0.0.1", port: 0 }, controlUrl: "http://127.0.0.1:9", dataListen: { host: "127.0.0.1", port: 0 } },
+    ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
+    ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
+    ...{ drainTimeoutMs: 100, priority: 0, nofailover: false, secret: "s", limits },
+    application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, stopSignal: "SIGTERM", stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
+    checkpoint: { intervalMs: never, journalBytes: never, restoreBudgetMs: never, keepMin: 2, windowMs: 0 },
+    ...changes,
+  };
+}
+
+interface Made {
+  readonly host: Host;
+  readonly front: FakeFront;
+  readonly applications: FakeApplication[];
+  readonly data: string;
+  write(sql: string): void;
+}
+
+async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepare: (application: FakeApplication) => void = () => undefined): Promise<Made> {
+  const root = mkdtempSync(join(tmpdir(), "stead-host-"));
+  folders.push(root);
+  const config = configOf(root, changes);
+  const { dataFolder: data, databases } = config;
+  const local = new LocalData(config, localDatabases(databases));
+  await local.prepare();
+  const front = new FakeFront();
+  const applications: FakeApplication[] = [];
+  const host = new Host({
+    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, front, local },
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    predecessor: { ask: () => Promise.resolve({ kind: "gone" as const }) },
+    openReplica: () => Replica.open({ root: data }),
+    openSource: (known) => Source.open({ root: data, databases, clock: systemClock, rules: allRules, onWarning: () => undefined, ...(known === undefined ? {} : { known }) }),
+    localChunk: () => Promise.resolve(undefined),
+    application: (onGaveUp) => {
+      const application = new FakeApplication(onGaveUp);
+      prepare(application);
+      applications.push(application);
+      return application;
+    },
+    freePort: () => Promise.resolve(1),
+    clean: () => Promise.resolve(),
+  });
+  hosts.push(host);
+  const write = (sql: string): void => {
+    const database = new DatabaseSync(join(data, "a.db"));
+    database.exec(`PRAGMA journal_mode=WAL; ${sql}`);
+    database.close();
+  };
+  return { host, front, applications, data, write };
+}
+
+const vault = (): FaultyStore => new FaultyStore(new MemoryStore());
+const role = (host: Host, wanted: string) => until(() => host.status().role === wanted);
+
+async function lastKind(store: FaultyStore): Promise<string | undefined> {
+  const reader = readerFromStart(store);
+  while ((await reader.next()) !== undefined);
+  return reader.last?.body.kind;
+}
+
+async function promote(host: Host, request: Partial<PromoteRequest> = {}): Promise<PromoteEvent | undefined> {
+  const events: PromoteEvent[] = [];
+  await host.promote({ ...planned, ...request }, (event) => events.push(event));
+  return events.at(-1);
+}
+
+describe("a host", () => {
+  test("bootstraps an empty vault, serves, and hands what was written to the next one", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    a.write("CREATE TABLE t (x); INSERT INTO t VALUES (42)");
+    await a.front.term?.gate();
+    await a.host.stop("the test moves on");
+    expect(await lastKind(store)).toBe("vacate");
+    expect(a.applications.map(({ state }) => state)).toEqual(["stopped"]);
+    const b = await make(store, { id: "b", bootstrap: false });
+    b.host.start();
+    await role(b.host, "secondary");
+    expect((await promote(b.host, { epoch: 1 }))?.kind).toBe("done");
+    const database = new DatabaseSync(join(b.data, "a.db"));
+    expect(database.prepare("SELECT x FROM t").all()).toEqual([{ x: 42 }]);
+    database.close();
+  });
+
+  test("refuses a promotion when it is primary already, behind, or not ready", async () => {
+    const store = vault();
+    const a = await make(store);
+    expect(await promote(a.host)).toMatchObject({ kind: "refused", refusal: { kind: "not_ready" } });
+    a.host.start();
+    await role(a.host, "primary");
+    expect(await promote(a.host)).toEqual({ kind: "refused", refusal: { kind: "epoch_taken", epoch: 1, host: "a" } });
+    const b = await make(store, { id: "b", bootstrap: false });
+    b.host.start();
+    await role(b.host, "secondary");
+    expect(await promote(b.host, { epoch: 0 })).toEqual({ kind: "refused", refusal: { kind: "epoch_taken", epoch: 1, host: "a" } });
+    expect(await promote(b.host, { epoch: 1, planned: false })).toMatchObject({ kind: "refused", refusal: { kind: "primary_alive" } });
+    expect(b.host.status().role).toBe("secondary");
+  });
+
+  test("whose record meets another's claim releases nothing more, kills its application, and follows", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    const term = a.front.term;
+    await claimAs(store.inner, "b");
+    a.write("CREATE TABLE t (x)");
+    await role(a.host, "secondary");
+    expect(() => term?.gate()).toThrow("not primary any more");
+    expect(a.applications.map(({ state }) => state)).toEqual(["killed"]);
+    expect(a.host.status()).toMatchObject({ epoch: 2, epochHost: "b" });
+    expect(existsSync(a.host.status().setAside[0] ?? "nowhere")).toBe(true);
+  });
+
+  test("that is fenced by its own id says that a twin runs, and stays down", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    await claimAs(store.inner, "a", { instance: "twin" });
+    a.write("CREATE TABLE t (x)");
+    await role(a.host, "failed");
+    expect(a.host.status().reason).toContain('another running host has the same id "a"');
+    expect(a.front.term).toBeUndefined();
+  });
+
+  test("writes vacate when its application is given up, and says why it failed", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    a.applications[0]?.onGaveUp("it crashed three times");
+    await until(async () => (await lastKind(store)) === "vacate");
+    expect(a.host.status()).toMatchObject({ role: "failed", reason: "it crashed three times" });
+    await until(() => a.host.status().vacated);
+  });
+
+  test("whose application does not start vacates, so that another can take over at once", async () => {
+    const store = vault();
+    const a = await make(store, {}, (application) => (application.startFailure = new Error("port in use")));
+    a.host.start();
+    await role(a.host, "failed");
+    await until(async () => (await lastKind(store)) === "vacate");
+    expect(a.host.status().reason).toBe("port in use");
+  });
+
+  test("waits at the gate while the vault is full, says so, and goes on by itself", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    let isFull = true;
+    store.beforePut = () => (isFull ? Promise.reject(new StoreError("full", "no space", "Free space.")) : Promise.resolve());
+    a.write("CREATE TABLE t (x)");
+    let isReleased = false;
+    const gate = Promise.resolve(a.front.term?.gate()).then(() => (isReleased = true));
+    await until(() => a.host.status().warnings.some((text) => text.includes("no space")));
+    expect([isReleased, a.host.status().role]).toEqual([false, "primary"]);
+    isFull = false;
+    await gate;
+    expect(await lastKind(store)).toBe("commit");
+  });
+
+  test("waits for a vault that does not answer when it starts, says so, and goes on by itself", async () => {
+    const store = vault();
+    let isAway = true;
+    store.list = (prefix, options) => (isAway ? Promise.reject(new StoreError("unavailable", "no answer", "Is it up?")) : store.inner.list(prefix, options));
+    const a = await make(store);
+    a.host.start();
+    await until(() => (a.host.status().reason ?? "").includes("no answer"));
+    expect(a.host.status().role).toBe("restoring");
+    isAway = false;
+    await role(a.host, "primary");
+  });
+
+  test("stops within a bounded time in every state, also when the vault does not answer", async () => {
+    for (const state of ["never started", "restoring", "secondary", "primary", "vault away"] as const) {
+      const store = vault();
+      if (state === "secondary") await claimAs(store.inner, "z");
+      const a = await make(store, { bootstrap: state !== "restoring" });
+      if (state !== "never started") a.host.start();
+      if (state === "primary" || state === "vault away") await role(a.host, "primary");
+      if (state === "vault away") {
+        store.beforePut = () => new Promise(() => undefined);
+        a.write("CREATE TABLE t (x)");
+      }
+      await a.host.stop("asked to");
+      expect(a.front.term).toBeUndefined();
+      expect(a.applications.every((application) => application.state !== "running")).toBe(true);
+      if (state === "primary") expect(await lastKind(store)).toBe("vacate");
+      if (state === "vault away") expect(a.host.status().warnings.join()).toContain("without a vacate record");
+      store.beforePut = undefined;
+    }
+  });
+});
