@@ -8,7 +8,7 @@
  * Descriptors that the host had open before still lead to the vault.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 export type VaultCut = "hang" | "error" | "read-only" | "unmounted";
@@ -64,7 +64,8 @@ export class VaultAccess {
 
   async heal(): Promise<void> {
     for (const [host, { kind, pid, process }] of [...this.#cuts]) {
-      (await this.#inNamespaceOf(pid, healed[kind], host)).stdin?.end();
+      // With the host ended, its mounts have ended too.
+      if (existsSync(`/proc/${pid}/ns/mnt`)) (await this.#inNamespaceOf(pid, healed[kind], host)).stdin?.end();
       process.stdin?.end();
       this.#cuts.delete(host);
     }

@@ -1,0 +1,267 @@
+/**
+ * One chaos run: a cluster of real processes, clients in a process of their own, faults drawn by the seed one after the other
+ * and sometimes two at once, and in between restarts of what ended by itself, as a service manager would. At the end
+ * everything is mended, must become whole within a stated time, and is judged by the clients' history.
+ *
+ * The seed fixes which faults are drawn; processes are real, so a run is not repeated exactly.
+ */
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { demoApplication, type DemoApplicationName } from "../src/demo/applications.ts";
+import { Cluster, type Member, type MemberPlaces } from "../src/demo/cluster.ts";
+import { type Dice, seededDice } from "../src/demo/dice.ts";
+import { GatewayView } from "../src/demo/gateway-view.ts";
+import { ProcessKeeper } from "../src/demo/processes.ts";
+import { systemClock } from "../src/runtime/clock.ts";
+import { missingForNamespaces, missingForVaultCuts } from "../test/e2e/netns/missing.ts";
+import { Namespaces } from "../test/e2e/netns/namespaces.ts";
+import { VaultAccess } from "../test/e2e/netns/vault-access.ts";
+import type { ClientMessage, ClientOptions, ClientResult } from "./chaos-clients.ts";
+import { type ChaosWorld, drawFault, type Fault } from "./chaos-faults.ts";
+import { VaultDisk } from "./chaos-vault.ts";
+
+export interface ChaosOptions {
+  readonly app: DemoApplicationName;
+  readonly seed: number;
+  readonly durationMs: number;
+  readonly hosts: number;
+  readonly gateways: number;
+  readonly requestsPerSecond: number;
+  /** Copies the logs there when the run was not good. */
+  readonly keepLogs: string | undefined;
+  say(line: string): void;
+}
+
+/** A member that ended without being killed. */
+export interface SelfExit {
+  readonly id: string;
+  readonly code: number | string | null;
+  readonly atMs: number;
+}
+
+export interface ChaosResult {
+  readonly faults: Readonly<Record<string, number>>;
+  readonly epochs: number;
+  readonly exits: readonly SelfExit[];
+  /** From the last mend until one primary, the others secondaries, every gateway serving; null: not in time. */
+  readonly convergedMs: number | null;
+  readonly client: ClientResult | undefined;
+  /** Why it is not good; empty: good. */
+  readonly wrong: readonly string[];
+}
+
+/** Frequent checkpoints and a short window, so that retention runs and hosts are left behind. */
+const hostExtra = '\n[host.checkpoint]\ninterval = "8s"\nkeep = 2\nwindow = "15s"\n';
+const wholeWithinMs = 60_000;
+const restartAfterMs = 500;
+const watchEveryMs = 100;
+const pauseMaxMs = 1_500;
+const secondFault = 0.3;
+const clientsWithinMs = 90_000;
+const closeGraceMs = 3_000;
+const never = new AbortController().signal;
+
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const folder = mkdtempSync(join(tmpdir(), "stead-chaos-"));
+  const keeper = new ProcessKeeper(folder);
+  const closers: (() => Promise<void>)[] = [];
+  try {
+    const world = await prepare(folder, keeper, options, closers);
+    const result = await play(folder, world, options);
+    if (result.wrong.length > 0 && options.keepLogs !== undefined) copyLogs(world.cluster, options.keepLogs);
+    return result;
+  } finally {
+    // The vault's disk first thaws, so that nobody waits for it; a hanging mount lets go.
+    for (const close of closers) await close();
+    await keeper.close(closeGraceMs);
+  }
+}
+
+async function prepare(folder: string, keeper: ProcessKeeper, options: ChaosOptions, closers: (() => Promise<void>)[]): Promise<ChaosWorld> {
+  const { app, say } = options;
+  const missing = missingForNamespaces() ?? missingForVaultCuts();
+  let network: Namespaces | undefined;
+  let vaultAccess: VaultAccess | undefined;
+  let vaultDisk: VaultDisk | undefined;
+  if (missing === undefined) {
+    const names = (what: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${what}-${index + 1}`);
+    network = await Namespaces.create([...names("gateway", options.gateways), ...names("host", options.hosts)]);
+    closers.push(() => network?.close() ?? Promise.resolve());
+    vaultAccess = new VaultAccess(folder);
+    closers.unshift(() => Promise.resolve(vaultAccess?.close()));
+    vaultDisk = await VaultDisk.mount(join(folder, "vault.img"), vaultAccess.vault, say);
+    closers.unshift(() => vaultDisk?.close() ?? Promise.resolve());
+  } else say(`no network is cut and no host loses the vault: ${missing}`);
+  const application = demoApplication(app, folder);
+  const places = network === undefined || vaultAccess === undefined ? {} : { places: placesOf(network, vaultAccess) };
+  const cluster = await Cluster.create({ folder, service: app, application, hosts: options.hosts, gateways: options.gateways, keeper, clock: systemClock, hostExtra, ...places });
+  return { cluster, service: app, network, vaultAccess, vaultDisk, taken: new Set() };
+}
+
+function placesOf(network: Namespaces, vault: VaultAccess): MemberPlaces {
+  return {
+    addressOf: (id) => network.addressOf(id),
+    vaultOf: (id) => vault.pathOf(id),
+    vault: vault.vault,
+    commandOf: (id, command) => network.commandIn(id, id.startsWith("host-") ? vault.commandOf(id, command) : command),
+  };
+}
+
+async function play(folder: string, world: ChaosWorld, options: ChaosOptions): Promise<ChaosResult> {
+  const { cluster } = world;
+  const { say } = options;
+  await Promise.all([...cluster.hosts, ...cluster.gateways].map((member) => cluster.start(member)));
+  await cluster.whenWhole(wholeWithinMs, never);
+  const startedAt = systemClock.now();
+  const firstEpoch = (await cluster.primary())?.status.epoch ?? 0;
+  const clients = await startClients({
+    folder,
+    app: options.app,
+    seed: options.seed,
+    gatewayUrls: cluster.gateways.map(({ url }) => url),
+    hostUrls: cluster.hosts.map(({ dataUrl }) => dataUrl),
+    requestsPerSecond: options.requestsPerSecond,
+  });
+  const manager = new ServiceManager(world, startedAt, say);
+  const faults: Record<string, number> = {};
+  const dice = seededDice(options.seed);
+  try {
+    while (systemClock.now() - startedAt < options.durationMs) {
+      await Promise.all([oneFault(world, dice, faults, startedAt, say), dice.fraction() < secondFault ? oneFault(world, dice, faults, startedAt, say) : undefined]);
+      await systemClock.sleep(pauseMaxMs * dice.fraction());
+    }
+    say("everything is mended");
+    const mendedAt = systemClock.now();
+    const trouble = await whole(world, clients, mendedAt + wholeWithinMs);
+    const convergedMs = trouble === undefined ? Math.round(systemClock.now() - mendedAt) : null;
+    say(trouble === undefined ? `whole again after ${convergedMs} ms` : `NOT whole after ${wholeWithinMs} ms: ${trouble}`);
+    const epochs = ((await cluster.primary())?.status.epoch ?? 0) - firstEpoch;
+    const client = await clients.finish();
+    const wrong = [...(trouble === undefined ? [] : [`not whole: ${trouble}`]), ...wrongOf(client)];
+    return { faults, epochs, exits: manager.exits, convergedMs, client, wrong };
+  } finally {
+    await manager.close();
+    clients.kill();
+  }
+}
+
+async function oneFault(world: ChaosWorld, dice: Dice, counts: Record<string, number>, startedAt: number, say: (line: string) => void): Promise<void> {
+  const fault: Fault | undefined = await drawFault(world, dice);
+  if (fault === undefined || fault.takes.some((one) => world.taken.has(one))) return;
+  for (const one of fault.takes) world.taken.add(one);
+  say(`${((systemClock.now() - startedAt) / 1000).toFixed(2).padStart(8)} s  ${fault.kind} ${fault.on} for ${fault.lastsMs} ms`);
+  try {
+    await fault.begin();
+    counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
+    await systemClock.sleep(fault.lastsMs);
+    await fault.mend();
+  } finally {
+    for (const one of fault.takes) world.taken.delete(one);
+  }
+}
+
+/** Undefined when everything is well and every gateway has answered clients since; otherwise what is not, at the end of the time. */
+async function whole({ cluster, service }: ChaosWorld, clients: Clients, until: number): Promise<string | undefined> {
+  const views = cluster.gateways.map(({ adminUrl }) => new GatewayView(adminUrl, cluster.secret, service, systemClock));
+  const okBefore = clients.ok;
+  for (;;) {
+    const statuses = await Promise.all(cluster.hosts.map((host) => cluster.statusOf(host)));
+    const roles = statuses.map((status) => status?.role ?? "silent");
+    const epochs = new Set(statuses.map((status) => status?.epoch));
+    const serving = await Promise.all(views.map((view) => view.isServing().catch(() => false)));
+    const isAnswered = clients.ok.every((ok, index) => ok > (okBefore[index] ?? 0) + 5);
+    const isOne = roles.filter((role) => role === "primary").length === 1 && roles.filter((role) => role === "secondary").length === roles.length - 1;
+    if (isOne && epochs.size === 1 && serving.every(Boolean) && isAnswered) return undefined;
+    if (systemClock.now() > until) {
+      const hosts = cluster.hosts.map(({ id }, index) => `${id} ${roles[index]} epoch ${statuses[index]?.epoch} ${statuses[index]?.reason ?? ""}`.trim());
+      return `${hosts.join(", ")}; gateways serving: ${serving.join(", ")}; clients answered: ${isAnswered}`;
+    }
+    await systemClock.sleep(watchEveryMs);
+  }
+}
+
+function wrongOf(client: ClientResult | undefined): string[] {
+  if (client === undefined) return ["the clients did not come to a result"];
+  const wrong = [...client.violations.slice(0, 20), ...client.breaches.map((breach) => `not linearizable: ${breach}`)];
+  if (client.missing > 0) wrong.unshift(`${client.missing} acknowledged writes are missing`);
+  if (client.broken !== undefined) wrong.push(`invariant: ${client.broken}`);
+  if (client.acknowledged === 0) wrong.push("no write was acknowledged at all");
+  return wrong;
+}
+
+/** Starts again what ended by itself, and remembers it. */
+class ServiceManager {
+  readonly exits: SelfExit[] = [];
+  readonly #stop = new AbortController();
+  readonly #work: Promise<void>;
+
+  constructor(world: ChaosWorld, startedAt: number, say: (line: string) => void) {
+    this.#work = this.#watch(world, startedAt, say);
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#work;
+  }
+
+  async #watch({ cluster, taken }: ChaosWorld, startedAt: number, say: (line: string) => void): Promise<void> {
+    const members: readonly Member[] = [...cluster.hosts, ...cluster.gateways];
+    while (!this.#stop.signal.aborted) {
+      for (const member of members) {
+        const end = member.process?.end;
+        if (end === undefined || taken.has(member.id)) continue;
+        this.exits.push({ id: member.id, code: end.code ?? end.signal, atMs: Math.round(systemClock.now() - startedAt) });
+        say(`${member.id} ended by itself (${end.code ?? end.signal}); it is started again`);
+        taken.add(member.id);
+        await systemClock.sleep(restartAfterMs);
+        await cluster.start(member);
+        taken.delete(member.id);
+      }
+      await systemClock.sleep(watchEveryMs, this.#stop.signal).catch(() => undefined);
+    }
+  }
+}
+
+interface Clients {
+  /** Answered so far, for each gateway. */
+  readonly ok: readonly number[];
+  finish(): Promise<ClientResult | undefined>;
+  kill(): void;
+}
+
+async function startClients(options: ClientOptions): Promise<Clients> {
+  const script = join(import.meta.dirname, "chaos-clients.ts");
+  const child = spawn(process.execPath, [script, JSON.stringify(options)], { stdio: ["pipe", "pipe", "inherit"] });
+  let ok: readonly number[] = options.gatewayUrls.map(() => 0);
+  let result: ClientResult | undefined;
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    child.once("close", () => reject(new Error("the clients ended before they had started")));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const message = JSON.parse(line) as ClientMessage;
+      if (message.kind === "started") resolve();
+      else if (message.kind === "progress") ok = message.ok;
+      else result = message;
+    });
+  });
+  return {
+    get ok() {
+      return ok;
+    },
+    async finish() {
+      child.stdin.end();
+      const timer = setTimeout(() => child.kill("SIGKILL"), clientsWithinMs);
+      await ended;
+      clearTimeout(timer);
+      return result;
+    },
+    kill: () => void child.kill("SIGKILL"),
+  };
+}
+
+function copyLogs(cluster: Cluster, to: string): void {
+  for (const { id, logFile } of [...cluster.hosts, ...cluster.gateways]) cpSync(logFile, join(to, `${id}.log`));
+}

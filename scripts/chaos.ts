@@ -1,0 +1,95 @@
+/**
+ * `bun run chaos`: real processes under drawn faults, and the judgement of everything their clients saw. `--minutes N` (1; may
+ * be a fraction), `--seed N` (drawn), `--app notes|ledger|both` (both: half of the time each), `--hosts N` (3), `--gateways N`
+ * (1), `--rate N` requests per second (150), `--logs FOLDER` for the logs of a run that was not good, `--json`.
+ *
+ * Faults: SIGKILL and SIGSTOP of hosts and gateways, SIGKILL of the application or its watcher, power failure of everything,
+ * switchover, network cut both or one way, one host's vault hanging, failing, read-only or unmounted, the vault frozen or
+ * full. Those of the network and the vault need root on Linux; without it they are left out, and the run says so.
+ *
+ * The last line with --json: {"chaos":1,"good":B,"minutes":N,"seed":N,"runs":[{"app","good","faults":{kind:count},"failovers",
+ * "converged_ms","longest_gap_ms","requests":{"ok","unknown","failed","direct"},"writes":{"acknowledged","missing","phantom"},
+ * "operations","linearizable","exits":[…],"wrong":[…]}]}. Exit code 0 when every run was good.
+ */
+import { randomInt } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type DemoApplicationName, demoApplicationNames } from "../src/demo/applications.ts";
+import { type ChaosResult, runChaos } from "./chaos-run.ts";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "1" },
+    seed: { type: "string", default: String(randomInt(1, 1_000_000)) },
+    app: { type: "string", default: "both" },
+    hosts: { type: "string", default: "3" },
+    gateways: { type: "string", default: "1" },
+    rate: { type: "string", default: "150" },
+    logs: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
+});
+
+function number(name: "minutes" | "seed" | "hosts" | "gateways" | "rate", min: number, max: number): number {
+  const value = Number(values[name]);
+  if (!(value >= min && value <= max)) throw new Error(`--${name} is ${values[name]}; accepted: a number from ${min} to ${max}`);
+  return value;
+}
+
+const minutes = number("minutes", 0.05, 24 * 60);
+const seed = number("seed", 0, 2 ** 31);
+const apps = demoApplicationNames.filter((name) => values.app === name || values.app === "both");
+if (apps.length === 0) throw new Error(`--app is ${values.app}; accepted: ${demoApplicationNames.join(", ")}, both`);
+const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
+
+const runs = [];
+for (const app of apps) {
+  say(`chaos: ${app}, seed ${seed}, ${(minutes / apps.length).toFixed(2)} minutes`);
+  const result = await runChaos({
+    app,
+    seed,
+    durationMs: (minutes * 60_000) / apps.length,
+    hosts: number("hosts", 2, 9),
+    gateways: number("gateways", 1, 9),
+    requestsPerSecond: number("rate", 1, 2000),
+    keepLogs: logFolder(app),
+    say,
+  });
+  const summary = summaryOf(app, result);
+  runs.push(summary);
+  for (const line of result.wrong) say(`  WRONG ${line}`);
+  const { requests, writes, failovers, longest_gap_ms: gap, converged_ms: converged } = summary;
+  say(
+    `${app}: ${summary.good ? "good" : "NOT GOOD"}; ${JSON.stringify(result.faults)}; ${failovers} failovers; ${writes.acknowledged} writes acknowledged, ` +
+      `${writes.missing} missing, ${writes.phantom} unknown that happened; ${requests.ok} answers, ${requests.failed} failed, ${requests.unknown} unknown, ${requests.direct} by hosts directly; ` +
+      `longest gap ${gap} ms; converged after ${converged} ms; ${summary.exits.length} ended by themselves`,
+  );
+}
+const isGood = runs.every(({ good }) => good);
+if (values.json) process.stdout.write(`${JSON.stringify({ chaos: 1, good: isGood, minutes, seed, runs })}\n`);
+process.exitCode = isGood ? 0 : 1;
+
+function logFolder(app: DemoApplicationName): string | undefined {
+  if (values.logs === undefined) return undefined;
+  const folder = join(values.logs, `${app}-${seed}`);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+function summaryOf(app: DemoApplicationName, { faults, epochs, exits, convergedMs, client, wrong }: ChaosResult) {
+  return {
+    app,
+    good: wrong.length === 0,
+    faults,
+    failovers: epochs,
+    converged_ms: convergedMs,
+    longest_gap_ms: client?.longestGapMs ?? null,
+    requests: { ok: client?.ok ?? 0, unknown: client?.unknown ?? 0, failed: client?.failed ?? 0, direct: client?.direct ?? 0 },
+    writes: { acknowledged: client?.acknowledged ?? 0, missing: client?.missing ?? 0, phantom: client?.phantom ?? 0 },
+    operations: client?.operations ?? 0,
+    linearizable: client !== undefined && client.breaches.length === 0 && client.violations.length === 0,
+    exits,
+    wrong,
+  };
+}
