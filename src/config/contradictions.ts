@@ -21,6 +21,7 @@ export function findContradictions(file: string, content: PartialContent, proble
   if (content.gateway !== undefined) {
     checkGatewayTimes(content.gateway, problems);
     checkDataPlane(content.gateway, problems);
+    checkPlainAlone(content.gateway, content.service ?? [], problems);
   }
   if (content.host !== undefined) {
     checkReachable(content.host, problems);
@@ -79,13 +80,36 @@ function checkServiceHosts(service: FileContent["service"][number], index: numbe
       problems.add([...path, "id"], { found, accepted: "an id of its own for each host of a service", advice: "rename one of them" });
     }
     const owner = `host "${host.id}" of service "${service.name}"`;
-    const sameControl = controls.get(host.control);
-    if (sameControl === undefined) controls.set(host.control, owner);
+    checkPlainHost(host, path, service, problems);
+    const control = host.control === "none" ? `plain:${host.url ?? owner}` : host.control;
+    const sameControl = controls.get(control);
+    if (sameControl === undefined) controls.set(control, owner);
     else {
-      const found = `${host.control}, the control address of ${sameControl} already`;
+      const found = `${host.url ?? host.control}, the address of ${sameControl} already`;
       problems.add([...path, "control"], { found, accepted: "a control address of its own for each host", advice: "correct one of them" });
     }
   });
+}
+
+type ServiceHost = FileContent["service"][number]["host"][number];
+
+function checkPlainHost(host: ServiceHost, path: KeyPath, service: FileContent["service"][number], problems: Problems): void {
+  if (host.control !== "none") {
+    for (const key of ["url", "health"] as const) {
+      if (host[key] !== undefined) problems.add([...path, key], { found: `${key} beside a control API`, accepted: 'only with control = "none"', advice: "remove it: the host says itself where its data port is and how it is" });
+    }
+    return;
+  }
+  if (host.url === undefined) problems.add([...path, "control"], { found: '"none" without url', accepted: "both", advice: 'add url = "http://ADDRESS:PORT" of the server' });
+  if (service.host.some(({ control }) => control !== "none")) {
+    problems.add([...path, "control"], { found: `"none" beside hosts with a control API in service "${service.name}"`, accepted: "all hosts of a service with one, or all without", advice: "make two services of them: traffic would go to data that are not the same" });
+  }
+}
+
+/** Their epochs live in one gateway's memory (src/gateway/plain-control.ts). */
+function checkPlainAlone({ peers }: NonNullable<FileContent["gateway"]>, services: FileContent["service"], problems: Problems): void {
+  if (peers.length === 0 || !services.some((service) => service.host.some(({ control }) => control === "none"))) return;
+  problems.add(["gateway", "peers"], { found: 'peers together with hosts that have control = "none"', accepted: "one gateway for plain hosts", advice: "remove the peers, or run the hosts under `stead host`" });
 }
 
 function checkGatewayTimes({ probe, hold }: NonNullable<FileContent["gateway"]>, problems: Problems): void {

@@ -20,13 +20,16 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
     match: { host: service.match.host ?? null, path: service.match.path ?? null },
     hosts: service.host.map((host) => ({
       id: host.id,
-      controlUrl: host.control,
+      controlUrl: controlUrlOf(host),
       priority: host.priority ?? null,
       nofailover: host.nofailover ?? null,
     })),
     rejoin: service.rejoin,
   }));
 }
+
+/** A plain host's control address is its health check; src/gateway/plain-control.ts stands in for the control API. */
+export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string => (control === "none" ? `plain:${url ?? ""}${health ?? "/"}` : control);
 
 export function resolveGateway(file: string, gateway: GatewayContent, services: readonly ServiceConfig[], secret: string): GatewayConfig {
   return {

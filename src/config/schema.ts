@@ -121,6 +121,9 @@ const urlPath = v.pipe(v.string(pathMessage), v.regex(/^\/[^\s?#]*$/, pathMessag
 const hostNameMessage = message('a host name in lower case without a port, for example "notes.example"', "write it as clients put it into the Host header");
 const hostName = v.pipe(v.string(hostNameMessage), v.regex(/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/, hostNameMessage));
 
+const controlMessage = message('the URL of the host\'s control API, http://host:port without a path, or "none" for an ordinary HTTP server', 'with "none" add `url`');
+const controlAddress = v.union([v.literal("none"), baseUrl], controlMessage);
+
 const service = table("[service]", {
   name: identifier,
   match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
@@ -130,7 +133,9 @@ const service = table("[service]", {
       "service.host",
       table("[service.host]", {
         id: identifier,
-        control: baseUrl,
+        control: controlAddress,
+        url: v.optional(baseUrl),
+        health: v.optional(urlPath),
         priority: v.optional(whole(-1000, 1000)),
         nofailover: v.optional(flag),
       }),

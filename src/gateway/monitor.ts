@@ -5,11 +5,11 @@
  * whether or not the last one was answered, so that a host that hangs is noticed after `timeout + interval * (fall - 1)`
  * and not after the sum of time-outs. It decides nothing.
  */
-import type { HostClient } from "../control/host-client.ts";
 import type { HostStatus } from "../control/host-status.ts";
 import type { FailoverEvent } from "../core/failover-state.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { Background } from "./background.ts";
+import type { HostControl } from "./plain-control.ts";
 
 /** Pause before a stream that ended is opened again. */
 const reconnectMs = 200;
@@ -23,7 +23,7 @@ export interface ProbeTimes {
 
 export interface MonitorOptions {
   readonly host: string;
-  readonly client: HostClient;
+  readonly client: HostControl;
   readonly clock: Clock;
   readonly probe: ProbeTimes;
   /** Called in order, never from within the constructor. */

@@ -2,10 +2,11 @@
  * Promotions and demotions under way: each call of the state machine is one HTTP call to a host, and what the host says
  * becomes events. A call that was cancelled says nothing any more.
  */
-import type { HostClient, StreamEnd } from "../control/host-client.ts";
+import type { StreamEnd } from "../control/host-client.ts";
 import type { Refusal } from "../control/messages.ts";
 import type { FailoverEffect, FailoverEvent } from "../core/failover-state.ts";
 import { Background } from "./background.ts";
+import type { HostControl } from "./plain-control.ts";
 
 type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;
 type DemoteOrder = Extract<FailoverEffect, { kind: "demote" }>;
@@ -21,7 +22,7 @@ export class Orders {
     this.#send = send;
   }
 
-  promote(client: HostClient | undefined, order: PromoteOrder): void {
+  promote(client: HostControl | undefined, order: PromoteOrder): void {
     const { call, epoch, planned, gatewaysRegistered } = order;
     const request = { gateway: this.#gateway, epoch, planned, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown] };
     this.#run(call, client, (target, signal) =>
@@ -33,7 +34,7 @@ export class Orders {
     );
   }
 
-  demote(client: HostClient | undefined, order: DemoteOrder): void {
+  demote(client: HostControl | undefined, order: DemoteOrder): void {
     const { call, successor, reason } = order;
     this.#run(call, client, (target, signal) =>
       target.demote({ gateway: this.#gateway, successor, reason }, (event) => {
@@ -59,7 +60,7 @@ export class Orders {
     else this.#send({ kind: "call-refused", call, refusal: event.refusal });
   }
 
-  #run(call: number, client: HostClient | undefined, work: (client: HostClient, signal: AbortSignal) => Promise<StreamEnd>): void {
+  #run(call: number, client: HostControl | undefined, work: (client: HostControl, signal: AbortSignal) => Promise<StreamEnd>): void {
     if (client === undefined) {
       this.#send({ kind: "call-lost", call, why: "the host is not registered" });
       return;

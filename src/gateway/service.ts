@@ -20,6 +20,7 @@ import {
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
+import { type HostControl, isPlain, PlainControl, PlainEpochs } from "./plain-control.ts";
 import type { Recorder } from "./recorder.ts";
 import type { ServiceRoute } from "./service-route.ts";
 import type { Traffic } from "./traffic.ts";
@@ -40,7 +41,7 @@ export interface ServiceOptions {
 
 interface Watched {
   readonly controlUrl: string;
-  readonly client: HostClient;
+  readonly client: HostControl;
   readonly monitor: HostMonitor;
 }
 
@@ -55,6 +56,7 @@ export class ServiceRuntime {
   readonly #watched = new Map<string, Watched>();
   readonly #waiting = new Map<string, (outcome: CommandOutcome) => void>();
   readonly #queue: FailoverEvent[] = [];
+  readonly #plainEpochs = new PlainEpochs();
   readonly #stopping: Promise<void>[] = [];
   #state: ServiceState;
   #taking = false;
@@ -92,7 +94,7 @@ export class ServiceRuntime {
     return this.#watched.get(host)?.monitor;
   }
 
-  clientOf(host: string): HostClient | undefined {
+  clientOf(host: string): HostControl | undefined {
     return this.#watched.get(host)?.client;
   }
 
@@ -162,7 +164,8 @@ export class ServiceRuntime {
 
   #watch(host: RegisteredHost): void {
     const { secret, clock } = this.#options;
-    const client = new HostClient(host.controlUrl, secret, clock);
+    const { id, controlUrl } = host;
+    const client = isPlain(controlUrl) ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock }) : new HostClient(controlUrl, secret, clock);
     const monitor = new HostMonitor({ host: host.id, client, clock, probe: this.#probe, send: (event) => this.send(event) });
     this.#watched.set(host.id, { controlUrl: host.controlUrl, client, monitor });
     monitor.start();

@@ -81,4 +81,4 @@ test("no value at any key makes the loader throw", () => {
     }
   });
   expect(refusals).toBeGreaterThan(500);
-});
+}, 30_000);
