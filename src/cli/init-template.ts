@@ -59,8 +59,7 @@ database = "gateway.db"
 #time = "30s"
 #concurrency = 64
 
-# TLS for clients; the files are reloaded when they change.
-#tls = { cert = "gateway.pem", key = "gateway.key" }
+# TLS for clients, reloaded when the files change: [gateway.tls] with cert = "gateway.pem" and key = "gateway.key".
 
 [gateway.access_log]
 # "off", "stderr" or a file.
