@@ -11,6 +11,7 @@ import { exitCodes } from "./exit-codes.ts";
 interface DemoFlags {
   readonly app: "notes" | "ledger";
   readonly kills: number;
+  readonly gateways: number;
   readonly duration: number;
   readonly seed: number | undefined;
   readonly keep: boolean;
@@ -18,6 +19,7 @@ interface DemoFlags {
 }
 
 const killsMax = 1000;
+const gatewaysMax = 7;
 
 export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
   docs: {
@@ -28,24 +30,31 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
       "SIGSTOP and lets it go on, then reads everything back. Ends with 0 when no acknowledged write is missing, no replaced",
       "primary acknowledged anything, no request failed and the history fits together; with 9 otherwise.",
       "",
+      "With --gateways N, N gateways are peers and clients spread over all of them. With every event a gateway is killed and",
+      "comes back, once it is the one that acts, in the middle of a failover. At last one comes back with an empty database,",
+      "and every gateway must have the same rows in every view. A write that a killed gateway cuts off counts as unknown.",
+      "",
       "With --json the last line of standard output is one object; what happens goes to standard error. All times are in",
       "milliseconds: failovers[] with kind, detect_ms, agree_ms, claim_ms, lease_ms, catchup_ms, start_ms, route_ms (as the",
       "gateway recorded them) and gap_ms (the longest time in which no client was answered); requests with ok, held, replayed,",
       "unknown (in flight at a kill and not idempotent) and failed; writes with acknowledged, missing and phantom (never",
-      "acknowledged, answered unknown, and there); zombie_acknowledged; invariant_ok.",
+      "acknowledged, answered unknown, and there); zombie_acknowledged; invariant_ok; gateways_converge_ms (until all gateways",
+      "had the same rows after the last came back; null: they never had; 0 with one gateway).",
       "",
       "EXAMPLES",
       "  stead demo",
       "  stead demo --app ledger --kills 10 --duration 60s --seed 7 --json",
+      "  stead demo --gateways 3",
       "  stead demo --keep",
     ].join("\n"),
   },
   parameters: {
     flags: {
       app: { kind: "enum", values: ["notes", "ledger"], default: "notes", brief: "Example application (ledger needs python3)" },
-      kills: { kind: "parsed", parse: wholeUpTo(killsMax), default: "3", placeholder: "number", brief: "How often the primary is killed" },
+      kills: { kind: "parsed", parse: wholeFromTo(0, killsMax), default: "3", placeholder: "number", brief: "How often the primary is killed" },
+      gateways: { kind: "parsed", parse: wholeFromTo(1, gatewaysMax), default: "1", placeholder: "number", brief: "Gateways; more than one are peers, killed and started again meanwhile" },
       duration: { kind: "parsed", parse: duration, default: "25s", placeholder: "time", brief: "The load lasts at least so long; events are spread over it" },
-      seed: { kind: "parsed", parse: wholeUpTo(2 ** 32 - 1), optional: true, placeholder: "number", brief: "Fixes the order of events and the load; drawn when left out" },
+      seed: { kind: "parsed", parse: wholeFromTo(0, 2 ** 32 - 1), optional: true, placeholder: "number", brief: "Fixes the order of events and the load; drawn when left out" },
       keep: { kind: "boolean", default: false, withNegated: false, brief: "Leave the cluster running until Ctrl-C, and print how to look at it" },
       json: { kind: "boolean", default: false, withNegated: false, brief: "Print the verdict as one object, the last line of standard output" },
     },
@@ -97,10 +106,10 @@ function partName(text: string): "notes" | "reaper" {
   throw new Error(`expected notes or reaper, found ${JSON.stringify(text)}`);
 }
 
-function wholeUpTo(most: number): (text: string) => number {
+function wholeFromTo(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value > most) throw new Error(`expected a whole number from 0 to ${most}, found ${JSON.stringify(text)}`);
+    if (!/^\d+$/.test(text) || value < least || value > most) throw new Error(`expected a whole number from ${least} to ${most}, found ${JSON.stringify(text)}`);
     return value;
   };
 }

@@ -115,8 +115,9 @@ export class Cluster {
       mkdirSync(join(member.folder, "data"));
       return { ...member, role: "host", controlUrl: urlAt(place.controlPort, place.address), dataUrl: urlAt(place.dataPort, place.address) };
     });
+    const peersOf = (place: GatewayPlace): GatewayPlace[] => gatewayPlaces.filter((other) => other !== place);
     const gateways = gatewayPlaces.map((place): GatewayMember => {
-      const member = makeMember(folder, place.id, "gateway", gatewayConfigText(place, service, hostPlaces));
+      const member = makeMember(folder, place.id, "gateway", gatewayConfigText(place, service, hostPlaces, peersOf(place)));
       return { ...member, role: "gateway", url: urlAt(place.port, place.address), adminUrl: urlAt(place.adminPort, place.address) };
     });
     return new Cluster(options, secret, hosts, gateways);

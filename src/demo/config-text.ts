@@ -56,7 +56,7 @@ path = ${quoted(application.readyPath)}
 ${extra}`;
 }
 
-export function gatewayConfigText(place: GatewayPlace, service: string, hosts: readonly HostPlace[]): string {
+export function gatewayConfigText(place: GatewayPlace, service: string, hosts: readonly HostPlace[], peers: readonly GatewayPlace[] = []): string {
   const hostTables = hosts.map(
     (host) => `
 [[service.host]]
@@ -70,7 +70,7 @@ id = ${quoted(place.id)}
 listen = ${quoted(addressAt(place.port, place.address))}
 admin = ${quoted(addressAt(place.adminPort, place.address))}
 database = "gateway.db"
-
+${peers.length === 0 ? "" : `peers = [${peers.map((peer) => quoted(urlAt(peer.adminPort, peer.address))).join(", ")}]\n`}
 [[service]]
 name = ${quoted(service)}
 ${hostTables.join("")}`;

@@ -16,7 +16,8 @@ import { ZombieProbe } from "./zombie.ts";
 
 export interface EventStage {
   readonly cluster: Cluster;
-  readonly gateway: GatewayView;
+  /** One gateway, or all of them as one (gateway-fleet.ts). */
+  readonly gateway: Pick<GatewayView, "failovers" | "switchover">;
   readonly clock: Clock;
   readonly dice: Dice;
   readonly model: DemoModel;

@@ -19,6 +19,22 @@ export interface GatewayCounters {
   readonly replayed: number;
 }
 
+/** What one gateway says of the service. */
+export interface ServiceView {
+  /** State of its failover: `serving`, `promoting`, … */
+  readonly phase: string;
+  readonly counters: GatewayCounters;
+  /** Failovers that succeeded, oldest first; ids are unique among all gateways and their runs. */
+  readonly done: readonly IdentifiedFailover[];
+  /** The one under way. */
+  readonly running: IdentifiedFailover | undefined;
+}
+
+export interface IdentifiedFailover {
+  readonly id: string;
+  readonly failover: RecordedFailover;
+}
+
 /** The gateway did not answer, or said no. */
 export class GatewayViewError extends Error {
   override readonly name = "GatewayViewError";
@@ -40,8 +56,14 @@ export class GatewayView {
   }
 
   async counters(): Promise<GatewayCounters> {
-    const { requests } = await this.#status();
-    return { held: requests.held, replayed: requests.replayed };
+    return (await this.service()).counters;
+  }
+
+  async service(): Promise<ServiceView> {
+    const { phase, requests, failovers } = await this.#status();
+    const of = (outcome: FailoverEntry["outcome"]): IdentifiedFailover[] =>
+      failovers.filter((entry) => entry.outcome === outcome).map((entry) => ({ id: entry.id, failover: recorded(entry) }));
+    return { phase, counters: { held: requests.held, replayed: requests.replayed }, done: of("done"), running: of("running").at(-1) };
   }
 
   /** True when requests go to a primary. */

@@ -9,11 +9,15 @@ import type { Clock } from "../runtime/clock.ts";
 import { seededDice } from "./dice.ts";
 import { SuccessMeter } from "./gap.ts";
 import type { History, Moment } from "./history.ts";
-import { asJson, type CallAnswer, HttpCaller } from "./http-call.ts";
+import { CutOffError, GatewayCaller } from "./gateway-caller.ts";
+import { asJson, type CallAnswer } from "./http-call.ts";
 import type { DemoAnswer, DemoModel, Operation } from "./model.ts";
 
 export interface LoadOptions {
-  /** Origin of the gateway, `http://address:port`. Several: the workers spread over them. */
+  /**
+   * Origin of the gateway, `http://address:port`. Several: the workers spread over them, and one whose gateway is gone turns to
+   * the next, as clients of several addresses do (gateway-caller.ts).
+   */
   readonly urls: readonly [string, ...string[]];
   readonly model: DemoModel;
   readonly history: History;
@@ -36,7 +40,7 @@ const failuresKeptMax = 20;
 export class Load {
   readonly meter = new SuccessMeter();
   readonly #options: LoadOptions;
-  readonly #caller: HttpCaller;
+  readonly #caller: GatewayCaller;
   readonly #stop = new AbortController();
   readonly #workers: Promise<void>[] = [];
   readonly #failures: string[] = [];
@@ -46,7 +50,7 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options;
-    this.#caller = new HttpCaller(options.workers + 1);
+    this.#caller = new GatewayCaller(options.urls, options.workers + 1, options.timeoutMs);
   }
 
   get counts(): LoadCounts {
@@ -83,32 +87,33 @@ export class Load {
 
   /** A read outside the load; throws when it is not answered with 2xx. */
   async get(path: string): Promise<DemoAnswer> {
-    const answer = await this.#call(this.#options.urls[0], "GET", path, undefined);
+    const answer = await this.#caller.call(0, "GET", path, undefined);
     if (answer.status < 200 || answer.status > 299) throw new Error(`GET ${path}: ${describe(answer)}`);
     return { status: answer.status, body: asJson(answer.text) };
   }
 
   async #work(worker: number): Promise<void> {
-    const { model, urls, seed, workers, requestsPerSecond, clock } = this.#options;
+    const { model, seed, workers, requestsPerSecond, clock } = this.#options;
     const dice = seededDice(seed * 1009 + worker);
     const meanPauseMs = (1000 * workers) / requestsPerSecond;
     while (!this.#stop.signal.aborted) {
       await clock.sleep(2 * meanPauseMs * dice.fraction(), this.#stop.signal).catch(() => undefined);
       if (this.#stop.signal.aborted) return;
-      await this.#one(urls[worker % urls.length] ?? urls[0], model.next(dice, worker));
+      await this.#one(worker, model.next(dice, worker));
     }
   }
 
-  async #one(url: string, operation: Operation): Promise<void> {
+  async #one(worker: number, operation: Operation): Promise<void> {
     const { history } = this.#options;
     const { method, path, body } = operation.request;
     if (operation.write !== undefined) history.sent(operation.write);
     const moment = history.begin(operation.key);
     this.#inFlight += 1;
     try {
-      this.#settle(operation, moment, await this.#call(url, method, path, body));
+      this.#settle(operation, moment, await this.#caller.call(worker, method, path, body));
     } catch (error) {
-      this.#fail(operation, error instanceof Error ? error.message : String(error));
+      if (error instanceof CutOffError) this.#isUnknown(operation);
+      else this.#fail(operation, error instanceof Error ? error.message : String(error));
     } finally {
       this.#inFlight -= 1;
     }
@@ -116,9 +121,7 @@ export class Load {
 
   #settle(operation: Operation, moment: Moment, answer: CallAnswer): void {
     if (answer.status === 502 && answer.headers["stead-outcome"] === "unknown" && operation.request.method === "POST") {
-      this.#unknown += 1;
-      if (operation.write !== undefined) this.#options.history.unknown(operation.write);
-      operation.abandon();
+      this.#isUnknown(operation);
       return;
     }
     // Whatever comes from stead itself is not the application's answer.
@@ -130,16 +133,18 @@ export class Load {
     else this.#fail(operation, refusal);
   }
 
+  #isUnknown(operation: Operation): void {
+    this.#unknown += 1;
+    if (operation.write !== undefined) this.#options.history.unknown(operation.write);
+    operation.abandon();
+  }
+
   #fail(operation: Operation, reason: string): void {
     this.#failed += 1;
     if (operation.write !== undefined) this.#options.history.unknown(operation.write);
     operation.abandon();
     const { method, path } = operation.request;
     if (this.#failures.length < failuresKeptMax) this.#failures.push(`${method} ${path}: ${reason}`);
-  }
-
-  #call(url: string, method: string, path: string, body: string | undefined): Promise<CallAnswer> {
-    return this.#caller.call({ method, url: url + path, timeoutMs: this.#options.timeoutMs, ...(body === undefined ? {} : { body }) });
   }
 }
 

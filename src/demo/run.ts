@@ -11,7 +11,9 @@ import { Cluster } from "./cluster.ts";
 import { seededDice } from "./dice.ts";
 import { Display, type DisplayStream, eventLine, type LiveView, seconds } from "./display.ts";
 import { type EventStage, runEvent } from "./events.ts";
-import { GatewayView } from "./gateway-view.ts";
+import { GatewayFleet } from "./gateway-fleet.ts";
+import { whenSame } from "./gateway-rows.ts";
+import { GatewayStrikes } from "./gateway-strikes.ts";
 import { History } from "./history.ts";
 import { Load } from "./load.ts";
 import { planEvents } from "./plan.ts";
@@ -23,6 +25,8 @@ import { type EventResult, verdictLines, verdictObject, type VerdictObject } fro
 export interface DemoOptions {
   readonly app: DemoApplicationName;
   readonly kills: number;
+  /** More than one: peers, all of them with clients, killed and started again while the demo runs. 1 when left out. */
+  readonly gateways?: number;
   /** The load lasts at least so long; the events are spread over it. */
   readonly durationMs: number;
   readonly seed: number;
@@ -45,6 +49,8 @@ const wholeWithinMs = 60_000;
 const quietMs = 1500;
 /** Between the end of an event and the next one at least. */
 const calmMs = 500;
+/** After the last gateway has come back. */
+const convergeWithinMs = 30_000;
 const closeGraceMs = 3000;
 const stripBuckets = 50;
 const stripMs = 5000;
@@ -60,38 +66,42 @@ export async function runDemo(options: DemoOptions, onVerdict: OnVerdict): Promi
 }
 
 async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions, onVerdict: OnVerdict): Promise<void> {
-  const { clock, signal, seed, app, stream } = options;
+  const { clock, signal, seed, app, stream, gateways = 1 } = options;
   const application = demoApplication(app, folder);
-  const cluster = await Cluster.create({ folder, service: app, application, hosts: hostCount, gateways: 1, keeper, clock });
+  const cluster = await Cluster.create({ folder, service: app, application, hosts: hostCount, gateways, keeper, clock });
   const dice = seededDice(seed);
   const history = new History();
   const model = application.makeModel(`d${seed}`, workers);
-  const [gateway] = cluster.gateways;
-  if (gateway === undefined) throw new Error("the demo has no gateway");
-  const load = new Load({ urls: [gateway.url], model, history, clock, seed, workers, requestsPerSecond, timeoutMs: requestTimeoutMs });
-  const view = new GatewayView(gateway.adminUrl, cluster.secret, app, clock);
+  const [first, ...others] = cluster.gateways;
+  if (first === undefined) throw new Error("the demo has no gateway");
+  const urls: [string, ...string[]] = [first.url, ...others.map(({ url }) => url)];
+  const load = new Load({ urls, model, history, clock, seed, workers, requestsPerSecond, timeoutMs: requestTimeoutMs });
   const startedAt = clock.now();
   const shown = new ShownHosts(cluster, clock);
   const display = new Display(stream, () => liveView(load, history, shown, clock.now() - startedAt, clock.now()));
   const say = (text: string): void => display.line(`${seconds(clock.now() - startedAt)}  ${text}`);
+  const fleet = new GatewayFleet(cluster, app, clock, say);
   try {
-    say(`${app}: one gateway, one primary, two secondaries, a fresh vault in ${folder}; seed ${seed}`);
-    await startAll(cluster, view, signal);
+    say(`${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}; seed ${seed}`);
+    await startAll(cluster, fleet, signal);
     say("all are there; the load starts");
     await load.start();
-    const stage: EventStage = { cluster, gateway: view, clock, dice, model, history, meter: load.meter, readPath: application.readPath, signal, say };
+    const stage: EventStage = { cluster, gateway: fleet, clock, dice, model, history, meter: load.meter, readPath: application.readPath, signal, say };
     const loadStartedAt = clock.now();
-    const { events, zombieAcknowledged } = await runEvents(stage, options, loadStartedAt, display, startedAt);
+    const strikes = gateways === 1 ? undefined : new GatewayStrikes({ cluster, fleet, clock, dice: seededDice(seed + 1), signal, say });
+    const { events, zombieAcknowledged } = await runEvents(stage, strikes, options, loadStartedAt, display, startedAt);
     await waitUntil(clock, Math.max(loadStartedAt + options.durationMs, clock.now() + quietMs), signal);
     await load.stop();
     say("the load has stopped; everything is read back");
     const { entries, broken } = await model.readBack((path) => load.get(path));
     if (broken !== undefined) history.report("sum", broken);
     const result = history.finish(entries);
-    const verdict = verdictObject({ events, counts: load.counts, ...(await view.counters()), result, zombieAcknowledged, history });
+    const gatewaysConvergeMs = strikes === undefined ? 0 : await converge(cluster, strikes, options, display);
+    const found = { counts: load.counts, ...(await fleet.counters()), result, zombieAcknowledged, history, gatewaysConvergeMs };
+    const verdict = verdictObject({ events, ...found });
     for (const failure of load.failures) display.line(`  failed: ${failure}`);
     for (const { kind, detail } of history.violations) display.line(`  ${kind}: ${detail}`);
-    for (const line of verdictLines(verdict)) display.line(line);
+    for (const line of verdictLines(verdict, gateways)) display.line(line);
     onVerdict(verdict);
     if (options.keep) await keepRunning(cluster, display, signal);
   } finally {
@@ -102,11 +112,11 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
 }
 
 /** The first host makes the vault; the others wait for it anyway, so all start at once. */
-async function startAll(cluster: Cluster, view: GatewayView, signal: AbortSignal): Promise<void> {
+async function startAll(cluster: Cluster, fleet: GatewayFleet, signal: AbortSignal): Promise<void> {
   await Promise.all([...cluster.hosts, ...cluster.gateways].map((member) => cluster.start(member)));
   await cluster.whenWhole(wholeWithinMs, signal);
-  await cluster.until("the gateway to find the primary", wholeWithinMs, signal, () => "it has not", async () => {
-    return (await view.isServing().catch(() => false)) ? true : undefined;
+  await cluster.until("every gateway to find the primary", wholeWithinMs, signal, () => "it has not", async () => {
+    return (await fleet.isServing().catch(() => false)) ? true : undefined;
   });
 }
 
@@ -115,7 +125,7 @@ interface EventsDone {
   readonly zombieAcknowledged: number;
 }
 
-async function runEvents(stage: EventStage, options: DemoOptions, loadStartedAt: number, display: Display, startedAt: number): Promise<EventsDone> {
+async function runEvents(stage: EventStage, strikes: GatewayStrikes | undefined, options: DemoOptions, loadStartedAt: number, display: Display, startedAt: number): Promise<EventsDone> {
   const { clock, dice, history, signal } = stage;
   const plan = planEvents(options.kills, dice);
   const events: EventResult[] = [];
@@ -123,13 +133,25 @@ async function runEvents(stage: EventStage, options: DemoOptions, loadStartedAt:
   for (const [index, kind] of plan.entries()) {
     const due = loadStartedAt + quietMs + (index * Math.max(0, options.durationMs - 2 * quietMs)) / plan.length;
     await waitUntil(clock, Math.max(due, index === 0 ? 0 : clock.now() + calmMs), signal);
-    const outcome = await runEvent(kind, stage);
+    // The first kill that meets a gateway in the middle of a failover is enough; with every other event one dies beside it.
+    const strike = kind === "kill" && strikes?.inTheMiddle === 0 ? "acting" : "beside";
+    const [outcome] = await Promise.all([runEvent(kind, stage), strikes?.during(strike)]);
     events.push(outcome.result);
     zombieAcknowledged += outcome.zombieAcknowledged.length;
     for (const answer of outcome.zombieAcknowledged) history.report("zombie-process", `a replaced primary answered ${answer}`);
     display.line(eventLine(clock.now() - startedAt, outcome.what, outcome.result));
   }
   return { events, zombieAcknowledged };
+}
+
+/** One gateway loses everything and comes back; null when the gateways do not end with the same rows. */
+async function converge(cluster: Cluster, strikes: GatewayStrikes, { clock, signal, kills }: DemoOptions, display: Display): Promise<number | null> {
+  if (kills > 0) display.line(`  the gateway that acts was killed in the middle of a failover: ${strikes.inTheMiddle === 0 ? "not this time" : "yes"}`);
+  const sinceMs = await strikes.emptied();
+  const { gateways, secret } = cluster;
+  const { ms, differences } = await whenSame({ gateways, secret, clock, sinceMs, withinMs: convergeWithinMs, signal });
+  for (const line of differences) display.line(`  gateways differ: ${line}`);
+  return ms;
 }
 
 async function waitUntil(clock: Clock, atMs: number, signal: AbortSignal): Promise<void> {
@@ -142,8 +164,10 @@ async function keepRunning(cluster: Cluster, display: Display, signal: AbortSign
   if (gateway === undefined) return;
   display.line("");
   display.line(`the cluster keeps running until Ctrl-C:`);
-  display.line(`  clients      ${gateway.url}`);
-  display.line(`  admin        ${gateway.adminUrl}`);
+  for (const { url, adminUrl } of cluster.gateways) {
+    display.line(`  clients      ${url}`);
+    display.line(`  admin        ${adminUrl}`);
+  }
   for (const host of cluster.hosts) display.line(`  ${host.id.padEnd(12)} ${host.dataUrl}   log ${host.logFile}`);
   const stead = selfCommand().join(" ");
   display.line(`  ${stead} status --config ${gateway.configFile}`);

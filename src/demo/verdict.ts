@@ -32,6 +32,8 @@ export interface VerdictInput {
   /** Successful answers of a host that had been replaced. */
   readonly zombieAcknowledged: number;
   readonly history: Pick<History, "violations" | "count">;
+  /** Until all gateways had the same rows; null: they never had. Left out: there is one gateway. */
+  readonly gatewaysConvergeMs?: number | null;
 }
 
 type PhaseField = `${ReportedPhase}_ms`;
@@ -46,6 +48,8 @@ export interface VerdictObject {
    * was shown and taken back, nothing that nobody sent.
    */
   readonly invariant_ok: boolean;
+  /** Until all gateways had the same rows; null: they never had. 0 with one gateway. */
+  readonly gateways_converge_ms: number | null;
 }
 
 const tenth = (ms: number): number => Math.round(ms * 10) / 10;
@@ -62,15 +66,17 @@ export function verdictObject(input: VerdictInput): VerdictObject {
     writes: { acknowledged: input.result.acknowledged, missing: input.result.missing, phantom: input.result.phantom },
     zombie_acknowledged: input.zombieAcknowledged + input.result.forbidden,
     invariant_ok: input.history.violations.every(({ kind }) => kind === "missing"),
+    gateways_converge_ms: input.gatewaysConvergeMs === null ? null : tenth(input.gatewaysConvergeMs ?? 0),
   };
 }
 
 export function isGood(verdict: VerdictObject): boolean {
-  return verdict.writes.missing === 0 && verdict.zombie_acknowledged === 0 && verdict.requests.failed === 0 && verdict.invariant_ok;
+  const { writes, requests, gateways_converge_ms } = verdict;
+  return writes.missing === 0 && verdict.zombie_acknowledged === 0 && requests.failed === 0 && verdict.invariant_ok && gateways_converge_ms !== null;
 }
 
 /** For people. */
-export function verdictLines(verdict: VerdictObject): string[] {
+export function verdictLines(verdict: VerdictObject, gateways = 1): string[] {
   const { requests, writes } = verdict;
   const mark = (good: boolean): string => (good ? "✓" : "✗");
   return [
@@ -78,6 +84,12 @@ export function verdictLines(verdict: VerdictObject): string[] {
     `${mark(verdict.zombie_acknowledged === 0)} ${verdict.zombie_acknowledged} answers from a primary that had been replaced`,
     `${mark(requests.failed === 0)} ${requests.ok} requests answered, ${requests.held} of them held, ${requests.replayed} sent again, ${requests.failed} failed`,
     `${mark(verdict.invariant_ok)} ${verdict.invariant_ok ? "nothing stale, nothing twice, nothing taken back" : "the history does not fit together (see above)"}`,
-    `  ${requests.unknown} answered "unknown" (in flight at a kill, not idempotent); ${writes.phantom} of them had happened`,
+    ...(gateways === 1 ? [] : [convergenceLine(verdict.gateways_converge_ms, gateways)]),
+    `  ${requests.unknown} answered "unknown"${gateways === 1 ? "" : ", or cut off by a gateway that was killed"} (in flight at a kill, not idempotent); ${writes.phantom} of them had happened`,
   ];
+}
+
+function convergenceLine(ms: number | null, gateways: number): string {
+  if (ms === null) return `✗ the ${gateways} gateways do not have the same rows (see above)`;
+  return `✓ all ${gateways} gateways have the same rows, ${(ms / 1000).toFixed(1)} s after one came back with an empty database`;
 }

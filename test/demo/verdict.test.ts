@@ -3,7 +3,7 @@ import { seededDice } from "../../src/demo/dice.ts";
 import { Display, stripOf } from "../../src/demo/display.ts";
 import { History, type ViolationKind } from "../../src/demo/history.ts";
 import { planEvents } from "../../src/demo/plan.ts";
-import { isGood, type VerdictInput, verdictObject } from "../../src/demo/verdict.ts";
+import { isGood, type VerdictInput, verdictLines, verdictObject } from "../../src/demo/verdict.ts";
 
 const phases = { detect: 1.26, agree: 2, claim: 3, lease: 0, catchup: 4, start: 50, route: 1, demote: 0, wait: 0, retry: 0 };
 
@@ -30,6 +30,7 @@ describe("the verdict", () => {
       writes: { acknowledged: 5, missing: 0, phantom: 1 },
       zombie_acknowledged: 0,
       invariant_ok: true,
+      gateways_converge_ms: 0,
     });
     expect(isGood(verdictObject(input()))).toBe(true);
   });
@@ -40,8 +41,20 @@ describe("the verdict", () => {
       { result: { acknowledged: 5, missing: 0, phantom: 0, forbidden: 1 } },
       { counts: { ok: 10, unknown: 0, failed: 1 } },
       { zombieAcknowledged: 1 },
+      { gatewaysConvergeMs: null },
     ];
     for (const change of bad) expect(isGood(verdictObject(input(change)))).toBe(false);
+  });
+
+  test("says how long gateways took to have the same rows, and is bad when they never had", () => {
+    const well = verdictObject(input({ gatewaysConvergeMs: 1234.56 }));
+    expect(well.gateways_converge_ms).toBe(1234.6);
+    expect(isGood(well)).toBe(true);
+    expect(verdictLines(well, 3).join("\n")).toContain("✓ all 3 gateways have the same rows, 1.2 s after");
+    const apart = verdictObject(input({ gatewaysConvergeMs: null }));
+    expect(apart.gateways_converge_ms).toBeNull();
+    expect(verdictLines(apart, 3).join("\n")).toContain("✗ the 3 gateways do not have the same rows");
+    expect(verdictLines(well).join("\n")).not.toContain("gateways");
   });
 
   test("is bad for every kind of breach of the history", () => {
