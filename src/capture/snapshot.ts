@@ -10,6 +10,7 @@ import { read } from "node:fs";
 import { promisify } from "node:util";
 import { lostContinuity } from "./capture-error.ts";
 import type { Cut } from "./consistent-cut.ts";
+import { hashPage, type PageHashes } from "./page-hashes.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import { frameHeaderBytes, frameOffset } from "./wal-frames.ts";
 
@@ -37,7 +38,7 @@ export function snapshotOf(cut: Cut, onRelease: () => void): Snapshot {
   const databases = [...cut].map(([database, index]): SnapshotDatabase => {
     const { name, pageSize, pageCount } = database;
     const layout = database.layout(index);
-    const reader = new SnapshotReader(database, pageCount, layout);
+    const reader = new SnapshotReader(database, pageCount, layout, database.hashes());
     return {
       name,
       pageSize,
@@ -64,8 +65,10 @@ class SnapshotReader {
   readonly #pageCount: number;
   readonly #frames: ReadonlyMap<number, number>;
   readonly #zeroPages: ReadonlySet<number>;
+  readonly #hashes: PageHashes;
 
-  constructor(database: TrackedDatabase, pageCount: number, layout: { frames: ReadonlyMap<number, number>; zeroPages: ReadonlySet<number> }) {
+  constructor(database: TrackedDatabase, pageCount: number, layout: { frames: ReadonlyMap<number, number>; zeroPages: ReadonlySet<number> }, hashes: PageHashes) {
+    this.#hashes = hashes;
     this.#database = database;
     this.#pageCount = pageCount;
     this.#frames = layout.frames;
@@ -90,7 +93,18 @@ class SnapshotReader {
       if (frame === undefined) target.fill(0);
       else await this.#frame(target, frame, start - pageStart);
     }
+    this.#prove(bytes, offset);
     return bytes;
+  }
+
+  /** Every whole page is what was captured (or what the replica handed over): silent decay of the disk enters no checkpoint. */
+  #prove(bytes: Uint8Array, offset: number): void {
+    const { pageSize, name } = this.#database;
+    for (let page = Math.ceil(offset / pageSize) + 1; page * pageSize <= offset + bytes.byteLength; page++) {
+      const start = (page - 1) * pageSize - offset;
+      if (this.#hashes.isSame(page, hashPage(page, bytes.subarray(start, start + pageSize)))) continue;
+      throw lostContinuity(name, `page ${page} with other content than was captured`, "the content that is in the journal; the local disk or memory changed it: restore this host");
+    }
   }
 
   async #frame(target: Uint8Array, frame: number, within: number): Promise<void> {

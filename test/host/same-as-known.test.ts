@@ -66,6 +66,22 @@ describe("what capture begins with", () => {
     await expect(prove(root, known)).rejects.toBeInstanceOf(DivergedCopyError);
   });
 
+  test("is not read again, and a page that decayed on the disk enters no checkpoint all the same", async () => {
+    const { root, path } = withDatabase();
+    const known = await knownOf(root);
+    const pageSize = known.get("a.db")?.pageSize ?? 0;
+    const bytes = Buffer.from(await Bun.file(path).bytes());
+    bytes.writeUInt8(bytes.readUInt8(2 * pageSize - 1) ^ 1, 2 * pageSize - 1);
+    writeFileSync(path, bytes);
+    const source = await prove(root, known);
+    const { snapshot } = await source.beginSnapshot();
+    const [database] = snapshot.databases;
+    expect(await database?.read(0, pageSize)).toBeDefined();
+    await expect(Promise.resolve(database?.read(0, 2 * pageSize))).rejects.toThrow("page 2 with other content than was captured");
+    await snapshot.release();
+    await source.close();
+  });
+
   test("is refused when a database was dropped in: it would never be journaled", async () => {
     const { root, path } = withDatabase();
     const known = await knownOf(root);
