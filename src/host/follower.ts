@@ -109,10 +109,20 @@ export class Follower {
     return count;
   }
 
-  /** Follows until the signal is aborted; throws what `catchUp` throws. */
+  /**
+   * Follows until the signal is aborted; throws what `catchUp` throws. A primary that lives writes within its lease: when
+   * nothing has come for longer, this host asks once whether it was left behind, and need not call itself a secondary
+   * until the reader looks by itself.
+   */
   async follow(pollMs: number, signal: AbortSignal): Promise<void> {
+    let askedAfter = 0;
     while (!signal.aborted) {
       await this.catchUp();
+      const silentMs = this.#options.clock.now() - (this.#lastRecordSeenAt ?? Infinity);
+      if (silentMs > (this.#epoch?.leaseMs ?? Infinity) && askedAfter !== this.reader.position) {
+        await this.reader.assertNotLeftBehind();
+        askedAfter = this.reader.position;
+      }
       await this.#options.clock.sleep(pollMs, signal).catch(() => undefined);
     }
   }

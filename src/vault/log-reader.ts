@@ -121,6 +121,11 @@ export class LogReader {
     return record;
   }
 
+  /** Throws LeftBehindError when retention may have deleted the next record. */
+  async assertNotLeftBehind(): Promise<void> {
+    await this.#assertNotLeftBehind(this.#position + 1);
+  }
+
   async #lookUp(position: Position): Promise<Uint8Array | undefined> {
     const ahead = this.#ahead.shift();
     const early = ahead?.position === position ? await this.#orForget(ahead.bytes) : undefined;
