@@ -181,17 +181,14 @@ export class Cluster {
   behind(position: number): string | undefined {
     for (const machine of this.hosts) {
       const status = hostOf(machine.process)?.host.status();
-      if (status === undefined || status.position < position) return `${machine.name} is at ${status?.position}, not ${position}`;
+      const isReady = status?.role === "primary" || status?.role === "secondary";
+      if (status === undefined || !isReady || status.position < position) return `${machine.name} is ${status?.role} at ${status?.position}, not ${position}`;
     }
     return undefined;
   }
 
   get heldMax(): number {
     return this.#setup.options.heldMax;
-  }
-
-  get pollMs(): number {
-    return this.#setup.options.pollMs;
   }
 
   get keys(): number {

@@ -14,7 +14,9 @@ export type FaultKind =
   | { readonly kind: "kill"; readonly who: Who }
   | { readonly kind: "freeze"; readonly who: Who; readonly withApplication: boolean }
   | { readonly kind: "power"; readonly who: Who }
-  | { readonly kind: "power-all" }
+  | { readonly kind: "power-all"; readonly withVault: boolean }
+  /** The vault's power fails, alone or together with a host; it is away meanwhile. */
+  | { readonly kind: "vault-power"; readonly who: Who | "none" }
   | { readonly kind: "kill-gateway"; readonly gateway: number; readonly oldDatabase: boolean }
   | { readonly kind: "freeze-gateway"; readonly gateway: number }
   /** A host from all gateways, hosts, or both; the vault stays. */
@@ -41,7 +43,7 @@ export type Direction = "both" | "in" | "out";
 export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number };
 
 const kinds: readonly FaultKind["kind"][] = [
-  ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "kill-gateway", "freeze-gateway"] as const),
+  ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "vault-power", "kill-gateway", "freeze-gateway"] as const),
   ...(["isolate-host", "isolate-host", "isolate-gateway", "flap", "slow-link", "vault", "vault", "switchover", "switchover"] as const),
   ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity", "strike", "strike"] as const),
 ];
@@ -98,7 +100,9 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "force":
       return { kind, gateway };
     case "power-all":
-      return { kind };
+      return { kind, withVault: dice.chance(0.5) };
+    case "vault-power":
+      return { kind, who: dice.chance(0.5) ? who : "none" };
   }
 }
 

@@ -52,7 +52,10 @@ export class Nemesis {
         cluster.losePower(machine);
         return () => cluster.startHost(machine);
       }
+      case "vault-power":
+        return this.#vaultPower(fault.who);
       case "power-all":
+        if (fault.withVault) cluster.vault.losePower();
         for (const machine of [...cluster.hosts, ...cluster.gateways]) cluster.losePower(machine);
         return () => {
           for (const machine of cluster.hosts) cluster.startHost(machine);
@@ -123,6 +126,18 @@ export class Nemesis {
 
   #others(machine: SimMachine): SimMachine[] {
     return [...this.#cluster.hosts, ...this.#cluster.gateways].filter((other) => other !== machine);
+  }
+
+  #vaultPower(who: Who | "none"): () => void {
+    const { vault } = this.#cluster;
+    vault.losePower();
+    vault.trouble = "away";
+    const machine = who === "none" ? undefined : this.#host(who);
+    if (machine !== undefined) this.#cluster.losePower(machine);
+    return () => {
+      vault.trouble = "none";
+      if (machine !== undefined) this.#cluster.startHost(machine);
+    };
   }
 
   /** Looks every millisecond; gives up in the end. The hit is over when its own time is. */

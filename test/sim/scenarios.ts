@@ -88,7 +88,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "power fails everywhere, and the application had acknowledged with synchronous=NORMAL",
     faults: [
-      { kind: "power-all", atMs: 4_000, forMs: 1_000 },
+      { kind: "power-all", withVault: true, atMs: 4_000, forMs: 1_000 },
       { kind: "power", who: "primary", atMs: 9_000, forMs: 1_000 },
     ],
     options: { syncShare: 0, faultyMs: 14_000, thinkMs: 5 },

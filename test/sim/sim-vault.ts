@@ -1,8 +1,9 @@
 /**
  * The vault: one memory store that every host sees through a mount of its own, with everything that a network file system
  * or an object store does to its users: latency, time-outs whose put took effect, or takes effect later, outages, no space,
- * look-ups that still miss what was created a moment ago. What it acknowledged it keeps: losing that is excluded by
- * definition (the vault is the only source of truth).
+ * look-ups that still miss what was created a moment ago. When its power fails it loses what others may have read already,
+ * but nobody was told to be durable. What it acknowledged it keeps: losing that is excluded by definition (the vault is the
+ * only source of truth).
  */
 import { MemoryStore } from "../../src/vault/memory-store.ts";
 import { type PutOutcome, type Store, StoreError } from "../../src/vault/store.ts";
@@ -34,6 +35,8 @@ export interface VaultCounts {
   latePuts: number;
   staleMisses: number;
   refused: number;
+  /** Objects that were visible and are gone after a power failure. */
+  unsynced: number;
 }
 
 export class SimVault {
@@ -41,12 +44,15 @@ export class SimVault {
   readonly inner = new MemoryStore("sim:");
   readonly options: VaultOptions;
   readonly dice: Dice;
-  readonly counts: VaultCounts = { puts: 0, ambiguousPuts: 0, lostReplies: 0, latePuts: 0, staleMisses: 0, refused: 0 };
+  readonly counts: VaultCounts = { puts: 0, ambiguousPuts: 0, lostReplies: 0, latePuts: 0, staleMisses: 0, refused: 0, unsynced: 0 };
   /** For everybody. */
   trouble: Trouble = "none";
   /** For one host: its mount is away, slow, ... */
   readonly troubles = new Map<string, Trouble>();
-  /** Told of each creation, in the order in which they took effect. */
+  /** Visible, and not durable yet. */
+  readonly #durable = new Set<string>();
+  readonly #unsynced = new Map<string, { readonly bytes: Uint8Array; readonly by: string }>();
+  /** Told of each creation when it is durable, in that order. */
   onCreated: (key: string, bytes: Uint8Array, by: string) => void = () => undefined;
   isQuiet = false;
 
@@ -65,12 +71,40 @@ export class SimVault {
     return own === "none" ? this.trouble : own;
   }
 
-  /** The effect of a put, at this moment. */
-  create(key: string, bytes: Uint8Array, by: string): Promise<PutOutcome> {
+  /** The effect of a put, at this moment: visible now, durable after `syncMs`. `exists` is only said of what is durable. */
+  create(key: string, bytes: Uint8Array, by: string, syncMs: number): Promise<PutOutcome> {
     return this.inner.putIfAbsent(key, bytes).then((outcome) => {
-      if (outcome.kind === "created") this.onCreated(key, bytes, by);
+      if (outcome.kind === "exists") this.#sync(key);
+      else {
+        this.#unsynced.set(key, { bytes, by });
+        this.world.after(syncMs, "synced", () => this.#sync(key));
+      }
       return outcome;
     });
+  }
+
+  /** Whether what a put made visible is there still. */
+  has(key: string, bytes: Uint8Array): boolean {
+    const unsynced = this.#unsynced.get(key);
+    return unsynced === undefined ? this.#durable.has(key) : unsynced.bytes === bytes;
+  }
+
+  /** Its power fails: what is not durable is gone. */
+  losePower(): void {
+    for (const key of this.#unsynced.keys()) {
+      this.counts.unsynced += 1;
+      this.world.say("vault", `loses ${key}, which was visible and not durable`);
+      void this.inner.delete(key);
+    }
+    this.#unsynced.clear();
+  }
+
+  #sync(key: string): void {
+    const unsynced = this.#unsynced.get(key);
+    if (unsynced === undefined) return;
+    this.#unsynced.delete(key);
+    this.#durable.add(key);
+    this.onCreated(key, unsynced.bytes, unsynced.by);
   }
 }
 
@@ -121,7 +155,10 @@ class Mount implements Store {
     if (there + back > options.timeoutMs) return this.#ambiguous(key, copy, there);
     return this.#operation("put", there, back, () => {
       this.#misses.delete(key);
-      return this.#vault.create(key, copy, this.#host);
+      return this.#vault.create(key, copy, this.#host, back);
+    }).then((outcome) => {
+      if (outcome.kind === "exists" || this.#vault.has(key, copy)) return outcome;
+      throw new StoreError("ambiguous", `no answer: ${key}`, "wait");
     });
   }
 
@@ -178,7 +215,7 @@ class Mount implements Store {
     this.#vault.counts.ambiguousPuts += 1;
     if (effectAfterMs !== undefined) {
       this.#vault.world.after(effectAfterMs, "ambiguous put", () => {
-        this.#vault.create(key, bytes, this.#host).catch(() => undefined);
+        this.#vault.create(key, bytes, this.#host, this.#latency()).catch(() => undefined);
       });
     }
     return this.#fail("ambiguous", key, this.#vault.options.timeoutMs);
