@@ -4,7 +4,7 @@
  */
 import { isAbsolute, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { collide, formatAddress, isWildcard } from "./address.ts";
+import { collide, formatAddress, isWildcard, urlOf } from "./address.ts";
 import type { KeyPath } from "./locate.ts";
 import type { Problems } from "./problems.ts";
 import { hostFolders, vaultUrl } from "./resolve.ts";
@@ -21,6 +21,7 @@ export function findContradictions(file: string, content: PartialContent, proble
   if (content.gateway !== undefined) {
     checkGatewayTimes(content.gateway, problems);
     checkDataPlane(content.gateway, problems);
+    checkPeers(content.gateway, problems);
     checkPlainAlone(content.gateway, content.service ?? [], problems);
   }
   if (content.host !== undefined) {
@@ -122,6 +123,26 @@ function checkGatewayTimes({ probe, hold }: NonNullable<FileContent["gateway"]>,
     });
   }
 }
+
+/** Gateways talk to each other at their admin addresses: one that has peers must be found by them. */
+function checkPeers({ peers, admin, advertise_admin: advertised }: NonNullable<FileContent["gateway"]>, problems: Problems): void {
+  if (peers.length === 0) return;
+  const advice = `add advertise_admin = "http://ADDRESS:${admin.port}" with this machine's address`;
+  if (advertised === undefined && (isWildcard(admin) || admin.port === 0)) {
+    problems.add(["gateway", "admin"], { found: `${formatAddress(admin)} together with gateway.peers`, accepted: "an address that the other gateways can reach, or any address together with its URL", advice });
+    return;
+  }
+  const own = advertised ?? urlOf(admin);
+  const abroad = peers.find((url) => !isLoopback(url));
+  if (!isLoopback(own) || abroad === undefined) return;
+  problems.add(["gateway", advertised === undefined ? "admin" : "advertise_admin"], {
+    found: `${own}, which ${abroad} cannot reach`,
+    accepted: "an address that the gateways in gateway.peers can reach",
+    advice: "listen on an address of this machine's network, or set advertise_admin to one",
+  });
+}
+
+const isLoopback = (url: string): boolean => /^(localhost|127\.|\[::1\])/.test(new URL(url).hostname);
 
 function checkDataPlane({ tls, proxy_protocol_from: balancers }: NonNullable<FileContent["gateway"]>, problems: Problems): void {
   if (tls === undefined) return;

@@ -115,7 +115,6 @@ export const gatewayEntrySchema = v.object({
   /** Why the last exchange with it was not good; null when it was. */
   trouble: v.optional(v.nullable(v.string()), null),
 });
-export type GatewayEntry = v.InferOutput<typeof gatewayEntrySchema>;
 
 export const gatewayListSchema = v.object({
   gateways: v.array(gatewayEntrySchema),

@@ -197,6 +197,26 @@ describe("what is refused", () => {
   });
 });
 
+describe("peers of a gateway", () => {
+  const withPeers = (peers: string, more = "") => gatewayText.replace('id = "gw1"', () => `id = "gw1"\npeers = ${peers}${more}`) + serviceText;
+
+  test("are addresses, and the own one must be within their reach", () => {
+    expect(accepted(withPeers('["http://127.0.0.1:7701"]')).gateway?.peers).toEqual(["http://127.0.0.1:7701"]);
+    expect(accepted(withPeers('["http://10.0.0.2:7700"]', '\nadmin = "10.0.0.1:7700"')).gateway?.peers).toEqual(["http://10.0.0.2:7700"]);
+    expect(accepted(withPeers('["http://10.0.0.2:7700"]', '\nadmin = "0.0.0.0:7700"\nadvertise_admin = "http://10.0.0.1:7700"')).gateway?.peers).toHaveLength(1);
+  });
+
+  test.each([
+    ['["10.0.0.2"]', "", "gateway.peers[0]"],
+    ['"http://10.0.0.2:7700"', "", "gateway.peers"],
+    ['["http://10.0.0.2:7700"]', "", "gateway.admin"],
+    ['["http://10.0.0.2:7700"]', '\nadmin = "0.0.0.0:7700"', "gateway.admin"],
+    ['["http://10.0.0.2:7700"]', '\nadmin = "10.0.0.1:7700"\nadvertise_admin = "http://localhost:7700"', "gateway.advertise_admin"],
+  ])("%s with%s is refused at %s", (peers, more, key) => {
+    expect(refused(withPeers(peers, more)).map((problem) => problem.key)).toEqual([key]);
+  });
+});
+
 describe("the secret", () => {
   let folder = "";
   beforeAll(() => {

@@ -5,10 +5,9 @@
  * process with an id that is in use is refused, and so is a gateway that was removed. Losing every peer changes nothing but
  * who is heard: routing and this gateway's own rows go on.
  */
-import { peerFormat, type PeerMessage, type PeerRefusal } from "../../control/peer-api.ts";
+import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication-exchange.ts";
 import type { ReplicatedRow } from "../../core/replication-row.ts";
-import type { VersionVector } from "../../core/version-vector.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { ServiceRuntime } from "../service.ts";
@@ -16,12 +15,14 @@ import { fromValues } from "../state/replication-tables.ts";
 import { putGateway, putHealth } from "../state/rows.ts";
 import type { gateways, health } from "../state/schema.ts";
 import type { StateStore } from "../state/store.ts";
+import { refusalOf } from "./admission.ts";
 import { InstanceWatch, silentMs } from "./instance-watch.ts";
+import { composeMessage, vectorOf, type RowPart } from "./message.ts";
 import { membershipOf, others, type Member } from "./membership.ts";
 import { PeerClient } from "./peer-client.ts";
 import { PeerLink, sweepMs, type ExchangeEnd } from "./peer-link.ts";
 import { Views } from "./views.ts";
-import { decodeRows, encodeRows } from "./wire.ts";
+import { decodeRows } from "./wire.ts";
 
 /** Connecting, asking and hearing the whole answer. */
 const exchangeMs = 1_500;
@@ -258,20 +259,9 @@ export class Peers {
 
   #judge({ from }: PeerMessage): PeerRefusal | null {
     const { id, adminUrl, clock, store } = this.#options;
-    if (from.origin === store.replica.origin) return { reason: "self", error: "this is the gateway that asks", advice: "take its own address out of gateway.peers" };
-    if (from.id === id) {
-      const error = `another process calls itself gateway ${id}, at ${from.adminUrl}; this one is at ${adminUrl}`;
-      this.#warn("duplicate", error);
-      return { reason: "duplicate-id", error, advice: "give each gateway an id of its own ([gateway] id)" };
-    }
-    const removal = store.replica.get("gateways", from.id);
-    if (removal?.deleted === true && (from.registered ?? "") < removal.hlc) {
-      return { reason: "removed", error: `gateway ${from.id} was removed`, advice: "stop it, or start it again to join anew", stamp: removal.hlc };
-    }
-    const verdict = this.#watch.hear(from.id, from.origin, clock.now());
-    if (verdict.kind === "ok") return null;
-    const error = `another process with the gateway id ${from.id} was heard ${verdict.heardMsAgo} ms ago`;
-    return { reason: "duplicate-id", error, advice: `give each gateway an id of its own; after a restart this passes within ${silentMs} ms` };
+    const refusal = refusalOf({ self: { id, adminUrl }, from, replica: store.replica, watch: this.#watch, now: clock.now() });
+    if (refusal?.reason === "duplicate-id" && from.id === id) this.#warn("duplicate", refusal.error);
+    return refusal;
   }
 
   #refused(link: PeerLink, refusal: PeerRefusal): ExchangeEnd {
@@ -323,26 +313,15 @@ export class Peers {
     return null;
   }
 
-  #message(part: { vector: VersionVector | null; known: number; push: { since: number; upTo: number } | null; after: PeerMessage["after"]; next: number | null; rows: readonly ReplicatedRow[]; leaving?: boolean }): PeerMessage {
-    const { id, adminUrl, store } = this.#options;
-    return {
-      format: peerFormat,
-      from: { id, origin: store.replica.origin, adminUrl, registered: store.replica.get("gateways", id)?.hlc ?? null, leaving: part.leaving ?? false },
-      vector: part.vector === null ? null : Object.fromEntries(part.vector),
-      known: part.known,
-      push: part.push === null ? null : { since: part.push.since, upTo: part.push.upTo },
-      after: part.after,
-      next: part.next,
-      ...encodeRows(part.rows),
-      views: this.#views.now(),
-    };
+  #message(part: RowPart, leaving = false): PeerMessage {
+    return composeMessage(this.#options, this.#options.store.replica, part, this.#views.now(), leaving);
   }
 
   async #sayGoodbye(link: PeerLink): Promise<void> {
     const { store, secret, clock } = this.#options;
     const client = new PeerClient(link.url, secret, clock);
     const request = { ...rowRequest(store.replica, link.memory, false), vector: null, after: null };
-    await client.sync(this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [], leaving: true }), goodbyeMs, new AbortController().signal);
+    await client.sync(this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [] }, true), goodbyeMs, new AbortController().signal);
     client.close();
   }
 
@@ -357,5 +336,3 @@ export class Peers {
     this.#timer = clock.setTimer(housekeepingMs, () => this.#housekeeping());
   }
 }
-
-const vectorOf = (message: PeerMessage): VersionVector | null => (message.vector === null ? null : new Map(Object.entries(message.vector)));

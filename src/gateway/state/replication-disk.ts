@@ -41,7 +41,7 @@ export class ReplicaDisk {
       await client.execute("PRAGMA journal_mode = WAL");
       await client.execute("PRAGMA synchronous = NORMAL");
       const check = (await client.execute("PRAGMA quick_check(1)")).rows[0]?.[0];
-      if (check !== "ok") throw new DamagedDatabaseError(String(check));
+      if (check !== "ok") throw new DamagedDatabaseError(typeof check === "string" ? check : "the check gave nothing");
       await migrate(client);
       const loaded = await load(client);
       return { disk: new ReplicaDisk(client, new Map(loaded.vector)), loaded };
@@ -97,6 +97,6 @@ async function load(client: Client): Promise<Loaded> {
     const result = await client.execute(`SELECT * FROM ${table.sqlName}`);
     for (const row of result.rows) rows.push(storedRow(table, row));
   }
-  const vector = (await client.execute("SELECT origin, seq FROM t_vector")).rows.map((row) => [String(row["origin"]), Number(row["seq"])] as const);
+  const vector = (await client.execute("SELECT origin, seq FROM t_vector")).rows.map((row) => [row["origin"] as string, Number(row["seq"])] as const);
   return { rows, vector: new Map(vector) };
 }

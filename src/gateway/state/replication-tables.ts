@@ -89,9 +89,9 @@ export function storedRow(table: SharedTable, row: Row): ReplicatedRow {
     table: table.name,
     key: keyOf(table, values),
     values,
-    origin: String(row["origin"]),
+    origin: row["origin"] as string,
     seq: Number(row["seq"]),
-    hlc: String(row["hlc"]),
+    hlc: row["hlc"] as string,
     deleted: row["deleted"] !== 0,
   };
 }

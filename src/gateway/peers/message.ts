@@ -1,0 +1,32 @@
+/** Puts together what is said to a peer, and reads a message's vector. */
+import { peerFormat, type PeerMessage } from "../../control/peer-api.ts";
+import type { Replica } from "../../core/replication.ts";
+import type { ReplicatedRow } from "../../core/replication-row.ts";
+import type { VersionVector } from "../../core/version-vector.ts";
+import type { Member } from "./membership.ts";
+import { encodeRows } from "./wire.ts";
+
+export interface RowPart {
+  readonly vector: VersionVector | null;
+  readonly known: number;
+  readonly push: { readonly since: number; readonly upTo: number } | null;
+  readonly after: PeerMessage["after"];
+  readonly next: number | null;
+  readonly rows: readonly ReplicatedRow[];
+}
+
+export function composeMessage(self: Member, replica: Replica, part: RowPart, views: PeerMessage["views"], leaving: boolean): PeerMessage {
+  return {
+    format: peerFormat,
+    from: { id: self.id, origin: replica.origin, adminUrl: self.adminUrl, registered: replica.get("gateways", self.id)?.hlc ?? null, leaving },
+    vector: part.vector === null ? null : Object.fromEntries(part.vector),
+    known: part.known,
+    push: part.push === null ? null : { since: part.push.since, upTo: part.push.upTo },
+    after: part.after,
+    next: part.next,
+    ...encodeRows(part.rows),
+    views,
+  };
+}
+
+export const vectorOf = (message: PeerMessage): VersionVector | null => (message.vector === null ? null : new Map(Object.entries(message.vector)));
