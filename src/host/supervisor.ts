@@ -42,6 +42,8 @@ export class Supervisor implements Application {
   #ready: { promise: Promise<void>; resolve: () => void } | undefined;
   #restarts: number[] = [];
   #port = 0;
+  /** Stopped or killed: nothing is restarted, nothing given up any more. */
+  #isEnded = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -89,6 +91,7 @@ export class Supervisor implements Application {
 
   /** From here on an exit of the application is not a crash. */
   #end(): Watched | undefined {
+    this.#isEnded = true;
     const group = "group" in this.#state ? this.#state.group : undefined;
     this.#state = group === undefined ? { kind: "over" } : { kind: "ending", group };
     return group;
@@ -124,6 +127,8 @@ export class Supervisor implements Application {
         throw this.#notStarted(`it could not be started: ${String(first.error)}`);
       case "timeout":
         group.signal("SIGKILL");
+        // Whoever hears of it closes the databases: nothing of the application may be left by then.
+        await ended;
         throw this.#notStarted(`it was not ready within ${application.readyTimeoutMs} ms (${this.#readyWords()})`);
     }
   }
@@ -170,9 +175,10 @@ export class Supervisor implements Application {
     this.#restarts.push(now);
     onWarning(`the application ended (${how}): restart ${this.#restarts.length} of ${application.restartsMax}`);
     this.#launch().catch((error: unknown) => {
-      if (this.#state.kind === "ending") return;
-      this.#state = { kind: "over" };
-      onGaveUp(error instanceof Error ? error.message : String(error));
+      if (this.#isEnded) return;
+      // A restart that failed counts like a crash: its port or a lock may be free again the next time.
+      this.#state = { kind: "running", group };
+      this.#onEnded(group, error instanceof Error ? error.message : String(error));
     });
   }
 }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApplicationConfig } from "../../src/config/types.ts";
@@ -109,6 +109,31 @@ describe("the supervisor", () => {
     await supervisor.whenReady();
     await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
     expect(await gaveUp).toContain("restarted 1 times");
+  });
+
+  test("counts a restart that fails like a crash, and tries again", async () => {
+    const flag = join(folder, "fail-once");
+    const script = `const fs = require("fs"); if (fs.existsSync("${flag}")) { fs.rmSync("${flag}"); process.exit(9); } ${serving}`;
+    const { supervisor, warnings } = supervise(script);
+    const port = await freePort();
+    await supervisor.start(port);
+    writeFileSync(flag, "");
+    await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
+    await until(() => warnings.length === 2);
+    await supervisor.whenReady();
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+    expect(warnings[1]).toContain("exit code 9 before it was ready");
+  });
+
+  test("does not give up what was killed while it was being restarted", async () => {
+    const { supervisor, warnings, gaveUp } = supervise(serving);
+    const port = await freePort();
+    await supervisor.start(port);
+    await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
+    await until(() => warnings.length === 1);
+    await supervisor.kill();
+    const outcome = await Promise.race([gaveUp.then(() => "gave up"), new Promise((resolve) => setImmediate(() => resolve("quiet")))]);
+    expect([outcome, warnings.length]).toEqual(["quiet", 1]);
   });
 
   test("lets the application finish on its stop signal", async () => {
