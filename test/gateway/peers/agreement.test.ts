@@ -72,3 +72,24 @@ test("two gateways, one dies together with the primary: the other fails over by 
   await cluster.sameRows();
   expect(await cluster.at("g1").sql("select epoch, host from epochs order by epoch")).toBe('[[1,"a"],[2,"b"]]');
 }, 30_000);
+
+test("the gateway that acts is killed in the middle of the failover: one failover, and all end with the same rows", async () => {
+  await Promise.all([cluster.addHost("a", { priority: 2, witness: true }), cluster.addHost("b", { priority: 1, witness: true, startMs: 1_000 })]);
+  const first = await cluster.add("g1", []);
+  for (const id of ["g2", "g3"]) await cluster.add(id, [first]);
+  await cluster.together(3);
+  await Promise.all(["g1", "g2", "g3"].map((id) => cluster.at(id).serving("a")));
+  cluster.host("a").signal("SIGKILL");
+  const acting = await until(async () => {
+    for (const gateway of cluster.gateways.values()) if ((await gateway.service())?.phase === "promoting") return gateway;
+    return false;
+  });
+  await acting.end("SIGKILL");
+  const left = ["g1", "g2", "g3"].filter((id) => id !== acting.id);
+  await Promise.all(left.map((id) => cluster.at(id).serving("b")));
+  await cluster.start(acting.id);
+  await cluster.together(3);
+  await acting.serving("b");
+  await cluster.sameRows();
+  expect(await acting.sql("select epoch, host from epochs order by epoch")).toBe('[[1,"a"],[2,"b"]]');
+}, 30_000);
