@@ -6,7 +6,7 @@ const answer = (bytes: number): Buffer => Buffer.concat([Buffer.from(`HTTP/1.1 2
 const answers = [["GET /60 ", answer(60)], ["GET /16k ", answer(16 * 1024)], ["GET /1m ", answer(1024 * 1024)], ["POST /", answer(60)]] as const;
 
 const server = createServer({ noDelay: true }, (socket) => {
-  let waiting = Buffer.alloc(0);
+  let waiting: Buffer = Buffer.alloc(0);
   let bodyLeft = 0;
   let owed: Buffer | undefined;
   socket.on("error", () => undefined);

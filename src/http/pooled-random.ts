@@ -4,7 +4,7 @@ import type { Random } from "../runtime/random.ts";
 const blockBytes = 8 * 1024;
 
 export function pooledRandom(random: Random): Random {
-  let block = new Uint8Array(0);
+  let block: Uint8Array = new Uint8Array(0);
   let at = 0;
   return {
     bytes(count) {

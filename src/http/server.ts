@@ -11,6 +11,7 @@ import { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { listenOn } from "./listen.ts";
+import type { MemorySocket } from "./memory-socket.ts";
 import { pooledRandom } from "./pooled-random.ts";
 import type { ProtocolError } from "./protocol-error.ts";
 import type { ServerExchange } from "./server-exchange.ts";
@@ -131,6 +132,11 @@ export class HttpServer implements ConnectionOwner {
     this.#tls.replace(certificates);
   }
 
+  /** Serves a connection that did not come in by the listener (fetch-entry.ts); the same bounds hold. */
+  adopt(socket: MemorySocket, { secure }: { readonly secure: boolean }): void {
+    this.#accept(socket as unknown as Socket, secure, false);
+  }
+
   wallTime(): number {
     return this.#options.clock.wallTime();
   }
@@ -191,7 +197,7 @@ export class HttpServer implements ConnectionOwner {
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
-  #accept(socket: Socket, secure: boolean): void {
+  #accept(socket: Socket, secure: boolean, listened = true): void {
     const address = socket.remoteAddress ?? "";
     const ofAddress = this.#perAddress.get(address) ?? 0;
     if (this.draining || this.#connections.size >= this.limits.connectionsMax || ofAddress >= this.limits.connectionsPerAddressMax) {
@@ -201,6 +207,6 @@ export class HttpServer implements ConnectionOwner {
       return;
     }
     this.#perAddress.set(address, ofAddress + 1);
-    this.#connections.add(new ClientConnection(this, socket, { secure, proxyHeaderDue: this.#balancers.has(address) }));
+    this.#connections.add(new ClientConnection(this, socket, { secure, proxyHeaderDue: listened && this.#balancers.has(address) }));
   }
 }
