@@ -10,13 +10,13 @@ import { type ClaimOptions, LogWriter } from "../vault/log-writer.ts";
 import type { LogRecord } from "../vault/record.ts";
 import { retryUntilAnswered } from "../vault/retry.ts";
 import type { EpochSeen, Follower } from "./follower.ts";
-import { wallAheadOf } from "./journal.ts";
+import { wallAheadOf } from "./suspension.ts";
 
 export interface Claimed {
   readonly writer: LogWriter;
   readonly record: LogRecord;
   readonly predecessor: Predecessor;
-  /** `wallAheadOf` the clock before the claim: a machine suspended since then shows against it (journal.ts). */
+  /** `wallAheadOf` the clock before the claim: a machine suspended since then shows against it (suspension.ts). */
   readonly wallAheadMs: number;
   /** The epoch before this claim, to ask its process whether it is gone. */
   readonly before: EpochSeen | undefined;

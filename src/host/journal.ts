@@ -15,10 +15,7 @@
  * when it is put, and the lease is looked at again after the wait. Another host can claim meanwhile; then the flush meets its
  * record, and is fenced.
  *
- * A suspended machine: the monotonic clock may have stood still (CLOCK_MONOTONIC does), so a lease that is long over looks
- * good. When the calendar is further ahead of the monotonic clock than at the last put, it counts as over until the next
- * one; a calendar that was merely set costs one put. A paused virtual machine whose calendar stands still too cannot know: it
- * may show reads for what was left of its lease. No write is acknowledged without a put, and that is fenced.
+ * A suspended machine: suspension.ts.
  */
 import { CaptureError } from "../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../core/lease.ts";
@@ -29,6 +26,7 @@ import type { LogWriter } from "../vault/log-writer.ts";
 import type { RecordBody } from "../vault/record.ts";
 import { messageOf } from "./notices.ts";
 import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "./ports.ts";
+import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
 
@@ -53,11 +51,6 @@ export interface JournalOptions {
   readonly wallAheadMs?: number | undefined;
   readonly onWarning?: ((text: string) => void) | undefined;
 }
-
-/** Constant but for drift, steps of the calendar, and a suspended machine; ms. */
-export const wallAheadOf = (clock: Clock): number => clock.wallTime() - clock.now();
-/** More than the calendar is slewed by within a lease, less than the margin that a successor waits on top of it. */
-const wallJumpMsMax = 25;
 
 /** Thrown by `gate` when this host may release nothing any more. */
 export class GateShutError extends Error {
@@ -117,6 +110,11 @@ export class Journal {
   /** From here on commits are captured. Before it, the journal only renews the lease of the fresh claim. */
   attach(source: CaptureSource): void {
     this.#source = source;
+  }
+
+  /** Monotonic start of the last put that succeeded. */
+  get lastPutStartedAt(): number {
+    return this.#lastPutStartedAt;
   }
 
   /** Log position of the last durable record. */
@@ -214,7 +212,7 @@ export class Journal {
   #isLeased(): boolean {
     const { clock, leaseMs, rules } = this.#options;
     if (!rules.has("R5-lease-for-reads")) return true;
-    return mayRelease(clock.now(), this.#lastPutStartedAt, leaseMs) && wallAheadOf(clock) - this.#wallAheadMs <= wallJumpMsMax;
+    return mayRelease(clock.now(), this.#lastPutStartedAt, leaseMs) && !wasSuspendedSince(clock, this.#wallAheadMs);
   }
 
   async #waitThenAskAgain(waited: Promise<void>): Promise<void> {
