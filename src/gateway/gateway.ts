@@ -18,6 +18,7 @@ import { createAdminApp, type AdminTarget } from "./admin.ts";
 import { serviceStatus } from "./cluster-status.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { DataPlane } from "./data-plane.ts";
+import { createProxyApp } from "./proxy-app.ts";
 import { Peers } from "./peers/peers.ts";
 import { Registry } from "./registry.ts";
 import { ServedServices } from "./served-services.ts";
@@ -106,6 +107,12 @@ export class Gateway implements AdminTarget {
 
   get adminPort(): number {
     return (this.#admin?.address() as AddressInfo | null)?.port ?? 0;
+  }
+
+  /** This gateway's data plane as a Hono app, to be served or embedded beside its own listener. */
+  proxyApp(clientOf: Parameters<typeof createProxyApp>[1]): ReturnType<typeof createProxyApp> {
+    if (this.#data === null) throw new Error("the gateway does not listen yet");
+    return createProxyApp(this.#data.server, clientOf);
   }
 
   services(): readonly ServiceRuntime[] {

@@ -150,3 +150,11 @@ test("a slow body is ended with 408 at its configured rate", async () => {
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx");
   expect(await client.untilEnd()).toStartWith("HTTP/1.1 408");
 });
+
+test("the gateway as a Hono app answers like its listener, with the client that the embedding server names", async () => {
+  const gateway = await start({});
+  const app = gateway.proxyApp(() => ({ address: "203.0.113.5", port: 1, secure: true }));
+  const response = await app.request("https://notes.example/fields", { headers: { "X-Forwarded-For": "6.6.6.6" } });
+  const { fields } = (await response.json()) as { fields: Record<string, string> };
+  expect(fields).toMatchObject({ "x-forwarded-for": "203.0.113.5", "x-forwarded-proto": "https", "x-forwarded-host": "notes.example" });
+});
