@@ -18,8 +18,10 @@ type SupervisorState =
   | { readonly kind: "ending"; readonly group: Watched }
   | { readonly kind: "over" };
 
-/** First wait between two looks whether the application is ready; it doubles up to the second. */
-const readyLookMs = { first: 4, most: 50 } as const;
+/** Wait between two looks whether the application is ready: clients wait for as long as it is ready unseen. */
+const readyLookMs = { least: 4, most: 50 } as const;
+/** Within these bounds, so much of the time that it has taken so far: a start is seen at most a twentieth late. */
+const readyLookShare = 0.05;
 
 export interface SupervisorOptions {
   readonly application: ApplicationConfig;
@@ -146,13 +148,13 @@ export class Supervisor implements Application {
 
   async #becomesReady(signal: AbortSignal): Promise<{ kind: "ready" } | { kind: "timeout" }> {
     const { application, clock } = this.#options;
-    const until = clock.now() + application.readyTimeoutMs;
-    let delayMs: number = readyLookMs.first;
+    const startedAt = clock.now();
+    const until = startedAt + application.readyTimeoutMs;
     while (!signal.aborted) {
       if (await this.#isReadyNow(signal)) return { kind: "ready" };
       if (clock.now() > until) return { kind: "timeout" };
-      await clock.sleep(delayMs, signal).catch(() => undefined);
-      delayMs = Math.min(delayMs * 1.25, readyLookMs.most);
+      const shareMs = (clock.now() - startedAt) * readyLookShare;
+      await clock.sleep(Math.min(Math.max(shareMs, readyLookMs.least), readyLookMs.most), signal).catch(() => undefined);
     }
     return { kind: "timeout" };
   }
