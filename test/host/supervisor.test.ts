@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ const running: Supervisor[] = [];
 afterEach(async () => {
   await Promise.all(running.splice(0).map((supervisor) => supervisor.kill()));
 });
-process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const serving = `const s = require("http").createServer((q, r) => { if (q.url === "/crash") process.exit(3); r.end(String(process.pid)); });
 s.listen(Number(process.env.PORT), "127.0.0.1");`;
