@@ -55,6 +55,8 @@ export interface RunResult {
 
 /** A service that has never served cannot show anything: it must come up within this time. */
 const upMsMax = 20_000;
+/** Whether all is well need not be asked after every event. */
+const lookEveryMs = 5;
 
 export async function run(request: RunOptions): Promise<RunResult> {
   const dice = new Dice(request.seed);
@@ -111,8 +113,11 @@ async function converge({ world, cluster, checker, clients }: Parts): Promise<vo
   const isBroken = (): boolean => checker.violations.length > 0;
   const until = world.now + healMsMax;
   let hasBeenWellSince: number | undefined;
+  let lookedAt = -Infinity;
   const isWell = (): boolean => {
     if (isBroken()) return true;
+    if (world.now - lookedAt < lookEveryMs) return false;
+    lookedAt = world.now;
     if (cluster.unwell() !== undefined) hasBeenWellSince = undefined;
     else hasBeenWellSince ??= world.now;
     return hasBeenWellSince !== undefined && world.now - hasBeenWellSince > 500;

@@ -380,6 +380,6 @@ export class SimGateway {
 }
 
 function reportOf(status: HostStatus): HostReport {
-  const { service, host, instance, role, reason, epoch, epochHost, position, dataUrl, priority, nofailover } = status;
-  return { service, host, instance, role, reason, epoch, epochHost, position, dataUrl, priority, nofailover };
+  const { service, host, instance, role, reason, epoch, epochHost, position, dataUrl, priority, nofailover, leaseMs, vaultSilentMs } = status;
+  return { service, host, instance, role, reason, epoch, epochHost, position, dataUrl, priority, nofailover, leaseMs, vaultSilentMs };
 }
