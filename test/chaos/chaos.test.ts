@@ -1,13 +1,14 @@
 /** A short chaos run, as an operator types it. A long one: `bun run chaos --minutes 20`. */
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const script = join(import.meta.dirname, "../../scripts/chaos.ts");
 const minutes = "0.3";
+/** One mix of faults for every change; long runs draw their own. */
+const seed = "1";
 
 interface Summary {
   readonly good: boolean;
@@ -26,7 +27,6 @@ async function runChaos(args: readonly string[]): Promise<{ readonly code: numbe
 test(
   "faults on real processes lose no acknowledged write, and everything that clients saw is linearizable",
   async () => {
-    const seed = String(randomInt(1, 1_000_000));
     const logs = mkdtempSync(join(tmpdir(), "stead-chaos-logs-"));
     try {
       const { code, stdout, stderr } = await runChaos(["--minutes", minutes, "--seed", seed, "--app", "both", "--json", "--logs", logs]);

@@ -6,8 +6,10 @@ import type { VaultCut } from "./vault-access.ts";
 export interface Scenario {
   readonly name: string;
   readonly gateways: number;
-  /** The exact number; null: whatever it is, nothing is lost and clients are served again. */
+  /** How many; null: whatever it is, nothing is lost and clients are served again. */
   readonly failovers: number | null;
+  /** At most so many, where two gateways that act at the same moment may each order one. */
+  readonly failoversMost?: number;
   /** Takes the vault away from a single host. */
   readonly needsVaultCut: boolean;
   faults(stage: Stage): Promise<void>;
@@ -126,4 +128,118 @@ function vaultOnly(kind: VaultCut): Scenario {
   };
 }
 
-export const scenarios: readonly Scenario[] = [...oneGateway];
+const three = { gateways: 3, needsVaultCut: false };
+
+const severalGateways: readonly Scenario[] = [
+  {
+    ...three,
+    name: "primary cut from one gateway of three",
+    failovers: 0,
+    async faults(stage) {
+      await stage.network.cut([stage.primary], stage.gateways.slice(0, 1));
+      await last(faultMs);
+    },
+  },
+  {
+    ...three,
+    name: "primary cut from two gateways of three",
+    failovers: 1,
+    failoversMost: 2,
+    async faults(stage) {
+      await stage.network.cut([stage.primary], stage.gateways.slice(0, 2));
+      await untilReplaced(stage);
+    },
+  },
+  {
+    ...three,
+    name: "primary cut from all gateways, not from the vault",
+    failovers: 1,
+    failoversMost: 2,
+    async faults(stage) {
+      await stage.network.cut([stage.primary], stage.gateways);
+      await untilReplaced(stage);
+    },
+  },
+  {
+    ...three,
+    name: "primary cut from everything",
+    needsVaultCut: true,
+    failovers: 1,
+    failoversMost: 2,
+    async faults(stage) {
+      await Promise.all([stage.network.cut([stage.primary], [...stage.gateways, ...stage.secondaries]), stage.vault.cut(stage.primary, stage.pidOf(stage.primary), "hang")]);
+      await untilReplaced(stage);
+    },
+  },
+  {
+    ...three,
+    name: "gateways cut from each other, primary well",
+    failovers: 0,
+    async faults(stage) {
+      await stage.network.cutOneWay(stage.gateways, stage.gateways);
+      await last(faultMs);
+    },
+  },
+  {
+    ...three,
+    name: "gateways cut from each other, one of them from the primary too",
+    failovers: 0,
+    async faults(stage) {
+      await stage.network.cutOneWay(stage.gateways, stage.gateways);
+      await stage.network.cut([stage.primary], stage.gateways.slice(0, 1));
+      await last(faultMs);
+    },
+  },
+  {
+    ...three,
+    name: "gateways cut from all secondaries",
+    failovers: 0,
+    async faults(stage) {
+      await stage.network.cut(stage.gateways, stage.secondaries);
+      await last(faultMs);
+    },
+  },
+  {
+    ...three,
+    name: "one-way: two gateways of three to primary are lost",
+    failovers: 1,
+    failoversMost: 2,
+    async faults(stage) {
+      await stage.network.cutOneWay(stage.gateways.slice(0, 2), [stage.primary]);
+      await untilReplaced(stage);
+    },
+  },
+  {
+    ...three,
+    name: "one-way: primary to one gateway of three is lost",
+    failovers: 0,
+    async faults(stage) {
+      await stage.network.cutOneWay([stage.primary], stage.gateways.slice(0, 1));
+      await last(faultMs);
+    },
+  },
+  {
+    ...three,
+    gateways: 2,
+    name: "of two gateways one dies together with the primary",
+    failovers: 1,
+    async faults(stage) {
+      const dead = [stage.primary, stage.gateways[1] ?? ""];
+      await stage.kill(dead);
+      await untilReplaced(stage);
+      await stage.restart(dead);
+    },
+  },
+  {
+    ...three,
+    gateways: 2,
+    name: "one gateway of two cut from the primary and from its peer",
+    failovers: 0,
+    async faults(stage) {
+      await stage.network.cut(stage.gateways.slice(0, 1), [stage.primary, ...stage.gateways.slice(1)]);
+      await last(faultMs);
+    },
+  },
+];
+
+export const scenarios: readonly Scenario[] = [...oneGateway, ...severalGateways];

@@ -5,11 +5,12 @@
  * gateways, so that a primary that was cut off and is replaced has somebody to answer wrongly. All share one history, which
  * sees every read that is older than what another client was shown before (`stale`).
  */
-import type { Cluster, GatewayMember, HostMember } from "../../../src/demo/cluster.ts";
+import type { Cluster, GatewayMember, HostMember, Member } from "../../../src/demo/cluster.ts";
 import { demoApplication } from "../../../src/demo/applications.ts";
 import { GatewayView } from "../../../src/demo/gateway-view.ts";
 import { History, type ViolationKind } from "../../../src/demo/history.ts";
 import { Load } from "../../../src/demo/load.ts";
+import type { GroupProcess } from "../../../src/demo/processes.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { type Bench, never, openBench } from "../harness.ts";
 import { Namespaces } from "./namespaces.ts";
@@ -63,6 +64,7 @@ export class Stage {
   readonly #loads: Load[] = [];
   readonly #views: readonly GatewayView[];
   readonly #options: StageOptions;
+  readonly #dead: string[] = [];
   #direct: Load | undefined;
   #primary: HostMember | undefined;
 
@@ -115,9 +117,19 @@ export class Stage {
   }
 
   pidOf(id: string): number {
-    const member = [...this.cluster.hosts, ...this.cluster.gateways].find((one) => one.id === id);
-    if (member?.process === undefined) throw new Error(`${id} does not run`);
-    return member.process.pid;
+    return this.#processOf(id).pid;
+  }
+
+  /** At once, with SIGKILL; resolves when they are gone. What the clients of a killed gateway are refused is not counted. */
+  async kill(ids: readonly string[]): Promise<void> {
+    this.#dead.push(...ids);
+    const processes = ids.map((id) => this.#processOf(id));
+    for (const one of processes) one.signal("SIGKILL");
+    await Promise.all(processes.map((one) => one.ended));
+  }
+
+  async restart(ids: readonly string[]): Promise<void> {
+    for (const id of ids) await this.cluster.start(this.#member(id));
   }
 
   /** Waits until another host than the first says that it is primary. */
@@ -203,23 +215,39 @@ export class Stage {
     await reader.close();
     const history = this.#history;
     const { acknowledged, missing } = history.finish(entries);
-    const sum = (pick: (load: Load) => number): number => this.#loads.reduce((total, load) => total + pick(load), 0);
+    const sum = (of: readonly Load[], pick: (load: Load) => number): number => of.reduce((total, load) => total + pick(load), 0);
     const others: readonly ViolationKind[] = ["duplicate", "undone", "invented", "sum", "incomplete", "zombie-process"];
     return {
       acknowledged,
       missing,
       stale: history.count("stale"),
       wrong: others.reduce((total, kind) => total + history.count(kind), 0),
-      failed: sum((load) => load.counts.failed),
-      unknown: sum((load) => load.counts.unknown),
-      answered: sum((load) => load.counts.ok),
+      failed: sum(this.#livingLoads(), (load) => load.counts.failed),
+      unknown: sum(this.#loads, (load) => load.counts.unknown),
+      answered: sum(this.#loads, (load) => load.counts.ok),
       violations: history.violations.map(({ kind, detail }) => `${kind}: ${detail}`),
       failures: this.#failures(),
     };
   }
 
+  #member(id: string): Member {
+    const member = [...this.cluster.hosts, ...this.cluster.gateways].find((one) => one.id === id);
+    if (member === undefined) throw new Error(`no member ${id}`);
+    return member;
+  }
+
+  #processOf(id: string): GroupProcess {
+    const { process } = this.#member(id);
+    if (process === undefined) throw new Error(`${id} does not run`);
+    return process;
+  }
+
   #failures(): string[] {
-    return this.#loads.flatMap((load) => load.failures);
+    return this.#livingLoads().flatMap((load) => load.failures);
+  }
+
+  #livingLoads(): Load[] {
+    return this.#loads.filter((_, index) => !this.#dead.includes(this.gateways[index] ?? ""));
   }
 
   #primaryMember(): HostMember {
