@@ -23,6 +23,11 @@ export const hostStatusSchema = v.object({
   position: count,
   /** Milliseconds since this host last saw a record of the current epoch in the log; null: never. Its own clock. */
   lastRecordAgeMs: v.nullable(v.number()),
+  /**
+   * Milliseconds since this host's last successful operation on the vault: a put of a primary, a look at the log of a
+   * secondary. null: it does neither right now.
+   */
+  vaultSilentMs: v.optional(v.nullable(v.number()), null),
   /** True when the last record of the log is a `vacate`. */
   vacated: v.boolean(),
   /** Where client traffic goes, `http://address:port`. */

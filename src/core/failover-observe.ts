@@ -59,7 +59,8 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
     }
     return putHost(turn, { ...view, health });
   }
-  const health = seenWell(view.health, now, state.settings);
+  const lostVault = aloneWithoutVault(turn, host, report);
+  const health = lostVault ? seenFailing(view.health, "vault", now, now, state.settings) : seenWell(view.health, now, state.settings);
   // A probe's answer can be older than a line of the stream that arrived while it was on its way.
   const newest = startedAt === null || startedAt >= view.reportAt;
   putHost(turn, newest ? { ...view, health, report, reportAt: now } : { ...view, health });
@@ -70,6 +71,22 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   const own = report.epochHost === host;
   const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
   adopt(turn, report.epochHost, report.epoch, own && inOffice ? report.instance : null, own ? report.dataUrl : null);
+}
+
+/** A primary is given this many leases to reach the vault again before it counts as failing. */
+const vaultSilenceLeasesMax = 3;
+
+/**
+ * A primary that cannot write answers nobody: its gate is shut when the lease is over. It is lost only when somebody else can
+ * do better: while no candidate reaches the vault either, a failover would help nobody.
+ */
+function aloneWithoutVault({ state, now }: Turn, host: string, report: HostReport): boolean {
+  if (report.role !== "primary" || report.vaultSilentMs === null || report.vaultSilentMs <= vaultSilenceLeasesMax * report.leaseMs) return false;
+  return [...state.hosts.values()].some((other) => {
+    if (other.id === host || other.report?.role !== "secondary" || other.health.kind !== "up") return false;
+    const { vaultSilentMs, leaseMs } = other.report;
+    return vaultSilentMs !== null && vaultSilentMs <= leaseMs && now - other.reportAt <= state.settings.staleMs;
+  });
 }
 
 /**

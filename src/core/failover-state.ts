@@ -26,6 +26,9 @@ export interface HostReport {
   readonly dataUrl: string;
   readonly priority: number;
   readonly nofailover: boolean;
+  readonly leaseMs: number;
+  /** Since its last successful operation on the vault; null: it does none right now. */
+  readonly vaultSilentMs: number | null;
 }
 
 export interface RegisteredHost {

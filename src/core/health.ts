@@ -16,7 +16,8 @@ export interface HealthSettings {
 /** Refused connections in a row that make a host down: one can be a restart of its listener, two cannot. */
 export const refusedFall = 2;
 
-export type FailureCause = "refused" | "timeout" | "reset" | "invalid";
+/** `vault`: the host answers, but as primary it cannot reach the vault, and another host can. */
+export type FailureCause = "refused" | "timeout" | "reset" | "invalid" | "vault";
 
 export type HostHealth =
   | { readonly kind: "unknown"; readonly failures: number; readonly refusals: number }

@@ -113,6 +113,7 @@ export class PlainControl implements HostControl {
       epochHost: epochs.host,
       position: 0,
       lastRecordAgeMs: epochs.host === null ? null : clock.now() - this.#lastSeenAt,
+      vaultSilentMs: null,
       vacated: epochs.epoch > 0 && epochs.host === null,
       dataUrl: this.#url.origin,
       controlUrl,

@@ -53,9 +53,11 @@ export class Follower {
   #running: Promise<void> | undefined;
   /** A record was not applied: nothing that follows may be. */
   #failure: Error | undefined;
+  #answeredAt: number;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#answeredAt = options.clock.now();
     this.#epoch = options.epochAtStart;
     // Not knowing when the records before the start were written, R5 counts from now: late, never early.
     this.#lastRecordSeenAt = options.epochAtStart === undefined ? undefined : options.clock.now();
@@ -67,6 +69,11 @@ export class Follower {
 
   get epoch(): EpochSeen | undefined {
     return this.#epoch;
+  }
+
+  /** Monotonic time of the last look at the log that the vault answered. */
+  get answeredAt(): number {
+    return this.#answeredAt;
   }
 
   /** Monotonic time at which this host first saw the last record; undefined when it saw none. */
@@ -94,6 +101,7 @@ export class Follower {
         // Before the next one is read: what was read is also applied.
         signal?.throwIfAborted();
         const record = await this.reader.next();
+        this.#answeredAt = this.#options.clock.now();
         if (record === undefined) return;
         await this.#takeOrEnd(record);
         count += 1;

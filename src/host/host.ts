@@ -111,6 +111,7 @@ export class Host implements Controlled {
       epochHost: epoch?.host ?? null,
       position: this.#duties.term?.position ?? this.#log.position,
       lastRecordAgeMs: this.#log.lastRecordAgeMs,
+      vaultSilentMs: this.#vaultSilentMs,
       vacated: epoch?.vacated ?? false,
       dataUrl: this.#dataUrl,
       controlUrl,
@@ -198,6 +199,12 @@ export class Host implements Controlled {
     } catch (error) {
       return { kind: "refused", refusal: { kind: "not_ready", reason: `the checkpoint failed: ${messageOf(error)}` } };
     }
+  }
+
+  get #vaultSilentMs(): number | null {
+    const { term, secondary } = this.#duties;
+    const since = term?.journal.lastPutStartedAt ?? secondary?.follower.answeredAt;
+    return since === undefined ? null : this.#parts.clock.now() - since;
   }
 
   get #dataUrl(): string {

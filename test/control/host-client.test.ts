@@ -25,6 +25,7 @@ const status: HostStatus = {
   epochHost: "a",
   position: 3,
   lastRecordAgeMs: null,
+  vaultSilentMs: null,
   vacated: false,
   dataUrl: "http://127.0.0.1:1",
   controlUrl: "http://127.0.0.1:2",

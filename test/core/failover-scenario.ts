@@ -37,6 +37,8 @@ export const report = (host: string, change: Partial<HostReport> = {}): HostRepo
   dataUrl: `http://127.0.0.1:1000/${host}`,
   priority: 0,
   nofailover: false,
+  leaseMs: 1000,
+  vaultSilentMs: 5,
   ...change,
 });
 

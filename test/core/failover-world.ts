@@ -160,6 +160,8 @@ export class World {
       dataUrl: `http://data/${host.id}`,
       priority: 0,
       nofailover: false,
+      leaseMs: 1000,
+      vaultSilentMs: 5,
     };
   }
 

@@ -454,3 +454,29 @@ describe("operators", () => {
 function fail(): never {
   throw new Error("the host has no report");
 }
+
+describe("a primary that alone cannot reach the vault", () => {
+  test("is lost when a secondary can reach it", () => {
+    const s = Scenario.serving();
+    const silent = { role: "primary", vaultSilentMs: 3001 } as const;
+    s.hears("b", { vaultSilentMs: 10 }).hears("a", silent).hears("a", silent);
+    expect(s.phase).toBe("promoting");
+    expect(s.all("promote")).toMatchObject([{ host: "b", planned: false }]);
+  });
+
+  test("is given three leases", () => {
+    const s = Scenario.serving();
+    const silent = { role: "primary", vaultSilentMs: 3000 } as const;
+    s.hears("b", { vaultSilentMs: 10 }).hears("a", silent).hears("a", silent);
+    expect(s.phase).toBe("serving");
+  });
+
+  test("keeps its office while nobody else reaches the vault either", () => {
+    const s = Scenario.serving();
+    const silent = { role: "primary", vaultSilentMs: 60_000 } as const;
+    for (const other of ["b", "c"]) s.hears(other, { vaultSilentMs: 60_000 });
+    s.hears("a", silent).hears("a", silent).hears("a", silent);
+    expect(s.phase).toBe("serving");
+    expect(s.all("promote")).toEqual([]);
+  });
+});

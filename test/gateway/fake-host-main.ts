@@ -61,6 +61,7 @@ function status(): HostStatus {
     epochHost: host,
     position: epoch * 10,
     lastRecordAgeMs: 5,
+    vaultSilentMs: 5,
     vacated,
     dataUrl: `http://127.0.0.1:${options.dataPort}`,
     controlUrl: `http://127.0.0.1:${options.controlPort}`,
