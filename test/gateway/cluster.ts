@@ -12,7 +12,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { defaultDataPlane } from "../config/data-plane.ts";
 import type { FakeHostOptions } from "./fake-host-main.ts";
 
-export const secret = "a secret of the tests only";
+export const secret = "a-secret-of-the-tests-only";
 const reader: [string, ...string[]] = [process.execPath, new URL("sql-reader-main.ts", import.meta.url).pathname];
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
