@@ -3,9 +3,10 @@
  *
  * 64 keep-alive connections by wrk; CPU time of each proxy's own processes from /proc, divided by the requests it answered. A
  * ratio is taken within a round, so that a machine that gets slower meanwhile slows both; printed is the median over the
- * rounds and [lowest, highest]. `--rounds N` (5), `--seconds N` (1) for each measurement, `--json`: last line
+ * rounds and [lowest, highest] with the number of rounds that counted. It needs
+ * an otherwise idle machine: with other load the spread shows it, and the figures mean nothing. `--rounds N` (5), `--seconds N` (1) for each measurement, `--json`: last line
  * `{"rounds","seconds","missing":[name],"cases":[{"case","proxies":[{"name","cpu_us","requests_per_second","errors"}],
- * "cpu_ratio":{"nginx":{"median","min","max"},"haproxy":…,"hono":…},"goal":{"nginx","haproxy"}}]}`.
+ * "cpu_ratio":{"nginx":{"median","min","max","rounds"},"haproxy":…,"hono":…},"goal":{"nginx","haproxy"}}]}`.
  *
  * nginx and haproxy are the Debian packages of that name, wrk too; what is missing is said and left out.
  */
@@ -42,6 +43,8 @@ interface Measured {
 }
 
 const connections = 64;
+/** Of CPU time in one measurement; with less the clock's ticks are more than a tenth of it. */
+const cpuSecondsMin = 0.1;
 const { rounds, seconds, json } = parseBenchArguments({ rounds: 5, seconds: 1 });
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-proxy-"));
 const pem = join(folder, "both.pem");
@@ -65,7 +68,9 @@ async function wrk(target: Contender, { path, tls, post }: Case, forSeconds: num
   const requests = Number(found[1]);
   const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];
   const errors = socketErrors.reduce((sum, count) => sum + Number(count), 0) + Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
-  return { cpuUs: (cpu * 1e6) / requests, perSecond: requests / Number(found[2]), errors };
+  // Too little to count in ticks of 10 ms: the machine was busy with something else, and this round says nothing.
+  const cpuUs = requests === 0 || cpu < cpuSecondsMin ? Number.NaN : (cpu * 1e6) / requests;
+  return { cpuUs, perSecond: requests / Number(found[2]), errors };
 }
 
 async function measure(contenders: readonly Contender[]): Promise<Map<string, Measured[]>> {
@@ -90,15 +95,15 @@ function summarize(each: Case, contenders: readonly Contender[], results: Map<st
   const ours = of("stead");
   const proxies = contenders.map(({ name }) => ({
     name,
-    cpu_us: rounded(median(of(name).map(({ cpuUs }) => cpuUs)), 1),
+    cpu_us: rounded(median(of(name).map(({ cpuUs }) => cpuUs).filter(Number.isFinite)), 1),
     requests_per_second: Math.round(median(of(name).map(({ perSecond }) => perSecond))),
     errors: of(name).reduce((sum, { errors }) => sum + errors, 0),
   }));
   const others = contenders.filter(({ name }) => name !== "stead").map(({ name }) => {
-    const ratios = of(name).map(({ cpuUs }, round) => (ours[round]?.cpuUs ?? Number.NaN) / cpuUs);
-    return [name, { median: rounded(median(ratios)), min: rounded(Math.min(...ratios)), max: rounded(Math.max(...ratios)) }] as const;
+    const ratios = of(name).map(({ cpuUs }, round) => (ours[round]?.cpuUs ?? Number.NaN) / cpuUs).filter((ratio) => Number.isFinite(ratio) && ratio > 0);
+    return [name, { median: rounded(median(ratios)), min: rounded(Math.min(...ratios)), max: rounded(Math.max(...ratios)), rounds: ratios.length }] as const;
   });
-  return { case: each.name, proxies, cpu_ratio: Object.fromEntries(others), goal: each.goal };
+  return { case: each.name, proxies, cpu_ratio: Object.fromEntries(others.filter(([, { rounds: counted }]) => counted > 0)), goal: each.goal };
 }
 
 const backend = spawn(process.execPath, [join(import.meta.dirname, "proxy-bench/backend.ts")], { stdio: ["ignore", "pipe", "inherit"] });
@@ -116,7 +121,7 @@ try {
     for (const { name, cpu_us: cpuUs, requests_per_second: perSecond, errors } of each.proxies) {
       const ratio = each.cpu_ratio[name];
       const goal = name === "nginx" || name === "haproxy" ? each.goal?.[name] : undefined;
-      const shown = ratio === undefined ? "" : `  ours is ${ratio.median.toFixed(2)}x [${ratio.min.toFixed(2)}, ${ratio.max.toFixed(2)}]${goal === undefined ? "" : ratio.median <= goal ? `, goal ${goal}: met` : `, goal ${goal}: NOT met`}`;
+      const shown = ratio === undefined ? (name === "stead" ? "" : "  no round counted: the machine is busy") : `  ours is ${ratio.median.toFixed(2)}x [${ratio.min.toFixed(2)}, ${ratio.max.toFixed(2)}] in ${ratio.rounds} of ${rounds} rounds${goal === undefined ? "" : ratio.median <= goal ? `, goal ${goal}: met` : `, goal ${goal}: NOT met`}`;
       process.stdout.write(`  ${name.padEnd(8)} ${cpuUs.toFixed(1).padStart(8)} us ${String(perSecond).padStart(8)} req/s${errors > 0 ? ` ${errors} errors` : ""}${shown}\n`);
     }
   }
