@@ -124,7 +124,7 @@ test("TLS ends at the gateway, by server name, and changed files are used withou
   writeFileSync(at("default.key"), certificateB.key);
   await until(() => gateway.status().troubles.length === 0);
   expect((await overTls(gateway.port, "a.example")).name).toBe("b.example");
-});
+}, 30_000);
 
 test("a certificate that cannot be read refuses the start and says which", async () => {
   await cluster.addHost("a");
