@@ -1,11 +1,12 @@
 /**
  * `bun run demo:seeds`: `stead demo --json` with both example applications and several seeds, one after the other, and
  * what they add up to. `--runs N` seeds for each application (10), `--first N` the first seed (1), `--seconds N` of load in
- * each run (18), `--binary 1` uses dist/stead instead of the sources.
+ * each run (18), `--gateways N` (1), `--binary 1` uses dist/stead instead of the sources.
  *
- * The last line with --json: {"bench":"demo-seeds","runs":N,"good":N,"missing":N,"zombie_acknowledged":N,"failed":N,
- * "invariant_broken":N,"writes_acknowledged":N,"unknown":N,"kinds":{"kill":{"count":N,"detect_agree_ms":S,"gap_ms":S,
- * "gap_without_start_ms":S},"hang":…,"switchover":…}} where S is {"p50","p95","max"}. Exit code 0 when every run was good.
+ * The last line with --json: {"bench":"demo-seeds","runs":N,"gateways":N,"good":N,"missing":N,"zombie_acknowledged":N,
+ * "failed":N,"invariant_broken":N,"writes_acknowledged":N,"unknown":N,"gateways_apart":N (runs in which the gateways never had
+ * the same rows),"gateways_converge_ms":S,"kinds":{"kill":{"count":N,"detect_agree_ms":S,"gap_ms":S,"gap_without_start_ms":S},
+ * "hang":…,"switchover":…}} where S is {"p50","p95","max"}. Exit code 0 when every run was good.
  */
 import { spawnSync } from "node:child_process";
 import { selfCommand } from "../src/demo/self.ts";
@@ -13,7 +14,7 @@ import type { VerdictObject } from "../src/demo/verdict.ts";
 import { isGood } from "../src/demo/verdict.ts";
 import { parseBenchArguments, percentile, rounded } from "./bench-support.ts";
 
-const options = parseBenchArguments({ runs: 10, first: 1, seconds: 18, binary: 0 });
+const options = parseBenchArguments({ runs: 10, first: 1, seconds: 18, gateways: 1, binary: 0 });
 const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
 const stead: readonly [string, ...string[]] = options.binary === 1 ? ["dist/stead"] : selfCommand();
 
@@ -22,7 +23,7 @@ let good = 0;
 for (let seed = options.first; seed < options.first + options.runs; seed += 1) {
   for (const app of ["notes", "ledger"]) {
     const [program, ...leading] = stead;
-    const args = [...leading, "demo", "--json", "--app", app, "--seed", String(seed), "--duration", `${options.seconds}s`];
+    const args = [...leading, "demo", "--json", "--app", app, "--seed", String(seed), "--duration", `${options.seconds}s`, "--gateways", String(options.gateways)];
     const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", maxBuffer: 2 ** 26 });
     const line = stdout.trim().split("\n").at(-1) ?? "";
     const verdict = line.startsWith("{") ? (JSON.parse(line) as VerdictObject) : undefined;
@@ -39,6 +40,7 @@ const sum = (value: (verdict: VerdictObject) => number): number => verdicts.redu
 const summary = {
   bench: "demo-seeds",
   runs: 2 * options.runs,
+  gateways: options.gateways,
   good,
   missing: sum(({ writes }) => writes.missing),
   zombie_acknowledged: sum((verdict) => verdict.zombie_acknowledged),
@@ -46,9 +48,12 @@ const summary = {
   invariant_broken: sum((verdict) => (verdict.invariant_ok ? 0 : 1)),
   writes_acknowledged: sum(({ writes }) => writes.acknowledged),
   unknown: sum(({ requests }) => requests.unknown),
+  gateways_apart: sum((verdict) => (verdict.gateways_converge_ms === null ? 1 : 0)),
+  gateways_converge_ms: spreadOf(verdicts.flatMap(({ gateways_converge_ms }) => gateways_converge_ms ?? [])),
   kinds,
 };
 say(`${good} of ${summary.runs} runs good; ${summary.writes_acknowledged} writes acknowledged, ${summary.missing} missing`);
+if (options.gateways > 1) say(`${options.gateways} gateways had the same rows after p50/p95/max ms ${shown(summary.gateways_converge_ms)}; never in ${summary.gateways_apart} runs`);
 for (const [kind, one] of Object.entries(kinds)) {
   const { detect_agree_ms: detect, gap_ms: gap, gap_without_start_ms: without } = one;
   say(`${kind.padEnd(10)} ${one.count} times, p50/p95/max ms: detect+agree ${shown(detect)}, gap ${shown(gap)}, gap without the application's start ${shown(without)}`);
