@@ -62,7 +62,7 @@ async function idle() {
   const { port, child, rssMib } = await start("open");
   const before = rssMib();
   const sockets = await open(port, connections, get);
-  await Promise.all(sockets.map((socket) => (socket.bytesRead > 0 ? undefined : once(socket, "data"))));
+  await Promise.all(sockets.map(async (socket) => (socket.bytesRead > 0 ? undefined : once(socket, "data"))));
   await pause(500);
   const rss = rssMib();
   endAll(sockets);

@@ -129,6 +129,6 @@ try {
 } finally {
   for (const { process: child } of contenders) child.kill("SIGTERM");
   backend.kill("SIGKILL");
-  await Promise.all(contenders.map(({ process: child }) => (child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined)));
+  await Promise.all(contenders.map(async ({ process: child }) => (child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined)));
   rmSync(folder, { recursive: true, force: true });
 }
