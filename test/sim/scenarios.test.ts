@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { runScenario, scenarios } from "./scenarios.ts";
 
-const seedsEach = 12;
+const seedsEach = 6;
 
 describe("what happened to others", () => {
   for (const scenario of scenarios) {
