@@ -7,6 +7,12 @@
  */
 import { allRules, type Rules } from "./rules.ts";
 
+/**
+ * Request field of a gateway to a host: the epoch for which it was routed. A host executes only requests of its own epoch,
+ * so a copy of an abandoned attempt that a network delivers late (kernels go on sending) can't execute behind its repetition.
+ */
+export const epochField = "Stead-Epoch";
+
 export type AttemptOutcome =
   | { readonly kind: "completed" }
   | { readonly kind: "not_sent"; readonly reason: string }
@@ -18,8 +24,11 @@ export type AttemptOutcome =
 export type ReplayDecision =
   /** Nothing more to do: the client has its answer, or a visibly cut one, or is gone. */
   | { readonly kind: "answered" }
-  /** Send it again, to whoever is primary then. */
-  | { readonly kind: "again"; readonly why: "not_sent" | "not_executed" | "idempotent"; readonly reason: string }
+  /**
+   * Send it again, to whoever is primary then. `changes_state`: only in a later epoch. Idempotence covers the same request twice, not
+   * a late first copy behind somebody else's newer write; in a later epoch the first copy is not executed any more.
+   */
+  | { readonly kind: "again"; readonly why: "not_sent" | "not_executed" | "safe" | "changes_state"; readonly reason: string }
   /** Provably not executed, but its body is no longer held: the client may send it again itself. */
   | { readonly kind: "give_up"; readonly reason: string }
   /** It may have been executed, or not, or in part. */
@@ -27,6 +36,9 @@ export type ReplayDecision =
 
 /** RFC 9110, 9.2.2, with the registered methods that are defined as idempotent there. Names are case-sensitive. */
 const idempotentMethods: readonly string[] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
+
+/** RFC 9110, 9.2.1: they change nothing, whatever number of copies executes. */
+const safeMethods: readonly string[] = ["GET", "HEAD", "OPTIONS", "TRACE"];
 
 export function isIdempotent(method: string): boolean {
   return idempotentMethods.includes(method);
@@ -44,7 +56,9 @@ export function decideReplay(method: string, outcome: AttemptOutcome, rules: Rul
       if (!outcome.bodyHeld) return { kind: "give_up", reason: `${outcome.reason}; the request's body is too large to be kept for sending it again` };
       return { kind: "again", why: "not_executed", reason: outcome.reason };
     case "lost":
-      if (!outcome.released && outcome.bodyHeld && (isIdempotent(method) || !rules.has("replay"))) return { kind: "again", why: "idempotent", reason: outcome.reason };
+      if (!outcome.released && outcome.bodyHeld && (isIdempotent(method) || !rules.has("replay"))) {
+        return { kind: "again", why: safeMethods.includes(method) || !rules.has("replay") ? "safe" : "changes_state", reason: outcome.reason };
+      }
       return { kind: "unknown", reason: outcome.reason };
     case "upstream_invalid":
       // It answered, so it may have executed; what it said cannot be understood and would hardly be better the next time.

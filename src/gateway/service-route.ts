@@ -25,6 +25,8 @@ export interface ServiceRouteOptions {
 interface Active {
   readonly host: string;
   readonly dataUrl: string;
+  /** Undefined: a plain host, which knows no epochs. */
+  readonly epoch: number | undefined;
   readonly upstream: Upstream;
 }
 
@@ -53,13 +55,13 @@ export class ServiceRoute implements Route {
     return this.#active?.host ?? null;
   }
 
-  /** Send requests there, those that wait first. */
-  route(host: string, dataUrl: string): void {
-    if (this.#active !== null && (this.#active.dataUrl !== dataUrl || this.#active.upstream.isClosed)) {
+  /** Send requests there, those that wait first. Another epoch is another upstream, also of the same host. */
+  route(host: string, dataUrl: string, epoch: number | undefined): void {
+    if (this.#active !== null && (this.#active.dataUrl !== dataUrl || this.#active.epoch !== epoch || this.#active.upstream.isClosed)) {
       this.#active.upstream.close(`host ${host} serves now`);
       this.#active = null;
     }
-    this.#active = { host, dataUrl, upstream: this.#active?.upstream ?? this.#upstream(dataUrl) };
+    this.#active = { host, dataUrl, epoch, upstream: this.#active?.upstream ?? this.#upstream(dataUrl, epoch) };
     this.#wanted = "route";
     this.#stopWaitingForPort();
     this.#hold.open();
@@ -112,10 +114,10 @@ export class ServiceRoute implements Route {
     this.#waitingForPort = null;
   }
 
-  #upstream(dataUrl: string): Upstream {
+  #upstream(dataUrl: string, epoch: number | undefined): Upstream {
     const url = new URL(dataUrl);
     const host = url.hostname.replace(/^\[|\]$/g, "");
-    return new Upstream({ host, port: Number(url.port || 80), limits: this.#options.limits, clock: this.#options.clock });
+    return new Upstream({ host, port: Number(url.port || 80), epoch, limits: this.#options.limits, clock: this.#options.clock });
   }
 }
 

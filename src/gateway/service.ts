@@ -171,6 +171,10 @@ export class ServiceRuntime {
     monitor.start();
   }
 
+  #isPlainHost(id: string): boolean {
+    return isPlain(this.#state.hosts.get(id)?.controlUrl ?? "");
+  }
+
   #take(event: FailoverEvent): void {
     const before = this.#state;
     try {
@@ -197,7 +201,7 @@ export class ServiceRuntime {
       case "cancel":
         return this.#orders.cancel(effect.call);
       case "route":
-        this.route.route(effect.host, effect.dataUrl);
+        this.route.route(effect.host, effect.dataUrl, this.#isPlainHost(effect.host) ? undefined : effect.epoch);
         return this.send({ kind: "routed", epoch: effect.epoch });
       case "hold":
         return this.route.holdRequests();

@@ -34,9 +34,10 @@ export type ClaimResult =
 const patienceLeases = 3;
 
 /** Rejects with what reading or putting throws, or the signal's reason. */
-export async function claimEpoch(follower: Follower, options: Omit<ClaimOptions, "reader">): Promise<ClaimResult> {
+export async function claimEpoch(follower: Follower, options: Omit<ClaimOptions, "reader"> & { readonly overEpoch: number }): Promise<ClaimResult> {
   const { clock, random, signal, onTrouble } = options;
-  const epochBefore = follower.epoch?.epoch ?? 0;
+  // The epoch that the order was judged on, not the newest read since: a successor that claimed meanwhile is not overtaken.
+  const epochBefore = options.overEpoch;
   const patientUntil = clock.now() + patienceLeases * (follower.epoch?.leaseMs ?? 0);
   for (;;) {
     if (options.rules.has("R1-claim-after-end-of-log")) await retryUntilAnswered({ clock, random, signal, onTrouble }, () => follower.catchUp(signal));

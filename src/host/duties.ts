@@ -156,9 +156,11 @@ export class Duties {
     const { config, store, clock, random, rules } = this.#parts;
     const { leaseMs, controlUrl, id: host } = config;
     const onTrouble = (error: Error): void => this.#notices.warn(`the vault does not take records: ${messageOf(error)}`);
+    const { follower } = this.#assertSecondary();
+    const overEpoch = this.#life.promotion()?.overEpoch ?? follower.epoch?.epoch ?? 0;
     try {
       const ports = { store, clock, random, rules, signal, onTrouble };
-      const result = await claimEpoch(this.#assertSecondary().follower, { ...ports, host, leaseMs, controlUrl, instance: this.#instance });
+      const result = await claimEpoch(follower, { ...ports, host, leaseMs, controlUrl, instance: this.#instance, overEpoch });
       switch (result.kind) {
         case "claimed":
           this.#claimed = result.claimed;

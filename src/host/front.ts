@@ -7,6 +7,7 @@
  */
 import type { Address, HttpLimits } from "../config/types.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { epochField } from "../core/replay.ts";
 import type { Exchange, ResponseHead } from "../http/exchange.ts";
 import type { HttpLimits as ServerLimits } from "../http/limits.ts";
 import { HttpServer } from "../http/server.ts";
@@ -14,6 +15,7 @@ import { Upstream } from "../http/upstream.ts";
 
 /** One term as primary, as the front sees it. */
 export interface Term {
+  readonly epoch: number;
   gate(): void | Promise<void>;
   readonly applicationPort: number;
   /** Resolves when the application takes requests; it may be restarting. */
@@ -129,6 +131,11 @@ export class Front {
 
   async #forward(exchange: Exchange, open: FrontState & { kind: "open" }): Promise<void> {
     const { term, upstream, end } = open;
+    const routedFor = exchange.request.headers.get(epochField);
+    if (routedFor !== undefined && routedFor !== String(term.epoch)) {
+      await refuse(exchange, `the request was routed for epoch ${routedFor.replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
+      return;
+    }
     if (!term.isReady && !(await readyWithin(term, this.#options.clock, end.signal))) {
       await refuse(exchange, end.signal.aborted ? "this host is not primary any more" : "the application is restarting");
       return;
@@ -138,6 +145,7 @@ export class Front {
       signal: end.signal,
       // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
       upstreamIsHost: false,
+      editRequestHead: (head) => ({ ...head, headers: head.headers.without(isOurs) }),
       editResponseHead: (head) => takeSteadFields(head, term),
     });
     switch (outcome.kind) {
@@ -213,9 +221,11 @@ function unknown(exchange: Exchange, reason: string): Promise<void> {
   });
 }
 
+const isOurs = (name: string): boolean => name.startsWith("stead-");
+
 /** Fields of ours are for the host, or forged: none of them leaves. `Stead-Checkpoint: now` is a system event. */
 function takeSteadFields(head: ResponseHead, term: Term): ResponseHead {
   if (head.headers.get("stead-checkpoint") === "now") term.onCheckpointAsked();
-  const headers = head.headers.without((name) => name.startsWith("stead-"));
+  const headers = head.headers.without(isOurs);
   return headers === head.headers ? head : { ...head, headers };
 }

@@ -145,6 +145,7 @@ export class Host implements Controlled {
     if (now.kind !== "secondary") return promotion.refuse(notReady(now));
     const verdict = this.#judge(request, secondary.follower);
     if (verdict.kind === "refused") return promotion.refuse(verdict.refusal);
+    promotion.overEpoch = secondary.follower.epoch?.epoch ?? 0;
     this.#promotion = promotion;
     this.#dispatch({ kind: "promote" });
     await promotion.over;

@@ -7,6 +7,8 @@ export class Promotion {
   readonly #clock: Clock;
   readonly #report: (event: PromoteEvent) => void;
   readonly #over = Promise.withResolvers<void>();
+  /** The epoch of the log that the order was judged on: this promotion replaces its owner and nobody else. */
+  overEpoch = 0;
   #since: number;
   #isOver = false;
 

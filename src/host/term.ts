@@ -119,6 +119,7 @@ export class Term {
   serve(): void {
     const { application, front } = this.#options;
     front.serve({
+      epoch: this.epoch,
       gate: () => this.#journal.gate(),
       applicationPort: this.#applicationPort,
       whenReady: () => application.whenReady(),

@@ -6,7 +6,7 @@
  * ends are dropped: they were never promised to anybody.
  */
 import type { Buffer } from "node:buffer";
-import { isIdempotent } from "../core/replay.ts";
+import { epochField, isIdempotent } from "../core/replay.ts";
 import type { AttemptClient, Cut } from "./attempt-client.ts";
 import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
@@ -92,7 +92,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     const sender = new RequestSender(client, connection);
     this.#sender = sender;
     try {
-      sender.start(this.#options.editRequestHead?.(client.parsed, client.exchange) ?? client.parsed);
+      const head = this.#options.editRequestHead?.(client.parsed, client.exchange) ?? client.parsed;
+      const { epoch } = this.#upstream;
+      sender.start(epoch === undefined ? head : { ...head, headers: head.headers.with(epochField, String(epoch)) });
     } catch (error) {
       this.#fail(error);
       return;

@@ -45,6 +45,9 @@ export interface ProxyOptions {
 }
 
 const againDelayMsMax = 250;
+/** How long a request that may have changed something waits for another primary before it is answered "unknown". */
+const replacementWaitMs = 3_000;
+const replacementLookMs = 20;
 
 export class Proxy {
   readonly #options: ProxyOptions;
@@ -91,7 +94,12 @@ export class Proxy {
     const upstream = route.current();
     let outcome: ForwardOutcome = { kind: "not_sent", reason: "there is no primary" };
     try {
-      if (upstream !== undefined) outcome = await exchange.forward(upstream, withHeadHook(this.#forward, arrived));
+      // The primary may have changed back while it waited: what was lost in an epoch is never sent in that epoch again.
+      if (upstream !== undefined && life.lostOn !== undefined && isSameTerm(upstream, life.lostOn)) {
+        outcome = { kind: "lost", released: false, bodyHeld: false, reused: false, reason: "the primary that lost it is primary still" };
+      } else if (upstream !== undefined) {
+        outcome = await exchange.forward(upstream, withHeadHook(this.#forward, arrived));
+      }
     } finally {
       arrived();
     }
@@ -106,7 +114,12 @@ export class Proxy {
       await this.#conclude(exchange, life, outcome, decision);
       return;
     }
-    if (decision.why === "idempotent") life.maybeExecuted = true;
+    if (decision.why === "safe" || decision.why === "changes_state") life.maybeExecuted = true;
+    if (decision.why === "changes_state") life.lostOn = upstream;
+    if (life.lostOn !== undefined && !(await this.#isReplaced(exchange, life, life.lostOn))) {
+      await this.#conclude(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
+      return;
+    }
     if (clock.now() >= life.until) {
       await this.#notExecutedOrUnknown(exchange, life, decision);
       return;
@@ -117,6 +130,22 @@ export class Proxy {
       await clock.sleep(Math.min(againDelayMsMax, (this.#options.againDelayMs ?? 20) * 1.5 ** (life.replays - 1)));
     }
     await this.#handleHeld(exchange, life);
+  }
+
+  /**
+   * Waits until the service is served in another epoch than the one in which the request was lost (core/replay.ts). A host
+   * that is well keeps its epoch: then it is not waited for long.
+   */
+  async #isReplaced(exchange: Exchange, life: Life, lostOn: Upstream): Promise<boolean> {
+    const { route, clock } = this.#options;
+    const giveUpAt = clock.now() + replacementWaitMs;
+    for (;;) {
+      const current = route.current();
+      if (current !== undefined && !isSameTerm(current, lostOn)) return true;
+      const stays = current !== undefined && route.whenServing().isPassable;
+      if (exchange.clientGone.aborted || clock.now() >= (stays ? Math.min(giveUpAt, life.until) : life.until)) return false;
+      await clock.sleep(replacementLookMs);
+    }
   }
 
   async #conclude(exchange: Exchange, life: Life, outcome: ForwardOutcome, decision: Exclude<ReplayDecision, { kind: "again" }>): Promise<void> {
@@ -168,9 +197,13 @@ interface Life {
   replays: number;
   /** An earlier try was lost after it had been sent (only idempotent requests are tried again then). */
   maybeExecuted: boolean;
+  /** Where a try was lost that may have changed something: it is not sent in that epoch again. */
+  lostOn?: Upstream | undefined;
   /** Monotonic milliseconds. */
   readonly until: number;
 }
+
+const isSameTerm = (a: Upstream, b: Upstream): boolean => a === b || (a.epoch !== undefined && a.epoch === b.epoch);
 
 const outcomeOf = (life: Life): "unknown" | "not-executed" => (life.maybeExecuted ? "unknown" : "not-executed");
 

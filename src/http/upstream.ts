@@ -15,6 +15,8 @@ export interface UpstreamOptions {
   readonly port: number;
   readonly limits?: Partial<HttpLimits>;
   readonly clock: Clock;
+  /** The epoch that its host serves in: every request names it. Undefined: not a host, or no epochs. */
+  readonly epoch?: number | undefined;
   /** A connection could not be made or broke during an exchange: a reason to look at the host at once. */
   readonly onConnectionError?: (reason: string) => void;
 }
@@ -44,6 +46,7 @@ export interface UpstreamStats {
 export class Upstream implements UpstreamPool {
   readonly host: string;
   readonly port: number;
+  readonly epoch: number | undefined;
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
   readonly #onConnectionError: ((reason: string) => void) | undefined;
@@ -61,6 +64,7 @@ export class Upstream implements UpstreamPool {
   constructor(options: UpstreamOptions) {
     this.host = options.host;
     this.port = options.port;
+    this.epoch = options.epoch;
     this.limits = httpLimits(options.limits);
     this.deadlines = new Deadlines(options.clock);
     this.#onConnectionError = options.onConnectionError;

@@ -30,10 +30,26 @@ async function application(handle: (request: IncomingMessage, response: ServerRe
 }
 
 function termOf(applicationPort: number, changes: Partial<Term> = {}): Term {
-  return { gate: () => undefined, applicationPort, whenReady: () => Promise.resolve(), isReady: true, onCheckpointAsked: () => undefined, ...changes };
+  return { epoch: 4, gate: () => undefined, applicationPort, whenReady: () => Promise.resolve(), isReady: true, onCheckpointAsked: () => undefined, ...changes };
 }
 
 describe("the front", () => {
+  test("executes a request only in the epoch for which a gateway routed it", async () => {
+    const { front, url } = await frontOf();
+    let executed = 0;
+    const { port } = await application((_request, response) => {
+      executed += 1;
+      response.end("done");
+    });
+    front.serve(termOf(port));
+    const late = await fetch(url, { method: "PUT", body: "x", headers: { "stead-epoch": "3" } });
+    expect([late.status, late.headers.get("stead-outcome")]).toEqual([503, "not-executed"]);
+    expect(executed).toBe(0);
+    expect((await fetch(url, { method: "PUT", body: "x", headers: { "stead-epoch": "4" } })).status).toBe(200);
+    expect((await fetch(url, { method: "PUT", body: "x" })).status).toBe(200);
+    expect(executed).toBe(2);
+  });
+
   test("gives a request back as not executed while its host is not primary, and says why", async () => {
     const { front, url } = await frontOf();
     front.shut("restoring");

@@ -164,14 +164,32 @@ test("a request that has waited as long as allowed gets 503 with Retry-After and
 });
 
 test("an idempotent request that was lost and then waited too long is not said to be unexecuted", async () => {
-  await using g = await gateway({ waitMsMax: 50 });
+  await using g = await gateway({ patienceMs: 300 });
   const first = await g.backend(() => undefined);
   g.serve(first);
   const client = await g.client();
   client.send("DELETE /x HTTP/1.1\r\nHost: a\r\n\r\n");
   await waitFor(() => first.connections[0]?.received.endsWith("\r\n\r\n") ?? false);
   g.stop();
-  expect(await client.until((r) => r.includes("hold_timeout"))).toContain("Stead-Outcome: unknown\r\n");
+  expect(await client.until((r) => r.includes("Stead-Outcome"))).toContain("Stead-Outcome: unknown\r\n");
+});
+
+test("a lost PUT is not sent again to the primary that lost it, and a lost GET is", async () => {
+  await using g = await gateway({ patienceMs: 300 });
+  let seen = "";
+  const backend = await g.backend((c) => {
+    if (!c.received.endsWith("\r\n\r\n")) return;
+    seen += c.received.slice(0, 3);
+    c.socket.destroy();
+  });
+  g.serve(backend);
+  const put = await g.client();
+  put.send("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+  expect(await put.until((r) => r.includes("Stead-Outcome"))).toContain("502");
+  expect(seen).toBe("PUT");
+  const get = await g.client();
+  get.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+  await waitFor(() => seen.split("GET").length > 2);
 });
 
 test("a client that goes away while it waits is not sent on", async () => {
