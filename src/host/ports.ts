@@ -41,11 +41,6 @@ export interface CaptureSource {
   close(): Promise<unknown>;
 }
 
-/** How the application's process did. */
-export type ApplicationEnd =
-  | { readonly kind: "stopped" }
-  | { readonly kind: "gave_up"; readonly reason: string };
-
 /** The supervised application. One instance of this port per term as primary. */
 export interface Application {
   /** Resolves when the application is ready, rejects with `ApplicationError` when it cannot be. */

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "node:tls";
 import type { DataPlaneConfig, DataPlaneLimits } from "../../src/config/types.ts";
-import { Gateway } from "../../src/gateway/gateway.ts";
+import { type Gateway } from "../../src/gateway/gateway.ts";
 import { certificateA, certificateB } from "../http/certificates.ts";
 import { RawClient } from "../http/raw-client.ts";
 import { defaultDataPlane } from "../config/data-plane.ts";

@@ -59,8 +59,8 @@ test("5,000 held requests are all answered by the new primary, in order of arriv
   });
   // One at a time: then what the primary sees is the order of the release itself, not that of parallel connections.
   const hold = new Hold({ requestsMax: count, bytesMax: 2 ** 30, waitMsMax: 100_000, releaseConcurrency: 1, clock: systemClock });
-  let upstream: Upstream | undefined;
-  const proxy = new Proxy({ route: { current: () => upstream, whenServing: () => hold }, clock: systemClock, patienceMs: 100_000 });
+  const serving: { upstream?: Upstream } = {};
+  const proxy = new Proxy({ route: { current: () => serving.upstream, whenServing: () => hold }, clock: systemClock, patienceMs: 100_000 });
   const server = await HttpServer.listen({ host: "127.0.0.1", port: 0, clock: systemClock, onExchange: (exchange) => proxy.handle(exchange) });
   const clients = await connectMany(count, server.port);
   const order: number[] = [];
@@ -72,7 +72,7 @@ test("5,000 held requests are all answered by the new primary, in order of arriv
   }
   expect(hold.waiting).toBe(count);
   expect(arrived).toEqual([]);
-  upstream = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
+  serving.upstream = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
   hold.open();
   await waitFor(() => clients.every((client) => client.received.endsWith("ok")), () => `${arrived.length} arrived`, 60_000);
   expect(new Set(arrived).size).toBe(count);
@@ -82,6 +82,6 @@ test("5,000 held requests are all answered by the new primary, in order of arriv
   expect(clients.every((client) => client.received.split("HTTP/1.1").length === 2)).toBe(true);
   for (const client of clients) client.destroy();
   await server.close({ drainMs: 0 });
-  upstream.close("over");
+  serving.upstream.close("over");
   await backend.close();
 }, 120_000);
