@@ -301,7 +301,7 @@ export class Gateway implements AdminTarget {
 
 function listenAdmin(app: ReturnType<typeof createAdminApp>, hostname: string, port: number): Promise<ServerType> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, hostname, port });
+    const server = serve({ fetch: app.fetch, hostname, port, overrideGlobalObjects: false });
     server.once("listening", () => resolve(server));
     server.once("error", reject);
   });

@@ -22,7 +22,7 @@ export class ControlListenError extends Error {
 /** Rejects with `ControlListenError`. */
 export function serveControl(app: Hono, address: Address): Promise<ControlServer> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, hostname: address.host, port: address.port }, (info) => {
+    const server = serve({ fetch: app.fetch, hostname: address.host, port: address.port, overrideGlobalObjects: false }, (info) => {
       resolve({
         port: info.port,
         close: () => {

@@ -24,7 +24,7 @@ const runtimes: [string, (app: App) => Promise<{ port: number; stop(): Promise<v
     "@hono/node-server",
     (app) =>
       new Promise((resolve) => {
-        const server = serve({ fetch: app.fetch, hostname: "127.0.0.1", port: 0 }, (info: AddressInfo) =>
+        const server = serve({ fetch: app.fetch, hostname: "127.0.0.1", port: 0, overrideGlobalObjects: false }, (info: AddressInfo) =>
           resolve({
             port: info.port,
             stop: () => {
