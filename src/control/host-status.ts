@@ -10,7 +10,7 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 export const hostStatusSchema = v.object({
   version: v.literal(1),
   service: v.string(),
-  host: v.string(),
+  host: v.pipe(v.string(), v.nonEmpty()),
   /** Random id of this run of the host process: a restarted host has another. */
   instance: v.string(),
   role: v.picklist(hostRoles),
@@ -18,7 +18,7 @@ export const hostStatusSchema = v.object({
   reason: v.nullable(v.string()),
   /** Highest epoch that this host has read in the log, and whose it is. 0 and null: an empty log. */
   epoch: count,
-  epochHost: v.nullable(v.string()),
+  epochHost: v.nullable(v.pipe(v.string(), v.nonEmpty())),
   /** Last log position applied (secondary) or written (primary). */
   position: count,
   /** Milliseconds since this host last saw a record of the current epoch in the log; null: never. Its own clock. */

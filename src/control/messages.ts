@@ -33,7 +33,7 @@ export const promoteRequestSchema = v.object({
 export type PromoteRequest = v.InferOutput<typeof promoteRequestSchema>;
 
 export const refusalSchema = v.variant("kind", [
-  v.object({ kind: v.literal("epoch_taken"), epoch: count, host: v.string() }),
+  v.object({ kind: v.literal("epoch_taken"), epoch: count, host: v.pipe(v.string(), v.nonEmpty()) }),
   v.object({ kind: v.literal("primary_alive"), evidence: v.string() }),
   v.object({ kind: v.literal("not_ready"), reason: v.string() }),
 ]);

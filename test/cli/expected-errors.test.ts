@@ -10,11 +10,11 @@ import { StoreError } from "../../src/vault/store.ts";
 const notForOperators = [
   "SqlFailure", // an answer to a SQL client
   // Ends of a term or of a connection, handled where they happen.
-  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "OutOfOrderPartError", "ReplicaError"],
+  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "OutOfOrderPartError", "ReplicaError", "DivergedCopyError"],
   // Assertions of the pure core.
   ...["IllegalPhase", "IllegalHostTransition"],
   // Mapped by their own command.
-  ...["CliError", "DemoRequirementError", "DemoTimeoutError", "GatewayViewError", "AnswerError"],
+  ...["CliError", "DemoRequirementError", "DemoTimeoutError", "GatewayViewError", "AnswerError", "CutOffError"],
 ];
 
 test("every error class of the program has an exit code, or a reason here why it needs none", () => {

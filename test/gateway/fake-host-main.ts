@@ -4,7 +4,7 @@
  *
  * Argument: one JSON object, `FakeHostOptions`. Prints `ready` when both ports listen.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { HostStatus } from "../../src/control/host-status.ts";
@@ -92,7 +92,10 @@ async function promote(request: PromoteRequest, response: ServerResponse): Promi
     line({ kind: "refused", refusal: { kind: "primary_alive", evidence: `${last.host} wrote in the vault ${Math.round(lifeSignAgeMs())} ms ago; ${votes}` } });
   } else {
     become("claiming");
-    writeFileSync(join(options.logFolder, String(last.epoch + 1)), options.id, { flag: "wx" });
+    // Whole or not at all, as a vault does it: nobody reads a claim without its owner.
+    const claim = `${options.logFolder}.${instance}.claim`;
+    writeFileSync(claim, options.id);
+    linkSync(claim, join(options.logFolder, String(last.epoch + 1)));
     become("starting");
     line({ kind: "phase", phase: "claim", ms: 1 });
     if (options.dieAfterClaim) process.kill(process.pid, "SIGKILL");
