@@ -102,11 +102,14 @@ function hostRow(service: ClusterService, host: ClusterHost): string[] {
     ...(host.nofailover ? ["nofailover"] : []),
     ...(host.reason === null ? [] : [host.reason]),
     ...(host.setAside.length === 0 ? [] : [`${host.setAside.length} set aside`]),
-    ...host.notes,
+    ...host.notes.filter((note) => note !== host.reason),
   ];
   const text = (value: number | null): string => (value === null ? "-" : String(value));
-  return [host.id, host.role ?? "-", host.health, text(host.epoch), text(host.position), text(host.lag), String(host.priority), notes.join("; ")];
+  return [host.id, roleOf(host), host.health, text(host.epoch), text(host.position), text(host.lag), String(host.priority), notes.join("; ")];
 }
+
+/** What a host that is down last said of itself is history: a dead primary must not look like a second one. */
+const roleOf = ({ role, health }: ClusterHost): string => (role === null ? "-" : health === "down" ? `(${role})` : role);
 
 const failoversShown = 5;
 

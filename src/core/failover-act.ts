@@ -4,6 +4,7 @@ import { rankCandidates, type Ranking } from "./candidate.ts";
 import type { CallRefusal, DownReason, Failover, FailoverEvent, FailoverKind } from "./failover-state.ts";
 import { relationToPrimary } from "./failover-relation.ts";
 import { abandon, adopt, become, nextKey, note, put, putHost, spent, type Turn } from "./failover-turn.ts";
+import { describeRefusal } from "./refusal.ts";
 
 /** This gateway has decided: the primary is down, or is not primary any more, or there has never been one. */
 export function decide(turn: Turn): void {
@@ -232,15 +233,4 @@ function onRefused(turn: Turn, refusal: CallRefusal): void {
     return standDown(turn, spent(failover, "retry", turn.now - since), { kind: "vetoed", evidence: `${phase.candidate} says: ${refusal.evidence}` });
   }
   tryNext(turn, failover, since, phase.candidate, describeRefusal(refusal));
-}
-
-function describeRefusal(refusal: CallRefusal): string {
-  switch (refusal.kind) {
-    case "epoch_taken":
-      return `epoch ${refusal.epoch} is taken by ${refusal.host}`;
-    case "primary_alive":
-      return refusal.evidence;
-    case "not_ready":
-      return refusal.reason;
-  }
 }

@@ -6,6 +6,7 @@
  */
 import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import type { HostEvent } from "../core/host-life.ts";
+import { describeRefusal } from "../core/refusal.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
 import { bootstrap } from "./bootstrap.ts";
@@ -290,7 +291,7 @@ export class Duties {
   }
 
   #onOwnPromotion(event: PromoteEvent): void {
-    if (event.kind === "refused") this.#notices.warn(`did not become primary after the bootstrap: ${JSON.stringify(event.refusal)}`);
+    if (event.kind === "refused") this.#notices.warn(`did not become primary after the bootstrap: ${describeRefusal(event.refusal)}`);
   }
 
   #onRecord(record: LogRecord): void {

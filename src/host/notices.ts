@@ -18,10 +18,12 @@ export class Notices {
     return this.#warnings;
   }
 
-  /** The same text again and again is told once. */
+  /** Each text is listed once, at its newest place; said again and again it is logged once. */
   warn(text: string): void {
-    if (this.#warnings.at(-1) === text) return;
+    const known = this.#warnings.indexOf(text);
+    if (known >= 0 && known === this.#warnings.length - 1) return;
     this.#log.warn(text);
+    if (known >= 0) this.#warnings.splice(known, 1);
     this.#warnings.push(text);
     if (this.#warnings.length > warningsKept) this.#warnings.shift();
     this.#onChange();

@@ -97,4 +97,13 @@ describe("how it looks", () => {
     const text = formatStatus({ ...status, troubles: ["the database is gone"] }, 0);
     expect(text.split("\n")[1]).toBe("TROUBLE: the database is gone");
   });
+
+  test("status shows what a dead host last was in parentheses, and no note twice", () => {
+    const status = cluster.gateway?.status();
+    const service = status?.services[0];
+    if (status === undefined || service === undefined) throw new Error("no service");
+    const hosts = service.hosts.map((host) => ({ ...host, role: "primary" as const, health: "down" as const, reason: "it broke", notes: ["it broke", "look at it"] }));
+    const text = formatStatus({ ...status, services: [{ ...service, routedTo: null, hosts }] }, 0);
+    expect(text).toMatch(/^b +\(primary\) +down .* it broke; look at it$/m);
+  });
 });

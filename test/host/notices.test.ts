@@ -1,0 +1,29 @@
+import { expect, test } from "bun:test";
+import { Notices } from "../../src/host/notices.ts";
+
+function noticesWithLog() {
+  const logged: string[] = [];
+  const log = { info: () => undefined, warn: (text: string) => void logged.push(text), error: () => undefined };
+  return { logged, notices: new Notices(log, () => undefined) };
+}
+
+test("the same text again and again is logged once and listed once", () => {
+  const { logged, notices } = noticesWithLog();
+  for (const text of ["a", "a", "a"]) notices.warn(text);
+  expect(logged).toEqual(["a"]);
+  expect(notices.warnings).toEqual(["a"]);
+});
+
+test("two troubles in turn are each listed once, the newest last", () => {
+  const { notices } = noticesWithLog();
+  for (const text of ["a", "b", "a"]) notices.warn(text);
+  expect(notices.warnings).toEqual(["b", "a"]);
+});
+
+test("old warnings make room for new ones", () => {
+  const { notices } = noticesWithLog();
+  for (let number = 1; number <= 30; number++) notices.warn(String(number));
+  expect(notices.warnings.length).toBe(20);
+  expect(notices.warnings.at(-1)).toBe("30");
+  expect(notices.warnings[0]).toBe("11");
+});
