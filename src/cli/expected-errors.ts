@@ -26,6 +26,8 @@ export const expectedErrors: Readonly<Record<string, Expected>> = {
   CheckpointExistsError: vault,
   LeftBehindError: vault,
   EmptyVaultError: vault,
+  MomentError: { exitCode: exitCodes.usage, advice: "name a moment that the vault still has" },
+  FolderInUseError: { exitCode: exitCodes.resource, advice: "name another folder" },
   ListenError: listen,
   ControlListenError: listen,
   CertificateError: { exitCode: exitCodes.configuration, advice: "correct the files that [gateway.tls] names" },

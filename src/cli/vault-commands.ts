@@ -1,51 +1,12 @@
-/** The commands of `stead vault`: which vault is meant, and flags. What they do is in vault.ts and vault-create.ts. */
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+/** The commands of `stead vault` and their flags; which vault is meant says meant-vault.ts. What they do is in vault.ts and vault-create.ts. */
 import { buildCommand, buildRouteMap } from "@stricli/core";
-import type { CheckpointConfig } from "../config/types.ts";
 import { durationAccepted, parseDuration } from "../config/units.ts";
 import { CliError } from "./cli-error.ts";
-import { requireConfig } from "./config.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { folderParameter, meantVault, vaultFlags, type VaultFlags } from "./meant-vault.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
-
-interface VaultFlags {
-  readonly config: string | undefined;
-  readonly json: boolean;
-}
-
-const vaultFlags = {
-  config: { kind: "parsed", parse: String, optional: true, placeholder: "file", brief: "Configuration file whose [host] names the vault (stead.toml when no folder is given)" },
-  json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" },
-} as const;
-
-const folderParameter = {
-  kind: "tuple",
-  parameters: [{ brief: "Folder of the vault (the one of [host] when left out)", placeholder: "folder", parse: String, optional: true }],
-} as const;
-
-interface Meant {
-  readonly url: string;
-  /** Known when the vault is named by a configuration. */
-  readonly service: string | undefined;
-  readonly checkpoint: CheckpointConfig | undefined;
-}
-
-/** The vault of the folder, or of the configuration; both at once would leave open which one counts. */
-function meantVault(context: CliContext, flags: VaultFlags, folder: string | undefined): Meant {
-  if (folder !== undefined) {
-    if (flags.config !== undefined) {
-      throw new CliError(exitCodes.usage, { found: "a folder and --config", accepted: "one of them", advice: "leave one out" });
-    }
-    return { url: pathToFileURL(resolve(context.cwd, folder)).href, service: undefined, checkpoint: undefined };
-  }
-  const { host, file } = requireConfig(context, flags.config);
-  if (host === null) {
-    throw new CliError(exitCodes.configuration, { found: `no [host] in ${file}`, advice: "name the vault's folder, or a configuration file with [host]" });
-  }
-  return { url: host.vaultUrl, service: host.service, checkpoint: host.checkpoint };
-}
+import { vaultRestoreCommand } from "./vault-restore.ts";
 
 const output = (context: CliContext) => (line: string) => context.process.stdout.write(`${line}\n`);
 
@@ -140,6 +101,6 @@ function duration(text: string): number {
 }
 
 export const vaultRoutes = buildRouteMap({
-  routes: { create: vaultCreateCommand, verify: verifyCommand, ls: lsCommand, gc: gcCommand },
-  docs: { brief: "Make, look at and clean up a vault" },
+  routes: { create: vaultCreateCommand, verify: verifyCommand, ls: lsCommand, restore: vaultRestoreCommand, gc: gcCommand },
+  docs: { brief: "Make, look at, restore from and clean up a vault" },
 });

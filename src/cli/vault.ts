@@ -1,5 +1,5 @@
 /**
- * `stead vault verify|ls|gc`: looks at a vault without a running cluster. `verify` and `ls` never write; `gc` says what it would
+ * `stead vault verify|ls|restore|gc`: looks at a vault without a running cluster. All but `gc` only read it; `gc` says what it would
  * remove unless told to do it, and may run beside a primary (src/vault/retention.ts).
  *
  * Plain functions with an output sink; the command line is wired elsewhere. Errors of the vault are thrown, with advice.
@@ -9,7 +9,8 @@ import { allRules } from "../core/rules.ts";
 import { newestAnnounced } from "../vault/announced.ts";
 import { readBoundary } from "../vault/boundary.ts";
 import { databaseBytes, listCheckpoints, readManifest } from "../vault/checkpoint-manifest.ts";
-import { isVaultError } from "../vault/errors.ts";
+import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../host/point-in-time.ts";
+import { ForeignVaultError, isVaultError, NotAVaultError } from "../vault/errors.ts";
 import { readIdentity } from "../vault/identity.ts";
 import { chunkPrefix, logPrefix, positionOfKey } from "../vault/keys.ts";
 import { openStore } from "../vault/open-store.ts";
@@ -122,6 +123,17 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
   out(`kept         checkpoints ${plan.kept.join(", ")} and the journal after position ${plan.boundary}; ${recordsKept} claims before it`);
   out(`${dryRun ? "would go    " : "removed     "} ${records.length} records, ${checkpoints.length} checkpoints, ${chunks.length} chunks`);
   if (dryRun) out("Nothing was removed: this was a dry run.");
+}
+
+/** Needs no service name: the vault says whose it is. `service` refuses another's. */
+export async function restoreFromVault(command: Omit<PointInTimeOptions, "store" | "service"> & { readonly url: string; readonly service: string | undefined }): Promise<PointInTime> {
+  const { url, service: expected, ...options } = command;
+  return await withStore(url, async (store) => {
+    const service = (await readIdentity(store))?.service;
+    if (service === undefined) throw new NotAVaultError(store.url, "it has no identity");
+    if (expected !== undefined && service !== expected) throw new ForeignVaultError(store.url, service, expected);
+    return restoreMoment({ ...options, store, service });
+  });
 }
 
 async function describeCheckpoint(store: FsStore, position: number): Promise<{ position: number; summary: string }> {

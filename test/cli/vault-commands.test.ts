@@ -33,3 +33,9 @@ test("clean-up of a folder needs to be told what has to stay, and removes nothin
   expect(await vault("gc", "vault", "--keep", "0", "--window", "1h")).toMatchObject({ code: 2 });
   expect(await vault("gc", "--delete")).toMatchObject({ code: 5, out: expect.stringContaining("nothing is removed") });
 });
+
+test("restore: a new vault has nothing yet (4), two moments are refused (2), a time needs its zone (2)", async () => {
+  expect(await vault("restore", "--to", "out")).toMatchObject({ code: 4, err: expect.stringContaining("the vault is empty") });
+  expect(await vault("restore", "--to", "out", "--position", "1", "--time", "2026-03-01T12:00:00Z")).toMatchObject({ code: 2, err: expect.stringContaining("leave one out") });
+  expect(await vault("restore", "--to", "out", "--time", "2026-03-01 12:00")).toMatchObject({ code: 2, err: expect.stringContaining("with its zone") });
+});
