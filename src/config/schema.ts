@@ -208,7 +208,8 @@ const host = table("host", {
       journal: v.optional(size({ min: 64 * KiB, max: 1024 * GiB }), "64MiB"),
       restore_budget: v.optional(duration({ min: 100, max: 24 * hour }), "10s"),
       keep: v.optional(whole(1, 10_000), 2),
-      window: v.optional(duration({ max: 3650 * 24 * hour }), "1h"),
+      // Less would let a checkpoint delete what secondaries have not read yet: they would restore for ever.
+      window: v.optional(duration({ min: 10 * second, max: 3650 * 24 * hour }), "1h"),
     }),
     {},
   ),

@@ -5,6 +5,11 @@
  * and L the lease. That put lies in the log at some time ≥ s. Whoever claims after P has read P's last record first, at
  * a time r ≥ s on its own clock, and serves only from r + L + margin on. All bytes of P are released before s + L ≤ r + L.
  * Only the rate of the two clocks over one lease matters; the margin covers it.
+ *
+ * P is every claim before one's own, not only the last: P1 hangs, P2 claims and dies before it has served, and P3 claims. That P2
+ * is gone, or has written `vacate`, says nothing about P1, whose lease P2 was still waiting for (simulation, seed 105697). A
+ * reader that starts at a checkpoint does not see the claims before that of the checkpoint, and need not: only a primary that
+ * serves writes one, and it had waited for all of those.
  */
 
 /** True while a primary may release bytes. All times are the primary's monotonic milliseconds. */
@@ -17,22 +22,14 @@ export function renewDueAt(lastPutStartedAt: number, leaseMs: number): number {
   return lastPutStartedAt + leaseMs / 2;
 }
 
-/** What a claimant knows about the primary before it. */
-export type Predecessor =
-  /** The log held no epoch before this claim. */
-  | { readonly kind: "none" }
-  /** Its `vacate` record is the last before the claim: it releases nothing any more. */
-  | { readonly kind: "vacated" }
-  /** `lastRecordSeenAt`: when this host first saw the last record before its claim, on this host's monotonic clock. */
-  | { readonly kind: "leased"; readonly lastRecordSeenAt: number; readonly leaseMs: number };
+/** A claim before one's own, whose owner may still release bytes. Times are this host's monotonic milliseconds. */
+export interface OpenLease {
+  /** When this host first saw the last record of that epoch. */
+  readonly lastRecordSeenAt: number;
+  readonly leaseMs: number;
+}
 
-/** Monotonic time from which the claimant may serve, unless the predecessor is proven gone before. */
-export function servesFrom(claimedAt: number, predecessor: Predecessor, driftMarginMs: number): number {
-  switch (predecessor.kind) {
-    case "none":
-    case "vacated":
-      return claimedAt;
-    case "leased":
-      return Math.max(claimedAt, predecessor.lastRecordSeenAt + predecessor.leaseMs + driftMarginMs);
-  }
+/** From then on its owner releases nothing, whatever it does. */
+export function leaseOverAt(lease: OpenLease, driftMarginMs: number): number {
+  return lease.lastRecordSeenAt + lease.leaseMs + driftMarginMs;
 }

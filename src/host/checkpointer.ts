@@ -50,6 +50,7 @@ export class Checkpointer {
   #lastAt: number;
   #journalBytes = 0;
   #records = 0;
+  #isServing = false;
   #isStopped = false;
   readonly #reads = new Set<Promise<unknown>>();
 
@@ -59,11 +60,19 @@ export class Checkpointer {
     this.#lastAt = options.clock.now();
   }
 
+  /**
+   * The primary serves: from now on checkpoints are made. Not before, however much the application writes while it starts: a
+   * checkpoint tells whoever begins there that the leases of all earlier primaries are over (core/lease.ts).
+   */
+  begin(): void {
+    this.#isServing = true;
+  }
+
   /** Counts a record that was put, and starts a checkpoint when one is due. */
   onRecord(bytes: number): void {
     this.#journalBytes += bytes;
     this.#records += 1;
-    if (this.#running !== undefined || this.#isStopped) return;
+    if (this.#running !== undefined || this.#isStopped || !this.#isServing) return;
     const due = checkpointDue(this.#options.thresholds, {
       elapsedMs: this.#options.clock.now() - this.#lastAt,
       journalBytes: this.#journalBytes,
@@ -113,6 +122,7 @@ export class Checkpointer {
   }
 
   async #write(because: string): Promise<CheckpointDone> {
+    if (!this.#isServing) throw new Error("R5: only a primary that serves writes checkpoints");
     const { journal, store, clock, log, epoch, epochPosition, compression } = this.#options;
     const startedAt = clock.now();
     const { snapshot, position, hash } = await journal.snapshot();

@@ -5,21 +5,19 @@
  * claim is alive and well as far as the vault can tell: after a few of its leases the claim is given up, and whoever asked
  * for it learns that. It would otherwise run after that primary for ever, and be no secondary meanwhile.
  */
-import type { Predecessor } from "../core/lease.ts";
 import { type ClaimOptions, LogWriter } from "../vault/log-writer.ts";
 import type { LogRecord } from "../vault/record.ts";
 import { retryUntilAnswered } from "../vault/retry.ts";
-import type { EpochSeen, Follower } from "./follower.ts";
+import type { Follower, Predecessor } from "./follower.ts";
 import { wallAheadOf } from "./suspension.ts";
 
 export interface Claimed {
   readonly writer: LogWriter;
   readonly record: LogRecord;
-  readonly predecessor: Predecessor;
+  /** Whose leases have to be over before this host serves (R5). */
+  readonly predecessors: readonly Predecessor[];
   /** `wallAheadOf` the clock before the claim: a machine suspended since then shows against it (suspension.ts). */
   readonly wallAheadMs: number;
-  /** The epoch before this claim, to ask its process whether it is gone. */
-  readonly before: EpochSeen | undefined;
 }
 
 export type ClaimResult =
@@ -43,13 +41,13 @@ export async function claimEpoch(follower: Follower, options: Omit<ClaimOptions,
     if (options.rules.has("R1-claim-after-end-of-log")) await retryUntilAnswered({ clock, random, signal, onTrouble }, () => follower.catchUp(signal));
     const before = follower.epoch;
     if (before !== undefined && before.epoch > epochBefore) return { kind: "lost", epoch: before.epoch, host: before.host };
-    // Taken before the claim: R5 counts from the last record of the predecessor, not from our own.
-    const predecessor = follower.predecessor();
+    // Taken before the claim: R5 counts from the last records of the predecessors, not from our own.
+    const predecessors = follower.predecessors();
     const wallAheadMs = wallAheadOf(clock);
     const outcome = await LogWriter.claim({ reader: follower.reader, ...options });
     switch (outcome.kind) {
       case "claimed":
-        return { kind: "claimed", claimed: { writer: outcome.writer, record: outcome.record, predecessor, wallAheadMs, before } };
+        return { kind: "claimed", claimed: { writer: outcome.writer, record: outcome.record, predecessors, wallAheadMs } };
       case "void":
         return { kind: "void" };
       case "beaten":

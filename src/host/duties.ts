@@ -14,7 +14,7 @@ import { claimEpoch, type Claimed } from "./claim.ts";
 import type { Follower } from "./follower.ts";
 import type { HostParts, HostReplica } from "./host-parts.ts";
 import type { JournalEnd } from "./journal.ts";
-import { waitForLease } from "./lease-wait.ts";
+import { waitForLeases } from "./lease-wait.ts";
 import type { LogView } from "./log-view.ts";
 import { messageOf, type Notices } from "./notices.ts";
 import type { KnownPages } from "./ports.ts";
@@ -186,15 +186,15 @@ export class Duties {
   async takeOver(signal: AbortSignal): Promise<void> {
     const claimed = this.#claimed;
     if (claimed === undefined) throw new Error("there is no claim to take over with");
-    const { config, local, clock, rules, predecessor } = this.#parts;
-    const { writer } = claimed;
+    const { config, local, clock, rules, predecessor: probe } = this.#parts;
+    const { writer, predecessors } = claimed;
     const { leaseMs, controlUrl, driftMarginMs } = config;
     this.#log.wrote(writer.position, { epoch: writer.epoch, host: config.id, vacated: false, leaseMs, controlUrl, instance: this.#instance });
     const known = this.#assertSecondary().replica.handOver();
     await this.closeSecondary();
     const term = this.#newTerm(claimed, known);
     this.#term = term;
-    const leaseOver = waitForLease({ claimed, clock, rules, driftMarginMs, predecessor, signal });
+    const leaseOver = waitForLeases({ predecessors, instance: this.#instance, clock, rules, driftMarginMs, probe, signal });
     leaseOver.catch(() => undefined); // Awaited below, unless the start fails first.
     try {
       // Durable before an application can commit here: a restart must not take its files for a copy of the journal.

@@ -12,7 +12,7 @@
  * `catchUp` is also the first half of a claim (R1): when it returns, this host has read every record there was.
  */
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
-import type { Predecessor } from "../core/lease.ts";
+import type { OpenLease } from "../core/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { LogReader } from "../vault/log-reader.ts";
 import type { LogRecord } from "../vault/record.ts";
@@ -34,6 +34,9 @@ export interface EpochSeen {
   readonly vacated: boolean;
 }
 
+/** An earlier claim without a `vacate` record: who to ask whether it is gone. */
+export type Predecessor = OpenLease & Pick<EpochSeen, "controlUrl" | "instance">;
+
 export interface FollowerOptions {
   readonly reader: LogReader;
   readonly target: ApplyTarget;
@@ -49,6 +52,8 @@ export class Follower {
   #parts: (readonly DatabaseDelta[])[] = [];
   #epoch: EpochSeen | undefined;
   #lastRecordSeenAt: number | undefined;
+  /** Claims before the last one, by the run of a host that made them: a run that claims again has ended its earlier term. */
+  readonly #overtaken = new Map<string, Predecessor>();
   /** Ends when the log was read to its end without waiting. */
   #running: Promise<void> | undefined;
   /** A record was not applied: nothing that follows may be. */
@@ -81,11 +86,17 @@ export class Follower {
     return this.#lastRecordSeenAt;
   }
 
-  /** What R5 needs to know when this host has claimed: taken before the claim itself is read. */
-  predecessor(): Predecessor {
-    if (this.#epoch === undefined || this.#lastRecordSeenAt === undefined) return { kind: "none" };
-    if (this.#epoch.vacated) return { kind: "vacated" };
-    return { kind: "leased", lastRecordSeenAt: this.#lastRecordSeenAt, leaseMs: this.#epoch.leaseMs };
+  /** Whose leases a claim made now has to wait for (R5): taken before the claim itself is read. */
+  predecessors(): readonly Predecessor[] {
+    const last = this.#openClaim();
+    return last === undefined ? [...this.#overtaken.values()] : [...this.#overtaken.values(), last];
+  }
+
+  /** The last claim, unless it was vacated. */
+  #openClaim(): Predecessor | undefined {
+    if (this.#epoch === undefined || this.#epoch.vacated || this.#lastRecordSeenAt === undefined) return undefined;
+    const { controlUrl, instance, leaseMs } = this.#epoch;
+    return { controlUrl, instance, leaseMs, lastRecordSeenAt: this.#lastRecordSeenAt };
   }
 
   /**
@@ -149,6 +160,7 @@ export class Follower {
     switch (body.kind) {
       case "epoch":
         this.#parts = [];
+        this.#overtake(body.instance);
         this.#epoch = { epoch: header.epoch, host: header.host, vacated: false, ...lease(body) };
         break;
       case "commit":
@@ -163,6 +175,12 @@ export class Follower {
     }
     this.#lastRecordSeenAt = this.#options.clock.now();
     this.#options.onRecord(record);
+  }
+
+  #overtake(byInstance: string): void {
+    const overtaken = this.#openClaim();
+    if (overtaken !== undefined) this.#overtaken.set(overtaken.instance, overtaken);
+    this.#overtaken.delete(byInstance);
   }
 
   async #takePart(part: number, parts: number, databases: readonly DatabaseDelta[]): Promise<void> {

@@ -1,44 +1,49 @@
-/** R5 as a host performs it: until the old lease is over, or the old primary is proven gone, nothing is served. */
-import { servesFrom } from "../core/lease.ts";
+/** R5 as a host performs it: until every old lease is over, or its primary is proven gone, nothing is served. */
+import { leaseOverAt } from "../core/lease.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Claimed } from "./claim.ts";
+import type { Predecessor } from "./follower.ts";
 import type { PredecessorProbe } from "./ports.ts";
 
-/** Between two questions to the old primary's process. */
+/** Between two questions to an old primary's process. */
 const askAgainMs = 25;
 
 export interface LeaseWaitOptions {
-  readonly claimed: Claimed;
+  readonly predecessors: readonly Predecessor[];
+  /** Of this run: its own earlier terms have ended. */
+  readonly instance: string;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly driftMarginMs: number;
-  readonly predecessor: PredecessorProbe;
+  readonly probe: PredecessorProbe;
   readonly signal: AbortSignal;
 }
 
 /** Resolves when this host may serve; rejects with the signal's reason. A question never makes it wait longer than the lease. */
-export async function waitForLease(options: LeaseWaitOptions): Promise<void> {
-  const { claimed, clock, rules, driftMarginMs, signal } = options;
+export async function waitForLeases(options: LeaseWaitOptions): Promise<void> {
+  const { predecessors, instance, rules } = options;
   if (!rules.has("R5-wait-out-old-lease")) return;
-  const until = servesFrom(clock.now(), claimed.predecessor, driftMarginMs);
-  const remainsMs = until - clock.now();
+  await Promise.all(predecessors.filter((predecessor) => predecessor.instance !== instance).map((predecessor) => waitForLease(predecessor, options)));
+}
+
+async function waitForLease(predecessor: Predecessor, options: LeaseWaitOptions): Promise<void> {
+  const { clock, driftMarginMs, signal } = options;
+  const remainsMs = leaseOverAt(predecessor, driftMarginMs) - clock.now();
   if (remainsMs <= 0) return;
   const over = new AbortController();
   const either = AbortSignal.any([over.signal, signal]);
   try {
-    await Promise.race([clock.sleep(remainsMs, either), untilProvenGone(options, either)]);
+    await Promise.race([clock.sleep(remainsMs, either), untilProvenGone(predecessor, options, either)]);
   } finally {
     over.abort(new Error("the wait for the lease is over"));
   }
 }
 
 /** Resolves when the predecessor is proven gone; when the signal is aborted, it rejects at its next pause, unheard. */
-async function untilProvenGone({ claimed, clock, predecessor }: LeaseWaitOptions, signal: AbortSignal): Promise<void> {
-  const { before } = claimed;
+async function untilProvenGone({ controlUrl, instance }: Predecessor, { clock, probe }: LeaseWaitOptions, signal: AbortSignal): Promise<void> {
   for (;;) {
-    const word = before === undefined ? undefined : await predecessor.ask(before.controlUrl, before.instance, signal);
-    if (word !== undefined && word.kind !== "unknown") return;
+    const word = await probe.ask(controlUrl, instance, signal);
+    if (word.kind !== "unknown") return;
     await clock.sleep(askAgainMs, signal);
   }
 }

@@ -118,6 +118,7 @@ export class Term {
   /** Opens the gate. */
   serve(): void {
     const { application, front } = this.#options;
+    this.#checkpointer.begin();
     front.serve({
       epoch: this.epoch,
       gate: () => this.#journal.gate(),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { mayRelease, renewDueAt, servesFrom } from "../../src/core/lease.ts";
+import { leaseOverAt, mayRelease, renewDueAt } from "../../src/core/lease.ts";
 
 describe("the lease", () => {
   test("lets a primary release only within the lease from the start of its last put", () => {
@@ -11,15 +11,8 @@ describe("the lease", () => {
     expect(renewDueAt(1000, 1000)).toBe(1500);
   });
 
-  test("of the predecessor is waited out from the first sight of its last record, plus the margin", () => {
-    const predecessor = { kind: "leased", lastRecordSeenAt: 5000, leaseMs: 1000 } as const;
-    expect(servesFrom(5100, predecessor, 100)).toBe(6100);
-    expect(servesFrom(9000, predecessor, 100)).toBe(9000);
-  });
-
-  test("needs no wait after a vacate record or an empty log", () => {
-    expect(servesFrom(5100, { kind: "vacated" }, 100)).toBe(5100);
-    expect(servesFrom(5100, { kind: "none" }, 100)).toBe(5100);
+  test("of a predecessor is over a lease and the margin after the first sight of its last record", () => {
+    expect(leaseOverAt({ lastRecordSeenAt: 5000, leaseMs: 1000 }, 100)).toBe(6100);
   });
 
   test("never overlaps: whatever the put took, the old one is silent when the new one serves", () => {
@@ -28,7 +21,7 @@ describe("the lease", () => {
       for (const delay of [0, 3, 200]) {
         for (const rate of [0.95, 1, 1.05]) {
           const readAt = s + delay;
-          const newServesAt = servesFrom(readAt, { kind: "leased", lastRecordSeenAt: readAt, leaseMs: 1000 }, 100);
+          const newServesAt = leaseOverAt({ lastRecordSeenAt: readAt, leaseMs: 1000 }, 100);
           const oldReleasesUntil = s + 1000 * rate;
           expect(oldReleasesUntil).toBeLessThanOrEqual(newServesAt);
         }

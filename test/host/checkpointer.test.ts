@@ -8,6 +8,7 @@ import { type CheckpointManifest, listCheckpoints, readManifest } from "../../sr
 import { MemoryStore } from "../../src/vault/memory-store.ts";
 import type { LogRecord } from "../../src/vault/record.ts";
 import { FaultyStore } from "../vault/faulty-store.ts";
+import { failureOf } from "../vault/log-fixture.ts";
 import { FakeSource } from "./fake-source.ts";
 import { claimAs, Pages, readerFromStart, until } from "./log-fixture.ts";
 
@@ -17,10 +18,12 @@ const never = Number.MAX_SAFE_INTEGER;
 class SlowSnapshots extends FakeSource {
   readonly pages = new Pages("a.db");
   beforeRead: () => Promise<void> = () => Promise.resolve();
+  taken = 0;
   released = 0;
   reads = 0;
 
   override async beginSnapshot(): Promise<{ batch: CaptureBatch | undefined; snapshot: CaptureSnapshot }> {
+    this.taken += 1;
     const { batch } = await super.beginSnapshot();
     const database = this.pages.snapshot();
     const read = async (offset: number, length: number): Promise<Uint8Array> => {
@@ -51,6 +54,7 @@ async function setUp(changes: Partial<CheckpointerOptions> = {}) {
     onFailed: (reason) => failed.push(reason),
     ...changes,
   });
+  checkpointer.begin();
   return { store, source, journal, checkpointer, done, failed, cleaned };
 }
 
@@ -62,6 +66,23 @@ async function records(store: FaultyStore): Promise<LogRecord[]> {
 }
 
 describe("a checkpointer", () => {
+  test("makes none before its primary serves, however much the application writes while it starts", async () => {
+    const { store, source, journal } = await setUp();
+    const checkpointer = new Checkpointer({
+      ...{ journal, store, clock: systemClock, log: { info: () => undefined, warn: () => undefined, error: () => undefined }, host: "a", epoch: 1, epochPosition: 1 },
+      ...{ thresholds: { intervalMs: 0, journalBytes: 1, restoreBudgetMs: 0 }, base: undefined, clean: () => Promise.resolve() },
+      ...{ onDone: () => undefined, onFailed: () => undefined },
+    });
+    checkpointer.onRecord(1_000_000);
+    expect(await failureOf(checkpointer.now("somebody asks"))).toMatchObject({ message: expect.stringContaining("R5") });
+    expect(source.taken).toBe(0);
+    checkpointer.begin();
+    checkpointer.onRecord(1);
+    await checkpointer.now("the one under way");
+    expect(source.taken).toBe(1);
+    journal.shut();
+  });
+
   test("announces a checkpoint only when it is whole in the vault, and cleans after that", async () => {
     const { store, journal, checkpointer, done, cleaned } = await setUp();
     const { position } = await checkpointer.now("test");

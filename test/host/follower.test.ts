@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { DatabaseChecksum, DatabaseDelta } from "../../src/core/delta.ts";
 import { type ApplyTarget, Follower } from "../../src/host/follower.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { MemoryStore } from "../../src/vault/memory-store.ts";
 import { FaultyStore } from "../vault/faulty-store.ts";
 import { StoreError, type Store } from "../../src/vault/store.ts";
@@ -25,8 +25,8 @@ class Applied implements ApplyTarget {
   }
 }
 
-function follow(store: Store, target: ApplyTarget): Follower {
-  return new Follower({ reader: readerFromStart(store), target, clock: systemClock, onRecord: () => undefined, epochAtStart: undefined });
+function follow(store: Store, target: ApplyTarget, clock: Clock = systemClock): Follower {
+  return new Follower({ reader: readerFromStart(store), target, clock, onRecord: () => undefined, epochAtStart: undefined });
 }
 
 describe("a follower", () => {
@@ -89,5 +89,49 @@ describe("a follower", () => {
     await expect(follower.catchUp(AbortSignal.abort(new Error("stopped")))).rejects.toThrow("stopped");
     expect(await follower.catchUp()).toBe(2);
     expect(target.flushes).toEqual([[1]]);
+  });
+
+  test("knows every claim whose lease may still run: also those before the last, and those whose successor has vacated", async () => {
+    const store = new MemoryStore();
+    const follower = follow(store, new Applied());
+    const waitsFor = async (): Promise<string[]> => {
+      await follower.catchUp();
+      return follower.predecessors().map(({ instance }) => instance);
+    };
+    expect(await waitsFor()).toEqual([]);
+    await claimAs(store, "a");
+    expect(await waitsFor()).toEqual(["a-1"]);
+    const b = await claimAs(store, "b");
+    expect(await waitsFor()).toEqual(["a-1", "b-1"]);
+    await b.append({ kind: "vacate", reason: "never served", successor: null });
+    expect(await waitsFor()).toEqual(["a-1"]);
+    await claimAs(store, "c");
+    expect(await waitsFor()).toEqual(["a-1", "c-1"]);
+  });
+
+  test("a run that claims again has ended its earlier term: only its last lease counts", async () => {
+    const store = new MemoryStore();
+    const follower = follow(store, new Applied());
+    for (const host of ["a", "b", "a"]) await claimAs(store, host);
+    await follower.catchUp();
+    expect(follower.predecessors().map(({ instance }) => instance)).toEqual(["b-1", "a-1"]);
+  });
+
+  test("counts each lease from the moment at which it first saw the last record of that epoch", async () => {
+    const store = new MemoryStore();
+    let now = 0;
+    const follower = follow(store, new Applied(), { ...systemClock, now: () => now });
+    const a = await claimAs(store, "a", { leaseMs: 300 });
+    await follower.catchUp();
+    now = 100;
+    await a.append({ kind: "renew" });
+    await follower.catchUp();
+    now = 250;
+    await claimAs(store, "b", { leaseMs: 500 });
+    await follower.catchUp();
+    expect(follower.predecessors()).toEqual([
+      { instance: "a-1", controlUrl: "http://127.0.0.1:9", leaseMs: 300, lastRecordSeenAt: 100 },
+      { instance: "b-1", controlUrl: "http://127.0.0.1:9", leaseMs: 500, lastRecordSeenAt: 250 },
+    ]);
   });
 });

@@ -40,6 +40,16 @@ export const scenarios: readonly Scenario[] = [
     seen: ({ figures }) => figures.fenced > 0,
   },
   {
+    name: "a claim that never served is overtaken: the next primary waits for the lease of the one before it as well",
+    faults: [
+      { kind: "freeze", who: "primary", withApplication: false, atMs: 4_000, forMs: 1_500 },
+      { kind: "force", gateway: 0, atMs: 4_200, forMs: 1 },
+      { kind: "force", gateway: 1, atMs: 4_600, forMs: 1 },
+    ],
+    options: { leaseMs: 2_000, driftMarginMs: 200 },
+    seen: (result) => count(result, "claims epoch") >= 3,
+  },
+  {
     name: "a zombie whose last put was decided while it hung, and whose record retention has deleted since",
     faults: [{ kind: "freeze", who: "primary", withApplication: false, atMs: 4_000, forMs: 7_000 }],
     options: { ...eager, lostReplyShare: 0.3, vaultTimeoutMs: 150 },
