@@ -1,7 +1,9 @@
 /**
  * What a host knows of the log without holding it: who has the highest epoch, how far it has read, how fresh that is.
  *
- * It also notices a twin: a claim under this host's own id by another running process, in a record that is not history.
+ * It also notices a twin: another running process with this host's own id. A claim alone proves none: it may be the last put of an
+ * earlier run of this host, which the network delivered after its death (simulation, seed 112314). A dead run writes nothing after
+ * that, since a put follows only when the claim is known to have happened; so a twin is who writes once more.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { LogRecord } from "../vault/record.ts";
@@ -23,6 +25,8 @@ export class LogView {
   #lastRecordAt: number | undefined;
   /** True while records are read that may be older than this run of the host. */
   #isHistory = true;
+  /** The last claim, when it is news, made under this host's id, and not by this run. */
+  #strange: { readonly nonce: string; readonly controlUrl: string } | undefined;
 
   constructor(options: LogViewOptions) {
     this.#options = options;
@@ -44,6 +48,7 @@ export class LogView {
   /** A restore begins: what is read now is history again, with epochs of this host's earlier runs in it. */
   rereads(): void {
     this.#isHistory = true;
+    this.#strange = undefined;
   }
 
   /** The end of the log was reached: what comes from now on is news. */
@@ -68,12 +73,13 @@ export class LogView {
   read({ header, body }: LogRecord): boolean {
     this.#position = header.position;
     this.#lastRecordAt = this.#options.clock.now();
+    if (this.#strange?.nonce === header.nonce) this.#options.onTwin(this.#strange.controlUrl);
     if (body.kind === "vacate") this.vacated();
     if (body.kind !== "epoch") return body.kind === "vacate";
     const { leaseMs, controlUrl, instance } = body;
     this.#epoch = { epoch: header.epoch, host: header.host, vacated: false, leaseMs, controlUrl, instance };
-    const isTwin = !this.#isHistory && header.host === this.#options.host && instance !== this.#options.instance;
-    if (isTwin) this.#options.onTwin(controlUrl);
+    const isStrange = !this.#isHistory && header.host === this.#options.host && instance !== this.#options.instance;
+    this.#strange = isStrange ? { nonce: header.nonce, controlUrl } : undefined;
     return true;
   }
 }
