@@ -14,6 +14,7 @@
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
 import type { OpenLease } from "../core/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { FlushAssembler } from "../vault/flush-assembler.ts";
 import type { LogReader } from "../vault/log-reader.ts";
 import type { LogRecord } from "../vault/record.ts";
 
@@ -49,7 +50,7 @@ export interface FollowerOptions {
 
 export class Follower {
   readonly #options: FollowerOptions;
-  #parts: (readonly DatabaseDelta[])[] = [];
+  readonly #flush = new FlushAssembler();
   #epoch: EpochSeen | undefined;
   #lastRecordSeenAt: number | undefined;
   /** Claims before the last one, by the run of a host that made them: a run that claims again has ended its earlier term. */
@@ -157,18 +158,17 @@ export class Follower {
 
   async #take(record: LogRecord): Promise<void> {
     const { header, body } = record;
+    const deltas = this.#flush.push(record);
+    if (deltas !== undefined) await this.#options.target.apply([deltas]);
     switch (body.kind) {
       case "epoch":
-        this.#parts = [];
         this.#overtake(body.instance);
         this.#epoch = { epoch: header.epoch, host: header.host, vacated: false, ...lease(body) };
-        break;
-      case "commit":
-        await this.#takePart(body.part, body.parts, body.databases);
         break;
       case "vacate":
         if (this.#epoch !== undefined) this.#epoch = { ...this.#epoch, vacated: true };
         break;
+      case "commit":
       case "renew":
       case "checkpoint":
         break;
@@ -182,15 +182,6 @@ export class Follower {
     if (overtaken !== undefined) this.#overtaken.set(overtaken.instance, overtaken);
     this.#overtaken.delete(byInstance);
   }
-
-  async #takePart(part: number, parts: number, databases: readonly DatabaseDelta[]): Promise<void> {
-    if (part !== this.#parts.length + 1) throw new OutOfOrderPartError(part, this.#parts.length + 1);
-    this.#parts.push(databases);
-    if (part < parts) return;
-    const flush = this.#parts;
-    this.#parts = [];
-    await this.#options.target.apply(flush);
-  }
 }
 
 const lease = (body: { leaseMs: number; controlUrl: string; instance: string }): Pick<EpochSeen, "leaseMs" | "controlUrl" | "instance"> => ({
@@ -198,11 +189,3 @@ const lease = (body: { leaseMs: number; controlUrl: string; instance: string }):
   controlUrl: body.controlUrl,
   instance: body.instance,
 });
-
-/** The parts of a flush are not in order: the writer broke the format. */
-export class OutOfOrderPartError extends Error {
-  override readonly name = "OutOfOrderPartError";
-  constructor(found: number, expected: number) {
-    super(`part ${found} of a flush where part ${expected} was due`);
-  }
-}

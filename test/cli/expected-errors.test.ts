@@ -10,7 +10,7 @@ import { StoreError } from "../../src/vault/store.ts";
 const notForOperators = [
   "SqlFailure", // an answer to a SQL client
   // Ends of a term or of a connection, handled where they happen.
-  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "OutOfOrderPartError", "ReplicaError", "DivergedCopyError"],
+  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "ReplicaError", "DivergedCopyError"],
   // Assertions of the pure core.
   ...["IllegalPhase", "IllegalHostTransition"],
   // Mapped by their own command.
