@@ -4,7 +4,7 @@ import type { Rules } from "../../src/core/rules.ts";
 import type { Checker } from "./checker.ts";
 import type { Dice } from "./dice.ts";
 import { Network } from "./network.ts";
-import type { SimOptions } from "./options.ts";
+import { followMs, type SimOptions } from "./options.ts";
 import { type GatewayDisk, type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
 import { SimHost, hostOf } from "./sim-host.ts";
 import { tooOften } from "./sim-application.ts";
@@ -31,6 +31,7 @@ export class Cluster {
   recorded = 0;
   fenced = 0;
   restores = 0;
+  #isHealed = false;
   readonly #setup: ClusterSetup;
   readonly #machines: ReadonlyMap<string, SimMachine>;
   readonly #disks = new Map<string, GatewayDisk>();
@@ -92,6 +93,7 @@ export class Cluster {
         keys: options.keys,
       },
       watch: checker,
+      windowMsMin: () => (this.#isHealed ? followMs(options) : 0),
       onTransition: (what, fields) => {
         if (what === "restoring -> secondary") this.restores += 1;
         if (fields !== undefined && "reason" in fields && String(fields.reason).startsWith("fenced")) this.fenced += 1;
@@ -142,6 +144,7 @@ export class Cluster {
 
   /** Everything that was started, running and whole again. */
   heal(): void {
+    this.#isHealed = true;
     this.vault.trouble = "none";
     this.vault.troubles.clear();
     this.vault.isQuiet = true;

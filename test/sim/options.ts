@@ -109,15 +109,15 @@ export function drawOptions(dice: Dice): SimOptions {
     isWell: dice.chance(0.08),
     faultEveryMs: dice.pick([300, 1_000, 2_000, 2_000]),
   };
-  const followed = { ...drawn, windowMs: drawn.windowMs + followMs(drawn) };
-  return drawn.isWell ? { ...followed, ...well(drawn.leaseMs) } : followed;
+  return drawn.isWell ? { ...drawn, ...well(drawn.leaseMs) } : drawn;
 }
 
 /**
- * The shortest window that lets a well secondary follow: it looks, reads with latency, and may not see at first what is there.
- * The configuration refuses less than some seconds (src/config/schema.ts), for the same reason.
+ * The shortest retention window that lets a well secondary follow: it looks, reads with latency, and may not see at first what is
+ * there. The configuration accepts nothing shorter than some seconds. Faults come with windows far below that, down to none,
+ * since nothing may be lost then either; that everybody follows in the end is asked only with at least this one.
  */
-const followMs = ({ pollMs, vaultLatencyMs, staleMissMs }: Pick<SimOptions, "pollMs" | "vaultLatencyMs" | "staleMissMs">): number => 2 * (pollMs + staleMissMs) + 10 * vaultLatencyMs[1];
+export const followMs = ({ pollMs, vaultLatencyMs, staleMissMs }: SimOptions): number => 2 * (pollMs + staleMissMs) + 10 * vaultLatencyMs[1];
 
 /** A vault and a network in which the primary's life signs are always seen in time. */
 const well = (leaseMs: number): Partial<SimOptions> => ({

@@ -42,6 +42,8 @@ export interface HostSetup {
   readonly capture: CaptureOptions;
   readonly application: ApplicationOptions;
   readonly watch: HostWatch;
+  /** No retention window is shorter now. */
+  readonly windowMsMin: () => number;
   readonly onTransition: (what: string, fields?: object) => void;
 }
 
@@ -106,7 +108,7 @@ export class SimHost {
       freePort: () => Promise.resolve(8080),
       clean: async (newest, logPosition, noEpochAfter) => {
         const { keepMin, windowMs } = config.checkpoint;
-        const policy = { checkpointsMin: keepMin, windowMs };
+        const policy = { checkpointsMin: keepMin, windowMs: Math.max(windowMs, setup.windowMsMin()) };
         const nowMs = process.clock.wallTime();
         const { records } = await collectGarbage({ store, service: config.service, newest, logPosition, policy, nowMs, rules, noEpochAfter });
         if (records.length > 0) world.say(machine.name, `retention removed ${records.length} records up to ${newest.position}`);
