@@ -8,6 +8,7 @@ import { forwardedFields } from "../http/forwarded-fields.ts";
 import type { HttpLimits } from "../http/limits.ts";
 import { requestIdFields } from "../http/request-id.ts";
 import { HttpServer } from "../http/server.ts";
+import type { BoundedLog } from "../runtime/bounded-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
@@ -17,6 +18,8 @@ import { CertificateWatch, fingerprint, readCertificates } from "./certificate-f
 export interface DataPlaneDeps {
   readonly clock: Clock;
   readonly log: Log;
+  /** For what clients can cause as often as they like. */
+  readonly refusals: BoundedLog;
   onExchange(exchange: Exchange): Promise<void>;
 }
 
@@ -27,7 +30,7 @@ export class DataPlane {
 
   /** Throws `ListenError`, `CertificateError`, or the system's error when the access log cannot be opened. */
   static async listen(config: GatewayConfig, deps: DataPlaneDeps): Promise<DataPlane> {
-    const { clock, log } = deps;
+    const { clock, log, refusals } = deps;
     const { tls, proxyProtocolFrom, accessLog } = config.dataPlane;
     const seen = tls === null ? "" : fingerprint(tls);
     const certificates = tls === null ? undefined : readCertificates(tls);
@@ -38,6 +41,7 @@ export class DataPlane {
       limits: httpLimitsOf(config),
       clock,
       onExchange: (exchange) => deps.onExchange(exchange),
+      onProtocolError: ({ status, code, message }, client) => refusals.warn("request refused", { client, status, code, why: message }),
       ...(certificates === undefined ? {} : { tls: certificates }),
       ...(proxyProtocolFrom.length === 0 ? {} : { proxyProtocolFrom }),
       ...(lines === null ? {} : { onAccess: (entry) => lines.add(entry) }),

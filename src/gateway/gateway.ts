@@ -12,6 +12,7 @@ import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../confi
 import type { Failover } from "../core/failover-state.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { refusal } from "../http/refusal.ts";
+import { BoundedLog } from "../runtime/bounded-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { createAdminApp, type AdminTarget } from "./admin.ts";
@@ -49,6 +50,7 @@ export class Gateway implements AdminTarget {
   readonly #queries: SqlQueries;
   readonly #registry: Registry;
   readonly #served: ServedServices;
+  readonly #refusals: BoundedLog;
   readonly configuration: ConfigurationState;
   readonly peers: Peers;
   readonly #startedAtMs: number;
@@ -84,8 +86,9 @@ export class Gateway implements AdminTarget {
     store.onApplied = (rows) => this.#onApplied(rows);
     this.configuration = new ConfigurationState(deps.configFile ?? null, deps.clock);
     const { clock, log } = deps;
+    this.#refusals = new BoundedLog(log, clock);
     this.#served = new ServedServices({
-      ...{ clock, log, store },
+      ...{ clock, log, store, refusals: this.#refusals },
       config: () => this.#config,
       onFailedOver: (service, failover) => this.#onFailedOver(service, failover),
       moved: (moved) => this.peers.moved(moved),
@@ -210,6 +213,7 @@ export class Gateway implements AdminTarget {
   /** Stops taking connections, finishes requests within `drainMs`, writes what waits, and ends. */
   async stop(drainMs: number): Promise<void> {
     await this.#data?.close(drainMs);
+    this.#refusals.close();
     const admin = this.#admin;
     if (admin !== null) {
       if ("closeAllConnections" in admin) admin.closeAllConnections();
@@ -285,7 +289,7 @@ export class Gateway implements AdminTarget {
   async #listen(): Promise<void> {
     const { adminListen } = this.#config;
     const { clock, log } = this.#deps;
-    this.#data = await DataPlane.listen(this.#config, { clock, log, onExchange: (exchange) => this.#onExchange(exchange) });
+    this.#data = await DataPlane.listen(this.#config, { clock, log, refusals: this.#refusals, onExchange: (exchange) => this.#onExchange(exchange) });
     this.#admin = await listenAdmin(createAdminApp(this), adminListen.host, adminListen.port);
     this.peers.start();
   }
@@ -295,7 +299,9 @@ export class Gateway implements AdminTarget {
     const { headers, target } = exchange.request;
     const served = this.#served.find(headers.get("host") ?? "", target);
     if (served !== undefined) return served.proxy.handle(exchange);
-    await exchange.respond(refusal(404, "no_service", "no service is configured for this host name and path", headers.get("accept")));
+    const why = "no service is configured for this host name and path";
+    this.#refusals.warn("request refused", { client: exchange.remoteAddress, status: 404, code: "no_service", why });
+    await exchange.respond(refusal(404, "no_service", why, headers.get("accept")));
   }
 }
 

@@ -9,6 +9,7 @@ import { heartbeatMs } from "../control/messages.ts";
 import type { Failover, FailoverSettings } from "../core/failover-state.ts";
 import { serviceMatcher, type ServiceMatcher } from "../core/routing.ts";
 import { Proxy } from "../http/proxy.ts";
+import type { BoundedLog } from "../runtime/bounded-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { Background } from "./background.ts";
@@ -32,6 +33,7 @@ export interface ServedServicesOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: StateStore;
+  readonly refusals: BoundedLog;
   /** A failover of a service was completed by this gateway. */
   onFailedOver(service: string, failover: Failover): void;
   /** Called after each turn of a service's state machine. */
@@ -115,6 +117,7 @@ export class ServedServices {
       forward: forwardOptionsOf(config()),
       hooks: {
         onDone: (end, held, replays) => traffic.ended(end, held, replays),
+        onRefused: ({ remoteAddress: client, requestId }, status, code, why) => this.#options.refusals.warn("request not answered by the application", { service: service.name, client, request: requestId, status, code, why }),
         onConnectionError: (upstream, cause) => {
           const host = route.host;
           if (host !== null && route.current() === upstream) runtime.send({ kind: "data-error", host, cause });

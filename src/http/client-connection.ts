@@ -303,7 +303,7 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
     }
     exchange?.onGone();
     if (this.#state === "closed") return;
-    const response = refusal(status, code, message, exchange?.request.headers.get("accept"));
+    const response = refusal(status, code, message, exchange === undefined ? this.#input.accept : exchange.request.headers.get("accept"));
     this.write(ownResponseBytes(response, exchange?.request.method ?? "GET", "close", this.owner.wallTime()));
     this.#linger();
   }

@@ -24,6 +24,8 @@ export type RequestEnd = "ok" | "unknown" | "failed" | "client_gone";
 export interface ProxyHooks {
   /** A request is finished. `held`: it has waited for a primary. `replays`: how often it was sent again. */
   onDone?(end: RequestEnd, held: boolean, replays: number): void;
+  /** A request was answered here instead of by the application. */
+  onRefused?(exchange: Exchange, status: number, code: string, why: string): void;
   /** The upstream refused a connection or lost a request: a reason to look at it at once. */
   onConnectionError?(upstream: Upstream, reason: string): void;
 }
@@ -181,6 +183,7 @@ export class Proxy {
   }
 
   async #respond(exchange: Exchange, status: 502 | 503, code: string, message: string, outcome: "unknown" | "not-executed"): Promise<void> {
+    this.#options.hooks?.onRefused?.(exchange, status, code, message);
     if (exchange.responseStarted) return; // cut already, visibly
     const response = refusal(status, code, message, exchange.request.headers.get("accept"));
     const retry: [string, string][] = outcome === "not-executed" ? [["Retry-After", String(this.#options.retryAfterSeconds ?? 1)]] : [];

@@ -54,10 +54,18 @@ export class RequestInput {
       return undefined;
     }
     if (bytes === undefined) return undefined;
-    const found = readRequest(bytes, 0, bytes.length, this.#limits);
-    if (found !== undefined) return { request: found.request, bytes, bodyStart: found.end };
+    // Kept for the case that it throws: what the client accepts says how it wants to hear of it.
     this.#bytes = bytes;
-    return undefined;
+    const found = readRequest(bytes, 0, bytes.length, this.#limits);
+    if (found === undefined) return undefined;
+    this.#bytes = undefined;
+    return { request: found.request, bytes, bodyStart: found.end };
+  }
+
+  /** The `Accept` field of what waits, looked for without any trust: for the refusal of a head that cannot be read. */
+  get accept(): string | undefined {
+    const head = this.#bytes?.toString("latin1", 0, this.#limits.headBytesMax);
+    return head === undefined ? undefined : /\naccept:([^\r\n]*)/i.exec(head)?.[1];
   }
 
   /** What follows the header; undefined when nothing does yet. */

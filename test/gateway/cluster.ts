@@ -15,7 +15,6 @@ import type { FakeHostOptions } from "./fake-host-main.ts";
 export const secret = "a-secret-of-the-tests-only";
 const reader: [string, ...string[]] = [process.execPath, new URL("sql-reader-main.ts", import.meta.url).pathname];
 
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export async function freePort(): Promise<number> {
   const server = createServer();
@@ -103,6 +102,10 @@ export class TestCluster {
     return found;
   }
 
+  /** What the gateway has warned of, one line each. */
+  readonly warnings: string[] = [];
+  readonly log = { info: () => undefined, warn: (what: string, fields: object = {}) => void this.warnings.push(`${what} ${JSON.stringify(fields)}`), error: () => undefined };
+
   async startGateway(change: Partial<GatewayConfig> = {}): Promise<Gateway> {
     const hosts = [...this.hosts.values()].map(({ options, controlUrl }) => ({ id: options.id, controlUrl, priority: null, nofailover: null }));
     this.config = {
@@ -121,7 +124,7 @@ export class TestCluster {
       services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto" }],
       ...change,
     };
-    this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader, log: silent });
+    this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader, log: this.log });
     return this.gateway;
   }
 

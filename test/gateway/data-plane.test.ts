@@ -41,6 +41,23 @@ function fieldsSeen(received: string): Record<string, string> {
   return body.fields;
 }
 
+test("the log says why a request was refused, and nothing of what the client sent", async () => {
+  const gateway = await start({});
+  await exchange(gateway.port, "GET /secret-target HTTP/1.1\r\nHost: a\r\nsecret name: secret-value\r\n\r\n");
+  await until(() => cluster.warnings.some((line) => line.startsWith("request refused ")));
+  const line = cluster.warnings.find((each) => each.startsWith("request refused ")) ?? "";
+  expect(JSON.parse(line.slice("request refused ".length))).toMatchObject({ client: "127.0.0.1", status: 400, code: "space_before_colon" });
+  expect(cluster.warnings.join()).not.toContain("secret");
+});
+
+test("the log says why a request was not answered by the application", async () => {
+  await cluster.addHost("a", { refusePromotion: "not today" });
+  const gateway = await cluster.startGateway({ hold: { requestsMax: 0, bytesMax: 1, timeMs: 50 } });
+  expect(await exchange(gateway.port, get())).toContain("503");
+  const line = await until(() => cluster.warnings.find((each) => each.startsWith("request not answered")));
+  expect(line).toContain('"code":"hold_full"');
+});
+
 test("the host is told who the client is, and what a client says about itself is dropped", async () => {
   const gateway = await start({});
   const seen = fieldsSeen(await exchange(gateway.port, get("X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Request-Id: abc-1\r\n")));

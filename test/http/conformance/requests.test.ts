@@ -56,3 +56,17 @@ test("a refusal is JSON for a client that accepts JSON, and never repeats what w
   expect(JSON.parse(received.split("\r\n\r\n")[1] ?? "")).toMatchObject({ error: "chunk_size_malformed" });
   expect(received).not.toContain("secret");
 });
+
+test("a head that cannot be read is refused in JSON as well for a client that accepts it", async () => {
+  for (const [bytes, error] of [
+    ["GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html, application/json\r\nBad Name: 1\r\n\r\n", "space_before_colon"],
+    ["GET / HTTP/1.1\r\nHost: a\r\naccept:application/json\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "two_framings"],
+  ] as const) {
+    const client = await RawClient.connect(proxy.server.port);
+    client.send(bytes);
+    const [head, body] = (await client.untilEnd()).split("\r\n\r\n", 2);
+    client.destroy();
+    expect(head).toContain("Content-Type: application/json");
+    expect(JSON.parse(body ?? "")).toMatchObject({ error });
+  }
+});

@@ -1,0 +1,45 @@
+/**
+ * Warnings that strangers can cause, in a log that they cannot fill: within each window the first few are told one by one, the
+ * rest as a number when the window is over.
+ */
+import type { Clock, Timer } from "./clock.ts";
+import type { Log, LogFields } from "./log.ts";
+
+const windowMs = 10_000;
+const linesPerWindowMax = 10;
+
+export class BoundedLog {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  #told = 0;
+  #untold = 0;
+  #window: Timer | undefined;
+
+  constructor(log: Log, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  warn(what: string, fields: LogFields): void {
+    this.#window ??= this.#clock.setTimer(windowMs, () => this.#endWindow());
+    if (this.#told >= linesPerWindowMax) {
+      this.#untold += 1;
+      return;
+    }
+    this.#told += 1;
+    this.#log.warn(what, fields);
+  }
+
+  /** Tells what is left; the log can be used again afterwards. */
+  close(): void {
+    this.#window?.cancel();
+    this.#endWindow();
+  }
+
+  #endWindow(): void {
+    if (this.#untold > 0) this.#log.warn("and more like these", { count: this.#untold, seconds: windowMs / 1000 });
+    this.#window = undefined;
+    this.#told = 0;
+    this.#untold = 0;
+  }
+}
