@@ -5,7 +5,7 @@
  * replica keep the same table by the same rules: a page that is new and was given no content is a page of zeros, pages
  * beyond the end have none, and the lock page (which SQLite never uses, at 1 GiB) counts as a page of zeros.
  */
-import crypto from "node:crypto";
+import { sha256 } from "../runtime/sha256.ts";
 
 export const pageHashBytes = 16;
 const growPages = 1024;
@@ -22,10 +22,6 @@ export function hashPage(page: number, content: Uint8Array): Uint8Array {
   scratch.set(content, 4);
   return sha256(scratch.subarray(0, 4 + content.byteLength)).subarray(0, pageHashBytes);
 }
-
-/** The one-shot function is much faster where it exists (Node 21.7, Bun, Deno 2.4). */
-const sha256: (bytes: Uint8Array) => Uint8Array =
-  typeof crypto.hash === "function" ? (bytes) => crypto.hash("sha256", bytes, "buffer") : (bytes) => crypto.createHash("sha256").update(bytes).digest();
 
 export class PageHashes {
   readonly pageSize: number;

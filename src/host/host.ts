@@ -209,7 +209,8 @@ export class Host implements Controlled {
   }
 
   get #dataUrl(): string {
-    return this.#parts.config.dataUrl.replace(/:0$/, `:${this.#parts.front.port}`);
+    const { dataUrl } = this.#parts.config;
+    return dataUrl.endsWith(":0") ? `${dataUrl.slice(0, -1)}${this.#parts.front.port}` : dataUrl;
   }
 
   #judge(request: PromoteRequest, { epoch, lastRecordSeenAt }: Follower): WitnessVerdict {

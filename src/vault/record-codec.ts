@@ -23,7 +23,7 @@
  * over the payload, not two. The length is believed only after the header's hash was found right, and must then be exactly
  * what is there. Every flipped, missing or additional byte is therefore refused.
  */
-import { createHash } from "node:crypto";
+import { sha256 } from "../runtime/sha256.ts";
 import { ByteWriter, loneSurrogate, MalformedBytes } from "./bytes.ts";
 import { CorruptRecordError, quoteFound, UnknownFormatError } from "./errors.ts";
 import { logKey } from "./keys.ts";
@@ -96,17 +96,17 @@ export function decodeRecord(serviceTag: Uint8Array, position: Position, stored:
   if (bytes.length < recordHeaderBytes) throw corrupt(`${bytes.length} bytes`, `at least ${recordHeaderBytes}`);
   if (bytes.readUInt32LE(0) !== magic) throw corrupt(`magic ${quoteFound(bytes.toString("latin1", 0, 4))}`, '"STLG"');
   const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
-  const headerIsWhole = hash.equals(bytes.subarray(hashedHeaderBytes, recordHeaderBytes));
+  const headerIsWhole = hash.compare(bytes, hashedHeaderBytes, recordHeaderBytes) === 0;
   const version = bytes.readUInt16LE(4);
   if (version !== formatVersion) throw new UnknownFormatError(key, `version ${version}`, `version ${formatVersion}`);
   if (!headerIsWhole) throw corrupt("a header that does not match its hash", bytes.toString("hex", hashedHeaderBytes, recordHeaderBytes));
   const payload = bytes.readUInt32LE(152);
   if (recordHeaderBytes + payload > recordBytesMax) throw corrupt(`a payload of ${payload} bytes`, `at most ${recordBytesMax - recordHeaderBytes}`);
   if (bytes.length !== recordHeaderBytes + payload) throw corrupt(`${bytes.length} bytes`, `${recordHeaderBytes + payload}`);
-  if (!sha256(bytes.subarray(recordHeaderBytes)).equals(bytes.subarray(160, hashedHeaderBytes))) {
+  if (sha256(bytes.subarray(recordHeaderBytes)).compare(bytes, 160, hashedHeaderBytes) !== 0) {
     throw corrupt("a payload that does not match its hash", bytes.toString("hex", 160, hashedHeaderBytes));
   }
-  if (!bytes.subarray(144, 152).equals(serviceTag)) throw corrupt("a record of another service", "one of this service");
+  if (bytes.compare(serviceTag, 0, 8, 144, 152) !== 0) throw corrupt("a record of another service", "one of this service");
   const header = readHeader(bytes, corrupt);
   if (header.position !== position) throw corrupt(`a record of position ${header.position}`, `position ${position}`);
   return { header, body: readBody(bytes, corrupt, key), hash: hash.toString("hex") };
@@ -144,8 +144,4 @@ function readBody(bytes: Buffer, corrupt: (found: string, expected: string) => E
 /** What a record header carries of the service's name. */
 export function serviceTagOf(service: string): Uint8Array {
   return sha256(Buffer.from(service, "utf8")).subarray(0, 8);
-}
-
-function sha256(bytes: Uint8Array): Buffer {
-  return createHash("sha256").update(bytes).digest();
 }

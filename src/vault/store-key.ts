@@ -1,10 +1,11 @@
 /** The shape of keys that the store contract promises; both sides of it are checked here, for every store. */
 import { keyBytesMax } from "./limits.ts";
 
-const segment = /^[a-z0-9_][a-z0-9._-]*$/;
+/** Segments between slashes. */
+const shape = /^[a-z0-9_][a-z0-9._-]*(?:\/[a-z0-9_][a-z0-9._-]*)*$/;
 
 export function isKey(key: string): boolean {
-  return key.length > 0 && key.length <= keyBytesMax && key.split("/").every((part) => segment.test(part));
+  return key.length <= keyBytesMax && shape.test(key);
 }
 
 /** A wrong key is a programming error. */

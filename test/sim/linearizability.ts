@@ -48,6 +48,8 @@ class Search<State, Input, Output> {
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
   readonly #placed: Uint8Array;
+  /** Everything before it is placed; it is not. */
+  #first = 0;
   readonly #seen = new Set<string>();
 
   constructor(events: readonly Event<Input, Output>[], model: Model<State, Input, Output>) {
@@ -71,10 +73,10 @@ class Search<State, Input, Output> {
       if (found !== undefined) {
         frames.push({ event: found.event, before: state });
         state = found.state;
-        if (frames.length > longest.length) longest = frames.map(({ event }) => event);
         at = this.#next[0] as number;
         continue;
       }
+      if (frames.length > longest.length) longest = frames.map(({ event }) => event);
       const frame = frames.pop();
       if (frame === undefined) return this.#stuck(longest);
       this.#putBack(frame.event);
@@ -115,8 +117,7 @@ class Search<State, Input, Output> {
 
   /** What is placed, compactly: all before the first that is not, and those after it. */
   #configuration(state: State): string {
-    let first = 0;
-    while (first < this.#placed.length && this.#placed[first] === 1) first += 1;
+    const first = this.#first;
     let beyond = "";
     for (let i = first + 1; i < this.#placed.length; i++) {
       if (this.#placed[i] === 1) beyond += `,${i}`;
@@ -136,6 +137,7 @@ class Search<State, Input, Output> {
 
   #take(i: number): void {
     this.#placed[i - 1] = 1;
+    while (this.#placed[this.#first] === 1) this.#first += 1;
     const [before, after] = [this.#previous[i] as number, this.#next[i] as number];
     this.#next[before] = after;
     this.#previous[after] = before;
@@ -143,6 +145,7 @@ class Search<State, Input, Output> {
 
   #putBack(i: number): void {
     this.#placed[i - 1] = 0;
+    this.#first = Math.min(this.#first, i - 1);
     this.#next[this.#previous[i] as number] = i;
     this.#previous[this.#next[i] as number] = i;
   }

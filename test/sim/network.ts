@@ -72,7 +72,7 @@ export class Network {
   }
 
   isCut(from: string, to: string): boolean {
-    return this.#cuts.has(`${from}>${to}`);
+    return this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`);
   }
 
   /** Arrives once, later or never. `notBefore`: keeps the order within a connection. */
@@ -82,7 +82,8 @@ export class Network {
       return notBefore;
     }
     const [least, most] = this.#options.delayMs;
-    let delay = this.#dice.between(least, most) * (this.#slow.get(`${from}>${to}`) ?? 1);
+    let delay = this.#dice.between(least, most);
+    if (this.#slow.size > 0) delay *= this.#slow.get(`${from}>${to}`) ?? 1;
     if (this.#dice.chance(this.#options.lossShare)) delay += this.#options.retransmitMs;
     const at = Math.max(notBefore, this.world.now + delay);
     this.world.after(at - this.world.now, label, deliver);

@@ -17,10 +17,9 @@ export interface Reading {
 
 export const emptyReading: Reading = { count: 0, fingerprint: 0x811c9dc5 };
 
-export const readingAfter = (before: Reading, id: number): Reading => ({
-  count: before.count + 1,
-  fingerprint: (Math.imul(before.fingerprint ^ id, 0x01000193) + 0x9e3779b9) >>> 0,
-});
+export const readingAfter = (before: Reading, id: number): Reading => ({ count: before.count + 1, fingerprint: fingerprintAfter(before.fingerprint, id) });
+
+const fingerprintAfter = (before: number, id: number): number => (Math.imul(before ^ id, 0x01000193) + 0x9e3779b9) >>> 0;
 
 export class SimDatabase {
   readonly pageSize: number;
@@ -88,12 +87,19 @@ export class SimDatabase {
   }
 
   read(key: number): Reading {
-    return this.ids(key).reduce(readingAfter, emptyReading);
+    let { count, fingerprint } = emptyReading;
+    for (let slot = 0; ; slot++) {
+      const page = this.#pages[this.#pageOf(key, slot) - 1];
+      const entries = page === undefined ? 0 : readWord(page, 0);
+      if (page === undefined || entries === 0) return { count, fingerprint };
+      for (let i = 1; i <= entries; i++) fingerprint = fingerprintAfter(fingerprint, readWord(page, i));
+      count += entries;
+    }
   }
 
   get isTorn(): boolean {
     let sum = 0;
-    for (let key = 0; key < this.keys; key++) sum += this.ids(key).length;
+    for (let key = 0; key < this.keys; key++) for (let slot = 0, count = 1; count > 0; slot++) sum += count = this.#count(key, slot);
     return sum !== this.#word(0, 0);
   }
 

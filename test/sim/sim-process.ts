@@ -5,14 +5,31 @@
  * again, so what it awaited never comes; a frozen one is entered when it thaws, in the order in which things arrived.
  * Its clock runs at its own rate, and runs on while it is frozen.
  */
-import { type Clock, sleepOn } from "../../src/runtime/clock.ts";
-import type { World } from "./world.ts";
+import { type Clock, sleepOn, type Timer } from "../../src/runtime/clock.ts";
+import type { Scheduled, World } from "./world.ts";
 
 export interface ClockKind {
   /** Own milliseconds per true millisecond. */
   readonly rate: number;
   /** Calendar time at the beginning of the world. */
   readonly wallStartMs: number;
+}
+
+/** Cancelled, it is not called even when it has gone off already and its process was frozen. */
+class ProcessTimer implements Timer {
+  readonly #scheduled: Scheduled;
+  #callback: (() => void) | undefined;
+
+  constructor(process: SimProcess, afterMs: number, callback: () => void) {
+    this.#callback = callback;
+    const fire = (): void => this.#callback?.();
+    this.#scheduled = process.world.after(afterMs, "timer", () => process.enter(fire));
+  }
+
+  cancel(): void {
+    this.#callback = undefined;
+    this.#scheduled.cancel();
+  }
 }
 
 export class SimProcess {
@@ -86,20 +103,7 @@ export class SimProcess {
   }
 
   #makeClock({ rate, wallStartMs }: ClockKind): Clock {
-    const setTimer: Clock["setTimer"] = (delayMs, callback) => {
-      let isCancelled = false;
-      const scheduled = this.world.after(Math.max(0, delayMs) / rate, "timer", () => {
-        this.enter(() => {
-          if (!isCancelled) callback();
-        });
-      });
-      return {
-        cancel: () => {
-          isCancelled = true;
-          scheduled.cancel();
-        },
-      };
-    };
+    const setTimer: Clock["setTimer"] = (delayMs, callback) => new ProcessTimer(this, Math.max(0, delayMs) / rate, callback);
     return {
       now: () => 1_000 + this.world.now * rate,
       wallTime: () => wallStartMs + this.world.now,

@@ -5,8 +5,8 @@
  * but nobody was told to be durable. What it acknowledged it keeps: losing that is excluded by definition (the vault is the
  * only source of truth).
  */
-import { MemoryStore } from "../../src/vault/memory-store.ts";
 import { type PutOutcome, type Store, StoreError } from "../../src/vault/store.ts";
+import { assertKey, assertPrefix, pageOf } from "../../src/vault/store-key.ts";
 import type { Dice } from "./dice.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { World } from "./world.ts";
@@ -41,7 +41,6 @@ export interface VaultCounts {
 
 export class SimVault {
   readonly world: World;
-  readonly inner = new MemoryStore("sim:");
   readonly options: VaultOptions;
   readonly dice: Dice;
   readonly counts: VaultCounts = { puts: 0, ambiguousPuts: 0, lostReplies: 0, latePuts: 0, staleMisses: 0, refused: 0, unsynced: 0 };
@@ -49,6 +48,11 @@ export class SimVault {
   trouble: Trouble = "none";
   /** For one host: its mount is away, slow, ... */
   readonly troubles = new Map<string, Trouble>();
+  /**
+   * What is visible. Contents are copied on the way in only: who changes what it was given breaks the hash in it, and the
+   * next reader says so.
+   */
+  readonly #objects = new Map<string, Uint8Array>();
   /** Visible, and not durable yet. */
   readonly #durable = new Set<string>();
   readonly #unsynced = new Map<string, { readonly bytes: Uint8Array; readonly by: string }>();
@@ -72,15 +76,29 @@ export class SimVault {
   }
 
   /** The effect of a put, at this moment: visible now, durable after `syncMs`. `exists` is only said of what is durable. */
-  create(key: string, bytes: Uint8Array, by: string, syncMs: number): Promise<PutOutcome> {
-    return this.inner.putIfAbsent(key, bytes).then((outcome) => {
-      if (outcome.kind === "exists") this.#sync(key);
-      else {
-        this.#unsynced.set(key, { bytes, by });
-        this.world.after(syncMs, "synced", () => this.#sync(key));
-      }
-      return outcome;
-    });
+  create(key: string, bytes: Uint8Array, by: string, syncMs: number): PutOutcome {
+    if (this.#objects.has(key)) {
+      this.#sync(key);
+      return { kind: "exists" };
+    }
+    this.#objects.set(key, bytes);
+    this.#unsynced.set(key, { bytes, by });
+    this.world.after(syncMs, "synced", () => this.#sync(key));
+    return { kind: "created" };
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.#objects.get(key);
+  }
+
+  list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): string[] {
+    const keys: string[] = [];
+    for (const key of this.#objects.keys()) if (key.startsWith(prefix)) keys.push(key);
+    return pageOf(keys, options);
+  }
+
+  delete(key: string): void {
+    this.#objects.delete(key);
   }
 
   /** Whether what a put made visible is there still. */
@@ -94,7 +112,7 @@ export class SimVault {
     for (const key of this.#unsynced.keys()) {
       this.counts.unsynced += 1;
       this.world.say("vault", `loses ${key}, which was visible and not durable`);
-      void this.inner.delete(key);
+      this.#objects.delete(key);
     }
     this.#unsynced.clear();
   }
@@ -125,6 +143,7 @@ class Mount implements Store {
   }
 
   putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+    assertKey(key);
     const { options, dice, counts } = this.#vault;
     const copy = new Uint8Array(bytes);
     counts.puts += 1;
@@ -153,20 +172,22 @@ class Mount implements Store {
     const there = this.#latency();
     const back = this.#latency();
     if (there + back > options.timeoutMs) return this.#ambiguous(key, copy, there);
-    return this.#operation("put", there, back, () => {
+    const effect = (): PutOutcome => {
       this.#misses.delete(key);
       return this.#vault.create(key, copy, this.#host, back);
-    }).then((outcome) => {
+    };
+    return this.#operation("put", "put answered", there, back, effect, (outcome) => {
       if (outcome.kind === "exists" || this.#vault.has(key, copy)) return outcome;
       throw new StoreError("ambiguous", `no answer: ${key}`, "wait");
     });
   }
 
   get(key: string): Promise<Uint8Array | undefined> {
+    assertKey(key);
     if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", key, this.#latency());
-    return this.#operation("get", this.#latency(), this.#latency(), async () => {
+    return this.#operation("get", "get answered", this.#latency(), this.#latency(), () => {
       const now = this.#vault.world.now;
-      const found = await this.#vault.inner.get(key);
+      const found = this.#vault.get(key);
       if ((this.#misses.get(key) ?? -1) > now) {
         if (found !== undefined) this.#vault.counts.staleMisses += 1;
         return undefined;
@@ -178,18 +199,20 @@ class Mount implements Store {
   }
 
   list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
+    assertPrefix(prefix);
     if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", prefix, this.#latency());
-    return this.#operation("list", this.#latency(), this.#latency(), () => this.#vault.inner.list(prefix, options));
+    return this.#operation("list", "list answered", this.#latency(), this.#latency(), () => this.#vault.list(prefix, options));
   }
 
   delete(key: string): Promise<void> {
+    assertKey(key);
     if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", key, this.#latency());
     const { options, dice } = this.#vault;
     if (dice.chance(options.lateDeleteShare)) {
-      this.#vault.world.after(dice.around(options.lateMs), "late delete", () => void this.#vault.inner.delete(key));
-      return this.#operation("delete", this.#latency(), this.#latency(), () => Promise.resolve());
+      this.#vault.world.after(dice.around(options.lateMs), "late delete", () => this.#vault.delete(key));
+      return this.#operation("delete", "delete answered", this.#latency(), this.#latency(), () => undefined);
     }
-    return this.#operation("delete", this.#latency(), this.#latency(), () => this.#vault.inner.delete(key));
+    return this.#operation("delete", "delete answered", this.#latency(), this.#latency(), () => this.#vault.delete(key));
   }
 
   #latency(): number {
@@ -198,14 +221,21 @@ class Mount implements Store {
     return this.#vault.troubleOf(this.#host) === "slow" ? usual * slowFactor : usual;
   }
 
-  #operation<T>(label: string, there: number, back: number, effect: () => Promise<T>): Promise<T> {
+  /** `answerOf` is asked when the answer arrives; what it throws is the answer then. */
+  #operation<T>(label: string, answerLabel: string, there: number, back: number, effect: () => T, answerOf?: (value: T) => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#vault.world.after(there, label, () => {
-        const settle = (answer: () => void): void => void this.#vault.world.after(back, `${label} answered`, () => this.#process.enter(answer));
-        effect().then(
-          (value) => settle(() => resolve(value)),
-          (error: unknown) => settle(() => reject(error)),
-        );
+      const { world } = this.#vault;
+      world.after(there, label, () => {
+        const value = effect();
+        const answer = (): void => {
+          if (answerOf === undefined) return resolve(value);
+          try {
+            resolve(answerOf(value));
+          } catch (error) {
+            reject(error);
+          }
+        };
+        world.after(back, answerLabel, () => this.#process.enter(answer));
       });
     });
   }
@@ -215,7 +245,7 @@ class Mount implements Store {
     this.#vault.counts.ambiguousPuts += 1;
     if (effectAfterMs !== undefined) {
       this.#vault.world.after(effectAfterMs, "ambiguous put", () => {
-        this.#vault.create(key, bytes, this.#host, this.#latency()).catch(() => undefined);
+        this.#vault.create(key, bytes, this.#host, this.#latency());
       });
     }
     return this.#fail("ambiguous", key, this.#vault.options.timeoutMs);

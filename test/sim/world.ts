@@ -12,11 +12,22 @@ export interface Scheduled {
   cancel(): void;
 }
 
-interface Event extends Scheduled {
+class Event implements Scheduled {
   readonly atMs: number;
   readonly order: number;
   readonly label: string;
   run: (() => void) | undefined;
+
+  constructor(atMs: number, order: number, label: string, run: () => void) {
+    this.atMs = atMs;
+    this.order = order;
+    this.label = label;
+    this.run = run;
+  }
+
+  cancel(): void {
+    this.run = undefined;
+  }
 }
 
 /** A history that does not end is a defect of the simulation, or a busy loop of the product. */
@@ -38,15 +49,7 @@ export class World {
   }
 
   after(delayMs: number, label: string, run: () => void): Scheduled {
-    const event: Event = {
-      atMs: this.#now + Math.max(0, delayMs),
-      order: this.#order++,
-      label,
-      run,
-      cancel: () => {
-        event.run = undefined;
-      },
-    };
+    const event = new Event(delayMs > 0 ? this.#now + delayMs : this.#now, this.#order++, label, run);
     this.#push(event);
     return event;
   }
