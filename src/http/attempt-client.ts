@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer";
 import type { Exchange, ForwardOutcome } from "./exchange.ts";
 import type { HeaderList } from "./headers.ts";
 import type { HttpLimits } from "./limits.ts";
-import type { Piece } from "./pieces.ts";
+import type { Piece } from "../runtime/tcp.ts";
 import type { ParsedRequest } from "./read-request.ts";
 
 /** What becomes of the client connection; `reset` where an orderly end would make an incomplete response look complete. */

@@ -13,7 +13,7 @@ import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "./headers.ts";
 import { hostVerdict, type HostVerdict } from "./host-verdict.ts";
 import type { HttpLimits } from "./limits.ts";
-import type { Piece } from "./pieces.ts";
+import type { Piece } from "../runtime/tcp.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { ParsedResponse } from "./read-response.ts";
 import { RequestSender } from "./request-sender.ts";

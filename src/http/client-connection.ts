@@ -6,7 +6,7 @@
  * reason and never with its bytes, and the connection closes, because where the next request starts is unknown.
  */
 import type { Buffer } from "node:buffer";
-import type { Socket } from "node:net";
+import type { Piece, TcpSocket, TcpUser } from "../runtime/tcp.ts";
 import { authority } from "./authority.ts";
 import { BodyRate, WriteStall } from "./client-pace.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
@@ -14,7 +14,6 @@ import type { Timed } from "./deadlines.ts";
 import type { HttpLimits } from "./limits.ts";
 import { refusal } from "./refusal.ts";
 import { ownResponseBytes } from "./own-response.ts";
-import { writePieces, type Piece } from "./pieces.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { RequestInput, type NextRequest } from "./request-input.ts";
 import { ServerExchange, type ExchangeConnection } from "./server-exchange.ts";
@@ -22,7 +21,7 @@ import { ServerExchange, type ExchangeConnection } from "./server-exchange.ts";
 /** `head`: some bytes of a request have come. `lingering`: our side is ended, the rest is read and thrown away. */
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
-export class ClientConnection implements Timed, ExchangeConnection, OwnedConnection {
+export class ClientConnection implements Timed, TcpUser, ExchangeConnection, OwnedConnection {
   deadlineAt = Infinity;
   /** The client's, as the PROXY protocol says where that is read. */
   remoteAddress: string;
@@ -31,7 +30,7 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
   readonly secure: boolean;
   readonly limits: HttpLimits;
   readonly owner: ConnectionOwner;
-  readonly #socket: Socket;
+  readonly #socket: TcpSocket;
   #state: State = "idle";
   #exchange: ServerExchange | undefined;
   readonly #input: RequestInput;
@@ -42,7 +41,7 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
   readonly #stall = new WriteStall();
   readonly #rate: BodyRate;
 
-  constructor(owner: ConnectionOwner, socket: Socket, how: { readonly secure: boolean; readonly proxyHeaderDue: boolean }) {
+  constructor(owner: ConnectionOwner, socket: TcpSocket, how: { readonly secure: boolean; readonly proxyHeaderDue: boolean }) {
     this.owner = owner;
     this.limits = owner.limits;
     this.#socket = socket;
@@ -52,16 +51,12 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
       this.remotePort = port;
     });
     this.#rate = new BodyRate(owner.limits);
-    this.peerAddress = socket.remoteAddress ?? "";
+    this.peerAddress = socket.remoteAddress;
     this.remoteAddress = this.peerAddress;
-    this.remotePort = socket.remotePort ?? 0;
+    this.remotePort = socket.remotePort;
     owner.deadlines.add(this);
     this.#expire(owner.limits.idleMs);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("end", () => this.#onEnd());
-    socket.on("drain", () => this.#onDrain());
-    socket.on("error", () => this.#onClose());
-    socket.on("close", () => this.#onClose());
+    socket.use(this);
   }
 
   get congested(): boolean {
@@ -73,14 +68,13 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
   }
 
   get localAuthority(): string {
-    return authority(this.#socket.localAddress ?? "127.0.0.1", this.#socket.localPort ?? 80);
+    return authority(this.#socket.localAddress, this.#socket.localPort);
   }
 
   write(pieces: readonly Piece[]): void {
     if (this.#state === "closed" || this.#state === "lingering") return;
-    writePieces(this.#socket, pieces);
-    // The return value of write() says "beyond 16 KiB"; the bound here is our own. `drain` comes in both cases.
-    if (this.#stall.onWrite(this.#socket.writableLength, this.limits)) this.#expire(this.limits.writeStallMs);
+    this.#socket.writeAll(pieces);
+    if (this.#stall.onWrite(this.#socket.waitingBytes, this.limits)) this.#expire(this.limits.writeStallMs);
   }
 
   drain(): void {
@@ -89,15 +83,15 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
 
   cut(how: "destroy" | "reset"): void {
     if (this.#state === "closed") return;
-    this.#onClose();
-    if (how === "reset") this.#socket.resetAndDestroy();
+    this.onClose();
+    if (how === "reset") this.#socket.reset();
     else this.#socket.destroy();
   }
 
   onDeadline(): void {
     this.deadlineAt = Infinity;
     if (this.#stall.congested) {
-      if (this.#stall.isStuck(this.#socket.writableLength)) this.cut("reset");
+      if (this.#stall.isStuck(this.#socket.waitingBytes)) this.cut("reset");
       else this.#expire(this.limits.writeStallMs);
     } else if (this.#state === "head") this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
     else if (this.#state === "exchange") this.#checkBodyRate();
@@ -115,7 +109,7 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
 
   // Bytes from the client.
 
-  #onData(chunk: Buffer): void {
+  onData(chunk: Buffer): void {
     switch (this.#state) {
       case "idle":
       case "head":
@@ -148,7 +142,7 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
       }
       // The exchange may have ended with its body, and the connection with it or gone on to the next request.
       if (this.#exchange !== exchange) {
-        if (at < chunk.length) this.#onData(chunk.subarray(at));
+        if (at < chunk.length) this.onData(chunk.subarray(at));
         return;
       }
       if (!exchange.bodyDone && exchange.responseDone) {
@@ -267,7 +261,7 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
     this.#socket.end();
   }
 
-  #onDrain(): void {
+  onDrain(): void {
     if (this.#state === "closed") return;
     if (this.#stall.congested) {
       this.#stall.congested = false;
@@ -279,7 +273,7 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
 
   // Ends.
 
-  #onEnd(): void {
+  onEnd(): void {
     if (this.#state === "closed") return;
     this.#clientEnded = true;
     const exchange = this.#exchange;
@@ -320,11 +314,11 @@ export class ClientConnection implements Timed, ExchangeConnection, OwnedConnect
     this.#input.take();
     this.#discarded = 0;
     this.#stall.congested = false;
-    this.#expire(this.#socket.writableLength > 0 ? this.limits.writeStallMs : this.limits.lingerMs);
+    this.#expire(this.#socket.waitingBytes > 0 ? this.limits.writeStallMs : this.limits.lingerMs);
     this.updateFlow();
   }
 
-  #onClose(): void {
+  onClose(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.deadlineAt = Infinity;

@@ -8,7 +8,7 @@
  *
  * The fast path, a gate that returns undefined, releases in the same turn.
  */
-import type { Piece } from "./pieces.ts";
+import type { Piece } from "../runtime/tcp.ts";
 
 export interface ReleaseTarget {
   /** Writes pieces to the client. */

@@ -1,5 +1,5 @@
 /** Listening with errors that say what to do. */
-import type { Server } from "node:net";
+import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../runtime/tcp.ts";
 import { authority } from "./authority.ts";
 
 export class ListenError extends Error {
@@ -12,15 +12,12 @@ export class ListenError extends Error {
   }
 }
 
-export function listenOn(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException): void => reject(explain(error, host, port));
-    server.once("error", onError);
-    server.listen({ host, port, backlog: 4096 }, () => {
-      server.removeListener("error", onError);
-      resolve();
-    });
-  });
+export async function listenOn(tcp: Pick<Tcp, "listen">, options: TcpListenOptions, onSocket: (socket: TcpSocket) => void): Promise<TcpListener> {
+  try {
+    return await tcp.listen(options, onSocket);
+  } catch (error) {
+    throw explain(error as NodeJS.ErrnoException, options.host, options.port);
+  }
 }
 
 function explain(error: NodeJS.ErrnoException, host: string, port: number): ListenError {

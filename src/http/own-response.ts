@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { STATUS_CODES } from "node:http";
 import { fieldBytes, isToken } from "./bytes.ts";
 import type { OwnResponse } from "./exchange.ts";
-import type { Piece } from "./pieces.ts";
+import type { Piece } from "../runtime/tcp.ts";
 
 const setByServer = new Set(["content-length", "transfer-encoding", "connection", "date", "keep-alive", "upgrade"]);
 

@@ -1,9 +1,10 @@
 /** Writes one request to an upstream connection: head and what is kept of the body at once, the rest as it comes. */
 import type { Buffer } from "node:buffer";
+import type { Piece } from "../runtime/tcp.ts";
 import type { AttemptClient } from "./attempt-client.ts";
 import type { RequestHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
-import { pushChunk, writePieces, type Piece } from "./pieces.ts";
+import { pushChunk } from "./pieces.ts";
 import { lastChunk, requestBytes } from "./serialize.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
@@ -22,7 +23,7 @@ export class RequestSender {
 
   /** More waits for the upstream than `writeBufferBytesMax`. */
   get congested(): boolean {
-    return this.#connection.writableLength > this.#client.limits.writeBufferBytesMax;
+    return this.#connection.waitingBytes > this.#client.limits.writeBufferBytesMax;
   }
 
   start(head: RequestHead): void {
@@ -30,19 +31,19 @@ export class RequestSender {
     const pieces: Piece[] = [requestBytes(head, client.parsed, client.localAuthority)];
     for (const data of client.kept) this.#push(pieces, data);
     if (client.bodyDone) this.#pushEnd(pieces, client.bodyTrailers);
-    writePieces(this.#connection, pieces);
+    this.#connection.writeAll(pieces);
   }
 
   send(data: Buffer): void {
     const pieces: Piece[] = [];
     this.#push(pieces, data);
-    if (pieces.length > 0) writePieces(this.#connection, pieces);
+    if (pieces.length > 0) this.#connection.writeAll(pieces);
   }
 
   sendEnd(trailers: HeaderList | undefined): void {
     const pieces: Piece[] = [];
     this.#pushEnd(pieces, trailers);
-    if (pieces.length > 0) writePieces(this.#connection, pieces);
+    if (pieces.length > 0) this.#connection.writeAll(pieces);
   }
 
   #push(pieces: Piece[], data: Buffer): void {

@@ -13,7 +13,7 @@ import type { HeaderList } from "./headers.ts";
 import type { HttpLimits } from "./limits.ts";
 import { ownResponseBytes } from "./own-response.ts";
 import type { Random } from "../runtime/random.ts";
-import type { Piece } from "./pieces.ts";
+import type { Piece } from "../runtime/tcp.ts";
 import type { ParsedRequest } from "./read-request.ts";
 import { requestIdOf } from "./request-id.ts";
 import type { Upstream } from "./upstream.ts";

@@ -3,7 +3,9 @@
  *
  * A replacement is checked as a whole before any of it is used: a certificate that cannot be read leaves everything as it was.
  */
-import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls";
+import { createSecureContext, createServer, type SecureContext, type Server } from "node:tls";
+import { listenWith, nodeSocket, nodeSocketOptions } from "../runtime/node-tcp.ts";
+import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../runtime/tcp.ts";
 
 export interface Certificate {
   /** Chain and private key, PEM. */
@@ -23,29 +25,34 @@ export class CertificateError extends Error {
   }
 }
 
-export class ServerTls {
-  readonly server: Server;
+export class ServerTls implements Pick<Tcp, "listen"> {
+  readonly #server: Server;
   #names: ReadonlyMap<string, SecureContext>;
 
   /** Throws `CertificateError`. */
-  constructor(certificates: TlsCertificates, onConnection: (socket: TLSSocket) => void) {
+  constructor(certificates: TlsCertificates) {
     this.#names = checked(certificates);
     const options = {
       key: certificates.key,
       cert: certificates.cert,
       minVersion: "TLSv1.2" as const,
-      allowHalfOpen: true,
-      noDelay: true,
+      ...nodeSocketOptions,
       ALPNProtocols: ["http/1.1"],
       SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => done(null, this.#contextOf(name.toLowerCase())),
     };
-    this.server = createServer(options, onConnection);
+    this.#server = createServer(options);
+  }
+
+  /** Sockets come when their handshake is done. */
+  listen(options: TcpListenOptions, onSocket: (socket: TcpSocket) => void): Promise<TcpListener> {
+    this.#server.on("secureConnection", (socket) => onSocket(nodeSocket(socket)));
+    return listenWith(this.#server, options);
   }
 
   /** New connections get these. Throws `CertificateError`, and then nothing has changed. */
   replace(certificates: TlsCertificates): void {
     const names = checked(certificates);
-    this.server.setSecureContext({ key: certificates.key, cert: certificates.cert, minVersion: "TLSv1.2" });
+    this.#server.setSecureContext({ key: certificates.key, cert: certificates.cert, minVersion: "TLSv1.2" });
     this.#names = names;
   }
 

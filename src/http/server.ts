@@ -1,9 +1,12 @@
 /**
  * The listening side of the data plane: accepts connections within bounds, counts exchanges, drains and ends.
  */
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
+import { nodeSocket } from "../runtime/node-tcp.ts";
 import { systemRandom, type Random } from "../runtime/random.ts";
+import { systemTcp } from "../runtime/system-tcp.ts";
+import type { Tcp, TcpListener, TcpSocket } from "../runtime/tcp.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { ClientConnection } from "./client-connection.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
@@ -26,6 +29,8 @@ export interface HttpServerOptions {
   readonly port: number;
   readonly limits?: Partial<HttpLimits>;
   readonly clock: Clock;
+  /** Default: the runtime's. */
+  readonly tcp?: Tcp;
   /** Answers one request. A request that is unanswered when it resolves gets 500. */
   onExchange(exchange: Exchange): Promise<void>;
   /** A request is over, answered or not. Without it nothing is measured. */
@@ -52,7 +57,7 @@ export class HttpServer implements ConnectionOwner {
   draining = false;
   readonly random: Random;
   readonly #options: HttpServerOptions;
-  readonly #server: Server;
+  #listener: TcpListener | undefined;
   readonly #tls: ServerTls | undefined;
   readonly #connections = new Set<OwnedConnection>();
   readonly #balancers: TrustedProxies;
@@ -64,7 +69,9 @@ export class HttpServer implements ConnectionOwner {
   /** Listens. Throws `ListenError` with what to do when the address cannot be used. */
   static async listen(options: HttpServerOptions): Promise<HttpServer> {
     const server = new HttpServer(options);
-    await listenOn(server.#server, options.host, options.port);
+    const { host, port, tcp = systemTcp } = options;
+    const accept = (socket: TcpSocket): void => server.#accept(socket, server.#tls !== undefined);
+    server.#listener = await listenOn(server.#tls ?? tcp, { host, port }, accept);
     return server;
   }
 
@@ -75,16 +82,11 @@ export class HttpServer implements ConnectionOwner {
     this.deadlines = new Deadlines(options.clock);
     this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
     if (options.tls !== undefined && options.proxyProtocolFrom !== undefined) throw new RangeError("proxyProtocolFrom and tls cannot be used together: the header would come before the handshake");
-    // allowHalfOpen: a client may end its side and still wait for the answer.
-    const socketOptions = { allowHalfOpen: true, noDelay: true };
-    this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls, (socket) => this.#accept(socket, true));
-    this.#server = this.#tls?.server ?? createServer(socketOptions, (socket) => this.#accept(socket, false));
-    this.#server.on("error", () => undefined); // after listening only accept errors come here (too many open files); accepting goes on
+    this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls);
   }
 
   get port(): number {
-    const address = this.#server.address();
-    return address === null || typeof address === "string" ? 0 : address.port;
+    return this.#listener?.port ?? 0;
   }
 
   /** Requests that have been handed to `onExchange` and are not finished. */
@@ -107,7 +109,7 @@ export class HttpServer implements ConnectionOwner {
    */
   async close(options: { readonly drainMs: number }): Promise<void> {
     this.draining = true;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#listener?.close();
     for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size > 0 && options.drainMs > 0) {
       const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
@@ -116,13 +118,12 @@ export class HttpServer implements ConnectionOwner {
       timer.cancel();
     }
     this.destroy();
-    await closed;
   }
 
   /** Ends every connection now; not a byte more is sent. Stops accepting. */
   destroy(): void {
     this.draining = true;
-    if (this.#server.listening) this.#server.close();
+    this.#listener?.close();
     for (const connection of [...this.#connections]) connection.cut("destroy");
   }
 
@@ -134,7 +135,7 @@ export class HttpServer implements ConnectionOwner {
 
   /** Serves a connection that did not come in by the listener (fetch-entry.ts); the same bounds hold. */
   adopt(socket: MemorySocket, { secure }: { readonly secure: boolean }): void {
-    this.#accept(socket as unknown as Socket, secure, false);
+    this.#accept(nodeSocket(socket as unknown as Socket), secure, false);
   }
 
   wallTime(): number {
@@ -197,12 +198,11 @@ export class HttpServer implements ConnectionOwner {
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
-  #accept(socket: Socket, secure: boolean, listened = true): void {
-    const address = socket.remoteAddress ?? "";
+  #accept(socket: TcpSocket, secure: boolean, listened = true): void {
+    const address = socket.remoteAddress;
     const ofAddress = this.#perAddress.get(address) ?? 0;
     if (this.draining || this.#connections.size >= this.limits.connectionsMax || ofAddress >= this.limits.connectionsPerAddressMax) {
       this.#refusedConnections++;
-      socket.on("error", () => undefined); // it is gone either way
       socket.destroy();
       return;
     }

@@ -43,7 +43,7 @@ export class Tunnel implements UpstreamUser {
   sendData(data: Buffer): void {
     this.#connection.write(data);
     this.#expire();
-    if (this.#connection.writableLength > this.#owner.limits.writeBufferBytesMax) this.#owner.setBodyFlow("paused");
+    if (this.#connection.waitingBytes > this.#owner.limits.writeBufferBytesMax) this.#owner.setBodyFlow("paused");
   }
 
   sendEnd(): void {

@@ -5,7 +5,7 @@
  * never be taken for the next one.
  */
 import type { Buffer } from "node:buffer";
-import { connect, type Socket } from "node:net";
+import type { Piece, Tcp, TcpConnectUser, TcpSocket } from "../runtime/tcp.ts";
 import type { Deadlines, Timed } from "./deadlines.ts";
 
 export interface UpstreamUser {
@@ -21,13 +21,14 @@ export interface UpstreamUser {
 
 export interface UpstreamPool {
   readonly deadlines: Deadlines;
+  readonly tcp: Tcp;
   onConnected(connection: UpstreamConnection): void;
   onConnectFailed(connection: UpstreamConnection, reason: string): void;
   /** A connection that was connected is gone. */
   onClosed(connection: UpstreamConnection): void;
 }
 
-export class UpstreamConnection implements Timed {
+export class UpstreamConnection implements Timed, TcpConnectUser {
   deadlineAt = Infinity;
   /** Exchanges that this connection has completed. */
   uses = 0;
@@ -36,7 +37,7 @@ export class UpstreamConnection implements Timed {
   /** Longest time it may stay unused, as the upstream said in Keep-Alive. */
   idleMsMax = Infinity;
   readonly #pool: UpstreamPool;
-  readonly #socket: Socket;
+  readonly #socket: TcpSocket;
   #user: UpstreamUser | undefined;
   #state: "connecting" | "open" | "closed" = "connecting";
   #reason = "the upstream closed the connection";
@@ -46,17 +47,7 @@ export class UpstreamConnection implements Timed {
     this.#pool = pool;
     pool.deadlines.add(this);
     this.expire(connectMs);
-    // allowHalfOpen: an upstream may end its side of a tunnel, or answer while our side is already ended.
-    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
-    this.#socket = socket;
-    socket.on("connect", () => this.#onConnect());
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("end", () => this.#onEnd());
-    socket.on("drain", () => this.#user?.onDrain());
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#reason = error.code ?? error.message;
-    });
-    socket.on("close", () => this.#onClose());
+    this.#socket = pool.tcp.connect(host, port, this);
   }
 
   get isOpen(): boolean {
@@ -64,8 +55,8 @@ export class UpstreamConnection implements Timed {
   }
 
   /** Bytes written that the upstream's socket has not taken yet. */
-  get writableLength(): number {
-    return this.#socket.writableLength;
+  get waitingBytes(): number {
+    return this.#socket.waitingBytes;
   }
 
   use(user: UpstreamUser): void {
@@ -82,10 +73,12 @@ export class UpstreamConnection implements Timed {
     this.deadlineAt = this.#pool.deadlines.after(ms);
   }
 
-  write(data: string | Uint8Array): void {
-    if (this.#state !== "open") return;
-    if (typeof data === "string") this.#socket.write(data, "latin1");
-    else this.#socket.write(data);
+  write(piece: Piece): void {
+    if (this.#state === "open") this.#socket.write(piece);
+  }
+
+  writeAll(pieces: readonly Piece[]): void {
+    if (this.#state === "open") this.#socket.writeAll(pieces);
   }
 
   /** Sends our end; reading goes on. */
@@ -104,7 +97,7 @@ export class UpstreamConnection implements Timed {
   destroy(reason: string): void {
     if (this.#state === "closed") return;
     this.#reason = reason;
-    this.#onClose();
+    this.#close();
     this.#socket.destroy();
   }
 
@@ -115,27 +108,36 @@ export class UpstreamConnection implements Timed {
     else this.#user.onExpired();
   }
 
-  #onConnect(): void {
+  onConnect(): void {
     if (this.#state !== "connecting") return;
     this.#state = "open";
     this.deadlineAt = Infinity;
     this.#pool.onConnected(this);
   }
 
-  #onData(chunk: Buffer): void {
+  onData(chunk: Buffer): void {
     if (this.#state === "closed") return;
     if (this.#user === undefined) this.destroy("the upstream sent bytes that nobody asked for");
     else this.#user.onData(chunk);
   }
 
-  #onEnd(): void {
+  onEnd(): void {
     if (this.#state === "closed") return;
     this.#ended = true;
     if (this.#user === undefined) this.destroy("the upstream closed an unused connection");
     else this.#user.onEnd();
   }
 
-  #onClose(): void {
+  onDrain(): void {
+    this.#user?.onDrain();
+  }
+
+  onClose(code: string | undefined): void {
+    if (code !== undefined && this.#state !== "closed") this.#reason = code;
+    this.#close();
+  }
+
+  #close(): void {
     if (this.#state === "closed") return;
     const wasConnecting = this.#state === "connecting";
     this.#state = "closed";

@@ -6,6 +6,8 @@
  * one that is just being closed; when it does, its user is told "gone" and decides about a replay.
  */
 import type { Clock } from "../runtime/clock.ts";
+import { systemTcp } from "../runtime/system-tcp.ts";
+import type { Tcp } from "../runtime/tcp.ts";
 import { Deadlines } from "./deadlines.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { UpstreamConnection, type UpstreamPool } from "./upstream-connection.ts";
@@ -15,6 +17,8 @@ export interface UpstreamOptions {
   readonly port: number;
   readonly limits?: Partial<HttpLimits>;
   readonly clock: Clock;
+  /** Default: the runtime's. */
+  readonly tcp?: Tcp;
   /** The epoch that its host serves in: every request names it. Undefined: not a host, or no epochs. */
   readonly epoch?: number | undefined;
   /** A connection could not be made or broke during an exchange: a reason to look at the host at once. */
@@ -49,6 +53,7 @@ export class Upstream implements UpstreamPool {
   readonly epoch: number | undefined;
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
+  readonly tcp: Tcp;
   readonly #onConnectionError: ((reason: string) => void) | undefined;
   readonly #all = new Set<UpstreamConnection>();
   readonly #unused: UpstreamConnection[] = [];
@@ -67,6 +72,7 @@ export class Upstream implements UpstreamPool {
     this.epoch = options.epoch;
     this.limits = httpLimits(options.limits);
     this.deadlines = new Deadlines(options.clock);
+    this.tcp = options.tcp ?? systemTcp;
     this.#onConnectionError = options.onConnectionError;
   }
 

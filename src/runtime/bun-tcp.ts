@@ -1,0 +1,218 @@
+/**
+ * `Tcp` on `Bun.listen` and `Bun.connect`: no streams, no listeners per socket, one native call for each read and write.
+ *
+ * Pieces are joined in one buffer of the module, so that a response head and its body cost one system call and no
+ * allocation. That is safe because a native write copies into the kernel before it returns; what the kernel does not take is
+ * copied out of it and waits.
+ *
+ * Bun offers no way to give up an attempt to connect: a socket destroyed before that is closed as soon as the
+ * system has decided (refused, connected, or its own time limit).
+ */
+import { Buffer } from "node:buffer";
+import { joinBytesMax, type Piece, type Tcp, type TcpSocket, type TcpUser } from "./tcp.ts";
+
+type Native = Bun.Socket<BunSocket>;
+type SystemError = Error & { readonly code?: string };
+
+const joinBuffer = Buffer.allocUnsafeSlow(joinBytesMax);
+
+export const bunTcp: Tcp = {
+  listen({ host, port, reusePort = false }, onSocket) {
+    return new Promise((resolve) => {
+      const socket: Bun.SocketHandler<BunSocket> = {
+        ...events,
+        open(native) {
+          native.data = new BunSocket();
+          native.data.open(native);
+          onSocket(native.data);
+        },
+      };
+      const options = { hostname: host, port, allowHalfOpen: true, reusePort, socket };
+      const listener = Bun.listen<BunSocket>(options);
+      resolve({ port: listener.port, close: () => listener.stop(false) });
+    });
+  },
+
+  connect(host, port, user) {
+    const socket = new BunSocket();
+    socket.use(user);
+    const handler: Bun.SocketHandler<BunSocket> = {
+      ...events,
+      open(native) {
+        if (socket.isDestroyed) {
+          native.terminate();
+          return;
+        }
+        socket.open(native);
+        user.onConnect();
+      },
+      connectError: (_native, error: SystemError) => socket.onClose(error),
+    };
+    // Its rejection says what `connectError` has said.
+    Bun.connect({ hostname: host, port, allowHalfOpen: true, data: socket, socket: handler }).catch(() => undefined);
+    return socket;
+  },
+};
+
+const events = {
+  binaryType: "buffer",
+  data: (native, chunk) => native.data.onData(chunk),
+  end: (native) => native.data.onEnd(),
+  drain: (native) => native.data.onWritable(),
+  close: (native, error?: SystemError) => native.data.onClose(error),
+  /** What a handler has thrown. */
+  error(_native, error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  },
+} satisfies Bun.SocketHandler<BunSocket>;
+
+class BunSocket implements TcpSocket {
+  remoteAddress = "";
+  remotePort = 0;
+  #native: Native | undefined;
+  #user: TcpUser | undefined;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #ending = false;
+  #otherEnded = false;
+  isDestroyed = false;
+
+  open(native: Native): void {
+    this.#native = native;
+    this.remoteAddress = native.remoteAddress;
+    this.remotePort = native.remotePort;
+  }
+
+  get localAddress(): string {
+    return this.#native?.localAddress ?? "";
+  }
+
+  get localPort(): number {
+    return this.#native?.localPort ?? 0;
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  use(user: TcpUser): void {
+    if (this.#user !== undefined) throw new Error("a socket has one user");
+    this.#user = user;
+  }
+
+  write(piece: Piece): void {
+    if (typeof piece !== "string") this.#writeOwned(piece);
+    else if (piece.length <= joinBytesMax && this.#waitingBytes === 0) this.#writeJoined(joinBuffer.write(piece, 0, "latin1"));
+    else this.#writeOwned(Buffer.from(piece, "latin1"));
+  }
+
+  writeAll(pieces: readonly Piece[]): void {
+    let total = 0;
+    for (const piece of pieces) total += piece.length;
+    if (pieces.length === 1 || total > joinBytesMax || this.#waitingBytes > 0) {
+      for (const piece of pieces) this.write(piece);
+      return;
+    }
+    let at = 0;
+    for (const piece of pieces) {
+      at += typeof piece === "string" ? joinBuffer.write(piece, at, "latin1") : piece.copy(joinBuffer, at);
+    }
+    this.#writeJoined(at);
+  }
+
+  /** The first `length` bytes of the shared buffer; nothing waits before them. */
+  #writeJoined(length: number): void {
+    if (length === 0 || this.#ending || this.#native === undefined) return;
+    const taken = this.#native.write(joinBuffer, 0, length);
+    if (taken >= 0 && taken < length) this.#wait(Buffer.from(joinBuffer.subarray(taken, length)));
+  }
+
+  #writeOwned(bytes: Buffer): void {
+    if (bytes.length === 0 || this.#ending || this.#native === undefined) return;
+    if (this.#waitingBytes > 0) {
+      this.#wait(bytes);
+      return;
+    }
+    const taken = this.#native.write(bytes);
+    if (taken >= 0 && taken < bytes.length) this.#wait(taken === 0 ? bytes : bytes.subarray(taken));
+  }
+
+  #wait(bytes: Buffer): void {
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+  }
+
+  end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    if (this.#waitingBytes === 0) this.#native?.shutdown();
+  }
+
+  pause(): void {
+    this.#native?.pause();
+  }
+
+  resume(): void {
+    this.#native?.resume();
+  }
+
+  destroy(): void {
+    this.#leave()?.close();
+  }
+
+  reset(): void {
+    this.#leave()?.terminate();
+  }
+
+  /** From here no event reaches anybody. */
+  #leave(): Native | undefined {
+    const native = this.#native;
+    this.isDestroyed = true;
+    this.#user = undefined;
+    this.#native = undefined;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    return native;
+  }
+
+  onData(chunk: Buffer): void {
+    this.#user?.onData(chunk);
+  }
+
+  onEnd(): void {
+    this.#otherEnded = true;
+    this.#user?.onEnd();
+  }
+
+  /** Bun says this at other times too. */
+  onWritable(): void {
+    if (this.#waitingBytes === 0) return;
+    while (this.#waiting.length > 0) {
+      const bytes = this.#waiting[0] as Buffer;
+      const taken = Math.max(0, this.#native?.write(bytes) ?? 0);
+      this.#waitingBytes -= taken;
+      if (taken < bytes.length) {
+        this.#waiting[0] = bytes.subarray(taken);
+        return;
+      }
+      this.#waiting.shift();
+    }
+    if (this.#ending) this.#native?.shutdown();
+    else this.#user?.onDrain();
+  }
+
+  /**
+   * Bun calls this from within `shutdown` too, and leaves out the end when it follows ours: both are made as the port says. The
+   * native socket is closed already, so nothing can come in between but a `destroy`, and then nobody is told.
+   */
+  onClose(error: SystemError | undefined): void {
+    queueMicrotask(() => {
+      if (error === undefined && !this.#otherEnded) this.onEnd();
+      const user = this.#user;
+      this.#leave();
+      user?.onClose(error === undefined ? undefined : (error.code ?? error.message));
+    });
+  }
+}

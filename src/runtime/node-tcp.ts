@@ -1,0 +1,134 @@
+/** `Tcp` on `node:net`: for Node and Deno, and everywhere for what comes as a stream (TLS of `node:tls`, connections in memory). */
+import { Buffer } from "node:buffer";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { joinBytesMax, type Piece, type Tcp, type TcpListener, type TcpListenOptions, type TcpSocket, type TcpUser } from "./tcp.ts";
+
+/** Half-open, because either side may end first; without Nagle's delay, because every write is a whole message. */
+export const nodeSocketOptions = { allowHalfOpen: true, noDelay: true };
+/** Connections that may wait to be accepted; the system has its own bound (`net.core.somaxconn`). */
+const backlog = 4096;
+
+export const nodeTcp: Tcp = {
+  listen(options, onSocket) {
+    return listenWith(createServer(nodeSocketOptions, (socket) => onSocket(nodeSocket(socket))), options);
+  },
+
+  connect(host, port, user) {
+    const socket = connect({ host, port, ...nodeSocketOptions });
+    socket.once("connect", () => user.onConnect());
+    const adapter = nodeSocket(socket);
+    adapter.use(user);
+    return adapter;
+  },
+};
+
+/** Has `server` listen. */
+export function listenWith(server: Server, { host, port, reusePort = false }: TcpListenOptions): Promise<TcpListener> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port, backlog, reusePort }, () => {
+      server.removeListener("error", reject);
+      server.on("error", () => undefined); // only accept errors come now (too many open files); accepting goes on
+      const address = server.address();
+      resolve({ port: address === null || typeof address === "string" ? 0 : address.port, close: () => server.close() });
+    });
+  });
+}
+
+/** A stream socket as a `TcpSocket`. Its error listener is there from the start, whatever its owner does. */
+export function nodeSocket(socket: Socket): TcpSocket {
+  return new NodeSocket(socket);
+}
+
+class NodeSocket implements TcpSocket {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly #socket: Socket;
+  #user: TcpUser | undefined;
+  #code: string | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.remoteAddress = socket.remoteAddress ?? "";
+    this.remotePort = socket.remotePort ?? 0;
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.#code = error.code ?? error.message;
+    });
+  }
+
+  get localAddress(): string {
+    return this.#socket.localAddress ?? "";
+  }
+
+  get localPort(): number {
+    return this.#socket.localPort ?? 0;
+  }
+
+  get waitingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  use(user: TcpUser): void {
+    if (this.#user !== undefined) throw new Error("a socket has one user");
+    this.#user = user;
+    const socket = this.#socket;
+    socket.on("data", (chunk: Buffer) => this.#user?.onData(chunk));
+    socket.on("end", () => this.#user?.onEnd());
+    socket.on("drain", () => this.#onDrain());
+    socket.on("close", () => {
+      this.#user?.onClose(this.#code);
+      this.#user = undefined;
+    });
+  }
+
+  write(piece: Piece): void {
+    if (piece.length === 0 || this.#socket.writableEnded) return;
+    if (typeof piece === "string") this.#socket.write(piece, "latin1");
+    else this.#socket.write(piece);
+  }
+
+  writeAll(pieces: readonly Piece[]): void {
+    let total = 0;
+    for (const piece of pieces) total += piece.length;
+    if (pieces.length === 1 || total > joinBytesMax) for (const piece of pieces) this.write(piece);
+    else if (total > 0) this.write(joined(pieces, total));
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.#user = undefined;
+    this.#socket.destroy();
+  }
+
+  reset(): void {
+    this.#user = undefined;
+    this.#socket.resetAndDestroy();
+  }
+
+  /** A stream says it also for what it has only passed on; the user is told when nothing waits. */
+  #onDrain(): void {
+    if (this.#socket.writableLength === 0) this.#user?.onDrain();
+  }
+}
+
+function joined(pieces: readonly Piece[], total: number): Buffer {
+  const all = Buffer.allocUnsafe(total);
+  let at = 0;
+  for (const piece of pieces) {
+    if (typeof piece === "string") all.write(piece, at, "latin1");
+    else all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
