@@ -1,7 +1,7 @@
 /** Rows as messages carry them (src/control/peer-api.ts), and back, refusing what this version cannot keep whole. */
 import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
 import { stampMs, type ReplicatedRow } from "../../core/replication-row.ts";
-import { keyOf, sharedTable, sharedTables } from "../state/replication-tables.ts";
+import { isAccepted, keyOf, sharedTable, sharedTables, type SharedTable } from "../state/replication-tables.ts";
 
 /** Stamps further ahead of this clock come from a clock that is wrong by more than can be repaired by waiting. */
 export const stampAheadMsMax = 24 * 3600 * 1_000;
@@ -32,8 +32,17 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
     if (stampMs(hlc) > wallTimeMs + stampAheadMsMax) return { kind: "clock", why: `it is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock` };
     const table = sharedTable(name);
     const given = new Map(columns.map((column, index) => [column, cells[index] ?? null]));
+    const wrong = columns.find((column, index) => !isAcceptedAs(table, column, cells[index] ?? null));
+    if (wrong !== undefined) return { kind: "unknown", why: `a row of "${name}" has a value in ${wrong} that this version does not know there` };
     const values = Object.fromEntries(table.columns.map((column) => [column.name, given.has(column.name) ? (given.get(column.name) ?? null) : column.fallback]));
     rows.push({ table: name, key: keyOf(table, values), values, origin, seq, hlc, deleted: deleted === 1 });
   }
   return { kind: "ok", rows };
+}
+
+/** Keys are joined with line ends (state/replication-tables.ts), so a part of one has none. */
+function isAcceptedAs(table: SharedTable, name: string, cell: string | number | null): boolean {
+  const column = table.columns.find((each) => each.name === name);
+  if (column === undefined || !isAccepted(column, cell)) return false;
+  return !table.keys.includes(name) || !String(cell).includes("\n");
 }

@@ -12,12 +12,20 @@ import { epochs, events, failovers, gateways, health, hosts, services } from "./
 const tables = { services, hosts, gateways, health, epochs, failovers, events } as const;
 export type TableName = keyof typeof tables;
 
+export interface SharedColumn {
+  readonly name: string;
+  readonly property: string;
+  readonly type: "text" | "integer" | "real" | "boolean";
+  readonly isRequired: boolean;
+  readonly fallback: Cell;
+}
+
 export interface SharedTable {
   readonly name: TableName;
   /** Its name in SQL. */
   readonly sqlName: string;
   /** Without the provenance, in the schema's order: name in SQL and in the program. */
-  readonly columns: readonly { readonly name: string; readonly property: string; readonly isBoolean: boolean; readonly fallback: Cell }[];
+  readonly columns: readonly SharedColumn[];
   /** Names in SQL of the primary key's columns. */
   readonly keys: readonly string[];
 }
@@ -33,11 +41,32 @@ function describe(name: TableName, table: SQLiteTable): SharedTable {
     columns: columns.map(([property, column]) => ({
       name: column.name,
       property,
-      isBoolean: column.dataType === "boolean",
+      type: column.dataType === "boolean" ? "boolean" : typeOf(column.getSQLType()),
+      isRequired: column.notNull,
       fallback: column.default === undefined ? null : cellOf(column.default),
     })),
     keys: composite.length > 0 ? composite : columns.filter(([, column]) => column.primary).map(([, column]) => column.name),
   };
+}
+
+function typeOf(sqlType: string): SharedColumn["type"] {
+  if (sqlType === "text" || sqlType === "integer" || sqlType === "real") return sqlType;
+  throw new Error(`a column of type ${sqlType} cannot be shared between gateways`);
+}
+
+/** True when the column can hold the cell, in the program as well as in SQL. */
+export function isAccepted({ type, isRequired }: SharedColumn, cell: Cell): boolean {
+  if (cell === null) return !isRequired;
+  switch (type) {
+    case "text":
+      return typeof cell === "string";
+    case "integer":
+      return Number.isSafeInteger(cell);
+    case "real":
+      return Number.isFinite(cell);
+    case "boolean":
+      return cell === 0 || cell === 1;
+  }
 }
 
 export const sharedTables: ReadonlyMap<string, SharedTable> = new Map(Object.entries(tables).map(([name, table]) => [name, describe(name as TableName, table)]));
@@ -57,9 +86,9 @@ export function toValues(table: SharedTable, row: Readonly<Record<string, unknow
 
 /** The reverse, for rows that the program uses itself. */
 export function fromValues<T>(row: ReplicatedRow): T {
-  const entries = sharedTable(row.table).columns.map(({ name, property, isBoolean }) => {
+  const entries = sharedTable(row.table).columns.map(({ name, property, type }) => {
     const value = row.values[name] ?? null;
-    return [property, isBoolean && value !== null ? value !== 0 : value] as const;
+    return [property, type === "boolean" && value !== null ? value !== 0 : value] as const;
   });
   return { ...Object.fromEntries(entries), deleted: row.deleted, origin: row.origin, seq: row.seq, hlc: row.hlc } as T;
 }
