@@ -36,6 +36,8 @@ const formatVersion = 1;
 export const recordHeaderBytes = 224;
 const hashedHeaderBytes = 192;
 
+const noHost = Buffer.alloc(hostIdBytesMax);
+
 /** The hash that stands before the first record. */
 export const genesisHash = "0".repeat(64);
 
@@ -65,7 +67,7 @@ export function encodeRecord(serviceTag: Uint8Array, header: RecordHeader, body:
 function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader, kind: number, payload: number): void {
   const hostBytes = Buffer.byteLength(header.host, "utf8");
   if (hostBytes < 1 || hostBytes > hostIdBytesMax) throw new RangeError(`a host id of ${hostBytes} bytes, 1 to ${hostIdBytesMax} are allowed`);
-  if (loneSurrogate.test(header.host)) throw new RangeError("a host id with half of a surrogate pair");
+  if (loneSurrogate.test(header.host) || header.host.includes("\ufffd")) throw new RangeError("a host id with half of a surrogate pair, or with the sign for what is not Unicode");
   if (!/^[0-9a-f]{32}$/.test(header.nonce)) throw new RangeError("the nonce is not 16 bytes in lower-case hex");
   if (!/^[0-9a-f]{64}$/.test(header.previousHash)) throw new RangeError("the previous hash is not a SHA-256 in lower-case hex");
   if (!Number.isFinite(header.wallTimeMs)) throw new RangeError(`wall-clock time ${header.wallTimeMs}`);
@@ -118,13 +120,17 @@ function readHeader(bytes: Buffer, corrupt: (found: string, expected: string) =>
   const position = Number(bytes.readBigUInt64LE(8));
   const epoch = Number(bytes.readBigUInt64LE(16));
   if (!Number.isSafeInteger(position) || !Number.isSafeInteger(epoch)) throw corrupt("a position or epoch beyond 2^53", "safe integers");
-  if (bytes.readUInt32LE(156) !== 0) throw corrupt("reserved bytes in use", "zeros");
+  if (bytes.readUInt32LE(156) !== 0 || bytes.compare(noHost, 0, hostIdBytesMax - hostBytes, 80 + hostBytes, 80 + hostIdBytesMax) !== 0) throw corrupt("reserved bytes in use", "zeros");
+  const host = bytes.toString("utf8", 80, 80 + hostBytes);
+  if (Buffer.byteLength(host, "utf8") !== hostBytes || host.includes("\ufffd")) throw corrupt("a host id that is not UTF-8", "UTF-8");
+  const wallTimeMs = bytes.readDoubleLE(24);
+  if (!Number.isFinite(wallTimeMs)) throw corrupt(`wall-clock time ${wallTimeMs}`, "milliseconds since 1970");
   return {
     position,
     epoch,
-    host: bytes.toString("utf8", 80, 80 + hostBytes),
+    host,
     nonce: bytes.toString("hex", 32, 48),
-    wallTimeMs: bytes.readDoubleLE(24),
+    wallTimeMs,
     previousHash: bytes.toString("hex", 48, 80),
   };
 }
