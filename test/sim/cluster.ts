@@ -37,6 +37,9 @@ export class Cluster {
   readonly #disks = new Map<string, GatewayDisk>();
   readonly #oldDisks = new Map<string, GatewayDisk>();
 
+  /** Told of a host after each line of its log: its state may have changed. */
+  readonly #onTransition = new Set<(machine: SimMachine) => void>();
+
   constructor(setup: ClusterSetup) {
     this.#setup = setup;
     const { world, dice, options, checker } = setup;
@@ -95,6 +98,7 @@ export class Cluster {
       watch: checker,
       windowMsMin: () => (this.#isHealed ? followMs(options) : 0),
       onTransition: (what, fields) => {
+        for (const tell of [...this.#onTransition]) tell(machine);
         if (what === "restoring -> secondary") this.restores += 1;
         if (fields !== undefined && "reason" in fields && String(fields.reason).startsWith("fenced")) this.fenced += 1;
       },
@@ -128,6 +132,12 @@ export class Cluster {
         onCrash: (gateway, error) => checker.onViolation(`gateway ${gateway}: ${error instanceof Error ? error.message : String(error)}`),
       },
     });
+  }
+
+  /** Until `leave` is called. */
+  watchTransitions(tell: (machine: SimMachine) => void): () => void {
+    this.#onTransition.add(tell);
+    return () => void this.#onTransition.delete(tell);
   }
 
   kill(machine: SimMachine): void {

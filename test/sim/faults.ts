@@ -33,8 +33,8 @@ export type FaultKind =
   | { readonly kind: "application-freeze"; readonly who: Who }
   | { readonly kind: "checkpoint"; readonly who: Who }
   | { readonly kind: "lost-continuity"; readonly who: Who }
-  /** Waits for a host in this state, and hits it there. */
-  | { readonly kind: "strike"; readonly role: StrikeRole; readonly how: "kill" | "freeze" | "power" };
+  /** Waits for a host in this state, and hits it there, at its very beginning or so long after it. */
+  | { readonly kind: "strike"; readonly role: StrikeRole; readonly how: "kill" | "freeze" | "power"; readonly afterMs: number };
 
 export type StrikeRole = "claiming" | "starting" | "draining" | "restoring";
 
@@ -94,7 +94,7 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "lost-continuity":
       return { kind, who };
     case "strike":
-      return { kind, role: dice.pick(["claiming", "claiming", "starting", "draining", "restoring"] as const), how: dice.pick(["kill", "freeze", "freeze", "power"] as const) };
+      return { kind, role: dice.pick(["claiming", "claiming", "starting", "draining", "restoring"] as const), how: dice.pick(["kill", "freeze", "freeze", "power"] as const), afterMs: dice.pick([0, dice.between(0, 2), dice.around(20)]) };
     case "freeze-gateway":
     case "switchover":
     case "force":

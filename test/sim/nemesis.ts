@@ -140,13 +140,15 @@ export class Nemesis {
     };
   }
 
-  /** Looks every millisecond; gives up in the end. The hit is over when its own time is. */
-  #strike({ role, how, forMs }: Fault & { kind: "strike" }): undefined {
+  /** Waits for a host that enters the state, and gives up in the end. The hit is over when its own time is. */
+  #strike({ role, how, afterMs, forMs }: Fault & { kind: "strike" }): undefined {
+    const isInRole = ({ process }: SimMachine): boolean => process?.state === "running" && hostOf(process)?.host.status().role === role;
     const giveUpAt = this.#world.now + strikeWaitMsMax;
-    const look = (): void => {
-      if (this.#isOver || this.#world.now > giveUpAt) return;
-      const machine = this.#cluster.hosts.find(({ process }) => process?.state === "running" && hostOf(process)?.host.status().role === role);
-      if (machine === undefined) return void this.#world.after(1, "strike", look);
+    let isHit = false;
+    const hit = (machine: SimMachine): void => {
+      if (isHit || this.#isOver || !isInRole(machine)) return;
+      isHit = true;
+      leave();
       this.#world.say("FAULT", `${how} of ${machine.name}, which is ${role}, for ${forMs} ms`);
       if (how === "kill") this.#cluster.kill(machine);
       if (how === "power") this.#cluster.losePower(machine);
@@ -157,7 +159,13 @@ export class Nemesis {
         else thaw();
       });
     };
-    look();
+    // Never at once: what is told here is told in the middle of the host's own code.
+    const aim = (machine: SimMachine): void => void this.#world.after(afterMs, "strike", () => hit(machine));
+    const leave = this.#cluster.watchTransitions((machine) => {
+      if (isHit || this.#isOver || this.#world.now > giveUpAt) return leave();
+      if (isInRole(machine)) aim(machine);
+    });
+    for (const machine of this.#cluster.hosts) if (isInRole(machine)) aim(machine);
     return undefined;
   }
 

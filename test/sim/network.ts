@@ -104,6 +104,8 @@ export interface ServerEnd<Answer> {
   readonly isClosed: boolean;
   send(line: Answer): void;
   end(): void;
+  /** The line and the end in one message, as a response that fits a packet. */
+  answer(line: Answer): void;
   reset(): void;
   onClose(tell: () => void): void;
 }
@@ -188,6 +190,20 @@ export function dial<Answer>(options: DialOptions<Answer>): Dialled {
         });
       },
       end: () => over("ended"),
+      answer: (line) => {
+        if (serverSideOver) return;
+        serverSideOver = true;
+        leaveServer();
+        back("answer", () => {
+          if (isOver) return;
+          isOver = true;
+          leaveClient();
+          client.enter(() => {
+            if (!isAborted) options.onLine(line);
+            if (!isAborted) options.onEnd("ended");
+          });
+        });
+      },
       reset: () => over("reset"),
       onClose: (tell) => void closers.push(tell),
     };

@@ -58,7 +58,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "a claimant that hangs before its claim wakes up when what it had read is garbage (slatedb 352, 1622)",
     faults: [
-      { kind: "strike", role: "claiming", how: "freeze", atMs: 3_900, forMs: 7_000 },
+      { kind: "strike", role: "claiming", how: "freeze", afterMs: 0, atMs: 3_900, forMs: 7_000 },
       { kind: "force", gateway: 0, atMs: 4_000, forMs: 1 },
     ],
     options: { ...eager, faultyMs: 14_000, thinkMs: 5 },
@@ -74,7 +74,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "the host that takes over dies in its claim: a failover during a failover",
     faults: [
-      { kind: "strike", role: "claiming", how: "kill", atMs: 3_900, forMs: 3_000 },
+      { kind: "strike", role: "claiming", how: "kill", afterMs: 0, atMs: 3_900, forMs: 3_000 },
       { kind: "kill", who: "primary", atMs: 4_000, forMs: 5_000 },
     ],
     seen: (result) => count(result, "is killed") === 2 && result.figures.failovers > 0,
@@ -90,7 +90,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "a host claims, and dies before its application has started",
     faults: [
-      { kind: "strike", role: "starting", how: "kill", atMs: 3_900, forMs: 3_000 },
+      { kind: "strike", role: "starting", how: "kill", afterMs: 0, atMs: 3_900, forMs: 3_000 },
       { kind: "kill", who: "primary", atMs: 4_000, forMs: 1_000 },
     ],
     seen: (result) => said(result, "which is starting") && result.figures.failovers > 1,

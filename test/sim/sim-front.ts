@@ -57,7 +57,7 @@ export class SimFront implements FrontPort {
 
   onRequest(request: Request, client: ServerEnd<Answer>): void {
     const state = this.#state;
-    if (state.kind !== "open") return answer(client, { kind: "not-executed", reason: state.kind });
+    if (state.kind !== "open") return client.answer({ kind: "not-executed", reason: state.kind });
     this.#active += 1;
     this.#forward(request, client, state)
       .finally(() => {
@@ -68,7 +68,7 @@ export class SimFront implements FrontPort {
   }
 
   async #forward(request: Request, client: ServerEnd<Answer>, { term, epoch, end }: FrontState & { kind: "open" }): Promise<void> {
-    if (!term.isReady && !(await this.#isReadyInTime(term))) return answer(client, { kind: "not-executed", reason: "the application is restarting" });
+    if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
     const application = this.#ports.application();
     if (application === undefined) throw new Error("a term without an application");
     const executed = await new Promise<Parameters<Parameters<SimApplication["run"]>[1]>[0] | "cut">((resolve) => {
@@ -81,13 +81,13 @@ export class SimFront implements FrontPort {
       end.signal.addEventListener("abort", cut, { once: true });
     });
     if (executed === "cut" || end.signal.aborted) return client.reset();
-    if (executed === undefined) return answer(client, { kind: "unknown", reason: "the application died" });
+    if (executed === undefined) return client.answer({ kind: "unknown", reason: "the application died" });
     if (executed.wantsCheckpoint) term.onCheckpointAsked();
     const gate = term.gate();
     if (gate !== undefined) await gate;
     if (end.signal.aborted) return client.reset();
     this.#ports.onRelease(epoch, request);
-    answer(client, executed.answer);
+    client.answer(executed.answer);
   }
 
   async #isReadyInTime(term: Term): Promise<boolean> {
@@ -100,9 +100,4 @@ export class SimFront implements FrontPort {
     timeout.abort();
     return ready;
   }
-}
-
-function answer(client: ServerEnd<Answer>, line: Answer): void {
-  client.send(line);
-  client.end();
 }

@@ -125,10 +125,7 @@ export class SimGateway {
 
   /** A client's request. */
   onRequest(request: Request, client: ServerEnd<Answer>): void {
-    const reply = (answer: Answer): void => {
-      client.send(answer);
-      client.end();
-    };
+    const reply = (answer: Answer): void => client.answer(answer);
     const attempt = (): void => {
       if (client.isClosed) return;
       const routed = this.#state.routed;

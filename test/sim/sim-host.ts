@@ -145,8 +145,7 @@ export class SimHost {
   }
 
   status(end: ServerEnd<HostStatus>): void {
-    end.send(this.host.status());
-    end.end();
+    end.answer(this.host.status());
   }
 
   promote(request: PromoteRequest, end: ServerEnd<PromoteEvent>): void {
