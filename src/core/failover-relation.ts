@@ -50,6 +50,17 @@ export function relationToPrimary(state: ServiceState, now: number): Relation {
   }
 }
 
+/**
+ * The last word of the owner of the epoch was that it has read its own epoch and is not primary: that stays true when its
+ * connection breaks right after (a host that is restarted), until another word of it or a later epoch.
+ */
+export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean {
+  if (primary === null) return false;
+  const report = hosts.get(primary.host)?.report ?? null;
+  if (report === null || report.epoch < primary.epoch) return false;
+  return report.role === "secondary" || report.role === "restoring" || report.role === "failed";
+}
+
 /** What this gateway tells its peers about the primary. */
 export function viewForPeers(state: ServiceState, now: number): "up" | "down" | "unknown" {
   switch (relationToPrimary(state, now)) {

@@ -6,7 +6,7 @@
  * gateway has ordered (then new requests wait, so that no more are sent to a host that hangs).
  */
 import type { Routed, ServiceState } from "./failover-state.ts";
-import { relationToPrimary } from "./failover-relation.ts";
+import { hasSaidItSteppedDown, relationToPrimary } from "./failover-relation.ts";
 import { put, type Turn } from "./failover-turn.ts";
 
 export function route(turn: Turn): void {
@@ -34,7 +34,7 @@ function wantedRoute(state: ServiceState, now: number): Routed {
     }
     case "agreeing":
     case "down":
-      if (relationToPrimary(state, now) !== "stepped-down") return there;
+      if (relationToPrimary(state, now) !== "stepped-down" && !hasSaidItSteppedDown(state)) return there;
       return { kind: "hold", reason: `host ${primary.host} is not primary any more, and no other is yet` };
     case "promoting":
       return { kind: "hold", reason: `host ${state.phase.candidate} is being promoted` };

@@ -158,6 +158,23 @@ describe("the primary steps down by itself", () => {
     expect(s.state.routed.kind).toBe("hold");
   });
 
+  test("its word counts on when its connection breaks right after: no request goes to a host that is just ending", () => {
+    const s = Scenario.serving().send({ kind: "gateways", ids: ["g0", "g1"] });
+    s.hears("a", { role: "restoring", reason: "stepped down" });
+    expect(s.phase).toBe("agreeing");
+    s.send({ kind: "stream-ended", host: "a" }).refused("a").refused("a");
+    expect(s.phase).toBe("agreeing");
+    expect(s.all("route")).toEqual([]);
+    expect(s.state.routed.kind).toBe("hold");
+  });
+
+  test("the word of an earlier epoch does not: while others say that it is primary again, requests go there", () => {
+    const s = Scenario.serving().hears("b", { role: "secondary" });
+    s.send({ kind: "peer-view", view: { gateway: "g2", at: s.now, epoch: 2, sees: "up" }, primary: "b" });
+    s.send({ kind: "stream-ended", host: "b" }).after(2_000).refused("b").refused("b");
+    expect(s.state.routed).toMatchObject({ kind: "host", host: "b", epoch: 2 });
+  });
+
   test("a report that is older than the claim that others tell of is not taken for stepping down", () => {
     const s = Scenario.serving().hears("c", { epoch: 2, epochHost: "b" });
     expect(s.state.primary).toMatchObject({ host: "b", epoch: 2 });
