@@ -12,7 +12,7 @@ import { demoAppCommand, demoCommand } from "./demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { asExpected } from "./expected-errors.ts";
 import { failoverCommand } from "./failover.ts";
-import { gatewayCommand, sqlReaderCommand } from "./gateway.ts";
+import { gatewayCommand, gatewayWorkerCommand, sqlReaderCommand } from "./gateway.ts";
 import { gatewaysListCommand, gatewaysRemoveCommand } from "./gateways.ts";
 import { hostCommand } from "./host.ts";
 import { hostsAddCommand, hostsDrainCommand, hostsListCommand, hostsRemoveCommand, hostsSetCommand } from "./hosts.ts";
@@ -53,9 +53,10 @@ const root = buildRouteMap({
     // Parts that other commands start; not for people.
     "demo-app": demoAppCommand,
     "sql-reader": sqlReaderCommand,
+    "gateway-worker": gatewayWorkerCommand,
   },
   docs: {
-    hideRoute: { "demo-app": true, "sql-reader": true },
+    hideRoute: { "demo-app": true, "sql-reader": true, "gateway-worker": true },
     brief: "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL",
     fullDescription: [
       "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL.",

@@ -30,6 +30,8 @@ export const expectedErrors: Readonly<Record<string, Expected>> = {
   FolderInUseError: { exitCode: exitCodes.resource, advice: "name another folder" },
   ListenError: listen,
   ControlListenError: listen,
+  DescriptorError: { exitCode: exitCodes.configuration, advice: "use gateway.workers = 1" },
+  WorkerStartError: { exitCode: exitCodes.resource, advice: "look at what the worker wrote above" },
   CertificateError: { exitCode: exitCodes.configuration, advice: "correct the files that [gateway.tls] names" },
   NewerDatabaseError: { exitCode: exitCodes.resource, advice: "start that newer version, or name another database in the configuration" },
   CaptureError: application,

@@ -34,7 +34,7 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
     const { selfCommand } = await import("../demo/self.ts");
     const { systemLog } = await import("../runtime/log.ts");
     const log = systemLog(`gateway ${config.gateway.id}`);
-    const gateway = await Gateway.start(config.gateway, { clock: systemClock, sqlReader: [...selfCommand(), "sql-reader"], log, configFile: config.file });
+    const gateway = await Gateway.start(config.gateway, { clock: systemClock, sqlReader: [...selfCommand(), "sql-reader"], worker: [...selfCommand(), "gateway-worker", config.gateway.id], log, configFile: config.file });
     const { ConfigWatch } = await import("../gateway/config-watch.ts");
     const load = () => loadConfig(config.file, { env: this.process.env, folder: this.cwd });
     const watch = await ConfigWatch.start({ file: config.file, load, gateway, clock: systemClock, log });
@@ -54,6 +54,26 @@ export const sqlReaderCommand = buildCommand<Record<never, never>, [path: string
   async func(_flags, path) {
     const { runSqlReader } = await import("../gateway/state/sql-reader.ts");
     await runSqlReader(path);
+  },
+});
+
+/** Not for people: serves clients for a gateway (src/gateway/workers/worker.ts). The gateway alone says when it ends. */
+export const gatewayWorkerCommand = buildCommand<Record<never, never>, [gateway: string, number: string], CliContext>({
+  docs: { brief: "Serve clients for a gateway; started by it" },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "The gateway's id", placeholder: "gateway", parse: String },
+        { brief: "Which of its workers", placeholder: "number", parse: String },
+      ],
+    },
+  },
+  async func(_flags, gateway, number) {
+    const { listenDescriptor, runWorker } = await import("../gateway/workers/worker.ts");
+    const { systemLog } = await import("../runtime/log.ts");
+    const log = systemLog(`gateway ${gateway} worker ${number}`);
+    await runWorker({ input: process.stdin, output: process.stdout, descriptor: listenDescriptor, clock: systemClock, log });
   },
 });
 

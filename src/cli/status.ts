@@ -66,7 +66,16 @@ export function formatStatus(status: ClusterStatus, wallTimeMs: number): string 
   const uptime = `up ${duration(status.uptimeMs)}`;
   const troubles = status.troubles.map((trouble) => `TROUBLE: ${trouble}\n`).join("");
   const services = status.services.map((service) => formatService(service, wallTimeMs)).join("\n");
-  return `gateway ${status.gateway}, ${uptime}, ${status.connections} connections\n${troubles}\n${services}`;
+  return `gateway ${status.gateway}, ${uptime}, ${status.connections} connections\n${workersLine(status.workers)}${troubles}\n${services}`;
+}
+
+function workersLine(workers: ClusterStatus["workers"]): string {
+  if (workers.length === 0) return "";
+  const each = workers.map(({ pid, state, connections, restarts }, index) => {
+    const again = restarts === 0 ? "" : `, started again ${restarts} times`;
+    return `${index + 1} ${state} (${pid === null ? "" : `pid ${pid}, `}${connections} connections${again})`;
+  });
+  return `workers: ${each.join("; ")}\n`;
 }
 
 function formatService(service: ClusterService, wallTimeMs: number): string {

@@ -2,10 +2,11 @@
  * From the keys of a file to the types that the program uses: paths made absolute (relative ones start at the folder of the
  * file), addresses that follow from other addresses, defaults that depend on other values.
  */
+import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { urlOf } from "./address.ts";
-import type { FileContent } from "./schema.ts";
+import { type FileContent, workersMax } from "./schema.ts";
 import type { DataPlaneConfig, DataPlaneLimits, GatewayConfig, HostConfig, HttpLimits, ServiceConfig } from "./types.ts";
 
 type GatewayContent = NonNullable<FileContent["gateway"]>;
@@ -49,6 +50,7 @@ export function resolveGateway(file: string, gateway: GatewayContent, services: 
     hold: { requestsMax: gateway.hold.requests, bytesMax: gateway.hold.bytes, timeMs: gateway.hold.time },
     drainTimeoutMs: gateway.drain,
     limits: resolveLimits(gateway.limits),
+    workers: gateway.workers === "auto" ? Math.min(availableParallelism(), workersMax) : gateway.workers,
     dataPlane: resolveDataPlane(file, gateway),
     services,
   };

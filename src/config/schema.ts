@@ -75,6 +75,10 @@ const cluster = table("cluster", {
   secret_file: v.optional(text("path of a file with the cluster's secret")),
 });
 
+/** More processes than this were never of use to a proxy; "auto" stops there too. */
+export const workersMax = 64;
+const workersMessage = message(`a whole number from 1 to ${workersMax}, or "auto" for one per core`, "1 serves clients in the gateway's own process");
+
 const gateway = table("gateway", {
   id: identifier,
   listen: listenAddress,
@@ -101,6 +105,7 @@ const gateway = table("gateway", {
     {},
   ),
   drain: v.optional(duration({ max: hour }), "10s"),
+  workers: v.optional(v.union([v.literal("auto"), whole(1, workersMax)], workersMessage), 1),
   limits: v.optional(gatewayLimits, {}),
   tls: v.optional(tls),
   proxy_protocol_from: v.optional(addressRanges, []),

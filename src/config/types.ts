@@ -129,6 +129,8 @@ export interface GatewayConfig {
   /** How long requests in flight may take to finish when the gateway is told to stop. */
   readonly drainTimeoutMs: number;
   readonly limits: HttpLimits;
+  /** Processes that serve clients; 1: this one does. */
+  readonly workers: number;
   readonly dataPlane: DataPlaneConfig;
   readonly services: readonly ServiceConfig[];
 }

@@ -133,6 +133,15 @@ export const configurationStatusSchema = v.object({
 });
 export type ConfigurationStatus = v.InferOutput<typeof configurationStatusSchema>;
 
+const workerEntrySchema = v.object({
+  /** null: none at the moment. */
+  pid: v.nullable(count),
+  state: v.picklist(["starting", "serving", "waiting"]),
+  connections: count,
+  /** Processes that ended before this one, in its place. */
+  restarts: count,
+});
+
 export const clusterStatusSchema = v.object({
   version: v.literal(1),
   gateway: v.string(),
@@ -143,6 +152,8 @@ export const clusterStatusSchema = v.object({
   configuration: configurationStatusSchema,
   database: v.object({ path: v.string(), trouble: v.nullable(v.string()), queued: count, dropped: count }),
   connections: count,
+  /** Processes of the data plane; empty when the gateway's own process serves. */
+  workers: v.optional(v.array(workerEntrySchema), []),
   gateways: v.array(gatewayEntrySchema),
   services: v.array(clusterServiceSchema),
 });

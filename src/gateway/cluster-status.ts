@@ -8,7 +8,6 @@ import type { FailoverRow } from "./state/rows.ts";
 
 export function serviceStatus(service: ServiceRuntime, now: number): ClusterService {
   const { state, route, traffic, recorder } = service;
-  const hold = route.whenServing();
   const primaryPosition = state.primary === null ? null : (state.hosts.get(state.primary.host)?.report?.position ?? null);
   return {
     name: service.name,
@@ -18,7 +17,7 @@ export function serviceStatus(service: ServiceRuntime, now: number): ClusterServ
     epoch: state.primary?.epoch ?? 0,
     paused: state.automation.kind === "paused",
     routedTo: state.routed.kind === "host" ? state.routed.host : null,
-    waiting: { requests: hold.waiting, bytes: hold.waitingBytes },
+    waiting: { ...route.waiting },
     requests: traffic.counts,
     requestsPerSecond: traffic.ratePerSecond,
     hosts: [...state.hosts.values()].map((view) => hostStatus(service, view, primaryPosition, now)),

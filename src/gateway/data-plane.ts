@@ -2,24 +2,26 @@
  * The gateway's client side: the listener with its certificates, who is believed about clients, what requests are given on their
  * way, and the access log. What happens to a request is the service's (src/http/proxy.ts).
  */
-import type { GatewayConfig } from "../config/types.ts";
 import type { Exchange, ForwardOptions } from "../http/exchange.ts";
 import { forwardedFields } from "../http/forwarded-fields.ts";
 import type { HttpLimits } from "../http/limits.ts";
 import { requestIdFields } from "../http/request-id.ts";
-import { HttpServer } from "../http/server.ts";
+import { HttpServer, type CloseOptions } from "../http/server.ts";
 import type { BoundedLog } from "../runtime/bounded-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { AccessLogFile } from "./access-log-file.ts";
 import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
+import type { PlaneSettings } from "./plane.ts";
 
 export interface DataPlaneDeps {
   readonly clock: Clock;
   readonly log: Log;
   /** For what clients can cause as often as they like. */
   readonly refusals: BoundedLog;
+  /** A listening socket that this process has inherited. */
+  readonly descriptor?: number | undefined;
   onExchange(exchange: Exchange): Promise<void>;
 }
 
@@ -29,7 +31,7 @@ export class DataPlane {
   readonly #certificates: CertificateWatch | null;
 
   /** Throws `ListenError`, `CertificateError`, or the system's error when the access log cannot be opened. */
-  static async listen(config: GatewayConfig, deps: DataPlaneDeps): Promise<DataPlane> {
+  static async listen(config: PlaneSettings, deps: DataPlaneDeps): Promise<DataPlane> {
     const { clock, log, refusals } = deps;
     const { tls, proxyProtocolFrom, accessLog } = config.dataPlane;
     const seen = tls === null ? "" : fingerprint(tls);
@@ -38,6 +40,7 @@ export class DataPlane {
     const server = await HttpServer.listen({
       host: config.listen.host,
       port: config.listen.port,
+      descriptor: deps.descriptor,
       limits: httpLimitsOf(config),
       clock,
       onExchange: (exchange) => deps.onExchange(exchange),
@@ -61,21 +64,21 @@ export class DataPlane {
     return [this.#accessLog?.trouble, this.#certificates?.trouble].filter((trouble) => typeof trouble === "string");
   }
 
-  async close(drainMs: number): Promise<void> {
+  async close(options: CloseOptions): Promise<void> {
     this.#certificates?.stop();
-    await this.server.close({ drainMs });
+    await this.server.close(options);
     await this.#accessLog?.close();
   }
 }
 
 /** What each request is given on its way: who the client is, and a name of its own. */
-export function forwardOptionsOf({ dataPlane }: GatewayConfig): ForwardOptions {
+export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">): ForwardOptions {
   const addClient = forwardedFields({ trustedProxies: dataPlane.trustedProxies });
   const addName = requestIdFields({ traceparent: dataPlane.traceparent, random: systemRandom });
   return { editRequestHead: (head, exchange) => addName(addClient(head, exchange), exchange) };
 }
 
-export function httpLimitsOf({ limits, hold, dataPlane }: GatewayConfig): Partial<HttpLimits> {
+export function httpLimitsOf({ limits, hold, dataPlane }: PlaneSettings): Partial<HttpLimits> {
   return {
     ...dataPlane.limits,
     connectionsMax: limits.connectionsMax,

@@ -10,15 +10,12 @@ import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
 import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
 import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
 import type { Failover } from "../core/failover-state.ts";
-import type { Exchange } from "../http/exchange.ts";
-import { refusal } from "../http/refusal.ts";
-import { BoundedLog } from "../runtime/bounded-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { createAdminApp, type AdminTarget } from "./admin.ts";
 import { serviceStatus } from "./cluster-status.ts";
 import { ConfigurationState } from "./configuration-state.ts";
-import { DataPlane } from "./data-plane.ts";
+import { LocalPlane, type Plane } from "./plane.ts";
 import { createProxyApp } from "./proxy-app.ts";
 import { Peers } from "./peers/peers.ts";
 import { Registry } from "./registry.ts";
@@ -31,11 +28,14 @@ import type { hosts as hostsTable, services as servicesTable } from "./state/sch
 import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
+import { WorkerPool } from "./workers/worker-pool.ts";
 
 export interface GatewayDeps {
   readonly clock: Clock;
   /** Program and arguments of the SQL reader process (state/sql-reader.ts); the database's path is added. */
   readonly sqlReader: readonly [string, ...string[]];
+  /** Program and arguments of a worker process (workers/worker.ts); needed when the configuration has more than one. */
+  readonly worker?: readonly [string, ...string[]];
   readonly log: Log;
   /** Where the configuration came from. */
   readonly configFile?: string;
@@ -50,12 +50,11 @@ export class Gateway implements AdminTarget {
   readonly #queries: SqlQueries;
   readonly #registry: Registry;
   readonly #served: ServedServices;
-  readonly #refusals: BoundedLog;
+  readonly #plane: Plane;
   readonly configuration: ConfigurationState;
   readonly peers: Peers;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
-  #data: DataPlane | null = null;
   #admin: ServerType | null = null;
 
   /** Throws `ListenError` when an address cannot be used; a database that cannot be used is shown in the status instead. */
@@ -86,9 +85,9 @@ export class Gateway implements AdminTarget {
     store.onApplied = (rows) => this.#onApplied(rows);
     this.configuration = new ConfigurationState(deps.configFile ?? null, deps.clock);
     const { clock, log } = deps;
-    this.#refusals = new BoundedLog(log, clock);
+    this.#plane = this.#makePlane();
     this.#served = new ServedServices({
-      ...{ clock, log, store, refusals: this.#refusals },
+      ...{ clock, log, store, plane: this.#plane },
       config: () => this.#config,
       onFailedOver: (service, failover) => this.#onFailedOver(service, failover),
       moved: (moved) => this.peers.moved(moved),
@@ -105,7 +104,7 @@ export class Gateway implements AdminTarget {
   }
 
   get port(): number {
-    return this.#data?.server.port ?? 0;
+    return this.#plane.port;
   }
 
   get adminPort(): number {
@@ -114,8 +113,8 @@ export class Gateway implements AdminTarget {
 
   /** This gateway's data plane as a Hono app, to be served or embedded beside its own listener. */
   proxyApp(clientOf: Parameters<typeof createProxyApp>[1]): ReturnType<typeof createProxyApp> {
-    if (this.#data === null) throw new Error("the gateway does not listen yet");
-    return createProxyApp(this.#data.server, clientOf);
+    if (this.#plane.server === null) throw new Error("the gateway's data plane does not listen yet, or is in workers of its own");
+    return createProxyApp(this.#plane.server, clientOf);
   }
 
   services(): readonly ServiceRuntime[] {
@@ -132,10 +131,11 @@ export class Gateway implements AdminTarget {
       gateway: id,
       startedAtMs: this.#startedAtMs,
       uptimeMs: clock.now() - this.#startedAt,
-      troubles: [...defects, ...(trouble === null ? [] : [trouble]), ...notices, ...this.peers.troubles, ...(this.configuration.trouble === null ? [] : [this.configuration.trouble]), ...(this.#data?.troubles ?? [])],
+      troubles: [...defects, ...(trouble === null ? [] : [trouble]), ...notices, ...this.peers.troubles, ...(this.configuration.trouble === null ? [] : [this.configuration.trouble]), ...this.#plane.troubles],
       configuration: this.configuration.status,
       database: { path: databasePath, trouble, queued, dropped },
-      connections: this.#data?.server.connections ?? 0,
+      connections: this.#plane.connections,
+      workers: this.#plane.workers.map((worker) => ({ ...worker })),
       gateways: this.peers.status().map((each) => ({ ...each })),
       services: this.services().map((service) => serviceStatus(service, clock.now())),
     };
@@ -212,8 +212,7 @@ export class Gateway implements AdminTarget {
 
   /** Stops taking connections, finishes requests within `drainMs`, writes what waits, and ends. */
   async stop(drainMs: number): Promise<void> {
-    await this.#data?.close(drainMs);
-    this.#refusals.close();
+    await this.#plane.close({ drainMs });
     const admin = this.#admin;
     if (admin !== null) {
       if ("closeAllConnections" in admin) admin.closeAllConnections();
@@ -288,20 +287,21 @@ export class Gateway implements AdminTarget {
 
   async #listen(): Promise<void> {
     const { adminListen } = this.#config;
-    const { clock, log } = this.#deps;
-    this.#data = await DataPlane.listen(this.#config, { clock, log, refusals: this.#refusals, onExchange: (exchange) => this.#onExchange(exchange) });
+    await this.#plane.listen();
     this.#admin = await listenAdmin(createAdminApp(this), adminListen.host, adminListen.port);
     this.peers.start();
   }
 
-  /** The gateway's own paths and the Hono app's catch-all join here (reserved prefix first, then services by match). */
-  async #onExchange(exchange: Exchange): Promise<void> {
-    const { headers, target } = exchange.request;
-    const served = this.#served.find(headers.get("host") ?? "", target);
-    if (served !== undefined) return served.proxy.handle(exchange);
-    const why = "no service is configured for this host name and path";
-    this.#refusals.warn("request refused", { client: exchange.remoteAddress, status: 404, code: "no_service", why });
-    await exchange.respond(refusal(404, "no_service", why, headers.get("accept")));
+  #makePlane(): Plane {
+    const { clock, log, worker } = this.#deps;
+    const settings = (): GatewayConfig => this.#config;
+    const count = this.#config.workers;
+    if (count === 1) return new LocalPlane({ settings, clock, log });
+    if (worker === undefined) throw new Error("more than one worker, and no command to start them");
+    const onLost = (detail: string): void => {
+      for (const { recorder } of this.services()) recorder.note("warning", "worker-lost", null, detail);
+    };
+    return new WorkerPool({ settings, clock, log, count, command: worker, drainMs: () => this.#config.drainTimeoutMs, onLost });
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The services of this gateway: each with a route, a proxy and a state machine of its own, found by host name and path.
+ * The services of this gateway: each with a route in the data plane (plane.ts) and a state machine of its own.
  *
  * They change when the configuration is read again. A service that stays keeps its route, its connections and its state;
  * one that goes takes no new requests at once, and those under way get the drain time to finish.
@@ -7,25 +7,14 @@
 import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
 import { heartbeatMs } from "../control/messages.ts";
 import type { Failover, FailoverSettings } from "../core/failover-state.ts";
-import { serviceMatcher, type ServiceMatcher } from "../core/routing.ts";
-import { Proxy } from "../http/proxy.ts";
-import type { BoundedLog } from "../runtime/bounded-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { Background } from "./background.ts";
-import { forwardOptionsOf, httpLimitsOf } from "./data-plane.ts";
+import type { Plane } from "./plane.ts";
 import { Recorder } from "./recorder.ts";
-import { ServiceRoute } from "./service-route.ts";
 import { ServiceRuntime } from "./service.ts";
 import type { StateStore } from "./state/store.ts";
 import { Traffic } from "./traffic.ts";
-
-export interface ServedService {
-  readonly name: string;
-  readonly match: ServiceConfig["match"];
-  readonly runtime: ServiceRuntime;
-  readonly proxy: Proxy;
-}
 
 export interface ServedServicesOptions {
   /** The configuration in force. */
@@ -33,7 +22,7 @@ export interface ServedServicesOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: StateStore;
-  readonly refusals: BoundedLog;
+  readonly plane: Plane;
   /** A failover of a service was completed by this gateway. */
   onFailedOver(service: string, failover: Failover): void;
   /** Called after each turn of a service's state machine. */
@@ -44,39 +33,35 @@ export class ServedServices {
   readonly #options: ServedServicesOptions;
   readonly #stop = new AbortController();
   readonly #retired = new Background();
-  #all: readonly ServedService[] = [];
-  #match: ServiceMatcher<ServedService> = serviceMatcher<ServedService>([]);
+  #all: readonly ServiceRuntime[] = [];
 
   constructor(options: ServedServicesOptions) {
     this.#options = options;
   }
 
   get runtimes(): readonly ServiceRuntime[] {
-    return this.#all.map(({ runtime }) => runtime);
-  }
-
-  find(hostField: string, target: string): ServedService | undefined {
-    return this.#match(hostField, target);
+    return this.#all;
   }
 
   /** Makes it so that exactly the configured services are served; answers those that are new. */
   follow(): readonly ServiceRuntime[] {
+    const { plane } = this.#options;
     const config = this.#options.config();
-    const before = new Map(this.#all.map((served) => [served.name, served]));
+    const before = new Map(this.#all.map((runtime) => [runtime.name, runtime]));
     const added: ServiceRuntime[] = [];
     this.#all = config.services.map((service) => {
       const known = before.get(service.name);
       before.delete(service.name);
-      if (known === undefined) {
-        const served = this.#serve(service);
-        added.push(served.runtime);
-        return served;
+      if (known !== undefined) {
+        known.reconfigure(settingsOf(config, service), config.probe);
+        return known;
       }
-      known.runtime.reconfigure(settingsOf(config, service), config.probe);
-      return { ...known, match: service.match };
+      const runtime = this.#serve(service);
+      added.push(runtime);
+      return runtime;
     });
-    this.#match = serviceMatcher(this.#all);
-    for (const { runtime } of before.values()) this.#retired.own(this.#retire(runtime, config.drainTimeoutMs));
+    plane.follow();
+    for (const runtime of before.values()) this.#retired.own(this.#retire(runtime, config.drainTimeoutMs));
     return added;
   }
 
@@ -92,15 +77,14 @@ export class ServedServices {
     await runtime.stop();
   }
 
-  #serve(service: ServiceConfig): ServedService {
-    const { clock, log, store, config } = this.#options;
+  #serve(service: ServiceConfig): ServiceRuntime {
+    const { clock, log, store, config, plane } = this.#options;
     const { id, secret, probe } = config();
     const traffic = new Traffic(clock);
-    const hold = () => {
-      const { hold: { requestsMax, bytesMax, timeMs }, dataPlane: { releaseConcurrency } } = config();
-      return { requestsMax, bytesMax, waitMsMax: timeMs, releaseConcurrency };
-    };
-    const route = new ServiceRoute({ clock, limits: httpLimitsOf(config()), hold });
+    const route = plane.route(service.name, {
+      onDone: (end, held, replays, count) => traffic.ended(end, held, replays, count),
+      onConnectionError: (host, cause) => runtime.send({ kind: "data-error", host, cause }),
+    });
     const recorder = new Recorder({ gateway: id, service: service.name, clock, log, store });
     const runtime = new ServiceRuntime({
       settings: settingsOf(config(), service),
@@ -108,23 +92,7 @@ export class ServedServices {
       moved: (moved) => this.#options.moved?.(moved),
       onFailedOver: (failover) => this.#options.onFailedOver(service.name, failover),
     });
-    const proxy = new Proxy({
-      route,
-      clock,
-      get patienceMs() {
-        return config().hold.timeMs;
-      },
-      forward: forwardOptionsOf(config()),
-      hooks: {
-        onDone: (end, held, replays) => traffic.ended(end, held, replays),
-        onRefused: ({ remoteAddress: client, requestId }, status, code, why) => this.#options.refusals.warn("request not answered by the application", { service: service.name, client, request: requestId, status, code, why }),
-        onConnectionError: (upstream, cause) => {
-          const host = route.host;
-          if (host !== null && route.current() === upstream) runtime.send({ kind: "data-error", host, cause });
-        },
-      },
-    });
-    return { name: service.name, match: service.match, runtime, proxy };
+    return runtime;
   }
 }
 

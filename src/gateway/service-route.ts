@@ -11,6 +11,7 @@ import type { HttpLimits } from "../http/limits.ts";
 import type { Route } from "../http/proxy.ts";
 import { Upstream } from "../http/upstream.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
+import type { RouteTarget } from "./route-target.ts";
 
 const retryConnectMs = 50;
 const connectTimeoutMs = 500;
@@ -30,7 +31,7 @@ interface Active {
   readonly upstream: Upstream;
 }
 
-export class ServiceRoute implements Route {
+export class ServiceRoute implements Route, RouteTarget {
   readonly #options: ServiceRouteOptions;
   readonly #hold: Hold;
   #active: Active | null = null;
@@ -55,7 +56,10 @@ export class ServiceRoute implements Route {
     return this.#active?.host ?? null;
   }
 
-  /** Send requests there, those that wait first. Another epoch is another upstream, also of the same host. */
+  get waiting(): RouteTarget["waiting"] {
+    return { requests: this.#hold.waiting, bytes: this.#hold.waitingBytes };
+  }
+
   route(host: string, dataUrl: string, epoch: number | undefined): void {
     if (this.#active !== null && (this.#active.dataUrl !== dataUrl || this.#active.epoch !== epoch || this.#active.upstream.isClosed)) {
       this.#active.upstream.close(`host ${host} serves now`);
@@ -67,14 +71,12 @@ export class ServiceRoute implements Route {
     this.#hold.open();
   }
 
-  /** New requests wait; those in flight go on. */
   holdRequests(): void {
     this.#wanted = "hold";
     this.#stopWaitingForPort();
     this.#hold.close();
   }
 
-  /** Ends every connection to a host that is not primary any more. */
   drop(host: string, reason: string): void {
     if (this.#active === null || this.#active.host !== host) return;
     this.#hold.close();
@@ -82,7 +84,6 @@ export class ServiceRoute implements Route {
     this.#active = null;
   }
 
-  /** The port of the last known primary refuses, and nobody can take over: wait for the port. */
   waitForPort(): void {
     if (this.#wanted !== "route" || this.#waitingForPort !== null || this.#active === null) return;
     this.#hold.close();

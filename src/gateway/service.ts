@@ -22,7 +22,7 @@ import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
 import { type HostControl, isPlain, PlainControl, PlainEpochs } from "./plain-control.ts";
 import type { Recorder } from "./recorder.ts";
-import type { ServiceRoute } from "./service-route.ts";
+import type { RouteTarget } from "./route-target.ts";
 import type { Traffic } from "./traffic.ts";
 
 export interface ServiceOptions {
@@ -30,7 +30,7 @@ export interface ServiceOptions {
   readonly secret: string;
   readonly probe: ProbeTimes;
   readonly clock: Clock;
-  readonly route: ServiceRoute;
+  readonly route: RouteTarget;
   readonly traffic: Traffic;
   readonly recorder: Recorder;
   /** Called after each turn of the state machine. */
@@ -47,7 +47,7 @@ interface Watched {
 
 export class ServiceRuntime {
   readonly name: string;
-  readonly route: ServiceRoute;
+  readonly route: RouteTarget;
   readonly traffic: Traffic;
   readonly recorder: Recorder;
   readonly #options: ServiceOptions;

@@ -47,15 +47,16 @@ export class Traffic {
     return sum / rateSeconds;
   }
 
-  ended(end: RequestEnd, held: boolean, replays: number): void {
-    if (held) this.#counts.held++;
-    if (replays > 0) this.#counts.replayed++;
-    if (end === "client_gone") this.#counts.clientGone++;
-    else this.#counts[end]++;
+  /** `count` requests, that ended alike. */
+  ended(end: RequestEnd, held: boolean, replays: number, count = 1): void {
+    if (held) this.#counts.held += count;
+    if (replays > 0) this.#counts.replayed += count;
+    if (end === "client_gone") this.#counts.clientGone += count;
+    else this.#counts[end] += count;
     if (end !== "ok") return;
     const now = this.#clock.now();
     const second = Math.floor(now / 1000);
-    this.#perSecond.set(second, (this.#perSecond.get(second) ?? 0) + 1);
+    this.#perSecond.set(second, (this.#perSecond.get(second) ?? 0) + count);
     if (this.#perSecond.size > rateSeconds + 2) this.#forgetBefore(second - rateSeconds);
     if (this.#watches.size > 0) this.#measure(now);
     this.#lastOkAt = now;

@@ -27,6 +27,8 @@ export interface HttpServerOptions {
   /** Address to listen on; port 0 takes any free port. */
   readonly host: string;
   readonly port: number;
+  /** A listening socket that this process has inherited, instead of one of its own. */
+  readonly descriptor?: number | undefined;
   readonly limits?: Partial<HttpLimits>;
   readonly clock: Clock;
   /** Default: the runtime's. */
@@ -50,6 +52,18 @@ export interface HttpServerOptions {
   readonly tls?: TlsCertificates;
 }
 
+const handshakeMs = 1_000;
+
+export interface CloseOptions {
+  readonly drainMs: number;
+  /**
+   * What becomes of connections on which nothing is going on. `close` (default): closed now; a request that is just on its way is
+   * lost with them. `serve-once`: one more request is answered, with `Connection: close`, so that a client never meets a closed
+   * one by surprise; for a process that another one replaces.
+   */
+  readonly idle?: "close" | "serve-once";
+}
+
 export class HttpServer implements ConnectionOwner {
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
@@ -62,6 +76,7 @@ export class HttpServer implements ConnectionOwner {
   readonly #connections = new Set<OwnedConnection>();
   readonly #balancers: TrustedProxies;
   readonly #perAddress = new Map<string, number>();
+  #refusing = false;
   #activeExchanges = 0;
   #refusedConnections = 0;
   #onEmpty: (() => void) | undefined;
@@ -69,9 +84,9 @@ export class HttpServer implements ConnectionOwner {
   /** Listens. Throws `ListenError` with what to do when the address cannot be used. */
   static async listen(options: HttpServerOptions): Promise<HttpServer> {
     const server = new HttpServer(options);
-    const { host, port, tcp = systemTcp } = options;
+    const { host, port, descriptor, tcp = systemTcp } = options;
     const accept = (socket: TcpSocket): void => server.#accept(socket, server.#tls !== undefined);
-    server.#listener = await listenOn(server.#tls ?? tcp, { host, port }, accept);
+    server.#listener = await listenOn(server.#tls ?? tcp, { host, port, ...(descriptor === undefined ? {} : { descriptor }) }, accept);
     return server;
   }
 
@@ -87,6 +102,11 @@ export class HttpServer implements ConnectionOwner {
 
   get port(): number {
     return this.#listener?.port ?? 0;
+  }
+
+  /** Of the listening socket; -1 where the runtime does not tell. */
+  get descriptor(): number {
+    return this.#listener?.descriptor ?? -1;
   }
 
   /** Requests that have been handed to `onExchange` and are not finished. */
@@ -107,10 +127,13 @@ export class HttpServer implements ConnectionOwner {
    * Stops accepting, lets exchanges finish (their responses say `Connection: close`), and ends what is left after
    * `drainMs`. Resolves when no connection is left.
    */
-  async close(options: { readonly drainMs: number }): Promise<void> {
+  async close(options: CloseOptions): Promise<void> {
     this.draining = true;
+    this.#refusing = options.idle !== "serve-once";
     this.#listener?.close();
-    for (const connection of [...this.#connections]) connection.drain();
+    // Handshakes that are under way when the listener closes are not connections yet.
+    if (!this.#refusing && this.#tls !== undefined) await this.#options.clock.sleep(Math.min(options.drainMs, handshakeMs));
+    if (options.idle !== "serve-once") for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size > 0 && options.drainMs > 0) {
       const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
       const timer = this.#options.clock.setTimer(options.drainMs, () => this.#onEmpty?.());
@@ -123,6 +146,7 @@ export class HttpServer implements ConnectionOwner {
   /** Ends every connection now; not a byte more is sent. Stops accepting. */
   destroy(): void {
     this.draining = true;
+    this.#refusing = true;
     this.#listener?.close();
     for (const connection of [...this.#connections]) connection.cut("destroy");
   }
@@ -201,7 +225,7 @@ export class HttpServer implements ConnectionOwner {
   #accept(socket: TcpSocket, secure: boolean, listened = true): void {
     const address = socket.remoteAddress;
     const ofAddress = this.#perAddress.get(address) ?? 0;
-    if (this.draining || this.#connections.size >= this.limits.connectionsMax || ofAddress >= this.limits.connectionsPerAddressMax) {
+    if (this.#refusing || this.#connections.size >= this.limits.connectionsMax || ofAddress >= this.limits.connectionsPerAddressMax) {
       this.#refusedConnections++;
       socket.destroy();
       return;

@@ -17,7 +17,7 @@ type SystemError = Error & { readonly code?: string };
 const joinBuffer = Buffer.allocUnsafeSlow(joinBytesMax);
 
 export const bunTcp: Tcp = {
-  listen({ host, port, reusePort = false }, onSocket) {
+  listen({ host, port, reusePort = false, descriptor }, onSocket) {
     return new Promise((resolve) => {
       const socket: Bun.SocketHandler<BunSocket> = {
         ...events,
@@ -28,8 +28,10 @@ export const bunTcp: Tcp = {
         },
       };
       const options = { hostname: host, port, allowHalfOpen: true, reusePort, socket };
-      const listener = Bun.listen<BunSocket>(options);
-      resolve({ port: listener.port, close: () => listener.stop(false) });
+      // Bun takes `fd` where it takes an address, and its types do not say so.
+      const listener = Bun.listen<BunSocket>(descriptor === undefined ? options : ({ fd: descriptor, allowHalfOpen: true, socket } as unknown as typeof options));
+      const own = (listener as unknown as { readonly fd?: number }).fd ?? -1;
+      resolve({ port: descriptor === undefined ? listener.port : port, descriptor: own, close: () => listener.stop(false) });
     });
   },
 

@@ -23,14 +23,15 @@ export const nodeTcp: Tcp = {
 };
 
 /** Has `server` listen. */
-export function listenWith(server: Server, { host, port, reusePort = false }: TcpListenOptions): Promise<TcpListener> {
+export function listenWith(server: Server, { host, port, reusePort = false, descriptor }: TcpListenOptions): Promise<TcpListener> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host, port, backlog, reusePort }, () => {
+    server.listen(descriptor === undefined ? { host, port, backlog, reusePort } : { fd: descriptor }, () => {
       server.removeListener("error", reject);
       server.on("error", () => undefined); // only accept errors come now (too many open files); accepting goes on
       const address = server.address();
-      resolve({ port: address === null || typeof address === "string" ? 0 : address.port, close: () => server.close() });
+      const handle = (server as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle;
+      resolve({ port: address === null || typeof address === "string" ? port : address.port, descriptor: handle?.fd ?? -1, close: () => server.close() });
     });
   });
 }

@@ -62,10 +62,17 @@ export interface TcpListenOptions {
   readonly port: number;
   /** Other processes may listen on the same port with the same option; the system spreads connections over them. */
   readonly reusePort?: boolean;
+  /**
+   * A socket that listens already, inherited from another process: `host` and `port` only name it then. All processes that have
+   * it take from one queue, and one that closes it takes nothing out of that queue.
+   */
+  readonly descriptor?: number;
 }
 
 export interface TcpListener {
   readonly port: number;
+  /** Of the listening socket; -1 where the runtime does not tell. */
+  readonly descriptor: number;
   /** Accepts nothing more; connections stay. */
   close(): void;
 }

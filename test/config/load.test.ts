@@ -75,6 +75,7 @@ describe("what is accepted", () => {
       peers: [],
       probe: { intervalMs: 250, timeoutMs: 500, fall: 2, rise: 2 },
       hold: { requestsMax: 10_000, bytesMax: 67_108_864, timeMs: 30_000 },
+      workers: 1,
       drainTimeoutMs: 10_000,
       limits: { connectionsMax: 10_000, headBytesMax: 32_768, headersMax: 100, bodyBytesMax: 2 ** 30, headMs: 10_000, idleMs: 75_000, connectMs: 1000, firstByteMs: 60_000 },
       dataPlane: defaultDataPlane,

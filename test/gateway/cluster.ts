@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { ClusterService } from "../../src/control/gateway-api.ts";
 import { GatewayClient } from "../../src/control/gateway-client.ts";
 import type { GatewayConfig } from "../../src/config/types.ts";
-import { Gateway } from "../../src/gateway/gateway.ts";
+import { Gateway, type GatewayDeps } from "../../src/gateway/gateway.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { defaultDataPlane } from "../config/data-plane.ts";
 import type { FakeHostOptions } from "./fake-host-main.ts";
@@ -106,7 +106,7 @@ export class TestCluster {
   readonly warnings: string[] = [];
   readonly log = { info: () => undefined, warn: (what: string, fields: object = {}) => void this.warnings.push(`${what} ${JSON.stringify(fields)}`), error: () => undefined };
 
-  async startGateway(change: Partial<GatewayConfig> = {}): Promise<Gateway> {
+  async startGateway(change: Partial<GatewayConfig> = {}, deps: Partial<GatewayDeps> = {}): Promise<Gateway> {
     const hosts = [...this.hosts.values()].map(({ options, controlUrl }) => ({ id: options.id, controlUrl, priority: null, nofailover: null }));
     this.config = {
       id: "g1",
@@ -118,13 +118,14 @@ export class TestCluster {
       secret,
       probe: { intervalMs: 100, timeoutMs: 200, fall: 2, rise: 2 },
       hold: { requestsMax: 1000, bytesMax: 10_000_000, timeMs: 10_000 },
+      workers: 1,
       drainTimeoutMs: 0,
       limits: { connectionsMax: 1000, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1_000_000, headMs: 5000, idleMs: 10_000, connectMs: 1000, firstByteMs: 5000 },
       dataPlane: defaultDataPlane,
       services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto" }],
       ...change,
     };
-    this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader, log: this.log });
+    this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader, log: this.log, ...deps });
     return this.gateway;
   }
 

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
 import { bunTcp } from "../../src/runtime/bun-tcp.ts";
+import { duplicateDescriptor } from "../../src/runtime/descriptors.ts";
 import { nodeTcp } from "../../src/runtime/node-tcp.ts";
 import type { Tcp, TcpListener, TcpSocket } from "../../src/runtime/tcp.ts";
 
@@ -245,6 +246,24 @@ describe.each([["Bun's sockets", bunTcp], ["node:net", nodeTcp]] as const)("%s",
   test("two listeners may share a port when both say so", async () => {
     const { port } = await listening(tcp, true);
     expect(await codeOf(listening(tcp, true, port))).toBe("no error");
+  });
+
+  test("a socket that listens already is taken over by its descriptor, and goes on when the first listener closes", async () => {
+    const first = await listening(tcp);
+    const descriptor = await duplicateDescriptor(first.descriptor);
+    const accepted: TcpSocket[] = [];
+    const second = await tcp.listen({ host: "127.0.0.1", port: first.port, descriptor }, (socket) => {
+      accepted.push(socket);
+      socket.use(new Recorder());
+      socket.write("second");
+    });
+    open.push(second, { close: () => accepted.forEach((socket) => socket.destroy()) });
+    first.close();
+    expect(second.port).toBe(first.port);
+    const client = new Recorder();
+    const socket = tcp.connect("127.0.0.1", first.port, client);
+    open.push({ close: () => socket.destroy() });
+    await client.until(() => client.text === "second");
   });
 
   test("a listener that is closed accepts nothing more and leaves its connections alone", async () => {

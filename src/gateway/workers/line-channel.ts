@@ -1,0 +1,58 @@
+/** Messages as lines of JSON over a pipe, checked by a schema on arrival; bounded in both directions. */
+import type { Readable, Writable } from "node:stream";
+import * as v from "valibot";
+
+/** A longer line is not one of ours. */
+const lineCharactersMax = 4 * 1024 * 1024;
+/** The other side does not read any more. */
+const waitingBytesMax = 8 * 1024 * 1024;
+
+export interface LineChannelEvents<Message> {
+  onMessage(message: Message): void;
+  /** Nothing more comes. `why`: what was wrong; null at an ordinary end. Called once. */
+  onEnd(why: string | null): void;
+}
+
+/** Reads messages of `schema` from `input` until it ends. */
+export function readMessages<Schema extends v.GenericSchema>(input: Readable, schema: Schema, events: LineChannelEvents<v.InferOutput<Schema>>): void {
+  let rest = "";
+  let ended = false;
+  const end = (why: string | null): void => {
+    if (ended) return;
+    ended = true;
+    events.onEnd(why);
+  };
+  input.setEncoding("utf8");
+  input.on("data", (chunk: string) => {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      if (ended) return;
+      const parsed = parse(line, schema);
+      if (parsed.kind === "wrong") return end(parsed.why);
+      events.onMessage(parsed.message);
+    }
+    if (rest.length > lineCharactersMax) end(`a message of more than ${lineCharactersMax} characters`);
+  });
+  input.on("error", (error) => end(error.message));
+  input.on("end", () => end(null));
+  input.on("close", () => end(null));
+}
+
+function parse<Schema extends v.GenericSchema>(line: string, schema: Schema): { kind: "ok"; message: v.InferOutput<Schema> } | { kind: "wrong"; why: string } {
+  try {
+    const result = v.safeParse(schema, JSON.parse(line));
+    if (result.success) return { kind: "ok", message: result.output };
+    const [issue] = result.issues;
+    return { kind: "wrong", why: `a message that is not understood: ${v.getDotPath(issue) ?? ""} ${issue.message}` };
+  } catch (error) {
+    return { kind: "wrong", why: `a message that is not JSON: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+/** False: the other side does not read, or is gone; nothing more should be sent to it. */
+export function sendMessage(output: Writable, message: object): boolean {
+  if (output.destroyed || output.writableEnded) return false;
+  output.write(`${JSON.stringify(message)}\n`);
+  return output.writableLength <= waitingBytesMax;
+}

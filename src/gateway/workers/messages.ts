@@ -1,0 +1,75 @@
+/**
+ * What the control plane of a gateway and its workers say to each other, one JSON object per line: control on the worker's
+ * standard input, the worker on its standard output. The end of the input is the end of the control plane.
+ *
+ * Both sides are the same binary, so there is no version; schemas hold all the same, because what is wrong must be said and not
+ * half believed. Routes have numbers: a service that was removed and added again is another route.
+ */
+import * as v from "valibot";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const text = v.string();
+const limits = v.object({
+  ...{ connectionsPerAddressMax: count, targetBytesMax: count, methodBytesMax: count, chunkExtensionBytesMax: count, interimResponsesMax: count },
+  ...{ discardBytesMax: count, readAheadBytesMax: count, writeBufferBytesMax: count, keepBodyBytesMax: count, bodyBytesPerSecondMin: count },
+  ...{ bodyRateWindowMs: count, writeStallMs: count, lingerMs: count, responseIdleMs: count, responseMs: count },
+  ...{ tunnelIdleMs: count, upstreamConnectionsMax: count, upstreamWaitingMax: count, upstreamIdleMs: count, upstreamFreshMs: count },
+});
+const files = { certPath: text, keyPath: text };
+const target = v.variant("kind", [v.object({ kind: v.literal("off") }), v.object({ kind: v.literal("stderr") }), v.object({ kind: v.literal("file"), path: text })]);
+
+const settingsSchema = v.object({
+  listen: v.object({ host: text, port: count }),
+  limits: v.object({ connectionsMax: count, headBytesMax: count, headersMax: count, bodyBytesMax: count, headMs: count, idleMs: count, connectMs: count, firstByteMs: count }),
+  /** For a worker whose control plane is gone. */
+  drainMs: count,
+  hold: v.object({ requestsMax: count, bytesMax: count, timeMs: count }),
+  dataPlane: v.object({
+    limits,
+    tls: v.nullable(v.object({ ...files, names: v.array(v.object({ serverName: text, ...files })) })),
+    proxyProtocolFrom: v.array(text),
+    trustedProxies: v.array(text),
+    traceparent: v.picklist(["pass", "make"]),
+    accessLog: v.object({ target, format: v.picklist(["json", "combined"]) }),
+    releaseConcurrency: count,
+  }),
+  services: v.array(v.object({ name: text, match: v.object({ host: v.nullable(text), path: v.nullable(text) }), route: count })),
+});
+export type WorkerSettings = v.InferOutput<typeof settingsSchema>;
+
+export const toWorkerSchema = v.variant("kind", [
+  /** The first message, and again when something of it has changed. */
+  v.object({ kind: v.literal("settings"), settings: settingsSchema }),
+  v.object({ kind: v.literal("route"), route: count, host: text, dataUrl: text, epoch: v.nullable(count) }),
+  v.object({ kind: v.literal("hold"), route: count }),
+  v.object({ kind: v.literal("drop"), route: count, host: text, reason: text }),
+  v.object({ kind: v.literal("wait-for-port"), route: count }),
+  v.object({ kind: v.literal("close"), route: count }),
+  /** Accept nothing more, finish what is under way, and end. */
+  v.object({ kind: v.literal("drain"), drainMs: count, idle: v.picklist(["close", "serve-once"]) }),
+]);
+export type ToWorker = v.InferOutput<typeof toWorkerSchema>;
+
+const endedSchema = v.object({ end: v.picklist(["ok", "unknown", "failed", "client_gone"]), held: v.boolean(), replayed: v.boolean(), count });
+
+export const fromWorkerSchema = v.variant("kind", [
+  v.object({ kind: v.literal("listening") }),
+  /** It cannot serve, and ends: for example a certificate that cannot be read. */
+  v.object({ kind: v.literal("failed"), why: text }),
+  /** What happened since the last one; at least one per `reportIdleMs`. */
+  v.object({
+    kind: v.literal("report"),
+    connections: count,
+    troubles: v.array(text),
+    routes: v.array(v.object({ route: count, requests: count, bytes: count, ended: v.array(endedSchema) })),
+  }),
+  /** Said at once. */
+  v.object({ kind: v.literal("connection-error"), route: count, host: text, cause: text }),
+]);
+export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
+export type Ended = v.InferOutput<typeof endedSchema>;
+
+/** Requests that ended are told of together, at most so late: what a gap around a failover is measured to. */
+export const reportMs = 20;
+/** A worker with nothing to tell says at least that. */
+export const reportIdleMs = 1_000;

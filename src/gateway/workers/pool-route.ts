@@ -1,0 +1,78 @@
+/**
+ * One service's route as workers have it: each decision goes to all of them, and is kept so that a worker that starts later is
+ * brought to the same state.
+ */
+import type { RouteHooks, RouteTarget } from "../route-target.ts";
+import type { ToWorker } from "./messages.ts";
+
+type RouteMessage = Extract<ToWorker, { route: number }>;
+
+export interface PoolRouteOptions {
+  readonly id: number;
+  readonly service: string;
+  readonly hooks: RouteHooks;
+  /** To all workers. */
+  send(message: RouteMessage): void;
+  waiting(id: number): RouteTarget["waiting"];
+  onClose(id: number): void;
+}
+
+export class PoolRoute implements RouteTarget {
+  readonly service: string;
+  readonly hooks: RouteHooks;
+  readonly id: number;
+  readonly #options: PoolRouteOptions;
+  #active: Extract<ToWorker, { kind: "route" }> | null = null;
+  /** What was said about it since. */
+  #after: "hold" | "wait-for-port" | null = null;
+
+  constructor(options: PoolRouteOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.service = options.service;
+    this.hooks = options.hooks;
+  }
+
+  get host(): string | null {
+    return this.#active?.host ?? null;
+  }
+
+  get waiting(): RouteTarget["waiting"] {
+    return this.#options.waiting(this.id);
+  }
+
+  /** What a worker that has heard nothing yet must be told. */
+  get history(): readonly RouteMessage[] {
+    if (this.#active === null) return [];
+    return this.#after === null ? [this.#active] : [this.#active, { kind: this.#after, route: this.id }];
+  }
+
+  route(host: string, dataUrl: string, epoch: number | undefined): void {
+    this.#active = { kind: "route", route: this.id, host, dataUrl, epoch: epoch ?? null };
+    this.#after = null;
+    this.#options.send(this.#active);
+  }
+
+  holdRequests(): void {
+    this.#after = "hold";
+    this.#options.send({ kind: "hold", route: this.id });
+  }
+
+  drop(host: string, reason: string): void {
+    if (this.#active?.host !== host) return;
+    this.#active = null;
+    this.#options.send({ kind: "drop", route: this.id, host, reason });
+  }
+
+  waitForPort(): void {
+    if (this.#active === null || this.#after === "hold") return;
+    this.#after = "wait-for-port";
+    this.#options.send({ kind: "wait-for-port", route: this.id });
+  }
+
+  close(): void {
+    this.#active = null;
+    this.#options.send({ kind: "close", route: this.id });
+    this.#options.onClose(this.id);
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * The data plane in several processes. One listening socket is opened here and inherited by all of them: they take from one
+ * queue, so a worker that ends takes nothing with it but what it had accepted, and one that hangs gets no more. That is also why
+ * it is not one socket for each (SO_REUSEPORT): Linux resets what waits in the queue of a socket that is closed.
+ */
+import { closeSync } from "node:fs";
+import type { CloseOptions } from "../../http/server.ts";
+import { listenOn } from "../../http/listen.ts";
+import { duplicateDescriptor } from "../../runtime/descriptors.ts";
+import { systemTcp } from "../../runtime/system-tcp.ts";
+import type { Plane, PlaneDeps, PlaneSettings, WorkerStatus } from "../plane.ts";
+import type { RouteHooks } from "../route-target.ts";
+import type { FromWorker, ToWorker, WorkerSettings } from "./messages.ts";
+import { PoolRoute } from "./pool-route.ts";
+import { shareOf } from "./share.ts";
+import { WorkerProcess } from "./worker-process.ts";
+
+export interface WorkerPoolOptions extends PlaneDeps {
+  readonly count: number;
+  /** Program and arguments; the worker's number is added. */
+  readonly command: readonly [string, ...string[]];
+  /** For those who are orphaned. */
+  readonly drainMs: () => number;
+  /** A worker ended without being told to, and is replaced. */
+  onLost(detail: string): void;
+}
+
+/** A worker cannot serve at all; what it said. */
+export class WorkerStartError extends Error {
+  constructor(why: string) {
+    super(why);
+    this.name = "WorkerStartError";
+  }
+}
+
+export class WorkerPool implements Plane {
+  readonly server = null;
+  readonly #options: WorkerPoolOptions;
+  readonly #routes = new Map<number, PoolRoute>();
+  #processes: readonly WorkerProcess[] = [];
+  #lastRoute = 0;
+  #descriptor = -1;
+  #port = 0;
+  #onStart: { resolve(): void; reject(error: Error): void } | null = null;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get descriptor(): number {
+    return this.#descriptor;
+  }
+
+  get connections(): number {
+    return this.#processes.reduce((sum, { status }) => sum + status.connections, 0);
+  }
+
+  get workers(): readonly WorkerStatus[] {
+    return this.#processes.map(({ status }) => status);
+  }
+
+  get troubles(): readonly string[] {
+    return [...new Set(this.#processes.flatMap(({ report, trouble }) => [...(report?.troubles ?? []), ...(trouble === null ? [] : [trouble])]))];
+  }
+
+  route(service: string, hooks: RouteHooks): PoolRoute {
+    const id = ++this.#lastRoute;
+    const route = new PoolRoute({
+      ...{ id, service, hooks },
+      send: (message) => this.#tellAll(message),
+      waiting: () => this.#waiting(id),
+      onClose: () => this.#routes.delete(id),
+    });
+    this.#routes.set(id, route);
+    return route;
+  }
+
+  follow(): void {
+    this.#tellAll(this.#settingsMessage());
+  }
+
+  async listen(descriptor?: number): Promise<void> {
+    const { listen } = this.#options.settings();
+    this.#port = listen.port;
+    this.#descriptor = descriptor ?? (await this.#open(listen));
+    const started = new Promise<void>((resolve, reject) => (this.#onStart = { resolve, reject }));
+    const { command, clock, log, count } = this.#options;
+    const onLost = (detail: string): void => {
+      this.#onStart?.reject(new WorkerStartError(detail));
+      this.#options.onLost(detail);
+    };
+    this.#processes = Array.from({ length: count }, (_, index) => new WorkerProcess({
+      ...{ number: index + 1, command, descriptor: this.#descriptor, clock, log, onLost },
+      greeting: () => [this.#settingsMessage(), ...[...this.#routes.values()].flatMap(({ history }) => history)],
+      onMessage: (message) => this.#heard(message),
+    }));
+    await started;
+  }
+
+  async close({ drainMs, idle = "close" }: CloseOptions): Promise<void> {
+    // First: connections must be refused when nobody takes them any more, not wait in the queue of a socket that we still have.
+    if (this.#descriptor >= 0) closeSync(this.#descriptor);
+    this.#descriptor = -1;
+    await Promise.all(this.#processes.map((process) => process.stop(drainMs, idle)));
+  }
+
+  /** Opened by the event loop, kept as a descriptor that it does not know: nothing is accepted here. */
+  async #open({ host, port }: PlaneSettings["listen"]): Promise<number> {
+    const listener = await listenOn(systemTcp, { host, port }, (socket) => socket.destroy());
+    try {
+      this.#port = listener.port;
+      return await duplicateDescriptor(listener.descriptor);
+    } finally {
+      listener.close();
+    }
+  }
+
+  #settingsMessage(): ToWorker {
+    const { count, drainMs, settings } = this.#options;
+    const { listen, limits, hold, dataPlane, services } = shareOf(settings(), count);
+    const routed = services.flatMap(({ name, match }): WorkerSettings["services"] => {
+      const route = [...this.#routes.values()].findLast((each) => each.service === name);
+      return route === undefined ? [] : [{ name, match, route: route.id }];
+    });
+    const { host, port } = listen;
+    return { kind: "settings", settings: { listen: { host, port: this.#port === 0 ? port : this.#port }, limits, hold, drainMs: drainMs(), dataPlane: copyOf(dataPlane), services: routed } };
+  }
+
+  #tellAll(message: ToWorker): void {
+    for (const process of this.#processes) process.send(message);
+  }
+
+  #heard(message: FromWorker): void {
+    switch (message.kind) {
+      case "listening":
+        if (this.#processes.every(({ status }) => status.state === "serving")) this.#onStart?.resolve();
+        return;
+      case "failed":
+        this.#onStart?.reject(new WorkerStartError(message.why));
+        return;
+      case "report":
+        for (const { route, ended } of message.routes) {
+          const hooks = this.#routes.get(route)?.hooks;
+          for (const { end, held, replayed, count } of ended) hooks?.onDone(end, held, replayed ? 1 : 0, count);
+        }
+        return;
+      case "connection-error": {
+        const route = this.#routes.get(message.route);
+        if (route?.host === message.host) route.hooks.onConnectionError(message.host, message.cause);
+        return;
+      }
+    }
+  }
+
+  #waiting(id: number): { requests: number; bytes: number } {
+    const each = this.#processes.flatMap(({ report }) => report?.routes.filter(({ route }) => route === id) ?? []);
+    return { requests: each.reduce((sum, { requests }) => sum + requests, 0), bytes: each.reduce((sum, { bytes }) => sum + bytes, 0) };
+  }
+}
+
+/** What is read-only here is not in a message. */
+const copyOf = (dataPlane: PlaneSettings["dataPlane"]): WorkerSettings["dataPlane"] => structuredClone(dataPlane) as WorkerSettings["dataPlane"];

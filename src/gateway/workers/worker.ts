@@ -1,0 +1,168 @@
+/**
+ * A worker process: the data plane of one gateway on a listening socket that it has inherited, without any decision of its
+ * own. Where requests go it is told (messages.ts); what becomes of them it tells.
+ *
+ * When its control plane is gone nobody would tell it of a failover, and its port must be free for a gateway that is started
+ * again: so it accepts nothing more, finishes what is under way, and ends. A gateway whose control plane died is a gateway that
+ * died, with workers as without.
+ */
+import type { Readable, Writable } from "node:stream";
+import type { CloseOptions } from "../../http/server.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import { LocalPlane } from "../plane.ts";
+import type { RouteHooks } from "../route-target.ts";
+import type { ServiceRoute } from "../service-route.ts";
+import { readMessages, sendMessage } from "./line-channel.ts";
+import { reportIdleMs, reportMs, toWorkerSchema, type Ended, type FromWorker, type ToWorker, type WorkerSettings } from "./messages.ts";
+
+/** Where the listening socket is, by the order of `stdio` in worker-process.ts. */
+export const listenDescriptor = 3;
+
+export interface WorkerOptions {
+  readonly input: Readable;
+  readonly output: Writable;
+  readonly descriptor: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Serves until it is told to end, or its control plane is gone. */
+export function runWorker(options: WorkerOptions): Promise<void> {
+  return new Promise((resolve) => {
+    const worker = new Worker(options, resolve);
+    readMessages(options.input, toWorkerSchema, {
+      onMessage: (message) => worker.take(message),
+      onEnd: (why) => worker.orphaned(why),
+    });
+  });
+}
+
+interface Route {
+  readonly target: ServiceRoute;
+  readonly ended: Map<string, Ended>;
+}
+
+class Worker {
+  readonly #options: WorkerOptions;
+  readonly #onEnd: () => void;
+  readonly #routes = new Map<number, Route>();
+  #settings: WorkerSettings | null = null;
+  #plane: LocalPlane | null = null;
+  #timer: Timer | null = null;
+  #timerIsFor: "idle" | "news" = "idle";
+  #ending = false;
+
+  constructor(options: WorkerOptions, onEnd: () => void) {
+    this.#options = options;
+    this.#onEnd = onEnd;
+  }
+
+  take(message: ToWorker): void {
+    switch (message.kind) {
+      case "settings":
+        return this.#follow(message.settings);
+      case "route":
+        return this.#routes.get(message.route)?.target.route(message.host, message.dataUrl, message.epoch ?? undefined);
+      case "hold":
+        return this.#routes.get(message.route)?.target.holdRequests();
+      case "drop":
+        return this.#routes.get(message.route)?.target.drop(message.host, message.reason);
+      case "wait-for-port":
+        return this.#routes.get(message.route)?.target.waitForPort();
+      case "close":
+        this.#routes.get(message.route)?.target.close();
+        this.#routes.delete(message.route);
+        return;
+      case "drain":
+        return this.#end(message);
+    }
+  }
+
+  orphaned(why: string | null): void {
+    if (this.#ending) return;
+    this.#options.log.warn("the control plane is gone: finishing what is under way", why === null ? {} : { why });
+    this.#end({ drainMs: this.#settings?.drainMs ?? 0, idle: "close" });
+  }
+
+  #follow(settings: WorkerSettings): void {
+    const isFirst = this.#settings === null;
+    this.#settings = settings;
+    const { clock, log } = this.#options;
+    const plane = (this.#plane ??= new LocalPlane({ settings: () => this.#settings ?? settings, clock, log }));
+    for (const { name, route } of settings.services) {
+      if (this.#routes.has(route)) continue;
+      const ended = new Map<string, Ended>();
+      this.#routes.set(route, { target: plane.route(name, this.#hooks(route, ended)), ended });
+    }
+    plane.follow();
+    if (isFirst) this.#listen(plane);
+  }
+
+  #listen(plane: LocalPlane): void {
+    plane.listen(this.#options.descriptor).then(
+      () => {
+        this.#send({ kind: "listening" });
+        this.#report();
+      },
+      (error: unknown) => {
+        this.#send({ kind: "failed", why: error instanceof Error ? error.message : String(error) });
+        this.#end({ drainMs: 0 });
+      },
+    );
+  }
+
+  #hooks(route: number, ended: Map<string, Ended>): RouteHooks {
+    return {
+      onDone: (end, held, replays, count) => {
+        const key = `${end} ${held} ${replays > 0}`;
+        ended.set(key, { end, held, replayed: replays > 0, count: (ended.get(key)?.count ?? 0) + count });
+        this.#reportSoon();
+      },
+      onConnectionError: (host, cause) => this.#send({ kind: "connection-error", route, host, cause }),
+    };
+  }
+
+  #reportSoon(): void {
+    if (this.#timerIsFor === "news" && this.#timer !== null) return;
+    this.#timer?.cancel();
+    this.#timerIsFor = "news";
+    this.#timer = this.#options.clock.setTimer(reportMs, () => this.#report());
+  }
+
+  #report(): void {
+    this.#timer?.cancel();
+    const plane = this.#plane;
+    if (plane === null) return;
+    const routes = [...this.#routes].map(([route, { target, ended }]) => {
+      const told = [...ended.values()];
+      ended.clear();
+      return { route, ...target.waiting, ended: told };
+    });
+    this.#send({ kind: "report", connections: plane.connections, troubles: [...plane.troubles], routes });
+    this.#timerIsFor = "idle";
+    this.#timer = this.#options.clock.setTimer(reportIdleMs, () => this.#report());
+  }
+
+  #send(message: FromWorker): void {
+    sendMessage(this.#options.output, message);
+  }
+
+  #end(options: CloseOptions): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    const closed = this.#plane?.close(options) ?? Promise.resolve();
+    closed.then(
+      () => {
+        for (const { target } of this.#routes.values()) target.close();
+        this.#report();
+        this.#timer?.cancel();
+        this.#onEnd();
+      },
+      (error: unknown) => {
+        this.#options.log.error("closing failed", { why: String(error) });
+        this.#onEnd();
+      },
+    );
+  }
+}

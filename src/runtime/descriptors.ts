@@ -1,0 +1,36 @@
+/**
+ * Duplicates of file descriptors. A listening socket that this process keeps without accepting from it has to be a descriptor
+ * that the event loop does not know, and no API of Node or Bun makes one: so the C library is asked.
+ */
+export class DescriptorError extends Error {
+  constructor(why: string) {
+    super(`a listening socket cannot be shared between processes here: ${why}; use gateway.workers = 1, and restart instead of upgrading in place`);
+    this.name = "DescriptorError";
+  }
+}
+
+/** Close-on-exec, which spawning takes away from those that a child is given. */
+const duplicateCloexec: Readonly<Record<string, number>> = { linux: 1030, darwin: 67 };
+
+/** Names of the C library that is loaded already: glibc's, musl's, macOS's. */
+const libraries: Readonly<Record<string, readonly string[]>> = { linux: ["libc.so.6", "libc.so"], darwin: ["libSystem.B.dylib"] };
+
+/** Another descriptor for the same open file or socket, not inherited by accident. Throws `DescriptorError` where that is not possible. */
+export async function duplicateDescriptor(descriptor: number): Promise<number> {
+  const command = duplicateCloexec[process.platform];
+  if (!("Bun" in globalThis) || command === undefined) throw new DescriptorError("it needs Bun on Linux or macOS");
+  const { dlopen } = await import("bun:ffi");
+  const problems: string[] = [];
+  for (const library of libraries[process.platform] ?? []) {
+    try {
+      const { symbols } = dlopen(library, { fcntl: { args: ["i32", "i32", "i32"], returns: "i32" } });
+      const duplicate = symbols.fcntl(descriptor, command, 0);
+      if (duplicate < 0) throw new DescriptorError(`descriptor ${descriptor} cannot be duplicated`);
+      return duplicate;
+    } catch (error) {
+      if (error instanceof DescriptorError) throw error;
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  throw new DescriptorError(problems.join("; "));
+}
