@@ -13,7 +13,8 @@
  * Compression is a port: zstd on the thread pool in production, none in the simulation, where time must not depend on threads.
  */
 import { createHash } from "node:crypto";
-import { constants, zstdCompress, zstdDecompress } from "node:zlib";
+// As a whole: Node 20, where the simulation runs too, has no zstd and would refuse to load the names.
+import * as zlib from "node:zlib";
 import { DamagedChunkError, quoteFound, UnknownFormatError } from "./errors.ts";
 import { chunkBytes } from "./limits.ts";
 
@@ -30,7 +31,7 @@ export interface Compression {
 export const zstdCompression: Compression = {
   compress: (content) =>
     new Promise((resolve, reject) => {
-      zstdCompress(content, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }, (error, bytes) => {
+      zlib.zstdCompress(content, { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } }, (error, bytes) => {
         if (error !== null) reject(error);
         else resolve(bytes.length < content.length ? bytes : undefined);
       });
@@ -75,7 +76,7 @@ export async function decodeChunk(key: string, sha256: string, stored: Uint8Arra
 
 function decompress(body: Uint8Array, damaged: (found: string, expected: string) => Error): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    zstdDecompress(body, { maxOutputLength: chunkBytes }, (error, content) => {
+    zlib.zstdDecompress(body, { maxOutputLength: chunkBytes }, (error, content) => {
       if (error !== null) reject(damaged("bytes that do not decompress", "zstd"));
       else resolve(content);
     });
