@@ -18,7 +18,7 @@ const proxy = new Proxy({
   route: { current: () => upstream, whenServing: () => hold },
   clock,
   patienceMs: 30_000,
-  forward: { editRequestHead: (head, exchange) => addName(addClient(head, exchange), exchange) },
+  forward: { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) },
 });
 const onExchange = (exchange: Parameters<Proxy["handle"]>[0]): Promise<void> => proxy.handle(exchange);
 await HttpServer.listen({ host: "127.0.0.1", port: Number(port), clock, onExchange });

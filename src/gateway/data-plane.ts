@@ -75,7 +75,7 @@ export class DataPlane {
 export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">): ForwardOptions {
   const addClient = forwardedFields({ trustedProxies: dataPlane.trustedProxies });
   const addName = requestIdFields({ traceparent: dataPlane.traceparent, random: systemRandom });
-  return { editRequestHead: (head, exchange) => addName(addClient(head, exchange), exchange) };
+  return { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) };
 }
 
 export function httpLimitsOf({ limits, hold, dataPlane }: PlaneSettings): Partial<HttpLimits> {

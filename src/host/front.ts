@@ -8,7 +8,9 @@
 import type { Address, HttpLimits } from "../config/types.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { epochField } from "../core/replay.ts";
-import type { Exchange, ResponseHead } from "../http/exchange.ts";
+import type { Exchange } from "../http/exchange.ts";
+import type { HeaderList } from "../http/headers.ts";
+import { fieldSet, STEAD } from "../http/known-fields.ts";
 import type { HttpLimits as ServerLimits } from "../http/limits.ts";
 import { HttpServer } from "../http/server.ts";
 import { Upstream } from "../http/upstream.ts";
@@ -131,7 +133,8 @@ export class Front {
 
   async #forward(exchange: Exchange, open: FrontState & { kind: "open" }): Promise<void> {
     const { term, upstream, end } = open;
-    const routedFor = exchange.request.headers.get(epochField);
+    const { headers } = exchange.request;
+    const routedFor = headers.mayHave(ours) ? headers.get(epochField) : undefined;
     if (routedFor !== undefined && routedFor !== String(term.epoch)) {
       await refuse(exchange, `the request was routed for epoch ${routedFor.replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
       return;
@@ -145,8 +148,8 @@ export class Front {
       signal: end.signal,
       // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
       upstreamIsHost: false,
-      editRequestHead: (head) => ({ ...head, headers: head.headers.without(isOurs) }),
-      editResponseHead: (head) => takeSteadFields(head, term),
+      editRequestFields: withoutOurs,
+      editResponseFields: ({ headers }) => takeSteadFields(headers, term),
     });
     switch (outcome.kind) {
       case "completed":
@@ -223,9 +226,11 @@ function unknown(exchange: Exchange, reason: string): Promise<void> {
 
 const isOurs = (name: string): boolean => name.startsWith("stead-");
 
+const ours = fieldSet(STEAD);
+const withoutOurs = (headers: HeaderList): HeaderList => (headers.mayHave(ours) ? headers.without(isOurs) : headers);
+
 /** Fields of ours are for the host, or forged: none of them leaves. `Stead-Checkpoint: now` is a system event. */
-function takeSteadFields(head: ResponseHead, term: Term): ResponseHead {
-  if (head.headers.get("stead-checkpoint") === "now") term.onCheckpointAsked();
-  const headers = head.headers.without(isOurs);
-  return headers === head.headers ? head : { ...head, headers };
+function takeSteadFields(headers: HeaderList, term: Term): HeaderList {
+  if (headers.mayHave(ours) && headers.get("stead-checkpoint") === "now") term.onCheckpointAsked();
+  return withoutOurs(headers);
 }

@@ -6,7 +6,7 @@
  * ends are dropped: they were never promised to anybody.
  */
 import type { Buffer } from "node:buffer";
-import { epochField, isIdempotent } from "../core/replay.ts";
+import { isIdempotent } from "../core/replay.ts";
 import type { AttemptClient, Cut } from "./attempt-client.ts";
 import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
@@ -62,7 +62,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.release = new GatedRelease(this, options.gate);
     this.flow = new ResponseFlow(client, this.release, client.limits.writeBufferBytesMax);
     this.#reader = new ResponseReader(client.parsed, client.limits, this);
-    this.#writer = new ResponseWriter(client, this.release, options.editResponseHead);
+    this.#writer = new ResponseWriter(client, this.release, options.editResponseFields);
     this.mayReuseOld = isIdempotent(client.parsed.method);
     if (options.signal !== undefined) this.#onAbort = () => this.#aborted();
   }
@@ -92,9 +92,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     const sender = new RequestSender(client, connection);
     this.#sender = sender;
     try {
-      const head = this.#options.editRequestHead?.(client.parsed, client.exchange) ?? client.parsed;
-      const { epoch } = this.#upstream;
-      sender.start(epoch === undefined ? head : { ...head, headers: head.headers.with(epochField, String(epoch)) });
+      const { headers } = client.parsed;
+      const edited = this.#options.editRequestFields?.(headers, client.exchange) ?? headers;
+      sender.start(this.#upstream.nameEpoch(edited));
     } catch (error) {
       this.#fail(error);
       return;
@@ -171,8 +171,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     if (early !== undefined) this.#tunnel.sendData(early);
   }
 
-  onBody(data: Buffer): void {
-    if (this.#verdict === undefined) this.#writer.body(data);
+  onBody(bytes: Buffer, from: number, to: number): void {
+    if (this.#verdict === undefined) this.#writer.body(bytes, from, to);
   }
 
   onBodyEnd(trailers: HeaderList | undefined): void {

@@ -15,7 +15,8 @@ import { scanTrailers, type HeadLimits } from "./scan-head.ts";
 import { isForbiddenTrailer } from "./trailers.ts";
 
 export interface BodySink {
-  onBody(data: Buffer): void;
+  /** The body goes on with the bytes `from` to `to`. */
+  onBody(bytes: Buffer, from: number, to: number): void;
   onBodyEnd(trailers: HeaderList | undefined): void;
 }
 
@@ -42,6 +43,7 @@ export class BodyReader {
   done = false;
   readonly #kind: Framing["kind"];
   readonly #limits: BodyLimits;
+  readonly #bodyBytesMax: number;
   /** Bytes left of the body, or of the chunk. */
   #left: number;
   #state = SIZE;
@@ -53,9 +55,10 @@ export class BodyReader {
   #bodyBytes = 0;
   #trailerBytes: Buffer | undefined;
 
-  constructor(framing: Framing, limits: BodyLimits) {
+  constructor(framing: Framing, limits: BodyLimits, bodyBytesMax = limits.bodyBytesMax) {
     this.#kind = framing.kind;
     this.#limits = limits;
+    this.#bodyBytesMax = bodyBytesMax;
     this.#left = framing.kind === "length" ? framing.bytes : 0;
     if (framing.kind === "none" || (framing.kind === "length" && framing.bytes === 0)) this.done = true;
   }
@@ -66,18 +69,18 @@ export class BodyReader {
     if (this.#kind === "chunked") return this.#readChunked(chunk, from, sink);
     const rest = chunk.length - from;
     if (this.#kind === "close") {
-      sink.onBody(from === 0 ? chunk : chunk.subarray(from));
+      sink.onBody(chunk, from, chunk.length);
       return chunk.length;
     }
     if (rest < this.#left) {
       this.#left -= rest;
-      sink.onBody(from === 0 ? chunk : chunk.subarray(from));
+      sink.onBody(chunk, from, chunk.length);
       return chunk.length;
     }
     const end = from + this.#left;
     this.#left = 0;
     this.done = true;
-    sink.onBody(from === 0 && end === chunk.length ? chunk : chunk.subarray(from, end));
+    sink.onBody(chunk, from, end);
     sink.onBodyEnd(undefined);
     return end;
   }
@@ -88,7 +91,7 @@ export class BodyReader {
       if (this.#state === DATA) {
         const end = Math.min(chunk.length, at + this.#left);
         this.#left -= end - at;
-        sink.onBody(chunk.subarray(at, end));
+        sink.onBody(chunk, at, end);
         at = end;
         if (this.#left === 0) this.#state = DATA_CR;
       } else if (this.#state === TRAILERS) {
@@ -138,7 +141,7 @@ export class BodyReader {
 
   #startChunk(): void {
     this.#bodyBytes += this.#size;
-    if (this.#bodyBytes > this.#limits.bodyBytesMax) throw new ProtocolError(413, "body_too_large", "the body is larger than this server accepts");
+    if (this.#bodyBytes > this.#bodyBytesMax) throw new ProtocolError(413, "body_too_large", "the body is larger than this server accepts");
     this.#left = this.#size;
     this.#state = this.#size === 0 ? TRAILERS : DATA;
     this.#extensionBytes = 0;

@@ -1,8 +1,8 @@
 /** What a client connection needs of its server. */
-import type { Random } from "../runtime/random.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { ProtocolError } from "./protocol-error.ts";
+import type { RandomNames } from "./random-names.ts";
 import type { ServerExchange } from "./server-exchange.ts";
 
 export interface ConnectionOwner {
@@ -11,7 +11,7 @@ export interface ConnectionOwner {
   /** Body bytes kept for replays, of all connections. */
   readonly keptBytes: { total: number };
   readonly draining: boolean;
-  readonly random: Random;
+  readonly names: RandomNames;
   wallTime(): number;
   onExchange(exchange: ServerExchange): Promise<void>;
   onExchangeEnd(exchange: ServerExchange): void;

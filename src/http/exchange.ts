@@ -1,8 +1,11 @@
 /** One request of a client and everything that can be done about it. The port between the data plane and its owners. */
 import type { RequestHead, ResponseHead } from "./head.ts";
+import type { HeaderList } from "./headers.ts";
 import type { Upstream } from "./upstream.ts";
 
 export type { RequestHead, ResponseHead } from "./head.ts";
+
+export type EditRequestFields = (headers: HeaderList, exchange: Exchange) => HeaderList;
 
 export interface OwnResponse {
   readonly status: number;
@@ -21,10 +24,10 @@ export interface ForwardOptions {
    * destroyed.
    */
   readonly gate?: () => void | Promise<void>;
-  /** Changes what the upstream gets; framing and hop-by-hop fields are set afterwards and cannot be changed. */
-  readonly editRequestHead?: (head: RequestHead, exchange: Exchange) => RequestHead;
-  /** Changes what the client gets; called for interim responses too. */
-  readonly editResponseHead?: (head: ResponseHead) => ResponseHead;
+  /** Changes what fields the upstream gets; framing and hop-by-hop fields are set afterwards and cannot be changed. */
+  readonly editRequestFields?: EditRequestFields;
+  /** Changes what fields the client gets; called for interim responses too. */
+  readonly editResponseFields?: (head: ResponseHead) => HeaderList;
   /**
    * The upstream is a host, so that its `Stead-Outcome` is an outcome and not a response. Default true. False towards an
    * application: what it says there is its own response, whatever it means by it.

@@ -156,10 +156,10 @@ class FetchSink implements ResponseSink {
     this.#resolve(new Response(bodyless ? null : stream, { status, statusText: reason, headers }));
   }
 
-  onBody(data: Buffer): void {
+  onBody(bytes: Buffer, from: number, to: number): void {
     const body = this.#body;
     if (body === undefined) return;
-    body.enqueue(new Uint8Array(data)); // a copy: the buffer may be reused
+    body.enqueue(new Uint8Array(bytes.subarray(from, to))); // a copy: the buffer may be reused
     if ((body.desiredSize ?? 1) <= 0) this.#socket.pause();
   }
 

@@ -4,9 +4,9 @@
  * What a client says about itself is dropped; only a trusted proxy's fields are kept and extended. So the last address of
  * the list is always the one that this server saw, and a list without trusted proxies has exactly one address.
  */
-import type { Exchange, RequestHead } from "./exchange.ts";
+import type { EditRequestFields, Exchange } from "./exchange.ts";
 import type { HeaderList } from "./headers.ts";
-import { HeaderList as Headers } from "./headers.ts";
+import { FORWARDED, fieldSet, knownField } from "./known-fields.ts";
 import { plainAddress, TrustedProxies } from "./trusted-proxies.ts";
 
 export interface ForwardedOptions {
@@ -14,30 +14,27 @@ export interface ForwardedOptions {
   readonly trustedProxies?: readonly string[];
 }
 
-type Edit = (head: RequestHead, exchange: Exchange) => RequestHead;
+const set = fieldSet(FORWARDED);
 
-/** Use the result as `editRequestHead`. Throws a RangeError for an entry that is not an address or range. */
-export function forwardedFields(options: ForwardedOptions = {}): Edit {
+/** Use the result as `editRequestFields`. Throws a RangeError for an entry that is not an address or range. */
+export function forwardedFields(options: ForwardedOptions = {}): EditRequestFields {
   const trusted = new TrustedProxies(options.trustedProxies ?? []);
-  return function addForwardedFields(head, exchange) {
+  return function addForwardedFields(headers, exchange) {
     const address = plainAddress(exchange.remoteAddress);
-    const isTrusted = trusted.has(address);
-    const before = isTrusted ? clientFields(head.headers) : undefined;
-    const given = head.headers.flat;
-    const flat: string[] = [];
-    for (let i = 0; i < given.length; i += 2) {
-      const name = given[i] as string;
-      if (!isForwardedField(name)) flat.push(name, given[i + 1] as string);
-    }
-    const proto = before?.proto ?? (exchange.secure ? "https" : "http");
-    const hostField = head.headers.get("host");
-    const host = before?.host ?? hostField;
-    flat.push("X-Forwarded-For", before?.for === undefined ? address : `${before.for}, ${address}`, "X-Forwarded-Proto", proto);
-    if (host !== undefined) flat.push("X-Forwarded-Host", host);
-    const element = forwardedElement(address, exchange.secure ? "https" : "http", hostField);
-    flat.push("Forwarded", before?.forwarded === undefined ? element : `${before.forwarded}, ${element}`);
-    return { ...head, headers: new Headers(flat) };
+    const before = headers.mayHave(set) && trusted.has(address) ? clientFields(headers) : undefined;
+    const clean = headers.mayHave(set) ? headers.without((name) => knownField(name) === FORWARDED) : headers;
+    return clean.withLines(linesOf(address, exchange, headers.get("host"), before), set);
   };
+}
+
+function linesOf(address: string, { secure }: Exchange, hostField: string | undefined, before: ClientFields | undefined): string {
+  const ownProto = secure ? "https" : "http";
+  const host = before?.host ?? hostField;
+  const addresses = before?.for === undefined ? address : `${before.for}, ${address}`;
+  const element = forwardedElement(address, ownProto, hostField);
+  let lines = `X-Forwarded-For: ${addresses}\r\nX-Forwarded-Proto: ${before?.proto ?? ownProto}\r\n`;
+  if (host !== undefined) lines += `X-Forwarded-Host: ${host}\r\n`;
+  return `${lines}Forwarded: ${before?.forwarded === undefined ? element : `${before.forwarded}, ${element}`}\r\n`;
 }
 
 interface ClientFields {
@@ -54,21 +51,6 @@ function clientFields(headers: HeaderList): ClientFields {
     return values.length === 0 ? undefined : values.join(", ");
   };
   return { for: joined("x-forwarded-for"), proto: headers.get("x-forwarded-proto"), host: headers.get("x-forwarded-host"), forwarded: joined("forwarded") };
-}
-
-function isForwardedField(name: string): boolean {
-  switch (name.length) {
-    case 9:
-      return name.toLowerCase() === "forwarded" || name.toLowerCase() === "x-real-ip";
-    case 15:
-    case 16:
-    case 17: {
-      const lower = name.toLowerCase();
-      return lower === "x-forwarded-for" || lower === "x-forwarded-host" || lower === "x-forwarded-proto";
-    }
-    default:
-      return false;
-  }
 }
 
 /** RFC 7239, 4: IPv6 addresses and hosts with a port are quoted; a Host has been checked and contains no quotation mark. */

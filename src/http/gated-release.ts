@@ -8,6 +8,7 @@
  *
  * The fast path, a gate that returns undefined, releases in the same turn.
  */
+import type { Buffer } from "node:buffer";
 import type { Piece } from "../runtime/tcp.ts";
 
 export interface ReleaseTarget {
@@ -21,6 +22,10 @@ export class GatedRelease {
   readonly #gate: (() => void | Promise<void>) | undefined;
   readonly #target: ReleaseTarget;
   #batch: Piece[] = [];
+  /** The last piece of the batch as long as it may grow: bytes `#runFrom` to `#runTo` of `#run`. */
+  #run: Buffer | undefined;
+  #runFrom = 0;
+  #runTo = 0;
   #batchBytes = 0;
   #atEnd: (() => void) | undefined;
   #pending = false;
@@ -38,8 +43,27 @@ export class GatedRelease {
 
   /** Where pieces are collected until `flush`. */
   push(piece: Piece): void {
+    this.#endRun();
     this.#batch.push(piece);
     this.#batchBytes += piece.length;
+  }
+
+  /** A part of `bytes`. What follows a part directly leaves with it as one piece: a head and its body that came in one read. */
+  pushBytes(bytes: Buffer, from: number, to: number): void {
+    this.#batchBytes += to - from;
+    if (this.#run !== bytes || this.#runTo !== from) {
+      this.#endRun();
+      this.#run = bytes;
+      this.#runFrom = from;
+    }
+    this.#runTo = to;
+  }
+
+  #endRun(): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#batch.push(this.#runFrom === 0 && this.#runTo === run.length ? run : run.subarray(this.#runFrom, this.#runTo));
+    this.#run = undefined;
   }
 
   /** Calls `atEnd` when everything pushed so far has left and the gate has agreed to the end. Needs `flush`. */
@@ -51,12 +75,13 @@ export class GatedRelease {
   kill(): void {
     this.#dead = true;
     this.#batch = [];
+    this.#run = undefined;
     this.#batchBytes = 0;
     this.#atEnd = undefined;
   }
 
   flush(): void {
-    while (!this.#dead && !this.#pending && (this.#batch.length > 0 || this.#atEnd !== undefined)) {
+    while (!this.#dead && !this.#pending && (this.#batchBytes > 0 || this.#atEnd !== undefined)) {
       let waiting: void | Promise<void>;
       try {
         waiting = this.#gate?.();
@@ -70,6 +95,7 @@ export class GatedRelease {
   }
 
   #take(): { pieces: Piece[]; atEnd: (() => void) | undefined } {
+    this.#endRun();
     const taken = { pieces: this.#batch, atEnd: this.#atEnd };
     this.#batch = [];
     this.#atEnd = undefined;

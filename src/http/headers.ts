@@ -1,20 +1,54 @@
 /**
- * A list of fields as they came: order, case and duplicates kept; names are compared without case.
+ * A list of fields as they came: order, case and duplicates kept; names are compared without case. It never changes; an edit
+ * makes another list.
  *
- * Stored flat (`name, value, name, value, …`) because a proxy mostly walks it once; there is no index to build or keep.
+ * A proxy mostly passes a head on as it is. So a list that was read holds on to the head's own bytes, and cuts fields out of
+ * them only when somebody asks for what the scan has not already answered; lines that are added stay lines.
  */
-export class HeaderList {
-  /** `name, value, name, value, …` */
-  readonly flat: string[];
+import type { Buffer } from "node:buffer";
+import { trimOws } from "./connection-options.ts";
+import type { FieldSet } from "./known-fields.ts";
 
-  constructor(flat: string[] = []) {
-    this.flat = flat;
+/** A head as it came, checked. */
+export interface HeadSource {
+  /** Latin1 text, or the bytes themselves where they live as long as the list. */
+  readonly head: string | Buffer;
+  /** Where the start line, the fields, and the empty line after them begin. */
+  readonly start: number;
+  readonly fieldsStart: number;
+  readonly fieldsEnd: number;
+  /** The known fields that occur. */
+  readonly seen: FieldSet;
+  /** Value of Host where it is known already. */
+  readonly host: string | undefined;
+  /** Each line is written as this code writes lines itself (`Name: value`, numbers without leading zeros). */
+  readonly isPlain: boolean;
+}
+
+export class HeaderList {
+  /** Where the fields come from, as long as none of them was taken out or changed. */
+  readonly source: HeadSource | undefined;
+  /** Complete lines that follow them, and the known fields in those. */
+  readonly added: string;
+  readonly #addedFields: FieldSet;
+  #flat: string[] | undefined;
+
+  constructor(fields: string[] | HeadSource = [], added = "", addedFields: FieldSet = 0) {
+    this.added = added;
+    this.#addedFields = addedFields;
+    if (Array.isArray(fields)) this.#flat = fields;
+    else this.source = fields;
   }
 
   static from(pairs: Iterable<readonly [string, string]>): HeaderList {
-    const list = new HeaderList();
-    for (const [name, value] of pairs) list.flat.push(name, value);
-    return list;
+    const flat: string[] = [];
+    for (const [name, value] of pairs) flat.push(name, value);
+    return new HeaderList(flat);
+  }
+
+  /** `name, value, name, value, …` */
+  get flat(): readonly string[] {
+    return (this.#flat ??= this.#cut());
   }
 
   /** Number of fields. */
@@ -22,8 +56,14 @@ export class HeaderList {
     return this.flat.length / 2;
   }
 
+  /** False: certainly none of `fields`. True: look. */
+  mayHave(fields: FieldSet): boolean {
+    return this.source === undefined || ((this.source.seen | this.#addedFields) & fields) !== 0;
+  }
+
   /** First value of that name, or undefined. */
   get(name: string): string | undefined {
+    if (name === "host" && this.source?.host !== undefined) return this.source.host;
     const { flat } = this;
     for (let i = 0; i < flat.length; i += 2) {
       if (sameName(flat[i] as string, name)) return flat[i + 1];
@@ -44,10 +84,6 @@ export class HeaderList {
     return this.get(name) !== undefined;
   }
 
-  append(name: string, value: string): void {
-    this.flat.push(name, value);
-  }
-
   /** A copy without the fields whose lower-case name `drop` accepts; this list itself when it accepts none. */
   without(drop: (lowerCaseName: string) => boolean): HeaderList {
     const { flat } = this;
@@ -66,10 +102,39 @@ export class HeaderList {
     return new HeaderList([...copy.flat, name, value]);
   }
 
+  /**
+   * A copy with `lines` (`Name: value\r\n`, one or more) at the end; `fields`: the known ones among them. They are sent as they
+   * are: they are the caller's own, checked, and none of them is about framing, routing or this hop.
+   */
+  withLines(lines: string, fields: FieldSet): HeaderList {
+    if (this.source !== undefined) return new HeaderList(this.source, this.added + lines, this.#addedFields | fields);
+    return new HeaderList([...this.flat, ...cutLines(lines)]);
+  }
+
   *[Symbol.iterator](): Iterator<[string, string]> {
     const { flat } = this;
     for (let i = 0; i < flat.length; i += 2) yield [flat[i] as string, flat[i + 1] as string];
   }
+
+  #cut(): string[] {
+    const { source } = this;
+    if (source === undefined) return [];
+    const { head, fieldsStart, fieldsEnd } = source;
+    const lines = typeof head === "string" ? head.slice(fieldsStart, fieldsEnd) : head.toString("latin1", fieldsStart, fieldsEnd);
+    return cutLines(lines + this.added);
+  }
+}
+
+/** Lines that have been checked: each ends with CR LF and has a colon; spaces and tabs around the value are not its own. */
+export function cutLines(lines: string): string[] {
+  const flat: string[] = [];
+  for (let at = 0; at < lines.length; ) {
+    const colon = lines.indexOf(":", at);
+    const end = lines.indexOf("\r\n", colon);
+    flat.push(lines.slice(at, colon), trimOws(lines.slice(colon + 1, end)));
+    at = end + 2;
+  }
+  return flat;
 }
 
 /** Field names compared without case (ASCII only: names are tokens). */

@@ -1,7 +1,9 @@
 /**
- * The fields that the codec itself must understand, recognised by length and first letter before anything is compared.
- * Numbers instead of strings because this runs for every field of every message.
+ * The fields that this code must understand or may have to change, recognised while a head is scanned: by length, then letter by
+ * letter. Numbers, because this runs for every field of every message, and so that a set of them is one number.
  */
+import type { Buffer } from "node:buffer";
+
 export const OTHER = 0;
 export const HOST = 1;
 export const CONTENT_LENGTH = 2;
@@ -13,41 +15,74 @@ export const UPGRADE = 7;
 export const EXPECT = 8;
 export const PROXY_CONNECTION = 9;
 export const HTTP2_SETTINGS = 10;
+/** What says who the client is: `Forwarded`, `X-Forwarded-For/-Proto/-Host`, `X-Real-IP`. */
+export const FORWARDED = 11;
+export const X_REQUEST_ID = 12;
+export const TRACEPARENT = 13;
+/** Our own: everything that begins with `Stead-`. */
+export const STEAD = 14;
 export type KnownField = number;
 
-const lowerFirst = (name: string): number => name.charCodeAt(0) | 0x20;
-const is = (name: string, known: string): boolean => name === known || name.toLowerCase() === known;
+/** A set of known fields, one bit each. */
+export type FieldSet = number;
 
-/** Which of the known fields `name` is, or `OTHER`. */
-export function knownField(name: string): KnownField {
-  switch (name.length) {
-    case 2:
-      return lowerFirst(name) === 0x74 && is(name, "te") ? TE : OTHER;
-    case 4:
-      return lowerFirst(name) === 0x68 && is(name, "host") ? HOST : OTHER;
-    case 6:
-      return lowerFirst(name) === 0x65 && is(name, "expect") ? EXPECT : OTHER;
-    case 7:
-      return lowerFirst(name) === 0x75 && is(name, "upgrade") ? UPGRADE : OTHER;
-    case 10:
-      if (lowerFirst(name) === 0x63 && is(name, "connection")) return CONNECTION;
-      return lowerFirst(name) === 0x6b && is(name, "keep-alive") ? KEEP_ALIVE : OTHER;
-    case 14:
-      if (lowerFirst(name) === 0x63 && is(name, "content-length")) return CONTENT_LENGTH;
-      return lowerFirst(name) === 0x68 && is(name, "http2-settings") ? HTTP2_SETTINGS : OTHER;
-    case 16:
-      return lowerFirst(name) === 0x70 && is(name, "proxy-connection") ? PROXY_CONNECTION : OTHER;
-    case 17:
-      return lowerFirst(name) === 0x74 && is(name, "transfer-encoding") ? TRANSFER_ENCODING : OTHER;
-    default:
-      return OTHER;
-  }
-}
+export const fieldSet = (...fields: readonly KnownField[]): FieldSet => fields.reduce((set, field) => set | (1 << field), 0);
 
 /** Fields that end at this hop whether or not `Connection` names them (RFC 9110, 7.6.1). */
-export function isHopByHop(field: KnownField): boolean {
-  return (
-    field === CONNECTION || field === KEEP_ALIVE || field === TE || field === UPGRADE || field === PROXY_CONNECTION ||
-    field === TRANSFER_ENCODING || field === HTTP2_SETTINGS
-  );
+const hopByHop = fieldSet(CONNECTION, KEEP_ALIVE, TE, UPGRADE, PROXY_CONNECTION, TRANSFER_ENCODING, HTTP2_SETTINGS);
+
+export const isHopByHop = (field: KnownField): boolean => (hopByHop & (1 << field)) !== 0;
+
+const names: Readonly<Record<string, KnownField>> = {
+  host: HOST,
+  "content-length": CONTENT_LENGTH,
+  "transfer-encoding": TRANSFER_ENCODING,
+  connection: CONNECTION,
+  "keep-alive": KEEP_ALIVE,
+  te: TE,
+  upgrade: UPGRADE,
+  expect: EXPECT,
+  "proxy-connection": PROXY_CONNECTION,
+  "http2-settings": HTTP2_SETTINGS,
+  forwarded: FORWARDED,
+  "x-forwarded-for": FORWARDED,
+  "x-forwarded-proto": FORWARDED,
+  "x-forwarded-host": FORWARDED,
+  "x-real-ip": FORWARDED,
+  "x-request-id": X_REQUEST_ID,
+  traceparent: TRACEPARENT,
+};
+const ours = "stead-";
+
+interface Candidate {
+  readonly name: string;
+  readonly field: KnownField;
+}
+
+const byLength: Candidate[][] = [];
+for (const [name, field] of Object.entries(names)) (byLength[name.length] ??= []).push({ name, field });
+
+/** Which of the known fields the name at `from` is, or `OTHER`. The name is a token: then bit 5 is all that case changes. */
+export function knownFieldAt(bytes: Buffer, from: number, end: number): KnownField {
+  const candidates = byLength[end - from];
+  if (candidates !== undefined) {
+    for (let i = 0; i < candidates.length; i++) {
+      const { name, field } = candidates[i] as Candidate;
+      if (isAt(bytes, from, name)) return field;
+    }
+  }
+  return end - from > ours.length && isAt(bytes, from, ours) ? STEAD : OTHER;
+}
+
+function isAt(bytes: Buffer, from: number, name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    if (((bytes[from + i] as number) | 0x20) !== name.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** The same for a name that has been cut out. */
+export function knownField(name: string): KnownField {
+  const lower = name.toLowerCase();
+  return names[lower] ?? (lower.length > ours.length && lower.startsWith(ours) ? STEAD : OTHER);
 }

@@ -213,9 +213,9 @@ const outcomeOf = (life: Life): "unknown" | "not-executed" => (life.maybeExecute
 function withHeadHook(options: ForwardOptions, onHead: () => void): ForwardOptions {
   return {
     ...options,
-    editResponseHead: (head) => {
+    editResponseFields: (head) => {
       if (head.status >= 200) onHead();
-      return options.editResponseHead?.(head) ?? head;
+      return options.editResponseFields?.(head) ?? head.headers;
     },
   };
 }

@@ -8,9 +8,9 @@ import { parseContentLength } from "./content-length.ts";
 import { chunkedBody, noBody, type Framing, type HttpVersion, type RequestHead } from "./head.ts";
 import { HeaderList } from "./headers.ts";
 import { isValidHost } from "./host-field.ts";
-import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, knownField, OTHER, TE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
+import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
-import { scanRequest, type HeadLimits } from "./scan-head.ts";
+import { known, scanRequest, type HeadLimits } from "./scan-head.ts";
 
 export interface ParsedRequest extends RequestHead {
   readonly framing: Framing;
@@ -29,12 +29,15 @@ export interface RequestLimits extends HeadLimits {
 }
 
 const noOptions: readonly string[] = [];
+/** Known fields with higher numbers mean nothing to this hop. */
+const lastUnderstood = EXPECT;
 
 /** The request at `from` and the offset after its head; undefined when it is not complete; throws `ProtocolError`. */
 export function readRequest(bytes: Buffer, from: number, to: number, limits: RequestLimits): { request: ParsedRequest; end: number } | undefined {
   const scanned = scanRequest(bytes, from, to, limits);
   if (scanned === undefined) return undefined;
-  const { flat, method, target, version } = scanned;
+  const { method, target, version, text, fieldsStart } = scanned;
+  const { seen, isPlain } = known;
   let host: string | undefined;
   let contentLength = -1;
   let transferEncoding: string | undefined;
@@ -43,10 +46,10 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
   let expectsContinue = false;
   let acceptsTrailers = false;
 
-  for (let i = 0; i < flat.length; i += 2) {
-    const field = knownField(flat[i] as string);
-    if (field === OTHER) continue;
-    const value = flat[i + 1] as string;
+  for (let i = 0; i < known.count; i++) {
+    const field = known.field(i);
+    if (field > lastUnderstood) continue;
+    const value = known.value(i, bytes);
     switch (field) {
       case HOST:
         if (host !== undefined) throw new ProtocolError(400, "host_repeated", "Host must occur once");
@@ -87,7 +90,7 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
       method,
       target,
       version,
-      headers: new HeaderList(flat),
+      headers: new HeaderList({ head: text, start: 0, fieldsStart, fieldsEnd: text.length, seen, host, isPlain }),
       framing,
       keepAlive: persists,
       upgrade: upgrade !== undefined && version === "1.1" && framing.kind === "none" && (options?.includes("upgrade") ?? false) && isTunnelled(upgrade) ? upgrade : undefined,

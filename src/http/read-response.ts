@@ -4,10 +4,10 @@ import { addConnectionOptions } from "./connection-options.ts";
 import { parseContentLength } from "./content-length.ts";
 import { chunkedBody, closeDelimitedBody, noBody, type Framing, type ResponseHead } from "./head.ts";
 import { HeaderList } from "./headers.ts";
-import { CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, knownField, OTHER, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
+import { CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { checkOnlyChunked } from "./read-request.ts";
-import { scanResponse, type HeadLimits } from "./scan-head.ts";
+import { known, scanResponse, type HeadLimits } from "./scan-head.ts";
 
 export interface ParsedResponse extends ResponseHead {
   readonly framing: Framing;
@@ -24,17 +24,18 @@ const noOptions: readonly string[] = [];
 export function readResponse(bytes: Buffer, from: number, to: number, method: string, limits: HeadLimits): { response: ParsedResponse; end: number } | undefined {
   const scanned = scanResponse(bytes, from, to, limits);
   if (scanned === undefined) return undefined;
-  const { flat, status, version } = scanned;
+  const { status, version, fieldsStart, end } = scanned;
+  const { seen, isPlain } = known;
   let contentLength = -1;
   let transferEncoding: string | undefined;
   let options: string[] | undefined;
   let keepAliveMs: number | undefined;
   let upgrade: string | undefined;
 
-  for (let i = 0; i < flat.length; i += 2) {
-    const field = knownField(flat[i] as string);
-    if (field === OTHER) continue;
-    const value = flat[i + 1] as string;
+  for (let i = 0; i < known.count; i++) {
+    const field = known.field(i);
+    if (field > UPGRADE) continue;
+    const value = known.value(i, bytes);
     switch (field) {
       case CONTENT_LENGTH:
         if (contentLength !== -1) throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
@@ -68,14 +69,14 @@ export function readResponse(bytes: Buffer, from: number, to: number, method: st
       status,
       reason: scanned.reason,
       version,
-      headers: new HeaderList(flat),
+      headers: new HeaderList({ head: bytes, start: from, fieldsStart, fieldsEnd: end - 2, seen, host: undefined, isPlain }),
       framing,
       keepAlive: framing.kind !== "close" && !closes && (version === "1.1" || (options?.includes("keep-alive") ?? false)),
       keepAliveMs,
       upgrade,
       connectionOptions: options ?? noOptions,
     },
-    end: scanned.end,
+    end,
   };
 }
 

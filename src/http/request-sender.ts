@@ -2,10 +2,9 @@
 import type { Buffer } from "node:buffer";
 import type { Piece } from "../runtime/tcp.ts";
 import type { AttemptClient } from "./attempt-client.ts";
-import type { RequestHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import { pushChunk } from "./pieces.ts";
-import { lastChunk, requestBytes } from "./serialize.ts";
+import { lastChunk, pushRequestHead } from "./serialize.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
 export class RequestSender {
@@ -26,9 +25,11 @@ export class RequestSender {
     return this.#connection.waitingBytes > this.#client.limits.writeBufferBytesMax;
   }
 
-  start(head: RequestHead): void {
+  /** `headers`: the request's fields as edited. */
+  start(headers: HeaderList): void {
     const client = this.#client;
-    const pieces: Piece[] = [requestBytes(head, client.parsed, client.localAuthority)];
+    const pieces: Piece[] = [];
+    pushRequestHead(pieces, headers, client.parsed, () => client.localAuthority);
     for (const data of client.kept) this.#push(pieces, data);
     if (client.bodyDone) this.#pushEnd(pieces, client.bodyTrailers);
     this.#connection.writeAll(pieces);

@@ -70,7 +70,7 @@ export class ResponseReader {
   #onHead(response: ParsedResponse): void {
     if (response.status >= 200) {
       // How long a response may be is the upstream's business; only requests are bounded.
-      this.#body = new BodyReader(response.framing, { ...this.#limits, bodyBytesMax: Number.MAX_SAFE_INTEGER });
+      this.#body = new BodyReader(response.framing, this.#limits, Number.MAX_SAFE_INTEGER);
       this.#untilEnd = response.framing.kind === "close";
       this.#sink.onFinal(response);
       return;

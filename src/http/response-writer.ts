@@ -9,7 +9,7 @@ import type { GatedRelease } from "./gated-release.ts";
 import { chunkedBody, closeDelimitedBody, noBody, type Framing } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import type { ParsedResponse } from "./read-response.ts";
-import { lastChunk, responseBytes } from "./serialize.ts";
+import { lastChunk, passesAsItCame, responseText } from "./serialize.ts";
 
 export class ResponseWriter {
   /** A final head (or a 101) has been written into the release. */
@@ -18,10 +18,10 @@ export class ResponseWriter {
   status = 0;
   readonly #client: AttemptClient;
   readonly #release: GatedRelease;
-  readonly #edit: ForwardOptions["editResponseHead"];
+  readonly #edit: ForwardOptions["editResponseFields"];
   #framing: Framing = noBody;
 
-  constructor(client: AttemptClient, release: GatedRelease, edit: ForwardOptions["editResponseHead"]) {
+  constructor(client: AttemptClient, release: GatedRelease, edit: ForwardOptions["editResponseFields"]) {
     this.#client = client;
     this.#release = release;
     this.#edit = edit;
@@ -35,15 +35,15 @@ export class ResponseWriter {
   /** A 1xx; HTTP/1.0 has none. */
   interim(response: ParsedResponse): void {
     if (this.#client.parsed.version === "1.0") return;
-    const head = this.#edit?.(response) ?? response;
-    this.#release.push(responseBytes(head, response.connectionOptions, noBody, false, undefined));
+    const headers = this.#edit?.(response) ?? response.headers;
+    this.#release.push(responseText(response, headers, response.connectionOptions, noBody, false, undefined));
   }
 
   switch(response: ParsedResponse): void {
-    const head = this.#edit?.(response) ?? response;
+    const headers = this.#edit?.(response) ?? response.headers;
     this.started = true;
     this.status = 101;
-    this.#release.push(responseBytes(head, response.connectionOptions, noBody, false, `Upgrade\r\nUpgrade: ${response.upgrade ?? ""}`));
+    this.#release.push(responseText(response, headers, response.connectionOptions, noBody, false, `Upgrade\r\nUpgrade: ${response.upgrade ?? ""}`));
   }
 
   final(response: ParsedResponse): void {
@@ -53,23 +53,23 @@ export class ResponseWriter {
       this.#framing = client.parsed.version === "1.1" ? chunkedBody : closeDelimitedBody;
       if (this.#framing === closeDelimitedBody) client.closeAfterwards();
     }
-    const head = this.#edit?.(response) ?? response;
+    const headers = this.#edit?.(response) ?? response.headers;
     this.started = true;
-    this.status = head.status;
+    this.status = response.status;
     // HEAD and 304: the framing fields describe what is not there, and are passed on as they are.
     const keepFraming = response.framing.kind === "none" && response.status !== 204;
-    this.#release.push(responseBytes(head, response.connectionOptions, this.#framing, keepFraming, client.connectionField()));
+    const connection = client.connectionField();
+    const { source } = headers;
+    if (connection === undefined && typeof source?.head === "object" && passesAsItCame(headers, response, this.#framing, keepFraming)) {
+      this.#release.pushBytes(source.head, source.start, source.fieldsEnd + 2);
+    } else this.#release.push(responseText(response, headers, response.connectionOptions, this.#framing, keepFraming, connection));
   }
 
-  body(data: Buffer): void {
-    if (data.length === 0) return;
-    if (this.#framing.kind !== "chunked") {
-      this.#release.push(data);
-      return;
-    }
-    this.#release.push(`${data.length.toString(16)}\r\n`);
-    this.#release.push(data);
-    this.#release.push("\r\n");
+  body(bytes: Buffer, from: number, to: number): void {
+    if (from === to) return;
+    if (this.#framing.kind === "chunked") this.#release.push(`${(to - from).toString(16)}\r\n`);
+    this.#release.pushBytes(bytes, from, to);
+    if (this.#framing.kind === "chunked") this.#release.push("\r\n");
   }
 
   end(trailers: HeaderList | undefined): void {

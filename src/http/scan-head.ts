@@ -3,14 +3,16 @@
  *
  * Stateless: the same bytes always give the same answer, however they arrived, so an incomplete head is simply scanned
  * again when more has come (the caller does that only when a line end has come, which bounds the work by
- * `headerCountMax`). Each byte is looked at once; the text is cut out of one string made from the whole head.
+ * `headerCountMax`). Each byte is looked at once. Only what this hop must understand is noted on the way (`known`); fields
+ * are not cut out here (headers.ts).
  *
  * Strict by RFC 9112: nothing is repaired. Bare CR or LF, obs-fold, space before the colon, an empty or non-token name and
  * control characters in values are errors, because two implementations may read them differently.
  */
 import type { Buffer } from "node:buffer";
 import { COLON, CR, fieldBytes, HTAB, LF, SP, targetBytes, tokenBytes } from "./bytes.ts";
-import { CONTENT_LENGTH, knownField, TRANSFER_ENCODING } from "./known-fields.ts";
+import { cutLines } from "./headers.ts";
+import { CONTENT_LENGTH, type FieldSet, type KnownField, knownFieldAt, OTHER, TRANSFER_ENCODING } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 export interface HeadLimits {
@@ -24,7 +26,9 @@ export interface ScannedRequest {
   readonly method: string;
   readonly target: string;
   readonly version: "1.0" | "1.1";
-  readonly flat: string[];
+  /** The head without the empty line at its end; `fieldsStart` is an offset in it. */
+  readonly text: string;
+  readonly fieldsStart: number;
   /** Offset of the first byte after the head. */
   readonly end: number;
 }
@@ -33,13 +37,43 @@ export interface ScannedResponse {
   readonly status: number;
   readonly reason: string;
   readonly version: "1.0" | "1.1";
-  readonly flat: string[];
+  readonly fieldsStart: number;
   readonly end: number;
 }
 
-/** Offsets of the fields found last: name start, name end, value start, value end, … Reused: scanning is synchronous. */
-const offsets: number[] = [];
-let fieldCount = 0;
+/** The known fields of the head that was scanned last, in order. Reused: whoever scans reads it before anybody scans again. */
+class KnownFieldsFound {
+  count = 0;
+  seen: FieldSet = 0;
+  isPlain = true;
+  /** Field, value start, value end, … */
+  readonly #marks: number[] = [];
+
+  clear(): void {
+    this.count = 0;
+    this.seen = 0;
+    this.isPlain = true;
+  }
+
+  add(field: KnownField, valueStart: number, valueEnd: number): void {
+    const slot = this.count * 3;
+    this.#marks[slot] = field;
+    this.#marks[slot + 1] = valueStart;
+    this.#marks[slot + 2] = valueEnd;
+    this.count++;
+    this.seen |= 1 << field;
+  }
+
+  field(nth: number): KnownField {
+    return this.#marks[nth * 3] as number;
+  }
+
+  value(nth: number, bytes: Buffer): string {
+    return bytes.toString("latin1", this.#marks[nth * 3 + 1], this.#marks[nth * 3 + 2]);
+  }
+}
+
+export const known = new KnownFieldsFound();
 
 /** The request head at `from`, or undefined when it is not complete yet. One empty line before it is skipped (RFC 9112, 2.2). */
 export function scanRequest(bytes: Buffer, from: number, to: number, limits: HeadLimits): ScannedRequest | undefined {
@@ -78,12 +112,13 @@ export function scanRequest(bytes: Buffer, from: number, to: number, limits: Hea
   const end = scanFields(bytes, at, to, limits.headerCountMax);
   if (end === -1) return incomplete(from, to, limits);
   if (end - from > limits.headBytesMax) throw headTooLarge();
-  const text = bytes.toString("latin1", start, end);
+  const text = bytes.toString("latin1", start, end - 2);
   return {
-    method: text.slice(0, methodEnd - start),
+    method: isGet(bytes, start, methodEnd) ? "GET" : text.slice(0, methodEnd - start),
     target: text.slice(targetStart - start, targetEnd - start),
     version: bytes[versionStart + 7] === 48 ? "1.0" : "1.1",
-    flat: cutFields(text, start),
+    text,
+    fieldsStart: at - start,
     end,
   };
 }
@@ -115,8 +150,9 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
   const end = scanFields(bytes, at, to, limits.headerCountMax);
   if (end === -1) return incomplete(from, to, limits);
   if (end - from > limits.headBytesMax) throw headTooLarge();
-  const text = bytes.toString("latin1", from, end);
-  return { status, reason: text.slice(reasonStart - from, reasonEnd - from), version, flat: cutFields(text, from), end };
+  // A status line that is short of its second space is written with it.
+  if (reasonStart === from + 12) known.isPlain = false;
+  return { status, reason: isOk(bytes, reasonStart, reasonEnd) ? "OK" : bytes.toString("latin1", reasonStart, reasonEnd), version, fieldsStart: at, end };
 }
 
 /** A trailer section at `from`: its fields and the offset after it, or undefined when it is not complete yet. */
@@ -124,11 +160,16 @@ export function scanTrailers(bytes: Buffer, from: number, to: number, limits: He
   const end = scanFields(bytes, from, to, limits.headerCountMax);
   if (end === -1) return incomplete(from, to, limits);
   if (end - from > limits.headBytesMax) throw headTooLarge();
-  return { flat: fieldCount === 0 ? [] : cutFields(bytes.toString("latin1", from, end), from), end };
+  return { flat: cutLines(bytes.toString("latin1", from, end - 2)), end };
 }
 
-/** Offset after the empty line that ends the fields, or -1 when it has not come yet. Leaves the fields in `offsets`. */
+/** The usual method and reason phrase, without making a string of them each time. */
+const isGet = (bytes: Buffer, from: number, end: number): boolean => end - from === 3 && bytes[from] === 71 && bytes[from + 1] === 69 && bytes[from + 2] === 84;
+const isOk = (bytes: Buffer, from: number, end: number): boolean => end - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75;
+
+/** Offset after the empty line that ends the fields, or -1 when it has not come yet. Leaves what is known of them in `known`. */
 function scanFields(bytes: Buffer, from: number, to: number, countMax: number): number {
+  known.clear();
   let at = from;
   let count = 0;
   for (;;) {
@@ -136,7 +177,6 @@ function scanFields(bytes: Buffer, from: number, to: number, countMax: number): 
     if (bytes[at] === CR) {
       if (at + 1 >= to) return -1;
       if (bytes[at + 1] !== LF) throw bareCarriageReturn();
-      fieldCount = count;
       return at + 2;
     }
     if (count === countMax) throw new ProtocolError(431, "too_many_fields", "the head has more fields than this server accepts");
@@ -156,30 +196,17 @@ function scanFields(bytes: Buffer, from: number, to: number, countMax: number): 
     if (bytes[at] !== CR) throw malformedValue(bytes[at] as number);
     if (bytes[at + 1] !== LF) throw bareCarriageReturn();
     let valueEnd = at;
-    let tabAfter = false;
-    while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) {
-      valueEnd--;
-      if (bytes[valueEnd] === HTAB) tabAfter = true;
+    while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
+    if (valueEnd !== at || valueStart !== nameEnd + 2 || bytes[nameEnd + 1] !== SP) known.isPlain = false;
+    const field = knownFieldAt(bytes, nameStart, nameEnd);
+    if (field !== OTHER) {
+      if (valueEnd !== at) refuseTabAfterFraming(bytes, field, valueEnd, at);
+      if (!isPlainFraming(bytes, field, valueStart, valueEnd)) known.isPlain = false;
+      known.add(field, valueStart, valueEnd);
     }
-    if (tabAfter) refuseTabAfterFraming(bytes, nameStart, nameEnd);
-    const slot = count * 4;
-    offsets[slot] = nameStart;
-    offsets[slot + 1] = nameEnd;
-    offsets[slot + 2] = valueStart;
-    offsets[slot + 3] = valueEnd;
     count++;
     at += 2;
   }
-}
-
-function cutFields(text: string, base: number): string[] {
-  const flat = new Array<string>(fieldCount * 2);
-  for (let field = 0; field < fieldCount; field++) {
-    const slot = field * 4;
-    flat[field * 2] = text.slice((offsets[slot] as number) - base, (offsets[slot + 1] as number) - base);
-    flat[field * 2 + 1] = text.slice((offsets[slot + 2] as number) - base, (offsets[slot + 3] as number) - base);
-  }
-  return flat;
 }
 
 /** `HTTP/1.0` or `HTTP/1.1` at `at`; undefined for another well-formed version; anything else throws. */
@@ -221,14 +248,20 @@ const malformedRequestLine = (why: string): ProtocolError => new ProtocolError(4
 const malformedStatusLine = (why: string): ProtocolError => new ProtocolError(400, "status_line_malformed", why);
 const bareCarriageReturn = (): ProtocolError => new ProtocolError(400, "bare_cr", "a CR must be followed by LF");
 
+/** Framing as it is written here: a length without leading zeros, `chunked` in lower case. */
+function isPlainFraming(bytes: Buffer, field: KnownField, from: number, end: number): boolean {
+  if (field === CONTENT_LENGTH) return bytes[from] !== 48 || end - from === 1;
+  return field !== TRANSFER_ENCODING || bytes.toString("latin1", from, end) === "chunked";
+}
+
 /**
  * A tab after a value is whitespace (RFC 9110, 5.6.3), but llhttp refuses it after Content-Length and does not recognise
  * `chunked` before it: readers differ about where the body ends, which is how requests are smuggled.
  */
-function refuseTabAfterFraming(bytes: Buffer, nameStart: number, nameEnd: number): void {
-  const field = knownField(bytes.toString("latin1", nameStart, nameEnd));
+function refuseTabAfterFraming(bytes: Buffer, field: KnownField, valueEnd: number, lineEnd: number): void {
+  if ((field !== CONTENT_LENGTH && field !== TRANSFER_ENCODING) || !bytes.subarray(valueEnd, lineEnd).includes(HTAB)) return;
   if (field === CONTENT_LENGTH) throw new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
-  if (field === TRANSFER_ENCODING) throw new ProtocolError(400, "transfer_encoding_malformed", "Transfer-Encoding must be exactly chunked");
+  throw new ProtocolError(400, "transfer_encoding_malformed", "Transfer-Encoding must be exactly chunked");
 }
 
 function malformedName(byte: number, atStart: boolean): ProtocolError {

@@ -12,7 +12,7 @@ import type { Exchange, ForwardOptions, ForwardOutcome, OwnResponse } from "./ex
 import type { HeaderList } from "./headers.ts";
 import type { HttpLimits } from "./limits.ts";
 import { ownResponseBytes } from "./own-response.ts";
-import type { Random } from "../runtime/random.ts";
+import type { RandomNames } from "./random-names.ts";
 import type { Piece } from "../runtime/tcp.ts";
 import type { ParsedRequest } from "./read-request.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -23,7 +23,7 @@ export interface ExchangeOwner {
   readonly limits: HttpLimits;
   /** Body bytes kept for replays, of all exchanges. */
   readonly keptBytes: { total: number };
-  readonly random: Random;
+  readonly names: RandomNames;
   wallTime(): number;
 }
 
@@ -110,7 +110,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   get requestId(): string {
-    return (this.#requestId ??= requestIdOf(this.parsed, this.#connection.owner.random));
+    return (this.#requestId ??= requestIdOf(this.parsed.headers, this.#connection.owner.names));
   }
 
   get congested(): boolean {
@@ -160,7 +160,8 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return this.#reader.read(chunk, from, this);
   }
 
-  onBody(data: Buffer): void {
+  onBody(bytes: Buffer, from: number, to: number): void {
+    const data = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
     this.bodyBytes += data.length;
     if (this.responseDone) return;
     if (this.bodyHeld) {

@@ -15,8 +15,8 @@ import type { Exchange } from "./exchange.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import type { MemorySocket } from "./memory-socket.ts";
-import { pooledRandom } from "./pooled-random.ts";
 import type { ProtocolError } from "./protocol-error.ts";
+import { RandomNames } from "./random-names.ts";
 import type { ServerExchange } from "./server-exchange.ts";
 import { ServerTls, type TlsCertificates } from "./server-tls.ts";
 import { TrustedProxies } from "./trusted-proxies.ts";
@@ -69,7 +69,7 @@ export class HttpServer implements ConnectionOwner {
   readonly deadlines: Deadlines;
   readonly keptBytes = { total: 0 };
   draining = false;
-  readonly random: Random;
+  readonly names: RandomNames;
   readonly #options: HttpServerOptions;
   #listener: TcpListener | undefined;
   readonly #tls: ServerTls | undefined;
@@ -92,7 +92,7 @@ export class HttpServer implements ConnectionOwner {
 
   private constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.random = options.random ?? pooledRandom(systemRandom);
+    this.names = new RandomNames(options.random ?? systemRandom);
     this.limits = httpLimits(options.limits);
     this.deadlines = new Deadlines(options.clock);
     this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
@@ -169,12 +169,11 @@ export class HttpServer implements ConnectionOwner {
   onExchange(exchange: ServerExchange): Promise<void> {
     this.#activeExchanges++;
     if (this.#options.onAccess !== undefined) exchange.arrivedAt = { now: this.#options.clock.now(), wallTime: this.wallTime() };
-    return this.#handle(exchange);
-  }
-
-  /** Async, so that a throw becomes a rejection. */
-  async #handle(exchange: Exchange): Promise<void> {
-    await this.#options.onExchange(exchange);
+    try {
+      return this.#options.onExchange(exchange);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   onExchangeEnd(exchange: ServerExchange): void {

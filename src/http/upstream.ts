@@ -8,7 +8,10 @@
 import type { Clock } from "../runtime/clock.ts";
 import { systemTcp } from "../runtime/system-tcp.ts";
 import type { Tcp } from "../runtime/tcp.ts";
+import { epochField } from "../core/replay.ts";
 import { Deadlines } from "./deadlines.ts";
+import type { HeaderList } from "./headers.ts";
+import { fieldSet, STEAD } from "./known-fields.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { UpstreamConnection, type UpstreamPool } from "./upstream-connection.ts";
 
@@ -24,6 +27,9 @@ export interface UpstreamOptions {
   /** A connection could not be made or broke during an exchange: a reason to look at the host at once. */
   readonly onConnectionError?: (reason: string) => void;
 }
+
+const epochName = epochField.toLowerCase();
+const epochFields = fieldSet(STEAD);
 
 /** Somebody who wants a connection. One of the two is called once, possibly before `acquire` returns. */
 export interface ConnectionWaiter {
@@ -51,6 +57,7 @@ export class Upstream implements UpstreamPool {
   readonly host: string;
   readonly port: number;
   readonly epoch: number | undefined;
+  readonly #epochLine: string | undefined;
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
   readonly tcp: Tcp;
@@ -70,6 +77,7 @@ export class Upstream implements UpstreamPool {
     this.host = options.host;
     this.port = options.port;
     this.epoch = options.epoch;
+    this.#epochLine = options.epoch === undefined ? undefined : `${epochField}: ${options.epoch}\r\n`;
     this.limits = httpLimits(options.limits);
     this.deadlines = new Deadlines(options.clock);
     this.tcp = options.tcp ?? systemTcp;
@@ -90,6 +98,13 @@ export class Upstream implements UpstreamPool {
 
   get isClosed(): boolean {
     return this.#closed !== undefined;
+  }
+
+  /** The fields of a request with the epoch for which it was routed; what a client says about that is dropped. */
+  nameEpoch(headers: HeaderList): HeaderList {
+    if (this.#epochLine === undefined) return headers;
+    const clean = headers.mayHave(epochFields) ? headers.without((name) => name === epochName) : headers;
+    return clean.withLines(this.#epochLine, epochFields);
   }
 
   /** Gives `waiter` a connection, now or later, or refuses. */

@@ -49,7 +49,7 @@ test("each request is reported once, with the name that the upstream got", async
   const upstream = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
   const entries: AccessEntry[] = [];
   const random = { bytes: (count: number) => new Uint8Array(count).fill(0xab), fraction: () => 0 };
-  const editRequestHead = requestIdFields({ traceparent: "make", random });
+  const editRequestFields = requestIdFields({ traceparent: "make", random });
   const server = await HttpServer.listen({
     host: "127.0.0.1",
     port: 0,
@@ -57,7 +57,7 @@ test("each request is reported once, with the name that the upstream got", async
     random,
     onAccess: (done) => entries.push(done),
     onExchange: async (exchange) => {
-      await exchange.forward(upstream, { editRequestHead });
+      await exchange.forward(upstream, { editRequestFields });
     },
   });
   const client = await RawClient.connect(server.port);

@@ -252,7 +252,7 @@ test("an edit that throws is the caller's error, and the client connection ends"
     onExchange: (upstream) => async (exchange) => {
       try {
         await exchange.forward(upstream, {
-          editResponseHead: () => {
+          editResponseFields: () => {
             throw new Error("a bug");
           },
         });
@@ -272,8 +272,8 @@ test("edits of heads cannot change the framing", async () => {
   await using proxy = await proxied({
     onData: (c) => c.received.endsWith("hello") && void c.socket.write(ok),
     forward: {
-      editRequestHead: (head) => ({ ...head, headers: head.headers.without((name) => name === "content-length").with("X-Real", "1") }),
-      editResponseHead: (head) => ({ ...head, headers: head.headers.with("Content-Length", "999").with("Connection", "x") }),
+      editRequestFields: (headers) => headers.without((name) => name === "content-length").with("X-Real", "1"),
+      editResponseFields: ({ headers }) => headers.with("Content-Length", "999").with("Connection", "x"),
     },
   });
   const client = await proxy.client();

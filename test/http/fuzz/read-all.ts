@@ -30,7 +30,7 @@ export function readAll(kind: 0 | 1 | 2, bytes: Buffer): Reading {
         const { request } = found;
         at = found.end;
         framing = request.framing;
-        message = [request.method, request.target, request.version, request.headers.flat, "", []];
+        message = [request.method, request.target, request.version, [...request.headers.flat], "", []];
         if (request.connectionOptions.includes("upgrade") && request.headers.has("upgrade")) stop = "upgrade";
         else if (!request.keepAlive) stop = "close";
       } else {
@@ -39,14 +39,14 @@ export function readAll(kind: 0 | 1 | 2, bytes: Buffer): Reading {
         const { response } = found;
         at = found.end;
         framing = response.framing;
-        message = [response.status, response.reason, response.version, response.headers.flat, "", []];
+        message = [response.status, response.reason, response.version, [...response.headers.flat], "", []];
         if (response.status === 101) stop = "upgrade";
         else if (!response.keepAlive) stop = "close";
       }
       const reader = new BodyReader(framing, defaultHttpLimits);
       at = reader.read(bytes, at, {
-        onBody: (data) => (message[4] += data.toString("latin1")),
-        onBodyEnd: (trailers: HeaderList | undefined) => (message[5] = trailers?.flat ?? []),
+        onBody: (data, from, to) => (message[4] += data.toString("latin1", from, to)),
+        onBodyEnd: (trailers: HeaderList | undefined) => (message[5] = [...(trailers?.flat ?? [])]),
       });
       if (!reader.done && framing.kind !== "close") return { messages, end: "incomplete" };
       messages.push(message);
