@@ -29,13 +29,20 @@ export const promoteRequestSchema = v.object({
   gatewaysSeeingDown: v.array(v.string()),
   /** Set for a planned switchover or a forced failover: no evidence is needed beyond the log itself. */
   planned: v.boolean(),
+  /**
+   * The candidate's own words on which this order rests, `instance` and `clockMs` of its status, and for how long after them it
+   * may be obeyed. An order that a network kept back is refused by that. null: it never expires.
+   */
+  basedOn: v.optional(v.nullable(v.object({ instance: v.string(), clockMs: v.number(), validMs: milliseconds })), null),
 });
-export type PromoteRequest = v.InferOutput<typeof promoteRequestSchema>;
+/** As it is sent: what has a default may be left out. */
+export type PromoteRequest = v.InferInput<typeof promoteRequestSchema>;
 
 export const refusalSchema = v.variant("kind", [
   v.object({ kind: v.literal("epoch_taken"), epoch: count, host: v.pipe(v.string(), v.nonEmpty()) }),
   v.object({ kind: v.literal("primary_alive"), evidence: v.string() }),
   v.object({ kind: v.literal("not_ready"), reason: v.string() }),
+  v.object({ kind: v.literal("order_expired"), reason: v.string() }),
 ]);
 export type Refusal = v.InferOutput<typeof refusalSchema>;
 

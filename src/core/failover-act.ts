@@ -1,7 +1,8 @@
 /** Acting: decide, choose a candidate, order it, and what becomes of the order. */
 import { agree, seeingDown } from "./agreement.ts";
 import { rankCandidates, type Ranking } from "./candidate.ts";
-import type { CallRefusal, DownReason, Failover, FailoverEvent, FailoverKind } from "./failover-state.ts";
+import { type CallRefusal, type DownReason, type Failover, type FailoverEvent, type FailoverKind, orderUnheardMs } from "./failover-state.ts";
+import type { OrderBase } from "./witness.ts";
 import { relationToPrimary } from "./failover-relation.ts";
 import { abandon, adopt, become, nextKey, note, put, putHost, spent, type Turn } from "./failover-turn.ts";
 import { describeRefusal } from "./refusal.ts";
@@ -115,7 +116,16 @@ export function promoteBest(turn: Turn, failover: Failover): void {
     planned: failover.planned,
     gatewaysRegistered: turn.state.gateways.length,
     gatewaysSeeingDown: evidence(turn, failover),
+    basedOn: basisOf(turn, best.host),
   });
+}
+
+/** The candidate's last words, and how long after them it may obey: `orderUnheardMs` from now on, by its own clock. */
+function basisOf({ state, now }: Turn, host: string): OrderBase | null {
+  const view = state.hosts.get(host);
+  if (view === undefined || view.report === null || view.report.clockMs === null) return null;
+  const { instance, clockMs } = view.report;
+  return { instance, clockMs, validMs: now - view.reportAt + orderUnheardMs };
 }
 
 /** Nothing can be done now. The route to the last known primary stays (static stability), and it is tried again later. */
@@ -218,6 +228,12 @@ function onRefused(turn: Turn, refusal: CallRefusal): void {
   if (phase.kind !== "promoting" && phase.kind !== "demoting") return;
   const { failover, since } = phase;
   const known = turn.state.primary?.epoch ?? 0;
+  if (refusal.kind === "epoch_taken" && phase.kind === "promoting" && refusal.host === phase.candidate && refusal.epoch > failover.epochFrom) {
+    // Another gateway promotes the same host: that is what was wanted, and its next word says how it ends.
+    adopt(turn, refusal.host, refusal.epoch, null, null);
+    turn.effects.push({ kind: "probe", host: phase.candidate });
+    return put(turn, { phase: { ...phase, lostAt: turn.now } });
+  }
   if (refusal.kind === "epoch_taken" && (refusal.epoch > known || (refusal.epoch === known && refusal.host !== failover.from))) {
     abandon(turn, failover, "overtaken", `host ${refusal.host} is primary since epoch ${refusal.epoch}`, "see `stead status`");
     adopt(turn, refusal.host, refusal.epoch, null, null);

@@ -5,7 +5,7 @@
  * says "secondary" counts as stepped down only when it has read its own epoch, or has called itself primary before, or
  * was given `awaitMs` to speak up.
  */
-import type { ServiceState } from "./failover-state.ts";
+import type { HostView, ServiceState } from "./failover-state.ts";
 
 export type Relation =
   /** No epoch is known. */
@@ -16,6 +16,8 @@ export type Relation =
   | "becoming"
   /** It is draining: a switchover is under way. */
   | "leaving"
+  /** It has stepped down just now in favour of a successor that whoever ordered it is about to promote. */
+  | "handing-over"
   /** It lives, and says that it is not primary any more. */
   | "stepped-down"
   /** Its last good sign is in doubt, or it was never heard. */
@@ -43,6 +45,7 @@ export function relationToPrimary(state: ServiceState, now: number): Relation {
     case "secondary":
     case "restoring":
     case "failed": {
+      if (now < handoverEndsAt(view)) return "handing-over";
       const believable =
         primary.instance !== null || report.epoch >= primary.epoch || now >= primary.adoptedAt + state.settings.awaitMs;
       return believable ? "stepped-down" : "becoming";
@@ -61,12 +64,23 @@ export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean 
   return report.role === "secondary" || report.role === "restoring" || report.role === "failed";
 }
 
+/**
+ * Until when a host that stepped down for a named successor is left to the gateway that ordered it; -Infinity: it did not.
+ * That gateway promotes the successor within milliseconds; when it has died in between, the others act after this time.
+ */
+export function handoverEndsAt({ report, reportAt }: HostView): number {
+  return report === null || report.handover === null ? -Infinity : reportAt - report.handover.forMs + handoverMsMax;
+}
+
+const handoverMsMax = 1_000;
+
 /** What this gateway tells its peers about the primary. */
 export function viewForPeers(state: ServiceState, now: number): "up" | "down" | "unknown" {
   switch (relationToPrimary(state, now)) {
     case "serving":
     case "becoming":
     case "leaving":
+    case "handing-over":
       return "up";
     case "down":
     case "stepped-down":

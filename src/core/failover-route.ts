@@ -29,7 +29,8 @@ function wantedRoute(state: ServiceState, now: number): Routed {
       return there;
     case "awaiting": {
       const already = state.routed.kind === "host" && state.routed.host === primary.host && state.routed.epoch === primary.epoch;
-      if (already && relationToPrimary(state, now) !== "leaving") return there;
+      const relation = relationToPrimary(state, now);
+      if (already && relation !== "leaving" && relation !== "handing-over") return there;
       return { kind: "hold", reason: `host ${primary.host} is becoming primary or stepping down` };
     }
     case "agreeing":

@@ -4,16 +4,10 @@
  * Level-triggered on purpose: what must happen depends on what is known, not on which event said so, so a lost, repeated
  * or reordered event cannot leave a phase behind that nothing moves any more.
  */
-import type { Failover, Phase } from "./failover-state.ts";
+import { type Failover, orderUnheardMs, type Phase } from "./failover-state.ts";
 import { actWhenAgreed, decide, finish, promoteBest, ranking, tryNext } from "./failover-act.ts";
 import { relationToPrimary, type Relation } from "./failover-relation.ts";
 import { abandon, become, note, put, spent, type Turn } from "./failover-turn.ts";
-
-/**
- * An order whose connection died in silence (a router that forgot it) would be waited for until it times out, minutes later.
- * After this time a host that has not begun, or has come to the end, is believed: the next report decides.
- */
-const orderUnheardMs = 3_000;
 
 /** More turns than this within one step would be two phases that disagree for ever. */
 const turnsMax = 24;
@@ -60,6 +54,7 @@ function follow(turn: Turn, relation: Relation): void {
       return;
     case "becoming":
     case "leaving":
+    case "handing-over":
       if (phase.kind !== "awaiting") become(turn, { kind: "awaiting", since: turn.now });
       return;
     case "doubtful":
@@ -89,17 +84,24 @@ function maybeElectFirst(turn: Turn): void {
 
 /** True when the loss is over: the primary is seen well again, or somebody else is about to be. */
 function recovered(turn: Turn, failover: Failover, relation: Relation): boolean {
+  const overtaken = (): true => {
+    abandon(turn, failover, "overtaken", "a host is becoming primary already", "see `stead status`");
+    become(turn, { kind: "awaiting", since: turn.now });
+    return true;
+  };
   switch (relation) {
     case "serving":
       note(turn, "info", "primary-recovered", turn.state.primary?.host ?? null, "seen well again before anybody was promoted");
       abandon(turn, failover, "recovered", "the primary is well again", "see `stead status`");
       become(turn, { kind: "serving" });
       return true;
+    case "handing-over":
+      // A switchover of this gateway's own goes on; one that another ordered is left to it.
+      if (failover.kind === "switchover") return false;
+      return overtaken();
     case "becoming":
     case "leaving":
-      abandon(turn, failover, "overtaken", "a host is becoming primary already", "see `stead status`");
-      become(turn, { kind: "awaiting", since: turn.now });
-      return true;
+      return overtaken();
     case "doubtful":
     case "none":
     case "unregistered":
@@ -154,7 +156,8 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   const reportAt = turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity;
-  if (phase.lostAt === null && reportAt >= phase.since + orderUnheardMs && (relation === "serving" || relation === "stepped-down")) {
+  const hasDecided = relation === "serving" || relation === "stepped-down" || relation === "handing-over";
+  if (phase.lostAt === null && reportAt >= phase.since + orderUnheardMs && hasDecided) {
     turn.effects.push({ kind: "cancel", call });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
@@ -164,6 +167,7 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
     case "unregistered":
       turn.effects.push({ kind: "cancel", call });
       return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+    case "handing-over":
     case "stepped-down":
       if (phase.lostAt === null || !heardSince) return;
       return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));

@@ -12,6 +12,7 @@
  */
 import type { PeerView } from "./agreement.ts";
 import type { FailureCause, HostHealth } from "./health.ts";
+import type { OrderBase } from "./witness.ts";
 
 /** What a host says about itself, as far as decisions need it (src/control/host-status.ts has the whole). */
 export interface HostReport {
@@ -29,6 +30,10 @@ export interface HostReport {
   readonly leaseMs: number;
   /** Since its last successful operation on the vault; null: it does none right now. */
   readonly vaultSilentMs: number | null;
+  /** Its monotonic clock when it said this; null: it does not tell. */
+  readonly clockMs: number | null;
+  /** It stepped down in favour of `to`, so long ago when it said this. */
+  readonly handover: { readonly to: string; readonly forMs: number } | null;
 }
 
 export interface RegisteredHost {
@@ -124,6 +129,13 @@ export type Routed =
 
 export type Automation = { readonly kind: "on" } | { readonly kind: "paused" };
 
+/**
+ * An order whose connection died in silence (a router that forgot it) would be waited for until it times out, minutes later.
+ * After this time a host that has not begun, or has come to the end, is believed: the next report decides. A candidate that the order
+ * reaches only then refuses it (`basedOn`).
+ */
+export const orderUnheardMs = 3_000;
+
 export interface FailoverSettings {
   readonly gateway: string;
   readonly service: string;
@@ -170,7 +182,8 @@ export type Command =
 export type CallRefusal =
   | { readonly kind: "epoch_taken"; readonly epoch: number; readonly host: string }
   | { readonly kind: "primary_alive"; readonly evidence: string }
-  | { readonly kind: "not_ready"; readonly reason: string };
+  | { readonly kind: "not_ready"; readonly reason: string }
+  | { readonly kind: "order_expired"; readonly reason: string };
 
 export type FailoverEvent =
   /** The registry, whole: hosts that are missing are removed. */
@@ -213,6 +226,8 @@ export type FailoverEffect =
       readonly planned: boolean;
       readonly gatewaysRegistered: number;
       readonly gatewaysSeeingDown: readonly string[];
+      /** The candidate's words it rests on; null: they carry no clock. */
+      readonly basedOn: OrderBase | null;
     }
   | { readonly kind: "demote"; readonly call: number; readonly host: string; readonly successor: string | null; readonly reason: string }
   /** Stop waiting for a call's answer. */

@@ -13,7 +13,7 @@ import type { FailoverEvent, FailoverStep, ServiceState } from "./failover-state
 import { onCall } from "./failover-act.ts";
 import { onCommand } from "./failover-command.ts";
 import { observe } from "./failover-observe.ts";
-import { relationToPrimary } from "./failover-relation.ts";
+import { handoverEndsAt, relationToPrimary } from "./failover-relation.ts";
 import { route } from "./failover-route.ts";
 import { settle } from "./failover-settle.ts";
 import { put, spent, type Turn } from "./failover-turn.ts";
@@ -63,6 +63,8 @@ export function wakeAt(state: ServiceState, now: number): number | null {
   if (phase.kind === "awaiting" && state.primary !== null && relationToPrimary(state, now) === "becoming") {
     times.push(state.primary.adoptedAt + state.settings.awaitMs);
   }
+  const owner = state.primary === null ? undefined : state.hosts.get(state.primary.host);
+  if (owner !== undefined) times.push(handoverEndsAt(owner));
   const ahead = times.filter((time) => time > now);
   return ahead.length === 0 ? null : Math.min(...ahead);
 }

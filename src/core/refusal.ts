@@ -8,6 +8,7 @@ export function describeRefusal(refusal: CallRefusal): string {
     case "primary_alive":
       return refusal.evidence;
     case "not_ready":
+    case "order_expired":
       return refusal.reason;
   }
 }

@@ -10,7 +10,9 @@
 export type Refusal =
   | { readonly kind: "epoch_taken"; readonly epoch: number; readonly host: string }
   | { readonly kind: "primary_alive"; readonly evidence: string }
-  | { readonly kind: "not_ready"; readonly reason: string };
+  | { readonly kind: "not_ready"; readonly reason: string }
+  /** The order was on its way, or waited here, for too long. */
+  | { readonly kind: "order_expired"; readonly reason: string };
 
 export interface PromotionEvidence {
   readonly planned: boolean;
@@ -33,6 +35,26 @@ export interface WitnessView {
 }
 
 export type WitnessVerdict = { readonly kind: "accepted" } | { readonly kind: "refused"; readonly refusal: Refusal };
+
+/** What the host said of itself when the order was decided: its run and its monotonic clock, and how long the order counts. */
+export interface OrderBase {
+  readonly instance: string;
+  readonly clockMs: number;
+  readonly validMs: number;
+}
+
+/**
+ * Whether an order is still what the gateway wants, by the host's own clock: one that a network kept back while it was cut, or
+ * that waited here for a vault, would be an unneeded failover. `now`: monotonic, of this host. Undefined: it may be judged.
+ */
+export function judgeAge(basedOn: OrderBase | null | undefined, instance: string, now: number): Refusal | undefined {
+  if (basedOn === null || basedOn === undefined) return undefined;
+  if (basedOn.instance !== instance) return { kind: "order_expired", reason: "the order was meant for an earlier run of this host" };
+  const ageMs = now - basedOn.clockMs;
+  if (ageMs <= basedOn.validMs) return undefined;
+  const reason = `the order rests on what this host said ${Math.round(ageMs)} ms ago, and counts for ${Math.round(basedOn.validMs)} ms`;
+  return { kind: "order_expired", reason };
+}
 
 /** Judges a promotion on what the log says, read to its end just now. */
 export function judgePromotion(evidence: PromotionEvidence, view: WitnessView): WitnessVerdict {

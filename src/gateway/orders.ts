@@ -24,7 +24,7 @@ export class Orders {
 
   promote(client: HostControl | undefined, order: PromoteOrder): void {
     const { call, epoch, planned, gatewaysRegistered } = order;
-    const request = { gateway: this.#gateway, epoch, planned, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown] };
+    const request = { gateway: this.#gateway, epoch, planned, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn };
     this.#run(call, client, (target, signal) =>
       target.promote(request, (event) => {
         if (signal.aborted) return;

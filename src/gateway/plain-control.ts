@@ -114,6 +114,8 @@ export class PlainControl implements HostControl {
       position: 0,
       lastRecordAgeMs: epochs.host === null ? null : clock.now() - this.#lastSeenAt,
       vaultSilentMs: null,
+      clockMs: null,
+      handover: null,
       vacated: epochs.epoch > 0 && epochs.host === null,
       dataUrl: this.#url.origin,
       controlUrl,

@@ -12,6 +12,7 @@ import type { LogRecord } from "../vault/record.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { claimEpoch, type Claimed } from "./claim.ts";
 import type { Follower } from "./follower.ts";
+import { giveHeadStart } from "./head-start.ts";
 import type { HostParts, HostReplica } from "./host-parts.ts";
 import type { JournalEnd } from "./journal.ts";
 import { waitForLeases } from "./lease-wait.ts";
@@ -56,6 +57,8 @@ export class Duties {
   #claimed: Claimed | undefined;
   #checkpoint: CheckpointManifest | undefined;
   #setAsides: readonly string[] = [];
+  /** Of the `vacate` record that named a successor, until the restore that follows it. */
+  #handedOverAt: number | undefined;
   /** This host has just bootstrapped the vault: it becomes primary without being asked. */
   #promoteItself = false;
 
@@ -85,7 +88,16 @@ export class Duties {
     return this.#setAsides;
   }
 
+  /** This host has stepped down in favour of another, with the `vacate` record at `position`. */
+  handedOver(position: number): void {
+    this.#handedOverAt = position;
+  }
+
   async restore(signal: AbortSignal): Promise<void> {
+    const vacatedAt = this.#handedOverAt;
+    this.#handedOverAt = undefined;
+    // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has vacated.
+    if (vacatedAt !== undefined) await giveHeadStart({ store: this.#parts.store, clock: this.#parts.clock, vacatedAt, signal });
     await this.endTerm();
     await this.closeSecondary();
     let pauseMs: number = retryMs.first;

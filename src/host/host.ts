@@ -7,7 +7,7 @@
 import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host-life.ts";
-import { judgePromotion, type Refusal, type WitnessVerdict } from "../core/witness.ts";
+import { judgeAge, judgePromotion, type Refusal, type WitnessVerdict } from "../core/witness.ts";
 import type { Controlled } from "./control.ts";
 import { Duties } from "./duties.ts";
 import type { Follower } from "./follower.ts";
@@ -112,6 +112,8 @@ export class Host implements Controlled {
       position: this.#duties.term?.position ?? this.#log.position,
       lastRecordAgeMs: this.#log.lastRecordAgeMs,
       vaultSilentMs: this.#vaultSilentMs,
+      clockMs: this.#parts.clock.now(),
+      handover: this.#log.handover,
       vacated: epoch?.vacated ?? false,
       dataUrl: this.#dataUrl,
       controlUrl,
@@ -130,6 +132,8 @@ export class Host implements Controlled {
 
   async promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void> {
     const promotion = new Promotion(this.#parts.clock, report);
+    // Two gateways may order the same: the second hears what became of the first one's claim.
+    while (this.#state.kind === "claiming") await this.changed();
     const secondary = this.#duties.secondary;
     const state = this.#state;
     if (state.kind === "primary" || state.kind === "starting") {
@@ -165,7 +169,8 @@ export class Host implements Controlled {
     try {
       const position = await term.stepDown(successor, reason, (phase, ms) => report({ kind: "phase", phase, ms }));
       this.#log.wrote(position);
-      this.#log.vacated();
+      this.#log.vacated(successor);
+      if (successor !== null) this.#duties.handedOver(position);
       this.#dispatch({ kind: "vacated" });
       report({ kind: "done", position });
     } catch (error) {
@@ -215,6 +220,8 @@ export class Host implements Controlled {
 
   #judge(request: PromoteRequest, { epoch, lastRecordSeenAt }: Follower): WitnessVerdict {
     const { clock, config } = this.#parts;
+    const expired = judgeAge(request.basedOn, this.instance, clock.now());
+    if (expired !== undefined) return { kind: "refused", refusal: expired };
     const { planned, gatewaysRegistered, gatewaysSeeingDown } = request;
     return judgePromotion(
       { planned, epoch: request.epoch, gatewaysRegistered, gatewaysSeeingDown: gatewaysSeeingDown.length },

@@ -25,6 +25,7 @@ export class LogView {
   #lastRecordAt: number | undefined;
   /** True while records are read that may be older than this run of the host. */
   #isHistory = true;
+  #handover: { readonly to: string; readonly at: number } | undefined;
   /** The last claim, when it is news, made under this host's id, and not by this run. */
   #strange: { readonly nonce: string; readonly controlUrl: string } | undefined;
 
@@ -45,6 +46,11 @@ export class LogView {
     return this.#lastRecordAt === undefined ? null : this.#options.clock.now() - this.#lastRecordAt;
   }
 
+  /** To whom this host handed over, and how long ago; null: to nobody, or somebody has claimed since. */
+  get handover(): { readonly to: string; readonly forMs: number } | null {
+    return this.#handover === undefined ? null : { to: this.#handover.to, forMs: this.#options.clock.now() - this.#handover.at };
+  }
+
   /** A restore begins: what is read now is history again, with epochs of this host's earlier runs in it. */
   rereads(): void {
     this.#isHistory = true;
@@ -62,10 +68,14 @@ export class LogView {
   wrote(position: number, epoch?: EpochSeen): void {
     this.#position = position;
     this.#lastRecordAt = this.#options.clock.now();
-    if (epoch !== undefined) this.#epoch = epoch;
+    if (epoch === undefined) return;
+    this.#epoch = epoch;
+    this.#handover = undefined;
   }
 
-  vacated(): void {
+  /** The last claim was given up; by this host itself, just now, in favour of `successor`. */
+  vacated(successor: string | null = null): void {
+    if (successor !== null) this.#handover = { to: successor, at: this.#options.clock.now() };
     if (this.#epoch !== undefined) this.#epoch = { ...this.#epoch, vacated: true };
   }
 
@@ -76,6 +86,7 @@ export class LogView {
     if (this.#strange?.nonce === header.nonce) this.#options.onTwin(this.#strange.controlUrl);
     if (body.kind === "vacate") this.vacated();
     if (body.kind !== "epoch") return body.kind === "vacate";
+    this.#handover = undefined;
     const { leaseMs, controlUrl, instance } = body;
     this.#epoch = { epoch: header.epoch, host: header.host, vacated: false, leaseMs, controlUrl, instance };
     const isStrange = !this.#isHistory && header.host === this.#options.host && instance !== this.#options.instance;

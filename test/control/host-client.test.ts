@@ -26,6 +26,8 @@ const status: HostStatus = {
   position: 3,
   lastRecordAgeMs: null,
   vaultSilentMs: null,
+  clockMs: null,
+  handover: null,
   vacated: false,
   dataUrl: "http://127.0.0.1:1",
   controlUrl: "http://127.0.0.1:2",

@@ -39,6 +39,8 @@ export const report = (host: string, change: Partial<HostReport> = {}): HostRepo
   nofailover: false,
   leaseMs: 1000,
   vaultSilentMs: 5,
+  clockMs: 7,
+  handover: null,
   ...change,
 });
 

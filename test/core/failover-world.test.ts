@@ -53,6 +53,21 @@ describe("gateways in a world of faults", () => {
     }
   });
 
+  test("do not race a switchover that one of them was told to do", () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = new World(seed, 3, 3);
+      world.runUntil(healthyMs);
+      const [first, ...others] = world.gateways;
+      const ordersOf = (gateways: typeof others): number => gateways.reduce((sum, { calls }) => sum + calls.size, 0);
+      const before = ordersOf(others);
+      const promotedBefore = world.promotions;
+      if (first !== undefined) world.send(first, { kind: "command", id: "s", command: { kind: "switchover", target: null } });
+      world.runUntil(healthyMs + 10_000);
+      expect(`seed ${seed}: ${isServed(world)} after ${world.promotions - promotedBefore} promotions`).toBe(`seed ${seed}: served after 1 promotions`);
+      expect(`seed ${seed}: ${ordersOf(others) - before} orders of the others`).toBe(`seed ${seed}: 0 orders of the others`);
+    }
+  });
+
   for (const gateways of [1, 2, 3]) {
     test(`${gateways} of them never get stuck: once the faults are over, everybody routes to the one primary`, () => {
       for (let seed = 1; seed <= 70; seed++) {

@@ -6,7 +6,7 @@
 import { step, wakeAt } from "../../src/core/failover.ts";
 import { viewForPeers } from "../../src/core/failover-relation.ts";
 import { initialServiceState, type FailoverEffect, type FailoverEvent, type HostReport, type ServiceState } from "../../src/core/failover-state.ts";
-import { judgePromotion } from "../../src/core/witness.ts";
+import { judgeAge, judgePromotion } from "../../src/core/witness.ts";
 import { settings } from "./failover-scenario.ts";
 
 const probeIntervalMs = 250;
@@ -19,6 +19,8 @@ interface SimHost {
   hung: boolean;
   run: number;
   role: HostReport["role"];
+  /** It stepped down for another, and nobody has claimed since. */
+  handedOver: { readonly to: string; readonly at: number } | null;
   /** Work that goes on when it wakes up. */
   frozen: (() => void)[];
 }
@@ -47,7 +49,7 @@ export class World {
 
   constructor(seed: number, hosts: number, gateways: number) {
     this.#random = mulberry32(seed);
-    this.hosts = Array.from({ length: hosts }, (_, at) => ({ id: `h${at}`, alive: true, hung: false, run: 1, role: "secondary" as const, frozen: [] }));
+    this.hosts = Array.from({ length: hosts }, (_, at) => ({ id: `h${at}`, alive: true, hung: false, run: 1, role: "secondary" as const, handedOver: null, frozen: [] }));
     const ids = Array.from({ length: gateways }, (_, at) => `g${at}`);
     this.gateways = ids.map((id) => ({ id, state: initialServiceState({ ...settings, gateway: id }), wake: 0, calls: new Map<number, { cancelled: boolean }>() }));
     const registered = this.hosts.map(({ id }) => ({ id, controlUrl: `http://${id}`, priority: null, nofailover: null }));
@@ -120,6 +122,7 @@ export class World {
     host.alive = true;
     host.run++;
     host.role = "restoring";
+    host.handedOver = null;
     const { run } = host;
     this.after(this.between(10, 400), () => host.alive && host.run === run && this.#become(host, "secondary"));
   }
@@ -162,6 +165,8 @@ export class World {
       nofailover: false,
       leaseMs: 1000,
       vaultSilentMs: 5,
+      clockMs: this.now,
+      handover: host.handedOver === null ? null : { to: host.handedOver.to, forMs: this.now - host.handedOver.at },
     };
   }
 
@@ -246,7 +251,7 @@ export class World {
       case "promote":
         return this.#promote(gateway, hostOf(effect.host), effect);
       case "demote":
-        return this.#demote(gateway, hostOf(effect.host), effect.call);
+        return this.#demote(gateway, hostOf(effect.host), effect);
       case "cancel": {
         const call = gateway.calls.get(effect.call);
         if (call !== undefined) call.cancelled = true;
@@ -279,6 +284,8 @@ export class World {
       const evidence = { planned: order.planned, epoch: order.epoch, gatewaysRegistered: order.gatewaysRegistered, gatewaysSeeingDown: order.gatewaysSeeingDown.length };
       const log = { epoch: this.log.epoch, epochHost: this.log.owner, vacated: this.log.vacated, lastRecordAgeMs: this.now - this.log.writtenAt, leaseMs };
       const verdict = judgePromotion(evidence, log);
+      const expired = judgeAge(order.basedOn, `${host.id}-${host.run}`, this.now);
+      if (expired !== undefined) return this.#answer(gateway, host, call, { kind: "call-refused", call, refusal: expired });
       if (host.role !== "secondary" || verdict.kind === "refused") {
         const refusal = host.role !== "secondary" || verdict.kind !== "refused" ? { kind: "not_ready" as const, reason: `it is ${host.role}` } : verdict.refusal;
         return this.#answer(gateway, host, call, { kind: "call-refused", call, refusal });
@@ -293,6 +300,7 @@ export class World {
     const well = owner !== undefined && owner !== host && owner.alive && !owner.hung && owner.role === "primary" && this.gateways.every(({ id }) => this.#reachable(id, owner.id));
     if (well && !order.planned) this.toppled++;
     this.log.epoch++;
+    for (const other of this.hosts) other.handedOver = null;
     this.log.owner = host.id;
     this.log.vacated = false;
     this.log.writtenAt = this.now;
@@ -307,7 +315,7 @@ export class World {
     }, lost);
   }
 
-  #demote(gateway: SimGateway, host: SimHost, call: number): void {
+  #demote(gateway: SimGateway, host: SimHost, { call, successor }: Extract<FailoverEffect, { kind: "demote" }>): void {
     gateway.calls.set(call, { cancelled: false });
     const lost = (): void => this.#answer(gateway, host, call, { kind: "call-lost", call, why: "reset" });
     if (!this.#reachable(gateway.id, host.id)) return this.after(2000, lost);
@@ -317,6 +325,7 @@ export class World {
       this.#inHost(host, this.between(5, 200), () => {
         if (host.role !== "draining") return lost();
         if (this.log.owner === host.id) this.log.vacated = true;
+        if (successor !== null) host.handedOver = { to: successor, at: this.now };
         this.#become(host, "restoring");
         this.#answer(gateway, host, call, { kind: "demoted", call });
         this.#inHost(host, 30, () => this.#become(host, "secondary"), () => undefined);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { wakeAt } from "../../src/core/failover.ts";
 import { Scenario } from "./failover-scenario.ts";
 
 describe("a primary is found", () => {
@@ -434,6 +435,60 @@ describe("a switchover", () => {
     expect(s.state.routed.kind).toBe("hold");
     s.hears("a", { role: "secondary" });
     expect(s.all("promote")).toMatchObject([{ host: "a", planned: true }]);
+  });
+});
+
+describe("a switchover that another gateway ordered", () => {
+  const handedOver = (forMs: number) => ({ role: "restoring", handover: { to: "b", forMs } }) as const;
+
+  test("is left to it: requests wait, and nothing is decided", () => {
+    const s = Scenario.serving({ gateway: "g2" }).hears("a", { role: "draining" }).hears("a", handedOver(0));
+    s.after(900).hears("a", handedOver(900));
+    expect(s.phase).toBe("awaiting");
+    expect(s.state.routed.kind).toBe("hold");
+    expect(s.all("promote")).toEqual([]);
+    s.hears("b", { role: "primary", epoch: 2, epochHost: "b" });
+    expect(s.state.routed).toMatchObject({ host: "b", epoch: 2 });
+    expect(s.all("promote")).toEqual([]);
+  });
+
+  test("is finished by this gateway when nobody has claimed a second later, though nobody says so", () => {
+    const s = Scenario.serving({ gateway: "g2" }).hears("a", handedOver(10));
+    const at = wakeAt(s.state, s.now) ?? fail();
+    expect(at).toBe(s.now + 990);
+    s.after(at - s.now - 1);
+    expect(s.all("promote")).toEqual([]);
+    s.after(1);
+    expect(s.phase).toBe("promoting");
+  });
+
+  test("counts as done for this gateway's operator when it promoted the same host first", () => {
+    const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "switchover", target: "c" } });
+    s.send({ kind: "demoted", call: s.call });
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "epoch_taken", epoch: 2, host: "c" } });
+    expect(s.phase).toBe("promoting");
+    s.now += 1;
+    s.hears("c", { role: "starting", epoch: 2, epochHost: "c" });
+    expect(s.all("reply")).toEqual([]);
+    s.now += 1;
+    s.hears("c", { role: "primary", epoch: 2, epochHost: "c" });
+    expect(s.all("reply")).toMatchObject([{ id: "1", outcome: { kind: "done", primary: "c", epoch: 2 } }]);
+    expect(s.all("record-failover").at(-1)).toMatchObject({ outcome: "done" });
+  });
+});
+
+describe("an order", () => {
+  test("says on which words of the candidate it rests, and that it counts for three seconds from now on", () => {
+    const s = Scenario.serving().hears("b", { clockMs: 4_000 });
+    s.now += 200;
+    s.refused("a").refused("a");
+    expect(s.all("promote")).toMatchObject([{ host: "b", basedOn: { instance: "b-1", clockMs: 4_000, validMs: 3_200 } }]);
+  });
+
+  test("that came too late is followed by one to the next host", () => {
+    const s = Scenario.serving().refused("a").refused("a");
+    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "order_expired", reason: "too old" } });
+    expect(s.all("promote")).toMatchObject([{ host: "b" }, { host: "c" }]);
   });
 });
 

@@ -1,8 +1,26 @@
 import { describe, expect, test } from "bun:test";
-import { judgePromotion, type PromotionEvidence, type WitnessView } from "../../src/core/witness.ts";
+import { judgeAge, judgePromotion, type PromotionEvidence, type WitnessView } from "../../src/core/witness.ts";
 
 const evidence: PromotionEvidence = { planned: false, epoch: 4, gatewaysRegistered: 3, gatewaysSeeingDown: 1 };
 const alive: WitnessView = { epoch: 4, epochHost: "a", vacated: false, lastRecordAgeMs: 120, leaseMs: 1100 };
+
+describe("the age of an order", () => {
+  const basedOn = { instance: "i", clockMs: 1_000, validMs: 3_000 };
+
+  test("is told by the candidate's own clock", () => {
+    expect(judgeAge(basedOn, "i", 4_000)).toBeUndefined();
+    expect(judgeAge(basedOn, "i", 4_001)).toEqual({ kind: "order_expired", reason: "the order rests on what this host said 3001 ms ago, and counts for 3000 ms" });
+  });
+
+  test("is too high when this host was started again since", () => {
+    expect(judgeAge(basedOn, "j", 1_001)).toMatchObject({ kind: "order_expired" });
+  });
+
+  test("does not matter where the gateway knows no clock of the host", () => {
+    expect(judgeAge(null, "i", 1e9)).toBeUndefined();
+    expect(judgeAge(undefined, "i", 1e9)).toBeUndefined();
+  });
+});
 
 describe("the candidate's witness", () => {
   test("refuses one gateway of three while the primary writes in the vault, and says what it saw", () => {

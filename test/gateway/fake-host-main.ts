@@ -62,6 +62,8 @@ function status(): HostStatus {
     position: epoch * 10,
     lastRecordAgeMs: 5,
     vaultSilentMs: 5,
+    clockMs: performance.now(),
+    handover: null,
     vacated,
     dataUrl: `http://127.0.0.1:${options.dataPort}`,
     controlUrl: `http://127.0.0.1:${options.controlPort}`,

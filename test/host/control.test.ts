@@ -9,7 +9,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 const secret = "s".repeat(32);
 const status: HostStatus = {
   ...{ version: 1, service: "notes", host: "a", instance: "i", role: "secondary", reason: null, epoch: 0, epochHost: null, position: 0 },
-  ...{ lastRecordAgeMs: null, vaultSilentMs: null, vacated: false, dataUrl: "http://127.0.0.1:1", controlUrl: "http://127.0.0.1:2", priority: 0, nofailover: false },
+  ...{ lastRecordAgeMs: null, vaultSilentMs: null, clockMs: 12.5, handover: null, vacated: false, dataUrl: "http://127.0.0.1:1", controlUrl: "http://127.0.0.1:2", priority: 0, nofailover: false },
   ...{ leaseMs: 1000, checkpoint: null, setAside: [], warnings: [] },
 };
 

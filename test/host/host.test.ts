@@ -178,6 +178,54 @@ describe("a host", () => {
     expect(b.host.status().role).toBe("secondary");
   });
 
+  test("refuses an order that rests on what it said long ago, or on what an earlier run of it said", async () => {
+    const store = vault();
+    const a = await make(store, { bootstrap: false });
+    const b = await make(store, { id: "b" });
+    b.host.start();
+    await role(b.host, "primary");
+    a.host.start();
+    await role(a.host, "secondary");
+    const { instance, clockMs } = a.host.status();
+    const order = { epoch: 1, planned: true };
+    const expired = { kind: "refused", refusal: { kind: "order_expired" } };
+    expect(await promote(a.host, { ...order, basedOn: { instance, clockMs: (clockMs ?? 0) - 3_000, validMs: 3_000 } })).toMatchObject(expired);
+    expect(await promote(a.host, { ...order, basedOn: { instance: "other", clockMs: clockMs ?? 0, validMs: 60_000 } })).toMatchObject(expired);
+    expect(await promote(a.host, { ...order, basedOn: { instance, clockMs: clockMs ?? 0, validMs: 60_000 } })).toMatchObject({ kind: "done", epoch: 2 });
+  });
+
+  test("answers the second of two orders when it knows what became of the first", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    const b = await make(store, { id: "b", bootstrap: false });
+    b.host.start();
+    await role(b.host, "secondary");
+    let letClaim: () => void = () => undefined;
+    store.beforePut = (key) => (key.startsWith("log/") ? new Promise<void>((resolve) => (letClaim = resolve)) : Promise.resolve());
+    const first = promote(b.host, { epoch: 1 });
+    await role(b.host, "claiming");
+    const second = promote(b.host, { epoch: 1 });
+    store.beforePut = undefined;
+    letClaim();
+    expect(await second).toEqual({ kind: "refused", refusal: { kind: "epoch_taken", epoch: 2, host: "b" } });
+    expect(await first).toMatchObject({ kind: "done", epoch: 2 });
+  });
+
+  test("that hands over lets its successor claim before it reads the vault for its own restore, and says to whom", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    await a.host.demote({ gateway: "gw1", successor: "b", reason: "switchover" }, () => undefined);
+    expect(a.host.status()).toMatchObject({ role: "restoring", vacated: true, handover: { to: "b" } });
+    const writer = await claimAs(store.inner, "b");
+    await writer.append({ kind: "renew" });
+    await role(a.host, "secondary");
+    expect(a.host.status()).toMatchObject({ epoch: 2, epochHost: "b", handover: null });
+  });
+
   test("whose record meets another's claim releases nothing more, kills its application, and follows", async () => {
     const store = vault();
     const a = await make(store);

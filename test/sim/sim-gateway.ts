@@ -167,9 +167,9 @@ export class SimGateway {
       case "probe":
         return this.#probe(effect.host);
       case "promote": {
-        const { host, epoch, planned, gatewaysRegistered, gatewaysSeeingDown } = effect;
+        const { host, epoch, planned, gatewaysRegistered, gatewaysSeeingDown, basedOn } = effect;
         this.#say(`asks ${host} to become primary after epoch ${epoch}, seen down by ${gatewaysSeeingDown.length} of ${gatewaysRegistered}`);
-        const request = { gateway: this.name, epoch, planned, gatewaysRegistered, gatewaysSeeingDown: [...gatewaysSeeingDown] };
+        const request = { gateway: this.name, epoch, planned, gatewaysRegistered, gatewaysSeeingDown: [...gatewaysSeeingDown], basedOn };
         return this.#call<PromoteEvent>(effect.call, host, "promote", (process, end) => hostOf(process)?.promote(request, end));
       }
       case "demote": {
@@ -377,6 +377,6 @@ export class SimGateway {
 }
 
 function reportOf(status: HostStatus): HostReport {
-  const { service, host, instance, role, reason, epoch, epochHost, position, dataUrl, priority, nofailover, leaseMs, vaultSilentMs } = status;
-  return { service, host, instance, role, reason, epoch, epochHost, position, dataUrl, priority, nofailover, leaseMs, vaultSilentMs };
+  const { service, host, instance, role, reason, epoch, epochHost, position, dataUrl, priority, nofailover, leaseMs, vaultSilentMs, clockMs, handover } = status;
+  return { service, host, instance, role, reason, epoch, epochHost, position, dataUrl, priority, nofailover, leaseMs, vaultSilentMs, clockMs, handover };
 }

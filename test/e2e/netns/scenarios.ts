@@ -107,8 +107,6 @@ const oneGateway: readonly Scenario[] = [
     ...plain,
     name: "gateway cut from all hosts",
     failovers: 0,
-    // An order to promote that the gateway sent into the cut may arrive after it; it is safe, and obeyed.
-    failoversMost: 1,
     async faults(stage) {
       await stage.network.cut(stage.gateways, stage.hosts);
       await last(faultMs);
