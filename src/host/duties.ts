@@ -130,11 +130,13 @@ export class Duties {
       local,
       openTarget: openReplica,
       localChunk,
+      onTrouble: (text) => this.#notices.warn(text, "vault"),
       onWarning: (text) => this.#notices.warn(text),
       onRecord: (record) => this.#onRecord(record),
       signal,
     });
     if (signal.aborted) return target.close();
+    this.#notices.over("restore");
     this.#secondary = { follower, replica: target };
     this.#checkpoint = checkpoint;
     if (setAside !== undefined) this.#notices.warn(`local data that is nowhere in the journal (committed here, never acknowledged) is set aside in ${setAside}`);
@@ -158,7 +160,7 @@ export class Duties {
       } catch (error) {
         if (signal.aborted) return;
         if (!isStoreTrouble(error)) return this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
-        this.#notices.warn(`the vault cannot be read: ${messageOf(error)}`);
+        this.#notices.warn(`the vault cannot be read: ${messageOf(error)}`, "vault");
         await this.#pause(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, retryMs.most);
       }
@@ -168,7 +170,7 @@ export class Duties {
   async claim(signal: AbortSignal): Promise<void> {
     const { config, store, clock, random, rules } = this.#parts;
     const { leaseMs, controlUrl, id: host } = config;
-    const onTrouble = (error: Error): void => this.#notices.warn(`the vault does not take records: ${messageOf(error)}`);
+    const onTrouble = (error: Error): void => this.#notices.warn(`the vault does not take records: ${messageOf(error)}`, "vault");
     const { follower } = this.#assertSecondary();
     const overEpoch = this.#life.promotion()?.overEpoch ?? follower.epoch?.epoch ?? 0;
     try {
@@ -245,11 +247,16 @@ export class Duties {
       freePort,
       clean: (newest) => clean(newest, writer.position, writer.claimPosition),
       onEnd: (end) => this.#onJournalEnd(end),
-      onRecord: () => this.#log.wrote(writer.position),
+      onRecord: () => {
+        this.#notices.over("vault");
+        this.#log.wrote(writer.position);
+      },
       onCheckpoint: (manifest) => {
         this.#checkpoint = manifest;
+        this.#notices.over("checkpoint");
         this.#life.tellChange();
       },
+      onCheckpointFailed: (reason) => this.#notices.warn(`checkpoint failed: ${reason}`, "checkpoint"),
       onWarning: (text) => this.#notices.warn(text),
     });
   }
@@ -307,6 +314,7 @@ export class Duties {
   }
 
   #onRecord(record: LogRecord): void {
+    this.#notices.over("vault");
     if (this.#log.read(record)) this.#life.tellChange();
   }
 }

@@ -304,7 +304,8 @@ export class Host implements Controlled {
   #explain(reason: string, isTrouble: boolean): void {
     if (this.#state.kind !== "restoring" || this.#state.reason === reason) return;
     this.#state = { kind: "restoring", reason };
-    if (isTrouble) this.#notices.warn(reason);
+    if (isTrouble) this.#notices.warn(reason, "restore");
+    else this.#parts.log.info(reason);
     this.#tellChange();
   }
 }

@@ -1,12 +1,25 @@
-/** What a host tells operators: a bounded list of warnings in its status, each also a line of its log. */
+/**
+ * What a host tells operators: a bounded list of warnings in its status, each also a line of its log.
+ *
+ * Two kinds. What happened stays listed until newer warnings push it out. What lasts (a `Condition`) is listed for as long as it lasts:
+ * whoever sees it pass calls `over`, so that a status read after the trouble does not show it still.
+ */
 import type { Log } from "../runtime/log.ts";
 
 const warningsKept = 20;
 
+/** Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed. */
+export type Condition = "vault" | "restore" | "checkpoint";
+
+interface Warning {
+  readonly text: string;
+  readonly condition: Condition | undefined;
+}
+
 export class Notices {
   readonly #log: Log;
   readonly #onChange: () => void;
-  readonly #warnings: string[] = [];
+  #warnings: readonly Warning[] = [];
 
   constructor(log: Log, onChange: () => void) {
     this.#log = log;
@@ -15,17 +28,25 @@ export class Notices {
 
   /** Newest last. */
   get warnings(): readonly string[] {
-    return this.#warnings;
+    return this.#warnings.map(({ text }) => text);
   }
 
-  /** Each text is listed once, at its newest place; said again and again it is logged once. */
-  warn(text: string): void {
-    const known = this.#warnings.indexOf(text);
-    if (known >= 0 && known === this.#warnings.length - 1) return;
+  /** Each text is listed once, at its newest place; said again and again it is logged once. Of a condition the newest text is listed. */
+  warn(text: string, condition?: Condition): void {
+    const known = this.#warnings.findIndex((warning) => warning.text === text && warning.condition === condition);
+    if (known >= 0 && (condition !== undefined || known === this.#warnings.length - 1)) return;
     this.#log.warn(text);
-    if (known >= 0) this.#warnings.splice(known, 1);
-    this.#warnings.push(text);
-    if (this.#warnings.length > warningsKept) this.#warnings.shift();
+    const others = this.#warnings.filter((other) => other.text !== text && (condition === undefined || other.condition !== condition));
+    this.#warnings = [...others, { text, condition }].slice(-warningsKept);
+    this.#onChange();
+  }
+
+  /** The condition does not hold any more; cheap when it did not hold. */
+  over(condition: Condition): void {
+    const others = this.#warnings.filter((warning) => warning.condition !== condition);
+    if (others.length === this.#warnings.length) return;
+    this.#log.info(`over: trouble with the ${condition}`);
+    this.#warnings = others;
     this.#onChange();
   }
 }

@@ -50,6 +50,8 @@ export interface RestoreOptions<Target extends RestoreTarget> {
   readonly openTarget: () => Promise<Target>;
   /** A chunk of a database that was moved away, if it is there: verified by its hash before it is used. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
+  /** The vault does not answer; it is asked again. Over with the next record. */
+  readonly onTrouble: (text: string) => void;
   readonly onWarning: (text: string) => void;
   readonly onRecord: (record: LogRecord) => void;
   readonly signal: AbortSignal;
@@ -108,14 +110,14 @@ export async function restore<Target extends RestoreTarget>(options: RestoreOpti
 }
 
 /** A vault that does not answer for a moment is asked again: starting over would load every database once more. */
-async function catchUpPatiently(follower: Follower, { clock, signal, onWarning }: Pick<RestoreOptions<never>, "clock" | "signal" | "onWarning">): Promise<void> {
+async function catchUpPatiently(follower: Follower, { clock, signal, onTrouble }: Pick<RestoreOptions<never>, "clock" | "signal" | "onTrouble">): Promise<void> {
   for (;;) {
     try {
       await follower.catchUp(signal);
       return;
     } catch (error) {
       if (!mayPass(error)) throw error;
-      onWarning(`the vault cannot be read: ${error.message} (${error.advice})`);
+      onTrouble(`the vault cannot be read: ${error.message} (${error.advice})`);
       await clock.sleep(readRetryMs, signal);
     }
   }

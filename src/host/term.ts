@@ -45,6 +45,7 @@ export interface TermOptions {
   /** After each record of this term. */
   readonly onRecord: () => void;
   readonly onCheckpoint: (manifest: CheckpointManifest) => void;
+  readonly onCheckpointFailed: (reason: string) => void;
   readonly onWarning: (text: string) => void;
 }
 
@@ -87,7 +88,7 @@ export class Term {
       compression: options.compression,
       clean: options.clean,
       onDone: options.onCheckpoint,
-      onFailed: (reason) => options.onWarning(`checkpoint failed: ${reason}`),
+      onFailed: options.onCheckpointFailed,
     });
   }
 

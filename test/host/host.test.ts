@@ -288,6 +288,8 @@ describe("a host", () => {
     isFull = false;
     await gate;
     expect(await lastKind(store)).toBe("commit");
+    // A trouble that is over is not shown any more.
+    await until(() => a.host.status().warnings.length === 0);
   });
 
   test("waits for a vault that does not answer when it starts, says so, and goes on by itself", async () => {
@@ -300,6 +302,7 @@ describe("a host", () => {
     expect(a.host.status().role).toBe("restoring");
     isAway = false;
     await role(a.host, "primary");
+    expect(a.host.status().warnings).toEqual([]);
   });
 
   test("stops within a bounded time in every state, also when the vault does not answer", async () => {

@@ -3,7 +3,7 @@ import { Notices } from "../../src/host/notices.ts";
 
 function noticesWithLog() {
   const logged: string[] = [];
-  const log = { info: () => undefined, warn: (text: string) => void logged.push(text), error: () => undefined };
+  const log = { info: (text: string) => void logged.push(text), warn: (text: string) => void logged.push(text), error: () => undefined };
   return { logged, notices: new Notices(log, () => undefined) };
 }
 
@@ -26,4 +26,27 @@ test("old warnings make room for new ones", () => {
   expect(notices.warnings.length).toBe(20);
   expect(notices.warnings.at(-1)).toBe("30");
   expect(notices.warnings[0]).toBe("11");
+});
+
+test("what lasts is listed with its newest text, and no longer when it is over; what happened stays", () => {
+  const { logged, notices } = noticesWithLog();
+  notices.warn("no space", "vault");
+  notices.warn("set aside");
+  notices.warn("no space", "vault");
+  notices.warn("no answer", "vault");
+  notices.warn("no checkpoint", "checkpoint");
+  expect(notices.warnings).toEqual(["set aside", "no answer", "no checkpoint"]);
+  notices.over("vault");
+  notices.over("vault");
+  expect(notices.warnings).toEqual(["set aside", "no checkpoint"]);
+  expect(logged).toEqual(["no space", "set aside", "no answer", "no checkpoint", "over: trouble with the vault"]);
+});
+
+test("trouble that comes back after it was over is logged and listed again", () => {
+  const { logged, notices } = noticesWithLog();
+  notices.warn("no space", "vault");
+  notices.over("vault");
+  notices.warn("no space", "vault");
+  expect(notices.warnings).toEqual(["no space"]);
+  expect(logged.filter((text) => text === "no space").length).toBe(2);
 });

@@ -73,7 +73,7 @@ async function place(checksumOf?: () => Uint8Array): Promise<{ local: LocalData;
   const warnings: string[] = [];
   const options = (store: Store, changes: Partial<RestoreOptions<Replica>> = {}): RestoreOptions<Replica> => ({
     ...{ store, service, clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }) },
-    ...{ localChunk: () => Promise.resolve(undefined), onWarning: (text) => warnings.push(text), onRecord: () => undefined, signal: new AbortController().signal },
+    ...{ localChunk: () => Promise.resolve(undefined), onTrouble: (text) => warnings.push(text), onWarning: (text) => warnings.push(text), onRecord: () => undefined, signal: new AbortController().signal },
     ...changes,
   });
   return { local, data, options, warnings };
