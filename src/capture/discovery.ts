@@ -10,13 +10,13 @@
  */
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { databasePatternAccepted, databaseSegments, isCompanion } from "../core/database-pattern.ts";
 import { CaptureError } from "./capture-error.ts";
 import { type FileIdentity, identityOf, notADatabase } from "./database-files.ts";
 
 /** Changes within this of the scan may share its time stamp, milliseconds. */
 const stampSettlesMs = 100;
 const magic = Buffer.from("SQLite format 3\0", "latin1");
-const companions = /-(?:wal|shm|journal)$/;
 
 export interface FoundFile {
   readonly path: string;
@@ -120,7 +120,7 @@ export class Discovery {
       if (stats === undefined) continue;
       if (rest.length > 0) {
         if (stats.isDirectory()) this.#walk(name, rest, opened, seen, found);
-      } else if (stats.isFile() && !companions.test(entry)) {
+      } else if (stats.isFile() && !isCompanion(entry)) {
         found.set(name, { path, identity: identityOf(stats), size: stats.size });
       }
     }
@@ -164,15 +164,14 @@ export function inspectHeader(name: string, path: string): "database" | "not-yet
 }
 
 function parsePattern(name: string): readonly string[] {
-  const segments = name.split("/");
-  const bad = name === "" || name.includes("\\") || segments.some((s) => s === "" || s === "." || s === ".." || s.includes("**"));
-  if (!bad && !companions.test(name)) return segments;
+  const segments = databaseSegments(name);
+  if (segments !== undefined) return segments;
   throw new CaptureError({
     kind: "name",
     database: name === "" ? "(empty name)" : name,
     found: "a name that is not inside the data folder or not a database",
-    accepted: 'a relative path with forward slashes, where * and ? match within one segment, such as "app.db" or "tenants/*.db"',
-    advice: "Correct the service's list of databases.",
+    accepted: databasePatternAccepted,
+    advice: "Correct `host.databases`.",
   });
 }
 

@@ -121,7 +121,7 @@ control = "127.0.0.1:7701"
 #advertise_control = "http://127.0.0.1:7701"
 listen = "127.0.0.1:8001"
 #advertise_data = "http://127.0.0.1:8001"
-# On a local disk. The databases are named relative to it, * and ** work.
+# On a local disk. The databases are named relative to it: "notes.db", "tenants/*.db"; * and ? stay within one folder.
 data = "data"
 databases = ["*.db"]
 # The host's own notes, and data that was committed here but never acknowledged.

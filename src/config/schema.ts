@@ -3,6 +3,7 @@
  * and a test holds the two together. What concerns more than one key is in contradictions.ts.
  */
 import * as v from "valibot";
+import { databasePatternAccepted, databaseSegments } from "../core/database-pattern.ts";
 import { addressRange, baseUrl, choice, duration, flag, identifier, listenAddress, message, size, table, tables, text, whole } from "./fields.ts";
 
 const second = 1000;
@@ -151,11 +152,11 @@ const service = table("[service]", {
 
 const stringsMessage = message('an array of strings, for example ["bun", "app.ts"]', "put each part into quotes, the whole into brackets");
 const part = v.pipe(v.string(stringsMessage), v.nonEmpty(stringsMessage));
-const databaseMessage = message(
-  'paths or globs below the data folder, for example ["notes.db", "tenants/*.db"]',
-  "write them relative to `data`, without `..`, at least one",
+const databaseMessage = message(`at least one path or glob: ${databasePatternAccepted}`, "write them relative to `data`, without `..` and `**`, one glob for each depth");
+const database = v.pipe(
+  v.string(databaseMessage),
+  v.check((pattern) => databaseSegments(pattern) !== undefined, databaseMessage),
 );
-const relative = v.pipe(v.string(databaseMessage), v.regex(/^(?!\/)(?!(?:.*\/)?\.\.?(?:\/|$))[^\0]+[^/]$/, databaseMessage));
 
 const application = table("host.application", {
   command: v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage)),
@@ -192,7 +193,7 @@ const host = table("host", {
   listen: listenAddress,
   advertise_data: v.optional(baseUrl),
   data: text("path of the application's data folder", 'name a folder on a local disk, for example "/var/lib/notes"'),
-  databases: v.pipe(v.array(relative, databaseMessage), v.minLength(1, databaseMessage)),
+  databases: v.pipe(v.array(database, databaseMessage), v.minLength(1, databaseMessage)),
   state: v.optional(text("path of a folder for the host's own notes")),
   set_aside: v.optional(text("path of a folder for data that was never acknowledged")),
   vault: text("path of the vault's folder", 'name the folder that all hosts of the service share, for example "/mnt/vault/notes"'),

@@ -1,0 +1,18 @@
+/**
+ * Which names `host.databases` may have: paths below the data folder, with `*` and `?` within one segment. One rule for the
+ * configuration, which refuses others before anything runs, and for capture, which looks for the files.
+ */
+const companions = /-(?:wal|shm|journal)$/;
+
+export const databasePatternAccepted =
+  'a path below the data folder with forward slashes, where * and ? match within one segment, such as "notes.db" or "tenants/*.db"';
+
+/** True for a file that SQLite keeps beside a database. */
+export const isCompanion = (name: string): boolean => companions.test(name);
+
+/** The segments of a pattern; undefined when it is none: absolute, with `..` or `**`, or the name of a companion file. */
+export function databaseSegments(pattern: string): readonly string[] | undefined {
+  const segments = pattern.split("/");
+  const isBad = /[\\\0]/.test(pattern) || isCompanion(pattern) || segments.some((part) => part === "" || part === "." || part === ".." || part.includes("**"));
+  return isBad ? undefined : segments;
+}
