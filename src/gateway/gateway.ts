@@ -6,25 +6,23 @@
  */
 import { serve, type ServerType } from "@hono/node-server";
 import type { AddressInfo } from "node:net";
-import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
-import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
 import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
-import type { Failover } from "../core/failover-state.ts";
+import type { GatewayConfig } from "../config/types.ts";
+import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
+import { HostClient } from "../control/host-client.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin.ts";
 import { serviceStatus } from "./cluster-status.ts";
 import { ConfigurationState } from "./configuration-state.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { PeerClient } from "./peers/peer-client.ts";
+import type { Peers } from "./peers/peers.ts";
 import { LocalPlane, type Plane } from "./plane.ts";
 import { createProxyApp } from "./proxy-app.ts";
-import { Peers } from "./peers/peers.ts";
-import { Registry } from "./registry.ts";
-import { ServedServices } from "./served-services.ts";
 import type { ServiceRuntime } from "./service.ts";
-import { putService } from "./state/rows.ts";
-import type { ReplicatedRow } from "../core/replication-row.ts";
-import { fromValues } from "./state/replication-tables.ts";
-import type { hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
+import { fileDisk } from "./state/replication-disk.ts";
 import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
@@ -48,18 +46,16 @@ export class Gateway implements AdminTarget {
   readonly #deps: GatewayDeps;
   readonly #store: StateStore;
   readonly #queries: SqlQueries;
-  readonly #registry: Registry;
-  readonly #served: ServedServices;
+  readonly #control: ControlPlane;
   readonly #plane: Plane;
   readonly configuration: ConfigurationState;
-  readonly peers: Peers;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ServerType | null = null;
 
   /** Throws `ListenError` when an address cannot be used; a database that cannot be used is shown in the status instead. */
   static async start(config: GatewayConfig, deps: GatewayDeps): Promise<Gateway> {
-    const store = new StateStore({ path: config.databasePath, gateway: config.id, clock: deps.clock });
+    const store = new StateStore({ disk: fileDisk(config.databasePath), gateway: config.id, clock: deps.clock, random: systemRandom });
     const gateway = new Gateway(config, deps, store, await store.open());
     try {
       await gateway.#listen();
@@ -77,22 +73,16 @@ export class Gateway implements AdminTarget {
     this.#startedAtMs = Math.floor(deps.clock.wallTime());
     this.#startedAt = deps.clock.now();
     this.#queries = new SqlQueries({ command: deps.sqlReader, path: config.databasePath, clock: deps.clock });
-    this.#registry = new Registry(store, remembered, config.services);
-    const { id, adminUrl, secret, peers: seeds } = config;
-    this.peers = new Peers({ id, adminUrl, secret, seeds, clock: deps.clock, log: deps.log, store, services: () => this.services() });
-    this.peers.register(this.#startedAtMs);
-    store.onWrite = (row) => this.peers.wrote(row);
-    store.onApplied = (rows) => this.#onApplied(rows);
     this.configuration = new ConfigurationState(deps.configFile ?? null, deps.clock);
-    const { clock, log } = deps;
     this.#plane = this.#makePlane();
-    this.#served = new ServedServices({
-      ...{ clock, log, store, plane: this.#plane },
+    const { clock, log } = deps;
+    const { secret } = config;
+    this.#control = new ControlPlane({
+      ...{ clock, log, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
       config: () => this.#config,
-      onFailedOver: (service, failover) => this.#onFailedOver(service, failover),
-      moved: (moved) => this.peers.moved(moved),
+      control: (controlUrl) => new HostClient(controlUrl, secret, clock),
+      transport: (url) => new PeerClient(url, secret, clock),
     });
-    this.#follow(remembered);
   }
 
   get secret(): string {
@@ -117,8 +107,12 @@ export class Gateway implements AdminTarget {
     return createProxyApp(this.#plane.server, clientOf);
   }
 
+  get peers(): Peers {
+    return this.#control.peers;
+  }
+
   services(): readonly ServiceRuntime[] {
-    return this.#served.runtimes;
+    return this.#control.services();
   }
 
   status(): ClusterStatus {
@@ -142,36 +136,33 @@ export class Gateway implements AdminTarget {
   }
 
   hostList(): HostList {
-    return { hosts: this.#registry.all().map((entry) => ({ ...entry })) };
+    return this.#control.hostList();
   }
 
-  addHost(host: { service: string; id: string; controlUrl: string; priority: number | null; nofailover: boolean | null }): void {
-    this.#registry.put(host);
-    this.#apply(host.service);
+  addHost(...[host]: Parameters<ControlPlane["addHost"]>): void {
+    this.#control.addHost(host);
   }
 
-  changeHost(service: string, host: string, change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined }): boolean {
-    const known = this.#registry.find(service, host);
-    if (known === undefined) return false;
-    const { priority = known.priority, nofailover = known.nofailover } = change;
-    this.addHost({ service, id: host, controlUrl: known.controlUrl, priority, nofailover });
-    return true;
+  changeHost(...[service, host, change]: Parameters<ControlPlane["changeHost"]>): boolean {
+    return this.#control.changeHost(service, host, change);
+  }
+
+  removeHost(service: string, host: string): boolean {
+    return this.#control.removeHost(service, host);
+  }
+
+  setPaused(service: ServiceRuntime, paused: boolean): void {
+    this.#control.setPaused(service, paused);
   }
 
   configReport(): ConfigReport {
-    const services = this.#config.services.map((service) => ({ ...service, hosts: this.#registry.of(service.name) }));
-    const atRunTime = services.flatMap(({ name, hosts }) => [...hosts.filter(({ source }) => source === "operator").map(({ id }) => id), ...this.#registry.removed(name)].map((id) => hostKey(name, id)));
+    const services = this.#config.services.map((service) => ({ ...service, hosts: this.#control.registry.of(service.name) }));
+    const atRunTime = services.flatMap(({ name, hosts }) => [...hosts.filter(({ source }) => source === "operator").map(({ id }) => id), ...this.#control.registry.removed(name)].map((id) => hostKey(name, id)));
     return {
       configuration: this.configuration.status,
       settings: { ...gatewaySettings(this.#config), ...serviceSettings(services) },
       decidedAtRunTime: atRunTime,
     };
-  }
-
-  removeHost(service: string, host: string): boolean {
-    const removed = this.#registry.remove(service, host);
-    if (removed) this.#apply(service);
-    return removed;
   }
 
   /** Takes over another configuration as a whole, without touching a connection; or refuses it, and nothing changes. */
@@ -184,14 +175,7 @@ export class Gateway implements AdminTarget {
     }
     const before = this.#config.services;
     this.#config = config;
-    this.#registry.reconfigure(config.services);
-    this.#follow(null);
-    for (const { name, match } of config.services) {
-      const old = before.find((service) => service.name === name);
-      if (old === undefined || (old.match.host === match.host && old.match.path === match.path)) continue;
-      const runtime = this.services().find((service) => service.name === name);
-      this.#writeService(name, match, runtime?.state.automation.kind === "paused", false);
-    }
+    this.#control.reconfigure(before);
     this.configuration.applied();
     return { kind: "applied" };
   }
@@ -199,11 +183,6 @@ export class Gateway implements AdminTarget {
   /** A configuration that cannot even be read; the one before stays in force. */
   refuseReload(why: string): void {
     this.configuration.refuse(why);
-  }
-
-  setPaused(service: ServiceRuntime, paused: boolean): void {
-    const config = this.#config.services.find(({ name }) => name === service.name);
-    this.#writeService(service.name, config?.match ?? { host: null, path: null }, paused, false);
   }
 
   query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer> {
@@ -218,71 +197,9 @@ export class Gateway implements AdminTarget {
       if ("closeAllConnections" in admin) admin.closeAllConnections();
       await new Promise<void>((resolve) => admin.close(() => resolve()));
     }
-    await this.peers.stop();
-    await this.#served.stop();
+    await this.#control.stop();
     this.#queries.close();
     await this.#store.close();
-  }
-
-  /** Serves what the configuration names; `remembered` is what the database knew at the start. */
-  #follow(remembered: Remembered | null): void {
-    const added = this.#served.follow();
-    // Before anything else: a gateway with peers must never count itself as all of them.
-    for (const runtime of added) runtime.send({ kind: "gateways", ids: this.peers.registered });
-    for (const runtime of added) this.#begin(runtime, remembered);
-    for (const runtime of this.services()) if (!added.includes(runtime)) this.#apply(runtime.name);
-  }
-
-  /** With manual rejoin the failed host leaves the registry, so that it takes part again only when an operator says so. */
-  #onFailedOver(service: string, failover: Failover): void {
-    const { from, to, kind } = failover;
-    if (this.#config.services.find(({ name }) => name === service)?.rejoin !== "manual") return;
-    if (from === null || from === to || kind === "switchover" || kind === "first") return;
-    const runtime = this.services().find(({ name }) => name === service);
-    if (runtime === undefined || !this.removeHost(service, from)) return;
-    runtime.recorder.note("warning", "host-removed", from, `it failed, and rejoin is manual: look at it, then \`stead hosts add ${from} URL\``);
-  }
-
-  #begin(runtime: ServiceRuntime, remembered: Remembered | null): void {
-    const known = remembered?.services.find(({ name }) => name === runtime.name);
-    const paused = known?.paused ?? false;
-    const config = this.#config.services.find(({ name }) => name === runtime.name);
-    this.#writeService(runtime.name, config?.match ?? { host: null, path: null }, paused, known === undefined);
-    if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause" } });
-    const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
-    // Registered before the recall: what is remembered of an unknown host would look like a host that nobody watches.
-    this.#apply(runtime.name);
-    if (epoch !== undefined) runtime.send({ kind: "recall", ...epoch });
-  }
-
-  /** `assumed`: nobody has said that it is not paused; a peer may know better. */
-  #writeService(name: string, match: ServiceConfig["match"], paused: boolean, assumed: boolean): void {
-    this.#store.write(putService({ name, matchHost: match.host, matchPath: match.path, paused }, assumed));
-  }
-
-  /** Rows that came from peers: what this gateway acts upon changes at once. */
-  #onApplied(rows: readonly ReplicatedRow[]): void {
-    const changed = new Set<string>();
-    for (const row of rows) {
-      if (row.table === "hosts") {
-        this.#registry.heard(fromValues<typeof hostsTable.$inferSelect>(row));
-        changed.add(String(row.values["service"]));
-      }
-      if (row.table === "services") this.#heardService(fromValues<typeof servicesTable.$inferSelect>(row));
-    }
-    for (const service of changed) this.#apply(service);
-    if (rows.some(({ table }) => table === "gateways")) this.peers.refresh();
-  }
-
-  #heardService({ name, paused, deleted }: typeof servicesTable.$inferSelect): void {
-    const runtime = this.services().find((service) => service.name === name);
-    if (runtime === undefined || deleted || paused === (runtime.state.automation.kind === "paused")) return;
-    runtime.send({ kind: "command", id: "peer", command: { kind: paused ? "pause" : "resume" } });
-  }
-
-  #apply(service: string): void {
-    const runtime = this.services().find(({ name }) => name === service);
-    runtime?.register(this.#registry.of(service));
   }
 
   async #listen(): Promise<void> {

@@ -7,9 +7,11 @@
 import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
 import { heartbeatMs } from "../control/messages.ts";
 import type { Failover, FailoverSettings } from "../core/failover-state.ts";
+import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { Background } from "./background.ts";
+import type { HostControl } from "./plain-control.ts";
 import type { Plane } from "./plane.ts";
 import { Recorder } from "./recorder.ts";
 import { ServiceRuntime } from "./service.ts";
@@ -22,7 +24,9 @@ export interface ServedServicesOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: StateStore;
-  readonly plane: Plane;
+  readonly plane: Pick<Plane, "route" | "follow">;
+  readonly control: (controlUrl: string) => HostControl;
+  readonly rules?: Rules | undefined;
   /** A failover of a service was completed by this gateway. */
   onFailedOver(service: string, failover: Failover): void;
   /** Called after each turn of a service's state machine. */
@@ -78,8 +82,8 @@ export class ServedServices {
   }
 
   #serve(service: ServiceConfig): ServiceRuntime {
-    const { clock, log, store, config, plane } = this.#options;
-    const { id, secret, probe } = config();
+    const { clock, log, store, config, plane, control } = this.#options;
+    const { id, probe } = config();
     const traffic = new Traffic(clock);
     const route = plane.route(service.name, {
       onDone: (end, held, replays, count) => traffic.ended(end, held, replays, count),
@@ -88,7 +92,8 @@ export class ServedServices {
     const recorder = new Recorder({ gateway: id, service: service.name, clock, log, store });
     const runtime = new ServiceRuntime({
       settings: settingsOf(config(), service),
-      ...{ secret, probe, clock, route, traffic, recorder },
+      ...{ control, probe, clock, route, traffic, recorder },
+      rules: this.#options.rules,
       moved: (moved) => this.#options.moved?.(moved),
       onFailedOver: (failover) => this.#options.onFailedOver(service.name, failover),
     });

@@ -9,7 +9,7 @@ import { connect } from "node:net";
 import { Hold, type HoldOptions } from "../http/hold.ts";
 import type { HttpLimits } from "../http/limits.ts";
 import type { Route } from "../http/proxy.ts";
-import { Upstream } from "../http/upstream.ts";
+import { Upstream, type UpstreamOptions } from "../http/upstream.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { RouteTarget } from "./route-target.ts";
 
@@ -21,6 +21,10 @@ export interface ServiceRouteOptions {
   /** Read again for every request, so that a new configuration counts at once. */
   readonly hold: () => Omit<HoldOptions, "clock">;
   readonly limits: Partial<HttpLimits>;
+  /** Default: connections of this process. */
+  readonly upstream?: (options: UpstreamOptions) => Upstream;
+  /** Default: a TCP connection that is closed again. */
+  readonly tryConnect?: (host: string, port: number, done: (open: boolean) => void) => void;
 }
 
 interface Active {
@@ -101,7 +105,7 @@ export class ServiceRoute implements Route, RouteTarget {
     this.#waitingForPort = this.#options.clock.setTimer(retryConnectMs, () => {
       const active = this.#active;
       if (active === null || this.#waitingForPort === null) return;
-      tryConnect(active.upstream.host, active.upstream.port, (open) => {
+      (this.#options.tryConnect ?? tryConnect)(active.upstream.host, active.upstream.port, (open) => {
         if (this.#waitingForPort === null || this.#active !== active || this.#wanted !== "route") return;
         if (!open) return this.#tryPortSoon();
         this.#waitingForPort = null;
@@ -118,7 +122,9 @@ export class ServiceRoute implements Route, RouteTarget {
   #upstream(dataUrl: string, epoch: number | undefined): Upstream {
     const url = new URL(dataUrl);
     const host = url.hostname.replace(/^\[|\]$/g, "");
-    return new Upstream({ host, port: Number(url.port || 80), epoch, limits: this.#options.limits, clock: this.#options.clock });
+    const { limits, clock, upstream } = this.#options;
+    const options = { host, port: Number(url.port || 80), epoch, limits, clock };
+    return upstream === undefined ? new Upstream(options) : upstream(options);
   }
 }
 

@@ -4,7 +4,6 @@
  * Events come from monitors, orders, the data plane, operators and a timer; they are taken one at a time. A defect in
  * deciding is shown as an event and in `defect`, and does not stop routing: the route stays as it is (static stability).
  */
-import { HostClient } from "../control/host-client.ts";
 import { step, wakeAt } from "../core/failover.ts";
 import {
   initialServiceState,
@@ -17,6 +16,7 @@ import {
   type RegisteredHost,
   type ServiceState,
 } from "../core/failover-state.ts";
+import type { Rules } from "../core/rules.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
@@ -27,12 +27,15 @@ import type { Traffic } from "./traffic.ts";
 
 export interface ServiceOptions {
   readonly settings: FailoverSettings;
-  readonly secret: string;
+  /** The control API of a host. */
+  readonly control: (controlUrl: string) => HostControl;
   readonly probe: ProbeTimes;
   readonly clock: Clock;
   readonly route: RouteTarget;
   readonly traffic: Traffic;
   readonly recorder: Recorder;
+  /** Default: all. */
+  readonly rules?: Rules | undefined;
   /** Called after each turn of the state machine. */
   moved?(service: ServiceRuntime): void;
   /** A failover is done; it is told again when more is known of it. */
@@ -163,9 +166,9 @@ export class ServiceRuntime {
   }
 
   #watch(host: RegisteredHost): void {
-    const { secret, clock } = this.#options;
+    const { control, clock } = this.#options;
     const { id, controlUrl } = host;
-    const client = isPlain(controlUrl) ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock }) : new HostClient(controlUrl, secret, clock);
+    const client = isPlain(controlUrl) ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock }) : control(controlUrl);
     const monitor = new HostMonitor({ host: host.id, client, clock, probe: this.#probe, send: (event) => this.send(event) });
     this.#watched.set(host.id, { controlUrl: host.controlUrl, client, monitor });
     monitor.start();
@@ -178,7 +181,7 @@ export class ServiceRuntime {
   #take(event: FailoverEvent): void {
     const before = this.#state;
     try {
-      const { state, effects } = step(before, event, this.#options.clock.now());
+      const { state, effects } = step(before, event, this.#options.clock.now(), this.#options.rules);
       this.#state = state;
       for (const effect of effects) this.#perform(effect);
     } catch (error) {

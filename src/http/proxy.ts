@@ -5,6 +5,7 @@
  * whole life is bounded by `patienceMs`. Each request is counted exactly once, in `onDone`.
  */
 import { decideReplay, type ReplayDecision } from "../core/replay.ts";
+import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
@@ -44,6 +45,8 @@ export interface ProxyOptions {
   /** Seconds for `Retry-After`. */
   readonly retryAfterSeconds?: number;
   readonly forward?: Omit<ForwardOptions, "signal">;
+  /** Default: all. */
+  readonly rules?: Rules;
 }
 
 const againDelayMsMax = 250;
@@ -111,7 +114,7 @@ export class Proxy {
   async #handleOutcome(exchange: Exchange, life: Life, upstream: Upstream | undefined, outcome: ForwardOutcome): Promise<void> {
     const { hooks, clock, route } = this.#options;
     if (upstream !== undefined && (outcome.kind === "not_sent" || outcome.kind === "lost")) hooks?.onConnectionError?.(upstream, outcome.reason);
-    const decision = decideReplay(exchange.request.method, outcome);
+    const decision = decideReplay(exchange.request.method, outcome, this.#options.rules);
     if (decision.kind !== "again") {
       await this.#conclude(exchange, life, outcome, decision);
       return;

@@ -5,10 +5,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { systemRandom } from "../../src/runtime/random.ts";
 import { HybridClock } from "../../src/gateway/state/hybrid-clock.ts";
 import { migrate, NewerDatabaseError } from "../../src/gateway/state/migrate.ts";
 import { addEvent, putEpoch, putHost, putService } from "../../src/gateway/state/rows.ts";
 import * as schema from "../../src/gateway/state/schema.ts";
+import { fileDisk } from "../../src/gateway/state/replication-disk.ts";
 import { queuedWritesMax, StateStore } from "../../src/gateway/state/store.ts";
 import { embeddedMigrations } from "../../scripts/embed-migrations.ts";
 import { until } from "./cluster.ts";
@@ -26,7 +28,7 @@ afterEach(async () => {
 });
 
 function newStore(at = path): StateStore {
-  const store = new StateStore({ path: at, gateway: "g1", clock: systemClock });
+  const store = new StateStore({ disk: fileDisk(at), gateway: "g1", clock: systemClock, random: systemRandom });
   opened.push(store);
   return store;
 }

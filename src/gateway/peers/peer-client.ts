@@ -14,7 +14,14 @@ export type SyncAnswer =
 
 type Raw = { readonly kind: "answer"; readonly status: number; readonly text: string } | { readonly kind: "broken"; readonly why: string; readonly wasIdle: boolean };
 
-export class PeerClient {
+/** One peer, as whoever talks to it sees it. */
+export interface PeerTransport {
+  /** One exchange; what fails is an answer, not an exception. */
+  sync(message: PeerMessage, timeoutMs: number, signal: AbortSignal): Promise<SyncAnswer>;
+  close(): void;
+}
+
+export class PeerClient implements PeerTransport {
   readonly #url: string;
   readonly #secret: string;
   readonly #clock: Clock;

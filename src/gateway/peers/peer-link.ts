@@ -5,7 +5,7 @@
 import { unknownPeer, type PeerMemory } from "../../core/replication-exchange.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { Background } from "../background.ts";
-import type { PeerClient } from "./peer-client.ts";
+import type { PeerTransport } from "./peer-client.ts";
 
 export const sweepMs = 1_000;
 /** After a call that failed, news wait this long before they are tried. */
@@ -18,7 +18,7 @@ const idleMs = 30_000;
 
 export class PeerLink {
   readonly url: string;
-  readonly client: PeerClient;
+  readonly client: PeerTransport;
   memory: PeerMemory = unknownPeer;
   /** When it was last asked for all that is lacking here. */
   pulledAt = -Infinity;
@@ -35,7 +35,7 @@ export class PeerLink {
   #wanted = Infinity;
   #notBefore = -Infinity;
 
-  constructor(url: string, id: string | null, client: PeerClient, clock: Clock, exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>) {
+  constructor(url: string, id: string | null, client: PeerTransport, clock: Clock, exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>) {
     this.url = url;
     this.id = id;
     this.client = client;

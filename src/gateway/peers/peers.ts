@@ -19,7 +19,7 @@ import { refusalOf } from "./admission.ts";
 import { InstanceWatch, silentMs } from "./instance-watch.ts";
 import { composeMessage, vectorOf, type RowPart } from "./message.ts";
 import { membershipOf, others, type Member } from "./membership.ts";
-import { PeerClient } from "./peer-client.ts";
+import type { PeerTransport } from "./peer-client.ts";
 import { PeerLink, sweepMs, type ExchangeEnd } from "./peer-link.ts";
 import { Views } from "./views.ts";
 import { decodeRows } from "./wire.ts";
@@ -40,7 +40,8 @@ const urgent = new Set(["services", "hosts", "gateways", "epochs"]);
 export interface PeersOptions {
   readonly id: string;
   readonly adminUrl: string;
-  readonly secret: string;
+  /** The way to the peer at an admin address. */
+  readonly transport: (url: string) => PeerTransport;
   /** Addresses of the file. */
   readonly seeds: readonly string[];
   readonly clock: Clock;
@@ -188,8 +189,8 @@ export class Peers {
   }
 
   #connect(url: string, id: string | null): void {
-    const { secret, clock } = this.#options;
-    const link = new PeerLink(url, id, new PeerClient(url, secret, clock), clock, (each, signal) => this.#exchange(each, signal));
+    const { transport, clock } = this.#options;
+    const link = new PeerLink(url, id, transport(url), clock, (each, signal) => this.#exchange(each, signal));
     this.#links.set(url, link);
     link.poke(0);
   }
@@ -318,8 +319,8 @@ export class Peers {
   }
 
   async #sayGoodbye(link: PeerLink): Promise<void> {
-    const { store, secret, clock } = this.#options;
-    const client = new PeerClient(link.url, secret, clock);
+    const { store, transport } = this.#options;
+    const client = transport(link.url);
     const request = { ...rowRequest(store.replica, link.memory, false), vector: null, after: null };
     await client.sync(this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [] }, true), goodbyeMs, new AbortController().signal);
     client.close();

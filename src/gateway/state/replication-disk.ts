@@ -24,6 +24,24 @@ export interface Loaded {
   readonly vector: VersionVector;
 }
 
+/** An open database, as the store uses it. */
+export type OpenDisk = Pick<ReplicaDisk, "write" | "close">;
+
+/** Where a gateway's memory is kept: a libSQL file, or the simulation's disk. */
+export interface StateDisk {
+  /** For people. */
+  readonly path: string;
+  /** Opens, migrates and reads everything. */
+  open(): Promise<{ readonly disk: OpenDisk; readonly loaded: Loaded }>;
+  /** True when what was thrown says that the database itself is broken. */
+  isDamage(error: unknown): boolean;
+  /** Moves a damaged database out of the way, keeping it. Gives its new name. */
+  setAside(wallTimeMs: number): Promise<string>;
+}
+
+/** `path`: absolute. */
+export const fileDisk = (path: string): StateDisk => ({ path, open: () => ReplicaDisk.open(path), isDamage, setAside: (wallTimeMs) => setAside(path, wallTimeMs) });
+
 export class ReplicaDisk {
   readonly #client: Client;
   #storedVector: Map<string, number>;
@@ -81,11 +99,11 @@ class DamagedDatabaseError extends Error {
 }
 
 /** True when the file itself is broken, so that trying again cannot help. */
-export const isDamage = (error: unknown): boolean =>
+const isDamage = (error: unknown): boolean =>
   error instanceof DamagedDatabaseError || (error instanceof LibsqlError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
 
 /** Moves a damaged database with its journal out of the way, keeping it. Gives its new name. */
-export async function setAside(path: string, wallTimeMs: number): Promise<string> {
+async function setAside(path: string, wallTimeMs: number): Promise<string> {
   const target = `${path}.damaged-${new Date(wallTimeMs).toISOString().replaceAll(":", "-")}`;
   for (const suffix of ["-wal", "-shm", ""]) if (existsSync(path + suffix)) await rename(path + suffix, target + suffix);
   return target;

@@ -8,13 +8,13 @@
  * and metrics, tried again, and never an exception for the caller; one that is damaged is set aside and begun anew, with
  * what is in memory and what peers have.
  */
-import { randomBytes } from "node:crypto";
 import { Replica } from "../../core/replication.ts";
 import { assumedStamp, stampMs, type Cell, type ReplicatedRow } from "../../core/replication-row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Random } from "../../runtime/random.ts";
 import { Background } from "../background.ts";
 import { HybridClock } from "./hybrid-clock.ts";
-import { isDamage, ReplicaDisk, setAside, type DiskChange, type Loaded } from "./replication-disk.ts";
+import type { DiskChange, Loaded, OpenDisk, StateDisk } from "./replication-disk.ts";
 import { fromValues, keyOf, sharedTable, toValues } from "./replication-tables.ts";
 import type { RowWrite } from "./rows.ts";
 import type { epochs, hosts, services } from "./schema.ts";
@@ -41,14 +41,14 @@ export interface Remembered {
 }
 
 export interface StateStoreOptions {
-  /** Absolute. */
-  readonly path: string;
+  readonly disk: StateDisk;
   readonly gateway: string;
   readonly clock: Clock;
+  readonly random: Random;
 }
 
 /** A run's name: the gateway's id, and something that no other run has. Ids have no `~`. */
-const newOrigin = (gateway: string, wallTimeMs: number): string => `${gateway}~${Math.floor(wallTimeMs).toString(36)}${randomBytes(2).toString("hex")}`;
+const newOrigin = ({ gateway, clock, random }: StateStoreOptions): string => `${gateway}~${Math.floor(clock.wallTime()).toString(36)}${Buffer.from(random.bytes(2)).toString("hex")}`;
 
 /** The gateway whose run wrote something. */
 export const gatewayOf = (origin: string): string => origin.split("~")[0] ?? origin;
@@ -63,7 +63,7 @@ export class StateStore {
   readonly #queue = new Map<string, DiskChange>();
   readonly #background = new Background();
   readonly #notices: string[] = [];
-  #disk: ReplicaDisk | null = null;
+  #disk: OpenDisk | null = null;
   #timer: Timer | null = null;
   /** Flushes one after the other; none rejects. */
   #flushing: Promise<void> = Promise.resolve();
@@ -75,7 +75,7 @@ export class StateStore {
   constructor(options: StateStoreOptions) {
     this.#options = options;
     this.#hybrid = new HybridClock(() => options.clock.wallTime());
-    this.replica = new Replica(newOrigin(options.gateway, options.clock.wallTime()));
+    this.replica = new Replica(newOrigin(options));
   }
 
   /** Why nothing is being stored; null when all is well. */
@@ -157,14 +157,14 @@ export class StateStore {
   }
 
   async #connect(): Promise<void> {
-    const { path, clock } = this.#options;
-    let opened: Awaited<ReturnType<typeof ReplicaDisk.open>>;
+    const { disk: at, clock } = this.#options;
+    let opened: Awaited<ReturnType<StateDisk["open"]>>;
     try {
-      opened = await ReplicaDisk.open(path);
+      opened = await at.open();
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!at.isDamage(error)) throw error;
       await this.#setAside(error);
-      opened = await ReplicaDisk.open(path);
+      opened = await at.open();
     }
     const { disk, loaded } = opened;
     this.#disk = disk;
@@ -185,15 +185,15 @@ export class StateStore {
     const newest = rows.reduce((max, row) => (row.hlc > max ? row.hlc : max), "");
     if (newest === "" || wallTimeMs - stampMs(newest) < tombstonesKeptMs) return;
     const days = Math.floor((wallTimeMs - stampMs(newest)) / (24 * 3600 * 1_000));
-    this.#notices.push(`the database ${this.#options.path} is ${days} days old: hosts that were removed meanwhile may come back; with other gateways running, stop, delete it, and start again`);
+    this.#notices.push(`the database ${this.#options.disk.path} is ${days} days old: hosts that were removed meanwhile may come back; with other gateways running, stop, delete it, and start again`);
   }
 
   async #setAside(error: unknown): Promise<void> {
-    const { path, clock } = this.#options;
+    const { disk, clock } = this.#options;
     this.#disk?.close();
     this.#disk = null;
-    const name = await setAside(path, clock.wallTime());
-    this.#notices.push(`the database ${path} was damaged (${messageOf(error)}) and is set aside as ${name}: a new one was begun, and gets what other gateways have`);
+    const name = await disk.setAside(clock.wallTime());
+    this.#notices.push(`the database ${disk.path} was damaged (${messageOf(error)}) and is set aside as ${name}: a new one was begun, and gets what other gateways have`);
     for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
   }
 
@@ -243,7 +243,7 @@ export class StateStore {
       for (const [id, change] of batch) if (this.#queue.get(id) === change) this.#queue.delete(id);
       this.#trouble = null;
     } catch (error) {
-      if (isDamage(error)) await this.#setAside(error).catch((problem: unknown) => this.#fail(problem));
+      if (this.#options.disk.isDamage(error)) await this.#setAside(error).catch((problem: unknown) => this.#fail(problem));
       else this.#fail(error);
       this.#schedule(retryDelayMs);
       return;
@@ -276,7 +276,7 @@ export class StateStore {
   }
 
   #fail(error: unknown): void {
-    this.#trouble = `the database ${this.#options.path} cannot be used: ${messageOf(error)}`;
+    this.#trouble = `the database ${this.#options.disk.path} cannot be used: ${messageOf(error)}`;
   }
 }
 

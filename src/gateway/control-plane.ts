@@ -1,0 +1,177 @@
+/**
+ * What a gateway decides and remembers, without a listener: registry and memory (state/), a state machine per service that
+ * watches the hosts, and the peers it shares all of it with. The process around it (gateway.ts) and the simulation
+ * (test/sim) give it the ways to hosts, peers, disk and data plane.
+ */
+import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
+import type { HostList } from "../control/gateway-api.ts";
+import type { Failover } from "../core/failover-state.ts";
+import type { ReplicatedRow } from "../core/replication-row.ts";
+import type { Rules } from "../core/rules.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { PeerTransport } from "./peers/peer-client.ts";
+import { Peers } from "./peers/peers.ts";
+import type { HostControl } from "./plain-control.ts";
+import type { Plane } from "./plane.ts";
+import { Registry } from "./registry.ts";
+import { ServedServices } from "./served-services.ts";
+import type { ServiceRuntime } from "./service.ts";
+import { fromValues } from "./state/replication-tables.ts";
+import { putService } from "./state/rows.ts";
+import type { hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
+import type { Remembered, StateStore } from "./state/store.ts";
+
+export interface ControlPlaneOptions {
+  /** In force now. */
+  readonly config: () => GatewayConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: StateStore;
+  /** What the store gave when it was opened. */
+  readonly remembered: Remembered;
+  readonly plane: Pick<Plane, "route" | "follow">;
+  /** The control API of a host. */
+  readonly control: (controlUrl: string) => HostControl;
+  /** The way to the peer at an admin address. */
+  readonly transport: (url: string) => PeerTransport;
+  readonly startedAtMs: number;
+  /** Default: all. */
+  readonly rules?: Rules;
+}
+
+export class ControlPlane {
+  readonly registry: Registry;
+  readonly peers: Peers;
+  readonly #options: ControlPlaneOptions;
+  readonly #served: ServedServices;
+
+  /** Routes to what is remembered, then watches the hosts; peers are talked to after `peers.start()`. */
+  constructor(options: ControlPlaneOptions) {
+    const { config, clock, log, store, remembered, plane, control, transport } = options;
+    const { id, adminUrl, peers: seeds, services } = config();
+    this.#options = options;
+    this.registry = new Registry(store, remembered, services);
+    this.peers = new Peers({ id, adminUrl, seeds, transport, clock, log, store, services: () => this.services() });
+    this.peers.register(options.startedAtMs);
+    store.onWrite = (row) => this.peers.wrote(row);
+    store.onApplied = (rows) => this.#onApplied(rows);
+    this.#served = new ServedServices({
+      ...{ config, clock, log, store, plane, control, rules: options.rules },
+      onFailedOver: (service, failover) => this.#onFailedOver(service, failover),
+      moved: (moved) => this.peers.moved(moved),
+    });
+    this.#follow(remembered);
+  }
+
+  services(): readonly ServiceRuntime[] {
+    return this.#served.runtimes;
+  }
+
+  hostList(): HostList {
+    return { hosts: this.registry.all().map((entry) => ({ ...entry })) };
+  }
+
+  addHost(host: { service: string; id: string; controlUrl: string; priority: number | null; nofailover: boolean | null }): void {
+    this.registry.put(host);
+    this.#apply(host.service);
+  }
+
+  changeHost(service: string, host: string, change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined }): boolean {
+    const known = this.registry.find(service, host);
+    if (known === undefined) return false;
+    const { priority = known.priority, nofailover = known.nofailover } = change;
+    this.addHost({ service, id: host, controlUrl: known.controlUrl, priority, nofailover });
+    return true;
+  }
+
+  removeHost(service: string, host: string): boolean {
+    const removed = this.registry.remove(service, host);
+    if (removed) this.#apply(service);
+    return removed;
+  }
+
+  setPaused(service: ServiceRuntime, paused: boolean): void {
+    const config = this.#options.config().services.find(({ name }) => name === service.name);
+    this.#writeService(service.name, config?.match ?? { host: null, path: null }, paused, false);
+  }
+
+  /** The configuration in force is another one, `before` were the services of the last. */
+  reconfigure(before: readonly ServiceConfig[]): void {
+    const { services } = this.#options.config();
+    this.registry.reconfigure(services);
+    this.#follow(null);
+    for (const { name, match } of services) {
+      const old = before.find((service) => service.name === name);
+      if (old === undefined || (old.match.host === match.host && old.match.path === match.path)) continue;
+      const runtime = this.services().find((service) => service.name === name);
+      this.#writeService(name, match, runtime?.state.automation.kind === "paused", false);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.peers.stop();
+    await this.#served.stop();
+  }
+
+  /** Serves what the configuration names; `remembered` is what the database knew at the start. */
+  #follow(remembered: Remembered | null): void {
+    const added = this.#served.follow();
+    // Before anything else: a gateway with peers must never count itself as all of them.
+    for (const runtime of added) runtime.send({ kind: "gateways", ids: this.peers.registered });
+    for (const runtime of added) this.#begin(runtime, remembered);
+    for (const runtime of this.services()) if (!added.includes(runtime)) this.#apply(runtime.name);
+  }
+
+  /** With manual rejoin the failed host leaves the registry, so that it takes part again only when an operator says so. */
+  #onFailedOver(service: string, failover: Failover): void {
+    const { from, to, kind } = failover;
+    if (this.#options.config().services.find(({ name }) => name === service)?.rejoin !== "manual") return;
+    if (from === null || from === to || kind === "switchover" || kind === "first") return;
+    const runtime = this.services().find(({ name }) => name === service);
+    if (runtime === undefined || !this.removeHost(service, from)) return;
+    runtime.recorder.note("warning", "host-removed", from, `it failed, and rejoin is manual: look at it, then \`stead hosts add ${from} URL\``);
+  }
+
+  #begin(runtime: ServiceRuntime, remembered: Remembered | null): void {
+    const known = remembered?.services.find(({ name }) => name === runtime.name);
+    const paused = known?.paused ?? false;
+    const config = this.#options.config().services.find(({ name }) => name === runtime.name);
+    this.#writeService(runtime.name, config?.match ?? { host: null, path: null }, paused, known === undefined);
+    if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause" } });
+    const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
+    // Registered before the recall: what is remembered of an unknown host would look like a host that nobody watches.
+    this.#apply(runtime.name);
+    if (epoch !== undefined) runtime.send({ kind: "recall", ...epoch });
+  }
+
+  /** `assumed`: nobody has said that it is not paused; a peer may know better. */
+  #writeService(name: string, match: ServiceConfig["match"], paused: boolean, assumed: boolean): void {
+    this.#options.store.write(putService({ name, matchHost: match.host, matchPath: match.path, paused }, assumed));
+  }
+
+  /** Rows that came from peers: what this gateway acts upon changes at once. */
+  #onApplied(rows: readonly ReplicatedRow[]): void {
+    const changed = new Set<string>();
+    for (const row of rows) {
+      if (row.table === "hosts") {
+        this.registry.heard(fromValues<typeof hostsTable.$inferSelect>(row));
+        changed.add(String(row.values["service"]));
+      }
+      if (row.table === "services") this.#heardService(fromValues<typeof servicesTable.$inferSelect>(row));
+    }
+    for (const service of changed) this.#apply(service);
+    if (rows.some(({ table }) => table === "gateways")) this.peers.refresh();
+  }
+
+  #heardService({ name, paused, deleted }: typeof servicesTable.$inferSelect): void {
+    const runtime = this.services().find((service) => service.name === name);
+    if (runtime === undefined || deleted || paused === (runtime.state.automation.kind === "paused")) return;
+    runtime.send({ kind: "command", id: "peer", command: { kind: paused ? "pause" : "resume" } });
+  }
+
+  #apply(service: string): void {
+    const runtime = this.services().find(({ name }) => name === service);
+    runtime?.register(this.registry.of(service));
+  }
+}
