@@ -22,7 +22,8 @@ export interface Turn {
   readonly rules: Rules;
 }
 
-const legal: { readonly [From in Phase["kind"]]: readonly Phase["kind"][] } = {
+/** Which phase may follow which; one turn can take several of these steps. */
+export const legalPhases: { readonly [From in Phase["kind"]]: readonly Phase["kind"][] } = {
   unknown: ["awaiting", "serving", "suspect", "agreeing", "promoting"],
   awaiting: ["serving", "suspect", "agreeing", "promoting"],
   serving: ["suspect", "awaiting", "agreeing", "demoting", "promoting"],
@@ -35,7 +36,7 @@ const legal: { readonly [From in Phase["kind"]]: readonly Phase["kind"][] } = {
 
 export function become(turn: Turn, phase: Phase): void {
   const from = turn.state.phase.kind;
-  if (!legal[from].includes(phase.kind)) throw new IllegalPhase(from, phase.kind);
+  if (!legalPhases[from].includes(phase.kind)) throw new IllegalPhase(from, phase.kind);
   turn.state = { ...turn.state, phase };
 }
 

@@ -42,11 +42,14 @@ export type Direction = "both" | "in" | "out";
 
 export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number };
 
+/** As often as they are to be drawn. */
 const kinds: readonly FaultKind["kind"][] = [
   ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "vault-power", "kill-gateway", "freeze-gateway"] as const),
   ...(["isolate-host", "isolate-host", "isolate-gateway", "flap", "slow-link", "vault", "vault", "switchover", "switchover"] as const),
   ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity", "strike", "strike"] as const),
 ];
+
+export const faultKinds: readonly FaultKind["kind"][] = [...new Set(kinds)];
 
 const minorityKinds: readonly FaultKind["kind"][] = ["kill-gateway", "freeze-gateway", "isolate-gateway", "isolate-gateway", "checkpoint"];
 

@@ -3,7 +3,8 @@
  * `bun run sim --seed S [--timeline]`: one of them, run twice and compared; when it fails, its faults are shrunk first.
  */
 import { parseArgs } from "node:util";
-import { describeFault } from "./faults.ts";
+import { type Counts, excluded, gaps } from "./coverage.ts";
+import { describeFault, faultKinds } from "./faults.ts";
 import { run, type RunResult } from "./run.ts";
 import { jobsDefault, runSeeds } from "./seeds.ts";
 import { shrink } from "./shrink.ts";
@@ -28,16 +29,27 @@ async function many(): Promise<number> {
   const sum = await runSeeds(Number(values.from), Number(values.seeds), Number(values.jobs ?? jobsDefault()), (seed, violation) => {
     say(`seed ${seed}: ${violation}\n  bun run sim --seed ${seed} --timeline`);
   });
-  const { faults, failed, ...figures } = sum;
+  const { faults, transitions, pairs, failed, ...figures } = sum;
+  const { unreached, undeclared, unmet } = gaps(transitions, pairs, faultKinds);
   const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
   const partitions = ["isolate-host", "isolate-gateway", "flap"].reduce((count, kind) => count + (faults[kind] ?? 0), 0);
-  if (values.json) console.log(JSON.stringify({ ...figures, partitions, violations: failed.length, seconds, faults }));
+  if (values.json) console.log(JSON.stringify({ ...figures, partitions, violations: failed.length, seconds, faults, transitions, pairs, unreached, undeclared, unmet }));
   else {
     for (const [name, value] of Object.entries({ ...figures, partitions, virtualHours: figures.virtualMs / 3_600_000 })) console.log(`${name.padEnd(14)} ${Math.round(value * 100) / 100}`);
-    console.log(`faults         ${Object.entries(faults).sort(([a], [b]) => (a < b ? -1 : 1)).map(([kind, times]) => `${kind} ${times}`).join(", ")}`);
+    console.log(`faults         ${listed(faults)}`);
+    console.log(`transitions    ${listed(transitions)}`);
+    console.log(`fault pairs    ${Object.keys(pairs).length} kinds of pairs, ${Object.values(pairs).reduce((total, times) => total + times, 0)} times`);
+    console.log(`not reached    ${unreached.length === 0 ? "every declared transition was" : unreached.join(", ")}`);
+    if (undeclared.length > 0) console.log(`not declared   ${undeclared.join(", ")}`);
+    console.log(`did not meet   ${unmet.length === 0 ? "every pair of faults did" : unmet.join(", ")}`);
+    for (const [transition, reason] of Object.entries(excluded)) console.log(`excluded       ${transition}: ${reason}`);
     console.log(`${figures.histories} histories, ${figures.failovers} failovers, ${failed.length} with violations, ${seconds} s`);
   }
   return failed.length === 0 ? 0 : 1;
+}
+
+function listed(counts: Counts): string {
+  return Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, times]) => `${name} ${times}`).join(", ");
 }
 
 async function one(seed: number): Promise<number> {

@@ -12,6 +12,8 @@ export class Nemesis {
   readonly #world: World;
   readonly #cluster: Cluster;
   readonly counts = new Map<Fault["kind"], number>();
+  /** Those that have come, in order. */
+  readonly begun: Fault[] = [];
   #isOver = false;
   #commands = 0;
 
@@ -28,6 +30,7 @@ export class Nemesis {
 
   #begin(fault: Fault): void {
     if (this.#isOver) return;
+    this.begun.push(fault);
     this.counts.set(fault.kind, (this.counts.get(fault.kind) ?? 0) + 1);
     this.#world.say("FAULT", describeFault(fault));
     const undo = this.#perform(fault);

@@ -6,6 +6,7 @@ import { allRules, type Rules } from "../../src/core/rules.ts";
 import { checksumText } from "../../src/capture/page-hashes.ts";
 import { Checker } from "./checker.ts";
 import { Cluster, service } from "./cluster.ts";
+import type { Counts } from "./coverage.ts";
 import { Dice } from "./dice.ts";
 import { drawFaults, type Fault } from "./faults.ts";
 import type { Operation } from "./history.ts";
@@ -40,6 +41,9 @@ export interface Figures {
   readonly events: number;
   readonly virtualMs: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** Of hosts and gateways, and of faults that met (coverage.ts). */
+  readonly transitions: Readonly<Counts>;
+  readonly pairs: Readonly<Counts>;
 }
 
 export interface RunResult {
@@ -95,6 +99,7 @@ export async function run(request: RunOptions): Promise<RunResult> {
   }
   if (!isBroken()) checker.finish(operations);
   if (!isBroken() && options.isWell && checker.claims.length > 1) checker.onViolation(`a well primary was replaced: ${checker.claims.length} claims`);
+  world.coverage.met(nemesis.begun);
   return {
     seed: request.seed,
     options,
@@ -190,6 +195,8 @@ function figuresOf({ checker, cluster, operations, world, nemesis }: { checker: 
     staleMisses: cluster.vault.counts.staleMisses,
     events: world.trace.events,
     virtualMs: world.now,
+    transitions: world.coverage.transitions,
+    pairs: world.coverage.pairs,
     faults: Object.fromEntries([...nemesis.counts].sort(([a], [b]) => (a < b ? -1 : 1))),
   };
 }

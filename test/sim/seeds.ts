@@ -1,6 +1,7 @@
 /** Many seeds, spread over threads; the sum of what they went through. */
 import { availableParallelism } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import type { Counts } from "./coverage.ts";
 import { run } from "./run.ts";
 
 export interface Sum {
@@ -17,7 +18,9 @@ export interface Sum {
   staleMisses: number;
   events: number;
   virtualMs: number;
-  readonly faults: Record<string, number>;
+  readonly faults: Counts;
+  readonly transitions: Counts;
+  readonly pairs: Counts;
   readonly failed: { readonly seed: number; readonly violation: string }[];
 }
 
@@ -25,6 +28,8 @@ export const emptySum = (): Sum => ({
   ...{ histories: 0, failovers: 0, fenced: 0, restores: 0, acknowledged: 0, unknown: 0, notExecuted: 0, setAsides: 0 },
   ...{ ambiguousPuts: 0, lostReplies: 0, staleMisses: 0, events: 0, virtualMs: 0 },
   faults: {},
+  transitions: {},
+  pairs: {},
   failed: [],
 });
 
@@ -73,7 +78,9 @@ function add(total: Sum, more: Sum): void {
   for (const [key, value] of Object.entries(more)) {
     if (typeof value === "number") (total as unknown as Record<string, number>)[key] = ((total as unknown as Record<string, number>)[key] ?? 0) + value;
   }
-  for (const [kind, times] of Object.entries(more.faults)) total.faults[kind] = (total.faults[kind] ?? 0) + times;
+  for (const of of ["faults", "transitions", "pairs"] as const) {
+    for (const [name, times] of Object.entries(more[of])) total[of][name] = (total[of][name] ?? 0) + times;
+  }
   total.failed.push(...more.failed);
 }
 

@@ -6,6 +6,7 @@
  * without a promise of it going on behind its back. Microtasks run in the order that the language fixes, so the whole
  * history depends on the seed alone, on every runtime.
  */
+import { Coverage } from "./coverage.ts";
 import { Trace } from "./trace.ts";
 
 export interface Scheduled {
@@ -35,6 +36,7 @@ const eventsMax = 20_000_000;
 
 export class World {
   readonly trace: Trace;
+  readonly coverage = new Coverage();
   #now = 0;
   #order = 0;
   readonly #heap: Event[] = [];
@@ -56,6 +58,7 @@ export class World {
 
   say(who: string, what: string): void {
     this.trace.say(this.#now, who, what);
+    this.coverage.heard(who, what);
   }
 
   /** Runs until the condition holds (looked at after every event), or the time has come; true when the condition held. */
