@@ -9,7 +9,7 @@
  * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
  * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
-import { closeSync, existsSync, openSync, statSync, type Stats } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, statSync, type Stats } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CaptureError } from "./capture-error.ts";
 
@@ -123,6 +123,26 @@ export class DatabaseFiles {
   /** A third reader for snapshots, opened when first needed. */
   snapshotReader(): Reader {
     return (this.#snapshot ??= new Reader(connect(this.path, "rw")));
+  }
+
+  /**
+   * Whether `-wal` and `-shm` are still the files that are open here. Nobody removes them while these connections exist, but a
+   * script can (`rm app.db-wal app.db-shm` before a backup is copied back), and the application's next connection then makes
+   * new ones: it would commit there, and everything here would see a database in which nothing happens.
+   */
+  companions(): "same" | "missing" | "replaced" {
+    let isMissing = false;
+    for (const [suffix, fd] of [["-wal", this.walFd], ["-shm", this.shmFd]] as const) {
+      const stats = statSync(this.path + suffix, { throwIfNoEntry: false });
+      if (stats === undefined) isMissing = true;
+      else if (!sameFile(identityOf(stats), identityOf(fstatSync(fd)))) return "replaced";
+    }
+    return isMissing ? "missing" : "same";
+  }
+
+  /** The database file has a name still, whichever: it was not deleted. */
+  get hasName(): boolean {
+    return fstatSync(this.dbFd).nlink > 0;
   }
 
   get snapshotReading(): boolean {
@@ -273,6 +293,26 @@ export function replaced(name: string): CaptureError {
     found: "another file at the path of the captured database",
     accepted: "one file for as long as the application runs",
     advice: "Restore into the existing file (sqlite3's .restore or VACUUM INTO plus copy through SQL) instead of renaming over it, then start this host again.",
+  });
+}
+
+export function companionsGone(name: string): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: "other -wal and -shm files beside it than those that are captured, or none",
+    accepted: "the files that SQLite made, for as long as the application runs",
+    advice: "Never remove them, and restore a backup through SQL (sqlite3's .restore), while the application runs; start this host again.",
+  });
+}
+
+export function moved(name: string): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: "the captured database under another name",
+    accepted: "one name for as long as the application runs, or a deletion",
+    advice: "A rename leaves the database's -wal behind, with commits in it: copy it with VACUUM INTO instead. Does another stead host use this data folder? Start this host again.",
   });
 }
 

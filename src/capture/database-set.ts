@@ -2,17 +2,23 @@
  * The databases of a service as they come and go in the data folder.
  *
  * `differs()` says in the same turn whether the folder holds something else than what is captured; `follow()` attaches what
- * appeared, drops what vanished, and refuses what was replaced. A database that vanished stays open as long as a snapshot
- * or a batch still reads it: its descriptors must not come to mean another file.
+ * appeared, drops what vanished, and refuses what was replaced or moved. A database that vanished stays open as long as a
+ * snapshot or a batch still reads it: its descriptors must not come to mean another file.
+ *
+ * What vanished is a deletion, and journaled as one, only when the file is gone for good. One that lives on under another name was
+ * moved: by the application, by an operator, by another host that was given the same folder. Its `-wal` was not, and whoever has
+ * it open goes on committing where nobody looks.
  */
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
-import { replaced, sameFile } from "./database-files.ts";
+import { companionsGone, moved, replaced, sameFile } from "./database-files.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import type { SourceLimits } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
+
+const retryMs = 2;
 
 export interface DatabaseSetOptions {
   readonly root: string;
@@ -26,6 +32,8 @@ export class DatabaseSet {
   readonly #options: DatabaseSetOptions;
   readonly #discovery: Discovery;
   readonly #databases = new Map<string, TrackedDatabase>();
+  /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
+  #seen: ReadonlyMap<string, FoundFile> | undefined;
   /** Vanished, but still being read. */
   #retired: TrackedDatabase[] = [];
 
@@ -51,17 +59,27 @@ export class DatabaseSet {
       const file = found.get(name);
       if (file === undefined || !sameFile(file.identity, database.files.identity)) return true;
     }
+    if (found === this.#seen) return false;
+    for (const { files } of this.#databases.values()) if (files.companions() !== "same") return true;
+    this.#seen = found;
     return false;
+  }
+
+  /** Throws `CaptureError` when the data folder is not the one of the start. */
+  assertRootInPlace(): void {
+    this.#discovery.assertRootInPlace();
   }
 
   /** Makes the set what the folder holds; returns the databases that vanished. Throws `CaptureError`. */
   async follow(): Promise<TrackedDatabase[]> {
+    await this.#awaitDeletions();
     const found = this.#discovery.refresh();
     const gone: TrackedDatabase[] = [];
     for (const [name, database] of this.#databases) {
       const file = found.get(name);
       if (file !== undefined && sameFile(file.identity, database.files.identity)) continue;
       if (file !== undefined) throw replaced(name);
+      if (database.files.hasName) throw moved(name);
       this.#databases.delete(name);
       this.#retired.push(database);
       gone.push(database);
@@ -70,6 +88,21 @@ export class DatabaseSet {
       if (!this.#databases.has(name)) await this.#attach(name, file);
     }
     return gone;
+  }
+
+  /** Whoever deletes a database deletes three files, in any order: in between it looks like one whose companions were removed. */
+  async #awaitDeletions(): Promise<void> {
+    if (this.#discovery.refresh() === this.#seen) return;
+    const { clock, limits } = this.#options;
+    const giveUpMs = clock.now() + limits.deletionMsMax;
+    for (const [name, { files }] of this.#databases) {
+      for (;;) {
+        const companions = files.companions();
+        if (companions === "same" || !this.#discovery.refresh().has(name)) break;
+        if (companions === "replaced" || clock.now() > giveUpMs) throw companionsGone(name);
+        await clock.sleep(retryMs);
+      }
+    }
   }
 
   /** Closes what vanished and is not read any more. */

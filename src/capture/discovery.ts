@@ -2,20 +2,26 @@
  * Which files of the data folder are databases of the service, and noticing that this has changed.
  *
  * Names are paths relative to the data folder; `*` and `?` match within one segment. Creating, deleting and renaming a file
- * changes the modification time of its directory, so `refresh()` needs one `fstat` per directory that the patterns lead
- * through (half a microsecond). Time stamps are coarse (up to a timer tick): when a directory was changed shortly before
- * it was scanned, another change may hide behind the same stamp, so it is scanned again until its stamp has settled.
+ * changes the change time (ctime) of its directory, and renaming the directory itself does too, so `refresh()` needs one
+ * `fstat` per directory that the patterns lead through (half a microsecond). Unlike the modification time it cannot be set
+ * back. Time stamps are coarse (up to a timer tick; whole seconds on some file systems): when a directory was changed shortly
+ * before it was scanned, another change may hide behind the same stamp, so it is scanned again until its stamp has settled.
  * A file without committed content is not a database yet, and growing does not touch its directory: those are looked at
  * each time.
+ *
+ * The data folder itself stays the same one. Were it moved away, or another mounted over it, its databases would seem to be
+ * deleted, and the journal would delete them everywhere.
  */
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { databasePatternAccepted, databaseSegments, isCompanion } from "../core/database-pattern.ts";
 import { CaptureError } from "./capture-error.ts";
-import { type FileIdentity, identityOf, notADatabase } from "./database-files.ts";
+import { type FileIdentity, identityOf, notADatabase, sameFile } from "./database-files.ts";
 
 /** Changes within this of the scan may share its time stamp, milliseconds. */
 const stampSettlesMs = 100;
+/** The same where time stamps are whole seconds (ext4 with small inodes) or even ones (FAT). */
+const coarseStampSettlesMs = 2_100;
 const magic = Buffer.from("SQLite format 3\0", "latin1");
 
 export interface FoundFile {
@@ -26,7 +32,8 @@ export interface FoundFile {
 
 interface WatchedFolder {
   readonly fd: number;
-  readonly modifiedMs: number;
+  /** ctime, milliseconds since 1970. */
+  readonly changedMs: number;
   readonly settled: boolean;
 }
 
@@ -39,6 +46,8 @@ export class Discovery {
   #found: ReadonlyMap<string, FoundFile> = new Map();
   /** Files that exist but have no committed content so far, by name. */
   #waiting = new Map<string, string>();
+  /** The data folder, as the first scan found it. */
+  #rootIdentity: FileIdentity | undefined;
 
   /** `isOpen`: this process has connections to that file, so it must not be opened here (POSIX locks). */
   constructor(root: string, names: readonly string[], wallTime: () => number, isOpen: (identity: FileIdentity) => boolean) {
@@ -66,11 +75,18 @@ export class Discovery {
     return this.#found;
   }
 
+  /** Throws `CaptureError` when the data folder is not the one of the first scan. */
+  assertRootInPlace(): void {
+    if (this.#rootIdentity === undefined) return;
+    const stats = statSync(this.#root, { throwIfNoEntry: false });
+    if (stats === undefined || !sameFile(identityOf(stats), this.#rootIdentity)) throw rootMoved(this.#root);
+  }
+
   /** True when a scan could find something else than the last one did. */
   #changed(): boolean {
     if (this.#folders === undefined) return true;
     for (const folder of this.#folders) {
-      if (!folder.settled || fstatSync(folder.fd).mtimeMs !== folder.modifiedMs) return true;
+      if (!folder.settled || fstatSync(folder.fd).ctimeMs !== folder.changedMs) return true;
     }
     for (const [name, path] of this.#waiting) {
       const stats = statSync(path, { throwIfNoEntry: false });
@@ -80,6 +96,7 @@ export class Discovery {
   }
 
   #scan(): ReadonlyMap<string, FoundFile> {
+    this.assertRootInPlace();
     const opened: WatchedFolder[] = [];
     const found = new Map<string, FoundFile>();
     const seen = new Set<string>();
@@ -142,8 +159,11 @@ export class Discovery {
       throw error;
     }
     seen.add(folder);
-    const modifiedMs = fstatSync(fd).mtimeMs;
-    opened.push({ fd, modifiedMs, settled: Math.abs(this.#wallTime() - modifiedMs) > stampSettlesMs });
+    const stats = fstatSync(fd);
+    if (folder === "") this.#rootIdentity ??= identityOf(stats);
+    const changedMs = stats.ctimeMs;
+    const settlesMs = changedMs % 1000 === 0 ? coarseStampSettlesMs : stampSettlesMs;
+    opened.push({ fd, changedMs, settled: Math.abs(this.#wallTime() - changedMs) > settlesMs });
     return true;
   }
 }
@@ -161,6 +181,16 @@ export function inspectHeader(name: string, path: string): "database" | "not-yet
   // A first transaction in rollback mode may have written later pages before page 1.
   if (bytes.every((byte) => byte === 0)) return "not-yet";
   throw notADatabase(name, `a header that starts with ${bytes.subarray(0, 16).toString("hex")}`);
+}
+
+function rootMoved(root: string): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: ".",
+    found: `another folder at ${root} than at the start, or none`,
+    accepted: "one data folder for as long as the application runs",
+    advice: "Move or mount it only while stead does not run the application; then start this host again.",
+  });
 }
 
 function parsePattern(name: string): readonly string[] {

@@ -26,6 +26,8 @@ export interface SourceLimits {
   readonly pinAgeMsMax: number;
   /** How long a database that appears may stay locked (or outside WAL mode) before capture gives up, milliseconds. */
   readonly attachWaitMsMax: number;
+  /** How long a database's `-wal` and `-shm` may be gone before the database itself is, milliseconds. */
+  readonly deletionMsMax: number;
   /** How long a WAL index may stay torn or a consistent cut fail before capture gives up, milliseconds. */
   readonly settleMsMax: number;
   /** Databases of one service. */
@@ -45,6 +47,7 @@ export const defaultLimits: SourceLimits = {
   sealRetryMsMax: 320,
   pinAgeMsMax: 250,
   attachWaitMsMax: 10_000,
+  deletionMsMax: 1_000,
   settleMsMax: 10_000,
   databasesMax: 1000,
 };

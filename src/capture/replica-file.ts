@@ -1,8 +1,9 @@
 /** One database file of a replica: created whole, written at offsets, without the companions that SQLite would believe. */
-import { closeSync, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
+import { identityOf, sameFile } from "./database-files.ts";
 
 const companions = ["-wal", "-shm", "-journal"];
 const fsyncAsync = promisify(fsync);
@@ -11,6 +12,8 @@ export class ReplicaFile {
   readonly #path: string;
   readonly #fd: number;
   #size = 0;
+  /** Modification time after the last write of ours, milliseconds since 1970. */
+  #leftMs = 0;
   #open = true;
 
   private constructor(path: string, fd: number) {
@@ -35,6 +38,21 @@ export class ReplicaFile {
     let done = 0;
     while (done < bytes.byteLength) done += writeSync(this.#fd, bytes, done, bytes.byteLength - done, offset + done);
     this.#size = Math.max(this.#size, offset + bytes.byteLength);
+  }
+
+  /** What was written belongs together: from here on every other change of the file is somebody else's. */
+  leave(): void {
+    this.#leftMs = fstatSync(this.#fd).mtimeMs;
+  }
+
+  /**
+   * False when somebody else wrote into the file since `leave`, or put another in its place: an operator's SQL on a
+   * secondary, an application that escaped its process group. What comes within the same tick of the file system's clock
+   * as our last write shows only with our next one.
+   */
+  isAsLeft(): boolean {
+    const stats = statSync(this.#path, { throwIfNoEntry: false });
+    return stats !== undefined && stats.mtimeMs === this.#leftMs && stats.size === this.#size && sameFile(identityOf(stats), identityOf(fstatSync(this.#fd)));
   }
 
   async sync(): Promise<void> {

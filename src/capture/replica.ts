@@ -6,6 +6,9 @@
  * written: the hashes of its pages, put into the table of the pages that are there, must give the checksum that the
  * primary had. A secondary that differs says so at the record where it happens, and is restored anew.
  *
+ * Nobody else writes there; who does all the same (SQL by hand on a secondary) is noticed by the file's time stamp, at the next
+ * flush or when the files are handed over.
+ *
  * A crash in the middle of an apply leaves files that nobody trusts: a restart proves or restores them.
  */
 import { mkdir } from "node:fs/promises";
@@ -59,6 +62,7 @@ export class Replica {
         const bytes = await fill(database, file, hashes);
         if (bytes !== pageSize * pageCount) throw new ReplicaError(name, `${bytes} bytes`, `${pageSize * pageCount} bytes`);
         if (!sameChecksum(hashes.checksum(), checksum)) throw new ReplicaError(name, `checksum ${checksumText(hashes.checksum())}`, `checksum ${checksumText(checksum)}`);
+        file.leave();
         this.#copies.set(name, { file, hashes });
       } catch (error) {
         await file.remove();
@@ -89,9 +93,10 @@ export class Replica {
 
   /**
    * The hashes of all pages, for the `Source` that takes these files over, so that it need not read them. The replica
-   * must not be used afterwards except to be closed.
+   * must not be used afterwards except to be closed. Throws `ReplicaError` when somebody else wrote into them.
    */
   handOver(): ReadonlyMap<string, PageHashes> {
+    for (const [name, { file }] of this.#copies) if (!file.isAsLeft()) throw writtenByOthers(name);
     return new Map([...this.#copies].map(([name, { hashes }]) => [name, hashes]));
   }
 
@@ -111,6 +116,7 @@ export class Replica {
     const path = this.#pathOf(name);
     const copy = this.#copies.get(name);
     const table = copy?.hashes;
+    if (copy !== undefined && !copy.file.isAsLeft()) throw writtenByOthers(name);
     const last = deltas.at(-1);
     if (last === undefined) throw new Error("no deltas");
     // A database that was removed and made again in one flush starts from nothing; only what follows the removal counts.
@@ -148,6 +154,7 @@ export class Replica {
       copy.file.write((page - 1) * base.pageSize, content);
       if (++written % 64 === 0) await slice.breathe();
     }
+    copy.file.leave();
     base.change(pageCount, hashes);
   }
 
@@ -175,6 +182,8 @@ export class Replica {
     }
   }
 }
+
+const writtenByOthers = (name: string): ReplicaError => new ReplicaError(name, "a file that something else than this host wrote into", "a copy that only the journal changes; nothing may write into the databases of a secondary");
 
 /** What a flush makes of one database. */
 interface Provision {

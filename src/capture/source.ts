@@ -109,6 +109,7 @@ export class Source {
     return this.#exclusively("tick", () => {
       const nowMs = this.#options.clock.now();
       this.#databases.closeRetired();
+      this.#databases.assertRootInPlace();
       for (const database of this.#databases) tidy(database, nowMs, this.#limits);
       return Promise.resolve();
     });

@@ -204,7 +204,13 @@ export class Duties {
     const { writer, predecessors } = claimed;
     const { leaseMs, controlUrl, driftMarginMs } = config;
     this.#log.wrote(writer.position, { epoch: writer.epoch, host: config.id, vacated: false, leaseMs, controlUrl, instance: this.#instance });
-    const known = this.#assertSecondary().replica.handOver();
+    let known: KnownPages;
+    try {
+      known = this.#assertSecondary().replica.handOver();
+    } catch (error) {
+      // Somebody else wrote into the copy: like one that capture finds to be another, below.
+      return this.#life.dispatch({ kind: "must_stop", reason: messageOf(error) });
+    }
     await this.closeSecondary();
     const term = this.#newTerm(claimed, known);
     this.#term = term;

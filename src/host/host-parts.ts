@@ -15,6 +15,7 @@ import type { SupervisedApplication } from "./term.ts";
 
 /** A replica that can hand its page hashes on, so that a promotion need not read the database. */
 export interface HostReplica extends RestoreTarget {
+  /** Throws when the local databases are not what this replica wrote. */
   handOver(): KnownPages;
 }
 

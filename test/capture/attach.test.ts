@@ -129,6 +129,73 @@ test("a database that was replaced by renaming another over it is refused before
   expect(await refusal(() => it.pair.source.isAhead())).toBe("replaced");
 });
 
+/** With an application that has written into app.db, and closed it. */
+async function beginWithClosed() {
+  const it = await begin();
+  const path = join(it.root, "app.db");
+  await it.application.open("a", path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)");
+  await it.pair.sync();
+  await it.application.close("a");
+  return { it, path };
+}
+
+test("commits beside a captured log, after its files were removed by hand, are never taken for nothing", async () => {
+  const { it, path } = await beginWithClosed();
+  await using _end = it;
+  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix);
+  await it.application.open("b", path);
+  await it.application.run("b", "CREATE TABLE IF NOT EXISTS t(v); INSERT INTO t VALUES (2)");
+  expect(it.pair.source.isAhead()).toBe(true);
+  expect(await refusal(() => it.pair.source.collect())).toBe("replaced");
+  expect(await refusal(() => it.pair.source.isAhead())).toBe("replaced");
+});
+
+test("a log that was removed, with nobody there to make another, is refused as well", async () => {
+  await using it = await begin({ limits: { deletionMsMax: 0 } });
+  const path = join(it.root, "app.db");
+  await it.application.open("a", path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
+  await it.pair.sync();
+  rmSync(`${path}-wal`);
+  expect(it.pair.source.isAhead()).toBe(true);
+  expect(await refusal(() => it.pair.source.collect())).toBe("replaced");
+});
+
+for (const [what, target] of [["a name that is captured too", "other.db"], ["any other name", "app.bak"]] as const) {
+  test(`a database that is renamed to ${what} is refused, not journaled as deleted: its log stays behind`, async () => {
+    const { it, path } = await beginWithClosed();
+    await using _end = it;
+    renameSync(path, join(it.root, target));
+    expect(it.pair.source.isAhead()).toBe(true);
+    expect(await refusal(() => it.pair.source.collect())).toBe("replaced");
+    expect(existsSync(join(it.pair.copy, "app.db"))).toBe(true);
+  });
+}
+
+for (const [what, instead] of [["moved away", false], ["replaced by another", true]] as const) {
+  test(`a data folder that is ${what} is refused: its databases are not deleted`, async () => {
+    const { it } = await beginWithClosed();
+    await using _end = it;
+    renameSync(it.root, `${it.root}.old`);
+    if (instead) mkdirSync(it.root);
+    expect(await refusal(() => it.pair.source.isAhead())).toBe("replaced");
+    expect(existsSync(join(it.pair.copy, "app.db"))).toBe(true);
+  });
+}
+
+test("a folder further up that is moved away is noticed at the next tick", async () => {
+  using outer = temporaryFolder();
+  const place = join(outer.path, "place");
+  const root = join(place, "app");
+  mkdirSync(root, { recursive: true });
+  const source = await Source.open(sourceOptions(root));
+  await source.tick();
+  renameSync(place, `${place}.old`);
+  expect(await refusal(() => source.tick())).toBe("replaced");
+  await source.close();
+});
+
 test("the application cannot leave WAL mode while it is captured", async () => {
   await using it = await begin();
   await it.application.open("a", join(it.root, "new.db"));

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, copyFileSync, existsSync, fstatSync, openSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { hashPage, lockPage, PageHashes } from "../../src/capture/page-hashes.ts";
 import { Replica } from "../../src/capture/replica.ts";
@@ -60,6 +60,40 @@ test("a flush whose checksum does not fit is refused, names the database, and no
   expect((error as ReplicaError).message).toContain(Buffer.from(checksumOf([filled(1), filled(2)])).toString("hex"));
   expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.concat([1, 2].map(filled)));
   expect(existsSync(join(folder.path, "other.db"))).toBe(false);
+  await replica.close();
+});
+
+/** SQL by hand on a secondary, in a page that is not the first; over again until the file's time stamp has moved on. */
+function writeByHand(path: string): void {
+  const { mtimeMs } = statSync(path);
+  const fd = openSync(path, "r+");
+  while (fstatSync(fd).mtimeMs === mtimeMs) writeSync(fd, filled(99), 0, pageSize, pageSize);
+  closeSync(fd);
+}
+
+test("a copy that somebody else wrote into is not handed over, and not written on", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  const path = join(folder.path, "app.db");
+  await replica.load({ name: "app.db", pageSize, pageCount: 2, checksum: checksumOf([filled(1), filled(2)]), chunks: chunks(filled(1), filled(2)) });
+  await replica.apply([[delta(2, [page(1, 3)], [3, 2])]]);
+  expect(replica.handOver().size).toBe(1);
+  writeByHand(path);
+  expect(() => replica.handOver()).toThrow(ReplicaError);
+  await expect(replica.apply([[delta(2, [page(1, 4)], [4, 2])]])).rejects.toThrow("app.db");
+  expect(readFileSync(path).subarray(0, pageSize)).toEqual(Buffer.from(filled(3)));
+  await replica.close();
+});
+
+test("a copy with another file in its place is not handed over", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  const path = join(folder.path, "app.db");
+  await replica.apply([[delta(1, [page(1, 1)], [1])]]);
+  copyFileSync(path, `${path}.copy`);
+  utimesSync(`${path}.copy`, statSync(path).atime, statSync(path).mtime);
+  renameSync(`${path}.copy`, path);
+  expect(() => replica.handOver()).toThrow(ReplicaError);
   await replica.close();
 });
 
