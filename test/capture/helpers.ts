@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import type { Batch } from "../../src/capture/batch.ts";
 import type { SourceLimits } from "../../src/capture/limits.ts";
 import { Replica } from "../../src/capture/replica.ts";
+import type { Snapshot } from "../../src/capture/snapshot.ts";
 import { Source, type SourceOptions } from "../../src/capture/source.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { allRules, type Rules } from "../../src/core/rules.ts";
@@ -103,14 +104,19 @@ export class Pair {
 
   /** Over `<folder>/app`, which must exist or be empty; the copy starts from a snapshot of what is there. */
   static async open(folder: string, options: PairOptions = {}): Promise<Pair> {
+    const pair = await Pair.openWithout(folder, options);
+    await pair.takeBase();
+    return pair;
+  }
+
+  /** The same with an empty copy. */
+  static async openWithout(folder: string, options: PairOptions = {}): Promise<Pair> {
     const root = join(folder, "app");
     const copy = join(folder, "copy");
     const warnings: string[] = [];
     const source = await Source.open(sourceOptions(root, { ...options, onWarning: (text) => warnings.push(text) }));
     const replica = await Replica.open({ root: copy });
-    const pair = new Pair(root, copy, source, replica, warnings);
-    await pair.takeBase();
-    return pair;
+    return new Pair(root, copy, source, replica, warnings);
   }
 
   async takeBase(): Promise<void> {
@@ -120,6 +126,15 @@ export class Pair {
       await this.replica.load({ name, pageSize, pageCount, checksum, chunks: chunksOf(read, pageSize * pageCount, 1_000_000) });
     }
     await snapshot.release();
+  }
+
+  /** Gives the copy databases of which only the first pages are not zeros, without writing the rest; the replica proves that. */
+  async applySparse(snapshot: Snapshot, firstPages: number): Promise<void> {
+    for (const { name, pageSize, pageCount, checksum, read } of snapshot.databases) {
+      const content = await read(0, firstPages * pageSize);
+      const pages = Array.from({ length: firstPages }, (_, i) => ({ number: i + 1, content: content.subarray(i * pageSize, (i + 1) * pageSize) }));
+      await this.replica.apply([[{ name, pageSize, pageCount, checksum, pages }]]);
+    }
   }
 
   /** Collects once and applies it; how many pages there were. */
