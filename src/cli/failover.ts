@@ -5,6 +5,7 @@ import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type Co
 import { CliError } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { paragraph } from "./paragraph.ts";
 import { describeDone, targetOf } from "./switchover.ts";
 
 interface FailoverFlags extends ConnectionFlags {
@@ -51,17 +52,18 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
       return;
     }
     const done = requireAnswer(await client.failover({ ...targetOf(flags.service, host), force: flags.force }, this.signal), url);
-    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${describeDone(done)}${done.mayLose === null ? "" : `may be lost: ${done.mayLose}\n`}`);
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${describeDone(done)}${done.mayLose === null ? "" : paragraph("may be lost: ", done.mayLose)}`);
   },
 });
 
 export function describePlan(plan: DryRunAnswer): string {
-  const lines = [
-    `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}`,
-    plan.wouldPromote === null ? "nobody could take over" : `would promote: ${plan.wouldPromote}${plan.order.length > 1 ? `, then ${plan.order.slice(1).join(", ")}` : ""}`,
-    ...plan.whyNot.map(({ host, why }) => `not ${host}: ${why}`),
-    ...plan.obstacles.map((obstacle) => `note: ${obstacle}`),
-    `--force may lose: ${plan.forceMayLose}`,
-  ];
-  return `${lines.join("\n")}\n`;
+  const { wouldPromote, order, whyNot, obstacles } = plan;
+  const then = order.length > 1 ? `, then ${order.slice(1).join(", ")}` : "";
+  return [
+    `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
+    wouldPromote === null ? "nobody could take over\n" : `would promote: ${wouldPromote}${then}\n`,
+    ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, why)),
+    ...obstacles.map((obstacle) => paragraph("note: ", obstacle)),
+    paragraph("--force may lose: ", plan.forceMayLose),
+  ].join("");
 }

@@ -54,12 +54,13 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     const text = configTemplate({ role: flags.role, service: flags.service, hostId: flags.host, secretFile, vault });
     refuseWrongNames(configPath, text);
     refuseExisting([configPath, secretPath]);
+    // The vault comes first: it is what can be refused (a share that is not mounted), and a folder without files can be tried again.
+    if (flags.createVault) await makeVault(vaultPath, flags.service);
     expectResource(target, () => {
       mkdirSync(target, { recursive: true });
       writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
       writeFileSync(configPath, text, { flag: "wx" });
     });
-    if (flags.createVault) await makeVault(vaultPath, flags.service);
     const written = [configPath, `${secretPath} (mode 0600)`, ...(flags.createVault ? [`${vaultPath}/`] : [])];
     this.process.stdout.write(`${written.map((path) => `wrote ${path}`).join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
   },

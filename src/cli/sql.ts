@@ -3,6 +3,7 @@ import { buildCommand } from "@stricli/core";
 import { sqlRowsMax, type SqlAnswer, type SqlValue } from "../control/gateway-api.ts";
 import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
 import type { CliContext } from "./context.ts";
+import { lineWidth, printable } from "./paragraph.ts";
 import { formatTable } from "./table.ts";
 import { CliError } from "./cli-error.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -19,7 +20,8 @@ export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext
     fullDescription: [
       "One SELECT, WITH, VALUES or EXPLAIN. The views are stable: cluster, services, hosts, health, epochs, failovers, events,",
       "gateways; `select name, sql from sqlite_schema where type = 'view'` shows their columns. Times are UTC text, durations",
-      "milliseconds. Ends with 0 when it was answered, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "milliseconds. Rows that are wider than the terminal are shown with one line per column; --csv and --json never change.",
+      "Ends with 0 when it was answered, with 5 when it was refused, with 6 when the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead sql 'select * from cluster'",
@@ -40,15 +42,26 @@ export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext
     if (flags.csv && flags.json) throw new CliError(exitCodes.usage, { found: "--csv and --json", accepted: "one of them", advice: "choose" });
     const { client, url } = connect(this, flags);
     const answer = requireAnswer(await client.sql({ sql, rowsMax: flags.rows }, this.signal), url);
-    this.process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : flags.csv ? formatCsv(answer) : formatRows(answer));
+    this.process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : flags.csv ? formatCsv(answer) : formatRows(answer, this.process.stdout.columns));
     if (answer.truncated && !flags.json) this.process.stderr.write(`stead: only the first ${answer.rows.length} rows are shown (--rows)\n`);
   },
 });
 
-export function formatRows(answer: SqlAnswer): string {
+/** A table, or one block of lines per row when the table would be wider than the terminal. */
+export function formatRows(answer: SqlAnswer, width: number = lineWidth): string {
+  const cells = answer.rows.map((row) => row.map((value) => (value === null ? "-" : text(value))));
   const numeric = answer.columns.map((_, at) => answer.rows.length > 0 && answer.rows.every((row) => row[at] === null || typeof row[at] === "number"));
   const columns = answer.columns.map((title, at) => ({ title, align: numeric[at] === true ? ("right" as const) : ("left" as const) }));
-  return formatTable(columns, answer.rows.map((row) => row.map((value) => (value === null ? "-" : text(value)))));
+  const table = formatTable(columns, cells, width);
+  const isWide = cells.length > 0 && table.split("\n").some((line) => line.length > width);
+  return isWide ? formatBlocks(answer.columns, cells) : table;
+}
+
+function formatBlocks(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const titleWidth = Math.max(...columns.map((title) => title.length));
+  const block = (row: readonly string[], at: number): string =>
+    `row ${at + 1}\n${columns.map((title, column) => `  ${title.padEnd(titleWidth)}  ${printable(row[column] ?? "")}\n`).join("")}`;
+  return rows.map(block).join("");
 }
 
 export function formatCsv(answer: SqlAnswer): string {

@@ -6,6 +6,7 @@ import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags
 import { CliError, formatCliError } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { paragraph } from "./paragraph.ts";
 import { formatTable } from "./table.ts";
 
 interface StatusFlags extends ConnectionFlags {
@@ -64,7 +65,7 @@ const isWell = (status: ClusterStatus): boolean => status.services.every(({ phas
 
 export function formatStatus(status: ClusterStatus, wallTimeMs: number): string {
   const uptime = `up ${duration(status.uptimeMs)}`;
-  const troubles = status.troubles.map((trouble) => `TROUBLE: ${trouble}\n`).join("");
+  const troubles = status.troubles.map((trouble) => paragraph("TROUBLE: ", trouble)).join("");
   const services = status.services.map((service) => formatService(service, wallTimeMs)).join("\n");
   return `gateway ${status.gateway}, ${uptime}, ${status.connections} connections\n${workersLine(status.workers)}${troubles}\n${services}`;
 }
@@ -86,7 +87,7 @@ function formatService(service: ClusterService, wallTimeMs: number): string {
     `${service.requestsPerSecond.toFixed(0)}/s`,
     ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),
   ].join(", ");
-  const reason = service.reason === null ? "" : `  ${service.reason}\n`;
+  const reason = service.reason === null ? "" : paragraph("  ", service.reason);
   const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed\n`;
   return `${head}\n${reason}${counts}${hostTable(service)}${formatFailovers(service, wallTimeMs)}`;
 }
@@ -102,20 +103,33 @@ function hostTable(service: ClusterService): string {
     { title: "PRIORITY", align: "right" as const },
     { title: "NOTES" },
   ];
-  return formatTable(columns, service.hosts.map((host) => hostRow(service, host)));
+  const table = formatTable(columns, service.hosts.map((host) => hostRow(service, host)));
+  return table + service.hosts.map(formatNotes).join("");
 }
 
 function hostRow(service: ClusterService, host: ClusterHost): string[] {
   const notes = [
     ...(host.id === service.routedTo ? ["traffic"] : []),
     ...(host.nofailover ? ["nofailover"] : []),
-    ...(host.reason === null ? [] : [host.reason]),
     ...(host.setAside.length === 0 ? [] : [`${host.setAside.length} set aside`]),
-    ...host.notes.filter((note) => note !== host.reason),
+    ...host.notes.filter((note) => isShort(note) && note !== host.reason),
   ];
   const text = (value: number | null): string => (value === null ? "-" : String(value));
   return [host.id, roleOf(host), host.health, text(host.epoch), text(host.position), text(host.lag), String(host.priority), notes.join("; ")];
 }
+
+/** Characters of a note that stands in the table; a longer one gets lines of its own below. */
+const shortNoteMax = 24;
+const isShort = (note: string): boolean => note.length <= shortNoteMax;
+
+function formatNotes({ id, role, reason, notes }: ClusterHost): string {
+  const long = notes.filter((note) => !isShort(note) && (reason === null || !note.includes(reason)));
+  const advice = role === "failed" ? [failedAdvice] : [];
+  return [...(reason === null ? [] : [reason]), ...advice, ...long].map((note) => paragraph(`  ${id}: `, note)).join("");
+}
+
+/** `failed` is the one state that a host does not leave by itself. */
+const failedAdvice = "do: mend the cause (the application's output is in the host's log), then restart this host";
 
 /** What a host that is down last said of itself is history: a dead primary must not look like a second one. */
 const roleOf = ({ role, health }: ClusterHost): string => (role === null ? "-" : health === "down" ? `(${role})` : role);
@@ -130,10 +144,11 @@ function formatFailovers(service: ClusterService, wallTimeMs: number): string {
       .filter(([, ms]) => ms !== null && ms >= 0.5)
       .map(([phase, ms]) => `${phase} ${Math.round(ms ?? 0)}`)
       .join(", ");
-    const gap = entry.gapMs === null ? "" : `; gap ${Math.round(entry.gapMs)} ms`;
-    return `  ${duration(wallTimeMs - entry.decidedAtMs)} ago: ${entry.kind} ${entry.from ?? "nobody"} -> ${entry.to ?? "nobody"}, ${entry.outcome} (${phases === "" ? "" : `${phases} ms`}${gap})`;
+    const durations = [...(phases === "" ? [] : [`${phases} ms`]), ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`])].join("; ");
+    const what = `${entry.kind} ${entry.from ?? "nobody"} -> ${entry.to ?? "nobody"}, ${entry.outcome}${durations === "" ? "" : ` (${durations})`}`;
+    return paragraph(`  ${duration(wallTimeMs - entry.decidedAtMs)} ago: `, what);
   });
-  return `last failovers:\n${lines.join("\n")}\n`;
+  return `last failovers:\n${lines.join("")}`;
 }
 
 function duration(ms: number): string {

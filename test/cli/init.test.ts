@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configTemplate, type InitRole } from "../../src/cli/init-template.ts";
@@ -28,6 +28,14 @@ test("what it writes passes the check at once, without a warning, and the secret
   expect(statSync(join(folder, "vault")).isDirectory()).toBe(true);
   const check = await runStead(["config", "check"], { cwd: folder });
   expect(check).toMatchObject({ code: 0, err: "", out: expect.stringContaining("ok: gateway gw1, service app (1 hosts), host a") });
+});
+
+test("a vault that cannot be made leaves nothing behind, so that the same command can be given again", async () => {
+  const init = ["init", "--vault", "share/notes", "--create-vault"];
+  expect(await runStead(init, { cwd: folder })).toMatchObject({ code: 4, err: expect.stringContaining("parent folder does not exist") });
+  expect(readdirSync(folder)).toEqual([]);
+  mkdirSync(join(folder, "share"));
+  expect(await runStead(init, { cwd: folder })).toMatchObject({ code: 0 });
 });
 
 test("two secrets are never the same", async () => {

@@ -91,6 +91,26 @@ describe("how it looks", () => {
     expect(formatCsv(answer)).toBe("n,t\r\n1.235,\r\n22,base64:AA==\r\n");
   });
 
+  test("a long last column is broken between words; rows that stay too wide become one line per column", () => {
+    const events = { columns: ["host", "detail"], rows: [["a", `${"word ".repeat(9)}end`], ["b", "short"]], truncated: false };
+    expect(formatRows(events, 40)).toBe("host  detail\na     word word word word word word word\n      word word end\nb     short\n");
+    const wide = { columns: ["id", "name", "n"], rows: [["x".repeat(30), "y".repeat(30), 1]], truncated: false };
+    expect(formatRows(wide, 40)).toBe(`row 1\n  id    ${"x".repeat(30)}\n  name  ${"y".repeat(30)}\n  n     1\n`);
+    expect(formatRows({ columns: ["a_title_that_is_wider_than_the_terminal"], rows: [], truncated: false }, 10)).toStartWith("a_title");
+  });
+
+  test("no line of a status is longer than a terminal, and a failed host says once why and what to do", () => {
+    const status = cluster.gateway?.status();
+    const service = status?.services[0];
+    if (status === undefined || service === undefined) throw new Error("no service");
+    const reason = `the application ended ${"again and ".repeat(20)}again`;
+    const hosts = service.hosts.map((host) => ({ ...host, role: "failed" as const, reason, notes: [reason, `did not become primary: ${reason}`] }));
+    const text = formatStatus({ ...status, services: [{ ...service, hosts, reason: `no host can take over: ${reason}` }] }, 0);
+    expect(text.split("\n").filter((line) => line.length > 100)).toEqual([]);
+    expect(text.match(/^ {2}b: /gm)?.length).toBe(2);
+    expect(text).toContain("  b: do: mend the cause");
+  });
+
   test("status says what is wrong before anything else", () => {
     const status = cluster.gateway?.status();
     if (status === undefined) throw new Error("no gateway");
@@ -104,6 +124,7 @@ describe("how it looks", () => {
     if (status === undefined || service === undefined) throw new Error("no service");
     const hosts = service.hosts.map((host) => ({ ...host, role: "primary" as const, health: "down" as const, reason: "it broke", notes: ["it broke", "look at it"] }));
     const text = formatStatus({ ...status, services: [{ ...service, routedTo: null, hosts }] }, 0);
-    expect(text).toMatch(/^b +\(primary\) +down .* it broke; look at it$/m);
+    expect(text).toMatch(/^b +\(primary\) +down .* look at it$/m);
+    expect(text).toMatch(/^ {2}b: it broke$/m);
   });
 });
