@@ -192,13 +192,27 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
       if (turn.state.automation.kind === "on") again();
       return;
     case "no-candidate":
-      if ((turn.state.automation.kind === "on" || phase.failover.planned) && ranking(turn, null).eligible.length > 0 && mayRetry(turn, phase)) again();
+      if ((turn.state.automation.kind === "on" || phase.failover.planned) && hasCandidate(turn) && mayRetry(turn, phase)) again();
       return;
     case "vetoed":
       if (relation === "doubtful") return;
       if (turn.now >= phase.retryAt) again();
       return;
   }
+}
+
+/**
+ * Somebody can take over now. When nobody could, and the primary was silent too, this gateway itself may have been cut off, and the
+ * first host that it sees again may be any: then the primary must have failed once more since that one came back.
+ */
+function hasCandidate(turn: Turn): boolean {
+  const best = ranking(turn, null).eligible[0];
+  if (best === undefined) return false;
+  const { primary, hosts } = turn.state;
+  const lost = primary === null ? undefined : hosts.get(primary.host)?.health;
+  if (lost?.kind !== "down" || lost.cause !== "timeout") return true;
+  const candidate = hosts.get(best.host)?.health;
+  return lost.successes === 0 && candidate?.kind === "up" && lost.failedAt >= candidate.since;
 }
 
 /** After candidates failed, a pause before they are asked again; a first candidate that turns up is asked at once. */

@@ -23,6 +23,8 @@ export type HostHealth =
   | { readonly kind: "unknown"; readonly failures: number; readonly refusals: number }
   | {
       readonly kind: "up";
+      /** Since when, without having been down in between. */
+      readonly since: number;
       readonly lastWellAt: number;
       readonly failures: number;
       readonly refusals: number;
@@ -34,7 +36,10 @@ export type HostHealth =
       readonly since: number;
       readonly lastWellAt: number | null;
       readonly cause: FailureCause;
+      /** Good signs since the last failure. */
       readonly successes: number;
+      /** When the last probe that failed was started. */
+      readonly failedAt: number;
     };
 
 export const unknownHealth: HostHealth = { kind: "unknown", failures: 0, refusals: 0 };
@@ -44,7 +49,7 @@ export function seenWell(health: HostHealth, now: number, settings: HealthSettin
   if (health.kind === "down" && health.successes + 1 < settings.rise) {
     return { ...health, successes: health.successes + 1 };
   }
-  return { kind: "up", lastWellAt: now, failures: 0, refusals: 0, doubt: null };
+  return { kind: "up", since: health.kind === "up" ? health.since : now, lastWellAt: now, failures: 0, refusals: 0, doubt: null };
 }
 
 /** A probe that was started at `startedAt` failed. */
@@ -55,13 +60,13 @@ export function seenFailing(
   now: number,
   settings: HealthSettings,
 ): HostHealth {
-  if (health.kind === "down") return { ...health, successes: 0 };
+  if (health.kind === "down") return { ...health, successes: 0, failedAt: startedAt };
   const lastWellAt = health.kind === "up" ? health.lastWellAt : null;
   if (lastWellAt !== null && startedAt < lastWellAt) return health;
   const failures = health.failures + 1;
   const refusals = cause === "refused" ? health.refusals + 1 : 0;
   if (refusals >= refusedFall || failures >= settings.fall) {
-    return { kind: "down", since: now, lastWellAt, cause, successes: 0 };
+    return { kind: "down", since: now, lastWellAt, cause, successes: 0, failedAt: startedAt };
   }
   if (health.kind === "unknown") return { kind: "unknown", failures, refusals };
   return { ...health, failures, refusals, doubt: `a probe failed: ${cause}` };

@@ -38,7 +38,7 @@ describe("the best candidate", () => {
 
   test("is none of those that cannot take over, and each is told why", () => {
     const hosts = [
-      host("down", {}, { health: { kind: "down", since: 0, lastWellAt: null, cause: "refused", successes: 0 } }),
+      host("down", {}, { health: { kind: "down", since: 0, lastWellAt: null, cause: "refused", successes: 0, failedAt: 0 } }),
       host("foreign", { service: "other" }),
       host("nofailover", { nofailover: true }),
       host("primary", { role: "primary" }),

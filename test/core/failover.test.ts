@@ -492,6 +492,33 @@ describe("an order", () => {
   });
 });
 
+describe("a gateway that was cut off from every host", () => {
+  const cutOff = (): Scenario => {
+    const s = Scenario.serving();
+    for (let turn = 0; turn < 2; turn++) for (const host of ["a", "b", "c"]) s.timedOut(host);
+    expect(s.phase).toBe("down");
+    s.effects = [];
+    s.now += 5_000;
+    return s;
+  };
+
+  test("replaces nobody because a secondary is the first that it sees again", () => {
+    const s = cutOff().hears("b").hears("b").hears("a", { role: "primary" });
+    s.hears("c").hears("c").after(50).hears("a", { role: "primary" });
+    expect(s.phase).toBe("serving");
+    expect(s.all("promote")).toEqual([]);
+  });
+
+  test("replaces a primary that fails once more after somebody who can take over came back", () => {
+    const s = cutOff().hears("b").hears("b");
+    expect(s.all("promote")).toEqual([]);
+    s.send({ kind: "probe-failed", host: "a", cause: "timeout", startedAt: s.now - 1 });
+    expect(s.all("promote")).toEqual([]);
+    s.timedOut("a");
+    expect(s.all("promote")).toMatchObject([{ host: "b" }]);
+  });
+});
+
 describe("operators", () => {
   test("a pause keeps a lost primary from being replaced, and resume replaces it", () => {
     const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "pause" } });

@@ -6,14 +6,14 @@ const up = (at: number): HostHealth => seenWell(unknownHealth, at, settings);
 
 describe("a host's health", () => {
   test("is up at the first good sign of a host that was never heard", () => {
-    expect(up(5)).toEqual({ kind: "up", lastWellAt: 5, failures: 0, refusals: 0, doubt: null });
+    expect(up(5)).toEqual({ kind: "up", since: 5, lastWellAt: 5, failures: 0, refusals: 0, doubt: null });
   });
 
   test("is down after as many failures in a row as `fall` says, and keeps when it was last well", () => {
     let health = up(0);
     for (const at of [10, 20]) health = seenFailing(health, "timeout", at, at, settings);
     expect(health).toMatchObject({ kind: "up", failures: 2 });
-    expect(seenFailing(health, "reset", 30, 30, settings)).toEqual({ kind: "down", since: 30, lastWellAt: 0, cause: "reset", successes: 0 });
+    expect(seenFailing(health, "reset", 30, 30, settings)).toEqual({ kind: "down", since: 30, lastWellAt: 0, cause: "reset", successes: 0, failedAt: 30 });
   });
 
   test("is down after two refused connections, whatever `fall` says", () => {
@@ -35,7 +35,7 @@ describe("a host's health", () => {
   });
 
   test("is up again only after as many good signs in a row as `rise` says", () => {
-    let health: HostHealth = { kind: "down", since: 0, lastWellAt: null, cause: "timeout", successes: 0 };
+    let health: HostHealth = { kind: "down", since: 0, lastWellAt: null, cause: "timeout", successes: 0, failedAt: 0 };
     health = seenWell(health, 1, settings);
     expect(health.kind).toBe("down");
     health = seenFailing(health, "timeout", 2, 2, settings);
