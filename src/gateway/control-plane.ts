@@ -10,6 +10,7 @@ import type { ReplicatedRow } from "../core/replication-row.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { Interrupted } from "./interrupted.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
 import type { HostControl } from "./plain-control.ts";
@@ -45,6 +46,7 @@ export class ControlPlane {
   readonly peers: Peers;
   readonly #options: ControlPlaneOptions;
   readonly #served: ServedServices;
+  readonly #interrupted: Interrupted;
 
   /** Routes to what is remembered, then watches the hosts; peers are talked to after `peers.start()`. */
   constructor(options: ControlPlaneOptions) {
@@ -62,6 +64,8 @@ export class ControlPlane {
       moved: (moved) => this.peers.moved(moved),
     });
     this.#follow(remembered);
+    this.#interrupted = new Interrupted({ gateway: id, store, clock, heardMsAgo: (gateway) => this.peers.heardMsAgo(gateway) });
+    this.#interrupted.begin();
   }
 
   services(): readonly ServiceRuntime[] {
@@ -110,6 +114,7 @@ export class ControlPlane {
   }
 
   async stop(): Promise<void> {
+    this.#interrupted.stop();
     await this.peers.stop();
     await this.#served.stop();
   }

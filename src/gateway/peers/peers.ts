@@ -104,6 +104,11 @@ export class Peers {
     return [{ id, adminUrl, self: true, heardMsAgo: 0, trouble: null }, ...rest].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  /** Since any run of a gateway was heard; null: not since this one started. */
+  heardMsAgo(gateway: string): number | null {
+    return this.#watch.heardMsAgo(gateway, this.#options.clock.now());
+  }
+
   /** Registers this gateway and works out who else there is; nothing is sent yet. */
   register(startedAtMs: number): void {
     const { id, adminUrl, store } = this.#options;
