@@ -4,6 +4,10 @@
  *
  * Asynchronous on purpose: a synchronous call costs less on a local disk, but a slow NFS server would then stop the whole
  * process, its status stream included. Every call is one hop to the thread pool, so the store counts them.
+ *
+ * Not one job of a worker thread for a whole put: its two messages cost more than the hops that it saves. Write, fsync, link,
+ * fsync of 9 kB on a memory file system, so without a disk, medians of two runs on two busy cores under Bun 1.4.5: 93 and
+ * 102 us like this, 141 and 161 us in a worker, 27 and 31 us as synchronous calls. The rest of a put is the disk's.
  */
 import fs from "node:fs";
 import { promisify } from "node:util";
