@@ -4,7 +4,7 @@ import { forwardedFields } from "../../src/http/forwarded-fields.ts";
 import { Hold } from "../../src/http/hold.ts";
 import { Proxy } from "../../src/http/proxy.ts";
 import { requestIdFields } from "../../src/http/request-id.ts";
-import { HttpServer } from "../../src/http/server.ts";
+import { HttpServer, type HttpServerOptions } from "../../src/http/server.ts";
 import { Upstream } from "../../src/http/upstream.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 import { systemRandom as random } from "../../src/runtime/random.ts";
@@ -20,7 +20,7 @@ const proxy = new Proxy({
   patienceMs: 30_000,
   forward: { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) },
 });
-const onExchange = (exchange: Parameters<Proxy["handle"]>[0]): Promise<void> => proxy.handle(exchange);
+const onExchange: HttpServerOptions["onExchange"] = (exchange) => proxy.handle(exchange);
 await HttpServer.listen({ host: "127.0.0.1", port: Number(port), clock, onExchange });
 const text = readFileSync(pem, "utf8");
 await HttpServer.listen({ host: "127.0.0.1", port: Number(tlsPort), clock, onExchange, tls: { cert: text, key: text } });

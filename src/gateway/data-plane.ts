@@ -2,7 +2,7 @@
  * The gateway's client side: the listener with its certificates, who is believed about clients, what requests are given on their
  * way, and the access log. What happens to a request is the service's (src/http/proxy.ts).
  */
-import type { Exchange, ForwardOptions } from "../http/exchange.ts";
+import type { Exchange, ForwardOptions, Handling } from "../http/exchange.ts";
 import { forwardedFields } from "../http/forwarded-fields.ts";
 import type { HttpLimits } from "../http/limits.ts";
 import { requestIdFields } from "../http/request-id.ts";
@@ -22,7 +22,7 @@ export interface DataPlaneDeps {
   readonly refusals: BoundedLog;
   /** A listening socket that this process has inherited. */
   readonly descriptor?: number | undefined;
-  onExchange(exchange: Exchange): Promise<void>;
+  onExchange(exchange: Exchange): Handling;
 }
 
 export class DataPlane {

@@ -4,7 +4,7 @@
  */
 import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
 import { serviceMatcher, type ServiceMatcher } from "../core/routing.ts";
-import type { Exchange } from "../http/exchange.ts";
+import type { Exchange, Handling } from "../http/exchange.ts";
 import { Proxy } from "../http/proxy.ts";
 import { refusal } from "../http/refusal.ts";
 import type { CloseOptions, HttpServer } from "../http/server.ts";
@@ -124,13 +124,13 @@ export class LocalPlane implements Plane {
     this.#refusals.close();
   }
 
-  async #onExchange(exchange: Exchange): Promise<void> {
+  #onExchange(exchange: Exchange): Handling {
     const { headers, target } = exchange.request;
     const served = this.#match(headers.get("host") ?? "", target);
     if (served !== undefined) return served.proxy.handle(exchange);
     const why = "no service is configured for this host name and path";
     this.#refusals.warn("request refused", { client: exchange.remoteAddress, status: 404, code: "no_service", why });
-    await exchange.respond(refusal(404, "no_service", why, headers.get("accept")));
+    return exchange.respond(refusal(404, "no_service", why, headers.get("accept")));
   }
 
   #proxy(service: string, route: ServiceRoute, hooks: RouteHooks): Proxy {

@@ -22,6 +22,8 @@ export interface AttemptClient {
   readonly bodyHeld: boolean;
   /** More bytes wait for the client than `writeBufferBytesMax`. */
   readonly congested: boolean;
+  /** Nothing that was written to the client is held any more. */
+  readonly isClear: boolean;
   write(pieces: readonly Piece[]): void;
   /** A final head is on its way to the client. */
   onFinalReleased(status: number): void;
@@ -35,5 +37,8 @@ export interface AttemptClient {
   startTunnel(): Buffer | undefined;
   /** Ends our side of the tunnel. */
   endTunnel(): void;
+  /** An owner's function threw: a programming error, which belongs to whoever forwards. `onAttemptSettled` follows. */
+  onAttemptFailed(error: unknown): void;
+  /** The last call. */
   onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void;
 }

@@ -7,6 +7,8 @@
  */
 import type { Buffer } from "node:buffer";
 import { isIdempotent } from "../core/replay.ts";
+import type { ChunkUse } from "../runtime/tcp.ts";
+import { abortReason } from "./abort-reason.ts";
 import type { AttemptClient, Cut } from "./attempt-client.ts";
 import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
@@ -34,11 +36,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   readonly #client: AttemptClient;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
-  readonly #resolve: (outcome: ForwardOutcome) => void;
-  readonly #reject: (error: unknown) => void;
   readonly #reader: ResponseReader;
   readonly #writer: ResponseWriter;
-  readonly #onAbort: (() => void) | undefined;
+  #onAbort: (() => void) | undefined;
   #phase: Phase = "waiting";
   #connection: UpstreamConnection | undefined;
   #tunnel: Tunnel | undefined;
@@ -53,18 +53,15 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #verdict: HostVerdict | undefined;
   #responseEndsAt = Infinity;
 
-  constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions, resolve: (outcome: ForwardOutcome) => void, reject: (error: unknown) => void) {
+  constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions) {
     this.#client = client;
     this.#upstream = upstream;
     this.#options = options;
-    this.#resolve = resolve;
-    this.#reject = reject;
     this.release = new GatedRelease(this, options.gate);
     this.flow = new ResponseFlow(client, this.release, client.limits.writeBufferBytesMax);
     this.#reader = new ResponseReader(client.parsed, client.limits, this);
     this.#writer = new ResponseWriter(client, this.release, options.editResponseFields);
     this.mayReuseOld = isIdempotent(client.parsed.method);
-    if (options.signal !== undefined) this.#onAbort = () => this.#aborted();
   }
 
   get limits(): HttpLimits {
@@ -73,12 +70,19 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   start(): void {
     const { signal } = this.#options;
-    if (signal?.aborted === true) {
-      this.#settle({ kind: "not_sent", reason: abortReason(signal) }, "no");
-      return;
-    }
-    if (this.#onAbort !== undefined) signal?.addEventListener("abort", this.#onAbort);
+    if (signal !== undefined && !this.#watch(signal)) return;
     this.#upstream.acquire(this);
+  }
+
+  /** False when it is over already. */
+  #watch(signal: AbortSignal): boolean {
+    if (signal.aborted) {
+      this.#settle({ kind: "not_sent", reason: abortReason(signal) }, "no");
+      return false;
+    }
+    this.#onAbort = () => this.#aborted();
+    signal.addEventListener("abort", this.#onAbort);
+    return true;
   }
 
   // The request on its way to the upstream.
@@ -130,7 +134,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   // The response on its way to the client.
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): ChunkUse {
     this.#received = true;
     this.#expire(this.limits.responseIdleMs);
     try {
@@ -138,14 +142,15 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     } catch (error) {
       if (error instanceof ProtocolError) this.#invalid(error);
       else this.#fail(error);
-      return;
+      return undefined;
     }
     if (this.#verdict !== undefined) {
       this.#settleVerdict(this.#verdict);
-      return;
+      return undefined;
     }
     this.release.flush();
     this.#balance();
+    return !this.#reader.holdsBytes && this.release.waitingBytes === 0 && this.#client.isClear ? "consumed" : undefined;
   }
 
   onInterim(response: ParsedResponse): void {
@@ -183,7 +188,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#giveBack(clean && this.#sender?.done === true && this.#response?.keepAlive === true);
     if (this.#verdict !== undefined) return;
     this.#phase = "complete";
-    this.release.end(() => this.#settle({ kind: "completed", status: this.#writer.status }, "no"));
+    this.release.end();
   }
 
   /** The answer is known with its head; a body that did not come with it is not waited for. */
@@ -202,6 +207,11 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     }
     this.#client.write(pieces);
     this.#balance();
+  }
+
+  onReleaseEnd(): void {
+    if (this.#tunnel === undefined) this.#settle({ kind: "completed", status: this.#writer.status }, "no");
+    else this.#tunnel.onReleaseEnd();
   }
 
   onGateFailed(reason: string): void {
@@ -260,8 +270,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   #aborted(): void {
-    const { signal } = this.#options;
-    const reason = signal === undefined ? "ended" : abortReason(signal);
+    const reason = abortReason(this.#options.signal);
     if (this.#phase === "waiting") this.#end({ kind: "not_sent", reason }, "no");
     else if (this.#phase === "tunnel") this.#end({ kind: "completed", status: 101 }, "destroy");
     else this.#end(this.#lost(reason), this.#finalReleased ? "destroy" : "no");
@@ -279,7 +288,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   /** An owner's function threw: a programming error, which belongs to whoever called `forward`. */
   #fail(error: unknown): void {
-    this.#reject(error);
+    this.#client.onAttemptFailed(error);
     this.#end({ kind: "client_gone" }, "destroy");
   }
 
@@ -314,7 +323,6 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#tunnel?.destroy("the exchange has ended");
     if (this.#onAbort !== undefined) this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#client.onAttemptSettled(outcome, cut);
-    this.#resolve(outcome);
   }
 
   #giveBack(reusable: boolean): void {
@@ -339,9 +347,4 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     connection.expire(ms);
     if (connection.deadlineAt > this.#responseEndsAt) connection.deadlineAt = this.#responseEndsAt;
   }
-}
-
-function abortReason(signal: AbortSignal): string {
-  const { reason } = signal as { reason: unknown };
-  return reason instanceof Error ? reason.message : String(reason);
 }

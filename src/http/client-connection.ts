@@ -11,12 +11,14 @@ import { authority } from "./authority.ts";
 import { BodyRate, WriteStall } from "./client-pace.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
 import type { Timed } from "./deadlines.ts";
+import type { ExchangeConnection } from "./exchange-connection.ts";
+import type { Handling } from "./exchange.ts";
 import type { HttpLimits } from "./limits.ts";
 import { refusal } from "./refusal.ts";
 import { ownResponseBytes } from "./own-response.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { RequestInput, type NextRequest } from "./request-input.ts";
-import { ServerExchange, type ExchangeConnection } from "./server-exchange.ts";
+import { ServerExchange } from "./server-exchange.ts";
 
 /** `head`: some bytes of a request have come. `lingering`: our side is ended, the rest is read and thrown away. */
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
@@ -27,6 +29,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   remoteAddress: string;
   remotePort: number;
   readonly peerAddress: string;
+  client: object = {};
   readonly secure: boolean;
   readonly limits: HttpLimits;
   readonly owner: ConnectionOwner;
@@ -49,6 +52,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#input = new RequestInput(owner.limits, how.proxyHeaderDue, ({ address, port }) => {
       this.remoteAddress = address;
       this.remotePort = port;
+      this.client = {};
     });
     this.#rate = new BodyRate(owner.limits);
     this.peerAddress = socket.remoteAddress;
@@ -61,6 +65,10 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   get congested(): boolean {
     return this.#stall.congested;
+  }
+
+  get isClear(): boolean {
+    return this.#socket.isClear;
   }
 
   get lastExchange(): boolean {
@@ -109,28 +117,28 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   // Bytes from the client.
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): undefined {
     switch (this.#state) {
       case "idle":
       case "head":
         this.#readNext(chunk);
-        return;
+        return undefined;
       case "exchange":
         this.#onExchangeData(chunk);
-        return;
+        return undefined;
       case "tunnel":
         this.#exchange?.onTunnelData(chunk);
-        return;
+        return undefined;
       case "lingering":
         this.#discarded += chunk.length;
         if (this.#discarded > this.limits.discardBytesMax * 4) this.cut("destroy");
-        return;
+        return undefined;
       case "closed":
+        return undefined;
     }
   }
 
-  #onExchangeData(chunk: Buffer): void {
-    const exchange = this.#exchange;
+  #onExchangeData(chunk: Buffer, exchange = this.#exchange): void {
     if (exchange === undefined) return;
     let at = 0;
     if (!exchange.bodyDone) {
@@ -188,14 +196,19 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
       if (!exchange.bodyDone && this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
     }
     if (at < bytes.length) this.#input.keep(bytes.subarray(at));
-    this.owner.onExchange(exchange).then(
-      () => this.#onHandlerSettled(exchange),
-      (error: unknown) => {
-        this.owner.onHandlerError(error);
-        this.#onHandlerSettled(exchange);
-      },
-    );
+    const handling = this.owner.onExchange(exchange);
+    if (handling !== undefined) this.onHandling(exchange, handling);
     this.updateFlow();
+  }
+
+  onHandling(exchange: ServerExchange, rest: Handling): void {
+    if (rest === undefined) this.#onHandlerSettled(exchange);
+    else this.#settleAfter(exchange, rest);
+  }
+
+  #settleAfter(exchange: ServerExchange, rest: Promise<void>): void {
+    const settled = (): void => this.#onHandlerSettled(exchange);
+    rest.catch((error: unknown) => this.owner.onHandlerError(error)).then(settled, settled);
   }
 
   /** A handler that leaves a request unanswered, or fails, must not leave the client waiting. */

@@ -1,5 +1,6 @@
 /** What a client connection needs of its server. */
 import type { Deadlines } from "./deadlines.ts";
+import type { Handling } from "./exchange.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { ProtocolError } from "./protocol-error.ts";
 import type { RandomNames } from "./random-names.ts";
@@ -13,7 +14,7 @@ export interface ConnectionOwner {
   readonly draining: boolean;
   readonly names: RandomNames;
   wallTime(): number;
-  onExchange(exchange: ServerExchange): Promise<void>;
+  onExchange(exchange: ServerExchange): Handling;
   onExchangeEnd(exchange: ServerExchange): void;
   onProtocolError(error: ProtocolError, remoteAddress: string): void;
   onHandlerError(error: unknown): void;

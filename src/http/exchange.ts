@@ -55,11 +55,22 @@ export type ForwardOutcome =
   | { readonly kind: "upstream_invalid"; readonly reason: string }
   | { readonly kind: "client_gone" };
 
+/** What is left of a handler's work: undefined when nothing is, or when a `ForwardUser` takes over. */
+export type Handling = Promise<void> | undefined;
+
+/** Who is told what came of `forwardTo`. */
+export interface ForwardUser {
+  /** Called once. The exchange is over when nothing is left to do. */
+  onOutcome(exchange: Exchange, upstream: Upstream, outcome: ForwardOutcome): Handling;
+}
+
 export interface Exchange {
   readonly request: RequestHead;
   /** Numeric address of the client's end of the connection. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** The same object for all requests of a client connection, as long as its address is the same. */
+  readonly client: object;
   /** The client came over TLS. */
   readonly secure: boolean;
   /** The client's `X-Request-Id`, or a random one; always the same for one exchange. */
@@ -76,6 +87,8 @@ export interface Exchange {
   respond(response: OwnResponse): Promise<void>;
   /** Sends the request to `upstream` and its response to the client. May be called again while `bodyHeld` and not `responseStarted`. */
   forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome>;
+  /** The same for those who forward every request: promises cost more than everything else that is done about one. */
+  forwardTo(upstream: Upstream, options: ForwardOptions, user: ForwardUser): void;
   /** Ends the client connection without another byte. */
   destroy(): void;
 }

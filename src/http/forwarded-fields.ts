@@ -19,11 +19,20 @@ const set = fieldSet(FORWARDED);
 /** Use the result as `editRequestFields`. Throws a RangeError for an entry that is not an address or range. */
 export function forwardedFields(options: ForwardedOptions = {}): EditRequestFields {
   const trusted = new TrustedProxies(options.trustedProxies ?? []);
+  /** What was added to the last request of a client connection, with its Host: mostly the next one gets the same. */
+  const last = new WeakMap<object, { readonly host: string | undefined; readonly lines: string }>();
   return function addForwardedFields(headers, exchange) {
+    const host = headers.get("host");
+    if (!headers.mayHave(set)) {
+      const known = last.get(exchange.client);
+      if (known !== undefined && known.host === host) return headers.withLines(known.lines, set);
+    }
     const address = plainAddress(exchange.remoteAddress);
     const before = headers.mayHave(set) && trusted.has(address) ? clientFields(headers) : undefined;
     const clean = headers.mayHave(set) ? headers.without((name) => knownField(name) === FORWARDED) : headers;
-    return clean.withLines(linesOf(address, exchange, headers.get("host"), before), set);
+    const lines = linesOf(address, exchange, host, before);
+    if (before === undefined) last.set(exchange.client, { host, lines });
+    return clean.withLines(lines, set);
   };
 }
 

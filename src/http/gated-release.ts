@@ -14,20 +14,25 @@ import type { Piece } from "../runtime/tcp.ts";
 export interface ReleaseTarget {
   /** Writes pieces to the client. */
   onRelease(pieces: Piece[]): void;
+  /** Everything before `end` has left, and the gate has agreed to the end. */
+  onReleaseEnd(): void;
   /** The gate threw or rejected: nothing more may leave. */
   onGateFailed(reason: string): void;
 }
 
+/** Shared by all without a piece; nothing is ever added to it. */
+const none: Piece[] = [];
+
 export class GatedRelease {
   readonly #gate: (() => void | Promise<void>) | undefined;
   readonly #target: ReleaseTarget;
-  #batch: Piece[] = [];
+  #batch: Piece[] = none;
   /** The last piece of the batch as long as it may grow: bytes `#runFrom` to `#runTo` of `#run`. */
   #run: Buffer | undefined;
   #runFrom = 0;
   #runTo = 0;
   #batchBytes = 0;
-  #atEnd: (() => void) | undefined;
+  #ending = false;
   #pending = false;
   #dead = false;
 
@@ -44,7 +49,7 @@ export class GatedRelease {
   /** Where pieces are collected until `flush`. */
   push(piece: Piece): void {
     this.#endRun();
-    this.#batch.push(piece);
+    this.#add(piece);
     this.#batchBytes += piece.length;
   }
 
@@ -62,26 +67,31 @@ export class GatedRelease {
   #endRun(): void {
     const run = this.#run;
     if (run === undefined) return;
-    this.#batch.push(this.#runFrom === 0 && this.#runTo === run.length ? run : run.subarray(this.#runFrom, this.#runTo));
+    this.#add(this.#runFrom === 0 && this.#runTo === run.length ? run : run.subarray(this.#runFrom, this.#runTo));
     this.#run = undefined;
   }
 
-  /** Calls `atEnd` when everything pushed so far has left and the gate has agreed to the end. Needs `flush`. */
-  end(atEnd: () => void): void {
-    this.#atEnd = atEnd;
+  #add(piece: Piece): void {
+    if (this.#batch === none) this.#batch = [piece];
+    else this.#batch.push(piece);
+  }
+
+  /** Nothing follows what was pushed so far. Needs `flush`. */
+  end(): void {
+    this.#ending = true;
   }
 
   /** Nothing more leaves, and no callback is called. */
   kill(): void {
     this.#dead = true;
-    this.#batch = [];
+    this.#batch = none;
     this.#run = undefined;
     this.#batchBytes = 0;
-    this.#atEnd = undefined;
+    this.#ending = false;
   }
 
   flush(): void {
-    while (!this.#dead && !this.#pending && (this.#batchBytes > 0 || this.#atEnd !== undefined)) {
+    while (!this.#dead && !this.#pending && (this.#batchBytes > 0 || this.#ending)) {
       let waiting: void | Promise<void>;
       try {
         waiting = this.#gate?.();
@@ -89,32 +99,34 @@ export class GatedRelease {
         this.#fail(error);
         return;
       }
-      if (waiting === undefined) this.#letOut(this.#take());
-      else this.#letOutAfter(waiting, this.#take());
+      const pieces = this.#take();
+      const isEnd = this.#ending;
+      this.#ending = false;
+      if (waiting === undefined) this.#letOut(pieces, isEnd);
+      else this.#letOutAfter(waiting, pieces, isEnd);
     }
   }
 
-  #take(): { pieces: Piece[]; atEnd: (() => void) | undefined } {
+  #take(): Piece[] {
     this.#endRun();
-    const taken = { pieces: this.#batch, atEnd: this.#atEnd };
-    this.#batch = [];
-    this.#atEnd = undefined;
-    return taken;
+    const pieces = this.#batch;
+    this.#batch = none;
+    return pieces;
   }
 
-  #letOut({ pieces, atEnd }: { pieces: Piece[]; atEnd: (() => void) | undefined }): void {
+  #letOut(pieces: Piece[], isEnd: boolean): void {
     for (const piece of pieces) this.#batchBytes -= piece.length;
     if (pieces.length > 0) this.#target.onRelease(pieces);
-    if (!this.#dead) atEnd?.();
+    if (isEnd && !this.#dead) this.#target.onReleaseEnd();
   }
 
-  #letOutAfter(waiting: Promise<void>, taken: { pieces: Piece[]; atEnd: (() => void) | undefined }): void {
+  #letOutAfter(waiting: Promise<void>, pieces: Piece[], isEnd: boolean): void {
     this.#pending = true;
     waiting.then(
       () => {
         this.#pending = false;
         if (this.#dead) return;
-        this.#letOut(taken);
+        this.#letOut(pieces, isEnd);
         this.flush();
       },
       (error: unknown) => this.#fail(error),

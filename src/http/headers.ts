@@ -11,7 +11,7 @@ import type { FieldSet } from "./known-fields.ts";
 
 /** A head as it came, checked. */
 export interface HeadSource {
-  /** Latin1 text, or the bytes themselves where they live as long as the list. */
+  /** Latin1 text, or the bytes themselves; those of a response are gone when it has left. */
   readonly head: string | Buffer;
   /** Where the start line, the fields, and the empty line after them begin. */
   readonly start: number;
@@ -120,6 +120,7 @@ export class HeaderList {
     const { source } = this;
     if (source === undefined) return [];
     const { head, fieldsStart, fieldsEnd } = source;
+    if (head.length < fieldsEnd) throw new Error("the fields of a response cannot be read after it has left");
     const lines = typeof head === "string" ? head.slice(fieldsStart, fieldsEnd) : head.toString("latin1", fieldsStart, fieldsEnd);
     return cutLines(lines + this.added);
   }

@@ -7,7 +7,7 @@
 import { decideReplay, type ReplayDecision } from "../core/replay.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Exchange, ForwardOptions, ForwardOutcome } from "./exchange.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "./exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
 import { refusal } from "./refusal.ts";
 import type { Upstream } from "./upstream.ts";
@@ -54,7 +54,7 @@ const againDelayMsMax = 250;
 const replacementWaitMs = 3_000;
 const replacementLookMs = 20;
 
-export class Proxy {
+export class Proxy implements ForwardUser {
   readonly #options: ProxyOptions;
   readonly #forward: ForwardOptions;
 
@@ -64,17 +64,22 @@ export class Proxy {
   }
 
   /** Answers one request. Give it to `HttpServer` as `onExchange`. */
-  async handle(exchange: Exchange): Promise<void> {
-    const { route, hooks } = this.#options;
+  handle(exchange: Exchange): Handling {
+    const { route } = this.#options;
     const upstream = route.current();
     // The usual case costs one forward and no waiting.
     if (upstream !== undefined && route.whenServing().isPassable) {
-      const outcome = await exchange.forward(upstream, this.#forward);
-      if (outcome.kind === "completed") hooks?.onDone?.("ok", false, 0);
-      else await this.#handleOutcome(exchange, this.#newLife(), upstream, outcome);
-      return;
+      exchange.forwardTo(upstream, this.#forward, this);
+      return undefined;
     }
-    await this.#handleHeld(exchange, this.#newLife());
+    return this.#handleHeld(exchange, this.#newLife());
+  }
+
+  /** What came of the first try. */
+  onOutcome(exchange: Exchange, upstream: Upstream, outcome: ForwardOutcome): Handling {
+    if (outcome.kind !== "completed") return this.#handleOutcome(exchange, this.#newLife(), upstream, outcome);
+    this.#options.hooks?.onDone?.("ok", false, 0);
+    return undefined;
   }
 
   #newLife(): Life {

@@ -49,16 +49,17 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
   for (let i = 0; i < known.count; i++) {
     const field = known.field(i);
     if (field > lastUnderstood) continue;
+    if (field === CONTENT_LENGTH) {
+      if (contentLength !== -1) throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
+      contentLength = parseContentLength(bytes, known.valueStart(i), known.valueEnd(i));
+      continue;
+    }
     const value = known.value(i, bytes);
     switch (field) {
       case HOST:
         if (host !== undefined) throw new ProtocolError(400, "host_repeated", "Host must occur once");
         if (!isValidHost(value)) throw new ProtocolError(400, "host_malformed", "Host must be a name or address with an optional port");
         host = value;
-        break;
-      case CONTENT_LENGTH:
-        if (contentLength !== -1) throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
-        contentLength = parseContentLength(value);
         break;
       case TRANSFER_ENCODING:
         if (transferEncoding !== undefined) throw new ProtocolError(400, "transfer_encoding_repeated", "Transfer-Encoding must occur once");

@@ -35,12 +35,13 @@ export function readResponse(bytes: Buffer, from: number, to: number, method: st
   for (let i = 0; i < known.count; i++) {
     const field = known.field(i);
     if (field > UPGRADE) continue;
+    if (field === CONTENT_LENGTH) {
+      if (contentLength !== -1) throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
+      contentLength = parseContentLength(bytes, known.valueStart(i), known.valueEnd(i));
+      continue;
+    }
     const value = known.value(i, bytes);
     switch (field) {
-      case CONTENT_LENGTH:
-        if (contentLength !== -1) throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
-        contentLength = parseContentLength(value);
-        break;
       case TRANSFER_ENCODING:
         if (transferEncoding !== undefined) throw new ProtocolError(400, "transfer_encoding_repeated", "Transfer-Encoding must occur once");
         transferEncoding = value;

@@ -29,7 +29,7 @@ export class RequestSender {
   start(headers: HeaderList): void {
     const client = this.#client;
     const pieces: Piece[] = [];
-    pushRequestHead(pieces, headers, client.parsed, () => client.localAuthority);
+    pushRequestHead(pieces, headers, client.parsed, client);
     for (const data of client.kept) this.#push(pieces, data);
     if (client.bodyDone) this.#pushEnd(pieces, client.bodyTrailers);
     this.#connection.writeAll(pieces);

@@ -34,6 +34,11 @@ export class ResponseReader {
     this.#sink = sink;
   }
 
+  /** A part of the last chunk is kept, because what it belongs to is not complete. */
+  get holdsBytes(): boolean {
+    return this.#headBytes !== undefined || this.#body?.holdsBytes === true;
+  }
+
   /** Takes the next bytes. Throws `ProtocolError`; then nothing of what was reported for this chunk may be passed on. */
   read(chunk: Buffer): void {
     let bytes = chunk;

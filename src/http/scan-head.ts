@@ -68,8 +68,16 @@ class KnownFieldsFound {
     return this.#marks[nth * 3] as number;
   }
 
+  valueStart(nth: number): number {
+    return this.#marks[nth * 3 + 1] as number;
+  }
+
+  valueEnd(nth: number): number {
+    return this.#marks[nth * 3 + 2] as number;
+  }
+
   value(nth: number, bytes: Buffer): string {
-    return bytes.toString("latin1", this.#marks[nth * 3 + 1], this.#marks[nth * 3 + 2]);
+    return bytes.toString("latin1", this.valueStart(nth), this.valueEnd(nth));
   }
 }
 

@@ -21,18 +21,18 @@ const hopFields = fieldSet(CONNECTION, KEEP_ALIVE, TE, UPGRADE, PROXY_CONNECTION
 const requestRewritten = hopFields | fieldSet(TRANSFER_ENCODING);
 const framingFields = fieldSet(CONTENT_LENGTH, TRANSFER_ENCODING);
 
-/** Adds the head for the upstream to `pieces`. `headers` are its fields as edited, `parsed` the request as it came. */
-export function pushRequestHead(pieces: Piece[], headers: HeaderList, parsed: ParsedRequest, hostWhenMissing: () => string): void {
+/** Adds the head for the upstream to `pieces`. `headers` are its fields as edited, `parsed` the request as it came. Without Host it gets `client.localAuthority`. */
+export function pushRequestHead(pieces: Piece[], headers: HeaderList, parsed: ParsedRequest, client: { readonly localAuthority: string }): void {
   const { source, added } = headers;
   if (source?.isPlain === true && typeof source.head === "string" && parsed.version === "1.1" && (source.seen & requestRewritten) === 0) {
     pieces.push(source.head, `${added}\r\n`);
-  } else pieces.push(requestText(headers, parsed, hostWhenMissing));
+  } else pieces.push(requestText(headers, parsed, client));
 }
 
-function requestText(headers: HeaderList, parsed: ParsedRequest, hostWhenMissing: () => string): string {
+function requestText(headers: HeaderList, parsed: ParsedRequest, client: { readonly localAuthority: string }): string {
   let text = `${parsed.method} ${parsed.target} HTTP/1.1\r\n`;
   const fields = forwardedFields(headers, parsed.connectionOptions, parsed.framing, false);
-  if (parsed.version === "1.0" && !headers.has("host")) text += `Host: ${hostWhenMissing()}\r\n`;
+  if (parsed.version === "1.0" && !headers.has("host")) text += `Host: ${client.localAuthority}\r\n`;
   text += fields;
   if (parsed.upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${parsed.upgrade}\r\n`;
   else if (parsed.acceptsTrailers) text += "Connection: TE\r\nTE: trailers\r\n";

@@ -8,43 +8,19 @@ import type { Buffer } from "node:buffer";
 import type { AttemptClient, Cut } from "./attempt-client.ts";
 import { Attempt } from "./attempt.ts";
 import { BodyReader, type BodySink } from "./body-reader.ts";
-import type { Exchange, ForwardOptions, ForwardOutcome, OwnResponse } from "./exchange.ts";
+import type { ExchangeConnection } from "./exchange-connection.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse } from "./exchange.ts";
+import { type ForwardEnding, restOf } from "./forward-ending.ts";
 import type { HeaderList } from "./headers.ts";
 import type { HttpLimits } from "./limits.ts";
 import { ownResponseBytes } from "./own-response.ts";
-import type { RandomNames } from "./random-names.ts";
 import type { Piece } from "../runtime/tcp.ts";
 import type { ParsedRequest } from "./read-request.ts";
 import { requestIdOf } from "./request-id.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** What an exchange needs of its server. */
-export interface ExchangeOwner {
-  readonly limits: HttpLimits;
-  /** Body bytes kept for replays, of all exchanges. */
-  readonly keptBytes: { total: number };
-  readonly names: RandomNames;
-  wallTime(): number;
-}
-
-/** What an exchange needs of its connection. */
-export interface ExchangeConnection {
-  readonly owner: ExchangeOwner;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localAuthority: string;
-  readonly secure: boolean;
-  readonly congested: boolean;
-  /** The server is ending, or the client can send nothing more. */
-  readonly lastExchange: boolean;
-  write(pieces: readonly Piece[]): void;
-  /** The exchange may be finished now; the connection asks it what it has become. */
-  onProgress(): void;
-  updateFlow(): void;
-  startTunnel(): Buffer | undefined;
-  endTunnel(): void;
-  cut(how: "destroy" | "reset"): void;
-}
+/** Shared by all without a body; nothing is ever added to it. */
+const none: Buffer[] = [];
 
 export class ServerExchange implements Exchange, AttemptClient, BodySink {
   readonly parsed: ParsedRequest;
@@ -65,9 +41,10 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   arrivedAt: { readonly now: number; readonly wallTime: number } | undefined;
   readonly #connection: ExchangeConnection;
   readonly #reader: BodyReader;
-  #kept: Buffer[] = [];
+  #kept: Buffer[] = none;
   #keptBytes = 0;
   #attempt: Attempt | undefined;
+  #ending: ForwardEnding | undefined;
   #flow: "nobody" | "to_attempt" | "paused" = "nobody";
   #closes: boolean;
   #gone = false;
@@ -105,6 +82,10 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return this.#connection.localAuthority;
   }
 
+  get client(): object {
+    return this.#connection.client;
+  }
+
   get secure(): boolean {
     return this.#connection.secure;
   }
@@ -115,6 +96,10 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   get congested(): boolean {
     return this.#connection.congested;
+  }
+
+  get isClear(): boolean {
+    return this.#connection.isClear;
   }
 
   get bodyDone(): boolean {
@@ -165,7 +150,8 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.bodyBytes += data.length;
     if (this.responseDone) return;
     if (this.bodyHeld) {
-      this.#kept.push(data);
+      if (this.#kept === none) this.#kept = [data];
+      else this.#kept.push(data);
       this.#keptBytes += data.length;
       this.#connection.owner.keptBytes.total += data.length;
       if (this.#flow !== "nobody" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#dropKept();
@@ -184,9 +170,10 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   #dropKept(): void {
+    if (this.#keptBytes === 0) return;
     this.#connection.owner.keptBytes.total -= this.#keptBytes;
-    if (this.#keptBytes > 0) this.bodyHeld = false;
-    this.#kept = [];
+    this.bodyHeld = false;
+    this.#kept = none;
     this.#keptBytes = 0;
   }
 
@@ -218,15 +205,30 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome> {
-    if (this.#gone) return Promise.resolve({ kind: "client_gone" });
+    return new Promise((resolve, reject) => this.#forward(upstream, options, { kind: "promise", resolve, reject }));
+  }
+
+  forwardTo(upstream: Upstream, options: ForwardOptions, user: ForwardUser): void {
+    this.#forward(upstream, options, { kind: "user", upstream, user });
+  }
+
+  #forward(upstream: Upstream, options: ForwardOptions, ending: ForwardEnding): void {
+    if (this.#gone) {
+      this.#conclude(ending, { kind: "client_gone" });
+      return;
+    }
     if (this.responseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
     if (!this.bodyHeld) throw new Error("the request's body is no longer held, so it cannot be sent again");
-    return new Promise((resolve, reject) => {
-      const attempt = new Attempt(this, upstream, options, resolve, reject);
-      this.#attempt = attempt;
-      attempt.start();
-    });
+    this.#ending = ending;
+    const attempt = new Attempt(this, upstream, options);
+    this.#attempt = attempt;
+    attempt.start();
+  }
+
+  #conclude(ending: ForwardEnding, outcome: ForwardOutcome): void {
+    if (ending.kind === "promise") ending.resolve(outcome);
+    else this.#connection.onHandling(this, restOf(ending, this, outcome));
   }
 
   destroy(): void {
@@ -270,17 +272,24 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#connection.endTunnel();
   }
 
+  onAttemptFailed(error: unknown): void {
+    const ending = this.#ending;
+    this.#ending = undefined;
+    if (ending?.kind === "promise") ending.reject(error);
+    else this.#connection.onHandling(this, Promise.reject(error));
+  }
+
   onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void {
+    const ending = this.#ending;
     this.#attempt = undefined;
+    this.#ending = undefined;
     this.#flow = "nobody";
-    if (cut !== "no") {
-      this.#connection.cut(cut);
-      return;
-    }
-    if (outcome.kind === "completed") {
+    if (cut !== "no") this.#connection.cut(cut);
+    else if (outcome.kind === "completed") {
       this.responseDone = true;
-      this.#connection.onProgress();
+      if (ending?.kind === "promise") this.#connection.onProgress();
     } else this.#connection.updateFlow();
+    if (ending !== undefined) this.#conclude(ending, outcome);
   }
 
   // For the connection.

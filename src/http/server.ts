@@ -11,7 +11,7 @@ import type { AccessEntry } from "./access-log.ts";
 import { ClientConnection } from "./client-connection.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
 import { Deadlines } from "./deadlines.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, Handling } from "./exchange.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import type { MemorySocket } from "./memory-socket.ts";
@@ -33,8 +33,8 @@ export interface HttpServerOptions {
   readonly clock: Clock;
   /** Default: the runtime's. */
   readonly tcp?: Tcp;
-  /** Answers one request. A request that is unanswered when it resolves gets 500. */
-  onExchange(exchange: Exchange): Promise<void>;
+  /** Answers one request. A request that is unanswered when nothing is left to do gets 500. */
+  onExchange(exchange: Exchange): Handling;
   /** A request is over, answered or not. Without it nothing is measured. */
   onAccess?(entry: AccessEntry): void;
   /** Default: the system's. */
@@ -166,7 +166,7 @@ export class HttpServer implements ConnectionOwner {
     return this.#options.clock.wallTime();
   }
 
-  onExchange(exchange: ServerExchange): Promise<void> {
+  onExchange(exchange: ServerExchange): Handling {
     this.#activeExchanges++;
     if (this.#options.onAccess !== undefined) exchange.arrivedAt = { now: this.#options.clock.now(), wallTime: this.wallTime() };
     try {

@@ -5,6 +5,7 @@
  * section 7).
  */
 import type { Buffer } from "node:buffer";
+import type { ChunkUse } from "../runtime/tcp.ts";
 import type { GatedRelease } from "./gated-release.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { ResponseFlow } from "./response-flow.ts";
@@ -54,20 +55,24 @@ export class Tunnel implements UpstreamUser {
 
   // From the upstream.
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): ChunkUse {
     this.#expire();
     this.#owner.release.push(chunk);
     this.#owner.release.flush();
     this.balance();
+    return undefined;
   }
 
   onEnd(): void {
     this.#upstreamEnded = true;
-    this.#owner.release.end(() => {
-      this.#owner.endClient();
-      if (this.#clientEnded) this.destroy("both sides of the tunnel have ended");
-    });
+    this.#owner.release.end();
     this.#owner.release.flush();
+  }
+
+  /** All that the upstream has sent is out, and the gate has agreed to its end. */
+  onReleaseEnd(): void {
+    this.#owner.endClient();
+    if (this.#clientEnded) this.destroy("both sides of the tunnel have ended");
   }
 
   onDrain(): void {

@@ -5,11 +5,11 @@
  * never be taken for the next one.
  */
 import type { Buffer } from "node:buffer";
-import type { Piece, Tcp, TcpConnectUser, TcpSocket } from "../runtime/tcp.ts";
+import type { ChunkUse, Piece, Tcp, TcpConnectUser, TcpSocket } from "../runtime/tcp.ts";
 import type { Deadlines, Timed } from "./deadlines.ts";
 
 export interface UpstreamUser {
-  onData(chunk: Buffer): void;
+  onData(chunk: Buffer): ChunkUse;
   /** The upstream has sent its end; it may still read. */
   onEnd(): void;
   onDrain(): void;
@@ -115,10 +115,11 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
     this.#pool.onConnected(this);
   }
 
-  onData(chunk: Buffer): void {
-    if (this.#state === "closed") return;
-    if (this.#user === undefined) this.destroy("the upstream sent bytes that nobody asked for");
-    else this.#user.onData(chunk);
+  onData(chunk: Buffer): ChunkUse {
+    if (this.#state === "closed") return undefined;
+    if (this.#user !== undefined) return this.#user.onData(chunk);
+    this.destroy("the upstream sent bytes that nobody asked for");
+    return undefined;
   }
 
   onEnd(): void {

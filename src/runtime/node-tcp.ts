@@ -69,6 +69,11 @@ class NodeSocket implements TcpSocket {
     return this.#socket.writableLength;
   }
 
+  /** What a stream has been given it may hold for as long as it likes, and hand on. */
+  get isClear(): boolean {
+    return false;
+  }
+
   use(user: TcpUser): void {
     if (this.#user !== undefined) throw new Error("a socket has one user");
     this.#user = user;

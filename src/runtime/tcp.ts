@@ -13,10 +13,15 @@ import type { Buffer } from "node:buffer";
 /** Latin1 text, or bytes that nobody changes any more. */
 export type Piece = string | Buffer;
 
+export type ChunkUse = "consumed" | undefined;
+
 /** Who gets a socket's events. */
 export interface TcpUser {
-  /** The bytes are the user's to keep. */
-  onData(chunk: Buffer): void;
+  /**
+   * The bytes are the user's to keep. `consumed`: nobody will look at them again (everything written out of them `isClear`), so
+   * their memory may be used for the next read at once, instead of after a collection of garbage.
+   */
+  onData(chunk: Buffer): ChunkUse;
   /** The other side has ended; it may still read. */
   onEnd(): void;
   /** Everything that waited (`waitingBytes`) has been taken by the system. */
@@ -33,6 +38,8 @@ export interface TcpSocket {
   readonly localPort: number;
   /** Bytes written that the system has not taken yet. */
   readonly waitingBytes: number;
+  /** Nothing that was written is held any more: it does not wait, and there is no reference to its bytes. */
+  readonly isClear: boolean;
   /** Names the user, once, in the turn in which the socket was handed over. */
   use(user: TcpUser): void;
   /** Never blocks and never fails: what the system does not take waits, without a bound of its own. After `end` nothing is written. */

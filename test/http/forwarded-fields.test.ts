@@ -5,7 +5,7 @@ import { HeaderList } from "../../src/http/headers.ts";
 import { TrustedProxies } from "../../src/http/trusted-proxies.ts";
 import { proxied } from "./proxied.ts";
 
-const from = (remoteAddress: string, secure = false): Exchange => ({ remoteAddress, secure }) as Exchange;
+const from = (remoteAddress: string, secure = false): Exchange => ({ remoteAddress, secure, client: {} }) as Exchange;
 const edited = (edit: ReturnType<typeof forwardedFields>, headers: [string, string][], exchange: Exchange): [string, string][] => [...edit(HeaderList.from(headers), exchange)];
 
 test("the client's address, protocol and host are added at the end", () => {

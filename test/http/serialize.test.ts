@@ -13,7 +13,7 @@ const added = "X-Forwarded-For: 192.0.2.1\r\n";
 
 function requestText(request: ParsedRequest, headers: HeaderList): string {
   const pieces: (string | Buffer)[] = [];
-  pushRequestHead(pieces, headers, request, () => "127.0.0.1:80");
+  pushRequestHead(pieces, headers, request, { localAuthority: "127.0.0.1:80" });
   return pieces.join("");
 }
 

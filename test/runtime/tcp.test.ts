@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { bunTcp } from "../../src/runtime/bun-tcp.ts";
 import { duplicateDescriptor } from "../../src/runtime/descriptors.ts";
 import { nodeTcp } from "../../src/runtime/node-tcp.ts";
-import type { Tcp, TcpListener, TcpSocket } from "../../src/runtime/tcp.ts";
+import type { ChunkUse, Tcp, TcpListener, TcpSocket } from "../../src/runtime/tcp.ts";
 
 /** Writes down what it is told, and lets a test wait for it. */
 class Recorder {
@@ -12,6 +12,8 @@ class Recorder {
   onEvent: ((event: string) => void) | undefined;
   #check: (() => void) | undefined;
   #inCall = false;
+  /** Says of every chunk that it is consumed. */
+  copies = false;
 
   readonly socket: TcpSocket | undefined;
 
@@ -28,10 +30,12 @@ class Recorder {
     this.#say("connect");
   }
 
-  onData(chunk: Buffer): void {
-    this.chunks.push(chunk);
+  onData(chunk: Buffer): ChunkUse {
+    const kept = this.copies ? Buffer.from(chunk) : chunk;
+    this.chunks.push(kept);
     if (this.events.at(-1) !== "data") this.#say("data");
     else this.#check?.();
+    return this.copies ? "consumed" : undefined;
   }
 
   onEnd(): void {
@@ -122,6 +126,26 @@ describe.each([["Bun's sockets", bunTcp], ["node:net", nodeTcp]] as const)("%s",
     const all = `abc[${large.toString()}]${"x".repeat(70_000)}${"y".repeat(60_000)}${"z".repeat(300_000)}`;
     await atServer.until(() => atServer.text.length >= all.length);
     expect(atServer.text === all).toBe(true);
+  });
+
+  test("chunks that are consumed alter nothing of what comes after", async () => {
+    const { client, atServer } = await pair(tcp);
+    atServer.copies = true;
+    for (let nth = 0; nth < 50; nth++) client.write(Buffer.alloc(20_000 + nth, nth));
+    const all = Buffer.concat(Array.from({ length: 50 }, (_, nth) => Buffer.alloc(20_000 + nth, nth)));
+    await atServer.until(() => atServer.chunks.reduce((sum, chunk) => sum + chunk.length, 0) === all.length);
+    expect(Buffer.concat(atServer.chunks).equals(all)).toBe(true);
+  });
+
+  test("what was written is clear only when none of it waits", async () => {
+    const { client, atClient, server, atServer } = await pair(tcp);
+    server.pause();
+    client.write(much);
+    expect(client.isClear).toBe(false);
+    server.resume();
+    await atServer.until(() => atServer.chunks.reduce((sum, chunk) => sum + chunk.length, 0) === much.length);
+    await atClient.until(() => atClient.events.includes("drain"));
+    expect(client.isClear).toBe(tcp === bunTcp);
   });
 
   test("both know the addresses of both ends", async () => {
