@@ -62,7 +62,7 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   const lostVault = aloneWithoutVault(turn, host, report);
   const health = lostVault ? seenFailing(view.health, "vault", now, now, state.settings) : seenWell(view.health, now, state.settings);
   // A probe's answer can be older than a line of the stream that arrived while it was on its way.
-  const newest = startedAt === null || startedAt >= view.reportAt;
+  const newest = (startedAt === null || startedAt >= view.reportAt) && !isOlder(report, view.report);
   putHost(turn, newest ? { ...view, health, report, reportAt: now } : { ...view, health });
   noteHealth(turn, view, health.kind);
   if (turn.state.firstHeardAt === null) put(turn, { firstHeardAt: now });
@@ -71,6 +71,12 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   const own = report.epochHost === host;
   const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
   adopt(turn, report.epochHost, report.epoch, own && inOffice ? report.instance : null, own ? report.dataUrl : null);
+}
+
+/** By the host's own clock: lines of two streams, one of which the network held up, come in any order (simulation, seed 400907). */
+function isOlder(report: HostReport, known: HostReport | null): boolean {
+  if (known === null || known.instance !== report.instance || known.clockMs === null || report.clockMs === null) return false;
+  return report.clockMs < known.clockMs;
 }
 
 /** A primary is given this many leases to reach the vault again before it counts as failing. */

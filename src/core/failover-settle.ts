@@ -91,9 +91,7 @@ function recovered(turn: Turn, failover: Failover, relation: Relation): boolean 
   };
   switch (relation) {
     case "serving":
-      note(turn, "info", "primary-recovered", turn.state.primary?.host ?? null, "seen well again before anybody was promoted");
-      abandon(turn, failover, "recovered", "the primary is well again", "see `stead status`");
-      become(turn, { kind: "serving" });
+      endAsRecovered(turn, failover);
       return true;
     case "handing-over":
       // A switchover of this gateway's own goes on; one that another ordered is left to it.
@@ -109,6 +107,12 @@ function recovered(turn: Turn, failover: Failover, relation: Relation): boolean 
     case "down":
       return false;
   }
+}
+
+function endAsRecovered(turn: Turn, failover: Failover): void {
+  note(turn, "info", "primary-recovered", turn.state.primary?.host ?? null, "seen well again before anybody was promoted");
+  abandon(turn, failover, "recovered", "the primary is well again", "see `stead status`");
+  become(turn, { kind: "serving" });
 }
 
 function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void {
@@ -135,6 +139,8 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   switch (view.report.role) {
     case "primary":
       if (moved) finish(turn, failover, candidate, primary.epoch, view.report.dataUrl);
+      // It was asked to follow itself, on old words that it had stepped down: it never did.
+      else if (primary?.host === candidate) endAsRecovered(turn, failover);
       return;
     case "claiming":
     case "starting":

@@ -519,6 +519,32 @@ describe("a gateway that was cut off from every host", () => {
   });
 });
 
+describe("words that a network held up", () => {
+  test("an older report of the same run changes nothing, whatever it says", () => {
+    const s = Scenario.serving();
+    s.hears("a", { role: "primary", clockMs: 50 }).hears("a", { role: "secondary", clockMs: 49 });
+    expect(s.phase).toBe("serving");
+    s.hears("a", { role: "secondary", clockMs: 51 });
+    expect(s.phase).not.toBe("serving");
+  });
+
+  test("a run that began later counts, whatever its clock says", () => {
+    const s = Scenario.serving();
+    s.hears("a", { role: "primary", clockMs: 50 }).hears("a", { role: "secondary", clockMs: 1, instance: "a-2" });
+    expect(s.phase).not.toBe("serving");
+  });
+
+  test("a primary that was asked to follow itself, and says for seconds that it is primary, has recovered", () => {
+    const s = new Scenario().register("a", "b").hears("a", { role: "primary", clockMs: null }).hears("b", { nofailover: true });
+    s.hears("a", { role: "secondary", clockMs: null });
+    s.after(150);
+    expect(s.take("promote")).toMatchObject([{ host: "a" }]);
+    for (let second = 0; second < 5; second++) s.after(1_000).hears("b", { nofailover: true }).hears("a", { role: "primary", clockMs: null });
+    expect(s.phase).toBe("serving");
+    expect(s.state.routed).toMatchObject({ host: "a" });
+  });
+});
+
 describe("operators", () => {
   test("a pause keeps a lost primary from being replaced, and resume replaces it", () => {
     const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "pause" } });
