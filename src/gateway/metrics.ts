@@ -22,6 +22,7 @@ export function metricsText(status: ClusterStatus): string {
     metric("stead_troubles", "gauge", "Things that are wrong with this gateway itself", [[{}, status.troubles.length]]),
     metric("stead_database_ok", "gauge", "1 when the state database can be written", [[{}, status.database.trouble === null ? 1 : 0]]),
     metric("stead_database_queued_writes", "gauge", "Writes that wait for the state database", [[{}, status.database.queued]]),
+    metric("stead_peer_ok", "gauge", "1 when the last exchange with the other gateway was good", status.gateways.filter(({ self }) => !self).map(({ id, trouble }) => [{ peer: id }, trouble === null ? 1 : 0])),
     metric("stead_connections", "gauge", "Open client connections", [[{}, status.connections]]),
     metric("stead_requests_total", "counter", "Requests by how they ended", requests),
     metric("stead_requests_held_total", "counter", "Requests that waited for a primary", perService((service) => service.requests.held)),
