@@ -92,8 +92,10 @@ export class Journal {
   #current: Waiters | undefined;
   /** Waiters for the lease to be good again. */
   #lease: Waiters | undefined;
-  /** Since when something is committed and not yet durable; only for `async`. */
+  /** Since when something that is not durable yet may have been acknowledged; only for `async`. */
   #openSince: number | undefined;
+  /** The same for what the flush under way may not cover: when it is over, this is what stays open. */
+  #openSinceNext: number | undefined;
   readonly #jobs: Job[] = [];
   /** Ends a put that waits for a vault that does not answer. */
   readonly #abort = new AbortController();
@@ -197,6 +199,8 @@ export class Journal {
   #openTooLong(ahead: boolean, lossMaxMs: number): boolean {
     const now = this.#options.clock.now();
     if (ahead || this.#current !== undefined) this.#openSince ??= now;
+    // The time it has been open by the end of a slow flush counts: otherwise each flush would begin another window.
+    if (ahead && this.#current !== undefined) this.#openSinceNext ??= now;
     return this.#openSince !== undefined && now - this.#openSince >= lossMaxMs;
   }
 
@@ -262,14 +266,24 @@ export class Journal {
   }
 
   async #flush(): Promise<void> {
-    // Taken before collecting begins: whoever asks from now on waits for the flush after this one, unless nothing is ahead.
+    const waiters = this.#beginFlush();
+    const batch = await this.#source?.collect();
+    if (batch !== undefined) await this.#putBatch(batch);
+    this.#endFlush(waiters);
+  }
+
+  /** Called before collecting begins: whoever asks from now on waits for the flush after this one, unless nothing is ahead. */
+  #beginFlush(): Waiters {
     const waiters = this.#next ?? newWaiters();
     this.#next = undefined;
     this.#current = waiters;
     this.#openSince ??= this.#options.clock.now();
-    const batch = await this.#source?.collect();
-    if (batch !== undefined) await this.#putBatch(batch);
-    this.#openSince = this.#next === undefined ? undefined : this.#options.clock.now();
+    this.#openSinceNext = undefined;
+    return waiters;
+  }
+
+  #endFlush(waiters: Waiters): void {
+    this.#openSince = this.#openSinceNext;
     this.#current = undefined;
     waiters.resolve();
   }
@@ -301,13 +315,10 @@ export class Journal {
   async #sealAndJournal(): Promise<SnapshotAt> {
     if (this.#source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
     const { writer } = this.#options;
-    const waiters = this.#next ?? newWaiters();
-    this.#next = undefined;
-    this.#current = waiters;
+    const waiters = this.#beginFlush();
     const { batch, snapshot } = await this.#source.beginSnapshot();
     if (batch !== undefined) await this.#putBatch(batch);
-    this.#current = undefined;
-    waiters.resolve();
+    this.#endFlush(waiters);
     return { snapshot, position: writer.position, hash: writer.hash };
   }
 

@@ -233,6 +233,33 @@ describe("the gate", () => {
     expect(source.durable).toBe(1);
     journal.shut();
   });
+
+  test("in async durability counts the loss window from the first acknowledgement that is not durable, over slow flushes", async () => {
+    let now = performance.now();
+    const { journal, source, store } = await setUp({ durability: { kind: "async", lossMaxMs: 1000 }, clock: { ...systemClock, now: () => now } });
+    store.isHolding = true;
+    source.commit();
+    expect(journal.gate()).toBeUndefined();
+    await until(() => store.held.length === 1);
+    now += 400;
+    source.commit();
+    expect(journal.gate()).toBeUndefined();
+    now += 5000;
+    const held = [journal.gate()];
+    expect(held[0]).toBeInstanceOf(Promise);
+    store.release();
+    await until(() => source.durable === 1 && store.held.length === 1);
+    source.commit();
+    held.push(journal.gate());
+    expect(held[1]).toBeInstanceOf(Promise);
+    store.isHolding = false;
+    store.release();
+    await Promise.all(held);
+    expect(source.durable).toBe(3);
+    source.commit();
+    expect(journal.gate()).toBeUndefined();
+    journal.shut();
+  });
 });
 
 describe("a journal", () => {
