@@ -24,6 +24,7 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { FencedError } from "../vault/errors.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { RecordBody } from "../vault/record.ts";
+import { LossWindow } from "./loss-window.ts";
 import { messageOf } from "./notices.ts";
 import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "./ports.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
@@ -92,10 +93,7 @@ export class Journal {
   #current: Waiters | undefined;
   /** Waiters for the lease to be good again. */
   #lease: Waiters | undefined;
-  /** Since when something that is not durable yet may have been acknowledged; only for `async`. */
-  #openSince: number | undefined;
-  /** The same for what the flush under way may not cover: when it is over, this is what stays open. */
-  #openSinceNext: number | undefined;
+  readonly #lossWindow: LossWindow | undefined;
   readonly #jobs: Job[] = [];
   /** Ends a put that waits for a vault that does not answer. */
   readonly #abort = new AbortController();
@@ -105,6 +103,7 @@ export class Journal {
   constructor(options: JournalOptions) {
     this.#options = options;
     this.#lastPutStartedAt = options.writer.startedAtMs;
+    this.#lossWindow = options.durability.kind === "async" ? new LossWindow(options.durability.lossMaxMs) : undefined;
     this.#wallAheadMs = options.wallAheadMs ?? wallAheadOf(options.clock);
     this.#loop = this.#run();
   }
@@ -130,12 +129,12 @@ export class Journal {
    */
   gate(): void | Promise<void> {
     if (this.#state === "shut") throw new GateShutError();
-    const { durability, rules } = this.#options;
+    const { rules, clock } = this.#options;
     const leased = this.#isLeased();
     if (!rules.has("gate")) return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
     const ahead = this.#isAhead();
     if (ahead) this.#wakeUp();
-    if (durability.kind === "async" && !this.#openTooLong(ahead, durability.lossMaxMs)) {
+    if (this.#lossWindow?.isFull(ahead, this.#current !== undefined, clock.now()) === false) {
       return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
     }
     if (ahead) return this.#checkLeaseAfter((this.#next ??= newWaiters()).promise);
@@ -194,14 +193,6 @@ export class Journal {
       this.#end(endOf(error));
       throw new GateShutError();
     }
-  }
-
-  #openTooLong(ahead: boolean, lossMaxMs: number): boolean {
-    const now = this.#options.clock.now();
-    if (ahead || this.#current !== undefined) this.#openSince ??= now;
-    // The time it has been open by the end of a slow flush counts: otherwise each flush would begin another window.
-    if (ahead && this.#current !== undefined) this.#openSinceNext ??= now;
-    return this.#openSince !== undefined && now - this.#openSince >= lossMaxMs;
   }
 
   async #checkLeaseAfter(waited: Promise<void>): Promise<void> {
@@ -266,26 +257,22 @@ export class Journal {
   }
 
   async #flush(): Promise<void> {
-    const waiters = this.#beginFlush();
-    const batch = await this.#source?.collect();
-    if (batch !== undefined) await this.#putBatch(batch);
-    this.#endFlush(waiters);
+    await this.#covering(async () => {
+      const batch = await this.#source?.collect();
+      if (batch !== undefined) await this.#putBatch(batch);
+    });
   }
 
-  /** Called before collecting begins: whoever asks from now on waits for the flush after this one, unless nothing is ahead. */
-  #beginFlush(): Waiters {
-    const waiters = this.#next ?? newWaiters();
+  /** A flush. Waiters are taken before collecting begins: who asks from now on waits for the next one, unless nothing is ahead. */
+  async #covering<T>(flush: () => Promise<T>): Promise<T> {
+    const waiters = (this.#current = this.#next ?? newWaiters());
     this.#next = undefined;
-    this.#current = waiters;
-    this.#openSince ??= this.#options.clock.now();
-    this.#openSinceNext = undefined;
-    return waiters;
-  }
-
-  #endFlush(waiters: Waiters): void {
-    this.#openSince = this.#openSinceNext;
+    this.#lossWindow?.flushBegins(this.#options.clock.now());
+    const result = await flush();
+    this.#lossWindow?.flushEnded();
     this.#current = undefined;
     waiters.resolve();
+    return result;
   }
 
   async #putBatch(batch: CaptureBatch): Promise<void> {
@@ -313,13 +300,14 @@ export class Journal {
   }
 
   async #sealAndJournal(): Promise<SnapshotAt> {
-    if (this.#source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
+    const source = this.#source;
+    if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
     const { writer } = this.#options;
-    const waiters = this.#beginFlush();
-    const { batch, snapshot } = await this.#source.beginSnapshot();
-    if (batch !== undefined) await this.#putBatch(batch);
-    this.#endFlush(waiters);
-    return { snapshot, position: writer.position, hash: writer.hash };
+    return this.#covering(async () => {
+      const { batch, snapshot } = await source.beginSnapshot();
+      if (batch !== undefined) await this.#putBatch(batch);
+      return { snapshot, position: writer.position, hash: writer.hash };
+    });
   }
 
   async #put(body: RecordBody, bytes: number): Promise<void> {
