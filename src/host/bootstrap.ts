@@ -4,12 +4,15 @@
  *
  * Two hosts may try at once: the manifest at position 0 is created by exactly one of them (`putIfAbsent`), and the other
  * restores from it like any secondary; what it had locally is set aside. Nobody claims before a checkpoint exists, so a
- * crash in the middle leaves an empty vault, never a log that starts from nothing.
+ * crash in the middle leaves an empty vault, never a log that starts from nothing. A log without a checkpoint is therefore no
+ * beginning but a vault that lost its checkpoints (removed by hand, not yet copied back): nothing is put in their place, however
+ * long `bootstrap = true` has stood in a configuration.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { listCheckpoints, writeCheckpoint } from "../vault/checkpoint.ts";
 import type { Compression } from "../vault/chunk-codec.ts";
 import { CheckpointExistsError } from "../vault/errors.ts";
+import { boundaryPrefix, logPrefix } from "../vault/keys.ts";
 import type { Store } from "../vault/store.ts";
 import type { CaptureSource } from "./ports.ts";
 
@@ -21,11 +24,23 @@ export interface BootstrapOptions {
   readonly compression?: Compression | undefined;
 }
 
+/** A vault that has, or had, a log, but no checkpoint. */
+export class CheckpointsMissingError extends Error {
+  override readonly name = "CheckpointsMissingError";
+  constructor() {
+    super("the vault has a log, but not one checkpoint: it is not empty, so this host does not bootstrap it; put the folders `checkpoints` and `chunks` back from a backup, or begin anew in a new vault");
+  }
+}
+
 const noRecordHash = "0".repeat(64);
 
-/** True when this host wrote the first checkpoint; false when there was one, or another host was first. */
+/**
+ * True when this host wrote the first checkpoint; false when there was one, or another host was first.
+ * Throws CheckpointsMissingError, StoreError, and what capture says.
+ */
 export async function bootstrap({ store, clock, openSource, compression }: BootstrapOptions): Promise<boolean> {
   if ((await listCheckpoints(store)).length > 0) return false;
+  for (const prefix of [logPrefix, boundaryPrefix]) if ((await store.list(prefix, { limit: 1 })).length > 0) throw new CheckpointsMissingError();
   const source = await openSource();
   try {
     const { batch, snapshot } = await source.beginSnapshot();

@@ -36,7 +36,7 @@ export interface EpochSeen {
 }
 
 /** An earlier claim without a `vacate` record: who to ask whether it is gone. */
-export type Predecessor = OpenLease & Pick<EpochSeen, "controlUrl" | "instance">;
+export type Predecessor = OpenLease & Pick<EpochSeen, "host" | "controlUrl" | "instance">;
 
 export interface FollowerOptions {
   readonly reader: LogReader;
@@ -96,8 +96,8 @@ export class Follower {
   /** The last claim, unless it was vacated. */
   #openClaim(): Predecessor | undefined {
     if (this.#epoch === undefined || this.#epoch.vacated || this.#lastRecordSeenAt === undefined) return undefined;
-    const { controlUrl, instance, leaseMs } = this.#epoch;
-    return { controlUrl, instance, leaseMs, lastRecordSeenAt: this.#lastRecordSeenAt };
+    const { host, controlUrl, instance, leaseMs } = this.#epoch;
+    return { host, controlUrl, instance, leaseMs, lastRecordSeenAt: this.#lastRecordSeenAt };
   }
 
   /**

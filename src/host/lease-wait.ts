@@ -40,9 +40,9 @@ async function waitForLease(predecessor: Predecessor, options: LeaseWaitOptions)
 }
 
 /** Resolves when the predecessor is proven gone; when the signal is aborted, it rejects at its next pause, unheard. */
-async function untilProvenGone({ controlUrl, instance }: Predecessor, { clock, probe }: LeaseWaitOptions, signal: AbortSignal): Promise<void> {
+async function untilProvenGone(predecessor: Predecessor, { clock, probe }: LeaseWaitOptions, signal: AbortSignal): Promise<void> {
   for (;;) {
-    const word = await probe.ask(controlUrl, instance, signal);
+    const word = await probe.ask(predecessor, signal);
     if (word.kind !== "unknown") return;
     await clock.sleep(askAgainMs, signal);
   }

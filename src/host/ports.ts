@@ -53,12 +53,12 @@ export interface Application {
 
 /** What can be found out about the process of a predecessor (R5). */
 export type PredecessorWord =
-  /** Nothing listens where its host process listened, or another instance does. */
+  /** Nothing listens where its host process listened, or a later run of that host does. */
   | { readonly kind: "gone" }
   /** It says itself that it is not primary any more. */
   | { readonly kind: "stepped_down" }
   | { readonly kind: "unknown" };
 
 export interface PredecessorProbe {
-  ask(controlUrl: string, instance: string, signal: AbortSignal): Promise<PredecessorWord>;
+  ask(predecessor: { readonly host: string; readonly controlUrl: string; readonly instance: string }, signal: AbortSignal): Promise<PredecessorWord>;
 }

@@ -60,7 +60,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
     store,
     front,
     local,
-    predecessor: predecessorProbe(config.secret),
+    predecessor: predecessorProbe(config.secret, config.controlUrl),
     openReplica: () => Replica.open({ root: config.dataFolder }),
     openSource: async (known) => {
       const { dataFolder: root, databases: patterns } = config;

@@ -130,8 +130,8 @@ describe("a follower", () => {
     await claimAs(store, "b", { leaseMs: 500 });
     await follower.catchUp();
     expect(follower.predecessors()).toEqual([
-      { instance: "a-1", controlUrl: "http://127.0.0.1:9", leaseMs: 300, lastRecordSeenAt: 100 },
-      { instance: "b-1", controlUrl: "http://127.0.0.1:9", leaseMs: 500, lastRecordSeenAt: 250 },
+      { host: "a", instance: "a-1", controlUrl: "http://127.0.0.1:9", leaseMs: 300, lastRecordSeenAt: 100 },
+      { host: "b", instance: "b-1", controlUrl: "http://127.0.0.1:9", leaseMs: 500, lastRecordSeenAt: 250 },
     ]);
   });
 });

@@ -44,13 +44,13 @@ class SteppedClock implements Clock {
   }
 }
 
-const lease = (instance: string, lastRecordSeenAt: number, leaseMs = 1_000): Predecessor => ({ instance, controlUrl: `http://${instance}`, leaseMs, lastRecordSeenAt });
+const lease = (instance: string, lastRecordSeenAt: number, leaseMs = 1_000): Predecessor => ({ host: instance, instance, controlUrl: `http://${instance}`, leaseMs, lastRecordSeenAt });
 
 function wait(predecessors: readonly Predecessor[], answers: Readonly<Record<string, PredecessorWord["kind"]>> = {}) {
   const clock = new SteppedClock();
   const asked = new Set<string>();
   const probe = {
-    ask: (_: string, instance: string) => {
+    ask: ({ instance }: { readonly instance: string }) => {
       asked.add(instance);
       return Promise.resolve<PredecessorWord>({ kind: answers[instance] ?? "unknown" });
     },

@@ -21,12 +21,12 @@ async function answering(status: number, body: string | undefined): Promise<stri
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-function statusOf(instance: string, role: HostRole): string {
-  const who = { version: 1, service: "notes", host: "a", instance, role, reason: null, epoch: 1, epochHost: "a", position: 3, lastRecordAgeMs: 1 };
+function statusOf(instance: string, role: HostRole, host = "a"): string {
+  const who = { version: 1, service: "notes", host, instance, role, reason: null, epoch: 1, epochHost: "a", position: 3, lastRecordAgeMs: 1 };
   return JSON.stringify({ ...who, vacated: false, dataUrl: "http://127.0.0.1:1", controlUrl: "http://127.0.0.1:2", priority: 0, nofailover: false, leaseMs: 1000, checkpoint: null, setAside: [], warnings: [] });
 }
 
-const ask = (url: string, signal = new AbortController().signal) => predecessorProbe("secret").ask(url, "old", signal);
+const ask = (url: string, signal = new AbortController().signal) => predecessorProbe("secret", "http://127.0.0.1:9").ask({ host: "a", controlUrl: url, instance: "old" }, signal);
 
 describe("a predecessor", () => {
   test("is gone when its control address refuses the connection", async () => {
@@ -37,6 +37,21 @@ describe("a predecessor", () => {
 
   test("is gone when another run of the host answers there", async () => {
     expect(await ask(await answering(200, statusOf("new", "primary")))).toEqual({ kind: "gone" });
+  });
+
+  test("may be alive when its address leads to another host: a copied configuration says nothing about it", async () => {
+    for (const role of ["secondary", "primary"] as const) expect(await ask(await answering(200, statusOf("new", role, "b")))).toEqual({ kind: "unknown" });
+  });
+
+  test("may be alive when it names an address of its own machine only, and this host is on another", async () => {
+    const url = await answering(200, "");
+    await new Promise((resolve) => servers.pop()?.close(resolve));
+    const elsewhere = predecessorProbe("secret", "http://10.0.0.2:7001");
+    const { port } = new URL(url);
+    for (const host of ["127.0.0.1", "localhost", "[::1]"]) {
+      const controlUrl = `http://${host}:${port}`;
+      expect(await elsewhere.ask({ host: "a", controlUrl, instance: "old" }, new AbortController().signal)).toEqual({ kind: "unknown" });
+    }
   });
 
   test("stepped down when it says so itself", async () => {

@@ -6,7 +6,7 @@ import type { HostStatus } from "../../src/control/host-status.ts";
 import { type DemoteEvent, type DemoteRequest, heartbeatMs, type PromoteEvent, type PromoteRequest } from "../../src/control/messages.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { Host } from "../../src/host/host.ts";
-import type { PredecessorWord } from "../../src/host/ports.ts";
+import type { PredecessorProbe, PredecessorWord } from "../../src/host/ports.ts";
 import { noCompression } from "../../src/vault/chunk-codec.ts";
 import { collectGarbage } from "../../src/vault/retention.ts";
 import type { Dice } from "./dice.ts";
@@ -100,7 +100,7 @@ export class SimHost {
         onForgotten: (database) => watch.onForgotten(machine.name, database),
         onSetAside: () => watch.onSetAside(machine.name),
       }),
-      predecessor: { ask: (controlUrl, instance, signal) => this.#askPredecessor(controlUrl, instance, signal) },
+      predecessor: { ask: (predecessor, signal) => this.#askPredecessor(predecessor, signal) },
       openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
       openSource: () => process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
       localChunk: () => Promise.resolve(undefined),
@@ -161,7 +161,7 @@ export class SimHost {
   }
 
   /** Like src/host/predecessor.ts, on messages. */
-  #askPredecessor(controlUrl: string, instance: string, signal: AbortSignal): Promise<PredecessorWord> {
+  #askPredecessor({ host, controlUrl, instance }: Parameters<PredecessorProbe["ask"]>[0], signal: AbortSignal): Promise<PredecessorWord> {
     const { network, machines } = this.#setup;
     const to = machines.get(controlUrl.replace("http://", ""));
     if (to === undefined) return Promise.resolve({ kind: "unknown" });
@@ -180,7 +180,8 @@ export class SimHost {
         label: "ask predecessor",
         serve: (process, end) => hostOf(process)?.status(end),
         onLine: (status) => {
-          if (status.instance !== instance) settle({ kind: "gone" });
+          if (status.host !== host) settle({ kind: "unknown" });
+          else if (status.instance !== instance) settle({ kind: "gone" });
           else settle(goneRoles.includes(status.role) ? { kind: "stepped_down" } : { kind: "unknown" });
         },
         onEnd: (how) => settle({ kind: how === "refused" ? "gone" : "unknown" }),
