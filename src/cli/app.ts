@@ -12,7 +12,7 @@ import { demoAppCommand, demoCommand } from "./demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { asExpected } from "./expected-errors.ts";
 import { failoverCommand } from "./failover.ts";
-import { gatewayCommand, gatewayWorkerCommand, sqlReaderCommand } from "./gateway.ts";
+import { gatewayCommand, gatewaySuccessorCommand, gatewayWorkerCommand, sqlReaderCommand } from "./gateway.ts";
 import { gatewaysListCommand, gatewaysRemoveCommand } from "./gateways.ts";
 import { hostCommand } from "./host.ts";
 import { hostsAddCommand, hostsDrainCommand, hostsListCommand, hostsRemoveCommand, hostsSetCommand } from "./hosts.ts";
@@ -54,9 +54,10 @@ const root = buildRouteMap({
     "demo-app": demoAppCommand,
     "sql-reader": sqlReaderCommand,
     "gateway-worker": gatewayWorkerCommand,
+    "gateway-successor": gatewaySuccessorCommand,
   },
   docs: {
-    hideRoute: { "demo-app": true, "sql-reader": true, "gateway-worker": true },
+    hideRoute: { "demo-app": true, "sql-reader": true, "gateway-worker": true, "gateway-successor": true },
     brief: "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL",
     fullDescription: [
       "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL.",

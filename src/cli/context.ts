@@ -26,6 +26,8 @@ export interface CliContext extends CommandContext {
   readonly signal: AbortSignal;
   /** Calls `reload` at each SIGHUP from now on. Without it SIGHUP ends the process. */
   onReload?(reload: () => void): void;
+  /** Calls `upgrade` at each SIGUSR2 from now on. Without it SIGUSR2 ends the process. */
+  onUpgrade?(upgrade: () => void): void;
   /**
    * The exit code of a command that has said all it has to say by itself (a verdict, a table with bad news). An error is
    * thrown as a `CliError` instead.

@@ -29,6 +29,7 @@ export function processContext(): ProcessContext {
     cwd: process.cwd(),
     signal: controller.signal,
     onReload: (reload) => void process.on("SIGHUP", reload),
+    onUpgrade: (upgrade) => void process.on("SIGUSR2", upgrade),
     exitWith: (code) => {
       cliProcess.exitCode = code;
     },

@@ -23,6 +23,10 @@ import { putService } from "./state/rows.ts";
 import type { hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
 import type { Remembered, StateStore } from "./state/store.ts";
 
+/** How long a failover may take before a process that is to be replaced gives up its control plane all the same. */
+const settleMsMax = 10_000;
+const settleLookMs = 20;
+
 export interface ControlPlaneOptions {
   /** In force now. */
   readonly config: () => GatewayConfig;
@@ -111,6 +115,21 @@ export class ControlPlane {
       const runtime = this.services().find((service) => service.name === name);
       this.#writeService(name, match, runtime?.state.automation.kind === "paused", false);
     }
+  }
+
+  /**
+   * Orders nothing any more, for a process that replaces this one; what hosts say of the primary is followed. A failover that is under
+   * way comes to its end first, for a bounded time: the requests that wait for it wait here.
+   */
+  async handOver(): Promise<void> {
+    const { clock, log } = this.#options;
+    const until = clock.now() + settleMsMax;
+    while (this.services().some(({ isChanging }) => isChanging) && clock.now() < until) await clock.sleep(settleLookMs);
+    for (const { name, isChanging } of this.services()) if (isChanging) log.warn("handed over in the middle of a failover", { service: name });
+    // Plain hosts cannot say who is primary: each process finds that out by itself, to the same end, and goes on to.
+    for (const runtime of this.services()) if (!runtime.isPlain) runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause" } });
+    this.#interrupted.stop();
+    await this.peers.stop();
   }
 
   async stop(): Promise<void> {

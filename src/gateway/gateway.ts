@@ -4,7 +4,7 @@
  * Order at start: what the database remembers is routed to first (static stability), then hosts are watched, then the
  * listeners open. Nothing waits for the database after that.
  */
-import { serve, type ServerType } from "@hono/node-server";
+import type { ServerType } from "@hono/node-server";
 import type { AddressInfo } from "node:net";
 import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
 import type { GatewayConfig } from "../config/types.ts";
@@ -14,6 +14,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin.ts";
+import { closeAdmin, listenAdmin } from "./admin-listener.ts";
 import { serviceStatus } from "./cluster-status.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -53,12 +54,15 @@ export class Gateway implements AdminTarget {
   readonly #startedAt: number;
   #admin: ServerType | null = null;
 
-  /** Throws `ListenError` when an address cannot be used; a database that cannot be used is shown in the status instead. */
-  static async start(config: GatewayConfig, deps: GatewayDeps): Promise<Gateway> {
+  /**
+   * Throws `ListenError` when an address cannot be used; a database that cannot be used is shown in the status instead.
+   * `descriptor`: a socket for clients that listens already, inherited.
+   */
+  static async start(config: GatewayConfig, deps: GatewayDeps, descriptor?: number): Promise<Gateway> {
     const store = new StateStore({ disk: fileDisk(config.databasePath), gateway: config.id, clock: deps.clock, random: systemRandom });
     const gateway = new Gateway(config, deps, store, await store.open());
     try {
-      await gateway.#listen();
+      await gateway.#listen(descriptor);
     } catch (error) {
       await gateway.stop(0);
       throw error;
@@ -83,6 +87,16 @@ export class Gateway implements AdminTarget {
       control: (controlUrl) => new HostClient(controlUrl, secret, clock),
       transport: (url) => new PeerClient(url, secret, clock),
     });
+  }
+
+  /** In force. */
+  get config(): GatewayConfig {
+    return this.#config;
+  }
+
+  /** Of the socket that clients come in by. */
+  get descriptor(): number {
+    return this.#plane.descriptor;
   }
 
   get secret(): string {
@@ -192,19 +206,38 @@ export class Gateway implements AdminTarget {
   /** Stops taking connections, finishes requests within `drainMs`, writes what waits, and ends. */
   async stop(drainMs: number): Promise<void> {
     await this.#plane.close({ drainMs });
-    const admin = this.#admin;
-    if (admin !== null) {
-      if ("closeAllConnections" in admin) admin.closeAllConnections();
-      await new Promise<void>((resolve) => admin.close(() => resolve()));
-    }
+    await this.#closeAdmin();
     await this.#control.stop();
     this.#queries.close();
     await this.#store.close();
   }
 
-  async #listen(): Promise<void> {
+  /**
+   * Gives up the database, the admin listener and its place among peers, for a process that replaces this one. From now on nothing
+   * is ordered and nothing is stored; clients are served, and the primary is followed where hosts say that it is.
+   */
+  async handOver(): Promise<void> {
+    await this.#control.handOver();
+    await this.#closeAdmin();
+    this.#queries.close();
+    await this.#store.close();
+  }
+
+  /** After `handOver`: another process accepts now. Finishes what is under way, and ends. */
+  async drain(): Promise<void> {
+    await this.#plane.close({ drainMs: this.#config.drainTimeoutMs, idle: "serve-once" });
+    await this.#control.stop();
+  }
+
+  async #closeAdmin(): Promise<void> {
+    const admin = this.#admin;
+    this.#admin = null;
+    if (admin !== null) await closeAdmin(admin);
+  }
+
+  async #listen(descriptor: number | undefined): Promise<void> {
     const { adminListen } = this.#config;
-    await this.#plane.listen();
+    await this.#plane.listen(descriptor);
     this.#admin = await listenAdmin(createAdminApp(this), adminListen.host, adminListen.port);
     this.peers.start();
   }
@@ -220,12 +253,4 @@ export class Gateway implements AdminTarget {
     };
     return new WorkerPool({ settings, clock, log, count, command: worker, drainMs: () => this.#config.drainTimeoutMs, onLost });
   }
-}
-
-function listenAdmin(app: ReturnType<typeof createAdminApp>, hostname: string, port: number): Promise<ServerType> {
-  return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, hostname, port, overrideGlobalObjects: false });
-    server.once("listening", () => resolve(server));
-    server.once("error", reject);
-  });
 }

@@ -83,6 +83,17 @@ export class ServiceRuntime {
     return this.#state;
   }
 
+  /** Who is primary is being found out or changed. */
+  get isChanging(): boolean {
+    const { kind } = this.#state.phase;
+    return kind !== "serving" && kind !== "down" && kind !== "unknown";
+  }
+
+  /** All hosts are plain ones. */
+  get isPlain(): boolean {
+    return [...this.#state.hosts.values()].every(({ controlUrl }) => isPlain(controlUrl));
+  }
+
   /** Monotonic milliseconds, as the state machine counts them. */
   now(): number {
     return this.#options.clock.now();

@@ -8,6 +8,8 @@ import { StoreError } from "../../src/vault/store.ts";
 
 /** Errors that never reach the CLI by themselves, or that are defects when they do. */
 const notForOperators = [
+  // The keeper says it in the log; the process before goes on.
+  "UpgradeError",
   "SqlFailure", // an answer to a SQL client
   // Ends of a term or of a connection, handled where they happen.
   ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "ReplicaError", "DivergedCopyError"],

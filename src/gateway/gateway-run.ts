@@ -1,0 +1,92 @@
+/**
+ * A gateway with its configuration file, as a process runs it: started, told to read its file again, stopped, or replaced by
+ * another process that has its listening socket (upgrade/keeper.ts).
+ */
+import type { ConfigResult, GatewayConfig } from "../config/types.ts";
+import { duplicateDescriptor } from "../runtime/descriptors.ts";
+import { ConfigWatch } from "./config-watch.ts";
+import { Gateway, type GatewayDeps } from "./gateway.ts";
+
+export interface GatewayRunOptions extends GatewayDeps {
+  readonly config: GatewayConfig;
+  /** Absolute. */
+  readonly configFile: string;
+  /** Reads the file. */
+  readonly load: () => ConfigResult;
+  /** A listening socket that was inherited. */
+  readonly descriptor?: number;
+}
+
+/** Who serves now, as the one who replaces it sees it. The steps come in this order. */
+export interface Incumbent {
+  /** Another process may have the database, the admin listener and the name among peers; clients are served as before. */
+  handOver(): Promise<void>;
+  /** Nobody took over after all: it has everything again. */
+  resume(): Promise<void>;
+  /** Somebody took over: accepts nothing more, finishes what is under way, and ends. */
+  drain(): Promise<void>;
+}
+
+export class GatewayRun implements Incumbent {
+  readonly #options: GatewayRunOptions;
+  #gateway: Gateway;
+  #watch: ConfigWatch;
+  #handedOver = false;
+
+  /** Throws what `Gateway.start` throws. */
+  static async start(options: GatewayRunOptions): Promise<GatewayRun> {
+    const gateway = await Gateway.start(options.config, options, options.descriptor);
+    return new GatewayRun(options, gateway, await startWatch(options, gateway));
+  }
+
+  private constructor(options: GatewayRunOptions, gateway: Gateway, watch: ConfigWatch) {
+    this.#options = options;
+    this.#gateway = gateway;
+    this.#watch = watch;
+    this.#sayServing();
+  }
+
+  /** Of the socket that clients come in by. */
+  get descriptor(): number {
+    return this.#gateway.descriptor;
+  }
+
+  reloadNow(): void {
+    if (!this.#handedOver) this.#watch.reloadNow();
+  }
+
+  async handOver(): Promise<void> {
+    this.#handedOver = true;
+    await this.#watch.stop();
+    await this.#gateway.handOver();
+  }
+
+  async resume(): Promise<void> {
+    const before = this.#gateway;
+    const { config } = before;
+    this.#gateway = await Gateway.start(config, this.#options, await duplicateDescriptor(before.descriptor));
+    this.#watch = await startWatch(this.#options, this.#gateway);
+    this.#handedOver = false;
+    this.#sayServing();
+    await before.drain();
+  }
+
+  drain(): Promise<void> {
+    return this.#gateway.drain();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#handedOver) return this.drain();
+    await this.#watch.stop();
+    await this.#gateway.stop(this.#gateway.config.drainTimeoutMs);
+  }
+
+  #sayServing(): void {
+    const { listen, adminListen } = this.#gateway.config;
+    this.#options.log.info(`serving on ${listen.host}:${this.#gateway.port}, administration on ${adminListen.host}:${this.#gateway.adminPort}`);
+  }
+}
+
+function startWatch({ configFile: file, load, clock, log }: GatewayRunOptions, gateway: Gateway): Promise<ConfigWatch> {
+  return ConfigWatch.start({ file, load, gateway, clock, log });
+}
