@@ -43,6 +43,8 @@ interface Measured {
 }
 
 const connections = 64;
+/** Of each proxy in each case before anything counts: a compiler at run time does its work then, once in the life of a process. */
+const warmUpSeconds = 3;
 /** Of CPU time in one measurement; with less the clock's ticks are more than a tenth of it. */
 const cpuSecondsMin = 0.1;
 const { rounds, seconds, json } = parseBenchArguments({ rounds: 5, seconds: 1 });
@@ -80,8 +82,8 @@ async function measure(contenders: readonly Contender[]): Promise<Map<string, Me
       for (let nth = 0; nth < contenders.length; nth++) {
         const contender = contenders[(nth + Math.max(0, round)) % contenders.length];
         if (contender === undefined) continue;
-        const measured = await wrk(contender, each, seconds);
-        if (round < 0) continue; // the first round warms everything up
+        const measured = await wrk(contender, each, round < 0 ? warmUpSeconds : seconds);
+        if (round < 0) continue;
         const key = `${each.name}|${contender.name}`;
         results.set(key, [...(results.get(key) ?? []), measured]);
       }
