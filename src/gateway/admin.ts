@@ -87,7 +87,7 @@ export function createAdminApp(target: AdminTarget): Hono {
   app.post("/v1/sql", async (c) => {
     const { sql, rowsMax, timeoutMs } = await read(c, sqlRequestSchema);
     const answer = await target.query({ kind: "query", sql, rowsMax }, timeoutMs);
-    if (answer.kind !== "rows") throw new Refusal(400, answer.kind === "error" ? answer.message : `the reader answered with ${answer.kind}`, "see `stead sql --help` for the views and their columns");
+    if (answer.kind !== "rows") throw new Refusal(400, answer.kind === "error" ? answer.message : `the reader answered with ${answer.kind}`, "see `stead sql --help` for the views and their columns, and `stead status` for trouble with the database");
     return c.json({ columns: answer.columns, rows: answer.rows, truncated: answer.truncated });
   });
   return app;

@@ -110,6 +110,19 @@ describe("the gateway's memory on disk", () => {
     expect(await rows("select id from hosts")).toEqual([{ id: "a" }]);
   });
 
+  test("a file that is deleted under a running gateway is written anew with everything, and that is said", async () => {
+    const store = newStore();
+    await store.open();
+    store.write(host("a"));
+    await store.flush();
+    for (const name of readdirSync(join(folder, "below"))) rmSync(join(folder, "below", name));
+    store.write(host("b"));
+    await store.flush();
+    expect([store.trouble, store.queued]).toEqual([null, 0]);
+    expect(store.notices.join()).toContain("was deleted or moved while the gateway ran");
+    expect(await rows("select id from hosts order by id")).toEqual([{ id: "a" }, { id: "b" }]);
+  });
+
   test("a file that is no database is set aside, kept as it is, and a new one is begun", async () => {
     mkdirSync(join(folder, "below"));
     writeFileSync(path, "this is not a database, whatever its name says; it has to be long enough to have a header of SQLite's size, so it goes on");

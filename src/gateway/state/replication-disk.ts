@@ -33,6 +33,8 @@ export interface StateDisk {
   readonly path: string;
   /** Opens, migrates and reads everything. */
   open(): Promise<{ readonly disk: OpenDisk; readonly loaded: Loaded }>;
+  /** True when somebody deleted or moved the file: what an open connection writes then is nowhere. */
+  isGone(): boolean;
   /** True when what was thrown says that the database itself is broken. */
   isDamage(error: unknown): boolean;
   /** Moves a damaged database out of the way, keeping it. Gives its new name. */
@@ -40,7 +42,7 @@ export interface StateDisk {
 }
 
 /** `path`: absolute. */
-export const fileDisk = (path: string): StateDisk => ({ path, open: () => ReplicaDisk.open(path), isDamage, setAside: (wallTimeMs) => setAside(path, wallTimeMs) });
+export const fileDisk = (path: string): StateDisk => ({ path, open: () => ReplicaDisk.open(path), isGone: () => !existsSync(path), isDamage, setAside: (wallTimeMs) => setAside(path, wallTimeMs) });
 
 export class ReplicaDisk {
   readonly #client: Client;

@@ -197,6 +197,13 @@ export class StateStore {
     for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
   }
 
+  #beginAnew(): void {
+    this.#disk?.close();
+    this.#disk = null;
+    this.#notices.push(`the database ${this.#options.disk.path} was deleted or moved while the gateway ran: it is written anew, with everything that the gateway knows`);
+    for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
+  }
+
   #remembered(): Remembered {
     const highest = new Map<string, typeof epochs.$inferSelect>();
     for (const row of this.replica.rowsOf("epochs")) {
@@ -235,6 +242,7 @@ export class StateStore {
   async #flushOnce(): Promise<void> {
     if (this.#closed) return;
     try {
+      if (this.#disk !== null && this.#options.disk.isGone()) this.#beginAnew();
       if (this.#disk === null) await this.#connect();
       const batch = [...this.#queue].slice(0, batchMax);
       const isAll = batch.length === this.#queue.size;
