@@ -95,7 +95,7 @@ export class Checkpointer {
 
   /** Writes a checkpoint, or waits for the one being written; rejects when it could not be completed. */
   now(because: string): Promise<CheckpointDone> {
-    this.#running ??= this.#write(because).finally(() => (this.#running = undefined));
+    this.#running ??= this.#writeOne(because);
     return this.#running;
   }
 
@@ -119,6 +119,14 @@ export class Checkpointer {
       }
     };
     return { name, pageSize, pageCount, checksum, read };
+  }
+
+  async #writeOne(because: string): Promise<CheckpointDone> {
+    try {
+      return await this.#write(because);
+    } finally {
+      this.#running = undefined;
+    }
   }
 
   async #write(because: string): Promise<CheckpointDone> {

@@ -59,12 +59,14 @@ export class SimFront implements FrontPort {
     const state = this.#state;
     if (state.kind !== "open") return client.answer({ kind: "not-executed", reason: state.kind });
     this.#active += 1;
-    this.#forward(request, client, state)
-      .finally(() => {
-        this.#active -= 1;
-        if (this.#active === 0) this.#idle?.();
-      })
-      .catch(() => client.reset());
+    const done = (): void => {
+      this.#active -= 1;
+      if (this.#active === 0) this.#idle?.();
+    };
+    this.#forward(request, client, state).then(done, () => {
+      done();
+      client.reset();
+    });
   }
 
   async #forward(request: Request, client: ServerEnd<Answer>, { term, epoch, end }: FrontState & { kind: "open" }): Promise<void> {

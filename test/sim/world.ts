@@ -31,6 +31,12 @@ class Event implements Scheduled {
   }
 }
 
+/**
+ * Times are multiples of 2^-10 ms, never early. Engines differ in the last bit of logarithms and powers, which delays are drawn with; off
+ * the grid such a bit could decide which of two things comes first.
+ */
+const onGrid = (ms: number): number => Math.ceil(ms * 1_024) / 1_024;
+
 /** A history that does not end is a defect of the simulation, or a busy loop of the product. */
 const eventsMax = 20_000_000;
 
@@ -51,7 +57,7 @@ export class World {
   }
 
   after(delayMs: number, label: string, run: () => void): Scheduled {
-    const event = new Event(delayMs > 0 ? this.#now + delayMs : this.#now, this.#order++, label, run);
+    const event = new Event(delayMs > 0 ? onGrid(this.#now + delayMs) : this.#now, this.#order++, label, run);
     this.#push(event);
     return event;
   }
