@@ -52,6 +52,8 @@ export class Replica {
   readonly origin: string;
   readonly #tables = new Map<string, Map<string, Entry>>();
   readonly #byOrigin = new Map<string, Map<string, Entry>>();
+  /** Highest number of a row that was ever put here, by origin of which rows are here. */
+  readonly #highest = new Map<string, number>();
   readonly #vector = new Map<string, number>();
   readonly #retired = new Set<string>();
   #written: { readonly seq: number; readonly table: string; readonly key: string }[] = [];
@@ -144,13 +146,16 @@ export class Replica {
     return { rows, since, upTo };
   }
 
-  /** What the owner of `vector` lacks, oldest arrivals first, from `after` on. */
+  /**
+   * What the owner of `vector` lacks, oldest arrivals first, from `after` on. Also rows that this copy holds and does not claim: a push
+   * with a gap before it may be all that is left of a run that lost its power.
+   */
   lackedBy(vector: VersionVector, after: number, rowsMax: number): Part {
     const lacking: Entry[] = [];
-    for (const [origin, count] of this.#vector) {
+    for (const [origin, entries] of this.#byOrigin) {
       const known = countOf(vector, origin);
-      if (known >= count) continue;
-      for (const entry of this.#byOrigin.get(origin)?.values() ?? []) if (entry.row.seq > known && entry.arrival > after) lacking.push(entry);
+      if (known >= (this.#highest.get(origin) ?? 0)) continue;
+      for (const entry of entries.values()) if (entry.row.seq > known && entry.arrival > after) lacking.push(entry);
     }
     lacking.sort((a, b) => a.arrival - b.arrival);
     const part = lacking.slice(0, rowsMax);
@@ -194,13 +199,16 @@ export class Replica {
     const listed = this.#byOrigin.get(row.origin) ?? new Map<string, Entry>();
     this.#byOrigin.set(row.origin, listed);
     listed.set(`${row.table}\n${row.key}`, entry);
+    if (row.seq > (this.#highest.get(row.origin) ?? 0)) this.#highest.set(row.origin, row.seq);
     this.#retired.delete(row.origin);
   }
 
   #unlist(row: ReplicatedRow): void {
     const listed = this.#byOrigin.get(row.origin);
     listed?.delete(`${row.table}\n${row.key}`);
-    if (listed?.size === 0) this.#byOrigin.delete(row.origin);
+    if (listed?.size !== 0) return;
+    this.#byOrigin.delete(row.origin);
+    this.#highest.delete(row.origin);
   }
 
   #holdsSlot(write: { readonly seq: number; readonly table: string; readonly key: string }): boolean {

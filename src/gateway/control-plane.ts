@@ -3,7 +3,7 @@
  * watches the hosts, and the peers it shares all of it with. The process around it (gateway.ts) and the simulation
  * (test/sim) give it the ways to hosts, peers, disk and data plane.
  */
-import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
+import type { ServiceConfig } from "../config/types.ts";
 import type { HostList } from "../control/gateway-api.ts";
 import type { Failover } from "../core/failover-state.ts";
 import type { ReplicatedRow } from "../core/replication-row.ts";
@@ -16,7 +16,7 @@ import { Peers } from "./peers/peers.ts";
 import type { HostControl } from "./plain-control.ts";
 import type { Plane } from "./plane.ts";
 import { Registry } from "./registry.ts";
-import { ServedServices } from "./served-services.ts";
+import { type ControlConfig, ServedServices } from "./served-services.ts";
 import type { ServiceRuntime } from "./service.ts";
 import { fromValues } from "./state/replication-tables.ts";
 import { putService } from "./state/rows.ts";
@@ -29,7 +29,7 @@ const settleLookMs = 20;
 
 export interface ControlPlaneOptions {
   /** In force now. */
-  readonly config: () => GatewayConfig;
+  readonly config: () => ControlConfig;
   readonly clock: Clock;
   readonly log: Log;
   readonly store: StateStore;
@@ -43,6 +43,8 @@ export interface ControlPlaneOptions {
   readonly startedAtMs: number;
   /** Default: all. */
   readonly rules?: Rules;
+  /** Called after each turn of a service's state machine. */
+  moved?(runtime: ServiceRuntime): void;
 }
 
 export class ControlPlane {
@@ -65,7 +67,10 @@ export class ControlPlane {
     this.#served = new ServedServices({
       ...{ config, clock, log, store, plane, control, rules: options.rules },
       onFailedOver: (service, failover) => this.#onFailedOver(service, failover),
-      moved: (moved) => this.peers.moved(moved),
+      moved: (moved) => {
+        this.peers.moved(moved);
+        options.moved?.(moved);
+      },
     });
     this.#follow(remembered);
     this.#interrupted = new Interrupted({ gateway: id, store, clock, heardMsAgo: (gateway) => this.peers.heardMsAgo(gateway) });

@@ -18,9 +18,12 @@ import { ServiceRuntime } from "./service.ts";
 import type { StateStore } from "./state/store.ts";
 import { Traffic } from "./traffic.ts";
 
+/** What the control plane needs of a configuration. */
+export type ControlConfig = Pick<GatewayConfig, "id" | "adminUrl" | "peers" | "services" | "probe" | "drainTimeoutMs">;
+
 export interface ServedServicesOptions {
   /** The configuration in force. */
-  readonly config: () => GatewayConfig;
+  readonly config: () => ControlConfig;
   readonly clock: Clock;
   readonly log: Log;
   readonly store: StateStore;
@@ -101,7 +104,7 @@ export class ServedServices {
   }
 }
 
-function settingsOf(config: GatewayConfig, service: ServiceConfig): FailoverSettings {
+function settingsOf(config: ControlConfig, service: ServiceConfig): FailoverSettings {
   const { intervalMs, timeoutMs, fall, rise } = config.probe;
   return {
     gateway: config.id,

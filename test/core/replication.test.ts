@@ -65,6 +65,20 @@ describe("a copy", () => {
     expect(sameRows(from, to)).toBe(true);
   });
 
+  test("passes on what it heard with a gap, when the run that wrote it has lost it", () => {
+    const [dead, heard, other] = [new Replica("g1~1"), new Replica("g2~1"), new Replica("g3~1")];
+    put(dead, "a", 1, stamp(1));
+    put(dead, "b", 1, stamp(2));
+    const late = dead.push(1, 10);
+    if (late === null) throw new Error("nothing to push");
+    heard.mergePush("g1~1", late);
+    const request = rowRequest(other, unknownPeer, true);
+    const { answer } = rowAnswer(heard, request);
+    takeAnswer(other, answer, unknownPeer);
+    expect(other.get("health", "b")?.values).toEqual({ x: 1 });
+    expect(other.vector.get("g1~1")).toBeUndefined();
+  });
+
   test("sends in the place of its own write the version that superseded it", () => {
     const [g1, g2, g3] = [new Replica("g1~1"), new Replica("g2~1"), new Replica("g3~1")];
     put(g1, "a", 1, stamp(1));

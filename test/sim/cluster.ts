@@ -1,18 +1,25 @@
 /** All machines of a history, and what can be done to them. */
 import type { HostConfig } from "../../src/config/types.ts";
+import type { Replica } from "../../src/core/replication.ts";
+import { type ReplicatedRow, supersedes } from "../../src/core/replication-row.ts";
 import type { Rules } from "../../src/core/rules.ts";
+import { covers } from "../../src/core/version-vector.ts";
 import type { Checker } from "./checker.ts";
 import type { Dice } from "./dice.ts";
+import type { GatewayDatabase } from "./faults.ts";
 import { Network } from "./network.ts";
 import { followMs, type SimOptions } from "./options.ts";
-import { type GatewayDisk, type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
+import { type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
 import { SimHost, hostOf } from "./sim-host.ts";
 import { tooOften } from "./sim-application.ts";
 import { SimMachine } from "./sim-machine.ts";
+import { GatewayDisk } from "./sim-state-disk.ts";
 import { SimVault } from "./sim-vault.ts";
 import type { World } from "./world.ts";
 
 export const service = "sim";
+const resumeEveryMs = 1_000;
+
 
 export interface ClusterSetup {
   readonly world: World;
@@ -27,8 +34,6 @@ export class Cluster {
   readonly vault: SimVault;
   readonly hosts: readonly SimMachine[];
   readonly gateways: readonly SimMachine[];
-  /** Failovers that gateways recorded as done. */
-  recorded = 0;
   fenced = 0;
   restores = 0;
   #isHealed = false;
@@ -54,7 +59,7 @@ export class Cluster {
     this.gateways = Array.from({ length: options.gateways }, (_, i) => new SimMachine(`g${i + 1}`, clock()));
     this.#machines = new Map([...this.hosts, ...this.gateways].map((machine) => [machine.name, machine]));
     for (const host of this.hosts) this.startHost(host);
-    for (const gateway of this.gateways) this.startGateway(gateway, false);
+    for (const gateway of this.gateways) this.startGateway(gateway, "kept");
   }
 
   /** Whoever calls itself primary with the highest epoch. */
@@ -105,15 +110,14 @@ export class Cluster {
     });
   }
 
-  startGateway(machine: SimMachine, withOldDatabase: boolean): void {
-    const { world, rules, checker } = this.#setup;
+  startGateway(machine: SimMachine, database: GatewayDatabase): void {
+    const { world, dice, rules, checker } = this.#setup;
     machine.hasPower = true;
     if (machine.process?.isDead === false) return;
-    const old = this.#oldDisks.get(machine.name);
-    const disk = (withOldDatabase ? old : undefined) ?? this.#disks.get(machine.name) ?? { epoch: undefined };
-    this.#oldDisks.set(machine.name, { epoch: disk.epoch });
+    const disk = this.#databaseOf(machine, database);
+    this.#oldDisks.set(machine.name, disk.copy());
     this.#disks.set(machine.name, disk);
-    world.say(machine.name, withOldDatabase ? "starts with an old database" : "starts");
+    world.say(machine.name, database === "kept" ? "starts" : `starts, its database is ${database}`);
     void new SimGateway({
       world,
       network: this.network,
@@ -122,16 +126,16 @@ export class Cluster {
       hostNames: this.hosts.map(({ name }) => name),
       gatewayNames: this.gateways.map(({ name }) => name),
       disk,
+      dice: dice.fork(machine.name),
       rules,
       options: this.#gatewayOptions(),
-      watch: {
-        onFailover: (gateway, { failover, outcome }) => {
-          if (outcome === "done" && failover.phases.route !== undefined) this.recorded += 1;
-          world.say(gateway, `failover ${failover.kind} ${outcome} ${JSON.stringify(failover.phases)}`);
-        },
-        onCrash: (gateway, error) => checker.onViolation(`gateway ${gateway}: ${error instanceof Error ? error.message : String(error)}`),
-      },
+      watch: { onDefect: (gateway, what) => checker.onViolation(`gateway ${gateway}: ${what}`) },
     });
+  }
+
+  #databaseOf({ name }: SimMachine, database: GatewayDatabase): GatewayDisk {
+    if (database === "deleted") return new GatewayDisk();
+    return (database === "old" ? this.#oldDisks.get(name) : undefined) ?? this.#disks.get(name) ?? new GatewayDisk();
   }
 
   /** Until `leave` is called. */
@@ -150,6 +154,7 @@ export class Cluster {
     if (!machine.hasPower) return;
     this.#setup.world.say(machine.name, "loses power");
     machine.losePower(this.#setup.dice);
+    this.#disks.get(machine.name)?.losePower(this.#setup.dice);
   }
 
   /** Everything that was started, running and whole again. */
@@ -169,7 +174,34 @@ export class Cluster {
       if (status?.role === "failed" && status.reason === tooOften) this.kill(host);
       this.startHost(host);
     }
-    for (const gateway of this.gateways) this.startGateway(gateway, false);
+    for (const gateway of this.gateways) this.startGateway(gateway, "kept");
+    this.#resume();
+  }
+
+  /** The operator looks again until nobody says that automation is paused. */
+  #resume(): void {
+    for (const { process } of this.gateways) {
+      if (gatewayOf(process)?.state?.automation.kind === "paused") process?.enter(() => gatewayOf(process)?.command({ kind: "resume" }));
+    }
+    this.#setup.world.after(resumeEveryMs, "resume", () => this.#resume());
+  }
+
+  /** What the gateways' copies of the shared tables do not agree on; undefined when they do. Health is each one's own view of the moment. */
+  disagreement(): string | undefined {
+    const replicas = this.gateways.map(({ name, process }) => ({ name, replica: gatewayOf(process)?.replica }));
+    const [first] = replicas;
+    if (first?.replica === undefined) return "a gateway has no database";
+    for (const { name, replica } of replicas) {
+      if (replica === undefined) return `${name} has no database`;
+      const here = rowsOf(replica);
+      const there = rowsOf(first.replica);
+      for (const [key, row] of [...here, ...there]) if (here.get(key) !== there.get(key)) return `${name} and ${first.name} differ: ${row}`;
+      for (const other of replicas) {
+        const missing = other.replica === undefined ? undefined : falseClaim(replica, other.replica);
+        if (missing !== undefined) return `the vector of ${name} claims what it does not have: ${missing}`;
+      }
+    }
+    return undefined;
   }
 
   /** Why the cluster is not well yet; undefined when it is. */
@@ -184,6 +216,7 @@ export class Cluster {
     }
     for (const machine of this.gateways) {
       const state = gatewayOf(machine.process)?.state;
+      if (state?.automation.kind === "paused") return `${machine.name} is paused`;
       if (state?.primary?.host !== primary.host || state.primary.epoch !== primary.epoch) return `${machine.name} believes in ${state?.primary?.host} ${state?.primary?.epoch}`;
       if (state.phase.kind !== "serving" || state.routed.kind !== "host") return `${machine.name} is ${state.phase.kind}, routes ${JSON.stringify(state.routed)}`;
     }
@@ -247,27 +280,25 @@ export class Cluster {
   }
 
   #gatewayOptions(): GatewayOptions {
-    const { options } = this.#setup;
-    return {
-      settings: {
-        service,
-        fall: options.fall,
-        rise: options.rise,
-        agreeWaitMs: options.agreeWaitMs,
-        staggerMs: 50,
-        viewFreshMs: 2_500,
-        staleMs: 1_500,
-        streamAliveMs: 750,
-        awaitMs: 1_000,
-        electWaitMs: 1_000,
-        retryMs: 1_000,
-      },
-      probeIntervalMs: options.probeIntervalMs,
-      probeTimeoutMs: options.probeTimeoutMs,
-      holdMs: options.holdMs,
-      heldMax: options.heldMax,
-      firstByteMs: options.firstByteMs,
-      viewIntervalMs: 1_000,
-    };
+    const { probeIntervalMs: intervalMs, probeTimeoutMs: timeoutMs, fall, rise, holdMs, heldMax, firstByteMs, diskMs, againShare } = this.#setup.options;
+    return { service, probe: { intervalMs, timeoutMs, fall, rise }, holdMs, heldMax, firstByteMs, diskMs, againShare };
   }
+}
+
+function rowsOf(replica: Replica): Map<string, string> {
+  const rows = new Map<string, string>();
+  for (const row of replica.rows()) if (row.table !== "health") rows.set(`${row.table}\n${row.key}`, textOf(row));
+  return rows;
+}
+
+const textOf = ({ table, key, origin, seq, hlc, deleted, values }: ReplicatedRow): string => JSON.stringify([table, key, origin, seq, hlc, deleted, Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))]);
+
+/** A row of `other` that the vector of `replica` covers, and that is neither there nor superseded there. */
+function falseClaim(replica: Replica, other: Replica): string | undefined {
+  for (const row of other.rows()) {
+    if (!covers(replica.vector, row.origin, row.seq)) continue;
+    const own = replica.get(row.table, row.key);
+    if (own === undefined || supersedes(row, own)) return textOf(row);
+  }
+  return undefined;
 }

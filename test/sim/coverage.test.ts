@@ -32,4 +32,4 @@ test("a history reports what it has reached", async () => {
   const { figures } = await run({ seed: 1 });
   expect(figures.transitions["host: starting -> primary"]).toBeGreaterThan(0);
   expect(gaps(figures.transitions, figures.pairs, faultKinds).undeclared).toEqual([]);
-});
+}, 60_000);

@@ -17,11 +17,14 @@ export type FaultKind =
   | { readonly kind: "power-all"; readonly withVault: boolean }
   /** The vault's power fails, alone or together with a host; it is away meanwhile. */
   | { readonly kind: "vault-power"; readonly who: Who | "none" }
-  | { readonly kind: "kill-gateway"; readonly gateway: number; readonly oldDatabase: boolean }
+  | { readonly kind: "kill-gateway"; readonly gateway: number; readonly database: GatewayDatabase }
   | { readonly kind: "freeze-gateway"; readonly gateway: number }
   /** A host from all gateways, hosts, or both; the vault stays. */
   | { readonly kind: "isolate-host"; readonly who: Who; readonly direction: Direction }
-  | { readonly kind: "isolate-gateway"; readonly gateway: number; readonly direction: Direction; readonly onlyPrimary: boolean }
+  | { readonly kind: "isolate-gateway"; readonly gateway: number; readonly direction: Direction; readonly onlyPrimary: boolean; readonly withPeers: boolean }
+  /** An operator pauses automation at one gateway, and resumes it at another one. */
+  | { readonly kind: "pause"; readonly gateway: number; readonly resumeAt: number }
+  | { readonly kind: "priority"; readonly gateway: number; readonly who: number; readonly priority: number }
   /** On and off, about as fast as detection is. */
   | { readonly kind: "flap"; readonly who: Who; readonly periodMs: number }
   | { readonly kind: "slow-link"; readonly who: Who; readonly factor: number }
@@ -38,6 +41,9 @@ export type FaultKind =
 
 export type StrikeRole = "claiming" | "starting" | "draining" | "restoring";
 
+/** What a gateway finds when it starts again: what it wrote, what it wrote before its last start, or nothing. */
+export type GatewayDatabase = "kept" | "old" | "deleted";
+
 export type Direction = "both" | "in" | "out";
 
 export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number };
@@ -46,7 +52,7 @@ export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number 
 const kinds: readonly FaultKind["kind"][] = [
   ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "vault-power", "kill-gateway", "freeze-gateway"] as const),
   ...(["isolate-host", "isolate-host", "isolate-gateway", "flap", "slow-link", "vault", "vault", "switchover", "switchover"] as const),
-  ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity", "strike", "strike"] as const),
+  ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity", "strike", "strike", "pause", "priority"] as const),
 ];
 
 export const faultKinds: readonly FaultKind["kind"][] = [...new Set(kinds)];
@@ -77,11 +83,11 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "freeze":
       return { kind, who, withApplication: dice.chance(0.5) };
     case "kill-gateway":
-      return { kind, gateway, oldDatabase: dice.chance(0.3) };
+      return { kind, gateway, database: dice.pick(["kept", "kept", "old", "deleted"] as const) };
     case "isolate-host":
       return { kind, who, direction };
     case "isolate-gateway":
-      return { kind, gateway, direction, onlyPrimary: dice.chance(0.5) };
+      return { kind, gateway, direction, onlyPrimary: dice.chance(0.5), withPeers: dice.chance(0.3) };
     case "flap":
       return { kind, who, periodMs: dice.between(0.3, 2) * options.probeIntervalMs };
     case "slow-link":
@@ -102,6 +108,10 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "switchover":
     case "force":
       return { kind, gateway };
+    case "pause":
+      return { kind, gateway, resumeAt: dice.int(0, options.gateways - 1) };
+    case "priority":
+      return { kind, gateway, who: dice.int(0, options.hosts - 1), priority: dice.int(0, 3) };
     case "power-all":
       return { kind, withVault: dice.chance(0.5) };
     case "vault-power":

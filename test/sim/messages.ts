@@ -6,6 +6,8 @@ export interface Request {
   readonly id: number;
   readonly kind: "append" | "read";
   readonly key: number;
+  /** `Stead-Epoch`: the epoch for which a gateway routed it. */
+  readonly epoch?: number | undefined;
 }
 
 export type Answer =

@@ -1,4 +1,5 @@
 /** Performs a schedule of faults on a cluster, and takes each back when its time is over. */
+import type { Command } from "../../src/core/failover-state.ts";
 import type { Cluster } from "./cluster.ts";
 import { describeFault, type Direction, type Fault, type Who } from "./faults.ts";
 import { gatewayOf } from "./sim-gateway.ts";
@@ -15,7 +16,6 @@ export class Nemesis {
   /** Those that have come, in order. */
   readonly begun: Fault[] = [];
   #isOver = false;
-  #commands = 0;
 
   constructor(world: World, cluster: Cluster, faults: readonly Fault[]) {
     this.#world = world;
@@ -62,14 +62,14 @@ export class Nemesis {
         for (const machine of [...cluster.hosts, ...cluster.gateways]) cluster.losePower(machine);
         return () => {
           for (const machine of cluster.hosts) cluster.startHost(machine);
-          for (const machine of cluster.gateways) cluster.startGateway(machine, false);
+          for (const machine of cluster.gateways) cluster.startGateway(machine, "kept");
         };
       case "freeze":
         return this.#freeze(this.#host(fault.who), fault.withApplication);
       case "kill-gateway": {
         const machine = this.#gateway(fault.gateway);
         cluster.kill(machine);
-        return () => cluster.startGateway(machine, fault.oldDatabase);
+        return () => cluster.startGateway(machine, fault.database);
       }
       case "freeze-gateway": {
         const process = this.#gateway(fault.gateway).process;
@@ -80,7 +80,9 @@ export class Nemesis {
         return this.#cutOff(this.#host(fault.who), this.#others(this.#host(fault.who)), fault.direction);
       case "isolate-gateway": {
         const from = fault.onlyPrimary ? [cluster.primary ?? this.#host(0)] : cluster.hosts;
-        return this.#cutOff(this.#gateway(fault.gateway), from, fault.direction);
+        const machine = this.#gateway(fault.gateway);
+        const peers = fault.withPeers ? cluster.gateways.filter((other) => other !== machine) : [];
+        return this.#cutOff(machine, [...from, ...peers], fault.direction);
       }
       case "flap":
         return this.#flap(this.#host(fault.who), fault.periodMs);
@@ -89,8 +91,19 @@ export class Nemesis {
       case "vault":
         return this.#vault(fault.who, fault.trouble);
       case "switchover":
+        this.#command(this.#gateway(fault.gateway), { kind: "switchover", target: null });
+        return undefined;
       case "force":
-        return this.#command(this.#gateway(fault.gateway), fault.kind);
+        this.#command(this.#gateway(fault.gateway), { kind: "failover", target: null, force: true });
+        return undefined;
+      case "pause":
+        this.#command(this.#gateway(fault.gateway), { kind: "pause" });
+        return () => this.#command(this.#gateway(fault.resumeAt), { kind: "resume" });
+      case "priority": {
+        const { process } = this.#gateway(fault.gateway);
+        process?.enter(() => gatewayOf(process)?.setPriority(this.#host(fault.who).name, fault.priority));
+        return undefined;
+      }
       case "restart":
         return this.#restart(this.#host(fault.who));
       case "application-crash":
@@ -239,11 +252,8 @@ export class Nemesis {
     return () => void vault.troubles.delete(name);
   }
 
-  #command(machine: SimMachine, kind: "switchover" | "force"): undefined {
-    const id = `c${++this.#commands}`;
-    const command = kind === "force" ? ({ kind: "failover", target: null, force: true } as const) : ({ kind, target: null } as const);
-    machine.process?.enter(() => gatewayOf(machine.process)?.dispatch({ kind: "command", id, command }));
-    return undefined;
+  #command(machine: SimMachine, command: Command): void {
+    machine.process?.enter(() => gatewayOf(machine.process)?.command(command));
   }
 
   /** A planned stop; whoever does not end in time is killed, as a service manager would. */

@@ -20,7 +20,8 @@ export interface SimOptions {
   readonly probeTimeoutMs: number;
   readonly fall: number;
   readonly rise: number;
-  readonly agreeWaitMs: number;
+  /** Share of messages between gateways that arrive twice. */
+  readonly againShare: number;
   readonly holdMs: number;
   readonly heldMax: number;
   readonly firstByteMs: number;
@@ -77,7 +78,7 @@ export function drawOptions(dice: Dice): SimOptions {
     probeTimeoutMs: dice.pick([200, 500]),
     fall: dice.int(1, 3),
     rise: dice.int(1, 2),
-    agreeWaitMs: dice.pick([50, 150]),
+    againShare: dice.pick([0, 0.02, 0.3]),
     holdMs: dice.pick([1_000, 5_000, 10_000]),
     heldMax: dice.pick([2, 100]),
     firstByteMs: dice.pick([500, 2_000, 5_000]),

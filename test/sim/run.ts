@@ -62,6 +62,7 @@ const upMsMax = 20_000;
 /** Whether all is well need not be asked after every event. */
 const lookEveryMs = 5;
 /** Virtual. From the last answer to a client until all databases are what the log says. */
+const settleLookMs = 50;
 const settleMsMax = 8_000;
 /** Virtual. For the last reads, and between two tries of one. */
 const readsMsMax = 15_000;
@@ -136,7 +137,8 @@ async function converge({ world, cluster, checker, clients }: Parts): Promise<vo
   for (const client of clients) client.stop();
   await world.runUntil(until, () => isBroken() || clients.every((client) => client.isIdle));
   await finalReads({ world, cluster, checker, clients });
-  await world.runUntil(world.now + settleMsMax, () => isBroken() || unsettled({ cluster, checker }) === undefined);
+  const settling = world.now + settleMsMax;
+  while (!isBroken() && world.now < settling && unsettled({ cluster, checker }) !== undefined) await world.runUntil(world.now + settleLookMs, isBroken);
   const different = unsettled({ cluster, checker });
   if (different !== undefined) checker.onViolation(different);
   for (const machine of cluster.gateways) {
@@ -154,7 +156,9 @@ function unsettled({ cluster, checker }: Pick<Parts, "cluster" | "checker">): st
   if (behind !== undefined) return `a secondary does not catch up: ${behind}`;
   const wanted = checksumText(checker.log.hashes.checksum());
   const differing = cluster.hosts.find(({ disk }) => checksumText(disk.database?.hashes.checksum() ?? new Uint8Array(16)) !== wanted);
-  return differing === undefined ? undefined : `the databases of ${differing.name} are not what the log says`;
+  if (differing !== undefined) return `the databases of ${differing.name} are not what the log says`;
+  const disagreement = cluster.disagreement();
+  return disagreement === undefined ? undefined : `gateways do not agree: ${disagreement}`;
 }
 
 /**

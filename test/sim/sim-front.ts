@@ -70,6 +70,7 @@ export class SimFront implements FrontPort {
   }
 
   async #forward(request: Request, client: ServerEnd<Answer>, { term, epoch, end }: FrontState & { kind: "open" }): Promise<void> {
+    if (request.epoch !== undefined && request.epoch !== term.epoch) return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
     if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
     const application = this.#ports.application();
     if (application === undefined) throw new Error("a term without an application");

@@ -1,0 +1,116 @@
+/** One request at a gateway, for the real `Proxy` (src/http/proxy.ts): forwarded and answered on simulated connections. */
+import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse, RequestHead } from "../../src/http/exchange.ts";
+import { HeaderList } from "../../src/http/headers.ts";
+import { Upstream, type UpstreamOptions } from "../../src/http/upstream.ts";
+import { type Answer, methodOf, type Request } from "./messages.ts";
+import { dial, type Network, type ServerEnd } from "./network.ts";
+import { hostOf } from "./sim-host.ts";
+import type { SimMachine } from "./sim-machine.ts";
+import type { SimProcess } from "./sim-process.ts";
+
+const noFields = new HeaderList();
+const okHead = { status: 200, reason: "OK", version: "1.1", headers: noFields } as const;
+
+/** The connections to one host in one epoch: what is on them is cut when it is closed. */
+export class SimUpstream extends Upstream {
+  readonly machine: SimMachine;
+  readonly cuts = new Set<(reason: string) => void>();
+
+  constructor(options: UpstreamOptions, machine: SimMachine) {
+    super(options);
+    this.machine = machine;
+  }
+
+  override close(reason: string): void {
+    super.close(reason);
+    for (const cut of [...this.cuts]) cut(reason);
+  }
+}
+
+export interface ExchangePorts {
+  readonly network: Network;
+  readonly process: SimProcess;
+  readonly firstByteMs: number;
+  readonly request: Request;
+  readonly client: ServerEnd<Answer>;
+  readonly onDefect: (error: unknown) => void;
+}
+
+export class SimExchange implements Exchange {
+  readonly request: RequestHead;
+  readonly remoteAddress = "127.0.0.1";
+  readonly remotePort = 1;
+  readonly client = {};
+  readonly secure = false;
+  readonly requestId: string;
+  readonly bodyBytesHeldMax = 0;
+  readonly bodyHeld = true;
+  responseStarted = false;
+  readonly #ports: ExchangePorts;
+  readonly #gone = new AbortController();
+
+  constructor(ports: ExchangePorts) {
+    this.#ports = ports;
+    this.request = { method: methodOf(ports.request), target: "/", version: "1.1", headers: noFields };
+    this.requestId = String(ports.request.id);
+    ports.client.onClose(() => this.#gone.abort(new Error("the client is gone")));
+  }
+
+  get clientGone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  respond(response: OwnResponse): Promise<void> {
+    const outcome = response.headers?.find(([name]) => name === "Stead-Outcome")?.[1];
+    if (outcome !== "not-executed" && outcome !== "unknown") throw new Error(`a response with status ${response.status} and without an outcome`);
+    this.#answer({ kind: outcome, reason: String(response.body) });
+    return Promise.resolve();
+  }
+
+  forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome> {
+    if (!(upstream instanceof SimUpstream)) throw new Error("an upstream of another world");
+    if (this.clientGone.aborted) return Promise.resolve({ kind: "client_gone" });
+    if (upstream.isClosed) return Promise.resolve({ kind: "not_sent", reason: "the upstream is closed" });
+    const { network, process, firstByteMs } = this.#ports;
+    const request = { ...this.#ports.request, epoch: upstream.epoch };
+    return new Promise((resolve) => {
+      const settle = (outcome: ForwardOutcome): void => {
+        timer.cancel();
+        upstream.cuts.delete(lost);
+        this.clientGone.removeEventListener("abort", gone);
+        dialled.abort();
+        resolve(outcome);
+      };
+      const lost = (reason: string): void => settle({ kind: "lost", released: false, bodyHeld: true, reused: false, reason });
+      const gone = (): void => settle({ kind: "client_gone" });
+      const timer = process.clock.setTimer(firstByteMs, () => lost("no answer in time"));
+      upstream.cuts.add(lost);
+      this.clientGone.addEventListener("abort", gone, { once: true });
+      const dialled = dial<Answer>({
+        ...{ network, client: process, from: process.name, to: upstream.machine, label: request.kind },
+        serve: (host, end) => hostOf(host)?.request(request, end),
+        onLine: (answer) => {
+          if (answer.kind === "not-executed") return settle({ kind: "not_executed", bodyHeld: true, reason: answer.reason });
+          if (answer.kind === "unknown") return lost(answer.reason);
+          options.editResponseFields?.(okHead);
+          this.#answer(answer);
+          settle({ kind: "completed", status: 200 });
+        },
+        onEnd: (how) => (how === "refused" ? settle({ kind: "not_sent", reason: how }) : lost(how)),
+      });
+    });
+  }
+
+  forwardTo(upstream: Upstream, options: ForwardOptions, user: ForwardUser): void {
+    this.forward(upstream, options).then((outcome) => user.onOutcome(this, upstream, outcome)).catch(this.#ports.onDefect);
+  }
+
+  destroy(): void {
+    this.#ports.client.reset();
+  }
+
+  #answer(answer: Answer): void {
+    this.responseStarted = true;
+    this.#ports.client.answer(answer);
+  }
+}
