@@ -78,6 +78,7 @@ export function simStateDisk({ process, disk, dice, diskMs }: SimStateDiskPorts)
     path: "/state/gateway.db",
     open: () => process.answer(dice.around(diskMs), "state opened", () => ({ disk: open, loaded: disk.load() })),
     isDamage: () => false,
+    isGone: () => false,
     setAside: () => Promise.reject(new Error("nothing is damaged here")),
   };
 }
