@@ -101,7 +101,7 @@ test("the access log has one line per request, follows a rotation, and is whole 
 test("an access log that cannot be opened refuses the start", async () => {
   await cluster.addHost("a");
   const accessLog = { target: { kind: "file", path: join(cluster.folder, "missing", "access.log") }, format: "json" } as const;
-  expect(cluster.startGateway({ dataPlane: { ...defaultDataPlane, accessLog } })).rejects.toThrow("ENOENT");
+  await expect(cluster.startGateway({ dataPlane: { ...defaultDataPlane, accessLog } })).rejects.toThrow("ENOENT");
 });
 
 function overTls(port: number, servername: string): Promise<{ name: string; received: string }> {
@@ -146,7 +146,7 @@ test("TLS ends at the gateway, by server name, and changed files are used withou
 test("a certificate that cannot be read refuses the start and says which", async () => {
   await cluster.addHost("a");
   const tls = { certPath: join(cluster.folder, "none.pem"), keyPath: join(cluster.folder, "none.key"), names: [] };
-  expect(cluster.startGateway({ dataPlane: { ...defaultDataPlane, tls } })).rejects.toThrow("none.pem: ENOENT");
+  await expect(cluster.startGateway({ dataPlane: { ...defaultDataPlane, tls } })).rejects.toThrow("none.pem: ENOENT");
 });
 
 test("configured limits hold: target, method, connections of one address", async () => {
