@@ -30,11 +30,15 @@ async function waitForLease(predecessor: Predecessor, options: LeaseWaitOptions)
   const { clock, driftMarginMs, signal } = options;
   const remainsMs = leaseOverAt(predecessor, driftMarginMs) - clock.now();
   if (remainsMs <= 0) return;
+  signal.throwIfAborted();
+  // Not AbortSignal.any: in Bun its signal is never freed when nothing aborts it, with all that listens to it.
   const over = new AbortController();
-  const either = AbortSignal.any([over.signal, signal]);
+  const end = (): void => over.abort(signal.reason);
+  signal.addEventListener("abort", end, { once: true });
   try {
-    await Promise.race([clock.sleep(remainsMs, either), untilProvenGone(predecessor, options, either)]);
+    await Promise.race([clock.sleep(remainsMs, over.signal), untilProvenGone(predecessor, options, over.signal)]);
   } finally {
+    signal.removeEventListener("abort", end);
     over.abort(new Error("the wait for the lease is over"));
   }
 }
