@@ -26,6 +26,7 @@ export const expectedErrors: Readonly<Record<string, Expected>> = {
   CheckpointExistsError: vault,
   LeftBehindError: vault,
   EmptyVaultError: vault,
+  CheckpointsMissingError: vault,
   MomentError: { exitCode: exitCodes.usage, advice: "name a moment that the vault still has" },
   FolderInUseError: { exitCode: exitCodes.resource, advice: "name another folder" },
   ListenError: listen,

@@ -54,7 +54,7 @@ export class SimVault {
    */
   readonly #objects = new Map<string, Uint8Array>();
   /** Visible, and not durable yet. */
-  readonly #durable = new Set<string>();
+  readonly #durable = new Map<string, Uint8Array>();
   readonly #unsynced = new Map<string, { readonly bytes: Uint8Array; readonly by: string }>();
   /** Told of each creation when it is durable, in that order. */
   onCreated: (key: string, bytes: Uint8Array, by: string) => void = () => undefined;
@@ -104,7 +104,7 @@ export class SimVault {
   /** Whether what a put made visible is there still. */
   has(key: string, bytes: Uint8Array): boolean {
     const unsynced = this.#unsynced.get(key);
-    return unsynced === undefined ? this.#durable.has(key) : unsynced.bytes === bytes;
+    return (unsynced?.bytes ?? this.#durable.get(key)) === bytes;
   }
 
   /** Its power fails: what is not durable is gone. */
@@ -121,7 +121,7 @@ export class SimVault {
     const unsynced = this.#unsynced.get(key);
     if (unsynced === undefined) return;
     this.#unsynced.delete(key);
-    this.#durable.add(key);
+    this.#durable.set(key, unsynced.bytes);
     this.onCreated(key, unsynced.bytes, unsynced.by);
   }
 }
