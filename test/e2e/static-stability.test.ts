@@ -92,6 +92,8 @@ test.skipIf(missing !== undefined)("a gateway with its database on a full disk, 
     return (await answer.text()).split("\n").filter((line) => line.startsWith(name)).map((line) => line.split(" ").at(-1) ?? "");
   };
   const write = async (): Promise<number> => (await fetch(`${gateway.url}/notes`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"text":"x"}' })).status;
+  // The cluster is whole as soon as one gateway says so; this one may be starting still.
+  await cluster.until("the gateway to listen", withinMs, never, () => "it does not answer", async () => ((await client.cluster()).kind === "ok" ? true : undefined));
   await until("the gateway to serve, with its peers", ({ services, gateways }) => services[0]?.phase === "serving" && gateways.every(({ trouble }) => trouble === null));
   const primary = (await status()).services[0]?.primary;
 
