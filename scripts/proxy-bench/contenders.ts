@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { bundleFor, findRuntime, type RuntimeName } from "./runtimes.ts";
 
 export interface Contender {
   readonly name: string;
@@ -63,7 +64,7 @@ backend out
 `;
 
 /** Starts all that are installed; `missing` says which are not. */
-export async function startContenders(folder: string, backend: number, pem: string): Promise<{ contenders: Contender[]; missing: string[] }> {
+export async function startContenders(folder: string, backend: number, pem: string, runtimes: readonly RuntimeName[] = []): Promise<{ contenders: Contender[]; missing: string[] }> {
   const contenders: Contender[] = [];
   const missing: string[] = [];
   const here = import.meta.dirname;
@@ -88,6 +89,16 @@ export async function startContenders(folder: string, backend: number, pem: stri
     return ["haproxy", "-db", "-f", join(folder, "haproxy.cfg")];
   });
   await start("hono", (port, tlsPort) => [process.execPath, join(here, "hono.ts"), String(port), String(tlsPort), String(backend), pem]);
+  for (const runtime of runtimes) {
+    const found = findRuntime(runtime);
+    if (found === undefined) {
+      missing.push(runtime);
+      continue;
+    }
+    const [program, ...leading] = found.command;
+    const script = await bundleFor(join(here, "stead.ts"), folder);
+    await start(`${runtime}-${found.version}`, (port, tlsPort) => [program, ...leading, script, String(port), String(tlsPort), String(backend), pem]);
+  }
   return { contenders, missing };
 }
 

@@ -1,0 +1,15 @@
+/** The data plane as a process of its own, for runtimes.test.ts. Arguments: the backend's port. Prints the ports, plain and TLS. */
+import { Hold } from "../../src/http/hold.ts";
+import { Proxy } from "../../src/http/proxy.ts";
+import { HttpServer } from "../../src/http/server.ts";
+import { Upstream } from "../../src/http/upstream.ts";
+import { systemClock as clock } from "../../src/runtime/clock.ts";
+import { certificateA } from "./certificates.ts";
+
+const upstream = new Upstream({ host: "127.0.0.1", port: Number(process.argv[2]), clock });
+const hold = new Hold({ requestsMax: 100, bytesMax: 2 ** 20, waitMsMax: 10_000, releaseConcurrency: 8, clock }, "open");
+const proxy = new Proxy({ route: { current: () => upstream, whenServing: () => hold }, clock, patienceMs: 10_000 });
+const options = { host: "127.0.0.1", port: 0, clock, limits: { bodyBytesMax: 1_000_000 }, onExchange: (exchange: Parameters<Proxy["handle"]>[0]) => proxy.handle(exchange) };
+const plain = await HttpServer.listen(options);
+const secure = await HttpServer.listen({ ...options, tls: certificateA });
+process.stdout.write(`${plain.port} ${secure.port}\n`);
