@@ -53,8 +53,9 @@ export class SimVault {
    * next reader says so.
    */
   readonly #objects = new Map<string, Uint8Array>();
-  /** Visible, and not durable yet. */
+  /** What was durable last, also when it was deleted since. */
   readonly #durable = new Map<string, Uint8Array>();
+  /** Visible, and not durable yet. */
   readonly #unsynced = new Map<string, { readonly bytes: Uint8Array; readonly by: string }>();
   /** Told of each creation when it is durable, in that order. */
   onCreated: (key: string, bytes: Uint8Array, by: string) => void = () => undefined;
