@@ -8,16 +8,18 @@
  *
  * - `trap :` (not `trap ''`) in the leader: a handler is reset in the children, an ignored signal would be inherited.
  *   So SIGTERM to the group reaches the application, and the leader only wakes up from `wait` and waits again.
- * - The reader ignores the stop signals: it must outlive a slow stop of the application.
+ * - The reader ignores the stop signals from its first moment, by inheritance: it must outlive a slow stop of the application, and
+ *   one that comes while the group is just starting. Otherwise an application could outlive its host (seen under chaos).
  * - The application gets no stdin and not the pipe.
  * - The group id cannot be reused while the reader lives, and the reader lives until the host closes the pipe.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 
 const script = `
-trap : TERM INT QUIT HUP
+trap '' TERM INT QUIT HUP
 exec 3<&0 </dev/null
-( trap '' TERM INT QUIT HUP; read -r _ <&3; kill -KILL -$$ ) &
+( read -r _ <&3; kill -KILL -$$ ) &
+trap : TERM INT QUIT HUP
 "$@" 3<&- &
 application=$!
 exec 3<&-
