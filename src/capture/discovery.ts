@@ -14,7 +14,7 @@
  */
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { databasePatternAccepted, databaseSegments, isCompanion } from "../core/database-pattern.ts";
+import { databasePatternAccepted, databaseSegments, isCompanion, segmentExpression } from "../core/database-pattern.ts";
 import { CaptureError } from "./capture-error.ts";
 import { type FileIdentity, identityOf, notADatabase, sameFile } from "./database-files.ts";
 
@@ -203,9 +203,4 @@ function parsePattern(name: string): readonly string[] {
     accepted: databasePatternAccepted,
     advice: "Correct `host.databases`.",
   });
-}
-
-function segmentExpression(segment: string): RegExp {
-  const escaped = segment.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
-  return new RegExp(`^${escaped}$`);
 }

@@ -1,6 +1,6 @@
 /**
  * The admin API of a gateway, version 1. One place, used by the gateway, the CLI and whatever else drives a gateway;
- * docs/CONTROL-API.md and the OpenAPI document follow it.
+ * docs/CONTROL-API.md follows it.
  *
  * GET    /v1/cluster                       -> ClusterStatus
  * POST   /v1/switchover  HostRequest       -> CommandDone, or 409 Refused

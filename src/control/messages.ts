@@ -1,6 +1,6 @@
 /**
- * Requests and answers of a host's control API, version 1. One place, used by host and gateway; docs/CONTROL-API.md and
- * the OpenAPI document follow it.
+ * Requests and answers of a host's control API, version 1. One place, used by host and gateway; docs/CONTROL-API.md follows
+ * it.
  *
  * GET  /v1/status          -> HostStatus
  * GET  /v1/status/stream   -> NDJSON of HostStatus: at once, at every change, and at least every `heartbeatMs`
@@ -15,6 +15,14 @@
 import * as v from "valibot";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+/**
+ * Text that becomes part of a record: well-formed, and so short that the record takes it. Refused at the door, because a host that
+ * has stopped its application by then could only restore.
+ */
+const recordText = (charactersMax: number) =>
+  v.pipe(v.string(), v.maxLength(charactersMax), v.check((text) => !/\p{Surrogate}/u.test(text), "text without half of a surrogate pair"));
+const recordIdMax = 64;
+const reasonMax = 500;
 const milliseconds = v.pipe(v.number(), v.minValue(0));
 
 /** Why the gateway thinks that a new primary is needed. */
@@ -60,8 +68,8 @@ export type PromoteEvent = v.InferOutput<typeof promoteEventSchema>;
 export const demoteRequestSchema = v.object({
   gateway: v.string(),
   /** Host id named in the `vacate` record, or null. */
-  successor: v.nullable(v.string()),
-  reason: v.string(),
+  successor: v.nullable(recordText(recordIdMax)),
+  reason: recordText(reasonMax),
 });
 export type DemoteRequest = v.InferOutput<typeof demoteRequestSchema>;
 

@@ -16,3 +16,21 @@ export function databaseSegments(pattern: string): readonly string[] | undefined
   const isBad = /[\\\0]/.test(pattern) || isCompanion(pattern) || segments.some((part) => part === "" || part === "." || part === ".." || part.includes("**"));
   return isBad ? undefined : segments;
 }
+
+/** What a segment of a path must be to match a segment of a pattern. */
+export function segmentExpression(segment: string): RegExp {
+  const escaped = segment.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+  return new RegExp(`^${escaped}$`);
+}
+
+/** The names that no pattern matches: what the vault knows and this host would not capture. */
+export function unmatchedNames(names: Iterable<string>, patterns: readonly string[]): string[] {
+  const expressions = patterns.flatMap((pattern) => {
+    const segments = databaseSegments(pattern);
+    return segments === undefined ? [] : [segments.map(segmentExpression)];
+  });
+  return [...names].filter((name) => {
+    const parts = name.split("/");
+    return !expressions.some((pattern) => pattern.length === parts.length && pattern.every((expression, index) => expression.test(parts[index] ?? "")));
+  });
+}

@@ -7,7 +7,11 @@
  *
  * It ends with its term: `stop` comes before the databases are closed. A read that came later would go through the number
  * of a closed descriptor, which may be that of another file by then, and its bytes would stand in a manifest.
+ *
+ * A checkpoint that the vault refuses is tried again later. One whose pages are not what was captured ends the term: the
+ * application reads the same pages.
  */
+import { CaptureError } from "../capture/capture-error.ts";
 import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../core/checkpoint-due.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -124,6 +128,9 @@ export class Checkpointer {
   async #writeOne(because: string): Promise<CheckpointDone> {
     try {
       return await this.#write(because);
+    } catch (error) {
+      if (error instanceof CaptureError) this.#options.journal.failedToRead(error);
+      throw error;
     } finally {
       this.#running = undefined;
     }

@@ -6,6 +6,7 @@
  */
 import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import type { HostEvent } from "../core/host-life.ts";
+import { unmatchedNames } from "../core/database-pattern.ts";
 import { describeRefusal } from "../core/refusal.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
@@ -43,6 +44,8 @@ export interface Life {
 
 /** Characters of a reason in a `vacate` record. */
 const vacateReasonMax = 500;
+/** Of the databases that no pattern matches so many are named. */
+const unlistedShown = 5;
 /** Pause after a restore or a read that failed; it doubles up to the second. */
 const retryMs = { first: 100, most: 3_000 } as const;
 
@@ -142,7 +145,20 @@ export class Duties {
     if (setAside !== undefined) this.#notices.warn(`local data that is nowhere in the journal (committed here, never acknowledged) is set aside in ${setAside}`);
     this.#setAsides = await local.setAsides();
     this.#log.isCurrent(follower.epoch, follower.reader.position);
-    this.#life.dispatch({ kind: "restored" });
+    const unlisted = this.unlistedDatabases();
+    this.#life.dispatch(unlisted === undefined ? { kind: "restored" } : { kind: "broken", reason: unlisted });
+  }
+
+  /**
+   * Why this host may not become primary although it is whole: it would not capture what the application writes into these
+   * databases. undefined: every database of the journal matches `host.databases`.
+   */
+  unlistedDatabases(): string | undefined {
+    const { config } = this.#parts;
+    const names = unmatchedNames(this.#secondary?.replica.checksums().keys() ?? [], config.databases);
+    if (names.length === 0) return undefined;
+    const shown = names.slice(0, unlistedShown).join(", ") + (names.length > unlistedShown ? ` and ${names.length - unlistedShown} more` : "");
+    return `\`databases\` in [host] is ${JSON.stringify(config.databases)} and leaves out ${shown}, which the vault has: writes there would be lost; list all, and restart this host (a database that is not wanted any more is deleted by the application of the primary)`;
   }
 
   async follow(signal: AbortSignal): Promise<void> {

@@ -147,6 +147,8 @@ export class Host implements Controlled {
     }
     const now = this.#state;
     if (now.kind !== "secondary") return promotion.refuse(notReady(now));
+    const unlisted = this.#duties.unlistedDatabases();
+    if (unlisted !== undefined) return promotion.refuse({ kind: "not_ready", reason: unlisted });
     const verdict = this.#judge(request, secondary.follower);
     if (verdict.kind === "refused") return promotion.refuse(verdict.refusal);
     promotion.overEpoch = secondary.follower.epoch?.epoch ?? 0;

@@ -28,6 +28,7 @@ import { LossWindow } from "./loss-window.ts";
 import { messageOf } from "./notices.ts";
 import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "./ports.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
+import { newWaiters, type Waiters } from "./waiters.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
 
@@ -59,12 +60,6 @@ export class GateShutError extends Error {
   constructor() {
     super("this host is not primary any more: nothing is released");
   }
-}
-
-interface Waiters {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
 }
 
 type Job =
@@ -158,6 +153,14 @@ export class Journal {
     this.shut();
     await this.#loop;
     return position;
+  }
+
+  /**
+   * What was read of the databases outside the loop (a checkpoint) is not what was captured: ends like a failed capture, since
+   * what the application answers may rest on it. Other errors of the vault are the caller's.
+   */
+  failedToRead(error: CaptureError): void {
+    this.#end(endOf(error));
   }
 
   /** Nothing is released from now on. Synchronous; the loop ends with the put in flight. */
@@ -328,13 +331,6 @@ export class Journal {
     this.shut();
     this.#options.onEnd(end);
   }
-}
-
-function newWaiters(): Waiters {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  // A shut journal rejects waiters that nobody may be waiting for any more; each one who waits sees its own rejection.
-  promise.catch(() => undefined);
-  return { promise, resolve, reject };
 }
 
 const slowVault = (leaseMs: number): string =>

@@ -4,9 +4,7 @@
  * Order of the start: everything that can be wrong with the configuration or the machine is found before anything is
  * changed (vault, identity, ports in use), then the host's life begins.
  */
-import { existsSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
 import type { HostConfig } from "../config/types.ts";
 import { localDatabases } from "../capture/local-state.ts";
 import { Replica } from "../capture/replica.ts";
@@ -65,7 +63,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
     openSource: async (known) => {
       const { dataFolder: root, databases: patterns } = config;
       const source = await Source.open({ root, databases: patterns, clock, rules: allRules, onWarning, ...(known === undefined ? {} : { known }) });
-      return known === undefined ? source : sameAsKnown(source, known, { isThere: (name) => existsSync(join(root, name)), onWarning });
+      return known === undefined ? source : sameAsKnown(source, known);
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
     application: (onGaveUp) => new Supervisor({ application: config.application, dataFolder: config.dataFolder, clock, onGaveUp, onWarning }),

@@ -13,12 +13,6 @@ export interface ProvableSource extends CaptureSource {
   close(options?: { readonly fold?: boolean }): Promise<unknown>;
 }
 
-export interface SameAsKnownPorts {
-  /** A file of that name is in the data folder. */
-  readonly isThere: (name: string) => boolean;
-  readonly onWarning: (text: string) => void;
-}
-
 /** The local databases are not what the journal made of them. */
 export class DivergedCopyError extends Error {
   override readonly name = "DivergedCopyError";
@@ -28,21 +22,19 @@ export class DivergedCopyError extends Error {
 }
 
 /** Gives the source back when it begins at the known state; otherwise closes it, leaving the files as they are, and throws. */
-export async function sameAsKnown<Source extends ProvableSource>(source: Source, known: KnownPages, ports: SameAsKnownPorts): Promise<Source> {
-  const difference = differenceOf(source.checksums(), known, ports);
+export async function sameAsKnown<Source extends ProvableSource>(source: Source, known: KnownPages): Promise<Source> {
+  const difference = differenceOf(source.checksums(), known);
   if (difference === undefined) return source;
   await source.close({ fold: false });
   throw new DivergedCopyError(difference);
 }
 
-function differenceOf(found: ReadonlyMap<string, DatabaseChecksum>, known: KnownPages, { isThere, onWarning }: SameAsKnownPorts): string | undefined {
+function differenceOf(found: ReadonlyMap<string, DatabaseChecksum>, known: KnownPages): string | undefined {
   for (const name of found.keys()) if (!known.has(name)) return `${name} is in none of its records`;
   for (const [name, pages] of known) {
     const sum = found.get(name);
-    if (sum !== undefined) {
-      if (Buffer.compare(sum, pages.checksum()) !== 0) return `${name} has other content`;
-    } else if (isThere(name)) onWarning(`${name} is in the vault, but no pattern in \`databases\` matches it: its changes are not captured any more`);
-    else return `${name} is missing`;
+    if (sum === undefined) return `${name} is missing`;
+    if (Buffer.compare(sum, pages.checksum()) !== 0) return `${name} has other content`;
   }
   return undefined;
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { lostContinuity } from "../../src/capture/capture-error.ts";
 import { allRules } from "../../src/core/rules.ts";
 import { Checkpointer, type CheckpointerOptions } from "../../src/host/checkpointer.ts";
-import { Journal } from "../../src/host/journal.ts";
+import { GateShutError, Journal, type JournalEnd } from "../../src/host/journal.ts";
 import type { CaptureBatch, CaptureSnapshot } from "../../src/host/ports.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest } from "../../src/vault/checkpoint.ts";
@@ -40,7 +41,8 @@ async function setUp(changes: Partial<CheckpointerOptions> = {}) {
   const source = new SlowSnapshots();
   source.pages.change({ 1: 1, 2: 2 });
   const writer = await claimAs(store, "a");
-  const journal = new Journal({ writer, clock: systemClock, rules: allRules, leaseMs: 60_000, durability: { kind: "strict" }, onEnd: () => undefined, onRecord: () => undefined });
+  const ends: JournalEnd[] = [];
+  const journal = new Journal({ writer, clock: systemClock, rules: allRules, leaseMs: 60_000, durability: { kind: "strict" }, onEnd: (end) => ends.push(end), onRecord: () => undefined });
   journal.attach(source);
   const done: CheckpointManifest[] = [];
   const failed: string[] = [];
@@ -55,7 +57,7 @@ async function setUp(changes: Partial<CheckpointerOptions> = {}) {
     ...changes,
   });
   checkpointer.begin();
-  return { store, source, journal, checkpointer, done, failed, cleaned };
+  return { store, source, journal, checkpointer, done, failed, cleaned, ends };
 }
 
 async function records(store: FaultyStore): Promise<LogRecord[]> {
@@ -121,6 +123,24 @@ describe("a checkpointer", () => {
     checkpointer.onRecord(1);
     await until(() => failed.length === 1);
     expect(failed).toEqual(["the vault is full"]);
+    journal.shut();
+  });
+
+  test("ends the term when a page is not what was captured: the application reads the same pages", async () => {
+    const { store, source, journal, checkpointer, failed, ends } = await setUp({ thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never } });
+    source.beforeRead = () => Promise.reject(lostContinuity("a.db", "page 2 with other content than was captured", "the content that is in the journal"));
+    checkpointer.onRecord(1000);
+    await until(() => failed.length === 1);
+    expect(ends).toEqual([{ kind: "must_stop", reason: expect.stringContaining("page 2") }]);
+    expect(() => journal.gate()).toThrow(GateShutError);
+    expect(await listCheckpoints(store)).toEqual([]);
+  });
+
+  test("goes on as primary when the vault refuses a checkpoint", async () => {
+    const { store, journal, checkpointer, ends } = await setUp();
+    store.beforePut = (key) => (key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve());
+    await expect(checkpointer.now("test")).rejects.toThrow("the vault is full");
+    expect([ends, await journal.gate()]).toEqual([[], undefined]);
     journal.shut();
   });
 

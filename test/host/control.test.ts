@@ -136,6 +136,10 @@ describe("the control API", () => {
       expect((await answer.json() as { error: string }).error).toContain(error);
     }
     expect((await post(host, "/v1/demote", JSON.stringify({ gateway: "gw1" }))).status).toBe(400);
+    const demote = { gateway: "gw1", successor: null, reason: "maintenance" };
+    for (const change of [{ reason: "x".repeat(501) }, { reason: "half a pair \ud800" }, { successor: "b".repeat(65) }]) {
+      expect((await post(host, "/v1/demote", JSON.stringify({ ...demote, ...change }))).status).toBe(400);
+    }
     expect(host.calls).toEqual([]);
   });
 

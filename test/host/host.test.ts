@@ -194,6 +194,34 @@ describe("a host", () => {
     expect(await promote(a.host, { ...order, basedOn: { instance, clockMs: clockMs ?? 0, validMs: 60_000 } })).toMatchObject({ kind: "done", epoch: 2 });
   });
 
+  test("that would not capture a database of the vault is no secondary: writes there would be lost with it", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    a.write("CREATE TABLE t (x)");
+    await a.front.term?.gate();
+    const b = await make(store, { id: "b", bootstrap: false, databases: ["b.db"] });
+    b.host.start();
+    await role(b.host, "failed");
+    expect(b.host.status().reason).toContain('`databases` in [host] is ["b.db"] and leaves out a.db');
+    expect(await promote(b.host, { epoch: 1 })).toMatchObject({ kind: "refused", refusal: { kind: "not_ready" } });
+  });
+
+  test("refuses a promotion when the primary has made a database meanwhile that it would not capture", async () => {
+    const store = vault();
+    const b = await make(store, { id: "b", bootstrap: false, databases: ["b.db"] });
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    b.host.start();
+    await role(b.host, "secondary");
+    a.write("CREATE TABLE t (x)");
+    await a.front.term?.gate();
+    expect(await promote(b.host, { epoch: 1 })).toMatchObject({ kind: "refused", refusal: { kind: "not_ready", reason: expect.stringContaining("leaves out a.db") } });
+    expect(await lastKind(store)).toBe("commit");
+  });
+
   test("answers the second of two orders when it knows what became of the first", async () => {
     const store = vault();
     const a = await make(store);
