@@ -99,8 +99,9 @@ export const clusterServiceSchema = v.object({
   requests: v.object({ ok: count, held: count, replayed: count, unknown: count, failed: count, clientGone: count }),
   requestsPerSecond: v.pipe(v.number(), v.minValue(0)),
   hosts: v.array(clusterHostSchema),
-  /** Of this run of the gateway, oldest first. */
+  /** The newest of all gateways, those before a restart too, oldest first. */
   failovers: v.array(failoverEntrySchema),
+  /** Of this run of the gateway, oldest first. */
   events: v.array(v.object({ atMs: count, level: v.picklist(["info", "warning"]), what: v.string(), host: v.nullable(v.string()), detail: v.string() })),
 });
 export type ClusterService = v.InferOutput<typeof clusterServiceSchema>;

@@ -49,7 +49,7 @@ export class GatewayView {
     this.#service = service;
   }
 
-  /** Those that succeeded since the gateway started, oldest first. */
+  /** Those that succeeded, of all gateways, oldest first. */
   async failovers(): Promise<readonly RecordedFailover[]> {
     const { failovers } = await this.#status();
     return failovers.filter(({ outcome }) => outcome === "done").map(recorded);
@@ -91,7 +91,7 @@ function valueOf<T>(answer: GatewayAnswer<T>, what: string): T {
   throw new GatewayViewError(`the gateway's ${what}: ${why}`);
 }
 
-function recorded({ id, kind, from, to, phases }: FailoverEntry): RecordedFailover {
+function recorded({ decidedAtMs, kind, from, to, phases }: FailoverEntry): RecordedFailover {
   const times = {
     detect: phases.detect ?? 0,
     agree: phases.agree ?? 0,
@@ -104,6 +104,5 @@ function recorded({ id, kind, from, to, phases }: FailoverEntry): RecordedFailov
     wait: phases.wait ?? 0,
     retry: phases.retry ?? 0,
   };
-  // The last part of an id counts the failovers of this run of the gateway.
-  return { order: Number(id.slice(id.lastIndexOf(".") + 1)), kind, from, to, phases: times };
+  return { order: decidedAtMs, kind, from, to, phases: times };
 }

@@ -6,7 +6,8 @@ import type { ClusterHost, ClusterService, FailoverEntry } from "../control/gate
 import type { ServiceRuntime } from "./service.ts";
 import type { FailoverRow } from "./state/rows.ts";
 
-export function serviceStatus(service: ServiceRuntime, now: number): ClusterService {
+/** `failovers`: of all gateways, oldest first. */
+export function serviceStatus(service: ServiceRuntime, now: number, failovers: readonly FailoverRow[]): ClusterService {
   const { state, route, traffic, recorder } = service;
   const primaryPosition = state.primary === null ? null : (state.hosts.get(state.primary.host)?.report?.position ?? null);
   return {
@@ -21,7 +22,7 @@ export function serviceStatus(service: ServiceRuntime, now: number): ClusterServ
     requests: traffic.counts,
     requestsPerSecond: traffic.ratePerSecond,
     hosts: [...state.hosts.values()].map((view) => hostStatus(service, view, primaryPosition, now)),
-    failovers: recorder.failovers.map(failoverEntry),
+    failovers: failovers.map(failoverEntry),
     events: recorder.events.map(({ atMs, level, what, host, detail }) => ({
       atMs,
       level: level === "warning" ? "warning" : "info",

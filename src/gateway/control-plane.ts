@@ -19,13 +19,14 @@ import { Registry } from "./registry.ts";
 import { type ControlConfig, ServedServices } from "./served-services.ts";
 import type { ServiceRuntime } from "./service.ts";
 import { fromValues } from "./state/replication-tables.ts";
-import { putService } from "./state/rows.ts";
-import type { hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
+import { type FailoverRow, putService } from "./state/rows.ts";
+import type { failovers, hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
 import type { Remembered, StateStore } from "./state/store.ts";
 
 /** How long a failover may take before a process that is to be replaced gives up its control plane all the same. */
 const settleMsMax = 10_000;
 const settleLookMs = 20;
+const failoversShown = 100;
 
 export interface ControlPlaneOptions {
   /** In force now. */
@@ -79,6 +80,14 @@ export class ControlPlane {
 
   services(): readonly ServiceRuntime[] {
     return this.#served.runtimes;
+  }
+
+  /** The newest that any gateway recorded, of earlier runs too, oldest first. */
+  failoversOf(service: string): readonly FailoverRow[] {
+    const rows = [...this.#options.store.replica.rowsOf("failovers")]
+      .filter(({ deleted, values }) => !deleted && values["service"] === service)
+      .map((row) => fromValues<typeof failovers.$inferSelect>(row));
+    return rows.sort((a, b) => a.decidedAtMs - b.decidedAtMs).slice(-failoversShown);
   }
 
   hostList(): HostList {

@@ -145,7 +145,7 @@ export class Gateway implements AdminTarget {
       connections: this.#plane.connections,
       workers: this.#plane.workers.map((worker) => ({ ...worker })),
       gateways: this.peers.status().map((each) => ({ ...each })),
-      services: this.services().map((service) => serviceStatus(service, clock.now())),
+      services: this.services().map((service) => serviceStatus(service, clock.now(), this.#control.failoversOf(service.name))),
     };
   }
 

@@ -35,6 +35,16 @@ describe("a gateway with three hosts", () => {
     expect(service.requests.failed).toBe(0);
   });
 
+  test("that was restarted still says which failovers there were before", async () => {
+    await threeHosts();
+    cluster.host("a").signal("SIGKILL");
+    await cluster.serving("a");
+    const before = await until(() => (cluster.service().failovers.at(-1)?.to === "b" ? cluster.service().failovers : false));
+    await cluster.gateway?.stop(0);
+    await cluster.startGateway();
+    expect(cluster.service().failovers.map(({ id, to }) => [id, to])).toEqual(before.map(({ id, to }) => [id, to]));
+  });
+
   test("replaces a primary that hangs, and leaves the woken one alone", async () => {
     await threeHosts();
     cluster.host("a").signal("SIGSTOP");
