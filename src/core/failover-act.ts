@@ -16,7 +16,8 @@ export function decide(turn: Turn): void {
   const wellUntil = health?.kind === "down" || health?.kind === "up" ? health.lastWellAt : null;
   let failover = newFailover(turn, kind, null, false, null);
   if (wellUntil !== null) failover = spent(failover, "detect", now - wellUntil);
-  note(turn, "warning", "primary-lost", state.primary?.host ?? null, `decided to fail over: ${kind}`);
+  const { level, what, detail } = eventOfLoss(kind);
+  note(turn, level, what, state.primary?.host ?? null, detail);
   become(turn, { kind: "agreeing", failover, since: now, until: now });
 }
 
@@ -45,6 +46,18 @@ function kindOfLoss(turn: Turn): FailoverKind {
   const view = state.hosts.get(state.primary.host);
   if (relationToPrimary(state, now) === "stepped-down") return "stepped-down";
   return view?.health.kind === "down" && (view.health.cause === "refused" || view.health.cause === "reset") ? "kill" : "hang";
+}
+
+/** A primary that somebody stopped is no alarm. */
+function eventOfLoss(kind: FailoverKind): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
+  switch (kind) {
+    case "first":
+      return { level: "info", what: "no-primary-yet", detail: "nobody has been primary: the best host is to be the first" };
+    case "stepped-down":
+      return { level: "info", what: "primary-stepped-down", detail: "decided to fail over: it gave up by itself" };
+    default:
+      return { level: "warning", what: "primary-lost", detail: `decided to fail over: ${kind}` };
+  }
 }
 
 /** Acts as soon as the other gateways agree, or the time to wait for them is over. */

@@ -151,6 +151,7 @@ describe("the primary steps down by itself", () => {
     const s = Scenario.serving().hears("a", { role: "restoring", instance: "a-2", epoch: 0, epochHost: null });
     expect(s.all("promote")).toMatchObject([{ host: "b" }]);
     expect(s.state.phase).toMatchObject({ failover: { kind: "stepped-down" } });
+    expect(s.all("note").filter(({ what }) => what.startsWith("primary-"))).toMatchObject([{ level: "info", what: "primary-stepped-down" }]);
   });
 
   test("requests wait for a primary that says it is none, even when nobody can take over", () => {
