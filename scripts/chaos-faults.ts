@@ -6,7 +6,7 @@ import { descendantsOf } from "../src/demo/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import type { Namespaces } from "../test/e2e/netns/namespaces.ts";
 import type { VaultAccess, VaultCut } from "../test/e2e/netns/vault-access.ts";
-import type { VaultDisk } from "./chaos-vault.ts";
+import type { SmallDisk } from "./chaos-disk.ts";
 
 export interface ChaosWorld {
   readonly cluster: Cluster;
@@ -14,7 +14,9 @@ export interface ChaosWorld {
   /** Undefined where namespaces are not to be had. */
   readonly network: Namespaces | undefined;
   readonly vaultAccess: VaultAccess | undefined;
-  readonly vaultDisk: VaultDisk | undefined;
+  readonly vaultDisk: SmallDisk | undefined;
+  /** Of hosts and gateways, by id. */
+  readonly disks: ReadonlyMap<string, SmallDisk>;
   /** Members that a fault has in its hands: no other fault touches them, and nobody restarts them. */
   readonly taken: Set<string>;
 }
@@ -71,6 +73,13 @@ const stop = (member: Member, kind: string, lastsMs: number): Fault => ({
   begin: () => Promise.resolve(member.process?.signal("SIGSTOP")),
   mend: () => Promise.resolve(member.process?.signal("SIGCONT")),
 });
+
+/** The member's disk, with its databases and its log, has no byte left. */
+function fill(kind: string, member: Member | undefined, world: ChaosWorld, dice: Dice): Fault | undefined {
+  const disk = world.disks.get(member?.id ?? "");
+  if (member === undefined || disk === undefined) return undefined;
+  return { kind, on: member.id, lastsMs: within(dice, 200, 4000), takes: [member.id], begin: () => disk.fill(), mend: () => Promise.resolve(disk.empty()) };
+}
 
 const makers: Readonly<Record<string, { readonly weight: number; readonly make: Maker }>> = {
   "kill-host": {
@@ -176,6 +185,23 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
       return Promise.resolve({ kind: "freeze-vault", on: "vault", lastsMs: within(dice, 50, 3000), takes: ["disk"], begin: () => vaultDisk.freeze(), mend: () => vaultDisk.thaw() });
     },
   },
+  "slow-vault": {
+    weight: 2,
+    make: (world, dice) => {
+      const { vaultDisk } = world;
+      if (vaultDisk === undefined || world.taken.has("disk")) return Promise.resolve(undefined);
+      const begin = (): Promise<void> => Promise.resolve(vaultDisk.slow(within(dice, 5, 150), within(dice, 5, 50)));
+      return Promise.resolve({ kind: "slow-vault", on: "vault", lastsMs: within(dice, 500, 8000), takes: ["disk"], begin, mend: () => vaultDisk.hurry() });
+    },
+  },
+  "fill-host": {
+    weight: 1,
+    make: async (world, dice) => fill("fill-host", await drawHost(world, dice), world, dice),
+  },
+  "fill-gateway": {
+    weight: 1,
+    make: (world, dice) => Promise.resolve(fill("fill-gateway", drawGateway(world, dice), world, dice)),
+  },
   "fill-vault": {
     weight: 1,
     make: (world, dice) => {
@@ -187,12 +213,13 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
   },
 };
 
-const totalWeight = Object.values(makers).reduce((total, { weight }) => total + weight, 0);
+export const faultNames: readonly string[] = Object.keys(makers);
 
-/** Undefined when the drawn fault is not possible right now. */
-export async function drawFault(world: ChaosWorld, dice: Dice): Promise<Fault | undefined> {
-  let drawn = dice.fraction() * totalWeight;
-  for (const { weight, make } of Object.values(makers)) {
+/** One of `names`; undefined when the drawn fault is not possible right now. */
+export async function drawFault(world: ChaosWorld, dice: Dice, names: readonly string[]): Promise<Fault | undefined> {
+  const drawable = Object.entries(makers).flatMap(([name, maker]) => (names.includes(name) ? [maker] : []));
+  let drawn = dice.fraction() * drawable.reduce((total, { weight }) => total + weight, 0);
+  for (const { weight, make } of drawable) {
     drawn -= weight;
     if (drawn < 0) return make(world, dice);
   }

@@ -21,7 +21,7 @@ import { Namespaces } from "../test/e2e/netns/namespaces.ts";
 import { VaultAccess } from "../test/e2e/netns/vault-access.ts";
 import type { ClientMessage, ClientOptions, ClientResult } from "./chaos-clients.ts";
 import { type ChaosWorld, drawFault, type Fault } from "./chaos-faults.ts";
-import { VaultDisk } from "./chaos-vault.ts";
+import { SmallDisk } from "./chaos-disk.ts";
 
 export interface ChaosOptions {
   readonly app: DemoApplicationName;
@@ -30,6 +30,10 @@ export interface ChaosOptions {
   readonly hosts: number;
   readonly gateways: number;
   readonly requestsPerSecond: number;
+  /** Of `faultNames`. */
+  readonly faults: readonly string[];
+  /** What runs hosts and gateways. */
+  readonly program: readonly [string, ...string[]];
   /** Copies the logs there when the run was not good. */
   readonly keepLogs: string | undefined;
   say(line: string): void;
@@ -82,23 +86,33 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 
 async function prepare(folder: string, keeper: ProcessKeeper, options: ChaosOptions, closers: (() => Promise<void>)[]): Promise<ChaosWorld> {
   const { app, say } = options;
+  const names = (what: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${what}-${index + 1}`);
+  const members = [...names("gateway", options.gateways), ...names("host", options.hosts)];
   const missing = missingForNamespaces() ?? missingForVaultCuts();
   let network: Namespaces | undefined;
   let vaultAccess: VaultAccess | undefined;
-  let vaultDisk: VaultDisk | undefined;
+  let vaultDisk: SmallDisk | undefined;
+  const disks = new Map<string, SmallDisk>();
   if (missing === undefined) {
-    const names = (what: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${what}-${index + 1}`);
-    network = await Namespaces.create([...names("gateway", options.gateways), ...names("host", options.hosts)]);
+    network = await Namespaces.create(members);
     closers.push(() => network?.close() ?? Promise.resolve());
     vaultAccess = new VaultAccess(folder);
     closers.unshift(() => Promise.resolve(vaultAccess?.close()));
-    vaultDisk = await VaultDisk.mount(join(folder, "vault.img"), vaultAccess.vault, say);
-    closers.unshift(() => vaultDisk?.close() ?? Promise.resolve());
+    const mounted = async (name: string): Promise<SmallDisk | undefined> => {
+      const disk = await SmallDisk.mount(join(folder, `${name}.img`), join(folder, name), say);
+      if (disk !== undefined) closers.unshift(() => disk.close());
+      return disk;
+    };
+    vaultDisk = await mounted("vault");
+    for (const id of vaultDisk === undefined ? [] : members) {
+      const disk = await mounted(id);
+      if (disk !== undefined) disks.set(id, disk);
+    }
   } else say(`no network is cut and no host loses the vault: ${missing}`);
   const application = demoApplication(app, folder);
   const places = network === undefined || vaultAccess === undefined ? {} : { places: placesOf(network, vaultAccess) };
-  const cluster = await Cluster.create({ folder, service: app, application, hosts: options.hosts, gateways: options.gateways, keeper, clock: systemClock, hostExtra, ...places });
-  return { cluster, service: app, network, vaultAccess, vaultDisk, taken: new Set() };
+  const cluster = await Cluster.create({ folder, service: app, application, hosts: options.hosts, gateways: options.gateways, keeper, clock: systemClock, hostExtra, program: options.program, ...places });
+  return { cluster, service: app, network, vaultAccess, vaultDisk, disks, taken: new Set() };
 }
 
 function placesOf(network: Namespaces, vault: VaultAccess): MemberPlaces {
@@ -130,7 +144,8 @@ async function play(folder: string, world: ChaosWorld, options: ChaosOptions): P
   const dice = seededDice(options.seed);
   try {
     while (systemClock.now() - startedAt < options.durationMs) {
-      await Promise.all([oneFault(world, dice, faults, startedAt, say), dice.fraction() < secondFault ? oneFault(world, dice, faults, startedAt, say) : undefined]);
+      const isDouble = dice.fraction() < secondFault;
+      await Promise.all(Array.from({ length: isDouble ? 2 : 1 }, () => oneFault(world, dice, { faults, startedAt, options })));
       await systemClock.sleep(pauseMaxMs * dice.fraction());
     }
     say("everything is mended");
@@ -148,11 +163,11 @@ async function play(folder: string, world: ChaosWorld, options: ChaosOptions): P
   }
 }
 
-async function oneFault(world: ChaosWorld, dice: Dice, counts: Record<string, number>, startedAt: number, say: (line: string) => void): Promise<void> {
-  const fault: Fault | undefined = await drawFault(world, dice);
+async function oneFault(world: ChaosWorld, dice: Dice, { faults: counts, startedAt, options }: { faults: Record<string, number>; startedAt: number; options: ChaosOptions }): Promise<void> {
+  const fault: Fault | undefined = await drawFault(world, dice, options.faults);
   if (fault === undefined || fault.takes.some((one) => world.taken.has(one))) return;
   for (const one of fault.takes) world.taken.add(one);
-  say(`${((systemClock.now() - startedAt) / 1000).toFixed(2).padStart(8)} s  ${fault.kind} ${fault.on} for ${fault.lastsMs} ms`);
+  options.say(`${((systemClock.now() - startedAt) / 1000).toFixed(2).padStart(8)} s  ${fault.kind} ${fault.on} for ${fault.lastsMs} ms`);
   try {
     await fault.begin();
     counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;

@@ -1,21 +1,26 @@
 /**
  * `bun run chaos`: real processes under drawn faults, and the judgement of everything their clients saw. `--minutes N` (1; may
  * be a fraction), `--seed N` (drawn), `--app notes|ledger|both` (both: half of the time each), `--hosts N` (3), `--gateways N`
- * (1), `--rate N` requests per second (150), `--logs FOLDER` for the logs of a run that was not good, `--json`.
+ * (1), `--rate N` requests per second (150), `--logs FOLDER` for the logs of a run that was not good, `--faults A,B` to draw only some, `--sources` to run those in place of a compiled binary that is
+ * made first, `--json`.
  *
  * Faults: SIGKILL and SIGSTOP of hosts and gateways, SIGKILL of the application or its watcher, power failure of everything,
- * switchover, network cut both or one way, one host's vault hanging, failing, read-only or unmounted, the vault frozen or
- * full. Those of the network and the vault need root on Linux; without it they are left out, and the run says so.
+ * switchover, network cut both or one way, one host's vault hanging, failing, read-only or unmounted, the vault frozen,
+ * slow or full, the disk of a host or gateway full. Those of the network and of disks need root on Linux; without it they are left out, and the run says so.
  *
  * The last line with --json: {"chaos":1,"good":B,"minutes":N,"seed":N,"runs":[{"app","good","faults":{kind:count},"failovers",
  * "converged_ms","longest_gap_ms","requests":{"ok","unknown","failed","direct"},"writes":{"acknowledged","missing","phantom"},
  * "operations","linearizable","exits":[…],"wrong":[…]}]}. Exit code 0 when every run was good.
  */
 import { randomInt } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type DemoApplicationName, demoApplicationNames } from "../src/demo/applications.ts";
+import { selfCommand } from "../src/demo/self.ts";
+import { runCommand } from "./lib/command.ts";
+import { faultNames } from "./chaos-faults.ts";
 import { type ChaosResult, runChaos } from "./chaos-run.ts";
 
 const { values } = parseArgs({
@@ -27,6 +32,8 @@ const { values } = parseArgs({
     gateways: { type: "string", default: "1" },
     rate: { type: "string", default: "150" },
     logs: { type: "string" },
+    faults: { type: "string", default: faultNames.join() },
+    sources: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -41,10 +48,24 @@ const minutes = number("minutes", 0.05, 24 * 60);
 const seed = number("seed", 0, 2 ** 31);
 const apps = demoApplicationNames.filter((name) => values.app === name || values.app === "both");
 if (apps.length === 0) throw new Error(`--app is ${values.app}; accepted: ${demoApplicationNames.join(", ")}, both`);
+const faults = values.faults.split(",");
+const unknown = faults.filter((name) => !faultNames.includes(name));
+if (unknown.length > 0) throw new Error(`--faults has ${unknown.join()}; accepted: some of ${faultNames.join()}`);
 const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
 
-const runs = [];
-for (const app of apps) {
+const binaryFolder = mkdtempSync(join(tmpdir(), "stead-chaos-binary-"));
+const runs: ReturnType<typeof summaryOf>[] = [];
+try {
+  const program = values.sources ? selfCommand() : await builtBinary(join(binaryFolder, "stead"));
+  for (const app of apps) runs.push(await runOne(app, program));
+} finally {
+  rmSync(binaryFolder, { recursive: true, force: true });
+}
+const isGood = runs.every(({ good }) => good);
+if (values.json) process.stdout.write(`${JSON.stringify({ chaos: 1, good: isGood, minutes, seed, runs })}\n`);
+process.exitCode = isGood ? 0 : 1;
+
+async function runOne(app: DemoApplicationName, program: readonly [string, ...string[]]) {
   say(`chaos: ${app}, seed ${seed}, ${(minutes / apps.length).toFixed(2)} minutes`);
   const result = await runChaos({
     app,
@@ -53,11 +74,12 @@ for (const app of apps) {
     hosts: number("hosts", 2, 9),
     gateways: number("gateways", 1, 9),
     requestsPerSecond: number("rate", 1, 2000),
+    faults,
+    program,
     keepLogs: logFolder(app),
     say,
   });
   const summary = summaryOf(app, result);
-  runs.push(summary);
   for (const line of result.wrong) say(`  WRONG ${line}`);
   const { requests, writes, failovers, longest_gap_ms: gap, converged_ms: converged } = summary;
   say(
@@ -65,10 +87,14 @@ for (const app of apps) {
       `${writes.missing} missing, ${writes.phantom} unknown that happened; ${requests.ok} answers, ${requests.failed} failed, ${requests.unknown} unknown, ${requests.direct} by hosts directly; ` +
       `longest gap ${gap} ms; converged after ${converged} ms; ${summary.exits.length} ended by themselves`,
   );
+  return summary;
 }
-const isGood = runs.every(({ good }) => good);
-if (values.json) process.stdout.write(`${JSON.stringify({ chaos: 1, good: isGood, minutes, seed, runs })}\n`);
-process.exitCode = isGood ? 0 : 1;
+
+async function builtBinary(file: string): Promise<[string]> {
+  const { code } = await runCommand([process.execPath, join(import.meta.dirname, "build.ts"), "--outfile", file], { cwd: join(import.meta.dirname, ".."), show: false });
+  if (code !== 0) throw new Error("the binary could not be built: see `./scripts/build`, or use --sources");
+  return [file];
+}
 
 function logFolder(app: DemoApplicationName): string | undefined {
   if (values.logs === undefined) return undefined;

@@ -13,7 +13,7 @@ import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
-import { companionsGone, moved, replaced, sameFile } from "./database-files.ts";
+import { companionsGone, type DatabaseFiles, moved, replaced, sameFile } from "./database-files.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import type { SourceLimits } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
@@ -120,14 +120,18 @@ export class DatabaseSet {
     this.closeRetired();
   }
 
-  /** Closes everything. `onUnfolded` hears of databases whose WAL could not be folded into them. */
-  close(keepWal: boolean, onUnfolded: (name: string) => void): void {
+  /**
+   * Closes everything. `onUnfolded` hears of databases whose WAL could not be folded into them, with the reason (the disk is full,
+   * another process reads it): together they are the same state.
+   */
+  close(keepWal: boolean, onUnfolded: (name: string, why: string) => void): void {
     this.endSnapshot();
     for (const database of [...this.#databases.values(), ...this.#retired]) {
       const { files, pin, name } = database;
       pin.end();
       files.unlockWriters();
-      if (!keepWal && this.#databases.get(name) === database && !files.fold()) onUnfolded(name);
+      const unfolded = keepWal || this.#databases.get(name) !== database ? undefined : whyUnfolded(files);
+      if (unfolded !== undefined) onUnfolded(name, unfolded);
       files.close(keepWal);
     }
     this.#databases.clear();
@@ -145,6 +149,14 @@ export class DatabaseSet {
       this.#databases.set(name, database);
     };
     await attach({ name, file, rules, clock, limits, onAttached });
+  }
+}
+
+function whyUnfolded(files: DatabaseFiles): string | undefined {
+  try {
+    return files.fold() ? undefined : "another process still reads it";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

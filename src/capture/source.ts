@@ -242,8 +242,8 @@ export class Source {
   }
 
   #release(keepWal: boolean): void {
-    this.#databases.close(keepWal, (name) => {
-      this.#options.onWarning(`${name}: the write-ahead log could not be folded into the database; another process still reads it`);
+    this.#databases.close(keepWal, (name, why) => {
+      this.#options.onWarning(`${name}: the write-ahead log could not be folded into the database: ${why}`);
     });
   }
 

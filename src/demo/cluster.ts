@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly hostExtra?: string;
   /** How often `until` looks; a measurement looks less often, so as not to disturb. */
   readonly lookEveryMs?: number;
+  /** What runs the members; this very program by default. */
+  readonly program?: readonly [string, ...string[]];
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
 }
@@ -126,7 +128,7 @@ export class Cluster {
   /** Starts a member's process; it must not run. */
   async start(member: Member): Promise<GroupProcess> {
     if (member.process?.end === undefined && member.process !== undefined) throw new Error(`${member.id} runs already`);
-    const command: [string, ...string[]] = [...selfCommand(), member.role, member.configFile];
+    const command: [string, ...string[]] = [...(this.#options.program ?? selfCommand()), member.role, member.configFile];
     const placed = this.#options.places?.commandOf(member.id, command) ?? command;
     member.process = await this.#options.keeper.start(placed, member.folder, member.logFile);
     return member.process;
@@ -202,7 +204,7 @@ export class Cluster {
 
 function makeMember(folder: string, id: string, role: "gateway" | "host", config: string): Member {
   const own = join(folder, id);
-  mkdirSync(own);
+  mkdirSync(own, { recursive: true }); // It may be a file system of its own.
   const configFile = join(own, `${role}.toml`);
   writeFileSync(configFile, config, { mode: 0o600 });
   return { id, role, folder: own, configFile, logFile: join(own, "log.txt"), process: undefined };

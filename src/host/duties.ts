@@ -101,11 +101,11 @@ export class Duties {
     this.#handedOverAt = undefined;
     // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has vacated.
     if (vacatedAt !== undefined) await giveHeadStart({ store: this.#parts.store, clock: this.#parts.clock, vacatedAt, signal });
-    await this.endTerm();
-    await this.closeSecondary();
     let pauseMs: number = retryMs.first;
     while (!signal.aborted) {
       try {
+        await this.endTerm();
+        await this.closeSecondary();
         this.#log.rereads();
         return await this.#restoreOnce(signal);
       } catch (error) {

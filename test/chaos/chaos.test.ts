@@ -46,7 +46,7 @@ test(
 );
 
 test("arguments that it does not know are refused before anything is started", async () => {
-  for (const args of [["--minutes", "x"], ["--app", "other"], ["--unknown"]]) expect((await runChaos(args)).code).toBe(1);
+  for (const args of [["--minutes", "x"], ["--app", "other"], ["--faults", "fill-host,fill-sea"], ["--unknown"]]) expect((await runChaos(args)).code).toBe(1);
 });
 
 function allLogs(folder: string): string {

@@ -50,6 +50,7 @@ class FakeApplication implements SupervisedApplication {
   state: "idle" | "running" | "stopped" | "killed" = "idle";
   readonly onGaveUp: (reason: string) => void;
   startFailure: Error | undefined;
+  readonly killFailures: Error[] = [];
   constructor(onGaveUp: (reason: string) => void) {
     this.onGaveUp = onGaveUp;
   }
@@ -67,6 +68,8 @@ class FakeApplication implements SupervisedApplication {
     return Promise.resolve();
   }
   kill(): Promise<void> {
+    const failure = this.killFailures.shift();
+    if (failure !== undefined) return Promise.reject(failure);
     if (this.state === "running") this.state = "killed";
     return Promise.resolve();
   }
@@ -267,6 +270,20 @@ describe("a host", () => {
     expect(a.applications.map(({ state }) => state)).toEqual(["killed"]);
     expect(a.host.status()).toMatchObject({ epoch: 2, epochHost: "b" });
     expect(existsSync(a.host.status().setAside[0] ?? "nowhere")).toBe(true);
+  });
+
+  test("whose term does not end at once says why, and tries again: it is not failed for good", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    // The first comes when the term is cut, the others when it is waited for.
+    for (let times = 0; times < 3; times += 1) a.applications[0]?.killFailures.push(new Error("the disk is full"));
+    await claimAs(store.inner, "b");
+    a.write("CREATE TABLE t (x)");
+    await until(() => a.host.status().reason === "the disk is full");
+    await role(a.host, "secondary");
+    expect(a.applications.map(({ state }) => state)).toEqual(["killed"]);
   });
 
   test("that is fenced by its own id says that a twin runs, and stays down", async () => {
