@@ -1,6 +1,6 @@
 /**
  * The admin API of a gateway, version 1. One place, used by the gateway, the CLI and whatever else drives a gateway;
- * docs/CONTROL-API.md follows it.
+ * docs/GATEWAY-API.md follows it.
  *
  * GET    /v1/cluster                       -> ClusterStatus
  * POST   /v1/switchover  HostRequest       -> CommandDone, or 409 Refused
@@ -16,7 +16,7 @@
  * DELETE /v1/gateways/:gateway             -> GatewayList, or 409 Refused
  * POST   /v1/checkpoint  HostRequest       -> CheckpointAnswer, or 409 Refused
  * POST   /v1/sql         SqlRequest        -> SqlAnswer, or 400 Refused
- * GET    /health, /health/:service         -> 200 or 503 with reasons; needs no secret
+ * GET    /health, /health/:service         -> HealthAnswer, 200 or 503; needs no secret
  * GET    /metrics                          -> Prometheus text
  *
  * Every call but /health carries `Authorization: Bearer <cluster secret>`; without it 401. Where there is one service, a
@@ -245,6 +245,14 @@ export const checkpointAnswerSchema = v.object({
   ms: milliseconds,
 });
 export type CheckpointAnswer = v.InferOutput<typeof checkpointAnswerSchema>;
+
+/** For load balancers. */
+export const healthAnswerSchema = v.object({
+  /** Every service that was asked for is routed somewhere. */
+  ok: v.boolean(),
+  services: v.array(v.object({ service: v.string(), ok: v.boolean(), reasons: v.array(v.string()) })),
+});
+export type HealthAnswer = v.InferOutput<typeof healthAnswerSchema>;
 
 /** Limits of one query; a request may ask for less, never for more. */
 export const sqlRowsMax = 10_000;

@@ -26,14 +26,14 @@ export const hranaValueSchema = v.variant("type", [
 ]);
 export type HranaValue = v.InferOutput<typeof hranaValueSchema>;
 
-const statementSchema = v.object({
+export const hranaStatementSchema = v.object({
   sql: v.nullish(sqlText),
   sql_id: v.nullish(id),
   args: v.optional(v.pipe(v.array(hranaValueSchema), v.maxLength(argumentsMax)), []),
   named_args: v.optional(v.pipe(v.array(v.object({ name: v.string(), value: hranaValueSchema })), v.maxLength(argumentsMax)), []),
   want_rows: v.nullish(v.boolean(), true),
 });
-export type HranaStatement = v.InferOutput<typeof statementSchema>;
+export type HranaStatement = v.InferOutput<typeof hranaStatementSchema>;
 
 export type HranaCondition =
   | { readonly type: "ok" | "error"; readonly step: number }
@@ -41,15 +41,15 @@ export type HranaCondition =
   | { readonly type: "and" | "or"; readonly conds: readonly HranaCondition[] }
   | { readonly type: "is_autocommit" };
 
-const conditionSchema: v.GenericSchema<unknown, HranaCondition> = v.variant("type", [
+export const hranaConditionSchema: v.GenericSchema<unknown, HranaCondition> = v.variant("type", [
   v.object({ type: v.picklist(["ok", "error"]), step: v.pipe(v.number(), v.integer(), v.minValue(0)) }),
-  v.object({ type: v.literal("not"), cond: v.lazy(() => conditionSchema) }),
-  v.object({ type: v.picklist(["and", "or"]), conds: v.pipe(v.array(v.lazy(() => conditionSchema)), v.maxLength(hranaStepsMax)) }),
+  v.object({ type: v.literal("not"), cond: v.lazy(() => hranaConditionSchema) }),
+  v.object({ type: v.picklist(["and", "or"]), conds: v.pipe(v.array(v.lazy(() => hranaConditionSchema)), v.maxLength(hranaStepsMax)) }),
   v.object({ type: v.literal("is_autocommit") }),
 ]);
 
 const batchSchema = v.object({
-  steps: v.pipe(v.array(v.object({ condition: v.nullish(conditionSchema), stmt: statementSchema })), v.maxLength(hranaStepsMax)),
+  steps: v.pipe(v.array(v.object({ condition: v.nullish(hranaConditionSchema), stmt: hranaStatementSchema })), v.maxLength(hranaStepsMax)),
 });
 export type HranaBatch = v.InferOutput<typeof batchSchema>;
 
@@ -57,7 +57,7 @@ const sqlReference = { sql: v.nullish(sqlText), sql_id: v.nullish(id) };
 
 export const hranaRequestSchema = v.variant("type", [
   v.object({ type: v.literal("close") }),
-  v.object({ type: v.literal("execute"), stmt: statementSchema }),
+  v.object({ type: v.literal("execute"), stmt: hranaStatementSchema }),
   v.object({ type: v.literal("batch"), batch: batchSchema }),
   v.object({ type: v.literal("sequence"), ...sqlReference }),
   v.object({ type: v.literal("describe"), ...sqlReference }),

@@ -10,7 +10,8 @@
  * POST /v1/checkpoint      {}              -> CheckpointDone, or a refusal (409)
  *
  * Every call carries `Authorization: Bearer <cluster secret>`; without it 401, and nothing else is said.
- * A refusal outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`.
+ * A refusal outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`, one
+ * with a body over the limit a `413`.
  */
 import * as v from "valibot";
 

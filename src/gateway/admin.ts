@@ -71,7 +71,7 @@ export function createAdminApp(target: AdminTarget): Hono {
     if (error instanceof Refusal) return c.json(error.body, error.status);
     return c.json({ error: error.message, advice: "this is a defect of the gateway: please report it" } satisfies Refused, 500);
   });
-  app.notFound((c) => c.json({ error: "there is nothing here", advice: "see docs/CONTROL-API.md" } satisfies Refused, 404));
+  app.notFound((c) => c.json({ error: "there is nothing here", advice: "see docs/GATEWAY-API.md" } satisfies Refused, 404));
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
@@ -186,10 +186,10 @@ async function read<S extends v.GenericSchema>(c: Context, schema: S): Promise<v
   try {
     value = text === "" ? {} : JSON.parse(text);
   } catch {
-    throw new Refusal(400, "the body is not JSON", "see docs/CONTROL-API.md");
+    throw new Refusal(400, "the body is not JSON", "see docs/GATEWAY-API.md");
   }
   const parsed = v.safeParse(schema, value);
-  if (!parsed.success) throw new Refusal(400, v.summarize(parsed.issues), "see docs/CONTROL-API.md");
+  if (!parsed.success) throw new Refusal(400, v.summarize(parsed.issues), "see docs/GATEWAY-API.md");
   return parsed.output;
 }
 

@@ -4,12 +4,8 @@
  * A gateway that routes somewhere is well, also while it doubts the primary: taking it out would not help a client, and
  * every other gateway has the same primary.
  */
+import type { HealthAnswer } from "../control/gateway-api.ts";
 import type { ServiceRuntime } from "./service.ts";
-
-export interface HealthAnswer {
-  readonly ok: boolean;
-  readonly services: readonly { readonly service: string; readonly ok: boolean; readonly reasons: readonly string[] }[];
-}
 
 export function healthOf(services: readonly ServiceRuntime[]): HealthAnswer {
   const each = services.map((service) => {

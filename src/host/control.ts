@@ -6,6 +6,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { stream } from "hono/streaming";
 import * as v from "valibot";
 import type { HostStatus } from "../control/host-status.ts";
@@ -33,6 +34,9 @@ export interface Controlled {
   checkpoint(): Promise<{ readonly kind: "done"; readonly done: CheckpointDone } | { readonly kind: "refused"; readonly refusal: Refusal }>;
 }
 
+/** The largest order is a promotion, with the ids of the gateways that see the primary down. */
+const bodyBytesMax = 256 * 1024;
+
 /** The Hono app; `secret` is the cluster's. */
 export function controlApp(host: Controlled, secret: string, clock: Clock): Hono {
   const app = new Hono();
@@ -44,6 +48,8 @@ export function controlApp(host: Controlled, secret: string, clock: Clock): Hono
     }
     return next();
   });
+  const tooLarge = { error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` };
+  app.use("/v1/*", bodyLimit({ maxSize: bodyBytesMax, onError: (context) => context.json(tooLarge, 413) }));
   app.get("/v1/status", (context) => context.json(host.status()));
   app.get("/v1/status/stream", (context) => {
     context.header("content-type", "application/x-ndjson");

@@ -140,6 +140,8 @@ describe("the control API", () => {
     for (const change of [{ reason: "x".repeat(501) }, { reason: "half a pair \ud800" }, { successor: "b".repeat(65) }]) {
       expect((await post(host, "/v1/demote", JSON.stringify({ ...demote, ...change }))).status).toBe(400);
     }
+    const large = await post(host, "/v1/promote", JSON.stringify({ ...good, gateway: "g".repeat(300_000) }));
+    expect([large.status, await large.json()]).toEqual([413, { error: "the body is too large", advice: "at most 262144 bytes are accepted" }]);
     expect(host.calls).toEqual([]);
   });
 

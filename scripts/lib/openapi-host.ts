@@ -1,0 +1,71 @@
+/** The control API of a host as a table; src/host/control.ts has the same routes, which a test compares. */
+import * as v from "valibot";
+import { refusedSchema } from "../../src/control/gateway-api.ts";
+import * as hostStatus from "../../src/control/host-status.ts";
+import * as messages from "../../src/control/messages.ts";
+import { type Api, type Call, schemasOf } from "./openapi-document.ts";
+
+const ended = "Ends with `done` or `refused`. The work goes on when the asker goes away.";
+
+const calls: readonly Call[] = [
+  {
+    method: "get",
+    path: "/v1/status",
+    summary: "What the host says about itself",
+    ok: { description: "Its status", body: { json: ["HostStatus"] } },
+    others: { 401: "Unauthorized" },
+  },
+  {
+    method: "get",
+    path: "/v1/status/stream",
+    summary: `The status at once, at each change, and at least every ${messages.heartbeatMs} ms`,
+    ok: { description: "Goes on until one side ends it. An end that the asker did not cause is a failure signal.", body: { lines: "HostStatus" } },
+    others: { 401: "Unauthorized" },
+  },
+  {
+    method: "post",
+    path: "/v1/promote",
+    summary: "Orders the host to become primary",
+    request: { schema: "PromoteRequest", optional: false },
+    ok: { description: `The phases as they end. ${ended}`, body: { lines: "PromoteEvent" } },
+    others: { 400: "Malformed", 401: "Unauthorized", 413: "TooLarge" },
+  },
+  {
+    method: "post",
+    path: "/v1/demote",
+    summary: "Orders the primary to step down",
+    request: { schema: "DemoteRequest", optional: false },
+    ok: { description: `The phases as they end. ${ended}`, body: { lines: "DemoteEvent" } },
+    others: { 400: "Malformed", 401: "Unauthorized", 413: "TooLarge" },
+  },
+  {
+    method: "post",
+    path: "/v1/restore",
+    summary: "Orders a host that is not primary to restore itself from the vault",
+    request: { schema: "Nothing", optional: true },
+    ok: { description: "The restore has begun", body: { json: ["HostStatus"] } },
+    others: { 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
+  },
+  {
+    method: "post",
+    path: "/v1/checkpoint",
+    summary: "Orders the primary to write a checkpoint",
+    request: { schema: "Nothing", optional: true },
+    ok: { description: "It is written, verified and announced", body: { json: ["CheckpointDone"] } },
+    others: { 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
+  },
+];
+
+export const hostApi = (comments: Api["comments"]): Api => ({
+  title: "stead: control API of a host",
+  description: "What a gateway asks of a host. Any server that implements it can be driven by the gateway. docs/CONTROL-API.md says what the calls mean.",
+  schemas: { ...schemasOf(hostStatus), ...schemasOf(messages), Error: refusedSchema, Nothing: v.object({}) },
+  comments: { ...comments, Nothing: "Nothing is read from it." },
+  responses: {
+    Malformed: { description: "The body is not JSON or does not fit: the error names the field", schema: "Error" },
+    Unauthorized: { description: "The cluster secret is missing or another", schema: "Error" },
+    Refused: { description: "The host's state does not allow it", schema: "Refusal" },
+    TooLarge: { description: "The body is too large", schema: "Error" },
+  },
+  calls,
+});
