@@ -2,16 +2,15 @@
 import type { PlaneSettings } from "../plane.ts";
 
 /**
- * Divided, rounded up: connections, what the hold takes, and what goes to one host at a time. Not divided: what bounds a single
- * request or connection, and `connectionsPerAddressMax`, because the system spreads an address's connections at random:
- * an address may have that many on each worker.
+ * Divided, rounded up: what the hold takes, and what goes to one host at a time. Not divided: what bounds a single request or
+ * connection, and how many connections there may be, in all and per address: a connection goes to whichever worker is free, so
+ * a burst may go to one of them alone, which would refuse at its share while the others have room.
  */
 export function shareOf<Settings extends PlaneSettings>(settings: Settings, workers: number): Settings {
   const share = (value: number): number => Math.ceil(value / workers);
-  const { limits, hold, dataPlane } = settings;
+  const { hold, dataPlane } = settings;
   return {
     ...settings,
-    limits: { ...limits, connectionsMax: share(limits.connectionsMax) },
     hold: { ...hold, requestsMax: share(hold.requestsMax), bytesMax: share(hold.bytesMax) },
     dataPlane: {
       ...dataPlane,
