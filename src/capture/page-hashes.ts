@@ -20,7 +20,11 @@ const scratch = Buffer.alloc(4 + 65_536);
 export function hashPage(page: number, content: Uint8Array): Uint8Array {
   scratch.writeUInt32LE(page, 0);
   scratch.set(content, 4);
-  return sha256(scratch.subarray(0, 4 + content.byteLength)).subarray(0, pageHashBytes);
+  const whole = sha256(scratch.subarray(0, 4 + content.byteLength));
+  // A copy by hand: a view of a small array first makes its memory shareable, which costs more than the hash of a small page.
+  const first = new Uint8Array(pageHashBytes);
+  for (let i = 0; i < pageHashBytes; i++) first[i] = whole[i] as number;
+  return first;
 }
 
 export class PageHashes {
@@ -103,9 +107,10 @@ export class PageHashes {
   #put(page: number, hash: Uint8Array | undefined): void {
     const at = (page - 1) * pageHashBytes;
     const table = this.#table;
+    const sum = this.#sum;
     for (let i = 0; i < pageHashBytes; i++) {
       const next = hash === undefined ? 0 : (hash[i] as number);
-      this.#sum[i] = (this.#sum[i] as number) ^ (table[at + i] as number) ^ next;
+      sum[i] = (sum[i] as number) ^ (table[at + i] as number) ^ next;
       table[at + i] = next;
     }
   }

@@ -118,7 +118,7 @@ export class Recorder {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
     const cause = view.health.kind === "down" ? view.health.cause : null;
-    const fingerprint = JSON.stringify([view.health.kind, cause, report?.role, report?.instance, report?.epoch]);
+    const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}`;
     const position = report?.position ?? null;
     const before = this.#health.get(view.id);
     const now = clock.now();

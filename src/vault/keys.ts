@@ -18,10 +18,12 @@ export const chunkPrefix = "chunks/";
 export const boundaryPrefix = "boundary/";
 
 const positionDigits = 16;
+const zeros = "0".repeat(positionDigits);
 
 export function padPosition(position: Position): string {
   if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`not a position: ${position}`);
-  return String(position).padStart(positionDigits, "0");
+  const digits = String(position);
+  return zeros.slice(digits.length) + digits;
 }
 
 export const logKey = (position: Position): string => logPrefix + padPosition(position);

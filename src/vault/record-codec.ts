@@ -92,15 +92,14 @@ function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader
  * Throws CorruptRecordError or UnknownFormatError. Page contents are views into `stored`.
  */
 export function decodeRecord(serviceTag: Uint8Array, position: Position, stored: Uint8Array): LogRecord {
-  const key = logKey(position);
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-  const corrupt = (found: string, expected: string): CorruptRecordError => new CorruptRecordError(position, key, found, expected);
+  const corrupt = (found: string, expected: string): CorruptRecordError => new CorruptRecordError(position, logKey(position), found, expected);
   if (bytes.length < recordHeaderBytes) throw corrupt(`${bytes.length} bytes`, `at least ${recordHeaderBytes}`);
   if (bytes.readUInt32LE(0) !== magic) throw corrupt(`magic ${quoteFound(bytes.toString("latin1", 0, 4))}`, '"STLG"');
   const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
   const headerIsWhole = hash.compare(bytes, hashedHeaderBytes, recordHeaderBytes) === 0;
   const version = bytes.readUInt16LE(4);
-  if (version !== formatVersion) throw new UnknownFormatError(key, `version ${version}`, `version ${formatVersion}`);
+  if (version !== formatVersion) throw new UnknownFormatError(logKey(position), `version ${version}`, `version ${formatVersion}`);
   if (!headerIsWhole) throw corrupt("a header that does not match its hash", bytes.toString("hex", hashedHeaderBytes, recordHeaderBytes));
   const payload = bytes.readUInt32LE(152);
   if (recordHeaderBytes + payload > recordBytesMax) throw corrupt(`a payload of ${payload} bytes`, `at most ${recordBytesMax - recordHeaderBytes}`);
@@ -111,7 +110,7 @@ export function decodeRecord(serviceTag: Uint8Array, position: Position, stored:
   if (bytes.compare(serviceTag, 0, 8, 144, 152) !== 0) throw corrupt("a record of another service", "one of this service");
   const header = readHeader(bytes, corrupt);
   if (header.position !== position) throw corrupt(`a record of position ${header.position}`, `position ${position}`);
-  return { header, body: readBody(bytes, corrupt, key), hash: hash.toString("hex") };
+  return { header, body: readBody(bytes, corrupt, position), hash: hash.toString("hex") };
 }
 
 function readHeader(bytes: Buffer, corrupt: (found: string, expected: string) => Error): RecordHeader {
@@ -125,20 +124,14 @@ function readHeader(bytes: Buffer, corrupt: (found: string, expected: string) =>
   if (Buffer.byteLength(host, "utf8") !== hostBytes || host.includes("\ufffd")) throw corrupt("a host id that is not UTF-8", "UTF-8");
   const wallTimeMs = bytes.readDoubleLE(24);
   if (!Number.isFinite(wallTimeMs)) throw corrupt(`wall-clock time ${wallTimeMs}`, "milliseconds since 1970");
-  return {
-    position,
-    epoch,
-    host,
-    nonce: bytes.toString("hex", 32, 48),
-    wallTimeMs,
-    previousHash: bytes.toString("hex", 48, 80),
-  };
+  const hex = bytes.toString("hex", 32, 80);
+  return { position, epoch, host, nonce: hex.slice(0, 32), wallTimeMs, previousHash: hex.slice(32) };
 }
 
-function readBody(bytes: Buffer, corrupt: (found: string, expected: string) => Error, key: string): RecordBody {
+function readBody(bytes: Buffer, corrupt: (found: string, expected: string) => Error, position: Position): RecordBody {
   const number = bytes.readUInt8(6);
   const kind = kindNames[number];
-  if (kind === undefined) throw new UnknownFormatError(key, `kind ${number}`, "kinds 1 to 5");
+  if (kind === undefined) throw new UnknownFormatError(logKey(position), `kind ${number}`, "kinds 1 to 5");
   try {
     return readPayload(kind, bytes, recordHeaderBytes);
   } catch (error) {

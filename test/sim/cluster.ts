@@ -191,10 +191,10 @@ export class Cluster {
     const replicas = this.gateways.map(({ name, process }) => ({ name, replica: gatewayOf(process)?.replica }));
     const [first] = replicas;
     if (first?.replica === undefined) return "a gateway has no database";
+    const there = rowsOf(first.replica);
     for (const { name, replica } of replicas) {
       if (replica === undefined) return `${name} has no database`;
-      const here = rowsOf(replica);
-      const there = rowsOf(first.replica);
+      const here = replica === first.replica ? there : rowsOf(replica);
       for (const [key, row] of [...here, ...there]) if (here.get(key) !== there.get(key)) return `${name} and ${first.name} differ: ${row}`;
       for (const other of replicas) {
         const missing = other.replica === undefined ? undefined : falseClaim(replica, other.replica);

@@ -2,7 +2,8 @@
  * A tiny transactional database on pages, as an application's SQLite file would be: append-only lists under keys.
  *
  * Page 1 counts all entries of all keys, so each transaction changes two pages, and a database that was put together from
- * two moments shows it (`isTorn`). Page contents are never changed in place: a snapshot is a copy of the list of pages.
+ * two moments shows it (`isTorn`). Page contents are never changed in place: a snapshot is a copy of the list of pages, and a replica
+ * shares them with the record that they came in.
  */
 import { hashPage, PageHashes } from "../../src/capture/page-hashes.ts";
 import type { DatabaseDelta, Page } from "../../src/core/delta.ts";
@@ -25,7 +26,7 @@ export class SimDatabase {
   readonly pageSize: number;
   readonly keys: number;
   readonly hashes: PageHashes;
-  #pages: Uint8Array[] = [];
+  readonly #pages: Uint8Array[] = [];
   /** Pages changed since capture last took them. */
   #dirty = new Set<number>();
   #durable: readonly Uint8Array[] = [];
@@ -117,7 +118,8 @@ export class SimDatabase {
 
   /** What a replica does with a captured flush. */
   apply(delta: DatabaseDelta): void {
-    const changed = new Map(delta.pages.map(({ number, content }) => [number, new Uint8Array(content)]));
+    const changed = new Map<number, Uint8Array>();
+    for (const { number, content } of delta.pages) changed.set(number, content);
     this.#commit(changed, delta.pageCount);
     this.#dirty.clear();
   }
@@ -145,7 +147,8 @@ export class SimDatabase {
 
   #commit(changed: ReadonlyMap<number, Uint8Array>, pageCount: number): void {
     this.hashes.resize(pageCount, (page) => changed.has(page));
-    const pages = this.#pages.slice(0, pageCount);
+    const pages = this.#pages;
+    pages.length = Math.min(pages.length, pageCount);
     while (pages.length < pageCount) pages.push(new Uint8Array(this.pageSize));
     for (const [number, content] of changed) {
       if (number > pageCount) continue;
@@ -153,7 +156,6 @@ export class SimDatabase {
       this.hashes.set(number, hashPage(number, content));
       this.#dirty.add(number);
     }
-    this.#pages = pages;
   }
 
   get #capacity(): number {

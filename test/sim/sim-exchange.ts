@@ -47,16 +47,25 @@ export class SimExchange implements Exchange {
   readonly bodyHeld = true;
   responseStarted = false;
   readonly #ports: ExchangePorts;
-  readonly #gone = new AbortController();
+  #isGone = false;
+  /** Made when somebody asks for it: most requests are forwarded at once, and nobody does. */
+  #gone: AbortController | undefined;
+  #onGone: (() => void) | undefined;
 
   constructor(ports: ExchangePorts) {
     this.#ports = ports;
     this.request = { method: methodOf(ports.request), target: "/", version: "1.1", headers: noFields };
     this.requestId = String(ports.request.id);
-    ports.client.onClose(() => this.#gone.abort(new Error("the client is gone")));
+    ports.client.onClose(() => {
+      this.#isGone = true;
+      this.#onGone?.();
+      this.#gone?.abort(new Error("the client is gone"));
+    });
   }
 
   get clientGone(): AbortSignal {
+    this.#gone ??= new AbortController();
+    if (this.#isGone) this.#gone.abort(new Error("the client is gone"));
     return this.#gone.signal;
   }
 
@@ -69,7 +78,7 @@ export class SimExchange implements Exchange {
 
   forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome> {
     if (!(upstream instanceof SimUpstream)) throw new Error("an upstream of another world");
-    if (this.clientGone.aborted) return Promise.resolve({ kind: "client_gone" });
+    if (this.#isGone) return Promise.resolve({ kind: "client_gone" });
     if (upstream.isClosed) return Promise.resolve({ kind: "not_sent", reason: "the upstream is closed" });
     const { network, process, firstByteMs } = this.#ports;
     const request = { ...this.#ports.request, epoch: upstream.epoch };
@@ -77,15 +86,14 @@ export class SimExchange implements Exchange {
       const settle = (outcome: ForwardOutcome): void => {
         timer.cancel();
         upstream.cuts.delete(lost);
-        this.clientGone.removeEventListener("abort", gone);
+        this.#onGone = undefined;
         dialled.abort();
         resolve(outcome);
       };
       const lost = (reason: string): void => settle({ kind: "lost", released: false, bodyHeld: true, reused: false, reason });
-      const gone = (): void => settle({ kind: "client_gone" });
       const timer = process.clock.setTimer(firstByteMs, () => lost("no answer in time"));
       upstream.cuts.add(lost);
-      this.clientGone.addEventListener("abort", gone, { once: true });
+      this.#onGone = () => settle({ kind: "client_gone" });
       const dialled = dial<Answer>({
         ...{ network, client: process, from: process.name, to: upstream.machine, label: request.kind },
         serve: (host, end) => hostOf(host)?.request(request, end),

@@ -17,8 +17,14 @@ export interface FrontPorts {
 
 type FrontState =
   | { readonly kind: "closed"; readonly reason: string }
-  | { readonly kind: "open"; readonly term: Term; readonly epoch: number; readonly end: AbortController }
-  | { readonly kind: "draining"; readonly end: AbortController };
+  | { readonly kind: "open"; readonly term: Term; readonly epoch: number; readonly service: Service }
+  | { readonly kind: "draining"; readonly service: Service };
+
+/** The requests of one term, until it is over. */
+interface Service {
+  isOver: boolean;
+  readonly cuts: Set<() => void>;
+}
 
 const restartWaitMs = 5_000;
 
@@ -34,18 +40,20 @@ export class SimFront implements FrontPort {
   }
 
   serve(term: Term): void {
-    this.#state = { kind: "open", term, epoch: this.#ports.epoch(), end: new AbortController() };
+    this.#state = { kind: "open", term, epoch: this.#ports.epoch(), service: { isOver: false, cuts: new Set() } };
   }
 
   shut(reason: string): void {
     const state = this.#state;
     this.#state = { kind: "closed", reason };
-    if (state.kind !== "closed") state.end.abort(new Error(reason));
+    if (state.kind === "closed") return;
+    state.service.isOver = true;
+    for (const cut of [...state.service.cuts]) cut();
   }
 
   async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
     if (this.#state.kind !== "open") return { cut: 0 };
-    this.#state = { kind: "draining", end: this.#state.end };
+    this.#state = { kind: "draining", service: this.#state.service };
     if (this.#active > 0) {
       const idle = new Promise<void>((resolve) => (this.#idle = resolve));
       const timer = this.#ports.process.clock.setTimer(timeoutMs, () => this.#idle?.());
@@ -69,26 +77,29 @@ export class SimFront implements FrontPort {
     });
   }
 
-  async #forward(request: Request, client: ServerEnd<Answer>, { term, epoch, end }: FrontState & { kind: "open" }): Promise<void> {
+  async #forward(request: Request, client: ServerEnd<Answer>, { term, epoch, service }: FrontState & { kind: "open" }): Promise<void> {
     if (request.epoch !== undefined && request.epoch !== term.epoch) return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
     if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
     const application = this.#ports.application();
     if (application === undefined) throw new Error("a term without an application");
     const executed = await new Promise<Parameters<Parameters<SimApplication["run"]>[1]>[0] | "cut">((resolve) => {
-      const leave = application.run(request, resolve);
+      const leave = application.run(request, (answer) => {
+        service.cuts.delete(cut);
+        resolve(answer);
+      });
       const cut = (): void => {
         leave();
         resolve("cut");
       };
-      if (end.signal.aborted) cut();
-      end.signal.addEventListener("abort", cut, { once: true });
+      if (service.isOver) cut();
+      else service.cuts.add(cut);
     });
-    if (executed === "cut" || end.signal.aborted) return client.reset();
+    if (executed === "cut" || service.isOver) return client.reset();
     if (executed === undefined) return client.answer({ kind: "unknown", reason: "the application died" });
     if (executed.wantsCheckpoint) term.onCheckpointAsked();
     const gate = term.gate();
     if (gate !== undefined) await gate;
-    if (end.signal.aborted) return client.reset();
+    if (service.isOver) return client.reset();
     this.#ports.onRelease(epoch, request);
     client.answer(executed.answer);
   }

@@ -21,8 +21,17 @@ export class Trace {
 
   event(atMs: number, label: string): void {
     this.events += 1;
-    this.#mix(Math.round(atMs * 1024));
-    for (let i = 0; i < label.length; i++) this.#mix(label.charCodeAt(i));
+    let low = this.#low;
+    let high = this.#high;
+    let word = Math.round(atMs * 1024);
+    for (let i = 0; ; word = label.charCodeAt(i++)) {
+      low = Math.imul(low ^ word, 0x01000193);
+      high = Math.imul(high ^ (word + (low >>> 15)), 0x85ebca6b);
+      high ^= high >>> 13;
+      if (i === label.length) break;
+    }
+    this.#low = low;
+    this.#high = high;
   }
 
   say(atMs: number, who: string, what: string): void {
@@ -32,11 +41,5 @@ export class Trace {
 
   get hash(): string {
     return (this.#high >>> 0).toString(16).padStart(8, "0") + (this.#low >>> 0).toString(16).padStart(8, "0");
-  }
-
-  #mix(word: number): void {
-    this.#low = Math.imul(this.#low ^ word, 0x01000193);
-    this.#high = Math.imul(this.#high ^ (word + (this.#low >>> 15)), 0x85ebca6b);
-    this.#high ^= this.#high >>> 13;
   }
 }

@@ -3,9 +3,18 @@ import type { PeerViewMessage } from "../../control/peer-api.ts";
 import { viewForPeers } from "../../core/failover-relation.ts";
 import type { ServiceRuntime } from "../service.ts";
 
+type View = Omit<PeerViewMessage, "forMs">;
+
+function viewOf(service: ServiceRuntime, now: number): View {
+  const { primary } = service.state;
+  return { service: service.name, primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, sees: viewForPeers(service.state, now) };
+}
+
+const isSame = (a: View, b: View): boolean => a.primary === b.primary && a.epoch === b.epoch && a.sees === b.sees;
+
 export class Views {
   readonly #services: () => readonly ServiceRuntime[];
-  readonly #since = new Map<string, { readonly view: string; readonly at: number }>();
+  readonly #since = new Map<string, { readonly view: View; readonly at: number }>();
 
   constructor(services: () => readonly ServiceRuntime[]) {
     this.#services = services;
@@ -13,13 +22,11 @@ export class Views {
 
   now(): PeerViewMessage[] {
     return this.#services().map((service) => {
-      const { primary } = service.state;
       const now = service.now();
-      const view = { service: service.name, primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, sees: viewForPeers(service.state, now) };
-      const text = JSON.stringify(view);
+      const view = viewOf(service, now);
       const before = this.#since.get(service.name);
-      const since = before?.view === text ? before.at : now;
-      this.#since.set(service.name, { view: text, at: since });
+      const since = before !== undefined && isSame(before.view, view) ? before.at : now;
+      this.#since.set(service.name, { view, at: since });
       return { ...view, forMs: now - since };
     });
   }
@@ -27,9 +34,7 @@ export class Views {
   /** True when something changed since `now` was last asked. */
   changed(service: ServiceRuntime): boolean {
     const before = this.#since.get(service.name)?.view;
-    const { primary } = service.state;
-    const view = { service: service.name, primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, sees: viewForPeers(service.state, service.now()) };
-    return JSON.stringify(view) !== before;
+    return before === undefined || !isSame(before, viewOf(service, service.now()));
   }
 
   heard(gateway: string, views: readonly PeerViewMessage[]): void {
