@@ -4,11 +4,14 @@
  */
 const companions = /-(?:wal|shm|journal)$/;
 
+/** The host's lock on its folders (src/host/folder-lock.ts): no database, whatever a pattern says, and never moved away. */
+export const folderLockName = ".stead-host.lock";
+
 export const databasePatternAccepted =
   'a path below the data folder with forward slashes, where * and ? match within one segment, such as "notes.db" or "tenants/*.db"';
 
-/** True for a file that SQLite keeps beside a database. */
-export const isCompanion = (name: string): boolean => companions.test(name);
+/** True for a file that SQLite keeps beside a database, and for the host's lock. */
+export const isCompanion = (name: string): boolean => companions.test(name) || name === folderLockName;
 
 /** The segments of a pattern; undefined when it is none: absolute, with `..` or `**`, or the name of a companion file. */
 export function databaseSegments(pattern: string): readonly string[] | undefined {

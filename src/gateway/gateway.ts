@@ -55,7 +55,8 @@ export class Gateway implements AdminTarget {
   #admin: ServerType | null = null;
 
   /**
-   * Throws `ListenError` when an address cannot be used; a database that cannot be used is shown in the status instead.
+   * Throws `ListenError` when an address cannot be used and `DatabaseInUseError` when another gateway has the database; one that
+   * cannot be used is shown in the status instead.
    * `descriptor`: a socket for clients that listens already, inherited.
    */
   static async start(config: GatewayConfig, deps: GatewayDeps, descriptor?: number): Promise<Gateway> {

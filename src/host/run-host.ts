@@ -2,7 +2,7 @@
  * Runs a host with the real world behind its ports: the vault's store, SQLite capture, sockets, processes, the local disk.
  *
  * Order of the start: everything that can be wrong with the configuration or the machine is found before anything is
- * changed (vault, identity, ports in use), then the host's life begins.
+ * changed (vault, identity, folders and ports in use), then the host's life begins.
  */
 import { createServer } from "node:net";
 import type { HostConfig } from "../config/types.ts";
@@ -19,6 +19,7 @@ import { openStore } from "../vault/open-store.ts";
 import { collectGarbage } from "../vault/retention.ts";
 import { controlApp } from "./control.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
+import { lockFolders } from "./folder-lock.ts";
 import { Front } from "./front.ts";
 import { Host } from "./host.ts";
 import { readLocalChunk } from "./local-chunk.ts";
@@ -46,6 +47,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
   const databases = localDatabases(config.databases);
   const local = new LocalData(config, databases);
   await local.prepare();
+  const folders = lockFolders(config);
   const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock });
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
@@ -81,11 +83,12 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
   } catch (error) {
     await front.close();
     await vault.close();
+    folders.release();
     throw error;
   }
   host.start();
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
-  return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, { host, control, front, log, close: () => vault.close() }) };
+  return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, { host, control, front, log, close: () => vault.close().finally(() => folders.release()) }) };
 }
 
 interface Parts {

@@ -9,8 +9,10 @@ import { createClient, LibsqlError, type Client, type InStatement } from "@libsq
 import { existsSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
 import { dirname } from "node:path";
+import { FileLock, lockHolder } from "../../runtime/file-lock.ts";
 import type { ReplicatedRow } from "../../core/replication-row.ts";
 import type { VersionVector } from "../../core/version-vector.ts";
+import { DatabaseInUseError } from "./database-in-use.ts";
 import { migrate } from "./migrate.ts";
 import { removal, sharedTables, storedRow, upsert } from "./replication-tables.ts";
 
@@ -46,16 +48,33 @@ export const fileDisk = (path: string): StateDisk => ({ path, open: () => Replic
 
 export class ReplicaDisk {
   readonly #client: Client;
+  readonly #lock: FileLock;
   #storedVector: Map<string, number>;
 
-  private constructor(client: Client, storedVector: Map<string, number>) {
+  private constructor(client: Client, lock: FileLock, storedVector: Map<string, number>) {
     this.#client = client;
+    this.#lock = lock;
     this.#storedVector = storedVector;
   }
 
-  /** Opens, migrates and reads everything. Throws what SQLite says; see `isDamage`. */
+  /**
+   * Opens, migrates and reads everything. No other gateway can, until it is closed: the lock is beside the database, since libSQL's
+   * own would be in the way of its readers. Throws `DatabaseInUseError`, and what SQLite says; see `isDamage`.
+   */
   static async open(path: string): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
     await mkdir(dirname(path), { recursive: true });
+    const lockFile = `${path}.lock`;
+    const lock = FileLock.take(lockFile);
+    if (lock === undefined) throw new DatabaseInUseError(path, lockHolder(lockFile));
+    try {
+      return await ReplicaDisk.#openLocked(path, lock);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  static async #openLocked(path: string, lock: FileLock): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
     const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: databaseBusyMs });
     try {
       await client.execute("PRAGMA journal_mode = WAL");
@@ -64,7 +83,7 @@ export class ReplicaDisk {
       if (check !== "ok") throw new DamagedDatabaseError(typeof check === "string" ? check : "the check gave nothing");
       await migrate(client);
       const loaded = await load(client);
-      return { disk: new ReplicaDisk(client, new Map(loaded.vector)), loaded };
+      return { disk: new ReplicaDisk(client, lock, new Map(loaded.vector)), loaded };
     } catch (error) {
       client.close();
       throw error;
@@ -82,6 +101,7 @@ export class ReplicaDisk {
 
   close(): void {
     this.#client.close();
+    this.#lock.release();
   }
 
   #vectorChanges(vector: VersionVector): InStatement[] {

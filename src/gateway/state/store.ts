@@ -14,6 +14,7 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import { Background } from "../background.ts";
 import { HybridClock } from "./hybrid-clock.ts";
+import { DatabaseInUseError } from "./database-in-use.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "./replication-disk.ts";
 import { fromValues, keyOf, sharedTable, toValues } from "./replication-tables.ts";
 import type { RowWrite } from "./rows.ts";
@@ -97,11 +98,15 @@ export class StateStore {
     return this.#dropped;
   }
 
-  /** Opens and reads. With a database that cannot be opened it remembers nothing, and goes on trying. */
+  /**
+   * Opens and reads. With a database that cannot be opened it remembers nothing, and goes on trying; throws
+   * `DatabaseInUseError` when another gateway has it.
+   */
   async open(): Promise<Remembered> {
     try {
       await this.#connect();
     } catch (error) {
+      if (error instanceof DatabaseInUseError) throw error;
       this.#fail(error);
       this.#schedule(retryDelayMs);
     }
