@@ -2,7 +2,7 @@
  * The commands and how their errors are shown. One file per command beside this one; here they only get their names. What
  * is heavy (gateway, host, databases) is imported inside the commands, so that `stead --help` does not load it.
  */
-import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as StricliCode, help, run, text_en, version } from "@stricli/core";
+import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as StricliCode, FlagNotFoundError, help, run, text_en, version } from "@stricli/core";
 import { checkpointCommand } from "./checkpoint.ts";
 import { CliError, formatCliError } from "./cli-error.ts";
 import { configCheckCommand } from "./config.ts";
@@ -83,14 +83,26 @@ function stackOf(error: Error): string {
 
 const usage = (found: string, advice: string): string => formatCliError(new CliError(exitCodes.usage, { found, advice }));
 
-function applicationText(debug: boolean): ApplicationText {
+/** Commands whose argument is a host; `--to b` is what other tools have there. */
+const hostCommands = /^(?:switchover|failover|checkpoint|hosts (?:add|set|drain|remove))\b/;
+const hostFlags = ["to", "host", "target"];
+
+/** Why the arguments were not understood. `line`: the command line, joined. */
+function argumentText(exception: unknown, line: string): string {
+  const command = hostCommands.exec(line)?.[0];
+  if (command !== undefined && exception instanceof FlagNotFoundError && hostFlags.includes(exception.input)) {
+    return usage(`no flag --${exception.input}`, `the host is an argument: \`stead ${command} HOST\``);
+  }
+  return usage(exception instanceof Error ? lowerFirst(exception.message) : String(exception), "see the command's --help");
+}
+
+function applicationText(debug: boolean, line: string): ApplicationText {
   const thrown = (exception: unknown): string => formatThrown(asExpected(exception), debug);
   return {
     ...text_en,
     noCommandRegisteredForInput: ({ input, corrections }) =>
       usage(`unknown command "${input}"`, corrections.length > 0 ? `did you mean ${corrections.join(" or ")}?` : "see `stead --help`"),
-    exceptionWhileParsingArguments: (exception) =>
-      usage(exception instanceof Error ? lowerFirst(exception.message) : String(exception), "see the command's --help"),
+    exceptionWhileParsingArguments: (exception) => argumentText(exception, line),
     exceptionWhileLoadingCommandFunction: thrown,
     exceptionWhileLoadingCommandContext: thrown,
     exceptionWhileRunningCommand: thrown,
@@ -127,7 +139,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
       name: "stead",
       determineExitCode: exitCodeOf,
       scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
-      localization: { text: applicationText(debug) },
+      localization: { text: applicationText(debug, args.join(" ")) },
     },
     {
       help: help({

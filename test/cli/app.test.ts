@@ -40,6 +40,14 @@ test("a misspelt command or flag is refused with what was probably meant", async
   expect(await runStead(["config", "chekc"])).toMatchObject({ code: 2, err: expect.stringContaining("`check`") });
 });
 
+test("a host that is given by a flag is said to be an argument, where a command has one", async () => {
+  for (const command of [["switchover"], ["failover"], ["checkpoint"], ["hosts", "drain"]]) {
+    const { code, err } = await runStead([...command, "--to", "b"]);
+    expect([code, err]).toEqual([2, `stead: no flag --to\n  do: the host is an argument: \`stead ${command.join(" ")} HOST\`\n`]);
+  }
+  expect((await runStead(["status", "--to", "b"])).err).not.toContain("argument: ");
+});
+
 test("the version is that of package.json", async () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8")) as { version: string };
   expect(await runStead(["--version"])).toEqual({ code: 0, out: `${version}\n`, err: "" });
