@@ -38,6 +38,7 @@ export class Replica {
   readonly #root: string;
   readonly #copies = new Map<string, Copy>();
   #busy = false;
+  #isClosed = false;
 
   private constructor(root: string) {
     this.#root = root;
@@ -105,8 +106,10 @@ export class Replica {
     for (const { file } of this.#copies.values()) await file.sync();
   }
 
-  /** Closes the files; they stay as they are. */
+  /** Closes the files; they stay as they are, and are somebody else's from now on. */
   async close(): Promise<void> {
+    if (this.#busy) throw new Error("the caller must let a load or apply end before it closes");
+    this.#isClosed = true;
     for (const { file } of this.#copies.values()) await file.close();
     this.#copies.clear();
   }
@@ -173,6 +176,7 @@ export class Replica {
   }
 
   async #exclusively(work: () => Promise<void>): Promise<void> {
+    if (this.#isClosed) throw new Error("the files of a replica that is closed are somebody else's");
     if (this.#busy) throw new Error("the caller must serialise load and apply");
     this.#busy = true;
     try {

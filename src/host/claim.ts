@@ -37,22 +37,24 @@ export async function claimEpoch(follower: Follower, options: Omit<ClaimOptions,
   // The epoch that the order was judged on, not the newest read since: a successor that claimed meanwhile is not overtaken.
   const epochBefore = options.overEpoch;
   const patientUntil = clock.now() + patienceLeases * (follower.epoch?.leaseMs ?? 0);
-  for (;;) {
-    if (options.rules.has("R1-claim-after-end-of-log")) await retryUntilAnswered({ clock, random, signal, onTrouble }, () => follower.catchUp(signal));
-    const before = follower.epoch;
-    if (before !== undefined && before.epoch > epochBefore) return { kind: "lost", epoch: before.epoch, host: before.host };
-    // Taken before the claim: R5 counts from the last records of the predecessors, not from our own.
-    const predecessors = follower.predecessors();
-    const wallAheadMs = wallAheadOf(clock);
-    const outcome = await LogWriter.claim({ reader: follower.reader, ...options });
-    switch (outcome.kind) {
-      case "claimed":
-        return { kind: "claimed", claimed: { writer: outcome.writer, record: outcome.record, predecessors, wallAheadMs } };
-      case "void":
-        return { kind: "void" };
-      case "beaten":
-        if (outcome.record.header.epoch === epochBefore && clock.now() >= patientUntil) return { kind: "outrun", host: outcome.record.header.host };
-        break;
+  return follower.alone(async (catchUp) => {
+    for (;;) {
+      if (options.rules.has("R1-claim-after-end-of-log")) await retryUntilAnswered({ clock, random, signal, onTrouble }, () => catchUp(signal));
+      const before = follower.epoch;
+      if (before !== undefined && before.epoch > epochBefore) return { kind: "lost", epoch: before.epoch, host: before.host };
+      // Taken before the claim: R5 counts from the last records of the predecessors, not from our own.
+      const predecessors = follower.predecessors();
+      const wallAheadMs = wallAheadOf(clock);
+      const outcome = await LogWriter.claim({ reader: follower.reader, ...options });
+      switch (outcome.kind) {
+        case "claimed":
+          return { kind: "claimed", claimed: { writer: outcome.writer, record: outcome.record, predecessors, wallAheadMs } };
+        case "void":
+          return { kind: "void" };
+        case "beaten":
+          if (outcome.record.header.epoch === epochBefore && clock.now() >= patientUntil) return { kind: "outrun", host: outcome.record.header.host };
+          break;
+      }
     }
-  }
+  });
 }

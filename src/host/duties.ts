@@ -220,9 +220,11 @@ export class Duties {
     const { writer, predecessors } = claimed;
     const { leaseMs, controlUrl, driftMarginMs } = config;
     this.#log.wrote(writer.position, { epoch: writer.epoch, host: config.id, vacated: false, leaseMs, controlUrl, instance: this.#instance });
+    const { follower, replica } = this.#assertSecondary();
+    await follower.end();
     let known: KnownPages;
     try {
-      known = this.#assertSecondary().replica.handOver();
+      known = replica.handOver();
     } catch (error) {
       // Somebody else wrote into the copy: like one that capture finds to be another, below.
       return this.#life.dispatch({ kind: "must_stop", reason: messageOf(error) });
@@ -304,7 +306,9 @@ export class Duties {
   }
 
   async closeSecondary(): Promise<void> {
-    await this.#secondary?.replica.close();
+    const secondary = this.#secondary;
+    await secondary?.follower.end();
+    await secondary?.replica.close();
     this.#secondary = undefined;
   }
 

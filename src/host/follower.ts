@@ -9,7 +9,11 @@
  * on would leave it out, and a claim on top of that would lose it. Every later `catchUp` throws the same error; only a new
  * restore mends it. Failing to *read* changes nothing: the reader stays where it was, and the next call tries again.
  *
- * `catchUp` is also the first half of a claim (R1): when it returns, this host has read every record there was.
+ * Catching up is also the first half of a claim (R1). The claim stands on what was read and applied by then, and on when it was first
+ * seen (R5), so it keeps the follower for itself until it is decided (`alone`): a second order to take over would read on meanwhile.
+ *
+ * Whoever takes the files over (a restore, a term) ends the follower first. A look-up that a slow vault answers later is not applied
+ * any more: it would be written into files that are somebody else's by then.
  */
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
 import type { OpenLease } from "../core/lease.ts";
@@ -55,9 +59,10 @@ export class Follower {
   #lastRecordSeenAt: number | undefined;
   /** Claims before the last one, by the run of a host that made them: a run that claims again has ended its earlier term. */
   readonly #overtaken = new Map<string, Predecessor>();
-  /** Ends when the log was read to its end without waiting. */
+  /** Whoever reads or claims just now. */
   #running: Promise<void> | undefined;
-  /** A record was not applied: nothing that follows may be. */
+  #applying: Promise<void> | undefined;
+  /** A record was not applied, or the follower was ended: nothing that follows may be applied. */
   #failure: Error | undefined;
   #answeredAt: number;
 
@@ -104,29 +109,44 @@ export class Follower {
    * Applies every record there is, and returns their number. Calls are served one after the other. Throws what the reader
    * throws, and what could not be applied, from then on for good.
    */
-  async catchUp(signal?: AbortSignal): Promise<number> {
+  catchUp(signal?: AbortSignal): Promise<number> {
+    return this.alone((catchUp) => catchUp(signal));
+  }
+
+  /** Runs `work` while nobody else reads; what it is given catches up. Throws what `work` throws, and like `catchUp` for good. */
+  async alone<T>(work: (catchUp: (signal?: AbortSignal) => Promise<number>) => Promise<T>): Promise<T> {
     while (this.#running !== undefined) await this.#running;
     if (this.#failure !== undefined) throw this.#failure;
-    let count = 0;
-    const work = async (): Promise<void> => {
-      for (;;) {
-        // Before the next one is read: what was read is also applied.
-        signal?.throwIfAborted();
-        const record = await this.reader.next();
-        this.#answeredAt = this.#options.clock.now();
-        if (record === undefined) return;
-        await this.#takeOrEnd(record);
-        count += 1;
-      }
-    };
-    const running = work();
-    this.#running = running.catch(() => undefined);
+    const running = work((signal) => this.#catchUp(signal));
+    this.#running = running.then(
+      () => undefined,
+      () => undefined,
+    );
     try {
-      await running;
+      return await running;
     } finally {
       this.#running = undefined;
     }
-    return count;
+  }
+
+  /** When it resolves nothing is applied any more, also not what somebody is reading just now. */
+  async end(): Promise<void> {
+    this.#failure ??= new Error("this host does not follow any more");
+    await this.#applying;
+  }
+
+  async #catchUp(signal: AbortSignal | undefined): Promise<number> {
+    for (let count = 0; ; count += 1) {
+      // Before the next one is read: what was read is also applied.
+      signal?.throwIfAborted();
+      const record = await this.reader.next();
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#answeredAt = this.#options.clock.now();
+      if (record === undefined) return count;
+      const applying = this.#takeOrEnd(record);
+      this.#applying = applying.catch(() => undefined);
+      await applying;
+    }
   }
 
   /**

@@ -143,7 +143,8 @@ export class Host implements Controlled {
     try {
       await secondary.follower.catchUp();
     } catch (error) {
-      return promotion.refuse({ kind: "not_ready", reason: `the log cannot be read to its end: ${messageOf(error)}` });
+      const reason = `the log cannot be read to its end: ${messageOf(error)}`;
+      return promotion.refuse(this.#state.kind === "secondary" ? { kind: "not_ready", reason } : notReady(this.#state));
     }
     const now = this.#state;
     if (now.kind !== "secondary") return promotion.refuse(notReady(now));

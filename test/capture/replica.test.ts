@@ -107,6 +107,16 @@ test("deltas that cannot be right are refused", async () => {
   await replica.close();
 });
 
+test("a replica that is closed writes nothing: the files are somebody else's, even a flush that has every page", async () => {
+  using folder = temporaryFolder();
+  const replica = await Replica.open({ root: folder.path });
+  await replica.apply([[delta(1, [page(1, 1)], [1])]]);
+  await replica.close();
+  await expect(replica.apply([[delta(1, [page(1, 2)], [2])]])).rejects.toThrow("somebody else's");
+  await expect(replica.load({ name: "app.db", pageSize, pageCount: 1, checksum: checksumOf([filled(3)]), chunks: chunks(filled(3)) })).rejects.toThrow("somebody else's");
+  expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.from(filled(1)));
+});
+
 test("a removal deletes the file; a removal and a new database in one flush leave only the new one", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });

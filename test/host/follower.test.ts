@@ -91,6 +91,71 @@ describe("a follower", () => {
     expect(target.flushes).toEqual([[1]]);
   });
 
+  test("applies nothing any more when it has ended, also not what the vault gives to somebody who is reading just now", async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
+    const follower = follow(store, target);
+    await follower.catchUp();
+    await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 1 })] });
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    store.beforeGet = () => {
+      asked.resolve();
+      return answer.promise;
+    };
+    const reading = follower.catchUp();
+    await asked.promise;
+    await follower.end(); // The files are a restore's, or a term's, from here on.
+    answer.resolve();
+    await expect(reading).rejects.toThrow("does not follow any more");
+    await expect(follower.catchUp()).rejects.toThrow("does not follow any more");
+    expect(target.flushes).toEqual([]);
+  });
+
+  test("has applied what it was applying when it has ended", async () => {
+    const store = new MemoryStore();
+    const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
+    const [begun, disk] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const slow: ApplyTarget = {
+      apply: async (flush) => {
+        begun.resolve();
+        await disk.promise;
+        await target.apply(flush);
+      },
+      checksums: () => target.checksums(),
+    };
+    const follower = follow(store, slow);
+    await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 1 })] });
+    const reading = follower.catchUp();
+    await begun.promise;
+    const ending = follower.end();
+    disk.resolve();
+    await ending;
+    expect(target.flushes).toEqual([[1]]);
+    await expect(reading).rejects.toThrow("does not follow any more");
+  });
+
+  test("stays where it is while a claim is being decided, whoever asks: the claim stands on what was read, applied and seen by then", async () => {
+    const store = new MemoryStore();
+    const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
+    const follower = follow(store, target);
+    const decided = Promise.withResolvers<void>();
+    const claimsAt = Promise.withResolvers<number>();
+    const claim = follower.alone(async (catchUp) => {
+      await catchUp();
+      claimsAt.resolve(follower.reader.position);
+      await decided.promise;
+      return follower.reader.position;
+    });
+    const before = await claimsAt.promise;
+    await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 1 })] });
+    const second = follower.catchUp();
+    await new Promise((resolve) => setImmediate(resolve)); // Time enough to read from memory.
+    decided.resolve();
+    expect(await claim).toBe(before);
+    await second;
+    expect(target.flushes).toEqual([[1]]);
+  });
+
   test("knows every claim whose lease may still run: also those before the last, and those whose successor has vacated", async () => {
     const store = new MemoryStore();
     const follower = follow(store, new Applied());

@@ -31,6 +31,8 @@ export interface CapturePorts {
 
 export class SimReplica implements HostReplica {
   readonly #ports: CapturePorts;
+  #isClosed = false;
+  #isApplying = false;
 
   constructor(ports: CapturePorts) {
     this.#ports = ports;
@@ -51,7 +53,10 @@ export class SimReplica implements HostReplica {
 
   async apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void> {
     const { machine, process, options } = this.#ports;
+    this.#isApplying = true;
     await process.answer(options.diskMs, "apply", () => {
+      this.#isApplying = false;
+      if (this.#isClosed) this.#ports.onDiverged("a flush for files that are somebody else's by now");
       const database = (machine.disk.database ??= new SimDatabase(options.pageSize, options.keys));
       for (const delta of flush.flat()) database.apply(delta);
       const wanted = flush.at(-1)?.at(-1)?.checksum;
@@ -67,11 +72,13 @@ export class SimReplica implements HostReplica {
   }
 
   handOver(): ReadonlyMap<string, PageHashes> {
+    if (this.#isApplying) this.#ports.onDiverged("the databases are handed over in the middle of a flush");
     const database = this.#ports.machine.disk.database;
     return new Map(database === undefined ? [] : [[databaseName, database.hashes]]);
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
     return this.#ports.process.answer(0, "close", () => undefined);
   }
 }
