@@ -37,8 +37,10 @@ export const failoverEntrySchema = v.object({
   id: v.string(),
   service: v.string(),
   gateway: v.string(),
-  kind: v.picklist(["kill", "hang", "stepped-down", "switchover", "forced", "first"]),
-  outcome: v.picklist(["running", "done", "recovered", "overtaken", "refused"]),
+  /** kill, hang, stepped-down, switchover, forced or first; a peer of a newer version may have others. */
+  kind: v.string(),
+  /** running, done, recovered, overtaken, refused or interrupted; a peer of a newer version may have others. */
+  outcome: v.string(),
   from: v.nullable(v.string()),
   to: v.nullable(v.string()),
   epochFrom: count,
