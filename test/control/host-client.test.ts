@@ -39,9 +39,12 @@ const status: HostStatus = {
   warnings: [],
 };
 const request = { gateway: "g", epoch: 1, gatewaysRegistered: 1, gatewaysSeeingDown: ["g"], planned: false };
-const limits = { connectTimeoutMs: 100, orderTimeoutMs: 150, checkpointTimeoutMs: 150 };
+type Limits = ConstructorParameters<typeof HostClient>[3];
+/** Longer than a busy machine takes. */
+const patient: Limits = { connectTimeoutMs: 20_000, orderTimeoutMs: 20_000, checkpointTimeoutMs: 20_000 };
+const impatient: Limits = { connectTimeoutMs: 100, orderTimeoutMs: 150, checkpointTimeoutMs: 150 };
 
-async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<HostClient> {
+async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void, limits = patient): Promise<HostClient> {
   const server = createServer((incoming, response) => {
     if (incoming.headers.authorization === "Bearer right") answer(incoming, response);
     else response.writeHead(401).end();
@@ -62,21 +65,21 @@ const lines = (...events: unknown[]): string => events.map((event) => `${JSON.st
 describe("asking a host for its status", () => {
   test("gives the status, and ignores what a newer host adds to it", async () => {
     const client = await serve((_, response) => response.end(JSON.stringify({ ...status, added: "later" })));
-    expect(await client.status(1000)).toEqual({ kind: "ok", value: status });
+    expect(await client.status(20_000)).toEqual({ kind: "ok", value: status });
   });
 
   test("tells a refused connection from a time-out, a reset, a wrong secret, and nonsense", async () => {
     const url = await listen(createTcpServer());
     const gone = servers.pop();
     await new Promise((resolve) => gone?.close(resolve));
-    expect((await new HostClient(url, "right", systemClock).status(1000)).kind).toBe("refused");
+    expect((await new HostClient(url, "right", systemClock).status(20_000)).kind).toBe("refused");
     expect((await (await serve(() => undefined)).status(50)).kind).toBe("timeout");
-    expect((await (await serve((_, response) => response.destroy())).status(1000)).kind).toBe("reset");
-    expect((await (await serve((_, response) => response.end("{"))).status(1000)).kind).toBe("invalid");
-    expect((await (await serve((_, response) => response.end(JSON.stringify({ ...status, version: 2 })))).status(1000)).kind).toBe("invalid");
-    expect((await (await serve((_, response) => response.writeHead(500).end("{}"))).status(1000)).kind).toBe("invalid");
+    expect((await (await serve((_, response) => response.destroy())).status(20_000)).kind).toBe("reset");
+    expect((await (await serve((_, response) => response.end("{"))).status(20_000)).kind).toBe("invalid");
+    expect((await (await serve((_, response) => response.end(JSON.stringify({ ...status, version: 2 })))).status(20_000)).kind).toBe("invalid");
+    expect((await (await serve((_, response) => response.writeHead(500).end("{}"))).status(20_000)).kind).toBe("invalid");
     const secretive = new HostClient(await listen(createServer((_, response) => response.writeHead(401).end())), "wrong", systemClock);
-    expect((await secretive.status(1000)).kind).toBe("unauthorized");
+    expect((await secretive.status(20_000)).kind).toBe("unauthorized");
   });
 
   test("counts the whole answer: one that trickles is a time-out, one without an end is invalid", async () => {
@@ -92,7 +95,7 @@ describe("asking a host for its status", () => {
       response.on("drain", more);
       more();
     });
-    expect((await flood.status(5000)).kind).toBe("invalid");
+    expect((await flood.status(20_000)).kind).toBe("invalid");
   });
 
   test("does not count time in which this process was not running", async () => {
@@ -142,7 +145,7 @@ describe("the status stream", () => {
     const { signal } = new AbortController();
     const broken = await serve((_, response) => response.write(lines(status), () => response.destroy()));
     expect((await broken.streamStatus(ignore, signal)).kind).toBe("reset");
-    const silent = await serve((_, response) => response.write(lines(status)));
+    const silent = await serve((_, response) => response.write(lines(status)), impatient);
     expect((await silent.streamStatus(ignore, signal)).kind).toBe("timeout");
     const nonsense = await serve((_, response) => response.write("nonsense\n"));
     expect((await nonsense.streamStatus(ignore, signal)).kind).toBe("invalid");
@@ -154,8 +157,8 @@ describe("the status stream", () => {
 });
 
 describe("an order", () => {
-  const run = async (answer: (response: ServerResponse) => void): Promise<[string, PromoteEvent[]]> => {
-    const client = await serve((_, response) => answer(response));
+  const run = async (answer: (response: ServerResponse) => void, limits = patient): Promise<[string, PromoteEvent[]]> => {
+    const client = await serve((_, response) => answer(response), limits);
     const events: PromoteEvent[] = [];
     const end = await client.promote(request, (event) => events.push(event), new AbortController().signal);
     return [end.kind, events];
@@ -177,7 +180,7 @@ describe("an order", () => {
     const phase = { kind: "phase", phase: "claim", ms: 1 };
     expect((await run((response) => response.end(lines(phase))))[0]).toBe("reset");
     expect((await run((response) => response.write(lines(phase), () => response.destroy())))[0]).toBe("reset");
-    expect((await run((response) => response.write(lines(phase))))[0]).toBe("timeout");
+    expect((await run((response) => response.write(lines(phase)), impatient))[0]).toBe("timeout");
     expect((await run((response) => response.end(lines({ kind: "phase", phase: "coronation", ms: 1 }))))[0]).toBe("invalid");
     expect((await run((response) => response.writeHead(400).end('{"error":"x","advice":"y"}')))[0]).toBe("invalid");
   });

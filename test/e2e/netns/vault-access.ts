@@ -14,13 +14,12 @@ import { join } from "node:path";
 export type VaultCut = "hang" | "error" | "read-only" | "unmounted";
 
 const overFuse = 'exec 9<>/dev/fuse; mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 cut "$1" || exit 1';
-/** A file that the host opened for writing in the moment since the mount makes it busy. */
-const makeReadOnly = 'tries=0; until mount -o remount,bind,ro "$1"; do tries=$((tries+1)); [ $tries -lt 300 ] || exit 1; sleep 0.01; done';
 const scripts: Readonly<Record<VaultCut, string>> = {
   // The server's end stays open until our end of its input closes.
   hang: `${overFuse}; echo done; cat >/dev/null`,
   error: `${overFuse}; exec 9>&-; echo done`,
-  "read-only": `mount --bind "$2" "$1" && { ${makeReadOnly}; } && echo done`,
+  // Read-only before the host sees it: a file that it had opened for writing meanwhile would make the mount busy.
+  "read-only": 'mkdir -p "$1.ro" && mount --bind "$2" "$1.ro" && mount -o remount,bind,ro "$1.ro" && mount --bind "$1.ro" "$1" && umount "$1.ro" && echo done',
   unmounted: 'umount -l "$1" && echo done',
 };
 const healed: Readonly<Record<VaultCut, string>> = {
