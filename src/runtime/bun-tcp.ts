@@ -1,15 +1,16 @@
 /**
  * `Tcp` on `Bun.listen` and `Bun.connect`: no streams, no listeners per socket, one native call for each read and write.
  *
- * Pieces are joined in one buffer of the module, so that a response head and its body cost one system call and no
+ * Pieces are joined in one buffer (`Outbox`), so that a response head and its body cost one system call and no
  * allocation. That is safe because a native write copies into the kernel before it returns; what the kernel does not take is
- * copied out of it and waits.
+ * copied out of it and waits. Small writes are made together at the end of the turn.
  *
  * Bun offers no way to give up an attempt to connect: a socket destroyed before that is closed as soon as the
  * system has decided (refused, connected, or its own time limit).
  */
 import { Buffer } from "node:buffer";
-import { joinBytesMax, type Piece, type Tcp, type TcpSocket, type TcpUser } from "./tcp.ts";
+import { Outbox, smallBytesMax, type OutboxUser } from "./bun-outbox.ts";
+import { joinBytesMax, Slice, type Piece, type Tcp, type TcpSocket, type TcpUser } from "./tcp.ts";
 
 type Native = Bun.Socket<BunSocket>;
 type SystemError = Error & { readonly code?: string };
@@ -22,7 +23,7 @@ function free(chunk: Buffer): void {
   (chunk.buffer as ArrayBuffer & { transfer(length: number): ArrayBuffer }).transfer(0); // ECMAScript 2024
 }
 
-const joinBuffer = Buffer.allocUnsafeSlow(joinBytesMax);
+const outbox = new Outbox();
 
 export const bunTcp: Tcp = {
   listen({ host, port, reusePort = false, descriptor }, onSocket) {
@@ -78,13 +79,16 @@ const events = {
   },
 } satisfies Bun.SocketHandler<BunSocket>;
 
-class BunSocket implements TcpSocket {
+class BunSocket implements TcpSocket, OutboxUser {
   remoteAddress = "";
   remotePort = 0;
   #native: Native | undefined;
   #user: TcpUser | undefined;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
+  /** Where its small writes of this turn are in the outbox. */
+  #keptFrom = 0;
+  #keptLength = 0;
   #ending = false;
   #otherEnded = false;
   isDestroyed = false;
@@ -117,40 +121,55 @@ class BunSocket implements TcpSocket {
   }
 
   write(piece: Piece): void {
-    if (typeof piece !== "string") this.#writeOwned(piece);
-    else if (piece.length <= joinBytesMax && this.#waitingBytes === 0) this.#writeJoined(joinBuffer.write(piece, 0, "latin1"));
-    else this.#writeOwned(Buffer.from(piece, "latin1"));
+    this.writeAll([piece]);
   }
 
   writeAll(pieces: readonly Piece[]): void {
     let total = 0;
     for (const piece of pieces) total += piece.length;
-    if (pieces.length === 1 || total > joinBytesMax || this.#waitingBytes > 0) {
-      for (const piece of pieces) this.write(piece);
+    if (total === 0 || this.#ending || this.#native === undefined) return;
+    const isSmall = total <= smallBytesMax;
+    if (this.#waitingBytes > 0 || total > joinBytesMax || (pieces.length === 1 && !isSmall)) {
+      this.sendKept();
+      for (const piece of pieces) this.#writeAlone(piece);
       return;
     }
-    let at = 0;
-    for (const piece of pieces) {
-      at += typeof piece === "string" ? joinBuffer.write(piece, at, "latin1") : piece.copy(joinBuffer, at);
+    const from = outbox.join(pieces, total);
+    if (isSmall) this.#keep(from, total);
+    else {
+      this.sendKept();
+      this.#hand(outbox.buffer, from, total);
     }
-    this.#writeJoined(at);
   }
 
-  /** The first `length` bytes of the shared buffer; nothing waits before them. */
-  #writeJoined(length: number): void {
-    if (length === 0 || this.#ending || this.#native === undefined) return;
-    const taken = this.#native.write(joinBuffer, 0, length);
-    if (taken >= 0 && taken < length) this.#wait(Buffer.from(joinBuffer.subarray(taken, length)));
+  #writeAlone(piece: Piece): void {
+    if (piece instanceof Slice) this.#hand(piece.bytes, piece.from, piece.length);
+    else this.#hand(typeof piece === "string" ? Buffer.from(piece, "latin1") : piece, 0, piece.length);
   }
 
-  #writeOwned(bytes: Buffer): void {
-    if (bytes.length === 0 || this.#ending || this.#native === undefined) return;
-    if (this.#waitingBytes > 0) {
-      this.#wait(bytes);
-      return;
+  #keep(from: number, length: number): void {
+    if (this.#keptLength > 0 && this.#keptFrom + this.#keptLength === from) this.#keptLength += length;
+    else {
+      this.sendKept();
+      this.#keptFrom = from;
+      this.#keptLength = length;
     }
-    const taken = this.#native.write(bytes);
-    if (taken >= 0 && taken < bytes.length) this.#wait(taken === 0 ? bytes : bytes.subarray(taken));
+    outbox.keep(this, length);
+  }
+
+  sendKept(): void {
+    const length = this.#keptLength;
+    this.#keptLength = 0;
+    this.#hand(outbox.buffer, this.#keptFrom, length);
+  }
+
+  /** Gives bytes to the system; what it does not take waits, copied where the bytes are not ours to hold. */
+  #hand(bytes: Buffer, from: number, length: number): void {
+    if (length === 0 || this.#native === undefined) return;
+    const taken = this.#waitingBytes > 0 ? 0 : this.#native.write(bytes, from, length);
+    if (taken < 0 || taken === length) return;
+    const left = bytes.subarray(from + taken, from + length);
+    this.#wait(bytes === outbox.buffer ? Buffer.from(left) : left);
   }
 
   #wait(bytes: Buffer): void {
@@ -160,6 +179,7 @@ class BunSocket implements TcpSocket {
 
   end(): void {
     if (this.#ending) return;
+    this.sendKept();
     this.#ending = true;
     if (this.#waitingBytes === 0) this.#native?.shutdown();
   }
@@ -173,10 +193,12 @@ class BunSocket implements TcpSocket {
   }
 
   destroy(): void {
+    this.sendKept();
     this.#leave()?.close();
   }
 
   reset(): void {
+    this.sendKept();
     this.#leave()?.terminate();
   }
 
@@ -188,6 +210,7 @@ class BunSocket implements TcpSocket {
     this.#native = undefined;
     this.#waiting = [];
     this.#waitingBytes = 0;
+    this.#keptLength = 0;
     return native;
   }
 

@@ -1,7 +1,7 @@
 /** `Tcp` on `node:net`: for Node and Deno, and everywhere for what comes as a stream (TLS of `node:tls`, connections in memory). */
 import { Buffer } from "node:buffer";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { joinBytesMax, type Piece, type Tcp, type TcpListener, type TcpListenOptions, type TcpSocket, type TcpUser } from "./tcp.ts";
+import { joinBytesMax, Slice, type Piece, type Tcp, type TcpListener, type TcpListenOptions, type TcpSocket, type TcpUser } from "./tcp.ts";
 
 /** Half-open, because either side may end first; without Nagle's delay, because every write is a whole message. */
 export const nodeSocketOptions = { allowHalfOpen: true, noDelay: true };
@@ -90,7 +90,7 @@ class NodeSocket implements TcpSocket {
   write(piece: Piece): void {
     if (piece.length === 0 || this.#socket.writableEnded) return;
     if (typeof piece === "string") this.#socket.write(piece, "latin1");
-    else this.#socket.write(piece);
+    else this.#socket.write(viewOf(piece));
   }
 
   writeAll(pieces: readonly Piece[]): void {
@@ -133,8 +133,10 @@ function joined(pieces: readonly Piece[], total: number): Buffer {
   let at = 0;
   for (const piece of pieces) {
     if (typeof piece === "string") all.write(piece, at, "latin1");
-    else all.set(piece, at);
+    else all.set(viewOf(piece), at);
     at += piece.length;
   }
   return all;
 }
+
+const viewOf = (piece: Buffer | Slice): Buffer => (piece instanceof Slice ? piece.bytes.subarray(piece.from, piece.from + piece.length) : piece);

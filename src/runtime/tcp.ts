@@ -11,7 +11,20 @@
 import type { Buffer } from "node:buffer";
 
 /** Latin1 text, or bytes that nobody changes any more. */
-export type Piece = string | Buffer;
+export type Piece = string | Buffer | Slice;
+
+/** A part of a buffer. A view of its own (`subarray`) costs as much as a system call, because it moves the bytes of a small buffer. */
+export class Slice {
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly length: number;
+
+  constructor(bytes: Buffer, from: number, to: number) {
+    this.bytes = bytes;
+    this.from = from;
+    this.length = to - from;
+  }
+}
 
 export type ChunkUse = "consumed" | undefined;
 
@@ -42,7 +55,10 @@ export interface TcpSocket {
   readonly isClear: boolean;
   /** Names the user, once, in the turn in which the socket was handed over. */
   use(user: TcpUser): void;
-  /** Never blocks and never fails: what the system does not take waits, without a bound of its own. After `end` nothing is written. */
+  /**
+   * Never blocks and never fails: what the system does not take waits, without a bound of its own. After `end` nothing is written. Small
+   * writes may be handed to the system at the end of the turn of the event loop; `end`, `destroy` and `reset` come after them.
+   */
   write(piece: Piece): void;
   /** All pieces in order, in as few system calls as sensible. */
   writeAll(pieces: readonly Piece[]): void;

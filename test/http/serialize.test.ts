@@ -7,14 +7,15 @@ import { ProtocolError } from "../../src/http/protocol-error.ts";
 import { readRequest, type ParsedRequest } from "../../src/http/read-request.ts";
 import { readResponse, type ParsedResponse } from "../../src/http/read-response.ts";
 import { passesAsItCame, pushRequestHead, responseText } from "../../src/http/serialize.ts";
+import { Slice, type Piece } from "../../src/runtime/tcp.ts";
 import { generate } from "./fuzz/generate.ts";
 
 const added = "X-Forwarded-For: 192.0.2.1\r\n";
 
 function requestText(request: ParsedRequest, headers: HeaderList): string {
-  const pieces: (string | Buffer)[] = [];
+  const pieces: Piece[] = [];
   pushRequestHead(pieces, headers, request, { localAuthority: "127.0.0.1:80" });
-  return pieces.join("");
+  return pieces.map((piece) => (piece instanceof Slice ? piece.bytes.toString("latin1", piece.from, piece.from + piece.length) : piece.toString("latin1"))).join("");
 }
 
 /** The same fields, without the bytes that they came in. */

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { bunTcp } from "../../src/runtime/bun-tcp.ts";
 import { duplicateDescriptor } from "../../src/runtime/descriptors.ts";
 import { nodeTcp } from "../../src/runtime/node-tcp.ts";
-import type { ChunkUse, Tcp, TcpListener, TcpSocket } from "../../src/runtime/tcp.ts";
+import { joinBytesMax, Slice, type ChunkUse, type Tcp, type TcpListener, type TcpSocket } from "../../src/runtime/tcp.ts";
 
 /** Writes down what it is told, and lets a test wait for it. */
 class Recorder {
@@ -126,6 +126,42 @@ describe.each([["Bun's sockets", bunTcp], ["node:net", nodeTcp]] as const)("%s",
     const all = `abc[${large.toString()}]${"x".repeat(70_000)}${"y".repeat(60_000)}${"z".repeat(300_000)}`;
     await atServer.until(() => atServer.text.length >= all.length);
     expect(atServer.text === all).toBe(true);
+  });
+
+  test("small writes of one turn arrive in order, among large ones and before the end", async () => {
+    const { client, atServer } = await pair(tcp);
+    const large = Buffer.alloc(100 * 1024, "L");
+    client.write("a");
+    client.write("b");
+    client.write(large);
+    client.write("c");
+    client.writeAll(["(", new Slice(Buffer.from("<slice>"), 1, 6), ")"]);
+    client.write(new Slice(large, 0, 50 * 1024));
+    client.write("d");
+    client.end();
+    await atServer.until(() => atServer.events.includes("end"));
+    expect(atServer.text === `ab${large.toString()}c(slice)${large.toString().slice(0, 50 * 1024)}d`).toBe(true);
+  });
+
+  test("a small write is not lost with a socket that is destroyed in the same turn", async () => {
+    const { client, atServer } = await pair(tcp);
+    client.write("last words");
+    client.destroy();
+    await atServer.until(() => atServer.events.includes("end"));
+    expect(atServer.text).toBe("last words");
+  });
+
+  test("small writes of many sockets in one turn, more than fit together, all arrive where they belong", async () => {
+    const pairs = await Promise.all(Array.from({ length: 8 }, () => pair(tcp)));
+    const textOf = (nth: number, round: number): string => `${nth}.${round};`.repeat(600);
+    const rounds = 12;
+    expect(8 * rounds * textOf(0, 0).length).toBeGreaterThan(joinBytesMax);
+    for (let round = 0; round < rounds; round++) for (const [nth, { client }] of pairs.entries()) client.write(textOf(nth, round));
+    for (const [nth, { atServer }] of pairs.entries()) {
+      const all = Array.from({ length: rounds }, (_, round) => textOf(nth, round)).join("");
+      await atServer.until(() => atServer.text.length >= all.length);
+      expect(atServer.text === all).toBe(true);
+    }
   });
 
   test("chunks that are consumed alter nothing of what comes after", async () => {
