@@ -22,11 +22,11 @@ export function forwardedFields(options: ForwardedOptions = {}): EditRequestFiel
   /** What was added to the last request of a client connection, with its Host: mostly the next one gets the same. */
   const last = new WeakMap<object, { readonly host: string | undefined; readonly lines: string }>();
   return function addForwardedFields(headers, exchange) {
-    const host = headers.get("host");
     if (!headers.mayHave(set)) {
       const known = last.get(exchange.client);
-      if (known !== undefined && known.host === host) return headers.withLines(known.lines, set);
+      if (known !== undefined && headers.hostIs(known.host)) return headers.withLines(known.lines, set);
     }
+    const host = headers.get("host");
     const address = plainAddress(exchange.remoteAddress);
     const before = headers.mayHave(set) && trusted.has(address) ? clientFields(headers) : undefined;
     const clean = headers.mayHave(set) ? headers.without((name) => knownField(name) === FORWARDED) : headers;

@@ -9,7 +9,7 @@
  * The fast path, a gate that returns undefined, releases in the same turn.
  */
 import type { Buffer } from "node:buffer";
-import type { Piece } from "../runtime/tcp.ts";
+import { Slice, type Piece } from "../runtime/tcp.ts";
 
 export interface ReleaseTarget {
   /** Writes pieces to the client. */
@@ -67,7 +67,7 @@ export class GatedRelease {
   #endRun(): void {
     const run = this.#run;
     if (run === undefined) return;
-    this.#add(this.#runFrom === 0 && this.#runTo === run.length ? run : run.subarray(this.#runFrom, this.#runTo));
+    this.#add(this.#runFrom === 0 && this.#runTo === run.length ? run : new Slice(run, this.#runFrom, this.#runTo));
     this.#run = undefined;
   }
 

@@ -9,18 +9,19 @@ import type { Buffer } from "node:buffer";
 import { trimOws } from "./connection-options.ts";
 import type { FieldSet } from "./known-fields.ts";
 
-/** A head as it came, checked. */
+/** A head as it came, checked: a part of `bytes`. */
 export interface HeadSource {
-  /** Latin1 text, or the bytes themselves; those of a response are gone when it has left. */
-  readonly head: string | Buffer;
+  /** Those of a response are gone when it has left. */
+  readonly bytes: Buffer;
   /** Where the start line, the fields, and the empty line after them begin. */
   readonly start: number;
   readonly fieldsStart: number;
   readonly fieldsEnd: number;
   /** The known fields that occur. */
   readonly seen: FieldSet;
-  /** Value of Host where it is known already. */
-  readonly host: string | undefined;
+  /** Value of a request's Host; -1 when there is none. */
+  readonly hostStart: number;
+  readonly hostEnd: number;
   /** Each line is written as this code writes lines itself (`Name: value`, numbers without leading zeros). */
   readonly isPlain: boolean;
 }
@@ -63,12 +64,25 @@ export class HeaderList {
 
   /** First value of that name, or undefined. */
   get(name: string): string | undefined {
-    if (name === "host" && this.source?.host !== undefined) return this.source.host;
+    const { source } = this;
+    if (name === "host" && source !== undefined && source.hostStart !== -1) return source.bytes.toString("latin1", source.hostStart, source.hostEnd);
     const { flat } = this;
     for (let i = 0; i < flat.length; i += 2) {
       if (sameName(flat[i] as string, name)) return flat[i + 1];
     }
     return undefined;
+  }
+
+  /** Whether the value of Host is `value`, without making a string of it. */
+  hostIs(value: string | undefined): boolean {
+    const { source } = this;
+    if (source === undefined || source.hostStart === -1) return this.get("host") === value;
+    const { bytes, hostStart, hostEnd } = source;
+    if (value?.length !== hostEnd - hostStart) return false;
+    for (let i = 0; i < value.length; i++) {
+      if (value.charCodeAt(i) !== bytes[hostStart + i]) return false;
+    }
+    return true;
   }
 
   /** All values of that name, in order. */
@@ -119,10 +133,9 @@ export class HeaderList {
   #cut(): string[] {
     const { source } = this;
     if (source === undefined) return [];
-    const { head, fieldsStart, fieldsEnd } = source;
-    if (head.length < fieldsEnd) throw new Error("the fields of a response cannot be read after it has left");
-    const lines = typeof head === "string" ? head.slice(fieldsStart, fieldsEnd) : head.toString("latin1", fieldsStart, fieldsEnd);
-    return cutLines(lines + this.added);
+    const { bytes, fieldsStart, fieldsEnd } = source;
+    if (bytes.length < fieldsEnd) throw new Error("the fields of a response cannot be read after it has left");
+    return cutLines(bytes.toString("latin1", fieldsStart, fieldsEnd) + this.added);
   }
 }
 

@@ -2,7 +2,7 @@
  * From a scanned request head to what it means for this hop: framing, persistence, upgrade, expectation.
  * Everything that RFC 9112 calls an error or that is known from request smuggling is refused here.
  */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { addConnectionOptions } from "./connection-options.ts";
 import { parseContentLength } from "./content-length.ts";
 import { chunkedBody, noBody, type Framing, type HttpVersion, type RequestHead } from "./head.ts";
@@ -36,9 +36,10 @@ const lastUnderstood = EXPECT;
 export function readRequest(bytes: Buffer, from: number, to: number, limits: RequestLimits): { request: ParsedRequest; end: number } | undefined {
   const scanned = scanRequest(bytes, from, to, limits);
   if (scanned === undefined) return undefined;
-  const { method, target, version, text, fieldsStart } = scanned;
+  const { method, target, version, start, fieldsStart, end } = scanned;
   const { seen, isPlain } = known;
-  let host: string | undefined;
+  let hostStart = -1;
+  let hostEnd = -1;
   let contentLength = -1;
   let transferEncoding: string | undefined;
   let options: string[] | undefined;
@@ -54,13 +55,15 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
       contentLength = parseContentLength(bytes, known.valueStart(i), known.valueEnd(i));
       continue;
     }
+    if (field === HOST) {
+      if (hostStart !== -1) throw new ProtocolError(400, "host_repeated", "Host must occur once");
+      hostStart = known.valueStart(i);
+      hostEnd = known.valueEnd(i);
+      if (!isValidHost(bytes, hostStart, hostEnd)) throw new ProtocolError(400, "host_malformed", "Host must be a name or address with an optional port");
+      continue;
+    }
     const value = known.value(i, bytes);
     switch (field) {
-      case HOST:
-        if (host !== undefined) throw new ProtocolError(400, "host_repeated", "Host must occur once");
-        if (!isValidHost(value)) throw new ProtocolError(400, "host_malformed", "Host must be a name or address with an optional port");
-        host = value;
-        break;
       case TRANSFER_ENCODING:
         if (transferEncoding !== undefined) throw new ProtocolError(400, "transfer_encoding_repeated", "Transfer-Encoding must occur once");
         transferEncoding = value;
@@ -81,8 +84,9 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
       default:
     }
   }
-  checkTarget(method, target, host);
-  if (host === undefined && version === "1.1") throw new ProtocolError(400, "host_missing", "an HTTP/1.1 request must have Host");
+  const headers = new HeaderList({ bytes, start, fieldsStart, fieldsEnd: end - 2, seen, hostStart, hostEnd, isPlain });
+  checkTarget(method, target, headers);
+  if (hostStart === -1 && version === "1.1") throw new ProtocolError(400, "host_missing", "an HTTP/1.1 request must have Host");
   const framing = requestFraming(version, contentLength, transferEncoding, limits.bodyBytesMax);
   if (method === "TRACE" && framing.kind !== "none") throw new ProtocolError(400, "trace_with_body", "TRACE must not have a body");
   const persists = version === "1.1" ? !(options?.includes("close") ?? false) : (options?.includes("keep-alive") ?? false) && !(options?.includes("close") ?? false);
@@ -91,7 +95,7 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
       method,
       target,
       version,
-      headers: new HeaderList({ head: text, start: 0, fieldsStart, fieldsEnd: text.length, seen, host, isPlain }),
+      headers,
       framing,
       keepAlive: persists,
       upgrade: upgrade !== undefined && version === "1.1" && framing.kind === "none" && (options?.includes("upgrade") ?? false) && isTunnelled(upgrade) ? upgrade : undefined,
@@ -99,7 +103,7 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
       acceptsTrailers: acceptsTrailers && (options?.includes("te") ?? false),
       connectionOptions: options ?? noOptions,
     },
-    end: scanned.end,
+    end,
   };
 }
 
@@ -136,7 +140,7 @@ export function checkOnlyChunked(transferEncoding: string): void {
 }
 
 /** RFC 9112, 3.2: origin form, absolute form that agrees with Host, or `*` for OPTIONS. There is no forward proxy here. */
-function checkTarget(method: string, target: string, host: string | undefined): void {
+function checkTarget(method: string, target: string, headers: HeaderList): void {
   if (method === "CONNECT") throw new ProtocolError(501, "connect_not_supported", "CONNECT is not supported here");
   // RFC 9113, 3.4: reserved for the preface of HTTP/2, so that it can never be taken for a request.
   if (method === "PRI") throw new ProtocolError(505, "version_not_supported", "PRI belongs to HTTP/2, which is not spoken here");
@@ -147,7 +151,9 @@ function checkTarget(method: string, target: string, host: string | undefined): 
   }
   const authority = absoluteAuthority(target);
   if (authority === undefined) throw new ProtocolError(400, "target_malformed", "the request target must start with a slash or be an absolute http URI");
-  if (!isValidHost(authority) || (host !== undefined && host.toLowerCase() !== authority.toLowerCase())) {
+  const bytes = Buffer.from(authority, "latin1");
+  const host = headers.get("host");
+  if (!isValidHost(bytes, 0, bytes.length) || (host !== undefined && host.toLowerCase() !== authority.toLowerCase())) {
     throw new ProtocolError(400, "target_contradicts_host", "the request target and Host name different authorities");
   }
 }

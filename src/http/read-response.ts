@@ -70,7 +70,7 @@ export function readResponse(bytes: Buffer, from: number, to: number, method: st
       status,
       reason: scanned.reason,
       version,
-      headers: new HeaderList({ head: bytes, start: from, fieldsStart, fieldsEnd: end - 2, seen, host: undefined, isPlain }),
+      headers: new HeaderList({ bytes, start: from, fieldsStart, fieldsEnd: end - 2, seen, hostStart: -1, hostEnd: -1, isPlain }),
       framing,
       keepAlive: framing.kind !== "close" && !closes && (version === "1.1" || (options?.includes("keep-alive") ?? false)),
       keepAliveMs,

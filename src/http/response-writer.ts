@@ -60,8 +60,8 @@ export class ResponseWriter {
     const keepFraming = response.framing.kind === "none" && response.status !== 204;
     const connection = client.connectionField();
     const { source } = headers;
-    if (connection === undefined && typeof source?.head === "object" && passesAsItCame(headers, response, this.#framing, keepFraming)) {
-      this.#release.pushBytes(source.head, source.start, source.fieldsEnd + 2);
+    if (connection === undefined && source !== undefined && passesAsItCame(headers, response, this.#framing, keepFraming)) {
+      this.#release.pushBytes(source.bytes, source.start, source.fieldsEnd + 2);
     } else this.#release.push(responseText(response, headers, response.connectionOptions, this.#framing, keepFraming, connection));
   }
 

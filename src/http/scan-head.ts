@@ -26,8 +26,7 @@ export interface ScannedRequest {
   readonly method: string;
   readonly target: string;
   readonly version: "1.0" | "1.1";
-  /** The head without the empty line at its end; `fieldsStart` is an offset in it. */
-  readonly text: string;
+  readonly start: number;
   readonly fieldsStart: number;
   /** Offset of the first byte after the head. */
   readonly end: number;
@@ -120,13 +119,12 @@ export function scanRequest(bytes: Buffer, from: number, to: number, limits: Hea
   const end = scanFields(bytes, at, to, limits.headerCountMax);
   if (end === -1) return incomplete(from, to, limits);
   if (end - from > limits.headBytesMax) throw headTooLarge();
-  const text = bytes.toString("latin1", start, end - 2);
   return {
-    method: isGet(bytes, start, methodEnd) ? "GET" : text.slice(0, methodEnd - start),
-    target: text.slice(targetStart - start, targetEnd - start),
+    method: isGet(bytes, start, methodEnd) ? "GET" : bytes.toString("latin1", start, methodEnd),
+    target: bytes.toString("latin1", targetStart, targetEnd),
     version: bytes[versionStart + 7] === 48 ? "1.0" : "1.1",
-    text,
-    fieldsStart: at - start,
+    start,
+    fieldsStart: at,
     end,
   };
 }

@@ -8,7 +8,7 @@
  * so when nothing was taken out, no field belongs to the hop before, and each line is written as it would be here (`isPlain`). A
  * Content-Length is then exactly what was understood: there is one at most, in plain digits.
  */
-import type { Piece } from "../runtime/tcp.ts";
+import { Slice, type Piece } from "../runtime/tcp.ts";
 import { chunkedBody, type Framing, type ResponseHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import {
@@ -24,8 +24,8 @@ const framingFields = fieldSet(CONTENT_LENGTH, TRANSFER_ENCODING);
 /** Adds the head for the upstream to `pieces`. `headers` are its fields as edited, `parsed` the request as it came. Without Host it gets `client.localAuthority`. */
 export function pushRequestHead(pieces: Piece[], headers: HeaderList, parsed: ParsedRequest, client: { readonly localAuthority: string }): void {
   const { source, added } = headers;
-  if (source?.isPlain === true && typeof source.head === "string" && parsed.version === "1.1" && (source.seen & requestRewritten) === 0) {
-    pieces.push(source.head, `${added}\r\n`);
+  if (source?.isPlain === true && parsed.version === "1.1" && (source.seen & requestRewritten) === 0) {
+    pieces.push(new Slice(source.bytes, source.start, source.fieldsEnd), `${added}\r\n`);
   } else pieces.push(requestText(headers, parsed, client));
 }
 
