@@ -11,7 +11,7 @@ import { Network } from "./network.ts";
 import { followMs, type SimOptions } from "./options.ts";
 import { type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
 import { SimHost, hostOf } from "./sim-host.ts";
-import { tooOften } from "./sim-application.ts";
+import { isApplicationsFault } from "./sim-application.ts";
 import { SimMachine } from "./sim-machine.ts";
 import { GatewayDisk } from "./sim-state-disk.ts";
 import { SimVault } from "./sim-vault.ts";
@@ -19,7 +19,7 @@ import type { World } from "./world.ts";
 
 export const service = "sim";
 const resumeEveryMs = 1_000;
-
+const applicationReadyMsMax = 2_000;
 
 export interface ClusterSetup {
   readonly world: World;
@@ -93,6 +93,7 @@ export class Cluster {
       capture: { pageSize: options.pageSize, keys: options.keys, pagesPerPart: options.pagesPerPart, diskMs: options.diskMs },
       application: {
         startMs: options.applicationStartMs,
+        readyMsMax: applicationReadyMsMax,
         execMs: options.applicationExecMs,
         restartsMax: 3,
         syncShare: options.syncShare,
@@ -169,13 +170,28 @@ export class Cluster {
       hostOf(machine.process)?.application?.process?.thaw();
     }
     for (const host of this.hosts) {
-      // What only a person can mend: an application that was killed too often.
-      const status = hostOf(host.process)?.host.status();
-      if (status?.role === "failed" && status.reason === tooOften) this.kill(host);
+      this.mendApplication(host);
       this.startHost(host);
     }
     for (const gateway of this.gateways) this.startGateway(gateway, "kept");
     this.#resume();
+  }
+
+  /** The operator installs the application as it should be; a host that failed by it is told to restore, or started again. */
+  mendApplication(machine: SimMachine): void {
+    const { world, dice } = this.#setup;
+    machine.application = "none";
+    const { process } = machine;
+    const host = hostOf(process)?.host;
+    const status = process?.isDead === false ? host?.status() : undefined;
+    if (status?.role !== "failed" || !isApplicationsFault(status.reason ?? "")) return;
+    if (dice.chance(0.5)) {
+      world.say(machine.name, "is told to restore");
+      process?.enter(() => void host?.restore());
+      return;
+    }
+    this.kill(machine);
+    this.startHost(machine);
   }
 
   /** The operator looks again until nobody says that automation is paused. */
@@ -267,7 +283,7 @@ export class Cluster {
       priority: 0,
       nofailover: false,
       secret: "s",
-      application: { command: ["app"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 5_000, stopSignal: "SIGTERM", stopTimeoutMs: 1_000, restartsMax: 3, restartWindowMs: 60_000 },
+      application: { command: ["app"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: applicationReadyMsMax, stopSignal: "SIGTERM", stopTimeoutMs: 1_000, restartsMax: 3, restartWindowMs: 60_000 },
       checkpoint: {
         intervalMs: options.checkpointIntervalMs,
         journalBytes: options.checkpointJournalBytes,

@@ -6,6 +6,7 @@
  */
 import type { Dice } from "./dice.ts";
 import type { SimOptions } from "./options.ts";
+import type { ApplicationTrouble } from "./sim-machine.ts";
 import type { Trouble } from "./sim-vault.ts";
 
 export type Who = "primary" | number;
@@ -34,10 +35,12 @@ export type FaultKind =
   | { readonly kind: "restart"; readonly who: Who }
   | { readonly kind: "application-crash"; readonly who: Who }
   | { readonly kind: "application-freeze"; readonly who: Who }
+  /** The application as it is installed there, or everywhere, does not start, is never ready, or ends again and again. */
+  | { readonly kind: "application-broken"; readonly who: Who | "all"; readonly how: Exclude<ApplicationTrouble, "none"> }
   | { readonly kind: "checkpoint"; readonly who: Who }
   | { readonly kind: "lost-continuity"; readonly who: Who }
   /** Waits for a host in this state, and hits it there, at its very beginning or so long after it. */
-  | { readonly kind: "strike"; readonly role: StrikeRole; readonly how: "kill" | "freeze" | "power"; readonly afterMs: number };
+  | { readonly kind: "strike"; readonly role: StrikeRole; readonly how: "kill" | "freeze" | "power" | "restart"; readonly afterMs: number };
 
 export type StrikeRole = "claiming" | "starting" | "draining" | "restoring";
 
@@ -52,7 +55,7 @@ export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number 
 const kinds: readonly FaultKind["kind"][] = [
   ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "vault-power", "kill-gateway", "freeze-gateway"] as const),
   ...(["isolate-host", "isolate-host", "isolate-gateway", "flap", "slow-link", "vault", "vault", "switchover", "switchover"] as const),
-  ...(["force", "restart", "application-crash", "application-freeze", "checkpoint", "lost-continuity", "strike", "strike", "pause", "priority"] as const),
+  ...(["force", "restart", "application-crash", "application-freeze", "application-broken", "checkpoint", "lost-continuity", "strike", "strike", "pause", "priority"] as const),
 ];
 
 export const faultKinds: readonly FaultKind["kind"][] = [...new Set(kinds)];
@@ -94,6 +97,8 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
       return { kind, who, factor: dice.pick([10, 100, 1_000]) };
     case "vault":
       return { kind, who: dice.chance(0.3) ? "all" : who, trouble: dice.pick(["away", "away", "full", "slow", "ambiguous"] as const) };
+    case "application-broken":
+      return { kind, who: dice.chance(0.3) ? "all" : who, how: dice.pick(["ends", "never-ready", "crashes"] as const) };
     case "kill":
     case "power":
     case "restart":
@@ -103,7 +108,7 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "lost-continuity":
       return { kind, who };
     case "strike":
-      return { kind, role: dice.pick(["claiming", "claiming", "starting", "draining", "restoring"] as const), how: dice.pick(["kill", "freeze", "freeze", "power"] as const), afterMs: dice.pick([0, dice.between(0, 2), dice.around(20)]) };
+      return { kind, role: dice.pick(["claiming", "claiming", "starting", "draining", "restoring"] as const), how: dice.pick(["kill", "freeze", "freeze", "power", "restart"] as const), afterMs: dice.pick([0, dice.between(0, 2), dice.around(20)]) };
     case "freeze-gateway":
     case "switchover":
     case "force":

@@ -114,6 +114,15 @@ export class Nemesis {
         process?.freeze();
         return () => process?.thaw();
       }
+      case "application-broken": {
+        const machines = fault.who === "all" ? cluster.hosts : [this.#host(fault.who)];
+        for (const machine of machines) machine.application = fault.how;
+        // One that runs already was started before: it is the next start that shows it.
+        if (fault.how === "crashes") for (const { process } of machines) hostOf(process)?.application?.crash();
+        return () => {
+          for (const machine of machines) cluster.mendApplication(machine);
+        };
+      }
       case "checkpoint": {
         const process = this.#host(fault.who).process;
         process?.enter(() => void hostOf(process)?.host.checkpoint());
@@ -168,11 +177,11 @@ export class Nemesis {
       this.#world.say("FAULT", `${how} of ${machine.name}, which is ${role}, for ${forMs} ms`);
       if (how === "kill") this.#cluster.kill(machine);
       if (how === "power") this.#cluster.losePower(machine);
-      const thaw = how === "freeze" ? this.#freeze(machine, false) : undefined;
+      const undo = how === "freeze" ? this.#freeze(machine, false) : how === "restart" ? this.#restart(machine) : undefined;
       this.#world.after(forMs, "strike over", () => {
         if (this.#isOver) return;
-        if (thaw === undefined) this.#cluster.startHost(machine);
-        else thaw();
+        if (undo === undefined) this.#cluster.startHost(machine);
+        else undo();
       });
     };
     // Never at once: what is told here is told in the middle of the host's own code.

@@ -13,6 +13,8 @@ import { SimProcess } from "./sim-process.ts";
 
 export interface ApplicationOptions {
   readonly startMs: number;
+  /** It is killed when it is not ready in this time. */
+  readonly readyMsMax: number;
   readonly execMs: number;
   readonly restartsMax: number;
   /** Share of transactions after which everything so far is synced to the disk. */
@@ -34,7 +36,13 @@ export interface ApplicationPorts {
 /** `undefined`: the application died on it. */
 export type Executed = { readonly answer: Answer; readonly wantsCheckpoint: boolean } | undefined;
 
-export const tooOften = "the application ended too often";
+const tooOften = "the application ended too often";
+
+/** Of a host that failed: only a person can mend it. */
+export const isApplicationsFault = (reason: string): boolean => reason.startsWith("the application");
+
+/** Of an application that ends again and again: how long it runs. */
+const crashesAfterMs = 30;
 
 export class SimApplication implements SupervisedApplication {
   readonly #ports: ApplicationPorts;
@@ -125,16 +133,22 @@ export class SimApplication implements SupervisedApplication {
     return { kind: "ok", reading };
   }
 
+  /** Rejects when it is not ready in time, or ends before. */
   async #launch(): Promise<void> {
     const { host, machine, dice, options } = this.#ports;
     this.#state = "starting";
     const process = new SimProcess(host.world, `${machine.name}.app`, machine.clock);
     this.#process = process;
     const startMs = dice.between(0.5, 1.5) * options.startMs;
+    const trouble = machine.application;
     await new Promise<void>((resolve, reject) => {
-      process.whenDead(() => host.enter(() => reject(new Error("the application was stopped while it started"))));
+      process.whenDead(() => host.enter(() => reject(new Error("the application ended while it started"))));
+      const late = host.clock.setTimer(options.readyMsMax, () => process.kill("crash"));
+      if (trouble === "ends") host.world.after(startMs, "application ends", () => process.kill("crash"));
+      if (trouble === "ends" || trouble === "never-ready") return;
       host.world.after(startMs, "application ready", () =>
         process.enter(() => {
+          late.cancel();
           if (machine.disk.database === undefined) {
             machine.disk.database = new SimDatabase(options.pageSize, options.keys);
             machine.disk.database.create();
@@ -147,17 +161,19 @@ export class SimApplication implements SupervisedApplication {
     this.#state = "running";
     this.#ready?.resolve();
     this.#ready = undefined;
+    if (trouble === "crashes") host.world.after(dice.around(crashesAfterMs), "application crashes", () => process === this.#process && this.crash());
   }
 
+  /** A restart that fails counts like a crash. */
   #onEnded(): void {
-    if (this.#state !== "running") return;
+    if (this.#state !== "running" && this.#state !== "starting") return;
     this.#restarts += 1;
     if (this.#restarts > this.#ports.options.restartsMax) {
       this.#state = "over";
       this.#ports.onGaveUp(tooOften);
       return;
     }
-    this.#launch().catch(() => undefined);
+    this.#launch().catch(() => this.#onEnded());
   }
 
   async #end(afterMs: number): Promise<void> {

@@ -13,11 +13,15 @@ export interface Disk {
   setAsides: string[];
 }
 
+/** What is wrong with the application as it is installed here: it ends while it starts, is never ready, or ends soon after. */
+export type ApplicationTrouble = "none" | "ends" | "never-ready" | "crashes";
+
 export class SimMachine implements Node {
   readonly name: string;
   readonly clock: ClockKind;
   readonly disk: Disk = { database: undefined, marker: { kind: "unknown" }, previous: undefined, setAsides: [] };
   process: SimProcess | undefined;
+  application: ApplicationTrouble = "none";
   hasPower = true;
 
   constructor(name: string, clock: ClockKind) {
