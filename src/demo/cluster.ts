@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { HostClient } from "../control/host-client.ts";
 import type { HostStatus } from "../control/host-status.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { freePorts } from "../runtime/free-ports.ts";
 import { createVault } from "../vault/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
 import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
-import { freePorts } from "./free-ports.ts";
 import type { GroupProcess, ProcessKeeper } from "./processes.ts";
 import { selfCommand } from "./self.ts";
 

@@ -4,13 +4,13 @@
  * Order of the start: everything that can be wrong with the configuration or the machine is found before anything is
  * changed (vault, identity, folders and ports in use), then the host's life begins.
  */
-import { createServer } from "node:net";
 import type { HostConfig } from "../config/types.ts";
 import { localDatabases } from "../capture/local-state.ts";
 import { Replica } from "../capture/replica.ts";
 import { Source } from "../capture/source.ts";
 import { allRules } from "../core/rules.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { freePort } from "../runtime/free-ports.ts";
 import { type Log, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { contentHash } from "../vault/chunk-codec.ts";
@@ -115,17 +115,4 @@ export async function runHost(config: HostConfig, signal: AbortSignal): Promise<
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
   await running.stop("the host process was asked to stop");
-}
-
-/** A port that was free a moment ago on the loopback interface, for the application. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen({ host: "127.0.0.1", port: 0 }, () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,6 +1,6 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
-import { freePorts } from "../../src/demo/free-ports.ts";
+import { freePorts } from "../../src/runtime/free-ports.ts";
 import { descendantsOf, isStopped, livingOf } from "../../src/demo/process-table.ts";
 import { killGroup } from "../../src/demo/reaper.ts";
 import { systemClock } from "../../src/runtime/clock.ts";

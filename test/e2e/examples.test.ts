@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DemoApplicationName, demoApplication } from "../../src/demo/applications.ts";
-import { freePorts } from "../../src/demo/free-ports.ts";
+import { freePorts } from "../../src/runtime/free-ports.ts";
 import { repositoryFile } from "../../src/demo/self.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { exitCodes } from "../../src/cli/exit-codes.ts";
 import type { Cluster, GatewayMember, HostMember } from "../../src/demo/cluster.ts";
-import { freePorts } from "../../src/demo/free-ports.ts";
+import { freePorts } from "../../src/runtime/free-ports.ts";
 import { type Bench, never, openBench, runStead } from "./harness.ts";
 
 setDefaultTimeout(60_000);

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import type { AddressInfo } from "node:net";
-import { freePorts } from "../../src/demo/free-ports.ts";
+import { freePorts } from "../../src/runtime/free-ports.ts";
 import { descendantsOf, livingOf } from "../../src/demo/process-table.ts";
 import type { GroupProcess } from "../../src/demo/processes.ts";
 import { selfCommand } from "../../src/demo/self.ts";

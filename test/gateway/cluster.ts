@@ -1,7 +1,6 @@
 /** A gateway under test with fake hosts as real processes, in a temporary folder; everything is ended and removed in `stop`. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterService } from "../../src/control/gateway-api.ts";
@@ -9,21 +8,12 @@ import { GatewayClient } from "../../src/control/gateway-client.ts";
 import type { GatewayConfig } from "../../src/config/types.ts";
 import { Gateway, type GatewayDeps } from "../../src/gateway/gateway.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { freePort } from "../../src/runtime/free-ports.ts";
 import { defaultDataPlane } from "../config/data-plane.ts";
 import type { FakeHostOptions } from "./fake-host-main.ts";
 
 export const secret = "a-secret-of-the-tests-only";
 const reader: [string, ...string[]] = [process.execPath, new URL("sql-reader-main.ts", import.meta.url).pathname];
-
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
 
 /** Waits until `condition` gives something; the test's own time limit ends it otherwise. */
 export async function until<T>(condition: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {

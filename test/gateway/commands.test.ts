@@ -3,8 +3,9 @@ import type { ClusterStatus } from "../../src/control/gateway-api.ts";
 import { formatStatus } from "../../src/cli/status.ts";
 import { formatTable } from "../../src/cli/table.ts";
 import { formatCsv, formatRows } from "../../src/cli/sql.ts";
+import { freePort } from "../../src/runtime/free-ports.ts";
 import { runStead } from "../cli/run-cli.ts";
-import { freePort, secret, TestCluster, until } from "./cluster.ts";
+import { secret, TestCluster, until } from "./cluster.ts";
 
 let cluster: TestCluster;
 let url: string;

@@ -4,7 +4,8 @@ import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { GatewayClient } from "../../src/control/gateway-client.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { freePort, secret, TestCluster, until } from "./cluster.ts";
+import { freePort } from "../../src/runtime/free-ports.ts";
+import { secret, TestCluster, until } from "./cluster.ts";
 
 let cluster: TestCluster;
 let application: Server | null = null;

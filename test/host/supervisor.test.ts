@@ -1,11 +1,11 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { createServer } from "node:net";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApplicationConfig } from "../../src/config/types.ts";
 import { ApplicationError, Supervisor } from "../../src/host/supervisor.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { freePort } from "../../src/runtime/free-ports.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "stead-supervisor-"));
 const running: Supervisor[] = [];
@@ -41,15 +41,6 @@ function supervise(script: string, changes: Partial<ApplicationConfig> = {}): { 
   });
   running.push(supervisor);
   return { supervisor, gaveUp: gaveUp.promise, warnings };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 const isAlive = (pid: number): boolean => {

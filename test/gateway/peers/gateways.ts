@@ -6,7 +6,8 @@ import { join } from "node:path";
 import type { ClusterService, ClusterStatus } from "../../../src/control/gateway-api.ts";
 import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { freePort, secret, TestCluster, until } from "../cluster.ts";
+import { freePort } from "../../../src/runtime/free-ports.ts";
+import { secret, TestCluster, until } from "../cluster.ts";
 
 /** A wire to one host that can be cut. */
 class Wire {

@@ -1,8 +1,8 @@
 /**
- * Ports for the demo's processes, fixed for its whole run because a dead host comes back on its own.
+ * Ports of the loopback interface that somebody else will listen on a moment later, or for as long as it is started again and again.
  *
- * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): while a host is dead, its port must not be
- * taken as the source port of somebody's outgoing connection, nor can a connection to it connect to itself.
+ * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): until then such a port must not be taken as the
+ * source port of somebody's outgoing connection, nor can a connection to it connect to itself.
  */
 import { randomInt } from "node:crypto";
 import { createServer, type Server } from "node:net";
@@ -25,6 +25,12 @@ export async function freePorts(count: number): Promise<number[]> {
   } finally {
     await Promise.all(held.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve()))));
   }
+}
+
+export async function freePort(): Promise<number> {
+  const [port] = await freePorts(1);
+  if (port === undefined) throw new Error("freePorts gave fewer than it was asked for");
+  return port;
 }
 
 function tryListen(port: number): Promise<Server | undefined> {
