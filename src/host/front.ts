@@ -8,7 +8,8 @@
 import type { Address, HttpLimits } from "../config/types.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { epochField } from "../core/replay.ts";
-import type { Exchange } from "../http/exchange.ts";
+import { CommonEnd } from "../http/common-end.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../http/exchange.ts";
 import type { HeaderList } from "../http/headers.ts";
 import { fieldSet, STEAD } from "../http/known-fields.ts";
 import type { HttpLimits as ServerLimits } from "../http/limits.ts";
@@ -29,8 +30,8 @@ export interface Term {
 
 type FrontState =
   | { readonly kind: "closed"; readonly reason: string }
-  | { readonly kind: "open"; readonly term: Term; readonly upstream: Upstream; readonly end: AbortController }
-  | { readonly kind: "draining"; readonly upstream: Upstream; readonly end: AbortController };
+  | { readonly kind: "open"; readonly term: Term; readonly upstream: Upstream; readonly end: CommonEnd; readonly forward: ForwardOptions; readonly user: ForwardUser }
+  | { readonly kind: "draining"; readonly upstream: Upstream; readonly end: CommonEnd };
 
 /** How long a request waits for an application that is being restarted before it is given back. */
 const restartWaitMs = 5_000;
@@ -85,7 +86,17 @@ export class Front {
       limits: frontLimits(this.#options.limits),
       clock: this.#options.clock,
     });
-    this.#state = { kind: "open", term, upstream, end: new AbortController() };
+    const end = new CommonEnd();
+    const forward: ForwardOptions = {
+      gate: () => term.gate(),
+      end,
+      // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
+      upstreamIsHost: false,
+      editRequestFields: withoutOurs,
+      editResponseFields: ({ headers }) => takeSteadFields(headers, term),
+    };
+    const user: ForwardUser = { onOutcome: (exchange, _upstream, outcome) => this.#onOutcome(exchange, end, outcome) };
+    this.#state = { kind: "open", term, upstream, end, forward, user };
   }
 
   /** Not a byte more: every exchange in flight is cut, new ones are refused. Synchronous. */
@@ -93,7 +104,7 @@ export class Front {
     const state = this.#state;
     this.#state = { kind: "closed", reason };
     if (state.kind === "closed") return;
-    state.end.abort(new Error(reason));
+    state.end.end(reason);
     state.upstream.close(reason);
   }
 
@@ -116,57 +127,59 @@ export class Front {
     await this.#server?.close({ drainMs: 0 });
   }
 
-  async #onExchange(exchange: Exchange): Promise<void> {
+  #onExchange(exchange: Exchange): Handling {
     const state = this.#state;
-    if (state.kind !== "open") {
-      await refuse(exchange, state.kind === "draining" ? "this host is stepping down" : `this host is not primary: ${state.reason}`);
-      return;
-    }
-    this.#active += 1;
-    try {
-      await this.#forward(exchange, state);
-    } finally {
-      this.#active -= 1;
-      if (this.#active === 0) this.#idle?.();
-    }
-  }
-
-  async #forward(exchange: Exchange, open: FrontState & { kind: "open" }): Promise<void> {
-    const { term, upstream, end } = open;
+    if (state.kind !== "open") return refuse(exchange, state.kind === "draining" ? "this host is stepping down" : `this host is not primary: ${state.reason}`);
+    const { term, upstream, forward, user } = state;
     const { headers } = exchange.request;
     const routedFor = headers.mayHave(ours) ? headers.get(epochField) : undefined;
     if (routedFor !== undefined && routedFor !== String(term.epoch)) {
-      await refuse(exchange, `the request was routed for epoch ${routedFor.replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
+      return refuse(exchange, `the request was routed for epoch ${routedFor.replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
+    }
+    this.#active += 1;
+    if (!term.isReady) return this.#forwardWhenReady(exchange, state);
+    exchange.forwardTo(upstream, forward, user);
+    return undefined;
+  }
+
+  async #forwardWhenReady(exchange: Exchange, { term, upstream, end, forward }: FrontState & { kind: "open" }): Promise<void> {
+    if (await readyWithin(term, this.#options.clock, end)) {
+      await this.#onOutcome(exchange, end, await exchange.forward(upstream, forward));
       return;
     }
-    if (!term.isReady && !(await readyWithin(term, this.#options.clock, end.signal))) {
-      await refuse(exchange, end.signal.aborted ? "this host is not primary any more" : "the application is restarting");
-      return;
-    }
-    const outcome = await exchange.forward(upstream, {
-      gate: () => term.gate(),
-      signal: end.signal,
-      // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
-      upstreamIsHost: false,
-      editRequestFields: withoutOurs,
-      editResponseFields: ({ headers }) => takeSteadFields(headers, term),
-    });
-    switch (outcome.kind) {
-      case "completed":
-      case "client_gone":
-        return;
-      case "not_sent":
-        await refuse(exchange, `the application did not take the request: ${outcome.reason}`);
-        return;
-      case "not_executed":
-        await refuse(exchange, outcome.reason);
-        return;
-      case "lost":
-      case "upstream_invalid":
-        // The response of a host that was cut off must not even say that something failed: the next primary decides.
-        if (end.signal.aborted || exchange.responseStarted) exchange.destroy();
-        else await unknown(exchange, outcome.reason);
-    }
+    await refuse(exchange, end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
+    this.#leave();
+  }
+
+  /** The exchange is no longer in flight to the application. */
+  #leave(): void {
+    this.#active -= 1;
+    if (this.#active === 0) this.#idle?.();
+  }
+
+  #onOutcome(exchange: Exchange, end: CommonEnd, outcome: ForwardOutcome): Handling {
+    const answering = answerTo(exchange, end, outcome);
+    this.#leave();
+    return answering;
+  }
+}
+
+/** What is left to say to the client. */
+function answerTo(exchange: Exchange, end: CommonEnd, outcome: ForwardOutcome): Handling {
+  switch (outcome.kind) {
+    case "completed":
+    case "client_gone":
+      return undefined;
+    case "not_sent":
+      return refuse(exchange, `the application did not take the request: ${outcome.reason}`);
+    case "not_executed":
+      return refuse(exchange, outcome.reason);
+    case "lost":
+    case "upstream_invalid":
+      // The response of a host that was cut off must not even say that something failed: the next primary decides.
+      if (end.reason === undefined && !exchange.responseStarted) return unknown(exchange, outcome.reason);
+      exchange.destroy();
+      return undefined;
   }
 }
 
@@ -183,19 +196,18 @@ const frontLimits = (limits: HttpLimits): Partial<ServerLimits> => ({
 });
 
 /** False when the time is over, or when the term ends: its application may never be ready again. */
-function readyWithin(term: Term, clock: Clock, over: AbortSignal): Promise<boolean> {
+function readyWithin(term: Term, clock: Clock, end: CommonEnd): Promise<boolean> {
   return new Promise((resolve) => {
     const answer = (isReady: boolean): void => {
       timer.cancel();
-      over.removeEventListener("abort", onOver);
+      end.delete(ended);
       resolve(isReady);
     };
-    const onOver = (): void => answer(false);
+    const ended = { onCommonEnd: () => answer(false) };
     const timer = clock.setTimer(restartWaitMs, () => answer(false));
-    over.addEventListener("abort", onOver, { once: true });
-    if (over.aborted) return answer(false);
+    end.add(ended);
     term.whenReady().then(
-      () => answer(!over.aborted),
+      () => answer(end.reason === undefined),
       () => answer(false),
     );
   });

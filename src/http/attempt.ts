@@ -8,8 +8,8 @@
 import type { Buffer } from "node:buffer";
 import { isIdempotent } from "../core/replay.ts";
 import type { ChunkUse } from "../runtime/tcp.ts";
-import { abortReason } from "./abort-reason.ts";
 import type { AttemptClient, Cut } from "./attempt-client.ts";
+import type { Ended } from "./common-end.ts";
 import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "./headers.ts";
@@ -29,7 +29,7 @@ import type { ConnectionWaiter, Upstream } from "./upstream.ts";
 /** `waiting` for a connection, `open` with one, `complete`: only the gate is still to agree, `tunnel`, `settled`. */
 type Phase = "waiting" | "open" | "complete" | "tunnel" | "settled";
 
-export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner {
+export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, Ended {
   readonly release: GatedRelease;
   readonly flow: ResponseFlow;
   readonly mayReuseOld: boolean;
@@ -38,7 +38,6 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   readonly #options: ForwardOptions;
   readonly #reader: ResponseReader;
   readonly #writer: ResponseWriter;
-  #onAbort: (() => void) | undefined;
   #phase: Phase = "waiting";
   #connection: UpstreamConnection | undefined;
   #tunnel: Tunnel | undefined;
@@ -69,20 +68,13 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   start(): void {
-    const { signal } = this.#options;
-    if (signal !== undefined && !this.#watch(signal)) return;
-    this.#upstream.acquire(this);
-  }
-
-  /** False when it is over already. */
-  #watch(signal: AbortSignal): boolean {
-    if (signal.aborted) {
-      this.#settle({ kind: "not_sent", reason: abortReason(signal) }, "no");
-      return false;
+    const { end } = this.#options;
+    if (end?.reason !== undefined) {
+      this.#settle({ kind: "not_sent", reason: end.reason }, "no");
+      return;
     }
-    this.#onAbort = () => this.#aborted();
-    signal.addEventListener("abort", this.#onAbort);
-    return true;
+    end?.add(this);
+    this.#upstream.acquire(this);
   }
 
   // The request on its way to the upstream.
@@ -269,8 +261,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#end(this.#phase === "tunnel" ? { kind: "completed", status: 101 } : { kind: "client_gone" }, "no");
   }
 
-  #aborted(): void {
-    const reason = abortReason(this.#options.signal);
+  onCommonEnd(reason: string): void {
     if (this.#phase === "waiting") this.#end({ kind: "not_sent", reason }, "no");
     else if (this.#phase === "tunnel") this.#end({ kind: "completed", status: 101 }, "destroy");
     else this.#end(this.#lost(reason), this.#finalReleased ? "destroy" : "no");
@@ -321,7 +312,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.release.kill();
     this.#giveBack(false);
     this.#tunnel?.destroy("the exchange has ended");
-    if (this.#onAbort !== undefined) this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#options.end?.delete(this);
     this.#client.onAttemptSettled(outcome, cut);
   }
 

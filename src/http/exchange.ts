@@ -1,4 +1,5 @@
 /** One request of a client and everything that can be done about it. The port between the data plane and its owners. */
+import type { CommonEnd } from "./common-end.ts";
 import type { RequestHead, ResponseHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import type { Upstream } from "./upstream.ts";
@@ -33,8 +34,8 @@ export interface ForwardOptions {
    * application: what it says there is its own response, whatever it means by it.
    */
   readonly upstreamIsHost?: boolean;
-  /** Ends the attempt at once; not a byte is released after it. */
-  readonly signal?: AbortSignal;
+  /** Ends the attempt at once, with those of other exchanges; not a byte is released after it. */
+  readonly end?: CommonEnd;
 }
 
 export type ForwardOutcome =

@@ -44,7 +44,7 @@ export interface ProxyOptions {
   readonly againDelayMs?: number;
   /** Seconds for `Retry-After`. */
   readonly retryAfterSeconds?: number;
-  readonly forward?: Omit<ForwardOptions, "signal">;
+  readonly forward?: Omit<ForwardOptions, "end">;
   /** Default: all. */
   readonly rules?: Rules;
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { CommonEnd } from "../../src/http/common-end.ts";
 import { proxied } from "./proxied.ts";
 import { RawBackend } from "./raw-backend.ts";
 import { waitFor } from "./raw-client.ts";
@@ -84,12 +85,12 @@ test("a gate that throws does the same", async () => {
 
 test("a response that waits for the gate when its attempt is ended never leaves", async () => {
   const gate = manualGate();
-  const end = new AbortController();
-  await using proxy = await proxied({ backend: await RawBackend.answering(ok), forward: { gate: () => gate.gate(), signal: end.signal } });
+  const end = new CommonEnd();
+  await using proxy = await proxied({ backend: await RawBackend.answering(ok), forward: { gate: () => gate.gate(), end } });
   const client = await proxy.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await waitFor(() => gate.waiting.length === 1);
-  end.abort(new Error("no longer primary"));
+  end.end("no longer primary");
   gate.waiting[0]?.open();
   await client.until((r) => r.includes("502"));
   expect(client.received).not.toContain("hello");

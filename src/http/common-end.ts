@@ -1,0 +1,34 @@
+/**
+ * Ends many attempts at once, each at most once. An `AbortSignal` would do the same; a listener on one costs as much as all the
+ * parsing of a request and its response.
+ */
+export interface Ended {
+  /** Called by `end`, in its turn. */
+  onCommonEnd(reason: string): void;
+}
+
+export class CommonEnd {
+  readonly #members = new Set<Ended>();
+  #reason: string | undefined;
+
+  /** Why it is over; undefined while it is not. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** `member` will be told. Whoever joins looks at `reason` first. */
+  add(member: Ended): void {
+    this.#members.add(member);
+  }
+
+  delete(member: Ended): void {
+    this.#members.delete(member);
+  }
+
+  end(reason: string): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    for (const member of this.#members) member.onCommonEnd(reason);
+    this.#members.clear();
+  }
+}
