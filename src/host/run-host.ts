@@ -69,7 +69,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
     application: (onGaveUp) => new Supervisor({ application: config.application, dataFolder: config.dataFolder, clock, onGaveUp, onWarning }),
-    freePort,
+    freePort: () => freePort("applications"),
     clean: async (newest, logPosition, noEpochAfter) => {
       const { keepMin, windowMs } = config.checkpoint;
       const policy = { checkpointsMin: keepMin, windowMs };

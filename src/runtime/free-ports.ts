@@ -2,22 +2,23 @@
  * Ports of the loopback interface that somebody else will listen on a moment later, or for as long as it is started again and again.
  *
  * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): until then such a port must not be taken as the
- * source port of somebody's outgoing connection, nor can a connection to it connect to itself.
+ * source port of somebody's outgoing connection, nor can a connection to it connect to itself. Applications have a range of
+ * their own: while a member of a demo is down, no application may get its port.
  */
 import { randomInt } from "node:crypto";
 import { createServer, type Server } from "node:net";
 
-const portMin = 20_000;
-const portMax = 31_999;
+const ranges = { members: { min: 20_000, max: 25_999 }, applications: { min: 26_000, max: 31_999 } } as const;
 const attemptsMax = 500;
 
 /** Distinct ports of 127.0.0.1 that are free right now. */
-export async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number, use: keyof typeof ranges = "members"): Promise<number[]> {
+  const { min, max } = ranges[use];
   const held: { port: number; server: Server }[] = [];
   try {
     for (let attempt = 0; held.length < count; attempt += 1) {
-      if (attempt > attemptsMax) throw new Error(`found only ${held.length} of ${count} free ports from ${portMin} to ${portMax}`);
-      const port = randomInt(portMin, portMax + 1);
+      if (attempt > attemptsMax) throw new Error(`found only ${held.length} of ${count} free ports from ${min} to ${max}`);
+      const port = randomInt(min, max + 1);
       const server = await tryListen(port);
       if (server !== undefined) held.push({ port, server });
     }
@@ -27,8 +28,8 @@ export async function freePorts(count: number): Promise<number[]> {
   }
 }
 
-export async function freePort(): Promise<number> {
-  const [port] = await freePorts(1);
+export async function freePort(use: keyof typeof ranges = "members"): Promise<number> {
+  const [port] = await freePorts(1, use);
   if (port === undefined) throw new Error("freePorts gave fewer than it was asked for");
   return port;
 }
