@@ -10,6 +10,8 @@ export interface InitValues {
   readonly hostId: string;
   readonly secretFile: string;
   readonly vault: string;
+  /** The vault is made for this file: its host is the one that may begin it. */
+  readonly bootstrap: boolean;
 }
 
 export function configTemplate(values: InitValues): string {
@@ -131,7 +133,7 @@ databases = ["*.db"]
 vault = ${quoted(values.vault)}
 #vault_timeout = "5s"
 # On exactly one host, and only for an empty vault: start from this host's databases, or from none.
-#bootstrap = false
+${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
 # "async" acknowledges before the vault has the write, and then also needs: async_loss_max = "1s"
 #durability = "strict"
 #lease = "1s"

@@ -1,6 +1,7 @@
 /**
  * `stead init`: an example configuration, and a random secret that only its owner can read. It never overwrites anything:
- * files are created exclusively, and when one exists nothing is written.
+ * files are created exclusively, and when there is a configuration already nothing is written. A secret that is there stays: it
+ * was brought from another server of the cluster.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -29,7 +30,7 @@ interface InitFlags {
 export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext>({
   docs: {
     brief: "Write an example configuration and a random secret",
-    fullDescription: `Writes ${defaultConfigFile}, with every key explained, and ${secretFile}, which only its owner can read. Copy the secret to every gateway and host.\nNothing is overwritten: when one of the files exists, none is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
+    fullDescription: `Writes ${defaultConfigFile}, with every key explained, and ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
   },
   parameters: {
     flags: {
@@ -51,18 +52,20 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     // The vault is named on the command line from the working folder, in the file from the file's.
     const vaultPath = resolve(this.cwd, flags.vault);
     const vault = folder === undefined || flags.vault.startsWith("/") ? flags.vault : relative(target, vaultPath);
-    const text = configTemplate({ role: flags.role, service: flags.service, hostId: flags.host, secretFile, vault });
+    const text = configTemplate({ role: flags.role, service: flags.service, hostId: flags.host, secretFile, vault, bootstrap: flags.createVault });
     refuseWrongNames(configPath, text);
-    refuseExisting([configPath, secretPath]);
+    refuseExisting(configPath);
+    const hasSecret = existsSync(secretPath);
     // The vault comes first: it is what can be refused (a share that is not mounted), and a folder without files can be tried again.
     if (flags.createVault) await makeVault(vaultPath, flags.service);
     expectResource(target, () => {
       mkdirSync(target, { recursive: true });
-      writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+      if (!hasSecret) writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
       writeFileSync(configPath, text, { flag: "wx" });
     });
-    const written = [configPath, `${secretPath} (mode 0600)`, ...(flags.createVault ? [`${vaultPath}/`] : [])];
-    this.process.stdout.write(`${written.map((path) => `wrote ${path}`).join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
+    const secret = hasSecret ? `kept ${secretPath}` : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;
+    const done = [`wrote ${configPath}`, secret, ...(flags.createVault ? [`wrote ${vaultPath}/`] : [])];
+    this.process.stdout.write(`${done.join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
   },
 });
 
@@ -77,11 +80,10 @@ function refuseWrongNames(path: string, text: string): void {
   });
 }
 
-function refuseExisting(paths: readonly string[]): void {
-  const existing = paths.filter((path) => existsSync(path));
-  if (existing.length === 0) return;
+function refuseExisting(path: string): void {
+  if (!existsSync(path)) return;
   throw new CliError(exitCodes.resource, {
-    found: `${existing.join(" and ")} exist${existing.length === 1 ? "s" : ""} already; nothing was written`,
+    found: `${path} exists already; nothing was written`,
     advice: "name another folder, or move the old file away first",
   });
 }

@@ -41,6 +41,7 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
   if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
   if (report !== null && report.service !== service.name) notes.push(`it is a host of the service "${report.service}"`);
   if (view.health.kind === "down") notes.push(`down: ${view.health.cause}`);
+  else if (report?.role === "primary" && report.epoch < (service.state.primary?.epoch ?? 0)) notes.push(olderPrimary(report.epoch));
   return {
     id: view.id,
     controlUrl: view.controlUrl,
@@ -59,6 +60,10 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
     notes,
   };
 }
+
+/** Passes when it was replaced: it is about to read that in the log. Stays when its log begins anew: then nobody routes to it. */
+const olderPrimary = (epoch: number): string =>
+  `primary of epoch ${epoch}, which is older than what this gateway knows: it was replaced a moment ago, or its vault is a new one, and then every gateway has to be started without its database`;
 
 const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
 

@@ -95,7 +95,7 @@ export class NotAVaultError extends BaseVaultError {
   override readonly name = "NotAVaultError";
   readonly kind = "not-a-vault";
   constructor(url: string, found: string, options?: ErrorOptions) {
-    super(`${url} is not a vault: ${found}`, "Is the shared area mounted? A new vault is made with `stead init`, never by itself.", options);
+    super(`${url} is not a vault: ${found}`, "Is the shared area mounted? A new vault is made with `stead vault create`, never by itself.", options);
   }
 }
 

@@ -46,12 +46,25 @@ test("two secrets are never the same", async () => {
   expect(x?.trim().length).toBeGreaterThanOrEqual(43);
 });
 
-test("nothing is overwritten, and nothing is written when one of the files exists", async () => {
-  writeFileSync(join(folder, "stead.secret"), "mine");
-  const run = await runStead(["init"], { cwd: folder });
-  expect(run).toMatchObject({ code: 7, err: expect.stringContaining("stead.secret exists already; nothing was written") });
-  expect(readFileSync(join(folder, "stead.secret"), "utf8")).toBe("mine");
-  expect(existsSync(join(folder, "stead.toml"))).toBe(false);
+test("nothing is overwritten: a configuration that is there refuses everything, a secret that is there is kept and used", async () => {
+  const secret = "the-secret-of-the-first-server";
+  writeFileSync(join(folder, "stead.secret"), secret, { mode: 0o600 });
+  expect(await runStead(["init", "--role", "host"], { cwd: folder })).toMatchObject({ code: 0, out: expect.stringContaining(`kept ${join(folder, "stead.secret")}\n`) });
+  expect(readFileSync(join(folder, "stead.secret"), "utf8")).toBe(secret);
+  expect(await runStead(["config", "check"], { cwd: folder })).toMatchObject({ code: 0, err: "" });
+  rmSync(join(folder, "stead.secret"));
+  writeFileSync(join(folder, "stead.toml"), "# mine");
+  const run = await runStead(["init", "--vault", "vault", "--create-vault"], { cwd: folder });
+  expect(run).toMatchObject({ code: 7, err: expect.stringContaining("stead.toml exists already; nothing was written") });
+  expect(readFileSync(join(folder, "stead.toml"), "utf8")).toBe("# mine");
+  expect(readdirSync(folder)).toEqual(["stead.toml"]);
+});
+
+test("the host whose vault is made may begin it, no other", async () => {
+  await runStead(["init", "one", "--vault", "vault", "--create-vault"], { cwd: folder });
+  await runStead(["init", "two", "--role", "host", "--host", "b", "--vault", "vault"], { cwd: folder });
+  const bootstraps = ["one", "two"].map((name) => parsed(readFileSync(join(folder, name, "stead.toml"), "utf8")).host?.bootstrap);
+  expect(bootstraps).toEqual([true, false]);
 });
 
 test("a name that the configuration would refuse is refused before anything is written", async () => {
@@ -73,7 +86,7 @@ test("a vault named from the working folder is the same folder in the file", asy
 
 for (const role of ["gateway", "host", "both"] satisfies InitRole[]) {
   test(`the lines with defaults in the file for ${role} can be uncommented as they stand, and say what holds without them`, () => {
-    const text = configTemplate({ role, service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault" });
+    const text = configTemplate({ role, service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault", bootstrap: false });
     const uncommented = text.replace(/^#(?=[a-z])/gm, "").replace(/^(?:match\.|env = |ready = ).*$/gm, "");
     const { gateway, host } = parsed(uncommented);
     const plain = parsed(text);
@@ -87,7 +100,7 @@ for (const role of ["gateway", "host", "both"] satisfies InitRole[]) {
 }
 
 test("the examples that are no defaults can be uncommented too", () => {
-  const text = configTemplate({ role: "both", service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault" });
+  const text = configTemplate({ role: "both", service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault", bootstrap: false });
   const { host, services } = parsed(text.replace(/^#(?=[a-z])/gm, ""));
   expect(host?.application).toMatchObject({ env: { LOG_LEVEL: "info" }, readyPath: "/health" });
   expect(services[0]?.match).toEqual({ host: "app.example", path: "/" });

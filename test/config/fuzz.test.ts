@@ -4,7 +4,7 @@ import { parseConfig } from "../../src/config/load.ts";
 import { formatProblems } from "../../src/config/problems.ts";
 
 const env = { STEAD_SECRET: "0123456789abcdef" };
-const template = configTemplate({ role: "both", service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault" })
+const template = configTemplate({ role: "both", service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault", bootstrap: false })
   .replace(/^#(?=[a-z])/gm, "")
   .replace(/^secret_file.*$/m, "");
 

@@ -22,7 +22,7 @@ function stopLimitMs(settings: ReadonlyMap<string, string>): number {
 
 /** The configuration with every default. */
 function defaults() {
-  const text = configTemplate({ role: "both", service: "notes", hostId: "a", secretFile: "unused", vault: "/vault" }).replace(/^secret_file.*$/m, "");
+  const text = configTemplate({ role: "both", service: "notes", hostId: "a", secretFile: "unused", vault: "/vault", bootstrap: false }).replace(/^secret_file.*$/m, "");
   const result = parseConfig("/etc/stead/stead.toml", text, { env: { STEAD_SECRET: "0123456789abcdef" } });
   if (result.kind !== "ok" || result.config.host === null || result.config.gateway === null) throw new Error("the template is refused");
   return { host: result.config.host, gateway: result.config.gateway };

@@ -3,8 +3,12 @@ import { mkdirSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { GatewayClient } from "../../src/control/gateway-client.ts";
+import { fileDisk } from "../../src/gateway/state/replication-disk.ts";
+import { putEpoch } from "../../src/gateway/state/rows.ts";
+import { StateStore } from "../../src/gateway/state/store.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { freePort } from "../../src/runtime/free-ports.ts";
+import { systemRandom } from "../../src/runtime/random.ts";
 import { secret, TestCluster, until } from "./cluster.ts";
 
 let cluster: TestCluster;
@@ -88,6 +92,19 @@ describe("static stability", () => {
     await cluster.client.addHost({ id: "twin", controlUrl: cluster.host("a").controlUrl });
     const event = await until(() => gateway.status().services[0]?.events.find(({ what }) => what === "wrong-host"));
     expect(event.detail).toContain('answers as host "a"');
+  });
+
+  test("a primary whose vault was begun anew is not routed to, and status says why and what to do", async () => {
+    await cluster.addHost("a");
+    const disk = fileDisk(join(cluster.folder, "gateway.db"));
+    const before = new StateStore({ disk, gateway: "g1", clock: systemClock, random: systemRandom });
+    await before.open();
+    before.write(putEpoch({ service: "notes", epoch: 7, host: "a", dataUrl: "http://127.0.0.1:1", firstSeenAtMs: 1 }));
+    await before.close();
+    await cluster.startGateway();
+    const notes = await until(() => cluster.service().hosts.find(({ role, epoch }) => role === "primary" && epoch === 1)?.notes);
+    expect(notes).toEqual([expect.stringMatching(/^primary of epoch 1, .* a new one, and then every gateway has to be started without its database$/)]);
+    expect(cluster.service()).toMatchObject({ epoch: 7, routedTo: null });
   });
 
   test("a gateway without any host holds requests and says so in its health", async () => {
