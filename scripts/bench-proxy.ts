@@ -1,12 +1,13 @@
 /**
- * What a request costs: our data plane beside nginx, HAProxy and `hono/proxy`, on one backend, alternated in one run.
+ * What a request costs: our data plane beside nginx, HAProxy, `hono/proxy`, and a pump on the same sockets that reads nothing of
+ * what it passes on (the floor), on one backend, alternated in one run.
  *
  * 64 keep-alive connections by wrk; CPU time of each proxy's own processes from /proc, divided by the requests it answered. A
  * ratio is taken within a round, so that a machine that gets slower meanwhile slows both; printed is the median over the
  * rounds and [lowest, highest] with the number of rounds that counted. It needs
  * an otherwise idle machine: with other load the spread shows it, and the figures mean nothing. `--rounds N` (5), `--seconds N` (1) for each measurement, `--json`: last line
  * `{"rounds","seconds","missing":[name],"cases":[{"case","proxies":[{"name","cpu_us","requests_per_second","errors"}],
- * "cpu_ratio":{"nginx":{"median","min","max","rounds"},"haproxy":…,"hono":…},"goal":{"nginx","haproxy"}}]}`.
+ * "cpu_ratio":{"nginx":{"median","min","max","rounds"},"haproxy":…,"hono":…,"pump":…},"goal":{"nginx","haproxy"}}]}`.
  *
  * `--runtimes node,deno`: our data plane under these as well (proxy-bench/runtimes.ts), without a goal; `bun` is always there.
  *

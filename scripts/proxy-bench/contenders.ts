@@ -89,6 +89,7 @@ export async function startContenders(folder: string, backend: number, pem: stri
     return ["haproxy", "-db", "-f", join(folder, "haproxy.cfg")];
   });
   await start("hono", (port, tlsPort) => [process.execPath, join(here, "hono.ts"), String(port), String(tlsPort), String(backend), pem]);
+  await start("pump", (port, tlsPort) => [process.execPath, join(here, "pump.ts"), String(port), String(tlsPort), String(backend), pem]);
   for (const runtime of runtimes) {
     const found = findRuntime(runtime);
     if (found === undefined) {
