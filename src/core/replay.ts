@@ -13,6 +13,11 @@ import { allRules, type Rules } from "./rules.ts";
  */
 export const epochField = "Stead-Epoch";
 
+/** True when a host that serves `epoch` may execute a request whose field says `routedFor`; without the field it may. */
+export function isOfEpoch(routedFor: string | undefined, epoch: number, rules: Rules = allRules): boolean {
+  return routedFor === undefined || routedFor === String(epoch) || !rules.has("replay-own-epoch");
+}
+
 export type AttemptOutcome =
   | { readonly kind: "completed" }
   | { readonly kind: "not_sent"; readonly reason: string }
@@ -57,7 +62,8 @@ export function decideReplay(method: string, outcome: AttemptOutcome, rules: Rul
       return { kind: "again", why: "not_executed", reason: outcome.reason };
     case "lost":
       if (!outcome.released && outcome.bodyHeld && (isIdempotent(method) || !rules.has("replay"))) {
-        return { kind: "again", why: safeMethods.includes(method) || !rules.has("replay") ? "safe" : "changes_state", reason: outcome.reason };
+        const isSafe = safeMethods.includes(method) || !rules.has("replay") || !rules.has("replay-later-epoch");
+        return { kind: "again", why: isSafe ? "safe" : "changes_state", reason: outcome.reason };
       }
       return { kind: "unknown", reason: outcome.reason };
     case "upstream_invalid":

@@ -17,6 +17,9 @@ export type RuleName =
   | "persist-before-send"
   | "majority"
   | "replay"
+  | "replay-later-epoch"
+  | "replay-own-epoch"
+  | "replay-outcome"
   | "pin-order";
 
 export interface Rules {

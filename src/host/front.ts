@@ -7,7 +7,7 @@
  */
 import type { Address, HttpLimits } from "../config/types.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { epochField } from "../core/replay.ts";
+import { epochField, isOfEpoch } from "../core/replay.ts";
 import { CommonEnd } from "../http/common-end.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../http/exchange.ts";
 import type { HeaderList } from "../http/headers.ts";
@@ -133,8 +133,8 @@ export class Front {
     const { term, upstream, forward, user } = state;
     const { headers } = exchange.request;
     const routedFor = headers.mayHave(ours) ? headers.get(epochField) : undefined;
-    if (routedFor !== undefined && routedFor !== String(term.epoch)) {
-      return refuse(exchange, `the request was routed for epoch ${routedFor.replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
+    if (!isOfEpoch(routedFor, term.epoch)) {
+      return refuse(exchange, `the request was routed for epoch ${(routedFor ?? "").replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
     }
     this.#active += 1;
     if (!term.isReady) return this.#forwardWhenReady(exchange, state);

@@ -5,7 +5,7 @@
  * whole life is bounded by `patienceMs`. Each request is counted exactly once, in `onDone`.
  */
 import { decideReplay, type ReplayDecision } from "../core/replay.ts";
-import type { Rules } from "../core/rules.ts";
+import { allRules, type Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "./exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
@@ -119,12 +119,13 @@ export class Proxy implements ForwardUser {
   async #handleOutcome(exchange: Exchange, life: Life, upstream: Upstream | undefined, outcome: ForwardOutcome): Promise<void> {
     const { hooks, clock, route } = this.#options;
     if (upstream !== undefined && (outcome.kind === "not_sent" || outcome.kind === "lost")) hooks?.onConnectionError?.(upstream, outcome.reason);
-    const decision = decideReplay(exchange.request.method, outcome, this.#options.rules);
+    const rules = this.#options.rules ?? allRules;
+    const decision = decideReplay(exchange.request.method, outcome, rules);
     if (decision.kind !== "again") {
       await this.#conclude(exchange, life, outcome, decision);
       return;
     }
-    if (decision.why === "safe" || decision.why === "changes_state") life.maybeExecuted = true;
+    if (decision.why === "safe" || decision.why === "changes_state") life.maybeExecuted = rules.has("replay-outcome");
     if (decision.why === "changes_state") life.lostOn = upstream;
     if (life.lostOn !== undefined && !(await this.#isReplaced(exchange, life, life.lostOn))) {
       await this.#conclude(exchange, life, outcome, { kind: "unknown", reason: decision.reason });

@@ -13,8 +13,9 @@ import { boundaryPrefix, logPrefix, positionOfKey } from "../../src/vault/keys.t
 import { decodeRecord, serviceTagOf } from "../../src/vault/record-codec.ts";
 import type { Operation } from "./history.ts";
 import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
-import type { Request } from "./messages.ts";
-import { emptyReading, type Reading, readingAfter, SimDatabase } from "./sim-database.ts";
+import type { Answer, Request } from "./messages.ts";
+import { checkRegister } from "./registers.ts";
+import { emptyReading, type Reading, readingAfter, registerPage, SimDatabase } from "./sim-database.ts";
 import type { HostWatch } from "./sim-host.ts";
 import type { World } from "./world.ts";
 
@@ -43,6 +44,8 @@ export class Checker implements HostWatch {
   readonly #hashes = new Map<number, string>();
   readonly #states = new Set<string>();
   readonly #durable = new Set<number>();
+  /** Of each put. */
+  readonly #executions = new Map<number, number>();
   #parts: DatabaseDelta[] = [];
   #releasedEpoch = 0;
   #position = 0;
@@ -91,11 +94,17 @@ export class Checker implements HostWatch {
     }
   }
 
-  onRelease(host: string, epoch: number, request: Request): void {
+  onExecuted({ id, kind }: Request): void {
+    if (kind === "put") this.#executions.set(id, (this.#executions.get(id) ?? 0) + 1);
+  }
+
+  onRelease(host: string, epoch: number, request: Request, answer: Answer): void {
     this.released += 1;
     if (epoch < this.#releasedEpoch) this.onViolation(`${host} released request ${request.id} in epoch ${epoch} after epoch ${this.#releasedEpoch} had served`);
     this.#releasedEpoch = Math.max(epoch, this.#releasedEpoch);
     if (request.kind === "append" && !this.#durable.has(request.id)) this.onViolation(`${host} acknowledged write ${request.id}, which is not in the log`);
+    // Of a put that others overwrote within its flush only the count is there.
+    if (answer.kind === "ok" && answer.register.puts > this.log.puts) this.onViolation(`${host} released put ${answer.register.puts}, and ${this.log.puts} are in the log`);
   }
 
   onForgotten(host: string, database: SimDatabase): void {
@@ -114,11 +123,22 @@ export class Checker implements HostWatch {
     for (let key = 0; key < this.#options.keys; key++) for (const id of this.log.ids(key)) final.set(id, (final.get(id) ?? 0) + 1);
     for (const [id, times] of final) if (times > 1) this.onViolation(`write ${id} is in the final state ${times} times`);
     for (const { id, kind, outcome } of operations) {
-      if (kind !== "append") continue;
-      if (outcome.kind === "ok" && !final.has(id)) this.onViolation(`write ${id} was acknowledged and is lost`);
-      if (outcome.kind === "not-executed" && final.has(id)) this.onViolation(`write ${id} was called not executed and is in the final state`);
+      if (kind === "read") continue;
+      if (kind === "append" && outcome.kind === "ok" && !final.has(id)) this.onViolation(`write ${id} was acknowledged and is lost`);
+      if (outcome.kind === "not-executed" && (kind === "put" ? this.#durable.has(id) : final.has(id))) this.onViolation(`${kind} ${id} was called not executed and was executed`);
     }
-    for (let key = 0; key < this.#options.keys; key++) this.#checkKey(key, operations, final);
+    for (let key = 0; key < this.#options.keys; key++) {
+      this.#checkKey(key, operations, final);
+      this.#checkRegister(key, operations);
+    }
+  }
+
+  #checkRegister(key: number, operations: readonly Operation[]): void {
+    const ofKey = operations.filter((operation) => operation.key === key);
+    const writes = ofKey.filter(({ kind }) => kind === "put").map(({ id, calledAt, returnedAt }) => ({ id, calledAt, returnedAt, executions: this.#executions.get(id) ?? 0 }));
+    const reads = ofKey.flatMap(({ kind, calledAt, returnedAt, outcome }) => (kind !== "put" && outcome.kind === "ok" ? [{ value: outcome.value, calledAt, returnedAt }] : []));
+    const wrong = checkRegister(writes, reads);
+    if (wrong !== undefined) this.onViolation(`the register of key ${key} is not linearizable: ${wrong}`);
   }
 
   #checkKey(key: number, operations: readonly Operation[], final: ReadonlyMap<number, number>): void {
@@ -136,7 +156,7 @@ export class Checker implements HostWatch {
     if (part < parts) return;
     for (const delta of this.#parts) {
       this.log.apply(delta);
-      for (const { content } of delta.pages) this.#noteIds(content);
+      for (const { number, content } of delta.pages) this.#noteIds(number, content);
     }
     const wanted = this.#parts.at(-1)?.checksum;
     if (wanted !== undefined && !sameChecksum(wanted, this.log.hashes.checksum())) this.onViolation(`the flush at position ${this.#position} does not give the checksum that it states`);
@@ -144,11 +164,13 @@ export class Checker implements HostWatch {
     this.#states.add(checksumText(this.log.hashes.checksum()));
   }
 
-  /** Every word that could be an id: a page of a key holds a count and then ids. */
-  #noteIds(content: Uint8Array): void {
+  /** Every word that could be an id: a page of a list holds a count and then ids, that of the registers one for each key. */
+  #noteIds(number: number, content: Uint8Array): void {
+    if (number === 1) return;
     const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
-    const count = Math.min(view.getUint32(0, true), content.byteLength / 4 - 1);
-    for (let i = 1; i <= count; i++) {
+    const isRegisters = number === registerPage;
+    const count = isRegisters ? this.#options.keys - 1 : Math.min(view.getUint32(0, true), content.byteLength / 4 - 1);
+    for (let i = isRegisters ? 0 : 1; i <= count; i++) {
       const id = view.getUint32(i * 4, true);
       if (id !== 0) this.#durable.add(id);
     }
@@ -160,8 +182,9 @@ type Input = { readonly kind: "append" | "read"; readonly id: number };
 /** A write that nobody knows of counts as called when it is in the final state, and as never made when it is not. */
 function eventOf({ id, kind, key, calledAt, returnedAt, outcome }: Operation, wanted: number, final: ReadonlyMap<number, number>): Event<Input, Reading>[] {
   if (key !== wanted) return [];
-  if (outcome.kind === "ok") return [{ calledAt, returnedAt, input: { kind, id }, output: outcome.reading }];
-  if (kind === "read" || !final.has(id)) return [];
+  // A put reads the list.
+  if (outcome.kind === "ok") return [{ calledAt, returnedAt, input: { kind: kind === "append" ? "append" : "read", id }, output: outcome.reading }];
+  if (kind !== "append" || !final.has(id)) return [];
   return [{ calledAt, returnedAt: Infinity, input: { kind, id }, output: undefined }];
 }
 

@@ -18,7 +18,7 @@ import { SimVault } from "./sim-vault.ts";
 import type { World } from "./world.ts";
 
 export const service = "sim";
-const resumeEveryMs = 1_000;
+const attendEveryMs = 1_000;
 const applicationReadyMsMax = 2_000;
 
 export interface ClusterSetup {
@@ -169,12 +169,9 @@ export class Cluster {
       machine.process?.thaw();
       hostOf(machine.process)?.application?.process?.thaw();
     }
-    for (const host of this.hosts) {
-      this.mendApplication(host);
-      this.startHost(host);
-    }
+    for (const host of this.hosts) this.startHost(host);
     for (const gateway of this.gateways) this.startGateway(gateway, "kept");
-    this.#resume();
+    this.#attend();
   }
 
   /** The operator installs the application as it should be; a host that failed by it is told to restore, or started again. */
@@ -194,12 +191,16 @@ export class Cluster {
     this.startHost(machine);
   }
 
-  /** The operator looks again until nobody says that automation is paused. */
-  #resume(): void {
+  /**
+   * The operator looks again and again: until nobody says that automation is paused, and for hosts that failed, which may happen just now
+   * by an application that was started before it was mended.
+   */
+  #attend(): void {
+    for (const host of this.hosts) this.mendApplication(host);
     for (const { process } of this.gateways) {
       if (gatewayOf(process)?.state?.automation.kind === "paused") process?.enter(() => gatewayOf(process)?.command({ kind: "resume" }));
     }
-    this.#setup.world.after(resumeEveryMs, "resume", () => this.#resume());
+    this.#setup.world.after(attendEveryMs, "attend", () => this.#attend());
   }
 
   /** What the gateways' copies of the shared tables do not agree on; undefined when they do. Health is each one's own view of the moment. */

@@ -1,8 +1,9 @@
 /** What clients saw: one entry per request, with the times at which it began and ended. */
+import type { RequestKind } from "./messages.ts";
 import type { Reading } from "./sim-database.ts";
 
 export type Outcome =
-  | { readonly kind: "ok"; readonly reading: Reading }
+  | { readonly kind: "ok"; readonly reading: Reading; readonly value: number }
   /** Nobody knows: it may have been executed, or be executed later. */
   | { readonly kind: "unknown" }
   /** The service promises that it was not and will not be executed. */
@@ -11,7 +12,7 @@ export type Outcome =
 export interface Operation {
   readonly id: number;
   readonly client: string;
-  readonly kind: "append" | "read";
+  readonly kind: RequestKind;
   readonly key: number;
   readonly calledAt: number;
   returnedAt: number;

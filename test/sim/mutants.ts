@@ -26,6 +26,9 @@ const mutants: readonly Mutant[] = [
   { rule: "persist-before-send", seedsMax: 200 },
   { rule: "majority", seedsMax: 200 },
   { rule: "replay", seedsMax: 200 },
+  { rule: "replay-later-epoch", seedsMax: 200 },
+  { rule: "replay-own-epoch", seedsMax: 200 },
+  { rule: "replay-outcome", seedsMax: 200 },
 ];
 
 const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules) => Promise<string | undefined> }[] = [

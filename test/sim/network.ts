@@ -18,6 +18,8 @@ export interface NetworkOptions {
   readonly heldShare: number;
 }
 
+const retransmissionsMsMax = 3_000;
+
 /** A machine, as the network sees it. */
 export interface Node {
   readonly name: string;
@@ -75,6 +77,14 @@ export class Network {
     return this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`);
   }
 
+  /** Each time that a retransmission is lost as well the kernel waits twice as long (RFC 6298, 5.5). */
+  #retransmission(): number {
+    let waits = this.#options.retransmitMs;
+    let delay = waits;
+    while (delay < retransmissionsMsMax && this.#dice.chance(0.5)) delay += waits *= 2;
+    return delay;
+  }
+
   /** Arrives once, later or never. `notBefore`: keeps the order within a connection. */
   send(from: string, to: string, label: string, notBefore: number, deliver: () => void): number {
     if (this.isCut(from, to)) {
@@ -84,7 +94,7 @@ export class Network {
     const [least, most] = this.#options.delayMs;
     let delay = this.#dice.between(least, most);
     if (this.#slow.size > 0) delay *= this.#slow.get(`${from}>${to}`) ?? 1;
-    if (this.#dice.chance(this.#options.lossShare)) delay += this.#options.retransmitMs;
+    if (this.#dice.chance(this.#options.lossShare)) delay += this.#retransmission();
     const at = Math.max(notBefore, this.world.now + delay);
     this.world.after(at - this.world.now, label, deliver);
     return at;

@@ -28,6 +28,8 @@ export interface SimOptions {
   readonly clientTimeoutMs: number;
   readonly thinkMs: number;
   readonly writeShare: number;
+  /** Share of the writes that overwrite; the others append. */
+  readonly putShare: number;
   readonly checkpointIntervalMs: number;
   readonly checkpointJournalBytes: number;
   readonly keepMin: number;
@@ -85,6 +87,7 @@ export function drawOptions(dice: Dice): SimOptions {
     clientTimeoutMs: dice.pick([1_000, 5_000, 12_000]),
     thinkMs: dice.pick([5, 20, 50, 100]),
     writeShare: dice.pick([0.2, 0.5, 0.8]),
+    putShare: dice.pick([0.1, 0.5]),
     checkpointIntervalMs: dice.pick([500, 2_000, 60_000]),
     checkpointJournalBytes: dice.pick([20_000, 100_000, 10_000_000]),
     keepMin: dice.int(1, 3),

@@ -83,7 +83,7 @@ export async function run(request: RunOptions): Promise<RunResult> {
     dice: dice.fork(`client ${i}`),
     name: `c${i + 1}`,
     gateways: cluster.gateways,
-    options: { thinkMs: options.thinkMs, timeoutMs: options.clientTimeoutMs, writeShare: options.writeShare, keys: options.keys },
+    options: { thinkMs: options.thinkMs, timeoutMs: options.clientTimeoutMs, writeShare: options.writeShare, putShare: options.putShare, keys: options.keys },
     operations,
   }));
   const nemesis = new Nemesis(world, cluster, faults);

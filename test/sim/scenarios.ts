@@ -19,7 +19,7 @@ export interface Scenario {
 const calm: SimOptions = {
   ...{ hosts: 3, gateways: 2, clients: 4, keys: 3, leaseMs: 1_000, driftMarginMs: 100, driftShare: 0.001, pollMs: 25, drainTimeoutMs: 1_000 },
   ...{ probeIntervalMs: 250, probeTimeoutMs: 500, fall: 2, rise: 2, againShare: 0, holdMs: 10_000, heldMax: 100, firstByteMs: 5_000 },
-  ...{ clientTimeoutMs: 12_000, thinkMs: 20, writeShare: 0.5, checkpointIntervalMs: 60_000, checkpointJournalBytes: 10_000_000, keepMin: 2, windowMs: 0 },
+  ...{ clientTimeoutMs: 12_000, thinkMs: 20, writeShare: 0.5, putShare: 0.3, checkpointIntervalMs: 60_000, checkpointJournalBytes: 10_000_000, keepMin: 2, windowMs: 0 },
   ...{ pageSize: 512, pagesPerPart: 2, diskMs: 0.05, applicationStartMs: 50, applicationExecMs: 1, syncShare: 0.1, checkpointShare: 0 },
   ...{ networkDelayMs: [0.1, 0.5], lossShare: 0, heldShare: 0.5, vaultLatencyMs: [1, 5], vaultTimeoutMs: 400, lostReplyShare: 0, lostRequestShare: 0 },
   ...{ lateShare: 0, staleMissMs: 0, lateDeleteShare: 0, faultyMs: 10_000, isWell: false, faultEveryMs: 1_000 },

@@ -31,6 +31,7 @@ export interface ApplicationPorts {
   readonly options: ApplicationOptions;
   readonly onGaveUp: (reason: string) => void;
   readonly onTorn: (what: string) => void;
+  readonly onExecuted: (request: Request) => void;
 }
 
 /** `undefined`: the application died on it. */
@@ -128,9 +129,12 @@ export class SimApplication implements SupervisedApplication {
     const database = machine.disk.database;
     if (database === undefined) throw new Error("the application runs without a database");
     if (database.isTorn) this.#ports.onTorn(`the database on ${machine.name} is of two moments`);
-    const reading = request.kind === "append" ? database.append(request.key, request.id) : database.read(request.key);
-    if (request.kind === "append" && dice.chance(options.syncShare)) database.sync();
-    return { kind: "ok", reading };
+    const { kind, key, id } = request;
+    if (kind === "put") database.put(key, id);
+    const reading = kind === "append" ? database.append(key, id) : database.read(key);
+    if (kind !== "read" && dice.chance(options.syncShare)) database.sync();
+    this.#ports.onExecuted(request);
+    return { kind: "ok", reading, register: database.register(key) };
   }
 
   /** Rejects when it is not ready in time, or ends before. */

@@ -1,7 +1,7 @@
 /** A client: one request at a time through any gateway; what it was told goes into the history. It never repeats a write. */
 import type { Dice } from "./dice.ts";
 import type { Operation, Outcome } from "./history.ts";
-import type { Answer, Request } from "./messages.ts";
+import type { Answer, Request, RequestKind } from "./messages.ts";
 import { dial, type Network } from "./network.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import type { SimMachine } from "./sim-machine.ts";
@@ -12,6 +12,8 @@ export interface ClientOptions {
   readonly thinkMs: number;
   readonly timeoutMs: number;
   readonly writeShare: number;
+  /** Of the writes. */
+  readonly putShare: number;
   readonly keys: number;
 }
 
@@ -46,7 +48,7 @@ export class SimClient {
     const { dice, options } = this.#setup;
     this.#process.clock.setTimer(dice.around(options.thinkMs), () => {
       if (this.#isStopped) return;
-      const kind = dice.chance(options.writeShare) ? "append" : "read";
+      const kind = !dice.chance(options.writeShare) ? "read" : dice.chance(options.putShare) ? "put" : "append";
       this.ask(kind, dice.int(0, options.keys - 1), dice.pick(this.#setup.gateways), () => this.start());
     });
   }
@@ -55,7 +57,7 @@ export class SimClient {
     this.#isStopped = true;
   }
 
-  ask(kind: "append" | "read", key: number, gateway: SimMachine, then: (outcome: Outcome) => void): void {
+  ask(kind: RequestKind, key: number, gateway: SimMachine, then: (outcome: Outcome) => void): void {
     const { world, operations, network, options } = this.#setup;
     const request: Request = { id: operations.length + 1, kind, key };
     const operation: Operation = { id: request.id, client: this.name, kind, key, calledAt: world.now, returnedAt: Infinity, outcome: { kind: "unknown" } };
@@ -68,7 +70,7 @@ export class SimClient {
       timer.cancel();
       dialled.abort();
       this.#inFlight -= 1;
-      operation.outcome = answer.kind === "ok" ? { kind: "ok", reading: answer.reading } : { kind: answer.kind };
+      operation.outcome = answer.kind === "ok" ? { kind: "ok", reading: answer.reading, value: answer.register.value } : { kind: answer.kind };
       if (answer.kind === "ok") operation.returnedAt = world.now;
       world.trace.event(world.now, `${request.id} ${answer.kind}`);
       then(operation.outcome);

@@ -1,8 +1,9 @@
 /**
- * A tiny transactional database on pages, as an application's SQLite file would be: append-only lists under keys.
+ * A tiny transactional database on pages, as an application's SQLite file would be: under each key an append-only list, and a register
+ * that is overwritten.
  *
- * Page 1 counts all entries of all keys, so each transaction changes two pages, and a database that was put together from
- * two moments shows it (`isTorn`). Page contents are never changed in place: a snapshot is a copy of the list of pages, and a replica
+ * Page 1 counts all entries and all puts, so each transaction changes two pages, and a database that was put together from
+ * two moments shows it (`isTorn`). Page 2 has the registers and their own count of puts, the others have the lists. Page contents are never changed in place: a snapshot is a copy of the list of pages, and a replica
  * shares them with the record that they came in.
  */
 import { hashPage, PageHashes } from "../../src/capture/page-hashes.ts";
@@ -15,6 +16,17 @@ export interface Reading {
   /** Of all entries in their order. */
   readonly fingerprint: number;
 }
+
+export interface Register {
+  readonly value: number;
+  /** Of all registers, ever. */
+  readonly puts: number;
+}
+
+/** Where page 1 and page 2 have what. */
+const [entriesWord, putsWord] = [0, 1];
+export const registerPage = 2;
+const firstListPage = 3;
 
 export const emptyReading: Reading = { count: 0, fingerprint: 0x811c9dc5 };
 
@@ -56,10 +68,7 @@ export class SimDatabase {
   /** One committed transaction. */
   append(key: number, id: number): Reading {
     const changed = new Map<number, Uint8Array>();
-    const total = this.#word(0, 0);
-    const first = this.#copy(1);
-    writeWord(first, 0, total + 1);
-    changed.set(1, first);
+    changed.set(1, this.#countUp(entriesWord));
     let slot = 0;
     while (this.#count(key, slot) === this.#capacity) slot += 1;
     const number = this.#pageOf(key, slot);
@@ -71,6 +80,23 @@ export class SimDatabase {
     this.isWritten = true;
     this.#commit(changed, Math.max(this.#pages.length, number));
     return this.read(key);
+  }
+
+  /** One committed transaction. */
+  put(key: number, id: number): void {
+    const page = this.#copy(registerPage);
+    writeWord(page, key, id);
+    writeWord(page, this.keys, readWord(page, this.keys) + 1);
+    this.isWritten = true;
+    this.#commit(new Map([[1, this.#countUp(putsWord)], [registerPage, page]]), Math.max(this.#pages.length, registerPage));
+  }
+
+  register(key: number): Register {
+    return { value: this.#word(registerPage - 1, key), puts: this.puts };
+  }
+
+  get puts(): number {
+    return this.#word(0, putsWord);
   }
 
   /** What the application does when it starts on an empty folder. */
@@ -101,7 +127,7 @@ export class SimDatabase {
   get isTorn(): boolean {
     let sum = 0;
     for (let key = 0; key < this.keys; key++) for (let slot = 0, count = 1; count > 0; slot++) sum += count = this.#count(key, slot);
-    return sum !== this.#word(0, 0);
+    return sum !== this.#word(0, entriesWord) || this.puts !== this.#word(registerPage - 1, this.keys);
   }
 
   /** What capture takes: the changed pages, split into parts of at most so many pages. */
@@ -163,7 +189,7 @@ export class SimDatabase {
   }
 
   #pageOf(key: number, slot: number): number {
-    return 2 + slot * this.keys + key;
+    return firstListPage + slot * this.keys + key;
   }
 
   #count(key: number, slot: number): number {
@@ -173,6 +199,12 @@ export class SimDatabase {
   #word(index: number, word: number): number {
     const page = this.#pages[index];
     return page === undefined ? 0 : readWord(page, word);
+  }
+
+  #countUp(word: number): Uint8Array {
+    const page = this.#copy(1);
+    writeWord(page, word, readWord(page, word) + 1);
+    return page;
   }
 
   #copy(number: number): Uint8Array {

@@ -3,6 +3,8 @@
  * application passes the journal's gate; what is released is told to the checker at that very moment.
  */
 import type { FrontPort, Term } from "../../src/host/front.ts";
+import { isOfEpoch } from "../../src/core/replay.ts";
+import type { Rules } from "../../src/core/rules.ts";
 import type { Answer, Request } from "./messages.ts";
 import type { ServerEnd } from "./network.ts";
 import type { SimApplication } from "./sim-application.ts";
@@ -12,7 +14,8 @@ export interface FrontPorts {
   readonly process: SimProcess;
   readonly application: () => SimApplication | undefined;
   readonly epoch: () => number;
-  readonly onRelease: (epoch: number, request: Request) => void;
+  readonly rules: Rules;
+  readonly onRelease: (epoch: number, request: Request, answer: Answer) => void;
 }
 
 type FrontState =
@@ -78,7 +81,7 @@ export class SimFront implements FrontPort {
   }
 
   async #forward(request: Request, client: ServerEnd<Answer>, { term, epoch, service }: FrontState & { kind: "open" }): Promise<void> {
-    if (request.epoch !== undefined && request.epoch !== term.epoch) return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
+    if (!isOfEpoch(request.epoch?.toString(), term.epoch, this.#ports.rules)) return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
     if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
     const application = this.#ports.application();
     if (application === undefined) throw new Error("a term without an application");
@@ -100,7 +103,7 @@ export class SimFront implements FrontPort {
     const gate = term.gate();
     if (gate !== undefined) await gate;
     if (service.isOver) return client.reset();
-    this.#ports.onRelease(epoch, request);
+    this.#ports.onRelease(epoch, request, executed.answer);
     client.answer(executed.answer);
   }
 

@@ -24,7 +24,8 @@ import type { World } from "./world.ts";
 
 /** What the checker wants to know. */
 export interface HostWatch {
-  onRelease(host: string, epoch: number, request: Request): void;
+  onExecuted(request: Request): void;
+  onRelease(host: string, epoch: number, request: Request, answer: Answer): void;
   onViolation(what: string): void;
   onForgotten(host: string, database: SimDatabase): void;
   onSetAside(host: string): void;
@@ -74,7 +75,8 @@ export class SimHost {
       process,
       application: () => this.#application,
       epoch: () => this.host.status().epoch,
-      onRelease: (epoch, request) => watch.onRelease(machine.name, epoch, request),
+      rules,
+      onRelease: (epoch, request, answer) => watch.onRelease(machine.name, epoch, request, answer),
     });
     const store = vault.mount(process, machine.name);
     const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
@@ -104,7 +106,7 @@ export class SimHost {
       openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
       openSource: () => process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
       localChunk: () => Promise.resolve(undefined),
-      application: (onGaveUp) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, onGaveUp, onTorn: onDiverged })),
+      application: (onGaveUp) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, onGaveUp, onTorn: onDiverged, onExecuted: (request) => watch.onExecuted(request) })),
       freePort: () => Promise.resolve(8080),
       clean: async (newest, logPosition, noEpochAfter) => {
         const { keepMin, windowMs } = config.checkpoint;
