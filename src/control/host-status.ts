@@ -5,7 +5,8 @@ import * as v from "valibot";
 export const hostRoles = ["restoring", "secondary", "claiming", "starting", "primary", "draining", "failed"] as const;
 export type HostRole = (typeof hostRoles)[number];
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
+const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 
 export const hostStatusSchema = v.object({
   version: v.literal(1),

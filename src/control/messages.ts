@@ -15,7 +15,8 @@
  */
 import * as v from "valibot";
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
+const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 /**
  * Text that becomes part of a record: well-formed, and so short that the record takes it. Refused at the door, because a host that
  * has stopped its application by then could only restore.

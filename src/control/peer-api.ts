@@ -10,7 +10,8 @@ import * as v from "valibot";
 
 export const peerFormat = 1;
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
+const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(200));
 
 const stamp = v.pipe(v.string(), v.regex(/^\d{15}-\d{8}$/));

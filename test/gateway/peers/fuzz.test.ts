@@ -161,3 +161,10 @@ function wrongCells(gateway: Gateway): string[] {
   if ("reason" in answer) throw new Error(answer.error);
   return answer.rows.flatMap(([name, , , , , cells]) => sharedTable(name).columns.filter((column, index) => !isAccepted(column, cells[index] ?? null)).map((column) => `${name}.${column.name}`));
 }
+
+test("a row of a table that the message does not describe is refused, also under a name that every object has", () => {
+  const hlc = stampOf(Math.floor(systemClock.wallTime()), 0);
+  for (const name of ["constructor", "toString", "__proto__", "hosts"]) {
+    expect(decodeRows({ tables: {}, rows: [[name, "g2~run", 1, hlc, 0, ["a"]]] }, systemClock.wallTime())).toEqual({ kind: "unknown", why: `a row of "${name}" does not have its columns` });
+  }
+});
