@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildCommand } from "@stricli/core";
-import { identifierAccepted, isIdentifier } from "../config/identifier.ts";
+import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import type { CliContext } from "./context.ts";
 
 /** Makes the folder a vault of this service; one that it is already stays as it is. `path` is absolute. */

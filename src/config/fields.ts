@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { isAddressRange, listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";
-import { identifierAccepted, isIdentifier } from "./identifier.ts";
+import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import { durationAccepted, formatDuration, formatSize, parseDuration, parseSize, sizeAccepted, type UnitResult } from "./units.ts";
 
 const separator = "\u0000";

@@ -23,6 +23,7 @@
  * request may leave its name out. A malformed request is answered 400, an unknown service or host 404, both as Refused.
  */
 import * as v from "valibot";
+import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import { hostRoles } from "./host-status.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -196,19 +197,22 @@ export const dryRunAnswerSchema = v.object({
 });
 export type DryRunAnswer = v.InferOutput<typeof dryRunAnswerSchema>;
 
-const controlUrl = v.pipe(v.string(), v.url(), v.regex(/^https?:\/\/[^/]+$/, "must be http://address:port without a path"));
+const controlUrl = v.pipe(v.string(), v.url(), v.regex(/^https?:\/\/[^/\s]+$/,"must be http://address:port without a path"));
+/** As in the configuration: what is stored under another name or number, other gateways could not keep. */
+const hostId = v.pipe(v.string(), v.check(isIdentifier, `must be ${identifierAccepted}`));
+const priority = v.pipe(v.number(), v.integer(), v.minValue(-1_000), v.maxValue(1_000));
 export const addHostRequestSchema = v.strictObject({
   service: v.optional(name),
-  id: name,
+  id: hostId,
   controlUrl,
-  priority: v.optional(v.nullable(v.pipe(v.number(), v.integer())), null),
+  priority: v.optional(v.nullable(priority), null),
   nofailover: v.optional(v.nullable(v.boolean()), null),
 });
 export type AddHostRequest = v.InferInput<typeof addHostRequestSchema>;
 
 /** What is left out stays as it is; null: the host's own word counts. */
 export const hostChangeSchema = v.strictObject({
-  priority: v.optional(v.nullable(v.pipe(v.number(), v.integer()))),
+  priority: v.optional(v.nullable(priority)),
   nofailover: v.optional(v.nullable(v.boolean())),
 });
 export type HostChange = v.InferInput<typeof hostChangeSchema>;

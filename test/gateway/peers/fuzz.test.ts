@@ -155,6 +155,38 @@ test("rows with a value of the wrong kind are refused whole, with the column tha
   }
 });
 
+test("nor does an order over the admin API, whatever is in its body; what it adds to the tables other gateways can keep", async () => {
+  const gateway = await cluster.startGateway();
+  const app = createAdminApp(gateway);
+  const host = { service: "notes", id: "z", controlUrl: "http://127.0.0.1:1", priority: 3, nofailover: false };
+  const orders: readonly (readonly [method: string, path: string, body: unknown])[] = [
+    ["POST", "/v1/hosts", host],
+    ["PATCH", "/v1/hosts/notes/z", { priority: 4, nofailover: true }],
+    ["POST", "/v1/failover", { service: "notes", host: "z", force: false, dryRun: true }],
+    ["POST", "/v1/pause", { service: "notes" }],
+    ["POST", "/v1/checkpoint", { service: "notes", host: "nobody" }],
+  ];
+  const answers = { done: 0, refused: 0 };
+  for (let seed = 1; seed <= 1_500; seed++) {
+    const next = dice(seed);
+    const [method, path, whole] = orders[next(orders.length)] ?? orders[0] ?? ["POST", "/v1/hosts", host];
+    const body = JSON.stringify(next(3) === 0 ? whole : mutate(whole, next));
+    const response = await app.request(path, { method, headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" }, body });
+    const text = await response.text();
+    expect({ seed, body, text: response.status < 500 ? "" : text }).toEqual({ seed, body, text: "" });
+    answers[response.ok ? "done" : "refused"] += 1;
+  }
+  for (const [id, changed] of [["two\nlines", {}], ["y", { priority: 1e300 }], ["y", { priority: 2 ** 53 }], ["y", { controlUrl: "http://127.0.0.1:1\n" }]] as const) {
+    const body = JSON.stringify({ ...host, id, ...changed });
+    expect({ body, status: (await app.request("/v1/hosts", { method: "POST", headers: { authorization: `Bearer ${secret}` }, body })).status }).toEqual({ body, status: 400 });
+  }
+  expect(answers.done).toBeGreaterThan(150);
+  expect(answers.refused).toBeGreaterThan(150);
+  expect(wrongCells(gateway)).toEqual([]);
+  await until(() => gateway.status().database.queued === 0 || gateway.status().database.trouble !== null);
+  expect(gateway.status().database.trouble).toBeNull();
+});
+
 function wrongCells(gateway: Gateway): string[] {
   const { peers } = gateway;
   const answer = peers.handle({ ...wholeMessage(dice(7)), from: { id: "reader", origin: "reader~1", adminUrl: "http://127.0.0.1:9", registered: null, leaving: false }, vector: {}, push: null, after: null, tables: {}, rows: [], views: [] });
