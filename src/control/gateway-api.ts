@@ -197,7 +197,7 @@ export const dryRunAnswerSchema = v.object({
 });
 export type DryRunAnswer = v.InferOutput<typeof dryRunAnswerSchema>;
 
-const controlUrl = v.pipe(v.string(), v.url(), v.regex(/^https?:\/\/[^/\s]+$/,"must be http://address:port without a path"));
+const controlUrl = v.pipe(v.string(), v.url(), v.regex(/^https?:\/\/[^/\s]+$/, "must be http://address:port without a path"));
 /** As in the configuration: what is stored under another name or number, other gateways could not keep. */
 const hostId = v.pipe(v.string(), v.check(isIdentifier, `must be ${identifierAccepted}`));
 const priority = v.pipe(v.number(), v.integer(), v.minValue(-1_000), v.maxValue(1_000));

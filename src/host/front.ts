@@ -143,12 +143,12 @@ export class Front {
   }
 
   async #forwardWhenReady(exchange: Exchange, { term, upstream, end, forward }: FrontState & { kind: "open" }): Promise<void> {
-    if (await readyWithin(term, this.#options.clock, end)) {
-      await this.#onOutcome(exchange, end, await exchange.forward(upstream, forward));
-      return;
+    try {
+      if (await readyWithin(term, this.#options.clock, end)) await answerTo(exchange, end, await exchange.forward(upstream, forward));
+      else await refuse(exchange, end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
+    } finally {
+      this.#leave();
     }
-    await refuse(exchange, end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
-    this.#leave();
   }
 
   /** The exchange is no longer in flight to the application. */

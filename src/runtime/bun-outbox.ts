@@ -5,6 +5,9 @@
  * in between, each small write meets a receiver that has fallen asleep again; together they wake it once. A large write
  * gains nothing, because its bytes would leave the cache meanwhile, and goes at once.
  *
+ * A byte that a gate let pass leaves a moment after that, as on a slower network: what it says was so when the gate was asked, and
+ * whoever reads it had asked before.
+ *
  * Everything is copied into one buffer, so that no more than its size waits here, however many sockets there are.
  */
 import { Buffer } from "node:buffer";
