@@ -58,6 +58,7 @@ const questions: readonly Call[] = [
     },
   ]),
   call("get", "/metrics", "Metrics for Prometheus", { description: "Text format 0.0.4", body: { text: "text/plain" } }),
+  { method: "get", path: "/liveness", summary: "For supervisors that start a process again when it does not answer", isOpen: true, ok: { description: "The process answers", body: json("LivenessAnswer") }, others: { 500: "Defect" } },
   health("/health", {}),
   health("/health/{service}", { 404: "Unknown" }),
 ];

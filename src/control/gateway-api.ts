@@ -17,9 +17,10 @@
  * POST   /v1/checkpoint  HostRequest       -> CheckpointAnswer, or 409 Refused
  * POST   /v1/sql         SqlRequest        -> SqlAnswer, or 400 Refused
  * GET    /health, /health/:service         -> HealthAnswer, 200 or 503; needs no secret
+ * GET    /liveness                         -> LivenessAnswer; needs no secret
  * GET    /metrics                          -> Prometheus text
  *
- * Every call but /health carries `Authorization: Bearer <cluster secret>`; without it 401. Where there is one service, a
+ * Every call but /health and /liveness carries `Authorization: Bearer <cluster secret>`; without it 401. Where there is one service, a
  * request may leave its name out. A malformed request is answered 400, an unknown service or host 404, both as Refused.
  */
 import * as v from "valibot";
@@ -259,6 +260,10 @@ export const healthAnswerSchema = v.object({
   services: v.array(v.object({ service: v.string(), ok: v.boolean(), reasons: v.array(v.string()) })),
 });
 export type HealthAnswer = v.InferOutput<typeof healthAnswerSchema>;
+
+/** For supervisors that start a process again when it does not answer: it says nothing of the hosts, whose trouble a restart cannot mend. */
+export const livenessAnswerSchema = v.object({ ok: v.literal(true) });
+export type LivenessAnswer = v.InferOutput<typeof livenessAnswerSchema>;
 
 /** Limits of one query; a request may ask for less, never for more. */
 export const sqlRowsMax = 10_000;

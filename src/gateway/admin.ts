@@ -18,6 +18,7 @@ import {
   type ConfigReport,
   type DryRunAnswer,
   type HostList,
+  type LivenessAnswer,
   type Refused,
 } from "../control/gateway-api.ts";
 import { dryRun } from "../core/failover-command.ts";
@@ -72,6 +73,7 @@ export function createAdminApp(target: AdminTarget): Hono {
     return c.json({ error: error.message, advice: "this is a defect of the gateway: please report it" } satisfies Refused, 500);
   });
   app.notFound((c) => c.json({ error: "there is nothing here", advice: "see docs/GATEWAY-API.md" } satisfies Refused, 404));
+  app.get("/liveness", (c) => c.json({ ok: true } satisfies LivenessAnswer));
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());

@@ -30,6 +30,8 @@ describe("the admin API", () => {
     }
     const health = await call("GET", "/health", undefined, "");
     expect([health.status, await health.json()]).toEqual([200, { ok: true, services: [{ service: "notes", ok: true, reasons: [] }] }]);
+    const liveness = await call("GET", "/liveness", undefined, "");
+    expect([liveness.status, await liveness.json()]).toEqual([200, { ok: true }]);
     expect(await new GatewayClient(base, "another secret", systemClock).cluster()).toMatchObject({ kind: "unauthorized" });
   });
 

@@ -107,11 +107,12 @@ describe("static stability", () => {
     expect(cluster.service()).toMatchObject({ epoch: 7, routedTo: null });
   });
 
-  test("a gateway without any host holds requests and says so in its health", async () => {
+  test("a gateway without any host holds requests and says so in its health, and that it is alive", async () => {
     await cluster.startGateway();
     const base = `http://127.0.0.1:${cluster.gateway?.adminPort ?? 0}`;
     const health = await fetch(`${base}/health/notes`);
     expect([health.status, await health.json()]).toEqual([503, { ok: false, services: [{ service: "notes", ok: false, reasons: ["no primary is known yet"] }] }]);
+    expect((await fetch(`${base}/liveness`)).status).toBe(200);
     expect(await new GatewayClient(base, secret, systemClock).failover({})).toMatchObject({ kind: "refused-by-gateway", error: "no host is registered" });
   });
 
