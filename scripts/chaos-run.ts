@@ -6,7 +6,7 @@
  * The seed fixes which faults are drawn; processes are real, so a run is not repeated exactly.
  */
 import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -72,16 +72,31 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const folder = mkdtempSync(join(tmpdir(), "stead-chaos-"));
   const keeper = new ProcessKeeper(folder);
   const closers: (() => Promise<void>)[] = [];
+  let result: ChaosResult;
   try {
     const world = await prepare(folder, keeper, options, closers);
-    const result = await play(folder, world, options);
+    result = await play(folder, world, options);
     if (result.wrong.length > 0 && options.keepLogs !== undefined) copyLogs(world.cluster, options.keepLogs);
-    return result;
   } finally {
     // The vault's disk first thaws, so that nobody waits for it; a hanging mount lets go.
     for (const close of closers) await close();
     await keeper.close(closeGraceMs);
   }
+  const left = applicationsOf(folder);
+  for (const pid of left) process.kill(pid, "SIGKILL");
+  return left.length === 0 ? result : { ...result, wrong: [...result.wrong, `${left.length} processes of applications outlived their hosts`] };
+}
+
+/** Processes that still have their databases in `folder`: none, when everything has ended. Linux only; elsewhere none is found. */
+function applicationsOf(folder: string): number[] {
+  if (!existsSync("/proc/self/environ")) return [];
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`STEAD_DATA=${folder}/`);
+    } catch {
+      return false; // It ended meanwhile.
+    }
+  });
 }
 
 async function prepare(folder: string, keeper: ProcessKeeper, options: ChaosOptions, closers: (() => Promise<void>)[]): Promise<ChaosWorld> {

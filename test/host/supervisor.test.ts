@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApplicationConfig } from "../../src/config/types.ts";
+import { descendantsOf } from "../../src/demo/process-table.ts";
 import { ApplicationError, Supervisor } from "../../src/host/supervisor.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { freePort } from "../../src/runtime/free-ports.ts";
@@ -152,19 +153,39 @@ describe("the supervisor", () => {
   });
 });
 
+/** A process that watches a shell and its child, as a host does. */
+async function hostOfAShell(): Promise<{ host: Bun.Subprocess; pids: readonly number[] }> {
+  const program = `import { Watched } from "${join(import.meta.dir, "../../src/host/watcher.ts")}";
+    const watched = new Watched({ command: ["/bin/sh", "-c", "sleep 1000 & echo $$ $!; wait"], cwd: "/", env: process.env });`;
+  const host = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "ignore" });
+  const reader = host.stdout.getReader();
+  let text = "";
+  while (!text.includes("\n")) text += new TextDecoder().decode((await reader.read()).value);
+  return { host, pids: text.trim().split(" ").map(Number) };
+}
+
 describe("the watcher", () => {
   test("kills the application's whole group when the host process is killed", async () => {
-    const program = `import { Watched } from "${join(import.meta.dir, "../../src/host/watcher.ts")}";
-      const watched = new Watched({ command: ["/bin/sh", "-c", "sleep 1000 & echo $$ $!; wait"], cwd: "/", env: process.env });`;
-    const host = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "ignore" });
-    const reader = host.stdout.getReader();
-    let text = "";
-    while (!text.includes("\n")) text += new TextDecoder().decode((await reader.read()).value);
-    const pids = text.trim().split(" ").map(Number);
+    const { host, pids } = await hostOfAShell();
     expect(pids.every(isAlive)).toBe(true);
     host.kill("SIGKILL");
     await until(() => !pids.some(isAlive));
     await host.exited;
+    expect(pids.some(isAlive)).toBe(false);
+  });
+
+  test.each([0, 1])("leaves nothing behind when the host dies after reader %d of the group was killed", async (nth) => {
+    const { host, pids } = await hostOfAShell();
+    const family = descendantsOf(host.pid).map(({ pid }) => pid);
+    const leader = family.find((pid) => descendantsOf(pid).some((child) => child.pid === pids[0]));
+    const readers = family.filter((pid) => pid !== leader && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("stead-watcher")).sort((a, b) => a - b);
+    expect(readers.length).toBe(2);
+    process.kill(readers[nth] as number, "SIGKILL");
+    // Without the first reader nobody watches the host: the group ends at once. The second one is there only for that.
+    if (nth === 0) await until(() => !pids.some(isAlive));
+    else expect(pids.every(isAlive)).toBe(true);
+    host.kill("SIGKILL");
+    await until(() => !family.some(isAlive));
     expect(pids.some(isAlive)).toBe(false);
   });
 });
