@@ -8,6 +8,54 @@ export type HostRole = (typeof hostRoles)[number];
 /** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 
+/**
+ * What the application of this host does. `stopped`: it does not run here. `failing`: its check fails, and something still moves or its
+ * patience is not over. `stuck`: nothing moved for the whole patience. `restarting`: it ended and is started again here.
+ */
+export const applicationStates = ["stopped", "starting", "ready", "failing", "stuck", "restarting"] as const;
+export type ApplicationState = (typeof applicationStates)[number];
+
+/** What keeps a host from being a good primary while its process is well. */
+export const impairmentKinds = ["disk", "vault", "descriptors", "application"] as const;
+export type ImpairmentKind = (typeof impairmentKinds)[number];
+
+const milliseconds = v.pipe(v.number(), v.minValue(0));
+
+const applicationSchema = v.object({
+  state: v.picklist(applicationStates),
+  /** Milliseconds in this state. */
+  forMs: milliseconds,
+  /** What the last failed check or end said. */
+  detail: v.nullable(v.string()),
+  /** Restarts here within the window of `host.application.restarts`. */
+  restarts: count,
+});
+
+const impairmentSchema = v.object({ kind: v.picklist(impairmentKinds), reason: v.string(), forMs: milliseconds });
+
+/** A fingerprint of requests that were executing when the application ended, twice, without completing in between. */
+const suspectSchema = v.object({
+  method: v.string(),
+  /** Without its query. */
+  path: v.string(),
+  endings: count,
+  /** Milliseconds until one is let through as a trial. */
+  trialInMs: milliseconds,
+  /** The pause after which the next trial comes if this one ends the application too. */
+  pauseMs: milliseconds,
+});
+
+const vaultSchema = v.object({
+  /** Identity of the vault that this host uses; null: it has not been read. */
+  id: v.nullable(v.string()),
+  /** Milliseconds since this host last wrote something there; null: it never did in this run. */
+  wroteMs: v.nullable(milliseconds),
+  /** Why its last attempt to write failed; null: it did not fail. */
+  writeError: v.nullable(v.string()),
+  /** Of its last writes, milliseconds each, the median; null: unknown. */
+  latencyMs: v.nullable(milliseconds),
+});
+
 export const hostStatusSchema = v.object({
   version: v.literal(1),
   service: v.string(),
@@ -48,7 +96,18 @@ export const hostStatusSchema = v.object({
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
   /** Dated folders with data that was committed here but never acknowledged. */
   setAside: v.array(v.string()),
+  /** null: a host that does not tell. */
+  application: v.optional(v.nullable(applicationSchema), null),
+  /** What keeps this host from being a good primary; empty when nothing does. */
+  impairments: v.optional(v.array(impairmentSchema), []),
+  /** This host became primary and could not stay it, for a reason that may pass: a candidate of the last resort until then. */
+  retry: v.optional(v.nullable(v.object({ reason: v.string(), inMs: milliseconds, attempts: count })), null),
+  suspects: v.optional(v.array(suspectSchema), []),
+  vault: v.optional(v.nullable(vaultSchema), null),
   /** Things an operator should know, newest last; bounded. */
   warnings: v.array(v.string()),
 });
 export type HostStatus = v.InferOutput<typeof hostStatusSchema>;
+
+/** The fields that a host may leave out, as they are read then. */
+export const untold = { application: null, impairments: [], retry: null, suspects: [], vault: null } satisfies Partial<HostStatus>;

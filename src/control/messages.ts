@@ -44,6 +44,12 @@ export const promoteRequestSchema = v.object({
    * may be obeyed. An order that a network kept back is refused by that. null: it never expires.
    */
   basedOn: v.optional(v.nullable(v.object({ instance: v.string(), clockMs: v.number(), validMs: milliseconds })), null),
+  /**
+   * The highest position that the primary of `epoch` was heard to have, and the identity of its vault. A candidate that has read its log to
+   * the end and is behind that, or uses another vault, refuses (`other_log`). 0 and null: not known.
+   */
+  positionHeard: v.optional(count, 0),
+  vault: v.optional(v.nullable(v.string()), null),
 });
 /** As it is sent: what has a default may be left out. */
 export type PromoteRequest = v.InferInput<typeof promoteRequestSchema>;
@@ -53,6 +59,8 @@ export const refusalSchema = v.variant("kind", [
   v.object({ kind: v.literal("primary_alive"), evidence: v.string() }),
   v.object({ kind: v.literal("not_ready"), reason: v.string() }),
   v.object({ kind: v.literal("order_expired"), reason: v.string() }),
+  /** This host's vault is not the vault of the service, or lost records. */
+  v.object({ kind: v.literal("other_log"), reason: v.string() }),
 ]);
 export type Refusal = v.InferOutput<typeof refusalSchema>;
 
@@ -72,8 +80,10 @@ export const demoteRequestSchema = v.object({
   /** Host id named in the `vacate` record, or null. */
   successor: v.nullable(recordText(recordIdMax)),
   reason: recordText(reasonMax),
+  /** The epoch whose primary is to step down; an order that comes late is refused in another. null: whichever it is. */
+  epoch: v.optional(v.nullable(count), null),
 });
-export type DemoteRequest = v.InferOutput<typeof demoteRequestSchema>;
+export type DemoteRequest = v.InferInput<typeof demoteRequestSchema>;
 
 export const demotePhases = ["drain", "stop", "flush", "vacate"] as const;
 export type DemotePhase = (typeof demotePhases)[number];

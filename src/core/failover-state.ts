@@ -32,6 +32,12 @@ export interface HostReport {
   readonly vaultSilentMs: number | null;
   /** Its monotonic clock when it said this; null: it does not tell. */
   readonly clockMs: number | null;
+  /** What keeps it from being a good primary while its process is well. */
+  readonly impairments: readonly { readonly kind: "disk" | "vault" | "descriptors" | "application"; readonly reason: string; readonly forMs: number }[];
+  /** It could not stay primary, for a reason that may pass: so many milliseconds until it may try again. */
+  readonly retry: { readonly reason: string; readonly inMs: number; readonly attempts: number } | null;
+  /** null: it does not tell. */
+  readonly vault: { readonly id: string | null; readonly wroteMs: number | null; readonly writeError: string | null; readonly latencyMs: number | null } | null;
   /** It stepped down in favour of `to`, so long ago when it said this. */
   readonly handover: { readonly to: string; readonly forMs: number } | null;
 }
@@ -183,7 +189,8 @@ export type CallRefusal =
   | { readonly kind: "epoch_taken"; readonly epoch: number; readonly host: string }
   | { readonly kind: "primary_alive"; readonly evidence: string }
   | { readonly kind: "not_ready"; readonly reason: string }
-  | { readonly kind: "order_expired"; readonly reason: string };
+  | { readonly kind: "order_expired"; readonly reason: string }
+  | { readonly kind: "other_log"; readonly reason: string };
 
 export type FailoverEvent =
   /** The registry, whole: hosts that are missing are removed. */

@@ -9,6 +9,7 @@ export function describeRefusal(refusal: CallRefusal): string {
       return refusal.evidence;
     case "not_ready":
     case "order_expired":
+    case "other_log":
       return refusal.reason;
   }
 }

@@ -12,7 +12,9 @@ export type Refusal =
   | { readonly kind: "primary_alive"; readonly evidence: string }
   | { readonly kind: "not_ready"; readonly reason: string }
   /** The order was on its way, or waited here, for too long. */
-  | { readonly kind: "order_expired"; readonly reason: string };
+  | { readonly kind: "order_expired"; readonly reason: string }
+  /** Its vault is not the vault of the service, or lost records. */
+  | { readonly kind: "other_log"; readonly reason: string };
 
 export interface PromotionEvidence {
   readonly planned: boolean;

@@ -11,7 +11,7 @@
  */
 import { request, type IncomingMessage } from "node:http";
 import type { HostAnswer, StreamEnd } from "../control/host-client.ts";
-import type { HostStatus } from "../control/host-status.ts";
+import { type HostStatus, untold } from "../control/host-status.ts";
 import type { CallFailure } from "../control/http-call.ts";
 import type { CheckpointDone, DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -124,6 +124,7 @@ export class PlainControl implements HostControl {
       leaseMs: 0,
       checkpoint: null,
       setAside: [],
+      ...untold,
       warnings: [],
     };
   }

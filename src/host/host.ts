@@ -4,7 +4,7 @@
  * Every change of state goes through `#dispatch`. Long effects (restore, follow, claim, take over, give up) are stages, one at a
  * time (stages.ts); what they do, and what they hold while they last, is in duties.ts.
  */
-import type { HostStatus } from "../control/host-status.ts";
+import { type HostStatus, untold } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host-life.ts";
 import { judgeAge, judgePromotion, type Refusal, type WitnessVerdict } from "../core/witness.ts";
@@ -122,6 +122,7 @@ export class Host implements Controlled {
       leaseMs,
       checkpoint: this.#duties.checkpoint === undefined ? null : { position: this.#duties.checkpoint.position, wallTimeMs: this.#duties.checkpoint.wallTimeMs },
       setAside: this.#duties.setAsides.slice(-setAsidesShown),
+      ...untold,
       warnings: [...this.#notices.warnings],
     };
   }

@@ -6,7 +6,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { createServer } from "node:net";
 import * as v from "valibot";
 import { HostClient, type StreamEnd } from "../../src/control/host-client.ts";
-import { type HostStatus, hostStatusSchema } from "../../src/control/host-status.ts";
+import { type HostStatus, hostStatusSchema, untold } from "../../src/control/host-status.ts";
 import { demoteRequestSchema, promoteEventSchema, promoteRequestSchema, type PromoteEvent } from "../../src/control/messages.ts";
 import { type Controlled, controlApp } from "../../src/host/control.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -17,7 +17,7 @@ setDefaultTimeout(60_000);
 const status: HostStatus = {
   ...{ version: 1, service: "notes", host: "a", instance: "i", role: "primary", reason: null, epoch: 3, epochHost: "a", position: 12 },
   ...{ lastRecordAgeMs: 5, vaultSilentMs: 1, clockMs: 12.5, handover: { to: "b", forMs: 3 }, vacated: false, dataUrl: "http://127.0.0.1:1", controlUrl: "http://127.0.0.1:2", priority: 0, nofailover: false },
-  ...{ leaseMs: 1000, checkpoint: { position: 4, wallTimeMs: 5 }, setAside: ["x"], warnings: [] },
+  ...{ leaseMs: 1000, checkpoint: { position: 4, wallTimeMs: 5 }, setAside: ["x"], ...untold, warnings: [] },
 };
 const promote = { gateway: "g1", epoch: 3, gatewaysRegistered: 2, gatewaysSeeingDown: ["g1"], planned: false, basedOn: { instance: "i", clockMs: 5, validMs: 3_000 } };
 const demote = { gateway: "g1", successor: "b", reason: "maintenance" };

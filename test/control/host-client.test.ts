@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { HostClient } from "../../src/control/host-client.ts";
-import type { HostStatus } from "../../src/control/host-status.ts";
+import { type HostStatus, untold } from "../../src/control/host-status.ts";
 import type { PromoteEvent } from "../../src/control/messages.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 
@@ -36,7 +36,7 @@ const status: HostStatus = {
   leaseMs: 1000,
   checkpoint: null,
   setAside: [],
-  warnings: [],
+  ...untold, warnings: [],
 };
 const request = { gateway: "g", epoch: 1, gatewaysRegistered: 1, gatewaysSeeingDown: ["g"], planned: false };
 type Limits = ConstructorParameters<typeof HostClient>[3];

@@ -41,6 +41,9 @@ export const report = (host: string, change: Partial<HostReport> = {}): HostRepo
   vaultSilentMs: 5,
   clockMs: 7,
   handover: null,
+  impairments: [],
+  retry: null,
+  vault: null,
   ...change,
 });
 

@@ -167,6 +167,9 @@ export class World {
       vaultSilentMs: 5,
       clockMs: this.now,
       handover: host.handedOver === null ? null : { to: host.handedOver.to, forMs: this.now - host.handedOver.at },
+      impairments: [],
+      retry: null,
+      vault: null,
     };
   }
 

@@ -7,7 +7,7 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
-import type { HostStatus } from "../../src/control/host-status.ts";
+import { type HostStatus, untold } from "../../src/control/host-status.ts";
 import { heartbeatMs, type DemoteRequest, type PromoteRequest } from "../../src/control/messages.ts";
 
 export interface FakeHostOptions {
@@ -72,7 +72,7 @@ function status(): HostStatus {
     leaseMs: 1000,
     checkpoint: null,
     setAside: [],
-    warnings: [],
+    ...untold, warnings: [],
   };
 }
 

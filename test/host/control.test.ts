@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { HostStatus } from "../../src/control/host-status.ts";
+import { type HostStatus, untold } from "../../src/control/host-status.ts";
 import type { DemoteEvent, PromoteEvent } from "../../src/control/messages.ts";
 import { type Controlled, controlApp } from "../../src/host/control.ts";
 import { serveControl, ControlListenError } from "../../src/host/control-server.ts";
@@ -10,7 +10,7 @@ const secret = "s".repeat(32);
 const status: HostStatus = {
   ...{ version: 1, service: "notes", host: "a", instance: "i", role: "secondary", reason: null, epoch: 0, epochHost: null, position: 0 },
   ...{ lastRecordAgeMs: null, vaultSilentMs: null, clockMs: 12.5, handover: null, vacated: false, dataUrl: "http://127.0.0.1:1", controlUrl: "http://127.0.0.1:2", priority: 0, nofailover: false },
-  ...{ leaseMs: 1000, checkpoint: null, setAside: [], warnings: [] },
+  ...{ leaseMs: 1000, checkpoint: null, setAside: [], ...untold, warnings: [] },
 };
 
 class FakeHost implements Controlled {
