@@ -20,6 +20,8 @@ import { Upstream } from "../http/upstream.ts";
 export interface Term {
   readonly epoch: number;
   gate(): void | Promise<void>;
+  /** The loopback address at which the application listens. */
+  readonly applicationHost: string;
   readonly applicationPort: number;
   /** Resolves when the application takes requests; it may be restarting. */
   whenReady(): Promise<void>;
@@ -81,7 +83,7 @@ export class Front {
   /** Opens the gate for a term. */
   serve(term: Term): void {
     const upstream = new Upstream({
-      host: "127.0.0.1",
+      host: term.applicationHost,
       port: term.applicationPort,
       limits: frontLimits(this.#options.limits),
       clock: this.#options.clock,

@@ -4,10 +4,10 @@
  * One supervisor per term as primary. While a crashed application is being restarted, `whenReady` holds the requests at
  * the gate; when it ends more often than allowed, `onGaveUp` is told once and the host gives the service up.
  */
-import { connect } from "node:net";
-import { request } from "node:http";
 import type { ApplicationConfig } from "../config/types.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { listenersOf, processesOfGroup } from "./application/process-table.ts";
+import { becomesReady, type Loopback, loopbacks } from "./application/readiness.ts";
 import type { Application } from "./ports.ts";
 import { Watched } from "./watcher.ts";
 
@@ -17,11 +17,6 @@ type SupervisorState =
   | { readonly kind: "running"; readonly group: Watched }
   | { readonly kind: "ending"; readonly group: Watched }
   | { readonly kind: "over" };
-
-/** Wait between two looks whether the application is ready: clients wait for as long as it is ready unseen. */
-const readyLookMs = { least: 4, most: 50 } as const;
-/** Within these bounds, so much of the time that it has taken so far: a start is seen at most a twentieth late. */
-const readyLookShare = 0.05;
 
 export interface SupervisorOptions {
   readonly application: ApplicationConfig;
@@ -44,6 +39,8 @@ export class Supervisor implements Application {
   #ready: { promise: Promise<void>; resolve: () => void } | undefined;
   #restarts: number[] = [];
   #port = 0;
+  /** Where it was ready; undefined: it never was. */
+  #address: Loopback | undefined;
   /** Stopped or killed: nothing is restarted, nothing given up any more. */
   #isEnded = false;
 
@@ -54,6 +51,11 @@ export class Supervisor implements Application {
   /** True when requests can go to the application right now. */
   get isReady(): boolean {
     return this.#state.kind === "running";
+  }
+
+  /** The loopback address at which the application listens. */
+  get address(): Loopback {
+    return this.#address ?? loopbacks[0];
   }
 
   /** Resolves when the application is ready (again); never rejects: when it is given up, the gate is shut anyway. */
@@ -112,11 +114,12 @@ export class Supervisor implements Application {
       (error: unknown) => ({ kind: "unstartable", error }) as const,
     );
     const abort = new AbortController();
-    const first = await Promise.race([ended, this.#becomesReady(abort.signal)]);
+    const first = await Promise.race([ended, this.#becomesReady(group, abort.signal)]);
     abort.abort();
     if (this.#state.kind !== "starting") throw new ApplicationError("the application was stopped while it started");
     switch (first.kind) {
       case "ready":
+        this.#address = first.address;
         this.#state = { kind: "running", group };
         this.#ready?.resolve();
         this.#ready = undefined;
@@ -131,13 +134,8 @@ export class Supervisor implements Application {
         group.signal("SIGKILL");
         // Whoever hears of it closes the databases: nothing of the application may be left by then.
         await ended;
-        throw this.#notStarted(`it was not ready within ${application.readyTimeoutMs} ms (${this.#readyWords()})`);
+        throw this.#notStarted(`it was not ready within ${application.readyTimeoutMs} ms (${first.reason})`);
     }
-  }
-
-  #readyWords(): string {
-    const path = this.#options.application.readyPath;
-    return path === null ? `ready is: port ${this.#port} accepts a connection` : `ready is: GET ${path} answers 2xx or 3xx`;
   }
 
   #notStarted(what: string): ApplicationError {
@@ -146,22 +144,13 @@ export class Supervisor implements Application {
     return new ApplicationError(`application "${command}": ${what}; see its output, and [host.application] in the configuration`);
   }
 
-  async #becomesReady(signal: AbortSignal): Promise<{ kind: "ready" } | { kind: "timeout" }> {
-    const { application, clock } = this.#options;
-    const startedAt = clock.now();
-    const until = startedAt + application.readyTimeoutMs;
-    while (!signal.aborted) {
-      if (await this.#isReadyNow(signal)) return { kind: "ready" };
-      if (clock.now() > until) return { kind: "timeout" };
-      const shareMs = (clock.now() - startedAt) * readyLookShare;
-      await clock.sleep(Math.min(Math.max(shareMs, readyLookMs.least), readyLookMs.most), signal).catch(() => undefined);
-    }
-    return { kind: "timeout" };
-  }
-
-  #isReadyNow(signal: AbortSignal): Promise<boolean> {
-    const path = this.#options.application.readyPath;
-    return path === null ? acceptsConnection(this.#port) : answersWell(this.#port, path, signal);
+  #becomesReady(group: Watched, signal: AbortSignal): ReturnType<typeof becomesReady> {
+    const { application, clock, onWarning } = this.#options;
+    const { readyPath: path, readyTimeoutMs: timeoutMs } = application;
+    // The front has one address for a whole term.
+    const addresses = this.#address === undefined ? loopbacks : [this.#address];
+    const listening = (): readonly string[] | undefined => listeningOf(group.group);
+    return becomesReady({ port: this.#port, path, timeoutMs, addresses, clock, listening, onWarning }, signal);
   }
 
   #onEnded(group: Watched, how: string): void {
@@ -185,26 +174,8 @@ export class Supervisor implements Application {
   }
 }
 
-function acceptsConnection(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
-}
-
-function answersWell(port: number, path: string, signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve) => {
-    const asked = request({ host: "127.0.0.1", port, path, signal, agent: false, timeout: 1000, headers: { connection: "close" } }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode !== undefined && answer.statusCode >= 200 && answer.statusCode < 400);
-    });
-    asked.once("timeout", () => asked.destroy());
-    asked.once("error", () => resolve(false));
-    asked.once("close", () => resolve(false));
-    asked.end();
-  });
+/** undefined: this system does not tell. */
+function listeningOf(group: number): readonly string[] | undefined {
+  const members = processesOfGroup(group);
+  return members.length === 0 ? undefined : listenersOf(members.map(({ pid }) => pid)).map(({ address }) => address);
 }

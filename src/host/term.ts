@@ -22,6 +22,8 @@ import type { Application, CaptureSource } from "./ports.ts";
 /** The application with what the front needs to know about it. */
 export interface SupervisedApplication extends Application {
   readonly isReady: boolean;
+  /** The loopback address at which it listens; known once it has started. */
+  readonly address: string;
   whenReady(): Promise<void>;
 }
 
@@ -123,6 +125,7 @@ export class Term {
     front.serve({
       epoch: this.epoch,
       gate: () => this.#journal.gate(),
+      applicationHost: application.address,
       applicationPort: this.#applicationPort,
       whenReady: () => application.whenReady(),
       get isReady() {

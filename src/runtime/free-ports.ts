@@ -11,20 +11,20 @@ import { createServer, type Server } from "node:net";
 const ranges = { members: { min: 20_000, max: 25_999 }, applications: { min: 26_000, max: 31_999 } } as const;
 const attemptsMax = 500;
 
-/** Distinct ports of 127.0.0.1 that are free right now. */
+/** Distinct ports that are free right now at both loopback addresses: an application may listen at either. */
 export async function freePorts(count: number, use: keyof typeof ranges = "members"): Promise<number[]> {
   const { min, max } = ranges[use];
-  const held: { port: number; server: Server }[] = [];
+  const held: { port: number; servers: readonly Server[] }[] = [];
   try {
     for (let attempt = 0; held.length < count; attempt += 1) {
       if (attempt > attemptsMax) throw new Error(`found only ${held.length} of ${count} free ports from ${min} to ${max}`);
       const port = randomInt(min, max + 1);
-      const server = await tryListen(port);
-      if (server !== undefined) held.push({ port, server });
+      const servers = await tryListen(port);
+      if (servers !== undefined) held.push({ port, servers });
     }
     return held.map(({ port }) => port);
   } finally {
-    await Promise.all(held.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve()))));
+    await Promise.all(held.flatMap(({ servers }) => servers.map(close)));
   }
 }
 
@@ -34,10 +34,25 @@ export async function freePort(use: keyof typeof ranges = "members"): Promise<nu
   return port;
 }
 
-function tryListen(port: number): Promise<Server | undefined> {
+/** undefined: one of the two is taken. */
+async function tryListen(port: number): Promise<Server[] | undefined> {
+  const first = await listenAt("127.0.0.1", port);
+  if (typeof first === "string") return undefined;
+  const second = await listenAt("::1", port);
+  if (typeof second !== "string") return [first, second];
+  // Any other error: there is no IPv6 here, so that nobody can have the port there.
+  if (second !== "EADDRINUSE") return [first];
+  await close(first);
+  return undefined;
+}
+
+/** The code of the error when the port cannot be had. */
+function listenAt(host: string, port: number): Promise<Server | string> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", () => resolve(undefined));
-    server.listen({ host: "127.0.0.1", port, exclusive: true }, () => resolve(server));
+    server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? "unknown"));
+    server.listen({ host, port, exclusive: true }, () => resolve(server));
   });
 }
+
+const close = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));

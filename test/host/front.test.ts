@@ -31,7 +31,7 @@ async function application(handle: (request: IncomingMessage, response: ServerRe
 }
 
 function termOf(applicationPort: number, changes: Partial<Term> = {}): Term {
-  return { epoch: 4, gate: () => undefined, applicationPort, whenReady: () => Promise.resolve(), isReady: true, onCheckpointAsked: () => undefined, ...changes };
+  return { epoch: 4, gate: () => undefined, applicationHost: "127.0.0.1", applicationPort, whenReady: () => Promise.resolve(), isReady: true, onCheckpointAsked: () => undefined, ...changes };
 }
 
 describe("the front", () => {

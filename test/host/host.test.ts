@@ -46,6 +46,7 @@ class FakeFront implements FrontPort {
 
 /** Runs in this process: writes into the database that the host captures. */
 class FakeApplication implements SupervisedApplication {
+  readonly address = "127.0.0.1";
   isReady = false;
   state: "idle" | "running" | "stopped" | "killed" = "idle";
   readonly onGaveUp: (reason: string) => void;

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApplicationConfig } from "../../src/config/types.ts";
 import { descendantsOf } from "../../src/demo/process-table.ts";
 import { ApplicationError, Supervisor } from "../../src/host/supervisor.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { freePort } from "../../src/runtime/free-ports.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "stead-supervisor-"));
@@ -19,7 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const serving = `const s = require("http").createServer((q, r) => { if (q.url === "/crash") process.exit(3); r.end(String(process.pid)); });
 s.listen(Number(process.env.PORT), "127.0.0.1");`;
 
-function supervise(script: string, changes: Partial<ApplicationConfig> = {}): { supervisor: Supervisor; gaveUp: Promise<string>; warnings: string[] } {
+function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clock: Clock = systemClock): { supervisor: Supervisor; gaveUp: Promise<string>; warnings: string[] } {
   const gaveUp = Promise.withResolvers<string>();
   const warnings: string[] = [];
   const supervisor = new Supervisor({
@@ -36,7 +36,7 @@ function supervise(script: string, changes: Partial<ApplicationConfig> = {}): { 
       ...changes,
     },
     dataFolder: folder,
-    clock: systemClock,
+    clock,
     onGaveUp: gaveUp.resolve,
     onWarning: (text) => warnings.push(text),
   });
@@ -79,6 +79,24 @@ describe("the supervisor", () => {
   test("gives up on an application that is not ready in time", async () => {
     const { supervisor } = supervise("setInterval(() => {}, 1000)", { readyTimeoutMs: 100 });
     await expect(supervisor.start(await freePort())).rejects.toThrow(/not ready within 100 ms/);
+  });
+
+  test("tells of an application that does not listen on PORT where it listens", async () => {
+    const flag = join(folder, "listens");
+    const elsewhere = `${serving.replace("Number(process.env.PORT)", "0")} s.on("listening", () => require("fs").writeFileSync("${flag}", ""));`;
+    // Its time is over as soon as it listens somewhere.
+    const clock = { ...systemClock, now: () => (existsSync(flag) ? Number.MAX_SAFE_INTEGER : 0) };
+    const { supervisor } = supervise(elsewhere, {}, clock);
+    const port = await freePort();
+    await expect(supervisor.start(port)).rejects.toThrow(new RegExp(`it listens on 127\\.0\\.0\\.1:\\d+, not on PORT ${port}`));
+  });
+
+  test("finds an application at the loopback address where it listens", async () => {
+    const { supervisor } = supervise(serving.replace("127.0.0.1", "::1"));
+    const port = await freePort();
+    await supervisor.start(port);
+    expect(supervisor.address).toBe("::1");
+    expect((await fetch(`http://[::1]:${port}/`)).status).toBe(200);
   });
 
   test("restarts a crashed application, and holds requests until it is back", async () => {

@@ -46,6 +46,7 @@ export const isApplicationsFault = (reason: string): boolean => reason.startsWit
 const crashesAfterMs = 30;
 
 export class SimApplication implements SupervisedApplication {
+  readonly address = "127.0.0.1";
   readonly #ports: ApplicationPorts;
   #process: SimProcess | undefined;
   #state: "idle" | "starting" | "running" | "ending" | "over" = "idle";

@@ -1,0 +1,133 @@
+/**
+ * What Linux tells about processes and their sockets in /proc (proc(5)). Elsewhere, and of processes that this user may not look
+ * into, nothing: whoever asks treats an empty answer as "unknown", never as "none".
+ *
+ * All reads are synchronous: one is about ten microseconds, a detour through the event loop costs more. A scan of all processes is
+ * for the moments at which something ended or went wrong, not for a timer.
+ */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+interface ProcessRow {
+  readonly pid: number;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  /** Dead, but its parent has not asked for its exit code yet. */
+  readonly isDefunct: boolean;
+  /** Clock ticks from the start of the machine to that of the process: tells it from a later one with the same number. */
+  readonly born: string;
+}
+
+/** Of every process that can be seen; one that ends meanwhile is left out. */
+function allProcesses(): ProcessRow[] {
+  return pids().flatMap((pid) => processRow(pid) ?? []);
+}
+
+/** Numbers of all processes that can be seen. */
+function pids(): number[] {
+  return namesIn("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+}
+
+/** undefined: there is no such process, or no /proc. */
+function processRow(pid: number): ProcessRow | undefined {
+  const stat = textOf(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  // The name in parentheses may hold anything: fields count from after the last ")".
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return {
+    pid,
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    isDefunct: fields[0] === "Z" || fields[0] === "X",
+    born: fields[19] ?? "",
+  };
+}
+
+/** Everything that was started by the leader of a process group, as far as the table still shows it: by group, session or parent. */
+export function processesOfGroup(leader: number): ProcessRow[] {
+  const rows = allProcesses();
+  const found = new Map(rows.filter(({ pid, group, session }) => pid === leader || group === leader || session === leader).map((row) => [row.pid, row]));
+  for (let before = -1; before < found.size; ) {
+    before = found.size;
+    for (const row of rows) if (found.has(row.parent)) found.set(row.pid, row);
+  }
+  return [...found.values()].filter((row) => !row.isDefunct);
+}
+
+export interface Listener {
+  /** As in `ss`: `127.0.0.1:80`, `[::1]:80`, `*:80` for every address. */
+  readonly address: string;
+  readonly port: number;
+  /** Inode of the socket: /proc/PID/fd of its owners point to `socket:[inode]`. */
+  readonly inode: string;
+}
+
+/** Every listening TCP socket of this network namespace, its owner unknown. */
+function allListeners(): Listener[] {
+  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => parseListeners(textOf(path) ?? ""));
+}
+
+/** Listening sockets that one of these processes has open. */
+export function listenersOf(owners: readonly number[]): Listener[] {
+  const listeners = allListeners();
+  if (listeners.length === 0) return [];
+  const sockets = new Set(owners.flatMap((pid) => openFiles(pid).map(({ target }) => target)));
+  return listeners.filter(({ inode }) => sockets.has(`socket:[${inode}]`));
+}
+
+interface OpenFile {
+  readonly descriptor: number;
+  /** Path in the process's own mount namespace, or `socket:[inode]` and the like. */
+  readonly target: string;
+}
+
+/** Empty also for a process that this user may not look into. */
+function openFiles(pid: number): OpenFile[] {
+  return namesIn(`/proc/${pid}/fd`).flatMap((name) => {
+    try {
+      return [{ descriptor: Number(name), target: readlinkSync(`/proc/${pid}/fd/${name}`) }];
+    } catch {
+      return []; // Closed meanwhile.
+    }
+  });
+}
+
+/** State of a listening socket in /proc/net/tcp (include/net/tcp_states.h). */
+const listening = "0A";
+
+export function parseListeners(table: string): Listener[] {
+  return table.split("\n").slice(1).flatMap((line) => {
+    const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+    if (local === undefined || inode === undefined || state !== listening) return [];
+    const [address = "", port = ""] = local.split(":");
+    const number = Number.parseInt(port, 16);
+    return [{ address: `${addressOf(address)}:${number}`, port: number, inode }];
+  });
+}
+
+/** The kernel prints each 32-bit word of an address in the byte order of the machine; all that Linux runs stead on is little-endian. */
+function addressOf(hex: string): string {
+  if (/^0+$/.test(hex)) return "*";
+  const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16)).toReversed());
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.slice(0, 15).every((byte) => byte === 0)) return `[::${bytes[15]?.toString(16)}]`;
+  const words = Array.from({ length: 8 }, (_, at) => (((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0)).toString(16));
+  return `[${words.join(":")}]`;
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
