@@ -37,3 +37,12 @@ export function unmatchedNames(names: Iterable<string>, patterns: readonly strin
     return !expressions.some((pattern) => pattern.length === parts.length && pattern.every((expression, index) => expression.test(parts[index] ?? "")));
   });
 }
+
+/** Of the databases that no pattern matches so many are named. */
+const unmatchedShown = 5;
+
+/** What an operator reads about databases of the vault that no pattern matches: found, and what to do. */
+export function describeUnmatched(names: readonly string[], patterns: readonly string[]): string {
+  const shown = names.slice(0, unmatchedShown).join(", ") + (names.length > unmatchedShown ? ` and ${names.length - unmatchedShown} more` : "");
+  return `\`databases\` in [host] is ${JSON.stringify(patterns)} and leaves out ${shown}, which the vault has: writes there would be lost; list all, and restart this host (a database that is not wanted any more is deleted by the application of the primary)`;
+}

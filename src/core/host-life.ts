@@ -3,14 +3,24 @@
  *
  *   restoring ──► secondary ──► claiming ──► starting ──► primary ──► draining ──► restoring
  *       ▲             │             │            │            │
- *       └─────────────┴──(fenced, left behind, claim lost, void, asked to)─┘      failed (says why; never silent)
+ *       └─────────────┴──(fenced, left behind, claim lost, void, asked to, the application cannot run here)
+ *
+ *   any ──(a person has to mend it)──► failed ──(asked to restore)──► restoring
+ *
+ * Nothing that can pass is for ever. A primary whose application ended too often, did not start, was stuck again, or cannot be
+ * captured gives the service up and follows again; `put_off` says when it may be asked once more (retry-schedule.ts). So does a primary that
+ * had to stop at once, and a host whose stage broke down. It never promotes itself: gateways see the time of its next try and rank it last. `failed` is for what no
+ * time mends: databases that nobody listed, and a second process with the same id.
  *
  * Pure: the driver (src/host/host.ts) performs the effects in order and reports back with events. An event that has no
  * meaning in a state is a programming error and throws, except the few that can race and are named in `isStale`.
  *
- * Two orders matter. Fenced: `shut_gate` comes before everything else, so that not a byte is released after the host
- * knows (R2). Claimed: the gate is opened only by `serve`, which needs both the lease (R5) and the application.
+ * Three orders matter. Fenced: `shut_gate` comes before everything else, so that not a byte is released after the host
+ * knows (R2). Claimed: the gate is opened only by `serve`, which needs both the lease (R5) and the application. Given up: the
+ * restore begins when the term has ended, because both are one effect.
  */
+import type { Rules } from "./rules.ts";
+
 export type HostState =
   | { readonly kind: "restoring"; readonly reason: string }
   | { readonly kind: "secondary" }
@@ -23,6 +33,8 @@ export type HostState =
 export type HostEvent =
   /** The local databases equal the journal at the end of the log. */
   | { readonly kind: "restored" }
+  /** The restore goes on; why it has not succeeded yet. */
+  | { readonly kind: "restore_delayed"; readonly reason: string }
   /** Following cannot go on from here: retention passed it, a record is damaged, the local files do not match. */
   | { readonly kind: "cannot_follow"; readonly reason: string }
   /** A promotion was asked for, and the witness let it pass (core/witness.ts). */
@@ -34,7 +46,7 @@ export type HostEvent =
   | { readonly kind: "claim_void" }
   /** The lease of the predecessor is over (R5) and the application is ready. */
   | { readonly kind: "may_serve" }
-  /** The application did not start, or ended more often than allowed. */
+  /** The application did not start, ended more often than allowed, was stuck again, or does what capture cannot follow. */
   | { readonly kind: "application_failed"; readonly reason: string }
   /** R2: somebody else wrote at this primary's next position. */
   | { readonly kind: "fenced"; readonly host: string; readonly epoch: number }
@@ -45,14 +57,19 @@ export type HostEvent =
   | { readonly kind: "vacated" }
   /** An operator asked for a fresh start from the vault. */
   | { readonly kind: "restore" }
+  /** What this host was doing ended with an error that nothing expects: a passing one of the disk, or a defect. */
+  | { readonly kind: "stage_failed"; readonly reason: string }
   /** Something that only a person can mend. */
   | { readonly kind: "broken"; readonly reason: string };
 
 export type HostEffect =
   /** No byte leaves from now on, connections end, the application's group is killed. Synchronous. */
   | { readonly kind: "shut_gate" }
-  /** Set aside what diverged, load the newest checkpoint, read the log to its end; reports `restored`. */
-  | { readonly kind: "restore" }
+  /**
+   * Set aside what diverged, load the newest checkpoint, read the log to its end; reports `restored`. `paced`: not before the time
+   * of the next try, so that what breaks at once does not do so in a loop.
+   */
+  | { readonly kind: "restore"; readonly paced: boolean }
   /** Keep applying new records. */
   | { readonly kind: "follow" }
   | { readonly kind: "claim" }
@@ -61,7 +78,9 @@ export type HostEffect =
   | { readonly kind: "serve" }
   /** Refuse new requests, finish those in flight, stop the application, journal the rest, vacate; reports `vacated`. */
   | { readonly kind: "drain" }
-  /** Stop serving at once, journal what is committed, vacate: the application cannot run here. */
+  /** This host could not stay: count it, and set the time of its next try. */
+  | { readonly kind: "put_off"; readonly reason: string }
+  /** Stop serving at once, journal what is committed, vacate; when the term has ended, restore. */
   | { readonly kind: "give_up"; readonly reason: string };
 
 export interface HostStep {
@@ -72,9 +91,11 @@ export interface HostStep {
 export const initialHostState: HostState = { kind: "restoring", reason: "starting" };
 
 /** One step of a host's life. Throws `IllegalHostTransition` for what can only be a defect of the caller. */
-export function stepHost(state: HostState, event: HostEvent): HostStep {
-  if (event.kind === "broken") {
-    return { state: { kind: "failed", reason: event.reason }, effects: [{ kind: "shut_gate" }] };
+export function stepHost(state: HostState, event: HostEvent, rules: Rules): HostStep {
+  if (event.kind === "broken") return failed(event.reason);
+  if (event.kind === "stage_failed") return state.kind === "failed" ? stay(state, event) : brokenDown(event.reason);
+  if (event.kind === "application_failed" && (state.kind === "starting" || state.kind === "primary")) {
+    return rules.has("retry") ? givenUp(event.reason) : failed(event.reason);
   }
   switch (state.kind) {
     case "restoring":
@@ -100,6 +121,8 @@ function stepRestoring(state: HostState, event: HostEvent): HostStep {
       return { state: { kind: "secondary" }, effects: [{ kind: "follow" }] };
     case "cannot_follow":
       return restoring(event.reason, false);
+    case "restore_delayed":
+      return { state: { kind: "restoring", reason: event.reason }, effects: [] };
     case "restore":
       return { state, effects: [] };
     default:
@@ -142,9 +165,7 @@ function stepStarting(state: HostState & { kind: "starting" }, event: HostEvent)
     case "fenced":
       return restoring(fencedReason(event), true);
     case "must_stop":
-      return restoring(event.reason, true);
-    case "application_failed":
-      return givenUp(event.reason);
+      return couldNotStay(event.reason);
     case "demote":
       return draining(state.epoch, event);
     default:
@@ -157,9 +178,7 @@ function stepPrimary(state: HostState & { kind: "primary" }, event: HostEvent): 
     case "fenced":
       return restoring(fencedReason(event), true);
     case "must_stop":
-      return restoring(event.reason, true);
-    case "application_failed":
-      return givenUp(event.reason);
+      return couldNotStay(event.reason);
     case "demote":
       return draining(state.epoch, event);
     default:
@@ -190,13 +209,23 @@ function draining(epoch: number, event: HostEvent & { kind: "demote" }): HostSte
   };
 }
 
+const failed = (reason: string): HostStep => ({ state: { kind: "failed", reason }, effects: [{ kind: "shut_gate" }] });
+
 function givenUp(reason: string): HostStep {
-  return { state: { kind: "failed", reason }, effects: [{ kind: "give_up", reason }] };
+  return { state: { kind: "restoring", reason }, effects: [{ kind: "put_off", reason }, { kind: "give_up", reason }] };
+}
+
+function couldNotStay(reason: string): HostStep {
+  return { state: { kind: "restoring", reason }, effects: [{ kind: "shut_gate" }, { kind: "put_off", reason }, { kind: "restore", paced: false }] };
+}
+
+function brokenDown(reason: string): HostStep {
+  return { state: { kind: "restoring", reason }, effects: [{ kind: "shut_gate" }, { kind: "put_off", reason }, { kind: "restore", paced: true }] };
 }
 
 function restoring(reason: string, wasPrimary: boolean): HostStep {
-  const effects: HostEffect[] = wasPrimary ? [{ kind: "shut_gate" }, { kind: "restore" }] : [{ kind: "restore" }];
-  return { state: { kind: "restoring", reason }, effects };
+  const restore: HostEffect = { kind: "restore", paced: false };
+  return { state: { kind: "restoring", reason }, effects: wasPrimary ? [{ kind: "shut_gate" }, restore] : [restore] };
 }
 
 const fencedReason = (event: HostEvent & { kind: "fenced" }): string =>
@@ -212,10 +241,12 @@ function isStale(state: HostState, event: HostEvent): boolean {
     case "vacated":
       return state.kind === "restoring" || state.kind === "failed" || state.kind === "secondary" || state.kind === "draining";
     case "restored":
+    case "restore_delayed":
     case "cannot_follow":
     case "claimed":
     case "claim_lost":
     case "claim_void":
+    case "stage_failed":
       return state.kind === "failed";
     default:
       return false;

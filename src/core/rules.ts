@@ -20,7 +20,8 @@ export type RuleName =
   | "replay-later-epoch"
   | "replay-own-epoch"
   | "replay-outcome"
-  | "pin-order";
+  | "pin-order"
+  | "retry";
 
 export interface Rules {
   has(rule: RuleName): boolean;

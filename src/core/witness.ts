@@ -20,6 +20,10 @@ export interface PromotionEvidence {
   readonly planned: boolean;
   /** Epoch the gateway believes in. */
   readonly epoch: number;
+  /** The highest position that the primary of that epoch was heard to have; 0: not known, or an operator knows that it is lost. */
+  readonly positionHeard: number;
+  /** Identity of that primary's vault; null: not known. */
+  readonly vault: string | null;
   readonly gatewaysRegistered: number;
   readonly gatewaysSeeingDown: number;
 }
@@ -28,6 +32,10 @@ export interface WitnessView {
   /** Highest epoch in the log and its host; 0 and null when there is none. */
   readonly epoch: number;
   readonly epochHost: string | null;
+  /** Last record that this host found, looking for the end of the log. */
+  readonly position: number;
+  /** Identity of its vault; null: not known. */
+  readonly vault: string | null;
   /** The last record is a `vacate`. */
   readonly vacated: boolean;
   /** How long ago this host first saw the last record of that epoch. */
@@ -58,11 +66,42 @@ export function judgeAge(basedOn: OrderBase | null | undefined, instance: string
   return { kind: "order_expired", reason };
 }
 
+/**
+ * Why the log here is not the log of the service; undefined: nothing speaks against it.
+ *
+ * A host on a stale copy of the vault, or on a folder that is not the share, would claim there and serve without the newest writes, and
+ * nothing in its log could tell: R1 and R2 hold within one log. What the gateways heard can: a position in the status of a primary is that
+ * of its last *durable* record (`LogWriter` moves on only when a put has succeeded), in that of a secondary one that it has read there.
+ * So in the vault of the service a record at `positionHeard` exists for good (R4 removes it only under a checkpoint that is at least as far),
+ * and whoever has read that log to its end is at least there. A record in flight was never heard.
+ *
+ * How it could refuse a good host: a look-up that a network file system answers from its cache makes the log look shorter. So the
+ * host looks again for a while before it believes that (`logPatienceMs`). Refusing loses nothing: the next candidate is asked, or this one again.
+ * An operator who knows that the tail is lost forces the failover; then the gateway names neither position nor vault.
+ */
+export function judgeLog({ positionHeard, vault }: Pick<PromotionEvidence, "positionHeard" | "vault">, view: Pick<WitnessView, "position" | "vault">): Refusal | undefined {
+  if (vault !== null && view.vault !== null && vault !== view.vault) {
+    return otherLog(`its identity is ${view.vault}, and that of the primary's vault ${vault}`);
+  }
+  if (view.position >= positionHeard) return undefined;
+  return otherLog(`its log ends at position ${view.position}, and the primary was heard at ${positionHeard}`);
+}
+
+const otherLog = (found: string): Refusal => ({
+  kind: "other_log",
+  reason: `your vault is not the vault of this service, or it lost records: ${found}; look at the mount and at \`vault\` in [host]; if those records are lost for good, \`stead failover HOST --force\` goes on without them`,
+});
+
+/** How long a log that seems too short is read again before it is believed: look-ups of a network file system may be that old. */
+export const logPatienceMs = 1_000;
+
 /** Judges a promotion on what the log says, read to its end just now. */
 export function judgePromotion(evidence: PromotionEvidence, view: WitnessView): WitnessVerdict {
   if (evidence.epoch < view.epoch && view.epochHost !== null) {
     return { kind: "refused", refusal: { kind: "epoch_taken", epoch: view.epoch, host: view.epochHost } };
   }
+  const otherLog = judgeLog(evidence, view);
+  if (otherLog !== undefined) return { kind: "refused", refusal: otherLog };
   if (evidence.planned || view.epochHost === null || view.vacated) return { kind: "accepted" };
   if (evidence.gatewaysSeeingDown * 2 > evidence.gatewaysRegistered) return { kind: "accepted" };
   if (view.lastRecordAgeMs >= view.leaseMs) return { kind: "accepted" };

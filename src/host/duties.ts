@@ -6,7 +6,7 @@
  */
 import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import type { HostEvent } from "../core/host-life.ts";
-import { unmatchedNames } from "../core/database-pattern.ts";
+import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import { describeRefusal } from "../core/refusal.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
@@ -44,8 +44,6 @@ export interface Life {
 
 /** Characters of a reason in a `vacate` record. */
 const vacateReasonMax = 500;
-/** Of the databases that no pattern matches so many are named. */
-const unlistedShown = 5;
 /** Pause after a restore or a read that failed; it doubles up to the second. */
 const retryMs = { first: 100, most: 3_000 } as const;
 
@@ -91,12 +89,19 @@ export class Duties {
     return this.#setAsides;
   }
 
+  /** Monotonic time of the last successful operation on the vault; undefined: this host does none right now. */
+  get vaultAnsweredAt(): number | undefined {
+    return this.#term?.journal.lastPutStartedAt ?? this.#secondary?.follower.answeredAt;
+  }
+
   /** This host has stepped down in favour of another, with the `vacate` record at `position`. */
   handedOver(position: number): void {
     this.#handedOverAt = position;
   }
 
-  async restore(signal: AbortSignal): Promise<void> {
+  /** `notBefore`: monotonic. */
+  async restore(signal: AbortSignal, notBefore?: number): Promise<void> {
+    if (notBefore !== undefined) await this.#pause(notBefore - this.#parts.clock.now(), signal);
     const vacatedAt = this.#handedOverAt;
     this.#handedOverAt = undefined;
     // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has vacated.
@@ -157,8 +162,7 @@ export class Duties {
     const { config } = this.#parts;
     const names = unmatchedNames(this.#secondary?.replica.checksums().keys() ?? [], config.databases);
     if (names.length === 0) return undefined;
-    const shown = names.slice(0, unlistedShown).join(", ") + (names.length > unlistedShown ? ` and ${names.length - unlistedShown} more` : "");
-    return `\`databases\` in [host] is ${JSON.stringify(config.databases)} and leaves out ${shown}, which the vault has: writes there would be lost; list all, and restart this host (a database that is not wanted any more is deleted by the application of the primary)`;
+    return describeUnmatched(names, config.databases);
   }
 
   async follow(signal: AbortSignal): Promise<void> {
@@ -285,16 +289,14 @@ export class Duties {
     });
   }
 
-  /** The application cannot run here: with a `vacate` record the next primary need not wait for a lease. */
+  /** The application cannot run here now: with a `vacate` record the next primary need not wait for a lease. Never rejects. */
   async giveUp(reason: string): Promise<void> {
-    this.#notices.warn(reason);
     try {
       await this.#term?.stepDown(null, reason.slice(0, vacateReasonMax), () => undefined);
       this.#log.vacated();
     } catch (error) {
       this.#notices.warn(`no vacate record was written: ${messageOf(error)}`);
     }
-    await this.endTerm();
   }
 
   async endTerm(): Promise<void> {

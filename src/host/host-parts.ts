@@ -26,6 +26,8 @@ export interface HostParts {
   readonly rules: Rules;
   readonly log: Log;
   readonly store: Store;
+  /** Identity of the vault (src/vault/identity.ts); null: it has none. */
+  readonly vaultId: string | null;
   /** For the chunks of checkpoints; the default is zstd, which runs on threads. */
   readonly compression?: Compression | undefined;
   readonly front: FrontPort;

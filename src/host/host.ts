@@ -4,9 +4,10 @@
  * Every change of state goes through `#dispatch`. Long effects (restore, follow, claim, take over, give up) are stages, one at a
  * time (stages.ts); what they do, and what they hold while they last, is in duties.ts.
  */
-import { type HostStatus, untold } from "../control/host-status.ts";
+import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host-life.ts";
+import { afterService, putOff, type RetrySchedule } from "../core/retry-schedule.ts";
 import { judgeAge, judgePromotion, type Refusal, type WitnessVerdict } from "../core/witness.ts";
 import type { Controlled } from "./control.ts";
 import { Duties } from "./duties.ts";
@@ -14,13 +15,12 @@ import type { Follower } from "./follower.ts";
 import type { HostParts } from "./host-parts.ts";
 import { LogView } from "./log-view.ts";
 import { messageOf, Notices } from "./notices.ts";
+import { readAsFarAs, witnessView } from "./order-evidence.ts";
 import { Promotion } from "./promotion.ts";
+import { selfReport } from "./self-report.ts";
 import { Stages } from "./stages.ts";
 import type { Term } from "./term.ts";
 import { endsWithin } from "./time-limit.ts";
-
-/** Of the folders with set-aside data the newest are shown; all are kept. */
-const setAsidesShown = 20;
 
 export class Host implements Controlled {
   readonly instance: string;
@@ -31,8 +31,13 @@ export class Host implements Controlled {
   readonly #duties: Duties;
   #state: HostState = initialHostState;
   #promotion: Promotion | undefined;
-  /** The demotion under way, or the last one. */
-  #demotion: Promise<void> | undefined;
+  /** The orderly end of a term under way, or the last one: a demotion, or a service given up. Never rejects. */
+  #leaving: Promise<void> = Promise.resolve();
+  #demotePhases: ((event: DemoteEvent) => void) | undefined;
+  /** This host could not stay primary, and has not been well as one since. */
+  #retry: RetrySchedule | undefined;
+  /** When the term that serves began to. */
+  #servingSince: number | undefined;
   #changed = Promise.withResolvers<void>();
 
   constructor(parts: HostParts) {
@@ -54,7 +59,7 @@ export class Host implements Controlled {
 
   /** Begins the host's life: restores, then follows. */
   start(): void {
-    this.#perform({ kind: "restore" });
+    this.#perform({ kind: "restore", paced: false });
   }
 
   /**
@@ -85,10 +90,9 @@ export class Host implements Controlled {
       case "primary":
         return this.demote({ gateway: "", successor: null, reason }, () => undefined);
       case "draining":
-        return this.#demotion;
-      case "failed":
-        return this.#stages.settled(); // It may be giving up just now.
       case "restoring":
+        return this.#leaving; // It may be giving up just now.
+      case "failed":
       case "secondary":
       case "claiming":
         return;
@@ -96,35 +100,11 @@ export class Host implements Controlled {
   }
 
   status(): HostStatus {
-    const { config } = this.#parts;
-    const state = this.#state;
-    const { epoch } = this.#log;
-    const { service, controlUrl, priority, nofailover, leaseMs } = config;
-    return {
-      version: 1,
-      service,
-      host: config.id,
-      instance: this.instance,
-      role: state.kind,
-      reason: "reason" in state ? state.reason : null,
-      epoch: epoch?.epoch ?? 0,
-      epochHost: epoch?.host ?? null,
-      position: this.#duties.term?.position ?? this.#log.position,
-      lastRecordAgeMs: this.#log.lastRecordAgeMs,
-      vaultSilentMs: this.#vaultSilentMs,
-      clockMs: this.#parts.clock.now(),
-      handover: this.#log.handover,
-      vacated: epoch?.vacated ?? false,
-      dataUrl: this.#dataUrl,
-      controlUrl,
-      priority,
-      nofailover,
-      leaseMs,
-      checkpoint: this.#duties.checkpoint === undefined ? null : { position: this.#duties.checkpoint.position, wallTimeMs: this.#duties.checkpoint.wallTimeMs },
-      setAside: this.#duties.setAsides.slice(-setAsidesShown),
-      ...untold,
-      warnings: [...this.#notices.warnings],
-    };
+    const { clock, config } = this.#parts;
+    return selfReport({
+      ...{ config, instance: this.instance, state: this.#state, dataUrl: this.#dataUrl, now: clock.now() },
+      ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry },
+    });
   }
 
   changed(): Promise<void> {
@@ -151,7 +131,8 @@ export class Host implements Controlled {
     if (now.kind !== "secondary") return promotion.refuse(notReady(now));
     const unlisted = this.#duties.unlistedDatabases();
     if (unlisted !== undefined) return promotion.refuse({ kind: "not_ready", reason: unlisted });
-    const verdict = this.#judge(request, secondary.follower);
+    const verdict = await this.#judge(request, secondary.follower);
+    if (this.#state.kind !== "secondary") return promotion.refuse(notReady(this.#state));
     if (verdict.kind === "refused") return promotion.refuse(verdict.refusal);
     promotion.overEpoch = secondary.follower.epoch?.epoch ?? 0;
     this.#promotion = promotion;
@@ -160,27 +141,26 @@ export class Host implements Controlled {
   }
 
   async demote(request: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void> {
-    const term = this.#duties.term;
-    if ((this.#state.kind !== "primary" && this.#state.kind !== "starting") || term === undefined) {
-      return report({ kind: "refused", refusal: { kind: "not_ready", reason: `this host is ${this.#state.kind}, not primary` } });
-    }
+    const reason = whyNotDemoted(this.#state, this.#duties.term, request.epoch ?? null);
+    if (reason !== undefined) return report({ kind: "refused", refusal: { kind: "not_ready", reason } });
+    this.#demotePhases = report;
     this.#dispatch({ kind: "demote", successor: request.successor, reason: request.reason });
-    this.#demotion = this.#stepDown(term, request, report);
-    await this.#demotion;
+    await this.#leaving;
   }
 
-  async #stepDown(term: Term, { successor, reason }: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void> {
+  async #stepDown({ successor, reason }: HostState & { kind: "draining" }, term: Term): Promise<void> {
+    const report = this.#demotePhases;
     try {
-      const position = await term.stepDown(successor, reason, (phase, ms) => report({ kind: "phase", phase, ms }));
+      const position = await term.stepDown(successor, reason, (phase, ms) => report?.({ kind: "phase", phase, ms }));
       this.#log.wrote(position);
       this.#log.vacated(successor);
       if (successor !== null) this.#duties.handedOver(position);
       this.#dispatch({ kind: "vacated" });
-      report({ kind: "done", position });
+      report?.({ kind: "done", position });
     } catch (error) {
       const failure = `stepping down failed: ${messageOf(error)}`;
       this.#dispatch({ kind: "must_stop", reason: failure });
-      report({ kind: "refused", refusal: { kind: "not_ready", reason: failure } });
+      report?.({ kind: "refused", refusal: { kind: "not_ready", reason: failure } });
     }
   }
 
@@ -189,6 +169,7 @@ export class Host implements Controlled {
       case "restoring":
       case "secondary":
       case "failed":
+        this.#retry = undefined;
         this.#dispatch({ kind: "restore" });
         return Promise.resolve(undefined);
       case "claiming":
@@ -211,42 +192,33 @@ export class Host implements Controlled {
     }
   }
 
-  get #vaultSilentMs(): number | null {
-    const { term, secondary } = this.#duties;
-    const since = term?.journal.lastPutStartedAt ?? secondary?.follower.answeredAt;
-    return since === undefined ? null : this.#parts.clock.now() - since;
-  }
-
   get #dataUrl(): string {
     const { dataUrl } = this.#parts.config;
     return dataUrl.endsWith(":0") ? `${dataUrl.slice(0, -1)}${this.#parts.front.port}` : dataUrl;
   }
 
-  #judge(request: PromoteRequest, { epoch, lastRecordSeenAt }: Follower): WitnessVerdict {
-    const { clock, config } = this.#parts;
+  async #judge(request: PromoteRequest, follower: Follower): Promise<WitnessVerdict> {
+    const { clock, config, vaultId } = this.#parts;
     const expired = judgeAge(request.basedOn, this.instance, clock.now());
     if (expired !== undefined) return { kind: "refused", refusal: expired };
-    const { planned, gatewaysRegistered, gatewaysSeeingDown } = request;
-    return judgePromotion(
-      { planned, epoch: request.epoch, gatewaysRegistered, gatewaysSeeingDown: gatewaysSeeingDown.length },
-      {
-        epoch: epoch?.epoch ?? 0,
-        epochHost: epoch?.host ?? null,
-        vacated: epoch?.vacated ?? false,
-        lastRecordAgeMs: lastRecordSeenAt === undefined ? Number.POSITIVE_INFINITY : clock.now() - lastRecordSeenAt,
-        leaseMs: (epoch?.leaseMs ?? 0) + config.driftMarginMs,
-      },
-    );
+    const { planned, epoch, gatewaysRegistered, gatewaysSeeingDown, positionHeard = 0, vault = null } = request;
+    const evidence = { planned, epoch, gatewaysRegistered, gatewaysSeeingDown: gatewaysSeeingDown.length, positionHeard, vault };
+    await readAsFarAs(positionHeard, follower, clock);
+    const verdict = judgePromotion(evidence, witnessView(follower, clock.now(), config.driftMarginMs, vaultId));
+    if (verdict.kind === "refused" && verdict.refusal.kind === "other_log") this.#notices.warn(verdict.refusal.reason, "log");
+    else this.#notices.over("log");
+    return verdict;
   }
 
   #dispatch(event: HostEvent): void {
     const before = this.#state;
-    const { state, effects } = stepHost(before, event);
+    const { state, effects } = stepHost(before, event, this.#parts.rules);
     this.#state = state;
     if (state.kind !== before.kind) {
       this.#parts.log.info(`${before.kind} -> ${state.kind}`, "reason" in state ? { reason: state.reason } : {});
     }
     for (const effect of effects) this.#perform(effect);
+    if (state.kind !== "primary") this.#endService();
     this.#tellChange();
   }
 
@@ -265,7 +237,7 @@ export class Host implements Controlled {
         return;
       case "restore":
         this.#promotion?.refuse({ kind: "not_ready", reason });
-        return this.#begin((signal) => this.#duties.restore(signal));
+        return this.#begin((signal) => this.#duties.restore(signal, effect.paced ? this.#retry?.nextAt : undefined));
       case "follow":
         return this.#begin((signal) => this.#duties.follow(signal));
       case "claim":
@@ -275,18 +247,37 @@ export class Host implements Controlled {
       case "serve":
         return this.#serve();
       case "drain":
-        return; // `demote` walks through it: it reports the phases
+        return this.#drain();
+      case "put_off":
+        return this.#putOff(effect.reason);
       case "give_up":
         this.#parts.front.shut(effect.reason);
         this.#promotion?.refuse({ kind: "not_ready", reason: effect.reason });
-        return this.#begin(() => this.#duties.giveUp(effect.reason));
+        return this.#giveUp(effect.reason);
     }
+  }
+
+  /** Not a stage: it must not wait for the one that starts the application, which it ends. */
+  #drain(): void {
+    const term = this.#duties.term;
+    if (term === undefined || this.#state.kind !== "draining") throw new Error("there is no term to drain");
+    this.#leaving = this.#stepDown(this.#state, term);
+  }
+
+  /** Nor this; but the restore after it moves the files that the term has open, so it waits for it. */
+  #giveUp(reason: string): void {
+    const leaving = this.#duties.giveUp(reason);
+    this.#leaving = leaving;
+    this.#begin(async (signal) => {
+      await leaving;
+      await this.#duties.restore(signal);
+    });
   }
 
   #begin(stage: (signal: AbortSignal) => Promise<void>): void {
     this.#stages.begin(stage, (error) => {
       this.#parts.log.error("stage failed", { reason: messageOf(error) });
-      this.#dispatch({ kind: "broken", reason: messageOf(error) });
+      this.#dispatch({ kind: "stage_failed", reason: messageOf(error) });
     });
   }
 
@@ -294,8 +285,24 @@ export class Host implements Controlled {
     const term = this.#duties.term;
     if (term === undefined) throw new Error("there is no term to serve");
     term.serve();
+    this.#servingSince = this.#parts.clock.now();
     this.#promotion?.phase("ready");
     this.#promotion?.done(term.epoch, term.position, this.#dataUrl);
+  }
+
+  get #servedMs(): number {
+    return this.#servingSince === undefined ? 0 : this.#parts.clock.now() - this.#servingSince;
+  }
+
+  #putOff(reason: string): void {
+    this.#notices.warn(reason);
+    this.#retry = putOff(this.#retry, reason, this.#servedMs, this.#parts.clock.now());
+    this.#servingSince = undefined;
+  }
+
+  #endService(): void {
+    this.#retry = afterService(this.#retry, this.#servedMs);
+    this.#servingSince = undefined;
   }
 
   #onTwin(how: string): void {
@@ -306,12 +313,18 @@ export class Host implements Controlled {
 
   /** Why this host is restoring still. */
   #explain(reason: string, isTrouble: boolean): void {
-    if (this.#state.kind !== "restoring" || this.#state.reason === reason) return;
-    this.#state = { kind: "restoring", reason };
+    if (this.#state.kind === "restoring" && this.#state.reason === reason) return;
+    this.#dispatch({ kind: "restore_delayed", reason });
     if (isTrouble) this.#notices.warn(reason, "restore");
     else this.#parts.log.info(reason);
-    this.#tellChange();
   }
+}
+
+/** Why an order to step down, meant for `epoch`, is not obeyed; undefined: it is. */
+function whyNotDemoted(state: HostState, term: Term | undefined, epoch: number | null): string | undefined {
+  if ((state.kind !== "primary" && state.kind !== "starting") || term === undefined) return `this host is ${state.kind}, not primary`;
+  if (epoch === null || epoch === state.epoch) return undefined;
+  return `the order is for the primary of epoch ${epoch}; this host is ${state.kind} in epoch ${state.epoch}`;
 }
 
 const notReady = (state: HostState): Refusal => ({

@@ -8,8 +8,8 @@ import type { Log } from "../runtime/log.ts";
 
 const warningsKept = 20;
 
-/** Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed. */
-export type Condition = "vault" | "restore" | "checkpoint";
+/** Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log is not the service's. */
+export type Condition = "vault" | "restore" | "checkpoint" | "log";
 
 interface Warning {
   readonly text: string;

@@ -43,7 +43,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
   const clock = systemClock;
   const vault = await openStore(config.vaultUrl);
   const store = new TimedStore(vault, clock, config.vaultTimeoutMs);
-  await ensureIdentity(store, config.service);
+  const { id: vaultId } = await ensureIdentity(store, config.service);
   const databases = localDatabases(config.databases);
   const local = new LocalData(config, databases);
   await local.prepare();
@@ -58,6 +58,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
     rules: allRules,
     log,
     store,
+    vaultId,
     front,
     local,
     predecessor: predecessorProbe(config.secret, config.controlUrl),

@@ -284,8 +284,8 @@ export class World {
     const lost = (): void => this.#answer(gateway, host, call, { kind: "call-lost", call, why: "reset" });
     if (!this.#reachable(gateway.id, host.id)) return this.after(2000, lost);
     this.#inHost(host, this.between(0.5, 5), () => {
-      const evidence = { planned: order.planned, epoch: order.epoch, gatewaysRegistered: order.gatewaysRegistered, gatewaysSeeingDown: order.gatewaysSeeingDown.length };
-      const log = { epoch: this.log.epoch, epochHost: this.log.owner, vacated: this.log.vacated, lastRecordAgeMs: this.now - this.log.writtenAt, leaseMs };
+      const evidence = { planned: order.planned, epoch: order.epoch, gatewaysRegistered: order.gatewaysRegistered, gatewaysSeeingDown: order.gatewaysSeeingDown.length, positionHeard: 0, vault: null };
+      const log = { epoch: this.log.epoch, epochHost: this.log.owner, vacated: this.log.vacated, position: 0, vault: null, lastRecordAgeMs: this.now - this.log.writtenAt, leaseMs };
       const verdict = judgePromotion(evidence, log);
       const expired = judgeAge(order.basedOn, `${host.id}-${host.run}`, this.now);
       if (expired !== undefined) return this.#answer(gateway, host, call, { kind: "call-refused", call, refusal: expired });

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { type HostEvent, type HostState, IllegalHostTransition, initialHostState, stepHost } from "../../src/core/host-life.ts";
+import { type HostEvent, type HostState, type HostStep, IllegalHostTransition, initialHostState, stepHost as stepHostBy } from "../../src/core/host-life.ts";
+import { allRules, withoutRule } from "../../src/core/rules.ts";
+
+const stepHost = (state: HostState, event: HostEvent): HostStep => stepHostBy(state, event, allRules);
 
 const primary: HostState = { kind: "primary", epoch: 3 };
 const starting: HostState = { kind: "starting", epoch: 3 };
@@ -47,12 +50,45 @@ describe("a host's life", () => {
     }
   });
 
-  test("gives the service up when the application cannot run, and says why", () => {
+  test("gives the service up when the application cannot run, and follows again: what fails it may pass", () => {
     for (const state of [primary, starting]) {
       const step = stepHost(state, { kind: "application_failed", reason: "exit code 1" });
-      expect(step.state).toEqual({ kind: "failed", reason: "exit code 1" });
-      expect(step.effects).toEqual([{ kind: "give_up", reason: "exit code 1" }]);
+      expect(step.state).toEqual({ kind: "restoring", reason: "exit code 1" });
+      expect(step.effects).toEqual([
+        { kind: "put_off", reason: "exit code 1" },
+        { kind: "give_up", reason: "exit code 1" },
+      ]);
+      expect(walk(step.state, { kind: "restored" })).toEqual({ kind: "secondary" });
     }
+  });
+
+  test("without the rule is failed for ever by an application that did not start once", () => {
+    const { state } = stepHostBy(starting, { kind: "application_failed", reason: "exit code 1" }, withoutRule("retry"));
+    expect(state).toEqual({ kind: "failed", reason: "exit code 1" });
+  });
+
+  test("is put off when it had to stop at once as primary, and not when it was fenced or asked to leave", () => {
+    for (const state of [primary, starting]) {
+      expect(effects(state, { kind: "must_stop", reason: "frames are gone" })).toEqual(["shut_gate", "put_off", "restore"]);
+      expect(effects(state, { kind: "fenced", host: "b", epoch: 4 })).not.toContain("put_off");
+    }
+    expect(effects(draining, { kind: "must_stop", reason: "frames are gone" })).toEqual(["shut_gate", "restore"]);
+    expect(effects(draining, { kind: "vacated" })).toEqual(["shut_gate", "restore"]);
+  });
+
+  test("restores, at the time of its next try, when a stage broke down, wherever it was", () => {
+    for (const state of [initialHostState, { kind: "secondary" } as const, { kind: "claiming" } as const, starting, primary, draining]) {
+      const step = stepHost(state, { kind: "stage_failed", reason: "EIO: i/o error, close" });
+      expect(step.state).toEqual({ kind: "restoring", reason: "EIO: i/o error, close" });
+      expect(step.effects.map(({ kind }) => kind)).toEqual(["shut_gate", "put_off", "restore"]);
+      expect(step.effects.at(-1)).toEqual({ kind: "restore", paced: true });
+    }
+    const failed: HostState = { kind: "failed", reason: "two hosts with one id" };
+    expect(stepHost(failed, { kind: "stage_failed", reason: "EIO" })).toEqual({ state: failed, effects: [] });
+  });
+
+  test("says why its restore has not succeeded yet", () => {
+    expect(stepHost(initialHostState, { kind: "restore_delayed", reason: "the disk is full" })).toEqual({ state: { kind: "restoring", reason: "the disk is full" }, effects: [] });
   });
 
   test("starts again from a checkpoint when its claim stood in a hole", () => {

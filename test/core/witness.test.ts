@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { judgeAge, judgePromotion, type PromotionEvidence, type WitnessView } from "../../src/core/witness.ts";
+import { judgeAge, judgeLog, judgePromotion, type PromotionEvidence, type WitnessView } from "../../src/core/witness.ts";
 
-const evidence: PromotionEvidence = { planned: false, epoch: 4, gatewaysRegistered: 3, gatewaysSeeingDown: 1 };
-const alive: WitnessView = { epoch: 4, epochHost: "a", vacated: false, lastRecordAgeMs: 120, leaseMs: 1100 };
+const evidence: PromotionEvidence = { planned: false, epoch: 4, gatewaysRegistered: 3, gatewaysSeeingDown: 1, positionHeard: 0, vault: null };
+const alive: WitnessView = { epoch: 4, epochHost: "a", position: 31, vault: "0f7a", vacated: false, lastRecordAgeMs: 120, leaseMs: 1100 };
 
 describe("the age of an order", () => {
   const basedOn = { instance: "i", clockMs: 1_000, validMs: 3_000 };
@@ -54,5 +54,30 @@ describe("the candidate's witness", () => {
   test("tells a gateway that is behind who has the epoch, even when the change was planned", () => {
     const verdict = judgePromotion({ ...evidence, planned: true, epoch: 3 }, alive);
     expect(verdict).toEqual({ kind: "refused", refusal: { kind: "epoch_taken", epoch: 4, host: "a" } });
+  });
+});
+
+describe("the log that a candidate has read to its end", () => {
+  const view = { position: 12, vault: "0f7a" };
+
+  test("is not that of the service when the primary was heard further on", () => {
+    expect(judgeLog({ positionHeard: 12, vault: null }, view)).toBeUndefined();
+    const refusal = judgeLog({ positionHeard: 31, vault: "0f7a" }, view);
+    expect(refusal).toMatchObject({ kind: "other_log", reason: expect.stringContaining("ends at position 12, and the primary was heard at 31") });
+  });
+
+  test("is not that of the service when the vault has another identity, however far it is", () => {
+    expect(judgeLog({ positionHeard: 0, vault: "beef" }, view)).toMatchObject({ kind: "other_log", reason: expect.stringContaining("its identity is 0f7a") });
+    expect(judgeLog({ positionHeard: 0, vault: "beef" }, { ...view, vault: null })).toBeUndefined();
+  });
+
+  test("is asked for in a switchover too, and not when an operator forces it", () => {
+    const vacated = { ...alive, vacated: true };
+    expect(judgePromotion({ ...evidence, planned: true, positionHeard: 32 }, vacated)).toMatchObject({ refusal: { kind: "other_log" } });
+    expect(judgePromotion({ ...evidence, planned: true }, vacated).kind).toBe("accepted");
+  });
+
+  test("matters only when it is not ahead of the order", () => {
+    expect(judgePromotion({ ...evidence, epoch: 3, positionHeard: 99 }, alive)).toMatchObject({ refusal: { kind: "epoch_taken" } });
   });
 });

@@ -89,25 +89,25 @@ describe("a host refuses to start", () => {
 });
 
 describe("the application", () => {
-  test("that exits before it is ready fails the host, which says so", async () => {
+  test("that exits before it is ready makes the host give up for now, and say so", async () => {
     const { cluster, host } = await oneHost({ application: scriptApplication("echo 'no such table' >&2; exit 3") });
     await cluster.start(host);
-    const status = await untilFailed(cluster, host);
-    expect(status.reason).toContain("exit code 3");
+    const { reason } = await untilPutOff(cluster, host);
+    expect(reason).toContain("exit code 3");
     expect(readFileSync(host.logFile, "utf8")).toContain("no such table");
   });
 
-  test("that never gets ready fails the host after the configured time", async () => {
+  test("that never gets ready is given up after the configured time", async () => {
     const { cluster, host } = await oneHost({ application: scriptApplication("sleep 60") });
     edit(host, (text) => `${text}timeout = "300ms"\n`);
     await cluster.start(host);
-    expect((await untilFailed(cluster, host)).reason).toContain("not ready within 300 ms");
+    expect((await untilPutOff(cluster, host)).reason).toContain("not ready within 300 ms");
   });
 
-  test("that cannot be started at all fails the host", async () => {
+  test("that cannot be started at all makes the host give up for now", async () => {
     const { cluster, host } = await oneHost({ application: { ...scriptApplication(""), command: ["/no/such/program"] } });
     await cluster.start(host);
-    expect((await untilFailed(cluster, host)).reason).toContain("/no/such/program");
+    expect((await untilPutOff(cluster, host)).reason).toContain("/no/such/program");
   });
 });
 
@@ -124,9 +124,9 @@ describe("an application that", () => {
     const status = await cluster.until("the end of restarts", withinMs, never, () => "", async () => {
       await fetch(`${host.dataUrl}/exit`, { method: "POST" }).catch(() => undefined);
       const found = await cluster.statusOf(host);
-      return found?.role === "failed" && found.vacated ? found : undefined;
+      return found?.role === "secondary" && found.vacated && found.retry !== null ? found : undefined;
     });
-    expect(status.reason).toContain("exit code 5");
+    expect(status.retry?.reason).toContain("exit code 5");
   });
 
   test("tries to leave WAL is not let", async () => {
@@ -350,11 +350,12 @@ async function withMount(folder: string, kind: "bind" | "small", body: () => Pro
 
 type Status = NonNullable<Awaited<ReturnType<Cluster["statusOf"]>>>;
 
-function untilFailed(cluster: Cluster, host: HostMember): Promise<Status> {
+/** Until the host has given up and follows again, with the time of its next try. */
+function untilPutOff(cluster: Cluster, host: HostMember): Promise<NonNullable<Status["retry"]>> {
   let last = "";
-  return cluster.until(`${host.id} to fail`, withinMs, never, () => last, async () => {
+  return cluster.until(`${host.id} to give up`, withinMs, never, () => last, async () => {
     const status = await cluster.statusOf(host);
     last = JSON.stringify(status);
-    return status?.role === "failed" ? status : undefined;
+    return status?.role === "secondary" ? (status.retry ?? undefined) : undefined;
   });
 }

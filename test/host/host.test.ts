@@ -7,7 +7,7 @@ import { localDatabases } from "../../src/capture/local-state.ts";
 import { Replica } from "../../src/capture/replica.ts";
 import { Source } from "../../src/capture/source.ts";
 import type { HostConfig } from "../../src/config/types.ts";
-import type { PromoteEvent, PromoteRequest } from "../../src/control/messages.ts";
+import type { DemoteEvent, PromoteEvent, PromoteRequest } from "../../src/control/messages.ts";
 import { allRules } from "../../src/core/rules.ts";
 import type { FrontPort, Term as FrontTerm } from "../../src/host/front.ts";
 import { Host } from "../../src/host/host.ts";
@@ -95,6 +95,8 @@ interface Made {
   readonly front: FakeFront;
   readonly applications: FakeApplication[];
   readonly data: string;
+  /** Called when a replica that is opened from now on, or is open, closes. */
+  breakReplica(onClose: () => void): void;
   write(sql: string): void;
 }
 
@@ -107,11 +109,20 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
   await local.prepare();
   const front = new FakeFront();
   const applications: FakeApplication[] = [];
+  let onClose = (): void => undefined;
   const host = new Host({
-    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, front, local },
+    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", front, local },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     predecessor: { ask: () => Promise.resolve({ kind: "gone" as const }) },
-    openReplica: () => Replica.open({ root: data }),
+    openReplica: async () => {
+      const replica = await Replica.open({ root: data });
+      const close = replica.close.bind(replica);
+      replica.close = () => {
+        onClose();
+        return close();
+      };
+      return replica;
+    },
     openSource: (known) => Source.open({ root: data, databases, clock: systemClock, rules: allRules, onWarning: () => undefined, ...(known === undefined ? {} : { known }) }),
     localChunk: () => Promise.resolve(undefined),
     application: (onGaveUp) => {
@@ -129,7 +140,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
     database.exec(`PRAGMA journal_mode=WAL; ${sql}`);
     database.close();
   };
-  return { host, front, applications, data, write };
+  return { host, front, applications, data, breakReplica: (called) => (onClose = called), write };
 }
 
 const vault = (): FaultyStore => new FaultyStore(new MemoryStore());
@@ -299,24 +310,99 @@ describe("a host", () => {
     expect(a.front.term).toBeUndefined();
   });
 
-  test("writes vacate when its application is given up, and says why it failed", async () => {
+  test("whose application is given up writes vacate, follows again, and says why and when it may be asked again", async () => {
     const store = vault();
     const a = await make(store);
     a.host.start();
     await role(a.host, "primary");
     a.applications[0]?.onGaveUp("it crashed three times");
-    await until(async () => (await lastKind(store)) === "vacate");
-    expect(a.host.status()).toMatchObject({ role: "failed", reason: "it crashed three times" });
-    await until(() => a.host.status().vacated);
+    expect(a.host.status()).toMatchObject({ role: "restoring", reason: "it crashed three times" });
+    expect(a.front.term).toBeUndefined();
+    await role(a.host, "secondary");
+    expect(await lastKind(store)).toBe("vacate");
+    const { retry, vacated, warnings } = a.host.status();
+    expect(retry).toMatchObject({ reason: "it crashed three times", attempts: 1 });
+    expect(retry?.inMs).toBeLessThanOrEqual(1_000);
+    expect([vacated, warnings]).toEqual([true, ["it crashed three times"]]);
   });
 
-  test("whose application does not start vacates, so that another can take over at once", async () => {
+  test("whose application does not start vacates, so that another can take over at once, and never promotes itself", async () => {
     const store = vault();
     const a = await make(store, {}, (application) => (application.startFailure = new Error("port in use")));
     a.host.start();
-    await role(a.host, "failed");
-    await until(async () => (await lastKind(store)) === "vacate");
-    expect(a.host.status().reason).toBe("port in use");
+    await role(a.host, "secondary");
+    expect(a.host.status()).toMatchObject({ retry: { reason: "port in use", attempts: 1 }, vacated: true, epoch: 1 });
+    expect(await lastKind(store)).toBe("vacate");
+  });
+
+  test("that was put off obeys an order at any time, waits longer each time it fails, and is like any other when it serves", async () => {
+    const store = vault();
+    let failure: Error | undefined = new Error("the LDAP server does not answer");
+    const a = await make(store, {}, (application) => (application.startFailure = failure));
+    a.host.start();
+    await until(() => a.host.status().retry !== null && a.host.status().role === "secondary");
+    expect(await promote(a.host, { epoch: 1 })).toMatchObject({ kind: "refused", refusal: { kind: "not_ready", reason: "the LDAP server does not answer" } });
+    await role(a.host, "secondary");
+    expect(a.host.status().retry?.attempts).toBe(2);
+    expect(a.host.status().retry?.inMs).toBeGreaterThan(1_000);
+    failure = undefined;
+    expect(await promote(a.host, { epoch: 2 })).toMatchObject({ kind: "done", epoch: 3 });
+    expect(a.host.status()).toMatchObject({ role: "primary", retry: null });
+    await a.host.demote({ gateway: "gw1", successor: null, reason: "maintenance" }, () => undefined);
+    await role(a.host, "secondary");
+    expect(a.host.status().retry?.attempts).toBe(2);
+    await a.host.restore();
+    expect(a.host.status().retry).toBeNull();
+  });
+
+  test("whose stage broke down by an error that nothing expects restores at the time of its next try", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    await a.host.demote({ gateway: "gw1", successor: null, reason: "maintenance" }, () => undefined);
+    await role(a.host, "secondary");
+    let isBroken = true;
+    a.breakReplica(() => {
+      if (isBroken) throw new Error("EIO: i/o error, close");
+    });
+    const refused = await promote(a.host, { epoch: 1 });
+    expect(refused).toMatchObject({ kind: "refused", refusal: { reason: "EIO: i/o error, close" } });
+    expect(a.host.status()).toMatchObject({ role: "restoring", retry: { reason: "EIO: i/o error, close", attempts: 1 } });
+    isBroken = false;
+    await role(a.host, "secondary");
+    expect(a.host.status().retry?.inMs).toBe(0);
+  });
+
+  test("refuses an order for a vault that is another, or whose log is shorter than what the primary was heard at, and warns", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    const heard = a.host.status().position;
+    const b = await make(store, { id: "b", bootstrap: false });
+    b.host.start();
+    await role(b.host, "secondary");
+    const otherLog = (reason: string) => ({ kind: "refused", refusal: { kind: "other_log", reason: expect.stringContaining(reason) } });
+    expect(await promote(b.host, { epoch: 1, vault: "beef" })).toMatchObject(otherLog("its identity is 0f7a"));
+    expect(await promote(b.host, { epoch: 1, positionHeard: heard + 19, vault: "0f7a" })).toMatchObject(otherLog(`was heard at ${heard + 19}`));
+    expect(b.host.status().warnings.join()).toContain("your vault is not the vault of this service");
+    expect(await promote(b.host, { epoch: 1, positionHeard: heard, vault: "0f7a" })).toMatchObject({ kind: "done", epoch: 2 });
+    expect(b.host.status().warnings.join()).not.toContain("your vault");
+  });
+
+  test("refuses a demotion that is meant for the primary of another epoch", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    const events: DemoteEvent[] = [];
+    const demote = (epoch: number | null) => a.host.demote({ gateway: "gw1", successor: null, reason: "switchover", epoch }, (event) => events.push(event));
+    await demote(7);
+    expect(events.splice(0)).toEqual([{ kind: "refused", refusal: { kind: "not_ready", reason: "the order is for the primary of epoch 7; this host is primary in epoch 1" } }]);
+    expect(a.host.status().role).toBe("primary");
+    await demote(1);
+    expect(events.at(-1)?.kind).toBe("done");
   });
 
   test("waits at the gate while the vault is full, says so, and goes on by itself", async () => {

@@ -92,6 +92,7 @@ export class SimHost {
       rules,
       log: { info: say(""), warn: say("warning: "), error: say("error: ") },
       store,
+      vaultId: null,
       compression: noCompression,
       front: this.front,
       local: new SimLocal({

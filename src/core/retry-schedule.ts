@@ -1,0 +1,39 @@
+/**
+ * When a host that could not stay primary may be asked again: one second later, twice that the next time, a minute at most.
+ *
+ * Only well-being as primary sends it back to the beginning. Time alone proves nothing, since a secondary does not run the
+ * application: until then every gateway ranks this host last. A person who restarts the host, or has it restore, says
+ * that the cause is mended, and a rehearsal that succeeds shows it: both forget the schedule.
+ *
+ * Pure; times are this host's monotonic milliseconds.
+ */
+export interface RetrySchedule {
+  readonly reason: string;
+  /** Failures in a row, at least 1. */
+  readonly attempts: number;
+  readonly nextAt: number;
+}
+
+export const retryDelayMs = { first: 1_000, most: 60_000 } as const;
+/** A primary that served for so long was well: what fails it after that is a new story. */
+export const wellBeingMs = 10 * 60_000;
+
+/** This host could not stay. `servedMs`: how long the application served clients before that; 0: it never did. */
+export function putOff(before: RetrySchedule | undefined, reason: string, servedMs: number, now: number): RetrySchedule {
+  const attempts = (afterService(before, servedMs)?.attempts ?? 0) + 1;
+  return { reason, attempts, nextAt: now + delayAfter(attempts) };
+}
+
+/** What is left of the schedule when a term ends that served for so long. */
+export function afterService(schedule: RetrySchedule | undefined, servedMs: number): RetrySchedule | undefined {
+  return servedMs >= wellBeingMs ? undefined : schedule;
+}
+
+/** Milliseconds until the next try; 0: its time has come. */
+export const retryInMs = (schedule: RetrySchedule, now: number): number => Math.max(0, schedule.nextAt - now);
+
+/** Doubled without overflow: beyond a few doublings it is the longest delay anyway. */
+function delayAfter(attempts: number): number {
+  const doublings = Math.min(attempts - 1, 16);
+  return Math.min(retryDelayMs.first * 2 ** doublings, retryDelayMs.most);
+}

@@ -1,0 +1,56 @@
+/** What a host says about itself, put together from the parts that know (src/control/host-status.ts has the meaning of each field). */
+import type { HostConfig } from "../config/types.ts";
+import { type HostStatus, untold } from "../control/host-status.ts";
+import type { HostState } from "../core/host-life.ts";
+import { retryInMs, type RetrySchedule } from "../core/retry-schedule.ts";
+import type { Duties } from "./duties.ts";
+import type { LogView } from "./log-view.ts";
+import type { Notices } from "./notices.ts";
+
+/** Of the folders with set-aside data the newest are shown. */
+const setAsidesShown = 20;
+
+export interface SelfReportOptions {
+  readonly config: HostConfig;
+  readonly instance: string;
+  readonly state: HostState;
+  readonly log: LogView;
+  readonly duties: Duties;
+  readonly notices: Notices;
+  readonly retry: RetrySchedule | undefined;
+  readonly dataUrl: string;
+  /** Monotonic. */
+  readonly now: number;
+}
+
+export function selfReport({ config, instance, state, log, duties, notices, retry, dataUrl, now }: SelfReportOptions): HostStatus {
+  const { service, id: host, controlUrl, priority, nofailover, leaseMs } = config;
+  const { epoch } = log;
+  const { checkpoint } = duties;
+  return {
+    version: 1,
+    service,
+    host,
+    instance,
+    role: state.kind,
+    reason: "reason" in state ? state.reason : null,
+    epoch: epoch?.epoch ?? 0,
+    epochHost: epoch?.host ?? null,
+    position: duties.term?.position ?? log.position,
+    lastRecordAgeMs: log.lastRecordAgeMs,
+    vaultSilentMs: duties.vaultAnsweredAt === undefined ? null : now - duties.vaultAnsweredAt,
+    clockMs: now,
+    handover: log.handover,
+    vacated: epoch?.vacated ?? false,
+    dataUrl,
+    controlUrl,
+    priority,
+    nofailover,
+    leaseMs,
+    checkpoint: checkpoint === undefined ? null : { position: checkpoint.position, wallTimeMs: checkpoint.wallTimeMs },
+    setAside: duties.setAsides.slice(-setAsidesShown),
+    ...untold,
+    retry: retry === undefined || state.kind === "primary" ? null : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },
+    warnings: [...notices.warnings],
+  };
+}
