@@ -1,20 +1,17 @@
 /** Begins to capture a database that exists: waits for its locks, switches it to WAL, takes the first pin. */
-import { statSync } from "node:fs";
-import type { Rules } from "../core/rules.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { fstatSync, statSync } from "node:fs";
 import { CaptureError } from "./capture-error.ts";
 import { DatabaseFiles } from "./database-files.ts";
+import { linked } from "./file-watch.ts";
 import type { FoundFile } from "./discovery.ts";
 import type { SourceLimits } from "./limits.ts";
-import { TrackedDatabase } from "./tracked-database.ts";
+import { TrackedDatabase, type TrackingOptions } from "./tracked-database.ts";
 
 const retryMs = 2;
 
-export interface Attachment {
+export interface Attachment extends TrackingOptions {
   readonly name: string;
   readonly file: FoundFile;
-  readonly rules: Rules;
-  readonly clock: Clock;
   readonly limits: SourceLimits;
   /** Called in the same turn in which the files were opened, so that nobody opens them again. */
   readonly onAttached: (database: TrackedDatabase) => void;
@@ -32,13 +29,14 @@ export async function attach(what: Attachment): Promise<boolean> {
   }
 }
 
-function tryAttach({ name, file, rules, clock, onAttached }: Attachment): boolean {
+function tryAttach({ name, file, onAttached, ...options }: Attachment): boolean {
   let files: DatabaseFiles | undefined;
   try {
     files = DatabaseFiles.tryOpen(name, file.path);
     if (files === undefined) return false;
-    const database = new TrackedDatabase(name, files, rules);
-    if (database.pin.begin(clock.now())) {
+    if (fstatSync(files.dbFd).nlink > 1) throw linked(name);
+    const database = new TrackedDatabase(name, files, options);
+    if (database.pin.begin(options.clock.now())) {
       database.pin.advance();
       onAttached(database);
       return true;

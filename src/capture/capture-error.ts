@@ -12,6 +12,8 @@
  * - `locked`: the database stayed locked or its WAL index torn for longer than the limit.
  * - `name`: a database name or pattern that is absolute, leaves the data folder, or cannot be a database.
  * - `limit`: more databases than the limit.
+ * - `uncoordinated`: somebody commits without the WAL index and its locks, so that nobody else sees it.
+ * - `linked`: the file has a second name (hard link), under which SQLite would keep another log.
  */
 export type CaptureErrorKind =
   | "not-wal"
@@ -23,7 +25,9 @@ export type CaptureErrorKind =
   | "continuity"
   | "locked"
   | "name"
-  | "limit";
+  | "limit"
+  | "uncoordinated"
+  | "linked";
 
 export interface CaptureProblem {
   readonly kind: CaptureErrorKind;

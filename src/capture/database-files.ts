@@ -9,9 +9,10 @@
  * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
  * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
-import { closeSync, existsSync, fstatSync, openSync, statSync, type Stats } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CaptureError } from "./capture-error.ts";
+import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
 
 /** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
 export interface Backfilled {
@@ -98,7 +99,8 @@ export class DatabaseFiles {
    * Throws `CaptureError` when it cannot be captured, and passes on what `open(2)` says.
    */
   static tryOpen(name: string, path: string): DatabaseFiles | undefined {
-    const identity = identityOf(statSync(path));
+    const identity = identityAt(path);
+    if (identity === undefined) return undefined;
     const connections: DatabaseSync[] = [];
     const fds: number[] = [];
     try {
@@ -109,7 +111,8 @@ export class DatabaseFiles {
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
       for (const connection of connections) connection.prepare("PRAGMA schema_version").get();
       for (const suffix of ["", "-wal", "-shm"]) fds.push(openSync(path + suffix, "r"));
-      if (!sameFile(identity, identityOf(statSync(path)))) throw replaced(name);
+      const now = identityAt(path);
+      if (now === undefined || !sameFile(identity, now)) throw replaced(name);
       return new DatabaseFiles(path, identity, wasSwitched, connections, fds);
     } catch (error) {
       closeAll(connections, fds);
@@ -133,9 +136,9 @@ export class DatabaseFiles {
   companions(): "same" | "missing" | "replaced" {
     let isMissing = false;
     for (const [suffix, fd] of [["-wal", this.walFd], ["-shm", this.shmFd]] as const) {
-      const stats = statSync(this.path + suffix, { throwIfNoEntry: false });
-      if (stats === undefined) isMissing = true;
-      else if (!sameFile(identityOf(stats), identityOf(fstatSync(fd)))) return "replaced";
+      const found = identityAt(this.path + suffix);
+      if (found === undefined) isMissing = true;
+      else if (!sameFile(found, identityOfFd(fd))) return "replaced";
     }
     return isMissing ? "missing" : "same";
   }
@@ -217,15 +220,6 @@ export class DatabaseFiles {
     closeAll(connections, [this.dbFd, this.walFd, this.shmFd]);
   }
 }
-
-/** Which file a path leads to. */
-export interface FileIdentity {
-  readonly device: number;
-  readonly inode: number;
-}
-
-export const identityOf = (stats: Stats): FileIdentity => ({ device: stats.dev, inode: stats.ino });
-export const sameFile = (a: FileIdentity, b: FileIdentity): boolean => a.device === b.device && a.inode === b.inode;
 
 /** Opens a connection to a file that exists; never creates one. */
 function connect(path: string, mode: "rw" | "ro"): DatabaseSync {

@@ -13,8 +13,9 @@ import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
-import { companionsGone, type DatabaseFiles, moved, replaced, sameFile } from "./database-files.ts";
+import { companionsGone, type DatabaseFiles, moved, replaced } from "./database-files.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
+import { sameFile } from "./file-identity.ts";
 import type { SourceLimits } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
@@ -26,6 +27,7 @@ export interface DatabaseSetOptions {
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits: SourceLimits;
+  onWarning(text: string): void;
 }
 
 export class DatabaseSet {
@@ -148,7 +150,7 @@ export class DatabaseSet {
     const onAttached = (database: TrackedDatabase): void => {
       this.#databases.set(name, database);
     };
-    await attach({ name, file, rules, clock, limits, onAttached });
+    await attach({ name, file, rules, clock, limits, onAttached, onWarning: (text) => this.#options.onWarning(text) });
   }
 }
 

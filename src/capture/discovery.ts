@@ -16,7 +16,8 @@ import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 
 import { join } from "node:path";
 import { databasePatternAccepted, databaseSegments, isCompanion, segmentExpression } from "../core/database-pattern.ts";
 import { CaptureError } from "./capture-error.ts";
-import { type FileIdentity, identityOf, notADatabase, sameFile } from "./database-files.ts";
+import { notADatabase } from "./database-files.ts";
+import { type FileIdentity, identityAt, identityOf, identityOfFd, sameFile } from "./file-identity.ts";
 
 /** Changes within this of the scan may share its time stamp, milliseconds. */
 const stampSettlesMs = 100;
@@ -78,8 +79,8 @@ export class Discovery {
   /** Throws `CaptureError` when the data folder is not the one of the first scan. */
   assertRootInPlace(): void {
     if (this.#rootIdentity === undefined) return;
-    const stats = statSync(this.#root, { throwIfNoEntry: false });
-    if (stats === undefined || !sameFile(identityOf(stats), this.#rootIdentity)) throw rootMoved(this.#root);
+    const found = identityAt(this.#root);
+    if (found === undefined || !sameFile(found, this.#rootIdentity)) throw rootMoved(this.#root);
   }
 
   /** True when a scan could find something else than the last one did. */
@@ -89,8 +90,8 @@ export class Discovery {
       if (!folder.settled || fstatSync(folder.fd).ctimeMs !== folder.changedMs) return true;
     }
     for (const [name, path] of this.#waiting) {
-      const stats = statSync(path, { throwIfNoEntry: false });
-      if (stats === undefined || !this.#isWaiting(name, path, identityOf(stats), stats.size)) return true;
+      const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+      if (stats === undefined || !this.#isWaiting(name, path, identityOf(stats), Number(stats.size))) return true;
     }
     return false;
   }
@@ -133,12 +134,12 @@ export class Discovery {
     for (const entry of this.#matches(folder, segment)) {
       const name = folder === "" ? entry : `${folder}/${entry}`;
       const path = join(this.#root, name);
-      const stats = statSync(path, { throwIfNoEntry: false });
+      const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
       if (stats === undefined) continue;
       if (rest.length > 0) {
         if (stats.isDirectory()) this.#walk(name, rest, opened, seen, found);
       } else if (stats.isFile() && !isCompanion(entry)) {
-        found.set(name, { path, identity: identityOf(stats), size: stats.size });
+        found.set(name, { path, identity: identityOf(stats), size: Number(stats.size) });
       }
     }
   }
@@ -160,7 +161,7 @@ export class Discovery {
     }
     seen.add(folder);
     const stats = fstatSync(fd);
-    if (folder === "") this.#rootIdentity ??= identityOf(stats);
+    if (folder === "") this.#rootIdentity ??= identityOfFd(fd);
     const changedMs = stats.ctimeMs;
     const settlesMs = changedMs % 1000 === 0 ? coarseStampSettlesMs : stampSettlesMs;
     opened.push({ fd, changedMs, settled: Math.abs(this.#wallTime() - changedMs) > settlesMs });

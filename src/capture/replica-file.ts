@@ -3,7 +3,7 @@ import { closeSync, fstatSync, fsync, ftruncateSync, openSync, statSync, writeSy
 import { mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { identityOf, sameFile } from "./database-files.ts";
+import { identityOf, identityOfFd, sameFile } from "./file-identity.ts";
 
 const companions = ["-wal", "-shm", "-journal"];
 const fsyncAsync = promisify(fsync);
@@ -13,7 +13,7 @@ export class ReplicaFile {
   readonly #fd: number;
   #size = 0;
   /** Modification time after the last write of ours, milliseconds since 1970. */
-  #leftMs = 0;
+  #leftNs = 0n;
   #open = true;
 
   private constructor(path: string, fd: number) {
@@ -42,7 +42,7 @@ export class ReplicaFile {
 
   /** What was written belongs together: from here on every other change of the file is somebody else's. */
   leave(): void {
-    this.#leftMs = fstatSync(this.#fd).mtimeMs;
+    this.#leftNs = fstatSync(this.#fd, { bigint: true }).mtimeNs;
   }
 
   /**
@@ -51,8 +51,8 @@ export class ReplicaFile {
    * as our last write shows only with our next one.
    */
   isAsLeft(): boolean {
-    const stats = statSync(this.#path, { throwIfNoEntry: false });
-    return stats !== undefined && stats.mtimeMs === this.#leftMs && stats.size === this.#size && sameFile(identityOf(stats), identityOf(fstatSync(this.#fd)));
+    const stats = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
+    return stats !== undefined && stats.mtimeNs === this.#leftNs && Number(stats.size) === this.#size && sameFile(identityOf(stats), identityOfFd(this.#fd));
   }
 
   async sync(): Promise<void> {

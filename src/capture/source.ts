@@ -80,7 +80,7 @@ export class Source {
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      for (const database of this.#databases) if (database.isAhead()) return true;
+      for (const database of this.#databases) if (database.isAhead() || database.isSuspicious()) return true;
       return this.#databases.differs();
     } catch (error) {
       throw this.#fail(error);
@@ -186,6 +186,7 @@ export class Source {
   /** Everything between the captured state and one cut, proved but not accepted; next pins are held. */
   async #capture(gone: DatabaseChanges[], keepBytesMax: number): Promise<{ changes: Changes[]; cut: Cut }> {
     const slice = new Slice();
+    for (const database of this.#databases) if (database.isSuspicious()) await database.watch.examine(database, slice);
     const cut = await this.#cut(gone);
     let bytes = 0;
     for (const [database, index] of cut) bytes += database.backlogBytes(index);

@@ -8,8 +8,10 @@
  */
 import { fstatSync } from "node:fs";
 import type { Rules } from "../core/rules.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { CaptureError, lostContinuity } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
+import { FileWatch, overwritten } from "./file-watch.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
 import { Pin } from "./pin.ts";
 import type { Slice } from "./slice.ts";
@@ -33,11 +35,18 @@ export interface Changes {
   readonly hashes: ReadonlyMap<number, Uint8Array> | PageHashes;
 }
 
+export interface TrackingOptions {
+  readonly rules: Rules;
+  readonly clock: Clock;
+  onWarning(text: string): void;
+}
+
 export class TrackedDatabase {
   readonly name: string;
   readonly files: DatabaseFiles;
   readonly index: WalIndexReader;
   readonly pin: Pin;
+  readonly watch: FileWatch;
   readonly pageSize: number;
   /** Batches that still read pages through the pin: it must not move. */
   holds = 0;
@@ -49,10 +58,11 @@ export class TrackedDatabase {
   #frames = new Map<number, number>();
   #zeroPages = new Set<number>();
 
-  constructor(name: string, files: DatabaseFiles, rules: Rules) {
+  constructor(name: string, files: DatabaseFiles, { rules, clock, onWarning }: TrackingOptions) {
     this.name = name;
     this.files = files;
     this.index = new WalIndexReader(files.shmFd);
+    this.watch = new FileWatch({ files, index: this.index, clock, onWarning });
     this.pin = new Pin(files.readers, this.index, rules);
     this.pageSize = this.#pragma("page_size");
     this.#hashes = new PageHashes(this.pageSize);
@@ -96,6 +106,11 @@ export class TrackedDatabase {
   isAhead(): boolean {
     const at = this.#captured;
     return at === undefined || !this.index.isAt(at.salt1, at.salt2, at.mxFrame);
+  }
+
+  /** Something moved that the index does not tell: nothing may be released before it is examined. Sync, half a microsecond. */
+  isSuspicious(): boolean {
+    return this.#captured !== undefined && this.watch.isSuspicious(this.#captured);
   }
 
   /** The index now; undefined while it is torn. Throws when it is not one that can be captured. */
@@ -173,7 +188,26 @@ export class TrackedDatabase {
       this.#zeroPages.delete(page);
       if (frame !== inDatabaseFile) this.#frames.set(page, frame);
     }
+    if (at !== undefined) this.watch.leave(at);
     this.#captured = to;
+  }
+
+  /**
+   * Every page that stands in the database file and not in the log is what was captured. No checkpoint can bring a page of a later
+   * state there: it copies up to the pin at most. False: the index is torn, so nobody can say now. Throws `CaptureError`.
+   */
+  async proveFile(slice: Slice): Promise<boolean> {
+    const index = this.look();
+    if (index === undefined) return false;
+    const { frames, zeroPages } = this.layout(index);
+    for (let page = 1; page <= this.pageCount; page++) {
+      if (page % 64 === 0) await slice.breathe();
+      if (frames.has(page) || zeroPages.has(page)) continue;
+      const content = new Uint8Array(this.pageSize);
+      readFully(this.files.dbFd, content, (page - 1) * this.pageSize);
+      if (!this.#hashes.isSame(page, hashPage(page, content))) throw overwritten(this.name, page);
+    }
+    return true;
   }
 
   /** Where the captured state can be read, as long as a pin that began before `index` was read is held. */

@@ -20,6 +20,8 @@ const version = 3_007_000;
 export interface WalIndex {
   readonly pageSize: number;
   readonly bigEndian: boolean;
+  /** Commits counted since the index was made or recovered. */
+  readonly changes: number;
   /** The two salts as they stand in the WAL, read big-endian: together they name a generation of the log. */
   readonly salt1: number;
   readonly salt2: number;
@@ -82,6 +84,7 @@ export class WalIndexReader {
       index: {
         pageSize: (sizeField & 0xfe00) + ((sizeField & 1) << 16),
         bigEndian: this.#bytes[13] === 1,
+        changes: words[2] ?? 0,
         salt1: this.#view.getUint32(32),
         salt2: this.#view.getUint32(36),
         mxFrame: words[4] ?? 0,

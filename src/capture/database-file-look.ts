@@ -1,0 +1,71 @@
+/**
+ * Whether the database file changed otherwise than by checkpoints: somebody writes into it without a log (`cp` over it, a tool that
+ * rewrites it in place, an engine with its own log), or gave it a second name, under which SQLite would keep another log.
+ *
+ * In WAL mode only checkpoints write there, and only while frames are not backfilled. So a change between two looks is explained when
+ * at the first one something was still to be backfilled, or when the index has moved since: frames, salts, backfill, or the change counter
+ * (a recovery sets it back). The index is read before the stamp at each look, and once more when a change seems unexplained: what
+ * a checkpoint could have copied since must show there.
+ *
+ * A change of the ctime alone is a rename, chmod, or one that gave the file a second name, which the link count tells. What is
+ * unexplained need not be harm either (`touch`): the caller compares every page with what is captured.
+ */
+import { fstatSync } from "node:fs";
+import type { WalIndexReader } from "./wal-index.ts";
+
+export interface FileSeen {
+  readonly changedMs: number;
+  readonly writtenMs: number;
+  readonly size: number;
+  /** As it stood before the stamp was read; undefined while it was torn. */
+  readonly index: string | undefined;
+  readonly isBackfilled: boolean;
+}
+
+export class DatabaseFileLook {
+  readonly #fd: number;
+  readonly #index: WalIndexReader;
+  #seen: FileSeen;
+
+  constructor(fd: number, index: WalIndexReader) {
+    this.#fd = fd;
+    this.#index = index;
+    this.#seen = this.see();
+  }
+
+  /** Sync; a quarter of a microsecond while the file does not change. */
+  look(): "quiet" | "unexplained" | "linked" {
+    const seen = this.#seen;
+    const stats = fstatSync(this.#fd);
+    if (seen.changedMs === stats.ctimeMs && seen.size === stats.size) return "quiet";
+    if (stats.nlink > 1) return "linked";
+    const now = this.see();
+    if (this.#isUnexplained(seen, now)) return "unexplained";
+    this.#seen = now;
+    return "quiet";
+  }
+
+  /** The content was compared, and is what it should be: `before` was seen when the comparison began. */
+  accept(before: FileSeen): void {
+    this.#seen = before;
+  }
+
+  #isUnexplained(seen: FileSeen, now: FileSeen): boolean {
+    if (now.writtenMs === seen.writtenMs && now.size === seen.size) return false;
+    if (!seen.isBackfilled || seen.index === undefined || now.index !== seen.index) return false;
+    return this.#state().index === seen.index;
+  }
+
+  see(): FileSeen {
+    const { index, isBackfilled } = this.#state();
+    const { ctimeMs, mtimeMs, size } = fstatSync(this.#fd);
+    return { changedMs: ctimeMs, writtenMs: mtimeMs, size, index, isBackfilled };
+  }
+
+  #state(): { index: string | undefined; isBackfilled: boolean } {
+    const look = this.#index.look();
+    if (look.kind !== "index") return { index: undefined, isBackfilled: false };
+    const { salt1, salt2, mxFrame, nBackfill, changes } = look.index;
+    return { index: `${salt1} ${salt2} ${mxFrame} ${nBackfill} ${changes}`, isBackfilled: nBackfill === mxFrame };
+  }
+}

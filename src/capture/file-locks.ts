@@ -1,0 +1,90 @@
+/**
+ * Which other processes hold POSIX locks on a file, as Linux lists them (/proc/locks, proc_locks(5)). Asking changes nothing,
+ * unlike trying to take a lock, which a writer without a busy timeout would meet.
+ *
+ * A lock is listed with the inode and the device of its file system, and the device is not always the one that stat(2) tells (btrfs,
+ * overlayfs). So a file is found by the lock that this process itself holds on it: same inode, and the device that stands there.
+ * Without such a line nothing can be said (another system, a /proc of another process namespace): the answer is undefined.
+ *
+ * The list is read in pieces, and may miss a lock that moves in it meanwhile: whoever accuses because of an absent lock looks again.
+ */
+import { readFileSync } from "node:fs";
+
+/** Bytes of the WAL index that SQLite locks (walformat.html, section 2.3): its writer, and every connection that uses it. */
+export const writerLockByte = 120;
+export const connectionLockByte = 128;
+/** Of the database file: PENDING_BYTE and all after it (os_unix.c); every connection in WAL mode has a shared lock there. */
+const databaseLockByte = 0x4000_0000;
+export const databaseLockBytesEnd = databaseLockByte + 511;
+export const databaseLockBytesStart = databaseLockByte;
+
+const line = /^\d+: POSIX\s+\S+\s+(READ|WRITE)\s+(-?\d+)\s+([0-9a-f]+:[0-9a-f]+):(\d+)\s+(\d+)\s+(\d+|EOF)/;
+
+interface Lock {
+  readonly isWrite: boolean;
+  readonly pid: number;
+  readonly device: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+export class FileLocks {
+  readonly #text: string;
+  readonly #ownPid: number;
+
+  constructor(text: string, ownPid: number) {
+    this.#text = text;
+    this.#ownPid = ownPid;
+  }
+
+  /** As they are now; undefined where they are not told. */
+  static now(): FileLocks | undefined {
+    try {
+      return new FileLocks(readFileSync("/proc/locks", "latin1"), process.pid);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Other processes with a lock on any byte from `start` to `end` of a file that this process has a lock on. `writeOnly`: exclusive
+   * ones. Undefined: this process's own lock is not in the list, so nothing in it can be trusted.
+   */
+  others(inode: bigint, start: number, end: number, writeOnly = false): ReadonlySet<number> | undefined {
+    const locks = this.#of(inode);
+    const device = locks.find(({ pid }) => pid === this.#ownPid)?.device;
+    if (device === undefined) return undefined;
+    const found = locks.filter((lock) => lock.device === device && lock.pid !== this.#ownPid && lock.start <= end && lock.end >= start && (lock.isWrite || !writeOnly));
+    return new Set(found.map(({ pid }) => pid));
+  }
+
+  /** Processes that use any WAL index, captured or not: they lock its byte 128 for as long as they have it open. */
+  walProcesses(): ReadonlySet<number> {
+    const pids = new Set<number>();
+    for (const text of this.#text.split("\n")) {
+      const lock = parse(text);
+      if (lock !== undefined && !lock.isWrite && lock.start === connectionLockByte && lock.end === connectionLockByte && lock.pid !== this.#ownPid) pids.add(lock.pid);
+    }
+    return pids;
+  }
+
+  /** Without parsing the rest: a machine may have thousands of locks. */
+  #of(inode: bigint): Lock[] {
+    const locks: Lock[] = [];
+    const key = `:${inode} `;
+    for (let at = this.#text.indexOf(key); at >= 0; at = this.#text.indexOf(key, at + 1)) {
+      const start = this.#text.lastIndexOf("\n", at) + 1;
+      const end = this.#text.indexOf("\n", at);
+      const lock = parse(this.#text.slice(start, end < 0 ? undefined : end));
+      if (lock !== undefined) locks.push(lock);
+    }
+    return locks;
+  }
+}
+
+/** Undefined for other kinds of locks, and for somebody who waits for one. */
+function parse(text: string): Lock | undefined {
+  const [, kind, pid, device, , start, end] = line.exec(text) ?? [];
+  if (kind === undefined || device === undefined) return undefined;
+  return { isWrite: kind === "WRITE", pid: Number(pid), device, start: Number(start), end: end === "EOF" ? Number.POSITIVE_INFINITY : Number(end) };
+}

@@ -1,0 +1,156 @@
+/**
+ * What lies in the write-ahead log behind the last frame that is known, whatever the WAL index says: an engine that does not use
+ * the index (`vfs=unix-none`, `nolock=1`, Turso's `multiprocess_wal`) commits there and nowhere else.
+ *
+ * `isQuiet` costs one `fstat` while the file does not change (a quarter of a microsecond): every write changes its ctime, which no program
+ * can set back. Where time stamps are coarse (a timer tick, before Linux 6.13) another write may hide behind the same stamp, so a
+ * young stamp is not relied on: the log's header and the header of the next frame are read again until it has settled.
+ *
+ * What a writer that keeps the rules leaves behind the last committed frame, and what it may not be taken for:
+ *  - older bytes: frames of an earlier generation, or of a transaction that was rolled back and partly overwritten. Their salts or their
+ *    checksum do not continue the chain: `nothing`.
+ *  - frames that continue the chain: a transaction that is being written, or one that was rolled back after it spilled. Neither has a
+ *    commit frame, except in the moment (an fsync long) in which a commit is being made, under the lock of the writer.
+ *  - after a reset by a checkpoint: the index begins a generation first and the header follows with the first frame, so the whole
+ *    generation before is still there. It is known up to its last captured frame.
+ */
+import { fstatSync } from "node:fs";
+import { readChunkBytes } from "./limits.ts";
+import type { Slice } from "./slice.ts";
+import { frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame, type WalChecksum, type WalHeader, walHeaderBytes } from "./wal-frames.ts";
+import { sameGeneration } from "./wal-index.ts";
+import { readFully, type WalPosition } from "./wal-reader.ts";
+
+/** A stamp younger than this may be that of a later write too: more than a timer tick at 100 Hz, milliseconds. */
+export const stampSettlesMs = 25;
+
+/** Frames that continue the chain, or a log that is another than the index says. */
+export type TailEnd =
+  /** Nothing, or frames of a transaction without its end. */
+  | { readonly kind: "uncommitted" }
+  /** Ends in a commit: frame and checksum name it. `goesOn`: behind one that was abandoned, which no writer that uses the index does. */
+  | { readonly kind: "committed"; readonly end: WalPosition; readonly goesOn: boolean }
+  /** The header is of another generation though frames of this one are committed, or the log is shorter than they are. */
+  | { readonly kind: "rewritten" };
+
+interface Seen {
+  readonly at: WalPosition;
+  readonly changedMs: number;
+  readonly size: number;
+  readonly isSettled: boolean;
+}
+
+/** From where the chain in the file goes on. */
+interface Origin {
+  readonly header: WalHeader;
+  readonly from: WalPosition;
+}
+
+export class WalTail {
+  readonly #fd: number;
+  readonly #wallTime: () => number;
+  readonly #head = new Uint8Array(walHeaderBytes);
+  #seen: Seen | undefined;
+  /** The last frame of the generation before, which stays in the file until the next one has a first frame. */
+  #before: WalPosition | undefined;
+  /** The end of a commit that did not come to its end: it will be overwritten. */
+  #abandoned: WalPosition | undefined;
+  #goesOn = false;
+
+  constructor(fd: number, wallTime: () => number) {
+    this.#fd = fd;
+    this.#wallTime = wallTime;
+  }
+
+  /** True when nothing follows that the index, which is at `at`, does not have. False: `walk` says what it is. Sync. */
+  isQuiet(at: WalPosition): boolean {
+    const stats = fstatSync(this.#fd);
+    const seen = this.#seen;
+    if (seen?.isSettled === true && seen.at === at && seen.changedMs === stats.ctimeMs && seen.size === stats.size) return true;
+    const origin = this.#origin(at, stats.size);
+    if (origin === "rewritten" || (origin !== undefined && this.#firstFollows(origin))) return false;
+    this.#remember(at, stats.ctimeMs, stats.size);
+    return true;
+  }
+
+  /** Follows the chain to its end, as recovery does. */
+  async walk(at: WalPosition, slice: Slice): Promise<TailEnd> {
+    const stats = fstatSync(this.#fd);
+    const origin = this.#origin(at, stats.size);
+    if (origin === "rewritten") return { kind: "rewritten" };
+    let end = origin === undefined ? undefined : await this.#lastCommit(origin, slice);
+    // What a log held before it was looked at for the first time is its generation before: the index had begun the next one.
+    if (end !== undefined && this.#seen === undefined && at.mxFrame === 0) {
+      this.#before = end;
+      end = undefined;
+    }
+    if (end !== undefined && !isSame(end, this.#abandoned)) return { kind: "committed", end, goesOn: this.#goesOn };
+    this.#remember(at, stats.ctimeMs, stats.size);
+    return { kind: "uncommitted" };
+  }
+
+  /** `at` was captured, and another position is from now on. */
+  leave(at: WalPosition): void {
+    if (at.mxFrame > 0) this.#before = at;
+  }
+
+  /** Nobody ever saw the commit that ends there. */
+  abandon(end: WalPosition): void {
+    this.#abandoned = end;
+  }
+
+  #remember(at: WalPosition, changedMs: number, size: number): void {
+    this.#seen = { at, changedMs, size, isSettled: Math.abs(this.#wallTime() - changedMs) > stampSettlesMs };
+  }
+
+  /** Undefined: there is no log. */
+  #origin(at: WalPosition, size: number): Origin | "rewritten" | undefined {
+    const header = readFully(this.#fd, this.#head, 0) === walHeaderBytes ? parseWalHeader(this.#head) : undefined;
+    if (at.mxFrame > 0) {
+      if (header === undefined || !sameGeneration(header, at) || size < frameOffset(at.mxFrame + 1, header.pageSize)) return "rewritten";
+      return { header, from: at };
+    }
+    if (header === undefined) return undefined;
+    const before = this.#before;
+    if (before !== undefined && sameGeneration(header, before)) return { header, from: before };
+    const { salt1, salt2, checksum } = header;
+    return { header, from: { salt1, salt2, mxFrame: 0, checksum1: checksum.s1, checksum2: checksum.s2 } };
+  }
+
+  #firstFollows({ header, from }: Origin): boolean {
+    const position = frameOffset(from.mxFrame + 1, header.pageSize);
+    if (readFully(this.#fd, this.#head, position) < frameHeaderBytes || !sameGeneration(saltsIn(this.#head), header)) return false;
+    const bytes = new Uint8Array(frameBytes(header.pageSize));
+    return readFully(this.#fd, bytes, position) === bytes.byteLength && takeFrame(bytes, 0, header, sumOf(from)) !== undefined;
+  }
+
+  async #lastCommit({ header, from }: Origin, slice: Slice): Promise<WalPosition | undefined> {
+    const size = frameBytes(header.pageSize);
+    const perChunk = Math.max(1, Math.floor(readChunkBytes / size));
+    const bytes = new Uint8Array(perChunk * size);
+    const sum = sumOf(from);
+    let end: WalPosition | undefined;
+    this.#goesOn = false;
+    for (let first = from.mxFrame + 1; ; first += perChunk) {
+      const count = Math.floor(readFully(this.#fd, bytes, frameOffset(first, header.pageSize)) / size);
+      for (let i = 0; i < count; i++) {
+        const frame = takeFrame(bytes, i * size, header, sum);
+        if (frame === undefined) return end;
+        if (isSame(end, this.#abandoned)) this.#goesOn = true;
+        if (frame.commitPageCount > 0) end = { salt1: header.salt1, salt2: header.salt2, mxFrame: first + i, checksum1: sum.s1, checksum2: sum.s2 };
+      }
+      if (count < perChunk) return end;
+      await slice.breathe();
+    }
+  }
+}
+
+const sumOf = (at: WalPosition): WalChecksum => ({ s1: at.checksum1, s2: at.checksum2 });
+
+function saltsIn(frameHeader: Uint8Array): { salt1: number; salt2: number } {
+  const view = new DataView(frameHeader.buffer, frameHeader.byteOffset, frameHeaderBytes);
+  return { salt1: view.getUint32(8), salt2: view.getUint32(12) };
+}
+
+const isSame = (a: WalPosition | undefined, b: WalPosition | undefined): boolean =>
+  a !== undefined && b !== undefined && a.mxFrame === b.mxFrame && sameGeneration(a, b) && a.checksum1 === b.checksum1 && a.checksum2 === b.checksum2;

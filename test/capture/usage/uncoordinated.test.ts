@@ -1,0 +1,191 @@
+/** Writers that commit where the WAL index does not tell: none of their commits may be acknowledged and lost. */
+import { expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { CaptureError } from "../../../src/capture/capture-error.ts";
+import { Application, Pair, temporaryFolder } from "../helpers.ts";
+import { PythonApplication } from "./python-application.ts";
+
+async function begin() {
+  const folder = temporaryFolder();
+  const root = join(folder.path, "app");
+  mkdirSync(root);
+  const application = new PythonApplication();
+  return {
+    folder: folder.path,
+    root,
+    path: join(root, "app.db"),
+    application,
+    async [Symbol.asyncDispose]() {
+      await application.kill();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+/** What the gate does: nothing leaves while something is ahead; and why it refuses. */
+async function refusedAtTheGate(pair: Pair): Promise<CaptureError> {
+  expect(pair.source.isAhead()).toBe(true);
+  try {
+    while (pair.source.isAhead()) await pair.sync();
+  } catch (error) {
+    if (error instanceof CaptureError) return error;
+    throw error;
+  }
+  throw new Error("it was taken for captured");
+}
+
+const withoutLocks = ["?vfs=unix-none", "?vfs=unix-dotfile"];
+
+for (const query of withoutLocks) {
+  test(`commits in exclusive mode with ${query} on a captured database are refused, before the first is acknowledged`, async () => {
+    await using it = await begin();
+    await using other = new PythonApplication();
+    await other.open("b", it.path);
+    await other.run("b", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
+    await using pair = await Pair.open(it.folder);
+    expect(pair.source.isAhead()).toBe(false);
+    await it.application.open("a", it.path, query);
+    await it.application.run("a", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; INSERT INTO t VALUES (1)");
+    const error = await refusedAtTheGate(pair);
+    expect([error.kind, error.database]).toEqual(["uncoordinated", "app.db"]);
+    expect(error.found).toContain(`${it.application.pid} (python3`);
+    expect(error.advice).toContain("nolock=1");
+  });
+
+  test(`a database that is created in exclusive mode with ${query} is captured whole, or refused: no commit is missed`, async () => {
+    await using it = await begin();
+    await using pair = await Pair.open(it.folder);
+    await it.application.open("a", it.path, query);
+    await it.application.run("a", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
+    expect(pair.source.isAhead()).toBe(true);
+    await pair.sync();
+    await it.application.run("a", "INSERT INTO t VALUES (1)");
+    expect((await refusedAtTheGate(pair)).kind).toBe("uncoordinated");
+  });
+}
+
+test("a connection with nolock=1, which knows no log, writes into the file of a database that it created: refused", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder);
+  await it.application.open("a", it.path, "?nolock=1");
+  await it.application.run("a", "PRAGMA locking_mode=EXCLUSIVE; CREATE TABLE t(v)");
+  expect(pair.source.isAhead()).toBe(true);
+  await pair.sync();
+  await it.application.run("a", "INSERT INTO t VALUES (1)");
+  expect((await refusedAtTheGate(pair)).found).toContain("without a log");
+});
+
+test("a log that a writer without locks begins anew over what is captured is refused", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path, "?vfs=unix-none");
+  await it.application.run("a", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
+  await using pair = await Pair.open(it.folder);
+  expect(pair.source.isAhead()).toBe(false);
+  await it.application.run("a", "PRAGMA wal_checkpoint(PASSIVE); INSERT INTO t VALUES (1)");
+  const error = await refusedAtTheGate(pair);
+  expect(["uncoordinated", "continuity"]).toContain(error.kind);
+});
+
+/** Appends a transaction as an engine does that coordinates by files of its own; the index stays as it is. */
+function appendWithoutIndex(path: string): void {
+  const script = join(import.meta.dirname, "append-frames.ts");
+  const { status, stderr } = spawnSync(process.execPath, [script, path]);
+  if (status !== 0) throw new Error(stderr.toString());
+}
+
+test("frames that are appended to the log without its index are not taken for nothing, also when their writer is gone", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
+  await using pair = await Pair.open(it.folder);
+  appendWithoutIndex(it.path);
+  expect(pair.source.isAhead()).toBe(true);
+  // Nobody has the log open who does not use its index: this is what a process leaves that is killed in the middle of a commit.
+  while (pair.source.isAhead()) await pair.sync();
+  expect(pair.warnings.join()).toContain("in the middle of a commit");
+  // The next commit overwrites it.
+  await it.application.run("a", "INSERT INTO t VALUES (1)");
+  await pair.sync();
+  expect(pair.source.isAhead()).toBe(false);
+});
+
+test("a second commit behind one that nobody could explain is refused", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
+  await using pair = await Pair.open(it.folder);
+  appendWithoutIndex(it.path);
+  while (pair.source.isAhead()) await pair.sync();
+  appendWithoutIndex(it.path);
+  expect((await refusedAtTheGate(pair)).kind).toBe("uncoordinated");
+});
+
+test("a transaction that spilled, its rollback and what it leaves in the log are nobody's fault", async () => {
+  await using it = await begin();
+  await using application = new Application();
+  await application.open("a", it.path);
+  await application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0); PRAGMA cache_size=5");
+  await using pair = await Pair.open(it.folder);
+  const many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO t SELECT randomblob(3000) FROM n";
+  await application.run("a", `BEGIN; ${many}`);
+  expect(pair.source.isAhead()).toBe(false);
+  await application.run("a", "ROLLBACK");
+  while (pair.source.isAhead()) expect(await pair.sync()).toBe(0);
+  await application.run("a", "INSERT INTO t VALUES (1)");
+  await pair.sync();
+  expect(pair.source.isAhead()).toBe(false);
+  expect(pair.copyHash("app.db")).toBe((await application.image("a")).sha256);
+});
+
+test("a backup that is copied over the database file in place is refused before anything that follows leaves", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0); PRAGMA wal_checkpoint(TRUNCATE)");
+  await it.application.close("a");
+  const backup = join(it.folder, "backup.db");
+  copyFileSync(it.path, backup);
+  await using pair = await Pair.open(it.folder);
+  await it.application.open("a", it.path);
+  await it.application.run("a", "INSERT INTO t VALUES (1)");
+  await pair.sync();
+  await it.application.run("a", "PRAGMA wal_checkpoint(PASSIVE)");
+  while (pair.source.isAhead()) await pair.sync();
+  spawnSync("cp", [backup, it.path]);
+  const error = await refusedAtTheGate(pair);
+  expect(error.kind).toBe("continuity");
+  expect(error.found).toContain("without a log");
+  expect(error.accepted).toContain(".restore");
+});
+
+test("a file whose time stamps change and whose content does not is nobody's fault", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0); PRAGMA wal_checkpoint(TRUNCATE)");
+  await using pair = await Pair.open(it.folder);
+  expect(pair.source.isAhead()).toBe(false);
+  utimesSync(it.path, new Date(), new Date());
+  expect(pair.source.isAhead()).toBe(true);
+  expect(await pair.sync()).toBe(0);
+  expect(pair.source.isAhead()).toBe(false);
+});
+
+test("checkpoints of the application in all modes are nobody's fault", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); PRAGMA busy_timeout=0");
+  await using pair = await Pair.open(it.folder);
+  for (const mode of ["PASSIVE", "FULL", "RESTART", "TRUNCATE", "PASSIVE", "RESTART"]) {
+    for (let i = 0; i < 3; i++) {
+      await it.application.run("a", `INSERT INTO t VALUES (randomblob(5000)); PRAGMA wal_checkpoint(${mode})`);
+      await pair.sync();
+      await pair.source.tick();
+      await it.application.run("a", `PRAGMA wal_checkpoint(${mode})`);
+      await pair.sync();
+      expect(pair.source.isAhead()).toBe(false);
+    }
+  }
+  expect(readFileSync(it.path).byteLength).toBeGreaterThan(0);
+  expect(pair.warnings).toEqual([]);
+});
