@@ -13,11 +13,6 @@ import { readFileSync } from "node:fs";
 /** Bytes of the WAL index that SQLite locks (walformat.html, section 2.3): its writer, and every connection that uses it. */
 export const writerLockByte = 120;
 export const connectionLockByte = 128;
-/** Of the database file: PENDING_BYTE and all after it (os_unix.c); every connection in WAL mode has a shared lock there. */
-const databaseLockByte = 0x4000_0000;
-export const databaseLockBytesEnd = databaseLockByte + 511;
-export const databaseLockBytesStart = databaseLockByte;
-
 const line = /^\d+: POSIX\s+\S+\s+(READ|WRITE)\s+(-?\d+)\s+([0-9a-f]+:[0-9a-f]+):(\d+)\s+(\d+)\s+(\d+|EOF)/;
 
 interface Lock {
@@ -56,16 +51,6 @@ export class FileLocks {
     if (device === undefined) return undefined;
     const found = locks.filter((lock) => lock.device === device && lock.pid !== this.#ownPid && lock.start <= end && lock.end >= start && (lock.isWrite || !writeOnly));
     return new Set(found.map(({ pid }) => pid));
-  }
-
-  /** Processes that use any WAL index, captured or not: they lock its byte 128 for as long as they have it open. */
-  walProcesses(): ReadonlySet<number> {
-    const pids = new Set<number>();
-    for (const text of this.#text.split("\n")) {
-      const lock = parse(text);
-      if (lock !== undefined && !lock.isWrite && lock.start === connectionLockByte && lock.end === connectionLockByte && lock.pid !== this.#ownPid) pids.add(lock.pid);
-    }
-    return pids;
   }
 
   /** Without parsing the rest: a machine may have thousands of locks. */

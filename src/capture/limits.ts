@@ -58,3 +58,5 @@ export const sliceMs = 4;
 export const readChunkBytes = 512 * 1024;
 /** Tries of a backfill under the write lock while another checkpoint is finishing, a millisecond apart. */
 export const sealBackfillTries = 20;
+/** Databases whose files are looked at beside their WAL index at each look of the gate; of more, the next ones each time. */
+export const suspectsPerLook = 4;

@@ -74,14 +74,14 @@ export class Source {
   }
 
   /**
-   * True when something was committed (or a database appeared or vanished) that no batch taken so far covers. Sync, about
-   * half a microsecond per database and per folder. Throws `CaptureError`.
+   * True when something was committed (or a database appeared or vanished, or something moved that must be examined) that no batch
+   * taken so far covers. Sync, about half a microsecond per database and per folder. Throws `CaptureError`.
    */
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      for (const database of this.#databases) if (database.isAhead() || database.isSuspicious()) return true;
-      return this.#databases.differs();
+      for (const database of this.#databases) if (database.isAhead()) return true;
+      return this.#databases.isSuspicious() || this.#databases.differs();
     } catch (error) {
       throw this.#fail(error);
     }
