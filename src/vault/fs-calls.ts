@@ -25,13 +25,14 @@ export interface FsCalls {
   mkdir(path: string): Promise<void>;
   rmdir(path: string): Promise<void>;
   readdir(path: string): Promise<readonly { readonly name: string; isDirectory(): boolean }[]>;
-  /** What tells one file from another. */
-  identify(fd: number): Promise<{ readonly ino: number; readonly dev: number }>;
+  /** What tells one file from another. Whole: inode numbers of 64 bits are no doubles (CephFS, GlusterFS, XFS with inode64). */
+  identify(fd: number): Promise<{ readonly ino: bigint; readonly dev: bigint }>;
 }
 
 export const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY } = fs.constants;
 
 const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>;
+const fstatWhole = promisify(fs.fstat) as (fd: number, options: { readonly bigint: true }) => Promise<fs.BigIntStats>;
 
 export const systemCalls: FsCalls = {
   open: promisify(fs.open),
@@ -42,7 +43,7 @@ export const systemCalls: FsCalls = {
   rmdir: promisify(fs.rmdir),
   mkdir: promisify<string, void>(fs.mkdir),
   readdir: (path) => promisify(fs.readdir)(path, { withFileTypes: true }),
-  identify: fstat,
+  identify: (fd) => fstatWhole(fd, { bigint: true }),
 
   async write(fd, bytes) {
     for (let offset = 0; offset < bytes.length; ) {

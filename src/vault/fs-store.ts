@@ -5,7 +5,7 @@
  * - link() is atomic and exclusive on every file system that has it, NFS included; the content was durable before the
  *   name appeared, so a reader finds the whole record or none, and the name of a whole record is never taken twice.
  * - An error of link() says little: NFS loses replies and then reports EEXIST for one's own link. So the inode decides: the
- *   temporary is this attempt's alone, and if the key leads to its inode, the link was made by this attempt.
+ *   temporary is this attempt's alone, and if the key leads to its inode with its content, the link was made by this attempt.
  * - The folder's fsync makes the name durable, and with it every name that was linked in it before. It runs also before
  *   `exists` is returned: an earlier attempt of the same writer may have linked and then failed to sync (R3 retries it and must
  *   not take visible for durable). A reader may see a name before it is durable; it may act on it only after that, which is
@@ -57,7 +57,7 @@ export class FsStore implements Store {
     assertKey(key);
     const temporary = await this.#writeTemporary(key, bytes);
     try {
-      const outcome = await this.#link(key, temporary);
+      const outcome = await this.#link(key, temporary, bytes);
       await this.#syncFolder(key);
       return outcome;
     } finally {
@@ -105,7 +105,7 @@ export class FsStore implements Store {
   }
 
   /** Gives the temporary its name; see the head comment for whom to believe. */
-  async #link(key: string, temporary: Temporary): Promise<PutOutcome> {
+  async #link(key: string, temporary: Temporary, bytes: Uint8Array): Promise<PutOutcome> {
     const target = join(this.#folder, key);
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -113,7 +113,7 @@ export class FsStore implements Store {
         return { kind: "created" };
       } catch (error) {
         if (errnoOf(error) === "ENOENT" && attempt === 1 && (await this.#makeParents(key))) continue;
-        const owner = await this.#ownerOf(target, temporary.fd);
+        const owner = await this.#ownerOf(target, temporary.fd, bytes);
         if (owner === "mine") return { kind: "created" };
         if (owner === "other") return { kind: "exists" };
         // EEXIST without the name: it came and went, or the look-up is stale. ENOENT: the temporary or a folder was removed.
@@ -123,13 +123,17 @@ export class FsStore implements Store {
     }
   }
 
-  /** Whose inode the key leads to. "none" when there is no such name or it cannot be found out. */
-  async #ownerOf(target: string, temporaryFd: number): Promise<"mine" | "other" | "none"> {
+  /**
+   * Whose file the key leads to. "none" when there is no such name or it cannot be found out. The same inode number is not enough: file
+   * systems in user space make numbers up, and two files can get one; `bytes` tell those apart.
+   */
+  async #ownerOf(target: string, temporaryFd: number, bytes: Uint8Array): Promise<"mine" | "other" | "none"> {
     let fd: number | undefined;
     try {
       fd = await this.#calls.open(target, O_RDONLY);
       const [found, mine] = await Promise.all([this.#calls.identify(fd), this.#calls.identify(temporaryFd)]);
-      return found.ino === mine.ino && found.dev === mine.dev ? "mine" : "other";
+      if (found.ino !== mine.ino || found.dev !== mine.dev) return "other";
+      return Buffer.compare(await this.#calls.read(fd), bytes) === 0 ? "mine" : "other";
     } catch {
       return "none"; // The caller has the error that matters, and reports it.
     } finally {

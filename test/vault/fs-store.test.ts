@@ -165,6 +165,30 @@ describe("the fs store on a file system that does not say what happened", () => 
     });
   }
 
+  test("two files whose inode numbers differ only beyond 2^53 are two files", async () => {
+    const beyond = 2n ** 53n;
+    const identities = new Map<bigint, bigint>();
+    // As CephFS and GlusterFS number files: neighbours that are one number as doubles.
+    const identify = async (fd: number): Promise<{ ino: bigint; dev: bigint }> => {
+      const { ino, dev } = await systemCalls.identify(fd);
+      if (!identities.has(ino)) identities.set(ino, beyond + BigInt(identities.size));
+      return { ino: identities.get(ino) ?? 0n, dev };
+    };
+    expect(Number(beyond)).toBe(Number(beyond + 1n));
+    await vault.store.putIfAbsent(key, bytes);
+    const store = new FsStore({ folder: vault.folder, network: false, calls: { ...systemCalls, identify } });
+    expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "exists" });
+    await store.close();
+  });
+
+  test("a name whose file has the temporary's inode number and another content is somebody else's", async () => {
+    await vault.store.putIfAbsent(key, new TextEncoder().encode("theirs"));
+    const store = new FsStore({ folder: vault.folder, network: false, calls: { ...systemCalls, identify: () => Promise.resolve({ ino: 7n, dev: 1n }) } });
+    expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "exists" });
+    expect(new TextDecoder().decode(await vault.store.get(key))).toBe("theirs");
+    await store.close();
+  });
+
   for (const [code, kind] of [["EIO", "ambiguous"], ["ETIMEDOUT", "ambiguous"], ["ESTALE", "ambiguous"], ["EEXIST", "ambiguous"], ["ENOSPC", "full"], ["EDQUOT", "full"], ["EROFS", "denied"], ["EACCES", "denied"], ["EMLINK", "unsuitable"]] as const) {
     test(`a link that fails with ${code} and is not there is ${kind}`, async () => {
       const store = faulty({ link: [fails(code)] });
