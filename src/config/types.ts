@@ -185,6 +185,11 @@ export interface HostConfig {
   readonly stateFolder: string;
   /** Dated folders with what was committed here but never acknowledged. */
   readonly setAsideFolder: string;
+  /** Of those folders the newest are kept: so many, and so many bytes of them. */
+  readonly setAsideKeep: number;
+  readonly setAsideBytesMax: number;
+  /** A disk of this host that does not answer a small write for so long keeps it from being a good primary. */
+  readonly diskStallMs: number;
   /** `file:///absolute/folder` or `s3://bucket/prefix`. */
   readonly vaultUrl: string;
   /** A single vault operation that takes longer counts as ambiguous (puts) or failed (others). */

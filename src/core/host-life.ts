@@ -42,6 +42,8 @@ export type HostEvent =
   | { readonly kind: "claimed"; readonly epoch: number }
   /** Another host's `epoch` record was first. */
   | { readonly kind: "claim_lost"; readonly host: string }
+  /** The vault did not take the claim in time. */
+  | { readonly kind: "claim_unwritten" }
   /** R4: the claim stands in a hole that retention left. */
   | { readonly kind: "claim_void" }
   /** The lease of the predecessor is over (R5) and the application is ready. */
@@ -148,6 +150,7 @@ function stepClaiming(state: HostState, event: HostEvent): HostStep {
     case "claimed":
       return { state: { kind: "starting", epoch: event.epoch }, effects: [{ kind: "take_over" }] };
     case "claim_lost":
+    case "claim_unwritten":
       return { state: { kind: "secondary" }, effects: [{ kind: "follow" }] };
     case "claim_void":
       return restoring("the claim stood in a hole left by retention (R4)", false);
@@ -245,6 +248,7 @@ function isStale(state: HostState, event: HostEvent): boolean {
     case "cannot_follow":
     case "claimed":
     case "claim_lost":
+    case "claim_unwritten":
     case "claim_void":
     case "stage_failed":
       return state.kind === "failed";

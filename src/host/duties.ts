@@ -10,6 +10,7 @@ import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import { describeRefusal } from "../core/refusal.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
+import { StoreError } from "../vault/store.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { claimEpoch, type Claimed } from "./claim.ts";
 import type { Follower } from "./follower.ts";
@@ -161,8 +162,7 @@ export class Duties {
   unlistedDatabases(): string | undefined {
     const { config } = this.#parts;
     const names = unmatchedNames(this.#secondary?.replica.checksums().keys() ?? [], config.databases);
-    if (names.length === 0) return undefined;
-    return describeUnmatched(names, config.databases);
+    return names.length === 0 ? undefined : describeUnmatched(names, config.databases);
   }
 
   async follow(signal: AbortSignal): Promise<void> {
@@ -179,7 +179,7 @@ export class Duties {
         await follower.follow(this.#parts.config.pollMs, signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (!isStoreTrouble(error)) return this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
+        if (!(error instanceof StoreError)) return this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
         this.#notices.warn(`the vault cannot be read: ${messageOf(error)}`, "vault");
         await this.#pause(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, retryMs.most);
@@ -194,8 +194,7 @@ export class Duties {
     const { follower } = this.#assertSecondary();
     const overEpoch = this.#life.promotion()?.overEpoch ?? follower.epoch?.epoch ?? 0;
     try {
-      const ports = { store, clock, random, rules, signal, onTrouble };
-      const result = await claimEpoch(follower, { ...ports, host, leaseMs, controlUrl, instance: this.#instance, overEpoch });
+      const result = await claimEpoch(follower, { store, clock, random, rules, signal, onTrouble, host, leaseMs, controlUrl, instance: this.#instance, overEpoch });
       switch (result.kind) {
         case "claimed":
           this.#claimed = result.claimed;
@@ -207,6 +206,9 @@ export class Duties {
         case "outrun":
           this.#life.promotion()?.refuse({ kind: "primary_alive", evidence: `${result.host} writes in the vault faster than ${host} could claim the next epoch` });
           return this.#life.dispatch({ kind: "claim_lost", host: result.host });
+        case "unwritten":
+          this.#life.promotion()?.refuse({ kind: "not_ready", reason: `the vault does not take the claim of this host: ${result.trouble}` });
+          return this.#life.dispatch({ kind: "claim_unwritten" });
         case "void":
           return this.#life.dispatch({ kind: "claim_void" });
       }
@@ -346,5 +348,3 @@ export class Duties {
     if (this.#log.read(record)) this.#life.tellChange();
   }
 }
-
-const isStoreTrouble = (error: unknown): boolean => error instanceof Error && error.name === "StoreError";

@@ -7,6 +7,7 @@ import type { Random } from "../runtime/random.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { Compression } from "../vault/chunk-codec.ts";
 import type { Store } from "../vault/store.ts";
+import type { CanaryPorts } from "./canary.ts";
 import type { FrontPort } from "./front.ts";
 import type { LocalPort } from "./local-data.ts";
 import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports.ts";
@@ -28,6 +29,7 @@ export interface HostParts {
   readonly store: Store;
   /** Identity of the vault (src/vault/identity.ts); null: it has none. */
   readonly vaultId: string | null;
+  readonly canary: CanaryPorts | null;
   /** For the chunks of checkpoints; the default is zstd, which runs on threads. */
   readonly compression?: Compression | undefined;
   readonly front: FrontPort;

@@ -9,6 +9,7 @@ import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from ".
 import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host-life.ts";
 import { afterService, putOff, type RetrySchedule } from "../core/retry-schedule.ts";
 import { judgeAge, judgePromotion, type Refusal, type WitnessVerdict } from "../core/witness.ts";
+import { Canary } from "./canary.ts";
 import type { Controlled } from "./control.ts";
 import { Duties } from "./duties.ts";
 import type { Follower } from "./follower.ts";
@@ -27,6 +28,7 @@ export class Host implements Controlled {
   readonly #parts: HostParts;
   readonly #log: LogView;
   readonly #notices: Notices;
+  readonly #canary: Canary;
   readonly #stages = new Stages();
   readonly #duties: Duties;
   #state: HostState = initialHostState;
@@ -41,13 +43,16 @@ export class Host implements Controlled {
   #changed = Promise.withResolvers<void>();
 
   constructor(parts: HostParts) {
-    this.#parts = parts;
     this.instance = Buffer.from(parts.random.bytes(8)).toString("hex");
     const tellChange = (): void => this.#tellChange();
     this.#notices = new Notices(parts.log, tellChange);
+    const { clock, store, vaultId, canary: ports, config } = parts;
+    const { id: host, diskStallMs } = config;
+    this.#canary = new Canary({ ports, clock, store, vaultId, host, instance: this.instance, diskStallMs, notices: this.#notices, onChange: tellChange });
+    this.#parts = { ...parts, store: this.#canary.store };
     const onTwin = (controlUrl: string): void => this.#onTwin(`its control API: ${controlUrl}`);
-    this.#log = new LogView({ clock: parts.clock, host: parts.config.id, instance: this.instance, onTwin });
-    this.#duties = new Duties(parts, this.instance, this.#log, this.#notices, {
+    this.#log = new LogView({ clock, host, instance: this.instance, onTwin });
+    this.#duties = new Duties(this.#parts, this.instance, this.#log, this.#notices, {
       dispatch: (event) => this.#dispatch(event),
       tellChange,
       explain: (reason, isTrouble) => this.#explain(reason, isTrouble),
@@ -59,6 +64,7 @@ export class Host implements Controlled {
 
   /** Begins the host's life: restores, then follows. */
   start(): void {
+    this.#canary.start();
     this.#perform({ kind: "restore", paced: false });
   }
 
@@ -80,6 +86,7 @@ export class Host implements Controlled {
       await this.#duties.endTerm();
       await this.#duties.closeSecondary();
     };
+    await this.#canary.stop();
     if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, end()))) this.#notices.warn("the vault does not answer: stopped without waiting for it any longer");
   }
 
@@ -103,7 +110,7 @@ export class Host implements Controlled {
     const { clock, config } = this.#parts;
     return selfReport({
       ...{ config, instance: this.instance, state: this.#state, dataUrl: this.#dataUrl, now: clock.now() },
-      ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry },
+      ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry, canary: this.#canary },
     });
   }
 
@@ -198,13 +205,13 @@ export class Host implements Controlled {
   }
 
   async #judge(request: PromoteRequest, follower: Follower): Promise<WitnessVerdict> {
-    const { clock, config, vaultId } = this.#parts;
+    const { clock, config } = this.#parts;
     const expired = judgeAge(request.basedOn, this.instance, clock.now());
     if (expired !== undefined) return { kind: "refused", refusal: expired };
     const { planned, epoch, gatewaysRegistered, gatewaysSeeingDown, positionHeard = 0, vault = null } = request;
     const evidence = { planned, epoch, gatewaysRegistered, gatewaysSeeingDown: gatewaysSeeingDown.length, positionHeard, vault };
     await readAsFarAs(positionHeard, follower, clock);
-    const verdict = judgePromotion(evidence, witnessView(follower, clock.now(), config.driftMarginMs, vaultId));
+    const verdict = judgePromotion(evidence, witnessView(follower, clock.now(), config.driftMarginMs, this.#canary.vault.id));
     if (verdict.kind === "refused" && verdict.refusal.kind === "other_log") this.#notices.warn(verdict.refusal.reason, "log");
     else this.#notices.over("log");
     return verdict;

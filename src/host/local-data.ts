@@ -7,14 +7,15 @@
  * - `secondary`: applied from the journal, never written by an application. May be taken as raw material for a restore
  *   (each chunk is compared by hash), and thrown away.
  * - `primary`: an application wrote there. After an unclean end it can hold commits that were never acknowledged. It is
- *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder.
+ *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder (set-aside-folders.ts).
  * - no marker: an operator's data, treated like a primary's.
  *
  * Moving, never copying: a rename is atomic and costs nothing. The marker is durable before the state that it announces.
  */
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { DatabaseChecksum } from "../core/delta.ts";
+import { SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
 
 export type Marker = { readonly kind: "unknown" } | { readonly kind: "primary"; readonly epoch: number } | { readonly kind: "secondary" };
 
@@ -41,10 +42,12 @@ const companions = ["", "-wal", "-shm", "-journal"];
 export class LocalData {
   readonly #folders: LocalFolders;
   readonly #files: LocalDatabases;
+  readonly #setAsides: SetAsideFolders;
 
-  constructor(folders: LocalFolders, files: LocalDatabases) {
+  constructor(folders: LocalFolders, files: LocalDatabases, setAside?: SetAsideOptions) {
     this.#folders = folders;
     this.#files = files;
+    this.#setAsides = new SetAsideFolders(folders.setAsideFolder, files, setAside);
   }
 
   /** Where the databases of an earlier life wait for a restore to make use of them. */
@@ -126,17 +129,19 @@ export class LocalData {
 
   /** Keeps what was moved away under a dated folder, and returns its path. */
   async setAsidePrevious(wallTimeMs: number): Promise<string> {
-    const stamp = new Date(wallTimeMs).toISOString().replaceAll(":", "-");
-    const target = join(this.#folders.setAsideFolder, stamp);
-    await mkdir(this.#folders.setAsideFolder, { recursive: true });
-    await rename(this.previousFolder, target);
+    const target = await this.#setAsides.add(this.previousFolder, wallTimeMs);
+    await this.#setAsides.bound();
     return target;
   }
 
+  /** Removes set-aside folders beyond the bounds; the lock on the folders is held. Never rejects. */
+  boundSetAsides(): Promise<void> {
+    return this.#setAsides.bound();
+  }
+
   /** Dated folders that wait for an operator, oldest first. */
-  async setAsides(): Promise<string[]> {
-    const names = await readdir(this.#folders.setAsideFolder).catch(() => []);
-    return names.toSorted().map((name) => join(this.#folders.setAsideFolder, name));
+  setAsides(): Promise<string[]> {
+    return this.#setAsides.list();
   }
 }
 

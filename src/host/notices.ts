@@ -8,8 +8,11 @@ import type { Log } from "../runtime/log.ts";
 
 const warningsKept = 20;
 
-/** Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log is not the service's. */
-export type Condition = "vault" | "restore" | "checkpoint" | "log";
+/**
+ * Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log is not the service's;
+ * and what the canary finds.
+ */
+export type Condition = "vault" | "restore" | "checkpoint" | "log" | "disk" | "descriptors" | "writes to the vault";
 
 interface Warning {
   readonly text: string;

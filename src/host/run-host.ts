@@ -19,6 +19,7 @@ import { openStore } from "../vault/open-store.ts";
 import { collectGarbage } from "../vault/retention.ts";
 import { controlApp } from "./control.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
+import { describeDescriptors, diskPlaces } from "./disk-places.ts";
 import { lockFolders } from "./folder-lock.ts";
 import { Front } from "./front.ts";
 import { Host } from "./host.ts";
@@ -45,9 +46,15 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
   const store = new TimedStore(vault, clock, config.vaultTimeoutMs);
   const { id: vaultId } = await ensureIdentity(store, config.service);
   const databases = localDatabases(config.databases);
-  const local = new LocalData(config, databases);
+  const local = new LocalData(config, databases, {
+    keep: config.setAsideKeep,
+    bytesMax: config.setAsideBytesMax,
+    onRemoved: (folder, why) => log.info("removed set-aside data", { folder, why }),
+    onTrouble: (text) => log.warn(text),
+  });
   await local.prepare();
   const folders = lockFolders(config);
+  await local.boundSetAsides();
   const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock });
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
@@ -59,6 +66,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
     log,
     store,
     vaultId,
+    canary: { places: await diskPlaces(config), describeDescriptors },
     front,
     local,
     predecessor: predecessorProbe(config.secret, config.controlUrl),

@@ -3,6 +3,7 @@ import type { HostConfig } from "../config/types.ts";
 import { type HostStatus, untold } from "../control/host-status.ts";
 import type { HostState } from "../core/host-life.ts";
 import { retryInMs, type RetrySchedule } from "../core/retry-schedule.ts";
+import type { Canary } from "./canary.ts";
 import type { Duties } from "./duties.ts";
 import type { LogView } from "./log-view.ts";
 import type { Notices } from "./notices.ts";
@@ -17,13 +18,14 @@ export interface SelfReportOptions {
   readonly log: LogView;
   readonly duties: Duties;
   readonly notices: Notices;
+  readonly canary: Canary;
   readonly retry: RetrySchedule | undefined;
   readonly dataUrl: string;
   /** Monotonic. */
   readonly now: number;
 }
 
-export function selfReport({ config, instance, state, log, duties, notices, retry, dataUrl, now }: SelfReportOptions): HostStatus {
+export function selfReport({ config, instance, state, log, duties, notices, canary, retry, dataUrl, now }: SelfReportOptions): HostStatus {
   const { service, id: host, controlUrl, priority, nofailover, leaseMs } = config;
   const { epoch } = log;
   const { checkpoint } = duties;
@@ -50,6 +52,8 @@ export function selfReport({ config, instance, state, log, duties, notices, retr
     checkpoint: checkpoint === undefined ? null : { position: checkpoint.position, wallTimeMs: checkpoint.wallTimeMs },
     setAside: duties.setAsides.slice(-setAsidesShown),
     ...untold,
+    impairments: canary.impairments,
+    vault: canary.vault,
     retry: retry === undefined || state.kind === "primary" ? null : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },
     warnings: [...notices.warnings],
   };

@@ -6,6 +6,7 @@
  *     checkpoints/<position>               manifests
  *     chunks/<position>/<sha256>           pieces of databases, under the position of the checkpoint they were written for
  *     boundary/<position>                  how far retention may have deleted the log; the largest counts
+ *     probes/<host>/<run>-<number>         a host tries whether it can write; gone at once, and read by nobody
  *
  * Positions are padded to 16 digits, so that the order of the names is the order of the numbers.
  */
@@ -16,6 +17,10 @@ export const logPrefix = "log/";
 export const checkpointPrefix = "checkpoints/";
 export const chunkPrefix = "chunks/";
 export const boundaryPrefix = "boundary/";
+
+/** Of one host: ids of hosts are segments of keys. */
+export const probePrefixOf = (host: string): string => `probes/${host}/`;
+export const probeKey = (host: string, run: string, number: number): string => `${probePrefixOf(host)}${run}-${number}`;
 
 const positionDigits = 16;
 const zeros = "0".repeat(positionDigits);

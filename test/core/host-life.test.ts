@@ -95,7 +95,8 @@ describe("a host's life", () => {
     expect(effects({ kind: "claiming" }, { kind: "claim_void" })).toEqual(["restore"]);
   });
 
-  test("goes on following when another host was first", () => {
+  test("goes on following when another host was first, or the vault did not take its claim", () => {
+    expect(stepHost({ kind: "claiming" }, { kind: "claim_unwritten" })).toEqual({ state: { kind: "secondary" }, effects: [{ kind: "follow" }] });
     expect(stepHost({ kind: "claiming" }, { kind: "claim_lost", host: "b" })).toEqual({ state: { kind: "secondary" }, effects: [{ kind: "follow" }] });
   });
 

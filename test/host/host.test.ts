@@ -83,7 +83,7 @@ function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
     ...{ id: "a", service, controlListen: { host: "127.0.0.1", port: 0 }, controlUrl: "http://127.0.0.1:9", dataListen: { host: "127.0.0.1", port: 0 } },
     ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
     ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
-    ...{ drainTimeoutMs: 100, priority: 0, nofailover: false, secret: "s", limits },
+    ...{ drainTimeoutMs: 100, priority: 0, nofailover: false, secret: "s", limits, setAsideKeep: 20, setAsideBytesMax: 1e10, diskStallMs: 5_000 },
     application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, stopSignal: "SIGTERM", stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
     checkpoint: { intervalMs: never, journalBytes: never, restoreBudgetMs: never, keepMin: 2, windowMs: 0 },
     ...changes,
@@ -111,7 +111,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
   const applications: FakeApplication[] = [];
   let onClose = (): void => undefined;
   const host = new Host({
-    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", front, local },
+    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", canary: null, front, local },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     predecessor: { ask: () => Promise.resolve({ kind: "gone" as const }) },
     openReplica: async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localDatabases } from "../../src/capture/local-state.ts";
 import { LocalData, type LocalDatabases } from "../../src/host/local-data.ts";
+import type { SetAsideOptions } from "../../src/host/set-aside-folders.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -12,12 +13,12 @@ afterEach(() => {
 
 class Crash extends Error {}
 
-async function place(files: LocalDatabases = localDatabases(["*.db"])): Promise<{ local: LocalData; data: string; state: string; aside: string }> {
+async function place(files: LocalDatabases = localDatabases(["*.db"]), bounds?: SetAsideOptions): Promise<{ local: LocalData; data: string; state: string; aside: string }> {
   const root = mkdtempSync(join(tmpdir(), "stead-local-"));
   folders.push(root);
   const [data, state] = [join(root, "data"), join(root, "data.stead")];
   const aside = join(state, "set-aside");
-  const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, files);
+  const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, files, bounds);
   await local.prepare();
   return { local, data, state, aside };
 }
@@ -122,5 +123,60 @@ describe("what lies on a host's disk", () => {
     writeFileSync(join(data, "a.db"), "x");
     await expect(local.moveAway()).rejects.toBeInstanceOf(Crash);
     expect(readFileSync(join(data, "a.db"), "utf8")).toBe("x");
+  });
+});
+
+describe("set-aside folders of a host", () => {
+  const removed: string[] = [];
+  const bounds: SetAsideOptions = { keep: 2, bytesMax: 1e9, onRemoved: (folder, why) => removed.push(`${folder}: ${why}`), onTrouble: (text) => removed.push(text) };
+  /** Sums that follow from the bytes: what a folder holds is told by them. */
+  const contents: LocalDatabases = {
+    find: (root) => Promise.resolve(existsSync(join(root, "a.db")) ? ["a.db"] : []),
+    committedChecksum: (path) => Promise.resolve(new Uint8Array(Buffer.from(readFileSync(path, "utf8").padEnd(32)))),
+  };
+
+  async function setAside(local: LocalData, data: string, content: string, second: number): Promise<string> {
+    writeFileSync(join(data, "a.db"), content);
+    await local.mark({ kind: "primary", epoch: 1 });
+    await local.moveAway();
+    return local.setAsidePrevious(Date.UTC(2026, 0, 1, 0, 0, second));
+  }
+
+  test("are bounded in number when one is added, and each that goes is told with its reason", async () => {
+    removed.length = 0;
+    const { local, data } = await place(contents, bounds);
+    const paths = [];
+    for (const [index, content] of ["one", "two", "three"].entries()) paths.push(await setAside(local, data, content, index));
+    expect(await local.setAsides()).toEqual(paths.slice(1));
+    expect(removed).toEqual([`${paths[0]}: there are 2 newer ones (host.set_aside_keep)`]);
+    expect(readFileSync(join(paths[2] ?? "", "a.db"), "utf8")).toBe("three");
+  });
+
+  test("with the same databases are kept once, also when they are found at a later start", async () => {
+    removed.length = 0;
+    const { local, data, state, aside } = await place(contents, { ...bounds, keep: 1_000 });
+    const paths = [];
+    for (const [index, content] of ["same", "other", "same"].entries()) paths.push(await setAside(local, data, content, index));
+    expect(await local.setAsides()).toEqual(paths.slice(1));
+    const later = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, contents, { ...bounds, keep: 1 });
+    await later.boundSetAsides();
+    expect(await later.setAsides()).toEqual(paths.slice(2));
+  });
+
+  test("that were removed by half are no set-aside folders, and go", async () => {
+    const { local, aside } = await place(contents, bounds);
+    mkdirSync(join(aside, "2026-01-01.removing"), { recursive: true });
+    expect(await local.setAsides()).toEqual([]);
+    await local.boundSetAsides();
+    expect(readdirSync(aside)).toEqual([]);
+  });
+
+  test("that cannot be removed are told, and nothing fails by them", async () => {
+    removed.length = 0;
+    const broken: LocalDatabases = { find: () => Promise.reject(new Error("EIO: i/o error")), committedChecksum: () => Promise.resolve(undefined) };
+    const { local, aside } = await place(broken, bounds);
+    mkdirSync(join(aside, "2026-01-01"), { recursive: true });
+    await local.boundSetAsides();
+    expect(removed).toEqual(["set-aside folders could not be removed: EIO: i/o error"]);
   });
 });

@@ -93,6 +93,7 @@ export class SimHost {
       log: { info: say(""), warn: say("warning: "), error: say("error: ") },
       store,
       vaultId: null,
+      canary: null,
       compression: noCompression,
       front: this.front,
       local: new SimLocal({

@@ -1,0 +1,142 @@
+/**
+ * What keeps a host from being a good primary while its process is well: its disks, its way to the vault, its descriptors.
+ *
+ * Fed by the canary and by every put of the host (src/host/canary.ts). It only says what is: whether a primary is to be moved for that,
+ * and to whom, is the gateway's decision, which sees all hosts. A disk that hangs answers nothing, so a stall is told by the time
+ * since it was asked, at the moment in which somebody wants to know.
+ *
+ * Pure; times are this host's monotonic milliseconds.
+ */
+export interface Impairment {
+  readonly kind: "disk" | "vault" | "descriptors";
+  readonly reason: string;
+  readonly forMs: number;
+}
+
+/** How an attempt to write failed: the error's code (`EROFS`) where it has one, and its text. */
+export interface WriteFailure {
+  readonly code: string | undefined;
+  readonly message: string;
+}
+
+interface Since {
+  readonly reason: string;
+  readonly since: number;
+}
+
+interface DiskCondition {
+  /** It was asked and has not answered. */
+  readonly askedAt: number | undefined;
+  readonly failing: Since | undefined;
+}
+
+export interface HostCondition {
+  /** By the words for the place: "the data folder /var/lib/notes". */
+  readonly disks: ReadonlyMap<string, DiskCondition>;
+  readonly vault: {
+    readonly id: string | null;
+    readonly wroteAt: number | undefined;
+    /** Durations of the last writes that succeeded, oldest first. */
+    readonly latenciesMs: readonly number[];
+    readonly failing: Since | undefined;
+  };
+  readonly descriptors: Since | undefined;
+}
+
+export type ConditionEvent =
+  | { readonly kind: "disk_asked"; readonly place: string }
+  | { readonly kind: "disk_answered"; readonly place: string; readonly failure: WriteFailure | undefined }
+  | { readonly kind: "vault_wrote"; readonly ms: number }
+  | { readonly kind: "vault_failed"; readonly reason: string }
+  /** Its identity was read; null: there is none any more. */
+  | { readonly kind: "vault_identified"; readonly id: string | null }
+  | { readonly kind: "descriptors_ran_out"; readonly reason: string }
+  | { readonly kind: "descriptors_are_there" };
+
+/** Of so many writes the median is the latency. */
+const latenciesKept = 9;
+
+/** `vaultId`: as read at the start; null: the vault has none. */
+export const initialCondition = (vaultId: string | null): HostCondition => ({
+  disks: new Map(),
+  vault: { id: vaultId, wroteAt: undefined, latenciesMs: [], failing: undefined },
+  descriptors: undefined,
+});
+
+export function stepCondition(condition: HostCondition, event: ConditionEvent, now: number): HostCondition {
+  const { vault } = condition;
+  switch (event.kind) {
+    case "disk_asked":
+      return withDisk(condition, event.place, { askedAt: now, failing: condition.disks.get(event.place)?.failing });
+    case "disk_answered": {
+      const { failing } = condition.disks.get(event.place) ?? {};
+      return withDisk(condition, event.place, { askedAt: undefined, failing: lasting(failing, diskTrouble(event.place, event.failure), now) });
+    }
+    case "vault_wrote":
+      return { ...condition, vault: { ...vault, wroteAt: now, latenciesMs: [...vault.latenciesMs, event.ms].slice(-latenciesKept), failing: undefined } };
+    case "vault_failed":
+      // The first words stay: the same trouble is told by the key of whatever was put.
+      return { ...condition, vault: { ...vault, failing: vault.failing ?? { reason: event.reason, since: now } } };
+    case "vault_identified":
+      return { ...condition, vault: { ...vault, id: event.id } };
+    case "descriptors_ran_out":
+      return { ...condition, descriptors: lasting(condition.descriptors, event.reason, now) };
+    case "descriptors_are_there":
+      return condition.descriptors === undefined ? condition : { ...condition, descriptors: undefined };
+  }
+}
+
+/** `diskStallMs`: a disk that has not answered for so long is impaired (`host.disk_stall`). */
+export function impairmentsOf({ disks, vault, descriptors }: HostCondition, now: number, diskStallMs: number): Impairment[] {
+  const found: Impairment[] = [];
+  const tell = (kind: Impairment["kind"], { reason, since }: Since): void => void found.push({ kind, reason, forMs: now - since });
+  for (const [place, { askedAt, failing }] of disks) {
+    if (askedAt !== undefined && now - askedAt > diskStallMs) tell("disk", { reason: `${place} has not answered a small write for more than ${diskStallMs} ms`, since: askedAt });
+    else if (failing !== undefined) tell("disk", failing);
+  }
+  if (vault.failing !== undefined) tell("vault", vault.failing);
+  if (descriptors !== undefined) tell("descriptors", descriptors);
+  return found;
+}
+
+export interface VaultReport {
+  readonly id: string | null;
+  readonly wroteMs: number | null;
+  readonly writeError: string | null;
+  readonly latencyMs: number | null;
+}
+
+export function vaultReportOf({ vault }: HostCondition, now: number): VaultReport {
+  const { id, wroteAt, failing, latenciesMs } = vault;
+  const sorted = latenciesMs.toSorted((a, b) => a - b);
+  return { id, wroteMs: wroteAt === undefined ? null : now - wroteAt, writeError: failing?.reason ?? null, latencyMs: sorted[Math.floor(sorted.length / 2)] ?? null };
+}
+
+/** True for the errors that say that a process, or the whole system, has no descriptor left. */
+export const areDescriptorsOut = (code: string | undefined): boolean => code === "EMFILE" || code === "ENFILE";
+
+function diskTrouble(place: string, failure: WriteFailure | undefined): string | undefined {
+  // No descriptor says nothing about the disk: it was not asked.
+  if (failure === undefined || areDescriptorsOut(failure.code)) return undefined;
+  switch (failure.code) {
+    case "EROFS":
+      return `${place} is read-only`;
+    case "ENOSPC":
+    case "EDQUOT":
+      return `${place} is full`;
+    case "EIO":
+      return `${place} gives I/O errors`;
+    default:
+      return `${place} cannot be written: ${failure.message}`;
+  }
+}
+
+/** Trouble of the same words goes on since it began; other words are other trouble. */
+function lasting(before: Since | undefined, reason: string | undefined, now: number): Since | undefined {
+  if (reason === undefined) return undefined;
+  return before?.reason === reason ? before : { reason, since: now };
+}
+
+function withDisk(condition: HostCondition, place: string, disk: DiskCondition): HostCondition {
+  return { ...condition, disks: new Map(condition.disks).set(place, disk) };
+}

@@ -1,0 +1,48 @@
+/**
+ * Which folders of set-aside data go: more than the bound of them, or of their bytes, oldest first; and of equal ones all but the newest.
+ *
+ * A cause that every new primary meets again leaves a folder at each try, mostly with the same content: without a bound they fill the disk
+ * that the databases need. The newest always stays, whatever its size: it is the one that an operator is told of.
+ */
+export interface SetAside {
+  readonly name: string;
+  readonly bytes: number;
+  /** Equal for equal databases; undefined: it could not be told, and equals none. */
+  readonly content: string | undefined;
+}
+
+export interface SetAsideBounds {
+  /** At least 1. */
+  readonly keep: number;
+  readonly bytesMax: number;
+}
+
+export interface Removal {
+  readonly name: string;
+  readonly why: string;
+}
+
+/** `all`: oldest first. */
+export function removableSetAsides(all: readonly SetAside[], { keep, bytesMax }: SetAsideBounds): Removal[] {
+  const removals: Removal[] = [];
+  const contents = new Map<string, string>();
+  let kept = 0;
+  let bytes = 0;
+  let beyond: string | undefined;
+  for (const { name, bytes: own, content } of all.toReversed()) {
+    const equal = content === undefined ? undefined : contents.get(content);
+    if (equal === undefined && kept > 0) {
+      if (kept >= keep) beyond ??= `there are ${keep} newer ones (host.set_aside_keep)`;
+      else if (bytes + own > bytesMax) beyond ??= `with the newer ones it is more than ${bytesMax} bytes (host.set_aside_bytes)`;
+    }
+    const why = equal === undefined ? beyond : `it has the same content as ${equal}`;
+    if (why !== undefined) {
+      removals.push({ name, why });
+      continue;
+    }
+    kept += 1;
+    bytes += own;
+    if (content !== undefined) contents.set(content, name);
+  }
+  return removals.reverse();
+}
