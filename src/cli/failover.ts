@@ -57,11 +57,12 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
 });
 
 export function describePlan(plan: DryRunAnswer): string {
-  const { wouldPromote, order, whyNot, obstacles } = plan;
+  const { wouldPromote, order, but, whyNot, obstacles } = plan;
   const then = order.length > 1 ? `, then ${order.slice(1).join(", ")}` : "";
   return [
     `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
     wouldPromote === null ? "nobody could take over\n" : `would promote: ${wouldPromote}${then}\n`,
+    ...but.map(({ host, why }) => paragraph(`but ${host}: `, why)),
     ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, why)),
     ...obstacles.map((obstacle) => paragraph("note: ", obstacle)),
     paragraph("--force may lose: ", plan.forceMayLose),

@@ -106,7 +106,7 @@ export const clusterServiceSchema = v.object({
   /** The newest of all gateways, those before a restart too, oldest first. */
   failovers: v.array(failoverEntrySchema),
   /** Of this run of the gateway, oldest first. */
-  events: v.array(v.object({ atMs: count, level: v.picklist(["info", "warning"]), what: v.string(), host: v.nullable(v.string()), detail: v.string() })),
+  events: v.array(v.object({ atMs: count, level: v.picklist(["info", "warning", "error"]), what: v.string(), host: v.nullable(v.string()), detail: v.string() })),
 });
 export type ClusterService = v.InferOutput<typeof clusterServiceSchema>;
 
@@ -191,6 +191,8 @@ export const dryRunAnswerSchema = v.object({
   wouldPromote: v.nullable(v.string()),
   /** Who would be asked, best first. */
   order: v.array(v.string()),
+  /** What speaks against those in `order` that are not well: why they are asked after the others. */
+  but: v.optional(v.array(v.object({ host: v.string(), why: v.string() })), []),
   whyNot: v.array(v.object({ host: v.string(), why: v.string() })),
   obstacles: v.array(v.string()),
   /** What `--force` may lose. */

@@ -22,6 +22,8 @@ export const peerViewSchema = v.object({
   primary: v.nullable(name),
   epoch: count,
   sees: v.picklist(["up", "down", "unknown"]),
+  /** What it heard of the log from a primary itself: it may be the only one that did. null, or left out by an older gateway: nothing. */
+  heard: v.optional(v.nullable(v.object({ epoch: count, position: count, vault: v.nullable(name) })), null),
   /** How long it has seen it so. */
   forMs: v.pipe(v.number(), v.minValue(0)),
 });

@@ -1,8 +1,8 @@
-/** Acting: decide, choose a candidate, order it, and what becomes of the order. */
-import { agree, seeingDown } from "./agreement.ts";
-import { rankCandidates, type Ranking } from "./candidate.ts";
-import { type CallRefusal, type DownReason, type Failover, type FailoverEvent, type FailoverKind, orderUnheardMs } from "./failover-state.ts";
-import type { OrderBase } from "./witness.ts";
+/** Acting: decide, wait for the others, and what becomes of an order (failover-order.ts gives it). */
+import { brakeOf, type Cause, causeOfLoss } from "./failover-brake.ts";
+import { stepEnded } from "./failover-budget.ts";
+import type { CallRefusal, Failover, FailoverEvent, FailoverKind } from "./failover-state.ts";
+import { agreementOf, promoteBest, standDown, tryNext, waitsForBrake } from "./failover-order.ts";
 import { relationToPrimary } from "./failover-relation.ts";
 import { abandon, adopt, become, nextKey, note, put, putHost, spent, type Turn } from "./failover-turn.ts";
 import { describeRefusal } from "./refusal.ts";
@@ -14,22 +14,32 @@ export function decide(turn: Turn): void {
   const view = state.primary === null ? undefined : state.hosts.get(state.primary.host);
   const health = view?.health;
   const wellUntil = health?.kind === "down" || health?.kind === "up" ? health.lastWellAt : null;
-  let failover = newFailover(turn, kind, null, false, null);
+  const cause = causeOfLoss(state, now);
+  let failover: Failover = { ...newFailover(turn, kind), cause, brake: brakeFor(turn, cause) };
   if (wellUntil !== null) failover = spent(failover, "detect", now - wellUntil);
-  const { level, what, detail } = eventOfLoss(kind);
+  const { level, what, detail } = eventOfLoss(kind, cause);
   note(turn, level, what, state.primary?.host ?? null, detail);
   become(turn, { kind: "agreeing", failover, since: now, until: now });
 }
 
-export function newFailover(turn: Turn, kind: FailoverKind, target: string | null, planned: boolean, command: string | null): Failover {
+/** Whether the end of the present primary has to wait for the brake. */
+export function brakeFor({ state, now, rules }: Turn, cause: Cause | null): Failover["brake"] {
+  if (cause === null || state.primary === null || !rules.has("brake")) return null;
+  return brakeOf(state.losses, cause, now - state.primary.adoptedAt, now);
+}
+
+export function newFailover(turn: Turn, kind: FailoverKind, change: Partial<Failover> = {}): Failover {
   return {
     key: nextKey(turn),
     kind,
     from: turn.state.primary?.host ?? null,
     epochFrom: turn.state.primary?.epoch ?? 0,
-    target,
-    planned,
-    command,
+    target: null,
+    planned: false,
+    force: false,
+    cause: null,
+    brake: null,
+    command: null,
     decidedAt: turn.now,
     to: null,
     epochTo: null,
@@ -37,6 +47,7 @@ export function newFailover(turn: Turn, kind: FailoverKind, target: string | nul
     phases: {},
     tried: new Map(),
     told: new Set(),
+    ...change,
   };
 }
 
@@ -49,14 +60,14 @@ function kindOfLoss(turn: Turn): FailoverKind {
 }
 
 /** A primary that somebody stopped is no alarm. */
-function eventOfLoss(kind: FailoverKind): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
+function eventOfLoss(kind: FailoverKind, cause: Cause | null): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
   switch (kind) {
     case "first":
       return { level: "info", what: "no-primary-yet", detail: "nobody has been primary: the best host is to be the first" };
     case "stepped-down":
-      return { level: "info", what: "primary-stepped-down", detail: "decided to fail over: it gave up by itself" };
+      return { level: "info", what: "primary-stepped-down", detail: `decided to fail over: ${cause?.text ?? "it gave up by itself"}` };
     default:
-      return { level: "warning", what: "primary-lost", detail: `decided to fail over: ${kind}` };
+      return { level: "warning", what: "primary-lost", detail: `decided to fail over: ${kind}${cause === null ? "" : `, ${cause.text}`}` };
   }
 }
 
@@ -64,9 +75,7 @@ function eventOfLoss(kind: FailoverKind): { readonly level: "info" | "warning"; 
 export function actWhenAgreed(turn: Turn, failover: Failover, since: number): void {
   const { state, now } = turn;
   if (state.automation.kind === "paused" && !failover.planned) return standDown(turn, failover, { kind: "paused" });
-  const question = { ...evidenceQuestion(turn, failover), decidedAt: since };
-  const { agreeWaitMs, staggerMs } = state.settings;
-  const agreement = agree({ ...question, agreeWaitMs, staggerMs }, turn.rules);
+  const agreement = agreementOf(turn, failover, since);
   switch (agreement.kind) {
     case "wait":
       if (state.phase.kind === "agreeing" && state.phase.until === agreement.until) return;
@@ -75,99 +84,9 @@ export function actWhenAgreed(turn: Turn, failover: Failover, since: number): vo
     case "overruled":
       return standDown(turn, failover, { kind: "vetoed", evidence: `the gateways ${agreement.seeingUp.join(", ")} see it well` });
     case "act":
+      if (waitsForBrake(turn, failover)) return;
       return promoteBest(turn, spent(failover, "agree", now - since));
   }
-}
-
-function evidenceQuestion(turn: Turn, failover: Failover) {
-  const { settings, gateways, peers } = turn.state;
-  return {
-    self: settings.gateway,
-    registered: gateways,
-    peers: peers.values(),
-    epoch: failover.epochFrom,
-    now: turn.now,
-    freshMs: settings.viewFreshMs,
-  };
-}
-
-/** A primary that is not in the registry is watched by nobody, so nobody can say that it is down: the witness decides. */
-function evidence(turn: Turn, failover: Failover): readonly string[] {
-  if (failover.from !== null && !turn.state.hosts.has(failover.from)) return [];
-  return turn.rules.has("majority") ? seeingDown(evidenceQuestion(turn, failover)) : turn.state.gateways;
-}
-
-export function ranking(turn: Pick<Turn, "state" | "now">, failover: Failover | null): Ranking {
-  const { state, now } = turn;
-  return rankCandidates({
-    service: state.settings.service,
-    hosts: state.hosts.values(),
-    tried: failover?.tried ?? new Map<string, string>(),
-    target: failover?.target ?? null,
-    now,
-    staleMs: state.settings.staleMs,
-  });
-}
-
-/** Orders the best candidate to take over, or stands down when there is none. */
-export function promoteBest(turn: Turn, failover: Failover): void {
-  const ranked = ranking(turn, failover);
-  const best = ranked.eligible[0];
-  if (best === undefined) {
-    const why = ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
-    return standDown(turn, failover, { kind: "no-candidate", why });
-  }
-  const call = nextKey(turn);
-  const attempt: Failover = { ...failover, to: best.host, attempts: failover.attempts + 1 };
-  become(turn, { kind: "promoting", failover: attempt, candidate: best.host, call, since: turn.now, lostAt: null });
-  turn.effects.push({ kind: "record-failover", failover: attempt, outcome: "running" });
-  turn.effects.push({
-    kind: "promote",
-    call,
-    host: best.host,
-    epoch: failover.epochFrom,
-    planned: failover.planned,
-    gatewaysRegistered: turn.state.gateways.length,
-    gatewaysSeeingDown: evidence(turn, failover),
-    basedOn: basisOf(turn, best.host),
-  });
-}
-
-/** The candidate's last words, and how long after them it may obey: `orderUnheardMs` from now on, by its own clock. */
-function basisOf({ state, now }: Turn, host: string): OrderBase | null {
-  const view = state.hosts.get(host);
-  if (view === undefined || view.report === null || view.report.clockMs === null) return null;
-  const { instance, clockMs } = view.report;
-  return { instance, clockMs, validMs: now - view.reportAt + orderUnheardMs };
-}
-
-/** Nothing can be done now. The route to the last known primary stays (static stability), and it is tried again later. */
-export function standDown(turn: Turn, failover: Failover, because: DownReason): void {
-  const why = because.kind === "no-candidate" ? because.why : because.kind === "vetoed" ? because.evidence : "automation is paused";
-  const told = noteOnce(turn, failover, `failover-${because.kind}`, failover.from, why);
-  if (failover.command !== null) {
-    const advice = because.kind === "vetoed" ? "the primary lives; use --force to replace it all the same" : "see `stead failover --dry-run`";
-    turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
-  }
-  // A switchover that cannot be finished now is finished later, also in a pause: its primary stepped down on our order.
-  const planned = failover.kind === "switchover";
-  const waiting: Failover = { ...failover, command: null, planned, tried: new Map(), told };
-  become(turn, { kind: "down", failover: waiting, since: turn.now, because, retryAt: turn.now + turn.state.settings.retryMs });
-}
-
-/** The candidate did not become primary: the next one. */
-export function tryNext(turn: Turn, failover: Failover, since: number, candidate: string, why: string): void {
-  const told = noteOnce(turn, failover, "promotion-failed", candidate, why);
-  const tried = new Map(failover.tried).set(candidate, why);
-  promoteBest(turn, spent({ ...failover, tried, told }, "retry", turn.now - since));
-}
-
-/** Notes a kind of mishap once per host and failover: a candidate that refuses every second would fill the events. */
-function noteOnce(turn: Turn, failover: Failover, what: string, host: string | null, detail: string): ReadonlySet<string> {
-  const key = `${what} ${host ?? ""}`;
-  if (failover.told.has(key)) return failover.told;
-  note(turn, "warning", what, host, detail);
-  return new Set(failover.told).add(key);
 }
 
 /** Events of the promotion or demotion that is under way; those of an earlier call are stale and change nothing. */
@@ -202,7 +121,8 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
   if (phase.kind !== "promoting") return;
   const known = { claim: "claim", lease: "lease", "catch-up": "catchUp", start: "start", ready: "start" } as const;
   const key = Object.hasOwn(known, name) ? known[name as keyof typeof known] : null;
-  if (key !== null) put(turn, { phase: { ...phase, failover: spent(phase.failover, key, ms) } });
+  const progress = stepEnded(phase.progress, name, turn.now);
+  if (key !== null) put(turn, { phase: { ...phase, progress, failover: spent(phase.failover, key, ms) } });
   // The claim is in the log: the old primary is fenced from here on, and nothing more of it may reach a client.
   if (name === "claim" && phase.failover.from !== null && phase.failover.from !== phase.candidate) {
     turn.effects.push({ kind: "drop", host: phase.failover.from, reason: `host ${phase.candidate} has claimed the next epoch` });
@@ -254,6 +174,7 @@ function onRefused(turn: Turn, refusal: CallRefusal): void {
   }
   if (phase.kind === "demoting") {
     const why = describeRefusal(refusal);
+    put(turn, { relieveAfter: turn.now + relieveAgainMs });
     abandon(turn, failover, "refused", `${failover.from ?? "the primary"} refused to step down: ${why}`, "see `stead status`");
     return become(turn, { kind: "suspect", since: turn.now, cause: why });
   }
@@ -261,5 +182,8 @@ function onRefused(turn: Turn, refusal: CallRefusal): void {
     turn.effects.push({ kind: "record-failover", failover, outcome: "refused" });
     return standDown(turn, spent(failover, "retry", turn.now - since), { kind: "vetoed", evidence: `${phase.candidate} says: ${refusal.evidence}` });
   }
-  tryNext(turn, failover, since, phase.candidate, describeRefusal(refusal));
+  tryNext(turn, failover, since, phase.candidate, describeRefusal(refusal), refusal.kind === "other_log" ? "error" : "warning");
 }
+
+/** A primary that refused to be moved away from its impairment is asked again after this time. */
+export const relieveAgainMs = 30_000;

@@ -1,8 +1,10 @@
 /** What operators order. A command is refused with a reason and what to do, or answered when it has come to its end. */
 import type { Command, Failover, ServiceState } from "./failover-state.ts";
-import { newFailover, promoteBest, ranking } from "./failover-act.ts";
+import { newFailover } from "./failover-act.ts";
+import { promoteBest, ranking } from "./failover-order.ts";
 import { relationToPrimary } from "./failover-relation.ts";
-import { become, nextKey, note, put, type Turn } from "./failover-turn.ts";
+import { vaultInWords } from "./failover-vault.ts";
+import { abandon, become, nextKey, note, put, type Turn } from "./failover-turn.ts";
 
 export function onCommand(turn: Turn, id: string, command: Command): void {
   switch (command.kind) {
@@ -25,36 +27,53 @@ function switchover(turn: Turn, id: string, target: string | null): void {
     return refuse(turn, id, `there is no primary that serves: the service is ${state.phase.kind}`, "see `stead status`; a lost primary needs `stead failover`");
   }
   if (target === primary.host) return refuse(turn, id, `${target} is primary already`, "name another host, or none");
-  const why = whyNotTarget(turn, target);
+  const why = whyNotTarget(turn, target, false);
   if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for who could take over");
   const best = target ?? ranking(turn, null).eligible[0]?.host ?? null;
-  const planned = newFailover(turn, "switchover", best, true, id);
+  const planned = newFailover(turn, "switchover", { target: best, planned: true, command: id });
   const call = nextKey(turn);
   become(turn, { kind: "demoting", failover: planned, call, since: turn.now, lostAt: null });
   turn.effects.push({ kind: "record-failover", failover: planned, outcome: "running" });
-  turn.effects.push({ kind: "demote", call, host: primary.host, successor: best, reason: "switchover" });
+  turn.effects.push({ kind: "demote", call, host: primary.host, successor: best, reason: "switchover", epoch: primary.epoch });
 }
 
 function failover(turn: Turn, id: string, target: string | null, force: boolean): void {
   const { state, now } = turn;
-  const phase = state.phase;
-  if (phase.kind === "promoting" || phase.kind === "demoting") {
-    return refuse(turn, id, `a ${phase.failover.kind} failover is under way`, "wait for its end: `stead status --watch`");
+  const { phase } = state;
+  const isActing = phase.kind === "promoting" || phase.kind === "demoting";
+  if (isActing && !force) {
+    return refuse(turn, id, `a ${phase.failover.kind} failover is under way`, "wait for its end: `stead status --watch`; --force overtakes it");
   }
   const relation = relationToPrimary(state, now);
   const lost = relation === "down" || relation === "stepped-down" || relation === "none";
   if (!force && !lost) {
     return refuse(turn, id, `the primary ${state.primary?.host ?? ""} is ${relation}`, "`stead switchover` moves a well primary; --force replaces it all the same");
   }
-  const why = whyNotTarget(turn, target);
+  if (phase.kind === "promoting" && target === phase.candidate) return refuse(turn, id, `${target} is being promoted already`, "name another host, or wait: `stead status --watch`");
+  const why = whyNotTarget(turn, target, force);
   if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for who could take over");
-  const base: Failover = phase.kind === "agreeing" || phase.kind === "down" ? phase.failover : newFailover(turn, "forced", target, force, id);
-  promoteBest(turn, { ...base, kind: force ? "forced" : base.kind, target, planned: force, command: id });
+  if (isActing) return overtake(turn, id, target, phase);
+  const change = { target, planned: force, force, command: id };
+  const base: Failover = phase.kind === "agreeing" || phase.kind === "down" ? phase.failover : newFailover(turn, "forced");
+  promoteBest(turn, { ...base, kind: force ? "forced" : base.kind, ...change });
+}
+
+/** An operator does not wait for what is under way: its order is cancelled, and the log decides between the two (R1). */
+function overtake(turn: Turn, id: string, target: string | null, phase: ServiceState["phase"] & { kind: "promoting" | "demoting" }): void {
+  const { failover, call } = phase;
+  turn.effects.push({ kind: "cancel", call });
+  abandon(turn, failover, "overtaken", "an operator forced another failover", "see `stead status`");
+  const tried = new Map(failover.tried);
+  if (phase.kind === "promoting") {
+    tried.set(phase.candidate, "an operator overtook it");
+    note(turn, "warning", "failover-overtaken", phase.candidate, "an operator forced a failover while it was being promoted");
+  }
+  promoteBest(turn, newFailover(turn, "forced", { target, planned: true, force: true, command: id, tried: target === null ? tried : new Map() }));
 }
 
 /** Why the named host, or without a name every host, cannot take over; null when one can. */
-function whyNotTarget(turn: Turn, target: string | null): string | null {
-  const ranked = ranking(turn, null);
+function whyNotTarget(turn: Turn, target: string | null, force: boolean): string | null {
+  const ranked = ranking(turn, { tried: new Map(), target, force });
   if (target === null) {
     if (ranked.eligible.length > 0) return null;
     return ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
@@ -85,6 +104,8 @@ export interface DryRun {
   readonly wouldPromote: string | null;
   /** Best first. */
   readonly order: readonly string[];
+  /** What speaks against hosts that would be asked all the same, when others are not there. */
+  readonly but: readonly { readonly host: string; readonly why: string }[];
   readonly whyNot: readonly { readonly host: string; readonly why: string }[];
   /** What stands in the way of acting at all; empty when nothing does. */
   readonly obstacles: readonly string[];
@@ -95,6 +116,10 @@ export function dryRun(state: ServiceState, now: number): DryRun {
   const obstacles: string[] = [];
   if (state.automation.kind === "paused") obstacles.push("automation is paused: `stead resume`, or `stead failover --force`");
   if (ranked.eligible.length === 0) obstacles.push("no host could take over");
+  const brake = state.phase.kind === "down" && state.phase.because.kind === "braked" ? state.phase.because.why : null;
+  if (brake !== null) obstacles.push(brake);
+  const vault = vaultInWords(state.vault, now);
+  if (vault !== null) obstacles.push(vault);
   const needed = Math.floor(state.gateways.length / 2) + 1;
   if (needed > 1) obstacles.push(`${needed} of ${state.gateways.length} gateways must see it down, or the candidate's witness must find it silent`);
   return {
@@ -103,6 +128,7 @@ export function dryRun(state: ServiceState, now: number): DryRun {
     epoch: state.primary?.epoch ?? 0,
     wouldPromote: ranked.eligible[0]?.host ?? null,
     order: ranked.eligible.map(({ host }) => host),
+    but: ranked.eligible.flatMap(({ host, standing, but }) => (but === null ? [] : [{ host, why: `${standing}: ${but}` }])),
     whyNot: ranked.rejected,
     obstacles,
   };

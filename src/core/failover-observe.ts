@@ -1,6 +1,8 @@
 /** First half of a step: events change what is known. Nothing is decided here. */
 import { doubted, seenFailing, seenWell, streamEnded, unknownHealth } from "./health.ts";
-import type { FailoverEvent, HostReport, HostView, RegisteredHost } from "./failover-state.ts";
+import type { FailoverEvent, HostReport, HostView, LogHeard, RegisteredHost } from "./failover-state.ts";
+import { aloneWithoutVault, reachesVault, vaultCondition, vaultInWords } from "./failover-vault.ts";
+import { heardAt } from "./position-trail.ts";
 import { adopt, note, put, putHost, type Turn } from "./failover-turn.ts";
 
 export function observe(turn: Turn, event: FailoverEvent): void {
@@ -25,7 +27,7 @@ export function observe(turn: Turn, event: FailoverEvent): void {
     case "peer-view":
       put(turn, { peers: new Map(turn.state.peers).set(event.view.gateway, event.view) });
       if (event.primary !== null) adopt(turn, event.primary, event.view.epoch, null, null);
-      return;
+      return hearLog(turn, event.heard ?? null);
     case "phase-ended":
     case "promoted":
     case "demoted":
@@ -43,7 +45,7 @@ function observeRegistry(turn: Turn, registered: readonly RegisteredHost[]): voi
   for (const host of registered) {
     const known = turn.state.hosts.get(host.id);
     const moved = known === undefined || known.controlUrl !== host.controlUrl;
-    hosts.set(host.id, moved ? { ...host, health: unknownHealth, report: null, reportAt: -Infinity } : { ...known, ...host });
+    hosts.set(host.id, moved ? { ...host, health: unknownHealth, report: null, reportAt: -Infinity, trail: null, vaultSince: null } : { ...known, ...host });
   }
   put(turn, { hosts });
 }
@@ -59,11 +61,12 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
     }
     return putHost(turn, { ...view, health });
   }
-  const lostVault = aloneWithoutVault(turn, host, report);
+  const lostVault = aloneWithoutVault(state, host, report, now);
   const health = lostVault ? seenFailing(view.health, "vault", now, now, state.settings) : seenWell(view.health, now, state.settings);
   // A probe's answer can be older than a line of the stream that arrived while it was on its way.
   const newest = (startedAt === null || startedAt >= view.reportAt) && !isOlder(report, view.report);
-  putHost(turn, newest ? { ...view, health, report, reportAt: now } : { ...view, health });
+  const vaultSince = reachesVault(report) ? (view.vaultSince ?? now) : null;
+  putHost(turn, newest ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince } : { ...view, health });
   noteHealth(turn, view, health.kind);
   if (turn.state.firstHeardAt === null) put(turn, { firstHeardAt: now });
   if (!newest || report.service !== state.settings.service) return;
@@ -71,28 +74,32 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   const own = report.epochHost === host;
   const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
   adopt(turn, report.epochHost, report.epoch, own && inOffice ? report.instance : null, own ? report.dataUrl : null);
+  if (own && inOffice) hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id ?? null });
+}
+
+/** The word of a primary of a later epoch is news whatever its position: an operator may have gone on without what was lost. */
+function hearLog(turn: Turn, heard: LogHeard | null): void {
+  const known = turn.state.heard;
+  if (heard === null || (known !== null && heard.epoch < known.epoch)) return;
+  if (known === null || heard.epoch > known.epoch) return put(turn, { heard });
+  put(turn, { heard: { epoch: known.epoch, position: Math.max(known.position, heard.position), vault: heard.vault ?? known.vault } });
+}
+
+/** After each event: whether the vault of the service is there, with a word when that is news. */
+export function observeVault(turn: Turn): void {
+  const before = turn.state.vault;
+  const vault = vaultCondition(turn.state, turn.now);
+  put(turn, { vault });
+  const words = vaultInWords(vault, turn.now);
+  const wasTold = vaultInWords(before, turn.now) !== null;
+  if (words !== null && (!wasTold || vault.kind !== before.kind)) note(turn, "error", `vault-${vault.kind}`, null, words);
+  if (words === null && wasTold) note(turn, "info", "vault-back", null, "the vault answers as it should again");
 }
 
 /** By the host's own clock: lines of two streams, one of which the network held up, come in any order (simulation, seed 400907). */
 function isOlder(report: HostReport, known: HostReport | null): boolean {
   if (known === null || known.instance !== report.instance || known.clockMs === null || report.clockMs === null) return false;
   return report.clockMs < known.clockMs;
-}
-
-/** A primary is given this many leases to reach the vault again before it counts as failing. */
-const vaultSilenceLeasesMax = 3;
-
-/**
- * A primary that cannot write answers nobody: its gate is shut when the lease is over. It is lost only when somebody else can
- * do better: while no candidate reaches the vault either, a failover would help nobody.
- */
-function aloneWithoutVault({ state, now }: Turn, host: string, report: HostReport): boolean {
-  if (report.role !== "primary" || report.vaultSilentMs === null || report.vaultSilentMs <= vaultSilenceLeasesMax * report.leaseMs) return false;
-  return [...state.hosts.values()].some((other) => {
-    if (other.id === host || other.report?.role !== "secondary" || other.health.kind !== "up") return false;
-    const { vaultSilentMs, leaseMs } = other.report;
-    return vaultSilentMs !== null && vaultSilentMs <= leaseMs && now - other.reportAt <= state.settings.staleMs;
-  });
 }
 
 /**

@@ -4,8 +4,11 @@
  * Level-triggered on purpose: what must happen depends on what is known, not on which event said so, so a lost, repeated
  * or reordered event cannot leave a phase behind that nothing moves any more.
  */
-import { type Failover, orderUnheardMs, type Phase } from "./failover-state.ts";
-import { actWhenAgreed, decide, finish, promoteBest, ranking, tryNext } from "./failover-act.ts";
+import { type Failover, orderUnheardMs, type Phase, type ServiceState } from "./failover-state.ts";
+import { actWhenAgreed, decide, finish, newFailover } from "./failover-act.ts";
+import { budgetMs, progressed } from "./failover-budget.ts";
+import { relieve } from "./failover-impaired.ts";
+import { giveUpCandidate, isOwnMove, promoteBest, ranking, tryNext } from "./failover-order.ts";
 import { relationToPrimary, type Relation } from "./failover-relation.ts";
 import { abandon, become, note, put, spent, type Turn } from "./failover-turn.ts";
 
@@ -50,9 +53,11 @@ function follow(turn: Turn, relation: Relation): void {
     case "none":
       return;
     case "serving":
-      if (phase.kind !== "serving") become(turn, { kind: "serving" });
-      return;
+      if (phase.kind !== "serving") return become(turn, { kind: "serving" });
+      return relieve(turn);
     case "becoming":
+      if (phase.kind !== "awaiting") return become(turn, { kind: "awaiting", since: turn.now });
+      return replaceStuckOwner(turn, phase.since);
     case "leaving":
     case "handing-over":
       if (phase.kind !== "awaiting") become(turn, { kind: "awaiting", since: turn.now });
@@ -65,6 +70,30 @@ function follow(turn: Turn, relation: Relation): void {
     case "down":
       return decide(turn);
   }
+}
+
+/** Until when an owner of the epoch that another gateway promoted may take to serve; null: it does not begin, or is bounded otherwise. */
+export function ownerStuckAt(state: ServiceState, since: number): number | null {
+  const { primary, settings, gateways } = state;
+  const view = primary === null ? undefined : state.hosts.get(primary.host);
+  const role = view?.report?.role;
+  if (view === undefined || (role !== "claiming" && role !== "starting")) return null;
+  // The gateway that ordered it comes first, the others after it one by one.
+  const rank = gateways.indexOf(settings.gateway) + 1;
+  return since + budgetMs({ step: "start" }, view.report, settings) + rank * settings.retryMs;
+}
+
+/** The gateway that promoted the owner of the epoch may be gone: nobody else would give it up. */
+function replaceStuckOwner(turn: Turn, since: number): void {
+  const { state, now } = turn;
+  const owner = state.primary?.host ?? null;
+  const stuckAt = ownerStuckAt(state, since);
+  if (stuckAt === null || owner === null || now < stuckAt || state.automation.kind === "paused") return;
+  const why = `it has the epoch and did not begin to serve within ${Math.round((now - since) / 1_000)} s`;
+  const failover = newFailover(turn, "hang", { planned: true, tried: new Map([[owner, why]]) });
+  if (ranking(turn, failover).eligible.length === 0) return;
+  note(turn, "error", "promotion-stuck", owner, why);
+  promoteBest(turn, failover);
 }
 
 function causeOfDoubt(turn: Turn): string {
@@ -95,7 +124,7 @@ function recovered(turn: Turn, failover: Failover, relation: Relation): boolean 
       return true;
     case "handing-over":
       // A switchover of this gateway's own goes on; one that another ordered is left to it.
-      if (failover.kind === "switchover") return false;
+      if (isOwnMove(failover)) return false;
       return overtaken();
     case "becoming":
     case "leaving":
@@ -131,6 +160,10 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
     turn.effects.push({ kind: "cancel", call });
     return tryNext(turn, failover, phase.since, candidate, why);
   }
+  const { report } = view;
+  const progress = report === null || view.reportAt <= phase.since ? phase.progress : progressed(phase.progress, report, moved, turn.now);
+  if (progress !== phase.progress) return put(turn, { phase: { ...phase, progress } });
+  if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return giveUpCandidate(turn, phase);
   if (phase.lostAt === null && view.reportAt >= phase.since + orderUnheardMs && (view.report?.role === "primary" || view.report?.role === "secondary")) {
     if (view.report.role === "secondary") turn.effects.push({ kind: "cancel", call });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
@@ -168,6 +201,11 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
   const heardSince = phase.lostAt !== null && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
+  if (failover.kind === "impaired" && turn.now >= phase.since + turn.state.settings.demoteMs && relation !== "stepped-down" && relation !== "handing-over") {
+    note(turn, "warning", "demotion-stuck", primary.host, `it did not step down within ${turn.state.settings.demoteMs} ms: it is promoted over`);
+    turn.effects.push({ kind: "cancel", call });
+    return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+  }
   switch (relation) {
     case "down":
     case "unregistered":
@@ -199,6 +237,9 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
       return;
     case "no-candidate":
       if ((turn.state.automation.kind === "on" || phase.failover.planned) && hasCandidate(turn) && mayRetry(turn, phase)) again();
+      return;
+    case "braked":
+      if (turn.state.automation.kind === "paused" || turn.now >= phase.retryAt) again();
       return;
     case "vetoed":
       if (relation === "doubtful") return;

@@ -11,7 +11,11 @@
  * goes. The three are separate on purpose: losing sight of the primary changes a view, not the route (static stability).
  */
 import type { PeerView } from "./agreement.ts";
+import type { Brake, Cause, Loss } from "./failover-brake.ts";
+import type { Progress } from "./failover-budget.ts";
+import type { VaultCondition } from "./failover-vault.ts";
 import type { FailureCause, HostHealth } from "./health.ts";
+import type { PositionTrail } from "./position-trail.ts";
 import type { OrderBase } from "./witness.ts";
 
 /** What a host says about itself, as far as decisions need it (src/control/host-status.ts has the whole). */
@@ -38,6 +42,8 @@ export interface HostReport {
   readonly retry: { readonly reason: string; readonly inMs: number; readonly attempts: number } | null;
   /** null: it does not tell. */
   readonly vault: { readonly id: string | null; readonly wroteMs: number | null; readonly writeError: string | null; readonly latencyMs: number | null } | null;
+  /** null: it does not tell. */
+  readonly application: { readonly state: "stopped" | "starting" | "ready" | "failing" | "stuck" | "restarting"; readonly restarts: number } | null;
   /** It stepped down in favour of `to`, so long ago when it said this. */
   readonly handover: { readonly to: string; readonly forMs: number } | null;
 }
@@ -55,6 +61,19 @@ export interface HostView extends RegisteredHost {
   readonly report: HostReport | null;
   /** When `report` arrived; -Infinity when there is none. */
   readonly reportAt: number;
+  /** How far it was heard to be in the log. null: never heard. */
+  readonly trail: PositionTrail | null;
+  /** Since when each of its reports said that its vault answers and can be written; null: the last one did not. */
+  readonly vaultSince: number | null;
+}
+
+/** What was heard of the log from the primary itself, by this gateway or another. */
+export interface LogHeard {
+  readonly epoch: number;
+  /** Last position that the primary of that epoch was heard to have written. */
+  readonly position: number;
+  /** Identity of its vault; null: it does not tell. */
+  readonly vault: string | null;
 }
 
 /** The owner of the highest epoch anybody has told us of. */
@@ -68,7 +87,8 @@ export interface Primary {
   readonly dataUrl: string | null;
 }
 
-export type FailoverKind = "kill" | "hang" | "stepped-down" | "switchover" | "forced" | "first";
+/** `impaired`: the primary was moved away from a host that was about to be no good one. */
+export type FailoverKind = "kill" | "hang" | "stepped-down" | "impaired" | "switchover" | "forced" | "first";
 
 /** Milliseconds of each phase; a phase that did not happen is absent. `wait`: no candidate, or paused. `retry`: failed attempts. */
 export type PhaseName = "detect" | "agree" | "claim" | "lease" | "catchUp" | "start" | "route" | "wait" | "retry" | "demote";
@@ -82,8 +102,14 @@ export interface Failover {
   readonly epochFrom: number;
   /** Preferred new primary; null: the best one. */
   readonly target: string | null;
-  /** True: an operator asked for it; no evidence is needed and a pause does not stop it. */
+  /** True: no evidence is needed that the primary is down, because an operator asked for it or the gateway moves it away itself. */
   readonly planned: boolean;
+  /** An operator forces it: what the gateways heard of the log does not bind the host that was named. */
+  readonly force: boolean;
+  /** What ended the primary, as far as it could go round; null: nothing of the kind. */
+  readonly cause: Cause | null;
+  /** Null: it waits for nothing. */
+  readonly brake: Brake | null;
   /** The operator's command that is waiting for the end of this. */
   readonly command: string | null;
   readonly decidedAt: number;
@@ -112,6 +138,7 @@ export type Phase =
       readonly since: number;
       /** When the answer was lost on the way; the candidate's status says what became of it. */
       readonly lostAt: number | null;
+      readonly progress: Progress;
     }
   | {
       readonly kind: "demoting";
@@ -126,6 +153,8 @@ export type Phase =
 export type DownReason =
   | { readonly kind: "no-candidate"; readonly why: string }
   | { readonly kind: "paused" }
+  /** The same cause would end the next primary too: it waits until `retryAt`. */
+  | { readonly kind: "braked"; readonly why: string }
   /** A candidate's witness or the other gateways say that the primary lives. */
   | { readonly kind: "vetoed"; readonly evidence: string };
 
@@ -160,6 +189,12 @@ export interface FailoverSettings {
   /** On an empty vault: how long to wait for all hosts before one is chosen among those that answer. */
   readonly electWaitMs: number;
   readonly retryMs: number;
+  /** A candidate that has not claimed for so long, without reading on in the log, is given up. */
+  readonly claimMs: number;
+  /** The same after its claim, without progress; a host that says that its application starts is bounded by its own ready timeout first. */
+  readonly startMs: number;
+  /** An impaired primary that does not step down within this time is promoted over. */
+  readonly demoteMs: number;
 }
 
 export interface ServiceState {
@@ -169,6 +204,15 @@ export interface ServiceState {
   readonly phase: Phase;
   readonly routed: Routed;
   readonly automation: Automation;
+  /** null: no primary was heard. */
+  readonly heard: LogHeard | null;
+  readonly vault: VaultCondition;
+  /** How primaries ended, newest last: for the brake. */
+  readonly losses: readonly Loss[];
+  /** Why an impaired primary stays in its office; null: it is not impaired, or is being moved. */
+  readonly stays: string | null;
+  /** Before this time no primary is moved away because it is impaired: the last try came to nothing. */
+  readonly relieveAfter: number;
   readonly gateways: readonly string[];
   readonly peers: ReadonlyMap<string, PeerView>;
   /** Numbers calls and failovers. */
@@ -206,7 +250,7 @@ export type FailoverEvent =
   /** The configuration was read again. */
   | { readonly kind: "settings"; readonly settings: FailoverSettings }
   | { readonly kind: "gateways"; readonly ids: readonly string[] }
-  | { readonly kind: "peer-view"; readonly view: PeerView; readonly primary: string | null }
+  | { readonly kind: "peer-view"; readonly view: PeerView; readonly primary: string | null; readonly heard?: LogHeard | null }
   | { readonly kind: "phase-ended"; readonly call: number; readonly phase: string; readonly ms: number }
   | { readonly kind: "promoted"; readonly call: number; readonly epoch: number; readonly dataUrl: string }
   | { readonly kind: "demoted"; readonly call: number }
@@ -231,12 +275,15 @@ export type FailoverEffect =
       readonly host: string;
       readonly epoch: number;
       readonly planned: boolean;
+      /** 0 and null: not known, or an operator goes on without it. */
+      readonly positionHeard: number;
+      readonly vault: string | null;
       readonly gatewaysRegistered: number;
       readonly gatewaysSeeingDown: readonly string[];
       /** The candidate's words it rests on; null: they carry no clock. */
       readonly basedOn: OrderBase | null;
     }
-  | { readonly kind: "demote"; readonly call: number; readonly host: string; readonly successor: string | null; readonly reason: string }
+  | { readonly kind: "demote"; readonly call: number; readonly host: string; readonly successor: string | null; readonly reason: string; readonly epoch: number }
   /** Stop waiting for a call's answer. */
   | { readonly kind: "cancel"; readonly call: number }
   /** Send traffic there from now on, those that are held first. */
@@ -247,8 +294,11 @@ export type FailoverEffect =
   | { readonly kind: "drop"; readonly host: string; readonly reason: string }
   | { readonly kind: "record-epoch"; readonly host: string; readonly epoch: number; readonly dataUrl: string | null }
   | { readonly kind: "record-failover"; readonly failover: Failover; readonly outcome: FailoverOutcome }
-  | { readonly kind: "note"; readonly level: "info" | "warning"; readonly what: string; readonly host: string | null; readonly detail: string }
+  | { readonly kind: "note"; readonly level: EventLevel; readonly what: string; readonly host: string | null; readonly detail: string }
   | { readonly kind: "reply"; readonly id: string; readonly outcome: CommandOutcome };
+
+/** `error`: an operator is needed, or about to be. */
+export type EventLevel = "info" | "warning" | "error";
 
 export type FailoverOutcome = "running" | "done" | "recovered" | "overtaken" | "refused";
 
@@ -266,6 +316,11 @@ export function initialServiceState(settings: FailoverSettings): ServiceState {
     phase: { kind: "unknown" },
     routed: { kind: "hold", reason: "no primary is known yet" },
     automation: { kind: "on" },
+    heard: null,
+    vault: { kind: "well" },
+    losses: [],
+    stays: null,
+    relieveAfter: -Infinity,
     gateways: [settings.gateway],
     peers: new Map(),
     lastKey: 0,

@@ -4,7 +4,9 @@
  *
  * `become` is the only way to change the phase, and it refuses what the diagram in failover-state.ts does not have.
  */
+import { causeOfLoss, remember } from "./failover-brake.ts";
 import type {
+  EventLevel,
   Failover,
   FailoverEffect,
   FailoverOutcome,
@@ -61,7 +63,7 @@ export function nextKey(turn: Turn): number {
   return key;
 }
 
-export function note(turn: Turn, level: "info" | "warning", what: string, host: string | null, detail: string): void {
+export function note(turn: Turn, level: EventLevel, what: string, host: string | null, detail: string): void {
   turn.effects.push({ kind: "note", level, what, host, detail });
 }
 
@@ -98,10 +100,20 @@ export function adopt(turn: Turn, host: string, epoch: number, instance: string 
     return;
   }
   const url = dataUrl ?? turn.state.hosts.get(host)?.report?.dataUrl ?? (known?.host === host ? known.dataUrl : null);
+  if (known !== null) rememberLoss(turn, known);
   const primary: Primary = { host, epoch, instance, adoptedAt: turn.now, dataUrl: url };
   put(turn, { primary });
   turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl: url });
   if (known !== null && known.host !== host) {
     turn.effects.push({ kind: "drop", host: known.host, reason: `host ${host} is primary since epoch ${epoch}` });
   }
+}
+
+/** For the brake: what ended the primary before, and how long it had its office, whichever gateway replaced it. */
+function rememberLoss(turn: Turn, known: Primary): void {
+  const { state, now } = turn;
+  const cause = causeOfLoss(state, now);
+  if (cause === null) return;
+  const lostAt = "failover" in state.phase ? state.phase.failover.decidedAt : now;
+  put(turn, { losses: remember(state.losses, { cause, at: now, tenureMs: Math.max(0, lostAt - known.adoptedAt) }) });
 }

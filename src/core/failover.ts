@@ -12,16 +12,19 @@ import { allRules, type Rules } from "./rules.ts";
 import type { FailoverEvent, FailoverStep, ServiceState } from "./failover-state.ts";
 import { onCall } from "./failover-act.ts";
 import { onCommand } from "./failover-command.ts";
-import { observe } from "./failover-observe.ts";
+import { budgetMs } from "./failover-budget.ts";
+import { observe, observeVault } from "./failover-observe.ts";
+import { ranking } from "./failover-order.ts";
 import { handoverEndsAt, relationToPrimary } from "./failover-relation.ts";
 import { route } from "./failover-route.ts";
-import { settle } from "./failover-settle.ts";
+import { ownerStuckAt, settle } from "./failover-settle.ts";
 import { put, spent, type Turn } from "./failover-turn.ts";
 
 /** `now`: monotonic milliseconds. */
 export function step(state: ServiceState, event: FailoverEvent, now: number, rules: Rules = allRules): FailoverStep {
   const turn: Turn = { state, effects: [], now, rules };
   observe(turn, event);
+  observeVault(turn);
   switch (event.kind) {
     case "phase-ended":
     case "promoted":
@@ -58,7 +61,10 @@ export function wakeAt(state: ServiceState, now: number): number | null {
   const times: number[] = [];
   const phase = state.phase;
   if (phase.kind === "agreeing") times.push(phase.until);
-  if (phase.kind === "down") times.push(phase.retryAt);
+  if (phase.kind === "down") times.push(phase.retryAt, ...ranking({ state, now }, null).pending.map(({ dueAt }) => dueAt));
+  if (phase.kind === "promoting") times.push(phase.progress.at + budgetMs(phase.progress, state.hosts.get(phase.candidate)?.report ?? null, state.settings));
+  if (phase.kind === "demoting" && phase.failover.kind === "impaired") times.push(phase.since + state.settings.demoteMs);
+  if (phase.kind === "awaiting") times.push(ownerStuckAt(state, phase.since) ?? -Infinity);
   if (phase.kind === "unknown" && state.firstHeardAt !== null) times.push(state.firstHeardAt + state.settings.electWaitMs);
   if (phase.kind === "awaiting" && state.primary !== null && relationToPrimary(state, now) === "becoming") {
     times.push(state.primary.adoptedAt + state.settings.awaitMs);

@@ -21,7 +21,8 @@ export type RuleName =
   | "replay-own-epoch"
   | "replay-outcome"
   | "pin-order"
-  | "retry";
+  | "retry"
+  | "brake";
 
 export interface Rules {
   has(rule: RuleName): boolean;

@@ -218,7 +218,7 @@ function entryOf(service: ServiceRuntime, failover: Failover | null): CommandDon
 }
 
 const forceMayLose =
-  "nothing on hosts with durability strict: the new primary reads the log to its end first, and what was acknowledged is in it; with durability async, what the old primary acknowledged within its maximum loss window; requests in flight that are not idempotent may end as unknown";
+  "nothing on hosts with durability strict: the new primary reads the log to its end first, and what was acknowledged is in it; with durability async, what the old primary acknowledged within its maximum loss window; requests in flight that are not idempotent may end as unknown; on a named host whose log ends before what was heard of the primary: the records after that";
 
 function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
   const plan = dryRun(service.state, service.now());
@@ -226,6 +226,7 @@ function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
     ...plan,
     service: service.name,
     order: [...plan.order],
+    but: plan.but.map((entry) => ({ ...entry })),
     whyNot: plan.whyNot.map((entry) => ({ ...entry })),
     obstacles: [...plan.obstacles],
     forceMayLose,

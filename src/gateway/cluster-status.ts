@@ -25,7 +25,7 @@ export function serviceStatus(service: ServiceRuntime, now: number, failovers: r
     failovers: failovers.map(failoverEntry),
     events: recorder.events.map(({ atMs, level, what, host, detail }) => ({
       atMs,
-      level: level === "warning" ? "warning" : "info",
+      level: level === "warning" || level === "error" ? level : "info",
       what,
       host: host ?? null,
       detail,
@@ -93,6 +93,8 @@ function phaseReason(phase: Phase): string | null {
           return `no host can take over: ${phase.because.why}`;
         case "paused":
           return "automation is paused";
+        case "braked":
+          return phase.because.why;
         case "vetoed":
           return phase.because.evidence;
       }

@@ -23,8 +23,8 @@ export class Orders {
   }
 
   promote(client: HostControl | undefined, order: PromoteOrder): void {
-    const { call, epoch, planned, gatewaysRegistered } = order;
-    const request = { gateway: this.#gateway, epoch, planned, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn };
+    const { call, epoch, planned, positionHeard, vault, gatewaysRegistered } = order;
+    const request = { gateway: this.#gateway, epoch, planned, positionHeard, vault, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn };
     this.#run(call, client, (target, signal) =>
       target.promote(request, (event) => {
         if (signal.aborted) return;
@@ -35,9 +35,9 @@ export class Orders {
   }
 
   demote(client: HostControl | undefined, order: DemoteOrder): void {
-    const { call, successor, reason } = order;
+    const { call, successor, reason, epoch } = order;
     this.#run(call, client, (target, signal) =>
-      target.demote({ gateway: this.#gateway, successor, reason }, (event) => {
+      target.demote({ gateway: this.#gateway, successor, reason, epoch }, (event) => {
         if (signal.aborted) return;
         if (event.kind === "done") this.#send({ kind: "demoted", call });
         else this.#common(call, event);

@@ -5,7 +5,7 @@
  * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of this
  * run and the failover's number, so that its row is found again as it goes on.
  */
-import type { Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover-state.ts";
+import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover-state.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { addEvent, putEpoch, putFailover, putHealth, type EventRow, type FailoverRow } from "./state/rows.ts";
@@ -57,9 +57,9 @@ export class Recorder {
     return this.#failovers.get(key);
   }
 
-  note(level: "info" | "warning", what: string, host: string | null, detail: string): void {
+  note(level: EventLevel, what: string, host: string | null, detail: string): void {
     const { gateway, service, clock, log, store } = this.#options;
-    log[level === "warning" ? "warn" : "info"](what, { service, ...(host === null ? {} : { host }), detail });
+    log[level === "warning" ? "warn" : level](what, { service, ...(host === null ? {} : { host }), detail });
     const id = `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;
     const row: EventRow = { id, atMs: Math.floor(clock.wallTime()), gateway, service, host, level, what, detail };
     this.#events.push(row);

@@ -119,5 +119,8 @@ function settingsOf(config: ControlConfig, service: ServiceConfig): FailoverSett
     awaitMs: 1_000,
     electWaitMs: 1_000,
     retryMs: 1_000,
+    claimMs: 5_000,
+    startMs: 30_000,
+    demoteMs: 15_000,
   };
 }

@@ -128,18 +128,18 @@ export class Host implements Controlled {
       return promotion.refuse({ kind: "epoch_taken", epoch: state.epoch, host: this.#parts.config.id });
     }
     if (state.kind !== "secondary" || secondary === undefined) return promotion.refuse(notReady(state));
+    let verdict: WitnessVerdict;
     try {
       await secondary.follower.catchUp();
+      verdict = await this.#judge(request, secondary.follower);
     } catch (error) {
       const reason = `the log cannot be read to its end: ${messageOf(error)}`;
       return promotion.refuse(this.#state.kind === "secondary" ? { kind: "not_ready", reason } : notReady(this.#state));
     }
-    const now = this.#state;
-    if (now.kind !== "secondary") return promotion.refuse(notReady(now));
+    if (this.#state.kind !== "secondary") return promotion.refuse(notReady(this.#state));
+    if (this.#duties.secondary !== secondary) return promotion.refuse({ kind: "not_ready", reason: "it began to follow anew meanwhile" });
     const unlisted = this.#duties.unlistedDatabases();
     if (unlisted !== undefined) return promotion.refuse({ kind: "not_ready", reason: unlisted });
-    const verdict = await this.#judge(request, secondary.follower);
-    if (this.#state.kind !== "secondary") return promotion.refuse(notReady(this.#state));
     if (verdict.kind === "refused") return promotion.refuse(verdict.refusal);
     promotion.overEpoch = secondary.follower.epoch?.epoch ?? 0;
     this.#promotion = promotion;

@@ -12,11 +12,13 @@ const host = (id: string, change: Partial<HostReport> = {}, view: Partial<HostVi
   health: seenWell(unknownHealth, 1000, { fall: 2, rise: 2 }),
   report: report(id, change),
   reportAt: 1000,
+  trail: null,
+  vaultSince: null,
   ...view,
 });
 
-const rank = (hosts: HostView[], change: { target?: string; tried?: [string, string][] } = {}) =>
-  rankCandidates({ service: "notes", hosts, tried: new Map(change.tried), target: change.target ?? null, now: 1100, staleMs: 500 });
+const rank = (hosts: HostView[], change: { target?: string; tried?: [string, string][]; positionDue?: number } = {}) =>
+  rankCandidates({ service: "notes", hosts, tried: new Map(change.tried), target: change.target ?? null, force: false, positionDue: change.positionDue ?? 0, vault: null, now: 1100, staleMs: 500 });
 
 const order = (hosts: HostView[], target?: string): string[] => rank(hosts, target === undefined ? {} : { target }).eligible.map((entry) => entry.host);
 

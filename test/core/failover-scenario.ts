@@ -23,6 +23,9 @@ export const settings: FailoverSettings = {
   awaitMs: 1000,
   electWaitMs: 1000,
   retryMs: 1000,
+  claimMs: 5000,
+  startMs: 30_000,
+  demoteMs: 15_000,
 };
 
 export const report = (host: string, change: Partial<HostReport> = {}): HostReport => ({
@@ -44,6 +47,7 @@ export const report = (host: string, change: Partial<HostReport> = {}): HostRepo
   impairments: [],
   retry: null,
   vault: null,
+  application: null,
   ...change,
 });
 

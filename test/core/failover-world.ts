@@ -170,6 +170,7 @@ export class World {
       impairments: [],
       retry: null,
       vault: null,
+      application: null,
     };
   }
 

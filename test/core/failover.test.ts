@@ -402,11 +402,14 @@ describe("a switchover", () => {
     expect(s.state.primary).toMatchObject({ host: "b", epoch: 2 });
   });
 
-  test("a second order while one is under way is refused, and so is one while nobody serves", () => {
+  test("a second order while one is under way is refused, and one that is forced overtakes it", () => {
     const s = ordered("c").send({ kind: "command", id: "2", command: { kind: "switchover", target: "b" } });
-    s.send({ kind: "command", id: "3", command: { kind: "failover", target: null, force: true } });
-    expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([["2", "refused"], ["3", "refused"]]);
+    expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([["2", "refused"]]);
+    s.send({ kind: "command", id: "3", command: { kind: "failover", target: "b", force: true } });
+    expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([["2", "refused"], ["1", "refused"]]);
+    expect(s.all("cancel")).toHaveLength(1);
     expect(s.all("demote")).toHaveLength(1);
+    expect(s.all("promote")).toMatchObject([{ host: "b", planned: true }]);
   });
 
   test("a target that cannot take over is refused before anything is touched", () => {
@@ -584,6 +587,7 @@ function fail(): never {
 describe("a primary that alone cannot reach the vault", () => {
   test("is lost when a secondary can reach it", () => {
     const s = Scenario.serving();
+    s.after(3000);
     const silent = { role: "primary", vaultSilentMs: 3001 } as const;
     s.hears("b", { vaultSilentMs: 10 }).hears("a", silent).hears("a", silent);
     expect(s.phase).toBe("promoting");

@@ -7,9 +7,10 @@ type View = Omit<PeerViewMessage, "forMs">;
 
 function viewOf(service: ServiceRuntime, now: number): View {
   const { primary } = service.state;
-  return { service: service.name, primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, sees: viewForPeers(service.state, now) };
+  return { service: service.name, primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, sees: viewForPeers(service.state, now), heard: service.state.heard };
 }
 
+/** The position moves with every record: it goes along and is no news by itself. */
 const isSame = (a: View, b: View): boolean => a.primary === b.primary && a.epoch === b.epoch && a.sees === b.sees;
 
 export class Views {
@@ -38,9 +39,9 @@ export class Views {
   }
 
   heard(gateway: string, views: readonly PeerViewMessage[]): void {
-    for (const { service, primary, epoch, sees } of views) {
+    for (const { service, primary, epoch, sees, heard } of views) {
       const runtime = this.#services().find(({ name }) => name === service);
-      runtime?.send({ kind: "peer-view", view: { gateway, at: runtime.now(), epoch, sees }, primary });
+      runtime?.send({ kind: "peer-view", view: { gateway, at: runtime.now(), epoch, sees }, primary, heard });
     }
   }
 }

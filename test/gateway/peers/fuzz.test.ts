@@ -55,7 +55,7 @@ function wholeMessage(next: (limit: number) => number, service = "notes"): PeerM
     after: next(3) === 0 ? { origin: "g1~x", arrival: next(9) } : null,
     next: null,
     ...encodeRows(rows),
-    views: [{ service, primary: "a", epoch: next(4), sees: "down", forMs: next(5_000) }],
+    views: [{ service, primary: "a", epoch: next(4), sees: "down", heard: next(2) === 0 ? null : { epoch: next(4), position: next(50), vault: next(2) === 0 ? null : "v1" }, forMs: next(5_000) }],
   };
 }
 
