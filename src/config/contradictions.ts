@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { collide, formatAddress, isWildcard, urlOf } from "./address.ts";
 import type { KeyPath } from "./locate.ts";
 import type { Problems } from "./problems.ts";
-import { hostFolders, vaultUrl } from "./resolve.ts";
+import { hostFolders, resolveHealth, vaultUrl } from "./resolve.ts";
 import type { FileContent } from "./schema.ts";
 import type { Address } from "./types.ts";
 import { formatDuration } from "./units.ts";
@@ -29,6 +29,7 @@ export function findContradictions(file: string, content: PartialContent, proble
     checkDurability(content.host, problems);
     checkFolders(file, content.host, problems);
     checkEnvironment(content.host, problems);
+    checkHealth(content.host, problems);
     checkLease(content.host, content.gateway, problems);
   }
 }
@@ -245,6 +246,20 @@ function checkEnvironment(host: NonNullable<FileContent["host"]>, problems: Prob
       found: `${name}, which the host itself sets for the application`,
       accepted: "any other variable",
       advice: "remove it; the application listens where PORT says and keeps its databases in STEAD_DATA",
+    });
+  }
+}
+
+function checkHealth({ application }: NonNullable<FileContent["host"]>, problems: Problems): void {
+  const { patienceMs, ...times } = resolveHealth(application);
+  if (patienceMs === null) return;
+  const keys = { interval: times.intervalMs, timeout: times.timeoutMs } as const;
+  for (const key of ["interval", "timeout"] as const) {
+    if (keys[key] <= patienceMs) continue;
+    problems.add(["host", "application", "health", key], {
+      found: `${formatDuration(keys[key])}, longer than the patience of ${formatDuration(patienceMs)}`,
+      accepted: "at most the patience: an application is taken for stuck when no check was answered for so long",
+      advice: `lower it, or set host.application.health.patience to more than that (or "off")`,
     });
   }
 }

@@ -7,7 +7,7 @@ import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { urlOf } from "./address.ts";
 import { type FileContent, workersMax } from "./schema.ts";
-import type { DataPlaneConfig, DataPlaneLimits, GatewayConfig, HostConfig, HttpLimits, ServiceConfig } from "./types.ts";
+import type { ApplicationHealthConfig, DataPlaneConfig, DataPlaneLimits, GatewayConfig, HostConfig, HttpLimits, ServiceConfig } from "./types.ts";
 
 type GatewayContent = NonNullable<FileContent["gateway"]>;
 type HostContent = NonNullable<FileContent["host"]>;
@@ -118,10 +118,28 @@ function resolveApplication(file: string, application: HostContent["application"
     env: application.env,
     readyPath: application.ready.path ?? null,
     readyTimeoutMs: application.ready.timeout,
+    health: resolveHealth(application),
     stopSignal: application.stop.signal,
     stopTimeoutMs: application.stop.timeout,
     restartsMax: application.restarts.max,
     restartWindowMs: application.restarts.window,
+  };
+}
+
+const healthDefaults = { intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000, patienceWithoutPathMs: 30_000 } as const;
+/** So many checks are asked within a patience that is shorter than others. */
+const checksPerPatience = 4;
+
+/** What is not set follows from the patience: one of a second is of no use with checks that take two. */
+export function resolveHealth({ ready, health }: HostContent["application"]): ApplicationHealthConfig {
+  const path = health.path ?? ready.path ?? null;
+  const patienceMs = health.patience === "off" ? null : (health.patience ?? (path === null ? healthDefaults.patienceWithoutPathMs : healthDefaults.patienceMs));
+  const most = patienceMs ?? Number.POSITIVE_INFINITY;
+  return {
+    path,
+    intervalMs: health.interval ?? Math.min(healthDefaults.intervalMs, Math.floor(most / checksPerPatience)),
+    timeoutMs: health.timeout ?? Math.min(healthDefaults.timeoutMs, most),
+    patienceMs,
   };
 }
 

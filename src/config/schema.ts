@@ -124,6 +124,10 @@ const gateway = table("gateway", {
 const pathMessage = message('a path that begins with a slash, for example "/health"', "begin it with / and leave out spaces, ? and #");
 const urlPath = v.pipe(v.string(pathMessage), v.regex(/^\/[^\s?#]*$/, pathMessage));
 
+const targetMessage = message('a path that begins with a slash, with a query if need be, for example "/health?deep=0"', "begin it with / and leave out spaces and #; what is not ASCII is written as %XX");
+/** What is asked of an application or a plain host. */
+const requestTarget = v.pipe(v.string(targetMessage), v.regex(/^\/[!-"$-~]*$/, targetMessage));
+
 const hostNameMessage = message('a host name in lower case without a port, for example "notes.example"', "write it as clients put it into the Host header");
 const hostName = v.pipe(v.string(hostNameMessage), v.regex(/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/, hostNameMessage));
 
@@ -141,7 +145,7 @@ const service = table("[service]", {
         id: identifier,
         control: controlAddress,
         url: v.optional(baseUrl),
-        health: v.optional(urlPath),
+        health: v.optional(requestTarget),
         priority: v.optional(whole(-1000, 1000)),
         nofailover: v.optional(flag),
       }),
@@ -158,14 +162,25 @@ const database = v.pipe(
   v.check((pattern) => databaseSegments(pattern) !== undefined, databaseMessage),
 );
 
+const patienceMessage = message('"off", or a duration with its unit from 500ms to 24h, for example "10s"', "write it in quotes; a unit is never guessed");
+
 const application = table("host.application", {
   command: v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage)),
   cwd: v.optional(text("path of a folder")),
   env: v.optional(v.record(v.string(), v.string(message("a string", "put the value into quotes"))), {}),
   ready: v.optional(
     table("host.application.ready", {
-      path: v.optional(urlPath),
+      path: v.optional(requestTarget),
       timeout: v.optional(duration({ min: 100, max: hour }), "30s"),
+    }),
+    {},
+  ),
+  health: v.optional(
+    table("host.application.health", {
+      path: v.optional(requestTarget),
+      interval: v.optional(duration({ min: 100, max: hour })),
+      timeout: v.optional(duration({ min: 100, max: hour })),
+      patience: v.optional(v.union([v.literal("off"), duration({ min: 500, max: 24 * hour })], patienceMessage)),
     }),
     {},
   ),

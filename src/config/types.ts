@@ -140,6 +140,16 @@ export type Durability = { readonly kind: "strict" } | { readonly kind: "async";
 
 export type StopSignal = "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGHUP" | "SIGKILL";
 
+/** How it is seen whether the application is well once it has been ready (src/core/liveness.ts). */
+export interface ApplicationHealthConfig {
+  /** Well when this answers 2xx or 3xx; null: when the port accepts a connection. */
+  readonly path: string | null;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Stuck when so long no check was answered and nothing moved; null: it is never taken for stuck. */
+  readonly patienceMs: number | null;
+}
+
 export interface ApplicationConfig {
   /** Program and arguments; no shell. At least one. */
   readonly command: readonly [string, ...string[]];
@@ -149,6 +159,7 @@ export interface ApplicationConfig {
   /** Ready when this path answers 2xx or 3xx; null: when the port accepts a connection. */
   readonly readyPath: string | null;
   readonly readyTimeoutMs: number;
+  readonly health: ApplicationHealthConfig;
   readonly stopSignal: StopSignal;
   /** After this the process group is killed. */
   readonly stopTimeoutMs: number;

@@ -31,6 +31,8 @@ const applicationSchema = v.object({
   restarts: count,
 });
 
+export type ApplicationStatus = v.InferOutput<typeof applicationSchema>;
+
 const impairmentSchema = v.object({ kind: v.picklist(impairmentKinds), reason: v.string(), forMs: milliseconds });
 
 /** A fingerprint of requests that were executing when the application ended, twice, without completing in between. */

@@ -22,7 +22,8 @@ export type RuleName =
   | "replay-outcome"
   | "pin-order"
   | "retry"
-  | "brake";
+  | "brake"
+  | "liveness-progress";
 
 export interface Rules {
   has(rule: RuleName): boolean;

@@ -4,8 +4,7 @@
  * Each is one stage (stages.ts) and ends with an event. A secondary holds a replica and a follower, a primary a term; the
  * databases go from one to the other in `takeOver` and never belong to both.
  */
-import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
-import type { HostEvent } from "../core/host-life.ts";
+import type { PromoteEvent } from "../control/messages.ts";
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import { describeRefusal } from "../core/refusal.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
@@ -18,10 +17,10 @@ import { giveHeadStart } from "./head-start.ts";
 import type { HostParts, HostReplica } from "./host-parts.ts";
 import type { JournalEnd } from "./journal.ts";
 import { waitForLeases } from "./lease-wait.ts";
+import type { Life } from "./life.ts";
 import type { LogView } from "./log-view.ts";
 import { messageOf, type Notices } from "./notices.ts";
 import type { KnownPages } from "./ports.ts";
-import type { Promotion } from "./promotion.ts";
 import { EmptyVaultError, restore } from "./restorer.ts";
 import { DivergedCopyError } from "./same-as-known.ts";
 import { Term } from "./term.ts";
@@ -31,24 +30,14 @@ export interface Secondary {
   readonly replica: HostReplica;
 }
 
-/** What the duties tell the host they belong to. */
-export interface Life {
-  dispatch(event: HostEvent): void;
-  tellChange(): void;
-  /** Why a restore has not succeeded yet. */
-  explain(reason: string, isTrouble: boolean): void;
-  /** Another process runs under this host's id; `how` it showed itself. */
-  onTwin(how: string): void;
-  promotion(): Promotion | undefined;
-  promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
-}
-
 /** Characters of a reason in a `vacate` record. */
 const vacateReasonMax = 500;
 /** Pause after a restore or a read that failed; it doubles up to the second. */
 const retryMs = { first: 100, most: 3_000 } as const;
 
 export class Duties {
+  /** When the last term ended, or when this host began to live. */
+  noTermSince: number;
   readonly #parts: HostParts;
   readonly #instance: string;
   readonly #log: LogView;
@@ -70,6 +59,7 @@ export class Duties {
     this.#log = log;
     this.#notices = notices;
     this.#life = life;
+    this.noTermSince = parts.clock.now();
   }
 
   get secondary(): Secondary | undefined {
@@ -273,7 +263,12 @@ export class Duties {
       base: this.#checkpoint,
       compression,
       openSource: () => openSource(known),
-      application: application((reason) => this.#life.dispatch({ kind: "application_failed", reason })),
+      application: application({
+        onGaveUp: (reason) => this.#life.dispatch({ kind: "application_failed", reason }),
+        onChange: () => this.#life.tellChange(),
+        onWarning: (text) => this.#notices.warn(text),
+        commits: () => this.#term?.journal.commits ?? 0,
+      }),
       freePort,
       clean: (newest) => clean(newest, writer.position, writer.claimPosition),
       onEnd: (end) => this.#onJournalEnd(end),
@@ -307,6 +302,7 @@ export class Duties {
     term.cut("the term is over");
     await term.ended();
     this.#term = undefined;
+    this.noTermSince = this.#parts.clock.now();
   }
 
   async closeSecondary(): Promise<void> {

@@ -15,12 +15,13 @@ import { fieldSet, STEAD } from "../http/known-fields.ts";
 import type { HttpLimits as ServerLimits } from "../http/limits.ts";
 import { HttpServer } from "../http/server.ts";
 import { Upstream } from "../http/upstream.ts";
+import { OpenRequests } from "./open-requests.ts";
 
 /** One term as primary, as the front sees it. */
 export interface Term {
   readonly epoch: number;
   gate(): void | Promise<void>;
-  /** The loopback address at which the application listens. */
+  /** The loopback address and port at which the application listens; others after a restart perhaps. */
   readonly applicationHost: string;
   readonly applicationPort: number;
   /** Resolves when the application takes requests; it may be restarting. */
@@ -52,6 +53,7 @@ export class Front {
   #server: HttpServer | undefined;
   #state: FrontState = { kind: "closed", reason: "starting" };
   #active = 0;
+  readonly #open = new OpenRequests();
   #idle: (() => void) | undefined;
 
   private constructor(options: FrontOptions) {
@@ -80,17 +82,20 @@ export class Front {
     return this.#active;
   }
 
+  /** Requests that the application has and has not answered, and what goes between it and its clients. */
+  get requests(): OpenRequests {
+    return this.#open;
+  }
+
   /** Opens the gate for a term. */
   serve(term: Term): void {
-    const upstream = new Upstream({
-      host: term.applicationHost,
-      port: term.applicationPort,
-      limits: frontLimits(this.#options.limits),
-      clock: this.#options.clock,
-    });
+    const upstream = this.#upstreamTo(term);
     const end = new CommonEnd();
     const forward: ForwardOptions = {
-      gate: () => term.gate(),
+      gate: () => {
+        this.#open.onAnswer();
+        return term.gate();
+      },
       end,
       // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
       upstreamIsHost: false,
@@ -99,6 +104,21 @@ export class Front {
     };
     const user: ForwardUser = { onOutcome: (exchange, _upstream, outcome) => this.#onOutcome(exchange, end, outcome) };
     this.#state = { kind: "open", term, upstream, end, forward, user };
+  }
+
+  #upstreamTo({ applicationHost: host, applicationPort: port }: Term): Upstream {
+    const { limits, clock } = this.#options;
+    return new Upstream({ host, port, limits: frontLimits(limits), clock });
+  }
+
+  /** Where the application is now: started again, it may have another port. */
+  #currentUpstream(state: FrontState & { kind: "open" }): Upstream {
+    const { term, upstream } = state;
+    if (upstream.port === term.applicationPort && upstream.host === term.applicationHost) return upstream;
+    const next = this.#upstreamTo(term);
+    if (this.#state === state) this.#state = { ...state, upstream: next };
+    upstream.close("the application was started again at another port");
+    return next;
   }
 
   /** Not a byte more: every exchange in flight is cut, new ones are refused. Synchronous. */
@@ -132,36 +152,45 @@ export class Front {
   #onExchange(exchange: Exchange): Handling {
     const state = this.#state;
     if (state.kind !== "open") return refuse(exchange, state.kind === "draining" ? "this host is stepping down" : `this host is not primary: ${state.reason}`);
-    const { term, upstream, forward, user } = state;
+    const { term, forward, user } = state;
     const { headers } = exchange.request;
     const routedFor = headers.mayHave(ours) ? headers.get(epochField) : undefined;
     if (!isOfEpoch(routedFor, term.epoch)) {
       return refuse(exchange, `the request was routed for epoch ${(routedFor ?? "").replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
     }
     this.#active += 1;
+    this.#open.begin(exchange, this.#options.clock.now());
     if (!term.isReady) return this.#forwardWhenReady(exchange, state);
-    exchange.forwardTo(upstream, forward, user);
+    exchange.forwardTo(this.#currentUpstream(state), forward, user);
     return undefined;
   }
 
-  async #forwardWhenReady(exchange: Exchange, { term, upstream, end, forward }: FrontState & { kind: "open" }): Promise<void> {
+  async #forwardWhenReady(exchange: Exchange, state: FrontState & { kind: "open" }): Promise<void> {
+    const { term, end, forward } = state;
     try {
-      if (await readyWithin(term, this.#options.clock, end)) await answerTo(exchange, end, await exchange.forward(upstream, forward));
+      if (await readyWithin(term, this.#options.clock, end)) await answerTo(exchange, end, await exchange.forward(this.#upstreamAfterWait(state), forward));
       else await refuse(exchange, end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
     } finally {
-      this.#leave();
+      this.#leave(exchange);
     }
   }
 
+  /** Others that waited may have found the new port already. */
+  #upstreamAfterWait(state: FrontState & { kind: "open" }): Upstream {
+    const now = this.#state;
+    return now.kind === "open" && now.term === state.term ? this.#currentUpstream(now) : state.upstream;
+  }
+
   /** The exchange is no longer in flight to the application. */
-  #leave(): void {
+  #leave(exchange: Exchange): void {
+    this.#open.end(exchange);
     this.#active -= 1;
     if (this.#active === 0) this.#idle?.();
   }
 
   #onOutcome(exchange: Exchange, end: CommonEnd, outcome: ForwardOutcome): Handling {
     const answering = answerTo(exchange, end, outcome);
-    this.#leave();
+    this.#leave(exchange);
     return answering;
   }
 }

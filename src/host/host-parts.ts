@@ -20,6 +20,17 @@ export interface HostReplica extends RestoreTarget {
   handOver(): KnownPages;
 }
 
+/** What an application's supervisor tells the term that it belongs to, and asks it. */
+export interface ApplicationOwner {
+  /** The application ended or was stuck more often than allowed; it does not run any more. */
+  readonly onGaveUp: (reason: string) => void;
+  /** Its status is another. */
+  readonly onChange: () => void;
+  readonly onWarning: (text: string) => void;
+  /** Grows with what the application commits. */
+  readonly commits: () => number;
+}
+
 export interface HostParts {
   readonly config: HostConfig;
   readonly clock: Clock;
@@ -39,7 +50,7 @@ export interface HostParts {
   readonly openSource: (known: KnownPages | undefined) => Promise<CaptureSource>;
   /** A chunk of a database that was moved away, if it is there and has that hash. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
-  readonly application: (onGaveUp: (reason: string) => void) => SupervisedApplication;
+  readonly application: (term: ApplicationOwner) => SupervisedApplication;
   readonly freePort: () => Promise<number>;
   /** Removes what no restore needs any more. */
   readonly clean: (newest: CheckpointManifest, logPosition: number, noEpochAfter: number) => Promise<void>;

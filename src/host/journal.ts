@@ -93,6 +93,7 @@ export class Journal {
   /** Ends a put that waits for a vault that does not answer. */
   readonly #abort = new AbortController();
   #wake: (() => void) | undefined;
+  #commits = 0;
   #loop: Promise<void>;
 
   constructor(options: JournalOptions) {
@@ -111,6 +112,11 @@ export class Journal {
   /** Monotonic start of the last put that succeeded. */
   get lastPutStartedAt(): number {
     return this.#lastPutStartedAt;
+  }
+
+  /** How often something was found to be committed: grows with what the application writes. */
+  get commits(): number {
+    return this.#commits;
   }
 
   /** Log position of the last durable record. */
@@ -279,6 +285,7 @@ export class Journal {
   }
 
   async #putBatch(batch: CaptureBatch): Promise<void> {
+    this.#commits += 1;
     let part = 0;
     for (const databases of batch.parts()) {
       part += 1;

@@ -58,6 +58,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
   const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock });
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
+  const applicationPort = (): Promise<number> => freePort("applications");
   const host: Host = new Host({
     config,
     clock,
@@ -77,8 +78,8 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
       return known === undefined ? source : sameAsKnown(source, known);
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
-    application: (onGaveUp) => new Supervisor({ application: config.application, dataFolder: config.dataFolder, clock, onGaveUp, onWarning }),
-    freePort: () => freePort("applications"),
+    application: (owner) => new Supervisor({ ...owner, application: config.application, dataFolder: config.dataFolder, clock, rules: allRules, requests: front.requests, freePort: applicationPort }),
+    freePort: applicationPort,
     clean: async (newest, logPosition, noEpochAfter) => {
       const { keepMin, windowMs } = config.checkpoint;
       const policy = { checkpointsMin: keepMin, windowMs };

@@ -52,6 +52,7 @@ export function selfReport({ config, instance, state, log, duties, notices, cana
     checkpoint: checkpoint === undefined ? null : { position: checkpoint.position, wallTimeMs: checkpoint.wallTimeMs },
     setAside: duties.setAsides.slice(-setAsidesShown),
     ...untold,
+    application: duties.term?.application.status ?? { state: "stopped", forMs: now - duties.noTermSince, detail: null, restarts: 0 },
     impairments: canary.impairments,
     vault: canary.vault,
     retry: retry === undefined || state.kind === "primary" ? null : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },

@@ -1,51 +1,66 @@
 /**
- * The supervisor: starts the application, waits until it is ready, restarts it a bounded number of times, stops it.
+ * The supervisor: starts the application, waits until it is ready, watches that it stays well, restarts it a bounded number of times, stops it.
  *
- * One supervisor per term as primary. While a crashed application is being restarted, `whenReady` holds the requests at
- * the gate; when it ends more often than allowed, `onGaveUp` is told once and the host gives the service up.
+ * One supervisor per term as primary. While an application that crashed or was stuck is being restarted, `whenReady` holds the requests at
+ * the gate; when that happens more often than allowed (src/core/restarts.ts), `onGaveUp` is told once and the host gives the service up.
+ * Whether it is stuck is decided in src/core/liveness.ts; the evidence is taken before it is killed, and it is killed as a whole group.
  */
 import type { ApplicationConfig } from "../config/types.ts";
+import type { ApplicationStatus } from "../control/host-status.ts";
+import { judgeEnding, recentRestarts, type Restart } from "../core/restarts.ts";
+import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { isFreePort } from "../runtime/free-ports.ts";
+import { ActivityMeter } from "./application/activity.ts";
+import { ApplicationError } from "./application/application-error.ts";
+import { checkHealth } from "./application/health-check.ts";
+import { LivenessWatch } from "./application/liveness-watch.ts";
 import { listenersOf, processesOfGroup } from "./application/process-table.ts";
 import { becomesReady, type Loopback, loopbacks } from "./application/readiness.ts";
-import type { Application } from "./ports.ts";
+import { requestsShown, stuckEvidence } from "./application/stuck-evidence.ts";
+import type { ApplicationOwner } from "./host-parts.ts";
+import type { OpenRequests } from "./open-requests.ts";
+import type { SupervisedApplication } from "./term.ts";
 import { Watched } from "./watcher.ts";
 
 type SupervisorState =
   | { readonly kind: "idle" }
   | { readonly kind: "starting"; readonly group: Watched }
-  | { readonly kind: "running"; readonly group: Watched }
+  | { readonly kind: "running"; readonly group: Watched; readonly watch: LivenessWatch }
+  /** It ended, or did not start, and what follows is being decided. */
+  | { readonly kind: "between" }
   | { readonly kind: "ending"; readonly group: Watched }
   | { readonly kind: "over" };
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends ApplicationOwner {
   readonly application: ApplicationConfig;
   /** The application finds its databases here (`STEAD_DATA`, `DATA_DIR`). */
   readonly dataFolder: string;
   readonly clock: Clock;
-  /** The application ended more often than allowed; it does not run any more. */
-  readonly onGaveUp: (reason: string) => void;
-  readonly onWarning: (text: string) => void;
+  readonly rules: Rules;
+  /** What the front has sent to the application. */
+  readonly requests: Pick<OpenRequests, "size" | "traffic" | "oldest">;
+  /** For a restart when the port of the run before is taken. */
+  readonly freePort: () => Promise<number>;
 }
 
-/** The application could not be started, or did not become ready. */
-export class ApplicationError extends Error {
-  override readonly name = "ApplicationError";
-}
-
-export class Supervisor implements Application {
+export class Supervisor implements SupervisedApplication {
   readonly #options: SupervisorOptions;
   #state: SupervisorState = { kind: "idle" };
   #ready: { promise: Promise<void>; resolve: () => void } | undefined;
-  #restarts: number[] = [];
+  #restarts: readonly Restart[] = [];
   #port = 0;
   /** Where it was ready; undefined: it never was. */
   #address: Loopback | undefined;
   /** Stopped or killed: nothing is restarted, nothing given up any more. */
   #isEnded = false;
+  /** How the run before this one ended, or why the start failed. */
+  #lastEnd: string | null = null;
+  #changedAt: number;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#changedAt = options.clock.now();
   }
 
   /** True when requests can go to the application right now. */
@@ -58,6 +73,24 @@ export class Supervisor implements Application {
     return this.#address ?? loopbacks[0];
   }
 
+  get port(): number {
+    return this.#port;
+  }
+
+  get status(): ApplicationStatus {
+    const { clock, application } = this.#options;
+    const now = clock.now();
+    const restarts = recentRestarts(this.#restarts, now, application.restartWindowMs).length;
+    const state = this.#state;
+    if (state.kind === "running") {
+      const { state: liveness } = state.watch;
+      return { state: liveness.kind, forMs: now - liveness.since, detail: liveness.kind === "ready" ? null : liveness.detail, restarts };
+    }
+    const isComing = state.kind === "starting" || state.kind === "between";
+    const kind = !isComing ? "stopped" : this.#restarts.length > 0 ? "restarting" : "starting";
+    return { state: kind, forMs: now - this.#changedAt, detail: this.#lastEnd, restarts };
+  }
+
   /** Resolves when the application is ready (again); never rejects: when it is given up, the gate is shut anyway. */
   whenReady(): Promise<void> {
     if (this.isReady) return Promise.resolve();
@@ -65,10 +98,16 @@ export class Supervisor implements Application {
     return this.#ready.promise;
   }
 
+  /** May be called again after an `ApplicationError` that may pass. */
   async start(port: number): Promise<void> {
     if (this.#state.kind !== "idle") throw new ApplicationError("the application was stopped before it started");
     this.#port = port;
-    await this.#launch();
+    try {
+      await this.#launch();
+    } catch (error) {
+      if (!this.#isEnded) this.#enter(error instanceof ApplicationError && error.mayPass ? { kind: "idle" } : { kind: "over" });
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
@@ -97,7 +136,8 @@ export class Supervisor implements Application {
   #end(): Watched | undefined {
     this.#isEnded = true;
     const group = "group" in this.#state ? this.#state.group : undefined;
-    this.#state = group === undefined ? { kind: "over" } : { kind: "ending", group };
+    if (this.#state.kind === "running") this.#state.watch.end();
+    this.#enter(group === undefined ? { kind: "over" } : { kind: "ending", group });
     return group;
   }
 
@@ -108,7 +148,7 @@ export class Supervisor implements Application {
       cwd: application.cwd,
       env: { ...process.env, DATA_DIR: dataFolder, STEAD_DATA: dataFolder, ...application.env, PORT: String(this.#port) },
     });
-    this.#state = { kind: "starting", group };
+    this.#enter({ kind: "starting", group });
     const ended = group.ended.then(
       ({ code }) => ({ kind: "ended", code }) as const,
       (error: unknown) => ({ kind: "unstartable", error }) as const,
@@ -120,14 +160,14 @@ export class Supervisor implements Application {
     switch (first.kind) {
       case "ready":
         this.#address = first.address;
-        this.#state = { kind: "running", group };
+        this.#enter({ kind: "running", group, watch: this.#watch(group) });
         this.#ready?.resolve();
         this.#ready = undefined;
         // `ended` never rejects; what follows a crash is owned by #onEnded.
-        ended.then((end) => this.#onEnded(group, end.kind === "ended" ? `exit code ${end.code}` : "not started")).catch(this.#options.onGaveUp);
+        ended.then((end) => this.#onRunEnded(group, end.kind === "ended" ? `exit code ${end.code}` : "not started")).catch(this.#options.onGaveUp);
         return;
       case "ended":
-        throw this.#notStarted(`it ended with exit code ${first.code} before it was ready`);
+        throw this.#notStarted(`it ended with exit code ${first.code} before it was ready`, true);
       case "unstartable":
         throw this.#notStarted(`it could not be started: ${String(first.error)}`);
       case "timeout":
@@ -138,39 +178,84 @@ export class Supervisor implements Application {
     }
   }
 
-  #notStarted(what: string): ApplicationError {
-    this.#state = { kind: "over" };
+  #notStarted(what: string, mayPass = false): ApplicationError {
+    this.#state = { kind: "between" };
+    this.#lastEnd = what;
     const command = this.#options.application.command.join(" ");
-    return new ApplicationError(`application "${command}": ${what}; see its output, and [host.application] in the configuration`);
+    return new ApplicationError(`application "${command}": ${what}; see its output, and [host.application] in the configuration`, mayPass);
   }
 
   #becomesReady(group: Watched, signal: AbortSignal): ReturnType<typeof becomesReady> {
     const { application, clock, onWarning } = this.#options;
     const { readyPath: path, readyTimeoutMs: timeoutMs } = application;
-    // The front has one address for a whole term.
-    const addresses = this.#address === undefined ? loopbacks : [this.#address];
     const listening = (): readonly string[] | undefined => listeningOf(group.group);
-    return becomesReady({ port: this.#port, path, timeoutMs, addresses, clock, listening, onWarning }, signal);
+    return becomesReady({ port: this.#port, path, timeoutMs, addresses: loopbacks, clock, listening, onWarning }, signal);
   }
 
-  #onEnded(group: Watched, how: string): void {
+  #watch(group: Watched): LivenessWatch {
+    const { application, clock, rules, requests, commits } = this.#options;
+    const target = { host: this.address, port: this.#port, path: application.health.path };
+    const meter = new ActivityMeter(group.group);
+    return new LivenessWatch({
+      settings: application.health,
+      clock,
+      rules,
+      check: (signal) => checkHealth(target, signal),
+      vitals: () => ({ ...meter.read(), traffic: requests.traffic(clock.now()), commits: commits(), openRequests: requests.size }),
+      onChange: this.#options.onChange,
+      onStuck: (detail) => this.#onStuck(group, detail),
+    });
+  }
+
+  /** The end of its group is what counts then, like that of one that crashed. */
+  #onStuck(group: Watched, detail: string): void {
+    const { requests, clock, onWarning } = this.#options;
+    const evidence = stuckEvidence(group.group, requests.size, requests.oldest(requestsShown, clock.now()));
+    onWarning(`the application is stuck and is killed: ${detail}; ${evidence}`);
+    group.signal("SIGKILL");
+  }
+
+  #onRunEnded(group: Watched, how: string): void {
     if (this.#state.kind !== "running" || this.#state.group !== group) return;
+    const { watch } = this.#state;
+    watch.end();
+    if (watch.state.kind === "stuck") this.#afterEnding("stuck", `was stuck: ${watch.state.detail}`);
+    else this.#afterEnding("ended", `ended (${how})`);
+  }
+
+  #afterEnding(cause: Restart["cause"], what: string, takesAnotherPort = false): void {
     const { application, clock, onGaveUp, onWarning } = this.#options;
-    const now = clock.now();
-    this.#restarts = this.#restarts.filter((at) => now - at < application.restartWindowMs);
-    if (this.#restarts.length >= application.restartsMax) {
-      this.#state = { kind: "over" };
-      onGaveUp(`the application ended (${how}) and was restarted ${this.#restarts.length} times within ${application.restartWindowMs} ms already`);
+    const { restartsMax: max, restartWindowMs: windowMs } = application;
+    this.#lastEnd = `it ${what}`;
+    const verdict = judgeEnding(this.#restarts, cause, clock.now(), { max, windowMs });
+    if (verdict.kind === "give_up") {
+      this.#enter({ kind: "over" });
+      onGaveUp(`the application ${what}, and ${verdict.why}`);
       return;
     }
-    this.#restarts.push(now);
-    onWarning(`the application ended (${how}): restart ${this.#restarts.length} of ${application.restartsMax}`);
-    this.#launch().catch((error: unknown) => {
-      if (this.#isEnded) return;
-      // A restart that failed counts like a crash: its port or a lock may be free again the next time.
-      this.#state = { kind: "running", group };
-      this.#onEnded(group, error instanceof Error ? error.message : String(error));
+    this.#restarts = verdict.restarts;
+    this.#enter({ kind: "between" });
+    onWarning(`the application ${what}: restart ${verdict.restarts.length} of ${max}`);
+    this.#restart(takesAnotherPort).catch((error: unknown) => {
+      // A restart that failed counts like a crash. Its port may be the reason.
+      if (!this.#isEnded) this.#afterEnding("ended", `did not start again: ${error instanceof Error ? error.message : String(error)}`, true);
     });
+  }
+
+  /** At its old port where it can be, since some name their cookies after it. */
+  async #restart(takesAnotherPort: boolean): Promise<void> {
+    if (takesAnotherPort || !(await isFreePort(this.#port))) this.#port = await this.#options.freePort();
+    if (!this.#isEnded) await this.#launch();
+  }
+
+  #enter(state: SupervisorState): void {
+    this.#state = state;
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#changedAt = this.#options.clock.now();
+    this.#options.onChange();
   }
 }
 

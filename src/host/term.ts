@@ -6,6 +6,7 @@
  * finished, nothing released. `stepDown` is the planned one: everything committed is journaled, then `vacate`.
  */
 import type { HostConfig } from "../config/types.ts";
+import type { ApplicationStatus } from "../control/host-status.ts";
 import type { DemotePhase } from "../control/messages.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -14,6 +15,7 @@ import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { Compression } from "../vault/chunk-codec.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { Store } from "../vault/store.ts";
+import { ApplicationError } from "./application/application-error.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { FrontPort } from "./front.ts";
 import { Journal, type JournalEnd } from "./journal.ts";
@@ -22,8 +24,10 @@ import type { Application, CaptureSource } from "./ports.ts";
 /** The application with what the front needs to know about it. */
 export interface SupervisedApplication extends Application {
   readonly isReady: boolean;
-  /** The loopback address at which it listens; known once it has started. */
+  /** Where it listens, a loopback address and a port; known once it has started, and another one after a restart perhaps. */
   readonly address: string;
+  readonly port: number;
+  readonly status: ApplicationStatus;
   whenReady(): Promise<void>;
 }
 
@@ -57,7 +61,6 @@ export class Term {
   readonly #journal: Journal;
   readonly #checkpointer: Checkpointer;
   #source: CaptureSource | undefined;
-  #applicationPort = 0;
 
   constructor(options: TermOptions) {
     this.#options = options;
@@ -98,6 +101,10 @@ export class Term {
     return this.#journal.position;
   }
 
+  get application(): SupervisedApplication {
+    return this.#options.application;
+  }
+
   get journal(): Journal {
     return this.#journal;
   }
@@ -112,10 +119,19 @@ export class Term {
     this.#journal.attach(this.#source);
   }
 
-  /** Starts the application; rejects with `ApplicationError`. */
+  /**
+   * Starts the application; rejects with `ApplicationError`. What ended before it was ready is started once more, at another port: the first
+   * one may have been taken meanwhile, and an epoch that is given up for it costs the clients far more.
+   */
   async startApplication(): Promise<void> {
-    this.#applicationPort = await this.#options.freePort();
-    await this.#options.application.start(this.#applicationPort);
+    const { application, freePort, onWarning } = this.#options;
+    try {
+      await application.start(await freePort());
+    } catch (error) {
+      if (!(error instanceof ApplicationError) || !error.mayPass) throw error;
+      onWarning(`${error.message}; it is started once more, at another port`);
+      await application.start(await freePort());
+    }
   }
 
   /** Opens the gate. */
@@ -125,8 +141,12 @@ export class Term {
     front.serve({
       epoch: this.epoch,
       gate: () => this.#journal.gate(),
-      applicationHost: application.address,
-      applicationPort: this.#applicationPort,
+      get applicationHost() {
+        return application.address;
+      },
+      get applicationPort() {
+        return application.port;
+      },
       whenReady: () => application.whenReady(),
       get isReady() {
         return application.isReady;

@@ -80,6 +80,8 @@ export interface Exchange {
   readonly clientGone: AbortSignal;
   /** Something of a response has gone to the client: only the client connection's end can follow, no other response. */
   readonly responseStarted: boolean;
+  /** Of the request's body so many bytes have come. */
+  readonly bodyBytes: number;
   /** Most bytes of the request's body that can be kept while it waits, for accounting. */
   readonly bodyBytesHeldMax: number;
   /** All body bytes that came are still kept, so that `forward` can send the request from its start. */

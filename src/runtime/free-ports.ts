@@ -34,6 +34,13 @@ export async function freePort(use: keyof typeof ranges = "members"): Promise<nu
   return port;
 }
 
+/** Whether nobody listens at `port` of a loopback address right now. */
+export async function isFreePort(port: number): Promise<boolean> {
+  const servers = await tryListen(port);
+  await Promise.all(servers?.map(close) ?? []);
+  return servers !== undefined;
+}
+
 /** undefined: one of the two is taken. */
 async function tryListen(port: number): Promise<Server[] | undefined> {
   const first = await listenAt("127.0.0.1", port);

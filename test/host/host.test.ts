@@ -49,11 +49,15 @@ class FakeApplication implements SupervisedApplication {
   readonly address = "127.0.0.1";
   isReady = false;
   state: "idle" | "running" | "stopped" | "killed" = "idle";
+  readonly port = 1;
   readonly onGaveUp: (reason: string) => void;
   startFailure: Error | undefined;
   readonly killFailures: Error[] = [];
   constructor(onGaveUp: (reason: string) => void) {
     this.onGaveUp = onGaveUp;
+  }
+  get status(): SupervisedApplication["status"] {
+    return { state: this.state === "running" ? "ready" : "stopped", forMs: 0, detail: null, restarts: 0 };
   }
   whenReady(): Promise<void> {
     return Promise.resolve();
@@ -84,7 +88,7 @@ function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
     ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
     ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
     ...{ drainTimeoutMs: 100, priority: 0, nofailover: false, secret: "s", limits, setAsideKeep: 20, setAsideBytesMax: 1e10, diskStallMs: 5_000 },
-    application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, stopSignal: "SIGTERM", stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
+    application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null }, stopSignal: "SIGTERM", stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
     checkpoint: { intervalMs: never, journalBytes: never, restoreBudgetMs: never, keepMin: 2, windowMs: 0 },
     ...changes,
   };
@@ -125,7 +129,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
     },
     openSource: (known) => Source.open({ root: data, databases, clock: systemClock, rules: allRules, onWarning: () => undefined, ...(known === undefined ? {} : { known }) }),
     localChunk: () => Promise.resolve(undefined),
-    application: (onGaveUp) => {
+    application: ({ onGaveUp }) => {
       const application = new FakeApplication(onGaveUp);
       prepare(application);
       applications.push(application);

@@ -3,8 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApplicationConfig } from "../../src/config/types.ts";
+import { allRules } from "../../src/core/rules.ts";
 import { descendantsOf } from "../../src/demo/process-table.ts";
-import { ApplicationError, Supervisor } from "../../src/host/supervisor.ts";
+import { ApplicationError } from "../../src/host/application/application-error.ts";
+import { Supervisor } from "../../src/host/supervisor.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { freePort } from "../../src/runtime/free-ports.ts";
 
@@ -29,6 +31,7 @@ function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clo
       env: {},
       readyPath: "/",
       readyTimeoutMs: 20_000,
+      health: { path: "/", intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 },
       stopSignal: "SIGTERM",
       stopTimeoutMs: 20_000,
       restartsMax: 2,
@@ -37,6 +40,11 @@ function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clo
     },
     dataFolder: folder,
     clock,
+    rules: allRules,
+    requests: { size: 0, traffic: () => 0, oldest: () => [] },
+    freePort,
+    commits: () => 0,
+    onChange: () => undefined,
     onGaveUp: gaveUp.resolve,
     onWarning: (text) => warnings.push(text),
   });
@@ -131,7 +139,7 @@ describe("the supervisor", () => {
     await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
     await until(() => warnings.length === 2);
     await supervisor.whenReady();
-    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+    expect((await fetch(`http://127.0.0.1:${supervisor.port}/`)).status).toBe(200);
     expect(warnings[1]).toContain("exit code 9 before it was ready");
   });
 

@@ -47,6 +47,7 @@ const crashesAfterMs = 30;
 
 export class SimApplication implements SupervisedApplication {
   readonly address = "127.0.0.1";
+  readonly port = 1;
   readonly #ports: ApplicationPorts;
   #process: SimProcess | undefined;
   #state: "idle" | "starting" | "running" | "ending" | "over" = "idle";
@@ -56,6 +57,11 @@ export class SimApplication implements SupervisedApplication {
   constructor(ports: ApplicationPorts) {
     this.#ports = ports;
     ports.host.whenDead(() => this.#process?.kill("crash"));
+  }
+
+  get status(): SupervisedApplication["status"] {
+    const states = { idle: "stopped", starting: this.#restarts > 0 ? "restarting" : "starting", running: "ready", ending: "stopped", over: "stopped" } as const;
+    return { state: states[this.#state], forMs: 0, detail: null, restarts: this.#restarts };
   }
 
   get isReady(): boolean {

@@ -43,6 +43,7 @@ export class SimExchange implements Exchange {
   readonly client = {};
   readonly secure = false;
   readonly requestId: string;
+  readonly bodyBytes = 0;
   readonly bodyBytesHeldMax = 0;
   readonly bodyHeld = true;
   responseStarted = false;

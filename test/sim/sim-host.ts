@@ -108,7 +108,7 @@ export class SimHost {
       openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
       openSource: () => process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
       localChunk: () => Promise.resolve(undefined),
-      application: (onGaveUp) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, onGaveUp, onTorn: onDiverged, onExecuted: (request) => watch.onExecuted(request) })),
+      application: ({ onGaveUp }) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, onGaveUp, onTorn: onDiverged, onExecuted: (request) => watch.onExecuted(request) })),
       freePort: () => Promise.resolve(8080),
       clean: async (newest, logPosition, noEpochAfter) => {
         const { keepMin, windowMs } = config.checkpoint;

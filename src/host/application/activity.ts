@@ -1,0 +1,117 @@
+/**
+ * What the processes of an application do, as Linux tells it in /proc (proc(5)): CPU time, what each thread is doing, and where in the kernel
+ * it waits. For the judgement whether it is stuck (src/core/liveness.ts), and for the people who want to know why it was.
+ *
+ * All of it is read synchronously, about a millisecond for an application of ordinary size, and only while a check is not answered.
+ * Where there is no /proc the answer is "unknown", never "nothing".
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { processesOfGroup } from "./process-table.ts";
+
+/** USER_HZ, in which proc(5) counts: 100 on all that Linux runs on today. */
+const msPerTick = 10;
+/** Of one process so many threads are looked at. */
+const threadsMax = 256;
+/** In evidence: processes, and kinds of threads of each. */
+const shown = { processes: 8, kindsOfThreads: 6, commandCharacters: 80 } as const;
+
+export interface Activity {
+  /** Of all processes that it ever had, as far as they were seen; null: this system does not tell. */
+  readonly cpuMs: number | null;
+  /** A thread runs or waits for a processor. */
+  readonly isRunnable: boolean;
+}
+
+/** The CPU time of a process group as a counter that never falls: that of processes which ended stays in it. */
+export class ActivityMeter {
+  readonly #leader: number;
+  #seen: ReadonlyMap<string, number> = new Map();
+  #cpuMs = 0;
+
+  constructor(leader: number) {
+    this.#leader = leader;
+  }
+
+  read(): Activity {
+    const processes = processesOfGroup(this.#leader);
+    if (processes.length === 0) return { cpuMs: null, isRunnable: false };
+    const seen = new Map(processes.map(({ pid, born }) => [`${pid} ${born}`, cpuMsOf(pid) ?? 0]));
+    for (const [key, cpuMs] of seen) this.#cpuMs += Math.max(0, cpuMs - (this.#seen.get(key) ?? 0));
+    this.#seen = seen;
+    return { cpuMs: this.#cpuMs, isRunnable: processes.some(({ pid }) => threadsOf(pid).some((thread) => stateOf(pid, thread) === "R")) };
+  }
+}
+
+/** One text for each process of a group: what it is, its CPU time, and what its threads do. */
+export function describeActivity(leader: number): string[] {
+  const processes = processesOfGroup(leader).filter(({ pid }) => !isWatcher(pid));
+  if (processes.length === 0) return ["no process of it is to be seen"];
+  const texts = processes.slice(0, shown.processes).map(({ pid }) => describeProcessActivity(pid));
+  return processes.length > shown.processes ? [...texts, `${processes.length - shown.processes} more`] : texts;
+}
+
+function describeProcessActivity(pid: number): string {
+  const kinds = new Map<string, number>();
+  for (const thread of threadsOf(pid)) {
+    const state = stateOf(pid, thread);
+    if (state === undefined) continue;
+    const kind = `${stateWords[state] ?? state} in ${wchanOf(pid, thread)}`;
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  const most = [...kinds].toSorted(([, a], [, b]) => b - a).slice(0, shown.kindsOfThreads);
+  const threads = most.map(([kind, count]) => `${count === 1 ? "1 thread" : `${count} threads`} ${kind}`).join(", ");
+  return `${pid} (${commandOf(pid)}), CPU ${((cpuMsOf(pid) ?? 0) / 1000).toFixed(2)} s: ${threads}`;
+}
+
+const stateWords: Readonly<Record<string, string>> = {
+  R: "running (R)",
+  S: "sleeping (S)",
+  D: "waiting for a device (D)",
+  T: "stopped by a signal (T)",
+  t: "stopped by a debugger (t)",
+  Z: "ended (Z)",
+  I: "idle (I)",
+};
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).slice(0, threadsMax);
+  } catch {
+    return []; // It ended meanwhile.
+  }
+}
+
+const stateOf = (pid: number, thread: string): string | undefined => statFields(`/proc/${pid}/task/${thread}/stat`)?.[0];
+
+function cpuMsOf(pid: number): number | undefined {
+  const fields = statFields(`/proc/${pid}/stat`);
+  return fields === undefined ? undefined : (Number(fields[11]) + Number(fields[12])) * msPerTick;
+}
+
+/** The fields of proc(5) from the third one, the state, on. The name before it, in parentheses, may hold anything. */
+function statFields(path: string): string[] | undefined {
+  const stat = textOf(path);
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+}
+
+/** The function of the kernel in which a thread waits. */
+function wchanOf(pid: number, thread: string): string {
+  const name = textOf(`/proc/${pid}/task/${thread}/wchan`)?.trim() ?? "";
+  return name === "" || name === "0" ? "an unknown place" : name;
+}
+
+function commandOf(pid: number): string {
+  const command = textOf(`/proc/${pid}/cmdline`)?.split("\0").join(" ").trim() ?? "";
+  return command.length > shown.commandCharacters ? `${command.slice(0, shown.commandCharacters)}…` : command;
+}
+
+/** One of the shells that watch the group (watcher.ts), and not the application. */
+const isWatcher = (pid: number): boolean => textOf(`/proc/${pid}/cmdline`)?.split("\0")[3] === "stead-watcher";
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * One check of an application that has been ready: a request for a path, or a connection where there is no path. It has no time limit of its
+ * own; who asked ends it (src/core/liveness.ts counts the time in which this host really ran).
+ *
+ * It goes past the front: what it asks is no client's request, is never held, and never waits for the vault. Each check has a connection of
+ * its own, since one that is kept would say that the application is well when it takes no new ones.
+ */
+import { request } from "node:http";
+import { connect } from "node:net";
+import type { CheckResult } from "../../core/liveness.ts";
+
+export interface CheckTarget {
+  /** A loopback address. */
+  readonly host: string;
+  readonly port: number;
+  /** null: it is well when the port accepts a connection. */
+  readonly path: string | null;
+}
+
+/** Resolves once, never rejects; after `signal` its result means nothing. */
+export function checkHealth(target: CheckTarget, signal: AbortSignal): Promise<CheckResult> {
+  return target.path === null ? connects(target, signal) : answersWell(target, target.path, signal);
+}
+
+function connects({ host, port }: CheckTarget, signal: AbortSignal): Promise<CheckResult> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (result: CheckResult): void => {
+      socket.destroy();
+      resolve(result);
+    };
+    signal.addEventListener("abort", () => end(aborted), { once: true });
+    socket.once("connect", () => end({ kind: "well" }));
+    socket.once("error", (error) => end(fromError(error, `a connection to port ${port}`)));
+  });
+}
+
+function answersWell({ host, port }: CheckTarget, path: string, signal: AbortSignal): Promise<CheckResult> {
+  return new Promise((resolve) => {
+    const what = `GET ${withoutQuery(path)}`;
+    const asked = request({ host, port, path, agent: false, headers: { connection: "close", "user-agent": "stead-health" } }, (answer) => {
+      answer.on("error", () => undefined).resume();
+      const status = answer.statusCode ?? 0;
+      resolve(status >= 200 && status < 400 ? { kind: "well" } : { kind: "unwell", detail: `${what} answered ${status}` });
+    });
+    const onAbort = (): void => {
+      asked.destroy();
+      resolve(aborted);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    asked.once("error", (error) => resolve(fromError(error, what)));
+    asked.once("close", () => resolve({ kind: "silent", detail: `${what}: the connection was closed without an answer` }));
+    asked.end();
+  });
+}
+
+const aborted: CheckResult = { kind: "unmade", detail: "aborted" };
+
+/** This host, not the application, is what lacks something. */
+const ownTrouble = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL"]);
+
+function fromError(error: Error, what: string): CheckResult {
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  const detail = `${what}: ${error.message}`;
+  if (code === "ECONNREFUSED" || code === "ConnectionRefused") return { kind: "refused", detail: `${what}: the connection is refused, nobody listens` };
+  if (ownTrouble.has(code)) return { kind: "unmade", detail };
+  // Something came, if not HTTP.
+  if (code.startsWith("HPE_")) return { kind: "unwell", detail };
+  return { kind: "silent", detail };
+}
+
+/** A query may carry a secret; it is shown nowhere. */
+const withoutQuery = (path: string): string => path.split("?", 1)[0] ?? path;

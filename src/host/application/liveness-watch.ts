@@ -1,0 +1,87 @@
+/**
+ * Watches one run of an application, from the moment at which it is ready: asks, looks, and tells what src/core/liveness.ts makes of it.
+ *
+ * It looks every `lookMs` by one timer; while all is well a look is a comparison of two numbers, and nothing is read from /proc.
+ */
+import { type CheckResult, initialLiveness, type LivenessEffect, type LivenessEvent, type LivenessSettings, type LivenessState, lookMs, stepLiveness, type Vitals, wantsVitals } from "../../core/liveness.ts";
+import type { Rules } from "../../core/rules.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+
+export interface LivenessWatchOptions {
+  readonly settings: LivenessSettings;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly check: (signal: AbortSignal) => Promise<CheckResult>;
+  readonly vitals: () => Vitals;
+  /** It has become ready, failing or stuck, or fails in another way. */
+  readonly onChange: () => void;
+  /** Told once; the watch has ended by then. */
+  readonly onStuck: (detail: string) => void;
+}
+
+export class LivenessWatch {
+  readonly #options: LivenessWatchOptions;
+  #state: LivenessState;
+  #timer: Timer | undefined;
+  #check = new AbortController();
+
+  constructor(options: LivenessWatchOptions) {
+    this.#options = options;
+    this.#state = initialLiveness(options.clock.now());
+    this.#lookLater();
+  }
+
+  get state(): LivenessState {
+    return this.#state;
+  }
+
+  /** Nothing is asked or told any more. */
+  end(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#check.abort();
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#options.clock.setTimer(lookMs, () => {
+      this.#lookLater();
+      this.#step({ kind: "looked", vitals: wantsVitals(this.#state) ? this.#options.vitals() : null });
+    });
+  }
+
+  #step(event: LivenessEvent): void {
+    const { clock, settings, rules, onChange } = this.#options;
+    const before = this.#state;
+    const { state, effects } = stepLiveness(before, event, clock.now(), settings, rules);
+    this.#state = state;
+    if (state.kind !== before.kind || detailOf(state) !== detailOf(before)) onChange();
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: LivenessEffect): void {
+    switch (effect.kind) {
+      case "check":
+        return this.#ask();
+      case "abandon_check":
+        return this.#check.abort();
+      case "stuck":
+        this.end();
+        return this.#options.onStuck(effect.detail);
+    }
+  }
+
+  #ask(): void {
+    const controller = new AbortController();
+    this.#check = controller;
+    this.#options.check(controller.signal).then(
+      (result) => {
+        if (!controller.signal.aborted) this.#step({ kind: "checked", result });
+      },
+      (error: unknown) => {
+        if (!controller.signal.aborted) this.#step({ kind: "checked", result: { kind: "unmade", detail: String(error) } });
+      },
+    );
+  }
+}
+
+const detailOf = (state: LivenessState): string | undefined => ("detail" in state ? state.detail : undefined);

@@ -1,0 +1,15 @@
+/** What the duties of a host (duties.ts) tell the host that they belong to. */
+import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
+import type { HostEvent } from "../core/host-life.ts";
+import type { Promotion } from "./promotion.ts";
+
+export interface Life {
+  dispatch(event: HostEvent): void;
+  tellChange(): void;
+  /** Why a restore has not succeeded yet. */
+  explain(reason: string, isTrouble: boolean): void;
+  /** Another process runs under this host's id; `how` it showed itself. */
+  onTwin(how: string): void;
+  promotion(): Promotion | undefined;
+  promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
+}
