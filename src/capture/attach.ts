@@ -2,9 +2,12 @@
 import { fstatSync, statSync } from "node:fs";
 import { CaptureError } from "./capture-error.ts";
 import { DatabaseFiles } from "./database-files.ts";
-import { linked } from "./file-watch.ts";
 import type { FoundFile } from "./discovery.ts";
-import type { SourceLimits } from "./limits.ts";
+import { identityOfFd } from "./file-identity.ts";
+import { FileLocks } from "./file-locks.ts";
+import { otherNameOf } from "./hard-links.ts";
+import { elsewhereMsMax, type SourceLimits } from "./limits.ts";
+import { linked, usedElsewhere } from "./refusals.ts";
 import { TrackedDatabase, type TrackingOptions } from "./tracked-database.ts";
 
 const retryMs = 2;
@@ -20,34 +23,43 @@ export interface Attachment extends TrackingOptions {
 /** False when the file is gone meanwhile. Throws `CaptureError` when it stays locked or cannot be captured. */
 export async function attach(what: Attachment): Promise<boolean> {
   const { name, file, clock, limits } = what;
-  const giveUpMs = clock.now() + limits.attachWaitMsMax;
+  const startedMs = clock.now();
   for (;;) {
-    if (tryAttach(what)) return true;
+    const outcome = tryAttach(what);
+    if (outcome === "attached") return true;
     if (!exists(file.path)) return false;
-    if (clock.now() > giveUpMs) throw staysLocked(name, limits.attachWaitMsMax);
+    const waitedMs = clock.now() - startedMs;
+    if (outcome !== "locked" && waitedMs > elsewhereMsMax) throw usedElsewhere(name, outcome.elsewhere);
+    if (waitedMs > limits.attachWaitMsMax) throw staysLocked(name, limits.attachWaitMsMax);
     await clock.sleep(retryMs);
   }
 }
 
-function tryAttach({ name, file, onAttached, ...options }: Attachment): boolean {
+/** `elsewhere`: processes that have the database open with another log than the one beside its name. */
+type Outcome = "attached" | "locked" | { readonly elsewhere: readonly number[] };
+
+function tryAttach({ name, file, onAttached, ...options }: Attachment): Outcome {
   let files: DatabaseFiles | undefined;
+  let outcome: Outcome = "locked";
   try {
     files = DatabaseFiles.tryOpen(name, file.path);
-    if (files === undefined) return false;
-    if (fstatSync(files.dbFd).nlink > 1) throw linked(name);
+    if (files === undefined) return "locked";
+    if (fstatSync(files.dbFd).nlink > 1) throw linked(name, otherNameOf(files));
     const database = new TrackedDatabase(name, files, options);
-    if (database.pin.begin(options.clock.now())) {
+    const elsewhere = FileLocks.now()?.usersElsewhere(files.identity, identityOfFd(files.shmFd)) ?? [];
+    if (elsewhere.length > 0) outcome = { elsewhere };
+    else if (database.pin.begin(options.clock.now())) {
       database.pin.advance();
       onAttached(database);
-      return true;
+      return "attached";
     }
   } catch (error) {
     files?.close(true);
-    if (!exists(file.path)) return false;
+    if (!exists(file.path)) return "locked";
     throw error;
   }
   files.close(true);
-  return false;
+  return outcome;
 }
 
 const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;

@@ -11,8 +11,9 @@
  */
 import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { CaptureError } from "./capture-error.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
+import { FileLocks } from "./file-locks.ts";
+import { heapIndex, notADatabase, notWal, replaced } from "./refusals.ts";
 
 /** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
 export interface Backfilled {
@@ -143,6 +144,23 @@ export class DatabaseFiles {
     return isMissing ? "missing" : "same";
   }
 
+  /** All three files are the ones at their paths. */
+  get isInPlace(): boolean {
+    const found = identityAt(this.path);
+    return found !== undefined && sameFile(found, this.identity) && this.companions() === "same";
+  }
+
+  /** Other processes that have the database open; undefined where locks are not told. */
+  users(): readonly number[] | undefined {
+    const users = FileLocks.now()?.databaseUsers(this.identity);
+    return users === undefined ? undefined : [...users];
+  }
+
+  /** Nanoseconds since 1970: when the file lost its last name, and when something was written into the log last. */
+  deletedAndWritten(): { readonly deleted: bigint; readonly written: bigint } {
+    return { deleted: fstatSync(this.dbFd, { bigint: true }).ctimeNs, written: fstatSync(this.walFd, { bigint: true }).mtimeNs };
+  }
+
   /** The database file has a name still, whichever: it was not deleted. */
   get hasName(): boolean {
     return fstatSync(this.dbFd).nlink > 0;
@@ -239,13 +257,7 @@ function ensureWal(connection: DatabaseSync, name: string): boolean {
   if (journalMode(connection, "PRAGMA journal_mode") === "wal") return false;
   const mode = journalMode(connection, "PRAGMA journal_mode=WAL");
   if (mode === "wal") return true;
-  throw new CaptureError({
-    kind: "not-wal",
-    database: name,
-    found: `journal_mode=${mode}, and it cannot be switched`,
-    accepted: "journal_mode=WAL",
-    advice: "Let the application open it with PRAGMA journal_mode=WAL, on a file system with shared memory.",
-  });
+  throw notWal(name, mode);
 }
 
 function journalMode(connection: DatabaseSync, pragma: string): string {
@@ -279,59 +291,3 @@ export function isBusy(error: unknown): boolean {
 }
 
 const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === "ENOENT";
-
-export function replaced(name: string): CaptureError {
-  return new CaptureError({
-    kind: "replaced",
-    database: name,
-    found: "another file at the path of the captured database",
-    accepted: "one file for as long as the application runs",
-    advice: "Restore into the existing file (sqlite3's .restore or VACUUM INTO plus copy through SQL) instead of renaming over it, then start this host again.",
-  });
-}
-
-export function companionsGone(name: string): CaptureError {
-  return new CaptureError({
-    kind: "replaced",
-    database: name,
-    found: "other -wal and -shm files beside it than those that are captured, or none",
-    accepted: "the files that SQLite made, for as long as the application runs",
-    advice: "Never remove them, and restore a backup through SQL (sqlite3's .restore), while the application runs; start this host again.",
-  });
-}
-
-export function moved(name: string): CaptureError {
-  return new CaptureError({
-    kind: "replaced",
-    database: name,
-    found: "the captured database under another name",
-    accepted: "one name for as long as the application runs, or a deletion",
-    advice: "A rename leaves the database's -wal behind, with commits in it: copy it with VACUUM INTO instead. Does another stead host use this data folder? Start this host again.",
-  });
-}
-
-export function notADatabase(name: string, found: string, cause?: unknown): CaptureError {
-  return new CaptureError(
-    {
-      kind: "not-a-database",
-      database: name,
-      found,
-      accepted: "a file with SQLite's header, not encrypted",
-      advice: "Name only SQLite databases in the service's list; an encrypted database cannot be captured.",
-    },
-    cause === undefined ? undefined : { cause },
-  );
-}
-
-function heapIndex(name: string, cause: unknown): CaptureError {
-  return new CaptureError(
-    {
-      kind: "exclusive",
-      database: name,
-      found: "no shared WAL index beside the database",
-      accepted: "locking_mode=NORMAL",
-      advice: "Remove PRAGMA locking_mode=EXCLUSIVE from the application.",
-    },
-    { cause },
-  );
-}

@@ -13,10 +13,12 @@ import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
-import { companionsGone, type DatabaseFiles, moved, replaced } from "./database-files.ts";
+import type { DatabaseFiles } from "./database-files.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import { sameFile } from "./file-identity.ts";
-import { type SourceLimits, suspectsPerLook } from "./limits.ts";
+import { FileLocks } from "./file-locks.ts";
+import { auditMs, type SourceLimits, suspectsPerLook } from "./limits.ts";
+import { companionsGone, moved, replaced, writtenAfterDeletion } from "./refusals.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
 const retryMs = 2;
@@ -37,6 +39,7 @@ export class DatabaseSet {
   /** The same databases, to go round them; made anew when they change. */
   #order: TrackedDatabase[] | undefined;
   #nextSuspect = 0;
+  #auditAtMs = 0;
   /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
   /** Vanished, but still being read. */
@@ -61,11 +64,7 @@ export class DatabaseSet {
    * a service with thousands costs what the index costs. docs/CAPTURE.md says what that lets pass. Sync.
    */
   isSuspicious(): boolean {
-    this.#order ??= [...this.#databases.values()];
-    for (let i = Math.min(suspectsPerLook, this.#order.length); i > 0; i--) {
-      this.#nextSuspect = (this.#nextSuspect + 1) % this.#order.length;
-      if (this.#order[this.#nextSuspect]?.isSuspicious() === true) return true;
-    }
+    for (let i = Math.min(suspectsPerLook, this.#databases.size); i > 0; i--) if (this.#inTurn()?.isSuspicious() === true) return true;
     return false;
   }
 
@@ -77,10 +76,37 @@ export class DatabaseSet {
       const file = found.get(name);
       if (file === undefined || !sameFile(file.identity, database.files.identity)) return true;
     }
+    if (this.#retired.some((database) => database.wasWrittenSince())) return true;
     if (found === this.#seen) return false;
     for (const { files } of this.#databases.values()) if (files.companions() !== "same") return true;
     this.#seen = found;
-    return false;
+    return this.#auditSome(suspectsPerLook);
+  }
+
+  /**
+   * At intervals: whether the files are still the ones at their paths, which the change time of a folder does not tell when a link on
+   * the way leads elsewhere or something is mounted there, and whether somebody uses another log. One database each time.
+   */
+  audit(nowMs: number): void {
+    if (nowMs < this.#auditAtMs || this.#databases.size === 0) return;
+    this.#auditAtMs = nowMs + auditMs / this.#databases.size;
+    const database = this.#inTurn();
+    if (database?.files.isInPlace === false) this.#discovery.forget();
+    this.#auditSome(1);
+  }
+
+  /** True when somebody uses another log of one of the next databases. */
+  #auditSome(count: number): boolean {
+    const locks = FileLocks.now();
+    if (locks === undefined) return false;
+    for (let i = Math.min(count, this.#databases.size); i > 0; i--) this.#inTurn()?.watch.audit(locks);
+    return this.isSuspicious();
+  }
+
+  #inTurn(): TrackedDatabase | undefined {
+    this.#order ??= [...this.#databases.values()];
+    this.#nextSuspect = (this.#nextSuspect + 1) % this.#order.length;
+    return this.#order[this.#nextSuspect];
   }
 
   /** Throws `CaptureError` when the data folder is not the one of the start. */
@@ -102,7 +128,9 @@ export class DatabaseSet {
       this.#order = undefined;
       this.#retired.push(database);
       gone.push(database);
+      database.retire();
     }
+    for (const database of this.#retired) if (database.wasWrittenSince()) throw writtenAfterDeletion(database.name, database.files.users());
     for (const [name, file] of found) {
       if (!this.#databases.has(name)) await this.#attach(name, file);
     }
@@ -127,7 +155,7 @@ export class DatabaseSet {
   /** Closes what vanished and is not read any more. */
   closeRetired(): void {
     this.#retired = this.#retired.filter((database) => {
-      if (database.holds > 0 || database.files.snapshotReading) return true;
+      if (database.holds > 0 || database.files.snapshotReading || database.isInUse(this.#options.clock.now())) return true;
       database.pin.end();
       database.files.close(false);
       return false;

@@ -16,8 +16,8 @@ import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 
 import { join } from "node:path";
 import { databasePatternAccepted, databaseSegments, isCompanion, segmentExpression } from "../core/database-pattern.ts";
 import { CaptureError } from "./capture-error.ts";
-import { notADatabase } from "./database-files.ts";
 import { type FileIdentity, identityAt, identityOf, identityOfFd, sameFile } from "./file-identity.ts";
+import { notADatabase } from "./refusals.ts";
 
 /** Changes within this of the scan may share its time stamp, milliseconds. */
 const stampSettlesMs = 100;
@@ -74,6 +74,11 @@ export class Discovery {
   refresh(): ReadonlyMap<string, FoundFile> {
     if (this.#changed()) this.#found = this.#scan();
     return this.#found;
+  }
+
+  /** The next `refresh` scans: something changed that no folder tells. */
+  forget(): void {
+    this.close();
   }
 
   /** Throws `CaptureError` when the data folder is not the one of the first scan. */

@@ -9,10 +9,15 @@
  * The list is read in pieces, and may miss a lock that moves in it meanwhile: whoever accuses because of an absent lock looks again.
  */
 import { readFileSync } from "node:fs";
+import type { FileIdentity } from "./file-identity.ts";
 
 /** Bytes of the WAL index that SQLite locks (walformat.html, section 2.3): its writer, and every connection that uses it. */
 export const writerLockByte = 120;
 export const connectionLockByte = 128;
+/** Of the database file: PENDING_BYTE and what follows (os_unix.c). Every connection in WAL mode has a shared lock there. */
+const databaseLockByte = 0x4000_0000;
+const databaseLockBytesEnd = databaseLockByte + 511;
+
 const line = /^\d+: POSIX\s+\S+\s+(READ|WRITE)\s+(-?\d+)\s+([0-9a-f]+:[0-9a-f]+):(\d+)\s+(\d+)\s+(\d+|EOF)/;
 
 interface Lock {
@@ -51,6 +56,19 @@ export class FileLocks {
     if (device === undefined) return undefined;
     const found = locks.filter((lock) => lock.device === device && lock.pid !== this.#ownPid && lock.start <= end && lock.end >= start && (lock.isWrite || !writeOnly));
     return new Set(found.map(({ pid }) => pid));
+  }
+
+  /** Other processes that have this database open in WAL mode, or are in a transaction in another mode. */
+  databaseUsers(database: FileIdentity): ReadonlySet<number> | undefined {
+    return this.others(database.inode, databaseLockByte, databaseLockBytesEnd);
+  }
+
+  /** Those among them that do not use this WAL index: they keep the database's log somewhere else. */
+  usersElsewhere(database: FileIdentity, index: FileIdentity): number[] {
+    const users = this.databaseUsers(database);
+    if (users === undefined || users.size === 0) return [];
+    const here = this.others(index.inode, connectionLockByte, connectionLockByte);
+    return here === undefined ? [] : [...users].filter((pid) => !here.has(pid));
   }
 
   /** Without parsing the rest: a machine may have thousands of locks. */

@@ -8,12 +8,14 @@
  * `examine`, which may wait and read, has found out, and either nothing is wrong or it throws what is.
  */
 import type { Clock } from "../runtime/clock.ts";
-import { CaptureError, lostContinuity } from "./capture-error.ts";
 import { DatabaseFileLook } from "./database-file-look.ts";
 import type { DatabaseFiles } from "./database-files.ts";
-import { identityOfFd } from "./file-identity.ts";
+import { type FileIdentity, identityOfFd } from "./file-identity.ts";
 import { connectionLockByte, FileLocks, writerLockByte } from "./file-locks.ts";
+import { otherNameOf } from "./hard-links.ts";
+import { elsewhereMsMax } from "./limits.ts";
 import { processesWithOpen, processName } from "./open-files.ts";
+import { linked, uncoordinated, usedElsewhere } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
 import { frameBytes } from "./wal-frames.ts";
 import type { WalIndexReader } from "./wal-index.ts";
@@ -44,18 +46,27 @@ export class FileWatch {
   readonly #options: FileWatchOptions;
   readonly #tail: WalTail;
   readonly #file: DatabaseFileLook;
-  readonly #indexInode: bigint;
+  readonly #walIndex: FileIdentity;
+  /** Since when processes have the database open with another log than this one, monotonic milliseconds. */
+  #elsewhereSinceMs: number | undefined;
 
   constructor(options: FileWatchOptions) {
     this.#options = options;
     this.#tail = new WalTail(options.files.walFd, () => options.clock.wallTime());
     this.#file = new DatabaseFileLook(options.files.dbFd, options.index);
-    this.#indexInode = identityOfFd(options.files.shmFd).inode;
+    this.#walIndex = identityOfFd(options.files.shmFd);
   }
 
   /** Sync, half a microsecond while nothing changes. `at` is captured, and the index was just seen there. */
   isSuspicious(at: WalPosition): boolean {
-    return this.#file.look() !== "quiet" || (!this.#tail.isQuiet(at) && !this.#isWriterAtWork());
+    return this.#elsewhereSinceMs !== undefined || this.#file.look() !== "quiet" || (!this.#tail.isQuiet(at) && !this.#isWriterAtWork());
+  }
+
+  /** Looks whether somebody keeps another log of this database: opened under a name that it had before. Takes microseconds. */
+  audit(locks: FileLocks): void {
+    const { files, clock } = this.#options;
+    if (locks.usersElsewhere(files.identity, this.#walIndex).length === 0) this.#elsewhereSinceMs = undefined;
+    else this.#elsewhereSinceMs ??= clock.now();
   }
 
   /** Captured until now; the index has moved on. */
@@ -65,12 +76,27 @@ export class FileWatch {
 
   /** Finds out. Throws `CaptureError` (uncoordinated, linked, continuity). */
   async examine(database: CapturedState, slice: Slice): Promise<void> {
+    await this.#examineUsers(database.name);
     await this.#examineLog(database, slice);
     const look = this.#file.look();
     if (look === "quiet") return;
-    if (look === "linked") throw linked(database.name);
+    if (look === "linked") throw linked(database.name, otherNameOf(this.#options.files));
     const before = this.#file.see();
     if (await database.proveFile(slice)) this.#file.accept(before);
+  }
+
+  /** A connection that is being opened has the database locked a moment before its index. */
+  async #examineUsers(name: string): Promise<void> {
+    const { clock, files } = this.#options;
+    while (this.#elsewhereSinceMs !== undefined) {
+      const locks = FileLocks.now();
+      if (locks === undefined) return;
+      this.audit(locks);
+      if (this.#elsewhereSinceMs === undefined) return;
+      const pids = locks.usersElsewhere(files.identity, this.#walIndex);
+      if (clock.now() - this.#elsewhereSinceMs > elsewhereMsMax) throw usedElsewhere(name, pids);
+      await clock.sleep(lookAgainMs);
+    }
   }
 
   async #examineLog(database: CapturedState, slice: Slice): Promise<void> {
@@ -101,46 +127,21 @@ export class FileWatch {
 
   /** Other processes that have the log open, and do not use the index. */
   #strangers(): number[] {
-    const users = FileLocks.now()?.others(this.#indexInode, connectionLockByte, connectionLockByte) ?? new Set<number>();
+    const users = FileLocks.now()?.others(this.#walIndex.inode, connectionLockByte, connectionLockByte) ?? new Set<number>();
     return processesWithOpen(identityOfFd(this.#options.files.walFd)).filter((pid) => !users.has(pid));
   }
 
   /** Another process holds the lock of the writer: what follows in the log is its transaction. */
   #isWriterAtWork(): boolean {
-    return (FileLocks.now()?.others(this.#indexInode, writerLockByte, writerLockByte, true)?.size ?? 0) > 0;
+    return (FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte, true)?.size ?? 0) > 0;
   }
 
   /** The same where locks are not told, by trying: a writer without a busy timeout may meet it. */
   #isLockedUnseen(): boolean {
     const { files } = this.#options;
-    if (FileLocks.now()?.others(this.#indexInode, writerLockByte, writerLockByte) !== undefined || files.writersLocked) return false;
+    if (FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte) !== undefined || files.writersLocked) return false;
     if (!files.tryLockWriters()) return true;
     files.unlockWriters();
     return false;
   }
-}
-
-function uncoordinated(database: string, found: string): CaptureError {
-  return new CaptureError({
-    kind: "uncoordinated",
-    database,
-    found,
-    accepted: "writers that use SQLite's WAL index and its locks",
-    advice: "Remove vfs=unix-none, vfs=unix-dotfile, nolock=1 and locking_mode=EXCLUSIVE from the application, and do not use engines that coordinate by other files (Turso's multiprocess_wal).",
-  });
-}
-
-export function linked(database: string, other?: string): CaptureError {
-  return new CaptureError({
-    kind: "linked",
-    database,
-    found: other === undefined ? "a hard link to it under another name" : `a hard link to it: ${other}`,
-    accepted: "one name for each database file: SQLite keeps the write-ahead log beside the name by which it is opened",
-    advice: "Remove one of the names; for a copy use VACUUM INTO or sqlite3's .backup, for another name a symbolic link.",
-  });
-}
-
-/** The database file was written without a commit. */
-export function overwritten(database: string, page: number): CaptureError {
-  return lostContinuity(database, `page ${page} of the database file with other content than was committed: somebody wrote into the file without a log`, "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)");
 }

@@ -60,3 +60,9 @@ export const readChunkBytes = 512 * 1024;
 export const sealBackfillTries = 20;
 /** Databases whose files are looked at beside their WAL index at each look of the gate; of more, the next ones each time. */
 export const suspectsPerLook = 4;
+/** How long a process may have a database locked before it uses its WAL index: it is opening it, milliseconds. */
+export const elsewhereMsMax = 1000;
+/** A database is audited (identity of its files, who uses it) at most this often while the service is idle, milliseconds. */
+export const auditMs = 100;
+/** Folder entries that are looked through for the second name of a file. */
+export const linkSearchEntriesMax = 20_000;

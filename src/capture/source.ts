@@ -110,6 +110,7 @@ export class Source {
       const nowMs = this.#options.clock.now();
       this.#databases.closeRetired();
       this.#databases.assertRootInPlace();
+      this.#databases.audit(nowMs);
       for (const database of this.#databases) tidy(database, nowMs, this.#limits);
       return Promise.resolve();
     });
@@ -156,16 +157,32 @@ export class Source {
    * Closes everything; the application is gone by then. `ahead`: something was committed that no batch covers. With `fold`
    * (default) the database files alone are the state afterwards; without it the files are left exactly as they are.
    */
-  close(options: { readonly fold?: boolean } = {}): Promise<{ ahead: boolean }> {
-    if (this.#busy !== undefined) return Promise.reject(new Error(`close during ${this.#busy}: the caller must serialise them`));
-    let ahead = true;
+  async close(options: { readonly fold?: boolean } = {}): Promise<{ ahead: boolean }> {
+    if (this.#busy !== undefined) throw new Error(`close during ${this.#busy}: the caller must serialise them`);
+    this.#busy = "close";
     try {
-      ahead = this.isAhead();
+      return { ahead: await this.#isAheadAtEnd() };
+    } finally {
+      this.#release(options.fold === false);
+      this.#busy = undefined;
+    }
+  }
+
+  /** The same as `isAhead`, with what is suspicious examined: a killed writer leaves half a commit. */
+  async #isAheadAtEnd(): Promise<boolean> {
+    if (this.#failure !== undefined) return true;
+    try {
+      await this.#examine(new Slice());
+      return [...this.#databases].some((database) => database.isAhead()) || this.#databases.differs();
     } catch {
       // Whatever is wrong, nobody can say that all of it was collected.
+      return true;
     }
-    this.#release(options.fold === false);
-    return Promise.resolve({ ahead });
+  }
+
+  /** Throws `CaptureError` when something moved that must not. */
+  async #examine(slice: Slice): Promise<void> {
+    for (const database of this.#databases) if (database.isSuspicious()) await database.watch.examine(database, slice);
   }
 
   async #collect(sealing: boolean): Promise<{ batch: Batch | undefined; cut: Cut }> {
@@ -186,7 +203,7 @@ export class Source {
   /** Everything between the captured state and one cut, proved but not accepted; next pins are held. */
   async #capture(gone: DatabaseChanges[], keepBytesMax: number): Promise<{ changes: Changes[]; cut: Cut }> {
     const slice = new Slice();
-    for (const database of this.#databases) if (database.isSuspicious()) await database.watch.examine(database, slice);
+    await this.#examine(slice);
     const cut = await this.#cut(gone);
     let bytes = 0;
     for (const [database, index] of cut) bytes += database.backlogBytes(index);

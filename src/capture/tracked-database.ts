@@ -11,9 +11,11 @@ import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { CaptureError, lostContinuity } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
-import { FileWatch, overwritten } from "./file-watch.ts";
+import { FileWatch } from "./file-watch.ts";
+import { auditMs } from "./limits.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
 import { Pin } from "./pin.ts";
+import { overwritten } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
 import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
 import { sameGeneration, type WalIndex, WalIndexReader } from "./wal-index.ts";
@@ -54,6 +56,9 @@ export class TrackedDatabase {
   sealAfterMs = 0;
   sealRetryMs = 0;
   #captured: WalPosition | undefined;
+  /** Where the log stood when the file was found deleted. */
+  #retiredAt: WalPosition | "written" | undefined;
+  #useLookAtMs = 0;
   #hashes: PageHashes;
   #frames = new Map<number, number>();
   #zeroPages = new Set<number>();
@@ -111,6 +116,29 @@ export class TrackedDatabase {
   /** Something moved that the index does not tell: nothing may be released before it is examined. Sync, half a microsecond. */
   isSuspicious(): boolean {
     return this.#captured !== undefined && this.watch.isSuspicious(this.#captured);
+  }
+
+  /**
+   * Its file is deleted: what was committed before belongs to nothing any more, what comes now is a fault. Stamps of one timer tick
+   * do not tell the order: then what is not captured counts as committed after the deletion, if somebody is there to do so.
+   */
+  retire(): void {
+    const { deleted, written } = this.files.deletedAndWritten();
+    const isUsed = (this.files.users()?.length ?? 0) > 0;
+    this.#retiredAt = isUsed && this.isAhead() && written >= deleted ? "written" : (this.look() ?? this.#captured);
+  }
+
+  /** Something was committed after the file was deleted. Sync, half a microsecond. */
+  wasWrittenSince(): boolean {
+    const at = this.#retiredAt;
+    return at === "written" || (at !== undefined && !this.index.isAt(at.salt1, at.salt2, at.mxFrame));
+  }
+
+  /** Of a deleted database: another process still has it open. Looked up at intervals. */
+  isInUse(nowMs: number): boolean {
+    if (nowMs < this.#useLookAtMs) return true;
+    this.#useLookAtMs = nowMs + auditMs;
+    return (this.files.users()?.length ?? 0) > 0;
   }
 
   /** The index now; undefined while it is torn. Throws when it is not one that can be captured. */

@@ -1,40 +1,11 @@
 /** Writers that commit where the WAL index does not tell: none of their commits may be acknowledged and lost. */
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, utimesSync } from "node:fs";
+import { copyFileSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { CaptureError } from "../../../src/capture/capture-error.ts";
-import { Application, Pair, temporaryFolder } from "../helpers.ts";
+import { Application, Pair } from "../helpers.ts";
+import { begin, refusedAtTheGate } from "./parts.ts";
 import { PythonApplication } from "./python-application.ts";
-
-async function begin() {
-  const folder = temporaryFolder();
-  const root = join(folder.path, "app");
-  mkdirSync(root);
-  const application = new PythonApplication();
-  return {
-    folder: folder.path,
-    root,
-    path: join(root, "app.db"),
-    application,
-    async [Symbol.asyncDispose]() {
-      await application.kill();
-      folder[Symbol.dispose]();
-    },
-  };
-}
-
-/** What the gate does: nothing leaves while something is ahead; and why it refuses. */
-async function refusedAtTheGate(pair: Pair): Promise<CaptureError> {
-  expect(pair.source.isAhead()).toBe(true);
-  try {
-    while (pair.source.isAhead()) await pair.sync();
-  } catch (error) {
-    if (error instanceof CaptureError) return error;
-    throw error;
-  }
-  throw new Error("it was taken for captured");
-}
 
 const withoutLocks = ["?vfs=unix-none", "?vfs=unix-dotfile"];
 

@@ -1,0 +1,32 @@
+/** The second name of a file that has several (hard links), so that a person need not search for it. */
+import { lstatSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { DatabaseFiles } from "./database-files.ts";
+import { identityOf, sameFile } from "./file-identity.ts";
+import { linkSearchEntriesMax } from "./limits.ts";
+
+/** Looks in the folder of the file, below it and in the one above; undefined when the other name is elsewhere. */
+export function otherNameOf({ path, identity }: Pick<DatabaseFiles, "path" | "identity">): string | undefined {
+  const folder = dirname(path);
+  const folders = [folder, dirname(folder)];
+  for (let looked = 0; folders.length > 0 && looked < linkSearchEntriesMax; ) {
+    const next = folders.shift() ?? "";
+    for (const entry of entriesOf(next)) {
+      looked += 1;
+      const candidate = join(next, entry);
+      const stats = lstatSync(candidate, { bigint: true, throwIfNoEntry: false });
+      if (stats === undefined || candidate === path) continue;
+      if (stats.isDirectory() && candidate !== folder) folders.push(candidate);
+      if (stats.isFile() && sameFile(identityOf(stats), identity)) return candidate;
+    }
+  }
+  return undefined;
+}
+
+function entriesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

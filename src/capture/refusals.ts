@@ -1,0 +1,119 @@
+/**
+ * What capture refuses, in words for the person who has to do something about it. Kinds: capture-error.ts.
+ */
+import { CaptureError, lostContinuity } from "./capture-error.ts";
+import { openFilesOf, processName } from "./open-files.ts";
+
+export function notWal(name: string, mode: string): CaptureError {
+  return new CaptureError({
+    kind: "not-wal",
+    database: name,
+    found: `journal_mode=${mode}, and it cannot be switched`,
+    accepted: "journal_mode=WAL",
+    advice: "Let the application open it with PRAGMA journal_mode=WAL, on a file system with shared memory.",
+  });
+}
+
+export function replaced(name: string): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: "another file at the path of the captured database",
+    accepted: "one file for as long as the application runs",
+    advice: "Restore into the existing file (sqlite3's .restore or VACUUM INTO plus copy through SQL) instead of renaming over it, then start this host again.",
+  });
+}
+
+export function companionsGone(name: string): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: "other -wal and -shm files beside it than those that are captured, or none",
+    accepted: "the files that SQLite made, for as long as the application runs",
+    advice: "Never remove them, and restore a backup through SQL (sqlite3's .restore), while the application runs; start this host again.",
+  });
+}
+
+export function moved(name: string): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: "the captured database under another name",
+    accepted: "one name for as long as the application runs, or a deletion",
+    advice: "A rename leaves the database's -wal behind, with commits in it: copy it with VACUUM INTO instead. Does another stead host use this data folder? Start this host again.",
+  });
+}
+
+export function writtenAfterDeletion(name: string, users: readonly number[] | undefined): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: `commits into a database whose file was deleted before, by ${(users ?? []).map(processName).join(", ") || "a process that had it open"}`,
+    accepted: "a deletion after which nobody writes",
+    advice: "Close all connections before the file is deleted: what is committed through them afterwards is in no file. Start the application again.",
+  });
+}
+
+export function notADatabase(name: string, found: string, cause?: unknown): CaptureError {
+  return new CaptureError(
+    {
+      kind: "not-a-database",
+      database: name,
+      found,
+      accepted: "a file with SQLite's header, not encrypted",
+      advice: "Name only SQLite databases in the service's list; an encrypted database cannot be captured.",
+    },
+    cause === undefined ? undefined : { cause },
+  );
+}
+
+export function heapIndex(name: string, cause: unknown): CaptureError {
+  return new CaptureError(
+    {
+      kind: "exclusive",
+      database: name,
+      found: "no shared WAL index beside the database",
+      accepted: "locking_mode=NORMAL",
+      advice: "Remove PRAGMA locking_mode=EXCLUSIVE from the application.",
+    },
+    { cause },
+  );
+}
+
+/** `pids` have the database open, and not its log. */
+export function usedElsewhere(database: string, pids: readonly number[]): CaptureError {
+  const logs = pids.flatMap((pid) => openFilesOf(pid)).map(({ path }) => path).filter((path) => path.includes("-wal"));
+  return uncoordinated(
+    database,
+    `another write-ahead log than its own in use by ${pids.map(processName).join(", ")}${logs.length === 0 ? "" : ` (open: ${[...new Set(logs)].join(", ")})`}: it was opened under another name`,
+    "Close all connections to a database before it is renamed, and do not open it by a hard link: SQLite keeps the log beside the name by which a connection was opened.",
+  );
+}
+
+const noOtherEngines =
+  "Remove vfs=unix-none, vfs=unix-dotfile, nolock=1 and locking_mode=EXCLUSIVE from the application, and do not use engines that coordinate by other files (Turso's multiprocess_wal).";
+
+export function uncoordinated(database: string, found: string, advice = noOtherEngines): CaptureError {
+  return new CaptureError({
+    kind: "uncoordinated",
+    database,
+    found,
+    accepted: "writers that use SQLite's WAL index and its locks",
+    advice,
+  });
+}
+
+export function linked(database: string, other: string | undefined): CaptureError {
+  return new CaptureError({
+    kind: "linked",
+    database,
+    found: other === undefined ? "a hard link to it under another name" : `a hard link to it: ${other}`,
+    accepted: "one name for each database file: SQLite keeps the write-ahead log beside the name by which it is opened",
+    advice: "Remove one of the names; for a copy use VACUUM INTO or sqlite3's .backup, for another name a symbolic link.",
+  });
+}
+
+/** The database file was written without a commit. */
+export function overwritten(database: string, page: number): CaptureError {
+  return lostContinuity(database, `page ${page} of the database file with other content than was committed: somebody wrote into the file without a log`, "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)");
+}

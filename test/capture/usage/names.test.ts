@@ -1,0 +1,146 @@
+/** One file under several names, under a name that it did not have before, or under none any more. */
+import { expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { linkSync, mkdirSync, readdirSync, readlinkSync, renameSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { begin, refusal, refusedAtTheGate, until } from "./parts.ts";
+import { Pair } from "../helpers.ts";
+import { PythonApplication } from "./python-application.ts";
+
+const create = "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)";
+
+test("a database that is renamed to a name that is captured, while its connection stays open, is refused: its log stays behind", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder);
+  await it.application.open("a", join(it.root, "app.tmp"));
+  await it.application.run("a", create);
+  renameSync(join(it.root, "app.tmp"), it.path);
+  await it.application.run("a", "INSERT INTO t VALUES (1)");
+  const error = await refusedAtTheGate(pair);
+  expect([error.kind, error.database]).toEqual(["uncoordinated", "app.db"]);
+  expect(error.found).toContain(`${it.application.pid} (python3`);
+  expect(error.found).toContain("app.tmp-wal");
+});
+
+test("a connection by another name of the file, which is gone before anybody looks, is noticed by the log that it keeps elsewhere", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", create);
+  await using pair = await Pair.open(it.folder);
+  const alias = join(it.folder, "alias.sqlite");
+  linkSync(it.path, alias);
+  await using other = new PythonApplication();
+  await other.open("b", alias);
+  await other.run("b", "SELECT * FROM sqlite_schema");
+  unlinkSync(alias);
+  // As with one file that is mounted into a container under another name: the link count does not tell.
+  const error = await refusal(async () => {
+    for (;;) {
+      await pair.source.tick();
+      if (pair.source.isAhead()) await pair.sync();
+      await sleep(5);
+    }
+  });
+  expect([error.kind, error.database]).toEqual(["uncoordinated", "app.db"]);
+  expect(error.found).toContain("alias.sqlite-wal");
+});
+
+test("a database that was closed before it is renamed to a captured name is captured whole", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder);
+  await it.application.open("a", join(it.root, "app.tmp"));
+  await it.application.run("a", create);
+  await it.application.close("a");
+  renameSync(join(it.root, "app.tmp"), it.path);
+  expect(pair.source.isAhead()).toBe(true);
+  await pair.sync();
+  await it.application.open("b", it.path);
+  await it.application.run("b", "INSERT INTO t VALUES (1)");
+  expect(await pair.sync()).toBe(1);
+});
+
+for (const when of ["at the start", "later"]) {
+  test(`a file with a second name that no pattern matches is refused ${when}, with both names`, async () => {
+    await using it = await begin();
+    await it.application.open("a", join(it.root, "real.data"));
+    await it.application.run("a", create);
+    if (when === "at the start") {
+      linkSync(join(it.root, "real.data"), it.path);
+      const error = await refusal(() => Pair.open(it.folder));
+      expect([error.kind, error.database]).toEqual(["linked", "app.db"]);
+      expect(error.message).toContain("real.data");
+      return;
+    }
+    await using pair = await Pair.open(it.folder);
+    linkSync(join(it.root, "real.data"), it.path);
+    const error = await refusedAtTheGate(pair);
+    expect([error.kind, error.database]).toEqual(["linked", "app.db"]);
+    expect(error.message).toContain("real.data");
+  });
+}
+
+test("a second name for a captured file, in whichever folder, is noticed at once", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", create);
+  await using pair = await Pair.open(it.folder);
+  expect(pair.source.isAhead()).toBe(false);
+  const other = join(it.folder, "elsewhere");
+  mkdirSync(other);
+  linkSync(it.path, join(other, "alias.sqlite"));
+  const error = await refusedAtTheGate(pair);
+  expect([error.kind, error.database]).toEqual(["linked", "app.db"]);
+});
+
+test("commits into databases whose files the application deleted while it had them open are refused", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", create);
+  await using pair = await Pair.open(it.folder);
+  for (const entry of readdirSync(it.root)) unlinkSync(join(it.root, entry));
+  await it.application.run("a", "INSERT INTO t VALUES (1)");
+  const error = await refusedAtTheGate(pair);
+  expect([error.kind, error.database]).toEqual(["replaced", "app.db"]);
+  expect(error.found).toContain(`${it.application.pid} (python3`);
+});
+
+test("a database that was deleted is watched for as long as somebody has it open, and no longer", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", create);
+  await using pair = await Pair.open(it.folder);
+  spawnSync("sh", ["-c", `rm ${it.root}/*`]);
+  expect(pair.source.isAhead()).toBe(true);
+  while (pair.source.isAhead()) await pair.sync();
+  await pair.source.tick();
+  expect([...pair.replica.checksums().keys()]).toEqual([]);
+  await it.application.run("a", "INSERT INTO t VALUES (1)");
+  expect((await refusedAtTheGate(pair)).found).toContain("deleted before");
+});
+
+test("a connection that outlives its deleted database and does not write holds nothing up", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", create);
+  await using pair = await Pair.open(it.folder);
+  spawnSync("sh", ["-c", `rm ${it.root}/*`]);
+  while (pair.source.isAhead()) await pair.sync();
+  await it.application.close("a");
+  await until(async () => {
+    await pair.source.tick();
+    return !readdirSync(`/proc/${process.pid}/fd`).some((fd) => linkOf(fd).includes(`${it.path} (deleted)`));
+  });
+  await it.application.open("b", it.path);
+  await it.application.run("b", create);
+  await pair.sync();
+  expect([...pair.replica.checksums().keys()]).toEqual(["app.db"]);
+});
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/${process.pid}/fd/${fd}`);
+  } catch {
+    return "";
+  }
+}
