@@ -43,6 +43,9 @@ admin = "127.0.0.1:7700"
 # Registry, health, epochs, failovers and events.
 database = "gateway.db"
 #drain = "10s"
+# How often a request is sent again that was sent and lost; and what a client is that has ended its side: "gone" or "serve".
+#replay = { again = 1 }
+#client_half_close = "gone"
 # Load balancers that begin connections with a PROXY protocol header, and proxies whose X-Forwarded fields are believed.
 #proxy_protocol_from = []
 #trusted_proxies = []
@@ -106,6 +109,8 @@ name = ${quoted(values.service)}
 #match.path = "/"
 # "manual": a primary that failed takes part again only after: stead hosts add
 #rejoin = "auto"
+# Answers that take longer than gateway.limits.first_byte, by the beginning of the path.
+#first_byte = [{ path = "/export", time = "30m" }]
 
 # The hosts of the service, one table for each. More can be added later with: stead hosts add
 [[service.host]]
@@ -140,6 +145,7 @@ ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
 #drift_margin = "100ms"
 #poll = "20ms"
 #drain = "10s"
+#drain_streams = "1s"
 #priority = 0
 #nofailover = false
 
@@ -167,5 +173,5 @@ command = ["bun", "app.ts"]
 #head_time = "10s"
 #idle = "75s"
 #connect = "1s"
-#first_byte = "60s"
+#first_byte = "0s"
 `;

@@ -26,6 +26,7 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
       nofailover: host.nofailover ?? null,
     })),
     rejoin: service.rejoin,
+    firstByte: service.first_byte.map(({ path, time }) => ({ path, timeMs: time })),
   }));
 }
 
@@ -48,6 +49,8 @@ export function resolveGateway(file: string, gateway: GatewayContent, services: 
       rise: gateway.probe.rise,
     },
     hold: { requestsMax: gateway.hold.requests, bytesMax: gateway.hold.bytes, timeMs: gateway.hold.time },
+    replayAgainMax: gateway.replay.again,
+    clientHalfClose: gateway.client_half_close,
     drainTimeoutMs: gateway.drain,
     limits: resolveLimits(gateway.limits),
     workers: gateway.workers === "auto" ? Math.min(availableParallelism(), workersMax) : gateway.workers,
@@ -80,6 +83,7 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
     driftMarginMs: host.drift_margin ?? Math.ceil(host.lease * driftMarginShare),
     pollMs: host.poll,
     drainTimeoutMs: host.drain,
+    drainStreamsMs: host.drain_streams,
     priority: host.priority,
     nofailover: host.nofailover,
     secret,

@@ -21,12 +21,12 @@ const commonLimits = {
   head_time: v.optional(duration({ min: 100, max: 10 * minute }), "10s"),
   idle: v.optional(duration({ min: 100, max: hour }), "75s"),
   connect: v.optional(duration({ min: 10, max: minute }), "1s"),
-  first_byte: v.optional(duration({ min: 100, max: 24 * hour }), "60s"),
 };
 
 /** What only the gateway's side of the internet needs; src/http/limits.ts says what each of them bounds. */
 const gatewayLimits = table("gateway.limits", {
   ...commonLimits,
+  first_byte: v.optional(duration({ min: 100, max: 24 * hour }), "60s"),
   connections_per_address: v.optional(whole(1, 1_000_000), 10_000),
   target: v.optional(size({ min: 64, max: MiB }), "8KiB"),
   method: v.optional(size({ min: 8, max: KiB }), "32B"),
@@ -105,6 +105,8 @@ const gateway = table("gateway", {
     }),
     {},
   ),
+  replay: v.optional(table("gateway.replay", { again: v.optional(whole(0, 3), 1) }), {}),
+  client_half_close: v.optional(choice(["gone", "serve"]), "gone"),
   drain: v.optional(duration({ max: hour }), "10s"),
   workers: v.optional(v.union([v.literal("auto"), whole(1, workersMax)], workersMessage), 1),
   limits: v.optional(gatewayLimits, {}),
@@ -138,6 +140,7 @@ const service = table("[service]", {
   name: identifier,
   match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
   rejoin: v.optional(choice(["auto", "manual"]), "auto"),
+  first_byte: v.optional(tables("service.first_byte", table("[service.first_byte]", { path: urlPath, time: duration({ min: 100, max: 24 * hour }) })), []),
   host: v.optional(
     tables(
       "service.host",
@@ -223,6 +226,7 @@ const host = table("host", {
   drift_margin: v.optional(duration({ max: minute })),
   poll: v.optional(duration({ min: 1, max: minute }), "20ms"),
   drain: v.optional(duration({ max: hour }), "10s"),
+  drain_streams: v.optional(duration({ max: hour }), "1s"),
   priority: v.optional(whole(-1000, 1000), 0),
   nofailover: v.optional(flag, false),
   application,
@@ -237,7 +241,7 @@ const host = table("host", {
     }),
     {},
   ),
-  limits: v.optional(table("host.limits", commonLimits), {}),
+  limits: v.optional(table("host.limits", { ...commonLimits, first_byte: v.optional(duration({ max: 24 * hour }), "0s") }), {}),
 });
 
 /** A whole file. Every part is optional here: what a command needs, it asks for itself. */

@@ -8,18 +8,20 @@ import type { GatewayConfig, ServiceConfig, ServiceHostConfig } from "./types.ts
 export type Setting = string | number;
 
 /** What a running gateway takes over; everything else that is not a service needs a restart. */
-const liveKeys: readonly RegExp[] = [/^gateway\.probe\./, /^gateway\.hold\./, /^gateway\.drain$/];
+const liveKeys: readonly RegExp[] = [/^gateway\.probe\./, /^gateway\.hold\./, /^gateway\.drain$/, /^gateway\.replay\./];
 
 /** Without the services and the secret. Times are milliseconds, sizes bytes. */
 export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, Setting>> {
   // `services`, `secret` and what is named otherwise in the file are taken out; the rest follows the types by itself.
-  const { services: _services, secret: _secret, listen, adminListen, adminUrl, databasePath, drainTimeoutMs, ...tables } = config;
+  const { services: _services, secret: _secret, listen, adminListen, adminUrl, databasePath, drainTimeoutMs, replayAgainMax, clientHalfClose, ...tables } = config;
   return {
     "gateway.listen": formatAddress(listen),
     "gateway.admin": formatAddress(adminListen),
     "gateway.advertise_admin": adminUrl,
     "gateway.database": databasePath,
     "gateway.drain": drainTimeoutMs,
+    "gateway.replay.again": replayAgainMax,
+    "gateway.client_half_close": clientHalfClose,
     ...flatten("gateway", tables),
   };
 }
@@ -57,6 +59,7 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
     settings[`${prefix}: match.host`] = service.match.host ?? "any";
     settings[`${prefix}: match.path`] = service.match.path ?? "any";
     settings[`${prefix}: rejoin`] = service.rejoin;
+    for (const { path, timeMs } of service.firstByte) settings[`${prefix}: first_byte ${path}`] = timeMs;
     for (const host of service.hosts) settings[hostKey(service.name, host.id)] = hostText(host);
   }
   return settings;

@@ -23,7 +23,7 @@ export interface HttpLimits {
   /** A kept-alive connection without a request. */
   readonly idleMs: number;
   readonly connectMs: number;
-  /** From the request's last byte to the response's first. */
+  /** From the request's last byte to the response's first. 0: no limit. */
   readonly firstByteMs: number;
 }
 
@@ -111,6 +111,8 @@ export interface ServiceConfig {
   readonly hosts: readonly ServiceHostConfig[];
   /** What becomes of a primary that failed: a candidate again by itself, or only after an operator added it again. */
   readonly rejoin: "auto" | "manual";
+  /** Other times than `limits.first_byte`, by the beginning of the path. */
+  readonly firstByte: readonly { readonly path: string; readonly timeMs: number }[];
 }
 
 export interface GatewayConfig {
@@ -126,6 +128,10 @@ export interface GatewayConfig {
   readonly peers: readonly string[];
   readonly probe: ProbeConfig;
   readonly hold: HoldConfig;
+  /** How often in all a request is sent again that was sent and lost. */
+  readonly replayAgainMax: number;
+  /** A client that has ended its side: gone, or one that still reads. */
+  readonly clientHalfClose: "gone" | "serve";
   /** How long requests in flight may take to finish when the gateway is told to stop. */
   readonly drainTimeoutMs: number;
   readonly limits: HttpLimits;
@@ -215,6 +221,8 @@ export interface HostConfig {
   readonly pollMs: number;
   /** How long requests in flight may take to finish in a switchover. */
   readonly drainTimeoutMs: number;
+  /** What streams and tunnels get of it. */
+  readonly drainStreamsMs: number;
   /** Higher is preferred; 0 is the default. */
   readonly priority: number;
   readonly nofailover: boolean;

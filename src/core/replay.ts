@@ -4,6 +4,13 @@
  * Only if (a) not a byte of it was sent, or (b) the host said "not executed", or (c) the method is idempotent (RFC 9110,
  * 9.2.2) and no byte of a response was released; and, where something was sent, its body is still held. Everything else
  * must be said to be unknown: a second execution of a write that nobody asked for is worse than an honest error.
+ *
+ * What was sent and lost is sent again `againMax` times in all, a safe method too: a request may be the reason why its
+ * application ends, and each repetition would end it again. It is lost only when somebody is gone: the host, or the
+ * process of the application. An application that lives has given its answer by closing the connection, by saying what nobody
+ * can understand, or by taking longer than it may; asking again would have it do the same work again.
+ *
+ * To break it: count what was never sent as lost, or forget the count where a request goes back to wait for a primary.
  */
 import { allRules, type Rules } from "./rules.ts";
 
@@ -18,11 +25,23 @@ export function isOfEpoch(routedFor: string | undefined, epoch: number, rules: R
   return routedFor === undefined || routedFor === String(epoch) || !rules.has("replay-own-epoch");
 }
 
+/** Why there is no answer to a request that was sent. */
+export type LossCause =
+  /** The connection to the host broke: it may be gone. */
+  | "host_lost"
+  /** The host lives; the process of its application ended. */
+  | "application_ended"
+  /** The application lives and closed the connection. */
+  | "closed"
+  /** Nothing came in the time that was given. */
+  | "timed_out";
+
 export type AttemptOutcome =
   | { readonly kind: "completed" }
   | { readonly kind: "not_sent"; readonly reason: string }
   | { readonly kind: "not_executed"; readonly bodyHeld: boolean; readonly reason: string }
-  | { readonly kind: "lost"; readonly released: boolean; readonly bodyHeld: boolean; readonly reason: string }
+  | { readonly kind: "lost"; readonly released: boolean; readonly bodyHeld: boolean; readonly cause: LossCause; readonly reason: string }
+  | { readonly kind: "put_aside"; readonly retryAfterSeconds: number; readonly reason: string }
   | { readonly kind: "upstream_invalid"; readonly reason: string }
   | { readonly kind: "client_gone" };
 
@@ -36,6 +55,12 @@ export type ReplayDecision =
   | { readonly kind: "again"; readonly why: "not_sent" | "not_executed" | "safe" | "changes_state"; readonly reason: string }
   /** Provably not executed, but its body is no longer held: the client may send it again itself. */
   | { readonly kind: "give_up"; readonly reason: string }
+  /** Not executed and not to be repeated: requests like it end the application (core/suspects.ts). */
+  | { readonly kind: "put_aside"; readonly retryAfterSeconds: number; readonly reason: string }
+  /** It answered, in a way that cannot be passed on. */
+  | { readonly kind: "invalid"; readonly reason: string }
+  /** Not answered in time; it may be executed still. */
+  | { readonly kind: "timed_out"; readonly reason: string }
   /** It may have been executed, or not, or in part. */
   | { readonly kind: "unknown"; readonly reason: string };
 
@@ -49,8 +74,16 @@ export function isIdempotent(method: string): boolean {
   return idempotentMethods.includes(method);
 }
 
+/** What is known of a request from before. */
+export interface ReplayHistory {
+  /** How its earlier tries were lost, oldest first; tries that were not executed do not count. */
+  readonly losses: readonly LossCause[];
+  /** `gateway.replay.again`. */
+  readonly againMax: number;
+}
+
 /** What to do after `outcome` of a request with `method`. */
-export function decideReplay(method: string, outcome: AttemptOutcome, rules: Rules = allRules): ReplayDecision {
+export function decideReplay(method: string, outcome: AttemptOutcome, history: ReplayHistory, rules: Rules = allRules): ReplayDecision {
   switch (outcome.kind) {
     case "completed":
     case "client_gone":
@@ -61,13 +94,33 @@ export function decideReplay(method: string, outcome: AttemptOutcome, rules: Rul
       if (!outcome.bodyHeld) return { kind: "give_up", reason: `${outcome.reason}; the request's body is too large to be kept for sending it again` };
       return { kind: "again", why: "not_executed", reason: outcome.reason };
     case "lost":
-      if (!outcome.released && outcome.bodyHeld && (isIdempotent(method) || !rules.has("replay"))) {
-        const isSafe = safeMethods.includes(method) || !rules.has("replay") || !rules.has("replay-later-epoch");
-        return { kind: "again", why: isSafe ? "safe" : "changes_state", reason: outcome.reason };
-      }
-      return { kind: "unknown", reason: outcome.reason };
+      return afterLoss(method, outcome, history, rules);
     case "upstream_invalid":
       // It answered, so it may have executed; what it said cannot be understood and would hardly be better the next time.
-      return { kind: "unknown", reason: outcome.reason };
+      return { kind: "invalid", reason: outcome.reason };
+    case "put_aside":
+      return outcome;
   }
+}
+
+function afterLoss(method: string, outcome: AttemptOutcome & { kind: "lost" }, { losses, againMax }: ReplayHistory, rules: Rules): ReplayDecision {
+  const { cause, reason } = outcome;
+  const isBound = rules.has("replay-bound");
+  if (cause === "timed_out") return { kind: "timed_out", reason };
+  if (cause === "closed" && isBound) return { kind: "unknown", reason };
+  const mayGoAgain = !outcome.released && outcome.bodyHeld && (isIdempotent(method) || !rules.has("replay"));
+  if (!mayGoAgain) return { kind: "unknown", reason: describeLosses([...losses, cause], reason) };
+  if (losses.length >= againMax && isBound) return { kind: "unknown", reason: describeLosses([...losses, cause], reason) };
+  const isSafe = safeMethods.includes(method) || !rules.has("replay") || !rules.has("replay-later-epoch");
+  return { kind: "again", why: isSafe ? "safe" : "changes_state", reason };
+}
+
+const times = (count: number): string => (count === 1 ? "once" : count === 2 ? "twice" : `${count} times`);
+
+/** What happened to a request in all its tries, for its client. */
+export function describeLosses(losses: readonly LossCause[], reason: string): string {
+  const ended = losses.filter((cause) => cause === "application_ended").length;
+  const gone = losses.length - ended;
+  const said = [...(ended > 0 ? [`the application ended ${times(ended)} while it had this request`] : []), ...(gone > 0 ? [`the host was lost ${times(gone)} while it had this request: ${reason}`] : [])];
+  return said.join("; ");
 }

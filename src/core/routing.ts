@@ -34,6 +34,18 @@ export function serviceMatcher<S extends Matchable>(services: readonly S[]): Ser
   };
 }
 
+/** What the longest prefix says that the target's path begins with; undefined: none does, or there are none. */
+export function firstByteMsOf(times: readonly { readonly path: string; readonly timeMs: number }[] | undefined, target: string): number | undefined {
+  if (times === undefined || times.length === 0) return undefined;
+  const path = originPath(target);
+  let found: { readonly prefix: string; readonly timeMs: number } | undefined;
+  for (const time of times) {
+    const prefix = normalizedPrefix(time.path);
+    if (hasPrefix(path, prefix) && prefix.length >= (found?.prefix.length ?? 0)) found = { prefix, timeMs: time.timeMs };
+  }
+  return found?.timeMs;
+}
+
 function hasPrefix(path: string, prefix: string): boolean {
   if (!path.startsWith(prefix)) return false;
   const next = path.charAt(prefix.length);

@@ -20,6 +20,8 @@ export type RuleName =
   | "replay-later-epoch"
   | "replay-own-epoch"
   | "replay-outcome"
+  | "replay-bound"
+  | "suspects-complete"
   | "pin-order"
   | "retry"
   | "brake"

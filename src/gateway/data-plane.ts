@@ -43,6 +43,7 @@ export class DataPlane {
       descriptor: deps.descriptor,
       limits: httpLimitsOf(config),
       clock,
+      halfClose: config.clientHalfClose,
       onExchange: (exchange) => deps.onExchange(exchange),
       onProtocolError: ({ status, code, message }, client) => refusals.warn("request refused", { client, status, code, why: message }),
       ...(certificates === undefined ? {} : { tls: certificates }),

@@ -3,7 +3,7 @@
  * them. It runs in this process (LocalPlane) or in several of their own (workers/worker-pool.ts).
  */
 import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
-import { serviceMatcher, type ServiceMatcher } from "../core/routing.ts";
+import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../core/routing.ts";
 import type { Exchange, Handling } from "../http/exchange.ts";
 import { Proxy } from "../http/proxy.ts";
 import { refusal } from "../http/refusal.ts";
@@ -16,8 +16,8 @@ import type { RouteHooks, RouteTarget } from "./route-target.ts";
 import { ServiceRoute } from "./service-route.ts";
 
 /** What a data plane needs of a configuration. */
-export interface PlaneSettings extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane"> {
-  readonly services: readonly Pick<ServiceConfig, "name" | "match">[];
+export interface PlaneSettings extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
+  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
 }
 
 export interface WorkerStatus {
@@ -141,7 +141,10 @@ export class LocalPlane implements Plane {
       get patienceMs() {
         return settings().hold.timeMs;
       },
-      forward: forwardOptionsOf(settings()),
+      get againMax() {
+        return settings().replayAgainMax;
+      },
+      forward: { ...forwardOptionsOf(settings()), firstByteMs: (target) => firstByteMsOf(settings().services.find(({ name }) => name === service)?.firstByte, target) },
       hooks: {
         onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),
         onRefused: ({ remoteAddress: client, requestId }, status, code, why) => this.#refusals.warn("request not answered by the application", { service, client, request: requestId, status, code, why }),

@@ -8,14 +8,22 @@
 import type { Address, HttpLimits } from "../config/types.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { epochField, isOfEpoch } from "../core/replay.ts";
+import type { Rules } from "../core/rules.ts";
+import { type Fingerprint, fingerprintOf, type Standing, Suspects } from "../core/suspects.ts";
 import { CommonEnd } from "../http/common-end.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../http/exchange.ts";
-import type { HeaderList } from "../http/headers.ts";
-import { fieldSet, STEAD } from "../http/known-fields.ts";
+import type { RequestHead } from "../http/head.ts";
+import type { UnknownCause } from "../http/host-verdict.ts";
 import type { HttpLimits as ServerLimits } from "../http/limits.ts";
 import { HttpServer } from "../http/server.ts";
 import { Upstream } from "../http/upstream.ts";
+import { type Endings, noticeMs } from "./application/endings.ts";
+import { drainRequests, type DrainTimes } from "./drain.ts";
+import { putAside, refuse, unknown } from "./front-answers.ts";
 import { OpenRequests } from "./open-requests.ts";
+import { Probation } from "./probation.ts";
+import { readyWithin } from "./ready-within.ts";
+import { steadFieldSet, takeSteadFields, withoutOurs } from "./stead-fields.ts";
 
 /** One term as primary, as the front sees it. */
 export interface Term {
@@ -27,26 +35,43 @@ export interface Term {
   /** Resolves when the application takes requests; it may be restarting. */
   whenReady(): Promise<void>;
   readonly isReady: boolean;
+  /** When the application ends by itself. */
+  readonly endings: Pick<Endings, "listen" | "hasJustEnded">;
+  /** The application may end once more without being given up on this host. */
+  readonly maySpareEnding: boolean;
   /** The application asked for a checkpoint with `Stead-Checkpoint: now`. */
   onCheckpointAsked(): void;
 }
 
+interface Open {
+  readonly kind: "open";
+  readonly term: Term;
+  readonly upstream: Upstream;
+  readonly end: CommonEnd;
+  readonly forward: ForwardOptions;
+  readonly user: ForwardUser;
+}
+
 type FrontState =
   | { readonly kind: "closed"; readonly reason: string }
-  | { readonly kind: "open"; readonly term: Term; readonly upstream: Upstream; readonly end: CommonEnd; readonly forward: ForwardOptions; readonly user: ForwardUser }
+  | Open
   | { readonly kind: "draining"; readonly upstream: Upstream; readonly end: CommonEnd };
 
-/** How long a request waits for an application that is being restarted before it is given back. */
-const restartWaitMs = 5_000;
+/** Of so many completed requests one is remembered (core/suspects.ts). */
+const completionsPerSample = 8;
 
 export interface FrontOptions {
   readonly listen: Address;
   readonly limits: HttpLimits;
   readonly clock: Clock;
+  /** Default: all. */
+  readonly rules?: Rules;
+  /** Requests have become suspect. */
+  readonly onSuspects?: (fresh: readonly Fingerprint[]) => void;
 }
 
 /** What a host and its terms need of the front: the simulation brings its own. */
-export type FrontPort = Pick<Front, "serve" | "shut" | "drain" | "port">;
+export type FrontPort = Pick<Front, "serve" | "shut" | "drain" | "port" | "suspects">;
 
 export class Front {
   readonly #options: FrontOptions;
@@ -55,9 +80,17 @@ export class Front {
   #active = 0;
   readonly #open = new OpenRequests();
   #idle: (() => void) | undefined;
+  /** Lost, and the application may be seen to have ended in the next moment. */
+  readonly #lost = new Set<RequestHead>();
+  readonly #probation: Probation;
+  #completions = 0;
+  /** Requests that end the application, whichever term it is: a host that becomes primary again knows them still. */
+  readonly suspects: Suspects;
 
   private constructor(options: FrontOptions) {
     this.#options = options;
+    this.#probation = new Probation(options.clock);
+    this.suspects = new Suspects(options.rules);
   }
 
   /** Listens; throws the server's error when the port is in use. */
@@ -102,8 +135,10 @@ export class Front {
       editRequestFields: withoutOurs,
       editResponseFields: ({ headers }) => takeSteadFields(headers, term),
     };
-    const user: ForwardUser = { onOutcome: (exchange, _upstream, outcome) => this.#onOutcome(exchange, end, outcome) };
-    this.#state = { kind: "open", term, upstream, end, forward, user };
+    const user: ForwardUser = { onOutcome: (exchange, _upstream, outcome) => this.#onOutcome(exchange, state, outcome) };
+    const state: Open = { kind: "open", term, upstream, end, forward, user };
+    this.#state = state;
+    term.endings.listen(() => this.#onEnding(end));
   }
 
   #upstreamTo({ applicationHost: host, applicationPort: port }: Term): Upstream {
@@ -130,17 +165,19 @@ export class Front {
     state.upstream.close(reason);
   }
 
-  /** Refuses new requests and waits until those in flight are answered, at most `timeoutMs`; then cuts the rest. */
-  async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
+  /**
+   * Refuses new requests and waits until those in flight that have an end are answered; then cuts the rest (drain.ts). Nothing of ours
+   * keeps an application from stopping after that: its idle connections are closed.
+   */
+  async drain(times: DrainTimes): Promise<{ readonly cut: number }> {
     if (this.#state.kind !== "open") return { cut: 0 };
     const { upstream, end } = this.#state;
     this.#state = { kind: "draining", upstream, end };
-    if (this.#active > 0) {
-      const idle = new Promise<void>((resolve) => (this.#idle = resolve));
-      const timer = this.#options.clock.setTimer(timeoutMs, () => this.#idle?.());
-      await idle;
-      timer.cancel();
-    }
+    const idle = new AbortController();
+    this.#idle = () => idle.abort();
+    upstream.retire("this host is stepping down");
+    await drainRequests(end, () => this.#active, times, this.#options.clock, idle.signal);
+    this.#idle = undefined;
     return { cut: this.#active };
   }
 
@@ -154,22 +191,29 @@ export class Front {
     if (state.kind !== "open") return refuse(exchange, state.kind === "draining" ? "this host is stepping down" : `this host is not primary: ${state.reason}`);
     const { term, forward, user } = state;
     const { headers } = exchange.request;
-    const routedFor = headers.mayHave(ours) ? headers.get(epochField) : undefined;
+    const routedFor = headers.mayHave(steadFieldSet) ? headers.get(epochField) : undefined;
     if (!isOfEpoch(routedFor, term.epoch)) {
       return refuse(exchange, `the request was routed for epoch ${(routedFor ?? "").replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
     }
     this.#active += 1;
     this.#open.begin(exchange, this.#options.clock.now());
-    if (!term.isReady) return this.#forwardWhenReady(exchange, state);
+    if (!term.isReady || this.suspects.isWatching) return this.#forwardCarefully(exchange, state);
     exchange.forwardTo(this.#currentUpstream(state), forward, user);
     return undefined;
   }
 
-  async #forwardWhenReady(exchange: Exchange, state: FrontState & { kind: "open" }): Promise<void> {
-    const { term, end, forward } = state;
+  /** While the application restarts, and as long as there are requests that it has not survived. */
+  async #forwardCarefully(exchange: Exchange, state: Open): Promise<void> {
+    const { method, target } = exchange.request;
+    const fingerprint = fingerprintOf(method, target);
     try {
-      if (await readyWithin(term, this.#options.clock, end)) await answerTo(exchange, end, await exchange.forward(this.#upstreamAfterWait(state), forward));
-      else await refuse(exchange, end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
+      const first = this.#standing(fingerprint, state);
+      if (first.kind === "put_aside") return await putAside(exchange, first.endings, first.forMs);
+      if (first.kind === "free" && state.term.isReady) return await this.#forwardNow(exchange, state);
+      const isReady = await readyWithin(state.term, this.#options.clock, state.end);
+      if (!isReady) return await refuse(exchange, state.end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
+      if (this.#standing(fingerprint, state).kind === "free") return await this.#forwardNow(exchange, state);
+      await this.#forwardOnProbation(exchange, state, fingerprint);
     } finally {
       this.#leave(exchange);
     }
@@ -181,6 +225,32 @@ export class Front {
     return now.kind === "open" && now.term === state.term ? this.#currentUpstream(now) : state.upstream;
   }
 
+  /** It may be the one that ends the application. */
+  async #forwardOnProbation(exchange: Exchange, state: Open, fingerprint: Fingerprint): Promise<void> {
+    const endTurn = await this.#probation.turn();
+    if (endTurn === undefined) return refuse(exchange, "the application has just ended: requests that it had are let through one at a time");
+    try {
+      // What had its turn before may have ended the application again, or have cleared this one.
+      if (!(await readyWithin(state.term, this.#options.clock, state.end))) return await refuse(exchange, "the application is restarting");
+      const standing = this.#standing(fingerprint, state);
+      if (standing.kind === "free") endTurn();
+      if (standing.kind === "put_aside") return await putAside(exchange, standing.endings, standing.forMs);
+      if (standing.kind === "due") this.suspects.beginTrial(fingerprint);
+      await this.#forwardNow(exchange, state);
+      this.suspects.endTrial(fingerprint, this.#options.clock.now());
+    } finally {
+      endTurn();
+    }
+  }
+
+  async #forwardNow(exchange: Exchange, state: Open): Promise<void> {
+    await this.#answer(exchange, state, await exchange.forward(this.#upstreamAfterWait(state), state.forward));
+  }
+
+  #standing(fingerprint: Fingerprint, { term }: Open): Standing {
+    return this.suspects.standing(fingerprint, this.#options.clock.now(), term.maySpareEnding);
+  }
+
   /** The exchange is no longer in flight to the application. */
   #leave(exchange: Exchange): void {
     this.#open.end(exchange);
@@ -188,30 +258,69 @@ export class Front {
     if (this.#active === 0) this.#idle?.();
   }
 
-  #onOutcome(exchange: Exchange, end: CommonEnd, outcome: ForwardOutcome): Handling {
-    const answering = answerTo(exchange, end, outcome);
-    this.#leave(exchange);
-    return answering;
+  #onOutcome(exchange: Exchange, state: Open, outcome: ForwardOutcome): Handling {
+    const answering = this.#answer(exchange, state, outcome);
+    if (answering === undefined) {
+      this.#leave(exchange);
+      return undefined;
+    }
+    return answering.finally(() => this.#leave(exchange));
+  }
+
+  /** What is left to say to the client. */
+  #answer(exchange: Exchange, { term, end }: Open, outcome: ForwardOutcome): Handling {
+    switch (outcome.kind) {
+      case "completed":
+        this.#onCompleted(exchange.request);
+        return undefined;
+      case "client_gone":
+        return undefined;
+      case "not_sent":
+        return refuse(exchange, `the application did not take the request: ${outcome.reason}`);
+      case "not_executed":
+      case "put_aside":
+        throw new Error("only a host says that a request was not executed");
+      case "upstream_invalid":
+        return sayUnknown(exchange, end, "invalid-answer", outcome.reason);
+      case "lost":
+        return this.#answerLost(exchange, term, end, outcome);
+    }
+  }
+
+  /** Whether the application ended, or lives and has closed the connection, decides whether the request may be sent again. */
+  #answerLost(exchange: Exchange, term: Term, end: CommonEnd, outcome: ForwardOutcome & { kind: "lost" }): Handling {
+    const { request } = exchange;
+    this.#lost.add(request);
+    this.#options.clock.setTimer(noticeMs, () => this.#lost.delete(request));
+    if (end.reason === undefined && !exchange.responseStarted) return this.#sayWhyLost(exchange, term, end, outcome);
+    exchange.destroy();
+    return undefined;
+  }
+
+  async #sayWhyLost(exchange: Exchange, term: Term, end: CommonEnd, { cause, reason }: ForwardOutcome & { kind: "lost" }): Promise<void> {
+    if (cause === "timed_out") return sayUnknown(exchange, end, "timed-out", reason);
+    const hasEnded = await term.endings.hasJustEnded();
+    return sayUnknown(exchange, end, hasEnded ? "application-ended" : "closed", reason);
+  }
+
+  #onEnding(end: CommonEnd): void {
+    const sent = end.attempts.filter(({ isSent }) => isSent).map(({ request }) => request);
+    const executing = [...sent, ...this.#lost].map(({ method, target }) => fingerprintOf(method, target));
+    const fresh = this.suspects.ended(executing, this.#options.clock.now());
+    if (fresh.length > 0) this.#options.onSuspects?.(fresh);
+  }
+
+  /** While nothing is watched only a sample is remembered. */
+  #onCompleted({ method, target }: RequestHead): void {
+    this.#completions = (this.#completions + 1) % completionsPerSample;
+    if (this.#completions === 0 || this.suspects.isWatching) this.suspects.completed(fingerprintOf(method, target), this.#options.clock.now());
   }
 }
 
-/** What is left to say to the client. */
-function answerTo(exchange: Exchange, end: CommonEnd, outcome: ForwardOutcome): Handling {
-  switch (outcome.kind) {
-    case "completed":
-    case "client_gone":
-      return undefined;
-    case "not_sent":
-      return refuse(exchange, `the application did not take the request: ${outcome.reason}`);
-    case "not_executed":
-      return refuse(exchange, outcome.reason);
-    case "lost":
-    case "upstream_invalid":
-      // The response of a host that was cut off must not even say that something failed: the next primary decides.
-      if (end.reason === undefined && !exchange.responseStarted) return unknown(exchange, outcome.reason);
-      exchange.destroy();
-      return undefined;
-  }
+/** The response of a host that was cut off must not even say that something failed: the next primary decides. */
+async function sayUnknown(exchange: Exchange, end: CommonEnd, cause: UnknownCause, reason: string): Promise<void> {
+  if (end.reason === undefined && !exchange.responseStarted) await unknown(exchange, cause, reason);
+  else exchange.destroy();
 }
 
 const frontLimits = (limits: HttpLimits): Partial<ServerLimits> => ({
@@ -225,55 +334,3 @@ const frontLimits = (limits: HttpLimits): Partial<ServerLimits> => ({
   connectMs: limits.connectMs,
   firstByteMs: limits.firstByteMs,
 });
-
-/** False when the time is over, or when the term ends: its application may never be ready again. */
-function readyWithin(term: Term, clock: Clock, end: CommonEnd): Promise<boolean> {
-  return new Promise((resolve) => {
-    const answer = (isReady: boolean): void => {
-      timer.cancel();
-      end.delete(ended);
-      resolve(isReady);
-    };
-    const ended = { onCommonEnd: () => answer(false) };
-    const timer = clock.setTimer(restartWaitMs, () => answer(false));
-    end.add(ended);
-    term.whenReady().then(
-      () => answer(end.reason === undefined),
-      () => answer(false),
-    );
-  });
-}
-
-function refuse(exchange: Exchange, reason: string): Promise<void> {
-  return exchange.respond({
-    status: 503,
-    headers: [
-      ["Content-Type", "text/plain; charset=utf-8"],
-      ["Stead-Outcome", "not-executed"],
-      ["Retry-After", "1"],
-    ],
-    body: `${reason}\n`,
-  });
-}
-
-function unknown(exchange: Exchange, reason: string): Promise<void> {
-  return exchange.respond({
-    status: 502,
-    headers: [
-      ["Content-Type", "text/plain; charset=utf-8"],
-      ["Stead-Outcome", "unknown"],
-    ],
-    body: `the application did not answer: ${reason}\n`,
-  });
-}
-
-const isOurs = (name: string): boolean => name.startsWith("stead-");
-
-const ours = fieldSet(STEAD);
-const withoutOurs = (headers: HeaderList): HeaderList => (headers.mayHave(ours) ? headers.without(isOurs) : headers);
-
-/** Fields of ours are for the host, or forged: none of them leaves. `Stead-Checkpoint: now` is a system event. */
-function takeSteadFields(headers: HeaderList, term: Term): HeaderList {
-  if (headers.mayHave(ours) && headers.get("stead-checkpoint") === "now") term.onCheckpointAsked();
-  return withoutOurs(headers);
-}

@@ -13,6 +13,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { isFreePort } from "../runtime/free-ports.ts";
 import { ActivityMeter } from "./application/activity.ts";
 import { ApplicationError } from "./application/application-error.ts";
+import { Endings } from "./application/endings.ts";
 import { checkHealth } from "./application/health-check.ts";
 import { LivenessWatch } from "./application/liveness-watch.ts";
 import { listenersOf, processesOfGroup } from "./application/process-table.ts";
@@ -45,6 +46,7 @@ export interface SupervisorOptions extends ApplicationOwner {
 }
 
 export class Supervisor implements SupervisedApplication {
+  readonly endings: Endings;
   readonly #options: SupervisorOptions;
   #state: SupervisorState = { kind: "idle" };
   #ready: { promise: Promise<void>; resolve: () => void } | undefined;
@@ -58,14 +60,23 @@ export class Supervisor implements SupervisedApplication {
   #lastEnd: string | null = null;
   #changedAt: number;
 
+
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#changedAt = options.clock.now();
+    this.endings = new Endings(options.clock);
   }
 
   /** True when requests can go to the application right now. */
   get isReady(): boolean {
     return this.#state.kind === "running";
+  }
+
+  /** One restart is always left for what else may happen; before the first one there is nothing to lose but that. */
+  get maySpareEnding(): boolean {
+    const { application, clock } = this.#options;
+    const used = recentRestarts(this.#restarts, clock.now(), application.restartWindowMs).length;
+    return used === 0 || application.restartsMax - used >= 2;
   }
 
   /** The loopback address at which the application listens. */
@@ -219,6 +230,7 @@ export class Supervisor implements SupervisedApplication {
     if (this.#state.kind !== "running" || this.#state.group !== group) return;
     const { watch } = this.#state;
     watch.end();
+    this.endings.note();
     if (watch.state.kind === "stuck") this.#afterEnding("stuck", `was stuck: ${watch.state.detail}`);
     else this.#afterEnding("ended", `ended (${how})`);
   }

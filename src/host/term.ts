@@ -16,6 +16,7 @@ import type { Compression } from "../vault/chunk-codec.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { Store } from "../vault/store.ts";
 import { ApplicationError } from "./application/application-error.ts";
+import type { Endings } from "./application/endings.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { FrontPort } from "./front.ts";
 import { Journal, type JournalEnd } from "./journal.ts";
@@ -29,6 +30,9 @@ export interface SupervisedApplication extends Application {
   readonly port: number;
   readonly status: ApplicationStatus;
   whenReady(): Promise<void>;
+  readonly endings: Endings;
+  /** It may end once more without being given up. */
+  readonly maySpareEnding: boolean;
 }
 
 export interface TermOptions {
@@ -151,6 +155,10 @@ export class Term {
       get isReady() {
         return application.isReady;
       },
+      endings: application.endings,
+      get maySpareEnding() {
+        return application.maySpareEnding;
+      },
       onCheckpointAsked: () => this.#checkpointer.ask("application"),
     });
   }
@@ -182,7 +190,7 @@ export class Term {
       took[`${name}_ms`] = Number((now - since).toFixed(1));
       since = now;
     };
-    const { cut } = await front.drain(config.drainTimeoutMs);
+    const { cut } = await front.drain({ drainMs: config.drainTimeoutMs, streamsMs: config.drainStreamsMs });
     if (cut > 0) onWarning(`${cut} requests did not finish within ${config.drainTimeoutMs} ms and were cut by the switchover`);
     phase("drain");
     await application.stop();

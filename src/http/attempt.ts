@@ -6,16 +6,18 @@
  * ends are dropped: they were never promised to anybody.
  */
 import type { Buffer } from "node:buffer";
-import { isIdempotent } from "../core/replay.ts";
+import { isIdempotent, type LossCause } from "../core/replay.ts";
 import type { ChunkUse } from "../runtime/tcp.ts";
 import type { AttemptClient, Cut } from "./attempt-client.ts";
-import type { Ended } from "./common-end.ts";
+import { type AnswerProgress, type OpenAttempt, progressOf } from "./answer-progress.ts";
 import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
+import type { RequestHead } from "./head.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "./headers.ts";
-import { hostVerdict, type HostVerdict } from "./host-verdict.ts";
+import { hostVerdict, verdictOutcome, type HostVerdict } from "./host-verdict.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { Piece } from "../runtime/tcp.ts";
+import { brokenRule } from "./broken-rule.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { ParsedResponse } from "./read-response.ts";
 import { RequestSender } from "./request-sender.ts";
@@ -29,7 +31,9 @@ import type { ConnectionWaiter, Upstream } from "./upstream.ts";
 /** `waiting` for a connection, `open` with one, `complete`: only the gate is still to agree, `tunnel`, `settled`. */
 type Phase = "waiting" | "open" | "complete" | "tunnel" | "settled";
 
-export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, Ended {
+export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, OpenAttempt {
+  /** Releases of parts of the answer. */
+  released = 0;
   readonly release: GatedRelease;
   readonly flow: ResponseFlow;
   readonly mayReuseOld: boolean;
@@ -45,12 +49,11 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #sender: RequestSender | undefined;
   /** A byte of a response has come. */
   #received = false;
-  #interimReleased = false;
   #finalReleased = false;
   #response: ParsedResponse | undefined;
   /** What the host said instead of a response of its application; that is for the gateway and not for the client. */
   #verdict: HostVerdict | undefined;
-  #responseEndsAt = Infinity;
+  readonly #firstByteMs: number;
 
   constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions) {
     this.#client = client;
@@ -60,11 +63,25 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.flow = new ResponseFlow(client, this.release, client.limits.writeBufferBytesMax);
     this.#reader = new ResponseReader(client.parsed, client.limits, this);
     this.#writer = new ResponseWriter(client, this.release, options.editResponseFields);
-    this.mayReuseOld = isIdempotent(client.parsed.method);
+    // An application's connection that ends means that it has the request, and is not answered by sending that again.
+    this.mayReuseOld = options.upstreamIsHost !== false && isIdempotent(client.parsed.method);
+    this.#firstByteMs = options.firstByteMs?.(client.parsed.target) ?? client.limits.firstByteMs;
   }
 
   get limits(): HttpLimits {
     return this.#client.limits;
+  }
+
+  get request(): RequestHead {
+    return this.#client.parsed;
+  }
+
+  get isSent(): boolean {
+    return this.#phase !== "waiting" && this.#phase !== "settled";
+  }
+
+  get answer(): AnswerProgress {
+    return this.#tunnel === undefined ? progressOf(this.#response) : "stream";
   }
 
   start(): void {
@@ -95,8 +112,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       this.#fail(error);
       return;
     }
-    this.#responseEndsAt = this.#upstream.deadlines.after(this.limits.responseMs);
-    this.#expire(this.limits.firstByteMs);
+    connection.notAfter = this.#upstream.deadlines.after(this.limits.responseMs);
+    this.#expire(this.#firstByteMs);
     if (!client.bodyDone) client.setBodyFlow(sender.congested ? "paused" : "to_attempt");
   }
 
@@ -108,7 +125,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     const sender = this.#sender;
     if (sender === undefined || this.#connection === undefined) return;
     sender.send(data);
-    this.#expire(this.#received ? this.limits.responseIdleMs : this.limits.firstByteMs);
+    this.#expire(this.#received ? this.limits.responseIdleMs : this.#firstByteMs);
     if (sender.congested) this.#client.setBodyFlow("paused");
   }
 
@@ -185,14 +202,11 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   /** The answer is known with its head; a body that did not come with it is not waited for. */
   #settleVerdict(verdict: HostVerdict): void {
-    const reason = this.#response?.headers.get("stead-reason") ?? (verdict === "unknown" ? "the host lost its application" : "the host did not execute the request");
-    const { bodyHeld } = this.#client;
-    if (verdict === "not_executed") this.#settle({ kind: "not_executed", bodyHeld, reason }, "no");
-    else this.#settle({ kind: "lost", released: this.#interimReleased, bodyHeld, reused: false, reason }, "no");
+    this.#settle(verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.#client.bodyHeld, this.released > 0), "no");
   }
 
   onRelease(pieces: Piece[]): void {
-    this.#interimReleased = true;
+    this.released++;
     if (this.#writer.started && !this.#finalReleased) {
       this.#finalReleased = true;
       this.#client.onFinalReleased(this.#writer.status);
@@ -241,7 +255,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   onEnd(): void {
     if (!this.#reader.end()) {
-      this.#end(this.#lost("the upstream closed the connection before its response was complete"), this.#cut());
+      const started = this.#response === undefined ? "without an answer" : "before its response was complete";
+      this.#end(this.#lost(`the upstream closed the connection ${started}`), this.#cut());
       return;
     }
     if (this.#verdict !== undefined) this.#settleVerdict(this.#verdict);
@@ -254,7 +269,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onExpired(): void {
-    this.#end(this.#lost(this.#received ? "the upstream did not complete its response in time" : "the upstream did not answer in time"), this.#cut());
+    const what = this.#received ? "did not complete its response in time" : `did not answer within ${this.#firstByteMs} ms`;
+    this.#end(this.#lost(`the upstream ${what}`, "timed_out"), this.#cut());
   }
 
   onClientGone(): void {
@@ -274,7 +290,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       return;
     }
     this.#upstream.reportError(reason);
-    this.#end({ kind: "upstream_invalid", reason: error.message }, "no");
+    this.#end({ kind: "upstream_invalid", reason: brokenRule(error) }, "no");
   }
 
   /** An owner's function threw: a programming error, which belongs to whoever called `forward`. */
@@ -283,21 +299,21 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#end({ kind: "client_gone" }, "destroy");
   }
 
-  #lost(reason: string): ForwardOutcome {
+  #lost(reason: string, cause: LossCause = "host_lost"): ForwardOutcome {
     if (this.#phase === "open") this.#upstream.reportError(reason);
     return {
       kind: "lost",
-      released: this.#finalReleased || this.#interimReleased,
+      released: this.released > 0,
       bodyHeld: this.#client.bodyHeld,
       reused: this.#reused && !this.#received,
+      cause,
       reason,
     };
   }
 
   /** How the client must see that its response is incomplete: where only the end of the connection ends it, as a reset. */
   #cut(): Cut {
-    if (!this.#finalReleased) return "no";
-    return this.#writer.endsWithConnection ? "reset" : "destroy";
+    return !this.#finalReleased ? "no" : this.#writer.endsWithConnection ? "reset" : "destroy";
   }
 
   #end(outcome: ForwardOutcome, cut: Cut): void {
@@ -326,16 +342,10 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       connection.destroy("the connection cannot be used again");
       return;
     }
-    // One second less than the upstream says, so that it is not closing the connection while we use it.
-    const keepAliveMs = this.#response?.keepAliveMs;
-    if (keepAliveMs !== undefined) connection.idleMsMax = Math.max(1, keepAliveMs - 1000);
-    this.#upstream.release(connection);
+    this.#upstream.release(connection, this.#response?.keepAliveMs);
   }
 
   #expire(ms: number): void {
-    const connection = this.#connection;
-    if (connection === undefined) return;
-    connection.expire(ms);
-    if (connection.deadlineAt > this.#responseEndsAt) connection.deadlineAt = this.#responseEndsAt;
+    this.#connection?.expire(ms);
   }
 }

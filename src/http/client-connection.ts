@@ -291,9 +291,9 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#clientEnded = true;
     const exchange = this.#exchange;
     if (this.#state === "tunnel") exchange?.onTunnelClientEnd();
-    else if (exchange !== undefined && !exchange.bodyDone) this.cut("destroy");
+    else if (exchange !== undefined && !exchange.responseDone && (!exchange.bodyDone || this.owner.halfClose === "gone")) this.cut("destroy");
     else if (exchange === undefined && this.#state !== "lingering") this.#linger();
-    // Otherwise the client has only ended its side: it gets its answer (half-close), and a reset shows that it is gone.
+    // Otherwise its answer is on its way, or it only ends its side and is to be served (`HalfClose`); a reset shows then that it is gone.
   }
 
   #refuse(error: unknown): void {

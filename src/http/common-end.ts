@@ -2,6 +2,8 @@
  * Ends many attempts at once, each at most once. An `AbortSignal` would do the same; a listener on one costs as much as all the
  * parsing of a request and its response.
  */
+import type { OpenAttempt } from "./answer-progress.ts";
+
 export interface Ended {
   /** Called by `end`, in its turn. */
   onCommonEnd(reason: string): void;
@@ -25,6 +27,11 @@ export class CommonEnd {
     this.#members.delete(member);
   }
 
+  /** The attempts among the members, the newest first. */
+  get attempts(): OpenAttempt[] {
+    return [...this.#members].filter(isAttempt).reverse();
+  }
+
   end(reason: string): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
@@ -32,3 +39,5 @@ export class CommonEnd {
     this.#members.clear();
   }
 }
+
+const isAttempt = (member: Ended): member is OpenAttempt => "isSent" in member;

@@ -6,12 +6,20 @@ import type { ProtocolError } from "./protocol-error.ts";
 import type { RandomNames } from "./random-names.ts";
 import type { ServerExchange } from "./server-exchange.ts";
 
+/**
+ * A client that has ended its side of the connection may be gone, or may still read (half-close): TCP shows both alike. `gone`: it is, as nginx, Caddy and
+ * Envoy have it, because browsers and load balancers end that way and hardly any client half-closes. `serve`: it gets its answer.
+ */
+export type HalfClose = "gone" | "serve";
+
 export interface ConnectionOwner {
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
   /** Body bytes kept for replays, of all connections. */
   readonly keptBytes: { total: number };
   readonly draining: boolean;
+  /** What a client is that has ended its side. */
+  readonly halfClose: HalfClose;
   readonly names: RandomNames;
   wallTime(): number;
   onExchange(exchange: ServerExchange): Handling;

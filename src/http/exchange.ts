@@ -1,4 +1,5 @@
 /** One request of a client and everything that can be done about it. The port between the data plane and its owners. */
+import type { LossCause } from "../core/replay.ts";
 import type { CommonEnd } from "./common-end.ts";
 import type { RequestHead, ResponseHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
@@ -34,6 +35,8 @@ export interface ForwardOptions {
    * application: what it says there is its own response, whatever it means by it.
    */
   readonly upstreamIsHost?: boolean;
+  /** How long the first byte of the final response to this target may take; undefined: as the limits say. */
+  readonly firstByteMs?: (target: string) => number | undefined;
   /** Ends the attempt at once, with those of other exchanges; not a byte is released after it. */
   readonly end?: CommonEnd;
 }
@@ -51,8 +54,10 @@ export type ForwardOutcome =
    * the client (its connection is destroyed then, unless it was only an interim one). `reused`: the connection had
    * served before and broke before any byte of a response.
    */
-  | { readonly kind: "lost"; readonly released: boolean; readonly bodyHeld: boolean; readonly reused: boolean; readonly reason: string }
-  /** The upstream broke RFC 9112; nothing of that response was released. */
+  | { readonly kind: "lost"; readonly released: boolean; readonly bodyHeld: boolean; readonly reused: boolean; readonly cause: LossCause; readonly reason: string }
+  /** The host did not execute it and wants it not to be sent again for a while; no byte of a final response was released. */
+  | { readonly kind: "put_aside"; readonly retryAfterSeconds: number; readonly reason: string }
+  /** The upstream broke RFC 9112, which `reason` says with the section; nothing of that response was released. */
   | { readonly kind: "upstream_invalid"; readonly reason: string }
   | { readonly kind: "client_gone" };
 

@@ -4,7 +4,7 @@
  * A request that comes back from an attempt and may be sent again waits like a new one until the service is served; its
  * whole life is bounded by `patienceMs`. Each request is counted exactly once, in `onDone`.
  */
-import { decideReplay, type ReplayDecision } from "../core/replay.ts";
+import { decideReplay, type LossCause, type ReplayDecision } from "../core/replay.ts";
 import { allRules, type Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "./exchange.ts";
@@ -42,6 +42,8 @@ export interface ProxyOptions {
    * `againDelayMsMax`.
    */
   readonly againDelayMs?: number;
+  /** How often in all a request that was sent and lost may be sent again (core/replay.ts). Default 1. */
+  readonly againMax?: number;
   /** Seconds for `Retry-After`. */
   readonly retryAfterSeconds?: number;
   readonly forward?: Omit<ForwardOptions, "end">;
@@ -83,7 +85,7 @@ export class Proxy implements ForwardUser {
   }
 
   #newLife(): Life {
-    return { held: false, replays: 0, maybeExecuted: false, until: this.#options.clock.now() + this.#options.patienceMs };
+    return { held: false, replays: 0, losses: [], maybeExecuted: false, until: this.#options.clock.now() + this.#options.patienceMs };
   }
 
   async #handleHeld(exchange: Exchange, life: Life): Promise<void> {
@@ -106,7 +108,7 @@ export class Proxy implements ForwardUser {
     try {
       // The primary may have changed back while it waited: what was lost in an epoch is never sent in that epoch again.
       if (upstream !== undefined && life.lostOn !== undefined && isSameTerm(upstream, life.lostOn)) {
-        outcome = { kind: "lost", released: false, bodyHeld: false, reused: false, reason: "the primary that lost it is primary still" };
+        outcome = { kind: "lost", released: false, bodyHeld: false, reused: false, cause: "host_lost", reason: "the primary that lost it is primary still" };
       } else if (upstream !== undefined) {
         outcome = await exchange.forward(upstream, withHeadHook(this.#forward, arrived));
       }
@@ -120,7 +122,8 @@ export class Proxy implements ForwardUser {
     const { hooks, clock, route } = this.#options;
     if (upstream !== undefined && (outcome.kind === "not_sent" || outcome.kind === "lost")) hooks?.onConnectionError?.(upstream, outcome.reason);
     const rules = this.#options.rules ?? allRules;
-    const decision = decideReplay(exchange.request.method, outcome, rules);
+    const decision = decideReplay(exchange.request.method, outcome, { losses: life.losses, againMax: this.#options.againMax ?? 1 }, rules);
+    if (outcome.kind === "lost") life.losses.push(outcome.cause);
     if (decision.kind !== "again") {
       await this.#conclude(exchange, life, outcome, decision);
       return;
@@ -166,19 +169,30 @@ export class Proxy implements ForwardUser {
         return;
       case "give_up":
         this.#done("failed", life);
-        await this.#respond(exchange, 503, "not_executed", decision.reason, outcomeOf(life));
+        await this.#respond(exchange, { status: 503, code: "not_executed", message: decision.reason, outcome: outcomeOf(life) });
         return;
+      case "put_aside":
+        this.#done("failed", life);
+        await this.#respond(exchange, { status: 503, code: "suspect_request", message: decision.reason, outcome: outcomeOf(life), retryAfterSeconds: decision.retryAfterSeconds });
+        return;
+      case "invalid":
+        return this.#concludeUnknown(exchange, life, 502, "invalid_answer", `the application's answer is invalid and was not passed on: ${decision.reason}`);
+      case "timed_out":
+        return this.#concludeUnknown(exchange, life, 504, "no_answer_in_time", `the application did not answer in time: ${decision.reason}`);
       case "unknown":
-        this.#done("unknown", life);
-        await this.#respond(exchange, 502, "outcome_unknown", `the primary was lost while it had this request; it may or may not have been executed (${decision.reason})`, "unknown");
-        return;
+        return this.#concludeUnknown(exchange, life, 502, "outcome_unknown", decision.reason);
     }
+  }
+
+  async #concludeUnknown(exchange: Exchange, life: Life, status: 502 | 504, code: string, what: string): Promise<void> {
+    this.#done("unknown", life);
+    await this.#respond(exchange, { status, code, message: `${what}; the request may or may not have been executed`, outcome: "unknown" });
   }
 
   /** Out of patience. An idempotent request that was sent may have been executed; one that was not sent has not. */
   async #notExecutedOrUnknown(exchange: Exchange, life: Life, decision: ReplayDecision & { kind: "again" }): Promise<void> {
     this.#done("failed", life);
-    await this.#respond(exchange, 503, "no_primary", `no primary answered in time (${decision.reason})`, outcomeOf(life));
+    await this.#respond(exchange, { status: 503, code: "no_primary", message: `no primary answered in time (${decision.reason})`, outcome: outcomeOf(life) });
   }
 
   async #refuseHeld(exchange: Exchange, life: Life, result: Exclude<HoldResult, "released">): Promise<void> {
@@ -188,14 +202,14 @@ export class Proxy implements ForwardUser {
     }
     this.#done("failed", life);
     const why = result.refused === "full" ? "there is no primary, and as many requests as allowed are waiting for one" : "there was no primary for as long as a request may wait";
-    await this.#respond(exchange, 503, `hold_${result.refused}`, why, outcomeOf(life));
+    await this.#respond(exchange, { status: 503, code: `hold_${result.refused}`, message: why, outcome: outcomeOf(life) });
   }
 
-  async #respond(exchange: Exchange, status: 502 | 503, code: string, message: string, outcome: "unknown" | "not-executed"): Promise<void> {
+  async #respond(exchange: Exchange, { status, code, message, outcome, retryAfterSeconds }: Refused): Promise<void> {
     this.#options.hooks?.onRefused?.(exchange, status, code, message);
     if (exchange.responseStarted) return; // cut already, visibly
     const response = refusal(status, code, message, exchange.request.headers.get("accept"));
-    const retry: [string, string][] = outcome === "not-executed" ? [["Retry-After", String(this.#options.retryAfterSeconds ?? 1)]] : [];
+    const retry: [string, string][] = outcome === "not-executed" || retryAfterSeconds !== undefined ? [["Retry-After", String(retryAfterSeconds ?? this.#options.retryAfterSeconds ?? 1)]] : [];
     await exchange.respond({ ...response, headers: [...(response.headers ?? []), ["Stead-Outcome", outcome], ...retry] });
   }
 
@@ -204,9 +218,19 @@ export class Proxy implements ForwardUser {
   }
 }
 
+interface Refused {
+  readonly status: 502 | 503 | 504;
+  readonly code: string;
+  readonly message: string;
+  readonly outcome: "unknown" | "not-executed";
+  readonly retryAfterSeconds?: number;
+}
+
 interface Life {
   held: boolean;
   replays: number;
+  /** How tries were lost that had been sent, oldest first. */
+  readonly losses: LossCause[];
   /** An earlier try was lost after it had been sent (only idempotent requests are tried again then). */
   maybeExecuted: boolean;
   /** Where a try was lost that may have changed something: it is not sent in that epoch again. */

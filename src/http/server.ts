@@ -9,7 +9,7 @@ import { systemTcp } from "../runtime/system-tcp.ts";
 import type { Tcp, TcpListener, TcpSocket } from "../runtime/tcp.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { ClientConnection } from "./client-connection.ts";
-import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
+import type { ConnectionOwner, HalfClose, OwnedConnection } from "./connection-owner.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Exchange, Handling } from "./exchange.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
@@ -33,6 +33,8 @@ export interface HttpServerOptions {
   readonly clock: Clock;
   /** Default: the runtime's. */
   readonly tcp?: Tcp;
+  /** Default: `gone`. */
+  readonly halfClose?: HalfClose;
   /** Answers one request. A request that is unanswered when nothing is left to do gets 500. */
   onExchange(exchange: Exchange): Handling;
   /** A request is over, answered or not. Without it nothing is measured. */
@@ -70,6 +72,7 @@ export class HttpServer implements ConnectionOwner {
   readonly keptBytes = { total: 0 };
   draining = false;
   readonly names: RandomNames;
+  readonly halfClose: HalfClose;
   readonly #options: HttpServerOptions;
   #listener: TcpListener | undefined;
   readonly #tls: ServerTls | undefined;
@@ -94,6 +97,7 @@ export class HttpServer implements ConnectionOwner {
     this.#options = options;
     this.names = new RandomNames(options.random ?? systemRandom);
     this.limits = httpLimits(options.limits);
+    this.halfClose = options.halfClose ?? "gone";
     this.deadlines = new Deadlines(options.clock);
     this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
     if (options.tls !== undefined && options.proxyProtocolFrom !== undefined) throw new RangeError("proxyProtocolFrom and tls cannot be used together: the header would come before the handshake");

@@ -36,6 +36,8 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
   unusedSince = 0;
   /** Longest time it may stay unused, as the upstream said in Keep-Alive. */
   idleMsMax = Infinity;
+  /** Where the user's time ends, whatever it lets expire later. */
+  notAfter = Infinity;
   readonly #pool: UpstreamPool;
   readonly #socket: TcpSocket;
   #user: UpstreamUser | undefined;
@@ -67,10 +69,11 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
   /** The user is done with it; the pool decides what becomes of it. */
   leave(): void {
     this.#user = undefined;
+    this.notAfter = Infinity;
   }
 
   expire(ms: number): void {
-    this.deadlineAt = this.#pool.deadlines.after(ms);
+    this.deadlineAt = Math.min(this.#pool.deadlines.after(ms), this.notAfter);
   }
 
   write(piece: Piece): void {

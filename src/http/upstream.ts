@@ -69,6 +69,7 @@ export class Upstream implements UpstreamPool {
   readonly #waiters: ConnectionWaiter[] = [];
   #connecting = 0;
   #closed: string | undefined;
+  #retired: string | undefined;
   #connected = 0;
   #reused = 0;
   #connectFailures = 0;
@@ -140,12 +141,14 @@ export class Upstream implements UpstreamPool {
     if (at !== -1) this.#waiters.splice(at, 1);
   }
 
-  /** The exchange on `connection` is complete and it may serve another. */
-  release(connection: UpstreamConnection): void {
+  /** The exchange on `connection` is complete and it may serve another. `keepAliveMs`: how long the upstream says that it keeps it. */
+  release(connection: UpstreamConnection, keepAliveMs?: number): void {
     connection.leave();
+    // One second less than that, so that it is not closing the connection while we use it.
+    if (keepAliveMs !== undefined) connection.idleMsMax = Math.max(1, keepAliveMs - 1000);
     connection.uses++;
-    if (!connection.isOpen || this.#closed !== undefined) {
-      connection.destroy(this.#closed ?? "the upstream closed the connection");
+    if (!connection.isOpen || this.#closed !== undefined || this.#retired !== undefined) {
+      connection.destroy(this.#closed ?? this.#retired ?? "the upstream closed the connection");
       return;
     }
     const waiter = this.#waiters.shift();
@@ -166,6 +169,12 @@ export class Upstream implements UpstreamPool {
     this.#closed = reason;
     for (const waiter of this.#waiters.splice(0)) waiter.onRefused(reason);
     for (const connection of [...this.#all]) connection.destroy(reason);
+  }
+
+  /** Closes the connections that nobody uses; those in use are closed when they are given back. */
+  retire(reason: string): void {
+    this.#retired = reason;
+    for (const connection of this.#unused.splice(0)) connection.destroy(reason);
   }
 
   /** An exchange found the upstream broken; called by the forwarding code. */

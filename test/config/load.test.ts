@@ -76,10 +76,12 @@ describe("what is accepted", () => {
       probe: { intervalMs: 250, timeoutMs: 500, fall: 2, rise: 2 },
       hold: { requestsMax: 10_000, bytesMax: 67_108_864, timeMs: 30_000 },
       workers: 1,
+      replayAgainMax: 1,
+      clientHalfClose: "gone",
       drainTimeoutMs: 10_000,
       limits: { connectionsMax: 10_000, headBytesMax: 32_768, headersMax: 100, bodyBytesMax: 2 ** 30, headMs: 10_000, idleMs: 75_000, connectMs: 1000, firstByteMs: 60_000 },
       dataPlane: defaultDataPlane,
-      services: [{ name: "notes", match: { host: null, path: null }, hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }], rejoin: "auto" }],
+      services: [{ name: "notes", match: { host: null, path: null }, hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }], rejoin: "auto", firstByte: [] }],
     });
     expect(services).toEqual(gateway?.services ?? []);
     expect(host).toMatchObject({

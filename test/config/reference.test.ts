@@ -16,7 +16,7 @@ test("the manual has every key of the schema once, and no other", () => {
 test("the manual names the default that holds", () => {
   let compared = 0;
   for (const { key, fallback } of rows) {
-    const path = key.split(".").flatMap((part, index, parts) => (part === "service" && index === 0 ? ["service", 0] : part === "host" && parts[index - 1] === "service" ? ["host", 0] : part === "certificate" ? ["certificate", 0] : [part]));
+    const path = key.split(".").flatMap((part, index, parts) => (part === "service" && index === 0 ? ["service", 0] : part === "host" && parts[index - 1] === "service" ? ["host", 0] : part === "first_byte" && parts[index - 1] === "service" ? ["first_byte", 0] : part === "certificate" ? ["certificate", 0] : [part]));
     const schema = schemaAt(fileSchema, path);
     if (schema === undefined) throw new Error(`the schema has no ${key}`);
     const isOptional = schema.type === "optional";

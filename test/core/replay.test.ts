@@ -1,42 +1,64 @@
 import { expect, test } from "bun:test";
-import { decideReplay, isIdempotent } from "../../src/core/replay.ts";
+import { type AttemptOutcome, decideReplay, isIdempotent, type ReplayHistory } from "../../src/core/replay.ts";
+import { type Rules, withoutRule } from "../../src/core/rules.ts";
 
-const lost = { kind: "lost", released: false, bodyHeld: true, reason: "gone" } as const;
+const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host_lost", reason: "gone" } as const;
+const fresh: ReplayHistory = { losses: [], againMax: 1 };
+const decide = (method: string, outcome: AttemptOutcome, history = fresh, rules?: Rules) => decideReplay(method, outcome, history, rules);
 
 test("a request of which nothing was sent is sent again, whatever its method", () => {
   for (const method of ["GET", "POST", "PATCH", "PUT", "BREW"]) {
-    expect(decideReplay(method, { kind: "not_sent", reason: "refused" })).toMatchObject({ kind: "again", why: "not_sent" });
+    expect(decide(method, { kind: "not_sent", reason: "refused" })).toMatchObject({ kind: "again", why: "not_sent" });
   }
 });
 
 test("a request that the host did not execute is sent again while its body is held, and given up otherwise", () => {
-  expect(decideReplay("POST", { kind: "not_executed", bodyHeld: true, reason: "x" })).toMatchObject({ kind: "again", why: "not_executed" });
-  expect(decideReplay("POST", { kind: "not_executed", bodyHeld: false, reason: "x" }).kind).toBe("give_up");
+  expect(decide("POST", { kind: "not_executed", bodyHeld: true, reason: "x" })).toMatchObject({ kind: "again", why: "not_executed" });
+  expect(decide("POST", { kind: "not_executed", bodyHeld: false, reason: "x" }).kind).toBe("give_up");
 });
 
 test("a lost request is sent again only if its method is idempotent, nothing was released and its body is held", () => {
   for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]) {
-    expect(decideReplay(method, lost).kind).toBe("again");
-    expect(decideReplay(method, { ...lost, released: true }).kind).toBe("unknown");
-    expect(decideReplay(method, { ...lost, bodyHeld: false }).kind).toBe("unknown");
+    expect(decide(method, lost).kind).toBe("again");
+    expect(decide(method, { ...lost, released: true }).kind).toBe("unknown");
+    expect(decide(method, { ...lost, bodyHeld: false }).kind).toBe("unknown");
   }
   for (const method of ["POST", "PATCH", "CONNECT", "get", "BREW", ""]) {
-    expect(decideReplay(method, lost).kind).toBe("unknown");
+    expect(decide(method, lost).kind).toBe("unknown");
   }
 });
 
 test("a lost request that may have changed something goes only to a later epoch, where its first copy cannot execute any more", () => {
-  for (const method of ["PUT", "DELETE"]) expect(decideReplay(method, lost)).toMatchObject({ why: "changes_state" });
-  for (const method of ["GET", "HEAD", "OPTIONS", "TRACE"]) expect(decideReplay(method, lost)).toMatchObject({ why: "safe" });
+  for (const method of ["PUT", "DELETE"]) expect(decide(method, lost)).toMatchObject({ why: "changes_state" });
+  for (const method of ["GET", "HEAD", "OPTIONS", "TRACE"]) expect(decide(method, lost)).toMatchObject({ why: "safe" });
 });
 
-test("a response that cannot be understood leaves the outcome unknown, even for a safe method", () => {
-  expect(decideReplay("GET", { kind: "upstream_invalid", reason: "x" }).kind).toBe("unknown");
+test("a response that cannot be understood is not asked for again, even with a safe method", () => {
+  expect(decide("GET", { kind: "upstream_invalid", reason: "x" }).kind).toBe("invalid");
+});
+
+test("what was sent and lost is sent again once in all, a safe method too, and then it is said what happened", () => {
+  const ended = { ...lost, cause: "application_ended" } as const;
+  expect(decide("GET", ended).kind).toBe("again");
+  expect(decide("GET", ended, { losses: ["application_ended"], againMax: 1 })).toEqual({ kind: "unknown", reason: "the application ended twice while it had this request" });
+  expect(decide("GET", ended, { losses: [], againMax: 0 })).toMatchObject({ kind: "unknown", reason: "the application ended once while it had this request" });
+  expect(decide("GET", lost, { losses: ["application_ended"], againMax: 3 }).kind).toBe("again");
+  expect(decide("GET", ended, { losses: ["application_ended", "application_ended", "host_lost"], againMax: 3 })).toMatchObject({ reason: "the application ended 3 times while it had this request; the host was lost once while it had this request: gone" });
+  expect(decide("GET", ended, { losses: Array(50).fill("application_ended"), againMax: 1 }, withoutRule("replay-bound")).kind).toBe("again");
+});
+
+test("what was not executed is sent again however often", () => {
+  expect(decide("POST", { kind: "not_executed", bodyHeld: true, reason: "x" }, { losses: ["host_lost", "host_lost"], againMax: 0 }).kind).toBe("again");
+});
+
+test("a living application that closes the connection, or takes too long, is not asked again", () => {
+  expect(decide("GET", { ...lost, cause: "closed" }).kind).toBe("unknown");
+  expect(decide("GET", { ...lost, cause: "timed_out" }, { losses: [], againMax: 3 }).kind).toBe("timed_out");
 });
 
 test("an answered request and one whose client is gone need nothing", () => {
-  expect(decideReplay("POST", { kind: "completed" }).kind).toBe("answered");
-  expect(decideReplay("POST", { kind: "client_gone" }).kind).toBe("answered");
+  expect(decide("POST", { kind: "completed" }).kind).toBe("answered");
+  expect(decide("POST", { kind: "client_gone" }).kind).toBe("answered");
 });
 
 test("method names are compared with their case", () => {

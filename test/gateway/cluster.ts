@@ -109,10 +109,12 @@ export class TestCluster {
       probe: { intervalMs: 100, timeoutMs: 200, fall: 2, rise: 2 },
       hold: { requestsMax: 1000, bytesMax: 10_000_000, timeMs: 10_000 },
       workers: 1,
+      replayAgainMax: 1,
+      clientHalfClose: "gone",
       drainTimeoutMs: 0,
       limits: { connectionsMax: 1000, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1_000_000, headMs: 5000, idleMs: 10_000, connectMs: 1000, firstByteMs: 5000 },
       dataPlane: defaultDataPlane,
-      services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto" }],
+      services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto", firstByte: [] }],
       ...change,
     };
     this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader, log: this.log, ...deps });

@@ -15,6 +15,7 @@ const service = (name: string, hosts: readonly string[], change: Partial<Service
   match: { host: null, path: null },
   hosts: hosts.map((id) => ({ id, controlUrl: cluster.host(id).controlUrl, priority: null, nofailover: null })),
   rejoin: "auto",
+  firstByte: [],
   ...change,
 });
 

@@ -46,7 +46,7 @@ beforeEach(async () => {
   a = await new PlainServer("a").start();
   b = await new PlainServer("b").start();
   const hosts = [a, b].map(({ port }, nth) => ({ id: "ab".charAt(nth), controlUrl: `plain:http://127.0.0.1:${port}/health`, priority: 2 - nth, nofailover: null }));
-  await cluster.startGateway({ services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto" }] });
+  await cluster.startGateway({ services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto", firstByte: [] }] });
   await cluster.serving();
 });
 afterEach(async () => {

@@ -8,6 +8,8 @@ test("the workers' bounds together are the gateway's, and what bounds one reques
     limits: { connectionsMax: 10_000, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1_000_000, headMs: 5000, idleMs: 10_000, connectMs: 1000, firstByteMs: 5000 },
     hold: { requestsMax: 10, bytesMax: 1_000, timeMs: 30_000 },
     dataPlane: defaultDataPlane,
+    replayAgainMax: 1,
+    clientHalfClose: "gone" as const,
     services: [],
   };
   const share = shareOf(settings, 4);

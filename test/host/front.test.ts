@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Endings } from "../../src/host/application/endings.ts";
 import { Front, type Term } from "../../src/host/front.ts";
 import { GateShutError } from "../../src/host/journal.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
@@ -31,7 +32,7 @@ async function application(handle: (request: IncomingMessage, response: ServerRe
 }
 
 function termOf(applicationPort: number, changes: Partial<Term> = {}): Term {
-  return { epoch: 4, gate: () => undefined, applicationHost: "127.0.0.1", applicationPort, whenReady: () => Promise.resolve(), isReady: true, onCheckpointAsked: () => undefined, ...changes };
+  return { epoch: 4, gate: () => undefined, applicationHost: "127.0.0.1", applicationPort, whenReady: () => Promise.resolve(), isReady: true, endings: new Endings(systemClock), maySpareEnding: true, onCheckpointAsked: () => undefined, ...changes };
 }
 
 describe("the front", () => {
@@ -107,7 +108,7 @@ describe("the front", () => {
     expect(outcome).not.toContain("undone");
   });
 
-  test("says unknown when the application is lost in the middle of a request", async () => {
+  test("says unknown when the application closes the connection in the middle of a request", async () => {
     const { front, url } = await frontOf();
     const { port } = await application((request) => request.socket.destroy());
     front.serve(termOf(port));
@@ -154,7 +155,7 @@ describe("the front", () => {
     front.serve(termOf(port));
     const inFlight = fetch(url);
     await until(() => responses.length === 1);
-    const drained = front.drain(minute);
+    const drained = front.drain({ drainMs: minute, streamsMs: minute });
     const refused = await fetch(url, { method: "POST", body: "x" });
     expect([refused.status, refused.headers.get("stead-outcome")]).toEqual([503, "not-executed"]);
     responses[0]?.end("finished");
@@ -169,7 +170,7 @@ describe("the front", () => {
     front.serve(termOf(port));
     const stuck = fetch(url).then((response) => response.status, () => "cut");
     await until(() => arrived);
-    expect(await front.drain(10)).toEqual({ cut: 1 });
+    expect(await front.drain({ drainMs: 10, streamsMs: 10 })).toEqual({ cut: 1 });
     front.shut("stepped down");
     expect(await stuck).toBe("cut");
   });

@@ -8,7 +8,9 @@ import { Replica } from "../../src/capture/replica.ts";
 import { Source } from "../../src/capture/source.ts";
 import type { HostConfig } from "../../src/config/types.ts";
 import type { DemoteEvent, PromoteEvent, PromoteRequest } from "../../src/control/messages.ts";
+import { Suspects } from "../../src/core/suspects.ts";
 import { allRules } from "../../src/core/rules.ts";
+import { Endings } from "../../src/host/application/endings.ts";
 import type { FrontPort, Term as FrontTerm } from "../../src/host/front.ts";
 import { Host } from "../../src/host/host.ts";
 import { LocalData } from "../../src/host/local-data.ts";
@@ -31,6 +33,7 @@ const planned: PromoteRequest = { gateway: "gw1", epoch: 0, gatewaysRegistered: 
 
 class FakeFront implements FrontPort {
   port = 1;
+  readonly suspects = new Suspects();
   term: FrontTerm | undefined;
   serve(term: FrontTerm): void {
     this.term = term;
@@ -47,6 +50,8 @@ class FakeFront implements FrontPort {
 /** Runs in this process: writes into the database that the host captures. */
 class FakeApplication implements SupervisedApplication {
   readonly address = "127.0.0.1";
+  readonly endings = new Endings(systemClock);
+  readonly maySpareEnding = true;
   isReady = false;
   state: "idle" | "running" | "stopped" | "killed" = "idle";
   readonly port = 1;
@@ -87,7 +92,7 @@ function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
     ...{ id: "a", service, controlListen: { host: "127.0.0.1", port: 0 }, controlUrl: "http://127.0.0.1:9", dataListen: { host: "127.0.0.1", port: 0 } },
     ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
     ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
-    ...{ drainTimeoutMs: 100, priority: 0, nofailover: false, secret: "s", limits, setAsideKeep: 20, setAsideBytesMax: 1e10, diskStallMs: 5_000 },
+    ...{ drainTimeoutMs: 100, drainStreamsMs: 100, priority: 0, nofailover: false, secret: "s", limits, setAsideKeep: 20, setAsideBytesMax: 1e10, diskStallMs: 5_000 },
     application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null }, stopSignal: "SIGTERM", stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
     checkpoint: { intervalMs: never, journalBytes: never, restoreBudgetMs: never, keepMin: 2, windowMs: 0 },
     ...changes,

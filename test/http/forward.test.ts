@@ -96,8 +96,8 @@ test("HEAD, 204 and 304 have no body and keep their fields", async () => {
   expect(await client.until((r) => r.includes("ETag"))).toBe(responses.join(""));
 });
 
-test("a client that has ended its side still gets its answer", async () => {
-  await using proxy = await proxied({ onData: () => undefined });
+test("a client that has ended its side still gets its answer where half-closing clients are served", async () => {
+  await using proxy = await proxied({ onData: () => undefined, halfClose: "serve" });
   const client = await proxy.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   client.end();
@@ -105,6 +105,17 @@ test("a client that has ended its side still gets its answer", async () => {
   proxy.backend.last.socket.write(ok);
   expect(await client.untilEnd()).toContain("hello");
   expect(proxy.outcomes).toEqual([{ kind: "completed", status: 200 }]);
+});
+
+test("a client that has ended its side is gone: its request to the upstream is cancelled", async () => {
+  await using proxy = await proxied({ onData: () => undefined });
+  const client = await proxy.client();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await waitFor(() => proxy.backend.connections[0]?.received.endsWith("\r\n\r\n") ?? false);
+  client.end();
+  await waitFor(() => proxy.outcomes.length === 1);
+  expect(proxy.outcomes).toEqual([{ kind: "client_gone" }]);
+  await waitFor(() => proxy.upstream.stats.connections === 0);
 });
 
 test("an upstream that breaks off in the middle of a response is seen as broken by the client", async () => {

@@ -67,7 +67,7 @@ test("an upstream that does not answer in time loses the request", async () => {
   const client = await proxy.client();
   client.send(get);
   await client.until((r) => r.includes("502"));
-  expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: false, reason: "the upstream did not answer in time" });
+  expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: false, reason: "the upstream did not answer within 1 ms", cause: "timed_out" });
 });
 
 test("an upstream that stops in the middle of a response is cut", async () => {

@@ -22,6 +22,7 @@ export interface ProxiedOptions {
   readonly limits?: Partial<HttpLimits>;
   readonly forward?: ForwardOptions;
   readonly onExchange?: (upstream: Upstream, outcomes: ForwardOutcome[]) => HttpServerOptions["onExchange"];
+  readonly halfClose?: HttpServerOptions["halfClose"];
   readonly onPort?: (upstreamPort: number) => number;
 }
 
@@ -36,6 +37,7 @@ export async function proxied(options: ProxiedOptions = {}): Promise<Proxied> {
     port: 0,
     clock: systemClock,
     ...(options.limits ? { limits: options.limits } : {}),
+    ...(options.halfClose ? { halfClose: options.halfClose } : {}),
     onProtocolError: (error) => errors.push(error.code),
     onExchange:
       options.onExchange?.(upstream, outcomes) ??

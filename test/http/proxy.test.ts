@@ -10,7 +10,7 @@ import { RawClient, waitFor } from "./raw-client.ts";
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /** A gateway with one service whose primary can be set, as a failover does. */
-async function gateway(options: { waitMsMax?: number; patienceMs?: number; releaseConcurrency?: number } = {}) {
+async function gateway(options: { waitMsMax?: number; patienceMs?: number; releaseConcurrency?: number; againMax?: number; firstByteMs?: number } = {}) {
   let current: Upstream | undefined;
   const ends: string[] = [];
   const errors: string[] = [];
@@ -20,6 +20,8 @@ async function gateway(options: { waitMsMax?: number; patienceMs?: number; relea
     clock: systemClock,
     patienceMs: options.patienceMs ?? 5_000,
     againDelayMs: 5,
+    ...(options.againMax === undefined ? {} : { againMax: options.againMax }),
+    ...(options.firstByteMs === undefined ? {} : { forward: { firstByteMs: () => options.firstByteMs } }),
     hooks: {
       onDone: (end: RequestEnd, held, replays) => ends.push(`${end}${held ? " held" : ""}${replays > 0 ? ` replayed ${replays}` : ""}`),
       onConnectionError: (_upstream, reason) => errors.push(reason),
@@ -174,22 +176,151 @@ test("an idempotent request that was lost and then waited too long is not said t
   expect(await client.until((r) => r.includes("Stead-Outcome"))).toContain("Stead-Outcome: unknown\r\n");
 });
 
-test("a lost PUT is not sent again to the primary that lost it, and a lost GET is", async () => {
-  await using g = await gateway({ patienceMs: 300 });
-  let seen = "";
-  const backend = await g.backend((c) => {
+/** Counts requests by their method and answers none: the connection ends, as when a host is lost. */
+function losing(seen: Record<string, number>): (connection: BackendConnection) => void {
+  return (c) => {
     if (!c.received.endsWith("\r\n\r\n")) return;
-    seen += c.received.slice(0, 3);
+    const method = c.received.slice(0, c.received.indexOf(" "));
+    seen[method] = (seen[method] ?? 0) + 1;
     c.socket.destroy();
-  });
-  g.serve(backend);
+  };
+}
+
+test("a lost PUT is not sent again to the primary that lost it, and a lost GET is, once", async () => {
+  await using g = await gateway({ patienceMs: 300 });
+  const seen: Record<string, number> = {};
+  g.serve(await g.backend(losing(seen)));
   const put = await g.client();
   put.send("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
   expect(await put.until((r) => r.includes("Stead-Outcome"))).toContain("502");
-  expect(seen).toBe("PUT");
-  const get = await g.client();
-  get.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
-  await waitFor(() => seen.split("GET").length > 2);
+  const client = await g.client();
+  client.send(get);
+  expect(await client.until((r) => r.includes("the host was lost twice while it had this request"))).toStartWith("HTTP/1.1 502 ");
+  expect(seen).toEqual({ PUT: 1, GET: 2 });
+});
+
+test("how often a lost request is sent again is a setting, down to never", async () => {
+  for (const againMax of [0, 3]) {
+    await using g = await gateway({ againMax });
+    const seen: Record<string, number> = {};
+    g.serve(await g.backend(losing(seen)));
+    const client = await g.client();
+    client.send(get);
+    await client.until((r) => r.includes("outcome_unknown"));
+    expect(seen).toEqual({ GET: againMax + 1 });
+  }
+});
+
+/** One answer of a host for each request, whatever it is; counts the requests. */
+async function answering(g: Awaited<ReturnType<typeof gateway>>, text: string): Promise<{ count: number }> {
+  const seen = { count: 0 };
+  g.serve(
+    await g.backend((c) => {
+      if (!c.received.endsWith("\r\n\r\n")) return;
+      c.received = "";
+      seen.count++;
+      c.socket.write(text);
+    }),
+  );
+  return seen;
+}
+
+const verdict = (cause: string, reason: string): string => `HTTP/1.1 502 Bad Gateway\r\nStead-Outcome: unknown\r\nStead-Cause: ${cause}\r\nStead-Reason: ${reason}\r\nContent-Length: 0\r\n\r\n`;
+
+test("a request whose application ends twice gets 502 at once, and hears it", async () => {
+  await using g = await gateway();
+  const seen = await answering(g, verdict("application-ended", "ECONNRESET"));
+  const client = await g.client();
+  client.send(get);
+  expect(await client.until((r) => r.includes("outcome_unknown"))).toContain("the application ended twice while it had this request");
+  expect(seen.count).toBe(2);
+  expect(g.ends).toEqual(["unknown replayed 1"]);
+});
+
+test("a GET whose connection a living application closes is executed once, and gets 502", async () => {
+  await using g = await gateway();
+  const seen = await answering(g, verdict("closed", "the upstream closed the connection without an answer"));
+  const client = await g.client();
+  client.send(get);
+  const received = await client.until((r) => r.includes("without an answer"));
+  expect(received).toStartWith("HTTP/1.1 502 ");
+  expect(received).toContain("Stead-Outcome: unknown\r\n");
+  expect(seen.count).toBe(1);
+});
+
+test("an answer with a doubled Transfer-Encoding is asked for once, and the rule that it breaks is named", async () => {
+  await using g = await gateway();
+  const seen = await answering(g, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+  const client = await g.client();
+  client.send(get);
+  const received = await client.until((r) => r.includes("RFC 9112, 6.1"));
+  expect(received).toStartWith("HTTP/1.1 502 ");
+  expect(received).toContain("invalid_answer: the application's answer is invalid and was not passed on: Transfer-Encoding must occur once (RFC 9112, 6.1)");
+  expect(seen.count).toBe(1);
+  expect(g.ends).toEqual(["unknown"]);
+});
+
+test("the rule that a host found broken reaches the client, and the request is executed once", async () => {
+  await using g = await gateway();
+  const seen = await answering(g, verdict("invalid-answer", "Transfer-Encoding must occur once (RFC 9112, 6.1)"));
+  const client = await g.client();
+  client.send(get);
+  expect(await client.until((r) => r.includes("RFC 9112, 6.1"))).toContain("invalid_answer");
+  expect(seen.count).toBe(1);
+});
+
+test("a GET whose first byte takes too long gets 504 with Stead-Outcome unknown, and is executed once", async () => {
+  await using g = await gateway({ firstByteMs: 1 });
+  const seen = await answering(g, "");
+  const client = await g.client();
+  client.send(get);
+  const received = await client.until((r) => r.includes("no_answer_in_time"));
+  expect(received).toStartWith("HTTP/1.1 504 Gateway Timeout\r\n");
+  expect(received).toContain("Stead-Outcome: unknown\r\n");
+  expect(seen.count).toBe(1);
+});
+
+test("a request that its host has put aside gets 503 with the host's Retry-After, and is not sent again", async () => {
+  await using g = await gateway();
+  const seen = await answering(g, "HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nStead-Cause: suspect-request\r\nStead-Reason: it ends the application\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+  const client = await g.client();
+  client.send(get);
+  const received = await client.until((r) => r.includes("suspect_request"));
+  expect(received).toStartWith("HTTP/1.1 503 ");
+  expect(received).toContain("Retry-After: 7\r\n");
+  expect(received).toContain("Stead-Outcome: not-executed\r\n");
+  expect(seen.count).toBe(1);
+});
+
+test("a client that ends its side while it waits leaves the queue, and nothing of it is sent", async () => {
+  await using g = await gateway();
+  const client = await g.client();
+  client.send(get);
+  await waitFor(() => g.hold.waiting === 1);
+  client.end();
+  await waitFor(() => g.hold.waiting === 0);
+  const backend = await g.backend(answer);
+  g.serve(backend);
+  await waitFor(() => g.ends.length === 1);
+  expect(g.ends).toEqual(["client_gone held"]);
+  expect(backend.connections.length).toBe(0);
+});
+
+test("a client that ends its side after its request was lost is not the cause of a repetition", async () => {
+  await using g = await gateway();
+  const first = await g.backend(() => undefined);
+  g.serve(first);
+  const client = await g.client();
+  client.send(get);
+  await waitFor(() => first.connections[0]?.received.endsWith("\r\n\r\n") ?? false);
+  g.stop();
+  await waitFor(() => g.hold.waiting === 1);
+  client.end();
+  await waitFor(() => g.ends.length === 1);
+  const second = await g.backend(answer);
+  g.serve(second);
+  expect(g.ends).toEqual(["client_gone held replayed 1"]);
+  expect(second.connections.length).toBe(0);
 });
 
 test("a client that goes away while it waits is not sent on", async () => {

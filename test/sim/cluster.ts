@@ -284,6 +284,7 @@ export class Cluster {
       driftMarginMs: options.driftMarginMs,
       pollMs: options.pollMs,
       drainTimeoutMs: options.drainTimeoutMs,
+      drainStreamsMs: 1_000,
       priority: 0,
       nofailover: false,
       secret: "s",

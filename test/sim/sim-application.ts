@@ -4,6 +4,7 @@
  * It dies with its host (the watcher) and can crash, hang and be restarted by itself. What it commits is in the database
  * at once; whether anybody ever hears of it is the gate's business.
  */
+import { Endings } from "../../src/host/application/endings.ts";
 import type { SupervisedApplication } from "../../src/host/term.ts";
 import type { Dice } from "./dice.ts";
 import type { Answer, Request } from "./messages.ts";
@@ -48,6 +49,8 @@ const crashesAfterMs = 30;
 export class SimApplication implements SupervisedApplication {
   readonly address = "127.0.0.1";
   readonly port = 1;
+  readonly endings: Endings;
+  readonly maySpareEnding = true;
   readonly #ports: ApplicationPorts;
   #process: SimProcess | undefined;
   #state: "idle" | "starting" | "running" | "ending" | "over" = "idle";
@@ -56,6 +59,7 @@ export class SimApplication implements SupervisedApplication {
 
   constructor(ports: ApplicationPorts) {
     this.#ports = ports;
+    this.endings = new Endings(ports.host.clock);
     ports.host.whenDead(() => this.#process?.kill("crash"));
   }
 
@@ -95,7 +99,10 @@ export class SimApplication implements SupervisedApplication {
   crash(): void {
     if (this.#state !== "running") return;
     this.#process?.kill("crash");
-    this.#ports.host.enter(() => this.#onEnded());
+    this.#ports.host.enter(() => {
+      this.endings.note();
+      this.#onEnded();
+    });
   }
 
   /** Called in the host's process; `done` is called in the host's process, or never when the application hangs for good. */

@@ -1,4 +1,5 @@
 /** One request at a gateway, for the real `Proxy` (src/http/proxy.ts): forwarded and answered on simulated connections. */
+import type { LossCause } from "../../src/core/replay.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse, RequestHead } from "../../src/http/exchange.ts";
 import { HeaderList } from "../../src/http/headers.ts";
 import { Upstream, type UpstreamOptions } from "../../src/http/upstream.ts";
@@ -86,21 +87,22 @@ export class SimExchange implements Exchange {
     return new Promise((resolve) => {
       const settle = (outcome: ForwardOutcome): void => {
         timer.cancel();
-        upstream.cuts.delete(lost);
+        upstream.cuts.delete(cut);
         this.#onGone = undefined;
         dialled.abort();
         resolve(outcome);
       };
-      const lost = (reason: string): void => settle({ kind: "lost", released: false, bodyHeld: true, reused: false, reason });
-      const timer = process.clock.setTimer(firstByteMs, () => lost("no answer in time"));
-      upstream.cuts.add(lost);
+      const lost = (reason: string, cause: LossCause = "host_lost"): void => settle({ kind: "lost", released: false, bodyHeld: true, reused: false, cause, reason });
+      const timer = process.clock.setTimer(firstByteMs, () => lost("no answer in time", "timed_out"));
+      const cut = (reason: string): void => lost(reason);
+      upstream.cuts.add(cut);
       this.#onGone = () => settle({ kind: "client_gone" });
       const dialled = dial<Answer>({
         ...{ network, client: process, from: process.name, to: upstream.machine, label: request.kind },
         serve: (host, end) => hostOf(host)?.request(request, end),
         onLine: (answer) => {
           if (answer.kind === "not-executed") return settle({ kind: "not_executed", bodyHeld: true, reason: answer.reason });
-          if (answer.kind === "unknown") return lost(answer.reason);
+          if (answer.kind === "unknown") return lost(answer.reason, "application_ended");
           options.editResponseFields?.(okHead);
           this.#answer(answer);
           settle({ kind: "completed", status: 200 });

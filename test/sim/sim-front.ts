@@ -3,6 +3,8 @@
  * application passes the journal's gate; what is released is told to the checker at that very moment.
  */
 import type { FrontPort, Term } from "../../src/host/front.ts";
+import { Suspects } from "../../src/core/suspects.ts";
+import type { DrainTimes } from "../../src/host/drain.ts";
 import { isOfEpoch } from "../../src/core/replay.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import type { Answer, Request } from "./messages.ts";
@@ -33,6 +35,7 @@ const restartWaitMs = 5_000;
 
 export class SimFront implements FrontPort {
   readonly port = 80;
+  readonly suspects = new Suspects();
   readonly #ports: FrontPorts;
   #state: FrontState = { kind: "closed", reason: "starting" };
   #active = 0;
@@ -54,7 +57,7 @@ export class SimFront implements FrontPort {
     for (const cut of [...state.service.cuts]) cut();
   }
 
-  async drain(timeoutMs: number): Promise<{ readonly cut: number }> {
+  async drain({ drainMs: timeoutMs }: DrainTimes): Promise<{ readonly cut: number }> {
     if (this.#state.kind !== "open") return { cut: 0 };
     this.#state = { kind: "draining", service: this.#state.service };
     if (this.#active > 0) {

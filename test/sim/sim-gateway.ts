@@ -215,6 +215,7 @@ export class SimGateway {
           match: { host: null, path: null },
           hosts: hostNames.map((id) => ({ id, controlUrl: urlOf(id), priority: null, nofailover: null })),
           rejoin: "auto",
+          firstByte: [],
         },
       ],
     };

@@ -23,6 +23,8 @@ const settingsSchema = v.object({
   limits: v.object({ connectionsMax: count, headBytesMax: count, headersMax: count, bodyBytesMax: count, headMs: count, idleMs: count, connectMs: count, firstByteMs: count }),
   /** For a worker whose control plane is gone. */
   drainMs: count,
+  replayAgainMax: count,
+  clientHalfClose: v.picklist(["gone", "serve"]),
   hold: v.object({ requestsMax: count, bytesMax: count, timeMs: count }),
   dataPlane: v.object({
     limits,
@@ -33,7 +35,7 @@ const settingsSchema = v.object({
     accessLog: v.object({ target, format: v.picklist(["json", "combined"]) }),
     releaseConcurrency: count,
   }),
-  services: v.array(v.object({ name: text, match: v.object({ host: v.nullable(text), path: v.nullable(text) }), route: count })),
+  services: v.array(v.object({ name: text, match: v.object({ host: v.nullable(text), path: v.nullable(text) }), firstByte: v.array(v.object({ path: text, timeMs: count })), route: count })),
 });
 export type WorkerSettings = v.InferOutput<typeof settingsSchema>;
 

@@ -121,13 +121,13 @@ export class WorkerPool implements Plane {
 
   #settingsMessage(): ToWorker {
     const { count, drainMs, settings } = this.#options;
-    const { listen, limits, hold, dataPlane, services } = shareOf(settings(), count);
-    const routed = services.flatMap(({ name, match }): WorkerSettings["services"] => {
+    const { listen, limits, hold, dataPlane, replayAgainMax, clientHalfClose, services } = shareOf(settings(), count);
+    const routed = services.flatMap(({ name, match, firstByte }): WorkerSettings["services"] => {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
-      return route === undefined ? [] : [{ name, match, route: route.id }];
+      return route === undefined ? [] : [{ name, match, firstByte: firstByte.map((each) => ({ ...each })), route: route.id }];
     });
     const { host, port } = listen;
-    return { kind: "settings", settings: { listen: { host, port: this.#port === 0 ? port : this.#port }, limits, hold, drainMs: drainMs(), dataPlane: copyOf(dataPlane), services: routed } };
+    return { kind: "settings", settings: { listen: { host, port: this.#port === 0 ? port : this.#port }, limits, hold, replayAgainMax, clientHalfClose, drainMs: drainMs(), dataPlane: copyOf(dataPlane), services: routed } };
   }
 
   #tellAll(message: ToWorker): void {
