@@ -317,7 +317,6 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   #end(outcome: ForwardOutcome, cut: Cut): void {
-    if (this.#phase === "settled") return;
     if (this.#phase === "waiting") this.#upstream.cancel(this);
     this.#settle(outcome, cut);
   }
