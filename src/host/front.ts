@@ -36,7 +36,7 @@ export interface Term {
   whenReady(): Promise<void>;
   readonly isReady: boolean;
   /** When the application ends by itself. */
-  readonly endings: Pick<Endings, "listen" | "hasJustEnded">;
+  readonly endings: Pick<Endings, "listen" | "isNoticed">;
   /** The application may end once more without being given up on this host. */
   readonly maySpareEnding: boolean;
   /** The application asked for a checkpoint with `Stead-Checkpoint: now`. */
@@ -82,6 +82,8 @@ export class Front {
   #idle: (() => void) | undefined;
   /** Lost, and the application may be seen to have ended in the next moment. */
   readonly #lost = new Set<RequestHead>();
+  /** In flight at an ending that was seen before their loss: they belong to that one. */
+  readonly #counted = new WeakSet<RequestHead>();
   readonly #probation: Probation;
   #completions = 0;
   /** Requests that end the application, whichever term it is: a host that becomes primary again knows them still. */
@@ -288,24 +290,27 @@ export class Front {
   }
 
   /** Whether the application ended, or lives and has closed the connection, decides whether the request may be sent again. */
-  #answerLost(exchange: Exchange, term: Term, end: CommonEnd, outcome: ForwardOutcome & { kind: "lost" }): Handling {
+  #answerLost(exchange: Exchange, term: Term, end: CommonEnd, { cause, reason }: ForwardOutcome & { kind: "lost" }): Handling {
     const { request } = exchange;
+    if (cause === "timed_out") return sayUnknown(exchange, end, "timed-out", reason);
+    if (this.#counted.delete(request)) return sayUnknown(exchange, end, "application-ended", reason);
     this.#lost.add(request);
     this.#options.clock.setTimer(noticeMs, () => this.#lost.delete(request));
-    if (end.reason === undefined && !exchange.responseStarted) return this.#sayWhyLost(exchange, term, end, outcome);
+    if (end.reason === undefined && !exchange.responseStarted) return this.#sayWhyLost(exchange, term, end, reason);
     exchange.destroy();
     return undefined;
   }
 
-  async #sayWhyLost(exchange: Exchange, term: Term, end: CommonEnd, { cause, reason }: ForwardOutcome & { kind: "lost" }): Promise<void> {
-    if (cause === "timed_out") return sayUnknown(exchange, end, "timed-out", reason);
-    const hasEnded = await term.endings.hasJustEnded();
+  async #sayWhyLost(exchange: Exchange, term: Term, end: CommonEnd, reason: string): Promise<void> {
+    const hasEnded = await term.endings.isNoticed();
     return sayUnknown(exchange, end, hasEnded ? "application-ended" : "closed", reason);
   }
 
   #onEnding(end: CommonEnd): void {
     const sent = end.attempts.filter(({ isSent }) => isSent).map(({ request }) => request);
     const executing = [...sent, ...this.#lost].map(({ method, target }) => fingerprintOf(method, target));
+    this.#lost.clear();
+    for (const request of sent) this.#counted.add(request);
     const fresh = this.suspects.ended(executing, this.#options.clock.now());
     if (fresh.length > 0) this.#options.onSuspects?.(fresh);
   }

@@ -4,20 +4,18 @@
  * The kernel closes the sockets of a process that ends before anybody can wait for it: the loss of a connection is seen some milliseconds
  * before the end of the process is. So a loss waits up to `noticeMs` for the notice. A notice that comes later still makes one request "closed by a
  * living application": its client gets an honest 502 where it could have had a repetition, and nothing is executed twice. The wait costs
- * nobody anything but the client of an application that closes connections without an answer.
+ * nobody anything but the client of an application that closes connections without an answer. Where the notice is first, whoever listens knows
+ * what was in flight at that moment.
  */
 import type { Clock } from "../../runtime/clock.ts";
 
 /** Longer than a process takes from closing its files to its exit, on a busy machine too. */
 export const noticeMs = 200;
-/** The notice may also be the first to be seen. */
-const recentMs = 1_000;
 
 export class Endings {
   readonly #clock: Clock;
   readonly #waiting = new Set<(hasEnded: boolean) => void>();
   readonly #listeners = new Set<() => void>();
-  #lastAt = -Infinity;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -25,7 +23,6 @@ export class Endings {
 
   /** It has ended, and nobody asked it to. */
   note(): void {
-    this.#lastAt = this.#clock.now();
     for (const tell of [...this.#listeners]) tell();
     for (const answer of [...this.#waiting]) answer(true);
   }
@@ -35,9 +32,8 @@ export class Endings {
     this.#listeners.add(tell);
   }
 
-  /** Whether it ended a moment ago, or does in the next one. */
-  async hasJustEnded(): Promise<boolean> {
-    if (this.#clock.now() - this.#lastAt < recentMs) return true;
+  /** Whether its end is noticed in the next moment. */
+  async isNoticed(): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#waiting.add(resolve);
     const timer = this.#clock.setTimer(noticeMs, () => resolve(false));
