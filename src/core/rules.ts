@@ -25,7 +25,8 @@ export type RuleName =
   | "pin-order"
   | "retry"
   | "brake"
-  | "liveness-progress";
+  | "liveness-progress"
+  | "no-leftovers";
 
 export interface Rules {
   has(rule: RuleName): boolean;

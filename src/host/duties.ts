@@ -90,18 +90,19 @@ export class Duties {
     this.#handedOverAt = position;
   }
 
-  /** `notBefore`: monotonic. */
-  async restore(signal: AbortSignal, notBefore?: number): Promise<void> {
-    if (notBefore !== undefined) await this.#pause(notBefore - this.#parts.clock.now(), signal);
+  async restore(signal: AbortSignal, notBeforeMs?: number): Promise<void> {
+    if (notBeforeMs !== undefined) await this.#pause(notBeforeMs - this.#parts.clock.now(), signal);
     const vacatedAt = this.#handedOverAt;
     this.#handedOverAt = undefined;
     // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has vacated.
     if (vacatedAt !== undefined) await giveHeadStart({ store: this.#parts.store, clock: this.#parts.clock, vacatedAt, signal });
-    let pauseMs: number = retryMs.first;
-    while (!signal.aborted) {
+    let isAlone = false;
+    for (let pauseMs: number = retryMs.first; !signal.aborted; pauseMs = Math.min(pauseMs * 2, retryMs.most)) {
       try {
         await this.endTerm();
         await this.closeSecondary();
+        // Before a file is moved: also an earlier run of this host may have left an application.
+        isAlone ||= await this.#parts.leftovers.ensureNone();
         this.#log.rereads();
         return await this.#restoreOnce(signal);
       } catch (error) {
@@ -109,7 +110,6 @@ export class Duties {
         const isWaiting = error instanceof EmptyVaultError;
         this.#life.explain(messageOf(error), !isWaiting);
         await this.#pause(isWaiting ? retryMs.first : pauseMs, signal);
-        pauseMs = Math.min(pauseMs * 2, retryMs.most);
       }
     }
   }

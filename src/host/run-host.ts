@@ -17,6 +17,7 @@ import { contentHash } from "../vault/chunk-codec.ts";
 import { ensureIdentity } from "../vault/identity.ts";
 import { openStore } from "../vault/open-store.ts";
 import { collectGarbage } from "../vault/retention.ts";
+import { openScope } from "./application/scope.ts";
 import { controlApp } from "./control.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
 import { describeDescriptors, diskPlaces } from "./disk-places.ts";
@@ -58,6 +59,7 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
   const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock });
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
+  const scope = openScope(config, { databases: () => databases.find(config.dataFolder), adopts: false, clock, rules: allRules, onWarning });
   const applicationPort = (): Promise<number> => freePort("applications");
   const host: Host = new Host({
     config,
@@ -78,8 +80,9 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
       return known === undefined ? source : sameAsKnown(source, known);
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
-    application: (owner) => new Supervisor({ ...owner, application: config.application, dataFolder: config.dataFolder, clock, rules: allRules, requests: front.requests, freePort: applicationPort }),
+    application: (owner) => new Supervisor({ ...owner, application: config.application, dataFolder: config.dataFolder, scope, clock, rules: allRules, requests: front.requests, freePort: applicationPort }),
     freePort: applicationPort,
+    leftovers: scope.leftovers,
     clean: async (newest, logPosition, noEpochAfter) => {
       const { keepMin, windowMs } = config.checkpoint;
       const policy = { checkpointsMin: keepMin, windowMs };

@@ -16,6 +16,7 @@ import { ApplicationError } from "./application/application-error.ts";
 import { Endings } from "./application/endings.ts";
 import { checkHealth } from "./application/health-check.ts";
 import { LivenessWatch } from "./application/liveness-watch.ts";
+import type { ApplicationScope } from "./application/scope.ts";
 import { listenersOf, processesOfGroup } from "./application/process-table.ts";
 import { becomesReady, type Loopback, loopbacks } from "./application/readiness.ts";
 import { requestsShown, stuckEvidence } from "./application/stuck-evidence.ts";
@@ -37,6 +38,7 @@ export interface SupervisorOptions extends ApplicationOwner {
   readonly application: ApplicationConfig;
   /** The application finds its databases here (`STEAD_DATA`, `DATA_DIR`). */
   readonly dataFolder: string;
+  readonly scope: ApplicationScope;
   readonly clock: Clock;
   readonly rules: Rules;
   /** What the front has sent to the application. */
@@ -56,6 +58,8 @@ export class Supervisor implements SupervisedApplication {
   #address: Loopback | undefined;
   /** Stopped or killed: nothing is restarted, nothing given up any more. */
   #isEnded = false;
+  /** Process group of the last start. */
+  #group: number | undefined;
   /** How the run before this one ended, or why the start failed. */
   #lastEnd: string | null = null;
   #changedAt: number;
@@ -122,25 +126,34 @@ export class Supervisor implements SupervisedApplication {
   }
 
   async stop(): Promise<void> {
-    const { stopSignal, stopTimeoutMs } = this.#options.application;
+    const { application, scope } = this.#options;
+    const { stopSignal, stopTimeoutMs } = application;
     const group = this.#end();
-    if (group === undefined) return;
+    if (group === undefined) return this.#clear();
     group.signal(stopSignal);
+    scope.leftovers.signalEscaped(stopSignal, group.group);
     const timer = this.#options.clock.setTimer(stopTimeoutMs, () => {
       this.#options.onWarning(`the application did not stop within ${stopTimeoutMs} ms after ${stopSignal}: it is killed`);
       group.signal("SIGKILL");
     });
     await group.ended.catch(() => undefined);
     timer.cancel();
+    await this.#clear();
     this.#state = { kind: "over" };
   }
 
   async kill(): Promise<void> {
     const group = this.#end();
-    if (group === undefined) return;
+    if (group === undefined) return this.#clear();
     group.signal("SIGKILL");
     await group.ended.catch(() => undefined);
+    await this.#clear();
     this.#state = { kind: "over" };
+  }
+
+  /** What an ended run left behind has its port still, and the databases. */
+  async #clear(): Promise<void> {
+    if (this.#group !== undefined) await this.#options.scope.leftovers.clear("near", this.#group);
   }
 
   /** From here on an exit of the application is not a crash. */
@@ -153,12 +166,14 @@ export class Supervisor implements SupervisedApplication {
   }
 
   async #launch(): Promise<void> {
-    const { application, dataFolder } = this.#options;
+    const { application, dataFolder, scope } = this.#options;
     const group = new Watched({
       command: application.command,
       cwd: application.cwd,
-      env: { ...process.env, DATA_DIR: dataFolder, STEAD_DATA: dataFolder, ...application.env, PORT: String(this.#port) },
+      env: { ...process.env, DATA_DIR: dataFolder, STEAD_DATA: dataFolder, ...application.env, PORT: String(this.#port), ...scope.environment },
+      cgroup: scope.cgroup?.nextRun(),
     });
+    this.#group = group.group;
     this.#enter({ kind: "starting", group });
     const ended = group.ended.then(
       ({ code }) => ({ kind: "ended", code }) as const,
@@ -175,16 +190,18 @@ export class Supervisor implements SupervisedApplication {
         this.#ready?.resolve();
         this.#ready = undefined;
         // `ended` never rejects; what follows a crash is owned by #onEnded.
-        ended.then((end) => this.#onRunEnded(group, end.kind === "ended" ? `exit code ${end.code}` : "not started")).catch(this.#options.onGaveUp);
+        ended.then((end) => this.#onRunEnded(group, end.kind === "ended" ? describeExit(end.code) : "not started")).catch(this.#options.onGaveUp);
         return;
       case "ended":
-        throw this.#notStarted(`it ended with exit code ${first.code} before it was ready`, true);
+        await this.#clear();
+        throw this.#notStarted(`it ended with ${describeExit(first.code)} before it was ready`, true);
       case "unstartable":
         throw this.#notStarted(`it could not be started: ${String(first.error)}`);
       case "timeout":
         group.signal("SIGKILL");
         // Whoever hears of it closes the databases: nothing of the application may be left by then.
         await ended;
+        await this.#clear();
         throw this.#notStarted(`it was not ready within ${application.readyTimeoutMs} ms (${first.reason})`);
     }
   }
@@ -256,6 +273,7 @@ export class Supervisor implements SupervisedApplication {
 
   /** At its old port where it can be, since some name their cookies after it. */
   async #restart(takesAnotherPort: boolean): Promise<void> {
+    await this.#clear();
     if (takesAnotherPort || !(await isFreePort(this.#port))) this.#port = await this.#options.freePort();
     if (!this.#isEnded) await this.#launch();
   }
@@ -270,6 +288,9 @@ export class Supervisor implements SupervisedApplication {
     this.#options.onChange();
   }
 }
+
+/** The first process of a daemon ends well at once, and what goes on is not the one that is watched. */
+const describeExit = (code: number): string => `exit code ${code}${code === 0 ? " (an application has to stay in the foreground: leave out what turns it into a daemon, such as --daemon or --detach)" : ""}`;
 
 /** undefined: this system does not tell. */
 function listeningOf(group: number): readonly string[] | undefined {

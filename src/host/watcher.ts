@@ -15,14 +15,24 @@
  * - The application gets no stdin and neither pipe.
  * - The second reader may be lost without harm: the first one watches the host by itself. Who kills both, one by one, has an application
  *   that goes on alone when its host dies.
+ * - What left the group (a session of its own, a daemon) is in the cgroup still, where the host may make one (application/cgroup.ts): the
+ *   leader moves there before it starts anything, and the readers kill all of it when the host has died. When it is the leader that ended,
+ *   the host lives, names what is left and kills it; where there is no cgroup it finds the rest as well as it can (application/leftovers.ts).
  * - The group id cannot be reused while a reader lives, and the first one lives until the host closes the pipe.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 
 const script = `
 trap '' TERM INT QUIT HUP
+cgroup=$1
+shift
 exec 3<&0 </dev/null
-( read -r _ <&3; kill -KILL -$$ ) | ( exec 3<&-; read -r _; kill -KILL -$$ ) &
+[ -z "$cgroup" ] || echo $$ >"$cgroup/cgroup.procs"
+end() {
+  [ -z "$cgroup" ] || ! kill -0 $$ 2>/dev/null || echo 1 >"$cgroup/cgroup.kill"
+  kill -KILL -$$
+}
+( read -r _ <&3; end ) | ( exec 3<&-; read -r _; end ) &
 trap : TERM INT QUIT HUP
 "$@" 3<&- &
 application=$!
@@ -38,6 +48,8 @@ export interface WatchedOptions {
   readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Folder of an empty cgroup for this start alone. */
+  readonly cgroup: string | undefined;
 }
 
 /** How the group's leader ended. `code`: the application's, 128 + signal number when it died of a signal. */
@@ -52,7 +64,7 @@ export class Watched {
   #isOver = false;
 
   constructor(options: WatchedOptions) {
-    this.#child = spawn("/bin/sh", ["-c", script, "stead-watcher", ...options.command], {
+    this.#child = spawn("/bin/sh", ["-c", script, "stead-watcher", options.cgroup ?? "", ...options.command], {
       cwd: options.cwd,
       env: options.env,
       detached: true,

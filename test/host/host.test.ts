@@ -140,6 +140,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
       applications.push(application);
       return application;
     },
+    leftovers: { ensureNone: () => Promise.resolve(true), obstacle: () => undefined },
     freePort: () => Promise.resolve(1),
     clean: () => Promise.resolve(),
   });

@@ -2,6 +2,7 @@ import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { scopeOf } from "./application/scope-fixture.ts";
 import type { ApplicationConfig } from "../../src/config/types.ts";
 import { allRules } from "../../src/core/rules.ts";
 import { descendantsOf } from "../../src/demo/process-table.ts";
@@ -39,6 +40,7 @@ function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clo
       ...changes,
     },
     dataFolder: folder,
+    scope: scopeOf(folder),
     clock,
     rules: allRules,
     requests: { size: 0, traffic: () => 0, oldest: () => [] },
@@ -182,7 +184,7 @@ describe("the supervisor", () => {
 /** A process that watches a shell and its child, as a host does. */
 async function hostOfAShell(): Promise<{ host: Bun.Subprocess; pids: readonly number[] }> {
   const program = `import { Watched } from "${join(import.meta.dir, "../../src/host/watcher.ts")}";
-    const watched = new Watched({ command: ["/bin/sh", "-c", "sleep 1000 & echo $$ $!; wait"], cwd: "/", env: process.env });`;
+    const watched = new Watched({ command: ["/bin/sh", "-c", "sleep 1000 & echo $$ $!; wait"], cwd: "/", env: process.env, cgroup: undefined });`;
   const host = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "ignore" });
   const reader = host.stdout.getReader();
   let text = "";

@@ -109,6 +109,7 @@ export class SimHost {
       openSource: () => process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
       localChunk: () => Promise.resolve(undefined),
       application: ({ onGaveUp }) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, onGaveUp, onTorn: onDiverged, onExecuted: (request) => watch.onExecuted(request) })),
+      leftovers: { ensureNone: () => Promise.resolve(true), obstacle: () => undefined },
       freePort: () => Promise.resolve(8080),
       clean: async (newest, logPosition, noEpochAfter) => {
         const { keepMin, windowMs } = config.checkpoint;

@@ -18,18 +18,21 @@ interface ProcessRow {
   readonly born: string;
 }
 
+/** Characters of a command line in messages. */
+const commandCharactersMax = 120;
+
 /** Of every process that can be seen; one that ends meanwhile is left out. */
 function allProcesses(): ProcessRow[] {
   return pids().flatMap((pid) => processRow(pid) ?? []);
 }
 
 /** Numbers of all processes that can be seen. */
-function pids(): number[] {
+export function pids(): number[] {
   return namesIn("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
 }
 
 /** undefined: there is no such process, or no /proc. */
-function processRow(pid: number): ProcessRow | undefined {
+export function processRow(pid: number): ProcessRow | undefined {
   const stat = textOf(`/proc/${pid}/stat`);
   if (stat === undefined) return undefined;
   // The name in parentheses may hold anything: fields count from after the last ")".
@@ -53,6 +56,26 @@ export function processesOfGroup(leader: number): ProcessRow[] {
     for (const row of rows) if (found.has(row.parent)) found.set(row.pid, row);
   }
   return [...found.values()].filter((row) => !row.isDefunct);
+}
+
+/** Children of a process, whichever of its threads started or adopted them; needs `CONFIG_PROC_CHILDREN`, which every distribution has. */
+export function childrenOf(pid: number): number[] {
+  return namesIn(`/proc/${pid}/task`).flatMap((thread) => {
+    const children = textOf(`/proc/${pid}/task/${thread}/children`)?.trim() ?? "";
+    return children === "" ? [] : children.split(" ").map(Number);
+  });
+}
+
+/** Variables as they were when its program was started; empty while one is being started; undefined: this user may not look, or it has ended. */
+export function environmentOf(pid: number): string | undefined {
+  return textOf(`/proc/${pid}/environ`);
+}
+
+/** As a person would recognize it: `4711 (python3 app.py)`. */
+export function describeProcess(pid: number): string {
+  const command = textOf(`/proc/${pid}/cmdline`)?.split("\0").join(" ").trim() || textOf(`/proc/${pid}/comm`)?.trim();
+  if (command === undefined) return String(pid);
+  return `${pid} (${command.length > commandCharactersMax ? `${command.slice(0, commandCharactersMax)}…` : command})`;
 }
 
 export interface Listener {
@@ -83,13 +106,38 @@ interface OpenFile {
 }
 
 /** Empty also for a process that this user may not look into. */
-function openFiles(pid: number): OpenFile[] {
+export function openFiles(pid: number): OpenFile[] {
   return namesIn(`/proc/${pid}/fd`).flatMap((name) => {
     try {
       return [{ descriptor: Number(name), target: readlinkSync(`/proc/${pid}/fd/${name}`) }];
     } catch {
       return []; // Closed meanwhile.
     }
+  });
+}
+
+/** Access mode of a descriptor: the last two bits of the flags that `open` was given, in octal (proc(5), fdinfo). */
+export function isOpenForWriting(pid: number, descriptor: number): boolean {
+  const flags = /^flags:\s+([0-7]+)$/m.exec(textOf(`/proc/${pid}/fdinfo/${descriptor}`) ?? "")?.[1];
+  return flags !== undefined && (Number.parseInt(flags, 8) & 3) !== 0;
+}
+
+export interface HeldLock {
+  /** -1: the lock belongs to an open file and not to a process. */
+  readonly pid: number;
+  readonly inode: string;
+}
+
+/** Every lock on a file that is held, by processes of all users. */
+export function lockTable(): HeldLock[] {
+  return parseLocks(textOf("/proc/locks") ?? "");
+}
+
+/** `1: POSIX  ADVISORY  WRITE 4711 08:01:262145 0 EOF`; with an arrow behind the number it is only waited for. */
+export function parseLocks(table: string): HeldLock[] {
+  return table.split("\n").flatMap((line) => {
+    const match = /^\d+: \w+ +\w+ +\w+ (-?\d+) [0-9a-f]+:[0-9a-f]+:(\d+) /.exec(line);
+    return match === null ? [] : [{ pid: Number(match[1]), inode: match[2] ?? "" }];
   });
 }
 

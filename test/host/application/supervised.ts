@@ -4,6 +4,7 @@ import { allRules } from "../../../src/core/rules.ts";
 import { Supervisor, type SupervisorOptions } from "../../../src/host/supervisor.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { freePort } from "../../../src/runtime/free-ports.ts";
+import { scopeOf } from "./scope-fixture.ts";
 
 export interface Supervised {
   readonly supervisor: Supervisor;
@@ -35,6 +36,7 @@ export function supervise(script: string, folder: string, application: Partial<A
       ...application,
     },
     dataFolder: folder,
+    scope: scopeOf(folder),
     clock: systemClock,
     rules: allRules,
     requests: { size: 0, traffic: () => 0, oldest: () => [] },

@@ -1,0 +1,106 @@
+/**
+ * A control group of its own for the application (cgroup v2, Linux 5.14 or newer): no process can leave it by `setsid`, by a
+ * second fork or by an empty environment, and the kernel kills all of it at once (`cgroup.kill`).
+ *
+ *   <cgroup of the host>/stead-<mark>/<run>
+ *
+ * One folder below for each start: the readers of the watcher kill theirs when the host has died, and a late one must not kill the application
+ * of the next start. Killing the one above kills all of them. No controller is switched on, so that the host may stay where it is.
+ *
+ * There is one only where the host may make it: as root, or where its own cgroup was delegated to it (systemd: `Delegate=yes`).
+ * Inside most containers it may not. leftovers.ts says what is done then.
+ */
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+
+export class Cgroup {
+  readonly path: string;
+  #runs = 0;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /** undefined: this host may not make one. One that an earlier run of the host left is taken over with what is in it. */
+  static make(mark: string): Cgroup | undefined {
+    const own = ownCgroup();
+    if (own === undefined) return undefined;
+    const path = join(own, `stead-${mark}`);
+    try {
+      // Moving a process needs this too; without it the folder alone would be of no use.
+      accessSync(join(own, "cgroup.procs"), constants.W_OK);
+      mkdirSync(path, { recursive: true });
+      const cgroup = new Cgroup(path);
+      const canKill = existsSync(join(path, "cgroup.kill"));
+      // Made again at the first start. What is left of an earlier run stays.
+      cgroup.remove();
+      return canKill ? cgroup : undefined;
+    } catch {
+      // Not delegated, read-only, or too old: all of them mean that there is none.
+    }
+    return undefined;
+  }
+
+  /** An empty one for the next start. */
+  nextRun(): string {
+    for (;;) {
+      this.#runs += 1;
+      const path = join(this.path, String(this.#runs));
+      if (existsSync(path)) continue;
+      mkdirSync(path, { recursive: true });
+      return path;
+    }
+  }
+
+  members(): number[] {
+    return this.#folders().flatMap((folder) => linesOf(join(folder, "cgroup.procs")).map(Number));
+  }
+
+  /** Everything in it, also what is being forked right now. */
+  kill(): void {
+    try {
+      writeFileSync(join(this.path, "cgroup.kill"), "1");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+  }
+
+  /** What is empty goes; a process that is just ending keeps its folder until the next time. */
+  remove(): void {
+    for (const folder of this.#folders().toReversed()) {
+      try {
+        rmdirSync(folder);
+      } catch {
+        // In use for a moment longer. An empty cgroup harms nobody.
+      }
+    }
+  }
+
+  #folders(): string[] {
+    try {
+      const below = readdirSync(this.path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+      return [this.path, ...below.map(({ name }) => join(this.path, name))];
+    } catch {
+      return [];
+    }
+  }
+}
+
+/** Folder of the cgroup that this process is in; undefined: no cgroup v2 is mounted. */
+function ownCgroup(): string | undefined {
+  const name = linesOf("/proc/self/cgroup").find((line) => line.startsWith("0::"))?.slice(3);
+  // proc(5): ID parent major:minor root mount-point options … - type source options
+  const mount = linesOf("/proc/self/mountinfo").find((line) => line.includes(" - cgroup2 "))?.split(" ");
+  const [root, point] = [mount?.[3], mount?.[4]];
+  if (name === undefined || root === undefined || point === undefined) return undefined;
+  const way = relative(root, name);
+  return way.startsWith("..") ? undefined : join(point, way);
+}
+
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n").filter((line) => line !== "");
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * The real `Processes`: which processes of this machine an application of this host started, and who has its files.
+ *
+ * Three ways to know one's own, each blind where another is not:
+ * - the cgroup (cgroup.ts): complete for whatever a process does to itself. Not everywhere allowed.
+ * - descent (orphans.ts): the host adopts orphans, so all that its applications started stay below it. Complete while the host lives.
+ * - the mark in the environment (mark.ts): also across a restart of the host. Blind for a process that was given an empty environment, or that
+ *   writes its title over it. Needs a look at every process, about 12 µs each, so `near` does without where one of the others is there.
+ *
+ * Without /proc (macOS) none of them sees anything, and the signal to the process group is all there is.
+ *
+ * Files are recognized by path, and by inode where a process has another view of the disk (a container); only what the same user or root may
+ * look into can be seen. The kernel's table of locks has no such limit, and SQLite holds a lock on the `-shm` file for as long
+ * as it has a database in WAL mode open.
+ */
+import { readlinkSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Cgroup } from "./cgroup.ts";
+import type { ProcessIdentity, Processes, Reach, Sighting } from "./leftovers.ts";
+import { markVariable } from "./mark.ts";
+import { childrenOf, describeProcess, environmentOf, isOpenForWriting, lockTable, openFiles, pids, processRow } from "./process-table.ts";
+
+export interface MachineProcessesOptions {
+  readonly mark: string;
+  /** Absolute. */
+  readonly dataFolder: string;
+  readonly cgroup: Cgroup | undefined;
+  /** This process adopts orphans, and starts nothing but applications. */
+  readonly adopts: boolean;
+  /** Names of the databases below the data folder. */
+  readonly databases: () => Promise<readonly string[]>;
+}
+
+/** Processes looked at between two turns of the event loop. */
+const scanBatch = 16;
+/** A program is replaced within a moment, also on a busy machine; a process without an environment in so many looks (about 100 ms) never had one. */
+const blankLooks = 9;
+/** Parent of the kernel's own threads, outside of a PID namespace. */
+const kernelThreads = 2;
+/** What SQLite has beside a database. */
+const companions = ["", "-wal", "-shm", "-journal"] as const;
+
+export class MachineProcesses implements Processes {
+  readonly #options: MachineProcessesOptions;
+  /** Of the last look: number and birth. */
+  #seen: ReadonlyMap<number, string> = new Map();
+  /** Processes without an environment, by number and birth, and in how many looks in a row. */
+  #blank: ReadonlyMap<string, number> = new Map();
+
+  constructor(options: MachineProcessesOptions) {
+    this.#options = options;
+  }
+
+  ours(reach: Reach): Sighting {
+    const { cgroup, adopts } = this.#options;
+    const found = new Set(cgroup?.members());
+    let isCertain = true;
+    if (adopts) for (const pid of this.#descendants(process.pid)) found.add(pid);
+    if (reach === "everywhere" || (cgroup === undefined && !adopts)) isCertain = this.#addMarked(found);
+    // A host that was started by its own application's shell is not a part of it.
+    for (let pid = process.pid; pid > 1; pid = processRow(pid)?.parent ?? 0) found.delete(pid);
+    // One that was seen before and is just ending has no environment any more, and its files still.
+    for (const [pid, born] of this.#seen) if (processRow(pid)?.born === born) found.add(pid);
+    const sighted = [...found].flatMap(living);
+    this.#seen = new Map(sighted.map(({ pid, born }) => [pid, born]));
+    return { found: sighted, isCertain };
+  }
+
+  kill(found: readonly ProcessIdentity[]): void {
+    this.#options.cgroup?.kill();
+    for (const one of found) this.signal(one, "SIGKILL");
+  }
+
+  signal({ pid, born }: ProcessIdentity, signal: NodeJS.Signals): void {
+    if (processRow(pid)?.born !== born) return;
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      // Gone, or another user's: `ours` shows it again, and its name is told.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ESRCH" && code !== "EPERM") throw error;
+    }
+  }
+
+  describe(pid: number): string {
+    return describeProcess(pid);
+  }
+
+  async writers(): Promise<readonly string[]> {
+    const databases = await this.#options.databases();
+    const files = this.#filesOf(databases);
+    const found: string[] = [];
+    let looked = 0;
+    for (const pid of pids()) {
+      looked += 1;
+      if (looked % scanBatch === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      if (pid === process.pid) continue;
+      const file = openForWriting(pid, files);
+      if (file !== undefined) found.push(`process ${describeProcess(pid)} has ${file} open for writing`);
+    }
+    return found.length > 0 ? found : this.lockers(databases);
+  }
+
+  lockers(databases: Iterable<string>): readonly string[] {
+    // Reading the table waits about ten milliseconds for all processors (a per-CPU lock in the kernel): too much for every promotion. Nobody has
+    // a database in WAL mode open without its `-shm` file, and a secondary has none.
+    const opened = [...databases].filter((name) => inodeOf(join(this.#options.dataFolder, `${name}-shm`)) !== undefined);
+    if (opened.length === 0) return [];
+    const files = this.#filesOf(opened);
+    const locks = lockTable();
+    const found = new Map<number, string>();
+    for (const { pid, inode } of locks) {
+      const path = pid === process.pid ? undefined : files.byInode.get(inode);
+      // Inodes are unique within one file system only: where the process can be looked into, its files decide.
+      if (path !== undefined && mayHave(pid, files)) found.set(pid, path);
+    }
+    return [...found].map(([pid, path]) => `${pid > 0 ? `process ${describeProcess(pid)}` : "a process that the system does not name"} has a lock on ${path}`);
+  }
+
+  tidy(): void {
+    this.#options.cgroup?.remove();
+  }
+
+  /** Below `parent`, but for what belongs to the application of another host. */
+  #descendants(parent: number): number[] {
+    return childrenOf(parent).flatMap((pid) => (this.#carriesAnother(pid) ? [] : [pid, ...this.#descendants(pid)]));
+  }
+
+  /** False: a process had no environment at this moment, and has not been seen so for long. */
+  #addMarked(found: Set<number>): boolean {
+    const blank = new Map<string, number>();
+    for (const pid of pids()) {
+      const environment = environmentOf(pid);
+      if (environment?.includes(`${markVariable}=${this.#options.mark}`)) found.add(pid);
+      if (environment !== "") continue;
+      const row = processRow(pid);
+      if (row === undefined || row.isDefunct || row.parent === kernelThreads || pid === kernelThreads) continue;
+      const key = `${pid} ${row.born}`;
+      blank.set(key, (this.#blank.get(key) ?? 0) + 1);
+    }
+    this.#blank = blank;
+    return [...blank.values()].every((looks) => looks >= blankLooks);
+  }
+
+  #carriesAnother(pid: number): boolean {
+    const environment = environmentOf(pid) ?? "";
+    return environment.includes(`${markVariable}=`) && !environment.includes(`${markVariable}=${this.#options.mark}`);
+  }
+
+  #filesOf(databases: Iterable<string>): Files {
+    const byPath = new Set<string>();
+    const byInode = new Map<string, string>();
+    for (const name of databases) {
+      for (const companion of companions) {
+        const path = join(this.#options.dataFolder, name + companion);
+        const inode = inodeOf(path);
+        if (inode === undefined) continue;
+        byPath.add(path);
+        byInode.set(inode, path);
+      }
+    }
+    return { byPath, byInode };
+  }
+}
+
+/** The databases of this host, with what is beside them. */
+interface Files {
+  readonly byPath: ReadonlySet<string>;
+  readonly byInode: ReadonlyMap<string, string>;
+}
+
+function openForWriting(pid: number, files: Files): string | undefined {
+  for (const { descriptor, target } of openFiles(pid)) {
+    if (!target.startsWith("/")) continue;
+    const path = fileAt(pid, descriptor, target, files);
+    if (path !== undefined && isOpenForWriting(pid, descriptor)) return path;
+  }
+  return undefined;
+}
+
+/** The path of the host for a file that a process has open, if it is one of these. */
+function fileAt(pid: number, descriptor: number, target: string, files: Files): string | undefined {
+  if (files.byPath.has(target)) return target;
+  if (isInOurNamespace(pid)) return undefined;
+  const inode = inodeOf(`/proc/${pid}/fd/${descriptor}`);
+  return inode === undefined ? undefined : files.byInode.get(inode);
+}
+
+function isInOurNamespace(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync("/proc/self/ns/mnt");
+  } catch {
+    return true; // It may not be looked into, so that its files cannot be either.
+  }
+}
+
+function living(pid: number): ProcessIdentity[] {
+  const row = processRow(pid);
+  return row === undefined || row.isDefunct ? [] : [row];
+}
+
+/** True also where that cannot be seen. */
+function mayHave(pid: number, files: Files): boolean {
+  const open = openFiles(pid);
+  return open.length === 0 || open.some(({ descriptor, target }) => target.startsWith("/") && fileAt(pid, descriptor, target, files) !== undefined);
+}
+
+function inodeOf(path: string): string | undefined {
+  try {
+    return String(statSync(path).ino);
+  } catch {
+    return undefined;
+  }
+}
