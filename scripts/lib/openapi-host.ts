@@ -48,6 +48,14 @@ const calls: readonly Call[] = [
   },
   {
     method: "post",
+    path: "/v1/removed",
+    summary: "Says that a gateway has taken the host out of its registry: it warns in its status until that gateway watches it again",
+    request: { schema: "RemovedNotice", optional: false },
+    ok: { description: "Its status", body: { json: ["HostStatus"] } },
+    others: { 400: "Malformed", 401: "Unauthorized", 413: "TooLarge" },
+  },
+  {
+    method: "post",
     path: "/v1/checkpoint",
     summary: "Orders the primary to write a checkpoint",
     request: { schema: "Nothing", optional: true },

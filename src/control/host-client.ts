@@ -11,6 +11,7 @@ import { hostStatusSchema, type HostStatus } from "./host-status.ts";
 import {
   checkpointDoneSchema,
   demoteEventSchema,
+  gatewayField,
   heartbeatMs,
   promoteEventSchema,
   refusalSchema,
@@ -47,10 +48,13 @@ export const streamSilenceMs = heartbeatMs * 4;
 export class HostClient {
   readonly #options: CallOptions;
   readonly #limits: HostClientLimits;
+  readonly #gateway: string;
 
-  constructor(controlUrl: string, secret: string, clock: Clock, limits: HostClientLimits = defaultHostClientLimits) {
-    this.#options = { baseUrl: controlUrl, secret, clock };
+  /** `gateway`: the id of the gateway that asks; empty: it is none. */
+  constructor(controlUrl: string, secret: string, clock: Clock, limits: HostClientLimits = defaultHostClientLimits, gateway = "") {
+    this.#options = { baseUrl: controlUrl, secret, clock, headers: gateway === "" ? {} : { [gatewayField]: gateway } };
     this.#limits = limits;
+    this.#gateway = gateway;
   }
 
   /** `timeoutMs` covers the whole call. */
@@ -85,6 +89,12 @@ export class HostClient {
 
   async restore(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
     return this.#json(hostStatusSchema, { method: "POST", path: "/v1/restore", body: {}, timeoutMs: this.#limits.orderTimeoutMs, signal });
+  }
+
+  /** Tells the host that this gateway has taken it out of its registry. */
+  async removed(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
+    const body = { gateway: this.#gateway };
+    return this.#json(hostStatusSchema, { method: "POST", path: "/v1/removed", body, timeoutMs: this.#limits.connectTimeoutMs, signal });
   }
 
   async #json<S extends v.GenericSchema>(schema: S, call: Parameters<typeof callJson>[1]): Promise<HostAnswer<v.InferOutput<S>>> {

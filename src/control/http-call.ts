@@ -25,6 +25,8 @@ export interface CallOptions {
   readonly baseUrl: string;
   readonly secret: string;
   readonly clock: Clock;
+  /** Sent with every call, in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface JsonCall {
@@ -195,6 +197,7 @@ function open(options: CallOptions, call: JsonCall): ClientRequest {
     headers: {
       authorization: `Bearer ${options.secret}`,
       accept: "application/json, application/x-ndjson",
+      ...options.headers,
       ...(body === null ? {} : { "content-type": "application/json", "content-length": body.length }),
     },
   });

@@ -8,12 +8,14 @@
  * POST /v1/demote          DemoteRequest   -> NDJSON of DemoteEvent, ends with `done` or `refused`
  * POST /v1/restore         {}              -> HostStatus, or a refusal (409)
  * POST /v1/checkpoint      {}              -> CheckpointDone, or a refusal (409)
+ * POST /v1/removed         RemovedNotice   -> HostStatus
  *
  * Every call carries `Authorization: Bearer <cluster secret>`; without it 401, and nothing else is said.
  * A refusal outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`, one
  * with a body over the limit a `413`.
  */
 import * as v from "valibot";
+import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 
 /** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
@@ -97,6 +99,12 @@ export type DemoteEvent = v.InferOutput<typeof demoteEventSchema>;
 
 export const checkpointDoneSchema = v.object({ position: count, chunksWritten: count, chunksReused: count, ms: milliseconds });
 export type CheckpointDone = v.InferOutput<typeof checkpointDoneSchema>;
+
+/** A gateway has taken this host out of its registry. */
+export const removedNoticeSchema = v.object({ gateway: v.pipe(v.string(), v.check(isIdentifier, identifierAccepted)) });
+
+/** Request field by which a gateway says who asks: its id. */
+export const gatewayField = "stead-gateway";
 
 /** A status stream that is silent for longer than a few of these has died. */
 export const heartbeatMs = 250;

@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
 import type { GatewayConfig } from "../config/types.ts";
 import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
-import { HostClient } from "../control/host-client.ts";
+import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
@@ -85,7 +85,7 @@ export class Gateway implements AdminTarget {
     this.#control = new ControlPlane({
       ...{ clock, log, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
       config: () => this.#config,
-      control: (controlUrl) => new HostClient(controlUrl, secret, clock),
+      control: (controlUrl) => new HostClient(controlUrl, secret, clock, defaultHostClientLimits, config.id),
       transport: (url) => new PeerClient(url, secret, clock),
     });
   }

@@ -23,6 +23,8 @@ export interface HostControl {
   promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
   demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
   checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>>;
+  /** Tells the host that this gateway does not have it in its registry any more; undefined: it cannot be told. */
+  removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
 }
 
 const prefix = "plain:";

@@ -22,6 +22,7 @@ import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
 import { type HostControl, isPlain, PlainControl, PlainEpochs } from "./plain-control.ts";
 import type { Recorder } from "./recorder.ts";
+import { RemovedHosts } from "./removed-hosts.ts";
 import type { RouteTarget } from "./route-target.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -57,6 +58,7 @@ export class ServiceRuntime {
   #probe: ProbeTimes;
   readonly #orders: Orders;
   readonly #watched = new Map<string, Watched>();
+  readonly #removed: RemovedHosts;
   readonly #waiting = new Map<string, (outcome: CommandOutcome) => void>();
   readonly #queue: FailoverEvent[] = [];
   readonly #plainEpochs = new PlainEpochs();
@@ -75,6 +77,7 @@ export class ServiceRuntime {
     this.route = options.route;
     this.traffic = options.traffic;
     this.recorder = options.recorder;
+    this.#removed = new RemovedHosts(options.clock);
     this.#state = initialServiceState(options.settings);
     this.#orders = new Orders(options.settings.gateway, (event) => this.send(event));
   }
@@ -119,7 +122,9 @@ export class ServiceRuntime {
       if (wanted.get(id)?.controlUrl === watched.controlUrl) continue;
       this.#watched.delete(id);
       this.#stopping.push(watched.monitor.stop());
-      if (!wanted.has(id)) this.recorder.hostRemoved(id);
+      if (wanted.has(id)) continue;
+      this.recorder.hostRemoved(id);
+      this.#removed.tell(id, watched.client);
     }
     this.send({ kind: "hosts", hosts });
     for (const host of hosts) if (!this.#watched.has(host.id)) this.#watch(host);
@@ -173,7 +178,7 @@ export class ServiceRuntime {
     this.#stopped = true;
     this.#timer?.cancel();
     for (const give of [...this.#waiting.values()]) give({ kind: "refused", why: "the gateway stops", advice: "ask another gateway" });
-    await Promise.all([this.#orders.stop(), ...this.#stopping, ...[...this.#watched.values()].map(({ monitor }) => monitor.stop())]);
+    await Promise.all([this.#orders.stop(), this.#removed.stop(), ...this.#stopping, ...[...this.#watched.values()].map(({ monitor }) => monitor.stop())]);
   }
 
   #watch(host: RegisteredHost): void {
@@ -181,6 +186,7 @@ export class ServiceRuntime {
     const { id, controlUrl } = host;
     const client = isPlain(controlUrl) ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock }) : control(controlUrl);
     const monitor = new HostMonitor({ host: host.id, client, clock, probe: this.#probe, send: (event) => this.send(event) });
+    this.#removed.forget(id);
     this.#watched.set(host.id, { controlUrl: host.controlUrl, client, monitor });
     monitor.start();
   }

@@ -15,13 +15,17 @@ import {
   type DemoteEvent,
   type DemoteRequest,
   demoteRequestSchema,
+  gatewayField,
   heartbeatMs,
   type PromoteEvent,
   type PromoteRequest,
   promoteRequestSchema,
   type Refusal,
+  removedNoticeSchema,
 } from "../control/messages.ts";
+import { isIdentifier } from "../core/identifier.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { GatewayWatch } from "./gateway-watch.ts";
 
 /** What the control API can ask of a host. */
 export interface Controlled {
@@ -31,6 +35,8 @@ export interface Controlled {
   promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
   demote(request: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void>;
   restore(): Promise<Refusal | undefined>;
+  /** Who watches this host. */
+  readonly gateways: Pick<GatewayWatch, "watchedBy" | "removedBy">;
   checkpoint(): Promise<{ readonly kind: "done"; readonly done: CheckpointDone } | { readonly kind: "refused"; readonly refusal: Refusal }>;
 }
 
@@ -55,10 +61,16 @@ export function controlApp(host: Controlled, secret: string, clock: Clock): Hono
     context.header("content-type", "application/x-ndjson");
     return stream(context, async (out) => {
       const changes = new Changes(host);
-      while (!out.aborted && !out.closed) {
-        const seen = changes.listen();
-        await out.write(`${JSON.stringify(host.status())}\n`);
-        await seen.within(clock, heartbeatMs);
+      const gateway = context.req.header(gatewayField);
+      const left = host.gateways.watchedBy(gateway !== undefined && isIdentifier(gateway) ? gateway : undefined);
+      try {
+        while (!out.aborted && !out.closed) {
+          const seen = changes.listen();
+          await out.write(`${JSON.stringify(host.status())}\n`);
+          await seen.within(clock, heartbeatMs);
+        }
+      } finally {
+        left();
       }
     });
   });
@@ -75,6 +87,12 @@ export function controlApp(host: Controlled, secret: string, clock: Clock): Hono
   app.post("/v1/restore", async (context) => {
     const refusal = await host.restore();
     return refusal === undefined ? context.json(host.status()) : context.json(refusal, 409);
+  });
+  app.post("/v1/removed", async (context) => {
+    const notice = await parseBody(context.req.raw, removedNoticeSchema);
+    if (notice.kind === "malformed") return context.json(notice.answer, 400);
+    host.gateways.removedBy(notice.value.gateway);
+    return context.json(host.status());
   });
   app.post("/v1/checkpoint", async (context) => {
     const outcome = await host.checkpoint();

@@ -13,6 +13,7 @@ import { Canary } from "./canary.ts";
 import type { Controlled } from "./control.ts";
 import { Duties } from "./duties.ts";
 import type { Follower } from "./follower.ts";
+import { GatewayWatch } from "./gateway-watch.ts";
 import type { HostParts } from "./host-parts.ts";
 import { LogView } from "./log-view.ts";
 import { messageOf, Notices } from "./notices.ts";
@@ -25,6 +26,7 @@ import { endsWithin } from "./time-limit.ts";
 
 export class Host implements Controlled {
   readonly instance: string;
+  readonly gateways: GatewayWatch;
   readonly #parts: HostParts;
   readonly #log: LogView;
   readonly #notices: Notices;
@@ -49,6 +51,7 @@ export class Host implements Controlled {
     const { clock, store, vaultId, canary: ports, config } = parts;
     const { id: host, diskStallMs } = config;
     this.#canary = new Canary({ ports, clock, store, vaultId, host, instance: this.instance, diskStallMs, notices: this.#notices, onChange: tellChange });
+    this.gateways = new GatewayWatch({ clock, notices: this.#notices, host, controlUrl: config.controlUrl });
     this.#parts = { ...parts, store: this.#canary.store };
     const onTwin = (controlUrl: string): void => this.#onTwin(`its control API: ${controlUrl}`);
     this.#log = new LogView({ clock, host, instance: this.instance, onTwin });
@@ -64,6 +67,7 @@ export class Host implements Controlled {
 
   /** Begins the host's life: restores, then follows. */
   start(): void {
+    if (this.#parts.canary !== null) this.gateways.start();
     this.#canary.start();
     this.#perform({ kind: "restore", paced: false });
   }
@@ -86,6 +90,7 @@ export class Host implements Controlled {
       await this.#duties.endTerm();
       await this.#duties.closeSecondary();
     };
+    this.gateways.stop();
     await this.#canary.stop();
     if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, end()))) this.#notices.warn("the vault does not answer: stopped without waiting for it any longer");
   }

@@ -10,9 +10,9 @@ const warningsKept = 20;
 
 /**
  * Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log is not the service's;
- * and what the canary finds.
+ * what the canary finds; no gateway watches this host.
  */
-export type Condition = "vault" | "restore" | "checkpoint" | "log" | "disk" | "descriptors" | "writes to the vault";
+export type Condition = "vault" | "restore" | "checkpoint" | "log" | "disk" | "descriptors" | "writes to the vault" | "registry";
 
 interface Warning {
   readonly text: string;

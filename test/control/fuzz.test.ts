@@ -64,6 +64,10 @@ class Watched implements Controlled {
     report({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
     return Promise.resolve();
   };
+  readonly gateways: Controlled["gateways"] = {
+    watchedBy: () => () => undefined,
+    removedBy: (gateway) => void this.asked.push({ path: "/v1/removed", request: { gateway } }),
+  };
   restore: Controlled["restore"] = () => Promise.resolve(undefined);
   checkpoint: Controlled["checkpoint"] = () => Promise.resolve({ kind: "done", done: { position: 4, chunksWritten: 1, chunksReused: 0, ms: 1 } });
 }

@@ -12,6 +12,7 @@ import type { DemoApplication } from "../../src/demo/applications.ts";
 import type { Cluster, HostMember } from "../../src/demo/cluster.ts";
 import { createVault } from "../../src/vault/open-store.ts";
 import { type Bench, never, openBench, runStead, scriptApplication } from "./harness.ts";
+import { canMount, withMount } from "./mounts.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.
 setDefaultTimeout(60_000);
@@ -280,8 +281,6 @@ test("a record with a flipped byte is refused and named, and no host takes over 
   expect(verified.stdout + verified.stderr).toContain("4");
 });
 
-const canMount = process.platform === "linux" && process.getuid?.() === 0 && mountWorks();
-
 /** Needs a root user who may mount: says so where it cannot. */
 describe.skipIf(!canMount)("a vault (tests that mount a file system)", () => {
   test("that is read-only is refused at the start", async () => {
@@ -321,32 +320,6 @@ describe.skipIf(!canMount)("a vault (tests that mount a file system)", () => {
     });
   });
 });
-
-function mountWorks(): boolean {
-  const folder = mkdtempSync(join(tmpdir(), "stead-mount-"));
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "none", folder]).status === 0;
-  if (mounted) spawnSync("umount", [folder]);
-  rmSync(folder, { recursive: true });
-  return mounted;
-}
-
-/** `bind`: the folder's own content, read-only. `small`: an empty file system of 4 MiB. */
-async function withMount(folder: string, kind: "bind" | "small", body: () => Promise<void>): Promise<void> {
-  const run = (...args: string[]): void => {
-    const { status, stderr } = spawnSync("mount", args, { encoding: "utf8" });
-    if (status !== 0) throw new Error(`mount ${args.join(" ")}: ${stderr}`);
-  };
-  if (kind === "small") run("-t", "tmpfs", "-o", "size=4m", "none", folder);
-  else {
-    run("--bind", folder, folder);
-    run("-o", "remount,bind,ro", folder);
-  }
-  try {
-    await body();
-  } finally {
-    spawnSync("umount", ["-l", folder]);
-  }
-}
 
 type Status = NonNullable<Awaited<ReturnType<Cluster["statusOf"]>>>;
 

@@ -5,6 +5,7 @@ import { type Controlled, controlApp } from "../../src/host/control.ts";
 import { serveControl, ControlListenError } from "../../src/host/control-server.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { until } from "./log-fixture.ts";
 
 const secret = "s".repeat(32);
 const status: HostStatus = {
@@ -52,6 +53,14 @@ class FakeHost implements Controlled {
     report({ kind: "refused", refusal: { kind: "not_ready", reason: "this host is secondary, not primary" } });
     return Promise.resolve();
   }
+
+  readonly gateways: Controlled["gateways"] = {
+    watchedBy: (gateway) => {
+      this.calls.push(`watched by ${gateway}`);
+      return () => void this.calls.push(`left by ${gateway}`);
+    },
+    removedBy: (gateway) => void this.calls.push(`removed by ${gateway}`),
+  };
 
   restore(): ReturnType<Controlled["restore"]> {
     return Promise.resolve({ kind: "not_ready", reason: "this host is primary: demote it first" });
@@ -108,13 +117,33 @@ describe("the control API", () => {
   test("answers nobody without the cluster secret, whatever is asked", async () => {
     const host = new FakeHost();
     for (const authorization of ["", secret, `Bearer ${secret}x`, `Bearer ${secret.slice(1)}`, `Basic ${secret}`]) {
-      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"]] as const) {
+      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"], ["POST", "/v1/removed"]] as const) {
         const answer = await call(host, path, { method, headers: { authorization } });
         expect(answer.status).toBe(401);
         expect(await answer.json()).toMatchObject({ error: "not authenticated" });
       }
     }
     expect(host.calls).toEqual([]);
+  });
+
+  test("tells the host which gateway reads its status stream, and when it has left", async () => {
+    const host = new FakeHost();
+    const named = bodyOf(await call(host, "/v1/status/stream", { headers: { "stead-gateway": "gw1" } }));
+    await nextStatus(named);
+    const nameless = bodyOf(await call(host, "/v1/status/stream", { headers: { "stead-gateway": "<script>" } }));
+    await nextStatus(nameless);
+    expect(host.calls).toEqual(["watched by gw1", "watched by undefined"]);
+    await named.cancel();
+    host.change();
+    await until(() => host.calls.includes("left by gw1"));
+    await nameless.cancel();
+  });
+
+  test("passes on that a gateway has removed the host, by a name that is one", async () => {
+    const host = new FakeHost();
+    expect((await post(host, "/v1/removed", '{"gateway":"gw1"}')).status).toBe(200);
+    expect((await post(host, "/v1/removed", '{"gateway":"a b"}')).status).toBe(400);
+    expect(host.calls).toEqual(["removed by gw1"]);
   });
 
   test("names the field of a body that does not fit, and asks the host nothing", async () => {
