@@ -21,8 +21,8 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
   docs: {
     brief: "Show services, hosts, who is primary, and what is wrong",
     fullDescription: [
-      "Asks a gateway and prints a table per service. Ends with 0 when every service has a primary that serves, with 9 when one",
-      "has not, with 6 when the gateway does not answer.",
+      "Asks a gateway and prints a table per service. Ends with 0 when every service has a primary that serves and a vault that answers,",
+      "with 9 when one has not, with 6 when the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead status",
@@ -61,7 +61,7 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
   },
 });
 
-const isWell = (status: ClusterStatus): boolean => status.services.every(({ phase }) => phase === "serving");
+const isWell = (status: ClusterStatus): boolean => status.services.every(({ phase, vault }) => phase === "serving" && vault.state === "well");
 
 export function formatStatus(status: ClusterStatus, wallTimeMs: number): string {
   const uptime = `up ${duration(status.uptimeMs)}`;
@@ -82,7 +82,7 @@ function workersLine(workers: ClusterStatus["workers"]): string {
 function formatService(service: ClusterService, wallTimeMs: number): string {
   const { requests, waiting } = service;
   const head = [
-    `service ${service.name}: ${service.phase}${service.paused ? ", automation paused" : ""}`,
+    `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${service.paused ? ", automation paused" : ""}`,
     `primary ${service.primary ?? "none"}, epoch ${service.epoch}`,
     `${service.requestsPerSecond.toFixed(0)}/s`,
     ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),

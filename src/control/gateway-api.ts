@@ -25,7 +25,7 @@
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
-import { hostRoles } from "./host-status.ts";
+import { applicationSchema, hostRoles, impairmentSchema, retrySchema, suspectSchema, vaultSchema } from "./host-status.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));
@@ -39,7 +39,7 @@ export const failoverEntrySchema = v.object({
   id: v.string(),
   service: v.string(),
   gateway: v.string(),
-  /** kill, hang, stepped-down, switchover, forced or first; a peer of a newer version may have others. */
+  /** kill, hang, stepped-down, impaired, switchover, forced or first; a peer of a newer version may have others. */
   kind: v.string(),
   /** running, done, recovered, overtaken, refused or interrupted; a peer of a newer version may have others. */
   outcome: v.string(),
@@ -83,6 +83,12 @@ export const clusterHostSchema = v.object({
   heardMsAgo: v.nullable(milliseconds),
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
   setAside: v.array(v.string()),
+  /** These five as the host says them (src/control/host-status.ts). */
+  application: v.optional(v.nullable(applicationSchema), null),
+  impairments: v.optional(v.array(impairmentSchema), []),
+  retry: v.optional(v.nullable(retrySchema), null),
+  suspects: v.optional(v.array(suspectSchema), []),
+  vault: v.optional(v.nullable(vaultSchema), null),
   /** What an operator should know: the host's own warnings, and what this gateway finds wrong with it. */
   notes: v.array(v.string()),
 });
@@ -96,6 +102,10 @@ export const clusterServiceSchema = v.object({
   reason: v.nullable(v.string()),
   primary: v.nullable(v.string()),
   epoch: count,
+  /** The vault as the hosts see it: `slow` and `away` last for a while, and no failover would help. */
+  vault: v.optional(v.object({ state: v.picklist(["well", "slow", "away"]), forMs: milliseconds }), { state: "well", forMs: 0 }),
+  /** Primaries that ended one after the other for the same cause, the last one a minute ago at most; null: there is no such row. */
+  row: v.optional(v.nullable(v.object({ count, cause: v.string(), spanMs: milliseconds, waitMs: milliseconds })), null),
   paused: v.boolean(),
   /** Where requests go now; null: they wait. */
   routedTo: v.nullable(v.string()),
@@ -257,7 +267,7 @@ export type CheckpointAnswer = v.InferOutput<typeof checkpointAnswerSchema>;
 
 /** For load balancers. */
 export const healthAnswerSchema = v.object({
-  /** Every service that was asked for is routed somewhere. */
+  /** Every service that was asked for is routed somewhere, and its vault is not away. A service that is ok may have a reason: a slow vault. */
   ok: v.boolean(),
   services: v.array(v.object({ service: v.string(), ok: v.boolean(), reasons: v.array(v.string()) })),
 });

@@ -21,7 +21,7 @@ export type ImpairmentKind = (typeof impairmentKinds)[number];
 
 const milliseconds = v.pipe(v.number(), v.minValue(0));
 
-const applicationSchema = v.object({
+export const applicationSchema = v.object({
   state: v.picklist(applicationStates),
   /** Milliseconds in this state. */
   forMs: milliseconds,
@@ -33,10 +33,10 @@ const applicationSchema = v.object({
 
 export type ApplicationStatus = v.InferOutput<typeof applicationSchema>;
 
-const impairmentSchema = v.object({ kind: v.picklist(impairmentKinds), reason: v.string(), forMs: milliseconds });
+export const impairmentSchema = v.object({ kind: v.picklist(impairmentKinds), reason: v.string(), forMs: milliseconds });
 
 /** A fingerprint of requests that were executing when the application ended, twice, without completing in between. */
-const suspectSchema = v.object({
+export const suspectSchema = v.object({
   method: v.string(),
   /** Without its query. */
   path: v.string(),
@@ -47,7 +47,7 @@ const suspectSchema = v.object({
   pauseMs: milliseconds,
 });
 
-const vaultSchema = v.object({
+export const vaultSchema = v.object({
   /** Identity of the vault that this host uses; null: it has not been read. */
   id: v.nullable(v.string()),
   /** Milliseconds since this host last wrote something there; null: it never did in this run. */
@@ -57,6 +57,8 @@ const vaultSchema = v.object({
   /** Of its last writes, milliseconds each, the median; null: unknown. */
   latencyMs: v.nullable(milliseconds),
 });
+
+export const retrySchema = v.object({ reason: v.string(), inMs: milliseconds, attempts: count });
 
 export const hostStatusSchema = v.object({
   version: v.literal(1),
@@ -103,7 +105,7 @@ export const hostStatusSchema = v.object({
   /** What keeps this host from being a good primary; empty when nothing does. */
   impairments: v.optional(v.array(impairmentSchema), []),
   /** This host became primary and could not stay it, for a reason that may pass: a candidate of the last resort until then. */
-  retry: v.optional(v.nullable(v.object({ reason: v.string(), inMs: milliseconds, attempts: count })), null),
+  retry: v.optional(v.nullable(retrySchema), null),
   suspects: v.optional(v.array(suspectSchema), []),
   vault: v.optional(v.nullable(vaultSchema), null),
   /** Things an operator should know, newest last; bounded. */

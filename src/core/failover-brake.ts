@@ -73,6 +73,15 @@ export function brakeOf(losses: readonly Loss[], cause: Cause, tenureMs: number,
   return { until: last.at + pauseMs, nth, spanMs: now - first.at, cause };
 }
 
+/** The row in which the service is now: the one that waits, or the one whose last loss was answered within the last minute. null: there is none. */
+export function currentRow({ phase, losses, primary }: ServiceState, now: number): (Brake & { readonly epoch: number }) | null {
+  if (phase.kind === "down" && phase.because.kind === "braked" && phase.failover.brake !== null) return { ...phase.failover.brake, epoch: phase.failover.epochFrom };
+  const last = losses.at(-1);
+  if (last === undefined || now - last.at > windowMs) return null;
+  const row = brakeOf(losses.slice(0, -1), last.cause, last.tenureMs, last.at);
+  return row === null || row.nth <= freeLosses ? null : { ...row, until: last.at, epoch: (primary?.epoch ?? 1) - 1 };
+}
+
 /** Figures aside: counts, ports, process ids and times differ from one primary to the next. */
 const fingerprint = ({ kind, text }: Cause): string => `${kind}\n${text.replaceAll(/\d+/g, "#")}`;
 

@@ -1,7 +1,10 @@
 /** What `/v1/cluster` says, from what the gateway knows right now. */
 import { effectiveNofailover, effectivePriority } from "../core/candidate.ts";
+import { brakeInWords, currentRow } from "../core/failover-brake.ts";
+import { whyDown } from "../core/failover-order.ts";
 import type { HostView, Phase, ServiceState } from "../core/failover-state.ts";
-import { hostRoles, type HostRole } from "../control/host-status.ts";
+import { vaultInWords } from "../core/failover-vault.ts";
+import { hostRoles, type HostRole, type HostStatus, untold } from "../control/host-status.ts";
 import type { ClusterHost, ClusterService, FailoverEntry } from "../control/gateway-api.ts";
 import type { ServiceRuntime } from "./service.ts";
 import type { FailoverRow } from "./state/rows.ts";
@@ -13,7 +16,9 @@ export function serviceStatus(service: ServiceRuntime, now: number, failovers: r
   return {
     name: service.name,
     phase: state.phase.kind,
-    reason: reasonOf(state),
+    reason: reasonOf(state, now),
+    vault: vaultOf(state, now),
+    row: rowOf(state, now),
     primary: state.primary?.host ?? null,
     epoch: state.primary?.epoch ?? 0,
     paused: state.automation.kind === "paused",
@@ -37,7 +42,7 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
   const monitor = service.monitorOf(view.id);
   const status = monitor?.status ?? null;
   const { report } = view;
-  const notes = [...(status?.warnings ?? [])];
+  const notes = [...(status === null || view.health.kind === "down" ? [] : conditionNotes(status)), ...(status?.warnings ?? [])];
   if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
   if (report !== null && report.service !== service.name) notes.push(`it is a host of the service "${report.service}"`);
   if (view.health.kind === "down") notes.push(`down: ${view.health.cause}`);
@@ -57,6 +62,7 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
     heardMsAgo: Number.isFinite(view.reportAt) ? Math.max(0, now - view.reportAt) : null,
     checkpoint: status?.checkpoint ?? null,
     setAside: status?.setAside ?? [],
+    ...(status === null ? untold : toldBy(status)),
     notes,
   };
 }
@@ -67,9 +73,40 @@ const olderPrimary = (epoch: number): string =>
 
 const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
 
-function reasonOf(state: ServiceState): string | null {
-  const why = phaseReason(state.phase);
+const toldBy = ({ application, impairments, retry, suspects, vault }: HostStatus) => ({ application, impairments, retry, suspects, vault });
+
+/** What its application, its disks and its vault are like, in an operator's words; nothing when all is well. */
+function conditionNotes({ application, impairments, retry, suspects }: HostStatus): string[] {
+  const notes: string[] = [];
+  if (retry !== null) {
+    const when = retry.inMs > 0 ? `retries in ${seconds(retry.inMs)}` : "candidate of the last resort";
+    notes.push(`${when}: ${retry.reason}${retry.attempts > 1 ? ` (${retry.attempts} times)` : ""}`);
+  }
+  for (const { kind, reason, forMs } of impairments) notes.push(`${kind} impaired for ${seconds(forMs)}: ${reason}`);
+  if (application !== null && application.state !== "ready" && application.state !== "stopped") {
+    notes.push(`application ${application.state} for ${seconds(application.forMs)}${application.detail === null ? "" : `: ${application.detail}`}`);
+  }
+  if (suspects.length > 0) notes.push(`${suspects.length} suspect request${suspects.length === 1 ? "" : "s"}`);
+  return notes;
+}
+
+const seconds = (ms: number): string => `${Math.ceil(ms / 1_000)} s`;
+
+function vaultOf({ vault }: ServiceState, now: number): ClusterService["vault"] {
+  const isTold = vault.kind === "away" || (vault.kind === "slow" && vault.isTold);
+  return isTold ? { state: vault.kind, forMs: now - vault.since } : { state: "well", forMs: 0 };
+}
+
+function rowOf(state: ServiceState, now: number): ClusterService["row"] {
+  const row = currentRow(state, now);
+  return row === null ? null : { count: row.nth, cause: row.cause.text, spanMs: row.spanMs, waitMs: Math.max(0, row.until - now) };
+}
+
+function reasonOf(state: ServiceState, now: number): string | null {
+  const why = phaseReason(state.phase) ?? vaultInWords(state.vault, now) ?? state.stays;
   if (why !== null) return why;
+  const row = currentRow(state, now);
+  if (row !== null) return brakeInWords(row, row.epoch);
   return state.routed.kind === "hold" ? state.routed.reason : null;
 }
 
@@ -88,16 +125,7 @@ function phaseReason(phase: Phase): string | null {
     case "demoting":
       return `host ${phase.failover.from ?? "?"} is stepping down`;
     case "down":
-      switch (phase.because.kind) {
-        case "no-candidate":
-          return `no host can take over: ${phase.because.why}`;
-        case "paused":
-          return "automation is paused";
-        case "braked":
-          return phase.because.why;
-        case "vetoed":
-          return phase.because.evidence;
-      }
+      return phase.because.kind === "no-candidate" ? `no host can take over: ${whyDown(phase.because)}` : whyDown(phase.because);
   }
 }
 

@@ -32,9 +32,17 @@ export function metricsText(status: ClusterStatus): string {
     metric("stead_serving", "gauge", "1 when the primary is seen well", perService((service) => (service.phase === "serving" ? 1 : 0))),
     metric("stead_routed", "gauge", "1 when requests are sent to a primary", perService((service) => (service.routedTo === null ? 0 : 1))),
     metric("stead_paused", "gauge", "1 when automation is paused", perService((service) => (service.paused ? 1 : 0))),
+    metric("stead_vault_state", "gauge", "0 well, 1 slow, 2 no host reaches it", perService(({ vault }) => ["well", "slow", "away"].indexOf(vault.state))),
+    metric("stead_primaries_lost_in_a_row", "gauge", "Primaries that ended one after the other for the same cause within the last minute; 0: no such row", perService(({ row }) => row?.count ?? 0)),
+    metric("stead_failover_wait_seconds", "gauge", "For how long the next takeover still waits for the brake", perService(({ row }) => (row?.waitMs ?? 0) / 1_000)),
     metric("stead_failovers_total", "counter", "Failovers and switchovers that this gateway completed since it started", perService((service) => service.failovers.filter(({ outcome }) => outcome === "done").length)),
     metric("stead_host_up", "gauge", "1 up, 0 down; absent while unknown", perHost((host) => (host.health === "unknown" ? null : host.health === "up" ? 1 : 0))),
     metric("stead_host_position", "gauge", "Log position of the host", perHost((host) => host.position)),
+    metric("stead_host_impairments", "gauge", "Things that keep the host from being a good primary", perHost(({ impairments }) => impairments.length)),
+    metric("stead_host_retry_seconds", "gauge", "Until a host that could not stay primary may be asked again; absent for others", perHost(({ retry }) => (retry === null ? null : retry.inMs / 1_000))),
+    metric("stead_host_suspects", "gauge", "Requests that are set aside because they ended the application", perHost(({ suspects }) => suspects.length)),
+    metric("stead_host_application_ready", "gauge", "1 while the application is ready; absent where it does not run", perHost(({ application }) => (application === null || application.state === "stopped" ? null : application.state === "ready" ? 1 : 0))),
+    metric("stead_host_vault_write_seconds", "gauge", "Median of the host's last writes to the vault", perHost(({ vault }) => (vault === null || vault.latencyMs === null ? null : vault.latencyMs / 1_000))),
     metric("stead_host_primary", "gauge", "1 for the host that says it is primary", perHost((host) => (host.role === "primary" ? 1 : 0))),
   ].join("");
 }

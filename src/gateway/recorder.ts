@@ -100,6 +100,7 @@ export class Recorder {
       waitMs: phases.wait ?? null,
       retryMs: phases.retry ?? null,
       gapMs: before?.gapMs ?? null,
+      cause: failover.cause?.text ?? null,
     };
     this.#keep(failover.key, row);
     store.write(putFailover(row));
@@ -113,12 +114,14 @@ export class Recorder {
     this.#options.store.write(putFailover(measured));
   }
 
-  /** Writes the health of a host when something about it changed that others should see. */
-  health(view: HostView): void {
+  /** Writes the health of a host when something about it changed that others should see. `suspects`: requests that are set aside; null: not told. */
+  health(view: HostView, suspects: number | null): void {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
     const cause = view.health.kind === "down" ? view.health.cause : null;
-    const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}`;
+    const condition = { ...conditionOf(view), suspects };
+    const { retryAtMs: _, ...lasting } = condition;
+    const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}\n${JSON.stringify(lasting)}\n${report?.retry?.attempts}`;
     const position = report?.position ?? null;
     const before = this.#health.get(view.id);
     const now = clock.now();
@@ -136,6 +139,8 @@ export class Recorder {
         epoch: report?.epoch ?? null,
         position,
         changedAtMs: Math.floor(clock.wallTime()),
+        ...condition,
+        retryAtMs: condition.retryAtMs === null ? null : Math.floor(clock.wallTime() + condition.retryAtMs - now),
         deleted: false,
       }),
     );
@@ -152,4 +157,16 @@ export class Recorder {
     const oldest = this.#failovers.keys().next().value;
     if (this.#failovers.size > failoversInMemory && oldest !== undefined) this.#failovers.delete(oldest);
   }
+}
+
+/** What a host says of its application, its disks and its vault, as its row of health has it; `retryAtMs` monotonic. */
+function conditionOf({ report, reportAt }: HostView) {
+  const impairments = report?.impairments.map(({ kind, reason }) => `${kind}: ${reason}`).join("; ") ?? "";
+  return {
+    application: report?.application?.state ?? null,
+    impairments: impairments === "" ? null : impairments,
+    vaultError: report?.vault?.writeError ?? null,
+    retryReason: report?.retry?.reason ?? null,
+    retryAtMs: report === null || report.retry === null ? null : reportAt + report.retry.inMs,
+  };
 }

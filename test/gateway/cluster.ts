@@ -1,9 +1,10 @@
 /** A gateway under test with fake hosts as real processes, in a temporary folder; everything is ended and removed in `stop`. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterService } from "../../src/control/gateway-api.ts";
+import type { HostStatus } from "../../src/control/host-status.ts";
 import { GatewayClient } from "../../src/control/gateway-client.ts";
 import type { GatewayConfig } from "../../src/config/types.ts";
 import { Gateway, type GatewayDeps } from "../../src/gateway/gateway.ts";
@@ -45,6 +46,13 @@ export class FakeHost {
       child.once("exit", () => reject(new Error("the fake host ended at its start")));
     });
     return this;
+  }
+
+  /** From its next heartbeat on its status has these fields; `{}`: nothing special. */
+  says(change: Partial<HostStatus>): void {
+    const file = `${this.options.logFolder}.${this.options.id}.says`;
+    writeFileSync(`${file}.new`, JSON.stringify(change));
+    renameSync(`${file}.new`, file);
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -38,6 +38,9 @@ let vacated = false;
 const streams = new Set<ServerResponse>();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Beside the log: what this host says of its condition. */
+const sayings = `${options.logFolder}.${options.id}.says`;
+
 const lifeSign = `${options.logFolder}.life`;
 const lifeSignAgeMs = (): number => (existsSync(lifeSign) ? Date.now() - statSync(lifeSign).mtimeMs : Infinity);
 
@@ -72,7 +75,9 @@ function status(): HostStatus {
     leaseMs: 1000,
     checkpoint: null,
     setAside: [],
-    ...untold, warnings: [],
+    ...untold,
+    warnings: [],
+    ...(existsSync(sayings) ? (JSON.parse(readFileSync(sayings, "utf8")) as Partial<HostStatus>) : {}),
   };
 }
 

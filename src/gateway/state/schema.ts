@@ -61,6 +61,15 @@ export const health = sqliteTable(
     epoch: integer("epoch"),
     position: integer("position"),
     changedAtMs: integer("changed_at_ms").notNull(),
+    /** State of its application. Null, as in the columns below: it does not tell, or there is nothing. */
+    application: text("application"),
+    /** `kind: reason`, several separated by `; `. */
+    impairments: text("impairments"),
+    vaultError: text("vault_error"),
+    /** Requests that are set aside because they ended the application. */
+    suspects: integer("suspects"),
+    retryReason: text("retry_reason"),
+    retryAtMs: integer("retry_at_ms"),
     ...provenance,
   },
   (table) => [primaryKey({ columns: [table.gateway, table.service, table.host] })],
@@ -105,6 +114,8 @@ export const failovers = sqliteTable(
     retryMs: real("retry_ms"),
     /** The longest time without a successful response around it, as this gateway's clients saw it. */
     gapMs: real("gap_ms"),
+    /** What ended the primary, in words. */
+    cause: text("cause"),
     ...provenance,
   },
   (table) => [index("t_failovers_by_time").on(table.decidedAtMs)],
