@@ -48,3 +48,17 @@ export function sameContent(a: Pick<ReplicatedRow, "values" | "deleted">, b: Pic
 
 /** Milliseconds since 1970 in a stamp. */
 export const stampMs = (stamp: string): number => Number(stamp.slice(0, 15));
+
+/** Stamps further ahead of the wall clock come from a clock that is wrong by more than can be repaired by waiting. */
+export const stampAheadMsMax = 24 * 3600 * 1_000;
+
+export const isStampAhead = (stamp: string, wallTimeMs: number): boolean => stampMs(stamp) > wallTimeMs + stampAheadMsMax;
+
+/**
+ * The stamp that takes the place of one from a clock that was ahead: so old that it loses against everything that was written by a clock that is
+ * right. The same everywhere, and in the order of the stamps before, because gateways that were wrong together must agree on
+ * what they wrote.
+ */
+export const asOld = (stamp: string): string => `${String(Math.floor(stampMs(stamp) / oldDivisor)).padStart(15, "0")}${stamp.slice(15)}`;
+/** Any time of this century comes to lie within the first hour of 1970. */
+const oldDivisor = 1_000_000;

@@ -14,7 +14,7 @@
  *
  * How it would lose a write: a vector ahead of the rows. So nothing raises an entry but the three places that say why.
  */
-import { sameContent, supersedes, type Cell, type ReplicatedRow } from "./replication-row.ts";
+import { asOld, sameContent, supersedes, type Cell, type ReplicatedRow } from "./replication-row.ts";
 import { countOf, type VersionVector } from "./version-vector.ts";
 
 interface Entry {
@@ -160,6 +160,22 @@ export class Replica {
     lacking.sort((a, b) => a.arrival - b.arrival);
     const part = lacking.slice(0, rowsMax);
     return { rows: part.map(({ row }) => row), next: lacking.length > rowsMax ? (part.at(-1)?.arrival ?? after) : null };
+  }
+
+  /**
+   * Rows that were stamped by a clock that was far ahead: they are stamped as old, and nothing is claimed of other runs any more. Gives
+   * those rows. Everybody else has refused these versions, so none is known elsewhere under the stamp before. Where that is not
+   * so (it is the clock of now that is wrong, and behind), whoever has a version with its true stamp sends it again, because nothing is claimed.
+   */
+  outdate(isAhead: (hlc: string) => boolean): ReplicatedRow[] {
+    const ahead = [...this.#tables.values()].flatMap((table) => [...table.values()].filter(({ row }) => isAhead(row.hlc)));
+    const outdated = ahead.map(({ row, slot }) => {
+      const old = { ...row, hlc: asOld(row.hlc) };
+      this.#put(old, slot);
+      return old;
+    });
+    if (outdated.length > 0) for (const origin of [...this.#vector.keys()]) if (origin !== this.origin) this.#vector.delete(origin);
+    return outdated;
   }
 
   /** Takes a row out without a trace: a tombstone that is old enough, or history beyond what is kept. */

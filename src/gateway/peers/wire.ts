@@ -1,10 +1,7 @@
 /** Rows as messages carry them (src/control/peer-api.ts), and back, refusing what this version cannot keep whole. */
 import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
-import { type Cell, stampMs, type ReplicatedRow } from "../../core/replication-row.ts";
+import { type Cell, isStampAhead, stampMs, type ReplicatedRow } from "../../core/replication-row.ts";
 import { isAccepted, keyOf, sharedTable, sharedTables, type SharedColumn, type SharedTable } from "../state/replication-tables.ts";
-
-/** Stamps further ahead of this clock come from a clock that is wrong by more than can be repaired by waiting. */
-export const stampAheadMsMax = 24 * 3600 * 1_000;
 
 export function encodeRows(rows: readonly ReplicatedRow[]): Pick<PeerMessage, "tables" | "rows"> {
   const tables: Record<string, string[]> = {};
@@ -44,7 +41,7 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
   for (const [name, origin, seq, hlc, deleted, cells] of message.rows) {
     const layout = layouts.get(name);
     if (layout === undefined || layout.columns.length !== cells.length) return { kind: "unknown", why: `a row of "${name}" does not have its columns` };
-    if (stampMs(hlc) > wallTimeMs + stampAheadMsMax) return { kind: "clock", why: `it is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock` };
+    if (isStampAhead(hlc, wallTimeMs)) return { kind: "clock", why: `it is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock` };
     const { table, columns, at } = layout;
     const wrong = columns.find((column, index) => !isAcceptedAs(table, column, cells[index] ?? null));
     if (wrong !== undefined) return { kind: "unknown", why: `a row of "${name}" has a value in ${wrong.name} that this version does not know there` };

@@ -23,6 +23,17 @@ export class HybridClock {
     return format(this.#lastMs, this.#counter);
   }
 
+  /** The last stamp that was made or seen. */
+  get last(): string {
+    return format(this.#lastMs, this.#counter);
+  }
+
+  /** Forgets what was made and seen: for a clock that was far ahead. */
+  reset(): void {
+    this.#lastMs = 0;
+    this.#counter = 0;
+  }
+
   /** Makes every later stamp greater than this one. */
   observe(stamp: string): void {
     const [ms, counter] = stamp.split("-").map(Number);

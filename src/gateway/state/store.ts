@@ -9,7 +9,7 @@
  * what is in memory and what peers have.
  */
 import { Replica } from "../../core/replication.ts";
-import { assumedStamp, stampMs, type Cell, type ReplicatedRow } from "../../core/replication-row.ts";
+import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } from "../../core/replication-row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import { Background } from "../background.ts";
@@ -120,7 +120,7 @@ export class StateStore {
     const values = toValues(table, write.row);
     const key = keyOf(table, values);
     const kept = write.table === "epochs" ? sameEpoch(values, this.replica.get(write.table, key)) : values;
-    const hlc = write.assumed === true ? assumedStamp : this.#hybrid.next();
+    const hlc = write.assumed === true ? assumedStamp : this.#stamp();
     const row = this.replica.write({ table: write.table, key, values: kept, deleted: write.row.deleted === true }, hlc);
     if (row === null) return;
     this.#enqueue({ kind: "put", row });
@@ -174,8 +174,9 @@ export class StateStore {
     const { disk, loaded } = opened;
     this.#disk = disk;
     this.#trouble = null;
-    this.#warnWhenOld(loaded, clock.wallTime());
     this.#takeIn(loaded);
+    const outdated = this.#outdate();
+    this.#warnWhenOld(loaded, outdated, clock.wallTime());
   }
 
   #takeIn({ rows, vector }: Loaded): void {
@@ -186,7 +187,31 @@ export class StateStore {
     if (before > 0 && fresh.length > 0) this.onApplied?.(fresh);
   }
 
-  #warnWhenOld({ rows }: Loaded, wallTimeMs: number): void {
+  /** A clock that was corrected while the gateway ran: what it wrote before would be refused by every peer for as long as it was ahead. */
+  #stamp(): string {
+    if (isStampAhead(this.#hybrid.last, this.#options.clock.wallTime())) this.#outdate();
+    return this.#hybrid.next();
+  }
+
+  /**
+   * Rows from a clock that was more than a day ahead count as old, so that this gateway's stamps follow its corrected clock, and its peers
+   * take its rows at once. They were told to nobody: peers refuse such stamps.
+   */
+  #outdate(): readonly ReplicatedRow[] {
+    const wallTimeMs = this.#options.clock.wallTime();
+    const newest = this.#hybrid.last;
+    const outdated = this.replica.outdate((hlc) => isStampAhead(hlc, wallTimeMs));
+    if (isStampAhead(newest, wallTimeMs)) this.#hybrid.reset();
+    for (const { hlc } of this.replica.rows()) this.#hybrid.observe(hlc);
+    if (outdated.length === 0) return outdated;
+    for (const row of outdated) this.#enqueue({ kind: "put", row });
+    const until = new Date(stampMs(newest)).toISOString();
+    this.#notices.push(`${outdated.length} rows are stamped up to ${until}, more than a day ahead of this clock: the clock of this machine was wrong when they were written, or it is behind now; they count as old, and what other gateways know of the same things wins`);
+    return outdated;
+  }
+
+  #warnWhenOld({ rows }: Loaded, outdated: readonly ReplicatedRow[], wallTimeMs: number): void {
+    if (outdated.length > 0) return;
     const newest = rows.reduce((max, row) => (row.hlc > max ? row.hlc : max), "");
     if (newest === "" || wallTimeMs - stampMs(newest) < tombstonesKeptMs) return;
     const days = Math.floor((wallTimeMs - stampMs(newest)) / (24 * 3600 * 1_000));

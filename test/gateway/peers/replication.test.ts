@@ -80,6 +80,20 @@ test("a gateway that was away takes over what changed meanwhile, and clocks may 
   await cluster.sameRows();
 }, 30_000);
 
+test("a gateway whose clock was two days ahead is refused, and taken at once when it is started again with a right one", async () => {
+  await three();
+  await cluster.at("g3").end("SIGTERM");
+  await cluster.start("g3", { SKEW_MS: String(2 * 24 * 3600 * 1_000) });
+  await cluster.at("g3").client.addHost({ id: "x", controlUrl: "http://127.0.0.1:9", priority: 1 });
+  await until(async () => (await cluster.at("g1").status())?.troubles.some((trouble) => trouble.includes("more than a day ahead")));
+  await cluster.at("g3").end("SIGTERM");
+  await cluster.start("g3");
+  await cluster.together(3);
+  await until(async () => (await Promise.all(ids.map((id) => hostsOf(id)))).every((hosts) => hosts.join().includes("x:1")));
+  await cluster.sameRows();
+  expect((await cluster.at("g3").status())?.troubles.join()).toContain("the clock of this machine was wrong");
+}, 60_000);
+
 test("a second process with an id that is in use is refused, says so, and changes nothing", async () => {
   await three();
   const twin = await cluster.add("twin", [], []);
