@@ -129,7 +129,7 @@ function formatNotes({ id, role, reason, notes }: ClusterHost): string {
 }
 
 /** `failed` is the one state that a host does not leave by itself. */
-const failedAdvice = "do: mend the cause (the application's output is in the host's log), then restart this host";
+const failedAdvice = "do: mend the cause that it names, then restart this host";
 
 /** What a host that is down last said of itself is history: a dead primary must not look like a second one. */
 const roleOf = ({ role, health }: ClusterHost): string => (role === null ? "-" : health === "down" ? `(${role})` : role);
