@@ -121,8 +121,9 @@ describe("an application that", () => {
     const { cluster, host } = await oneHost({ application: rude() });
     await cluster.start(host);
     await cluster.whenWhole(withinMs, never);
+    let asked = 0;
     const status = await cluster.until("the end of restarts", withinMs, never, () => "", async () => {
-      await fetch(`${host.dataUrl}/exit`, { method: "POST" }).catch(() => undefined);
+      await fetch(`${host.dataUrl}/exit/${(asked += 1)}`, { method: "POST" }).catch(() => undefined);
       const found = await cluster.statusOf(host);
       return found?.role === "secondary" && found.vacated && found.retry !== null ? found : undefined;
     });
