@@ -1,5 +1,5 @@
 /**
- * The real process as a `CliContext`: its streams, and its signals as an AbortSignal. The first SIGINT or SIGTERM asks for a
+ * The real process as a `CliContext`: its streams, and its signals as an AbortSignal. The first SIGINT, SIGTERM or SIGQUIT asks for a
  * clean stop, a second one ends the process at once.
  */
 import type { CliContext, CliProcess } from "./context.ts";
@@ -19,6 +19,7 @@ export function processContext(): ProcessContext {
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
+  process.on("SIGQUIT", stop);
   // The reader of a pipe has gone (`stead status | head`): nothing is left to say, and that is no error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(exitCodes.ok);

@@ -123,6 +123,11 @@ export class Host implements Controlled {
     return this.#changed.promise;
   }
 
+  /** Settings that are part of the status have changed. */
+  announce(): void {
+    this.#tellChange();
+  }
+
   async promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void> {
     const promotion = new Promotion(this.#parts.clock, report);
     // Two gateways may order the same: the second hears what became of the first one's claim.

@@ -18,6 +18,7 @@ import { ensureIdentity } from "../vault/identity.ts";
 import { openStore } from "../vault/open-store.ts";
 import { collectGarbage } from "../vault/retention.ts";
 import { openScope } from "./application/scope.ts";
+import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
 import { describeDescriptors, diskPlaces } from "./disk-places.ts";
@@ -35,12 +36,15 @@ export interface RunningHost {
   readonly host: Host;
   readonly controlPort: number;
   readonly dataPort: number;
+  /** Reads the configuration again: `load` gives the file's [host] as it is now, or says why it cannot be taken. */
+  reload(load: () => HostConfig | string): void;
   /** Steps down when primary, then ends everything. */
   stop(reason: string): Promise<void>;
 }
 
 /** Throws the typed errors of vault, sockets and file system, before the host begins to live. */
-export async function startHost(config: HostConfig): Promise<RunningHost> {
+export async function startHost(given: HostConfig): Promise<RunningHost> {
+  const config = { ...given };
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
   const vault = await openStore(config.vaultUrl);
@@ -101,7 +105,16 @@ export async function startHost(config: HostConfig): Promise<RunningHost> {
   }
   host.start();
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
-  return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, { host, control, front, log, close: () => vault.close().finally(() => folders.release()) }) };
+  const parts = { host, control, front, log, close: () => vault.close().finally(() => folders.release()) };
+  return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, parts), reload: (load) => reload(config, load, host, log) };
+}
+
+function reload(config: HostConfig, load: () => HostConfig | string, host: Host, log: Log): void {
+  const next = load();
+  const outcome = typeof next === "string" ? ({ kind: "refused", why: next } as const) : reloadHost(config, next);
+  if (outcome.kind === "refused") return log.error(`configuration refused, the one before stays in force: ${outcome.why}`);
+  log.info("configuration read again", { changed: outcome.kind === "taken" ? outcome.keys.join(", ") : "nothing" });
+  host.announce();
 }
 
 interface Parts {
@@ -120,9 +133,10 @@ async function stopAll(reason: string, { host, control, front, log, close }: Par
   await close();
 }
 
-/** Runs until a stop signal; resolves when the host has stepped down and everything is closed. */
-export async function runHost(config: HostConfig, signal: AbortSignal): Promise<void> {
+/** Runs until a stop signal; resolves when the host has stepped down and everything is closed. `onRunning`: it can be told to reload from now on. */
+export async function runHost(config: HostConfig, signal: AbortSignal, onRunning: (running: RunningHost) => void): Promise<void> {
   const running = await startHost(config);
+  onRunning(running);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });

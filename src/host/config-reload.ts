@@ -1,0 +1,59 @@
+/**
+ * Takes a changed configuration over while a host runs (SIGHUP), whole or not at all.
+ *
+ * At once: `priority`, `nofailover`, `drain`, `drain_streams`, `poll`. With the next term as primary, since the running application keeps what it was started
+ * with: [host.application] and [host.checkpoint]. Everything else is bound to sockets, folders, the vault or a lease that others count with: a file that
+ * changes any of it is refused, and the keys are named. The parts of a host read their settings from one object, which is changed here.
+ */
+import type { HostConfig } from "../config/types.ts";
+
+export type HostReload =
+  | { readonly kind: "unchanged" }
+  /** Keys of the file that changed. */
+  | { readonly kind: "taken"; readonly keys: readonly string[] }
+  | { readonly kind: "refused"; readonly why: string };
+
+/** Each setting with its key in the file, and whether a running host can change it. */
+const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChange: boolean]>> = {
+  id: ["id", false],
+  service: ["service", false],
+  controlListen: ["control", false],
+  controlUrl: ["advertise_control", false],
+  dataListen: ["listen", false],
+  dataUrl: ["advertise_data", false],
+  dataFolder: ["data", false],
+  databases: ["databases", false],
+  stateFolder: ["state", false],
+  setAsideFolder: ["set_aside", false],
+  setAsideKeep: ["set_aside_keep", false],
+  setAsideBytesMax: ["set_aside_bytes", false],
+  diskStallMs: ["disk_stall", false],
+  vaultUrl: ["vault", false],
+  vaultTimeoutMs: ["vault_timeout", false],
+  bootstrap: ["bootstrap", false],
+  durability: ["durability", false],
+  leaseMs: ["lease", false],
+  driftMarginMs: ["drift_margin", false],
+  pollMs: ["poll", true],
+  drainTimeoutMs: ["drain", true],
+  drainStreamsMs: ["drain_streams", true],
+  priority: ["priority", true],
+  nofailover: ["nofailover", true],
+  secret: ["the cluster's secret", false],
+  application: ["application", true],
+  checkpoint: ["checkpoint", true],
+  limits: ["limits", false],
+};
+
+/** Changes `current` when all of `next` can be taken over. */
+export function reloadHost(current: HostConfig, next: HostConfig): HostReload {
+  const names = Object.keys(settings) as (keyof HostConfig)[];
+  const changed = names.filter((name) => JSON.stringify(current[name]) !== JSON.stringify(next[name]));
+  const fixed = changed.filter((name) => !settings[name][1]);
+  if (fixed.length > 0) return { kind: "refused", why: `${keysOf(fixed).join(", ")} of [host] cannot change while the host runs: restart it, as a secondary (after \`stead switchover\`)` };
+  if (changed.length === 0) return { kind: "unchanged" };
+  Object.assign(current, Object.fromEntries(changed.map((name) => [name, next[name]])));
+  return { kind: "taken", keys: keysOf(changed) };
+}
+
+const keysOf = (names: readonly (keyof HostConfig)[]): string[] => names.map((name) => settings[name][0]);
