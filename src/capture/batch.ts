@@ -3,9 +3,16 @@
  *
  * Small batches hold their pages in memory. Large ones read each page when its part is made, from the place where the
  * pin keeps it readable; `done()` lets that pin go. Parts can be made again (a put that is retried needs the same bytes).
+ *
+ * What is put is what was hashed. The pin keeps SQLite from changing a page that is read twice, but nothing keeps a program that
+ * writes into the file by other means (a copy, a download into a file of full size). So a page that is read again is hashed again, and
+ * one that differs ends the collection before its part can be put: a flush with a wrong page has a checksum that no host accepts,
+ * and a log that goes on after it cannot be applied by anybody. The parts before it do no harm: without the last one they are
+ * dropped at the next claim.
  */
 import type { DatabaseDelta, Page } from "../core/delta.ts";
-import { pageHashBytes } from "./page-hashes.ts";
+import { lostContinuity } from "./capture-error.ts";
+import { hashPage, pageHashBytes, PageHashes } from "./page-hashes.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 
 export interface Batch {
@@ -33,16 +40,26 @@ export interface DatabaseChanges {
 }
 
 /** Accepted changes as part of a batch. */
-export function databaseChanges({ database, pageCount, frames, contents }: Changes): DatabaseChanges {
+export function databaseChanges({ database, pageCount, frames, contents, hashes }: Changes): DatabaseChanges {
+  // The table of a first capture becomes the database's own, which goes on changing.
+  const hashed = contents === undefined && hashes instanceof PageHashes ? hashes.copy() : hashes;
   return {
     name: database.name,
     pageSize: database.pageSize,
     pageCount,
     checksum: database.checksum(),
     pages: [...frames.keys()].sort((a, b) => a - b),
-    content: (page) => contents?.get(page) ?? database.readPage(page, frameOf(frames, page)),
+    content: (page) => contents?.get(page) ?? readAgain(database, page, frameOf(frames, page), hashed),
     holds: contents === undefined && frames.size > 0 ? database : undefined,
   };
+}
+
+function readAgain(database: TrackedDatabase, page: number, frame: number, hashes: Changes["hashes"]): Uint8Array {
+  const content = database.readPage(page, frame);
+  const hash = hashPage(page, content);
+  const isSame = hashes instanceof PageHashes ? hashes.isSame(page, hash) : Buffer.compare(hashes.get(page) ?? hash.subarray(1), hash) === 0;
+  if (isSame) return content;
+  throw lostContinuity(database.name, `page ${page} with other content than a moment before: somebody wrote into the file without a log`, "pages that only SQLite writes");
 }
 
 /** The application deleted the database. */

@@ -22,6 +22,10 @@ import type { PageHashes } from "./page-hashes.ts";
 import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
+import { Uncaptured } from "./uncaptured.ts";
+
+/** Between two looks at a file that is still being written, at the start. */
+const retryMs = 20;
 
 export interface SourceOptions {
   /** The application's data folder, absolute. */
@@ -41,6 +45,7 @@ export class Source {
   readonly #options: SourceOptions;
   readonly #limits: SourceLimits;
   readonly #databases: DatabaseSet;
+  readonly #uncaptured: Uncaptured;
   #snapshotActive = false;
   #busy: string | undefined;
   #failure: Error | undefined;
@@ -49,6 +54,7 @@ export class Source {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#databases = new DatabaseSet({ ...options, limits: this.#limits });
+    this.#uncaptured = new Uncaptured(() => options.clock.now(), () => undefined);
   }
 
   /**
@@ -63,8 +69,13 @@ export class Source {
         await source.#databases.follow();
         for (const database of source.#databases) database.adopt(options.known?.get(database.name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
-        const { changes } = await source.#capture([], 0);
-        for (const change of changes) change.database.accept(change);
+        for (;;) {
+          const { changes } = await source.#capture([], 0);
+          for (const change of changes) change.database.accept(change);
+          source.#noteUncaptured();
+          if (source.#uncaptured.size === 0) break;
+          await options.clock.sleep(retryMs);
+        }
       });
       return source;
     } catch (error) {
@@ -127,7 +138,8 @@ export class Source {
       this.#snapshotActive = true;
       try {
         const { batch, cut } = await this.#collect(false);
-        const snapshot = snapshotOf(cut, () => {
+        const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
+        const snapshot = snapshotOf(captured, () => {
           this.#endSnapshot();
         });
         return { batch, snapshot };
@@ -141,6 +153,11 @@ export class Source {
   /** Of the captured state: everything in the batches taken so far and what was there at the start. */
   checksums(): Map<string, DatabaseChecksum> {
     return new Map([...this.#databases].map((database) => [database.name, database.checksum()]));
+  }
+
+  /** Databases that batches leave out: somebody is still filling their files. Sync. */
+  uncaptured(): readonly { readonly name: string; readonly reason: string; readonly sinceMs: number }[] {
+    return this.#uncaptured.list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, sinceMs }));
   }
 
   /** Names, sizes and checksums of the captured state. */
@@ -197,6 +214,7 @@ export class Source {
       if (frames.size > 0 || isFirst) deltas.push(databaseChanges(change));
     }
     for (const { pin } of this.#databases) if (pin.hasNext) pin.advance();
+    this.#noteUncaptured();
     return { batch: deltas.length === 0 ? undefined : batchOf(deltas, this.#limits.partBytesMax), cut };
   }
 
@@ -214,6 +232,15 @@ export class Source {
       if (change !== undefined) changes.push(change);
     }
     return { changes, cut };
+  }
+
+  /** After a capture: which databases it left out. Throws the reason of one that stays so for too long. */
+  #noteUncaptured(): void {
+    for (const { name, captured } of this.#databases) {
+      if (captured === undefined) this.#uncaptured.note(name, stillWritten(name));
+      else this.#uncaptured.clear(name);
+    }
+    this.#uncaptured.assertPatience(this.#limits.attachWaitMsMax);
   }
 
   async #cut(gone: DatabaseChanges[]): Promise<Cut> {
@@ -291,6 +318,16 @@ function filesNeverSettle(waitedMs: number): CaptureError {
     found: `databases that appeared and vanished for ${waitedMs} ms`,
     accepted: "a moment in which the set of databases stays the same",
     advice: "Keep temporary databases outside the patterns of the service.",
+  });
+}
+
+function stillWritten(name: string): CaptureError {
+  return new CaptureError({
+    kind: "locked",
+    database: name,
+    found: "a file that somebody goes on writing into without SQLite's locks",
+    accepted: "a whole database",
+    advice: "Copy or download a database to a name that no pattern matches, then rename it.",
   });
 }
 

@@ -272,7 +272,13 @@ export class TrackedDatabase {
     return at;
   }
 
-  async #readBase(to: WalIndex, keepContents: boolean, slice: Slice): Promise<Changes> {
+  /**
+   * The whole database. SQLite changes nothing of it while it is pinned, but whoever is still filling the file does: when its stamp moved
+   * meanwhile (a checkpoint moves it too), the pages in the file are compared with what was just read. Undefined: they changed, so
+   * this is not a database yet.
+   */
+  async #readBase(to: WalIndex, keepContents: boolean, slice: Slice): Promise<Changes | undefined> {
+    const before = stampOf(this.files.dbFd);
     const frames = new Map<number, number>();
     // With everything backfilled the file alone is the state, and the frames may be overwritten at any time.
     if (to.nBackfill < to.mxFrame) {
@@ -289,7 +295,16 @@ export class TrackedDatabase {
     const hashes = new PageHashes(this.pageSize);
     hashes.resize(pageCount, (page) => frames.has(page));
     await this.#hash(frames, contents, slice, (page, hash) => hashes.set(page, hash));
+    if (stampOf(this.files.dbFd) !== before && !(await this.#isStill(frames, hashes, slice))) return undefined;
     return { database: this, to, pageCount, frames, contents, hashes };
+  }
+
+  /** The pages in the database file are what was hashed. */
+  async #isStill(frames: ReadonlyMap<number, number>, hashes: PageHashes, slice: Slice): Promise<boolean> {
+    let isSame = true;
+    const inFile = new Map([...frames].filter(([, frame]) => frame === inDatabaseFile));
+    await this.#hash(inFile, undefined, slice, (page, hash) => (isSame &&= hashes.isSame(page, hash)));
+    return isSame;
   }
 
   /** Hashes the last content of each page; fills `contents` where it has none. */
@@ -319,4 +334,10 @@ export class TrackedDatabase {
     if (value === undefined) throw new Error(`PRAGMA ${name} gave no answer`);
     return value;
   }
+}
+
+/** Changes with every write. Writes within one tick of the file system's clock may share one. */
+function stampOf(fd: number): string {
+  const { size, mtimeMs, ctimeMs } = fstatSync(fd);
+  return `${size} ${mtimeMs} ${ctimeMs}`;
 }

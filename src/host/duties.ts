@@ -15,7 +15,7 @@ import { claimEpoch, type Claimed } from "./claim.ts";
 import type { Follower } from "./follower.ts";
 import { giveHeadStart } from "./head-start.ts";
 import type { HostParts, HostReplica } from "./host-parts.ts";
-import type { JournalEnd } from "./journal.ts";
+import type { JournalEnd } from "./journal-end.ts";
 import { waitForLeases } from "./lease-wait.ts";
 import type { Life } from "./life.ts";
 import type { LogView } from "./log-view.ts";

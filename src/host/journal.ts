@@ -10,35 +10,30 @@
  * *began after* the gate was asked, is durable: it covers that state. In both cases every earlier record is durable too,
  * because puts go one after the other. Reads need R5 on top: within the lease nobody else has served.
  *
- * A huge transaction: reading and proving its frames may take longer than the lease, and nothing is put meanwhile. That is
- * only as slow as it must be: whoever asks the gate then waits for that flush anyway, each of its parts extends the lease
- * when it is put, and the lease is looked at again after the wait. Another host can claim meanwhile; then the flush meets its
- * record, and is fenced.
+ * A huge transaction, or a large database that appears: reading and proving may take longer than the lease. Capture gives the event
+ * loop a turn every few milliseconds, and the loop puts renewals meanwhile. There is still one put in flight: the flush's own
+ * parts come after its collection. A renewal between a collection and its flush changes no state, so the flush leads where it would have.
+ *
+ * What cannot be captured now (`CaptureSource.uncaptured`): a flush that leaves something out covers nobody. Those who wait for
+ * it wait for the next one, until nothing is left out, or capture's patience is over and it throws. The rest goes on being put.
  *
  * A suspended machine: suspension.ts.
  */
-import { CaptureError } from "../capture/capture-error.ts";
+import type { CaptureError } from "../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../core/lease.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import { FencedError } from "../vault/errors.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { RecordBody } from "../vault/record.ts";
+import { endOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
+import type { Job, SnapshotAt } from "./journal-job.ts";
 import { LossWindow } from "./loss-window.ts";
-import { messageOf } from "./notices.ts";
-import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "./ports.ts";
+import type { CaptureBatch, CaptureSource } from "./ports.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
+import { renewingDuring } from "./renewing.ts";
 import { newWaiters, type Waiters } from "./waiters.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
-
-/** Why a journal ended: told once. */
-export type JournalEnd =
-  | { readonly kind: "fenced"; readonly epoch: number; readonly host: string }
-  /** Continuity is lost, or the vault refuses for good: a restore may help. */
-  | { readonly kind: "must_stop"; readonly reason: string }
-  /** The application does what capture cannot follow: it would do so again on any host. */
-  | { readonly kind: "unsupported"; readonly reason: string };
 
 export interface JournalOptions {
   readonly writer: LogWriter;
@@ -54,27 +49,11 @@ export interface JournalOptions {
   readonly onWarning?: ((text: string) => void) | undefined;
 }
 
-/** Thrown by `gate` when this host may release nothing any more. */
-export class GateShutError extends Error {
-  override readonly name = "GateShutError";
-  constructor() {
-    super("this host is not primary any more: nothing is released");
-  }
-}
-
-type Job =
-  | { readonly kind: "record"; readonly body: RecordBody; readonly done: (position: number) => void; readonly failed: (error: Error) => void }
-  | { readonly kind: "snapshot"; readonly done: (at: SnapshotAt) => void; readonly failed: (error: Error) => void };
-
-/** A snapshot of the databases as they are after the record at `position`. */
-export interface SnapshotAt {
-  readonly snapshot: CaptureSnapshot;
-  readonly position: number;
-  readonly hash: string;
-}
-
 /** How often an idle journal looks whether the application committed something without answering anybody. */
 const idleLookMs = 5;
+/** The same while something cannot be captured. */
+const heldLookMs = 10;
+
 export class Journal {
   readonly #options: JournalOptions;
   #source: CaptureSource | undefined;
@@ -245,14 +224,29 @@ export class Journal {
 
   /** One turn of the loop: the most urgent thing that is to be put, or a wait. */
   async #turn(): Promise<void> {
-    if (this.#next !== undefined || this.#isAhead()) return this.#flush();
+    const isHeld = this.#isHeld();
+    // What is held is looked at again and again: a renewal must not wait for its end.
+    if (isHeld && this.#renewInMs() <= 0) return this.#put({ kind: "renew" }, 0);
+    if (this.#next !== undefined || this.#isAhead()) {
+      await this.#flush();
+      if (!isHeld || !this.#isHeld()) return;
+    }
     const job = this.#jobs.shift();
     if (job !== undefined) return this.#do(job);
-    const { clock, leaseMs } = this.#options;
-    const renewInMs = renewDueAt(this.#lastPutStartedAt, leaseMs) - clock.now();
+    const renewInMs = this.#renewInMs();
     if (renewInMs <= 0 || this.#lease !== undefined) return this.#put({ kind: "renew" }, 0);
     await this.#source?.tick();
-    if (this.#next === undefined && this.#jobs.length === 0) await this.#idle(Math.min(renewInMs, idleLookMs));
+    if (isHeld) await this.#idle(Math.min(renewInMs, heldLookMs));
+    else if (this.#next === undefined && this.#jobs.length === 0) await this.#idle(Math.min(renewInMs, idleLookMs));
+  }
+
+  #renewInMs(): number {
+    return renewDueAt(this.#lastPutStartedAt, this.#options.leaseMs) - this.#options.clock.now();
+  }
+
+  /** Something that answers may depend on cannot be captured now. */
+  #isHeld(): boolean {
+    return (this.#source?.uncaptured?.() ?? []).length > 0;
   }
 
   async #idle(delayMs: number): Promise<void> {
@@ -267,7 +261,7 @@ export class Journal {
 
   async #flush(): Promise<void> {
     await this.#covering(async () => {
-      const batch = await this.#source?.collect();
+      const batch = this.#source === undefined ? undefined : await this.#renewingDuring(this.#source.collect());
       if (batch !== undefined) await this.#putBatch(batch);
     });
   }
@@ -278,10 +272,25 @@ export class Journal {
     this.#next = undefined;
     this.#lossWindow?.flushBegins(this.#options.clock.now());
     const result = await flush();
-    this.#lossWindow?.flushEnded();
     this.#current = undefined;
-    waiters.resolve();
+    if (this.#isHeld()) this.#putOff(waiters);
+    else {
+      this.#lossWindow?.flushEnded();
+      waiters.resolve();
+    }
     return result;
+  }
+
+  /** Their flush left something out. */
+  #putOff(waiters: Waiters): void {
+    if (this.#next === undefined) this.#next = waiters;
+    else this.#next.promise.then(waiters.resolve, waiters.reject);
+  }
+
+  /** Waits for work of capture; ends at once when a renewal finds this host fenced. */
+  #renewingDuring<T>(work: Promise<T>): Promise<T> {
+    const renew = (): Promise<void> => this.#put({ kind: "renew" }, 0);
+    return renewingDuring(work, this.#options.clock, { isOver: () => this.#state === "shut", renewInMs: () => this.#renewInMs(), renew, onFailed: (error) => this.#end(endOf(error)) });
   }
 
   async #putBatch(batch: CaptureBatch): Promise<void> {
@@ -314,7 +323,7 @@ export class Journal {
     if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
     const { writer } = this.#options;
     return this.#covering(async () => {
-      const { batch, snapshot } = await source.beginSnapshot();
+      const { batch, snapshot } = await this.#renewingDuring(source.beginSnapshot());
       if (batch !== undefined) await this.#putBatch(batch);
       return { snapshot, position: writer.position, hash: writer.hash };
     });
@@ -338,13 +347,4 @@ export class Journal {
     this.shut();
     this.#options.onEnd(end);
   }
-}
-
-const slowVault = (leaseMs: number): string =>
-  `the vault takes longer for a record than the lease of ${leaseMs} ms: no answer can leave; raise \`lease\` in [host], or make the vault faster`;
-
-function endOf(error: unknown): JournalEnd {
-  if (error instanceof FencedError) return { kind: "fenced", epoch: error.epoch, host: error.host };
-  const isUnsupported = error instanceof CaptureError && error.kind !== "continuity";
-  return { kind: isUnsupported ? "unsupported" : "must_stop", reason: messageOf(error) };
 }

@@ -32,12 +32,23 @@ export interface CaptureSnapshot {
   release(): Promise<void>;
 }
 
+/** A file that matches the service's patterns and whose commits cannot be captured now. */
+export interface UncapturedDatabase {
+  readonly name: string;
+  /** What was found, what is accepted, what to do. */
+  readonly reason: string;
+  /** Monotonic milliseconds. */
+  readonly sinceMs: number;
+}
+
 /** The primary's side of capture. `collect`, `tick` and `beginSnapshot` are never called concurrently. */
 export interface CaptureSource {
   isAhead(): boolean;
   collect(): Promise<CaptureBatch | undefined>;
   tick(): Promise<void>;
   beginSnapshot(): Promise<{ readonly batch: CaptureBatch | undefined; readonly snapshot: CaptureSnapshot }>;
+  /** What batches leave out: nothing that follows may be acknowledged while there is something. Sync. `isAhead` is true then. */
+  uncaptured?(): readonly UncapturedDatabase[];
   close(): Promise<unknown>;
 }
 

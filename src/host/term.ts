@@ -19,7 +19,8 @@ import { ApplicationError } from "./application/application-error.ts";
 import type { Endings } from "./application/endings.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { FrontPort } from "./front.ts";
-import { Journal, type JournalEnd } from "./journal.ts";
+import { Journal } from "./journal.ts";
+import type { JournalEnd } from "./journal-end.ts";
 import type { Application, CaptureSource } from "./ports.ts";
 
 /** The application with what the front needs to know about it. */

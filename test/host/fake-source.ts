@@ -6,6 +6,10 @@ export class FakeSource implements CaptureSource {
   collected = 0;
   durable = 0;
   seals = 0;
+  /** What cannot be captured now. */
+  left: string[] = [];
+  /** A collection takes until this resolves. */
+  collecting: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
 
   commit(): void {
@@ -18,11 +22,16 @@ export class FakeSource implements CaptureSource {
 
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
-    return this.committed > this.collected;
+    return this.committed > this.collected || this.left.length > 0;
   }
 
-  collect(): Promise<CaptureBatch | undefined> {
-    return Promise.resolve(this.#take());
+  async collect(): Promise<CaptureBatch | undefined> {
+    await this.collecting;
+    return this.#take();
+  }
+
+  uncaptured(): { name: string; reason: string; sinceMs: number }[] {
+    return this.left.map((name) => ({ name, reason: "a test", sinceMs: 0 }));
   }
 
   tick(): Promise<void> {

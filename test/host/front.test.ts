@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { Endings } from "../../src/host/application/endings.ts";
 import { Front, type Term } from "../../src/host/front.ts";
-import { GateShutError } from "../../src/host/journal.ts";
+import { GateShutError } from "../../src/host/journal-end.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { ManualClock } from "../http/manual-clock.ts";
 import { until } from "./log-fixture.ts";

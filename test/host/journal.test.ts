@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { allRules } from "../../src/core/rules.ts";
-import { GateShutError, Journal, type JournalDurability, type JournalEnd } from "../../src/host/journal.ts";
+import { Journal, type JournalDurability } from "../../src/host/journal.ts";
+import { GateShutError, type JournalEnd } from "../../src/host/journal-end.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 import { LogReader } from "../../src/vault/log-reader.ts";
@@ -308,5 +309,66 @@ describe("a journal", () => {
     store.release();
     await journal.ended();
     expect(() => journal.gate()).toThrow(GateShutError);
+  });
+});
+
+describe("capture that takes long, or leaves something out", () => {
+  test("renewals are put while a collection goes on, and the flush follows them", async () => {
+    const { source, journal, store } = await setUp({ leaseMs: 200 });
+    const collecting = Promise.withResolvers<void>();
+    source.collecting = collecting.promise;
+    source.commit();
+    const released = journal.gate();
+    const before = journal.position;
+    await until(() => journal.position >= before + 3);
+    expect(source.durable).toBe(0);
+    collecting.resolve();
+    await released;
+    expect(source.durable).toBe(1);
+    journal.shut();
+    await journal.ended();
+    const kinds: string[] = [];
+    const reader = new LogReader({ store, service: "notes", start: { position: 0, hash: zeros }, rules: allRules });
+    for (let record = await reader.next(); record !== undefined; record = await reader.next()) kinds.push(record.body.kind);
+    expect(kinds.slice(0, 4)).toEqual(["epoch", "renew", "renew", "renew"]);
+    expect(kinds).toContain("commit");
+  });
+
+  test("another host's claim during a collection shuts the gate at once, before the collection ends", async () => {
+    const { source, journal, store, ended } = await setUp({ leaseMs: 200 });
+    const collecting = Promise.withResolvers<void>();
+    source.collecting = collecting.promise;
+    source.commit();
+    const released = Promise.resolve(journal.gate());
+    await claim(store, "b");
+    expect((await ended).kind).toBe("fenced");
+    await expect(released).rejects.toThrow(GateShutError);
+    collecting.resolve();
+    await journal.ended();
+    expect(source.durable).toBe(0);
+  });
+
+  test("answers wait while a database cannot be captured; what others commit is put all the same, and so are renewals", async () => {
+    const { source, journal } = await setUp({ leaseMs: 200 });
+    source.left = ["new.db"];
+    source.commit();
+    let isReleased = false;
+    const released = Promise.resolve(journal.gate()).then(() => void (isReleased = true));
+    await until(() => source.durable === 1);
+    const before = journal.position;
+    await until(() => journal.position >= before + 2);
+    expect(isReleased).toBe(false);
+    source.left = [];
+    await released;
+    journal.shut();
+    await journal.ended();
+  });
+
+  test("a checkpoint and a last record go through while a database cannot be captured", async () => {
+    const { source, journal } = await setUp();
+    source.left = ["new.db"];
+    const { snapshot } = await journal.snapshot();
+    await snapshot.release();
+    await journal.vacate("test", null);
   });
 });
