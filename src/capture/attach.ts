@@ -2,6 +2,7 @@
 import { fstatSync, statSync } from "node:fs";
 import { CaptureError } from "./capture-error.ts";
 import { DatabaseFiles } from "./database-files.ts";
+import type { FilePath } from "./data-path.ts";
 import type { FoundFile } from "./discovery.ts";
 import { identityOfFd } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
@@ -62,7 +63,7 @@ function tryAttach({ name, file, onAttached, ...options }: Attachment): Outcome 
   return outcome;
 }
 
-const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
+const exists = (path: FilePath): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
 
 function staysLocked(name: string, waitedMs: number): CaptureError {
   return new CaptureError({

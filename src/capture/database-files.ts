@@ -11,6 +11,7 @@
  */
 import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type FilePath, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
 import { heapIndex, notADatabase, notWal, replaced } from "./refusals.ts";
@@ -66,7 +67,7 @@ export class Reader {
 }
 
 export class DatabaseFiles {
-  readonly path: string;
+  readonly path: FilePath;
   readonly identity: FileIdentity;
   readonly dbFd: number;
   readonly walFd: number;
@@ -74,12 +75,13 @@ export class DatabaseFiles {
   /** It was not in WAL mode, so its header was changed when it was opened. */
   readonly wasSwitched: boolean;
   readonly readers: readonly [Reader, Reader];
+  readonly #companions: readonly FileIdentity[];
   readonly #sealer: DatabaseSync;
   readonly #checkpointer: DatabaseSync;
   #snapshot: Reader | undefined;
   #locked = false;
 
-  private constructor(path: string, identity: FileIdentity, wasSwitched: boolean, connections: DatabaseSync[], fds: number[]) {
+  private constructor(path: FilePath, identity: FileIdentity, wasSwitched: boolean, connections: DatabaseSync[], fds: number[]) {
     this.wasSwitched = wasSwitched;
     const [first, second, sealer, checkpointer] = connections;
     const [dbFd, walFd, shmFd] = fds;
@@ -93,13 +95,14 @@ export class DatabaseFiles {
     this.dbFd = dbFd;
     this.walFd = walFd;
     this.shmFd = shmFd;
+    this.#companions = [identityOfFd(walFd), identityOfFd(shmFd)];
   }
 
   /**
    * Opens an existing database in WAL mode, switching it if it is not. Undefined when it is busy: try again.
    * Throws `CaptureError` when it cannot be captured, and passes on what `open(2)` says.
    */
-  static tryOpen(name: string, path: string): DatabaseFiles | undefined {
+  static tryOpen(name: string, path: FilePath): DatabaseFiles | undefined {
     const identity = identityAt(path);
     if (identity === undefined) return undefined;
     const connections: DatabaseSync[] = [];
@@ -111,7 +114,7 @@ export class DatabaseFiles {
       for (let i = 0; i < 3; i++) connections.push(connect(path, "rw"));
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
       for (const connection of connections) connection.prepare("PRAGMA schema_version").get();
-      for (const suffix of ["", "-wal", "-shm"]) fds.push(openSync(path + suffix, "r"));
+      for (const suffix of ["", "-wal", "-shm"]) fds.push(openSync(withSuffix(path, suffix), "r"));
       const now = identityAt(path);
       if (now === undefined || !sameFile(identity, now)) throw replaced(name);
       return new DatabaseFiles(path, identity, wasSwitched, connections, fds);
@@ -136,12 +139,18 @@ export class DatabaseFiles {
    */
   companions(): "same" | "missing" | "replaced" {
     let isMissing = false;
-    for (const [suffix, fd] of [["-wal", this.walFd], ["-shm", this.shmFd]] as const) {
-      const found = identityAt(this.path + suffix);
+    for (const [at, suffix] of ["-wal", "-shm"].entries()) {
+      const found = identityAt(withSuffix(this.path, suffix));
+      const own = this.#companions[at];
       if (found === undefined) isMissing = true;
-      else if (!sameFile(found, identityOfFd(fd))) return "replaced";
+      else if (own === undefined || !sameFile(found, own)) return "replaced";
     }
     return isMissing ? "missing" : "same";
+  }
+
+  /** It is one of the three files that are open here. */
+  owns(identity: FileIdentity): boolean {
+    return sameFile(identity, this.identity) || this.#companions.some((companion) => sameFile(identity, companion));
   }
 
   /** All three files are the ones at their paths. */
@@ -240,9 +249,8 @@ export class DatabaseFiles {
 }
 
 /** Opens a connection to a file that exists; never creates one. */
-function connect(path: string, mode: "rw" | "ro"): DatabaseSync {
-  const escaped = path.replaceAll("%", "%25").replaceAll("?", "%3f").replaceAll("#", "%23");
-  const connection = new DatabaseSync(`file:${escaped}?mode=${mode}`, { readOnly: mode === "ro" });
+function connect(path: FilePath, mode: "rw" | "ro"): DatabaseSync {
+  const connection = new DatabaseSync(uriOf(path, `mode=${mode}`), { readOnly: mode === "ro" });
   try {
     connection.exec("PRAGMA busy_timeout=0; PRAGMA wal_autocheckpoint=0");
     return connection;
@@ -267,7 +275,7 @@ function journalMode(connection: DatabaseSync, pragma: string): string {
 }
 
 /** Undefined when the file is not there any more: then SQLite sees that too, and folds nothing. */
-function readOnlyKeeper(path: string): DatabaseSync | undefined {
+function readOnlyKeeper(path: FilePath): DatabaseSync | undefined {
   if (!existsSync(path)) return undefined;
   const keeper = connect(path, "ro");
   keeper.prepare("PRAGMA schema_version").get();

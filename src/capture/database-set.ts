@@ -14,6 +14,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
+import { textOf } from "./data-path.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import { sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
@@ -26,6 +27,7 @@ const retryMs = 2;
 export interface DatabaseSetOptions {
   readonly root: string;
   readonly databases: readonly string[];
+  readonly except?: readonly string[] | undefined;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits: SourceLimits;
@@ -42,17 +44,19 @@ export class DatabaseSet {
   #auditAtMs = 0;
   /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
+  readonly #told = new Set<string>();
   /** Vanished, but still being read. */
   #retired: TrackedDatabase[] = [];
 
   constructor(options: DatabaseSetOptions) {
     this.#options = options;
-    this.#discovery = new Discovery(
-      options.root,
-      options.databases,
-      () => options.clock.wallTime(),
-      (identity) => [...this.#databases.values(), ...this.#retired].some(({ files }) => sameFile(files.identity, identity)),
-    );
+    this.#discovery = new Discovery({
+      root: options.root,
+      databases: options.databases,
+      except: options.except,
+      wallTime: () => options.clock.wallTime(),
+      isOpen: (identity) => [...this.#databases.values(), ...this.#retired].some(({ files }) => files.owns(identity)),
+    });
   }
 
   [Symbol.iterator](): IterableIterator<TrackedDatabase> {
@@ -134,7 +138,21 @@ export class DatabaseSet {
     for (const [name, file] of found) {
       if (!this.#databases.has(name)) await this.#attach(name, file);
     }
+    this.#tellLinks();
     return gone;
+  }
+
+  #tellLinks(): void {
+    for (const [alias, name] of this.#discovery.aliases) this.#tellOnce(`${alias} is a symbolic link to ${name}, which is captured under that name: make the same link on every host, links are not copied`);
+    for (const [name, { isLink, path }] of this.#discovery.refresh()) {
+      if (isLink) this.#tellOnce(`${name} is a symbolic link to ${textOf(path)}: a restore puts a file in the place of the link`);
+    }
+  }
+
+  #tellOnce(text: string): void {
+    if (this.#told.has(text)) return;
+    this.#told.add(text);
+    this.#options.onWarning(text);
   }
 
   /** Whoever deletes a database deletes three files, in any order: in between it looks like one whose companions were removed. */

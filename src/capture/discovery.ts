@@ -1,22 +1,30 @@
 /**
  * Which files of the data folder are databases of the service, and noticing that this has changed.
  *
- * Names are paths relative to the data folder; `*` and `?` match within one segment. Creating, deleting and renaming a file
- * changes the change time (ctime) of its directory, and renaming the directory itself does too, so `refresh()` needs one
+ * Names are paths relative to the data folder; `*` and `?` match within one segment, `**` any folders. Creating, deleting and renaming a
+ * file changes the change time (ctime) of its directory, and renaming the directory itself does too, so `refresh()` needs one
  * `fstat` per directory that the patterns lead through (half a microsecond). Unlike the modification time it cannot be set
  * back. Time stamps are coarse (up to a timer tick; whole seconds on some file systems): when a directory was changed shortly
  * before it was scanned, another change may hide behind the same stamp, so it is scanned again until its stamp has settled.
- * A file without committed content is not a database yet, and growing does not touch its directory: those are looked at
- * each time.
+ * A file without committed content is not a database yet, and growing does not touch its directory; a link that leads nowhere comes to
+ * lead somewhere without touching it: those are looked at each time.
+ *
+ * SQLite follows symbolic links and keeps the log beside the real file, so the real path is what is captured (name-choice.ts), and the name
+ * is the one that the application uses. A file that is called like a companion (`trip-journal`) is a database when it is one inside and
+ * nothing is there that it could belong to.
  *
  * The data folder itself stays the same one. Were it moved away, or another mounted over it, its databases would seem to be
  * deleted, and the journal would delete them everywhere.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { databasePatternAccepted, databaseSegments, isCompanion, segmentExpression } from "../core/database-pattern.ts";
+import { type BigIntStats, closeSync, fstatSync, lstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import { nameOfBytes } from "../core/database-name.ts";
+import { anyFolders, databasePatternAccepted, databaseSegments, folderLockName, nameMatcher, ownerOf, segmentExpression } from "../core/database-pattern.ts";
 import { CaptureError } from "./capture-error.ts";
+import { type FilePath, folderOf, pathOf, textOf } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOf, identityOfFd, sameFile } from "./file-identity.ts";
+import { folderDepthMax, watchedFoldersMax } from "./limits.ts";
+import { chooseNames } from "./name-choice.ts";
+import { refuseNetworkFileSystem } from "./network-fs.ts";
 import { notADatabase } from "./refusals.ts";
 
 /** Changes within this of the scan may share its time stamp, milliseconds. */
@@ -26,7 +34,9 @@ const coarseStampSettlesMs = 2_100;
 const magic = Buffer.from("SQLite format 3\0", "latin1");
 
 export interface FoundFile {
-  readonly path: string;
+  /** Of the file itself when the name is that of a symbolic link. */
+  readonly path: FilePath;
+  readonly isLink: boolean;
   readonly identity: FileIdentity;
   readonly size: number;
 }
@@ -38,33 +48,51 @@ interface WatchedFolder {
   readonly settled: boolean;
 }
 
+export interface DiscoveryOptions {
+  readonly root: string;
+  /** Patterns, and those whose files are left out all the same. */
+  readonly databases: readonly string[];
+  readonly except?: readonly string[] | undefined;
+  readonly wallTime: () => number;
+  /** This process has connections to that file or to the database that it belongs to, so it must not be opened here (POSIX locks). */
+  readonly isOpen: (identity: FileIdentity) => boolean;
+}
+
+interface Walk {
+  readonly opened: WatchedFolder[];
+  readonly seen: Set<string>;
+  readonly found: Map<string, FoundFile>;
+  /** Links that lead nowhere. */
+  readonly dangling: Map<string, FilePath>;
+}
+
 export class Discovery {
   readonly #root: string;
   readonly #patterns: readonly (readonly string[])[];
+  readonly #isExcepted: (name: string) => boolean;
   readonly #wallTime: () => number;
   readonly #isOpen: (identity: FileIdentity) => boolean;
   #folders: WatchedFolder[] | undefined;
   #found: ReadonlyMap<string, FoundFile> = new Map();
   /** Files that exist but have no committed content so far, by name. */
-  #waiting = new Map<string, string>();
+  #waiting = new Map<string, FilePath>();
+  #aliases: ReadonlyMap<string, string> = new Map();
   /** The data folder, as the first scan found it. */
   #rootIdentity: FileIdentity | undefined;
 
-  /** `isOpen`: this process has connections to that file, so it must not be opened here (POSIX locks). */
-  constructor(root: string, names: readonly string[], wallTime: () => number, isOpen: (identity: FileIdentity) => boolean) {
+  constructor({ root, databases, except = [], wallTime, isOpen }: DiscoveryOptions) {
     this.#root = root;
-    this.#patterns = names.map(parsePattern);
+    this.#patterns = databases.map(parsePattern);
+    this.#isExcepted = nameMatcher(except);
     this.#wallTime = wallTime;
     this.#isOpen = isOpen;
   }
 
-  /** Names of the files below `root` that match, whatever they contain, without `-wal` and the like. */
-  static namesIn(root: string, names: readonly string[]): string[] {
-    const found = new Map<string, FoundFile>();
-    const discovery = new Discovery(root, names, () => 0, () => true);
+  /** Names of the files below `root` that match, whatever they contain, without `-wal` and the like. Nobody has them open. */
+  static namesIn(root: string, databases: readonly string[], except: readonly string[] = []): string[] {
+    const discovery = new Discovery({ root, databases, except, wallTime: () => 0, isOpen: () => false });
     try {
-      for (const pattern of discovery.#patterns) discovery.#walk("", pattern, discovery.#folders ??= [], new Set(), found);
-      return [...found.keys()].sort();
+      return [...discovery.#walkAll([]).found.keys()].sort();
     } finally {
       discovery.close();
     }
@@ -74,6 +102,11 @@ export class Discovery {
   refresh(): ReadonlyMap<string, FoundFile> {
     if (this.#changed()) this.#found = this.#scan();
     return this.#found;
+  }
+
+  /** Names of the last scan that are links to a database with another name, and that name. */
+  get aliases(): ReadonlyMap<string, string> {
+    return this.#aliases;
   }
 
   /** The next `refresh` scans: something changed that no folder tells. */
@@ -96,6 +129,7 @@ export class Discovery {
     }
     for (const [name, path] of this.#waiting) {
       const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+      if (stats === undefined && isLink(path)) continue;
       if (stats === undefined || !this.#isWaiting(name, path, identityOf(stats), Number(stats.size))) return true;
     }
     return false;
@@ -104,15 +138,15 @@ export class Discovery {
   #scan(): ReadonlyMap<string, FoundFile> {
     this.assertRootInPlace();
     const opened: WatchedFolder[] = [];
-    const found = new Map<string, FoundFile>();
-    const seen = new Set<string>();
+    let walk: Walk;
     try {
-      for (const pattern of this.#patterns) this.#walk("", pattern, opened, seen, found);
+      walk = this.#walkAll(opened);
     } finally {
       this.close();
       this.#folders = opened;
     }
-    this.#waiting = new Map();
+    const { found } = walk;
+    this.#waiting = walk.dangling;
     for (const [name, file] of found) {
       if (!this.#isWaiting(name, file.path, file.identity, file.size)) continue;
       found.delete(name);
@@ -121,7 +155,7 @@ export class Discovery {
     return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  #isWaiting(name: string, path: string, identity: FileIdentity, size: number): boolean {
+  #isWaiting(name: string, path: FilePath, identity: FileIdentity, size: number): boolean {
     if (size === 0) return true;
     return !this.#isOpen(identity) && inspectHeader(name, path) === "not-yet";
   }
@@ -131,35 +165,64 @@ export class Discovery {
     this.#folders = undefined;
   }
 
-  #walk(folder: string, pattern: readonly string[], opened: WatchedFolder[], seen: Set<string>, found: Map<string, FoundFile>): void {
+  #walkAll(opened: WatchedFolder[]): Walk {
+    const walk: Walk = { opened, seen: new Set(), found: new Map(), dangling: new Map() };
+    for (const pattern of this.#patterns) this.#walk("", pattern, walk, 0);
+    this.#aliases = chooseNames(walk.found);
+    return walk;
+  }
+
+  #walk(folder: string, pattern: readonly string[], walk: Walk, depth: number): void {
     const [segment, ...rest] = pattern;
-    if (segment === undefined) return;
     // The stamp is taken before the look, so that a change during the look shows afterwards.
-    if (!this.#watch(folder, opened, seen)) return;
+    if (segment === undefined || depth > folderDepthMax || !this.#watch(folder, walk)) return;
+    if (segment === anyFolders) this.#walk(folder, rest, walk, depth);
     for (const entry of this.#matches(folder, segment)) {
       const name = folder === "" ? entry : `${folder}/${entry}`;
-      const path = join(this.#root, name);
-      const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-      if (stats === undefined) continue;
+      const path = pathOf(this.#root, name);
+      const itself = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+      if (itself === undefined) continue;
+      const stats = itself.isSymbolicLink() ? statSync(path, { bigint: true, throwIfNoEntry: false }) : itself;
       if (rest.length > 0) {
-        if (stats.isDirectory()) this.#walk(name, rest, opened, seen, found);
-      } else if (stats.isFile() && !isCompanion(entry)) {
-        found.set(name, { path, identity: identityOf(stats), size: Number(stats.size) });
-      }
+        // A linked folder is entered by its name, not below `**`: it may lead back up.
+        if (stats?.isDirectory() === true && (segment !== anyFolders || stats === itself)) this.#walk(name, segment === anyFolders ? pattern : rest, walk, depth + 1);
+      } else if (!this.#isExcepted(name)) this.#add(name, path, itself, stats, walk);
     }
   }
 
-  #matches(folder: string, segment: string): string[] {
-    if (!/[*?]/.test(segment)) return [segment];
-    const expression = segmentExpression(segment);
-    return readdirSync(join(this.#root, folder)).filter((entry) => expression.test(entry));
+  #add(name: string, path: FilePath, itself: BigIntStats, stats: BigIntStats | undefined, walk: Walk): void {
+    if (stats === undefined) walk.dangling.set(name, path);
+    if (stats?.isFile() !== true || this.#isBeside(name, path, stats)) return;
+    const link = stats !== itself;
+    walk.found.set(name, { path: link ? realPathOf(name, path) : path, isLink: link, identity: identityOf(stats), size: Number(stats.size) });
   }
 
-  #watch(folder: string, opened: WatchedFolder[], seen: Set<string>): boolean {
+  /** True for a file that belongs to a database or to the host, not for a database with such a name. */
+  #isBeside(name: string, path: FilePath, stats: BigIntStats): boolean {
+    if (name === folderLockName || name.endsWith(`/${folderLockName}`)) return true;
+    const owner = ownerOf(name);
+    if (owner === undefined) return false;
+    if (identityAt(pathOf(this.#root, owner)) !== undefined) return true;
+    const identity = identityOf(stats);
+    return stats.size === 0n || (!this.#isOpen(identity) && !beginsAsDatabase(path));
+  }
+
+  #matches(folder: string, segment: string): string[] {
+    if (segment !== anyFolders && !/[*?]/.test(segment)) return [segment];
+    const expression = segmentExpression(segment === anyFolders ? "*" : segment);
+    const path = pathOf(this.#root, folder);
+    const entries = readdirSync(path);
+    // What is not UTF-8 was read with replacement characters: once more, as bytes.
+    const names = entries.some((entry) => /[\\\ufffd]/.test(entry)) ? readdirSync(path, { encoding: "buffer" }).map((entry) => nameOfBytes(entry)) : entries;
+    return names.filter((entry) => expression.test(entry));
+  }
+
+  #watch(folder: string, { opened, seen }: Walk): boolean {
     if (seen.has(folder)) return true;
+    if (seen.size >= watchedFoldersMax) throw tooManyFolders(folder);
     let fd: number;
     try {
-      fd = openSync(join(this.#root, folder), "r");
+      fd = openSync(pathOf(this.#root, folder), "r");
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
       throw error;
@@ -175,18 +238,46 @@ export class Discovery {
 }
 
 /** What the first bytes say. Only for files that no connection of this process has open. */
-export function inspectHeader(name: string, path: string): "database" | "not-yet" {
-  const bytes = Buffer.alloc(100);
-  const fd = openSync(path, "r");
-  try {
-    readSync(fd, bytes, 0, 100, 0);
-  } finally {
-    closeSync(fd);
-  }
+function inspectHeader(name: string, path: FilePath): "database" | "not-yet" {
+  const bytes = firstBytes(path);
   if (bytes.subarray(0, 16).equals(magic)) return "database";
   // A first transaction in rollback mode may have written later pages before page 1.
   if (bytes.every((byte) => byte === 0)) return "not-yet";
   throw notADatabase(name, `a header that starts with ${bytes.subarray(0, 16).toString("hex")}`);
+}
+
+const beginsAsDatabase = (path: FilePath): boolean => firstBytes(path).subarray(0, 16).equals(magic);
+
+function firstBytes(path: FilePath): Buffer {
+  const bytes = Buffer.alloc(100);
+  const fd = openSync(path, "r");
+  try {
+    readSync(fd, bytes, 0, 100, 0);
+    return bytes;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const isLink = (path: FilePath): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+
+/** Of a linked file. Its folder is somebody's choice: it must be a local one like the data folder. */
+function realPathOf(name: string, path: FilePath): FilePath {
+  const bytes = realpathSync(path, { encoding: "buffer" });
+  const text = bytes.toString();
+  const real = Buffer.from(text).equals(bytes) ? text : bytes;
+  refuseNetworkFileSystem(textOf(folderOf(real)), name);
+  return real;
+}
+
+function tooManyFolders(folder: string): CaptureError {
+  return new CaptureError({
+    kind: "limit",
+    database: folder,
+    found: `more than ${watchedFoldersMax} folders that the patterns lead through`,
+    accepted: `at most ${watchedFoldersMax}: each is watched`,
+    advice: "Name the folders that hold databases instead of `**`.",
+  });
 }
 
 function rootMoved(root: string): CaptureError {

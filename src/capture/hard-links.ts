@@ -6,7 +6,8 @@ import { identityOf, sameFile } from "./file-identity.ts";
 import { linkSearchEntriesMax } from "./limits.ts";
 
 /** Looks in the folder of the file, below it and in the one above; undefined when the other name is elsewhere. */
-export function otherNameOf({ path, identity }: Pick<DatabaseFiles, "path" | "identity">): string | undefined {
+export function otherNameOf({ path: itself, identity }: Pick<DatabaseFiles, "path" | "identity">): string | undefined {
+  const path = itself.toString();
   const folder = dirname(path);
   const folders = [folder, dirname(folder)];
   for (let looked = 0; folders.length > 0 && looked < linkSearchEntriesMax; ) {

@@ -66,3 +66,7 @@ export const elsewhereMsMax = 1000;
 export const auditMs = 100;
 /** Folder entries that are looked through for the second name of a file. */
 export const linkSearchEntriesMax = 20_000;
+/** Folders that `**` goes down. */
+export const folderDepthMax = 16;
+/** Folders that the patterns lead through: each costs a descriptor. */
+export const watchedFoldersMax = 2000;

@@ -7,6 +7,7 @@
  */
 import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import type { DatabaseChecksum } from "../core/delta.ts";
+import { type FilePath, withSuffix } from "./data-path.ts";
 import { Discovery } from "./discovery.ts";
 import { readChunkBytes } from "./limits.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
@@ -28,11 +29,11 @@ interface CommittedFrames {
 }
 
 /** What the files at `path` hold. */
-export async function verifyLocalState(path: string): Promise<LocalState> {
+export async function verifyLocalState(path: FilePath): Promise<LocalState> {
   if (!existsSync(path)) return { kind: "absent" };
-  if (existsSync(`${path}-journal`)) return { kind: "unknown", reason: "a rollback journal lies beside it" };
+  if (existsSync(withSuffix(path, "-journal"))) return { kind: "unknown", reason: "a rollback journal lies beside it" };
   const dbFd = openSync(path, "r");
-  const walFd = existsSync(`${path}-wal`) ? openSync(`${path}-wal`, "r") : undefined;
+  const walFd = existsSync(withSuffix(path, "-wal")) ? openSync(withSuffix(path, "-wal"), "r") : undefined;
   try {
     return await readState(dbFd, walFd);
   } finally {
@@ -42,13 +43,13 @@ export async function verifyLocalState(path: string): Promise<LocalState> {
 }
 
 /** The databases below a folder, for the host's look at what an earlier life left there. */
-export function localDatabases(patterns: readonly string[]): {
+export function localDatabases(patterns: readonly string[], except: readonly string[] = []): {
   find(root: string): Promise<string[]>;
-  committedChecksum(path: string): Promise<DatabaseChecksum | undefined>;
+  committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
 } {
   return {
     find(root) {
-      return Promise.resolve(existsSync(root) ? Discovery.namesIn(root, patterns) : []);
+      return Promise.resolve(existsSync(root) ? Discovery.namesIn(root, patterns, except) : []);
     },
     async committedChecksum(path) {
       const state = await verifyLocalState(path);

@@ -1,29 +1,29 @@
 /** One database file of a replica: created whole, written at offsets, without the companions that SQLite would believe. */
 import { closeSync, fstatSync, fsync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
-import { dirname } from "node:path";
 import { promisify } from "node:util";
+import { type FilePath, folderOf, withSuffix } from "./data-path.ts";
 import { identityOf, identityOfFd, sameFile } from "./file-identity.ts";
 
 const companions = ["-wal", "-shm", "-journal"];
 const fsyncAsync = promisify(fsync);
 
 export class ReplicaFile {
-  readonly #path: string;
+  readonly #path: FilePath;
   readonly #fd: number;
   #size = 0;
   /** Modification time after the last write of ours, milliseconds since 1970. */
   #leftNs = 0n;
   #open = true;
 
-  private constructor(path: string, fd: number) {
+  private constructor(path: FilePath, fd: number) {
     this.#path = path;
     this.#fd = fd;
   }
 
-  static async create(path: string): Promise<ReplicaFile> {
-    await mkdir(dirname(path), { recursive: true });
-    for (const suffix of companions) await rm(path + suffix, { force: true });
+  static async create(path: FilePath): Promise<ReplicaFile> {
+    await mkdir(folderOf(path), { recursive: true });
+    for (const suffix of companions) await rm(withSuffix(path, suffix), { force: true });
     return new ReplicaFile(path, openSync(path, "w+", 0o640));
   }
 
@@ -61,7 +61,7 @@ export class ReplicaFile {
 
   async remove(): Promise<void> {
     await this.close();
-    for (const suffix of ["", ...companions]) await rm(this.#path + suffix, { force: true });
+    for (const suffix of ["", ...companions]) await rm(withSuffix(this.#path, suffix), { force: true });
   }
 
   close(): Promise<void> {

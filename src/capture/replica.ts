@@ -12,8 +12,10 @@
  * A crash in the middle of an apply leaves files that nobody trusts: a restart proves or restores them.
  */
 import { mkdir } from "node:fs/promises";
-import { join, resolve, sep } from "node:path";
+import { resolve } from "node:path";
+import { isDatabaseName } from "../core/database-name.ts";
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
+import { type FilePath, pathOf } from "./data-path.ts";
 import { hashPage, PageHashes, checksumText, sameChecksum } from "./page-hashes.ts";
 import { ReplicaError } from "./replica-error.ts";
 import { ReplicaFile } from "./replica-file.ts";
@@ -167,12 +169,9 @@ export class Replica {
     if (copy !== undefined) await copy.file.remove();
   }
 
-  #pathOf(name: string): string {
-    const path = resolve(join(this.#root, name));
-    if (!path.startsWith(this.#root + sep) || name.includes("\\") || name.split("/").includes("..")) {
-      throw new ReplicaError(name, "a name that leaves the data folder", "a relative path");
-    }
-    return path;
+  #pathOf(name: string): FilePath {
+    if (!isDatabaseName(name)) throw new ReplicaError(name, "a name that leaves the data folder", "a relative path");
+    return pathOf(this.#root, name);
   }
 
   async #exclusively(work: () => Promise<void>): Promise<void> {
@@ -191,7 +190,7 @@ const writtenByOthers = (name: string): ReplicaError => new ReplicaError(name, "
 
 /** What a flush makes of one database. */
 interface Provision {
-  readonly path: string;
+  readonly path: FilePath;
   /** Starts from an empty file. */
   readonly fresh: boolean;
   /** Hashes before the flush, to be changed when it is written. */

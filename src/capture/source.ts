@@ -30,8 +30,10 @@ const retryMs = 20;
 export interface SourceOptions {
   /** The application's data folder, absolute. */
   readonly root: string;
-  /** Paths relative to it, `*` and `?` within a segment: "app.db", "tenants/*.db". */
+  /** Paths relative to it, `*` and `?` within a segment, `**` any folders: "app.db", "tenants/*.db". */
   readonly databases: readonly string[];
+  /** Patterns of the same kind: what matches them is left out. */
+  readonly except?: readonly string[] | undefined;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits?: Partial<SourceLimits>;

@@ -128,9 +128,10 @@ control = "127.0.0.1:7701"
 #advertise_control = "http://127.0.0.1:7701"
 listen = "127.0.0.1:8001"
 #advertise_data = "http://127.0.0.1:8001"
-# On a local disk. The databases are named relative to it: "notes.db", "tenants/*.db"; * and ? stay within one folder.
+# On a local disk. The databases are named relative to it: "notes.db", "tenants/*.db"; * and ? stay within one folder, ** is any folders.
 data = "data"
 databases = ["*.db"]
+#databases_except = []
 # The host's own notes, and data that was committed here but never acknowledged.
 #state = "data.stead"
 #set_aside = "data.stead/set-aside"

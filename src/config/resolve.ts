@@ -70,6 +70,7 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
     dataUrl: host.advertise_data ?? urlOf(host.listen),
     dataFolder,
     databases: host.databases,
+    databasesExcept: host.databases_except,
     stateFolder,
     setAsideFolder,
     setAsideKeep: host.set_aside_keep,

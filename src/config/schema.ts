@@ -159,7 +159,7 @@ const service = table("[service]", {
 
 const stringsMessage = message('an array of strings, for example ["bun", "app.ts"]', "put each part into quotes, the whole into brackets");
 const part = v.pipe(v.string(stringsMessage), v.nonEmpty(stringsMessage));
-const databaseMessage = message(`at least one path or glob: ${databasePatternAccepted}`, "write them relative to `data`, without `..` and `**`, one glob for each depth");
+const databaseMessage = message(`at least one path or glob: ${databasePatternAccepted}`, "write them relative to `data`, without `..`; `**` only as a whole segment before the last");
 const database = v.pipe(
   v.string(databaseMessage),
   v.check((pattern) => databaseSegments(pattern) !== undefined, databaseMessage),
@@ -212,6 +212,7 @@ const host = table("host", {
   advertise_data: v.optional(baseUrl),
   data: text("path of the application's data folder", 'name a folder on a local disk, for example "/var/lib/notes"'),
   databases: v.pipe(v.array(database, databaseMessage), v.minLength(1, databaseMessage)),
+  databases_except: v.optional(v.array(database, databaseMessage), []),
   state: v.optional(text("path of a folder for the host's own notes")),
   set_aside: v.optional(text("path of a folder for data that was never acknowledged")),
   set_aside_keep: v.optional(whole(1, 10_000), 20),

@@ -198,6 +198,8 @@ export interface HostConfig {
   readonly dataFolder: string;
   /** Relative to `dataFolder`: paths or globs (`*` within a segment, `**` across segments). */
   readonly databases: readonly string[];
+  /** Patterns of the same kind: files that match one are not captured. */
+  readonly databasesExcept: readonly string[];
   /** The host's own notes between runs; beside the data folder, never inside it. */
   readonly stateFolder: string;
   /** Dated folders with what was committed here but never acknowledged. */

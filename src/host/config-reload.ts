@@ -23,6 +23,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   dataUrl: ["advertise_data", false],
   dataFolder: ["data", false],
   databases: ["databases", false],
+  databasesExcept: ["databases_except", false],
   stateFolder: ["state", false],
   setAsideFolder: ["set_aside", false],
   setAsideKeep: ["set_aside_keep", false],

@@ -151,7 +151,7 @@ export class Duties {
    */
   unlistedDatabases(): string | undefined {
     const { config } = this.#parts;
-    const names = unmatchedNames(this.#secondary?.replica.checksums().keys() ?? [], config.databases);
+    const names = unmatchedNames(this.#secondary?.replica.checksums().keys() ?? [], config.databases, config.databasesExcept);
     return names.length === 0 ? undefined : describeUnmatched(names, config.databases);
   }
 

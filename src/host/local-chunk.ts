@@ -1,6 +1,6 @@
 /** A piece of a database file that lies on the local disk already, believed only when its hash is the wanted one. */
 import { open } from "node:fs/promises";
-import { join } from "node:path";
+import { pathOf } from "../capture/data-path.ts";
 
 export interface WantedChunk {
   readonly name: string;
@@ -12,7 +12,7 @@ export interface WantedChunk {
 
 /** Undefined when the file is not there, too short, or has other bytes. */
 export async function readLocalChunk(folder: string, wanted: WantedChunk, hashOf: (content: Uint8Array) => string): Promise<Uint8Array | undefined> {
-  const file = await open(join(folder, wanted.name), "r").catch(() => undefined);
+  const file = await open(pathOf(folder, wanted.name), "r").catch(() => undefined);
   if (file === undefined) return undefined;
   try {
     const content = Buffer.alloc(wanted.length);

@@ -14,6 +14,7 @@
  */
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { type FilePath, folderOf, pathOf, withSuffix } from "../capture/data-path.ts";
 import type { DatabaseChecksum } from "../core/delta.ts";
 import { SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
 
@@ -24,7 +25,7 @@ export interface LocalDatabases {
   /** Names of the databases below `root` that match the service's patterns; only main files, no `-wal`, no `-shm`. */
   find(root: string): Promise<string[]>;
   /** Checksum of the committed state of a database file with its `-wal`; undefined when it cannot be read as one. */
-  committedChecksum(path: string): Promise<DatabaseChecksum | undefined>;
+  committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
 }
 
 export interface LocalFolders {
@@ -82,15 +83,15 @@ export class LocalData {
     await rm(this.#forgottenFolder, { recursive: true, force: true });
     const names = await this.#files.find(dataFolder);
     if (await exists(noteFile)) {
-      for (const name of names) for (const suffix of companions) await rm(join(dataFolder, name + suffix), { force: true });
+      for (const name of names) for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
       return readMarker(noteFile);
     }
     const marker = await this.marker();
     // An interrupted move continues here: the marker is written last, so that it vouches for a whole set.
     for (const name of names) {
-      const target = join(this.previousFolder, name);
-      await mkdir(dirname(target), { recursive: true });
-      for (const suffix of companions.toReversed()) await renameIfThere(join(dataFolder, name + suffix), target + suffix);
+      const [from, target] = [pathOf(dataFolder, name), pathOf(this.previousFolder, name)];
+      await mkdir(folderOf(target), { recursive: true });
+      for (const suffix of companions.toReversed()) await renameIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
     }
     await mkdir(this.previousFolder, { recursive: true });
     // Asked there and not of `names`: an earlier run may have moved every file and died before it wrote the note.
@@ -103,7 +104,7 @@ export class LocalData {
   async previousChecksums(): Promise<ReadonlyMap<string, DatabaseChecksum> | undefined> {
     const sums = new Map<string, DatabaseChecksum>();
     for (const name of await this.#files.find(this.previousFolder)) {
-      const sum = await this.#files.committedChecksum(join(this.previousFolder, name));
+      const sum = await this.#files.committedChecksum(pathOf(this.previousFolder, name));
       if (sum === undefined) return undefined;
       sums.set(name, sum);
     }
@@ -123,7 +124,7 @@ export class LocalData {
   /** The disk is full: what was moved away and is only a help for the restore goes, its note stays. */
   async makeRoom(): Promise<void> {
     for (const name of await this.#files.find(this.previousFolder)) {
-      for (const suffix of companions) await rm(join(this.previousFolder, name + suffix), { force: true });
+      for (const suffix of companions) await rm(withSuffix(pathOf(this.previousFolder, name), suffix), { force: true });
     }
   }
 
@@ -174,7 +175,7 @@ async function writeDurably(path: string, text: string): Promise<void> {
   }
 }
 
-async function renameIfThere(from: string, to: string): Promise<void> {
+async function renameIfThere(from: FilePath, to: FilePath): Promise<void> {
   try {
     await rename(from, to);
   } catch (error) {

@@ -9,7 +9,7 @@
  * log. Where a calendar was set back, the first record that is later than the moment ends it.
  */
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { pathOf } from "../capture/data-path.ts";
 import { Replica } from "../capture/replica.ts";
 import { allRules } from "../core/rules.ts";
 import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../vault/checkpoint.ts";
@@ -108,7 +108,7 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
     await replica.sync();
     const databases: RestoredDatabase[] = [];
     for (const [name, checksum] of replica.checksums()) {
-      databases.push({ name, bytes: (await stat(join(root, name))).size, checksum: Buffer.from(checksum).toString("hex") });
+      databases.push({ name, bytes: (await stat(pathOf(root, name))).size, checksum: Buffer.from(checksum).toString("hex") });
     }
     const at = last ?? { position: checkpoint.position, epoch: checkpoint.epoch, wallTimeMs: checkpoint.wallTimeMs };
     return { ...at, checkpoint: checkpoint.position, databases };

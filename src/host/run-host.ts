@@ -50,7 +50,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
   const vault = await openStore(config.vaultUrl);
   const store = new TimedStore(vault, clock, config.vaultTimeoutMs);
   const { id: vaultId } = await ensureIdentity(store, config.service);
-  const databases = localDatabases(config.databases);
+  const databases = localDatabases(config.databases, config.databasesExcept);
   const local = new LocalData(config, databases, {
     keep: config.setAsideKeep,
     bytesMax: config.setAsideBytesMax,
@@ -79,8 +79,8 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
     predecessor: predecessorProbe(config.secret, config.controlUrl),
     openReplica: () => Replica.open({ root: config.dataFolder }),
     openSource: async (known) => {
-      const { dataFolder: root, databases: patterns } = config;
-      const source = await Source.open({ root, databases: patterns, clock, rules: allRules, onWarning, ...(known === undefined ? {} : { known }) });
+      const { dataFolder: root, databases: patterns, databasesExcept: except } = config;
+      const source = await Source.open({ root, databases: patterns, except, clock, rules: allRules, onWarning, ...(known === undefined ? {} : { known }) });
       return known === undefined ? source : sameAsKnown(source, known);
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),

@@ -5,11 +5,11 @@
  * chunks were written and read back, so a manifest that is there is complete. `previous` links it to the newest whole
  * checkpoint that was there when it was made: following the links from an announced one gives those that retention counts.
  */
+import { isDatabaseName } from "../core/database-name.ts";
 import { createHash } from "node:crypto";
 import { DamagedManifestError, quoteFound, UnknownFormatError } from "./errors.ts";
 import { checkpointKey, checkpointPrefix, parseChunkKey, positionOfKey } from "./keys.ts";
 import { chunkBytes } from "./limits.ts";
-import { isDatabaseName } from "./payload-codec.ts";
 import type { Position } from "./record.ts";
 import type { Store } from "./store.ts";
 

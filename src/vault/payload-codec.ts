@@ -12,6 +12,7 @@
  * The same checks run when a payload is written and when it is read (`check…`): what a reader would refuse is never
  * written. Decoded page contents are views into the record's bytes.
  */
+import { isDatabaseName } from "../core/database-name.ts";
 import type { DatabaseDelta, Page } from "../core/delta.ts";
 import { ByteReader, type ByteWriter, MalformedBytes, stringBytes } from "./bytes.ts";
 import { recordDatabasesMax } from "./limits.ts";
@@ -153,12 +154,6 @@ function checkDelta(delta: DatabaseDelta): void {
     if (page.number < 1 || page.number > delta.pageCount) throw new RangeError(`page ${page.number} of a database of ${delta.pageCount} pages`);
     if (page.content.length !== delta.pageSize) throw new RangeError(`page ${page.number} has ${page.content.length} bytes, not ${delta.pageSize}`);
   }
-}
-
-/** Names come from the vault and become paths on a host: nothing may lead out of its data folder. */
-export function isDatabaseName(name: string): boolean {
-  if (name === "" || name.includes("\0") || name.includes("\\")) return false;
-  return name.split("/").every((segment) => segment !== "" && segment !== "." && segment !== "..");
 }
 
 const isPageSize = (size: number): boolean => Number.isInteger(size) && size >= 512 && size <= 65536 && (size & (size - 1)) === 0;

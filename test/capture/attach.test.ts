@@ -223,7 +223,7 @@ test("a file that is no database, or an encrypted one, is refused", async () => 
 
 test("names outside the data folder, and files that belong to a database, are refused", async () => {
   using folder = temporaryFolder();
-  for (const name of ["/etc/app.db", "../app.db", "a/../../b.db", "", "a//b.db", "app.db-wal", "**/a.db"]) {
+  for (const name of ["/etc/app.db", "../app.db", "a/../../b.db", "", "a//b.db", "app.db-wal", "a/**", "a**.db"]) {
     expect(await refusal(() => Source.open(sourceOptions(folder.path, { databases: [name] })))).toBe("name");
   }
 });

@@ -82,6 +82,7 @@ export class Application {
 
 export interface PairOptions {
   readonly databases?: readonly string[];
+  readonly except?: readonly string[];
   readonly limits?: Partial<SourceLimits>;
   readonly rules?: Rules;
 }
@@ -165,8 +166,8 @@ export class Pair {
   }
 }
 
-export function sourceOptions(root: string, { databases = ["*.db"], limits = {}, rules = allRules, onWarning = () => undefined }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {}): SourceOptions {
-  return { root, databases, limits, rules, clock: systemClock, onWarning };
+export function sourceOptions(root: string, { databases = ["*.db"], except = [], limits = {}, rules = allRules, onWarning = () => undefined }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {}): SourceOptions {
+  return { root, databases, except, limits, rules, clock: systemClock, onWarning };
 }
 
 export const partsOf = (batch: Batch): (readonly DatabaseDelta[])[] => [...batch.parts()];

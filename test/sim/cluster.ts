@@ -271,6 +271,7 @@ export class Cluster {
       dataUrl: url,
       dataFolder: "/data",
       databases: ["*.db"],
+      databasesExcept: [],
       stateFolder: "/state",
       setAsideFolder: "/set-aside",
       setAsideKeep: 20,
