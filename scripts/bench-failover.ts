@@ -1,9 +1,10 @@
 /**
- * `bun run bench:failover`: how long clients wait when the primary is killed (SIGKILL to its process group), hangs (SIGSTOP) and
- * is switched over. One cluster at default settings (one gateway, three hosts), under one steady load all the time; the
- * three events in turns, each to its end, and everything read back at last.
+ * `bun run bench:failover`: how long clients wait when the primary is killed (SIGKILL to its process group), hangs (SIGSTOP), is
+ * switched over, and when its application alone hangs (SIGSTOP). One cluster at default settings (one gateway, three hosts), under one
+ * steady load all the time; the events in turns, each to its end, and everything read back at last.
  *
- * `--app notes|ledger` (notes), `--repetitions N` of each kind (20), `--rate N` requests per second (200), `--seed N` (1).
+ * `--app notes|ledger` (notes), `--repetitions N` of each kind (20), `--rate N` requests per second (200), `--seed N` (1),
+ * `--patience 1s` sets `host.application.health.patience` (left out: its default), `--kinds kill,hang-application` (all).
  *
  * A gap is the longest time in which no client got an answer, around an event; `quiet` is the same in the second before
  * each event, so what this machine and load make of no event at all. `application` is what the application itself
@@ -12,10 +13,11 @@
  *
  * The last line with --json: {"bench":"failover","app","repetitions":N,"requests_per_second":N,"quiet_gap_ms":S,
  * "kinds":{"kill":{"count":N,"phases_ms":{"detect":S,"agree":S,"claim":S,"lease":S,"catchup":S,"start":S,"route":S},
- * "application_ms":S,"gap_ms":S,"without_application_ms":S,"rest_ms":S},"hang":{the same},"switchover":{the same, with drain,
+ * "application_ms":S,"gap_ms":S,"without_application_ms":S,"rest_ms":S},"hang":{the same},"hang-application":{the same},"switchover":{the same, with drain,
  * stop, flush and vacate in phases_ms}},"requests":{"ok","held","replayed","unknown","failed"},"writes":{"acknowledged",
  * "missing","phantom"},"zombie_acknowledged":N,"invariant_ok":B,"goals":[{"goal","limit","found","met":B}]} where S is
  * {"p50","p95","p99","max"} in milliseconds; p99 is null below 100 repetitions, and the goal for it is held against max.
+ * An application that is started again in place has no phases: its gap is patience, detection and start together.
  * Exit code 1 when a write is missing, a request failed or the history does not fit together; goals do not change it.
  */
 import { mkdtempSync, readFileSync } from "node:fs";
@@ -32,10 +34,13 @@ import { Load } from "../src/demo/load.ts";
 import { type EventKind, eventKinds } from "../src/demo/plan.ts";
 import { ProcessKeeper } from "../src/demo/processes.ts";
 import { type EventResult, verdictLines, verdictObject, isGood, type VerdictObject } from "../src/demo/verdict.ts";
+import { durationAccepted, parseDuration } from "../src/config/units.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { percentile, rounded } from "./bench-support.ts";
 
 const hostCount = 3;
+/** Of `host.application.health`, with a path. */
+const defaultPatience = "10s";
 const workers = 16;
 const requestTimeoutMs = 60_000;
 const wholeWithinMs = 60_000;
@@ -44,6 +49,8 @@ const quietMs = 1_000;
 const lookEveryMs = 100;
 /** Below so many values the 99th percentile is the highest. */
 const p99CountMin = 100;
+/** Above the patience, when the application alone hangs. */
+const hangApplicationOverMs = 1_500;
 const partsOfDemote = ["drain", "stop", "flush", "vacate"] as const;
 const commonPhases = ["detect", "agree", "claim", "lease", "catchup", "start", "route"] as const;
 
@@ -67,7 +74,7 @@ const folder = mkdtempSync(join(tmpdir(), "stead-bench-failover-"));
 const keeper = new ProcessKeeper(folder);
 try {
   const { measured, verdict } = await measure();
-  const kinds = Object.fromEntries(eventKinds.map((kind) => [kind, summaryOf(measured.filter(({ event }) => event.kind === kind), kind)])) as Record<EventKind, Summary>;
+  const kinds = Object.fromEntries(options.kinds.map((kind) => [kind, summaryOf(measured.filter(({ event }) => event.kind === kind), kind)])) as Kinds;
   const quiet = spreadOf(measured.map(({ quietGapMs }) => quietGapMs));
   const goals = goalsOf(kinds, verdict);
   print(kinds, quiet, goals, verdict);
@@ -83,7 +90,7 @@ try {
 
 async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject }> {
   const application = demoApplication(options.app, folder);
-  const cluster = await Cluster.create({ folder, service: options.app, application, hosts: hostCount, gateways: 1, keeper, clock, lookEveryMs });
+  const cluster = await Cluster.create({ folder, service: options.app, application, hosts: hostCount, gateways: 1, keeper, clock, lookEveryMs, hostExtra: healthTable(options.patience) });
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("the cluster has no gateway");
   const view = new GatewayView(gateway.adminUrl, cluster.secret, options.app, clock);
@@ -101,12 +108,12 @@ async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject
     const measured: Measured[] = [];
     let zombieAcknowledged = 0;
     for (let turn = 1; turn <= options.repetitions; turn += 1) {
-      for (const kind of dice.shuffled(eventKinds)) {
+      for (const kind of dice.shuffled(options.kinds)) {
         const { one, zombies } = await measureOne(kind, stage);
         measured.push(one);
         zombieAcknowledged += zombies;
         const { gapMs, phases } = one.event;
-        say(`${String(turn).padStart(3)} ${kind.padEnd(10)} gap ${gapMs.toFixed(0).padStart(5)} ms, without the application's stop and start ${withoutApplication(one).toFixed(0).padStart(5)} ms (start ${phases.start.toFixed(0)} ms)`);
+        say(`${String(turn).padStart(3)} ${kind.padEnd(16)} gap ${gapMs.toFixed(0).padStart(5)} ms, without the application's stop and start ${withoutApplication(one).toFixed(0).padStart(5)} ms (start ${phases.start.toFixed(0)} ms)`);
       }
     }
     await load.stop();
@@ -173,6 +180,8 @@ function summaryOf(measured: readonly Measured[], kind: EventKind): Summary {
   };
 }
 
+type Kinds = Partial<Record<EventKind, Summary>>;
+
 function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => rounded(percentile(sorted, share), 1);
@@ -186,25 +195,30 @@ interface Goal {
   readonly met: boolean;
 }
 
-function goalsOf({ kill, hang, switchover }: Record<EventKind, Summary>, { requests, writes }: VerdictObject): Goal[] {
+function goalsOf(kinds: Kinds, { requests, writes }: VerdictObject): Goal[] {
   const below = (goal: string, limit: number, found: number): Goal => ({ goal, limit, found, met: found < limit });
   const none = (goal: string, found: number): Goal => ({ goal, limit: 0, found, met: found === 0 });
-  const { p99, max } = kill.without_application_ms;
-  return [
-    below("kill p50 ms", 200, kill.without_application_ms.p50),
-    below(p99 === null ? "kill p99 ms (max, too few for p99)" : "kill p99 ms", 500, p99 ?? max),
-    below("hang p50 ms", 1_500, hang.without_application_ms.p50),
-    below("switchover p50 ms", 50, switchover.without_application_ms.p50),
-    none("requests failed", requests.failed),
-    none("writes missing", writes.missing),
-  ];
+  const goals: Goal[] = [];
+  if (kinds.kill !== undefined) {
+    const { p50, p99, max } = kinds.kill.without_application_ms;
+    goals.push(below("kill p50 ms", 200, p50), below(p99 === null ? "kill p99 ms (max, too few for p99)" : "kill p99 ms", 500, p99 ?? max));
+  }
+  if (kinds.hang !== undefined) goals.push(below("hang p50 ms", 1_500, kinds.hang.without_application_ms.p50));
+  if (kinds.switchover !== undefined) goals.push(below("switchover p50 ms", 50, kinds.switchover.without_application_ms.p50));
+  if (kinds["hang-application"] !== undefined) {
+    const { p50, max } = kinds["hang-application"].gap_ms;
+    const { patienceMs } = options;
+    goals.push(below(`hang-application gap max ms (patience ${patienceMs})`, patienceMs + hangApplicationOverMs, max));
+    if (patienceMs <= 1_000) goals.push(below("hang-application gap p50 ms", 2_000, p50));
+  }
+  return [...goals, none("requests failed", requests.failed), none("writes missing", writes.missing)];
 }
 
-function print(kinds: Record<EventKind, Summary>, quiet: Spread, goals: readonly Goal[], verdict: VerdictObject): void {
+function print(kinds: Kinds, quiet: Spread, goals: readonly Goal[], verdict: VerdictObject): void {
   const cell = (value: number | null): string => (value === null ? "-" : value.toFixed(1)).padStart(9);
   const row = (name: string, { p50, p95, p99, max }: Spread): string => `  ${name.padEnd(24)}${cell(p50)}${cell(p95)}${cell(p99)}${cell(max)}`;
-  for (const kind of eventKinds) {
-    const { count, phases_ms, application_ms, gap_ms, without_application_ms, rest_ms } = kinds[kind];
+  for (const [kind, summary] of Object.entries(kinds)) {
+    const { count, phases_ms, application_ms, gap_ms, without_application_ms, rest_ms } = summary;
     say(`\n${`${kind}, ${count} times, ms`.padEnd(26)}      p50      p95      p99      max`);
     for (const [name, spread] of Object.entries(phases_ms)) say(row(name, spread));
     say(row("rest of the gap", rest_ms));
@@ -214,22 +228,45 @@ function print(kinds: Record<EventKind, Summary>, quiet: Spread, goals: readonly
   }
   say(`\n${row("quiet second, no event", quiet)}\n`);
   for (const line of verdictLines(verdict)) say(line);
-  say("\ngoals, the application's own stop and start subtracted:");
+  say("\ngoals, the application's own stop and start subtracted where they are phases:");
   for (const { goal, limit, found, met } of goals) say(`${met ? "✓" : "✗"} ${goal}: ${found} (${limit === 0 ? "goal 0" : `goal below ${limit}`})`);
 }
 
-function readArguments(): { app: "notes" | "ledger"; repetitions: number; rate: number; seed: number; json: boolean } {
-  const usage = "accepted are --app notes|ledger, --repetitions N, --rate N, --seed N, --json";
+/** TOML for the hosts of the cluster. */
+function healthTable(patience: string | undefined): string {
+  return patience === undefined ? "" : `\n[host.application.health]\npatience = "${patience}"\n`;
+}
+
+interface Arguments {
+  readonly app: "notes" | "ledger";
+  readonly repetitions: number;
+  readonly rate: number;
+  readonly seed: number;
+  readonly kinds: readonly EventKind[];
+  readonly patience: string | undefined;
+  readonly patienceMs: number;
+  readonly json: boolean;
+}
+
+function readArguments(): Arguments {
+  const usage = `accepted are --app notes|ledger, --repetitions N, --rate N, --seed N, --patience DURATION, --kinds ${eventKinds.join(",")}, --json`;
   try {
     const text = { type: "string" } as const;
-    const { values } = parseArgs({ options: { app: text, repetitions: text, rate: text, seed: text, json: { type: "boolean" } } });
+    const { values } = parseArgs({ options: { app: text, repetitions: text, rate: text, seed: text, patience: text, kinds: text, json: { type: "boolean" } } });
     const app = demoApplicationNames.find((name) => name === (values.app ?? "notes"));
     const whole = (given: string | undefined, otherwise: number): number => {
       if (given !== undefined && !/^[1-9]\d*$/.test(given)) throw new Error(`expected a whole number above 0, found ${given}`);
       return given === undefined ? otherwise : Number(given);
     };
     if (app === undefined) throw new Error(`there is no application ${values.app}`);
-    return { app, repetitions: whole(values.repetitions, 20), rate: whole(values.rate, 200), seed: whole(values.seed, 1), json: values.json === true };
+    const unknown = values.kinds?.split(",").find((kind) => !eventKinds.some((known) => known === kind));
+    if (unknown !== undefined) throw new Error(`there is no kind ${unknown}`);
+    const kinds = eventKinds.filter((kind) => values.kinds?.split(",").includes(kind) ?? true);
+    const { patience } = values;
+    const parsed = parseDuration(patience ?? defaultPatience);
+    if (parsed.kind === "malformed") throw new Error(`expected ${durationAccepted}, found ${patience}`);
+    const numbers = { repetitions: whole(values.repetitions, 20), rate: whole(values.rate, 200), seed: whole(values.seed, 1) };
+    return { app, ...numbers, kinds, patience, patienceMs: parsed.value, json: values.json === true };
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}; ${usage}\n`);
     process.exit(2);

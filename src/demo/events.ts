@@ -1,6 +1,6 @@
 /**
- * The three things that the demo does to a primary, each to its end: a new primary serves, and the old one is back as a
- * secondary. What the clients saw meanwhile is measured over the whole event.
+ * What the demo and the bench do to a primary, each to its end: a new primary serves, and the old one is back as a
+ * secondary; or its application was started again. What the clients saw meanwhile is measured over the whole event.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Cluster, HostMember } from "./cluster.ts";
@@ -10,8 +10,8 @@ import type { GatewayView, RecordedFailover } from "./gateway-view.ts";
 import type { History } from "./history.ts";
 import type { DemoModel } from "./model.ts";
 import type { EventKind } from "./plan.ts";
-import { descendantsOf, isStopped, livingOf, type ProcessMark } from "./process-table.ts";
-import type { EventResult } from "./verdict.ts";
+import { commandOf, descendantsOf, isStopped, livingOf, type ProcessMark } from "./process-table.ts";
+import { type EventResult, noPhases } from "./verdict.ts";
 import { ZombieProbe } from "./zombie.ts";
 
 export interface EventStage {
@@ -54,8 +54,9 @@ export async function runEvent(kind: EventKind, stage: EventStage): Promise<Even
   await cluster.whenWhole(rejoinWithinMs, signal);
   await clock.sleep(measureAfterMs, signal);
   const gap = meter.longestGap(startedAt, clock.now());
-  const recorded = await recordedAfter(known, stage);
-  return { result: { kind, phases: recorded.phases, gapMs: gap.ms, gapAfterMs: gap.fromMs - startedAt }, what, zombieAcknowledged };
+  // An application that is started again in place is no failover, and has no phases.
+  const phases = kind === "hang-application" ? noPhases : (await recordedAfter(known, stage)).phases;
+  return { result: { kind, phases, gapMs: gap.ms, gapAfterMs: gap.fromMs - startedAt }, what, zombieAcknowledged };
 }
 
 type Act = Pick<EventOutcome, "what" | "zombieAcknowledged">;
@@ -68,6 +69,8 @@ function act(kind: EventKind, primary: HostMember, stage: EventStage): Promise<A
       return switchover(primary, stage);
     case "hang":
       return hang(primary, stage);
+    case "hang-application":
+      return hangApplication(primary, stage);
   }
 }
 
@@ -113,6 +116,20 @@ async function hang(primary: HostMember, stage: EventStage): Promise<Act> {
     host.signal("SIGCONT");
     await probe.close();
   }
+}
+
+/** SIGSTOP to the application alone, and to nothing of what watches it. */
+async function hangApplication(primary: HostMember, { cluster, signal, say }: EventStage): Promise<Act> {
+  const application = descendantsOf(processOf(primary).pid).filter(({ pid }) => commandOf(pid)?.includes("stead-watcher") === false);
+  if (application.length === 0) throw new Error(`${primary.id} has no application process to stop`);
+  say(`SIGSTOP to the application of ${primary.id} (${application.map(({ pid }) => pid).join(", ")})`);
+  for (const { pid } of application) process.kill(pid, "SIGSTOP");
+  const [restarted, next] = await cluster.until("the application to be ready again", failoverWithinMs, signal, () => "it is not", async () => {
+    const now = await cluster.primary();
+    // It is the same host, unless the application was stuck there a moment ago already.
+    return now !== undefined && now.status.application?.state === "ready" && livingOf(application).length === 0 ? ([now.host === primary, now.host] as const) : undefined;
+  });
+  return { what: `the application of ${primary.id} hung, ${restarted ? "it was started again there" : `${next.id} serves`}`, zombieAcknowledged: [] };
 }
 
 function processOf(host: HostMember): NonNullable<HostMember["process"]> {

@@ -46,6 +46,16 @@ export function isStopped(pid: number): boolean {
   return allProcesses().some((row) => row.pid === pid && row.isStopped);
 }
 
+/** Its command line; undefined: it has ended. */
+export function commandOf(pid: number): string | undefined {
+  try {
+    if (existsSync("/proc/self/stat")) return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ").trim();
+  } catch {
+    return undefined;
+  }
+  return spawnSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" }).stdout?.trim() || undefined;
+}
+
 const condition = (state: string | undefined): Pick<ProcessRow, "isDefunct" | "isStopped"> => ({
   isDefunct: state?.startsWith("Z") === true || state === "X",
   isStopped: state?.startsWith("T") === true,

@@ -13,6 +13,8 @@ export const phaseNames = ["detect", "agree", "demote", "wait", "retry", "claim"
 /** Milliseconds of each phase as the gateway recorded them; 0 for a phase that did not happen. */
 export type PhaseTimes = Readonly<Record<(typeof phaseNames)[number], number>>;
 
+export const noPhases: PhaseTimes = { detect: 0, agree: 0, demote: 0, wait: 0, retry: 0, claim: 0, lease: 0, catchup: 0, start: 0, route: 0 };
+
 export interface EventResult {
   readonly kind: EventKind;
   readonly phases: PhaseTimes;

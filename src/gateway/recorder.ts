@@ -5,6 +5,7 @@
  * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of this
  * run and the failover's number, so that its row is found again as it goes on.
  */
+import type { ApplicationStatus } from "../control/host-status.ts";
 import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover-state.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -24,6 +25,9 @@ export interface RecorderOptions {
   readonly store: StateStore;
 }
 
+/** A check that fails for a moment is no event: an application may just be busy. */
+const failingNotedAfterMs = 5_000;
+
 interface WrittenHealth {
   readonly fingerprint: string;
   readonly position: number | null;
@@ -36,6 +40,8 @@ export class Recorder {
   readonly #events: EventRow[] = [];
   readonly #failovers = new Map<number, FailoverRow>();
   readonly #health = new Map<string, WrittenHealth>();
+  /** Of each host whose application is in trouble, what was noted last of that. */
+  readonly #applicationTrouble = new Map<string, ApplicationStatus["state"]>();
   #lastEvent = 0;
 
   constructor(options: RecorderOptions) {
@@ -118,6 +124,7 @@ export class Recorder {
   health(view: HostView, suspects: number | null): void {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
+    if (report?.application != null) this.#noteApplication(view.id, report.application);
     const cause = view.health.kind === "down" ? view.health.cause : null;
     const condition = { ...conditionOf(view), suspects };
     const { retryAtMs: _, ...lasting } = condition;
@@ -146,9 +153,29 @@ export class Recorder {
     );
   }
 
+  #noteApplication(host: string, { state, forMs, detail, restarts }: ApplicationStatus): void {
+    const noted = this.#applicationTrouble.get(host);
+    switch (state) {
+      case "stuck":
+      case "restarting":
+      case "failing":
+        if (noted === state || (state === "failing" && forMs < failingNotedAfterMs)) return;
+        this.#applicationTrouble.set(host, state);
+        return this.note("warning", `application-${state}`, host, detail ?? "");
+      case "ready":
+        if (noted === undefined) return;
+        this.#applicationTrouble.delete(host);
+        return this.note("info", "application-ready", host, `restarts in its window: ${restarts}`);
+      case "starting":
+      case "stopped":
+        this.#applicationTrouble.delete(host);
+    }
+  }
+
   hostRemoved(host: string): void {
     const { gateway, service, clock, store } = this.#options;
     this.#health.delete(host);
+    this.#applicationTrouble.delete(host);
     store.write(putHealth({ gateway, service, host, health: "unknown", changedAtMs: Math.floor(clock.wallTime()), deleted: true }));
   }
 

@@ -99,7 +99,8 @@ export class Supervisor implements SupervisedApplication {
     const state = this.#state;
     if (state.kind === "running") {
       const { state: liveness } = state.watch;
-      return { state: liveness.kind, forMs: now - liveness.since, detail: liveness.kind === "ready" ? null : liveness.detail, restarts };
+      const detail = liveness.kind === "ready" ? null : liveness.kind === "stuck" ? this.#lastEnd : liveness.detail;
+      return { state: liveness.kind, forMs: now - liveness.since, detail, restarts };
     }
     const isComing = state.kind === "starting" || state.kind === "between";
     const kind = !isComing ? "stopped" : this.#restarts.length > 0 ? "restarting" : "starting";
@@ -239,6 +240,7 @@ export class Supervisor implements SupervisedApplication {
   #onStuck(group: Watched, detail: string): void {
     const { requests, clock, onWarning } = this.#options;
     const evidence = stuckEvidence(group.group, requests.size, requests.oldest(requestsShown, clock.now()));
+    this.#lastEnd = `it was stuck: ${detail}; ${evidence}`;
     onWarning(`the application is stuck and is killed: ${detail}; ${evidence}`);
     group.signal("SIGKILL");
   }
@@ -255,7 +257,8 @@ export class Supervisor implements SupervisedApplication {
   #afterEnding(cause: Restart["cause"], what: string, takesAnotherPort = false): void {
     const { application, clock, onGaveUp, onWarning } = this.#options;
     const { restartsMax: max, restartWindowMs: windowMs } = application;
-    this.#lastEnd = `it ${what}`;
+    // Of one that was stuck the evidence stands there.
+    if (cause === "ended") this.#lastEnd = `it ${what}`;
     const verdict = judgeEnding(this.#restarts, cause, clock.now(), { max, windowMs });
     if (verdict.kind === "give_up") {
       this.#enter({ kind: "over" });

@@ -76,3 +76,17 @@ test("a vault that no host reaches is a state of its own, and no failover", asyn
   expect(cluster.service().events.filter(({ what }) => what.startsWith("vault-")).map(({ what }) => what)).toEqual(["vault-away", "vault-back"]);
   expect(cluster.service().epoch).toBe(1);
 });
+
+test("an application whose check fails for long, that is stuck or started again is an event with the evidence, and so is the end of it", async () => {
+  const noted = (what: string) => until(() => cluster.service().events.find((event) => event.what === what));
+  const shown = (text: string) => until(() => statusText().includes(text));
+  cluster.host("a").says({ application: { state: "failing", forMs: 1_200, detail: "GET /health answered 503", restarts: 0 } });
+  await shown("a: application failing for 1 s: GET /health answered 503");
+  expect(cluster.service().events.some(({ what }) => what.startsWith("application"))).toBe(false);
+  cluster.host("a").says({ application: { state: "failing", forMs: 6_000, detail: "GET /health answered 503", restarts: 0 } });
+  expect(await noted("application-failing")).toMatchObject({ level: "warning", host: "a", detail: "GET /health answered 503" });
+  cluster.host("a").says({ application: { state: "restarting", forMs: 10, detail: "it was stuck: the evidence", restarts: 1 } });
+  expect(await noted("application-restarting")).toMatchObject({ level: "warning", host: "a", detail: "it was stuck: the evidence" });
+  cluster.host("a").says({ application: { state: "ready", forMs: 10, detail: null, restarts: 1 } });
+  expect(await noted("application-ready")).toMatchObject({ level: "info", host: "a" });
+});
