@@ -111,6 +111,20 @@ describe("what is accepted", () => {
     expect(accepted(serviceText)).toMatchObject({ gateway: null, host: null });
   });
 
+  test.each([
+    ["", { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 }],
+    ['ready = { path = "/up?deep=0" }', { path: "/up?deep=0", intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 }],
+    ['ready = { path = "/up" }\nhealth = { path = "/live?a=b&c", patience = "1s" }', { path: "/live?a=b&c", intervalMs: 250, timeoutMs: 1_000, patienceMs: 1_000 }],
+    ['health = { patience = "off", interval = "3s", timeout = "1m" }', { path: null, intervalMs: 3_000, timeoutMs: 60_000, patienceMs: null }],
+  ])("the health check of an application with %s has the times that fit its patience", (lines, health) => {
+    expect(accepted(changed(hostText, "[host.application]", `[host.application]\n${lines}`)).host?.application.health).toEqual(health);
+  });
+
+  test.each(["interval", "timeout"])("a health %s that is longer than the patience is refused", (key) => {
+    const [problem] = refused(changed(hostText, "[host.application]", `[host.application]\nhealth = { ${key} = "11s", path = "/" }`));
+    expect(problem).toMatchObject({ key: `host.application.health.${key}`, found: "11s, longer than the patience of 10s" });
+  });
+
   test("values that are given are taken as they are", () => {
     const { host } = accepted(changed(hostText, "[host.application]", 'durability = "async"\nasync_loss_max = "200ms"\nlease = "4s"\nvault_timeout = "1m"\n[host.application]'));
     expect(host).toMatchObject({ durability: { kind: "async", lossMaxMs: 200 }, leaseMs: 4000, driftMarginMs: 400, vaultTimeoutMs: 60_000 });

@@ -108,6 +108,22 @@ describe("the front", () => {
     expect(outcome).not.toContain("undone");
   });
 
+  test("follows an application that was started again at another port, and cuts what the old one still has", async () => {
+    const { front, url } = await frontOf();
+    const old = await application((request, response) => (request.url === "/held" ? undefined : response.end("old")));
+    const next = await application((_request, response) => response.end("new"));
+    let port = old.port;
+    const term = termOf(0);
+    front.serve({ ...term, get applicationPort() { return port; } });
+    expect(await (await fetch(url)).text()).toBe("old");
+    const held = fetch(`${url}/held`, { method: "POST" });
+    await until(() => front.requests.size === 1);
+    port = next.port;
+    expect(await (await fetch(url)).text()).toBe("new");
+    expect((await held).status).toBe(502);
+    expect(front.requests.size).toBe(0);
+  });
+
   test("says unknown when the application closes the connection in the middle of a request", async () => {
     const { front, url } = await frontOf();
     const { port } = await application((request) => request.socket.destroy());

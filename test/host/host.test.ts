@@ -10,6 +10,7 @@ import type { HostConfig } from "../../src/config/types.ts";
 import type { DemoteEvent, PromoteEvent, PromoteRequest } from "../../src/control/messages.ts";
 import { Suspects } from "../../src/core/suspects.ts";
 import { allRules } from "../../src/core/rules.ts";
+import { ApplicationError } from "../../src/host/application/application-error.ts";
 import { Endings } from "../../src/host/application/endings.ts";
 import type { FrontPort, Term as FrontTerm } from "../../src/host/front.ts";
 import { Host } from "../../src/host/host.ts";
@@ -67,7 +68,7 @@ class FakeApplication implements SupervisedApplication {
   whenReady(): Promise<void> {
     return Promise.resolve();
   }
-  start(): Promise<void> {
+  start(_port?: number): Promise<void> {
     if (this.startFailure !== undefined) return Promise.reject(this.startFailure);
     this.isReady = true;
     this.state = "running";
@@ -118,6 +119,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
   await local.prepare();
   const front = new FakeFront();
   const applications: FakeApplication[] = [];
+  let lastPort = 0;
   let onClose = (): void => undefined;
   const host = new Host({
     ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", canary: null, front, local },
@@ -141,7 +143,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
       return application;
     },
     leftovers: { ensureNone: () => Promise.resolve(true), obstacle: () => undefined },
-    freePort: () => Promise.resolve(1),
+    freePort: () => Promise.resolve((lastPort += 1)),
     clean: () => Promise.resolve(),
   });
   hosts.push(host);
@@ -343,6 +345,20 @@ describe("a host", () => {
     await role(a.host, "secondary");
     expect(a.host.status()).toMatchObject({ retry: { reason: "port in use", attempts: 1 }, vacated: true, epoch: 1 });
     expect(await lastKind(store)).toBe("vacate");
+  });
+
+  test("starts an application that ended before it was ready once more, at another port, before it gives the epoch up", async () => {
+    const store = vault();
+    const ports: number[] = [];
+    const a = await make(store, {}, (application) => {
+      const start = application.start.bind(application);
+      application.start = (port = 0) => (ports.push(port) === 1 ? Promise.reject(new ApplicationError("its port is taken", true)) : start());
+    });
+    a.host.start();
+    await role(a.host, "primary");
+    expect(new Set(ports).size).toBe(2);
+    expect(a.host.status()).toMatchObject({ epoch: 1, vacated: false, application: { state: "ready" } });
+    expect(a.host.status().warnings.join()).toContain("its port is taken; it is started once more, at another port");
   });
 
   test("that was put off obeys an order at any time, waits longer each time it fails, and is like any other when it serves", async () => {
