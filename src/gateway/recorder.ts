@@ -5,7 +5,7 @@
  * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of this
  * run and the failover's number, so that its row is found again as it goes on.
  */
-import type { ApplicationStatus } from "../control/host-status.ts";
+import type { ApplicationStatus, HostStatus } from "../control/host-status.ts";
 import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover-state.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -121,12 +121,13 @@ export class Recorder {
   }
 
   /** Writes the health of a host when something about it changed that others should see. `suspects`: requests that are set aside; null: not told. */
-  health(view: HostView, suspects: number | null): void {
+  health(view: HostView, status: Pick<HostStatus, "application" | "suspects"> | null): void {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
-    if (report?.application != null) this.#noteApplication(view.id, report.application);
+    const application = status?.application ?? null;
+    if (application !== null) this.#noteApplication(view.id, application);
     const cause = view.health.kind === "down" ? view.health.cause : null;
-    const condition = { ...conditionOf(view), suspects };
+    const condition = { ...conditionOf(view), suspects: status?.suspects.length ?? null };
     const { retryAtMs: _, ...lasting } = condition;
     const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}\n${JSON.stringify(lasting)}\n${report?.retry?.attempts}`;
     const position = report?.position ?? null;

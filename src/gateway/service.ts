@@ -206,7 +206,7 @@ export class ServiceRuntime {
       if (this.#defect === null) this.recorder.note("warning", "defect", null, `while taking ${event.kind}: ${message}`);
       this.#defect = message;
     }
-    for (const [id, view] of this.#state.hosts) if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status?.suspects.length ?? null);
+    for (const [id, view] of this.#state.hosts) if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status ?? null);
     if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
   }
 
