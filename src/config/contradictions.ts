@@ -38,9 +38,12 @@ function checkListeners({ gateway, host }: PartialContent, problems: Problems): 
   const listeners: { path: KeyPath; address: Address }[] = [];
   if (gateway !== undefined) listeners.push({ path: ["gateway", "listen"], address: gateway.listen }, { path: ["gateway", "admin"], address: gateway.admin });
   if (host !== undefined) listeners.push({ path: ["host", "control"], address: host.control }, { path: ["host", "listen"], address: host.listen });
+  const port = host?.application.port;
+  // At either loopback address.
+  if (port !== undefined) for (const name of ["127.0.0.1", "::1", "localhost"]) listeners.push({ path: ["host", "application", "port"], address: { host: name, port } });
   listeners.forEach(({ path, address }, index) => {
     const earlier = listeners.slice(0, index).find((other) => collide(other.address, address));
-    if (earlier === undefined) return;
+    if (earlier === undefined || earlier.path === path) return;
     problems.add(path, {
       found: `${formatAddress(address)}, which ${earlier.path.join(".")} takes already`,
       accepted: "an address and port of its own",

@@ -170,6 +170,7 @@ const patienceMessage = message('"off", or a duration with its unit from 500ms t
 const application = table("host.application", {
   command: v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage)),
   cwd: v.optional(text("path of a folder")),
+  port: v.optional(whole(1, 65_535)),
   env: v.optional(v.record(v.string(), v.string(message("a string", "put the value into quotes"))), {}),
   ready: v.optional(
     table("host.application.ready", {
@@ -189,6 +190,7 @@ const application = table("host.application", {
   ),
   stop: v.optional(
     table("host.application.stop", {
+      command: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
       signal: v.optional(choice(["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL"]), "SIGTERM"),
       timeout: v.optional(duration({ max: hour }), "10s"),
     }),

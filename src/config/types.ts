@@ -166,7 +166,11 @@ export interface ApplicationConfig {
   readonly readyPath: string | null;
   readonly readyTimeoutMs: number;
   readonly health: ApplicationHealthConfig;
+  /** null: a free one at each start. */
+  readonly port: number | null;
   readonly stopSignal: StopSignal;
+  /** Program and arguments that end what signals do not reach; null: there is no such thing. */
+  readonly stopCommand: readonly string[] | null;
   /** After this the process group is killed. */
   readonly stopTimeoutMs: number;
   /** So many restarts within the window; one more, and the primary vacates. */

@@ -17,6 +17,7 @@ import { contentHash } from "../vault/chunk-codec.ts";
 import { ensureIdentity } from "../vault/identity.ts";
 import { openStore } from "../vault/open-store.ts";
 import { collectGarbage } from "../vault/retention.ts";
+import { reapOrphans } from "./application/orphans.ts";
 import { openScope } from "./application/scope.ts";
 import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control.ts";
@@ -64,7 +65,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: () => databases.find(config.dataFolder), adopts: false, clock, rules: allRules, onWarning });
-  const applicationPort = (): Promise<number> => freePort("applications");
+  const applicationPort = (): Promise<number> => (config.application.port === null ? freePort("applications") : Promise.resolve(config.application.port));
   const host: Host = new Host({
     config,
     clock,
@@ -103,6 +104,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
     folders.release();
     throw error;
   }
+  await reapOrphans(onWarning);
   host.start();
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
   const parts = { host, control, front, log, close: () => vault.close().finally(() => folders.release()) };

@@ -17,8 +17,9 @@ import { Endings } from "./application/endings.ts";
 import { checkHealth } from "./application/health-check.ts";
 import { LivenessWatch } from "./application/liveness-watch.ts";
 import type { ApplicationScope } from "./application/scope.ts";
-import { listenersOf, processesOfGroup } from "./application/process-table.ts";
+import { listenersOf, ownerOfPort, processesOfGroup } from "./application/process-table.ts";
 import { becomesReady, type Loopback, loopbacks } from "./application/readiness.ts";
+import { runStopCommand } from "./application/stop-command.ts";
 import { requestsShown, stuckEvidence } from "./application/stuck-evidence.ts";
 import type { ApplicationOwner } from "./host-parts.ts";
 import type { OpenRequests } from "./open-requests.ts";
@@ -137,7 +138,7 @@ export class Supervisor implements SupervisedApplication {
       this.#options.onWarning(`the application did not stop within ${stopTimeoutMs} ms after ${stopSignal}: it is killed`);
       group.signal("SIGKILL");
     });
-    await group.ended.catch(() => undefined);
+    await Promise.all([group.ended.catch(() => undefined), this.#runStopCommand()]);
     timer.cancel();
     await this.#clear();
     this.#state = { kind: "over" };
@@ -147,7 +148,7 @@ export class Supervisor implements SupervisedApplication {
     const group = this.#end();
     if (group === undefined) return this.#clear();
     group.signal("SIGKILL");
-    await group.ended.catch(() => undefined);
+    await Promise.all([group.ended.catch(() => undefined), this.#runStopCommand()]);
     await this.#clear();
     this.#state = { kind: "over" };
   }
@@ -167,11 +168,12 @@ export class Supervisor implements SupervisedApplication {
   }
 
   async #launch(): Promise<void> {
-    const { application, dataFolder, scope } = this.#options;
+    const { application, scope } = this.#options;
+    if (application.port !== null) await this.#ensureOwnPort(application.port);
     const group = new Watched({
       command: application.command,
       cwd: application.cwd,
-      env: { ...process.env, DATA_DIR: dataFolder, STEAD_DATA: dataFolder, ...application.env, PORT: String(this.#port), ...scope.environment },
+      env: this.#environment,
       cgroup: scope.cgroup?.nextRun(),
     });
     this.#group = group.group;
@@ -205,6 +207,26 @@ export class Supervisor implements SupervisedApplication {
         await this.#clear();
         throw this.#notStarted(`it was not ready within ${application.readyTimeoutMs} ms (${first.reason})`);
     }
+  }
+
+  get #environment(): Record<string, string | undefined> {
+    const { application, dataFolder, scope } = this.#options;
+    return { ...process.env, DATA_DIR: dataFolder, STEAD_DATA: dataFolder, ...application.env, PORT: String(this.#port), ...scope.environment };
+  }
+
+  async #ensureOwnPort(port: number): Promise<void> {
+    if (await isFreePort(port)) return;
+    const owner = ownerOfPort(port);
+    throw this.#notStarted(`its port ${port} (\`port\` in [host.application]) is taken by ${owner === undefined ? "a process that this user may not see" : `process ${owner}`}`, true);
+  }
+
+  /** Concurrently with the stop signal, or after a kill. */
+  async #runStopCommand(): Promise<void> {
+    const { application, onWarning } = this.#options;
+    const { stopCommand: command, cwd, stopTimeoutMs: timeoutMs } = application;
+    if (command === null || this.#group === undefined) return;
+    const problem = await runStopCommand({ command, cwd, env: this.#environment, timeoutMs });
+    if (problem !== undefined) onWarning(`the stop command "${command.join(" ")}" ${problem}`);
   }
 
   #notStarted(what: string, mayPass = false): ApplicationError {
@@ -276,6 +298,7 @@ export class Supervisor implements SupervisedApplication {
 
   /** At its old port where it can be, since some name their cookies after it. */
   async #restart(takesAnotherPort: boolean): Promise<void> {
+    await this.#runStopCommand();
     await this.#clear();
     if (takesAnotherPort || !(await isFreePort(this.#port))) this.#port = await this.#options.freePort();
     if (!this.#isEnded) await this.#launch();

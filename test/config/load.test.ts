@@ -100,7 +100,7 @@ describe("what is accepted", () => {
       leaseMs: 1000,
       driftMarginMs: 100,
       pollMs: 20,
-      application: { command: ["bun", "app.ts"], cwd: "/etc/stead", env: {}, readyPath: null, readyTimeoutMs: 30_000, health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 }, stopSignal: "SIGTERM", stopTimeoutMs: 10_000, restartsMax: 3, restartWindowMs: 60_000 },
+      application: { command: ["bun", "app.ts"], cwd: "/etc/stead", env: {}, readyPath: null, readyTimeoutMs: 30_000, health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 10_000, restartsMax: 3, restartWindowMs: 60_000 },
       checkpoint: { intervalMs: 300_000, journalBytes: 67_108_864, restoreBudgetMs: 10_000, keepMin: 2, windowMs: 3_600_000 },
     });
   });

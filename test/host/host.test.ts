@@ -94,7 +94,7 @@ function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
     ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], databasesExcept: [], stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
     ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
     ...{ drainTimeoutMs: 100, drainStreamsMs: 100, priority: 0, nofailover: false, secret: "s", limits, setAsideKeep: 20, setAsideBytesMax: 1e10, diskStallMs: 5_000 },
-    application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null }, stopSignal: "SIGTERM", stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
+    application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
     checkpoint: { intervalMs: never, journalBytes: never, restoreBudgetMs: never, keepMin: 2, windowMs: 0 },
     ...changes,
   };

@@ -289,7 +289,7 @@ export class Cluster {
       priority: 0,
       nofailover: false,
       secret: "s",
-      application: { command: ["app"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: applicationReadyMsMax, health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: null }, stopSignal: "SIGTERM", stopTimeoutMs: 1_000, restartsMax: 3, restartWindowMs: 60_000 },
+      application: { command: ["app"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: applicationReadyMsMax, health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: null }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 1_000, restartsMax: 3, restartWindowMs: 60_000 },
       checkpoint: {
         intervalMs: options.checkpointIntervalMs,
         journalBytes: options.checkpointJournalBytes,

@@ -99,6 +99,13 @@ export function listenersOf(owners: readonly number[]): Listener[] {
   return listeners.filter(({ inode }) => sockets.has(`socket:[${inode}]`));
 }
 
+/** Who listens on a port, as `4711 (python3 app.py)`; undefined: nobody that this user may look into. */
+export function ownerOfPort(port: number): string | undefined {
+  const sockets = new Set(allListeners().flatMap((listener) => (listener.port === port ? [`socket:[${listener.inode}]`] : [])));
+  const owner = pids().find((pid) => openFiles(pid).some(({ target }) => sockets.has(target)));
+  return owner === undefined ? undefined : describeProcess(owner);
+}
+
 interface OpenFile {
   readonly descriptor: number;
   /** Path in the process's own mount namespace, or `socket:[inode]` and the like. */

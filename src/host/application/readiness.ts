@@ -151,7 +151,7 @@ class Explanation {
     const addresses = listening();
     if (addresses === undefined || addresses.some((address) => address.endsWith(`:${port}`))) return undefined;
     if (addresses.length === 0) return { text: "it listens on no port", isElsewhere: false };
-    const advice = "it has to listen on the port that the environment variable PORT names";
+    const advice = "it has to listen on the port that the environment variable PORT names (`port` in [host.application] gives it a fixed one)";
     return { text: `it listens on ${addresses.join(", ")}, not on PORT ${port}: ${advice}`, isElsewhere: true };
   }
 }

@@ -1,0 +1,27 @@
+/** `host.application.stop.command`: ends what signals do not reach, such as a container that an engine has started. Bounded, and never a reason to wait longer. */
+import { spawn } from "node:child_process";
+
+export interface StopCommandOptions {
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly timeoutMs: number;
+}
+
+/** What went wrong, for a warning; undefined: it ended well. Never rejects. */
+export function runStopCommand({ command, cwd, env, timeoutMs }: StopCommandOptions): Promise<string | undefined> {
+  const [program = "", ...args] = command;
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "inherit", "inherit"] });
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      resolve(`did not end within ${timeoutMs} ms and is killed`);
+    }, timeoutMs);
+    const end = (problem: string | undefined): void => {
+      clearTimeout(timer);
+      resolve(problem);
+    };
+    child.once("error", (error) => end(`could not be started: ${error.message}`));
+    child.once("exit", (code, signal) => end(code === 0 ? undefined : `ended with ${code === null ? (signal ?? "a signal") : `exit code ${code}`}`));
+  });
+}
