@@ -148,9 +148,7 @@ export class Host implements Controlled {
     }
     if (this.#state.kind !== "secondary") return promotion.refuse(notReady(this.#state));
     if (this.#duties.secondary !== secondary) return promotion.refuse({ kind: "not_ready", reason: "it began to follow anew meanwhile" });
-    const unlisted = this.#duties.unlistedDatabases();
-    if (unlisted !== undefined) return promotion.refuse({ kind: "not_ready", reason: unlisted });
-    const obstacle = this.#parts.leftovers.obstacle(secondary.replica.checksums().keys());
+    const obstacle = this.#duties.unlistedDatabases() ?? this.#parts.leftovers.obstacle(secondary.replica.checksums().keys());
     if (obstacle !== undefined) return promotion.refuse({ kind: "not_ready", reason: obstacle });
     if (verdict.kind === "refused") return promotion.refuse(verdict.refusal);
     promotion.overEpoch = secondary.follower.epoch?.epoch ?? 0;
