@@ -32,6 +32,9 @@ export interface Claim {
   readonly host: string;
 }
 
+/** Of a request, once, and once more when it was lost: one that ends the application is not carried from host to host. */
+const executionsMax = 2;
+
 export class Checker implements HostWatch {
   readonly violations: string[] = [];
   readonly claims: Claim[] = [];
@@ -44,7 +47,7 @@ export class Checker implements HostWatch {
   readonly #hashes = new Map<number, string>();
   readonly #states = new Set<string>();
   readonly #durable = new Set<number>();
-  /** Of each put. */
+  /** Of each put, and of each request that is poisonous. */
   readonly #executions = new Map<number, number>();
   #parts: DatabaseDelta[] = [];
   #releasedEpoch = 0;
@@ -94,8 +97,11 @@ export class Checker implements HostWatch {
     }
   }
 
-  onExecuted({ id, kind }: Request): void {
-    if (kind === "put") this.#executions.set(id, (this.#executions.get(id) ?? 0) + 1);
+  onExecuted({ id, kind, poison }: Request): void {
+    if (kind !== "put" && poison === undefined) return;
+    const times = (this.#executions.get(id) ?? 0) + 1;
+    this.#executions.set(id, times);
+    if (poison !== undefined && times > executionsMax) this.onViolation(`request ${id}, on which the application ${poison === "ends" ? "ends" : "answers what must be refused"}, was executed ${times} times`);
   }
 
   onRelease(host: string, epoch: number, request: Request, answer: Answer): void {

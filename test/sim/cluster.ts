@@ -11,7 +11,6 @@ import { Network } from "./network.ts";
 import { followMs, type SimOptions } from "./options.ts";
 import { type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
 import { SimHost, hostOf } from "./sim-host.ts";
-import { isApplicationsFault } from "./sim-application.ts";
 import { SimMachine } from "./sim-machine.ts";
 import { GatewayDisk } from "./sim-state-disk.ts";
 import { SimVault } from "./sim-vault.ts";
@@ -95,9 +94,12 @@ export class Cluster {
         startMs: options.applicationStartMs,
         readyMsMax: applicationReadyMsMax,
         execMs: options.applicationExecMs,
-        restartsMax: 3,
+        longMs: options.longMs,
+        health: { intervalMs: 200, timeoutMs: 300, patienceMs: options.patienceMs },
+        restarts: { max: 3, windowMs: 60_000 },
         syncShare: options.syncShare,
         checkpointShare: options.checkpointShare,
+        escapeShare: options.escapeShare,
         pageSize: options.pageSize,
         keys: options.keys,
       },
@@ -169,34 +171,26 @@ export class Cluster {
       machine.process?.thaw();
       hostOf(machine.process)?.application?.process?.thaw();
     }
-    for (const host of this.hosts) this.startHost(host);
+    for (const host of this.hosts) {
+      this.mendApplication(host);
+      this.startHost(host);
+    }
     for (const gateway of this.gateways) this.startGateway(gateway, "kept");
     this.#attend();
   }
 
-  /** The operator installs the application as it should be; a host that failed by it is told to restore, or started again. */
+  /** The application is installed there as it should be. Nobody tells the host: its next start shows it. */
   mendApplication(machine: SimMachine): void {
-    const { world, dice } = this.#setup;
     machine.application = "none";
-    const { process } = machine;
-    const host = hostOf(process)?.host;
-    const status = process?.isDead === false ? host?.status() : undefined;
-    if (status?.role !== "failed" || !isApplicationsFault(status.reason ?? "")) return;
-    if (dice.chance(0.5)) {
-      world.say(machine.name, "is told to restore");
-      process?.enter(() => void host?.restore());
-      return;
-    }
-    this.kill(machine);
-    this.startHost(machine);
   }
 
-  /**
-   * The operator looks again and again: until nobody says that automation is paused, and for hosts that failed, which may happen just now
-   * by an application that was started before it was mended.
-   */
+  /** How long the hosts wait at most before the next try that they have announced. */
+  get retryInMs(): number {
+    return Math.max(0, ...this.hosts.map(({ process }) => hostOf(process)?.host.status().retry?.inMs ?? 0));
+  }
+
+  /** The operator looks again and again, until nobody says that automation is paused. */
   #attend(): void {
-    for (const host of this.hosts) this.mendApplication(host);
     for (const { process } of this.gateways) {
       if (gatewayOf(process)?.state?.automation.kind === "paused") process?.enter(() => gatewayOf(process)?.command({ kind: "resume" }));
     }

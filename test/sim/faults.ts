@@ -5,6 +5,7 @@
  * `forMs`, and at the latest when the healing phase begins.
  */
 import type { Dice } from "./dice.ts";
+import type { Poison } from "./messages.ts";
 import type { SimOptions } from "./options.ts";
 import type { ApplicationTrouble } from "./sim-machine.ts";
 import type { Trouble } from "./sim-vault.ts";
@@ -37,6 +38,8 @@ export type FaultKind =
   | { readonly kind: "application-freeze"; readonly who: Who }
   /** The application as it is installed there, or everywhere, does not start, is never ready, or ends again and again. */
   | { readonly kind: "application-broken"; readonly who: Who | "all"; readonly how: Exclude<ApplicationTrouble, "none"> }
+  /** A client asks for something on which the application ends, or answers what must be refused. */
+  | { readonly kind: "poison"; readonly gateway: number; readonly how: Poison }
   | { readonly kind: "checkpoint"; readonly who: Who }
   | { readonly kind: "lost-continuity"; readonly who: Who }
   /** Waits for a host in this state, and hits it there, at its very beginning or so long after it. */
@@ -55,7 +58,7 @@ export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number 
 const kinds: readonly FaultKind["kind"][] = [
   ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "vault-power", "kill-gateway", "freeze-gateway"] as const),
   ...(["isolate-host", "isolate-host", "isolate-gateway", "flap", "slow-link", "vault", "vault", "switchover", "switchover"] as const),
-  ...(["force", "restart", "application-crash", "application-freeze", "application-broken", "checkpoint", "lost-continuity", "strike", "strike", "pause", "priority"] as const),
+  ...(["force", "restart", "application-crash", "application-freeze", "application-broken", "poison", "checkpoint", "lost-continuity", "strike", "strike", "pause", "priority"] as const),
 ];
 
 export const faultKinds: readonly FaultKind["kind"][] = [...new Set(kinds)];
@@ -113,6 +116,8 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "switchover":
     case "force":
       return { kind, gateway };
+    case "poison":
+      return { kind, gateway, how: dice.pick(["ends", "ends", "invalid"] as const) };
     case "pause":
       return { kind, gateway, resumeAt: dice.int(0, options.gateways - 1) };
     case "priority":

@@ -1,5 +1,5 @@
 /** What clients saw: one entry per request, with the times at which it began and ended. */
-import type { RequestKind } from "./messages.ts";
+import type { Poison, RequestKind } from "./messages.ts";
 import type { Reading } from "./sim-database.ts";
 
 export type Outcome =
@@ -14,6 +14,7 @@ export interface Operation {
   readonly client: string;
   readonly kind: RequestKind;
   readonly key: number;
+  readonly poison: Poison | undefined;
   readonly calledAt: number;
   returnedAt: number;
   outcome: Outcome;

@@ -6,13 +6,23 @@ import { parseArgs } from "node:util";
 import { allRules, type RuleName, type Rules, withoutRule } from "../../src/core/rules.ts";
 import { attackChain, attackPins } from "./direct-mutants.ts";
 import type { SimOptions } from "./options.ts";
+import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
+import { runScenario, type Scenario } from "./scenarios.ts";
 
 interface Mutant {
   readonly rule: RuleName;
   readonly seedsMax: number;
   readonly options?: Partial<SimOptions>;
+  /** In place of what the seeds draw: what must hold in it always, and does not without the rule. */
+  readonly scenario?: Scenario;
 }
+
+const scenarioCalled = (words: string): Scenario => {
+  const found = applicationScenarios.find(({ name }) => name.includes(words));
+  if (found === undefined) throw new Error(`no scenario is called "${words}"`);
+  return found;
+};
 
 const mutants: readonly Mutant[] = [
   { rule: "R1-claim-after-end-of-log", seedsMax: 200 },
@@ -29,6 +39,12 @@ const mutants: readonly Mutant[] = [
   { rule: "replay-later-epoch", seedsMax: 200 },
   { rule: "replay-own-epoch", seedsMax: 200 },
   { rule: "replay-outcome", seedsMax: 200 },
+  { rule: "replay-bound", seedsMax: 200 },
+  { rule: "suspects-complete", seedsMax: 200 },
+  { rule: "no-leftovers", seedsMax: 200 },
+  { rule: "retry", seedsMax: 200 },
+  { rule: "liveness-progress", seedsMax: 200 },
+  { rule: "brake", seedsMax: 6, scenario: scenarioCalled("an epoch a second") },
 ];
 
 const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules) => Promise<string | undefined> }[] = [
@@ -38,16 +54,21 @@ const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules
 
 const { values } = parseArgs({ options: { only: { type: "string" } } });
 let survived = 0;
-for (const { rule, seedsMax, options } of mutants) {
+async function whatIsWrong({ options, scenario }: Mutant, seed: number, rules: Rules): Promise<string | undefined> {
+  const result = scenario === undefined ? await run({ seed, rules, ...(options === undefined ? {} : { options }) }) : await runScenario(scenario, seed, rules);
+  return result.violations[0] ?? scenario?.always?.(result);
+}
+
+for (const mutant of mutants) {
+  const { rule, seedsMax } = mutant;
   if (values.only !== undefined && !rule.startsWith(values.only)) continue;
   let caught: string | undefined;
   let seed = 0;
   while (caught === undefined && seed < seedsMax) {
     seed += 1;
-    const result = await run({ seed, rules: withoutRule(rule), ...(options === undefined ? {} : { options }) });
-    [caught] = result.violations;
+    caught = await whatIsWrong(mutant, seed, withoutRule(rule));
     // What the whole product gets wrong too is no proof.
-    if (caught !== undefined && (await run({ seed, ...(options === undefined ? {} : { options }) })).violations.length > 0) caught = undefined;
+    if (caught !== undefined && (await whatIsWrong(mutant, seed, allRules)) !== undefined) caught = undefined;
   }
   if (caught === undefined) survived += 1;
   console.log(caught === undefined ? `SURVIVED ${rule}: ${seedsMax} seeds` : `caught   ${rule}: seed ${seed}: ${caught}`);

@@ -2,6 +2,7 @@
 import type { Command } from "../../src/core/failover-state.ts";
 import type { Cluster } from "./cluster.ts";
 import { describeFault, type Direction, type Fault, type Who } from "./faults.ts";
+import type { SimClient } from "./sim-client.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import { hostOf } from "./sim-host.ts";
 import type { SimMachine } from "./sim-machine.ts";
@@ -12,13 +13,16 @@ const strikeWaitMsMax = 5_000;
 export class Nemesis {
   readonly #world: World;
   readonly #cluster: Cluster;
+  /** Asks only what this asks it to. */
+  readonly #poisoner: SimClient;
   readonly counts = new Map<Fault["kind"], number>();
   /** Those that have come, in order. */
   readonly begun: Fault[] = [];
   #isOver = false;
 
-  constructor(world: World, cluster: Cluster, faults: readonly Fault[]) {
+  constructor(world: World, cluster: Cluster, poisoner: SimClient, faults: readonly Fault[]) {
     this.#world = world;
+    this.#poisoner = poisoner;
     this.#cluster = cluster;
     for (const fault of faults) world.after(fault.atMs - world.now, "fault", () => this.#begin(fault));
   }
@@ -123,6 +127,9 @@ export class Nemesis {
           for (const machine of machines) cluster.mendApplication(machine);
         };
       }
+      case "poison":
+        this.#poisoner.ask({ kind: "read", key: 0, poison: fault.how }, this.#gateway(fault.gateway), () => undefined);
+        return undefined;
       case "checkpoint": {
         const process = this.#host(fault.who).process;
         process?.enter(() => void hostOf(process)?.host.checkpoint());

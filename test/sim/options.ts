@@ -30,6 +30,10 @@ export interface SimOptions {
   readonly writeShare: number;
   /** Share of the writes that overwrite; the others append. */
   readonly putShare: number;
+  /** Share of the reads that are poisonous: the application ends on them, or gives an answer that must be refused. */
+  readonly poisonShare: number;
+  /** Share of the requests that take the application far longer than its patience, in which it computes. */
+  readonly longShare: number;
   readonly checkpointIntervalMs: number;
   readonly checkpointJournalBytes: number;
   readonly keepMin: number;
@@ -39,8 +43,14 @@ export interface SimOptions {
   readonly diskMs: number;
   readonly applicationStartMs: number;
   readonly applicationExecMs: number;
+  /** Of a request that computes for long. */
+  readonly longMs: number;
+  /** After which an application in which nothing moves is stuck; null: never. */
+  readonly patienceMs: number | null;
   readonly syncShare: number;
   readonly checkpointShare: number;
+  /** Share of the application's runs in which it starts a process that leaves its group. */
+  readonly escapeShare: number;
   readonly networkDelayMs: readonly [number, number];
   readonly lossShare: number;
   readonly heldShare: number;
@@ -88,6 +98,8 @@ export function drawOptions(dice: Dice): SimOptions {
     thinkMs: dice.pick([5, 20, 50, 100]),
     writeShare: dice.pick([0.2, 0.5, 0.8]),
     putShare: dice.pick([0.1, 0.5]),
+    poisonShare: dice.pick([0, 0, 0, 0.002, 0.02]),
+    longShare: dice.pick([0, 0, 0, 0.001]),
     checkpointIntervalMs: dice.pick([500, 2_000, 60_000]),
     checkpointJournalBytes: dice.pick([20_000, 100_000, 10_000_000]),
     keepMin: dice.int(1, 3),
@@ -97,8 +109,11 @@ export function drawOptions(dice: Dice): SimOptions {
     diskMs: dice.pick([0.05, 1]),
     applicationStartMs: dice.pick([5, 50, 200]),
     applicationExecMs: dice.pick([0.5, 2, 10]),
+    longMs: dice.pick([1_000, 4_000]),
+    patienceMs: dice.pick([null, 600, 600, 1_500, 3_000]),
     syncShare: dice.pick([0.02, 0.5]),
     checkpointShare: dice.pick([0, 0, 0.02]),
+    escapeShare: dice.pick([0, 0, 0.3]),
     networkDelayMs: [0.1, dice.pick([0.5, 2, 20])],
     lossShare: sometimes(0.02),
     heldShare: dice.pick([0, 0.5, 1]),

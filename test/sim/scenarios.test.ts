@@ -1,10 +1,14 @@
 import { describe, expect, test } from "bun:test";
-import { runScenario, scenarios } from "./scenarios.ts";
+import { applicationScenarios } from "./application-scenarios.ts";
+import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
 
 const seedsEach = 6;
 
-describe("what happened to others", () => {
-  for (const scenario of scenarios) {
+describe("what happened to others", () => runAll(scenarios));
+describe("an application that misbehaves", () => runAll(applicationScenarios));
+
+function runAll(all: readonly Scenario[]): void {
+  for (const scenario of all) {
     test(
       scenario.name,
       async () => {
@@ -20,4 +24,4 @@ describe("what happened to others", () => {
       60_000,
     );
   }
-});
+}

@@ -2,6 +2,7 @@
  * Known ways in which other systems lost data or availability, one by one: a calm cluster, and then exactly this. Each has a
  * name that says what happens, and a proof that it did happen; what must be true of every history is checked anyway.
  */
+import { allRules, type Rules } from "../../src/core/rules.ts";
 import type { Fault } from "./faults.ts";
 import type { SimOptions } from "./options.ts";
 import { run, type RunResult } from "./run.ts";
@@ -19,8 +20,8 @@ export interface Scenario {
 const calm: SimOptions = {
   ...{ hosts: 3, gateways: 2, clients: 4, keys: 3, leaseMs: 1_000, driftMarginMs: 100, driftShare: 0.001, pollMs: 25, drainTimeoutMs: 1_000 },
   ...{ probeIntervalMs: 250, probeTimeoutMs: 500, fall: 2, rise: 2, againShare: 0, holdMs: 10_000, heldMax: 100, firstByteMs: 5_000 },
-  ...{ clientTimeoutMs: 12_000, thinkMs: 20, writeShare: 0.5, putShare: 0.3, checkpointIntervalMs: 60_000, checkpointJournalBytes: 10_000_000, keepMin: 2, windowMs: 0 },
-  ...{ pageSize: 512, pagesPerPart: 2, diskMs: 0.05, applicationStartMs: 50, applicationExecMs: 1, syncShare: 0.1, checkpointShare: 0 },
+  ...{ clientTimeoutMs: 12_000, thinkMs: 20, writeShare: 0.5, putShare: 0.3, poisonShare: 0, longShare: 0, checkpointIntervalMs: 60_000, checkpointJournalBytes: 10_000_000, keepMin: 2, windowMs: 0 },
+  ...{ pageSize: 512, pagesPerPart: 2, diskMs: 0.05, applicationStartMs: 50, applicationExecMs: 1, longMs: 3_000, patienceMs: 1_000, syncShare: 0.1, checkpointShare: 0, escapeShare: 0 },
   ...{ networkDelayMs: [0.1, 0.5], lossShare: 0, heldShare: 0.5, vaultLatencyMs: [1, 5], vaultTimeoutMs: 400, lostReplyShare: 0, lostRequestShare: 0 },
   ...{ lateShare: 0, staleMissMs: 0, lateDeleteShare: 0, faultyMs: 10_000, isWell: false, faultEveryMs: 1_000 },
 };
@@ -28,8 +29,8 @@ const calm: SimOptions = {
 /** Checkpoints and their clean-up twice a second: what is not needed is gone soon. */
 const eager: Partial<SimOptions> = { checkpointIntervalMs: 500, keepMin: 1, windowMs: 0 };
 
-const said = (result: RunResult, words: string): boolean => result.trace.some(({ what }) => what.includes(words));
-const count = (result: RunResult, words: string): number => result.trace.filter(({ what }) => what.includes(words)).length;
+export const said = (result: RunResult, words: string): boolean => result.trace.some(({ what }) => what.includes(words));
+export const count = (result: RunResult, words: string): number => result.trace.filter(({ what }) => what.includes(words)).length;
 const noErrors = ({ figures }: RunResult): string | undefined =>
   figures.unknown + figures.notExecuted > 0 ? `clients got ${figures.unknown} times unknown and ${figures.notExecuted} times not executed` : undefined;
 
@@ -159,4 +160,5 @@ export const scenarios: readonly Scenario[] = [
   },
 ];
 
-export const runScenario = ({ faults, options }: Scenario, seed: number): Promise<RunResult> => run({ seed, faults, options: { ...calm, ...options }, keepTrace: true });
+export const runScenario = ({ faults, options }: Scenario, seed: number, rules: Rules = allRules): Promise<RunResult> =>
+  run({ seed, rules, faults, options: { ...calm, ...options }, keepTrace: true });

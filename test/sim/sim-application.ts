@@ -1,14 +1,22 @@
 /**
- * The application: a process of its own that runs transactions, and its supervisor as the host sees it.
+ * The application: a process of its own that runs transactions one by one, and its supervisor as the host sees it.
  *
- * It dies with its host (the watcher) and can crash, hang and be restarted by itself. What it commits is in the database
- * at once; whether anybody ever hears of it is the gate's business.
+ * It dies with its host (the watcher) and can crash, hang and be restarted by itself; the real watch over its liveness
+ * (src/host/application/liveness-watch.ts) and the real judgement of its endings decide when. What it commits is in the database
+ * at once; whether a client ever hears of it is the gate's business.
  */
+import { judgeEnding, recentRestarts, type Restart } from "../../src/core/restarts.ts";
+import type { CheckResult, LivenessSettings } from "../../src/core/liveness.ts";
+import type { Rules } from "../../src/core/rules.ts";
+import { ApplicationError } from "../../src/host/application/application-error.ts";
 import { Endings } from "../../src/host/application/endings.ts";
+import type { Leftovers } from "../../src/host/application/leftovers.ts";
+import { LivenessWatch } from "../../src/host/application/liveness-watch.ts";
 import type { SupervisedApplication } from "../../src/host/term.ts";
 import type { Dice } from "./dice.ts";
-import type { Answer, Request } from "./messages.ts";
+import type { ApplicationAnswer, Request } from "./messages.ts";
 import { SimDatabase } from "./sim-database.ts";
+import { escape } from "./sim-leftovers.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import { SimProcess } from "./sim-process.ts";
 
@@ -17,10 +25,15 @@ export interface ApplicationOptions {
   /** It is killed when it is not ready in this time. */
   readonly readyMsMax: number;
   readonly execMs: number;
-  readonly restartsMax: number;
+  /** Of a request that computes for long. */
+  readonly longMs: number;
+  readonly health: LivenessSettings;
+  readonly restarts: { readonly max: number; readonly windowMs: number };
   /** Share of transactions after which everything so far is synced to the disk. */
   readonly syncShare: number;
   readonly checkpointShare: number;
+  /** Share of runs in which it starts a process that leaves its group. */
+  readonly escapeShare: number;
   readonly pageSize: number;
   readonly keys: number;
 }
@@ -30,32 +43,41 @@ export interface ApplicationPorts {
   readonly machine: SimMachine;
   readonly dice: Dice;
   readonly options: ApplicationOptions;
+  readonly rules: Rules;
+  readonly leftovers: Leftovers;
   readonly onGaveUp: (reason: string) => void;
-  readonly onTorn: (what: string) => void;
+  /** What must never be: a database of two moments, a busy application that is killed for being stuck. */
+  readonly onWrong: (what: string) => void;
   readonly onExecuted: (request: Request) => void;
 }
 
 /** `undefined`: the application died on it. */
-export type Executed = { readonly answer: Answer; readonly wantsCheckpoint: boolean } | undefined;
-
-const tooOften = "the application ended too often";
-
-/** Of a host that failed: only a person can mend it. */
-export const isApplicationsFault = (reason: string): boolean => reason.startsWith("the application");
+export type Executed = { readonly answer: ApplicationAnswer; readonly wantsCheckpoint: boolean } | undefined;
 
 /** Of an application that ends again and again: how long it runs. */
 const crashesAfterMs = 30;
+
+type State =
+  | { readonly kind: "idle" | "starting" | "between" | "ending" | "over" }
+  | { readonly kind: "running"; readonly watch: LivenessWatch };
+
+/** From the host to the application, or back: loopback. */
+const hopMs = 0.05;
 
 export class SimApplication implements SupervisedApplication {
   readonly address = "127.0.0.1";
   readonly port = 1;
   readonly endings: Endings;
-  readonly maySpareEnding = true;
   readonly #ports: ApplicationPorts;
   #process: SimProcess | undefined;
-  #state: "idle" | "starting" | "running" | "ending" | "over" = "idle";
+  #state: State = { kind: "idle" };
   #ready: ReturnType<typeof Promise.withResolvers<void>> | undefined;
-  #restarts = 0;
+  #restarts: readonly Restart[] = [];
+  /** Of answers, as the front sees them. */
+  #traffic = 0;
+  #openRequests = 0;
+  /** It has one thread, which computes until then. */
+  #busyUntil = 0;
 
   constructor(ports: ApplicationPorts) {
     this.#ports = ports;
@@ -64,12 +86,19 @@ export class SimApplication implements SupervisedApplication {
   }
 
   get status(): SupervisedApplication["status"] {
-    const states = { idle: "stopped", starting: this.#restarts > 0 ? "restarting" : "starting", running: "ready", ending: "stopped", over: "stopped" } as const;
-    return { state: states[this.#state], forMs: 0, detail: null, restarts: this.#restarts };
+    const { host, options } = this.#ports;
+    const restarts = recentRestarts(this.#restarts, host.clock.now(), options.restarts.windowMs).length;
+    const state = this.#state.kind === "running" ? this.#state.watch.state.kind : this.#state.kind === "starting" ? "starting" : "stopped";
+    return { state, forMs: 0, detail: null, restarts };
+  }
+
+  get maySpareEnding(): boolean {
+    const { host, options } = this.#ports;
+    return recentRestarts(this.#restarts, host.clock.now(), options.restarts.windowMs).length < options.restarts.max;
   }
 
   get isReady(): boolean {
-    return this.#state === "running";
+    return this.#state.kind === "running";
   }
 
   /** The process that runs transactions right now. */
@@ -83,8 +112,15 @@ export class SimApplication implements SupervisedApplication {
     return this.#ready.promise;
   }
 
-  start(): Promise<void> {
-    return this.#launch();
+  /** May be called again after a start that failed. */
+  async start(): Promise<void> {
+    try {
+      await this.#launch();
+    } catch (error) {
+      if (this.#state.kind !== "starting") throw error;
+      this.#state = { kind: "idle" };
+      throw new ApplicationError(error instanceof Error ? error.message : String(error), true);
+    }
   }
 
   async stop(): Promise<void> {
@@ -97,12 +133,12 @@ export class SimApplication implements SupervisedApplication {
 
   /** The fault: the process dies by itself and is restarted by its supervisor. */
   crash(): void {
-    if (this.#state !== "running") return;
-    this.#process?.kill("crash");
-    this.#ports.host.enter(() => {
-      this.endings.note();
-      this.#onEnded();
-    });
+    if (this.#process !== undefined && this.#state.kind === "running") this.#dies(this.#process);
+  }
+
+  #dies(application: SimProcess): void {
+    application.kill("crash");
+    if (application === this.#process) this.#ports.host.enter(() => this.#onEnded(application, "ended"));
   }
 
   /** Called in the host's process; `done` is called in the host's process, or never when the application hangs for good. */
@@ -110,39 +146,84 @@ export class SimApplication implements SupervisedApplication {
     const { host, dice, options } = this.#ports;
     const application = this.#process;
     if (application === undefined || application.isDead) {
-      host.world.after(0.05, "application refuses", () => host.enter(() => done(undefined)));
+      host.world.after(hopMs, "application refuses", () => host.enter(() => done(undefined)));
       return () => undefined;
     }
     let isOver = false;
-    const leave = application.whenDead(() => {
+    this.#openRequests += 1;
+    const settle = (label: string, executed: Executed): void => {
       if (isOver) return;
       isOver = true;
-      host.world.after(0.05, "application died", () => host.enter(() => done(undefined)));
-    });
-    host.world.after(dice.around(options.execMs), "execute", () => {
-      application.enter(() => {
-        if (isOver) return;
-        const answer = this.#execute(request);
-        const wantsCheckpoint = dice.chance(options.checkpointShare);
-        host.world.after(0.05, "application answers", () => {
-          if (isOver) return;
-          isOver = true;
-          leave();
-          host.enter(() => done({ answer, wantsCheckpoint }));
-        });
-      });
+      this.#openRequests -= 1;
+      leave();
+      host.world.after(hopMs, label, () => host.enter(() => done(executed)));
+    };
+    const leave = application.whenDead(() => settle("application died", undefined));
+    this.#compute(application, request.isLong === true ? options.longMs : dice.around(options.execMs), () => {
+      if (isOver) return;
+      const answer = this.#execute(request);
+      if (request.poison === "ends") return this.#dies(application);
+      this.#traffic += 1;
+      settle("application answers", { answer, wantsCheckpoint: dice.chance(options.checkpointShare) });
     });
     return () => {
+      if (!isOver) this.#openRequests -= 1;
       isOver = true;
       leave();
     };
   }
 
-  #execute(request: Request): Answer {
+  /** On its one thread, after what it computes already. */
+  #compute(application: SimProcess, forMs: number, then: () => void): void {
+    const { world } = this.#ports.host;
+    this.#busyUntil = Math.max(world.now, this.#busyUntil) + forMs;
+    world.after(this.#busyUntil - world.now, "execute", () => application.enter(then));
+  }
+
+  get #isComputing(): boolean {
+    return this.#process?.state === "running" && this.#ports.host.world.now < this.#busyUntil;
+  }
+
+  #check(application: SimProcess, signal: AbortSignal): Promise<CheckResult> {
+    const { host } = this.#ports;
+    return new Promise((resolve) => {
+      if (application.isDead) return resolve({ kind: "refused", detail: "it has ended" });
+      this.#compute(application, hopMs, () => {
+        if (!signal.aborted) host.world.after(hopMs, "check answered", () => host.enter(() => resolve({ kind: "well" })));
+      });
+    });
+  }
+
+  #watch(application: SimProcess): LivenessWatch {
+    const { host, options, rules } = this.#ports;
+    return new LivenessWatch({
+      settings: options.health,
+      clock: host.clock,
+      rules,
+      check: (signal) => this.#check(application, signal),
+      vitals: () => ({ traffic: this.#traffic, commits: 0, cpuMs: 0, isRunnable: this.#isComputing, openRequests: this.#openRequests }),
+      onChange: () => undefined,
+      onStuck: (detail) => this.#onStuck(application, detail),
+    });
+  }
+
+  #onStuck(application: SimProcess, detail: string): void {
+    const { host, machine, onWrong } = this.#ports;
+    if (this.#isComputing) onWrong(`the application of ${machine.name} computes, and is killed for being stuck: ${detail}`);
+    host.world.say(machine.name, `its application is stuck: ${detail}`);
+    application.kill("crash");
+    this.#onEnded(application, "stuck");
+  }
+
+  #execute(request: Request): ApplicationAnswer {
     const { machine, dice, options } = this.#ports;
+    if (request.poison !== undefined) {
+      this.#ports.onExecuted(request);
+      return { kind: "invalid" };
+    }
     const database = machine.disk.database;
     if (database === undefined) throw new Error("the application runs without a database");
-    if (database.isTorn) this.#ports.onTorn(`the database on ${machine.name} is of two moments`);
+    if (database.isTorn) this.#ports.onWrong(`the database on ${machine.name} is of two moments`);
     const { kind, key, id } = request;
     if (kind === "put") database.put(key, id);
     const reading = kind === "append" ? database.append(key, id) : database.read(key);
@@ -154,9 +235,10 @@ export class SimApplication implements SupervisedApplication {
   /** Rejects when it is not ready in time, or ends before. */
   async #launch(): Promise<void> {
     const { host, machine, dice, options } = this.#ports;
-    this.#state = "starting";
+    this.#state = { kind: "starting" };
     const process = new SimProcess(host.world, `${machine.name}.app`, machine.clock);
     this.#process = process;
+    this.#busyUntil = 0;
     const startMs = dice.between(0.5, 1.5) * options.startMs;
     const trouble = machine.application;
     await new Promise<void>((resolve, reject) => {
@@ -175,28 +257,49 @@ export class SimApplication implements SupervisedApplication {
         }),
       );
     });
-    if (this.#state !== "starting") throw new Error("the application was stopped while it started");
-    this.#state = "running";
+    if (this.#state.kind !== "starting") throw new Error("the application was stopped while it started");
+    if (process.isDead) throw new Error("the application ended as soon as it was ready");
+    this.#state = { kind: "running", watch: this.#watch(process) };
+    if (dice.chance(options.escapeShare)) escape(host.world, machine, this.#ports.onWrong);
     this.#ready?.resolve();
     this.#ready = undefined;
     if (trouble === "crashes") host.world.after(dice.around(crashesAfterMs), "application crashes", () => process === this.#process && this.crash());
   }
 
+  #onEnded(application: SimProcess, cause: Restart["cause"]): void {
+    if (application !== this.#process || this.#state.kind !== "running") return;
+    this.#ports.host.world.say(this.#ports.machine.name, "its application has ended");
+    this.#state.watch.end();
+    this.endings.note();
+    this.#afterEnding(cause);
+  }
+
   /** A restart that fails counts like a crash. */
-  #onEnded(): void {
-    if (this.#state !== "running" && this.#state !== "starting") return;
-    this.#restarts += 1;
-    if (this.#restarts > this.#ports.options.restartsMax) {
-      this.#state = "over";
-      this.#ports.onGaveUp(tooOften);
+  #afterEnding(cause: Restart["cause"]): void {
+    const { host, options, onGaveUp } = this.#ports;
+    const verdict = judgeEnding(this.#restarts, cause, host.clock.now(), options.restarts);
+    if (verdict.kind === "give_up") {
+      this.#state = { kind: "over" };
+      onGaveUp(`the application ${cause}, and ${verdict.why}`);
       return;
     }
-    this.#launch().catch(() => this.#onEnded());
+    this.#restarts = verdict.restarts;
+    this.#state = { kind: "between" };
+    this.#restart().catch(() => {
+      if (this.#state.kind === "starting" || this.#state.kind === "between") this.#afterEnding("ended");
+    });
+  }
+
+  async #restart(): Promise<void> {
+    await this.#ports.leftovers.clear("near");
+    if (this.#state.kind === "between") await this.#launch();
   }
 
   async #end(afterMs: number): Promise<void> {
-    if (this.#state !== "over") this.#state = "ending";
+    if (this.#state.kind === "running") this.#state.watch.end();
+    if (this.#state.kind !== "over") this.#state = { kind: "ending" };
     await this.#ports.host.answer(afterMs, "application ends", () => this.#process?.kill("crash"));
-    this.#state = "over";
+    await this.#ports.leftovers.clear("near");
+    this.#state = { kind: "over" };
   }
 }

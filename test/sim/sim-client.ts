@@ -1,7 +1,7 @@
 /** A client: one request at a time through any gateway; what it was told goes into the history. It never repeats a write. */
 import type { Dice } from "./dice.ts";
 import type { Operation, Outcome } from "./history.ts";
-import type { Answer, Request, RequestKind } from "./messages.ts";
+import type { Answer, Request, RequestKind, Traits } from "./messages.ts";
 import { dial, type Network } from "./network.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import type { SimMachine } from "./sim-machine.ts";
@@ -14,6 +14,10 @@ export interface ClientOptions {
   readonly writeShare: number;
   /** Of the writes. */
   readonly putShare: number;
+  /** Of the reads. */
+  readonly poisonShare: number;
+  /** Of all. */
+  readonly longShare: number;
   readonly keys: number;
 }
 
@@ -49,18 +53,26 @@ export class SimClient {
     this.#process.clock.setTimer(dice.around(options.thinkMs), () => {
       if (this.#isStopped) return;
       const kind = !dice.chance(options.writeShare) ? "read" : dice.chance(options.putShare) ? "put" : "append";
-      this.ask(kind, dice.int(0, options.keys - 1), dice.pick(this.#setup.gateways), () => this.start());
+      const traits = this.#drawTraits(kind);
+      this.ask({ kind, key: dice.int(0, options.keys - 1), ...traits }, dice.pick(this.#setup.gateways), () => this.start());
     });
+  }
+
+  #drawTraits(kind: RequestKind): Traits {
+    const { dice, options } = this.#setup;
+    if (kind === "read" && dice.chance(options.poisonShare)) return { poison: dice.pick(["ends", "ends", "invalid"] as const) };
+    return dice.chance(options.longShare) ? { isLong: true } : {};
   }
 
   stop(): void {
     this.#isStopped = true;
   }
 
-  ask(kind: RequestKind, key: number, gateway: SimMachine, then: (outcome: Outcome) => void): void {
+  ask(what: Omit<Request, "id" | "epoch">, gateway: SimMachine, then: (outcome: Outcome) => void): void {
     const { world, operations, network, options } = this.#setup;
-    const request: Request = { id: operations.length + 1, kind, key };
-    const operation: Operation = { id: request.id, client: this.name, kind, key, calledAt: world.now, returnedAt: Infinity, outcome: { kind: "unknown" } };
+    const request: Request = { ...what, id: operations.length + 1 };
+    const { kind, key } = what;
+    const operation: Operation = { id: request.id, client: this.name, kind, key, poison: what.poison, calledAt: world.now, returnedAt: Infinity, outcome: { kind: "unknown" } };
     operations.push(operation);
     this.#inFlight += 1;
     let isOver = false;
@@ -70,7 +82,7 @@ export class SimClient {
       timer.cancel();
       dialled.abort();
       this.#inFlight -= 1;
-      operation.outcome = answer.kind === "ok" ? { kind: "ok", reading: answer.reading, value: answer.register.value } : { kind: answer.kind };
+      operation.outcome = answer.kind === "ok" ? { kind: "ok", reading: answer.reading, value: answer.register.value } : { kind: answer.kind === "put-aside" ? "not-executed" : answer.kind };
       if (answer.kind === "ok") operation.returnedAt = world.now;
       world.trace.event(world.now, `${request.id} ${answer.kind}`);
       then(operation.outcome);

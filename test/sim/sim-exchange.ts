@@ -3,7 +3,7 @@ import type { LossCause } from "../../src/core/replay.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse, RequestHead } from "../../src/http/exchange.ts";
 import { HeaderList } from "../../src/http/headers.ts";
 import { Upstream, type UpstreamOptions } from "../../src/http/upstream.ts";
-import { type Answer, methodOf, type Request } from "./messages.ts";
+import { type Answer, methodOf, pathOf, type Request } from "./messages.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
 import { hostOf } from "./sim-host.ts";
 import type { SimMachine } from "./sim-machine.ts";
@@ -56,7 +56,7 @@ export class SimExchange implements Exchange {
 
   constructor(ports: ExchangePorts) {
     this.#ports = ports;
-    this.request = { method: methodOf(ports.request), target: "/", version: "1.1", headers: noFields };
+    this.request = { method: methodOf(ports.request), target: `${pathOf(ports.request)}?id=${ports.request.id}`, version: "1.1", headers: noFields };
     this.requestId = String(ports.request.id);
     ports.client.onClose(() => {
       this.#isGone = true;
@@ -102,7 +102,9 @@ export class SimExchange implements Exchange {
         serve: (host, end) => hostOf(host)?.request(request, end),
         onLine: (answer) => {
           if (answer.kind === "not-executed") return settle({ kind: "not_executed", bodyHeld: true, reason: answer.reason });
-          if (answer.kind === "unknown") return lost(answer.reason, "application_ended");
+          if (answer.kind === "put-aside") return settle({ kind: "put_aside", retryAfterSeconds: 1, reason: answer.reason });
+          if (answer.kind === "unknown" && answer.cause === "invalid") return settle({ kind: "upstream_invalid", reason: answer.reason });
+          if (answer.kind === "unknown") return lost(answer.reason, answer.cause === "closed" ? "closed" : "application_ended");
           options.editResponseFields?.(okHead);
           this.#answer(answer);
           settle({ kind: "completed", status: 200 });

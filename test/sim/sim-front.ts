@@ -3,11 +3,12 @@
  * application passes the journal's gate; what is released is told to the checker at that very moment.
  */
 import type { FrontPort, Term } from "../../src/host/front.ts";
-import { Suspects } from "../../src/core/suspects.ts";
+import { type Fingerprint, fingerprintOf, type KnownSuspect, type Standing, Suspects } from "../../src/core/suspects.ts";
 import type { DrainTimes } from "../../src/host/drain.ts";
 import { isOfEpoch } from "../../src/core/replay.ts";
 import type { Rules } from "../../src/core/rules.ts";
-import type { Answer, Request } from "./messages.ts";
+import { Probation } from "../../src/host/probation.ts";
+import { type Answer, methodOf, pathOf, type Request } from "./messages.ts";
 import type { ServerEnd } from "./network.ts";
 import type { SimApplication } from "./sim-application.ts";
 import type { SimProcess } from "./sim-process.ts";
@@ -18,6 +19,7 @@ export interface FrontPorts {
   readonly epoch: () => number;
   readonly rules: Rules;
   readonly onRelease: (epoch: number, request: Request, answer: Answer) => void;
+  readonly onViolation: (what: string) => void;
 }
 
 type FrontState =
@@ -29,24 +31,64 @@ type FrontState =
 interface Service {
   isOver: boolean;
   readonly cuts: Set<() => void>;
+  /** What the application has. */
+  readonly executing: Set<Request>;
 }
 
 const restartWaitMs = 5_000;
 
+type Open = FrontState & { readonly kind: "open" };
+
+const fingerprint = (request: Request): Fingerprint => fingerprintOf(methodOf(request), pathOf(request));
+
+/** The real table, and beside it what it must never do. */
+class SimSuspects extends Suspects {
+  /** Endings in a row that a path was executing at; another host's word counts as enough. */
+  readonly #inRow = new Map<string, number>();
+
+  override ended(executing: Iterable<Fingerprint>, now: number): Fingerprint[] {
+    const all = [...executing];
+    for (const key of new Set(all.map(keyOf))) this.#inRow.set(key, (this.#inRow.get(key) ?? 0) + 1);
+    return super.ended(all, now);
+  }
+
+  override completed(request: Fingerprint, now: number): boolean {
+    this.#inRow.delete(keyOf(request));
+    return super.completed(request, now);
+  }
+
+  override adopt(known: readonly KnownSuspect[], now: number): void {
+    for (const each of known) this.#inRow.set(keyOf(each), Infinity);
+    super.adopt(known, now);
+  }
+
+  mayPutAside(request: Fingerprint): boolean {
+    return (this.#inRow.get(keyOf(request)) ?? 0) >= endingsOfSuspect;
+  }
+}
+
+const keyOf = ({ method, path }: Fingerprint): string => `${method} ${path}`;
+const endingsOfSuspect = 2;
+
 export class SimFront implements FrontPort {
   readonly port = 80;
-  readonly suspects = new Suspects();
+  readonly suspects: SimSuspects;
   readonly #ports: FrontPorts;
+  readonly #probation: Probation;
   #state: FrontState = { kind: "closed", reason: "starting" };
   #active = 0;
   #idle: (() => void) | undefined;
 
   constructor(ports: FrontPorts) {
     this.#ports = ports;
+    this.suspects = new SimSuspects(ports.rules);
+    this.#probation = new Probation(ports.process.clock);
   }
 
   serve(term: Term): void {
-    this.#state = { kind: "open", term, epoch: this.#ports.epoch(), service: { isOver: false, cuts: new Set() } };
+    const service: Service = { isOver: false, cuts: new Set(), executing: new Set() };
+    this.#state = { kind: "open", term, epoch: this.#ports.epoch(), service };
+    term.endings.listen(() => this.suspects.ended([...service.executing].map(fingerprint), this.#ports.process.clock.now()));
   }
 
   shut(reason: string): void {
@@ -83,11 +125,41 @@ export class SimFront implements FrontPort {
     });
   }
 
-  async #forward(request: Request, client: ServerEnd<Answer>, { term, epoch, service }: FrontState & { kind: "open" }): Promise<void> {
+  async #forward(request: Request, client: ServerEnd<Answer>, state: Open): Promise<void> {
+    const { term } = state;
     if (!isOfEpoch(request.epoch?.toString(), term.epoch, this.#ports.rules)) return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
+    if (this.#standing(request, term).kind === "put_aside") return this.#putAside(request, client);
     if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
+    if (this.#standing(request, term).kind === "free") return this.#execute(request, client, state);
+    const endTurn = await this.#probation.turn();
+    if (endTurn === undefined) return client.answer({ kind: "not-executed", reason: "too many wait for their turn" });
+    try {
+      if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
+      const standing = this.#standing(request, term);
+      if (standing.kind === "free") endTurn();
+      if (standing.kind === "put_aside") return this.#putAside(request, client);
+      if (standing.kind === "due") this.suspects.beginTrial(fingerprint(request));
+      await this.#execute(request, client, state);
+      this.suspects.endTrial(fingerprint(request), this.#ports.process.clock.now());
+    } finally {
+      endTurn();
+    }
+  }
+
+  #standing(request: Request, term: Term): Standing {
+    return this.suspects.isWatching ? this.suspects.standing(fingerprint(request), this.#ports.process.clock.now(), term.maySpareEnding) : { kind: "free" };
+  }
+
+  #putAside(request: Request, client: ServerEnd<Answer>): void {
+    const { method, path } = fingerprint(request);
+    if (!this.suspects.mayPutAside(fingerprint(request))) this.#ports.onViolation(`${method} ${path} is put aside, and it completed between the endings of the application`);
+    client.answer({ kind: "put-aside", reason: `${method} ${path} has ended the application` });
+  }
+
+  async #execute(request: Request, client: ServerEnd<Answer>, { term, epoch, service }: Open): Promise<void> {
     const application = this.#ports.application();
     if (application === undefined) throw new Error("a term without an application");
+    service.executing.add(request);
     const executed = await new Promise<Parameters<Parameters<SimApplication["run"]>[1]>[0] | "cut">((resolve) => {
       const leave = application.run(request, (answer) => {
         service.cuts.delete(cut);
@@ -100,13 +172,16 @@ export class SimFront implements FrontPort {
       if (service.isOver) cut();
       else service.cuts.add(cut);
     });
+    service.executing.delete(request);
     if (executed === "cut" || service.isOver) return client.reset();
-    if (executed === undefined) return client.answer({ kind: "unknown", reason: "the application died" });
+    if (executed === undefined) return client.answer({ kind: "unknown", reason: "the application died", cause: "application_ended" });
+    if (executed.answer.kind === "invalid") return client.answer({ kind: "unknown", reason: "the application's answer is invalid", cause: "invalid" });
     if (executed.wantsCheckpoint) term.onCheckpointAsked();
     const gate = term.gate();
     if (gate !== undefined) await gate;
     if (service.isOver) return client.reset();
     this.#ports.onRelease(epoch, request, executed.answer);
+    this.suspects.completed(fingerprint(request), this.#ports.process.clock.now());
     client.answer(executed.answer);
   }
 

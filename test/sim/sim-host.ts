@@ -5,6 +5,7 @@ import type { HostConfig } from "../../src/config/types.ts";
 import type { HostStatus } from "../../src/control/host-status.ts";
 import { type DemoteEvent, type DemoteRequest, heartbeatMs, type PromoteEvent, type PromoteRequest } from "../../src/control/messages.ts";
 import type { Rules } from "../../src/core/rules.ts";
+import { Leftovers } from "../../src/host/application/leftovers.ts";
 import { Host } from "../../src/host/host.ts";
 import type { PredecessorProbe, PredecessorWord } from "../../src/host/ports.ts";
 import { noCompression } from "../../src/vault/chunk-codec.ts";
@@ -15,6 +16,7 @@ import { SimApplication, type ApplicationOptions } from "./sim-application.ts";
 import { type CaptureOptions, SimReplica, SimSource } from "./sim-capture.ts";
 import type { SimDatabase } from "./sim-database.ts";
 import { SimFront } from "./sim-front.ts";
+import { SimProcesses } from "./sim-leftovers.ts";
 import { SimLocal } from "./sim-local.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { Answer, Request } from "./messages.ts";
@@ -77,6 +79,7 @@ export class SimHost {
       epoch: () => this.host.status().epoch,
       rules,
       onRelease: (epoch, request, answer) => watch.onRelease(machine.name, epoch, request, answer),
+      onViolation: (what) => watch.onViolation(`${machine.name}: ${what}`),
     });
     const store = vault.mount(process, machine.name);
     const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
@@ -85,6 +88,7 @@ export class SimHost {
       setup.onTransition(what, fields);
       world.say(machine.name, `${level}${what}${fields === undefined || Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`}`);
     };
+    const leftovers = new Leftovers({ processes: new SimProcesses(machine), clock: process.clock, rules, onWarning: say("warning: ") });
     this.host = new Host({
       config,
       clock: process.clock,
@@ -108,8 +112,8 @@ export class SimHost {
       openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
       openSource: () => process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
       localChunk: () => Promise.resolve(undefined),
-      application: ({ onGaveUp }) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, onGaveUp, onTorn: onDiverged, onExecuted: (request) => watch.onExecuted(request) })),
-      leftovers: { ensureNone: () => Promise.resolve(true), obstacle: () => undefined },
+      application: ({ onGaveUp }) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, rules, leftovers, onGaveUp, onWrong: onDiverged, onExecuted: (request) => watch.onExecuted(request) })),
+      leftovers,
       freePort: () => Promise.resolve(8080),
       clean: async (newest, logPosition, noEpochAfter) => {
         const { keepMin, windowMs } = config.checkpoint;

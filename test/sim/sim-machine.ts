@@ -21,6 +21,8 @@ export class SimMachine implements Node {
   readonly clock: ClockKind;
   readonly disk: Disk = { database: undefined, marker: { kind: "unknown" }, previous: undefined, setAsides: [] };
   process: SimProcess | undefined;
+  /** Of its application, outside of the application's group. */
+  readonly escaped = new Set<SimProcess>();
   application: ApplicationTrouble = "none";
   hasPower = true;
 
@@ -33,6 +35,7 @@ export class SimMachine implements Node {
   losePower(dice: Dice): void {
     this.hasPower = false;
     this.process?.kill("power");
+    for (const process of [...this.escaped]) process.kill("power");
     this.disk.database?.losePower(dice.chance(0.2));
   }
 }
