@@ -34,6 +34,7 @@ const commands: readonly Call[] = [
   call("post", "/v1/pause", "Automation off; routing stays; outlasts a restart", { request: "ServiceRequest", ...done }, [400, 404, 409]),
   call("post", "/v1/resume", "Automation on", { request: "ServiceRequest", ...done }, [400, 404, 409]),
   call("post", "/v1/checkpoint", "Asks a host (the primary) for a checkpoint", { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") }, [400, 404, 409]),
+  call("post", "/v1/suspects/clear", "Forwards requests again that were put aside because they ended the application", { request: "ServiceRequest", description: "The hosts that have forgotten them", body: json("SuspectsCleared") }, [400, 404, 409]),
 ];
 
 const registers: readonly Call[] = [

@@ -62,6 +62,14 @@ const calls: readonly Call[] = [
     ok: { description: "It is written, verified and announced", body: { json: ["CheckpointDone"] } },
     others: { 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
   },
+  {
+    method: "post",
+    path: "/v1/suspects/clear",
+    summary: "Forwards requests again that were put aside because they ended the application",
+    request: { schema: "Nothing", optional: true },
+    ok: { description: "They are forgotten", body: { json: ["HostStatus"] } },
+    others: { 401: "Unauthorized", 413: "TooLarge" },
+  },
 ];
 
 export const hostApi = (comments: Api["comments"]): Api => ({

@@ -4,6 +4,7 @@
  */
 import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as StricliCode, FlagNotFoundError, help, run, text_en, version } from "@stricli/core";
 import { checkpointCommand } from "./checkpoint.ts";
+import { suspectsClearCommand } from "./suspects.ts";
 import { CliError, formatCliError } from "./cli-error.ts";
 import { configCheckCommand } from "./config.ts";
 import { configDiffCommand } from "./config-diff.ts";
@@ -46,6 +47,10 @@ const root = buildRouteMap({
       docs: { brief: "List the gateways of the cluster, and take one out" },
     }),
     checkpoint: checkpointCommand,
+    suspects: buildRouteMap({
+      routes: { clear: suspectsClearCommand },
+      docs: { brief: "Forward requests again that were put aside because they ended the application" },
+    }),
     sql: sqlCommand,
     vault: vaultRoutes,
     demo: demoCommand,

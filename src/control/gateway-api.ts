@@ -15,6 +15,7 @@
  * GET    /v1/gateways                      -> GatewayList
  * DELETE /v1/gateways/:gateway             -> GatewayList, or 409 Refused
  * POST   /v1/checkpoint  HostRequest       -> CheckpointAnswer, or 409 Refused
+ * POST   /v1/suspects/clear  ServiceRequest -> SuspectsCleared, or 409 Refused
  * POST   /v1/sql         SqlRequest        -> SqlAnswer, or 400 Refused
  * GET    /health, /health/:service         -> HealthAnswer, 200 or 503; needs no secret
  * GET    /liveness                         -> LivenessAnswer; needs no secret
@@ -92,6 +93,13 @@ export const clusterHostSchema = v.object({
   /** What an operator should know: the host's own warnings, and what this gateway finds wrong with it. */
   notes: v.array(v.string()),
 });
+export const suspectsClearedSchema = v.object({
+  service: v.string(),
+  /** The hosts that have forgotten them. */
+  hosts: v.array(v.string()),
+});
+export type SuspectsCleared = v.InferOutput<typeof suspectsClearedSchema>;
+
 export type ClusterHost = v.InferOutput<typeof clusterHostSchema>;
 
 export const clusterServiceSchema = v.object({

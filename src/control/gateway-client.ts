@@ -11,6 +11,7 @@ import {
   hostListSchema,
   refusedSchema,
   sqlAnswerSchema,
+  suspectsClearedSchema,
   type AddHostRequest,
   type CheckpointAnswer,
   type ClusterStatus,
@@ -21,6 +22,7 @@ import {
   type HostChange,
   type HostList,
   type SqlAnswer,
+  type SuspectsCleared,
 } from "./gateway-api.ts";
 import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./http-call.ts";
 
@@ -104,6 +106,10 @@ export class GatewayClient {
 
   checkpoint(request: { service?: string; host?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CheckpointAnswer>> {
     return this.#call(checkpointAnswerSchema, { method: "POST", path: "/v1/checkpoint", body: request, timeoutMs: checkpointTimeoutMs, signal });
+  }
+
+  clearSuspects(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<SuspectsCleared>> {
+    return this.#call(suspectsClearedSchema, { method: "POST", path: "/v1/suspects/clear", body: request, timeoutMs: commandTimeoutMs, signal });
   }
 
   sql(request: { sql: string; rowsMax?: number; timeoutMs?: number }, signal?: AbortSignal): Promise<GatewayAnswer<SqlAnswer>> {

@@ -97,6 +97,10 @@ export class HostClient {
     return this.#json(hostStatusSchema, { method: "POST", path: "/v1/removed", body, timeoutMs: this.#limits.connectTimeoutMs, signal });
   }
 
+  async clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
+    return this.#json(hostStatusSchema, { method: "POST", path: "/v1/suspects/clear", body: {}, timeoutMs: this.#limits.connectTimeoutMs, signal });
+  }
+
   async #json<S extends v.GenericSchema>(schema: S, call: Parameters<typeof callJson>[1]): Promise<HostAnswer<v.InferOutput<S>>> {
     const answer = await callJson(this.#options, call);
     if (answer.kind !== "answer") return answer;

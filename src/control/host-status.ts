@@ -37,9 +37,9 @@ export const impairmentSchema = v.object({ kind: v.picklist(impairmentKinds), re
 
 /** A fingerprint of requests that were executing when the application ended, twice, without completing in between. */
 export const suspectSchema = v.object({
-  method: v.string(),
+  method: v.pipe(v.string(), v.maxLength(100)),
   /** Without its query. */
-  path: v.string(),
+  path: v.pipe(v.string(), v.maxLength(400)),
   endings: count,
   /** Milliseconds until one is let through as a trial. */
   trialInMs: milliseconds,
@@ -107,6 +107,8 @@ export const hostStatusSchema = v.object({
   /** This host became primary and could not stay it, for a reason that may pass: a candidate of the last resort until then. */
   retry: v.optional(v.nullable(retrySchema), null),
   suspects: v.optional(v.array(suspectSchema), []),
+  /** What the application had when it ended and has not completed since: not put aside yet (`pauseMs` 0). */
+  watchedRequests: v.optional(v.array(suspectSchema), []),
   vault: v.optional(v.nullable(vaultSchema), null),
   /** Things an operator should know, newest last; bounded. */
   warnings: v.array(v.string()),
@@ -114,4 +116,4 @@ export const hostStatusSchema = v.object({
 export type HostStatus = v.InferOutput<typeof hostStatusSchema>;
 
 /** The fields that a host may leave out, as they are read then. */
-export const untold = { application: null, impairments: [], retry: null, suspects: [], vault: null } satisfies Partial<HostStatus>;
+export const untold = { application: null, impairments: [], retry: null, suspects: [], watchedRequests: [], vault: null } satisfies Partial<HostStatus>;

@@ -9,6 +9,7 @@
  * POST /v1/restore         {}              -> HostStatus, or a refusal (409)
  * POST /v1/checkpoint      {}              -> CheckpointDone, or a refusal (409)
  * POST /v1/removed         RemovedNotice   -> HostStatus
+ * POST /v1/suspects/clear  {}              -> HostStatus
  *
  * Every call carries `Authorization: Bearer <cluster secret>`; without it 401, and nothing else is said.
  * A refusal outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`, one
@@ -16,6 +17,7 @@
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
+import { suspectSchema } from "./host-status.ts";
 
 /** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
@@ -27,6 +29,8 @@ const recordText = (charactersMax: number) =>
   v.pipe(v.string(), v.maxLength(charactersMax), v.check((text) => !/\p{Surrogate}/u.test(text), "text without half of a surrogate pair"));
 const recordIdMax = 64;
 const reasonMax = 500;
+/** Of all hosts of a service together. */
+export const suspectsMax = 256;
 const milliseconds = v.pipe(v.number(), v.minValue(0));
 
 /** Why the gateway thinks that a new primary is needed. */
@@ -52,6 +56,8 @@ export const promoteRequestSchema = v.object({
    */
   positionHeard: v.optional(count, 0),
   vault: v.optional(v.nullable(v.string()), null),
+  /** What the hosts of the service know of requests that end the application, so that its end here counts on from there. */
+  suspects: v.optional(v.pipe(v.array(suspectSchema), v.maxLength(suspectsMax)), []),
 });
 /** As it is sent: what has a default may be left out. */
 export type PromoteRequest = v.InferInput<typeof promoteRequestSchema>;

@@ -20,6 +20,7 @@ import {
   type HostList,
   type LivenessAnswer,
   type Refused,
+  type SuspectsCleared,
 } from "../control/gateway-api.ts";
 import { dryRun } from "../core/failover-command.ts";
 import type { Command, Failover } from "../core/failover-state.ts";
@@ -115,6 +116,10 @@ function addCommands(app: Hono, target: AdminTarget): void {
       return c.json(await order(found, { kind }));
     });
   }
+  app.post("/v1/suspects/clear", async (c) => {
+    const { service } = await read(c, serviceRequestSchema);
+    return c.json(await clearSuspects(find(target, service)));
+  });
   app.post("/v1/checkpoint", async (c) => {
     const { service, host } = await read(c, hostRequestSchema);
     const found = find(target, service);
@@ -126,6 +131,16 @@ function addCommands(app: Hono, target: AdminTarget): void {
     const why = answer.kind === "refused-by-host" ? JSON.stringify(answer.refusal) : answer.message;
     throw new Refusal(409, `${id} made no checkpoint: ${why}`, "see `stead status`");
   });
+}
+
+/** On every host: each hands what it knows to the next primary. */
+async function clearSuspects(service: ServiceRuntime): Promise<SuspectsCleared> {
+  const hosts = [...service.state.hosts.keys()];
+  const answers = await Promise.all(hosts.map(async (host) => ({ host, answer: await service.clientOf(host)?.clearSuspects() })));
+  const cleared = answers.filter(({ answer }) => answer?.kind === "ok").map(({ host }) => host);
+  const primary = service.state.primary?.host;
+  if (primary !== undefined && !cleared.includes(primary)) throw new Refusal(409, `the primary ${primary} did not answer: it still puts requests aside`, "try again when `stead status` shows it as up");
+  return { service: service.name, hosts: cleared };
 }
 
 function addHosts(app: Hono, target: AdminTarget): void {

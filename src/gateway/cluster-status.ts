@@ -45,6 +45,9 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
   const notes = [...(status === null || view.health.kind === "down" ? [] : conditionNotes(status)), ...(status?.warnings ?? [])];
   if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
   if (report !== null && report.service !== service.name) notes.push(`it is a host of the service "${report.service}"`);
+  for (const { method, path, trialInMs } of report?.role === "primary" ? (status?.suspects ?? []) : []) {
+    notes.push(`${method} ${path} is put aside: the application ended twice while it had such a request; one is tried in ${Math.ceil(trialInMs / 1000)} s`);
+  }
   if (view.health.kind === "down") notes.push(`down: ${view.health.cause}`);
   else if (report?.role === "primary" && report.epoch < (service.state.primary?.epoch ?? 0)) notes.push(olderPrimary(report.epoch));
   return {

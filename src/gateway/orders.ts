@@ -5,6 +5,7 @@
 import type { StreamEnd } from "../control/host-client.ts";
 import type { Refusal } from "../control/messages.ts";
 import type { FailoverEffect, FailoverEvent } from "../core/failover-state.ts";
+import type { KnownSuspect } from "../core/suspects.ts";
 import { Background } from "./background.ts";
 import type { HostControl } from "./plain-control.ts";
 
@@ -22,9 +23,9 @@ export class Orders {
     this.#send = send;
   }
 
-  promote(client: HostControl | undefined, order: PromoteOrder): void {
+  promote(client: HostControl | undefined, order: PromoteOrder, suspects: readonly KnownSuspect[]): void {
     const { call, epoch, planned, positionHeard, vault, gatewaysRegistered } = order;
-    const request = { gateway: this.#gateway, epoch, planned, positionHeard, vault, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn };
+    const request = { gateway: this.#gateway, epoch, planned, positionHeard, vault, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn, suspects: [...suspects] };
     this.#run(call, client, (target, signal) =>
       target.promote(request, (event) => {
         if (signal.aborted) return;

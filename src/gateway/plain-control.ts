@@ -25,6 +25,7 @@ export interface HostControl {
   checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>>;
   /** Tells the host that this gateway does not have it in its registry any more; undefined: it cannot be told. */
   removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
 }
 
 const prefix = "plain:";
@@ -100,6 +101,10 @@ export class PlainControl implements HostControl {
 
   checkpoint(): Promise<HostAnswer<CheckpointDone>> {
     return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host has no vault" } });
+  }
+
+  clearSuspects(): Promise<HostAnswer<HostStatus>> {
+    return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host puts nothing aside" } });
   }
 
   #status(): HostStatus {

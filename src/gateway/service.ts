@@ -17,6 +17,8 @@ import {
   type ServiceState,
 } from "../core/failover-state.ts";
 import type { Rules } from "../core/rules.ts";
+import { suspectsMax } from "../control/messages.ts";
+import type { KnownSuspect } from "../core/suspects.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
@@ -63,6 +65,8 @@ export class ServiceRuntime {
   readonly #queue: FailoverEvent[] = [];
   readonly #plainEpochs = new PlainEpochs();
   readonly #stopping: Promise<void>[] = [];
+  /** Requests that hosts have put aside, by host. */
+  readonly #suspects = new Map<string, ReadonlySet<string>>();
   #state: ServiceState;
   #taking = false;
   #timer: Timer | null = null;
@@ -207,6 +211,7 @@ export class ServiceRuntime {
       this.#defect = message;
     }
     for (const [id, view] of this.#state.hosts) if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status ?? null);
+    if (event.kind === "report") this.#noteSuspects(event.host, this.monitorOf(event.host)?.status?.suspects ?? []);
     if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
   }
 
@@ -215,7 +220,7 @@ export class ServiceRuntime {
       case "probe":
         return this.#watched.get(effect.host)?.monitor.probeNow();
       case "promote":
-        return this.#orders.promote(this.clientOf(effect.host), effect);
+        return this.#orders.promote(this.clientOf(effect.host), effect, this.#knownSuspects());
       case "demote":
         return this.#orders.demote(this.clientOf(effect.host), effect);
       case "cancel":
@@ -236,6 +241,22 @@ export class ServiceRuntime {
       case "reply":
         return this.#waiting.get(effect.id)?.(effect.outcome);
     }
+  }
+
+  /** Of all hosts: the one that is to be primary counts on from there. */
+  #knownSuspects(): KnownSuspect[] {
+    const statuses = [...this.#watched.values()].flatMap(({ monitor }) => monitor.status ?? []);
+    return statuses.flatMap(({ suspects, watchedRequests }) => [...suspects, ...watchedRequests]).slice(0, suspectsMax);
+  }
+
+  /** An event for each that a host has put aside since its last word. */
+  #noteSuspects(host: string, suspects: readonly KnownSuspect[]): void {
+    const before = this.#suspects.get(host);
+    const now = new Set(suspects.map(({ method, path }) => `${method} ${path}`));
+    if (now.size === 0) this.#suspects.delete(host);
+    else this.#suspects.set(host, now);
+    for (const request of now) if (before?.has(request) !== true) this.recorder.note("warning", "suspect-request", host, `${request}: the application ended twice while it had such a request; it is put aside, and tried again after a pause`);
+    for (const request of before ?? []) if (!now.has(request)) this.recorder.note("info", "suspect-cleared", host, `${request} is forwarded again`);
   }
 
   #recordFailover(effect: Extract<FailoverEffect, { kind: "record-failover" }>): void {

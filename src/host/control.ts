@@ -37,6 +37,8 @@ export interface Controlled {
   restore(): Promise<Refusal | undefined>;
   /** Who watches this host. */
   readonly gateways: Pick<GatewayWatch, "watchedBy" | "removedBy">;
+  /** Requests that were put aside are forwarded again. */
+  clearSuspects(): void;
   checkpoint(): Promise<{ readonly kind: "done"; readonly done: CheckpointDone } | { readonly kind: "refused"; readonly refusal: Refusal }>;
 }
 
@@ -97,6 +99,10 @@ export function controlApp(host: Controlled, secret: string, clock: Clock): Hono
   app.post("/v1/checkpoint", async (context) => {
     const outcome = await host.checkpoint();
     return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
+  });
+  app.post("/v1/suspects/clear", (context) => {
+    host.clearSuspects();
+    return context.json(host.status());
   });
   app.notFound((context) => context.json({ error: "no such call", advice: "see docs/CONTROL-API.md for the calls of version 1" }, 404));
   return app;

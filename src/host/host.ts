@@ -114,7 +114,7 @@ export class Host implements Controlled {
   status(): HostStatus {
     const { clock, config } = this.#parts;
     return selfReport({
-      ...{ config, instance: this.instance, state: this.#state, dataUrl: this.#dataUrl, now: clock.now() },
+      ...{ config, instance: this.instance, state: this.#state, dataUrl: this.#dataUrl, suspects: this.#parts.front.suspects, now: clock.now() },
       ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry, canary: this.#canary },
     });
   }
@@ -147,6 +147,7 @@ export class Host implements Controlled {
       return promotion.refuse(this.#state.kind === "secondary" ? { kind: "not_ready", reason } : notReady(this.#state));
     }
     if (this.#state.kind !== "secondary") return promotion.refuse(notReady(this.#state));
+    this.#parts.front.suspects.adopt(request.suspects ?? [], this.#parts.clock.now());
     if (this.#duties.secondary !== secondary) return promotion.refuse({ kind: "not_ready", reason: "it began to follow anew meanwhile" });
     const obstacle = this.#duties.unlistedDatabases() ?? this.#parts.leftovers.obstacle(secondary.replica.checksums().keys());
     if (obstacle !== undefined) return promotion.refuse({ kind: "not_ready", reason: obstacle });
@@ -179,6 +180,11 @@ export class Host implements Controlled {
       this.#dispatch({ kind: "must_stop", reason: failure });
       report?.({ kind: "refused", refusal: { kind: "not_ready", reason: failure } });
     }
+  }
+
+  clearSuspects(): void {
+    this.#parts.front.suspects.clear();
+    this.#tellChange();
   }
 
   restore(): Promise<Refusal | undefined> {

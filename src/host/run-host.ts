@@ -8,6 +8,7 @@ import type { HostConfig } from "../config/types.ts";
 import { localDatabases } from "../capture/local-state.ts";
 import { Replica } from "../capture/replica.ts";
 import { Source } from "../capture/source.ts";
+import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { freePort } from "../runtime/free-ports.ts";
@@ -61,7 +62,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
   await local.prepare();
   const folders = lockFolders(config);
   await local.boundSetAsides();
-  const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock });
+  const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock, onSuspects: (fresh) => warnOfSuspects(log, fresh) });
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: () => databases.find(config.dataFolder), adopts: false, clock, rules: allRules, onWarning });
@@ -117,6 +118,10 @@ function reload(config: HostConfig, load: () => HostConfig | string, host: Host,
   if (outcome.kind === "refused") return log.error(`configuration refused, the one before stays in force: ${outcome.why}`);
   log.info("configuration read again", { changed: outcome.kind === "taken" ? outcome.keys.join(", ") : "nothing" });
   host.announce();
+}
+
+function warnOfSuspects(log: Log, fresh: readonly Fingerprint[]): void {
+  for (const { method, path } of fresh) log.warn("suspect_request: the application ended twice while it had such a request: it is put aside", { method, path });
 }
 
 interface Parts {

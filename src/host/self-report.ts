@@ -3,6 +3,7 @@ import type { HostConfig } from "../config/types.ts";
 import { type HostStatus, untold } from "../control/host-status.ts";
 import type { HostState } from "../core/host-life.ts";
 import { retryInMs, type RetrySchedule } from "../core/retry-schedule.ts";
+import type { Suspects } from "../core/suspects.ts";
 import type { Canary } from "./canary.ts";
 import type { Duties } from "./duties.ts";
 import type { LogView } from "./log-view.ts";
@@ -21,11 +22,13 @@ export interface SelfReportOptions {
   readonly canary: Canary;
   readonly retry: RetrySchedule | undefined;
   readonly dataUrl: string;
+  readonly suspects: Pick<Suspects, "list">;
   /** Monotonic. */
   readonly now: number;
 }
 
-export function selfReport({ config, instance, state, log, duties, notices, canary, retry, dataUrl, now }: SelfReportOptions): HostStatus {
+export function selfReport({ config, instance, state, log, duties, notices, canary, retry, dataUrl, suspects, now }: SelfReportOptions): HostStatus {
+  const known = suspects.list(now);
   const { service, id: host, controlUrl, priority, nofailover, leaseMs } = config;
   const { epoch } = log;
   const { checkpoint } = duties;
@@ -56,6 +59,8 @@ export function selfReport({ config, instance, state, log, duties, notices, cana
     impairments: canary.impairments,
     vault: canary.vault,
     retry: retry === undefined || state.kind === "primary" ? null : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },
+    suspects: known.filter(({ pauseMs }) => pauseMs > 0),
+    watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
     warnings: [...notices.warnings],
   };
 }

@@ -53,6 +53,7 @@ function text(dice: Dice, value: unknown): string {
 class Watched implements Controlled {
   readonly asked: { readonly path: string; readonly request: unknown }[] = [];
   status = (): HostStatus => status;
+  clearSuspects = (): void => undefined;
   changed = (): Promise<void> => new Promise(() => undefined);
   promote: Controlled["promote"] = (request, report) => {
     this.asked.push({ path: "/v1/promote", request });

@@ -45,6 +45,26 @@ describe("commands that talk to a gateway", () => {
     expect([forced.code, (JSON.parse(forced.out) as { primary: string }).primary]).toEqual([0, "a"]);
   });
 
+  test("suspects: shown with the primary, an event and a metric, handed to the next primary, and cleared on all hosts", async () => {
+    const told = () => cluster.service().hosts.filter(({ suspects }) => suspects.length > 0).map(({ id }) => id);
+    const primary = cluster.service().primary ?? "";
+    await fetch(`${cluster.host(primary).controlUrl}/fake/suspect`, { headers: { authorization: `Bearer ${secret}` } });
+    await until(() => told().includes(primary));
+    expect((await stead("status")).out).toContain("GET /crash is put aside");
+    const metrics = await (await fetch(`http://${url}/metrics`, { headers: { authorization: `Bearer ${secret}` } })).text();
+    expect(metrics).toContain(`stead_host_suspects{service="notes",host="${primary}"} 1\n`);
+    const other = primary === "a" ? "b" : "a";
+    expect((await stead("switchover", other)).code).toBe(0);
+    await until(() => told().includes(other));
+    const cleared = await stead("suspects", "clear");
+    expect([cleared.code, cleared.out]).toEqual([0, "service notes: nothing is put aside any more, on a, b\n"]);
+    await until(() => told().length === 0);
+    const events = cluster.service().events.filter(({ what }) => what.startsWith("suspect")).map(({ what, host }) => `${what} ${host}`);
+    expect(events.toSorted()).toEqual(["suspect-cleared a", "suspect-cleared b", "suspect-request a", "suspect-request b"]);
+    expect((await stead("suspects", "clear", "nothing")).code).not.toBe(0);
+    await stead("switchover", "a");
+  });
+
   test("hosts: add, list, remove", async () => {
     expect((await stead("hosts", "add", "x", "http://127.0.0.1:9", "--priority", "3")).code).toBe(0);
     expect((await stead("hosts", "list")).out).toMatch(/^notes +x +http:\/\/127\.0\.0\.1:9 +3 +\(its own\) +operator$/m);

@@ -35,6 +35,7 @@ mkdirSync(options.logFolder, { recursive: true });
 
 let role: HostStatus["role"] = "secondary";
 let vacated = false;
+let suspects: HostStatus["suspects"] = [];
 const streams = new Set<ServerResponse>();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -76,6 +77,7 @@ function status(): HostStatus {
     checkpoint: null,
     setAside: [],
     ...untold,
+    suspects,
     warnings: [],
     ...(existsSync(sayings) ? (JSON.parse(readFileSync(sayings, "utf8")) as Partial<HostStatus>) : {}),
   };
@@ -98,6 +100,7 @@ async function promote(request: PromoteRequest, response: ServerResponse): Promi
     const votes = `${request.gatewaysSeeingDown.length} of ${request.gatewaysRegistered} gateways see it down`;
     line({ kind: "refused", refusal: { kind: "primary_alive", evidence: `${last.host} wrote in the vault ${Math.round(lifeSignAgeMs())} ms ago; ${votes}` } });
   } else {
+    suspects = [...(request.suspects ?? [])];
     become("claiming");
     // Whole or not at all, as a vault does it: nobody reads a claim without its owner.
     const claim = `${options.logFolder}.${instance}.claim`;
@@ -152,6 +155,17 @@ async function control(request: IncomingMessage, response: ServerResponse): Prom
       return promote((await bodyOf(request)) as PromoteRequest, response);
     case "/v1/demote":
       return demote((await bodyOf(request)) as DemoteRequest, response);
+    case "/v1/suspects/clear":
+      suspects = [];
+      become(role);
+      response.end(JSON.stringify(status()));
+      return;
+    /** Not of the contract: the application ended twice on this request. */
+    case "/fake/suspect":
+      suspects = [{ method: "GET", path: "/crash", endings: 2, trialInMs: 10_000, pauseMs: 10_000 }];
+      become(role);
+      response.end();
+      return;
     case "/v1/checkpoint":
       response.end(JSON.stringify({ position: 10, chunksWritten: 1, chunksReused: 2, ms: 3 }));
       return;

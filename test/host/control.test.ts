@@ -66,6 +66,10 @@ class FakeHost implements Controlled {
     return Promise.resolve({ kind: "not_ready", reason: "this host is primary: demote it first" });
   }
 
+  clearSuspects(): void {
+    this.calls.push("clear suspects");
+  }
+
   checkpoint(): ReturnType<Controlled["checkpoint"]> {
     return Promise.resolve({ kind: "done", done: { position: 4, chunksWritten: 1, chunksReused: 0, ms: 1 } });
   }
@@ -117,7 +121,7 @@ describe("the control API", () => {
   test("answers nobody without the cluster secret, whatever is asked", async () => {
     const host = new FakeHost();
     for (const authorization of ["", secret, `Bearer ${secret}x`, `Bearer ${secret.slice(1)}`, `Basic ${secret}`]) {
-      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"], ["POST", "/v1/removed"]] as const) {
+      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"], ["POST", "/v1/removed"], ["POST", "/v1/suspects/clear"]] as const) {
         const answer = await call(host, path, { method, headers: { authorization } });
         expect(answer.status).toBe(401);
         expect(await answer.json()).toMatchObject({ error: "not authenticated" });
@@ -188,6 +192,12 @@ describe("the control API", () => {
     expect(answer.status).toBe(409);
     expect(await answer.json()).toEqual({ kind: "not_ready", reason: "this host is primary: demote it first" });
     expect(await (await post(new FakeHost(), "/v1/checkpoint", "{}")).json()).toMatchObject({ position: 4 });
+  });
+
+  test("forgets the requests that were put aside", async () => {
+    const host = new FakeHost();
+    expect((await post(host, "/v1/suspects/clear", "{}")).status).toBe(200);
+    expect(host.calls).toEqual(["clear suspects"]);
   });
 
   test("says what it does not know", async () => {

@@ -93,6 +93,10 @@ export class SimHostControl implements HostControl {
     return Promise.resolve(failure("timeout"));
   }
 
+  clearSuspects(): never {
+    throw new Error("no operator clears anything here");
+  }
+
   async #order<E extends { readonly kind: string }>(label: string, serve: Call<E>["serve"], onEvent: (event: E) => void, signal: AbortSignal): Promise<StreamEnd> {
     const { orderTimeoutMs } = defaultHostClientLimits;
     let last = "";
