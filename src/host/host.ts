@@ -182,10 +182,7 @@ export class Host implements Controlled {
     }
   }
 
-  clearSuspects(): void {
-    this.#parts.front.suspects.clear();
-    this.#tellChange();
-  }
+  clearSuspects = (): void => this.#parts.front.suspects.clear();
 
   restore(): Promise<Refusal | undefined> {
     switch (this.#state.kind) {
