@@ -20,6 +20,7 @@ import { messageOf, Notices } from "./notices.ts";
 import { readAsFarAs, witnessView } from "./order-evidence.ts";
 import { Promotion } from "./promotion.ts";
 import { selfReport } from "./self-report.ts";
+import { notReady, whyNotDemoted } from "./refusals.ts";
 import { Stages } from "./stages.ts";
 import type { Term } from "./term.ts";
 import { endsWithin } from "./time-limit.ts";
@@ -339,15 +340,3 @@ export class Host implements Controlled {
     else this.#parts.log.info(reason);
   }
 }
-
-/** Why an order to step down, meant for `epoch`, is not obeyed; undefined: it is. */
-function whyNotDemoted(state: HostState, term: Term | undefined, epoch: number | null): string | undefined {
-  if ((state.kind !== "primary" && state.kind !== "starting") || term === undefined) return `this host is ${state.kind}, not primary`;
-  if (epoch === null || epoch === state.epoch) return undefined;
-  return `the order is for the primary of epoch ${epoch}; this host is ${state.kind} in epoch ${state.epoch}`;
-}
-
-const notReady = (state: HostState): Refusal => ({
-  kind: "not_ready",
-  reason: `this host is ${state.kind}${"reason" in state ? `: ${state.reason}` : ""}`,
-});
