@@ -9,6 +9,7 @@
  * moved: by the application, by an operator, by another host that was given the same folder. Its `-wal` was not, and whoever has
  * it open goes on committing where nobody looks.
  */
+import { nameMatcher } from "../core/database-pattern.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
@@ -16,11 +17,13 @@ import { CaptureError } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { textOf } from "./data-path.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
-import { sameFile } from "./file-identity.ts";
+import { type FileIdentity, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
-import { auditMs, type SourceLimits, suspectsPerLook } from "./limits.ts";
+import { auditMs, type SourceLimits, suspectsPerLook, unlistedMs } from "./limits.ts";
 import { companionsGone, moved, replaced, writtenAfterDeletion } from "./refusals.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
+import { UnlistedLogs } from "./unlisted-logs.ts";
+import { adviseOnWriter } from "./writer-version.ts";
 
 const retryMs = 2;
 
@@ -42,20 +45,26 @@ export class DatabaseSet {
   #order: TrackedDatabase[] | undefined;
   #nextSuspect = 0;
   #auditAtMs = 0;
+  #unlistedAtMs = 0;
+  readonly #unlisted: UnlistedLogs;
   /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
+  #isWriterTold = false;
   readonly #told = new Set<string>();
   /** Vanished, but still being read. */
   #retired: TrackedDatabase[] = [];
 
   constructor(options: DatabaseSetOptions) {
     this.#options = options;
+    const isOpen = (identity: FileIdentity): boolean => [...this.#databases.values(), ...this.#retired].some(({ files }) => files.owns(identity));
+    const onWarning = (text: string): void => this.#tellOnce(text);
+    this.#unlisted = new UnlistedLogs({ root: options.root, isExcepted: nameMatcher(options.except ?? []), isCaptured: isOpen, onWarning });
     this.#discovery = new Discovery({
       root: options.root,
       databases: options.databases,
       except: options.except,
       wallTime: () => options.clock.wallTime(),
-      isOpen: (identity) => [...this.#databases.values(), ...this.#retired].some(({ files }) => files.owns(identity)),
+      isOpen,
     });
   }
 
@@ -92,11 +101,15 @@ export class DatabaseSet {
    * the way leads elsewhere or something is mounted there, and whether somebody uses another log. One database each time.
    */
   audit(nowMs: number): void {
-    if (nowMs < this.#auditAtMs || this.#databases.size === 0) return;
-    this.#auditAtMs = nowMs + auditMs / this.#databases.size;
-    const database = this.#inTurn();
+    if (nowMs < this.#auditAtMs) return;
+    this.#auditAtMs = nowMs + auditMs / Math.max(1, this.#databases.size);
+    const database = this.#databases.size === 0 ? undefined : this.#inTurn();
     if (database?.files.isInPlace === false) this.#discovery.forget();
     this.#auditSome(1);
+    if (nowMs < this.#unlistedAtMs) return;
+    this.#unlistedAtMs = nowMs + unlistedMs;
+    const locks = FileLocks.now();
+    if (locks !== undefined) this.#unlisted.look(locks, new Set([...this.#databases.values()].map(({ watch }) => watch.indexInode)));
   }
 
   /** True when somebody uses another log of one of the next databases. */
@@ -214,6 +227,9 @@ export class DatabaseSet {
     const onAttached = (database: TrackedDatabase): void => {
       this.#databases.set(name, database);
       this.#order = undefined;
+      const advice = adviseOnWriter(name, database.files.dbFd);
+      if (advice !== undefined && !this.#isWriterTold) this.#options.onWarning(advice);
+      this.#isWriterTold ||= advice !== undefined;
     };
     await attach({ name, file, rules, clock, limits, onAttached, onWarning: (text) => this.#options.onWarning(text) });
   }

@@ -24,6 +24,7 @@ interface Lock {
   readonly isWrite: boolean;
   readonly pid: number;
   readonly device: string;
+  readonly inode: bigint;
   readonly start: number;
   readonly end: number;
 }
@@ -71,6 +72,15 @@ export class FileLocks {
     return here === undefined ? [] : [...users].filter((pid) => !here.has(pid));
   }
 
+  /** Other processes that use a WAL index, captured or not. */
+  indexUsers(): { readonly pid: number; readonly inode: bigint }[] {
+    return this.#text.split("\n").flatMap((text) => {
+      const lock = parse(text);
+      const isIndex = lock?.isWrite === false && lock.start === connectionLockByte && lock.end === connectionLockByte;
+      return isIndex && lock.pid !== this.#ownPid ? [{ pid: lock.pid, inode: lock.inode }] : [];
+    });
+  }
+
   /** Without parsing the rest: a machine may have thousands of locks. */
   #of(inode: bigint): Lock[] {
     const locks: Lock[] = [];
@@ -87,7 +97,7 @@ export class FileLocks {
 
 /** Undefined for other kinds of locks, and for somebody who waits for one. */
 function parse(text: string): Lock | undefined {
-  const [, kind, pid, device, , start, end] = line.exec(text) ?? [];
-  if (kind === undefined || device === undefined) return undefined;
-  return { isWrite: kind === "WRITE", pid: Number(pid), device, start: Number(start), end: end === "EOF" ? Number.POSITIVE_INFINITY : Number(end) };
+  const [, kind, pid, device, inode, start, end] = line.exec(text) ?? [];
+  if (kind === undefined || device === undefined || inode === undefined) return undefined;
+  return { isWrite: kind === "WRITE", pid: Number(pid), device, inode: BigInt(inode), start: Number(start), end: end === "EOF" ? Number.POSITIVE_INFINITY : Number(end) };
 }

@@ -62,6 +62,11 @@ export class FileWatch {
     return this.#elsewhereSinceMs !== undefined || this.#file.look() !== "quiet" || (!this.#tail.isQuiet(at) && !this.#isWriterAtWork());
   }
 
+  /** The inode of the WAL index. */
+  get indexInode(): bigint {
+    return this.#walIndex.inode;
+  }
+
   /** Looks whether somebody keeps another log of this database: opened under a name that it had before. Takes microseconds. */
   audit(locks: FileLocks): void {
     const { files, clock } = this.#options;

@@ -70,3 +70,5 @@ export const linkSearchEntriesMax = 20_000;
 export const folderDepthMax = 16;
 /** Folders that the patterns lead through: each costs a descriptor. */
 export const watchedFoldersMax = 2000;
+/** How often somebody's databases that no pattern matches are looked for, milliseconds. */
+export const unlistedMs = 2_000;

@@ -48,7 +48,7 @@ export interface HostParts {
   readonly local: LocalPort;
   readonly predecessor: PredecessorProbe;
   readonly openReplica: () => Promise<HostReplica>;
-  readonly openSource: (known: KnownPages | undefined) => Promise<CaptureSource>;
+  readonly openSource: (known: KnownPages | undefined, onWarning: (text: string) => void) => Promise<CaptureSource>;
   /** A chunk of a database that was moved away, if it is there and has that hash. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
   readonly application: (term: ApplicationOwner) => SupervisedApplication;

@@ -80,9 +80,9 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
     local,
     predecessor: predecessorProbe(config.secret, config.controlUrl),
     openReplica: () => Replica.open({ root: config.dataFolder }),
-    openSource: async (known) => {
+    openSource: async (known, onTold) => {
       const { dataFolder: root, databases: patterns, databasesExcept: except } = config;
-      const source = await Source.open({ root, databases: patterns, except, clock, rules: allRules, onWarning, ...(known === undefined ? {} : { known }) });
+      const source = await Source.open({ root, databases: patterns, except, clock, rules: allRules, onWarning: onTold, ...(known === undefined ? {} : { known }) });
       return known === undefined ? source : sameAsKnown(source, known);
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
