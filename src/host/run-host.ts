@@ -65,7 +65,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
   const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock, onSuspects: (fresh) => warnOfSuspects(log, fresh) });
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
-  const scope = openScope(config, { databases: () => databases.find(config.dataFolder), adopts: false, clock, rules: allRules, onWarning });
+  const scope = openScope(config, { databases: () => databases.find(config.dataFolder), clock, rules: allRules, onWarning });
   const applicationPort = (): Promise<number> => (config.application.port === null ? freePort("applications") : Promise.resolve(config.application.port));
   const host: Host = new Host({
     config,

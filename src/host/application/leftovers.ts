@@ -13,7 +13,7 @@
  * being replaced by another program (exec) has no environment for a moment: such a look is not certain, and another follows.
  *
  * How one would try to break it: an application that clears its environment, starts a session and forks twice, on a machine where the host
- * may neither make a cgroup nor adopt orphans, and that has neither a database nor the port open. Or one that has its processes
+ * may not make a cgroup, and that has neither a database nor the port open. Or one that has its processes
  * started by another (a container engine, a service manager): `host.application.stop.command` is for these.
  */
 import type { Rules } from "../../core/rules.ts";

@@ -1,13 +1,12 @@
 /**
  * The real `Processes`: which processes of this machine an application of this host started, and who has its files.
  *
- * Three ways to know one's own, each blind where another is not:
+ * Two ways to know one's own, each blind where the other is not:
  * - the cgroup (cgroup.ts): complete for whatever a process does to itself. Not everywhere allowed.
- * - descent (orphans.ts): the host adopts orphans, so all that its applications started stay below it. Complete while the host lives.
  * - the mark in the environment (mark.ts): also across a restart of the host. Blind for a process that was given an empty environment, or that
- *   writes its title over it. Needs a look at every process, about 12 µs each, so `near` does without where one of the others is there.
+ *   writes its title over it. Needs a look at every process, about 8 µs each, so `near` does without where there is a cgroup.
  *
- * Without /proc (macOS) none of them sees anything, and the signal to the process group is all there is.
+ * Without /proc (macOS) neither sees anything, and the signal to the process group is all there is.
  *
  * Files are recognized by path, and by inode where a process has another view of the disk (a container); only what the same user or root may
  * look into can be seen. The kernel's table of locks has no such limit, and SQLite holds a lock on the `-shm` file for as long
@@ -18,15 +17,13 @@ import { join } from "node:path";
 import type { Cgroup } from "./cgroup.ts";
 import type { ProcessIdentity, Processes, Reach, Sighting } from "./leftovers.ts";
 import { markVariable } from "./mark.ts";
-import { childrenOf, describeProcess, environmentOf, isOpenForWriting, lockTable, openFiles, pids, processRow } from "./process-table.ts";
+import { describeProcess, environmentOf, isOpenForWriting, lockTable, openFiles, pids, processRow } from "./process-table.ts";
 
 export interface MachineProcessesOptions {
   readonly mark: string;
   /** Absolute. */
   readonly dataFolder: string;
   readonly cgroup: Cgroup | undefined;
-  /** This process adopts orphans, and starts nothing but applications. */
-  readonly adopts: boolean;
   /** Names of the databases below the data folder. */
   readonly databases: () => Promise<readonly string[]>;
 }
@@ -52,11 +49,10 @@ export class MachineProcesses implements Processes {
   }
 
   ours(reach: Reach): Sighting {
-    const { cgroup, adopts } = this.#options;
+    const { cgroup } = this.#options;
     const found = new Set(cgroup?.members());
     let isCertain = true;
-    if (adopts) for (const pid of this.#descendants(process.pid)) found.add(pid);
-    if (reach === "everywhere" || (cgroup === undefined && !adopts)) isCertain = this.#addMarked(found);
+    if (reach === "everywhere" || cgroup === undefined) isCertain = this.#addMarked(found);
     // A host that was started by its own application's shell is not a part of it.
     for (let pid = process.pid; pid > 1; pid = processRow(pid)?.parent ?? 0) found.delete(pid);
     // One that was seen before and is just ending has no environment any more, and its files still.
@@ -121,11 +117,6 @@ export class MachineProcesses implements Processes {
     this.#options.cgroup?.remove();
   }
 
-  /** Below `parent`, but for what belongs to the application of another host. */
-  #descendants(parent: number): number[] {
-    return childrenOf(parent).flatMap((pid) => (this.#carriesAnother(pid) ? [] : [pid, ...this.#descendants(pid)]));
-  }
-
   /** False: a process had no environment at this moment, and has not been seen so for long. */
   #addMarked(found: Set<number>): boolean {
     const blank = new Map<string, number>();
@@ -140,11 +131,6 @@ export class MachineProcesses implements Processes {
     }
     this.#blank = blank;
     return [...blank.values()].every((looks) => looks >= blankLooks);
-  }
-
-  #carriesAnother(pid: number): boolean {
-    const environment = environmentOf(pid) ?? "";
-    return environment.includes(`${markVariable}=`) && !environment.includes(`${markVariable}=${this.#options.mark}`);
   }
 
   #filesOf(databases: Iterable<string>): Files {

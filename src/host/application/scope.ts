@@ -17,8 +17,6 @@ export interface ApplicationScope {
 export interface ScopeOptions {
   /** Names of the databases below the data folder. */
   readonly databases: () => Promise<readonly string[]>;
-  /** This process adopts orphans, and starts nothing but applications. */
-  readonly adopts: boolean;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly onWarning: (text: string) => void;
@@ -26,9 +24,9 @@ export interface ScopeOptions {
 
 /** Both folders exist. */
 export function openScope({ stateFolder, dataFolder }: { readonly stateFolder: string; readonly dataFolder: string }, options: ScopeOptions): ApplicationScope {
-  const { databases, adopts, clock, rules, onWarning } = options;
+  const { databases, clock, rules, onWarning } = options;
   const mark = applicationMark(stateFolder);
   const cgroup = Cgroup.make(mark);
-  const processes = new MachineProcesses({ mark, dataFolder, cgroup, adopts, databases });
+  const processes = new MachineProcesses({ mark, dataFolder, cgroup, databases });
   return { environment: { [markVariable]: mark }, cgroup, leftovers: new Leftovers({ processes, clock, rules, onWarning }) };
 }

@@ -17,7 +17,7 @@ export interface ScopeFixture {
 export function scopeOf(folder: string, { databases = [], warnings = [], cgroup: wanted = true }: ScopeFixture = {}): ApplicationScope {
   const mark = applicationMark(folder);
   const cgroup = wanted ? Cgroup.make(mark) : undefined;
-  const processes = new MachineProcesses({ mark, dataFolder: folder, cgroup, adopts: false, databases: () => Promise.resolve(databases) });
+  const processes = new MachineProcesses({ mark, dataFolder: folder, cgroup, databases: () => Promise.resolve(databases) });
   const leftovers = new Leftovers({ processes, clock: systemClock, rules: allRules, onWarning: (text) => void warnings.push(text) });
   return { environment: { [markVariable]: mark }, cgroup, leftovers };
 }
