@@ -46,9 +46,9 @@ export class OpenRequests {
   /** Changes with every part of an answer and of a long request. */
   traffic(now: number): number {
     for (const [exchange, open] of this.#open) {
-      if (exchange.bodyBytes === open.bodyBytes || now - open.since < longUploadMs) continue;
+      if (exchange.bodyBytes === open.bodyBytes) continue;
       open.bodyBytes = exchange.bodyBytes;
-      this.#traffic += 1;
+      if (now - open.since >= longUploadMs) this.#traffic += 1;
     }
     return this.#traffic;
   }

@@ -34,11 +34,13 @@ describe("the open requests of an application", () => {
     const begun = requests.traffic(500);
     long.bodyBytes = 20;
     expect(requests.traffic(900)).toBe(begun);
+    long.bodyBytes = 30;
     expect(requests.traffic(1_500)).not.toBe(begun);
     const since = requests.traffic(1_600);
     requests.begin(exchange("/form", { bodyBytes: 300 }), 1_600);
     requests.end(long);
     expect(requests.traffic(1_700)).toBe(since);
+    expect(requests.traffic(60_000)).toBe(since);
     expect(requests.size).toBe(1);
   });
 });
