@@ -12,6 +12,9 @@ export interface InitValues {
   readonly vault: string;
   /** The vault is made for this file: its host is the one that may begin it. */
   readonly bootstrap: boolean;
+  /** The application's data folder ("data"), and the patterns of its databases (`*.db`). */
+  readonly data?: string;
+  readonly databases?: readonly string[] | undefined;
 }
 
 export function configTemplate(values: InitValues): string {
@@ -24,6 +27,7 @@ export function configTemplate(values: InitValues): string {
 }
 
 const quoted = (text: string): string => JSON.stringify(text);
+const quotedList = (texts: readonly string[]): string => `[${texts.map(quoted).join(", ")}]`;
 
 const clusterPart = (values: InitValues): string => `# stead configuration. Check it with: stead config check stead.toml
 # Durations and sizes have a unit: "250ms", "1s", "5m", "64KiB", "4MiB". Relative paths start at this file's folder.
@@ -129,8 +133,8 @@ control = "127.0.0.1:7701"
 listen = "127.0.0.1:8001"
 #advertise_data = "http://127.0.0.1:8001"
 # On a local disk. The databases are named relative to it: "notes.db", "tenants/*.db"; * and ? stay within one folder, ** is any folders.
-data = "data"
-databases = ["*.db"]
+data = ${quoted(values.data ?? "data")}
+databases = ${quotedList(values.databases ?? ["*.db"])}
 #databases_except = []
 # The host's own notes, and data that was committed here but never acknowledged.
 #state = "data.stead"

@@ -13,6 +13,7 @@ import { CliError } from "./cli-error.ts";
 import { defaultConfigFile } from "./config.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { fittingPatterns } from "./fitting-patterns.ts";
 import { configTemplate, type InitRole } from "./init-template.ts";
 import { makeVault } from "./vault-create.ts";
 
@@ -25,12 +26,13 @@ interface InitFlags {
   readonly host: string;
   readonly vault: string;
   readonly createVault: boolean;
+  readonly data: string;
 }
 
 export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext>({
   docs: {
     brief: "Write an example configuration and a random secret",
-    fullDescription: `Writes ${defaultConfigFile}, with every key explained, and ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
+    fullDescription: `Writes ${defaultConfigFile}, with every key explained, and ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
   },
   parameters: {
     flags: {
@@ -38,6 +40,7 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       service: { kind: "parsed", parse: String, default: "app", placeholder: "name", brief: "Name of the service" },
       host: { kind: "parsed", parse: String, default: "a", placeholder: "id", brief: "Id of this host" },
       vault: { kind: "parsed", parse: String, default: "vault", placeholder: "folder", brief: "Folder that all hosts of the service share" },
+      data: { kind: "parsed", parse: String, default: "data", placeholder: "folder", brief: "The application's data folder; the databases in it are listed" },
       createVault: { kind: "boolean", default: false, withNegated: false, brief: "Make that folder a new vault; one host does this, once, on the shared area" },
     },
     positional: {
@@ -52,7 +55,9 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     // The vault is named on the command line from the working folder, in the file from the file's.
     const vaultPath = resolve(this.cwd, flags.vault);
     const vault = folder === undefined || flags.vault.startsWith("/") ? flags.vault : relative(target, vaultPath);
-    const text = configTemplate({ role: flags.role, service: flags.service, hostId: flags.host, secretFile, vault, bootstrap: flags.createVault });
+    const data = folder === undefined || flags.data === "data" || flags.data.startsWith("/") ? flags.data : relative(target, resolve(this.cwd, flags.data));
+    const found = flags.role === "gateway" ? undefined : fittingPatterns(resolve(target, data));
+    const text = configTemplate({ data, databases: found, role: flags.role, service: flags.service, hostId: flags.host, secretFile, vault, bootstrap: flags.createVault });
     refuseWrongNames(configPath, text);
     refuseExisting(configPath);
     const hasSecret = existsSync(secretPath);
@@ -64,6 +69,7 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       writeFileSync(configPath, text, { flag: "wx" });
     });
     const secret = hasSecret ? `kept ${secretPath}` : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;
+    if (found !== undefined) this.process.stdout.write(`found databases in ${resolve(target, data)}: databases = ${JSON.stringify(found)}\n`);
     const done = [`wrote ${configPath}`, secret, ...(flags.createVault ? [`wrote ${vaultPath}/`] : [])];
     this.process.stdout.write(`${done.join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
   },

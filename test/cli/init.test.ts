@@ -105,3 +105,14 @@ test("the examples that are no defaults can be uncommented too", () => {
   expect(host?.application).toMatchObject({ env: { LOG_LEVEL: "info" }, readyPath: "/health" });
   expect(services[0]?.match).toEqual({ host: "app.example", path: "/" });
 });
+
+test("the databases of an existing data folder are found and their patterns written", async () => {
+  for (const name of ["app.sqlite", "tenants/1.db", "tenants/2.db"]) {
+    mkdirSync(join(folder, "files", "tenants"), { recursive: true });
+    writeFileSync(join(folder, "files", name), "SQLite format 3\0");
+  }
+  writeFileSync(join(folder, "files", "notes.txt"), "x");
+  expect(await runStead(["init", "conf", "--data", "files"], { cwd: folder })).toMatchObject({ code: 0, out: expect.stringContaining('databases = ["*.sqlite","tenants/*.db"]') });
+  const { host } = parsed(readFileSync(join(folder, "conf", "stead.toml"), "utf8"));
+  expect(host).toMatchObject({ databases: ["*.sqlite", "tenants/*.db"], dataFolder: "/etc/files" });
+});
