@@ -10,6 +10,10 @@
  * process of the application. An application that lives has given its answer by closing the connection, by saying what nobody
  * can understand, or by taking longer than it may; asking again would have it do the same work again.
  *
+ * What may change something (PUT, DELETE) is repeated only where no first copy of it can execute behind the repetition: in a later epoch,
+ * or after the end of the application that had it. A host that says "application ended" has read the request from its connection, has seen every
+ * process that had it end, and lets the repetition through only when the application was started again.
+ *
  * To break it: count what was never sent as lost, or forget the count where a request goes back to wait for a primary.
  */
 import { allRules, type Rules } from "./rules.ts";
@@ -50,9 +54,10 @@ export type ReplayDecision =
   | { readonly kind: "answered" }
   /**
    * Send it again, to whoever is primary then. `changes_state`: only in a later epoch. Idempotence covers the same request twice, not
-   * a late first copy behind somebody else's newer write; in a later epoch the first copy is not executed any more.
+   * a late first copy behind somebody else's newer write; in a later epoch the first copy is not executed any more. `application_ended`: in
+   * the same epoch too, since what had the first copy is gone.
    */
-  | { readonly kind: "again"; readonly why: "not_sent" | "not_executed" | "safe" | "changes_state"; readonly reason: string }
+  | { readonly kind: "again"; readonly why: "not_sent" | "not_executed" | "safe" | "application_ended" | "changes_state"; readonly reason: string }
   /** Provably not executed, but its body is no longer held: the client may send it again itself. */
   | { readonly kind: "give_up"; readonly reason: string }
   /** Not executed and not to be repeated: requests like it end the application (core/suspects.ts). */
@@ -112,7 +117,7 @@ function afterLoss(method: string, outcome: AttemptOutcome & { kind: "lost" }, {
   if (!mayGoAgain) return { kind: "unknown", reason: describeLosses([...losses, cause], reason) };
   if (losses.length >= againMax && isBound) return { kind: "unknown", reason: describeLosses([...losses, cause], reason) };
   const isSafe = safeMethods.includes(method) || !rules.has("replay") || !rules.has("replay-later-epoch");
-  return { kind: "again", why: isSafe ? "safe" : "changes_state", reason };
+  return { kind: "again", why: isSafe ? "safe" : cause === "application_ended" ? cause : "changes_state", reason };
 }
 
 const times = (count: number): string => (count === 1 ? "once" : count === 2 ? "twice" : `${count} times`);

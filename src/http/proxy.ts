@@ -128,7 +128,7 @@ export class Proxy implements ForwardUser {
       await this.#conclude(exchange, life, outcome, decision);
       return;
     }
-    if (decision.why === "safe" || decision.why === "changes_state") life.maybeExecuted = rules.has("replay-outcome");
+    if (decision.why !== "not_sent" && decision.why !== "not_executed") life.maybeExecuted = rules.has("replay-outcome");
     if (decision.why === "changes_state") life.lostOn = upstream;
     if (life.lostOn !== undefined && !(await this.#isReplaced(exchange, life, life.lostOn))) {
       await this.#conclude(exchange, life, outcome, { kind: "unknown", reason: decision.reason });

@@ -61,6 +61,12 @@ test("an answered request and one whose client is gone need nothing", () => {
   expect(decide("POST", { kind: "client_gone" }).kind).toBe("answered");
 });
 
+test("a put that the application had when it ended is repeated in the same epoch, since nothing that had it can execute it any more", () => {
+  const ended = { ...lost, cause: "application_ended" } as const;
+  for (const method of ["PUT", "DELETE"]) expect(decide(method, ended)).toMatchObject({ kind: "again", why: "application_ended" });
+  expect(decide("POST", ended).kind).toBe("unknown");
+});
+
 test("method names are compared with their case", () => {
   expect(isIdempotent("PUT")).toBe(true);
   expect(isIdempotent("put")).toBe(false);
