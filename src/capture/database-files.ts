@@ -153,12 +153,6 @@ export class DatabaseFiles {
     return sameFile(identity, this.identity) || this.#companions.some((companion) => sameFile(identity, companion));
   }
 
-  /** All three files are the ones at their paths. */
-  get isInPlace(): boolean {
-    const found = identityAt(this.path);
-    return found !== undefined && sameFile(found, this.identity) && this.companions() === "same";
-  }
-
   /** Other processes that have the database open; undefined where locks are not told. */
   users(): readonly number[] | undefined {
     const users = FileLocks.now()?.databaseUsers(this.identity);

@@ -15,9 +15,9 @@ import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
-import { textOf } from "./data-path.ts";
+import { pathOf, textOf } from "./data-path.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
-import { type FileIdentity, sameFile } from "./file-identity.ts";
+import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
 import { auditMs, type SourceLimits, suspectsPerLook, unlistedMs } from "./limits.ts";
 import { companionsGone, moved, replaced, writtenAfterDeletion } from "./refusals.ts";
@@ -104,12 +104,18 @@ export class DatabaseSet {
     if (nowMs < this.#auditAtMs) return;
     this.#auditAtMs = nowMs + auditMs / Math.max(1, this.#databases.size);
     const database = this.#databases.size === 0 ? undefined : this.#inTurn();
-    if (database?.files.isInPlace === false) this.#discovery.forget();
+    if (database !== undefined && !this.#isInPlace(database)) this.#discovery.forget();
     this.#auditSome(1);
     if (nowMs < this.#unlistedAtMs) return;
     this.#unlistedAtMs = nowMs + unlistedMs;
     const locks = FileLocks.now();
     if (locks !== undefined) this.#unlisted.look(locks, new Set([...this.#databases.values()].map(({ watch }) => watch.indexInode)));
+  }
+
+  /** Its files are at their paths, and its name leads to them. */
+  #isInPlace({ name, files }: TrackedDatabase): boolean {
+    const found = identityAt(pathOf(this.#options.root, name));
+    return found !== undefined && sameFile(found, files.identity) && files.companions() === "same";
   }
 
   /** True when somebody uses another log of one of the next databases. */

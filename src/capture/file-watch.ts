@@ -77,6 +77,7 @@ export class FileWatch {
   /** Captured until now; the index has moved on. */
   leave(at: WalPosition): void {
     this.#tail.leave(at);
+    this.#file.refresh();
   }
 
   /** Finds out. Throws `CaptureError` (uncoordinated, linked, continuity). */

@@ -201,6 +201,7 @@ export class Source {
 
   /** Throws `CaptureError` when something moved that must not. */
   async #examine(slice: Slice): Promise<void> {
+    this.#databases.audit(this.#options.clock.now());
     for (const database of this.#databases) if (database.isSuspicious()) await database.watch.examine(database, slice);
   }
 

@@ -6,7 +6,7 @@
  *
  *      0 version (3007000)   8 change counter   12 is-initialised u8   13 big-endian checksums u8   14 page size u16
  *     16 mxFrame            20 nPage            24 checksum of the last frame, 2 x u32   32 salts, 8 bytes
- *     40 checksum of bytes 0..39, 2 x u32       48 the second copy       96 nBackfill   100 five read marks
+ *     40 checksum of bytes 0..39, 2 x u32       48 the second copy       96 nBackfill   100 five read marks   128 nBackfillAttempted
  *
  * A commit writes copy 2, a barrier, then copy 1, and returns to the application only after both. So a header whose copies
  * differ is a commit that nobody has seen yet, or a writer that died in between (the next reader repairs that).
@@ -20,8 +20,6 @@ const version = 3_007_000;
 export interface WalIndex {
   readonly pageSize: number;
   readonly bigEndian: boolean;
-  /** Commits counted since the index was made or recovered. */
-  readonly changes: number;
   /** The two salts as they stand in the WAL, read big-endian: together they name a generation of the log. */
   readonly salt1: number;
   readonly salt2: number;
@@ -34,6 +32,8 @@ export interface WalIndex {
   readonly checksum2: number;
   /** Frames 1..nBackfill are in the database file. */
   readonly nBackfill: number;
+  /** A checkpoint has begun to copy frames up to this one. */
+  readonly nBackfillAttempted: number;
 }
 
 export type WalIndexLook =
@@ -84,7 +84,6 @@ export class WalIndexReader {
       index: {
         pageSize: (sizeField & 0xfe00) + ((sizeField & 1) << 16),
         bigEndian: this.#bytes[13] === 1,
-        changes: words[2] ?? 0,
         salt1: this.#view.getUint32(32),
         salt2: this.#view.getUint32(36),
         mxFrame: words[4] ?? 0,
@@ -92,6 +91,7 @@ export class WalIndexReader {
         checksum1: words[6] ?? 0,
         checksum2: words[7] ?? 0,
         nBackfill: words[24] ?? 0,
+        nBackfillAttempted: words[32] ?? 0,
       },
     };
   }

@@ -110,25 +110,28 @@ test("a transaction that spilled, its rollback and what it leaves in the log are
   expect(pair.copyHash("app.db")).toBe((await application.image("a")).sha256);
 });
 
-test("a backup that is copied over the database file in place is refused before anything that follows leaves", async () => {
-  await using it = await begin();
-  await it.application.open("a", it.path);
-  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0); PRAGMA wal_checkpoint(TRUNCATE)");
-  await it.application.close("a");
-  const backup = join(it.folder, "backup.db");
-  copyFileSync(it.path, backup);
-  await using pair = await Pair.open(it.folder);
-  await it.application.open("a", it.path);
-  await it.application.run("a", "INSERT INTO t VALUES (1)");
-  await pair.sync();
-  await it.application.run("a", "PRAGMA wal_checkpoint(PASSIVE)");
-  while (pair.source.isAhead()) await pair.sync();
-  spawnSync("cp", [backup, it.path]);
-  const error = await refusedAtTheGate(pair);
-  expect(error.kind).toBe("continuity");
-  expect(error.found).toContain("without a log");
-  expect(error.accepted).toContain(".restore");
-});
+for (const [state, checkpoint] of [["an empty", "PRAGMA wal_checkpoint(PASSIVE)"], ["a filled", "SELECT 1"]] as const) {
+  test(`a backup that is copied over the database file in place beside ${state} log is refused before anything that follows leaves`, async () => {
+    await using it = await begin();
+    await it.application.open("a", it.path);
+    await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); CREATE TABLE big(v); INSERT INTO big VALUES (randomblob(20000)); PRAGMA wal_checkpoint(TRUNCATE)");
+    const backup = join(it.folder, "backup.db");
+    copyFileSync(it.path, backup);
+    await it.application.run("a", "UPDATE big SET v = randomblob(20000)");
+    await it.application.close("a");
+    await using pair = await Pair.open(it.folder);
+    await it.application.open("a", it.path);
+    await it.application.run("a", "INSERT INTO t VALUES (1)");
+    await pair.sync();
+    await it.application.run("a", checkpoint);
+    while (pair.source.isAhead()) await pair.sync();
+    spawnSync("cp", [backup, it.path]);
+    const error = await refusedAtTheGate(pair);
+    expect(error.kind).toBe("continuity");
+    expect(error.found).toContain("without a log");
+    expect(error.accepted).toContain(".restore");
+  });
+}
 
 test("a file whose time stamps change and whose content does not is nobody's fault", async () => {
   await using it = await begin();
