@@ -13,7 +13,7 @@ import type { DatabaseFiles } from "./database-files.ts";
 import { type FileIdentity, identityOfFd } from "./file-identity.ts";
 import { connectionLockByte, FileLocks, writerLockByte } from "./file-locks.ts";
 import { otherNameOf } from "./hard-links.ts";
-import { elsewhereMsMax } from "./limits.ts";
+import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
 import { processesWithOpen, processName } from "./open-files.ts";
 import { linked, uncoordinated, usedElsewhere } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
@@ -47,6 +47,8 @@ export class FileWatch {
   readonly #tail: WalTail;
   readonly #file: DatabaseFileLook;
   readonly #walIndex: FileIdentity;
+  /** When another process was last seen to hold the lock of the writer, with the captured position at that time. */
+  #writerSeen: { readonly at: WalPosition; readonly nowMs: number } | undefined;
   /** Since when processes have the database open with another log than this one, monotonic milliseconds. */
   #elsewhereSinceMs: number | undefined;
 
@@ -59,12 +61,22 @@ export class FileWatch {
 
   /** Sync, half a microsecond while nothing changes. `at` is captured, and the index was just seen there. */
   isSuspicious(at: WalPosition): boolean {
-    return this.#elsewhereSinceMs !== undefined || this.#file.look() !== "quiet" || (!this.#tail.isQuiet(at) && !this.#isWriterAtWork());
+    return this.#elsewhereSinceMs !== undefined || this.#file.look() !== "quiet" || this.#isLogSuspicious(at);
   }
 
   /** The inode of the WAL index. */
   get indexInode(): bigint {
     return this.#walIndex.inode;
+  }
+
+  /** While a transaction is under way the list of locks is not read for each chunk: a writer that was there is believed to be for a moment. */
+  #isLogSuspicious(at: WalPosition): boolean {
+    const nowMs = this.#options.clock.now();
+    if (this.#writerSeen?.at === at && nowMs - this.#writerSeen.nowMs < writerTrustMs) return false;
+    if (this.#tail.isQuiet(at)) return false;
+    if (!this.#isWriterAtWork()) return true;
+    this.#writerSeen = { at, nowMs };
+    return false;
   }
 
   /** Looks whether somebody keeps another log of this database: opened under a name that it had before. Takes microseconds. */

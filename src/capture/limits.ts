@@ -72,3 +72,5 @@ export const folderDepthMax = 16;
 export const watchedFoldersMax = 2000;
 /** How often somebody's databases that no pattern matches are looked for, milliseconds. */
 export const unlistedMs = 2_000;
+/** A process that held the lock of the writer is believed to be at work for so long, milliseconds. */
+export const writerTrustMs = 2;
