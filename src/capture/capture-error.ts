@@ -13,6 +13,7 @@
  * - `name`: a database name or pattern that is absolute, leaves the data folder, or cannot be a database.
  * - `limit`: more databases than the limit.
  * - `uncoordinated`: somebody commits without the WAL index and its locks, so that nobody else sees it.
+ * - `damaged`: SQLite cannot open the file.
  * - `linked`: the file has a second name (hard link), under which SQLite would keep another log.
  */
 export type CaptureErrorKind =
@@ -27,6 +28,7 @@ export type CaptureErrorKind =
   | "name"
   | "limit"
   | "uncoordinated"
+  | "damaged"
   | "linked";
 
 export interface CaptureProblem {

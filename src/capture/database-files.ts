@@ -9,12 +9,12 @@
  * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
  * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
-import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, unlinkSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type FilePath, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
-import { heapIndex, notADatabase, notWal, replaced } from "./refusals.ts";
+import { heapIndex, notADatabase, notWal } from "./refusals.ts";
 
 /** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
 export interface Backfilled {
@@ -116,7 +116,10 @@ export class DatabaseFiles {
       for (const connection of connections) connection.prepare("PRAGMA schema_version").get();
       for (const suffix of ["", "-wal", "-shm"]) fds.push(openSync(withSuffix(path, suffix), "r"));
       const now = identityAt(path);
-      if (now === undefined || !sameFile(identity, now)) throw replaced(name);
+      if (now === undefined || !sameFile(identity, now)) {
+        closeAll(connections, fds);
+        return undefined;
+      }
       return new DatabaseFiles(path, identity, wasSwitched, connections, fds);
     } catch (error) {
       closeAll(connections, fds);
@@ -157,6 +160,19 @@ export class DatabaseFiles {
   users(): readonly number[] | undefined {
     const users = FileLocks.now()?.databaseUsers(this.identity);
     return users === undefined ? undefined : [...users];
+  }
+
+  /**
+   * The database was replaced or renamed, and nobody else has it open: its log must not stay beside the next database of that
+   * name, which SQLite would apply it to. Without this host it would be gone: the last close of the application removes it.
+   */
+  removeCompanions(): void {
+    for (const [at, suffix] of ["-wal", "-shm"].entries()) {
+      const path = withSuffix(this.path, suffix);
+      const found = identityAt(path);
+      const own = this.#companions[at];
+      if (found !== undefined && own !== undefined && sameFile(found, own)) unlinkSync(path);
+    }
   }
 
   /** Nanoseconds since 1970: when the file lost its last name, and when something was written into the log last. */

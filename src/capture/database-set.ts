@@ -2,30 +2,35 @@
  * The databases of a service as they come and go in the data folder.
  *
  * `differs()` says in the same turn whether the folder holds something else than what is captured; `follow()` attaches what
- * appeared, drops what vanished, and refuses what was replaced or moved. A database that vanished stays open as long as a
- * snapshot or a batch still reads it: its descriptors must not come to mean another file.
+ * appeared and drops what vanished. A database that vanished stays open as long as a snapshot or a batch still reads it: its
+ * descriptors must not come to mean another file.
  *
- * What vanished is a deletion, and journaled as one, only when the file is gone for good. One that lives on under another name was
- * moved: by the application, by an operator, by another host that was given the same folder. Its `-wal` was not, and whoever has
- * it open goes on committing where nobody looks.
+ * What vanished is a deletion, and journaled as one. What was replaced or renamed is one too (and the other file a new database) when
+ * nobody has the old one open: an application that restores a backup closes, renames, and begins again. While somebody has it
+ * open, commits go on where nobody looks, into a log that was left behind: answers wait until it is closed, for as long as the
+ * patience lasts. A log that is left behind is written into its file, and removed: the application did its part by closing.
  */
 import { nameMatcher } from "../core/database-pattern.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { attach } from "./attach.ts";
-import { CaptureError } from "./capture-error.ts";
+import type { CaptureError } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
-import { pathOf, textOf } from "./data-path.ts";
+import { pathOf, textOf, withSuffix } from "./data-path.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
 import { auditMs, type SourceLimits, suspectsPerLook, unlistedMs } from "./limits.ts";
+import { Newcomers } from "./newcomers.ts";
+import { processesWithOpen } from "./open-files.ts";
 import { companionsGone, moved, replaced, writtenAfterDeletion } from "./refusals.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
+import { Uncaptured, type UncapturedDatabase } from "./uncaptured.ts";
 import { UnlistedLogs } from "./unlisted-logs.ts";
 import { adviseOnWriter } from "./writer-version.ts";
 
 const retryMs = 2;
+/** From this share of the limit on there is a warning. */
+const databasesWarnShare = 0.8;
 
 export interface DatabaseSetOptions {
   readonly root: string;
@@ -35,6 +40,8 @@ export interface DatabaseSetOptions {
   readonly rules: Rules;
   readonly limits: SourceLimits;
   onWarning(text: string): void;
+  /** Other databases than before cannot be captured, or for other reasons. */
+  onUncaptured?(now: readonly UncapturedDatabase[]): void;
 }
 
 export class DatabaseSet {
@@ -50,6 +57,14 @@ export class DatabaseSet {
   /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
   #isWriterTold = false;
+  /** The scan that `follow` has dealt with. */
+  #followed: ReadonlyMap<string, FoundFile> | undefined;
+  /** Replaced or renamed while somebody has them open, and what is at their name now. */
+  readonly #displaced = new Map<string, FileIdentity | undefined>();
+  /** Used as databases, and cannot be read as such. */
+  readonly #foreign = new Set<string>();
+  readonly #newcomers: Newcomers;
+  readonly uncaptured: Uncaptured;
   readonly #told = new Set<string>();
   /** Vanished, but still being read. */
   #retired: TrackedDatabase[] = [];
@@ -59,6 +74,8 @@ export class DatabaseSet {
     const isOpen = (identity: FileIdentity): boolean => [...this.#databases.values(), ...this.#retired].some(({ files }) => files.owns(identity));
     const onWarning = (text: string): void => this.#tellOnce(text);
     this.#unlisted = new UnlistedLogs({ root: options.root, isExcepted: nameMatcher(options.except ?? []), isCaptured: isOpen, onWarning });
+    this.uncaptured = new Uncaptured(() => options.clock.now(), (now) => options.onUncaptured?.(now));
+    this.#newcomers = new Newcomers(options, this.uncaptured);
     this.#discovery = new Discovery({
       root: options.root,
       databases: options.databases,
@@ -84,16 +101,51 @@ export class DatabaseSet {
   /** Something appeared, vanished or was replaced since `follow`. Sync; cheap when the folders did not change. */
   differs(): boolean {
     const found = this.#discovery.refresh();
-    if (found.size !== this.#databases.size) return true;
-    for (const [name, database] of this.#databases) {
-      const file = found.get(name);
-      if (file === undefined || !sameFile(file.identity, database.files.identity)) return true;
+    if (found !== this.#followed) {
+      if (this.#isOther(found)) return true;
+      this.#followed = found;
     }
+    if (this.#discovery.strangers.size > 0 || this.#foreign.size > 0) this.#noteStrangers();
+    if (this.#newcomers.changed()) return true;
     if (this.#retired.some((database) => database.wasWrittenSince())) return true;
     if (found === this.#seen) return false;
-    for (const { files } of this.#databases.values()) if (files.companions() !== "same") return true;
+    for (const [name, { files }] of this.#databases) if (!this.#displaced.has(name) && files.companions() !== "same") return true;
     this.#seen = found;
     return this.#auditSome(suspectsPerLook);
+  }
+
+  /** Capture has begun: what appears from now on ends nothing by being there. */
+  begin(): void {
+    this.#discovery.begin();
+    this.#newcomers.begin();
+  }
+
+  /**
+   * Files that are no databases: a plain file costs a warning. One that has a log beside it is used as a database (an encrypted one):
+   * what is committed there is captured by nobody.
+   */
+  #noteStrangers(): void {
+    const { strangers } = this.#discovery;
+    for (const name of this.#foreign) if (!strangers.has(name) && this.#foreign.delete(name)) this.uncaptured.clear(name);
+    for (const [name, error] of strangers) {
+      const path = pathOf(this.#options.root, name);
+      if (!["-wal", "-journal"].some((suffix) => identityAt(withSuffix(path, suffix)) !== undefined)) this.#tellOnce(`left out: ${error.message}`);
+      else if (!this.#foreign.has(name)) {
+        this.#foreign.add(name);
+        this.uncaptured.note(name, error);
+      }
+    }
+  }
+
+  /** Not what `follow` made of the folder last. */
+  #isOther(found: ReadonlyMap<string, FoundFile>): boolean {
+    for (const [name, { files }] of this.#databases) {
+      const identity = found.get(name)?.identity;
+      const expected = this.#displaced.has(name) ? this.#displaced.get(name) : files.identity;
+      if (identity === undefined || expected === undefined ? identity !== expected : !sameFile(identity, expected)) return true;
+    }
+    for (const [name, file] of found) if (!this.#databases.has(name) && !this.#newcomers.knows(name, file)) return true;
+    return false;
   }
 
   /**
@@ -144,21 +196,56 @@ export class DatabaseSet {
     const gone: TrackedDatabase[] = [];
     for (const [name, database] of this.#databases) {
       const file = found.get(name);
-      if (file !== undefined && sameFile(file.identity, database.files.identity)) continue;
-      if (file !== undefined) throw replaced(name);
-      if (database.files.hasName) throw moved(name);
-      this.#databases.delete(name);
-      this.#order = undefined;
-      this.#retired.push(database);
+      if (file !== undefined && sameFile(file.identity, database.files.identity)) {
+        if (this.#displaced.delete(name)) this.uncaptured.clear(name);
+        continue;
+      }
+      const problem = whyNotGone(database, file);
+      if (problem !== undefined) {
+        this.#displaced.set(name, file?.identity);
+        this.uncaptured.note(name, problem);
+        continue;
+      }
+      this.#retire(database);
       gone.push(database);
-      database.retire();
     }
     for (const database of this.#retired) if (database.wasWrittenSince()) throw writtenAfterDeletion(database.name, database.files.users());
+    this.closeRetired();
+    this.#newcomers.keepOnly((name) => found.has(name) && !this.#databases.has(name));
     for (const [name, file] of found) {
-      if (!this.#databases.has(name)) await this.#attach(name, file);
+      if (!this.#databases.has(name)) this.#newcomers.look(name, file, this.#databases, this.#retired, (database) => this.#add(database));
     }
+    this.#followed = found;
     this.#tellLinks();
     return gone;
+  }
+
+  #add(database: TrackedDatabase): void {
+    this.#databases.set(database.name, database);
+    this.#order = undefined;
+    const advice = adviseOnWriter(database.name, database.files.dbFd);
+    if (advice !== undefined && !this.#isWriterTold) this.#options.onWarning(advice);
+    this.#isWriterTold ||= advice !== undefined;
+    const { databasesMax } = this.#options.limits;
+    if (this.#databases.size >= databasesMax * databasesWarnShare) this.#tellOnce(`more than ${Math.floor(databasesMax * databasesWarnShare)} databases, of ${databasesMax} at most: raise databases_max in [host], or split the service`);
+  }
+
+  /** A deletion. What it is called now has all of its commits, and the name is free for another. */
+  #retire(database: TrackedDatabase): void {
+    const { name, files } = database;
+    if (files.hasName) {
+      database.pin.end();
+      files.unlockWriters();
+      const why = whyUnfolded(files);
+      if (why !== undefined) this.#options.onWarning(`${name} was renamed, and its last commits could not be written into it: ${why}`);
+    }
+    this.#databases.delete(name);
+    this.#displaced.delete(name);
+    this.uncaptured.clear(name);
+    this.#order = undefined;
+    this.#retired.push(database);
+    database.retire();
+    files.removeCompanions();
   }
 
   #tellLinks(): void {
@@ -182,7 +269,8 @@ export class DatabaseSet {
     for (const [name, { files }] of this.#databases) {
       for (;;) {
         const companions = files.companions();
-        if (companions === "same" || !this.#discovery.refresh().has(name)) break;
+        const file = this.#discovery.refresh().get(name);
+        if (companions === "same" || file === undefined || !sameFile(file.identity, files.identity)) break;
         if (companions === "replaced" || clock.now() > giveUpMs) throw companionsGone(name);
         await clock.sleep(retryMs);
       }
@@ -223,22 +311,6 @@ export class DatabaseSet {
     this.#retired = [];
     this.#discovery.close();
   }
-
-  async #attach(name: string, file: FoundFile): Promise<void> {
-    const { rules, clock, limits } = this.#options;
-    if (this.#databases.size >= limits.databasesMax) throw tooMany(name, limits.databasesMax);
-    for (const other of this.#databases.values()) {
-      if (sameFile(other.files.identity, file.identity)) throw sameFileTwice(name, other.name);
-    }
-    const onAttached = (database: TrackedDatabase): void => {
-      this.#databases.set(name, database);
-      this.#order = undefined;
-      const advice = adviseOnWriter(name, database.files.dbFd);
-      if (advice !== undefined && !this.#isWriterTold) this.#options.onWarning(advice);
-      this.#isWriterTold ||= advice !== undefined;
-    };
-    await attach({ name, file, rules, clock, limits, onAttached, onWarning: (text) => this.#options.onWarning(text) });
-  }
 }
 
 function whyUnfolded(files: DatabaseFiles): string | undefined {
@@ -249,22 +321,11 @@ function whyUnfolded(files: DatabaseFiles): string | undefined {
   }
 }
 
-function tooMany(name: string, databasesMax: number): CaptureError {
-  return new CaptureError({
-    kind: "limit",
-    database: name,
-    found: `more than ${databasesMax} databases`,
-    accepted: `at most ${databasesMax}`,
-    advice: "Narrow the service's list of databases, or split the service.",
-  });
-}
-
-function sameFileTwice(name: string, other: string): CaptureError {
-  return new CaptureError({
-    kind: "name",
-    database: name,
-    found: `the same file as ${other}`,
-    accepted: "one name per file",
-    advice: "Remove the hard link or symbolic link, or name only one of them.",
-  });
+/** Undefined: it is a deletion. */
+function whyNotGone({ name, files }: TrackedDatabase, file: FoundFile | undefined): CaptureError | undefined {
+  if (file === undefined && !files.hasName) return undefined;
+  // Both are asked: a lock is the rule, an open file that was not read yet has none. Unknown counts as open.
+  const isClosed = files.users()?.length === 0 && processesWithOpen(files.identity).length === 0;
+  if (isClosed) return undefined;
+  return file === undefined ? moved(name) : replaced(name);
 }

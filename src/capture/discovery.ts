@@ -76,6 +76,9 @@ export class Discovery {
   #found: ReadonlyMap<string, FoundFile> = new Map();
   /** Files that exist but have no committed content so far, by name. */
   #waiting = new Map<string, FilePath>();
+  /** Files that match and are no databases, once capture has begun; before, they are refused. */
+  readonly #strangers = new Map<string, CaptureError>();
+  #isLenient = false;
   #aliases: ReadonlyMap<string, string> = new Map();
   /** The data folder, as the first scan found it. */
   #rootIdentity: FileIdentity | undefined;
@@ -107,6 +110,16 @@ export class Discovery {
   /** Names of the last scan that are links to a database with another name, and that name. */
   get aliases(): ReadonlyMap<string, string> {
     return this.#aliases;
+  }
+
+  /** From here on a file that is no database is none of capture's business: `strangers` tells of it. */
+  begin(): void {
+    this.#isLenient = true;
+  }
+
+  /** By name, with what was found, as the last looks saw them. */
+  get strangers(): ReadonlyMap<string, CaptureError> {
+    return this.#strangers;
   }
 
   /** The next `refresh` scans: something changed that no folder tells. */
@@ -147,6 +160,7 @@ export class Discovery {
     }
     const { found } = walk;
     this.#waiting = walk.dangling;
+    this.#strangers.clear();
     for (const [name, file] of found) {
       if (!this.#isWaiting(name, file.path, file.identity, file.size)) continue;
       found.delete(name);
@@ -156,8 +170,16 @@ export class Discovery {
   }
 
   #isWaiting(name: string, path: FilePath, identity: FileIdentity, size: number): boolean {
+    this.#strangers.delete(name);
     if (size === 0) return true;
-    return !this.#isOpen(identity) && inspectHeader(name, path) === "not-yet";
+    if (this.#isOpen(identity)) return false;
+    try {
+      return inspectHeader(name, path) === "not-yet";
+    } catch (error) {
+      if (!this.#isLenient || !(error instanceof CaptureError)) throw error;
+      this.#strangers.set(name, error);
+      return true;
+    }
   }
 
   close(): void {
@@ -250,7 +272,13 @@ const beginsAsDatabase = (path: FilePath): boolean => firstBytes(path).subarray(
 
 function firstBytes(path: FilePath): Buffer {
   const bytes = Buffer.alloc(100);
-  const fd = openSync(path, "r");
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return bytes; // Created and deleted in quick succession.
+    throw error;
+  }
   try {
     readSync(fd, bytes, 0, 100, 0);
     return bytes;

@@ -64,6 +64,14 @@ export class FileLocks {
     return this.others(database.inode, databaseLockByte, databaseLockBytesEnd);
   }
 
+  /**
+   * Any other process has one of SQLite's locks on the database file with this inode. Without a lock of this process the device
+   * is not known: a database on another file system with the same inode can be taken for it.
+   */
+  isDatabaseLocked(inode: bigint): boolean {
+    return this.#of(inode).some(({ pid, start, end }) => pid !== this.#ownPid && start <= databaseLockBytesEnd && end >= databaseLockByte);
+  }
+
   /** Those among them that do not use this WAL index: they keep the database's log somewhere else. */
   usersElsewhere(database: FileIdentity, index: FileIdentity): number[] {
     const users = this.databaseUsers(database);

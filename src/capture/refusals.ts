@@ -117,3 +117,54 @@ export function linked(database: string, other: string | undefined): CaptureErro
 export function overwritten(database: string, page: number): CaptureError {
   return lostContinuity(database, `page ${page} of the database file with other content than was committed: somebody wrote into the file without a log`, "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)");
 }
+
+export function staysLocked(name: string): CaptureError {
+  return new CaptureError({
+    kind: "exclusive",
+    database: name,
+    found: "a database that stays locked",
+    accepted: "locking_mode=NORMAL, and transactions that end",
+    advice: "Remove PRAGMA locking_mode=EXCLUSIVE from the application (journal_mode=WAL with it does not help); a long first transaction, an import, is waited for as long as `uncaptured_patience` says.",
+  });
+}
+
+export function notWhole(name: string, found: string): CaptureError {
+  return new CaptureError({
+    kind: "locked",
+    database: name,
+    found,
+    accepted: "a whole database that nobody writes into but SQLite",
+    advice: "Copy or download a database to a name that no pattern matches, then rename it.",
+  });
+}
+
+/** SQLite cannot open it, for a reason that capture does not know. */
+export function notReadable(name: string, why: string): CaptureError {
+  return new CaptureError({
+    kind: "damaged",
+    database: name,
+    found: `a file that SQLite cannot work with (${why})`,
+    accepted: "a database that SQLite opens",
+    advice: "Look at it with sqlite3's .recover, or restore it from a backup; or leave it out with `databases_except`.",
+  });
+}
+
+export function tooMany(name: string, databasesMax: number): CaptureError {
+  return new CaptureError({
+    kind: "limit",
+    database: name,
+    found: `more than ${databasesMax} databases`,
+    accepted: `at most ${databasesMax}`,
+    advice: "Raise `databases_max` in [host] (memory and descriptors grow with it), narrow `databases`, or split the service.",
+  });
+}
+
+export function sameFileTwice(name: string, other: string): CaptureError {
+  return new CaptureError({
+    kind: "name",
+    database: name,
+    found: `the same file as ${other}`,
+    accepted: "one name per file",
+    advice: "Remove the hard link or symbolic link, or name only one of them.",
+  });
+}

@@ -21,8 +21,9 @@ import { lockForSeal, postponeSeal, seal, sealDue, tidy } from "./seal.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
+import { notWhole } from "./refusals.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
-import { Uncaptured } from "./uncaptured.ts";
+import { mayPass, type UncapturedDatabase } from "./uncaptured.ts";
 
 /** Between two looks at a file that is still being written, at the start. */
 const retryMs = 20;
@@ -39,6 +40,10 @@ export interface SourceOptions {
   readonly limits?: Partial<SourceLimits>;
   /** Hashes of all pages by name, from the `Replica` that wrote these files: such a database is not read at `open`. */
   readonly known?: ReadonlyMap<string, PageHashes>;
+  /** What a database that cannot be captured does: `hold` (default) lets answers wait for `attachWaitMsMax`, `stop` ends capture at once. */
+  readonly uncaptured?: "hold" | "stop" | undefined;
+  /** Other databases than before cannot be captured, or for other reasons. */
+  onUncaptured?(now: readonly UncapturedDatabase[]): void;
   /** Something an operator should know that does not stop capture. */
   onWarning(text: string): void;
 }
@@ -47,7 +52,8 @@ export class Source {
   readonly #options: SourceOptions;
   readonly #limits: SourceLimits;
   readonly #databases: DatabaseSet;
-  readonly #uncaptured: Uncaptured;
+  /** Attached, but not captured yet: its file still changes. */
+  readonly #restless = new Set<string>();
   #snapshotActive = false;
   #busy: string | undefined;
   #failure: Error | undefined;
@@ -56,7 +62,6 @@ export class Source {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#databases = new DatabaseSet({ ...options, limits: this.#limits });
-    this.#uncaptured = new Uncaptured(() => options.clock.now(), () => undefined);
   }
 
   /**
@@ -74,10 +79,11 @@ export class Source {
         for (;;) {
           const { changes } = await source.#capture([], 0);
           for (const change of changes) change.database.accept(change);
-          source.#noteUncaptured();
-          if (source.#uncaptured.size === 0) break;
+          source.#noteUncaptured("stop");
+          if (source.#databases.uncaptured.size === 0) break;
           await options.clock.sleep(retryMs);
         }
+        source.#databases.begin();
       });
       return source;
     } catch (error) {
@@ -93,8 +99,9 @@ export class Source {
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     try {
+      if (this.#databases.uncaptured.size > 0) return true;
       for (const database of this.#databases) if (database.isAhead()) return true;
-      return this.#databases.isSuspicious() || this.#databases.differs();
+      return this.#databases.isSuspicious() || this.#databases.differs() || this.#databases.uncaptured.size > 0;
     } catch (error) {
       throw this.#fail(error);
     }
@@ -159,7 +166,7 @@ export class Source {
 
   /** Databases that batches leave out: somebody is still filling their files. Sync. */
   uncaptured(): readonly { readonly name: string; readonly reason: string; readonly sinceMs: number }[] {
-    return this.#uncaptured.list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, sinceMs }));
+    return this.#databases.uncaptured.list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, sinceMs }));
   }
 
   /** Names, sizes and checksums of the captured state. */
@@ -238,12 +245,14 @@ export class Source {
   }
 
   /** After a capture: which databases it left out. Throws the reason of one that stays so for too long. */
-  #noteUncaptured(): void {
+  #noteUncaptured(mode = this.#options.uncaptured): void {
     for (const { name, captured } of this.#databases) {
-      if (captured === undefined) this.#uncaptured.note(name, stillWritten(name));
-      else this.#uncaptured.clear(name);
+      if (captured === undefined) this.#restless.add(name);
+      else if (this.#restless.delete(name)) this.#databases.uncaptured.clear(name);
+      if (captured === undefined) this.#databases.uncaptured.note(name, notWhole(name, "a file that somebody goes on writing into without SQLite's locks"));
     }
-    this.#uncaptured.assertPatience(this.#limits.attachWaitMsMax);
+    if (mode === "stop") for (const { error } of this.#databases.uncaptured.list) if (!mayPass(error)) throw error;
+    this.#databases.uncaptured.assertPatience(this.#limits.attachWaitMsMax);
   }
 
   async #cut(gone: DatabaseChanges[]): Promise<Cut> {
@@ -321,16 +330,6 @@ function filesNeverSettle(waitedMs: number): CaptureError {
     found: `databases that appeared and vanished for ${waitedMs} ms`,
     accepted: "a moment in which the set of databases stays the same",
     advice: "Keep temporary databases outside the patterns of the service.",
-  });
-}
-
-function stillWritten(name: string): CaptureError {
-  return new CaptureError({
-    kind: "locked",
-    database: name,
-    found: "a file that somebody goes on writing into without SQLite's locks",
-    accepted: "a whole database",
-    advice: "Copy or download a database to a name that no pattern matches, then rename it.",
   });
 }
 

@@ -6,6 +6,9 @@
  */
 import type { CaptureError } from "./capture-error.ts";
 
+/** It is being made, or locked: a moment later it may be captured. */
+export const mayPass = ({ kind }: CaptureError): boolean => kind === "locked" || kind === "exclusive";
+
 export interface UncapturedDatabase {
   readonly name: string;
   readonly error: CaptureError;

@@ -43,8 +43,7 @@ for (const mode of ["WAL", "DELETE", "TRUNCATE", "MEMORY"]) {
     await it.application.open("a", join(it.root, "new.db"));
     await it.application.run("a", `PRAGMA journal_mode=${mode}; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(20000))`);
     expect(it.pair.source.isAhead()).toBe(true);
-    await it.pair.sync();
-    expect(it.pair.source.isAhead()).toBe(false);
+    await it.pair.settle();
     expect(it.pair.copyHash("new.db")).toBe((await it.application.image("a")).sha256);
     await it.application.run("a", "INSERT INTO t VALUES (2)");
     await it.pair.sync();
@@ -71,7 +70,7 @@ test("an empty file is not a database yet, and is noticed when it becomes one wi
   await it.application.open("a", join(it.root, "new.db"));
   await it.application.run("a", "PRAGMA journal_mode=MEMORY; CREATE TABLE t(v)");
   expect(it.pair.source.isAhead()).toBe(true);
-  await it.pair.sync();
+  await it.pair.settle();
   expect(it.pair.copyHash("new.db")).toBe((await it.application.image("a")).sha256);
 });
 
@@ -115,8 +114,8 @@ test("a database that the application deletes is removed from the copy, and may 
   expect(it.pair.copyHash("new.db")).toBe((await it.application.image("a")).sha256);
 });
 
-test("a database that was replaced by renaming another over it is refused before anything that follows is acknowledged", async () => {
-  await using it = await begin({ databases: ["app.db"] });
+test("a database that was replaced while the application has it open holds all answers, and is refused when the patience is over", async () => {
+  await using it = await begin({ databases: ["app.db"], limits: { attachWaitMsMax: 100 } });
   for (const name of ["app.db", "other.db"]) {
     await it.application.open(name, join(it.root, name));
     await it.application.run(name, "PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
@@ -125,8 +124,29 @@ test("a database that was replaced by renaming another over it is refused before
   await it.application.close("other.db");
   renameSync(join(it.root, "other.db"), join(it.root, "app.db"));
   expect(it.pair.source.isAhead()).toBe(true);
-  expect(await refusal(() => it.pair.source.collect())).toBe("replaced");
+  await it.pair.sync();
+  expect(it.pair.source.uncaptured().map(({ name }) => name)).toEqual(["app.db"]);
+  expect(it.pair.source.isAhead()).toBe(true);
+  expect(await refusal(() => it.pair.settle())).toBe("replaced");
   expect(await refusal(() => it.pair.source.isAhead())).toBe("replaced");
+});
+
+test("a database that was replaced after the application closed it is a deletion and a new one", async () => {
+  const { it, path } = await beginWithClosed();
+  await using _end = it;
+  await it.application.open("b", join(it.root, "app.db.tmp"));
+  await it.application.run("b", "CREATE TABLE other(v); INSERT INTO other VALUES (randomblob(9000))");
+  const image = await it.application.image("b");
+  await it.application.close("b");
+  renameSync(join(it.root, "app.db.tmp"), path);
+  expect(it.pair.source.isAhead()).toBe(true);
+  await it.pair.settle();
+  await it.application.open("c", path);
+  expect((await it.application.run("c", "SELECT count(*) AS n FROM other"))[0]).toEqual({ n: 1 });
+  await it.application.run("c", "INSERT INTO other VALUES (2)");
+  await it.pair.settle();
+  expect(it.pair.copyHash("app.db")).toBe((await it.application.image("c")).sha256);
+  expect(image.bytes).toBeGreaterThan(0);
 });
 
 /** With an application that has written into app.db, and closed it. */
@@ -163,15 +183,36 @@ test("a log that was removed, with nobody there to make another, is refused as w
 });
 
 for (const [what, target] of [["a name that is captured too", "other.db"], ["any other name", "app.bak"]] as const) {
-  test(`a database that is renamed to ${what} is refused, not journaled as deleted: its log stays behind`, async () => {
+  test(`a database that is renamed to ${what} after it was closed has all of its commits there`, async () => {
     const { it, path } = await beginWithClosed();
     await using _end = it;
     renameSync(path, join(it.root, target));
     expect(it.pair.source.isAhead()).toBe(true);
-    expect(await refusal(() => it.pair.source.collect())).toBe("replaced");
-    expect(existsSync(join(it.pair.copy, "app.db"))).toBe(true);
+    await it.pair.settle();
+    expect(existsSync(join(it.pair.copy, "app.db"))).toBe(false);
+    expect(existsSync(`${path}-wal`)).toBe(false);
+    expect(existsSync(join(it.pair.copy, target))).toBe(target === "other.db");
+    await it.application.open("b", join(it.root, target));
+    expect((await it.application.run("b", "SELECT v FROM t"))[0]).toEqual({ v: 1 });
+    if (target === "other.db") expect(it.pair.copyHash(target)).toBe((await it.application.image("b")).sha256);
   });
 }
+
+test("a database that is renamed while the application has it open holds all answers until it is closed", async () => {
+  await using it = await begin({ databases: ["app.db"] });
+  const path = join(it.root, "app.db");
+  await it.application.open("a", path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
+  await it.pair.settle();
+  renameSync(path, join(it.root, "app.bak"));
+  await it.application.run("a", "INSERT INTO t VALUES (1)");
+  await it.pair.sync();
+  expect(it.pair.source.isAhead()).toBe(true);
+  expect(it.pair.source.uncaptured().map(({ name }) => name)).toEqual(["app.db"]);
+  await it.application.close("a");
+  await it.pair.settle();
+  expect(existsSync(join(it.pair.copy, "app.db"))).toBe(false);
+});
 
 for (const [what, instead] of [["moved away", false], ["replaced by another", true]] as const) {
   test(`a data folder that is ${what} is refused: its databases are not deleted`, async () => {
@@ -212,7 +253,7 @@ test("an application that holds its database exclusively is refused", async () =
   await it.application.open("a", join(it.root, "new.db"));
   await it.application.run("a", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
   expect(it.pair.source.isAhead()).toBe(true);
-  expect(await refusal(() => it.pair.source.collect())).toBe("exclusive");
+  expect(await refusal(() => it.pair.settle())).toBe("exclusive");
 });
 
 test("a file that is no database, or an encrypted one, is refused", async () => {

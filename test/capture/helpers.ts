@@ -145,6 +145,14 @@ export class Pair {
     return batch?.pageCount ?? 0;
   }
 
+  /** Collects until nothing is ahead: a file that no SQLite holds a lock on is only captured a moment after it was made. */
+  async settle(): Promise<void> {
+    do {
+      await this.sync();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    } while (this.source.isAhead());
+  }
+
   async applyBatch(batch: Batch | undefined): Promise<void> {
     if (batch === undefined) return;
     await this.replica.apply(partsOf(batch));

@@ -1,0 +1,135 @@
+/**
+ * Files that match and are not captured yet. Each look tries once and never waits, so that the journal goes on meanwhile: with
+ * renewals, and with what other databases commit. What cannot be captured is noted (uncaptured.ts), and answers wait for it.
+ *
+ * A file that stays shorter than its header says, and that SQLite has not open, is no database: after the patience it is left
+ * out with a warning, until it changes and is whole. It must not end a term.
+ */
+import { statSync } from "node:fs";
+import type { Rules } from "../core/rules.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { attach } from "./attach.ts";
+import { CaptureError } from "./capture-error.ts";
+import type { FoundFile } from "./discovery.ts";
+import { type FileIdentity, sameFile } from "./file-identity.ts";
+import { elsewhereMsMax, type SourceLimits } from "./limits.ts";
+import { notReadable, notWhole, sameFileTwice, staysLocked, tooMany, usedElsewhere } from "./refusals.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+import type { Uncaptured } from "./uncaptured.ts";
+import { WholeFiles } from "./whole-file.ts";
+
+export interface NewcomerOptions {
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly limits: SourceLimits;
+  onWarning(text: string): void;
+}
+
+interface Waiting {
+  readonly identity: FileIdentity;
+  readonly sinceMs: number;
+  /** Opening a database costs a millisecond: not at each look. */
+  readonly retryAtMs: number;
+  readonly retryMs: number;
+  /** Of a file that is left out: its stamp when it was looked at. */
+  readonly leftOut: string | undefined;
+  readonly file: FoundFile;
+}
+
+const retryMsFirst = 2;
+const retryMsMax = 50;
+
+export class Newcomers {
+  readonly #options: NewcomerOptions;
+  readonly #uncaptured: Uncaptured;
+  readonly #whole = new WholeFiles();
+  #isBegun = false;
+  readonly #waiting = new Map<string, Waiting>();
+
+  constructor(options: NewcomerOptions, uncaptured: Uncaptured) {
+    this.#options = options;
+    this.#uncaptured = uncaptured;
+  }
+
+  /** From here on an application may be making files. */
+  begin(): void {
+    this.#isBegun = true;
+  }
+
+  /** This very file was looked at before. */
+  knows(name: string, file: FoundFile): boolean {
+    const known = this.#waiting.get(name);
+    return known !== undefined && sameFile(known.identity, file.identity);
+  }
+
+  /** A file that is left out changed. Sync; a microsecond for each of them. */
+  changed(): boolean {
+    for (const { leftOut, file } of this.#waiting.values()) if (leftOut !== undefined && stampOf(file) !== leftOut) return true;
+    return false;
+  }
+
+  /** Forgets those that are gone or captured. */
+  keepOnly(isWaiting: (name: string) => boolean): void {
+    for (const name of this.#waiting.keys()) if (!isWaiting(name)) this.#forget(name);
+  }
+
+  /** Attaches the file, or notes why not. `others`: captured, or still open. */
+  look(name: string, file: FoundFile, captured: ReadonlyMap<string, TrackedDatabase>, retired: readonly TrackedDatabase[], onAttached: (database: TrackedDatabase) => void): void {
+    const nowMs = this.#options.clock.now();
+    const known = this.#waiting.get(name);
+    const same = known !== undefined && sameFile(known.identity, file.identity) ? known : undefined;
+    if (same !== undefined && nowMs < same.retryAtMs && same.leftOut === undefined) return;
+    if (same?.leftOut !== undefined && stampOf(file) === same.leftOut) return;
+    const { attachWaitMsMax } = this.#options.limits;
+    const sinceMs = same?.sinceMs ?? nowMs;
+    let error: CaptureError | undefined;
+    try {
+      this.#refuse(name, file, captured, retired);
+      const making = this.#isBegun ? this.#whole.look(name, file.path, nowMs, this.#options.clock.wallTime()) : this.#whole.lookAtStart(file.path);
+      if (making.kind === "short" && !this.#isBegun) throw notReadable(name, `it has ${making.found}`);
+      if (making.kind === "short" && (same?.leftOut !== undefined || nowMs - sinceMs >= attachWaitMsMax)) return this.#leaveOut(name, file, sinceMs, making.found);
+      error = making.kind === "whole" ? this.#attach(name, file, nowMs - sinceMs, onAttached) : notWhole(name, making.found);
+    } catch (cause) {
+      error = cause instanceof CaptureError ? cause : notReadable(name, cause instanceof Error ? cause.message : String(cause));
+    }
+    if (error === undefined) return this.#forget(name);
+    const retryMs = Math.min(retryMsMax, (same?.retryMs ?? retryMsFirst / 2) * 2);
+    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: Math.min(nowMs + retryMs, Math.max(nowMs, sinceMs + attachWaitMsMax)), retryMs, leftOut: undefined, file });
+    this.#uncaptured.note(name, error);
+  }
+
+  #refuse(name: string, file: FoundFile, captured: ReadonlyMap<string, TrackedDatabase>, retired: readonly TrackedDatabase[]): void {
+    const { databasesMax } = this.#options.limits;
+    if (captured.size >= databasesMax) throw tooMany(name, databasesMax);
+    for (const other of captured.values()) if (sameFile(other.files.identity, file.identity)) throw sameFileTwice(name, other.name);
+    // Its descriptors are open in this process: opening and closing others would drop their locks.
+    if (retired.some(({ files }) => sameFile(files.identity, file.identity))) throw notWhole(name, "a database that had another name and is still being read under it");
+  }
+
+  /** Undefined: it is attached, or gone. */
+  #attach(name: string, file: FoundFile, waitedMs: number, onAttached: (database: TrackedDatabase) => void): CaptureError | undefined {
+    const { clock, rules, onWarning } = this.#options;
+    const outcome = attach({ name, file, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
+    if (outcome === "attached" || outcome === "gone") return undefined;
+    // The list of locks may miss one that moves: nobody is accused at the first look.
+    return outcome === "locked" || waitedMs < elsewhereMsMax ? staysLocked(name) : usedElsewhere(name, outcome.elsewhere);
+  }
+
+  #leaveOut(name: string, file: FoundFile, sinceMs: number, found: string): void {
+    const isNew = this.#waiting.get(name)?.leftOut === undefined;
+    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: 0, retryMs: retryMsMax, leftOut: stampOf(file), file });
+    this.#uncaptured.clear(name);
+    if (isNew) this.#options.onWarning(`${name} is left out: it has ${found}, so it is no database; it is captured when it is whole`);
+  }
+
+  #forget(name: string): void {
+    this.#waiting.delete(name);
+    this.#whole.forget(name);
+    this.#uncaptured.clear(name);
+  }
+}
+
+function stampOf({ path }: FoundFile): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? "gone" : `${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}`;
+}
