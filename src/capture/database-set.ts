@@ -306,6 +306,7 @@ export class DatabaseSet {
       if (unfolded !== undefined) onUnfolded(name, unfolded);
       files.close(keepWal);
     }
+    for (const { name } of this.uncaptured.list) this.uncaptured.clear(name);
     this.#databases.clear();
     this.#order = undefined;
     this.#retired = [];

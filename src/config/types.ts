@@ -204,6 +204,11 @@ export interface HostConfig {
   readonly databases: readonly string[];
   /** Patterns of the same kind: files that match one are not captured. */
   readonly databasesExcept: readonly string[];
+  /** More are not captured; from 80 % on there is a warning. */
+  readonly databasesMax: number;
+  /** What a database that cannot be captured does: answers wait for the patience (`hold`), or the term ends at once. */
+  readonly uncaptured: "hold" | "stop";
+  readonly uncapturedPatienceMs: number;
   /** The host's own notes between runs; beside the data folder, never inside it. */
   readonly stateFolder: string;
   /** Dated folders with what was committed here but never acknowledged. */

@@ -116,7 +116,7 @@ export class Duties {
 
   async #restoreOnce(signal: AbortSignal): Promise<void> {
     const { config, store, clock, rules, local, openReplica, openSource, localChunk, log, compression } = this.#parts;
-    if (config.bootstrap && (await bootstrap({ store, clock, openSource: () => openSource(undefined, (text) => this.#notices.warn(text)), compression }))) {
+    if (config.bootstrap && (await bootstrap({ store, clock, openSource: () => openSource(undefined, this.#notices), compression }))) {
       log.info("bootstrapped the vault", { from: config.dataFolder });
       await local.mark({ kind: "secondary" });
       this.#promoteItself = true;
@@ -262,7 +262,7 @@ export class Duties {
       wallAheadMs,
       base: this.#checkpoint,
       compression,
-      openSource: () => openSource(known, (text) => this.#notices.warn(text)),
+      openSource: () => openSource(known, this.#notices),
       application: application({
         onGaveUp: (reason) => this.#life.dispatch({ kind: "application_failed", reason }),
         onChange: () => this.#life.tellChange(),

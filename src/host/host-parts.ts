@@ -11,6 +11,7 @@ import type { LeftoversPort } from "./application/leftovers.ts";
 import type { CanaryPorts } from "./canary.ts";
 import type { FrontPort } from "./front.ts";
 import type { LocalPort } from "./local-data.ts";
+import type { Notices } from "./notices.ts";
 import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports.ts";
 import type { RestoreTarget } from "./restorer.ts";
 import type { SupervisedApplication } from "./term.ts";
@@ -48,7 +49,7 @@ export interface HostParts {
   readonly local: LocalPort;
   readonly predecessor: PredecessorProbe;
   readonly openReplica: () => Promise<HostReplica>;
-  readonly openSource: (known: KnownPages | undefined, onWarning: (text: string) => void) => Promise<CaptureSource>;
+  readonly openSource: (known: KnownPages | undefined, notices: Pick<Notices, "warn" | "over">) => Promise<CaptureSource>;
   /** A chunk of a database that was moved away, if it is there and has that hash. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
   readonly application: (term: ApplicationOwner) => SupervisedApplication;

@@ -7,12 +7,13 @@
 import type { Log } from "../runtime/log.ts";
 
 const warningsKept = 20;
+const uncapturedNamed = 3;
 
 /**
  * Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log is not the service's;
  * what the canary finds; no gateway watches this host.
  */
-export type Condition = "vault" | "restore" | "checkpoint" | "log" | "disk" | "descriptors" | "writes to the vault" | "registry";
+export type Condition = "vault" | "restore" | "checkpoint" | "log" | "disk" | "descriptors" | "capture" | "writes to the vault" | "registry";
 
 interface Warning {
   readonly text: string;
@@ -59,4 +60,13 @@ export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const advice = "advice" in error && typeof error.advice === "string" && !error.message.includes(error.advice) ? ` (${error.advice})` : "";
   return error.message + advice;
+}
+
+/** Names every database that cannot be captured now, for as long as that lasts. */
+export function tellUncaptured(notices: Pick<Notices, "warn" | "over">): (now: readonly { readonly error: Error }[]) => void {
+  return (now) => {
+    if (now.length === 0) return notices.over("capture");
+    const which = now.length === 1 ? "a database that cannot" : `${now.length} databases that cannot`;
+    notices.warn(`answers wait for ${which} be captured: ${now.slice(0, uncapturedNamed).map(({ error }) => messageOf(error)).join("; ")}`, "capture");
+  };
 }

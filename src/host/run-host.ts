@@ -29,6 +29,7 @@ import { Front } from "./front.ts";
 import { Host } from "./host.ts";
 import { readLocalChunk } from "./local-chunk.ts";
 import { LocalData } from "./local-data.ts";
+import { tellUncaptured } from "./notices.ts";
 import { predecessorProbe } from "./predecessor.ts";
 import { sameAsKnown } from "./same-as-known.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -80,9 +81,11 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
     local,
     predecessor: predecessorProbe(config.secret, config.controlUrl),
     openReplica: () => Replica.open({ root: config.dataFolder }),
-    openSource: async (known, onTold) => {
-      const { dataFolder: root, databases: patterns, databasesExcept: except } = config;
-      const source = await Source.open({ root, databases: patterns, except, clock, rules: allRules, onWarning: onTold, ...(known === undefined ? {} : { known }) });
+    openSource: async (known, notices) => {
+      const { dataFolder: root, databases: patterns, databasesExcept: except, uncaptured, databasesMax, uncapturedPatienceMs } = config;
+      const limits = { databasesMax, attachWaitMsMax: uncapturedPatienceMs };
+      const tell = { onWarning: (text: string) => notices.warn(text), onUncaptured: tellUncaptured(notices) };
+      const source = await Source.open({ root, databases: patterns, except, uncaptured, limits, clock, rules: allRules, ...tell, ...(known === undefined ? {} : { known }) });
       return known === undefined ? source : sameAsKnown(source, known);
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),

@@ -91,7 +91,7 @@ function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
   const never = Number.MAX_SAFE_INTEGER;
   return {
     ...{ id: "a", service, controlListen: { host: "127.0.0.1", port: 0 }, controlUrl: "http://127.0.0.1:9", dataListen: { host: "127.0.0.1", port: 0 } },
-    ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], databasesExcept: [], stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
+    ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], databasesExcept: [], databasesMax: 10_000, uncaptured: "hold", uncapturedPatienceMs: 10_000, stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
     ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
     ...{ drainTimeoutMs: 100, drainStreamsMs: 100, priority: 0, nofailover: false, secret: "s", limits, setAsideKeep: 20, setAsideBytesMax: 1e10, diskStallMs: 5_000 },
     application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },

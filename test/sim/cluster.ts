@@ -265,7 +265,7 @@ export class Cluster {
       dataUrl: url,
       dataFolder: "/data",
       databases: ["*.db"],
-      databasesExcept: [],
+      databasesExcept: [], databasesMax: 10_000, uncaptured: "hold", uncapturedPatienceMs: 10_000,
       stateFolder: "/state",
       setAsideFolder: "/set-aside",
       setAsideKeep: 20,

@@ -66,7 +66,7 @@ for (const [how, preallocated] of [["copied in pieces", false], ["made at full s
 }
 
 test("a truncated database under a matching name is left out with a warning, and captured when it is whole", async () => {
-  await using it = await begin(200_000, { limits: { attachWaitMsMax: 50 } });
+  await using it = await begin(200_000, { limits: { attachWaitMsMax: 400 } });
   const content = readFileSync(it.made);
   writeFileSync(it.target, content.subarray(0, 100_000));
   await it.pair.settle();

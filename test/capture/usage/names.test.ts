@@ -12,7 +12,7 @@ const create = "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES
 
 test("a database that is renamed to a name that is captured, while its connection stays open, is refused: its log stays behind", async () => {
   await using it = await begin();
-  await using pair = await Pair.open(it.folder);
+  await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
   await it.application.open("a", join(it.root, "app.tmp"));
   await it.application.run("a", create);
   renameSync(join(it.root, "app.tmp"), it.path);
@@ -54,7 +54,7 @@ test("a database that was closed before it is renamed to a captured name is capt
   await it.application.close("a");
   renameSync(join(it.root, "app.tmp"), it.path);
   expect(pair.source.isAhead()).toBe(true);
-  await pair.sync();
+  await pair.settle();
   await it.application.open("b", it.path);
   await it.application.run("b", "INSERT INTO t VALUES (1)");
   expect(await pair.sync()).toBe(1);
@@ -72,7 +72,7 @@ for (const when of ["at the start", "later"]) {
       expect(error.message).toContain("real.data");
       return;
     }
-    await using pair = await Pair.open(it.folder);
+    await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 300 } });
     linkSync(join(it.root, "real.data"), it.path);
     const error = await refusedAtTheGate(pair);
     expect([error.kind, error.database]).toEqual(["linked", "app.db"]);

@@ -129,7 +129,7 @@ for (const what of ["file", "folder"]) {
     const link = what === "file" ? it.path : join(it.root, "tenant");
     const target = (place: string): string => join(it.folder, place, ...(what === "file" ? ["app.db"] : []));
     symlinkSync(target("one"), link);
-    await using pair = await Pair.open(it.folder, { databases: [what === "file" ? "app.db" : "tenant/app.db"] });
+    await using pair = await Pair.open(it.folder, { databases: [what === "file" ? "app.db" : "tenant/app.db"], limits: { attachWaitMsMax: 300 } });
     symlinkSync(target("two"), `${link}.new`);
     renameSync(`${link}.new`, link);
     expect((await refusedAtTheGate(pair)).kind).toBe("replaced");
@@ -146,7 +146,7 @@ test("a link further away that leads elsewhere is noticed at an interval", async
   const far = join(it.folder, "far");
   symlinkSync("one", far);
   symlinkSync("../far", join(it.root, "tenant"));
-  await using pair = await Pair.open(it.folder, { databases: ["tenant/app.db"] });
+  await using pair = await Pair.open(it.folder, { databases: ["tenant/app.db"], limits: { attachWaitMsMax: 300 } });
   unlinkSync(far);
   symlinkSync("two", far);
   while (!pair.source.isAhead()) {

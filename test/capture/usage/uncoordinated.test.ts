@@ -31,7 +31,7 @@ for (const query of withoutLocks) {
     await it.application.open("a", it.path, query);
     await it.application.run("a", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
     expect(pair.source.isAhead()).toBe(true);
-    await pair.sync();
+    await pair.settle();
     await it.application.run("a", "INSERT INTO t VALUES (1)");
     expect((await refusedAtTheGate(pair)).kind).toBe("uncoordinated");
   });
@@ -43,7 +43,7 @@ test("a connection with nolock=1, which knows no log, writes into the file of a 
   await it.application.open("a", it.path, "?nolock=1");
   await it.application.run("a", "PRAGMA locking_mode=EXCLUSIVE; CREATE TABLE t(v)");
   expect(pair.source.isAhead()).toBe(true);
-  await pair.sync();
+  await pair.settle();
   await it.application.run("a", "INSERT INTO t VALUES (1)");
   expect((await refusedAtTheGate(pair)).found).toContain("without a log");
 });
