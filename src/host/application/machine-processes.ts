@@ -8,7 +8,7 @@
  *
  * Without /proc (macOS) neither sees anything, and the signal to the process group is all there is.
  *
- * Files are recognized by path, and by inode where a process has another view of the disk (a container); only what the same user or root may
+ * Files are recognized by path, and by device and inode where a process has another view of the disk (a container); only what the same user or root may
  * look into can be seen. The kernel's table of locks has no such limit, and SQLite holds a lock on the `-shm` file for as long
  * as it has a database in WAL mode open.
  */
@@ -100,7 +100,7 @@ export class MachineProcesses implements Processes {
   lockers(databases: Iterable<string>): readonly string[] {
     // Reading the table waits about ten milliseconds for all processors (a per-CPU lock in the kernel): too much for every promotion. Nobody has
     // a database in WAL mode open without its `-shm` file, and a secondary has none.
-    const opened = [...databases].filter((name) => inodeOf(join(this.#options.dataFolder, `${name}-shm`)) !== undefined);
+    const opened = [...databases].filter((name) => identityOf(join(this.#options.dataFolder, `${name}-shm`)) !== undefined);
     if (opened.length === 0) return [];
     const files = this.#filesOf(opened);
     const locks = lockTable();
@@ -135,23 +135,28 @@ export class MachineProcesses implements Processes {
 
   #filesOf(databases: Iterable<string>): Files {
     const byPath = new Set<string>();
+    const byIdentity = new Map<string, string>();
     const byInode = new Map<string, string>();
     for (const name of databases) {
       for (const companion of companions) {
         const path = join(this.#options.dataFolder, name + companion);
-        const inode = inodeOf(path);
-        if (inode === undefined) continue;
+        const file = identityOf(path);
+        if (file === undefined) continue;
         byPath.add(path);
-        byInode.set(inode, path);
+        byIdentity.set(file.identity, path);
+        byInode.set(file.inode, path);
       }
     }
-    return { byPath, byInode };
+    return { byPath, byIdentity, byInode };
   }
 }
 
 /** The databases of this host, with what is beside them. */
 interface Files {
   readonly byPath: ReadonlySet<string>;
+  /** By device and inode: the same file, whatever its path is in another mount namespace. */
+  readonly byIdentity: ReadonlyMap<string, string>;
+  /** By inode alone, which is all that the table of locks is good for: its devices are not those of stat(2) on every file system (btrfs). */
   readonly byInode: ReadonlyMap<string, string>;
 }
 
@@ -168,8 +173,8 @@ function openForWriting(pid: number, files: Files): string | undefined {
 function fileAt(pid: number, descriptor: number, target: string, files: Files): string | undefined {
   if (files.byPath.has(target)) return target;
   if (isInOurNamespace(pid)) return undefined;
-  const inode = inodeOf(`/proc/${pid}/fd/${descriptor}`);
-  return inode === undefined ? undefined : files.byInode.get(inode);
+  const file = identityOf(`/proc/${pid}/fd/${descriptor}`);
+  return file === undefined ? undefined : files.byIdentity.get(file.identity);
 }
 
 function isInOurNamespace(pid: number): boolean {
@@ -191,9 +196,11 @@ function mayHave(pid: number, files: Files): boolean {
   return open.length === 0 || open.some(({ descriptor, target }) => target.startsWith("/") && fileAt(pid, descriptor, target, files) !== undefined);
 }
 
-function inodeOf(path: string): string | undefined {
+/** Two hosts with a volume each have files of the same inode number: only together with its device it is one file. */
+function identityOf(path: string): { readonly identity: string; readonly inode: string } | undefined {
   try {
-    return String(statSync(path).ino);
+    const { dev, ino } = statSync(path, { bigint: true });
+    return { identity: `${dev} ${ino}`, inode: String(ino) };
   } catch {
     return undefined;
   }

@@ -1,12 +1,13 @@
 /** Real processes that leave their process group, and real ones that have the files of a host open. Linux only: elsewhere there is no /proc. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Leftovers } from "../../../src/host/application/leftovers.ts";
 import type { Supervisor } from "../../../src/host/supervisor.ts";
 import { freePort } from "../../../src/runtime/free-ports.ts";
+import { canMount, withMount } from "../../e2e/mounts.ts";
 import { mayMakeCgroup, type ScopeFixture, scopeOf } from "./scope-fixture.ts";
 import { supervise } from "./supervised.ts";
 
@@ -169,6 +170,18 @@ describe.skipIf(process.platform !== "linux")("a stranger", () => {
     const inside = `mkdir elsewhere && mount --bind "$PWD" elsewhere && cd elsewhere && exec 9>>app.db && echo $$ > stranger; exec sleep 1000`;
     const pid = await stranger(inside, ["unshare", "--mount"]);
     expect(await refusalOf(scopeOf(folder, { databases }).leftovers)).toMatch(new RegExp(`process ${pid} .*has ${folder}/app.db open for writing`));
+  });
+});
+
+test.skipIf(!canMount)("the database of another host on a volume of its own is not taken for one's own, although its file has the same inode number", async () => {
+  const own = join(folder, "own");
+  mkdirSync(own);
+  await withMount(own, "small", async () => {
+    writeFileSync(join(own, "app.db"), "");
+    const inside = `mkdir other && mount -t tmpfs none other && exec 9>>other/app.db && stat -L -c %i /proc/self/fd/9 > inode && echo $$ > stranger; exec sleep 1000`;
+    await stranger(inside, ["unshare", "--mount"]);
+    expect(await numberIn("inode")).toBe(statSync(join(own, "app.db")).ino);
+    await scopeOf(own, { databases: ["app.db"] }).leftovers.ensureNone();
   });
 });
 
