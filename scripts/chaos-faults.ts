@@ -1,53 +1,12 @@
 /** The faults of a chaos run: each begins, lasts a drawn time, and is mended again; none is beyond what must be survived. */
-import type { Cluster, GatewayMember, HostMember, Member } from "../src/demo/cluster.ts";
+import type { Member } from "../src/demo/cluster.ts";
 import type { Dice } from "../src/demo/dice.ts";
 import { GatewayView } from "../src/demo/gateway-view.ts";
 import { descendantsOf } from "../src/demo/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
-import type { Namespaces } from "../test/e2e/netns/namespaces.ts";
-import type { VaultAccess, VaultCut } from "../test/e2e/netns/vault-access.ts";
-import type { SmallDisk } from "./chaos-disk.ts";
-
-export interface ChaosWorld {
-  readonly cluster: Cluster;
-  readonly service: string;
-  /** Undefined where namespaces are not to be had. */
-  readonly network: Namespaces | undefined;
-  readonly vaultAccess: VaultAccess | undefined;
-  readonly vaultDisk: SmallDisk | undefined;
-  /** Of hosts and gateways, by id. */
-  readonly disks: ReadonlyMap<string, SmallDisk>;
-  /** Members that a fault has in its hands: no other fault touches them, and nobody restarts them. */
-  readonly taken: Set<string>;
-}
-
-export interface Fault {
-  readonly kind: string;
-  /** For the log: `host-2`, `gateway-1 -> host-1`. */
-  readonly on: string;
-  readonly lastsMs: number;
-  readonly takes: readonly string[];
-  begin(): Promise<void>;
-  mend(): Promise<void>;
-}
-
-type Maker = (world: ChaosWorld, dice: Dice) => Promise<Fault | undefined>;
-
-const nothing = (): Promise<void> => Promise.resolve();
-const within = (dice: Dice, minMs: number, maxMs: number): number => Math.round(minMs + dice.fraction() * (maxMs - minMs));
-
-/** The primary half of the time, otherwise any; undefined when the drawn one is taken. */
-async function drawHost(world: ChaosWorld, dice: Dice): Promise<HostMember | undefined> {
-  const wantsPrimary = dice.fraction() < 0.5;
-  const any = world.cluster.hosts[dice.below(world.cluster.hosts.length)];
-  const drawn = wantsPrimary ? ((await world.cluster.primary())?.host ?? any) : any;
-  return drawn === undefined || world.taken.has(drawn.id) || drawn.process?.end !== undefined ? undefined : drawn;
-}
-
-function drawGateway(world: ChaosWorld, dice: Dice): GatewayMember | undefined {
-  const drawn = world.cluster.gateways[dice.below(world.cluster.gateways.length)];
-  return drawn === undefined || world.taken.has(drawn.id) || drawn.process?.end !== undefined ? undefined : drawn;
-}
+import type { VaultCut } from "../test/e2e/netns/vault-access.ts";
+import { applicationFaults } from "./chaos-application.ts";
+import { type ChaosWorld, drawGateway, drawHost, drawPrimary, type Fault, type Maker, nothing, within } from "./chaos-world.ts";
 
 function kill(world: ChaosWorld, members: readonly Member[], kind: string, lastsMs: number): Fault {
   return {
@@ -99,8 +58,8 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
   "kill-application": {
     weight: 2,
     make: async (world, dice) => {
-      const host = (await world.cluster.primary())?.host;
-      if (host === undefined || world.taken.has(host.id)) return undefined;
+      const host = await drawPrimary(world);
+      if (host === undefined) return undefined;
       const family = descendantsOf(host.process?.pid ?? 0);
       const victim = family[dice.below(family.length)];
       if (victim === undefined) return undefined;
@@ -211,6 +170,7 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
       return Promise.resolve({ kind: "fill-vault", on: "vault", lastsMs: within(dice, 200, 4000), takes: ["disk"], begin: () => vaultDisk.fill(), mend });
     },
   },
+  ...applicationFaults,
 };
 
 export const faultNames: readonly string[] = Object.keys(makers);

@@ -20,8 +20,10 @@ import { missingForNamespaces, missingForVaultCuts } from "../test/e2e/netns/mis
 import { Namespaces } from "../test/e2e/netns/namespaces.ts";
 import { VaultAccess } from "../test/e2e/netns/vault-access.ts";
 import type { ClientMessage, ClientOptions, ClientResult } from "./chaos-clients.ts";
-import { type ChaosWorld, drawFault, type Fault } from "./chaos-faults.ts";
+import { withIllManners } from "./chaos-application.ts";
+import { drawFault } from "./chaos-faults.ts";
 import { SmallDisk } from "./chaos-disk.ts";
+import type { ChaosWorld, Fault } from "./chaos-world.ts";
 
 export interface ChaosOptions {
   readonly app: DemoApplicationName;
@@ -57,8 +59,15 @@ export interface ChaosResult {
   readonly wrong: readonly string[];
 }
 
-/** Frequent checkpoints and a short window, so that retention runs and hosts are left behind. */
-const hostExtra = '\n[host.checkpoint]\ninterval = "8s"\nkeep = 2\nwindow = "15s"\n';
+/**
+ * Frequent checkpoints and a short window, so that retention runs and hosts are left behind; a patience that ends within the faults that are
+ * drawn, and as many restarts as they ask for.
+ */
+const hostExtra = [
+  '\n[host.checkpoint]\ninterval = "8s"\nkeep = 2\nwindow = "15s"\n',
+  '[host.application.health]\npatience = "1500ms"\n',
+  '[host.application.restarts]\nmax = 5\n',
+].join("");
 const wholeWithinMs = 60_000;
 const restartAfterMs = 500;
 const watchEveryMs = 100;
@@ -99,6 +108,17 @@ function applicationsOf(folder: string): number[] {
   });
 }
 
+/** Of each host that follows, what its application has left behind; one sentence each. */
+async function straysOf({ cluster }: ChaosWorld): Promise<string[]> {
+  const found: string[] = [];
+  for (const host of cluster.hosts) {
+    if ((await cluster.statusOf(host))?.role !== "secondary") continue;
+    const left = applicationsOf(host.folder);
+    if (left.length > 0 && (await cluster.statusOf(host))?.role === "secondary") found.push(`${host.id} follows, and processes of its application live on: ${left.join(", ")}`);
+  }
+  return found;
+}
+
 async function prepare(folder: string, keeper: ProcessKeeper, options: ChaosOptions, closers: (() => Promise<void>)[]): Promise<ChaosWorld> {
   const { app, say } = options;
   const names = (what: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${what}-${index + 1}`);
@@ -124,7 +144,7 @@ async function prepare(folder: string, keeper: ProcessKeeper, options: ChaosOpti
       if (disk !== undefined) disks.set(id, disk);
     }
   } else say(`no network is cut and no host loses the vault: ${missing}`);
-  const application = demoApplication(app, folder);
+  const application = withIllManners(demoApplication(app, folder));
   const places = network === undefined || vaultAccess === undefined ? {} : { places: placesOf(network, vaultAccess) };
   const cluster = await Cluster.create({ folder, service: app, application, hosts: options.hosts, gateways: options.gateways, keeper, clock: systemClock, hostExtra, program: options.program, ...places });
   return { cluster, service: app, network, vaultAccess, vaultDisk, disks, taken: new Set() };
@@ -168,9 +188,10 @@ async function play(folder: string, world: ChaosWorld, options: ChaosOptions): P
     const trouble = await whole(world, clients, mendedAt + wholeWithinMs);
     const convergedMs = trouble === undefined ? Math.round(systemClock.now() - mendedAt) : null;
     say(trouble === undefined ? `whole again after ${convergedMs} ms` : `NOT whole after ${wholeWithinMs} ms: ${trouble}`);
+    const strays = await straysOf(world);
     const epochs = ((await cluster.primary())?.status.epoch ?? 0) - firstEpoch;
     const client = await clients.finish();
-    const wrong = [...(trouble === undefined ? [] : [`not whole: ${trouble}`]), ...wrongOf(client)];
+    const wrong = [...(trouble === undefined ? [] : [`not whole: ${trouble}`]), ...strays, ...wrongOf(client)];
     return { faults, epochs, exits: manager.exits, convergedMs, client, wrong };
   } finally {
     await manager.close();

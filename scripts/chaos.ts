@@ -6,7 +6,8 @@
  *
  * Faults: SIGKILL and SIGSTOP of hosts and gateways, SIGKILL of the application or its watcher, power failure of everything,
  * switchover, network cut both or one way, one host's vault hanging, failing, read-only or unmounted, the vault frozen,
- * slow or full, the disk of a host or gateway full. Those of the network and of disks need root on Linux; without it they are left out, and the run says so.
+ * slow or full, the disk of a host or gateway full; the application stopped, deadlocked, ended by a request that one client asks for again and
+ * again, not able to start, without its port, with a process that leaves its group; its data folder read-only. Those of the network and of disks need root on Linux; without it they are left out, and the run says so.
  *
  * The last line with --json: {"chaos":1,"good":B,"minutes":N,"seed":N,"runs":[{"app","good","faults":{kind:count},"failovers",
  * "converged_ms","longest_gap_ms","requests":{"ok","unknown","failed","direct"},"writes":{"acknowledged","missing","phantom"},
