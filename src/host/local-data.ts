@@ -10,12 +10,13 @@
  *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder (set-aside-folders.ts).
  * - no marker: an operator's data, treated like a primary's.
  *
- * Moving, never copying: a rename is atomic and costs nothing. The marker is durable before the state that it announces.
+ * Moved by renaming, which is atomic and costs nothing; copied where the folders are on different file systems (move-path.ts). The marker is durable before the state that it announces.
  */
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type FilePath, folderOf, pathOf, withSuffix } from "../capture/data-path.ts";
 import type { DatabaseChecksum } from "../core/delta.ts";
+import { moveFileIfThere } from "./move-path.ts";
 import { SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
 
 export type Marker = { readonly kind: "unknown" } | { readonly kind: "primary"; readonly epoch: number } | { readonly kind: "secondary" };
@@ -91,7 +92,7 @@ export class LocalData {
     for (const name of names) {
       const [from, target] = [pathOf(dataFolder, name), pathOf(this.previousFolder, name)];
       await mkdir(folderOf(target), { recursive: true });
-      for (const suffix of companions.toReversed()) await renameIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
+      for (const suffix of companions.toReversed()) await moveFileIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
     }
     await mkdir(this.previousFolder, { recursive: true });
     // Asked there and not of `names`: an earlier run may have moved every file and died before it wrote the note.

@@ -9,6 +9,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { removableSetAsides, type SetAside, type SetAsideBounds } from "../core/set-aside-bounds.ts";
 import type { LocalDatabases } from "./local-data.ts";
+import { moveFolderIfThere } from "./move-path.ts";
 import { messageOf } from "./notices.ts";
 
 export interface SetAsideOptions extends SetAsideBounds {
@@ -35,7 +36,7 @@ export class SetAsideFolders {
   async add(from: string, wallTimeMs: number): Promise<string> {
     const target = join(this.#folder, new Date(wallTimeMs).toISOString().replaceAll(":", "-"));
     await mkdir(this.#folder, { recursive: true });
-    await rename(from, target);
+    await moveFolderIfThere(from, target, target + removing, () => bytesOf(from));
     return target;
   }
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localDatabases } from "../../src/capture/local-state.ts";
@@ -178,5 +178,29 @@ describe("set-aside folders of a host", () => {
     mkdirSync(join(aside, "2026-01-01"), { recursive: true });
     await local.boundSetAsides();
     expect(removed).toEqual(["set-aside folders could not be removed: EIO: i/o error"]);
+  });
+});
+
+/** Another file system than that of the temporary folder; every Linux has one. */
+const otherFileSystem = "/dev/shm";
+describe.if(existsSync(otherFileSystem))("folders on different file systems", () => {
+  test("databases are copied where a rename cannot move them, and diverged ones are set aside on a third place", async () => {
+    const root = mkdtempSync(join(tmpdir(), "stead-local-"));
+    const far = mkdtempSync(join(otherFileSystem, "stead-local-"));
+    folders.push(root, far);
+    expect(statSync(root).dev).not.toBe(statSync(far).dev);
+    const [data, state, aside] = [join(root, "data"), join(far, "state"), join(root, "aside")];
+    const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, localDatabases(["**/*.db"]));
+    await local.prepare();
+    mkdirSync(join(data, "tenants"));
+    for (const suffix of ["", "-wal"]) writeFileSync(join(data, "tenants", `a.db${suffix}`), `content${suffix}`);
+    await local.mark({ kind: "primary", epoch: 3 });
+    expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 3 });
+    expect(readdirSync(join(data, "tenants"))).toEqual([]);
+    expect(readdirSync(join(local.previousFolder, "tenants")).sort()).toEqual(["a.db", "a.db-wal"]);
+    const kept = await local.setAsidePrevious(0);
+    expect(readFileSync(join(kept, "tenants", "a.db-wal"), "utf8")).toBe("content-wal");
+    expect(await local.setAsides()).toEqual([kept]);
+    expect(existsSync(local.previousFolder)).toBe(false);
   });
 });
