@@ -20,6 +20,7 @@ export const expectedErrors: Readonly<Record<string, Expected>> = {
   NotAVaultError: vault,
   ForeignVaultError: vault,
   CorruptRecordError: vault,
+  UnappliableFlushError: vault,
   UnknownFormatError: vault,
   DamagedManifestError: vault,
   DamagedChunkError: vault,

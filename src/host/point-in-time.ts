@@ -11,6 +11,8 @@
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { pathOf } from "../capture/data-path.ts";
 import { Replica } from "../capture/replica.ts";
+import { ReplicaError } from "../capture/replica-error.ts";
+import type { DatabaseDelta } from "../core/delta.ts";
 import { allRules } from "../core/rules.ts";
 import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../vault/checkpoint.ts";
 import { DamagedChunkError, DamagedManifestError } from "../vault/errors.ts";
@@ -166,13 +168,33 @@ async function applyJournal(replica: Replica, checkpoint: CheckpointManifest, op
     signal?.throwIfAborted();
     if (!isReached(moment, record.header)) break;
     const deltas = flush.push(record);
-    if (deltas !== undefined) await replica.apply([deltas]);
+    if (deltas !== undefined) await applyOrSay(replica, deltas, record, last?.header.position ?? checkpoint.position);
     if (!flush.isOpen) last = record;
   }
   if (moment.kind === "position" && reader.position < moment.position) {
     throw new MomentError(`position ${moment.position}`, `up to ${reader.position}, the end of the log`);
   }
   return last === undefined ? undefined : { position: last.header.position, epoch: last.header.epoch, wallTimeMs: last.header.wallTimeMs };
+}
+
+/** A flush that its own checksum refuses: no host can apply it, nor what follows it. */
+export class UnappliableFlushError extends Error {
+  override readonly name = "UnappliableFlushError";
+  readonly accepted: string;
+  readonly advice: string;
+  constructor(position: Position, whole: Position, cause: ReplicaError) {
+    super(`the flush that ends at position ${position} cannot be applied: ${cause.message}`, { cause });
+    this.accepted = `states up to position ${whole}`;
+    this.advice = `restore the last state that is whole, at position ${whole}; a primary that still lives has the rest in its files: ask it for a checkpoint (stead checkpoint)`;
+  }
+}
+
+async function applyOrSay(replica: Replica, deltas: readonly DatabaseDelta[], record: LogRecord, whole: Position): Promise<void> {
+  try {
+    await replica.apply([deltas]);
+  } catch (error) {
+    throw error instanceof ReplicaError ? new UnappliableFlushError(record.header.position, whole, error) : error;
+  }
 }
 
 async function tooEarly(store: Store, moment: Moment, oldest: Position): Promise<MomentError> {

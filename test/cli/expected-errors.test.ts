@@ -11,6 +11,7 @@ const notForOperators = [
   // The keeper says it in the log; the process before goes on.
   "UpgradeError",
   "SqlFailure", // an answer to a SQL client
+  "NoRoomError", // a restore says it in status and tries again
   // Ends of a term or of a connection, handled where they happen.
   ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "ReplicaError", "DivergedCopyError"],
   // Assertions of the pure core.
