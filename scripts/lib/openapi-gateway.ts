@@ -34,6 +34,7 @@ const commands: readonly Call[] = [
   call("post", "/v1/pause", "Automation off; routing stays; outlasts a restart", { request: "ServiceRequest", ...done }, [400, 404, 409]),
   call("post", "/v1/resume", "Automation on", { request: "ServiceRequest", ...done }, [400, 404, 409]),
   call("post", "/v1/checkpoint", "Asks a host (the primary) for a checkpoint", { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") }, [400, 404, 409]),
+  call("post", "/v1/rehearse", "Starts the application on a secondary, on a copy of its databases, and stops it again", { request: "RehearseRequest", description: "How it went, also when the application failed", body: json("RehearsalAnswer") }, [400, 404, 409]),
   call("post", "/v1/suspects/clear", "Forwards requests again that were put aside because they ended the application", { request: "ServiceRequest", description: "The hosts that have forgotten them", body: json("SuspectsCleared") }, [400, 404, 409]),
 ];
 

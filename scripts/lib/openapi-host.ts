@@ -64,6 +64,14 @@ const calls: readonly Call[] = [
   },
   {
     method: "post",
+    path: "/v1/rehearse",
+    summary: "Starts the application of a secondary on a copy of its databases, and stops it again",
+    request: { schema: "Nothing", optional: true },
+    ok: { description: "How it went, also when the application failed", body: { json: ["RehearsalDone"] } },
+    others: { 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
+  },
+  {
+    method: "post",
     path: "/v1/suspects/clear",
     summary: "Forwards requests again that were put aside because they ended the application",
     request: { schema: "Nothing", optional: true },

@@ -19,6 +19,7 @@ import { hostCommand } from "./host.ts";
 import { hostsAddCommand, hostsDrainCommand, hostsListCommand, hostsRemoveCommand, hostsSetCommand } from "./hosts.ts";
 import { initCommand } from "./init.ts";
 import { pauseCommand, resumeCommand } from "./pause.ts";
+import { rehearseCommand } from "./rehearse.ts";
 import { sqlCommand } from "./sql.ts";
 import { statusCommand } from "./status.ts";
 import { switchoverCommand } from "./switchover.ts";
@@ -46,6 +47,7 @@ const root = buildRouteMap({
       routes: { list: gatewaysListCommand, remove: gatewaysRemoveCommand },
       docs: { brief: "List the gateways of the cluster, and take one out" },
     }),
+    rehearse: rehearseCommand,
     checkpoint: checkpointCommand,
     suspects: buildRouteMap({
       routes: { clear: suspectsClearCommand },
@@ -89,7 +91,7 @@ function stackOf(error: Error): string {
 const usage = (found: string, advice: string): string => formatCliError(new CliError(exitCodes.usage, { found, advice }));
 
 /** Commands whose argument is a host; `--to b` is what other tools have there. */
-const hostCommands = /^(?:switchover|failover|checkpoint|hosts (?:add|set|drain|remove))\b/;
+const hostCommands = /^(?:switchover|failover|rehearse|checkpoint|hosts (?:add|set|drain|remove))\b/;
 const hostFlags = ["to", "host", "target"];
 
 /** Why the arguments were not understood. `line`: the command line, joined. */

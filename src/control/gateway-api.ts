@@ -15,6 +15,7 @@
  * GET    /v1/gateways                      -> GatewayList
  * DELETE /v1/gateways/:gateway             -> GatewayList, or 409 Refused
  * POST   /v1/checkpoint  HostRequest       -> CheckpointAnswer, or 409 Refused
+ * POST   /v1/rehearse    RehearseRequest   -> RehearsalAnswer (also of one that failed), or 409 Refused
  * POST   /v1/suspects/clear  ServiceRequest -> SuspectsCleared, or 409 Refused
  * POST   /v1/sql         SqlRequest        -> SqlAnswer, or 400 Refused
  * GET    /health, /health/:service         -> HealthAnswer, 200 or 503; needs no secret
@@ -26,7 +27,8 @@
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
-import { applicationSchema, hostRoles, impairmentSchema, retrySchema, suspectSchema, vaultSchema } from "./host-status.ts";
+import { applicationSchema, hostRoles, impairmentSchema, rehearsalSchema, retrySchema, suspectSchema, vaultSchema } from "./host-status.ts";
+import { rehearsalDoneSchema } from "./messages.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));
@@ -84,12 +86,13 @@ export const clusterHostSchema = v.object({
   heardMsAgo: v.nullable(milliseconds),
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
   setAside: v.array(v.string()),
-  /** These five as the host says them (src/control/host-status.ts). */
+  /** These six as the host says them (src/control/host-status.ts). */
   application: v.optional(v.nullable(applicationSchema), null),
   impairments: v.optional(v.array(impairmentSchema), []),
   retry: v.optional(v.nullable(retrySchema), null),
   suspects: v.optional(v.array(suspectSchema), []),
   vault: v.optional(v.nullable(vaultSchema), null),
+  rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   /** What an operator should know: the host's own warnings, and what this gateway finds wrong with it. */
   notes: v.array(v.string()),
 });
@@ -184,6 +187,7 @@ export type ClusterStatus = v.InferOutput<typeof clusterStatusSchema>;
 
 export const serviceRequestSchema = v.strictObject({ service: v.optional(name) });
 export const hostRequestSchema = v.strictObject({ service: v.optional(name), host: v.optional(name) });
+export const rehearseRequestSchema = v.strictObject({ service: v.optional(name), host: name });
 export const failoverRequestSchema = v.strictObject({
   service: v.optional(name),
   host: v.optional(name),
@@ -272,6 +276,10 @@ export const checkpointAnswerSchema = v.object({
   ms: milliseconds,
 });
 export type CheckpointAnswer = v.InferOutput<typeof checkpointAnswerSchema>;
+
+/** How the application fared on this host; not `ok`: it would not have served. */
+export const rehearsalAnswerSchema = v.object({ service: v.string(), host: v.string(), ...rehearsalDoneSchema.entries });
+export type RehearsalAnswer = v.InferOutput<typeof rehearsalAnswerSchema>;
 
 /** For load balancers. */
 export const healthAnswerSchema = v.object({

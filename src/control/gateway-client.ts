@@ -10,6 +10,7 @@ import {
   gatewayListSchema,
   hostListSchema,
   refusedSchema,
+  rehearsalAnswerSchema,
   sqlAnswerSchema,
   suspectsClearedSchema,
   type AddHostRequest,
@@ -21,6 +22,7 @@ import {
   type GatewayList,
   type HostChange,
   type HostList,
+  type RehearsalAnswer,
   type SqlAnswer,
   type SuspectsCleared,
 } from "./gateway-api.ts";
@@ -36,6 +38,8 @@ export type GatewayAnswer<T> =
 const commandTimeoutMs = 150_000;
 const queryTimeoutMs = 10_000;
 const checkpointTimeoutMs = 600_000;
+/** The gateway gives its host 600 s. */
+const rehearsalTimeoutMs = 610_000;
 
 const pathOfHost = (service: string, host: string): string => `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}`;
 
@@ -106,6 +110,10 @@ export class GatewayClient {
 
   checkpoint(request: { service?: string; host?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CheckpointAnswer>> {
     return this.#call(checkpointAnswerSchema, { method: "POST", path: "/v1/checkpoint", body: request, timeoutMs: checkpointTimeoutMs, signal });
+  }
+
+  rehearse(request: { service?: string; host: string }, signal?: AbortSignal): Promise<GatewayAnswer<RehearsalAnswer>> {
+    return this.#call(rehearsalAnswerSchema, { method: "POST", path: "/v1/rehearse", body: request, timeoutMs: rehearsalTimeoutMs, signal });
   }
 
   clearSuspects(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<SuspectsCleared>> {

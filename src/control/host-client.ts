@@ -15,12 +15,14 @@ import {
   heartbeatMs,
   promoteEventSchema,
   refusalSchema,
+  rehearsalDoneSchema,
   type CheckpointDone,
   type DemoteEvent,
   type DemoteRequest,
   type PromoteEvent,
   type PromoteRequest,
   type Refusal,
+  type RehearsalDone,
 } from "./messages.ts";
 
 export type HostAnswer<T> = { readonly kind: "ok"; readonly value: T } | { readonly kind: "refused-by-host"; readonly refusal: Refusal } | CallFailure;
@@ -34,12 +36,15 @@ export interface HostClientLimits {
   /** A promotion or demotion may take this long as a whole; hosts bound their own phases far below. */
   readonly orderTimeoutMs: number;
   readonly checkpointTimeoutMs: number;
+  /** The host bounds the copy, the start and the stop, each by itself. */
+  readonly rehearsalTimeoutMs: number;
 }
 
 export const defaultHostClientLimits: HostClientLimits = {
   connectTimeoutMs: 2_000,
   orderTimeoutMs: 120_000,
   checkpointTimeoutMs: 600_000,
+  rehearsalTimeoutMs: 600_000,
 };
 
 /** A stream of statuses that is silent for so long is dead: three heartbeats and some. */
@@ -85,6 +90,10 @@ export class HostClient {
 
   async checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>> {
     return this.#json(checkpointDoneSchema, { method: "POST", path: "/v1/checkpoint", body: {}, timeoutMs: this.#limits.checkpointTimeoutMs, signal });
+  }
+
+  async rehearse(signal?: AbortSignal): Promise<HostAnswer<RehearsalDone>> {
+    return this.#json(rehearsalDoneSchema, { method: "POST", path: "/v1/rehearse", body: {}, timeoutMs: this.#limits.rehearsalTimeoutMs, signal });
   }
 
   async restore(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {

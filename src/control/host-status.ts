@@ -60,6 +60,18 @@ export const vaultSchema = v.object({
 
 export const retrySchema = v.object({ reason: v.string(), inMs: milliseconds, attempts: count });
 
+/** How the last rehearsal on this host went: the application started on a copy of the replica, and ended again. */
+export const rehearsalSchema = v.object({
+  ok: v.boolean(),
+  /** Wall time of this host. */
+  atMs: count,
+  /** From the start of the application until it was ready; null: it never was. */
+  startMs: v.nullable(milliseconds),
+  /** What failed, with the end of its output; of one that went well, what deserves a look. */
+  detail: v.nullable(v.string()),
+});
+export type RehearsalResult = v.InferOutput<typeof rehearsalSchema>;
+
 export const hostStatusSchema = v.object({
   version: v.literal(1),
   service: v.string(),
@@ -110,10 +122,12 @@ export const hostStatusSchema = v.object({
   /** What the application had when it ended and has not completed since: not put aside yet (`pauseMs` 0). */
   watchedRequests: v.optional(v.array(suspectSchema), []),
   vault: v.optional(v.nullable(vaultSchema), null),
+  /** null: there was none in this run of the host. */
+  rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   /** Things an operator should know, newest last; bounded. */
   warnings: v.array(v.string()),
 });
 export type HostStatus = v.InferOutput<typeof hostStatusSchema>;
 
 /** The fields that a host may leave out, as they are read then. */
-export const untold = { application: null, impairments: [], retry: null, suspects: [], watchedRequests: [], vault: null } satisfies Partial<HostStatus>;
+export const untold = { application: null, impairments: [], retry: null, suspects: [], watchedRequests: [], vault: null, rehearsal: null } satisfies Partial<HostStatus>;

@@ -8,6 +8,7 @@
  * POST /v1/demote          DemoteRequest   -> NDJSON of DemoteEvent, ends with `done` or `refused`
  * POST /v1/restore         {}              -> HostStatus, or a refusal (409)
  * POST /v1/checkpoint      {}              -> CheckpointDone, or a refusal (409)
+ * POST /v1/rehearse        {}              -> RehearsalDone (also of one that failed), or a refusal (409)
  * POST /v1/removed         RemovedNotice   -> HostStatus
  * POST /v1/suspects/clear  {}              -> HostStatus
  *
@@ -17,7 +18,7 @@
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
-import { suspectSchema } from "./host-status.ts";
+import { rehearsalSchema, suspectSchema } from "./host-status.ts";
 
 /** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
@@ -105,6 +106,17 @@ export type DemoteEvent = v.InferOutput<typeof demoteEventSchema>;
 
 export const checkpointDoneSchema = v.object({ position: count, chunksWritten: count, chunksReused: count, ms: milliseconds });
 export type CheckpointDone = v.InferOutput<typeof checkpointDoneSchema>;
+
+/** How a rehearsal went. Not `ok`: the application would not have served at a failover; it is no refusal. */
+export const rehearsalDoneSchema = v.object({
+  ...rehearsalSchema.entries,
+  /** Log position of the copy on which it started. */
+  position: count,
+  copyMs: milliseconds,
+  /** null: there was nothing to stop. */
+  stopMs: v.nullable(milliseconds),
+});
+export type RehearsalDone = v.InferOutput<typeof rehearsalDoneSchema>;
 
 /** A gateway has taken this host out of its registry. */
 export const removedNoticeSchema = v.object({ gateway: v.pipe(v.string(), v.check(isIdentifier, identifierAccepted)) });

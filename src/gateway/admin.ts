@@ -11,6 +11,7 @@ import {
   failoverRequestSchema,
   hostChangeSchema,
   hostRequestSchema,
+  rehearseRequestSchema,
   serviceRequestSchema,
   sqlRequestSchema,
   type ClusterStatus,
@@ -19,9 +20,11 @@ import {
   type DryRunAnswer,
   type HostList,
   type LivenessAnswer,
+  type RehearsalAnswer,
   type Refused,
   type SuspectsCleared,
 } from "../control/gateway-api.ts";
+import { describeRefusal } from "../core/refusal.ts";
 import { dryRun } from "../core/failover-command.ts";
 import type { Command, Failover } from "../core/failover-state.ts";
 import { failoverEntry } from "./cluster-status.ts";
@@ -120,6 +123,10 @@ function addCommands(app: Hono, target: AdminTarget): void {
     const { service } = await read(c, serviceRequestSchema);
     return c.json(await clearSuspects(find(target, service)));
   });
+  app.post("/v1/rehearse", async (c) => {
+    const { service, host } = await read(c, rehearseRequestSchema);
+    return c.json(await rehearse(find(target, service), host));
+  });
   app.post("/v1/checkpoint", async (c) => {
     const { service, host } = await read(c, hostRequestSchema);
     const found = find(target, service);
@@ -131,6 +138,15 @@ function addCommands(app: Hono, target: AdminTarget): void {
     const why = answer.kind === "refused-by-host" ? JSON.stringify(answer.refusal) : answer.message;
     throw new Refusal(409, `${id} made no checkpoint: ${why}`, "see `stead status`");
   });
+}
+
+async function rehearse(service: ServiceRuntime, host: string): Promise<RehearsalAnswer> {
+  const client = service.clientOf(host);
+  if (client === undefined) throw unknownHost(host);
+  const answer = await client.rehearse();
+  if (answer.kind === "ok") return { service: service.name, host, ...answer.value };
+  if (answer.kind === "refused-by-host") throw new Refusal(409, `${host}: ${describeRefusal(answer.refusal)}`, "see `stead status`; a rehearsal needs a secondary that follows");
+  throw new Refusal(409, `${host} did not tell how its rehearsal went: ${answer.message}`, "see its result in `stead status`, and its log; hosts of an older version cannot rehearse");
 }
 
 /** On every host: each hands what it knows to the next primary. */

@@ -76,10 +76,10 @@ const olderPrimary = (epoch: number): string =>
 
 const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
 
-const toldBy = ({ application, impairments, retry, suspects, vault }: HostStatus) => ({ application, impairments, retry, suspects, vault });
+const toldBy = ({ application, impairments, retry, suspects, vault, rehearsal }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal });
 
 /** What its application, its disks and its vault are like, in an operator's words; nothing when all is well. */
-function conditionNotes({ application, impairments, retry, suspects }: HostStatus): string[] {
+function conditionNotes({ application, impairments, retry, suspects, rehearsal }: HostStatus): string[] {
   const notes: string[] = [];
   if (retry !== null) {
     const when = retry.inMs > 0 ? `retries in ${seconds(retry.inMs)}` : "candidate of the last resort";
@@ -89,9 +89,12 @@ function conditionNotes({ application, impairments, retry, suspects }: HostStatu
   if (application !== null && application.state !== "ready" && application.state !== "stopped") {
     notes.push(`application ${application.state} for ${seconds(application.forMs)}${application.detail === null ? "" : `: ${application.detail}`}`);
   }
+  if (rehearsal?.ok === false) notes.push(`rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "it did not say why")}`);
   if (suspects.length > 0) notes.push(`${suspects.length} suspect request${suspects.length === 1 ? "" : "s"}`);
   return notes;
 }
+
+const inOneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " / ");
 
 const seconds = (ms: number): string => `${Math.ceil(ms / 1_000)} s`;
 

@@ -13,7 +13,7 @@ import { request, type IncomingMessage } from "node:http";
 import type { HostAnswer, StreamEnd } from "../control/host-client.ts";
 import { type HostStatus, untold } from "../control/host-status.ts";
 import type { CallFailure } from "../control/http-call.ts";
-import type { CheckpointDone, DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
+import type { CheckpointDone, DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest, RehearsalDone } from "../control/messages.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /** What the gateway uses of a host's control API; `HostClient` is the real one. */
@@ -23,6 +23,7 @@ export interface HostControl {
   promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
   demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
   checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>>;
+  rehearse(signal?: AbortSignal): Promise<HostAnswer<RehearsalDone>>;
   /** Tells the host that this gateway does not have it in its registry any more; undefined: it cannot be told. */
   removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
   clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
@@ -101,6 +102,10 @@ export class PlainControl implements HostControl {
 
   checkpoint(): Promise<HostAnswer<CheckpointDone>> {
     return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host has no vault" } });
+  }
+
+  rehearse(): Promise<HostAnswer<RehearsalDone>> {
+    return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host starts its application by itself" } });
   }
 
   clearSuspects(): Promise<HostAnswer<HostStatus>> {

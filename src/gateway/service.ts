@@ -17,6 +17,7 @@ import {
   type ServiceState,
 } from "../core/failover-state.ts";
 import type { Rules } from "../core/rules.ts";
+import type { RehearsalResult } from "../control/host-status.ts";
 import { suspectsMax } from "../control/messages.ts";
 import type { KnownSuspect } from "../core/suspects.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
@@ -67,6 +68,8 @@ export class ServiceRuntime {
   readonly #stopping: Promise<void>[] = [];
   /** Requests that hosts have put aside, by host. */
   readonly #suspects = new Map<string, ReadonlySet<string>>();
+  /** When the last rehearsal of each host was, by its own wall clock; 0: there was none. */
+  readonly #rehearsedAt = new Map<string, number>();
   #state: ServiceState;
   #taking = false;
   #timer: Timer | null = null;
@@ -129,6 +132,7 @@ export class ServiceRuntime {
       if (wanted.has(id)) continue;
       this.recorder.hostRemoved(id);
       this.#removed.tell(id, watched.client);
+      this.#rehearsedAt.delete(id);
     }
     this.send({ kind: "hosts", hosts });
     for (const host of hosts) if (!this.#watched.has(host.id)) this.#watch(host);
@@ -211,7 +215,11 @@ export class ServiceRuntime {
       this.#defect = message;
     }
     for (const [id, view] of this.#state.hosts) if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status ?? null);
-    if (event.kind === "report") this.#noteSuspects(event.host, this.monitorOf(event.host)?.status?.suspects ?? []);
+    if (event.kind === "report") {
+      const status = this.monitorOf(event.host)?.status ?? null;
+      this.#noteSuspects(event.host, status?.suspects ?? []);
+      if (status !== null) this.#noteRehearsal(event.host, status.rehearsal);
+    }
     if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
   }
 
@@ -257,6 +265,15 @@ export class ServiceRuntime {
     else this.#suspects.set(host, now);
     for (const request of now) if (before?.has(request) !== true) this.recorder.note("warning", "suspect-request", host, `${request}: the application ended twice while it had such a request; it is put aside, and tried again after a pause`);
     for (const request of before ?? []) if (!now.has(request)) this.recorder.note("info", "suspect-cleared", host, `${request} is forwarded again`);
+  }
+
+  /** An event for each that has ended since this gateway heard of the host first. */
+  #noteRehearsal(host: string, rehearsal: RehearsalResult | null): void {
+    const before = this.#rehearsedAt.get(host);
+    this.#rehearsedAt.set(host, rehearsal?.atMs ?? 0);
+    if (before === undefined || rehearsal === null || rehearsal.atMs === before) return;
+    if (rehearsal.ok) return this.recorder.note("info", "rehearsed", host, `the application was ready after ${Math.round(rehearsal.startMs ?? 0)} ms`);
+    this.recorder.note("warning", "rehearsal-failed", host, rehearsal.detail ?? "the application would not have served");
   }
 
   #recordFailover(effect: Extract<FailoverEffect, { kind: "record-failover" }>): void {

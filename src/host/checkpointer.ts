@@ -13,6 +13,7 @@
  */
 import { CaptureError } from "../capture/capture-error.ts";
 import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../core/checkpoint-due.ts";
+import type { HostState } from "../core/host-life.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { CheckpointDone } from "../control/messages.ts";
@@ -20,7 +21,9 @@ import { type CheckpointManifest, writeCheckpoint } from "../vault/checkpoint.ts
 import type { Compression } from "../vault/chunk-codec.ts";
 import { pacedBy } from "../vault/checkpoint-pace.ts";
 import type { Store } from "../vault/store.ts";
+import type { Outcome } from "./control.ts";
 import type { Journal } from "./journal.ts";
+import { messageOf } from "./notices.ts";
 import type { SnapshotDatabase } from "./ports.ts";
 
 export interface CheckpointerOptions {
@@ -162,5 +165,16 @@ export class Checkpointer {
     this.#options.onDone(manifest);
     await this.#options.clean(manifest);
     return { position, chunksWritten, chunksReused, ms };
+  }
+}
+
+/** For the control API. `checkpointer`: of the term, where there is one. */
+export async function checkpointOnDemand(role: HostState["kind"], checkpointer: Checkpointer | undefined): Promise<Outcome<CheckpointDone>> {
+  const refused = (reason: string): Outcome<never> => ({ kind: "refused", refusal: { kind: "not_ready", reason } });
+  if (role !== "primary" || checkpointer === undefined) return refused(`only a primary writes checkpoints; this host is ${role}`);
+  try {
+    return { kind: "done", done: await checkpointer.now("control API") };
+  } catch (error) {
+    return refused(`the checkpoint failed: ${messageOf(error)}`);
   }
 }

@@ -21,11 +21,14 @@ import {
   type PromoteRequest,
   promoteRequestSchema,
   type Refusal,
+  type RehearsalDone,
   removedNoticeSchema,
 } from "../control/messages.ts";
 import { isIdentifier } from "../core/identifier.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
+
+export type Outcome<Done> = { readonly kind: "done"; readonly done: Done } | { readonly kind: "refused"; readonly refusal: Refusal };
 
 /** What the control API can ask of a host. */
 export interface Controlled {
@@ -39,7 +42,8 @@ export interface Controlled {
   readonly gateways: Pick<GatewayWatch, "watchedBy" | "removedBy">;
   /** Requests that were put aside are forwarded again. */
   clearSuspects(): void;
-  checkpoint(): Promise<{ readonly kind: "done"; readonly done: CheckpointDone } | { readonly kind: "refused"; readonly refusal: Refusal }>;
+  checkpoint(): Promise<Outcome<CheckpointDone>>;
+  rehearse(): Promise<Outcome<RehearsalDone>>;
 }
 
 /** The largest order is a promotion, with the ids of the gateways that see the primary down. */
@@ -98,6 +102,10 @@ export function controlApp(host: Controlled, secret: string, clock: Clock): Hono
   });
   app.post("/v1/checkpoint", async (context) => {
     const outcome = await host.checkpoint();
+    return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
+  });
+  app.post("/v1/rehearse", async (context) => {
+    const outcome = await host.rehearse();
     return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
   });
   app.post("/v1/suspects/clear", (context) => {

@@ -8,6 +8,7 @@ import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { Compression } from "../vault/chunk-codec.ts";
 import type { Store } from "../vault/store.ts";
 import type { LeftoversPort } from "./application/leftovers.ts";
+import type { RehearsalGround } from "./application/rehearsal-ground.ts";
 import type { CanaryPorts } from "./canary.ts";
 import type { FrontPort } from "./front.ts";
 import type { LocalPort } from "./local-data.ts";
@@ -54,6 +55,8 @@ export interface HostParts {
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
   readonly application: (term: ApplicationOwner) => SupervisedApplication;
   readonly freePort: () => Promise<number>;
+  /** null: this host has no application that it could start twice. */
+  readonly rehearsal: RehearsalGround | null;
   readonly leftovers: LeftoversPort;
   /** Removes what no restore needs any more. */
   readonly clean: (newest: CheckpointManifest, logPosition: number, noEpochAfter: number) => Promise<void>;

@@ -10,6 +10,7 @@ import { type HostEffect, type HostEvent, type HostState, initialHostState, step
 import { afterService, putOff, type RetrySchedule } from "../core/retry-schedule.ts";
 import { judgeAge, judgePromotion, type Refusal, type WitnessVerdict } from "../core/witness.ts";
 import { Canary } from "./canary.ts";
+import { checkpointOnDemand } from "./checkpointer.ts";
 import type { Controlled } from "./control.ts";
 import { Duties } from "./duties.ts";
 import type { Follower } from "./follower.ts";
@@ -19,6 +20,7 @@ import { LogView } from "./log-view.ts";
 import { messageOf, Notices } from "./notices.ts";
 import { readAsFarAs, witnessView } from "./order-evidence.ts";
 import { Promotion } from "./promotion.ts";
+import { Rehearsals } from "./rehearsals.ts";
 import { selfReport } from "./self-report.ts";
 import { notReady, whyNotDemoted } from "./refusals.ts";
 import { Stages } from "./stages.ts";
@@ -34,6 +36,7 @@ export class Host implements Controlled {
   readonly #canary: Canary;
   readonly #stages = new Stages();
   readonly #duties: Duties;
+  readonly #rehearsals: Rehearsals;
   #state: HostState = initialHostState;
   #promotion: Promotion | undefined;
   /** The orderly end of a term under way, or the last one: a demotion, or a service given up. Never rejects. */
@@ -64,12 +67,14 @@ export class Host implements Controlled {
       promotion: () => this.#promotion,
       promote: (request, report) => this.promote(request, report),
     });
+    this.#rehearsals = new Rehearsals({ ground: parts.rehearsal, clock, log: parts.log, freePort: parts.freePort, onResult: (ok) => this.#onRehearsal(ok), onStray: (reason) => this.#dispatch({ kind: "cannot_follow", reason }) });
   }
 
   /** Begins the host's life: restores, then follows. */
   start(): void {
     if (this.#parts.canary !== null) this.gateways.start();
     this.#canary.start();
+    this.#rehearsals.start();
     this.#perform({ kind: "restore", paced: false });
   }
 
@@ -84,12 +89,14 @@ export class Host implements Controlled {
     if (!(await endsWithin(clock, stepDownMs, this.#stepDownBeforeStop(reason)))) {
       this.#notices.warn(`not everything could be journaled within ${stepDownMs} ms: stopped without a vacate record, the next primary waits for the lease`);
     }
+    this.#rehearsals.cut(reason);
     this.#promotion?.refuse({ kind: "not_ready", reason });
     this.#duties.term?.cut(reason);
     const end = async (): Promise<void> => {
       await this.#stages.close(reason);
       await this.#duties.endTerm();
       await this.#duties.closeSecondary();
+      await this.#rehearsals.end(reason);
     };
     this.gateways.stop();
     await this.#canary.stop();
@@ -116,7 +123,7 @@ export class Host implements Controlled {
     const { clock, config } = this.#parts;
     return selfReport({
       ...{ config, instance: this.instance, state: this.#state, dataUrl: this.#dataUrl, suspects: this.#parts.front.suspects, now: clock.now() },
-      ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry, canary: this.#canary },
+      ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry, canary: this.#canary, rehearsal: this.#rehearsals.last },
     });
   }
 
@@ -139,6 +146,7 @@ export class Host implements Controlled {
       return promotion.refuse({ kind: "epoch_taken", epoch: state.epoch, host: this.#parts.config.id });
     }
     if (state.kind !== "secondary" || secondary === undefined) return promotion.refuse(notReady(state));
+    this.#rehearsals.cut("this host was asked to become primary");
     let verdict: WitnessVerdict;
     try {
       await secondary.follower.catchUp();
@@ -201,16 +209,14 @@ export class Host implements Controlled {
     }
   }
 
-  async checkpoint(): ReturnType<Controlled["checkpoint"]> {
-    const term = this.#duties.term;
-    if (this.#state.kind !== "primary" || term === undefined) {
-      return { kind: "refused", refusal: { kind: "not_ready", reason: `only a primary writes checkpoints; this host is ${this.#state.kind}` } };
-    }
-    try {
-      return { kind: "done", done: await term.checkpointer.now("control API") };
-    } catch (error) {
-      return { kind: "refused", refusal: { kind: "not_ready", reason: `the checkpoint failed: ${messageOf(error)}` } };
-    }
+  checkpoint = (): ReturnType<Controlled["checkpoint"]> => checkpointOnDemand(this.#state.kind, this.#duties.term?.checkpointer);
+
+  rehearse = (): ReturnType<Controlled["rehearse"]> => this.#rehearsals.run(this.#state.kind, this.#duties.secondary);
+
+  /** One that went well shows that what kept this host from staying primary is mended. */
+  #onRehearsal(ok: boolean): void {
+    if (ok) this.#retry = undefined;
+    this.#tellChange();
   }
 
   get #dataUrl(): string {
@@ -240,6 +246,7 @@ export class Host implements Controlled {
     }
     for (const effect of effects) this.#perform(effect);
     if (state.kind !== "primary") this.#endService();
+    if (state.kind !== "secondary") this.#rehearsals.cut(`this host is ${state.kind}`);
     this.#tellChange();
   }
 

@@ -19,6 +19,7 @@ import { ensureIdentity } from "../vault/identity.ts";
 import { openStore } from "../vault/open-store.ts";
 import { collectGarbage } from "../vault/retention.ts";
 import { reapOrphans } from "./application/orphans.ts";
+import { MachineRehearsalGround } from "./application/rehearsal-ground.ts";
 import { openScope } from "./application/scope.ts";
 import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control.ts";
@@ -91,6 +92,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
     application: (owner) => new Supervisor({ ...owner, application: config.application, dataFolder: config.dataFolder, scope, clock, rules: allRules, requests: front.requests, freePort: applicationPort }),
     freePort: applicationPort,
+    rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: applicationPort, onWarning }),
     leftovers: scope.leftovers,
     clean: async (newest, logPosition, noEpochAfter) => {
       const { keepMin, windowMs } = config.checkpoint;

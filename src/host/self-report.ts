@@ -1,6 +1,6 @@
 /** What a host says about itself, put together from the parts that know (src/control/host-status.ts has the meaning of each field). */
 import type { HostConfig } from "../config/types.ts";
-import { type HostStatus, untold } from "../control/host-status.ts";
+import { type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
 import type { HostState } from "../core/host-life.ts";
 import { retryInMs, type RetrySchedule } from "../core/retry-schedule.ts";
 import type { Suspects } from "../core/suspects.ts";
@@ -21,13 +21,14 @@ export interface SelfReportOptions {
   readonly notices: Notices;
   readonly canary: Canary;
   readonly retry: RetrySchedule | undefined;
+  readonly rehearsal: RehearsalResult | null;
   readonly dataUrl: string;
   readonly suspects: Pick<Suspects, "list">;
   /** Monotonic. */
   readonly now: number;
 }
 
-export function selfReport({ config, instance, state, log, duties, notices, canary, retry, dataUrl, suspects, now }: SelfReportOptions): HostStatus {
+export function selfReport({ config, instance, state, log, duties, notices, canary, retry, rehearsal, dataUrl, suspects, now }: SelfReportOptions): HostStatus {
   const known = suspects.list(now);
   const { service, id: host, controlUrl, priority, nofailover, leaseMs } = config;
   const { epoch } = log;
@@ -61,6 +62,7 @@ export function selfReport({ config, instance, state, log, duties, notices, cana
     retry: retry === undefined || state.kind === "primary" ? null : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },
     suspects: known.filter(({ pauseMs }) => pauseMs > 0),
     watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
+    rehearsal,
     warnings: [...notices.warnings],
   };
 }

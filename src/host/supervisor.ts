@@ -24,7 +24,7 @@ import { requestsShown, stuckEvidence } from "./application/stuck-evidence.ts";
 import type { ApplicationOwner } from "./host-parts.ts";
 import type { OpenRequests } from "./open-requests.ts";
 import type { SupervisedApplication } from "./term.ts";
-import { Watched } from "./watcher.ts";
+import { type OutputSink, Watched } from "./watcher.ts";
 
 type SupervisorState =
   | { readonly kind: "idle" }
@@ -46,6 +46,8 @@ export interface SupervisorOptions extends ApplicationOwner {
   readonly requests: Pick<OpenRequests, "size" | "traffic" | "oldest">;
   /** For a restart when the port of the run before is taken. */
   readonly freePort: () => Promise<number>;
+  /** Takes what the application writes; undefined: it goes where the host's own output goes. */
+  readonly output?: OutputSink | undefined;
 }
 
 export class Supervisor implements SupervisedApplication {
@@ -175,6 +177,7 @@ export class Supervisor implements SupervisedApplication {
       cwd: application.cwd,
       env: this.#environment,
       cgroup: scope.cgroup?.nextRun(),
+      output: this.#options.output,
     });
     this.#group = group.group;
     this.#enter({ kind: "starting", group });

@@ -21,6 +21,7 @@
  * - The group id cannot be reused while a reader lives, and the first one lives until the host closes the pipe.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 
 const script = `
 trap '' TERM INT QUIT HUP
@@ -44,10 +45,19 @@ while :; do
 done
 `;
 
+/** Takes the output of a group, in the order in which it comes. */
+export interface OutputSink {
+  take(bytes: Uint8Array): void;
+  /** Nothing follows: every process that had it has ended. */
+  end(): void;
+}
+
 export interface WatchedOptions {
   readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Takes what the group writes; undefined: it goes where the host's own output goes. */
+  readonly output?: OutputSink | undefined;
   /** Folder of an empty cgroup for this start alone. */
   readonly cgroup: string | undefined;
 }
@@ -64,13 +74,16 @@ export class Watched {
   #isOver = false;
 
   constructor(options: WatchedOptions) {
+    const { output } = options;
+    const stream = output === undefined ? "inherit" : "pipe";
     this.#child = spawn("/bin/sh", ["-c", script, "stead-watcher", options.cgroup ?? "", ...options.command], {
       cwd: options.cwd,
       env: options.env,
       detached: true,
-      stdio: ["pipe", "inherit", "inherit"],
+      stdio: ["pipe", stream, stream],
     });
     this.#child.stdin?.on("error", () => undefined);
+    if (output !== undefined) drainInto(output, [this.#child.stdout, this.#child.stderr]);
     this.#ended = new Promise((resolve, reject) => {
       this.#child.once("error", reject);
       this.#child.once("exit", (code, signal) => {
@@ -101,5 +114,17 @@ export class Watched {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
+  }
+}
+
+function drainInto(output: OutputSink, streams: readonly (Readable | null)[]): void {
+  let open = streams.length;
+  for (const stream of streams) {
+    stream?.on("data", (bytes: Uint8Array) => output.take(bytes));
+    stream?.on("error", () => undefined);
+    stream?.once("close", () => {
+      open -= 1;
+      if (open === 0) output.end();
+    });
   }
 }

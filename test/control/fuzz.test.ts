@@ -70,6 +70,7 @@ class Watched implements Controlled {
     removedBy: (gateway) => void this.asked.push({ path: "/v1/removed", request: { gateway } }),
   };
   restore: Controlled["restore"] = () => Promise.resolve(undefined);
+  rehearse: Controlled["rehearse"] = () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
   checkpoint: Controlled["checkpoint"] = () => Promise.resolve({ kind: "done", done: { position: 4, chunksWritten: 1, chunksReused: 0, ms: 1 } });
 }
 
@@ -141,7 +142,7 @@ function takeable(script: string, schema: v.GenericSchema): { readonly lines: nu
   return { lines, isWhole: true };
 }
 
-const limits = { connectTimeoutMs: 20_000, orderTimeoutMs: 20_000, checkpointTimeoutMs: 20_000 };
+const limits = { connectTimeoutMs: 20_000, orderTimeoutMs: 20_000, checkpointTimeoutMs: 20_000, rehearsalTimeoutMs: 1_000 };
 
 test("a gateway takes status lines up to the first that is not valid, and learns that it was not", async () => {
   const dice = new Dice(2);

@@ -41,8 +41,8 @@ const status: HostStatus = {
 const request = { gateway: "g", epoch: 1, gatewaysRegistered: 1, gatewaysSeeingDown: ["g"], planned: false };
 type Limits = ConstructorParameters<typeof HostClient>[3];
 /** Longer than a busy machine takes. */
-const patient: Limits = { connectTimeoutMs: 20_000, orderTimeoutMs: 20_000, checkpointTimeoutMs: 20_000 };
-const impatient: Limits = { connectTimeoutMs: 100, orderTimeoutMs: 150, checkpointTimeoutMs: 150 };
+const patient: Limits = { connectTimeoutMs: 20_000, orderTimeoutMs: 20_000, checkpointTimeoutMs: 20_000, rehearsalTimeoutMs: 20_000 };
+const impatient: Limits = { connectTimeoutMs: 100, orderTimeoutMs: 150, checkpointTimeoutMs: 150, rehearsalTimeoutMs: 20_000 };
 
 async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void, limits = patient): Promise<HostClient> {
   const server = createServer((incoming, response) => {

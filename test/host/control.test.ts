@@ -70,6 +70,11 @@ class FakeHost implements Controlled {
     this.calls.push("clear suspects");
   }
 
+  rehearsal: Awaited<ReturnType<Controlled["rehearse"]>> = { kind: "refused", refusal: { kind: "not_ready", reason: "only a secondary rehearses; this host is primary" } };
+  rehearse(): ReturnType<Controlled["rehearse"]> {
+    return Promise.resolve(this.rehearsal);
+  }
+
   checkpoint(): ReturnType<Controlled["checkpoint"]> {
     return Promise.resolve({ kind: "done", done: { position: 4, chunksWritten: 1, chunksReused: 0, ms: 1 } });
   }
@@ -121,7 +126,7 @@ describe("the control API", () => {
   test("answers nobody without the cluster secret, whatever is asked", async () => {
     const host = new FakeHost();
     for (const authorization of ["", secret, `Bearer ${secret}x`, `Bearer ${secret.slice(1)}`, `Basic ${secret}`]) {
-      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"], ["POST", "/v1/removed"], ["POST", "/v1/suspects/clear"]] as const) {
+      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"], ["POST", "/v1/rehearse"], ["POST", "/v1/removed"], ["POST", "/v1/suspects/clear"]] as const) {
         const answer = await call(host, path, { method, headers: { authorization } });
         expect(answer.status).toBe(401);
         expect(await answer.json()).toMatchObject({ error: "not authenticated" });

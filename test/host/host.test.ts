@@ -122,7 +122,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
   let lastPort = 0;
   let onClose = (): void => undefined;
   const host = new Host({
-    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", canary: null, front, local },
+    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", canary: null, rehearsal: null, front, local },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     predecessor: { ask: () => Promise.resolve({ kind: "gone" as const }) },
     openReplica: async () => {

@@ -98,6 +98,7 @@ export class SimHost {
       store,
       vaultId: null,
       canary: null,
+      rehearsal: null,
       compression: noCompression,
       front: this.front,
       local: new SimLocal({

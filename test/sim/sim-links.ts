@@ -93,6 +93,10 @@ export class SimHostControl implements HostControl {
     return Promise.resolve(failure("timeout"));
   }
 
+  rehearse(): never {
+    throw new Error("nobody rehearses here");
+  }
+
   clearSuspects(): never {
     throw new Error("no operator clears anything here");
   }

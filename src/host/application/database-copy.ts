@@ -1,0 +1,74 @@
+/**
+ * A copy of databases that nobody writes while it is made: a clone where the file system shares blocks (XFS, btrfs), else piece by piece.
+ *
+ * Piece by piece so that it ends at once when it is given up: a host that is to become primary waits for the reader of these files.
+ * The space is looked at before anything is written: the copy shares the disk with the replica that must go on.
+ */
+import { constants, copyFile, type FileHandle, mkdir, open, stat, statfs } from "node:fs/promises";
+import { type FilePath, folderOf, pathOf } from "../../capture/data-path.ts";
+
+/** There is no room for the copy. */
+export class NoSpaceError extends Error {
+  override readonly name = "NoSpaceError";
+}
+
+const pieceBytes = 1024 * 1024;
+/** Left free beside the copy: for the records that come meanwhile, and for what the application writes. */
+const spareBytesMin = 256 * 1024 * 1024;
+
+/** Rejects with `NoSpaceError`, with the signal's reason, or with the error of the disk. What was copied by then stays. */
+export async function copyDatabases(names: readonly string[], from: string, to: string, signal: AbortSignal): Promise<void> {
+  const uncloned: string[] = [];
+  for (const name of names) {
+    signal.throwIfAborted();
+    await mkdir(folderOf(pathOf(to, name)), { recursive: true });
+    if (uncloned.length > 0 || !(await clone(pathOf(from, name), pathOf(to, name)))) uncloned.push(name);
+  }
+  if (uncloned.length === 0) return;
+  await ensureSpace(uncloned, from, to);
+  for (const name of uncloned) await copyInPieces(pathOf(from, name), pathOf(to, name), signal);
+}
+
+/** False: this file system cannot. What it failed for otherwise shows when it is copied. */
+async function clone(from: FilePath, to: FilePath): Promise<boolean> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function ensureSpace(names: readonly string[], from: string, to: string): Promise<void> {
+  let bytes = 0;
+  for (const name of names) bytes += (await stat(pathOf(from, name))).size;
+  const { bavail, bsize } = await statfs(to);
+  const free = bavail * bsize;
+  if (free >= bytes + spareBytesMin) return;
+  throw new NoSpaceError(`the copy needs ${megabytes(bytes)} and ${megabytes(spareBytesMin)} to spare; the disk of ${to} has ${megabytes(free)} free`);
+}
+
+const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1_000_000)} MB`;
+
+async function copyInPieces(from: FilePath, to: FilePath, signal: AbortSignal): Promise<void> {
+  const source = await open(from, "r");
+  try {
+    const target = await open(to, "w");
+    await pipePieces(source, target, signal).finally(() => target.close());
+  } finally {
+    await source.close();
+  }
+}
+
+async function pipePieces(source: FileHandle, target: FileHandle, signal: AbortSignal): Promise<void> {
+  const piece = new Uint8Array(pieceBytes);
+  for (let offset = 0; ; ) {
+    signal.throwIfAborted();
+    const { bytesRead } = await source.read(piece, 0, pieceBytes, offset);
+    if (bytesRead === 0) return;
+    for (let written = 0; written < bytesRead; ) {
+      written += (await target.write(piece, written, bytesRead - written, offset + written)).bytesWritten;
+    }
+    offset += bytesRead;
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Where a rehearsal takes place on this machine: a folder of its own beside the host's notes, with a mark and a cgroup of its own.
+ *
+ *   <state>/rehearsal/          the mark; there as long as something of a rehearsal may be left
+ *   <state>/rehearsal/data/     the copy, `STEAD_DATA` of the application
+ *
+ * Nothing of it survives: processes first (leftovers.ts), then the folder. What a host that died left is cleared when the next one starts, by the
+ * mark that lies there still.
+ *
+ * The application must not touch the replica. It is told of the copy alone: where its command, its environment or its working folder name the data
+ * folder, they name the copy. One that finds the data folder in another way (a file of its own, a relative path) is found out by what SQLite puts
+ * beside a database that it opens (`strays`): nothing else does so on a secondary.
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { pathOf, textOf, withSuffix } from "../../capture/data-path.ts";
+import type { ApplicationConfig, HostConfig } from "../../config/types.ts";
+import type { Rules } from "../../core/rules.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { Supervisor } from "../supervisor.ts";
+import { copyDatabases } from "./database-copy.ts";
+import { OutputTail } from "./output-tail.ts";
+import { type ApplicationScope, openScope } from "./scope.ts";
+
+/** What a rehearsed application tells. */
+export interface Audience {
+  /** It ended after it was ready. */
+  readonly onGaveUp: (reason: string) => void;
+  readonly onWarning: (text: string) => void;
+}
+
+export interface RehearsedApplication {
+  /** Rejects with what kept it from getting ready. */
+  start(port: number): Promise<void>;
+  stop(): Promise<void>;
+  /** The signal is sent before this returns. */
+  kill(): Promise<void>;
+  /** The end of what it wrote; complete when it has ended. */
+  lastOutput(): Promise<string>;
+}
+
+/** What a host needs of the machine for a rehearsal. */
+export interface RehearsalGround {
+  /** Copies these databases of the replica, which nobody changes meanwhile. Rejects when there is no space, and with the signal's reason. */
+  copy(databases: readonly string[], signal: AbortSignal): Promise<void>;
+  application(audience: Audience): RehearsedApplication;
+  /** Databases of the replica that are open, or were when a process was killed: paths, empty where the copy alone was used. */
+  strays(databases: readonly string[]): readonly string[];
+  /** Resolves when nothing is left: no process, no folder. */
+  clear(): Promise<void>;
+}
+
+export interface RehearsalGroundOptions {
+  readonly config: Pick<HostConfig, "dataFolder" | "stateFolder" | "application" | "secret">;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly freePort: () => Promise<number>;
+  readonly onWarning: (text: string) => void;
+}
+
+/** Tells the application what it takes part in: background jobs that reach the world outside can stay away. */
+const rehearsalVariable = "STEAD_REHEARSAL";
+/** The host's own secrets, beside the cluster's. */
+const secretVariables = ["STEAD_SECRET", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] as const;
+/** Of an application that has ended; a process that escaped may have its output open for longer. */
+const outputEndMsMax = 500;
+const companions = ["-wal", "-shm", "-journal"] as const;
+
+export class MachineRehearsalGround implements RehearsalGround {
+  readonly #options: RehearsalGroundOptions;
+  readonly #folder: string;
+  readonly #copy: string;
+  #scope: ApplicationScope | undefined;
+
+  constructor(options: RehearsalGroundOptions) {
+    this.#options = options;
+    this.#folder = join(options.config.stateFolder, "rehearsal");
+    this.#copy = join(this.#folder, "data");
+  }
+
+  async copy(databases: readonly string[], signal: AbortSignal): Promise<void> {
+    await mkdir(this.#copy, { recursive: true });
+    await copyDatabases(databases, this.#options.config.dataFolder, this.#copy, signal);
+  }
+
+  application({ onGaveUp, onWarning }: Audience): RehearsedApplication {
+    const { config, clock, rules, freePort } = this.#options;
+    const output = new OutputTail([config.secret, ...secretVariables.flatMap((name) => process.env[name] ?? [])]);
+    const supervisor = new Supervisor({
+      application: rehearsed(config.application, config.dataFolder, this.#copy),
+      dataFolder: this.#copy,
+      scope: this.#openScope(),
+      ...{ clock, rules, freePort, output, onGaveUp, onWarning },
+      requests: { size: 0, traffic: () => 0, oldest: () => [] },
+      commits: () => 0,
+      onChange: () => undefined,
+    });
+    return {
+      start: (port) => supervisor.start(port),
+      stop: () => supervisor.stop(),
+      kill: () => supervisor.kill(),
+      lastOutput: async () => {
+        const late = new AbortController();
+        await Promise.race([output.ended, clock.sleep(outputEndMsMax, late.signal).catch(() => undefined)]);
+        late.abort();
+        return output.text;
+      },
+    };
+  }
+
+  strays(databases: readonly string[]): readonly string[] {
+    const { dataFolder } = this.#options.config;
+    const paths = databases.map((name) => pathOf(dataFolder, name));
+    return paths.filter((path) => companions.some((suffix) => existsSync(withSuffix(path, suffix)))).map(textOf);
+  }
+
+  async clear(): Promise<void> {
+    if (!existsSync(this.#folder)) return;
+    await this.#openScope().leftovers.clear("everywhere");
+    this.#scope = undefined;
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #openScope(): ApplicationScope {
+    mkdirSync(this.#folder, { recursive: true });
+    const { clock, rules, onWarning } = this.#options;
+    this.#scope ??= openScope({ stateFolder: this.#folder, dataFolder: this.#copy }, { databases: () => Promise.resolve([]), clock, rules, onWarning });
+    return this.#scope;
+  }
+}
+
+/** The same application on the copy, started once. */
+function rehearsed(application: ApplicationConfig, dataFolder: string, copy: string): ApplicationConfig {
+  const named = new RegExp(`${dataFolder.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}(?![\\w.-])`, "g");
+  const there = (text: string): string => text.replaceAll(named, () => copy);
+  const { command, cwd, env, stopCommand } = application;
+  const [program, ...args] = command;
+  const folder = there(cwd);
+  if (folder !== cwd) mkdirSync(folder, { recursive: true });
+  return {
+    ...application,
+    command: [there(program), ...args.map(there)],
+    cwd: folder,
+    env: { ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, there(value)])), [rehearsalVariable]: "1" },
+    stopCommand: stopCommand?.map(there) ?? null,
+    restartsMax: 0,
+  };
+}
