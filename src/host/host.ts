@@ -56,7 +56,8 @@ export class Host implements Controlled {
     const { id: host, diskStallMs } = config;
     this.#canary = new Canary({ ports, clock, store, vaultId, host, instance: this.instance, diskStallMs, notices: this.#notices, onChange: tellChange });
     this.gateways = new GatewayWatch({ clock, notices: this.#notices, host, controlUrl: config.controlUrl });
-    this.#parts = { ...parts, store: this.#canary.store };
+    const freePort = config.application.port === null ? parts.freePort : (): Promise<number> => this.#rehearsals.gone().then(parts.freePort); // It may be a rehearsal's still.
+    this.#parts = { ...parts, store: this.#canary.store, freePort };
     const onTwin = (controlUrl: string): void => this.#onTwin(`its control API: ${controlUrl}`);
     this.#log = new LogView({ clock, host, instance: this.instance, onTwin });
     this.#duties = new Duties(this.#parts, this.instance, this.#log, this.#notices, {

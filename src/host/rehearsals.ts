@@ -15,10 +15,18 @@ import type { RehearsalDone } from "../control/messages.ts";
 import type { HostState } from "../core/host-life.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { LogReader } from "../vault/log-reader.ts";
 import type { Audience, RehearsalGround, RehearsedApplication } from "./application/rehearsal-ground.ts";
 import type { Outcome } from "./control.ts";
-import type { Secondary } from "./duties.ts";
+import type { Follower } from "./follower.ts";
+import type { HostReplica } from "./host-parts.ts";
 import { messageOf } from "./notices.ts";
+
+/** The secondary whose databases are copied. */
+export interface Original {
+  readonly follower: Pick<Follower, "alone"> & { readonly reader: Pick<LogReader, "position"> };
+  readonly replica: Pick<HostReplica, "checksums">;
+}
 
 export interface RehearsalsOptions {
   /** null: this host has no application that it could start. */
@@ -39,6 +47,7 @@ const stayMs = 1_000;
 export class Rehearsals {
   readonly #options: RehearsalsOptions;
   #last: RehearsalResult | null = null;
+  #killed: Promise<void> = Promise.resolve();
   #current: { readonly cut: AbortController; readonly over: Promise<unknown> } | undefined;
 
   constructor(options: RehearsalsOptions) {
@@ -57,7 +66,7 @@ export class Rehearsals {
   }
 
   /** Resolves when nothing of it is left. */
-  async run(role: HostState["kind"], secondary: Secondary | undefined): Promise<Outcome<RehearsalDone>> {
+  async run(role: HostState["kind"], secondary: Original | undefined): Promise<Outcome<RehearsalDone>> {
     const { ground } = this.#options;
     if (role !== "secondary" || secondary === undefined) return refused(`only a secondary rehearses; this host is ${role}`);
     if (ground === null) return refused("this host cannot rehearse");
@@ -71,6 +80,11 @@ export class Rehearsals {
   /** Ends the one that runs. Synchronous: the kill is sent. */
   cut(why: string): void {
     this.#current?.cut.abort(new Error(why));
+  }
+
+  /** Resolves when what was cut does not run any more, and has no port: a few milliseconds after the kill. */
+  gone(): Promise<void> {
+    return this.#killed;
   }
 
   /** Nothing of it is left when this resolves. */
@@ -87,7 +101,7 @@ export class Rehearsals {
     this.#current = { cut, over: work.then(end, end) };
   }
 
-  async #run(ground: RehearsalGround, secondary: Secondary, signal: AbortSignal): Promise<Outcome<RehearsalDone>> {
+  async #run(ground: RehearsalGround, secondary: Original, signal: AbortSignal): Promise<Outcome<RehearsalDone>> {
     const { log, onStray } = this.#options;
     const databases = [...secondary.replica.checksums().keys()];
     log.info("rehearsal begins", { databases: databases.length });
@@ -108,7 +122,7 @@ export class Rehearsals {
     }
   }
 
-  async #copy(ground: RehearsalGround, { follower }: Secondary, databases: readonly string[], signal: AbortSignal): Promise<{ position: number; copyMs: number }> {
+  async #copy(ground: RehearsalGround, { follower }: Original, databases: readonly string[], signal: AbortSignal): Promise<{ position: number; copyMs: number }> {
     const { clock } = this.#options;
     return follower.alone(async () => {
       signal.throwIfAborted();
@@ -130,7 +144,9 @@ export class Rehearsals {
     const ended = Promise.withResolvers<string>();
     const audience: Audience = { onGaveUp: ended.resolve, onWarning: (text) => remarks.push(text) };
     const application = ground.application(audience);
-    const kill = (): void => void application.kill().catch((error: unknown) => remarks.push(messageOf(error)));
+    const kill = (): void => {
+      this.#killed = application.kill().catch((error: unknown) => void remarks.push(messageOf(error)));
+    };
     signal.addEventListener("abort", kill, { once: true });
     try {
       const { startMs, failure } = await this.#start(application, ended.promise, signal);

@@ -11,6 +11,7 @@ import type { DemoteEvent, PromoteEvent, PromoteRequest } from "../../src/contro
 import { Suspects } from "../../src/core/suspects.ts";
 import { allRules } from "../../src/core/rules.ts";
 import { ApplicationError } from "../../src/host/application/application-error.ts";
+import type { RehearsalGround } from "../../src/host/application/rehearsal-ground.ts";
 import { Endings } from "../../src/host/application/endings.ts";
 import type { FrontPort, Term as FrontTerm } from "../../src/host/front.ts";
 import { Host } from "../../src/host/host.ts";
@@ -110,7 +111,7 @@ interface Made {
   write(sql: string): void;
 }
 
-async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepare: (application: FakeApplication) => void = () => undefined): Promise<Made> {
+async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepare: (application: FakeApplication) => void = () => undefined, rehearsal: RehearsalGround | null = null): Promise<Made> {
   const root = mkdtempSync(join(tmpdir(), "stead-host-"));
   folders.push(root);
   const config = configOf(root, changes);
@@ -122,7 +123,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
   let lastPort = 0;
   let onClose = (): void => undefined;
   const host = new Host({
-    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", canary: null, rehearsal: null, front, local },
+    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", canary: null, rehearsal, front, local },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     predecessor: { ask: () => Promise.resolve({ kind: "gone" as const }) },
     openReplica: async () => {
@@ -379,6 +380,45 @@ describe("a host", () => {
     expect(a.host.status().retry?.attempts).toBe(2);
     await a.host.restore();
     expect(a.host.status().retry).toBeNull();
+  });
+
+  test("that was put off is like any other again after a rehearsal that went well, and not after one that failed", async () => {
+    let failure: Error | undefined = new Error("the licence is missing");
+    const application = { start: () => (failure === undefined ? Promise.resolve() : Promise.reject(failure)), stop: () => Promise.resolve(), kill: () => Promise.resolve(), lastOutput: () => Promise.resolve("") };
+    const ground = { copy: () => Promise.resolve(), application: () => application, strays: () => [], clear: () => Promise.resolve() };
+    const a = await make(vault(), {}, (made) => (made.startFailure = failure), ground);
+    a.host.start();
+    await until(() => a.host.status().retry !== null && a.host.status().role === "secondary");
+    expect(await a.host.rehearse()).toMatchObject({ kind: "done", done: { ok: false } });
+    expect(a.host.status()).toMatchObject({ retry: { attempts: 1 }, rehearsal: { ok: false, startMs: null } });
+    failure = undefined;
+    expect(await a.host.rehearse()).toMatchObject({ kind: "done", done: { ok: true } });
+    expect(a.host.status()).toMatchObject({ role: "secondary", retry: null, rehearsal: { ok: true, detail: null } });
+  });
+
+  test("that is asked to take over while it copies for a rehearsal does not wait for the copy", async () => {
+    const copying = Promise.withResolvers<void>();
+    const copy = (_databases: readonly string[], signal: AbortSignal): Promise<void> => {
+      copying.resolve();
+      return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }));
+    };
+    let cleared = 0;
+    const application = (): never => {
+      throw new Error("nothing was copied");
+    };
+    const ground = { copy, application, strays: () => [], clear: () => Promise.resolve(void (cleared += 1)) };
+    const a = await make(vault(), {}, () => undefined, ground);
+    a.host.start();
+    await role(a.host, "primary");
+    expect(await a.host.rehearse()).toMatchObject({ kind: "refused", refusal: { reason: "only a secondary rehearses; this host is primary" } });
+    await a.host.demote({ gateway: "gw1", successor: null, reason: "maintenance" }, () => undefined);
+    await role(a.host, "secondary");
+    const rehearsal = a.host.rehearse();
+    await copying.promise;
+    expect(await promote(a.host, { epoch: 1 })).toMatchObject({ kind: "done" });
+    expect(await rehearsal).toMatchObject({ kind: "refused", refusal: { reason: "the rehearsal was cut: this host was asked to become primary" } });
+    expect(a.host.status()).toMatchObject({ role: "primary", rehearsal: null });
+    expect(cleared).toBeGreaterThanOrEqual(1);
   });
 
   test("whose stage broke down by an error that nothing expects restores at the time of its next try", async () => {
