@@ -106,6 +106,9 @@ export class Rehearsals {
     const databases = [...secondary.replica.checksums().keys()];
     log.info("rehearsal begins", { databases: databases.length });
     try {
+      // What could not be cleared away after the one before would stand in this one's copy.
+      await ground.clear();
+      signal.throwIfAborted();
       const copied = await this.#copy(ground, secondary, databases, signal);
       const { strayed, ...found } = await this.#perform(ground, databases, signal);
       signal.throwIfAborted();

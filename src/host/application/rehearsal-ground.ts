@@ -61,6 +61,8 @@ export interface RehearsalGroundOptions {
 
 /** Tells the application what it takes part in: background jobs that reach the world outside can stay away. */
 const rehearsalVariable = "STEAD_REHEARSAL";
+/** Whatever the data folder's rights are, nobody else reads the copy. */
+const ownerOnly = 0o700;
 /** The host's own secrets, beside the cluster's. */
 const secretVariables = ["STEAD_SECRET", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] as const;
 /** Of an application that has ended; a process that escaped may have its output open for longer. */
@@ -80,7 +82,7 @@ export class MachineRehearsalGround implements RehearsalGround {
   }
 
   async copy(databases: readonly string[], signal: AbortSignal): Promise<void> {
-    await mkdir(this.#copy, { recursive: true });
+    await mkdir(this.#copy, { recursive: true, mode: ownerOnly });
     await copyDatabases(databases, this.#options.config.dataFolder, this.#copy, signal);
   }
 
@@ -123,7 +125,7 @@ export class MachineRehearsalGround implements RehearsalGround {
   }
 
   #openScope(): ApplicationScope {
-    mkdirSync(this.#folder, { recursive: true });
+    mkdirSync(this.#folder, { recursive: true, mode: ownerOnly });
     const { clock, rules, onWarning } = this.#options;
     this.#scope ??= openScope({ stateFolder: this.#folder, dataFolder: this.#copy }, { databases: () => Promise.resolve([]), clock, rules, onWarning });
     return this.#scope;

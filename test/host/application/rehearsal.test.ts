@@ -9,7 +9,7 @@ import { copyDatabases } from "../../../src/host/application/database-copy.ts";
 import { OutputTail } from "../../../src/host/application/output-tail.ts";
 import { MachineRehearsalGround } from "../../../src/host/application/rehearsal-ground.ts";
 import { type Original, Rehearsals } from "../../../src/host/rehearsals.ts";
-import { livingOf } from "../../../src/demo/process-table.ts";
+import { processRow } from "../../../src/host/application/process-table.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { freePort } from "../../../src/runtime/free-ports.ts";
 
@@ -94,11 +94,11 @@ describe("a rehearsal", () => {
   test("that is cut while the application starts is no result: it is killed, and nothing is left", async () => {
     const one = rehearsals(`${note("process.pid")} setInterval(() => undefined, 1000);`);
     const outcome = one.run("secondary", secondary);
-    while (!existsSync(join(root, "note"))) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (!existsSync(join(root, "note")) || readFileSync(join(root, "note")).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await one.run("secondary", secondary)).toMatchObject({ kind: "refused", refusal: { reason: expect.stringContaining("runs here already") } });
     one.cut("a promotion came");
     await one.gone();
-    expect(livingOf([Number(noted())])).toEqual([]);
+    expect(processRow(Number(noted()))?.isDefunct ?? true).toBe(true);
     expect(await outcome).toEqual({ kind: "refused", refusal: { kind: "not_ready", reason: "the rehearsal was cut: a promotion came" } });
     expect([one.last, results, existsSync(join(root, "state", "rehearsal"))]).toEqual([null, [], false]);
   });
