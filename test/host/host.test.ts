@@ -396,6 +396,22 @@ describe("a host", () => {
     expect(a.host.status()).toMatchObject({ role: "secondary", retry: null, rehearsal: { ok: true, detail: null } });
   });
 
+  test("whose application opened the replica in a rehearsal restores it, and follows again", async () => {
+    const application = { start: () => Promise.resolve(), stop: () => Promise.resolve(), kill: () => Promise.resolve(), lastOutput: () => Promise.resolve("") };
+    const ground = { copy: () => Promise.resolve(), application: () => application, strays: () => ["/srv/notes/a.db"], clear: () => Promise.resolve() };
+    const a = await make(vault(), {}, () => undefined, ground);
+    a.host.start();
+    await role(a.host, "primary");
+    await a.host.demote({ gateway: "gw1", successor: null, reason: "maintenance" }, () => undefined);
+    await role(a.host, "secondary");
+    const rehearsal = a.host.rehearse();
+    await role(a.host, "restoring");
+    expect(a.host.status()).toMatchObject({ reason: expect.stringContaining("in a rehearsal the application opened /srv/notes/a.db instead of the copy") });
+    expect(await rehearsal).toMatchObject({ kind: "done", done: { ok: false, detail: expect.stringContaining("let it find its databases by one of them") } });
+    await role(a.host, "secondary");
+    expect(a.host.status().rehearsal).toMatchObject({ ok: false });
+  });
+
   test("that is asked to take over while it copies for a rehearsal does not wait for the copy", async () => {
     const copying = Promise.withResolvers<void>();
     const copy = (_databases: readonly string[], signal: AbortSignal): Promise<void> => {

@@ -1,6 +1,6 @@
 /** A rehearsal on the real ground: files, processes and output of this machine; of the host only the secondary's files. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApplicationConfig } from "../../../src/config/types.ts";
@@ -108,6 +108,27 @@ test("a copy that is given up ends before the next piece, with the reason", asyn
   const cut = new AbortController();
   cut.abort(new Error("a promotion came"));
   await expect(copyDatabases(names, data, join(root, "copy"), cut.signal)).rejects.toThrow("a promotion came");
+});
+
+/** Where blocks are shared, a copy needs no space. */
+const sharesBlocks = ((): boolean => {
+  const folder = mkdtempSync(join(tmpdir(), "stead-clone-"));
+  try {
+    writeFileSync(join(folder, "a"), "a");
+    copyFileSync(join(folder, "a"), join(folder, "b"), constants.COPYFILE_FICLONE_FORCE);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+})();
+
+test.skipIf(sharesBlocks)("a rehearsal for whose copy there is no space is refused before anything is copied (tests of a disk that does not share blocks)", async () => {
+  truncateSync(join(data, "a.db"), 2 ** 42); // Sparse: it takes no space itself.
+  const outcome = await rehearsals(serve).run("secondary", secondary);
+  expect(outcome).toMatchObject({ kind: "refused", refusal: { reason: expect.stringMatching(/did not take place: the copy needs 4398\d+ MB and 269 MB to spare; the disk of .* has \d+ MB free/) } });
+  expect([results, existsSync(join(root, "state", "rehearsal"))]).toEqual([[], false]);
 });
 
 describe("the end of an output", () => {
