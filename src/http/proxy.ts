@@ -52,6 +52,8 @@ export interface ProxyOptions {
 }
 
 const againDelayMsMax = 250;
+/** In pauses of `againDelayMs`: how long a host that lost a request is left alone before it is sent there again. */
+const lostHostDelays = 13;
 /** How long a request that may have changed something waits for another primary before it is answered "unknown". */
 const replacementWaitMs = 3_000;
 const replacementLookMs = 20;
@@ -139,11 +141,21 @@ export class Proxy implements ForwardUser {
       return;
     }
     life.replays++;
-    // The same upstream again: it has just failed, and whoever decides needs a moment to see it.
-    if (upstream !== undefined && route.current() === upstream) {
-      await clock.sleep(Math.min(againDelayMsMax, (this.#options.againDelayMs ?? 20) * 1.5 ** (life.replays - 1)));
-    }
+    if (upstream !== undefined && route.current() === upstream) await this.#pause(upstream, life, outcome);
     await this.#handleHeld(exchange, life);
+  }
+
+  /**
+   * Before the same upstream is asked again: it has just failed, and whoever decides needs a moment to see it. A host that was lost gets longer: a
+   * process that is being killed takes connections still for as long as the kernel closes its files, and what they bring is lost with it, a
+   * second time. The wait ends as soon as the service is held or served elsewhere.
+   */
+  async #pause(upstream: Upstream, life: Life, outcome: ForwardOutcome): Promise<void> {
+    const { clock, route } = this.#options;
+    const delayMs = this.#options.againDelayMs ?? 20;
+    if (outcome.kind !== "lost" || outcome.cause !== "host_lost") return clock.sleep(Math.min(againDelayMsMax, delayMs * 1.5 ** (life.replays - 1)));
+    const until = clock.now() + delayMs * lostHostDelays;
+    while (clock.now() < until && route.current() === upstream && route.whenServing().isPassable) await clock.sleep(delayMs);
   }
 
   /**

@@ -3,21 +3,21 @@ import { Hold } from "../../src/http/hold.ts";
 import { Proxy, type RequestEnd } from "../../src/http/proxy.ts";
 import { HttpServer } from "../../src/http/server.ts";
 import { Upstream } from "../../src/http/upstream.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { RawBackend, type BackendConnection } from "./raw-backend.ts";
 import { RawClient, waitFor } from "./raw-client.ts";
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /** A gateway with one service whose primary can be set, as a failover does. */
-async function gateway(options: { waitMsMax?: number; patienceMs?: number; releaseConcurrency?: number; againMax?: number; firstByteMs?: number } = {}) {
+async function gateway(options: { waitMsMax?: number; patienceMs?: number; releaseConcurrency?: number; againMax?: number; firstByteMs?: number; clock?: Clock } = {}) {
   let current: Upstream | undefined;
   const ends: string[] = [];
   const errors: string[] = [];
   const hold = new Hold({ requestsMax: 1000, bytesMax: 100_000_000, waitMsMax: options.waitMsMax ?? 5_000, releaseConcurrency: options.releaseConcurrency ?? 4, clock: systemClock });
   const proxy = new Proxy({
     route: { current: () => current, whenServing: () => hold },
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     patienceMs: options.patienceMs ?? 5_000,
     againDelayMs: 5,
     ...(options.againMax === undefined ? {} : { againMax: options.againMax }),
@@ -197,6 +197,30 @@ test("a lost PUT is not sent again to the primary that lost it, and a lost GET i
   client.send(get);
   expect(await client.until((r) => r.includes("the host was lost twice while it had this request"))).toStartWith("HTTP/1.1 502 ");
   expect(seen).toEqual({ PUT: 1, GET: 2 });
+});
+
+test("a host that lost a request is left alone for longer than one that refused it, and not at all once the service is held", async () => {
+  let now = 0;
+  const slept: number[] = [];
+  const clock: Clock = { ...systemClock, now: () => now, sleep: (ms) => ((now += ms), slept.push(ms), Promise.resolve()) };
+  await using g = await gateway({ clock });
+  const dying = await g.backend((c) => c.socket.resetAndDestroy());
+  g.serve(dying);
+  const client = await g.client();
+  client.send(get);
+  expect(await client.until((r) => r.includes("the host was lost twice"))).toStartWith("HTTP/1.1 502 ");
+  expect(now).toBeGreaterThanOrEqual(60);
+  slept.length = 0;
+  const held = await g.backend((c) => {
+    c.socket.resetAndDestroy();
+    g.hold.close();
+  });
+  g.serve(held);
+  client.send(get);
+  await waitFor(() => g.hold.waiting === 1);
+  expect(slept).toEqual([]);
+  g.serve(await g.backend(answer));
+  expect(await client.until((r) => r.endsWith("ok"))).toContain("200 OK");
 });
 
 test("how often a lost request is sent again is a setting, down to never", async () => {
