@@ -170,12 +170,16 @@ export class DatabaseSet {
     return found !== undefined && sameFile(found, files.identity) && files.companions() === "same";
   }
 
-  /** True when somebody uses another log of one of the next databases. */
+  /**
+   * True when a process uses another log of one of the next databases. Nothing else is asked here: while commits are being collected, what is
+   * behind the captured state in a log looks suspicious, and the collection would begin anew until the folder's stamp has settled.
+   */
   #auditSome(count: number): boolean {
     const locks = FileLocks.now();
     if (locks === undefined) return false;
-    for (let i = Math.min(count, this.#databases.size); i > 0; i--) this.#inTurn()?.watch.audit(locks);
-    return this.isSuspicious();
+    let isUsedElsewhere = false;
+    for (let i = Math.min(count, this.#databases.size); i > 0; i--) isUsedElsewhere = this.#inTurn()?.watch.audit(locks) === true || isUsedElsewhere;
+    return isUsedElsewhere;
   }
 
   #inTurn(): TrackedDatabase | undefined {

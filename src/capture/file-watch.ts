@@ -79,11 +79,12 @@ export class FileWatch {
     return false;
   }
 
-  /** Looks whether somebody keeps another log of this database: opened under a name that it had before. Takes microseconds. */
-  audit(locks: FileLocks): void {
+  /** True when a process keeps another log of this database: it opened it under a name that it had before. Takes microseconds. */
+  audit(locks: FileLocks): boolean {
     const { files, clock } = this.#options;
-    if (locks.usersElsewhere(files.identity, this.#walIndex).length === 0) this.#elsewhereSinceMs = undefined;
-    else this.#elsewhereSinceMs ??= clock.now();
+    const isUsedElsewhere = locks.usersElsewhere(files.identity, this.#walIndex).length > 0;
+    this.#elsewhereSinceMs = isUsedElsewhere ? (this.#elsewhereSinceMs ?? clock.now()) : undefined;
+    return isUsedElsewhere;
   }
 
   /** Captured until now; the index has moved on. */

@@ -178,7 +178,8 @@ export class Duties {
   }
 
   async claim(signal: AbortSignal): Promise<void> {
-    const { config, store, clock, random, rules } = this.#parts;
+    const { config, store, clock, random, rules, onClaim } = this.#parts;
+    onClaim?.();
     const { leaseMs, controlUrl, id: host } = config;
     const onTrouble = (error: Error): void => this.#notices.warn(`the vault does not take records: ${messageOf(error)}`, "vault");
     const { follower } = this.#assertSecondary();

@@ -44,6 +44,8 @@ export interface HostParts {
   /** Identity of the vault (src/vault/identity.ts); null: it has none. */
   readonly vaultId: string | null;
   readonly canary: CanaryPorts | null;
+  /** Told at the beginning of a claim: databases will be opened for capture in a moment. */
+  readonly onClaim?: (() => void) | undefined;
   /** For the chunks of checkpoints; the default is zstd, which runs on threads. */
   readonly compression?: Compression | undefined;
   readonly front: FrontPort;

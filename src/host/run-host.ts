@@ -6,6 +6,7 @@
  */
 import type { HostConfig } from "../config/types.ts";
 import { localDatabases } from "../capture/local-state.ts";
+import { LockListWarmer } from "../capture/lock-list-warmer.ts";
 import { Replica } from "../capture/replica.ts";
 import { Source } from "../capture/source.ts";
 import type { Fingerprint } from "../core/suspects.ts";
@@ -69,6 +70,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
   const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: () => databases.find(config.dataFolder), clock, rules: allRules, onWarning });
   const applicationPort = (): Promise<number> => (config.application.port === null ? freePort("applications") : Promise.resolve(config.application.port));
+  const lockList = new LockListWarmer(clock);
   const host: Host = new Host({
     config,
     clock,
@@ -77,6 +79,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
     log,
     store,
     vaultId,
+    onClaim: () => lockList.begin(),
     canary: { places: await diskPlaces(config), describeDescriptors },
     front,
     local,
