@@ -63,7 +63,7 @@ export interface HostView extends RegisteredHost {
   readonly reportAt: number;
   /** How far it was heard to be in the log. null: never heard. */
   readonly trail: PositionTrail | null;
-  /** Since when each of its reports said that its vault answers and can be written; null: the last one did not. */
+  /** Since when each of its reports, none of them late, said that its vault answers and can be written; null: the last one did not. */
   readonly vaultSince: number | null;
 }
 
