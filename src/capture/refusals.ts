@@ -83,9 +83,14 @@ export function heapIndex(name: string, cause: unknown): CaptureError {
 /** `pids` have the database open, and not its log. */
 export function usedElsewhere(database: string, pids: readonly number[]): CaptureError {
   const logs = pids.flatMap((pid) => openFilesOf(pid)).map(({ path }) => path).filter((path) => path.includes("-wal"));
+  const users = pids.map(processName).join(", ");
+  if (logs.length === 0) {
+    const advice = "Remove PRAGMA locking_mode=EXCLUSIVE from the application; if it has none, close all connections to a database before it is renamed, and do not open it by a hard link.";
+    return uncoordinated(database, `a lock of ${users}, which does not use its WAL index (-shm): it wants the database for itself, or has it open under another name`, advice);
+  }
   return uncoordinated(
     database,
-    `another write-ahead log than its own in use by ${pids.map(processName).join(", ")}${logs.length === 0 ? "" : ` (open: ${[...new Set(logs)].join(", ")})`}: it was opened under another name`,
+    `another write-ahead log than its own in use by ${users} (open: ${[...new Set(logs)].join(", ")}): it was opened under another name`,
     "Close all connections to a database before it is renamed, and do not open it by a hard link: SQLite keeps the log beside the name by which a connection was opened.",
   );
 }

@@ -229,6 +229,12 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
 
 function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relation): void {
   if (recovered(turn, phase.failover, relation)) return;
+  // A candidate that died, or gave up, after its claim has moved the epoch on: an order that names the old one would be refused for ever (simulation, seed 508).
+  const { primary } = turn.state;
+  if (primary !== null && primary.epoch > phase.failover.epochFrom) {
+    abandon(turn, phase.failover, "overtaken", `host ${primary.host} has taken epoch ${primary.epoch}`, "see `stead status`");
+    return become(turn, { kind: "awaiting", since: turn.now });
+  }
   const waited = (): Failover => spent(phase.failover, "wait", turn.now - phase.since);
   const again = (): void => become(turn, { kind: "agreeing", failover: waited(), since: turn.now, until: turn.now });
   switch (phase.because.kind) {

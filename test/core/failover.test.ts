@@ -584,6 +584,20 @@ function fail(): never {
   throw new Error("the host has no report");
 }
 
+test("a candidate that claimed and died, and comes back when nobody else is there, is asked to follow its own claim", () => {
+  const s = Scenario.serving().register("a", "b");
+  s.refused("a").refused("a");
+  expect(s.take("promote")).toMatchObject([{ host: "b", epoch: 1 }]);
+  s.hears("b", { role: "starting", epoch: 2, epochHost: "b" });
+  s.send({ kind: "call-lost", call: s.call, why: "reset" }).refused("b").refused("b");
+  expect(s.phase).toBe("down");
+  s.take("promote");
+  s.after(2000);
+  for (let times = 0; times < 3; times++) s.hears("b", { role: "secondary", epoch: 2, epochHost: "b" });
+  s.after(1000).hears("b", { role: "secondary", epoch: 2, epochHost: "b" });
+  expect(s.take("promote").map(({ host, epoch }) => ({ host, epoch }))).toEqual([{ host: "b", epoch: 2 }]);
+});
+
 describe("a primary that alone cannot reach the vault", () => {
   test("is lost when a secondary can reach it", () => {
     const s = Scenario.serving();
