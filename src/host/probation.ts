@@ -5,7 +5,8 @@
  */
 import type { Clock } from "../runtime/clock.ts";
 
-const turnMs = 500;
+/** Longer than an application takes for an ordinary request just after its start, on a busy machine too: two at once could share an ending. */
+const turnMs = 2_000;
 /** Who has waited so long goes back to its gateway. */
 const probationWaitMs = 5_000;
 const waitingMax = 1_000;

@@ -9,8 +9,8 @@
  */
 import type { Clock } from "../../runtime/clock.ts";
 
-/** Longer than a process takes from closing its files to its exit, on a busy machine too. */
-export const noticeMs = 200;
+/** Longer than a process takes from closing its files until its exit is heard of, on a machine with many more processes than processors too. */
+export const noticeMs = 1_000;
 
 export class Endings {
   readonly #clock: Clock;
