@@ -8,7 +8,7 @@ import { attackChain, attackPins } from "./direct-mutants.ts";
 import type { SimOptions } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
-import { runScenario, type Scenario } from "./scenarios.ts";
+import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
 
 interface Mutant {
   readonly rule: RuleName;
@@ -19,7 +19,7 @@ interface Mutant {
 }
 
 const scenarioCalled = (words: string): Scenario => {
-  const found = applicationScenarios.find(({ name }) => name.includes(words));
+  const found = [...scenarios, ...applicationScenarios].find(({ name }) => name.includes(words));
   if (found === undefined) throw new Error(`no scenario is called "${words}"`);
   return found;
 };
@@ -28,7 +28,7 @@ const mutants: readonly Mutant[] = [
   { rule: "R1-claim-after-end-of-log", seedsMax: 200 },
   { rule: "R2-fenced-on-exists", seedsMax: 200 },
   { rule: "R3-retry-ambiguous-put", seedsMax: 200 },
-  { rule: "R4-boundary-check", seedsMax: 200 },
+  { rule: "R4-boundary-check", seedsMax: 6, scenario: scenarioCalled("what it had read is garbage") },
   { rule: "R5-lease-for-reads", seedsMax: 200 },
   { rule: "R5-wait-out-old-lease", seedsMax: 200 },
   { rule: "R6-checkpoint-before-delete", seedsMax: 200 },
