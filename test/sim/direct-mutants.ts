@@ -1,14 +1,17 @@
 /**
- * Two mutants that the simulated cluster cannot show, each attacked on the real parts directly.
+ * Mutants that the simulated cluster does not show, or hardly ever, each attacked on the real parts directly.
  *
  * `pin-order` acts inside SQLite's locks, which are not simulated: real capture, a real database, an application in another
  * process that lets the WAL start over between collecting and reading.
  * `chain` is about records that are whole, of the right position, epoch and writer, and yet of another history (a file
  * that came back from a copy of the vault). A vault that keeps its word never has one, so no fault of the simulation makes
  * one; here one is planted.
+ * The two about late copies of a PUT: a request that timed out is not repeated any more, so that histories in which a first copy is still on its way
+ * when its repetition has been answered are rare. Here that order is made.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { decideReplay, isOfEpoch } from "../../src/core/replay.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { LogReader } from "../../src/vault/log-reader.ts";
 import { LogWriter } from "../../src/vault/log-writer.ts";
@@ -43,6 +46,25 @@ export async function attackPins(rules: Rules): Promise<string | undefined> {
     await pair.close();
   }
 }
+
+/** The value that a PUT of 1 leaves, when it was lost in epoch 1, is repeated if it may be, is overwritten by 2, and its first copy arrives last. */
+function registerAfterLateCopy(rules: Rules, repeatedIn: number): number {
+  const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host_lost", reason: "reset" } as const;
+  const decision = decideReplay("PUT", lost, { losses: [], againMax: 1 }, rules);
+  const mayRepeat = decision.kind === "again" && (repeatedIn > 1 || decision.why !== "changes_state");
+  let register = mayRepeat ? 1 : 0;
+  register = 2;
+  // Without a repetition its client was told that the outcome is unknown: then a late effect is no breach.
+  if (mayRepeat && isOfEpoch("1", repeatedIn, rules)) register = 1;
+  return register;
+}
+
+const overwritten = (register: number): string | undefined => (register === 2 ? undefined : "a late first copy of an answered PUT overwrote a newer value");
+
+/** In the epoch that lost it. */
+export const attackSameEpoch = (rules: Rules): Promise<string | undefined> => Promise.resolve(overwritten(registerAfterLateCopy(rules, 1)));
+/** In the next one: the host that lost it is primary again. */
+export const attackOwnEpoch = (rules: Rules): Promise<string | undefined> => Promise.resolve(overwritten(registerAfterLateCopy(rules, 2)));
 
 /** Two histories of one writer that differ at position 2; the second one's record 3 is planted into the first. */
 export async function attackChain(rules: Rules): Promise<string | undefined> {

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { allRules, type RuleName, type Rules, withoutRule } from "../../src/core/rules.ts";
-import { attackChain, attackPins } from "./direct-mutants.ts";
+import { attackChain, attackOwnEpoch, attackPins, attackSameEpoch } from "./direct-mutants.ts";
 import type { SimOptions } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
@@ -24,6 +24,12 @@ const scenarioCalled = (words: string): Scenario => {
   return found;
 };
 
+/** Many writers that overwrite, and a hold that gives them back soon. */
+const impatient: Partial<SimOptions> = {
+  ...{ holdMs: 600, heldMax: 2, putShare: 0.9, writeShare: 0.9, keys: 1, clients: 6, thinkMs: 5, applicationStartMs: 200 },
+  ...{ clientTimeoutMs: 12_000, faultEveryMs: 300, poisonShare: 0, longShare: 0, isWell: false },
+};
+
 const mutants: readonly Mutant[] = [
   { rule: "R1-claim-after-end-of-log", seedsMax: 200 },
   { rule: "R2-fenced-on-exists", seedsMax: 200 },
@@ -36,9 +42,7 @@ const mutants: readonly Mutant[] = [
   { rule: "persist-before-send", seedsMax: 200 },
   { rule: "majority", seedsMax: 200 },
   { rule: "replay", seedsMax: 200 },
-  { rule: "replay-later-epoch", seedsMax: 200 },
-  { rule: "replay-own-epoch", seedsMax: 200 },
-  { rule: "replay-outcome", seedsMax: 200 },
+  { rule: "replay-outcome", seedsMax: 60, options: impatient },
   { rule: "replay-bound", seedsMax: 200 },
   { rule: "suspects-complete", seedsMax: 200 },
   { rule: "no-leftovers", seedsMax: 200 },
@@ -48,6 +52,8 @@ const mutants: readonly Mutant[] = [
 ];
 
 const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules) => Promise<string | undefined> }[] = [
+  { rule: "replay-later-epoch", attack: attackSameEpoch },
+  { rule: "replay-own-epoch", attack: attackOwnEpoch },
   { rule: "chain", attack: attackChain },
   { rule: "pin-order", attack: attackPins },
 ];
