@@ -12,6 +12,8 @@ import { TrackedDatabase, type TrackingOptions } from "./tracked-database.ts";
 export interface Attachment extends TrackingOptions {
   readonly name: string;
   readonly file: FoundFile;
+  /** The application has not started: what its predecessors left is gone, and who has the database open elsewhere is found by the first audit. */
+  readonly isAtStart: boolean;
   /** Called in the same turn in which the files were opened, so that nobody opens them again. */
   readonly onAttached: (database: TrackedDatabase) => void;
 }
@@ -20,7 +22,7 @@ export interface Attachment extends TrackingOptions {
 export type Outcome = "attached" | "locked" | "gone" | { readonly elsewhere: readonly number[] };
 
 /** One try, without waiting. Throws `CaptureError` when the file cannot be captured, and what SQLite says. */
-export function attach({ name, file, onAttached, ...options }: Attachment): Outcome {
+export function attach({ name, file, isAtStart, onAttached, ...options }: Attachment): Outcome {
   let files: DatabaseFiles | undefined;
   let outcome: Outcome = "locked";
   try {
@@ -28,7 +30,7 @@ export function attach({ name, file, onAttached, ...options }: Attachment): Outc
     if (files === undefined) return "locked";
     if (fstatSync(files.dbFd).nlink > 1) throw linked(name, otherNameOf(files));
     const database = new TrackedDatabase(name, files, options);
-    const elsewhere = FileLocks.now()?.usersElsewhere(files.identity, identityOfFd(files.shmFd)) ?? [];
+    const elsewhere = isAtStart ? [] : (FileLocks.now()?.usersElsewhere(files.identity, identityOfFd(files.shmFd)) ?? []);
     if (elsewhere.length > 0) outcome = { elsewhere };
     else if (database.pin.begin(options.clock.now())) {
       database.pin.advance();

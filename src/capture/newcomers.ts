@@ -109,7 +109,7 @@ export class Newcomers {
   /** Undefined: it is attached, or gone. */
   #attach(name: string, file: FoundFile, waitedMs: number, onAttached: (database: TrackedDatabase) => void): CaptureError | undefined {
     const { clock, rules, onWarning } = this.#options;
-    const outcome = attach({ name, file, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
+    const outcome = attach({ name, file, isAtStart: !this.#isBegun, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
     if (outcome === "attached" || outcome === "gone") return undefined;
     // The list of locks may miss one that moves: nobody is accused at the first look.
     return outcome === "locked" || waitedMs < elsewhereMsMax ? staysLocked(name) : usedElsewhere(name, outcome.elsewhere);
