@@ -95,7 +95,7 @@ export class Canary {
         () => this.#hearDisk(place.name, undefined),
         (error: unknown) => this.#hearDisk(place.name, failureOf(error)),
       )
-      .finally(() => this.#after(timer, diskEveryMs, () => this.#askDisk(place, timer)))
+      .then(() => this.#after(timer, diskEveryMs, () => this.#askDisk(place, timer)))
       .catch(() => undefined);
   }
 
@@ -111,7 +111,7 @@ export class Canary {
         () => undefined,
         (error: unknown) => this.#hearPutFailed(error),
       )
-      .finally(() => this.#after(timer, this.vault.writeError === null ? vaultEveryMs : vaultAgainMs, () => this.#askVault(timer)))
+      .then(() => this.#after(timer, this.vault.writeError === null ? vaultEveryMs : vaultAgainMs, () => this.#askVault(timer)))
       .catch(() => undefined);
   }
 

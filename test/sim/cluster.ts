@@ -3,6 +3,7 @@ import type { HostConfig } from "../../src/config/types.ts";
 import type { Replica } from "../../src/core/replication.ts";
 import { type ReplicatedRow, supersedes } from "../../src/core/replication-row.ts";
 import type { Rules } from "../../src/core/rules.ts";
+import { identityKey } from "../../src/vault/keys.ts";
 import { covers } from "../../src/core/version-vector.ts";
 import type { Checker } from "./checker.ts";
 import type { Dice } from "./dice.ts";
@@ -13,7 +14,7 @@ import { type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
 import { SimHost, hostOf } from "./sim-host.ts";
 import { SimMachine } from "./sim-machine.ts";
 import { GatewayDisk } from "./sim-state-disk.ts";
-import { SimVault } from "./sim-vault.ts";
+import { SimVault, vaultId } from "./sim-vault.ts";
 import type { World } from "./world.ts";
 
 export const service = "sim";
@@ -52,6 +53,8 @@ export class Cluster {
     const { vaultLatencyMs, vaultTimeoutMs, lostReplyShare, lostRequestShare, lateShare, staleMissMs, lateDeleteShare } = options;
     const vault = { latencyMs: vaultLatencyMs, timeoutMs: vaultTimeoutMs, lostReplyShare, lostRequestShare, lateShare, lateMs: 500, staleMissMs, lateDeleteShare };
     this.vault = new SimVault(world, dice.fork("vault"), vault);
+    const identity = { format: "stead-vault", version: 1, service, id: vaultId, createdMs: 0 };
+    this.vault.create(identityKey, new TextEncoder().encode(JSON.stringify(identity)), "operator", 0);
     this.vault.onCreated = (key, bytes) => checker.onCreated(key, bytes);
     const clock = () => ({ rate: 1 + dice.between(-1, 1) * options.driftShare, wallStartMs: 1_800_000_000_000 + dice.int(-5_000, 5_000) });
     this.hosts = Array.from({ length: options.hosts }, (_, i) => new SimMachine(String.fromCharCode(97 + i), clock()));

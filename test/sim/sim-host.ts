@@ -21,7 +21,7 @@ import { SimLocal } from "./sim-local.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { Answer, Request } from "./messages.ts";
 import { SimProcess } from "./sim-process.ts";
-import type { SimVault } from "./sim-vault.ts";
+import { type SimVault, vaultId } from "./sim-vault.ts";
 import type { World } from "./world.ts";
 
 /** What the checker wants to know. */
@@ -96,8 +96,9 @@ export class SimHost {
       rules,
       log: { info: say(""), warn: say("warning: "), error: say("error: ") },
       store,
-      vaultId: null,
-      canary: null,
+      vaultId,
+      // No disk is watched; that the vault can be written is asked, as it is in a real host.
+      canary: { places: [], describeDescriptors: () => Promise.resolve("") },
       rehearsal: null,
       compression: noCompression,
       front: this.front,

@@ -11,6 +11,9 @@ import type { Dice } from "./dice.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { World } from "./world.ts";
 
+/** As its identity says. */
+export const vaultId = "sim";
+
 export interface VaultOptions {
   readonly latencyMs: readonly [number, number];
   /** An operation that takes longer fails: a put as ambiguous. */
