@@ -27,6 +27,16 @@ export function hashPage(page: number, content: Uint8Array): Uint8Array {
   return first;
 }
 
+/** The checksum of whole pages alone, the first of which has the number `firstPage`. */
+export function checksumOfPages(pageSize: number, firstPage: number, bytes: Uint8Array): Uint8Array {
+  const sum = new Uint8Array(pageHashBytes);
+  for (let offset = 0; offset + pageSize <= bytes.byteLength; offset += pageSize) {
+    const hash = hashPage(firstPage + offset / pageSize, bytes.subarray(offset, offset + pageSize));
+    for (let i = 0; i < pageHashBytes; i++) sum[i] = (sum[i] as number) ^ (hash[i] as number);
+  }
+  return sum;
+}
+
 export class PageHashes {
   readonly pageSize: number;
   #table = Buffer.alloc(growPages * pageHashBytes);

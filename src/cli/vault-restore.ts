@@ -1,7 +1,7 @@
 /** `stead vault restore`: the databases of a service as they were at a moment, into a folder; the vault is only read. */
 import { resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
-import type { Moment, PointInTime } from "../host/point-in-time.ts";
+import type { LeftOut, Moment, PointInTime } from "../host/point-in-time.ts";
 import { CliError } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -11,6 +11,8 @@ interface RestoreFlags extends VaultFlags {
   readonly to: string;
   readonly position: number | undefined;
   readonly time: number | undefined;
+  readonly before: number | undefined;
+  readonly "last-whole": boolean;
 }
 
 export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string], CliContext>({
@@ -19,12 +21,15 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
     fullDescription: [
       "Point-in-time restore, and a way to look at the data without an application. Only reads the vault; may run beside a cluster.",
       "Everything is proven by the checksums of the primaries. The folder gets all databases, or nothing.",
+      "Where a record of the log is damaged or cannot be applied, a restore of what comes after it ends with exit code 4 and names it;",
+      "--last-whole gives the state before it instead, and says what is not in it.",
       "To go back for good: stop all hosts, restore into the data folder of one, make a new vault, and let that host bootstrap it.",
       "",
       "EXAMPLES",
       "  stead vault restore --to /tmp/now",
       "  stead vault restore /mnt/vault/notes --to /tmp/before --time 2026-03-01T12:00:00Z",
       "  stead vault restore /mnt/vault/notes --to /tmp/before --position 4711 --json",
+      "  stead vault restore /mnt/vault/notes --to /tmp/whole --last-whole",
     ].join("\n"),
   },
   parameters: {
@@ -32,6 +37,8 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
       ...vaultFlags,
       to: { kind: "parsed", parse: String, placeholder: "folder", brief: "Folder that is empty or does not exist yet" },
       position: { kind: "parsed", parse: positionOf, optional: true, placeholder: "number", brief: "The state after this record of the log" },
+      before: { kind: "parsed", parse: laterPositionOf, optional: true, placeholder: "number", brief: "The state before this record of the log" },
+      "last-whole": { kind: "boolean", default: false, brief: "The newest state, up to the first record that is damaged or cannot be applied" },
       time: { kind: "parsed", parse: wallTimeOf, optional: true, placeholder: "time", brief: "The state at this time, for example 2026-03-01T12:00:00Z" },
     },
     positional: folderParameter,
@@ -47,20 +54,46 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
   },
 });
 
-function momentOf({ position, time }: RestoreFlags): Moment {
-  if (position !== undefined && time !== undefined) throw new CliError(exitCodes.usage, { found: "--position and --time", accepted: "one of them, or neither for the newest state", advice: "leave one out" });
-  if (position !== undefined) return { kind: "position", position };
-  return time === undefined ? { kind: "newest" } : { kind: "time", wallTimeMs: time };
+function momentOf(flags: RestoreFlags): Moment {
+  const { position, time, before } = flags;
+  const moments: readonly (readonly [flag: string, moment: Moment | undefined])[] = [
+    ["--position", position === undefined ? undefined : { kind: "position", position }],
+    ["--before", before === undefined ? undefined : { kind: "position", position: before - 1 }],
+    ["--time", time === undefined ? undefined : { kind: "time", wallTimeMs: time }],
+    ["--last-whole", flags["last-whole"] ? { kind: "last_whole" } : undefined],
+  ];
+  const given = moments.filter(([, moment]) => moment !== undefined);
+  if (given.length > 1) throw new CliError(exitCodes.usage, { found: given.map(([flag]) => flag).join(" and "), accepted: "one of them, or none for the newest state", advice: "leave one out" });
+  return given[0]?.[1] ?? { kind: "newest" };
 }
 
-function describe(folder: string, { position, epoch, wallTimeMs, checkpoint, databases }: PointInTime): string {
-  const lines = databases.map(({ name, bytes, checksum }) => `database     ${name}: ${bytes} bytes, checksum ${checksum}`);
-  return `restored     ${folder}\nstate        position ${position}, epoch ${epoch}, ${new Date(wallTimeMs).toISOString()} (from the checkpoint at ${checkpoint})\n${lines.map((line) => `${line}\n`).join("")}`;
+function describe(folder: string, { position, epoch, wallTimeMs, checkpoint, databases, leftOut }: PointInTime): string {
+  const lines = [
+    `restored     ${folder}`,
+    `state        position ${position}, epoch ${epoch}, ${new Date(wallTimeMs).toISOString()} (from the checkpoint at ${checkpoint})`,
+    ...databases.map(({ name, bytes, checksum }) => `database     ${name}: ${bytes} bytes, checksum ${checksum}`),
+    ...(leftOut === null ? [] : describeLeftOut(leftOut)),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function describeLeftOut({ reason, from, to, commits, unreadable, lastWallTimeMs, databases }: LeftOut): string[] {
+  const until = lastWallTimeMs === undefined ? "" : `, the last of ${new Date(lastWallTimeMs).toISOString()}`;
+  const changed = databases.length === 0 ? "" : `; they change ${databases.join(", ")}`;
+  const damaged = unreadable === 0 ? "" : `, ${unreadable} of them unreadable`;
+  return [`ends there   ${reason}`, `not in it    positions ${from} to ${to}: ${commits} records with commits${damaged}${until}${changed}`];
 }
 
 function positionOf(text: string): number {
   const value = Number(text);
   if (!/^\d{1,15}$/.test(text)) throw new Error(`expected a position of the log (a whole number), found ${JSON.stringify(text)}`);
+  return value;
+}
+
+/** Before the first record is what the service began with, at position 0; before that is nothing. */
+function laterPositionOf(text: string): number {
+  const value = positionOf(text);
+  if (value === 0) throw new Error("expected a position of the log from 1 on, found 0: nothing is before it");
   return value;
 }
 

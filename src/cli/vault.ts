@@ -9,6 +9,7 @@ import { allRules } from "../core/rules.ts";
 import { newestAnnounced } from "../vault/announced.ts";
 import { readBoundary } from "../vault/boundary.ts";
 import { databaseBytes, listCheckpoints, readManifest } from "../vault/checkpoint-manifest.ts";
+import { pageProof } from "../host/page-proof.ts";
 import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../host/point-in-time.ts";
 import { ForeignVaultError, isVaultError, NotAVaultError } from "../vault/errors.ts";
 import { readIdentity } from "../vault/identity.ts";
@@ -38,7 +39,7 @@ export interface VerifyCommand extends VaultCommand {
 /** Ends with `verdict` when anything is damaged. Reads all of the vault. */
 export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: ExitCode; report: VaultReport }> {
   const report = await withStore(command.url, (store) =>
-    verifyVault(store, { ...(command.service === undefined ? {} : { service: command.service }), ...(command.signal === undefined ? {} : { signal: command.signal }) }),
+    verifyVault(store, { proof: pageProof, ...(command.service === undefined ? {} : { service: command.service }), ...(command.signal === undefined ? {} : { signal: command.signal }) }),
   );
   const damaged = isDamaged(report);
   if (command.json === true) command.out(JSON.stringify({ ok: !damaged, ...report }));

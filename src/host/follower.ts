@@ -20,7 +20,8 @@ import type { OpenLease } from "../core/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { FlushAssembler } from "../vault/flush-assembler.ts";
 import type { LogReader } from "../vault/log-reader.ts";
-import type { LogRecord } from "../vault/record.ts";
+import type { LogRecord, Position } from "../vault/record.ts";
+import { applyFlush } from "./unappliable-flush.ts";
 
 /** Where committed pages go on a secondary; implemented by `Replica` of src/capture. */
 export interface ApplyTarget {
@@ -55,6 +56,8 @@ export interface FollowerOptions {
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #flush = new FlushAssembler();
+  /** Last position that is not within a flush. */
+  #wholeUpTo: Position;
   #epoch: EpochSeen | undefined;
   #lastRecordSeenAt: number | undefined;
   /** Claims before the last one, by the run of a host that made them: a run that claims again has ended its earlier term. */
@@ -68,6 +71,7 @@ export class Follower {
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#wholeUpTo = options.reader.position;
     this.#answeredAt = options.clock.now();
     this.#epoch = options.epochAtStart;
     // Not knowing when the records before the start were written, R5 counts from now: late, never early.
@@ -179,7 +183,8 @@ export class Follower {
   async #take(record: LogRecord): Promise<void> {
     const { header, body } = record;
     const deltas = this.#flush.push(record);
-    if (deltas !== undefined) await this.#options.target.apply([deltas]);
+    if (deltas !== undefined) await applyFlush(this.#options.target, deltas, header.position, this.#wholeUpTo);
+    if (!this.#flush.isOpen) this.#wholeUpTo = header.position;
     switch (body.kind) {
       case "epoch":
         this.#overtake(body.instance);

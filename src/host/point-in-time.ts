@@ -3,7 +3,8 @@
  *
  * The newest whole checkpoint at or before the moment, then the journal up to it. It only reads the vault, so it may run beside
  * a cluster. What it gives is proven: each flush, and so the end, has the whole-database checksum that its primary had.
- * A position between two parts of one flush has no state of its own: the state before that flush is taken.
+ * A position between two parts of one flush has no state of its own: the state before that flush is taken. A flush that nobody can apply
+ * ends a restore with an error that names it, unless the last whole state is what was asked for.
  *
  * Time is that of the primaries' calendars, as it stands in the records: it says where to stop reading, in the order of the
  * log. Where a calendar was set back, the first record that is later than the moment ends it.
@@ -12,18 +13,21 @@ import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { pathOf } from "../capture/data-path.ts";
 import { Replica } from "../capture/replica.ts";
 import { ReplicaError } from "../capture/replica-error.ts";
-import type { DatabaseDelta } from "../core/delta.ts";
 import { allRules } from "../core/rules.ts";
 import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../vault/checkpoint.ts";
-import { DamagedChunkError, DamagedManifestError } from "../vault/errors.ts";
+import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../vault/errors.ts";
 import { FlushAssembler } from "../vault/flush-assembler.ts";
+import { type LogRest, readRest } from "../vault/log-rest.ts";
 import { LogReader } from "../vault/log-reader.ts";
-import type { LogRecord, Position } from "../vault/record.ts";
+import type { Position } from "../vault/record.ts";
 import type { Store } from "../vault/store.ts";
 import { EmptyVaultError } from "./restorer.ts";
+import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
 
 export type Moment =
   | { readonly kind: "newest" }
+  /** The newest, or where a record is damaged or cannot be applied, the state before it. */
+  | { readonly kind: "last_whole" }
   /** The state after this record of the log. */
   | { readonly kind: "position"; readonly position: Position }
   /** The state at this calendar time, in milliseconds since 1970. */
@@ -45,6 +49,12 @@ export interface PointInTime {
   /** The checkpoint that it was built on. */
   readonly checkpoint: Position;
   readonly databases: readonly RestoredDatabase[];
+  /** Why the last whole state is not the end of the log, and what is not in it; null: nothing was left out for that. */
+  readonly leftOut: LeftOut | null;
+}
+
+export interface LeftOut extends LogRest {
+  readonly reason: string;
 }
 
 export interface PointInTimeOptions {
@@ -79,7 +89,7 @@ export class FolderInUseError extends Error {
   }
 }
 
-/** Throws MomentError, FolderInUseError, EmptyVaultError, the vault's and the file system's errors, and the signal's reason. */
+/** Throws MomentError, FolderInUseError, EmptyVaultError, UnappliableFlushError, the vault's and the file system's errors, and the signal's reason. */
 export async function restoreMoment(options: PointInTimeOptions): Promise<PointInTime> {
   const { folder } = options;
   await refuseFullFolder(folder);
@@ -106,14 +116,15 @@ async function refuseFullFolder(folder: string): Promise<void> {
 async function restoreInto(root: string, options: PointInTimeOptions): Promise<PointInTime> {
   const { checkpoint, replica } = await loadCheckpoint(root, options);
   try {
-    const last = await applyJournal(replica, checkpoint, options);
+    const { last, reason } = await applyJournal(replica, checkpoint, options);
     await replica.sync();
     const databases: RestoredDatabase[] = [];
     for (const [name, checksum] of replica.checksums()) {
       databases.push({ name, bytes: (await stat(pathOf(root, name))).size, checksum: Buffer.from(checksum).toString("hex") });
     }
     const at = last ?? { position: checkpoint.position, epoch: checkpoint.epoch, wallTimeMs: checkpoint.wallTimeMs };
-    return { ...at, checkpoint: checkpoint.position, databases };
+    const rest = reason === undefined ? undefined : await readRest(options.store, options.service, at.position, options.signal);
+    return { ...at, checkpoint: checkpoint.position, databases, leftOut: rest === undefined || reason === undefined ? null : { ...rest, reason } };
   } finally {
     await replica.close();
   }
@@ -138,7 +149,7 @@ async function loadCheckpoint(root: string, options: PointInTimeOptions): Promis
       }
     } catch (error) {
       await replica.close();
-      if (!(error instanceof DamagedManifestError) && !(error instanceof DamagedChunkError)) throw error;
+      if (!(error instanceof DamagedManifestError) && !(error instanceof DamagedChunkError) && !(error instanceof ReplicaError)) throw error;
       damage ??= error;
       onWarning(error.message);
     }
@@ -148,8 +159,17 @@ async function loadCheckpoint(root: string, options: PointInTimeOptions): Promis
   throw damage ?? (await tooEarly(store, moment, positions[0] ?? 0));
 }
 
-const isReached = (moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean =>
-  moment.kind === "newest" || (moment.kind === "position" ? at.position <= moment.position : at.wallTimeMs <= moment.wallTimeMs);
+function isReached(moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean {
+  switch (moment.kind) {
+    case "newest":
+    case "last_whole":
+      return true;
+    case "position":
+      return at.position <= moment.position;
+    case "time":
+      return at.wallTimeMs <= moment.wallTimeMs;
+  }
+}
 
 async function* chunksOf({ store, signal }: PointInTimeOptions, manifest: CheckpointManifest, database: { readonly name: string; readonly chunks: readonly string[] }): AsyncGenerator<Uint8Array> {
   for (const index of database.chunks.keys()) {
@@ -158,43 +178,36 @@ async function* chunksOf({ store, signal }: PointInTimeOptions, manifest: Checkp
   }
 }
 
-/** Applies whole flushes until the moment is passed. Returns the last record of the state; undefined: that of the checkpoint. */
-async function applyJournal(replica: Replica, checkpoint: CheckpointManifest, options: PointInTimeOptions): Promise<Omit<PointInTime, "checkpoint" | "databases"> | undefined> {
+interface Applied {
+  /** Of the state; undefined: it is that of the checkpoint. */
+  readonly last: Pick<PointInTime, "position" | "epoch" | "wallTimeMs"> | undefined;
+  /** Why nothing more could be applied, where that is no error. */
+  readonly reason: string | undefined;
+}
+
+/** Applies whole flushes until the moment is passed. */
+async function applyJournal(replica: Replica, checkpoint: CheckpointManifest, options: PointInTimeOptions): Promise<Applied> {
   const { store, service, moment, signal } = options;
   const reader = new LogReader({ store, service, start: startOf(checkpoint), rules: allRules });
   const flush = new FlushAssembler();
-  let last: LogRecord | undefined;
-  for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
-    signal?.throwIfAborted();
-    if (!isReached(moment, record.header)) break;
-    const deltas = flush.push(record);
-    if (deltas !== undefined) await applyOrSay(replica, deltas, record, last?.header.position ?? checkpoint.position);
-    if (!flush.isOpen) last = record;
+  let last: Applied["last"];
+  try {
+    for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
+      signal?.throwIfAborted();
+      const { position, epoch, wallTimeMs } = record.header;
+      if (!isReached(moment, record.header)) break;
+      const deltas = flush.push(record);
+      if (deltas !== undefined) await applyFlush(replica, deltas, position, last?.position ?? checkpoint.position);
+      if (!flush.isOpen) last = { position, epoch, wallTimeMs };
+    }
+  } catch (error) {
+    if (moment.kind !== "last_whole" || !(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)) throw error;
+    return { last, reason: error.message };
   }
   if (moment.kind === "position" && reader.position < moment.position) {
     throw new MomentError(`position ${moment.position}`, `up to ${reader.position}, the end of the log`);
   }
-  return last === undefined ? undefined : { position: last.header.position, epoch: last.header.epoch, wallTimeMs: last.header.wallTimeMs };
-}
-
-/** A flush that its own checksum refuses: no host can apply it, nor what follows it. */
-export class UnappliableFlushError extends Error {
-  override readonly name = "UnappliableFlushError";
-  readonly accepted: string;
-  readonly advice: string;
-  constructor(position: Position, whole: Position, cause: ReplicaError) {
-    super(`the flush that ends at position ${position} cannot be applied: ${cause.message}`, { cause });
-    this.accepted = `states up to position ${whole}`;
-    this.advice = `restore the last state that is whole, at position ${whole}; a primary that still lives has the rest in its files: ask it for a checkpoint (stead checkpoint)`;
-  }
-}
-
-async function applyOrSay(replica: Replica, deltas: readonly DatabaseDelta[], record: LogRecord, whole: Position): Promise<void> {
-  try {
-    await replica.apply([deltas]);
-  } catch (error) {
-    throw error instanceof ReplicaError ? new UnappliableFlushError(record.header.position, whole, error) : error;
-  }
+  return { last, reason: undefined };
 }
 
 async function tooEarly(store: Store, moment: Moment, oldest: Position): Promise<MomentError> {

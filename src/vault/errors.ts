@@ -53,7 +53,7 @@ export class CorruptRecordError extends BaseVaultError {
   constructor(position: Position, key: string, found: string, expected: string) {
     super(
       `the record at position ${position} (${key}) is damaged: found ${found}, expected ${expected}`,
-      "Everything before it is intact. Run `stead vault verify`; a copy of this file from a backup of the vault repairs it.",
+      "Everything before it is intact (`stead vault restore --last-whole`). Run `stead vault verify`; a copy of this file from a backup of the vault repairs it.",
     );
     this.position = position;
     this.key = key;

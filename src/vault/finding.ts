@@ -9,11 +9,13 @@ export type FindingKind =
   | "foreign-vault"
   | "unknown-format"
   | "corrupt-record"
+  | "unappliable-flush"
   | "log-gap"
   | "void-claim"
   | "unfinished-flush"
   | "damaged-manifest"
   | "damaged-chunk"
+  | "damaged-checkpoint"
   | "unannounced-checkpoint"
   | "no-checkpoint-at-boundary"
   | "left-over-record"
@@ -35,7 +37,7 @@ export interface CheckpointReport {
   readonly databases: number;
   /** Bytes of the databases in it. */
   readonly bytes: number;
-  /** Manifest and all chunks are what was written. */
+  /** Manifest and all chunks are what was written, and give the databases that their checksums name. */
   readonly whole: boolean;
 }
 

@@ -4,10 +4,12 @@
  * Up to the boundary only claims are left, and claims that landed in the hole are void; each is verified for itself. After
  * it the records must follow each other without a gap; after a damaged one the walk starts anew at the next.
  */
+import type { DatabaseDelta } from "../core/delta.ts";
 import { allRules } from "../core/rules.ts";
 import { CorruptRecordError, UnknownFormatError } from "./errors.ts";
 import { damage, type Finding, notice } from "./finding.ts";
 import { FlushAssembler } from "./flush-assembler.ts";
+import type { JournalProof } from "./flush-proof.ts";
 import { logKey, logPrefix, positionOfKey } from "./keys.ts";
 import { LogReader, type LogStart } from "./log-reader.ts";
 import { decodeRecord, serviceTagOf } from "./record-codec.ts";
@@ -28,8 +30,11 @@ export interface LogReport {
   readonly hashes: ReadonlyMap<Position, string>;
 }
 
-/** `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined when that is not to be had. */
-export async function verifyLog(store: Store, service: string, boundary: Position, start: LogStart | undefined): Promise<LogReport> {
+/**
+ * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined when that is not to be had. `proof` takes
+ * every record that is in order; without it, what flushes make of the databases is not looked at.
+ */
+export async function verifyLog(store: Store, service: string, boundary: Position, start: LogStart | undefined, proof?: JournalProof): Promise<LogReport> {
   const keys = await store.list(logPrefix);
   const findings: Finding[] = [];
   const positions: Position[] = [];
@@ -38,7 +43,7 @@ export async function verifyLog(store: Store, service: string, boundary: Positio
     if (position === undefined) findings.push(notice("strange-key", key, `${key} is not a record of the log`));
     else positions.push(position);
   }
-  const walk = new Walk(store, service, findings);
+  const walk = new Walk(store, service, findings, proof);
   const claims = await walk.claimsUpTo(positions.filter((position) => position <= boundary));
   const after = positions.filter((position) => position > boundary);
   await walk.follow(after, boundary, start);
@@ -52,6 +57,7 @@ class Walk {
   readonly #store: Store;
   readonly #service: string;
   readonly #findings: Finding[];
+  readonly #proof: JournalProof | undefined;
   #flush = new FlushAssembler();
   firstEpoch: number | undefined;
   epoch = 0;
@@ -60,10 +66,11 @@ class Walk {
   readonly announced = new Map<Position, string>();
   readonly hashes = new Map<Position, string>();
 
-  constructor(store: Store, service: string, findings: Finding[]) {
+  constructor(store: Store, service: string, findings: Finding[], proof: JournalProof | undefined) {
     this.#store = store;
     this.#service = service;
     this.#findings = findings;
+    this.#proof = proof;
   }
 
   async claimsUpTo(positions: readonly Position[]): Promise<LogRecord[]> {
@@ -81,13 +88,17 @@ class Walk {
   async follow(positions: readonly Position[], boundary: Position, start: LogStart | undefined): Promise<void> {
     let expected = boundary + 1;
     let reader = start === undefined ? undefined : this.#readerAt(start);
+    await this.#proof?.beginsAfter(boundary);
     for (const position of positions) {
       if (position !== expected) {
         this.#findings.push(damage("log-gap", logKey(expected), `the log has no records at positions ${expected} to ${position - 1}`));
         reader = undefined;
       }
       expected = position + 1;
-      reader ??= await this.#anchorAt(position);
+      if (reader === undefined) {
+        reader = await this.#anchorAt(position);
+        await this.#proof?.beginsAfter(position - 1);
+      }
       if (reader !== undefined && !(await this.#take(reader, position))) reader = undefined;
     }
     if (this.#flush.isOpen) {
@@ -98,15 +109,17 @@ class Walk {
   /** True when the record is in order and the walk can go on from it. */
   async #take(reader: LogReader, position: Position): Promise<boolean> {
     let record: LogRecord | undefined;
+    let deltas: readonly DatabaseDelta[] | undefined;
     try {
       record = await reader.next();
-      if (record !== undefined) this.#flush.push(record);
+      if (record !== undefined) deltas = this.#flush.push(record);
     } catch (error) {
       this.#findings.push(recordFinding(error, position));
       return false;
     }
     if (record === undefined) return false; // Removed while we walked.
     this.#note(record);
+    await this.#proof?.take(record, deltas, this.#flush.isOpen);
     return true;
   }
 

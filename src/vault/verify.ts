@@ -10,11 +10,12 @@ import { startOf } from "./checkpoint-manifest.ts";
 import { ForeignVaultError, NotAVaultError, UnknownFormatError } from "./errors.ts";
 import { type CheckpointReport, damage, type Finding, notice } from "./finding.ts";
 import { readIdentity, type VaultIdentity } from "./identity.ts";
-import { checkpointKey, identityKey, positionOfKey, logPrefix } from "./keys.ts";
+import { JournalProof, type PageProof, type UnappliableFlush } from "./flush-proof.ts";
+import { checkpointKey, identityKey, logKey, positionOfKey, logPrefix } from "./keys.ts";
 import { genesisHash } from "./record-codec.ts";
 import type { Position } from "./record.ts";
 import type { Store } from "./store.ts";
-import { verifyCheckpoints } from "./verify-checkpoints.ts";
+import { type CheckpointsReport, verifyCheckpoints } from "./verify-checkpoints.ts";
 import { type LogReport, verifyLog } from "./verify-log.ts";
 
 export interface VaultReport {
@@ -31,10 +32,14 @@ export interface VaultReport {
   readonly leftOverChunks: number;
   /** The newest state that can be proven: this checkpoint and the journal up to that position. Undefined: none. */
   readonly restorable: { readonly checkpoint: Position; readonly upTo: Position } | undefined;
+  /** Flushes that no host can apply, ascending; each is a finding as well. */
+  readonly unappliable: readonly UnappliableFlush[];
   readonly findings: readonly Finding[];
 }
 
 export interface VerifyOptions {
+  /** Replays what hosts would do with the pages; without it only the records themselves are verified. */
+  readonly proof?: PageProof;
   /** Default: whatever the identity says. */
   readonly service?: string;
   readonly signal?: AbortSignal;
@@ -45,18 +50,21 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
   const findings: Finding[] = [];
   const identity = await identityOf(store, options.service, findings);
   const boundary = await readBoundary(store);
-  const checkpoints = await verifyCheckpoints(store, options.signal);
+  const checkpoints = await verifyCheckpoints(store, options);
   findings.push(...checkpoints.findings);
   const start = startAt(boundary, checkpoints.manifests, findings);
   const service = identity?.service ?? options.service;
-  const log = service === undefined ? emptyLog : await verifyLog(store, service, boundary, start);
+  const proof = options.proof === undefined ? undefined : new JournalProof(store, options.proof, wholeOf(checkpoints));
+  const log = service === undefined ? emptyLog : await verifyLog(store, service, boundary, start, proof);
   const boundaryNow = await readBoundary(store);
   findings.push(...log.findings.filter((finding) => !isRemovedSince(finding, boundaryNow, boundary)));
   findings.push(...compare(checkpoints.manifests, log));
+  const unappliable = proof?.unappliable ?? [];
+  findings.push(...unappliable.map(flushFinding), ...(proof?.diverging ?? []).map(divergenceFinding));
   const { records, lastPosition, epoch, host } = log;
   const { chunks, leftOverChunks } = checkpoints;
-  const restorable = newestRestorable(checkpoints.checkpoints, boundary, log);
-  return { url: store.url, identity, boundary, records, lastPosition, epoch, host, checkpoints: checkpoints.checkpoints, chunks, leftOverChunks, restorable, findings };
+  const restorable = newestRestorable(checkpoints.checkpoints, boundary, log, unappliable);
+  return { url: store.url, identity, boundary, records, lastPosition, epoch, host, checkpoints: checkpoints.checkpoints, chunks, leftOverChunks, restorable, unappliable, findings };
 }
 
 /** Records name their service; without one there is nothing to verify them against, and `no-identity` is damage enough. */
@@ -105,12 +113,27 @@ function compare(manifests: readonly CheckpointManifest[], log: LogReport): Find
   return findings;
 }
 
-function newestRestorable(checkpoints: readonly CheckpointReport[], boundary: Position, log: LogReport): VaultReport["restorable"] {
+function wholeOf({ checkpoints, manifests }: CheckpointsReport): CheckpointManifest[] {
+  const whole = new Set(checkpoints.filter((checkpoint) => checkpoint.whole).map(({ position }) => position));
+  return manifests.filter(({ position }) => whole.has(position));
+}
+
+function flushFinding({ position, database, reason, wholeUpTo, mendedBy }: UnappliableFlush): Finding {
+  const what = `no host can apply the flush that ends at position ${position}: database ${database}: ${reason}`;
+  if (mendedBy !== undefined) return notice("unappliable-flush", logKey(position), `${what}; hosts begin behind it, with the checkpoint at position ${mendedBy}, and states between the two cannot be restored`);
+  return damage("unappliable-flush", logKey(position), `${what}; the last whole state is at position ${wholeUpTo}. A primary that lives mends it: ask it for a checkpoint (stead checkpoint)`);
+}
+
+const divergenceFinding = ({ position, database }: { readonly position: Position; readonly database: string }): Finding =>
+  damage("damaged-checkpoint", checkpointKey(position), `${checkpointKey(position)}: database ${database} is in another state than the journal before it gives: hosts that follow and hosts that restore differ`);
+
+function newestRestorable(checkpoints: readonly CheckpointReport[], boundary: Position, log: LogReport, unappliable: readonly UnappliableFlush[]): VaultReport["restorable"] {
   let best: VaultReport["restorable"];
   for (const { position, whole } of checkpoints) {
     if (!whole || position < boundary) continue;
     const run = log.runs.find(([first, last]) => first <= position + 1 && position <= last);
-    const upTo = run === undefined ? position : Math.max(position, run[1]);
+    const refused = unappliable.find((flush) => flush.position > position);
+    const upTo = Math.max(position, Math.min(run?.[1] ?? position, refused?.wholeUpTo ?? Infinity));
     if (best === undefined || upTo >= best.upTo) best = { checkpoint: position, upTo };
   }
   return best;

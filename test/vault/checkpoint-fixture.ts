@@ -1,5 +1,6 @@
 /** Databases made of numbered pages, for checkpoints: the content of page n is given by its stamp. */
-import { createHash } from "node:crypto";
+import { checksumOfPages } from "../../src/capture/page-hashes.ts";
+import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { type CheckpointDatabase, type CheckpointManifest, readChunk } from "../../src/vault/checkpoint.ts";
 import { chunkCountOf } from "../../src/vault/checkpoint-manifest.ts";
 import type { Store } from "../../src/vault/store.ts";
@@ -21,7 +22,14 @@ export class PageDatabase implements CheckpointDatabase {
   }
 
   get checksum(): Uint8Array {
-    return new Uint8Array(createHash("sha256").update(this.bytes).digest().subarray(0, 16));
+    return checksumOfPages(this.pageSize, 1, this.bytes);
+  }
+
+  /** Stamps a page; as a primary would journal it. */
+  change(page: number, value: number): DatabaseDelta {
+    this.stamp(page, value);
+    const { name, pageSize, pageCount, checksum } = this;
+    return { name, pageSize, pageCount, checksum, pages: [{ number: page, content: this.bytes.slice((page - 1) * pageSize, page * pageSize) }] };
   }
 
   stamp(page: number, value: number): void {

@@ -2,15 +2,17 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { vaultGc, vaultLs, vaultVerify } from "../../src/cli/vault.ts";
+import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { allRules } from "../../src/core/rules.ts";
+import { pageProof } from "../../src/host/page-proof.ts";
 import { newestAnnounced } from "../../src/vault/announced.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../src/vault/checkpoint.ts";
 import { LogWriter } from "../../src/vault/log-writer.ts";
 import { collectGarbage } from "../../src/vault/retention.ts";
 import type { Store } from "../../src/vault/store.ts";
-import { isDamaged, verifyVault } from "../../src/vault/verify.ts";
+import { isDamaged, type VaultReport, type VerifyOptions, verifyVault } from "../../src/vault/verify.ts";
 import { PageDatabase } from "./checkpoint-fixture.ts";
-import { commit, makeHost, service } from "./log-fixture.ts";
+import { makeHost, service } from "./log-fixture.ts";
 import { makeTemporaryVault, type TemporaryVault } from "./temporary-vault.ts";
 
 /** Positions: 1 claim, 2-4 commits, 5 announces checkpoint 4, 6-7 commits, 8 announces checkpoint 7, 9 commit. */
@@ -22,14 +24,18 @@ async function fill(vault: TemporaryVault): Promise<{ writer: LogWriter; newest:
   let newest = await checkpoint(0, "0".repeat(64), 0);
   const writer = await makeHost("a", store).lead();
   for (const commits of [3, 2]) {
-    for (let count = 0; count < commits; count += 1) await writer.append(commit(count));
-    database.stamp(commits, 99);
+    for (let count = 1; count <= commits; count += 1) await append(writer, database.change(count, commits * 10));
     newest = await checkpoint(writer.position, writer.hash, 1);
     await writer.append({ kind: "checkpoint", checkpointPosition: newest.position, manifestHash: newest.manifestHash });
   }
-  await writer.append(commit(9));
+  await append(writer, database.change(600, 9));
   return { writer, newest };
 }
+
+const append = (writer: LogWriter, delta: DatabaseDelta) => writer.append({ kind: "commit", part: 1, parts: 1, databases: [delta] });
+
+/** As the command does it. */
+const verify = (store: Store, options: VerifyOptions = {}): Promise<VaultReport> => verifyVault(store, { proof: pageProof, ...options });
 
 describe("verifying a vault", () => {
   let vault: TemporaryVault;
@@ -48,7 +54,7 @@ describe("verifying a vault", () => {
   };
 
   test("that is whole finds nothing, and says what can be restored", async () => {
-    const report = await verifyVault(vault.store, { service });
+    const report = await verify(vault.store, { service });
     expect(report).toMatchObject({ records: 9, lastPosition: 9, epoch: 1, host: "a", boundary: 0, restorable: { checkpoint: 7, upTo: 9 }, findings: [], leftOverChunks: 0 });
     expect(report.checkpoints.map(({ position, whole }) => [position, whole])).toEqual([[0, true], [4, true], [7, true]]);
   });
@@ -56,7 +62,7 @@ describe("verifying a vault", () => {
   test("that is whole after clean-up and another claim finds nothing either", async () => {
     await collectGarbage({ store: vault.store, service, newest: filled.newest, logPosition: 9, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, rules: allRules });
     await makeHost("b", vault.store, { start: { position: 7, hash: filled.newest.hash, epoch: 1 } }).lead();
-    const report = await verifyVault(vault.store);
+    const report = await verify(vault.store);
     expect(report).toMatchObject({ records: 4, boundary: 7, epoch: 2, host: "b", restorable: { checkpoint: 7, upTo: 10 }, findings: [] });
   });
 
@@ -64,19 +70,19 @@ describe("verifying a vault", () => {
     for (const position of [1, 3, 6, 9]) {
       const whole = await readFile(log(position));
       await flip(log(position), whole.length - 1);
-      const report = await verifyVault(vault.store);
+      const report = await verify(vault.store);
       const damaged = report.findings.filter(({ severity }) => severity === "damage");
       expect(damaged).toHaveLength(1);
       expect(damaged[0]).toMatchObject({ kind: "corrupt-record", key: `log/${String(position).padStart(16, "0")}` });
       expect(report.restorable).toEqual(position === 9 ? { checkpoint: 7, upTo: 8 } : { checkpoint: 7, upTo: 9 });
       await writeFile(log(position), whole);
     }
-    expect((await verifyVault(vault.store)).findings).toEqual([]);
+    expect((await verify(vault.store)).findings).toEqual([]);
   });
 
   test("with a missing record finds the gap, and falls back where the gap comes after the newest checkpoint", async () => {
     await rm(log(8));
-    const report = await verifyVault(vault.store);
+    const report = await verify(vault.store);
     expect(report.findings).toMatchObject([{ kind: "log-gap", severity: "damage", key: "log/0000000000000008" }, { kind: "unannounced-checkpoint", severity: "notice" }]);
     expect(report.restorable).toEqual({ checkpoint: 7, upTo: 7 });
   });
@@ -84,20 +90,20 @@ describe("verifying a vault", () => {
   test("with damaged checkpoints falls back to an older one, and says so when none is left", async () => {
     const chunk = filled.newest.databases[0]?.chunks.find((key) => key.includes("0000000000000007/")) ?? "";
     await flip(path(chunk), 30);
-    const report = await verifyVault(vault.store);
+    const report = await verify(vault.store);
     expect(report.findings).toMatchObject([{ kind: "damaged-chunk", key: chunk }]);
     expect(report.restorable).toEqual({ checkpoint: 4, upTo: 9 });
     for (const name of await readdir(path("checkpoints"))) await flip(path(`checkpoints/${name}`), 10);
-    const worse = await verifyVault(vault.store);
+    const worse = await verify(vault.store);
     expect(worse.restorable).toBeUndefined();
     expect(worse.findings.filter(({ kind }) => kind === "damaged-manifest")).toHaveLength(3);
     expect(isDamaged(worse)).toBe(true);
   });
 
   test("with another's identity, or none, refuses to vouch for it", async () => {
-    expect((await verifyVault(vault.store, { service: "other" })).findings).toMatchObject([{ kind: "foreign-vault", severity: "damage" }]);
+    expect((await verify(vault.store, { service: "other" })).findings).toMatchObject([{ kind: "foreign-vault", severity: "damage" }]);
     await writeFile(path("identity.json"), "{}");
-    expect((await verifyVault(vault.store)).findings).toContainEqual(expect.objectContaining({ kind: "no-identity", severity: "damage" }));
+    expect((await verify(vault.store)).findings).toContainEqual(expect.objectContaining({ kind: "no-identity", severity: "damage" }));
   });
 
   test("reports a void claim, left-over chunks and names that are not ours as notices only", async () => {
@@ -108,7 +114,7 @@ describe("verifying a vault", () => {
     expect(await LogWriter.claim({ ...sleeper.options, store })).toEqual({ kind: "void", boundary: 7 });
     await writeFile(path("log/notes.txt"), "operator was here");
     await vault.store.putIfAbsent(`chunks/0000000000000003/${"ab".repeat(32)}`, new Uint8Array(3));
-    const report = await verifyVault(vault.store);
+    const report = await verify(vault.store);
     expect(isDamaged(report)).toBe(false);
     expect(report.findings.map(({ kind }) => kind).sort()).toEqual(["left-over-chunks", "strange-key", "void-claim"]);
   });
@@ -119,7 +125,7 @@ describe("verifying a vault", () => {
       return Promise.all(names.sort().map(async (name) => `${name} ${(await stat(path(name))).mtimeMs}`));
     };
     const before = await snapshot();
-    await verifyVault(vault.store);
+    await verify(vault.store);
     expect(await snapshot()).toEqual(before);
   });
 
@@ -156,7 +162,7 @@ describe("verifying a vault", () => {
     expect(await readdir(path("log"))).toHaveLength(9);
     await vaultGc({ ...command, dryRun: false });
     expect((await readdir(path("log"))).sort()).toEqual([1, 8, 9].map((position) => String(position).padStart(16, "0")));
-    expect((await verifyVault(vault.store)).findings).toEqual([]);
+    expect((await verify(vault.store)).findings).toEqual([]);
     const empty = await makeTemporaryVault(service);
     const lines: string[] = [];
     expect(await vaultGc({ ...command, url: empty.folder, out: (line) => void lines.push(line) })).toEqual({ exitCode: 5, collected: undefined });

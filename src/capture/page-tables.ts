@@ -1,0 +1,142 @@
+/**
+ * What checkpoints and flushes make of databases, computed from the hashes of their pages alone.
+ *
+ * This is the one proof of a flush: a secondary, a restore to a moment and `stead vault verify` all ask it, so whether a record can be
+ * applied does not depend on who asks. The hashes of the pages of the flush, put into the table of the pages that are there, must
+ * give the checksum that the primary had. Nothing is written here; who has files writes them after the proof.
+ */
+import { isDatabaseName } from "../core/database-name.ts";
+import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
+import { checksumText, hashPage, PageHashes, sameChecksum } from "./page-hashes.ts";
+import { ReplicaError } from "./replica-error.ts";
+import { Slice } from "./slice.ts";
+
+/** A database of a checkpoint, in pieces of any size. */
+export interface LoadedDatabase {
+  readonly name: string;
+  /** Bytes. */
+  readonly pageSize: number;
+  readonly pageCount: number;
+  readonly checksum: DatabaseChecksum;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** What a flush makes of one database. */
+export interface ProvedChange {
+  readonly name: string;
+  /** Starts from nothing, whatever is there under this name. */
+  readonly fresh: boolean;
+  readonly pageSize: number;
+  /** 0: the database is removed. */
+  readonly pageCount: number;
+  readonly pages: ReadonlyMap<number, Uint8Array>;
+  readonly hashes: ReadonlyMap<number, Uint8Array>;
+}
+
+/** Pages that are hashed or written between two looks at the time. */
+export const pagesPerBreath = 64;
+
+export class PageTables {
+  readonly #tables = new Map<string, PageHashes>();
+
+  checksums(): Map<string, DatabaseChecksum> {
+    return new Map([...this.#tables].map(([name, hashes]) => [name, hashes.checksum()]));
+  }
+
+  /** The tables themselves; who takes them over changes them from then on. */
+  all(): ReadonlyMap<string, PageHashes> {
+    return new Map(this.#tables);
+  }
+
+  /** Takes a whole database, and hands its bytes to `write`. Throws `ReplicaError` when they do not have the checksum; it is not there then. */
+  async load(database: LoadedDatabase, write: (offset: number, bytes: Uint8Array) => void = () => undefined): Promise<void> {
+    const { name, pageSize, pageCount, checksum } = database;
+    assertName(name);
+    this.#tables.delete(name);
+    const hashes = new PageHashes(pageSize);
+    hashes.resize(pageCount, () => true);
+    const bytes = await fill(database, hashes, write);
+    if (bytes !== pageSize * pageCount) throw new ReplicaError(name, `${bytes} bytes`, `${pageSize * pageCount} bytes`);
+    if (!sameChecksum(hashes.checksum(), checksum)) throw new ReplicaError(name, `checksum ${checksumText(hashes.checksum())}`, `checksum ${checksumText(checksum)}`);
+    this.#tables.set(name, hashes);
+  }
+
+  /** What the flush makes of each of its databases; nothing is changed yet. Throws `ReplicaError`. */
+  async prove(flush: readonly DatabaseDelta[]): Promise<ProvedChange[]> {
+    const byName = new Map<string, DatabaseDelta[]>();
+    for (const delta of flush) {
+      const deltas = byName.get(delta.name);
+      if (deltas === undefined) byName.set(delta.name, [delta]);
+      else deltas.push(delta);
+    }
+    const slice = new Slice();
+    const proved: ProvedChange[] = [];
+    for (const [name, deltas] of byName) proved.push(await this.#prove(name, deltas, slice));
+    return proved;
+  }
+
+  /** The change has been made. */
+  accept({ name, fresh, pageSize, pageCount, hashes }: ProvedChange): void {
+    if (pageCount === 0) {
+      this.#tables.delete(name);
+      return;
+    }
+    const known = fresh ? undefined : this.#tables.get(name);
+    const table = known ?? new PageHashes(pageSize);
+    table.change(pageCount, hashes);
+    this.#tables.set(name, table);
+  }
+
+  async #prove(name: string, deltas: readonly DatabaseDelta[], slice: Slice): Promise<ProvedChange> {
+    assertName(name);
+    const last = deltas.at(-1);
+    if (last === undefined) throw new Error("no deltas");
+    const { pageSize, pageCount } = last;
+    const table = this.#tables.get(name);
+    // A database that was removed and made again in one flush starts from nothing; only what follows the removal counts.
+    const removedAt = deltas.findLastIndex((delta) => delta.pageCount === 0);
+    const fresh = removedAt >= 0 || table === undefined;
+    const pages = new Map<number, Uint8Array>();
+    const hashes = new Map<number, Uint8Array>();
+    for (const delta of deltas.slice(removedAt + 1)) {
+      if (delta.pageSize !== pageSize || delta.pageCount !== pageCount) throw new ReplicaError(name, "parts of one flush that disagree", "one page size and page count");
+      for (const { number, content } of delta.pages) {
+        if (content.byteLength !== pageSize || number < 1 || number > pageCount) throw new ReplicaError(name, `page ${number} with ${content.byteLength} bytes`, `pages 1..${pageCount} of ${pageSize} bytes`);
+        pages.set(number, content);
+        hashes.set(number, hashPage(number, content));
+        if (pages.size % pagesPerBreath === 0) await slice.breathe();
+      }
+    }
+    if (!fresh && table.pageSize !== pageSize) throw new ReplicaError(name, `pages of ${pageSize} bytes`, `pages of ${table.pageSize} bytes`);
+    const sum = (fresh ? new PageHashes(pageSize) : table).checksumWith(pageCount, hashes);
+    if (!sameChecksum(sum, last.checksum)) throw new ReplicaError(name, `checksum ${checksumText(sum)} after the flush`, `checksum ${checksumText(last.checksum)}`);
+    return { name, fresh, pageSize, pageCount, pages, hashes };
+  }
+}
+
+/** Throws `ReplicaError` for a name that leads out of the data folder. */
+export function assertName(name: string): void {
+  if (!isDatabaseName(name)) throw new ReplicaError(name, "a name that leaves the data folder", "a relative path");
+}
+
+/** Hands on chunks and hashes the pages in them, whatever their boundaries; how many bytes there were. */
+async function fill({ name, pageSize, pageCount, chunks }: LoadedDatabase, hashes: PageHashes, write: (offset: number, bytes: Uint8Array) => void): Promise<number> {
+  const slice = new Slice();
+  let offset = 0;
+  let rest = new Uint8Array(0);
+  for await (const chunk of chunks) {
+    if (offset + chunk.byteLength > pageSize * pageCount) throw new ReplicaError(name, "more bytes than that", `${pageSize * pageCount} bytes`);
+    write(offset, chunk);
+    const bytes = rest.byteLength === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const firstPage = (offset - rest.byteLength) / pageSize + 1;
+    const whole = Math.floor(bytes.byteLength / pageSize);
+    for (let i = 0; i < whole; i++) {
+      const page = firstPage + i;
+      hashes.set(page, hashPage(page, bytes.subarray(i * pageSize, (i + 1) * pageSize)));
+      if (i % pagesPerBreath === pagesPerBreath - 1) await slice.breathe();
+    }
+    rest = bytes.slice(whole * pageSize);
+    offset += chunk.byteLength;
+  }
+  return offset;
+}
