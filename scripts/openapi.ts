@@ -17,7 +17,7 @@ export function openApiDocuments() {
   const comments = (...files: readonly string[]): Record<string, string> =>
     Object.assign({}, ...files.map((file) => commentsOf(file, readFileSync(join(root, "src/control", file), "utf8")))) as Record<string, string>;
   return {
-    "host.json": openApiDocument(hostApi(comments("host-status.ts", "messages.ts"))),
+    "host.json": openApiDocument(hostApi(comments("host-status.ts", "messages.ts", "databases.ts"))),
     "gateway.json": openApiDocument(gatewayApiTable(comments("gateway-api.ts"))),
   };
 }

@@ -11,7 +11,7 @@ function call(method: Call["method"], path: string, summary: string, ok: Call["o
   const others = Object.fromEntries(refusals.map((status) => [status, named[status]]));
   return {
     ...{ method, path, summary, ok: answer },
-    ...(request === undefined ? {} : { request: { schema: request, optional: request !== "AddHostRequest" && request !== "SqlRequest" } }),
+    ...(request === undefined ? {} : { request: { schema: request, optional: request !== "AddHostRequest" && request !== "DatabaseRequest" && request !== "SqlRequest" } }),
     others: { ...others, 401: "Unauthorized", ...(request === undefined ? {} : { 413: "TooLarge" }), 500: "Defect" },
   };
 }
@@ -35,6 +35,9 @@ const commands: readonly Call[] = [
   call("post", "/v1/resume", "Automation on", { request: "ServiceRequest", ...done }, [400, 404, 409]),
   call("post", "/v1/checkpoint", "Asks a host (the primary) for a checkpoint", { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") }, [400, 404, 409]),
   call("post", "/v1/rehearse", "Starts the application on a secondary, on a copy of its databases, and stops it again", { request: "RehearseRequest", description: "How it went, also when the application failed", body: json("RehearsalAnswer") }, [400, 404, 409]),
+  call("post", "/v1/databases/list", "The databases of a service as its primary has them, and how each is", { request: "ServiceRequest", description: "Those that are not captured first", body: json("DatabasesAnswer") }, [400, 404, 409]),
+  call("post", "/v1/databases/exclude", "Takes a database out of what is captured, on every host, until it is included again", { request: "DatabaseRequest", description: "It is so, durably", body: json("DatabasesAnswer") }, [400, 404, 409]),
+  call("post", "/v1/databases/include", "Captures a database again that was excluded", { request: "DatabaseRequest", description: "It is so, durably", body: json("DatabasesAnswer") }, [400, 404, 409]),
   call("post", "/v1/suspects/clear", "Forwards requests again that were put aside because they ended the application", { request: "ServiceRequest", description: "The hosts that have forgotten them", body: json("SuspectsCleared") }, [400, 404, 409]),
 ];
 

@@ -1,6 +1,7 @@
 /** The control API of a host as a table; src/host/control.ts has the same routes, which a test compares. */
 import * as v from "valibot";
 import { refusedSchema } from "../../src/control/gateway-api.ts";
+import * as databases from "../../src/control/databases.ts";
 import * as hostStatus from "../../src/control/host-status.ts";
 import * as messages from "../../src/control/messages.ts";
 import { type Api, type Call, schemasOf } from "./openapi-document.ts";
@@ -71,6 +72,23 @@ const calls: readonly Call[] = [
     others: { 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
   },
   {
+    method: "get",
+    path: "/v1/databases",
+    summary: "The databases that the host captures or follows, and how each is",
+    ok: { description: "Those that are not captured first", body: { json: ["DatabaseList"] } },
+    others: { 401: "Unauthorized" },
+  },
+  ...(["exclude", "include"] as const).map(
+    (act): Call => ({
+      method: "post",
+      path: `/v1/databases/${act}`,
+      summary: act === "exclude" ? "Takes a database out of what is captured, on every host, until it is included again" : "Captures a database again that was excluded",
+      request: { schema: "DatabaseChange", optional: false },
+      ok: { description: "It is so, durably; also when it was before", body: { json: ["DatabaseList"] } },
+      others: { 400: "Malformed", 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
+    }),
+  ),
+  {
     method: "post",
     path: "/v1/suspects/clear",
     summary: "Forwards requests again that were put aside because they ended the application",
@@ -83,7 +101,7 @@ const calls: readonly Call[] = [
 export const hostApi = (comments: Api["comments"]): Api => ({
   title: "stead: control API of a host",
   description: "What a gateway asks of a host. Any server that implements it can be driven by the gateway. docs/CONTROL-API.md says what the calls mean.",
-  schemas: { ...schemasOf(hostStatus), ...schemasOf(messages), Error: refusedSchema, Nothing: v.object({}) },
+  schemas: { ...schemasOf(hostStatus), ...schemasOf(messages), ...schemasOf(databases), Error: refusedSchema, Nothing: v.object({}) },
   comments: { ...comments, Nothing: "Nothing is read from it." },
   responses: {
     Malformed: { description: "The body is not JSON or does not fit: the error names the field", schema: "Error" },

@@ -62,8 +62,8 @@ function readAgain(database: TrackedDatabase, page: number, frame: number, hashe
   throw lostContinuity(database.name, `page ${page} with other content than a moment before: somebody wrote into the file without a log`, "pages that only SQLite writes");
 }
 
-/** The application deleted the database. */
-export function removalOf({ name, pageSize }: TrackedDatabase): DatabaseChanges {
+/** The application deleted the database, or an operator excluded it. */
+export function removalOf({ name, pageSize }: Pick<TrackedDatabase, "name" | "pageSize">): DatabaseChanges {
   const content = (page: number): never => {
     throw new RangeError(`page ${page} of a removed database`);
   };

@@ -13,16 +13,14 @@
 import { nameMatcher } from "../core/database-pattern.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { CaptureError } from "./capture-error.ts";
-import type { DatabaseFiles } from "./database-files.ts";
 import { pathOf, textOf, withSuffix } from "./data-path.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
+import { whyNotGone, whyUnfolded } from "./gone.ts";
 import { auditMs, type SourceLimits, suspectsPerLook, unlistedMs } from "./limits.ts";
 import { Newcomers } from "./newcomers.ts";
-import { processesWithOpen } from "./open-files.ts";
-import { companionsGone, moved, replaced, writtenAfterDeletion } from "./refusals.ts";
+import { companionsGone, writtenAfterDeletion } from "./refusals.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import { Uncaptured, type UncapturedDatabase } from "./uncaptured.ts";
 import { UnlistedLogs } from "./unlisted-logs.ts";
@@ -36,6 +34,8 @@ export interface DatabaseSetOptions {
   readonly root: string;
   readonly databases: readonly string[];
   readonly except?: readonly string[] | undefined;
+  /** Names that an operator excluded; another set when that changes. */
+  readonly excluded?: (() => ReadonlySet<string>) | undefined;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits: SourceLimits;
@@ -73,13 +73,15 @@ export class DatabaseSet {
     this.#options = options;
     const isOpen = (identity: FileIdentity): boolean => [...this.#databases.values(), ...this.#retired].some(({ files }) => files.owns(identity));
     const onWarning = (text: string): void => this.#tellOnce(text);
-    this.#unlisted = new UnlistedLogs({ root: options.root, isExcepted: nameMatcher(options.except ?? []), isCaptured: isOpen, onWarning });
+    const isExcepted = nameMatcher(options.except ?? []);
+    this.#unlisted = new UnlistedLogs({ root: options.root, isExcepted: (name) => isExcepted(name) || this.#isExcluded(name), isCaptured: isOpen, onWarning });
     this.uncaptured = new Uncaptured(() => options.clock.now(), (now) => options.onUncaptured?.(now));
     this.#newcomers = new Newcomers(options, this.uncaptured);
     this.#discovery = new Discovery({
       root: options.root,
       databases: options.databases,
       except: options.except,
+      excluded: options.excluded,
       wallTime: () => options.clock.wallTime(),
       isOpen,
     });
@@ -135,6 +137,12 @@ export class DatabaseSet {
         this.uncaptured.note(name, error);
       }
     }
+  }
+
+  /** Files that match and are no databases. */
+  leftOut(): { readonly name: string; readonly reason: string }[] {
+    const strangers = [...this.#discovery.strangers].map(([name, { message }]) => ({ name, reason: message }));
+    return [...strangers.filter(({ name }) => !this.#foreign.has(name)), ...this.#newcomers.leftOut()];
   }
 
   /** Not what `follow` made of the folder last. */
@@ -204,6 +212,11 @@ export class DatabaseSet {
         if (this.#displaced.delete(name)) this.uncaptured.clear(name);
         continue;
       }
+      if (this.#isExcluded(name)) {
+        this.#takeOut(database);
+        gone.push(database);
+        continue;
+      }
       const problem = whyNotGone(database, file);
       if (problem !== undefined) {
         this.#displaced.set(name, file?.identity);
@@ -243,13 +256,22 @@ export class DatabaseSet {
       const why = whyUnfolded(files);
       if (why !== undefined) this.#options.onWarning(`${name} was renamed, and its last commits could not be written into it: ${why}`);
     }
-    this.#databases.delete(name);
-    this.#displaced.delete(name);
-    this.uncaptured.clear(name);
-    this.#order = undefined;
-    this.#retired.push(database);
+    this.#takeOut(database);
     database.retire();
     files.removeCompanions();
+  }
+
+  /** It is not captured any more. Of one that an operator excluded nothing else changes: it is the application's alone, with its log. */
+  #takeOut(database: TrackedDatabase): void {
+    this.#databases.delete(database.name);
+    this.#displaced.delete(database.name);
+    this.uncaptured.clear(database.name);
+    this.#order = undefined;
+    this.#retired.push(database);
+  }
+
+  #isExcluded(name: string): boolean {
+    return this.#options.excluded?.().has(name) === true;
   }
 
   #tellLinks(): void {
@@ -316,21 +338,4 @@ export class DatabaseSet {
     this.#retired = [];
     this.#discovery.close();
   }
-}
-
-function whyUnfolded(files: DatabaseFiles): string | undefined {
-  try {
-    return files.fold() ? undefined : "another process still reads it";
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
-
-/** Undefined: it is a deletion. */
-function whyNotGone({ name, files }: TrackedDatabase, file: FoundFile | undefined): CaptureError | undefined {
-  if (file === undefined && !files.hasName) return undefined;
-  // Both are asked: a lock is the rule, an open file that was not read yet has none. Unknown counts as open.
-  const isClosed = files.users()?.length === 0 && processesWithOpen(files.identity).length === 0;
-  if (isClosed) return undefined;
-  return file === undefined ? moved(name) : replaced(name);
 }

@@ -31,6 +31,7 @@ import { notADatabase } from "./refusals.ts";
 const stampSettlesMs = 100;
 /** The same where time stamps are whole seconds (ext4 with small inodes) or even ones (FAT). */
 const coarseStampSettlesMs = 2_100;
+const none: ReadonlySet<string> = new Set();
 const magic = Buffer.from("SQLite format 3\0", "latin1");
 
 export interface FoundFile {
@@ -53,6 +54,8 @@ export interface DiscoveryOptions {
   /** Patterns, and those whose files are left out all the same. */
   readonly databases: readonly string[];
   readonly except?: readonly string[] | undefined;
+  /** Names that an operator excluded; another set when that changes. */
+  readonly excluded?: (() => ReadonlySet<string>) | undefined;
   readonly wallTime: () => number;
   /** This process has connections to that file or to the database that it belongs to, so it must not be opened here (POSIX locks). */
   readonly isOpen: (identity: FileIdentity) => boolean;
@@ -70,6 +73,9 @@ export class Discovery {
   readonly #root: string;
   readonly #patterns: readonly (readonly string[])[];
   readonly #isExcepted: (name: string) => boolean;
+  readonly #excluded: () => ReadonlySet<string>;
+  /** As it was at the last scan. */
+  #left: ReadonlySet<string> = none;
   readonly #wallTime: () => number;
   readonly #isOpen: (identity: FileIdentity) => boolean;
   #folders: WatchedFolder[] | undefined;
@@ -83,17 +89,18 @@ export class Discovery {
   /** The data folder, as the first scan found it. */
   #rootIdentity: FileIdentity | undefined;
 
-  constructor({ root, databases, except = [], wallTime, isOpen }: DiscoveryOptions) {
+  constructor({ root, databases, except = [], excluded = () => none, wallTime, isOpen }: DiscoveryOptions) {
     this.#root = root;
     this.#patterns = databases.map(parsePattern);
     this.#isExcepted = nameMatcher(except);
+    this.#excluded = excluded;
     this.#wallTime = wallTime;
     this.#isOpen = isOpen;
   }
 
   /** Names of the files below `root` that match, whatever they contain, without `-wal` and the like. Nobody has them open. */
-  static namesIn(root: string, databases: readonly string[], except: readonly string[] = []): string[] {
-    const discovery = new Discovery({ root, databases, except, wallTime: () => 0, isOpen: () => false });
+  static namesIn(root: string, databases: readonly string[], except: readonly string[] = [], excluded = (): ReadonlySet<string> => none): string[] {
+    const discovery = new Discovery({ root, databases, except, excluded, wallTime: () => 0, isOpen: () => false });
     try {
       return [...discovery.#walkAll([]).found.keys()].sort();
     } finally {
@@ -136,7 +143,7 @@ export class Discovery {
 
   /** True when a scan could find something else than the last one did. */
   #changed(): boolean {
-    if (this.#folders === undefined) return true;
+    if (this.#folders === undefined || this.#left !== this.#excluded()) return true;
     for (const folder of this.#folders) {
       if (!folder.settled || fstatSync(folder.fd).ctimeMs !== folder.changedMs) return true;
     }
@@ -188,6 +195,7 @@ export class Discovery {
   }
 
   #walkAll(opened: WatchedFolder[]): Walk {
+    this.#left = this.#excluded();
     const walk: Walk = { opened, seen: new Set(), found: new Map(), dangling: new Map() };
     for (const pattern of this.#patterns) this.#walk("", pattern, walk, 0);
     this.#aliases = chooseNames(walk.found);
@@ -208,7 +216,7 @@ export class Discovery {
       if (rest.length > 0) {
         // A linked folder is entered by its name, not below `**`: it may lead back up.
         if (stats?.isDirectory() === true && (segment !== anyFolders || stats === itself)) this.#walk(name, segment === anyFolders ? pattern : rest, walk, depth + 1);
-      } else if (!this.#isExcepted(name)) this.#add(name, path, itself, stats, walk);
+      } else if (!this.#isExcepted(name) && !this.#left.has(name)) this.#add(name, path, itself, stats, walk);
     }
   }
 

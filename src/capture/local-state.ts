@@ -43,13 +43,13 @@ export async function verifyLocalState(path: FilePath): Promise<LocalState> {
 }
 
 /** The databases below a folder, for the host's look at what an earlier life left there. */
-export function localDatabases(patterns: readonly string[], except: readonly string[] = []): {
+export function localDatabases(patterns: readonly string[], except: readonly string[] = [], excluded?: () => ReadonlySet<string>): {
   find(root: string): Promise<string[]>;
   committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
 } {
   return {
     find(root) {
-      return Promise.resolve(existsSync(root) ? Discovery.namesIn(root, patterns, except) : []);
+      return Promise.resolve(existsSync(root) ? Discovery.namesIn(root, patterns, except, excluded) : []);
     },
     async committedChecksum(path) {
       const state = await verifyLocalState(path);

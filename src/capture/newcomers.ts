@@ -33,6 +33,8 @@ interface Waiting {
   readonly retryMs: number;
   /** Of a file that is left out: its stamp when it was looked at. */
   readonly leftOut: string | undefined;
+  /** What a file that is left out has. */
+  readonly found?: string;
   readonly file: FoundFile;
 }
 
@@ -66,6 +68,11 @@ export class Newcomers {
   changed(): boolean {
     for (const { leftOut, file } of this.#waiting.values()) if (leftOut !== undefined && stampOf(file) !== leftOut) return true;
     return false;
+  }
+
+  /** Files that are left out until they change. */
+  leftOut(): { readonly name: string; readonly reason: string }[] {
+    return [...this.#waiting].flatMap(([name, { leftOut, found }]) => (leftOut === undefined ? [] : [{ name, reason: `it has ${found}, so it is no database; it is captured when it is whole` }]));
   }
 
   /** Forgets those that are gone or captured. */
@@ -117,7 +124,7 @@ export class Newcomers {
 
   #leaveOut(name: string, file: FoundFile, sinceMs: number, found: string): void {
     const isNew = this.#waiting.get(name)?.leftOut === undefined;
-    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: 0, retryMs: retryMsMax, leftOut: stampOf(file), file });
+    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: 0, retryMs: retryMsMax, leftOut: stampOf(file), found, file });
     this.#uncaptured.clear(name);
     if (isNew) this.#options.onWarning(`${name} is left out: it has ${found}, so it is no database; it is captured when it is whole`);
   }

@@ -173,3 +173,23 @@ export function sameFileTwice(name: string, other: string): CaptureError {
     advice: "Remove the hard link or symbolic link, or name only one of them.",
   });
 }
+
+export function filesNeverSettle(waitedMs: number): CaptureError {
+  return new CaptureError({
+    kind: "locked",
+    database: ".",
+    found: `databases that appeared and vanished for ${waitedMs} ms`,
+    accepted: "a moment in which the set of databases stays the same",
+    advice: "Keep temporary databases outside the patterns of the service.",
+  });
+}
+
+export function snapshotBusy(name: string): CaptureError {
+  return new CaptureError({
+    kind: "locked",
+    database: name,
+    found: "a WAL index under repair",
+    accepted: "an index that can be read",
+    advice: "Try again; look for a process that is stopped in the middle of a write.",
+  });
+}

@@ -12,7 +12,6 @@ import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Batch, batchOf, type DatabaseChanges, databaseChanges, removalOf } from "./batch.ts";
-import { CaptureError } from "./capture-error.ts";
 import { type Cut, consistentCut } from "./consistent-cut.ts";
 import { DatabaseSet } from "./database-set.ts";
 import { defaultLimits, type SourceLimits } from "./limits.ts";
@@ -21,7 +20,7 @@ import { lockForSeal, postponeSeal, seal, sealDue, tidy } from "./seal.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
-import { notWhole } from "./refusals.ts";
+import { filesNeverSettle, notWhole, snapshotBusy } from "./refusals.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 import { mayPass, type UncapturedDatabase } from "./uncaptured.ts";
 
@@ -35,6 +34,11 @@ export interface SourceOptions {
   readonly databases: readonly string[];
   /** Patterns of the same kind: what matches them is left out. */
   readonly except?: readonly string[] | undefined;
+  /**
+   * Names that an operator excluded: as if nothing were there. Another set when that changes, which takes effect at the next look. What
+   * `known` has of them is removed from the captured state by the first batch.
+   */
+  readonly excluded?: (() => ReadonlySet<string>) | undefined;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits?: Partial<SourceLimits>;
@@ -54,6 +58,8 @@ export class Source {
   readonly #databases: DatabaseSet;
   /** Attached, but not captured yet: its file still changes. */
   readonly #restless = new Set<string>();
+  /** Of excluded databases, at the start: the next batch removes them. */
+  #removals: DatabaseChanges[] = [];
   #snapshotActive = false;
   #busy: string | undefined;
   #failure: Error | undefined;
@@ -74,10 +80,11 @@ export class Source {
     try {
       await source.#exclusively("open", async () => {
         await source.#databases.follow();
+        for (const [name, { pageSize }] of options.known ?? []) if (options.excluded?.().has(name) === true) source.#removals.push(removalOf({ name, pageSize }));
         for (const database of source.#databases) database.adopt(options.known?.get(database.name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
         for (;;) {
-          const { changes } = await source.#capture([], 0);
+          const { changes } = await source.#capture(source.#removals, 0);
           for (const change of changes) change.database.accept(change);
           source.#noteUncaptured("stop");
           if (source.#databases.uncaptured.size === 0) break;
@@ -99,7 +106,7 @@ export class Source {
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      if (this.#databases.uncaptured.size > 0) return true;
+      if (this.#removals.length > 0 || this.#databases.uncaptured.size > 0) return true;
       for (const database of this.#databases) if (database.isAhead()) return true;
       return this.#databases.isSuspicious() || this.#databases.differs() || this.#databases.uncaptured.size > 0;
     } catch (error) {
@@ -165,8 +172,18 @@ export class Source {
   }
 
   /** Databases that batches leave out: somebody is still filling their files. Sync. */
-  uncaptured(): readonly { readonly name: string; readonly reason: string; readonly sinceMs: number }[] {
-    return this.#databases.uncaptured.list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, sinceMs }));
+  uncaptured(): readonly { readonly name: string; readonly reason: string; readonly advice: string; readonly sinceMs: number }[] {
+    return this.#databases.uncaptured.list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, advice: error.advice, sinceMs }));
+  }
+
+  /** Databases of the captured state. Sync. */
+  names(): string[] {
+    return [...this.#databases].filter(({ captured }) => captured !== undefined).map(({ name }) => name);
+  }
+
+  /** Files that match and are no databases, once capture has begun. Sync. */
+  leftOut(): readonly { readonly name: string; readonly reason: string }[] {
+    return this.#databases.leftOut();
   }
 
   /** Names, sizes and checksums of the captured state. */
@@ -213,7 +230,8 @@ export class Source {
   }
 
   async #collect(sealing: boolean): Promise<{ batch: Batch | undefined; cut: Cut }> {
-    const deltas: DatabaseChanges[] = [];
+    const deltas = this.#removals;
+    this.#removals = [];
     const { changes, cut } = await this.#capture(deltas, sealing ? this.#limits.sealBytesMax : this.#limits.eagerBytesMax);
     for (const change of changes) {
       const { database, contents, frames } = change;
@@ -322,24 +340,4 @@ export class Source {
     this.#failure ??= error instanceof Error ? error : new Error(String(error));
     return this.#failure;
   }
-}
-
-function filesNeverSettle(waitedMs: number): CaptureError {
-  return new CaptureError({
-    kind: "locked",
-    database: ".",
-    found: `databases that appeared and vanished for ${waitedMs} ms`,
-    accepted: "a moment in which the set of databases stays the same",
-    advice: "Keep temporary databases outside the patterns of the service.",
-  });
-}
-
-function snapshotBusy(name: string): CaptureError {
-  return new CaptureError({
-    kind: "locked",
-    database: name,
-    found: "a WAL index under repair",
-    accepted: "an index that can be read",
-    advice: "Try again; look for a process that is stopped in the middle of a write.",
-  });
 }

@@ -134,8 +134,9 @@ export class TrackedDatabase {
     return at === "written" || (at !== undefined && !this.index.isAt(at.salt1, at.salt2, at.mxFrame));
   }
 
-  /** Of a deleted database: another process still has it open. Looked up at intervals. */
+  /** Of a deleted database: another process still has it open. Looked up at intervals. One that is only excluded may be. */
   isInUse(nowMs: number): boolean {
+    if (this.#retiredAt === undefined) return false;
     if (nowMs < this.#useLookAtMs) return true;
     this.#useLookAtMs = nowMs + auditMs;
     return (this.files.users()?.length ?? 0) > 0;

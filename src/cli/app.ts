@@ -9,6 +9,7 @@ import { CliError, formatCliError } from "./cli-error.ts";
 import { configCheckCommand } from "./config.ts";
 import { configDiffCommand } from "./config-diff.ts";
 import type { CliContext } from "./context.ts";
+import { databasesRoutes } from "./databases.ts";
 import { demoAppCommand, demoCommand } from "./demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { asExpected } from "./expected-errors.ts";
@@ -49,6 +50,7 @@ const root = buildRouteMap({
     }),
     rehearse: rehearseCommand,
     checkpoint: checkpointCommand,
+    databases: databasesRoutes,
     suspects: buildRouteMap({
       routes: { clear: suspectsClearCommand },
       docs: { brief: "Forward requests again that were put aside because they ended the application" },

@@ -17,6 +17,8 @@
  * POST   /v1/checkpoint  HostRequest       -> CheckpointAnswer, or 409 Refused
  * POST   /v1/rehearse    RehearseRequest   -> RehearsalAnswer (also of one that failed), or 409 Refused
  * POST   /v1/suspects/clear  ServiceRequest -> SuspectsCleared, or 409 Refused
+ * POST   /v1/databases/list  ServiceRequest -> DatabasesAnswer, or 409 Refused
+ * POST   /v1/databases/exclude|include  DatabaseRequest -> DatabasesAnswer, or 409 Refused
  * POST   /v1/sql         SqlRequest        -> SqlAnswer, or 400 Refused
  * GET    /health, /health/:service         -> HealthAnswer, 200 or 503; needs no secret
  * GET    /liveness                         -> LivenessAnswer; needs no secret
@@ -27,6 +29,7 @@
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
+import { databaseChangeSchema, databaseListSchema } from "./databases.ts";
 import { applicationSchema, hostRoles, impairmentSchema, rehearsalSchema, retrySchema, suspectSchema, vaultSchema } from "./host-status.ts";
 import { rehearsalDoneSchema } from "./messages.ts";
 
@@ -102,6 +105,12 @@ export const suspectsClearedSchema = v.object({
   hosts: v.array(v.string()),
 });
 export type SuspectsCleared = v.InferOutput<typeof suspectsClearedSchema>;
+
+export const databaseRequestSchema = v.object({ service: v.optional(name), ...databaseChangeSchema.entries });
+
+/** What the primary says of the databases, or a secondary where there is no primary. */
+export const databasesAnswerSchema = v.object({ service: v.string(), host: v.string(), ...databaseListSchema.entries });
+export type DatabasesAnswer = v.InferOutput<typeof databasesAnswerSchema>;
 
 export type ClusterHost = v.InferOutput<typeof clusterHostSchema>;
 

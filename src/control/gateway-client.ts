@@ -1,11 +1,13 @@
 /** Client of a gateway's admin API (gateway-api.ts). Failures are data: what happened, and what the gateway said. */
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
+import type { DatabaseAct } from "./databases.ts";
 import {
   checkpointAnswerSchema,
   configReportSchema,
   clusterStatusSchema,
   commandDoneSchema,
+  databasesAnswerSchema,
   dryRunAnswerSchema,
   gatewayListSchema,
   hostListSchema,
@@ -18,6 +20,7 @@ import {
   type ClusterStatus,
   type CommandDone,
   type ConfigReport,
+  type DatabasesAnswer,
   type DryRunAnswer,
   type GatewayList,
   type HostChange,
@@ -118,6 +121,14 @@ export class GatewayClient {
 
   clearSuspects(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<SuspectsCleared>> {
     return this.#call(suspectsClearedSchema, { method: "POST", path: "/v1/suspects/clear", body: request, timeoutMs: commandTimeoutMs, signal });
+  }
+
+  databases(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<DatabasesAnswer>> {
+    return this.#call(databasesAnswerSchema, { method: "POST", path: "/v1/databases/list", body: request, timeoutMs: commandTimeoutMs, signal });
+  }
+
+  changeDatabase(act: DatabaseAct, request: { service?: string; name: string; force?: boolean }, signal?: AbortSignal): Promise<GatewayAnswer<DatabasesAnswer>> {
+    return this.#call(databasesAnswerSchema, { method: "POST", path: `/v1/databases/${act}`, body: request, timeoutMs: commandTimeoutMs, signal });
   }
 
   sql(request: { sql: string; rowsMax?: number; timeoutMs?: number }, signal?: AbortSignal): Promise<GatewayAnswer<SqlAnswer>> {

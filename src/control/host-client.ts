@@ -7,6 +7,7 @@
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
 import { callJson, callLines, type CallFailure, type CallOptions } from "./http-call.ts";
+import { type DatabaseAct, type DatabaseChange, type DatabaseList, databaseListSchema } from "./databases.ts";
 import { hostStatusSchema, type HostStatus } from "./host-status.ts";
 import {
   checkpointDoneSchema,
@@ -108,6 +109,14 @@ export class HostClient {
 
   async clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
     return this.#json(hostStatusSchema, { method: "POST", path: "/v1/suspects/clear", body: {}, timeoutMs: this.#limits.connectTimeoutMs, signal });
+  }
+
+  async databases(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>> {
+    return this.#json(databaseListSchema, { method: "GET", path: "/v1/databases", timeoutMs: this.#limits.connectTimeoutMs, signal });
+  }
+
+  async changeDatabase(act: DatabaseAct, body: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>> {
+    return this.#json(databaseListSchema, { method: "POST", path: `/v1/databases/${act}`, body, timeoutMs: this.#limits.orderTimeoutMs, signal });
   }
 
   async #json<S extends v.GenericSchema>(schema: S, call: Parameters<typeof callJson>[1]): Promise<HostAnswer<v.InferOutput<S>>> {

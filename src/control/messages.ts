@@ -11,6 +11,8 @@
  * POST /v1/rehearse        {}              -> RehearsalDone (also of one that failed), or a refusal (409)
  * POST /v1/removed         RemovedNotice   -> HostStatus
  * POST /v1/suspects/clear  {}              -> HostStatus
+ * GET  /v1/databases       -> DatabaseList (databases.ts)
+ * POST /v1/databases/exclude|include  DatabaseChange -> DatabaseList, or a refusal (409)
  *
  * Every call carries `Authorization: Bearer <cluster secret>`; without it 401, and nothing else is said.
  * A refusal outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`, one

@@ -8,6 +8,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
 import {
   addHostRequestSchema,
+  databaseRequestSchema,
   failoverRequestSchema,
   hostChangeSchema,
   hostRequestSchema,
@@ -17,6 +18,7 @@ import {
   type ClusterStatus,
   type CommandDone,
   type ConfigReport,
+  type DatabasesAnswer,
   type DryRunAnswer,
   type HostList,
   type LivenessAnswer,
@@ -24,6 +26,8 @@ import {
   type Refused,
   type SuspectsCleared,
 } from "../control/gateway-api.ts";
+import { type DatabaseAct, databaseActs, type DatabaseChange, type DatabaseList } from "../control/databases.ts";
+import type { HostAnswer } from "../control/host-client.ts";
 import { describeRefusal } from "../core/refusal.ts";
 import { dryRun } from "../core/failover-command.ts";
 import type { Command, Failover } from "../core/failover-state.ts";
@@ -31,6 +35,7 @@ import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { healthOf } from "./gateway-health.ts";
 import { metricsText } from "./metrics.ts";
+import type { HostControl } from "./plain-control.ts";
 import { addPeerRoutes } from "./peers/peer-app.ts";
 import type { Peers } from "./peers/peers.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -123,6 +128,16 @@ function addCommands(app: Hono, target: AdminTarget): void {
     const { service } = await read(c, serviceRequestSchema);
     return c.json(await clearSuspects(find(target, service)));
   });
+  app.post("/v1/databases/list", async (c) => {
+    const { service } = await read(c, serviceRequestSchema);
+    return c.json(await askAboutDatabases(find(target, service), (client) => client.databases?.()));
+  });
+  for (const act of databaseActs) {
+    app.post(`/v1/databases/${act}`, async (c) => {
+      const { service, ...change } = await read(c, databaseRequestSchema);
+      return c.json(await changeDatabase(find(target, service), act, change));
+    });
+  }
   app.post("/v1/rehearse", async (c) => {
     const { service, host } = await read(c, rehearseRequestSchema);
     return c.json(await rehearse(find(target, service), host));
@@ -157,6 +172,33 @@ async function clearSuspects(service: ServiceRuntime): Promise<SuspectsCleared> 
   const primary = service.state.primary?.host;
   if (primary !== undefined && !cleared.includes(primary)) throw new Refusal(409, `the primary ${primary} did not answer: it still puts requests aside`, "try again when `stead status` shows it as up");
   return { service: service.name, hosts: cleared };
+}
+
+type DatabaseCall = (client: HostControl) => Promise<HostAnswer<DatabaseList>> | undefined;
+
+/** The primary, or where nobody serves the first host that answers: what is excluded is excluded for all of them, in the vault. */
+async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): Promise<DatabasesAnswer> {
+  const primary = service.state.primary?.host;
+  const mustBePrimary = primary !== undefined && service.state.phase.kind === "serving";
+  const others = [...service.state.hosts.keys()].filter((host) => host !== primary);
+  let why = "there is no host";
+  for (const host of [...(primary === undefined ? [] : [primary]), ...(mustBePrimary ? [] : others)]) {
+    const client = service.clientOf(host);
+    const answer = client === undefined ? undefined : await call(client);
+    if (answer?.kind === "ok") return { service: service.name, host, ...answer.value };
+    if (answer?.kind === "refused-by-host") throw new Refusal(409, `${host}: ${describeRefusal(answer.refusal)}`, "see `stead databases`");
+    why = `${host}: ${answer?.message ?? "a plain host captures nothing"}`;
+  }
+  throw new Refusal(409, `no host that could tell answered (${why})`, "try again when `stead status` shows the primary as up; hosts of an older version know nothing of it");
+}
+
+async function changeDatabase(service: ServiceRuntime, act: DatabaseAct, change: DatabaseChange): Promise<DatabasesAnswer> {
+  const answer = await askAboutDatabases(service, (client) => client.changeDatabase?.(act, change));
+  // Whoever is about to become primary has read the list already, perhaps before this.
+  const others = [...service.state.hosts.keys()].filter((host) => host !== answer.host);
+  await Promise.all(others.map(async (host) => service.clientOf(host)?.changeDatabase?.(act, change)));
+  service.recorder.note(act === "exclude" ? "warning" : "info", `database-${act}d`, answer.host, `${change.name}, by an operator${change.force === true ? ", although it was captured" : ""}`);
+  return answer;
 }
 
 function addHosts(app: Hono, target: AdminTarget): void {

@@ -10,6 +10,7 @@
  * cluster's secret is never sent to it.
  */
 import { request, type IncomingMessage } from "node:http";
+import type { DatabaseAct, DatabaseChange, DatabaseList } from "../control/databases.ts";
 import type { HostAnswer, StreamEnd } from "../control/host-client.ts";
 import { type HostStatus, untold } from "../control/host-status.ts";
 import type { CallFailure } from "../control/http-call.ts";
@@ -27,6 +28,9 @@ export interface HostControl {
   /** Tells the host that this gateway does not have it in its registry any more; undefined: it cannot be told. */
   removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
   clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  /** Undefined: of a plain host, which captures none. */
+  databases?(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
+  changeDatabase?(act: DatabaseAct, change: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
 }
 
 const prefix = "plain:";

@@ -24,8 +24,10 @@ import {
   type RehearsalDone,
   removedNoticeSchema,
 } from "../control/messages.ts";
+import { databaseActs, databaseChangeSchema } from "../control/databases.ts";
 import { isIdentifier } from "../core/identifier.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { DatabaseDesk } from "./database-desk.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
 
 export type Outcome<Done> = { readonly kind: "done"; readonly done: Done } | { readonly kind: "refused"; readonly refusal: Refusal };
@@ -44,6 +46,7 @@ export interface Controlled {
   clearSuspects(): void;
   checkpoint(): Promise<Outcome<CheckpointDone>>;
   rehearse(): Promise<Outcome<RehearsalDone>>;
+  readonly databases: Pick<DatabaseDesk, "list" | "exclude" | "include">;
 }
 
 /** The largest order is a promotion, with the ids of the gateways that see the primary down. */
@@ -112,8 +115,21 @@ export function controlApp(host: Controlled, secret: string, clock: Clock): Hono
     host.clearSuspects();
     return context.json(host.status());
   });
+  addDatabases(app, host);
   app.notFound((context) => context.json({ error: "no such call", advice: "see docs/CONTROL-API.md for the calls of version 1" }, 404));
   return app;
+}
+
+function addDatabases(app: Hono, host: Controlled): void {
+  app.get("/v1/databases", (context) => context.json(host.databases.list()));
+  for (const act of databaseActs) {
+    app.post(`/v1/databases/${act}`, async (context) => {
+      const change = await parseBody(context.req.raw, databaseChangeSchema);
+      if (change.kind === "malformed") return context.json(change.answer, 400);
+      const outcome = await host.databases[act](change.value);
+      return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
+    });
+  }
 }
 
 /** Compares digests, so that neither length nor content of the secret shows in the time it takes. */

@@ -9,6 +9,7 @@ import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import { describeRefusal } from "../core/refusal.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
+import { retryUntilAnswered } from "../vault/retry.ts";
 import { StoreError } from "../vault/store.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { claimEpoch, type Claimed } from "./claim.ts";
@@ -116,6 +117,7 @@ export class Duties {
 
   async #restoreOnce(signal: AbortSignal): Promise<void> {
     const { config, store, clock, rules, local, openReplica, openSource, localChunk, log, compression } = this.#parts;
+    await this.#life.readExclusions();
     if (config.bootstrap && (await bootstrap({ store, clock, openSource: () => openSource(undefined, this.#notices), compression }))) {
       log.info("bootstrapped the vault", { from: config.dataFolder });
       await local.mark({ kind: "secondary" });
@@ -213,7 +215,7 @@ export class Duties {
   async takeOver(signal: AbortSignal): Promise<void> {
     const claimed = this.#claimed;
     if (claimed === undefined) throw new Error("there is no claim to take over with");
-    const { config, local, clock, rules, predecessor: probe } = this.#parts;
+    const { config, local, clock, random, rules, predecessor: probe } = this.#parts;
     const { writer, predecessors } = claimed;
     const { leaseMs, controlUrl, driftMarginMs } = config;
     this.#log.wrote(writer.position, { epoch: writer.epoch, host: config.id, vacated: false, leaseMs, controlUrl, instance: this.#instance });
@@ -233,7 +235,8 @@ export class Duties {
     leaseOver.catch(() => undefined); // Awaited below, unless the start fails first.
     try {
       // Durable before an application can commit here: a restart must not take its files for a copy of the journal.
-      if (rules.has("persist-before-send")) await local.mark({ kind: "primary", epoch: writer.epoch });
+      const marked = rules.has("persist-before-send") ? local.mark({ kind: "primary", epoch: writer.epoch }) : undefined;
+      await Promise.all([marked, retryUntilAnswered({ clock, random, signal }, () => this.#life.readExclusions())]);
       await term.openDatabases();
       this.#life.promotion()?.phase("catch-up");
       signal.throwIfAborted();

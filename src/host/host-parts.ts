@@ -10,6 +10,7 @@ import type { Store } from "../vault/store.ts";
 import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
 import type { CanaryPorts } from "./canary.ts";
+import type { Exclusions } from "./exclusions.ts";
 import type { FrontPort } from "./front.ts";
 import type { LocalPort } from "./local-data.ts";
 import type { Notices } from "./notices.ts";
@@ -59,6 +60,8 @@ export interface HostParts {
   readonly freePort: () => Promise<number>;
   /** null: this host has no application that it could start twice. */
   readonly rehearsal: RehearsalGround | null;
+  /** null or left out: single databases cannot be excluded. */
+  readonly exclusions?: Exclusions | null | undefined;
   readonly leftovers: LeftoversPort;
   /** Removes what no restore needs any more. */
   readonly clean: (newest: CheckpointManifest, logPosition: number, noEpochAfter: number) => Promise<void>;

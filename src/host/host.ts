@@ -8,21 +8,22 @@ import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host-life.ts";
 import { afterService, putOff, type RetrySchedule } from "../core/retry-schedule.ts";
-import { judgeAge, judgePromotion, type Refusal, type WitnessVerdict } from "../core/witness.ts";
+import type { Refusal, WitnessVerdict } from "../core/witness.ts";
 import { Canary } from "./canary.ts";
 import { checkpointOnDemand } from "./checkpointer.ts";
 import type { Controlled } from "./control.ts";
+import { DatabaseDesk } from "./database-desk.ts";
 import { Duties } from "./duties.ts";
 import type { Follower } from "./follower.ts";
 import { GatewayWatch } from "./gateway-watch.ts";
 import type { HostParts } from "./host-parts.ts";
 import { LogView } from "./log-view.ts";
 import { messageOf, Notices } from "./notices.ts";
-import { readAsFarAs, witnessView } from "./order-evidence.ts";
+import { judgeOrder } from "./order-evidence.ts";
 import { Promotion } from "./promotion.ts";
 import { Rehearsals } from "./rehearsals.ts";
 import { selfReport } from "./self-report.ts";
-import { notReady, whyNotDemoted } from "./refusals.ts";
+import { notReady, whyNotDemoted, whyNotRestored } from "./refusals.ts";
 import { Stages } from "./stages.ts";
 import type { Term } from "./term.ts";
 import { endsWithin } from "./time-limit.ts";
@@ -30,6 +31,7 @@ import { endsWithin } from "./time-limit.ts";
 export class Host implements Controlled {
   readonly instance: string;
   readonly gateways: GatewayWatch;
+  readonly databases: DatabaseDesk;
   readonly #parts: HostParts;
   readonly #log: LogView;
   readonly #notices: Notices;
@@ -65,8 +67,15 @@ export class Host implements Controlled {
       tellChange,
       explain: (reason, isTrouble) => this.#explain(reason, isTrouble),
       onTwin: (how) => this.#onTwin(how),
+      readExclusions: () => this.databases.refresh(),
       promotion: () => this.#promotion,
       promote: (request, report) => this.promote(request, report),
+    });
+    this.databases = new DatabaseDesk({
+      ...{ exclusions: parts.exclusions ?? null, clock, log: parts.log, notices: this.#notices },
+      source: () => this.#duties.term?.source,
+      followed: () => this.#duties.secondary?.replica.checksums().keys(),
+      position: () => this.#duties.term?.position ?? this.#log.position,
     });
     this.#rehearsals = new Rehearsals({ ground: parts.rehearsal, clock, log: parts.log, freePort: parts.freePort, onResult: (ok) => this.#onRehearsal(ok), onStray: (reason) => this.#dispatch({ kind: "cannot_follow", reason }) });
   }
@@ -195,19 +204,12 @@ export class Host implements Controlled {
   clearSuspects = (): void => this.#parts.front.suspects.clear();
 
   restore(): Promise<Refusal | undefined> {
-    switch (this.#state.kind) {
-      case "restoring":
-      case "secondary":
-      case "failed":
-        this.#retry = undefined;
-        this.#dispatch({ kind: "restore" });
-        return Promise.resolve(undefined);
-      case "claiming":
-      case "starting":
-      case "primary":
-      case "draining":
-        return Promise.resolve({ kind: "not_ready", reason: `this host is ${this.#state.kind}: demote it first` });
+    const refusal = whyNotRestored(this.#state);
+    if (refusal === undefined) {
+      this.#retry = undefined;
+      this.#dispatch({ kind: "restore" });
     }
+    return Promise.resolve(refusal);
   }
 
   checkpoint = (): ReturnType<Controlled["checkpoint"]> => checkpointOnDemand(this.#state.kind, this.#duties.term?.checkpointer);
@@ -227,12 +229,7 @@ export class Host implements Controlled {
 
   async #judge(request: PromoteRequest, follower: Follower): Promise<WitnessVerdict> {
     const { clock, config } = this.#parts;
-    const expired = judgeAge(request.basedOn, this.instance, clock.now());
-    if (expired !== undefined) return { kind: "refused", refusal: expired };
-    const { planned, epoch, gatewaysRegistered, gatewaysSeeingDown, positionHeard = 0, vault = null } = request;
-    const evidence = { planned, epoch, gatewaysRegistered, gatewaysSeeingDown: gatewaysSeeingDown.length, positionHeard, vault };
-    await readAsFarAs(positionHeard, follower, clock);
-    const verdict = judgePromotion(evidence, witnessView(follower, clock.now(), config.driftMarginMs, this.#canary.vault.id));
+    const verdict = await judgeOrder(request, follower, { clock, instance: this.instance, driftMarginMs: config.driftMarginMs, vaultId: () => this.#canary.vault.id });
     if (verdict.kind === "refused" && verdict.refusal.kind === "other_log") this.#notices.warn(verdict.refusal.reason, "log");
     else this.#notices.over("log");
     return verdict;

@@ -10,6 +10,8 @@ export interface Life {
   explain(reason: string, isTrouble: boolean): void;
   /** Another process runs under this host's id; `how` it showed itself. */
   onTwin(how: string): void;
+  /** Reads anew which databases operators excluded. Throws what the vault says. */
+  readExclusions(): Promise<void>;
   promotion(): Promotion | undefined;
   promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
 }

@@ -13,7 +13,7 @@ const uncapturedNamed = 3;
  * Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log is not the service's;
  * what the canary finds; no gateway watches this host.
  */
-export type Condition = "vault" | "restore" | "checkpoint" | "log" | "disk" | "descriptors" | "capture" | "writes to the vault" | "registry";
+export type Condition = "vault" | "restore" | "checkpoint" | "log" | "disk" | "descriptors" | "capture" | "excluded databases" | "writes to the vault" | "registry";
 
 interface Warning {
   readonly text: string;

@@ -37,6 +37,7 @@ export interface UncapturedDatabase {
   readonly name: string;
   /** What was found, what is accepted, what to do. */
   readonly reason: string;
+  readonly advice?: string;
   /** Monotonic milliseconds. */
   readonly sinceMs: number;
 }
@@ -49,6 +50,10 @@ export interface CaptureSource {
   beginSnapshot(): Promise<{ readonly batch: CaptureBatch | undefined; readonly snapshot: CaptureSnapshot }>;
   /** What batches leave out: nothing that follows may be acknowledged while there is something. Sync. `isAhead` is true then. */
   uncaptured?(): readonly UncapturedDatabase[];
+  /** Databases that are captured. Sync. */
+  names?(): Iterable<string>;
+  /** Files that match and are no databases. Sync. */
+  leftOut?(): readonly { readonly name: string; readonly reason: string }[];
   close(): Promise<unknown>;
 }
 

@@ -14,3 +14,18 @@ export const notReady = (state: HostState): Refusal => ({
   kind: "not_ready",
   reason: `this host is ${state.kind}${"reason" in state ? `: ${state.reason}` : ""}`,
 });
+
+/** Why an order to restore is not obeyed; undefined: it is. */
+export function whyNotRestored(state: HostState): Refusal | undefined {
+  switch (state.kind) {
+    case "restoring":
+    case "secondary":
+    case "failed":
+      return undefined;
+    case "claiming":
+    case "starting":
+    case "primary":
+    case "draining":
+      return { kind: "not_ready", reason: `this host is ${state.kind}: demote it first` };
+  }
+}

@@ -26,6 +26,7 @@ import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
 import { describeDescriptors, diskPlaces } from "./disk-places.ts";
+import { Exclusions } from "./exclusions.ts";
 import { lockFolders } from "./folder-lock.ts";
 import { Front } from "./front.ts";
 import { Host } from "./host.ts";
@@ -55,7 +56,8 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
   const vault = await openStore(config.vaultUrl);
   const store = new TimedStore(vault, clock, config.vaultTimeoutMs);
   const { id: vaultId } = await ensureIdentity(store, config.service);
-  const databases = localDatabases(config.databases, config.databasesExcept);
+  const exclusions = new Exclusions({ store, clock, host: config.id });
+  const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
   const local = new LocalData(config, databases, {
     keep: config.setAsideKeep,
     bytesMax: config.setAsideBytesMax,
@@ -89,13 +91,14 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
       const { dataFolder: root, databases: patterns, databasesExcept: except, uncaptured, databasesMax, uncapturedPatienceMs } = config;
       const limits = { databasesMax, attachWaitMsMax: uncapturedPatienceMs };
       const tell = { onWarning: (text: string) => notices.warn(text), onUncaptured: tellUncaptured(notices) };
-      const source = await Source.open({ root, databases: patterns, except, uncaptured, limits, clock, rules: allRules, ...tell, ...(known === undefined ? {} : { known }) });
-      return known === undefined ? source : sameAsKnown(source, known);
+      const source = await Source.open({ root, databases: patterns, except, excluded: () => exclusions.names, uncaptured, limits, clock, rules: allRules, ...tell, ...(known === undefined ? {} : { known }) });
+      return known === undefined ? source : sameAsKnown(source, known, exclusions.names);
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
     application: (owner) => new Supervisor({ ...owner, application: config.application, dataFolder: config.dataFolder, scope, clock, rules: allRules, requests: front.requests, freePort: applicationPort }),
     freePort: applicationPort,
     rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: applicationPort, onWarning }),
+    exclusions,
     leftovers: scope.leftovers,
     clean: async (newest, logPosition, noEpochAfter) => {
       const { keepMin, windowMs } = config.checkpoint;

@@ -21,17 +21,18 @@ export class DivergedCopyError extends Error {
   }
 }
 
-/** Gives the source back when it begins at the known state; otherwise closes it, leaving the files as they are, and throws. */
-export async function sameAsKnown<Source extends ProvableSource>(source: Source, known: KnownPages): Promise<Source> {
-  const difference = differenceOf(source.checksums(), known);
+/** Gives the source back (`excluded`: what it leaves out although the journal has it, and removes there) when it begins at the known state; otherwise closes it, leaving the files as they are, and throws. */
+export async function sameAsKnown<Source extends ProvableSource>(source: Source, known: KnownPages, excluded: ReadonlySet<string> = new Set()): Promise<Source> {
+  const difference = differenceOf(source.checksums(), known, excluded);
   if (difference === undefined) return source;
   await source.close({ fold: false });
   throw new DivergedCopyError(difference);
 }
 
-function differenceOf(found: ReadonlyMap<string, DatabaseChecksum>, known: KnownPages): string | undefined {
+function differenceOf(found: ReadonlyMap<string, DatabaseChecksum>, known: KnownPages, excluded: ReadonlySet<string>): string | undefined {
   for (const name of found.keys()) if (!known.has(name)) return `${name} is in none of its records`;
   for (const [name, pages] of known) {
+    if (excluded.has(name)) continue;
     const sum = found.get(name);
     if (sum === undefined) return `${name} is missing`;
     if (Buffer.compare(sum, pages.checksum()) !== 0) return `${name} has other content`;

@@ -114,6 +114,11 @@ export class Term {
     return this.#journal;
   }
 
+  /** Once the databases are open. */
+  get source(): CaptureSource | undefined {
+    return this.#source;
+  }
+
   get checkpointer(): Checkpointer {
     return this.#checkpointer;
   }

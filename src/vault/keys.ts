@@ -6,6 +6,7 @@
  *     checkpoints/<position>               manifests
  *     chunks/<position>/<sha256>           pieces of databases, under the position of the checkpoint they were written for
  *     boundary/<position>                  how far retention may have deleted the log; the largest counts
+ *     exclusions/<number>                  databases that operators took out of what is captured; the largest number counts
  *     probes/<host>/<run>-<number>         a host tries whether it can write; gone at once, and read by nobody
  *
  * Positions are padded to 16 digits, so that the order of the names is the order of the numbers.
@@ -17,6 +18,7 @@ export const logPrefix = "log/";
 export const checkpointPrefix = "checkpoints/";
 export const chunkPrefix = "chunks/";
 export const boundaryPrefix = "boundary/";
+export const exclusionPrefix = "exclusions/";
 
 /** Of one host: ids of hosts are segments of keys. */
 export const probePrefixOf = (host: string): string => `probes/${host}/`;
@@ -34,6 +36,7 @@ export function padPosition(position: Position): string {
 export const logKey = (position: Position): string => logPrefix + padPosition(position);
 export const checkpointKey = (position: Position): string => checkpointPrefix + padPosition(position);
 export const boundaryKey = (position: Position): string => boundaryPrefix + padPosition(position);
+export const exclusionKey = (number: number): string => exclusionPrefix + padPosition(number);
 export const chunkKey = (position: Position, sha256: string): string => `${chunkPrefix}${padPosition(position)}/${sha256}`;
 
 /** The position that a key of the given prefix carries, or undefined when the key is none of ours. */

@@ -83,6 +83,7 @@ export class Application {
 export interface PairOptions {
   readonly databases?: readonly string[];
   readonly except?: readonly string[];
+  readonly excluded?: () => ReadonlySet<string>;
   readonly limits?: Partial<SourceLimits>;
   readonly rules?: Rules;
 }
@@ -174,8 +175,11 @@ export class Pair {
   }
 }
 
-export function sourceOptions(root: string, { databases = ["*.db"], except = [], limits = {}, rules = allRules, onWarning = () => undefined }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {}): SourceOptions {
-  return { root, databases, except, limits, rules, clock: systemClock, onWarning };
+const none: ReadonlySet<string> = new Set();
+const noNames = (): ReadonlySet<string> => none;
+
+export function sourceOptions(root: string, { databases = ["*.db"], except = [], excluded = noNames, limits = {}, rules = allRules, onWarning = () => undefined }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {}): SourceOptions {
+  return { root, databases, except, excluded, limits, rules, clock: systemClock, onWarning };
 }
 
 export const partsOf = (batch: Batch): (readonly DatabaseDelta[])[] => [...batch.parts()];

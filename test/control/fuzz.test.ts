@@ -69,6 +69,11 @@ class Watched implements Controlled {
     watchedBy: () => () => undefined,
     removedBy: (gateway) => void this.asked.push({ path: "/v1/removed", request: { gateway } }),
   };
+  readonly databases: Controlled["databases"] = {
+    list: () => ({ total: 0, databases: [] }),
+    exclude: () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } }),
+    include: () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } }),
+  };
   restore: Controlled["restore"] = () => Promise.resolve(undefined);
   rehearse: Controlled["rehearse"] = () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
   checkpoint: Controlled["checkpoint"] = () => Promise.resolve({ kind: "done", done: { position: 4, chunksWritten: 1, chunksReused: 0, ms: 1 } });

@@ -14,6 +14,8 @@ const status: HostStatus = {
   ...{ leaseMs: 1000, checkpoint: null, setAside: [], ...untold, warnings: [] },
 };
 
+const entry = { name: "app.db", condition: "captured", forMs: null, reason: null, advice: null } as const;
+
 class FakeHost implements Controlled {
   readonly calls: string[] = [];
   events: PromoteEvent[] = [{ kind: "done", epoch: 1, position: 1, dataUrl: "http://127.0.0.1:1" }];
@@ -71,6 +73,11 @@ class FakeHost implements Controlled {
   }
 
   rehearsal: Awaited<ReturnType<Controlled["rehearse"]>> = { kind: "refused", refusal: { kind: "not_ready", reason: "only a secondary rehearses; this host is primary" } };
+  readonly databases: Controlled["databases"] = {
+    list: () => ({ total: 1, databases: [entry] }),
+    exclude: ({ name, force }) => Promise.resolve(force === true ? { kind: "done", done: { total: 1, databases: [{ ...entry, name, condition: "excluded" }] } } : { kind: "refused", refusal: { kind: "not_ready", reason: `${name} is captured` } }),
+    include: ({ name }) => Promise.resolve({ kind: "done", done: { total: 1, databases: [{ ...entry, name }] } }),
+  };
   rehearse(): ReturnType<Controlled["rehearse"]> {
     return Promise.resolve(this.rehearsal);
   }
@@ -126,7 +133,7 @@ describe("the control API", () => {
   test("answers nobody without the cluster secret, whatever is asked", async () => {
     const host = new FakeHost();
     for (const authorization of ["", secret, `Bearer ${secret}x`, `Bearer ${secret.slice(1)}`, `Basic ${secret}`]) {
-      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"], ["POST", "/v1/rehearse"], ["POST", "/v1/removed"], ["POST", "/v1/suspects/clear"]] as const) {
+      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"], ["POST", "/v1/rehearse"], ["POST", "/v1/removed"], ["POST", "/v1/suspects/clear"], ["GET", "/v1/databases"], ["POST", "/v1/databases/exclude"], ["POST", "/v1/databases/include"]] as const) {
         const answer = await call(host, path, { method, headers: { authorization } });
         expect(answer.status).toBe(401);
         expect(await answer.json()).toMatchObject({ error: "not authenticated" });
@@ -181,6 +188,16 @@ describe("the control API", () => {
     const large = await post(host, "/v1/promote", JSON.stringify({ ...good, gateway: "g".repeat(300_000) }));
     expect([large.status, await large.json()]).toEqual([413, { error: "the body is too large", advice: "at most 262144 bytes are accepted" }]);
     expect(host.calls).toEqual([]);
+  });
+
+  test("excludes and includes a database by a name that stays in the data folder, and refuses one that is captured", async () => {
+    const host = new FakeHost();
+    expect(await (await call(host, "/v1/databases")).json()).toEqual({ total: 1, databases: [entry] });
+    for (const name of ["", "../app.db", "/etc/app.db"]) expect((await post(host, "/v1/databases/exclude", JSON.stringify({ name }))).status).toBe(400);
+    const refused = await post(host, "/v1/databases/exclude", '{"name":"app.db"}');
+    expect([refused.status, await refused.json()]).toEqual([409, { kind: "not_ready", reason: "app.db is captured" }]);
+    expect(await (await post(host, "/v1/databases/exclude", '{"name":"app.db","force":true}')).json()).toEqual({ total: 1, databases: [{ ...entry, condition: "excluded" }] });
+    expect(await (await post(host, "/v1/databases/include", '{"name":"app.db"}')).json()).toEqual({ total: 1, databases: [entry] });
   });
 
   test("streams the phases of a promotion, one line each, until it is done or refused", async () => {

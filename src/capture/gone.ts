@@ -1,0 +1,25 @@
+/** Whether a database that is not at its name any more is gone, and what is left of its log. */
+import type { CaptureError } from "./capture-error.ts";
+import type { DatabaseFiles } from "./database-files.ts";
+import type { FoundFile } from "./discovery.ts";
+import { processesWithOpen } from "./open-files.ts";
+import { moved, replaced } from "./refusals.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+
+/** Undefined: its log was written into it, and is empty. */
+export function whyUnfolded(files: DatabaseFiles): string | undefined {
+  try {
+    return files.fold() ? undefined : "another process still reads it";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Undefined: it is a deletion. */
+export function whyNotGone({ name, files }: TrackedDatabase, file: FoundFile | undefined): CaptureError | undefined {
+  if (file === undefined && !files.hasName) return undefined;
+  // Both are asked: a lock is the rule, an open file that was not read yet has none. Unknown counts as open.
+  const isClosed = files.users()?.length === 0 && processesWithOpen(files.identity).length === 0;
+  if (isClosed) return undefined;
+  return file === undefined ? moved(name) : replaced(name);
+}
