@@ -65,11 +65,12 @@ export class FileLocks {
   }
 
   /**
-   * Any other process has one of SQLite's locks on the database file with this inode. Without a lock of this process the device
+   * Other processes with one of SQLite's locks on the database file with this inode. Without a lock of this process the device
    * is not known: a database on another file system with the same inode can be taken for it.
    */
-  isDatabaseLocked(inode: bigint): boolean {
-    return this.#of(inode).some(({ pid, start, end }) => pid !== this.#ownPid && start <= databaseLockBytesEnd && end >= databaseLockByte);
+  databaseLockers(inode: bigint): number[] {
+    const locks = this.#of(inode).filter(({ pid, start, end }) => pid !== this.#ownPid && start <= databaseLockBytesEnd && end >= databaseLockByte);
+    return [...new Set(locks.map(({ pid }) => pid))];
   }
 
   /** Those among them that do not use this WAL index: they keep the database's log somewhere else. */

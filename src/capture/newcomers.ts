@@ -10,8 +10,10 @@ import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
+import { withSuffix } from "./data-path.ts";
 import type { FoundFile } from "./discovery.ts";
-import { type FileIdentity, sameFile } from "./file-identity.ts";
+import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
+import { FileLocks } from "./file-locks.ts";
 import { elsewhereMsMax, type SourceLimits } from "./limits.ts";
 import { notReadable, notWhole, sameFileTwice, staysLocked, tooMany, usedElsewhere } from "./refusals.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
@@ -35,6 +37,8 @@ interface Waiting {
   readonly leftOut: string | undefined;
   /** What a file that is left out has. */
   readonly found?: string;
+  /** Why it is not captured, once that is settled. */
+  readonly accused?: CaptureError | undefined;
   readonly file: FoundFile;
 }
 
@@ -100,8 +104,11 @@ export class Newcomers {
       error = cause instanceof CaptureError ? cause : notReadable(name, cause instanceof Error ? cause.message : String(cause));
     }
     if (error === undefined) return this.#forget(name);
+    // A lock that comes and goes is not told anew each time.
+    if (same?.accused?.kind === error.kind) error = same.accused;
+    const accused = nowMs - sinceMs >= elsewhereMsMax ? error : undefined;
     const retryMs = Math.min(retryMsMax, (same?.retryMs ?? retryMsFirst / 2) * 2);
-    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: Math.min(nowMs + retryMs, Math.max(nowMs, sinceMs + attachWaitMsMax)), retryMs, leftOut: undefined, file });
+    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: Math.min(nowMs + retryMs, Math.max(nowMs, sinceMs + attachWaitMsMax)), retryMs, leftOut: undefined, accused, file });
     this.#uncaptured.note(name, error);
   }
 
@@ -119,7 +126,7 @@ export class Newcomers {
     const outcome = attach({ name, file, isAtStart: !this.#isBegun, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
     if (outcome === "attached" || outcome === "gone") return undefined;
     // The list of locks may miss one that moves: nobody is accused at the first look.
-    return outcome === "locked" || waitedMs < elsewhereMsMax ? staysLocked(name) : usedElsewhere(name, outcome.elsewhere);
+    return outcome === "locked" || waitedMs < elsewhereMsMax ? lockedError(name, file, waitedMs) : usedElsewhere(name, outcome.elsewhere);
   }
 
   #leaveOut(name: string, file: FoundFile, sinceMs: number, found: string): void {
@@ -134,6 +141,14 @@ export class Newcomers {
     this.#whole.forget(name);
     this.#uncaptured.clear(name);
   }
+}
+
+/** Who locks it is said only after a moment: whoever makes a database locks it for a short time. */
+function lockedError(name: string, { path, identity }: FoundFile, waitedMs: number): CaptureError {
+  if (waitedMs < elsewhereMsMax) return staysLocked(name, [], false);
+  const pids = FileLocks.now()?.databaseLockers(identity.inode) ?? [];
+  const [hasLog, hasIndex] = ["-wal", "-shm"].map((suffix) => identityAt(withSuffix(path, suffix)) !== undefined);
+  return staysLocked(name, pids, pids.length > 0 && hasLog === true && hasIndex === false);
 }
 
 function stampOf({ path }: FoundFile): string {

@@ -123,13 +123,24 @@ export function overwritten(database: string, page: number): CaptureError {
   return lostContinuity(database, `page ${page} of the database file with other content than was committed: somebody wrote into the file without a log`, "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)");
 }
 
-export function staysLocked(name: string): CaptureError {
+/** `pids` have the lock, as far as that is told. `isExclusive`: there is a log and no index, which only locking_mode=EXCLUSIVE leaves. */
+export function staysLocked(name: string, pids: readonly number[], isExclusive: boolean): CaptureError {
+  const by = pids.length === 0 ? "" : ` by ${pids.map(processName).join(", ")}`;
+  if (isExclusive) {
+    return new CaptureError({
+      kind: "exclusive",
+      database: name,
+      found: `a database locked for good${by}, with a write-ahead log and without its index (-shm), as locking_mode=EXCLUSIVE makes it`,
+      accepted: "locking_mode=NORMAL",
+      advice: "Remove PRAGMA locking_mode=EXCLUSIVE from the application; journal_mode=WAL with it does not help.",
+    });
+  }
   return new CaptureError({
     kind: "exclusive",
     database: name,
-    found: "a database that stays locked",
+    found: `a database that stays locked${by}`,
     accepted: "locking_mode=NORMAL, and transactions that end",
-    advice: "Remove PRAGMA locking_mode=EXCLUSIVE from the application (journal_mode=WAL with it does not help); a long first transaction, an import, is waited for as long as `uncaptured_patience` says.",
+    advice: "A long first transaction, an import, is waited for as long as `uncaptured_patience` says; if there is none, remove PRAGMA locking_mode=EXCLUSIVE from the application.",
   });
 }
 

@@ -39,7 +39,7 @@ export class WholeFiles {
   look(name: string, path: FilePath, nowMs: number, wallMs: number): Making {
     const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
     if (stats === undefined) return { kind: "changing", found: "a file that vanished" };
-    if (FileLocks.now()?.isDatabaseLocked(stats.ino) === true) return { kind: "whole" };
+    if ((FileLocks.now()?.databaseLockers(stats.ino).length ?? 0) > 0) return { kind: "whole" };
     const short = shortOf(path, Number(stats.size));
     if (short !== undefined) return { kind: "short", found: short };
     const stamp = `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`;
