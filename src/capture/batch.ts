@@ -70,6 +70,29 @@ export function removalOf({ name, pageSize }: Pick<TrackedDatabase, "name" | "pa
   return { name, pageSize, pageCount: 0, checksum: new Uint8Array(pageHashBytes), pages: [], content, holds: undefined };
 }
 
+/** `later` follows `changes`: one flush has one size and checksum of each database. Both keep their pages in memory. */
+export function overlay(changes: DatabaseChanges[], later: readonly DatabaseChanges[]): void {
+  for (const change of later) {
+    const at = changes.findLastIndex(({ name }) => name === change.name);
+    const before = changes[at];
+    if (before === undefined || before.pageCount === 0 || change.pageCount === 0) changes.push(change);
+    else changes[at] = overlaid(before, change);
+  }
+}
+
+function overlaid(before: DatabaseChanges, after: DatabaseChanges): DatabaseChanges {
+  const inAfter = new Set(after.pages);
+  const inBefore = new Set(before.pages);
+  const pages = new Set([...before.pages.filter((page) => page <= after.pageCount), ...after.pages]);
+  // Cut off by the first and added again by the second without content: zeros, and not what a replica has there.
+  for (let page = before.pageCount + 1; page <= after.pageCount; page++) pages.add(page);
+  const content = (page: number): Uint8Array => {
+    if (inAfter.has(page)) return after.content(page);
+    return inBefore.has(page) ? before.content(page) : new Uint8Array(after.pageSize);
+  };
+  return { ...after, pages: [...pages].sort((a, b) => a - b), content };
+}
+
 function frameOf(frames: ReadonlyMap<number, number>, page: number): number {
   const frame = frames.get(page);
   if (frame === undefined) throw new RangeError(`page ${page} is not in this batch`);

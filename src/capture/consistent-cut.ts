@@ -4,10 +4,11 @@
  * Every index is read, then every index again (double collect): when none changed, all of them had these values at the
  * instant between the two passes, because a position never returns once it was left. When writers are too quick for that,
  * the databases that kept changing are locked against commits one after the other (`BEGIN IMMEDIATE`), tried and never
- * waited for on the event loop, until a pass is quiet. `undisturbed` joins the set of files to the same instant.
+ * waited for on the event loop, until a pass is quiet; for `writeLockMsMax` at most, and then anew. `undisturbed` joins the set of files to the same instant.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { CaptureError } from "./capture-error.ts";
+import { writeLockMsMax } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalIndex } from "./wal-index.ts";
 
@@ -26,33 +27,52 @@ export async function consistentCut(
   const locked: TrackedDatabase[] = [];
   try {
     for (let round = 1; ; round++) {
-      const restless: TrackedDatabase[] = [];
-      const cut = new Map<TrackedDatabase, WalIndex>();
-      for (const database of databases) {
-        const index = database.look();
-        if (index === undefined) restless.push(database);
-        else cut.set(database, index);
-      }
-      for (const [database, index] of cut) {
-        if (!database.index.isAt(index.salt1, index.salt2, index.mxFrame)) restless.push(database);
-      }
+      const { cut, restless } = collectTwice(databases);
       if (!undisturbed()) return undefined;
       if (restless.length === 0) return cut;
       if (round % quickRounds !== 0) continue;
       if (clock.now() > giveUpMs) throw neverQuiet(restless, settleMsMax);
-      await quieten(restless, locked, clock);
+      if (locked.some(({ files }) => files.lockedForMs > writeLockMsMax)) unlock(locked);
+      else if (quieten(restless, locked)) continue;
+      await clock.sleep(1);
     }
   } finally {
-    for (const database of locked) database.files.unlockWriters();
+    unlock(locked);
   }
 }
 
-async function quieten(restless: readonly TrackedDatabase[], locked: TrackedDatabase[], clock: Clock): Promise<void> {
+/** The cut, if nobody commits just now; never waits. */
+export function cutNow(databases: readonly TrackedDatabase[], undisturbed: () => boolean): Cut | undefined {
+  const { cut, restless } = collectTwice(databases);
+  return restless.length === 0 && undisturbed() ? cut : undefined;
+}
+
+function collectTwice(databases: readonly TrackedDatabase[]): { readonly cut: Cut; readonly restless: readonly TrackedDatabase[] } {
+  const restless: TrackedDatabase[] = [];
+  const cut = new Map<TrackedDatabase, WalIndex>();
+  for (const database of databases) {
+    const index = database.look();
+    if (index === undefined) restless.push(database);
+    else cut.set(database, index);
+  }
+  for (const [database, index] of cut) {
+    if (!database.index.isAt(index.salt1, index.salt2, index.mxFrame)) restless.push(database);
+  }
+  return { cut, restless };
+}
+
+/** True when another one is locked now. */
+function quieten(restless: readonly TrackedDatabase[], locked: TrackedDatabase[]): boolean {
+  const before = locked.length;
   for (const database of restless) {
     // Any read repairs an index that a dead writer left torn; so does the attempt to lock.
     if (!database.files.writersLocked && database.files.tryLockWriters()) locked.push(database);
   }
-  await clock.sleep(1);
+  return locked.length > before;
+}
+
+function unlock(locked: TrackedDatabase[]): void {
+  for (const { files } of locked.splice(0)) files.unlockWriters();
 }
 
 function neverQuiet(restless: readonly TrackedDatabase[], waitedMs: number): CaptureError {

@@ -15,6 +15,7 @@ import { type FilePath, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
 import { heapIndex, notADatabase, notWal } from "./refusals.ts";
+import { WriteLocks } from "./write-locks.ts";
 
 /** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
 export interface Backfilled {
@@ -75,11 +76,13 @@ export class DatabaseFiles {
   /** It was not in WAL mode, so its header was changed when it was opened. */
   readonly wasSwitched: boolean;
   readonly readers: readonly [Reader, Reader];
+  readonly writeLocks = new WriteLocks();
   readonly #companions: readonly FileIdentity[];
   readonly #sealer: DatabaseSync;
   readonly #checkpointer: DatabaseSync;
   #snapshot: Reader | undefined;
-  #locked = false;
+  /** Monotonic milliseconds; undefined: it is not locked. */
+  #lockedAtMs: number | undefined;
 
   private constructor(path: FilePath, identity: FileIdentity, wasSwitched: boolean, connections: DatabaseSync[], fds: number[]) {
     this.wasSwitched = wasSwitched;
@@ -195,10 +198,10 @@ export class DatabaseFiles {
 
   /** `BEGIN IMMEDIATE`: nobody commits until `unlockWriters`. False when a writer is at work. */
   tryLockWriters(): boolean {
-    if (this.#locked) throw new Error("writers are locked already");
+    if (this.#lockedAtMs !== undefined) throw new Error("writers are locked already");
     try {
       this.#sealer.exec("BEGIN IMMEDIATE");
-      this.#locked = true;
+      this.#lockedAtMs = performance.now();
       return true;
     } catch (error) {
       if (isBusy(error)) return false;
@@ -207,13 +210,24 @@ export class DatabaseFiles {
   }
 
   unlockWriters(): void {
-    if (!this.#locked) return;
+    if (this.#lockedAtMs === undefined) return;
     this.#sealer.exec("ROLLBACK");
-    this.#locked = false;
+    this.writeLocks.note(performance.now() - this.#lockedAtMs);
+    this.#lockedAtMs = undefined;
   }
 
   get writersLocked(): boolean {
-    return this.#locked;
+    return this.#lockedAtMs !== undefined;
+  }
+
+  /** How long writers have been locked, milliseconds; 0: they are not. */
+  get lockedForMs(): number {
+    return this.#lockedAtMs === undefined ? 0 : performance.now() - this.#lockedAtMs;
+  }
+
+  /** For a connection in another thread. */
+  get uri(): string {
+    return uriOf(this.path, "mode=rw");
   }
 
   /**

@@ -24,6 +24,7 @@ import { companionsGone, writtenAfterDeletion } from "./refusals.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import { Uncaptured, type UncapturedDatabase } from "./uncaptured.ts";
 import { UnlistedLogs } from "./unlisted-logs.ts";
+import { sumOf, WriteLocks } from "./write-locks.ts";
 import { adviseOnWriter } from "./writer-version.ts";
 
 const retryMs = 2;
@@ -68,6 +69,7 @@ export class DatabaseSet {
   readonly #told = new Set<string>();
   /** Vanished, but still being read. */
   #retired: TrackedDatabase[] = [];
+  readonly #locksOfClosed = new WriteLocks();
 
   constructor(options: DatabaseSetOptions) {
     this.#options = options;
@@ -306,11 +308,17 @@ export class DatabaseSet {
   /** Closes what vanished and is not read any more. */
   closeRetired(): void {
     this.#retired = this.#retired.filter((database) => {
-      if (database.holds > 0 || database.files.snapshotReading || database.isInUse(this.#options.clock.now())) return true;
+      if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || database.isInUse(this.#options.clock.now())) return true;
       database.pin.end();
       database.files.close(false);
+      this.#locksOfClosed.add(database.files.writeLocks);
       return false;
     });
+  }
+
+  /** Of all databases together, since capture began. */
+  writeLocks(): WriteLocks {
+    return sumOf([this.#locksOfClosed, ...[...this.#databases.values(), ...this.#retired].map(({ files }) => files.writeLocks)]);
   }
 
   endSnapshot(): void {

@@ -12,13 +12,12 @@ export interface SourceLimits {
    * can meet SQLITE_BUSY then, so this is the last resort and not the rule.
    */
   readonly walSealBytes: number;
-  /** A seal is tried only when less than this (or a quarter of the log) is still to be captured: writers stall for it, bytes. */
+  /** A seal leaves at most this to be captured, and at most as much to be backfilled, under the write lock, bytes. */
   readonly sealBacklogBytesMax: number;
-  /** The most that a seal may leave to be captured under the write lock; it is kept in memory, bytes. */
-  readonly sealBytesMax: number;
-  /** How long the write lock is tried for, on the event loop, per limit that the log is over its limit, milliseconds. */
+  /** What a collection before a seal may keep in memory, bytes of frames. */
+  readonly sealKeepBytesMax: number;
+  /** How long the write lock is tried for, on the event loop, milliseconds. Trying makes nobody wait. */
   readonly sealLockMs: number;
-  readonly sealLockMsMax: number;
   /** Wait after a seal that application readers did not let through; doubles up to the maximum, milliseconds. */
   readonly sealRetryMs: number;
   readonly sealRetryMsMax: number;
@@ -39,10 +38,9 @@ export const defaultLimits: SourceLimits = {
   eagerBytesMax: 16 * 1024 * 1024,
   walTidyBytes: 4 * 1024 * 1024,
   walSealBytes: 64 * 1024 * 1024,
-  sealBacklogBytesMax: 1024 * 1024,
-  sealBytesMax: 64 * 1024 * 1024,
-  sealLockMs: 1,
-  sealLockMsMax: 10,
+  sealBacklogBytesMax: 256 * 1024,
+  sealKeepBytesMax: 64 * 1024 * 1024,
+  sealLockMs: 2,
   sealRetryMs: 10,
   sealRetryMsMax: 320,
   pinAgeMsMax: 250,
@@ -56,8 +54,15 @@ export const defaultLimits: SourceLimits = {
 export const sliceMs = 4;
 /** One read of WAL frames or database pages, bytes. */
 export const readChunkBytes = 512 * 1024;
-/** Tries of a backfill under the write lock while another checkpoint is finishing, a millisecond apart. */
-export const sealBackfillTries = 20;
+/**
+ * How long the write lock is held, milliseconds: nothing is begun under it any more after this, and what is begun takes well under a
+ * millisecond for each `sealBacklogBytesMax`.
+ */
+export const writeLockMsMax = 5;
+/** Collections in a row that try to catch up with writers before a seal: each leaves less, or they are too quick. */
+export const sealRoundsMax = 6;
+/** A longer backfill is not done on the event loop, bytes. About 6 ms of a page cache's time. */
+export const backfillHereBytesMax = 8 * 1024 * 1024;
 /** Databases whose files are looked at beside their WAL index at each look of the gate; of more, the next ones each time. */
 export const suspectsPerLook = 4;
 /** How long a process may have a database locked before it uses its WAL index: it is opening it, milliseconds. */

@@ -4,74 +4,121 @@
  * A writer starts the WAL over when everything is backfilled and no reader is on slots 1..4. Between two commits that
  * leave a gap, `tidy` (every few milliseconds) gets there without locks: move the pin, backfill, move the pin to slot 0.
  * Writers that never leave a gap append before that, so a WAL over its limit is sealed: under `BEGIN IMMEDIATE` nobody
- * commits, the collection takes the little that is left, the backfill completes, and the pin goes to slot 0. The bulk of
- * the backfill was done before by `tidy`. When application readers hold the backfill back, nothing insists: later again.
+ * commits, the little that is left is captured, the backfill completes, and the pin goes to slot 0.
+ *
+ * A writer without a busy timeout meets SQLITE_BUSY as long as that lock is held. So it is asked for only when the seal is going to
+ * work and takes a moment: everything up to the last cut is captured and backfilled by then, without a lock, and application readers
+ * did not hold that back. What is found under it is looked at once more, and when it is too much or takes longer than `writeLockMsMax`, the
+ * lock is let go and the seal waits. Trying for the lock makes nobody wait.
+ *
+ * Backfills of more than a moment are done by another thread (backfiller.ts); nothing is sealed meanwhile.
  */
 import type { Clock } from "../runtime/clock.ts";
-import { sealBackfillTries, type SourceLimits } from "./limits.ts";
+import type { Backfiller } from "./backfiller.ts";
+import { backfillHereBytesMax, type SourceLimits, writeLockMsMax } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
+import type { WalIndex } from "./wal-index.ts";
 
-/** The database's WAL is over its limit, and a seal would take only a moment. */
-export function sealDue(database: TrackedDatabase, nowMs: number, limits: SourceLimits): boolean {
-  if (database.captured === undefined || database.holds > 0 || nowMs < database.sealAfterMs) return false;
-  const index = database.look();
-  if (index === undefined || database.walBytes(index) <= limits.walSealBytes) return false;
-  // A log that got much too long anyway is worth a longer stall: it slows down writers that outrun the capture.
-  const backlogMax = Math.min(limits.sealBytesMax, Math.max(limits.sealBacklogBytesMax, database.walBytes(index) / 4));
-  return !database.pin.letsRestart(index) && database.backlogBytes(index) <= backlogMax;
+export interface Housekeeping {
+  readonly limits: SourceLimits;
+  readonly clock: Clock;
+  readonly backfiller: Backfiller;
+  readonly onWarning: (text: string) => void;
 }
 
 /**
- * Locks the writers of a database whose seal is due. Tried again and again for a moment, because the gaps that busy writers
- * leave are microseconds long; the longer the log, the longer the moment. False: at the next collection.
+ * Prepares the seal of a database whose WAL is over its limit: backfills what is captured. `ready`: the rest would take only a
+ * moment, so that its writers may be locked. `behind`: its writers were quicker; a further collection may help. Call it after a
+ * collection, while nothing of it is read through the pin.
  */
-export function lockForSeal(database: TrackedDatabase, limits: SourceLimits): boolean {
-  const index = database.look();
-  if (index === undefined) return false;
-  const overLimit = database.walBytes(index) / limits.walSealBytes;
-  const giveUpMs = performance.now() + Math.min(limits.sealLockMsMax, limits.sealLockMs * overLimit);
+export function prepareSeal(database: TrackedDatabase, house: Housekeeping): "ready" | "behind" | "no" {
+  const { limits, clock } = house;
+  if (!isOver(database, clock.now(), limits.walSealBytes)) return "no";
+  for (let tries = 1; ; tries++) {
+    const index = database.look();
+    if (index === undefined || database.pin.letsRestart(index)) return "no";
+    if (capturedToBackfill(database, index) <= limits.sealBacklogBytesMax) return database.backlogBytes(index) <= limits.sealBacklogBytesMax ? "ready" : "behind";
+    if (tries > 1) {
+      // Application readers hold it back, or another checkpoint is under way.
+      postpone(database, clock.now(), limits);
+      return "no";
+    }
+    if (backfill(database, index, house) === "aside") return "no";
+  }
+}
+
+/** Collections of this database may keep more in memory, so that it can be sealed behind them. */
+export function isSealDue(database: TrackedDatabase, { clock, limits }: Housekeeping): boolean {
+  return isOver(database, clock.now(), limits.walSealBytes);
+}
+
+/** Locks the writers; tried again and again for a moment, because the gaps that busy writers leave are microseconds long. */
+export function lockForSeal({ files }: TrackedDatabase, limits: SourceLimits): boolean {
+  const giveUpMs = performance.now() + limits.sealLockMs;
   do {
-    if (database.files.tryLockWriters()) return true;
+    if (files.tryLockWriters()) return true;
   } while (performance.now() < giveUpMs);
   return false;
 }
 
-/** Writers are locked and everything is captured: completes the backfill and pins slot 0. False: try later. */
-export async function seal(database: TrackedDatabase, clock: Clock): Promise<boolean> {
+/** Writers are locked and everything is captured: completes the backfill and pins slot 0. */
+export function seal(database: TrackedDatabase, { clock, limits }: Housekeeping): void {
   const { files, pin } = database;
   if (!files.writersLocked) throw new Error("a seal needs the write lock");
-  if (database.holds > 0 || database.isAhead()) return false;
-  for (let tries = 1; ; tries++) {
-    const { ran, complete } = files.backfill();
-    if (complete) break;
-    // Application readers hold it back, or another checkpoint is under way and will be over soon.
-    if (ran || tries === sealBackfillTries) return false;
-    await clock.sleep(1);
-  }
-  // The checkpoint of ours held the checkpoint lock, so no other is about to let go of slot 0 when the pin is taken.
-  if (!pin.begin(clock.now())) return false;
-  pin.advance();
-  return true;
-}
-
-/** Wait longer each time before the next try. */
-export function postponeSeal(database: TrackedDatabase, nowMs: number, limits: SourceLimits): void {
-  database.sealRetryMs = Math.min(limits.sealRetryMsMax, Math.max(limits.sealRetryMs, database.sealRetryMs * 2));
-  database.sealAfterMs = nowMs + database.sealRetryMs;
+  const isShort = files.lockedForMs < writeLockMsMax && !database.isAhead();
+  // A complete checkpoint of ours held the checkpoint lock, so no other is about to let go of slot 0 when the pin is taken.
+  if (isShort && files.backfill().complete && pin.begin(clock.now())) {
+    pin.advance();
+    database.sealRetryMs = 0;
+  } else postpone(database, clock.now(), limits);
 }
 
 /** Housekeeping of one database; never passes anything that is not captured. */
-export function tidy(database: TrackedDatabase, nowMs: number, limits: SourceLimits): void {
+export function tidy(database: TrackedDatabase, house: Housekeeping): void {
+  const { limits, clock } = house;
   if (database.captured === undefined || database.holds > 0) return;
+  const nowMs = clock.now();
   let index = database.look();
   if (index === undefined) return;
-  if (database.walBytes(index) > limits.walTidyBytes && index.nBackfill < index.mxFrame && nowMs >= database.sealAfterMs) {
+  if (index.nBackfill < index.mxFrame && isOver(database, nowMs, limits.walTidyBytes)) {
     movePin(database, nowMs);
-    const { complete } = database.files.backfill();
-    if (!complete && !database.isAhead()) postponeSeal(database, nowMs, limits);
+    if (backfill(database, index, house) === "incomplete" && !database.isAhead()) postpone(database, nowMs, limits);
     index = database.look();
   }
   if (index !== undefined && database.pin.isDue(index, nowMs, limits.pinAgeMsMax)) movePin(database, nowMs);
+}
+
+/** Backfills here, or begins to do so in the other thread. */
+function backfill(database: TrackedDatabase, index: WalIndex, { backfiller, clock, limits, onWarning }: Housekeeping): "complete" | "incomplete" | "aside" {
+  if (capturedToBackfill(database, index) <= backfillHereBytesMax) return database.files.backfill().complete ? "complete" : "incomplete";
+  const put = (): void => {
+    database.backfilling = undefined;
+  };
+  const putOff = (error?: Error): void => {
+    put();
+    postpone(database, clock.now(), limits);
+    if (error !== undefined) onWarning(`${database.name}: its write-ahead log could not be backfilled: ${error.message}`);
+  };
+  database.backfilling = backfiller.backfill(database.files.uri).then(({ ran }) => (ran ? put() : putOff()), putOff);
+  return "aside";
+}
+
+/** Its log is longer than this, and it is time to do something about it. */
+function isOver(database: TrackedDatabase, nowMs: number, bytesMax: number): boolean {
+  if (database.captured === undefined || database.holds > 0 || database.backfilling !== undefined || nowMs < database.sealAfterMs) return false;
+  const index = database.look();
+  return index !== undefined && database.walBytes(index) > bytesMax;
+}
+
+/** Bytes of frames that are captured and not in the database file. */
+function capturedToBackfill(database: TrackedDatabase, index: WalIndex): number {
+  return Math.max(0, (index.mxFrame - index.nBackfill) * database.pageSize - database.backlogBytes(index));
+}
+
+/** Wait longer each time before the next try. */
+function postpone(database: TrackedDatabase, nowMs: number, limits: SourceLimits): void {
+  database.sealRetryMs = Math.min(limits.sealRetryMsMax, Math.max(limits.sealRetryMs, database.sealRetryMs * 2));
+  database.sealAfterMs = nowMs + database.sealRetryMs;
 }
 
 /** Moves the pin to the newest state, if that is captured. */

@@ -11,18 +11,22 @@
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { type Batch, batchOf, type DatabaseChanges, databaseChanges, removalOf } from "./batch.ts";
+import { Backfiller } from "./backfiller.ts";
+import { type Batch, batchOf, type DatabaseChanges, overlay, removalOf } from "./batch.ts";
 import { type Cut, consistentCut } from "./consistent-cut.ts";
 import { DatabaseSet } from "./database-set.ts";
-import { defaultLimits, type SourceLimits } from "./limits.ts";
+import { defaultLimits, sealRoundsMax, type SourceLimits } from "./limits.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
-import { lockForSeal, postponeSeal, seal, sealDue, tidy } from "./seal.ts";
+import { captureAndSeal } from "./capture-and-seal.ts";
+import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
+import { type Housekeeping, isSealDue, prepareSeal, tidy } from "./seal.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
-import { filesNeverSettle, notWhole, snapshotBusy } from "./refusals.ts";
-import type { Changes, TrackedDatabase } from "./tracked-database.ts";
+import { filesNeverSettle, notWhole } from "./refusals.ts";
+import type { Changes } from "./tracked-database.ts";
 import { mayPass, type UncapturedDatabase } from "./uncaptured.ts";
+import type { WriteLocks } from "./write-locks.ts";
 
 /** Between two looks at a file that is still being written, at the start. */
 const retryMs = 20;
@@ -56,6 +60,7 @@ export class Source {
   readonly #options: SourceOptions;
   readonly #limits: SourceLimits;
   readonly #databases: DatabaseSet;
+  readonly #house: Housekeeping;
   /** Attached, but not captured yet: its file still changes. */
   readonly #restless = new Set<string>();
   /** Of excluded databases, at the start: the next batch removes them. */
@@ -68,6 +73,7 @@ export class Source {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#databases = new DatabaseSet({ ...options, limits: this.#limits });
+    this.#house = { limits: this.#limits, clock: options.clock, backfiller: new Backfiller(), onWarning: (text) => options.onWarning(text) };
   }
 
   /**
@@ -117,14 +123,10 @@ export class Source {
   /** Everything committed up to one instant and not in an earlier batch; undefined when there is nothing. */
   collect(): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
-      const sealing = this.#lockForSeals();
-      try {
-        const { batch } = await this.#collect(sealing.length > 0);
-        for (const database of sealing) await this.#seal(database);
-        return batch;
-      } finally {
-        for (const { files } of sealing) files.unlockWriters();
-      }
+      const sealing = !this.#snapshotActive && [...this.#databases].some((database) => isSealDue(database, this.#house));
+      const { deltas } = await this.#collect(sealing ? this.#limits.sealKeepBytesMax : this.#limits.eagerBytesMax);
+      if (sealing) await this.#sealAll(deltas);
+      return this.#batchOf(deltas);
     });
   }
 
@@ -134,11 +136,10 @@ export class Source {
    */
   tick(): Promise<void> {
     return this.#exclusively("tick", () => {
-      const nowMs = this.#options.clock.now();
       this.#databases.closeRetired();
       this.#databases.assertRootInPlace();
-      this.#databases.audit(nowMs);
-      for (const database of this.#databases) tidy(database, nowMs, this.#limits);
+      this.#databases.audit(this.#options.clock.now());
+      for (const database of this.#databases) tidy(database, this.#house);
       return Promise.resolve();
     });
   }
@@ -153,12 +154,12 @@ export class Source {
     return this.#exclusively("beginSnapshot", async () => {
       this.#snapshotActive = true;
       try {
-        const { batch, cut } = await this.#collect(false);
+        const { deltas, cut } = await this.#collect(this.#limits.eagerBytesMax);
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
         const snapshot = snapshotOf(captured, () => {
           this.#endSnapshot();
         });
-        return { batch, snapshot };
+        return { batch: this.#batchOf(deltas), snapshot };
       } catch (error) {
         this.#endSnapshot();
         throw error;
@@ -169,6 +170,11 @@ export class Source {
   /** Of the captured state: everything in the batches taken so far and what was there at the start. */
   checksums(): Map<string, DatabaseChecksum> {
     return new Map([...this.#databases].map((database) => [database.name, database.checksum()]));
+  }
+
+  /** How often and for how long writers were locked out since capture began. */
+  writeLocks(): WriteLocks {
+    return this.#databases.writeLocks();
   }
 
   /** Databases that batches leave out: somebody is still filling their files. Sync. */
@@ -204,6 +210,7 @@ export class Source {
     if (this.#busy !== undefined) throw new Error(`close during ${this.#busy}: the caller must serialise them`);
     this.#busy = "close";
     try {
+      await this.#house.backfiller.close();
       return { ahead: await this.#isAheadAtEnd() };
     } finally {
       this.#release(options.fold === false);
@@ -229,38 +236,25 @@ export class Source {
     for (const database of this.#databases) if (!database.isAhead() && database.isSuspicious()) await database.watch.examine(database, slice);
   }
 
-  async #collect(sealing: boolean): Promise<{ batch: Batch | undefined; cut: Cut }> {
+  async #collect(keepBytesMax: number): Promise<{ deltas: DatabaseChanges[]; cut: Cut }> {
     const deltas = this.#removals;
     this.#removals = [];
-    const { changes, cut } = await this.#capture(deltas, sealing ? this.#limits.sealBytesMax : this.#limits.eagerBytesMax);
-    for (const change of changes) {
-      const { database, contents, frames } = change;
-      const isFirst = database.captured === undefined;
-      database.accept(change);
-      // The batch reads through the pin that is held: it must not move yet.
-      if (contents === undefined && frames.size > 0) database.pin.cancel();
-      if (frames.size > 0 || isFirst) deltas.push(databaseChanges(change));
-    }
-    for (const { pin } of this.#databases) if (pin.hasNext) pin.advance();
+    const { changes, cut } = await this.#capture(deltas, keepBytesMax);
+    deltas.push(...acceptChanges(this.#databases, changes));
     this.#noteUncaptured();
     // Behind what is captured now: before it, every new commit would look like one that the index does not have.
     await this.#examine(new Slice());
-    return { batch: deltas.length === 0 ? undefined : batchOf(deltas, this.#limits.partBytesMax), cut };
+    return { deltas, cut };
+  }
+
+  #batchOf(deltas: readonly DatabaseChanges[]): Batch | undefined {
+    return deltas.length === 0 ? undefined : batchOf(deltas, this.#limits.partBytesMax);
   }
 
   /** Everything between the captured state and one cut, proved but not accepted; next pins are held. */
   async #capture(gone: DatabaseChanges[], keepBytesMax: number): Promise<{ changes: Changes[]; cut: Cut }> {
-    const slice = new Slice();
     const cut = await this.#cut(gone);
-    let bytes = 0;
-    for (const [database, index] of cut) bytes += database.backlogBytes(index);
-    const keep = bytes <= keepBytesMax;
-    const changes: Changes[] = [];
-    for (const [database, index] of cut) {
-      const change = await database.read(index, keep, slice);
-      if (change !== undefined) changes.push(change);
-    }
-    return { changes, cut };
+    return { changes: await readCut(cut, backlogBytes(cut) <= keepBytesMax), cut };
   }
 
   /** After a capture: which databases it left out. Throws the reason of one that stays so for too long. */
@@ -279,37 +273,27 @@ export class Source {
     const giveUpMs = clock.now() + this.#limits.attachWaitMsMax;
     for (;;) {
       for (const database of await this.#databases.follow()) if (database.captured !== undefined) gone.push(removalOf(database));
-      this.#beginPins();
+      beginPins(this.#databases, clock.now(), this.#snapshotActive);
       const cut = await consistentCut([...this.#databases], () => !this.#databases.differs(), clock, this.#limits.settleMsMax);
       if (cut !== undefined) return cut;
       if (clock.now() > giveUpMs) throw filesNeverSettle(this.#limits.attachWaitMsMax);
     }
   }
 
-  #beginPins(): void {
-    const nowMs = this.#options.clock.now();
-    for (const database of this.#databases) {
-      const { pin, files } = database;
-      if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked)) pin.begin(nowMs);
-      if (this.#snapshotActive) {
-        const reader = files.snapshotReader();
-        if (!reader.reading && !reader.begin()) throw snapshotBusy(database.name);
+  /** Seals every database whose log is too long and whose writers can be caught up with; what that captures joins the deltas. */
+  async #sealAll(deltas: DatabaseChanges[]): Promise<void> {
+    for (let round = 1; round <= sealRoundsMax; round++) {
+      // Nothing is read through a pin later, and everything that is there takes part in the cut.
+      if (deltas.some(({ holds }) => holds !== undefined) || this.#databases.uncaptured.size > 0) return;
+      let isBehind = false;
+      for (const database of this.#databases) {
+        const state = prepareSeal(database, this.#house);
+        if (state === "ready") overlay(deltas, await captureAndSeal(database, this.#databases, this.#house));
+        isBehind ||= state === "behind";
       }
+      if (!isBehind) return;
+      overlay(deltas, (await this.#collect(this.#limits.sealKeepBytesMax)).deltas);
     }
-  }
-
-  /** Databases whose log is too long and whose writers could be locked just now. */
-  #lockForSeals(): TrackedDatabase[] {
-    if (this.#snapshotActive) return [];
-    const nowMs = this.#options.clock.now();
-    return [...this.#databases].filter((database) => sealDue(database, nowMs, this.#limits) && lockForSeal(database, this.#limits));
-  }
-
-  async #seal(database: TrackedDatabase): Promise<void> {
-    const { clock } = this.#options;
-    if (await seal(database, clock)) database.sealRetryMs = 0;
-    else postponeSeal(database, clock.now(), this.#limits);
-    database.files.unlockWriters();
   }
 
   #endSnapshot(): void {

@@ -55,6 +55,8 @@ export class TrackedDatabase {
   /** No seal is tried before this, and how long to wait after the next one that fails, monotonic milliseconds. */
   sealAfterMs = 0;
   sealRetryMs = 0;
+  /** A backfill in another thread is under way; never rejects. */
+  backfilling: Promise<void> | undefined;
   #captured: WalPosition | undefined;
   /** Where the log stood when the file was found deleted. */
   #retiredAt: WalPosition | "written" | undefined;

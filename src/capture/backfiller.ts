@@ -1,0 +1,100 @@
+/**
+ * Backfills that take longer than a moment, in a thread of their own: hundreds of megabytes in one call would stop the gate, the
+ * status stream and the renewals of the lease.
+ *
+ * SQLite's locks belong to the process and are kept by its one library, which the thread shares: its connections count like ours, and what
+ * it does is what a checkpoint of the application does, against which the pins hold (pin.ts). It copies up to the pin at most.
+ * The thread is started by the first backfill that needs it.
+ */
+import { Worker } from "node:worker_threads";
+import type { Backfilled } from "./database-files.ts";
+
+interface Asked {
+  readonly id: number;
+  readonly uri: string;
+}
+
+type Answer = { readonly id: number } & ({ readonly done: Backfilled } | { readonly failed: string });
+
+interface Job {
+  readonly done: (backfilled: Backfilled) => void;
+  readonly failed: (error: Error) => void;
+}
+
+export class Backfiller {
+  readonly #jobs = new Map<number, Job>();
+  readonly #running = new Set<Promise<Backfilled>>();
+  #worker: Worker | undefined;
+  #count = 0;
+
+  /** `uri`: of the database. Rejects with what SQLite says, except that a database is busy. */
+  backfill(uri: string): Promise<Backfilled> {
+    const asked: Asked = { id: (this.#count += 1), uri };
+    const running = new Promise<Backfilled>((done, failed) => {
+      this.#jobs.set(asked.id, { done, failed });
+      this.#thread().postMessage(asked);
+    });
+    this.#running.add(running);
+    const forget = (): void => void this.#running.delete(running);
+    running.then(forget, forget);
+    return running;
+  }
+
+  /** Resolves when no backfill is under way and the thread has ended. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#running);
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.terminate();
+  }
+
+  #thread(): Worker {
+    if (this.#worker !== undefined) return this.#worker;
+    const worker = new Worker(`(${serve.toString()})()`, { eval: true });
+    worker.unref();
+    worker.on("message", (answer: Answer) => this.#take(answer));
+    worker.on("error", (error: Error) => this.#fail(error));
+    this.#worker = worker;
+    return worker;
+  }
+
+  #take(answer: Answer): void {
+    const job = this.#jobs.get(answer.id);
+    this.#jobs.delete(answer.id);
+    if ("done" in answer) job?.done(answer.done);
+    else job?.failed(new Error(answer.failed));
+  }
+
+  #fail(error: Error): void {
+    this.#worker = undefined;
+    for (const { failed } of this.#jobs.values()) failed(error);
+    this.#jobs.clear();
+  }
+}
+
+/** What the thread runs. It is handed over as text, so that it is in every kind of build: nothing of this file exists there. */
+function serve(): void {
+  const { parentPort } = process.getBuiltinModule("node:worker_threads");
+  const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
+  const backfill = (uri: string): Backfilled => {
+    const connection = new DatabaseSync(uri);
+    try {
+      connection.exec("PRAGMA busy_timeout=0; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=OFF");
+      const row = connection.prepare("PRAGMA wal_checkpoint(PASSIVE)").get() as Record<string, number> | undefined;
+      return { ran: row?.["busy"] === 0, complete: row?.["busy"] === 0 && row["log"] === row["checkpointed"] };
+    } catch (error) {
+      // BUSY, LOCKED, PROTOCOL.
+      if ([5, 6, 15].includes(Number((error as { errcode?: unknown }).errcode) & 0xff)) return { ran: false, complete: false };
+      throw error;
+    } finally {
+      connection.close();
+    }
+  };
+  parentPort?.on("message", ({ id, uri }: Asked) => {
+    try {
+      parentPort.postMessage({ id, done: backfill(uri) });
+    } catch (error) {
+      parentPort.postMessage({ id, failed: error instanceof Error ? error.message : String(error) });
+    }
+  });
+}

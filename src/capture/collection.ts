@@ -1,0 +1,53 @@
+/**
+ * The steps of a collection, for all databases of a service: begin the next pins, (a cut is read), read and prove all frames up to it,
+ * accept them, let the old pins go. This order is what makes it lossless; pin.ts has the argument.
+ */
+import { type DatabaseChanges, databaseChanges } from "./batch.ts";
+import type { Cut } from "./consistent-cut.ts";
+import { snapshotBusy } from "./refusals.ts";
+import { Slice } from "./slice.ts";
+import type { Changes, TrackedDatabase } from "./tracked-database.ts";
+
+/** Second pins, where there is something to capture. `forSnapshot`: and a read transaction that a snapshot keeps. */
+export function beginPins(databases: Iterable<TrackedDatabase>, nowMs: number, forSnapshot: boolean): void {
+  for (const database of databases) {
+    const { pin, files } = database;
+    if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked)) pin.begin(nowMs);
+    if (!forSnapshot) continue;
+    const reader = files.snapshotReader();
+    if (!reader.reading && !reader.begin()) throw snapshotBusy(database.name);
+  }
+}
+
+/** Everything between the captured state and the cut, proved but not accepted. */
+export async function readCut(cut: Cut, keepContents: boolean): Promise<Changes[]> {
+  const slice = new Slice();
+  const changes: Changes[] = [];
+  for (const [database, index] of cut) {
+    const change = await database.read(index, keepContents, slice);
+    if (change !== undefined) changes.push(change);
+  }
+  return changes;
+}
+
+/** Makes changes the captured state, and lets the old pins go. */
+export function acceptChanges(databases: Iterable<TrackedDatabase>, changes: readonly Changes[]): DatabaseChanges[] {
+  const deltas: DatabaseChanges[] = [];
+  for (const change of changes) {
+    const { database, contents, frames } = change;
+    const isFirst = database.captured === undefined;
+    database.accept(change);
+    // The batch reads through the pin that is held: it must not move yet.
+    if (contents === undefined && frames.size > 0) database.pin.cancel();
+    if (frames.size > 0 || isFirst) deltas.push(databaseChanges(change));
+  }
+  for (const { pin } of databases) if (pin.hasNext) pin.advance();
+  return deltas;
+}
+
+/** Of all databases together. */
+export function backlogBytes(cut: Cut): number {
+  let bytes = 0;
+  for (const [database, index] of cut) bytes += database.backlogBytes(index);
+  return bytes;
+}
