@@ -1,0 +1,71 @@
+/**
+ * `bun run fuzz:usage`: draws what applications do with SQLite and its files, does it with real processes under capture and gate, kills
+ * primaries, and compares what was acknowledged with what the next primary has. docs/CAPTURE.md says what it has found.
+ *
+ * `--seeds N` programs (30), `--seed S` the first or, without `--seeds`, the only one, with what came of each step; `--at-once N` (4);
+ * `--profile usage|files`; `--src FOLDER` the sources under test, another version's for example; `--steps N` of each program; `--json`.
+ *
+ * The last line with --json: {"fuzz":"usage","seeds":N,"acknowledged":N,"failovers":N,"refusals":N,"seconds":N,"violations":[{"seed","kind","text"}]}.
+ * Exit code 1 when there are violations.
+ */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { drawProgram, type Profile } from "../test/capture/fuzz/program.ts";
+import { Runner } from "../test/capture/fuzz/run.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string" },
+    seed: { type: "string" },
+    steps: { type: "string" },
+    "at-once": { type: "string", default: "4" },
+    profile: { type: "string", default: "usage" },
+    src: { type: "string", default: join(import.meta.dirname, "../src") },
+    json: { type: "boolean", default: false },
+  },
+});
+
+function wholeNumber(name: "seeds" | "seed" | "steps" | "at-once", otherwise: number): number {
+  const value = values[name] ?? String(otherwise);
+  if (/^\d+$/.test(value)) return Number(value);
+  throw new Error(`--${name} is ${value}; accepted: a whole number`);
+}
+
+if (values.profile !== "usage" && values.profile !== "files") throw new Error(`--profile is ${values.profile}; accepted: usage, files`);
+const profile: Profile = values.profile;
+const first = wholeNumber("seed", 1);
+const seeds = wholeNumber("seeds", values.seed === undefined ? 30 : 1);
+const steps = values.steps === undefined ? undefined : wholeNumber("steps", 0);
+const src = resolve(values.src);
+const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
+
+const sum = { acknowledged: 0, failovers: 0, refusals: 0 };
+const violations: { readonly seed: number; readonly kind: string; readonly text: string }[] = [];
+const startedAt = performance.now();
+const waiting = Array.from({ length: seeds }, (_, at) => first + at);
+
+async function runNext(): Promise<void> {
+  for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) await runSeed(seed);
+}
+
+async function runSeed(seed: number): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), `stead-fuzz-${seed}-`));
+  const alone = seeds === 1;
+  const run = await new Runner({ src, folder, ...(alone ? { onLine: say } : {}) }).run(drawProgram(seed, profile, steps));
+  sum.acknowledged += run.acknowledged;
+  sum.failovers += run.failovers;
+  sum.refusals += run.refusals.length;
+  for (const violation of run.violations) violations.push({ seed, ...violation });
+  if (run.violations.length === 0) return;
+  say(`seed ${seed} (again: bun run fuzz:usage --profile ${profile} --seed ${seed})`);
+  if (!alone) for (const line of run.lines) say(`  ${line}`);
+  for (const { kind, text } of run.violations) say(`  ${kind}: ${text}`);
+}
+
+await Promise.all(Array.from({ length: Math.min(seeds, wholeNumber("at-once", 4)) }, runNext));
+const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
+say(`${seeds} programs in ${seconds} s: ${sum.acknowledged} tokens acknowledged, ${sum.failovers} failovers, ${sum.refusals} by refusals, ${violations.length} violations`);
+if (values.json) process.stdout.write(`${JSON.stringify({ fuzz: profile, seeds, ...sum, seconds, violations })}\n`);
+process.exitCode = violations.length === 0 ? 0 : 1;

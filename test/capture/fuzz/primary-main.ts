@@ -1,0 +1,126 @@
+/**
+ * The primary of a fuzzed application: capture, journal and gate as a host has them, without the HTTP in front, in a process that can be
+ * killed. Restores its data folder from the vault, says so, waits for "go", then captures what the application does there.
+ *
+ * argv: one JSON object. `src` is the folder of the sources under test: the same scenario runs against another version of them.
+ * One JSON request per line in, answers and events per line out.
+ */
+import { createInterface } from "node:readline";
+import { join } from "node:path";
+import type * as ReplicaModule from "../../../src/capture/replica.ts";
+import type * as SourceModule from "../../../src/capture/source.ts";
+import type * as FollowerModule from "../../../src/host/follower.ts";
+import type * as JournalModule from "../../../src/host/journal.ts";
+import type * as RulesModule from "../../../src/core/rules.ts";
+import type * as ClockModule from "../../../src/runtime/clock.ts";
+import type * as RandomModule from "../../../src/runtime/random.ts";
+import type * as StoreModule from "../../../src/vault/open-store.ts";
+import type * as LogReaderModule from "../../../src/vault/log-reader.ts";
+import type * as LogWriterModule from "../../../src/vault/log-writer.ts";
+import type { JournalEnd } from "../../../src/host/journal-end.ts";
+
+export interface PrimaryOptions {
+  readonly src: string;
+  readonly root: string;
+  readonly vault: string;
+  readonly patterns: readonly string[];
+  readonly host: string;
+  readonly patienceMs: number;
+}
+
+export type PrimaryRequest = { readonly what: "go" } | { readonly what: "gate"; readonly id: number } | { readonly what: "snapshot"; readonly id: number };
+
+export type PrimaryEvent =
+  | { readonly what: "restored" }
+  | { readonly what: "ready" }
+  | { readonly what: "failed"; readonly reason: string }
+  | { readonly what: "warning"; readonly text: string }
+  | { readonly what: "ended"; readonly kind: string; readonly reason: string }
+  | { readonly what: "answer"; readonly id: number; readonly released: boolean; readonly error?: string };
+
+type KnownPages = NonNullable<Parameters<typeof SourceModule.Source.open>[0]["known"]>;
+
+const leaseMs = 60_000;
+const service = "fuzz";
+const options = JSON.parse(process.argv[2] ?? "{}") as PrimaryOptions;
+const load = async <T>(path: string): Promise<T> => (await import(join(options.src, path))) as T;
+
+const { Replica } = await load<typeof ReplicaModule>("capture/replica.ts");
+const { Source } = await load<typeof SourceModule>("capture/source.ts");
+const { Follower } = await load<typeof FollowerModule>("host/follower.ts");
+const { Journal } = await load<typeof JournalModule>("host/journal.ts");
+const { allRules } = await load<typeof RulesModule>("core/rules.ts");
+const { systemClock } = await load<typeof ClockModule>("runtime/clock.ts");
+const { systemRandom } = await load<typeof RandomModule>("runtime/random.ts");
+const { createVault } = await load<typeof StoreModule>("vault/open-store.ts");
+const { LogReader } = await load<typeof LogReaderModule>("vault/log-reader.ts");
+const { LogWriter } = await load<typeof LogWriterModule>("vault/log-writer.ts");
+
+const say = (event: PrimaryEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`);
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const store = await createVault(options.vault, service);
+const reader = new LogReader({ store, service, start: { position: 0, hash: "0".repeat(64) }, rules: allRules });
+
+async function restore(): Promise<KnownPages> {
+  const target = await Replica.open({ root: options.root });
+  const follower = new Follower({ reader, target, clock: systemClock, onRecord: () => undefined, epochAtStart: undefined });
+  await follower.catchUp();
+  const known = target.handOver();
+  await target.close();
+  return known;
+}
+async function begin(known: KnownPages) {
+  const claim = await LogWriter.claim({ reader, store, host: options.host, leaseMs, controlUrl: "http://127.0.0.1:9", instance: options.host, clock: systemClock, random: systemRandom, rules: allRules });
+  if (claim.kind !== "claimed") throw new Error(claim.kind);
+  const journal = new Journal({
+    writer: claim.writer,
+    clock: systemClock,
+    rules: allRules,
+    leaseMs,
+    durability: { kind: "strict" },
+    onEnd: (end: JournalEnd) => say({ what: "ended", kind: end.kind, reason: "reason" in end ? end.reason : "fenced" }),
+    onRecord: () => undefined,
+  });
+  const onWarning = (text: string): void => say({ what: "warning", text });
+  const source = await Source.open({ root: options.root, databases: options.patterns, known, clock: systemClock, rules: allRules, limits: { attachWaitMsMax: options.patienceMs }, onWarning });
+  journal.attach(source);
+  return journal;
+}
+
+type RunningJournal = Awaited<ReturnType<typeof begin>>;
+
+/** What a checkpoint does: reads every page of one instant. */
+async function readAll(journal: RunningJournal): Promise<void> {
+  const { snapshot } = await journal.snapshot();
+  for (const { pageSize, pageCount, read } of snapshot.databases) {
+    for (let offset = 0; offset < pageSize * pageCount; offset += 1_000_000) await read(offset, Math.min(1_000_000, pageSize * pageCount - offset));
+  }
+  await snapshot.release();
+}
+
+async function answer(journal: RunningJournal, request: PrimaryRequest): Promise<void> {
+  if (request.what === "go") return;
+  const { id } = request;
+  try {
+    await (request.what === "gate" ? journal.gate() : readAll(journal));
+    say({ what: "answer", id, released: true });
+  } catch (error) {
+    say({ what: "answer", id, released: false, error: textOf(error) });
+  }
+}
+
+try {
+  const known = await restore();
+  say({ what: "restored" });
+  let journal: RunningJournal | undefined;
+  for await (const line of createInterface({ input: process.stdin })) {
+    if (journal === undefined) {
+      journal = await begin(known);
+      say({ what: "ready" });
+    } else void answer(journal, JSON.parse(line) as PrimaryRequest);
+  }
+} catch (error) {
+  say({ what: "failed", reason: textOf(error) });
+}
+process.exit(0);
