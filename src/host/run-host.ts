@@ -22,6 +22,7 @@ import { collectGarbage } from "../vault/retention.ts";
 import { reapOrphans } from "./application/orphans.ts";
 import { MachineRehearsalGround } from "./application/rehearsal-ground.ts";
 import { openScope } from "./application/scope.ts";
+import { askForCheckpoint } from "./ask-checkpoint.ts";
 import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
@@ -86,6 +87,7 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
     front,
     local,
     predecessor: predecessorProbe(config.secret, config.controlUrl),
+    askForCheckpoint: askForCheckpoint(config.secret, clock),
     openReplica: () => Replica.open({ root: config.dataFolder }),
     openSource: async (known, notices) => {
       const { dataFolder: root, databases: patterns, databasesExcept: except, uncaptured, databasesMax, uncapturedPatienceMs } = config;
