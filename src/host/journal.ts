@@ -26,7 +26,7 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { RecordBody } from "../vault/record.ts";
 import { endOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
-import type { Job, SnapshotAt } from "./journal-job.ts";
+import { finishSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
 import { LossWindow } from "./loss-window.ts";
 import type { CaptureBatch, CaptureSource } from "./ports.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
@@ -309,9 +309,7 @@ export class Journal {
       if (job.kind === "record") {
         await this.#put(job.body, 0);
         job.done(this.position);
-      } else {
-        job.done(await this.#sealAndJournal());
-      }
+      } else await finishSnapshot(job, await this.#sealAndJournal());
     } catch (error) {
       job.failed(error instanceof Error ? error : new Error(String(error)));
       throw error;

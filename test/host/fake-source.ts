@@ -30,6 +30,9 @@ export class FakeSource implements CaptureSource {
     return this.#take();
   }
 
+  /** A snapshot lacks what the log has. */
+  leavesOut = false;
+
   uncaptured(): { name: string; reason: string; sinceMs: number }[] {
     return this.left.map((name) => ({ name, reason: "a test", sinceMs: 0 }));
   }
@@ -40,7 +43,7 @@ export class FakeSource implements CaptureSource {
 
   beginSnapshot(): Promise<{ batch: CaptureBatch | undefined; snapshot: CaptureSnapshot }> {
     this.seals += 1;
-    return Promise.resolve({ batch: this.#take(), snapshot: { databases: [], release: () => Promise.resolve() } });
+    return Promise.resolve({ batch: this.#take(), snapshot: { databases: [], leavesOut: this.leavesOut, release: () => Promise.resolve() } });
   }
 
   close(): Promise<void> {

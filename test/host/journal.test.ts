@@ -364,6 +364,15 @@ describe("capture that takes long, or leaves something out", () => {
     await journal.ended();
   });
 
+  test("a snapshot that lacks what the log has is refused, and the journal goes on", async () => {
+    const { source, journal } = await setUp();
+    source.leavesOut = true;
+    await expect(journal.snapshot()).rejects.toThrow("cannot be captured now");
+    source.leavesOut = false;
+    await journal.snapshot();
+    journal.shut();
+  });
+
   test("a checkpoint and a last record go through while a database cannot be captured", async () => {
     const { source, journal } = await setUp();
     source.left = ["new.db"];
