@@ -11,6 +11,7 @@ import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
 import { retryUntilAnswered } from "../vault/retry.ts";
 import { StoreError } from "../vault/store.ts";
+import { DamagedDatabasesError } from "./bootstrap-check.ts";
 import { claimEpoch, type Claimed } from "./claim.ts";
 import type { Follower } from "./follower.ts";
 import { giveHeadStart } from "./head-start.ts";
@@ -63,7 +64,8 @@ export class Duties {
     this.#life = life;
     this.noTermSince = parts.clock.now();
     const onBootstrapped = (): void => void (this.#promoteItself = true);
-    this.#restoring = new Restoring({ parts, instance, notices, onBootstrapped, onRecord: (record) => this.#onRecord(record) });
+    const onProgress = (text: string): void => life.explain(text, false);
+    this.#restoring = new Restoring({ parts, instance, notices, onProgress, onBootstrapped, onRecord: (record) => this.#onRecord(record) });
   }
 
   get secondary(): Secondary | undefined {
@@ -112,6 +114,7 @@ export class Duties {
         return await this.#restoreOnce(signal);
       } catch (error) {
         if (signal.aborted) return;
+        if (error instanceof DamagedDatabasesError) return this.#life.dispatch({ kind: "broken", reason: messageOf(error) });
         this.#life.explain(messageOf(error), !(error instanceof EmptyVaultError));
         await this.#restoring.pauseAfter(error, signal);
       }

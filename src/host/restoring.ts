@@ -17,6 +17,8 @@ export interface RestoringOptions {
   /** Of this run of the host. */
   readonly instance: string;
   readonly notices: Notices;
+  /** What takes its time. */
+  readonly onProgress: (text: string) => void;
   /** This host wrote the first checkpoint. */
   readonly onBootstrapped: () => void;
   readonly onRecord: (record: LogRecord) => void;
@@ -42,9 +44,10 @@ export class Restoring {
 
   /** Throws what makes it impossible right now. */
   async once(signal: AbortSignal): Promise<Restored<HostReplica>> {
-    const { parts, notices, onBootstrapped, onRecord } = this.#options;
-    const { config, store, clock, rules, local, openReplica, openSource, localChunk, log, compression } = parts;
-    if (config.bootstrap && (await bootstrap({ store, clock, openSource: () => openSource(undefined, notices), compression }))) {
+    const { parts, notices, onProgress, onBootstrapped, onRecord } = this.#options;
+    const { config, store, clock, rules, local, checkDatabases, openReplica, openSource, localChunk, log, compression } = parts;
+    const check = checkDatabases === undefined ? undefined : (): Promise<void> => checkDatabases(onProgress, notices, signal);
+    if (config.bootstrap && (await bootstrap({ store, clock, check, openSource: () => openSource(undefined, notices), compression }))) {
       log.info("bootstrapped the vault", { from: config.dataFolder });
       await local.mark({ kind: "secondary" });
       onBootstrapped();
