@@ -31,6 +31,7 @@ import { LossWindow } from "./loss-window.ts";
 import type { CaptureBatch, CaptureSource } from "./ports.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 import { renewingDuring } from "./renewing.ts";
+import { tidyingDuring } from "./tidying.ts";
 import { newWaiters, type Waiters } from "./waiters.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
@@ -297,9 +298,9 @@ export class Journal {
     this.#commits += 1;
     let part = 0;
     for (const databases of batch.parts()) {
-      part += 1;
       const bytes = databases.reduce((sum, delta) => sum + delta.pages.length * delta.pageSize, 0);
-      await this.#put({ kind: "commit", part, parts: batch.partCount, databases }, bytes);
+      const put = this.#put({ kind: "commit", part: (part += 1), parts: batch.partCount, databases }, bytes);
+      await tidyingDuring(put, this.#options.clock, () => this.#source?.tick(), (error) => this.#end(endOf(error)));
     }
     batch.done();
   }
@@ -319,11 +320,10 @@ export class Journal {
   async #sealAndJournal(): Promise<SnapshotAt> {
     const source = this.#source;
     if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
-    const { writer } = this.#options;
     return this.#covering(async () => {
       const { batch, snapshot } = await this.#renewingDuring(source.beginSnapshot());
       if (batch !== undefined) await this.#putBatch(batch);
-      return { snapshot, position: writer.position, hash: writer.hash };
+      return { snapshot, position: this.position, hash: this.#options.writer.hash };
     });
   }
 

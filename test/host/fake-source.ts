@@ -5,6 +5,7 @@ export class FakeSource implements CaptureSource {
   committed = 0;
   collected = 0;
   durable = 0;
+  ticks = 0;
   seals = 0;
   /** What cannot be captured now. */
   left: string[] = [];
@@ -38,6 +39,7 @@ export class FakeSource implements CaptureSource {
   }
 
   tick(): Promise<void> {
+    this.ticks += 1;
     return Promise.resolve();
   }
 
