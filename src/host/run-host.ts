@@ -93,7 +93,10 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     log,
     store,
     vaultId,
-    onClaim: () => lockList.begin(),
+    onClaim: () => {
+      lockList.begin();
+      scope.cgroup?.warm();
+    },
     canary: { places: await diskPlaces(config), describeDescriptors },
     front,
     local,

@@ -11,14 +11,18 @@
  * Inside most containers it may not. leftovers.ts says what is done then.
  */
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 
 export class Cgroup {
   readonly path: string;
+  /** `cgroup.procs` of the host's own cgroup. */
+  readonly #ownMembers: string;
   #runs = 0;
 
-  private constructor(path: string) {
+  private constructor(path: string, ownMembers: string) {
     this.path = path;
+    this.#ownMembers = ownMembers;
   }
 
   /** undefined: this host may not make one. One that an earlier run of the host left is taken over with what is in it. */
@@ -28,9 +32,10 @@ export class Cgroup {
     const path = join(own, `stead-${mark}`);
     try {
       // Moving a process needs this too; without it the folder alone would be of no use.
-      accessSync(join(own, "cgroup.procs"), constants.W_OK);
+      const ownMembers = join(own, "cgroup.procs");
+      accessSync(ownMembers, constants.W_OK);
       mkdirSync(path, { recursive: true });
-      const cgroup = new Cgroup(path);
+      const cgroup = new Cgroup(path, ownMembers);
       const canKill = existsSync(join(path, "cgroup.kill"));
       // Made again at the first start. What is left of an earlier run stays.
       cgroup.remove();
@@ -50,6 +55,15 @@ export class Cgroup {
       mkdirSync(path, { recursive: true });
       return path;
     }
+  }
+
+  /**
+   * Makes the next move of a process quick. Returns at once. The first move for some time has the kernel wait for an RCU grace period
+   * (`cgroup_threadgroup_rwsem`, kernel/cgroup/cgroup.c): 5 to 12 ms in the middle of a promotion. One that follows soon does not wait.
+   * So the host moves itself to where it is already, which changes nothing, on another thread.
+   */
+  warm(): void {
+    writeFile(this.#ownMembers, String(process.pid)).catch(() => undefined); // The application's own move says what does not work.
   }
 
   members(): number[] {
