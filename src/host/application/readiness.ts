@@ -44,8 +44,14 @@ export async function becomesReady(options: ReadinessOptions, signal: AbortSigna
   const { clock, timeoutMs, onWarning } = options;
   const startedAt = clock.now();
   const explanation = new Explanation(options);
+  let isListening = options.path === null;
   while (!signal.aborted) {
-    const found = await lookAround(options, signal);
+    // A request tells no more than a connection while nobody listens, and takes several times the processor time, which the start itself needs.
+    let found = await lookAround(isListening ? options : { ...options, path: null }, signal);
+    if (!isListening && found.address !== undefined) {
+      isListening = true;
+      found = await lookAround(options, signal);
+    }
     if (found.address !== undefined) return { kind: "ready", address: found.address };
     const elapsedMs = clock.now() - startedAt;
     if (elapsedMs > timeoutMs) return { kind: "timeout", reason: `${describeReady(options)}; found: ${found.what}${explanation.now()}` };
