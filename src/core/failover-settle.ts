@@ -12,6 +12,8 @@ import { giveUpCandidate, isOwnMove, promoteBest, ranking, tryNext } from "./fai
 import { relationToPrimary, type Relation } from "./failover-relation.ts";
 import { abandon, become, note, put, spent, type Turn } from "./failover-turn.ts";
 
+/** The answer to a promotion comes with the report that says the same, or is lost. Its phases are worth this wait, and clients no more. */
+const answerAwaitedMs = 250;
 /** More turns than this within one step would be two phases that disagree for ever. */
 const turnsMax = 24;
 
@@ -163,6 +165,8 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   const { report } = view;
   const progress = report === null || view.reportAt <= phase.since ? phase.progress : progressed(phase.progress, report, moved, turn.now);
   if (progress !== phase.progress) return put(turn, { phase: { ...phase, progress } });
+  // That it serves, in an epoch after the one that it was to follow, is all that a lost answer would have said.
+  if (moved && report?.role === "primary" && turn.now >= progress.at + answerAwaitedMs) return finish(turn, failover, candidate, primary.epoch, report.dataUrl);
   if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return giveUpCandidate(turn, phase);
   if (phase.lostAt === null && view.reportAt >= phase.since + orderUnheardMs && (view.report?.role === "primary" || view.report?.role === "secondary")) {
     if (view.report.role === "secondary") turn.effects.push({ kind: "cancel", call });

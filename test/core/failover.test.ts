@@ -265,6 +265,17 @@ describe("a promotion that goes wrong", () => {
     expect(s.state.routed).toMatchObject({ host: "b", epoch: 2 });
   });
 
+  test("a candidate that serves is believed although nobody knows yet that its answer was lost", () => {
+    const s = lost();
+    s.now += 5;
+    s.hears("b", { role: "primary", epoch: 2, epochHost: "b" });
+    expect(s.phase).toBe("promoting");
+    s.now += 250;
+    s.hears("b", { role: "primary", epoch: 2, epochHost: "b" });
+    expect(s.phase).toBe("serving");
+    expect(s.state.routed).toMatchObject({ host: "b", epoch: 2 });
+  });
+
   test("a candidate whose answer was lost and that is a secondary still is not waited for", () => {
     const s = lost();
     s.send({ kind: "call-lost", call: s.call, why: "reset" });
