@@ -14,13 +14,16 @@ export async function captureAndSeal(database: TrackedDatabase, databases: Datab
   const { limits, clock } = house;
   if (!lockForSeal(database, limits)) return [];
   try {
-    beginPins(databases, clock.now(), false);
-    const cut = cutNow([...databases], () => !databases.differs());
+    const { active } = databases;
+    active.hear();
+    const { generation } = active;
+    beginPins(active, clock.now(), false);
+    const cut = cutNow([...active], () => databases.isUndisturbed(generation));
     if (cut === undefined || backlogBytes(cut) > limits.sealBacklogBytesMax) {
-      for (const { pin } of databases) pin.cancel();
+      for (const { pin } of active) pin.cancel();
       return [];
     }
-    const deltas = acceptChanges(databases, await readCut(cut, true));
+    const deltas = acceptChanges(active, await readCut(cut, true));
     seal(database, house);
     return deltas;
   } finally {

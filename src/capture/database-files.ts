@@ -2,19 +2,23 @@
  * Everything that is open for one captured database: SQLite connections and raw descriptors, in the only safe order.
  *
  * POSIX locks belong to the process: closing *any* descriptor of a file drops all locks that this process holds on it, and
- * a database whose locks vanish gets corrupted. So the raw descriptors of the database, `-wal` and `-shm` are opened once,
- * after the connections, and closed after the last connection. Nothing else in this process may open these files while an
- * instance exists. Connections never write: no table of ours, no automatic checkpoint.
+ * a database whose locks vanish gets corrupted. So nothing else in this process may open these files while an instance exists, and
+ * what is read raw is read through the descriptors that SQLite itself has open (sqlite-descriptors.ts): those of the first connection, which
+ * lives as long as the instance. Three descriptors, as long as nothing happens; everything else is opened when it is needed
+ * first, and closed again (`rest`). Connections never write: no table of ours, no automatic checkpoint.
  *
  * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
  * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
-import { closeSync, existsSync, fstatSync, openSync, unlinkSync } from "node:fs";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type FilePath, uriOf, withSuffix } from "./data-path.ts";
+import { existsSync, fstatSync, unlinkSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { type FilePath, textOf, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
+import { Reader } from "./reader.ts";
 import { heapIndex, notADatabase, notWal } from "./refusals.ts";
+import { busy, isBusy, sqliteCode } from "./sqlite-error.ts";
+import { lowestFreeDescriptor, sqliteDescriptors, type SqliteDescriptors } from "./sqlite-descriptors.ts";
 import { WriteLocks } from "./write-locks.ts";
 
 /** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
@@ -25,48 +29,6 @@ export interface Backfilled {
   readonly complete: boolean;
 }
 
-/** A connection that begins and ends read transactions. */
-export class Reader {
-  readonly connection: DatabaseSync;
-  readonly #begin: StatementSync;
-  readonly #read: StatementSync;
-  readonly #end: StatementSync;
-  #reading = false;
-
-  constructor(connection: DatabaseSync) {
-    this.connection = connection;
-    this.#begin = connection.prepare("BEGIN");
-    // Takes the read lock without needing a schema that can be parsed.
-    this.#read = connection.prepare("PRAGMA schema_version");
-    this.#end = connection.prepare("ROLLBACK");
-  }
-
-  get reading(): boolean {
-    return this.#reading;
-  }
-
-  /** Begins a read transaction at the newest committed state; false when the database is busy (recovery). */
-  begin(): boolean {
-    if (this.#reading) throw new Error("a read transaction is open already");
-    this.#begin.run();
-    this.#reading = true;
-    try {
-      this.#read.get();
-      return true;
-    } catch (error) {
-      this.end();
-      if (isBusy(error)) return false;
-      throw error;
-    }
-  }
-
-  end(): void {
-    if (!this.#reading) return;
-    this.#end.run();
-    this.#reading = false;
-  }
-}
-
 export class DatabaseFiles {
   readonly path: FilePath;
   readonly identity: FileIdentity;
@@ -75,26 +37,22 @@ export class DatabaseFiles {
   readonly shmFd: number;
   /** It was not in WAL mode, so its header was changed when it was opened. */
   readonly wasSwitched: boolean;
+  /** The first is open always; the second while something happens. */
   readonly readers: readonly [Reader, Reader];
   readonly writeLocks = new WriteLocks();
   readonly #companions: readonly FileIdentity[];
-  readonly #sealer: DatabaseSync;
-  readonly #checkpointer: DatabaseSync;
+  #sealer: DatabaseSync | undefined;
+  #checkpointer: DatabaseSync | undefined;
   #snapshot: Reader | undefined;
   /** Monotonic milliseconds; undefined: it is not locked. */
   #lockedAtMs: number | undefined;
 
-  private constructor(path: FilePath, identity: FileIdentity, wasSwitched: boolean, connections: DatabaseSync[], fds: number[]) {
+  private constructor(path: FilePath, identity: FileIdentity, wasSwitched: boolean, first: DatabaseSync, { dbFd, walFd, shmFd }: SqliteDescriptors) {
     this.wasSwitched = wasSwitched;
-    const [first, second, sealer, checkpointer] = connections;
-    const [dbFd, walFd, shmFd] = fds;
-    if (first === undefined || second === undefined || sealer === undefined || checkpointer === undefined) throw new Error("connections");
-    if (dbFd === undefined || walFd === undefined || shmFd === undefined) throw new Error("descriptors");
     this.path = path;
     this.identity = identity;
-    this.readers = [new Reader(first), new Reader(second)];
-    this.#sealer = sealer;
-    this.#checkpointer = checkpointer;
+    this.readers = [new Reader(() => first), new Reader(() => this.#another())];
+    this.readers[0].open();
     this.dbFd = dbFd;
     this.walFd = walFd;
     this.shmFd = shmFd;
@@ -108,26 +66,22 @@ export class DatabaseFiles {
   static tryOpen(name: string, path: FilePath): DatabaseFiles | undefined {
     const identity = identityAt(path);
     if (identity === undefined) return undefined;
-    const connections: DatabaseSync[] = [];
-    const fds: number[] = [];
+    const free = lowestFreeDescriptor();
+    let first: DatabaseSync | undefined;
     try {
-      const first = connect(path, "rw");
-      connections.push(first);
+      first = connect(path, "rw");
       const wasSwitched = ensureWal(first, name);
-      for (let i = 0; i < 3; i++) connections.push(connect(path, "rw"));
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
-      for (const connection of connections) connection.prepare("PRAGMA schema_version").get();
-      for (const suffix of ["", "-wal", "-shm"]) fds.push(openSync(withSuffix(path, suffix), "r"));
+      first.prepare("PRAGMA schema_version").get();
+      const descriptors = sqliteDescriptors(path, free);
       const now = identityAt(path);
-      if (now === undefined || !sameFile(identity, now)) {
-        closeAll(connections, fds);
-        return undefined;
-      }
-      return new DatabaseFiles(path, identity, wasSwitched, connections, fds);
+      if (now !== undefined && sameFile(identity, now)) return new DatabaseFiles(path, identity, wasSwitched, first, descriptors);
+      first.close();
+      return undefined;
     } catch (error) {
-      closeAll(connections, fds);
+      first?.close();
       if (isBusy(error)) return undefined;
-      if (isMissing(error) && connections.length === 4) throw heapIndex(name, error);
+      if (isMissing(error) && first !== undefined) throw heapIndex(name, error);
       if (sqliteCode(error) === 26) throw notADatabase(name, "a file that SQLite cannot read as a database", error);
       throw error;
     }
@@ -135,7 +89,7 @@ export class DatabaseFiles {
 
   /** A third reader for snapshots, opened when first needed. */
   snapshotReader(): Reader {
-    return (this.#snapshot ??= new Reader(connect(this.path, "rw")));
+    return (this.#snapshot ??= new Reader(() => this.#another()));
   }
 
   /**
@@ -154,9 +108,9 @@ export class DatabaseFiles {
     return isMissing ? "missing" : "same";
   }
 
-  /** It is one of the three files that are open here. */
-  owns(identity: FileIdentity): boolean {
-    return sameFile(identity, this.identity) || this.#companions.some((companion) => sameFile(identity, companion));
+  /** Of the three files that are open here. */
+  get identities(): readonly FileIdentity[] {
+    return [this.identity, ...this.#companions];
   }
 
   /** Other processes that have the database open; undefined where locks are not told. */
@@ -193,13 +147,15 @@ export class DatabaseFiles {
   }
 
   endSnapshot(): void {
-    this.#snapshot?.end();
+    this.#snapshot?.close();
+    this.#snapshot = undefined;
   }
 
   /** `BEGIN IMMEDIATE`: nobody commits until `unlockWriters`. False when a writer is at work. */
   tryLockWriters(): boolean {
     if (this.#lockedAtMs !== undefined) throw new Error("writers are locked already");
     try {
+      this.#sealer ??= this.#another();
       this.#sealer.exec("BEGIN IMMEDIATE");
       this.#lockedAtMs = performance.now();
       return true;
@@ -211,7 +167,7 @@ export class DatabaseFiles {
 
   unlockWriters(): void {
     if (this.#lockedAtMs === undefined) return;
-    this.#sealer.exec("ROLLBACK");
+    this.#sealer?.exec("ROLLBACK");
     this.writeLocks.note(performance.now() - this.#lockedAtMs);
     this.#lockedAtMs = undefined;
   }
@@ -238,20 +194,43 @@ export class DatabaseFiles {
    * vault is: whatever was acknowledged is there (host/local-data.ts).
    */
   backfill(): Backfilled {
-    this.#checkpointer.exec("PRAGMA synchronous=OFF");
-    const row = this.#checkpoint("PASSIVE");
-    return { ran: row.busy === 0, complete: row.busy === 0 && row.log === row.checkpointed };
+    const row = this.#checkpoint("PASSIVE", "OFF", () => (this.#checkpointer ??= this.#another()));
+    return { ran: row.busy === 0, complete: row.busy === 0 && row.log >= 0 && row.log === row.checkpointed };
   }
 
-  /** After the application is gone: everything into the database file, durably, an empty WAL. False when somebody prevents it. */
+  /**
+   * After the application is gone: everything into the database file, durably, an empty WAL. False when somebody prevents it. By the
+   * connection that is open always, which must not be reading: the file may have another name by now.
+   */
   fold(): boolean {
-    this.#checkpointer.exec("PRAGMA synchronous=FULL");
-    return this.#checkpoint("TRUNCATE").busy === 0;
+    return this.#checkpoint("TRUNCATE", "FULL", () => this.readers[0].connection).busy === 0;
   }
 
-  #checkpoint(mode: "PASSIVE" | "TRUNCATE"): { busy: number; log: number; checkpointed: number } {
+  /**
+   * One more connection to these very files. Throws SQLITE_BUSY when that cannot be had now: SQLite opens by name, and the name may lead
+   * to another file, whose log is none of this database's.
+   */
+  #another(): DatabaseSync {
+    let connection: DatabaseSync | undefined;
     try {
-      const row = this.#checkpointer.prepare(`PRAGMA wal_checkpoint(${mode})`).get() as Record<string, number> | undefined;
+      connection = connect(this.path, "rw");
+      // The first read opens the log.
+      connection.prepare("PRAGMA schema_version").get();
+      const found = identityAt(this.path);
+      if (found !== undefined && sameFile(found, this.identity) && this.companions() === "same") return connection;
+      throw busy(`${textOf(this.path)} is another file now`);
+    } catch (error) {
+      connection?.close();
+      // Nothing is there, or there are no descriptors: what is open goes on.
+      throw sqliteCode(error) === cannotOpen ? busy(`${textOf(this.path)} cannot be opened once more`) : error;
+    }
+  }
+
+  #checkpoint(mode: "PASSIVE" | "TRUNCATE", synchronous: "OFF" | "FULL", connectionOf: () => DatabaseSync): { busy: number; log: number; checkpointed: number } {
+    try {
+      const connection = connectionOf();
+      connection.exec(`PRAGMA synchronous=${synchronous}`);
+      const row = connection.prepare(`PRAGMA wal_checkpoint(${mode})`).get() as Record<string, number> | undefined;
       return { busy: row?.["busy"] ?? 1, log: row?.["log"] ?? -1, checkpointed: row?.["checkpointed"] ?? -2 };
     } catch (error) {
       if (isBusy(error)) return { busy: 1, log: -1, checkpointed: -2 };
@@ -259,18 +238,28 @@ export class DatabaseFiles {
     }
   }
 
+  /** Closes what is not in use and not needed while nothing happens. */
+  rest(): void {
+    if (!this.readers[1].reading) this.readers[1].close();
+    this.#checkpointer?.close();
+    this.#checkpointer = undefined;
+    if (this.#lockedAtMs !== undefined) return;
+    this.#sealer?.close();
+    this.#sealer = undefined;
+  }
+
   /**
-   * Closes connections, then descriptors. The last connection of all processes folds and deletes the WAL as SQLite always
-   * does, unless `keepWal`: then the last one of ours is read-only, which may not take the lock that folding needs.
+   * The last connection of all processes folds and deletes the WAL as SQLite always does, unless `keepWal`: then the last one of
+   * ours is read-only, which may not take the lock that folding needs.
    */
   close(keepWal: boolean): void {
-    const connections = [this.readers[0].connection, this.readers[1].connection, this.#sealer, this.#checkpointer];
-    if (this.#snapshot !== undefined) connections.push(this.#snapshot.connection);
     const keeper = keepWal ? readOnlyKeeper(this.path) : undefined;
-    if (keeper !== undefined) connections.push(keeper);
-    closeAll(connections, [this.dbFd, this.walFd, this.shmFd]);
+    for (const reader of [...this.readers, this.#snapshot]) reader?.close();
+    for (const connection of [this.#sealer, this.#checkpointer, keeper]) connection?.close();
   }
 }
+
+const cannotOpen = 14;
 
 /** Opens a connection to a file that exists; never creates one. */
 function connect(path: FilePath, mode: "rw" | "ro"): DatabaseSync {
@@ -304,22 +293,6 @@ function readOnlyKeeper(path: FilePath): DatabaseSync | undefined {
   const keeper = connect(path, "ro");
   keeper.prepare("PRAGMA schema_version").get();
   return keeper;
-}
-
-function closeAll(connections: readonly DatabaseSync[], fds: readonly number[]): void {
-  for (const connection of connections) connection.close();
-  for (const fd of fds) closeSync(fd);
-}
-
-function sqliteCode(error: unknown): number | undefined {
-  const code = error instanceof Error ? (error as { errcode?: unknown }).errcode : undefined;
-  return typeof code === "number" ? code & 0xff : undefined;
-}
-
-/** BUSY, LOCKED or PROTOCOL: somebody else is at it, and a later try may work. */
-export function isBusy(error: unknown): boolean {
-  const code = sqliteCode(error);
-  return code === 5 || code === 6 || code === 15;
 }
 
 const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === "ENOENT";

@@ -13,14 +13,17 @@
 import { nameMatcher } from "../core/database-pattern.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { ActiveDatabases } from "./active-databases.ts";
+import { Auditor } from "./auditor.ts";
 import { pathOf, textOf, withSuffix } from "./data-path.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
-import { FileLocks } from "./file-locks.ts";
 import { whyNotGone, whyUnfolded } from "./gone.ts";
-import { auditMs, type SourceLimits, suspectsPerLook, unlistedMs } from "./limits.ts";
+import { type SourceLimits, suspectsPerLook } from "./limits.ts";
 import { Newcomers } from "./newcomers.ts";
+import { OpenFiles } from "./open-identities.ts";
 import { companionsGone, writtenAfterDeletion } from "./refusals.ts";
+import type { Housekeeping } from "./seal.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import { Uncaptured, type UncapturedDatabase } from "./uncaptured.ts";
 import { UnlistedLogs } from "./unlisted-logs.ts";
@@ -40,6 +43,7 @@ export interface DatabaseSetOptions {
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits: SourceLimits;
+  readonly house: Housekeeping;
   onWarning(text: string): void;
   /** Other databases than before cannot be captured, or for other reasons. */
   onUncaptured?(now: readonly UncapturedDatabase[]): void;
@@ -49,12 +53,12 @@ export class DatabaseSet {
   readonly #options: DatabaseSetOptions;
   readonly #discovery: Discovery;
   readonly #databases = new Map<string, TrackedDatabase>();
+  /** Those among them in which something happened lately. */
+  readonly active: ActiveDatabases;
   /** The same databases, to go round them; made anew when they change. */
   #order: TrackedDatabase[] | undefined;
   #nextSuspect = 0;
-  #auditAtMs = 0;
-  #unlistedAtMs = 0;
-  readonly #unlisted: UnlistedLogs;
+  readonly #auditor: Auditor;
   /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
   #isWriterTold = false;
@@ -67,16 +71,19 @@ export class DatabaseSet {
   readonly #newcomers: Newcomers;
   readonly uncaptured: Uncaptured;
   readonly #told = new Set<string>();
+  readonly #open = new OpenFiles();
   /** Vanished, but still being read. */
   #retired: TrackedDatabase[] = [];
   readonly #locksOfClosed = new WriteLocks();
 
   constructor(options: DatabaseSetOptions) {
     this.#options = options;
-    const isOpen = (identity: FileIdentity): boolean => [...this.#databases.values(), ...this.#retired].some(({ files }) => files.owns(identity));
+    const isOpen = (identity: FileIdentity): boolean => this.#open.get(identity) !== undefined;
     const onWarning = (text: string): void => this.#tellOnce(text);
+    this.active = new ActiveDatabases(options.house);
     const isExcepted = nameMatcher(options.except ?? []);
-    this.#unlisted = new UnlistedLogs({ root: options.root, isExcepted: (name) => isExcepted(name) || this.#isExcluded(name), isCaptured: isOpen, onWarning });
+    const unlisted = new UnlistedLogs({ root: options.root, isExcepted: (name) => isExcepted(name) || this.#isExcluded(name), isCaptured: isOpen, onWarning });
+    this.#auditor = new Auditor({ root: options.root, unlisted, onUsedElsewhere: (database) => this.active.activate(database), onMisplaced: () => this.#discovery.forget() });
     this.uncaptured = new Uncaptured(() => options.clock.now(), (now) => options.onUncaptured?.(now));
     this.#newcomers = new Newcomers(options, this.uncaptured);
     this.#discovery = new Discovery({
@@ -86,6 +93,8 @@ export class DatabaseSet {
       excluded: options.excluded,
       wallTime: () => options.clock.wallTime(),
       isOpen,
+      isTold: (folder) => this.active.watch(folder),
+      takeChange: () => this.active.takeFolderChange(),
     });
   }
 
@@ -98,7 +107,12 @@ export class DatabaseSet {
    * a service with thousands costs what the index costs. docs/CAPTURE.md says what that lets pass. Sync.
    */
   isSuspicious(): boolean {
-    for (let i = Math.min(suspectsPerLook, this.#databases.size); i > 0; i--) if (this.#inTurn()?.isSuspicious() === true) return true;
+    for (let i = Math.min(suspectsPerLook, this.#databases.size); i > 0; i--) {
+      const database = this.#inTurn();
+      if (database?.isSuspicious() !== true) continue;
+      this.active.activate(database);
+      return true;
+    }
     return false;
   }
 
@@ -111,11 +125,17 @@ export class DatabaseSet {
     }
     if (this.#discovery.strangers.size > 0 || this.#foreign.size > 0) this.#noteStrangers();
     if (this.#newcomers.changed()) return true;
-    if (this.#retired.some((database) => database.wasWrittenSince())) return true;
+    if (this.#retired.some(({ deletion }) => deletion?.wasWrittenSince() === true)) return true;
     if (found === this.#seen) return false;
-    for (const [name, { files }] of this.#databases) if (!this.#displaced.has(name) && files.companions() !== "same") return true;
+    for (const { name, files } of this.active) if (!this.#displaced.has(name) && files.companions() !== "same") return true;
     this.#seen = found;
-    return this.#auditSome(suspectsPerLook);
+    return this.#auditor.auditUsers(this.active);
+  }
+
+  /** Asked after a look at the active databases: nothing beside them moved since there was this generation of them. Sync. */
+  isUndisturbed(generation: number): boolean {
+    this.active.hear();
+    return this.active.generation === generation && !this.differs();
   }
 
   /** Capture has begun: what appears from now on ends nothing by being there. */
@@ -158,38 +178,9 @@ export class DatabaseSet {
     return false;
   }
 
-  /**
-   * At intervals: whether the files are still the ones at their paths, which the change time of a folder does not tell when a link on
-   * the way leads elsewhere or something is mounted there, and whether somebody uses another log. One database each time.
-   */
+  /** At intervals, what no event and no stamp tells (auditor.ts). */
   audit(nowMs: number): void {
-    if (nowMs < this.#auditAtMs) return;
-    this.#auditAtMs = nowMs + auditMs / Math.max(1, this.#databases.size);
-    const database = this.#databases.size === 0 ? undefined : this.#inTurn();
-    if (database !== undefined && !this.#isInPlace(database)) this.#discovery.forget();
-    this.#auditSome(1);
-    if (nowMs < this.#unlistedAtMs) return;
-    this.#unlistedAtMs = nowMs + unlistedMs;
-    const locks = FileLocks.now();
-    if (locks !== undefined) this.#unlisted.look(locks, new Set([...this.#databases.values()].map(({ watch }) => watch.indexInode)));
-  }
-
-  /** Its files are at their paths, and its name leads to them. */
-  #isInPlace({ name, files }: TrackedDatabase): boolean {
-    const found = identityAt(pathOf(this.#options.root, name));
-    return found !== undefined && sameFile(found, files.identity) && files.companions() === "same";
-  }
-
-  /**
-   * True when a process uses another log of one of the next databases. Nothing else is asked here: while commits are being collected, what is
-   * behind the captured state in a log looks suspicious, and the collection would begin anew until the folder's stamp has settled.
-   */
-  #auditSome(count: number): boolean {
-    const locks = FileLocks.now();
-    if (locks === undefined) return false;
-    let isUsedElsewhere = false;
-    for (let i = Math.min(count, this.#databases.size); i > 0; i--) isUsedElsewhere = this.#inTurn()?.watch.audit(locks) === true || isUsedElsewhere;
-    return isUsedElsewhere;
+    this.#auditor.audit(nowMs, this.#databases, () => this.#inTurn());
   }
 
   #inTurn(): TrackedDatabase | undefined {
@@ -205,6 +196,8 @@ export class DatabaseSet {
 
   /** Makes the set what the folder holds; returns the databases that vanished. Throws `CaptureError`. */
   async follow(): Promise<TrackedDatabase[]> {
+    this.active.hear();
+    if (await this.active.begin(this.#discovery.refresh().size)) this.#discovery.forget();
     await this.#awaitDeletions();
     const found = this.#discovery.refresh();
     const gone: TrackedDatabase[] = [];
@@ -228,11 +221,11 @@ export class DatabaseSet {
       this.#retire(database);
       gone.push(database);
     }
-    for (const database of this.#retired) if (database.wasWrittenSince()) throw writtenAfterDeletion(database.name, database.files.users());
+    for (const database of this.#retired) if (database.deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(database.name, database.files.users());
     this.closeRetired();
     this.#newcomers.keepOnly((name) => found.has(name) && !this.#databases.has(name));
     for (const [name, file] of found) {
-      if (!this.#databases.has(name)) this.#newcomers.look(name, file, this.#databases, this.#retired, (database) => this.#add(database));
+      if (!this.#databases.has(name)) this.#newcomers.look(name, file, this.#open, this.#databases, (database) => this.#add(database));
     }
     this.#followed = found;
     this.#tellLinks();
@@ -241,6 +234,8 @@ export class DatabaseSet {
 
   #add(database: TrackedDatabase): void {
     this.#databases.set(database.name, database);
+    this.active.add(database);
+    this.#open.add(database);
     this.#order = undefined;
     const advice = adviseOnWriter(database.name, database.files.dbFd);
     if (advice !== undefined && !this.#isWriterTold) this.#options.onWarning(advice);
@@ -266,6 +261,7 @@ export class DatabaseSet {
   /** It is not captured any more. Of one that an operator excluded nothing else changes: it is the application's alone, with its log. */
   #takeOut(database: TrackedDatabase): void {
     this.#databases.delete(database.name);
+    this.active.remove(database);
     this.#displaced.delete(database.name);
     this.uncaptured.clear(database.name);
     this.#order = undefined;
@@ -294,8 +290,9 @@ export class DatabaseSet {
     if (this.#discovery.refresh() === this.#seen) return;
     const { clock, limits } = this.#options;
     const giveUpMs = clock.now() + limits.deletionMsMax;
-    for (const [name, { files }] of this.#databases) {
+    for (const { name, files } of this.active) {
       for (;;) {
+        this.active.hear();
         const companions = files.companions();
         const file = this.#discovery.refresh().get(name);
         if (companions === "same" || file === undefined || !sameFile(file.identity, files.identity)) break;
@@ -308,8 +305,10 @@ export class DatabaseSet {
   /** Closes what vanished and is not read any more. */
   closeRetired(): void {
     this.#retired = this.#retired.filter((database) => {
-      if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || database.isInUse(this.#options.clock.now())) return true;
+      const isUsed = database.deletion?.isInUse(this.#options.clock.now()) === true;
+      if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || isUsed) return true;
       database.pin.end();
+      this.#open.remove(database);
       database.files.close(false);
       this.#locksOfClosed.add(database.files.writeLocks);
       return false;
@@ -342,6 +341,7 @@ export class DatabaseSet {
     }
     for (const { name } of this.uncaptured.list) this.uncaptured.clear(name);
     this.#databases.clear();
+    this.active.close();
     this.#order = undefined;
     this.#retired = [];
     this.#discovery.close();

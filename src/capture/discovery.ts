@@ -43,7 +43,8 @@ export interface FoundFile {
 }
 
 interface WatchedFolder {
-  readonly fd: number;
+  /** Undefined: its changes are told (`isTold`), so nothing of it is asked. */
+  readonly fd: number | undefined;
   /** ctime, milliseconds since 1970. */
   readonly changedMs: number;
   readonly settled: boolean;
@@ -59,6 +60,10 @@ export interface DiscoveryOptions {
   readonly wallTime: () => number;
   /** This process has connections to that file or to the database that it belongs to, so it must not be opened here (POSIX locks). */
   readonly isOpen: (identity: FileIdentity) => boolean;
+  /** From the call on changes of the folder show in `takeChange`. */
+  readonly isTold?: (folder: FilePath) => boolean;
+  /** True once for each time that an entry of such a folder came, went or was renamed. */
+  readonly takeChange?: () => boolean;
 }
 
 interface Walk {
@@ -78,6 +83,8 @@ export class Discovery {
   #left: ReadonlySet<string> = none;
   readonly #wallTime: () => number;
   readonly #isOpen: (identity: FileIdentity) => boolean;
+  readonly #isTold: (folder: FilePath) => boolean;
+  readonly #takeChange: () => boolean;
   #folders: WatchedFolder[] | undefined;
   #found: ReadonlyMap<string, FoundFile> = new Map();
   /** Files that exist but have no committed content so far, by name. */
@@ -89,13 +96,15 @@ export class Discovery {
   /** The data folder, as the first scan found it. */
   #rootIdentity: FileIdentity | undefined;
 
-  constructor({ root, databases, except = [], excluded = () => none, wallTime, isOpen }: DiscoveryOptions) {
+  constructor({ root, databases, except = [], excluded = () => none, wallTime, isOpen, isTold = () => false, takeChange = () => false }: DiscoveryOptions) {
     this.#root = root;
     this.#patterns = databases.map(parsePattern);
     this.#isExcepted = nameMatcher(except);
     this.#excluded = excluded;
     this.#wallTime = wallTime;
     this.#isOpen = isOpen;
+    this.#isTold = isTold;
+    this.#takeChange = takeChange;
   }
 
   /** Names of the files below `root` that match, whatever they contain, without `-wal` and the like. Nobody has them open. */
@@ -143,9 +152,9 @@ export class Discovery {
 
   /** True when a scan could find something else than the last one did. */
   #changed(): boolean {
-    if (this.#folders === undefined || this.#left !== this.#excluded()) return true;
+    if (this.#takeChange() || this.#folders === undefined || this.#left !== this.#excluded()) return true;
     for (const folder of this.#folders) {
-      if (!folder.settled || fstatSync(folder.fd).ctimeMs !== folder.changedMs) return true;
+      if (folder.fd !== undefined && (!folder.settled || fstatSync(folder.fd).ctimeMs !== folder.changedMs)) return true;
     }
     for (const [name, path] of this.#waiting) {
       const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
@@ -190,7 +199,7 @@ export class Discovery {
   }
 
   close(): void {
-    for (const folder of this.#folders ?? []) closeSync(folder.fd);
+    for (const { fd } of this.#folders ?? []) if (fd !== undefined) closeSync(fd);
     this.#folders = undefined;
   }
 
@@ -250,9 +259,10 @@ export class Discovery {
   #watch(folder: string, { opened, seen }: Walk): boolean {
     if (seen.has(folder)) return true;
     if (seen.size >= watchedFoldersMax) throw tooManyFolders(folder);
+    const [path, isTold] = [pathOf(this.#root, folder), this.#isTold(pathOf(this.#root, folder))];
     let fd: number;
     try {
-      fd = openSync(pathOf(this.#root, folder), "r");
+      fd = openSync(path, "r");
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
       throw error;
@@ -262,7 +272,8 @@ export class Discovery {
     if (folder === "") this.#rootIdentity ??= identityOfFd(fd);
     const changedMs = stats.ctimeMs;
     const settlesMs = changedMs % 1000 === 0 ? coarseStampSettlesMs : stampSettlesMs;
-    opened.push({ fd, changedMs, settled: Math.abs(this.#wallTime() - changedMs) > settlesMs });
+    if (isTold) closeSync(fd);
+    opened.push({ fd: isTold ? undefined : fd, changedMs, settled: Math.abs(this.#wallTime() - changedMs) > settlesMs });
     return true;
   }
 }

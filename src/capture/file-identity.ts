@@ -21,3 +21,6 @@ export function identityAt(path: PathLike): FileIdentity | undefined {
   const stats = statSync(path, { ...exact, throwIfNoEntry: false });
   return stats === undefined ? undefined : identityOf(stats);
 }
+
+/** For maps. */
+export const keyOf = ({ device, inode }: FileIdentity): string => `${device} ${inode}`;

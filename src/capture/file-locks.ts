@@ -20,6 +20,9 @@ const databaseLockBytesEnd = databaseLockByte + 511;
 
 const line = /^\d+: POSIX\s+\S+\s+(READ|WRITE)\s+(-?\d+)\s+([0-9a-f]+:[0-9a-f]+):(\d+)\s+(\d+)\s+(\d+|EOF)/;
 
+/** So many files are looked up in the text. */
+const asksByText = 8;
+
 interface Lock {
   readonly isWrite: boolean;
   readonly pid: number;
@@ -32,10 +35,17 @@ interface Lock {
 export class FileLocks {
   readonly #text: string;
   readonly #ownPid: number;
+  #asked = 0;
+  #byInode: ReadonlyMap<bigint, Lock[]> | undefined;
 
   constructor(text: string, ownPid: number) {
     this.#text = text;
     this.#ownPid = ownPid;
+  }
+
+  /** Length of the list. */
+  get characters(): number {
+    return this.#text.length;
   }
 
   /** As they are now; undefined where they are not told. */
@@ -90,8 +100,10 @@ export class FileLocks {
     });
   }
 
-  /** Without parsing the rest: a machine may have thousands of locks. */
+  /** A machine may have thousands of locks: few questions are answered without parsing all of them, many by an index. */
   #of(inode: bigint): Lock[] {
+    this.#asked += 1;
+    if (this.#asked > asksByText) return (this.#byInode ??= indexed(this.#text)).get(inode) ?? [];
     const locks: Lock[] = [];
     const key = `:${inode} `;
     for (let at = this.#text.indexOf(key); at >= 0; at = this.#text.indexOf(key, at + 1)) {
@@ -102,6 +114,18 @@ export class FileLocks {
     }
     return locks;
   }
+}
+
+function indexed(text: string): Map<bigint, Lock[]> {
+  const index = new Map<bigint, Lock[]>();
+  for (const one of text.split("\n")) {
+    const lock = parse(one);
+    if (lock === undefined) continue;
+    const known = index.get(lock.inode);
+    if (known === undefined) index.set(lock.inode, [lock]);
+    else known.push(lock);
+  }
+  return index;
 }
 
 /** Undefined for other kinds of locks, and for somebody who waits for one. */

@@ -64,6 +64,11 @@ export class FileWatch {
     return this.#elsewhereSinceMs !== undefined || this.#file.look() !== "quiet" || this.#isLogSuspicious(at);
   }
 
+  /** Nothing moves any more, and a commit cannot come without a write. The index was just seen at `at`. Sync. */
+  isAtRest(at: WalPosition): boolean {
+    return this.#elsewhereSinceMs === undefined && this.#tail.isAtRest(at) && this.#file.look() === "quiet";
+  }
+
   /** The inode of the WAL index. */
   get indexInode(): bigint {
     return this.#walIndex.inode;

@@ -31,6 +31,10 @@ export interface SourceLimits {
   readonly settleMsMax: number;
   /** Databases of one service. */
   readonly databasesMax: number;
+  /** So many databases are looked at by each look of the gate; when there are more, those in which nothing happens are left out. */
+  readonly lookedAtMax: number;
+  /** A database in which nothing happened for so long is quiet, milliseconds. */
+  readonly quietAfterMs: number;
 }
 
 export const defaultLimits: SourceLimits = {
@@ -47,7 +51,9 @@ export const defaultLimits: SourceLimits = {
   attachWaitMsMax: 10_000,
   deletionMsMax: 1_000,
   settleMsMax: 10_000,
-  databasesMax: 1000,
+  databasesMax: 10_000,
+  lookedAtMax: 4,
+  quietAfterMs: 1_000,
 };
 
 /** Longest run on the event loop without a yield while large amounts are read, milliseconds. */
@@ -69,6 +75,8 @@ export const suspectsPerLook = 4;
 export const elsewhereMsMax = 1000;
 /** A database is audited (identity of its files, who uses it) at most this often while the service is idle, milliseconds. */
 export const auditMs = 100;
+/** A list of locks that is longer (that of some hundred open databases) is read less often than every `auditMs`, characters. */
+export const longLockList = 64 * 1024;
 /** Folder entries that are looked through for the second name of a file. */
 export const linkSearchEntriesMax = 20_000;
 /** Folders that `**` goes down. */
@@ -79,3 +87,5 @@ export const watchedFoldersMax = 2000;
 export const unlistedMs = 2_000;
 /** A process that held the lock of the writer is believed to be at work for so long, milliseconds. */
 export const writerTrustMs = 2;
+/** Quiet databases that are looked at by each tick, in turn: a second look, should the kernel not tell of a write. */
+export const quietPerTick = 4;

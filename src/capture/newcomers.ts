@@ -16,6 +16,7 @@ import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
 import { elsewhereMsMax, type SourceLimits } from "./limits.ts";
 import { notReadable, notWhole, sameFileTwice, staysLocked, tooMany, usedElsewhere } from "./refusals.ts";
+import type { OpenFiles } from "./open-identities.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 import { WholeFiles } from "./whole-file.ts";
@@ -84,8 +85,8 @@ export class Newcomers {
     for (const name of this.#waiting.keys()) if (!isWaiting(name)) this.#forget(name);
   }
 
-  /** Attaches the file, or notes why not. `others`: captured, or still open. */
-  look(name: string, file: FoundFile, captured: ReadonlyMap<string, TrackedDatabase>, retired: readonly TrackedDatabase[], onAttached: (database: TrackedDatabase) => void): void {
+  /** Attaches the file, or notes why not. */
+  look(name: string, file: FoundFile, open: OpenFiles, captured: ReadonlyMap<string, TrackedDatabase>, onAttached: (database: TrackedDatabase) => void): void {
     const nowMs = this.#options.clock.now();
     const known = this.#waiting.get(name);
     const same = known !== undefined && sameFile(known.identity, file.identity) ? known : undefined;
@@ -95,7 +96,7 @@ export class Newcomers {
     const sinceMs = same?.sinceMs ?? nowMs;
     let error: CaptureError | undefined;
     try {
-      this.#refuse(name, file, captured, retired);
+      this.#refuse(name, file, open, captured);
       const making = this.#isBegun ? this.#whole.look(name, file.path, nowMs, this.#options.clock.wallTime()) : this.#whole.lookAtStart(file.path);
       if (making.kind === "short" && !this.#isBegun) throw notReadable(name, `it has ${making.found}`);
       if (making.kind === "short" && (same?.leftOut !== undefined || nowMs - sinceMs >= attachWaitMsMax)) return this.#leaveOut(name, file, sinceMs, making.found);
@@ -112,12 +113,13 @@ export class Newcomers {
     this.#uncaptured.note(name, error);
   }
 
-  #refuse(name: string, file: FoundFile, captured: ReadonlyMap<string, TrackedDatabase>, retired: readonly TrackedDatabase[]): void {
+  #refuse(name: string, file: FoundFile, open: OpenFiles, captured: ReadonlyMap<string, TrackedDatabase>): void {
     const { databasesMax } = this.#options.limits;
     if (captured.size >= databasesMax) throw tooMany(name, databasesMax);
-    for (const other of captured.values()) if (sameFile(other.files.identity, file.identity)) throw sameFileTwice(name, other.name);
+    const other = open.get(file.identity);
+    if (other !== undefined && captured.get(other.name) === other) throw sameFileTwice(name, other.name);
     // Its descriptors are open in this process: opening and closing others would drop their locks.
-    if (retired.some(({ files }) => sameFile(files.identity, file.identity))) throw notWhole(name, "a database that had another name and is still being read under it");
+    if (other !== undefined) throw notWhole(name, "a database that had another name and is still being read under it");
   }
 
   /** Undefined: it is attached, or gone. */

@@ -20,7 +20,7 @@
  * behind or for slot 0. Therefore pins are moved soon after the log moves, once more when everything is backfilled, and
  * at least every `pinAgeMsMax` (a checkpoint that was just finishing can push a reader from slot 0 to another one).
  */
-import type { Reader } from "./database-files.ts";
+import type { Reader } from "./reader.ts";
 import type { Rules } from "../core/rules.ts";
 import { samePosition, type WalIndex, type WalIndexReader } from "./wal-index.ts";
 
@@ -77,6 +77,11 @@ export class Pin {
 
   get hasNext(): boolean {
     return this.#next !== undefined;
+  }
+
+  /** Held by the connection that is open always, and no other. */
+  get isAtHome(): boolean {
+    return this.#next === undefined && this.#held?.reader === this.#readers[0];
   }
 
   /** True when an application's checkpoint could be waiting for this pin, or when it is old. */

@@ -129,3 +129,12 @@ function movePin(database: TrackedDatabase, nowMs: number): void {
   if (database.isAhead()) pin.cancel();
   else pin.advance();
 }
+
+/** Closes what a database does not need while nothing happens: what is left is one connection, with the pin. False: not now. */
+export function rest(database: TrackedDatabase, nowMs: number): boolean {
+  const { pin, files } = database;
+  if (!pin.isAtHome) movePin(database, nowMs);
+  if (!pin.isAtHome) return false;
+  files.rest();
+  return true;
+}

@@ -28,14 +28,12 @@ export interface SnapshotDatabase {
 
 export interface Snapshot {
   readonly databases: readonly SnapshotDatabase[];
-  /** A database whose deletion is not in a batch yet is missing: this is not the state after the batch. */
-  readonly leavesOut: boolean;
   /** Lets the pins go. No read may be under way. Calling it again does nothing. */
   release(): Promise<void>;
 }
 
 /** `cut`: each database with the index at the cut, which is its captured state; its snapshot reader is reading. */
-export function snapshotOf(cut: Cut, leavesOut: boolean, onRelease: () => void): Snapshot {
+export function snapshotOf(cut: Cut, onRelease: () => void): Snapshot {
   let released = false;
   const databases = [...cut].map(([database, index]): SnapshotDatabase => {
     const { name, pageSize, pageCount } = database;
@@ -54,7 +52,6 @@ export function snapshotOf(cut: Cut, leavesOut: boolean, onRelease: () => void):
   });
   return {
     databases,
-    leavesOut,
     release() {
       if (!released) onRelease();
       released = true;

@@ -19,7 +19,7 @@ import { defaultLimits, sealRoundsMax, type SourceLimits } from "./limits.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
 import { captureAndSeal } from "./capture-and-seal.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
-import { type Housekeeping, isSealDue, prepareSeal, tidy } from "./seal.ts";
+import { type Housekeeping, isSealDue, prepareSeal } from "./seal.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
@@ -63,7 +63,7 @@ export class Source {
   readonly #house: Housekeeping;
   /** Attached, but not captured yet: its file still changes. */
   readonly #restless = new Set<string>();
-  /** Deletions that no batch has yet: of excluded databases at the start, and those that wait for what else is left out. */
+  /** Of excluded databases, at the start: the next batch removes them. */
   #removals: DatabaseChanges[] = [];
   #snapshotActive = false;
   #busy: string | undefined;
@@ -72,8 +72,8 @@ export class Source {
   private constructor(options: SourceOptions) {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
-    this.#databases = new DatabaseSet({ ...options, limits: this.#limits });
     this.#house = { limits: this.#limits, clock: options.clock, backfiller: new Backfiller(), onWarning: (text) => options.onWarning(text) };
+    this.#databases = new DatabaseSet({ ...options, limits: this.#limits, house: this.#house });
   }
 
   /**
@@ -113,7 +113,9 @@ export class Source {
     if (this.#failure !== undefined) throw this.#failure;
     try {
       if (this.#removals.length > 0 || this.#databases.uncaptured.size > 0) return true;
-      for (const database of this.#databases) if (database.isAhead()) return true;
+      const { active } = this.#databases;
+      active.hear();
+      for (const database of active) if (database.isAhead()) return true;
       return this.#databases.isSuspicious() || this.#databases.differs() || this.#databases.uncaptured.size > 0;
     } catch (error) {
       throw this.#fail(error);
@@ -123,7 +125,7 @@ export class Source {
   /** Everything committed up to one instant and not in an earlier batch; undefined when there is nothing. */
   collect(): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
-      const sealing = !this.#snapshotActive && [...this.#databases].some((database) => isSealDue(database, this.#house));
+      const sealing = !this.#snapshotActive && [...this.#databases.active].some((database) => isSealDue(database, this.#house));
       const { deltas } = await this.#collect(sealing ? this.#limits.sealKeepBytesMax : this.#limits.eagerBytesMax);
       if (sealing) await this.#sealAll(deltas);
       return this.#batchOf(deltas);
@@ -138,8 +140,9 @@ export class Source {
     return this.#exclusively("tick", () => {
       this.#databases.closeRetired();
       this.#databases.assertRootInPlace();
-      this.#databases.audit(this.#options.clock.now());
-      for (const database of this.#databases) tidy(database, this.#house);
+      const nowMs = this.#options.clock.now();
+      this.#databases.audit(nowMs);
+      this.#databases.active.tick(nowMs);
       return Promise.resolve();
     });
   }
@@ -153,10 +156,11 @@ export class Source {
     if (this.#snapshotActive) return Promise.reject(new Error("a snapshot is active already"));
     return this.#exclusively("beginSnapshot", async () => {
       this.#snapshotActive = true;
+      this.#databases.active.activateAll();
       try {
         const { deltas, cut } = await this.#collect(this.#limits.eagerBytesMax);
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
-        const snapshot = snapshotOf(captured, this.#removals.length > 0, () => {
+        const snapshot = snapshotOf(captured, () => {
           this.#endSnapshot();
         });
         return { batch: this.#batchOf(deltas), snapshot };
@@ -179,16 +183,17 @@ export class Source {
 
   /** Databases that batches leave out: somebody is still filling their files. Sync. */
   uncaptured(): readonly { readonly name: string; readonly reason: string; readonly advice: string; readonly sinceMs: number }[] {
-    const { list } = this.#databases.uncaptured;
-    if (list.length > 0) return list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, advice: error.advice, sinceMs }));
-    // For as long as the next collection takes.
-    const sinceMs = this.#options.clock.now();
-    return this.#removals.map(({ name }) => ({ name, reason: `${name}: a deletion that is not in the journal yet`, advice: "Wait a moment.", sinceMs }));
+    return this.#databases.uncaptured.list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, advice: error.advice, sinceMs }));
   }
 
   /** Databases of the captured state. Sync. */
   names(): string[] {
     return [...this.#databases].filter(({ captured }) => captured !== undefined).map(({ name }) => name);
+  }
+
+  /** At how many databases each `isAhead` looks, and at how many it need not. Sync. */
+  counts(): { readonly active: number; readonly quiet: number } {
+    return this.#databases.active.counts();
   }
 
   /** Files that match and are no databases, once capture has begun. Sync. */
@@ -227,7 +232,7 @@ export class Source {
     if (this.#failure !== undefined) return true;
     try {
       await this.#examine(new Slice());
-      return this.#removals.length > 0 || [...this.#databases].some((database) => database.isAhead()) || this.#databases.differs();
+      return [...this.#databases].some((database) => database.isAhead()) || this.#databases.differs();
     } catch {
       // Whatever is wrong, nobody can say that all of it was collected.
       return true;
@@ -237,29 +242,18 @@ export class Source {
   /** Throws `CaptureError` when something moved that must not. */
   async #examine(slice: Slice): Promise<void> {
     this.#databases.audit(this.#options.clock.now());
-    for (const database of this.#databases) if (!database.isAhead() && database.isSuspicious()) await database.watch.examine(database, slice);
+    for (const database of this.#databases.active) if (!database.isAhead() && database.isSuspicious()) await database.watch.examine(database, slice);
   }
 
   async #collect(keepBytesMax: number): Promise<{ deltas: DatabaseChanges[]; cut: Cut }> {
-    const removals = this.#removals;
+    const deltas = this.#removals;
     this.#removals = [];
-    const { changes, cut } = await this.#capture(removals, keepBytesMax);
-    const captured = acceptChanges(this.#databases, changes);
+    const { changes, cut } = await this.#capture(deltas, keepBytesMax);
+    deltas.push(...acceptChanges(this.#databases.active, changes));
     this.#noteUncaptured();
     // Behind what is captured now: before it, every new commit would look like one that the index does not have.
     await this.#examine(new Slice());
-    return { deltas: [...this.#dueOf(removals, captured), ...captured], cut };
-  }
-
-  /**
-   * Deletions wait until nothing is left out: a database that was renamed, or replaced, would otherwise be deleted in the journal a moment
-   * before the file that it is now is captured, and a failover in that moment would lose it. A name that is captured again cannot wait.
-   */
-  #dueOf(removals: readonly DatabaseChanges[], captured: readonly DatabaseChanges[]): readonly DatabaseChanges[] {
-    if (this.#databases.uncaptured.size === 0) return removals;
-    const again = new Set(captured.map(({ name }) => name));
-    this.#removals = removals.filter(({ name }) => !again.has(name));
-    return removals.filter(({ name }) => again.has(name));
+    return { deltas, cut };
   }
 
   #batchOf(deltas: readonly DatabaseChanges[]): Batch | undefined {
@@ -274,7 +268,7 @@ export class Source {
 
   /** After a capture: which databases it left out. Throws the reason of one that stays so for too long. */
   #noteUncaptured(mode = this.#options.uncaptured): void {
-    for (const { name, captured } of this.#databases) {
+    for (const { name, captured } of this.#databases.active) {
       if (captured === undefined) this.#restless.add(name);
       else if (this.#restless.delete(name)) this.#databases.uncaptured.clear(name);
       if (captured === undefined) this.#databases.uncaptured.note(name, notWhole(name, "a file that somebody goes on writing into without SQLite's locks"));
@@ -288,8 +282,11 @@ export class Source {
     const giveUpMs = clock.now() + this.#limits.attachWaitMsMax;
     for (;;) {
       for (const database of await this.#databases.follow()) if (database.captured !== undefined) gone.push(removalOf(database));
-      beginPins(this.#databases, clock.now(), this.#snapshotActive);
-      const cut = await consistentCut([...this.#databases], () => !this.#databases.differs(), clock, this.#limits.settleMsMax);
+      const { active } = this.#databases;
+      active.hear();
+      const { generation } = active;
+      beginPins(active, clock.now(), this.#snapshotActive);
+      const cut = await consistentCut([...active], () => this.#databases.isUndisturbed(generation), clock, this.#limits.settleMsMax);
       if (cut !== undefined) return cut;
       if (clock.now() > giveUpMs) throw filesNeverSettle(this.#limits.attachWaitMsMax);
     }
@@ -301,7 +298,7 @@ export class Source {
       // Nothing is read through a pin later, and everything that is there takes part in the cut.
       if (deltas.some(({ holds }) => holds !== undefined) || this.#databases.uncaptured.size > 0) return;
       let isBehind = false;
-      for (const database of this.#databases) {
+      for (const database of this.#databases.active) {
         const state = prepareSeal(database, this.#house);
         if (state === "ready") overlay(deltas, await captureAndSeal(database, this.#databases, this.#house));
         isBehind ||= state === "behind";

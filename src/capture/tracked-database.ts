@@ -11,8 +11,8 @@ import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { CaptureError, lostContinuity } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
+import { Deletion } from "./deletion.ts";
 import { FileWatch } from "./file-watch.ts";
-import { auditMs } from "./limits.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
 import { Pin } from "./pin.ts";
 import { overwritten } from "./refusals.ts";
@@ -58,9 +58,9 @@ export class TrackedDatabase {
   /** A backfill in another thread is under way; never rejects. */
   backfilling: Promise<void> | undefined;
   #captured: WalPosition | undefined;
-  /** Where the log stood when the file was found deleted. */
-  #retiredAt: WalPosition | "written" | undefined;
-  #useLookAtMs = 0;
+  #deletion: Deletion | undefined;
+  /** Undefined: since the next time that it is asked. */
+  #stillSinceMs: number | undefined;
   #hashes: PageHashes;
   #frames = new Map<number, number>();
   #zeroPages = new Set<number>();
@@ -120,28 +120,26 @@ export class TrackedDatabase {
     return this.#captured !== undefined && this.watch.isSuspicious(this.#captured);
   }
 
-  /**
-   * Its file is deleted: what was committed before belongs to nothing any more, what comes now is a fault. Stamps of one timer tick
-   * do not tell the order: then what is not captured counts as committed after the deletion, if somebody is there to do so.
-   */
+  /** Its file is deleted: `deletion` is watched from here on. */
   retire(): void {
-    const { deleted, written } = this.files.deletedAndWritten();
-    const isUsed = (this.files.users()?.length ?? 0) > 0;
-    this.#retiredAt = isUsed && this.isAhead() && written >= deleted ? "written" : (this.look() ?? this.#captured);
+    this.#deletion = new Deletion(this);
   }
 
-  /** Something was committed after the file was deleted. Sync, half a microsecond. */
-  wasWrittenSince(): boolean {
-    const at = this.#retiredAt;
-    return at === "written" || (at !== undefined && !this.index.isAt(at.salt1, at.salt2, at.mxFrame));
+  get deletion(): Deletion | undefined {
+    return this.#deletion;
   }
 
-  /** Of a deleted database: another process still has it open. Looked up at intervals. One that is only excluded may be. */
-  isInUse(nowMs: number): boolean {
-    if (this.#retiredAt === undefined) return false;
-    if (nowMs < this.#useLookAtMs) return true;
-    this.#useLookAtMs = nowMs + auditMs;
-    return (this.files.users()?.length ?? 0) > 0;
+  /** Nothing has happened for so long, and no commit can come without a write into the log. Sync, a microsecond. */
+  isStill(nowMs: number, forMs: number): boolean {
+    const at = this.#captured;
+    this.#stillSinceMs ??= nowMs;
+    if (at === undefined || nowMs - this.#stillSinceMs < forMs || this.holds > 0 || this.files.writersLocked || this.backfilling !== undefined) return false;
+    return !this.isAhead() && this.watch.isAtRest(at);
+  }
+
+  /** Something happened, or may have. */
+  disturb(): void {
+    this.#stillSinceMs = undefined;
   }
 
   /** The index now; undefined while it is torn. Throws when it is not one that can be captured. */
@@ -221,6 +219,7 @@ export class TrackedDatabase {
     }
     if (at !== undefined) this.watch.leave(at);
     this.#captured = to;
+    this.disturb();
   }
 
   /**
@@ -331,7 +330,7 @@ export class TrackedDatabase {
 
   #pragma(name: "page_size" | "page_count"): number {
     const [first, second] = this.files.readers;
-    const reader = first.reading ? first : second;
+    const reader = second.reading ? second : first;
     const row = reader.connection.prepare(`PRAGMA ${name}`).get() as Record<string, number> | undefined;
     const value = row?.[name];
     if (value === undefined) throw new Error(`PRAGMA ${name} gave no answer`);

@@ -73,6 +73,11 @@ export class WalTail {
     return true;
   }
 
+  /** True when no commit lies behind `at`, finished or not: none can come without a write. Sync. */
+  isAtRest(at: WalPosition): boolean {
+    return this.isQuiet(at) && this.#seen?.isSettled === true && this.#abandoned === undefined;
+  }
+
   /** Follows the chain to its end, as recovery does. */
   async walk(at: WalPosition, slice: Slice): Promise<TailEnd> {
     const stats = fstatSync(this.#fd);

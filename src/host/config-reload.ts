@@ -35,7 +35,6 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   vaultUrl: ["vault", false],
   vaultTimeoutMs: ["vault_timeout", false],
   bootstrap: ["bootstrap", false],
-  bootstrapCheck: ["bootstrap_check", false],
   durability: ["durability", false],
   leaseMs: ["lease", false],
   driftMarginMs: ["drift_margin", false],

@@ -1,0 +1,158 @@
+/**
+ * The databases at which every look of the gate looks, among all that are open: those in which something happened lately.
+ *
+ * A database is *quiet* when nothing was written for a while and nothing lies in its log behind what is captured. Its index cannot move then without a write
+ * into the log, and each is told by the kernel before the commit returns (folder-events.ts): `hear` reads what was told, and whatever was
+ * touched is active again. So a look costs one read for all quiet databases, and two or three for each active one.
+ *
+ * The argument that no commit passes unseen is in docs/CAPTURE.md. What it rests on is checked as well: quiet databases are looked at in turn,
+ * and one that moved without a word ends the trust: from then on all are active. The same where the kernel tells nothing.
+ */
+import type { FilePath } from "./data-path.ts";
+import { FolderEvents } from "./folder-events.ts";
+import { quietPerTick, type SourceLimits } from "./limits.ts";
+import { type Housekeeping, rest, tidy } from "./seal.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+
+export class ActiveDatabases {
+  readonly #options: Housekeeping;
+  readonly #active = new Set<TrackedDatabase>();
+  readonly #quiet = new Set<TrackedDatabase>();
+  /** What is written for them is told. */
+  readonly #told = new Set<TrackedDatabase>();
+  #events: FolderEvents<TrackedDatabase> | undefined;
+  #isTried = false;
+  #isFolderChanged = false;
+  #generation = 0;
+
+  constructor(options: Housekeeping) {
+    this.#options = options;
+  }
+
+  /** Another one whenever another database is active than before: a list that was made under this one is complete as long as it stays. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  [Symbol.iterator](): IterableIterator<TrackedDatabase> {
+    return this.#active.values();
+  }
+
+  /** Events are had from here on when there are more databases than can be looked at each time. True when that has just begun. */
+  async begin(count: number): Promise<boolean> {
+    if (this.#isTried || count <= this.#options.limits.lookedAtMax) return false;
+    this.#isTried = true;
+    const events = await FolderEvents.open<TrackedDatabase>();
+    if (typeof events === "string") {
+      this.#options.onWarning(`every database is looked at for each chunk of an answer, which costs a microsecond for each of ${count}: ${events}`);
+      return false;
+    }
+    this.#events = events;
+    for (const database of this.#active) this.#listenTo(database);
+    return true;
+  }
+
+  /** At how many databases each look looks, and at how many it does not. */
+  counts(): { readonly active: number; readonly quiet: number } {
+    return { active: this.#active.size, quiet: this.#quiet.size };
+  }
+
+  /** What happens in this folder is told from here on; false when it is not. */
+  watch(folder: FilePath): boolean {
+    return this.#events?.watch(folder) ?? false;
+  }
+
+  add(database: TrackedDatabase): void {
+    this.#active.add(database);
+    this.#generation += 1;
+    this.#listenTo(database);
+  }
+
+  remove(database: TrackedDatabase): void {
+    for (const set of [this.#active, this.#quiet, this.#told]) set.delete(database);
+    this.#events?.remove(database.files.path, database);
+  }
+
+  /** Takes what was told since the last call. Sync. */
+  hear(): void {
+    const events = this.#events;
+    if (events === undefined) return;
+    const { isChanged, isIncomplete } = events.hear(this.#onTouched);
+    if (isChanged) this.#isFolderChanged = true;
+    if (isIncomplete) this.activateAll();
+  }
+
+  /** True once for each time that `hear` heard of a file that came, went or was renamed. */
+  takeFolderChange(): boolean {
+    const isChanged = this.#isFolderChanged;
+    this.#isFolderChanged = false;
+    return isChanged;
+  }
+
+  activateAll(): void {
+    for (const database of this.#quiet) this.activate(database);
+  }
+
+  activate(database: TrackedDatabase): void {
+    database.disturb();
+    if (!this.#quiet.delete(database)) return;
+    this.#active.add(database);
+    this.#generation += 1;
+  }
+
+  /** Housekeeping: what has been still for long becomes quiet, and some of the quiet ones are looked at. */
+  tick(nowMs: number): void {
+    const { limits } = this.#options;
+    for (const database of this.#active) {
+      tidy(database, this.#options);
+      if (!this.#told.has(database) || !isStill(database, nowMs, limits)) continue;
+      this.#active.delete(database);
+      this.#quiet.add(database);
+    }
+    let count = Math.min(quietPerTick, this.#quiet.size);
+    for (const database of this.#quiet) {
+      if (count-- === 0) break;
+      // To the end of the order.
+      this.#quiet.delete(database);
+      this.#quiet.add(database);
+      this.#lookAtQuiet(database);
+    }
+  }
+
+  close(): void {
+    this.#events?.close();
+    this.#events = undefined;
+    for (const set of [this.#active, this.#quiet, this.#told]) set.clear();
+  }
+
+  readonly #onTouched = (database: TrackedDatabase): void => this.activate(database);
+
+  #listenTo(database: TrackedDatabase): void {
+    if (this.#events?.add(database.files.path, database) === true) this.#told.add(database);
+  }
+
+  #lookAtQuiet(database: TrackedDatabase): void {
+    const index = database.isAhead() ? database.look() : undefined;
+    if (index === undefined) {
+      if (database.isAhead() || database.isSuspicious()) this.activate(database);
+      return;
+    }
+    // What was written for it was told before its index moved. A generation without a frame is begun without a write.
+    this.hear();
+    if (this.#quiet.has(database) && index.mxFrame > 0) this.#distrust(database.name);
+    this.activate(database);
+  }
+
+  #distrust(name: string): void {
+    this.#events?.close();
+    this.#events = undefined;
+    this.#told.clear();
+    this.activateAll();
+    this.#options.onWarning(`${name}: a commit of which the kernel told nothing (another mount of the same files?): every database is looked at for each chunk of an answer from now on`);
+  }
+}
+
+/** Nothing has happened for long, and its next commit begins with a write. Its connections but the pin are closed then. */
+function isStill(database: TrackedDatabase, nowMs: number, { quietAfterMs }: SourceLimits): boolean {
+  return database.isStill(nowMs, quietAfterMs) && rest(database, nowMs);
+}

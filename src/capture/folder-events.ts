@@ -1,0 +1,104 @@
+/**
+ * What the kernel tells of the folders in which databases lie, sorted: which database something was written for, and whether files came or went.
+ *
+ * Every commit writes into the log before it is in the index, by write(2), so its event is queued before the commit returns to the application, and
+ * long before a byte of its answer arrives here. One read (a fifth of a microsecond) tells for all databases of all folders
+ * that nothing was committed since the last one. docs/CAPTURE.md has the argument, and what it cannot see.
+ */
+import { type FilePath, folderOf, textOf } from "./data-path.ts";
+import { Inotify, type InotifyEvent, inotifyEvents } from "../runtime/inotify.ts";
+import { ownerOf } from "../core/database-pattern.ts";
+
+/** The last part of the path, as events have it. */
+function entryOf(path: FilePath): string {
+  const bytes = Buffer.from(path).toString("latin1");
+  return bytes.slice(bytes.lastIndexOf("/") + 1);
+}
+
+export interface Heard {
+  /** A folder changed in a way that may add, remove or replace a database. */
+  readonly isChanged: boolean;
+  /** Not everything was told: anything may have happened. */
+  readonly isIncomplete: boolean;
+}
+
+const quiet: Heard = { isChanged: false, isIncomplete: false };
+const { create, modify, unmounted, ignored } = inotifyEvents;
+
+export class FolderEvents<Database> {
+  readonly #inotify: Inotify;
+  /** By number of the folder, then by entry. */
+  readonly #folders = new Map<number, Map<string, Database>>();
+  readonly #numbers = new Map<string, number>();
+
+  private constructor(inotify: Inotify) {
+    this.#inotify = inotify;
+  }
+
+  /** A text instead: why there are none here. */
+  static async open<Database>(): Promise<FolderEvents<Database> | string> {
+    const inotify = await Inotify.open();
+    return typeof inotify === "string" ? inotify : new FolderEvents(inotify);
+  }
+
+  /** From here on what happens in this folder is told; false when that cannot be had. Calling it again does nothing. */
+  watch(path: FilePath): boolean {
+    return this.#numberOf(path) !== undefined;
+  }
+
+  /** Events for this file and its companions are this database's; false when its folder cannot be watched. */
+  add(path: FilePath, database: Database): boolean {
+    const number = this.#numberOf(folderOf(path));
+    if (number === undefined) return false;
+    this.#folders.get(number)?.set(entryOf(path), database);
+    return true;
+  }
+
+  remove(path: FilePath, database: Database): void {
+    const entries = this.#folders.get(this.#numbers.get(textOf(folderOf(path))) ?? -1);
+    if (entries?.get(entryOf(path)) === database) entries.delete(entryOf(path));
+  }
+
+  /** Since the last call. Sync. */
+  hear(onTouched: (database: Database) => void): Heard {
+    let isChanged = false;
+    const isIncomplete = this.#inotify.read((event) => {
+      isChanged = this.#sort(event, onTouched) || isChanged;
+    });
+    return isChanged || isIncomplete ? { isChanged: true, isIncomplete } : quiet;
+  }
+
+  close(): void {
+    this.#inotify.close();
+  }
+
+  /** True: a database may have come or gone. */
+  #sort({ folder, mask, entry }: InotifyEvent, onTouched: (database: Database) => void): boolean {
+    const entries = this.#folders.get(folder);
+    if ((mask & (unmounted | ignored)) !== 0) {
+      for (const database of entries?.values() ?? []) onTouched(database);
+      this.#folders.delete(folder);
+      return true;
+    }
+    const itself = entries?.get(entry);
+    if (itself !== undefined) {
+      onTouched(itself);
+      return mask !== modify;
+    }
+    const owner = ownerOf(entry);
+    const owned = owner === undefined ? undefined : entries?.get(owner);
+    if (owned === undefined) return true;
+    onTouched(owned);
+    // Nobody who keeps the rules removes or renames a companion of a database that is open.
+    return (mask & ~(modify | create)) !== 0;
+  }
+
+  #numberOf(path: FilePath): number | undefined {
+    const text = textOf(path);
+    const number = this.#inotify.watch(path);
+    if (number === undefined) return undefined;
+    this.#numbers.set(text, number);
+    if (!this.#folders.has(number)) this.#folders.set(number, new Map());
+    return number;
+  }
+}

@@ -1,0 +1,20 @@
+/** Which database of this process has a file open: of thousands it is asked for each file that is found. */
+import { type FileIdentity, keyOf } from "./file-identity.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+
+export class OpenFiles {
+  readonly #owners = new Map<string, TrackedDatabase>();
+
+  add(database: TrackedDatabase): void {
+    for (const identity of database.files.identities) this.#owners.set(keyOf(identity), database);
+  }
+
+  /** Its files are closed. */
+  remove(database: TrackedDatabase): void {
+    for (const identity of database.files.identities) if (this.#owners.get(keyOf(identity)) === database) this.#owners.delete(keyOf(identity));
+  }
+
+  get(identity: FileIdentity): TrackedDatabase | undefined {
+    return this.#owners.get(keyOf(identity));
+  }
+}

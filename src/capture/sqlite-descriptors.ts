@@ -1,0 +1,70 @@
+/**
+ * The descriptors that SQLite itself has open for a connection: its database, its `-wal` and its `-shm`.
+ *
+ * They are read through, so that a database that is captured costs no descriptors of its own, and nothing has to be closed in the right order.
+ * SQLite does not tell their numbers; they are found by what they are (device and inode), beginning where the kernel puts new ones: at the
+ * lowest free number. They stay what they are for as long as the connection is open: SQLite opens none of the three anew within the life
+ * of a connection in WAL mode, and the `-shm` is shared by all connections of a process until the last one is closed (os_unix.c, unixShmNode).
+ *
+ * The connection must be the first of this process on that database: a descriptor of another one would be closed with that one.
+ */
+import { closeSync, fstatSync, openSync, readdirSync } from "node:fs";
+import { type FilePath, withSuffix } from "./data-path.ts";
+import { type FileIdentity, identityAt, identityOf, sameFile } from "./file-identity.ts";
+
+export interface SqliteDescriptors {
+  readonly dbFd: number;
+  readonly walFd: number;
+  readonly shmFd: number;
+}
+
+/** Looked at from the lowest free number on: three are new, and other threads may be opening files. */
+const nearby = 16;
+
+/** Where the kernel puts the next descriptor. */
+export function lowestFreeDescriptor(): number {
+  const fd = openSync("/dev/null", "r");
+  closeSync(fd);
+  return fd;
+}
+
+/** `free`: the lowest free number before the connection was opened. Throws ENOENT when a file is not there: SQLite keeps its index in its heap. */
+export function sqliteDescriptors(path: FilePath, free: number): SqliteDescriptors {
+  const wanted = ["", "-wal", "-shm"].map((suffix) => wantedAt(withSuffix(path, suffix)));
+  const near = Array.from({ length: nearby }, (_, at) => free + at);
+  const [dbFd, walFd, shmFd] = find(wanted, near) ?? find(wanted, allDescriptors()) ?? [];
+  if (dbFd === undefined || walFd === undefined || shmFd === undefined) throw new Error(`SQLite has ${path.toString()} open, and its descriptors are not among those of this process`);
+  return { dbFd, walFd, shmFd };
+}
+
+function wantedAt(path: FilePath): FileIdentity {
+  const identity = identityAt(path);
+  if (identity === undefined) throw Object.assign(new Error(`ENOENT: ${path.toString()}`), { code: "ENOENT" });
+  return identity;
+}
+
+function find(wanted: readonly FileIdentity[], numbers: readonly number[]): number[] | undefined {
+  const found = wanted.map(() => -1);
+  let missing = wanted.length;
+  for (const fd of numbers) {
+    const identity = identityOfOpen(fd);
+    const at = identity === undefined ? -1 : wanted.findIndex((one, index) => found[index] === -1 && sameFile(one, identity));
+    if (at < 0) continue;
+    found[at] = fd;
+    missing -= 1;
+    if (missing === 0) return found;
+  }
+  return undefined;
+}
+
+/** Also of what is no descriptor: undefined. */
+function identityOfOpen(fd: number): FileIdentity | undefined {
+  try {
+    return identityOf(fstatSync(fd, { bigint: true }));
+  } catch {
+    return undefined;
+  }
+}
+
+/** On Linux and macOS alike. */
+const allDescriptors = (): number[] => readdirSync("/dev/fd").map(Number);
