@@ -93,6 +93,16 @@ function overlaid(before: DatabaseChanges, after: DatabaseChanges): DatabaseChan
   return { ...after, pages: [...pages].sort((a, b) => a - b), content };
 }
 
+/**
+ * Deletions wait until nothing is left out: a database that was renamed, or replaced, would otherwise be deleted in the journal a moment
+ * before the file that it is now is captured, and a failover in that moment would lose it. A name that is captured again cannot wait.
+ */
+export function dueRemovals(removals: readonly DatabaseChanges[], captured: readonly DatabaseChanges[], isWhole: boolean): { readonly due: DatabaseChanges[]; readonly waiting: DatabaseChanges[] } {
+  const again = new Set(captured.map(({ name }) => name));
+  const isDue = ({ name }: DatabaseChanges): boolean => isWhole || again.has(name);
+  return { due: removals.filter(isDue), waiting: removals.filter((removal) => !isDue(removal)) };
+}
+
 function frameOf(frames: ReadonlyMap<number, number>, page: number): number {
   const frame = frames.get(page);
   if (frame === undefined) throw new RangeError(`page ${page} is not in this batch`);

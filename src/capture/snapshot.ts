@@ -28,12 +28,14 @@ export interface SnapshotDatabase {
 
 export interface Snapshot {
   readonly databases: readonly SnapshotDatabase[];
+  /** A database whose deletion is not in a batch yet is missing: this is not the state after the batch. */
+  readonly leavesOut: boolean;
   /** Lets the pins go. No read may be under way. Calling it again does nothing. */
   release(): Promise<void>;
 }
 
 /** `cut`: each database with the index at the cut, which is its captured state; its snapshot reader is reading. */
-export function snapshotOf(cut: Cut, onRelease: () => void): Snapshot {
+export function snapshotOf(cut: Cut, leavesOut: boolean, onRelease: () => void): Snapshot {
   let released = false;
   const databases = [...cut].map(([database, index]): SnapshotDatabase => {
     const { name, pageSize, pageCount } = database;
@@ -52,6 +54,7 @@ export function snapshotOf(cut: Cut, onRelease: () => void): Snapshot {
   });
   return {
     databases,
+    leavesOut,
     release() {
       if (!released) onRelease();
       released = true;

@@ -12,7 +12,7 @@ import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { Backfiller } from "./backfiller.ts";
-import { type Batch, batchOf, type DatabaseChanges, overlay, removalOf } from "./batch.ts";
+import { type Batch, batchOf, type DatabaseChanges, dueRemovals, overlay, removalOf } from "./batch.ts";
 import { type Cut, consistentCut } from "./consistent-cut.ts";
 import { DatabaseSet } from "./database-set.ts";
 import { defaultLimits, sealRoundsMax, type SourceLimits } from "./limits.ts";
@@ -63,7 +63,7 @@ export class Source {
   readonly #house: Housekeeping;
   /** Attached, but not captured yet: its file still changes. */
   readonly #restless = new Set<string>();
-  /** Of excluded databases, at the start: the next batch removes them. */
+  /** Deletions that no batch has yet: of excluded databases at the start, and those that wait for what else is left out. */
   #removals: DatabaseChanges[] = [];
   #snapshotActive = false;
   #busy: string | undefined;
@@ -160,7 +160,7 @@ export class Source {
       try {
         const { deltas, cut } = await this.#collect(this.#limits.eagerBytesMax);
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
-        const snapshot = snapshotOf(captured, () => {
+        const snapshot = snapshotOf(captured, this.#removals.length > 0, () => {
           this.#endSnapshot();
         });
         return { batch: this.#batchOf(deltas), snapshot };
@@ -183,7 +183,11 @@ export class Source {
 
   /** Databases that batches leave out: somebody is still filling their files. Sync. */
   uncaptured(): readonly { readonly name: string; readonly reason: string; readonly advice: string; readonly sinceMs: number }[] {
-    return this.#databases.uncaptured.list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, advice: error.advice, sinceMs }));
+    const { list } = this.#databases.uncaptured;
+    if (list.length > 0) return list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, advice: error.advice, sinceMs }));
+    // For as long as the next collection takes.
+    const sinceMs = this.#options.clock.now();
+    return this.#removals.map(({ name }) => ({ name, reason: `${name}: a deletion that is not in the journal yet`, advice: "Wait a moment.", sinceMs }));
   }
 
   /** Databases of the captured state. Sync. */
@@ -232,7 +236,7 @@ export class Source {
     if (this.#failure !== undefined) return true;
     try {
       await this.#examine(new Slice());
-      return [...this.#databases].some((database) => database.isAhead()) || this.#databases.differs();
+      return this.#removals.length > 0 || [...this.#databases].some((database) => database.isAhead()) || this.#databases.differs();
     } catch {
       // Whatever is wrong, nobody can say that all of it was collected.
       return true;
@@ -246,14 +250,16 @@ export class Source {
   }
 
   async #collect(keepBytesMax: number): Promise<{ deltas: DatabaseChanges[]; cut: Cut }> {
-    const deltas = this.#removals;
+    const removals = this.#removals;
     this.#removals = [];
-    const { changes, cut } = await this.#capture(deltas, keepBytesMax);
-    deltas.push(...acceptChanges(this.#databases.active, changes));
+    const { changes, cut } = await this.#capture(removals, keepBytesMax);
+    const captured = acceptChanges(this.#databases.active, changes);
     this.#noteUncaptured();
     // Behind what is captured now: before it, every new commit would look like one that the index does not have.
     await this.#examine(new Slice());
-    return { deltas, cut };
+    const { due, waiting } = dueRemovals(removals, captured, this.#databases.uncaptured.size === 0);
+    this.#removals.push(...waiting);
+    return { deltas: [...due, ...captured], cut };
   }
 
   #batchOf(deltas: readonly DatabaseChanges[]): Batch | undefined {

@@ -16,7 +16,7 @@ import { asExpected } from "./expected-errors.ts";
 import { failoverCommand } from "./failover.ts";
 import { gatewayCommand, gatewaySuccessorCommand, gatewayWorkerCommand, sqlReaderCommand } from "./gateway.ts";
 import { gatewaysListCommand, gatewaysRemoveCommand } from "./gateways.ts";
-import { hostCommand } from "./host.ts";
+import { databaseCheckerCommand, hostCommand } from "./host.ts";
 import { hostsAddCommand, hostsDrainCommand, hostsListCommand, hostsRemoveCommand, hostsSetCommand } from "./hosts.ts";
 import { initCommand } from "./init.ts";
 import { pauseCommand, resumeCommand } from "./pause.ts";
@@ -62,11 +62,12 @@ const root = buildRouteMap({
     // Parts that other commands start; not for people.
     "demo-app": demoAppCommand,
     "sql-reader": sqlReaderCommand,
+    "database-checker": databaseCheckerCommand,
     "gateway-worker": gatewayWorkerCommand,
     "gateway-successor": gatewaySuccessorCommand,
   },
   docs: {
-    hideRoute: { "demo-app": true, "sql-reader": true, "gateway-worker": true, "gateway-successor": true },
+    hideRoute: { "demo-app": true, "sql-reader": true, "database-checker": true, "gateway-worker": true, "gateway-successor": true },
     brief: "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL",
     fullDescription: [
       "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL.",

@@ -1,15 +1,21 @@
 /** `stead host`: runs a host until it is told to stop. */
 import { buildCommand } from "@stricli/core";
+import type { CheckDepth } from "../capture/integrity.ts";
 import { loadConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problems.ts";
 import type { HostConfig } from "../config/types.ts";
+import { selfCommand } from "../demo/self.ts";
 import type { RunningHost } from "../host/run-host.ts";
 import { CliError } from "./cli-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 
-export const hostCommand = buildCommand<Record<never, never>, [file?: string], CliContext>({
+interface HostFlags {
+  readonly "accept-damaged": boolean;
+}
+
+export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>({
   docs: {
     brief: "Run a host: beside the application, as primary or in restore mode",
     fullDescription: [
@@ -23,8 +29,13 @@ export const hostCommand = buildCommand<Record<never, never>, [file?: string], C
       "  stead host /etc/stead/stead.toml",
     ].join("\n"),
   },
-  parameters: { positional: { kind: "tuple", parameters: [configFileParameter] } },
-  async func(_flags, file) {
+  parameters: {
+    flags: {
+      "accept-damaged": { kind: "boolean", default: false, withNegated: false, brief: "Begin an empty vault with this host's databases although SQLite finds them damaged" },
+    },
+    positional: { kind: "tuple", parameters: [configFileParameter] },
+  },
+  async func(flags, file) {
     const config = requireConfig(this, file);
     if (config.host === null) {
       throw new CliError(exitCodes.configuration, {
@@ -41,6 +52,30 @@ export const hostCommand = buildCommand<Record<never, never>, [file?: string], C
     let running: RunningHost | undefined;
     // From the first moment: until the host runs, there is nothing to change, and SIGHUP must not end it.
     this.onReload?.(() => running?.reload(load));
-    await runHost(config.host, this.signal, (started) => (running = started));
+    const options = { acceptDamaged: flags["accept-damaged"], databaseChecker: [...selfCommand(), "database-checker"] as const };
+    await runHost(config.host, options, this.signal, (started) => (running = started));
   },
 });
+
+/** Not for people: checks databases for a host, one a line (src/capture/integrity.ts). */
+export const databaseCheckerCommand = buildCommand<Record<never, never>, [root: string, depth: CheckDepth], CliContext>({
+  docs: { brief: "Check databases of a host; started by it" },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "The folder that names are relative to", placeholder: "folder", parse: String },
+        { brief: "quick or full", placeholder: "depth", parse: depthOf },
+      ],
+    },
+  },
+  async func(_flags, root, depth) {
+    const { runIntegrityChecks } = await import("../capture/integrity.ts");
+    await runIntegrityChecks(root, depth);
+  },
+});
+
+function depthOf(text: string): CheckDepth {
+  if (text !== "quick" && text !== "full") throw new Error(`expected quick or full, found ${JSON.stringify(text)}`);
+  return text;
+}

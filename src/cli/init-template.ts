@@ -144,6 +144,7 @@ vault = ${quoted(values.vault)}
 #vault_timeout = "5s"
 # On exactly one host, and only for an empty vault: start from this host's databases, or from none.
 ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
+#bootstrap_check = "quick"
 # "async" acknowledges before the vault has the write, and then also needs: async_loss_max = "1s"
 #durability = "strict"
 #lease = "1s"

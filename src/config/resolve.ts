@@ -82,6 +82,7 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
     vaultUrl: vaultUrl(file, host.vault),
     vaultTimeoutMs: host.vault_timeout,
     bootstrap: host.bootstrap,
+    bootstrapCheck: host.bootstrap_check,
     durability: host.durability === "strict" ? { kind: "strict" } : { kind: "async", lossMaxMs: host.async_loss_max ?? 0 },
     leaseMs: host.lease,
     driftMarginMs: host.drift_margin ?? Math.ceil(host.lease * driftMarginShare),

@@ -226,6 +226,7 @@ const host = table("host", {
   vault: text("path of the vault's folder", 'name the folder that all hosts of the service share, for example "/mnt/vault/notes"'),
   vault_timeout: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
   bootstrap: v.optional(flag, false),
+  bootstrap_check: v.optional(choice(["quick", "full"]), "quick"),
   durability: v.optional(choice(["strict", "async"]), "strict"),
   async_loss_max: v.optional(duration({ min: 1, max: hour })),
   lease: v.optional(duration({ min: 100, max: minute }), "1s"),

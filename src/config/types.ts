@@ -224,6 +224,8 @@ export interface HostConfig {
   readonly vaultTimeoutMs: number;
   /** May take its own local databases, or none, as the first content of an empty vault. */
   readonly bootstrap: boolean;
+  /** How they are checked before that: without or with a comparison of indexes. */
+  readonly bootstrapCheck: "quick" | "full";
   readonly durability: Durability;
   readonly leaseMs: number;
   /** Added to the old lease before a new primary serves: how far two clocks' rates may differ over one lease. */

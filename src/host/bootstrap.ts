@@ -19,6 +19,8 @@ import type { CaptureSource } from "./ports.ts";
 export interface BootstrapOptions {
   readonly store: Store;
   readonly clock: Clock;
+  /** Looks at the local databases before they are taken over; rejects when they may not be. */
+  readonly check?: (() => Promise<void>) | undefined;
   readonly openSource: () => Promise<CaptureSource>;
   /** Default: zstd on the thread pool. */
   readonly compression?: Compression | undefined;
@@ -36,11 +38,19 @@ const noRecordHash = "0".repeat(64);
 
 /**
  * True when this host wrote the first checkpoint; false when there was one, or another host was first.
- * Throws CheckpointsMissingError, StoreError, and what capture says.
+ * Throws CheckpointsMissingError, StoreError, and what the check and capture say.
  */
-export async function bootstrap({ store, clock, openSource, compression }: BootstrapOptions): Promise<boolean> {
-  if ((await listCheckpoints(store)).length > 0) return false;
+export async function bootstrap({ store, clock, check, openSource, compression }: BootstrapOptions): Promise<boolean> {
+  const hasBegun = async (): Promise<boolean> => (await listCheckpoints(store)).length > 0;
+  if (await hasBegun()) return false;
   for (const prefix of [logPrefix, boundaryPrefix]) if ((await store.list(prefix, { limit: 1 })).length > 0) throw new CheckpointsMissingError();
+  try {
+    await check?.();
+  } catch (error) {
+    // It takes its time: when another host has begun the vault meanwhile, the databases here do not matter any more.
+    if (await hasBegun()) return false;
+    throw error;
+  }
   const source = await openSource();
   try {
     const { batch, snapshot } = await source.beginSnapshot();

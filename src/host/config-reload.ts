@@ -35,6 +35,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   vaultUrl: ["vault", false],
   vaultTimeoutMs: ["vault_timeout", false],
   bootstrap: ["bootstrap", false],
+  bootstrapCheck: ["bootstrap_check", false],
   durability: ["durability", false],
   leaseMs: ["lease", false],
   driftMarginMs: ["drift_margin", false],

@@ -11,7 +11,7 @@ import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
 import { retryUntilAnswered } from "../vault/retry.ts";
 import { StoreError } from "../vault/store.ts";
-import { bootstrap } from "./bootstrap.ts";
+import { DamagedDatabasesError } from "./bootstrap-check.ts";
 import { claimEpoch, type Claimed } from "./claim.ts";
 import type { Follower } from "./follower.ts";
 import { giveHeadStart } from "./head-start.ts";
@@ -22,7 +22,8 @@ import type { Life } from "./life.ts";
 import type { LogView } from "./log-view.ts";
 import { messageOf, type Notices } from "./notices.ts";
 import type { KnownPages } from "./ports.ts";
-import { EmptyVaultError, restore } from "./restorer.ts";
+import { EmptyVaultError } from "./restorer.ts";
+import { Restoring } from "./restoring.ts";
 import { DivergedCopyError } from "./same-as-known.ts";
 import { Term } from "./term.ts";
 
@@ -33,7 +34,7 @@ export interface Secondary {
 
 /** Characters of a reason in a `vacate` record. */
 const vacateReasonMax = 500;
-/** Pause after a restore or a read that failed; it doubles up to the second. */
+/** Pause after a read that failed; it doubles up to the second. */
 const retryMs = { first: 100, most: 3_000 } as const;
 
 export class Duties {
@@ -44,6 +45,7 @@ export class Duties {
   readonly #log: LogView;
   readonly #notices: Notices;
   readonly #life: Life;
+  readonly #restoring: Restoring;
   #secondary: Secondary | undefined;
   #term: Term | undefined;
   #claimed: Claimed | undefined;
@@ -61,6 +63,9 @@ export class Duties {
     this.#notices = notices;
     this.#life = life;
     this.noTermSince = parts.clock.now();
+    const onBootstrapped = (): void => void (this.#promoteItself = true);
+    const onProgress = (text: string): void => life.explain(text, false);
+    this.#restoring = new Restoring({ parts, instance, notices, onProgress, onBootstrapped, onRecord: (record) => this.#onRecord(record) });
   }
 
   get secondary(): Secondary | undefined {
@@ -98,7 +103,8 @@ export class Duties {
     // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has vacated.
     if (vacatedAt !== undefined) await giveHeadStart({ store: this.#parts.store, clock: this.#parts.clock, vacatedAt, signal });
     let isAlone = false;
-    for (let pauseMs: number = retryMs.first; !signal.aborted; pauseMs = Math.min(pauseMs * 2, retryMs.most)) {
+    this.#restoring.begin();
+    while (!signal.aborted) {
       try {
         await this.endTerm();
         await this.closeSecondary();
@@ -108,40 +114,22 @@ export class Duties {
         return await this.#restoreOnce(signal);
       } catch (error) {
         if (signal.aborted) return;
-        const isWaiting = error instanceof EmptyVaultError;
-        this.#life.explain(messageOf(error), !isWaiting);
-        await this.#pause(isWaiting ? retryMs.first : pauseMs, signal);
+        if (error instanceof DamagedDatabasesError) return this.#life.dispatch({ kind: "broken", reason: messageOf(error) });
+        this.#life.explain(messageOf(error), !(error instanceof EmptyVaultError));
+        await this.#restoring.pauseAfter(error, signal);
       }
     }
   }
 
   async #restoreOnce(signal: AbortSignal): Promise<void> {
-    const { config, store, clock, rules, local, openReplica, openSource, localChunk, log, compression } = this.#parts;
     await this.#life.readExclusions();
-    if (config.bootstrap && (await bootstrap({ store, clock, openSource: () => openSource(undefined, this.#notices), compression }))) {
-      log.info("bootstrapped the vault", { from: config.dataFolder });
-      await local.mark({ kind: "secondary" });
-      this.#promoteItself = true;
-    }
-    const { target, follower, checkpoint, setAside } = await restore<HostReplica>({
-      store,
-      service: config.service,
-      clock,
-      rules,
-      local,
-      openTarget: openReplica,
-      localChunk,
-      onTrouble: (text) => this.#notices.warn(text, "vault"),
-      onWarning: (text) => this.#notices.warn(text),
-      onRecord: (record) => this.#onRecord(record),
-      signal,
-    });
+    const { target, follower, checkpoint, setAside } = await this.#restoring.once(signal);
     if (signal.aborted) return target.close();
     this.#notices.over("restore");
     this.#secondary = { follower, replica: target };
     this.#checkpoint = checkpoint;
     if (setAside !== undefined) this.#notices.warn(`local data that is nowhere in the journal (committed here, never acknowledged) is set aside in ${setAside}`);
-    this.#setAsides = await local.setAsides();
+    this.#setAsides = await this.#parts.local.setAsides();
     this.#log.isCurrent(follower.epoch, follower.reader.position);
     const unlisted = this.unlistedDatabases();
     this.#life.dispatch(unlisted === undefined ? { kind: "restored" } : { kind: "broken", reason: unlisted });

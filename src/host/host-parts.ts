@@ -13,6 +13,7 @@ import type { CanaryPorts } from "./canary.ts";
 import type { Exclusions } from "./exclusions.ts";
 import type { FrontPort } from "./front.ts";
 import type { LocalPort } from "./local-data.ts";
+import type { AskForCheckpoint } from "./log-mending.ts";
 import type { Notices } from "./notices.ts";
 import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports.ts";
 import type { RestoreTarget } from "./restorer.ts";
@@ -52,6 +53,10 @@ export interface HostParts {
   readonly front: FrontPort;
   readonly local: LocalPort;
   readonly predecessor: PredecessorProbe;
+  /** Asks a primary to mend a log that cannot be followed; undefined: none can be asked. */
+  readonly askForCheckpoint?: AskForCheckpoint | undefined;
+  /** Checks the databases that are about to become the first checkpoint; undefined: they are taken as they are. */
+  readonly checkDatabases?: ((progress: (text: string) => void, notices: Pick<Notices, "warn">, signal: AbortSignal) => Promise<void>) | undefined;
   readonly openReplica: () => Promise<HostReplica>;
   readonly openSource: (known: KnownPages | undefined, notices: Pick<Notices, "warn" | "over">) => Promise<CaptureSource>;
   /** A chunk of a database that was moved away, if it is there and has that hash. */

@@ -12,3 +12,10 @@ export interface SnapshotAt {
   readonly position: number;
   readonly hash: string;
 }
+
+/** A snapshot that leaves something out is not the state at its position: it is refused, and the journal goes on. */
+export async function finishSnapshot(job: Extract<Job, { kind: "snapshot" }>, at: SnapshotAt): Promise<void> {
+  if (at.snapshot.leavesOut !== true) return job.done(at);
+  await at.snapshot.release();
+  job.failed(new Error("a database cannot be captured now (status names it): there is no checkpoint until it can, or is gone"));
+}

@@ -26,11 +26,12 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import type { LogWriter } from "../vault/log-writer.ts";
 import type { RecordBody } from "../vault/record.ts";
 import { endOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
-import type { Job, SnapshotAt } from "./journal-job.ts";
+import { finishSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
 import { LossWindow } from "./loss-window.ts";
 import type { CaptureBatch, CaptureSource } from "./ports.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 import { renewingDuring } from "./renewing.ts";
+import { tidyingDuring } from "./tidying.ts";
 import { newWaiters, type Waiters } from "./waiters.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
@@ -297,9 +298,9 @@ export class Journal {
     this.#commits += 1;
     let part = 0;
     for (const databases of batch.parts()) {
-      part += 1;
       const bytes = databases.reduce((sum, delta) => sum + delta.pages.length * delta.pageSize, 0);
-      await this.#put({ kind: "commit", part, parts: batch.partCount, databases }, bytes);
+      const put = this.#put({ kind: "commit", part: (part += 1), parts: batch.partCount, databases }, bytes);
+      await tidyingDuring(put, this.#options.clock, () => this.#source?.tick(), (error) => this.#end(endOf(error)));
     }
     batch.done();
   }
@@ -309,9 +310,7 @@ export class Journal {
       if (job.kind === "record") {
         await this.#put(job.body, 0);
         job.done(this.position);
-      } else {
-        job.done(await this.#sealAndJournal());
-      }
+      } else await finishSnapshot(job, await this.#sealAndJournal());
     } catch (error) {
       job.failed(error instanceof Error ? error : new Error(String(error)));
       throw error;
@@ -321,11 +320,10 @@ export class Journal {
   async #sealAndJournal(): Promise<SnapshotAt> {
     const source = this.#source;
     if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
-    const { writer } = this.#options;
     return this.#covering(async () => {
       const { batch, snapshot } = await this.#renewingDuring(source.beginSnapshot());
       if (batch !== undefined) await this.#putBatch(batch);
-      return { snapshot, position: writer.position, hash: writer.hash };
+      return { snapshot, position: this.position, hash: this.#options.writer.hash };
     });
   }
 

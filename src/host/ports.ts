@@ -29,6 +29,8 @@ export interface SnapshotDatabase {
 
 export interface CaptureSnapshot {
   readonly databases: readonly SnapshotDatabase[];
+  /** True: it lacks what the log has at its position, because something cannot be captured now. No checkpoint may be made of it. */
+  readonly leavesOut?: boolean;
   release(): Promise<void>;
 }
 

@@ -5,6 +5,7 @@
  * changed (vault, identity, folders and ports in use), then the host's life begins.
  */
 import type { HostConfig } from "../config/types.ts";
+import type { CheckedDatabase } from "../capture/integrity.ts";
 import { localDatabases } from "../capture/local-state.ts";
 import { LockListWarmer } from "../capture/lock-list-warmer.ts";
 import { Replica } from "../capture/replica.ts";
@@ -22,14 +23,18 @@ import { collectGarbage } from "../vault/retention.ts";
 import { reapOrphans } from "./application/orphans.ts";
 import { MachineRehearsalGround } from "./application/rehearsal-ground.ts";
 import { openScope } from "./application/scope.ts";
+import { askForCheckpoint } from "./ask-checkpoint.ts";
 import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control.ts";
+import { checkBeforeBootstrap } from "./bootstrap-check.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
 import { describeDescriptors, diskPlaces } from "./disk-places.ts";
 import { Exclusions } from "./exclusions.ts";
 import { lockFolders } from "./folder-lock.ts";
 import { Front } from "./front.ts";
 import { Host } from "./host.ts";
+import type { HostParts } from "./host-parts.ts";
+import { checkDatabases } from "./integrity-check.ts";
 import { readLocalChunk } from "./local-chunk.ts";
 import { LocalData } from "./local-data.ts";
 import { tellUncaptured } from "./notices.ts";
@@ -48,8 +53,15 @@ export interface RunningHost {
   stop(reason: string): Promise<void>;
 }
 
+export interface StartOptions {
+  /** Databases in which SQLite finds damage are taken over all the same. */
+  readonly acceptDamaged: boolean;
+  /** Starts the process that checks databases. */
+  readonly databaseChecker: readonly [string, ...string[]];
+}
+
 /** Throws the typed errors of vault, sockets and file system, before the host begins to live. */
-export async function startHost(given: HostConfig): Promise<RunningHost> {
+export async function startHost(given: HostConfig, options: StartOptions): Promise<RunningHost> {
   const config = { ...given };
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
@@ -89,6 +101,8 @@ export async function startHost(given: HostConfig): Promise<RunningHost> {
     front,
     local,
     predecessor: predecessorProbe(config.secret, config.controlUrl),
+    askForCheckpoint: askForCheckpoint(config.secret, clock),
+    checkDatabases: databaseCheck(config, options, () => databases.find(config.dataFolder)),
     openReplica: () => Replica.open({ root: config.dataFolder }),
     openSource: async (known, notices) => {
       const { dataFolder: root, databases: patterns, databasesExcept: except, uncaptured, databasesMax, uncapturedPatienceMs } = config;
@@ -138,6 +152,16 @@ function warnOfSuspects(log: Log, fresh: readonly Fingerprint[]): void {
   for (const { method, path } of fresh) log.warn("suspect_request: the application ended twice while it had such a request: it is put aside", { method, path });
 }
 
+function databaseCheck({ dataFolder: root, bootstrapCheck: depth }: HostConfig, { acceptDamaged, databaseChecker: command }: StartOptions, find: () => Promise<string[]>): HostParts["checkDatabases"] {
+  return async (progress, notices, signal) => {
+    const names = await find();
+    const onProgress = (count: number): void => progress(`checking the databases before they become the first checkpoint: ${count} of ${names.length}`);
+    if (names.length > 0) onProgress(0);
+    const check = (): Promise<CheckedDatabase[]> => checkDatabases({ command, root, depth, names, onProgress, signal });
+    await checkBeforeBootstrap({ depth, acceptDamaged, check, onWarning: (text) => notices.warn(text) });
+  };
+}
+
 interface Parts {
   readonly host: Host;
   readonly control: ControlServer;
@@ -155,8 +179,8 @@ async function stopAll(reason: string, { host, control, front, log, close }: Par
 }
 
 /** Runs until a stop signal; resolves when the host has stepped down and everything is closed. `onRunning`: it can be told to reload from now on. */
-export async function runHost(config: HostConfig, signal: AbortSignal, onRunning: (running: RunningHost) => void): Promise<void> {
-  const running = await startHost(config);
+export async function runHost(config: HostConfig, options: StartOptions, signal: AbortSignal, onRunning: (running: RunningHost) => void): Promise<void> {
+  const running = await startHost(config, options);
   onRunning(running);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();

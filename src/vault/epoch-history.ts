@@ -1,6 +1,6 @@
 /** Claims of the past: `epoch` records are never deleted (R4), so any of them can be read by its position. */
-import { CorruptRecordError } from "./errors.ts";
-import { logKey } from "./keys.ts";
+import { CorruptRecordError, isVaultError } from "./errors.ts";
+import { logKey, logPrefix, positionOfKey } from "./keys.ts";
 import { decodeRecord, serviceTagOf } from "./record-codec.ts";
 import type { LogRecord, Position, RecordBody } from "./record.ts";
 import type { Store } from "./store.ts";
@@ -18,3 +18,23 @@ export async function readEpochRecord(store: Store, service: string, position: P
 }
 
 const isEpoch = (record: LogRecord): record is EpochRecord => record.body.kind === "epoch";
+
+/**
+ * The last claim in the log, whatever stands behind it; undefined: there is none. Looks backwards from the end, past what it cannot
+ * read. Throws StoreError and the signal's reason.
+ */
+export async function readNewestClaim(store: Store, service: string, signal: AbortSignal): Promise<EpochRecord | undefined> {
+  const positions = (await store.list(logPrefix)).map((key) => positionOfKey(logPrefix, key)).filter((position) => position !== undefined);
+  for (const position of positions.toReversed()) {
+    signal.throwIfAborted();
+    const bytes = await store.get(logKey(position));
+    if (bytes === undefined) continue;
+    try {
+      const record = decodeRecord(serviceTagOf(service), position, bytes);
+      if (isEpoch(record)) return record;
+    } catch (error) {
+      if (!isVaultError(error)) throw error;
+    }
+  }
+  return undefined;
+}

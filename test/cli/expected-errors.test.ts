@@ -12,7 +12,7 @@ const notForOperators = [
   "UpgradeError",
   "SqlFailure", // an answer to a SQL client
   "NoRoomError", // a restore says it in status and tries again
-  "LeftoverError", // likewise
+  ...["LeftoverError", "UncheckableDatabaseError", "DamagedDatabasesError"], // likewise; the last one until a person acts
   "NoSpaceError", // a rehearsal that did not take place: a refusal
   // Ends of a term or of a connection, handled where they happen.
   ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "ReplicaError", "DivergedCopyError"],

@@ -96,6 +96,7 @@ describe("what is accepted", () => {
       vaultUrl: "file:///mnt/vault/notes",
       vaultTimeoutMs: 5000,
       bootstrap: false,
+      bootstrapCheck: "quick",
       durability: { kind: "strict" },
       leaseMs: 1000,
       driftMarginMs: 100,

@@ -5,6 +5,7 @@ export class FakeSource implements CaptureSource {
   committed = 0;
   collected = 0;
   durable = 0;
+  ticks = 0;
   seals = 0;
   /** What cannot be captured now. */
   left: string[] = [];
@@ -30,17 +31,21 @@ export class FakeSource implements CaptureSource {
     return this.#take();
   }
 
+  /** A snapshot lacks what the log has. */
+  leavesOut = false;
+
   uncaptured(): { name: string; reason: string; sinceMs: number }[] {
     return this.left.map((name) => ({ name, reason: "a test", sinceMs: 0 }));
   }
 
   tick(): Promise<void> {
+    this.ticks += 1;
     return Promise.resolve();
   }
 
   beginSnapshot(): Promise<{ batch: CaptureBatch | undefined; snapshot: CaptureSnapshot }> {
     this.seals += 1;
-    return Promise.resolve({ batch: this.#take(), snapshot: { databases: [], release: () => Promise.resolve() } });
+    return Promise.resolve({ batch: this.#take(), snapshot: { databases: [], leavesOut: this.leavesOut, release: () => Promise.resolve() } });
   }
 
   close(): Promise<void> {

@@ -93,7 +93,7 @@ function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
   return {
     ...{ id: "a", service, controlListen: { host: "127.0.0.1", port: 0 }, controlUrl: "http://127.0.0.1:9", dataListen: { host: "127.0.0.1", port: 0 } },
     ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], databasesExcept: [], databasesMax: 10_000, uncaptured: "hold", uncapturedPatienceMs: 10_000, stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
-    ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
+    ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, bootstrapCheck: "quick", durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
     ...{ drainTimeoutMs: 100, drainStreamsMs: 100, priority: 0, nofailover: false, secret: "s", limits, setAsideKeep: 20, setAsideBytesMax: 1e10, diskStallMs: 5_000 },
     application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
     checkpoint: { intervalMs: never, journalBytes: never, restoreBudgetMs: never, keepMin: 2, windowMs: 0 },

@@ -121,6 +121,25 @@ describe("the gate", () => {
     journal.shut();
   });
 
+  test("lets capture keep house while a put takes its time, and not after the end", async () => {
+    const { journal, source, store } = await setUp();
+    store.isHolding = true;
+    source.commit();
+    const gate = Promise.resolve(journal.gate());
+    await until(() => store.held.length === 1);
+    const before = source.ticks;
+    await until(() => source.ticks > before + 2);
+    expect(source.durable).toBe(0);
+    store.isHolding = false;
+    store.release();
+    await gate;
+    journal.shut();
+    await journal.ended();
+    const after = source.ticks;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(source.ticks).toBe(after);
+  });
+
   test("holds a read while the flush that it may have seen is under way", async () => {
     const { journal, source, store } = await setUp();
     store.isHolding = true;
@@ -362,6 +381,15 @@ describe("capture that takes long, or leaves something out", () => {
     await released;
     journal.shut();
     await journal.ended();
+  });
+
+  test("a snapshot that lacks what the log has is refused, and the journal goes on", async () => {
+    const { source, journal } = await setUp();
+    source.leavesOut = true;
+    await expect(journal.snapshot()).rejects.toThrow("cannot be captured now");
+    source.leavesOut = false;
+    await journal.snapshot();
+    journal.shut();
   });
 
   test("a checkpoint and a last record go through while a database cannot be captured", async () => {

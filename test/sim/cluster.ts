@@ -276,6 +276,7 @@ export class Cluster {
       diskStallMs: 5_000,
       vaultUrl: "sim:",
       vaultTimeoutMs: options.vaultTimeoutMs,
+      bootstrapCheck: "quick",
       bootstrap: machine === this.hosts[0] || machine.name === "a",
       durability: { kind: "strict" },
       leaseMs: options.leaseMs,

@@ -14,6 +14,8 @@ export interface SceneOptions {
   readonly host?: string;
   /** What the application does before it listens, in Python. */
   readonly atStart?: string;
+  /** Instead of `stead`. */
+  readonly program?: readonly [string, ...string[]];
 }
 
 const withinMs = 30_000;
@@ -28,11 +30,11 @@ export class Scene {
   }
 
   /** Nothing started yet. */
-  static async prepare({ hosts = 2, host = "", atStart }: SceneOptions = {}): Promise<Scene> {
+  static async prepare({ hosts = 2, host = "", atStart, program }: SceneOptions = {}): Promise<Scene> {
     const bench = openBench();
     const [python] = demoApplication("ledger", bench.folder).command;
     const command: [string, ...string[]] = [python, join(import.meta.dirname, "application.py"), ...(atStart === undefined ? [] : [atStart])];
-    const cluster = await bench.cluster({ service: "usage", application: scriptApplication("", { command, database: "*.db" }), hosts });
+    const cluster = await bench.cluster({ service: "usage", application: scriptApplication("", { command, database: "*.db" }), hosts, ...(program === undefined ? {} : { program }) });
     if (host !== "") for (const { configFile } of cluster.hosts) edit(configFile, (text) => text.replace("[host]\n", `[host]\n${host}\n`));
     return new Scene(bench, cluster);
   }

@@ -1,0 +1,71 @@
+/**
+ * What SQLite itself says of a database file: `quick_check`, or `integrity_check` which also compares the indexes.
+ *
+ * Reads every page, for as long as that takes, on the thread that calls it: for a process of its own (`runIntegrityChecks`). The file
+ * is opened read-only, so that one that is refused is left as it was found; only where SQLite cannot read it so (a rollback
+ * journal of a process that died has to be played back first) it is opened as an application would.
+ */
+import { createInterface } from "node:readline";
+import { DatabaseSync } from "node:sqlite";
+import { type FilePath, pathOf, uriOf } from "./data-path.ts";
+
+export type CheckDepth = "quick" | "full";
+
+export type Integrity =
+  | { readonly kind: "whole" }
+  /** What SQLite found, the first few. */
+  | { readonly kind: "damaged"; readonly found: readonly string[] }
+  /** Not to SQLite as it is here: encrypted, or another kind of file. */
+  | { readonly kind: "no_database" }
+  /** Needs what only the application has: its functions, collations or modules. */
+  | { readonly kind: "unchecked"; readonly reason: string }
+  /** It cannot be read now: locked, no permission, an error of the disk. */
+  | { readonly kind: "unreadable"; readonly reason: string };
+
+export type CheckedDatabase = Integrity & { readonly name: string };
+
+const problemsMax = 10;
+const busyMs = 5_000;
+/** Result codes of SQLite (sqlite.org/rescode.html). */
+const codes = { error: 1, readonly: 8, corrupt: 11, cantOpen: 14, notADatabase: 26 } as const;
+
+export function checkIntegrity(path: FilePath, depth: CheckDepth): Integrity {
+  return check(path, depth, true) ?? check(path, depth, false) ?? { kind: "unreadable", reason: "it cannot be opened" };
+}
+
+/** undefined: it cannot be read in this way. */
+function check(path: FilePath, depth: CheckDepth, readOnly: boolean): Integrity | undefined {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(uriOf(path, `mode=${readOnly ? "ro" : "rw"}`), { readOnly, timeout: busyMs });
+    const rows = database.prepare(`PRAGMA ${depth === "full" ? "integrity_check" : "quick_check"}(${problemsMax})`).all();
+    const found = rows.flatMap((row) => Object.values(row).map(String)).filter((text) => text !== "ok");
+    return found.length === 0 ? { kind: "whole" } : { kind: "damaged", found };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const code = Number((error as { errcode?: unknown }).errcode) & 0xff;
+    switch (code) {
+      case codes.corrupt:
+        return { kind: "damaged", found: [reason] };
+      case codes.notADatabase:
+        return { kind: "no_database" };
+      case codes.error:
+        return { kind: "unchecked", reason };
+      case codes.readonly:
+      case codes.cantOpen:
+        return readOnly ? undefined : { kind: "unreadable", reason };
+      default:
+        return { kind: "unreadable", reason };
+    }
+  } finally {
+    database?.close();
+  }
+}
+
+/** Names of databases below `root` come on standard input, one JSON string a line; what is found of each goes to standard output, likewise. */
+export async function runIntegrityChecks(root: string, depth: CheckDepth): Promise<void> {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const name = JSON.parse(line) as string;
+    process.stdout.write(`${JSON.stringify({ name, ...checkIntegrity(pathOf(root, name), depth) } satisfies CheckedDatabase)}\n`);
+  }
+}

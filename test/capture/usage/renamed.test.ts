@@ -1,0 +1,74 @@
+/** A database that gets another name, or another file under its name: in no moment is it nowhere in the journal. */
+import { expect, test } from "bun:test";
+import { copyFileSync, existsSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { Application, Pair } from "../helpers.ts";
+import { begin } from "./parts.ts";
+
+async function beginWithTwo() {
+  const it = await begin();
+  const application = new Application();
+  for (const name of ["a", "b"]) {
+    await application.open(name, join(it.root, `${name}.db`));
+    await application.run(name, `PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES ('${name}')`);
+  }
+  const pair = await Pair.open(it.folder);
+  await application.close("a");
+  await application.close("b");
+  const copied = async (name: string): Promise<unknown[]> => {
+    const looked = join(it.folder, `looked-${Math.random()}.db`);
+    copyFileSync(join(pair.copy, name), looked);
+    await application.open(looked, looked);
+    return (await application.run(looked, "SELECT v FROM t")).map(({ v }) => v);
+  };
+  return {
+    ...it,
+    pair,
+    copied,
+    isCopied: (name: string) => existsSync(join(pair.copy, name)),
+    async [Symbol.asyncDispose]() {
+      await application.kill();
+      await pair.close();
+      await it[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("a database that is renamed keeps its old name in the journal until it is captured under the new one", async () => {
+  await using it = await beginWithTwo();
+  renameSync(join(it.root, "a.db"), join(it.root, "c.db"));
+  let looks = 0;
+  for (; it.pair.source.isAhead(); looks++) {
+    await it.pair.sync();
+    expect(it.isCopied("a.db") || it.isCopied("c.db")).toBe(true);
+    expect(it.pair.source.isAhead() && it.pair.source.uncaptured().length === 0).toBe(false);
+  }
+  expect(looks).toBeGreaterThan(1);
+  expect(await it.copied("c.db")).toEqual(["a"]);
+  expect(it.isCopied("a.db")).toBe(false);
+});
+
+test("a database that is renamed over another one replaces it in one step", async () => {
+  await using it = await beginWithTwo();
+  renameSync(join(it.root, "a.db"), join(it.root, "b.db"));
+  while (it.pair.source.isAhead()) {
+    await it.pair.sync();
+    const [a, b] = [it.isCopied("a.db") ? await it.copied("a.db") : [], await it.copied("b.db")];
+    expect([...a, ...b]).toContain("a");
+  }
+  expect(await it.copied("b.db")).toEqual(["a"]);
+  expect(it.isCopied("a.db")).toBe(false);
+});
+
+test("a snapshot that is taken meanwhile says that it is none to make a checkpoint of", async () => {
+  await using it = await beginWithTwo();
+  renameSync(join(it.root, "a.db"), join(it.root, "c.db"));
+  const { batch, snapshot } = await it.pair.source.beginSnapshot();
+  await it.pair.applyBatch(batch);
+  expect(snapshot.leavesOut).toBe(true);
+  await snapshot.release();
+  await it.pair.settle();
+  const later = await it.pair.source.beginSnapshot();
+  expect([later.snapshot.leavesOut, later.snapshot.databases.map(({ name }) => name)]).toEqual([false, ["b.db", "c.db"]]);
+  await later.snapshot.release();
+});
