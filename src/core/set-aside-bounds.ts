@@ -2,7 +2,7 @@
  * Which folders of set-aside data go: more than the bound of them, or of their bytes, oldest first; and of equal ones all but the newest.
  *
  * A cause that every new primary meets again leaves a folder at each try, mostly with the same content: without a bound they fill the disk
- * that the databases need. The newest always stays, whatever its size: it is the one that an operator is told of.
+ * that the databases need. When a restore lacks the room all the same, the oldest go before their bounds are reached. The newest always stays, whatever its size: it is the one that an operator is told of.
  */
 export interface SetAside {
   readonly name: string;
@@ -20,6 +20,21 @@ export interface SetAsideBounds {
 export interface Removal {
   readonly name: string;
   readonly why: string;
+}
+
+/**
+ * Which go when a restore lacks room for so many bytes: the oldest, as many as are needed, if that is enough; otherwise none, since nothing
+ * would be won. `all`: oldest first.
+ */
+export function setAsidesForRoom(all: readonly Pick<SetAside, "name" | "bytes">[], missingBytes: number): string[] {
+  const names: string[] = [];
+  let bytes = 0;
+  for (const { name, bytes: own } of all.slice(0, -1)) {
+    if (bytes >= missingBytes) break;
+    names.push(name);
+    bytes += own;
+  }
+  return bytes >= missingBytes ? names : [];
 }
 
 /** `all`: oldest first. */

@@ -16,8 +16,9 @@ import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type FilePath, folderOf, pathOf, withSuffix } from "../capture/data-path.ts";
 import type { DatabaseChecksum } from "../core/delta.ts";
+import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { moveFileIfThere } from "./move-path.ts";
-import { SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
+import { bytesOf, SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
 
 export type Marker = { readonly kind: "unknown" } | { readonly kind: "primary"; readonly epoch: number } | { readonly kind: "secondary" };
 
@@ -37,16 +38,31 @@ export interface LocalFolders {
 
 /** What a restore and a host need of the local disk: the simulation brings its own. */
 export type LocalPort = Pick<LocalData, "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"> &
-  Partial<Pick<LocalData, "makeRoom">>;
+  Partial<Pick<LocalData, "makeRoom" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides">>;
 
+/** The disk of the data folder lacks room. What is on another disk counts as nothing: it is not in the way. */
+export interface Shortage {
+  /** Where it is mounted. */
+  readonly disk: string;
+  readonly neededBytes: number;
+  readonly freeBytes: number;
+  readonly previousFolder: string;
+  readonly previousBytes: number;
+  readonly setAsideFolder: string;
+  readonly setAsideBytes: number;
+}
+
+const noteName = "marker.json";
 const companions = ["", "-wal", "-shm", "-journal"];
 
 export class LocalData {
   readonly #folders: LocalFolders;
   readonly #files: LocalDatabases;
   readonly #setAsides: SetAsideFolders;
+  readonly #disk: DiskSpace;
 
-  constructor(folders: LocalFolders, files: LocalDatabases, setAside?: SetAsideOptions) {
+  constructor(folders: LocalFolders, files: LocalDatabases, setAside?: SetAsideOptions, disk: DiskSpace = systemDiskSpace) {
+    this.#disk = disk;
     this.#folders = folders;
     this.#files = files;
     this.#setAsides = new SetAsideFolders(folders.setAsideFolder, files, setAside);
@@ -80,7 +96,7 @@ export class LocalData {
    */
   async moveAway(): Promise<Marker> {
     const { dataFolder } = this.#folders;
-    const noteFile = join(this.previousFolder, "marker.json");
+    const noteFile = join(this.previousFolder, noteName);
     await rm(this.#forgottenFolder, { recursive: true, force: true });
     const names = await this.#files.find(dataFolder);
     if (await exists(noteFile)) {
@@ -127,6 +143,34 @@ export class LocalData {
     for (const name of await this.#files.find(this.previousFolder)) {
       for (const suffix of companions) await rm(withSuffix(pathOf(this.previousFolder, name), suffix), { force: true });
     }
+  }
+
+  /** What was moved away was found in the journal: it may be thrown away like a secondary's. */
+  async provePrevious(): Promise<void> {
+    await writeDurably(join(this.previousFolder, noteName), JSON.stringify({ kind: "secondary" }));
+  }
+
+  /** What is missing to write so many bytes into the data folder; undefined: there is room. */
+  async shortageOf(neededBytes: number): Promise<Shortage | undefined> {
+    const { dataFolder, setAsideFolder } = this.#folders;
+    const freeBytes = await this.#disk.free(dataFolder);
+    if (freeBytes >= neededBytes) return undefined;
+    const device = await this.#disk.device(dataFolder);
+    const isThere = async (folder: string): Promise<boolean> => (await this.#disk.device(folder)) === device;
+    const previousBytes = (await isThere(this.previousFolder)) ? await this.#previousBytes() : 0;
+    const setAsideBytes = (await isThere(setAsideFolder)) ? await this.#setAsides.bytes() : 0;
+    const disk = await mountPointOf(dataFolder, this.#disk);
+    return { disk, neededBytes, freeBytes, previousFolder: this.previousFolder, previousBytes, setAsideFolder, setAsideBytes };
+  }
+
+  /** The oldest set-aside folders go for what is missing, if that is enough; their paths. */
+  async makeRoomOfSetAsides({ neededBytes, freeBytes, setAsideBytes }: Shortage): Promise<string[]> {
+    return setAsideBytes === 0 ? [] : this.#setAsides.makeRoom(neededBytes - freeBytes);
+  }
+
+  /** Of databases alone: the note costs nothing, and stays. */
+  async #previousBytes(): Promise<number> {
+    return (await this.#files.find(this.previousFolder)).length === 0 ? 0 : bytesOf(this.previousFolder);
   }
 
   /** Keeps what was moved away under a dated folder, and returns its path. */

@@ -23,7 +23,8 @@ import { isVaultError } from "../vault/errors.ts";
 import { mayPass } from "../vault/retry.ts";
 import { Evidence } from "./evidence.ts";
 import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
-import type { LocalPort, Marker } from "./local-data.ts";
+import type { LocalPort } from "./local-data.ts";
+import { Footprint, freshMemory, FullDiskError, isFullDisk, RestoreRoom, type RoomMemory } from "./restore-room.ts";
 
 /** Between two looks at a vault that does not answer. */
 const readRetryMs = 500;
@@ -55,6 +56,8 @@ export interface RestoreOptions<Target extends RestoreTarget> {
   readonly onWarning: (text: string) => void;
   readonly onRecord: (record: LogRecord) => void;
   readonly signal: AbortSignal;
+  /** Kept from one try to the next; default: this is the only one. */
+  readonly memory?: RoomMemory | undefined;
 }
 
 export interface Restored<Target extends RestoreTarget> {
@@ -75,14 +78,18 @@ export class EmptyVaultError extends Error {
 
 /** Runs one restore; throws what makes it impossible right now. The caller tries again later. */
 export async function restore<Target extends RestoreTarget>(options: RestoreOptions<Target>): Promise<Restored<Target>> {
-  const { local } = options;
-  const previous = await local.moveAway();
-  const { target, checkpoint } = await loadNewest(options).catch(async (error: unknown) => {
-    await makeRoomAfter(error, previous, local);
-    throw error;
+  const { local, memory = freshMemory(), onWarning } = options;
+  const isPreviousJournaled = async (): Promise<boolean> => {
+    const evidence = new Evidence(await local.previousChecksums());
+    await evidence.searchBefore(Infinity, options);
+    return evidence.isFound;
+  };
+  const room = new RestoreRoom({ local, previous: await local.moveAway(), memory, isPreviousJournaled, onWarning });
+  const { target, checkpoint } = await loadNewest(options, room).catch(async (error: unknown) => {
+    throw await room.after(error);
   });
   try {
-    const evidence = previous.kind === "secondary" ? undefined : new Evidence(await local.previousChecksums());
+    const evidence = room.previous.kind === "secondary" ? undefined : new Evidence(await local.previousChecksums());
     evidence?.look(target.checksums());
     const follower = new Follower({
       reader: new LogReader({
@@ -91,7 +98,7 @@ export async function restore<Target extends RestoreTarget>(options: RestoreOpti
         start: startOf(checkpoint),
         rules: options.rules,
       }),
-      target: watched(target, () => evidence?.look(target.checksums())),
+      target: watched(target, new Footprint(checkpoint), memory, () => evidence?.look(target.checksums())),
       clock: options.clock,
       onRecord: options.onRecord,
       epochAtStart: await epochAt(options.store, options.service, checkpoint),
@@ -104,8 +111,7 @@ export async function restore<Target extends RestoreTarget>(options: RestoreOpti
     return { target, follower, checkpoint, setAside };
   } catch (error) {
     await target.close();
-    await makeRoomAfter(error, previous, local);
-    throw error;
+    throw await room.after(error);
   }
 }
 
@@ -123,13 +129,7 @@ async function catchUpPatiently(follower: Follower, { clock, signal, onTrouble }
   }
 }
 
-/** A full disk: an old copy beside the new one only makes the restore faster, so it goes first. What may have diverged stays. */
-async function makeRoomAfter(error: unknown, previous: Marker, local: LocalPort): Promise<void> {
-  if (previous.kind !== "secondary" || !(error instanceof Error) || (error as NodeJS.ErrnoException).code !== "ENOSPC") return;
-  await local.makeRoom?.();
-}
-
-async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<Target>): Promise<{ target: Target; checkpoint: CheckpointManifest }> {
+async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<Target>, room: RestoreRoom): Promise<{ target: Target; checkpoint: CheckpointManifest }> {
   const positions = await listCheckpoints(options.store);
   if (positions.length === 0) throw new EmptyVaultError();
   let failure: unknown;
@@ -139,6 +139,8 @@ async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<
     try {
       const checkpoint = await readManifest(options.store, position);
       if (checkpoint === undefined) throw new Error("it was removed meanwhile: a newer one is there");
+      // Later ones find what the one before has left, and write over it.
+      if (failure === undefined) await room.ensure(new Footprint(checkpoint).total);
       for (const database of checkpoint.databases) {
         const { name, pageSize, pageCount, checksum } = database;
         await target.load({ name, pageSize, pageCount, checksum, chunks: chunksOf(options, checkpoint, name) });
@@ -169,13 +171,19 @@ async function* chunksOf<Target extends RestoreTarget>(options: RestoreOptions<T
 }
 
 /** The local disk's own errors carry an errno. */
-const isLocalTrouble = (error: unknown): boolean => error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number";
+const isLocalTrouble = (error: unknown): boolean => error instanceof FullDiskError || (error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number");
 
-/** Calls `then` after each flush that was applied. */
-function watched(target: ApplyTarget, then: () => void): ApplyTarget {
+/** Calls `then` after each flush that was applied, and notes what a flush needed that could not be written. */
+function watched(target: ApplyTarget, footprint: Footprint, memory: RoomMemory, then: () => void): ApplyTarget {
   return {
     apply: async (flush) => {
-      await target.apply(flush);
+      footprint.add(flush);
+      try {
+        await target.apply(flush);
+      } catch (error) {
+        if (isFullDisk(error)) memory.neededBytes = Math.max(memory.neededBytes, footprint.total);
+        throw error;
+      }
       then();
     },
     checksums: () => target.checksums(),

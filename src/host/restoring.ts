@@ -7,6 +7,7 @@ import { bootstrap } from "./bootstrap.ts";
 import type { HostParts, HostReplica } from "./host-parts.ts";
 import { LogMending } from "./log-mending.ts";
 import type { Notices } from "./notices.ts";
+import { freshMemory } from "./restore-room.ts";
 import { EmptyVaultError, restore, type Restored } from "./restorer.ts";
 
 /** Pause after a restore that failed; it doubles up to the second. */
@@ -27,6 +28,7 @@ export interface RestoringOptions {
 export class Restoring {
   readonly #options: RestoringOptions;
   readonly #mending: LogMending;
+  #memory = freshMemory();
   #pauseMs: number = retryMs.first;
 
   constructor(options: RestoringOptions) {
@@ -39,6 +41,7 @@ export class Restoring {
   /** The next try is the first of a new restore. */
   begin(): void {
     this.#pauseMs = retryMs.first;
+    this.#memory = freshMemory();
     this.#mending.over();
   }
 
@@ -54,7 +57,7 @@ export class Restoring {
     }
     const onTrouble = (text: string): void => notices.warn(text, "vault");
     const onWarning = (text: string): void => notices.warn(text);
-    return restore<HostReplica>({ store, service: config.service, clock, rules, local, openTarget: openReplica, localChunk, onTrouble, onWarning, onRecord, signal });
+    return restore<HostReplica>({ store, service: config.service, clock, rules, local, openTarget: openReplica, localChunk, onTrouble, onWarning, onRecord, signal, memory: this.#memory });
   }
 
   /** After a try that failed. Resolves early when the signal is aborted. */

@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { removableSetAsides, type SetAside, type SetAsideBounds } from "../core/set-aside-bounds.ts";
+import { removableSetAsides, type SetAside, type SetAsideBounds, setAsidesForRoom } from "../core/set-aside-bounds.ts";
 import type { LocalDatabases } from "./local-data.ts";
 import { moveFolderIfThere } from "./move-path.ts";
 import { messageOf } from "./notices.ts";
@@ -61,6 +61,24 @@ export class SetAsideFolders {
     }
   }
 
+  /** Bytes of all of them. */
+  async bytes(): Promise<number> {
+    return bytesOf(this.#folder).catch(() => 0);
+  }
+
+  /** Removes the oldest for so many bytes, or none when that would not be enough. The paths that went. */
+  async makeRoom(missingBytes: number): Promise<string[]> {
+    if (this.#options === undefined) return [];
+    const all: { name: string; bytes: number }[] = [];
+    for (const name of await this.#names()) all.push({ name, bytes: await bytesOf(join(this.#folder, name)) });
+    const names = setAsidesForRoom(all, missingBytes);
+    for (const name of names) {
+      await this.#remove(name);
+      this.#options.onRemoved(join(this.#folder, name), `a restore lacked ${missingBytes} bytes`);
+    }
+    return names.map((name) => join(this.#folder, name));
+  }
+
   async #names(): Promise<string[]> {
     const names = await readdir(this.#folder).catch(() => []);
     return names.filter((name) => !name.endsWith(removing)).toSorted();
@@ -98,7 +116,8 @@ export class SetAsideFolders {
   }
 }
 
-async function bytesOf(folder: string): Promise<number> {
+/** Of the files below the folder. */
+export async function bytesOf(folder: string): Promise<number> {
   let bytes = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;

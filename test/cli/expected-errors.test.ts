@@ -11,7 +11,7 @@ const notForOperators = [
   // The keeper says it in the log; the process before goes on.
   "UpgradeError",
   "SqlFailure", // an answer to a SQL client
-  "NoRoomError", // a restore says it in status and tries again
+  ...["NoRoomError", "FullDiskError"], // a restore says it in status and tries again
   ...["LeftoverError", "UncheckableDatabaseError", "DamagedDatabasesError"], // likewise; the last one until a person acts
   "NoSpaceError", // a rehearsal that did not take place: a refusal
   // Ends of a term or of a connection, handled where they happen.

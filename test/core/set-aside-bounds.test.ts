@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { removableSetAsides, type SetAside } from "../../src/core/set-aside-bounds.ts";
+import { removableSetAsides, type SetAside, setAsidesForRoom } from "../../src/core/set-aside-bounds.ts";
 
 const folder = (name: string, bytes = 1, content: string | undefined = name): SetAside => ({ name, bytes, content });
 const removed = (all: readonly SetAside[], bounds: Partial<{ keep: number; bytesMax: number }> = {}): string[] =>
@@ -17,6 +17,15 @@ describe("set-aside folders", () => {
     expect(removed(all, { bytesMax: 35 })).toEqual(["1"]);
     // Nothing older than one that went stays, though it would fit.
     expect(removed([folder("1", 1), folder("2", 50), folder("3", 10)], { bytesMax: 30 })).toEqual(["1", "2"]);
+  });
+
+  test("go before that when a restore lacks room, oldest first, if it is enough, and never the newest", () => {
+    const all = ["1", "2", "3"].map((name) => folder(name, 10));
+    expect(setAsidesForRoom(all, 10)).toEqual(["1"]);
+    expect(setAsidesForRoom(all, 11)).toEqual(["1", "2"]);
+    expect(setAsidesForRoom(all, 21)).toEqual([]);
+    expect(setAsidesForRoom([folder("1", 100)], 1)).toEqual([]);
+    expect(setAsidesForRoom([], 1)).toEqual([]);
   });
 
   test("never lose the newest, whatever its size", () => {
