@@ -14,7 +14,7 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
   docs: {
     brief: "Read all of a vault and say what is whole, what is damaged, and what could be restored",
     fullDescription:
-      "Reads every record, manifest and chunk; never writes. May run beside a cluster.\nEnds with 0 when all is whole, with 9 when something is damaged.\n\nEXAMPLES\n  stead vault verify\n  stead vault verify /mnt/vault/notes --json",
+      "Reads every record, manifest and chunk, and replays what hosts would make of the pages; never writes. May run beside a cluster.\nEnds with 0 when all is whole, with 9 when something is damaged.\n\nEXAMPLES\n  stead vault verify\n  stead vault verify /mnt/vault/notes --json",
   },
   parameters: { flags: vaultFlags, positional: folderParameter },
   async func(flags, folder) {

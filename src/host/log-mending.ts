@@ -46,9 +46,16 @@ const retryMs = { first: 5_000, most: 60_000 } as const;
 /** Between two looks for a checkpoint. */
 const lookMs = 250;
 
+interface Stuck {
+  readonly position: Position;
+  readonly pauseMs: number;
+  /** A checkpoint at this position or before does not help: before the record, or tried already (it is damaged). */
+  helpsAfter: Position;
+}
+
 export class LogMending {
   readonly #options: LogMendingOptions;
-  #stuck: { readonly position: Position; readonly pauseMs: number } | undefined;
+  #stuck: Stuck | undefined;
 
   constructor(options: LogMendingOptions) {
     this.#options = options;
@@ -63,24 +70,25 @@ export class LogMending {
   after(error: unknown, signal: AbortSignal): Promise<void> | undefined {
     if (!(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)) return undefined;
     const { position } = error;
-    const pauseMs = this.#stuck?.position === position ? Math.min(this.#stuck.pauseMs * 2, retryMs.most) : retryMs.first;
-    this.#stuck = { position, pauseMs };
-    return this.#wait(position, pauseMs, signal);
+    const before = this.#stuck?.position === position ? this.#stuck : undefined;
+    const pauseMs = before === undefined ? retryMs.first : Math.min(before.pauseMs * 2, retryMs.most);
+    const stuck = (this.#stuck = { position, pauseMs, helpsAfter: before?.helpsAfter ?? position - 1 });
+    return this.#wait(stuck, signal);
   }
 
-  async #wait(position: Position, pauseMs: number, signal: AbortSignal): Promise<void> {
+  async #wait(stuck: Stuck, signal: AbortSignal): Promise<void> {
     const { clock, onWarning } = this.#options;
-    const until = clock.now() + pauseMs;
-    if (await this.#isMended(position)) return;
+    const until = clock.now() + stuck.pauseMs;
+    if (await this.#isMended(stuck)) return;
     const end = new AbortController();
     let isAsking = true;
-    const asked = this.#ask(position, AbortSignal.any([signal, end.signal]))
+    const asked = this.#ask(stuck.position, AbortSignal.any([signal, end.signal]))
       .catch((error: unknown) => {
         if (!signal.aborted && !end.signal.aborted) onWarning(`the primary could not be asked for a checkpoint: ${messageOf(error)}`);
       })
       .finally(() => (isAsking = false));
     try {
-      while (!(await this.#isMended(position)) && (isAsking || clock.now() < until)) await clock.sleep(lookMs, signal);
+      while (!(await this.#isMended(stuck)) && (isAsking || clock.now() < until)) await clock.sleep(lookMs, signal);
     } finally {
       end.abort(new Error("the restore goes on"));
       await asked;
@@ -88,9 +96,11 @@ export class LogMending {
   }
 
   /** A vault that does not answer has no checkpoint to show. */
-  async #isMended(position: Position): Promise<boolean> {
+  async #isMended(stuck: Stuck): Promise<boolean> {
     const newest = (await listCheckpoints(this.#options.store).catch(() => [])).at(-1);
-    return newest !== undefined && newest >= position;
+    if (newest === undefined || newest <= stuck.helpsAfter) return false;
+    stuck.helpsAfter = newest; // Should the restore stop at the same record all the same.
+    return true;
   }
 
   async #ask(position: Position, signal: AbortSignal): Promise<void> {

@@ -57,6 +57,15 @@ test("a checkpoint before the record mends nothing, one at the record does", asy
   expect(await over(mending.after(refusedFlush, never), clock)).toBe(0);
 });
 
+test("a checkpoint that does not help, because it is damaged, is not tried again at once: a later one is waited for", async () => {
+  const { clock, mending, checkpoint } = await stand(undefined);
+  await checkpoint(6);
+  expect(await over(mending.after(refusedFlush, never), clock)).toBe(0);
+  expect(await over(mending.after(refusedFlush, never), clock)).toBe(10_000);
+  await checkpoint(8);
+  expect(await over(mending.after(refusedFlush, never), clock)).toBe(0);
+});
+
 test("without a checkpoint the restore is tried again, later each time for the same record, and what the primary said is told", async () => {
   const { clock, mending, warnings } = await stand(() => Promise.resolve("only a primary writes checkpoints; this host is restoring"));
   const damaged = new CorruptRecordError(4, "log/4", "a flipped bit", "what was written");
