@@ -6,7 +6,7 @@
  * give the checksum that the primary had. Nothing is written here; who has files writes them after the proof.
  */
 import { isDatabaseName } from "../core/database-name.ts";
-import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
+import type { DatabaseChecksum, DatabaseDelta, Page } from "../core/delta.ts";
 import { checksumText, hashPage, PageHashes, sameChecksum } from "./page-hashes.ts";
 import { ReplicaError } from "./replica-error.ts";
 import { Slice } from "./slice.ts";
@@ -29,7 +29,8 @@ export interface ProvedChange {
   readonly pageSize: number;
   /** 0: the database is removed. */
   readonly pageCount: number;
-  readonly pages: ReadonlyMap<number, Uint8Array>;
+  /** Their contents may be in a file: read them one at a time. */
+  readonly pages: ReadonlyMap<number, Page>;
   readonly hashes: ReadonlyMap<number, Uint8Array>;
 }
 
@@ -96,13 +97,14 @@ export class PageTables {
     // A database that was removed and made again in one flush starts from nothing; only what follows the removal counts.
     const removedAt = deltas.findLastIndex((delta) => delta.pageCount === 0);
     const fresh = removedAt >= 0 || table === undefined;
-    const pages = new Map<number, Uint8Array>();
+    const pages = new Map<number, Page>();
     const hashes = new Map<number, Uint8Array>();
     for (const delta of deltas.slice(removedAt + 1)) {
       if (delta.pageSize !== pageSize || delta.pageCount !== pageCount) throw new ReplicaError(name, "parts of one flush that disagree", "one page size and page count");
-      for (const { number, content } of delta.pages) {
+      for (const page of delta.pages) {
+        const { number, content } = page;
         if (content.byteLength !== pageSize || number < 1 || number > pageCount) throw new ReplicaError(name, `page ${number} with ${content.byteLength} bytes`, `pages 1..${pageCount} of ${pageSize} bytes`);
-        pages.set(number, content);
+        pages.set(number, page);
         hashes.set(number, hashPage(number, content));
         if (pages.size % pagesPerBreath === 0) await slice.breathe();
       }

@@ -15,6 +15,7 @@ import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
 import { type FilePath, pathOf } from "./data-path.ts";
+import { FlushSpool } from "./flush-spool.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { assertName, type LoadedDatabase, pagesPerBreath, PageTables, type ProvedChange } from "./page-tables.ts";
 import { ReplicaError } from "./replica-error.ts";
@@ -22,21 +23,24 @@ import { ReplicaFile } from "./replica-file.ts";
 import { Slice } from "./slice.ts";
 
 export class Replica {
+  /** For parts of a flush that is not complete; undefined: they stay in memory. */
+  readonly spool: FlushSpool | undefined;
   readonly #root: string;
   readonly #tables = new PageTables();
   readonly #files = new Map<string, ReplicaFile>();
   #busy = false;
   #isClosed = false;
 
-  private constructor(root: string) {
+  private constructor(root: string, spool: FlushSpool | undefined) {
     this.#root = root;
+    this.spool = spool;
   }
 
-  /** `root`: a folder without databases; created when it is missing. */
-  static async open(options: { readonly root: string }): Promise<Replica> {
+  /** `root`: a folder without databases; created when it is missing. `spoolFolder`: for large flushes, exists. */
+  static async open(options: { readonly root: string; readonly spoolFolder?: string }): Promise<Replica> {
     const root = resolve(options.root);
     await mkdir(root, { recursive: true });
-    return new Replica(root);
+    return new Replica(root, options.spoolFolder === undefined ? undefined : new FlushSpool(options.spoolFolder));
   }
 
   /** Writes a whole database. Throws `ReplicaError` when its bytes do not have the checksum; nothing of it is left then. */
@@ -68,6 +72,7 @@ export class Replica {
         await this.#write(change, slice);
         this.#tables.accept(change);
       }
+      this.spool?.forget();
     });
   }
 
@@ -95,6 +100,7 @@ export class Replica {
     this.#isClosed = true;
     for (const file of this.#files.values()) await file.close();
     this.#files.clear();
+    this.spool?.forget();
   }
 
   async #write({ name, fresh, pageSize, pageCount, pages }: ProvedChange, slice: Slice): Promise<void> {
@@ -107,8 +113,8 @@ export class Replica {
     }
     file.resize(pageCount * pageSize);
     let written = 0;
-    for (const [page, content] of pages) {
-      file.write((page - 1) * pageSize, content);
+    for (const { number, content } of pages.values()) {
+      file.write((number - 1) * pageSize, content);
       if (++written % pagesPerBreath === 0) await slice.breathe();
     }
     file.leave();

@@ -18,7 +18,7 @@
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
 import type { OpenLease } from "../core/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { FlushAssembler } from "../vault/flush-assembler.ts";
+import { FlushAssembler, type PageKeeper } from "../vault/flush-assembler.ts";
 import type { LogReader } from "../vault/log-reader.ts";
 import type { LogRecord, Position } from "../vault/record.ts";
 import { applyFlush } from "./unappliable-flush.ts";
@@ -27,6 +27,8 @@ import { applyFlush } from "./unappliable-flush.ts";
 export interface ApplyTarget {
   apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void>;
   checksums(): ReadonlyMap<string, DatabaseChecksum>;
+  /** Where parts of a large flush wait for its last one; without it they wait in memory. */
+  readonly spool?: PageKeeper | undefined;
 }
 
 /** What the last `epoch` record said, and what came of it. */
@@ -55,7 +57,7 @@ export interface FollowerOptions {
 
 export class Follower {
   readonly #options: FollowerOptions;
-  readonly #flush = new FlushAssembler();
+  readonly #flush: FlushAssembler;
   /** Last position that is not within a flush. */
   #wholeUpTo: Position;
   #epoch: EpochSeen | undefined;
@@ -71,6 +73,7 @@ export class Follower {
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#flush = new FlushAssembler(options.target.spool);
     this.#wholeUpTo = options.reader.position;
     this.#answeredAt = options.clock.now();
     this.#epoch = options.epochAtStart;

@@ -187,6 +187,7 @@ function watched(target: ApplyTarget, footprint: Footprint, memory: RoomMemory, 
       then();
     },
     checksums: () => target.checksums(),
+    spool: target.spool,
   };
 }
 

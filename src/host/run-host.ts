@@ -103,7 +103,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     predecessor: predecessorProbe(config.secret, config.controlUrl),
     askForCheckpoint: askForCheckpoint(config.secret, clock),
     checkDatabases: databaseCheck(config, options, () => databases.find(config.dataFolder)),
-    openReplica: () => Replica.open({ root: config.dataFolder }),
+    openReplica: () => Replica.open({ root: config.dataFolder, spoolFolder: config.stateFolder }),
     openSource: async (known, notices) => {
       const { dataFolder: root, databases: patterns, databasesExcept: except, uncaptured, databasesMax, uncapturedPatienceMs } = config;
       const limits = { databasesMax, attachWaitMsMax: uncapturedPatienceMs };

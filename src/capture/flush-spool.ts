@@ -1,0 +1,69 @@
+/**
+ * Pages of a large flush that is not complete yet, in a file instead of memory: a secondary may apply a flush only when its last part
+ * is there and proved, and until then a transaction of any size is waiting.
+ *
+ * The file has no name from the moment it is made, so it is gone with this process, and nobody else writes into it.
+ */
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import type { DatabaseDelta, Page } from "../core/delta.ts";
+import { readFully } from "./wal-reader.ts";
+
+export class FlushSpool {
+  readonly #path: string;
+  #fd: number | undefined;
+  #size = 0;
+
+  /** `folder`: where there is room for a transaction, and nobody looks for databases. */
+  constructor(folder: string) {
+    this.#path = join(folder, "flush-spool");
+  }
+
+  /** The same deltas with contents that are read when they are asked for, until `forget`. Throws what the file system says. */
+  keep(deltas: readonly DatabaseDelta[]): readonly DatabaseDelta[] {
+    const fd = (this.#fd ??= openNameless(this.#path));
+    return deltas.map((delta) => {
+      const pages = delta.pages.map(({ number }, at): Page => new SpooledPage(number, fd, this.#size + at * delta.pageSize, delta.pageSize));
+      this.#write(fd, Buffer.concat(delta.pages.map(({ content }) => content)));
+      return { ...delta, checksum: delta.checksum.slice(), pages };
+    });
+  }
+
+  /** What was kept is not needed any more. */
+  forget(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+    this.#size = 0;
+  }
+
+  #write(fd: number, bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.byteLength; ) done += writeSync(fd, bytes, done, bytes.byteLength - done, this.#size + done);
+    this.#size += bytes.byteLength;
+  }
+}
+
+class SpooledPage implements Page {
+  readonly number: number;
+  readonly #fd: number;
+  readonly #offset: number;
+  readonly #bytes: number;
+
+  constructor(number: number, fd: number, offset: number, bytes: number) {
+    this.number = number;
+    this.#fd = fd;
+    this.#offset = offset;
+    this.#bytes = bytes;
+  }
+
+  get content(): Uint8Array {
+    const content = new Uint8Array(this.#bytes);
+    if (readFully(this.#fd, content, this.#offset) === this.#bytes) return content;
+    throw new Error(`page ${this.number} of a flush is not in its file any more`);
+  }
+}
+
+function openNameless(path: string): number {
+  const fd = openSync(path, "w+", 0o600);
+  rmSync(path);
+  return fd;
+}
