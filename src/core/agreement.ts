@@ -1,5 +1,5 @@
 /**
- * Whether this gateway may act on "the primary is down" (design section 6, "agree").
+ * Whether this gateway may act on "the primary is down" (docs/PROTOCOL.md, "majority").
  *
  * A majority of *registered* gateways that see it down may act at once. Without one, the gateway waits `agreeWaitMs` for
  * the others' views, and then asks a candidate with the evidence it has: the candidate's own witness (the primary's life

@@ -1,4 +1,4 @@
-/** When a primary writes a checkpoint: thresholds and system events (design section 4). */
+/** When a primary writes a checkpoint: thresholds and system events. */
 
 export interface CheckpointThresholds {
   readonly intervalMs: number;

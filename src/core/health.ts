@@ -1,5 +1,5 @@
 /**
- * Whether a host is well, as one gateway sees it: what streams and probes said, counted (design section 6, "detect").
+ * Whether a host is well, as one gateway sees it: what streams and probes said, counted.
  *
  * - A refused connection says that nobody listens there: `refusedFall` of them in a row are enough, whatever `fall` is.
  * - Other failures (a time-out, a reset, nonsense) need `fall` in a row.

@@ -1,5 +1,5 @@
 /**
- * A host's life: which states it can be in, what moves it, and what must be done on the way (design section 3).
+ * A host's life: which states it can be in, what moves it, and what must be done on the way.
  *
  *   restoring ──► secondary ──► claiming ──► starting ──► primary ──► draining ──► restoring
  *       ▲             │             │            │            │

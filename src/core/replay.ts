@@ -1,5 +1,5 @@
 /**
- * May a request be sent again? (design, section 7, "Replay")
+ * May a request be sent again? (docs/PROTOCOL.md, "replay")
  *
  * Only if (a) not a byte of it was sent, or (b) the host said "not executed", or (c) the method is idempotent (RFC 9110,
  * 9.2.2) and no byte of a response was released; and, where something was sent, its body is still held. Everything else

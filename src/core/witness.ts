@@ -1,5 +1,5 @@
 /**
- * Whether a secondary lets itself be promoted (design section 6, "agree").
+ * Whether a secondary lets itself be promoted (docs/PROTOCOL.md, "majority").
  *
  * A majority of the registered gateways that sees the primary down is enough. Without one, the candidate's own witness
  * decides: the primary's life signs in the vault. A primary that writes there lives and is fenced by nobody's opinion;

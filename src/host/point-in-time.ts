@@ -1,5 +1,5 @@
 /**
- * A service's databases as they were at a moment of the past, from nothing but the vault (design, sections 2 and 4).
+ * A service's databases as they were at a moment of the past, from nothing but the vault.
  *
  * The newest whole checkpoint at or before the moment, then the journal up to it. It only reads the vault, so it may run beside
  * a cluster. What it gives is proven: each flush, and so the end, has the whole-database checksum that its primary had.

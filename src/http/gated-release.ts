@@ -1,5 +1,5 @@
 /**
- * Lets pieces of a response out, each batch only after the gate has agreed to it (design, section 4, "Gate").
+ * Lets pieces of a response out, each batch only after the gate has agreed to it (docs/PROTOCOL.md, "gate").
  *
  * The rule: a piece leaves only after a call of the gate that began *after* the piece had arrived. So what arrives while
  * a call is pending waits for a call of its own; it is never covered by the pending one, which may have looked at the

@@ -1,5 +1,5 @@
 /**
- * The gateway's request loop for one service: hold, forward, decide about a replay, answer honestly (design, section 7).
+ * The gateway's request loop for one service: hold, forward, decide about a replay, answer honestly.
  *
  * A request that comes back from an attempt and may be sent again waits like a new one until the service is served; its
  * whole life is bounded by `patienceMs`. Each request is counted exactly once, in `onDone`.

@@ -1,8 +1,7 @@
 /**
  * The time after a 101: bytes go both ways, those from the upstream through the gate, and each side may end on its own.
  *
- * When the upstream is lost the client sees an orderly end, so that it connects again, to whoever is primary then (design,
- * section 7).
+ * When the upstream is lost the client sees an orderly end, so that it connects again, to the primary of that moment.
  */
 import type { Buffer } from "node:buffer";
 import type { ChunkUse } from "../runtime/tcp.ts";
