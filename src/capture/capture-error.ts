@@ -14,6 +14,7 @@
  * - `limit`: more databases than the limit.
  * - `uncoordinated`: somebody commits without the WAL index and its locks, so that nobody else sees it.
  * - `damaged`: SQLite cannot open the file.
+ * - `unreadable`: a captured database, or the folder of one, cannot be read just now.
  * - `linked`: the file has a second name (hard link), under which SQLite would keep another log.
  */
 export type CaptureErrorKind =
@@ -29,6 +30,7 @@ export type CaptureErrorKind =
   | "limit"
   | "uncoordinated"
   | "damaged"
+  | "unreadable"
   | "linked";
 
 export interface CaptureProblem {

@@ -4,19 +4,22 @@
  */
 import { type DatabaseChanges, databaseChanges } from "./batch.ts";
 import type { Cut } from "./consistent-cut.ts";
+import { naming } from "./fault.ts";
 import { snapshotBusy } from "./refusals.ts";
 import { Slice } from "./slice.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 
 /** Second pins, where there is something to capture. `forSnapshot`: and a read transaction that a snapshot keeps. */
 export function beginPins(databases: Iterable<TrackedDatabase>, nowMs: number, forSnapshot: boolean): void {
-  for (const database of databases) {
-    const { pin, files } = database;
-    if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked)) pin.begin(nowMs);
-    if (!forSnapshot) continue;
-    const reader = files.snapshotReader();
-    if (!reader.reading && !reader.begin()) throw snapshotBusy(database.name);
-  }
+  for (const database of databases) naming(database.name, () => beginPin(database, nowMs, forSnapshot));
+}
+
+function beginPin(database: TrackedDatabase, nowMs: number, forSnapshot: boolean): void {
+  const { pin, files } = database;
+  if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked)) pin.begin(nowMs);
+  if (!forSnapshot) return;
+  const reader = files.snapshotReader();
+  if (!reader.reading && !reader.begin()) throw snapshotBusy(database.name);
 }
 
 /** Everything between the captured state and the cut, proved but not accepted. */
@@ -24,7 +27,7 @@ export async function readCut(cut: Cut, keepContents: boolean): Promise<Changes[
   const slice = new Slice();
   const changes: Changes[] = [];
   for (const [database, index] of cut) {
-    const change = await database.read(index, keepContents, slice);
+    const change = await naming(database.name, () => database.read(index, keepContents, slice));
     if (change !== undefined) changes.push(change);
   }
   return changes;

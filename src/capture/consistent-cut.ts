@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../runtime/clock.ts";
 import { CaptureError } from "./capture-error.ts";
+import { naming } from "./fault.ts";
 import { writeLockMsMax } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalIndex } from "./wal-index.ts";
@@ -51,7 +52,7 @@ function collectTwice(databases: readonly TrackedDatabase[]): { readonly cut: Cu
   const restless: TrackedDatabase[] = [];
   const cut = new Map<TrackedDatabase, WalIndex>();
   for (const database of databases) {
-    const index = database.look();
+    const index = naming(database.name, () => database.look());
     if (index === undefined) restless.push(database);
     else cut.set(database, index);
   }

@@ -194,13 +194,12 @@ export class DatabaseSet {
     this.#discovery.assertRootInPlace();
   }
 
-  /** Makes the set what the folder holds; returns the databases that vanished. Throws `CaptureError`. */
-  async follow(): Promise<TrackedDatabase[]> {
+  /** Makes the set what the folder holds. `onGone` hears of each database that vanished, before anything else can fail. Throws `CaptureError`. */
+  async follow(onGone: (database: TrackedDatabase) => void = () => undefined): Promise<void> {
     this.active.hear();
     if (await this.active.begin(this.#discovery.refresh().size)) this.#discovery.forget();
     await this.#awaitDeletions();
     const found = this.#discovery.refresh();
-    const gone: TrackedDatabase[] = [];
     for (const [name, database] of this.#databases) {
       const file = found.get(name);
       if (file !== undefined && sameFile(file.identity, database.files.identity)) {
@@ -208,8 +207,8 @@ export class DatabaseSet {
         continue;
       }
       if (this.#isExcluded(name)) {
+        onGone(database);
         this.#takeOut(database);
-        gone.push(database);
         continue;
       }
       const problem = whyNotGone(database, file);
@@ -218,8 +217,8 @@ export class DatabaseSet {
         this.uncaptured.note(name, problem);
         continue;
       }
+      onGone(database);
       this.#retire(database);
-      gone.push(database);
     }
     for (const database of this.#retired) if (database.deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(database.name, database.files.users());
     this.closeRetired();
@@ -229,7 +228,6 @@ export class DatabaseSet {
     }
     this.#followed = found;
     this.#tellLinks();
-    return gone;
   }
 
   #add(database: TrackedDatabase): void {

@@ -7,7 +7,9 @@
  * `isSuspicious` is asked at the gate, after the index was found where it was captured. It accuses nobody: it only keeps answers until
  * `examine`, which may wait and read, has found out, and either nothing is wrong or it throws what is.
  */
+import { existsSync } from "node:fs";
 import type { Clock } from "../runtime/clock.ts";
+import type { CaptureError } from "./capture-error.ts";
 import { DatabaseFileLook } from "./database-file-look.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { type FileIdentity, identityOfFd } from "./file-identity.ts";
@@ -15,7 +17,7 @@ import { connectionLockByte, FileLocks, writerLockByte } from "./file-locks.ts";
 import { otherNameOf } from "./hard-links.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
 import { processesWithOpen, processName } from "./open-files.ts";
-import { linked, uncoordinated, usedElsewhere } from "./refusals.ts";
+import { linked, openedByOtherName, uncoordinated, usedElsewhere } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
 import { frameBytes } from "./wal-frames.ts";
 import type { WalIndexReader } from "./wal-index.ts";
@@ -49,6 +51,8 @@ export class FileWatch {
   readonly #walIndex: FileIdentity;
   /** When another process was last seen to hold the lock of the writer, with the captured position at that time. */
   #writerSeen: { readonly at: WalPosition; readonly nowMs: number } | undefined;
+  /** Found with a second name, and the name; what was done by it is examined when it is gone. */
+  #second: { readonly path: string | undefined } | undefined;
   /** Since when processes have the database open with another log than this one, monotonic milliseconds. */
   #elsewhereSinceMs: number | undefined;
 
@@ -61,12 +65,17 @@ export class FileWatch {
 
   /** Sync, half a microsecond while nothing changes. `at` is captured, and the index was just seen there. */
   isSuspicious(at: WalPosition): boolean {
-    return this.#elsewhereSinceMs !== undefined || this.#file.look() !== "quiet" || this.#isLogSuspicious(at);
+    return this.mustExamine || this.#elsewhereSinceMs !== undefined || this.#file.look() !== "quiet" || this.#isLogSuspicious(at);
+  }
+
+  /** It has a second name, or had one that nobody has examined since. */
+  get mustExamine(): boolean {
+    return this.#second !== undefined;
   }
 
   /** Nothing moves any more, and a commit cannot come without a write. The index was just seen at `at`. Sync. */
   isAtRest(at: WalPosition): boolean {
-    return this.#elsewhereSinceMs === undefined && this.#tail.isAtRest(at) && this.#file.look() === "quiet";
+    return !this.mustExamine && this.#elsewhereSinceMs === undefined && this.#tail.isAtRest(at) && this.#file.look() === "quiet";
   }
 
   /** The inode of the WAL index. */
@@ -100,13 +109,27 @@ export class FileWatch {
 
   /** Finds out. Throws `CaptureError` (uncoordinated, linked, continuity). */
   async examine(database: CapturedState, slice: Slice): Promise<void> {
+    if (this.#file.look() === "linked") throw this.#linkedError(database.name);
+    if (this.mustExamine) this.#auditNow();
     await this.#examineUsers(database.name);
     await this.#examineLog(database, slice);
-    const look = this.#file.look();
-    if (look === "quiet") return;
-    if (look === "linked") throw linked(database.name, otherNameOf(this.#options.files));
+    if (this.#file.look() === "quiet" && !this.mustExamine) return;
     const before = this.#file.see();
-    if (await database.proveFile(slice)) this.#file.accept(before);
+    if (!(await database.proveFile(slice))) return;
+    this.#file.accept(before);
+    this.#second = undefined;
+  }
+
+  /** While there is a second name, answers wait; once there is a log beside it, somebody has opened the database by that name. */
+  #linkedError(name: string): CaptureError {
+    this.#second ??= { path: otherNameOf(this.#options.files) };
+    const { path } = this.#second;
+    return path !== undefined && existsSync(`${path}-wal`) ? openedByOtherName(name, path) : linked(name, path);
+  }
+
+  #auditNow(): void {
+    const locks = FileLocks.now();
+    if (locks !== undefined) this.audit(locks);
   }
 
   /** A connection that is being opened has the database locked a moment before its index. */

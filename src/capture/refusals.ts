@@ -118,6 +118,11 @@ export function linked(database: string, other: string | undefined): CaptureErro
   });
 }
 
+/** What is committed by the other name goes into the log beside it. */
+export function openedByOtherName(database: string, other: string): CaptureError {
+  return uncoordinated(database, `a write-ahead log beside its other name: ${other}-wal`, "Open a database by one name only; for a copy use VACUUM INTO or sqlite3's .backup, for another name a symbolic link.");
+}
+
 /** The database file was written without a commit. */
 export function overwritten(database: string, page: number): CaptureError {
   return lostContinuity(database, `page ${page} of the database file with other content than was committed: somebody wrote into the file without a log`, "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)");
@@ -163,6 +168,20 @@ export function notReadable(name: string, why: string): CaptureError {
     accepted: "a database that SQLite opens",
     advice: "Look at it with sqlite3's .recover, or restore it from a backup; or leave it out with `databases_except`.",
   });
+}
+
+/** A database that is captured, or a folder: the call may work a moment later. */
+export function cannotRead(name: string, cause: Error): CaptureError {
+  return new CaptureError(
+    {
+      kind: "unreadable",
+      database: name,
+      found: `files that cannot be read (${cause.message})`,
+      accepted: "files that this host can read and open",
+      advice: "Look at the disk, at the rights of the files, and at the file itself with sqlite3; what was captured of it is in the vault, and the next primary begins with that.",
+    },
+    { cause },
+  );
 }
 
 export function tooMany(name: string, databasesMax: number): CaptureError {

@@ -15,6 +15,7 @@
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Backfiller } from "./backfiller.ts";
+import { faultOf } from "./fault.ts";
 import { backfillHereBytesMax, type SourceLimits, writeLockMsMax } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalIndex } from "./wal-index.ts";
@@ -32,6 +33,26 @@ export interface Housekeeping {
  * collection, while nothing of it is read through the pin.
  */
 export function prepareSeal(database: TrackedDatabase, house: Housekeeping): "ready" | "behind" | "no" {
+  return orPostpone(database, house, () => prepare(database, house)) ?? "no";
+}
+
+/**
+ * What is done to keep a log short is not needed for what was committed: an error of the disk puts it off, and nothing else. SQLite counts as
+ * backfilled only what it could write.
+ */
+function orPostpone<T>(database: TrackedDatabase, { clock, limits, onWarning }: Housekeeping, work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    const fault = faultOf(error);
+    if (fault === undefined) throw error;
+    postpone(database, clock.now(), limits);
+    onWarning(`${database.name}: its write-ahead log cannot be kept short now: ${fault.found}`);
+    return undefined;
+  }
+}
+
+function prepare(database: TrackedDatabase, house: Housekeeping): "ready" | "behind" | "no" {
   const { limits, clock } = house;
   if (!isOver(database, clock.now(), limits.walSealBytes)) return "no";
   for (let tries = 1; ; tries++) {
@@ -75,6 +96,10 @@ export function seal(database: TrackedDatabase, { clock, limits }: Housekeeping)
 
 /** Housekeeping of one database; never passes anything that is not captured. */
 export function tidy(database: TrackedDatabase, house: Housekeeping): void {
+  orPostpone(database, house, () => keepShort(database, house));
+}
+
+function keepShort(database: TrackedDatabase, house: Housekeeping): void {
   const { limits, clock } = house;
   if (database.captured === undefined || database.holds > 0) return;
   const nowMs = clock.now();

@@ -9,52 +9,26 @@
  * pins, read a consistent cut, read and prove all frames up to it, accept them, let the old pins go.
  */
 import type { DatabaseChecksum } from "../core/delta.ts";
-import type { Rules } from "../core/rules.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { Backfiller } from "./backfiller.ts";
 import { type Batch, batchOf, type DatabaseChanges, dueRemovals, overlay, removalOf } from "./batch.ts";
 import { type Cut, consistentCut } from "./consistent-cut.ts";
 import { DatabaseSet } from "./database-set.ts";
+import { faultOf, Faults } from "./fault.ts";
 import { defaultLimits, sealRoundsMax, type SourceLimits } from "./limits.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
 import { captureAndSeal } from "./capture-and-seal.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
 import { type Housekeeping, isSealDue, prepareSeal } from "./seal.ts";
-import type { PageHashes } from "./page-hashes.ts";
 import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
+import type { SourceOptions } from "./source-options.ts";
 import { filesNeverSettle, notWhole } from "./refusals.ts";
 import type { Changes } from "./tracked-database.ts";
-import { mayPass, type UncapturedDatabase } from "./uncaptured.ts";
+import { mayPass } from "./uncaptured.ts";
 import type { WriteLocks } from "./write-locks.ts";
 
 /** Between two looks at a file that is still being written, at the start. */
 const retryMs = 20;
-
-export interface SourceOptions {
-  /** The application's data folder, absolute. */
-  readonly root: string;
-  /** Paths relative to it, `*` and `?` within a segment, `**` any folders: "app.db", "tenants/*.db". */
-  readonly databases: readonly string[];
-  /** Patterns of the same kind: what matches them is left out. */
-  readonly except?: readonly string[] | undefined;
-  /**
-   * Names that an operator excluded: as if nothing were there. Another set when that changes, which takes effect at the next look. What
-   * `known` has of them is removed from the captured state by the first batch.
-   */
-  readonly excluded?: (() => ReadonlySet<string>) | undefined;
-  readonly clock: Clock;
-  readonly rules: Rules;
-  readonly limits?: Partial<SourceLimits>;
-  /** Hashes of all pages by name, from the `Replica` that wrote these files: such a database is not read at `open`. */
-  readonly known?: ReadonlyMap<string, PageHashes>;
-  /** What a database that cannot be captured does: `hold` (default) lets answers wait for `attachWaitMsMax`, `stop` ends capture at once. */
-  readonly uncaptured?: "hold" | "stop" | undefined;
-  /** Other databases than before cannot be captured, or for other reasons. */
-  onUncaptured?(now: readonly UncapturedDatabase[]): void;
-  /** Something an operator should know that does not stop capture. */
-  onWarning(text: string): void;
-}
 
 export class Source {
   readonly #options: SourceOptions;
@@ -63,6 +37,7 @@ export class Source {
   readonly #house: Housekeeping;
   /** Attached, but not captured yet: its file still changes. */
   readonly #restless = new Set<string>();
+  readonly #faults: Faults;
   /** Deletions that no batch has yet: of excluded databases at the start, and those that wait for what else is left out. */
   #removals: DatabaseChanges[] = [];
   #snapshotActive = false;
@@ -74,6 +49,7 @@ export class Source {
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#house = { limits: this.#limits, clock: options.clock, backfiller: new Backfiller(), onWarning: (text) => options.onWarning(text) };
     this.#databases = new DatabaseSet({ ...options, limits: this.#limits, house: this.#house });
+    this.#faults = new Faults(this.#databases.uncaptured, { mode: options.uncaptured, patienceMs: this.#limits.attachWaitMsMax });
   }
 
   /**
@@ -90,7 +66,7 @@ export class Source {
         for (const database of source.#databases) database.adopt(options.known?.get(database.name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
         for (;;) {
-          const { changes } = await source.#capture(source.#removals, 0);
+          const { changes } = await source.#capture(0);
           for (const change of changes) change.database.accept(change);
           source.#noteUncaptured("stop");
           if (source.#databases.uncaptured.size === 0) break;
@@ -118,6 +94,8 @@ export class Source {
       for (const database of active) if (database.isAhead()) return true;
       return this.#databases.isSuspicious() || this.#databases.differs() || this.#databases.uncaptured.size > 0;
     } catch (error) {
+      // The next collection meets it as well, or it has passed by then.
+      if (faultOf(error) !== undefined) return true;
       throw this.#fail(error);
     }
   }
@@ -126,9 +104,10 @@ export class Source {
   collect(): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
       const sealing = !this.#snapshotActive && [...this.#databases.active].some((database) => isSealDue(database, this.#house));
-      const { deltas } = await this.#collect(sealing ? this.#limits.sealKeepBytesMax : this.#limits.eagerBytesMax);
-      if (sealing) await this.#sealAll(deltas);
-      return this.#batchOf(deltas);
+      const collected = await this.#collect(sealing ? this.#limits.sealKeepBytesMax : this.#limits.eagerBytesMax);
+      if (collected === undefined) return undefined;
+      if (sealing) await this.#sealAll(collected.deltas);
+      return this.#batchOf(collected.deltas);
     });
   }
 
@@ -137,13 +116,14 @@ export class Source {
    * an application that runs FULL, RESTART or TRUNCATE checkpoints waits. It never passes anything that is not collected.
    */
   tick(): Promise<void> {
-    return this.#exclusively("tick", () => {
-      this.#databases.closeRetired();
-      this.#databases.assertRootInPlace();
+    return this.#exclusively("tick", async () => {
       const nowMs = this.#options.clock.now();
-      this.#databases.audit(nowMs);
-      this.#databases.active.tick(nowMs);
-      return Promise.resolve();
+      await this.#faults.hold(() => {
+        this.#databases.closeRetired();
+        this.#databases.assertRootInPlace();
+        this.#databases.audit(nowMs);
+        this.#databases.active.tick(nowMs);
+      });
     });
   }
 
@@ -158,7 +138,9 @@ export class Source {
       this.#snapshotActive = true;
       this.#databases.active.activateAll();
       try {
-        const { deltas, cut } = await this.#collect(this.#limits.eagerBytesMax);
+        let collected = await this.#collect(this.#limits.eagerBytesMax);
+        for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax)) await this.#options.clock.sleep(retryMs);
+        const { deltas, cut } = collected;
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
         const snapshot = snapshotOf(captured, this.#removals.length > 0, () => {
           this.#endSnapshot();
@@ -246,20 +228,21 @@ export class Source {
   /** Throws `CaptureError` when something moved that must not. */
   async #examine(slice: Slice): Promise<void> {
     this.#databases.audit(this.#options.clock.now());
-    for (const database of this.#databases.active) if (!database.isAhead() && database.isSuspicious()) await database.watch.examine(database, slice);
+    for (const database of this.#databases.active) if (database.watch.mustExamine || (!database.isAhead() && database.isSuspicious())) await database.watch.examine(database, slice);
   }
 
-  async #collect(keepBytesMax: number): Promise<{ deltas: DatabaseChanges[]; cut: Cut }> {
-    const removals = this.#removals;
-    this.#removals = [];
-    const { changes, cut } = await this.#capture(removals, keepBytesMax);
-    const captured = acceptChanges(this.#databases.active, changes);
+  /** Undefined: something cannot be read just now (fault.ts), and nothing has changed. */
+  async #collect(keepBytesMax: number): Promise<{ deltas: DatabaseChanges[]; cut: Cut } | undefined> {
+    const result = await this.#faults.hold(() => this.#capture(keepBytesMax));
+    if (result === undefined) return undefined;
+    const captured = acceptChanges(this.#databases.active, result.changes);
     this.#noteUncaptured();
     // Behind what is captured now: before it, every new commit would look like one that the index does not have.
-    await this.#examine(new Slice());
-    const { due, waiting } = dueRemovals(removals, captured, this.#databases.uncaptured.size === 0);
-    this.#removals.push(...waiting);
-    return { deltas: [...due, ...captured], cut };
+    const isWell = await this.#faults.hold(() => this.#examine(new Slice()).then(() => true));
+    if (isWell === true) this.#faults.clear();
+    const { due, waiting } = dueRemovals(this.#removals, captured, this.#databases.uncaptured.size === 0);
+    this.#removals = waiting;
+    return { deltas: [...due, ...captured], cut: result.cut };
   }
 
   #batchOf(deltas: readonly DatabaseChanges[]): Batch | undefined {
@@ -267,8 +250,8 @@ export class Source {
   }
 
   /** Everything between the captured state and one cut, proved but not accepted; next pins are held. */
-  async #capture(gone: DatabaseChanges[], keepBytesMax: number): Promise<{ changes: Changes[]; cut: Cut }> {
-    const cut = await this.#cut(gone);
+  async #capture(keepBytesMax: number): Promise<{ changes: Changes[]; cut: Cut }> {
+    const cut = await this.#cut();
     return { changes: await readCut(cut, backlogBytes(cut) <= keepBytesMax), cut };
   }
 
@@ -283,11 +266,13 @@ export class Source {
     this.#databases.uncaptured.assertPatience(this.#limits.attachWaitMsMax);
   }
 
-  async #cut(gone: DatabaseChanges[]): Promise<Cut> {
+  async #cut(): Promise<Cut> {
     const { clock } = this.#options;
     const giveUpMs = clock.now() + this.#limits.attachWaitMsMax;
     for (;;) {
-      for (const database of await this.#databases.follow()) if (database.captured !== undefined) gone.push(removalOf(database));
+      await this.#databases.follow((database) => {
+        if (database.captured !== undefined) this.#removals.push(removalOf(database));
+      });
       const { active } = this.#databases;
       active.hear();
       const { generation } = active;
@@ -310,7 +295,9 @@ export class Source {
         isBehind ||= state === "behind";
       }
       if (!isBehind) return;
-      overlay(deltas, (await this.#collect(this.#limits.sealKeepBytesMax)).deltas);
+      const collected = await this.#collect(this.#limits.sealKeepBytesMax);
+      if (collected === undefined) return;
+      overlay(deltas, collected.deltas);
     }
   }
 
