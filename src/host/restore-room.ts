@@ -69,14 +69,16 @@ export class RestoreRoom {
     const needed = Math.max(bytes, memory.neededBytes);
     let shortage = await local.shortageOf(needed);
     if (shortage === undefined) return;
-    if (shortage.previousBytes > 0 && (await this.#mayForgetPrevious())) {
+    // What would not be enough all the same stays: it is a help once there is room.
+    const mayBeEnough = shortage.previousBytes + shortage.setAsideBytes >= needed - shortage.freeBytes;
+    if (mayBeEnough && shortage.previousBytes > 0 && (await this.#mayForgetPrevious())) {
       await local.makeRoom?.();
       shortage = await local.shortageOf(needed);
     }
     if (shortage === undefined) return;
     for (const folder of (await local.makeRoomOfSetAsides?.(shortage)) ?? []) onWarning(`set-aside data was removed, because the restore needed the room: ${folder}`);
     shortage = await local.shortageOf(needed);
-    if (shortage !== undefined) throw fullDisk(shortage);
+    if (shortage !== undefined) throw fullDisk(this.#previous.kind === "secondary", shortage);
   }
 
   /** A try failed. Gives the error to throw instead; a copy that is only a help for the restore goes when the disk was full. */
@@ -101,9 +103,9 @@ export class RestoreRoom {
   }
 }
 
-function fullDisk({ disk, neededBytes, freeBytes, previousFolder, previousBytes, setAsideFolder, setAsideBytes }: Shortage): FullDiskError {
+function fullDisk(isHelp: boolean, { disk, neededBytes, freeBytes, previousFolder, previousBytes, setAsideFolder, setAsideBytes }: Shortage): FullDiskError {
   const inTheWay = [
-    ...(previousBytes > 0 ? [`${previousFolder} (${previousBytes} bytes that this host had as primary, and that may be nowhere else)`] : []),
+    ...(previousBytes > 0 ? [`${previousFolder} (${previousBytes} bytes ${isHelp ? "that only make the restore faster" : "that this host had as primary, and that may be nowhere else"})`] : []),
     ...(setAsideBytes > 0 ? [`${setAsideFolder} (${setAsideBytes} bytes set aside)`] : []),
   ];
   const move = inTheWay.length === 0 ? "" : `; look at ${inTheWay.join(" and at ")}: what is moved to another disk makes room`;

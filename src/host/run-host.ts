@@ -152,10 +152,19 @@ function warnOfSuspects(log: Log, fresh: readonly Fingerprint[]): void {
   for (const { method, path } of fresh) log.warn("suspect_request: the application ended twice while it had such a request: it is put aside", { method, path });
 }
 
+/** How often status and log say how far a check is. */
+const checkProgressMs = 2_000;
+
 function databaseCheck({ dataFolder: root, bootstrapCheck: depth }: HostConfig, { acceptDamaged, databaseChecker: command }: StartOptions, find: () => Promise<string[]>): HostParts["checkDatabases"] {
   return async (progress, notices, signal) => {
     const names = await find();
-    const onProgress = (count: number): void => progress(`checking the databases before they become the first checkpoint: ${count} of ${names.length}`);
+    let toldAt = -Infinity;
+    const onProgress = (count: number): void => {
+      const now = systemClock.now();
+      if (now - toldAt < checkProgressMs) return;
+      toldAt = now;
+      progress(`checking the databases before they become the first checkpoint: ${count} of ${names.length}`);
+    };
     if (names.length > 0) onProgress(0);
     const check = (): Promise<CheckedDatabase[]> => checkDatabases({ command, root, depth, names, onProgress, signal });
     await checkBeforeBootstrap({ depth, acceptDamaged, check, onWarning: (text) => notices.warn(text) });

@@ -105,6 +105,14 @@ describe("a restore for which there is no room", () => {
     expect(content()).toBe(true);
   });
 
+  test("keeps what would not be enough all the same", async () => {
+    const { data, local, run } = await make({ capacity: databaseSize });
+    writeFileSync(join(data, "a.db"), Buffer.alloc(1_000));
+    await local.mark({ kind: "secondary" });
+    expect(await failureOf(run())).toMatchObject({ name: "FullDiskError" });
+    expect(readdirSync(local.previousFolder)).toContain("a.db");
+  });
+
   test("throws away what a primary had when its state is in the journal, and sets nothing aside", async () => {
     const { data, local, pages, sums, writer, run, content } = await make({ capacity: databaseSize + 20_000 });
     await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 3: 33 })] });

@@ -1,6 +1,6 @@
 /** A record that no host can apply: it is named, a primary that lives mends the log with a checkpoint, and hosts go on from there. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HostMember } from "../../../src/demo/cluster.ts";
 import { runStead } from "../harness.ts";
@@ -54,6 +54,30 @@ test("a second host that joins behind such a record has the primary mend the log
   expect(mended.code).toBe(0);
   await here.killPrimary();
   expect(await here.must(read)).toEqual([1, 2, 3]);
+});
+
+test("a record that is damaged on the vault's disk is mended in the same way", async () => {
+  scene = await Scene.prepare({ atStart, program });
+  const here = scene;
+  const [first, second] = here.cluster.hosts as readonly [HostMember, HostMember];
+  await here.cluster.start(first);
+  for (const gateway of here.cluster.gateways) await here.cluster.start(gateway);
+  await here.primary();
+  await here.must(insert(1));
+  const vault = join(here.bench.folder, "vault");
+  const listed = await runStead(["vault", "ls", vault, "--records"]);
+  const position = Number(/record +(\d+) commit/.exec(listed.stdout)?.[1]);
+  const record = join(vault, "log", String(position).padStart(16, "0"));
+  chmodSync(record, 0o600);
+  const bytes = readFileSync(record);
+  bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
+  writeFileSync(record, bytes);
+  await here.must(insert(2));
+  await here.cluster.start(second);
+  await here.cluster.whenWhole(60_000, new AbortController().signal);
+  expect((await here.cluster.statusOf(second))?.checkpoint?.position).toBeGreaterThan(position);
+  await here.killPrimary();
+  expect(await here.must(read)).toEqual([1, 2]);
 });
 
 test("a secondary that meets such a record while it follows does the same", async () => {
