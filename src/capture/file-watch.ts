@@ -163,7 +163,7 @@ export class FileWatch {
     const { name, pageSize } = database;
     const strangers = this.#strangers();
     const by = strangers.length === 0 ? "" : `, by ${strangers.map(processName).join(", ")}`;
-    if (end.kind === "rewritten") throw uncoordinated(name, `a write-ahead log that was begun anew or cut off without its index (-shm)${by}`);
+    if (end.kind === "rewritten") throw uncoordinated(name, `a write-ahead log that was begun anew, cut off or overwritten without its index (-shm)${by}`);
     if (end.kind !== "committed") return;
     const bytes = (end.end.mxFrame - at.mxFrame) * frameBytes(pageSize);
     if (strangers.length > 0 || end.goesOn) throw uncoordinated(name, `commits in its write-ahead log (${bytes} bytes) that its index (-shm) does not have${by}`);

@@ -11,10 +11,13 @@
  *    checksum do not continue the chain: `nothing`.
  *  - frames that continue the chain: a transaction that is being written, or one that was rolled back after it spilled. Neither has a
  *    commit frame, except in the moment (an fsync long) in which a commit is being made, under the lock of the writer.
+ *  - nothing, though the log changed: a writer with a stale idea of where the log ends wrote over captured frames. A writer that keeps the
+ *    rules begins with the frame behind the captured end, and leaves the salts of this generation there, also when it rolls back or is
+ *    killed. So the whole chain is read again then; it costs as much as the log is long, and no such writer causes it.
  *  - after a reset by a checkpoint: the index begins a generation first and the header follows with the first frame, so the whole
  *    generation before is still there. It is known up to its last captured frame.
  */
-import { fstatSync } from "node:fs";
+import { fstatSync, type Stats } from "node:fs";
 import { readChunkBytes } from "./limits.ts";
 import type { Slice } from "./slice.ts";
 import { frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame, type WalChecksum, type WalHeader, walHeaderBytes } from "./wal-frames.ts";
@@ -30,7 +33,7 @@ export type TailEnd =
   | { readonly kind: "uncommitted" }
   /** Ends in a commit: frame and checksum name it. `goesOn`: behind one that was abandoned, which no writer that uses the index does. */
   | { readonly kind: "committed"; readonly end: WalPosition; readonly goesOn: boolean }
-  /** The header is of another generation though frames of this one are committed, or the log is shorter than they are. */
+  /** The header is of another generation though frames of this one are committed, or these are not all there any more. */
   | { readonly kind: "rewritten" };
 
 interface Seen {
@@ -68,7 +71,9 @@ export class WalTail {
     const seen = this.#seen;
     if (seen?.isSettled === true && seen.at === at && seen.changedMs === stats.ctimeMs && seen.size === stats.size) return true;
     const origin = this.#origin(at, stats.size);
-    if (origin === "rewritten" || (origin !== undefined && this.#firstFollows(origin))) return false;
+    if (origin === "rewritten") return false;
+    const next = origin === undefined ? "nothing" : this.#nextOf(origin);
+    if (next === "follows" || (next === "nothing" && this.#isUnexplained(at, stats))) return false;
     this.#remember(at, stats.ctimeMs, stats.size);
     return true;
   }
@@ -90,6 +95,7 @@ export class WalTail {
       end = undefined;
     }
     if (end !== undefined && !isSame(end, this.#abandoned)) return { kind: "committed", end, goesOn: this.#goesOn };
+    if (origin !== undefined && this.#isUnexplained(at, stats) && !(await this.#reaches(origin.header, at, slice))) return { kind: "rewritten" };
     this.#remember(at, stats.ctimeMs, stats.size);
     return { kind: "uncommitted" };
   }
@@ -122,11 +128,33 @@ export class WalTail {
     return { header, from: { salt1, salt2, mxFrame: 0, checksum1: checksum.s1, checksum2: checksum.s2 } };
   }
 
-  #firstFollows({ header, from }: Origin): boolean {
+  /** The log changed since it was looked at for this captured end: a frame that is begun behind it would explain that. */
+  #isUnexplained(at: WalPosition, { ctimeMs, size }: Pick<Stats, "ctimeMs" | "size">): boolean {
+    const seen = this.#seen;
+    return at.mxFrame > 0 && seen?.at === at && (seen.changedMs !== ctimeMs || seen.size !== size);
+  }
+
+  /** What is behind the captured end. `begun`: a frame of this generation that does not continue the chain (any more, or not yet). */
+  #nextOf({ header, from }: Origin): "follows" | "begun" | "nothing" {
     const position = frameOffset(from.mxFrame + 1, header.pageSize);
-    if (readFully(this.#fd, this.#head, position) < frameHeaderBytes || !sameGeneration(saltsIn(this.#head), header)) return false;
+    if (readFully(this.#fd, this.#head, position) < frameHeaderBytes || !sameGeneration(saltsIn(this.#head), header)) return "nothing";
     const bytes = new Uint8Array(frameBytes(header.pageSize));
-    return readFully(this.#fd, bytes, position) === bytes.byteLength && takeFrame(bytes, 0, header, sumOf(from)) !== undefined;
+    const follows = readFully(this.#fd, bytes, position) === bytes.byteLength && takeFrame(bytes, 0, header, sumOf(from)) !== undefined;
+    return follows ? "follows" : "begun";
+  }
+
+  /** All frames up to the captured end are in the file. */
+  async #reaches(header: WalHeader, at: WalPosition, slice: Slice): Promise<boolean> {
+    const size = frameBytes(header.pageSize);
+    const perChunk = Math.max(1, Math.floor(readChunkBytes / size));
+    const sum = { ...header.checksum };
+    for (let first = 1; first <= at.mxFrame; first += perChunk) {
+      const bytes = new Uint8Array(Math.min(perChunk, at.mxFrame + 1 - first) * size);
+      if (readFully(this.#fd, bytes, frameOffset(first, header.pageSize)) < bytes.byteLength) return false;
+      for (let offset = 0; offset < bytes.byteLength; offset += size) if (takeFrame(bytes, offset, header, sum) === undefined) return false;
+      await slice.breathe();
+    }
+    return sum.s1 === at.checksum1 && sum.s2 === at.checksum2;
   }
 
   async #lastCommit({ header, from }: Origin, slice: Slice): Promise<WalPosition | undefined> {

@@ -59,6 +59,33 @@ test("a log that a writer without locks begins anew over what is captured is ref
   expect(["uncoordinated", "continuity"]).toContain(error.kind);
 });
 
+test("frames that a writer without locks writes over captured ones, where it believes the log to end, are refused before they are acknowledged", async () => {
+  await using it = await begin();
+  await using other = new PythonApplication();
+  await using pair = await Pair.open(it.folder);
+  await other.open("b", it.path, "?vfs=unix-none");
+  await other.run("b", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
+  await pair.settle();
+  await it.application.open("a", it.path);
+  for (const v of [1, 2, 3]) await it.application.run("a", `INSERT INTO t VALUES (${v})`);
+  await pair.settle();
+  await other.run("b", "INSERT INTO t VALUES (4)");
+  expect((await refusedAtTheGate(pair)).found).toContain("overwritten");
+});
+
+test("a log whose time stamps change and whose content does not is nobody's fault", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
+  await using pair = await Pair.open(it.folder);
+  await pair.settle();
+  expect(pair.source.isAhead()).toBe(false);
+  utimesSync(`${it.path}-wal`, new Date(), new Date());
+  expect(pair.source.isAhead()).toBe(true);
+  expect(await pair.sync()).toBe(0);
+  expect(pair.source.isAhead()).toBe(false);
+});
+
 /** Appends a transaction as an engine does that coordinates by files of its own; the index stays as it is. */
 function appendWithoutIndex(path: string): void {
   const script = join(import.meta.dirname, "append-frames.ts");
