@@ -3,7 +3,7 @@
  * primaries, and compares what was acknowledged with what the next primary has. docs/CAPTURE.md says what it has found.
  *
  * `--seeds N` programs (30), `--seed S` the first or, without `--seeds`, the only one, with what came of each step; `--at-once N` (4);
- * `--profile usage|files`; `--src FOLDER` the sources under test, another version's for example; `--steps N` of each program; `--json`.
+ * `--profile usage|files` and `--rounds N` (`bun run rounds:files`: so many programs of tenants that come and go as files); `--src FOLDER` the sources under test, another version's for example; `--steps N` of each program; `--json`.
  *
  * The last line with --json: {"fuzz":"usage","seeds":N,"acknowledged":N,"failovers":N,"refusals":N,"seconds":N,"violations":[{"seed","kind","text"}]}.
  * Exit code 1 when there are violations.
@@ -18,6 +18,7 @@ import { Runner } from "../test/capture/fuzz/run.ts";
 const { values } = parseArgs({
   options: {
     seeds: { type: "string" },
+    rounds: { type: "string" },
     seed: { type: "string" },
     steps: { type: "string" },
     "at-once": { type: "string", default: "4" },
@@ -27,7 +28,7 @@ const { values } = parseArgs({
   },
 });
 
-function wholeNumber(name: "seeds" | "seed" | "steps" | "at-once", otherwise: number): number {
+function wholeNumber(name: "seeds" | "rounds" | "seed" | "steps" | "at-once", otherwise: number): number {
   const value = values[name] ?? String(otherwise);
   if (/^\d+$/.test(value)) return Number(value);
   throw new Error(`--${name} is ${value}; accepted: a whole number`);
@@ -36,9 +37,10 @@ function wholeNumber(name: "seeds" | "seed" | "steps" | "at-once", otherwise: nu
 if (values.profile !== "usage" && values.profile !== "files") throw new Error(`--profile is ${values.profile}; accepted: usage, files`);
 const profile: Profile = values.profile;
 const first = wholeNumber("seed", 1);
-const seeds = wholeNumber("seeds", values.seed === undefined ? 30 : 1);
+const seeds = wholeNumber(values.rounds === undefined ? "seeds" : "rounds", values.seed === undefined ? 30 : 1);
 const steps = values.steps === undefined ? undefined : wholeNumber("steps", 0);
 const src = resolve(values.src);
+const command = `bun run fuzz:usage --profile ${profile}${steps === undefined ? "" : ` --steps ${steps}`}`;
 const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
 
 const sum = { acknowledged: 0, failovers: 0, refusals: 0 };
@@ -59,7 +61,7 @@ async function runSeed(seed: number): Promise<void> {
   sum.refusals += run.refusals.length;
   for (const violation of run.violations) violations.push({ seed, ...violation });
   if (run.violations.length === 0) return;
-  say(`seed ${seed} (again: bun run fuzz:usage --profile ${profile} --seed ${seed})`);
+  say(`seed ${seed} (again: ${command} --seed ${seed})`);
   if (!alone) for (const line of run.lines) say(`  ${line}`);
   for (const { kind, text } of run.violations) say(`  ${kind}: ${text}`);
 }

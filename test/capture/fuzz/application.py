@@ -60,14 +60,14 @@ def build(request):
     connection.close()
 
 
-def ids_of_copy(path, scratch):
+def ids_of_copy(path, scratch, alone):
     """What a process finds that opens the files as they are: never the files themselves, so that nothing is changed."""
     if not os.path.exists(path):
         return None
     for suffix in ("",) + COMPANIONS:
         if os.path.lexists(scratch + suffix):
             os.unlink(scratch + suffix)
-    for suffix in ("-wal", "-journal", ""):
+    for suffix in ("",) if alone else ("-wal", "-journal", ""):
         if os.path.exists(path + suffix):
             shutil.copyfile(path + suffix, scratch + suffix)
     connection = sqlite3.connect(scratch, isolation_level=None)
@@ -139,7 +139,7 @@ def answer(request):
     if what == "link":
         return os.symlink(request["target"], request["to"]) if request["symbolic"] else os.link(request["from"], request["to"])
     if what == "look":
-        return ids_of_copy(request["path"], request["scratch"])
+        return ids_of_copy(request["path"], request["scratch"], request["alone"])
     return {"rename": rename, "remove": remove, "fill": fill, "build": build, "engine": engine}[what](request)
 
 

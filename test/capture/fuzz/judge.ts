@@ -46,8 +46,8 @@ function* judgeTokens(ledger: Ledger, { views, left, restored }: Evidence): Gene
       const what = `token ${token} (${by}) in ${places?.join(" or ") ?? "a file without a name of the service"}`;
       if (nameless) yield { kind: "acknowledged_into_nothing", text: what };
       if (places === undefined || restoredHere.has(token)) continue;
-      if (seen.has(token)) yield { kind: "lost", text: `${what}; restored: ${[...restoredHere].join(" ")}` };
-      else if (!isRisky) yield { kind: "lost_here", text: `${what}; neither the application nor the next primary has it` };
+      if (seen.has(token)) yield { kind: "lost", text: `${what}; left: ${shown(places, left)}; restored: ${shown(places, restored)}` };
+      else if (!isRisky) yield { kind: "lost_here", text: `${what}; neither the application nor the next primary has it; left: ${shown(places, left)}; restored: ${shown(places, restored)}` };
     }
     if (places === undefined || isRisky) continue;
     const onlyTenant = places.every((name) => ledger.tenantsOf(name).length === 1);
@@ -63,3 +63,5 @@ function* judgeNames(ledger: Ledger, { left, restored }: Evidence): Generator<Vi
     if (check !== "ok" && here === "ok" && !tenants.some((key) => ledger.file(key).isRisky)) yield { kind: "malformed", text: `${name}: ${check}` };
   }
 }
+
+const shown = (names: readonly string[], looks: ReadonlyMap<string, Look>): string => names.map((name) => `${name} (${looks.get(name)?.check ?? "none"}) ${looks.get(name)?.ids.join(" ") ?? ""}`).join(", ");

@@ -45,7 +45,7 @@ export class Ledger {
   /** Since the last acknowledged one, that one included. */
   #scenes: Scene[] = [];
   #count = 0;
-  /** Files that had a matching name at an acknowledged moment. */
+  /** Files that had a matching name at an acknowledged moment, and until the acknowledgement. */
   readonly #served = new Set<FileKey>();
 
   constructor(root: string) {
@@ -61,8 +61,9 @@ export class Ledger {
   look(): Scene {
     const at = new Map<string, FileKey>();
     for (const name of this.#present()) {
-      const key = this.keyAt(name);
-      if (key !== undefined) at.set(name, key);
+      const stats = statsOf(join(this.#root, name));
+      // An empty one is no database yet.
+      if (stats?.isFile() === true && stats.size > 0n) at.set(name, keyOf(stats));
     }
     this.#count += 1;
     const scene = { number: this.#count, at };
@@ -75,14 +76,14 @@ export class Ledger {
     this.#scenes = this.#scenes.filter(({ number }) => number >= scene.number);
     for (const name of matching) {
       const key = scene.at.get(name);
-      if (key !== undefined) this.#served.add(key);
+      if (key !== undefined && this.#scenes.every((later) => this.#namesIn(later, key).length > 0)) this.#served.add(key);
     }
   }
 
   /** Of the file itself, also through a symbolic link. */
   keyAt(name: string): FileKey | undefined {
     const stats = statsOf(join(this.#root, name));
-    return stats?.isFile() === true ? `${stats.ino}:${stats.birthtimeNs}` : undefined;
+    return stats?.isFile() === true ? keyOf(stats) : undefined;
   }
 
   file(key: FileKey): LedgerFile {
@@ -121,6 +122,8 @@ export class Ledger {
     return names.filter((name) => found.has(name));
   }
 }
+
+const keyOf = ({ ino, birthtimeNs }: BigIntStats): FileKey => `${ino}:${birthtimeNs}`;
 
 function statsOf(path: string): BigIntStats | undefined {
   try {

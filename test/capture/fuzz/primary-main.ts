@@ -15,6 +15,9 @@ import type * as RulesModule from "../../../src/core/rules.ts";
 import type * as ClockModule from "../../../src/runtime/clock.ts";
 import type * as RandomModule from "../../../src/runtime/random.ts";
 import type * as StoreModule from "../../../src/vault/open-store.ts";
+import type * as CheckpointModule from "../../../src/vault/checkpoint.ts";
+import type * as PageProofModule from "../../../src/host/page-proof.ts";
+import type * as VerifyModule from "../../../src/vault/verify.ts";
 import type * as LogReaderModule from "../../../src/vault/log-reader.ts";
 import type * as LogWriterModule from "../../../src/vault/log-writer.ts";
 import type { JournalEnd } from "../../../src/host/journal-end.ts";
@@ -25,12 +28,16 @@ export interface PrimaryOptions {
   readonly vault: string;
   readonly patterns: readonly string[];
   readonly host: string;
+  /** Nobody was primary before. */
+  readonly isFirst: boolean;
   readonly patienceMs: number;
 }
 
-export type PrimaryRequest = { readonly what: "go" } | { readonly what: "gate"; readonly id: number } | { readonly what: "snapshot"; readonly id: number };
+export type PrimaryRequest = { readonly what: "go" } | { readonly what: "gate"; readonly id: number } | { readonly what: "checkpoint"; readonly id: number };
 
 export type PrimaryEvent =
+  /** What `stead vault verify` calls damage. */
+  | { readonly what: "verified"; readonly damage: readonly string[] }
   | { readonly what: "restored" }
   | { readonly what: "ready" }
   | { readonly what: "failed"; readonly reason: string }
@@ -53,6 +60,10 @@ const { allRules } = await load<typeof RulesModule>("core/rules.ts");
 const { systemClock } = await load<typeof ClockModule>("runtime/clock.ts");
 const { systemRandom } = await load<typeof RandomModule>("runtime/random.ts");
 const { createVault } = await load<typeof StoreModule>("vault/open-store.ts");
+const { writeCheckpoint } = await load<typeof CheckpointModule>("vault/checkpoint.ts");
+const { verifyVault } = await load<typeof VerifyModule>("vault/verify.ts");
+// Versions before did not verify what the pages give.
+const proof = await load<typeof PageProofModule>("host/page-proof.ts").then(({ pageProof }) => ({ proof: pageProof }), () => ({}));
 const { LogReader } = await load<typeof LogReaderModule>("vault/log-reader.ts");
 const { LogWriter } = await load<typeof LogWriterModule>("vault/log-writer.ts");
 
@@ -60,9 +71,13 @@ const say = (event: PrimaryEvent): void => void process.stdout.write(`${JSON.str
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const store = await createVault(options.vault, service);
+// As a bootstrap of an empty folder does.
+if (options.isFirst) await writeCheckpoint({ store, position: 0, hash: "0".repeat(64), epoch: 0, epochPosition: 0, wallTimeMs: systemClock.wallTime(), databases: [] });
 const reader = new LogReader({ store, service, start: { position: 0, hash: "0".repeat(64) }, rules: allRules });
 
 async function restore(): Promise<KnownPages> {
+  const { findings } = await verifyVault(store, proof);
+  say({ what: "verified", damage: findings.filter(({ severity }) => severity === "damage").map(({ message }) => message) });
   const target = await Replica.open({ root: options.root });
   const follower = new Follower({ reader, target, clock: systemClock, onRecord: () => undefined, epochAtStart: undefined });
   await follower.catchUp();
@@ -85,25 +100,23 @@ async function begin(known: KnownPages) {
   const onWarning = (text: string): void => say({ what: "warning", text });
   const source = await Source.open({ root: options.root, databases: options.patterns, known, clock: systemClock, rules: allRules, limits: { attachWaitMsMax: options.patienceMs }, onWarning });
   journal.attach(source);
-  return journal;
+  return { journal, epoch: claim.writer.epoch, epochPosition: claim.writer.claimPosition };
 }
 
-type RunningJournal = Awaited<ReturnType<typeof begin>>;
+type Serving = Awaited<ReturnType<typeof begin>>;
 
-/** What a checkpoint does: reads every page of one instant. */
-async function readAll(journal: RunningJournal): Promise<void> {
-  const { snapshot } = await journal.snapshot();
-  for (const { pageSize, pageCount, read } of snapshot.databases) {
-    for (let offset = 0; offset < pageSize * pageCount; offset += 1_000_000) await read(offset, Math.min(1_000_000, pageSize * pageCount - offset));
-  }
-  await snapshot.release();
+async function writeOneCheckpoint({ journal, epoch, epochPosition }: Serving): Promise<void> {
+  const { snapshot, position, hash } = await journal.snapshot();
+  const { databases } = snapshot;
+  const { manifest } = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: systemClock.wallTime(), databases }).finally(() => snapshot.release());
+  await journal.append({ kind: "checkpoint", checkpointPosition: position, manifestHash: manifest.manifestHash });
 }
 
-async function answer(journal: RunningJournal, request: PrimaryRequest): Promise<void> {
+async function answer(serving: Serving, request: PrimaryRequest): Promise<void> {
   if (request.what === "go") return;
   const { id } = request;
   try {
-    await (request.what === "gate" ? journal.gate() : readAll(journal));
+    await (request.what === "gate" ? serving.journal.gate() : writeOneCheckpoint(serving));
     say({ what: "answer", id, released: true });
   } catch (error) {
     say({ what: "answer", id, released: false, error: textOf(error) });
@@ -113,12 +126,12 @@ async function answer(journal: RunningJournal, request: PrimaryRequest): Promise
 try {
   const known = await restore();
   say({ what: "restored" });
-  let journal: RunningJournal | undefined;
+  let serving: Serving | undefined;
   for await (const line of createInterface({ input: process.stdin })) {
-    if (journal === undefined) {
-      journal = await begin(known);
+    if (serving === undefined) {
+      serving = await begin(known);
       say({ what: "ready" });
-    } else void answer(journal, JSON.parse(line) as PrimaryRequest);
+    } else void answer(serving, JSON.parse(line) as PrimaryRequest);
   }
 } catch (error) {
   say({ what: "failed", reason: textOf(error) });

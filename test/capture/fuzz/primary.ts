@@ -12,6 +12,8 @@ export class Primary {
   readonly #ready = Promise.withResolvers<void>();
   #asked = 0;
   readonly warnings: string[] = [];
+  /** What a verification of the vault called damage before the restore. */
+  damage: readonly string[] = [];
   /** Why it gave up by itself. */
   ended: string | undefined;
 
@@ -37,16 +39,15 @@ export class Primary {
     return this.#ask("gate");
   }
 
-  /** Reads all databases as of one instant. */
-  snapshot(): Promise<Released> {
-    return this.#ask("snapshot");
+  checkpoint(): Promise<Released> {
+    return this.#ask("checkpoint");
   }
 
   kill(): Promise<void> {
     return this.#child.kill();
   }
 
-  #ask(what: "gate" | "snapshot"): Promise<Released> {
+  #ask(what: "gate" | "checkpoint"): Promise<Released> {
     this.#asked += 1;
     const id = this.#asked;
     return new Promise((resolve) => {
@@ -61,6 +62,9 @@ export class Primary {
 
   #hear(event: PrimaryEvent): void {
     switch (event.what) {
+      case "verified":
+        this.damage = event.damage;
+        return;
       case "restored":
         return this.#restored.resolve();
       case "ready":

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { dirname, join, relative } from "node:path";
 import { Worker } from "./child.ts";
 import type { FileKey, Ledger } from "./ledger.ts";
-import type { Actor, Connection, Filling } from "./program.ts";
+import type { Actor, Connection, Filling, Mover } from "./program.ts";
 
 /** What a process finds that opens a copy of the files. */
 export interface Look {
@@ -25,7 +25,7 @@ export class Processes {
   readonly #root: string;
   readonly #scratch: string;
   readonly #ledger: Ledger;
-  readonly #workers = new Map<Actor | "files" | "engine", Worker>();
+  readonly #workers = new Map<Actor | Mover | "engine", Worker>();
   readonly #open = new Map<string, OpenConnection>();
   /** Names that are being filled. */
   readonly filling = new Set<string>();
@@ -73,6 +73,11 @@ export class Processes {
     return key === undefined ? [] : [...this.#open.values()].filter((open) => open.key === key).map(({ connection }) => connection);
   }
 
+  /** A connection was opened, or is being opened, by this name. */
+  isOpenAs(name: string): boolean {
+    return [...this.#open.values()].some(({ connection }) => connection.name === name);
+  }
+
   /** What each connection sees, by file; those that do not answer at once say nothing. */
   async views(patienceMs: number): Promise<Map<FileKey, Set<number>>> {
     const views = new Map<FileKey, Set<number>>();
@@ -84,34 +89,34 @@ export class Processes {
     return views;
   }
 
-  rename(from: string, to: string, companions: boolean): Promise<unknown> {
-    return this.#worker("files").ask({ what: "rename", from: this.pathOf(from), to: this.pathOf(to), companions });
+  rename(mover: Mover, from: string, to: string, companions: boolean): Promise<unknown> {
+    return this.#worker(mover).ask({ what: "rename", from: this.pathOf(from), to: this.pathOf(to), companions });
   }
 
-  link(from: string, to: string, symbolic: boolean): Promise<unknown> {
+  link(mover: Mover, from: string, to: string, symbolic: boolean): Promise<unknown> {
     const target = relative(dirname(this.pathOf(to)), this.pathOf(from));
-    return this.#worker("files").ask({ what: "link", from: this.pathOf(from), to: this.pathOf(to), target, symbolic });
+    return this.#worker(mover).ask({ what: "link", from: this.pathOf(from), to: this.pathOf(to), target, symbolic });
   }
 
-  remove(name: string, suffixes: readonly string[]): Promise<unknown> {
-    return this.#worker("files").ask({ what: "remove", path: this.pathOf(name), suffixes });
+  remove(mover: Mover, name: string, suffixes: readonly string[]): Promise<unknown> {
+    return this.#worker(mover).ask({ what: "remove", path: this.pathOf(name), suffixes });
   }
 
-  async fill(from: string, to: string, how: Filling): Promise<void> {
+  async fill(mover: Mover, from: string, to: string, how: Filling): Promise<void> {
     const { pieces, pauseMs, preallocated, renamed, inPlace } = how;
     this.filling.add(to);
     try {
-      await this.#worker("files").ask({ what: "fill", from, to: this.pathOf(to), pieces, pause_ms: pauseMs, preallocated, renamed, in_place: inPlace });
+      await this.#worker(mover).ask({ what: "fill", from, to: this.pathOf(to), pieces, pause_ms: pauseMs, preallocated, renamed, in_place: inPlace });
     } finally {
       this.filling.delete(to);
     }
   }
 
   /** A database that is made elsewhere; its path. */
-  async build(token: number, pages: number): Promise<string> {
+  async build(mover: Mover, token: number, pages: number): Promise<string> {
     const path = join(this.#scratch, `built-${randomUUID()}`);
     const noise = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${pages}) INSERT INTO noise SELECT randomblob(3900) FROM n`;
-    await this.#worker("files").ask({ what: "build", path, statements: [...tables, insertOf(token), noise] });
+    await this.#worker(mover).ask({ what: "build", path, statements: [...tables, insertOf(token), noise] });
     return path;
   }
 
@@ -119,9 +124,9 @@ export class Processes {
     await this.#worker("engine").ask({ what: "engine", path: this.pathOf(name), scratch: join(this.#scratch, "engine"), statements: [...tables, insertOf(token)] });
   }
 
-  /** Undefined: there is no such file. */
-  async look(path: string): Promise<Look | undefined> {
-    return ((await this.#worker("files").ask({ what: "look", path, scratch: join(this.#scratch, "look") })) ?? undefined) as Look | undefined;
+  /** Undefined: there is no such file. `alone`: without the log that an earlier file of that name left. */
+  async look(path: string, alone = false): Promise<Look | undefined> {
+    return ((await this.#worker("files").ask({ what: "look", path, scratch: join(this.#scratch, "look"), alone })) ?? undefined) as Look | undefined;
   }
 
   pathOf(name: string): string {
@@ -141,7 +146,7 @@ export class Processes {
     this.#open.clear();
   }
 
-  #worker(name: Actor | "files" | "engine"): Worker {
+  #worker(name: Actor | Mover | "engine"): Worker {
     let worker = this.#workers.get(name);
     if (worker === undefined) {
       const [program, script] = name === "bun" ? [process.execPath, "application.ts"] : ["python3", "application.py"];

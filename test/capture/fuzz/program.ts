@@ -48,8 +48,8 @@ export type Step =
   | { readonly kind: "vacuum_into"; readonly connection: Connection; readonly to: string }
   /** A commit of an engine that writes SQLite's log and coordinates by files of its own. */
   | { readonly kind: "engine"; readonly name: string; readonly token: number }
-  /** The host reads its databases for a checkpoint. */
-  | { readonly kind: "snapshot" }
+  /** The host writes one. */
+  | { readonly kind: "checkpoint" }
   | { readonly kind: "pause"; readonly ms: number }
   /** The primary and its application are killed; another host takes over. */
   | { readonly kind: "failover" };
@@ -64,9 +64,14 @@ export interface Filling {
   readonly inPlace: boolean;
 }
 
-/** `waits`: the next step begins when this one is answered. */
+/** Processes that move files. */
+export const movers = ["files", "more files"] as const;
+export type Mover = (typeof movers)[number];
+
+/** `waits`: the next step begins when this one is answered. `mover`: who does it, if it is about files. */
 export interface Drawn {
   readonly step: Step;
+  readonly mover: Mover;
   readonly waits: boolean;
 }
 
@@ -77,7 +82,7 @@ export function drawProgram(seed: number, profile: Profile, length = profile ===
   const dice = new Dice(`${profile}/${seed}`);
   const drawing = new Drawing(dice, profile);
   const steps = Array.from({ length }, () => drawing.next());
-  return [...steps, { step: { kind: "failover" }, waits: true }];
+  return [...steps, { step: { kind: "failover" }, waits: true, mover: "files" }];
 }
 
 type Draw = () => Step;
@@ -100,7 +105,8 @@ class Drawing {
     // Some programs change their connections often, as applications with one for each request do.
     if (dice.chance(0.12)) this.#connections[dice.int(0, this.#connections.length - 1)] = this.#connect();
     const step = this.#weighted(this.#profile === "usage" ? this.#usage() : this.#files());
-    return { step, waits: step.kind === "failover" || dice.chance(0.75) };
+    const waits = step.kind === "failover" || dice.chance(this.#profile === "usage" ? 0.75 : 0.5);
+    return { step, waits, mover: this.#profile === "files" ? dice.pick(movers) : "files" };
   }
 
   #usage(): readonly (readonly [number, Draw])[] {
@@ -120,7 +126,7 @@ class Drawing {
       [3, () => this.#load()],
       [3, () => ({ kind: "vacuum_into", connection: this.#connection(), to: this.#dice.pick(matching) })],
       [3, () => ({ kind: "engine", name: this.#dice.pick(matching), token: this.#token() })],
-      [3, () => ({ kind: "snapshot" })],
+      [3, () => ({ kind: "checkpoint" })],
       [6, () => ({ kind: "pause", ms: this.#dice.int(0, 150) })],
       [2, () => ({ kind: "failover" })],
     ];
@@ -135,7 +141,7 @@ class Drawing {
       [12, () => ({ kind: "copy", from: this.#name(), to: this.#name(), how: this.#filling() })],
       [12, () => this.#load()],
       [6, () => ({ kind: "vacuum_into", connection: this.#connection(), to: this.#dice.pick(matching) })],
-      [3, () => ({ kind: "snapshot" })],
+      [3, () => ({ kind: "checkpoint" })],
       [5, () => ({ kind: "pause", ms: this.#dice.int(0, 60) })],
     ];
   }
@@ -227,11 +233,11 @@ class Drawing {
 }
 
 /** One line for each step. */
-export function describe({ step, waits }: Drawn): string {
+export function describe({ step, waits, mover }: Drawn): string {
   const shown = Object.entries(step)
     .filter(([key]) => key !== "kind")
     .map(([key, value]) => `${key}=${key === "connection" ? shownConnection(value as Connection) : JSON.stringify(value)}`);
-  return `${waits ? " " : "&"} ${step.kind} ${shown.join(" ")}`;
+  return `${waits ? " " : "&"} ${step.kind} ${shown.join(" ")}${mover !== "files" && ("from" in step || "to" in step || "name" in step) ? ` (by ${mover})` : ""}`;
 }
 
 const shownConnection = ({ id, actor, name, query, pragmas }: Connection): string => `${id}[${actor} ${name}${query} ${pragmas.map((text) => text.replace("PRAGMA ", "")).join(" ")}]`;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type FileKey, Ledger } from "./ledger.ts";
 import { type Evidence, judge, type Violation } from "./judge.ts";
 import { Primary } from "./primary.ts";
-import { type Connection, describe, type Drawn, matching, names, patterns, type Step } from "./program.ts";
+import { type Connection, describe, type Drawn, type Filling, matching, type Mover, names, patterns, type Step } from "./program.ts";
 import { insertOf, type Look, Processes } from "./processes.ts";
 
 export interface RunOptions {
@@ -102,7 +102,7 @@ export class Runner {
     this.#term += 1;
     mkdirSync(join(this.#root, "tenants"), { recursive: true });
     const { src, folder } = this.#options;
-    return new Primary({ src, root: this.#root, vault: join(folder, "vault"), patterns, host: `host-${this.#term}`, patienceMs });
+    return new Primary({ src, root: this.#root, vault: join(folder, "vault"), patterns, host: `host-${this.#term}`, isFirst: this.#term === 1, patienceMs });
   }
 
   /** False when there is no going on. */
@@ -114,8 +114,10 @@ export class Runner {
       await primary.restored();
     } catch (error) {
       this.#violations.push({ kind: "not_applicable", text: textOf(error) });
+      if (primary.damage.length === 0) this.#violations.push({ kind: "disagree", text: "a verification of the vault finds nothing" });
       return false;
     }
+    for (const text of primary.damage) this.#violations.push({ kind: "disagree", text: `hosts can apply it all, and a verification says: ${text}` });
     for (const [name, { ids }] of await this.#lookAt()) {
       const key = this.#ledger.keyAt(name);
       if (key !== undefined) for (const token of ids) this.#ledger.file(key).tokens.set(token, { by: "restored", nameless: false });
@@ -170,19 +172,20 @@ export class Runner {
   }
 
   async #perform(drawn: Drawn): Promise<void> {
-    const { step } = drawn;
-    const before = this.#chains.get(laneOf(step)) ?? Promise.resolve();
-    const work = before.then(() => this.#doAndAnswer(step));
+    const { step, mover } = drawn;
+    const lane = laneOf(drawn);
+    const before = this.#chains.get(lane) ?? Promise.resolve();
+    const work = before.then(() => this.#doAndAnswer(step, mover));
     const outcome = Promise.race([work, new Promise<string>((resolve) => setTimeout(resolve, stepMs, "no answer"))]);
-    this.#chains.set(laneOf(step), outcome);
+    this.#chains.set(lane, outcome);
     this.#say(`${describe(drawn)}: ${await outcome}`);
   }
 
-  async #doAndAnswer(step: Step): Promise<string> {
+  async #doAndAnswer(step: Step, mover: Mover): Promise<string> {
     const ledger = this.#ledger;
     let done: Done;
     try {
-      done = await this.#do(step);
+      done = await this.#do(step, mover);
     } catch (error) {
       ledger.look();
       return textOf(error);
@@ -211,7 +214,7 @@ export class Runner {
     if (forgotten !== undefined) ledger.file(forgotten[0]).forgotten.add(forgotten[1]);
   }
 
-  async #do(step: Step): Promise<Done> {
+  async #do(step: Step, mover: Mover): Promise<Done> {
     const processes = this.#processes;
     switch (step.kind) {
       case "write":
@@ -241,9 +244,9 @@ export class Runner {
       case "vacuum_into": {
         await processes.open(step.connection);
         const made = `${step.to}.vacuum~`;
-        await processes.remove(made, [""]);
+        await processes.remove(mover, made, [""]);
         await processes.run(step.connection, [`VACUUM INTO '${processes.pathOf(made)}'`]);
-        await processes.rename(made, step.to, false);
+        await this.#replace(step.to, () => processes.rename(mover, made, step.to, false));
         return this.#brought(step.to);
       }
       case "engine": {
@@ -254,8 +257,8 @@ export class Runner {
         await processes.engine(step.name, step.token);
         return { tokens: [[key, step.token]], nameless };
       }
-      case "snapshot": {
-        const { released } = await (this.#primary as Primary).snapshot();
+      case "checkpoint": {
+        const { released } = await (this.#primary as Primary).checkpoint();
         return released ? {} : Promise.reject(new Error("refused"));
       }
       case "pause":
@@ -264,34 +267,43 @@ export class Runner {
       case "failover":
         return {};
       default:
-        return this.#doFiles(step);
+        return this.#doFiles(step, mover);
     }
   }
 
-  async #doFiles(step: Extract<Step, { kind: "rename" | "link" | "remove" | "copy" | "load" }>): Promise<Done> {
+  async #doFiles(step: Extract<Step, { kind: "rename" | "link" | "remove" | "copy" | "load" }>, mover: Mover): Promise<Done> {
     const processes = this.#processes;
     switch (step.kind) {
       case "rename":
         this.#risk(step.from, "while it is open");
-        await processes.rename(step.from, step.to, step.companions);
+        await this.#replace(step.to, () => processes.rename(mover, step.from, step.to, step.companions));
         return {};
       case "link":
         if (!step.symbolic) this.#risk(step.from, "always");
-        await processes.link(step.from, step.to, step.symbolic);
+        await processes.link(mover, step.from, step.to, step.symbolic);
         return {};
       case "remove":
         if (step.what !== "all") this.#risk(step.name, "always");
-        await processes.remove(step.name, { file: [""], companions: ["-wal", "-shm", "-journal"], all: ["", "-wal", "-shm", "-journal"] }[step.what]);
+        await processes.remove(mover, step.name, { file: [""], companions: ["-wal", "-shm", "-journal"], all: ["", "-wal", "-shm", "-journal"] }[step.what]);
         return {};
       case "copy":
         if (step.how.inPlace) this.#risk(step.to, "always");
-        await processes.fill(processes.pathOf(step.from), step.to, step.how);
-        return this.#brought(step.to);
-      case "load":
+        await this.#replace(step.to, () => processes.fill(mover, processes.pathOf(step.from), step.to, step.how));
+        return this.#brought(step.to, step.how);
+      case "load": {
         if (step.how.inPlace) this.#risk(step.to, "always");
-        await processes.fill(await processes.build(step.token, step.pages), step.to, step.how);
-        return this.#brought(step.to);
+        const built = await processes.build(mover, step.token, step.pages);
+        await this.#replace(step.to, () => processes.fill(mover, built, step.to, step.how));
+        return this.#brought(step.to, step.how);
+      }
     }
+  }
+
+  /** Another file comes to a name. Beside one that is open, it gets the log of the file before, also without stead. */
+  async #replace(name: string, work: () => Promise<unknown>): Promise<void> {
+    const wasOpen = this.#processes.isOpenAs(name);
+    await work();
+    if (wasOpen || this.#processes.isOpenAs(name)) this.#risk(name, "always");
   }
 
   #risk(name: string, when: "always" | "while it is open"): void {
@@ -299,10 +311,11 @@ export class Runner {
     if (key !== undefined && (when === "always" || this.#processes.connectionsTo(key).length > 0)) this.#ledger.file(key).isRisky = true;
   }
 
-  /** A file that came as a whole: what is in it is acknowledged with the answer. */
-  async #brought(name: string): Promise<Done> {
+  /** A file that came as a whole: what is in it is acknowledged with the answer. Over a file in its place, the log there goes on to count. */
+  async #brought(name: string, how?: Filling): Promise<Done> {
+    if (how?.inPlace === true) return {};
     const key = this.#ledger.keyAt(name);
-    const look = key === undefined ? undefined : await this.#processes.look(this.#processes.pathOf(name));
+    const look = key === undefined ? undefined : await this.#processes.look(this.#processes.pathOf(name), true);
     if (key === undefined || look === undefined || key !== this.#ledger.keyAt(name)) return {};
     if (look.check !== "ok") this.#ledger.file(key).isRisky = true;
     return look.check === "ok" ? { seen: [[key, look.ids]] } : {};
@@ -357,9 +370,9 @@ export class Runner {
 }
 
 /** Steps in one lane do not overlap. */
-function laneOf(step: Step): string {
+function laneOf({ step, mover }: Drawn): string {
   if ("connection" in step) return step.connection.id;
-  return step.kind === "engine" || step.kind === "snapshot" || step.kind === "kill" ? step.kind : "files";
+  return step.kind === "engine" || step.kind === "checkpoint" || step.kind === "kill" ? step.kind : mover;
 }
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
