@@ -14,6 +14,8 @@ import type { FileIdentity } from "./file-identity.ts";
 /** Bytes of the WAL index that SQLite locks (walformat.html, section 2.3): its writer, and every connection that uses it. */
 export const writerLockByte = 120;
 export const connectionLockByte = 128;
+/** Of its five readers the first: slot 0, which needs no log. */
+export const readerLockByte = 123;
 /** Of the database file: PENDING_BYTE and what follows (os_unix.c). Every connection in WAL mode has a shared lock there. */
 const databaseLockByte = 0x4000_0000;
 const databaseLockBytesEnd = databaseLockByte + 511;

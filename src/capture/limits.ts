@@ -77,6 +77,9 @@ export const elsewhereMsMax = 1000;
 export const auditMs = 100;
 /** A list of locks that is longer (that of some hundred open databases) is read less often than every `auditMs`, characters. */
 export const longLockList = 64 * 1024;
+/** A log that is this long and cannot start over is told to operators, bytes; and how often that is looked for, milliseconds. */
+export const longLogBytes = 64 * 1024 * 1024;
+export const longLogLookMs = 500;
 /** Folder entries that are looked through for the second name of a file. */
 export const linkSearchEntriesMax = 20_000;
 /** Folders that `**` goes down. */

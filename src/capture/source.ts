@@ -15,6 +15,7 @@ import { type Cut, consistentCut } from "./consistent-cut.ts";
 import { DatabaseSet } from "./database-set.ts";
 import { faultOf, Faults } from "./fault.ts";
 import { defaultLimits, sealRoundsMax, type SourceLimits } from "./limits.ts";
+import { LongLogs } from "./long-logs.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
 import { captureAndSeal } from "./capture-and-seal.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
@@ -31,6 +32,8 @@ import type { WriteLocks } from "./write-locks.ts";
 const retryMs = 20;
 
 export class Source {
+  /** Logs of 64 MiB and more that cannot start over. */
+  readonly longLogs = new LongLogs();
   readonly #options: SourceOptions;
   readonly #limits: SourceLimits;
   readonly #databases: DatabaseSet;
@@ -123,6 +126,7 @@ export class Source {
         this.#databases.assertRootInPlace();
         this.#databases.audit(nowMs);
         this.#databases.active.tick(nowMs);
+        this.longLogs.look(this.#databases, nowMs);
       });
     });
   }

@@ -96,6 +96,12 @@ export class WalIndexReader {
     };
   }
 
+  /** Up to which frame readers of slots 0 to 4 read, where one is there: marks stay when readers go. Empty while there is no index. */
+  readMarks(): number[] {
+    if (readSync(this.#fd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return [];
+    return [...this.#words.subarray(25, 30)];
+  }
+
   /** The header's own checksum: always in native byte order, from a seed of zero. */
   #checksumHolds(): boolean {
     const words = this.#words;

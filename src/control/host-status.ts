@@ -60,6 +60,15 @@ export const vaultSchema = v.object({
 
 export const retrySchema = v.object({ reason: v.string(), inMs: milliseconds, attempts: count });
 
+/** What a primary's capture costs the application, and what keeps it from doing its work. */
+export const captureSchema = v.object({
+  /** How often and for how long writers were locked out in this term, milliseconds. */
+  writeLocks: v.object({ count, totalMs: milliseconds, maxMs: milliseconds }),
+  /** Write-ahead logs of 64 MiB and more that cannot start over: how many bytes are in use, for how long that has been so, and which processes read. */
+  longLogs: v.array(v.object({ database: v.string(), walBytes: count, heldMs: milliseconds, heldBy: v.array(v.string()) })),
+});
+export type CaptureStatus = v.InferOutput<typeof captureSchema>;
+
 /** How the last rehearsal on this host went: the application started on a copy of the replica, and ended again. */
 export const rehearsalSchema = v.object({
   ok: v.boolean(),
@@ -122,6 +131,8 @@ export const hostStatusSchema = v.object({
   /** What the application had when it ended and has not completed since: not put aside yet (`pauseMs` 0). */
   watchedRequests: v.optional(v.array(suspectSchema), []),
   vault: v.optional(v.nullable(vaultSchema), null),
+  /** null: this host captures nothing now. */
+  capture: v.optional(v.nullable(captureSchema), null),
   /** null: there was none in this run of the host. */
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   /** Things an operator should know, newest last; bounded. */
@@ -130,4 +141,4 @@ export const hostStatusSchema = v.object({
 export type HostStatus = v.InferOutput<typeof hostStatusSchema>;
 
 /** The fields that a host may leave out, as they are read then. */
-export const untold = { application: null, impairments: [], retry: null, suspects: [], watchedRequests: [], vault: null, rehearsal: null } satisfies Partial<HostStatus>;
+export const untold = { application: null, impairments: [], retry: null, suspects: [], watchedRequests: [], vault: null, capture: null, rehearsal: null } satisfies Partial<HostStatus>;

@@ -76,10 +76,10 @@ const olderPrimary = (epoch: number): string =>
 
 const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
 
-const toldBy = ({ application, impairments, retry, suspects, vault, rehearsal }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal });
+const toldBy = ({ application, impairments, retry, suspects, vault, rehearsal, capture }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture });
 
 /** What its application, its disks and its vault are like, in an operator's words; nothing when all is well. */
-function conditionNotes({ application, impairments, retry, suspects, rehearsal }: HostStatus): string[] {
+function conditionNotes({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {
   const notes: string[] = [];
   if (retry !== null) {
     const when = retry.inMs > 0 ? `retries in ${seconds(retry.inMs)}` : "candidate of the last resort";
@@ -88,6 +88,9 @@ function conditionNotes({ application, impairments, retry, suspects, rehearsal }
   for (const { kind, reason, forMs } of impairments) notes.push(`${kind} impaired for ${seconds(forMs)}: ${reason}`);
   if (application !== null && application.state !== "ready" && application.state !== "stopped") {
     notes.push(`application ${application.state} for ${seconds(application.forMs)}${application.detail === null ? "" : `: ${application.detail}`}`);
+  }
+  for (const { database, walBytes, heldMs, heldBy } of capture?.longLogs ?? []) {
+    notes.push(`${database}: write-ahead log of ${Math.floor(walBytes / 2 ** 20)} MiB, which a reader has kept from starting over for ${seconds(heldMs)}: ${heldBy.join(", ") || "unknown process"}`);
   }
   if (rehearsal?.ok === false) notes.push(`rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "it did not say why")}`);
   if (suspects.length > 0) notes.push(`${suspects.length} suspect request${suspects.length === 1 ? "" : "s"}`);

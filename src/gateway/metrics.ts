@@ -1,5 +1,6 @@
 /** The status as Prometheus text (exposition format 0.0.4). */
 import type { ClusterStatus } from "../control/gateway-api.ts";
+import type { CaptureStatus } from "../control/host-status.ts";
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
@@ -13,6 +14,12 @@ export function metricsText(status: ClusterStatus): string {
         const found = value(host);
         return found === null ? [] : [[{ service: service.name, host: host.id }, found]];
       }),
+    );
+  const perLongLog = (value: (log: CaptureStatus["longLogs"][number]) => number): Sample[] =>
+    services.flatMap((service) =>
+      service.hosts.flatMap((host) =>
+        (host.capture?.longLogs ?? []).map((log): Sample => [{ service: service.name, host: host.id, database: log.database, held_by: log.heldBy.join(", ") }, value(log)]),
+      ),
     );
   const requests = services.flatMap((service): Sample[] =>
     (["ok", "unknown", "failed", "clientGone"] as const).map((end) => [{ service: service.name, end: end === "clientGone" ? "client_gone" : end }, service.requests[end]]),
@@ -43,6 +50,11 @@ export function metricsText(status: ClusterStatus): string {
     metric("stead_host_suspects", "gauge", "Requests that are set aside because they ended the application", perHost(({ suspects }) => suspects.length)),
     metric("stead_host_application_ready", "gauge", "1 while the application is ready; absent where it does not run", perHost(({ application }) => (application === null || application.state === "stopped" ? null : application.state === "ready" ? 1 : 0))),
     metric("stead_host_vault_write_seconds", "gauge", "Median of the host's last writes to the vault", perHost(({ vault }) => (vault === null || vault.latencyMs === null ? null : vault.latencyMs / 1_000))),
+    metric("stead_host_write_locks_total", "counter", "How often the host locked the application's writers out in this term; absent where nothing is captured", perHost(({ capture }) => capture?.writeLocks.count ?? null)),
+    metric("stead_host_write_lock_seconds_total", "counter", "For how long, all together", perHost(({ capture }) => (capture === null ? null : capture.writeLocks.totalMs / 1_000))),
+    metric("stead_host_write_lock_seconds_max", "gauge", "For how long at most", perHost(({ capture }) => (capture === null ? null : capture.writeLocks.maxMs / 1_000))),
+    metric("stead_host_long_log_bytes", "gauge", "Write-ahead logs of 64 MiB and more that a reader keeps from starting over", perLongLog(({ walBytes }) => walBytes)),
+    metric("stead_host_long_log_seconds", "gauge", "For how long it has been kept from that", perLongLog(({ heldMs }) => heldMs / 1_000)),
     metric("stead_host_primary", "gauge", "1 for the host that says it is primary", perHost((host) => (host.role === "primary" ? 1 : 0))),
   ].join("");
 }

@@ -5,7 +5,7 @@
  * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of this
  * run and the failover's number, so that its row is found again as it goes on.
  */
-import type { ApplicationStatus, HostStatus } from "../control/host-status.ts";
+import type { ApplicationStatus, CaptureStatus, HostStatus } from "../control/host-status.ts";
 import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover-state.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -121,14 +121,14 @@ export class Recorder {
   }
 
   /** Writes the health of a host when something about it changed that others should see. `suspects`: requests that are set aside; null: not told. */
-  health(view: HostView, status: Pick<HostStatus, "application" | "suspects"> | null): void {
+  health(view: HostView, status: Pick<HostStatus, "application" | "suspects" | "capture"> | null): void {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
     const application = status?.application ?? null;
     if (application !== null) this.#noteApplication(view.id, application);
     const cause = view.health.kind === "down" ? view.health.cause : null;
-    const condition = { ...conditionOf(view), suspects: status?.suspects.length ?? null };
-    const { retryAtMs: _, ...lasting } = condition;
+    const condition = { ...conditionOf(view), ...longLogsOf(view, status?.capture?.longLogs ?? []), suspects: status?.suspects.length ?? null };
+    const { retryAtMs: _, longLogsSinceMs: __, ...lasting } = condition;
     const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}\n${JSON.stringify(lasting)}\n${report?.retry?.attempts}`;
     const position = report?.position ?? null;
     const before = this.#health.get(view.id);
@@ -149,6 +149,7 @@ export class Recorder {
         changedAtMs: Math.floor(clock.wallTime()),
         ...condition,
         retryAtMs: condition.retryAtMs === null ? null : Math.floor(clock.wallTime() + condition.retryAtMs - now),
+        longLogsSinceMs: condition.longLogsSinceMs === null ? null : Math.floor(clock.wallTime() + condition.longLogsSinceMs - now),
         deleted: false,
       }),
     );
@@ -198,3 +199,13 @@ function conditionOf({ report, reportAt }: HostView) {
     retryAtMs: report === null || report.retry === null ? null : reportAt + report.retry.inMs,
   };
 }
+
+/** Its write-ahead logs that cannot start over, as its row of health has them; `longLogsSinceMs` monotonic. */
+function longLogsOf({ reportAt }: HostView, logs: CaptureStatus["longLogs"]) {
+  if (logs.length === 0) return { longLogs: null, longLogsSinceMs: null };
+  const longLogs = logs.map(({ database, walBytes, heldBy }) => `${database}: at least ${wholeMiB(walBytes)} MiB, ${heldBy.join(", ") || "unknown process"}`).join("; ");
+  return { longLogs, longLogsSinceMs: reportAt - Math.max(...logs.map(({ heldMs }) => heldMs)) };
+}
+
+/** The power of two below it, in MiB: a log that grows is not written anew with each look. */
+const wholeMiB = (bytes: number): number => 2 ** Math.floor(Math.log2(bytes / 2 ** 20));

@@ -56,6 +56,10 @@ export interface CaptureSource {
   names?(): Iterable<string>;
   /** Files that match and are no databases. Sync. */
   leftOut?(): readonly { readonly name: string; readonly reason: string }[];
+  /** How often and for how long writers were locked out since capture began. Sync. */
+  writeLocks?(): { readonly count: number; readonly totalMs: number; readonly maxMs: number };
+  /** Long write-ahead logs that cannot start over. */
+  readonly longLogs?: { readonly list: readonly { readonly database: string; readonly walBytes: number; readonly heldMs: number; readonly heldBy: readonly string[] }[] };
   close(): Promise<unknown>;
 }
 

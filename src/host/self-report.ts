@@ -1,6 +1,6 @@
 /** What a host says about itself, put together from the parts that know (src/control/host-status.ts has the meaning of each field). */
 import type { HostConfig } from "../config/types.ts";
-import { type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
+import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
 import type { HostState } from "../core/host-life.ts";
 import { retryInMs, type RetrySchedule } from "../core/retry-schedule.ts";
 import type { Suspects } from "../core/suspects.ts";
@@ -8,6 +8,7 @@ import type { Canary } from "./canary.ts";
 import type { Duties } from "./duties.ts";
 import type { LogView } from "./log-view.ts";
 import type { Notices } from "./notices.ts";
+import type { CaptureSource } from "./ports.ts";
 
 /** Of the folders with set-aside data the newest are shown. */
 const setAsidesShown = 20;
@@ -62,7 +63,16 @@ export function selfReport({ config, instance, state, log, duties, notices, cana
     retry: retry === undefined || state.kind === "primary" ? null : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },
     suspects: known.filter(({ pauseMs }) => pauseMs > 0),
     watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
+    capture: captureOf(duties.term?.source),
     rehearsal,
     warnings: [...notices.warnings],
   };
+}
+
+function captureOf(source: CaptureSource | undefined): CaptureStatus | null {
+  const locks = source?.writeLocks?.();
+  if (locks === undefined) return null;
+  const { count, totalMs, maxMs } = locks;
+  const longLogs = (source?.longLogs?.list ?? []).map(({ heldBy, ...log }) => ({ ...log, heldBy: [...heldBy] }));
+  return { writeLocks: { count, totalMs, maxMs }, longLogs };
 }

@@ -46,6 +46,10 @@ export class Application {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   open(connection: string, path: string): Promise<unknown> {
     return this.#ask({ connection, path });
   }

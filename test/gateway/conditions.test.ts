@@ -91,3 +91,19 @@ test("an application whose check fails for long, that is stuck or started again 
   cluster.host("a").says({ application: { state: "ready", forMs: 10, detail: null, restarts: 1 } });
   expect(await noted("application-ready")).toMatchObject({ level: "info", host: "a" });
 });
+
+test("a log that a reader keeps from starting over is named with its process, in status, SQL and metrics", async () => {
+  const longLogs = [{ database: "app.db", walBytes: 130 * 2 ** 20, heldMs: 30_000, heldBy: ["4711 (python3)"] }];
+  cluster.host("a").says({ capture: { writeLocks: { count: 3, totalMs: 6, maxMs: 2.5 }, longLogs } });
+  await until(() => cluster.service().hosts.find(({ id }) => id === "a")?.capture !== null);
+  expect(cluster.service().hosts.find(({ id }) => id === "a")?.notes.join()).toContain("app.db: write-ahead log of 130 MiB, which a reader has kept from starting over for 30 s: 4711 (python3)");
+  const [row] = await until(async () => {
+    const found = await rows("select long_logs, long_logs_since < changed_at from health where host = 'a' and long_logs is not null");
+    return found.length > 0 && found;
+  });
+  expect(row).toEqual(["app.db: at least 128 MiB, 4711 (python3)", 1]);
+  const text = await metrics();
+  expect(text).toContain('stead_host_write_locks_total{service="notes",host="a"} 3\n');
+  expect(text).toContain('stead_host_write_lock_seconds_max{service="notes",host="a"} 0.0025\n');
+  expect(text).toContain(`stead_host_long_log_bytes{service="notes",host="a",database="app.db",held_by="4711 (python3)"} ${130 * 2 ** 20}\n`);
+});

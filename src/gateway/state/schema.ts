@@ -70,6 +70,9 @@ export const health = sqliteTable(
     suspects: integer("suspects"),
     retryReason: text("retry_reason"),
     retryAtMs: integer("retry_at_ms"),
+    /** `database: MiB, process`, several separated by `; `: write-ahead logs that cannot start over. */
+    longLogs: text("long_logs"),
+    longLogsSinceMs: integer("long_logs_since_ms"),
     ...provenance,
   },
   (table) => [primaryKey({ columns: [table.gateway, table.service, table.host] })],

@@ -1,0 +1,75 @@
+/**
+ * Write-ahead logs that have grown long and cannot start over, since when, and by whom: a reader that never ends its transaction costs
+ * disk, and makes every read of all others slower, while all the data is right.
+ *
+ * A log starts over when all of it is backfilled. It is kept from that when frames are left that no checkpoint copies, however often it
+ * is tried (`tidy` tries all the time). Readers keep them: each has a shared lock on one of five bytes of the index
+ * (walformat.html, section 2.3.1), and beside it stands the frame up to which it reads. The ones furthest behind are named, as /proc/locks tells.
+ */
+import { FileLocks, readerLockByte } from "./file-locks.ts";
+import { longLogBytes, longLogLookMs } from "./limits.ts";
+import { processName } from "./open-files.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+import { sameGeneration, type WalIndex } from "./wal-index.ts";
+
+export interface LongLog {
+  readonly database: string;
+  /** Frames that are in use, bytes. */
+  readonly walBytes: number;
+  /** For how long it has been kept from starting over, milliseconds. */
+  readonly heldMs: number;
+  /** `4711 (python3)`; empty where the system does not tell. */
+  readonly heldBy: readonly string[];
+}
+
+interface Held {
+  readonly index: WalIndex;
+  readonly sinceMs: number;
+}
+
+export class LongLogs {
+  readonly #held = new Map<string, Held>();
+  #list: readonly LongLog[] = [];
+  #lookAtMs = 0;
+
+  get list(): readonly LongLog[] {
+    return this.#list;
+  }
+
+  /** Sync; at intervals, a pread for each database, and the list of locks while a log is held. */
+  look(databases: Iterable<TrackedDatabase>, nowMs: number): void {
+    if (nowMs < this.#lookAtMs) return;
+    this.#lookAtMs = nowMs + longLogLookMs;
+    const before = new Map(this.#held);
+    this.#held.clear();
+    let locks: FileLocks | undefined;
+    const list: LongLog[] = [];
+    for (const database of databases) {
+      const index = database.captured === undefined ? undefined : database.look();
+      if (index === undefined || index.nBackfill === index.mxFrame || database.walBytes(index) < longLogBytes) continue;
+      const known = before.get(database.name);
+      const isHeld = known !== undefined && sameGeneration(known.index, index) && known.index.nBackfill === index.nBackfill;
+      this.#held.set(database.name, isHeld ? known : { index, sinceMs: nowMs });
+      if (!isHeld) continue;
+      locks ??= FileLocks.now();
+      const heldBy = holders(database, index, locks);
+      if (heldBy.length > 0 || locks === undefined) list.push({ database: database.name, walBytes: database.walBytes(index), heldMs: nowMs - known.sinceMs, heldBy });
+    }
+    this.#list = list;
+  }
+}
+
+/** Who reads at the oldest state; this host itself only when it reads for long. */
+function holders(database: TrackedDatabase, { mxFrame }: WalIndex, locks: FileLocks | undefined): string[] {
+  const slots = database.index.readMarks().map((mark, slot) => {
+    const byte = readerLockByte + slot;
+    // Who began when everything was backfilled has slot 0, and nothing is copied until it ends.
+    return { mark: slot === 0 ? 0 : mark, pids: locks?.others(database.watch.indexInode, byte, byte) ?? new Set<number>() };
+  });
+  const behind = slots.filter(({ mark, pids }) => pids.size > 0 && mark < mxFrame);
+  const oldest = Math.min(...behind.map(({ mark }) => mark));
+  const names = behind.filter(({ mark }) => mark === oldest).flatMap(({ pids }) => [...pids].map(processName));
+  if (database.files.snapshotReading) names.push("stead (a checkpoint is being written)");
+  if (database.holds > 0) names.push("stead (a large transaction is being journaled)");
+  return [...new Set(names)];
+}

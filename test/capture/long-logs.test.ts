@@ -1,0 +1,46 @@
+/** A read transaction that somebody forgot: its database, its log, since when, and its process are told, and the end of it too. */
+import { expect, test } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as immediate } from "node:timers/promises";
+import { longLogBytes } from "../../src/capture/limits.ts";
+import { Application, Pair, temporaryFolder } from "./helpers.ts";
+
+test("a log that a forgotten reader keeps from starting over is told with its process, for as long as that lasts", async () => {
+  using folder = temporaryFolder();
+  mkdirSync(join(folder.path, "app"));
+  const path = join(folder.path, "app", "app.db");
+  await using reader = new Application();
+  await using writer = new Application();
+  await writer.open("w", path);
+  await writer.run("w", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(v)");
+  await using pair = await Pair.open(folder.path);
+  const { longLogs } = pair.source;
+  await reader.open("r", path);
+  // Reads at the end of the log: what is written before it is backfilled while it reads, what comes after is not.
+  await reader.run("r", "BEGIN; SELECT count(*) FROM t");
+  await writer.run("w", `INSERT INTO t SELECT randomblob(${longLogBytes / 2}) FROM (VALUES (1))`);
+  await pair.sync();
+  for (let i = 0; i < 3; i++) await pair.source.tick();
+  expect(longLogs.list).toEqual([]);
+  await writer.run("w", `INSERT INTO t SELECT randomblob(${longLogBytes / 2}) FROM (VALUES (1))`);
+  await pair.sync();
+  while (longLogs.list.length === 0) {
+    await pair.source.tick();
+    await immediate();
+  }
+  const [held] = longLogs.list;
+  expect(held).toMatchObject({ database: "app.db", heldBy: [expect.stringMatching(new RegExp(`^${reader.pid} \\(`))] });
+  expect(held?.walBytes).toBeGreaterThanOrEqual(longLogBytes);
+  expect(held?.heldMs).toBeGreaterThan(0);
+  await reader.run("r", "COMMIT");
+  while (longLogs.list.length > 0) {
+    await pair.source.tick();
+    await immediate();
+  }
+  // Everything is backfilled by then: the next writer starts the log over.
+  await pair.source.tick();
+  await writer.run("w", "INSERT INTO t VALUES ('over')");
+  expect((await writer.run("w", "PRAGMA wal_checkpoint(PASSIVE)"))[0]?.["log"]).toBeLessThan(100);
+  await pair.sync();
+}, 60_000);
