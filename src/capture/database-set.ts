@@ -14,6 +14,7 @@ import { nameMatcher } from "../core/database-pattern.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ActiveDatabases } from "./active-databases.ts";
+import { AttachedCommits } from "./attached-commits.ts";
 import { Auditor } from "./auditor.ts";
 import { pathOf, textOf, withSuffix } from "./data-path.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
@@ -70,6 +71,7 @@ export class DatabaseSet {
   readonly #foreign = new Set<string>();
   readonly #newcomers: Newcomers;
   readonly uncaptured: Uncaptured;
+  readonly commits: AttachedCommits = new AttachedCommits(this);
   readonly #told = new Set<string>();
   readonly #open = new OpenFiles();
   /** Vanished, but still being read. */
