@@ -125,7 +125,11 @@ export class ActiveDatabases {
     for (const set of [this.#active, this.#quiet, this.#told]) set.clear();
   }
 
-  readonly #onTouched = (database: TrackedDatabase): void => this.activate(database);
+  readonly #onTouched = (database: TrackedDatabase, isMoved: boolean): void => {
+    // Its files may be in another folder by now, with links at their names: it stays active.
+    if (isMoved) this.#told.delete(database);
+    this.activate(database);
+  };
 
   #listenTo(database: TrackedDatabase): void {
     if (this.#events?.add(database.files.path, database) === true) this.#told.add(database);
@@ -147,6 +151,8 @@ export class ActiveDatabases {
     this.#events?.close();
     this.#events = undefined;
     this.#told.clear();
+    // Folders are not watched any more either: the scan that follows compares their change times again.
+    this.#isFolderChanged = true;
     this.activateAll();
     this.#options.onWarning(`${name}: a commit of which the kernel told nothing (another mount of the same files?): every database is looked at for each chunk of an answer from now on`);
   }

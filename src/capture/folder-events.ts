@@ -59,8 +59,8 @@ export class FolderEvents<Database> {
     if (entries?.get(entryOf(path)) === database) entries.delete(entryOf(path));
   }
 
-  /** Since the last call. Sync. */
-  hear(onTouched: (database: Database) => void): Heard {
+  /** Since the last call. `isMoved`: a file of it was renamed or removed, so what is written into it may be told elsewhere from now on. Sync. */
+  hear(onTouched: (database: Database, isMoved: boolean) => void): Heard {
     let isChanged = false;
     const isIncomplete = this.#inotify.read((event) => {
       isChanged = this.#sort(event, onTouched) || isChanged;
@@ -73,24 +73,26 @@ export class FolderEvents<Database> {
   }
 
   /** True: a database may have come or gone. */
-  #sort({ folder, mask, entry }: InotifyEvent, onTouched: (database: Database) => void): boolean {
+  #sort({ folder, mask, entry }: InotifyEvent, onTouched: (database: Database, isMoved: boolean) => void): boolean {
     const entries = this.#folders.get(folder);
     if ((mask & (unmounted | ignored)) !== 0) {
-      for (const database of entries?.values() ?? []) onTouched(database);
+      for (const database of entries?.values() ?? []) onTouched(database, true);
       this.#folders.delete(folder);
       return true;
     }
+    // Nobody who keeps the rules removes or renames a file of a database that is open.
+    const isMoved = (mask & ~(modify | create)) !== 0;
     const itself = entries?.get(entry);
     if (itself !== undefined) {
-      onTouched(itself);
+      onTouched(itself, isMoved);
       return mask !== modify;
     }
     const owner = ownerOf(entry);
     const owned = owner === undefined ? undefined : entries?.get(owner);
-    if (owned === undefined) return true;
-    onTouched(owned);
-    // Nobody who keeps the rules removes or renames a companion of a database that is open.
-    return (mask & ~(modify | create)) !== 0;
+    // Other files: logs, databases that are excluded. Those that may become databases are looked at by discovery as long as they wait.
+    if (owned === undefined) return mask !== modify;
+    onTouched(owned, isMoved);
+    return isMoved;
   }
 
   #numberOf(path: FilePath): number | undefined {
