@@ -5,7 +5,7 @@
 export const exitCodes = {
   /** Done; for a question: the answer is yes. */
   ok: 0,
-  /** Something that should not happen: a defect, or an error of the system that nobody foresaw. */
+  /** Something that should not happen: a defect, or an unforeseen error of the system. */
   unexpected: 1,
   /** The command line is wrong: unknown command or flag, missing or malformed value. */
   usage: 2,

@@ -36,7 +36,7 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** True for `0.0.0.0` and `::`, at which nobody can be reached. */
+/** True for `0.0.0.0` and `::`, which are no destinations. */
 export function isWildcard({ host }: Address): boolean {
   return host === "0.0.0.0" || isHost(`[${host}]`) && new URL(`http://[${host}]`).hostname === "[::]";
 }

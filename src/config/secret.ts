@@ -1,6 +1,6 @@
 /**
  * The cluster's secret: from `cluster.secret`, from the file that `cluster.secret_file` names, or from the environment
- * variable STEAD_SECRET; from exactly one of them, so that nobody has to guess which one counts.
+ * variable STEAD_SECRET; from exactly one of them, so that there is no doubt which one counts.
  */
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -94,7 +94,7 @@ function warnWhenReadable(path: string, key: readonly string[], warnings: Proble
   });
 }
 
-/** Permission bits; undefined when there is no such file, which then is no secret that anybody could read. */
+/** Permission bits; undefined when there is no such file, which then leaks nothing. */
 function modeOf(path: string): number | undefined {
   try {
     return statSync(path).mode & 0o777;

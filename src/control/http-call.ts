@@ -9,7 +9,7 @@ import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import type { Clock, Timer } from "../runtime/clock.ts";
 
 export type CallFailure =
-  /** Nobody listens there. */
+  /** No process listens there. */
   | { readonly kind: "refused"; readonly message: string }
   | { readonly kind: "timeout"; readonly message: string }
   /** The connection broke. */

@@ -188,7 +188,7 @@ export class Replica {
   }
 
   /**
-   * Drops vector entries of runs that are over and of which no row is left, so that restarts do not add up. Somebody who was
+   * Drops vector entries of runs that are over and of which no row is left, so that restarts do not add up. A peer that was
    * away may send such a row once more; it loses against what superseded it.
    */
   retire(isLive: (origin: string) => boolean): void {

@@ -2,12 +2,12 @@
  * How the demo's clients use several gateways: each has one of its own, and turns to the next when that one is gone.
  *
  * A request that was refused a connection was not sent, and goes to the next gateway. One that was cut off may have been
- * executed: a read is sent again, a write is not (`CutOffError`), because nobody can tell the client what became of it. With one
+ * executed: a read is sent again, a write is not (`CutOffError`), because its outcome cannot be known. With one
  * gateway nothing is hidden: whatever happens to the connection is the caller's error.
  */
 import { type CallAnswer, HttpCaller } from "./http-call.ts";
 
-/** The gateway went away with a write under way: executed or not, nobody says. */
+/** The gateway went away with a write under way: executed or not, it is unknown. */
 export class CutOffError extends Error {
   override readonly name = "CutOffError";
 }

@@ -6,7 +6,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Cluster, GatewayMember } from "./cluster.ts";
 import { type GatewayCounters, GatewayView, GatewayViewError, type RecordedFailover, type ServiceView } from "./gateway-view.ts";
 
-/** A failover whose gateway was killed is believed to be nobody else's after this. */
+/** After this time no other gateway is expected to take up a failover whose gateway was killed. */
 const unfinishedAfterMs = 1_500;
 
 const overtaken = /is primary since epoch \d+|is becoming primary already|is primary now/;
@@ -90,7 +90,7 @@ export class GatewayFleet {
 
   /**
    * Through the first that lives; throws with the reason when it is refused. Another gateway that sees the primary step down may
-   * promote somebody first: the order is refused as overtaken then, and done all the same.
+   * promote a host first: the order is refused as overtaken then, and done all the same.
    */
   async switchover(signal: AbortSignal): Promise<void> {
     const [gateway] = this.living;

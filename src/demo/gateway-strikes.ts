@@ -1,7 +1,7 @@
 /**
  * What the demo does to gateways while it does something to a primary: one is killed with SIGKILL and started again.
  *
- * `acting`: the gateway that has begun a failover, in the middle of it: as soon as it says that it is promoting somebody.
+ * `acting`: the gateway that has begun a failover, in the middle of it: as soon as it says that it is promoting a host.
  * `beside`: one drawn, at the moment of the event. In the end one comes back with an empty database (`emptied`): everything
  * that it had known it must get from its peers.
  */

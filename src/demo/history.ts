@@ -5,10 +5,10 @@
  * The applications number their changes 1, 2, 3, … in the order of commit (`revision`), and every change carries the
  * unique text of the write that made it. From that alone it follows, for operations a and b where a ended before b began:
  * - what b sees is at least as new as what a saw or wrote (else `stale`),
- * - a revision never holds two different writes (else `undone`: somebody saw what a failover took back),
+ * - a revision never holds two different writes (else `undone`: a client saw what a failover took back),
  * and at the end, for the whole list of changes:
  * - every acknowledged write is there (else `missing`), at the revision that was acknowledged (else `undone`),
- * - no write is there twice (`duplicate`), nor one that nobody sent or that was refused (`invented`),
+ * - no write is there twice (`duplicate`), nor one that no client sent or that was refused (`invented`),
  * - everything that any read ever showed is there (else `undone`).
  * A write answered with "unknown" may be there once, or not at all; when it is there it is counted as `phantom`.
  */
@@ -106,7 +106,7 @@ export class History {
     if (entry !== undefined) this.#observe(entry, moment.key);
   }
 
-  /** Notes a breach that somebody else found. */
+  /** Notes a breach that was found elsewhere. */
   report(kind: ViolationKind, detail: string): void {
     this.#counts.set(kind, this.count(kind) + 1);
     if (this.#violations.length < violationsKeptMax) this.#violations.push({ kind, detail });

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 interface ProcessRow {
   readonly pid: number;
   readonly parent: number;
-  /** Dead, but nobody has asked for its exit code yet. */
+  /** Dead, but not yet reaped. */
   readonly isDefunct: boolean;
   /** By SIGSTOP. */
   readonly isStopped: boolean;

@@ -47,7 +47,7 @@ export interface VerdictObject {
   readonly zombie_acknowledged: number;
   /**
    * The application's own invariant holds, and every other check of the history: nothing twice, nothing stale, nothing that
-   * was shown and taken back, nothing that nobody sent.
+   * was shown and taken back, nothing that no client sent.
    */
   readonly invariant_ok: boolean;
   /** Until all gateways had the same rows; null: they never had. 0 with one gateway. */

@@ -176,7 +176,7 @@ async function clearSuspects(service: ServiceRuntime): Promise<SuspectsCleared> 
 
 type DatabaseCall = (client: HostControl) => Promise<HostAnswer<DatabaseList>> | undefined;
 
-/** The primary, or where nobody serves the first host that answers: what is excluded is excluded for all of them, in the vault. */
+/** The primary, or without one the first host that answers: what is excluded is excluded for all of them, in the vault. */
 async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): Promise<DatabasesAnswer> {
   const primary = service.state.primary?.host;
   const mustBePrimary = primary !== undefined && service.state.phase.kind === "serving";
@@ -194,7 +194,7 @@ async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): P
 
 async function changeDatabase(service: ServiceRuntime, act: DatabaseAct, change: DatabaseChange): Promise<DatabasesAnswer> {
   const answer = await askAboutDatabases(service, (client) => client.changeDatabase?.(act, change));
-  // Whoever is about to become primary has read the list already, perhaps before this.
+  // A host that is about to become primary has read the list already, perhaps before this change.
   const others = [...service.state.hosts.keys()].filter((host) => host !== answer.host);
   await Promise.all(others.map(async (host) => service.clientOf(host)?.changeDatabase?.(act, change)));
   service.recorder.note(act === "exclude" ? "warning" : "info", `database-${act}d`, answer.host, `${change.name}, by an operator${change.force === true ? ", although it was captured" : ""}`);

@@ -1,5 +1,5 @@
 /**
- * Owns work that nobody waits for right now: each promise is kept until it has settled, `settled` waits for all of them,
+ * Owns work that is not awaited right now: each promise is kept until it has settled, `settled` waits for all of them,
  * and a rejection, which is a programming error here, goes to `onDefect` instead of getting lost.
  */
 export class Background {

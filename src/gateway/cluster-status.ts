@@ -70,7 +70,7 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
   };
 }
 
-/** Passes when it was replaced: it is about to read that in the log. Stays when its log begins anew: then nobody routes to it. */
+/** Passes when it was replaced: it is about to read that in the log. Stays when its log begins anew: then no gateway routes to it. */
 const olderPrimary = (epoch: number): string =>
   `primary of epoch ${epoch}, which is older than what this gateway knows: it was replaced a moment ago, or its vault is a new one, and then every gateway has to be started without its database`;
 

@@ -178,12 +178,12 @@ export class ControlPlane {
     this.#writeService(runtime.name, config?.match ?? { host: null, path: null }, paused, known === undefined);
     if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause" } });
     const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
-    // Registered before the recall: what is remembered of an unknown host would look like a host that nobody watches.
+    // Registered before the recall: what is remembered of an unknown host would look like a host without a monitor.
     this.#apply(runtime.name);
     if (epoch !== undefined) runtime.send({ kind: "recall", ...epoch });
   }
 
-  /** `assumed`: nobody has said that it is not paused; a peer may know better. */
+  /** `assumed`: not paused by default; a peer may know better. */
   #writeService(name: string, match: ServiceConfig["match"], paused: boolean, assumed: boolean): void {
     this.#options.store.write(putService({ name, matchHost: match.host, matchPath: match.path, paused }, assumed));
   }

@@ -17,13 +17,13 @@ export interface GatewayRunOptions extends GatewayDeps {
   readonly descriptor?: number;
 }
 
-/** Who serves now, as the one who replaces it sees it. The steps come in this order. */
+/** The process that serves now, as its successor sees it. The steps come in this order. */
 export interface Incumbent {
   /** Another process may have the database, the admin listener and the name among peers; clients are served as before. */
   handOver(): Promise<void>;
-  /** Nobody took over after all: it has everything again. */
+  /** The takeover failed: it has everything again. */
   resume(): Promise<void>;
-  /** Somebody took over: accepts nothing more, finishes what is under way, and ends. */
+  /** The successor took over: accepts nothing more, finishes what is under way, and ends. */
   drain(): Promise<void>;
 }
 

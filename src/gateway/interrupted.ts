@@ -1,5 +1,5 @@
 /**
- * Rows of failovers whose gateway ended in the middle: nobody would ever write their end, and they would say `running` for ever.
+ * Rows of failovers whose gateway ended in the middle: without this they would say `running` for ever.
  *
  * A row belongs to the run of a gateway that wrote it last. One of an earlier run of this gateway is concluded at once; one of a peer
  * when that was not heard for `silentMsMax`, so that a gateway which is only cut off writes the end itself; a peer that comes
@@ -71,7 +71,7 @@ export class Interrupted {
     store.writeAfter(stored.hlc, putFailover({ ...row, outcome: "interrupted", ...known }));
   }
 
-  /** The first claim after an epoch that anybody has told of. */
+  /** The first known claim after an epoch. */
   #successor(service: string, epochFrom: number): { readonly host: string; readonly epoch: number } | undefined {
     const later = [...this.#options.store.replica.rowsOf("epochs")]
       .map((row) => fromValues<typeof epochs.$inferSelect>(row))

@@ -15,7 +15,7 @@ export interface RouteTarget {
   holdRequests(): void;
   /** Ends every connection to a host that is not primary any more. */
   drop(host: string, reason: string): void;
-  /** The port of the last known primary refuses, and nobody can take over: wait for the port. */
+  /** The port of the last known primary refuses, and no host can take over: wait for the port. */
   waitForPort(): void;
   close(): void;
 }

@@ -2,7 +2,7 @@
  * Where one service's requests go, as the data plane asks for it (`Route` of src/http/proxy.ts): the primary's connections,
  * and the hold for requests without one. It is told by the state machine's effects and decides only one thing itself:
  *
- * When nobody can take over and the last known primary refuses connections, sending every request against a closed port
+ * When no host can take over and the last known primary refuses connections, sending every request against a closed port
  * would burn its patience. So the hold closes, and one connection attempt per `retryConnectMs` finds out when it is back.
  */
 import { connect } from "node:net";

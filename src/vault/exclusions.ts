@@ -1,10 +1,10 @@
 /**
  * The databases that operators took out of what is captured (`stead databases exclude`), for all hosts of a service, now and later.
  *
- * Why not a record of the log: an operator excludes a database *because* no host can stay primary with it, and then nobody writes into
+ * Why not a record of the log: an operator excludes a database *because* no host can stay primary with it, and then no host writes into
  * the log; records go with retention, and a new kind of record would stop hosts of an older version in the middle of an upgrade. Nor does it
  * decide what the log decides: who is primary, and what is committed. That an excluded database is not part of the state any more is a
- * commit of the primary like any other (a removal), so whoever reads the log need not know of exclusions.
+ * commit of the primary like any other (a removal), so a reader of the log need not know of exclusions.
  *
  * Each act is one immutable object with the whole list after it, under the number after the newest: of two acts at once one finds its
  * number taken, and is made again on what the other left. The objects are kept: they are who excluded what, and when.

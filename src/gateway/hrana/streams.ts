@@ -46,7 +46,7 @@ export class HranaStreams {
     this.#clock = clock;
   }
 
-  /** A new stream without a baton; undefined: nobody has this baton (any more). */
+  /** A new stream without a baton; undefined: no stream has this baton (any more). */
   take(baton: string | null): HranaStream | undefined {
     if (baton === null) return new HranaStream();
     const found = this.#waiting.get(baton);

@@ -43,7 +43,7 @@ export function membershipOf({ self, seeds, replica, met }: MembershipQuestion):
   for (const url of seeds) {
     if (url === self.adminUrl || links.has(url) || gone.has(url)) continue;
     const id = met.get(url);
-    if (id !== undefined && known.has(id)) continue; // another address of somebody who is known
+    if (id !== undefined && known.has(id)) continue; // another address of a known peer
     links.set(url, id ?? null);
     if (id !== self.id) unmet.push(id ?? url);
   }

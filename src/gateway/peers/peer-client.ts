@@ -14,7 +14,7 @@ export type SyncAnswer =
 
 type Raw = { readonly kind: "answer"; readonly status: number; readonly text: string } | { readonly kind: "broken"; readonly why: string; readonly wasIdle: boolean };
 
-/** One peer, as whoever talks to it sees it. */
+/** One peer, as its caller sees it. */
 export interface PeerTransport {
   /** One exchange; what fails is an answer, not an exception. */
   sync(message: PeerMessage, timeoutMs: number, signal: AbortSignal): Promise<SyncAnswer>;

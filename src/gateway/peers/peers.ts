@@ -28,7 +28,7 @@ import { decodeRows } from "./wire.ts";
 const exchangeMs = 1_500;
 /** Among many peers only so many are asked per second for what is lacking; what is new comes from its writer anyway. */
 const pullsPerSweep = 4;
-/** Changes that nobody waits for go together. */
+/** Changes that are not urgent are sent together. */
 const gatherMs = 100;
 const goodbyeMs = 300;
 /** A run that was not heard for so long, and of which no row is left, is taken out of the vector. */
@@ -280,7 +280,7 @@ export class Peers {
         this.refresh();
         return "idle";
       case "duplicate-id": {
-        // Just restarted: those who still remember the run before need a moment.
+        // Just restarted: peers that still remember the previous run need a moment.
         this.#refusedSince ??= clock.now();
         if (clock.now() - this.#refusedSince > silentMs * 2) this.#warn("refused", `${link.url} refuses this gateway: ${refusal.error}; ${refusal.advice}`);
         return "failed";

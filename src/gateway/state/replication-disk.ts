@@ -35,7 +35,7 @@ export interface StateDisk {
   readonly path: string;
   /** Opens, migrates and reads everything. */
   open(): Promise<{ readonly disk: OpenDisk; readonly loaded: Loaded }>;
-  /** True when somebody deleted or moved the file: what an open connection writes then is nowhere. */
+  /** True when the file was deleted or moved: what an open connection writes then is lost. */
   isGone(): boolean;
   /** True when what was thrown says that the database itself is broken. */
   isDamage(error: unknown): boolean;

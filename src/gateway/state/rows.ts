@@ -17,7 +17,7 @@ export type EventRow = Row<typeof events>;
 export interface RowWrite {
   readonly table: TableName;
   readonly row: Readonly<Record<string, unknown>> & { readonly deleted?: boolean | undefined };
-  /** True: nobody said so, it only holds until somebody does; it never overrides what a peer knows. */
+  /** True: an assumption, which any statement of a peer overrides. */
   readonly assumed?: boolean;
 }
 

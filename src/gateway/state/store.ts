@@ -195,7 +195,7 @@ export class StateStore {
 
   /**
    * Rows from a clock that was more than a day ahead count as old, so that this gateway's stamps follow its corrected clock, and its peers
-   * take its rows at once. They were told to nobody: peers refuse such stamps.
+   * take its rows at once. No peer has them: peers refuse such stamps.
    */
   #outdate(): readonly ReplicatedRow[] {
     const wallTimeMs = this.#options.clock.wallTime();

@@ -30,7 +30,7 @@ export interface KeeperOptions {
 }
 
 export class Keeper {
-  /** Resolves, with how it ended, when a process that had taken over is gone and nobody wanted that. */
+  /** Resolves, with how it ended, when a process that had taken over has ended unexpectedly. */
   readonly lost: Promise<string>;
   readonly #options: KeeperOptions;
   #successor: SuccessorProcess | null = null;

@@ -1,6 +1,6 @@
 /**
  * The side of the process that takes over: says that it could, serves when it is told to, and may hand over in its turn. When its
- * keeper is gone it stops: whoever starts the gateway again must find its ports free.
+ * keeper is gone it stops: the next start of the gateway must find its ports free.
  */
 import type { Readable, Writable } from "node:stream";
 import type { Log } from "../../runtime/log.ts";

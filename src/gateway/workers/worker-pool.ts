@@ -19,7 +19,7 @@ export interface WorkerPoolOptions extends PlaneDeps {
   readonly count: number;
   /** Program and arguments; the worker's number is added. */
   readonly command: readonly [string, ...string[]];
-  /** For those who are orphaned. */
+  /** Called in a worker that has lost its control plane. */
   readonly drainMs: () => number;
   /** A worker ended without being told to, and is replaced. */
   onLost(detail: string): void;
@@ -102,7 +102,7 @@ export class WorkerPool implements Plane {
   }
 
   async close({ drainMs, idle = "close" }: CloseOptions): Promise<void> {
-    // First: connections must be refused when nobody takes them any more, not wait in the queue of a socket that we still have.
+    // First: connections must be refused once no process accepts them, not wait in the queue of a socket that we still have.
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     this.#descriptor = -1;
     await Promise.all(this.#processes.map((process) => process.stop(drainMs, idle)));

@@ -2,7 +2,7 @@
  * A worker process: the data plane of one gateway on a listening socket that it has inherited, without any decision of its
  * own. Where requests go it is told (messages.ts); what becomes of them it tells.
  *
- * When its control plane is gone nobody would tell it of a failover, and its port must be free for a gateway that is started
+ * When its control plane is gone it would not hear of a failover, and its port must be free for a gateway that is started
  * again: so it accepts nothing more, finishes what is under way, and ends. A gateway whose control plane died is a gateway that
  * died, with workers as without.
  */
