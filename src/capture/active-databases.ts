@@ -8,11 +8,20 @@
  * The argument that no commit passes unseen is in docs/CAPTURE.md. What it rests on is checked as well: quiet databases are looked at in turn,
  * and one that moved without a word ends the trust: from then on all are active. The same where the kernel tells nothing.
  */
+import { DormantDatabase } from "./dormant-database.ts";
+import { DormantDatabases } from "./dormant-databases.ts";
 import type { FilePath } from "./data-path.ts";
 import { FolderEvents } from "./folder-events.ts";
-import { quietPerTick, type SourceLimits } from "./limits.ts";
+import { closedPerTick, quietPerTick, type SourceLimits } from "./limits.ts";
 import { type Housekeeping, rest, tidy } from "./seal.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
+
+/** At how many databases each look looks, at how many open ones it does not, and how many nobody has open. */
+export interface DatabaseCounts {
+  readonly active: number;
+  readonly quiet: number;
+  readonly dormant: number;
+}
 
 export class ActiveDatabases {
   readonly #options: Housekeeping;
@@ -20,7 +29,8 @@ export class ActiveDatabases {
   readonly #quiet = new Set<TrackedDatabase>();
   /** What is written for them is told. */
   readonly #told = new Set<TrackedDatabase>();
-  #events: FolderEvents<TrackedDatabase> | undefined;
+  readonly dormant = new DormantDatabases();
+  #events: FolderEvents<TrackedDatabase | DormantDatabase> | undefined;
   #isTried = false;
   #isFolderChanged = false;
   #generation = 0;
@@ -42,7 +52,7 @@ export class ActiveDatabases {
   async begin(count: number): Promise<boolean> {
     if (this.#isTried || count <= this.#options.limits.lookedAtMax) return false;
     this.#isTried = true;
-    const events = await FolderEvents.open<TrackedDatabase>();
+    const events = await FolderEvents.open<TrackedDatabase | DormantDatabase>();
     if (typeof events === "string") {
       this.#options.onWarning(`every database is looked at for each chunk of an answer, which costs a microsecond for each of ${count}: ${events}`);
       return false;
@@ -52,9 +62,12 @@ export class ActiveDatabases {
     return true;
   }
 
-  /** At how many databases each look looks, and at how many it does not. */
-  counts(): { readonly active: number; readonly quiet: number } {
-    return { active: this.#active.size, quiet: this.#quiet.size };
+  counts(): DatabaseCounts {
+    return { active: this.#active.size, quiet: this.#quiet.size, dormant: this.dormant.size };
+  }
+
+  get isListening(): boolean {
+    return this.#events !== undefined;
   }
 
   /** What happens in this folder is told from here on; false when it is not. */
@@ -73,10 +86,25 @@ export class ActiveDatabases {
     this.#events?.remove(database.files.path, database);
   }
 
+  /** Nobody has it open, this process neither; whoever touches it is told of. False: that cannot be had. */
+  addDormant(database: DormantDatabase): boolean {
+    if (this.#events?.add(database.path, database) !== true) return false;
+    this.dormant.add(database);
+    return true;
+  }
+
+  removeDormant(database: DormantDatabase): void {
+    this.dormant.remove(database);
+    this.#events?.remove(database.path, database);
+  }
+
   /** Takes what was told since the last call. Sync. */
   hear(): void {
     const events = this.#events;
-    if (events === undefined) return;
+    if (events === undefined) {
+      if (this.dormant.size > 0) this.dormant.lookAtAll();
+      return;
+    }
     const { isChanged, isIncomplete } = events.hear(this.#onTouched);
     if (isChanged) this.#isFolderChanged = true;
     if (isIncomplete) this.activateAll();
@@ -91,6 +119,7 @@ export class ActiveDatabases {
 
   activateAll(): void {
     for (const database of this.#quiet) this.activate(database);
+    this.dormant.lookAtAll();
   }
 
   activate(database: TrackedDatabase): void {
@@ -115,44 +144,56 @@ export class ActiveDatabases {
       // To the end of the order.
       this.#quiet.delete(database);
       this.#quiet.add(database);
-      this.#lookAtQuiet(database);
+      this.#lookAtQuiet(database, nowMs);
     }
+  }
+
+  /** Some of those that could be dormant: quiet for long, and nobody else had them open at the last audit. */
+  idle(nowMs: number): TrackedDatabase[] {
+    if (this.#events === undefined) return [];
+    const found: TrackedDatabase[] = [];
+    for (const database of this.#quiet) {
+      if (found.length === closedPerTick) break;
+      if (database.watch.isUnused && database.isStill(nowMs, this.#options.limits.dormantAfterMs)) found.push(database);
+    }
+    return found;
   }
 
   close(): void {
     this.#events?.close();
     this.#events = undefined;
-    for (const set of [this.#active, this.#quiet, this.#told]) set.clear();
+    for (const set of [this.#active, this.#quiet, this.#told, this.dormant]) set.clear();
   }
 
-  readonly #onTouched = (database: TrackedDatabase, isMoved: boolean): void => {
-    // Its files may be in another folder by now, with links at their names: it stays active.
-    if (isMoved) this.#told.delete(database);
+  /** True: its companions stay as long as it is open. */
+  readonly #onTouched = (database: TrackedDatabase | DormantDatabase, isCompanion: boolean): boolean => {
+    if (database instanceof DormantDatabase) {
+      if (!database.isWoken && database.isTouchedBy(isCompanion)) this.dormant.wake(database);
+      return false;
+    }
     this.activate(database);
+    return true;
   };
 
   #listenTo(database: TrackedDatabase): void {
     if (this.#events?.add(database.files.path, database) === true) this.#told.add(database);
   }
 
-  #lookAtQuiet(database: TrackedDatabase): void {
-    const index = database.isAhead() ? database.look() : undefined;
-    if (index === undefined) {
-      if (database.isAhead() || database.isSuspicious()) this.activate(database);
-      return;
+  #lookAtQuiet(database: TrackedDatabase, nowMs: number): void {
+    const index = database.look();
+    if (index !== undefined && database.isAhead() && index.mxFrame > 0) {
+      // What was written for it was told before its index moved. A generation without a frame is begun without a write.
+      this.hear();
+      if (this.#quiet.has(database)) this.#distrust(database.name);
     }
-    // What was written for it was told before its index moved. A generation without a frame is begun without a write.
-    this.hear();
-    if (this.#quiet.has(database) && index.mxFrame > 0) this.#distrust(database.name);
-    this.activate(database);
+    const isDue = index === undefined || database.pin.isDue(index, nowMs, Number.POSITIVE_INFINITY);
+    if (isDue || database.isAhead() || database.isSuspicious()) this.activate(database);
   }
 
   #distrust(name: string): void {
     this.#events?.close();
     this.#events = undefined;
     this.#told.clear();
-    // Folders are not watched any more either: the scan that follows compares their change times again.
-    this.#isFolderChanged = true;
     this.activateAll();
     this.#options.onWarning(`${name}: a commit of which the kernel told nothing (another mount of the same files?): every database is looked at for each chunk of an answer from now on`);
   }

@@ -38,11 +38,12 @@ export function acceptChanges(databases: Iterable<TrackedDatabase>, changes: rea
   const deltas: DatabaseChanges[] = [];
   for (const change of changes) {
     const { database, contents, frames } = change;
-    const isFirst = database.captured === undefined;
+    const isFirst = !database.isKnown;
+    const isOther = database.pageCount !== change.pageCount;
     database.accept(change);
     // The batch reads through the pin that is held: it must not move yet.
     if (contents === undefined && frames.size > 0) database.pin.cancel();
-    if (frames.size > 0 || isFirst) deltas.push(databaseChanges(change));
+    if (frames.size > 0 || isFirst || isOther) deltas.push(databaseChanges(change));
   }
   for (const { pin } of databases) if (pin.hasNext) pin.advance();
   return deltas;

@@ -11,44 +11,28 @@
  * patience lasts. A log that is left behind is written into its file, and removed: the application did its part by closing.
  */
 import { nameMatcher } from "../core/database-pattern.ts";
-import type { Rules } from "../core/rules.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { ActiveDatabases } from "./active-databases.ts";
-import { AttachedCommits } from "./attached-commits.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Auditor } from "./auditor.ts";
-import { pathOf, textOf, withSuffix } from "./data-path.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
-import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
+import { type FileIdentity, sameFile } from "./file-identity.ts";
 import { whyNotGone, whyUnfolded } from "./gone.ts";
-import { type SourceLimits, suspectsPerLook } from "./limits.ts";
+import { suspectsPerLook } from "./limits.ts";
+import { tellLinks } from "./name-choice.ts";
 import { Newcomers } from "./newcomers.ts";
 import { OpenFiles } from "./open-identities.ts";
-import { companionsGone, writtenAfterDeletion } from "./refusals.ts";
-import type { Housekeeping } from "./seal.ts";
+import { RetiredDatabases } from "./retired-databases.ts";
+import type { CapturedDatabase, DatabaseSetOptions, GoneDatabase } from "./set-types.ts";
+import { companionsGone } from "./refusals.ts";
+import type { SnapshotDatabase } from "./snapshot.ts";
+import { Strangers } from "./strangers.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
-import { Uncaptured, type UncapturedDatabase } from "./uncaptured.ts";
+import { Uncaptured } from "./uncaptured.ts";
 import { UnlistedLogs } from "./unlisted-logs.ts";
-import { sumOf, WriteLocks } from "./write-locks.ts";
+import { sumOf, type WriteLocks } from "./write-locks.ts";
 import { adviseOnWriter } from "./writer-version.ts";
 
 const retryMs = 2;
-/** From this share of the limit on there is a warning. */
-const databasesWarnShare = 0.8;
-
-export interface DatabaseSetOptions {
-  readonly root: string;
-  readonly databases: readonly string[];
-  readonly except?: readonly string[] | undefined;
-  /** Names that an operator excluded; another set when that changes. */
-  readonly excluded?: (() => ReadonlySet<string>) | undefined;
-  readonly clock: Clock;
-  readonly rules: Rules;
-  readonly limits: SourceLimits;
-  readonly house: Housekeeping;
-  onWarning(text: string): void;
-  /** Other databases than before cannot be captured, or for other reasons. */
-  onUncaptured?(now: readonly UncapturedDatabase[]): void;
-}
 
 export class DatabaseSet {
   readonly #options: DatabaseSetOptions;
@@ -63,31 +47,45 @@ export class DatabaseSet {
   /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
   #isWriterTold = false;
+  readonly arrivals: Arrivals;
   /** The scan that `follow` has dealt with. */
   #followed: ReadonlyMap<string, FoundFile> | undefined;
   /** Replaced or renamed while somebody has them open, and what is at their name now. */
   readonly #displaced = new Map<string, FileIdentity | undefined>();
-  /** Used as databases, and cannot be read as such. */
-  readonly #foreign = new Set<string>();
+  readonly #strangers: Strangers;
   readonly #newcomers: Newcomers;
   readonly uncaptured: Uncaptured;
-  readonly commits: AttachedCommits = new AttachedCommits(this);
-  readonly #told = new Set<string>();
+  /** A text that was said before is not said again. */
+  readonly #tellOnce: (text: string) => void;
   readonly #open = new OpenFiles();
   /** Vanished, but still being read. */
-  #retired: TrackedDatabase[] = [];
-  readonly #locksOfClosed = new WriteLocks();
+  readonly #retired: RetiredDatabases;
 
   constructor(options: DatabaseSetOptions) {
     this.#options = options;
-    const isOpen = (identity: FileIdentity): boolean => this.#open.get(identity) !== undefined;
-    const onWarning = (text: string): void => this.#tellOnce(text);
+    const isOpen = (identity: FileIdentity): boolean => this.#open.get(identity) !== undefined || this.active.dormant.has(identity);
+    const told = new Set<string>();
+    const onWarning = (text: string): void => {
+      if (told.has(text)) return;
+      told.add(text);
+      options.onWarning(text);
+    };
+    this.#tellOnce = onWarning;
+    this.#retired = new RetiredDatabases(options.clock, this.#open);
     this.active = new ActiveDatabases(options.house);
     const isExcepted = nameMatcher(options.except ?? []);
-    const unlisted = new UnlistedLogs({ root: options.root, isExcepted: (name) => isExcepted(name) || this.#isExcluded(name), isCaptured: isOpen, onWarning });
+    const unlisted = new UnlistedLogs({ root: options.root, isExcepted: (name) => isExcepted(name) || this.#isExcluded(name) || this.active.dormant.get(name) !== undefined, isCaptured: isOpen, onWarning });
     this.#auditor = new Auditor({ root: options.root, unlisted, onUsedElsewhere: (database) => this.active.activate(database), onMisplaced: () => this.#discovery.forget() });
     this.uncaptured = new Uncaptured(() => options.clock.now(), (now) => options.onUncaptured?.(now));
     this.#newcomers = new Newcomers(options, this.uncaptured);
+    this.arrivals = new Arrivals({
+      ...options,
+      ...{ databases: this.#databases, open: this.#open, active: this.active, newcomers: this.#newcomers, onWarning },
+      onAttached: (database) => this.#add(database),
+      onClosed: (database) => this.#drop(database),
+      audit: () => void this.#auditor.auditUsers(this.#databases.values()),
+    });
+    this.#strangers = new Strangers({ root: options.root, uncaptured: this.uncaptured, onWarning });
     this.#discovery = new Discovery({
       root: options.root,
       databases: options.databases,
@@ -102,6 +100,17 @@ export class DatabaseSet {
 
   [Symbol.iterator](): IterableIterator<TrackedDatabase> {
     return this.#databases.values();
+  }
+
+  /** Those of the captured state, open or not. */
+  *captured(): Generator<CapturedDatabase> {
+    for (const database of this.#databases.values()) if (database.isKnown) yield { name: database.name, pageSize: database.pageSize, pageCount: database.pageCount, checksum: database.checksum() };
+    for (const { name, hashes } of this.active.dormant) yield { name, pageSize: hashes.pageSize, pageCount: hashes.pageCount, checksum: hashes.checksum() };
+  }
+
+  /** Of those that nobody has open. */
+  dormantSnapshots(): SnapshotDatabase[] {
+    return [...this.active.dormant].map((database) => database.snapshot(() => this.#open.get(database.identity)?.files.dbFd));
   }
 
   /**
@@ -120,14 +129,15 @@ export class DatabaseSet {
 
   /** Something appeared, vanished or was replaced since `follow`. Sync; cheap when the folders did not change. */
   differs(): boolean {
+    if (this.active.dormant.isTouched) return true;
     const found = this.#discovery.refresh();
     if (found !== this.#followed) {
       if (this.#isOther(found)) return true;
       this.#followed = found;
     }
-    if (this.#discovery.strangers.size > 0 || this.#foreign.size > 0) this.#noteStrangers();
+    this.#strangers.note(this.#discovery.strangers);
     if (this.#newcomers.changed()) return true;
-    if (this.#retired.some(({ deletion }) => deletion?.wasWrittenSince() === true)) return true;
+    if (this.#retired.isWritten()) return true;
     if (found === this.#seen) return false;
     for (const { name, files } of this.active) if (!this.#displaced.has(name) && files.companions() !== "same") return true;
     this.#seen = found;
@@ -142,31 +152,14 @@ export class DatabaseSet {
 
   /** Capture has begun: what appears from now on ends nothing by being there. */
   begin(): void {
+    this.arrivals.begin();
     this.#discovery.begin();
     this.#newcomers.begin();
   }
 
-  /**
-   * Files that are no databases: a plain file costs a warning. One that has a log beside it is used as a database (an encrypted one):
-   * what is committed there is captured by nobody.
-   */
-  #noteStrangers(): void {
-    const { strangers } = this.#discovery;
-    for (const name of this.#foreign) if (!strangers.has(name) && this.#foreign.delete(name)) this.uncaptured.clear(name);
-    for (const [name, error] of strangers) {
-      const path = pathOf(this.#options.root, name);
-      if (!["-wal", "-journal"].some((suffix) => identityAt(withSuffix(path, suffix)) !== undefined)) this.#tellOnce(`left out: ${error.message}`);
-      else if (!this.#foreign.has(name)) {
-        this.#foreign.add(name);
-        this.uncaptured.note(name, error);
-      }
-    }
-  }
-
   /** Files that match and are no databases. */
   leftOut(): { readonly name: string; readonly reason: string }[] {
-    const strangers = [...this.#discovery.strangers].map(([name, { message }]) => ({ name, reason: message }));
-    return [...strangers.filter(({ name }) => !this.#foreign.has(name)), ...this.#newcomers.leftOut()];
+    return [...this.#strangers.leftOut(this.#discovery.strangers), ...this.#newcomers.leftOut()];
   }
 
   /** Not what `follow` made of the folder last. */
@@ -176,7 +169,13 @@ export class DatabaseSet {
       const expected = this.#displaced.has(name) ? this.#displaced.get(name) : files.identity;
       if (identity === undefined || expected === undefined ? identity !== expected : !sameFile(identity, expected)) return true;
     }
-    for (const [name, file] of found) if (!this.#databases.has(name) && !this.#newcomers.knows(name, file)) return true;
+    const { dormant } = this.active;
+    for (const { name, identity } of dormant) {
+      const file = found.get(name);
+      if (file === undefined || !sameFile(file.identity, identity)) return true;
+    }
+    if (this.arrivals.isUnfinished) return false;
+    for (const [name, file] of found) if (!this.#databases.has(name) && dormant.get(name) === undefined && !this.#newcomers.knows(name, file)) return true;
     return false;
   }
 
@@ -197,11 +196,24 @@ export class DatabaseSet {
   }
 
   /** Makes the set what the folder holds. `onGone` hears of each database that vanished, before anything else can fail. Throws `CaptureError`. */
-  async follow(onGone: (database: TrackedDatabase) => void = () => undefined): Promise<void> {
+  async follow(onGone: (database: GoneDatabase) => void = () => undefined): Promise<void> {
     this.active.hear();
+    this.active.dormant.takeTouched();
     if (await this.active.begin(this.#discovery.refresh().size)) this.#discovery.forget();
     await this.#awaitDeletions();
     const found = this.#discovery.refresh();
+    this.#retired.assertUnwritten();
+    this.closeRetired();
+    if (!this.#isFollowed(found)) await this.#followTo(found, onGone);
+    this.#followed = found;
+  }
+
+  /** Nothing is to be done, which is so for most of the times. */
+  #isFollowed(found: ReadonlyMap<string, FoundFile>): boolean {
+    return found === this.#followed && this.#displaced.size === 0 && !this.active.dormant.hasWoken && !this.#newcomers.isWaiting && !this.arrivals.isUnfinished;
+  }
+
+  async #followTo(found: ReadonlyMap<string, FoundFile>, onGone: (database: GoneDatabase) => void): Promise<void> {
     for (const [name, database] of this.#databases) {
       const file = found.get(name);
       if (file !== undefined && sameFile(file.identity, database.files.identity)) {
@@ -209,7 +221,7 @@ export class DatabaseSet {
         continue;
       }
       if (this.#isExcluded(name)) {
-        onGone(database);
+        if (database.isKnown) onGone(database);
         this.#takeOut(database);
         continue;
       }
@@ -219,17 +231,18 @@ export class DatabaseSet {
         this.uncaptured.note(name, problem);
         continue;
       }
-      onGone(database);
+      if (database.isKnown) onGone(database);
       this.#retire(database);
     }
-    for (const database of this.#retired) if (database.deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(database.name, database.files.users());
-    this.closeRetired();
-    this.#newcomers.keepOnly((name) => found.has(name) && !this.#databases.has(name));
-    for (const [name, file] of found) {
-      if (!this.#databases.has(name)) this.#newcomers.look(name, file, this.#open, this.#databases, (database) => this.#add(database));
+    for (const database of this.active.dormant) {
+      const file = found.get(database.name);
+      if (file !== undefined && sameFile(file.identity, database.identity)) continue;
+      onGone(database);
+      this.active.removeDormant(database);
     }
-    this.#followed = found;
-    this.#tellLinks();
+    this.#newcomers.keepOnly((name) => found.has(name) && !this.#databases.has(name));
+    await this.arrivals.attach(found);
+    tellLinks(found, this.#discovery.aliases, this.#tellOnce);
   }
 
   #add(database: TrackedDatabase): void {
@@ -240,8 +253,14 @@ export class DatabaseSet {
     const advice = adviseOnWriter(database.name, database.files.dbFd);
     if (advice !== undefined && !this.#isWriterTold) this.#options.onWarning(advice);
     this.#isWriterTold ||= advice !== undefined;
-    const { databasesMax } = this.#options.limits;
-    if (this.#databases.size >= databasesMax * databasesWarnShare) this.#tellOnce(`more than ${Math.floor(databasesMax * databasesWarnShare)} databases, of ${databasesMax} at most: raise databases_max in [host], or split the service`);
+  }
+
+  /** Its files are closed: nobody uses it. */
+  #drop(database: TrackedDatabase): void {
+    this.#databases.delete(database.name);
+    this.active.remove(database);
+    this.#retired.closed(database);
+    this.#order = undefined;
   }
 
   /** A deletion. What it is called now has all of its commits, and the name is free for another. */
@@ -265,24 +284,11 @@ export class DatabaseSet {
     this.#displaced.delete(database.name);
     this.uncaptured.clear(database.name);
     this.#order = undefined;
-    this.#retired.push(database);
+    this.#retired.add(database);
   }
 
   #isExcluded(name: string): boolean {
     return this.#options.excluded?.().has(name) === true;
-  }
-
-  #tellLinks(): void {
-    for (const [alias, name] of this.#discovery.aliases) this.#tellOnce(`${alias} is a symbolic link to ${name}, which is captured under that name: make the same link on every host, links are not copied`);
-    for (const [name, { isLink, path }] of this.#discovery.refresh()) {
-      if (isLink) this.#tellOnce(`${name} is a symbolic link to ${textOf(path)}: a restore puts a file in the place of the link`);
-    }
-  }
-
-  #tellOnce(text: string): void {
-    if (this.#told.has(text)) return;
-    this.#told.add(text);
-    this.#options.onWarning(text);
   }
 
   /** Whoever deletes a database deletes three files, in any order: in between it looks like one whose companions were removed. */
@@ -302,22 +308,13 @@ export class DatabaseSet {
     }
   }
 
-  /** Closes what vanished and is not read any more. */
   closeRetired(): void {
-    this.#retired = this.#retired.filter((database) => {
-      const isUsed = database.deletion?.isInUse(this.#options.clock.now()) === true;
-      if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || isUsed) return true;
-      database.pin.end();
-      this.#open.remove(database);
-      database.files.close(false);
-      this.#locksOfClosed.add(database.files.writeLocks);
-      return false;
-    });
+    this.#retired.close();
   }
 
   /** Of all databases together, since capture began. */
   writeLocks(): WriteLocks {
-    return sumOf([this.#locksOfClosed, ...[...this.#databases.values(), ...this.#retired].map(({ files }) => files.writeLocks)]);
+    return sumOf([this.#retired.writeLocks, ...[...this.#databases.values(), ...this.#retired].map(({ files }) => files.writeLocks)]);
   }
 
   endSnapshot(): void {
@@ -343,7 +340,7 @@ export class DatabaseSet {
     this.#databases.clear();
     this.active.close();
     this.#order = undefined;
-    this.#retired = [];
+    this.#retired.forget();
     this.#discovery.close();
   }
 }

@@ -56,6 +56,8 @@ export class FileWatch {
   /** Since when processes have the database open with another log than this one, monotonic milliseconds. */
   #elsewhereSinceMs: number | undefined;
 
+  #isUnused = false;
+
   constructor(options: FileWatchOptions) {
     this.#options = options;
     this.#tail = new WalTail(options.files.walFd, () => options.clock.wallTime());
@@ -78,6 +80,11 @@ export class FileWatch {
     return !this.mustExamine && this.#elsewhereSinceMs === undefined && this.#tail.isAtRest(at) && this.#file.look() === "quiet";
   }
 
+  /** No other process had it open at the last audit. */
+  get isUnused(): boolean {
+    return this.#isUnused;
+  }
+
   /** The inode of the WAL index. */
   get indexInode(): bigint {
     return this.#walIndex.inode;
@@ -96,6 +103,7 @@ export class FileWatch {
   /** True when a process keeps another log of this database: it opened it under a name that it had before. Takes microseconds. */
   audit(locks: FileLocks): boolean {
     const { files, clock } = this.#options;
+    this.#isUnused = locks.databaseUsers(files.identity)?.size === 0;
     const isUsedElsewhere = locks.usersElsewhere(files.identity, this.#walIndex).length > 0;
     this.#elsewhereSinceMs = isUsedElsewhere ? (this.#elsewhereSinceMs ?? clock.now()) : undefined;
     return isUsedElsewhere;

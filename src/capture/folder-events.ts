@@ -25,6 +25,9 @@ export interface Heard {
 const quiet: Heard = { isChanged: false, isIncomplete: false };
 const { create, modify, unmounted, ignored } = inotifyEvents;
 
+/** `isCompanion`: of the event's file. Returns whether companions of this database stay where they are. */
+type OnTouched<Database> = (database: Database, isCompanion: boolean) => boolean;
+
 export class FolderEvents<Database> {
   readonly #inotify: Inotify;
   /** By number of the folder, then by entry. */
@@ -59,8 +62,8 @@ export class FolderEvents<Database> {
     if (entries?.get(entryOf(path)) === database) entries.delete(entryOf(path));
   }
 
-  /** Since the last call. `isMoved`: a file of it was renamed or removed, so what is written into it may be told elsewhere from now on. Sync. */
-  hear(onTouched: (database: Database, isMoved: boolean) => void): Heard {
+  /** Since the last call. Sync. */
+  hear(onTouched: OnTouched<Database>): Heard {
     let isChanged = false;
     const isIncomplete = this.#inotify.read((event) => {
       isChanged = this.#sort(event, onTouched) || isChanged;
@@ -73,26 +76,23 @@ export class FolderEvents<Database> {
   }
 
   /** True: a database may have come or gone. */
-  #sort({ folder, mask, entry }: InotifyEvent, onTouched: (database: Database, isMoved: boolean) => void): boolean {
+  #sort({ folder, mask, entry }: InotifyEvent, onTouched: OnTouched<Database>): boolean {
     const entries = this.#folders.get(folder);
     if ((mask & (unmounted | ignored)) !== 0) {
-      for (const database of entries?.values() ?? []) onTouched(database, true);
+      for (const database of entries?.values() ?? []) onTouched(database, false);
       this.#folders.delete(folder);
       return true;
     }
-    // Nobody who keeps the rules removes or renames a file of a database that is open.
-    const isMoved = (mask & ~(modify | create)) !== 0;
     const itself = entries?.get(entry);
     if (itself !== undefined) {
-      onTouched(itself, isMoved);
+      onTouched(itself, false);
       return mask !== modify;
     }
     const owner = ownerOf(entry);
     const owned = owner === undefined ? undefined : entries?.get(owner);
-    // Other files: logs, databases that are excluded. Those that may become databases are looked at by discovery as long as they wait.
-    if (owned === undefined) return mask !== modify;
-    onTouched(owned, isMoved);
-    return isMoved;
+    if (owned === undefined) return true;
+    // Nobody who keeps the rules removes or renames a companion of a database that is open.
+    return onTouched(owned, true) && (mask & ~(modify | create)) !== 0;
   }
 
   #numberOf(path: FilePath): number | undefined {

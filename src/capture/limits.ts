@@ -33,8 +33,13 @@ export interface SourceLimits {
   readonly databasesMax: number;
   /** So many databases are looked at by each look of the gate; when there are more, those in which nothing happens are left out. */
   readonly lookedAtMax: number;
-  /** A database in which nothing happened for so long is quiet, milliseconds. */
+  /**
+   * A database in which nothing happened for so long is quiet, milliseconds. Several times `pinAgeMsMax`: its pin was taken anew while nobody
+   * made a checkpoint, and lets those that come get through.
+   */
   readonly quietAfterMs: number;
+  /** One that is quiet and that nobody else has open is closed when nothing happened for so long, milliseconds. */
+  readonly dormantAfterMs: number;
 }
 
 export const defaultLimits: SourceLimits = {
@@ -54,6 +59,7 @@ export const defaultLimits: SourceLimits = {
   databasesMax: 10_000,
   lookedAtMax: 4,
   quietAfterMs: 1_000,
+  dormantAfterMs: 3_000,
 };
 
 /** Longest run on the event loop without a yield while large amounts are read, milliseconds. */
@@ -92,9 +98,13 @@ export const unlistedMs = 2_000;
 export const writerTrustMs = 2;
 /** Quiet databases that are looked at by each tick, in turn: a second look, should the kernel not tell of a write. */
 export const quietPerTick = 4;
-/** How long a cut waits for a transaction that may have committed one of several databases, milliseconds. */
-export const attachedWaitMsMax = 250;
-/** And after waits that were for nothing at least. */
-export const attachedWaitMsMin = 5;
-/** Longest look without a pause for the gap between two transactions over several databases, milliseconds. */
-export const attachedSpinMs = 4;
+/** Databases that are closed by one tick because nobody uses them: each takes a fraction of a millisecond. */
+export const closedPerTick = 4;
+/** Databases that are attached before they are looked through, at the start: those that nobody has open are closed again then. */
+export const openAtStartMax = 500;
+
+/** A database that is open costs so many: the file, its log and the log's index. While something happens there it is twice as many. */
+const descriptorsPerDatabase = 3;
+
+/** Descriptors that a host needs for so many databases that an application keeps open at the same time; those that nobody has open cost none. */
+export const descriptorsFor = (databases: number): number => databases * descriptorsPerDatabase;

@@ -4,7 +4,7 @@
  * different places: they stay, and are refused when they are attached.
  */
 import { realpathSync } from "node:fs";
-import type { FilePath } from "./data-path.ts";
+import { type FilePath, textOf } from "./data-path.ts";
 import type { FoundFile } from "./discovery.ts";
 
 /** Takes the other names out of `found`, and returns them with the one that is kept. */
@@ -48,4 +48,10 @@ function realText(path: FilePath): string {
   } catch {
     return Buffer.from(path).toString("latin1");
   }
+}
+
+/** What an operator should know of links: they are not copied to other hosts. May say the same more than once. */
+export function tellLinks(found: ReadonlyMap<string, FoundFile>, aliases: ReadonlyMap<string, string>, tell: (text: string) => void): void {
+  for (const [alias, name] of aliases) tell(`${alias} is a symbolic link to ${name}, which is captured under that name: make the same link on every host, links are not copied`);
+  for (const [name, { isLink, path }] of found) if (isLink) tell(`${name} is a symbolic link to ${textOf(path)}: a restore puts a file in the place of the link`);
 }

@@ -11,6 +11,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
 import { withSuffix } from "./data-path.ts";
+import type { DormantDatabase } from "./dormant-database.ts";
 import type { FoundFile } from "./discovery.ts";
 import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
@@ -19,13 +20,22 @@ import { notReadable, notWhole, sameFileTwice, staysLocked, tooMany, usedElsewhe
 import type { OpenFiles } from "./open-identities.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
-import { WholeFiles } from "./whole-file.ts";
+import { type Making, WholeFiles } from "./whole-file.ts";
 
 export interface NewcomerOptions {
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits: SourceLimits;
   onWarning(text: string): void;
+}
+
+export interface KnownFiles {
+  readonly open: OpenFiles;
+  readonly captured: ReadonlyMap<string, TrackedDatabase>;
+  /** Of captured databases, this one not among them. */
+  readonly count: number;
+  /** This one was captured before, and closed. */
+  readonly dormant: DormantDatabase | undefined;
 }
 
 interface Waiting {
@@ -63,6 +73,11 @@ export class Newcomers {
     this.#isBegun = true;
   }
 
+  /** Some are to be tried again, or looked at. */
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** This very file was looked at before. */
   knows(name: string, file: FoundFile): boolean {
     const known = this.#waiting.get(name);
@@ -86,21 +101,22 @@ export class Newcomers {
   }
 
   /** Attaches the file, or notes why not. */
-  look(name: string, file: FoundFile, open: OpenFiles, captured: ReadonlyMap<string, TrackedDatabase>, onAttached: (database: TrackedDatabase) => void): void {
+  look(name: string, file: FoundFile, known: KnownFiles, onAttached: (database: TrackedDatabase) => void): void {
     const nowMs = this.#options.clock.now();
-    const known = this.#waiting.get(name);
-    const same = known !== undefined && sameFile(known.identity, file.identity) ? known : undefined;
+    const { dormant } = known;
+    const before = this.#waiting.get(name);
+    const same = before !== undefined && sameFile(before.identity, file.identity) ? before : undefined;
     if (same !== undefined && nowMs < same.retryAtMs && same.leftOut === undefined) return;
     if (same?.leftOut !== undefined && stampOf(file) === same.leftOut) return;
     const { attachWaitMsMax } = this.#options.limits;
     const sinceMs = same?.sinceMs ?? nowMs;
     let error: CaptureError | undefined;
     try {
-      this.#refuse(name, file, open, captured);
-      const making = this.#isBegun ? this.#whole.look(name, file.path, nowMs, this.#options.clock.wallTime()) : this.#whole.lookAtStart(file.path);
+      this.#refuse(name, file, known);
+      const making: Making = dormant?.hadLog === true ? { kind: "whole" } : this.#isBegun ? this.#whole.look(name, file.path, nowMs, this.#options.clock.wallTime()) : this.#whole.lookAtStart(file.path);
       if (making.kind === "short" && !this.#isBegun) throw notReadable(name, `it has ${making.found}`);
       if (making.kind === "short" && (same?.leftOut !== undefined || nowMs - sinceMs >= attachWaitMsMax)) return this.#leaveOut(name, file, sinceMs, making.found);
-      error = making.kind === "whole" ? this.#attach(name, file, nowMs - sinceMs, onAttached) : notWhole(name, making.found);
+      error = making.kind === "whole" ? this.#attach(name, file, nowMs - sinceMs, dormant, onAttached) : notWhole(name, making.found);
     } catch (cause) {
       error = cause instanceof CaptureError ? cause : notReadable(name, cause instanceof Error ? cause.message : String(cause));
     }
@@ -113,9 +129,9 @@ export class Newcomers {
     this.#uncaptured.note(name, error);
   }
 
-  #refuse(name: string, file: FoundFile, open: OpenFiles, captured: ReadonlyMap<string, TrackedDatabase>): void {
+  #refuse(name: string, file: FoundFile, { open, captured, count }: KnownFiles): void {
     const { databasesMax } = this.#options.limits;
-    if (captured.size >= databasesMax) throw tooMany(name, databasesMax);
+    if (count >= databasesMax) throw tooMany(name, databasesMax);
     const other = open.get(file.identity);
     if (other !== undefined && captured.get(other.name) === other) throw sameFileTwice(name, other.name);
     // Its descriptors are open in this process: opening and closing others would drop their locks.
@@ -123,9 +139,9 @@ export class Newcomers {
   }
 
   /** Undefined: it is attached, or gone. */
-  #attach(name: string, file: FoundFile, waitedMs: number, onAttached: (database: TrackedDatabase) => void): CaptureError | undefined {
+  #attach(name: string, file: FoundFile, waitedMs: number, dormant: DormantDatabase | undefined, onAttached: (database: TrackedDatabase) => void): CaptureError | undefined {
     const { clock, rules, onWarning } = this.#options;
-    const outcome = attach({ name, file, isAtStart: !this.#isBegun, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
+    const outcome = attach({ name, file, isAtStart: !this.#isBegun, resume: dormant?.resumed, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
     if (outcome === "attached" || outcome === "gone") return undefined;
     // The list of locks may miss one that moves: nobody is accused at the first look.
     return outcome === "locked" || waitedMs < elsewhereMsMax ? lockedError(name, file, waitedMs) : usedElsewhere(name, outcome.elsewhere);

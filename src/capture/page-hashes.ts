@@ -8,7 +8,8 @@
 import { sha256 } from "../runtime/sha256.ts";
 
 export const pageHashBytes = 16;
-const growPages = 1024;
+/** A table has room for so many more when it grows; there may be thousands of tables. */
+const growPages = 8;
 
 /** The page at byte 2^30, which holds SQLite's locks and never any content. */
 export const lockPage = (pageSize: number): number => 0x4000_0000 / pageSize + 1;
@@ -39,7 +40,7 @@ export function checksumOfPages(pageSize: number, firstPage: number, bytes: Uint
 
 export class PageHashes {
   readonly pageSize: number;
-  #table = Buffer.alloc(growPages * pageHashBytes);
+  #table = Buffer.alloc(0);
   #pageCount = 0;
   readonly #sum = new Uint8Array(pageHashBytes);
   #zeros: Uint8Array | undefined;

@@ -223,3 +223,13 @@ export function snapshotBusy(name: string): CaptureError {
     advice: "Try again; look for a process that is stopped in the middle of a write.",
   });
 }
+
+export function otherPageSize(name: string, found: number, accepted: number): CaptureError {
+  return new CaptureError({
+    kind: "page-size",
+    database: name,
+    found: `pages of ${found} bytes`,
+    accepted: `pages of ${accepted} bytes, as when capture began`,
+    advice: "Change a page size only while stead does not run the application.",
+  });
+}

@@ -34,8 +34,8 @@ export interface Snapshot {
   release(): Promise<void>;
 }
 
-/** `cut`: each database with the index at the cut, which is its captured state; its snapshot reader is reading. */
-export function snapshotOf(cut: Cut, leavesOut: boolean, onRelease: () => void): Snapshot {
+/** `cut`: each open database with the index at the cut, which is its captured state; its snapshot reader is reading. `others`: those that nobody has open. */
+export function snapshotOf(cut: Cut, others: readonly SnapshotDatabase[], leavesOut: boolean, onRelease: () => void): Snapshot {
   let released = false;
   const databases = [...cut].map(([database, index]): SnapshotDatabase => {
     const { name, pageSize, pageCount } = database;
@@ -53,7 +53,7 @@ export function snapshotOf(cut: Cut, leavesOut: boolean, onRelease: () => void):
     };
   });
   return {
-    databases,
+    databases: [...databases, ...others],
     leavesOut,
     release() {
       if (!released) onRelease();

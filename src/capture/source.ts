@@ -9,6 +9,7 @@
  * pins, read a consistent cut, read and prove all frames up to it, accept them, let the old pins go.
  */
 import type { DatabaseChecksum } from "../core/delta.ts";
+import type { DatabaseCounts } from "./active-databases.ts";
 import { Backfiller } from "./backfiller.ts";
 import { type Batch, batchOf, type DatabaseChanges, dueRemovals, overlay, removalOf } from "./batch.ts";
 import { type Cut, consistentCut } from "./consistent-cut.ts";
@@ -20,6 +21,7 @@ import { refuseNetworkFileSystem } from "./network-fs.ts";
 import { captureAndSeal } from "./capture-and-seal.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
 import { type Housekeeping, isSealDue, prepareSeal } from "./seal.ts";
+import type { CapturedDatabase } from "./set-types.ts";
 import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
 import type { SourceOptions } from "./source-options.ts";
@@ -64,7 +66,6 @@ export class Source {
     const source = new Source(options);
     try {
       await source.#exclusively("open", async () => {
-        await source.#databases.commits.begin();
         await source.#databases.follow();
         for (const [name, { pageSize }] of options.known ?? []) if (options.excluded?.().has(name) === true) source.#removals.push(removalOf({ name, pageSize }));
         for (const database of source.#databases) database.adopt(options.known?.get(database.name));
@@ -73,7 +74,8 @@ export class Source {
           const { changes } = await source.#capture(0);
           for (const change of changes) change.database.accept(change);
           source.#noteUncaptured("stop");
-          if (source.#databases.uncaptured.size === 0) break;
+          if (source.#databases.uncaptured.size === 0 && !source.#databases.arrivals.isUnfinished) break;
+          if (source.#databases.arrivals.isUnfinished) source.#databases.arrivals.makeRoom();
           await options.clock.sleep(retryMs);
         }
         source.#databases.begin();
@@ -127,6 +129,7 @@ export class Source {
         this.#databases.assertRootInPlace();
         this.#databases.audit(nowMs);
         this.#databases.active.tick(nowMs);
+        if (!this.#snapshotActive) this.#databases.arrivals.rest();
         this.longLogs.look(this.#databases, nowMs);
       });
     });
@@ -147,7 +150,7 @@ export class Source {
         for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax)) await this.#options.clock.sleep(retryMs);
         const { deltas, cut } = collected;
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
-        const snapshot = snapshotOf(captured, this.#removals.length > 0, () => {
+        const snapshot = snapshotOf(captured, this.#databases.dormantSnapshots(), this.#removals.length > 0, () => {
           this.#endSnapshot();
         });
         return { batch: this.#batchOf(deltas), snapshot };
@@ -160,7 +163,7 @@ export class Source {
 
   /** Of the captured state: everything in the batches taken so far and what was there at the start. */
   checksums(): Map<string, DatabaseChecksum> {
-    return new Map([...this.#databases].map((database) => [database.name, database.checksum()]));
+    return new Map([...this.#databases.captured()].map(({ name, checksum }) => [name, checksum]));
   }
 
   /** How often and for how long writers were locked out since capture began. */
@@ -179,11 +182,11 @@ export class Source {
 
   /** Databases of the captured state. Sync. */
   names(): string[] {
-    return [...this.#databases].filter(({ captured }) => captured !== undefined).map(({ name }) => name);
+    return [...this.#databases.captured()].map(({ name }) => name);
   }
 
   /** At how many databases each `isAhead` looks, and at how many it need not. Sync. */
-  counts(): { readonly active: number; readonly quiet: number } {
+  counts(): DatabaseCounts {
     return this.#databases.active.counts();
   }
 
@@ -193,13 +196,8 @@ export class Source {
   }
 
   /** Names, sizes and checksums of the captured state. */
-  databases(): readonly { readonly name: string; readonly pageSize: number; readonly pageCount: number; readonly checksum: DatabaseChecksum }[] {
-    return [...this.#databases].map((database) => ({
-      name: database.name,
-      pageSize: database.pageSize,
-      pageCount: database.pageCount,
-      checksum: database.checksum(),
-    }));
+  databases(): readonly CapturedDatabase[] {
+    return [...this.#databases.captured()];
   }
 
   /**
@@ -222,6 +220,7 @@ export class Source {
   async #isAheadAtEnd(): Promise<boolean> {
     if (this.#failure !== undefined) return true;
     try {
+      this.#databases.active.activateAll();
       await this.#examine(new Slice());
       return this.#removals.length > 0 || [...this.#databases].some((database) => database.isAhead()) || this.#databases.differs();
     } catch {
@@ -275,14 +274,12 @@ export class Source {
     const { clock } = this.#options;
     const giveUpMs = clock.now() + this.#limits.attachWaitMsMax;
     for (;;) {
-      await this.#databases.follow((database) => {
-        if (database.captured !== undefined) this.#removals.push(removalOf(database));
-      });
+      await this.#databases.follow((database) => this.#removals.push(removalOf(database)));
       const { active } = this.#databases;
       active.hear();
       const { generation } = active;
       beginPins(active, clock.now(), this.#snapshotActive);
-      const cut = await consistentCut([...active], this.#databases.commits, () => this.#databases.isUndisturbed(generation), clock, this.#limits.settleMsMax);
+      const cut = await consistentCut([...active], () => this.#databases.isUndisturbed(generation), clock, this.#limits.settleMsMax);
       if (cut !== undefined) return cut;
       if (clock.now() > giveUpMs) throw filesNeverSettle(this.#limits.attachWaitMsMax);
     }

@@ -12,17 +12,15 @@ import type { Clock } from "../runtime/clock.ts";
 import { CaptureError, lostContinuity } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { Deletion } from "./deletion.ts";
+import { hashPages, inDatabaseFile, readBase, readSince, type Resumed } from "./base-reader.ts";
 import { FileWatch } from "./file-watch.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
 import { Pin } from "./pin.ts";
-import { overwritten } from "./refusals.ts";
+import { otherPageSize, overwritten } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
 import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
 import { sameGeneration, type WalIndex, WalIndexReader } from "./wal-index.ts";
 import { readFrames, readFully, type WalPosition } from "./wal-reader.ts";
-
-/** The database file instead of a frame. */
-export const inDatabaseFile = 0;
 
 /** New last contents of pages, read and proved, not yet part of the captured state. */
 export interface Changes {
@@ -33,6 +31,8 @@ export interface Changes {
   readonly frames: Map<number, number>;
   /** Page -> content, when it is kept in memory. */
   readonly contents: Map<number, Uint8Array> | undefined;
+  /** Where pages lie that have the captured content, and are in the log all the same: after `resume`. */
+  readonly located?: ReadonlyMap<number, number>;
   /** Of the pages in `frames`; for the first capture of a database (every page) the whole table. */
   readonly hashes: ReadonlyMap<number, Uint8Array> | PageHashes;
 }
@@ -41,6 +41,8 @@ export interface TrackingOptions {
   readonly rules: Rules;
   readonly clock: Clock;
   onWarning(text: string): void;
+  /** What was captured of this very file before, when it was closed and nobody had it open. */
+  readonly resume?: Resumed | undefined;
 }
 
 export class TrackedDatabase {
@@ -61,18 +63,22 @@ export class TrackedDatabase {
   #deletion: Deletion | undefined;
   /** Undefined: since the next time that it is asked. */
   #stillSinceMs: number | undefined;
+  readonly #resume: Resumed | undefined;
   #hashes: PageHashes;
   #frames = new Map<number, number>();
   #zeroPages = new Set<number>();
 
-  constructor(name: string, files: DatabaseFiles, { rules, clock, onWarning }: TrackingOptions) {
+  constructor(name: string, files: DatabaseFiles, { rules, clock, onWarning, resume }: TrackingOptions) {
     this.name = name;
     this.files = files;
     this.index = new WalIndexReader(files.shmFd);
     this.watch = new FileWatch({ files, index: this.index, clock, onWarning });
     this.pin = new Pin(files.readers, this.index, rules);
     this.pageSize = this.#pragma("page_size");
-    this.#hashes = new PageHashes(this.pageSize);
+    if (resume !== undefined && resume.hashes.pageSize !== this.pageSize) throw otherPageSize(name, this.pageSize, resume.hashes.pageSize);
+    this.#hashes = resume?.hashes.copy() ?? new PageHashes(this.pageSize);
+    this.#resume = resume;
+    if (this.pageCount >= lockPage(this.pageSize)) this.#zeroPages.add(lockPage(this.pageSize));
   }
 
   /** The hashes of all pages at the captured state, for comparing while writers go on. */
@@ -83,6 +89,11 @@ export class TrackedDatabase {
   /** Undefined until the first capture. */
   get captured(): WalPosition | undefined {
     return this.#captured;
+  }
+
+  /** The journal has it: captured, or captured when it was closed. */
+  get isKnown(): boolean {
+    return this.#captured !== undefined || this.#resume !== undefined;
   }
 
   get pageCount(): number {
@@ -178,7 +189,10 @@ export class TrackedDatabase {
    */
   async read(to: WalIndex, keepContents: boolean, slice: Slice): Promise<Changes | undefined> {
     const at = this.#captured;
-    if (at === undefined) return this.#readBase(to, keepContents, slice);
+    if (at === undefined) {
+      const options = { database: this, to, pageCount: this.#pageCountAt(to), keepContents, slice };
+      return this.#resume === undefined ? readBase(options) : readSince(this.#resume, options);
+    }
     const from = this.#continuation(at, to);
     if (to.mxFrame === from.mxFrame) {
       // An empty generation: nothing to read, but positions count from its start.
@@ -186,21 +200,23 @@ export class TrackedDatabase {
     }
     const frames = new Map<number, number>();
     const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
-    const hashes = new Map<number, Uint8Array>();
     await readFrames({ name: this.name, walFd: this.files.walFd, from, to }, slice, (page, frame, content) => {
       frames.set(page, frame);
-      // What is not kept is hashed while it is there: to read it again costs more than to hash a page twice that was written twice.
-      if (contents === undefined) hashes.set(page, hashPage(page, content));
-      else contents.set(page, content);
+      contents?.set(page, content);
     });
-    for (const page of frames.keys()) if (page > to.pageCount) for (const map of [frames, contents, hashes]) map?.delete(page);
-    if (contents !== undefined) await this.#hash(frames, contents, slice, (page, hash) => void hashes.set(page, hash));
+    for (const page of frames.keys()) {
+      if (page <= to.pageCount) continue;
+      frames.delete(page);
+      contents?.delete(page);
+    }
+    const hashes = new Map<number, Uint8Array>();
+    await hashPages(this, frames, contents, slice, (page, hash) => void hashes.set(page, hash));
     return { database: this, to, pageCount: to.pageCount, frames, contents, hashes };
   }
 
   /** Makes changes the captured state. */
   accept(changes: Changes): void {
-    const { to, pageCount, frames, hashes } = changes;
+    const { to, pageCount, hashes, frames, located = frames } = changes;
     const at = this.#captured;
     if (at !== undefined && !sameGeneration(at, to)) this.#frames.clear();
     const before = this.#hashes.pageCount;
@@ -208,10 +224,10 @@ export class TrackedDatabase {
       this.#frames.delete(page);
       this.#zeroPages.delete(page);
     }
-    for (let page = before + 1; page <= pageCount; page++) if (!frames.has(page)) this.#zeroPages.add(page);
+    for (let page = before + 1; page <= pageCount; page++) if (!located.has(page)) this.#zeroPages.add(page);
     if (hashes instanceof PageHashes) this.#hashes = hashes;
     else this.#hashes.change(pageCount, hashes);
-    for (const [page, frame] of frames) {
+    for (const [page, frame] of located) {
       this.#zeroPages.delete(page);
       if (frame !== inDatabaseFile) this.#frames.set(page, frame);
     }
@@ -247,84 +263,23 @@ export class TrackedDatabase {
 
   /** Reads one page through the descriptors; short reads (beyond the end of the file) are an error of the caller. */
   readPage(page: number, frame: number): Uint8Array {
-    return this.readRun(page, frame, 1)[0] as Uint8Array;
-  }
-
-  /** The same for consecutive pages of the file, or consecutive frames of which `page` is the first. */
-  readRun(page: number, frame: number, count: number): Uint8Array[] {
-    const { pageSize, files } = this;
-    const inFile = frame === inDatabaseFile;
-    const stride = inFile ? pageSize : frameBytes(pageSize);
-    const bytes = new Uint8Array((count - 1) * stride + pageSize);
-    const position = inFile ? (page - 1) * pageSize : frameOffset(frame, pageSize) + frameHeaderBytes;
-    const isWhole = readFully(inFile ? files.dbFd : files.walFd, bytes, position) === bytes.byteLength;
-    if (isWhole) return Array.from({ length: count }, (_, i) => bytes.subarray(i * stride, i * stride + pageSize));
+    const content = new Uint8Array(this.pageSize);
+    const [fd, position] =
+      frame === inDatabaseFile
+        ? [this.files.dbFd, (page - 1) * this.pageSize]
+        : [this.files.walFd, frameOffset(frame, this.pageSize) + frameHeaderBytes];
+    if (readFully(fd, content, position) === this.pageSize) return content;
     throw lostContinuity(this.name, `page ${page} beyond the end of its file`, "a page that stays readable while it is pinned");
   }
 
   /** From where the frames up to `to` continue what is captured. Throws when they do not. */
   #continuation(at: WalPosition, to: WalIndex): WalPosition {
     if (to.mxFrame > 0 && to.pageSize !== this.pageSize) {
-      throw new CaptureError({
-        kind: "page-size",
-        database: this.name,
-        found: `pages of ${to.pageSize} bytes`,
-        accepted: `pages of ${this.pageSize} bytes, as when capture began`,
-        advice: "Change a page size only while stead does not run the application.",
-      });
+      throw otherPageSize(this.name, to.pageSize, this.pageSize);
     }
     if (!sameGeneration(at, to)) return { salt1: to.salt1, salt2: to.salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
     if (to.mxFrame < at.mxFrame) throw lostContinuity(this.name, `a log that went back from frame ${at.mxFrame} to ${to.mxFrame}`, "a log that only grows");
     return at;
-  }
-
-  /**
-   * The whole database. SQLite changes nothing of it while it is pinned, but whoever is still filling the file does: when its stamp moved
-   * meanwhile (a checkpoint moves it too), the pages in the file are compared with what was just read. Undefined: they changed, so
-   * this is not a database yet.
-   */
-  async #readBase(to: WalIndex, keepContents: boolean, slice: Slice): Promise<Changes | undefined> {
-    const before = stampOf(this.files.dbFd);
-    const frames = new Map<number, number>();
-    // With everything backfilled the file alone is the state, and the frames may be overwritten at any time.
-    if (to.nBackfill < to.mxFrame) {
-      const from = { salt1: to.salt1, salt2: to.salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
-      await readFrames({ name: this.name, walFd: this.files.walFd, from, to }, slice, (page, frame) => void frames.set(page, frame));
-    }
-    const pageCount = this.#pageCountAt(to);
-    const inFile = Math.floor(fstatSync(this.files.dbFd).size / this.pageSize);
-    for (const page of frames.keys()) if (page > pageCount) frames.delete(page);
-    for (let page = 1; page <= Math.min(pageCount, inFile); page++) {
-      if (!frames.has(page) && page !== lockPage(this.pageSize)) frames.set(page, inDatabaseFile);
-    }
-    const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
-    const hashes = new PageHashes(this.pageSize);
-    hashes.resize(pageCount, (page) => frames.has(page));
-    await this.#hash(frames, contents, slice, (page, hash) => hashes.set(page, hash));
-    if (stampOf(this.files.dbFd) !== before && !(await this.#isStill(frames, hashes, slice))) return undefined;
-    return { database: this, to, pageCount, frames, contents, hashes };
-  }
-
-  /** The pages in the database file are what was hashed. */
-  async #isStill(frames: ReadonlyMap<number, number>, hashes: PageHashes, slice: Slice): Promise<boolean> {
-    let isSame = true;
-    const inFile = new Map([...frames].filter(([, frame]) => frame === inDatabaseFile));
-    await this.#hash(inFile, undefined, slice, (page, hash) => (isSame &&= hashes.isSame(page, hash)));
-    return isSame;
-  }
-
-  /** Hashes the last content of each page; fills `contents` where it has none. */
-  async #hash(frames: ReadonlyMap<number, number>, contents: Map<number, Uint8Array> | undefined, slice: Slice, visit: (page: number, hash: Uint8Array) => void): Promise<void> {
-    let sinceBreath = 0;
-    for (const [page, frame] of frames) {
-      let content = contents?.get(page);
-      if (content === undefined) {
-        content = this.readPage(page, frame);
-        contents?.set(page, content);
-      }
-      visit(page, hashPage(page, content));
-      if (++sinceBreath % 64 === 0) await slice.breathe();
-    }
   }
 
   /** With an empty log the index does not know the size (recovery leaves 0 there); SQLite's own answer does. */
@@ -340,10 +295,4 @@ export class TrackedDatabase {
     if (value === undefined) throw new Error(`PRAGMA ${name} gave no answer`);
     return value;
   }
-}
-
-/** Changes with every write. Writes within one tick of the file system's clock may share one. */
-function stampOf(fd: number): string {
-  const { size, mtimeMs, ctimeMs } = fstatSync(fd);
-  return `${size} ${mtimeMs} ${ctimeMs}`;
 }

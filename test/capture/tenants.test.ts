@@ -1,10 +1,12 @@
 /** Hundreds of databases, nearly all of them idle: what they cost, and that a commit in any of them is seen before its answer leaves. */
 import { expect, test } from "bun:test";
-import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, copyFileSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { seededDice } from "../../src/demo/dice.ts";
-import { Application, Pair, type PairOptions, temporaryFolder } from "./helpers.ts";
+import { descriptorsFor } from "../../src/capture/limits.ts";
+import { Source } from "../../src/capture/source.ts";
+import { Application, hashFile, Pair, type PairOptions, sourceOptions, temporaryFolder } from "./helpers.ts";
 
 const tenants = 300;
 
@@ -30,7 +32,87 @@ async function untilQuiet({ source }: Pair): Promise<void> {
   }
 }
 
-const quickly = { limits: { quietAfterMs: 50 } };
+/** Until nobody has any of them open, this host neither. */
+async function untilDormant(pair: Pair): Promise<void> {
+  while (pair.source.counts().dormant < tenants) {
+    await untilQuiet(pair);
+    await pair.source.tick();
+    await Bun.sleep(1);
+  }
+}
+
+const quickly = { limits: { quietAfterMs: 50, dormantAfterMs: 3_600_000 } };
+const asleepAtOnce = { limits: { quietAfterMs: 50, dormantAfterMs: 100 } };
+/** Of this process, below this folder. */
+function descriptors(folder: string): number {
+  const open = readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      return []; // That of the list itself.
+    }
+  });
+  return open.filter((path) => path.startsWith(`${folder}/`)).length;
+}
+
+test("hundreds of databases that nobody has open cost no descriptors, and a commit in any of them is captured by the next look", async () => {
+  using folder = temporaryFolder();
+  await using pair = await begin(folder.path, asleepAtOnce);
+  await using application = new Application();
+  await untilDormant(pair);
+  expect(descriptors(pair.root)).toBe(0);
+  const dice = seededDice(12);
+  for (let turn = 0; turn < 40; turn++) {
+    const name = `${dice.below(tenants)}`;
+    expect(pair.source.isAhead()).toBe(false);
+    await application.open(name, join(pair.root, `${name}.db`));
+    await application.run(name, `INSERT INTO t VALUES (${turn})`);
+    if (turn % 4 === 0) await application.run(name, "PRAGMA wal_checkpoint(TRUNCATE)");
+    const { sha256 } = await application.image(name);
+    // Closed before anybody looks: the log is gone, and its pages are in the file.
+    if (turn % 4 < 2) await application.close(name);
+    expect(pair.source.isAhead()).toBe(true);
+    await pair.sync();
+    expect(pair.source.isAhead()).toBe(false);
+    expect(pair.copyHash(`${name}.db`)).toBe(sha256);
+    if (turn % 4 >= 2) await application.close(name);
+    if (turn % 10 === 9) await untilDormant(pair);
+  }
+});
+
+test("a database that is deleted, replaced or changed without SQLite while nobody has it open is what it is now", async () => {
+  using folder = temporaryFolder();
+  await using pair = await begin(folder.path, asleepAtOnce);
+  await untilDormant(pair);
+  rmSync(join(pair.root, "1.db"));
+  const other = join(folder.path, "other.db");
+  const database = new DatabaseSync(other);
+  database.exec("PRAGMA journal_mode=WAL; CREATE TABLE u(v); INSERT INTO u VALUES('another one')");
+  database.close();
+  copyFileSync(other, join(pair.root, "2.db"));
+  renameSync(other, join(pair.root, "3.db"));
+  expect(pair.source.isAhead()).toBe(true);
+  await pair.settle();
+  expect(pair.source.names()).not.toContain("1.db");
+  for (const name of ["2.db", "3.db"]) expect(pair.copyHash(name)).toBe(hashFile(join(pair.root, name)));
+  expect(pair.copyHash("1.db")).toBeUndefined();
+});
+
+test("a primary begins with what its replica wrote without opening it, and does not take another file for that", async () => {
+  using folder = temporaryFolder();
+  const pair = await begin(folder.path, asleepAtOnce);
+  const known = pair.replica.handOver();
+  await pair.close();
+  const changed = new DatabaseSync(join(pair.copy, "5.db"));
+  changed.exec("CREATE TABLE u(v)");
+  changed.close();
+  const source = await Source.open({ ...sourceOptions(pair.copy), known });
+  expect(source.counts()).toEqual({ active: 1, quiet: 0, dormant: tenants - 1 });
+  expect(descriptors(pair.copy)).toBe(descriptorsFor(1));
+  expect(Buffer.compare(source.checksums().get("6.db") ?? Buffer.of(), known.get("6.db")?.checksum() ?? Buffer.of())).toBe(0);
+  expect(Buffer.compare(source.checksums().get("5.db") ?? Buffer.of(), known.get("5.db")?.checksum() ?? Buffer.of())).not.toBe(0);
+  await source.close();
+});
 
 test("a commit in any of hundreds of idle databases is seen by the next look, and no other one is looked at", async () => {
   using folder = temporaryFolder();
@@ -39,6 +121,7 @@ test("a commit in any of hundreds of idle databases is seen by the next look, an
   const dice = seededDice(11);
   const opened = new Set<string>();
   await untilQuiet(pair);
+  expect(descriptors(pair.root)).toBeLessThanOrEqual(4 * tenants);
   for (let turn = 0; turn < 60; turn++) {
     const name = `${dice.below(tenants)}`;
     if (!opened.has(name)) await application.open(name, join(pair.root, `${name}.db`));

@@ -1,0 +1,121 @@
+/**
+ * How databases come to be captured, and come to rest: what is found in the folders is attached, what the replica wrote before the start stays closed
+ * until somebody uses it, and what nobody uses any more is closed again (dormant-database.ts).
+ */
+import type { ActiveDatabases } from "./active-databases.ts";
+import { closeUnused } from "./close-unused.ts";
+import type { FoundFile } from "./discovery.ts";
+import { DormantDatabase } from "./dormant-database.ts";
+import { openAtStartMax, type SourceLimits } from "./limits.ts";
+import type { Newcomers } from "./newcomers.ts";
+import type { OpenFiles } from "./open-identities.ts";
+import type { PageHashes } from "./page-hashes.ts";
+import { Slice } from "./slice.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** From this share of the limit on there is a warning. */
+const databasesWarnShare = 0.8;
+/** Stamps have settled after so many tries to close something. */
+const idleTriesMax = 5;
+
+export interface ArrivalsOptions {
+  readonly databases: ReadonlyMap<string, TrackedDatabase>;
+  readonly active: ActiveDatabases;
+  readonly open: OpenFiles;
+  readonly newcomers: Newcomers;
+  readonly known?: ReadonlyMap<string, PageHashes> | undefined;
+  readonly clock: Clock;
+  readonly limits: SourceLimits;
+  onAttached(database: TrackedDatabase): void;
+  /** Its files are closed. */
+  onClosed(database: TrackedDatabase): void;
+  /** Finds out which databases other processes use. */
+  audit(): void;
+  onWarning(text: string): void;
+}
+
+export class Arrivals {
+  readonly #options: ArrivalsOptions;
+  #isBegun = false;
+  #openMax = openAtStartMax;
+  #idleTries = 0;
+  /** At the start: some of what was found is not attached yet, because so much is open. */
+  isUnfinished = false;
+
+  constructor(options: ArrivalsOptions) {
+    this.#options = options;
+  }
+
+  /** From here on an application may be using them. */
+  begin(): void {
+    this.#isBegun = true;
+  }
+
+  /** Attaches what appeared, and what was dormant and is touched. */
+  async attach(found: ReadonlyMap<string, FoundFile>): Promise<void> {
+    const { databases, active, newcomers, open, onAttached } = this.#options;
+    const slice = new Slice();
+    this.isUnfinished = false;
+    for (const [name, file] of found) {
+      if (databases.has(name)) continue;
+      const dormant = active.dormant.get(name);
+      if (dormant === undefined ? this.#adopt(name, file) : !dormant.isWoken) continue;
+      if (!this.#isBegun && active.isListening && databases.size >= this.#openMax) {
+        this.isUnfinished = true;
+        return;
+      }
+      if (!this.#isBegun) await slice.breathe();
+      const known = { open, captured: databases, count: dormant === undefined ? this.#count : 0, dormant };
+      newcomers.look(name, file, known, (database) => {
+        if (dormant !== undefined) active.removeDormant(dormant);
+        onAttached(database);
+        this.#warnOfCount();
+      });
+    }
+  }
+
+  /** Closes some of those that nobody uses. */
+  rest(): void {
+    const { active, clock } = this.#options;
+    for (const database of active.idle(clock.now())) this.#close(database);
+  }
+
+  /** At the start, for those that are still to be attached: closes what nobody uses; what cannot be closed stays open beside them. */
+  makeRoom(): void {
+    const { databases, audit } = this.#options;
+    const before = databases.size;
+    audit();
+    for (const database of [...databases.values()]) this.#close(database);
+    this.#idleTries = databases.size < before ? 0 : this.#idleTries + 1;
+    if (this.#idleTries > idleTriesMax) this.#openMax += openAtStartMax;
+  }
+
+  #close(database: TrackedDatabase): void {
+    const { active, clock, onClosed } = this.#options;
+    const dormant = closeUnused(database, clock.wallTime());
+    if (dormant === undefined) return;
+    onClosed(database);
+    if (!active.addDormant(dormant) || dormant.isTouched()) active.dormant.wake(dormant);
+  }
+
+  /** What the replica wrote before the start needs no connection until somebody uses it. */
+  #adopt(name: string, { path }: FoundFile): boolean {
+    const { known, active, limits } = this.#options;
+    const pages = this.#isBegun || !active.isListening || this.#count >= limits.databasesMax ? undefined : known?.get(name);
+    const dormant = pages === undefined ? undefined : DormantDatabase.adopt(name, path, pages);
+    if (dormant === undefined || !active.addDormant(dormant)) return false;
+    this.#warnOfCount();
+    return true;
+  }
+
+  get #count(): number {
+    return this.#options.databases.size + this.#options.active.dormant.size;
+  }
+
+  #warnOfCount(): void {
+    const { limits, onWarning } = this.#options;
+    const { databasesMax } = limits;
+    if (this.#count >= databasesMax * databasesWarnShare) onWarning(`more than ${Math.floor(databasesMax * databasesWarnShare)} databases, of ${databasesMax} at most: raise databases_max in [host], or split the service`);
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Reads all of a database: for its first capture, and for its first one after nobody had it open, which finds what changed since by
+ * comparing with what was captured then.
+ */
+import { fstatSync } from "node:fs";
+import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
+import type { Slice } from "./slice.ts";
+import type { Changes, TrackedDatabase } from "./tracked-database.ts";
+import type { WalIndex } from "./wal-index.ts";
+import { readFrames } from "./wal-reader.ts";
+
+/** The database file instead of a frame. */
+export const inDatabaseFile = 0;
+
+/** What was captured of a database that was closed: all of it in its file, no log. */
+export interface Resumed {
+  readonly hashes: PageHashes;
+  /** Of the file at that time (`stampOf`). */
+  readonly stamp: string;
+}
+
+interface BaseOptions {
+  readonly database: TrackedDatabase;
+  /** Read from the index after the pin began. */
+  readonly to: WalIndex;
+  readonly pageCount: number;
+  readonly keepContents: boolean;
+  readonly slice: Slice;
+}
+
+/** Changes with every write. Writes within one tick of the file system's clock may share one. */
+export function stampOf({ size, mtimeMs, ctimeMs }: { readonly size: number; readonly mtimeMs: number; readonly ctimeMs: number }): string {
+  return `${size} ${mtimeMs} ${ctimeMs}`;
+}
+
+/**
+ * The whole database. SQLite changes nothing of it while it is pinned, but whoever is still filling the file does: when its stamp moved
+ * meanwhile (a checkpoint moves it too), the pages in the file are compared with what was just read. Undefined: they changed, so
+ * this is not a database yet.
+ */
+export async function readBase(options: BaseOptions): Promise<Changes | undefined> {
+  const { database, to, pageCount, keepContents, slice } = options;
+  const { dbFd } = database.files;
+  const before = stampOf(fstatSync(dbFd));
+  const frames = await locate(options, true);
+  const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
+  const hashes = new PageHashes(database.pageSize);
+  hashes.resize(pageCount, (page) => frames.has(page));
+  await hashPages(database, frames, contents, slice, (page, hash) => hashes.set(page, hash));
+  if (stampOf(fstatSync(dbFd)) !== before && !(await isStill(database, frames, slice, (page, hash) => hashes.isSame(page, hash)))) return undefined;
+  return { database, to, pageCount, frames, contents, hashes };
+}
+
+/**
+ * What changed since it was closed, in whichever way: by frames that are still in the log, or by others that were copied into the file and are gone.
+ * A page that is what it was is none of the changes.
+ *
+ * The file need not be read when its stamp is the one of that time: no checkpoint copied anything into it, so no log was begun anew or
+ * removed since, and every commit up to the pin is in the one that is there, from its first frame on.
+ */
+export async function readSince({ hashes: known, stamp }: Resumed, options: BaseOptions): Promise<Changes | undefined> {
+  const { database, to, pageCount, keepContents, slice } = options;
+  const { dbFd } = database.files;
+  const before = stampOf(fstatSync(dbFd));
+  const located = await locate(options, before !== stamp);
+  const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
+  const frames = new Map<number, number>();
+  const hashes = new Map<number, Uint8Array>();
+  await hashPages(database, located, undefined, slice, (page, hash, content) => {
+    if (known.isSame(page, hash)) return;
+    frames.set(page, located.get(page) ?? inDatabaseFile);
+    hashes.set(page, hash);
+    contents?.set(page, content);
+  });
+  const isRead = (page: number, hash: Uint8Array): boolean => {
+    const changed = hashes.get(page);
+    return changed === undefined ? known.isSame(page, hash) : Buffer.compare(changed, hash) === 0;
+  };
+  if (stampOf(fstatSync(dbFd)) !== before && !(await isStill(database, located, slice, isRead))) return undefined;
+  return { database, to, pageCount, frames, located, contents, hashes };
+}
+
+/** Hashes the last content of each page; fills `contents` where it has none. */
+export async function hashPages(
+  database: TrackedDatabase,
+  frames: ReadonlyMap<number, number>,
+  contents: Map<number, Uint8Array> | undefined,
+  slice: Slice,
+  visit: (page: number, hash: Uint8Array, content: Uint8Array) => void,
+): Promise<void> {
+  let sinceBreath = 0;
+  for (const [page, frame] of frames) {
+    let content = contents?.get(page);
+    if (content === undefined) {
+      content = database.readPage(page, frame);
+      contents?.set(page, content);
+    }
+    visit(page, hashPage(page, content), content);
+    if (++sinceBreath % 64 === 0) await slice.breathe();
+  }
+}
+
+/** Where the last content of each page is; pages without content are left out. Without the file: of those in the log. */
+async function locate({ database, to, pageCount, slice }: BaseOptions, withFile: boolean): Promise<Map<number, number>> {
+  const { name, pageSize, files } = database;
+  const frames = new Map<number, number>();
+  // With everything backfilled the file alone is the state, and the frames may be overwritten at any time.
+  if (to.nBackfill < to.mxFrame) {
+    const from = { salt1: to.salt1, salt2: to.salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
+    await readFrames({ name, walFd: files.walFd, from, to }, slice, (page, frame) => void frames.set(page, frame));
+  }
+  for (const page of frames.keys()) if (page > pageCount) frames.delete(page);
+  const inFile = withFile ? Math.floor(fstatSync(files.dbFd).size / pageSize) : 0;
+  for (let page = 1; page <= Math.min(pageCount, inFile); page++) {
+    if (!frames.has(page) && page !== lockPage(pageSize)) frames.set(page, inDatabaseFile);
+  }
+  return frames;
+}
+
+/** The pages in the database file are what was read. */
+async function isStill(database: TrackedDatabase, frames: ReadonlyMap<number, number>, slice: Slice, isRead: (page: number, hash: Uint8Array) => boolean): Promise<boolean> {
+  let isSame = true;
+  const inFile = new Map([...frames].filter(([, frame]) => frame === inDatabaseFile));
+  await hashPages(database, inFile, undefined, slice, (page, hash) => (isSame &&= isRead(page, hash)));
+  return isSame;
+}

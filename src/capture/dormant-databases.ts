@@ -1,0 +1,70 @@
+/** The databases that nobody has open, by name, and which of them somebody touched. */
+import type { DormantDatabase } from "./dormant-database.ts";
+import { type FileIdentity, keyOf } from "./file-identity.ts";
+
+export class DormantDatabases {
+  readonly #databases = new Map<string, DormantDatabase>();
+  readonly #identities = new Set<string>();
+  readonly #woken = new Set<DormantDatabase>();
+  #isTouched = false;
+
+  [Symbol.iterator](): IterableIterator<DormantDatabase> {
+    return this.#databases.values();
+  }
+
+  get size(): number {
+    return this.#databases.size;
+  }
+
+  /** One was touched since `takeTouched`. */
+  get isTouched(): boolean {
+    return this.#isTouched;
+  }
+
+  /** One was touched, and is not attached yet. */
+  get hasWoken(): boolean {
+    return this.#woken.size > 0;
+  }
+
+  /** It is the file of one of them. */
+  has(identity: FileIdentity): boolean {
+    return this.#identities.has(keyOf(identity));
+  }
+
+  get(name: string): DormantDatabase | undefined {
+    return this.#databases.get(name);
+  }
+
+  add(database: DormantDatabase): void {
+    this.#databases.set(database.name, database);
+    this.#identities.add(keyOf(database.identity));
+  }
+
+  remove(database: DormantDatabase): void {
+    if (this.#databases.get(database.name) !== database) return;
+    this.#databases.delete(database.name);
+    this.#identities.delete(keyOf(database.identity));
+    this.#woken.delete(database);
+  }
+
+  wake(database: DormantDatabase): void {
+    if (database.isWoken) return;
+    database.isWoken = true;
+    this.#woken.add(database);
+    this.#isTouched = true;
+  }
+
+  /** Looks at each: some of what happened was not told. */
+  lookAtAll(): void {
+    for (const database of this.#databases.values()) if (!database.isWoken && database.isTouched()) this.wake(database);
+  }
+
+  clear(): void {
+    for (const set of [this.#databases, this.#identities, this.#woken]) set.clear();
+  }
+
+  /** What was touched until now is being dealt with. */
+  takeTouched(): void {
+    this.#isTouched = false;
+  }
+}

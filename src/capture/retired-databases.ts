@@ -1,0 +1,59 @@
+/** Databases that are not captured any more, and stay open as long as a snapshot or a batch reads them, or somebody may still write into them. */
+import type { Clock } from "../runtime/clock.ts";
+import type { OpenFiles } from "./open-identities.ts";
+import { writtenAfterDeletion } from "./refusals.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+import { WriteLocks } from "./write-locks.ts";
+
+export class RetiredDatabases {
+  readonly #clock: Clock;
+  readonly #open: OpenFiles;
+  #databases: TrackedDatabase[] = [];
+  /** Of those that are closed. */
+  readonly writeLocks = new WriteLocks();
+
+  constructor(clock: Clock, open: OpenFiles) {
+    this.#clock = clock;
+    this.#open = open;
+  }
+
+  [Symbol.iterator](): IterableIterator<TrackedDatabase> {
+    return this.#databases.values();
+  }
+
+  add(database: TrackedDatabase): void {
+    this.#databases.push(database);
+  }
+
+  /** Something was committed into a deleted one. Sync. */
+  isWritten(): boolean {
+    return this.#databases.some(({ deletion }) => deletion?.wasWrittenSince() === true);
+  }
+
+  /** Throws `CaptureError` when something was committed into a deleted one. */
+  assertUnwritten(): void {
+    for (const { name, files, deletion } of this.#databases) if (deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(name, files.users());
+  }
+
+  /** Closes those that are not read any more. */
+  close(): void {
+    this.#databases = this.#databases.filter((database) => {
+      const isUsed = database.deletion?.isInUse(this.#clock.now()) === true;
+      if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || isUsed) return true;
+      database.pin.end();
+      database.files.close(false);
+      this.closed(database);
+      return false;
+    });
+  }
+
+  /** Its files are closed. */
+  closed(database: TrackedDatabase): void {
+    this.#open.remove(database);
+    this.writeLocks.add(database.files.writeLocks);
+  }
+
+  forget(): void {
+    this.#databases = [];
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Files that match and are no databases: a plain file costs a warning. One that has a log beside it is used as a database (an encrypted one):
+ * what is committed there is captured by nobody.
+ */
+import type { CaptureError } from "./capture-error.ts";
+import { pathOf, withSuffix } from "./data-path.ts";
+import { identityAt } from "./file-identity.ts";
+import type { Uncaptured } from "./uncaptured.ts";
+
+export interface StrangersOptions {
+  readonly root: string;
+  readonly uncaptured: Uncaptured;
+  /** May hear the same more than once. */
+  onWarning(text: string): void;
+}
+
+export class Strangers {
+  readonly #options: StrangersOptions;
+  /** Used as databases, and cannot be read as such. */
+  readonly #used = new Set<string>();
+
+  constructor(options: StrangersOptions) {
+    this.#options = options;
+  }
+
+  /** Those of now, by name. Costs nothing while there are none. */
+  note(strangers: ReadonlyMap<string, CaptureError>): void {
+    const { root, uncaptured, onWarning } = this.#options;
+    for (const name of this.#used) if (!strangers.has(name) && this.#used.delete(name)) uncaptured.clear(name);
+    for (const [name, error] of strangers) {
+      const path = pathOf(root, name);
+      if (!["-wal", "-journal"].some((suffix) => identityAt(withSuffix(path, suffix)) !== undefined)) onWarning(`left out: ${error.message}`);
+      else if (!this.#used.has(name)) {
+        this.#used.add(name);
+        uncaptured.note(name, error);
+      }
+    }
+  }
+
+  leftOut(strangers: ReadonlyMap<string, CaptureError>): { readonly name: string; readonly reason: string }[] {
+    return [...strangers].filter(([name]) => !this.#used.has(name)).map(([name, { message }]) => ({ name, reason: message }));
+  }
+}
