@@ -181,9 +181,10 @@ export class DatabaseFiles {
     return this.#lockedAtMs === undefined ? 0 : performance.now() - this.#lockedAtMs;
   }
 
-  /** For a connection in another thread. */
-  get uri(): string {
-    return uriOf(this.path, "mode=rw");
+  /** For a connection in another thread, which opens by name. Undefined when the name leads to another file, or to none. */
+  get uri(): string | undefined {
+    const found = identityAt(this.path);
+    return found !== undefined && sameFile(found, this.identity) ? uriOf(this.path, "mode=rw") : undefined;
   }
 
   /**

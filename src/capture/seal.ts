@@ -116,6 +116,8 @@ function keepShort(database: TrackedDatabase, house: Housekeeping): void {
 /** Backfills here, or begins to do so in the other thread. */
 function backfill(database: TrackedDatabase, index: WalIndex, { backfiller, clock, limits, onWarning }: Housekeeping): "complete" | "incomplete" | "aside" {
   if (capturedToBackfill(database, index) <= backfillHereBytesMax) return database.files.backfill().complete ? "complete" : "incomplete";
+  const { uri } = database.files;
+  if (uri === undefined) return "incomplete";
   const put = (): void => {
     database.backfilling = undefined;
   };
@@ -124,7 +126,7 @@ function backfill(database: TrackedDatabase, index: WalIndex, { backfiller, cloc
     postpone(database, clock.now(), limits);
     if (error !== undefined) onWarning(`${database.name}: its write-ahead log could not be backfilled: ${error.message}`);
   };
-  database.backfilling = backfiller.backfill(database.files.uri).then(({ ran }) => (ran ? put() : putOff()), putOff);
+  database.backfilling = backfiller.backfill(uri).then(({ ran }) => (ran ? put() : putOff()), putOff);
   return "aside";
 }
 
