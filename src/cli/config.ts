@@ -47,6 +47,13 @@ function describe(config: Config): string {
   return `${config.file}: ok: ${parts.join(", ")}`;
 }
 
+/** Where the folders of the host are on this machine; refused ones end the command. */
+async function checkPlaces(context: CliContext, { host }: Config): Promise<void> {
+  if (host === null) return;
+  const { assertFolderPlaces } = await import("../host/folder-checks.ts");
+  assertFolderPlaces(host, (text) => void context.process.stderr.write(`warning: ${text}\n`));
+}
+
 export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file?: string], CliContext>({
   docs: {
     brief: "Read a configuration file and print every problem in it",
@@ -57,9 +64,11 @@ export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file
     flags: { json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object: ok, problems, warnings" } },
     positional: { kind: "tuple", parameters: [configFileParameter] },
   },
-  func(flags, file) {
+  async func(flags, file) {
     if (!flags.json) {
-      this.process.stdout.write(`${describe(requireConfig(this, file))}\n`);
+      const config = requireConfig(this, file);
+      await checkPlaces(this, config);
+      this.process.stdout.write(`${describe(config)}\n`);
       return;
     }
     const result = loadConfig(file ?? defaultConfigFile, { env: this.process.env, folder: this.cwd });

@@ -30,6 +30,7 @@ import { checkBeforeBootstrap } from "./bootstrap-check.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
 import { describeDescriptors, diskPlaces } from "./disk-places.ts";
 import { Exclusions } from "./exclusions.ts";
+import { assertFolderPlaces } from "./folder-checks.ts";
 import { lockFolders } from "./folder-lock.ts";
 import { Front } from "./front.ts";
 import { Host } from "./host.ts";
@@ -76,6 +77,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     onRemoved: (folder, why) => log.info("removed set-aside data", { folder, why }),
     onTrouble: (text) => log.warn(text),
   });
+  assertFolderPlaces(config, (text) => log.warn(text));
   await local.prepare();
   const folders = lockFolders(config);
   await local.boundSetAsides();
