@@ -48,6 +48,8 @@ export async function readBase(options: BaseOptions): Promise<Changes | undefine
   hashes.resize(pageCount, (page) => frames.has(page));
   await hashPages(database, frames, contents, slice, (page, hash) => hashes.set(page, hash));
   if (stampOf(fstatSync(dbFd)) !== before && !(await isStill(database, frames, slice, (page, hash) => hashes.isSame(page, hash)))) return undefined;
+  // Written over since it was opened: SQLite still has the size from before, and the two together are no database.
+  if (to.nBackfill >= to.mxFrame && frames.get(1) === inDatabaseFile && claimsOtherSize(database.readPage(1, inDatabaseFile), pageCount)) return undefined;
   return { database, to, pageCount, frames, contents, hashes };
 }
 
@@ -78,6 +80,13 @@ export async function readSince({ hashes: known, stamp }: Resumed, options: Base
   };
   if (stampOf(fstatSync(dbFd)) !== before && !(await isStill(database, located, slice, isRead))) return undefined;
   return { database, to, pageCount, frames, located, contents, hashes };
+}
+
+/** The header names another number of pages, and the name is valid (fileformat2.html, section 1.3.7: the counters at 24 and 92 are the same). */
+export function claimsOtherSize(page1: Uint8Array, pageCount: number): boolean {
+  const header = new DataView(page1.buffer, page1.byteOffset, 100);
+  const named = header.getUint32(28);
+  return named !== 0 && header.getUint32(24) === header.getUint32(92) && named !== pageCount;
 }
 
 /** Hashes the last content of each page; fills `contents` where it has none. */

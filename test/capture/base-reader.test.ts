@@ -1,0 +1,20 @@
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { claimsOtherSize } from "../../src/capture/base-reader.ts";
+import { temporaryFolder } from "./helpers.ts";
+
+test("a header that names another size than SQLite has is that of another file; one of a writer that does not keep the size names nothing", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.db");
+  const database = new DatabaseSync(path);
+  database.exec("CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(20000))");
+  database.close();
+  const content = readFileSync(path);
+  const pages = content.byteLength / 4096;
+  expect([claimsOtherSize(content, pages), claimsOtherSize(content, 1), claimsOtherSize(content, pages + 1)]).toEqual([false, true, true]);
+  // Before SQLite 3.7.0 the counter at 92 was not kept.
+  content.writeUInt32BE(0, 92);
+  expect(claimsOtherSize(content, 1)).toBe(false);
+});
