@@ -166,11 +166,13 @@ export class ActiveDatabases {
   }
 
   /** True: its companions stay as long as it is open. */
-  readonly #onTouched = (database: TrackedDatabase | DormantDatabase, isCompanion: boolean): boolean => {
+  readonly #onTouched = (database: TrackedDatabase | DormantDatabase, isCompanion: boolean, isMoved: boolean): boolean => {
     if (database instanceof DormantDatabase) {
       if (!database.isWoken && database.isTouchedBy(isCompanion)) this.dormant.wake(database);
       return false;
     }
+    // Its files may be in another folder by now, with links at their names: it stays active.
+    if (isMoved) this.#told.delete(database);
     this.activate(database);
     return true;
   };
@@ -194,6 +196,8 @@ export class ActiveDatabases {
     this.#events?.close();
     this.#events = undefined;
     this.#told.clear();
+    // Folders are not watched any more either: the scan that follows compares their change times again.
+    this.#isFolderChanged = true;
     this.activateAll();
     this.#options.onWarning(`${name}: a commit of which the kernel told nothing (another mount of the same files?): every database is looked at for each chunk of an answer from now on`);
   }

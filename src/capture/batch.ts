@@ -10,9 +10,12 @@
  * and a log that goes on after it cannot be applied by anybody. The parts before it do no harm: without the last one they are
  * dropped at the next claim.
  */
+import { setImmediate as immediate } from "node:timers/promises";
 import type { DatabaseDelta, Page } from "../core/delta.ts";
+import { inDatabaseFile } from "./base-reader.ts";
 import { lostContinuity } from "./capture-error.ts";
 import { hashPage, pageHashBytes, PageHashes } from "./page-hashes.ts";
+import { readChunkBytes } from "./limits.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 
 export interface Batch {
@@ -22,6 +25,8 @@ export interface Batch {
   readonly partCount: number;
   /** The deltas of each part, at most `partBytesMax` of page content each (or one page). Reads lazily and synchronously. */
   parts(): Iterable<readonly DatabaseDelta[]>;
+  /** Reads and proves the part after the last one that was taken, so that this is done while that one is put. Rejects with `CaptureError`. */
+  readAhead(): Promise<void>;
   /** All parts are durable: pins may move. Calling it again does nothing. */
   done(): void;
 }
@@ -33,9 +38,9 @@ export interface DatabaseChanges {
   readonly pageCount: number;
   readonly checksum: Uint8Array;
   readonly pages: readonly number[];
-  /** Content of a page of this batch. */
-  content(page: number): Uint8Array;
-  /** Set when `content` reads through the database's pin. */
+  /** Contents of pages of this batch, in their order. */
+  contents(pages: readonly number[]): Uint8Array[];
+  /** Set when `contents` reads through the database's pin. */
   readonly holds: TrackedDatabase | undefined;
 }
 
@@ -49,25 +54,44 @@ export function databaseChanges({ database, pageCount, frames, contents, hashes 
     pageCount,
     checksum: database.checksum(),
     pages: [...frames.keys()].sort((a, b) => a - b),
-    content: (page) => contents?.get(page) ?? readAgain(database, page, frameOf(frames, page), hashed),
+    contents: (pages) => (contents === undefined ? readAgain(database, pages, { frames, hashes: hashed }) : pages.map((page) => entryOf(contents, page))),
     holds: contents === undefined && frames.size > 0 ? database : undefined,
   };
 }
 
-function readAgain(database: TrackedDatabase, page: number, frame: number, hashes: Changes["hashes"]): Uint8Array {
-  const content = database.readPage(page, frame);
-  const hash = hashPage(page, content);
-  const isSame = hashes instanceof PageHashes ? hashes.isSame(page, hash) : Buffer.compare(hashes.get(page) ?? hash.subarray(1), hash) === 0;
-  if (isSame) return content;
-  throw lostContinuity(database.name, `page ${page} with other content than a moment before: somebody wrote into the file without a log`, "pages that only SQLite writes");
+/** Reads pages again, those that lie one after the other with one call, and proves that they are what was hashed. */
+function readAgain(database: TrackedDatabase, pages: readonly number[], { frames, hashes }: Pick<Changes, "frames" | "hashes">): Uint8Array[] {
+  const contents: Uint8Array[] = [];
+  const runMax = Math.max(1, Math.floor(readChunkBytes / database.pageSize));
+  while (contents.length < pages.length) {
+    const first = contents.length;
+    const page = pages[first] as number;
+    const frame = entryOf(frames, page);
+    let count = 1;
+    while (count < runMax && isNext(pages[first + count], page, frame, count)) count += 1;
+    contents.push(...database.readRun(page, frame, count));
+  }
+  for (const [at, content] of contents.entries()) if (!isAsHashed(pages[at] as number, content)) throw rewritten(database.name, pages[at] as number);
+  return contents;
+
+  function isNext(page: number | undefined, first: number, frame: number, count: number): boolean {
+    if (page === undefined) return false;
+    return frame === inDatabaseFile ? page === first + count && frames.get(page) === inDatabaseFile : frames.get(page) === frame + count;
+  }
+
+  function isAsHashed(page: number, content: Uint8Array): boolean {
+    const hash = hashPage(page, content);
+    return hashes instanceof PageHashes ? hashes.isSame(page, hash) : Buffer.compare(hashes.get(page) ?? hash.subarray(1), hash) === 0;
+  }
+}
+
+function rewritten(name: string, page: number): Error {
+  return lostContinuity(name, `page ${page} with other content than a moment before: somebody wrote into the file without a log`, "pages that only SQLite writes");
 }
 
 /** The application deleted the database, or an operator excluded it. */
 export function removalOf({ name, pageSize }: Pick<TrackedDatabase, "name" | "pageSize">): DatabaseChanges {
-  const content = (page: number): never => {
-    throw new RangeError(`page ${page} of a removed database`);
-  };
-  return { name, pageSize, pageCount: 0, checksum: new Uint8Array(pageHashBytes), pages: [], content, holds: undefined };
+  return { name, pageSize, pageCount: 0, checksum: new Uint8Array(pageHashBytes), pages: [], contents: () => [], holds: undefined };
 }
 
 /** `later` follows `changes`: one flush has one size and checksum of each database. Both keep their pages in memory. */
@@ -86,11 +110,11 @@ function overlaid(before: DatabaseChanges, after: DatabaseChanges): DatabaseChan
   const pages = new Set([...before.pages.filter((page) => page <= after.pageCount), ...after.pages]);
   // Cut off by the first and added again by the second without content: zeros, and not what a replica has there.
   for (let page = before.pageCount + 1; page <= after.pageCount; page++) pages.add(page);
-  const content = (page: number): Uint8Array => {
-    if (inAfter.has(page)) return after.content(page);
-    return inBefore.has(page) ? before.content(page) : new Uint8Array(after.pageSize);
+  const contentsOf = (page: number): Uint8Array[] => {
+    if (inAfter.has(page)) return after.contents([page]);
+    return inBefore.has(page) ? before.contents([page]) : [new Uint8Array(after.pageSize)];
   };
-  return { ...after, pages: [...pages].sort((a, b) => a - b), content };
+  return { ...after, pages: [...pages].sort((a, b) => a - b), contents: (wanted) => wanted.flatMap(contentsOf) };
 }
 
 /**
@@ -103,10 +127,10 @@ export function dueRemovals(removals: readonly DatabaseChanges[], captured: read
   return { due: removals.filter(isDue), waiting: removals.filter((removal) => !isDue(removal)) };
 }
 
-function frameOf(frames: ReadonlyMap<number, number>, page: number): number {
-  const frame = frames.get(page);
-  if (frame === undefined) throw new RangeError(`page ${page} is not in this batch`);
-  return frame;
+function entryOf<T>(entries: ReadonlyMap<number, T>, page: number): T {
+  const entry = entries.get(page);
+  if (entry === undefined) throw new RangeError(`page ${page} is not in this batch`);
+  return entry;
 }
 
 interface Piece {
@@ -120,13 +144,27 @@ export function batchOf(databases: readonly DatabaseChanges[], partBytesMax: num
   const plan = planParts(databases, partBytesMax);
   for (const { holds } of databases) if (holds !== undefined) holds.holds++;
   let isDone = false;
+  let taken = 0;
+  let ahead: { readonly at: number; readonly deltas: readonly DatabaseDelta[] } | undefined;
   return {
     bytes: databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0),
     pageCount: databases.reduce((sum, { pages }) => sum + pages.length, 0),
     partCount: plan.length,
     *parts() {
       if (isDone) throw new Error("the batch is done; its pages may be gone");
-      for (const pieces of plan) yield pieces.map(deltaOf);
+      for (const [at, pieces] of plan.entries()) {
+        const deltas = ahead?.at === at ? ahead.deltas : pieces.map(deltaOf);
+        ahead = undefined;
+        taken = at + 1;
+        yield deltas;
+      }
+    },
+    async readAhead() {
+      const pieces = plan[taken];
+      if (isDone || pieces === undefined) return;
+      // What waits for the last part is begun first: it is the disk's work.
+      await immediate();
+      ahead = { at: taken, deltas: pieces.map(deltaOf) };
     },
     done() {
       if (isDone) return;
@@ -157,6 +195,8 @@ function planParts(databases: readonly DatabaseChanges[], partBytesMax: number):
 
 function deltaOf({ changes, start, end }: Piece): DatabaseDelta {
   const { name, pageSize, pageCount, checksum } = changes;
-  const pages = changes.pages.slice(start, end).map((number): Page => ({ number, content: changes.content(number) }));
+  const numbers = changes.pages.slice(start, end);
+  const contents = changes.contents(numbers);
+  const pages = numbers.map((number, at): Page => ({ number, content: contents[at] as Uint8Array }));
   return { name, pageSize, pageCount, checksum, pages };
 }

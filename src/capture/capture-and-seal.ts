@@ -18,7 +18,7 @@ export async function captureAndSeal(database: TrackedDatabase, databases: Datab
     active.hear();
     const { generation } = active;
     beginPins(active, clock.now(), false);
-    const cut = cutNow([...active], () => databases.isUndisturbed(generation));
+    const cut = cutNow([...active], databases.commits, () => databases.isUndisturbed(generation));
     if (cut === undefined || backlogBytes(cut) > limits.sealBacklogBytesMax) {
       for (const { pin } of active) pin.cancel();
       return [];

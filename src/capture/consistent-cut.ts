@@ -5,8 +5,10 @@
  * instant between the two passes, because a position never returns once it was left. When writers are too quick for that,
  * the databases that kept changing are locked against commits one after the other (`BEGIN IMMEDIATE`), tried and never
  * waited for on the event loop, until a pass is quiet; for `writeLockMsMax` at most, and then anew. `undisturbed` joins the set of files to the same instant.
+ * That instant must not be in the middle of a commit over several databases: attached-commits.ts.
  */
 import type { Clock } from "../runtime/clock.ts";
+import type { AttachedCommits } from "./attached-commits.ts";
 import { CaptureError } from "./capture-error.ts";
 import { naming } from "./fault.ts";
 import { writeLockMsMax } from "./limits.ts";
@@ -20,17 +22,23 @@ const quickRounds = 20;
 /** Undefined: the set of files changed; attach or drop, then try again. Throws `CaptureError` after `settleMsMax`. */
 export async function consistentCut(
   databases: readonly TrackedDatabase[],
+  commits: AttachedCommits,
   undisturbed: () => boolean,
   clock: Clock,
   settleMsMax: number,
 ): Promise<Cut | undefined> {
   const giveUpMs = clock.now() + settleMsMax;
+  commits.forget();
   const locked: TrackedDatabase[] = [];
   try {
     for (let round = 1; ; round++) {
-      const { cut, restless } = collectTwice(databases);
+      const { cut, restless, areSettled } = collectTwice(databases, commits);
       if (!undisturbed()) return undefined;
-      if (restless.length === 0) return cut;
+      if (restless.length === 0 && (areSettled || commits.isOverdue(clock.now()))) return cut;
+      if (restless.length === 0) {
+        await clock.sleep(0);
+        continue;
+      }
       if (round % quickRounds !== 0) continue;
       if (clock.now() > giveUpMs) throw neverQuiet(restless, settleMsMax);
       if (locked.some(({ files }) => files.lockedForMs > writeLockMsMax)) unlock(locked);
@@ -43,12 +51,13 @@ export async function consistentCut(
 }
 
 /** The cut, if nobody commits just now; never waits. */
-export function cutNow(databases: readonly TrackedDatabase[], undisturbed: () => boolean): Cut | undefined {
-  const { cut, restless } = collectTwice(databases);
-  return restless.length === 0 && undisturbed() ? cut : undefined;
+export function cutNow(databases: readonly TrackedDatabase[], commits: AttachedCommits, undisturbed: () => boolean): Cut | undefined {
+  commits.forget();
+  const { cut, restless, areSettled } = collectTwice(databases, commits);
+  return restless.length === 0 && areSettled && undisturbed() ? cut : undefined;
 }
 
-function collectTwice(databases: readonly TrackedDatabase[]): { readonly cut: Cut; readonly restless: readonly TrackedDatabase[] } {
+function collectTwice(databases: readonly TrackedDatabase[], commits: AttachedCommits): { readonly cut: Cut; readonly restless: readonly TrackedDatabase[]; readonly areSettled: boolean } {
   const restless: TrackedDatabase[] = [];
   const cut = new Map<TrackedDatabase, WalIndex>();
   for (const database of databases) {
@@ -56,10 +65,11 @@ function collectTwice(databases: readonly TrackedDatabase[]): { readonly cut: Cu
     if (index === undefined) restless.push(database);
     else cut.set(database, index);
   }
+  const areSettled = commits.areSettled(cut);
   for (const [database, index] of cut) {
     if (!database.index.isAt(index.salt1, index.salt2, index.mxFrame)) restless.push(database);
   }
-  return { cut, restless };
+  return { cut, restless, areSettled };
 }
 
 /** True when another one is locked now. */

@@ -13,6 +13,7 @@
 import { nameMatcher } from "../core/database-pattern.ts";
 import { ActiveDatabases } from "./active-databases.ts";
 import { Arrivals } from "./arrivals.ts";
+import { AttachedCommits } from "./attached-commits.ts";
 import { Auditor } from "./auditor.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import { type FileIdentity, sameFile } from "./file-identity.ts";
@@ -55,6 +56,7 @@ export class DatabaseSet {
   readonly #strangers: Strangers;
   readonly #newcomers: Newcomers;
   readonly uncaptured: Uncaptured;
+  readonly commits: AttachedCommits = new AttachedCommits(this);
   /** A text that was said before is not said again. */
   readonly #tellOnce: (text: string) => void;
   readonly #open = new OpenFiles();

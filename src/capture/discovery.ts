@@ -16,23 +16,22 @@
  * The data folder itself stays the same one. Were it moved away, or another mounted over it, its databases would seem to be
  * deleted, and the journal would delete them everywhere.
  */
-import { type BigIntStats, closeSync, fstatSync, lstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, lstatSync, openSync, readdirSync, realpathSync } from "node:fs";
 import { nameOfBytes } from "../core/database-name.ts";
 import { anyFolders, databasePatternAccepted, databaseSegments, folderLockName, nameMatcher, ownerOf, segmentExpression } from "../core/database-pattern.ts";
 import { CaptureError } from "./capture-error.ts";
 import { type FilePath, folderOf, pathOf, textOf } from "./data-path.ts";
-import { type FileIdentity, identityAt, identityOf, identityOfFd, sameFile } from "./file-identity.ts";
+import { beginsAsDatabase, inspectHeader } from "./database-header.ts";
+import { type FileIdentity, identityAt, identityOf, identityOfFd, sameFile, statAt } from "./file-identity.ts";
 import { folderDepthMax, watchedFoldersMax } from "./limits.ts";
 import { chooseNames } from "./name-choice.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
-import { notADatabase } from "./refusals.ts";
 
 /** Changes within this of the scan may share its time stamp, milliseconds. */
 const stampSettlesMs = 100;
 /** The same where time stamps are whole seconds (ext4 with small inodes) or even ones (FAT). */
 const coarseStampSettlesMs = 2_100;
 const none: ReadonlySet<string> = new Set();
-const magic = Buffer.from("SQLite format 3\0", "latin1");
 
 export interface FoundFile {
   /** Of the file itself when the name is that of a symbolic link. */
@@ -119,8 +118,14 @@ export class Discovery {
 
   /** All databases that match now, sorted by name, without files that have no committed content. Cheap when nothing changed. */
   refresh(): ReadonlyMap<string, FoundFile> {
-    if (this.#changed()) this.#found = this.#scan();
-    return this.#found;
+    try {
+      if (this.#changed()) this.#found = this.#scan();
+      return this.#found;
+    } catch (error) {
+      // The change that it was to look at is not told again: the next call scans.
+      this.close();
+      throw error;
+    }
   }
 
   /** Names of the last scan that are links to a database with another name, and that name. */
@@ -157,7 +162,7 @@ export class Discovery {
       if (folder.fd !== undefined && (!folder.settled || fstatSync(folder.fd).ctimeMs !== folder.changedMs)) return true;
     }
     for (const [name, path] of this.#waiting) {
-      const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+      const stats = statAt(path);
       if (stats === undefined && isLink(path)) continue;
       if (stats === undefined || !this.#isWaiting(name, path, identityOf(stats), Number(stats.size))) return true;
     }
@@ -221,7 +226,7 @@ export class Discovery {
       const path = pathOf(this.#root, name);
       const itself = lstatSync(path, { bigint: true, throwIfNoEntry: false });
       if (itself === undefined) continue;
-      const stats = itself.isSymbolicLink() ? statSync(path, { bigint: true, throwIfNoEntry: false }) : itself;
+      const stats = itself.isSymbolicLink() ? statAt(path) : itself;
       if (rest.length > 0) {
         // A linked folder is entered by its name, not below `**`: it may lead back up.
         if (stats?.isDirectory() === true && (segment !== anyFolders || stats === itself)) this.#walk(name, segment === anyFolders ? pattern : rest, walk, depth + 1);
@@ -275,34 +280,6 @@ export class Discovery {
     if (isTold) closeSync(fd);
     opened.push({ fd: isTold ? undefined : fd, changedMs, settled: Math.abs(this.#wallTime() - changedMs) > settlesMs });
     return true;
-  }
-}
-
-/** What the first bytes say. Only for files that no connection of this process has open. */
-function inspectHeader(name: string, path: FilePath): "database" | "not-yet" {
-  const bytes = firstBytes(path);
-  if (bytes.subarray(0, 16).equals(magic)) return "database";
-  // A first transaction in rollback mode may have written later pages before page 1.
-  if (bytes.every((byte) => byte === 0)) return "not-yet";
-  throw notADatabase(name, `a header that starts with ${bytes.subarray(0, 16).toString("hex")}`);
-}
-
-const beginsAsDatabase = (path: FilePath): boolean => firstBytes(path).subarray(0, 16).equals(magic);
-
-function firstBytes(path: FilePath): Buffer {
-  const bytes = Buffer.alloc(100);
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return bytes; // Created and deleted in quick succession.
-    throw error;
-  }
-  try {
-    readSync(fd, bytes, 0, 100, 0);
-    return bytes;
-  } finally {
-    closeSync(fd);
   }
 }
 

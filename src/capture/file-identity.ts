@@ -2,7 +2,7 @@
  * Which file a path or a descriptor leads to. Whole numbers of any size: inodes of zfs, btrfs and overlayfs go beyond what a double
  * holds exactly, and two files whose numbers were rounded to the same one would be taken for one.
  */
-import { fstatSync, type PathLike, statSync } from "node:fs";
+import { type BigIntStats, fstatSync, type PathLike, statSync } from "node:fs";
 
 export interface FileIdentity {
   readonly device: bigint;
@@ -16,9 +16,19 @@ export const sameFile = (a: FileIdentity, b: FileIdentity): boolean => a.inode =
 
 export const identityOfFd = (fd: number): FileIdentity => identityOf(fstatSync(fd, exact));
 
+/** Undefined when nothing is there, or links that lead in a circle. */
+export function statAt(path: PathLike): BigIntStats | undefined {
+  try {
+    return statSync(path, { ...exact, throwIfNoEntry: false });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ELOOP") return undefined;
+    throw error;
+  }
+}
+
 /** Undefined when nothing is there. */
 export function identityAt(path: PathLike): FileIdentity | undefined {
-  const stats = statSync(path, { ...exact, throwIfNoEntry: false });
+  const stats = statAt(path);
   return stats === undefined ? undefined : identityOf(stats);
 }
 

@@ -25,8 +25,11 @@ export interface Heard {
 const quiet: Heard = { isChanged: false, isIncomplete: false };
 const { create, modify, unmounted, ignored } = inotifyEvents;
 
-/** `isCompanion`: of the event's file. Returns whether companions of this database stay where they are. */
-type OnTouched<Database> = (database: Database, isCompanion: boolean) => boolean;
+/**
+ * `isCompanion`: of the event's file. `isMoved`: it was renamed or removed, so what is written into it may be told elsewhere from now on. Returns
+ * whether companions of this database stay where they are.
+ */
+type OnTouched<Database> = (database: Database, isCompanion: boolean, isMoved: boolean) => boolean;
 
 export class FolderEvents<Database> {
   readonly #inotify: Inotify;
@@ -79,20 +82,23 @@ export class FolderEvents<Database> {
   #sort({ folder, mask, entry }: InotifyEvent, onTouched: OnTouched<Database>): boolean {
     const entries = this.#folders.get(folder);
     if ((mask & (unmounted | ignored)) !== 0) {
-      for (const database of entries?.values() ?? []) onTouched(database, false);
+      for (const database of entries?.values() ?? []) onTouched(database, false, true);
       this.#folders.delete(folder);
       return true;
     }
+    // Nobody who keeps the rules removes or renames a file of a database that is open.
+    const isMoved = (mask & ~(modify | create)) !== 0;
     const itself = entries?.get(entry);
     if (itself !== undefined) {
-      onTouched(itself, false);
+      onTouched(itself, false, isMoved);
       return mask !== modify;
     }
     const owner = ownerOf(entry);
     const owned = owner === undefined ? undefined : entries?.get(owner);
-    if (owned === undefined) return true;
+    // Other files: logs, databases that are excluded. Those that may become databases are looked at by discovery as long as they wait.
+    if (owned === undefined) return mask !== modify;
     // Nobody who keeps the rules removes or renames a companion of a database that is open.
-    return onTouched(owned, true) && (mask & ~(modify | create)) !== 0;
+    return onTouched(owned, true, isMoved) && isMoved;
   }
 
   #numberOf(path: FilePath): number | undefined {

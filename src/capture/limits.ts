@@ -98,6 +98,12 @@ export const unlistedMs = 2_000;
 export const writerTrustMs = 2;
 /** Quiet databases that are looked at by each tick, in turn: a second look, should the kernel not tell of a write. */
 export const quietPerTick = 4;
+/** How long a cut waits for a transaction that may have committed one of several databases, milliseconds. */
+export const attachedWaitMsMax = 250;
+/** And after waits that were for nothing at least. */
+export const attachedWaitMsMin = 5;
+/** Longest look without a pause for the gap between two transactions over several databases, milliseconds. */
+export const attachedSpinMs = 4;
 /** Databases that are closed by one tick because nobody uses them: each takes a fraction of a millisecond. */
 export const closedPerTick = 4;
 /** Databases that are attached before they are looked through, at the start: those that nobody has open are closed again then. */

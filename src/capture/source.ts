@@ -66,6 +66,7 @@ export class Source {
     const source = new Source(options);
     try {
       await source.#exclusively("open", async () => {
+        await source.#databases.commits.begin();
         await source.#databases.follow();
         for (const [name, { pageSize }] of options.known ?? []) if (options.excluded?.().has(name) === true) source.#removals.push(removalOf({ name, pageSize }));
         for (const database of source.#databases) database.adopt(options.known?.get(database.name));
@@ -279,7 +280,7 @@ export class Source {
       active.hear();
       const { generation } = active;
       beginPins(active, clock.now(), this.#snapshotActive);
-      const cut = await consistentCut([...active], () => this.#databases.isUndisturbed(generation), clock, this.#limits.settleMsMax);
+      const cut = await consistentCut([...active], this.#databases.commits, () => this.#databases.isUndisturbed(generation), clock, this.#limits.settleMsMax);
       if (cut !== undefined) return cut;
       if (clock.now() > giveUpMs) throw filesNeverSettle(this.#limits.attachWaitMsMax);
     }

@@ -200,17 +200,15 @@ export class TrackedDatabase {
     }
     const frames = new Map<number, number>();
     const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
+    const hashes = new Map<number, Uint8Array>();
     await readFrames({ name: this.name, walFd: this.files.walFd, from, to }, slice, (page, frame, content) => {
       frames.set(page, frame);
-      contents?.set(page, content);
+      // What is not kept is hashed while it is there: to read it again costs more than to hash a page twice that was written twice.
+      if (contents === undefined) hashes.set(page, hashPage(page, content));
+      else contents.set(page, content);
     });
-    for (const page of frames.keys()) {
-      if (page <= to.pageCount) continue;
-      frames.delete(page);
-      contents?.delete(page);
-    }
-    const hashes = new Map<number, Uint8Array>();
-    await hashPages(this, frames, contents, slice, (page, hash) => void hashes.set(page, hash));
+    for (const page of frames.keys()) if (page > to.pageCount) for (const map of [frames, contents, hashes]) map?.delete(page);
+    if (contents !== undefined) await hashPages(this, frames, contents, slice, (page, hash) => void hashes.set(page, hash));
     return { database: this, to, pageCount: to.pageCount, frames, contents, hashes };
   }
 
@@ -263,12 +261,18 @@ export class TrackedDatabase {
 
   /** Reads one page through the descriptors; short reads (beyond the end of the file) are an error of the caller. */
   readPage(page: number, frame: number): Uint8Array {
-    const content = new Uint8Array(this.pageSize);
-    const [fd, position] =
-      frame === inDatabaseFile
-        ? [this.files.dbFd, (page - 1) * this.pageSize]
-        : [this.files.walFd, frameOffset(frame, this.pageSize) + frameHeaderBytes];
-    if (readFully(fd, content, position) === this.pageSize) return content;
+    return this.readRun(page, frame, 1)[0] as Uint8Array;
+  }
+
+  /** The same for consecutive pages of the file, or consecutive frames of which `page` is the first. */
+  readRun(page: number, frame: number, count: number): Uint8Array[] {
+    const { pageSize, files } = this;
+    const inFile = frame === inDatabaseFile;
+    const stride = inFile ? pageSize : frameBytes(pageSize);
+    const bytes = new Uint8Array((count - 1) * stride + pageSize);
+    const position = inFile ? (page - 1) * pageSize : frameOffset(frame, pageSize) + frameHeaderBytes;
+    const isWhole = readFully(inFile ? files.dbFd : files.walFd, bytes, position) === bytes.byteLength;
+    if (isWhole) return Array.from({ length: count }, (_, i) => bytes.subarray(i * stride, i * stride + pageSize));
     throw lostContinuity(this.name, `page ${page} beyond the end of its file`, "a page that stays readable while it is pinned");
   }
 

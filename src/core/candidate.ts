@@ -22,7 +22,7 @@
  *
  * How one would break it: a vault that stops answering one well secondary makes it stale, rightly: it cannot claim. All at
  * once stop: all are stale together, and are ranked among themselves as before. The gateway was started after the primary's
- * death and heard nobody: the hosts are held against the one that is furthest.
+ * death and heard no host: the hosts are held against the one that is furthest.
  */
 import type { HostReport, HostView } from "./failover-state.ts";
 
@@ -59,9 +59,9 @@ export interface CandidateQuestion {
   readonly tried: ReadonlyMap<string, string>;
   /** A host that is to be preferred whatever its priority (the target of a switchover). */
   readonly target: string | null;
-  /** An operator forces it: nobody waits for a time that has yet to come. */
+  /** An operator forces it: the time of its next try is not waited for. */
   readonly force: boolean;
-  /** Position that whoever follows the service's log has read by now; 0: not known. */
+  /** Position that every follower of the service's log has read by now; 0: not known. */
   readonly positionDue: number;
   /** Identity of the service's vault; null: not known. */
   readonly vault: string | null;

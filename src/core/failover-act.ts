@@ -59,7 +59,7 @@ function kindOfLoss(turn: Turn): FailoverKind {
   return view?.health.kind === "down" && (view.health.cause === "refused" || view.health.cause === "reset") ? "kill" : "hang";
 }
 
-/** A primary that somebody stopped is no alarm. */
+/** A primary that was stopped on purpose is no alarm. */
 function eventOfLoss(kind: FailoverKind, cause: Cause | null): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
   switch (kind) {
     case "first":

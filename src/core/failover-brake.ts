@@ -1,17 +1,17 @@
 /**
- * A brake for failovers that help nobody: what ended one primary ends the next one too, and every takeover costs its
+ * A brake for failovers that do not help: what ended one primary ends the next one too, and every takeover costs its
  * clients the requests in flight, an epoch, and a folder with data that was set aside.
  *
  * Losses of one service form a chain as long as each takes a primary that had its office for less than a minute, for the same cause.
  * The first two are answered at once. From the third on the next takeover waits until a pause after the one before it is over: 2 s, doubling
  * to 60 s. A pause counts from the last *takeover*, so a primary that serves for longer than the pause costs no wait at all. All
- * gateways see the same epochs, whoever of them acted, so each keeps the chain for itself and the next one that acts brakes too.
+ * gateways see the same epochs, whichever of them acted, so each keeps the chain for itself and the next one that acts brakes too.
  *
  * The cause is what the gateway saw and what the host said, without its figures: "application ended 4 times" and "5 times" are one.
  *
  * A process that is gone says nothing of why, and three machines may well be switched off within a minute. So a kill or a hang is part
  * of a chain only when it took the primary within `suddenMsMax` of its takeover, and such a pause ends at
- * `suddenPauseMsMax`: a killed host has to be started by somebody first, which is a pace of its own.
+ * `suddenPauseMsMax`: a killed host has to be started again first, which takes its own time.
  *
  * An orderly end (a switchover, a stop of the host) is no cause, and an operator's order waits for nothing.
  */

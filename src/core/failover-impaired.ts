@@ -1,6 +1,6 @@
 /**
  * A primary whose host is impaired (its disk, its descriptors) is moved to a host that is better off, while it still serves: it is
- * asked to step down, with the reason, and promoted over when it does not get on with that. Where nobody is better off it stays, and status
+ * asked to step down, with the reason, and promoted over when it does not get on with that. Where no host is better off it stays, and status
  * says so: a failover would only move the trouble.
  *
  * Its vault is not judged here: a primary that writes its log has it, and one that alone cannot is lost (failover-vault.ts).

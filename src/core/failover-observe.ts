@@ -65,7 +65,7 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   const health = lostVault ? seenFailing(view.health, "vault", now, now, state.settings) : seenWell(view.health, now, state.settings);
   // A probe's answer can be older than a line of the stream that arrived while it was on its way.
   const newest = (startedAt === null || startedAt >= view.reportAt) && !isOlder(report, view.report);
-  // Who was silent for a while does not tell what it had meanwhile: when the whole machine stood still, nobody had the vault.
+  // A host that was silent does not tell what it had meanwhile: when the whole machine stood still, no host had the vault.
   const isContinuous = now - view.reportAt <= state.settings.staleMs;
   const vaultSince = reachesVault(report) ? ((isContinuous ? view.vaultSince : null) ?? now) : null;
   putHost(turn, newest ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince } : { ...view, health });

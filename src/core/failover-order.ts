@@ -26,7 +26,7 @@ export function agreementOf(turn: Turn, failover: Failover, decidedAt: number): 
   return agree({ ...evidenceQuestion(turn, failover), decidedAt, agreeWaitMs, staggerMs }, turn.rules);
 }
 
-/** A primary that is not in the registry is watched by nobody, so nobody can say that it is down: the witness decides. */
+/** No gateway watches a primary that is not in the registry, so none can say that it is down: the witness decides. */
 function evidence(turn: Turn, failover: Failover): readonly string[] {
   if (failover.from !== null && !turn.state.hosts.has(failover.from)) return [];
   return turn.rules.has("majority") ? seeingDown(evidenceQuestion(turn, failover)) : turn.state.gateways;
@@ -141,7 +141,7 @@ export function tryNext(turn: Turn, failover: Failover, since: number, candidate
 
 /**
  * The candidate makes no progress: its order is cancelled, and the next one is asked. One that has claimed lives, so a witness would call it
- * well: it is followed by a planned order. Where nobody else could do it, it is waited for.
+ * well: it is followed by a planned order. Where no other host could do it, it is waited for.
  */
 export function giveUpCandidate(turn: Turn, phase: Phase & { kind: "promoting" }): void {
   const { failover, candidate, call, progress } = phase;

@@ -1,7 +1,7 @@
 /**
  * How this gateway stands to the owner of the highest epoch: the one question that every phase asks.
  *
- * "Stepped down" needs care, because a report can be older than the claim that somebody else told us of: a host that
+ * "Stepped down" needs care, because a report can be older than a claim that another source told us of: a host that
  * says "secondary" counts as stepped down only when it has read its own epoch, or has called itself primary before, or
  * was given `awaitMs` to speak up.
  */
@@ -16,14 +16,14 @@ export type Relation =
   | "becoming"
   /** It is draining: a switchover is under way. */
   | "leaving"
-  /** It has stepped down just now in favour of a successor that whoever ordered it is about to promote. */
+  /** It has stepped down just now in favour of a successor, which the gateway that ordered it is about to promote. */
   | "handing-over"
   /** It lives, and says that it is not primary any more. */
   | "stepped-down"
   /** Its last good sign is in doubt, or it was never heard. */
   | "doubtful"
   | "down"
-  /** It is not in the registry, so nobody here watches it. */
+  /** It is not in the registry, so no gateway watches it. */
   | "unregistered";
 
 export function relationToPrimary(state: ServiceState, now: number): Relation {

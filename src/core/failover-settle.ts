@@ -85,7 +85,7 @@ export function ownerStuckAt(state: ServiceState, since: number): number | null 
   return since + budgetMs({ step: "start" }, view.report, settings) + rank * settings.retryMs;
 }
 
-/** The gateway that promoted the owner of the epoch may be gone: nobody else would give it up. */
+/** The gateway that promoted the owner of the epoch may be gone: then no other gateway would give it up. */
 function replaceStuckOwner(turn: Turn, since: number): void {
   const { state, now } = turn;
   const owner = state.primary?.host ?? null;
@@ -113,7 +113,7 @@ function maybeElectFirst(turn: Turn): void {
   if (ranking(turn, null).eligible.length > 0) decide(turn);
 }
 
-/** True when the loss is over: the primary is seen well again, or somebody else is about to be. */
+/** True when the loss is over: the primary is seen well again, or another host is about to be. */
 function recovered(turn: Turn, failover: Failover, relation: Relation): boolean {
   const overtaken = (): true => {
     abandon(turn, failover, "overtaken", "a host is becoming primary already", "see `stead status`");
@@ -259,7 +259,7 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
 }
 
 /**
- * Somebody can take over now. When nobody could, and the primary was silent too, this gateway itself may have been cut off, and the
+ * A host can take over now. When none could, and the primary was silent too, this gateway itself may have been cut off, and the
  * first host that it sees again may be any: then the primary must have failed once more since that one came back.
  */
 function hasCandidate(turn: Turn): boolean {

@@ -76,14 +76,14 @@ export interface LogHeard {
   readonly vault: string | null;
 }
 
-/** The owner of the highest epoch anybody has told us of. */
+/** The owner of the highest epoch that any source has reported. */
 export interface Primary {
   readonly host: string;
   readonly epoch: number;
   /** The run of the host that said itself that it owns this epoch; null while only others said so. */
   readonly instance: string | null;
   readonly adoptedAt: number;
-  /** Where its traffic goes, as last heard or remembered; null when nobody knows yet. */
+  /** Where its traffic goes, as last heard or remembered; null when unknown. */
   readonly dataUrl: string | null;
 }
 

@@ -83,8 +83,8 @@ export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome
 }
 
 /**
- * Somebody says that `host` owns `epoch`. Epochs only rise (R1: each claim takes the next), so the highest is the truth,
- * whoever tells it. The owner before is no longer primary: its connections are closed at once.
+ * A host or a peer says that `host` owns `epoch`. Epochs only rise (R1: each claim takes the next), so the highest is the truth,
+ * whatever its source. The owner before is no longer primary: its connections are closed at once.
  */
 export function adopt(turn: Turn, host: string, epoch: number, instance: string | null, dataUrl: string | null): void {
   const known = turn.state.primary;

@@ -1,12 +1,12 @@
 /**
- * The vault as the hosts see it: whether a primary is alone without it, and whether nobody has it.
+ * The vault as the hosts see it: whether only the primary is without it, or every host.
  *
- * A primary that cannot write answers nobody, since its gate is shut when its lease is over. It is lost only when another host can do better,
+ * A primary that cannot write answers no request, since its gate is shut when its lease is over. It is lost only when another host can do better,
  * and "can" means that it does: it has reached the vault, and written there where it tells that, for as long as the primary had to try.
  * Without that, an outage for everybody ends in a failover: when the vault is back, a secondary's next look succeeds at once, and
  * the primary, which waits for a put that hangs, still seems to be the only one without.
  *
- * An outage for everybody is a state of its own and moves nobody. Hosts that cannot write are no candidates (candidate.ts), so whatever
+ * An outage for all hosts is a state of its own and moves no primary. Hosts that cannot write are no candidates (candidate.ts), so whatever
  * else happens meanwhile, what waits is answered when the vault is back.
  */
 import { vaultTrouble } from "./candidate.ts";

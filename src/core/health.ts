@@ -1,9 +1,9 @@
 /**
  * Whether a host is well, as one gateway sees it: what streams and probes said, counted.
  *
- * - A refused connection says that nobody listens there: `refusedFall` of them in a row are enough, whatever `fall` is.
+ * - A refused connection says that no process listens there: `refusedFall` of them in a row are enough, whatever `fall` is.
  * - Other failures (a time-out, a reset, nonsense) need `fall` in a row.
- * - `unauthorized` says that somebody lives there and does not know our secret: a mistake of an operator, never a death.
+ * - `unauthorized` says that a host is alive there and does not know our secret: a mistake of an operator, never a death.
  * - A failure of a probe that was started before the host was last heard says nothing, and is ignored. So a slow answer
  *   that is overtaken by a good one, or a full accept queue beside a healthy stream, does not add up to "down".
  * - Back from "down" needs `rise` good signs in a row; a host that was never heard needs one.

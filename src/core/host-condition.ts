@@ -3,7 +3,7 @@
  *
  * Fed by the canary and by every put of the host (src/host/canary.ts). It only says what is: whether a primary is to be moved for that,
  * and to whom, is the gateway's decision, which sees all hosts. A disk that hangs answers nothing, so a stall is told by the time
- * since it was asked, at the moment in which somebody wants to know.
+ * since it was asked, at the moment of the question.
  *
  * Pure; times are this host's monotonic milliseconds.
  */

@@ -10,7 +10,7 @@
  * Nothing that can pass is for ever. A primary whose application ended too often, did not start, was stuck again, or cannot be
  * captured gives the service up and follows again; `put_off` says when it may be asked once more (retry-schedule.ts). So does a primary that
  * had to stop at once, and a host whose stage broke down. It never promotes itself: gateways see the time of its next try and rank it last. `failed` is for what no
- * time mends: databases that nobody listed, and a second process with the same id.
+ * time mends: databases that `databases` leaves out, and a second process with the same id.
  *
  * Pure: the driver (src/host/host.ts) performs the effects in order and reports back with events. An event that has no
  * meaning in a state is a programming error and throws, except the few that can race and are named in `isStale`.
@@ -50,7 +50,7 @@ export type HostEvent =
   | { readonly kind: "may_serve" }
   /** The application did not start, ended more often than allowed, was stuck again, or does what capture cannot follow. */
   | { readonly kind: "application_failed"; readonly reason: string }
-  /** R2: somebody else wrote at this primary's next position. */
+  /** R2: another writer's record stands at this primary's next position. */
   | { readonly kind: "fenced"; readonly host: string; readonly epoch: number }
   /** Continuity of capture is lost, or another condition under which acknowledging would be wrong. */
   | { readonly kind: "must_stop"; readonly reason: string }

@@ -2,7 +2,7 @@
  * R5, the lease: writes need no clock, reads do.
  *
  * A primary P releases bytes only at times t with t < s + L, where s is when the last put that succeeded was *started*
- * and L the lease. That put lies in the log at some time ≥ s. Whoever claims after P has read P's last record first, at
+ * and L the lease. That put lies in the log at some time ≥ s. The claimant after P has read P's last record first, at
  * a time r ≥ s on its own clock, and serves only from r + L + margin on. All bytes of P are released before s + L ≤ r + L.
  * Only the rate of the two clocks over one lease matters; the margin covers it.
  *

@@ -11,8 +11,8 @@
  * - CPU time counts beyond a small share only: the housekeeping of a runtime (timers, garbage collectors) goes on in one that is deadlocked. What
  *   is ready to run and waits for a processor moves: on a machine that is too busy an application may get less than that share.
  * - Time counts only while this host itself runs. Each look adds at most `lookCountedMsMax`, however long ago the last one was: when the machine
- *   was suspended, or everything on it stopped, nobody had a chance to move. Timeouts of checks are counted in the same time.
- * - A refused connection is certain where silence is not: nobody listens. For that the patience is `refusedPatienceMsMax`, so that a service
+ *   was suspended, or everything on it stopped, nothing had a chance to move. Timeouts of checks are counted in the same time.
+ * - A refused connection is certain where silence is not: no process listens. For that the patience is `refusedPatienceMsMax`, so that a service
  *   that reopens its port is not met in the middle of it. If no request is under way, movement is not asked for either: what does not listen
  *   cannot be reached by what it computes.
  *
@@ -28,7 +28,7 @@ export type CheckResult =
   | { readonly kind: "unwell"; readonly detail: string }
   /** A connection was taken or is pending, and there is no answer. */
   | { readonly kind: "silent"; readonly detail: string }
-  /** Nobody listens. */
+  /** No process listens. */
   | { readonly kind: "refused"; readonly detail: string }
   /** It could not be made, by no fault of the application: this host has no descriptor left. Says nothing. */
   | { readonly kind: "unmade"; readonly detail: string };
@@ -58,7 +58,7 @@ export interface LivenessSettings {
 export const lookMs = 100;
 /** So much of the time between two looks counts, at most. */
 export const lookCountedMsMax = 2 * lookMs;
-/** Nobody listens for so long, or for the patience if that is less. */
+/** How long the port may refuse connections, or the patience if that is less. */
 export const refusedPatienceMsMax = 3_000;
 /** CPU time that is not movement: in all, and as a share of the time. */
 export const housekeepingCpu = { ms: 20, share: 0.01 } as const;
@@ -100,7 +100,7 @@ export type LivenessEvent =
 export type LivenessEffect =
   /** Ask the application how it is; reports `checked`. */
   | { readonly kind: "check" }
-  /** Nobody waits for the check under way any more. */
+  /** The result of the check under way is not needed any more. */
   | { readonly kind: "abandon_check" }
   | { readonly kind: "stuck"; readonly detail: string };
 
@@ -118,7 +118,7 @@ export const initialLiveness = (now: number): LivenessState => ({
   watch: { lookedAt: now, check: { kind: "none", waitedMs: 0 }, last: { kind: "unknown" }, quiet: null },
 });
 
-/** Whether the next look needs to know what moves: looking costs a scan of the process table, and while all is well nobody needs it. */
+/** Whether the next look needs to know what moves: looking costs a scan of the process table, which is not needed while all is well. */
 export const wantsVitals = (state: LivenessState): boolean => state.kind !== "stuck" && isUnanswered(state.watch);
 
 const isUnanswered = ({ check, last }: Watch): boolean => check.kind === "asked" || last.kind === "silent" || last.kind === "refused";

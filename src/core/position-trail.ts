@@ -1,5 +1,5 @@
 /**
- * How far somebody had got in the log some time ago: two marks are enough, because positions only rise.
+ * How far a host had got in the log some time ago: two marks are enough, because positions only rise.
  *
  * A mark is kept for `spacingMs` before the next one replaces it, so something is known of any moment between one and two spacings
  * ago. `positionBefore` never says more than what had been reached by then.

@@ -3,12 +3,12 @@
  *
  * Only if (a) not a byte of it was sent, or (b) the host said "not executed", or (c) the method is idempotent (RFC 9110,
  * 9.2.2) and no byte of a response was released; and, where something was sent, its body is still held. Everything else
- * must be said to be unknown: a second execution of a write that nobody asked for is worse than an honest error.
+ * is reported as unknown: executing a write a second time, unasked, is worse than an honest error.
  *
  * What was sent and lost is sent again `againMax` times in all, a safe method too: a request may be the reason why its
- * application ends, and each repetition would end it again. It is lost only when somebody is gone: the host, or the
- * process of the application. An application that lives has given its answer by closing the connection, by saying what nobody
- * can understand, or by taking longer than it may; asking again would have it do the same work again.
+ * application ends, and each repetition would end it again. It is lost only when its executor is gone: the host, or the
+ * process of the application. An application that lives has given its answer by closing the connection, by an answer that cannot
+ * be understood, or by taking longer than it may; asking again would have it do the same work again.
  *
  * What may change something (PUT, DELETE) is repeated only where no first copy of it can execute behind the repetition: in a later epoch,
  * or after the end of the application that had it. A host that says "application ended" has read the request from its connection, has seen every
@@ -53,8 +53,8 @@ export type ReplayDecision =
   /** Nothing more to do: the client has its answer, or a visibly cut one, or is gone. */
   | { readonly kind: "answered" }
   /**
-   * Send it again, to whoever is primary then. `changes_state`: only in a later epoch. Idempotence covers the same request twice, not
-   * a late first copy behind somebody else's newer write; in a later epoch the first copy is not executed any more. `application_ended`: in
+   * Send it again, to the primary of that moment. `changes_state`: only in a later epoch. Idempotence covers the same request twice, not
+   * a late first copy behind another client's newer write; in a later epoch the first copy is not executed any more. `application_ended`: in
    * the same epoch too, since what had the first copy is gone.
    */
   | { readonly kind: "again"; readonly why: "not_sent" | "not_executed" | "safe" | "application_ended" | "changes_state"; readonly reason: string }

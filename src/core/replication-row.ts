@@ -25,7 +25,7 @@ export interface ReplicatedRow {
   readonly deleted: boolean;
 }
 
-/** Stamp of what is only assumed until somebody says otherwise: it loses against every real one. */
+/** Stamp of a mere assumption: it loses against every real one. */
 export const assumedStamp = "000000000000000-00000000";
 
 const precedence = (row: ReplicatedRow): number => (row.values["source"] === "operator" ? 1 : 0);
@@ -39,7 +39,7 @@ export function supersedes(next: ReplicatedRow, current: ReplicatedRow): boolean
   return next.seq > current.seq;
 }
 
-/** True when both say the same, whoever said it. */
+/** True when both have the same content, whatever their origins. */
 export function sameContent(a: Pick<ReplicatedRow, "values" | "deleted">, b: Pick<ReplicatedRow, "values" | "deleted">): boolean {
   if (a.deleted !== b.deleted) return false;
   const names = Object.keys(a.values);

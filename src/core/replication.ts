@@ -10,7 +10,7 @@
  *   up to `since`. A write that another gateway's version superseded keeps its *slot*: the winner is sent in its place.
  *
  * An origin is one *run* of a gateway, so its numbers need not survive a crash: what was written but not stored belongs to a
- * run that is over, and comes back from whoever heard it. A deleted database is a copy with an empty vector.
+ * run that is over, and comes back from any peer that heard it. A deleted database is a copy with an empty vector.
  *
  * How it would lose a write: a vector ahead of the rows. So nothing raises an entry but the three places that say why.
  */
@@ -128,7 +128,7 @@ export class Replica {
     return { applied, counted };
   }
 
-  /** This run's writes that somebody who knows the first `since` of them lacks. Null: none. */
+  /** This run's writes after the first `since`. Null: none. */
   push(since: number, rowsMax: number): Push | null {
     if (since >= this.#seq) return null;
     const rows: ReplicatedRow[] = [];
@@ -165,7 +165,7 @@ export class Replica {
   /**
    * Rows that were stamped by a clock that was far ahead: they are stamped as old, and nothing is claimed of other runs any more. Gives
    * those rows. Everybody else has refused these versions, so none is known elsewhere under the stamp before. Where that is not
-   * so (it is the clock of now that is wrong, and behind), whoever has a version with its true stamp sends it again, because nothing is claimed.
+   * so (it is the clock of now that is wrong, and behind), a peer that has a version with its true stamp sends it again, because nothing is claimed.
    */
   outdate(isAhead: (hlc: string) => boolean): ReplicatedRow[] {
     const ahead = [...this.#tables.values()].flatMap((table) => [...table.values()].filter(({ row }) => isAhead(row.hlc)));

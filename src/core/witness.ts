@@ -2,7 +2,7 @@
  * Whether a secondary lets itself be promoted (docs/PROTOCOL.md, "majority").
  *
  * A majority of the registered gateways that sees the primary down is enough. Without one, the candidate's own witness
- * decides: the primary's life signs in the vault. A primary that writes there lives and is fenced by nobody's opinion;
+ * decides: the primary's life signs in the vault. A primary that writes there is alive, and no opinion of others fences it;
  * so a gateway that is alone with its view cannot topple it.
  */
 
@@ -73,7 +73,7 @@ export function judgeAge(basedOn: OrderBase | null | undefined, instance: string
  * nothing in its log could tell: R1 and R2 hold within one log. What the gateways heard can: a position in the status of a primary is that
  * of its last *durable* record (`LogWriter` moves on only when a put has succeeded), in that of a secondary one that it has read there.
  * So in the vault of the service a record at `positionHeard` exists for good (R4 removes it only under a checkpoint that is at least as far),
- * and whoever has read that log to its end is at least there. A record in flight was never heard.
+ * and a host that has read that log to its end is at least there. A record in flight was never heard.
  *
  * How it could refuse a good host: a look-up that a network file system answers from its cache makes the log look shorter. So the
  * host looks again for a while before it believes that (`logPatienceMs`). Refusing loses nothing: the next candidate is asked, or this one again.

@@ -300,7 +300,9 @@ export class Journal {
     for (const databases of batch.parts()) {
       const bytes = databases.reduce((sum, delta) => sum + delta.pages.length * delta.pageSize, 0);
       const put = this.#put({ kind: "commit", part: (part += 1), parts: batch.partCount, databases }, bytes);
+      const reading = Promise.allSettled([batch.readAhead?.()]);
       await tidyingDuring(put, this.#options.clock, () => this.#source?.tick(), (error) => this.#end(endOf(error)));
+      for (const read of await reading) if (read.status === "rejected") throw read.reason;
     }
     batch.done();
   }

@@ -15,6 +15,8 @@ export interface CaptureBatch {
   readonly bytes: number;
   parts(): Iterable<readonly DatabaseDelta[]>;
   readonly partCount: number;
+  /** Reads the part after the last one that was taken, while that one is being put. */
+  readAhead?(): Promise<void>;
   /** All parts are durable: pins may move. */
   done(): void;
 }

@@ -1,4 +1,4 @@
-/** How far the answer to a request is, for whoever has to decide what is waited for (src/host/drain.ts). */
+/** How far the response to a request has got; a drain decides by it what to wait for (src/host/drain.ts). */
 import type { Ended } from "./common-end.ts";
 import type { RequestHead } from "./head.ts";
 import type { ParsedResponse } from "./read-response.ts";

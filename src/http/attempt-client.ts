@@ -37,7 +37,7 @@ export interface AttemptClient {
   startTunnel(): Buffer | undefined;
   /** Ends our side of the tunnel. */
   endTunnel(): void;
-  /** An owner's function threw: a programming error, which belongs to whoever forwards. `onAttemptSettled` follows. */
+  /** An owner's function threw: a programming error, which is reported to the caller of `forward`. `onAttemptSettled` follows. */
   onAttemptFailed(error: unknown): void;
   /** The last call. */
   onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void;

@@ -3,7 +3,7 @@
  *
  * The attempt ends exactly once, with a `ForwardOutcome`. What makes a replay decidable is kept here: whether a byte of
  * the request was written, and whether a byte of a response was released. Pieces that wait for the gate when an attempt
- * ends are dropped: they were never promised to anybody.
+ * ends are dropped: no client was promised them.
  */
 import type { Buffer } from "node:buffer";
 import { isIdempotent, type LossCause } from "../core/replay.ts";
@@ -293,7 +293,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#end({ kind: "upstream_invalid", reason: brokenRule(error) }, "no");
   }
 
-  /** An owner's function threw: a programming error, which belongs to whoever called `forward`. */
+  /** An owner's function threw: a programming error, which is reported to the caller of `forward`. */
   #fail(error: unknown): void {
     this.#client.onAttemptFailed(error);
     this.#end({ kind: "client_gone" }, "destroy");

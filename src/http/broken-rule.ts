@@ -1,4 +1,4 @@
-/** Which rule a refused answer of an upstream breaks, for whoever has to mend the application: the words, and the section of the standard. */
+/** Names the rule that a refused upstream response breaks, and the section of the standard, for the application's developers. */
 import type { ProtocolError } from "./protocol-error.ts";
 
 const sections: Readonly<Record<string, string>> = {

@@ -18,7 +18,7 @@ export class CommonEnd {
     return this.#reason;
   }
 
-  /** `member` will be told. Whoever joins looks at `reason` first. */
+  /** Tells `member` when it ends. Check `reason` before joining. */
   add(member: Ended): void {
     this.#members.add(member);
   }

@@ -31,7 +31,7 @@ export interface ConnectionOwner {
 
 /** A connection as its server sees it. */
 export interface OwnedConnection {
-  /** Address of the other end, whoever speaks through it. */
+  /** Address of the other end of the connection, even if that is a proxy. */
   readonly peerAddress: string;
   /** Closes when nothing is going on; otherwise the current exchange is the last. */
   drain(): void;

@@ -95,7 +95,7 @@ export interface Exchange {
   respond(response: OwnResponse): Promise<void>;
   /** Sends the request to `upstream` and its response to the client. May be called again while `bodyHeld` and not `responseStarted`. */
   forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome>;
-  /** The same for those who forward every request: promises cost more than everything else that is done about one. */
+  /** Callback form of `forward` for the hot path; allocates no promise. */
   forwardTo(upstream: Upstream, options: ForwardOptions, user: ForwardUser): void;
   /** Ends the client connection without another byte. */
   destroy(): void;

@@ -1,5 +1,5 @@
 /**
- * The data plane for those who have a web-standard `Request` and want a `Response`: a Hono app under Bun.serve or
+ * The data plane behind the web-standard `Request` and `Response`: a Hono app under Bun.serve or
  * @hono/node-server, embedding, HTTP/2 in front.
  *
  * The request is said again as HTTP/1.1 over a connection in memory to the same server, so there is one parser, one set of limits,

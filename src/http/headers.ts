@@ -3,7 +3,7 @@
  * makes another list.
  *
  * A proxy mostly passes a head on as it is. So a list that was read holds on to the head's own bytes, and cuts fields out of
- * them only when somebody asks for what the scan has not already answered; lines that are added stay lines.
+ * them only on a question that the scan has not already answered; lines that are added stay lines.
  */
 import type { Buffer } from "node:buffer";
 import { trimOws } from "./connection-options.ts";

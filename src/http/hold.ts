@@ -2,7 +2,7 @@
  * Where requests wait while a service has no primary: bounded in number, bytes and time, first come, first served.
  *
  * Open, it lets everybody through. When it opens with requests waiting, they are released in order of arrival, at most
- * `releaseConcurrency` of them being sent at a time: whoever was released calls `done`, and the next one follows. So a new
+ * `releaseConcurrency` of them being sent at a time: a released request calls `done`, and the next one follows. So a new
  * primary gets a steady queue and not a herd. Requests that arrive meanwhile queue up behind, so order is kept.
  */
 import type { Clock, Timer } from "../runtime/clock.ts";
@@ -32,7 +32,7 @@ export class Hold {
   #released = 0;
   #timer: Timer | undefined;
 
-  /** Starts closed: there is no primary until somebody says so. */
+  /** Starts closed: there is no primary until one is announced. */
   constructor(options: HoldOptions, state: "open" | "closed" = "closed") {
     this.#options = options;
     this.#open = state === "open";
@@ -50,7 +50,7 @@ export class Hold {
     return this.#open;
   }
 
-  /** True when a request may go on without waiting: nobody is before it. */
+  /** True when a request may proceed without waiting: none is queued before it. */
   get isPassable(): boolean {
     return this.#open && this.#queue.size === 0;
   }

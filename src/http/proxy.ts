@@ -146,7 +146,7 @@ export class Proxy implements ForwardUser {
   }
 
   /**
-   * Before the same upstream is asked again: it has just failed, and whoever decides needs a moment to see it. A host that was lost gets longer: a
+   * Before the same upstream is asked again: it has just failed, and detection needs a moment to see it. A host that was lost gets longer: a
    * process that is being killed takes connections still for as long as the kernel closes its files, and what they bring is lost with it, a
    * second time. The wait ends as soon as the service is held or served elsewhere.
    */

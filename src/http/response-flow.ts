@@ -32,7 +32,7 @@ export class ResponseFlow {
     return false;
   }
 
-  /** The connection leaves this exchange: whoever uses it next must get its bytes. */
+  /** The connection leaves this exchange: its bytes belong to its next user. */
   resume(connection: UpstreamConnection): void {
     if (this.#paused) connection.resume();
     this.#paused = false;

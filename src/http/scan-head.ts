@@ -40,7 +40,7 @@ export interface ScannedResponse {
   readonly end: number;
 }
 
-/** The known fields of the head that was scanned last, in order. Reused: whoever scans reads it before anybody scans again. */
+/** The known fields of the head that was scanned last, in order. Reused by the next scan: read it before then. */
 class KnownFieldsFound {
   count = 0;
   seen: FieldSet = 0;
@@ -142,7 +142,7 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
   if (bytes[at] !== SP || status < 100 || status > 599) throw malformedStatusLine("the status must be three digits from 100 to 599 after one space");
   at += 4;
   let reasonStart = at;
-  // RFC 9112, 4: the space is part of the line, but servers leave it out with an empty reason; nobody reads that differently.
+  // RFC 9112, 4: the space is part of the line, but servers leave it out with an empty reason, and every recipient reads that in the same way.
   if (bytes[at] === SP) {
     at++;
     reasonStart = at;

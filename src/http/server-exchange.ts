@@ -2,7 +2,7 @@
  * A request on a client connection: its body as it arrives, kept while a replay is possible, and its one response.
  *
  * The body goes to the current attempt as it comes. It is also kept, up to `keepBodyBytesMax`, until a final response has
- * started; while nobody takes it, reading from the client stops at that bound.
+ * started; while it is not consumed, reading from the client stops at that bound.
  */
 import type { Buffer } from "node:buffer";
 import type { AttemptClient, Cut } from "./attempt-client.ts";
@@ -37,7 +37,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   responseBytes = 0;
   /** Of the final response; 0 before it has started. */
   status = 0;
-  /** Monotonic and calendar time of arrival; set only when somebody wants to know. */
+  /** Monotonic and calendar time of arrival; set only when something reads it. */
   arrivedAt: { readonly now: number; readonly wallTime: number } | undefined;
   readonly #connection: ExchangeConnection;
   readonly #reader: BodyReader;
@@ -45,7 +45,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   #keptBytes = 0;
   #attempt: Attempt | undefined;
   #ending: ForwardEnding | undefined;
-  #flow: "nobody" | "to_attempt" | "paused" = "nobody";
+  #flow: "none" | "to_attempt" | "paused" = "none";
   #closes: boolean;
   #gone = false;
   #abort: AbortController | undefined;
@@ -126,7 +126,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return this.#gone;
   }
 
-  /** The controller is made only when somebody asks: most requests never do. */
+  /** Created on first use: most requests never need it. */
   get clientGone(): AbortSignal {
     this.#abort ??= new AbortController();
     if (this.#gone && !this.#abort.signal.aborted) this.#abort.abort(new Error("the client is gone"));
@@ -137,7 +137,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   get wantsPause(): boolean {
     if (this.#reader.done || this.responseDone) return false;
     if (this.#flow === "paused") return true;
-    return this.#flow === "nobody" && (this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal());
+    return this.#flow === "none" && (this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal());
   }
 
   /** Hands body bytes to the exchange; returns the offset after the body. Throws `ProtocolError`. */
@@ -154,14 +154,14 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
       else this.#kept.push(data);
       this.#keptBytes += data.length;
       this.#connection.owner.keptBytes.total += data.length;
-      if (this.#flow !== "nobody" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#dropKept();
+      if (this.#flow !== "none" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#dropKept();
     }
-    if (this.#flow !== "nobody") this.#attempt?.sendBody(data);
+    if (this.#flow !== "none") this.#attempt?.sendBody(data);
   }
 
   onBodyEnd(trailers: HeaderList | undefined): void {
     this.bodyTrailers = trailers;
-    if (this.#flow !== "nobody") this.#attempt?.sendBodyEnd(trailers);
+    if (this.#flow !== "none") this.#attempt?.sendBodyEnd(trailers);
     if (this.responseDone) this.#connection.onProgress();
   }
 
@@ -283,7 +283,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     const ending = this.#ending;
     this.#attempt = undefined;
     this.#ending = undefined;
-    this.#flow = "nobody";
+    this.#flow = "none";
     if (cut !== "no") this.#connection.cut(cut);
     else if (outcome.kind === "completed") {
       this.responseDone = true;

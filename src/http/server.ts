@@ -210,7 +210,7 @@ export class HttpServer implements ConnectionOwner {
       this.#options.onHandlerError(error);
       return;
     }
-    // A programming error that nobody has asked for must not be swallowed: out of any promise, so that it ends the process.
+    // A programming error must not be swallowed: it is thrown outside any promise, so that it ends the process.
     queueMicrotask(() => {
       throw error;
     });

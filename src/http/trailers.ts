@@ -1,6 +1,6 @@
 /**
  * Fields that must not come as trailers (RFC 9110, 6.5.1): they decide about framing, routing, request handling,
- * authentication or how the content is read, and whoever merged them into the head would be deceived.
+ * authentication or how the content is read, and merging them into the head would deceive the recipient.
  */
 const forbidden = new Set([
   "transfer-encoding", "content-length", "host", "trailer", "connection", "keep-alive", "te", "upgrade", "proxy-connection",

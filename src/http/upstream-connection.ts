@@ -1,7 +1,7 @@
 /**
  * One connection to an upstream. It belongs to its pool while unused and to exactly one user during an exchange.
  *
- * Bytes that arrive while nobody uses it, its end and its errors make it unusable: a response that nobody asked for must
+ * Bytes that arrive while it is idle, its end and its errors make it unusable: an unsolicited response must
  * never be taken for the next one.
  */
 import type { Buffer } from "node:buffer";
@@ -121,7 +121,7 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
   onData(chunk: Buffer): ChunkUse {
     if (this.#state === "closed") return undefined;
     if (this.#user !== undefined) return this.#user.onData(chunk);
-    this.destroy("the upstream sent bytes that nobody asked for");
+    this.destroy("the upstream sent bytes without a request");
     return undefined;
   }
 

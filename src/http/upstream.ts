@@ -31,7 +31,7 @@ export interface UpstreamOptions {
 const epochName = epochField.toLowerCase();
 const epochFields = fieldSet(STEAD);
 
-/** Somebody who wants a connection. One of the two is called once, possibly before `acquire` returns. */
+/** A request for a connection. Exactly one of the two is called once, possibly before `acquire` returns. */
 export interface ConnectionWaiter {
   /**
    * Whether a connection that was unused for a while may serve it. The upstream may be closing such a connection, and then
@@ -171,7 +171,7 @@ export class Upstream implements UpstreamPool {
     for (const connection of [...this.#all]) connection.destroy(reason);
   }
 
-  /** Closes the connections that nobody uses; those in use are closed when they are given back. */
+  /** Closes idle connections now and busy ones when they are returned. */
   retire(reason: string): void {
     this.#retired = reason;
     for (const connection of this.#unused.splice(0)) connection.destroy(reason);

@@ -1,12 +1,12 @@
 /**
  * The small writes of one turn of the event loop, handed to the system together at its end.
  *
- * To send a few bytes costs little beside waking whoever sleeps until they come. One after the other, with the work for a request
+ * Sending a few bytes costs little beside waking the process that waits for them. One after the other, with the work for a request
  * in between, each small write meets a receiver that has fallen asleep again; together they wake it once. A large write
  * gains nothing, because its bytes would leave the cache meanwhile, and goes at once.
  *
  * A byte that a gate let pass leaves a moment after that, as on a slower network: what it says was so when the gate was asked, and
- * whoever reads it had asked before.
+ * the reader had asked before.
  *
  * Everything is copied into one buffer, so that no more than its size waits here, however many sockets there are.
  */

@@ -202,7 +202,7 @@ class BunSocket implements TcpSocket, OutboxUser {
     this.#leave()?.terminate();
   }
 
-  /** From here no event reaches anybody. */
+  /** No event is delivered from here on. */
   #leave(): Native | undefined {
     const native = this.#native;
     this.isDestroyed = true;
@@ -242,7 +242,7 @@ class BunSocket implements TcpSocket, OutboxUser {
 
   /**
    * Bun calls this from within `shutdown` too, and leaves out the end when it follows ours: both are made as the port says. The
-   * native socket is closed already, so nothing can come in between but a `destroy`, and then nobody is told.
+   * native socket is closed already, so nothing can come in between but a `destroy`, and then no event is due.
    */
   onClose(error: SystemError | undefined): void {
     queueMicrotask(() => {

@@ -2,7 +2,7 @@
  * A lock between processes of one machine on a small file: an exclusive transaction of SQLite that is never committed, since neither
  * Node nor Bun has a call for file locks. The file stays empty.
  *
- * The kernel has the lock (POSIX, `fcntl`), and lets go of it when the process has ended, however it ended: whoever is started
+ * The kernel has the lock (POSIX, `fcntl`), and lets go of it when the process has ended, however it ended: a process that is started
  * right after a SIGKILL gets it at once. A process that is only stopped (SIGSTOP, a frozen machine) keeps it, and must: it would go on
  * writing when it wakes up. POSIX locks belong to the process and are not inherited by fork, and SQLite opens the file close-on-exec:
  * an application that outlives its parent has neither. Reading the file, or what lies beside it, needs no lock.
@@ -17,7 +17,7 @@ import { DatabaseSync } from "node:sqlite";
 
 const sqliteBusy = 5;
 
-/** The lock cannot be had, and it is not because somebody has it. */
+/** Locking failed for a reason other than contention. */
 export class FileLockError extends Error {
   override readonly name = "FileLockError";
   readonly advice = "the folder must be on a file system of this machine that this user can write to and that has file locks";

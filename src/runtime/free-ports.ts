@@ -1,8 +1,8 @@
 /**
- * Ports of the loopback interface that somebody else will listen on a moment later, or for as long as it is started again and again.
+ * Ports of the loopback interface on which another process will listen a moment later, or for as long as it is started again and again.
  *
  * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): until then such a port must not be taken as the
- * source port of somebody's outgoing connection, nor can a connection to it connect to itself. Applications have a range of
+ * source port of an outgoing connection, nor can a connection to it connect to itself. Applications have a range of
  * their own: while a member of a demo is down, no application may get its port.
  */
 import { randomInt } from "node:crypto";
@@ -34,7 +34,7 @@ export async function freePort(use: keyof typeof ranges = "members"): Promise<nu
   return port;
 }
 
-/** Whether nobody listens at `port` of a loopback address right now. */
+/** Whether `port` is free at the loopback addresses right now. */
 export async function isFreePort(port: number): Promise<boolean> {
   const servers = await tryListen(port);
   await Promise.all(servers?.map(close) ?? []);
@@ -47,7 +47,7 @@ async function tryListen(port: number): Promise<Server[] | undefined> {
   if (typeof first === "string") return undefined;
   const second = await listenAt("::1", port);
   if (typeof second !== "string") return [first, second];
-  // Any other error: there is no IPv6 here, so that nobody can have the port there.
+  // Any other error: there is no IPv6 here, so the port cannot be taken there.
   if (second !== "EADDRINUSE") return [first];
   await close(first);
   return undefined;

@@ -2,7 +2,7 @@
  * Linux's inotify(7), read without waiting: what happened to the entries of watched folders until now.
  *
  * The kernel queues an event in the system call that causes it, before that returns to its process (fsnotify_modify in vfs_write, fsnotify_create in
- * the open). So whoever has heard of a write by any way sees its event in the next `read`. `fs.watch` is no substitute: it reads
+ * the open). So a process that has heard of a write in any way sees its event in the next `read`. `fs.watch` is no substitute: it reads
  * in another thread, and tells when the event loop comes to it.
  *
  * Not told: writes through a mapping (mmap), and writes through another name of the file (a hard link) in a folder that is not watched.

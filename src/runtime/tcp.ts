@@ -6,11 +6,11 @@
  * - Events come one at a time, in order, never from within a call of the socket, and only after the turn in which it was made.
  * - The last event is `onClose`; after `destroy` or `reset` no event comes at all, `onClose` included.
  * - Both sides may end on their own: `onEnd` leaves our side open, `end` leaves theirs. When both have ended the socket closes.
- * - What a user throws is nobody's to swallow: it becomes an uncaught exception.
+ * - What a user throws is not swallowed: it becomes an uncaught exception.
  */
 import type { Buffer } from "node:buffer";
 
-/** Latin1 text, or bytes that nobody changes any more. */
+/** Latin1 text, or bytes that do not change any more. */
 export type Piece = string | Buffer | Slice;
 
 /** A part of a buffer. A view of its own (`subarray`) costs as much as a system call, because it moves the bytes of a small buffer. */
@@ -31,7 +31,7 @@ export type ChunkUse = "consumed" | undefined;
 /** Who gets a socket's events. */
 export interface TcpUser {
   /**
-   * The bytes are the user's to keep. `consumed`: nobody will look at them again (everything written out of them `isClear`), so
+   * The bytes are the user's to keep. `consumed`: they are not read again (everything written out of them `isClear`), so
    * their memory may be used for the next read at once, instead of after a collection of garbage.
    */
   onData(chunk: Buffer): ChunkUse;

@@ -1,5 +1,5 @@
 /**
- * The newest checkpoint that the log announces, found from the vault alone: for whoever has not followed the log.
+ * The newest checkpoint that the log announces, found from the vault alone, without having followed the log.
  *
  * An announcement stands after the position it announces, and retention never passes the newest announced checkpoint; so
  * for that one it is found by reading from the checkpoint's own position on. Position 0 needs no announcement.

@@ -2,7 +2,7 @@
  * Writes and reads checkpoints: all databases of a service as they were after one record of the log.
  *
  * Order: chunks → each read back and verified → manifest (putIfAbsent) → and only then the caller's `checkpoint` record. A crash
- * anywhere before the manifest leaves chunks that nobody refers to, which retention removes later.
+ * anywhere before the manifest leaves unreferenced chunks, which retention removes later.
  *
  * A chunk that the newest checkpoint has already is not written again. Keys of chunks carry the position of the checkpoint
  * they were written for, and that makes removal safe against a process that was frozen in it (retention.ts has the

@@ -5,11 +5,11 @@
  * position until the store says `created` or `exists`; only then is anything decided. `exists` is decided by content: the
  * nonce in the bytes is this claim's alone, so equal bytes are this writer's own record, whose reply was lost.
  *
- * `startedAtMs` is what a lease may be counted from (R5). Whoever claims next waits a lease from the moment at which it first
+ * `startedAtMs` is what a lease may be counted from (R5). The next claimant waits a lease from the moment at which it first
  * saw this record, so the count must begin no later than the record could first be seen:
- * - `created`: this very attempt created it (exclusive creation), so nobody saw it before this attempt began; unless an
+ * - `created`: this very attempt created it (exclusive creation), so no reader saw it before this attempt began; unless an
  *   earlier, ambiguous one had created it and retention has deleted it since (`goneSince`).
- * - `exists` and ours: one of the earlier attempts created it, nobody knows which; the record may have been visible since the
+ * - `exists` and ours: one of the earlier attempts created it, and it is not known which; the record may have been visible since the
  *   first attempt that was ambiguous. Attempts before that one are known to have stored nothing.
  */
 import { FencedError } from "./errors.ts";

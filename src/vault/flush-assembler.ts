@@ -1,7 +1,7 @@
 /**
  * Puts the parts of a flush together: a transaction larger than a record spans several, and is applied only as a whole.
  *
- * Other records may stand between two parts; a claim may not: it means that the writer died in the middle, nobody was told
+ * Other records may stand between two parts; a claim may not: it means that the writer died in the middle, no client was told
  * that the flush is durable, and its parts are dropped.
  *
  * Who gives it a keeper needs no memory for a flush of any size: parts beyond the first few megabytes are kept there.

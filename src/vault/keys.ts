@@ -7,7 +7,7 @@
  *     chunks/<position>/<sha256>           pieces of databases, under the position of the checkpoint they were written for
  *     boundary/<position>                  how far retention may have deleted the log; the largest counts
  *     exclusions/<number>                  databases that operators took out of what is captured; the largest number counts
- *     probes/<host>/<run>-<number>         a host tries whether it can write; gone at once, and read by nobody
+ *     probes/<host>/<run>-<number>         a host tests whether it can write; removed at once, never read
  *
  * Positions are padded to 16 digits, so that the order of the names is the order of the numbers.
  */

@@ -6,7 +6,7 @@
  * the reader asks for the boundary at the first end it meets and then at every so many-th end in a row. That is for
  * liveness; a claim in a hole is caught by the claim itself (R4, log-writer.ts). Its record stays where it is, and a reader
  * that was left behind would find it there and take it for a primary's: so no `epoch` record is believed at or below the
- * boundary. The record that was deleted there was deleted after the boundary was durable, so whoever can read what took its
+ * boundary. The record that was deleted there was deleted after the boundary was durable, so a reader that can read what took its
  * place can read the boundary.
  *
  * A reader that finds record after record is behind, and looks for the following ones at the same time: with one look-up
@@ -152,7 +152,7 @@ export class LogReader {
     while (this.#ahead.length < wanted) {
       const next = position + 1 + this.#ahead.length;
       const found = this.store.get(logKey(next));
-      found.catch(() => undefined); // Seen by whoever gets there.
+      found.catch(() => undefined); // Handled when the reader gets there.
       this.#ahead.push({ position: next, bytes: found });
     }
   }

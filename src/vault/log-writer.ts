@@ -1,5 +1,5 @@
 /**
- * The one who may write: made by a claim (R1), ended by the first record of another (R2).
+ * The right to write to the log: gained by a claim (R1), lost at the first record of another writer (R2).
  *
  * Why a claim loses nothing. The claimant has read every record up to its position, and puts its `epoch` record right
  * after; exclusive creation lets it through only when nothing was written there in between. From then on the previous
@@ -9,7 +9,7 @@
  * - The last record that the claimant read was visible, but not yet durable, and a power failure of the vault takes it away:
  *   the log would have a hole before the claim. So the claimant first puts that record once more, with the same bytes.
  *   Either it is there, and made durable by that (fs-store.ts), or it is created again. If retention has deleted it
- *   meanwhile, a copy comes back below the boundary, where nobody reads, and goes with the next clean-up.
+ *   meanwhile, a copy comes back below the boundary, where no reader looks, and goes with the next clean-up.
  * - The claimant slept while others wrote, made a checkpoint and deleted the log it had read: its claim then succeeds in
  *   a hole. The boundary was durable before the first deletion, the deletion came before the claim could succeed,
  *   and the boundary is read after that: a boundary at or beyond the claim shows it, the claim is void (R4), nothing was
@@ -41,14 +41,14 @@ export interface ClaimOptions {
   /** Random id of this run of the host process. */
   readonly instance: string;
   readonly rules: Rules;
-  /** Gives up the claim. A put under way may still take effect: as a claim that nobody acts on. */
+  /** Gives up the claim. A put under way may still take effect, as a claim that no host acts on. */
   readonly signal?: AbortSignal;
   /** Told about every store failure that is retried, during the claim and during appends. */
   readonly onTrouble?: (error: StoreError) => void;
 }
 
 /**
- * - `beaten`: somebody wrote `record` first: read the log to its end before claiming again.
+ * - `beaten`: another writer's `record` came first: read the log to its end before claiming again.
  * - `void`: retention has passed this reader, its claim landed in the hole: start again from the newest checkpoint.
  */
 export type ClaimOutcome =

@@ -1,8 +1,8 @@
-/** Work that a result does not wait for, but that somebody owns: it never rejects, and can be waited for at the end. */
+/** Background work with an owner: a result does not wait for it, it never rejects, and it can be awaited at the end. */
 export class OwnedWork {
   readonly #pending = new Set<Promise<void>>();
 
-  /** For clean-up whose failure changes nothing for anybody: the caller says so where it hands the work over. */
+  /** For clean-up whose failure is harmless: the caller says why where it hands the work over. */
   own(work: Promise<unknown>): void {
     const owned: Promise<void> = work
       .then(

@@ -2,10 +2,10 @@
  * Removes from the vault what `core/retention.ts` says is no longer needed.
  *
  * Order: the newest announced checkpoint is whole (R6) → boundary, durable (R4) → records up to it, `epoch` records never →
- * manifests → chunks. Whoever is interrupted anywhere leaves only things that the next run removes.
+ * manifests → chunks. A run that is interrupted anywhere leaves only things that the next run removes.
  *
- * Whoever does this may be frozen in the middle, and wake up when others have gone on for long; its deletions may also be
- * delayed by the store. A primary does it, or an operator, beside a running primary. Why that takes nothing that anybody needs:
+ * Its process may freeze in the middle and wake up much later; its deletions may also be
+ * delayed by the store. A primary does it, or an operator, beside a running primary. Why that takes nothing that is needed:
  * - Let N be the newest announced checkpoint when it planned. It deletes chunks written for checkpoints at positions ≤ N
  *   that no kept checkpoint refers to; N is kept.
  * - Every other checkpoint at a position > N was begun when N's manifest was there: its writer is either the one of N, which
@@ -56,7 +56,7 @@ export interface Collected {
   readonly records: readonly string[];
   readonly checkpoints: readonly string[];
   readonly chunks: readonly string[];
-  /** Records up to the boundary that stay: `epoch` records, and damaged ones, which are nobody's to delete. */
+  /** Records up to the boundary that stay: `epoch` records, and damaged ones, which are kept as evidence. */
   readonly recordsKept: number;
 }
 

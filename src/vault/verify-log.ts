@@ -102,7 +102,7 @@ class Walk {
       if (reader !== undefined && !(await this.#take(reader, position))) reader = undefined;
     }
     if (this.#flush.isOpen) {
-      this.#findings.push(notice("unfinished-flush", logKey(expected - 1), "the log ends inside a flush of several parts; nobody was told that it is durable, and it is not applied"));
+      this.#findings.push(notice("unfinished-flush", logKey(expected - 1), "the log ends inside a flush of several parts; no client was told that it is durable, and it is not applied"));
     }
   }
 

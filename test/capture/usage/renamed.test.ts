@@ -72,3 +72,19 @@ test("a snapshot that is taken meanwhile says that it is none to make a checkpoi
   expect([later.snapshot.leavesOut, later.snapshot.databases.map(({ name }) => name)]).toEqual([false, ["b.db", "c.db"]]);
   await later.snapshot.release();
 });
+
+test("a commit into a file that was replaced while it is open is never acknowledged, whatever becomes of the other file", async () => {
+  await using it = await beginWithTwo();
+  await it.application.open("a", join(it.root, "a.db"));
+  await it.application.run("a", "INSERT INTO t VALUES ('before')");
+  await it.pair.settle();
+  renameSync(join(it.root, "b.db"), join(it.root, "a.db"));
+  await it.pair.sync();
+  expect(it.pair.source.uncaptured().map(({ name }) => name)).toContain("a.db");
+  await it.application.run("a", "INSERT INTO t VALUES ('after')");
+  await expect((async () => {
+    await it.pair.sync();
+    renameSync(join(it.root, "a.db"), join(it.folder, "elsewhere"));
+    await it.pair.settle();
+  })()).rejects.toThrow("commits into a database whose file was deleted before");
+});

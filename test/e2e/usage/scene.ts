@@ -12,6 +12,8 @@ export interface SceneOptions {
   readonly hosts?: number;
   /** Keys of `[host]`, one a line. */
   readonly host?: string;
+  /** Of another application than application.py. */
+  readonly command?: readonly [string, ...string[]];
   /** What the application does before it listens, in Python. */
   readonly atStart?: string;
   /** Instead of `stead`. */
@@ -30,10 +32,10 @@ export class Scene {
   }
 
   /** Nothing started yet. */
-  static async prepare({ hosts = 2, host = "", atStart, program }: SceneOptions = {}): Promise<Scene> {
+  static async prepare({ hosts = 2, host = "", atStart, program, command: other }: SceneOptions = {}): Promise<Scene> {
     const bench = openBench();
     const [python] = demoApplication("ledger", bench.folder).command;
-    const command: [string, ...string[]] = [python, join(import.meta.dirname, "application.py"), ...(atStart === undefined ? [] : [atStart])];
+    const command = other ?? ([python, join(import.meta.dirname, "application.py"), ...(atStart === undefined ? [] : [atStart])] as const);
     const cluster = await bench.cluster({ service: "usage", application: scriptApplication("", { command, database: "*.db" }), hosts, ...(program === undefined ? {} : { program }) });
     if (host !== "") for (const { configFile } of cluster.hosts) edit(configFile, (text) => text.replace("[host]\n", `[host]\n${host}\n`));
     return new Scene(bench, cluster);
