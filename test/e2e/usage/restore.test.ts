@@ -60,7 +60,8 @@ test("databases that are made, used and deleted in quick succession end nothing"
   const here = (scene = await Scene.open({ atStart: open }));
   const before = await epoch(here);
   const quick = 'q = sqlite3.connect(data + f"/quick-{i % 3}.db"); q.execute("PRAGMA journal_mode=WAL"); q.execute("CREATE TABLE t(v)"); q.execute("INSERT INTO t VALUES (1)"); q.commit(); q.close()';
-  const remove = '[os.remove(data + f"/quick-{i % 3}.db" + s) for s in ["", "-wal", "-shm"] if os.path.exists(data + f"/quick-{i % 3}.db" + s)]';
+  // This host removes what is left of a log as well.
+  const remove = 'for s in ["", "-wal", "-shm"]:\n    try: os.remove(data + f"/quick-{i % 3}.db" + s)\n    except FileNotFoundError: pass';
   for (let round = 0; round < 5; round++) {
     await here.must(`for i in range(20):\n  ${quick}\n  ${remove}\n${insert(round)}`);
   }
