@@ -4,6 +4,7 @@
  */
 import type { ActiveDatabases } from "./active-databases.ts";
 import { closeUnused } from "./close-unused.ts";
+import { DeferredNames } from "./deferred-names.ts";
 import type { FoundFile } from "./discovery.ts";
 import { DormantDatabase } from "./dormant-database.ts";
 import { openAtStartMax, type SourceLimits } from "./limits.ts";
@@ -12,6 +13,7 @@ import type { OpenFiles } from "./open-identities.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { Slice } from "./slice.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
+import type { Uncaptured } from "./uncaptured.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /** From this share of the limit on there is a warning. */
@@ -24,6 +26,7 @@ export interface ArrivalsOptions {
   readonly active: ActiveDatabases;
   readonly open: OpenFiles;
   readonly newcomers: Newcomers;
+  readonly uncaptured: Uncaptured;
   readonly known?: ReadonlyMap<string, PageHashes> | undefined;
   readonly clock: Clock;
   readonly limits: SourceLimits;
@@ -37,6 +40,8 @@ export interface ArrivalsOptions {
 
 export class Arrivals {
   readonly #options: ArrivalsOptions;
+  /** New files that wait for the capture of others. */
+  readonly deferred: DeferredNames;
   #isBegun = false;
   #openMax = openAtStartMax;
   #idleTries = 0;
@@ -45,6 +50,7 @@ export class Arrivals {
 
   constructor(options: ArrivalsOptions) {
     this.#options = options;
+    this.deferred = new DeferredNames(options.uncaptured);
   }
 
   /** From here on an application may be using them. */
@@ -52,8 +58,14 @@ export class Arrivals {
     this.#isBegun = true;
   }
 
-  /** Attaches what appeared, and what was dormant and is touched. */
-  async attach(found: ReadonlyMap<string, FoundFile>): Promise<void> {
+  /** Attaches what appeared, and what was dormant and is touched. `awaitsRemoval`: the deletion of a database of that name is due. */
+  async attach(found: ReadonlyMap<string, FoundFile>, awaitsRemoval: (name: string) => boolean): Promise<void> {
+    this.deferred.begin();
+    await this.#attachAll(found, awaitsRemoval);
+    this.deferred.end((name) => this.#options.newcomers.has(name));
+  }
+
+  async #attachAll(found: ReadonlyMap<string, FoundFile>, awaitsRemoval: (name: string) => boolean): Promise<void> {
     const { databases, active, newcomers, open, onAttached } = this.#options;
     const slice = new Slice();
     this.isUnfinished = false;
@@ -66,6 +78,7 @@ export class Arrivals {
         return;
       }
       if (!this.#isBegun) await slice.breathe();
+      if (awaitsRemoval(name) && this.deferred.defer(name)) continue;
       const known = { open, captured: databases, count: dormant === undefined ? this.#count : 0, dormant };
       newcomers.look(name, file, known, (database) => {
         if (dormant !== undefined) active.removeDormant(dormant);

@@ -82,7 +82,7 @@ export class DatabaseSet {
     this.#newcomers = new Newcomers(options, this.uncaptured);
     this.arrivals = new Arrivals({
       ...options,
-      ...{ databases: this.#databases, open: this.#open, active: this.active, newcomers: this.#newcomers, onWarning },
+      ...{ databases: this.#databases, open: this.#open, active: this.active, newcomers: this.#newcomers, uncaptured: this.uncaptured, onWarning },
       onAttached: (database) => this.#add(database),
       onClosed: (database) => this.#drop(database),
       audit: () => void this.#auditor.auditUsers(this.#databases.values()),
@@ -177,7 +177,7 @@ export class DatabaseSet {
       if (file === undefined || !sameFile(file.identity, identity)) return true;
     }
     if (this.arrivals.isUnfinished) return false;
-    for (const [name, file] of found) if (!this.#databases.has(name) && dormant.get(name) === undefined && !this.#newcomers.knows(name, file)) return true;
+    for (const [name, file] of found) if (!this.#databases.has(name) && dormant.get(name) === undefined && !this.#newcomers.knows(name, file) && !this.arrivals.deferred.has(name)) return true;
     return false;
   }
 
@@ -197,8 +197,8 @@ export class DatabaseSet {
     this.#discovery.assertRootInPlace();
   }
 
-  /** Makes the set what the folder holds. `onGone` hears of each database that vanished, before anything else can fail. Throws `CaptureError`. */
-  async follow(onGone: (database: GoneDatabase) => void = () => undefined): Promise<void> {
+  /** Makes the set what the folder holds. `onGone` hears of each database that vanished, before anything else can fail; `awaitsRemoval`: its deletion is due. Throws `CaptureError`. */
+  async follow(onGone: (database: GoneDatabase) => void = () => undefined, awaitsRemoval: (name: string) => boolean = () => false): Promise<void> {
     this.active.hear();
     this.active.dormant.takeTouched();
     if (await this.active.begin(this.#discovery.refresh().size)) this.#discovery.forget();
@@ -206,16 +206,16 @@ export class DatabaseSet {
     const found = this.#discovery.refresh();
     this.#retired.assertUnwritten();
     this.closeRetired();
-    if (!this.#isFollowed(found)) await this.#followTo(found, onGone);
+    if (!this.#isFollowed(found)) await this.#followTo(found, onGone, awaitsRemoval);
     this.#followed = found;
   }
 
   /** Nothing is to be done, which is so for most of the times. */
   #isFollowed(found: ReadonlyMap<string, FoundFile>): boolean {
-    return found === this.#followed && this.#displaced.size === 0 && !this.active.dormant.hasWoken && !this.#newcomers.isWaiting && !this.arrivals.isUnfinished;
+    return found === this.#followed && this.#displaced.size === 0 && !this.active.dormant.hasWoken && !this.#newcomers.isWaiting && this.arrivals.deferred.size === 0 && !this.arrivals.isUnfinished;
   }
 
-  async #followTo(found: ReadonlyMap<string, FoundFile>, onGone: (database: GoneDatabase) => void): Promise<void> {
+  async #followTo(found: ReadonlyMap<string, FoundFile>, onGone: (database: GoneDatabase) => void, awaitsRemoval: (name: string) => boolean): Promise<void> {
     for (const [name, database] of this.#databases) {
       const file = found.get(name);
       if (file !== undefined && sameFile(file.identity, database.files.identity)) {
@@ -243,7 +243,7 @@ export class DatabaseSet {
       this.active.removeDormant(database);
     }
     this.#newcomers.keepOnly((name) => found.has(name) && !this.#databases.has(name));
-    await this.arrivals.attach(found);
+    await this.arrivals.attach(found, awaitsRemoval);
     tellLinks(found, this.#discovery.aliases, this.#tellOnce);
   }
 

@@ -78,6 +78,11 @@ export class Newcomers {
     return this.#waiting.size > 0;
   }
 
+  /** A file of this name is to be tried again, or left out. */
+  has(name: string): boolean {
+    return this.#waiting.has(name);
+  }
+
   /** This very file was looked at before. */
   knows(name: string, file: FoundFile): boolean {
     const known = this.#waiting.get(name);

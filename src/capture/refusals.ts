@@ -149,6 +149,17 @@ export function staysLocked(name: string, pids: readonly number[], isExclusive: 
   });
 }
 
+/** Its capture would delete from the journal what only `other` has now (deferred-names.ts). */
+export function waitsForAnother(name: string, other: string): CaptureError {
+  return new CaptureError({
+    kind: "locked",
+    database: name,
+    found: `a new file at the name of a database that was renamed or replaced, while ${other} cannot be captured`,
+    accepted: `a new file once ${other} is captured or gone`,
+    advice: `See what keeps ${other} from being captured.`,
+  });
+}
+
 export function notWhole(name: string, found: string): CaptureError {
   return new CaptureError({
     kind: "locked",

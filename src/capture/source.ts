@@ -275,7 +275,10 @@ export class Source {
     const { clock } = this.#options;
     const giveUpMs = clock.now() + this.#limits.attachWaitMsMax;
     for (;;) {
-      await this.#databases.follow((database) => this.#removals.push(removalOf(database)));
+      await this.#databases.follow(
+        (database) => this.#removals.push(removalOf(database)),
+        (name) => this.#removals.some((removal) => removal.name === name),
+      );
       const { active } = this.#databases;
       active.hear();
       const { generation } = active;

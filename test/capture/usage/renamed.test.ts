@@ -88,3 +88,29 @@ test("a commit into a file that was replaced while it is open is never acknowled
     await it.pair.settle();
   })()).rejects.toThrow("commits into a database whose file was deleted before");
 });
+
+test("a new file under the name of a database that was renamed over an open one waits: what was acknowledged stays in the journal", async () => {
+  await using it = await beginWithTwo();
+  const application = new Application();
+  try {
+    await application.open("holder", join(it.root, "b.db"));
+    await application.run("holder", "SELECT v FROM t");
+    renameSync(join(it.root, "a.db"), join(it.root, "b.db"));
+    await it.pair.sync(); // The log of the old file goes.
+    await application.open("new", join(it.root, "a.db"));
+    await application.run("new", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES ('new')");
+    await application.close("new");
+    // For longer than a file has to be still before it is captured.
+    for (let looks = 0; looks < 100; looks++) {
+      await it.pair.sync();
+      await Bun.sleep(10);
+      expect(it.pair.source.uncaptured().map(({ name }) => name).toSorted()).toEqual(["a.db", "b.db"]);
+      expect(await it.copied("a.db")).toEqual(["a"]);
+    }
+    await application.close("holder");
+    await it.pair.settle();
+    expect([await it.copied("a.db"), await it.copied("b.db")]).toEqual([["new"], ["a"]]);
+  } finally {
+    await application.kill();
+  }
+});
