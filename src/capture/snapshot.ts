@@ -28,7 +28,7 @@ export interface SnapshotDatabase {
 
 export interface Snapshot {
   readonly databases: readonly SnapshotDatabase[];
-  /** A database whose deletion is not in a batch yet is missing: this is not the state after the batch. */
+  /** Something cannot be captured now, or a deletion is not in a batch yet: this is not the state after the batch, and it is empty. */
   readonly leavesOut: boolean;
   /** Lets the pins go. No read may be under way. Calling it again does nothing. */
   release(): Promise<void>;

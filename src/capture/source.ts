@@ -151,7 +151,9 @@ export class Source {
         for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax)) await this.#options.clock.sleep(retryMs);
         const { deltas, cut } = collected;
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
-        const snapshot = snapshotOf(captured, this.#databases.dormantSnapshots(), this.#removals.length > 0, () => {
+        // Of what is not whole nothing is read, so that nothing of it needs a pin.
+        const leavesOut = this.#removals.length > 0 || this.#databases.uncaptured.size > 0 || [...captured.keys()].some(({ files }) => !files.snapshotReading);
+        const snapshot = snapshotOf(leavesOut ? new Map() : captured, leavesOut ? [] : this.#databases.dormantSnapshots(), leavesOut, () => {
           this.#endSnapshot();
         });
         return { batch: this.#batchOf(deltas), snapshot };
@@ -282,7 +284,8 @@ export class Source {
       const { active } = this.#databases;
       active.hear();
       const { generation } = active;
-      beginPins(active, clock.now(), this.#snapshotActive);
+      // While a database is displaced its path leads to another file, which a snapshot's reader would open.
+      beginPins(active, clock.now(), this.#snapshotActive && this.#databases.uncaptured.size === 0);
       const cut = await consistentCut([...active], this.#databases.commits, () => this.#databases.isUndisturbed(generation), clock, this.#limits.settleMsMax);
       if (cut !== undefined) return cut;
       if (clock.now() > giveUpMs) throw filesNeverSettle(this.#limits.attachWaitMsMax);

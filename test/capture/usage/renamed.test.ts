@@ -114,3 +114,19 @@ test("a new file under the name of a database that was renamed over an open one 
     await application.kill();
   }
 });
+
+test("a snapshot while a database is displaced opens nothing of the other file, and ends nothing", async () => {
+  await using it = await beginWithTwo();
+  await it.application.open("holder", join(it.root, "b.db"));
+  await it.application.run("holder", "SELECT v FROM t");
+  renameSync(join(it.root, "a.db"), join(it.root, "b.db"));
+  for (let round = 0; round < 3; round++) {
+    const { batch, snapshot } = await it.pair.source.beginSnapshot();
+    await it.pair.applyBatch(batch);
+    expect([snapshot.leavesOut, snapshot.databases.length]).toEqual([true, 0]);
+    await snapshot.release();
+  }
+  await it.application.close("holder");
+  await it.pair.settle();
+  expect(await it.copied("b.db")).toEqual(["a"]);
+});
