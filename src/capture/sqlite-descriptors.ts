@@ -33,9 +33,12 @@ export function sqliteDescriptors(path: FilePath, free: number): SqliteDescripto
   const wanted = ["", "-wal", "-shm"].map((suffix) => wantedAt(withSuffix(path, suffix)));
   const near = Array.from({ length: nearby }, (_, at) => free + at);
   const [dbFd, walFd, shmFd] = find(wanted, near) ?? find(wanted, allDescriptors()) ?? [];
-  if (dbFd === undefined || walFd === undefined || shmFd === undefined) throw new Error(`SQLite has ${path.toString()} open, and its descriptors are not among those of this process`);
+  if (dbFd === undefined || walFd === undefined || shmFd === undefined) throw new Error(`SQLite has ${path.toString()} open, and its descriptors are not among those of this process${why()}`);
   return { dbFd, walFd, shmFd };
 }
+
+/** Deno has numbers of its own, which its files alone have. */
+const why = (): string => ("Deno" in globalThis ? ": Deno does not read through descriptors that it did not open; run the host with Bun or Node" : "");
 
 function wantedAt(path: FilePath): FileIdentity {
   const identity = identityAt(path);

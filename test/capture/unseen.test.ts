@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { FolderEvents } from "../../src/capture/folder-events.ts";
 import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { PythonApplication } from "./usage/python-application.ts";
 
 /** `count` databases, called 0.db and so on. */
 function begin(folder: string, count: number): Promise<Pair> {
@@ -121,4 +122,15 @@ test("a write into a file that is no database of ours is no reason to look throu
   expect(hear()).toBe(true);
   expect([...new Set(touched)]).toEqual(["a.db false", "a.db true"]);
   events.close();
+});
+
+test("what a writer without the index committed into a quiet database, and nobody asked about, shows at the end", async () => {
+  using folder = temporaryFolder();
+  await using pair = await begin(folder.path, 20);
+  await settle(pair);
+  expect(pair.source.counts().active).toBe(0);
+  await using application = new PythonApplication();
+  await application.open("a", join(pair.root, "7.db"), "?vfs=unix-none");
+  await application.run("a", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; INSERT INTO t VALUES (1)");
+  expect(await pair.source.close()).toEqual({ ahead: true });
 });
