@@ -28,6 +28,7 @@ export class DatabaseFileLook {
   readonly #fd: number;
   readonly #index: WalIndexReader;
   #seen: FileSeen;
+  #checkpointed: string | undefined;
 
   constructor(fd: number, index: WalIndexReader) {
     this.#fd = fd;
@@ -51,6 +52,14 @@ export class DatabaseFileLook {
   refresh(): void {
     const now = this.see();
     if (now.changedMs === this.#seen.changedMs && now.size === this.#seen.size) this.#seen = now;
+  }
+
+  /** A checkpoint is under way, or was since the last time that this was asked: its end shows in the index alone. Sync. */
+  isCheckpointed(): boolean {
+    const { index, isAtRest } = this.#state();
+    const isSame = index === this.#checkpointed;
+    this.#checkpointed = index;
+    return !isAtRest || !isSame;
   }
 
   /** The content was compared, and is what it should be: `before` was seen when the comparison began. */

@@ -70,10 +70,12 @@ export class DormantDatabase {
   /** Somebody uses it, changed it, or put another file in its place; or that cannot be said, and attaching it tells why. Sync; some microseconds. */
   isTouched(): boolean {
     try {
+      // In this order: what a log held is in the file, and so in its stamp, before the log is gone. The other way round both looks could miss it.
+      if (this.hasCompanions()) return true;
       const stats = statSync(this.path, { throwIfNoEntry: false });
       const identity = identityAt(this.path);
       if (stats === undefined || identity === undefined || !sameFile(identity, this.identity)) return true;
-      return stats.nlink !== 1 || stampOf(stats) !== this.#stamp || this.hasCompanions();
+      return stats.nlink !== 1 || stampOf(stats) !== this.#stamp;
     } catch {
       return true;
     }

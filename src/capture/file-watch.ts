@@ -85,6 +85,11 @@ export class FileWatch {
     return this.#isUnused;
   }
 
+  /** A checkpoint is under way, or was since the last time that this was asked. Sync. */
+  isCheckpointed(): boolean {
+    return this.#file.isCheckpointed();
+  }
+
   /** The inode of the WAL index. */
   get indexInode(): bigint {
     return this.#walIndex.inode;

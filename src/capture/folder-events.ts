@@ -97,6 +97,7 @@ export class FolderEvents<Database> {
     const owned = owner === undefined ? undefined : entries?.get(owner);
     // Other files: logs, databases that are excluded. Those that may become databases are looked at by discovery as long as they wait.
     if (owned === undefined) return mask !== modify;
+    // Nobody who keeps the rules removes or renames a companion of a database that is open.
     return onTouched(owned, true, isMoved) && isMoved;
   }
 

@@ -126,6 +126,8 @@ export class Source {
     return this.#exclusively("tick", async () => {
       const nowMs = this.#options.clock.now();
       await this.#faults.hold(() => {
+        // A checkpoint of the application may be waiting for the pin of a quiet one.
+        this.#databases.active.hear();
         this.#databases.closeRetired();
         this.#databases.assertRootInPlace();
         this.#databases.audit(nowMs);

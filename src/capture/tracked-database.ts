@@ -143,6 +143,8 @@ export class TrackedDatabase {
   /** Nothing has happened for so long, and no commit can come without a write into the log. Sync, a microsecond. */
   isStill(nowMs: number, forMs: number): boolean {
     const at = this.#captured;
+    // At its end nothing is written, and the pin must move once more, or RESTART and TRUNCATE wait for it under the lock of the writer.
+    if (this.watch.isCheckpointed()) this.disturb();
     this.#stillSinceMs ??= nowMs;
     if (at === undefined || nowMs - this.#stillSinceMs < forMs || this.holds > 0 || this.files.writersLocked || this.backfilling !== undefined) return false;
     return !this.isAhead() && this.watch.isAtRest(at);

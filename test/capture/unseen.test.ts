@@ -1,9 +1,12 @@
 /** What the kernel tells of files that are not where their names are, and what a scan that fails leaves behind: nothing that is committed may stay unseen. */
 import { expect, test } from "bun:test";
-import { appendFileSync, copyFileSync, mkdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { appendFileSync, copyFileSync, mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { DormantDatabase } from "../../src/capture/dormant-database.ts";
 import { FolderEvents } from "../../src/capture/folder-events.ts";
+import { PageHashes } from "../../src/capture/page-hashes.ts";
 import { Application, Pair, temporaryFolder } from "./helpers.ts";
 import { PythonApplication } from "./usage/python-application.ts";
 
@@ -133,4 +136,43 @@ test("what a writer without the index committed into a quiet database, and nobod
   await application.open("a", join(pair.root, "7.db"), "?vfs=unix-none");
   await application.run("a", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; INSERT INTO t VALUES (1)");
   expect(await pair.source.close()).toEqual({ ahead: true });
+});
+
+test("a database is not quiet while a checkpoint is under way: its end is no write, and the pin must move then", async () => {
+  using folder = temporaryFolder();
+  await using pair = await begin(folder.path, 20);
+  await using application = new Application();
+  await application.open("7", join(pair.root, "7.db"));
+  await application.run("7", "PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES (1)");
+  await pair.sync();
+  // As a checkpoint does before it copies its first page, nBackfillAttempted (byte 128) is mxFrame (byte 16). By another process: closing the file here drops our locks.
+  const begun = "import os,sys; f = os.open(sys.argv[1], os.O_RDWR); os.pwrite(f, os.pread(f, 4, 16), 128)";
+  expect(spawnSync("python3", ["-c", begun, join(pair.root, "7.db-shm")]).status).toBe(0);
+  await settle(pair);
+  expect(pair.source.counts().active).toBe(1);
+  await application.run("7", "PRAGMA wal_checkpoint(PASSIVE)");
+  await settle(pair);
+  expect(pair.source.counts().active).toBe(0);
+  expect(await application.run("7", "PRAGMA wal_checkpoint(TRUNCATE)")).toEqual([{ busy: 0, log: 0, checkpointed: 0 }]);
+});
+
+test("a log that is folded and removed while it is looked for shows in the file", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.db");
+  const begun = new DatabaseSync(path);
+  begun.exec("PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
+  begun.close();
+  const hashes = new PageHashes(4096);
+  hashes.resize(statSync(path).size / 4096, () => false);
+  const dormant = DormantDatabase.of("a.db", path, hashes);
+  if (dormant === undefined) throw new Error("it is not dormant");
+  expect(dormant.isTouched()).toBe(false);
+  const application = new DatabaseSync(path);
+  application.exec("INSERT INTO t VALUES (1)");
+  const hasCompanions = dormant.hasCompanions.bind(dormant);
+  dormant.hasCompanions = () => {
+    application.close();
+    return hasCompanions();
+  };
+  expect(dormant.isTouched()).toBe(true);
 });
