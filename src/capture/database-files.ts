@@ -10,7 +10,7 @@
  * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
  * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
-import { existsSync, fstatSync, unlinkSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, unlinkSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { type FilePath, textOf, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
@@ -41,13 +41,16 @@ export class DatabaseFiles {
   readonly readers: readonly [Reader, Reader];
   readonly writeLocks = new WriteLocks();
   readonly #companions: readonly FileIdentity[];
+  /** To be closed behind the last connection (sqlite-descriptors.ts). */
+  readonly #own: readonly number[];
   #sealer: DatabaseSync | undefined;
   #checkpointer: DatabaseSync | undefined;
   #snapshot: Reader | undefined;
   /** Monotonic milliseconds; undefined: it is not locked. */
   #lockedAtMs: number | undefined;
 
-  private constructor(path: FilePath, identity: FileIdentity, wasSwitched: boolean, first: DatabaseSync, { dbFd, walFd, shmFd }: SqliteDescriptors) {
+  private constructor(path: FilePath, identity: FileIdentity, wasSwitched: boolean, first: DatabaseSync, { dbFd, walFd, shmFd }: SqliteDescriptors, own: readonly number[]) {
+    this.#own = own;
     this.wasSwitched = wasSwitched;
     this.path = path;
     this.identity = identity;
@@ -68,18 +71,21 @@ export class DatabaseFiles {
     if (identity === undefined) return undefined;
     const free = lowestFreeDescriptor();
     let first: DatabaseSync | undefined;
+    const own: number[] = [];
     try {
       first = connect(path, "rw");
       const wasSwitched = ensureWal(first, name);
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
       first.prepare("PRAGMA schema_version").get();
-      const descriptors = sqliteDescriptors(path, free);
+      const descriptors = sqliteDescriptors(path, free, own);
       const now = identityAt(path);
-      if (now !== undefined && sameFile(identity, now)) return new DatabaseFiles(path, identity, wasSwitched, first, descriptors);
+      if (now !== undefined && sameFile(identity, now)) return new DatabaseFiles(path, identity, wasSwitched, first, descriptors, own);
       first.close();
+      closeAll(own);
       return undefined;
     } catch (error) {
       first?.close();
+      closeAll(own);
       if (isBusy(error)) return undefined;
       if (isMissing(error) && first !== undefined) throw heapIndex(name, error);
       if (sqliteCode(error) === 26) throw notADatabase(name, "a file that SQLite cannot read as a database", error);
@@ -257,8 +263,11 @@ export class DatabaseFiles {
     const keeper = keepWal ? readOnlyKeeper(this.path) : undefined;
     for (const reader of [...this.readers, this.#snapshot]) reader?.close();
     for (const connection of [this.#sealer, this.#checkpointer, keeper]) connection?.close();
+    closeAll(this.#own);
   }
 }
+
+const closeAll = (descriptors: readonly number[]): void => descriptors.forEach((fd) => closeSync(fd));
 
 const cannotOpen = 14;
 

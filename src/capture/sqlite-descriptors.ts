@@ -7,6 +7,9 @@
  * of a connection in WAL mode, and the `-shm` is shared by all connections of a process until the last one is closed (os_unix.c, unixShmNode).
  *
  * The connection must be the first of this process on that database: a descriptor of another one would be closed with that one.
+ *
+ * Deno reads only through descriptors that it opened itself. There the three files are opened once more, and must stay open until the last
+ * connection of this process is closed: closing any descriptor of a file drops all POSIX locks that the process has on it.
  */
 import { closeSync, fstatSync, openSync, readdirSync } from "node:fs";
 import { type FilePath, withSuffix } from "./data-path.ts";
@@ -28,17 +31,27 @@ export function lowestFreeDescriptor(): number {
   return fd;
 }
 
-/** `free`: the lowest free number before the connection was opened. Throws ENOENT when a file is not there: SQLite keeps its index in its heap. */
-export function sqliteDescriptors(path: FilePath, free: number): SqliteDescriptors {
+/**
+ * `free`: the lowest free number before the connection was opened. `own` gets the descriptors that are opened here, for the caller to close when
+ * no connection is left. Throws ENOENT when a file is not there: SQLite keeps its index in its heap.
+ */
+export function sqliteDescriptors(path: FilePath, free: number, own: number[]): SqliteDescriptors {
+  if ("Deno" in globalThis) return ownDescriptors(path, own);
   const wanted = ["", "-wal", "-shm"].map((suffix) => wantedAt(withSuffix(path, suffix)));
   const near = Array.from({ length: nearby }, (_, at) => free + at);
   const [dbFd, walFd, shmFd] = find(wanted, near) ?? find(wanted, allDescriptors()) ?? [];
-  if (dbFd === undefined || walFd === undefined || shmFd === undefined) throw new Error(`SQLite has ${path.toString()} open, and its descriptors are not among those of this process${why()}`);
+  if (dbFd === undefined || walFd === undefined || shmFd === undefined) throw new Error(`SQLite has ${path.toString()} open, and its descriptors are not among those of this process`);
   return { dbFd, walFd, shmFd };
 }
 
-/** Deno has numbers of its own, which its files alone have. */
-const why = (): string => ("Deno" in globalThis ? ": Deno does not read through descriptors that it did not open; run the host with Bun or Node" : "");
+function ownDescriptors(path: FilePath, own: number[]): SqliteDescriptors {
+  const open = (suffix: string): number => {
+    const fd = openSync(withSuffix(path, suffix), "r");
+    own.push(fd);
+    return fd;
+  };
+  return { dbFd: open(""), walFd: open("-wal"), shmFd: open("-shm") };
+}
 
 function wantedAt(path: FilePath): FileIdentity {
   const identity = identityAt(path);
