@@ -46,6 +46,7 @@ export class Scene {
     try {
       await scene.start();
       await scene.cluster.whenWhole(withinMs, never);
+      await scene.#whenReached();
       return scene;
     } catch (error) {
       await scene.close();
@@ -55,6 +56,16 @@ export class Scene {
 
   async start(): Promise<void> {
     await Promise.all([...this.cluster.hosts, ...this.cluster.gateways].map((member) => this.cluster.start(member)));
+  }
+
+  /** The gateway takes connections; hosts may be whole before. */
+  #whenReached(): Promise<true> {
+    return this.cluster.until("the gateway to take connections", withinMs, never, () => "it does not", () =>
+      fetch(this.#gateway.url, { method: "HEAD" }).then(
+        () => true as const,
+        () => undefined,
+      ),
+    );
   }
 
   async primary(): Promise<HostMember> {
