@@ -109,9 +109,13 @@ export function adopt(turn: Turn, host: string, epoch: number, instance: string 
   }
 }
 
-/** For the brake: what ended the primary before, and how long it had its office, whichever gateway replaced it. */
+/**
+ * For the brake: what ended the primary before, and how long it had its office, whichever gateway replaced it. Only of one that was seen in
+ * office: hosts that restore read past claims one after the other, and a gateway that has just started hears all of them (simulation, seed 16966).
+ */
 function rememberLoss(turn: Turn, known: Primary): void {
   const { state, now } = turn;
+  if (known.instance === null) return;
   const cause = causeOfLoss(state, now);
   if (cause === null) return;
   const lostAt = "failover" in state.phase ? state.phase.failover.decidedAt : now;

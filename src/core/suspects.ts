@@ -122,12 +122,13 @@ export class Suspects {
     for (const [key, request] of sorted.slice(0, entriesPerEndingMax)) {
       const entry = this.#current(key, now) ?? { ...request, endings: [], pauseMs: 0, trialAt: now, isOnTrial: false };
       entry.endings = [...entry.endings.filter((at) => now - at < suspectWindowMs), now].slice(-endingsOfUsual);
-      entry.isOnTrial = false;
-      if (entry.pauseMs > 0) entry.pauseMs = Math.min(entry.pauseMs * 2, pauseMostMs);
-      else if (entry.endings.length >= (isUsual(key) ? endingsOfUsual : endingsOfSuspect)) {
+      // Only a trial says more against it: others were in flight before it was put aside, on this host or the one before (simulation, seed 19439).
+      if (entry.isOnTrial) entry.pauseMs = Math.min(entry.pauseMs * 2, pauseMostMs);
+      else if (entry.pauseMs === 0 && entry.endings.length >= (isUsual(key) ? endingsOfUsual : endingsOfSuspect)) {
         entry.pauseMs = pauseFirstMs;
         fresh.push(request);
       }
+      entry.isOnTrial = false;
       entry.trialAt = now + entry.pauseMs;
       this.#put(key, entry, now);
     }

@@ -241,6 +241,19 @@ describe("a cause that every new primary meets after a second", () => {
     expect(s.all("promote")).toEqual([]);
     expect(s.phase).toBe("down");
   });
+
+  test("is no cause that a gateway hears of when it has just started, and hosts that restore read past epochs one after the other", () => {
+    const s = new Scenario().register("a", "b");
+    for (let epoch = 1; epoch <= 8; epoch++) {
+      const owner = epoch % 2 === 0 ? "a" : "b";
+      for (const id of ["a", "b"]) s.after(20).hears(id, { role: "restoring", reason: "starting", epoch, epochHost: owner });
+    }
+    for (const id of ["a", "b"]) s.hears(id, { epoch: 8, epochHost: "a" });
+    s.after(3_000);
+    for (const id of ["a", "b"]) s.hears(id, { epoch: 8, epochHost: "a" });
+    expect(s.all("note").filter(({ what }) => what === "failover-braked")).toEqual([]);
+    expect(s.all("promote").length).toBeGreaterThan(0);
+  });
 });
 
 test("a kill after a kill is answered at once, three times and more, when each primary had served for a moment", () => {

@@ -31,6 +31,15 @@ describe("a request that ends the application", () => {
     }
   });
 
+  test("waits no longer for endings that it met before it was put aside, here or on another host", () => {
+    const [first, next] = [new Suspects(), new Suspects()];
+    for (let ending = 0; ending < 4; ending++) first.ended([crash], ending);
+    next.adopt(first.list(3), 3);
+    next.ended([crash], 4);
+    expect(next.standing(crash, 10_003, true)).toMatchObject({ kind: "put_aside" });
+    expect(next.standing(crash, 10_004, true)).toEqual({ kind: "due" });
+  });
+
   test("is not tried while the host could not spare another ending", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);

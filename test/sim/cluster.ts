@@ -187,6 +187,15 @@ export class Cluster {
     machine.application = "none";
   }
 
+  /** Virtual ms until a key that a host has put aside is tried again, as hosts announce it; 0: none is. */
+  get trialInMs(): number {
+    const announced = this.hosts.flatMap(({ process }) => hostOf(process)?.host.status().suspects ?? []);
+    return Math.max(0, ...announced.filter(({ path }) => path.startsWith("/keys/")).map(({ trialInMs }) => trialInMs + 1));
+  }
+
+  /** A trial waits until the host can afford that its application ends once more. */
+  readonly restartWindowMs = 60_000;
+
   /** How long the hosts wait at most before the next try that they have announced. */
   get retryInMs(): number {
     return Math.max(0, ...this.hosts.map(({ process }) => hostOf(process)?.host.status().retry?.inMs ?? 0));
@@ -287,7 +296,7 @@ export class Cluster {
       priority: 0,
       nofailover: false,
       secret: "s",
-      application: { command: ["app"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: applicationReadyMsMax, health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: null }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 1_000, restartsMax: 3, restartWindowMs: 60_000 },
+      application: { command: ["app"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: applicationReadyMsMax, health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: null }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 1_000, restartsMax: 3, restartWindowMs: this.restartWindowMs },
       checkpoint: {
         intervalMs: options.checkpointIntervalMs,
         journalBytes: options.checkpointJournalBytes,

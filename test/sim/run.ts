@@ -184,6 +184,9 @@ async function finalReads({ world, cluster, checker, clients }: Parts): Promise<
     }
   }
   await world.runUntil(world.now + readsMsMax, () => open === 0);
+  // What requests like it have ended the application is put aside, and is asked for in vain until its trial.
+  const { trialInMs } = cluster;
+  if (open > 0 && trialInMs > 0) await world.runUntil(world.now + Math.max(trialInMs, cluster.restartWindowMs) + readsMsMax, () => open === 0);
   if (open > 0) checker.onViolation(`a well service left ${open} reads without a good answer for ${readsMsMax} ms`);
 }
 
