@@ -48,6 +48,7 @@ export class DatabaseSet {
   /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
   #isWriterTold = false;
+  #isBegun = false;
   readonly arrivals: Arrivals;
   /** The scan that `follow` has dealt with. */
   #followed: ReadonlyMap<string, FoundFile> | undefined;
@@ -143,7 +144,8 @@ export class DatabaseSet {
     if (found === this.#seen) return false;
     for (const { name, files } of this.active) if (!this.#displaced.has(name) && files.companions() !== "same") return true;
     this.#seen = found;
-    return this.#auditor.auditUsers(this.active);
+    // At the start of a term there is no application, and the list of locks is slow to read (lock-list-warmer.ts): the first audit looks.
+    return this.#isBegun && this.#auditor.auditUsers(this.active);
   }
 
   /** Asked after a look at the active databases: nothing beside them moved since there was this generation of them. Sync. */
@@ -154,9 +156,8 @@ export class DatabaseSet {
 
   /** Capture has begun: what appears from now on ends nothing by being there. */
   begin(): void {
-    this.arrivals.begin();
-    this.#discovery.begin();
-    this.#newcomers.begin();
+    this.#isBegun = true;
+    for (const part of [this.arrivals, this.#discovery, this.#newcomers]) part.begin();
   }
 
   /** Files that match and are no databases. */

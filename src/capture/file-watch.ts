@@ -8,6 +8,7 @@
  * `examine`, which may wait and read, has found out, and either nothing is wrong or it throws what is.
  */
 import { existsSync } from "node:fs";
+import { loadedLockHolder } from "../runtime/posix-locks.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { CaptureError } from "./capture-error.ts";
 import { DatabaseFileLook } from "./database-file-look.ts";
@@ -191,8 +192,10 @@ export class FileWatch {
     return processesWithOpen(identityOfFd(this.#options.files.walFd)).filter((pid) => !users.has(pid));
   }
 
-  /** Another process holds the lock of the writer: what follows in the log is its transaction. */
+  /** Another process holds the lock of the writer: what follows in the log is its transaction. The list of locks would stop the event loop for milliseconds. */
   #isWriterAtWork(): boolean {
+    const holderOf = loadedLockHolder();
+    if (holderOf !== undefined) return holderOf(this.#options.files.shmFd, writerLockByte) !== undefined;
     return (FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte, true)?.size ?? 0) > 0;
   }
 

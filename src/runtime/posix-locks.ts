@@ -10,8 +10,17 @@ const structBytes = 32;
 
 export type LockHolder = (fd: number, byte: number) => number | undefined;
 
+let loaded: LockHolder | undefined;
+
+/** The function that `lockHolderCall` has found; undefined before, and where there is none. */
+export const loadedLockHolder = (): LockHolder | undefined => loaded;
+
 /** Undefined: it cannot be asked here. The function gives the process (0 or less: of another namespace), or undefined when there is none but this one. */
 export async function lockHolderCall(): Promise<LockHolder | undefined> {
+  return (loaded ??= await load());
+}
+
+async function load(): Promise<LockHolder | undefined> {
   if (process.platform !== "linux" || !("Bun" in globalThis)) return undefined;
   const { dlopen, ptr } = await import("bun:ffi");
   // Memory of its own: what the kernel writes into must not be moved.
