@@ -1,4 +1,6 @@
 /** Real hosts and a gateway with an application that uses SQLite as a request says (application.py). */
+import { once } from "node:events";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import type { HostStatus } from "../../../src/control/host-status.ts";
@@ -58,14 +60,18 @@ export class Scene {
     await Promise.all([...this.cluster.hosts, ...this.cluster.gateways].map((member) => this.cluster.start(member)));
   }
 
-  /** The gateway takes connections; hosts may be whole before. */
+  /** The gateway takes connections; hosts may be whole before. No request is sent: its answer may be held. */
   #whenReached(): Promise<true> {
-    return this.cluster.until("the gateway to take connections", withinMs, never, () => "it does not", () =>
-      fetch(this.#gateway.url, { method: "HEAD" }).then(
+    const { hostname: host, port } = new URL(this.#gateway.url);
+    return this.cluster.until("the gateway to take connections", withinMs, never, () => "it does not", async () => {
+      const socket = connect({ host, port: Number(port) });
+      const isReached = await once(socket, "connect").then(
         () => true as const,
         () => undefined,
-      ),
-    );
+      );
+      socket.destroy();
+      return isReached;
+    });
   }
 
   async primary(): Promise<HostMember> {
