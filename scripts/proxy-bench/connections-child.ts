@@ -1,8 +1,8 @@
 /** The data plane in a process of its own for bench-connections: prints its port; `open` on standard input opens its hold. */
-import { Hold } from "../../src/http/hold.ts";
-import { Proxy } from "../../src/http/proxy.ts";
-import { HttpServer } from "../../src/http/server.ts";
-import { Upstream } from "../../src/http/upstream.ts";
+import { Hold } from "../../src/http/proxy/hold.ts";
+import { Proxy } from "../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../src/http/server/server.ts";
+import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 
 const [backendPort = "0", held = "open"] = process.argv.slice(2);

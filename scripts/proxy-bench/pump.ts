@@ -1,8 +1,8 @@
 /** The floor: our own sockets in the same Bun, passing bytes on unread. No proxy can cost less on them. Arguments: port, TLS port, backend's port, PEM file. */
 import { readFileSync } from "node:fs";
-import { ServerTls } from "../../src/http/server-tls.ts";
-import { bunTcp } from "../../src/runtime/bun-tcp.ts";
-import type { ChunkUse, TcpConnectUser, TcpSocket } from "../../src/runtime/tcp.ts";
+import { ServerTls } from "../../src/http/server/server-tls.ts";
+import { bunTcp } from "../../src/runtime/tcp/bun-tcp.ts";
+import type { ChunkUse, TcpConnectUser, TcpSocket } from "../../src/runtime/tcp/tcp.ts";
 
 const [port = "0", tlsPort = "0", backendPort = "0", pem = ""] = process.argv.slice(2);
 const waitingBytesMax = 256 * 1024;

@@ -1,11 +1,11 @@
 /** Our data plane as a process of its own, put together as the gateway does it. Arguments: port, TLS port, backend's port. */
 import { readFileSync } from "node:fs";
-import { forwardedFields } from "../../src/http/forwarded-fields.ts";
-import { Hold } from "../../src/http/hold.ts";
-import { Proxy } from "../../src/http/proxy.ts";
-import { requestIdFields } from "../../src/http/request-id.ts";
-import { HttpServer, type HttpServerOptions } from "../../src/http/server.ts";
-import { Upstream } from "../../src/http/upstream.ts";
+import { forwardedFields } from "../../src/http/proxy/forwarded-fields.ts";
+import { Hold } from "../../src/http/proxy/hold.ts";
+import { Proxy } from "../../src/http/proxy/proxy.ts";
+import { requestIdFields } from "../../src/http/server/request-id.ts";
+import { HttpServer, type HttpServerOptions } from "../../src/http/server/server.ts";
+import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 import { systemRandom as random } from "../../src/runtime/random.ts";
 

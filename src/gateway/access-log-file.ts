@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { closeSync, fstatSync, openSync, statSync, write } from "node:fs";
 import type { AccessLogTarget } from "../config/types.ts";
-import { accessLine, type AccessEntry, type AccessLogFormat } from "../http/access-log.ts";
+import { accessLine, type AccessEntry, type AccessLogFormat } from "../http/server/access-log.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 
 const writeEveryMs = 200;

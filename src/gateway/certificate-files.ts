@@ -7,7 +7,7 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import type { CertificateFiles, TlsConfig } from "../config/types.ts";
-import { CertificateError, type Certificate, type TlsCertificates } from "../http/server-tls.ts";
+import { CertificateError, type Certificate, type TlsCertificates } from "../http/server/server-tls.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 

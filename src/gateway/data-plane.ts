@@ -1,12 +1,12 @@
 /**
  * The gateway's client side: the listener with its certificates, who is believed about clients, what requests are given on their
- * way, and the access log. What happens to a request is the service's (src/http/proxy.ts).
+ * way, and the access log. What happens to a request is the service's (src/http/proxy/proxy.ts).
  */
-import type { Exchange, ForwardOptions, Handling } from "../http/exchange.ts";
-import { forwardedFields } from "../http/forwarded-fields.ts";
+import type { Exchange, ForwardOptions, Handling } from "../http/upstream/exchange.ts";
+import { forwardedFields } from "../http/proxy/forwarded-fields.ts";
 import type { HttpLimits } from "../http/limits.ts";
-import { requestIdFields } from "../http/request-id.ts";
-import { HttpServer, type CloseOptions } from "../http/server.ts";
+import { requestIdFields } from "../http/server/request-id.ts";
+import { HttpServer, type CloseOptions } from "../http/server/server.ts";
 import type { BoundedLog } from "../runtime/bounded-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";

@@ -6,8 +6,8 @@
  * Bun.serve({ fetch: (request, server) => createProxyApp(dataPlane.server, () => clientOf(server.requestIP(request))).fetch(request) });
  */
 import { type Context, Hono } from "hono";
-import { fetchThrough, type FetchClient } from "../http/fetch-entry.ts";
-import type { HttpServer } from "../http/server.ts";
+import { fetchThrough, type FetchClient } from "../http/embed/fetch-entry.ts";
+import type { HttpServer } from "../http/server/server.ts";
 
 /** `clientOf` says who sent a request: runtimes differ there, for example `getConnInfo` of hono/bun or @hono/node-server/conninfo. */
 export function createProxyApp(server: HttpServer, clientOf: (context: Context) => FetchClient): Hono {

@@ -2,7 +2,7 @@
  * Where the decision about a service's route goes: to the data plane of this process (service-route.ts), or to worker
  * processes (workers/pool-route.ts).
  */
-import type { RequestEnd } from "../http/proxy.ts";
+import type { RequestEnd } from "../http/proxy/proxy.ts";
 
 export interface RouteTarget {
   /** The host that gets requests now. */

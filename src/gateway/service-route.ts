@@ -1,15 +1,15 @@
 /**
- * Where one service's requests go, as the data plane asks for it (`Route` of src/http/proxy.ts): the primary's connections,
+ * Where one service's requests go, as the data plane asks for it (`Route` of src/http/proxy/proxy.ts): the primary's connections,
  * and the hold for requests without one. It is told by the state machine's effects and decides only one thing itself:
  *
  * When no host can take over and the last known primary refuses connections, sending every request against a closed port
  * would burn its patience. So the hold closes, and one connection attempt per `retryConnectMs` finds out when it is back.
  */
 import { connect } from "node:net";
-import { Hold, type HoldOptions } from "../http/hold.ts";
+import { Hold, type HoldOptions } from "../http/proxy/hold.ts";
 import type { HttpLimits } from "../http/limits.ts";
-import type { Route } from "../http/proxy.ts";
-import { Upstream, type UpstreamOptions } from "../http/upstream.ts";
+import type { Route } from "../http/proxy/proxy.ts";
+import { Upstream, type UpstreamOptions } from "../http/upstream/upstream.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { RouteTarget } from "./route-target.ts";
 

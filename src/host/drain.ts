@@ -8,8 +8,8 @@
  * of them gets to come to a pause.
  */
 import type { Clock } from "../runtime/clock.ts";
-import type { OpenAttempt } from "../http/answer-progress.ts";
-import type { CommonEnd } from "../http/common-end.ts";
+import type { OpenAttempt } from "../http/upstream/answer-progress.ts";
+import type { CommonEnd } from "../http/upstream/common-end.ts";
 
 export interface DrainTimes {
   readonly drainMs: number;

@@ -1,6 +1,6 @@
-/** What a host's front says itself, to the gateway that sent the request (src/http/host-verdict.ts reads it). */
-import type { Exchange } from "../http/exchange.ts";
-import { putAsideCause, unknownFields, type UnknownCause } from "../http/host-verdict.ts";
+/** What a host's front says itself, to the gateway that sent the request (src/http/upstream/host-verdict.ts reads it). */
+import type { Exchange } from "../http/upstream/exchange.ts";
+import { putAsideCause, unknownFields, type UnknownCause } from "../http/upstream/host-verdict.ts";
 
 const text: [string, string] = ["Content-Type", "text/plain; charset=utf-8"];
 

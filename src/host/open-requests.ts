@@ -4,7 +4,7 @@
  * A request that sends its body for long moves with each part of it: an application with one thread may be waiting for that client. A short
  * one does not: what it sends is taken by the kernel, also for an application that hangs.
  */
-import type { Exchange } from "../http/exchange.ts";
+import type { Exchange } from "../http/upstream/exchange.ts";
 
 export interface OpenRequest {
   readonly method: string;

@@ -1,5 +1,5 @@
 /** Waits for an application that is being restarted. */
-import type { CommonEnd } from "../http/common-end.ts";
+import type { CommonEnd } from "../http/upstream/common-end.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /** After this a request is given back to its gateway. */

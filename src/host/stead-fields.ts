@@ -1,6 +1,6 @@
 /** The fields whose names begin with `Stead-`: what passes between gateways, hosts and their applications, and never reaches a client. */
-import type { HeaderList } from "../http/headers.ts";
-import { fieldSet, STEAD } from "../http/known-fields.ts";
+import type { HeaderList } from "../http/message/headers.ts";
+import { fieldSet, STEAD } from "../http/message/known-fields.ts";
 
 const isOurs = (name: string): boolean => name.startsWith("stead-");
 

@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { serve } from "@hono/node-server";
 import type { AddressInfo } from "node:net";
 import { createProxyApp } from "../../src/gateway/proxy-app.ts";
-import { Hold } from "../../src/http/hold.ts";
-import { Proxy } from "../../src/http/proxy.ts";
-import { HttpServer } from "../../src/http/server.ts";
-import { Upstream } from "../../src/http/upstream.ts";
+import { Hold } from "../../src/http/proxy/hold.ts";
+import { Proxy } from "../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../src/http/server/server.ts";
+import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { RawBackend, type BackendConnection } from "../http/raw-backend.ts";
 import { waitFor } from "../http/raw-client.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { OpenRequests } from "../../src/host/open-requests.ts";
-import type { Exchange } from "../../src/http/exchange.ts";
+import type { Exchange } from "../../src/http/upstream/exchange.ts";
 
 const exchange = (target: string, changes: { responseStarted?: boolean; bodyBytes?: number } = {}): Exchange & { bodyBytes: number } =>
   ({ request: { method: "POST", target }, responseStarted: false, bodyBytes: 0, ...changes }) as unknown as Exchange & { bodyBytes: number };

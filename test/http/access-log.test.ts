@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { accessLine, type AccessEntry } from "../../src/http/access-log.ts";
-import { requestIdFields } from "../../src/http/request-id.ts";
-import { HttpServer } from "../../src/http/server.ts";
-import { Upstream } from "../../src/http/upstream.ts";
+import { accessLine, type AccessEntry } from "../../src/http/server/access-log.ts";
+import { requestIdFields } from "../../src/http/server/request-id.ts";
+import { HttpServer } from "../../src/http/server/server.ts";
+import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { RawBackend } from "./raw-backend.ts";
 import { RawClient, waitFor } from "./raw-client.ts";

@@ -1,9 +1,9 @@
 /** Many connections at once: abusive ones are ended, ordinary ones are answered, held ones are answered in order and once. */
 import { expect, test } from "bun:test";
-import { Hold } from "../../src/http/hold.ts";
-import { Proxy } from "../../src/http/proxy.ts";
-import { HttpServer } from "../../src/http/server.ts";
-import { Upstream } from "../../src/http/upstream.ts";
+import { Hold } from "../../src/http/proxy/hold.ts";
+import { Proxy } from "../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../src/http/server/server.ts";
+import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { RawBackend } from "./raw-backend.ts";
 import { RawClient, waitFor } from "./raw-client.ts";

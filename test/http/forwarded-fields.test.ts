@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import type { Exchange } from "../../src/http/exchange.ts";
-import { forwardedFields } from "../../src/http/forwarded-fields.ts";
-import { HeaderList } from "../../src/http/headers.ts";
-import { TrustedProxies } from "../../src/http/trusted-proxies.ts";
+import type { Exchange } from "../../src/http/upstream/exchange.ts";
+import { forwardedFields } from "../../src/http/proxy/forwarded-fields.ts";
+import { HeaderList } from "../../src/http/message/headers.ts";
+import { TrustedProxies } from "../../src/http/server/trusted-proxies.ts";
 import { proxied } from "./proxied.ts";
 
 const from = (remoteAddress: string, secure = false): Exchange => ({ remoteAddress, secure, client: {} }) as Exchange;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { CommonEnd } from "../../src/http/common-end.ts";
+import { CommonEnd } from "../../src/http/upstream/common-end.ts";
 import { proxied } from "./proxied.ts";
 import { RawBackend } from "./raw-backend.ts";
 import { waitFor } from "./raw-client.ts";

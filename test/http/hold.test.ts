@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Hold, type HoldOptions } from "../../src/http/hold.ts";
+import { Hold, type HoldOptions } from "../../src/http/proxy/hold.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 const never = new AbortController().signal;

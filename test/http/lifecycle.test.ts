@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { Exchange } from "../../src/http/exchange.ts";
-import { HttpServer, ListenError } from "../../src/http/server.ts";
+import type { Exchange } from "../../src/http/upstream/exchange.ts";
+import { HttpServer, ListenError } from "../../src/http/server/server.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { proxied } from "./proxied.ts";
 import { RawClient, waitFor } from "./raw-client.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { readProxyHeader } from "../../src/http/proxy-protocol.ts";
-import { HttpServer } from "../../src/http/server.ts";
+import { readProxyHeader } from "../../src/http/server/proxy-protocol.ts";
+import { HttpServer } from "../../src/http/server/server.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { RawClient } from "./raw-client.ts";
 

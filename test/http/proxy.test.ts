@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { Hold } from "../../src/http/hold.ts";
-import { Proxy, type RequestEnd } from "../../src/http/proxy.ts";
-import { HttpServer } from "../../src/http/server.ts";
-import { Upstream } from "../../src/http/upstream.ts";
+import { Hold } from "../../src/http/proxy/hold.ts";
+import { Proxy, type RequestEnd } from "../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../src/http/server/server.ts";
+import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { RawBackend, type BackendConnection } from "./raw-backend.ts";
 import { RawClient, waitFor } from "./raw-client.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { RandomNames } from "../../src/http/random-names.ts";
+import { RandomNames } from "../../src/runtime/random-names.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 
 test("names are what was drawn, in order: no digit of a block is handed out twice, whatever is asked for", () => {

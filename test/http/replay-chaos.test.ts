@@ -3,10 +3,10 @@
  * client is told the truth. The same seed makes the same decisions; their interleaving is the machine's.
  */
 import { expect, test } from "bun:test";
-import { Hold } from "../../src/http/hold.ts";
-import { Proxy } from "../../src/http/proxy.ts";
-import { HttpServer } from "../../src/http/server.ts";
-import { Upstream } from "../../src/http/upstream.ts";
+import { Hold } from "../../src/http/proxy/hold.ts";
+import { Proxy } from "../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../src/http/server/server.ts";
+import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Dice } from "./fuzz/generate.ts";
 import { RawBackend, type BackendConnection } from "./raw-backend.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { connect } from "node:tls";
-import { CertificateError } from "../../src/http/server-tls.ts";
-import { HttpServer } from "../../src/http/server.ts";
+import { CertificateError } from "../../src/http/server/server-tls.ts";
+import { HttpServer } from "../../src/http/server/server.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { certificateA, certificateB } from "./certificates.ts";
 

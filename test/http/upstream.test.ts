@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { UpstreamConnection, UpstreamUser } from "../../src/http/upstream-connection.ts";
-import { Upstream, type ConnectionWaiter } from "../../src/http/upstream.ts";
+import type { UpstreamConnection, UpstreamUser } from "../../src/http/upstream/upstream-connection.ts";
+import { Upstream, type ConnectionWaiter } from "../../src/http/upstream/upstream.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { RawBackend, waitForConnections } from "./raw-backend.ts";
 import { waitFor } from "./raw-client.ts";

@@ -1,8 +1,8 @@
-/** One request at a gateway, for the real `Proxy` (src/http/proxy.ts): forwarded and answered on simulated connections. */
+/** One request at a gateway, for the real `Proxy` (src/http/proxy/proxy.ts): forwarded and answered on simulated connections. */
 import type { LossCause } from "../../src/core/replay.ts";
-import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse, RequestHead } from "../../src/http/exchange.ts";
-import { HeaderList } from "../../src/http/headers.ts";
-import { Upstream, type UpstreamOptions } from "../../src/http/upstream.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse, RequestHead } from "../../src/http/upstream/exchange.ts";
+import { HeaderList } from "../../src/http/message/headers.ts";
+import { Upstream, type UpstreamOptions } from "../../src/http/upstream/upstream.ts";
 import { type Answer, methodOf, pathOf, type Request } from "./messages.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
 import { hostOf } from "./sim-host.ts";

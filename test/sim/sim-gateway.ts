@@ -1,6 +1,6 @@
 /**
  * A gateway process: the real control plane (src/gateway/control-plane.ts: registry, store, replication between gateways,
- * monitors, orders, the state machine of a service) and the real request loop (src/http/proxy.ts, service-route.ts, hold.ts),
+ * monitors, orders, the state machine of a service) and the real request loop (src/http/proxy/proxy.ts, service-route.ts, hold.ts),
  * on simulated ports for hosts, peers, disk and sockets.
  */
 import * as v from "valibot";
@@ -14,7 +14,7 @@ import type { ControlConfig } from "../../src/gateway/served-services.ts";
 import type { RouteHooks, RouteTarget } from "../../src/gateway/route-target.ts";
 import { ServiceRoute } from "../../src/gateway/service-route.ts";
 import { StateStore } from "../../src/gateway/state/store.ts";
-import { Proxy } from "../../src/http/proxy.ts";
+import { Proxy } from "../../src/http/proxy/proxy.ts";
 import type { Dice } from "./dice.ts";
 import type { Answer, Request } from "./messages.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";

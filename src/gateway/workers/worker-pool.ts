@@ -4,10 +4,10 @@
  * it is not one socket for each (SO_REUSEPORT): Linux resets what waits in the queue of a socket that is closed.
  */
 import { closeSync } from "node:fs";
-import type { CloseOptions } from "../../http/server.ts";
-import { listenOn } from "../../http/listen.ts";
+import type { CloseOptions } from "../../http/server/server.ts";
+import { listenOn } from "../../http/server/listen.ts";
 import { duplicateDescriptor } from "../../runtime/descriptors.ts";
-import { systemTcp } from "../../runtime/system-tcp.ts";
+import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { Plane, PlaneDeps, PlaneSettings, WorkerStatus } from "../plane.ts";
 import type { RouteHooks } from "../route-target.ts";
 import type { FromWorker, ToWorker, WorkerSettings } from "./messages.ts";

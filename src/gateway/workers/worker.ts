@@ -7,7 +7,7 @@
  * died, with workers as without.
  */
 import type { Readable, Writable } from "node:stream";
-import type { CloseOptions } from "../../http/server.ts";
+import type { CloseOptions } from "../../http/server/server.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { LocalPlane } from "../plane.ts";

@@ -1,12 +1,12 @@
 /** All messages that the codec reads out of some bytes, in the shape the trusted parser reports. */
 import type { Buffer } from "node:buffer";
-import { BodyReader } from "../../../src/http/body-reader.ts";
-import type { Framing } from "../../../src/http/head.ts";
-import type { HeaderList } from "../../../src/http/headers.ts";
+import { BodyReader } from "../../../src/http/message/body-reader.ts";
+import type { Framing } from "../../../src/http/message/head.ts";
+import type { HeaderList } from "../../../src/http/message/headers.ts";
 import { defaultHttpLimits } from "../../../src/http/limits.ts";
-import { ProtocolError } from "../../../src/http/protocol-error.ts";
-import { readRequest } from "../../../src/http/read-request.ts";
-import { readResponse } from "../../../src/http/read-response.ts";
+import { ProtocolError } from "../../../src/http/message/protocol-error.ts";
+import { readRequest } from "../../../src/http/message/read-request.ts";
+import { readResponse } from "../../../src/http/message/read-response.ts";
 
 export type Message = [start: string | number, second: string, version: string, headers: string[], body: string, trailers: string[]];
 

@@ -1,0 +1,69 @@
+/**
+ * Tells the upstream who the client is: `X-Forwarded-For/-Proto/-Host` and `Forwarded` (RFC 7239).
+ *
+ * What a client says about itself is dropped; only a trusted proxy's fields are kept and extended. So the last address of
+ * the list is always the one that this server saw, and a list without trusted proxies has exactly one address.
+ */
+import type { EditRequestFields, Exchange } from "../upstream/exchange.ts";
+import type { HeaderList } from "../message/headers.ts";
+import { FORWARDED, fieldSet, knownField } from "../message/known-fields.ts";
+import { plainAddress, TrustedProxies } from "../server/trusted-proxies.ts";
+
+export interface ForwardedOptions {
+  /** Addresses and CIDR ranges of proxies in front of this server. Default: none. */
+  readonly trustedProxies?: readonly string[];
+}
+
+const set = fieldSet(FORWARDED);
+
+/** Use the result as `editRequestFields`. Throws a RangeError for an entry that is not an address or range. */
+export function forwardedFields(options: ForwardedOptions = {}): EditRequestFields {
+  const trusted = new TrustedProxies(options.trustedProxies ?? []);
+  /** What was added to the last request of a client connection, with its Host: mostly the next one gets the same. */
+  const last = new WeakMap<object, { readonly host: string | undefined; readonly lines: string }>();
+  return function addForwardedFields(headers, exchange) {
+    if (!headers.mayHave(set)) {
+      const known = last.get(exchange.client);
+      if (known !== undefined && headers.hostIs(known.host)) return headers.withLines(known.lines, set);
+    }
+    const host = headers.get("host");
+    const address = plainAddress(exchange.remoteAddress);
+    const before = headers.mayHave(set) && trusted.has(address) ? clientFields(headers) : undefined;
+    const clean = headers.mayHave(set) ? headers.without((name) => knownField(name) === FORWARDED) : headers;
+    const lines = linesOf(address, exchange, host, before);
+    if (before === undefined) last.set(exchange.client, { host, lines });
+    return clean.withLines(lines, set);
+  };
+}
+
+function linesOf(address: string, { secure }: Exchange, hostField: string | undefined, before: ClientFields | undefined): string {
+  const ownProto = secure ? "https" : "http";
+  const host = before?.host ?? hostField;
+  const addresses = before?.for === undefined ? address : `${before.for}, ${address}`;
+  const element = forwardedElement(address, ownProto, hostField);
+  let lines = `X-Forwarded-For: ${addresses}\r\nX-Forwarded-Proto: ${before?.proto ?? ownProto}\r\n`;
+  if (host !== undefined) lines += `X-Forwarded-Host: ${host}\r\n`;
+  return `${lines}Forwarded: ${before?.forwarded === undefined ? element : `${before.forwarded}, ${element}`}\r\n`;
+}
+
+interface ClientFields {
+  readonly for: string | undefined;
+  readonly proto: string | undefined;
+  readonly host: string | undefined;
+  readonly forwarded: string | undefined;
+}
+
+/** What the trusted proxy said. Lists are joined in their order (RFC 9110, 5.3). */
+function clientFields(headers: HeaderList): ClientFields {
+  const joined = (name: string): string | undefined => {
+    const values = headers.getAll(name).filter((value) => value !== "");
+    return values.length === 0 ? undefined : values.join(", ");
+  };
+  return { for: joined("x-forwarded-for"), proto: headers.get("x-forwarded-proto"), host: headers.get("x-forwarded-host"), forwarded: joined("forwarded") };
+}
+
+/** RFC 7239, 4: IPv6 addresses and hosts with a port are quoted; a Host has been checked and contains no quotation mark. */
+function forwardedElement(address: string, proto: string, host: string | undefined): string {
+  const node = address.includes(":") ? `"[${address}]"` : address;
+  return `for=${node};proto=${proto}${host === undefined ? "" : `;host="${host}"`}`;
+}

@@ -1,0 +1,138 @@
+/**
+ * Where requests wait while a service has no primary: bounded in number, bytes and time, first come, first served.
+ *
+ * Open, it lets everybody through. When it opens with requests waiting, they are released in order of arrival, at most
+ * `releaseConcurrency` of them being sent at a time: a released request calls `done`, and the next one follows. So a new
+ * primary gets a steady queue and not a herd. Requests that arrive meanwhile queue up behind, so order is kept.
+ */
+import type { Clock, Timer } from "../../runtime/clock.ts";
+
+export interface HoldOptions {
+  readonly requestsMax: number;
+  readonly bytesMax: number;
+  readonly waitMsMax: number;
+  /** Released requests that may be on their way at the same time while others still wait. */
+  readonly releaseConcurrency: number;
+  readonly clock: Clock;
+}
+
+export type HoldResult = "released" | { readonly refused: "full" | "timeout" | "gone" };
+
+interface Waiting {
+  readonly bytes: number;
+  readonly since: number;
+  readonly settle: (result: HoldResult) => void;
+}
+
+export class Hold {
+  readonly #options: HoldOptions;
+  readonly #queue = new Set<Waiting>();
+  #bytes = 0;
+  #open: boolean;
+  #released = 0;
+  #timer: Timer | undefined;
+
+  /** Starts closed: there is no primary until one is announced. */
+  constructor(options: HoldOptions, state: "open" | "closed" = "closed") {
+    this.#options = options;
+    this.#open = state === "open";
+  }
+
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  get waitingBytes(): number {
+    return this.#bytes;
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** True when a request may proceed without waiting: none is queued before it. */
+  get isPassable(): boolean {
+    return this.#open && this.#queue.size === 0;
+  }
+
+  /** Lets requests through, those that wait first. */
+  open(): void {
+    this.#open = true;
+    this.#releaseMore();
+  }
+
+  /** From now on requests wait. */
+  close(): void {
+    this.#open = false;
+  }
+
+  /**
+   * Waits for the hold to open. `bytes` is what the request may occupy meanwhile. A result of "released" obliges to call
+   * `done` when the request has been answered or comes back to wait again.
+   */
+  wait(bytes: number, signal: AbortSignal): Promise<HoldResult> {
+    if (signal.aborted) return Promise.resolve({ refused: "gone" });
+    if (this.isPassable) {
+      this.#released++;
+      return Promise.resolve("released");
+    }
+    if (this.#queue.size >= this.#options.requestsMax || this.#bytes + bytes > this.#options.bytesMax) return Promise.resolve({ refused: "full" });
+    return new Promise((resolve) => {
+      const onAbort = (): void => this.#leave(waiting, { refused: "gone" });
+      const waiting: Waiting = {
+        bytes,
+        since: this.#options.clock.now(),
+        settle: (result) => {
+          signal.removeEventListener("abort", onAbort);
+          resolve(result);
+        },
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#queue.add(waiting);
+      this.#bytes += bytes;
+      this.#timer ??= this.#options.clock.setTimer(this.#options.waitMsMax, () => this.#expire());
+      this.#releaseMore();
+    });
+  }
+
+  /** A released request is no longer on its way. */
+  done(): void {
+    if (this.#released === 0) throw new Error("done without a released request");
+    this.#released--;
+    this.#releaseMore();
+  }
+
+  #releaseMore(): void {
+    if (!this.#open) return;
+    for (const waiting of this.#queue) {
+      if (this.#released >= this.#options.releaseConcurrency) return;
+      this.#released++;
+      this.#leave(waiting, "released");
+    }
+  }
+
+  #leave(waiting: Waiting, result: HoldResult): void {
+    if (!this.#queue.delete(waiting)) return;
+    this.#bytes -= waiting.bytes;
+    waiting.settle(result);
+    if (this.#queue.size === 0) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+    }
+  }
+
+  /** Arrival order is expiry order, so one timer for the first is enough. */
+  #expire(): void {
+    this.#timer = undefined;
+    const { clock, waitMsMax } = this.#options;
+    const now = clock.now();
+    for (const waiting of this.#queue) {
+      const left = waiting.since + waitMsMax - now;
+      if (left > 0) {
+        this.#timer = clock.setTimer(left, () => this.#expire());
+        return;
+      }
+      this.#leave(waiting, { refused: "timeout" });
+    }
+  }
+}

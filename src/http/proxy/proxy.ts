@@ -1,0 +1,269 @@
+/**
+ * The gateway's request loop for one service: hold, forward, decide about a replay, answer honestly.
+ *
+ * A request that comes back from an attempt and may be sent again waits like a new one until the service is served; its
+ * whole life is bounded by `patienceMs`. Each request is counted exactly once, in `onDone`.
+ */
+import { decideReplay, type LossCause, type ReplayDecision } from "../../core/replay.ts";
+import { allRules, type Rules } from "../../core/rules.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../upstream/exchange.ts";
+import type { Hold, HoldResult } from "./hold.ts";
+import { refusal } from "../server/refusal.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+
+/** Where a service's requests go now. */
+export interface Route {
+  /** The primary's connections, or undefined while there is none. */
+  current(): Upstream | undefined;
+  /** Where requests wait for a primary; open exactly while there is one. */
+  whenServing(): Hold;
+}
+
+export type RequestEnd = "ok" | "unknown" | "failed" | "client_gone";
+
+export interface ProxyHooks {
+  /** A request is finished. `held`: it has waited for a primary. `replays`: how often it was sent again. */
+  onDone?(end: RequestEnd, held: boolean, replays: number): void;
+  /** A request was answered here instead of by the application. */
+  onRefused?(exchange: Exchange, status: number, code: string, why: string): void;
+  /** The upstream refused a connection or lost a request: a reason to look at it at once. */
+  onConnectionError?(upstream: Upstream, reason: string): void;
+}
+
+export interface ProxyOptions {
+  readonly route: Route;
+  readonly clock: Clock;
+  readonly hooks?: ProxyHooks;
+  /** How long a request is tried, from its arrival, before it is given back; at least the longest wait of the hold. */
+  readonly patienceMs: number;
+  /**
+   * Pause before a request goes again to the same upstream that has just failed it; it grows by half each time, up to
+   * `againDelayMsMax`.
+   */
+  readonly againDelayMs?: number;
+  /** How often in all a request that was sent and lost may be sent again (core/replay.ts). Default 1. */
+  readonly againMax?: number;
+  /** Seconds for `Retry-After`. */
+  readonly retryAfterSeconds?: number;
+  readonly forward?: Omit<ForwardOptions, "end">;
+  /** Default: all. */
+  readonly rules?: Rules;
+}
+
+const againDelayMsMax = 250;
+/** In pauses of `againDelayMs`: how long a host that lost a request is left alone before it is sent there again. */
+const lostHostDelays = 13;
+/** How long a request that may have changed something waits for another primary before it is answered "unknown". */
+const replacementWaitMs = 3_000;
+const replacementLookMs = 20;
+
+export class Proxy implements ForwardUser {
+  readonly #options: ProxyOptions;
+  readonly #forward: ForwardOptions;
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    this.#forward = options.forward ?? {};
+  }
+
+  /** Answers one request. Give it to `HttpServer` as `onExchange`. */
+  handle(exchange: Exchange): Handling {
+    const { route } = this.#options;
+    const upstream = route.current();
+    // The usual case costs one forward and no waiting.
+    if (upstream !== undefined && route.whenServing().isPassable) {
+      exchange.forwardTo(upstream, this.#forward, this);
+      return undefined;
+    }
+    return this.#handleHeld(exchange, this.#newLife());
+  }
+
+  /** What came of the first try. */
+  onOutcome(exchange: Exchange, upstream: Upstream, outcome: ForwardOutcome): Handling {
+    if (outcome.kind !== "completed") return this.#handleOutcome(exchange, this.#newLife(), upstream, outcome);
+    this.#options.hooks?.onDone?.("ok", false, 0);
+    return undefined;
+  }
+
+  #newLife(): Life {
+    return { held: false, replays: 0, losses: [], maybeExecuted: false, until: this.#options.clock.now() + this.#options.patienceMs };
+  }
+
+  async #handleHeld(exchange: Exchange, life: Life): Promise<void> {
+    const { route } = this.#options;
+    const hold = route.whenServing();
+    if (!hold.isPassable) life.held = true;
+    const result = await hold.wait(exchange.bodyBytesHeldMax + headBytesHeld, exchange.clientGone);
+    if (result !== "released") {
+      await this.#refuseHeld(exchange, life, result);
+      return;
+    }
+    // The place in the queue's concurrency is given back with the head of the response: a stream may last for hours.
+    let onItsWay = true;
+    const arrived = (): void => {
+      if (onItsWay) hold.done();
+      onItsWay = false;
+    };
+    const upstream = route.current();
+    let outcome: ForwardOutcome = { kind: "not_sent", reason: "there is no primary" };
+    try {
+      // The primary may have changed back while it waited: what was lost in an epoch is never sent in that epoch again.
+      if (upstream !== undefined && life.lostOn !== undefined && isSameTerm(upstream, life.lostOn)) {
+        outcome = { kind: "lost", released: false, bodyHeld: false, reused: false, cause: "host_lost", reason: "the primary that lost it is primary still" };
+      } else if (upstream !== undefined) {
+        outcome = await exchange.forward(upstream, withHeadHook(this.#forward, arrived));
+      }
+    } finally {
+      arrived();
+    }
+    await this.#handleOutcome(exchange, life, upstream, outcome);
+  }
+
+  async #handleOutcome(exchange: Exchange, life: Life, upstream: Upstream | undefined, outcome: ForwardOutcome): Promise<void> {
+    const { hooks, clock, route } = this.#options;
+    if (upstream !== undefined && (outcome.kind === "not_sent" || outcome.kind === "lost")) hooks?.onConnectionError?.(upstream, outcome.reason);
+    const rules = this.#options.rules ?? allRules;
+    const decision = decideReplay(exchange.request.method, outcome, { losses: life.losses, againMax: this.#options.againMax ?? 1 }, rules);
+    if (outcome.kind === "lost") life.losses.push(outcome.cause);
+    if (decision.kind !== "again") {
+      await this.#conclude(exchange, life, outcome, decision);
+      return;
+    }
+    if (decision.why !== "not_sent" && decision.why !== "not_executed") life.maybeExecuted = rules.has("replay-outcome");
+    if (decision.why === "changes_state") life.lostOn = upstream;
+    if (life.lostOn !== undefined && !(await this.#isReplaced(exchange, life, life.lostOn))) {
+      await this.#conclude(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
+      return;
+    }
+    if (clock.now() >= life.until) {
+      await this.#notExecutedOrUnknown(exchange, life, decision);
+      return;
+    }
+    life.replays++;
+    if (upstream !== undefined && route.current() === upstream) await this.#pause(upstream, life, outcome);
+    await this.#handleHeld(exchange, life);
+  }
+
+  /**
+   * Before the same upstream is asked again: it has just failed, and detection needs a moment to see it. A host that was lost gets longer: a
+   * process that is being killed takes connections still for as long as the kernel closes its files, and what they bring is lost with it, a
+   * second time. The wait ends as soon as the service is held or served elsewhere.
+   */
+  async #pause(upstream: Upstream, life: Life, outcome: ForwardOutcome): Promise<void> {
+    const { clock, route } = this.#options;
+    const delayMs = this.#options.againDelayMs ?? 20;
+    if (outcome.kind !== "lost" || outcome.cause !== "host_lost") return clock.sleep(Math.min(againDelayMsMax, delayMs * 1.5 ** (life.replays - 1)));
+    const until = clock.now() + delayMs * lostHostDelays;
+    while (clock.now() < until && route.current() === upstream && route.whenServing().isPassable) await clock.sleep(delayMs);
+  }
+
+  /**
+   * Waits until the service is served in another epoch than the one in which the request was lost (core/replay.ts). A host
+   * that is well keeps its epoch: then it is not waited for long.
+   */
+  async #isReplaced(exchange: Exchange, life: Life, lostOn: Upstream): Promise<boolean> {
+    const { route, clock } = this.#options;
+    const giveUpAt = clock.now() + replacementWaitMs;
+    for (;;) {
+      const current = route.current();
+      if (current !== undefined && !isSameTerm(current, lostOn)) return true;
+      const stays = current !== undefined && route.whenServing().isPassable;
+      if (exchange.clientGone.aborted || clock.now() >= (stays ? Math.min(giveUpAt, life.until) : life.until)) return false;
+      await clock.sleep(replacementLookMs);
+    }
+  }
+
+  async #conclude(exchange: Exchange, life: Life, outcome: ForwardOutcome, decision: Exclude<ReplayDecision, { kind: "again" }>): Promise<void> {
+    switch (decision.kind) {
+      case "answered":
+        this.#done(outcome.kind === "client_gone" ? "client_gone" : "ok", life);
+        return;
+      case "give_up":
+        this.#done("failed", life);
+        await this.#respond(exchange, { status: 503, code: "not_executed", message: decision.reason, outcome: outcomeOf(life) });
+        return;
+      case "put_aside":
+        this.#done("failed", life);
+        await this.#respond(exchange, { status: 503, code: "suspect_request", message: decision.reason, outcome: outcomeOf(life), retryAfterSeconds: decision.retryAfterSeconds });
+        return;
+      case "invalid":
+        return this.#concludeUnknown(exchange, life, 502, "invalid_answer", `the application's answer is invalid and was not passed on: ${decision.reason}`);
+      case "timed_out":
+        return this.#concludeUnknown(exchange, life, 504, "no_answer_in_time", `the application did not answer in time: ${decision.reason}`);
+      case "unknown":
+        return this.#concludeUnknown(exchange, life, 502, "outcome_unknown", decision.reason);
+    }
+  }
+
+  async #concludeUnknown(exchange: Exchange, life: Life, status: 502 | 504, code: string, what: string): Promise<void> {
+    this.#done("unknown", life);
+    await this.#respond(exchange, { status, code, message: `${what}; the request may or may not have been executed`, outcome: "unknown" });
+  }
+
+  /** Out of patience. An idempotent request that was sent may have been executed; one that was not sent has not. */
+  async #notExecutedOrUnknown(exchange: Exchange, life: Life, decision: ReplayDecision & { kind: "again" }): Promise<void> {
+    this.#done("failed", life);
+    await this.#respond(exchange, { status: 503, code: "no_primary", message: `no primary answered in time (${decision.reason})`, outcome: outcomeOf(life) });
+  }
+
+  async #refuseHeld(exchange: Exchange, life: Life, result: Exclude<HoldResult, "released">): Promise<void> {
+    if (result.refused === "gone") {
+      this.#done("client_gone", life);
+      return;
+    }
+    this.#done("failed", life);
+    const why = result.refused === "full" ? "there is no primary, and as many requests as allowed are waiting for one" : "there was no primary for as long as a request may wait";
+    await this.#respond(exchange, { status: 503, code: `hold_${result.refused}`, message: why, outcome: outcomeOf(life) });
+  }
+
+  async #respond(exchange: Exchange, { status, code, message, outcome, retryAfterSeconds }: Refused): Promise<void> {
+    this.#options.hooks?.onRefused?.(exchange, status, code, message);
+    if (exchange.responseStarted) return; // cut already, visibly
+    const response = refusal(status, code, message, exchange.request.headers.get("accept"));
+    const retry: [string, string][] = outcome === "not-executed" || retryAfterSeconds !== undefined ? [["Retry-After", String(retryAfterSeconds ?? this.#options.retryAfterSeconds ?? 1)]] : [];
+    await exchange.respond({ ...response, headers: [...(response.headers ?? []), ["Stead-Outcome", outcome], ...retry] });
+  }
+
+  #done(end: RequestEnd, life: Life): void {
+    this.#options.hooks?.onDone?.(end, life.held, life.replays);
+  }
+}
+
+interface Refused {
+  readonly status: 502 | 503 | 504;
+  readonly code: string;
+  readonly message: string;
+  readonly outcome: "unknown" | "not-executed";
+  readonly retryAfterSeconds?: number;
+}
+
+interface Life {
+  held: boolean;
+  replays: number;
+  /** How tries were lost that had been sent, oldest first. */
+  readonly losses: LossCause[];
+  /** An earlier try was lost after it had been sent (only idempotent requests are tried again then). */
+  maybeExecuted: boolean;
+  /** Where a try was lost that may have changed something: it is not sent in that epoch again. */
+  lostOn?: Upstream | undefined;
+  /** Monotonic milliseconds. */
+  readonly until: number;
+}
+
+const isSameTerm = (a: Upstream, b: Upstream): boolean => a === b || (a.epoch !== undefined && a.epoch === b.epoch);
+
+const outcomeOf = (life: Life): "unknown" | "not-executed" => (life.maybeExecuted ? "unknown" : "not-executed");
+
+function withHeadHook(options: ForwardOptions, onHead: () => void): ForwardOptions {
+  return {
+    ...options,
+    editResponseFields: (head) => {
+      if (head.status >= 200) onHead();
+      return options.editResponseFields?.(head) ?? head.headers;
+    },
+  };
+}
+
+/** What a waiting request occupies besides its body, roughly. */
+const headBytesHeld = 2_048;

@@ -1,0 +1,350 @@
+/**
+ * One connection from a client: reads requests one after the other, has them answered in order, and ends.
+ *
+ * Bytes go, by the connection's state, to the head being read, to the body of the current request, to the tunnel, or
+ * wait (pipelined requests, up to `readAheadBytesMax`; then reading stops). A broken request is answered once, with its
+ * reason and never with its bytes, and the connection closes, because where the next request starts is unknown.
+ */
+import type { Buffer } from "node:buffer";
+import type { Piece, TcpSocket, TcpUser } from "../../runtime/tcp/tcp.ts";
+import { authority } from "./authority.ts";
+import { BodyRate, WriteStall } from "./client-pace.ts";
+import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
+import type { Timed } from "../../runtime/deadlines.ts";
+import type { ExchangeConnection } from "./exchange-connection.ts";
+import type { Handling } from "../upstream/exchange.ts";
+import type { HttpLimits } from "../limits.ts";
+import { refusal } from "./refusal.ts";
+import { ownResponseBytes } from "./own-response.ts";
+import { ProtocolError } from "../message/protocol-error.ts";
+import { RequestInput, type NextRequest } from "./request-input.ts";
+import { ServerExchange } from "./server-exchange.ts";
+
+/** `head`: some bytes of a request have come. `lingering`: our side is ended, the rest is read and thrown away. */
+type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
+
+export class ClientConnection implements Timed, TcpUser, ExchangeConnection, OwnedConnection {
+  deadlineAt = Infinity;
+  /** The client's, as the PROXY protocol says where that is read. */
+  remoteAddress: string;
+  remotePort: number;
+  readonly peerAddress: string;
+  client: object = {};
+  readonly secure: boolean;
+  readonly limits: HttpLimits;
+  readonly owner: ConnectionOwner;
+  readonly #socket: TcpSocket;
+  #state: State = "idle";
+  #exchange: ServerExchange | undefined;
+  readonly #input: RequestInput;
+  #clientEnded = false;
+  #tunnelEnded = false;
+  #paused = false;
+  #discarded = 0;
+  readonly #stall = new WriteStall();
+  readonly #rate: BodyRate;
+
+  constructor(owner: ConnectionOwner, socket: TcpSocket, how: { readonly secure: boolean; readonly proxyHeaderDue: boolean }) {
+    this.owner = owner;
+    this.limits = owner.limits;
+    this.#socket = socket;
+    this.secure = how.secure;
+    this.#input = new RequestInput(owner.limits, how.proxyHeaderDue, ({ address, port }) => {
+      this.remoteAddress = address;
+      this.remotePort = port;
+      this.client = {};
+    });
+    this.#rate = new BodyRate(owner.limits);
+    this.peerAddress = socket.remoteAddress;
+    this.remoteAddress = this.peerAddress;
+    this.remotePort = socket.remotePort;
+    owner.deadlines.add(this);
+    this.#expire(owner.limits.idleMs);
+    socket.use(this);
+  }
+
+  get congested(): boolean {
+    return this.#stall.congested;
+  }
+
+  get isClear(): boolean {
+    return this.#socket.isClear;
+  }
+
+  get lastExchange(): boolean {
+    return this.owner.draining || (this.#clientEnded && this.#input.length === 0);
+  }
+
+  get localAuthority(): string {
+    return authority(this.#socket.localAddress, this.#socket.localPort);
+  }
+
+  write(pieces: readonly Piece[]): void {
+    if (this.#state === "closed" || this.#state === "lingering") return;
+    this.#socket.writeAll(pieces);
+    if (this.#stall.onWrite(this.#socket.waitingBytes, this.limits)) this.#expire(this.limits.writeStallMs);
+  }
+
+  drain(): void {
+    if (this.#state === "idle") this.#linger();
+  }
+
+  cut(how: "destroy" | "reset"): void {
+    if (this.#state === "closed") return;
+    this.onClose();
+    if (how === "reset") this.#socket.reset();
+    else this.#socket.destroy();
+  }
+
+  onDeadline(): void {
+    this.deadlineAt = Infinity;
+    if (this.#stall.congested) {
+      if (this.#stall.isStuck(this.#socket.waitingBytes)) this.cut("reset");
+      else this.#expire(this.limits.writeStallMs);
+    } else if (this.#state === "head") this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
+    else if (this.#state === "exchange") this.#checkBodyRate();
+    else this.cut("destroy");
+  }
+
+  #checkBodyRate(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined || exchange.bodyDone || !this.#rate.isWatching) return;
+    // A client that waits for 100 (Continue) is not slow: it is the upstream's turn, and that has its own limit.
+    const clientsTurn = !this.#paused && !(exchange.parsed.expectsContinue && exchange.bodyBytes === 0);
+    if (clientsTurn && this.#rate.isTooSlow(exchange.bodyBytes)) this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
+    else if (this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
+  }
+
+  // Bytes from the client.
+
+  onData(chunk: Buffer): undefined {
+    switch (this.#state) {
+      case "idle":
+      case "head":
+        this.#readNext(chunk);
+        return undefined;
+      case "exchange":
+        this.#onExchangeData(chunk);
+        return undefined;
+      case "tunnel":
+        this.#exchange?.onTunnelData(chunk);
+        return undefined;
+      case "lingering":
+        this.#discarded += chunk.length;
+        if (this.#discarded > this.limits.discardBytesMax * 4) this.cut("destroy");
+        return undefined;
+      case "closed":
+        return undefined;
+    }
+  }
+
+  #onExchangeData(chunk: Buffer, exchange = this.#exchange): void {
+    if (exchange === undefined) return;
+    let at = 0;
+    if (!exchange.bodyDone) {
+      try {
+        at = exchange.readBody(chunk, 0);
+      } catch (error) {
+        this.#refuse(error);
+        return;
+      }
+      // The exchange may have ended with its body, and the connection with it or gone on to the next request.
+      if (this.#exchange !== exchange) {
+        if (at < chunk.length) this.onData(chunk.subarray(at));
+        return;
+      }
+      if (!exchange.bodyDone && exchange.responseDone) {
+        this.#discarded += chunk.length;
+        if (!exchange.restIsBearable(this.#discarded)) this.#linger();
+        return;
+      }
+    }
+    if (at < chunk.length) this.#input.keep(at === 0 ? chunk : chunk.subarray(at));
+    this.updateFlow();
+  }
+
+  #readNext(fresh: Buffer | undefined): void {
+    if (this.#state === "idle") {
+      this.#state = "head";
+      this.#expire(this.limits.headArrivalMs);
+    }
+    try {
+      const next = this.#input.next(fresh);
+      if (next !== undefined) this.#startExchange(new ServerExchange(this, next.request), next);
+      else if (this.#input.length === 0) this.#becomeIdle();
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #becomeIdle(): void {
+    this.#state = "idle";
+    this.#rate.stop();
+    if (!this.#stall.congested) this.#expire(this.limits.idleMs);
+  }
+
+  #startExchange(exchange: ServerExchange, { bytes, bodyStart }: NextRequest): void {
+    this.#state = "exchange";
+    this.#exchange = exchange;
+    this.#discarded = 0;
+    this.#rate.stop();
+    this.deadlineAt = Infinity;
+    // The part of the body that has come with the head is taken first, so that a small request is sent on in one write.
+    let at = bodyStart;
+    if (!exchange.bodyDone) {
+      at = exchange.readBody(bytes, at);
+      if (!exchange.bodyDone && this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
+    }
+    if (at < bytes.length) this.#input.keep(bytes.subarray(at));
+    const handling = this.owner.onExchange(exchange);
+    if (handling !== undefined) this.onHandling(exchange, handling);
+    this.updateFlow();
+  }
+
+  onHandling(exchange: ServerExchange, rest: Handling): void {
+    if (rest === undefined) this.#onHandlerSettled(exchange);
+    else this.#settleAfter(exchange, rest);
+  }
+
+  #settleAfter(exchange: ServerExchange, rest: Promise<void>): void {
+    const settled = (): void => this.#onHandlerSettled(exchange);
+    rest.catch((error: unknown) => this.owner.onHandlerError(error)).then(settled, settled);
+  }
+
+  /** A handler that leaves a request unanswered, or fails, must not leave the client waiting. */
+  #onHandlerSettled(exchange: ServerExchange): void {
+    exchange.handlerSettled = true;
+    this.owner.onExchangeEnd(exchange);
+    if (exchange !== this.#exchange) return;
+    if (!exchange.responseDone && exchange.responseStarted) this.cut("destroy");
+    else if (!exchange.responseDone) this.#refuseWith(500, "internal_error", "the request could not be handled");
+    else this.onProgress();
+  }
+
+  onProgress(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined || !exchange.responseDone) return;
+    if (!exchange.handlerSettled) {
+      this.updateFlow();
+      return;
+    }
+    if (this.#state === "tunnel") {
+      this.#linger();
+    } else if (!exchange.bodyDone) {
+      if (exchange.closes || !exchange.restIsBearable(0)) this.#linger();
+      else this.updateFlow();
+    } else if (exchange.closes) this.#linger();
+    else this.#next(exchange);
+  }
+
+  #next(exchange: ServerExchange): void {
+    exchange.onFinished();
+    this.#exchange = undefined;
+    this.#becomeIdle();
+    if (this.#input.length > 0) this.#readNext(undefined);
+    // A client that has ended its side gets the answers to what it has sent, then the end.
+    if (this.#clientEnded && this.#exchange === undefined) this.#linger();
+    this.updateFlow();
+  }
+
+  updateFlow(): void {
+    const exchange = this.#exchange;
+    let pause = false;
+    if (exchange !== undefined && this.#state === "tunnel") pause = exchange.tunnelWantsPause;
+    else if (exchange !== undefined) pause = exchange.wantsPause || this.#input.length >= this.limits.readAheadBytesMax;
+    if (pause === this.#paused || this.#state === "closed") return;
+    this.#paused = pause;
+    if (pause) this.#socket.pause();
+    else {
+      if (exchange !== undefined && this.#rate.isWatching) this.#rate.start(exchange.bodyBytes);
+      this.#socket.resume();
+    }
+  }
+
+  startTunnel(): Buffer | undefined {
+    this.#state = "tunnel";
+    this.deadlineAt = Infinity;
+    this.updateFlow();
+    return this.#input.take();
+  }
+
+  endTunnel(): void {
+    if (this.#tunnelEnded || this.#state !== "tunnel") return;
+    this.#tunnelEnded = true;
+    this.#socket.end();
+  }
+
+  onDrain(): void {
+    if (this.#state === "closed") return;
+    if (this.#stall.congested) {
+      this.#stall.congested = false;
+      if (this.#state === "idle") this.#expire(this.limits.idleMs);
+      else this.#expire(this.#rate.isWatching ? this.limits.bodyRateWindowMs : 0);
+    }
+    this.#exchange?.onClientDrain();
+  }
+
+  // Ends.
+
+  onEnd(): void {
+    if (this.#state === "closed") return;
+    this.#clientEnded = true;
+    const exchange = this.#exchange;
+    if (this.#state === "tunnel") exchange?.onTunnelClientEnd();
+    else if (exchange !== undefined && !exchange.responseDone && (!exchange.bodyDone || this.owner.halfClose === "gone")) this.cut("destroy");
+    else if (exchange === undefined && this.#state !== "lingering") this.#linger();
+    // Otherwise its answer is on its way, or it only ends its side and is to be served (`HalfClose`); a reset shows then that it is gone.
+  }
+
+  #refuse(error: unknown): void {
+    if (!(error instanceof ProtocolError)) throw error;
+    this.owner.onProtocolError(error, this.remoteAddress);
+    this.#refuseWith(error.status, error.code, error.message);
+  }
+
+  #refuseWith(status: number, code: string, message: string): void {
+    const exchange = this.#exchange;
+    if (exchange?.responseStarted === true) {
+      this.cut("destroy");
+      return;
+    }
+    exchange?.onGone();
+    if (this.#state === "closed") return;
+    const response = refusal(status, code, message, exchange === undefined ? this.#input.accept : exchange.request.headers.get("accept"));
+    this.write(ownResponseBytes(response, exchange?.request.method ?? "GET", "close", this.owner.wallTime()));
+    this.#linger();
+  }
+
+  /** Ends our side and reads a little longer, so that the client gets to see the last response (RFC 9112, 9.6). */
+  #linger(): void {
+    if (this.#state === "closed" || this.#state === "lingering") return;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.onGone();
+    exchange?.onFinished();
+    if (!this.#tunnelEnded) this.#socket.end();
+    this.#state = "lingering";
+    this.#input.take();
+    this.#discarded = 0;
+    this.#stall.congested = false;
+    this.#expire(this.#socket.waitingBytes > 0 ? this.limits.writeStallMs : this.limits.lingerMs);
+    this.updateFlow();
+  }
+
+  onClose(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.deadlineAt = Infinity;
+    this.owner.deadlines.remove(this);
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#input.take();
+    exchange?.onGone();
+    exchange?.onFinished();
+    this.owner.onConnectionClosed(this);
+  }
+
+  #expire(ms: number): void {
+    this.deadlineAt = this.owner.deadlines.after(ms);
+  }
+}

@@ -1,0 +1,40 @@
+/** What a client connection needs of its server. */
+import type { Deadlines } from "../../runtime/deadlines.ts";
+import type { Handling } from "../upstream/exchange.ts";
+import type { HttpLimits } from "../limits.ts";
+import type { ProtocolError } from "../message/protocol-error.ts";
+import type { RandomNames } from "../../runtime/random-names.ts";
+import type { ServerExchange } from "./server-exchange.ts";
+
+/**
+ * A client that has ended its side of the connection may be gone, or may still read (half-close): TCP shows both alike. `gone`: it is, as nginx, Caddy and
+ * Envoy have it, because browsers and load balancers end that way and hardly any client half-closes. `serve`: it gets its answer.
+ */
+export type HalfClose = "gone" | "serve";
+
+export interface ConnectionOwner {
+  readonly limits: HttpLimits;
+  readonly deadlines: Deadlines;
+  /** Body bytes kept for replays, of all connections. */
+  readonly keptBytes: { total: number };
+  readonly draining: boolean;
+  /** What a client is that has ended its side. */
+  readonly halfClose: HalfClose;
+  readonly names: RandomNames;
+  wallTime(): number;
+  onExchange(exchange: ServerExchange): Handling;
+  onExchangeEnd(exchange: ServerExchange): void;
+  onProtocolError(error: ProtocolError, remoteAddress: string): void;
+  onHandlerError(error: unknown): void;
+  onConnectionClosed(connection: OwnedConnection): void;
+}
+
+/** A connection as its server sees it. */
+export interface OwnedConnection {
+  /** Address of the other end of the connection, even if that is a proxy. */
+  readonly peerAddress: string;
+  /** Closes when nothing is going on; otherwise the current exchange is the last. */
+  drain(): void;
+  /** Ends now; not a byte more is written. */
+  cut(how: "destroy" | "reset"): void;
+}

@@ -1,0 +1,326 @@
+/**
+ * A request on a client connection: its body as it arrives, kept while a replay is possible, and its one response.
+ *
+ * The body goes to the current attempt as it comes. It is also kept, up to `keepBodyBytesMax`, until a final response has
+ * started; while it is not consumed, reading from the client stops at that bound.
+ */
+import type { Buffer } from "node:buffer";
+import type { AttemptClient, Cut } from "../upstream/attempt-client.ts";
+import { Attempt } from "../upstream/attempt.ts";
+import { BodyReader, type BodySink } from "../message/body-reader.ts";
+import type { ExchangeConnection } from "./exchange-connection.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse } from "../upstream/exchange.ts";
+import { type ForwardEnding, restOf } from "./forward-ending.ts";
+import type { HeaderList } from "../message/headers.ts";
+import type { HttpLimits } from "../limits.ts";
+import { ownResponseBytes } from "./own-response.ts";
+import type { Piece } from "../../runtime/tcp/tcp.ts";
+import type { ParsedRequest } from "../message/read-request.ts";
+import { requestIdOf } from "./request-id.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+
+/** Shared by all without a body; nothing is ever added to it. */
+const none: Buffer[] = [];
+
+export class ServerExchange implements Exchange, AttemptClient, BodySink {
+  readonly parsed: ParsedRequest;
+  /** All of the response is on its way. */
+  responseDone = false;
+  /** `onExchange` has returned. */
+  handlerSettled = false;
+  responseStarted = false;
+  bodyHeld = true;
+  bodyTrailers: HeaderList | undefined;
+  /** Body bytes that have arrived. */
+  bodyBytes = 0;
+  /** Bytes of the response that have been written. */
+  responseBytes = 0;
+  /** Of the final response; 0 before it has started. */
+  status = 0;
+  /** Monotonic and calendar time of arrival; set only when something reads it. */
+  arrivedAt: { readonly now: number; readonly wallTime: number } | undefined;
+  readonly #connection: ExchangeConnection;
+  readonly #reader: BodyReader;
+  #kept: Buffer[] = none;
+  #keptBytes = 0;
+  #attempt: Attempt | undefined;
+  #ending: ForwardEnding | undefined;
+  #flow: "none" | "to_attempt" | "paused" = "none";
+  #closes: boolean;
+  #gone = false;
+  #abort: AbortController | undefined;
+  #requestId: string | undefined;
+
+  constructor(connection: ExchangeConnection, parsed: ParsedRequest) {
+    this.#connection = connection;
+    this.parsed = parsed;
+    this.#reader = new BodyReader(parsed.framing, connection.owner.limits);
+    this.#closes = !parsed.keepAlive;
+  }
+
+  get exchange(): Exchange {
+    return this;
+  }
+
+  get request(): ParsedRequest {
+    return this.parsed;
+  }
+
+  get limits(): HttpLimits {
+    return this.#connection.owner.limits;
+  }
+
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress;
+  }
+
+  get remotePort(): number {
+    return this.#connection.remotePort;
+  }
+
+  get localAuthority(): string {
+    return this.#connection.localAuthority;
+  }
+
+  get client(): object {
+    return this.#connection.client;
+  }
+
+  get secure(): boolean {
+    return this.#connection.secure;
+  }
+
+  get requestId(): string {
+    return (this.#requestId ??= requestIdOf(this.parsed.headers, this.#connection.owner.names));
+  }
+
+  get congested(): boolean {
+    return this.#connection.congested;
+  }
+
+  get isClear(): boolean {
+    return this.#connection.isClear;
+  }
+
+  get bodyDone(): boolean {
+    return this.#reader.done;
+  }
+
+  get kept(): readonly Buffer[] {
+    return this.#kept;
+  }
+
+  get bodyBytesHeldMax(): number {
+    const { framing } = this.parsed;
+    if (framing.kind === "none") return 0;
+    const { keepBodyBytesMax } = this.limits;
+    return framing.kind === "length" ? Math.min(framing.bytes, keepBodyBytesMax) : keepBodyBytesMax;
+  }
+
+  /** The connection must end after this exchange. */
+  get closes(): boolean {
+    return this.#closes || this.#connection.lastExchange;
+  }
+
+  get isGone(): boolean {
+    return this.#gone;
+  }
+
+  /** Created on first use: most requests never need it. */
+  get clientGone(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#gone && !this.#abort.signal.aborted) this.#abort.abort(new Error("the client is gone"));
+    return this.#abort.signal;
+  }
+
+  /** Reading from the client must stop for the moment. */
+  get wantsPause(): boolean {
+    if (this.#reader.done || this.responseDone) return false;
+    if (this.#flow === "paused") return true;
+    return this.#flow === "none" && (this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal());
+  }
+
+  /** Hands body bytes to the exchange; returns the offset after the body. Throws `ProtocolError`. */
+  readBody(chunk: Buffer, from: number): number {
+    return this.#reader.read(chunk, from, this);
+  }
+
+  onBody(bytes: Buffer, from: number, to: number): void {
+    const data = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
+    this.bodyBytes += data.length;
+    if (this.responseDone) return;
+    if (this.bodyHeld) {
+      if (this.#kept === none) this.#kept = [data];
+      else this.#kept.push(data);
+      this.#keptBytes += data.length;
+      this.#connection.owner.keptBytes.total += data.length;
+      if (this.#flow !== "none" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#dropKept();
+    }
+    if (this.#flow !== "none") this.#attempt?.sendBody(data);
+  }
+
+  onBodyEnd(trailers: HeaderList | undefined): void {
+    this.bodyTrailers = trailers;
+    if (this.#flow !== "none") this.#attempt?.sendBodyEnd(trailers);
+    if (this.responseDone) this.#connection.onProgress();
+  }
+
+  #overTotal(): boolean {
+    return this.#connection.owner.keptBytes.total > this.limits.keepBodyTotalBytesMax;
+  }
+
+  #dropKept(): void {
+    if (this.#keptBytes === 0) return;
+    this.#connection.owner.keptBytes.total -= this.#keptBytes;
+    this.bodyHeld = false;
+    this.#kept = none;
+    this.#keptBytes = 0;
+  }
+
+  async respond(response: OwnResponse): Promise<void> {
+    if (this.#gone) return;
+    if (this.responseStarted) throw new Error("a response has been started already");
+    if (this.#attempt !== undefined) throw new Error("a forward is in progress");
+    if (!this.#restIsSmall()) this.#closes = true;
+    const pieces = ownResponseBytes(response, this.parsed.method, this.connectionField(), this.#connection.owner.wallTime());
+    this.responseStarted = true;
+    this.status = response.status;
+    this.#dropKept();
+    this.write(pieces);
+    this.responseDone = true;
+    this.#connection.onProgress();
+  }
+
+  /** What is left of the request's body can be read and thrown away. A client that waits for 100 may never send it. */
+  #restIsSmall(): boolean {
+    if (this.#reader.done) return true;
+    if (this.parsed.expectsContinue && this.bodyBytes === 0) return false;
+    const { framing } = this.parsed;
+    return framing.kind !== "length" || framing.bytes - this.bodyBytes <= this.limits.discardBytesMax;
+  }
+
+  /** Called for each read while the rest is thrown away: false when it has become too much. */
+  restIsBearable(discardedBytes: number): boolean {
+    return discardedBytes <= this.limits.discardBytesMax && this.#restIsSmall();
+  }
+
+  forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome> {
+    return new Promise((resolve, reject) => this.#forward(upstream, options, { kind: "promise", resolve, reject }));
+  }
+
+  forwardTo(upstream: Upstream, options: ForwardOptions, user: ForwardUser): void {
+    this.#forward(upstream, options, { kind: "user", upstream, user });
+  }
+
+  #forward(upstream: Upstream, options: ForwardOptions, ending: ForwardEnding): void {
+    if (this.#gone) {
+      this.#conclude(ending, { kind: "client_gone" });
+      return;
+    }
+    if (this.responseStarted) throw new Error("a response has been started already");
+    if (this.#attempt !== undefined) throw new Error("a forward is in progress");
+    if (!this.bodyHeld) throw new Error("the request's body is no longer held, so it cannot be sent again");
+    this.#ending = ending;
+    const attempt = new Attempt(this, upstream, options);
+    this.#attempt = attempt;
+    attempt.start();
+  }
+
+  #conclude(ending: ForwardEnding, outcome: ForwardOutcome): void {
+    if (ending.kind === "promise") ending.resolve(outcome);
+    else this.#connection.onHandling(this, restOf(ending, this, outcome));
+  }
+
+  destroy(): void {
+    this.#connection.cut("destroy");
+  }
+
+  // For the attempt.
+
+  write(pieces: readonly Piece[]): void {
+    for (const piece of pieces) this.responseBytes += piece.length;
+    this.#connection.write(pieces);
+  }
+
+  onFinalReleased(status: number): void {
+    this.responseStarted = true;
+    this.status = status;
+    this.#dropKept();
+  }
+
+  closeAfterwards(): void {
+    this.#closes = true;
+  }
+
+  connectionField(): string | undefined {
+    if (this.closes) return "close";
+    return this.parsed.version === "1.0" ? "keep-alive" : undefined;
+  }
+
+  setBodyFlow(flow: "to_attempt" | "paused"): void {
+    if (this.#flow === flow) return;
+    this.#flow = flow;
+    this.#connection.updateFlow();
+  }
+
+  startTunnel(): Buffer | undefined {
+    this.#closes = true;
+    return this.#connection.startTunnel();
+  }
+
+  endTunnel(): void {
+    this.#connection.endTunnel();
+  }
+
+  onAttemptFailed(error: unknown): void {
+    const ending = this.#ending;
+    this.#ending = undefined;
+    if (ending?.kind === "promise") ending.reject(error);
+    else this.#connection.onHandling(this, Promise.reject(error));
+  }
+
+  onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void {
+    const ending = this.#ending;
+    this.#attempt = undefined;
+    this.#ending = undefined;
+    this.#flow = "none";
+    if (cut !== "no") this.#connection.cut(cut);
+    else if (outcome.kind === "completed") {
+      this.responseDone = true;
+      if (ending?.kind === "promise") this.#connection.onProgress();
+    } else this.#connection.updateFlow();
+    if (ending !== undefined) this.#conclude(ending, outcome);
+  }
+
+  // For the connection.
+
+  onClientDrain(): void {
+    this.#attempt?.onClientDrain();
+  }
+
+  onTunnelData(data: Buffer): void {
+    this.#attempt?.sendTunnelData(data);
+  }
+
+  onTunnelClientEnd(): void {
+    this.#attempt?.sendTunnelEnd();
+  }
+
+  get tunnelWantsPause(): boolean {
+    return this.#flow === "paused";
+  }
+
+  /** The client is gone, or has broken the protocol: ends the attempt. Idempotent. */
+  onGone(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#abort?.abort(new Error("the client is gone"));
+    this.#attempt?.onClientGone();
+    this.#dropKept();
+  }
+
+  /** The last call on every exchange: nothing stays accounted. */
+  onFinished(): void {
+    this.#dropKept();
+  }
+}

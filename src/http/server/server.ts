@@ -1,0 +1,239 @@
+/**
+ * The listening side of the data plane: accepts connections within bounds, counts exchanges, drains and ends.
+ */
+import type { Socket } from "node:net";
+import type { Clock } from "../../runtime/clock.ts";
+import { nodeSocket } from "../../runtime/tcp/node-tcp.ts";
+import { systemRandom, type Random } from "../../runtime/random.ts";
+import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
+import type { Tcp, TcpListener, TcpSocket } from "../../runtime/tcp/tcp.ts";
+import type { AccessEntry } from "./access-log.ts";
+import { ClientConnection } from "./client-connection.ts";
+import type { ConnectionOwner, HalfClose, OwnedConnection } from "./connection-owner.ts";
+import { Deadlines } from "../../runtime/deadlines.ts";
+import type { Exchange, Handling } from "../upstream/exchange.ts";
+import { httpLimits, type HttpLimits } from "../limits.ts";
+import { listenOn } from "./listen.ts";
+import type { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
+import type { ProtocolError } from "../message/protocol-error.ts";
+import { RandomNames } from "../../runtime/random-names.ts";
+import type { ServerExchange } from "./server-exchange.ts";
+import { ServerTls, type TlsCertificates } from "./server-tls.ts";
+import { TrustedProxies } from "./trusted-proxies.ts";
+
+export { ListenError } from "./listen.ts";
+
+export interface HttpServerOptions {
+  /** Address to listen on; port 0 takes any free port. */
+  readonly host: string;
+  readonly port: number;
+  /** A listening socket that this process has inherited, instead of one of its own. */
+  readonly descriptor?: number | undefined;
+  readonly limits?: Partial<HttpLimits>;
+  readonly clock: Clock;
+  /** Default: the runtime's. */
+  readonly tcp?: Tcp;
+  /** Default: `gone`. */
+  readonly halfClose?: HalfClose;
+  /** Answers one request. A request that is unanswered when nothing is left to do gets 500. */
+  onExchange(exchange: Exchange): Handling;
+  /** A request is over, answered or not. Without it nothing is measured. */
+  onAccess?(entry: AccessEntry): void;
+  /** Default: the system's. */
+  readonly random?: Random;
+  /** A client broke the protocol or a limit and was refused. */
+  onProtocolError?(error: ProtocolError, remoteAddress: string): void;
+  /** `onExchange` rejected: a programming error. Default: thrown as an uncaught exception, never swallowed. */
+  onHandlerError?(error: unknown): void;
+  /**
+   * Addresses and ranges of load balancers that start each connection with a PROXY protocol header (version 1 or 2). From
+   * them it is required, from others it is refused. Not together with `tls`. Default: none.
+   */
+  readonly proxyProtocolFrom?: readonly string[];
+  /** Terminates TLS with these certificates. */
+  readonly tls?: TlsCertificates;
+}
+
+const handshakeMs = 1_000;
+
+export interface CloseOptions {
+  readonly drainMs: number;
+  /**
+   * What becomes of connections on which nothing is going on. `close` (default): closed now; a request that is just on its way is
+   * lost with them. `serve-once`: one more request is answered, with `Connection: close`, so that a client never meets a closed
+   * one by surprise; for a process that another one replaces.
+   */
+  readonly idle?: "close" | "serve-once";
+}
+
+export class HttpServer implements ConnectionOwner {
+  readonly limits: HttpLimits;
+  readonly deadlines: Deadlines;
+  readonly keptBytes = { total: 0 };
+  draining = false;
+  readonly names: RandomNames;
+  readonly halfClose: HalfClose;
+  readonly #options: HttpServerOptions;
+  #listener: TcpListener | undefined;
+  readonly #tls: ServerTls | undefined;
+  readonly #connections = new Set<OwnedConnection>();
+  readonly #balancers: TrustedProxies;
+  readonly #perAddress = new Map<string, number>();
+  #refusing = false;
+  #activeExchanges = 0;
+  #refusedConnections = 0;
+  #onEmpty: (() => void) | undefined;
+
+  /** Listens. Throws `ListenError` with what to do when the address cannot be used. */
+  static async listen(options: HttpServerOptions): Promise<HttpServer> {
+    const server = new HttpServer(options);
+    const { host, port, descriptor, tcp = systemTcp } = options;
+    const accept = (socket: TcpSocket): void => server.#accept(socket, server.#tls !== undefined);
+    server.#listener = await listenOn(server.#tls ?? tcp, { host, port, ...(descriptor === undefined ? {} : { descriptor }) }, accept);
+    return server;
+  }
+
+  private constructor(options: HttpServerOptions) {
+    this.#options = options;
+    this.names = new RandomNames(options.random ?? systemRandom);
+    this.limits = httpLimits(options.limits);
+    this.halfClose = options.halfClose ?? "gone";
+    this.deadlines = new Deadlines(options.clock);
+    this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
+    if (options.tls !== undefined && options.proxyProtocolFrom !== undefined) throw new RangeError("proxyProtocolFrom and tls cannot be used together: the header would come before the handshake");
+    this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls);
+  }
+
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  /** Of the listening socket; -1 where the runtime does not tell. */
+  get descriptor(): number {
+    return this.#listener?.descriptor ?? -1;
+  }
+
+  /** Requests that have been handed to `onExchange` and are not finished. */
+  get activeExchanges(): number {
+    return this.#activeExchanges;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Connections that were closed at once because a bound was reached. */
+  get refusedConnections(): number {
+    return this.#refusedConnections;
+  }
+
+  /**
+   * Stops accepting, lets exchanges finish (their responses say `Connection: close`), and ends what is left after
+   * `drainMs`. Resolves when no connection is left.
+   */
+  async close(options: CloseOptions): Promise<void> {
+    this.draining = true;
+    this.#refusing = options.idle !== "serve-once";
+    this.#listener?.close();
+    // Handshakes that are under way when the listener closes are not connections yet.
+    if (!this.#refusing && this.#tls !== undefined) await this.#options.clock.sleep(Math.min(options.drainMs, handshakeMs));
+    if (options.idle !== "serve-once") for (const connection of [...this.#connections]) connection.drain();
+    if (this.#connections.size > 0 && options.drainMs > 0) {
+      const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
+      const timer = this.#options.clock.setTimer(options.drainMs, () => this.#onEmpty?.());
+      await empty;
+      timer.cancel();
+    }
+    this.destroy();
+  }
+
+  /** Ends every connection now; not a byte more is sent. Stops accepting. */
+  destroy(): void {
+    this.draining = true;
+    this.#refusing = true;
+    this.#listener?.close();
+    for (const connection of [...this.#connections]) connection.cut("destroy");
+  }
+
+  /** New connections get these certificates. Throws `CertificateError` and changes nothing when they cannot be used. */
+  replaceCertificates(certificates: TlsCertificates): void {
+    if (this.#tls === undefined) throw new Error("this server was not started with TLS");
+    this.#tls.replace(certificates);
+  }
+
+  /** Serves a connection that did not come in by the listener (fetch-entry.ts); the same bounds hold. */
+  adopt(socket: MemorySocket, { secure }: { readonly secure: boolean }): void {
+    this.#accept(nodeSocket(socket as unknown as Socket), secure, false);
+  }
+
+  wallTime(): number {
+    return this.#options.clock.wallTime();
+  }
+
+  onExchange(exchange: ServerExchange): Handling {
+    this.#activeExchanges++;
+    if (this.#options.onAccess !== undefined) exchange.arrivedAt = { now: this.#options.clock.now(), wallTime: this.wallTime() };
+    try {
+      return this.#options.onExchange(exchange);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  onExchangeEnd(exchange: ServerExchange): void {
+    this.#activeExchanges--;
+    const { arrivedAt, parsed } = exchange;
+    if (arrivedAt === undefined) return;
+    this.#options.onAccess?.({
+      wallTime: arrivedAt.wallTime,
+      remoteAddress: exchange.remoteAddress,
+      method: parsed.method,
+      target: parsed.target,
+      version: parsed.version,
+      status: exchange.status,
+      complete: exchange.responseDone,
+      requestBytes: exchange.bodyBytes,
+      responseBytes: exchange.responseBytes,
+      durationMs: this.#options.clock.now() - arrivedAt.now,
+      requestId: exchange.requestId,
+      referer: parsed.headers.get("referer"),
+      userAgent: parsed.headers.get("user-agent"),
+    });
+  }
+
+  onProtocolError(error: ProtocolError, remoteAddress: string): void {
+    this.#options.onProtocolError?.(error, remoteAddress);
+  }
+
+  onHandlerError(error: unknown): void {
+    if (this.#options.onHandlerError !== undefined) {
+      this.#options.onHandlerError(error);
+      return;
+    }
+    // A programming error must not be swallowed: it is thrown outside any promise, so that it ends the process.
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+
+  onConnectionClosed(connection: OwnedConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    const address = connection.peerAddress;
+    const left = (this.#perAddress.get(address) ?? 1) - 1;
+    if (left === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, left);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #accept(socket: TcpSocket, secure: boolean, listened = true): void {
+    const address = socket.remoteAddress;
+    const ofAddress = this.#perAddress.get(address) ?? 0;
+    if (this.#refusing || this.#connections.size >= this.limits.connectionsMax || ofAddress >= this.limits.connectionsPerAddressMax) {
+      this.#refusedConnections++;
+      socket.destroy();
+      return;
+    }
+    this.#perAddress.set(address, ofAddress + 1);
+    this.#connections.add(new ClientConnection(this, socket, { secure, proxyHeaderDue: listened && this.#balancers.has(address) }));
+  }
+}

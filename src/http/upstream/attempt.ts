@@ -1,0 +1,350 @@
+/**
+ * One attempt to have an upstream answer a request: request out, response in, checked, gated, released.
+ *
+ * The attempt ends exactly once, with a `ForwardOutcome`. What makes a replay decidable is kept here: whether a byte of
+ * the request was written, and whether a byte of a response was released. Pieces that wait for the gate when an attempt
+ * ends are dropped: no client was promised them.
+ */
+import type { Buffer } from "node:buffer";
+import { isIdempotent, type LossCause } from "../../core/replay.ts";
+import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
+import type { AttemptClient, Cut } from "./attempt-client.ts";
+import { type AnswerProgress, type OpenAttempt, progressOf } from "./answer-progress.ts";
+import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
+import type { RequestHead } from "../message/head.ts";
+import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
+import type { HeaderList } from "../message/headers.ts";
+import { hostVerdict, verdictOutcome, type HostVerdict } from "./host-verdict.ts";
+import type { HttpLimits } from "../limits.ts";
+import type { Piece } from "../../runtime/tcp/tcp.ts";
+import { brokenRule } from "../message/broken-rule.ts";
+import { ProtocolError } from "../message/protocol-error.ts";
+import type { ParsedResponse } from "../message/read-response.ts";
+import { RequestSender } from "./request-sender.ts";
+import { ResponseFlow } from "./response-flow.ts";
+import { ResponseReader, type ResponseSink } from "./response-reader.ts";
+import { ResponseWriter } from "./response-writer.ts";
+import { Tunnel, type TunnelOwner } from "./tunnel.ts";
+import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
+import type { ConnectionWaiter, Upstream } from "./upstream.ts";
+
+/** `waiting` for a connection, `open` with one, `complete`: only the gate is still to agree, `tunnel`, `settled`. */
+type Phase = "waiting" | "open" | "complete" | "tunnel" | "settled";
+
+export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, OpenAttempt {
+  /** Releases of parts of the answer. */
+  released = 0;
+  readonly release: GatedRelease;
+  readonly flow: ResponseFlow;
+  readonly mayReuseOld: boolean;
+  readonly #client: AttemptClient;
+  readonly #upstream: Upstream;
+  readonly #options: ForwardOptions;
+  readonly #reader: ResponseReader;
+  readonly #writer: ResponseWriter;
+  #phase: Phase = "waiting";
+  #connection: UpstreamConnection | undefined;
+  #tunnel: Tunnel | undefined;
+  #reused = false;
+  #sender: RequestSender | undefined;
+  /** A byte of a response has come. */
+  #received = false;
+  #finalReleased = false;
+  #response: ParsedResponse | undefined;
+  /** What the host said instead of a response of its application; that is for the gateway and not for the client. */
+  #verdict: HostVerdict | undefined;
+  readonly #firstByteMs: number;
+
+  constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions) {
+    this.#client = client;
+    this.#upstream = upstream;
+    this.#options = options;
+    this.release = new GatedRelease(this, options.gate);
+    this.flow = new ResponseFlow(client, this.release, client.limits.writeBufferBytesMax);
+    this.#reader = new ResponseReader(client.parsed, client.limits, this);
+    this.#writer = new ResponseWriter(client, this.release, options.editResponseFields);
+    // An application's connection that ends means that it has the request, and is not answered by sending that again.
+    this.mayReuseOld = options.upstreamIsHost !== false && isIdempotent(client.parsed.method);
+    this.#firstByteMs = options.firstByteMs?.(client.parsed.target) ?? client.limits.firstByteMs;
+  }
+
+  get limits(): HttpLimits {
+    return this.#client.limits;
+  }
+
+  get request(): RequestHead {
+    return this.#client.parsed;
+  }
+
+  get isSent(): boolean {
+    return this.#phase !== "waiting" && this.#phase !== "settled";
+  }
+
+  get answer(): AnswerProgress {
+    return this.#tunnel === undefined ? progressOf(this.#response) : "stream";
+  }
+
+  start(): void {
+    const { end } = this.#options;
+    if (end?.reason !== undefined) {
+      this.#settle({ kind: "not_sent", reason: end.reason }, "no");
+      return;
+    }
+    end?.add(this);
+    this.#upstream.acquire(this);
+  }
+
+  // The request on its way to the upstream.
+
+  onConnection(connection: UpstreamConnection): void {
+    const client = this.#client;
+    this.#connection = connection;
+    this.#reused = connection.uses > 0;
+    this.#phase = "open";
+    connection.use(this);
+    const sender = new RequestSender(client, connection);
+    this.#sender = sender;
+    try {
+      const { headers } = client.parsed;
+      const edited = this.#options.editRequestFields?.(headers, client.exchange) ?? headers;
+      sender.start(this.#upstream.nameEpoch(edited));
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    connection.notAfter = this.#upstream.deadlines.after(this.limits.responseMs);
+    this.#expire(this.#firstByteMs);
+    if (!client.bodyDone) client.setBodyFlow(sender.congested ? "paused" : "to_attempt");
+  }
+
+  onRefused(reason: string): void {
+    this.#settle({ kind: "not_sent", reason }, "no");
+  }
+
+  sendBody(data: Buffer): void {
+    const sender = this.#sender;
+    if (sender === undefined || this.#connection === undefined) return;
+    sender.send(data);
+    this.#expire(this.#received ? this.limits.responseIdleMs : this.#firstByteMs);
+    if (sender.congested) this.#client.setBodyFlow("paused");
+  }
+
+  sendBodyEnd(trailers: HeaderList | undefined): void {
+    if (this.#connection !== undefined) this.#sender?.sendEnd(trailers);
+  }
+
+  onDrain(): void {
+    this.#client.setBodyFlow("to_attempt");
+  }
+
+  setBodyFlow(flow: "to_attempt" | "paused"): void {
+    this.#client.setBodyFlow(flow);
+  }
+
+  // The response on its way to the client.
+
+  onData(chunk: Buffer): ChunkUse {
+    this.#received = true;
+    this.#expire(this.limits.responseIdleMs);
+    try {
+      this.#reader.read(chunk);
+    } catch (error) {
+      if (error instanceof ProtocolError) this.#invalid(error);
+      else this.#fail(error);
+      return undefined;
+    }
+    if (this.#verdict !== undefined) {
+      this.#settleVerdict(this.#verdict);
+      return undefined;
+    }
+    this.release.flush();
+    this.#balance();
+    return !this.#reader.holdsBytes && this.release.waitingBytes === 0 && this.#client.isClear ? "consumed" : undefined;
+  }
+
+  onInterim(response: ParsedResponse): void {
+    this.#writer.interim(response);
+  }
+
+  onFinal(response: ParsedResponse): void {
+    this.#response = response;
+    if (this.#options.upstreamIsHost !== false) this.#verdict = hostVerdict(response);
+    if (this.#verdict === undefined) this.#writer.final(response);
+  }
+
+  onSwitch(response: ParsedResponse, rest: Buffer | undefined): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#writer.switch(response);
+    if (rest !== undefined) this.release.push(rest);
+    this.#phase = "tunnel";
+    this.#tunnel = new Tunnel(this, connection);
+    this.#upstream.onTunnel(connection);
+    this.#connection = undefined;
+    const early = this.#client.startTunnel();
+    if (early !== undefined) this.#tunnel.sendData(early);
+  }
+
+  onBody(bytes: Buffer, from: number, to: number): void {
+    if (this.#verdict === undefined) this.#writer.body(bytes, from, to);
+  }
+
+  onBodyEnd(trailers: HeaderList | undefined): void {
+    if (this.#verdict === undefined) this.#writer.end(trailers);
+  }
+
+  onComplete(clean: boolean): void {
+    this.#giveBack(clean && this.#sender?.done === true && this.#response?.keepAlive === true);
+    if (this.#verdict !== undefined) return;
+    this.#phase = "complete";
+    this.release.end();
+  }
+
+  /** The answer is known with its head; a body that did not come with it is not waited for. */
+  #settleVerdict(verdict: HostVerdict): void {
+    this.#settle(verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.#client.bodyHeld, this.released > 0), "no");
+  }
+
+  onRelease(pieces: Piece[]): void {
+    this.released++;
+    if (this.#writer.started && !this.#finalReleased) {
+      this.#finalReleased = true;
+      this.#client.onFinalReleased(this.#writer.status);
+    }
+    this.#client.write(pieces);
+    this.#balance();
+  }
+
+  onReleaseEnd(): void {
+    if (this.#tunnel === undefined) this.#settle({ kind: "completed", status: this.#writer.status }, "no");
+    else this.#tunnel.onReleaseEnd();
+  }
+
+  onGateFailed(reason: string): void {
+    this.#end(this.#lost(`the gate did not open: ${reason}`), "destroy");
+  }
+
+  #balance(): void {
+    if (this.#tunnel !== undefined) this.#tunnel.balance();
+    else if (this.#connection !== undefined && this.flow.balance(this.#connection)) this.#expire(this.limits.responseIdleMs);
+  }
+
+  onClientDrain(): void {
+    this.#balance();
+  }
+
+  // The tunnel.
+
+  sendTunnelData(data: Buffer): void {
+    this.#tunnel?.sendData(data);
+  }
+
+  sendTunnelEnd(): void {
+    this.#tunnel?.sendEnd();
+  }
+
+  endClient(): void {
+    this.#client.endTunnel();
+  }
+
+  onTunnelOver(): void {
+    this.#settle({ kind: "completed", status: 101 }, "no");
+  }
+
+  // Ends.
+
+  onEnd(): void {
+    if (!this.#reader.end()) {
+      const started = this.#response === undefined ? "without an answer" : "before its response was complete";
+      this.#end(this.#lost(`the upstream closed the connection ${started}`), this.#cut());
+      return;
+    }
+    if (this.#verdict !== undefined) this.#settleVerdict(this.#verdict);
+    else this.release.flush();
+  }
+
+  onGone(reason: string): void {
+    this.#connection = undefined;
+    this.#end(this.#lost(reason), this.#cut());
+  }
+
+  onExpired(): void {
+    const what = this.#received ? "did not complete its response in time" : `did not answer within ${this.#firstByteMs} ms`;
+    this.#end(this.#lost(`the upstream ${what}`, "timed_out"), this.#cut());
+  }
+
+  onClientGone(): void {
+    this.#end(this.#phase === "tunnel" ? { kind: "completed", status: 101 } : { kind: "client_gone" }, "no");
+  }
+
+  onCommonEnd(reason: string): void {
+    if (this.#phase === "waiting") this.#end({ kind: "not_sent", reason }, "no");
+    else if (this.#phase === "tunnel") this.#end({ kind: "completed", status: 101 }, "destroy");
+    else this.#end(this.#lost(reason), this.#finalReleased ? "destroy" : "no");
+  }
+
+  #invalid(error: ProtocolError): void {
+    const reason = `invalid response: ${error.message}`;
+    if (this.#finalReleased) {
+      this.#end(this.#lost(reason), this.#cut());
+      return;
+    }
+    this.#upstream.reportError(reason);
+    this.#end({ kind: "upstream_invalid", reason: brokenRule(error) }, "no");
+  }
+
+  /** An owner's function threw: a programming error, which is reported to the caller of `forward`. */
+  #fail(error: unknown): void {
+    this.#client.onAttemptFailed(error);
+    this.#end({ kind: "client_gone" }, "destroy");
+  }
+
+  #lost(reason: string, cause: LossCause = "host_lost"): ForwardOutcome {
+    if (this.#phase === "open") this.#upstream.reportError(reason);
+    return {
+      kind: "lost",
+      released: this.released > 0,
+      bodyHeld: this.#client.bodyHeld,
+      reused: this.#reused && !this.#received,
+      cause,
+      reason,
+    };
+  }
+
+  /** How the client must see that its response is incomplete: where only the end of the connection ends it, as a reset. */
+  #cut(): Cut {
+    return !this.#finalReleased ? "no" : this.#writer.endsWithConnection ? "reset" : "destroy";
+  }
+
+  #end(outcome: ForwardOutcome, cut: Cut): void {
+    if (this.#phase === "waiting") this.#upstream.cancel(this);
+    this.#settle(outcome, cut);
+  }
+
+  #settle(outcome: ForwardOutcome, cut: Cut): void {
+    if (this.#phase === "settled") return;
+    this.#phase = "settled";
+    this.release.kill();
+    this.#giveBack(false);
+    this.#tunnel?.destroy("the exchange has ended");
+    this.#options.end?.delete(this);
+    this.#client.onAttemptSettled(outcome, cut);
+  }
+
+  #giveBack(reusable: boolean): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#connection = undefined;
+    this.flow.resume(connection);
+    if (!reusable) {
+      connection.leave();
+      connection.destroy("the connection cannot be used again");
+      return;
+    }
+    this.#upstream.release(connection, this.#response?.keepAliveMs);
+  }
+
+  #expire(ms: number): void {
+    this.#connection?.expire(ms);
+  }
+}

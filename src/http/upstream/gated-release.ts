@@ -1,0 +1,141 @@
+/**
+ * Lets pieces of a response out, each batch only after the gate has agreed to it (docs/PROTOCOL.md, "gate").
+ *
+ * The rule: a piece leaves only after a call of the gate that began *after* the piece had arrived. So what arrives while
+ * a call is pending waits for a call of its own; it is never covered by the pending one, which may have looked at the
+ * write-ahead log before the application wrote what this piece acknowledges. Order is kept, and the end is gated like
+ * a piece, because an end can say as much as a byte.
+ *
+ * The fast path, a gate that returns undefined, releases in the same turn.
+ */
+import type { Buffer } from "node:buffer";
+import { Slice, type Piece } from "../../runtime/tcp/tcp.ts";
+
+export interface ReleaseTarget {
+  /** Writes pieces to the client. */
+  onRelease(pieces: Piece[]): void;
+  /** Everything before `end` has left, and the gate has agreed to the end. */
+  onReleaseEnd(): void;
+  /** The gate threw or rejected: nothing more may leave. */
+  onGateFailed(reason: string): void;
+}
+
+/** Shared by all without a piece; nothing is ever added to it. */
+const none: Piece[] = [];
+
+export class GatedRelease {
+  readonly #gate: (() => void | Promise<void>) | undefined;
+  readonly #target: ReleaseTarget;
+  #batch: Piece[] = none;
+  /** The last piece of the batch as long as it may grow: bytes `#runFrom` to `#runTo` of `#run`. */
+  #run: Buffer | undefined;
+  #runFrom = 0;
+  #runTo = 0;
+  #batchBytes = 0;
+  #ending = false;
+  #pending = false;
+  #dead = false;
+
+  constructor(target: ReleaseTarget, gate: (() => void | Promise<void>) | undefined) {
+    this.#target = target;
+    this.#gate = gate;
+  }
+
+  /** Bytes that wait for the gate. */
+  get waitingBytes(): number {
+    return this.#batchBytes;
+  }
+
+  /** Where pieces are collected until `flush`. */
+  push(piece: Piece): void {
+    this.#endRun();
+    this.#add(piece);
+    this.#batchBytes += piece.length;
+  }
+
+  /** A part of `bytes`. What follows a part directly leaves with it as one piece: a head and its body that came in one read. */
+  pushBytes(bytes: Buffer, from: number, to: number): void {
+    this.#batchBytes += to - from;
+    if (this.#run !== bytes || this.#runTo !== from) {
+      this.#endRun();
+      this.#run = bytes;
+      this.#runFrom = from;
+    }
+    this.#runTo = to;
+  }
+
+  #endRun(): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#add(this.#runFrom === 0 && this.#runTo === run.length ? run : new Slice(run, this.#runFrom, this.#runTo));
+    this.#run = undefined;
+  }
+
+  #add(piece: Piece): void {
+    if (this.#batch === none) this.#batch = [piece];
+    else this.#batch.push(piece);
+  }
+
+  /** Nothing follows what was pushed so far. Needs `flush`. */
+  end(): void {
+    this.#ending = true;
+  }
+
+  /** Nothing more leaves, and no callback is called. */
+  kill(): void {
+    this.#dead = true;
+    this.#batch = none;
+    this.#run = undefined;
+    this.#batchBytes = 0;
+    this.#ending = false;
+  }
+
+  flush(): void {
+    while (!this.#dead && !this.#pending && (this.#batchBytes > 0 || this.#ending)) {
+      let waiting: void | Promise<void>;
+      try {
+        waiting = this.#gate?.();
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      const pieces = this.#take();
+      const isEnd = this.#ending;
+      this.#ending = false;
+      if (waiting === undefined) this.#letOut(pieces, isEnd);
+      else this.#letOutAfter(waiting, pieces, isEnd);
+    }
+  }
+
+  #take(): Piece[] {
+    this.#endRun();
+    const pieces = this.#batch;
+    this.#batch = none;
+    return pieces;
+  }
+
+  #letOut(pieces: Piece[], isEnd: boolean): void {
+    for (const piece of pieces) this.#batchBytes -= piece.length;
+    if (pieces.length > 0) this.#target.onRelease(pieces);
+    if (isEnd && !this.#dead) this.#target.onReleaseEnd();
+  }
+
+  #letOutAfter(waiting: Promise<void>, pieces: Piece[], isEnd: boolean): void {
+    this.#pending = true;
+    waiting.then(
+      () => {
+        this.#pending = false;
+        if (this.#dead) return;
+        this.#letOut(pieces, isEnd);
+        this.flush();
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #fail(error: unknown): void {
+    if (this.#dead) return;
+    this.kill();
+    this.#target.onGateFailed(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,59 @@
+/** Writes one request to an upstream connection: head and what is kept of the body at once, the rest as it comes. */
+import type { Buffer } from "node:buffer";
+import type { Piece } from "../../runtime/tcp/tcp.ts";
+import type { AttemptClient } from "./attempt-client.ts";
+import type { HeaderList } from "../message/headers.ts";
+import { pushChunk } from "../message/pieces.ts";
+import { lastChunk, pushRequestHead } from "../message/serialize.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+
+export class RequestSender {
+  readonly #client: AttemptClient;
+  readonly #connection: UpstreamConnection;
+  readonly #chunked: boolean;
+  /** The whole request has been written. */
+  done = false;
+
+  constructor(client: AttemptClient, connection: UpstreamConnection) {
+    this.#client = client;
+    this.#connection = connection;
+    this.#chunked = client.parsed.framing.kind === "chunked";
+  }
+
+  /** More waits for the upstream than `writeBufferBytesMax`. */
+  get congested(): boolean {
+    return this.#connection.waitingBytes > this.#client.limits.writeBufferBytesMax;
+  }
+
+  /** `headers`: the request's fields as edited. */
+  start(headers: HeaderList): void {
+    const client = this.#client;
+    const pieces: Piece[] = [];
+    pushRequestHead(pieces, headers, client.parsed, client);
+    for (const data of client.kept) this.#push(pieces, data);
+    if (client.bodyDone) this.#pushEnd(pieces, client.bodyTrailers);
+    this.#connection.writeAll(pieces);
+  }
+
+  send(data: Buffer): void {
+    const pieces: Piece[] = [];
+    this.#push(pieces, data);
+    if (pieces.length > 0) this.#connection.writeAll(pieces);
+  }
+
+  sendEnd(trailers: HeaderList | undefined): void {
+    const pieces: Piece[] = [];
+    this.#pushEnd(pieces, trailers);
+    if (pieces.length > 0) this.#connection.writeAll(pieces);
+  }
+
+  #push(pieces: Piece[], data: Buffer): void {
+    if (this.#chunked) pushChunk(pieces, data);
+    else pieces.push(data);
+  }
+
+  #pushEnd(pieces: Piece[], trailers: HeaderList | undefined): void {
+    this.done = true;
+    if (this.#chunked) pieces.push(lastChunk(trailers));
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The time after a 101: bytes go both ways, those from the upstream through the gate, and each side may end on its own.
+ *
+ * When the upstream is lost the client sees an orderly end, so that it connects again, to the primary of that moment.
+ */
+import type { Buffer } from "node:buffer";
+import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
+import type { GatedRelease } from "./gated-release.ts";
+import type { HttpLimits } from "../limits.ts";
+import type { ResponseFlow } from "./response-flow.ts";
+import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
+
+/** What a tunnel needs of its attempt. */
+export interface TunnelOwner {
+  readonly limits: HttpLimits;
+  readonly release: GatedRelease;
+  readonly flow: ResponseFlow;
+  /** The client can take more, or must wait. */
+  setBodyFlow(flow: "to_attempt" | "paused"): void;
+  /** Ends our side towards the client. */
+  endClient(): void;
+  /** Nothing will follow in either direction; the upstream connection is the tunnel's no more. */
+  onTunnelOver(): void;
+}
+
+export class Tunnel implements UpstreamUser {
+  readonly #owner: TunnelOwner;
+  readonly #connection: UpstreamConnection;
+  #upstreamEnded = false;
+  #clientEnded = false;
+  #over = false;
+
+  constructor(owner: TunnelOwner, connection: UpstreamConnection) {
+    this.#owner = owner;
+    this.#connection = connection;
+    connection.leave();
+    connection.use(this);
+    this.#expire();
+  }
+
+  // From the client.
+
+  sendData(data: Buffer): void {
+    this.#connection.write(data);
+    this.#expire();
+    if (this.#connection.waitingBytes > this.#owner.limits.writeBufferBytesMax) this.#owner.setBodyFlow("paused");
+  }
+
+  sendEnd(): void {
+    this.#clientEnded = true;
+    this.#connection.end();
+    if (this.#upstreamEnded) this.destroy("both sides of the tunnel have ended");
+  }
+
+  // From the upstream.
+
+  onData(chunk: Buffer): ChunkUse {
+    this.#expire();
+    this.#owner.release.push(chunk);
+    this.#owner.release.flush();
+    this.balance();
+    return undefined;
+  }
+
+  onEnd(): void {
+    this.#upstreamEnded = true;
+    this.#owner.release.end();
+    this.#owner.release.flush();
+  }
+
+  /** All that the upstream has sent is out, and the gate has agreed to its end. */
+  onReleaseEnd(): void {
+    this.#owner.endClient();
+    if (this.#clientEnded) this.destroy("both sides of the tunnel have ended");
+  }
+
+  onDrain(): void {
+    this.#owner.setBodyFlow("to_attempt");
+  }
+
+  onGone(): void {
+    this.#finish();
+  }
+
+  onExpired(): void {
+    this.destroy("the tunnel was unused for too long");
+  }
+
+  balance(): void {
+    if (!this.#over && this.#owner.flow.balance(this.#connection)) this.#expire();
+  }
+
+  /** Ends the upstream's side; the client's side is ended in order. */
+  destroy(reason: string): void {
+    if (this.#over) return;
+    this.#connection.leave();
+    this.#connection.destroy(reason);
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.release.kill();
+    this.#owner.endClient();
+    this.#owner.onTunnelOver();
+  }
+
+  #expire(): void {
+    this.#connection.expire(this.#owner.limits.tunnelIdleMs);
+  }
+}

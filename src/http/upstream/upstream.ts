@@ -1,0 +1,233 @@
+/**
+ * A bounded keep-alive pool of connections to one upstream.
+ *
+ * A request takes an unused connection (the one used last, so that the others age and go) or a new one, or waits in order
+ * of arrival. Unused connections are kept for less time than the upstream keeps them, so that a request rarely meets
+ * one that is just being closed; when it does, its user is told "gone" and decides about a replay.
+ */
+import type { Clock } from "../../runtime/clock.ts";
+import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
+import type { Tcp } from "../../runtime/tcp/tcp.ts";
+import { epochField } from "../../core/replay.ts";
+import { Deadlines } from "../../runtime/deadlines.ts";
+import type { HeaderList } from "../message/headers.ts";
+import { fieldSet, STEAD } from "../message/known-fields.ts";
+import { httpLimits, type HttpLimits } from "../limits.ts";
+import { UpstreamConnection, type UpstreamPool } from "./upstream-connection.ts";
+
+export interface UpstreamOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly limits?: Partial<HttpLimits>;
+  readonly clock: Clock;
+  /** Default: the runtime's. */
+  readonly tcp?: Tcp;
+  /** The epoch that its host serves in: every request names it. Undefined: not a host, or no epochs. */
+  readonly epoch?: number | undefined;
+  /** A connection could not be made or broke during an exchange: a reason to look at the host at once. */
+  readonly onConnectionError?: (reason: string) => void;
+}
+
+const epochName = epochField.toLowerCase();
+const epochFields = fieldSet(STEAD);
+
+/** A request for a connection. Exactly one of the two is called once, possibly before `acquire` returns. */
+export interface ConnectionWaiter {
+  /**
+   * Whether a connection that was unused for a while may serve it. The upstream may be closing such a connection, and then
+   * a request that must not be sent twice would have an unknown outcome; a new connection costs far less than that.
+   */
+  readonly mayReuseOld: boolean;
+  onConnection(connection: UpstreamConnection): void;
+  onRefused(reason: string): void;
+}
+
+export interface UpstreamStats {
+  readonly connections: number;
+  readonly unused: number;
+  readonly tunnels: number;
+  readonly waiting: number;
+  /** Connections made, and requests that were sent over one that had served before. */
+  readonly connected: number;
+  readonly reused: number;
+  readonly connectFailures: number;
+}
+
+export class Upstream implements UpstreamPool {
+  readonly host: string;
+  readonly port: number;
+  readonly epoch: number | undefined;
+  readonly #epochLine: string | undefined;
+  readonly limits: HttpLimits;
+  readonly deadlines: Deadlines;
+  readonly tcp: Tcp;
+  readonly #onConnectionError: ((reason: string) => void) | undefined;
+  readonly #all = new Set<UpstreamConnection>();
+  readonly #unused: UpstreamConnection[] = [];
+  /** Those that have become tunnels: they last, and do not count against the bound. */
+  readonly #tunnels = new Set<UpstreamConnection>();
+  readonly #waiters: ConnectionWaiter[] = [];
+  #connecting = 0;
+  #closed: string | undefined;
+  #retired: string | undefined;
+  #connected = 0;
+  #reused = 0;
+  #connectFailures = 0;
+
+  constructor(options: UpstreamOptions) {
+    this.host = options.host;
+    this.port = options.port;
+    this.epoch = options.epoch;
+    this.#epochLine = options.epoch === undefined ? undefined : `${epochField}: ${options.epoch}\r\n`;
+    this.limits = httpLimits(options.limits);
+    this.deadlines = new Deadlines(options.clock);
+    this.tcp = options.tcp ?? systemTcp;
+    this.#onConnectionError = options.onConnectionError;
+  }
+
+  get stats(): UpstreamStats {
+    return {
+      connections: this.#all.size,
+      unused: this.#unused.length,
+      tunnels: this.#tunnels.size,
+      waiting: this.#waiters.length,
+      connected: this.#connected,
+      reused: this.#reused,
+      connectFailures: this.#connectFailures,
+    };
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** The fields of a request with the epoch for which it was routed; what a client says about that is dropped. */
+  nameEpoch(headers: HeaderList): HeaderList {
+    if (this.#epochLine === undefined) return headers;
+    const clean = headers.mayHave(epochFields) ? headers.without((name) => name === epochName) : headers;
+    return clean.withLines(this.#epochLine, epochFields);
+  }
+
+  /** Gives `waiter` a connection, now or later, or refuses. */
+  acquire(waiter: ConnectionWaiter): void {
+    if (this.#closed !== undefined) {
+      waiter.onRefused(this.#closed);
+      return;
+    }
+    for (let connection = this.#unused.pop(); connection !== undefined; connection = this.#unused.pop()) {
+      if (!connection.isOpen) continue;
+      if (!waiter.mayReuseOld && this.deadlines.now - connection.unusedSince > this.limits.upstreamFreshMs) {
+        // The others are older still. One of them makes room if a new connection would be one too many.
+        this.#unused.push(connection);
+        if (!this.#hasRoom) this.#unused.shift()?.destroy("replaced by a new connection");
+        break;
+      }
+      this.#reused++;
+      connection.deadlineAt = Infinity;
+      waiter.onConnection(connection);
+      return;
+    }
+    if (this.#waiters.length >= this.limits.upstreamWaitingMax) {
+      waiter.onRefused("too many requests wait for a connection to the upstream");
+      return;
+    }
+    this.#waiters.push(waiter);
+    this.#connectForWaiters();
+  }
+
+  /** Takes back what `acquire` has not answered yet. */
+  cancel(waiter: ConnectionWaiter): void {
+    const at = this.#waiters.indexOf(waiter);
+    if (at !== -1) this.#waiters.splice(at, 1);
+  }
+
+  /** The exchange on `connection` is complete and it may serve another. `keepAliveMs`: how long the upstream says that it keeps it. */
+  release(connection: UpstreamConnection, keepAliveMs?: number): void {
+    connection.leave();
+    // One second less than that, so that it is not closing the connection while we use it.
+    if (keepAliveMs !== undefined) connection.idleMsMax = Math.max(1, keepAliveMs - 1000);
+    connection.uses++;
+    if (!connection.isOpen || this.#closed !== undefined || this.#retired !== undefined) {
+      connection.destroy(this.#closed ?? this.#retired ?? "the upstream closed the connection");
+      return;
+    }
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      this.#reused++;
+      waiter.onConnection(connection);
+      return;
+    }
+    const idleMs = Math.min(this.limits.upstreamIdleMs, connection.idleMsMax);
+    connection.unusedSince = this.deadlines.now;
+    connection.expire(idleMs);
+    this.#unused.push(connection);
+  }
+
+  /** Ends everything now: exchanges in flight are lost, waiting ones are not sent, later ones are refused with `reason`. */
+  close(reason: string): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    for (const waiter of this.#waiters.splice(0)) waiter.onRefused(reason);
+    for (const connection of [...this.#all]) connection.destroy(reason);
+  }
+
+  /** Closes idle connections now and busy ones when they are returned. */
+  retire(reason: string): void {
+    this.#retired = reason;
+    for (const connection of this.#unused.splice(0)) connection.destroy(reason);
+  }
+
+  /** An exchange found the upstream broken; called by the forwarding code. */
+  reportError(reason: string): void {
+    if (this.#closed === undefined) this.#onConnectionError?.(reason);
+  }
+
+  /** The connection is a tunnel from now on; it will not come back. */
+  onTunnel(connection: UpstreamConnection): void {
+    this.#tunnels.add(connection);
+    this.#connectForWaiters();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#all.size - this.#tunnels.size < this.limits.upstreamConnectionsMax;
+  }
+
+  onConnected(connection: UpstreamConnection): void {
+    this.#connecting--;
+    this.#connected++;
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      waiter.onConnection(connection);
+      return;
+    }
+    connection.unusedSince = this.deadlines.now;
+    connection.expire(this.limits.upstreamIdleMs);
+    this.#unused.push(connection);
+  }
+
+  onConnectFailed(connection: UpstreamConnection, reason: string): void {
+    this.#connecting--;
+    this.#connectFailures++;
+    this.#all.delete(connection);
+    if (this.#closed !== undefined) return;
+    this.#waiters.shift()?.onRefused(reason);
+    this.reportError(reason);
+    this.#connectForWaiters();
+  }
+
+  onClosed(connection: UpstreamConnection): void {
+    this.#all.delete(connection);
+    this.#tunnels.delete(connection);
+    const at = this.#unused.indexOf(connection);
+    if (at !== -1) this.#unused.splice(at, 1);
+    if (this.#closed === undefined) this.#connectForWaiters();
+  }
+
+  /** One connection attempt for each waiter that has none on the way, as far as the bound allows. */
+  #connectForWaiters(): void {
+    while (this.#connecting < this.#waiters.length && this.#hasRoom) {
+      this.#connecting++;
+      this.#all.add(new UpstreamConnection(this, this.host, this.port, this.limits.connectMs));
+    }
+  }
+}
