@@ -8,9 +8,9 @@
  * (every gateway writes the health of every host once a second). The rows, exchanges and their sizes are those of the
  * program; time and transport are simulated, computing time is measured.
  */
-import type { RowAnswer, RowRequest } from "../src/core/replication-exchange.ts";
+import type { RowAnswer, RowRequest } from "../src/core/replication/exchange.ts";
 import { encodeRows } from "../src/gateway/peers/wire.ts";
-import { Network } from "../test/core/replication-network.ts";
+import { Network } from "../test/support/core/replication-network.ts";
 
 const json = process.argv.includes("--json");
 /** Head of request and answer, gateway's own part of a message, one view: measured on a real exchange. */

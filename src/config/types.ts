@@ -146,7 +146,7 @@ export type Durability = { readonly kind: "strict" } | { readonly kind: "async";
 
 export type StopSignal = "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGHUP" | "SIGKILL";
 
-/** How it is seen whether the application is well once it has been ready (src/core/liveness.ts). */
+/** How it is seen whether the application is well once it has been ready (src/core/host/liveness.ts). */
 export interface ApplicationHealthConfig {
   /** Well when this answers 2xx or 3xx; null: when the port accepts a connection. */
   readonly path: string | null;

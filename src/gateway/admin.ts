@@ -28,9 +28,9 @@ import {
 } from "../control/gateway-api.ts";
 import { type DatabaseAct, databaseActs, type DatabaseChange, type DatabaseList } from "../control/databases.ts";
 import type { HostAnswer } from "../control/host-client.ts";
-import { describeRefusal } from "../core/refusal.ts";
-import { dryRun } from "../core/failover-command.ts";
-import type { Command, Failover } from "../core/failover-state.ts";
+import { describeRefusal } from "../core/failover/refusal.ts";
+import { dryRun } from "../core/failover/command.ts";
+import type { Command, Failover } from "../core/failover/state.ts";
 import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { healthOf } from "./gateway-health.ts";

@@ -1,9 +1,9 @@
 /** What `/v1/cluster` says, from what the gateway knows right now. */
-import { effectiveNofailover, effectivePriority } from "../core/candidate.ts";
-import { brakeInWords, currentRow } from "../core/failover-brake.ts";
-import { whyDown } from "../core/failover-order.ts";
-import type { HostView, Phase, ServiceState } from "../core/failover-state.ts";
-import { vaultInWords } from "../core/failover-vault.ts";
+import { effectiveNofailover, effectivePriority } from "../core/failover/candidate.ts";
+import { brakeInWords, currentRow } from "../core/failover/brake.ts";
+import { whyDown } from "../core/failover/order.ts";
+import type { HostView, Phase, ServiceState } from "../core/failover/state.ts";
+import { vaultInWords } from "../core/failover/vault.ts";
 import { hostRoles, type HostRole, type HostStatus, untold } from "../control/host-status.ts";
 import type { ClusterHost, ClusterService, FailoverEntry } from "../control/gateway-api.ts";
 import type { ServiceRuntime } from "./service.ts";

@@ -5,8 +5,8 @@
  */
 import type { ServiceConfig } from "../config/types.ts";
 import type { HostList } from "../control/gateway-api.ts";
-import type { Failover } from "../core/failover-state.ts";
-import type { ReplicatedRow } from "../core/replication-row.ts";
+import type { Failover } from "../core/failover/state.ts";
+import type { ReplicatedRow } from "../core/replication/row.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";

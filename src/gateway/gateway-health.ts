@@ -6,7 +6,7 @@
  * until it is back. One that is only slow is said too, and is well.
  */
 import type { HealthAnswer } from "../control/gateway-api.ts";
-import { vaultInWords } from "../core/failover-vault.ts";
+import { vaultInWords } from "../core/failover/vault.ts";
 import type { ServiceRuntime } from "./service.ts";
 
 export function healthOf(services: readonly ServiceRuntime[]): HealthAnswer {

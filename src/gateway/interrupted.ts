@@ -9,7 +9,7 @@
  * `interrupted` says that the gateway ended, not the failover: `to_host` and `epoch_to` become who took the next epoch, by
  * whose order ever, where that is known.
  */
-import type { ReplicatedRow } from "../core/replication-row.ts";
+import type { ReplicatedRow } from "../core/replication/row.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { fromValues } from "./state/replication-tables.ts";
 import { type FailoverRow, putFailover } from "./state/rows.ts";

@@ -6,7 +6,7 @@
  * and not after the sum of time-outs. It decides nothing.
  */
 import type { HostStatus } from "../control/host-status.ts";
-import type { FailoverEvent } from "../core/failover-state.ts";
+import type { FailoverEvent } from "../core/failover/state.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { Background } from "./background.ts";
 import type { HostControl } from "./plain-control.ts";

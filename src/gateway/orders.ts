@@ -4,7 +4,7 @@
  */
 import type { StreamEnd } from "../control/host-client.ts";
 import type { Refusal } from "../control/messages.ts";
-import type { FailoverEffect, FailoverEvent } from "../core/failover-state.ts";
+import type { FailoverEffect, FailoverEvent } from "../core/failover/state.ts";
 import type { KnownSuspect } from "../core/suspects.ts";
 import { Background } from "./background.ts";
 import type { HostControl } from "./plain-control.ts";

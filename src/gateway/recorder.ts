@@ -6,7 +6,7 @@
  * run and the failover's number, so that its row is found again as it goes on.
  */
 import type { ApplicationStatus, CaptureStatus, HostStatus } from "../control/host-status.ts";
-import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover-state.ts";
+import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../core/failover/state.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { addEvent, putEpoch, putFailover, putHealth, type EventRow, type FailoverRow } from "./state/rows.ts";

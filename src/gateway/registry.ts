@@ -6,7 +6,7 @@
  * names is a host here too. A host that only this file named goes when the file no longer names it.
  */
 import type { ServiceConfig } from "../config/types.ts";
-import type { RegisteredHost } from "../core/failover-state.ts";
+import type { RegisteredHost } from "../core/failover/state.ts";
 import { putHost, type HostRow, type StoredHost } from "./state/rows.ts";
 import { gatewayOf, type Remembered, type StateStore } from "./state/store.ts";
 

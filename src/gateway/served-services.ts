@@ -6,7 +6,7 @@
  */
 import type { GatewayConfig, ServiceConfig } from "../config/types.ts";
 import { heartbeatMs } from "../control/messages.ts";
-import type { Failover, FailoverSettings } from "../core/failover-state.ts";
+import type { Failover, FailoverSettings } from "../core/failover/state.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";

@@ -1,10 +1,10 @@
 /**
- * One service on this gateway: drives its state machine (src/core/failover.ts) and performs the effects in order.
+ * One service on this gateway: drives its state machine (src/core/failover/failover.ts) and performs the effects in order.
  *
  * Events come from monitors, orders, the data plane, operators and a timer; they are taken one at a time. A defect in
  * deciding is shown as an event and in `defect`, and does not stop routing: the route stays as it is (static stability).
  */
-import { step, wakeAt } from "../core/failover.ts";
+import { step, wakeAt } from "../core/failover/failover.ts";
 import {
   initialServiceState,
   type Command,
@@ -15,7 +15,7 @@ import {
   type FailoverSettings,
   type RegisteredHost,
   type ServiceState,
-} from "../core/failover-state.ts";
+} from "../core/failover/state.ts";
 import type { Rules } from "../core/rules.ts";
 import type { RehearsalResult } from "../control/host-status.ts";
 import { suspectsMax } from "../control/messages.ts";

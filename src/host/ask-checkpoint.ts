@@ -1,6 +1,6 @@
 /** Asks another host, by its control API, for a checkpoint: the primary of a log that this host cannot follow any further. */
 import { HostClient } from "../control/host-client.ts";
-import { describeRefusal } from "../core/refusal.ts";
+import { describeRefusal } from "../core/failover/refusal.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { AskForCheckpoint } from "./log-mending.ts";
 

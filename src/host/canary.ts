@@ -1,11 +1,11 @@
 /**
  * The canary: every few seconds a small write beside the data and, when this host has written nothing there, into the vault; what became of
- * them is this host's condition (core/host-condition.ts), told in its status and its log.
+ * them is this host's condition (core/host/condition.ts), told in its status and its log.
  *
  * It never holds the host up. Each place has one question in flight at most; a disk that hangs keeps its question, and the time
  * since then is the finding. It decides nothing: gateways move a primary, when another host is better off.
  */
-import { areDescriptorsOut, type ConditionEvent, type HostCondition, type Impairment, impairmentsOf, initialCondition, stepCondition, type VaultReport, vaultReportOf, type WriteFailure } from "../core/host-condition.ts";
+import { areDescriptorsOut, type ConditionEvent, type HostCondition, type Impairment, impairmentsOf, initialCondition, stepCondition, type VaultReport, vaultReportOf, type WriteFailure } from "../core/host/condition.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Store } from "../vault/store.ts";
 import type { DiskPlace } from "./disk-places.ts";

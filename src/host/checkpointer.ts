@@ -12,8 +12,8 @@
  * application reads the same pages.
  */
 import { CaptureError } from "../capture/capture-error.ts";
-import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../core/checkpoint-due.ts";
-import type { HostState } from "../core/host-life.ts";
+import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../core/host/checkpoint-due.ts";
+import type { HostState } from "../core/host/life.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { CheckpointDone } from "../control/messages.ts";
@@ -69,7 +69,7 @@ export class Checkpointer {
 
   /**
    * The primary serves: from now on checkpoints are made. Not before, however much the application writes while it starts: a
-   * checkpoint tells whoever begins there that the leases of all earlier primaries are over (core/lease.ts).
+   * checkpoint tells whoever begins there that the leases of all earlier primaries are over (core/host/lease.ts).
    */
   begin(): void {
     this.#isServing = true;

@@ -16,7 +16,7 @@
  * any more: it would be written into files that are somebody else's by then.
  */
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
-import type { OpenLease } from "../core/lease.ts";
+import type { OpenLease } from "../core/host/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { FlushAssembler, type PageKeeper } from "../vault/flush-assembler.ts";
 import type { LogReader } from "../vault/log-reader.ts";

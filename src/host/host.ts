@@ -1,14 +1,14 @@
 /**
- * The host: performs what src/core/host-life.ts decides, and answers the control API.
+ * The host: performs what src/core/host/life.ts decides, and answers the control API.
  *
  * Every change of state goes through `#dispatch`. Long effects (restore, follow, claim, take over, give up) are stages, one at a
  * time (stages.ts); what they do, and what they hold while they last, is in duties.ts.
  */
 import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
-import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host-life.ts";
-import { afterService, putOff, type RetrySchedule } from "../core/retry-schedule.ts";
-import type { Refusal, WitnessVerdict } from "../core/witness.ts";
+import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host/life.ts";
+import { afterService, putOff, type RetrySchedule } from "../core/host/retry-schedule.ts";
+import type { Refusal, WitnessVerdict } from "../core/host/witness.ts";
 import { Canary } from "./canary.ts";
 import { checkpointOnDemand } from "./checkpointer.ts";
 import type { Controlled } from "./control.ts";

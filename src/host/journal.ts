@@ -20,7 +20,7 @@
  * A suspended machine: suspension.ts.
  */
 import type { CaptureError } from "../capture/capture-error.ts";
-import { mayRelease, renewDueAt } from "../core/lease.ts";
+import { mayRelease, renewDueAt } from "../core/host/lease.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { LogWriter } from "../vault/log-writer.ts";

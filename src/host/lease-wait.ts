@@ -1,5 +1,5 @@
 /** R5 as a host performs it: until every old lease is over, or its primary is proven gone, nothing is served. */
-import { leaseOverAt } from "../core/lease.ts";
+import { leaseOverAt } from "../core/host/lease.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Predecessor } from "./follower.ts";

@@ -1,6 +1,6 @@
 /** What the duties of a host (duties.ts) tell the host that they belong to. */
 import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
-import type { HostEvent } from "../core/host-life.ts";
+import type { HostEvent } from "../core/host/life.ts";
 import type { Promotion } from "./promotion.ts";
 
 export interface Life {

@@ -1,6 +1,6 @@
 /** What a candidate looks at before it obeys an order to take over: its log to the end, and what that says of the primary. */
 import type { PromoteRequest } from "../control/messages.ts";
-import { judgeAge, judgePromotion, logPatienceMs, type WitnessVerdict, type WitnessView } from "../core/witness.ts";
+import { judgeAge, judgePromotion, logPatienceMs, type WitnessVerdict, type WitnessView } from "../core/host/witness.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Follower } from "./follower.ts";
 

@@ -1,6 +1,6 @@
 /** Why a host does not obey an order, in the words of its state. */
-import type { HostState } from "../core/host-life.ts";
-import type { Refusal } from "../core/witness.ts";
+import type { HostState } from "../core/host/life.ts";
+import type { Refusal } from "../core/host/witness.ts";
 import type { Term } from "./term.ts";
 
 /** Why an order to step down, meant for `epoch`, is not obeyed; undefined: it is. */

@@ -12,7 +12,7 @@
  */
 import type { RehearsalResult } from "../control/host-status.ts";
 import type { RehearsalDone } from "../control/messages.ts";
-import type { HostState } from "../core/host-life.ts";
+import type { HostState } from "../core/host/life.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { LogReader } from "../vault/log-reader.ts";

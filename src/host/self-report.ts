@@ -1,8 +1,8 @@
 /** What a host says about itself, put together from the parts that know (src/control/host-status.ts has the meaning of each field). */
 import type { HostConfig } from "../config/types.ts";
 import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
-import type { HostState } from "../core/host-life.ts";
-import { retryInMs, type RetrySchedule } from "../core/retry-schedule.ts";
+import type { HostState } from "../core/host/life.ts";
+import { retryInMs, type RetrySchedule } from "../core/host/retry-schedule.ts";
 import type { Suspects } from "../core/suspects.ts";
 import type { Canary } from "./canary.ts";
 import type { Duties } from "./duties.ts";

@@ -1,5 +1,5 @@
 /**
- * The dated folders with data that was committed here and never acknowledged, within their bounds (core/set-aside-bounds.ts).
+ * The dated folders with data that was committed here and never acknowledged, within their bounds (core/host/set-aside-bounds.ts).
  *
  * What a folder holds is told by the committed checksums of its databases. Those are worked out once and noted beside the
  * databases: some are large. A folder on its way out has another name first, so that one that was removed by half is taken for none.
@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { removableSetAsides, type SetAside, type SetAsideBounds, setAsidesForRoom } from "../core/set-aside-bounds.ts";
+import { removableSetAsides, type SetAside, type SetAsideBounds, setAsidesForRoom } from "../core/host/set-aside-bounds.ts";
 import type { LocalDatabases } from "./local-data.ts";
 import { moveFolderIfThere } from "./move-path.ts";
 import { messageOf } from "./notices.ts";

@@ -2,12 +2,12 @@
  * The supervisor: starts the application, waits until it is ready, watches that it stays well, restarts it a bounded number of times, stops it.
  *
  * One supervisor per term as primary. While an application that crashed or was stuck is being restarted, `whenReady` holds the requests at
- * the gate; when that happens more often than allowed (src/core/restarts.ts), `onGaveUp` is told once and the host gives the service up.
- * Whether it is stuck is decided in src/core/liveness.ts; the evidence is taken before it is killed, and it is killed as a whole group.
+ * the gate; when that happens more often than allowed (src/core/host/restarts.ts), `onGaveUp` is told once and the host gives the service up.
+ * Whether it is stuck is decided in src/core/host/liveness.ts; the evidence is taken before it is killed, and it is killed as a whole group.
  */
 import type { ApplicationConfig } from "../config/types.ts";
 import type { ApplicationStatus } from "../control/host-status.ts";
-import { judgeEnding, recentRestarts, type Restart } from "../core/restarts.ts";
+import { judgeEnding, recentRestarts, type Restart } from "../core/host/restarts.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { isFreePort } from "../runtime/free-ports.ts";

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { rowAnswer, rowRequest, takeAnswer, unknownPeer } from "../../src/core/replication-exchange.ts";
+import { rowAnswer, rowRequest, takeAnswer, unknownPeer } from "../../src/core/replication/exchange.ts";
 import { decodeRows, encodeRows } from "../../src/gateway/peers/wire.ts";
 import { fileDisk } from "../../src/gateway/state/replication-disk.ts";
 import { putHost } from "../../src/gateway/state/rows.ts";

@@ -1,10 +1,10 @@
 /** All machines of a history, and what can be done to them. */
 import type { HostConfig } from "../../src/config/types.ts";
-import type { Replica } from "../../src/core/replication.ts";
-import { type ReplicatedRow, supersedes } from "../../src/core/replication-row.ts";
+import type { Replica } from "../../src/core/replication/replication.ts";
+import { type ReplicatedRow, supersedes } from "../../src/core/replication/row.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { identityKey } from "../../src/vault/keys.ts";
-import { covers } from "../../src/core/version-vector.ts";
+import { covers } from "../../src/core/replication/version-vector.ts";
 import type { Checker } from "./checker.ts";
 import type { Dice } from "./dice.ts";
 import type { GatewayDatabase } from "./faults.ts";

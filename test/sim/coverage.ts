@@ -3,12 +3,12 @@
  * no history takes is a place that nothing has shown to be right, so it is listed; what cannot or need not be reached is declared
  * here, with its reason, and nowhere else.
  */
-import { legalPhases } from "../../src/core/failover-turn.ts";
+import { legalPhases } from "../../src/core/failover/turn.ts";
 import type { Fault } from "./faults.ts";
 
 type Machine = "host" | "gateway";
 
-/** Of a host (src/core/host-life.ts). */
+/** Of a host (src/core/host/life.ts). */
 const hostTransitions = [
   ...["restoring -> secondary", "secondary -> claiming", "secondary -> restoring", "claiming -> starting", "claiming -> secondary", "claiming -> restoring"],
   ...["starting -> primary", "starting -> restoring", "starting -> draining"],

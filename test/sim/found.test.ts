@@ -11,7 +11,7 @@ import type { PutOutcome, Store } from "../../src/vault/store.ts";
 import { StoreError } from "../../src/vault/store.ts";
 import { Follower } from "../../src/host/follower.ts";
 import { claimEpoch } from "../../src/host/claim.ts";
-import { Scenario } from "../core/failover-scenario.ts";
+import { Scenario } from "../support/core/failover-scenario.ts";
 import { Dice } from "./dice.ts";
 import { SimProcess } from "./sim-process.ts";
 import { World } from "./world.ts";

@@ -1,5 +1,5 @@
 /** Performs a schedule of faults on a cluster, and takes each back when its time is over. */
-import type { Command } from "../../src/core/failover-state.ts";
+import type { Command } from "../../src/core/failover/state.ts";
 import type { Cluster } from "./cluster.ts";
 import { describeFault, type Direction, type Fault, type Who } from "./faults.ts";
 import type { SimClient } from "./sim-client.ts";

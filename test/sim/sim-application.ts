@@ -5,8 +5,8 @@
  * (src/host/application/liveness-watch.ts) and the real judgement of its endings decide when. What it commits is in the database
  * at once; whether a client ever hears of it is the gate's business.
  */
-import { judgeEnding, recentRestarts, type Restart } from "../../src/core/restarts.ts";
-import type { CheckResult, LivenessSettings } from "../../src/core/liveness.ts";
+import { judgeEnding, recentRestarts, type Restart } from "../../src/core/host/restarts.ts";
+import type { CheckResult, LivenessSettings } from "../../src/core/host/liveness.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { ApplicationError } from "../../src/host/application/application-error.ts";
 import { Endings } from "../../src/host/application/endings.ts";

@@ -6,8 +6,8 @@
 import * as v from "valibot";
 import type { ProbeConfig } from "../../src/config/types.ts";
 import { peerMessageSchema, type PeerRefusal } from "../../src/control/peer-api.ts";
-import type { Command, ServiceState } from "../../src/core/failover-state.ts";
-import type { Replica } from "../../src/core/replication.ts";
+import type { Command, ServiceState } from "../../src/core/failover/state.ts";
+import type { Replica } from "../../src/core/replication/replication.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { ControlPlane } from "../../src/gateway/control-plane.ts";
 import type { ControlConfig } from "../../src/gateway/served-services.ts";

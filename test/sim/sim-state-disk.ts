@@ -4,8 +4,8 @@
  * As with SQLite in WAL mode and `synchronous=NORMAL` a crash of the process loses nothing that was written, and a power
  * failure may lose the last transactions, whole ones.
  */
-import type { ReplicatedRow } from "../../src/core/replication-row.ts";
-import type { VersionVector } from "../../src/core/version-vector.ts";
+import type { ReplicatedRow } from "../../src/core/replication/row.ts";
+import type { VersionVector } from "../../src/core/replication/version-vector.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "../../src/gateway/state/replication-disk.ts";
 import type { Dice } from "./dice.ts";
 import type { SimProcess } from "./sim-process.ts";

@@ -3,7 +3,7 @@
  * removed and has not joined anew since.
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
-import type { Replica } from "../../core/replication.ts";
+import type { Replica } from "../../core/replication/replication.ts";
 import { silentMs, type InstanceWatch } from "./instance-watch.ts";
 import type { Member } from "./membership.ts";
 

@@ -4,7 +4,7 @@
  * A gateway that was told of peers and has not met any would otherwise be a majority of one, and could depose a well
  * primary on its own word. So peers of the file count by their addresses until another gateway is known.
  */
-import type { Replica } from "../../core/replication.ts";
+import type { Replica } from "../../core/replication/replication.ts";
 import { fromValues } from "../state/replication-tables.ts";
 import type { gateways } from "../state/schema.ts";
 

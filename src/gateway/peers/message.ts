@@ -1,8 +1,8 @@
 /** Puts together what is said to a peer, and reads a message's vector. */
 import { peerFormat, type PeerMessage } from "../../control/peer-api.ts";
-import type { Replica } from "../../core/replication.ts";
-import type { ReplicatedRow } from "../../core/replication-row.ts";
-import type { VersionVector } from "../../core/version-vector.ts";
+import type { Replica } from "../../core/replication/replication.ts";
+import type { ReplicatedRow } from "../../core/replication/row.ts";
+import type { VersionVector } from "../../core/replication/version-vector.ts";
 import type { Member } from "./membership.ts";
 import { encodeRows } from "./wire.ts";
 

@@ -2,7 +2,7 @@
  * When this gateway talks to one peer: every `sweepMs`, sooner when something changed, again at once while there is more to
  * give or take, and never two calls at a time. What is said is peers.ts's.
  */
-import { unknownPeer, type PeerMemory } from "../../core/replication-exchange.ts";
+import { unknownPeer, type PeerMemory } from "../../core/replication/exchange.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { Background } from "../background.ts";
 import type { PeerTransport } from "./peer-client.ts";

@@ -1,13 +1,13 @@
 /**
  * This gateway among its peers: who they are, what is said to them and what they say (src/control/peer-api.ts).
  *
- * Rows are the core's (replication-exchange.ts); here they get addresses, time, and an identity that is checked: a second
+ * Rows are the core's (core/replication/exchange.ts); here they get addresses, time, and an identity that is checked: a second
  * process with an id that is in use is refused, and so is a gateway that was removed. Losing every peer changes nothing but
  * who is heard: routing and this gateway's own rows go on.
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
-import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication-exchange.ts";
-import type { ReplicatedRow } from "../../core/replication-row.ts";
+import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication/exchange.ts";
+import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { ServiceRuntime } from "../service.ts";

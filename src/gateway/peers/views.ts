@@ -1,6 +1,6 @@
 /** What this gateway sees of each service's primary, as it tells its peers; and what they say, as the state machines take it. */
 import type { PeerViewMessage } from "../../control/peer-api.ts";
-import { viewForPeers } from "../../core/failover-relation.ts";
+import { viewForPeers } from "../../core/failover/relation.ts";
 import type { ServiceRuntime } from "../service.ts";
 
 type View = Omit<PeerViewMessage, "forMs">;

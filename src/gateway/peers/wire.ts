@@ -1,6 +1,6 @@
 /** Rows as messages carry them (src/control/peer-api.ts), and back, refusing what this version cannot keep whole. */
 import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
-import { type Cell, isStampAhead, stampMs, type ReplicatedRow } from "../../core/replication-row.ts";
+import { type Cell, isStampAhead, stampMs, type ReplicatedRow } from "../../core/replication/row.ts";
 import { isAccepted, keyOf, sharedTable, sharedTables, type SharedColumn, type SharedTable } from "../state/replication-tables.ts";
 
 export function encodeRows(rows: readonly ReplicatedRow[]): Pick<PeerMessage, "tables" | "rows"> {

@@ -1,5 +1,5 @@
 /**
- * A copy (src/core/replication.ts) on disk: opening, loading, writing changes in one transaction, and what to do with a
+ * A copy (src/core/replication/replication.ts) on disk: opening, loading, writing changes in one transaction, and what to do with a
  * file that is damaged.
  *
  * The vector is stored only together with everything that it claims: in a transaction that leaves nothing waiting. After a
@@ -10,8 +10,8 @@ import { existsSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FileLock, lockHolder } from "../../runtime/file-lock.ts";
-import type { ReplicatedRow } from "../../core/replication-row.ts";
-import type { VersionVector } from "../../core/version-vector.ts";
+import type { ReplicatedRow } from "../../core/replication/row.ts";
+import type { VersionVector } from "../../core/replication/version-vector.ts";
 import { DatabaseInUseError } from "./database-in-use.ts";
 import { migrate } from "./migrate.ts";
 import { removal, sharedTables, storedRow, upsert } from "./replication-tables.ts";

@@ -6,7 +6,7 @@
 import type { InStatement, Row } from "@libsql/client";
 import { getTableColumns, getTableName } from "drizzle-orm";
 import { getTableConfig, type SQLiteTable } from "drizzle-orm/sqlite-core";
-import type { Cell, ReplicatedRow } from "../../core/replication-row.ts";
+import type { Cell, ReplicatedRow } from "../../core/replication/row.ts";
 import { epochs, events, failovers, gateways, health, hosts, services } from "./schema.ts";
 
 const tables = { services, hosts, gateways, health, epochs, failovers, events } as const;

@@ -140,7 +140,7 @@ export const events = sqliteTable(
   (table) => [index("t_events_by_time").on(table.atMs)],
 );
 
-/** What the rows of this database claim to know of each run of each gateway (src/core/version-vector.ts). */
+/** What the rows of this database claim to know of each run of each gateway (src/core/replication/version-vector.ts). */
 export const vector = sqliteTable("t_vector", {
   origin: text("origin").primaryKey(),
   seq: integer("seq").notNull(),

@@ -1,5 +1,5 @@
 /**
- * The gateway's memory: its copy of the shared tables (src/core/replication.ts), and the libSQL file that is written behind
+ * The gateway's memory: its copy of the shared tables (src/core/replication/replication.ts), and the libSQL file that is written behind
  * it, never waited for.
  *
  * Routing decides from memory; the disk is told afterwards. Changes wait at most `flushDelayMs`, go together in one
@@ -8,8 +8,8 @@
  * and metrics, tried again, and never an exception for the caller; one that is damaged is set aside and begun anew, with
  * what is in memory and what peers have.
  */
-import { Replica } from "../../core/replication.ts";
-import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } from "../../core/replication-row.ts";
+import { Replica } from "../../core/replication/replication.ts";
+import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import { Background } from "../background.ts";

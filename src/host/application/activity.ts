@@ -1,6 +1,6 @@
 /**
  * What the processes of an application do, as Linux tells it in /proc (proc(5)): CPU time, what each thread is doing, and where in the kernel
- * it waits. For the judgement whether it is stuck (src/core/liveness.ts), and for the people who want to know why it was.
+ * it waits. For the judgement whether it is stuck (src/core/host/liveness.ts), and for the people who want to know why it was.
  *
  * All of it is read synchronously, about a millisecond for an application of ordinary size, and only while a check is not answered.
  * Where there is no /proc the answer is "unknown", never "nothing".

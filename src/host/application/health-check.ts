@@ -1,13 +1,13 @@
 /**
  * One check of an application that has been ready: a request for a path, or a connection where there is no path. It has no time limit of its
- * own; who asked ends it (src/core/liveness.ts counts the time in which this host really ran).
+ * own; who asked ends it (src/core/host/liveness.ts counts the time in which this host really ran).
  *
  * It goes past the front: what it asks is no client's request, is never held, and never waits for the vault. Each check has a connection of
  * its own, since one that is kept would say that the application is well when it takes no new ones.
  */
 import { request } from "node:http";
 import { connect } from "node:net";
-import type { CheckResult } from "../../core/liveness.ts";
+import type { CheckResult } from "../../core/host/liveness.ts";
 
 export interface CheckTarget {
   /** A loopback address. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Replica } from "../../../src/core/replication.ts";
+import { Replica } from "../../../src/core/replication/replication.ts";
 import { InstanceWatch, silentMs } from "../../../src/gateway/peers/instance-watch.ts";
 import { membershipOf } from "../../../src/gateway/peers/membership.ts";
 import { decodeRows, encodeRows } from "../../../src/gateway/peers/wire.ts";

@@ -1,0 +1,189 @@
+/** Acting: decide, wait for the others, and what becomes of an order (order.ts gives it). */
+import { brakeOf, type Cause, causeOfLoss } from "./brake.ts";
+import { stepEnded } from "./budget.ts";
+import type { CallRefusal, Failover, FailoverEvent, FailoverKind } from "./state.ts";
+import { agreementOf, promoteBest, standDown, tryNext, waitsForBrake } from "./order.ts";
+import { relationToPrimary } from "./relation.ts";
+import { abandon, adopt, become, nextKey, note, put, putHost, spent, type Turn } from "./turn.ts";
+import { describeRefusal } from "./refusal.ts";
+
+/** This gateway has decided: the primary is down, or is not primary any more, or there has never been one. */
+export function decide(turn: Turn): void {
+  const { state, now } = turn;
+  const kind = kindOfLoss(turn);
+  const view = state.primary === null ? undefined : state.hosts.get(state.primary.host);
+  const health = view?.health;
+  const wellUntil = health?.kind === "down" || health?.kind === "up" ? health.lastWellAt : null;
+  const cause = causeOfLoss(state, now);
+  let failover: Failover = { ...newFailover(turn, kind), cause, brake: brakeFor(turn, cause) };
+  if (wellUntil !== null) failover = spent(failover, "detect", now - wellUntil);
+  const { level, what, detail } = eventOfLoss(kind, cause);
+  note(turn, level, what, state.primary?.host ?? null, detail);
+  become(turn, { kind: "agreeing", failover, since: now, until: now });
+}
+
+/** Whether the end of the present primary has to wait for the brake. */
+export function brakeFor({ state, now, rules }: Turn, cause: Cause | null): Failover["brake"] {
+  if (cause === null || state.primary === null || !rules.has("brake")) return null;
+  return brakeOf(state.losses, cause, now - state.primary.adoptedAt, now);
+}
+
+export function newFailover(turn: Turn, kind: FailoverKind, change: Partial<Failover> = {}): Failover {
+  return {
+    key: nextKey(turn),
+    kind,
+    from: turn.state.primary?.host ?? null,
+    epochFrom: turn.state.primary?.epoch ?? 0,
+    target: null,
+    planned: false,
+    force: false,
+    cause: null,
+    brake: null,
+    command: null,
+    decidedAt: turn.now,
+    to: null,
+    epochTo: null,
+    attempts: 0,
+    phases: {},
+    tried: new Map(),
+    told: new Set(),
+    ...change,
+  };
+}
+
+function kindOfLoss(turn: Turn): FailoverKind {
+  const { state, now } = turn;
+  if (state.primary === null) return "first";
+  const view = state.hosts.get(state.primary.host);
+  if (relationToPrimary(state, now) === "stepped-down") return "stepped-down";
+  return view?.health.kind === "down" && (view.health.cause === "refused" || view.health.cause === "reset") ? "kill" : "hang";
+}
+
+/** A primary that was stopped on purpose is no alarm. */
+function eventOfLoss(kind: FailoverKind, cause: Cause | null): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
+  switch (kind) {
+    case "first":
+      return { level: "info", what: "no-primary-yet", detail: "nobody has been primary: the best host is to be the first" };
+    case "stepped-down":
+      return { level: "info", what: "primary-stepped-down", detail: `decided to fail over: ${cause?.text ?? "it gave up by itself"}` };
+    default:
+      return { level: "warning", what: "primary-lost", detail: `decided to fail over: ${kind}${cause === null ? "" : `, ${cause.text}`}` };
+  }
+}
+
+/** Acts as soon as the other gateways agree, or the time to wait for them is over. */
+export function actWhenAgreed(turn: Turn, failover: Failover, since: number): void {
+  const { state, now } = turn;
+  if (state.automation.kind === "paused" && !failover.planned) return standDown(turn, failover, { kind: "paused" });
+  const agreement = agreementOf(turn, failover, since);
+  switch (agreement.kind) {
+    case "wait":
+      if (state.phase.kind === "agreeing" && state.phase.until === agreement.until) return;
+      put(turn, { phase: { kind: "agreeing", failover, since, until: agreement.until } });
+      return;
+    case "overruled":
+      return standDown(turn, failover, { kind: "vetoed", evidence: `the gateways ${agreement.seeingUp.join(", ")} see it well` });
+    case "act":
+      if (waitsForBrake(turn, failover)) return;
+      return promoteBest(turn, spent(failover, "agree", now - since));
+  }
+}
+
+/** Events of the promotion or demotion that is under way; those of an earlier call are stale and change nothing. */
+export function onCall(turn: Turn, event: FailoverEvent): void {
+  const phase = turn.state.phase;
+  if (phase.kind !== "promoting" && phase.kind !== "demoting") return;
+  if (!("call" in event) || event.call !== phase.call) return;
+  switch (event.kind) {
+    case "phase-ended":
+      return onPhaseEnded(turn, event.phase, event.ms);
+    case "promoted":
+      if (phase.kind === "promoting") finish(turn, phase.failover, phase.candidate, event.epoch, event.dataUrl);
+      return;
+    case "demoted":
+      if (phase.kind === "demoting") onDemoted(turn, phase.failover, phase.since);
+      return;
+    case "call-refused":
+      return onRefused(turn, event.refusal);
+    case "call-lost": {
+      const asked = phase.kind === "promoting" ? phase.candidate : phase.failover.from;
+      note(turn, "warning", "call-lost", asked, event.why);
+      put(turn, { phase: { ...phase, lostAt: turn.now } });
+      if (asked !== null) turn.effects.push({ kind: "probe", host: asked });
+      return;
+    }
+  }
+}
+
+function onPhaseEnded(turn: Turn, name: string, ms: number): void {
+  const phase = turn.state.phase;
+  if (phase.kind === "demoting") put(turn, { phase: { ...phase, failover: spent(phase.failover, "demote", ms) } });
+  if (phase.kind !== "promoting") return;
+  const known = { claim: "claim", lease: "lease", "catch-up": "catchUp", start: "start", ready: "start" } as const;
+  const key = Object.hasOwn(known, name) ? known[name as keyof typeof known] : null;
+  const progress = stepEnded(phase.progress, name, turn.now);
+  if (key !== null) put(turn, { phase: { ...phase, progress, failover: spent(phase.failover, key, ms) } });
+  // The claim is in the log: the old primary is fenced from here on, and nothing more of it may reach a client.
+  if (name === "claim" && phase.failover.from !== null && phase.failover.from !== phase.candidate) {
+    turn.effects.push({ kind: "drop", host: phase.failover.from, reason: `host ${phase.candidate} has claimed the next epoch` });
+  }
+}
+
+/** The candidate is primary. Its report is rewritten, because the last one is older than this news. */
+export function finish(turn: Turn, failover: Failover, host: string, epoch: number, dataUrl: string): void {
+  adopt(turn, host, epoch, null, dataUrl);
+  const view = turn.state.hosts.get(host);
+  if (view !== undefined && view.report !== null && turn.state.primary?.host === host) {
+    const report = { ...view.report, role: "primary" as const, reason: null, epoch, epochHost: host, dataUrl };
+    putHost(turn, { ...view, report, reportAt: turn.now });
+  }
+  const ended: Failover = { ...failover, to: host, epochTo: epoch };
+  become(turn, { kind: "serving" });
+  put(turn, { finished: { failover: ended, at: turn.now } });
+  note(turn, "info", "failover-done", host, `${ended.kind}: ${ended.from ?? "nobody"} to ${host}, epoch ${epoch}`);
+  turn.effects.push({ kind: "record-failover", failover: ended, outcome: "done" });
+  if (ended.command !== null) {
+    turn.effects.push({ kind: "reply", id: ended.command, outcome: { kind: "done", primary: host, epoch, failover: ended } });
+  }
+}
+
+function onDemoted(turn: Turn, failover: Failover, since: number): void {
+  const view = failover.from === null ? undefined : turn.state.hosts.get(failover.from);
+  if (view !== undefined && view.report !== null) {
+    putHost(turn, { ...view, report: { ...view.report, role: "restoring", reason: "stepped down" }, reportAt: turn.now });
+  }
+  const measured = failover.phases.demote === undefined ? spent(failover, "demote", turn.now - since) : failover;
+  promoteBest(turn, measured);
+}
+
+function onRefused(turn: Turn, refusal: CallRefusal): void {
+  const phase = turn.state.phase;
+  if (phase.kind !== "promoting" && phase.kind !== "demoting") return;
+  const { failover, since } = phase;
+  const known = turn.state.primary?.epoch ?? 0;
+  if (refusal.kind === "epoch_taken" && phase.kind === "promoting" && refusal.host === phase.candidate && refusal.epoch > failover.epochFrom) {
+    // Another gateway promotes the same host: that is what was wanted, and its next word says how it ends.
+    adopt(turn, refusal.host, refusal.epoch, null, null);
+    turn.effects.push({ kind: "probe", host: phase.candidate });
+    return put(turn, { phase: { ...phase, lostAt: turn.now } });
+  }
+  if (refusal.kind === "epoch_taken" && (refusal.epoch > known || (refusal.epoch === known && refusal.host !== failover.from))) {
+    abandon(turn, failover, "overtaken", `host ${refusal.host} is primary since epoch ${refusal.epoch}`, "see `stead status`");
+    adopt(turn, refusal.host, refusal.epoch, null, null);
+    return become(turn, { kind: "awaiting", since: turn.now });
+  }
+  if (phase.kind === "demoting") {
+    const why = describeRefusal(refusal);
+    put(turn, { relieveAfter: turn.now + relieveAgainMs });
+    abandon(turn, failover, "refused", `${failover.from ?? "the primary"} refused to step down: ${why}`, "see `stead status`");
+    return become(turn, { kind: "suspect", since: turn.now, cause: why });
+  }
+  if (refusal.kind === "primary_alive") {
+    turn.effects.push({ kind: "record-failover", failover, outcome: "refused" });
+    return standDown(turn, spent(failover, "retry", turn.now - since), { kind: "vetoed", evidence: `${phase.candidate} says: ${refusal.evidence}` });
+  }
+  tryNext(turn, failover, since, phase.candidate, describeRefusal(refusal), refusal.kind === "other_log" ? "error" : "warning");
+}
+
+/** A primary that refused to be moved away from its impairment is asked again after this time. */
+export const relieveAgainMs = 30_000;

@@ -1,0 +1,135 @@
+/** What operators order. A command is refused with a reason and what to do, or answered when it has come to its end. */
+import type { Command, Failover, ServiceState } from "./state.ts";
+import { newFailover } from "./act.ts";
+import { promoteBest, ranking } from "./order.ts";
+import { relationToPrimary } from "./relation.ts";
+import { vaultInWords } from "./vault.ts";
+import { abandon, become, nextKey, note, put, type Turn } from "./turn.ts";
+
+export function onCommand(turn: Turn, id: string, command: Command): void {
+  switch (command.kind) {
+    case "pause":
+    case "resume":
+      put(turn, { automation: command.kind === "pause" ? { kind: "paused" } : { kind: "on" } });
+      note(turn, "info", command.kind, null, command.kind === "pause" ? "automation is off; routing stays" : "automation is on");
+      return done(turn, id);
+    case "switchover":
+      return switchover(turn, id, command.target);
+    case "failover":
+      return failover(turn, id, command.target, command.force);
+  }
+}
+
+function switchover(turn: Turn, id: string, target: string | null): void {
+  const { state } = turn;
+  const primary = state.primary;
+  if (state.phase.kind !== "serving" || primary === null) {
+    return refuse(turn, id, `there is no primary that serves: the service is ${state.phase.kind}`, "see `stead status`; a lost primary needs `stead failover`");
+  }
+  if (target === primary.host) return refuse(turn, id, `${target} is primary already`, "name another host, or none");
+  const why = whyNotTarget(turn, target, false);
+  if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for who could take over");
+  const best = target ?? ranking(turn, null).eligible[0]?.host ?? null;
+  const planned = newFailover(turn, "switchover", { target: best, planned: true, command: id });
+  const call = nextKey(turn);
+  become(turn, { kind: "demoting", failover: planned, call, since: turn.now, lostAt: null });
+  turn.effects.push({ kind: "record-failover", failover: planned, outcome: "running" });
+  turn.effects.push({ kind: "demote", call, host: primary.host, successor: best, reason: "switchover", epoch: primary.epoch });
+}
+
+function failover(turn: Turn, id: string, target: string | null, force: boolean): void {
+  const { state, now } = turn;
+  const { phase } = state;
+  const isActing = phase.kind === "promoting" || phase.kind === "demoting";
+  if (isActing && !force) {
+    return refuse(turn, id, `a ${phase.failover.kind} failover is under way`, "wait for its end: `stead status --watch`; --force overtakes it");
+  }
+  const relation = relationToPrimary(state, now);
+  const lost = relation === "down" || relation === "stepped-down" || relation === "none";
+  if (!force && !lost) {
+    return refuse(turn, id, `the primary ${state.primary?.host ?? ""} is ${relation}`, "`stead switchover` moves a well primary; --force replaces it all the same");
+  }
+  if (phase.kind === "promoting" && target === phase.candidate) return refuse(turn, id, `${target} is being promoted already`, "name another host, or wait: `stead status --watch`");
+  const why = whyNotTarget(turn, target, force);
+  if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for who could take over");
+  if (isActing) return overtake(turn, id, target, phase);
+  const change = { target, planned: force, force, command: id };
+  const base: Failover = phase.kind === "agreeing" || phase.kind === "down" ? phase.failover : newFailover(turn, "forced");
+  promoteBest(turn, { ...base, kind: force ? "forced" : base.kind, ...change });
+}
+
+/** An operator does not wait for what is under way: its order is cancelled, and the log decides between the two (R1). */
+function overtake(turn: Turn, id: string, target: string | null, phase: ServiceState["phase"] & { kind: "promoting" | "demoting" }): void {
+  const { failover, call } = phase;
+  turn.effects.push({ kind: "cancel", call });
+  abandon(turn, failover, "overtaken", "an operator forced another failover", "see `stead status`");
+  const tried = new Map(failover.tried);
+  if (phase.kind === "promoting") {
+    tried.set(phase.candidate, "an operator overtook it");
+    note(turn, "warning", "failover-overtaken", phase.candidate, "an operator forced a failover while it was being promoted");
+  }
+  promoteBest(turn, newFailover(turn, "forced", { target, planned: true, force: true, command: id, tried: target === null ? tried : new Map() }));
+}
+
+/** Why the named host, or without a name every host, cannot take over; null when one can. */
+function whyNotTarget(turn: Turn, target: string | null, force: boolean): string | null {
+  const ranked = ranking(turn, { tried: new Map(), target, force });
+  if (target === null) {
+    if (ranked.eligible.length > 0) return null;
+    return ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
+  }
+  if (ranked.eligible.some(({ host }) => host === target)) return null;
+  const rejected = ranked.rejected.find(({ host }) => host === target);
+  return rejected === undefined ? `the host "${target}" is not registered` : `${target}: ${rejected.why}`;
+}
+
+function done(turn: Turn, id: string): void {
+  const primary = turn.state.primary;
+  turn.effects.push({
+    kind: "reply",
+    id,
+    outcome: { kind: "done", primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, failover: null },
+  });
+}
+
+function refuse(turn: Turn, id: string, why: string, advice: string): void {
+  turn.effects.push({ kind: "reply", id, outcome: { kind: "refused", why, advice } });
+}
+
+/** What would happen if the primary were lost now, and why each other host would not be chosen. Changes nothing. */
+export interface DryRun {
+  readonly phase: string;
+  readonly primary: string | null;
+  readonly epoch: number;
+  readonly wouldPromote: string | null;
+  /** Best first. */
+  readonly order: readonly string[];
+  /** What speaks against hosts that would be asked all the same, when others are not there. */
+  readonly but: readonly { readonly host: string; readonly why: string }[];
+  readonly whyNot: readonly { readonly host: string; readonly why: string }[];
+  /** What stands in the way of acting at all; empty when nothing does. */
+  readonly obstacles: readonly string[];
+}
+
+export function dryRun(state: ServiceState, now: number): DryRun {
+  const ranked = ranking({ state, now }, null);
+  const obstacles: string[] = [];
+  if (state.automation.kind === "paused") obstacles.push("automation is paused: `stead resume`, or `stead failover --force`");
+  if (ranked.eligible.length === 0) obstacles.push("no host could take over");
+  const brake = state.phase.kind === "down" && state.phase.because.kind === "braked" ? state.phase.because.why : null;
+  if (brake !== null) obstacles.push(brake);
+  const vault = vaultInWords(state.vault, now);
+  if (vault !== null) obstacles.push(vault);
+  const needed = Math.floor(state.gateways.length / 2) + 1;
+  if (needed > 1) obstacles.push(`${needed} of ${state.gateways.length} gateways must see it down, or the candidate's witness must find it silent`);
+  return {
+    phase: state.phase.kind,
+    primary: state.primary?.host ?? null,
+    epoch: state.primary?.epoch ?? 0,
+    wouldPromote: ranked.eligible[0]?.host ?? null,
+    order: ranked.eligible.map(({ host }) => host),
+    but: ranked.eligible.flatMap(({ host, standing, but }) => (but === null ? [] : [{ host, why: `${standing}: ${but}` }])),
+    whyNot: ranked.rejected,
+    obstacles,
+  };
+}

@@ -1,0 +1,76 @@
+/**
+ * The failover of one service, as one gateway sees it: `step(state, event, now)`, pure.
+ *
+ * A step has three parts: what is known changes (observe.ts), operators and calls under way are heard
+ * (command.ts, act.ts), and the phase and the route follow what is known (settle.ts,
+ * route.ts). The driver (src/gateway/service.ts) performs the effects in order.
+ *
+ * Nothing here can lose a write or make two primaries: claims are decided by the log alone (R1, R2), and a gateway only
+ * asks. What is at stake here is that a well primary is left alone, a lost one replaced soon, and traffic sent to it.
+ */
+import { allRules, type Rules } from "../rules.ts";
+import type { FailoverEvent, FailoverStep, ServiceState } from "./state.ts";
+import { onCall } from "./act.ts";
+import { onCommand } from "./command.ts";
+import { budgetMs } from "./budget.ts";
+import { observe, observeVault } from "./observe.ts";
+import { ranking } from "./order.ts";
+import { handoverEndsAt, relationToPrimary } from "./relation.ts";
+import { route } from "./route.ts";
+import { ownerStuckAt, settle } from "./settle.ts";
+import { put, spent, type Turn } from "./turn.ts";
+
+/** `now`: monotonic milliseconds. */
+export function step(state: ServiceState, event: FailoverEvent, now: number, rules: Rules = allRules): FailoverStep {
+  const turn: Turn = { state, effects: [], now, rules };
+  observe(turn, event);
+  observeVault(turn);
+  switch (event.kind) {
+    case "phase-ended":
+    case "promoted":
+    case "demoted":
+    case "call-refused":
+    case "call-lost":
+      onCall(turn, event);
+      break;
+    case "command":
+      onCommand(turn, event.id, event.command);
+      break;
+    case "routed":
+      onRouted(turn, event.epoch);
+      break;
+    default:
+      break;
+  }
+  settle(turn);
+  route(turn);
+  return { state: turn.state, effects: turn.effects };
+}
+
+/** The new primary has the traffic: the failover's last phase is known. */
+function onRouted(turn: Turn, epoch: number): void {
+  const finished = turn.state.finished;
+  if (finished === null || finished.failover.epochTo !== epoch) return;
+  const failover = spent(finished.failover, "route", turn.now - finished.at);
+  put(turn, { finished: null });
+  turn.effects.push({ kind: "record-failover", failover, outcome: "done" });
+}
+
+/** When something happens by itself at the latest: the driver sends a `time` event then. Null: only events move it. */
+export function wakeAt(state: ServiceState, now: number): number | null {
+  const times: number[] = [];
+  const phase = state.phase;
+  if (phase.kind === "agreeing") times.push(phase.until);
+  if (phase.kind === "down") times.push(phase.retryAt, ...ranking({ state, now }, null).pending.map(({ dueAt }) => dueAt));
+  if (phase.kind === "promoting") times.push(phase.progress.at + budgetMs(phase.progress, state.hosts.get(phase.candidate)?.report ?? null, state.settings));
+  if (phase.kind === "demoting" && phase.failover.kind === "impaired") times.push(phase.since + state.settings.demoteMs);
+  if (phase.kind === "awaiting") times.push(ownerStuckAt(state, phase.since) ?? -Infinity);
+  if (phase.kind === "unknown" && state.firstHeardAt !== null) times.push(state.firstHeardAt + state.settings.electWaitMs);
+  if (phase.kind === "awaiting" && state.primary !== null && relationToPrimary(state, now) === "becoming") {
+    times.push(state.primary.adoptedAt + state.settings.awaitMs);
+  }
+  const owner = state.primary === null ? undefined : state.hosts.get(state.primary.host);
+  if (owner !== undefined) times.push(handoverEndsAt(owner));
+  const ahead = times.filter((time) => time > now);
+  return ahead.length === 0 ? null : Math.min(...ahead);
+}

@@ -1,0 +1,125 @@
+/** First half of a step: events change what is known. Nothing is decided here. */
+import { doubted, seenFailing, seenWell, streamEnded, unknownHealth } from "./health.ts";
+import type { FailoverEvent, HostReport, HostView, LogHeard, RegisteredHost } from "./state.ts";
+import { aloneWithoutVault, reachesVault, vaultCondition, vaultInWords } from "./vault.ts";
+import { heardAt } from "./position-trail.ts";
+import { adopt, note, put, putHost, type Turn } from "./turn.ts";
+
+export function observe(turn: Turn, event: FailoverEvent): void {
+  switch (event.kind) {
+    case "hosts":
+      return observeRegistry(turn, event.hosts);
+    case "settings":
+      return put(turn, { settings: event.settings });
+    case "recall":
+      if (turn.state.primary === null) adopt(turn, event.host, event.epoch, null, event.dataUrl);
+      return;
+    case "report":
+      return observeReport(turn, event.host, event.report, event.startedAt);
+    case "probe-failed":
+      return changeHealth(turn, event.host, (view) => seenFailing(view.health, event.cause, event.startedAt, turn.now, turn.state.settings), event.cause === "refused" || event.cause === "reset");
+    case "stream-ended":
+      return changeHealth(turn, event.host, (view) => streamEnded(view.health, turn.now, turn.state.settings.streamAliveMs), true);
+    case "data-error":
+      return changeHealth(turn, event.host, (view) => doubted(view.health, `requests fail: ${event.cause}`), true);
+    case "gateways":
+      return put(turn, { gateways: [...new Set([...event.ids, turn.state.settings.gateway])].sort() });
+    case "peer-view":
+      put(turn, { peers: new Map(turn.state.peers).set(event.view.gateway, event.view) });
+      if (event.primary !== null) adopt(turn, event.primary, event.view.epoch, null, null);
+      return hearLog(turn, event.heard ?? null);
+    case "phase-ended":
+    case "promoted":
+    case "demoted":
+    case "call-refused":
+    case "call-lost":
+    case "routed":
+    case "command":
+    case "time":
+      return;
+  }
+}
+
+function observeRegistry(turn: Turn, registered: readonly RegisteredHost[]): void {
+  const hosts = new Map<string, HostView>();
+  for (const host of registered) {
+    const known = turn.state.hosts.get(host.id);
+    const moved = known === undefined || known.controlUrl !== host.controlUrl;
+    hosts.set(host.id, moved ? { ...host, health: unknownHealth, report: null, reportAt: -Infinity, trail: null, vaultSince: null } : { ...known, ...host });
+  }
+  put(turn, { hosts });
+}
+
+function observeReport(turn: Turn, host: string, report: HostReport, startedAt: number | null): void {
+  const view = turn.state.hosts.get(host);
+  if (view === undefined) return;
+  const { now, state } = turn;
+  if (report.host !== host) {
+    const health = seenFailing(view.health, "invalid", startedAt ?? now, now, state.settings);
+    if (view.health.kind !== health.kind) {
+      note(turn, "warning", "wrong-host", host, `${view.controlUrl} answers as host "${report.host}": check the control address of ${host}`);
+    }
+    return putHost(turn, { ...view, health });
+  }
+  const lostVault = aloneWithoutVault(state, host, report, now);
+  const health = lostVault ? seenFailing(view.health, "vault", now, now, state.settings) : seenWell(view.health, now, state.settings);
+  // A probe's answer can be older than a line of the stream that arrived while it was on its way.
+  const newest = (startedAt === null || startedAt >= view.reportAt) && !isOlder(report, view.report);
+  // A host that was silent does not tell what it had meanwhile: when the whole machine stood still, no host had the vault.
+  const isContinuous = now - view.reportAt <= state.settings.staleMs;
+  const vaultSince = reachesVault(report) ? ((isContinuous ? view.vaultSince : null) ?? now) : null;
+  putHost(turn, newest ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince } : { ...view, health });
+  noteHealth(turn, view, health.kind);
+  if (turn.state.firstHeardAt === null) put(turn, { firstHeardAt: now });
+  if (!newest || report.service !== state.settings.service) return;
+  if (report.epochHost === null) return;
+  const own = report.epochHost === host;
+  const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
+  adopt(turn, report.epochHost, report.epoch, own && inOffice ? report.instance : null, own ? report.dataUrl : null);
+  if (own && inOffice) hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id ?? null });
+}
+
+/** The word of a primary of a later epoch is news whatever its position: an operator may have gone on without what was lost. */
+function hearLog(turn: Turn, heard: LogHeard | null): void {
+  const known = turn.state.heard;
+  if (heard === null || (known !== null && heard.epoch < known.epoch)) return;
+  if (known === null || heard.epoch > known.epoch) return put(turn, { heard });
+  put(turn, { heard: { epoch: known.epoch, position: Math.max(known.position, heard.position), vault: heard.vault ?? known.vault } });
+}
+
+/** After each event: whether the vault of the service is there, with a word when that is news. */
+export function observeVault(turn: Turn): void {
+  const before = turn.state.vault;
+  const vault = vaultCondition(turn.state, turn.now);
+  put(turn, { vault });
+  const words = vaultInWords(vault, turn.now);
+  const wasTold = vaultInWords(before, turn.now) !== null;
+  if (words !== null && (!wasTold || vault.kind !== before.kind)) note(turn, "error", `vault-${vault.kind}`, null, words);
+  if (words === null && wasTold) note(turn, "info", "vault-back", null, "the vault answers as it should again");
+}
+
+/** By the host's own clock: lines of two streams, one of which the network held up, come in any order (simulation, seed 400907). */
+function isOlder(report: HostReport, known: HostReport | null): boolean {
+  if (known === null || known.instance !== report.instance || known.clockMs === null || report.clockMs === null) return false;
+  return report.clockMs < known.clockMs;
+}
+
+/**
+ * `probe`: ask again at once, unless the host is known to be down already. A time-out is not followed by a probe out of
+ * turn: it took long, the next one of the interval is under way, and a host that is slow needs no more work.
+ */
+function changeHealth(turn: Turn, host: string, change: (view: HostView) => HostView["health"], probe: boolean): void {
+  const view = turn.state.hosts.get(host);
+  if (view === undefined) return;
+  const health = change(view);
+  if (health === view.health) return;
+  putHost(turn, { ...view, health });
+  noteHealth(turn, view, health.kind);
+  if (probe && health.kind === "up") turn.effects.push({ kind: "probe", host });
+}
+
+function noteHealth(turn: Turn, before: HostView, after: HostView["health"]["kind"]): void {
+  if (before.health.kind === after) return;
+  const detail = `${before.id} is ${after}, was ${before.health.kind}`;
+  note(turn, after === "down" ? "warning" : "info", `host-${after}`, before.id, detail);
+}

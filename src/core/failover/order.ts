@@ -1,0 +1,168 @@
+/** Ordering: who is asked, with which evidence, and what happens when a candidate does not become primary. */
+import { agree, type Agreement, seeingDown } from "./agreement.ts";
+import { lagMsMax, rankCandidates, type Ranking } from "./candidate.ts";
+import { brakeInWords } from "./brake.ts";
+import { begunAt, stepInWords } from "./budget.ts";
+import { type DownReason, type EventLevel, type Failover, orderUnheardMs, type Phase, type ServiceState } from "./state.ts";
+import { become, nextKey, note, spent, type Turn } from "./turn.ts";
+import { positionBefore } from "./position-trail.ts";
+import type { OrderBase } from "../host/witness.ts";
+
+function evidenceQuestion(turn: Turn, failover: Failover) {
+  const { settings, gateways, peers } = turn.state;
+  return {
+    self: settings.gateway,
+    registered: gateways,
+    peers: peers.values(),
+    epoch: failover.epochFrom,
+    now: turn.now,
+    freshMs: settings.viewFreshMs,
+  };
+}
+
+/** `decidedAt`: when this gateway came to it. */
+export function agreementOf(turn: Turn, failover: Failover, decidedAt: number): Agreement {
+  const { agreeWaitMs, staggerMs } = turn.state.settings;
+  return agree({ ...evidenceQuestion(turn, failover), decidedAt, agreeWaitMs, staggerMs }, turn.rules);
+}
+
+/** No gateway watches a primary that is not in the registry, so none can say that it is down: the witness decides. */
+function evidence(turn: Turn, failover: Failover): readonly string[] {
+  if (failover.from !== null && !turn.state.hosts.has(failover.from)) return [];
+  return turn.rules.has("majority") ? seeingDown(evidenceQuestion(turn, failover)) : turn.state.gateways;
+}
+
+export function ranking({ state, now }: Pick<Turn, "state" | "now">, failover: Pick<Failover, "tried" | "target" | "force"> | null): Ranking {
+  return rankCandidates({
+    service: state.settings.service,
+    hosts: state.hosts.values(),
+    tried: failover?.tried ?? new Map<string, string>(),
+    target: failover?.target ?? null,
+    force: failover?.force ?? false,
+    positionDue: positionDue(state, now),
+    vault: state.heard?.vault ?? null,
+    now,
+    staleMs: state.settings.staleMs,
+  });
+}
+
+/** What was in the log long enough ago for everybody who follows it: from the primary, and from hosts that have read its epoch. */
+function positionDue({ hosts, primary, heard }: ServiceState, now: number): number {
+  let due = 0;
+  for (const { report, trail } of hosts.values()) {
+    if (report === null || report.epoch !== (primary?.epoch ?? 0)) continue;
+    const isForeign = heard !== null && heard.vault !== null && report.vault !== null && report.vault.id !== null && report.vault.id !== heard.vault;
+    if (!isForeign) due = Math.max(due, positionBefore(trail, now - lagMsMax));
+  }
+  return due;
+}
+
+/** Orders the best candidate to take over, or stands down when there is none. */
+export function promoteBest(turn: Turn, failover: Failover): void {
+  const ranked = ranking(turn, failover);
+  const best = ranked.eligible[0];
+  if (best === undefined) {
+    const why = ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
+    return standDown(turn, failover, { kind: "no-candidate", why });
+  }
+  const { state, now } = turn;
+  const call = nextKey(turn);
+  const attempt: Failover = { ...failover, to: best.host, attempts: failover.attempts + 1 };
+  const progress = begunAt(now, state.hosts.get(best.host)?.report ?? null);
+  become(turn, { kind: "promoting", failover: attempt, candidate: best.host, call, since: now, lostAt: null, progress });
+  turn.effects.push({ kind: "record-failover", failover: attempt, outcome: "running" });
+  const heard = failover.force && failover.target === best.host ? null : state.heard;
+  turn.effects.push({
+    kind: "promote",
+    call,
+    host: best.host,
+    epoch: failover.epochFrom,
+    planned: failover.planned,
+    positionHeard: heard?.position ?? 0,
+    vault: heard?.vault ?? null,
+    gatewaysRegistered: turn.state.gateways.length,
+    gatewaysSeeingDown: evidence(turn, failover),
+    basedOn: basisOf(turn, best.host),
+  });
+}
+
+/** The candidate's last words, and how long after them it may obey: `orderUnheardMs` from now on, by its own clock. */
+function basisOf({ state, now }: Turn, host: string): OrderBase | null {
+  const view = state.hosts.get(host);
+  if (view === undefined || view.report === null || view.report.clockMs === null) return null;
+  const { instance, clockMs } = view.report;
+  return { instance, clockMs, validMs: now - view.reportAt + orderUnheardMs };
+}
+
+/** Nothing can be done now. The route to the last known primary stays (static stability), and it is tried again later. */
+export function standDown(turn: Turn, failover: Failover, because: DownReason, retryAt = turn.now + turn.state.settings.retryMs): void {
+  const why = whyDown(because);
+  const told = noteOnce(turn, failover, because.kind === "braked" ? "error" : "warning", `failover-${because.kind}`, failover.from, why);
+  if (failover.command !== null) {
+    const advice = because.kind === "vetoed" ? "the primary lives; use --force to replace it all the same" : "see `stead failover --dry-run`";
+    turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
+  }
+  // What a gateway began by having its primary step down is finished later, also in a pause.
+  const waiting: Failover = { ...failover, command: null, planned: isOwnMove(failover), force: false, tried: new Map(), told };
+  become(turn, { kind: "down", failover: waiting, since: turn.now, because, retryAt });
+}
+
+export function whyDown(because: DownReason): string {
+  switch (because.kind) {
+    case "no-candidate":
+    case "braked":
+      return because.why;
+    case "vetoed":
+      return because.evidence;
+    case "paused":
+      return "automation is paused";
+  }
+}
+
+/** A gateway had its primary step down, and has to find it a successor. */
+export const isOwnMove = ({ kind }: Failover): boolean => kind === "switchover" || kind === "impaired";
+
+/** True: the same cause would meet the next primary, and it is not its time yet. */
+export function waitsForBrake(turn: Turn, failover: Failover): boolean {
+  const { brake } = failover;
+  if (brake === null || failover.planned || turn.now >= brake.until) return false;
+  const waitS = Math.ceil((brake.until - turn.now) / 100) / 10;
+  const why = `${brakeInWords(brake, failover.epochFrom)}; the next takeover waits ${waitS} s for that: mend the cause, or \`stead failover\``;
+  standDown(turn, failover, { kind: "braked", why }, brake.until);
+  return true;
+}
+
+/** The candidate did not become primary: the next one. */
+export function tryNext(turn: Turn, failover: Failover, since: number, candidate: string, why: string, level: EventLevel = "warning"): void {
+  const told = noteOnce(turn, failover, level, level === "error" ? "other-log" : "promotion-failed", candidate, why);
+  const tried = new Map(failover.tried).set(candidate, why);
+  promoteBest(turn, spent({ ...failover, tried, told }, "retry", turn.now - since));
+}
+
+/**
+ * The candidate makes no progress: its order is cancelled, and the next one is asked. One that has claimed lives, so a witness would call it
+ * well: it is followed by a planned order. Where no other host could do it, it is waited for.
+ */
+export function giveUpCandidate(turn: Turn, phase: Phase & { kind: "promoting" }): void {
+  const { failover, candidate, call, progress } = phase;
+  const { state, now } = turn;
+  const why = `it did not ${stepInWords(progress.step)} within ${Math.round((now - progress.at) / 100) / 10} s`;
+  const told = noteOnce(turn, failover, "error", "promotion-stuck", candidate, why);
+  const tried = new Map(failover.tried).set(candidate, why);
+  const hasClaimed = state.primary?.host === candidate && state.primary.epoch > failover.epochFrom;
+  const next: Failover = { ...failover, told, tried, ...(hasClaimed ? { from: candidate, epochFrom: state.primary.epoch, planned: true } : {}) };
+  if (hasClaimed && ranking(turn, next).eligible.length === 0) {
+    turn.state = { ...state, phase: { ...phase, failover: { ...failover, told }, progress: { ...progress, at: now } } };
+    return;
+  }
+  turn.effects.push({ kind: "cancel", call });
+  promoteBest(turn, spent(next, "retry", now - phase.since));
+}
+
+/** Notes a kind of mishap once per host and failover: a candidate that refuses every second would fill the events. */
+export function noteOnce(turn: Turn, failover: Failover, level: EventLevel, what: string, host: string | null, detail: string): ReadonlySet<string> {
+  const key = `${what} ${host ?? ""}`;
+  if (failover.told.has(key)) return failover.told;
+  note(turn, level, what, host, detail);
+  return new Set(failover.told).add(key);
+}

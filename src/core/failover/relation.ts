@@ -1,0 +1,93 @@
+/**
+ * How this gateway stands to the owner of the highest epoch: the one question that every phase asks.
+ *
+ * "Stepped down" needs care, because a report can be older than a claim that another source told us of: a host that
+ * says "secondary" counts as stepped down only when it has read its own epoch, or has called itself primary before, or
+ * was given `awaitMs` to speak up.
+ */
+import type { HostView, ServiceState } from "./state.ts";
+
+export type Relation =
+  /** No epoch is known. */
+  | "none"
+  /** It says that it is primary, and nothing speaks against it. */
+  | "serving"
+  /** It is claiming, or starting its application. */
+  | "becoming"
+  /** It is draining: a switchover is under way. */
+  | "leaving"
+  /** It has stepped down just now in favour of a successor, which the gateway that ordered it is about to promote. */
+  | "handing-over"
+  /** It lives, and says that it is not primary any more. */
+  | "stepped-down"
+  /** Its last good sign is in doubt, or it was never heard. */
+  | "doubtful"
+  | "down"
+  /** It is not in the registry, so no gateway watches it. */
+  | "unregistered";
+
+export function relationToPrimary(state: ServiceState, now: number): Relation {
+  const primary = state.primary;
+  if (primary === null) return "none";
+  const view = state.hosts.get(primary.host);
+  if (view === undefined) return "unregistered";
+  if (view.health.kind === "down") return "down";
+  const report = view.report;
+  if (report === null || view.health.kind === "unknown" || view.health.doubt !== null) return "doubtful";
+  switch (report.role) {
+    case "primary":
+      return report.epoch >= primary.epoch ? "serving" : "becoming";
+    case "claiming":
+    case "starting":
+      return "becoming";
+    case "draining":
+      return "leaving";
+    case "secondary":
+    case "restoring":
+    case "failed": {
+      if (now < handoverEndsAt(view)) return "handing-over";
+      const believable =
+        primary.instance !== null || report.epoch >= primary.epoch || now >= primary.adoptedAt + state.settings.awaitMs;
+      return believable ? "stepped-down" : "becoming";
+    }
+  }
+}
+
+/**
+ * The last word of the owner of the epoch was that it has read its own epoch and is not primary: that stays true when its
+ * connection breaks right after (a host that is restarted), until another word of it or a later epoch.
+ */
+export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean {
+  if (primary === null) return false;
+  const report = hosts.get(primary.host)?.report ?? null;
+  if (report === null || report.epoch < primary.epoch) return false;
+  return report.role === "secondary" || report.role === "restoring" || report.role === "failed";
+}
+
+/**
+ * Until when a host that stepped down for a named successor is left to the gateway that ordered it; -Infinity: it did not.
+ * That gateway promotes the successor within milliseconds; when it has died in between, the others act after this time.
+ */
+export function handoverEndsAt({ report, reportAt }: HostView): number {
+  return report === null || report.handover === null ? -Infinity : reportAt - report.handover.forMs + handoverMsMax;
+}
+
+const handoverMsMax = 1_000;
+
+/** What this gateway tells its peers about the primary. */
+export function viewForPeers(state: ServiceState, now: number): "up" | "down" | "unknown" {
+  switch (relationToPrimary(state, now)) {
+    case "serving":
+    case "becoming":
+    case "leaving":
+    case "handing-over":
+      return "up";
+    case "down":
+    case "stepped-down":
+      return "down";
+    case "none":
+    case "doubtful":
+    case "unregistered":
+      return "unknown";
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Third part of a step: where traffic goes, from the phase and what is known.
+ *
+ * Static stability: whatever this gateway has lost sight of, it routes to the last known primary until something better
+ * is known: a host that claimed a later epoch, the primary's own word that it stepped down, or a promotion that this
+ * gateway has ordered (then new requests wait, so that no more are sent to a host that hangs).
+ */
+import type { Routed, ServiceState } from "./state.ts";
+import { hasSaidItSteppedDown, relationToPrimary } from "./relation.ts";
+import { put, type Turn } from "./turn.ts";
+
+export function route(turn: Turn): void {
+  const wanted = wantedRoute(turn.state, turn.now);
+  const current = turn.state.routed;
+  if (sameRoute(wanted, current)) return;
+  put(turn, { routed: wanted });
+  turn.effects.push(wanted.kind === "host" ? { ...wanted, kind: "route" } : { ...wanted });
+}
+
+function wantedRoute(state: ServiceState, now: number): Routed {
+  const primary = state.primary;
+  if (primary === null) return { kind: "hold", reason: "no primary is known yet" };
+  if (primary.dataUrl === null) return { kind: "hold", reason: `host ${primary.host} is primary, and has not said where it serves` };
+  const there: Routed = { kind: "host", host: primary.host, epoch: primary.epoch, dataUrl: primary.dataUrl };
+  switch (state.phase.kind) {
+    case "unknown":
+    case "serving":
+    case "suspect":
+      return there;
+    case "awaiting": {
+      const already = state.routed.kind === "host" && state.routed.host === primary.host && state.routed.epoch === primary.epoch;
+      const relation = relationToPrimary(state, now);
+      if (already && relation !== "leaving" && relation !== "handing-over") return there;
+      return { kind: "hold", reason: `host ${primary.host} is becoming primary or stepping down` };
+    }
+    case "agreeing":
+    case "down":
+      if (relationToPrimary(state, now) !== "stepped-down" && !hasSaidItSteppedDown(state)) return there;
+      return { kind: "hold", reason: `host ${primary.host} is not primary any more, and no other is yet` };
+    case "promoting":
+      return { kind: "hold", reason: `host ${state.phase.candidate} is being promoted` };
+    case "demoting":
+      return { kind: "hold", reason: `host ${primary.host} is stepping down` };
+  }
+}
+
+function sameRoute(a: Routed, b: Routed): boolean {
+  if (a.kind === "hold") return b.kind === "hold" && a.reason === b.reason;
+  return b.kind === "host" && a.host === b.host && a.epoch === b.epoch && a.dataUrl === b.dataUrl;
+}

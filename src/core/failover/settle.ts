@@ -1,0 +1,277 @@
+/**
+ * Second half of a step: look at the phase and at what is known, and move until nothing more follows.
+ *
+ * Level-triggered on purpose: what must happen depends on what is known, not on which event said so, so a lost, repeated
+ * or reordered event cannot leave a phase behind that nothing moves any more.
+ */
+import { type Failover, orderUnheardMs, type Phase, type ServiceState } from "./state.ts";
+import { actWhenAgreed, decide, finish, newFailover } from "./act.ts";
+import { budgetMs, progressed } from "./budget.ts";
+import { relieve } from "./impaired.ts";
+import { giveUpCandidate, isOwnMove, promoteBest, ranking, tryNext } from "./order.ts";
+import { relationToPrimary, type Relation } from "./relation.ts";
+import { abandon, become, note, put, spent, type Turn } from "./turn.ts";
+
+/** The answer to a promotion comes with the report that says the same, or is lost. Its phases are worth this wait, and clients no more. */
+const answerAwaitedMs = 250;
+/** More turns than this within one step would be two phases that disagree for ever. */
+const turnsMax = 24;
+
+export function settle(turn: Turn): void {
+  for (let turns = 0; ; turns++) {
+    if (turns === turnsMax) throw new Error(`the phases of service ${turn.state.settings.service} do not settle: ${turn.state.phase.kind}`);
+    const before = turn.state.phase;
+    settleOnce(turn, before);
+    if (turn.state.phase === before) return;
+  }
+}
+
+function settleOnce(turn: Turn, phase: Phase): void {
+  const relation = relationToPrimary(turn.state, turn.now);
+  switch (phase.kind) {
+    case "unknown":
+      if (relation === "none") return maybeElectFirst(turn);
+      return follow(turn, relation);
+    case "awaiting":
+    case "serving":
+    case "suspect":
+      return follow(turn, relation);
+    case "agreeing":
+      if (recovered(turn, phase.failover, relation)) return;
+      return actWhenAgreed(turn, phase.failover, phase.since);
+    case "promoting":
+      return settlePromoting(turn, phase);
+    case "demoting":
+      return settleDemoting(turn, phase, relation);
+    case "down":
+      return settleDown(turn, phase, relation);
+  }
+}
+
+/** Not acting: the phase follows what the primary is seen to be. */
+function follow(turn: Turn, relation: Relation): void {
+  const phase = turn.state.phase;
+  switch (relation) {
+    case "none":
+      return;
+    case "serving":
+      if (phase.kind !== "serving") return become(turn, { kind: "serving" });
+      return relieve(turn);
+    case "becoming":
+      if (phase.kind !== "awaiting") return become(turn, { kind: "awaiting", since: turn.now });
+      return replaceStuckOwner(turn, phase.since);
+    case "leaving":
+    case "handing-over":
+      if (phase.kind !== "awaiting") become(turn, { kind: "awaiting", since: turn.now });
+      return;
+    case "doubtful":
+      if (phase.kind !== "suspect") become(turn, { kind: "suspect", since: turn.now, cause: causeOfDoubt(turn) });
+      return;
+    case "unregistered":
+    case "stepped-down":
+    case "down":
+      return decide(turn);
+  }
+}
+
+/** Until when an owner of the epoch that another gateway promoted may take to serve; null: it does not begin, or is bounded otherwise. */
+export function ownerStuckAt(state: ServiceState, since: number): number | null {
+  const { primary, settings, gateways } = state;
+  const view = primary === null ? undefined : state.hosts.get(primary.host);
+  const role = view?.report?.role;
+  if (view === undefined || (role !== "claiming" && role !== "starting")) return null;
+  // The gateway that ordered it comes first, the others after it one by one.
+  const rank = gateways.indexOf(settings.gateway) + 1;
+  return since + budgetMs({ step: "start" }, view.report, settings) + rank * settings.retryMs;
+}
+
+/** The gateway that promoted the owner of the epoch may be gone: then no other gateway would give it up. */
+function replaceStuckOwner(turn: Turn, since: number): void {
+  const { state, now } = turn;
+  const owner = state.primary?.host ?? null;
+  const stuckAt = ownerStuckAt(state, since);
+  if (stuckAt === null || owner === null || now < stuckAt || state.automation.kind === "paused") return;
+  const why = `it has the epoch and did not begin to serve within ${Math.round((now - since) / 1_000)} s`;
+  const failover = newFailover(turn, "hang", { planned: true, tried: new Map([[owner, why]]) });
+  if (ranking(turn, failover).eligible.length === 0) return;
+  note(turn, "error", "promotion-stuck", owner, why);
+  promoteBest(turn, failover);
+}
+
+function causeOfDoubt(turn: Turn): string {
+  const primary = turn.state.primary;
+  const health = primary === null ? undefined : turn.state.hosts.get(primary.host)?.health;
+  return health?.kind === "up" && health.doubt !== null ? health.doubt : "it was not heard yet";
+}
+
+/** An empty vault: wait until every registered host was heard, or long enough, then let the best one begin. */
+function maybeElectFirst(turn: Turn): void {
+  const { state, now } = turn;
+  if (state.firstHeardAt === null || state.automation.kind === "paused") return;
+  const all = [...state.hosts.values()].every((view) => view.report !== null);
+  if (!all && now < state.firstHeardAt + state.settings.electWaitMs) return;
+  if (ranking(turn, null).eligible.length > 0) decide(turn);
+}
+
+/** True when the loss is over: the primary is seen well again, or another host is about to be. */
+function recovered(turn: Turn, failover: Failover, relation: Relation): boolean {
+  const overtaken = (): true => {
+    abandon(turn, failover, "overtaken", "a host is becoming primary already", "see `stead status`");
+    become(turn, { kind: "awaiting", since: turn.now });
+    return true;
+  };
+  switch (relation) {
+    case "serving":
+      endAsRecovered(turn, failover);
+      return true;
+    case "handing-over":
+      // A switchover of this gateway's own goes on; one that another ordered is left to it.
+      if (isOwnMove(failover)) return false;
+      return overtaken();
+    case "becoming":
+    case "leaving":
+      return overtaken();
+    case "doubtful":
+    case "none":
+    case "unregistered":
+    case "stepped-down":
+    case "down":
+      return false;
+  }
+}
+
+function endAsRecovered(turn: Turn, failover: Failover): void {
+  note(turn, "info", "primary-recovered", turn.state.primary?.host ?? null, "seen well again before anybody was promoted");
+  abandon(turn, failover, "recovered", "the primary is well again", "see `stead status`");
+  become(turn, { kind: "serving" });
+}
+
+function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void {
+  const { state } = turn;
+  const { failover, candidate, call } = phase;
+  const primary = state.primary;
+  const moved = primary !== null && (primary.epoch > failover.epochFrom || primary.host !== failover.from);
+  if (moved && primary.host !== candidate) {
+    turn.effects.push({ kind: "cancel", call });
+    abandon(turn, failover, "overtaken", `host ${primary.host} is primary since epoch ${primary.epoch}`, "see `stead status`");
+    return become(turn, { kind: "awaiting", since: turn.now });
+  }
+  const view = state.hosts.get(candidate);
+  if (view === undefined || view.health.kind === "down") {
+    const why = view?.health.kind === "down" ? `down: ${view.health.cause}` : "removed from the registry";
+    turn.effects.push({ kind: "cancel", call });
+    return tryNext(turn, failover, phase.since, candidate, why);
+  }
+  const { report } = view;
+  const progress = report === null || view.reportAt <= phase.since ? phase.progress : progressed(phase.progress, report, moved, turn.now);
+  if (progress !== phase.progress) return put(turn, { phase: { ...phase, progress } });
+  // That it serves, in an epoch after the one that it was to follow, is all that a lost answer would have said.
+  if (moved && report?.role === "primary" && turn.now >= progress.at + answerAwaitedMs) return finish(turn, failover, candidate, primary.epoch, report.dataUrl);
+  if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return giveUpCandidate(turn, phase);
+  if (phase.lostAt === null && view.reportAt >= phase.since + orderUnheardMs && (view.report?.role === "primary" || view.report?.role === "secondary")) {
+    if (view.report.role === "secondary") turn.effects.push({ kind: "cancel", call });
+    return put(turn, { phase: { ...phase, lostAt: turn.now } });
+  }
+  if (phase.lostAt === null || view.report === null || view.reportAt <= phase.lostAt) return;
+  switch (view.report.role) {
+    case "primary":
+      if (moved) finish(turn, failover, candidate, primary.epoch, view.report.dataUrl);
+      // It was asked to follow itself, on old words that it had stepped down: it never did.
+      else if (primary?.host === candidate) endAsRecovered(turn, failover);
+      return;
+    case "claiming":
+    case "starting":
+      return;
+    case "draining":
+    case "secondary":
+    case "restoring":
+    case "failed":
+      return tryNext(turn, failover, phase.since, candidate, `the answer was lost, and it says that it is ${view.report.role}`);
+  }
+}
+
+function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relation: Relation): void {
+  const { failover, call } = phase;
+  const primary = turn.state.primary;
+  if (primary === null || primary.epoch > failover.epochFrom) {
+    turn.effects.push({ kind: "cancel", call });
+    abandon(turn, failover, "overtaken", `host ${primary?.host ?? "nobody"} is primary now`, "see `stead status`");
+    return become(turn, { kind: "awaiting", since: turn.now });
+  }
+  const reportAt = turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity;
+  const hasDecided = relation === "serving" || relation === "stepped-down" || relation === "handing-over";
+  if (phase.lostAt === null && reportAt >= phase.since + orderUnheardMs && hasDecided) {
+    turn.effects.push({ kind: "cancel", call });
+    return put(turn, { phase: { ...phase, lostAt: turn.now } });
+  }
+  const heardSince = phase.lostAt !== null && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
+  if (failover.kind === "impaired" && turn.now >= phase.since + turn.state.settings.demoteMs && relation !== "stepped-down" && relation !== "handing-over") {
+    note(turn, "warning", "demotion-stuck", primary.host, `it did not step down within ${turn.state.settings.demoteMs} ms: it is promoted over`);
+    turn.effects.push({ kind: "cancel", call });
+    return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+  }
+  switch (relation) {
+    case "down":
+    case "unregistered":
+      turn.effects.push({ kind: "cancel", call });
+      return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+    case "handing-over":
+    case "stepped-down":
+      if (phase.lostAt === null || !heardSince) return;
+      return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+    case "serving":
+      if (!heardSince) return;
+      abandon(turn, failover, "refused", "the order to step down was lost, and the primary serves on", "try again");
+      return become(turn, { kind: "serving" });
+    case "none":
+    case "becoming":
+    case "leaving":
+    case "doubtful":
+      return;
+  }
+}
+
+function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relation): void {
+  if (recovered(turn, phase.failover, relation)) return;
+  // A candidate that died, or gave up, after its claim has moved the epoch on: an order that names the old one would be refused for ever (simulation, seed 508).
+  const { primary } = turn.state;
+  if (primary !== null && primary.epoch > phase.failover.epochFrom) {
+    abandon(turn, phase.failover, "overtaken", `host ${primary.host} has taken epoch ${primary.epoch}`, "see `stead status`");
+    return become(turn, { kind: "awaiting", since: turn.now });
+  }
+  const waited = (): Failover => spent(phase.failover, "wait", turn.now - phase.since);
+  const again = (): void => become(turn, { kind: "agreeing", failover: waited(), since: turn.now, until: turn.now });
+  switch (phase.because.kind) {
+    case "paused":
+      if (turn.state.automation.kind === "on") again();
+      return;
+    case "no-candidate":
+      if ((turn.state.automation.kind === "on" || phase.failover.planned) && hasCandidate(turn) && mayRetry(turn, phase)) again();
+      return;
+    case "braked":
+      if (turn.state.automation.kind === "paused" || turn.now >= phase.retryAt) again();
+      return;
+    case "vetoed":
+      if (relation === "doubtful") return;
+      if (turn.now >= phase.retryAt) again();
+      return;
+  }
+}
+
+/**
+ * A host can take over now. When none could, and the primary was silent too, this gateway itself may have been cut off, and the
+ * first host that it sees again may be any: then the primary must have failed once more since that one came back.
+ */
+function hasCandidate(turn: Turn): boolean {
+  const best = ranking(turn, null).eligible[0];
+  if (best === undefined) return false;
+  const { primary, hosts } = turn.state;
+  const lost = primary === null ? undefined : hosts.get(primary.host)?.health;
+  if (lost?.kind !== "down" || lost.cause !== "timeout") return true;
+  const candidate = hosts.get(best.host)?.health;
+  return lost.successes === 0 && candidate?.kind === "up" && lost.failedAt >= candidate.since;
+}
+
+/** After candidates failed, a pause before they are asked again; a first candidate that turns up is asked at once. */
+const mayRetry = (turn: Turn, phase: Phase & { kind: "down" }): boolean =>
+  phase.failover.attempts === 0 || turn.now >= phase.retryAt;

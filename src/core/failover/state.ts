@@ -1,0 +1,330 @@
+/**
+ * What a gateway knows about one service, and what it is doing about it. Decisions are in failover.ts.
+ *
+ *              ┌───────────────────────── primary seen well ─────────────────────────┐
+ *   unknown ─► awaiting ─► serving ◄─► suspect ─► agreeing ─► promoting ─► serving    │
+ *                 ▲          │                      ▲  │  └────► down ────────────────┘
+ *                 │          └─► demoting ──────────┼──┴─► promoting
+ *                 └── another host took the epoch ──┘
+ *
+ * Views (hosts, peers, who owns the highest epoch) are facts; the phase is what is being done; `routed` is where traffic
+ * goes. The three are separate on purpose: losing sight of the primary changes a view, not the route (static stability).
+ */
+import type { PeerView } from "./agreement.ts";
+import type { Brake, Cause, Loss } from "./brake.ts";
+import type { Progress } from "./budget.ts";
+import type { VaultCondition } from "./vault.ts";
+import type { FailureCause, HostHealth } from "./health.ts";
+import type { PositionTrail } from "./position-trail.ts";
+import type { OrderBase } from "../host/witness.ts";
+
+/** What a host says about itself, as far as decisions need it (src/control/host-status.ts has the whole). */
+export interface HostReport {
+  readonly service: string;
+  readonly host: string;
+  readonly instance: string;
+  readonly role: "restoring" | "secondary" | "claiming" | "starting" | "primary" | "draining" | "failed";
+  readonly reason: string | null;
+  readonly epoch: number;
+  readonly epochHost: string | null;
+  readonly position: number;
+  readonly dataUrl: string;
+  readonly priority: number;
+  readonly nofailover: boolean;
+  readonly leaseMs: number;
+  /** Since its last successful operation on the vault; null: it does none right now. */
+  readonly vaultSilentMs: number | null;
+  /** Its monotonic clock when it said this; null: it does not tell. */
+  readonly clockMs: number | null;
+  /** What keeps it from being a good primary while its process is well. */
+  readonly impairments: readonly { readonly kind: "disk" | "vault" | "descriptors" | "application"; readonly reason: string; readonly forMs: number }[];
+  /** It could not stay primary, for a reason that may pass: so many milliseconds until it may try again. */
+  readonly retry: { readonly reason: string; readonly inMs: number; readonly attempts: number } | null;
+  /** null: it does not tell. */
+  readonly vault: { readonly id: string | null; readonly wroteMs: number | null; readonly writeError: string | null; readonly latencyMs: number | null } | null;
+  /** null: it does not tell. */
+  readonly application: { readonly state: "stopped" | "starting" | "ready" | "failing" | "stuck" | "restarting"; readonly restarts: number } | null;
+  /** It stepped down in favour of `to`, so long ago when it said this. */
+  readonly handover: { readonly to: string; readonly forMs: number } | null;
+}
+
+export interface RegisteredHost {
+  readonly id: string;
+  readonly controlUrl: string;
+  /** Null: the host's own word counts. */
+  readonly priority: number | null;
+  readonly nofailover: boolean | null;
+}
+
+export interface HostView extends RegisteredHost {
+  readonly health: HostHealth;
+  readonly report: HostReport | null;
+  /** When `report` arrived; -Infinity when there is none. */
+  readonly reportAt: number;
+  /** How far it was heard to be in the log. null: never heard. */
+  readonly trail: PositionTrail | null;
+  /** Since when each of its reports, none of them late, said that its vault answers and can be written; null: the last one did not. */
+  readonly vaultSince: number | null;
+}
+
+/** What was heard of the log from the primary itself, by this gateway or another. */
+export interface LogHeard {
+  readonly epoch: number;
+  /** Last position that the primary of that epoch was heard to have written. */
+  readonly position: number;
+  /** Identity of its vault; null: it does not tell. */
+  readonly vault: string | null;
+}
+
+/** The owner of the highest epoch that any source has reported. */
+export interface Primary {
+  readonly host: string;
+  readonly epoch: number;
+  /** The run of the host that said itself that it owns this epoch; null while only others said so. */
+  readonly instance: string | null;
+  readonly adoptedAt: number;
+  /** Where its traffic goes, as last heard or remembered; null when unknown. */
+  readonly dataUrl: string | null;
+}
+
+/** `impaired`: the primary was moved away from a host that was about to be no good one. */
+export type FailoverKind = "kill" | "hang" | "stepped-down" | "impaired" | "switchover" | "forced" | "first";
+
+/** Milliseconds of each phase; a phase that did not happen is absent. `wait`: no candidate, or paused. `retry`: failed attempts. */
+export type PhaseName = "detect" | "agree" | "claim" | "lease" | "catchUp" | "start" | "route" | "wait" | "retry" | "demote";
+export type PhaseDurations = Readonly<Partial<Record<PhaseName, number>>>;
+
+/** One failover or switchover from decision to end; `key` tells it from the others of this run of the gateway. */
+export interface Failover {
+  readonly key: number;
+  readonly kind: FailoverKind;
+  readonly from: string | null;
+  readonly epochFrom: number;
+  /** Preferred new primary; null: the best one. */
+  readonly target: string | null;
+  /** True: no evidence is needed that the primary is down, because an operator asked for it or the gateway moves it away itself. */
+  readonly planned: boolean;
+  /** An operator forces it: what the gateways heard of the log does not bind the host that was named. */
+  readonly force: boolean;
+  /** What ended the primary, as far as it could go round; null: nothing of the kind. */
+  readonly cause: Cause | null;
+  /** Null: it waits for nothing. */
+  readonly brake: Brake | null;
+  /** The operator's command that is waiting for the end of this. */
+  readonly command: string | null;
+  readonly decidedAt: number;
+  readonly to: string | null;
+  readonly epochTo: number | null;
+  readonly attempts: number;
+  readonly phases: PhaseDurations;
+  /** Candidates that failed, and why. */
+  readonly tried: ReadonlyMap<string, string>;
+  /** What was noted already, so that what is tried again and again is told once. */
+  readonly told: ReadonlySet<string>;
+}
+
+export type Phase =
+  | { readonly kind: "unknown" }
+  /** The owner of the epoch is becoming primary by another's doing, or has yet to say so. */
+  | { readonly kind: "awaiting"; readonly since: number }
+  | { readonly kind: "serving" }
+  | { readonly kind: "suspect"; readonly since: number; readonly cause: string }
+  | { readonly kind: "agreeing"; readonly failover: Failover; readonly since: number; readonly until: number }
+  | {
+      readonly kind: "promoting";
+      readonly failover: Failover;
+      readonly candidate: string;
+      readonly call: number;
+      readonly since: number;
+      /** When the answer was lost on the way; the candidate's status says what became of it. */
+      readonly lostAt: number | null;
+      readonly progress: Progress;
+    }
+  | {
+      readonly kind: "demoting";
+      readonly failover: Failover;
+      readonly call: number;
+      readonly since: number;
+      readonly lostAt: number | null;
+    }
+  /** The primary is down and nothing can be done now. */
+  | { readonly kind: "down"; readonly failover: Failover; readonly since: number; readonly because: DownReason; readonly retryAt: number };
+
+export type DownReason =
+  | { readonly kind: "no-candidate"; readonly why: string }
+  | { readonly kind: "paused" }
+  /** The same cause would end the next primary too: it waits until `retryAt`. */
+  | { readonly kind: "braked"; readonly why: string }
+  /** A candidate's witness or the other gateways say that the primary lives. */
+  | { readonly kind: "vetoed"; readonly evidence: string };
+
+export type Routed =
+  | { readonly kind: "host"; readonly host: string; readonly epoch: number; readonly dataUrl: string }
+  | { readonly kind: "hold"; readonly reason: string };
+
+export type Automation = { readonly kind: "on" } | { readonly kind: "paused" };
+
+/**
+ * An order whose connection died in silence (a router that forgot it) would be waited for until it times out, minutes later.
+ * After this time a host that has not begun, or has come to the end, is believed: the next report decides. A candidate that the order
+ * reaches only then refuses it (`basedOn`).
+ */
+export const orderUnheardMs = 3_000;
+
+export interface FailoverSettings {
+  readonly gateway: string;
+  readonly service: string;
+  readonly fall: number;
+  readonly rise: number;
+  /** How long to wait for other gateways' views when there is no majority. */
+  readonly agreeWaitMs: number;
+  readonly staggerMs: number;
+  readonly viewFreshMs: number;
+  /** A candidate's report older than this is not believed. */
+  readonly staleMs: number;
+  /** A stream that was heard within this time was alive. */
+  readonly streamAliveMs: number;
+  /** How long an owner that has not spoken since its claim may take before its silence counts against it. */
+  readonly awaitMs: number;
+  /** On an empty vault: how long to wait for all hosts before one is chosen among those that answer. */
+  readonly electWaitMs: number;
+  readonly retryMs: number;
+  /** A candidate that has not claimed for so long, without reading on in the log, is given up. */
+  readonly claimMs: number;
+  /** The same after its claim, without progress; a host that says that its application starts is bounded by its own ready timeout first. */
+  readonly startMs: number;
+  /** An impaired primary that does not step down within this time is promoted over. */
+  readonly demoteMs: number;
+}
+
+export interface ServiceState {
+  readonly settings: FailoverSettings;
+  readonly hosts: ReadonlyMap<string, HostView>;
+  readonly primary: Primary | null;
+  readonly phase: Phase;
+  readonly routed: Routed;
+  readonly automation: Automation;
+  /** null: no primary was heard. */
+  readonly heard: LogHeard | null;
+  readonly vault: VaultCondition;
+  /** How primaries ended, newest last: for the brake. */
+  readonly losses: readonly Loss[];
+  /** Why an impaired primary stays in its office; null: it is not impaired, or is being moved. */
+  readonly stays: string | null;
+  /** Before this time no primary is moved away because it is impaired: the last try came to nothing. */
+  readonly relieveAfter: number;
+  readonly gateways: readonly string[];
+  readonly peers: ReadonlyMap<string, PeerView>;
+  /** Numbers calls and failovers. */
+  readonly lastKey: number;
+  /** When the first host was heard; null before. */
+  readonly firstHeardAt: number | null;
+  /** Ended, waiting for the time that routing took. */
+  readonly finished: { readonly failover: Failover; readonly at: number } | null;
+}
+
+export type Command =
+  | { readonly kind: "switchover"; readonly target: string | null }
+  | { readonly kind: "failover"; readonly target: string | null; readonly force: boolean }
+  | { readonly kind: "pause" }
+  | { readonly kind: "resume" };
+
+export type CallRefusal =
+  | { readonly kind: "epoch_taken"; readonly epoch: number; readonly host: string }
+  | { readonly kind: "primary_alive"; readonly evidence: string }
+  | { readonly kind: "not_ready"; readonly reason: string }
+  | { readonly kind: "order_expired"; readonly reason: string }
+  | { readonly kind: "other_log"; readonly reason: string };
+
+export type FailoverEvent =
+  /** The registry, whole: hosts that are missing are removed. */
+  | { readonly kind: "hosts"; readonly hosts: readonly RegisteredHost[] }
+  /** What the database remembers, at start. */
+  | { readonly kind: "recall"; readonly host: string; readonly epoch: number; readonly dataUrl: string | null }
+  /** A good sign. `startedAt`: when the probe was sent; null for a line of the stream. */
+  | { readonly kind: "report"; readonly host: string; readonly report: HostReport; readonly startedAt: number | null }
+  | { readonly kind: "probe-failed"; readonly host: string; readonly cause: FailureCause; readonly startedAt: number }
+  | { readonly kind: "stream-ended"; readonly host: string }
+  /** The data plane could not reach the host. */
+  | { readonly kind: "data-error"; readonly host: string; readonly cause: string }
+  /** The configuration was read again. */
+  | { readonly kind: "settings"; readonly settings: FailoverSettings }
+  | { readonly kind: "gateways"; readonly ids: readonly string[] }
+  | { readonly kind: "peer-view"; readonly view: PeerView; readonly primary: string | null; readonly heard?: LogHeard | null }
+  | { readonly kind: "phase-ended"; readonly call: number; readonly phase: string; readonly ms: number }
+  | { readonly kind: "promoted"; readonly call: number; readonly epoch: number; readonly dataUrl: string }
+  | { readonly kind: "demoted"; readonly call: number }
+  | { readonly kind: "call-refused"; readonly call: number; readonly refusal: CallRefusal }
+  /** The call ended without an answer. */
+  | { readonly kind: "call-lost"; readonly call: number; readonly why: string }
+  /** The route of the last `route` effect is in place. */
+  | { readonly kind: "routed"; readonly epoch: number }
+  | { readonly kind: "command"; readonly id: string; readonly command: Command }
+  | { readonly kind: "time" };
+
+export type CommandOutcome =
+  | { readonly kind: "done"; readonly primary: string | null; readonly epoch: number; readonly failover: Failover | null }
+  | { readonly kind: "refused"; readonly why: string; readonly advice: string };
+
+export type FailoverEffect =
+  /** Probe at once, whatever the interval. */
+  | { readonly kind: "probe"; readonly host: string }
+  | {
+      readonly kind: "promote";
+      readonly call: number;
+      readonly host: string;
+      readonly epoch: number;
+      readonly planned: boolean;
+      /** 0 and null: not known, or an operator goes on without it. */
+      readonly positionHeard: number;
+      readonly vault: string | null;
+      readonly gatewaysRegistered: number;
+      readonly gatewaysSeeingDown: readonly string[];
+      /** The candidate's words it rests on; null: they carry no clock. */
+      readonly basedOn: OrderBase | null;
+    }
+  | { readonly kind: "demote"; readonly call: number; readonly host: string; readonly successor: string | null; readonly reason: string; readonly epoch: number }
+  /** Stop waiting for a call's answer. */
+  | { readonly kind: "cancel"; readonly call: number }
+  /** Send traffic there from now on, those that are held first. */
+  | { readonly kind: "route"; readonly host: string; readonly epoch: number; readonly dataUrl: string }
+  /** New requests wait; those in flight go on. */
+  | { readonly kind: "hold"; readonly reason: string }
+  /** Close every upstream connection to a host that is no longer primary. */
+  | { readonly kind: "drop"; readonly host: string; readonly reason: string }
+  | { readonly kind: "record-epoch"; readonly host: string; readonly epoch: number; readonly dataUrl: string | null }
+  | { readonly kind: "record-failover"; readonly failover: Failover; readonly outcome: FailoverOutcome }
+  | { readonly kind: "note"; readonly level: EventLevel; readonly what: string; readonly host: string | null; readonly detail: string }
+  | { readonly kind: "reply"; readonly id: string; readonly outcome: CommandOutcome };
+
+/** `error`: an operator is needed, or about to be. */
+export type EventLevel = "info" | "warning" | "error";
+
+export type FailoverOutcome = "running" | "done" | "recovered" | "overtaken" | "refused";
+
+export interface FailoverStep {
+  readonly state: ServiceState;
+  readonly effects: readonly FailoverEffect[];
+}
+
+/** A service of which nothing is known yet. */
+export function initialServiceState(settings: FailoverSettings): ServiceState {
+  return {
+    settings,
+    hosts: new Map(),
+    primary: null,
+    phase: { kind: "unknown" },
+    routed: { kind: "hold", reason: "no primary is known yet" },
+    automation: { kind: "on" },
+    heard: null,
+    vault: { kind: "well" },
+    losses: [],
+    stays: null,
+    relieveAfter: -Infinity,
+    gateways: [settings.gateway],
+    peers: new Map(),
+    lastKey: 0,
+    firstHeardAt: null,
+    finished: null,
+  };
+}

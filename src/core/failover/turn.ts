@@ -1,0 +1,123 @@
+/**
+ * One turn of the state machine: the state being rewritten and the effects it asks for, in order. Local to `step`; from
+ * outside the step is a pure function.
+ *
+ * `become` is the only way to change the phase, and it refuses what the diagram in state.ts does not have.
+ */
+import { causeOfLoss, remember } from "./brake.ts";
+import type {
+  EventLevel,
+  Failover,
+  FailoverEffect,
+  FailoverOutcome,
+  HostView,
+  Phase,
+  Primary,
+  ServiceState,
+} from "./state.ts";
+import type { Rules } from "../rules.ts";
+
+export interface Turn {
+  state: ServiceState;
+  readonly effects: FailoverEffect[];
+  readonly now: number;
+  readonly rules: Rules;
+}
+
+/** Which phase may follow which; one turn can take several of these steps. */
+export const legalPhases: { readonly [From in Phase["kind"]]: readonly Phase["kind"][] } = {
+  unknown: ["awaiting", "serving", "suspect", "agreeing", "promoting"],
+  awaiting: ["serving", "suspect", "agreeing", "promoting"],
+  serving: ["suspect", "awaiting", "agreeing", "demoting", "promoting"],
+  suspect: ["serving", "awaiting", "agreeing", "promoting"],
+  agreeing: ["serving", "awaiting", "promoting", "down"],
+  promoting: ["promoting", "serving", "awaiting", "suspect", "down"],
+  demoting: ["promoting", "serving", "suspect", "awaiting", "down"],
+  down: ["serving", "suspect", "awaiting", "agreeing", "promoting"],
+};
+
+export function become(turn: Turn, phase: Phase): void {
+  const from = turn.state.phase.kind;
+  if (!legalPhases[from].includes(phase.kind)) throw new IllegalPhase(from, phase.kind);
+  turn.state = { ...turn.state, phase };
+}
+
+export class IllegalPhase extends Error {
+  override readonly name = "IllegalPhase";
+  constructor(from: Phase["kind"], to: Phase["kind"]) {
+    super(`a service that is ${from} cannot become ${to}`);
+  }
+}
+
+export function put(turn: Turn, change: Partial<ServiceState>): void {
+  turn.state = { ...turn.state, ...change };
+}
+
+export function putHost(turn: Turn, view: HostView): void {
+  put(turn, { hosts: new Map(turn.state.hosts).set(view.id, view) });
+}
+
+export function nextKey(turn: Turn): number {
+  const key = turn.state.lastKey + 1;
+  put(turn, { lastKey: key });
+  return key;
+}
+
+export function note(turn: Turn, level: EventLevel, what: string, host: string | null, detail: string): void {
+  turn.effects.push({ kind: "note", level, what, host, detail });
+}
+
+/** Adds to a phase's duration: a phase can come several times in one failover. */
+export function spent(failover: Failover, phase: keyof Failover["phases"], ms: number): Failover {
+  return { ...failover, phases: { ...failover.phases, [phase]: (failover.phases[phase] ?? 0) + Math.max(0, ms) } };
+}
+
+/** The failover is over without a new primary of its own making. */
+export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome, why: string, advice: string): void {
+  if (failover.attempts > 0 || failover.kind === "switchover") {
+    turn.effects.push({ kind: "record-failover", failover, outcome });
+  }
+  if (failover.command !== null) {
+    turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
+  }
+}
+
+/**
+ * A host or a peer says that `host` owns `epoch`. Epochs only rise (R1: each claim takes the next), so the highest is the truth,
+ * whatever its source. The owner before is no longer primary: its connections are closed at once.
+ */
+export function adopt(turn: Turn, host: string, epoch: number, instance: string | null, dataUrl: string | null): void {
+  const known = turn.state.primary;
+  if (known !== null && epoch < known.epoch) return;
+  if (known !== null && epoch === known.epoch) {
+    if (host !== known.host) {
+      note(turn, "warning", "epoch-contradiction", host, `epoch ${epoch} is said to be of ${host} and of ${known.host}: do all hosts use one vault?`);
+      return;
+    }
+    const same = { ...known, instance: instance ?? known.instance, dataUrl: dataUrl ?? known.dataUrl };
+    if (same.dataUrl !== known.dataUrl) turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl: same.dataUrl });
+    put(turn, { primary: same });
+    return;
+  }
+  const url = dataUrl ?? turn.state.hosts.get(host)?.report?.dataUrl ?? (known?.host === host ? known.dataUrl : null);
+  if (known !== null) rememberLoss(turn, known);
+  const primary: Primary = { host, epoch, instance, adoptedAt: turn.now, dataUrl: url };
+  put(turn, { primary });
+  turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl: url });
+  if (known !== null && known.host !== host) {
+    turn.effects.push({ kind: "drop", host: known.host, reason: `host ${host} is primary since epoch ${epoch}` });
+  }
+}
+
+/**
+ * For the brake: what ended the primary before, and how long it had its office, whichever gateway replaced it. Only of one that was seen in
+ * office: hosts that restore read past claims one after the other, and a gateway that has just started hears all of them (simulation, seed 16966).
+ */
+function rememberLoss(turn: Turn, known: Primary): void {
+  const { state, now } = turn;
+  if (known.instance === null) return;
+  const cause = causeOfLoss(state, now);
+  if (cause === null) return;
+  const lostAt = "failover" in state.phase ? state.phase.failover.decidedAt : now;
+  put(turn, { losses: remember(state.losses, { cause, at: now, tenureMs: Math.max(0, lostAt - known.adoptedAt) }) });
+}

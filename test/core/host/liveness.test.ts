@@ -1,0 +1,175 @@
+import { describe, expect, test } from "bun:test";
+import { type CheckResult, initialLiveness, type LivenessSettings, type LivenessState, lookMs, refusedPatienceMsMax, stepLiveness, type Vitals, wantsVitals } from "../../../src/core/host/liveness.ts";
+import { allRules, type Rules, withoutRule } from "../../../src/core/rules.ts";
+
+const settings: LivenessSettings = { intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 };
+const atRest: Vitals = { traffic: 7, commits: 3, cpuMs: 5_000, isRunnable: false, openRequests: 1 };
+
+/** What an application does at `atMs` of a story; `undefined`: it does not answer the check. */
+interface Story {
+  answer(atMs: number): CheckResult | undefined;
+  vitals(atMs: number): Vitals;
+  /** Milliseconds that pass after `atMs` until the host looks again. */
+  lookAfterMs?(atMs: number): number;
+}
+
+interface Told {
+  readonly atMs: number;
+  readonly state: LivenessState["kind"];
+}
+
+/** Every change of state until `untilMs`, or until it is stuck. */
+function tell(story: Story, untilMs: number, changes: Partial<LivenessSettings> = {}, rules: Rules = allRules): { told: Told[]; state: LivenessState; checks: number; abandoned: number } {
+  const told: Told[] = [];
+  const all = { ...settings, ...changes };
+  let state = initialLiveness(0);
+  let checks = 0;
+  let abandoned = 0;
+  for (let now = 0; now < untilMs && state.kind !== "stuck"; ) {
+    now += story.lookAfterMs?.(now) ?? lookMs;
+    const looked = stepLiveness(state, { kind: "looked", vitals: wantsVitals(state) ? story.vitals(now) : null }, now, all, rules);
+    let next = looked.state;
+    for (const effect of looked.effects) {
+      if (effect.kind === "abandon_check") abandoned += 1;
+      if (effect.kind !== "check") continue;
+      checks += 1;
+      const result = story.answer(now);
+      if (result !== undefined) next = stepLiveness(next, { kind: "checked", result }, now + 1, all, rules).state;
+    }
+    if (next.kind !== state.kind) told.push({ atMs: now, state: next.kind });
+    state = next;
+  }
+  return { told, state, checks, abandoned };
+}
+
+const well: CheckResult = { kind: "well" };
+const unwell: CheckResult = { kind: "unwell", detail: "GET /health answered 503" };
+const silent: CheckResult = { kind: "silent", detail: "closed without an answer" };
+const refused: CheckResult = { kind: "refused", detail: "refused" };
+const hangsAt = (fromMs: number) => (atMs: number): CheckResult | undefined => (atMs < fromMs ? well : undefined);
+const hour = 3_600_000;
+
+/** Vitals in which something differs at each look. */
+const moving = (change: (atMs: number) => Partial<Vitals>) => (atMs: number): Vitals => ({ ...atRest, ...change(atMs) });
+
+describe("an application that does not answer its check", () => {
+  test.each<[string, (atMs: number) => Vitals]>([
+    ["sends parts of an answer, one in five seconds", moving((atMs) => ({ traffic: Math.floor(atMs / 5_000) }))],
+    ["commits every nine seconds", moving((atMs) => ({ commits: Math.floor(atMs / 9_000) }))],
+    ["burns a processor", moving((atMs) => ({ cpuMs: atMs }))],
+    ["gets a fiftieth of a processor", moving((atMs) => ({ cpuMs: atMs / 50 }))],
+    ["is ready to run, and the machine is too busy to let it", moving(() => ({ isRunnable: true }))],
+    ["runs where nobody can see whether it does anything", moving(() => ({ cpuMs: null }))],
+  ])("is failing for an hour and never stuck while it %s", (_, vitals) => {
+    const { told } = tell({ answer: hangsAt(5_000), vitals }, hour);
+    expect(told.map(({ state }) => state)).toEqual(["failing"]);
+  });
+
+  test("is stuck when nothing moved for the whole patience", () => {
+    const { told } = tell({ answer: hangsAt(5_000), vitals: () => atRest }, hour);
+    const [failing, stuck] = told;
+    expect(told.map(({ state }) => state)).toEqual(["failing", "stuck"]);
+    // Asked when it hangs, late after the timeout; the patience counts from the first look after the question.
+    expect([failing?.atMs, stuck?.atMs]).toEqual([7_000, 15_100]);
+  });
+
+  test("is stuck also when its runtime keeps house: timers, a garbage collector", () => {
+    const { told } = tell({ answer: hangsAt(5_000), vitals: moving((atMs) => ({ cpuMs: atMs / 200 })) }, hour);
+    expect(told.map(({ state }) => state)).toEqual(["failing", "stuck"]);
+  });
+
+  test("is stuck a patience after the last thing that moved, not after the first check that failed", () => {
+    const { told } = tell({ answer: hangsAt(5_000), vitals: moving((atMs) => ({ traffic: Math.min(atMs, 60_000) })) }, hour);
+    expect(told.at(-1)).toEqual({ atMs: 70_000, state: "stuck" });
+  });
+
+  test("is stuck when it takes connections and closes them without an answer", () => {
+    const { told, abandoned } = tell({ answer: (atMs) => (atMs < 5_000 ? well : silent), vitals: () => atRest }, hour);
+    expect(told.map(({ state }) => state)).toEqual(["failing", "stuck"]);
+    expect(abandoned).toBe(1); // The order that goes with being stuck.
+  });
+
+  test("is never stuck when patience is off", () => {
+    const { told } = tell({ answer: hangsAt(5_000), vitals: () => atRest }, hour, { patienceMs: null });
+    expect(told.map(({ state }) => state)).toEqual(["failing"]);
+  });
+
+  test("is stuck within little more than a short patience", () => {
+    const short = { intervalMs: 250, timeoutMs: 1_000, patienceMs: 1_000 };
+    const { told } = tell({ answer: hangsAt(5_000), vitals: () => atRest }, hour, short);
+    expect((told.at(-1)?.atMs ?? 0) - 5_000).toBeLessThanOrEqual(short.patienceMs + short.intervalMs + 2 * lookMs);
+  });
+
+  test("is not stuck after five seconds without any movement: one thread that sleeps", () => {
+    const { told } = tell({ answer: (atMs) => (atMs > 5_000 && atMs < 10_000 ? undefined : well), vitals: () => atRest }, 60_000);
+    expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
+  });
+
+  test("is stuck while it computes, where the rule that looks at progress is broken", () => {
+    const burning = { answer: hangsAt(5_000), vitals: moving((atMs) => ({ cpuMs: atMs })) };
+    expect(tell(burning, hour, {}, withoutRule("liveness-progress")).state.kind).toBe("stuck");
+  });
+});
+
+describe("an application that answers", () => {
+  test("with 503 is failing for as long as it does, and never stuck", () => {
+    const { told, state } = tell({ answer: (atMs) => (atMs < 5_000 ? well : unwell), vitals: () => ({ ...atRest, openRequests: 0 }) }, hour);
+    expect(told.map(({ state: kind }) => kind)).toEqual(["failing"]);
+    expect(state).toMatchObject({ detail: "GET /health answered 503" });
+  });
+
+  test("well is looked at no closer, whatever its counters do", () => {
+    let looks = 0;
+    const vitals = (): Vitals => ((looks += 1), atRest);
+    const { told, checks } = tell({ answer: () => well, vitals }, 60_000);
+    expect({ told, checks, looks }).toEqual({ told: [], checks: 60, looks: 0 });
+  });
+
+  test("well again after a while is ready", () => {
+    const { told } = tell({ answer: (atMs) => (atMs > 5_000 && atMs < 8_000 ? unwell : well), vitals: () => atRest }, 60_000);
+    expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
+  });
+});
+
+describe("an application that has closed its port", () => {
+  const closed = (atMs: number): CheckResult => (atMs < 5_000 ? well : refused);
+
+  test("is failing at once, and stuck soon although its process computes: no request is under way", () => {
+    const { told } = tell({ answer: closed, vitals: moving((atMs) => ({ cpuMs: atMs, openRequests: 0 })) }, hour);
+    const [failing, stuck] = told;
+    expect(told.map(({ state }) => state)).toEqual(["failing", "stuck"]);
+    expect((stuck?.atMs ?? 0) - (failing?.atMs ?? 0)).toBe(refusedPatienceMsMax);
+  });
+
+  test("is left to finish what it has begun while that moves", () => {
+    const finishing = moving((atMs) => ({ cpuMs: Math.min(atMs, 45_000), openRequests: 1 }));
+    const { told } = tell({ answer: closed, vitals: finishing }, hour);
+    expect(told.at(-1)?.state).toBe("stuck");
+    expect(told.at(-1)?.atMs).toBeGreaterThan(45_000);
+    expect(told.at(-1)?.atMs).toBeLessThan(45_000 + refusedPatienceMsMax + 1_000);
+  });
+
+  test("and opens it again within two seconds is not restarted", () => {
+    const { told } = tell({ answer: (atMs) => (atMs > 5_000 && atMs < 7_000 ? refused : well), vitals: () => ({ ...atRest, openRequests: 0 }) }, 60_000);
+    expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
+  });
+});
+
+describe("time in which the host did not run", () => {
+  test("is no patience: a pause of the machine for a day in the middle of a check counts as two looks", () => {
+    const day = 24 * hour;
+    const answer = (atMs: number): CheckResult | undefined => (atMs > 5_000 && atMs < 7_000 ? undefined : well);
+    const { told } = tell({ answer, vitals: () => atRest, lookAfterMs: (atMs) => (atMs === 6_000 ? day : lookMs) }, day + hour);
+    expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
+  });
+
+  test("is no patience on a machine that lets the host run once a second", () => {
+    const { state } = tell({ answer: hangsAt(0), vitals: () => atRest, lookAfterMs: () => 1_000 }, 30_000);
+    expect(state.kind).toBe("failing");
+  });
+
+  test("is none when a check cannot be made at all: this host lacks something, not the application", () => {
+    const { told } = tell({ answer: () => ({ kind: "unmade", detail: "EMFILE" }), vitals: () => atRest }, hour);
+    expect(told).toEqual([]);
+  });
+});
