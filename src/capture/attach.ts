@@ -29,6 +29,7 @@ export function attach({ name, file, isAtStart, onAttached, ...options }: Attach
     files = DatabaseFiles.tryOpen(name, file.path);
     if (files === undefined) return "locked";
     if (fstatSync(files.dbFd).nlink > 1) throw linked(name, otherNameOf(files));
+    if (files.switched !== undefined) options.whole?.acceptChange(files.switched);
     const database = new TrackedDatabase(name, files, options);
     const elsewhere = isAtStart ? [] : (FileLocks.now()?.usersElsewhere(files.identity, identityOfFd(files.shmFd)) ?? []);
     if (elsewhere.length > 0) outcome = { elsewhere };

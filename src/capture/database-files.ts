@@ -10,7 +10,7 @@
  * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
  * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
-import { closeSync, existsSync, fstatSync, unlinkSync } from "node:fs";
+import { type BigIntStats, closeSync, existsSync, fstatSync, statSync, unlinkSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { type FilePath, textOf, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
@@ -35,8 +35,8 @@ export class DatabaseFiles {
   readonly dbFd: number;
   readonly walFd: number;
   readonly shmFd: number;
-  /** It was not in WAL mode, so its header was changed when it was opened. */
-  readonly wasSwitched: boolean;
+  /** It was not in WAL mode, so its header was changed when it was opened: the file right after that. */
+  readonly switched: BigIntStats | undefined;
   /** The first is open always; the second while something happens. */
   readonly readers: readonly [Reader, Reader];
   readonly writeLocks = new WriteLocks();
@@ -49,9 +49,9 @@ export class DatabaseFiles {
   /** Monotonic milliseconds; undefined: it is not locked. */
   #lockedAtMs: number | undefined;
 
-  private constructor(path: FilePath, identity: FileIdentity, wasSwitched: boolean, first: DatabaseSync, { dbFd, walFd, shmFd }: SqliteDescriptors, own: readonly number[]) {
+  private constructor(path: FilePath, identity: FileIdentity, switched: BigIntStats | undefined, first: DatabaseSync, { dbFd, walFd, shmFd }: SqliteDescriptors, own: readonly number[]) {
     this.#own = own;
-    this.wasSwitched = wasSwitched;
+    this.switched = switched;
     this.path = path;
     this.identity = identity;
     this.readers = [new Reader(() => first), new Reader(() => this.#another())];
@@ -74,12 +74,12 @@ export class DatabaseFiles {
     const own: number[] = [];
     try {
       first = connect(path, "rw");
-      const wasSwitched = ensureWal(first, name);
+      const switched = ensureWal(first, name) ? statSync(path, { bigint: true, throwIfNoEntry: false }) : undefined;
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
       first.prepare("PRAGMA schema_version").get();
       const descriptors = sqliteDescriptors(path, free, own);
       const now = identityAt(path);
-      if (now !== undefined && sameFile(identity, now)) return new DatabaseFiles(path, identity, wasSwitched, first, descriptors, own);
+      if (now !== undefined && sameFile(identity, now)) return new DatabaseFiles(path, identity, switched, first, descriptors, own);
       first.close();
       closeAll(own);
       return undefined;

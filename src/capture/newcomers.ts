@@ -20,7 +20,7 @@ import { notReadable, notWhole, sameFileTwice, staysLocked, tooMany, usedElsewhe
 import type { OpenFiles } from "./open-identities.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
-import { type Making, WholeFiles } from "./whole-file.ts";
+import { lookAtStart, type Making, WholeFile } from "./whole-file.ts";
 
 export interface NewcomerOptions {
   readonly clock: Clock;
@@ -51,15 +51,24 @@ interface Waiting {
   /** Why it is not captured, once that is settled. */
   readonly accused?: CaptureError | undefined;
   readonly file: FoundFile;
+  /** What was seen of it so far. */
+  readonly whole: WholeFile;
 }
 
+interface Arrival {
+  readonly file: FoundFile;
+  /** Undefined: SQLite looks after it, or nobody is there to make it. */
+  readonly whole: WholeFile | undefined;
+  readonly dormant: DormantDatabase | undefined;
+}
+
+const isWhole: Making = { kind: "whole" };
 const retryMsFirst = 2;
 const retryMsMax = 50;
 
 export class Newcomers {
   readonly #options: NewcomerOptions;
   readonly #uncaptured: Uncaptured;
-  readonly #whole = new WholeFiles();
   #isBegun = false;
   readonly #waiting = new Map<string, Waiting>();
 
@@ -115,13 +124,15 @@ export class Newcomers {
     if (same?.leftOut !== undefined && stampOf(file) === same.leftOut) return;
     const { attachWaitMsMax } = this.#options.limits;
     const sinceMs = same?.sinceMs ?? nowMs;
+    const whole = same?.whole ?? new WholeFile(file.path);
     let error: CaptureError | undefined;
     try {
       this.#refuse(name, file, known);
-      const making: Making = dormant?.hadLog === true ? { kind: "whole" } : this.#isBegun ? this.#whole.look(name, file.path, nowMs, this.#options.clock.wallTime()) : this.#whole.lookAtStart(file.path);
+      const isLookedAt = this.#isBegun && dormant?.hadLog !== true;
+      const making = isLookedAt ? whole.look(nowMs, this.#options.clock.wallTime()) : this.#isBegun ? isWhole : lookAtStart(file.path);
       if (making.kind === "short" && !this.#isBegun) throw notReadable(name, `it has ${making.found}`);
-      if (making.kind === "short" && (same?.leftOut !== undefined || nowMs - sinceMs >= attachWaitMsMax)) return this.#leaveOut(name, file, sinceMs, making.found);
-      error = making.kind === "whole" ? this.#attach(name, file, nowMs - sinceMs, dormant, onAttached) : notWhole(name, making.found);
+      if (making.kind === "short" && (same?.leftOut !== undefined || nowMs - sinceMs >= attachWaitMsMax)) return this.#leaveOut(name, { file, whole, sinceMs, found: making.found });
+      error = making.kind === "whole" ? this.#attach(name, { file, whole: isLookedAt ? whole : undefined, dormant }, nowMs - sinceMs, onAttached) : notWhole(name, making.found);
     } catch (cause) {
       error = cause instanceof CaptureError ? cause : notReadable(name, cause instanceof Error ? cause.message : String(cause));
     }
@@ -130,7 +141,7 @@ export class Newcomers {
     if (same?.accused?.kind === error.kind) error = same.accused;
     const accused = nowMs - sinceMs >= elsewhereMsMax ? error : undefined;
     const retryMs = Math.min(retryMsMax, (same?.retryMs ?? retryMsFirst / 2) * 2);
-    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: Math.min(nowMs + retryMs, Math.max(nowMs, sinceMs + attachWaitMsMax)), retryMs, leftOut: undefined, accused, file });
+    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: Math.min(nowMs + retryMs, Math.max(nowMs, sinceMs + attachWaitMsMax)), retryMs, leftOut: undefined, accused, file, whole });
     this.#uncaptured.note(name, error);
   }
 
@@ -144,24 +155,23 @@ export class Newcomers {
   }
 
   /** Undefined: it is attached, or gone. */
-  #attach(name: string, file: FoundFile, waitedMs: number, dormant: DormantDatabase | undefined, onAttached: (database: TrackedDatabase) => void): CaptureError | undefined {
+  #attach(name: string, { file, whole, dormant }: Arrival, waitedMs: number, onAttached: (database: TrackedDatabase) => void): CaptureError | undefined {
     const { clock, rules, onWarning } = this.#options;
-    const outcome = attach({ name, file, isAtStart: !this.#isBegun, resume: dormant?.resumed, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
+    const outcome = attach({ name, file, isAtStart: !this.#isBegun, resume: dormant?.resumed, whole, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
     if (outcome === "attached" || outcome === "gone") return undefined;
     // The list of locks may miss one that moves: nobody is accused at the first look.
     return outcome === "locked" || waitedMs < elsewhereMsMax ? lockedError(name, file, waitedMs) : usedElsewhere(name, outcome.elsewhere);
   }
 
-  #leaveOut(name: string, file: FoundFile, sinceMs: number, found: string): void {
+  #leaveOut(name: string, { file, whole, sinceMs, found }: Pick<Waiting, "file" | "whole" | "sinceMs"> & { readonly found: string }): void {
     const isNew = this.#waiting.get(name)?.leftOut === undefined;
-    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: 0, retryMs: retryMsMax, leftOut: stampOf(file), found, file });
+    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: 0, retryMs: retryMsMax, leftOut: stampOf(file), found, file, whole });
     this.#uncaptured.clear(name);
     if (isNew) this.#options.onWarning(`${name} is left out: it has ${found}, so it is no database; it is captured when it is whole`);
   }
 
   #forget(name: string): void {
     this.#waiting.delete(name);
-    this.#whole.forget(name);
     this.#uncaptured.clear(name);
   }
 }

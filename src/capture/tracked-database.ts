@@ -18,6 +18,7 @@ import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
 import { Pin } from "./pin.ts";
 import { otherPageSize, overwritten } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
+import type { WholeFile } from "./whole-file.ts";
 import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
 import { sameGeneration, type WalIndex, WalIndexReader } from "./wal-index.ts";
 import { readFrames, readFully, type WalPosition } from "./wal-reader.ts";
@@ -43,6 +44,8 @@ export interface TrackingOptions {
   onWarning(text: string): void;
   /** What was captured of this very file before, when it was closed and nobody had it open. */
   readonly resume?: Resumed | undefined;
+  /** Of a file that SQLite need not look after: it must be whole when it is read first. */
+  readonly whole?: WholeFile | undefined;
 }
 
 export class TrackedDatabase {
@@ -64,11 +67,13 @@ export class TrackedDatabase {
   /** Undefined: since the next time that it is asked. */
   #stillSinceMs: number | undefined;
   readonly #resume: Resumed | undefined;
+  /** False: somebody writes into it without SQLite's locks since it was attached. */
+  readonly #isWhole: () => boolean;
   #hashes: PageHashes;
   #frames = new Map<number, number>();
   #zeroPages = new Set<number>();
 
-  constructor(name: string, files: DatabaseFiles, { rules, clock, onWarning, resume }: TrackingOptions) {
+  constructor(name: string, files: DatabaseFiles, { rules, clock, onWarning, resume, whole }: TrackingOptions) {
     this.name = name;
     this.files = files;
     this.index = new WalIndexReader(files.shmFd);
@@ -78,6 +83,7 @@ export class TrackedDatabase {
     if (resume !== undefined && resume.hashes.pageSize !== this.pageSize) throw otherPageSize(name, this.pageSize, resume.hashes.pageSize);
     this.#hashes = resume?.hashes.copy() ?? new PageHashes(this.pageSize);
     this.#resume = resume;
+    this.#isWhole = () => whole?.isWhole(files.dbFd, clock.now(), clock.wallTime()) ?? true;
     if (this.pageCount >= lockPage(this.pageSize)) this.#zeroPages.add(lockPage(this.pageSize));
   }
 
@@ -110,7 +116,7 @@ export class TrackedDatabase {
    */
   adopt(known: PageHashes | undefined): void {
     const index = this.look();
-    if (known === undefined || index === undefined || index.mxFrame > 0 || this.files.wasSwitched) return;
+    if (known === undefined || index === undefined || index.mxFrame > 0 || this.files.switched !== undefined) return;
     if (known.pageSize !== this.pageSize || known.pageCount !== this.#pragma("page_count")) return;
     if (fstatSync(this.files.dbFd).size !== known.pageSize * known.pageCount) return;
     // Cheap, and changes with most of what anybody could have done to the file; the rest is seen when a checkpoint reads it.
@@ -192,6 +198,7 @@ export class TrackedDatabase {
   async read(to: WalIndex, keepContents: boolean, slice: Slice): Promise<Changes | undefined> {
     const at = this.#captured;
     if (at === undefined) {
+      if (!this.#isWhole()) return undefined;
       const options = { database: this, to, pageCount: this.#pageCountAt(to), keepContents, slice };
       return this.#resume === undefined ? readBase(options) : readSince(this.#resume, options);
     }

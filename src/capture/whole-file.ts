@@ -8,10 +8,13 @@
  *   moment; for longer when somebody has it open at all (a connection in rollback mode between two transactions, or a copier
  *   that reads back what it writes).
  *
+ * Between this look and the first reading of its pages the file is opened, and other databases are waited for. So it is asked again right before
+ * (`isWhole`), and readBase reads between two looks at the stamp: a file that moved in between is not a database yet.
+ *
  * A writer that pauses for longer is taken for finished. Its next write then changes the file without a log, which is seen before
  * an answer leaves (file-watch.ts), and the capture ends: a loss of time, not of data.
  */
-import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { type FilePath, withSuffix } from "./data-path.ts";
 import { identityAt } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
@@ -19,6 +22,8 @@ import { openFilesOf, processesWithOpen } from "./open-files.ts";
 
 const quietMs = 60;
 const quietWhileOpenMs = 250;
+/** Between two looks at one that changed while it was being attached: each reads the list of locks. */
+const lookAgainMs = 20;
 const writeOnly = 1;
 
 export type Making =
@@ -32,49 +37,71 @@ interface Seen {
   readonly sinceMs: number;
 }
 
-export class WholeFiles {
-  readonly #seen = new Map<string, Seen>();
+export class WholeFile {
+  readonly #path: FilePath;
+  #seen: Seen | undefined;
+  /** Of the file when it was found whole, without SQLite's locks. */
+  #wholeStamp: string | undefined;
+  #lookAgainAtMs = 0;
 
-  /** Of a file that this process has not open. `nowMs` is monotonic, `wallMs` since 1970. */
-  look(name: string, path: FilePath, nowMs: number, wallMs: number): Making {
-    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  constructor(path: FilePath) {
+    this.#path = path;
+  }
+
+  /** `fd`: where this process has the file open; another descriptor would drop its locks. `nowMs` is monotonic, `wallMs` since 1970. */
+  look(nowMs: number, wallMs: number, fd?: number): Making {
+    this.#wholeStamp = undefined;
+    const stats = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
     if (stats === undefined) return { kind: "changing", found: "a file that vanished" };
     if ((FileLocks.now()?.databaseLockers(stats.ino).length ?? 0) > 0) return { kind: "whole" };
-    const short = shortOf(path, Number(stats.size));
+    const short = shortOf(this.#path, Number(stats.size), fd);
     if (short !== undefined) return { kind: "short", found: short };
-    const stamp = `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`;
-    const known = this.#seen.get(name);
+    const stamp = stampOf(stats);
     const ageMs = wallMs - Number(stats.ctimeNs / 1_000_000n);
-    const seen = known?.stamp === stamp ? known : { stamp, sinceMs: nowMs - Math.max(0, Math.min(ageMs, quietWhileOpenMs)) };
-    this.#seen.set(name, seen);
+    const seen = this.#seen?.stamp === stamp ? this.#seen : { stamp, sinceMs: nowMs - Math.max(0, Math.min(ageMs, quietWhileOpenMs)) };
+    this.#seen = seen;
     const stillMs = nowMs - seen.sinceMs;
     if (stillMs < quietMs) return { kind: "changing", found: "a file that was written a moment ago, without SQLite's locks" };
-    const writers = modesOf(path);
+    const writers = modesOf(this.#path);
     if (writers.includes(writeOnly)) return { kind: "changing", found: "a file that a process has open for writing, without SQLite's locks" };
     if (writers.length > 0 && stillMs < quietWhileOpenMs) return { kind: "changing", found: "a file that a process has open and wrote a moment ago, without SQLite's locks" };
+    this.#wholeStamp = stamp;
     return { kind: "whole" };
   }
 
-  /** Before the application starts, nobody but this host or an operator has made it: its length is looked at. */
-  lookAtStart(path: FilePath): Making {
-    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    const short = shortOf(path, size);
-    return short === undefined ? { kind: "whole" } : { kind: "short", found: short };
+  /** This process has just changed it under SQLite's locks (another journal mode): that is no sign of a copier. */
+  acceptChange(changed: BigIntStats): void {
+    if (this.#wholeStamp === undefined || this.#seen === undefined) return;
+    this.#wholeStamp = stampOf(changed);
+    this.#seen = { ...this.#seen, stamp: this.#wholeStamp };
   }
 
-  forget(name: string): void {
-    this.#seen.delete(name);
+  /** It is whole still, or again: asked right before it is read as a base. Sync; a microsecond while it has not changed. */
+  isWhole(fd: number, nowMs: number, wallMs: number): boolean {
+    if (this.#wholeStamp !== undefined && this.#wholeStamp === stampOf(fstatSync(fd, { bigint: true }))) return true;
+    if (nowMs < this.#lookAgainAtMs) return false;
+    this.#lookAgainAtMs = nowMs + lookAgainMs;
+    return this.look(nowMs, wallMs, fd).kind === "whole";
   }
 }
 
+/** Before the application starts, nobody but this host or an operator has made it: its length is looked at. */
+export function lookAtStart(path: FilePath): Making {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const short = shortOf(path, size);
+  return short === undefined ? { kind: "whole" } : { kind: "short", found: short };
+}
+
+const stampOf = ({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string => `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+
 /** What is missing, by the header's own page count where it is valid (fileformat.html, section 1.3.7); a log may hold the rest. */
-function shortOf(path: FilePath, size: number): string | undefined {
+function shortOf(path: FilePath, size: number, openFd?: number): string | undefined {
   const bytes = Buffer.alloc(100);
-  const fd = openSync(path, "r");
+  const fd = openFd ?? openSync(path, "r");
   try {
     if (readSync(fd, bytes, 0, 100, 0) < 100) return `${size} bytes`;
   } finally {
-    closeSync(fd);
+    if (openFd === undefined) closeSync(fd);
   }
   const pageSize = bytes.readUInt16BE(16) === 1 ? 65_536 : bytes.readUInt16BE(16);
   const pages = bytes.readUInt32BE(28);

@@ -2,7 +2,9 @@
 import { expect, test } from "bun:test";
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { Application, Pair, type PairOptions, temporaryFolder } from "../helpers.ts";
+import { DatabaseFiles } from "../../../src/capture/database-files.ts";
+import { Application, hashFile, Pair, type PairOptions, temporaryFolder } from "../helpers.ts";
+import { PausingCopier } from "./pausing-copier.ts";
 
 /** A whole database outside the data folder, and a pair over one with a database that is captured. */
 async function begin(bytes: number, options: PairOptions = {}) {
@@ -64,6 +66,35 @@ for (const [how, preallocated] of [["copied in pieces", false], ["made at full s
     expect(await it.check("new.db")).toEqual({ integrity_check: "ok" });
   });
 }
+
+test("a file that somebody begins to write over after it was found whole is captured when it is whole again, though it keeps its size", async () => {
+  await using it = await begin(200_000);
+  copyFileSync(it.made, `${it.target}.part`);
+  await it.application.open("made", it.made);
+  await it.application.run("made", "UPDATE t SET v = randomblob(3900)");
+  await it.application.close("made");
+  const tryOpen = DatabaseFiles.tryOpen;
+  const copier = new PausingCopier(it.made, it.target);
+  try {
+    DatabaseFiles.tryOpen = (name, path) => {
+      const files = tryOpen.call(DatabaseFiles, name, path);
+      if (files !== undefined) copier.writeHalf();
+      return files;
+    };
+    renameSync(`${it.target}.part`, it.target);
+    for (let look = 0; look < 50; look++) {
+      await it.pair.sync();
+      await Bun.sleep(5);
+    }
+    expect([copier.isHalfWritten, it.pair.source.uncaptured().map(({ name }) => name)]).toEqual([true, ["new.db"]]);
+  } finally {
+    DatabaseFiles.tryOpen = tryOpen;
+    copier.writeRest();
+  }
+  await it.pair.settle();
+  expect(await it.check("new.db")).toEqual({ integrity_check: "ok" });
+  expect(it.pair.copyHash("new.db")).toBe(hashFile(it.target));
+});
 
 test("a truncated database under a matching name is left out with a warning, and captured when it is whole", async () => {
   await using it = await begin(200_000, { limits: { attachWaitMsMax: 400 } });
