@@ -40,16 +40,20 @@ export function prepareSeal(database: TrackedDatabase, house: Housekeeping): "re
  * What is done to keep a log short is not needed for what was committed: an error of the disk puts it off, and nothing else. SQLite counts as
  * backfilled only what it could write.
  */
-function orPostpone<T>(database: TrackedDatabase, { clock, limits, onWarning }: Housekeeping, work: () => T): T | undefined {
+function orPostpone<T>(database: TrackedDatabase, house: Housekeeping, work: () => T): T | undefined {
   try {
     return work();
   } catch (error) {
-    const fault = faultOf(error);
-    if (fault === undefined) throw error;
-    postpone(database, clock.now(), limits);
-    onWarning(`${database.name}: its write-ahead log cannot be kept short now: ${fault.found}`);
-    return undefined;
+    return putOff(database, house, error);
   }
+}
+
+/** After an error that may pass; throws all others. */
+export function putOff(database: TrackedDatabase, { clock, limits, onWarning }: Housekeeping, error: unknown): undefined {
+  const fault = faultOf(error);
+  if (fault === undefined) throw error;
+  postpone(database, clock.now(), limits);
+  onWarning(`${database.name}: its write-ahead log cannot be kept short now: ${fault.found}`);
 }
 
 function prepare(database: TrackedDatabase, house: Housekeeping): "ready" | "behind" | "no" {
@@ -74,18 +78,25 @@ export function isSealDue(database: TrackedDatabase, { clock, limits }: Housekee
 }
 
 /** Locks the writers; tried again and again for a moment, because the gaps that busy writers leave are microseconds long. */
-export function lockForSeal({ files }: TrackedDatabase, limits: SourceLimits): boolean {
-  const giveUpMs = performance.now() + limits.sealLockMs;
-  do {
-    if (files.tryLockWriters()) return true;
-  } while (performance.now() < giveUpMs);
-  return false;
+export function lockForSeal(database: TrackedDatabase, house: Housekeeping): boolean {
+  const giveUpMs = performance.now() + house.limits.sealLockMs;
+  const lock = (): boolean => {
+    do {
+      if (database.files.tryLockWriters()) return true;
+    } while (performance.now() < giveUpMs);
+    return false;
+  };
+  return orPostpone(database, house, lock) ?? false;
 }
 
 /** Writers are locked and everything is captured: completes the backfill and pins slot 0. */
-export function seal(database: TrackedDatabase, { clock, limits }: Housekeeping): void {
+export function seal(database: TrackedDatabase, house: Housekeeping): void {
+  if (!database.files.writersLocked) throw new Error("a seal needs the write lock");
+  orPostpone(database, house, () => sealNow(database, house));
+}
+
+function sealNow(database: TrackedDatabase, { clock, limits }: Housekeeping): void {
   const { files, pin } = database;
-  if (!files.writersLocked) throw new Error("a seal needs the write lock");
   const isShort = files.lockedForMs < writeLockMsMax && !database.isAhead();
   // A complete checkpoint of ours held the checkpoint lock, so no other is about to let go of slot 0 when the pin is taken.
   if (isShort && files.backfill().complete && pin.begin(clock.now())) {

@@ -1,8 +1,10 @@
 /** Errors of a database that is captured already: what may pass holds answers, what puts acknowledged data at stake ends capture. */
 import { dlopen } from "bun:ffi";
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { closeSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseFiles } from "../../../src/capture/database-files.ts";
+import { TrackedDatabase } from "../../../src/capture/tracked-database.ts";
 import { Pair, type PairOptions } from "../helpers.ts";
 import { begin, refusedAtTheGate } from "./parts.ts";
 
@@ -99,6 +101,48 @@ test.skipIf(process.platform !== "linux")("an operator's exclusion releases what
   }
   expect([it.pair.source.names(), await it.rows("other")]).toEqual([["other.db"], [[2]]]);
 });
+
+/** What fails once while the log is sealed under the write lock. */
+const inTheSeal = {
+  "the lock is asked for": (fail: () => void) => spyOn(DatabaseFiles.prototype, "tryLockWriters").mockImplementationOnce(fail as () => never),
+  "what was committed meanwhile is read": (fail: () => void) => {
+    const read = TrackedDatabase.prototype.read;
+    return spyOn(TrackedDatabase.prototype, "read").mockImplementation(function (this: TrackedDatabase, ...args) {
+      if (this.files.writersLocked) fail();
+      return read.apply(this, args);
+    });
+  },
+  "it is backfilled": (fail: () => void) => {
+    const backfill = DatabaseFiles.prototype.backfill;
+    return spyOn(DatabaseFiles.prototype, "backfill").mockImplementation(function (this: DatabaseFiles) {
+      if (this.writersLocked) fail();
+      return backfill.call(this);
+    });
+  },
+};
+
+for (const [moment, fault] of Object.entries(inTheSeal)) {
+  test(`an I/O error in a seal, when ${moment}, puts the seal off, and nothing is missing`, async () => {
+    await using it = await captured({ limits: { walSealBytes: 40_000, walTidyBytes: 1_000_000_000 } });
+    let failures = 0;
+    const spy = fault(() => {
+      if (++failures === 1) throw Object.assign(new Error("disk I/O error"), { errcode: 10 });
+    });
+    try {
+      for (let value = 0; value < 200; value++) {
+        await it.application.run("app", "INSERT INTO t VALUES (randomblob(3000))");
+        await it.application.run("other", "INSERT INTO t VALUES (2)");
+        await it.pair.sync();
+      }
+    } finally {
+      spy.mockRestore();
+    }
+    expect(failures).toBeGreaterThan(0);
+    await it.pair.settle();
+    expect(it.pair.warnings.join()).toContain("app.db: its write-ahead log cannot be kept short now");
+    expect([await it.rows("app"), await it.rows("other")]).toEqual([[[201]], [[201]]]);
+  });
+}
 
 test("a hard link that a backup makes for a moment holds answers until it is gone, and ends nothing", async () => {
   await using it = await captured();
