@@ -1,4 +1,4 @@
-/** The admin API of a gateway as a table; src/gateway/admin.ts has the same routes, which a test compares. */
+/** The admin API of a gateway as a table; src/gateway/admin/admin.ts has the same routes, which a test compares. */
 import * as v from "valibot";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
 import * as hrana from "../../src/control/hrana.ts";

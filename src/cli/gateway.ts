@@ -3,7 +3,7 @@ import { buildCommand } from "@stricli/core";
 import { formatAddress } from "../config/address.ts";
 import { loadConfig } from "../config/load.ts";
 import { selfCommand } from "../demo/self.ts";
-import { Background } from "../gateway/background.ts";
+import { Background } from "../runtime/background.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { CliError } from "./cli-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";

@@ -111,7 +111,7 @@ function checkPlainHost(host: ServiceHost, path: KeyPath, service: FileContent["
   }
 }
 
-/** Their epochs live in one gateway's memory (src/gateway/plain-control.ts). */
+/** Their epochs live in one gateway's memory (src/gateway/service/plain-control.ts). */
 function checkPlainAlone({ peers }: NonNullable<FileContent["gateway"]>, services: FileContent["service"], problems: Problems): void {
   if (peers.length === 0 || !services.some((service) => service.host.some(({ control }) => control === "none"))) return;
   problems.add(["gateway", "peers"], { found: 'peers together with hosts that have control = "none"', accepted: "one gateway for plain hosts", advice: "remove the peers, or run the hosts under `stead host`" });

@@ -30,7 +30,7 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
   }));
 }
 
-/** A plain host's control address is its health check; src/gateway/plain-control.ts stands in for the control API. */
+/** A plain host's control address is its health check; src/gateway/service/plain-control.ts stands in for the control API. */
 export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string => (control === "none" ? `plain:${url ?? ""}${health ?? "/"}` : control);
 
 export function resolveGateway(file: string, gateway: GatewayContent, services: readonly ServiceConfig[], secret: string): GatewayConfig {

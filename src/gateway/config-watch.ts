@@ -10,7 +10,7 @@ import { formatProblems } from "../config/problems.ts";
 import type { ConfigResult } from "../config/types.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import { Background } from "./background.ts";
+import { Background } from "../runtime/background.ts";
 import type { Gateway } from "./gateway.ts";
 
 export const configPollMs = 1_000;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { DatabaseSync } from "node:sqlite";
-import { TestCluster, until } from "./cluster.ts";
+import { TestCluster, until } from "../support/gateway/cluster.ts";
 
 let cluster: TestCluster;
 beforeEach(() => {

@@ -5,7 +5,7 @@ import { defaultHostClientLimits, streamSilenceMs, type HostAnswer, type StreamE
 import type { HostStatus } from "../../src/control/host-status.ts";
 import type { DemoteEvent, PromoteEvent } from "../../src/control/messages.ts";
 import type { PeerTransport, SyncAnswer } from "../../src/gateway/peers/peer-client.ts";
-import type { HostControl } from "../../src/gateway/plain-control.ts";
+import type { HostControl } from "../../src/gateway/service/plain-control.ts";
 import type { Dice } from "./dice.ts";
 import { type ConnectionEnd, dial, type Network, type ServerEnd } from "./network.ts";
 import { gatewayOf } from "./sim-gateway.ts";

@@ -3,7 +3,7 @@
  *
  * A step has three parts: what is known changes (observe.ts), operators and calls under way are heard
  * (command.ts, act.ts), and the phase and the route follow what is known (settle.ts,
- * route.ts). The driver (src/gateway/service.ts) performs the effects in order.
+ * route.ts). The driver (src/gateway/service/service.ts) performs the effects in order.
  *
  * Nothing here can lose a write or make two primaries: claims are decided by the log alone (R1, R2), and a gateway only
  * asks. What is at stake here is that a well primary is left alone, a lost one replaced soon, and traffic sent to it.

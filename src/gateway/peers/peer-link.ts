@@ -4,7 +4,7 @@
  */
 import { unknownPeer, type PeerMemory } from "../../core/replication/exchange.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import { Background } from "../background.ts";
+import { Background } from "../../runtime/background.ts";
 import type { PeerTransport } from "./peer-client.ts";
 
 export const sweepMs = 1_000;

@@ -10,7 +10,7 @@ import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication/exchan
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
-import type { ServiceRuntime } from "../service.ts";
+import type { ServiceRuntime } from "../service/service.ts";
 import { fromValues } from "../state/replication-tables.ts";
 import { putGateway, putHealth } from "../state/rows.ts";
 import type { gateways, health } from "../state/schema.ts";

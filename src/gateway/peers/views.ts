@@ -1,7 +1,7 @@
 /** What this gateway sees of each service's primary, as it tells its peers; and what they say, as the state machines take it. */
 import type { PeerViewMessage } from "../../control/peer-api.ts";
 import { viewForPeers } from "../../core/failover/relation.ts";
-import type { ServiceRuntime } from "../service.ts";
+import type { ServiceRuntime } from "../service/service.ts";
 
 type View = Omit<PeerViewMessage, "forMs">;
 

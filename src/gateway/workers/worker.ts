@@ -10,9 +10,9 @@ import type { Readable, Writable } from "node:stream";
 import type { CloseOptions } from "../../http/server/server.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
-import { LocalPlane } from "../plane.ts";
-import type { RouteHooks } from "../route-target.ts";
-import type { ServiceRoute } from "../service-route.ts";
+import { LocalPlane } from "../route/plane.ts";
+import type { RouteHooks } from "../route/route-target.ts";
+import type { ServiceRoute } from "../route/service-route.ts";
 import { readMessages, sendMessage } from "./line-channel.ts";
 import { reportIdleMs, reportMs, toWorkerSchema, type Ended, type FromWorker, type ToWorker, type WorkerSettings } from "./messages.ts";
 

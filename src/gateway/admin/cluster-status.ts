@@ -1,0 +1,168 @@
+/** What `/v1/cluster` says, from what the gateway knows right now. */
+import { effectiveNofailover, effectivePriority } from "../../core/failover/candidate.ts";
+import { brakeInWords, currentRow } from "../../core/failover/brake.ts";
+import { whyDown } from "../../core/failover/order.ts";
+import type { HostView, Phase, ServiceState } from "../../core/failover/state.ts";
+import { vaultInWords } from "../../core/failover/vault.ts";
+import { hostRoles, type HostRole, type HostStatus, untold } from "../../control/host-status.ts";
+import type { ClusterHost, ClusterService, FailoverEntry } from "../../control/gateway-api.ts";
+import type { ServiceRuntime } from "../service/service.ts";
+import type { FailoverRow } from "../state/rows.ts";
+
+/** `failovers`: of all gateways, oldest first. */
+export function serviceStatus(service: ServiceRuntime, now: number, failovers: readonly FailoverRow[]): ClusterService {
+  const { state, route, traffic, recorder } = service;
+  const primaryPosition = state.primary === null ? null : (state.hosts.get(state.primary.host)?.report?.position ?? null);
+  return {
+    name: service.name,
+    phase: state.phase.kind,
+    reason: reasonOf(state, now),
+    vault: vaultOf(state, now),
+    row: rowOf(state, now),
+    primary: state.primary?.host ?? null,
+    epoch: state.primary?.epoch ?? 0,
+    paused: state.automation.kind === "paused",
+    routedTo: state.routed.kind === "host" ? state.routed.host : null,
+    waiting: { ...route.waiting },
+    requests: traffic.counts,
+    requestsPerSecond: traffic.ratePerSecond,
+    hosts: [...state.hosts.values()].map((view) => hostStatus(service, view, primaryPosition, now)),
+    failovers: failovers.map(failoverEntry),
+    events: recorder.events.map(({ atMs, level, what, host, detail }) => ({
+      atMs,
+      level: level === "warning" || level === "error" ? level : "info",
+      what,
+      host: host ?? null,
+      detail,
+    })),
+  };
+}
+
+function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: number | null, now: number): ClusterHost {
+  const monitor = service.monitorOf(view.id);
+  const status = monitor?.status ?? null;
+  const { report } = view;
+  const notes = [...(status === null || view.health.kind === "down" ? [] : conditionNotes(status)), ...(status?.warnings ?? [])];
+  if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
+  if (report !== null && report.service !== service.name) notes.push(`it is a host of the service "${report.service}"`);
+  for (const { method, path, trialInMs } of report?.role === "primary" ? (status?.suspects ?? []) : []) {
+    notes.push(`${method} ${path} is put aside: the application ended twice while it had such a request; one is tried in ${Math.ceil(trialInMs / 1000)} s`);
+  }
+  if (view.health.kind === "down") notes.push(`down: ${view.health.cause}`);
+  else if (report?.role === "primary" && report.epoch < (service.state.primary?.epoch ?? 0)) notes.push(olderPrimary(report.epoch));
+  return {
+    id: view.id,
+    controlUrl: view.controlUrl,
+    dataUrl: report?.dataUrl ?? null,
+    health: view.health.kind,
+    role: report === null ? null : roleOf(report.role),
+    reason: report?.reason ?? null,
+    epoch: report?.epoch ?? null,
+    position: report?.position ?? null,
+    lag: report === null || primaryPosition === null ? null : Math.max(0, primaryPosition - report.position),
+    priority: effectivePriority(view),
+    nofailover: effectiveNofailover(view),
+    heardMsAgo: Number.isFinite(view.reportAt) ? Math.max(0, now - view.reportAt) : null,
+    checkpoint: status?.checkpoint ?? null,
+    setAside: status?.setAside ?? [],
+    ...(status === null ? untold : toldBy(status)),
+    notes,
+  };
+}
+
+/** Passes when it was replaced: it is about to read that in the log. Stays when its log begins anew: then no gateway routes to it. */
+const olderPrimary = (epoch: number): string =>
+  `primary of epoch ${epoch}, which is older than what this gateway knows: it was replaced a moment ago, or its vault is a new one, and then every gateway has to be started without its database`;
+
+const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
+
+const toldBy = ({ application, impairments, retry, suspects, vault, rehearsal, capture }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture });
+
+/** What its application, its disks and its vault are like, in an operator's words; nothing when all is well. */
+function conditionNotes({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {
+  const notes: string[] = [];
+  if (retry !== null) {
+    const when = retry.inMs > 0 ? `retries in ${seconds(retry.inMs)}` : "candidate of the last resort";
+    notes.push(`${when}: ${retry.reason}${retry.attempts > 1 ? ` (${retry.attempts} times)` : ""}`);
+  }
+  for (const { kind, reason, forMs } of impairments) notes.push(`${kind} impaired for ${seconds(forMs)}: ${reason}`);
+  if (application !== null && application.state !== "ready" && application.state !== "stopped") {
+    notes.push(`application ${application.state} for ${seconds(application.forMs)}${application.detail === null ? "" : `: ${application.detail}`}`);
+  }
+  for (const { database, walBytes, heldMs, heldBy } of capture?.longLogs ?? []) {
+    notes.push(`${database}: write-ahead log of ${Math.floor(walBytes / 2 ** 20)} MiB, which a reader has kept from starting over for ${seconds(heldMs)}: ${heldBy.join(", ") || "unknown process"}`);
+  }
+  if (rehearsal?.ok === false) notes.push(`rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "it did not say why")}`);
+  if (suspects.length > 0) notes.push(`${suspects.length} suspect request${suspects.length === 1 ? "" : "s"}`);
+  return notes;
+}
+
+const inOneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " / ");
+
+const seconds = (ms: number): string => `${Math.ceil(ms / 1_000)} s`;
+
+function vaultOf({ vault }: ServiceState, now: number): ClusterService["vault"] {
+  const isTold = vault.kind === "away" || (vault.kind === "slow" && vault.isTold);
+  return isTold ? { state: vault.kind, forMs: now - vault.since } : { state: "well", forMs: 0 };
+}
+
+function rowOf(state: ServiceState, now: number): ClusterService["row"] {
+  const row = currentRow(state, now);
+  return row === null ? null : { count: row.nth, cause: row.cause.text, spanMs: row.spanMs, waitMs: Math.max(0, row.until - now) };
+}
+
+function reasonOf(state: ServiceState, now: number): string | null {
+  const why = phaseReason(state.phase) ?? vaultInWords(state.vault, now) ?? state.stays;
+  if (why !== null) return why;
+  const row = currentRow(state, now);
+  if (row !== null) return brakeInWords(row, row.epoch);
+  return state.routed.kind === "hold" ? state.routed.reason : null;
+}
+
+function phaseReason(phase: Phase): string | null {
+  switch (phase.kind) {
+    case "unknown":
+    case "awaiting":
+    case "serving":
+      return null;
+    case "suspect":
+      return phase.cause;
+    case "agreeing":
+      return "waiting for the views of the other gateways";
+    case "promoting":
+      return `host ${phase.candidate} is being promoted`;
+    case "demoting":
+      return `host ${phase.failover.from ?? "?"} is stepping down`;
+    case "down":
+      return phase.because.kind === "no-candidate" ? `no host can take over: ${whyDown(phase.because)}` : whyDown(phase.because);
+  }
+}
+
+export function failoverEntry(row: FailoverRow): FailoverEntry {
+  return {
+    id: row.id,
+    service: row.service,
+    gateway: row.gateway,
+    kind: row.kind,
+    outcome: row.outcome,
+    from: row.fromHost ?? null,
+    to: row.toHost ?? null,
+    epochFrom: row.epochFrom,
+    epochTo: row.epochTo ?? null,
+    attempts: row.attempts,
+    decidedAtMs: row.decidedAtMs,
+    phases: {
+      detect: row.detectMs ?? null,
+      agree: row.agreeMs ?? null,
+      demote: row.demoteMs ?? null,
+      claim: row.claimMs ?? null,
+      lease: row.leaseMs ?? null,
+      catchUp: row.catchUpMs ?? null,
+      start: row.startMs ?? null,
+      route: row.routeMs ?? null,
+      wait: row.waitMs ?? null,
+      retry: row.retryMs ?? null,
+    },
+    gapMs: row.gapMs ?? null,
+  };
+}

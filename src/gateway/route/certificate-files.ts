@@ -1,0 +1,89 @@
+/**
+ * The certificates of the listener as files: read at the start, looked at every second, handed over when one has changed.
+ *
+ * Looked at rather than watched: renewals replace files, folders and symbolic links, and a watch follows only some of them.
+ * What cannot be read or does not fit together (half of a renewal) leaves the old certificates in use and is said once;
+ * the next look tries again.
+ */
+import { readFileSync, statSync } from "node:fs";
+import type { CertificateFiles, TlsConfig } from "../../config/types.ts";
+import { CertificateError, type Certificate, type TlsCertificates } from "../../http/server/server-tls.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+
+const lookMs = 1_000;
+
+/** Throws `CertificateError` when a file cannot be read. */
+export function readCertificates(config: TlsConfig): TlsCertificates {
+  const names = config.names.map((entry) => [entry.serverName, readPair(entry.serverName, entry)] as const);
+  return { ...readPair("the default name", config), names: Object.fromEntries(names) };
+}
+
+function readPair(which: string, { certPath, keyPath }: CertificateFiles): Certificate {
+  return { cert: readText(which, certPath), key: readText(which, keyPath) };
+}
+
+function readText(which: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new CertificateError(which, `${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
+}
+
+export class CertificateWatch {
+  readonly #config: TlsConfig;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #replace: (certificates: TlsCertificates) => void;
+  #seen: string;
+  #timer: Timer | undefined;
+  /** Why the files as they are now are not in use; null when they are. */
+  trouble: string | null = null;
+
+  /** `seen`: the state of the files when those in use were read, from `fingerprint` before reading. */
+  constructor(config: TlsConfig, seen: string, options: { clock: Clock; log: Log; replace: (certificates: TlsCertificates) => void }) {
+    this.#config = config;
+    this.#seen = seen;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#replace = options.replace;
+    this.#lookLater();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#clock.setTimer(lookMs, () => {
+      this.#look();
+      this.#lookLater();
+    });
+  }
+
+  #look(): void {
+    const now = fingerprint(this.#config);
+    if (now === this.#seen) return;
+    try {
+      this.#replace(readCertificates(this.#config));
+      this.#seen = now;
+      this.trouble = null;
+      this.#log.info("certificates reloaded");
+    } catch (error) {
+      if (!(error instanceof CertificateError)) throw error;
+      if (this.trouble !== error.message) this.#log.error("certificates not reloaded, those before stay in use", { why: error.message });
+      this.trouble = error.message;
+    }
+  }
+}
+
+/** Changes when one of the files does. Taken before reading: a change in between is then seen at the next look. */
+export function fingerprint(config: TlsConfig): string {
+  return [config, ...config.names].flatMap(({ certPath, keyPath }) => [state(certPath), state(keyPath)]).join(" ");
+}
+
+function state(path: string): string {
+  const found = statSync(path, { throwIfNoEntry: false, bigint: true });
+  return found === undefined ? "missing" : `${found.dev}:${found.ino}:${found.size}:${found.mtimeNs}`;
+}

@@ -1,0 +1,95 @@
+/**
+ * The gateway's client side: the listener with its certificates, who is believed about clients, what requests are given on their
+ * way, and the access log. What happens to a request is the service's (src/http/proxy/proxy.ts).
+ */
+import type { Exchange, ForwardOptions, Handling } from "../../http/upstream/exchange.ts";
+import { forwardedFields } from "../../http/proxy/forwarded-fields.ts";
+import type { HttpLimits } from "../../http/limits.ts";
+import { requestIdFields } from "../../http/server/request-id.ts";
+import { HttpServer, type CloseOptions } from "../../http/server/server.ts";
+import type { BoundedLog } from "../../runtime/bounded-log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import { systemRandom } from "../../runtime/random.ts";
+import { AccessLogFile } from "./access-log-file.ts";
+import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
+import type { PlaneSettings } from "./plane.ts";
+
+export interface DataPlaneDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** For what clients can cause as often as they like. */
+  readonly refusals: BoundedLog;
+  /** A listening socket that this process has inherited. */
+  readonly descriptor?: number | undefined;
+  onExchange(exchange: Exchange): Handling;
+}
+
+export class DataPlane {
+  readonly server: HttpServer;
+  readonly #accessLog: AccessLogFile | null;
+  readonly #certificates: CertificateWatch | null;
+
+  /** Throws `ListenError`, `CertificateError`, or the system's error when the access log cannot be opened. */
+  static async listen(config: PlaneSettings, deps: DataPlaneDeps): Promise<DataPlane> {
+    const { clock, log, refusals } = deps;
+    const { tls, proxyProtocolFrom, accessLog } = config.dataPlane;
+    const seen = tls === null ? "" : fingerprint(tls);
+    const certificates = tls === null ? undefined : readCertificates(tls);
+    const lines = accessLog.target.kind === "off" ? null : new AccessLogFile(accessLog.target, accessLog.format, clock);
+    const server = await HttpServer.listen({
+      host: config.listen.host,
+      port: config.listen.port,
+      descriptor: deps.descriptor,
+      limits: httpLimitsOf(config),
+      clock,
+      halfClose: config.clientHalfClose,
+      onExchange: (exchange) => deps.onExchange(exchange),
+      onProtocolError: ({ status, code, message }, client) => refusals.warn("request refused", { client, status, code, why: message }),
+      ...(certificates === undefined ? {} : { tls: certificates }),
+      ...(proxyProtocolFrom.length === 0 ? {} : { proxyProtocolFrom }),
+      ...(lines === null ? {} : { onAccess: (entry) => lines.add(entry) }),
+    });
+    const watch = tls === null ? null : new CertificateWatch(tls, seen, { clock, log, replace: (fresh) => server.replaceCertificates(fresh) });
+    return new DataPlane(server, lines, watch);
+  }
+
+  private constructor(server: HttpServer, accessLog: AccessLogFile | null, certificates: CertificateWatch | null) {
+    this.server = server;
+    this.#accessLog = accessLog;
+    this.#certificates = certificates;
+  }
+
+  /** What an operator should know, one sentence each. */
+  get troubles(): string[] {
+    return [this.#accessLog?.trouble, this.#certificates?.trouble].filter((trouble) => typeof trouble === "string");
+  }
+
+  async close(options: CloseOptions): Promise<void> {
+    this.#certificates?.stop();
+    await this.server.close(options);
+    await this.#accessLog?.close();
+  }
+}
+
+/** What each request is given on its way: who the client is, and a name of its own. */
+export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">): ForwardOptions {
+  const addClient = forwardedFields({ trustedProxies: dataPlane.trustedProxies });
+  const addName = requestIdFields({ traceparent: dataPlane.traceparent, random: systemRandom });
+  return { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) };
+}
+
+export function httpLimitsOf({ limits, hold, dataPlane }: PlaneSettings): Partial<HttpLimits> {
+  return {
+    ...dataPlane.limits,
+    connectionsMax: limits.connectionsMax,
+    headBytesMax: limits.headBytesMax,
+    headerCountMax: limits.headersMax,
+    bodyBytesMax: limits.bodyBytesMax,
+    headArrivalMs: limits.headMs,
+    idleMs: limits.idleMs,
+    connectMs: limits.connectMs,
+    firstByteMs: limits.firstByteMs,
+    keepBodyTotalBytesMax: hold.bytesMax,
+  };
+}

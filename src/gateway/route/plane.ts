@@ -1,0 +1,158 @@
+/**
+ * The client side of a gateway as its control plane sees it: listens, has a route per service, and is told what to do with
+ * them. It runs in this process (LocalPlane) or in several of their own (workers/worker-pool.ts).
+ */
+import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
+import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
+import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
+import { Proxy } from "../../http/proxy/proxy.ts";
+import { refusal } from "../../http/server/refusal.ts";
+import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
+import { BoundedLog } from "../../runtime/bounded-log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import { DataPlane, forwardOptionsOf, httpLimitsOf } from "./data-plane.ts";
+import type { RouteHooks, RouteTarget } from "./route-target.ts";
+import { ServiceRoute } from "./service-route.ts";
+
+/** What a data plane needs of a configuration. */
+export interface PlaneSettings extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
+  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
+}
+
+export interface WorkerStatus {
+  readonly pid: number | null;
+  readonly state: "starting" | "serving" | "waiting";
+  readonly connections: number;
+  /** Processes that ended before this one, in its place. */
+  readonly restarts: number;
+}
+
+export interface Plane {
+  readonly port: number;
+  readonly connections: number;
+  /** What an operator should know, one sentence each. */
+  readonly troubles: readonly string[];
+  readonly workers: readonly WorkerStatus[];
+  /** Of the listening socket, to be duplicated for a process that takes over. */
+  readonly descriptor: number;
+  /** For embedding; null where the data plane is not in this process. */
+  readonly server: HttpServer | null;
+  /** The route of a service that `settings` has, or will have at the next `follow`. */
+  route(service: string, hooks: RouteHooks): RouteTarget;
+  /** The services or the settings are others now. */
+  follow(): void;
+  /** `descriptor`: a socket that listens already. Throws what DataPlane.listen throws. */
+  listen(descriptor?: number): Promise<void>;
+  close(options: CloseOptions): Promise<void>;
+}
+
+export interface PlaneDeps {
+  /** In force now. */
+  readonly settings: () => PlaneSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Served {
+  readonly name: string;
+  readonly match: ServiceConfig["match"];
+  readonly proxy: Proxy;
+}
+
+export class LocalPlane implements Plane {
+  readonly workers: readonly WorkerStatus[] = [];
+  readonly #deps: PlaneDeps;
+  readonly #refusals: BoundedLog;
+  readonly #proxies = new Map<string, Proxy>();
+  #match: ServiceMatcher<Served> = serviceMatcher<Served>([]);
+  #data: DataPlane | null = null;
+
+  constructor(deps: PlaneDeps) {
+    this.#deps = deps;
+    this.#refusals = new BoundedLog(deps.log, deps.clock);
+  }
+
+  get port(): number {
+    return this.#data?.server.port ?? 0;
+  }
+
+  get connections(): number {
+    return this.#data?.server.connections ?? 0;
+  }
+
+  get troubles(): readonly string[] {
+    return this.#data?.troubles ?? [];
+  }
+
+  get descriptor(): number {
+    return this.#data?.server.descriptor ?? -1;
+  }
+
+  get server(): HttpServer | null {
+    return this.#data?.server ?? null;
+  }
+
+  route(service: string, hooks: RouteHooks): ServiceRoute {
+    const { clock, settings } = this.#deps;
+    const hold = () => {
+      const { hold: { requestsMax, bytesMax, timeMs }, dataPlane: { releaseConcurrency } } = settings();
+      return { requestsMax, bytesMax, waitMsMax: timeMs, releaseConcurrency };
+    };
+    const route = new ServiceRoute({ clock, limits: httpLimitsOf(settings()), hold });
+    this.#proxies.set(service, this.#proxy(service, route, hooks));
+    return route;
+  }
+
+  follow(): void {
+    const services = this.#deps.settings().services;
+    for (const name of [...this.#proxies.keys()]) if (!services.some((service) => service.name === name)) this.#proxies.delete(name);
+    const served = services.flatMap(({ name, match }) => {
+      const proxy = this.#proxies.get(name);
+      return proxy === undefined ? [] : [{ name, match, proxy }];
+    });
+    this.#match = serviceMatcher<Served>(served);
+  }
+
+  async listen(descriptor?: number): Promise<void> {
+    const { clock, log, settings } = this.#deps;
+    this.#data = await DataPlane.listen(settings(), { clock, log, refusals: this.#refusals, descriptor, onExchange: (exchange) => this.#onExchange(exchange) });
+  }
+
+  async close(options: CloseOptions): Promise<void> {
+    await this.#data?.close(options);
+    this.#refusals.close();
+  }
+
+  #onExchange(exchange: Exchange): Handling {
+    const { headers, target } = exchange.request;
+    const served = this.#match(headers.get("host") ?? "", target);
+    if (served !== undefined) return served.proxy.handle(exchange);
+    const why = "no service is configured for this host name and path";
+    this.#refusals.warn("request refused", { client: exchange.remoteAddress, status: 404, code: "no_service", why });
+    return exchange.respond(refusal(404, "no_service", why, headers.get("accept")));
+  }
+
+  #proxy(service: string, route: ServiceRoute, hooks: RouteHooks): Proxy {
+    const { clock, settings } = this.#deps;
+    return new Proxy({
+      route,
+      clock,
+      get patienceMs() {
+        return settings().hold.timeMs;
+      },
+      get againMax() {
+        return settings().replayAgainMax;
+      },
+      forward: { ...forwardOptionsOf(settings()), firstByteMs: (target) => firstByteMsOf(settings().services.find(({ name }) => name === service)?.firstByte, target) },
+      hooks: {
+        onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),
+        onRefused: ({ remoteAddress: client, requestId }, status, code, why) => this.#refusals.warn("request not answered by the application", { service, client, request: requestId, status, code, why }),
+        onConnectionError: (upstream, cause) => {
+          const host = route.host;
+          if (host !== null && route.current() === upstream) hooks.onConnectionError(host, cause);
+        },
+      },
+    });
+  }
+}

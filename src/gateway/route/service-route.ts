@@ -1,0 +1,161 @@
+/**
+ * Where one service's requests go, as the data plane asks for it (`Route` of src/http/proxy/proxy.ts): the primary's connections,
+ * and the hold for requests without one. It is told by the state machine's effects and decides only one thing itself:
+ *
+ * When no host can take over and the last known primary refuses connections, sending every request against a closed port
+ * would burn its patience. So the hold closes, and one connection attempt per `retryConnectMs` finds out when it is back.
+ */
+import { connect } from "node:net";
+import { Hold, type HoldOptions } from "../../http/proxy/hold.ts";
+import type { HttpLimits } from "../../http/limits.ts";
+import type { Route } from "../../http/proxy/proxy.ts";
+import { Upstream, type UpstreamOptions } from "../../http/upstream/upstream.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { RouteTarget } from "./route-target.ts";
+
+const retryConnectMs = 50;
+const connectTimeoutMs = 500;
+
+export interface ServiceRouteOptions {
+  readonly clock: Clock;
+  /** Read again for every request, so that a new configuration counts at once. */
+  readonly hold: () => Omit<HoldOptions, "clock">;
+  readonly limits: Partial<HttpLimits>;
+  /** Default: connections of this process. */
+  readonly upstream?: (options: UpstreamOptions) => Upstream;
+  /** Default: a TCP connection that is closed again. */
+  readonly tryConnect?: (host: string, port: number, done: (open: boolean) => void) => void;
+}
+
+interface Active {
+  readonly host: string;
+  readonly dataUrl: string;
+  /** Undefined: a plain host, which knows no epochs. */
+  readonly epoch: number | undefined;
+  readonly upstream: Upstream;
+}
+
+export class ServiceRoute implements Route, RouteTarget {
+  readonly #options: ServiceRouteOptions;
+  readonly #hold: Hold;
+  #active: Active | null = null;
+  /** Set while the hold is closed only because the port is. */
+  #waitingForPort: Timer | null = null;
+  #wanted: "route" | "hold" = "hold";
+
+  constructor(options: ServiceRouteOptions) {
+    this.#options = options;
+    this.#hold = new Hold(liveHold(options));
+  }
+
+  current(): Upstream | undefined {
+    return this.#active?.upstream;
+  }
+
+  whenServing(): Hold {
+    return this.#hold;
+  }
+
+  get host(): string | null {
+    return this.#active?.host ?? null;
+  }
+
+  get waiting(): RouteTarget["waiting"] {
+    return { requests: this.#hold.waiting, bytes: this.#hold.waitingBytes };
+  }
+
+  route(host: string, dataUrl: string, epoch: number | undefined): void {
+    if (this.#active !== null && (this.#active.dataUrl !== dataUrl || this.#active.epoch !== epoch || this.#active.upstream.isClosed)) {
+      this.#active.upstream.close(`host ${host} serves now`);
+      this.#active = null;
+    }
+    this.#active = { host, dataUrl, epoch, upstream: this.#active?.upstream ?? this.#upstream(dataUrl, epoch) };
+    this.#wanted = "route";
+    this.#stopWaitingForPort();
+    this.#hold.open();
+  }
+
+  holdRequests(): void {
+    this.#wanted = "hold";
+    this.#stopWaitingForPort();
+    this.#hold.close();
+  }
+
+  drop(host: string, reason: string): void {
+    if (this.#active === null || this.#active.host !== host) return;
+    this.#hold.close();
+    this.#active.upstream.close(reason);
+    this.#active = null;
+  }
+
+  waitForPort(): void {
+    if (this.#wanted !== "route" || this.#waitingForPort !== null || this.#active === null) return;
+    this.#hold.close();
+    this.#tryPortSoon();
+  }
+
+  close(): void {
+    this.#stopWaitingForPort();
+    this.#hold.close();
+    this.#active?.upstream.close("the gateway stops");
+    this.#active = null;
+  }
+
+  #tryPortSoon(): void {
+    this.#waitingForPort = this.#options.clock.setTimer(retryConnectMs, () => {
+      const active = this.#active;
+      if (active === null || this.#waitingForPort === null) return;
+      (this.#options.tryConnect ?? tryConnect)(active.upstream.host, active.upstream.port, (open) => {
+        if (this.#waitingForPort === null || this.#active !== active || this.#wanted !== "route") return;
+        if (!open) return this.#tryPortSoon();
+        this.#waitingForPort = null;
+        this.#hold.open();
+      });
+    });
+  }
+
+  #stopWaitingForPort(): void {
+    this.#waitingForPort?.cancel();
+    this.#waitingForPort = null;
+  }
+
+  #upstream(dataUrl: string, epoch: number | undefined): Upstream {
+    const url = new URL(dataUrl);
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const { limits, clock, upstream } = this.#options;
+    const options = { host, port: Number(url.port || 80), epoch, limits, clock };
+    return upstream === undefined ? new Upstream(options) : upstream(options);
+  }
+}
+
+function liveHold({ hold, clock }: ServiceRouteOptions): HoldOptions {
+  return {
+    clock,
+    get requestsMax() {
+      return hold().requestsMax;
+    },
+    get bytesMax() {
+      return hold().bytesMax;
+    },
+    get waitMsMax() {
+      return hold().waitMsMax;
+    },
+    get releaseConcurrency() {
+      return hold().releaseConcurrency;
+    },
+  };
+}
+
+function tryConnect(host: string, port: number, done: (open: boolean) => void): void {
+  const socket = connect({ host, port, timeout: connectTimeoutMs });
+  let answered = false;
+  const answer = (open: boolean): void => {
+    if (answered) return;
+    answered = true;
+    socket.destroy();
+    done(open);
+  };
+  socket.once("connect", () => answer(true));
+  socket.once("timeout", () => answer(false));
+  socket.once("error", () => answer(false));
+}

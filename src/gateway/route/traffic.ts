@@ -1,0 +1,90 @@
+/** Counts a service's requests, their rate, and the gap around a failover as its clients see it. */
+import type { RequestEnd } from "../../http/proxy/proxy.ts";
+import type { Clock } from "../../runtime/clock.ts";
+
+export interface TrafficCounts {
+  readonly ok: number;
+  /** Of all requests, those that waited for a primary. */
+  readonly held: number;
+  /** Of all requests, those that were sent more than once. */
+  readonly replayed: number;
+  readonly unknown: number;
+  readonly failed: number;
+  readonly clientGone: number;
+}
+
+/** The rate is the mean over so many whole seconds. */
+const rateSeconds = 5;
+/** A service without a success for longer than this before an event was idle: there is no gap to speak of. */
+const idleMs = 5_000;
+
+interface GapWatch {
+  longestMs: number;
+  done: boolean;
+  readonly onGap: (gapMs: number) => void;
+}
+
+export class Traffic {
+  readonly #clock: Clock;
+  readonly #counts = { ok: 0, held: 0, replayed: 0, unknown: 0, failed: 0, clientGone: 0 };
+  readonly #perSecond = new Map<number, number>();
+  readonly #watches = new Map<number, GapWatch>();
+  #lastOkAt = -Infinity;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get counts(): TrafficCounts {
+    return { ...this.#counts };
+  }
+
+  /** Requests per second that were answered, over the last seconds. */
+  get ratePerSecond(): number {
+    const second = Math.floor(this.#clock.now() / 1000);
+    let sum = 0;
+    for (const [at, count] of this.#perSecond) if (at < second && at >= second - rateSeconds) sum += count;
+    return sum / rateSeconds;
+  }
+
+  /** `count` requests, that ended alike. */
+  ended(end: RequestEnd, held: boolean, replays: number, count = 1): void {
+    if (held) this.#counts.held += count;
+    if (replays > 0) this.#counts.replayed += count;
+    if (end === "client_gone") this.#counts.clientGone += count;
+    else this.#counts[end] += count;
+    if (end !== "ok") return;
+    const now = this.#clock.now();
+    const second = Math.floor(now / 1000);
+    this.#perSecond.set(second, (this.#perSecond.get(second) ?? 0) + count);
+    if (this.#perSecond.size > rateSeconds + 2) this.#forgetBefore(second - rateSeconds);
+    if (this.#watches.size > 0) this.#measure(now);
+    this.#lastOkAt = now;
+  }
+
+  /** Begins to measure the longest time without a success; `key` is the failover's. */
+  watchGap(key: number, onGap: (gapMs: number) => void): void {
+    if (this.#watches.has(key)) return;
+    const idle = this.#clock.now() - this.#lastOkAt > idleMs;
+    if (!idle) this.#watches.set(key, { longestMs: 0, done: false, onGap });
+  }
+
+  /** The new primary has the traffic: the next success ends the measurement. */
+  endGap(key: number): void {
+    const watch = this.#watches.get(key);
+    if (watch !== undefined) watch.done = true;
+  }
+
+  #measure(now: number): void {
+    for (const [key, watch] of this.#watches) {
+      watch.longestMs = Math.max(watch.longestMs, now - this.#lastOkAt);
+      if (!watch.done) continue;
+      this.#watches.delete(key);
+      watch.onGap(watch.longestMs);
+    }
+  }
+
+  #forgetBefore(second: number): void {
+    for (const at of this.#perSecond.keys()) if (at < second) this.#perSecond.delete(at);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Rows of failovers whose gateway ended in the middle: without this they would say `running` for ever.
+ *
+ * A row belongs to the run of a gateway that wrote it last. One of an earlier run of this gateway is concluded at once; one of a peer
+ * when that was not heard for `silentMsMax`, so that a gateway which is only cut off writes the end itself; a peer that comes
+ * back as another run concludes its own. Two that do so at once write the same. Should the writer live after all, its next
+ * word about the failover is newer, and stands.
+ *
+ * `interrupted` says that the gateway ended, not the failover: `to_host` and `epoch_to` become who took the next epoch, by
+ * whose order ever, where that is known.
+ */
+import type { ReplicatedRow } from "../../core/replication/row.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { fromValues } from "../state/replication-tables.ts";
+import { type FailoverRow, putFailover } from "../state/rows.ts";
+import type { epochs, failovers } from "../state/schema.ts";
+import { gatewayOf, type StateStore } from "../state/store.ts";
+
+const lookEveryMs = 5_000;
+/** A peer that was not heard for so long has ended, as far as its unfinished failovers go. */
+export const silentMsMax = 60_000;
+
+export interface InterruptedOptions {
+  readonly gateway: string;
+  readonly store: StateStore;
+  readonly clock: Clock;
+  /** Since a gateway was heard; null: not by this run. */
+  heardMsAgo(gateway: string): number | null;
+}
+
+export class Interrupted {
+  readonly #options: InterruptedOptions;
+  readonly #startedAt: number;
+  #timer: Timer | null = null;
+
+  constructor(options: InterruptedOptions) {
+    this.#options = options;
+    this.#startedAt = options.clock.now();
+  }
+
+  /** Looks now and from time to time, until `stop`. */
+  begin(): void {
+    this.look();
+    this.#timer = this.#options.clock.setTimer(lookEveryMs, () => this.begin());
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  look(): void {
+    const { replica } = this.#options.store;
+    const dead = [...replica.rowsOf("failovers")].filter((row) => row.values["outcome"] === "running" && !row.deleted && this.#hasEnded(row.origin));
+    for (const row of dead) this.#conclude(row);
+  }
+
+  #hasEnded(origin: string): boolean {
+    const { gateway, store, clock } = this.#options;
+    if (origin === store.replica.origin) return false;
+    const writer = gatewayOf(origin);
+    if (writer === gateway) return true;
+    return (this.#options.heardMsAgo(writer) ?? clock.now() - this.#startedAt) > silentMsMax;
+  }
+
+  #conclude(stored: ReplicatedRow): void {
+    const { store } = this.#options;
+    const { origin: _origin, seq: _seq, hlc: _hlc, deleted: _deleted, ...row } = fromValues<typeof failovers.$inferSelect>(stored);
+    const next = this.#successor(row.service, row.epochFrom);
+    const known: Partial<FailoverRow> = next === undefined ? {} : { toHost: next.host, epochTo: next.epoch };
+    store.writeAfter(stored.hlc, putFailover({ ...row, outcome: "interrupted", ...known }));
+  }
+
+  /** The first known claim after an epoch. */
+  #successor(service: string, epochFrom: number): { readonly host: string; readonly epoch: number } | undefined {
+    const later = [...this.#options.store.replica.rowsOf("epochs")]
+      .map((row) => fromValues<typeof epochs.$inferSelect>(row))
+      .filter((epoch) => epoch.service === service && epoch.epoch > epochFrom && !epoch.deleted);
+    return later.sort((a, b) => a.epoch - b.epoch)[0];
+  }
+}

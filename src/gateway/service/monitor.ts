@@ -1,0 +1,140 @@
+/**
+ * Watches one host: keeps its status stream open and probes it, and tells the state machine what it sees.
+ *
+ * The stream brings news at once, and its end is the fastest sign of a death. Probes run beside it at a fixed interval,
+ * whether or not the last one was answered, so that a host that hangs is noticed after `timeout + interval * (fall - 1)`
+ * and not after the sum of time-outs. It decides nothing.
+ */
+import type { HostStatus } from "../../control/host-status.ts";
+import type { FailoverEvent } from "../../core/failover/state.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { Background } from "../../runtime/background.ts";
+import type { HostControl } from "./plain-control.ts";
+
+/** Pause before a stream that ended is opened again. */
+const reconnectMs = 200;
+/** The same after the host did not accept our secret: only an operator can mend that. */
+const unauthorizedMs = 2_000;
+
+export interface ProbeTimes {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+export interface MonitorOptions {
+  readonly host: string;
+  readonly client: HostControl;
+  readonly clock: Clock;
+  readonly probe: ProbeTimes;
+  /** Called in order, never from within the constructor. */
+  send(event: FailoverEvent): void;
+}
+
+export class HostMonitor {
+  readonly #options: MonitorOptions;
+  readonly #stop = new AbortController();
+  readonly #background = new Background();
+  #probeTimes: ProbeTimes;
+  #timer: Timer | null = null;
+  #status: HostStatus | null = null;
+  #problem: string | null = null;
+  #streaming = false;
+
+  constructor(options: MonitorOptions) {
+    this.#options = options;
+    this.#probeTimes = options.probe;
+  }
+
+  /** The last whole status, for display; decisions use the reports. */
+  get status(): HostStatus | null {
+    return this.#status;
+  }
+
+  /** Why this host cannot be watched properly: a wrong secret, an answer that the contract does not have. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  get streaming(): boolean {
+    return this.#streaming;
+  }
+
+  start(): void {
+    this.#background.own(this.#keepStreaming());
+    this.#tick();
+  }
+
+  /** New times count from the next probe on. */
+  retime(probe: ProbeTimes): void {
+    this.#probeTimes = probe;
+  }
+
+  /** Asks at once, beside the probes of the interval. */
+  probeNow(): void {
+    this.#background.own(this.#probe());
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#stop.abort(new Error("the host is not watched any more"));
+    await this.#background.settled();
+  }
+
+  #tick(): void {
+    if (this.#stop.signal.aborted) return;
+    this.probeNow();
+    this.#timer = this.#options.clock.setTimer(this.#probeTimes.intervalMs, () => this.#tick());
+  }
+
+  async #probe(): Promise<void> {
+    const { host, client, clock } = this.#options;
+    const startedAt = clock.now();
+    const answer = await client.status(this.#probeTimes.timeoutMs, this.#stop.signal);
+    if (this.#stop.signal.aborted) return;
+    switch (answer.kind) {
+      case "ok":
+        return this.#heard(answer.value, startedAt);
+      case "aborted":
+        return;
+      case "unauthorized":
+        this.#problem = answer.message;
+        return;
+      case "refused-by-host":
+      case "invalid":
+        this.#problem = answer.kind === "invalid" ? answer.message : "it refused to tell its status";
+        return this.#options.send({ kind: "probe-failed", host, cause: "invalid", startedAt });
+      case "refused":
+      case "timeout":
+      case "reset":
+        return this.#options.send({ kind: "probe-failed", host, cause: answer.kind, startedAt });
+    }
+  }
+
+  async #keepStreaming(): Promise<void> {
+    const { host, client, clock, send } = this.#options;
+    const signal = this.#stop.signal;
+    while (!signal.aborted) {
+      const end = await client.streamStatus((status) => {
+        this.#streaming = true;
+        this.#heard(status, null);
+      }, signal);
+      if (signal.aborted) return;
+      if (this.#streaming) {
+        this.#streaming = false;
+        send({ kind: "stream-ended", host });
+      }
+      try {
+        await clock.sleep(end.kind === "unauthorized" ? unauthorizedMs : reconnectMs, signal);
+      } catch {
+        return; // stopped while waiting
+      }
+    }
+  }
+
+  #heard(status: HostStatus, startedAt: number | null): void {
+    this.#status = status;
+    this.#problem = null;
+    this.#options.send({ kind: "report", host: this.#options.host, report: status, startedAt });
+  }
+}

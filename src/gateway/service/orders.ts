@@ -1,0 +1,80 @@
+/**
+ * Promotions and demotions under way: each call of the state machine is one HTTP call to a host, and what the host says
+ * becomes events. A call that was cancelled says nothing any more.
+ */
+import type { StreamEnd } from "../../control/host-client.ts";
+import type { Refusal } from "../../control/messages.ts";
+import type { FailoverEffect, FailoverEvent } from "../../core/failover/state.ts";
+import type { KnownSuspect } from "../../core/suspects.ts";
+import { Background } from "../../runtime/background.ts";
+import type { HostControl } from "./plain-control.ts";
+
+type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;
+type DemoteOrder = Extract<FailoverEffect, { kind: "demote" }>;
+
+export class Orders {
+  readonly #gateway: string;
+  readonly #send: (event: FailoverEvent) => void;
+  readonly #running = new Map<number, AbortController>();
+  readonly #background = new Background();
+
+  constructor(gateway: string, send: (event: FailoverEvent) => void) {
+    this.#gateway = gateway;
+    this.#send = send;
+  }
+
+  promote(client: HostControl | undefined, order: PromoteOrder, suspects: readonly KnownSuspect[]): void {
+    const { call, epoch, planned, positionHeard, vault, gatewaysRegistered } = order;
+    const request = { gateway: this.#gateway, epoch, planned, positionHeard, vault, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn, suspects: [...suspects] };
+    this.#run(call, client, (target, signal) =>
+      target.promote(request, (event) => {
+        if (signal.aborted) return;
+        if (event.kind === "done") this.#send({ kind: "promoted", call, epoch: event.epoch, dataUrl: event.dataUrl });
+        else this.#common(call, event);
+      }, signal),
+    );
+  }
+
+  demote(client: HostControl | undefined, order: DemoteOrder): void {
+    const { call, successor, reason, epoch } = order;
+    this.#run(call, client, (target, signal) =>
+      target.demote({ gateway: this.#gateway, successor, reason, epoch }, (event) => {
+        if (signal.aborted) return;
+        if (event.kind === "done") this.#send({ kind: "demoted", call });
+        else this.#common(call, event);
+      }, signal),
+    );
+  }
+
+  cancel(call: number): void {
+    this.#running.get(call)?.abort(new Error("not needed any more"));
+    this.#running.delete(call);
+  }
+
+  async stop(): Promise<void> {
+    for (const call of [...this.#running.keys()]) this.cancel(call);
+    await this.#background.settled();
+  }
+
+  #common(call: number, event: { readonly kind: "phase"; readonly phase: string; readonly ms: number } | { readonly kind: "refused"; readonly refusal: Refusal }): void {
+    if (event.kind === "phase") this.#send({ kind: "phase-ended", call, phase: event.phase, ms: event.ms });
+    else this.#send({ kind: "call-refused", call, refusal: event.refusal });
+  }
+
+  #run(call: number, client: HostControl | undefined, work: (client: HostControl, signal: AbortSignal) => Promise<StreamEnd>): void {
+    if (client === undefined) {
+      this.#send({ kind: "call-lost", call, why: "the host is not registered" });
+      return;
+    }
+    const controller = new AbortController();
+    this.#running.set(call, controller);
+    this.#background.own(this.#finish(call, work(client, controller.signal), controller.signal));
+  }
+
+  async #finish(call: number, work: Promise<StreamEnd>, signal: AbortSignal): Promise<void> {
+    const end = await work;
+    this.#running.delete(call);
+    if (signal.aborted || end.kind === "ended") return;
+    this.#send({ kind: "call-lost", call, why: `${end.kind}: ${end.message}` });
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Stands in for the control API of a plain host: an ordinary HTTP server that knows nothing of stead, watched by the status of
+ * one path. So the same decisions route, hold and fail over between plain hosts; there is nothing to restore or to promote.
+ *
+ * What a plain host cannot give: its epochs live in this gateway's memory, so nothing fences a plain primary that was thought
+ * dead (it may still take what reaches it by other ways), its data are its own affair, and several gateways could not agree
+ * about it: the configuration refuses plain hosts together with peers, and mixed with others in one service.
+ *
+ * A plain host's control address is written `plain:URL/path` everywhere (registry, status): one string, one identity. The
+ * cluster's secret is never sent to it.
+ */
+import { request, type IncomingMessage } from "node:http";
+import type { DatabaseAct, DatabaseChange, DatabaseList } from "../../control/databases.ts";
+import type { HostAnswer, StreamEnd } from "../../control/host-client.ts";
+import { type HostStatus, untold } from "../../control/host-status.ts";
+import type { CallFailure } from "../../control/http-call.ts";
+import type { CheckpointDone, DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest, RehearsalDone } from "../../control/messages.ts";
+import type { Clock } from "../../runtime/clock.ts";
+
+/** What the gateway uses of a host's control API; `HostClient` is the real one. */
+export interface HostControl {
+  status(timeoutMs: number, signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd>;
+  promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
+  demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
+  checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>>;
+  rehearse(signal?: AbortSignal): Promise<HostAnswer<RehearsalDone>>;
+  /** Tells the host that this gateway does not have it in its registry any more; undefined: it cannot be told. */
+  removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  /** Undefined: of a plain host, which captures none. */
+  databases?(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
+  changeDatabase?(act: DatabaseAct, change: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
+}
+
+const prefix = "plain:";
+
+export const isPlain = (controlUrl: string): boolean => controlUrl.startsWith(prefix);
+
+/** Who of a service's plain hosts is primary, in this gateway's memory: what the log is for other hosts. */
+export class PlainEpochs {
+  epoch = 0;
+  host: string | null = null;
+
+  claim(host: string, above: number): number {
+    this.epoch = Math.max(this.epoch, above) + 1;
+    this.host = host;
+    return this.epoch;
+  }
+
+  vacate(host: string): void {
+    if (this.host === host) this.host = null;
+  }
+}
+
+export interface PlainControlOptions {
+  readonly service: string;
+  readonly host: string;
+  /** `plain:http://address:port/health` */
+  readonly controlUrl: string;
+  readonly epochs: PlainEpochs;
+  readonly clock: Clock;
+}
+
+export class PlainControl implements HostControl {
+  readonly #options: PlainControlOptions;
+  readonly #url: URL;
+  #lastSeenAt = 0;
+
+  constructor(options: PlainControlOptions) {
+    this.#options = options;
+    this.#url = new URL(options.controlUrl.slice(prefix.length));
+  }
+
+  async status(timeoutMs: number, signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
+    const health = await this.#health(timeoutMs, signal);
+    if (health !== "well") return health;
+    this.#lastSeenAt = this.#options.clock.now();
+    return { kind: "ok", value: this.#status() };
+  }
+
+  /** A plain host has no stream: probes alone watch it. */
+  streamStatus(_onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd> {
+    const aborted: StreamEnd = { kind: "aborted", message: "aborted" };
+    if (signal.aborted) return Promise.resolve(aborted);
+    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(aborted), { once: true }));
+  }
+
+  async promote({ epoch }: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd> {
+    const { epochs, host } = this.#options;
+    if (epoch < epochs.epoch) {
+      onEvent({ kind: "refused", refusal: { kind: "epoch_taken", epoch: epochs.epoch, host: epochs.host ?? "" } });
+      return { kind: "ended" };
+    }
+    const health = await this.#health(promoteTimeoutMs, signal);
+    if (health !== "well") onEvent({ kind: "refused", refusal: { kind: "not_ready", reason: health.message } });
+    else onEvent({ kind: "done", epoch: epochs.claim(host, epoch), position: 0, dataUrl: this.#url.origin });
+    return { kind: "ended" };
+  }
+
+  demote(_request: DemoteRequest, onEvent: (event: DemoteEvent) => void): Promise<StreamEnd> {
+    this.#options.epochs.vacate(this.#options.host);
+    onEvent({ kind: "done", position: 0 });
+    return Promise.resolve({ kind: "ended" });
+  }
+
+  checkpoint(): Promise<HostAnswer<CheckpointDone>> {
+    return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host has no vault" } });
+  }
+
+  rehearse(): Promise<HostAnswer<RehearsalDone>> {
+    return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host starts its application by itself" } });
+  }
+
+  clearSuspects(): Promise<HostAnswer<HostStatus>> {
+    return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host puts nothing aside" } });
+  }
+
+  #status(): HostStatus {
+    const { service, host, controlUrl, epochs, clock } = this.#options;
+    return {
+      version: 1,
+      service,
+      host,
+      instance: "plain",
+      role: epochs.host === host ? "primary" : "secondary",
+      reason: null,
+      epoch: epochs.epoch,
+      epochHost: epochs.host,
+      position: 0,
+      lastRecordAgeMs: epochs.host === null ? null : clock.now() - this.#lastSeenAt,
+      vaultSilentMs: null,
+      clockMs: null,
+      handover: null,
+      vacated: epochs.epoch > 0 && epochs.host === null,
+      dataUrl: this.#url.origin,
+      controlUrl,
+      priority: 0,
+      nofailover: false,
+      leaseMs: 0,
+      checkpoint: null,
+      setAside: [],
+      ...untold,
+      warnings: [],
+    };
+  }
+
+  #health(timeoutMs: number, signal: AbortSignal | undefined): Promise<"well" | CallFailure> {
+    return new Promise((resolve) => {
+      const call = request(this.#url, { agent: false, headers: { "User-Agent": "stead-health" }, ...(signal === undefined ? {} : { signal }) });
+      const timer = this.#options.clock.setTimer(timeoutMs, () => finish({ kind: "timeout", message: `${this.#url.href} did not answer in ${timeoutMs} ms` }));
+      const finish = (result: "well" | CallFailure): void => {
+        timer.cancel();
+        resolve(result);
+        call.destroy();
+      };
+      call.on("response", (response: IncomingMessage) => {
+        const status = response.statusCode ?? 0;
+        finish(status >= 200 && status < 400 ? "well" : { kind: "invalid", message: `${this.#url.href} answered ${status}` });
+      });
+      call.on("error", (error: NodeJS.ErrnoException) => finish(failureOf(error)));
+      call.end();
+    });
+  }
+}
+
+const promoteTimeoutMs = 2_000;
+
+function failureOf(error: NodeJS.ErrnoException): CallFailure {
+  if (error.name === "AbortError") return { kind: "aborted", message: "aborted" };
+  return { kind: error.code === "ECONNREFUSED" ? "refused" : "reset", message: error.message };
+}

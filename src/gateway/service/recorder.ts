@@ -1,0 +1,211 @@
+/**
+ * What happened, said in the log and kept twice: the last of it in memory for the admin API, all of it in the database
+ * (written behind).
+ *
+ * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of this
+ * run and the failover's number, so that its row is found again as it goes on.
+ */
+import type { ApplicationStatus, CaptureStatus, HostStatus } from "../../control/host-status.ts";
+import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../../core/failover/state.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import { addEvent, putEpoch, putFailover, putHealth, type EventRow, type FailoverRow } from "../state/rows.ts";
+import type { StateStore } from "../state/store.ts";
+
+const eventsInMemory = 200;
+const failoversInMemory = 100;
+/** A host's position alone is written this often at most; any other change at once. */
+const positionEveryMs = 1_000;
+
+export interface RecorderOptions {
+  readonly gateway: string;
+  readonly service: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: StateStore;
+}
+
+/** A check that fails for a moment is no event: an application may just be busy. */
+const failingNotedAfterMs = 5_000;
+
+interface WrittenHealth {
+  readonly fingerprint: string;
+  readonly position: number | null;
+  readonly at: number;
+}
+
+export class Recorder {
+  readonly #options: RecorderOptions;
+  readonly #run: number;
+  readonly #events: EventRow[] = [];
+  readonly #failovers = new Map<number, FailoverRow>();
+  readonly #health = new Map<string, WrittenHealth>();
+  /** Of each host whose application is in trouble, what was noted last of that. */
+  readonly #applicationTrouble = new Map<string, ApplicationStatus["state"]>();
+  #lastEvent = 0;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#run = options.clock.wallTime();
+  }
+
+  /** Newest last. */
+  get events(): readonly EventRow[] {
+    return this.#events;
+  }
+
+  /** Of this run of the gateway, oldest first. */
+  get failovers(): readonly FailoverRow[] {
+    return [...this.#failovers.values()];
+  }
+
+  find(key: number): FailoverRow | undefined {
+    return this.#failovers.get(key);
+  }
+
+  note(level: EventLevel, what: string, host: string | null, detail: string): void {
+    const { gateway, service, clock, log, store } = this.#options;
+    log[level === "warning" ? "warn" : level](what, { service, ...(host === null ? {} : { host }), detail });
+    const id = `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;
+    const row: EventRow = { id, atMs: Math.floor(clock.wallTime()), gateway, service, host, level, what, detail };
+    this.#events.push(row);
+    if (this.#events.length > eventsInMemory) this.#events.shift();
+    store.write(addEvent(row));
+  }
+
+  epoch(effect: Extract<FailoverEffect, { kind: "record-epoch" }>): void {
+    const { service, clock, store } = this.#options;
+    store.write(putEpoch({ service, epoch: effect.epoch, host: effect.host, dataUrl: effect.dataUrl, firstSeenAtMs: Math.floor(clock.wallTime()) }));
+  }
+
+  failover(failover: Failover, outcome: FailoverOutcome): void {
+    const { gateway, service, clock, store } = this.#options;
+    const before = this.#failovers.get(failover.key);
+    const sinceDecisionMs = clock.now() - failover.decidedAt;
+    const { phases } = failover;
+    const row: FailoverRow = {
+      id: `${gateway}.${service}.${Math.floor(this.#run)}.${failover.key}`,
+      service,
+      gateway,
+      kind: failover.kind,
+      outcome,
+      fromHost: failover.from,
+      toHost: failover.to,
+      epochFrom: failover.epochFrom,
+      epochTo: failover.epochTo,
+      attempts: failover.attempts,
+      decidedAtMs: before?.decidedAtMs ?? Math.floor(clock.wallTime() - sinceDecisionMs),
+      detectMs: phases.detect ?? null,
+      agreeMs: phases.agree ?? null,
+      demoteMs: phases.demote ?? null,
+      claimMs: phases.claim ?? null,
+      leaseMs: phases.lease ?? null,
+      catchUpMs: phases.catchUp ?? null,
+      startMs: phases.start ?? null,
+      routeMs: phases.route ?? null,
+      waitMs: phases.wait ?? null,
+      retryMs: phases.retry ?? null,
+      gapMs: before?.gapMs ?? null,
+      cause: failover.cause?.text ?? null,
+    };
+    this.#keep(failover.key, row);
+    store.write(putFailover(row));
+  }
+
+  gap(key: number, gapMs: number): void {
+    const row = this.#failovers.get(key);
+    if (row === undefined) return;
+    const measured = { ...row, gapMs };
+    this.#keep(key, measured);
+    this.#options.store.write(putFailover(measured));
+  }
+
+  /** Writes the health of a host when something about it changed that others should see. `suspects`: requests that are set aside; null: not told. */
+  health(view: HostView, status: Pick<HostStatus, "application" | "suspects" | "capture"> | null): void {
+    const { gateway, service, clock, store } = this.#options;
+    const { report } = view;
+    const application = status?.application ?? null;
+    if (application !== null) this.#noteApplication(view.id, application);
+    const cause = view.health.kind === "down" ? view.health.cause : null;
+    const condition = { ...conditionOf(view), ...longLogsOf(view, status?.capture?.longLogs ?? []), suspects: status?.suspects.length ?? null };
+    const { retryAtMs: _, longLogsSinceMs: __, ...lasting } = condition;
+    const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}\n${JSON.stringify(lasting)}\n${report?.retry?.attempts}`;
+    const position = report?.position ?? null;
+    const before = this.#health.get(view.id);
+    const now = clock.now();
+    if (before !== undefined && before.fingerprint === fingerprint && (before.position === position || now - before.at < positionEveryMs)) return;
+    this.#health.set(view.id, { fingerprint, position, at: now });
+    store.write(
+      putHealth({
+        gateway,
+        service,
+        host: view.id,
+        health: view.health.kind,
+        cause,
+        role: report?.role ?? null,
+        instance: report?.instance ?? null,
+        epoch: report?.epoch ?? null,
+        position,
+        changedAtMs: Math.floor(clock.wallTime()),
+        ...condition,
+        retryAtMs: condition.retryAtMs === null ? null : Math.floor(clock.wallTime() + condition.retryAtMs - now),
+        longLogsSinceMs: condition.longLogsSinceMs === null ? null : Math.floor(clock.wallTime() + condition.longLogsSinceMs - now),
+        deleted: false,
+      }),
+    );
+  }
+
+  #noteApplication(host: string, { state, forMs, detail, restarts }: ApplicationStatus): void {
+    const noted = this.#applicationTrouble.get(host);
+    switch (state) {
+      case "stuck":
+      case "restarting":
+      case "failing":
+        if (noted === state || (state === "failing" && forMs < failingNotedAfterMs)) return;
+        this.#applicationTrouble.set(host, state);
+        return this.note("warning", `application-${state}`, host, detail ?? "");
+      case "ready":
+        if (noted === undefined) return;
+        this.#applicationTrouble.delete(host);
+        return this.note("info", "application-ready", host, `restarts in its window: ${restarts}`);
+      case "starting":
+      case "stopped":
+        this.#applicationTrouble.delete(host);
+    }
+  }
+
+  hostRemoved(host: string): void {
+    const { gateway, service, clock, store } = this.#options;
+    this.#health.delete(host);
+    this.#applicationTrouble.delete(host);
+    store.write(putHealth({ gateway, service, host, health: "unknown", changedAtMs: Math.floor(clock.wallTime()), deleted: true }));
+  }
+
+  #keep(key: number, row: FailoverRow): void {
+    this.#failovers.set(key, row);
+    const oldest = this.#failovers.keys().next().value;
+    if (this.#failovers.size > failoversInMemory && oldest !== undefined) this.#failovers.delete(oldest);
+  }
+}
+
+/** What a host says of its application, its disks and its vault, as its row of health has it; `retryAtMs` monotonic. */
+function conditionOf({ report, reportAt }: HostView) {
+  const impairments = report?.impairments.map(({ kind, reason }) => `${kind}: ${reason}`).join("; ") ?? "";
+  return {
+    application: report?.application?.state ?? null,
+    impairments: impairments === "" ? null : impairments,
+    vaultError: report?.vault?.writeError ?? null,
+    retryReason: report?.retry?.reason ?? null,
+    retryAtMs: report === null || report.retry === null ? null : reportAt + report.retry.inMs,
+  };
+}
+
+/** Its write-ahead logs that cannot start over, as its row of health has them; `longLogsSinceMs` monotonic. */
+function longLogsOf({ reportAt }: HostView, logs: CaptureStatus["longLogs"]) {
+  if (logs.length === 0) return { longLogs: null, longLogsSinceMs: null };
+  const longLogs = logs.map(({ database, walBytes, heldBy }) => `${database}: at least ${wholeMiB(walBytes)} MiB, ${heldBy.join(", ") || "unknown process"}`).join("; ");
+  return { longLogs, longLogsSinceMs: reportAt - Math.max(...logs.map(({ heldMs }) => heldMs)) };
+}
+
+/** The power of two below it, in MiB: a log that grows is not written anew with each look. */
+const wholeMiB = (bytes: number): number => 2 ** Math.floor(Math.log2(bytes / 2 ** 20));

@@ -1,0 +1,126 @@
+/**
+ * The services of this gateway: each with a route in the data plane (plane.ts) and a state machine of its own.
+ *
+ * They change when the configuration is read again. A service that stays keeps its route, its connections and its state;
+ * one that goes takes no new requests at once, and those under way get the drain time to finish.
+ */
+import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
+import { heartbeatMs } from "../../control/messages.ts";
+import type { Failover, FailoverSettings } from "../../core/failover/state.ts";
+import type { Rules } from "../../core/rules.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import { Background } from "../../runtime/background.ts";
+import type { HostControl } from "./plain-control.ts";
+import type { Plane } from "../route/plane.ts";
+import { Recorder } from "./recorder.ts";
+import { ServiceRuntime } from "./service.ts";
+import type { StateStore } from "../state/store.ts";
+import { Traffic } from "../route/traffic.ts";
+
+/** What the control plane needs of a configuration. */
+export type ControlConfig = Pick<GatewayConfig, "id" | "adminUrl" | "peers" | "services" | "probe" | "drainTimeoutMs">;
+
+export interface ServedServicesOptions {
+  /** The configuration in force. */
+  readonly config: () => ControlConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: StateStore;
+  readonly plane: Pick<Plane, "route" | "follow">;
+  readonly control: (controlUrl: string) => HostControl;
+  readonly rules?: Rules | undefined;
+  /** A failover of a service was completed by this gateway. */
+  onFailedOver(service: string, failover: Failover): void;
+  /** Called after each turn of a service's state machine. */
+  moved?(runtime: ServiceRuntime): void;
+}
+
+export class ServedServices {
+  readonly #options: ServedServicesOptions;
+  readonly #stop = new AbortController();
+  readonly #retired = new Background();
+  #all: readonly ServiceRuntime[] = [];
+
+  constructor(options: ServedServicesOptions) {
+    this.#options = options;
+  }
+
+  get runtimes(): readonly ServiceRuntime[] {
+    return this.#all;
+  }
+
+  /** Makes it so that exactly the configured services are served; answers those that are new. */
+  follow(): readonly ServiceRuntime[] {
+    const { plane } = this.#options;
+    const config = this.#options.config();
+    const before = new Map(this.#all.map((runtime) => [runtime.name, runtime]));
+    const added: ServiceRuntime[] = [];
+    this.#all = config.services.map((service) => {
+      const known = before.get(service.name);
+      before.delete(service.name);
+      if (known !== undefined) {
+        known.reconfigure(settingsOf(config, service), config.probe);
+        return known;
+      }
+      const runtime = this.#serve(service);
+      added.push(runtime);
+      return runtime;
+    });
+    plane.follow();
+    for (const runtime of before.values()) this.#retired.own(this.#retire(runtime, config.drainTimeoutMs));
+    return added;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error("the gateway stops"));
+    await Promise.all(this.runtimes.map((runtime) => runtime.stop()));
+    await this.#retired.settled();
+  }
+
+  async #retire(runtime: ServiceRuntime, drainMs: number): Promise<void> {
+    await runtime.retire();
+    await this.#options.clock.sleep(drainMs, this.#stop.signal).catch(() => undefined); // the gateway stops meanwhile
+    await runtime.stop();
+  }
+
+  #serve(service: ServiceConfig): ServiceRuntime {
+    const { clock, log, store, config, plane, control } = this.#options;
+    const { id, probe } = config();
+    const traffic = new Traffic(clock);
+    const route = plane.route(service.name, {
+      onDone: (end, held, replays, count) => traffic.ended(end, held, replays, count),
+      onConnectionError: (host, cause) => runtime.send({ kind: "data-error", host, cause }),
+    });
+    const recorder = new Recorder({ gateway: id, service: service.name, clock, log, store });
+    const runtime = new ServiceRuntime({
+      settings: settingsOf(config(), service),
+      ...{ control, probe, clock, route, traffic, recorder },
+      rules: this.#options.rules,
+      moved: (moved) => this.#options.moved?.(moved),
+      onFailedOver: (failover) => this.#options.onFailedOver(service.name, failover),
+    });
+    return runtime;
+  }
+}
+
+function settingsOf(config: ControlConfig, service: ServiceConfig): FailoverSettings {
+  const { intervalMs, timeoutMs, fall, rise } = config.probe;
+  return {
+    gateway: config.id,
+    service: service.name,
+    fall,
+    rise,
+    agreeWaitMs: 150,
+    staggerMs: 50,
+    viewFreshMs: 2_500,
+    staleMs: intervalMs * fall + timeoutMs + heartbeatMs,
+    streamAliveMs: heartbeatMs * 3,
+    awaitMs: 1_000,
+    electWaitMs: 1_000,
+    retryMs: 1_000,
+    claimMs: 5_000,
+    startMs: 30_000,
+    demoteMs: 15_000,
+  };
+}

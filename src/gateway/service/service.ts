@@ -1,0 +1,296 @@
+/**
+ * One service on this gateway: drives its state machine (src/core/failover/failover.ts) and performs the effects in order.
+ *
+ * Events come from monitors, orders, the data plane, operators and a timer; they are taken one at a time. A defect in
+ * deciding is shown as an event and in `defect`, and does not stop routing: the route stays as it is (static stability).
+ */
+import { step, wakeAt } from "../../core/failover/failover.ts";
+import {
+  initialServiceState,
+  type Command,
+  type Failover,
+  type CommandOutcome,
+  type FailoverEffect,
+  type FailoverEvent,
+  type FailoverSettings,
+  type RegisteredHost,
+  type ServiceState,
+} from "../../core/failover/state.ts";
+import type { Rules } from "../../core/rules.ts";
+import type { RehearsalResult } from "../../control/host-status.ts";
+import { suspectsMax } from "../../control/messages.ts";
+import type { KnownSuspect } from "../../core/suspects.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { HostMonitor, type ProbeTimes } from "./monitor.ts";
+import { Orders } from "./orders.ts";
+import { type HostControl, isPlain, PlainControl, PlainEpochs } from "./plain-control.ts";
+import type { Recorder } from "./recorder.ts";
+import { RemovedHosts } from "./removed-hosts.ts";
+import type { RouteTarget } from "../route/route-target.ts";
+import type { Traffic } from "../route/traffic.ts";
+
+export interface ServiceOptions {
+  readonly settings: FailoverSettings;
+  /** The control API of a host. */
+  readonly control: (controlUrl: string) => HostControl;
+  readonly probe: ProbeTimes;
+  readonly clock: Clock;
+  readonly route: RouteTarget;
+  readonly traffic: Traffic;
+  readonly recorder: Recorder;
+  /** Default: all. */
+  readonly rules?: Rules | undefined;
+  /** Called after each turn of the state machine. */
+  moved?(service: ServiceRuntime): void;
+  /** A failover is done; it is told again when more is known of it. */
+  onFailedOver?(failover: Failover): void;
+}
+
+interface Watched {
+  readonly controlUrl: string;
+  readonly client: HostControl;
+  readonly monitor: HostMonitor;
+}
+
+export class ServiceRuntime {
+  readonly name: string;
+  readonly route: RouteTarget;
+  readonly traffic: Traffic;
+  readonly recorder: Recorder;
+  readonly #options: ServiceOptions;
+  #probe: ProbeTimes;
+  readonly #orders: Orders;
+  readonly #watched = new Map<string, Watched>();
+  readonly #removed: RemovedHosts;
+  readonly #waiting = new Map<string, (outcome: CommandOutcome) => void>();
+  readonly #queue: FailoverEvent[] = [];
+  readonly #plainEpochs = new PlainEpochs();
+  readonly #stopping: Promise<void>[] = [];
+  /** Requests that hosts have put aside, by host. */
+  readonly #suspects = new Map<string, ReadonlySet<string>>();
+  /** When the last rehearsal of each host was, by its own wall clock; 0: there was none. */
+  readonly #rehearsedAt = new Map<string, number>();
+  #state: ServiceState;
+  #taking = false;
+  #timer: Timer | null = null;
+  #lastCommand = 0;
+  #defect: string | null = null;
+  #stopped = false;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.#probe = options.probe;
+    this.name = options.settings.service;
+    this.route = options.route;
+    this.traffic = options.traffic;
+    this.recorder = options.recorder;
+    this.#removed = new RemovedHosts(options.clock);
+    this.#state = initialServiceState(options.settings);
+    this.#orders = new Orders(options.settings.gateway, (event) => this.send(event));
+  }
+
+  get state(): ServiceState {
+    return this.#state;
+  }
+
+  /** Who is primary is being found out or changed. */
+  get isChanging(): boolean {
+    const { kind } = this.#state.phase;
+    return kind !== "serving" && kind !== "down" && kind !== "unknown";
+  }
+
+  /** All hosts are plain ones. */
+  get isPlain(): boolean {
+    return [...this.#state.hosts.values()].every(({ controlUrl }) => isPlain(controlUrl));
+  }
+
+  /** Monotonic milliseconds, as the state machine counts them. */
+  now(): number {
+    return this.#options.clock.now();
+  }
+
+  /** A programming error that was met while deciding; null when there was none. */
+  get defect(): string | null {
+    return this.#defect;
+  }
+
+  monitorOf(host: string): HostMonitor | undefined {
+    return this.#watched.get(host)?.monitor;
+  }
+
+  clientOf(host: string): HostControl | undefined {
+    return this.#watched.get(host)?.client;
+  }
+
+  /** The registry as it is now; monitors of hosts that are new start, those of hosts that are gone stop. */
+  register(hosts: readonly RegisteredHost[]): void {
+    const wanted = new Map(hosts.map((host) => [host.id, host]));
+    for (const [id, watched] of this.#watched) {
+      if (wanted.get(id)?.controlUrl === watched.controlUrl) continue;
+      this.#watched.delete(id);
+      this.#stopping.push(watched.monitor.stop());
+      if (wanted.has(id)) continue;
+      this.recorder.hostRemoved(id);
+      this.#removed.tell(id, watched.client);
+      this.#rehearsedAt.delete(id);
+    }
+    this.send({ kind: "hosts", hosts });
+    for (const host of hosts) if (!this.#watched.has(host.id)) this.#watch(host);
+  }
+
+  /** The configuration was read again: what is known and under way stays. */
+  reconfigure(settings: FailoverSettings, probe: ProbeTimes): void {
+    this.#probe = probe;
+    for (const { monitor } of this.#watched.values()) monitor.retime(probe);
+    this.send({ kind: "settings", settings });
+  }
+
+  send(event: FailoverEvent): void {
+    if (this.#stopped) return;
+    this.#queue.push(event);
+    if (this.#taking) return;
+    this.#taking = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#take(next);
+    } finally {
+      this.#taking = false;
+    }
+    this.#setTimer();
+    this.#options.moved?.(this);
+  }
+
+  /** Orders something; resolves when it has come to its end, one way or the other. */
+  command(command: Command, signal: AbortSignal): Promise<CommandOutcome> {
+    const id = String(++this.#lastCommand);
+    return new Promise((resolve) => {
+      const give = (outcome: CommandOutcome): void => {
+        this.#waiting.delete(id);
+        signal.removeEventListener("abort", onAbort);
+        resolve(outcome);
+      };
+      const onAbort = (): void =>
+        give({ kind: "refused", why: "it did not come to an end in the time that was given", advice: "it may still do so: see `stead status`" });
+      this.#waiting.set(id, give);
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.send({ kind: "command", id, command });
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.retire();
+    this.route.close();
+  }
+
+  /** Watches and decides nothing any more; requests that are under way go on. */
+  async retire(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    for (const give of [...this.#waiting.values()]) give({ kind: "refused", why: "the gateway stops", advice: "ask another gateway" });
+    await Promise.all([this.#orders.stop(), this.#removed.stop(), ...this.#stopping, ...[...this.#watched.values()].map(({ monitor }) => monitor.stop())]);
+  }
+
+  #watch(host: RegisteredHost): void {
+    const { control, clock } = this.#options;
+    const { id, controlUrl } = host;
+    const client = isPlain(controlUrl) ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock }) : control(controlUrl);
+    const monitor = new HostMonitor({ host: host.id, client, clock, probe: this.#probe, send: (event) => this.send(event) });
+    this.#removed.forget(id);
+    this.#watched.set(host.id, { controlUrl: host.controlUrl, client, monitor });
+    monitor.start();
+  }
+
+  #isPlainHost(id: string): boolean {
+    return isPlain(this.#state.hosts.get(id)?.controlUrl ?? "");
+  }
+
+  #take(event: FailoverEvent): void {
+    const before = this.#state;
+    try {
+      const { state, effects } = step(before, event, this.#options.clock.now(), this.#options.rules);
+      this.#state = state;
+      for (const effect of effects) this.#perform(effect);
+    } catch (error) {
+      const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      if (this.#defect === null) this.recorder.note("warning", "defect", null, `while taking ${event.kind}: ${message}`);
+      this.#defect = message;
+    }
+    for (const [id, view] of this.#state.hosts) if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status ?? null);
+    if (event.kind === "report") {
+      const status = this.monitorOf(event.host)?.status ?? null;
+      this.#noteSuspects(event.host, status?.suspects ?? []);
+      if (status !== null) this.#noteRehearsal(event.host, status.rehearsal);
+    }
+    if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
+  }
+
+  #perform(effect: FailoverEffect): void {
+    switch (effect.kind) {
+      case "probe":
+        return this.#watched.get(effect.host)?.monitor.probeNow();
+      case "promote":
+        return this.#orders.promote(this.clientOf(effect.host), effect, this.#knownSuspects());
+      case "demote":
+        return this.#orders.demote(this.clientOf(effect.host), effect);
+      case "cancel":
+        return this.#orders.cancel(effect.call);
+      case "route":
+        this.route.route(effect.host, effect.dataUrl, this.#isPlainHost(effect.host) ? undefined : effect.epoch);
+        return this.send({ kind: "routed", epoch: effect.epoch });
+      case "hold":
+        return this.route.holdRequests();
+      case "drop":
+        return this.route.drop(effect.host, effect.reason);
+      case "record-epoch":
+        return this.recorder.epoch(effect);
+      case "record-failover":
+        return this.#recordFailover(effect);
+      case "note":
+        return this.recorder.note(effect.level, effect.what, effect.host, effect.detail);
+      case "reply":
+        return this.#waiting.get(effect.id)?.(effect.outcome);
+    }
+  }
+
+  /** Of all hosts: the one that is to be primary counts on from there. */
+  #knownSuspects(): KnownSuspect[] {
+    const statuses = [...this.#watched.values()].flatMap(({ monitor }) => monitor.status ?? []);
+    return statuses.flatMap(({ suspects, watchedRequests }) => [...suspects, ...watchedRequests]).slice(0, suspectsMax);
+  }
+
+  /** An event for each that a host has put aside since its last word. */
+  #noteSuspects(host: string, suspects: readonly KnownSuspect[]): void {
+    const before = this.#suspects.get(host);
+    const now = new Set(suspects.map(({ method, path }) => `${method} ${path}`));
+    if (now.size === 0) this.#suspects.delete(host);
+    else this.#suspects.set(host, now);
+    for (const request of now) if (before?.has(request) !== true) this.recorder.note("warning", "suspect-request", host, `${request}: the application ended twice while it had such a request; it is put aside, and tried again after a pause`);
+    for (const request of before ?? []) if (!now.has(request)) this.recorder.note("info", "suspect-cleared", host, `${request} is forwarded again`);
+  }
+
+  /** An event for each that has ended since this gateway heard of the host first. */
+  #noteRehearsal(host: string, rehearsal: RehearsalResult | null): void {
+    const before = this.#rehearsedAt.get(host);
+    this.#rehearsedAt.set(host, rehearsal?.atMs ?? 0);
+    if (before === undefined || rehearsal === null || rehearsal.atMs === before) return;
+    if (rehearsal.ok) return this.recorder.note("info", "rehearsed", host, `the application was ready after ${Math.round(rehearsal.startMs ?? 0)} ms`);
+    this.recorder.note("warning", "rehearsal-failed", host, rehearsal.detail ?? "the application would not have served");
+  }
+
+  #recordFailover(effect: Extract<FailoverEffect, { kind: "record-failover" }>): void {
+    const { failover, outcome } = effect;
+    this.traffic.watchGap(failover.key, (gapMs) => this.recorder.gap(failover.key, gapMs));
+    this.recorder.failover(failover, outcome);
+    if (outcome !== "running") this.traffic.endGap(failover.key);
+    if (outcome === "done") this.#options.onFailedOver?.(failover);
+  }
+
+  #setTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    const { clock } = this.#options;
+    const now = clock.now();
+    const at = wakeAt(this.#state, now);
+    if (at === null || this.#stopped) return;
+    this.#timer = clock.setTimer(at - now, () => this.send({ kind: "time" }));
+  }
+}
