@@ -3,29 +3,29 @@
  * is heavy (gateway, host, databases) is imported inside the commands, so that `stead --help` does not load it.
  */
 import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as StricliCode, FlagNotFoundError, help, run, text_en, version } from "@stricli/core";
-import { checkpointCommand } from "./checkpoint.ts";
-import { suspectsClearCommand } from "./suspects.ts";
-import { CliError, formatCliError } from "./cli-error.ts";
-import { configCheckCommand } from "./config.ts";
-import { configDiffCommand } from "./config-diff.ts";
-import type { CliContext } from "./context.ts";
-import { databasesRoutes } from "./databases.ts";
-import { demoAppCommand, demoCommand } from "./demo.ts";
-import { type ExitCode, exitCodeMeanings, exitCodes } from "./exit-codes.ts";
-import { asExpected } from "./expected-errors.ts";
-import { failoverCommand } from "./failover.ts";
-import { gatewayCommand, gatewaySuccessorCommand, gatewayWorkerCommand, sqlReaderCommand } from "./gateway.ts";
-import { gatewaysListCommand, gatewaysRemoveCommand } from "./gateways.ts";
-import { databaseCheckerCommand, hostCommand } from "./host.ts";
-import { hostsAddCommand, hostsDrainCommand, hostsListCommand, hostsRemoveCommand, hostsSetCommand } from "./hosts.ts";
-import { initCommand } from "./init.ts";
-import { pauseCommand, resumeCommand } from "./pause.ts";
-import { rehearseCommand } from "./rehearse.ts";
-import { sqlCommand } from "./sql.ts";
-import { statusCommand } from "./status.ts";
-import { switchoverCommand } from "./switchover.ts";
-import { vaultRoutes } from "./vault-commands.ts";
-import { versionCommand, versionText } from "./version.ts";
+import { checkpointCommand } from "./commands/checkpoint.ts";
+import { suspectsClearCommand } from "./commands/suspects.ts";
+import { CliError, formatCliError } from "./output/cli-error.ts";
+import { configCheckCommand } from "./commands/config.ts";
+import { configDiffCommand } from "./commands/config-diff.ts";
+import type { CliContext } from "./output/context.ts";
+import { databasesRoutes } from "./commands/databases.ts";
+import { demoAppCommand, demoCommand } from "./commands/demo.ts";
+import { type ExitCode, exitCodeMeanings, exitCodes } from "./output/exit-codes.ts";
+import { asExpected } from "./output/expected-errors.ts";
+import { failoverCommand } from "./commands/failover.ts";
+import { gatewayCommand, gatewaySuccessorCommand, gatewayWorkerCommand, sqlReaderCommand } from "./commands/gateway.ts";
+import { gatewaysListCommand, gatewaysRemoveCommand } from "./commands/gateways.ts";
+import { databaseCheckerCommand, hostCommand } from "./commands/host.ts";
+import { hostsAddCommand, hostsDrainCommand, hostsListCommand, hostsRemoveCommand, hostsSetCommand } from "./commands/hosts.ts";
+import { initCommand } from "./commands/init.ts";
+import { pauseCommand, resumeCommand } from "./commands/pause.ts";
+import { rehearseCommand } from "./commands/rehearse.ts";
+import { sqlCommand } from "./commands/sql.ts";
+import { statusCommand } from "./commands/status.ts";
+import { switchoverCommand } from "./commands/switchover.ts";
+import { vaultRoutes } from "./commands/vault-commands.ts";
+import { versionCommand, versionText } from "./commands/version.ts";
 
 const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join("\n");
 

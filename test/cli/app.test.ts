@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, formatCliError } from "../../src/cli/cli-error.ts";
-import { exitCodeMeanings, exitCodes } from "../../src/cli/exit-codes.ts";
-import { runStead } from "./run-cli.ts";
+import { CliError, formatCliError } from "../../src/cli/output/cli-error.ts";
+import { exitCodeMeanings, exitCodes } from "../../src/cli/output/exit-codes.ts";
+import { runStead } from "../support/cli/run-cli.ts";
 
 /** Every command that `--help` lists, at any depth, by following the help texts themselves. */
 async function allCommands(prefix: readonly string[] = []): Promise<string[][]> {

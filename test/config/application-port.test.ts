@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { configTemplate } from "../../src/cli/init-template.ts";
+import { configTemplate } from "../../src/cli/commands/init-template.ts";
 import { parseConfig } from "../../src/config/load.ts";
 
 function problemsWith(line: string): string[] {

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { exitCodes } from "../../src/cli/exit-codes.ts";
+import { exitCodes } from "../../src/cli/output/exit-codes.ts";
 import type { PromoteEvent } from "../../src/control/messages.ts";
 import type { DemoApplication } from "../../src/demo/applications.ts";
 import type { Cluster, HostMember } from "../../src/demo/cluster.ts";

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { exitCodes } from "../../src/cli/exit-codes.ts";
+import { exitCodes } from "../../src/cli/output/exit-codes.ts";
 import { descendantsOf, livingOf, type ProcessMark } from "../../src/demo/process-table.ts";
 import { selfCommand } from "../../src/demo/self.ts";
 import type { VerdictObject } from "../../src/demo/verdict.ts";

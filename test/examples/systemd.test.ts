@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { exitCodes } from "../../src/cli/exit-codes.ts";
-import { configTemplate } from "../../src/cli/init-template.ts";
+import { exitCodes } from "../../src/cli/output/exit-codes.ts";
+import { configTemplate } from "../../src/cli/commands/init-template.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { parseDuration } from "../../src/config/units.ts";
 

@@ -7,7 +7,7 @@ import { differences, restartKeys } from "../../src/config/settings.ts";
 import { ConfigWatch } from "../../src/gateway/config-watch.ts";
 import type { Gateway } from "../../src/gateway/gateway.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { runStead } from "../cli/run-cli.ts";
+import { runStead } from "../support/cli/run-cli.ts";
 import { secret, TestCluster, until } from "../support/gateway/cluster.ts";
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };

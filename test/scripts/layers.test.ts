@@ -46,7 +46,7 @@ test("a cycle is a violation, reported once; one of types alone is none", () => 
 });
 
 test("imports that leave the program and folders without a layer are violations", () => {
-  expect(check({ "src/cli/a.ts": 'import "../../test/cli/run-cli.ts";' })).toHaveLength(1);
+  expect(check({ "src/cli/a.ts": 'import "../support/cli/run-cli.ts";' })).toHaveLength(1);
   expect(check({ "src/utils/a.ts": 'import "node:fs";' })).toHaveLength(1);
   expect(check({ "src/gateway/a.ts": 'import sql from "../../migrations/0000.sql" with { type: "text" };' })).toEqual([]);
 });

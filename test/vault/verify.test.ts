@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { vaultGc, vaultLs, vaultVerify } from "../../src/cli/vault.ts";
+import { vaultGc, vaultLs, vaultVerify } from "../../src/cli/commands/vault.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { allRules } from "../../src/core/rules.ts";
 import { pageProof } from "../../src/host/page-proof.ts";

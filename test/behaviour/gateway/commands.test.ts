@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ClusterStatus } from "../../../src/control/gateway-api.ts";
-import { formatStatus } from "../../../src/cli/status.ts";
-import { formatTable } from "../../../src/cli/table.ts";
-import { formatCsv, formatRows } from "../../../src/cli/sql.ts";
+import { formatStatus } from "../../../src/cli/commands/status.ts";
+import { formatTable } from "../../../src/cli/output/table.ts";
+import { formatCsv, formatRows } from "../../../src/cli/commands/sql.ts";
 import { freePort } from "../../../src/runtime/free-ports.ts";
-import { runStead } from "../../cli/run-cli.ts";
+import { runStead } from "../../support/cli/run-cli.ts";
 import { secret, TestCluster, until } from "../../support/gateway/cluster.ts";
 
 let cluster: TestCluster;

@@ -1,7 +1,7 @@
 /** What hosts say of their application, disks and vault, as it reaches an operator: status, SQL, metrics, health. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { formatStatus } from "../../../src/cli/status.ts";
-import { runStead } from "../../cli/run-cli.ts";
+import { formatStatus } from "../../../src/cli/commands/status.ts";
+import { runStead } from "../../support/cli/run-cli.ts";
 import { secret, TestCluster, until } from "../../support/gateway/cluster.ts";
 
 let cluster: TestCluster;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { ServiceConfig } from "../../../src/config/types.ts";
-import { runStead } from "../../cli/run-cli.ts";
+import { runStead } from "../../support/cli/run-cli.ts";
 import { secret, TestCluster, until } from "../../support/gateway/cluster.ts";
 
 let cluster: TestCluster;

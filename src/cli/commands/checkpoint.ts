@@ -1,0 +1,33 @@
+/** `stead checkpoint [host]`: asks a host, usually the primary, for a checkpoint now. */
+import { buildCommand } from "@stricli/core";
+import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import type { CliContext } from "../output/context.ts";
+import { targetOf } from "./switchover.ts";
+
+interface CheckpointFlags extends ConnectionFlags {
+  readonly service: string | undefined;
+  readonly json: boolean;
+}
+
+export const checkpointCommand = buildCommand<CheckpointFlags, [host?: string], CliContext>({
+  docs: {
+    brief: "Make a checkpoint now",
+    fullDescription: [
+      "Writers are not stopped. Ends with 0 when the checkpoint is complete and verified, with 5 when it was refused, with 6 when",
+      "the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead checkpoint",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag },
+    positional: { kind: "tuple", parameters: [{ brief: "Host to ask (the primary when left out)", placeholder: "host", parse: String, optional: true }] },
+  },
+  async func(flags, host) {
+    const { client, url } = connect(this, flags);
+    const done = requireAnswer(await client.checkpoint(targetOf(flags.service, host), this.signal), url);
+    const text = `service ${done.service}: checkpoint at position ${done.position} by ${done.host}, ${done.chunksWritten} chunks written, ${done.chunksReused} reused, ${done.ms.toFixed(0)} ms\n`;
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : text);
+  },
+});

@@ -1,0 +1,80 @@
+/** `stead config check`: reads a configuration file as the gateway and the host do, and prints every problem at once. */
+import { buildCommand } from "@stricli/core";
+import { loadConfig } from "../../config/load.ts";
+import { formatProblems } from "../../config/problems.ts";
+import type { Config } from "../../config/types.ts";
+import { CliError } from "../output/cli-error.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+
+/** The file that commands read when they are given none, in the working folder. */
+export const defaultConfigFile = "stead.toml";
+
+/** The positional argument of commands that read a configuration file. */
+export const configFileParameter = {
+  brief: `Configuration file (${defaultConfigFile} when left out)`,
+  placeholder: "file",
+  parse: String,
+  optional: true,
+} as const;
+
+/**
+ * Loads a file for a command: warnings go to standard error, problems end the command with exit code 3.
+ *
+ * @param file as given on the command line; undefined means `stead.toml`
+ */
+export function requireConfig(context: CliContext, file: string | undefined): Config {
+  const path = file ?? defaultConfigFile;
+  const result = loadConfig(path, { env: context.process.env, folder: context.cwd });
+  if (result.kind === "invalid") {
+    const count = result.problems.length;
+    context.process.stderr.write(`${formatProblems(result.problems)}\n`);
+    throw new CliError(exitCodes.configuration, {
+      found: `${count} problem${count === 1 ? "" : "s"} in ${path}`,
+      advice: `correct ${count === 1 ? "it" : "them"} as said above and run \`stead config check ${path}\``,
+    });
+  }
+  if (result.config.warnings.length > 0) context.process.stderr.write(`${formatProblems(result.config.warnings, "warning")}\n`);
+  return result.config;
+}
+
+function describe(config: Config): string {
+  const parts = [
+    ...(config.gateway === null ? [] : [`gateway ${config.gateway.id}`]),
+    ...config.services.map((service) => `service ${service.name} (${service.hosts.length} hosts)`),
+    ...(config.host === null ? [] : [`host ${config.host.id} of service ${config.host.service}`]),
+  ];
+  return `${config.file}: ok: ${parts.join(", ")}`;
+}
+
+/** Where the folders of the host are on this machine; refused ones end the command. */
+async function checkPlaces(context: CliContext, { host }: Config): Promise<void> {
+  if (host === null) return;
+  const { assertFolderPlaces } = await import("../../host/folder-checks.ts");
+  assertFolderPlaces(host, (text) => void context.process.stderr.write(`warning: ${text}\n`));
+}
+
+export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file?: string], CliContext>({
+  docs: {
+    brief: "Read a configuration file and print every problem in it",
+    fullDescription:
+      "Reads the file as `stead gateway` and `stead host` do and prints every problem with file, line, key, what was found, what is accepted and what to do.\nEnds with 0 when there is none, with 3 when there are.\n\nEXAMPLES\n  stead config check\n  stead config check /etc/stead/stead.toml --json",
+  },
+  parameters: {
+    flags: { json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object: ok, problems, warnings" } },
+    positional: { kind: "tuple", parameters: [configFileParameter] },
+  },
+  async func(flags, file) {
+    if (!flags.json) {
+      const config = requireConfig(this, file);
+      await checkPlaces(this, config);
+      this.process.stdout.write(`${describe(config)}\n`);
+      return;
+    }
+    const result = loadConfig(file ?? defaultConfigFile, { env: this.process.env, folder: this.cwd });
+    const ok = result.kind === "ok";
+    const answer = { ok, problems: ok ? [] : result.problems, warnings: ok ? result.config.warnings : [] };
+    this.process.stdout.write(`${JSON.stringify(answer)}\n`);
+    if (!ok) this.exitWith(exitCodes.configuration);
+  },
+});

@@ -1,0 +1,97 @@
+/** `stead databases [list|exclude|include]`: how each database of a service is, and leaving one out of what is captured. */
+import { buildCommand, buildRouteMap } from "@stricli/core";
+import type { DatabaseAct } from "../../control/databases.ts";
+import type { DatabasesAnswer } from "../../control/gateway-api.ts";
+import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import type { CliContext } from "../output/context.ts";
+import { formatTable } from "../output/table.ts";
+
+interface DatabasesFlags extends ConnectionFlags {
+  readonly service: string | undefined;
+  readonly json: boolean;
+}
+
+const shared = { ...connectionFlags, ...serviceFlag, ...jsonFlag } as const;
+const nameParameter = { brief: "Path below the data folder, as `stead databases` shows it", placeholder: "name", parse: String } as const;
+
+const listCommand = buildCommand<DatabasesFlags, [], CliContext>({
+  docs: {
+    brief: "List the databases of a service and how each is",
+    fullDescription: [
+      "As the primary has them, or a secondary where nobody serves. Those that cannot be captured (`held`), that match a pattern and are no",
+      "databases (`left-out`) and that were excluded come first, with what was found and what to do.",
+      "",
+      "EXAMPLES",
+      "  stead databases",
+      "  stead databases list --json",
+    ].join("\n"),
+  },
+  parameters: { flags: shared },
+  async func(flags) {
+    const { client, url } = connect(this, flags);
+    show(this, flags.json, requireAnswer(await client.databases(serviceOf(flags), this.signal), url));
+  },
+});
+
+const excludeCommand = buildCommand<DatabasesFlags & { readonly force: boolean }, [name: string], CliContext>({
+  docs: {
+    brief: "Leave a database out of what is captured, and release what waits for it",
+    fullDescription: [
+      "For one that cannot be captured: while `host.uncaptured = \"hold\"` every answer of the service waits for it. What is written into it",
+      "from now on is on its host's disk only, and not there after a failover. Every host knows it, also the next primary, until the",
+      "database is included again. --force also takes one that was captured: it is removed from the journal and from the other hosts.",
+      "Ends with 0 when it is excluded, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead databases exclude tenants/broken.db",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: { ...shared, force: { kind: "boolean", default: false, withNegated: false, brief: "Also a database that was captured" } },
+    positional: { kind: "tuple", parameters: [nameParameter] },
+  },
+  func(flags, name) {
+    return change(this, "exclude", flags, { name, force: flags.force });
+  },
+});
+
+const includeCommand = buildCommand<DatabasesFlags, [name: string], CliContext>({
+  docs: {
+    brief: "Capture a database again that was excluded",
+    fullDescription: [
+      "It is captured whole by the primary before anything that follows is answered; what other hosts have under its name is replaced.",
+      "Ends with 0 when it is not excluded any more, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead databases include tenants/broken.db",
+    ].join("\n"),
+  },
+  parameters: { flags: shared, positional: { kind: "tuple", parameters: [nameParameter] } },
+  func(flags, name) {
+    return change(this, "include", flags, { name });
+  },
+});
+
+export const databasesRoutes = buildRouteMap({
+  routes: { list: listCommand, exclude: excludeCommand, include: includeCommand },
+  defaultCommand: "list",
+  docs: { brief: "List the databases of a service, leave one out of what is captured, and take it back" },
+});
+
+const serviceOf = ({ service }: DatabasesFlags): { service?: string } => (service === undefined ? {} : { service });
+
+async function change(context: CliContext, act: DatabaseAct, flags: DatabasesFlags, request: { readonly name: string; readonly force?: boolean }): Promise<void> {
+  const { client, url } = connect(context, flags);
+  show(context, flags.json, requireAnswer(await client.changeDatabase(act, { ...serviceOf(flags), ...request }, context.signal), url));
+}
+
+function show(context: CliContext, json: boolean, answer: DatabasesAnswer): void {
+  context.process.stdout.write(json ? `${JSON.stringify(answer)}\n` : formatDatabases(answer));
+}
+
+export function formatDatabases({ service, host, total, databases }: DatabasesAnswer): string {
+  const head = `service ${service}, on ${host}: ${total} database${total === 1 ? "" : "s"}\n`;
+  const columns = [{ title: "NAME" }, { title: "CONDITION" }, { title: "FOR", align: "right" as const }, { title: "FOUND, AND WHAT TO DO" }];
+  const rows = databases.map(({ name, condition, forMs, reason, advice }) => [name, condition, forMs === null ? "" : `${Math.round(forMs / 1000)} s`, [reason, advice].filter((text) => text !== null).join(" ")]);
+  return total === 0 ? head : head + formatTable(columns, rows);
+}

@@ -1,0 +1,70 @@
+/** `stead failover`: what would happen, or make it happen. */
+import { buildCommand } from "@stricli/core";
+import type { DryRunAnswer } from "../../control/gateway-api.ts";
+import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import { CliError } from "../output/cli-error.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { paragraph } from "../output/paragraph.ts";
+import { describeDone, targetOf } from "./switchover.ts";
+
+interface FailoverFlags extends ConnectionFlags {
+  readonly service: string | undefined;
+  readonly json: boolean;
+  readonly dryRun: boolean;
+  readonly force: boolean;
+}
+
+export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliContext>({
+  docs: {
+    brief: "Replace a lost primary now, or show what would happen",
+    fullDescription: [
+      "Without --force it acts only when the primary is lost (also while automation is paused). With --force it replaces the",
+      "primary whatever is known of it: the log fences the old one, so no acknowledged write is lost with durability strict.",
+      "--dry-run changes nothing: it says who would take over, and why each other host would not.",
+      "Ends with 0 when the new primary serves (--dry-run: when somebody could take over), with 5 when it was refused",
+      "(--dry-run: nobody could), with 6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead failover --dry-run",
+      "  stead failover app2 --force",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      ...connectionFlags,
+      ...serviceFlag,
+      ...jsonFlag,
+      dryRun: { kind: "boolean", default: false, withNegated: false, brief: "Change nothing; say what would happen, and why not another host" },
+      force: { kind: "boolean", default: false, withNegated: false, brief: "Also when the primary seems well, or cannot be asked" },
+    },
+    positional: { kind: "tuple", parameters: [{ brief: "New primary (the best host when left out)", placeholder: "host", parse: String, optional: true }] },
+  },
+  async func(flags, host) {
+    const { client, url } = connect(this, flags);
+    if (flags.dryRun && (flags.force || host !== undefined)) {
+      throw new CliError(exitCodes.usage, { found: "--dry-run with --force or a host", accepted: "--dry-run alone", advice: "see `stead failover --help`" });
+    }
+    if (flags.dryRun) {
+      const plan = requireAnswer(await client.dryRun(targetOf(flags.service, undefined), this.signal), url);
+      this.process.stdout.write(flags.json ? `${JSON.stringify(plan)}\n` : describePlan(plan));
+      if (plan.wouldPromote === null) this.exitWith(exitCodes.refused);
+      return;
+    }
+    const done = requireAnswer(await client.failover({ ...targetOf(flags.service, host), force: flags.force }, this.signal), url);
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${describeDone(done)}${done.mayLose === null ? "" : paragraph("may be lost: ", done.mayLose)}`);
+  },
+});
+
+export function describePlan(plan: DryRunAnswer): string {
+  const { wouldPromote, order, but, whyNot, obstacles } = plan;
+  const then = order.length > 1 ? `, then ${order.slice(1).join(", ")}` : "";
+  return [
+    `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
+    wouldPromote === null ? "nobody could take over\n" : `would promote: ${wouldPromote}${then}\n`,
+    ...but.map(({ host, why }) => paragraph(`but ${host}: `, why)),
+    ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, why)),
+    ...obstacles.map((obstacle) => paragraph("note: ", obstacle)),
+    paragraph("--force may lose: ", plan.forceMayLose),
+  ].join("");
+}

@@ -1,0 +1,86 @@
+/**
+ * How commands find the gateway they talk to, and what its answers become at a terminal.
+ *
+ * The address: --gateway, else the environment variable STEAD_GATEWAY, else [gateway] of the configuration file. The
+ * secret: from that file, or from STEAD_SECRET. The file is --config, else stead.toml in the working folder if it is there.
+ */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { GatewayAnswer } from "../../control/gateway-client.ts";
+import { GatewayClient } from "../../control/gateway-client.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { CliError } from "../output/cli-error.ts";
+import { defaultConfigFile, requireConfig } from "./config.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+
+export interface ConnectionFlags {
+  readonly gateway: string | undefined;
+  readonly config: string | undefined;
+}
+
+/** Flags of every command that talks to a gateway. */
+export const connectionFlags = {
+  gateway: { kind: "parsed", parse: parseUrl, optional: true, placeholder: "url", brief: "Admin address of a gateway (else STEAD_GATEWAY, else the configuration file)" },
+  config: { kind: "parsed", parse: String, optional: true, placeholder: "file", brief: `Configuration file with address and secret (${defaultConfigFile} when it is there)` },
+} as const;
+
+export const serviceFlag = {
+  service: { kind: "parsed", parse: String, optional: true, placeholder: "name", brief: "Service, where the gateway has several" },
+} as const;
+
+export const jsonFlag = {
+  json: { kind: "boolean", default: false, withNegated: false, brief: "Print the answer as one JSON object" },
+} as const;
+
+/** The client for these flags. Ends with code 3 when address or secret are nowhere to be found. */
+export function connect(context: CliContext, flags: ConnectionFlags): { readonly client: GatewayClient; readonly url: string } {
+  const { env } = context.process;
+  const hasFile = flags.config !== undefined || existsSync(resolve(context.cwd, defaultConfigFile));
+  const config = hasFile ? requireConfig(context, flags.config) : null;
+  const url = flags.gateway ?? (env["STEAD_GATEWAY"] === undefined ? undefined : parseUrl(env["STEAD_GATEWAY"])) ?? config?.gateway?.adminUrl;
+  const secret = config?.gateway?.secret ?? config?.host?.secret ?? env["STEAD_SECRET"];
+  if (url === undefined) {
+    throw new CliError(exitCodes.configuration, {
+      found: "no gateway is named",
+      accepted: "--gateway URL, STEAD_GATEWAY, or a configuration file with [gateway]",
+      advice: "for example `--gateway http://127.0.0.1:7700`",
+    });
+  }
+  if (secret === undefined) {
+    throw new CliError(exitCodes.configuration, {
+      found: "no cluster secret is known",
+      accepted: "a configuration file with [cluster] and [gateway] or [host], or STEAD_SECRET",
+      advice: "name the file with --config, or run with STEAD_SECRET set",
+    });
+  }
+  return { client: new GatewayClient(url, secret, systemClock), url };
+}
+
+/** The value of an answer; anything else ends the command with its exit code (5 refused, 6 not reached). */
+export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
+  switch (answer.kind) {
+    case "ok":
+      return answer.value;
+    case "refused-by-gateway":
+      throw new CliError(exitCodes.refused, { found: answer.error, advice: answer.advice });
+    case "unauthorized":
+      throw new CliError(exitCodes.refused, { found: `${url}: ${answer.message}`, advice: "use the cluster secret that the gateway was started with" });
+    case "refused":
+      throw new CliError(exitCodes.unreachable, { found: `no gateway answers at ${url} (connection refused)`, advice: "start it with `stead gateway FILE`, or name another one with --gateway" });
+    case "timeout":
+    case "reset":
+    case "aborted":
+      throw new CliError(exitCodes.unreachable, { found: answer.message, advice: "try again, or another gateway with --gateway; what was ordered may still happen: see `stead status`" });
+    case "invalid":
+      throw new CliError(exitCodes.unreachable, { found: `${url} does not answer as a gateway of this version: ${answer.message}`, advice: "check the address: it must be the admin listener" });
+  }
+}
+
+/** `http://address:port`, without a slash at the end. A scheme may be left out. */
+export function parseUrl(text: string): string {
+  const found = /^(?:(https?):\/\/)?([^/?#\s]+)\/?$/.exec(text);
+  const url = found === null ? null : URL.parse(`${found[1] ?? "http"}://${found[2] ?? ""}`);
+  if (url === null) throw new Error(`"${text}" is not the address of a gateway: http://address:port is accepted`);
+  return url.origin;
+}

@@ -1,0 +1,126 @@
+/** `stead gateway`: runs a gateway until it is told to stop. The other commands are processes that it starts. */
+import { buildCommand } from "@stricli/core";
+import { formatAddress } from "../../config/address.ts";
+import { loadConfig } from "../../config/load.ts";
+import { selfCommand } from "../../demo/self.ts";
+import { Background } from "../../runtime/background.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { CliError } from "../output/cli-error.ts";
+import { configFileParameter, requireConfig } from "./config.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { versionText } from "./version.ts";
+
+export const gatewayCommand = buildCommand<Record<never, never>, [file?: string], CliContext>({
+  docs: {
+    brief: "Run a gateway: the reverse proxy that sends requests to the primary, and replaces it when it is lost",
+    fullDescription: [
+      "Reads [gateway] and every [[service]] of the configuration file. Prints one line when it listens, then one line per event.",
+      "The file is read again when it changes and at SIGHUP: a wrong one is refused whole and shown in `stead status`.",
+      "Stops cleanly at SIGTERM or SIGINT: requests in flight are finished first.",
+      "At SIGUSR2 the binary at the same path takes over without refusing a connection; the process id stays.",
+      "",
+      "EXAMPLES",
+      "  stead gateway",
+      "  stead gateway /etc/stead/stead.toml",
+    ].join("\n"),
+  },
+  parameters: { positional: { kind: "tuple", parameters: [configFileParameter] } },
+  async func(_flags, file) {
+    const { config, options } = await prepare(this, file);
+    const { GatewayRun } = await import("../../gateway/gateway-run.ts");
+    const { Keeper } = await import("../../gateway/upgrade/keeper.ts");
+    const { clock, log } = options;
+    const run = await GatewayRun.start(options);
+    const { id, listen } = config.gateway;
+    const keeper = new Keeper({ run, gateway: id, listen: formatAddress(listen), command: [...selfCommand(), "gateway-successor", config.file], clock, log });
+    this.onReload?.(() => keeper.reload());
+    const background = new Background();
+    this.onUpgrade?.(() => background.own(keeper.upgrade()));
+    const lost = await Promise.race([aborted(this.signal), keeper.lost]);
+    if (lost !== undefined) throw new CliError(exitCodes.unexpected, { found: `the process that had taken over is gone: ${lost}`, advice: "start the gateway again, and look at what that process wrote above" });
+    log.info("stopping");
+    await keeper.stop();
+    await background.settled();
+  },
+});
+
+/** Not for people: takes over from a gateway that is told to upgrade (src/gateway/upgrade/keeper.ts). */
+export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file: string], CliContext>({
+  docs: { brief: "Take over from a gateway; started by it" },
+  parameters: { positional: { kind: "tuple", parameters: [{ brief: "Configuration file", placeholder: "file", parse: String }] } },
+  async func(_flags, file) {
+    const { config, options } = await prepare(this, file);
+    const { GatewayRun } = await import("../../gateway/gateway-run.ts");
+    const { runSuccessor, successorDescriptor } = await import("../../gateway/upgrade/successor.ts");
+    const { log } = options;
+    // Only the keeper starts an upgrade: it has the listening socket, and the process id that is known.
+    this.onUpgrade?.(() => log.warn(`not upgraded: send SIGUSR2 to process ${process.ppid}, which was started as the gateway`));
+    await runSuccessor({
+      ...{ input: process.stdin, output: process.stdout, log, signal: this.signal },
+      ready: { gateway: config.gateway.id, listen: formatAddress(config.gateway.listen), version: versionText() },
+      start: () => GatewayRun.start({ ...options, descriptor: successorDescriptor }),
+      onRun: (run) => this.onReload?.(() => run.reloadNow()),
+    });
+  },
+});
+
+/** The configuration, and what a gateway's process gives it. */
+async function prepare(context: CliContext, file: string | undefined) {
+  const config = requireConfig(context, file);
+  const { gateway } = config;
+  if (gateway === null) {
+    throw new CliError(exitCodes.configuration, {
+      found: `no [gateway] in ${config.file}`,
+      accepted: "a file with [gateway] and at least one [[service]]",
+      advice: "add it, name another file, or write an example with `stead init`",
+    });
+  }
+  const { systemLog } = await import("../../runtime/log.ts");
+  const options = {
+    config: gateway,
+    clock: systemClock,
+    log: systemLog(`gateway ${gateway.id}`),
+    sqlReader: [...selfCommand(), "sql-reader"] as const,
+    worker: [...selfCommand(), "gateway-worker", gateway.id] as const,
+    configFile: config.file,
+    load: () => loadConfig(config.file, { env: context.process.env, folder: context.cwd }),
+  };
+  return { config: { ...config, gateway }, options };
+}
+
+/** Not for people: answers queries on a gateway's database, one per line (src/gateway/state/sql-reader.ts). */
+export const sqlReaderCommand = buildCommand<Record<never, never>, [path: string], CliContext>({
+  docs: { brief: "Answer queries of a gateway; started by it" },
+  parameters: { positional: { kind: "tuple", parameters: [{ brief: "Database file", placeholder: "path", parse: String }] } },
+  async func(_flags, path) {
+    const { runSqlReader } = await import("../../gateway/state/sql-reader.ts");
+    await runSqlReader(path);
+  },
+});
+
+/** Not for people: serves clients for a gateway (src/gateway/workers/worker.ts). The gateway alone says when it ends. */
+export const gatewayWorkerCommand = buildCommand<Record<never, never>, [gateway: string, number: string], CliContext>({
+  docs: { brief: "Serve clients for a gateway; started by it" },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "The gateway's id", placeholder: "gateway", parse: String },
+        { brief: "Which of its workers", placeholder: "number", parse: String },
+      ],
+    },
+  },
+  async func(_flags, gateway, number) {
+    const { listenDescriptor, runWorker } = await import("../../gateway/workers/worker.ts");
+    const { systemLog } = await import("../../runtime/log.ts");
+    const log = systemLog(`gateway ${gateway} worker ${number}`);
+    await runWorker({ input: process.stdin, output: process.stdout, descriptor: listenDescriptor, clock: systemClock, log });
+  },
+});
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });

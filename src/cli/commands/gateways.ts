@@ -1,0 +1,56 @@
+/** `stead gateways list|remove`: the gateways that know each other. */
+import { buildCommand } from "@stricli/core";
+import type { GatewayList } from "../../control/gateway-api.ts";
+import type { CliContext } from "../output/context.ts";
+import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import { formatTable } from "../output/table.ts";
+
+interface GatewaysFlags extends ConnectionFlags {
+  readonly json: boolean;
+}
+
+const shared = { ...connectionFlags, ...jsonFlag } as const;
+
+export const gatewaysListCommand = buildCommand<GatewaysFlags, [], CliContext>({
+  docs: {
+    brief: "List the registered gateways, and how the one that is asked hears the others",
+    fullDescription: "EXAMPLES\n  stead gateways list\n  stead gateways list --json",
+  },
+  parameters: { flags: shared },
+  async func(flags) {
+    const { client, url } = connect(this, flags);
+    show(this, flags.json, requireAnswer(await client.gateways(this.signal), url));
+  },
+});
+
+export const gatewaysRemoveCommand = buildCommand<GatewaysFlags, [gateway: string], CliContext>({
+  docs: {
+    brief: "Take a gateway out of the cluster",
+    fullDescription: [
+      "It no longer counts for a majority, and what it says is refused. Stop it first, or afterwards: when it is started again it joins anew.",
+      "A gateway cannot remove itself: ask another one.",
+      "Ends with 0 when it is gone, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead gateways remove g3",
+      "  stead gateways remove g3 --gateway http://10.0.0.2:7700",
+    ].join("\n"),
+  },
+  parameters: { flags: shared, positional: { kind: "tuple", parameters: [{ brief: "Id of the gateway", placeholder: "gateway", parse: String }] } },
+  async func(flags, gateway) {
+    const { client, url } = connect(this, flags);
+    show(this, flags.json, requireAnswer(await client.removeGateway(gateway, this.signal), url));
+  },
+});
+
+function show(context: CliContext, json: boolean, list: GatewayList): void {
+  context.process.stdout.write(json ? `${JSON.stringify(list)}\n` : formatGateways(list));
+}
+
+export function formatGateways(list: GatewayList): string {
+  const columns = [{ title: "GATEWAY" }, { title: "ADMIN" }, { title: "HEARD", align: "right" as const }, { title: "TROUBLE" }];
+  const heard = (ms: number | null): string => (ms === null ? "never" : `${(ms / 1000).toFixed(1)}s ago`);
+  const rows = list.gateways.map(({ id, adminUrl, self, heardMsAgo, trouble }) => [id, adminUrl, self ? "(this one)" : heard(heardMsAgo), trouble ?? ""]);
+  const troubles = list.troubles.map((text) => `! ${text}\n`).join("");
+  return `${formatTable(columns, rows)}${list.registered} count for a majority\n${troubles}`;
+}

@@ -1,0 +1,81 @@
+/** `stead host`: runs a host until it is told to stop. */
+import { buildCommand } from "@stricli/core";
+import type { CheckDepth } from "../../capture/integrity.ts";
+import { loadConfig } from "../../config/load.ts";
+import { formatProblems } from "../../config/problems.ts";
+import type { HostConfig } from "../../config/types.ts";
+import { selfCommand } from "../../demo/self.ts";
+import type { RunningHost } from "../../host/run-host.ts";
+import { CliError } from "../output/cli-error.ts";
+import { configFileParameter, requireConfig } from "./config.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+
+interface HostFlags {
+  readonly "accept-damaged": boolean;
+}
+
+export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>({
+  docs: {
+    brief: "Run a host: beside the application, as primary or in restore mode",
+    fullDescription: [
+      "Reads [host] of the configuration file. As secondary it follows the vault's log and is ready to take over; as primary it runs",
+      "the application, captures every commit, and releases an answer only when the vault has what it depends on.",
+      "The file is read again at SIGHUP: a change that a running host cannot take over is refused whole, and named.",
+      "Stops cleanly at SIGTERM, SIGINT or SIGQUIT: a primary finishes requests in flight, stops the application and steps down.",
+      "",
+      "EXAMPLES",
+      "  stead host",
+      "  stead host /etc/stead/stead.toml",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      "accept-damaged": { kind: "boolean", default: false, withNegated: false, brief: "Begin an empty vault with this host's databases although SQLite finds them damaged" },
+    },
+    positional: { kind: "tuple", parameters: [configFileParameter] },
+  },
+  async func(flags, file) {
+    const config = requireConfig(this, file);
+    if (config.host === null) {
+      throw new CliError(exitCodes.configuration, {
+        found: `no [host] in ${config.file}`,
+        accepted: "a file with [host] and [host.application]",
+        advice: "add it, name another file, or write an example with `stead init --role host`",
+      });
+    }
+    const { runHost } = await import("../../host/run-host.ts");
+    const load = (): HostConfig | string => {
+      const result = loadConfig(config.file, { env: this.process.env, folder: this.cwd });
+      return result.kind === "invalid" ? formatProblems(result.problems) : (result.config.host ?? `${config.file} has no [host] any more`);
+    };
+    let running: RunningHost | undefined;
+    // From the first moment: until the host runs, there is nothing to change, and SIGHUP must not end it.
+    this.onReload?.(() => running?.reload(load));
+    const options = { acceptDamaged: flags["accept-damaged"], databaseChecker: [...selfCommand(), "database-checker"] as const };
+    await runHost(config.host, options, this.signal, (started) => (running = started));
+  },
+});
+
+/** Not for people: checks databases for a host, one a line (src/capture/integrity.ts). */
+export const databaseCheckerCommand = buildCommand<Record<never, never>, [root: string, depth: CheckDepth], CliContext>({
+  docs: { brief: "Check databases of a host; started by it" },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "The folder that names are relative to", placeholder: "folder", parse: String },
+        { brief: "quick or full", placeholder: "depth", parse: depthOf },
+      ],
+    },
+  },
+  async func(_flags, root, depth) {
+    const { runIntegrityChecks } = await import("../../capture/integrity.ts");
+    await runIntegrityChecks(root, depth);
+  },
+});
+
+function depthOf(text: string): CheckDepth {
+  if (text !== "quick" && text !== "full") throw new Error(`expected quick or full, found ${JSON.stringify(text)}`);
+  return text;
+}

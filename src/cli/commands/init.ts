@@ -1,0 +1,108 @@
+/**
+ * `stead init`: an example configuration, and a random secret that only its owner can read. It never overwrites anything:
+ * files are created exclusively, and when there is a configuration already nothing is written. A secret that is there stays: it
+ * was brought from another server of the cluster.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { buildCommand } from "@stricli/core";
+import { parseConfig } from "../../config/load.ts";
+import { formatProblems } from "../../config/problems.ts";
+import { CliError } from "../output/cli-error.ts";
+import { defaultConfigFile } from "./config.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { fittingPatterns } from "./fitting-patterns.ts";
+import { configTemplate, type InitRole } from "./init-template.ts";
+import { makeVault } from "./vault-create.ts";
+
+const secretFile = "stead.secret";
+const secretBytes = 32;
+
+interface InitFlags {
+  readonly role: InitRole;
+  readonly service: string;
+  readonly host: string;
+  readonly vault: string;
+  readonly createVault: boolean;
+  readonly data: string;
+}
+
+export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext>({
+  docs: {
+    brief: "Write an example configuration and a random secret",
+    fullDescription: `Writes ${defaultConfigFile}, with every key explained, and ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
+  },
+  parameters: {
+    flags: {
+      role: { kind: "enum", values: ["gateway", "host", "both"], default: "both", brief: "What the file configures" },
+      service: { kind: "parsed", parse: String, default: "app", placeholder: "name", brief: "Name of the service" },
+      host: { kind: "parsed", parse: String, default: "a", placeholder: "id", brief: "Id of this host" },
+      vault: { kind: "parsed", parse: String, default: "vault", placeholder: "folder", brief: "Folder that all hosts of the service share" },
+      data: { kind: "parsed", parse: String, default: "data", placeholder: "folder", brief: "The application's data folder; the databases in it are listed" },
+      createVault: { kind: "boolean", default: false, withNegated: false, brief: "Make that folder a new vault; one host does this, once, on the shared area" },
+    },
+    positional: {
+      kind: "tuple",
+      parameters: [{ brief: "Folder for the files (the working folder when left out)", placeholder: "folder", parse: String, optional: true }],
+    },
+  },
+  async func(flags, folder) {
+    const target = resolve(this.cwd, folder ?? ".");
+    const configPath = join(target, defaultConfigFile);
+    const secretPath = join(target, secretFile);
+    // The vault is named on the command line from the working folder, in the file from the file's.
+    const vaultPath = resolve(this.cwd, flags.vault);
+    const vault = folder === undefined || flags.vault.startsWith("/") ? flags.vault : relative(target, vaultPath);
+    const data = folder === undefined || flags.data === "data" || flags.data.startsWith("/") ? flags.data : relative(target, resolve(this.cwd, flags.data));
+    const found = flags.role === "gateway" ? undefined : fittingPatterns(resolve(target, data));
+    const text = configTemplate({ data, databases: found, role: flags.role, service: flags.service, hostId: flags.host, secretFile, vault, bootstrap: flags.createVault });
+    refuseWrongNames(configPath, text);
+    refuseExisting(configPath);
+    const hasSecret = existsSync(secretPath);
+    // The vault comes first: it is what can be refused (a share that is not mounted), and a folder without files can be tried again.
+    if (flags.createVault) await makeVault(vaultPath, flags.service);
+    expectResource(target, () => {
+      mkdirSync(target, { recursive: true });
+      if (!hasSecret) writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+      writeFileSync(configPath, text, { flag: "wx" });
+    });
+    const secret = hasSecret ? `kept ${secretPath}` : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;
+    if (found !== undefined) this.process.stdout.write(`found databases in ${resolve(target, data)}: databases = ${JSON.stringify(found)}\n`);
+    const done = [`wrote ${configPath}`, secret, ...(flags.createVault ? [`wrote ${vaultPath}/`] : [])];
+    this.process.stdout.write(`${done.join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
+  },
+});
+
+/** A service or host name that the configuration would refuse is refused before anything is written. */
+function refuseWrongNames(path: string, text: string): void {
+  // The secret does not exist yet, and is not what is checked here.
+  const result = parseConfig(path, text.replace(/^secret_file = .*$/m, `secret = "${"x".repeat(secretBytes)}"`), { env: {} });
+  if (result.kind === "ok") return;
+  throw new CliError(exitCodes.usage, {
+    found: `a value that the configuration would refuse:\n${formatProblems(result.problems)}`,
+    advice: "choose other values for --service, --host or --vault",
+  });
+}
+
+function refuseExisting(path: string): void {
+  if (!existsSync(path)) return;
+  throw new CliError(exitCodes.resource, {
+    found: `${path} exists already; nothing was written`,
+    advice: "name another folder, or move the old file away first",
+  });
+}
+
+/** Errors of the file system become errors that say what to do. */
+function expectResource(target: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    throw new CliError(
+      exitCodes.resource,
+      { found: `${target} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`, advice: "name a folder that you may write to" },
+      { cause: error },
+    );
+  }
+}

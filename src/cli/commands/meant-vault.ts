@@ -1,0 +1,45 @@
+/** Which vault a command of `stead vault` means: the flags and the argument that say so. */
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { CheckpointConfig } from "../../config/types.ts";
+import { CliError } from "../output/cli-error.ts";
+import { requireConfig } from "./config.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+
+export interface VaultFlags {
+  readonly config: string | undefined;
+  readonly json: boolean;
+}
+
+export const vaultFlags = {
+  config: { kind: "parsed", parse: String, optional: true, placeholder: "file", brief: "Configuration file whose [host] names the vault (stead.toml when no folder is given)" },
+  json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" },
+} as const;
+
+export const folderParameter = {
+  kind: "tuple",
+  parameters: [{ brief: "Folder of the vault (the one of [host] when left out)", placeholder: "folder", parse: String, optional: true }],
+} as const;
+
+interface Meant {
+  readonly url: string;
+  /** Known when the vault is named by a configuration. */
+  readonly service: string | undefined;
+  readonly checkpoint: CheckpointConfig | undefined;
+}
+
+/** The vault of the folder, or of the configuration; both at once would leave open which one counts. */
+export function meantVault(context: CliContext, flags: VaultFlags, folder: string | undefined): Meant {
+  if (folder !== undefined) {
+    if (flags.config !== undefined) {
+      throw new CliError(exitCodes.usage, { found: "a folder and --config", accepted: "one of them", advice: "leave one out" });
+    }
+    return { url: pathToFileURL(resolve(context.cwd, folder)).href, service: undefined, checkpoint: undefined };
+  }
+  const { host, file } = requireConfig(context, flags.config);
+  if (host === null) {
+    throw new CliError(exitCodes.configuration, { found: `no [host] in ${file}`, advice: "name the vault's folder, or a configuration file with [host]" });
+  }
+  return { url: host.vaultUrl, service: host.service, checkpoint: host.checkpoint };
+}

@@ -1,0 +1,82 @@
+/** `stead sql 'select …'`: asks a gateway's database, read-only. */
+import { buildCommand } from "@stricli/core";
+import { sqlRowsMax, type SqlAnswer, type SqlValue } from "../../control/gateway-api.ts";
+import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import type { CliContext } from "../output/context.ts";
+import { lineWidth, printable } from "../output/paragraph.ts";
+import { formatTable } from "../output/table.ts";
+import { CliError } from "../output/cli-error.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+
+interface SqlFlags extends ConnectionFlags {
+  readonly json: boolean;
+  readonly csv: boolean;
+  readonly rows: number;
+}
+
+export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext>({
+  docs: {
+    brief: "Query a gateway's database: hosts, health, epochs, failovers, events",
+    fullDescription: [
+      "One SELECT, WITH, VALUES or EXPLAIN. The views are stable: cluster, services, hosts, health, epochs, failovers, events,",
+      "gateways; `select name, sql from sqlite_schema where type = 'view'` shows their columns. Times are UTC text, durations",
+      "milliseconds. Rows that are wider than the terminal are shown with one line per column; --csv and --json never change.",
+      "Ends with 0 when it was answered, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead sql 'select * from cluster'",
+      "  stead sql 'select kind, from_host, to_host, detect_ms, claim_ms, lease_ms, start_ms, gap_ms from failovers order by decided_at'",
+      "  stead sql --csv 'select * from events'",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      ...connectionFlags,
+      ...jsonFlag,
+      csv: { kind: "boolean", default: false, withNegated: false, brief: "Print RFC 4180 CSV with a header line" },
+      rows: { kind: "parsed", parse: rowCount, default: "1000", placeholder: "number", brief: `Rows at most (up to ${sqlRowsMax}); when there are more, standard error says so` },
+    },
+    positional: { kind: "tuple", parameters: [{ brief: "One statement that only reads", placeholder: "statement", parse: String }] },
+  },
+  async func(flags, sql) {
+    if (flags.csv && flags.json) throw new CliError(exitCodes.usage, { found: "--csv and --json", accepted: "one of them", advice: "choose" });
+    const { client, url } = connect(this, flags);
+    const answer = requireAnswer(await client.sql({ sql, rowsMax: flags.rows }, this.signal), url);
+    this.process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : flags.csv ? formatCsv(answer) : formatRows(answer, this.process.stdout.columns));
+    if (answer.truncated && !flags.json) this.process.stderr.write(`stead: only the first ${answer.rows.length} rows are shown (--rows)\n`);
+  },
+});
+
+/** A table, or one block of lines per row when the table would be wider than the terminal. */
+export function formatRows(answer: SqlAnswer, width: number = lineWidth): string {
+  const cells = answer.rows.map((row) => row.map((value) => (value === null ? "-" : text(value))));
+  const numeric = answer.columns.map((_, at) => answer.rows.length > 0 && answer.rows.every((row) => row[at] === null || typeof row[at] === "number"));
+  const columns = answer.columns.map((title, at) => ({ title, align: numeric[at] === true ? ("right" as const) : ("left" as const) }));
+  const table = formatTable(columns, cells, width);
+  const isWide = cells.length > 0 && table.split("\n").some((line) => line.length > width);
+  return isWide ? formatBlocks(answer.columns, cells) : table;
+}
+
+function formatBlocks(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const titleWidth = Math.max(...columns.map((title) => title.length));
+  const block = (row: readonly string[], at: number): string =>
+    `row ${at + 1}\n${columns.map((title, column) => `  ${title.padEnd(titleWidth)}  ${printable(row[column] ?? "")}\n`).join("")}`;
+  return rows.map(block).join("");
+}
+
+export function formatCsv(answer: SqlAnswer): string {
+  const field = (value: string): string => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const lines = [answer.columns, ...answer.rows.map((row) => row.map((value) => (value === null ? "" : text(value))))];
+  return lines.map((line) => `${line.map(field).join(",")}\r\n`).join("");
+}
+
+function text(value: Exclude<SqlValue, null>): string {
+  if (typeof value === "object") return `base64:${value.base64}`;
+  return typeof value === "number" && !Number.isInteger(value) ? String(Math.round(value * 1000) / 1000) : String(value);
+}
+
+function rowCount(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > sqlRowsMax) throw new Error(`"${text}" is not a number of rows: 1 to ${sqlRowsMax} is accepted`);
+  return value;
+}

@@ -1,0 +1,159 @@
+/** `stead status`: what a gateway sees, as a table, once or again and again. */
+import { buildCommand } from "@stricli/core";
+import type { ClusterHost, ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import { CliError, formatCliError } from "../output/cli-error.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { paragraph } from "../output/paragraph.ts";
+import { formatTable } from "../output/table.ts";
+
+interface StatusFlags extends ConnectionFlags {
+  readonly watch: boolean;
+  readonly json: boolean;
+}
+
+const watchIntervalMs = 500;
+const clearScreen = "\u001b[H\u001b[2J";
+
+export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
+  docs: {
+    brief: "Show services, hosts, who is primary, and what is wrong",
+    fullDescription: [
+      "Asks a gateway and prints a table per service. Ends with 0 when every service has a primary that serves and a vault that answers,",
+      "with 9 when one has not, with 6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead status",
+      "  stead status --watch",
+      "  stead status --gateway http://10.0.0.5:7700 --json",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      ...connectionFlags,
+      ...jsonFlag,
+      watch: { kind: "boolean", default: false, withNegated: false, brief: "Show it again and again until Ctrl-C; with --json one object per line" },
+    },
+  },
+  async func(flags) {
+    const { client, url } = connect(this, flags);
+    const show = async (): Promise<void> => {
+      const status = requireAnswer(await client.cluster(this.signal), url);
+      const text = flags.json ? `${JSON.stringify(status)}\n` : formatStatus(status, systemClock.wallTime());
+      this.process.stdout.write(flags.watch && !flags.json && this.process.stdout.isTTY === true ? clearScreen + text : text);
+      if (!flags.watch && !isWell(status)) this.exitWith(exitCodes.verdict);
+    };
+    await show();
+    while (flags.watch && !this.signal.aborted) {
+      try {
+        await systemClock.sleep(watchIntervalMs, this.signal);
+      } catch {
+        return; // Ctrl-C
+      }
+      // A gateway that is being restarted is worth waiting for; the screen says so meanwhile.
+      await show().catch((error: unknown) => {
+        if (!(error instanceof CliError)) throw error;
+        if (!this.signal.aborted) this.process.stderr.write(`${formatCliError(error)}\n`);
+      });
+    }
+  },
+});
+
+const isWell = (status: ClusterStatus): boolean => status.services.every(({ phase, vault }) => phase === "serving" && vault.state === "well");
+
+export function formatStatus(status: ClusterStatus, wallTimeMs: number): string {
+  const uptime = `up ${duration(status.uptimeMs)}`;
+  const troubles = status.troubles.map((trouble) => paragraph("TROUBLE: ", trouble)).join("");
+  const services = status.services.map((service) => formatService(service, wallTimeMs)).join("\n");
+  return `gateway ${status.gateway}, ${uptime}, ${status.connections} connections\n${workersLine(status.workers)}${troubles}\n${services}`;
+}
+
+function workersLine(workers: ClusterStatus["workers"]): string {
+  if (workers.length === 0) return "";
+  const each = workers.map(({ pid, state, connections, restarts }, index) => {
+    const again = restarts === 0 ? "" : `, started again ${restarts} times`;
+    return `${index + 1} ${state} (${pid === null ? "" : `pid ${pid}, `}${connections} connections${again})`;
+  });
+  return `workers: ${each.join("; ")}\n`;
+}
+
+function formatService(service: ClusterService, wallTimeMs: number): string {
+  const { requests, waiting } = service;
+  const head = [
+    `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${service.paused ? ", automation paused" : ""}`,
+    `primary ${service.primary ?? "none"}, epoch ${service.epoch}`,
+    `${service.requestsPerSecond.toFixed(0)}/s`,
+    ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),
+  ].join(", ");
+  const reason = service.reason === null ? "" : paragraph("  ", service.reason);
+  const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed\n`;
+  return `${head}\n${reason}${counts}${hostTable(service)}${formatFailovers(service, wallTimeMs)}`;
+}
+
+function hostTable(service: ClusterService): string {
+  const columns = [
+    { title: "HOST" },
+    { title: "ROLE" },
+    { title: "HEALTH" },
+    { title: "EPOCH", align: "right" as const },
+    { title: "POSITION", align: "right" as const },
+    { title: "LAG", align: "right" as const },
+    { title: "PRIORITY", align: "right" as const },
+    { title: "NOTES" },
+  ];
+  const table = formatTable(columns, service.hosts.map((host) => hostRow(service, host)));
+  return table + service.hosts.map(formatNotes).join("");
+}
+
+function hostRow(service: ClusterService, host: ClusterHost): string[] {
+  const notes = [
+    ...(host.id === service.routedTo ? ["traffic"] : []),
+    ...(host.nofailover ? ["nofailover"] : []),
+    ...(host.setAside.length === 0 ? [] : [`${host.setAside.length} set aside`]),
+    ...host.notes.filter((note) => isShort(note) && note !== host.reason),
+  ];
+  const text = (value: number | null): string => (value === null ? "-" : String(value));
+  return [host.id, roleOf(host), host.health, text(host.epoch), text(host.position), text(host.lag), String(host.priority), notes.join("; ")];
+}
+
+/** Characters of a note that stands in the table; a longer one gets lines of its own below. */
+const shortNoteMax = 24;
+const isShort = (note: string): boolean => note.length <= shortNoteMax;
+
+function formatNotes({ id, role, reason, notes }: ClusterHost): string {
+  const long = notes.filter((note) => !isShort(note) && (reason === null || !note.includes(reason)));
+  const advice = role === "failed" ? [failedAdvice] : [];
+  return [...(reason === null ? [] : [reason]), ...advice, ...long].map((note) => paragraph(`  ${id}: `, note)).join("");
+}
+
+/** `failed` is the one state that a host does not leave by itself. */
+const failedAdvice = "do: mend the cause that it names, then restart this host";
+
+/** What a host that is down last said of itself is history: a dead primary must not look like a second one. */
+const roleOf = ({ role, health }: ClusterHost): string => (role === null ? "-" : health === "down" ? `(${role})` : role);
+
+const failoversShown = 5;
+
+function formatFailovers(service: ClusterService, wallTimeMs: number): string {
+  const last = service.failovers.slice(-failoversShown).reverse();
+  if (last.length === 0) return "";
+  const lines = last.map((entry) => {
+    const phases = Object.entries(entry.phases)
+      .filter(([, ms]) => ms !== null && ms >= 0.5)
+      .map(([phase, ms]) => `${phase} ${Math.round(ms ?? 0)}`)
+      .join(", ");
+    const durations = [...(phases === "" ? [] : [`${phases} ms`]), ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`])].join("; ");
+    const what = `${entry.kind} ${entry.from ?? "nobody"} -> ${entry.to ?? "nobody"}, ${entry.outcome}${durations === "" ? "" : ` (${durations})`}`;
+    return paragraph(`  ${duration(wallTimeMs - entry.decidedAtMs)} ago: `, what);
+  });
+  return `last failovers:\n${lines.join("")}`;
+}
+
+function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
+}

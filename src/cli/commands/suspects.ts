@@ -1,0 +1,32 @@
+/** `stead suspects clear [service]`: requests that were put aside are forwarded again. */
+import { buildCommand } from "@stricli/core";
+import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import type { CliContext } from "../output/context.ts";
+
+interface SuspectsFlags extends ConnectionFlags {
+  readonly json: boolean;
+}
+
+export const suspectsClearCommand = buildCommand<SuspectsFlags, [service?: string], CliContext>({
+  docs: {
+    brief: "Forward requests again that were put aside because they ended the application",
+    fullDescription: [
+      "A request whose method and path the application had at two of its ends gets 503 suspect_request for a while (`stead status`",
+      "shows them). This forgets them on every host of the service, for example after the application was mended. Ends with 0 when",
+      "the primary has forgotten them, with 5 when it could not be asked, with 6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead suspects clear",
+      "  stead suspects clear notes",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: { ...connectionFlags, ...jsonFlag },
+    positional: { kind: "tuple", parameters: [{ brief: "Service (the only one when left out)", placeholder: "service", parse: String, optional: true }] },
+  },
+  async func(flags, service) {
+    const { client, url } = connect(this, flags);
+    const done = requireAnswer(await client.clearSuspects(service === undefined ? {} : { service }, this.signal), url);
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `service ${done.service}: nothing is put aside any more, on ${done.hosts.join(", ")}\n`);
+  },
+});

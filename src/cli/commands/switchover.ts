@@ -1,0 +1,48 @@
+/** `stead switchover [host]`: moves the primary while everybody is well. */
+import { buildCommand } from "@stricli/core";
+import type { CommandDone } from "../../control/gateway-api.ts";
+import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import type { CliContext } from "../output/context.ts";
+
+interface SwitchoverFlags extends ConnectionFlags {
+  readonly service: string | undefined;
+  readonly json: boolean;
+}
+
+export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], CliContext>({
+  docs: {
+    brief: "Move the primary to another host, without an error for any client",
+    fullDescription: [
+      "The primary finishes what it has begun and steps down; the named host, or the best one, takes over; requests wait",
+      "meanwhile. Ends with 0 when the new primary serves, with 5 when it was refused (nothing has changed then, or the old",
+      "primary serves on), with 6 when the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead switchover",
+      "  stead switchover app2 --json",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag },
+    positional: { kind: "tuple", parameters: [{ brief: "New primary (the best host when left out)", placeholder: "host", parse: String, optional: true }] },
+  },
+  async func(flags, host) {
+    const { client, url } = connect(this, flags);
+    const done = requireAnswer(await client.switchover(targetOf(flags.service, host), this.signal), url);
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : describeDone(done));
+  },
+});
+
+/** A request with only the parts that were given. */
+export const targetOf = (service: string | undefined, host: string | undefined): { service?: string; host?: string } => ({
+  ...(service === undefined ? {} : { service }),
+  ...(host === undefined ? {} : { host }),
+});
+
+export function describeDone(done: CommandDone): string {
+  const { failover } = done;
+  const head = `service ${done.service}: ${done.primary ?? "nobody"} is primary, epoch ${done.epoch}`;
+  if (failover === null) return `${head}\n`;
+  const phases = Object.entries(failover.phases).flatMap(([phase, ms]) => (ms === null ? [] : [`${phase} ${ms.toFixed(1)} ms`]));
+  return `${head}\n  ${failover.kind}: ${phases.join(", ")}\n`;
+}

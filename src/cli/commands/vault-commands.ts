@@ -1,0 +1,106 @@
+/** The commands of `stead vault` and their flags; which vault is meant says meant-vault.ts. What they do is in vault.ts and vault-create.ts. */
+import { buildCommand, buildRouteMap } from "@stricli/core";
+import { durationAccepted, parseDuration } from "../../config/units.ts";
+import { CliError } from "../output/cli-error.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { folderParameter, meantVault, vaultFlags, type VaultFlags } from "./meant-vault.ts";
+import { vaultCreateCommand } from "./vault-create.ts";
+import { vaultRestoreCommand } from "./vault-restore.ts";
+
+const output = (context: CliContext) => (line: string) => context.process.stdout.write(`${line}\n`);
+
+const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
+  docs: {
+    brief: "Read all of a vault and say what is whole, what is damaged, and what could be restored",
+    fullDescription:
+      "Reads every record, manifest and chunk, and replays what hosts would make of the pages; never writes. May run beside a cluster.\nEnds with 0 when all is whole, with 9 when something is damaged.\n\nEXAMPLES\n  stead vault verify\n  stead vault verify /mnt/vault/notes --json",
+  },
+  parameters: { flags: vaultFlags, positional: folderParameter },
+  async func(flags, folder) {
+    const { url, service } = meantVault(this, flags, folder);
+    const { vaultVerify } = await import("./vault.ts");
+    const { exitCode } = await vaultVerify({ url, json: flags.json, out: output(this), signal: this.signal, ...(service === undefined ? {} : { service }) });
+    this.exitWith(exitCode);
+  },
+});
+
+const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [folder?: string], CliContext>({
+  docs: {
+    brief: "List what is in a vault: log, checkpoints, chunks",
+    fullDescription: "Reads names and manifests, verifies nothing, never writes.\n\nEXAMPLES\n  stead vault ls\n  stead vault ls /mnt/vault/notes --records",
+  },
+  parameters: {
+    flags: { ...vaultFlags, records: { kind: "boolean", default: false, withNegated: false, brief: "Also one line for each record of the log" } },
+    positional: folderParameter,
+  },
+  async func(flags, folder) {
+    const { url } = meantVault(this, flags, folder);
+    const { vaultLs } = await import("./vault.ts");
+    const { exitCode } = await vaultLs({ url, json: flags.json, records: flags.records, out: output(this), signal: this.signal });
+    this.exitWith(exitCode);
+  },
+});
+
+interface GcFlags extends VaultFlags {
+  readonly keep: number | undefined;
+  readonly window: number | undefined;
+  readonly delete: boolean;
+}
+
+const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
+  docs: {
+    brief: "Remove checkpoints and journal that nothing needs any more",
+    fullDescription: [
+      "Says what would be removed; removes it only with --delete. May run beside a cluster, whose primary does the same by itself.",
+      "The newest verified checkpoint, its journal and all claims always stay.",
+      "",
+      "EXAMPLES",
+      "  stead vault gc",
+      "  stead vault gc /mnt/vault/notes --keep 2 --window 1h --delete",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      ...vaultFlags,
+      keep: { kind: "parsed", parse: checkpointCount, optional: true, placeholder: "number", brief: "Checkpoints to keep; host.checkpoint.keep with a configuration, needed with a folder" },
+      window: { kind: "parsed", parse: duration, optional: true, placeholder: "time", brief: "Time for which point-in-time restore stays possible; host.checkpoint.window, or needed" },
+      delete: { kind: "boolean", default: false, withNegated: false, brief: "Really remove" },
+    },
+    positional: folderParameter,
+  },
+  async func(flags, folder) {
+    const { url, checkpoint } = meantVault(this, flags, folder);
+    const checkpointsMin = flags.keep ?? checkpoint?.keepMin;
+    const windowMs = flags.window ?? checkpoint?.windowMs;
+    if (checkpointsMin === undefined || windowMs === undefined) {
+      throw new CliError(exitCodes.usage, {
+        found: "a folder without --keep and --window",
+        accepted: "both, or a configuration file that has them",
+        advice: "say what has to stay, for example --keep 2 --window 1h",
+      });
+    }
+    const { vaultGc } = await import("./vault.ts");
+    const { systemClock } = await import("../../runtime/clock.ts");
+    const policy = { checkpointsMin, windowMs };
+    const { exitCode } = await vaultGc({ url, json: flags.json, policy, nowMs: systemClock.wallTime(), dryRun: !flags.delete, out: output(this), signal: this.signal });
+    this.exitWith(exitCode);
+  },
+});
+
+function checkpointCount(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,5}$/.test(text) || value < 1) throw new Error(`expected a whole number from 1 to 99999, found ${JSON.stringify(text)}`);
+  return value;
+}
+
+function duration(text: string): number {
+  const result = parseDuration(text);
+  if (result.kind === "ok") return result.value;
+  throw new Error(`expected ${durationAccepted}, found ${JSON.stringify(text)}`);
+}
+
+export const vaultRoutes = buildRouteMap({
+  routes: { create: vaultCreateCommand, verify: verifyCommand, ls: lsCommand, restore: vaultRestoreCommand, gc: gcCommand },
+  docs: { brief: "Make, look at, restore from and clean up a vault" },
+});

@@ -1,0 +1,40 @@
+/** `stead vault create`: the one explicit way to a new vault. A host never makes one, since an empty mount point looks like it. */
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { buildCommand } from "@stricli/core";
+import { identifierAccepted, isIdentifier } from "../../core/identifier.ts";
+import type { CliContext } from "../output/context.ts";
+
+/** Makes the folder a vault of this service; one that it is already stays as it is. `path` is absolute. */
+export async function makeVault(path: string, service: string): Promise<void> {
+  const { createVault } = await import("../../vault/open-store.ts");
+  const store = await createVault(pathToFileURL(path).href, service);
+  await store.close();
+}
+
+export const vaultCreateCommand = buildCommand<{ readonly service: string }, [folder: string], CliContext>({
+  docs: {
+    brief: "Make a folder on the shared area the vault of a service",
+    fullDescription: [
+      "The folder is made when it is missing (the folder above it has to exist) and has to be empty, or this service's vault already.",
+      "Proves first that exclusive creation really works there, and refuses where it does not.",
+      "",
+      "EXAMPLES",
+      "  stead vault create /mnt/vault/notes --service notes",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: { service: { kind: "parsed", parse: serviceName, placeholder: "name", brief: "Name of the service, as in host.service" } },
+    positional: { kind: "tuple", parameters: [{ brief: "Folder on the shared area", placeholder: "folder", parse: String }] },
+  },
+  async func(flags, folder) {
+    const path = resolve(this.cwd, folder);
+    await makeVault(path, flags.service);
+    this.process.stdout.write(`${path} is the vault of service ${flags.service}\n`);
+  },
+});
+
+function serviceName(text: string): string {
+  if (isIdentifier(text)) return text;
+  throw new Error(`expected ${identifierAccepted}, found ${JSON.stringify(text)}`);
+}

@@ -1,0 +1,105 @@
+/** `stead vault restore`: the databases of a service as they were at a moment, into a folder; the vault is only read. */
+import { resolve } from "node:path";
+import { buildCommand } from "@stricli/core";
+import type { LeftOut, Moment, PointInTime } from "../../host/point-in-time.ts";
+import { CliError } from "../output/cli-error.ts";
+import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { folderParameter, meantVault, vaultFlags, type VaultFlags } from "./meant-vault.ts";
+
+interface RestoreFlags extends VaultFlags {
+  readonly to: string;
+  readonly position: number | undefined;
+  readonly time: number | undefined;
+  readonly before: number | undefined;
+  readonly "last-whole": boolean;
+}
+
+export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string], CliContext>({
+  docs: {
+    brief: "Write the databases as they are now, or were at a position or time, into a folder",
+    fullDescription: [
+      "Point-in-time restore, and a way to look at the data without an application. Only reads the vault; may run beside a cluster.",
+      "Everything is proven by the checksums of the primaries. The folder gets all databases, or nothing.",
+      "Where a record of the log is damaged or cannot be applied, a restore of what comes after it ends with exit code 4 and names it;",
+      "--last-whole gives the state before it instead, and says what is not in it.",
+      "To go back for good: stop all hosts, restore into the data folder of one, make a new vault, and let that host bootstrap it.",
+      "",
+      "EXAMPLES",
+      "  stead vault restore --to /tmp/now",
+      "  stead vault restore /mnt/vault/notes --to /tmp/before --time 2026-03-01T12:00:00Z",
+      "  stead vault restore /mnt/vault/notes --to /tmp/before --position 4711 --json",
+      "  stead vault restore /mnt/vault/notes --to /tmp/whole --last-whole",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      ...vaultFlags,
+      to: { kind: "parsed", parse: String, placeholder: "folder", brief: "Folder that is empty or does not exist yet" },
+      position: { kind: "parsed", parse: positionOf, optional: true, placeholder: "number", brief: "The state after this record of the log" },
+      before: { kind: "parsed", parse: laterPositionOf, optional: true, placeholder: "number", brief: "The state before this record of the log" },
+      "last-whole": { kind: "boolean", default: false, brief: "The newest state, up to the first record that is damaged or cannot be applied" },
+      time: { kind: "parsed", parse: wallTimeOf, optional: true, placeholder: "time", brief: "The state at this time, for example 2026-03-01T12:00:00Z" },
+    },
+    positional: folderParameter,
+  },
+  async func(flags, folder) {
+    const { url, service } = meantVault(this, flags, folder);
+    const moment = momentOf(flags);
+    const to = resolve(this.cwd, flags.to);
+    const { restoreFromVault } = await import("./vault.ts");
+    const onWarning = (text: string): void => void this.process.stderr.write(`stead: warning: ${text}\n`);
+    const restored = await restoreFromVault({ url, service, moment, folder: to, signal: this.signal, onWarning });
+    this.process.stdout.write(flags.json ? `${JSON.stringify({ folder: to, ...restored })}\n` : describe(to, restored));
+  },
+});
+
+function momentOf(flags: RestoreFlags): Moment {
+  const { position, time, before } = flags;
+  const moments: readonly (readonly [flag: string, moment: Moment | undefined])[] = [
+    ["--position", position === undefined ? undefined : { kind: "position", position }],
+    ["--before", before === undefined ? undefined : { kind: "position", position: before - 1 }],
+    ["--time", time === undefined ? undefined : { kind: "time", wallTimeMs: time }],
+    ["--last-whole", flags["last-whole"] ? { kind: "last_whole" } : undefined],
+  ];
+  const given = moments.filter(([, moment]) => moment !== undefined);
+  if (given.length > 1) throw new CliError(exitCodes.usage, { found: given.map(([flag]) => flag).join(" and "), accepted: "one of them, or none for the newest state", advice: "leave one out" });
+  return given[0]?.[1] ?? { kind: "newest" };
+}
+
+function describe(folder: string, { position, epoch, wallTimeMs, checkpoint, databases, leftOut }: PointInTime): string {
+  const lines = [
+    `restored     ${folder}`,
+    `state        position ${position}, epoch ${epoch}, ${new Date(wallTimeMs).toISOString()} (from the checkpoint at ${checkpoint})`,
+    ...databases.map(({ name, bytes, checksum }) => `database     ${name}: ${bytes} bytes, checksum ${checksum}`),
+    ...(leftOut === null ? [] : describeLeftOut(leftOut)),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function describeLeftOut({ reason, from, to, commits, unreadable, lastWallTimeMs, databases }: LeftOut): string[] {
+  const until = lastWallTimeMs === undefined ? "" : `, the last of ${new Date(lastWallTimeMs).toISOString()}`;
+  const changed = databases.length === 0 ? "" : `; they change ${databases.join(", ")}`;
+  const damaged = unreadable === 0 ? "" : `, ${unreadable} of them unreadable`;
+  return [`ends there   ${reason}`, `not in it    positions ${from} to ${to}: ${commits} records with commits${damaged}${until}${changed}`];
+}
+
+function positionOf(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,15}$/.test(text)) throw new Error(`expected a position of the log (a whole number), found ${JSON.stringify(text)}`);
+  return value;
+}
+
+/** Before the first record is what the service began with, at position 0; before that is nothing. */
+function laterPositionOf(text: string): number {
+  const value = positionOf(text);
+  if (value === 0) throw new Error("expected a position of the log from 1 on, found 0: nothing is before it");
+  return value;
+}
+
+/** A time without a zone would mean something else on each machine. */
+function wallTimeOf(text: string): number {
+  const value = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(value)) throw new Error(`expected a time with its zone, for example 2026-03-01T12:00:00Z or 2026-03-01T13:00:00+01:00, found ${JSON.stringify(text)}`);
+  return value;
+}

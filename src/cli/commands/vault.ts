@@ -1,0 +1,194 @@
+/**
+ * `stead vault verify|ls|restore|gc`: looks at a vault without a running cluster. All but `gc` only read it; `gc` says what it would
+ * remove unless told to do it, and may run beside a primary (src/vault/retention.ts).
+ *
+ * Plain functions with an output sink; the command line is wired elsewhere. Errors of the vault are thrown, with advice.
+ */
+import type { RetentionPolicy } from "../../core/retention.ts";
+import { allRules } from "../../core/rules.ts";
+import { newestAnnounced } from "../../vault/announced.ts";
+import { readBoundary } from "../../vault/boundary.ts";
+import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkpoint-manifest.ts";
+import { pageProof } from "../../host/page-proof.ts";
+import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../../host/point-in-time.ts";
+import { ForeignVaultError, isVaultError, NotAVaultError } from "../../vault/errors.ts";
+import { readIdentity } from "../../vault/identity.ts";
+import { chunkPrefix, logPrefix, positionOfKey } from "../../vault/keys.ts";
+import { openStore } from "../../vault/open-store.ts";
+import { decodeRecord, serviceTagOf } from "../../vault/record-codec.ts";
+import type { RecordBody } from "../../vault/record.ts";
+import { type Collected, collectGarbage } from "../../vault/retention.ts";
+import type { FsStore } from "../../vault/fs-store.ts";
+import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify.ts";
+import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
+
+export interface VaultCommand {
+  /** `file:///absolute/path`, or an absolute path. */
+  readonly url: string;
+  readonly out: (line: string) => void;
+  /** One JSON object as the only output. */
+  readonly json?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface VerifyCommand extends VaultCommand {
+  /** Also refuses another service's vault. */
+  readonly service?: string;
+}
+
+/** Ends with `verdict` when anything is damaged. Reads all of the vault. */
+export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: ExitCode; report: VaultReport }> {
+  const report = await withStore(command.url, (store) =>
+    verifyVault(store, { proof: pageProof, ...(command.service === undefined ? {} : { service: command.service }), ...(command.signal === undefined ? {} : { signal: command.signal }) }),
+  );
+  const damaged = isDamaged(report);
+  if (command.json === true) command.out(JSON.stringify({ ok: !damaged, ...report }));
+  else printReport(report, command.out);
+  return { exitCode: damaged ? exitCodes.verdict : exitCodes.ok, report };
+}
+
+function printReport(report: VaultReport, out: (line: string) => void): void {
+  for (const finding of report.findings) out(`${finding.severity === "damage" ? "DAMAGE" : "notice"}  ${finding.kind}: ${finding.message}`);
+  const { identity, restorable } = report;
+  out(`vault        ${report.url} (${identity === undefined ? "no identity" : `service ${identity.service}`})`);
+  out(`log          ${report.records} records, last position ${report.lastPosition}, retention boundary ${report.boundary}`);
+  out(`primary      epoch ${report.epoch}${report.host === undefined ? "" : `, host ${report.host}`}`);
+  for (const { position, whole, databases, bytes, wallTimeMs } of report.checkpoints) {
+    out(`checkpoint   ${position}: ${whole ? "whole" : "DAMAGED"}, ${databases} databases, ${bytes} bytes${wallTimeMs === undefined ? "" : `, ${time(wallTimeMs)}`}`);
+  }
+  out(`chunks       ${report.chunks}, of which left over ${report.leftOverChunks}`);
+  out(restorable === undefined ? "restorable   NOTHING: no checkpoint is whole" : `restorable   checkpoint ${restorable.checkpoint} and the journal up to position ${restorable.upTo}`);
+  const lost = report.lastPosition - (restorable?.upTo ?? 0);
+  if (lost > 0) out(`missing      ${lost} positions after that cannot be restored`);
+  out(isDamaged(report) ? "verdict      DAMAGED" : "verdict      whole");
+}
+
+export interface LsCommand extends VaultCommand {
+  /** Also one line for each record of the log. */
+  readonly records?: boolean;
+}
+
+/** What is in the vault, from names and manifests; nothing is verified. */
+export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode }> {
+  await withStore(command.url, async (store) => {
+    const identity = await readIdentity(store);
+    const positions = (await store.list(logPrefix)).map((key) => positionOfKey(logPrefix, key)).filter((position) => position !== undefined);
+    const checkpoints = await Promise.all((await listCheckpoints(store)).map((position) => describeCheckpoint(store, position)));
+    const chunks = (await store.list(chunkPrefix)).length;
+    const boundary = await readBoundary(store);
+    const log = { records: positions.length, first: positions[0] ?? 0, last: positions.at(-1) ?? 0, boundary };
+    const records = command.records === true ? await describeRecords(store, identity?.service ?? "", positions, command.signal) : undefined;
+    if (command.json === true) {
+      command.out(JSON.stringify({ url: store.url, identity, log, checkpoints, chunks, records }));
+      return;
+    }
+    command.out(`vault        ${store.url} (service ${identity?.service ?? "unknown"}, made ${time(identity?.createdMs ?? 0)})`);
+    command.out(`log          ${log.records} records, positions ${log.first} to ${log.last}, retention boundary ${boundary}`);
+    for (const record of records ?? []) command.out(`record       ${record.position} ${record.summary}`);
+    for (const checkpoint of checkpoints) command.out(`checkpoint   ${checkpoint.position}: ${checkpoint.summary}`);
+    command.out(`chunks       ${chunks}`);
+  });
+  return { exitCode: exitCodes.ok };
+}
+
+export interface GcCommand extends VaultCommand {
+  readonly policy: RetentionPolicy;
+  /** Calendar time. */
+  readonly nowMs: number;
+  /** Default true: only says what would be removed. */
+  readonly dryRun?: boolean;
+}
+
+/** Ends with `refused` when nothing may be removed: there is no announced checkpoint. */
+export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode; collected: Collected | undefined }> {
+  const dryRun = command.dryRun ?? true;
+  const collected = await withStore(command.url, async (store) => {
+    const identity = await readIdentity(store);
+    const service = identity?.service ?? "";
+    const announced = await newestAnnounced(store, service);
+    if (announced === undefined) return undefined;
+    const { policy, nowMs, signal } = command;
+    return collectGarbage({ store, service, newest: announced.manifest, logPosition: announced.logPosition, policy, nowMs, rules: allRules, dryRun, signal });
+  });
+  if (command.json === true) command.out(JSON.stringify({ dryRun, collected: collected ?? null }));
+  else printCollected(collected, dryRun, command.out);
+  return { exitCode: collected === undefined ? exitCodes.refused : exitCodes.ok, collected };
+}
+
+function printCollected(collected: Collected | undefined, dryRun: boolean, out: (line: string) => void): void {
+  if (collected === undefined) {
+    out("nothing is removed: no checkpoint is announced in the log, so everything is needed");
+    return;
+  }
+  const { plan, records, checkpoints, chunks, recordsKept } = collected;
+  out(`kept         checkpoints ${plan.kept.join(", ")} and the journal after position ${plan.boundary}; ${recordsKept} claims before it`);
+  out(`${dryRun ? "would go    " : "removed     "} ${records.length} records, ${checkpoints.length} checkpoints, ${chunks.length} chunks`);
+  if (dryRun) out("Nothing was removed: this was a dry run.");
+}
+
+/** Needs no service name: the vault says whose it is. `service` refuses another's. */
+export async function restoreFromVault(command: Omit<PointInTimeOptions, "store" | "service"> & { readonly url: string; readonly service: string | undefined }): Promise<PointInTime> {
+  const { url, service: expected, ...options } = command;
+  return await withStore(url, async (store) => {
+    const service = (await readIdentity(store))?.service;
+    if (service === undefined) throw new NotAVaultError(store.url, "it has no identity");
+    if (expected !== undefined && service !== expected) throw new ForeignVaultError(store.url, service, expected);
+    return restoreMoment({ ...options, store, service });
+  });
+}
+
+async function describeCheckpoint(store: FsStore, position: number): Promise<{ position: number; summary: string }> {
+  try {
+    const manifest = await readManifest(store, position);
+    if (manifest === undefined) return { position, summary: "removed just now" };
+    const names = manifest.databases.map((database) => `${database.name} (${databaseBytes(database)} bytes)`).join(", ");
+    return { position, summary: `epoch ${manifest.epoch}, ${time(manifest.wallTimeMs)}, ${names === "" ? "no database" : names}` };
+  } catch (error) {
+    if (isVaultError(error)) return { position, summary: `UNREADABLE: ${error.message}` };
+    throw error;
+  }
+}
+
+async function describeRecords(store: FsStore, service: string, positions: readonly number[], signal?: AbortSignal): Promise<{ position: number; summary: string }[]> {
+  const tag = serviceTagOf(service);
+  const lines: { position: number; summary: string }[] = [];
+  for (const position of positions) {
+    signal?.throwIfAborted();
+    const bytes = await store.get(`${logPrefix}${String(position).padStart(16, "0")}`);
+    if (bytes === undefined) continue;
+    try {
+      const { header, body } = decodeRecord(tag, position, bytes);
+      lines.push({ position, summary: `${body.kind} epoch ${header.epoch} host ${header.host} ${time(header.wallTimeMs)} ${bytes.length} bytes${detail(body)}` });
+    } catch (error) {
+      if (!isVaultError(error)) throw error;
+      lines.push({ position, summary: `UNREADABLE: ${error.message}` });
+    }
+  }
+  return lines;
+}
+
+function detail(body: RecordBody): string {
+  switch (body.kind) {
+    case "epoch":
+      return ` lease ${body.leaseMs} ms`;
+    case "commit":
+      return ` part ${body.part}/${body.parts} pages ${body.databases.reduce((sum, { pages }) => sum + pages.length, 0)}`;
+    case "checkpoint":
+      return ` of position ${body.checkpointPosition}`;
+    case "vacate":
+      return ` "${body.reason}"${body.successor === null ? "" : ` successor ${body.successor}`}`;
+    case "renew":
+      return "";
+  }
+}
+
+async function withStore<T>(url: string, use: (store: FsStore) => Promise<T>): Promise<T> {
+  const store = await openStore(url);
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+const time = (wallTimeMs: number): string => new Date(wallTimeMs).toISOString();

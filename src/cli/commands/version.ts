@@ -1,0 +1,62 @@
+/**
+ * `stead version`: the program's version, and those of the parts that matter when something is odd. It opens both SQLite
+ * libraries for it, so it also proves that an installation is whole.
+ */
+import { buildCommand } from "@stricli/core";
+import packageFile from "../../../package.json" with { type: "json" };
+import type { CliContext } from "../output/context.ts";
+
+/** Put in by scripts/build: the commit that the executable was built from. */
+declare const STEAD_BUILD: string | undefined;
+
+/** `0.1.0`, or `0.1.0+1a2b3c4` in a built executable. */
+export function versionText(): string {
+  const build = typeof STEAD_BUILD === "string" ? STEAD_BUILD : "";
+  return build === "" ? packageFile.version : `${packageFile.version}+${build}`;
+}
+
+interface Versions {
+  readonly stead: string;
+  readonly runtime: string;
+  readonly platform: string;
+  /** The library that captures and applies pages. */
+  readonly sqlite: string;
+  /** The library of the gateway's state. */
+  readonly libsql: string;
+}
+
+async function collectVersions(): Promise<Versions> {
+  const [{ DatabaseSync }, { createClient }] = await Promise.all([import("node:sqlite"), import("@libsql/client")]);
+  const database = new DatabaseSync(":memory:");
+  const client = createClient({ url: ":memory:" });
+  try {
+    const query = "select sqlite_version() as version";
+    const libsql = await client.execute(query);
+    const runtime = process.versions["bun"] === undefined ? `node ${process.versions.node}` : `bun ${process.versions["bun"]}`;
+    return {
+      stead: versionText(),
+      runtime,
+      platform: `${process.platform} ${process.arch}`,
+      sqlite: textOf(database.prepare(query).get()?.["version"]),
+      libsql: textOf(libsql.rows[0]?.["version"]),
+    };
+  } finally {
+    database.close();
+    client.close();
+  }
+}
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "unknown");
+
+export const versionCommand = buildCommand<{ readonly json: boolean }, [], CliContext>({
+  docs: {
+    brief: "Print the version, and those of the runtime and both SQLite libraries",
+    fullDescription: "Opens both SQLite libraries, so it also shows that the installation is whole.\n\nEXAMPLES\n  stead version\n  stead version --json",
+  },
+  parameters: { flags: { json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" } } },
+  async func(flags) {
+    const versions = await collectVersions();
+    const lines = Object.entries(versions).map(([name, version]) => `${name.padEnd(9)} ${String(version)}`);
+    this.process.stdout.write(`${flags.json ? JSON.stringify(versions) : lines.join("\n")}\n`);
+  },
+});
