@@ -18,7 +18,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { certificateA } from "../test/http/certificates.ts";
+import { certificateA } from "../test/support/http/certificates.ts";
 import { median, parseBenchArguments, rounded } from "./bench-support.ts";
 import { cpuSeconds, startContenders, type Contender } from "./proxy-bench/contenders.ts";
 import type { RuntimeName } from "./proxy-bench/runtimes.ts";

@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import { Endings } from "../../src/host/application/endings.ts";
 import { Front, type Term } from "../../src/host/front.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { RawBackend } from "../http/raw-backend.ts";
-import { RawClient } from "../http/raw-client.ts";
+import { RawBackend } from "../support/http/raw-backend.ts";
+import { RawClient } from "../support/http/raw-client.ts";
 import { until } from "./log-fixture.ts";
 
 const minute = 60_000;

@@ -5,7 +5,7 @@ import { Endings } from "../../src/host/application/endings.ts";
 import { Front, type Term } from "../../src/host/front.ts";
 import { GateShutError } from "../../src/host/journal-end.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
-import { ManualClock } from "../http/manual-clock.ts";
+import { ManualClock } from "../support/http/manual-clock.ts";
 import { until } from "./log-fixture.ts";
 
 const minute = 60_000;

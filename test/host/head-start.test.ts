@@ -4,7 +4,7 @@ import { logKey } from "../../src/vault/keys.ts";
 import { MemoryStore } from "../../src/vault/memory-store.ts";
 import { StoreError } from "../../src/vault/store.ts";
 import { FaultyStore } from "../vault/faulty-store.ts";
-import { ManualClock } from "../http/manual-clock.ts";
+import { ManualClock } from "../support/http/manual-clock.ts";
 
 const vacatedAt = 7;
 

@@ -5,7 +5,7 @@ import { UnappliableFlushError } from "../../src/host/unappliable-flush.ts";
 import { writeCheckpoint } from "../../src/vault/checkpoint.ts";
 import { CorruptRecordError } from "../../src/vault/errors.ts";
 import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { ManualClock } from "../http/manual-clock.ts";
+import { ManualClock } from "../support/http/manual-clock.ts";
 import { claimAs, Pages, service, until, zeros } from "./log-fixture.ts";
 
 const never = new AbortController().signal;

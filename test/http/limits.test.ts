@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { defaultHttpLimits, httpLimits } from "../../src/http/limits.ts";
-import { proxied } from "./proxied.ts";
-import { type RawClient, waitFor } from "./raw-client.ts";
+import { proxied } from "../support/http/proxied.ts";
+import { type RawClient, waitFor } from "../support/http/raw-client.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

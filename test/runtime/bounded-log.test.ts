@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { BoundedLog } from "../../src/runtime/bounded-log.ts";
-import { ManualClock } from "../http/manual-clock.ts";
+import { ManualClock } from "../support/http/manual-clock.ts";
 
 function boundedLog() {
   const lines: string[] = [];

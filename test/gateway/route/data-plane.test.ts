@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { connect } from "node:tls";
 import type { DataPlaneConfig, DataPlaneLimits } from "../../../src/config/types.ts";
 import { type Gateway } from "../../../src/gateway/gateway.ts";
-import { certificateA, certificateB } from "../../http/certificates.ts";
-import { RawClient } from "../../http/raw-client.ts";
+import { certificateA, certificateB } from "../../support/http/certificates.ts";
+import { RawClient } from "../../support/http/raw-client.ts";
 import { defaultDataPlane } from "../../config/data-plane.ts";
 import { TestCluster, until } from "../../support/gateway/cluster.ts";
 

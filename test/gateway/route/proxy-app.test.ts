@@ -8,8 +8,8 @@ import { Proxy } from "../../../src/http/proxy/proxy.ts";
 import { HttpServer } from "../../../src/http/server/server.ts";
 import { Upstream } from "../../../src/http/upstream/upstream.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { RawBackend, type BackendConnection } from "../../http/raw-backend.ts";
-import { waitFor } from "../../http/raw-client.ts";
+import { RawBackend, type BackendConnection } from "../../support/http/raw-backend.ts";
+import { waitFor } from "../../support/http/raw-client.ts";
 
 type App = ReturnType<typeof createProxyApp>;
 const runtimes: [string, (app: App) => Promise<{ port: number; stop(): Promise<void> }>][] = [

@@ -7,7 +7,7 @@ import { systemRandom } from "../../../src/runtime/random.ts";
 import { fileDisk } from "../../../src/gateway/state/replication-disk.ts";
 import { putEpoch, putFailover, type FailoverRow } from "../../../src/gateway/state/rows.ts";
 import { StateStore } from "../../../src/gateway/state/store.ts";
-import { ManualClock } from "../../http/manual-clock.ts";
+import { ManualClock } from "../../support/http/manual-clock.ts";
 
 const folders: string[] = [];
 const stores: StateStore[] = [];

@@ -1,7 +1,7 @@
 /** Every malformed request is refused with its status and reason, its connection ends, and the upstream never sees it whole. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { proxied, type Proxied } from "../proxied.ts";
-import { RawClient, waitFor } from "../raw-client.ts";
+import { proxied, type Proxied } from "../../support/http/proxied.ts";
+import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 import { requestCases } from "./request-cases.ts";
 
 let proxy: Proxied;

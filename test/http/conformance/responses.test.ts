@@ -1,7 +1,7 @@
 /** Every malformed response becomes a 502, its upstream connection is dropped, and the client sees not one of its bytes. */
 import { describe, expect, test } from "bun:test";
-import { proxied } from "../proxied.ts";
-import { waitFor } from "../raw-client.ts";
+import { proxied } from "../../support/http/proxied.ts";
+import { waitFor } from "../../support/http/raw-client.ts";
 import { responseCases } from "./response-cases.ts";
 
 test("there are at least 70 cases, no two alike", () => {

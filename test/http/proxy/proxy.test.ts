@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
-import { Hold } from "../../src/http/proxy/hold.ts";
-import { Proxy, type RequestEnd } from "../../src/http/proxy/proxy.ts";
-import { HttpServer } from "../../src/http/server/server.ts";
-import { Upstream } from "../../src/http/upstream/upstream.ts";
-import { type Clock, systemClock } from "../../src/runtime/clock.ts";
-import { RawBackend, type BackendConnection } from "./raw-backend.ts";
-import { RawClient, waitFor } from "./raw-client.ts";
+import { Hold } from "../../../src/http/proxy/hold.ts";
+import { Proxy, type RequestEnd } from "../../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../../src/http/server/server.ts";
+import { Upstream } from "../../../src/http/upstream/upstream.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
+import { RawBackend, type BackendConnection } from "../../support/http/raw-backend.ts";
+import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

@@ -9,10 +9,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { bundleFor, findRuntime, type RuntimeName } from "../../scripts/proxy-bench/runtimes.ts";
-import { requestCases } from "./conformance/request-cases.ts";
-import { RawBackend } from "./raw-backend.ts";
-import { RawClient } from "./raw-client.ts";
+import { bundleFor, findRuntime, type RuntimeName } from "../../../scripts/proxy-bench/runtimes.ts";
+import { requestCases } from "../../http/conformance/request-cases.ts";
+import { RawBackend } from "../../support/http/raw-backend.ts";
+import { RawClient } from "../../support/http/raw-client.ts";
 
 setDefaultTimeout(30_000);
 
@@ -41,7 +41,7 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
         connection.socket.write("HTTP/1.1 201 Made Up\r\nX-Odd-CASE: 1\r\nx-odd-case: 2\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5\r\nhello\r\n0\r\nX-T: end\r\n\r\n");
       });
       const [program, ...leading] = runtime.command;
-      child = spawn(program, [...leading, await bundleFor(join(import.meta.dirname, "runtime-child.ts"), folder), String(backend.port)], { stdio: ["ignore", "pipe", "inherit"] });
+      child = spawn(program, [...leading, await bundleFor(join(import.meta.dirname, "../../support/http/runtime-child.ts"), folder), String(backend.port)], { stdio: ["ignore", "pipe", "inherit"] });
       const [line] = (await once(child.stdout as NonNullable<ChildProcess["stdout"]>, "data")) as [Buffer];
       [port = 0, tlsPort = 0] = line.toString().trim().split(" ").map(Number);
     });

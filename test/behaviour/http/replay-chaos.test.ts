@@ -3,14 +3,14 @@
  * client is told the truth. The same seed makes the same decisions; their interleaving is the machine's.
  */
 import { expect, test } from "bun:test";
-import { Hold } from "../../src/http/proxy/hold.ts";
-import { Proxy } from "../../src/http/proxy/proxy.ts";
-import { HttpServer } from "../../src/http/server/server.ts";
-import { Upstream } from "../../src/http/upstream/upstream.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { Dice } from "./fuzz/generate.ts";
-import { RawBackend, type BackendConnection } from "./raw-backend.ts";
-import { RawClient, waitFor } from "./raw-client.ts";
+import { Hold } from "../../../src/http/proxy/hold.ts";
+import { Proxy } from "../../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../../src/http/server/server.ts";
+import { Upstream } from "../../../src/http/upstream/upstream.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { Dice } from "../../http/fuzz/generate.ts";
+import { RawBackend, type BackendConnection } from "../../support/http/raw-backend.ts";
+import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 
 type Told = "answered" | "unknown" | "not_executed" | "cut";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { CommonEnd } from "../../src/http/upstream/common-end.ts";
-import { proxied } from "./proxied.ts";
-import { RawBackend } from "./raw-backend.ts";
-import { waitFor } from "./raw-client.ts";
+import { CommonEnd } from "../../../src/http/upstream/common-end.ts";
+import { proxied } from "../../support/http/proxied.ts";
+import { RawBackend } from "../../support/http/raw-backend.ts";
+import { waitFor } from "../../support/http/raw-client.ts";
 
 /** A gate that stays shut until told; it counts its calls. */
 function manualGate() {

@@ -1,9 +1,9 @@
 /** The data plane as a process of its own, for runtimes.test.ts. Arguments: the backend's port. Prints the ports, plain and TLS. */
-import { Hold } from "../../src/http/proxy/hold.ts";
-import { Proxy } from "../../src/http/proxy/proxy.ts";
-import { HttpServer } from "../../src/http/server/server.ts";
-import { Upstream } from "../../src/http/upstream/upstream.ts";
-import { systemClock as clock } from "../../src/runtime/clock.ts";
+import { Hold } from "../../../src/http/proxy/hold.ts";
+import { Proxy } from "../../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../../src/http/server/server.ts";
+import { Upstream } from "../../../src/http/upstream/upstream.ts";
+import { systemClock as clock } from "../../../src/runtime/clock.ts";
 import { certificateA } from "./certificates.ts";
 
 const upstream = new Upstream({ host: "127.0.0.1", port: Number(process.argv[2]), clock });

@@ -1,9 +1,9 @@
 /** A server that forwards everything to one raw backend, and what came of it. */
-import { HttpServer, type HttpServerOptions } from "../../src/http/server/server.ts";
-import type { ForwardOptions, ForwardOutcome } from "../../src/http/upstream/exchange.ts";
-import type { HttpLimits } from "../../src/http/limits.ts";
-import { Upstream } from "../../src/http/upstream/upstream.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { HttpServer, type HttpServerOptions } from "../../../src/http/server/server.ts";
+import type { ForwardOptions, ForwardOutcome } from "../../../src/http/upstream/exchange.ts";
+import type { HttpLimits } from "../../../src/http/limits.ts";
+import { Upstream } from "../../../src/http/upstream/upstream.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
 import { RawBackend, type BackendConnection } from "./raw-backend.ts";
 import { RawClient } from "./raw-client.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { Hold, type HoldOptions } from "../../src/http/proxy/hold.ts";
-import { ManualClock } from "./manual-clock.ts";
+import { Hold, type HoldOptions } from "../../../src/http/proxy/hold.ts";
+import { ManualClock } from "../../support/http/manual-clock.ts";
 
 const never = new AbortController().signal;
 

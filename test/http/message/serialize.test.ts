@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
-import { HeaderList } from "../../src/http/message/headers.ts";
-import { fieldSet, FORWARDED } from "../../src/http/message/known-fields.ts";
-import { defaultHttpLimits } from "../../src/http/limits.ts";
-import { ProtocolError } from "../../src/http/message/protocol-error.ts";
-import { readRequest, type ParsedRequest } from "../../src/http/message/read-request.ts";
-import { readResponse, type ParsedResponse } from "../../src/http/message/read-response.ts";
-import { passesAsItCame, pushRequestHead, responseText } from "../../src/http/message/serialize.ts";
-import { Slice, type Piece } from "../../src/runtime/tcp/tcp.ts";
-import { generate } from "./fuzz/generate.ts";
+import { HeaderList } from "../../../src/http/message/headers.ts";
+import { fieldSet, FORWARDED } from "../../../src/http/message/known-fields.ts";
+import { defaultHttpLimits } from "../../../src/http/limits.ts";
+import { ProtocolError } from "../../../src/http/message/protocol-error.ts";
+import { readRequest, type ParsedRequest } from "../../../src/http/message/read-request.ts";
+import { readResponse, type ParsedResponse } from "../../../src/http/message/read-response.ts";
+import { passesAsItCame, pushRequestHead, responseText } from "../../../src/http/message/serialize.ts";
+import { Slice, type Piece } from "../../../src/runtime/tcp/tcp.ts";
+import { generate } from "../fuzz/generate.ts";
 
 const added = "X-Forwarded-For: 192.0.2.1\r\n";
 

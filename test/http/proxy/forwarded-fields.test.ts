@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import type { Exchange } from "../../src/http/upstream/exchange.ts";
-import { forwardedFields } from "../../src/http/proxy/forwarded-fields.ts";
-import { HeaderList } from "../../src/http/message/headers.ts";
-import { TrustedProxies } from "../../src/http/server/trusted-proxies.ts";
-import { proxied } from "./proxied.ts";
+import type { Exchange } from "../../../src/http/upstream/exchange.ts";
+import { forwardedFields } from "../../../src/http/proxy/forwarded-fields.ts";
+import { HeaderList } from "../../../src/http/message/headers.ts";
+import { TrustedProxies } from "../../../src/http/server/trusted-proxies.ts";
+import { proxied } from "../../support/http/proxied.ts";
 
 const from = (remoteAddress: string, secure = false): Exchange => ({ remoteAddress, secure, client: {} }) as Exchange;
 const edited = (edit: ReturnType<typeof forwardedFields>, headers: [string, string][], exchange: Exchange): [string, string][] => [...edit(HeaderList.from(headers), exchange)];

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { proxied, roundTrip } from "./proxied.ts";
-import { RawBackend } from "./raw-backend.ts";
-import { waitFor } from "./raw-client.ts";
+import { proxied, roundTrip } from "../../support/http/proxied.ts";
+import { RawBackend } from "../../support/http/raw-backend.ts";
+import { waitFor } from "../../support/http/raw-client.ts";
 
 const ok = "HTTP/1.1 200 Fine Indeed\r\nX-B: 1\r\nx-b: 2\r\nContent-Length: 5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhello";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { readProxyHeader } from "../../src/http/server/proxy-protocol.ts";
-import { HttpServer } from "../../src/http/server/server.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { RawClient } from "./raw-client.ts";
+import { readProxyHeader } from "../../../src/http/server/proxy-protocol.ts";
+import { HttpServer } from "../../../src/http/server/server.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { RawClient } from "../../support/http/raw-client.ts";
 
 const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 const signature = "\r\n\r\n\0\r\nQUIT\n";

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
-import { accessLine, type AccessEntry } from "../../src/http/server/access-log.ts";
-import { requestIdFields } from "../../src/http/server/request-id.ts";
-import { HttpServer } from "../../src/http/server/server.ts";
-import { Upstream } from "../../src/http/upstream/upstream.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { RawBackend } from "./raw-backend.ts";
-import { RawClient, waitFor } from "./raw-client.ts";
+import { accessLine, type AccessEntry } from "../../../src/http/server/access-log.ts";
+import { requestIdFields } from "../../../src/http/server/request-id.ts";
+import { HttpServer } from "../../../src/http/server/server.ts";
+import { Upstream } from "../../../src/http/upstream/upstream.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { RawBackend } from "../../support/http/raw-backend.ts";
+import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 
 const entry: AccessEntry = {
   wallTime: Date.UTC(2026, 10, 2, 3, 4, 5, 678),

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { connect } from "node:tls";
-import { CertificateError } from "../../src/http/server/server-tls.ts";
-import { HttpServer } from "../../src/http/server/server.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { certificateA, certificateB } from "./certificates.ts";
+import { CertificateError } from "../../../src/http/server/server-tls.ts";
+import { HttpServer } from "../../../src/http/server/server.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { certificateA, certificateB } from "../../support/http/certificates.ts";
 
 /** One request over TLS: whose certificate, which protocol, what was answered. */
 function ask(port: number, servername: string): Promise<{ name: string; alpn: string | false | null; received: string }> {
@@ -61,7 +61,7 @@ test("certificates are replaced while the server runs, and bad ones leave everyt
 
 test("what is not TLS is dropped and the server goes on", async () => {
   const server = await start();
-  const { RawClient } = await import("./raw-client.ts");
+  const { RawClient } = await import("../../support/http/raw-client.ts");
   const client = await RawClient.connect(server.port);
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await client.untilEnd();

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import type { UpstreamConnection, UpstreamUser } from "../../src/http/upstream/upstream-connection.ts";
-import { Upstream, type ConnectionWaiter } from "../../src/http/upstream/upstream.ts";
-import { ManualClock } from "./manual-clock.ts";
-import { RawBackend, waitForConnections } from "./raw-backend.ts";
-import { waitFor } from "./raw-client.ts";
+import type { UpstreamConnection, UpstreamUser } from "../../../src/http/upstream/upstream-connection.ts";
+import { Upstream, type ConnectionWaiter } from "../../../src/http/upstream/upstream.ts";
+import { ManualClock } from "../../support/http/manual-clock.ts";
+import { RawBackend, waitForConnections } from "../../support/http/raw-backend.ts";
+import { waitFor } from "../../support/http/raw-client.ts";
 
 const nobody: UpstreamUser = { onData: () => undefined, onEnd: () => undefined, onDrain: () => undefined, onGone: () => undefined, onExpired: () => undefined };
 

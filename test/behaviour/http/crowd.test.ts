@@ -1,12 +1,12 @@
 /** Many connections at once: abusive ones are ended, ordinary ones are answered, held ones are answered in order and once. */
 import { expect, test } from "bun:test";
-import { Hold } from "../../src/http/proxy/hold.ts";
-import { Proxy } from "../../src/http/proxy/proxy.ts";
-import { HttpServer } from "../../src/http/server/server.ts";
-import { Upstream } from "../../src/http/upstream/upstream.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { RawBackend } from "./raw-backend.ts";
-import { RawClient, waitFor } from "./raw-client.ts";
+import { Hold } from "../../../src/http/proxy/hold.ts";
+import { Proxy } from "../../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../../src/http/server/server.ts";
+import { Upstream } from "../../../src/http/upstream/upstream.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { RawBackend } from "../../support/http/raw-backend.ts";
+import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 
 const connectMany = async (count: number, port: number): Promise<RawClient[]> => {
   const clients: RawClient[] = [];

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import type { Exchange } from "../../src/http/upstream/exchange.ts";
-import { HttpServer, ListenError } from "../../src/http/server/server.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { proxied } from "./proxied.ts";
-import { RawClient, waitFor } from "./raw-client.ts";
+import type { Exchange } from "../../../src/http/upstream/exchange.ts";
+import { HttpServer, ListenError } from "../../../src/http/server/server.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { proxied } from "../../support/http/proxied.ts";
+import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -1,5 +1,5 @@
 /** A clock that moves only when told. */
-import { sleepOn, type Clock, type Timer } from "../../src/runtime/clock.ts";
+import { sleepOn, type Clock, type Timer } from "../../../src/runtime/clock.ts";
 
 export class ManualClock implements Clock {
   #now = 0;
