@@ -13,7 +13,8 @@
  */
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
+import type { DatabaseChecksum } from "../core/delta.ts";
+import type { Flush } from "../core/flush.ts";
 import { type FilePath, pathOf } from "./data-path.ts";
 import { FlushSpool } from "./flush-spool.ts";
 import type { PageHashes } from "./page-hashes.ts";
@@ -62,10 +63,9 @@ export class Replica {
     });
   }
 
-  /** Applies all parts of one flush, or nothing. Throws `ReplicaError`. */
-  apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void> {
+  /** Applies the databases of one flush, or nothing. Throws `ReplicaError`. */
+  apply({ deltas }: Pick<Flush, "deltas">): Promise<void> {
     return this.#exclusively(async () => {
-      const deltas = flush.flat();
       for (const { name } of deltas) if (this.#files.get(name)?.isAsLeft() === false) throw writtenByOthers(name);
       const slice = new Slice();
       for (const change of await this.#tables.prove(deltas)) {

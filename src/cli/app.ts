@@ -25,7 +25,8 @@ import { sqlCommand } from "./commands/sql.ts";
 import { statusCommand } from "./commands/status.ts";
 import { switchoverCommand } from "./commands/switchover.ts";
 import { vaultRoutes } from "./commands/vault-commands.ts";
-import { versionCommand, versionText } from "./commands/version.ts";
+import { versionCommand } from "./commands/version.ts";
+import { versionText } from "../runtime/program-version.ts";
 
 const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join("\n");
 

@@ -15,7 +15,8 @@
  * Whoever takes the files over (a restore, a term) ends the follower first. A look-up that a slow vault answers later is not applied
  * any more: it would be written into files that are somebody else's by then.
  */
-import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
+import type { DatabaseChecksum } from "../core/delta.ts";
+import type { Flush } from "../core/flush.ts";
 import type { OpenLease } from "../core/host/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { FlushAssembler, type PageKeeper } from "../vault/flush-assembler.ts";
@@ -23,9 +24,10 @@ import type { LogReader } from "../vault/log-reader.ts";
 import type { LogRecord, Position } from "../vault/record.ts";
 import { applyFlush } from "./unappliable-flush.ts";
 
-/** Where committed pages go on a secondary; implemented by `Replica` of src/capture. */
+/** Where flushes go on a secondary; implemented by `Replica` of src/capture. */
 export interface ApplyTarget {
-  apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void>;
+  /** The whole flush, or nothing of it. Optional sections of kinds that it does not know are nothing to it. */
+  apply(flush: Flush): Promise<void>;
   checksums(): ReadonlyMap<string, DatabaseChecksum>;
   /** Where parts of a large flush wait for its last one; without it they wait in memory. */
   readonly spool?: PageKeeper | undefined;
@@ -185,8 +187,8 @@ export class Follower {
 
   async #take(record: LogRecord): Promise<void> {
     const { header, body } = record;
-    const deltas = this.#flush.push(record);
-    if (deltas !== undefined) await applyFlush(this.#options.target, deltas, header.position, this.#wholeUpTo);
+    const flush = this.#flush.push(record);
+    if (flush !== undefined) await applyFlush(this.#options.target, flush, this.#wholeUpTo);
     if (!this.#flush.isOpen) this.#wholeUpTo = header.position;
     switch (body.kind) {
       case "epoch":

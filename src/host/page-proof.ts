@@ -10,9 +10,9 @@ export const pageProof: PageProof = {
     const tables = new PageTables();
     return {
       load: (database) => refusalOf(() => tables.load(database)),
-      apply: (deltas) =>
+      apply: (flush) =>
         refusalOf(async () => {
-          for (const change of await tables.prove(deltas)) tables.accept(change);
+          for (const change of await tables.prove(flush.deltas)) tables.accept(change);
         }),
       checksums: () => tables.checksums(),
     };

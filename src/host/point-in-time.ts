@@ -189,16 +189,16 @@ interface Applied {
 async function applyJournal(replica: Replica, checkpoint: CheckpointManifest, options: PointInTimeOptions): Promise<Applied> {
   const { store, service, moment, signal } = options;
   const reader = new LogReader({ store, service, start: startOf(checkpoint), rules: allRules });
-  const flush = new FlushAssembler();
+  const flushes = new FlushAssembler();
   let last: Applied["last"];
   try {
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
       signal?.throwIfAborted();
       const { position, epoch, wallTimeMs } = record.header;
       if (!isReached(moment, record.header)) break;
-      const deltas = flush.push(record);
-      if (deltas !== undefined) await applyFlush(replica, deltas, position, last?.position ?? checkpoint.position);
-      if (!flush.isOpen) last = { position, epoch, wallTimeMs };
+      const flush = flushes.push(record);
+      if (flush !== undefined) await applyFlush(replica, flush, last?.position ?? checkpoint.position);
+      if (!flushes.isOpen) last = { position, epoch, wallTimeMs };
     }
   } catch (error) {
     if (moment.kind !== "last_whole" || !(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)) throw error;

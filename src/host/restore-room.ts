@@ -11,7 +11,7 @@
  * What may be nowhere else stays, and is named with its size. The restore is tried again by itself, at the cost of a look, until there
  * is room.
  */
-import type { DatabaseDelta } from "../core/delta.ts";
+import type { Flush } from "../core/flush.ts";
 import type { CheckpointManifest } from "../vault/checkpoint.ts";
 import { databaseBytes } from "../vault/checkpoint-manifest.ts";
 import type { LocalPort, Marker, Shortage } from "./local-data.ts";
@@ -123,8 +123,8 @@ export class Footprint {
     this.#bytes = new Map(databases.map((database) => [database.name, databaseBytes(database)]));
   }
 
-  add(flush: readonly (readonly DatabaseDelta[])[]): void {
-    for (const delta of flush.flat()) this.#bytes.set(delta.name, databaseBytes(delta));
+  add(flush: Pick<Flush, "deltas">): void {
+    for (const delta of flush.deltas) this.#bytes.set(delta.name, databaseBytes(delta));
   }
 
   get total(): number {

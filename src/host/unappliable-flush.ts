@@ -5,7 +5,7 @@
  * with the same proof (page-proof.ts).
  */
 import { ReplicaError } from "../capture/replica-error.ts";
-import type { DatabaseDelta } from "../core/delta.ts";
+import type { Flush } from "../core/flush.ts";
 import type { Position } from "../vault/record.ts";
 
 export class UnappliableFlushError extends Error {
@@ -27,14 +27,14 @@ export class UnappliableFlushError extends Error {
 }
 
 interface FlushTarget {
-  apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void>;
+  apply(flush: Flush): Promise<void>;
 }
 
-/** Applies a flush that ends at `position`. Throws UnappliableFlushError when it is the flush that is refused, and what `target` throws. */
-export async function applyFlush(target: FlushTarget, deltas: readonly DatabaseDelta[], position: Position, wholeUpTo: Position): Promise<void> {
+/** Applies a flush. Throws UnappliableFlushError when it is the flush that is refused, and what `target` throws. */
+export async function applyFlush(target: FlushTarget, flush: Flush, wholeUpTo: Position): Promise<void> {
   try {
-    await target.apply([deltas]);
+    await target.apply(flush);
   } catch (error) {
-    throw error instanceof ReplicaError && error.kind === "content" ? new UnappliableFlushError(position, wholeUpTo, error) : error;
+    throw error instanceof ReplicaError && error.kind === "content" ? new UnappliableFlushError(flush.to, wholeUpTo, error) : error;
   }
 }

@@ -4,6 +4,7 @@
  * Each error names the thing, says what was found and what to do; each has a `kind`, so that callers can switch over
  * `VaultError` and the compiler tells them when one is missing.
  */
+import { programVersion } from "../runtime/program-version.ts";
 import type { Position } from "./record.ts";
 
 abstract class BaseVaultError extends Error {
@@ -62,6 +63,13 @@ export class CorruptRecordError extends BaseVaultError {
   }
 }
 
+/** Who wrote something, as far as it says so itself. */
+export interface WrittenBy {
+  readonly host: string;
+  /** Of stead, as `0.1.0`. */
+  readonly version: string;
+}
+
 /** Something in the vault was written in a format that this version does not know. It is refused, not guessed. */
 export class UnknownFormatError extends BaseVaultError {
   override readonly name = "UnknownFormatError";
@@ -69,8 +77,11 @@ export class UnknownFormatError extends BaseVaultError {
   readonly key: string;
   readonly found: string;
   readonly expected: string;
-  constructor(key: string, found: string, expected: string) {
-    super(`${key} has an unknown format: found ${found}, this version knows ${expected}`, "Use a version of stead that is at least as new as the one that wrote it.");
+  constructor(key: string, found: string, expected: string, by?: WrittenBy) {
+    super(
+      `${key} has an unknown format: found ${found}, this version (stead ${programVersion}) knows ${expected}`,
+      by === undefined ? "Use a version of stead that is at least as new as the one that wrote it." : `Upgrade this host first: host ${by.host} wrote it with stead ${by.version}; install that version or a newer one.`,
+    );
     this.key = key;
     this.found = found;
     this.expected = expected;

@@ -5,7 +5,8 @@
  * is refused here is refused there, with the same words. No host can go on behind a flush that is refused, until a whole
  * checkpoint begins anew.
  */
-import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
+import type { DatabaseChecksum } from "../core/delta.ts";
+import type { Flush } from "../core/flush.ts";
 import { type CheckpointManifest, readChunk } from "./checkpoint.ts";
 import { isVaultError } from "./errors.ts";
 import type { LogRecord, Position } from "./record.ts";
@@ -27,8 +28,8 @@ export interface ProofState {
     readonly checksum: DatabaseChecksum;
     readonly chunks: AsyncIterable<Uint8Array>;
   }): Promise<ProofRefusal | undefined>;
-  /** All parts of a flush, or nothing of it. */
-  apply(deltas: readonly DatabaseDelta[]): Promise<ProofRefusal | undefined>;
+  /** A whole flush, or nothing of it. */
+  apply(flush: Flush): Promise<ProofRefusal | undefined>;
   checksums(): ReadonlyMap<string, DatabaseChecksum>;
 }
 
@@ -77,9 +78,9 @@ export class JournalProof {
     await this.#reached(position, false);
   }
 
-  /** The next record in order. `deltas`: when it completes a flush; `isOpen`: within one. */
-  async take({ header: { position } }: LogRecord, deltas: readonly DatabaseDelta[] | undefined, isOpen: boolean): Promise<void> {
-    const refusal = deltas === undefined ? undefined : await this.#state?.apply(deltas);
+  /** The next record in order. `flush`: that it completes; `isOpen`: within one. */
+  async take({ header: { position } }: LogRecord, flush: Flush | undefined, isOpen: boolean): Promise<void> {
+    const refusal = flush === undefined ? undefined : await this.#state?.apply(flush);
     if (refusal !== undefined) {
       this.#refused.push({ ...refusal, position, wholeUpTo: this.#wholeUpTo });
       this.#state = undefined;

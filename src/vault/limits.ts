@@ -8,6 +8,10 @@ export const hostIdBytesMax = 64;
 export const recordStringBytesMax = 4096;
 /** Databases in one commit record. */
 export const recordDatabasesMax = 4096;
+/** Sections in one record, beside its body. */
+export const recordSectionsMax = 64;
+/** The name of a section's kind, ASCII. */
+export const sectionKindBytesMax = 32;
 /** A checkpoint covers each database in chunks of this many bytes; a multiple of every page size. */
 export const chunkBytes = 1024 * 1024;
 /** Chunks of one checkpoint that are read, compressed and written at the same time. */

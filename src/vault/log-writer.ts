@@ -14,7 +14,12 @@
  *   a hole. The boundary was durable before the first deletion, the deletion came before the claim could succeed,
  *   and the boundary is read after that: a boundary at or beyond the claim shows it, the claim is void (R4), nothing was
  *   or is ever written after it by this claimant.
+ *
+ * A claim is a record of format 1, whatever the others are. It is the one record that is never deleted and that every restore reads behind
+ * its checkpoint: in format 2 it would keep a host that reads format 1 only out until the next claim, while a checkpoint is enough to
+ * begin behind all others. Nothing is lost by that, since a claim has no sections.
  */
+import type { Section } from "../core/flush.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Rules } from "../core/rules.ts";
@@ -23,8 +28,9 @@ import { type DecidedPut, fencedBy, putUntilDecided } from "./decided-put.ts";
 import { CorruptRecordError, WriterEndedError } from "./errors.ts";
 import { logKey } from "./keys.ts";
 import type { LogReader } from "./log-reader.ts";
-import { encodeRecord } from "./record-codec.ts";
-import type { LogRecord, Position, RecordBody, RecordHeader } from "./record.ts";
+import { programVersion } from "../runtime/program-version.ts";
+import { encodeRecord, type RecordLayout } from "./record-codec.ts";
+import type { LogRecord, Position, RecordBody, RecordFormat, RecordHeader } from "./record.ts";
 import { retryUntilAnswered, type RetryPorts } from "./retry.ts";
 import type { Store, StoreError } from "./store.ts";
 
@@ -41,6 +47,8 @@ export interface ClaimOptions {
   /** Random id of this run of the host process. */
   readonly instance: string;
   readonly rules: Rules;
+  /** What every host that may read the log can read now; asked before each record. Default: 1. */
+  readonly format?: (() => RecordFormat) | undefined;
   /** Gives up the claim. A put under way may still take effect, as a claim that no host acts on. */
   readonly signal?: AbortSignal;
   /** Told about every store failure that is retried, during the claim and during appends. */
@@ -63,6 +71,12 @@ export interface Appended {
 }
 
 type WriterState = { readonly kind: "ready" } | { readonly kind: "busy" } | { readonly kind: "ended"; readonly cause: unknown };
+
+export interface AppendOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Beside the body. A required one needs format 2: ask `format` in the same turn. Optional ones are left out of a record of format 1. */
+  readonly sections?: readonly Section[] | undefined;
+}
 
 interface WriterSetup {
   readonly options: ClaimOptions;
@@ -104,7 +118,7 @@ export class LogWriter {
     for (;;) {
       const header = headerAfter(options, nonce, reader.position, reader.hash, reader.epoch + 1);
       const body: RecordBody = { kind: "epoch", leaseMs: options.leaseMs, controlUrl: options.controlUrl, instance: options.instance };
-      const { outcome, record } = await put(options, header, body);
+      const { outcome, record } = await put(options, header, { body, layout: { format: 1 } });
       if (outcome.kind === "mine") return await afterClaim({ options, nonce, claim: record, startedAtMs: outcome.startedAtMs });
       if (outcome.kind === "gone") return { kind: "void", boundary: outcome.boundary };
       if (rules.has("R1-claim-after-end-of-log")) return { kind: "beaten", record: outcome.record };
@@ -129,6 +143,11 @@ export class LogWriter {
     return this.#hash;
   }
 
+  /** Of the next record. */
+  get format(): RecordFormat {
+    return this.#options.format?.() ?? 1;
+  }
+
   /** Of the last successful put, the claim included. */
   get startedAtMs(): number {
     return this.#startedAtMs;
@@ -145,7 +164,7 @@ export class LogWriter {
    * Rejects with FencedError, CorruptRecordError, StoreError `unsuitable`, or the signal's reason; the writer has ended then,
    * and whether the record was written is unknown unless it was fenced.
    */
-  async append(body: RecordBody, control: { readonly signal?: AbortSignal } = {}): Promise<Appended> {
+  async append(body: RecordBody, { signal, sections = [] }: AppendOptions = {}): Promise<Appended> {
     if (this.#state.kind === "ended") throw new WriterEndedError(this.#position, this.#state.cause);
     if (this.#state.kind === "busy") throw new Error("R2: one put in flight at a time");
     if (body.kind === "epoch") throw new Error("R1: an epoch record is written by a claim only");
@@ -153,7 +172,7 @@ export class LogWriter {
     this.#state = { kind: "busy" };
     try {
       const header = headerAfter(this.#options, this.#nonce, this.#position, this.#hash, this.epoch);
-      const { outcome, record } = await put(this.#options, header, body, control.signal);
+      const { outcome, record } = await put(this.#options, header, { body, layout: layoutOf(this.format, sections) }, signal);
       const startedAtMs = this.#assertMine(outcome, record.header.position);
       this.#position = record.header.position;
       this.#hash = record.hash;
@@ -195,11 +214,24 @@ async function putLastAgain(options: ClaimOptions): Promise<ClaimOutcome | undef
   return { kind: "void", boundary: again.boundary };
 }
 
-async function put(options: ClaimOptions, header: RecordHeader, body: RecordBody, signal?: AbortSignal): Promise<{ outcome: DecidedPut; record: LogRecord }> {
-  const { bytes, hash } = encodeRecord(options.reader.serviceTag, header, body);
+interface Content {
+  readonly body: RecordBody;
+  readonly layout: RecordLayout;
+}
+
+async function put(options: ClaimOptions, header: RecordHeader, { body, layout }: Content, signal?: AbortSignal): Promise<{ outcome: DecidedPut; record: LogRecord }> {
+  const { bytes, hash } = encodeRecord(options.reader.serviceTag, header, body, layout);
   const ports = putPorts(options);
   const outcome = await putUntilDecided({ ...ports, signal: body.kind === "epoch" ? options.signal : signal, position: header.position, bytes });
-  return { outcome, record: { header, body, hash } };
+  const told = layout.format === 1 ? { sections: [], steadVersion: undefined } : { sections: layout.sections ?? [], steadVersion: programVersion };
+  return { outcome, record: { header, body, format: layout.format, ...told, hash } };
+}
+
+function layoutOf(format: RecordFormat, sections: readonly Section[]): RecordLayout {
+  if (format === 2) return { format, sections };
+  const required = sections.find(({ isRequired }) => isRequired);
+  if (required !== undefined) throw new RangeError(`the section ${required.kind} must not be left out, and a record of format 1 has none: ask the writer's format first`);
+  return { format };
 }
 
 function headerAfter(options: ClaimOptions, nonce: string, position: Position, previousHash: string, epoch: number): RecordHeader {

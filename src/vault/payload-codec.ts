@@ -1,5 +1,6 @@
 /**
- * The payload of a record, by kind. Little-endian; a string is a u16 length and that many bytes of UTF-8.
+ * The body of a record, by kind: the payload in format 1, its first section in format 2 (section-codec.ts). Little-endian; a string is a
+ * u16 length and that many bytes of UTF-8.
  *
  *     epoch       lease ms u32, control URL string, instance string
  *     commit      part u32, parts u32, databases u32, then for each database
@@ -76,9 +77,9 @@ export function writePayload(writer: ByteWriter, body: RecordBody): void {
   }
 }
 
-/** Reads a payload from `offset` to the end of `bytes`. Throws MalformedBytes. */
-export function readPayload(kind: RecordKind, bytes: Buffer, offset: number): RecordBody {
-  const reader = new ByteReader(bytes, offset);
+/** Reads a body that takes all of `bytes`. Throws MalformedBytes. */
+export function readPayload(kind: RecordKind, bytes: Buffer): RecordBody {
+  const reader = new ByteReader(bytes, 0);
   const body = readBody(kind, reader);
   reader.end();
   return body;

@@ -5,6 +5,7 @@
  * predecessor, so that a log with a flipped, missing or foreign record cannot be read past it unnoticed.
  */
 import type { DatabaseDelta } from "../core/delta.ts";
+import type { Section } from "../core/flush.ts";
 
 /** 1, 2, 3, …; 0 stands for "before the first record". A safe integer. */
 export type Position = number;
@@ -33,4 +34,17 @@ export type RecordBody =
   | { readonly kind: "checkpoint"; readonly checkpointPosition: Position; readonly manifestHash: string }
   | { readonly kind: "vacate"; readonly reason: string; readonly successor: string | null };
 
-export type LogRecord = { readonly header: RecordHeader; readonly body: RecordBody; /** SHA-256 that covers every byte, hex. */ readonly hash: string };
+/** The layouts of a record's bytes that this version reads and writes. */
+export type RecordFormat = 1 | 2;
+
+export interface LogRecord {
+  readonly header: RecordHeader;
+  readonly body: RecordBody;
+  /** Beside the body; none in format 1. Optional ones of unknown kinds are among them. */
+  readonly sections: readonly Section[];
+  readonly format: RecordFormat;
+  /** Version of stead that wrote it, as `0.1.0`; undefined in format 1. */
+  readonly steadVersion: string | undefined;
+  /** SHA-256 that covers every byte, hex. */
+  readonly hash: string;
+}

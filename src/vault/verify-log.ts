@@ -4,7 +4,7 @@
  * Up to the boundary only claims are left, and claims that landed in the hole are void; each is verified for itself. After
  * it the records must follow each other without a gap; after a damaged one the walk starts anew at the next.
  */
-import type { DatabaseDelta } from "../core/delta.ts";
+import type { Flush } from "../core/flush.ts";
 import { allRules } from "../core/rules.ts";
 import { CorruptRecordError, UnknownFormatError } from "./errors.ts";
 import { damage, type Finding, notice } from "./finding.ts";
@@ -109,17 +109,17 @@ class Walk {
   /** True when the record is in order and the walk can go on from it. */
   async #take(reader: LogReader, position: Position): Promise<boolean> {
     let record: LogRecord | undefined;
-    let deltas: readonly DatabaseDelta[] | undefined;
+    let flush: Flush | undefined;
     try {
       record = await reader.next();
-      if (record !== undefined) deltas = this.#flush.push(record);
+      if (record !== undefined) flush = this.#flush.push(record);
     } catch (error) {
       this.#findings.push(recordFinding(error, position));
       return false;
     }
     if (record === undefined) return false; // Removed while we walked.
     this.#note(record);
-    await this.#proof?.take(record, deltas, this.#flush.isOpen);
+    await this.#proof?.take(record, flush, this.#flush.isOpen);
     return true;
   }
 
@@ -177,6 +177,6 @@ function reportVoidClaims(claims: readonly LogRecord[], epochAfter: number | und
 
 function recordFinding(error: unknown, position: Position): Finding {
   if (error instanceof CorruptRecordError) return damage("corrupt-record", error.key, error.message);
-  if (error instanceof UnknownFormatError) return damage("unknown-format", logKey(position), error.message);
+  if (error instanceof UnknownFormatError) return damage("unknown-format", logKey(position), `${error.message}. ${error.advice}`);
   throw error;
 }

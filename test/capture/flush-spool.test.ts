@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { checksumOfPages } from "../../src/capture/page-hashes.ts";
 import { Replica } from "../../src/capture/replica.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
+import type { Flush } from "../../src/core/flush.ts";
 import { FlushAssembler } from "../../src/vault/flush-assembler.ts";
 import { flushBytesInMemoryMax } from "../../src/vault/limits.ts";
 import { genesisHash } from "../../src/vault/record-codec.ts";
@@ -16,7 +17,7 @@ const pagesPerPart = flushBytesInMemoryMax / 2 / pageSize;
 const parts = 4;
 
 function record(position: number, body: RecordBody): LogRecord {
-  return { header: { position, epoch: 1, host: "a", nonce: "00".repeat(16), wallTimeMs: 0, previousHash: genesisHash }, body, hash: genesisHash };
+  return { header: { position, epoch: 1, host: "a", nonce: "00".repeat(16), wallTimeMs: 0, previousHash: genesisHash }, body, sections: [], format: 1, steadVersion: undefined, hash: genesisHash };
 }
 
 /** Parts of one flush over a whole database of random pages. */
@@ -65,7 +66,7 @@ test("it is applied from the file, which has no name meanwhile and is closed aft
   await using it = await begin();
   const content = random();
   const assembler = new FlushAssembler(it.replica.spool);
-  let complete: readonly DatabaseDelta[] | undefined;
+  let complete: Flush | undefined;
   for (const [at, body] of flushOf(content).entries()) {
     complete = assembler.push(record(at + 1, body));
     // The content of a part is not needed any more when the next one comes.
@@ -74,7 +75,7 @@ test("it is applied from the file, which has no name meanwhile and is closed aft
   if (complete === undefined) throw new Error("the flush is complete");
   expect(open(it.spool)).toBe(1);
   expect(readdirSync(it.spool)).toEqual([]);
-  await it.replica.apply([complete]);
+  await it.replica.apply(complete);
   expect(Buffer.compare(readFileSync(join(it.folder, "app.db")), content)).toBe(0);
   expect(open(it.spool)).toBe(0);
 });
@@ -88,7 +89,7 @@ test("it is dropped with its file when its writer died in the middle", async () 
   expect(open(it.spool)).toBe(0);
   const [first] = flushOf(random());
   if (first?.kind !== "commit") throw new Error("a commit");
-  expect(assembler.push(record(5, { ...first, part: 1, parts: 1 }))).toHaveLength(1);
+  expect(assembler.push(record(5, { ...first, part: 1, parts: 1 }))?.deltas).toHaveLength(1);
 });
 
 test("a small one needs no file", async () => {

@@ -140,7 +140,7 @@ export class Pair {
     for (const { name, pageSize, pageCount, checksum, read } of snapshot.databases) {
       const content = await read(0, firstPages * pageSize);
       const pages = Array.from({ length: firstPages }, (_, i) => ({ number: i + 1, content: content.subarray(i * pageSize, (i + 1) * pageSize) }));
-      await this.replica.apply([[{ name, pageSize, pageCount, checksum, pages }]]);
+      await this.replica.apply({ deltas: [{ name, pageSize, pageCount, checksum, pages }] });
     }
   }
 
@@ -161,7 +161,7 @@ export class Pair {
 
   async applyBatch(batch: Batch | undefined): Promise<void> {
     if (batch === undefined) return;
-    await this.replica.apply(partsOf(batch));
+    await this.replica.apply({ deltas: partsOf(batch).flat() });
     batch.done();
   }
 

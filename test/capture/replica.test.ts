@@ -29,11 +29,11 @@ async function* chunks(...parts: Uint8Array[]): AsyncGenerator<Uint8Array> {
 test("deltas grow, change and shrink the file, and a page without content is zeros", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
-  await replica.apply([[delta(2, [page(1, 1), page(2, 2)], [1, 2])]]);
-  await replica.apply([[delta(4, [page(4, 4)], [1, 2, 0, 4])]]);
+  await replica.apply({ deltas: [delta(2, [page(1, 1), page(2, 2)], [1, 2])] });
+  await replica.apply({ deltas: [delta(4, [page(4, 4)], [1, 2, 0, 4])] });
   expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.concat([1, 2, 0, 4].map(filled)));
-  await replica.apply([[delta(1, [page(1, 9)], [9])]]);
-  await replica.apply([[delta(3, [page(3, 7)], [9, 0, 7])]]);
+  await replica.apply({ deltas: [delta(1, [page(1, 9)], [9])] });
+  await replica.apply({ deltas: [delta(3, [page(3, 7)], [9, 0, 7])] });
   expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.concat([9, 0, 7].map(filled)));
   await replica.close();
 });
@@ -41,7 +41,7 @@ test("deltas grow, change and shrink the file, and a page without content is zer
 test("applying the same flush twice changes nothing", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
-  const flush = [[delta(2, [page(1, 1)], [1, 2])], [delta(2, [page(2, 2)], [1, 2])]];
+  const flush = { deltas: [delta(2, [page(1, 1)], [1, 2]), delta(2, [page(2, 2)], [1, 2])] };
   for (let i = 0; i < 2; i++) {
     await replica.apply(flush);
     expect(replica.checksums().get("app.db")).toEqual(checksumOf([filled(1), filled(2)]));
@@ -52,9 +52,9 @@ test("applying the same flush twice changes nothing", async () => {
 test("a flush whose checksum does not fit is refused, names the database, and not one byte of it is written", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
-  await replica.apply([[delta(2, [page(1, 1), page(2, 2)], [1, 2])]]);
+  await replica.apply({ deltas: [delta(2, [page(1, 1), page(2, 2)], [1, 2])] });
   const good = delta(1, [page(1, 5)], [5], "other.db");
-  const error: unknown = await replica.apply([[good, delta(2, [page(2, 3)], [1, 2])]]).catch((reason: unknown) => reason);
+  const error: unknown = await replica.apply({ deltas: [good, delta(2, [page(2, 3)], [1, 2])] }).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(ReplicaError);
   expect((error as ReplicaError).database).toBe("app.db");
   expect((error as ReplicaError).message).toContain(Buffer.from(checksumOf([filled(1), filled(2)])).toString("hex"));
@@ -76,11 +76,11 @@ test("a copy that somebody else wrote into is not handed over, and not written o
   const replica = await Replica.open({ root: folder.path });
   const path = join(folder.path, "app.db");
   await replica.load({ name: "app.db", pageSize, pageCount: 2, checksum: checksumOf([filled(1), filled(2)]), chunks: chunks(filled(1), filled(2)) });
-  await replica.apply([[delta(2, [page(1, 3)], [3, 2])]]);
+  await replica.apply({ deltas: [delta(2, [page(1, 3)], [3, 2])] });
   expect(replica.handOver().size).toBe(1);
   writeByHand(path);
   expect(() => replica.handOver()).toThrow(ReplicaError);
-  await expect(replica.apply([[delta(2, [page(1, 4)], [4, 2])]])).rejects.toThrow("app.db");
+  await expect(replica.apply({ deltas: [delta(2, [page(1, 4)], [4, 2])] })).rejects.toThrow("app.db");
   expect(readFileSync(path).subarray(0, pageSize)).toEqual(Buffer.from(filled(3)));
   await replica.close();
 });
@@ -89,7 +89,7 @@ test("a copy with another file in its place is not handed over", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
   const path = join(folder.path, "app.db");
-  await replica.apply([[delta(1, [page(1, 1)], [1])]]);
+  await replica.apply({ deltas: [delta(1, [page(1, 1)], [1])] });
   copyFileSync(path, `${path}.copy`);
   utimesSync(`${path}.copy`, statSync(path).atime, statSync(path).mtime);
   renameSync(`${path}.copy`, path);
@@ -102,7 +102,7 @@ test("deltas that cannot be right are refused", async () => {
   const replica = await Replica.open({ root: folder.path });
   const short: Page = { number: 1, content: new Uint8Array(100) };
   for (const bad of [[delta(1, [page(2, 2)], [1])], [delta(1, [short], [1])], [delta(1, [page(1, 1)], [1], "../out.db")], [delta(2, [page(1, 1)], [1, 1]), delta(1, [page(1, 1)], [1])]]) {
-    await expect(replica.apply([bad])).rejects.toThrow(ReplicaError);
+    await expect(replica.apply({ deltas: bad })).rejects.toThrow(ReplicaError);
   }
   await replica.close();
 });
@@ -110,9 +110,9 @@ test("deltas that cannot be right are refused", async () => {
 test("a replica that is closed writes nothing: the files are somebody else's, even a flush that has every page", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
-  await replica.apply([[delta(1, [page(1, 1)], [1])]]);
+  await replica.apply({ deltas: [delta(1, [page(1, 1)], [1])] });
   await replica.close();
-  await expect(replica.apply([[delta(1, [page(1, 2)], [2])]])).rejects.toThrow("somebody else's");
+  await expect(replica.apply({ deltas: [delta(1, [page(1, 2)], [2])] })).rejects.toThrow("somebody else's");
   await expect(replica.load({ name: "app.db", pageSize, pageCount: 1, checksum: checksumOf([filled(3)]), chunks: chunks(filled(3)) })).rejects.toThrow("somebody else's");
   expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.from(filled(1)));
 });
@@ -120,10 +120,10 @@ test("a replica that is closed writes nothing: the files are somebody else's, ev
 test("a removal deletes the file; a removal and a new database in one flush leave only the new one", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
-  await replica.apply([[delta(2, [page(1, 1), page(2, 2)], [1, 2])]]);
-  await replica.apply([[delta(0, [], []), delta(3, [page(1, 8)], [8, 0, 0])]]);
+  await replica.apply({ deltas: [delta(2, [page(1, 1), page(2, 2)], [1, 2])] });
+  await replica.apply({ deltas: [delta(0, [], []), delta(3, [page(1, 8)], [8, 0, 0])] });
   expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.concat([8, 0, 0].map(filled)));
-  await replica.apply([[delta(0, [], [])]]);
+  await replica.apply({ deltas: [delta(0, [], [])] });
   expect(existsSync(join(folder.path, "app.db"))).toBe(false);
   expect(replica.checksums().size).toBe(0);
   await replica.close();
@@ -139,7 +139,7 @@ test("a load takes chunks of any size, removes what SQLite would believe beside 
     await replica.load({ name: "app.db", pageSize, pageCount: 5, checksum: checksumOf([1, 2, 3, 4, 5].map(filled)), chunks: chunks(...parts) });
     expect(readFileSync(join(folder.path, "app.db"))).toEqual(bytes);
     expect(existsSync(join(folder.path, "app.db-wal"))).toBe(false);
-    await replica.apply([[delta(1, [page(1, 6)], [6])]]);
+    await replica.apply({ deltas: [delta(1, [page(1, 6)], [6])] });
     await replica.close();
   }
 });

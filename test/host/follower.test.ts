@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import type { DatabaseChecksum, DatabaseDelta } from "../../src/core/delta.ts";
+import type { DatabaseChecksum } from "../../src/core/delta.ts";
+import type { Flush } from "../../src/core/flush.ts";
 import { type ApplyTarget, Follower } from "../../src/host/follower.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { MemoryStore } from "../../src/vault/memory-store.ts";
@@ -12,11 +13,11 @@ class Applied implements ApplyTarget {
   readonly flushes: number[][] = [];
   failNext: Error | undefined;
 
-  apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void> {
+  apply(flush: Flush): Promise<void> {
     const failure = this.failNext;
     this.failNext = undefined;
     if (failure !== undefined) return Promise.reject(failure);
-    this.flushes.push(flush.flat().flatMap((delta) => delta.pages.map(({ content }) => content[0] ?? -1)));
+    this.flushes.push(flush.deltas.flatMap((delta) => delta.pages.map(({ content }) => content[0] ?? -1)));
     return Promise.resolve();
   }
 

@@ -10,7 +10,7 @@ function viewOfSecondRun() {
   let position = 0;
   const read = (host: string, nonce: string, body: RecordBody): void => {
     position += 1;
-    const record: LogRecord = { header: { position, epoch: 1, host, nonce, wallTimeMs: 0, previousHash: "" }, body, hash: "" };
+    const record: LogRecord = { header: { position, epoch: 1, host, nonce, wallTimeMs: 0, previousHash: "" }, body, sections: [], format: 1, steadVersion: undefined, hash: "" };
     view.read(record);
   };
   const claim = (host: string, instance: string): void => read(host, instance, { kind: "epoch", leaseMs: 1_000, controlUrl: `http://${instance}`, instance });

@@ -178,10 +178,10 @@ async function followFrom(store: MemoryStore, checkpoint: CheckpointManifest): P
   try {
     for (const database of checkpoint.databases) await replica.load({ ...database, chunks: chunksOf(database.name, database.chunks) });
     const reader = new LogReader({ store, service, start: startOf(checkpoint), rules: allRules });
-    const flush = new FlushAssembler();
+    const flushes = new FlushAssembler();
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
-      const deltas = flush.push(record);
-      if (deltas !== undefined) await applyFlush(replica, deltas, record.header.position, 0);
+      const flush = flushes.push(record);
+      if (flush !== undefined) await applyFlush(replica, flush, 0);
     }
     return {};
   } catch (error) {

@@ -4,7 +4,8 @@
  */
 import { lostContinuity } from "../../src/capture/capture-error.ts";
 import { sameChecksum, type PageHashes } from "../../src/capture/page-hashes.ts";
-import type { DatabaseChecksum, DatabaseDelta } from "../../src/core/delta.ts";
+import type { DatabaseChecksum } from "../../src/core/delta.ts";
+import type { Flush } from "../../src/core/flush.ts";
 import type { HostReplica } from "../../src/host/host-parts.ts";
 import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "../../src/host/ports.ts";
 import type { Dice } from "./dice.ts";
@@ -51,15 +52,15 @@ export class SimReplica implements HostReplica {
     }
   }
 
-  async apply(flush: readonly (readonly DatabaseDelta[])[]): Promise<void> {
+  async apply({ deltas }: Flush): Promise<void> {
     const { machine, process, options } = this.#ports;
     this.#isApplying = true;
     await process.answer(options.diskMs, "apply", () => {
       this.#isApplying = false;
       if (this.#isClosed) this.#ports.onDiverged("a flush for files that are somebody else's by now");
       const database = (machine.disk.database ??= new SimDatabase(options.pageSize, options.keys));
-      for (const delta of flush.flat()) database.apply(delta);
-      const wanted = flush.at(-1)?.at(-1)?.checksum;
+      for (const delta of deltas) database.apply(delta);
+      const wanted = deltas.at(-1)?.checksum;
       if (wanted === undefined || sameChecksum(database.hashes.checksum(), wanted)) return;
       this.#ports.onDiverged("a flush that does not give the checksum of the primary");
       throw new Error("database and checksum differ");

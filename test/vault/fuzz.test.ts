@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { expect, test } from "bun:test";
 import { decodeManifest, encodeManifest } from "../../src/vault/checkpoint-manifest.ts";
 import { CorruptRecordError, DamagedManifestError, UnknownFormatError } from "../../src/vault/errors.ts";
-import { decodeRecord, encodeRecord, recordHeaderBytes, serviceTagOf } from "../../src/vault/record-codec.ts";
+import { decodeRecord, encodeRecord, recordHeaderBytes, type RecordLayout, serviceTagOf } from "../../src/vault/record-codec.ts";
 import type { RecordBody } from "../../src/vault/record.ts";
 import { commit, seededRandom, service } from "./log-fixture.ts";
 
@@ -23,7 +23,11 @@ const bodies: readonly RecordBody[] = [
   { kind: "vacate", reason: "", successor: null },
 ];
 
-/** Both hashes made right again, as layout version 1 has them (record-codec.ts). */
+const section = { kind: "requests", isRequired: false, content: new Uint8Array([1, 2, 3]) };
+const layouts: readonly RecordLayout[] = [{ format: 1 }, { format: 2 }, { format: 2, sections: [section, { ...section, kind: "parts", isRequired: true }] }];
+const known = new Set(["parts"]);
+
+/** Both hashes made right again, as both formats have them (record-codec.ts). */
 function sealed(bytes: Uint8Array): Uint8Array {
   bytes.set(sha256(bytes.subarray(recordHeaderBytes)), 160);
   bytes.set(sha256(bytes.subarray(0, 192)), 192);
@@ -44,7 +48,7 @@ test("a record with right hashes is refused by name, or says exactly what its by
     const random = seededRandom(seed);
     const below = (limit: number): number => Math.floor(random.fraction() * limit);
     const body = bodies[below(bodies.length)] ?? { kind: "renew" };
-    const whole = encodeRecord(tag, header, body).bytes;
+    const whole = encodeRecord(tag, header, body, layouts[below(layouts.length)]).bytes;
     const grown = below(4) === 0 ? below(40) - 20 : 0;
     const bytes = new Uint8Array(Math.max(recordHeaderBytes, whole.length + grown));
     bytes.set(whole.subarray(0, bytes.length));
@@ -54,14 +58,15 @@ test("a record with right hashes is refused by name, or says exactly what its by
       bytes[at] = [0, 255, (bytes[at] ?? 0) ^ (1 << below(8)), below(256)][below(4)] ?? 0;
     }
     if (grown !== 0 && below(2) === 0) new DataView(bytes.buffer).setUint32(152, bytes.length - recordHeaderBytes, true);
-    const outcome = outcomeOf(() => decodeRecord(tag, header.position, sealed(bytes)));
+    const outcome = outcomeOf(() => decodeRecord(tag, header.position, sealed(bytes), known));
     seen[outcome.kind] += 1;
     if (outcome.kind === "refused") {
       const isNamed = outcome.error instanceof CorruptRecordError || outcome.error instanceof UnknownFormatError;
       expect({ seed, isNamed, error: isNamed ? "" : String(outcome.error) }).toEqual({ seed, isNamed: true, error: "" });
       continue;
     }
-    const again = outcomeOf(() => encodeRecord(tag, outcome.value.header, outcome.value.body).bytes);
+    const { format, sections, steadVersion } = outcome.value;
+    const again = outcomeOf(() => encodeRecord(tag, outcome.value.header, outcome.value.body, format === 1 ? { format } : { format, sections, steadVersion }).bytes);
     expect({ seed, again: again.kind === "read" && Buffer.from(again.value).equals(bytes) }).toEqual({ seed, again: true });
   }
   expect(Math.min(seen.read, seen.refused)).toBeGreaterThan(1_000);

@@ -127,7 +127,7 @@ describe("a flush", () => {
     const writer = await makeHost("a", store).lead();
     for (const body of [commit(1, 1, 3), renew, commit(2, 2, 3), commit(3, 3, 3), commit(4)]) await writer.append(body);
     const assembler = new FlushAssembler();
-    const flushes = (await readToEnd(readerOf(store))).map((record) => assembler.push(record)?.map(({ checksum }) => checksum[0]));
+    const flushes = (await readToEnd(readerOf(store))).map((record) => assembler.push(record)?.deltas.map(({ checksum }) => checksum[0]));
     expect(flushes).toEqual([undefined, undefined, undefined, undefined, [1, 2, 3], [4]]);
     expect(assembler.isOpen).toBe(false);
   });
@@ -139,14 +139,14 @@ describe("a flush", () => {
     const second = await makeHost("b", store).lead();
     await second.append(commit(9));
     const assembler = new FlushAssembler();
-    const flushes = (await readToEnd(readerOf(store))).map((record) => assembler.push(record)?.map(({ checksum }) => checksum[0]));
+    const flushes = (await readToEnd(readerOf(store))).map((record) => assembler.push(record)?.deltas.map(({ checksum }) => checksum[0]));
     expect(flushes).toEqual([undefined, [1], undefined, undefined, undefined, [9]]);
   });
 
   test("whose parts do not follow each other is refused at that record", () => {
     const record = (position: number, body: RecordBody): Parameters<FlushAssembler["push"]>[0] => {
       const header = { position, epoch: 1, host: "a", nonce: "00".repeat(16), wallTimeMs: 0, previousHash: genesisHash };
-      return { header, body, hash: genesisHash };
+      return { header, body, sections: [], format: 1, steadVersion: undefined, hash: genesisHash };
     };
     for (const [first, second] of [[commit(1, 1, 3), commit(1, 3, 3)], [commit(1, 1, 3), commit(1, 2, 2)], [commit(1, 1, 3), commit(1)], [renew, commit(1, 2, 2)]] as const) {
       const assembler = new FlushAssembler();

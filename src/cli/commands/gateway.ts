@@ -9,7 +9,7 @@ import { CliError } from "../output/cli-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
-import { versionText } from "./version.ts";
+import { versionText } from "../../runtime/program-version.ts";
 
 export const gatewayCommand = buildCommand<Record<never, never>, [file?: string], CliContext>({
   docs: {

@@ -16,7 +16,7 @@ import { readIdentity } from "../../vault/identity.ts";
 import { chunkPrefix, logPrefix, positionOfKey } from "../../vault/keys.ts";
 import { openStore } from "../../vault/open-store.ts";
 import { decodeRecord, serviceTagOf } from "../../vault/record-codec.ts";
-import type { RecordBody } from "../../vault/record.ts";
+import type { LogRecord, RecordBody } from "../../vault/record.ts";
 import { type Collected, collectGarbage } from "../../vault/retention.ts";
 import type { FsStore } from "../../vault/fs-store.ts";
 import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify.ts";
@@ -157,14 +157,22 @@ async function describeRecords(store: FsStore, service: string, positions: reado
     const bytes = await store.get(`${logPrefix}${String(position).padStart(16, "0")}`);
     if (bytes === undefined) continue;
     try {
-      const { header, body } = decodeRecord(tag, position, bytes);
-      lines.push({ position, summary: `${body.kind} epoch ${header.epoch} host ${header.host} ${time(header.wallTimeMs)} ${bytes.length} bytes${detail(body)}` });
+      const record = decodeRecord(tag, position, bytes);
+      const { header, body } = record;
+      lines.push({ position, summary: `${body.kind} epoch ${header.epoch} host ${header.host} ${time(header.wallTimeMs)} ${bytes.length} bytes${detail(body)}${formatOf(record)}` });
     } catch (error) {
       if (!isVaultError(error)) throw error;
       lines.push({ position, summary: `UNREADABLE: ${error.message}` });
     }
   }
   return lines;
+}
+
+/** Nothing of a record of format 1: it has nothing to tell. */
+function formatOf({ format, sections, steadVersion }: LogRecord): string {
+  if (format === 1) return "";
+  const kinds = sections.map(({ kind, isRequired }) => (isRequired ? kind : `${kind} (optional)`));
+  return ` format ${format} of stead ${steadVersion ?? "?"}${kinds.length === 0 ? "" : ` sections ${kinds.join(", ")}`}`;
 }
 
 function detail(body: RecordBody): string {

@@ -3,17 +3,8 @@
  * libraries for it, so it also proves that an installation is whole.
  */
 import { buildCommand } from "@stricli/core";
-import packageFile from "../../../package.json" with { type: "json" };
+import { versionText } from "../../runtime/program-version.ts";
 import type { CliContext } from "../output/context.ts";
-
-/** Put in by scripts/build: the commit that the executable was built from. */
-declare const STEAD_BUILD: string | undefined;
-
-/** `0.1.0`, or `0.1.0+1a2b3c4` in a built executable. */
-export function versionText(): string {
-  const build = typeof STEAD_BUILD === "string" ? STEAD_BUILD : "";
-  return build === "" ? packageFile.version : `${packageFile.version}+${build}`;
-}
 
 interface Versions {
   readonly stead: string;
