@@ -93,6 +93,13 @@ export class ActiveDatabases {
     return true;
   }
 
+  /** It was touched while it was being closed, or must be opened again for another reason. */
+  addTouched(database: DormantDatabase): void {
+    this.#events?.add(database.path, database);
+    this.dormant.add(database);
+    this.dormant.wake(database);
+  }
+
   removeDormant(database: DormantDatabase): void {
     this.dormant.remove(database);
     this.#events?.remove(database.path, database);
@@ -134,7 +141,7 @@ export class ActiveDatabases {
     const { limits } = this.#options;
     for (const database of this.#active) {
       tidy(database, this.#options);
-      if (!this.#told.has(database) || !isStill(database, nowMs, limits)) continue;
+      if (!isStill(database, nowMs, limits) || !this.#told.has(database)) continue;
       this.#active.delete(database);
       this.#quiet.add(database);
     }
@@ -148,15 +155,22 @@ export class ActiveDatabases {
     }
   }
 
-  /** Some of those that could be dormant: quiet for long, and nobody else had them open at the last audit. */
+  /** Some of those that need not be open, or not with so many descriptors: nothing has happened in them for long. */
   idle(nowMs: number): TrackedDatabase[] {
-    if (this.#events === undefined) return [];
     const found: TrackedDatabase[] = [];
-    for (const database of this.#quiet) {
+    for (const database of this.#unmoved()) {
       if (found.length === closedPerTick) break;
-      if (database.watch.isUnused && database.isStill(nowMs, this.#options.limits.dormantAfterMs)) found.push(database);
+      const { watch, files } = database;
+      // What is written for one that is closed must be told.
+      const isTooOpen = watch.isUnused ? this.#told.has(database) : files.hasSpareDescriptors;
+      if (isTooOpen && database.isStill(nowMs, this.#options.limits.dormantAfterMs)) found.push(database);
     }
     return found;
+  }
+
+  *#unmoved(): Generator<TrackedDatabase> {
+    yield* this.#quiet;
+    for (const database of this.#active) if (!this.#told.has(database)) yield database;
   }
 
   close(): void {
@@ -203,7 +217,7 @@ export class ActiveDatabases {
   }
 }
 
-/** Nothing has happened for long, and its next commit begins with a write. Its connections but the pin are closed then. */
+/** Nothing has happened for a while, and its next commit begins with a write. Its connections but the pin are closed then. */
 function isStill(database: TrackedDatabase, nowMs: number, { quietAfterMs }: SourceLimits): boolean {
   return database.isStill(nowMs, quietAfterMs) && rest(database, nowMs);
 }

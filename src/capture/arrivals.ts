@@ -3,14 +3,15 @@
  * until somebody uses it, and what nobody uses any more is closed again (dormant-database.ts).
  */
 import type { ActiveDatabases } from "./active-databases.ts";
-import { closeUnused } from "./close-unused.ts";
 import { DeferredNames } from "./deferred-names.ts";
 import type { FoundFile } from "./discovery.ts";
 import { DormantDatabase } from "./dormant-database.ts";
+import { settleIdle } from "./idle-database.ts";
 import { openAtStartMax, type SourceLimits } from "./limits.ts";
 import type { Newcomers } from "./newcomers.ts";
 import type { OpenFiles } from "./open-identities.ts";
 import type { PageHashes } from "./page-hashes.ts";
+import type { Housekeeping } from "./seal.ts";
 import { Slice } from "./slice.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
@@ -30,6 +31,7 @@ export interface ArrivalsOptions {
   readonly known?: ReadonlyMap<string, PageHashes> | undefined;
   readonly clock: Clock;
   readonly limits: SourceLimits;
+  readonly house: Housekeeping;
   onAttached(database: TrackedDatabase): void;
   /** Its files are closed. */
   onClosed(database: TrackedDatabase): void;
@@ -88,10 +90,10 @@ export class Arrivals {
     }
   }
 
-  /** Closes some of those that nobody uses. */
+  /** Closes some of those that nobody uses, and what idle ones need not have open. */
   rest(): void {
     const { active, clock } = this.#options;
-    for (const database of active.idle(clock.now())) this.#close(database);
+    for (const database of active.idle(clock.now())) this.#settle(database);
   }
 
   /** At the start, for those that are still to be attached: closes what nobody uses; what cannot be closed stays open beside them. */
@@ -99,17 +101,19 @@ export class Arrivals {
     const { databases, audit } = this.#options;
     const before = databases.size;
     audit();
-    for (const database of [...databases.values()]) this.#close(database);
+    for (const database of [...databases.values()]) if (database.watch.isUnused) this.#settle(database);
     this.#idleTries = databases.size < before ? 0 : this.#idleTries + 1;
     if (this.#idleTries > idleTriesMax) this.#openMax += openAtStartMax;
   }
 
-  #close(database: TrackedDatabase): void {
-    const { active, clock, onClosed } = this.#options;
-    const dormant = closeUnused(database, clock.wallTime());
-    if (dormant === undefined) return;
+  #settle(database: TrackedDatabase): void {
+    const { active, house, onClosed } = this.#options;
+    const idle = settleIdle(database, house);
+    if (idle.kind === "open") return;
     onClosed(database);
-    if (!active.addDormant(dormant) || dormant.isTouched()) active.dormant.wake(dormant);
+    const { dormant } = idle;
+    if (idle.kind === "closed" && active.addDormant(dormant) && !dormant.isTouched()) return;
+    active.addTouched(dormant);
   }
 
   /** What the replica wrote before the start needs no connection until somebody uses it. */

@@ -25,13 +25,13 @@ export interface FileSeen {
 }
 
 export class DatabaseFileLook {
-  readonly #fd: number;
+  readonly #files: { readonly dbFd: number };
   readonly #index: WalIndexReader;
   #seen: FileSeen;
   #checkpointed: string | undefined;
 
-  constructor(fd: number, index: WalIndexReader) {
-    this.#fd = fd;
+  constructor(files: { readonly dbFd: number }, index: WalIndexReader) {
+    this.#files = files;
     this.#index = index;
     this.#seen = this.see();
   }
@@ -39,7 +39,7 @@ export class DatabaseFileLook {
   /** Sync; a quarter of a microsecond while the file does not change. */
   look(): "quiet" | "unexplained" | "linked" {
     const seen = this.#seen;
-    const stats = fstatSync(this.#fd);
+    const stats = fstatSync(this.#files.dbFd);
     if (seen.changedMs === stats.ctimeMs && seen.size === stats.size) return "quiet";
     if (stats.nlink > 1) return "linked";
     const now = this.see();
@@ -75,7 +75,7 @@ export class DatabaseFileLook {
 
   see(): FileSeen {
     const { index, isAtRest } = this.#state();
-    const { ctimeMs, mtimeMs, size } = fstatSync(this.#fd);
+    const { ctimeMs, mtimeMs, size } = fstatSync(this.#files.dbFd);
     return { changedMs: ctimeMs, writtenMs: mtimeMs, size, index, isAtRest };
   }
 

@@ -4,21 +4,22 @@
  * POSIX locks belong to the process: closing *any* descriptor of a file drops all locks that this process holds on it, and
  * a database whose locks vanish gets corrupted. So nothing else in this process may open these files while an instance exists, and
  * what is read raw is read through the descriptors that SQLite itself has open (sqlite-descriptors.ts): those of the first connection, which
- * lives as long as the instance. Three descriptors, as long as nothing happens; everything else is opened when it is needed
- * first, and closed again (`rest`). Connections never write: no table of ours, no automatic checkpoint.
+ * is open always. Three descriptors, as long as nothing happens; everything else is opened when it is needed first, and closed again (`rest`).
+ * SQLite keeps the database's descriptor of each connection that was closed, for the next one, until this process has no lock on that file any more.
+ * So the first connection is exchanged for another one when that is worth it (`reopen`). Connections never write: no table of ours, no automatic checkpoint.
  *
  * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
  * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
-import { type BigIntStats, closeSync, existsSync, fstatSync, statSync, unlinkSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
+import { type BigIntStats, closeSync, existsSync, fstatSync, unlinkSync } from "node:fs";
+import type { DatabaseSync } from "node:sqlite";
+import { connect } from "./connect.ts";
 import { type FilePath, textOf, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
+import { FirstConnection } from "./first-connection.ts";
 import { Reader } from "./reader.ts";
-import { heapIndex, notADatabase, notWal } from "./refusals.ts";
 import { busy, isBusy, sqliteCode } from "./sqlite-error.ts";
-import { lowestFreeDescriptor, sqliteDescriptors, type SqliteDescriptors } from "./sqlite-descriptors.ts";
 import { WriteLocks } from "./write-locks.ts";
 
 /** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
@@ -32,34 +33,30 @@ export interface Backfilled {
 export class DatabaseFiles {
   readonly path: FilePath;
   readonly identity: FileIdentity;
-  readonly dbFd: number;
-  readonly walFd: number;
-  readonly shmFd: number;
   /** It was not in WAL mode, so its header was changed when it was opened: the file right after that. */
   readonly switched: BigIntStats | undefined;
   /** The first is open always; the second while something happens. */
   readonly readers: readonly [Reader, Reader];
   readonly writeLocks = new WriteLocks();
+  readonly #name: string;
   readonly #companions: readonly FileIdentity[];
-  /** To be closed behind the last connection (sqlite-descriptors.ts). */
-  readonly #own: readonly number[];
+  #first: FirstConnection;
   #sealer: DatabaseSync | undefined;
   #checkpointer: DatabaseSync | undefined;
   #snapshot: Reader | undefined;
+  #hadOthers = false;
   /** Monotonic milliseconds; undefined: it is not locked. */
   #lockedAtMs: number | undefined;
 
-  private constructor(path: FilePath, identity: FileIdentity, switched: BigIntStats | undefined, first: DatabaseSync, { dbFd, walFd, shmFd }: SqliteDescriptors, own: readonly number[]) {
-    this.#own = own;
-    this.switched = switched;
+  private constructor(name: string, path: FilePath, first: FirstConnection) {
+    this.#name = name;
     this.path = path;
-    this.identity = identity;
-    this.readers = [new Reader(() => first), new Reader(() => this.#another())];
+    this.#first = first;
+    this.identity = first.identity;
+    this.switched = first.switched;
+    this.readers = [new Reader(() => this.#first.connection), new Reader(() => this.#another())];
     this.readers[0].open();
-    this.dbFd = dbFd;
-    this.walFd = walFd;
-    this.shmFd = shmFd;
-    this.#companions = [identityOfFd(walFd), identityOfFd(shmFd)];
+    this.#companions = [identityOfFd(this.walFd), identityOfFd(this.shmFd)];
   }
 
   /**
@@ -67,30 +64,53 @@ export class DatabaseFiles {
    * Throws `CaptureError` when it cannot be captured, and passes on what `open(2)` says.
    */
   static tryOpen(name: string, path: FilePath): DatabaseFiles | undefined {
-    const identity = identityAt(path);
-    if (identity === undefined) return undefined;
-    const free = lowestFreeDescriptor();
-    let first: DatabaseSync | undefined;
-    const own: number[] = [];
+    const first = FirstConnection.tryOpen(name, path);
+    return first === undefined ? undefined : new DatabaseFiles(name, path, first);
+  }
+
+  /** These three are others after `reopen`: to be asked for when they are read through. */
+  get dbFd(): number {
+    return this.#first.descriptors.dbFd;
+  }
+
+  get walFd(): number {
+    return this.#first.descriptors.walFd;
+  }
+
+  get shmFd(): number {
+    return this.#first.descriptors.shmFd;
+  }
+
+  /** There were connections beside the first, so SQLite keeps descriptors of theirs. */
+  get hasSpareDescriptors(): boolean {
+    return this.#hadOthers;
+  }
+
+  /** The thread that backfills had a connection. */
+  noteOther(): void {
+    this.#hadOthers = true;
+  }
+
+  /**
+   * Closes every connection and opens the first again, for three descriptors. Nothing is read or locked. In between this process has no lock on the
+   * files, so the application may do anything: what was captured is to be looked at again. False: everything is closed.
+   */
+  reopen(): boolean {
+    this.close(false);
     try {
-      first = connect(path, "rw");
-      const switched = ensureWal(first, name) ? statSync(path, { bigint: true, throwIfNoEntry: false }) : undefined;
-      // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
-      first.prepare("PRAGMA schema_version").get();
-      const descriptors = sqliteDescriptors(path, free, own);
-      const now = identityAt(path);
-      if (now !== undefined && sameFile(identity, now)) return new DatabaseFiles(path, identity, switched, first, descriptors, own);
-      first.close();
-      closeAll(own);
-      return undefined;
-    } catch (error) {
-      first?.close();
-      closeAll(own);
-      if (isBusy(error)) return undefined;
-      if (isMissing(error) && first !== undefined) throw heapIndex(name, error);
-      if (sqliteCode(error) === 26) throw notADatabase(name, "a file that SQLite cannot read as a database", error);
-      throw error;
+      const first = FirstConnection.tryOpen(this.#name, this.path);
+      if (first === undefined) return false;
+      this.#first = first;
+    } catch {
+      // Attaching it anew tells why.
+      return false;
     }
+    this.readers[0].open();
+    this.#hadOthers = false;
+    const [wal, shm] = this.#companions;
+    const isSame = wal !== undefined && shm !== undefined && sameFile(this.#first.identity, this.identity) && sameFile(identityOfFd(this.walFd), wal) && sameFile(identityOfFd(this.shmFd), shm);
+    if (!isSame) this.close(false);
+    return isSame;
   }
 
   /** A third reader for snapshots, opened when first needed. */
@@ -219,6 +239,7 @@ export class DatabaseFiles {
    */
   #another(): DatabaseSync {
     let connection: DatabaseSync | undefined;
+    this.#hadOthers = true;
     try {
       connection = connect(this.path, "rw");
       // The first read opens the log.
@@ -263,39 +284,14 @@ export class DatabaseFiles {
     const keeper = keepWal ? readOnlyKeeper(this.path) : undefined;
     for (const reader of [...this.readers, this.#snapshot]) reader?.close();
     for (const connection of [this.#sealer, this.#checkpointer, keeper]) connection?.close();
-    closeAll(this.#own);
+    for (const fd of this.#first.own) closeSync(fd);
+    this.#snapshot = undefined;
+    this.#sealer = undefined;
+    this.#checkpointer = undefined;
   }
 }
-
-const closeAll = (descriptors: readonly number[]): void => descriptors.forEach((fd) => closeSync(fd));
 
 const cannotOpen = 14;
-
-/** Opens a connection to a file that exists; never creates one. */
-function connect(path: FilePath, mode: "rw" | "ro"): DatabaseSync {
-  const connection = new DatabaseSync(uriOf(path, `mode=${mode}`), { readOnly: mode === "ro" });
-  try {
-    connection.exec("PRAGMA busy_timeout=0; PRAGMA wal_autocheckpoint=0");
-    return connection;
-  } catch (error) {
-    connection.close();
-    throw error;
-  }
-}
-
-/** True when it had to be switched. */
-function ensureWal(connection: DatabaseSync, name: string): boolean {
-  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return false;
-  const mode = journalMode(connection, "PRAGMA journal_mode=WAL");
-  if (mode === "wal") return true;
-  throw notWal(name, mode);
-}
-
-function journalMode(connection: DatabaseSync, pragma: string): string {
-  const row = connection.prepare(pragma).get() as Record<string, unknown> | undefined;
-  const mode = row?.["journal_mode"];
-  return typeof mode === "string" ? mode : "unknown";
-}
 
 /** Undefined when the file is not there any more: then SQLite sees that too, and folds nothing. */
 function readOnlyKeeper(path: FilePath): DatabaseSync | undefined {
@@ -304,5 +300,3 @@ function readOnlyKeeper(path: FilePath): DatabaseSync | undefined {
   keeper.prepare("PRAGMA schema_version").get();
   return keeper;
 }
-
-const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === "ENOENT";

@@ -61,8 +61,8 @@ export class FileWatch {
 
   constructor(options: FileWatchOptions) {
     this.#options = options;
-    this.#tail = new WalTail(options.files.walFd, () => options.clock.wallTime());
-    this.#file = new DatabaseFileLook(options.files.dbFd, options.index);
+    this.#tail = new WalTail(options.files, () => options.clock.wallTime());
+    this.#file = new DatabaseFileLook(options.files, options.index);
     this.#walIndex = identityOfFd(options.files.shmFd);
   }
 
@@ -113,6 +113,11 @@ export class FileWatch {
     const isUsedElsewhere = locks.usersElsewhere(files.identity, this.#walIndex).length > 0;
     this.#elsewhereSinceMs = isUsedElsewhere ? (this.#elsewhereSinceMs ?? clock.now()) : undefined;
     return isUsedElsewhere;
+  }
+
+  /** The files were opened again, and nothing was written meanwhile. */
+  reopened(at: WalPosition): void {
+    this.#tail.reopened(at);
   }
 
   /** Captured until now; the index has moved on. */

@@ -109,7 +109,7 @@ export const closedPerTick = 4;
 /** Databases that are attached before they are looked through, at the start: those that nobody has open are closed again then. */
 export const openAtStartMax = 500;
 
-/** A database that is open costs so many: the file, its log and the log's index. While something happens there it is twice as many. */
+/** A database that is open and idle costs so many: the file, its log and the log's index. While something happens there it is up to 7. */
 const descriptorsPerDatabase = 3;
 
 /** Descriptors that a host needs for so many databases that an application keeps open at the same time; those that nobody has open cost none. */

@@ -68,7 +68,7 @@ function prepare(database: TrackedDatabase, house: Housekeeping): "ready" | "beh
       postpone(database, clock.now(), limits);
       return "no";
     }
-    if (backfill(database, index, house) === "aside") return "no";
+    if (startBackfill(database, index, house) === "aside") return "no";
   }
 }
 
@@ -118,14 +118,16 @@ function keepShort(database: TrackedDatabase, house: Housekeeping): void {
   if (index === undefined) return;
   if (index.nBackfill < index.mxFrame && isOver(database, nowMs, limits.walTidyBytes)) {
     movePin(database, nowMs);
-    if (backfill(database, index, house) === "incomplete" && !database.isAhead()) postpone(database, nowMs, limits);
+    if (startBackfill(database, index, house) === "incomplete" && !database.isAhead()) postpone(database, nowMs, limits);
     index = database.look();
   }
-  if (index !== undefined && database.pin.isDue(index, nowMs, limits.pinAgeMsMax)) movePin(database, nowMs);
+  // While nothing happens no checkpoint can have pushed the pin aside, and moving it costs a second connection.
+  const ageMsMax = database.isStill(nowMs, limits.quietAfterMs) ? Number.POSITIVE_INFINITY : limits.pinAgeMsMax;
+  if (index !== undefined && database.pin.isDue(index, nowMs, ageMsMax)) movePin(database, nowMs);
 }
 
-/** Backfills here, or begins to do so in the other thread. */
-function backfill(database: TrackedDatabase, index: WalIndex, { backfiller, clock, limits, onWarning }: Housekeeping): "complete" | "incomplete" | "aside" {
+/** Backfills here, or begins to do so in the other thread (`aside`). */
+export function startBackfill(database: TrackedDatabase, index: WalIndex, { backfiller, clock, limits, onWarning }: Housekeeping): "complete" | "incomplete" | "aside" {
   if (capturedToBackfill(database, index) <= backfillHereBytesMax) return database.files.backfill().complete ? "complete" : "incomplete";
   const { uri } = database.files;
   if (uri === undefined) return "incomplete";
@@ -137,6 +139,7 @@ function backfill(database: TrackedDatabase, index: WalIndex, { backfiller, cloc
     postpone(database, clock.now(), limits);
     if (error !== undefined) onWarning(`${database.name}: its write-ahead log could not be backfilled: ${error.message}`);
   };
+  database.files.noteOther();
   database.backfilling = backfiller.backfill(uri).then(({ ran }) => (ran ? put() : putOff()), putOff);
   return "aside";
 }

@@ -76,7 +76,7 @@ export class TrackedDatabase {
   constructor(name: string, files: DatabaseFiles, { rules, clock, onWarning, resume, whole }: TrackingOptions) {
     this.name = name;
     this.files = files;
-    this.index = new WalIndexReader(files.shmFd);
+    this.index = new WalIndexReader(files);
     this.watch = new FileWatch({ files, index: this.index, clock, onWarning });
     this.pin = new Pin(files.readers, this.index, rules);
     this.pageSize = this.#pragma("page_size");
@@ -90,6 +90,11 @@ export class TrackedDatabase {
   /** The hashes of all pages at the captured state, for comparing while writers go on. */
   hashes(): PageHashes {
     return this.#hashes.copy();
+  }
+
+  /** The same, not a copy: for as long as nothing is captured. */
+  get pageHashes(): PageHashes {
+    return this.#hashes;
   }
 
   /** Undefined until the first capture. */

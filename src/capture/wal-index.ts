@@ -45,13 +45,14 @@ export type WalIndexLook =
 
 /** Reads the index header of one database; owns its buffer, so one instance per database. */
 export class WalIndexReader {
-  readonly #fd: number;
+  readonly #files: { readonly shmFd: number };
   readonly #bytes = new Uint8Array(walIndexBytes);
   readonly #words = new Uint32Array(this.#bytes.buffer);
   readonly #view = new DataView(this.#bytes.buffer);
 
-  constructor(fd: number) {
-    this.#fd = fd;
+  /** `shmFd` is asked for at each look: it is another one after the files were opened again. */
+  constructor(files: { readonly shmFd: number }) {
+    this.#files = files;
   }
 
   /**
@@ -59,7 +60,7 @@ export class WalIndexReader {
    * Sound without comparing the rest, because every commit in a generation raises mxFrame and every new one changes a salt.
    */
   isAt(salt1: number, salt2: number, mxFrame: number): boolean {
-    if (readSync(this.#fd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return false;
+    if (readSync(this.#files.shmFd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return false;
     const words = this.#words;
     return (
       words[4] === mxFrame &&
@@ -72,7 +73,7 @@ export class WalIndexReader {
   }
 
   look(): WalIndexLook {
-    if (readSync(this.#fd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return { kind: "torn" };
+    if (readSync(this.#files.shmFd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return { kind: "torn" };
     const words = this.#words;
     for (let i = 0; i < 12; i++) if (words[i] !== words[i + 12]) return { kind: "torn" };
     if (this.#bytes[12] !== 1 || !this.#checksumHolds()) return { kind: "torn" };
@@ -98,7 +99,7 @@ export class WalIndexReader {
 
   /** Up to which frame readers of slots 0 to 4 read, where one is there: marks stay when readers go. Empty while there is no index. */
   readMarks(): number[] {
-    if (readSync(this.#fd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return [];
+    if (readSync(this.#files.shmFd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return [];
     return [...this.#words.subarray(25, 30)];
   }
 

@@ -50,7 +50,7 @@ interface Origin {
 }
 
 export class WalTail {
-  readonly #fd: number;
+  readonly #files: { readonly walFd: number };
   readonly #wallTime: () => number;
   readonly #head = new Uint8Array(walHeaderBytes);
   #seen: Seen | undefined;
@@ -60,14 +60,14 @@ export class WalTail {
   #abandoned: WalPosition | undefined;
   #goesOn = false;
 
-  constructor(fd: number, wallTime: () => number) {
-    this.#fd = fd;
+  constructor(files: { readonly walFd: number }, wallTime: () => number) {
+    this.#files = files;
     this.#wallTime = wallTime;
   }
 
   /** True when nothing follows that the index, which is at `at`, does not have. False: `walk` says what it is. Sync. */
   isQuiet(at: WalPosition): boolean {
-    const stats = fstatSync(this.#fd);
+    const stats = fstatSync(this.#files.walFd);
     const seen = this.#seen;
     if (seen?.isSettled === true && seen.at === at && seen.changedMs === stats.ctimeMs && seen.size === stats.size) return true;
     const origin = this.#origin(at, stats.size);
@@ -85,7 +85,7 @@ export class WalTail {
 
   /** Follows the chain to its end, as recovery does. */
   async walk(at: WalPosition, slice: Slice): Promise<TailEnd> {
-    const stats = fstatSync(this.#fd);
+    const stats = fstatSync(this.#files.walFd);
     const origin = this.#origin(at, stats.size);
     if (origin === "rewritten") return { kind: "rewritten" };
     let end = origin === undefined ? undefined : await this.#lastCommit(origin, slice);
@@ -105,6 +105,15 @@ export class WalTail {
     if (at.mxFrame > 0) this.#before = at;
   }
 
+  /**
+   * The log was opened again, and nothing was written since it was looked at for `at`. Its ctime is another one all the same when this host runs as root: SQLite gives
+   * each log that it opens the owner of its database (os_unix.c, robustFchown).
+   */
+  reopened(at: WalPosition): void {
+    const { ctimeMs, size } = fstatSync(this.#files.walFd);
+    if (this.#seen?.at === at) this.#remember(at, ctimeMs, size);
+  }
+
   /** Nobody ever saw the commit that ends there. */
   abandon(end: WalPosition): void {
     this.#abandoned = end;
@@ -116,7 +125,7 @@ export class WalTail {
 
   /** Undefined: there is no log. */
   #origin(at: WalPosition, size: number): Origin | "rewritten" | undefined {
-    const header = readFully(this.#fd, this.#head, 0) === walHeaderBytes ? parseWalHeader(this.#head) : undefined;
+    const header = readFully(this.#files.walFd, this.#head, 0) === walHeaderBytes ? parseWalHeader(this.#head) : undefined;
     if (at.mxFrame > 0) {
       if (header === undefined || !sameGeneration(header, at) || size < frameOffset(at.mxFrame + 1, header.pageSize)) return "rewritten";
       return { header, from: at };
@@ -137,9 +146,9 @@ export class WalTail {
   /** What is behind the captured end. `begun`: a frame of this generation that does not continue the chain (any more, or not yet). */
   #nextOf({ header, from }: Origin): "follows" | "begun" | "nothing" {
     const position = frameOffset(from.mxFrame + 1, header.pageSize);
-    if (readFully(this.#fd, this.#head, position) < frameHeaderBytes || !sameGeneration(saltsIn(this.#head), header)) return "nothing";
+    if (readFully(this.#files.walFd, this.#head, position) < frameHeaderBytes || !sameGeneration(saltsIn(this.#head), header)) return "nothing";
     const bytes = new Uint8Array(frameBytes(header.pageSize));
-    const follows = readFully(this.#fd, bytes, position) === bytes.byteLength && takeFrame(bytes, 0, header, sumOf(from)) !== undefined;
+    const follows = readFully(this.#files.walFd, bytes, position) === bytes.byteLength && takeFrame(bytes, 0, header, sumOf(from)) !== undefined;
     return follows ? "follows" : "begun";
   }
 
@@ -150,7 +159,7 @@ export class WalTail {
     const sum = { ...header.checksum };
     for (let first = 1; first <= at.mxFrame; first += perChunk) {
       const bytes = new Uint8Array(Math.min(perChunk, at.mxFrame + 1 - first) * size);
-      if (readFully(this.#fd, bytes, frameOffset(first, header.pageSize)) < bytes.byteLength) return false;
+      if (readFully(this.#files.walFd, bytes, frameOffset(first, header.pageSize)) < bytes.byteLength) return false;
       for (let offset = 0; offset < bytes.byteLength; offset += size) if (takeFrame(bytes, offset, header, sum) === undefined) return false;
       await slice.breathe();
     }
@@ -165,7 +174,7 @@ export class WalTail {
     let end: WalPosition | undefined;
     this.#goesOn = false;
     for (let first = from.mxFrame + 1; ; first += perChunk) {
-      const count = Math.floor(readFully(this.#fd, bytes, frameOffset(first, header.pageSize)) / size);
+      const count = Math.floor(readFully(this.#files.walFd, bytes, frameOffset(first, header.pageSize)) / size);
       for (let i = 0; i < count; i++) {
         const frame = takeFrame(bytes, i * size, header, sum);
         if (frame === undefined) return end;

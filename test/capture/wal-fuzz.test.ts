@@ -32,7 +32,7 @@ function looked(path: string, bytes: Uint8Array): WalIndexLook {
   writeFileSync(path, bytes);
   const fd = openSync(path, "r");
   try {
-    return new WalIndexReader(fd).look();
+    return new WalIndexReader({ shmFd: fd }).look();
   } finally {
     closeSync(fd);
   }

@@ -1,0 +1,77 @@
+/** The first connection of this process to a database, with the descriptors that SQLite has open for it (sqlite-descriptors.ts). */
+import { type BigIntStats, closeSync, statSync } from "node:fs";
+import type { DatabaseSync } from "node:sqlite";
+import { connect } from "./connect.ts";
+import type { FilePath } from "./data-path.ts";
+import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
+import { heapIndex, notADatabase, notWal } from "./refusals.ts";
+import { lowestFreeDescriptor, sqliteDescriptors, type SqliteDescriptors } from "./sqlite-descriptors.ts";
+import { isBusy, sqliteCode } from "./sqlite-error.ts";
+
+export class FirstConnection {
+  readonly connection: DatabaseSync;
+  readonly identity: FileIdentity;
+  /** It was not in WAL mode, so its header was changed: the file right after that. */
+  readonly switched: BigIntStats | undefined;
+  readonly descriptors: SqliteDescriptors;
+  /** To be closed behind the last connection (sqlite-descriptors.ts). */
+  readonly own: readonly number[];
+
+  private constructor(connection: DatabaseSync, identity: FileIdentity, switched: BigIntStats | undefined, descriptors: SqliteDescriptors, own: readonly number[]) {
+    this.connection = connection;
+    this.identity = identity;
+    this.switched = switched;
+    this.descriptors = descriptors;
+    this.own = own;
+  }
+
+  /**
+   * Opens an existing database in WAL mode, switching it if it is not. Undefined when it is busy: try again.
+   * Throws `CaptureError` when it cannot be captured, and passes on what `open(2)` says.
+   */
+  static tryOpen(name: string, path: FilePath): FirstConnection | undefined {
+    const identity = identityAt(path);
+    if (identity === undefined) return undefined;
+    const free = lowestFreeDescriptor();
+    let connection: DatabaseSync | undefined;
+    const own: number[] = [];
+    try {
+      connection = connect(path, "rw");
+      const switched = ensureWal(connection, name) ? statSync(path, { bigint: true, throwIfNoEntry: false }) : undefined;
+      // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
+      connection.prepare("PRAGMA schema_version").get();
+      const descriptors = sqliteDescriptors(path, free, own);
+      const now = identityAt(path);
+      if (now !== undefined && sameFile(identity, now)) return new FirstConnection(connection, identity, switched, descriptors, own);
+      close(connection, own);
+      return undefined;
+    } catch (error) {
+      close(connection, own);
+      if (isBusy(error)) return undefined;
+      if (isMissing(error) && connection !== undefined) throw heapIndex(name, error);
+      if (sqliteCode(error) === 26) throw notADatabase(name, "a file that SQLite cannot read as a database", error);
+      throw error;
+    }
+  }
+}
+
+function close(connection: DatabaseSync | undefined, own: readonly number[]): void {
+  connection?.close();
+  for (const fd of own) closeSync(fd);
+}
+
+/** True when it had to be switched. */
+function ensureWal(connection: DatabaseSync, name: string): boolean {
+  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return false;
+  const mode = journalMode(connection, "PRAGMA journal_mode=WAL");
+  if (mode === "wal") return true;
+  throw notWal(name, mode);
+}
+
+function journalMode(connection: DatabaseSync, pragma: string): string {
+  const row = connection.prepare(pragma).get() as Record<string, unknown> | undefined;
+  const mode = row?.["journal_mode"];
+  return typeof mode === "string" ? mode : "unknown";
+}
+
+const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === "ENOENT";
