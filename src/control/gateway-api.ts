@@ -30,7 +30,7 @@
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import { databaseChangeSchema, databaseListSchema } from "./databases.ts";
-import { applicationSchema, hostRoles, impairmentSchema, captureSchema, rehearsalSchema, retrySchema, suspectSchema, vaultSchema } from "./host-status.ts";
+import { applicationSchema, hostRoles, impairmentSchema, captureSchema, recordFormatSchema, rehearsalSchema, retrySchema, suspectSchema, vaultSchema } from "./host-status.ts";
 import { rehearsalDoneSchema } from "./messages.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -89,7 +89,7 @@ export const clusterHostSchema = v.object({
   heardMsAgo: v.nullable(milliseconds),
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
   setAside: v.array(v.string()),
-  /** These seven as the host says them (src/control/host-status.ts). */
+  /** These eight as the host says them (src/control/host-status.ts). */
   application: v.optional(v.nullable(applicationSchema), null),
   impairments: v.optional(v.array(impairmentSchema), []),
   retry: v.optional(v.nullable(retrySchema), null),
@@ -97,6 +97,7 @@ export const clusterHostSchema = v.object({
   vault: v.optional(v.nullable(vaultSchema), null),
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   capture: v.optional(v.nullable(captureSchema), null),
+  recordFormat: v.optional(v.nullable(recordFormatSchema), null),
   /** What an operator should know: the host's own warnings, and what this gateway finds wrong with it. */
   notes: v.array(v.string()),
 });

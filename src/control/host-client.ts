@@ -15,6 +15,7 @@ import {
   gatewayField,
   heartbeatMs,
   promoteEventSchema,
+  recordFormatField,
   refusalSchema,
   rehearsalDoneSchema,
   type CheckpointDone,
@@ -63,9 +64,10 @@ export class HostClient {
     this.#gateway = gateway;
   }
 
-  /** `timeoutMs` covers the whole call. */
-  async status(timeoutMs: number, signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
-    return this.#json(hostStatusSchema, { method: "GET", path: "/v1/status", timeoutMs, signal });
+  /** `timeoutMs` covers the whole call. `recordFormat` is told to the host: the newest format of records that all hosts read. */
+  async status(timeoutMs: number, signal?: AbortSignal, recordFormat?: number): Promise<HostAnswer<HostStatus>> {
+    const headers = recordFormat === undefined ? undefined : { [recordFormatField]: String(recordFormat) };
+    return this.#json(hostStatusSchema, { method: "GET", path: "/v1/status", headers, timeoutMs, signal });
   }
 
   /** Hands over each status until the stream ends, for whatever reason; never throws. */

@@ -81,6 +81,9 @@ export const rehearsalSchema = v.object({
 });
 export type RehearsalResult = v.InferOutput<typeof rehearsalSchema>;
 
+/** Formats of records (src/core/record-format.ts): the newest that this host reads, and the one that a primary writes now. */
+export const recordFormatSchema = v.object({ reads: count, writes: v.nullable(count) });
+
 export const hostStatusSchema = v.object({
   version: v.literal(1),
   service: v.string(),
@@ -135,10 +138,12 @@ export const hostStatusSchema = v.object({
   capture: v.optional(v.nullable(captureSchema), null),
   /** null: there was none in this run of the host. */
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
+  /** null: an earlier version, which reads and writes format 1. */
+  recordFormat: v.optional(v.nullable(recordFormatSchema), null),
   /** Things an operator should know, newest last; bounded. */
   warnings: v.array(v.string()),
 });
 export type HostStatus = v.InferOutput<typeof hostStatusSchema>;
 
 /** The fields that a host may leave out, as they are read then. */
-export const untold = { application: null, impairments: [], retry: null, suspects: [], watchedRequests: [], vault: null, capture: null, rehearsal: null } satisfies Partial<HostStatus>;
+export const untold = { application: null, impairments: [], retry: null, suspects: [], watchedRequests: [], vault: null, capture: null, rehearsal: null, recordFormat: null } satisfies Partial<HostStatus>;

@@ -32,6 +32,8 @@ export interface CallOptions {
 export interface JsonCall {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
+  /** Of this call, in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: unknown;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -198,6 +200,7 @@ function open(options: CallOptions, call: JsonCall): ClientRequest {
       authorization: `Bearer ${options.secret}`,
       accept: "application/json, application/x-ndjson",
       ...options.headers,
+      ...call.headers,
       ...(body === null ? {} : { "content-type": "application/json", "content-length": body.length }),
     },
   });

@@ -61,6 +61,8 @@ export const promoteRequestSchema = v.object({
   vault: v.optional(v.nullable(v.string()), null),
   /** What the hosts of the service know of requests that end the application, so that its end here counts on from there. */
   suspects: v.optional(v.pipe(v.array(suspectSchema), v.maxLength(suspectsMax)), []),
+  /** The newest format of records that all hosts of the service read, as far as this gateway knows. null: it does not say. */
+  recordFormat: v.optional(v.nullable(count), null),
 });
 /** As it is sent: what has a default may be left out. */
 export type PromoteRequest = v.InferInput<typeof promoteRequestSchema>;
@@ -125,6 +127,9 @@ export const removedNoticeSchema = v.object({ gateway: v.pipe(v.string(), v.chec
 
 /** Request field by which a gateway says who asks: its id. */
 export const gatewayField = "stead-gateway";
+
+/** Request field of `GET /v1/status` by which a gateway says what `recordFormat` of a promotion says, again and again. */
+export const recordFormatField = "stead-record-format";
 
 /** A status stream that is silent for longer than a few of these has died. */
 export const heartbeatMs = 250;

@@ -14,6 +14,7 @@ export type RuleName =
   | "R6-checkpoint-before-delete"
   | "gate"
   | "chain"
+  | "common-format"
   | "persist-before-send"
   | "majority"
   | "replay"

@@ -20,6 +20,7 @@ import {
   type PromoteEvent,
   type PromoteRequest,
   promoteRequestSchema,
+  recordFormatField,
   type Refusal,
   type RehearsalDone,
   removedNoticeSchema,
@@ -41,13 +42,15 @@ export interface Controlled {
   demote(request: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void>;
   restore(): Promise<Refusal | undefined>;
   /** Who watches this host. */
-  readonly gateways: Pick<GatewayWatch, "watchedBy" | "removedBy">;
+  readonly gateways: Pick<GatewayWatch, "watchedBy" | "removedBy" | "toldFormat">;
   /** Requests that were put aside are forwarded again. */
   clearSuspects(): void;
   checkpoint(): Promise<Outcome<CheckpointDone>>;
   rehearse(): Promise<Outcome<RehearsalDone>>;
   readonly databases: Pick<DatabaseDesk, "list" | "exclude" | "include">;
 }
+
+const formatPattern = /^[1-9]\d{0,3}$/;
 
 /** The largest order is a promotion, with the ids of the gateways that see the primary down. */
 const bodyBytesMax = 256 * 1024;
@@ -65,7 +68,11 @@ export function controlApp(host: Controlled, secret: string, clock: Clock): Hono
   });
   const tooLarge = { error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` };
   app.use("/v1/*", bodyLimit({ maxSize: bodyBytesMax, onError: (context) => context.json(tooLarge, 413) }));
-  app.get("/v1/status", (context) => context.json(host.status()));
+  app.get("/v1/status", (context) => {
+    const [gateway, format] = [context.req.header(gatewayField), context.req.header(recordFormatField)];
+    if (gateway !== undefined && isIdentifier(gateway) && format !== undefined && formatPattern.test(format)) host.gateways.toldFormat(gateway, Number(format));
+    return context.json(host.status());
+  });
   app.get("/v1/status/stream", (context) => {
     context.header("content-type", "application/x-ndjson");
     return stream(context, async (out) => {

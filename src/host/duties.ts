@@ -175,7 +175,7 @@ export class Duties {
     const { follower } = this.#assertSecondary();
     const overEpoch = this.#life.promotion()?.overEpoch ?? follower.epoch?.epoch ?? 0;
     try {
-      const result = await claimEpoch(follower, { store, clock, random, rules, signal, onTrouble, host, leaseMs, controlUrl, instance: this.#instance, overEpoch });
+      const result = await claimEpoch(follower, { store, clock, random, rules, signal, onTrouble, host, leaseMs, controlUrl, instance: this.#instance, format: () => this.#life.recordFormat(), overEpoch });
       switch (result.kind) {
         case "claimed":
           this.#claimed = result.claimed;

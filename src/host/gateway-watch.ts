@@ -4,7 +4,11 @@
  *
  * A gateway watches while it reads the status stream. One that takes the host out of its registry says so, by name; that holds until
  * this gateway watches again. A gateway that is gone says nothing, so silence counts as well.
+ *
+ * What gateways say of the formats of records that the hosts read (src/core/record-format.ts) is kept here too.
  */
+import { type RecordFormat, ToldFormats } from "../core/record-format.ts";
+import type { Rules } from "../core/rules.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Notices } from "./notices.ts";
 
@@ -14,6 +18,7 @@ export interface GatewayWatchOptions {
   /** For the command that brings it back. */
   readonly host: string;
   readonly controlUrl: string;
+  readonly rules: Rules;
 }
 
 /** A host that no gateway has watched for so long says so. */
@@ -25,12 +30,14 @@ const removalsKept = 64;
 export class GatewayWatch {
   readonly #options: GatewayWatchOptions;
   readonly #removals = new Map<string, string>();
+  readonly #formats: ToldFormats;
   #watching = 0;
   #unwatchedSince: number;
   #timer: Timer | undefined;
 
   constructor(options: GatewayWatchOptions) {
     this.#options = options;
+    this.#formats = new ToldFormats(options.rules);
     this.#unwatchedSince = options.clock.now();
   }
 
@@ -62,6 +69,16 @@ export class GatewayWatch {
       this.#removals.set(gateway, new Date(this.#options.clock.wallTime()).toISOString());
     }
     this.#tell();
+  }
+
+  /** A gateway said which format of records all hosts of the service read; null: it did not say. */
+  toldFormat(gateway: string, format: number | null): void {
+    if (format !== null) this.#formats.tell(gateway, format, this.#options.clock.now());
+  }
+
+  /** Of the next record that this host writes as a primary. */
+  get recordFormat(): RecordFormat {
+    return this.#formats.toWrite(this.#options.clock.now());
   }
 
   #lookAgain(): void {

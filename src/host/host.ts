@@ -57,7 +57,7 @@ export class Host implements Controlled {
     const { clock, store, vaultId, canary: ports, config } = parts;
     const { id: host, diskStallMs } = config;
     this.#canary = new Canary({ ports, clock, store, vaultId, host, instance: this.instance, diskStallMs, notices: this.#notices, onChange: tellChange });
-    this.gateways = new GatewayWatch({ clock, notices: this.#notices, host, controlUrl: config.controlUrl });
+    this.gateways = new GatewayWatch({ clock, notices: this.#notices, host, controlUrl: config.controlUrl, rules: parts.rules });
     const freePort = config.application.port === null ? parts.freePort : (): Promise<number> => this.#rehearsals.gone().then(parts.freePort); // It may be a rehearsal's still.
     this.#parts = { ...parts, store: this.#canary.store, freePort };
     const onTwin = (controlUrl: string): void => this.#onTwin(`its control API: ${controlUrl}`);
@@ -69,6 +69,7 @@ export class Host implements Controlled {
       onTwin: (how) => this.#onTwin(how),
       readExclusions: () => this.databases.refresh(),
       promotion: () => this.#promotion,
+      recordFormat: () => this.gateways.recordFormat,
       promote: (request, report) => this.promote(request, report),
     });
     this.databases = new DatabaseDesk({
@@ -133,7 +134,7 @@ export class Host implements Controlled {
     const { clock, config } = this.#parts;
     return selfReport({
       ...{ config, instance: this.instance, state: this.#state, dataUrl: this.#dataUrl, suspects: this.#parts.front.suspects, now: clock.now() },
-      ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry, canary: this.#canary, rehearsal: this.#rehearsals.last },
+      ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry, canary: this.#canary, rehearsal: this.#rehearsals.last, recordFormat: this.gateways.recordFormat },
     });
   }
 
@@ -172,6 +173,7 @@ export class Host implements Controlled {
     if (obstacle !== undefined) return promotion.refuse({ kind: "not_ready", reason: obstacle });
     if (verdict.kind === "refused") return promotion.refuse(verdict.refusal);
     promotion.overEpoch = secondary.follower.epoch?.epoch ?? 0;
+    this.gateways.toldFormat(request.gateway, request.recordFormat ?? null);
     this.#promotion = promotion;
     this.#dispatch({ kind: "promote" });
     await promotion.over;

@@ -1,6 +1,7 @@
 /** What the duties of a host (duties.ts) tell the host that they belong to. */
 import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import type { HostEvent } from "../core/host/life.ts";
+import type { RecordFormat } from "../core/record-format.ts";
 import type { Promotion } from "./promotion.ts";
 
 export interface Life {
@@ -13,5 +14,7 @@ export interface Life {
   /** Reads anew which databases operators excluded. Throws what the vault says. */
   readExclusions(): Promise<void>;
   promotion(): Promotion | undefined;
+  /** Of the next record that this host writes. */
+  recordFormat(): RecordFormat;
   promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
 }

@@ -3,6 +3,7 @@ import type { HostConfig } from "../config/types.ts";
 import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
 import type { HostState } from "../core/host/life.ts";
 import { retryInMs, type RetrySchedule } from "../core/host/retry-schedule.ts";
+import { newestRecordFormat, type RecordFormat } from "../core/record-format.ts";
 import type { Suspects } from "../core/suspects.ts";
 import type { Canary } from "./canary.ts";
 import type { Duties } from "./duties.ts";
@@ -23,13 +24,15 @@ export interface SelfReportOptions {
   readonly canary: Canary;
   readonly retry: RetrySchedule | undefined;
   readonly rehearsal: RehearsalResult | null;
+  /** Of the records that it writes, as a primary. */
+  readonly recordFormat: RecordFormat;
   readonly dataUrl: string;
   readonly suspects: Pick<Suspects, "list">;
   /** Monotonic. */
   readonly now: number;
 }
 
-export function selfReport({ config, instance, state, log, duties, notices, canary, retry, rehearsal, dataUrl, suspects, now }: SelfReportOptions): HostStatus {
+export function selfReport({ config, instance, state, log, duties, notices, canary, retry, rehearsal, recordFormat, dataUrl, suspects, now }: SelfReportOptions): HostStatus {
   const known = suspects.list(now);
   const { service, id: host, controlUrl, priority, nofailover, leaseMs } = config;
   const { epoch } = log;
@@ -65,6 +68,7 @@ export function selfReport({ config, instance, state, log, duties, notices, cana
     watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
     capture: captureOf(duties.term?.source),
     rehearsal,
+    recordFormat: { reads: newestRecordFormat, writes: duties.term === undefined ? null : recordFormat },
     warnings: [...notices.warnings],
   };
 }

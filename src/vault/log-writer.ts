@@ -20,6 +20,7 @@
  * begin behind all others. Nothing is lost by that, since a claim has no sections.
  */
 import type { Section } from "../core/flush.ts";
+import type { RecordFormat } from "../core/record-format.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Rules } from "../core/rules.ts";
@@ -30,7 +31,7 @@ import { logKey } from "./keys.ts";
 import type { LogReader } from "./log-reader.ts";
 import { programVersion } from "../runtime/program-version.ts";
 import { encodeRecord, type RecordLayout } from "./record-codec.ts";
-import type { LogRecord, Position, RecordBody, RecordFormat, RecordHeader } from "./record.ts";
+import type { LogRecord, Position, RecordBody, RecordHeader } from "./record.ts";
 import { retryUntilAnswered, type RetryPorts } from "./retry.ts";
 import type { Store, StoreError } from "./store.ts";
 

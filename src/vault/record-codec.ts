@@ -24,9 +24,11 @@
  * what is there. Every flipped, missing or additional byte is therefore refused.
  *
  * Format 1 is read for ever: the log of a vault may begin with it. A version that reads only format 1 looks at magic, header hash
- * and format version before anything else, so it refuses a record of format 2 by its number and reads nothing into it.
+ * and format version before anything else, so it refuses a record of format 2 by its number and reads nothing into it. When
+ * format 2 is written: src/core/record-format.ts.
  */
 import type { Section } from "../core/flush.ts";
+import type { RecordFormat } from "../core/record-format.ts";
 import { programVersion } from "../runtime/program-version.ts";
 import { sha256 } from "../runtime/sha256.ts";
 import { ByteWriter, loneSurrogate, MalformedBytes } from "./bytes.ts";
@@ -34,7 +36,7 @@ import { CorruptRecordError, quoteFound, UnknownFormatError, type WrittenBy } fr
 import { logKey } from "./keys.ts";
 import { hostIdBytesMax, recordBytesMax } from "./limits.ts";
 import { payloadLength, readPayload, type RecordKind, writePayload } from "./payload-codec.ts";
-import type { LogRecord, Position, RecordBody, RecordFormat, RecordHeader } from "./record.ts";
+import type { LogRecord, Position, RecordBody, RecordHeader } from "./record.ts";
 import { readSections, sectionsLength, UnknownSection, writeSections } from "./section-codec.ts";
 
 const magic = 0x474c5453;

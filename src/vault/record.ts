@@ -6,6 +6,7 @@
  */
 import type { DatabaseDelta } from "../core/delta.ts";
 import type { Section } from "../core/flush.ts";
+import type { RecordFormat } from "../core/record-format.ts";
 
 /** 1, 2, 3, …; 0 stands for "before the first record". A safe integer. */
 export type Position = number;
@@ -33,9 +34,6 @@ export type RecordBody =
   /** `checkpoints/<position>` is complete and verified; it holds the state after the record at `checkpointPosition`. */
   | { readonly kind: "checkpoint"; readonly checkpointPosition: Position; readonly manifestHash: string }
   | { readonly kind: "vacate"; readonly reason: string; readonly successor: string | null };
-
-/** The layouts of a record's bytes that this version reads and writes. */
-export type RecordFormat = 1 | 2;
 
 export interface LogRecord {
   readonly header: RecordHeader;

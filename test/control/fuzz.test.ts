@@ -68,6 +68,7 @@ class Watched implements Controlled {
   readonly gateways: Controlled["gateways"] = {
     watchedBy: () => () => undefined,
     removedBy: (gateway) => void this.asked.push({ path: "/v1/removed", request: { gateway } }),
+    toldFormat: () => undefined,
   };
   readonly databases: Controlled["databases"] = {
     list: () => ({ total: 0, databases: [] }),

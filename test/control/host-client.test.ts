@@ -68,6 +68,17 @@ describe("asking a host for its status", () => {
     expect(await client.status(20_000)).toEqual({ kind: "ok", value: status });
   });
 
+  test("tells it which records all hosts read, when the caller says so", async () => {
+    const told: unknown[] = [];
+    const client = await serve((request, response) => {
+      told.push(request.headers["stead-record-format"]);
+      response.end(JSON.stringify(status));
+    });
+    await client.status(20_000, undefined, 2);
+    await client.status(20_000);
+    expect(told).toEqual(["2", undefined]);
+  });
+
   test("tells a refused connection from a time-out, a reset, a wrong secret, and nonsense", async () => {
     const url = await listen(createTcpServer());
     const gone = servers.pop();

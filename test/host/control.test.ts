@@ -62,6 +62,7 @@ class FakeHost implements Controlled {
       return () => void this.calls.push(`left by ${gateway}`);
     },
     removedBy: (gateway) => void this.calls.push(`removed by ${gateway}`),
+    toldFormat: (gateway, format) => void this.calls.push(`told format ${format} by ${gateway}`),
   };
 
   restore(): ReturnType<Controlled["restore"]> {
@@ -128,6 +129,20 @@ function bodyOf(response: Response): StreamReader {
   if (response.body === null) throw new Error("no body");
   return (response.body as ReadableStream<Uint8Array>).getReader();
 }
+
+test("what a gateway tells with a probe reaches the host; from nobody, or malformed, it is not heard", async () => {
+  const host = new FakeHost();
+  const app = controlApp(host, secret, systemClock);
+  const probe = async (fields: Record<string, string>): Promise<void> => {
+    expect((await app.request("/v1/status", { headers: { authorization: `Bearer ${secret}`, ...fields } })).status).toBe(200);
+  };
+  await probe({ "stead-gateway": "gw1", "stead-record-format": "2" });
+  for (const format of ["0", "-1", "2.5", "two", "", "99999"]) await probe({ "stead-gateway": "gw1", "stead-record-format": format });
+  await probe({ "stead-record-format": "1" });
+  await probe({ "stead-gateway": "a gateway", "stead-record-format": "1" });
+  await probe({ "stead-gateway": "gw2" });
+  expect(host.calls).toEqual(["told format 2 by gw1"]);
+});
 
 describe("the control API", () => {
   test("answers nobody without the cluster secret, whatever is asked", async () => {

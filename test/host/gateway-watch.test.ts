@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { allRules } from "../../src/core/rules.ts";
 import { GatewayWatch, unwatchedMsMax } from "../../src/host/gateway-watch.ts";
 import { Notices } from "../../src/host/notices.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
@@ -31,7 +32,7 @@ class ManualClock implements Clock {
 function watched(): { watch: GatewayWatch; clock: ManualClock; notices: Notices } {
   const clock = new ManualClock();
   const notices = new Notices({ info: () => undefined, warn: () => undefined, error: () => undefined }, () => undefined);
-  const watch = new GatewayWatch({ clock, notices, host: "app1", controlUrl: "http://10.0.0.11:7701" });
+  const watch = new GatewayWatch({ clock, notices, host: "app1", controlUrl: "http://10.0.0.11:7701", rules: allRules });
   watch.start();
   return { watch, clock, notices };
 }

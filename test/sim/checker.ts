@@ -10,6 +10,7 @@
 import { checksumText, sameChecksum } from "../../src/capture/page-hashes.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { boundaryPrefix, logPrefix, positionOfKey } from "../../src/vault/keys.ts";
+import type { RecordFormat } from "../../src/core/record-format.ts";
 import { decodeRecord, serviceTagOf } from "../../src/vault/record-codec.ts";
 import type { Operation } from "./history.ts";
 import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
@@ -52,6 +53,7 @@ export class Checker implements HostWatch {
   #parts: DatabaseDelta[] = [];
   #releasedEpoch = 0;
   #position = 0;
+  #format: RecordFormat = 1;
   #boundary = 0;
 
   constructor(options: CheckerOptions) {
@@ -75,7 +77,7 @@ export class Checker implements HostWatch {
     this.#boundary = Math.max(this.#boundary, positionOfKey(boundaryPrefix, key) ?? 0);
     const position = positionOfKey(logPrefix, key);
     if (position === undefined) return;
-    const { header, body, hash } = decodeRecord(this.#serviceTag, position, bytes);
+    const { header, body, format, hash } = decodeRecord(this.#serviceTag, position, bytes);
     const before = this.#hashes.get(position);
     if (before !== undefined) {
       // A claim may land where retention has deleted a record: it is void (R4), and nothing may follow it.
@@ -86,6 +88,7 @@ export class Checker implements HostWatch {
     if (position !== this.#position + 1) this.onViolation(`position ${position} was written after position ${this.#position}, by ${header.host} in epoch ${header.epoch}`);
     this.#hashes.set(position, hash);
     this.#position = Math.max(position, this.#position);
+    this.#noteFormat(position, body.kind, format);
     if (body.kind === "epoch") {
       this.#parts = [];
       this.claims.push({ atMs: this.#options.world.now, epoch: header.epoch, host: header.host });
@@ -95,6 +98,14 @@ export class Checker implements HostWatch {
     } else if (body.kind === "vacate") {
       this.#options.world.say("log", `${position}: ${header.host} vacates`);
     }
+  }
+
+  /** Claims are of format 1 always. */
+  #noteFormat(position: number, kind: string, format: RecordFormat): void {
+    if (kind === "epoch" && format !== 1) this.onViolation(`the claim at position ${position} is of format ${format}`);
+    if (kind === "epoch" || format === this.#format) return;
+    this.#format = format;
+    this.#options.world.say("log", `${position}: records are of format ${format} from here on`);
   }
 
   onExecuted({ id, kind, poison }: Request): void {

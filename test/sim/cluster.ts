@@ -60,6 +60,7 @@ export class Cluster {
     this.hosts = Array.from({ length: options.hosts }, (_, i) => new SimMachine(String.fromCharCode(97 + i), clock()));
     this.gateways = Array.from({ length: options.gateways }, (_, i) => new SimMachine(`g${i + 1}`, clock()));
     this.#machines = new Map([...this.hosts, ...this.gateways].map((machine) => [machine.name, machine]));
+    for (const host of this.hosts.slice(0, options.earlierHosts)) host.isEarlier = true;
     for (const host of this.hosts) this.startHost(host);
     for (const gateway of this.gateways) this.startGateway(gateway, "kept");
   }

@@ -34,6 +34,8 @@ export type FaultKind =
   | { readonly kind: "switchover"; readonly gateway: number }
   | { readonly kind: "force"; readonly gateway: number }
   | { readonly kind: "restart"; readonly who: Who }
+  /** Another version of the host's program is installed, and the host restarted. Only in scenarios. */
+  | { readonly kind: "install"; readonly who: number; readonly isEarlier: boolean }
   | { readonly kind: "application-crash"; readonly who: Who }
   | { readonly kind: "application-freeze"; readonly who: Who }
   /** The application as it is installed there, or everywhere, does not start, is never ready, or ends again and again. */
@@ -126,6 +128,8 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
       return { kind, withVault: dice.chance(0.5) };
     case "vault-power":
       return { kind, who: dice.chance(0.5) ? who : "none" };
+    case "install":
+      throw new Error("the version of a host is not drawn");
   }
 }
 

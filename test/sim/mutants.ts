@@ -9,6 +9,7 @@ import type { SimOptions } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
 import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
+import { versionScenarios } from "./version-scenarios.ts";
 
 interface Mutant {
   readonly rule: RuleName;
@@ -19,7 +20,7 @@ interface Mutant {
 }
 
 const scenarioCalled = (words: string): Scenario => {
-  const found = [...scenarios, ...applicationScenarios].find(({ name }) => name.includes(words));
+  const found = [...scenarios, ...applicationScenarios, ...versionScenarios].find(({ name }) => name.includes(words));
   if (found === undefined) throw new Error(`no scenario is called "${words}"`);
   return found;
 };
@@ -53,6 +54,7 @@ const mutants: readonly Mutant[] = [
   { rule: "no-leftovers", seedsMax: 200 },
   { rule: "retry", seedsMax: 200 },
   { rule: "liveness-progress", seedsMax: 200 },
+  { rule: "common-format", seedsMax: 6, scenario: scenarioCalled("upgraded one by one") },
   { rule: "brake", seedsMax: 6, scenario: scenarioCalled("an epoch a second") },
 ];
 

@@ -110,6 +110,9 @@ export class Nemesis {
       }
       case "restart":
         return this.#restart(this.#host(fault.who));
+      case "install":
+        this.#host(fault.who).isEarlier = fault.isEarlier;
+        return this.#restart(this.#host(fault.who));
       case "application-crash":
         hostOf(this.#host(fault.who).process)?.application?.crash();
         return undefined;

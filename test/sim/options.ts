@@ -7,6 +7,8 @@ import type { Dice } from "./dice.ts";
 
 export interface SimOptions {
   readonly hosts: number;
+  /** The first so many run a version that reads records of format 1 only, until it is replaced. */
+  readonly earlierHosts: number;
   readonly gateways: number;
   readonly clients: number;
   readonly keys: number;
@@ -78,6 +80,7 @@ export function drawOptions(dice: Dice): SimOptions {
   const sometimes = (share: number): number => (dice.chance(0.5) ? 0 : dice.between(0, share));
   const drawn: SimOptions = {
     hosts: dice.int(2, 4),
+    earlierHosts: 0,
     gateways: dice.int(1, 3),
     clients: dice.int(2, 6),
     keys: dice.int(1, 5),

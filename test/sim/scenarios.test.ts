@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { applicationScenarios } from "./application-scenarios.ts";
+import { versionScenarios } from "./version-scenarios.ts";
 import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
 
 const seedsEach = 6;
 
 describe("what happened to others", () => runAll(scenarios));
+describe("hosts of two versions", () => runAll(versionScenarios));
 describe("an application that misbehaves", () => runAll(applicationScenarios));
 
 function runAll(all: readonly Scenario[]): void {

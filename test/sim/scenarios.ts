@@ -18,7 +18,7 @@ export interface Scenario {
 }
 
 const calm: SimOptions = {
-  ...{ hosts: 3, gateways: 2, clients: 4, keys: 3, leaseMs: 1_000, driftMarginMs: 100, driftShare: 0.001, pollMs: 25, drainTimeoutMs: 1_000 },
+  ...{ hosts: 3, earlierHosts: 0, gateways: 2, clients: 4, keys: 3, leaseMs: 1_000, driftMarginMs: 100, driftShare: 0.001, pollMs: 25, drainTimeoutMs: 1_000 },
   ...{ probeIntervalMs: 250, probeTimeoutMs: 500, fall: 2, rise: 2, againShare: 0, holdMs: 10_000, heldMax: 100, firstByteMs: 5_000 },
   ...{ clientTimeoutMs: 12_000, thinkMs: 20, writeShare: 0.5, putShare: 0.3, poisonShare: 0, longShare: 0, checkpointIntervalMs: 60_000, checkpointJournalBytes: 10_000_000, keepMin: 2, windowMs: 0 },
   ...{ pageSize: 512, pagesPerPart: 2, diskMs: 0.05, applicationStartMs: 50, applicationExecMs: 1, longMs: 3_000, patienceMs: 1_000, syncShare: 0.1, checkpointShare: 0, escapeShare: 0 },

@@ -11,6 +11,7 @@ import type { PredecessorProbe, PredecessorWord } from "../../src/host/ports.ts"
 import { noCompression } from "../../src/vault/chunk-codec.ts";
 import { collectGarbage } from "../../src/vault/retention.ts";
 import type { Dice } from "./dice.ts";
+import { requestOfEarlierVersion, statusOfEarlierVersion, storeOfEarlierVersion } from "./earlier-version.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
 import { SimApplication, type ApplicationOptions } from "./sim-application.ts";
 import { type CaptureOptions, SimReplica, SimSource } from "./sim-capture.ts";
@@ -62,6 +63,7 @@ export class SimHost {
   readonly host: Host;
   readonly front: SimFront;
   readonly #setup: HostSetup;
+  readonly #isEarlier: boolean;
   #application: SimApplication | undefined;
   #source: SimSource | undefined;
 
@@ -81,7 +83,9 @@ export class SimHost {
       onRelease: (epoch, request, answer) => watch.onRelease(machine.name, epoch, request, answer),
       onViolation: (what) => watch.onViolation(`${machine.name}: ${what}`),
     });
-    const store = vault.mount(process, machine.name);
+    this.#isEarlier = machine.isEarlier;
+    const mount = vault.mount(process, machine.name);
+    const store = machine.isEarlier ? storeOfEarlierVersion(mount) : mount;
     const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
     const capturePorts = { machine, process, dice, options: capture, onDiverged };
     const say = (level: string) => (what: string, fields?: object) => {
@@ -141,7 +145,7 @@ export class SimHost {
     const { clock } = this.process;
     const again = (): void => {
       if (end.isClosed) return;
-      end.send(this.host.status());
+      end.send(this.#status());
       let isDue = true;
       const once = (): void => {
         if (!isDue) return;
@@ -155,16 +159,22 @@ export class SimHost {
     again();
   }
 
-  status(end: ServerEnd<HostStatus>): void {
-    end.answer(this.host.status());
+  status(end: ServerEnd<HostStatus>, told?: { readonly gateway: string; readonly recordFormat: number }): void {
+    if (told !== undefined && !this.#isEarlier) this.host.gateways.toldFormat(told.gateway, told.recordFormat);
+    end.answer(this.#status());
   }
 
   promote(request: PromoteRequest, end: ServerEnd<PromoteEvent>): void {
-    void this.host.promote(request, (event) => end.send(event)).then(() => end.end());
+    void this.host.promote(this.#isEarlier ? requestOfEarlierVersion(request) : request, (event) => end.send(event)).then(() => end.end());
   }
 
   demote(request: DemoteRequest, end: ServerEnd<DemoteEvent>): void {
     void this.host.demote(request, (event) => end.send(event)).then(() => end.end());
+  }
+
+  #status(): HostStatus {
+    const status = this.host.status();
+    return this.#isEarlier ? statusOfEarlierVersion(status) : status;
   }
 
   request(request: Request, end: ServerEnd<Answer>): void {

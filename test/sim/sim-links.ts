@@ -67,9 +67,10 @@ export class SimHostControl implements HostControl {
     this.#ports = ports;
   }
 
-  async status(timeoutMs: number, signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
+  async status(timeoutMs: number, signal?: AbortSignal, recordFormat?: number): Promise<HostAnswer<HostStatus>> {
     let status: HostStatus | undefined;
-    const serve = (process: SimProcess, end: ServerEnd<HostStatus>): void => hostOf(process)?.status(end);
+    const told = recordFormat === undefined ? undefined : { gateway: this.#ports.process.name, recordFormat };
+    const serve = (process: SimProcess, end: ServerEnd<HostStatus>): void => hostOf(process)?.status(end, told);
     const end = await call<HostStatus>(this.#ports, { label: "probe", serve, onLine: (line) => (status = line), firstMs: timeoutMs, silenceMs: timeoutMs, signal });
     if (status !== undefined) return { kind: "ok", value: status };
     return failure(end === "ended" ? "reset" : end);

@@ -25,6 +25,8 @@ export class SimMachine implements Node {
   readonly escaped = new Set<SimProcess>();
   application: ApplicationTrouble = "none";
   hasPower = true;
+  /** The host's program that is installed here reads and writes records of format 1 only (earlier-version.ts). */
+  isEarlier = false;
 
   constructor(name: string, clock: ClockKind) {
     this.name = name;

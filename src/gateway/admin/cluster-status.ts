@@ -3,6 +3,7 @@ import { effectiveNofailover, effectivePriority } from "../../core/failover/cand
 import { brakeInWords, currentRow } from "../../core/failover/brake.ts";
 import { whyDown } from "../../core/failover/order.ts";
 import type { HostView, Phase, ServiceState } from "../../core/failover/state.ts";
+import { oldestRecordFormat } from "../../core/record-format.ts";
 import { vaultInWords } from "../../core/failover/vault.ts";
 import { hostRoles, type HostRole, type HostStatus, untold } from "../../control/host-status.ts";
 import type { ClusterHost, ClusterService, FailoverEntry } from "../../control/gateway-api.ts";
@@ -44,6 +45,7 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
   const { report } = view;
   const notes = [...(status === null || view.health.kind === "down" ? [] : conditionNotes(status)), ...(status?.warnings ?? [])];
   if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
+  if (status !== null && view.health.kind !== "down") notes.push(...formatNotes(service, status));
   if (report !== null && report.service !== service.name) notes.push(`it is a host of the service "${report.service}"`);
   for (const { method, path, trialInMs } of report?.role === "primary" ? (status?.suspects ?? []) : []) {
     notes.push(`${method} ${path} is put aside: the application ended twice while it had such a request; one is tried in ${Math.ceil(trialInMs / 1000)} s`);
@@ -70,13 +72,21 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
   };
 }
 
+/** A host that is of an earlier version than others. */
+function formatNotes(service: ServiceRuntime, { recordFormat }: HostStatus): string[] {
+  const others = [...service.state.hosts.keys()].map((id) => service.monitorOf(id)?.status?.recordFormat?.reads ?? oldestRecordFormat);
+  const reads = recordFormat?.reads ?? oldestRecordFormat;
+  const newest = Math.max(reads, ...others);
+  return reads >= newest ? [] : [`reads records of format ${reads} and none newer, while other hosts read format ${newest}: the primary writes format ${reads} until this host is upgraded`];
+}
+
 /** Passes when it was replaced: it is about to read that in the log. Stays when its log begins anew: then no gateway routes to it. */
 const olderPrimary = (epoch: number): string =>
   `primary of epoch ${epoch}, which is older than what this gateway knows: it was replaced a moment ago, or its vault is a new one, and then every gateway has to be started without its database`;
 
 const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
 
-const toldBy = ({ application, impairments, retry, suspects, vault, rehearsal, capture }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture });
+const toldBy = ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat });
 
 /** What its application, its disks and its vault are like, in an operator's words; nothing when all is well. */
 function conditionNotes({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {

@@ -26,6 +26,8 @@ export interface MonitorOptions {
   readonly client: HostControl;
   readonly clock: Clock;
   readonly probe: ProbeTimes;
+  /** What each probe tells the host (src/core/record-format.ts). */
+  readonly recordFormat: () => number;
   /** Called in order, never from within the constructor. */
   send(event: FailoverEvent): void;
 }
@@ -88,9 +90,9 @@ export class HostMonitor {
   }
 
   async #probe(): Promise<void> {
-    const { host, client, clock } = this.#options;
+    const { host, client, clock, recordFormat } = this.#options;
     const startedAt = clock.now();
-    const answer = await client.status(this.#probeTimes.timeoutMs, this.#stop.signal);
+    const answer = await client.status(this.#probeTimes.timeoutMs, this.#stop.signal, recordFormat());
     if (this.#stop.signal.aborted) return;
     switch (answer.kind) {
       case "ok":

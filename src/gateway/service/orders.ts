@@ -12,6 +12,12 @@ import type { HostControl } from "./plain-control.ts";
 type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;
 type DemoteOrder = Extract<FailoverEffect, { kind: "demote" }>;
 
+/** What the hosts of the service told, for the one that is to be primary. */
+interface PromoteKnowledge {
+  readonly suspects: readonly KnownSuspect[];
+  readonly recordFormat: number;
+}
+
 export class Orders {
   readonly #gateway: string;
   readonly #send: (event: FailoverEvent) => void;
@@ -23,9 +29,9 @@ export class Orders {
     this.#send = send;
   }
 
-  promote(client: HostControl | undefined, order: PromoteOrder, suspects: readonly KnownSuspect[]): void {
+  promote(client: HostControl | undefined, order: PromoteOrder, { suspects, recordFormat }: PromoteKnowledge): void {
     const { call, epoch, planned, positionHeard, vault, gatewaysRegistered } = order;
-    const request = { gateway: this.#gateway, epoch, planned, positionHeard, vault, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn, suspects: [...suspects] };
+    const request = { gateway: this.#gateway, epoch, planned, positionHeard, vault, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn, suspects: [...suspects], recordFormat };
     this.#run(call, client, (target, signal) =>
       target.promote(request, (event) => {
         if (signal.aborted) return;

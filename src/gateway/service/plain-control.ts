@@ -19,7 +19,8 @@ import type { Clock } from "../../runtime/clock.ts";
 
 /** What the gateway uses of a host's control API; `HostClient` is the real one. */
 export interface HostControl {
-  status(timeoutMs: number, signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  /** `recordFormat`: the newest format of records that all hosts read, for the host to know. */
+  status(timeoutMs: number, signal?: AbortSignal, recordFormat?: number): Promise<HostAnswer<HostStatus>>;
   streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd>;
   promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
   demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;

@@ -16,6 +16,7 @@ import {
   type RegisteredHost,
   type ServiceState,
 } from "../../core/failover/state.ts";
+import { commonFormat } from "../../core/record-format.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { RehearsalResult } from "../../control/host-status.ts";
 import { suspectsMax } from "../../control/messages.ts";
@@ -193,7 +194,7 @@ export class ServiceRuntime {
     const { control, clock } = this.#options;
     const { id, controlUrl } = host;
     const client = isPlain(controlUrl) ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock }) : control(controlUrl);
-    const monitor = new HostMonitor({ host: host.id, client, clock, probe: this.#probe, send: (event) => this.send(event) });
+    const monitor = new HostMonitor({ host: host.id, client, clock, probe: this.#probe, recordFormat: () => this.#commonFormat(), send: (event) => this.send(event) });
     this.#removed.forget(id);
     this.#watched.set(host.id, { controlUrl: host.controlUrl, client, monitor });
     monitor.start();
@@ -228,7 +229,7 @@ export class ServiceRuntime {
       case "probe":
         return this.#watched.get(effect.host)?.monitor.probeNow();
       case "promote":
-        return this.#orders.promote(this.clientOf(effect.host), effect, this.#knownSuspects());
+        return this.#orders.promote(this.clientOf(effect.host), effect, { suspects: this.#knownSuspects(), recordFormat: this.#commonFormat() });
       case "demote":
         return this.#orders.demote(this.clientOf(effect.host), effect);
       case "cancel":
@@ -249,6 +250,11 @@ export class ServiceRuntime {
       case "reply":
         return this.#waiting.get(effect.id)?.(effect.outcome);
     }
+  }
+
+  /** Of all registered hosts, heard or not. */
+  #commonFormat(): number {
+    return commonFormat([...this.#state.hosts.keys()].map((id) => this.monitorOf(id)?.status?.recordFormat?.reads));
   }
 
   /** Of all hosts: the one that is to be primary counts on from there. */

@@ -92,6 +92,15 @@ test("an application whose check fails for long, that is stuck or started again 
   expect(await noted("application-ready")).toMatchObject({ level: "info", host: "a" });
 });
 
+test("a host of an earlier version is named, since the others write no newer records because of it", async () => {
+  const noteOf = (host: string): string => cluster.service().hosts.find(({ id }) => id === host)?.notes.join() ?? "";
+  cluster.host("a").says({ recordFormat: { reads: 2, writes: 1 } });
+  await until(() => noteOf("b").includes("reads records of format 1 and none newer, while other hosts read format 2: the primary writes format 1 until this host is upgraded"));
+  expect(noteOf("a")).not.toContain("records of format");
+  cluster.host("b").says({ recordFormat: { reads: 2, writes: null } });
+  await until(() => !noteOf("b").includes("records of format"));
+});
+
 test("a log that a reader keeps from starting over is named with its process, in status, SQL and metrics", async () => {
   const longLogs = [{ database: "app.db", walBytes: 130 * 2 ** 20, heldMs: 30_000, heldBy: ["4711 (python3)"] }];
   cluster.host("a").says({ capture: { writeLocks: { count: 3, totalMs: 6, maxMs: 2.5 }, longLogs } });

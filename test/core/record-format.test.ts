@@ -1,0 +1,48 @@
+import { describe, expect, test } from "bun:test";
+import { commonFormat, ToldFormats, toldFormatMsMax } from "../../src/core/record-format.ts";
+import { allRules } from "../../src/core/rules.ts";
+
+describe("what a gateway says", () => {
+  test("is the least that its hosts told", () => {
+    expect(commonFormat([2, 2])).toBe(2);
+    expect(commonFormat([2, 1, 3])).toBe(1);
+    expect(commonFormat([3, 4])).toBe(3);
+  });
+
+  test("is 1 when a host did not tell, or there is none", () => {
+    expect(commonFormat([2, undefined])).toBe(1);
+    expect(commonFormat([])).toBe(1);
+  });
+});
+
+describe("what a primary writes", () => {
+  test("is format 1 as long as no gateway has told it anything", () => {
+    expect(new ToldFormats(allRules).toWrite(0)).toBe(1);
+  });
+
+  test("is the least that gateways tell, and no more than it knows itself", () => {
+    const told = new ToldFormats(allRules);
+    told.tell("gw1", 3, 0);
+    expect(told.toWrite(0)).toBe(2);
+    told.tell("gw2", 1, 0);
+    expect(told.toWrite(0)).toBe(1);
+    told.tell("gw2", 2, 1);
+    expect(told.toWrite(1)).toBe(2);
+  });
+
+  test("forgets a gateway that has not told anything for long, whichever it told", () => {
+    const told = new ToldFormats(allRules);
+    told.tell("gw1", 1, 0);
+    told.tell("gw2", 2, 1_000);
+    expect(told.toWrite(toldFormatMsMax - 1)).toBe(1);
+    expect(told.toWrite(toldFormatMsMax)).toBe(2);
+    expect(told.toWrite(toldFormatMsMax + 1_000)).toBe(1);
+  });
+
+  test("remembers a bounded number of gateways, the newest", () => {
+    const told = new ToldFormats(allRules);
+    told.tell("gone", 1, 0);
+    for (let gateway = 0; gateway < 64; gateway++) told.tell(`gw${gateway}`, 2, 0);
+    expect(told.toWrite(0)).toBe(2);
+  });
+});

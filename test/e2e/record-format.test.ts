@@ -1,0 +1,39 @@
+/** Records of both formats on real processes: a cluster of one version writes format 2 soon after its first claim, and everything reads both. */
+import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { demoApplication } from "../../src/demo/applications.ts";
+import { type Bench, never, openBench, runStead } from "./harness.ts";
+
+setDefaultTimeout(90_000);
+
+const withinMs = 30_000;
+let bench: Bench;
+beforeEach(() => {
+  bench = openBench();
+});
+afterEach(() => bench.close());
+
+test("a new cluster writes format 2 when its gateway has heard all hosts; a failover, verify and restore read both formats", async () => {
+  const cluster = await bench.cluster({ hosts: 2, gateways: 1, application: demoApplication("notes", bench.folder) });
+  const [gateway] = cluster.gateways;
+  if (gateway === undefined) throw new Error("no gateway");
+  await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
+  const first = await cluster.whenWhole(withinMs, never);
+  const write = async (text: string): Promise<boolean> => (await fetch(`${gateway.url}/notes`, { method: "POST", body: JSON.stringify({ text }) })).status === 201;
+  await until(() => write("before"));
+  await until(async () => (await cluster.statusOf(first))?.recordFormat?.writes === 2);
+  expect(await write("in format 2")).toBe(true);
+  first.process?.signal("SIGKILL");
+  await until(async () => (await cluster.primary())?.host.id !== first.id && (await write("after the failover")));
+
+  const vault = join(bench.folder, "vault");
+  const listed = await runStead(["vault", "ls", vault, "--records"]);
+  expect(listed.stdout).toMatch(/commit epoch \d+ host \S+ .* format 2 of stead \d+\.\d+\.\d+/);
+  expect(listed.stdout).toMatch(/epoch epoch \d+ host \S+ .* lease \d+ ms$/m);
+  expect((await runStead(["vault", "verify", vault])).code).toBe(0);
+  expect((await runStead(["vault", "restore", vault, "--to", join(bench.folder, "restored")])).code).toBe(0);
+});
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
