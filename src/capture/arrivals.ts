@@ -7,7 +7,7 @@ import { DeferredNames } from "./deferred-names.ts";
 import type { FoundFile } from "./discovery.ts";
 import { DormantDatabase } from "./dormant-database.ts";
 import { settleIdle } from "./idle-database.ts";
-import { openAtStartMax, type SourceLimits } from "./limits.ts";
+import { descriptorsFor, hostDescriptors, openAtStartMax, type SourceLimits, warnShare } from "./limits.ts";
 import type { Newcomers } from "./newcomers.ts";
 import type { OpenFiles } from "./open-identities.ts";
 import type { PageHashes } from "./page-hashes.ts";
@@ -17,8 +17,6 @@ import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** From this share of the limit on there is a warning. */
-const databasesWarnShare = 0.8;
 /** Stamps have settled after so many tries to close something. */
 const idleTriesMax = 5;
 
@@ -131,8 +129,10 @@ export class Arrivals {
   }
 
   #warnOfCount(): void {
-    const { limits, onWarning } = this.#options;
-    const { databasesMax } = limits;
-    if (this.#count >= databasesMax * databasesWarnShare) onWarning(`more than ${Math.floor(databasesMax * databasesWarnShare)} databases, of ${databasesMax} at most: raise databases_max in [host], or split the service`);
+    const { limits, databases, onWarning } = this.#options;
+    const { databasesMax, descriptorsMax } = limits;
+    const openMost = Math.floor((descriptorsMax * warnShare - hostDescriptors) / descriptorsFor(1));
+    if (databases.size > openMost) onWarning(`more than ${openMost} databases are open at the same time, and this host may have ${descriptorsMax} descriptors open: raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)`);
+    if (this.#count >= databasesMax * warnShare) onWarning(`more than ${Math.floor(databasesMax * warnShare)} databases, of ${databasesMax} at most: raise databases_max in [host], or split the service`);
   }
 }

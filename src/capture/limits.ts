@@ -31,6 +31,8 @@ export interface SourceLimits {
   readonly settleMsMax: number;
   /** Databases of one service. */
   readonly databasesMax: number;
+  /** Descriptors that this process may have open. */
+  readonly descriptorsMax: number;
   /** So many databases are looked at by each look of the gate; when there are more, those in which nothing happens are left out. */
   readonly lookedAtMax: number;
   /**
@@ -57,6 +59,7 @@ export const defaultLimits: SourceLimits = {
   deletionMsMax: 1_000,
   settleMsMax: 10_000,
   databasesMax: 10_000,
+  descriptorsMax: Number.POSITIVE_INFINITY,
   lookedAtMax: 4,
   quietAfterMs: 1_000,
   dormantAfterMs: 3_000,
@@ -109,8 +112,16 @@ export const closedPerTick = 4;
 /** Databases that are attached before they are looked through, at the start: those that nobody has open are closed again then. */
 export const openAtStartMax = 500;
 
-/** A database that is open and idle costs so many: the file, its log and the log's index. While something happens there it is up to 7. */
+/** A database that is open and idle costs so many: the file, its log and the log's index. */
 const descriptorsPerDatabase = 3;
+/** While something is written there, a second connection has the file and the log open too; for moments there are two more. */
+const descriptorsPerWritten = 5;
 
-/** Descriptors that a host needs for so many databases that an application keeps open at the same time; those that nobody has open cost none. */
+/** Descriptors for so many databases that an application keeps open at the same time; those that nobody has open cost none. */
 export const descriptorsFor = (databases: number): number => databases * descriptorsPerDatabase;
+/** The same while it writes into all of them. */
+export const descriptorsInUse = (databases: number): number => databases * descriptorsPerWritten;
+/** Descriptors of a host beside its databases: some 30 for itself, and for its clients' connections. */
+export const hostDescriptors = 64;
+/** From this share of a limit on there is a warning. */
+export const warnShare = 0.8;

@@ -1,6 +1,7 @@
 /** Where the canary writes on a host's disks, and what it says of descriptors; the simulation brings its own. */
-import { access, constants, open, readdir, readFile, rm, stat } from "node:fs/promises";
+import { access, constants, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { openFileLimit } from "../runtime/open-file-limit.ts";
 import type { LocalFolders } from "./local-data.ts";
 
 /** One file system of this host. `write` puts a few bytes there and syncs them; rejects with the error of the call that failed. */
@@ -49,7 +50,5 @@ export async function describeDescriptors(): Promise<string> {
     (names) => String(names.length),
     () => "all",
   );
-  const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
-  const limit = /^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? "its";
-  return `this process has ${used} of ${limit} descriptors open; raise LimitNOFILE`;
+  return `this process has ${used} of ${openFileLimit() ?? "its"} descriptors open; raise LimitNOFILE`;
 }

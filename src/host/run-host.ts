@@ -14,6 +14,7 @@ import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { freePort } from "../runtime/free-ports.ts";
+import { openFileLimit } from "../runtime/open-file-limit.ts";
 import { type Log, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { contentHash } from "../vault/chunk-codec.ts";
@@ -28,6 +29,7 @@ import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control.ts";
 import { checkBeforeBootstrap } from "./bootstrap-check.ts";
 import { type ControlServer, serveControl } from "./control-server.ts";
+import { assertDescriptors } from "./descriptor-check.ts";
 import { describeDescriptors, diskPlaces } from "./disk-places.ts";
 import { Exclusions } from "./exclusions.ts";
 import { assertFolderPlaces } from "./folder-checks.ts";
@@ -78,6 +80,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     onTrouble: (text) => log.warn(text),
   });
   assertFolderPlaces(config, (text) => log.warn(text));
+  assertDescriptors((await databases.find(config.dataFolder)).length, (text) => log.warn(text));
   await local.prepare();
   const folders = lockFolders(config);
   await local.boundSetAsides();
@@ -108,7 +111,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     openReplica: () => Replica.open({ root: config.dataFolder, spoolFolder: config.stateFolder }),
     openSource: async (known, notices) => {
       const { dataFolder: root, databases: patterns, databasesExcept: except, uncaptured, databasesMax, uncapturedPatienceMs } = config;
-      const limits = { databasesMax, attachWaitMsMax: uncapturedPatienceMs };
+      const limits = { databasesMax, descriptorsMax: openFileLimit() ?? Number.POSITIVE_INFINITY, attachWaitMsMax: uncapturedPatienceMs };
       const tell = { onWarning: (text: string) => notices.warn(text), onUncaptured: tellUncaptured(notices) };
       const source = await Source.open({ root, databases: patterns, except, excluded: () => exclusions.names, uncaptured, limits, clock, rules: allRules, ...tell, ...(known === undefined ? {} : { known }) });
       return known === undefined ? source : sameAsKnown(source, known, exclusions.names);

@@ -151,3 +151,15 @@ test("events that the kernel dropped are made up for by a look at all", async ()
   expect(pair.copyHash("2.db")).toBe((await application.image("2")).sha256);
   for (const fd of scratch) closeSync(fd);
 });
+
+test("from 80 % of the limits of databases and of descriptors on there is a warning", async () => {
+  using folder = temporaryFolder();
+  await using few = await begin(folder.path, { limits: { databasesMax: 376, descriptorsMax: 1206 } });
+  expect(few.warnings).toEqual([]);
+  using another = temporaryFolder();
+  await using many = await begin(another.path, { limits: { databasesMax: 375, descriptorsMax: 1200 } });
+  expect(many.warnings.filter((text) => text.startsWith("more than"))).toEqual([
+    "more than 298 databases are open at the same time, and this host may have 1200 descriptors open: raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)",
+    "more than 300 databases, of 375 at most: raise databases_max in [host], or split the service",
+  ]);
+});

@@ -47,11 +47,14 @@ function describe(config: Config): string {
   return `${config.file}: ok: ${parts.join(", ")}`;
 }
 
-/** Where the folders of the host are on this machine; refused ones end the command. */
-async function checkPlaces(context: CliContext, { host }: Config): Promise<void> {
+/** Where the folders of the host are on this machine, and whether its databases fit into the limit of open files of this shell; what is refused ends the command. */
+async function checkMachine(context: CliContext, { host }: Config): Promise<void> {
   if (host === null) return;
-  const { assertFolderPlaces } = await import("../../host/folder-checks.ts");
-  assertFolderPlaces(host, (text) => void context.process.stderr.write(`warning: ${text}\n`));
+  const [{ assertFolderPlaces }, { assertDescriptors }, { localDatabases }] = await Promise.all([import("../../host/folder-checks.ts"), import("../../host/descriptor-check.ts"), import("../../capture/local-state.ts")]);
+  const onWarning = (text: string): void => void context.process.stderr.write(`warning: ${text}\n`);
+  assertFolderPlaces(host, onWarning);
+  const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);
+  assertDescriptors(names.length, onWarning);
 }
 
 export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file?: string], CliContext>({
@@ -67,7 +70,7 @@ export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file
   async func(flags, file) {
     if (!flags.json) {
       const config = requireConfig(this, file);
-      await checkPlaces(this, config);
+      await checkMachine(this, config);
       this.process.stdout.write(`${describe(config)}\n`);
       return;
     }
