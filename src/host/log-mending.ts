@@ -10,11 +10,15 @@
  *
  * Loading every database only to stop at the same record again helps nobody: between two tries this host looks for a checkpoint behind the
  * record, and for the rest is patient. A try after all, now and then, is for a record that was put back, and for a fault of this host.
+ *
+ * A record of a format that this version does not know is no damage, so no checkpoint is asked for. One that comes by itself helps all the
+ * same when the records after it are of a format that this host reads (src/core/record-format.ts).
  */
 import type { Clock } from "../runtime/clock.ts";
 import { listCheckpoints } from "../vault/checkpoint.ts";
 import { readNewestClaim } from "../vault/epoch-history.ts";
-import { CorruptRecordError } from "../vault/errors.ts";
+import { CorruptRecordError, UnknownFormatError } from "../vault/errors.ts";
+import { logPrefix, positionOfKey } from "../vault/keys.ts";
 import type { Position } from "../vault/record.ts";
 import type { Store } from "../vault/store.ts";
 import { messageOf } from "./notices.ts";
@@ -68,21 +72,21 @@ export class LogMending {
 
   /** What to wait for after a restore that failed; undefined: no record is to blame. Rejects with the signal's reason only. */
   after(error: unknown, signal: AbortSignal): Promise<void> | undefined {
-    if (!(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)) return undefined;
-    const { position } = error;
+    const position = positionOf(error);
+    if (position === undefined) return undefined;
     const before = this.#stuck?.position === position ? this.#stuck : undefined;
     const pauseMs = before === undefined ? retryMs.first : Math.min(before.pauseMs * 2, retryMs.most);
     const stuck = (this.#stuck = { position, pauseMs, helpsAfter: before?.helpsAfter ?? position - 1 });
-    return this.#wait(stuck, signal);
+    return this.#wait(stuck, !(error instanceof UnknownFormatError), signal);
   }
 
-  async #wait(stuck: Stuck, signal: AbortSignal): Promise<void> {
+  async #wait(stuck: Stuck, isDamage: boolean, signal: AbortSignal): Promise<void> {
     const { clock, onWarning } = this.#options;
     const until = clock.now() + stuck.pauseMs;
     if (await this.#isMended(stuck)) return;
     const end = new AbortController();
     let isAsking = true;
-    const asked = this.#ask(stuck.position, AbortSignal.any([signal, end.signal]))
+    const asked = (isDamage ? this.#ask(stuck.position, AbortSignal.any([signal, end.signal])) : Promise.resolve())
       .catch((error: unknown) => {
         if (!signal.aborted && !end.signal.aborted) onWarning(`the primary could not be asked for a checkpoint: ${messageOf(error)}`);
       })
@@ -113,4 +117,10 @@ export class LogMending {
     const what = `the log cannot be followed past position ${position}; host ${host} was asked for a checkpoint behind it`;
     onWarning(refused === undefined ? `${what} and made one` : `${what} and did not make one: ${refused}`);
   }
+}
+
+/** Of the record that is to blame; undefined: none is. */
+function positionOf(error: unknown): Position | undefined {
+  if (error instanceof UnappliableFlushError || error instanceof CorruptRecordError) return error.position;
+  return error instanceof UnknownFormatError ? positionOfKey(logPrefix, error.key) : undefined;
 }

@@ -130,7 +130,7 @@ function bodyOf(response: Response): StreamReader {
   return (response.body as ReadableStream<Uint8Array>).getReader();
 }
 
-test("what a gateway tells with a probe reaches the host; from nobody, or malformed, it is not heard", async () => {
+test("the format that a gateway tells with a probe reaches the host, unless it is malformed or the gateway is not named", async () => {
   const host = new FakeHost();
   const app = controlApp(host, secret, systemClock);
   const probe = async (fields: Record<string, string>): Promise<void> => {

@@ -3,7 +3,8 @@ import { ReplicaError } from "../../src/capture/replica-error.ts";
 import { type AskForCheckpoint, type ClaimedBy, LogMending } from "../../src/host/log-mending.ts";
 import { UnappliableFlushError } from "../../src/host/unappliable-flush.ts";
 import { writeCheckpoint } from "../../src/vault/checkpoint.ts";
-import { CorruptRecordError } from "../../src/vault/errors.ts";
+import { CorruptRecordError, UnknownFormatError } from "../../src/vault/errors.ts";
+import { logKey } from "../../src/vault/keys.ts";
 import { MemoryStore } from "../../src/vault/memory-store.ts";
 import { ManualClock } from "../support/http/manual-clock.ts";
 import { claimAs, Pages, service, until, zeros } from "./log-fixture.ts";
@@ -74,6 +75,16 @@ test("without a checkpoint the restore is tried again, later each time for the s
   expect(waits).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
   expect(warnings[0]).toContain("did not make one: only a primary writes checkpoints");
   expect(await over(mending.after(new CorruptRecordError(9, "log/9", "nothing", "a record"), never), clock)).toBe(5_000);
+});
+
+test("for a record of an unknown format no host is asked, and a checkpoint behind it is waited for as patiently", async () => {
+  const { clock, mending, checkpoint } = await stand(() => Promise.reject(new Error("asked for a checkpoint")));
+  const newer = new UnknownFormatError(logKey(4), "version 3", "versions 1 and 2");
+  expect(await over(mending.after(newer, never), clock)).toBe(5_000);
+  expect(await over(mending.after(newer, never), clock)).toBe(10_000);
+  await checkpoint(6);
+  expect(await over(mending.after(newer, never), clock)).toBe(0);
+  expect(mending.after(new UnknownFormatError("checkpoints/0000000000000004", "version 9", "version 1"), never)).toBeUndefined();
 });
 
 test("a host does not ask itself, other errors are not waited for here, and a stop ends the wait", async () => {

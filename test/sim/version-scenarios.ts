@@ -7,7 +7,7 @@ const toFormat1 = "records are of format 1 from here on";
 const refused = "has an unknown format";
 
 const claims = (result: RunResult): number => count(result, "claims epoch");
-const nobodyRefuses = (result: RunResult): string | undefined => (said(result, refused) ? "a host met a record that it cannot read" : undefined);
+const refusals = (result: RunResult): string | undefined => (said(result, refused) ? "a host met a record that it cannot read" : undefined);
 
 const upgrade = (who: number, atMs: number) => ({ kind: "install", who, isEarlier: false, atMs, forMs: 500 }) as const;
 const lastUpgradeMs = 8_000;
@@ -20,7 +20,7 @@ export const versionScenarios: readonly Scenario[] = [
     always: (result) => {
       const begins = result.trace.find(({ what }) => what.includes(toFormat2));
       if (begins === undefined) return "format 2 never began";
-      return begins.atMs < lastUpgradeMs ? `format 2 began at ${begins.atMs} ms` : nobodyRefuses(result);
+      return begins.atMs < lastUpgradeMs ? `format 2 began at ${begins.atMs} ms` : refusals(result);
     },
     seen: (result) => said(result, toFormat2),
   },
@@ -31,7 +31,7 @@ export const versionScenarios: readonly Scenario[] = [
       { kind: "kill", who: "primary", atMs: 7_000, forMs: 1_500 },
     ],
     options: { hosts: 2, earlierHosts: 1 },
-    always: (result) => (said(result, toFormat2) ? "format 2 with a host that cannot read it" : nobodyRefuses(result)),
+    always: (result) => (said(result, toFormat2) ? "format 2 with a host that cannot read it" : refusals(result)),
     seen: (result) => claims(result) >= 3,
   },
   {
