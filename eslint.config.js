@@ -44,11 +44,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ["src/**/*.ts", "scripts/**/*.ts"],
+    files: ["src/**/*.ts", "harness/**/*.ts", "scripts/**/*.ts"],
     rules: { "max-lines-per-function": ["error", { max: 80, skipBlankLines: true, skipComments: true }] },
   },
   {
-    files: ["src/**/*.ts"],
+    files: ["src/**/*.ts", "harness/**/*.ts"],
     rules: { "@typescript-eslint/no-non-null-assertion": "error" },
   },
   {

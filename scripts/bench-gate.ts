@@ -10,10 +10,10 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { demoApplication } from "../src/demo/applications.ts";
-import { Cluster } from "../src/demo/cluster.ts";
+import { demoApplication } from "../harness/applications.ts";
+import { Cluster } from "../harness/cluster.ts";
 import { freePorts } from "../src/runtime/free-ports.ts";
-import { ProcessKeeper } from "../src/demo/processes.ts";
+import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { figures, median, parseBenchArguments, rounded, type WriteFigures, writeFor } from "./bench-support.ts";
 

@@ -10,10 +10,10 @@ import { closeSync, copyFileSync, fsyncSync, mkdtempSync, openSync, readFileSync
 import { randomFillSync } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Cluster, type HostMember } from "../src/demo/cluster.ts";
-import { demoApplication } from "../src/demo/applications.ts";
-import { HttpCaller } from "../src/demo/http-call.ts";
-import { ProcessKeeper } from "../src/demo/processes.ts";
+import { Cluster, type HostMember } from "../harness/cluster.ts";
+import { demoApplication } from "../harness/applications.ts";
+import { HttpCaller } from "../harness/http-call.ts";
+import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { median, parseBenchArguments, rounded } from "./bench-support.ts";
 

@@ -17,12 +17,12 @@ import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Notebook } from "../examples/notes/notes.ts";
-import { demoApplication } from "../src/demo/applications.ts";
-import { Cluster, type HostMember } from "../src/demo/cluster.ts";
-import { GatewayView } from "../src/demo/gateway-view.ts";
-import { History } from "../src/demo/history.ts";
-import { Load } from "../src/demo/load.ts";
-import { ProcessKeeper } from "../src/demo/processes.ts";
+import { demoApplication } from "../harness/applications.ts";
+import { Cluster, type HostMember } from "../harness/cluster.ts";
+import { GatewayView } from "../harness/gateway-view.ts";
+import { History } from "../harness/history.ts";
+import { Load } from "../harness/load.ts";
+import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { figures, median, parseBenchArguments, rounded, type WriteFigures, writePaced } from "./bench-support.ts";
 

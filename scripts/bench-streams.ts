@@ -8,7 +8,7 @@
  * the longest gap with streams is not below the goal of 1,000 ms.
  */
 import type { Socket } from "node:net";
-import { SuccessMeter } from "../src/demo/gap.ts";
+import { SuccessMeter } from "../harness/gap.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { Stage } from "../test/e2e/misbehaviour/stage.ts";
 import { open } from "../test/e2e/raw-load.ts";

@@ -1,5 +1,5 @@
 /** What the benchmarks share: percentiles, a closed loop of writers, alternated rounds, the arguments. */
-import { HttpCaller } from "../src/demo/http-call.ts";
+import { HttpCaller } from "../harness/http-call.ts";
 
 export interface WriteFigures {
   readonly writes_per_second: number;

@@ -15,10 +15,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { parseArgs } from "node:util";
-import type { DemoApplication } from "../src/demo/applications.ts";
-import { Cluster, type HostMember } from "../src/demo/cluster.ts";
-import { HttpCaller } from "../src/demo/http-call.ts";
-import { ProcessKeeper } from "../src/demo/processes.ts";
+import type { DemoApplication } from "../harness/applications.ts";
+import { Cluster, type HostMember } from "../harness/cluster.ts";
+import { HttpCaller } from "../harness/http-call.ts";
+import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { median, percentile, rounded } from "./bench-support.ts";
 

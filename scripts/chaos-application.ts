@@ -6,11 +6,11 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { DemoApplication } from "../src/demo/applications.ts";
-import type { HostMember } from "../src/demo/cluster.ts";
-import type { Dice } from "../src/demo/dice.ts";
-import { HttpCaller } from "../src/demo/http-call.ts";
-import { commandOf, descendantsOf } from "../src/demo/process-table.ts";
+import type { DemoApplication } from "../harness/applications.ts";
+import type { HostMember } from "../harness/cluster.ts";
+import type { Dice } from "../harness/dice.ts";
+import { HttpCaller } from "../harness/http-call.ts";
+import { commandOf, descendantsOf } from "../harness/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { type ChaosWorld, drawGateway, drawPrimary, type Fault, type Maker, nothing, within } from "./chaos-world.ts";
 

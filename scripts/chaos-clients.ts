@@ -5,9 +5,9 @@
  * somebody to answer wrongly. They share one history. Prints `{"kind":"started"}`, then `{"kind":"progress",...}` a few times a
  * second. When its input ends the load stops, everything is read back and judged, and `{"kind":"result",...}` is printed.
  */
-import { demoApplication, type DemoApplicationName } from "../src/demo/applications.ts";
-import { History } from "../src/demo/history.ts";
-import { Load } from "../src/demo/load.ts";
+import { demoApplication, type DemoApplicationName } from "../harness/applications.ts";
+import { History } from "../harness/history.ts";
+import { Load } from "../harness/load.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { RecordingModel } from "./chaos-recorder.ts";
 import { checkVersions, type ChaosOperation } from "./chaos-versions.ts";

@@ -1,8 +1,8 @@
 /** The faults of a chaos run: each begins, lasts a drawn time, and is mended again; none is beyond what must be survived. */
-import type { Member } from "../src/demo/cluster.ts";
-import type { Dice } from "../src/demo/dice.ts";
-import { GatewayView } from "../src/demo/gateway-view.ts";
-import { descendantsOf } from "../src/demo/process-table.ts";
+import type { Member } from "../harness/cluster.ts";
+import type { Dice } from "../harness/dice.ts";
+import { GatewayView } from "../harness/gateway-view.ts";
+import { descendantsOf } from "../harness/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import type { VaultCut } from "../test/e2e/netns/vault-access.ts";
 import { applicationFaults } from "./chaos-application.ts";

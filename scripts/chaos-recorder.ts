@@ -1,7 +1,7 @@
 /** Wraps a load's model so that every operation is kept, with when it was called and what it was answered. */
-import type { Dice } from "../src/demo/dice.ts";
-import type { History } from "../src/demo/history.ts";
-import { type DemoAnswer, type DemoModel, field, type Get, type Operation } from "../src/demo/model.ts";
+import type { Dice } from "../harness/dice.ts";
+import type { History } from "../harness/history.ts";
+import { type DemoAnswer, type DemoModel, field, type Get, type Operation } from "../harness/model.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 import type { ChaosOperation } from "./chaos-versions.ts";
 

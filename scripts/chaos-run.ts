@@ -10,11 +10,11 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { demoApplication, type DemoApplicationName } from "../src/demo/applications.ts";
-import { Cluster, type Member, type MemberPlaces } from "../src/demo/cluster.ts";
-import { type Dice, seededDice } from "../src/demo/dice.ts";
-import { GatewayView } from "../src/demo/gateway-view.ts";
-import { ProcessKeeper } from "../src/demo/processes.ts";
+import { demoApplication, type DemoApplicationName } from "../harness/applications.ts";
+import { Cluster, type Member, type MemberPlaces } from "../harness/cluster.ts";
+import { type Dice, seededDice } from "../harness/dice.ts";
+import { GatewayView } from "../harness/gateway-view.ts";
+import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { missingForNamespaces, missingForVaultCuts } from "../test/e2e/netns/missing.ts";
 import { Namespaces } from "../test/e2e/netns/namespaces.ts";

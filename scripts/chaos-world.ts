@@ -1,6 +1,6 @@
 /** What the faults of a chaos run act on, and how they draw from it. */
-import type { Cluster, GatewayMember, HostMember } from "../src/demo/cluster.ts";
-import type { Dice } from "../src/demo/dice.ts";
+import type { Cluster, GatewayMember, HostMember } from "../harness/cluster.ts";
+import type { Dice } from "../harness/dice.ts";
 import type { Namespaces } from "../test/e2e/netns/namespaces.ts";
 import type { VaultAccess } from "../test/e2e/netns/vault-access.ts";
 import type { SmallDisk } from "./chaos-disk.ts";

@@ -37,11 +37,11 @@ const lintCache = process.env["CI"] === undefined ? ["--cache", "--cache-strateg
 
 const checks: Readonly<Record<string, Check>> = {
   types: program(bin("typescript/bin/tsc"), "--noEmit", "--incremental", "--tsBuildInfoFile", cache("types.json")),
-  lint: program(bin("eslint/bin/eslint.js"), "src", "test", "scripts", "examples", "--max-warnings", "0", "--no-error-on-unmatched-pattern", ...lintCache),
-  layers: () => Promise.resolve(layerViolations(sources("src"))),
+  lint: program(bin("eslint/bin/eslint.js"), "src", "harness", "test", "scripts", "examples", "--max-warnings", "0", "--no-error-on-unmatched-pattern", ...lintCache),
+  layers: () => Promise.resolve(layerViolations(sources("src", "harness"))),
   unused: program(bin("knip/bin/knip-bun.js"), "--no-progress"),
   "lock file": () => Promise.resolve(lockFileViolations(readFileSync(join(root, "bun.lock"), "utf8"))),
-  unfinished: () => Promise.resolve(unfinishedWork(sources("src", "scripts", "examples"))),
+  unfinished: () => Promise.resolve(unfinishedWork(sources("src", "harness", "scripts", "examples"))),
   "disabled tests": () => Promise.resolve(disabledTests(sources("test"))),
 };
 

@@ -9,7 +9,7 @@
  * "hang":…,"switchover":…}} where S is {"p50","p95","max"}. Exit code 0 when every run was good.
  */
 import { spawnSync } from "node:child_process";
-import { selfCommand } from "../src/demo/self.ts";
+import { selfCommand } from "../src/runtime/self-command.ts";
 import type { VerdictObject } from "../src/demo/verdict.ts";
 import { isGood } from "../src/demo/verdict.ts";
 import { parseBenchArguments, percentile, rounded } from "./bench-support.ts";

@@ -15,7 +15,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type ChildProcess, spawn } from "node:child_process";
 import { parseArgs } from "node:util";
-import { descendantsOf } from "../src/demo/process-table.ts";
+import { descendantsOf } from "../harness/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { Beside, Stage } from "../test/e2e/misbehaviour/stage.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Which folder of src may import which, and no cycles: dependencies point one way, so that a part can be understood, tested
- * and simulated without those above it (docs/ARCHITECTURE.md).
+ * Which folder of src may import which, which room of a folder may import which, and no cycles: dependencies point one way, so that
+ * a part can be understood, tested and simulated without those above it (docs/ARCHITECTURE.md). A type is a dependency like any other.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -17,10 +17,40 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   config: ["core", "runtime"],
   gateway: ["core", "runtime", "control", "http", "config"],
   host: ["core", "runtime", "vault", "capture", "http", "control", "config"],
-  demo: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host"],
-  cli: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host", "demo"],
+  // Clusters of real processes, for the demo, benchmarks, chaos and tests: a folder beside src.
+  harness: ["core", "runtime", "vault", "control"],
+  demo: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host", "harness"],
+  cli: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host", "demo", "harness"],
   // src/main.ts, which only wires.
   "": ["cli"],
+};
+
+/**
+ * The rooms of a folder, from the bottom up: each with the rooms that it may import besides itself, all of them named before it. The
+ * empty name stands for the files that lie in the folder itself.
+ */
+export const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  core: { "": [], replication: [], host: [""], failover: ["", "host"] },
+  runtime: { "": [], tcp: [""] },
+  http: {
+    "": [],
+    message: [],
+    upstream: ["", "message"],
+    server: ["", "message", "upstream"],
+    proxy: ["message", "upstream", "server"],
+    embed: ["message", "upstream", "server"],
+  },
+  gateway: {
+    route: [],
+    state: [],
+    service: ["route", "state"],
+    peers: ["state", "service"],
+    admin: ["state", "service", "peers"],
+    workers: ["route"],
+    "": ["route", "state", "service", "peers", "admin", "workers"],
+    upgrade: ["", "workers"],
+  },
+  cli: { output: [], commands: ["output"], "": ["output", "commands"] },
 };
 
 /** A file, relative to the repository's top, and its text. */
@@ -44,26 +74,50 @@ export const readSources = (root: string, paths: readonly string[]): SourceFile[
 
 /** One line for each violation, with file and line; none when all is well. */
 export function layerViolations(files: readonly SourceFile[]): string[] {
-  const imports = files.filter((file) => file.path.startsWith("src/")).flatMap(importsOf);
-  return [...imports.flatMap((edge) => violationOf(edge)), ...cycles(imports)];
+  const program = files.filter((file) => isProgram(file.path));
+  const imports = program.flatMap(importsOf);
+  return [...program.flatMap(({ path }) => unknownRoom(path)), ...imports.flatMap((edge) => violationOf(edge)), ...cycles(imports)];
+}
+
+const isProgram = (path: string): boolean => path.startsWith("src/") || path.startsWith("harness/");
+
+function unknownRoom(path: string): string[] {
+  const layer = layerOf(path);
+  if (layers[layer] === undefined) return [`${path}:1: src/${layer} is no known layer; add it to scripts/lib/layers.ts`];
+  const known = rooms[layer];
+  return known === undefined || known[roomOf(path)] !== undefined ? [] : [`${path}:1: src/${layer}/${roomOf(path)} is no known room; add it to scripts/lib/layers.ts`];
 }
 
 function violationOf({ from, to, relative, line }: Import): string[] {
   const layer = layerOf(from);
-  const allowed = layers[layer];
-  if (allowed === undefined) return [`${from}:1: src/${layer} is no known layer; add it to scripts/lib/layers.ts`];
+  const allowed = layers[layer] ?? [];
   if (!relative) return layer === "core" ? [`${from}:${line}: src/core imports ${to}; it imports nothing but src/core`] : [];
-  if (!to.startsWith("src/")) {
+  if (!isProgram(to)) {
     const outside = /^(?:migrations|examples)\/|^package\.json$/.test(to);
     return outside ? [] : [`${from}:${line}: src imports ${to}, which is not part of the program`];
   }
   const target = layerOf(to);
-  if (target === layer || allowed.includes(target)) return [];
-  return [`${from}:${line}: src/${layer} imports ${to}; it may import only ${[layer, ...allowed].map((name) => `src/${name}`).join(", ")}`];
+  if (target === layer) return wrongRoom(from, to, line);
+  if (allowed.includes(target)) return [];
+  return [`${from}:${line}: ${folderOf(layer)} imports ${to}; it may import only ${[layer, ...allowed].map(folderOf).join(", ")}`];
+}
+
+function wrongRoom(from: string, to: string, line: number): string[] {
+  const layer = layerOf(from);
+  const known = rooms[layer];
+  const room = roomOf(from);
+  const target = roomOf(to);
+  if (known === undefined || target === room || known[room]?.includes(target) === true) return [];
+  const accepted = [room, ...(known[room] ?? [])].map((name) => (name === "" ? `the files of src/${layer} itself` : `src/${layer}/${name}`)).join(", ");
+  return [`${from}:${line}: ${room === "" ? `a file of src/${layer} itself` : `src/${layer}/${room}`} imports ${to}; it may import only ${accepted}`];
 }
 
 /** `src/vault/log.ts` is `vault`, `src/main.ts` is the empty name. */
-const layerOf = (path: string): string => path.split("/").slice(1, -1)[0] ?? "";
+const layerOf = (path: string): string => (path.startsWith("harness/") ? "harness" : (path.split("/").slice(1, -1)[0] ?? ""));
+const folderOf = (layer: string): string => (layer === "harness" ? layer : `src/${layer}`);
+
+/** `src/http/server/server.ts` is in `server`, `src/http/limits.ts` in the folder itself. */
+const roomOf = (path: string): string => path.split("/").slice(2, -1)[0] ?? "";
 
 function importsOf(file: SourceFile): Import[] {
   const source = ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true);

@@ -3,7 +3,7 @@
  * Elsewhere: lines only.
  */
 import type { EventResult } from "./verdict.ts";
-import { phaseNames } from "./verdict.ts";
+import { phaseNames } from "../../harness/gateway-view.ts";
 
 export interface DisplayStream {
   write(text: string): void;

@@ -3,16 +3,16 @@
  * secondary; or its application was started again. What the clients saw meanwhile is measured over the whole event.
  */
 import type { Clock } from "../runtime/clock.ts";
-import type { Cluster, HostMember } from "./cluster.ts";
-import type { Dice } from "./dice.ts";
-import type { SuccessMeter } from "./gap.ts";
-import type { GatewayView, RecordedFailover } from "./gateway-view.ts";
-import type { History } from "./history.ts";
-import type { DemoModel } from "./model.ts";
+import type { Cluster, HostMember } from "../../harness/cluster.ts";
+import type { Dice } from "../../harness/dice.ts";
+import type { SuccessMeter } from "../../harness/gap.ts";
+import { type GatewayView, noPhases, type RecordedFailover } from "../../harness/gateway-view.ts";
+import type { History } from "../../harness/history.ts";
+import type { DemoModel } from "../../harness/model.ts";
 import type { EventKind } from "./plan.ts";
-import { commandOf, descendantsOf, isStopped, livingOf, type ProcessMark } from "./process-table.ts";
-import { type EventResult, noPhases } from "./verdict.ts";
-import { ZombieProbe } from "./zombie.ts";
+import { commandOf, descendantsOf, isStopped, livingOf, type ProcessMark } from "../../harness/process-table.ts";
+import type { EventResult } from "./verdict.ts";
+import { ZombieProbe } from "../../harness/zombie.ts";
 
 export interface EventStage {
   readonly cluster: Cluster;

@@ -8,10 +8,10 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../runtime/clock.ts";
-import type { Cluster, GatewayMember } from "./cluster.ts";
-import type { Dice } from "./dice.ts";
-import type { GatewayFleet } from "./gateway-fleet.ts";
-import type { ServiceView } from "./gateway-view.ts";
+import type { Cluster, GatewayMember } from "../../harness/cluster.ts";
+import type { Dice } from "../../harness/dice.ts";
+import type { GatewayFleet } from "../../harness/gateway-fleet.ts";
+import type { ServiceView } from "../../harness/gateway-view.ts";
 
 export type StrikeKind = "acting" | "beside";
 

@@ -1,5 +1,5 @@
 /** Which events the demo makes happen, in an order that its seed draws. */
-import type { Dice } from "./dice.ts";
+import type { Dice } from "../../harness/dice.ts";
 
 export const eventKinds = ["kill", "switchover", "hang", "hang-application"] as const;
 export type EventKind = (typeof eventKinds)[number];

@@ -1,6 +1,6 @@
 /** The hosts' roles for the display, asked for in the background until closed. */
 import type { Clock } from "../runtime/clock.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster } from "../../harness/cluster.ts";
 
 const askEveryMs = 100;
 

@@ -1,19 +1,12 @@
 /** The demo's result, and whether it is good. The object is what `stead demo --json` prints as its last line. */
-import type { History, HistoryResult } from "./history.ts";
-import type { LoadCounts } from "./load.ts";
+import type { PhaseTimes } from "../../harness/gateway-view.ts";
+import type { History, HistoryResult } from "../../harness/history.ts";
+import type { LoadCounts } from "../../harness/load.ts";
 import type { EventKind } from "./plan.ts";
 
 /** The phases of the JSON object. */
 const reportedPhases = ["detect", "agree", "claim", "lease", "catchup", "start", "route"] as const;
 type ReportedPhase = (typeof reportedPhases)[number];
-
-/** All phases, in their order: a switchover has `demote`; `wait` and `retry` should be 0. */
-export const phaseNames = ["detect", "agree", "demote", "wait", "retry", "claim", "lease", "catchup", "start", "route"] as const;
-
-/** Milliseconds of each phase as the gateway recorded them; 0 for a phase that did not happen. */
-export type PhaseTimes = Readonly<Record<(typeof phaseNames)[number], number>>;
-
-export const noPhases: PhaseTimes = { detect: 0, agree: 0, demote: 0, wait: 0, retry: 0, claim: 0, lease: 0, catchup: 0, start: 0, route: 0 };
 
 export interface EventResult {
   readonly kind: EventKind;

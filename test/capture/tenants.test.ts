@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { closeSync, copyFileSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { seededDice } from "../../src/demo/dice.ts";
+import { seededDice } from "../../harness/dice.ts";
 import { descriptorsFor } from "../../src/capture/limits.ts";
 import { Source } from "../../src/capture/source.ts";
 import { Application, hashFile, Pair, type PairOptions, sourceOptions, temporaryFolder } from "./helpers.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { seededDice } from "../../src/demo/dice.ts";
+import { seededDice } from "../../harness/dice.ts";
 import { Display, stripOf } from "../../src/demo/display.ts";
-import { History, type ViolationKind } from "../../src/demo/history.ts";
+import { History, type ViolationKind } from "../../harness/history.ts";
 import { planEvents } from "../../src/demo/plan.ts";
 import { isGood, type VerdictInput, verdictLines, verdictObject } from "../../src/demo/verdict.ts";
 

@@ -51,7 +51,7 @@ describe("docs/PROTOCOL.md", () => {
 
 describe("comments", () => {
   test("cite no document that is not there", () => {
-    const missing = [...new Bun.Glob("{src,scripts,test}/**/*.ts").scanSync(root)].flatMap((file) =>
+    const missing = [...new Bun.Glob("{src,harness,scripts,test}/**/*.ts").scanSync(root)].flatMap((file) =>
       [...read(file).matchAll(/docs\/[\w-]+\.md/g)].filter(([document]) => !existsSync(join(root, document))).map(([document]) => `${file}: ${document}`),
     );
     expect(missing).toEqual([]);

@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Cluster } from "../../src/demo/cluster.ts";
-import { demoApplication } from "../../src/demo/applications.ts";
+import type { Cluster } from "../../harness/cluster.ts";
+import { demoApplication } from "../../harness/applications.ts";
 import { type Bench, never, openBench } from "./harness.ts";
 
 // Generous: this test waits for conditions, and the machine may be busy.

@@ -4,9 +4,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type DemoApplicationName, demoApplication } from "../../src/demo/applications.ts";
+import { type DemoApplicationName, demoApplication } from "../../harness/applications.ts";
 import { freePorts } from "../../src/runtime/free-ports.ts";
-import { repositoryFile } from "../../src/demo/self.ts";
+import { repositoryFile } from "../../src/runtime/self-command.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.

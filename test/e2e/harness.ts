@@ -3,10 +3,10 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type DemoApplication, demoApplication } from "../../src/demo/applications.ts";
-import { Cluster, type ClusterOptions } from "../../src/demo/cluster.ts";
-import { ProcessKeeper } from "../../src/demo/processes.ts";
-import { selfCommand } from "../../src/demo/self.ts";
+import { type DemoApplication, demoApplication } from "../../harness/applications.ts";
+import { Cluster, type ClusterOptions } from "../../harness/cluster.ts";
+import { ProcessKeeper } from "../../harness/processes.ts";
+import { selfCommand } from "../../src/runtime/self-command.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
 export const never = new AbortController().signal;

@@ -1,7 +1,7 @@
 /** Signals to a real host process. */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
-import { type Cluster, type HostMember } from "../../src/demo/cluster.ts";
+import { type Cluster, type HostMember } from "../../harness/cluster.ts";
 import { type Bench, never, openBench } from "./harness.ts";
 
 setDefaultTimeout(60_000);

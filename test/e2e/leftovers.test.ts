@@ -3,9 +3,9 @@ import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { type DemoApplication, demoApplication } from "../../src/demo/applications.ts";
-import type { Cluster, HostMember } from "../../src/demo/cluster.ts";
-import { descendantsOf, livingOf } from "../../src/demo/process-table.ts";
+import { type DemoApplication, demoApplication } from "../../harness/applications.ts";
+import type { Cluster, HostMember } from "../../harness/cluster.ts";
+import { descendantsOf, livingOf } from "../../harness/process-table.ts";
 import { type Bench, never, openBench } from "./harness.ts";
 
 setDefaultTimeout(60_000);

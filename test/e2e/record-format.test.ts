@@ -1,7 +1,7 @@
 /** Records of both formats on real processes: a cluster of one version writes format 2 soon after its first claim, and everything reads both. */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { demoApplication } from "../../src/demo/applications.ts";
+import { demoApplication } from "../../harness/applications.ts";
 import { type Bench, never, openBench, runStead } from "./harness.ts";
 
 setDefaultTimeout(90_000);

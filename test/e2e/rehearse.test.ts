@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type DemoApplication, demoApplication } from "../../src/demo/applications.ts";
-import type { Cluster, GatewayMember, HostMember } from "../../src/demo/cluster.ts";
+import { type DemoApplication, demoApplication } from "../../harness/applications.ts";
+import type { Cluster, GatewayMember, HostMember } from "../../harness/cluster.ts";
 import { type Bench, type CommandResult, never, openBench, runStead } from "./harness.ts";
 
 setDefaultTimeout(90_000);

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { exitCodes } from "../../src/cli/output/exit-codes.ts";
-import type { Cluster, GatewayMember, HostMember } from "../../src/demo/cluster.ts";
+import type { Cluster, GatewayMember, HostMember } from "../../harness/cluster.ts";
 import { freePorts } from "../../src/runtime/free-ports.ts";
 import { type Bench, never, openBench, runStead } from "./harness.ts";
 

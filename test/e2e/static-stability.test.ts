@@ -8,7 +8,7 @@ import { readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GatewayClient } from "../../src/control/gateway-client.ts";
 import type { ClusterStatus } from "../../src/control/gateway-api.ts";
-import type { Cluster, GatewayMember, MemberPlaces } from "../../src/demo/cluster.ts";
+import type { Cluster, GatewayMember, MemberPlaces } from "../../harness/cluster.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { ControlRelay } from "./control-relay.ts";
 import { type Bench, never, openBench } from "./harness.ts";

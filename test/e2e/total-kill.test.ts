@@ -1,9 +1,9 @@
 /** Power failure of everything: all processes of a cluster under load are killed at once and started again. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
-import { demoApplication } from "../../src/demo/applications.ts";
-import { History } from "../../src/demo/history.ts";
-import { Load } from "../../src/demo/load.ts";
-import { descendantsOf, livingOf } from "../../src/demo/process-table.ts";
+import { demoApplication } from "../../harness/applications.ts";
+import { History } from "../../harness/history.ts";
+import { Load } from "../../harness/load.ts";
+import { descendantsOf, livingOf } from "../../harness/process-table.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type Bench, never, openBench } from "./harness.ts";
 

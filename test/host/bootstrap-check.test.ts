@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { CheckedDatabase } from "../../src/capture/integrity.ts";
-import { selfCommand } from "../../src/demo/self.ts";
+import { selfCommand } from "../../src/runtime/self-command.ts";
 import { checkBeforeBootstrap, DamagedDatabasesError, UncheckableDatabaseError } from "../../src/host/bootstrap-check.ts";
 import { checkDatabases } from "../../src/host/integrity-check.ts";
 import { temporaryFolder } from "../capture/helpers.ts";

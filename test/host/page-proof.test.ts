@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Replica } from "../../src/capture/replica.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { allRules } from "../../src/core/rules.ts";
-import { seededDice } from "../../src/demo/dice.ts";
+import { seededDice } from "../../harness/dice.ts";
 import { pageProof } from "../../src/host/page-proof.ts";
 import { type Moment, type PointInTime, restoreMoment } from "../../src/host/point-in-time.ts";
 import { applyFlush, UnappliableFlushError } from "../../src/host/unappliable-flush.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { scopeOf } from "./application/scope-fixture.ts";
 import type { ApplicationConfig } from "../../src/config/types.ts";
 import { allRules } from "../../src/core/rules.ts";
-import { descendantsOf } from "../../src/demo/process-table.ts";
+import { descendantsOf } from "../../harness/process-table.ts";
 import { ApplicationError } from "../../src/host/application/application-error.ts";
 import { Supervisor } from "../../src/host/supervisor.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { layers, layerViolations } from "../../scripts/lib/layers.ts";
+import { layers, layerViolations, rooms } from "../../scripts/lib/layers.ts";
 
 const check = (files: Readonly<Record<string, string>>): string[] =>
   layerViolations(Object.entries(files).map(([path, text]) => ({ path, text })));
@@ -54,4 +54,39 @@ test("imports that leave the program and folders without a layer are violations"
 test("every folder of src has a layer", () => {
   const folders = readdirSync(join(import.meta.dirname, "../../src"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
   expect(folders.map((entry) => entry.name).filter((name) => layers[name] === undefined)).toEqual([]);
+});
+
+test("a room that imports one above it, or beside it, is a violation, for a type alone too", () => {
+  for (const form of ['import { x } from "../server/b.ts";', 'import type { X } from "../server/b.ts";', 'export * from "../server/b.ts";', 'type X = import("../server/b.ts").X;']) {
+    expect(check({ "src/http/message/a.ts": `// one line\n${form}` })).toEqual([
+      "src/http/message/a.ts:2: src/http/message imports src/http/server/b.ts; it may import only src/http/message",
+    ]);
+  }
+  expect(check({ "src/http/embed/a.ts": 'import "../proxy/b.ts";' })).toHaveLength(1);
+  expect(check({ "src/http/limits.ts": 'import type { A } from "./server/a.ts";' })).toEqual([
+    "src/http/limits.ts:1: a file of src/http itself imports src/http/server/a.ts; it may import only the files of src/http itself",
+  ]);
+  expect(check({ "src/http/server/a.ts": 'import "../message/b.ts"; import "./c.ts"; import "../limits.ts";' })).toEqual([]);
+});
+
+test("a folder in a folder with rooms has a place among them", () => {
+  expect(check({ "src/http/misc/a.ts": "" })).toEqual(["src/http/misc/a.ts:1: src/http/misc is no known room; add it to scripts/lib/layers.ts"]);
+});
+
+test("rooms point one way: each imports only rooms that are named before it", () => {
+  for (const folder of Object.values(rooms)) {
+    const names = Object.keys(folder);
+    for (const [name, allowed] of Object.entries(folder)) expect(allowed.filter((other) => names.indexOf(other) >= names.indexOf(name))).toEqual([]);
+  }
+});
+
+test("harness is used by the demo and the command line, and by no role", () => {
+  expect(check({ "src/demo/a.ts": 'import "../../harness/b.ts";', "src/cli/a.ts": 'import "../../harness/b.ts";' })).toEqual([]);
+  expect(check({ "src/gateway/a.ts": 'import "../../harness/b.ts";' })).toHaveLength(1);
+  expect(check({ "harness/a.ts": 'import "../src/demo/b.ts";' })).toEqual(["harness/a.ts:1: harness imports src/demo/b.ts; it may import only harness, src/core, src/runtime, src/vault, src/control"]);
+});
+
+test("the commands of the roles import neither the demo nor the harness", () => {
+  const text = (name: string): string => readFileSync(join(import.meta.dirname, "../../src/cli/commands", name), "utf8");
+  for (const role of ["gateway.ts", "host.ts"]) expect(text(role)).not.toMatch(/demo\/|harness\//);
 });

@@ -93,7 +93,7 @@ export const demoAppCommand = buildCommand<Record<never, never>, ["notes" | "rea
   },
   async func(_flags, part) {
     if (part === "reaper") {
-      await (await import("../../demo/reaper.ts")).runReaper();
+      await (await import("../../../harness/reaper.ts")).runReaper();
       return;
     }
     await import("../../../examples/notes/main.ts");

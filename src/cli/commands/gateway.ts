@@ -2,7 +2,7 @@
 import { buildCommand } from "@stricli/core";
 import { formatAddress } from "../../config/address.ts";
 import { loadConfig } from "../../config/load.ts";
-import { selfCommand } from "../../demo/self.ts";
+import { selfCommand } from "../../runtime/self-command.ts";
 import { Background } from "../../runtime/background.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { CliError } from "../output/cli-error.ts";

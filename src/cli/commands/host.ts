@@ -4,7 +4,7 @@ import type { CheckDepth } from "../../capture/integrity.ts";
 import { loadConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
 import type { HostConfig } from "../../config/types.ts";
-import { selfCommand } from "../../demo/self.ts";
+import { selfCommand } from "../../runtime/self-command.ts";
 import type { RunningHost } from "../../host/run-host.ts";
 import { CliError } from "../output/cli-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";

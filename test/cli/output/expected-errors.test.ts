@@ -15,7 +15,7 @@ const notForOperators = [
   ...["LeftoverError", "UncheckableDatabaseError", "DamagedDatabasesError"], // likewise; the last one until a person acts
   "NoSpaceError", // a rehearsal that did not take place: a refusal
   // Ends of a term or of a connection, handled where they happen.
-  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "ReplicaError", "DivergedCopyError"],
+  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "UnknownSection", "ReplicaError", "DivergedCopyError"],
   // Assertions of the pure core.
   ...["IllegalPhase", "IllegalHostTransition"],
   // Mapped by their own command.
@@ -23,10 +23,11 @@ const notForOperators = [
 ];
 
 test("every error class of the program has an exit code, or a reason here why it needs none", () => {
-  const src = join(import.meta.dirname, "../../../src");
-  const classes = readdirSync(src, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts"))
-    .flatMap((name) => [...readFileSync(join(src, name), "utf8").matchAll(/^export class (\w+) extends \w*Error\b/gm)].map((match) => match[1] ?? ""));
+  const root = join(import.meta.dirname, "../../..");
+  const classes = ["src", "harness"]
+    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(root, folder, name)))
+    .filter((file) => file.endsWith(".ts"))
+    .flatMap((file) => [...readFileSync(file, "utf8").matchAll(/^export class (\w+) extends \w*Error\b/gm)].map((match) => match[1] ?? ""));
   expect(classes.length).toBeGreaterThan(10);
   const known = [...Object.keys(expectedErrors), ...notForOperators];
   expect(classes.filter((name) => !known.includes(name))).toEqual([]);

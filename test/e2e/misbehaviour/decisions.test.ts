@@ -2,7 +2,7 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { HostMember, MemberPlaces } from "../../../src/demo/cluster.ts";
+import type { HostMember, MemberPlaces } from "../../../harness/cluster.ts";
 import { exitCodes } from "../../../src/cli/output/exit-codes.ts";
 import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";

@@ -3,8 +3,8 @@ import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
-import type { HostMember, MemberPlaces } from "../../../src/demo/cluster.ts";
-import { descendantsOf, livingOf } from "../../../src/demo/process-table.ts";
+import type { HostMember, MemberPlaces } from "../../../harness/cluster.ts";
+import { descendantsOf, livingOf } from "../../../harness/process-table.ts";
 import { edit, Stage } from "./stage.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import type { ClusterService } from "../../../src/control/gateway-api.ts";
 import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import type { HostStatus } from "../../../src/control/host-status.ts";
-import { demoApplication } from "../../../src/demo/applications.ts";
-import type { Cluster, ClusterOptions, GatewayMember, HostMember, Member, MemberPlaces } from "../../../src/demo/cluster.ts";
-import { type CallAnswer, HttpCaller } from "../../../src/demo/http-call.ts";
-import { livingOf, type ProcessMark } from "../../../src/demo/process-table.ts";
+import { demoApplication } from "../../../harness/applications.ts";
+import type { Cluster, ClusterOptions, GatewayMember, HostMember, Member, MemberPlaces } from "../../../harness/cluster.ts";
+import { type CallAnswer, HttpCaller } from "../../../harness/http-call.ts";
+import { livingOf, type ProcessMark } from "../../../harness/process-table.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { type Bench, never, openBench, scriptApplication } from "../harness.ts";
 

@@ -1,6 +1,6 @@
 /** An application that does not come up, for a reason that passes or one that a person can read. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
-import { livingOf } from "../../../src/demo/process-table.ts";
+import { livingOf } from "../../../harness/process-table.ts";
 import { Stage } from "./stage.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.

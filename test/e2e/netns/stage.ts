@@ -5,12 +5,12 @@
  * gateways, so that a primary that was cut off and is replaced has somebody to answer wrongly. All share one history, which
  * sees every read that is older than what another client was shown before (`stale`).
  */
-import type { Cluster, GatewayMember, HostMember, Member } from "../../../src/demo/cluster.ts";
-import { demoApplication } from "../../../src/demo/applications.ts";
-import { GatewayView } from "../../../src/demo/gateway-view.ts";
-import { History, type ViolationKind } from "../../../src/demo/history.ts";
-import { Load } from "../../../src/demo/load.ts";
-import type { GroupProcess } from "../../../src/demo/processes.ts";
+import type { Cluster, GatewayMember, HostMember, Member } from "../../../harness/cluster.ts";
+import { demoApplication } from "../../../harness/applications.ts";
+import { GatewayView } from "../../../harness/gateway-view.ts";
+import { History, type ViolationKind } from "../../../harness/history.ts";
+import { Load } from "../../../harness/load.ts";
+import type { GroupProcess } from "../../../harness/processes.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { type Bench, never, openBench } from "../harness.ts";
 import { Namespaces } from "./namespaces.ts";

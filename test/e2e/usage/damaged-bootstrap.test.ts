@@ -3,8 +3,8 @@ import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { HostMember } from "../../../src/demo/cluster.ts";
-import { selfCommand } from "../../../src/demo/self.ts";
+import type { HostMember } from "../../../harness/cluster.ts";
+import { selfCommand } from "../../../src/runtime/self-command.ts";
 import { Scene } from "./scene.ts";
 
 setDefaultTimeout(60_000);

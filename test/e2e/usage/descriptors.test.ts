@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { exitCodes } from "../../../src/cli/output/exit-codes.ts";
-import { selfCommand } from "../../../src/demo/self.ts";
+import { selfCommand } from "../../../src/runtime/self-command.ts";
 import { Scene } from "./scene.ts";
 
 setDefaultTimeout(120_000);

@@ -3,7 +3,7 @@ import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { statfsSync } from "node:fs";
 import { join } from "node:path";
-import type { HostMember } from "../../../src/demo/cluster.ts";
+import type { HostMember } from "../../../harness/cluster.ts";
 import { canMount, withMount } from "../mounts.ts";
 import { Scene } from "./scene.ts";
 

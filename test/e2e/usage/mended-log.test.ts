@@ -2,7 +2,7 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { HostMember } from "../../../src/demo/cluster.ts";
+import type { HostMember } from "../../../harness/cluster.ts";
 import { runStead } from "../harness.ts";
 import { Scene } from "./scene.ts";
 

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
-import { selfCommand } from "../../../src/demo/self.ts";
+import { selfCommand } from "../../../src/runtime/self-command.ts";
 import { TestCluster, until } from "../../support/gateway/cluster.ts";
 
 let cluster: TestCluster;

@@ -1,4 +1,4 @@
-/** One HTTP call of the demo's clients, over kept-alive sockets, with a time limit. */
+/** One HTTP call of a client, over kept-alive sockets, with a time limit. */
 import { Agent, type IncomingHttpHeaders, request } from "node:http";
 
 export interface CallOptions {

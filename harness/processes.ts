@@ -1,11 +1,11 @@
 /**
- * The demo's child processes: each leads a process group of its own, writes to a log file, and is named to the reaper
- * before anything else happens, so that it ends with the demo.
+ * The child processes of a cluster: each leads a process group of its own, writes to a log file, and is named to the reaper
+ * before anything else happens, so that it ends with this one.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { killGroup } from "./reaper.ts";
-import { selfCommand } from "./self.ts";
+import { selfCommand } from "../src/runtime/self-command.ts";
 
 export interface ProcessEnd {
   readonly code: number | null;

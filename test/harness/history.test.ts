@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { History } from "../../src/demo/history.ts";
+import { History } from "../../harness/history.ts";
 
 function acknowledge(history: History, write: string, revision: number, key = "k"): void {
   history.sent(write);

@@ -1,19 +1,19 @@
 /**
- * The demo's cluster: gateways and hosts as real processes with configuration files of their own, one fresh vault, all in
- * one temporary folder.
+ * A cluster for the demo, benchmarks, chaos and tests: gateways and hosts as real processes with configuration files of their own,
+ * one fresh vault, all in one temporary folder.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { HostClient } from "../control/host-client.ts";
-import type { HostStatus } from "../control/host-status.ts";
-import type { Clock } from "../runtime/clock.ts";
-import { freePorts } from "../runtime/free-ports.ts";
-import { createVault } from "../vault/open-store.ts";
+import { HostClient } from "../src/control/host-client.ts";
+import type { HostStatus } from "../src/control/host-status.ts";
+import type { Clock } from "../src/runtime/clock.ts";
+import { freePorts } from "../src/runtime/free-ports.ts";
+import { createVault } from "../src/vault/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
 import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
 import type { GroupProcess, ProcessKeeper } from "./processes.ts";
-import { selfCommand } from "./self.ts";
+import { selfCommand } from "../src/runtime/self-command.ts";
 
 export interface ClusterOptions {
   readonly folder: string;
@@ -66,7 +66,7 @@ export interface GatewayMember extends Member {
   readonly adminUrl: string;
 }
 
-/** Something that the demo waited for did not happen. */
+/** Something that was waited for did not happen. */
 export class DemoTimeoutError extends Error {
   override readonly name = "DemoTimeoutError";
 }
@@ -192,7 +192,7 @@ export class Cluster {
     return [...this.gateways, ...this.hosts].map((member) => `--- ${member.logFile}\n${tailOf(member.logFile)}`).join("\n");
   }
 
-  /** A member that ended by itself ends the demo; one that the demo killed ended by SIGKILL. */
+  /** A member that ended by itself ends the run; one that was killed on purpose ended by SIGKILL. */
   #throwIfEnded(): void {
     for (const member of [...this.gateways, ...this.hosts]) {
       const end = member.process?.end;

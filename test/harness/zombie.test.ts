@@ -1,10 +1,10 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { seededDice } from "../../src/demo/dice.ts";
-import { History } from "../../src/demo/history.ts";
-import { NotesModel } from "../../src/demo/notes-model.ts";
-import { ZombieProbe } from "../../src/demo/zombie.ts";
+import { seededDice } from "../../harness/dice.ts";
+import { History } from "../../harness/history.ts";
+import { NotesModel } from "../../harness/notes-model.ts";
+import { ZombieProbe } from "../../harness/zombie.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.

@@ -1,5 +1,5 @@
 /**
- * How the demo's clients use several gateways: each has one of its own, and turns to the next when that one is gone.
+ * How clients of a cluster use several gateways: each has one of its own, and turns to the next when that one is gone.
  *
  * A request that was refused a connection was not sent, and goes to the next gateway. One that was cut off may have been
  * executed: a read is sent again, a write is not (`CutOffError`), because its outcome cannot be known. With one

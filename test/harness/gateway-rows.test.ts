@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { comparedViews, differencesOf, type GatewayRows, whenSame } from "../../src/demo/gateway-rows.ts";
+import { comparedViews, differencesOf, type GatewayRows, whenSame } from "../../harness/gateway-rows.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 
 const rows = (...each: (readonly (string | number | null)[])[]): GatewayRows => ({ kind: "rows", rows: each });

@@ -5,7 +5,7 @@
  * A worker waits a drawn time between two requests, so that the load is steady and the machine is not saturated: what is
  * measured is the failover, not the queue for two processor cores.
  */
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../src/runtime/clock.ts";
 import { seededDice } from "./dice.ts";
 import { SuccessMeter } from "./gap.ts";
 import type { History, Moment } from "./history.ts";

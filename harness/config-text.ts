@@ -1,4 +1,4 @@
-/** The configuration files of the demo's processes: what an operator would write, with paths in the demo's folder. */
+/** The configuration files of a cluster's processes: what an operator would write, with paths in the cluster's folder. */
 import type { DemoApplication } from "./applications.ts";
 
 export interface HostPlace {

@@ -1,8 +1,8 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { freePorts } from "../../src/runtime/free-ports.ts";
-import { descendantsOf, isStopped, livingOf } from "../../src/demo/process-table.ts";
-import { killGroup } from "../../src/demo/reaper.ts";
+import { descendantsOf, isStopped, livingOf } from "../../harness/process-table.ts";
+import { killGroup } from "../../harness/reaper.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.

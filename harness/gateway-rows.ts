@@ -4,9 +4,9 @@
  * Rows of a living cluster change all the time (positions of hosts), and no query spans two gateways. So each view is asked of
  * all gateways at once, again and again, and counts from the moment when all of them give the same rows.
  */
-import { GatewayClient } from "../control/gateway-client.ts";
-import { type SqlValue, sqlRowsMax } from "../control/gateway-api.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { GatewayClient } from "../src/control/gateway-client.ts";
+import { type SqlValue, sqlRowsMax } from "../src/control/gateway-api.ts";
+import type { Clock } from "../src/runtime/clock.ts";
 import type { GatewayMember } from "./cluster.ts";
 
 export const comparedViews = ["services", "cluster", "gateways", "hosts", "health", "epochs", "failovers", "events"] as const;

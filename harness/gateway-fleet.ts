@@ -1,8 +1,8 @@
 /**
- * All gateways of the demo as one: the failovers that any of them recorded, the sum of their counters, a switchover through
+ * All gateways of a cluster as one: the failovers that any of them recorded, the sum of their counters, a switchover through
  * one that lives. Each may be killed and come back at any time, so what a gateway said last is kept beyond its end.
  */
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../src/runtime/clock.ts";
 import type { Cluster, GatewayMember } from "./cluster.ts";
 import { type GatewayCounters, GatewayView, GatewayViewError, type RecordedFailover, type ServiceView } from "./gateway-view.ts";
 

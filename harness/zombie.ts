@@ -6,7 +6,7 @@
  * answered after it woke up, and it is woken up only when its successor is primary. A write to it must not show up later
  * either; the history is told so.
  */
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../src/runtime/clock.ts";
 import type { Dice } from "./dice.ts";
 import type { History } from "./history.ts";
 import { HttpCaller } from "./http-call.ts";

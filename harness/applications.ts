@@ -1,17 +1,17 @@
 /**
- * The example applications as the demo starts them. Both are unaware of stead: they get a port and a data folder.
+ * The example applications as a cluster starts them. Both are unaware of stead: they get a port and a data folder.
  *
  * From the repository they run from `examples/`. In the compiled binary alone, the notes application is inside the binary
- * (`stead demo-app notes`) and the ledger's source is written to the demo's folder; Python must be on the machine.
+ * (`stead demo-app notes`) and the ledger's source is written to the cluster's folder; Python must be on the machine.
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import ledgerSource from "../../examples/ledger/ledger.py" with { type: "text" };
+import ledgerSource from "../examples/ledger/ledger.py" with { type: "text" };
 import { LedgerModel } from "./ledger-model.ts";
 import type { DemoModel } from "./model.ts";
 import { NotesModel } from "./notes-model.ts";
-import { repositoryFile, selfCommand } from "./self.ts";
+import { repositoryFile, selfCommand } from "../src/runtime/self-command.ts";
 
 export const demoApplicationNames = ["notes", "ledger"] as const;
 export type DemoApplicationName = (typeof demoApplicationNames)[number];
@@ -26,7 +26,7 @@ export interface DemoApplication {
   makeModel(run: string, workers: number): DemoModel;
 }
 
-/** What the demo needs from this machine is not there. */
+/** What a cluster needs from this machine is not there. */
 export class DemoRequirementError extends Error {
   override readonly name = "DemoRequirementError";
   readonly advice: string;

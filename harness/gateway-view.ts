@@ -1,8 +1,15 @@
-/** What the demo asks of a gateway's admin API: the failovers it recorded, its counters, a switchover. */
-import type { ClusterService, FailoverEntry } from "../control/gateway-api.ts";
-import { type GatewayAnswer, GatewayClient } from "../control/gateway-client.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { PhaseTimes } from "./verdict.ts";
+/** What is asked of a gateway's admin API: the failovers it recorded, its counters, a switchover. */
+import type { ClusterService, FailoverEntry } from "../src/control/gateway-api.ts";
+import { type GatewayAnswer, GatewayClient } from "../src/control/gateway-client.ts";
+import type { Clock } from "../src/runtime/clock.ts";
+
+/** All phases, in their order: a switchover has `demote`; `wait` and `retry` should be 0. */
+export const phaseNames = ["detect", "agree", "demote", "wait", "retry", "claim", "lease", "catchup", "start", "route"] as const;
+
+/** Milliseconds of each phase as the gateway recorded them; 0 for a phase that did not happen. */
+export type PhaseTimes = Readonly<Record<(typeof phaseNames)[number], number>>;
+
+export const noPhases: PhaseTimes = { detect: 0, agree: 0, demote: 0, wait: 0, retry: 0, claim: 0, lease: 0, catchup: 0, start: 0, route: 0 };
 
 /** One failover or switchover that came to its end. */
 export interface RecordedFailover {

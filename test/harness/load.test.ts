@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { History, type HistoryResult, type ViolationKind } from "../../src/demo/history.ts";
-import { LedgerModel } from "../../src/demo/ledger-model.ts";
-import { Load, type LoadCounts } from "../../src/demo/load.ts";
-import type { DemoModel } from "../../src/demo/model.ts";
-import { NotesModel } from "../../src/demo/notes-model.ts";
+import { History, type HistoryResult, type ViolationKind } from "../../harness/history.ts";
+import { LedgerModel } from "../../harness/ledger-model.ts";
+import { Load, type LoadCounts } from "../../harness/load.ts";
+import type { DemoModel } from "../../harness/model.ts";
+import { NotesModel } from "../../harness/notes-model.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { FakeApplication, type Fault } from "./fake-application.ts";
+import { FakeApplication, type Fault } from "../support/harness/fake-application.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.
 setDefaultTimeout(60_000);

@@ -1,5 +1,5 @@
 /**
- * What the demo's clients sent and saw, and whether it fits together: the demo's judge. No IO and no clock; the order in
+ * What clients sent and saw, and whether it fits together: the judge of the demo, the benchmarks and chaos. No IO and no clock; the order in
  * which its methods are called is real time, because one process makes all calls.
  *
  * The applications number their changes 1, 2, 3, … in the order of commit (`revision`), and every change carries the

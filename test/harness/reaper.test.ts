@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ProcessKeeper } from "../../src/demo/processes.ts";
-import { descendantsOf, livingOf } from "../../src/demo/process-table.ts";
-import { killGroup } from "../../src/demo/reaper.ts";
-import { selfCommand } from "../../src/demo/self.ts";
+import { ProcessKeeper } from "../../harness/processes.ts";
+import { descendantsOf, livingOf } from "../../harness/process-table.ts";
+import { killGroup } from "../../harness/reaper.ts";
+import { selfCommand } from "../../src/runtime/self-command.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.

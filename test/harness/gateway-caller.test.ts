@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { CutOffError, GatewayCaller } from "../../src/demo/gateway-caller.ts";
+import { CutOffError, GatewayCaller } from "../../harness/gateway-caller.ts";
 
 /** Answers every request, or cuts the connection as soon as one arrives. */
 class RawGateway {

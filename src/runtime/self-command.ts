@@ -9,7 +9,7 @@ const isCompiled = import.meta.url.includes("/$bunfs/") || import.meta.url.inclu
 export function selfCommand(): readonly [string, ...string[]] {
   if (isCompiled) return [process.execPath];
   const main = fileURLToPath(new URL("../main.ts", import.meta.url));
-  if (!existsSync(main)) throw new Error(`${main} is missing: the demo starts hosts and gateways by it`);
+  if (!existsSync(main)) throw new Error(`${main} is missing: hosts, gateways and their processes are started from it`);
   return [process.execPath, main];
 }
 

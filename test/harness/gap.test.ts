@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { SuccessMeter } from "../../src/demo/gap.ts";
+import { SuccessMeter } from "../../harness/gap.ts";
 
 function meterWith(...times: number[]): SuccessMeter {
   const meter = new SuccessMeter();
