@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import { runCommand } from "./lib/command.ts";
 import { disabledTests, lockFileViolations, unfinishedWork } from "./lib/house-rules.ts";
 import { layerViolations, readSources, type SourceFile } from "./lib/layers.ts";
+import { misplacedTests } from "./lib/test-map.ts";
 
 const root = join(import.meta.dirname, "..");
 const bun = process.execPath;
@@ -18,15 +19,14 @@ const program =
     return code === 0 ? [] : output.trimEnd().split("\n");
   };
 
-const sources = (...folders: readonly string[]): SourceFile[] =>
-  readSources(
-    root,
-    folders.flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
-        .map((entry) => relative(root, join(entry.parentPath, entry.name))),
-    ),
+const paths = (...folders: readonly string[]): string[] =>
+  folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+      .map((entry) => relative(root, join(entry.parentPath, entry.name))),
   );
+
+const sources = (...folders: readonly string[]): SourceFile[] => readSources(root, paths(...folders));
 
 const bin = (name: string): string => join("node_modules", name);
 
@@ -42,6 +42,7 @@ const checks: Readonly<Record<string, Check>> = {
   unused: program(bin("knip/bin/knip-bun.js"), "--no-progress"),
   "lock file": () => Promise.resolve(lockFileViolations(readFileSync(join(root, "bun.lock"), "utf8"))),
   unfinished: () => Promise.resolve(unfinishedWork(sources("src", "harness", "scripts", "examples"))),
+  "test map": () => Promise.resolve(misplacedTests(paths("test"), new Set(paths("src", "harness")))),
   "disabled tests": () => Promise.resolve(disabledTests(sources("test"))),
 };
 

@@ -6,7 +6,7 @@ import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { formatProblems } from "../../src/config/problems.ts";
 import type { Config, Problem } from "../../src/config/types.ts";
 import { defaultHttpLimits } from "../../src/http/limits.ts";
-import { defaultDataPlane } from "./data-plane.ts";
+import { defaultDataPlane } from "../support/config/data-plane.ts";
 
 const secret = "0123456789abcdef0123";
 const env = { STEAD_SECRET: secret };

@@ -7,7 +7,7 @@ import type { DataPlaneConfig, DataPlaneLimits } from "../../../src/config/types
 import { type Gateway } from "../../../src/gateway/gateway.ts";
 import { certificateA, certificateB } from "../../support/http/certificates.ts";
 import { RawClient } from "../../support/http/raw-client.ts";
-import { defaultDataPlane } from "../../config/data-plane.ts";
+import { defaultDataPlane } from "../../support/config/data-plane.ts";
 import { TestCluster, until } from "../../support/gateway/cluster.ts";
 
 let cluster: TestCluster;

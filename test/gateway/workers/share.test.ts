@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { shareOf } from "../../../src/gateway/workers/share.ts";
-import { defaultDataPlane } from "../../config/data-plane.ts";
+import { defaultDataPlane } from "../../support/config/data-plane.ts";
 
 test("the workers' bounds together are the gateway's, and what bounds one request, or counts connections, stays", () => {
   const settings = {

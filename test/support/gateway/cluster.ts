@@ -10,7 +10,7 @@ import type { GatewayConfig } from "../../../src/config/types.ts";
 import { Gateway, type GatewayDeps } from "../../../src/gateway/gateway.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { freePort } from "../../../src/runtime/free-ports.ts";
-import { defaultDataPlane } from "../../config/data-plane.ts";
+import { defaultDataPlane } from "../config/data-plane.ts";
 import type { FakeHostOptions } from "./fake-host-main.ts";
 
 export const secret = "a-secret-of-the-tests-only";

@@ -1,5 +1,5 @@
 /** The data plane's settings when the file says nothing, for tests that build a configuration without a file. */
-import type { DataPlaneConfig } from "../../src/config/types.ts";
+import type { DataPlaneConfig } from "../../../src/config/types.ts";
 
 export const defaultDataPlane: DataPlaneConfig = {
   limits: {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { configTemplate } from "../../src/cli/commands/init-template.ts";
-import { parseConfig } from "../../src/config/load.ts";
+import { configTemplate } from "../../../src/cli/commands/init-template.ts";
+import { parseConfig } from "../../../src/config/load.ts";
 
 function problemsWith(line: string): string[] {
   const text = configTemplate({ role: "host", service: "notes", hostId: "a", secretFile: "unused", vault: "/vault", bootstrap: false })

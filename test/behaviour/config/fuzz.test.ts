@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { configTemplate } from "../../src/cli/commands/init-template.ts";
-import { parseConfig } from "../../src/config/load.ts";
-import { formatProblems } from "../../src/config/problems.ts";
+import { configTemplate } from "../../../src/cli/commands/init-template.ts";
+import { parseConfig } from "../../../src/config/load.ts";
+import { formatProblems } from "../../../src/config/problems.ts";
 
 const env = { STEAD_SECRET: "0123456789abcdef" };
 const template = configTemplate({ role: "both", service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault", bootstrap: false })

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
-import { bunTcp } from "../../src/runtime/tcp/bun-tcp.ts";
-import { duplicateDescriptor } from "../../src/runtime/descriptors.ts";
-import { nodeTcp } from "../../src/runtime/tcp/node-tcp.ts";
-import { joinBytesMax, Slice, type ChunkUse, type Tcp, type TcpListener, type TcpSocket } from "../../src/runtime/tcp/tcp.ts";
+import { bunTcp } from "../../../src/runtime/tcp/bun-tcp.ts";
+import { duplicateDescriptor } from "../../../src/runtime/descriptors.ts";
+import { nodeTcp } from "../../../src/runtime/tcp/node-tcp.ts";
+import { joinBytesMax, Slice, type ChunkUse, type Tcp, type TcpListener, type TcpSocket } from "../../../src/runtime/tcp/tcp.ts";
 
 /** Writes down what it is told, and lets a test wait for it. */
 class Recorder {

@@ -2,11 +2,11 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type * as v from "valibot";
-import { fileSchema } from "../../src/config/schema.ts";
-import { keyPaths, schemaAt } from "../../src/config/walk.ts";
+import { fileSchema } from "../../../src/config/schema.ts";
+import { keyPaths, schemaAt } from "../../../src/config/walk.ts";
 
 /** The rows of the manual's tables: key, default, meaning. */
-const manual = readFileSync(join(import.meta.dirname, "../../docs/OPERATIONS.md"), "utf8");
+const manual = readFileSync(join(import.meta.dirname, "../../../docs/OPERATIONS.md"), "utf8");
 const rows = [...manual.matchAll(/^\| `((?:cluster|gateway|service|host)\.[a-z_.]+)` \|(?: (.*?))? \| (.+) \|$/gm)].map(([, key = "", fallback = "", meaning = ""]) => ({ key, fallback, meaning }));
 
 test("the manual has every key of the schema once, and no other", () => {
