@@ -202,7 +202,7 @@ export class ActiveDatabases {
       this.hear();
       if (this.#quiet.has(database)) this.#distrust(database.name);
     }
-    const isDue = index === undefined || database.pin.isDue(index, nowMs, Number.POSITIVE_INFINITY);
+    const isDue = index === undefined || database.watch.isWriterKeptOut === true || database.pin.isDue(index, nowMs, Number.POSITIVE_INFINITY);
     if (isDue || database.isAhead() || database.isSuspicious()) this.activate(database);
   }
 

@@ -13,6 +13,8 @@ import type { FileIdentity } from "./file-identity.ts";
 
 /** Bytes of the WAL index that SQLite locks (walformat.html, section 2.3): its writer, and every connection that uses it. */
 export const writerLockByte = 120;
+/** Of its checkpointer. */
+export const checkpointLockByte = 121;
 export const connectionLockByte = 128;
 /** Of its five readers the first: slot 0, which needs no log. */
 export const readerLockByte = 123;

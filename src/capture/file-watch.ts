@@ -14,7 +14,7 @@ import type { CaptureError } from "./capture-error.ts";
 import { DatabaseFileLook } from "./database-file-look.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { type FileIdentity, identityOfFd } from "./file-identity.ts";
-import { connectionLockByte, FileLocks, writerLockByte } from "./file-locks.ts";
+import { checkpointLockByte, connectionLockByte, FileLocks, writerLockByte } from "./file-locks.ts";
 import { otherNameOf } from "./hard-links.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
 import { processesWithOpen, processName } from "./open-files.ts";
@@ -89,6 +89,18 @@ export class FileWatch {
   /** A checkpoint is under way, or was since the last time that this was asked. Sync. */
   isCheckpointed(): boolean {
     return this.#file.isCheckpointed();
+  }
+
+  /**
+   * Another process has the locks of the checkpointer and of the writer: FULL, RESTART or TRUNCATE, which copies or waits for readers, and no writer gets on
+   * meanwhile. Undefined where locks are not told without a list. Sync, a microsecond.
+   */
+  get isWriterKeptOut(): boolean | undefined {
+    const holderOf = loadedLockHolder();
+    if (holderOf === undefined) return undefined;
+    const { shmFd } = this.#options.files;
+    const checkpointer = holderOf(shmFd, checkpointLockByte);
+    return checkpointer !== undefined && holderOf(shmFd, writerLockByte) === checkpointer;
   }
 
   /** The inode of the WAL index. */

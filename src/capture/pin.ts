@@ -17,8 +17,8 @@
  * So the rule ("pin-order") is only: a pin at P may be let go when another one is held at Q ≥ P and everything up to Q is
  * captured. Order: begin(new), capture up to a header read after that, end(old). Which slot a pin took need not be known
  * for safety. It matters to others: RESTART and TRUNCATE of the application wait for slots 1..4, FULL for a read mark
- * behind or for slot 0. Therefore pins are moved soon after the log moves, once more when everything is backfilled, and
- * at least every `pinAgeMsMax` (a checkpoint that was just finishing can push a reader from slot 0 to another one).
+ * behind or for slot 0. Therefore pins are moved soon after the log moves, once more when everything is backfilled, at each look while a
+ * checkpoint keeps the writers out (seal.ts: one that was just finishing can push a reader from slot 0 to another one), and at least every `pinAgeMsMax`.
  */
 import type { Reader } from "./reader.ts";
 import type { Rules } from "../core/rules.ts";

@@ -121,9 +121,20 @@ function keepShort(database: TrackedDatabase, house: Housekeeping): void {
     if (startBackfill(database, index, house) === "incomplete" && !database.isAhead()) postpone(database, nowMs, limits);
     index = database.look();
   }
-  // While nothing happens no checkpoint can have pushed the pin aside, and moving it costs a second connection.
-  const ageMsMax = database.isStill(nowMs, limits.quietAfterMs) ? Number.POSITIVE_INFINITY : limits.pinAgeMsMax;
-  if (index !== undefined && database.pin.isDue(index, nowMs, ageMsMax)) movePin(database, nowMs);
+  if (index !== undefined && isPinDue(database, index, nowMs, limits)) movePin(database, nowMs);
+}
+
+/**
+ * A checkpoint of the application that keeps the writers out may be waiting for this very pin, wherever it is: one that was just finishing pushes a
+ * reader from slot 0 to another one, which nothing here tells. So the pin is moved at each look for as long as there is such a checkpoint. Where that
+ * is not told no pin grows old; where it is, an idle database needs no second connection for its age.
+ */
+function isPinDue(database: TrackedDatabase, index: WalIndex, nowMs: number, limits: SourceLimits): boolean {
+  const { pin, watch } = database;
+  const isKeptOut = watch.isWriterKeptOut;
+  if (isKeptOut === true) return true;
+  const mayGrowOld = isKeptOut === false && database.isStill(nowMs, limits.quietAfterMs);
+  return pin.isDue(index, nowMs, mayGrowOld ? Number.POSITIVE_INFINITY : limits.pinAgeMsMax);
 }
 
 /** Backfills here, or begins to do so in the other thread (`aside`). */
