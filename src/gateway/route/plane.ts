@@ -6,7 +6,7 @@ import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
 import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
 import { Proxy } from "../../http/proxy/proxy.ts";
-import { refusal } from "../../http/server/refusal.ts";
+import { refusal } from "../../http/server/own-response.ts";
 import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
 import { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";

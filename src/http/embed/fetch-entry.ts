@@ -13,7 +13,7 @@ import { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
 import { type ParsedRequest, readRequest } from "../message/read-request.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
-import { refusal } from "../server/refusal.ts";
+import { refusal } from "../server/own-response.ts";
 import { ResponseReader, type ResponseSink } from "../upstream/response-reader.ts";
 import type { HttpServer } from "../server/server.ts";
 

@@ -10,7 +10,6 @@ import { CR, hexValues, LF, tokenBytes } from "./bytes.ts";
 import { HeaderList } from "./headers.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { scanTrailers } from "./scan-head.ts";
-import { isForbiddenTrailer } from "./trailers.ts";
 
 const SIZE = 0;
 const EXTENSION_NAME = 1;
@@ -183,3 +182,19 @@ export class ChunkedReader {
 
 const bad = (code: string, why: string): ProtocolError => new ProtocolError(400, code, why);
 const badExtension = (): ProtocolError => bad("chunk_extension_malformed", "a chunk extension must be ;name or ;name=value");
+
+/**
+ * Fields that must not come as trailers (RFC 9110, 6.5.1): they decide about framing, routing, request handling,
+ * authentication or how the content is read, and merging them into the head would deceive the recipient.
+ */
+const forbidden = new Set([
+  "transfer-encoding", "content-length", "host", "trailer", "connection", "keep-alive", "te", "upgrade", "proxy-connection",
+  "cache-control", "expect", "max-forwards", "pragma", "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range",
+  "authorization", "proxy-authorization", "proxy-authenticate", "www-authenticate", "cookie", "set-cookie",
+  "content-type", "content-encoding", "content-range", "age", "expires", "date", "location", "retry-after", "vary", "warning",
+  "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+]);
+
+function isForbiddenTrailer(name: string): boolean {
+  return forbidden.has(name.toLowerCase());
+}

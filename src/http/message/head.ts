@@ -27,6 +27,11 @@ export type Framing =
   /** A response that ends with its connection. */
   | { readonly kind: "close" };
 
+/** An address and port as in a URL or in Host: IPv6 in brackets. */
+export function authority(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
 export const noBody: Framing = { kind: "none" };
 export const chunkedBody: Framing = { kind: "chunked" };
 export const closeDelimitedBody: Framing = { kind: "close" };

@@ -6,8 +6,9 @@
  * them only on a question that the scan has not already answered; lines that are added stay lines.
  */
 import type { Buffer } from "node:buffer";
-import { trimOws } from "./connection-options.ts";
+import { isToken } from "./bytes.ts";
 import type { FieldSet } from "./known-fields.ts";
+import { ProtocolError } from "./protocol-error.ts";
 
 /** A head as it came, checked: a part of `bytes`. */
 export interface HeadSource {
@@ -155,3 +156,35 @@ export function cutLines(lines: string): string[] {
 export function sameName(a: string, b: string): boolean {
   return a === b || (a.length === b.length && a.toLowerCase() === b.toLowerCase());
 }
+
+const neverOptions = new Set([
+  "host", "content-length", "content-type", "content-encoding", "content-range", "authorization", "cookie", "set-cookie",
+  "cache-control", "expect", "date", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+]);
+
+/**
+ * Adds the options of one value of `Connection` (RFC 9110, 7.6.1) to `options`, in lower case.
+ *
+ * A sender must not name an end-to-end field there; naming those that decide where a message ends, where it goes or who
+ * sent it is an attempt to have this proxy remove them, and is refused.
+ */
+export function addConnectionOptions(options: string[], value: string): void {
+  for (const part of value.split(",")) {
+    const option = trimOws(part).toLowerCase();
+    if (option === "") continue;
+    if (!isToken(option)) throw new ProtocolError(400, "connection_malformed", "Connection must be a list of tokens");
+    if (neverOptions.has(option)) throw new ProtocolError(400, "connection_names_end_to_end_field", "Connection must not name a field that is meant for the end of the chain");
+    options.push(option);
+  }
+}
+
+/** Without spaces and tabs at both ends. */
+function trimOws(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isOws(text.charCodeAt(start))) start++;
+  while (end > start && isOws(text.charCodeAt(end - 1))) end--;
+  return start === 0 && end === text.length ? text : text.slice(start, end);
+}
+
+const isOws = (code: number): boolean => code === 32 || code === 9;

@@ -3,11 +3,9 @@
  * Everything that RFC 9112 calls an error or that is known from request smuggling is refused here.
  */
 import { Buffer } from "node:buffer";
-import { addConnectionOptions } from "./connection-options.ts";
-import { parseContentLength } from "./content-length.ts";
+import { COLON } from "./bytes.ts";
 import { chunkedBody, noBody, type Framing, type HttpVersion, type RequestHead } from "./head.ts";
-import { HeaderList } from "./headers.ts";
-import { isValidHost } from "./host-field.ts";
+import { addConnectionOptions, HeaderList } from "./headers.ts";
 import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { known, scanRequest, type HeadLimits } from "./scan-head.ts";
@@ -165,4 +163,50 @@ function absoluteAuthority(target: string): string | undefined {
   let end = start;
   while (end < target.length && target[end] !== "/" && target[end] !== "?") end++;
   return target.slice(start, end);
+}
+
+/** Content-Length in `bytes` from `from` to `end`: 1*DIGIT (RFC 9110, 8.6), exact as a number; anything else is refused, not interpreted. */
+export function parseContentLength(bytes: Buffer, from: number, end: number): number {
+  let length = 0;
+  if (from === end) throw malformedLength();
+  for (let i = from; i < end; i++) {
+    const digit = (bytes[i] as number) - 48;
+    if (digit < 0 || digit > 9) throw malformedLength();
+    length = length * 10 + digit;
+    if (length > Number.MAX_SAFE_INTEGER) throw new ProtocolError(400, "content_length_overflow", "Content-Length is too large to be counted exactly");
+  }
+  return length;
+}
+
+const malformedLength = (): ProtocolError => new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
+
+const hostBytes = (() => {
+  const table = new Uint8Array(256);
+  // RFC 3986: unreserved, sub-delims and percent; user info ("@"), slashes and brackets are not part of a name.
+  for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+;=%") table[char.charCodeAt(0)] = 1;
+  return table;
+})();
+
+/**
+ * Whether the bytes `from` to `end` are a value of `Host`, uri-host [":" port] (RFC 9110, 7.2). It is not interpreted, only checked: what is not a
+ * registered name, an IPv4 address or a bracketed IP literal with an optional port is refused.
+ */
+export function isValidHost(bytes: Buffer, from: number, end: number): boolean {
+  let at = from;
+  if (bytes[at] === 91) {
+    for (at++; at < end && bytes[at] !== 93; at++) {
+      if (bytes[at] !== COLON && hostBytes[bytes[at] as number] !== 1) return false;
+    }
+    if (at === end || at - from < 3) return false;
+    at++;
+  } else {
+    while (at < end && hostBytes[bytes[at] as number] === 1) at++;
+    if (at === from) return false;
+  }
+  if (at === end) return true;
+  if (bytes[at] !== COLON || end - at > 6) return false;
+  for (at++; at < end; at++) {
+    if ((bytes[at] as number) < 48 || (bytes[at] as number) > 57) return false;
+  }
+  return true;
 }

@@ -1,12 +1,10 @@
 /** From a scanned response head to its framing and persistence, as strict towards upstream as towards clients. */
 import type { Buffer } from "node:buffer";
-import { addConnectionOptions } from "./connection-options.ts";
-import { parseContentLength } from "./content-length.ts";
 import { chunkedBody, closeDelimitedBody, noBody, type Framing, type ResponseHead } from "./head.ts";
-import { HeaderList } from "./headers.ts";
+import { addConnectionOptions, HeaderList } from "./headers.ts";
 import { CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
-import { checkOnlyChunked } from "./read-request.ts";
+import { checkOnlyChunked, parseContentLength } from "./read-request.ts";
 import { known, scanResponse, type HeadLimits } from "./scan-head.ts";
 
 export interface ParsedResponse extends ResponseHead {

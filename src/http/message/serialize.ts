@@ -8,6 +8,7 @@
  * so when nothing was taken out, no field belongs to the hop before, and each line is written as it would be here (`isPlain`). A
  * Content-Length is then exactly what was understood: there is one at most, in plain digits.
  */
+import type { Buffer } from "node:buffer";
 import { Slice, type Piece } from "../../runtime/tcp/tcp.ts";
 import { chunkedBody, type Framing, type ResponseHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
@@ -85,6 +86,12 @@ function forwardedFields(headers: HeaderList, options: readonly string[], framin
   }
   if (!framed && !keepFraming) text += framing.kind === "length" ? `Content-Length: ${framing.bytes}\r\n` : "Transfer-Encoding: chunked\r\n";
   return text;
+}
+
+/** Adds one chunk (RFC 9112, 7.1) to `pieces`; an empty one would end the body and is left out. */
+export function pushChunk(pieces: Piece[], data: Buffer): void {
+  if (data.length === 0) return;
+  pieces.push(`${data.length.toString(16)}\r\n`, data, "\r\n");
 }
 
 /** Last chunk and trailers of a chunked body. */

@@ -9,7 +9,7 @@ import { allRules, type Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../upstream/exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
-import { refusal } from "../server/refusal.ts";
+import { refusal } from "../server/own-response.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
 /** Where a service's requests go now. */

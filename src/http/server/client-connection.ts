@@ -7,18 +7,16 @@
  */
 import type { Buffer } from "node:buffer";
 import type { Piece, TcpSocket, TcpUser } from "../../runtime/tcp/tcp.ts";
-import { authority } from "./authority.ts";
+import { authority } from "../message/head.ts";
 import { BodyRate, WriteStall } from "./client-pace.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
 import type { Timed } from "../../runtime/deadlines.ts";
-import type { ExchangeConnection } from "./exchange-connection.ts";
-import type { Handling } from "../upstream/exchange.ts";
+import type { ClientTunnel, Handling } from "../upstream/exchange.ts";
 import type { HttpLimits } from "../limits.ts";
-import { refusal } from "./refusal.ts";
-import { ownResponseBytes } from "./own-response.ts";
+import { ownResponseBytes, refusal } from "./own-response.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
 import { RequestInput, type NextRequest } from "./request-input.ts";
-import { ServerExchange } from "./server-exchange.ts";
+import { type ExchangeConnection, ServerExchange } from "./server-exchange.ts";
 
 /** `head`: some bytes of a request have come. `lingering`: our side is ended, the rest is read and thrown away. */
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
@@ -38,6 +36,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   #exchange: ServerExchange | undefined;
   readonly #input: RequestInput;
   #clientEnded = false;
+  #tunnel: ClientTunnel | undefined;
   #tunnelEnded = false;
   #paused = false;
   #discarded = 0;
@@ -110,7 +109,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     const exchange = this.#exchange;
     if (exchange === undefined || exchange.bodyDone || !this.#rate.isWatching) return;
     // A client that waits for 100 (Continue) is not slow: it is the upstream's turn, and that has its own limit.
-    const clientsTurn = !this.#paused && !(exchange.parsed.expectsContinue && exchange.bodyBytes === 0);
+    const clientsTurn = !this.#paused && !(exchange.request.expectsContinue && exchange.bodyBytes === 0);
     if (clientsTurn && this.#rate.isTooSlow(exchange.bodyBytes)) this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
     else if (this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
   }
@@ -127,7 +126,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
         this.#onExchangeData(chunk);
         return undefined;
       case "tunnel":
-        this.#exchange?.onTunnelData(chunk);
+        this.#tunnel?.sendData(chunk);
         return undefined;
       case "lingering":
         this.#discarded += chunk.length;
@@ -202,13 +201,9 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   }
 
   onHandling(exchange: ServerExchange, rest: Handling): void {
-    if (rest === undefined) this.#onHandlerSettled(exchange);
-    else this.#settleAfter(exchange, rest);
-  }
-
-  #settleAfter(exchange: ServerExchange, rest: Promise<void>): void {
     const settled = (): void => this.#onHandlerSettled(exchange);
-    rest.catch((error: unknown) => this.owner.onHandlerError(error)).then(settled, settled);
+    if (rest === undefined) settled();
+    else rest.catch((error: unknown) => this.owner.onHandlerError(error)).then(settled, settled);
   }
 
   /** A handler that leaves a request unanswered, or fails, must not leave the client waiting. */
@@ -261,11 +256,13 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     }
   }
 
-  startTunnel(): Buffer | undefined {
+  startTunnel(tunnel: ClientTunnel): void {
     this.#state = "tunnel";
+    this.#tunnel = tunnel;
     this.deadlineAt = Infinity;
     this.updateFlow();
-    return this.#input.take();
+    const early = this.#input.take();
+    if (early !== undefined) tunnel.sendData(early);
   }
 
   endTunnel(): void {
@@ -290,7 +287,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     if (this.#state === "closed") return;
     this.#clientEnded = true;
     const exchange = this.#exchange;
-    if (this.#state === "tunnel") exchange?.onTunnelClientEnd();
+    if (this.#state === "tunnel") this.#tunnel?.sendEnd();
     else if (exchange !== undefined && !exchange.responseDone && (!exchange.bodyDone || this.owner.halfClose === "gone")) this.cut("destroy");
     else if (exchange === undefined && this.#state !== "lingering") this.#linger();
     // Otherwise its answer is on its way, or it only ends its side and is to be served (`HalfClose`); a reset shows then that it is gone.

@@ -1,4 +1,4 @@
-/** What a client connection needs of its server. */
+/** What a client connection needs of its server, and the server of a connection: two ports, so that neither file imports the other in a circle. */
 import type { Deadlines } from "../../runtime/deadlines.ts";
 import type { Handling } from "../upstream/exchange.ts";
 import type { HttpLimits } from "../limits.ts";

@@ -1,6 +1,6 @@
 /** Listening with errors that say what to do. */
 import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../../runtime/tcp/tcp.ts";
-import { authority } from "./authority.ts";
+import { authority } from "../message/head.ts";
 
 export class ListenError extends Error {
   readonly code: string;

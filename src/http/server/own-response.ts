@@ -43,3 +43,13 @@ function httpDate(wallTime: number): string {
   }
   return lastDate;
 }
+
+/** A refusal: why, in plain text or JSON by what the client accepts, and nothing of what the client sent. */
+export function refusal(status: number, code: string, message: string, accept: string | undefined): OwnResponse {
+  const json = accept?.toLowerCase().includes("application/json") ?? false;
+  return {
+    status,
+    headers: [["Content-Type", json ? "application/json" : "text/plain; charset=utf-8"]],
+    body: json ? JSON.stringify({ error: code, message }) : `${status} ${code}: ${message}\n`,
+  };
+}

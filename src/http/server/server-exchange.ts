@@ -5,12 +5,9 @@
  * started; while it is not consumed, reading from the client stops at that bound.
  */
 import type { Buffer } from "node:buffer";
-import type { AttemptClient, Cut } from "../upstream/attempt-client.ts";
 import { Attempt } from "../upstream/attempt.ts";
 import { BodyReader, type BodySink } from "../message/body-reader.ts";
-import type { ExchangeConnection } from "./exchange-connection.ts";
-import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse } from "../upstream/exchange.ts";
-import { type ForwardEnding, restOf } from "./forward-ending.ts";
+import type { AttemptClient, AttemptConnection, ClientTunnel, Cut, Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling, OwnResponse } from "../upstream/exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
 import type { HttpLimits } from "../limits.ts";
 import { ownResponseBytes } from "./own-response.ts";
@@ -18,12 +15,52 @@ import type { Piece } from "../../runtime/tcp/tcp.ts";
 import type { ParsedRequest } from "../message/read-request.ts";
 import { requestIdOf } from "./request-id.ts";
 import type { Upstream } from "../upstream/upstream.ts";
+import type { RandomNames } from "../../runtime/random-names.ts";
+
+/** What an exchange needs of its server. */
+interface ExchangeOwner {
+  readonly limits: HttpLimits;
+  /** Body bytes kept for replays, of all exchanges. */
+  readonly keptBytes: { total: number };
+  readonly names: RandomNames;
+  wallTime(): number;
+}
+
+/** What an exchange needs of its connection. */
+export interface ExchangeConnection extends AttemptConnection {
+  readonly owner: ExchangeOwner;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly client: object;
+  readonly secure: boolean;
+  /** The server is ending, or the client can send nothing more. */
+  readonly lastExchange: boolean;
+  write(pieces: readonly Piece[]): void;
+  /** The exchange's handler has done its part when `rest` is undefined or resolves. */
+  onHandling(exchange: ServerExchange, rest: Handling): void;
+  /** The exchange may be finished now; the connection asks it what it has become. */
+  onProgress(): void;
+  updateFlow(): void;
+  startTunnel(tunnel: ClientTunnel): void;
+  cut(how: "destroy" | "reset"): void;
+}
+
+/** Who waits for the end of a forward: a promise, or a user that is called. */
+type ForwardEnding =
+  | { readonly kind: "promise"; resolve(outcome: ForwardOutcome): void; reject(error: unknown): void }
+  | { readonly kind: "user"; readonly upstream: Upstream; readonly user: ForwardUser };
 
 /** Shared by all without a body; nothing is ever added to it. */
 const none: Buffer[] = [];
 
 export class ServerExchange implements Exchange, AttemptClient, BodySink {
-  readonly parsed: ParsedRequest;
+  readonly request: ParsedRequest;
+  readonly connection: ExchangeConnection;
+  readonly limits: HttpLimits;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly client: object;
+  readonly secure: boolean;
   /** All of the response is on its way. */
   responseDone = false;
   /** `onExchange` has returned. */
@@ -39,7 +76,6 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   status = 0;
   /** Monotonic and calendar time of arrival; set only when something reads it. */
   arrivedAt: { readonly now: number; readonly wallTime: number } | undefined;
-  readonly #connection: ExchangeConnection;
   readonly #reader: BodyReader;
   #kept: Buffer[] = none;
   #keptBytes = 0;
@@ -51,55 +87,20 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   #abort: AbortController | undefined;
   #requestId: string | undefined;
 
-  constructor(connection: ExchangeConnection, parsed: ParsedRequest) {
-    this.#connection = connection;
-    this.parsed = parsed;
-    this.#reader = new BodyReader(parsed.framing, connection.owner.limits);
-    this.#closes = !parsed.keepAlive;
-  }
-
-  get exchange(): Exchange {
-    return this;
-  }
-
-  get request(): ParsedRequest {
-    return this.parsed;
-  }
-
-  get limits(): HttpLimits {
-    return this.#connection.owner.limits;
-  }
-
-  get remoteAddress(): string {
-    return this.#connection.remoteAddress;
-  }
-
-  get remotePort(): number {
-    return this.#connection.remotePort;
-  }
-
-  get localAuthority(): string {
-    return this.#connection.localAuthority;
-  }
-
-  get client(): object {
-    return this.#connection.client;
-  }
-
-  get secure(): boolean {
-    return this.#connection.secure;
+  constructor(connection: ExchangeConnection, request: ParsedRequest) {
+    this.connection = connection;
+    this.request = request;
+    this.limits = connection.owner.limits;
+    this.remoteAddress = connection.remoteAddress;
+    this.remotePort = connection.remotePort;
+    this.client = connection.client;
+    this.secure = connection.secure;
+    this.#reader = new BodyReader(request.framing, this.limits);
+    this.#closes = !request.keepAlive;
   }
 
   get requestId(): string {
-    return (this.#requestId ??= requestIdOf(this.parsed.headers, this.#connection.owner.names));
-  }
-
-  get congested(): boolean {
-    return this.#connection.congested;
-  }
-
-  get isClear(): boolean {
-    return this.#connection.isClear;
+    return (this.#requestId ??= requestIdOf(this.request.headers, this.connection.owner.names));
   }
 
   get bodyDone(): boolean {
@@ -111,7 +112,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   get bodyBytesHeldMax(): number {
-    const { framing } = this.parsed;
+    const { framing } = this.request;
     if (framing.kind === "none") return 0;
     const { keepBodyBytesMax } = this.limits;
     return framing.kind === "length" ? Math.min(framing.bytes, keepBodyBytesMax) : keepBodyBytesMax;
@@ -119,11 +120,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   /** The connection must end after this exchange. */
   get closes(): boolean {
-    return this.#closes || this.#connection.lastExchange;
-  }
-
-  get isGone(): boolean {
-    return this.#gone;
+    return this.#closes || this.connection.lastExchange;
   }
 
   /** Created on first use: most requests never need it. */
@@ -153,7 +150,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
       if (this.#kept === none) this.#kept = [data];
       else this.#kept.push(data);
       this.#keptBytes += data.length;
-      this.#connection.owner.keptBytes.total += data.length;
+      this.connection.owner.keptBytes.total += data.length;
       if (this.#flow !== "none" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#dropKept();
     }
     if (this.#flow !== "none") this.#attempt?.sendBody(data);
@@ -162,16 +159,16 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   onBodyEnd(trailers: HeaderList | undefined): void {
     this.bodyTrailers = trailers;
     if (this.#flow !== "none") this.#attempt?.sendBodyEnd(trailers);
-    if (this.responseDone) this.#connection.onProgress();
+    if (this.responseDone) this.connection.onProgress();
   }
 
   #overTotal(): boolean {
-    return this.#connection.owner.keptBytes.total > this.limits.keepBodyTotalBytesMax;
+    return this.connection.owner.keptBytes.total > this.limits.keepBodyTotalBytesMax;
   }
 
   #dropKept(): void {
     if (this.#keptBytes === 0) return;
-    this.#connection.owner.keptBytes.total -= this.#keptBytes;
+    this.connection.owner.keptBytes.total -= this.#keptBytes;
     this.bodyHeld = false;
     this.#kept = none;
     this.#keptBytes = 0;
@@ -182,20 +179,20 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     if (this.responseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
     if (!this.#restIsSmall()) this.#closes = true;
-    const pieces = ownResponseBytes(response, this.parsed.method, this.connectionField(), this.#connection.owner.wallTime());
+    const pieces = ownResponseBytes(response, this.request.method, this.connectionField(), this.connection.owner.wallTime());
     this.responseStarted = true;
     this.status = response.status;
     this.#dropKept();
     this.write(pieces);
     this.responseDone = true;
-    this.#connection.onProgress();
+    this.connection.onProgress();
   }
 
   /** What is left of the request's body can be read and thrown away. A client that waits for 100 may never send it. */
   #restIsSmall(): boolean {
     if (this.#reader.done) return true;
-    if (this.parsed.expectsContinue && this.bodyBytes === 0) return false;
-    const { framing } = this.parsed;
+    if (this.request.expectsContinue && this.bodyBytes === 0) return false;
+    const { framing } = this.request;
     return framing.kind !== "length" || framing.bytes - this.bodyBytes <= this.limits.discardBytesMax;
   }
 
@@ -228,18 +225,18 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   #conclude(ending: ForwardEnding, outcome: ForwardOutcome): void {
     if (ending.kind === "promise") ending.resolve(outcome);
-    else this.#connection.onHandling(this, restOf(ending, this, outcome));
+    else this.connection.onHandling(this, restOf(ending, this, outcome));
   }
 
   destroy(): void {
-    this.#connection.cut("destroy");
+    this.connection.cut("destroy");
   }
 
   // For the attempt.
 
   write(pieces: readonly Piece[]): void {
     for (const piece of pieces) this.responseBytes += piece.length;
-    this.#connection.write(pieces);
+    this.connection.write(pieces);
   }
 
   onFinalReleased(status: number): void {
@@ -254,29 +251,25 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   connectionField(): string | undefined {
     if (this.closes) return "close";
-    return this.parsed.version === "1.0" ? "keep-alive" : undefined;
+    return this.request.version === "1.0" ? "keep-alive" : undefined;
   }
 
   setBodyFlow(flow: "to_attempt" | "paused"): void {
     if (this.#flow === flow) return;
     this.#flow = flow;
-    this.#connection.updateFlow();
+    this.connection.updateFlow();
   }
 
-  startTunnel(): Buffer | undefined {
+  startTunnel(tunnel: ClientTunnel): void {
     this.#closes = true;
-    return this.#connection.startTunnel();
-  }
-
-  endTunnel(): void {
-    this.#connection.endTunnel();
+    this.connection.startTunnel(tunnel);
   }
 
   onAttemptFailed(error: unknown): void {
     const ending = this.#ending;
     this.#ending = undefined;
     if (ending?.kind === "promise") ending.reject(error);
-    else this.#connection.onHandling(this, Promise.reject(error));
+    else this.connection.onHandling(this, Promise.reject(error));
   }
 
   onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void {
@@ -284,11 +277,11 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#attempt = undefined;
     this.#ending = undefined;
     this.#flow = "none";
-    if (cut !== "no") this.#connection.cut(cut);
+    if (cut !== "no") this.connection.cut(cut);
     else if (outcome.kind === "completed") {
       this.responseDone = true;
-      if (ending?.kind === "promise") this.#connection.onProgress();
-    } else this.#connection.updateFlow();
+      if (ending?.kind === "promise") this.connection.onProgress();
+    } else this.connection.updateFlow();
     if (ending !== undefined) this.#conclude(ending, outcome);
   }
 
@@ -296,14 +289,6 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   onClientDrain(): void {
     this.#attempt?.onClientDrain();
-  }
-
-  onTunnelData(data: Buffer): void {
-    this.#attempt?.sendTunnelData(data);
-  }
-
-  onTunnelClientEnd(): void {
-    this.#attempt?.sendTunnelEnd();
   }
 
   get tunnelWantsPause(): boolean {
@@ -322,5 +307,14 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   /** The last call on every exchange: nothing stays accounted. */
   onFinished(): void {
     this.#dropKept();
+  }
+}
+
+/** What the user has left to do; what it throws is its rejection. */
+function restOf({ user, upstream }: ForwardEnding & { kind: "user" }, exchange: Exchange, outcome: ForwardOutcome): Handling {
+  try {
+    return user.onOutcome(exchange, upstream, outcome);
+  } catch (error) {
+    return Promise.reject(error);
   }
 }

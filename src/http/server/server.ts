@@ -182,22 +182,22 @@ export class HttpServer implements ConnectionOwner {
 
   onExchangeEnd(exchange: ServerExchange): void {
     this.#activeExchanges--;
-    const { arrivedAt, parsed } = exchange;
+    const { arrivedAt, request } = exchange;
     if (arrivedAt === undefined) return;
     this.#options.onAccess?.({
       wallTime: arrivedAt.wallTime,
       remoteAddress: exchange.remoteAddress,
-      method: parsed.method,
-      target: parsed.target,
-      version: parsed.version,
+      method: request.method,
+      target: request.target,
+      version: request.version,
       status: exchange.status,
       complete: exchange.responseDone,
       requestBytes: exchange.bodyBytes,
       responseBytes: exchange.responseBytes,
       durationMs: this.#options.clock.now() - arrivedAt.now,
       requestId: exchange.requestId,
-      referer: parsed.headers.get("referer"),
-      userAgent: parsed.headers.get("user-agent"),
+      referer: request.headers.get("referer"),
+      userAgent: request.headers.get("user-agent"),
     });
   }
 

@@ -8,14 +8,12 @@
 import type { Buffer } from "node:buffer";
 import { isIdempotent, type LossCause } from "../../core/replay.ts";
 import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
-import type { AttemptClient, Cut } from "./attempt-client.ts";
 import { type AnswerProgress, type OpenAttempt, progressOf } from "./answer-progress.ts";
-import type { ForwardOptions, ForwardOutcome } from "./exchange.ts";
+import type { AttemptClient, Cut, ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import type { RequestHead } from "../message/head.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "../message/headers.ts";
 import { hostVerdict, verdictOutcome, type HostVerdict } from "./host-verdict.ts";
-import type { HttpLimits } from "../limits.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import { brokenRule } from "../message/broken-rule.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
@@ -37,7 +35,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   readonly release: GatedRelease;
   readonly flow: ResponseFlow;
   readonly mayReuseOld: boolean;
-  readonly #client: AttemptClient;
+  readonly client: AttemptClient;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
   readonly #reader: ResponseReader;
@@ -56,24 +54,20 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   readonly #firstByteMs: number;
 
   constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions) {
-    this.#client = client;
+    this.client = client;
     this.#upstream = upstream;
     this.#options = options;
     this.release = new GatedRelease(this, options.gate);
-    this.flow = new ResponseFlow(client, this.release, client.limits.writeBufferBytesMax);
-    this.#reader = new ResponseReader(client.parsed, client.limits, this);
+    this.flow = new ResponseFlow(client.connection, this.release, client.limits.writeBufferBytesMax);
+    this.#reader = new ResponseReader(client.request, client.limits, this);
     this.#writer = new ResponseWriter(client, this.release, options.editResponseFields);
     // An application's connection that ends means that it has the request, and is not answered by sending that again.
-    this.mayReuseOld = options.upstreamIsHost !== false && isIdempotent(client.parsed.method);
-    this.#firstByteMs = options.firstByteMs?.(client.parsed.target) ?? client.limits.firstByteMs;
-  }
-
-  get limits(): HttpLimits {
-    return this.#client.limits;
+    this.mayReuseOld = options.upstreamIsHost !== false && isIdempotent(client.request.method);
+    this.#firstByteMs = options.firstByteMs?.(client.request.target) ?? client.limits.firstByteMs;
   }
 
   get request(): RequestHead {
-    return this.#client.parsed;
+    return this.client.request;
   }
 
   get isSent(): boolean {
@@ -97,7 +91,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   // The request on its way to the upstream.
 
   onConnection(connection: UpstreamConnection): void {
-    const client = this.#client;
+    const client = this.client;
     this.#connection = connection;
     this.#reused = connection.uses > 0;
     this.#phase = "open";
@@ -105,14 +99,14 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     const sender = new RequestSender(client, connection);
     this.#sender = sender;
     try {
-      const { headers } = client.parsed;
-      const edited = this.#options.editRequestFields?.(headers, client.exchange) ?? headers;
+      const { headers } = client.request;
+      const edited = this.#options.editRequestFields?.(headers, client) ?? headers;
       sender.start(this.#upstream.nameEpoch(edited));
     } catch (error) {
       this.#fail(error);
       return;
     }
-    connection.notAfter = this.#upstream.deadlines.after(this.limits.responseMs);
+    connection.notAfter = this.#upstream.deadlines.after(this.client.limits.responseMs);
     this.#expire(this.#firstByteMs);
     if (!client.bodyDone) client.setBodyFlow(sender.congested ? "paused" : "to_attempt");
   }
@@ -125,8 +119,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     const sender = this.#sender;
     if (sender === undefined || this.#connection === undefined) return;
     sender.send(data);
-    this.#expire(this.#received ? this.limits.responseIdleMs : this.#firstByteMs);
-    if (sender.congested) this.#client.setBodyFlow("paused");
+    this.#expire(this.#received ? this.client.limits.responseIdleMs : this.#firstByteMs);
+    if (sender.congested) this.client.setBodyFlow("paused");
   }
 
   sendBodyEnd(trailers: HeaderList | undefined): void {
@@ -134,18 +128,14 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onDrain(): void {
-    this.#client.setBodyFlow("to_attempt");
-  }
-
-  setBodyFlow(flow: "to_attempt" | "paused"): void {
-    this.#client.setBodyFlow(flow);
+    this.client.setBodyFlow("to_attempt");
   }
 
   // The response on its way to the client.
 
   onData(chunk: Buffer): ChunkUse {
     this.#received = true;
-    this.#expire(this.limits.responseIdleMs);
+    this.#expire(this.client.limits.responseIdleMs);
     try {
       this.#reader.read(chunk);
     } catch (error) {
@@ -159,7 +149,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     }
     this.release.flush();
     this.#balance();
-    return !this.#reader.holdsBytes && this.release.waitingBytes === 0 && this.#client.isClear ? "consumed" : undefined;
+    return !this.#reader.holdsBytes && this.release.waitingBytes === 0 && this.client.connection.isClear ? "consumed" : undefined;
   }
 
   onInterim(response: ParsedResponse): void {
@@ -181,8 +171,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#tunnel = new Tunnel(this, connection);
     this.#upstream.onTunnel(connection);
     this.#connection = undefined;
-    const early = this.#client.startTunnel();
-    if (early !== undefined) this.#tunnel.sendData(early);
+    this.client.startTunnel(this.#tunnel);
   }
 
   onBody(bytes: Buffer, from: number, to: number): void {
@@ -202,16 +191,16 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   /** The answer is known with its head; a body that did not come with it is not waited for. */
   #settleVerdict(verdict: HostVerdict): void {
-    this.#settle(verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.#client.bodyHeld, this.released > 0), "no");
+    this.#settle(verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.client.bodyHeld, this.released > 0), "no");
   }
 
   onRelease(pieces: Piece[]): void {
     this.released++;
     if (this.#writer.started && !this.#finalReleased) {
       this.#finalReleased = true;
-      this.#client.onFinalReleased(this.#writer.status);
+      this.client.onFinalReleased(this.#writer.status);
     }
-    this.#client.write(pieces);
+    this.client.write(pieces);
     this.#balance();
   }
 
@@ -226,7 +215,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   #balance(): void {
     if (this.#tunnel !== undefined) this.#tunnel.balance();
-    else if (this.#connection !== undefined && this.flow.balance(this.#connection)) this.#expire(this.limits.responseIdleMs);
+    else if (this.#connection !== undefined && this.flow.balance(this.#connection)) this.#expire(this.client.limits.responseIdleMs);
   }
 
   onClientDrain(): void {
@@ -234,18 +223,6 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   // The tunnel.
-
-  sendTunnelData(data: Buffer): void {
-    this.#tunnel?.sendData(data);
-  }
-
-  sendTunnelEnd(): void {
-    this.#tunnel?.sendEnd();
-  }
-
-  endClient(): void {
-    this.#client.endTunnel();
-  }
 
   onTunnelOver(): void {
     this.#settle({ kind: "completed", status: 101 }, "no");
@@ -295,7 +272,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   /** An owner's function threw: a programming error, which is reported to the caller of `forward`. */
   #fail(error: unknown): void {
-    this.#client.onAttemptFailed(error);
+    this.client.onAttemptFailed(error);
     this.#end({ kind: "client_gone" }, "destroy");
   }
 
@@ -304,7 +281,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     return {
       kind: "lost",
       released: this.released > 0,
-      bodyHeld: this.#client.bodyHeld,
+      bodyHeld: this.client.bodyHeld,
       reused: this.#reused && !this.#received,
       cause,
       reason,
@@ -328,7 +305,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#giveBack(false);
     this.#tunnel?.destroy("the exchange has ended");
     this.#options.end?.delete(this);
-    this.#client.onAttemptSettled(outcome, cut);
+    this.client.onAttemptSettled(outcome, cut);
   }
 
   #giveBack(reusable: boolean): void {

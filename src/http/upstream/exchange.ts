@@ -1,8 +1,12 @@
 /** One request of a client and everything that can be done about it. The port between the data plane and its owners. */
+import type { Buffer } from "node:buffer";
 import type { LossCause } from "../../core/replay.ts";
 import type { CommonEnd } from "./common-end.ts";
 import type { RequestHead, ResponseHead } from "../message/head.ts";
 import type { HeaderList } from "../message/headers.ts";
+import type { HttpLimits } from "../limits.ts";
+import type { ParsedRequest } from "../message/read-request.ts";
+import type { Piece } from "../../runtime/tcp/tcp.ts";
 import type { Upstream } from "./upstream.ts";
 
 export type { RequestHead, ResponseHead } from "../message/head.ts";
@@ -101,3 +105,49 @@ export interface Exchange {
   destroy(): void;
 }
 
+/** What becomes of the client connection; `reset` where an orderly end would make an incomplete response look complete. */
+export type Cut = "no" | "destroy" | "reset";
+
+/** The client connection of an exchange, as an attempt needs it. */
+export interface AttemptConnection {
+  /** More bytes wait for the client than `writeBufferBytesMax`. */
+  readonly congested: boolean;
+  /** Nothing that was written to the client is held any more. */
+  readonly isClear: boolean;
+  /** Address that the client connected to, for requests of HTTP/1.0 without Host. */
+  readonly localAuthority: string;
+  /** Ends our side of the tunnel. */
+  endTunnel(): void;
+}
+
+/** What the client sends after a 101 goes to it. */
+export interface ClientTunnel {
+  sendData(data: Buffer): void;
+  sendEnd(): void;
+}
+
+/** An exchange as an attempt to answer it needs it. */
+export interface AttemptClient extends Exchange {
+  readonly request: ParsedRequest;
+  readonly limits: HttpLimits;
+  readonly connection: AttemptConnection;
+  /** Body bytes that came before the attempt. */
+  readonly kept: readonly Buffer[];
+  readonly bodyDone: boolean;
+  readonly bodyTrailers: HeaderList | undefined;
+  write(pieces: readonly Piece[]): void;
+  /** A final head is on its way to the client. */
+  onFinalReleased(status: number): void;
+  /** The response ends with the connection. */
+  closeAfterwards(): void;
+  /** Value of Connection in a final response. */
+  connectionField(): string | undefined;
+  /** The attempt takes what the client sends from now on (`sendBody`), or cannot take more for the moment. */
+  setBodyFlow(flow: "to_attempt" | "paused"): void;
+  /** The connection has become a tunnel: what the client sends goes to `tunnel`, what it has sent already first. */
+  startTunnel(tunnel: ClientTunnel): void;
+  /** An owner's function threw: a programming error, which is reported to the caller of `forward`. `onAttemptSettled` follows. */
+  onAttemptFailed(error: unknown): void;
+  /** The last call. */
+  onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void;
+}

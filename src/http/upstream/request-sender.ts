@@ -1,10 +1,9 @@
 /** Writes one request to an upstream connection: head and what is kept of the body at once, the rest as it comes. */
 import type { Buffer } from "node:buffer";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
-import type { AttemptClient } from "./attempt-client.ts";
+import type { AttemptClient } from "./exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
-import { pushChunk } from "../message/pieces.ts";
-import { lastChunk, pushRequestHead } from "../message/serialize.ts";
+import { lastChunk, pushChunk, pushRequestHead } from "../message/serialize.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
 export class RequestSender {
@@ -17,7 +16,7 @@ export class RequestSender {
   constructor(client: AttemptClient, connection: UpstreamConnection) {
     this.#client = client;
     this.#connection = connection;
-    this.#chunked = client.parsed.framing.kind === "chunked";
+    this.#chunked = client.request.framing.kind === "chunked";
   }
 
   /** More waits for the upstream than `writeBufferBytesMax`. */
@@ -29,7 +28,7 @@ export class RequestSender {
   start(headers: HeaderList): void {
     const client = this.#client;
     const pieces: Piece[] = [];
-    pushRequestHead(pieces, headers, client.parsed, client);
+    pushRequestHead(pieces, headers, client.request, client.connection);
     for (const data of client.kept) this.#push(pieces, data);
     if (client.bodyDone) this.#pushEnd(pieces, client.bodyTrailers);
     this.#connection.writeAll(pieces);

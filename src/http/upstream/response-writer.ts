@@ -3,8 +3,7 @@
  * How the body is framed depends on what the client can read: chunked for HTTP/1.1, until the end of the connection for 1.0.
  */
 import type { Buffer } from "node:buffer";
-import type { AttemptClient } from "./attempt-client.ts";
-import type { ForwardOptions } from "./exchange.ts";
+import type { AttemptClient, ForwardOptions } from "./exchange.ts";
 import type { GatedRelease } from "./gated-release.ts";
 import { chunkedBody, closeDelimitedBody, noBody, type Framing } from "../message/head.ts";
 import type { HeaderList } from "../message/headers.ts";
@@ -34,7 +33,7 @@ export class ResponseWriter {
 
   /** A 1xx; HTTP/1.0 has none. */
   interim(response: ParsedResponse): void {
-    if (this.#client.parsed.version === "1.0") return;
+    if (this.#client.request.version === "1.0") return;
     const headers = this.#edit?.(response) ?? response.headers;
     this.#release.push(responseText(response, headers, response.connectionOptions, noBody, false, undefined));
   }
@@ -50,7 +49,7 @@ export class ResponseWriter {
     const client = this.#client;
     this.#framing = response.framing;
     if (response.framing.kind === "chunked" || response.framing.kind === "close") {
-      this.#framing = client.parsed.version === "1.1" ? chunkedBody : closeDelimitedBody;
+      this.#framing = client.request.version === "1.1" ? chunkedBody : closeDelimitedBody;
       if (this.#framing === closeDelimitedBody) client.closeAfterwards();
     }
     const headers = this.#edit?.(response) ?? response.headers;

@@ -5,25 +5,21 @@
  */
 import type { Buffer } from "node:buffer";
 import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
+import type { AttemptClient, ClientTunnel } from "./exchange.ts";
 import type { GatedRelease } from "./gated-release.ts";
-import type { HttpLimits } from "../limits.ts";
 import type { ResponseFlow } from "./response-flow.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
 
 /** What a tunnel needs of its attempt. */
 export interface TunnelOwner {
-  readonly limits: HttpLimits;
+  readonly client: AttemptClient;
   readonly release: GatedRelease;
   readonly flow: ResponseFlow;
-  /** The client can take more, or must wait. */
-  setBodyFlow(flow: "to_attempt" | "paused"): void;
-  /** Ends our side towards the client. */
-  endClient(): void;
   /** Nothing will follow in either direction; the upstream connection is the tunnel's no more. */
   onTunnelOver(): void;
 }
 
-export class Tunnel implements UpstreamUser {
+export class Tunnel implements UpstreamUser, ClientTunnel {
   readonly #owner: TunnelOwner;
   readonly #connection: UpstreamConnection;
   #upstreamEnded = false;
@@ -41,12 +37,14 @@ export class Tunnel implements UpstreamUser {
   // From the client.
 
   sendData(data: Buffer): void {
+    if (this.#over) return;
     this.#connection.write(data);
     this.#expire();
-    if (this.#connection.waitingBytes > this.#owner.limits.writeBufferBytesMax) this.#owner.setBodyFlow("paused");
+    if (this.#connection.waitingBytes > this.#owner.client.limits.writeBufferBytesMax) this.#owner.client.setBodyFlow("paused");
   }
 
   sendEnd(): void {
+    if (this.#over) return;
     this.#clientEnded = true;
     this.#connection.end();
     if (this.#upstreamEnded) this.destroy("both sides of the tunnel have ended");
@@ -70,12 +68,12 @@ export class Tunnel implements UpstreamUser {
 
   /** All that the upstream has sent is out, and the gate has agreed to its end. */
   onReleaseEnd(): void {
-    this.#owner.endClient();
+    this.#owner.client.connection.endTunnel();
     if (this.#clientEnded) this.destroy("both sides of the tunnel have ended");
   }
 
   onDrain(): void {
-    this.#owner.setBodyFlow("to_attempt");
+    this.#owner.client.setBodyFlow("to_attempt");
   }
 
   onGone(): void {
@@ -102,11 +100,11 @@ export class Tunnel implements UpstreamUser {
     if (this.#over) return;
     this.#over = true;
     this.#owner.release.kill();
-    this.#owner.endClient();
+    this.#owner.client.connection.endTunnel();
     this.#owner.onTunnelOver();
   }
 
   #expire(): void {
-    this.#connection.expire(this.#owner.limits.tunnelIdleMs);
+    this.#connection.expire(this.#owner.client.limits.tunnelIdleMs);
   }
 }
