@@ -113,7 +113,8 @@ export class DatabaseSet {
 
   /** Of those that nobody has open. */
   dormantSnapshots(): SnapshotDatabase[] {
-    return [...this.active.dormant].map((database) => database.snapshot(() => this.#open.get(database.identity)?.files.dbFd));
+    const { dormant } = this.active;
+    return [...dormant].map((database) => database.snapshot(() => this.#open.get(database.identity)?.files.dbFd, () => dormant.wake(database)));
   }
 
   /**
@@ -211,7 +212,7 @@ export class DatabaseSet {
     this.#followed = found;
   }
 
-  /** Nothing is to be done, which is so for most of the times. */
+  /** Nothing is to be done: so it is most of the time. */
   #isFollowed(found: ReadonlyMap<string, FoundFile>): boolean {
     return found === this.#followed && this.#displaced.size === 0 && !this.active.dormant.hasWoken && !this.#newcomers.isWaiting && this.arrivals.deferred.size === 0 && !this.arrivals.isUnfinished;
   }

@@ -13,6 +13,7 @@ import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 import { hashPage, type PageHashes } from "./page-hashes.ts";
 import type { SnapshotDatabase } from "./snapshot.ts";
 import { stampSettlesMs } from "./wal-tail.ts";
+import { WrittenMeanwhileError } from "./written-meanwhile.ts";
 
 const walVersion = 2;
 
@@ -92,10 +93,10 @@ export class DormantDatabase {
   }
 
   /**
-   * Its content for a snapshot, read when it is asked for and compared with what was captured. Rejects when the file has another content by then:
-   * somebody used it since, and the next snapshot has that. `openIn`: a descriptor of this process, whose locks another one would drop.
+   * Its content for a snapshot, read when it is asked for and compared with what was captured. Rejects with `WrittenMeanwhileError` when the file has
+   * another content by then: it was used since, `onWritten` wakes it, and the next snapshot pins it. `openIn`: a descriptor of this process, whose locks another one would drop.
    */
-  snapshot(openIn: () => number | undefined): SnapshotDatabase {
+  snapshot(openIn: () => number | undefined, onWritten: () => void): SnapshotDatabase {
     const { name, pageSize, hashes } = this;
     return {
       name,
@@ -106,7 +107,9 @@ export class DormantDatabase {
         const bytes = this.#read(offset, length, openIn());
         for (let page = Math.ceil(offset / pageSize) + 1; page * pageSize <= offset + length; page++) {
           const start = (page - 1) * pageSize - offset;
-          if (!hashes.isSame(page, hashPage(page, bytes.subarray(start, start + pageSize)))) return Promise.reject(new Error(`${name} was written while the snapshot was being copied`));
+          if (hashes.isSame(page, hashPage(page, bytes.subarray(start, start + pageSize)))) continue;
+          onWritten();
+          return Promise.reject(new WrittenMeanwhileError(name));
         }
         return Promise.resolve(bytes);
       },

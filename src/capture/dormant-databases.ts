@@ -48,7 +48,7 @@ export class DormantDatabases {
   }
 
   wake(database: DormantDatabase): void {
-    if (database.isWoken) return;
+    if (database.isWoken || this.#databases.get(database.name) !== database) return;
     database.isWoken = true;
     this.#woken.add(database);
     this.#isTouched = true;

@@ -53,7 +53,8 @@ export function snapshotOf(cut: Cut, others: readonly SnapshotDatabase[], leaves
     };
   });
   return {
-    databases: [...databases, ...others],
+    // Those first: nothing keeps them as they are.
+    databases: [...others, ...databases],
     leavesOut,
     release() {
       if (!released) onRelease();

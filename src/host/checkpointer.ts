@@ -8,10 +8,12 @@
  * It ends with its term: `stop` comes before the databases are closed. A read that came later would go through the number
  * of a closed descriptor, which may be that of another file by then, and its bytes would stand in a manifest.
  *
- * A checkpoint that the vault refuses is tried again later. One whose pages are not what was captured ends the term: the
+ * A checkpoint that meets a database which nobody had open when it began, and which was written since, begins anew at once, with that database
+ * pinned. One that the vault refuses is tried again later. One whose pages are not what was captured ends the term: the
  * application reads the same pages.
  */
 import { CaptureError } from "../capture/capture-error.ts";
+import { WrittenMeanwhileError } from "../capture/written-meanwhile.ts";
 import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../core/host/checkpoint-due.ts";
 import type { HostState } from "../core/host/life.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -49,6 +51,8 @@ export interface CheckpointerOptions {
 const vaultShare = 0.5;
 /** A checkpoint that failed is not tried again at once. */
 const retryAfterMs = 5_000;
+/** But for this one: what was written meanwhile is open now and pinned by the next snapshot, so each try can fail because of another database only. */
+const writtenMeanwhileMax = 10;
 
 export class Checkpointer {
   readonly #options: CheckpointerOptions;
@@ -140,6 +144,17 @@ export class Checkpointer {
   }
 
   async #write(because: string): Promise<CheckpointDone> {
+    for (let times = 1; ; times++) {
+      try {
+        return await this.#writeAtOnePosition(because);
+      } catch (error) {
+        if (!(error instanceof WrittenMeanwhileError) || times === writtenMeanwhileMax || this.#isStopped) throw error;
+        this.#options.log.info("checkpoint begun anew", { because: error.message });
+      }
+    }
+  }
+
+  async #writeAtOnePosition(because: string): Promise<CheckpointDone> {
     if (!this.#isServing) throw new Error("R5: only a primary that serves writes checkpoints");
     const { journal, store, clock, log, epoch, epochPosition, compression } = this.#options;
     const startedAt = clock.now();

@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { seededDice } from "../../harness/dice.ts";
 import { descriptorsFor } from "../../src/capture/limits.ts";
+import type { Snapshot } from "../../src/capture/snapshot.ts";
 import { Source } from "../../src/capture/source.ts";
+import { WrittenMeanwhileError } from "../../src/capture/written-meanwhile.ts";
 import { Application, hashFile, Pair, type PairOptions, sourceOptions, temporaryFolder } from "./helpers.ts";
 
 const tenants = 300;
@@ -78,6 +80,34 @@ test("hundreds of databases that nobody has open cost no descriptors, and a comm
     if (turn % 4 >= 2) await application.close(name);
     if (turn % 10 === 9) await untilDormant(pair);
   }
+});
+
+test("a database that nobody has open and that is written while a snapshot is being copied is woken, and the next snapshot keeps it as it was", async () => {
+  using folder = temporaryFolder();
+  await using pair = await begin(folder.path, asleepAtOnce);
+  await using application = new Application();
+  await untilDormant(pair);
+  const contentOf = async (snapshot: Snapshot): Promise<Uint8Array | undefined> => {
+    const database = snapshot.databases.find(({ name }) => name === "7.db");
+    return database?.read(0, database.pageSize * database.pageCount);
+  };
+  const write = (value: string): Promise<unknown> => application.run("7", `INSERT INTO t VALUES ('${value}'); PRAGMA wal_checkpoint(PASSIVE)`);
+  const { snapshot: spoilt } = await pair.source.beginSnapshot();
+  await application.open("7", join(pair.root, "7.db"));
+  await write("meanwhile");
+  await expect(contentOf(spoilt)).rejects.toThrow(WrittenMeanwhileError);
+  expect(pair.source.isAhead()).toBe(true);
+  await spoilt.release();
+
+  const { batch, snapshot } = await pair.source.beginSnapshot();
+  await pair.applyBatch(batch);
+  expect(pair.source.counts().dormant).toBe(tenants - 1);
+  await write("once more");
+  const content = await contentOf(snapshot);
+  expect(new Bun.CryptoHasher("sha256").update(content ?? "").digest("hex")).toBe(pair.copyHash("7.db") ?? "");
+  await snapshot.release();
+  await pair.settle();
+  expect(pair.copyHash("7.db")).toBe((await application.image("7")).sha256);
 });
 
 test("a database that is deleted, replaced or changed without SQLite while nobody has it open is what it is now", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { lostContinuity } from "../../src/capture/capture-error.ts";
+import { WrittenMeanwhileError } from "../../src/capture/written-meanwhile.ts";
 import { allRules } from "../../src/core/rules.ts";
 import { Checkpointer, type CheckpointerOptions } from "../../src/host/checkpointer.ts";
 import { Journal } from "../../src/host/journal.ts";
@@ -101,6 +102,19 @@ describe("a checkpointer", () => {
     const second = checkpointer.now("two");
     expect(await second).toBe(await first);
     expect([source.seals, source.released]).toEqual([1, 1]);
+    journal.shut();
+  });
+
+  test("begins anew at once when a database that nobody had open was written while it was being copied, and puts that off when it happens again and again", async () => {
+    const { source, journal, checkpointer, done } = await setUp();
+    const written = (): Promise<never> => Promise.reject(new WrittenMeanwhileError("b.db"));
+    source.beforeRead = () => (source.taken < 3 ? written() : Promise.resolve());
+    const { position } = await checkpointer.now("test");
+    expect([source.taken, source.released, done.map((manifest) => manifest.position)]).toEqual([3, 3, [position]]);
+    source.pages.change({ 1: 3 });
+    source.beforeRead = written;
+    await expect(checkpointer.now("test")).rejects.toThrow("b.db was written while the snapshot was being copied");
+    expect([source.taken, source.released, done.length]).toEqual([13, 13, 1]);
     journal.shut();
   });
 
