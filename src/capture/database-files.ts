@@ -19,7 +19,7 @@ import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-id
 import { FileLocks } from "./file-locks.ts";
 import { FirstConnection } from "./first-connection.ts";
 import { Reader } from "./reader.ts";
-import { busy, isBusy, sqliteCode } from "./sqlite-error.ts";
+import { busy, isBusy, isOutdated, sqliteCode } from "./sqlite-error.ts";
 import { WriteLocks } from "./write-locks.ts";
 
 /** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
@@ -186,8 +186,10 @@ export class DatabaseFiles {
       this.#lockedAtMs = performance.now();
       return true;
     } catch (error) {
-      if (isBusy(error)) return false;
-      throw error;
+      if (!isBusy(error)) throw error;
+      // It had the lock for some microseconds, and found that a commit had come before.
+      if (isOutdated(error)) this.writeLocks.note(0);
+      return false;
     }
   }
 

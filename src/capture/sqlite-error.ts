@@ -12,5 +12,8 @@ export function isBusy(error: unknown): boolean {
   return code === 5 || code === 6 || code === 15;
 }
 
+/** BUSY_SNAPSHOT: what was read is not the newest state any more. */
+export const isOutdated = (error: unknown): boolean => error instanceof Error && (error as { errcode?: unknown }).errcode === 517;
+
 /** What `isBusy` takes for it. */
 export const busy = (why: string): Error => Object.assign(new Error(why), { errcode: 5 });

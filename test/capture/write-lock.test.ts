@@ -6,6 +6,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as immediate } from "node:timers/promises";
+import type { SourceLimits } from "../../src/capture/limits.ts";
 import { Application, Pair, temporaryFolder } from "./helpers.ts";
 
 const hasPython = spawnSync("python3", ["-c", "import sqlite3"]).status === 0;
@@ -16,14 +17,14 @@ const limits = { walTidyBytes: 1 << 30, walSealBytes: 512 * kibibytes };
 /** How often the log was started over: the sequence number in its header (walformat.html). */
 const generation = (path: string): number => readFileSync(`${path}-wal`).readUInt32BE(12);
 
-async function begin(): Promise<{ path: string; pair: Pair; application: Application; untilLocked(): Promise<void> } & AsyncDisposable> {
+async function begin(chosen: Partial<SourceLimits> = limits): Promise<{ path: string; pair: Pair; application: Application; untilLocked(): Promise<void> } & AsyncDisposable> {
   const folder = temporaryFolder();
   mkdirSync(join(folder.path, "app"));
   const path = join(folder.path, "app", "app.db");
   const application = new Application();
   await application.open("a", path);
   await application.run("a", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
-  const pair = await Pair.open(folder.path, { limits });
+  const pair = await Pair.open(folder.path, { limits: chosen });
   return {
     path,
     pair,
@@ -90,6 +91,18 @@ for (const [name, command] of writers) {
     expect(it.pair.copyHash("app.db")).toBe((await it.application.image("a")).sha256);
   }, 60_000);
 }
+
+/** Once with these limits and so many commits 84 were refused, and none without capture. */
+test("with the limits of production a writer that never waits is refused eight times in 23,012 commits at most", async () => {
+  await using it = await begin({});
+  const commits = 23_012;
+  const work = write([process.execPath, join(import.meta.dirname, "hasty-writer.ts")], it.path, commits);
+  await serveUntil(it.pair, work);
+  const { done, refused } = await work;
+  expect(done).toBe(commits);
+  expect(it.pair.source.writeLocks().count).toBeLessThanOrEqual(8);
+  expect(refused).toBeLessThanOrEqual(8);
+}, 60_000);
 
 test("a reader that keeps the log from starting over costs no writer a lock", async () => {
   await using it = await begin();
