@@ -9,7 +9,7 @@ import { HostClient } from "../src/control/host-client.ts";
 import type { HostStatus } from "../src/control/host-status.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 import { freePorts } from "../src/runtime/free-ports.ts";
-import { createVault } from "../src/vault/open-store.ts";
+import { createVault } from "../src/vault/store/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
 import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
 import type { GroupProcess, ProcessKeeper } from "./processes.ts";

@@ -32,6 +32,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
 export const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   core: { "": [], replication: [], host: [""], failover: ["", "host"] },
   runtime: { "": [], tcp: [""] },
+  vault: { "": [], store: [""], log: ["", "store"], checkpoint: ["", "store", "log"], verify: ["", "store", "log", "checkpoint"] },
   http: {
     "": [],
     message: [],

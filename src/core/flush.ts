@@ -8,7 +8,7 @@ import type { DatabaseDelta } from "./delta.ts";
 
 /**
  * Something that a record of format 2 carries beside its own fields, under the name of its kind. A reader that does not know the kind
- * skips the section when it is optional, and refuses the record when it is required (src/vault/section-codec.ts).
+ * skips the section when it is optional, and refuses the record when it is required (src/vault/log/section-codec.ts).
  */
 export interface Section {
   /** Lower-case letters, digits and hyphens, 1 to 32. */

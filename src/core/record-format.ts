@@ -24,7 +24,7 @@
 
 import type { Rules } from "./rules.ts";
 
-/** The layouts of a record's bytes that this version reads and writes (src/vault/record-codec.ts). */
+/** The layouts of a record's bytes that this version reads and writes (src/vault/log/record-codec.ts). */
 export type RecordFormat = 1 | 2;
 export const newestRecordFormat: RecordFormat = 2;
 

@@ -9,11 +9,11 @@
  * long `bootstrap = true` has stood in a configuration.
  */
 import type { Clock } from "../runtime/clock.ts";
-import { listCheckpoints, writeCheckpoint } from "../vault/checkpoint.ts";
-import type { Compression } from "../vault/chunk-codec.ts";
+import { listCheckpoints, writeCheckpoint } from "../vault/checkpoint/checkpoint.ts";
+import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
 import { CheckpointExistsError } from "../vault/errors.ts";
 import { boundaryPrefix, logPrefix } from "../vault/keys.ts";
-import type { Store } from "../vault/store.ts";
+import type { Store } from "../vault/store/store.ts";
 import type { CaptureSource } from "./ports.ts";
 
 export interface BootstrapOptions {

@@ -7,7 +7,7 @@
  */
 import { areDescriptorsOut, type ConditionEvent, type HostCondition, type Impairment, impairmentsOf, initialCondition, stepCondition, type VaultReport, vaultReportOf, type WriteFailure } from "../core/host/condition.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import type { Store } from "../vault/store.ts";
+import type { Store } from "../vault/store/store.ts";
 import type { DiskPlace } from "./disk-places.ts";
 import { type Condition, messageOf, type Notices } from "./notices.ts";
 import { ObservedStore } from "./observed-store.ts";

@@ -9,9 +9,9 @@
  * claims hears no order. Giving it up is like dying in the middle of it: R3 binds a writer that goes on. The put may still take effect; then this host
  * reads its own claim like anybody else's, serves nothing by it, and its gateways see an epoch whose owner is no primary.
  */
-import { type ClaimOptions, LogWriter } from "../vault/log-writer.ts";
+import { type ClaimOptions, LogWriter } from "../vault/log/log-writer.ts";
 import type { LogRecord } from "../vault/record.ts";
-import { retryUntilAnswered } from "../vault/retry.ts";
+import { retryUntilAnswered } from "../vault/store/retry.ts";
 import type { Follower, Predecessor } from "./follower.ts";
 import { wallAheadOf } from "./suspension.ts";
 

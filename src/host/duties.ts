@@ -7,10 +7,10 @@
 import type { PromoteEvent } from "../control/messages.ts";
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import { describeRefusal } from "../core/failover/refusal.ts";
-import type { CheckpointManifest } from "../vault/checkpoint.ts";
+import type { CheckpointManifest } from "../vault/checkpoint/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
-import { retryUntilAnswered } from "../vault/retry.ts";
-import { StoreError } from "../vault/store.ts";
+import { retryUntilAnswered } from "../vault/store/retry.ts";
+import { StoreError } from "../vault/store/store.ts";
 import { DamagedDatabasesError } from "./bootstrap-check.ts";
 import { claimEpoch, type Claimed } from "./claim.ts";
 import type { Follower } from "./follower.ts";

@@ -9,11 +9,11 @@
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../vault/checkpoint.ts";
+import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../vault/checkpoint/checkpoint.ts";
 import { isVaultError } from "../vault/errors.ts";
-import { LogReader } from "../vault/log-reader.ts";
+import { LogReader } from "../vault/log/log-reader.ts";
 import type { Position } from "../vault/record.ts";
-import type { Store } from "../vault/store.ts";
+import type { Store } from "../vault/store/store.ts";
 
 export type Checksums = ReadonlyMap<string, DatabaseChecksum>;
 

@@ -1,10 +1,10 @@
 /**
- * What this host knows of the databases that operators excluded (vault/exclusions.ts): read when it restores and before it opens databases
+ * What this host knows of the databases that operators excluded (vault/store/exclusions.ts): read when it restores and before it opens databases
  * as primary, and when it is asked. A primary that was not asked itself hears of an act with its next term; gateways tell every host.
  */
 import type { Clock } from "../runtime/clock.ts";
-import { changeExclusions, type Exclusion, readExclusions } from "../vault/exclusions.ts";
-import type { Store } from "../vault/store.ts";
+import { changeExclusions, type Exclusion, readExclusions } from "../vault/store/exclusions.ts";
+import type { Store } from "../vault/store/store.ts";
 
 export interface ExclusionsOptions {
   readonly store: Store;

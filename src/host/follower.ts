@@ -19,8 +19,8 @@ import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Flush } from "../core/flush.ts";
 import type { OpenLease } from "../core/host/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { FlushAssembler, type PageKeeper } from "../vault/flush-assembler.ts";
-import type { LogReader } from "../vault/log-reader.ts";
+import { FlushAssembler, type PageKeeper } from "../vault/log/flush-assembler.ts";
+import type { LogReader } from "../vault/log/log-reader.ts";
 import type { LogRecord, Position } from "../vault/record.ts";
 import { applyFlush } from "./unappliable-flush.ts";
 

@@ -9,7 +9,7 @@
 import type { Clock } from "../runtime/clock.ts";
 import { logKey } from "../vault/keys.ts";
 import type { Position } from "../vault/record.ts";
-import type { Store } from "../vault/store.ts";
+import type { Store } from "../vault/store/store.ts";
 
 const headStartMsMax = 1_000;
 const lookEveryMs = 20;

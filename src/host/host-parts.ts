@@ -4,9 +4,9 @@ import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Random } from "../runtime/random.ts";
-import type { CheckpointManifest } from "../vault/checkpoint.ts";
-import type { Compression } from "../vault/chunk-codec.ts";
-import type { Store } from "../vault/store.ts";
+import type { CheckpointManifest } from "../vault/checkpoint/checkpoint.ts";
+import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
+import type { Store } from "../vault/store/store.ts";
 import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
 import type { CanaryPorts } from "./canary.ts";
@@ -43,7 +43,7 @@ export interface HostParts {
   readonly rules: Rules;
   readonly log: Log;
   readonly store: Store;
-  /** Identity of the vault (src/vault/identity.ts); null: it has none. */
+  /** Identity of the vault (src/vault/store/identity.ts); null: it has none. */
   readonly vaultId: string | null;
   readonly canary: CanaryPorts | null;
   /** Told at the beginning of a claim: databases will be opened for capture in a moment. */

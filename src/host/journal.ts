@@ -23,7 +23,7 @@ import type { CaptureError } from "../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../core/host/lease.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import type { LogWriter } from "../vault/log-writer.ts";
+import type { LogWriter } from "../vault/log/log-writer.ts";
 import type { RecordBody } from "../vault/record.ts";
 import { endOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
 import { finishSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";

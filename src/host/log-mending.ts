@@ -15,12 +15,12 @@
  * same when the records after it are of a format that this host reads (src/core/record-format.ts).
  */
 import type { Clock } from "../runtime/clock.ts";
-import { listCheckpoints } from "../vault/checkpoint.ts";
-import { readNewestClaim } from "../vault/epoch-history.ts";
+import { listCheckpoints } from "../vault/checkpoint/checkpoint.ts";
+import { readNewestClaim } from "../vault/log/epoch-history.ts";
 import { CorruptRecordError, UnknownFormatError } from "../vault/errors.ts";
 import { logPrefix, positionOfKey } from "../vault/keys.ts";
 import type { Position } from "../vault/record.ts";
-import type { Store } from "../vault/store.ts";
+import type { Store } from "../vault/store/store.ts";
 import { messageOf } from "./notices.ts";
 import { UnappliableFlushError } from "./unappliable-flush.ts";
 

@@ -2,7 +2,7 @@
 import { checksumOfPages } from "../capture/page-hashes.ts";
 import { PageTables } from "../capture/page-tables.ts";
 import { ReplicaError } from "../capture/replica-error.ts";
-import type { PageProof, ProofRefusal } from "../vault/flush-proof.ts";
+import type { PageProof, ProofRefusal } from "../vault/checkpoint/flush-proof.ts";
 
 export const pageProof: PageProof = {
   checksumOf: checksumOfPages,

@@ -14,13 +14,13 @@ import { pathOf } from "../capture/data-path.ts";
 import { Replica } from "../capture/replica.ts";
 import { ReplicaError } from "../capture/replica-error.ts";
 import { allRules } from "../core/rules.ts";
-import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../vault/checkpoint.ts";
+import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../vault/checkpoint/checkpoint.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../vault/errors.ts";
-import { FlushAssembler } from "../vault/flush-assembler.ts";
-import { type LogRest, readRest } from "../vault/log-rest.ts";
-import { LogReader } from "../vault/log-reader.ts";
+import { FlushAssembler } from "../vault/log/flush-assembler.ts";
+import { type LogRest, readRest } from "../vault/log/log-rest.ts";
+import { LogReader } from "../vault/log/log-reader.ts";
 import type { Position } from "../vault/record.ts";
-import type { Store } from "../vault/store.ts";
+import type { Store } from "../vault/store/store.ts";
 import { EmptyVaultError } from "./restorer.ts";
 import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
 

@@ -15,7 +15,7 @@ import type { RehearsalDone } from "../control/messages.ts";
 import type { HostState } from "../core/host/life.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import type { LogReader } from "../vault/log-reader.ts";
+import type { LogReader } from "../vault/log/log-reader.ts";
 import type { Audience, RehearsalGround, RehearsedApplication } from "./application/rehearsal-ground.ts";
 import type { Outcome } from "./control.ts";
 import type { Follower } from "./follower.ts";

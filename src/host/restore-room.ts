@@ -12,8 +12,8 @@
  * is room.
  */
 import type { Flush } from "../core/flush.ts";
-import type { CheckpointManifest } from "../vault/checkpoint.ts";
-import { databaseBytes } from "../vault/checkpoint-manifest.ts";
+import type { CheckpointManifest } from "../vault/checkpoint/checkpoint.ts";
+import { databaseBytes } from "../vault/checkpoint/checkpoint-manifest.ts";
 import type { LocalPort, Marker, Shortage } from "./local-data.ts";
 
 /** The databases do not fit on the disk. */

@@ -9,7 +9,7 @@
  * says nothing about the end of the log now (R1), and a put is decided by its repetition with the same bytes (R3).
  */
 import type { Clock } from "../runtime/clock.ts";
-import { type PutOutcome, type Store, StoreError, type StoreErrorKind } from "../vault/store.ts";
+import { type PutOutcome, type Store, StoreError, type StoreErrorKind } from "../vault/store/store.ts";
 
 export class TimedStore implements Store {
   readonly url: string;

@@ -6,9 +6,9 @@
  * vault that hangs is asked for one key (timed-store.ts keeps such operations from piling up). What a run that was killed left is
  * removed by the next run of the host.
  */
-import { readIdentity } from "../vault/identity.ts";
+import { readIdentity } from "../vault/store/identity.ts";
 import { probeKey, probePrefixOf } from "../vault/keys.ts";
-import type { Store } from "../vault/store.ts";
+import type { Store } from "../vault/store/store.ts";
 
 export interface VaultProbeOptions {
   readonly store: Store;

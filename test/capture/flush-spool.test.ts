@@ -6,9 +6,9 @@ import { checksumOfPages } from "../../src/capture/page-hashes.ts";
 import { Replica } from "../../src/capture/replica.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
 import type { Flush } from "../../src/core/flush.ts";
-import { FlushAssembler } from "../../src/vault/flush-assembler.ts";
+import { FlushAssembler } from "../../src/vault/log/flush-assembler.ts";
 import { flushBytesInMemoryMax } from "../../src/vault/limits.ts";
-import { genesisHash } from "../../src/vault/record-codec.ts";
+import { genesisHash } from "../../src/vault/log/record-codec.ts";
 import type { LogRecord, RecordBody } from "../../src/vault/record.ts";
 import { temporaryFolder } from "./helpers.ts";
 

@@ -9,7 +9,7 @@ import { exitCodes } from "../../src/cli/output/exit-codes.ts";
 import type { PromoteEvent } from "../../src/control/messages.ts";
 import type { DemoApplication } from "../../harness/applications.ts";
 import type { Cluster, HostMember } from "../../harness/cluster.ts";
-import { createVault } from "../../src/vault/open-store.ts";
+import { createVault } from "../../src/vault/store/open-store.ts";
 import { type Bench, never, openBench, runStead, scriptApplication } from "./harness.ts";
 import { canMount, withMount } from "./mounts.ts";
 

@@ -7,7 +7,7 @@ import { selfCommand } from "../../src/runtime/self-command.ts";
 import { checkBeforeBootstrap, DamagedDatabasesError, UncheckableDatabaseError } from "../../src/host/bootstrap-check.ts";
 import { checkDatabases } from "../../src/host/integrity-check.ts";
 import { temporaryFolder } from "../capture/helpers.ts";
-import { failureOf } from "../vault/log-fixture.ts";
+import { failureOf } from "../support/vault/log-fixture.ts";
 
 const command = [...selfCommand(), "database-checker"] as const;
 const never = new AbortController().signal;

@@ -3,12 +3,12 @@ import { bootstrap, CheckpointsMissingError } from "../../src/host/bootstrap.ts"
 import { allRules } from "../../src/core/rules.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
-import { raiseBoundary } from "../../src/vault/boundary.ts";
-import { listCheckpoints } from "../../src/vault/checkpoint.ts";
-import { LogReader } from "../../src/vault/log-reader.ts";
-import { LogWriter } from "../../src/vault/log-writer.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import type { Store } from "../../src/vault/store.ts";
+import { raiseBoundary } from "../../src/vault/log/boundary.ts";
+import { listCheckpoints } from "../../src/vault/checkpoint/checkpoint.ts";
+import { LogReader } from "../../src/vault/log/log-reader.ts";
+import { LogWriter } from "../../src/vault/log/log-writer.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import type { Store } from "../../src/vault/store/store.ts";
 import { FakeSource } from "./fake-source.ts";
 
 const begin = (store: Store): Promise<boolean> => bootstrap({ store, clock: systemClock, openSource: () => Promise.resolve(new FakeSource()) });

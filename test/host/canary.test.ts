@@ -7,10 +7,10 @@ import { describeDescriptors, type DiskPlace, diskPlaces } from "../../src/host/
 import { Notices } from "../../src/host/notices.ts";
 import { VaultProbe } from "../../src/host/vault-probe.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { ensureIdentity } from "../../src/vault/identity.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { StoreError } from "../../src/vault/store.ts";
-import { FaultyStore } from "../vault/faulty-store.ts";
+import { ensureIdentity } from "../../src/vault/store/identity.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { StoreError } from "../../src/vault/store/store.ts";
+import { FaultyStore } from "../support/vault/faulty-store.ts";
 import { until } from "./log-fixture.ts";
 
 const ends: (() => Promise<void> | void)[] = [];

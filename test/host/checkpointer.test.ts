@@ -7,11 +7,11 @@ import { Journal } from "../../src/host/journal.ts";
 import { GateShutError, type JournalEnd } from "../../src/host/journal-end.ts";
 import type { CaptureBatch, CaptureSnapshot } from "../../src/host/ports.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { type CheckpointManifest, listCheckpoints, readManifest } from "../../src/vault/checkpoint.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
+import { type CheckpointManifest, listCheckpoints, readManifest } from "../../src/vault/checkpoint/checkpoint.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import type { LogRecord } from "../../src/vault/record.ts";
-import { FaultyStore } from "../vault/faulty-store.ts";
-import { failureOf } from "../vault/log-fixture.ts";
+import { FaultyStore } from "../support/vault/faulty-store.ts";
+import { failureOf } from "../support/vault/log-fixture.ts";
 import { FakeSource } from "./fake-source.ts";
 import { claimAs, Pages, readerFromStart, until } from "./log-fixture.ts";
 

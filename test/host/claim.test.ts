@@ -4,9 +4,9 @@ import { claimEpoch } from "../../src/host/claim.ts";
 import { Follower } from "../../src/host/follower.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { StoreError } from "../../src/vault/store.ts";
-import { FaultyStore } from "../vault/faulty-store.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { StoreError } from "../../src/vault/store/store.ts";
+import { FaultyStore } from "../support/vault/faulty-store.ts";
 import { claimAs, readerFromStart } from "./log-fixture.ts";
 
 /** Time passes as soon as somebody waits for it. */

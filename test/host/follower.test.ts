@@ -3,9 +3,9 @@ import type { DatabaseChecksum } from "../../src/core/delta.ts";
 import type { Flush } from "../../src/core/flush.ts";
 import { type ApplyTarget, Follower } from "../../src/host/follower.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { FaultyStore } from "../vault/faulty-store.ts";
-import { StoreError, type Store } from "../../src/vault/store.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { FaultyStore } from "../support/vault/faulty-store.ts";
+import { StoreError, type Store } from "../../src/vault/store/store.ts";
 import { claimAs, Pages, readerFromStart } from "./log-fixture.ts";
 
 /** Remembers what was applied. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { giveHeadStart } from "../../src/host/head-start.ts";
 import { logKey } from "../../src/vault/keys.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { StoreError } from "../../src/vault/store.ts";
-import { FaultyStore } from "../vault/faulty-store.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { StoreError } from "../../src/vault/store/store.ts";
+import { FaultyStore } from "../support/vault/faulty-store.ts";
 import { ManualClock } from "../support/http/manual-clock.ts";
 
 const vacatedAt = 7;

@@ -19,9 +19,9 @@ import { LocalData } from "../../src/host/local-data.ts";
 import type { SupervisedApplication } from "../../src/host/term.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { StoreError } from "../../src/vault/store.ts";
-import { FaultyStore } from "../vault/faulty-store.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { StoreError } from "../../src/vault/store/store.ts";
+import { FaultyStore } from "../support/vault/faulty-store.ts";
 import { claimAs, readerFromStart, service, until } from "./log-fixture.ts";
 
 const folders: string[] = [];

@@ -4,10 +4,10 @@ import { Journal, type JournalDurability } from "../../src/host/journal.ts";
 import { GateShutError, type JournalEnd } from "../../src/host/journal-end.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
-import { LogReader } from "../../src/vault/log-reader.ts";
-import { LogWriter } from "../../src/vault/log-writer.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import type { PutOutcome, Store } from "../../src/vault/store.ts";
+import { LogReader } from "../../src/vault/log/log-reader.ts";
+import { LogWriter } from "../../src/vault/log/log-writer.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import type { PutOutcome, Store } from "../../src/vault/store/store.ts";
 import { FakeSource } from "./fake-source.ts";
 
 const zeros = "0".repeat(64);

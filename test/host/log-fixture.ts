@@ -4,9 +4,9 @@ import { allRules } from "../../src/core/rules.ts";
 import { hashPage, PageHashes } from "../../src/capture/page-hashes.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
-import { LogReader } from "../../src/vault/log-reader.ts";
-import { LogWriter } from "../../src/vault/log-writer.ts";
-import type { Store } from "../../src/vault/store.ts";
+import { LogReader } from "../../src/vault/log/log-reader.ts";
+import { LogWriter } from "../../src/vault/log/log-writer.ts";
+import type { Store } from "../../src/vault/store/store.ts";
 
 export const service = "notes";
 export const pageSize = 512;

@@ -2,10 +2,10 @@ import { expect, test } from "bun:test";
 import { ReplicaError } from "../../src/capture/replica-error.ts";
 import { type AskForCheckpoint, type ClaimedBy, LogMending } from "../../src/host/log-mending.ts";
 import { UnappliableFlushError } from "../../src/host/unappliable-flush.ts";
-import { writeCheckpoint } from "../../src/vault/checkpoint.ts";
+import { writeCheckpoint } from "../../src/vault/checkpoint/checkpoint.ts";
 import { CorruptRecordError, UnknownFormatError } from "../../src/vault/errors.ts";
 import { logKey } from "../../src/vault/keys.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import { ManualClock } from "../support/http/manual-clock.ts";
 import { claimAs, Pages, service, until, zeros } from "./log-fixture.ts";
 

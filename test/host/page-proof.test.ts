@@ -9,12 +9,12 @@ import { seededDice } from "../../harness/dice.ts";
 import { pageProof } from "../../src/host/page-proof.ts";
 import { type Moment, type PointInTime, restoreMoment } from "../../src/host/point-in-time.ts";
 import { applyFlush, UnappliableFlushError } from "../../src/host/unappliable-flush.ts";
-import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf, writeCheckpoint } from "../../src/vault/checkpoint.ts";
-import { FlushAssembler } from "../../src/vault/flush-assembler.ts";
-import { LogReader } from "../../src/vault/log-reader.ts";
-import type { LogWriter } from "../../src/vault/log-writer.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { type VaultReport, verifyVault } from "../../src/vault/verify.ts";
+import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf, writeCheckpoint } from "../../src/vault/checkpoint/checkpoint.ts";
+import { FlushAssembler } from "../../src/vault/log/flush-assembler.ts";
+import { LogReader } from "../../src/vault/log/log-reader.ts";
+import type { LogWriter } from "../../src/vault/log/log-writer.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { type VaultReport, verifyVault } from "../../src/vault/verify/verify.ts";
 import { claimAs, Pages, pageSize, service, zeros } from "./log-fixture.ts";
 
 let root = "";

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { FolderInUseError, type Moment, MomentError, restoreMoment } from "../../src/host/point-in-time.ts";
 import { EmptyVaultError } from "../../src/host/restorer.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { writeCheckpoint } from "../../src/vault/checkpoint.ts";
+import { writeCheckpoint } from "../../src/vault/checkpoint/checkpoint.ts";
 import { DamagedChunkError } from "../../src/vault/errors.ts";
 import { chunkPrefix } from "../../src/vault/keys.ts";
-import { LogWriter } from "../../src/vault/log-writer.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { failureOf } from "../vault/log-fixture.ts";
+import { LogWriter } from "../../src/vault/log/log-writer.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { failureOf } from "../support/vault/log-fixture.ts";
 import { Pages, ports, readerFromStart, service, zeros } from "./log-fixture.ts";
 
 let root = "";

@@ -10,9 +10,9 @@ import { LocalData } from "../../src/host/local-data.ts";
 import { freshMemory } from "../../src/host/restore-room.ts";
 import { restore, type RestoreOptions } from "../../src/host/restorer.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { writeCheckpoint } from "../../src/vault/checkpoint.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { failureOf } from "../vault/log-fixture.ts";
+import { writeCheckpoint } from "../../src/vault/checkpoint/checkpoint.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { failureOf } from "../support/vault/log-fixture.ts";
 import { claimAs, Pages, pageSize, service, zeros } from "./log-fixture.ts";
 
 const folders: string[] = [];

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { TimedStore } from "../../src/host/timed-store.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import { StoreError } from "../../src/vault/store.ts";
-import { FaultyStore } from "../vault/faulty-store.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { StoreError } from "../../src/vault/store/store.ts";
+import { FaultyStore } from "../support/vault/faulty-store.ts";
 
 const bytes = new Uint8Array([1, 2, 3]);
 

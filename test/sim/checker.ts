@@ -11,7 +11,7 @@ import { checksumText, sameChecksum } from "../../src/capture/page-hashes.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { boundaryPrefix, logPrefix, positionOfKey } from "../../src/vault/keys.ts";
 import type { RecordFormat } from "../../src/core/record-format.ts";
-import { decodeRecord, serviceTagOf } from "../../src/vault/record-codec.ts";
+import { decodeRecord, serviceTagOf } from "../../src/vault/log/record-codec.ts";
 import type { Operation } from "./history.ts";
 import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
 import type { Answer, Request } from "./messages.ts";

@@ -6,7 +6,7 @@ import type { HostStatus } from "../../src/control/host-status.ts";
 import type { PromoteRequest } from "../../src/control/messages.ts";
 import { UnknownFormatError } from "../../src/vault/errors.ts";
 import { logPrefix } from "../../src/vault/keys.ts";
-import type { Store } from "../../src/vault/store.ts";
+import type { Store } from "../../src/vault/store/store.ts";
 
 const formatOffset = 4;
 

@@ -1,14 +1,14 @@
 /** What the simulator found (docs/SIMULATION.md), each on the smallest parts that show it: seeds change their meaning, these do not. */
 import { describe, expect, test } from "bun:test";
 import { allRules, type Rules, withoutRule } from "../../src/core/rules.ts";
-import { raiseBoundary } from "../../src/vault/boundary.ts";
+import { raiseBoundary } from "../../src/vault/log/boundary.ts";
 import { FencedError, LeftBehindError } from "../../src/vault/errors.ts";
 import { logKey } from "../../src/vault/keys.ts";
-import { LogReader } from "../../src/vault/log-reader.ts";
-import { LogWriter } from "../../src/vault/log-writer.ts";
-import { MemoryStore } from "../../src/vault/memory-store.ts";
-import type { PutOutcome, Store } from "../../src/vault/store.ts";
-import { StoreError } from "../../src/vault/store.ts";
+import { LogReader } from "../../src/vault/log/log-reader.ts";
+import { LogWriter } from "../../src/vault/log/log-writer.ts";
+import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import type { PutOutcome, Store } from "../../src/vault/store/store.ts";
+import { StoreError } from "../../src/vault/store/store.ts";
 import { Follower } from "../../src/host/follower.ts";
 import { claimEpoch } from "../../src/host/claim.ts";
 import { Scenario } from "../support/core/failover-scenario.ts";

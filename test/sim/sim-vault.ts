@@ -5,8 +5,8 @@
  * but nobody was told to be durable. What it acknowledged it keeps: losing that is excluded by definition (the vault is the
  * only source of truth).
  */
-import { type PutOutcome, type Store, StoreError } from "../../src/vault/store.ts";
-import { assertKey, assertPrefix, pageOf } from "../../src/vault/store-key.ts";
+import { type PutOutcome, type Store, StoreError } from "../../src/vault/store/store.ts";
+import { assertKey, assertPrefix, pageOf } from "../../src/vault/store/store-key.ts";
 import type { Dice } from "./dice.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { World } from "./world.ts";

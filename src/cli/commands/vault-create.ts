@@ -7,7 +7,7 @@ import type { CliContext } from "../output/context.ts";
 
 /** Makes the folder a vault of this service; one that it is already stays as it is. `path` is absolute. */
 export async function makeVault(path: string, service: string): Promise<void> {
-  const { createVault } = await import("../../vault/open-store.ts");
+  const { createVault } = await import("../../vault/store/open-store.ts");
   const store = await createVault(pathToFileURL(path).href, service);
   await store.close();
 }

@@ -1,25 +1,25 @@
 /**
  * `stead vault verify|ls|restore|gc`: looks at a vault without a running cluster. All but `gc` only read it; `gc` says what it would
- * remove unless told to do it, and may run beside a primary (src/vault/retention.ts).
+ * remove unless told to do it, and may run beside a primary (src/vault/checkpoint/retention.ts).
  *
  * Plain functions with an output sink; the command line is wired elsewhere. Errors of the vault are thrown, with advice.
  */
 import type { RetentionPolicy } from "../../core/retention.ts";
 import { allRules } from "../../core/rules.ts";
-import { newestAnnounced } from "../../vault/announced.ts";
-import { readBoundary } from "../../vault/boundary.ts";
-import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkpoint-manifest.ts";
+import { newestAnnounced } from "../../vault/checkpoint/announced.ts";
+import { readBoundary } from "../../vault/log/boundary.ts";
+import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { pageProof } from "../../host/page-proof.ts";
 import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../../host/point-in-time.ts";
 import { ForeignVaultError, isVaultError, NotAVaultError } from "../../vault/errors.ts";
-import { readIdentity } from "../../vault/identity.ts";
+import { readIdentity } from "../../vault/store/identity.ts";
 import { chunkPrefix, logPrefix, positionOfKey } from "../../vault/keys.ts";
-import { openStore } from "../../vault/open-store.ts";
-import { decodeRecord, serviceTagOf } from "../../vault/record-codec.ts";
+import { openStore } from "../../vault/store/open-store.ts";
+import { decodeRecord, serviceTagOf } from "../../vault/log/record-codec.ts";
 import type { LogRecord, RecordBody } from "../../vault/record.ts";
-import { type Collected, collectGarbage } from "../../vault/retention.ts";
-import type { FsStore } from "../../vault/fs-store.ts";
-import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify.ts";
+import { type Collected, collectGarbage } from "../../vault/checkpoint/retention.ts";
+import type { FsStore } from "../../vault/store/fs-store.ts";
+import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify/verify.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 
 export interface VaultCommand {

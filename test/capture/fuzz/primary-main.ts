@@ -14,12 +14,12 @@ import type * as JournalModule from "../../../src/host/journal.ts";
 import type * as RulesModule from "../../../src/core/rules.ts";
 import type * as ClockModule from "../../../src/runtime/clock.ts";
 import type * as RandomModule from "../../../src/runtime/random.ts";
-import type * as StoreModule from "../../../src/vault/open-store.ts";
-import type * as CheckpointModule from "../../../src/vault/checkpoint.ts";
+import type * as StoreModule from "../../../src/vault/store/open-store.ts";
+import type * as CheckpointModule from "../../../src/vault/checkpoint/checkpoint.ts";
 import type * as PageProofModule from "../../../src/host/page-proof.ts";
-import type * as VerifyModule from "../../../src/vault/verify.ts";
-import type * as LogReaderModule from "../../../src/vault/log-reader.ts";
-import type * as LogWriterModule from "../../../src/vault/log-writer.ts";
+import type * as VerifyModule from "../../../src/vault/verify/verify.ts";
+import type * as LogReaderModule from "../../../src/vault/log/log-reader.ts";
+import type * as LogWriterModule from "../../../src/vault/log/log-writer.ts";
 import type { JournalEnd } from "../../../src/host/journal-end.ts";
 
 export interface PrimaryOptions {
@@ -59,13 +59,13 @@ const { Journal } = await load<typeof JournalModule>("host/journal.ts");
 const { allRules } = await load<typeof RulesModule>("core/rules.ts");
 const { systemClock } = await load<typeof ClockModule>("runtime/clock.ts");
 const { systemRandom } = await load<typeof RandomModule>("runtime/random.ts");
-const { createVault } = await load<typeof StoreModule>("vault/open-store.ts");
-const { writeCheckpoint } = await load<typeof CheckpointModule>("vault/checkpoint.ts");
-const { verifyVault } = await load<typeof VerifyModule>("vault/verify.ts");
+const { createVault } = await load<typeof StoreModule>("vault/store/open-store.ts");
+const { writeCheckpoint } = await load<typeof CheckpointModule>("vault/checkpoint/checkpoint.ts");
+const { verifyVault } = await load<typeof VerifyModule>("vault/verify/verify.ts");
 // Versions before did not verify what the pages give.
 const proof = await load<typeof PageProofModule>("host/page-proof.ts").then(({ pageProof }) => ({ proof: pageProof }), () => ({}));
-const { LogReader } = await load<typeof LogReaderModule>("vault/log-reader.ts");
-const { LogWriter } = await load<typeof LogWriterModule>("vault/log-writer.ts");
+const { LogReader } = await load<typeof LogReaderModule>("vault/log/log-reader.ts");
+const { LogWriter } = await load<typeof LogWriterModule>("vault/log/log-writer.ts");
 
 const say = (event: PrimaryEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`);
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { CliError } from "../../../src/cli/output/cli-error.ts";
 import { exitCodes } from "../../../src/cli/output/exit-codes.ts";
 import { asExpected, expectedErrors } from "../../../src/cli/output/expected-errors.ts";
-import { StoreError } from "../../../src/vault/store.ts";
+import { StoreError } from "../../../src/vault/store/store.ts";
 
 /** Errors that never reach the CLI by themselves, or that are defects when they do. */
 const notForOperators = [

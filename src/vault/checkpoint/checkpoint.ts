@@ -1,0 +1,233 @@
+/**
+ * Writes and reads checkpoints: all databases of a service as they were after one record of the log.
+ *
+ * Order: chunks → each read back and verified → manifest (putIfAbsent) → and only then the caller's `checkpoint` record. A crash
+ * anywhere before the manifest leaves unreferenced chunks, which retention removes later.
+ *
+ * A chunk that the newest checkpoint has already is not written again. Keys of chunks carry the position of the checkpoint
+ * they were written for, and that makes removal safe against a process that was frozen in it (retention.ts has the
+ * argument). It needs what this file sees to itself: the base is never older than the newest manifest in the vault.
+ *
+ * Reuse would carry silent decay from checkpoint to checkpoint, and retention deletes the journal that could mend it. So
+ * every reused chunk must exist, a few of them are read back each time in rotation, and what is missing or damaged is simply
+ * written anew: the content is at hand.
+ */
+import type { DatabaseChecksum } from "../../core/delta.ts";
+import { contentHash, decodeChunk, encodeChunk, zstdCompression, type Compression } from "./chunk-codec.ts";
+import { type CheckpointManifest, chunkCountOf, databaseBytes, encodeManifest, listCheckpoints, type ManifestDatabase, readManifest } from "./checkpoint-manifest.ts";
+import { CheckpointExistsError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
+import { checkpointKey, chunkKey, chunkPrefix, parseChunkKey } from "../keys.ts";
+import { checkpointConcurrency, checkpointScrubChunks, chunkBytes } from "../limits.ts";
+import type { Position } from "../record.ts";
+import { type Store, StoreError } from "../store/store.ts";
+
+export { type CheckpointManifest, listCheckpoints, newestCheckpoint, readManifest, startOf } from "./checkpoint-manifest.ts";
+
+/** A database that does not change while the checkpoint is written (capture's seal gives it). */
+export interface CheckpointDatabase {
+  readonly name: string;
+  readonly pageSize: number;
+  readonly pageCount: number;
+  readonly checksum: DatabaseChecksum;
+  /** Exactly `length` bytes from `offset` on, in a buffer that is not used again by the reader. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+export interface WriteCheckpointOptions {
+  readonly store: Store;
+  readonly position: Position;
+  /** Hash of the log record at that position; zeros at position 0. */
+  readonly hash: string;
+  readonly epoch: number;
+  /** Position of that epoch's claim; default 0: not said. */
+  readonly epochPosition?: Position;
+  readonly wallTimeMs: number;
+  readonly databases: readonly CheckpointDatabase[];
+  /** The newest checkpoint, when the caller has it: saves reading it. An older one than the vault's newest is not used. */
+  readonly base?: CheckpointManifest | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly compression?: Compression;
+  /** Chunks in work at the same time. */
+  readonly concurrency?: number;
+  /** Called before each chunk: a caller that wants to slow the checkpoint down waits here. */
+  readonly pace?: (bytes: number) => Promise<void>;
+}
+
+export interface WrittenCheckpoint {
+  readonly manifest: CheckpointManifest;
+  readonly chunksWritten: number;
+  readonly chunksReused: number;
+}
+
+/**
+ * Throws CheckpointExistsError (one at or after this position exists), StoreError (nothing is retried: the next checkpoint
+ * is the retry; an ambiguous manifest put is looked up), DamagedChunkError (the vault did not keep what it said), or the signal's reason.
+ */
+export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
+  const { base, previous } = await chooseBase(options);
+  const reuse = new Reuse(options.store, base);
+  await reuse.load();
+  const jobs = options.databases.map((database) => ({ database, keys: new Array<string>(chunkCountOf(database)), same: unchanged(base, database) }));
+  const pieces = jobs.flatMap((job) => Array.from(job.keys, (_, index) => ({ job, index })));
+  let written = 0;
+  await inParallel(options.concurrency ?? checkpointConcurrency, pieces, async ({ job, index }) => {
+    options.signal?.throwIfAborted();
+    await options.pace?.(chunkBytes);
+    const stored = (await reuse.again(job.same?.chunks[index], job.database, index)) ?? (await storeChunk(options, reuse, job.database, index));
+    job.keys[index] = stored.key;
+    if (stored.written) written += 1;
+  });
+  options.signal?.throwIfAborted();
+  const databases = jobs.map(({ database, keys }): ManifestDatabase => {
+    const { name, pageSize, pageCount, checksum } = database;
+    return { name, pageSize, pageCount, checksum: new Uint8Array(checksum), chunks: keys };
+  });
+  const { position, hash, epoch, epochPosition = 0, wallTimeMs } = options;
+  const link = previous === undefined ? null : { position: previous.position, manifestHash: previous.manifestHash };
+  const manifest = await putManifest(options.store, { position, hash, epoch, epochPosition, wallTimeMs, previous: link, scrubbedTo: reuse.scrubbedTo, databases });
+  return { manifest, chunksWritten: written, chunksReused: pieces.length - written };
+}
+
+/** The chunk of a database, verified. Throws DamagedChunkError (also when it is missing), UnknownFormatError, StoreError. */
+export async function readChunk(store: Store, manifest: CheckpointManifest, database: string, index: number): Promise<Uint8Array> {
+  const found = manifest.databases.find(({ name }) => name === database);
+  const key = found?.chunks[index];
+  if (found === undefined || key === undefined) throw new RangeError(`checkpoint ${manifest.position} has no chunk ${index} of database ${database}`);
+  return readChunkAt(store, key, chunkLength(found, index), database);
+}
+
+async function readChunkAt(store: Store, key: string, length: number, database: string): Promise<Uint8Array> {
+  const bytes = await store.get(key);
+  const sha256 = parseChunkKey(key)?.sha256 ?? "";
+  if (bytes === undefined) throw new DamagedChunkError(key, "nothing", "a chunk", database);
+  const content = await decodeChunk(key, sha256, bytes, database);
+  if (content.length !== length) throw new DamagedChunkError(key, `${content.length} bytes`, `${length}`, database);
+  return content;
+}
+
+const chunkLength = (database: { readonly pageSize: number; readonly pageCount: number }, index: number): number =>
+  Math.min(chunkBytes, databaseBytes(database) - index * chunkBytes);
+
+/** Only the very newest manifest is a base for reuse; when it is damaged the link goes to the next whole one, and all is written. */
+async function chooseBase(options: WriteCheckpointOptions): Promise<{ base: CheckpointManifest | undefined; previous: CheckpointManifest | undefined }> {
+  const positions = await listCheckpoints(options.store);
+  const newest = positions.at(-1);
+  if (newest === undefined) return { base: undefined, previous: undefined };
+  if (newest >= options.position) throw new CheckpointExistsError(options.position, newest);
+  if (options.base?.position === newest) return { base: options.base, previous: options.base };
+  for (const position of positions.reverse()) {
+    const manifest = await readManifest(options.store, position).catch((error: unknown) => {
+      if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
+      throw error;
+    });
+    if (manifest !== undefined) return { base: position === newest ? manifest : undefined, previous: manifest };
+  }
+  return { base: undefined, previous: undefined };
+}
+
+/** The same database in the base, when its whole-database checksum says that nothing in it has changed: it need not be read. */
+function unchanged(base: CheckpointManifest | undefined, database: CheckpointDatabase): ManifestDatabase | undefined {
+  const before = base?.databases.find(({ name }) => name === database.name);
+  if (before === undefined || before.pageSize !== database.pageSize || before.pageCount !== database.pageCount) return undefined;
+  return Buffer.compare(before.checksum, database.checksum) === 0 ? before : undefined;
+}
+
+async function storeChunk(options: WriteCheckpointOptions, reuse: Reuse, database: CheckpointDatabase, index: number): Promise<{ key: string; written: boolean }> {
+  const length = chunkLength(database, index);
+  const content = await database.read(index * chunkBytes, length);
+  if (content.length !== length) throw new RangeError(`database ${database.name} gave ${content.length} bytes of ${length}`);
+  const sha256 = contentHash(content);
+  const existing = await reuse.find(sha256, length, database.name);
+  if (existing !== undefined) return { key: existing, written: false };
+  const key = chunkKey(options.position, sha256);
+  const bytes = await encodeChunk(content, options.compression ?? zstdCompression);
+  await options.store.putIfAbsent(key, bytes);
+  await readChunkAt(options.store, key, length, database.name);
+  return { key, written: true };
+}
+
+/** Which chunks of the newest checkpoint can be used again, and which of them are read back this time. */
+class Reuse {
+  readonly #store: Store;
+  readonly #base: CheckpointManifest | undefined;
+  readonly #keys = new Map<string, string>();
+  readonly #due = new Set<string>();
+  /** Where the next checkpoint goes on reading back: after this hash. */
+  scrubbedTo = "";
+
+  constructor(store: Store, base: CheckpointManifest | undefined) {
+    this.#store = store;
+    this.#base = base;
+  }
+
+  /** Keeps those that exist, and chooses the next few in the order of their hashes: each has its turn. */
+  async load(): Promise<void> {
+    const wanted = new Set(this.#base?.databases.flatMap(({ chunks }) => chunks));
+    if (this.#base === undefined || wanted.size === 0) return;
+    for (const key of await this.#store.list(chunkPrefix)) {
+      const sha256 = parseChunkKey(key)?.sha256;
+      if (sha256 !== undefined && wanted.has(key)) this.#keys.set(sha256, key);
+    }
+    const { scrubbedTo } = this.#base;
+    const hashes = [...this.#keys.keys()].sort();
+    const next = hashes.filter((sha256) => sha256 > scrubbedTo).slice(0, checkpointScrubChunks);
+    for (const sha256 of next) this.#due.add(sha256);
+    this.scrubbedTo = next.length < checkpointScrubChunks ? "" : (next.at(-1) ?? "");
+  }
+
+  /** A chunk of a database that has not changed, by its key in the base; undefined when it has to be read and written anew. */
+  async again(key: string | undefined, database: CheckpointDatabase, index: number): Promise<{ key: string; written: boolean } | undefined> {
+    const sha256 = key === undefined ? undefined : parseChunkKey(key)?.sha256;
+    const existing = sha256 === undefined ? undefined : await this.find(sha256, chunkLength(database, index), database.name);
+    return existing === undefined ? undefined : { key: existing, written: false };
+  }
+
+  /** The key of a chunk with this content, or undefined when it has to be written. */
+  async find(sha256: string, length: number, database: string): Promise<string | undefined> {
+    const key = this.#keys.get(sha256);
+    if (key === undefined || !this.#due.delete(sha256)) return key;
+    try {
+      await readChunkAt(this.#store, key, length, database);
+      return key;
+    } catch (error) {
+      if (!(error instanceof DamagedChunkError) && !(error instanceof UnknownFormatError)) throw error;
+      this.#keys.delete(sha256);
+      return undefined;
+    }
+  }
+}
+
+async function putManifest(store: Store, manifest: Omit<CheckpointManifest, "manifestHash">): Promise<CheckpointManifest> {
+  const { bytes, manifestHash } = encodeManifest(manifest);
+  const key = checkpointKey(manifest.position);
+  let failure: Error | undefined;
+  try {
+    if ((await store.putIfAbsent(key, bytes)).kind === "exists") failure = new CheckpointExistsError(manifest.position, manifest.position);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.kind !== "ambiguous") throw error;
+    failure = error;
+  }
+  const stored = await store.get(key);
+  if (stored !== undefined && Buffer.from(stored).equals(bytes)) return { ...manifest, manifestHash };
+  throw failure ?? new DamagedManifestError(key, manifest.position, "other bytes than were written", "the manifest");
+}
+
+/** Runs `work` over the items, at most `width` at a time; the first failure stops the rest, and is thrown when all have ended. */
+async function inParallel<T>(width: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const failures: unknown[] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (failures.length === 0) {
+      const item = items[next];
+      if (item === undefined) return;
+      next += 1;
+      try {
+        await work(item);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, width) }, lane));
+  if (failures.length > 0) throw failures[0];
+}

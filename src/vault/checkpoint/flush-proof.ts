@@ -1,0 +1,125 @@
+/**
+ * Which flushes of a log a host can apply, found without a host: the state of the databases is carried along as hashes of their pages.
+ *
+ * What "apply" means is not decided here: `PageProof` is the code by which secondaries apply (src/host/page-proof.ts), so what
+ * is refused here is refused there, with the same words. No host can go on behind a flush that is refused, until a whole
+ * checkpoint begins anew.
+ */
+import type { DatabaseChecksum } from "../../core/delta.ts";
+import type { Flush } from "../../core/flush.ts";
+import { type CheckpointManifest, readChunk } from "./checkpoint.ts";
+import { isVaultError } from "../errors.ts";
+import type { LogRecord, Position } from "../record.ts";
+import type { Store } from "../store/store.ts";
+
+/** Why a flush or a checkpoint is refused: nothing of it is applied then. */
+export interface ProofRefusal {
+  readonly database: string;
+  /** What was found, and what is accepted. */
+  readonly reason: string;
+}
+
+export interface ProofState {
+  /** A database of a checkpoint. */
+  load(database: {
+    readonly name: string;
+    readonly pageSize: number;
+    readonly pageCount: number;
+    readonly checksum: DatabaseChecksum;
+    readonly chunks: AsyncIterable<Uint8Array>;
+  }): Promise<ProofRefusal | undefined>;
+  /** A whole flush, or nothing of it. */
+  apply(flush: Flush): Promise<ProofRefusal | undefined>;
+  checksums(): ReadonlyMap<string, DatabaseChecksum>;
+}
+
+export interface PageProof {
+  /** The checksum of a part of a database: whole pages, the first of which has that number. That of the database is the XOR of its parts'. */
+  checksumOf(pageSize: number, firstPage: number, bytes: Uint8Array): DatabaseChecksum;
+  /** Of no database. */
+  emptyState(): ProofState;
+}
+
+/** A flush that no host can apply. */
+export interface UnappliableFlush extends ProofRefusal {
+  /** Of its last part. */
+  readonly position: Position;
+  /** The last position before its first part: the state there is whole. */
+  readonly wholeUpTo: Position;
+  /** The first whole checkpoint after it: hosts begin there or later. undefined: there is none, and no host gets past the flush. */
+  readonly mendedBy: Position | undefined;
+}
+
+export class JournalProof {
+  readonly #store: Store;
+  readonly #proof: PageProof;
+  readonly #checkpoints: ReadonlyMap<Position, CheckpointManifest>;
+  #state: ProofState | undefined;
+  #wholeUpTo: Position = 0;
+  readonly #refused: Omit<UnappliableFlush, "mendedBy">[] = [];
+  /** Checkpoints that are another state than the journal before them gives. */
+  readonly diverging: { readonly position: Position; readonly database: string }[] = [];
+
+  /** `checkpoints`: the whole ones. */
+  constructor(store: Store, proof: PageProof, checkpoints: readonly CheckpointManifest[]) {
+    this.#store = store;
+    this.#proof = proof;
+    this.#checkpoints = new Map(checkpoints.map((manifest) => [manifest.position, manifest]));
+  }
+
+  get unappliable(): UnappliableFlush[] {
+    const positions = [...this.#checkpoints.keys()].toSorted((a, b) => a - b);
+    return this.#refused.map((refused) => ({ ...refused, mendedBy: positions.find((position) => position >= refused.position) }));
+  }
+
+  /** The records that follow come after this position, and not after those before. */
+  async beginsAfter(position: Position): Promise<void> {
+    this.#state = undefined;
+    await this.#reached(position, false);
+  }
+
+  /** The next record in order. `flush`: that it completes; `isOpen`: within one. */
+  async take({ header: { position } }: LogRecord, flush: Flush | undefined, isOpen: boolean): Promise<void> {
+    const refusal = flush === undefined ? undefined : await this.#state?.apply(flush);
+    if (refusal !== undefined) {
+      this.#refused.push({ ...refusal, position, wholeUpTo: this.#wholeUpTo });
+      this.#state = undefined;
+    }
+    await this.#reached(position, isOpen);
+  }
+
+  async #reached(position: Position, isOpen: boolean): Promise<void> {
+    if (isOpen) return;
+    this.#wholeUpTo = position;
+    const checkpoint = this.#checkpoints.get(position);
+    if (checkpoint === undefined) return;
+    const other = this.#state === undefined ? undefined : differingDatabase(this.#state.checksums(), checkpoint);
+    if (other !== undefined) this.diverging.push({ position, database: other });
+    if (this.#state === undefined || other !== undefined) this.#state = await this.#load(checkpoint);
+  }
+
+  /** undefined: retention removed it during the walk. */
+  async #load(checkpoint: CheckpointManifest): Promise<ProofState | undefined> {
+    const state = this.#proof.emptyState();
+    try {
+      for (const database of checkpoint.databases) if ((await state.load({ ...database, chunks: this.#chunksOf(checkpoint, database) })) !== undefined) return undefined;
+      return state;
+    } catch (error) {
+      if (isVaultError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async *#chunksOf(manifest: CheckpointManifest, { name, chunks }: { readonly name: string; readonly chunks: readonly string[] }): AsyncGenerator<Uint8Array> {
+    for (const index of chunks.keys()) yield await readChunk(this.#store, manifest, name, index);
+  }
+}
+
+function differingDatabase(state: ReadonlyMap<string, DatabaseChecksum>, { databases }: CheckpointManifest): string | undefined {
+  const listed = new Map(databases.map(({ name, checksum }) => [name, checksum]));
+  for (const name of new Set([...state.keys(), ...listed.keys()])) {
+    const [here, there] = [state.get(name), listed.get(name)];
+    if (here === undefined || there === undefined || Buffer.compare(here, there) !== 0) return name;
+  }
+  return undefined;
+}

@@ -1,0 +1,153 @@
+/**
+ * Removes from the vault what `core/retention.ts` says is no longer needed.
+ *
+ * Order: the newest announced checkpoint is whole (R6) → boundary, durable (R4) → records up to it, `epoch` records never →
+ * manifests → chunks. A run that is interrupted anywhere leaves only things that the next run removes.
+ *
+ * Its process may freeze in the middle and wake up much later; its deletions may also be
+ * delayed by the store. A primary does it, or an operator, beside a running primary. Why that takes nothing that is needed:
+ * - Let N be the newest announced checkpoint when it planned. It deletes chunks written for checkpoints at positions ≤ N
+ *   that no kept checkpoint refers to; N is kept.
+ * - Every other checkpoint at a position > N was begun when N's manifest was there: its writer is either the one of N, which
+ *   makes one checkpoint at a time, or a successor, whose claim came after N's announcement. Its base is the newest
+ *   manifest in the vault at its beginning (checkpoint.ts), which is N or later. So by induction it refers only to chunks
+ *   that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry the position,
+ *   nothing that is written later ever gets a key that is in the plan. (With the epoch in the keys instead, a late deletion
+ *   could meet a chunk that the same primary has written again since.)
+ * - Records: those up to N are not needed by N or anything after it, whenever they go. A claim that lands in the hole
+ *   finds the boundary (log-writer.ts).
+ * - A fenced primary may still write a manifest at a position < N, with chunks that went meanwhile. It is not the newest,
+ *   was never announced, and goes with the next run.
+ * The newest manifest in the vault is therefore whole at any moment, announced or not: its position p is ≥ N for every plan
+ * ever made; for p = N it is kept, for p > N the argument above holds.
+ */
+import { planRetention, type RetentionPlan, type RetentionPolicy } from "../../core/retention.ts";
+import type { Rules } from "../../core/rules.ts";
+import { raiseBoundary } from "../log/boundary.ts";
+import { type CheckpointManifest, listCheckpoints, readManifest } from "./checkpoint-manifest.ts";
+import { CorruptRecordError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
+import { checkpointKey, chunkPrefix, logKey, logPrefix, parseChunkKey, positionOfKey } from "../keys.ts";
+import { deletionsAtOnce } from "../limits.ts";
+import { decodeRecord, serviceTagOf } from "../log/record-codec.ts";
+import type { Position } from "../record.ts";
+import type { Store } from "../store/store.ts";
+
+export interface CollectOptions {
+  readonly store: Store;
+  readonly service: string;
+  /** The newest checkpoint that a `checkpoint` record of the log names (position 0 needs none). */
+  readonly newest: CheckpointManifest;
+  /** Position of the last record of the log. */
+  readonly logPosition: Position;
+  readonly policy: RetentionPolicy;
+  /** Calendar time. */
+  readonly nowMs: number;
+  readonly rules: Rules;
+  /** No record after this position is an `epoch` record, as a primary knows of its own (`LogWriter.claimPosition`): they need not be read. */
+  readonly noEpochAfter?: Position;
+  /** Only says what it would remove. */
+  readonly dryRun?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Collected {
+  readonly plan: RetentionPlan;
+  /** Keys removed (or that would be), in order. */
+  readonly records: readonly string[];
+  readonly checkpoints: readonly string[];
+  readonly chunks: readonly string[];
+  /** Records up to the boundary that stay: `epoch` records, and damaged ones, which are kept as evidence. */
+  readonly recordsKept: number;
+}
+
+/** Throws DamagedManifestError or DamagedChunkError (R6: the newest checkpoint is not whole; nothing is removed), StoreError. */
+export async function collectGarbage(options: CollectOptions): Promise<Collected> {
+  const { store } = options;
+  const chunks = await listChunks(store);
+  const chain = await announcedChain(store, options.newest);
+  const plan = planRetention({ ...options, checkpoints: await describeCheckpoints(store, chain) });
+  const kept = plan.kept.map((position) => chain.get(position)).filter((manifest) => manifest !== undefined);
+  const referenced = new Set(kept.flatMap(({ databases }) => databases.flatMap((database) => database.chunks)));
+  assertNewestIsWhole(options.newest, new Set(chunks));
+  const removable = await removableRecords(options, plan.boundary);
+  const collected: Collected = {
+    plan,
+    records: removable.keys,
+    checkpoints: plan.removed.map(checkpointKey),
+    chunks: chunks.filter((key) => !referenced.has(key) && (parseChunkKey(key)?.position ?? Infinity) <= plan.chunksUpTo),
+    recordsKept: removable.kept,
+  };
+  if (options.dryRun !== true) await remove(options, collected);
+  return collected;
+}
+
+async function remove(options: CollectOptions, collected: Collected): Promise<void> {
+  if (collected.records.length > 0) await raiseBoundary(options.store, collected.plan.boundary);
+  for (const keys of [collected.records, collected.checkpoints, collected.chunks]) {
+    for (let at = 0; at < keys.length; at += deletionsAtOnce) {
+      options.signal?.throwIfAborted();
+      await Promise.all(keys.slice(at, at + deletionsAtOnce).map((key) => options.store.delete(key)));
+    }
+  }
+}
+
+/** The newest announced checkpoint and those it links back to, as far as they are still there and whole. */
+export async function announcedChain(store: Store, newest: CheckpointManifest): Promise<Map<Position, CheckpointManifest>> {
+  const chain = new Map<Position, CheckpointManifest>();
+  for (let manifest: CheckpointManifest | undefined = newest; manifest !== undefined; ) {
+    chain.set(manifest.position, manifest);
+    const link: CheckpointManifest["previous"] = manifest.previous;
+    if (link === null || link.position >= manifest.position) break;
+    const found: CheckpointManifest | undefined = await readManifest(store, link.position).catch((error: unknown) => {
+      if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
+      throw error;
+    });
+    manifest = found?.manifestHash === link.manifestHash ? found : undefined;
+  }
+  return chain;
+}
+
+async function describeCheckpoints(store: Store, chain: ReadonlyMap<Position, CheckpointManifest>): Promise<{ position: Position; wallTimeMs: number; announced: boolean }[]> {
+  const positions = await listCheckpoints(store);
+  return positions.map((position) => {
+    const manifest = chain.get(position);
+    return { position, wallTimeMs: manifest?.wallTimeMs ?? 0, announced: manifest !== undefined };
+  });
+}
+
+/** R6. That each chunk was written and read back is the writer's word; that it is still there is looked at again. */
+function assertNewestIsWhole(newest: CheckpointManifest, present: ReadonlySet<string>): void {
+  for (const database of newest.databases) {
+    for (const key of database.chunks) {
+      if (!present.has(key)) throw new DamagedChunkError(key, "nothing", "a chunk", database.name);
+    }
+  }
+}
+
+async function removableRecords(options: CollectOptions, boundary: Position): Promise<{ keys: string[]; kept: number }> {
+  const serviceTag = serviceTagOf(options.service);
+  const keys: string[] = [];
+  let kept = 0;
+  for (const key of await options.store.list(logPrefix)) {
+    const position = positionOfKey(logPrefix, key);
+    if (position === undefined || position > boundary) continue;
+    options.signal?.throwIfAborted();
+    const removable = position > (options.noEpochAfter ?? Infinity) || (await isRemovable(options.store, serviceTag, position));
+    if (removable) keys.push(key);
+    else kept += 1;
+  }
+  return { keys, kept };
+}
+
+async function isRemovable(store: Store, serviceTag: Uint8Array, position: Position): Promise<boolean> {
+  const bytes = await store.get(logKey(position));
+  if (bytes === undefined) return false;
+  try {
+    return decodeRecord(serviceTag, position, bytes).body.kind !== "epoch";
+  } catch (error) {
+    if (error instanceof CorruptRecordError || error instanceof UnknownFormatError) return false;
+    throw error;
+  }
+}
+
+export const listChunks = async (store: Store): Promise<string[]> => (await store.list(chunkPrefix)).filter((key) => parseChunkKey(key) !== undefined);

@@ -1,0 +1,94 @@
+/**
+ * Puts one record and does not return before its fate is known (R3).
+ *
+ * A put that failed ambiguously may have happened, or may still happen. It is made again with the same bytes at the same
+ * position until the store says `created` or `exists`; only then is anything decided. `exists` is decided by content: the
+ * nonce in the bytes is this claim's alone, so equal bytes are this writer's own record, whose reply was lost.
+ *
+ * `startedAtMs` is what a lease may be counted from (R5). The next claimant waits a lease from the moment at which it first
+ * saw this record, so the count must begin no later than the record could first be seen:
+ * - `created`: this very attempt created it (exclusive creation), so no reader saw it before this attempt began; unless an
+ *   earlier, ambiguous one had created it and retention has deleted it since (`goneSince`).
+ * - `exists` and ours: one of the earlier attempts created it, and it is not known which; the record may have been visible since the
+ *   first attempt that was ambiguous. Attempts before that one are known to have stored nothing.
+ */
+import { FencedError } from "../errors.ts";
+import { logKey } from "../keys.ts";
+import { readBoundary } from "./boundary.ts";
+import { decodeRecord } from "./record-codec.ts";
+import type { LogRecord, Position } from "../record.ts";
+import type { Rules } from "../../core/rules.ts";
+import { mayPass, pauseBeforeRetry, retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
+import type { PutOutcome, Store } from "../store/store.ts";
+
+export interface DecidedPutOptions extends RetryPorts {
+  readonly store: Store;
+  readonly serviceTag: Uint8Array;
+  readonly position: Position;
+  readonly bytes: Uint8Array;
+  readonly rules: Rules;
+}
+
+/** - `mine`: durable at the position. - `other`: that record is there. - `gone`: taken by another, and deleted since. */
+export type DecidedPut =
+  | { readonly kind: "mine"; readonly startedAtMs: number }
+  | { readonly kind: "other"; readonly record: LogRecord }
+  | { readonly kind: "gone"; readonly boundary: Position };
+
+/** Rejects with the signal's reason (the fate is unknown then), CorruptRecordError, UnknownFormatError, `unsuitable`. */
+export async function putUntilDecided(options: DecidedPutOptions): Promise<DecidedPut> {
+  let mayBeVisibleSinceMs: number | undefined;
+  for (let failures = 0; ; ) {
+    options.signal?.throwIfAborted();
+    const startedAtMs = options.clock.now();
+    let outcome: PutOutcome;
+    try {
+      outcome = await options.store.putIfAbsent(logKey(options.position), options.bytes);
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      options.onTrouble?.(error);
+      if (error.kind === "ambiguous") {
+        if (!options.rules.has("R3-retry-ambiguous-put")) return { kind: "mine", startedAtMs };
+        mayBeVisibleSinceMs ??= startedAtMs;
+      }
+      failures += 1;
+      await pauseBeforeRetry(options, failures);
+      continue;
+    }
+    if (outcome.kind === "created") {
+      const gone = mayBeVisibleSinceMs === undefined ? undefined : await goneSince(options);
+      return gone ?? { kind: "mine", startedAtMs };
+    }
+    const owner = await ownerOfRecord(options);
+    if (owner.kind === "mine") return { kind: "mine", startedAtMs: mayBeVisibleSinceMs ?? startedAtMs };
+    if (owner.kind !== "vanished") return owner;
+    failures += 1;
+    await pauseBeforeRetry(options, failures);
+  }
+}
+
+/**
+ * A retry that created the record: had an earlier attempt created it, others may have read it, claimed after it, and
+ * deleted it. Counting a lease from now would then let a primary release bytes that was replaced long ago. The deletion
+ * came after the boundary, so a boundary at or beyond the position shows it.
+ */
+async function goneSince(options: DecidedPutOptions): Promise<{ kind: "gone"; boundary: Position } | undefined> {
+  if (!options.rules.has("R4-boundary-check")) return undefined;
+  const boundary = await retryUntilAnswered(options, () => readBoundary(options.store));
+  return boundary >= options.position ? { kind: "gone", boundary } : undefined;
+}
+
+/** Reads what is at the position that `exists`. "vanished": not there any more, and retention was not it: a stale answer. */
+async function ownerOfRecord(options: DecidedPutOptions): Promise<{ kind: "mine" } | { kind: "vanished" } | Exclude<DecidedPut, { kind: "mine" }>> {
+  const found = await retryUntilAnswered(options, () => options.store.get(logKey(options.position)));
+  if (found !== undefined) {
+    if (Buffer.from(found.buffer, found.byteOffset, found.byteLength).equals(options.bytes)) return { kind: "mine" };
+    return { kind: "other", record: decodeRecord(options.serviceTag, options.position, found) };
+  }
+  const boundary = await retryUntilAnswered(options, () => readBoundary(options.store));
+  return boundary >= options.position ? { kind: "gone", boundary } : { kind: "vanished" };
+}
+
+export function fencedBy(position: Position, outcome: Exclude<DecidedPut, { kind: "mine" }>): FencedError {
+  return outcome.kind === "other" ? new FencedError(position, outcome.record.header.epoch, outcome.record.header.host) : new FencedError(position, 0, "");
+}

@@ -1,0 +1,179 @@
+/**
+ * Reads the log in order and believes nothing: magic, version, hashes, service, position (record-codec.ts), and what only
+ * the order can tell: the chain, and that epochs go up by one, at `epoch` records only, each with a nonce of its own.
+ *
+ * The end of the log is a position without a record. It looks the same when retention has deleted the record there, so
+ * the reader asks for the boundary at the first end it meets and then at every so many-th end in a row. That is for
+ * liveness; a claim in a hole is caught by the claim itself (R4, log-writer.ts). Its record stays where it is, and a reader
+ * that was left behind would find it there and take it for a primary's: so no `epoch` record is believed at or below the
+ * boundary. The record that was deleted there was deleted after the boundary was durable, so a reader that can read what took its
+ * place can read the boundary.
+ *
+ * A reader that finds record after record is behind, and looks for the following ones at the same time: with one look-up
+ * in flight it would read no faster than a primary writes, and never catch up on a vault with latency. What was looked for
+ * ahead and missed says nothing about now: the end of the log is only believed from a look-up that began in `next` (R1).
+ */
+import type { Rules } from "../../core/rules.ts";
+import { readBoundary } from "./boundary.ts";
+import { CorruptRecordError, LeftBehindError } from "../errors.ts";
+import { logKey } from "../keys.ts";
+import { endsOfLogPerBoundaryCheck, readAheadBytesMax, readAheadRecordsMax } from "../limits.ts";
+import { decodeRecord, serviceTagOf } from "./record-codec.ts";
+import type { LogRecord, Position } from "../record.ts";
+import type { Store } from "../store/store.ts";
+
+export interface LogStart {
+  /** Of the last record already known; 0: none. */
+  readonly position: Position;
+  readonly hash: string;
+  /** Epoch of that record, from the checkpoint's manifest. Undefined: unknown until the first record is read (0 at position 0). */
+  readonly epoch?: number;
+}
+
+export interface LogReaderOptions {
+  readonly store: Store;
+  readonly service: string;
+  readonly start: LogStart;
+  readonly rules: Rules;
+}
+
+export class LogReader {
+  readonly store: Store;
+  readonly service: string;
+  readonly serviceTag: Uint8Array;
+  readonly #rules: Rules;
+  #position: Position;
+  #hash: string;
+  #epoch: number | undefined;
+  #nonce: string | undefined;
+  #last: { readonly record: LogRecord; readonly bytes: Uint8Array } | undefined;
+  #ends = 0;
+  #boundarySeen = false;
+  /** Records found in a row. */
+  #found = 0;
+  /** Look-ups under way, of consecutive positions. */
+  #ahead: { readonly position: Position; readonly bytes: Promise<Uint8Array | undefined> }[] = [];
+
+  constructor(options: LogReaderOptions) {
+    this.store = options.store;
+    this.service = options.service;
+    this.serviceTag = serviceTagOf(options.service);
+    this.#rules = options.rules;
+    this.#position = options.start.position;
+    this.#hash = options.start.hash;
+    this.#epoch = options.start.position === 0 ? 0 : options.start.epoch;
+  }
+
+  /** Of the last record read, or of the start. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  get hash(): string {
+    return this.#hash;
+  }
+
+  /** Of the last record read; 0 before the first, and where the start did not say it. */
+  get epoch(): number {
+    return this.#epoch ?? 0;
+  }
+
+  get epochKnown(): boolean {
+    return this.#epoch !== undefined;
+  }
+
+  get last(): LogRecord | undefined {
+    return this.#last?.record;
+  }
+
+  /** The stored bytes of `last`: a claimant puts them once more before its own record. */
+  get lastBytes(): Uint8Array | undefined {
+    return this.#last?.bytes;
+  }
+
+  /** True when the last `next()` found no record. */
+  get atEnd(): boolean {
+    return this.#ends > 0;
+  }
+
+  /**
+   * The next record, verified, or undefined when the log ends here; to be called again later then.
+   * Throws CorruptRecordError, UnknownFormatError, LeftBehindError, StoreError; the reader stays where it was.
+   */
+  async next(): Promise<LogRecord | undefined> {
+    const position = this.#position + 1;
+    const bytes = await this.#lookUp(position);
+    if (bytes === undefined) {
+      if (!this.#boundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1) await this.#assertNotLeftBehind(position);
+      this.#boundarySeen = true;
+      this.#ends += 1;
+      return undefined;
+    }
+    const record = decodeRecord(this.serviceTag, position, bytes);
+    this.#assertContinues(record);
+    if (record.body.kind === "epoch" && this.#rules.has("R4-boundary-check")) await this.#assertNotLeftBehind(position);
+    this.#position = position;
+    this.#hash = record.hash;
+    this.#epoch = record.header.epoch;
+    this.#nonce = record.header.nonce;
+    this.#last = { record, bytes };
+    this.#ends = 0;
+    return record;
+  }
+
+  /** Throws LeftBehindError when retention may have deleted the next record. */
+  async assertNotLeftBehind(): Promise<void> {
+    await this.#assertNotLeftBehind(this.#position + 1);
+  }
+
+  async #lookUp(position: Position): Promise<Uint8Array | undefined> {
+    const ahead = this.#ahead.shift();
+    const early = ahead?.position === position ? await this.#orForget(ahead.bytes) : undefined;
+    if (early === undefined) this.#ahead = [];
+    const bytes = early ?? (await this.store.get(logKey(position)));
+    this.#found = bytes === undefined ? 0 : this.#found + 1;
+    if (bytes !== undefined) this.#lookAhead(position, bytes.byteLength);
+    return bytes;
+  }
+
+  async #orForget(bytes: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
+    try {
+      return await bytes;
+    } catch (error) {
+      this.#ahead = [];
+      throw error;
+    }
+  }
+
+  /** More of them the longer the row, within what the records seem to weigh. */
+  #lookAhead(position: Position, bytes: number): void {
+    if (this.#found < 2) return;
+    const wanted = Math.min(readAheadRecordsMax, 2 ** (this.#found - 2), Math.floor(readAheadBytesMax / bytes));
+    while (this.#ahead.length < wanted) {
+      const next = position + 1 + this.#ahead.length;
+      const found = this.store.get(logKey(next));
+      found.catch(() => undefined); // Handled when the reader gets there.
+      this.#ahead.push({ position: next, bytes: found });
+    }
+  }
+
+  async #assertNotLeftBehind(next: Position): Promise<void> {
+    const boundary = await readBoundary(this.store);
+    if (boundary >= next) throw new LeftBehindError(this.#position, boundary);
+  }
+
+  #assertContinues(record: LogRecord): void {
+    const { header, body } = record;
+    const corrupt = (found: string, expected: string): CorruptRecordError => new CorruptRecordError(header.position, logKey(header.position), found, expected);
+    if (this.#rules.has("chain") && header.previousHash !== this.#hash) {
+      throw corrupt(`a record that follows ${header.previousHash}`, `one that follows ${this.#hash}`);
+    }
+    if (body.kind === "epoch") {
+      if (this.#epoch !== undefined && header.epoch !== this.#epoch + 1) throw corrupt(`a claim of epoch ${header.epoch}`, `epoch ${this.#epoch + 1}`);
+      if (header.nonce === this.#nonce) throw corrupt("a claim with the nonce of the claim before", "a nonce of its own");
+      return;
+    }
+    if (this.#epoch !== undefined && header.epoch !== this.#epoch) throw corrupt(`a record of epoch ${header.epoch}`, `epoch ${this.#epoch}`);
+    if (this.#nonce !== undefined && header.nonce !== this.#nonce) throw corrupt(`a record of the writer ${header.nonce}`, `the writer of the epoch, ${this.#nonce}`);
+  }
+}

@@ -1,0 +1,44 @@
+/** What stands in the log after a position, as far as it can be read: what a restore that ends there leaves out. */
+import { isVaultError } from "../errors.ts";
+import { logKey, logPrefix, positionOfKey } from "../keys.ts";
+import { decodeRecord, serviceTagOf } from "./record-codec.ts";
+import type { Position } from "../record.ts";
+import type { Store } from "../store/store.ts";
+
+export interface LogRest {
+  readonly from: Position;
+  readonly to: Position;
+  /** Records with committed pages; those that cannot be read count as well. */
+  readonly commits: number;
+  readonly unreadable: number;
+  /** Calendar time of the last record that can be read, milliseconds since 1970; undefined: there is none. */
+  readonly lastWallTimeMs: number | undefined;
+  /** That the readable ones change. */
+  readonly databases: readonly string[];
+}
+
+/** undefined: nothing comes after it. Throws StoreError and the signal's reason. */
+export async function readRest(store: Store, service: string, after: Position, signal?: AbortSignal): Promise<LogRest | undefined> {
+  const positions = (await store.list(logPrefix)).map((key) => positionOfKey(logPrefix, key)).filter((position) => position !== undefined && position > after) as Position[];
+  const last = positions.at(-1);
+  if (last === undefined) return undefined;
+  const databases = new Set<string>();
+  let [commits, unreadable, lastWallTimeMs] = [0, 0, undefined as number | undefined];
+  for (const position of positions) {
+    signal?.throwIfAborted();
+    const bytes = await store.get(logKey(position));
+    if (bytes === undefined) continue;
+    try {
+      const { header, body } = decodeRecord(serviceTagOf(service), position, bytes);
+      lastWallTimeMs = header.wallTimeMs;
+      if (body.kind !== "commit") continue;
+      commits += 1;
+      for (const { name } of body.databases) databases.add(name);
+    } catch (error) {
+      if (!isVaultError(error)) throw error;
+      commits += 1;
+      unreadable += 1;
+    }
+  }
+  return { from: after + 1, to: last, commits, unreadable, lastWallTimeMs, databases: [...databases].toSorted() };
+}

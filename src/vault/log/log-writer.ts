@@ -1,0 +1,250 @@
+/**
+ * The right to write to the log: gained by a claim (R1), lost at the first record of another writer (R2).
+ *
+ * Why a claim loses nothing. The claimant has read every record up to its position, and puts its `epoch` record right
+ * after; exclusive creation lets it through only when nothing was written there in between. From then on the previous
+ * primary's next put meets that record, which is never deleted (R4), and is fenced by it, however late it wakes up.
+ *
+ * How it would lose a write, and why it does not:
+ * - The last record that the claimant read was visible, but not yet durable, and a power failure of the vault takes it away:
+ *   the log would have a hole before the claim. So the claimant first puts that record once more, with the same bytes.
+ *   Either it is there, and made durable by that (fs-store.ts), or it is created again. If retention has deleted it
+ *   meanwhile, a copy comes back below the boundary, where no reader looks, and goes with the next clean-up.
+ * - The claimant slept while others wrote, made a checkpoint and deleted the log it had read: its claim then succeeds in
+ *   a hole. The boundary was durable before the first deletion, the deletion came before the claim could succeed,
+ *   and the boundary is read after that: a boundary at or beyond the claim shows it, the claim is void (R4), nothing was
+ *   or is ever written after it by this claimant.
+ *
+ * A claim is a record of format 1, whatever the others are. It is the one record that is never deleted and that every restore reads behind
+ * its checkpoint: in format 2 it would keep a host that reads format 1 only out until the next claim, while a checkpoint is enough to
+ * begin behind all others. Nothing is lost by that, since a claim has no sections.
+ */
+import type { Section } from "../../core/flush.ts";
+import type { RecordFormat } from "../../core/record-format.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Random } from "../../runtime/random.ts";
+import type { Rules } from "../../core/rules.ts";
+import { readBoundary } from "./boundary.ts";
+import { type DecidedPut, fencedBy, putUntilDecided } from "./decided-put.ts";
+import { CorruptRecordError, WriterEndedError } from "../errors.ts";
+import { logKey } from "../keys.ts";
+import type { LogReader } from "./log-reader.ts";
+import { programVersion } from "../../runtime/program-version.ts";
+import { encodeRecord, type RecordLayout } from "./record-codec.ts";
+import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
+import { retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
+import type { Store, StoreError } from "../store/store.ts";
+
+export interface ClaimOptions {
+  /** At the end of the log: its last `next()` returned undefined. It stays at its position. */
+  readonly reader: LogReader;
+  /** Default: the reader's. */
+  readonly store?: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly host: string;
+  readonly leaseMs: number;
+  readonly controlUrl: string;
+  /** Random id of this run of the host process. */
+  readonly instance: string;
+  readonly rules: Rules;
+  /** What every host that may read the log can read now; asked before each record. Default: 1. */
+  readonly format?: (() => RecordFormat) | undefined;
+  /** Gives up the claim. A put under way may still take effect, as a claim that no host acts on. */
+  readonly signal?: AbortSignal;
+  /** Told about every store failure that is retried, during the claim and during appends. */
+  readonly onTrouble?: (error: StoreError) => void;
+}
+
+/**
+ * - `beaten`: another writer's `record` came first: read the log to its end before claiming again.
+ * - `void`: retention has passed this reader, its claim landed in the hole: start again from the newest checkpoint.
+ */
+export type ClaimOutcome =
+  | { readonly kind: "claimed"; readonly writer: LogWriter; readonly record: LogRecord }
+  | { readonly kind: "beaten"; readonly record: LogRecord }
+  | { readonly kind: "void"; readonly boundary: Position };
+
+export interface Appended {
+  readonly record: LogRecord;
+  /** Monotonic; the lease may be counted from here (decided-put.ts argues why). */
+  readonly startedAtMs: number;
+}
+
+type WriterState = { readonly kind: "ready" } | { readonly kind: "busy" } | { readonly kind: "ended"; readonly cause: unknown };
+
+export interface AppendOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Beside the body. A required one needs format 2: ask `format` in the same turn. Optional ones are left out of a record of format 1. */
+  readonly sections?: readonly Section[] | undefined;
+}
+
+interface WriterSetup {
+  readonly options: ClaimOptions;
+  readonly nonce: string;
+  readonly claim: LogRecord;
+  readonly startedAtMs: number;
+}
+
+export class LogWriter {
+  readonly epoch: number;
+  /** Position of this writer's `epoch` record: everything after it is this writer's own. */
+  readonly claimPosition: Position;
+  readonly #options: ClaimOptions;
+  readonly #nonce: string;
+  #position: Position;
+  #hash: string;
+  #startedAtMs: number;
+  #state: WriterState = { kind: "ready" };
+  #flush = { part: 0, parts: 0 };
+
+  private constructor(setup: WriterSetup) {
+    this.#options = setup.options;
+    this.#nonce = setup.nonce;
+    this.epoch = setup.claim.header.epoch;
+    this.claimPosition = setup.claim.header.position;
+    this.#position = setup.claim.header.position;
+    this.#hash = setup.claim.hash;
+    this.#startedAtMs = setup.startedAtMs;
+  }
+
+  /** Rejects with the signal's reason, StoreError `unsuitable`, CorruptRecordError; store failures that may pass are retried. */
+  static async claim(options: ClaimOptions): Promise<ClaimOutcome> {
+    const { reader, rules } = options;
+    if (!reader.atEnd) throw new Error("R1: a claim needs a reader that has reached the end of the log");
+    if (!reader.epochKnown) throw new Error("R1: a claim needs to know the epoch: give the reader the epoch of the checkpoint it starts from");
+    const helped = await putLastAgain(options);
+    if (helped !== undefined) return helped;
+    const nonce = Buffer.from(options.random.bytes(16)).toString("hex");
+    for (;;) {
+      const header = headerAfter(options, nonce, reader.position, reader.hash, reader.epoch + 1);
+      const body: RecordBody = { kind: "epoch", leaseMs: options.leaseMs, controlUrl: options.controlUrl, instance: options.instance };
+      const { outcome, record } = await put(options, header, { body, layout: { format: 1 } });
+      if (outcome.kind === "mine") return await afterClaim({ options, nonce, claim: record, startedAtMs: outcome.startedAtMs });
+      if (outcome.kind === "gone") return { kind: "void", boundary: outcome.boundary };
+      if (rules.has("R1-claim-after-end-of-log")) return { kind: "beaten", record: outcome.record };
+      while ((await reader.next()) !== undefined); // The mutant: claims after records that its host never applies.
+    }
+
+    async function afterClaim(setup: WriterSetup): Promise<ClaimOutcome> {
+      if (rules.has("R4-boundary-check")) {
+        const boundary = await retryUntilAnswered(retryPorts(options), () => readBoundary(storeOf(options)));
+        if (boundary >= setup.claim.header.position) return { kind: "void", boundary };
+      }
+      return { kind: "claimed", writer: new LogWriter(setup), record: setup.claim };
+    }
+  }
+
+  /** Of the last record written. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  get hash(): string {
+    return this.#hash;
+  }
+
+  /** Of the next record. */
+  get format(): RecordFormat {
+    return this.#options.format?.() ?? 1;
+  }
+
+  /** Of the last successful put, the claim included. */
+  get startedAtMs(): number {
+    return this.#startedAtMs;
+  }
+
+  /** False once an append has failed: it was the last. */
+  get usable(): boolean {
+    return this.#state.kind !== "ended";
+  }
+
+  /**
+   * Writes the next record; durable when it resolves. One at a time: a second call before that is a programming error.
+   * Store failures that may pass are retried for as long as it takes, and told to `onTrouble`.
+   * Rejects with FencedError, CorruptRecordError, StoreError `unsuitable`, or the signal's reason; the writer has ended then,
+   * and whether the record was written is unknown unless it was fenced.
+   */
+  async append(body: RecordBody, { signal, sections = [] }: AppendOptions = {}): Promise<Appended> {
+    if (this.#state.kind === "ended") throw new WriterEndedError(this.#position, this.#state.cause);
+    if (this.#state.kind === "busy") throw new Error("R2: one put in flight at a time");
+    if (body.kind === "epoch") throw new Error("R1: an epoch record is written by a claim only");
+    this.#assertNextPart(body);
+    this.#state = { kind: "busy" };
+    try {
+      const header = headerAfter(this.#options, this.#nonce, this.#position, this.#hash, this.epoch);
+      const { outcome, record } = await put(this.#options, header, { body, layout: layoutOf(this.format, sections) }, signal);
+      const startedAtMs = this.#assertMine(outcome, record.header.position);
+      this.#position = record.header.position;
+      this.#hash = record.hash;
+      this.#startedAtMs = startedAtMs;
+      if (body.kind === "commit") this.#flush = { part: body.part, parts: body.parts };
+      this.#state = { kind: "ready" };
+      return { record, startedAtMs };
+    } catch (error) {
+      this.#state = { kind: "ended", cause: error };
+      throw error;
+    }
+  }
+
+  /** R2, in one place. The mutant takes every `exists` for its own lost reply. */
+  #assertMine(outcome: DecidedPut, position: Position): number {
+    if (outcome.kind === "mine") return outcome.startedAtMs;
+    if (this.#options.rules.has("R2-fenced-on-exists")) throw fencedBy(position, outcome);
+    return this.#options.clock.now();
+  }
+
+  /** Parts of a flush follow each other: 1..parts, with no other commit in between. */
+  #assertNextPart(body: RecordBody): void {
+    if (body.kind !== "commit") return;
+    const { part, parts } = this.#flush;
+    const expected = part === parts ? 1 : part + 1;
+    if (body.part !== expected || (expected > 1 && body.parts !== parts)) {
+      throw new Error(`part ${body.part} of ${body.parts} after part ${part} of ${parts}`);
+    }
+  }
+}
+
+/** Makes the record that the claim follows durable; see the head comment. Returns an outcome only when that ends the claim. */
+async function putLastAgain(options: ClaimOptions): Promise<ClaimOutcome | undefined> {
+  const { last, lastBytes, position } = options.reader;
+  if (last === undefined || lastBytes === undefined) return undefined; // It starts at a checkpoint, whose position was durable.
+  const again = await putUntilDecided({ ...putPorts(options), position, bytes: lastBytes });
+  if (again.kind === "mine") return undefined;
+  if (again.kind === "other") throw new CorruptRecordError(position, logKey(position), `another record, ${again.record.hash}`, `the one read before, ${last.hash}`);
+  return { kind: "void", boundary: again.boundary };
+}
+
+interface Content {
+  readonly body: RecordBody;
+  readonly layout: RecordLayout;
+}
+
+async function put(options: ClaimOptions, header: RecordHeader, { body, layout }: Content, signal?: AbortSignal): Promise<{ outcome: DecidedPut; record: LogRecord }> {
+  const { bytes, hash } = encodeRecord(options.reader.serviceTag, header, body, layout);
+  const ports = putPorts(options);
+  const outcome = await putUntilDecided({ ...ports, signal: body.kind === "epoch" ? options.signal : signal, position: header.position, bytes });
+  const told = layout.format === 1 ? { sections: [], steadVersion: undefined } : { sections: layout.sections ?? [], steadVersion: programVersion };
+  return { outcome, record: { header, body, format: layout.format, ...told, hash } };
+}
+
+function layoutOf(format: RecordFormat, sections: readonly Section[]): RecordLayout {
+  if (format === 2) return { format, sections };
+  const required = sections.find(({ isRequired }) => isRequired);
+  if (required !== undefined) throw new RangeError(`the section ${required.kind} must not be left out, and a record of format 1 has none: ask the writer's format first`);
+  return { format };
+}
+
+function headerAfter(options: ClaimOptions, nonce: string, position: Position, previousHash: string, epoch: number): RecordHeader {
+  return { position: position + 1, epoch, host: options.host, nonce, wallTimeMs: options.clock.wallTime(), previousHash };
+}
+
+const storeOf = (options: ClaimOptions): Store => options.store ?? options.reader.store;
+
+function retryPorts(options: ClaimOptions): RetryPorts {
+  return { clock: options.clock, random: options.random, signal: options.signal, onTrouble: options.onTrouble };
+}
+
+function putPorts(options: ClaimOptions): RetryPorts & { store: Store; serviceTag: Uint8Array; rules: Rules } {
+  return { ...retryPorts(options), store: storeOf(options), serviceTag: options.reader.serviceTag, rules: options.rules };
+}

@@ -1,0 +1,74 @@
+/**
+ * Whose vault this is. A vault belongs to one service for its whole life; a host of another service is refused before it
+ * reads a single record.
+ *
+ * `identity.json` is written once, with `putIfAbsent`, so two processes that create the vault agree on one identity.
+ */
+import { systemClock, type Clock } from "../../runtime/clock.ts";
+import { systemRandom, type Random } from "../../runtime/random.ts";
+import { ForeignVaultError, NotAVaultError, quoteFound, UnknownFormatError } from "../errors.ts";
+import { identityKey } from "../keys.ts";
+import { serviceNameBytesMax } from "../limits.ts";
+import type { Store } from "./store.ts";
+
+const format = "stead-vault";
+const version = 1;
+
+export interface VaultIdentity {
+  readonly service: string;
+  /** Random, in hex: tells this vault from another one of the same service (a copy, a new start). */
+  readonly id: string;
+  readonly createdMs: number;
+}
+
+/** Undefined when there is none. Throws StoreError, NotAVaultError (unreadable), UnknownFormatError. */
+export async function readIdentity(store: Store): Promise<VaultIdentity | undefined> {
+  const bytes = await store.get(identityKey);
+  return bytes === undefined ? undefined : parseIdentity(store.url, bytes);
+}
+
+/**
+ * Makes sure that the vault is this service's: writes the identity into an empty store, verifies an existing one.
+ * Throws ForeignVaultError when it is another's, RangeError for a service name that cannot be one.
+ */
+export async function ensureIdentity(
+  store: Store,
+  service: string,
+  ports: { readonly clock: Clock; readonly random: Random } = { clock: systemClock, random: systemRandom },
+): Promise<VaultIdentity> {
+  assertServiceName(service);
+  let found = await readIdentity(store);
+  if (found === undefined) {
+    const id = Buffer.from(ports.random.bytes(16)).toString("hex");
+    const identity = { format, version, service, id, createdMs: ports.clock.wallTime() };
+    await store.putIfAbsent(identityKey, Buffer.from(`${JSON.stringify(identity, null, 2)}\n`));
+    found = await readIdentity(store);
+  }
+  if (found === undefined) throw new NotAVaultError(store.url, `${identityKey} disappeared right after it was written`);
+  if (found.service !== service) throw new ForeignVaultError(store.url, found.service, service);
+  return found;
+}
+
+export function assertServiceName(service: string): void {
+  const bytes = Buffer.byteLength(service, "utf8");
+  if (bytes < 1 || bytes > serviceNameBytesMax) throw new RangeError(`a service name of ${bytes} bytes, 1 to ${serviceNameBytesMax} are allowed`);
+}
+
+function parseIdentity(url: string, bytes: Uint8Array): VaultIdentity {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new NotAVaultError(url, `${identityKey} is not JSON`, { cause: error });
+  }
+  if (typeof value !== "object" || value === null || !("format" in value) || value.format !== format) {
+    throw new NotAVaultError(url, `${identityKey} is not that of a vault`);
+  }
+  const found: Partial<Record<"format" | "version" | "service" | "id" | "createdMs", unknown>> = value;
+  if (found.version !== version) throw new UnknownFormatError(identityKey, `version ${quoteFound(String(found.version))}`, `version ${version}`);
+  const { service, id, createdMs } = found;
+  if (typeof service !== "string" || typeof id !== "string" || typeof createdMs !== "number") {
+    throw new NotAVaultError(url, `${identityKey} has no service, id or createdMs`);
+  }
+  return { service, id, createdMs };
+}

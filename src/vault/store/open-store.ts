@@ -1,0 +1,110 @@
+/**
+ * Opens the vault that a URL names, after proving that the place gives what the store contract asks for.
+ *
+ * Nothing is created here but subfolders: a folder without an identity is refused, because an empty mount point (the
+ * share is not mounted) must never be taken for an empty vault. `createVault` is the one explicit way to a new one.
+ */
+import { randomBytes } from "node:crypto";
+import fs from "node:fs/promises";
+import { isAbsolute, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { systemClock, type Clock } from "../../runtime/clock.ts";
+import { systemRandom, type Random } from "../../runtime/random.ts";
+import { NotAVaultError } from "../errors.ts";
+import { errnoOf, storeErrorOf } from "./fs-error.ts";
+import { probeFolder } from "./fs-probe.ts";
+import { FsStore } from "./fs-store.ts";
+import { temporaryFolder } from "./fs-temporaries.ts";
+import { ensureIdentity } from "./identity.ts";
+import { identityKey } from "../keys.ts";
+import { StoreError } from "./store.ts";
+
+const subfolders = [temporaryFolder, "log", "checkpoints", "chunks", "boundary"];
+
+/** Nothing to choose yet for folders; S3 will have its credentials here. */
+export type OpenStoreOptions = Readonly<Record<never, never>>;
+
+/**
+ * @param url `file:///absolute/path`, or an absolute path.
+ * Throws NotAVaultError (missing, empty, not mounted) and StoreError (`denied`, `full`, `unsuitable`, …), with advice.
+ */
+export async function openStore(url: string, _options: OpenStoreOptions = {}): Promise<FsStore> {
+  const folder = folderOf(url);
+  await assertFolder(folder, url);
+  try {
+    await fs.access(join(folder, identityKey));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") throw new NotAVaultError(url, `it has no ${identityKey}`, { cause: error });
+    throw storeErrorOf(error, `cannot read ${identityKey} in ${url}`, "before");
+  }
+  return openFolder(folder);
+}
+
+/**
+ * Makes a new vault for a service: the folder (its parent exists), its subfolders, its identity. Doing it again for the
+ * same service opens it; a folder with other things in it is refused, another service's vault throws ForeignVaultError.
+ */
+export async function createVault(
+  url: string,
+  service: string,
+  ports: { readonly clock: Clock; readonly random: Random } = { clock: systemClock, random: systemRandom },
+): Promise<FsStore> {
+  const folder = folderOf(url);
+  try {
+    await fs.mkdir(folder);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") throw new StoreError("unsuitable", `cannot make ${folder}: its parent folder does not exist`, "Make the parent folder, or mount the shared area there, first.");
+    if (errnoOf(error) !== "EEXIST") throw storeErrorOf(error, `cannot make the folder ${folder}`, "before");
+  }
+  await assertFolder(folder, url);
+  const strange = (await fs.readdir(folder)).filter((name) => name !== identityKey && name !== "lost+found" && !subfolders.includes(name));
+  if (strange.length > 0) {
+    throw new StoreError("unsuitable", `${folder} is not empty: it has ${strange.slice(0, 3).join(", ")}`, "Give the vault a folder of its own.");
+  }
+  const store = await openFolder(folder);
+  try {
+    await ensureIdentity(store, service, ports);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  return store;
+}
+
+function folderOf(url: string): string {
+  const isFileUrl = url.startsWith("file:");
+  const other = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0];
+  if (!isFileUrl && other !== undefined) throw new StoreError("unsuitable", `a vault at ${other} is not supported`, "Accepted are file:///absolute/path and an absolute path.");
+  let path: string;
+  try {
+    path = isFileUrl ? fileURLToPath(url) : url;
+  } catch (error) {
+    throw new StoreError("unsuitable", `${url} is not a file URL`, "Write file:///absolute/path.", { cause: error });
+  }
+  if (!isAbsolute(path)) throw new StoreError("unsuitable", `the vault's path ${path} is relative`, "Write an absolute path: hosts are started from different folders.");
+  const clean = normalize(path);
+  return clean.length > 1 && clean.endsWith("/") ? clean.slice(0, -1) : clean;
+}
+
+async function assertFolder(folder: string, url: string): Promise<void> {
+  try {
+    if (!(await fs.stat(folder)).isDirectory()) throw new NotAVaultError(url, "it is not a folder");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") throw new NotAVaultError(url, "there is no such folder", { cause: error });
+    if (error instanceof NotAVaultError) throw error;
+    throw storeErrorOf(error, `cannot look at ${folder}`, "before");
+  }
+}
+
+async function openFolder(folder: string): Promise<FsStore> {
+  for (const name of subfolders) {
+    try {
+      await fs.mkdir(join(folder, name));
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw storeErrorOf(error, `cannot make the folder ${name} in ${folder}`, "before");
+    }
+  }
+  const { network } = await probeFolder(folder, `probe-${process.pid}-${randomBytes(8).toString("hex")}`);
+  const store = new FsStore({ folder, network });
+  return store;
+}

@@ -1,0 +1,37 @@
+/** Store operations that are made again until they succeed: pauses double from the least to the greatest, with jitter. */
+import type { Clock } from "../../runtime/clock.ts";
+import type { Random } from "../../runtime/random.ts";
+import { retryPauseMsMax, retryPauseMsMin } from "../limits.ts";
+import { StoreError } from "./store.ts";
+
+export interface RetryPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signal?: AbortSignal | undefined;
+  /** Told about each failure that is retried: the vault is full, slow, away. */
+  readonly onTrouble?: ((error: StoreError) => void) | undefined;
+}
+
+/** Full, denied, unavailable, ambiguous may pass; `unsuitable` and everything that is not the store's does not. */
+export const mayPass = (error: unknown): error is StoreError => error instanceof StoreError && error.kind !== "unsuitable";
+
+/** Waits before attempt number `failures + 1`. Rejects with the signal's reason. */
+export async function pauseBeforeRetry(ports: RetryPorts, failures: number): Promise<void> {
+  const longest = Math.min(retryPauseMsMax, retryPauseMsMin * 2 ** Math.min(failures - 1, 20));
+  await ports.clock.sleep(longest * (0.5 + ports.random.fraction() / 2), ports.signal);
+}
+
+/** Makes a read operation again until it answers. Rejects with what may not pass, or with the signal's reason. */
+export async function retryUntilAnswered<T>(ports: RetryPorts, operation: () => Promise<T>): Promise<T> {
+  for (let failures = 0; ; ) {
+    ports.signal?.throwIfAborted();
+    try {
+      return await operation();
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      ports.onTrouble?.(error);
+      failures += 1;
+      await pauseBeforeRetry(ports, failures);
+    }
+  }
+}

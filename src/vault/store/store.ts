@@ -1,0 +1,50 @@
+/**
+ * The vault's port: an object store with four operations, and nothing else decides anything.
+ *
+ * Every implementation passes the same contract suite (test/support/vault/store-contract.ts).
+ * Keys are relative paths of `[a-z0-9._-]` segments joined by `/`, at most 200 bytes.
+ */
+
+/** What became of a put. `exists` says nothing about the content: the caller reads and compares. */
+export type PutOutcome = { readonly kind: "created" } | { readonly kind: "exists" };
+
+export interface Store {
+  /** For messages: `file:///srv/vault`, `memory:`, `s3://bucket/prefix`. Never contains a secret. */
+  readonly url: string;
+
+  /**
+   * Stores the whole content under a key that has none; durable when it resolves, and exactly one of several concurrent
+   * writers gets `created`. Throws `StoreError`; with `kind: "ambiguous"` it may or may not have happened, now or later.
+   */
+  putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome>;
+
+  /** The content, whole, or undefined when there is none. Throws `StoreError`. */
+  get(key: string): Promise<Uint8Array | undefined>;
+
+  /** Keys that start with `prefix` (which ends with `/`), ascending by code unit, only those > `after`. Throws `StoreError`. */
+  list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]>;
+
+  /** Removes a key; no error when there is none. Durable at some later time. Throws `StoreError`. */
+  delete(key: string): Promise<void>;
+}
+
+/**
+ * - `ambiguous`: the operation may have taken effect (time-out, lost reply). Only puts throw it; R3 applies.
+ * - `full`: no space or quota; nothing was stored.
+ * - `denied`: no permission, read-only; nothing was stored.
+ * - `unavailable`: the store did not answer; nothing was stored; trying again may help.
+ * - `unsuitable`: the store does not give what the contract asks (exclusive creation, durability); never retried.
+ */
+export type StoreErrorKind = "ambiguous" | "full" | "denied" | "unavailable" | "unsuitable";
+
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  readonly kind: StoreErrorKind;
+  /** What an operator can do about it, one sentence. */
+  readonly advice: string;
+  constructor(kind: StoreErrorKind, message: string, advice: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+    this.advice = advice;
+  }
+}

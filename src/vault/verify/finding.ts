@@ -1,0 +1,45 @@
+/** What `verify` says about a vault: each finding names the thing, and says whether anything is lost by it. */
+import type { Position } from "../record.ts";
+
+/** - `damage`: something is not what was written. - `notice`: unusual, or left over; nothing is lost by it. */
+export type Severity = "damage" | "notice";
+
+export type FindingKind =
+  | "no-identity"
+  | "foreign-vault"
+  | "unknown-format"
+  | "corrupt-record"
+  | "unappliable-flush"
+  | "log-gap"
+  | "void-claim"
+  | "unfinished-flush"
+  | "damaged-manifest"
+  | "damaged-chunk"
+  | "damaged-checkpoint"
+  | "unannounced-checkpoint"
+  | "no-checkpoint-at-boundary"
+  | "left-over-record"
+  | "left-over-chunks"
+  | "strange-key";
+
+export interface Finding {
+  readonly severity: Severity;
+  readonly kind: FindingKind;
+  /** The key that it is about, or the first of several. */
+  readonly key: string;
+  readonly message: string;
+}
+
+/** A checkpoint, as far as it could be verified. */
+export interface CheckpointReport {
+  readonly position: Position;
+  readonly wallTimeMs: number | undefined;
+  readonly databases: number;
+  /** Bytes of the databases in it. */
+  readonly bytes: number;
+  /** Manifest and all chunks are what was written, and give the databases that their checksums name. */
+  readonly whole: boolean;
+}
+
+export const damage = (kind: FindingKind, key: string, message: string): Finding => ({ severity: "damage", kind, key, message });
+export const notice = (kind: FindingKind, key: string, message: string): Finding => ({ severity: "notice", kind, key, message });

@@ -1,0 +1,119 @@
+/** Reads every manifest and every chunk that one refers to, each chunk once at each place, and reports what is not what was written. */
+import { chunkCountOf, type CheckpointManifest, databaseBytes, listCheckpoints, type ManifestDatabase, readManifest } from "../checkpoint/checkpoint-manifest.ts";
+import { readChunk } from "../checkpoint/checkpoint.ts";
+import { DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
+import type { PageProof } from "../checkpoint/flush-proof.ts";
+import { type CheckpointReport, damage, type Finding, notice } from "./finding.ts";
+import { checkpointKey, chunkPrefix, parseChunkKey } from "../keys.ts";
+import { chunkBytes } from "../limits.ts";
+import type { Store } from "../store/store.ts";
+
+export interface CheckpointsReport {
+  readonly findings: readonly Finding[];
+  /** Ascending. */
+  readonly checkpoints: readonly CheckpointReport[];
+  readonly manifests: readonly CheckpointManifest[];
+  readonly chunks: number;
+  readonly leftOverChunks: number;
+}
+
+export interface VerifyCheckpointsOptions {
+  /** Without it, whether the pages give the checksums of the databases is not looked at. */
+  readonly proof?: Pick<PageProof, "checksumOf"> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export async function verifyCheckpoints(store: Store, options: VerifyCheckpointsOptions = {}): Promise<CheckpointsReport> {
+  const chunks = await store.list(chunkPrefix);
+  const findings: Finding[] = [];
+  const checkpoints: CheckpointReport[] = [];
+  const manifests: CheckpointManifest[] = [];
+  const verified: VerifiedChunks = new Map();
+  for (const position of await listCheckpoints(store)) {
+    const manifest = await readOrReport(store, position, findings);
+    if (manifest === undefined) {
+      checkpoints.push({ position, wallTimeMs: undefined, databases: 0, bytes: 0, whole: false });
+      continue;
+    }
+    manifests.push(manifest);
+    const whole = await verifyChunks({ ...options, store, manifest, verified, findings });
+    const bytes = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
+    checkpoints.push({ position, wallTimeMs: manifest.wallTimeMs, databases: manifest.databases.length, bytes, whole });
+  }
+  const left = chunks.filter((key) => !verified.has(key) && parseChunkKey(key) !== undefined);
+  if (left.length > 0) findings.push(notice("left-over-chunks", left[0] ?? "", `${left.length} chunks belong to no checkpoint; clean-up removes them`));
+  for (const key of chunks) if (parseChunkKey(key) === undefined) findings.push(notice("strange-key", key, `${key} is not a chunk`));
+  return { findings, checkpoints, manifests, chunks: chunks.length, leftOverChunks: left.length };
+}
+
+async function readOrReport(store: Store, position: number, findings: Finding[]): Promise<CheckpointManifest | undefined> {
+  try {
+    return await readManifest(store, position);
+  } catch (error) {
+    if (error instanceof DamagedManifestError) findings.push(damage("damaged-manifest", error.key, error.message));
+    else if (error instanceof UnknownFormatError) findings.push(damage("unknown-format", checkpointKey(position), error.message));
+    else throw error;
+    return undefined;
+  }
+}
+
+/** By key: the checksums of its pages, by page size and number of the first; undefined: it is damaged. A chunk may stand at several places. */
+type VerifiedChunks = Map<string, Map<string, Uint8Array> | undefined>;
+
+interface ChunksWork extends VerifyCheckpointsOptions {
+  readonly store: Store;
+  readonly manifest: CheckpointManifest;
+  readonly verified: VerifiedChunks;
+  readonly findings: Finding[];
+}
+
+async function verifyChunks(work: ChunksWork): Promise<boolean> {
+  let whole = true;
+  for (const database of work.manifest.databases) {
+    const sum = new Uint8Array(database.checksum.length);
+    let isRead = true;
+    for (let index = 0; index < chunkCountOf(database); index += 1) {
+      work.signal?.throwIfAborted();
+      const part = await verifyChunk(work, database, index);
+      isRead = isRead && part !== undefined;
+      part?.forEach((byte, at) => (sum[at] = (sum[at] ?? 0) ^ byte));
+    }
+    if (isRead && work.proof !== undefined && Buffer.compare(sum, database.checksum) !== 0) {
+      const key = checkpointKey(work.manifest.position);
+      const [found, expected] = [sum, database.checksum].map((bytes) => Buffer.from(bytes).toString("hex"));
+      work.findings.push(damage("damaged-checkpoint", key, `${key}: the chunks of database ${database.name} give checksum ${found}, not ${expected}: no host can load it`));
+      isRead = false;
+    }
+    whole = whole && isRead;
+  }
+  return whole;
+}
+
+/** The checksum of the chunk's pages at its place (nothing without a proof); undefined when it is not what was written. */
+async function verifyChunk({ store, manifest, verified, findings, proof }: ChunksWork, database: ManifestDatabase, index: number): Promise<Uint8Array | undefined> {
+  const key = database.chunks[index] ?? "";
+  const firstPage = (index * chunkBytes) / database.pageSize + 1;
+  const place = proof === undefined ? "" : `${database.pageSize}:${firstPage}`;
+  if (verified.has(key) && verified.get(key) === undefined) return undefined;
+  const known = verified.get(key)?.get(place);
+  if (known !== undefined) return known;
+  const content = await readOrReportChunk(store, manifest, database.name, index, findings);
+  if (content === undefined) {
+    verified.set(key, undefined);
+    return undefined;
+  }
+  const sum = proof?.checksumOf(database.pageSize, firstPage, content) ?? new Uint8Array(0);
+  verified.set(key, (verified.get(key) ?? new Map<string, Uint8Array>()).set(place, sum));
+  return sum;
+}
+
+async function readOrReportChunk(store: Store, manifest: CheckpointManifest, database: string, index: number, findings: Finding[]): Promise<Uint8Array | undefined> {
+  try {
+    return await readChunk(store, manifest, database, index);
+  } catch (error) {
+    if (error instanceof DamagedChunkError) findings.push(damage("damaged-chunk", error.key, error.message));
+    else if (error instanceof UnknownFormatError) findings.push(damage("unknown-format", error.key, error.message));
+    else throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Walks the whole log and goes on after damage: what is not readable is a finding, not an end.
+ *
+ * Up to the boundary only claims are left, and claims that landed in the hole are void; each is verified for itself. After
+ * it the records must follow each other without a gap; after a damaged one the walk starts anew at the next.
+ */
+import type { Flush } from "../../core/flush.ts";
+import { allRules } from "../../core/rules.ts";
+import { CorruptRecordError, UnknownFormatError } from "../errors.ts";
+import { damage, type Finding, notice } from "./finding.ts";
+import { FlushAssembler } from "../log/flush-assembler.ts";
+import type { JournalProof } from "../checkpoint/flush-proof.ts";
+import { logKey, logPrefix, positionOfKey } from "../keys.ts";
+import { LogReader, type LogStart } from "../log/log-reader.ts";
+import { decodeRecord, serviceTagOf } from "../log/record-codec.ts";
+import type { LogRecord, Position } from "../record.ts";
+import type { Store } from "../store/store.ts";
+
+export interface LogReport {
+  readonly findings: readonly Finding[];
+  readonly records: number;
+  readonly lastPosition: Position;
+  readonly epoch: number;
+  readonly host: string | undefined;
+  /** Of what was provably in order: first and last position of each unbroken run after the boundary, ascending. */
+  readonly runs: readonly (readonly [first: Position, last: Position])[];
+  /** Manifests that a readable `checkpoint` record announces: position → hash. */
+  readonly announced: ReadonlyMap<Position, string>;
+  /** Hash of the record at each position that a run covers: what a checkpoint at that position must carry. */
+  readonly hashes: ReadonlyMap<Position, string>;
+}
+
+/**
+ * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined when that is not to be had. `proof` takes
+ * every record that is in order; without it, what flushes make of the databases is not looked at.
+ */
+export async function verifyLog(store: Store, service: string, boundary: Position, start: LogStart | undefined, proof?: JournalProof): Promise<LogReport> {
+  const keys = await store.list(logPrefix);
+  const findings: Finding[] = [];
+  const positions: Position[] = [];
+  for (const key of keys) {
+    const position = positionOfKey(logPrefix, key);
+    if (position === undefined) findings.push(notice("strange-key", key, `${key} is not a record of the log`));
+    else positions.push(position);
+  }
+  const walk = new Walk(store, service, findings, proof);
+  const claims = await walk.claimsUpTo(positions.filter((position) => position <= boundary));
+  const after = positions.filter((position) => position > boundary);
+  await walk.follow(after, boundary, start);
+  reportVoidClaims(claims, walk.firstEpoch, findings);
+  const lastPosition = positions.at(-1) ?? 0;
+  const { epoch, host, runs, announced, hashes } = walk;
+  return { findings, records: positions.length, lastPosition, epoch, host, runs, announced, hashes };
+}
+
+class Walk {
+  readonly #store: Store;
+  readonly #service: string;
+  readonly #findings: Finding[];
+  readonly #proof: JournalProof | undefined;
+  #flush = new FlushAssembler();
+  firstEpoch: number | undefined;
+  epoch = 0;
+  host: string | undefined;
+  readonly runs: [Position, Position][] = [];
+  readonly announced = new Map<Position, string>();
+  readonly hashes = new Map<Position, string>();
+
+  constructor(store: Store, service: string, findings: Finding[], proof: JournalProof | undefined) {
+    this.#store = store;
+    this.#service = service;
+    this.#findings = findings;
+    this.#proof = proof;
+  }
+
+  async claimsUpTo(positions: readonly Position[]): Promise<LogRecord[]> {
+    const claims: LogRecord[] = [];
+    let left = 0;
+    for (const position of positions) {
+      const record = await this.#decode(position);
+      if (record?.body.kind === "epoch") claims.push(record);
+      else if (record !== undefined) left += 1;
+    }
+    if (left > 0) this.#findings.push(notice("left-over-record", logKey(positions[0] ?? 0), `${left} records up to the boundary are no longer needed; the next clean-up removes them`));
+    return claims;
+  }
+
+  async follow(positions: readonly Position[], boundary: Position, start: LogStart | undefined): Promise<void> {
+    let expected = boundary + 1;
+    let reader = start === undefined ? undefined : this.#readerAt(start);
+    await this.#proof?.beginsAfter(boundary);
+    for (const position of positions) {
+      if (position !== expected) {
+        this.#findings.push(damage("log-gap", logKey(expected), `the log has no records at positions ${expected} to ${position - 1}`));
+        reader = undefined;
+      }
+      expected = position + 1;
+      if (reader === undefined) {
+        reader = await this.#anchorAt(position);
+        await this.#proof?.beginsAfter(position - 1);
+      }
+      if (reader !== undefined && !(await this.#take(reader, position))) reader = undefined;
+    }
+    if (this.#flush.isOpen) {
+      this.#findings.push(notice("unfinished-flush", logKey(expected - 1), "the log ends inside a flush of several parts; no client was told that it is durable, and it is not applied"));
+    }
+  }
+
+  /** True when the record is in order and the walk can go on from it. */
+  async #take(reader: LogReader, position: Position): Promise<boolean> {
+    let record: LogRecord | undefined;
+    let flush: Flush | undefined;
+    try {
+      record = await reader.next();
+      if (record !== undefined) flush = this.#flush.push(record);
+    } catch (error) {
+      this.#findings.push(recordFinding(error, position));
+      return false;
+    }
+    if (record === undefined) return false; // Removed while we walked.
+    this.#note(record);
+    await this.#proof?.take(record, flush, this.#flush.isOpen);
+    return true;
+  }
+
+  #note(record: LogRecord): void {
+    const { position, epoch, host } = record.header;
+    const run = this.runs.at(-1);
+    if (run?.[1] === position - 1) run[1] = position;
+    else this.runs.push([position, position]);
+    this.firstEpoch ??= record.body.kind === "epoch" ? epoch - 1 : epoch;
+    this.epoch = epoch;
+    this.host = host;
+    this.hashes.set(position, record.hash);
+    if (record.body.kind === "checkpoint") this.announced.set(record.body.checkpointPosition, record.body.manifestHash);
+  }
+
+  /** A reader that takes the record at the position on its own word, or undefined when even that is damaged. */
+  async #anchorAt(position: Position): Promise<LogReader | undefined> {
+    this.#flush = new FlushAssembler();
+    const record = await this.#decode(position);
+    if (record === undefined) return undefined;
+    if (record.body.kind === "commit" && record.body.part > 1) {
+      this.#findings.push(damage("unfinished-flush", logKey(position), `the first parts of the flush that goes on at position ${position} are missing`));
+      return undefined;
+    }
+    return this.#readerAt({ position: position - 1, hash: record.header.previousHash });
+  }
+
+  #readerAt(start: LogStart): LogReader {
+    return new LogReader({ store: this.#store, service: this.#service, start, rules: allRules });
+  }
+
+  async #decode(position: Position): Promise<LogRecord | undefined> {
+    const bytes = await this.#store.get(logKey(position));
+    if (bytes === undefined) return undefined;
+    try {
+      return decodeRecord(serviceTagOf(this.#service), position, bytes);
+    } catch (error) {
+      this.#findings.push(recordFinding(error, position));
+      return undefined;
+    }
+  }
+}
+
+/** A claim below the boundary is void when the log went on with a lower epoch, or when another claim has the same epoch. */
+function reportVoidClaims(claims: readonly LogRecord[], epochAfter: number | undefined, findings: Finding[]): void {
+  const seen = new Map<number, Position>();
+  for (const { header } of claims) {
+    const twin = seen.get(header.epoch);
+    const key = logKey(header.position);
+    if (epochAfter !== undefined && header.epoch > epochAfter) findings.push(notice("void-claim", key, `the claim of epoch ${header.epoch} by ${header.host} landed below the boundary and is void`));
+    else if (twin !== undefined) findings.push(notice("void-claim", key, `the claims of epoch ${header.epoch} at positions ${twin} and ${header.position} are below the boundary; one of them is void`));
+    seen.set(header.epoch, header.position);
+  }
+}
+
+function recordFinding(error: unknown, position: Position): Finding {
+  if (error instanceof CorruptRecordError) return damage("corrupt-record", error.key, error.message);
+  if (error instanceof UnknownFormatError) return damage("unknown-format", logKey(position), `${error.message}. ${error.advice}`);
+  throw error;
+}

@@ -1,0 +1,146 @@
+/**
+ * Verifies a whole vault, without writing: identity, log, checkpoints with all their chunks, and how they fit together.
+ *
+ * The answer to the question that counts is `restorable`: from which checkpoint, up to which position. A vault in use changes
+ * meanwhile; what retention removes during the walk is looked for in a new boundary and not reported as damage.
+ */
+import { readBoundary } from "../log/boundary.ts";
+import type { CheckpointManifest } from "../checkpoint/checkpoint-manifest.ts";
+import { startOf } from "../checkpoint/checkpoint-manifest.ts";
+import { ForeignVaultError, NotAVaultError, UnknownFormatError } from "../errors.ts";
+import { type CheckpointReport, damage, type Finding, notice } from "./finding.ts";
+import { readIdentity, type VaultIdentity } from "../store/identity.ts";
+import { JournalProof, type PageProof, type UnappliableFlush } from "../checkpoint/flush-proof.ts";
+import { checkpointKey, identityKey, logKey, positionOfKey, logPrefix } from "../keys.ts";
+import { genesisHash } from "../log/record-codec.ts";
+import type { Position } from "../record.ts";
+import type { Store } from "../store/store.ts";
+import { type CheckpointsReport, verifyCheckpoints } from "./verify-checkpoints.ts";
+import { type LogReport, verifyLog } from "./verify-log.ts";
+
+export interface VaultReport {
+  readonly url: string;
+  readonly identity: VaultIdentity | undefined;
+  readonly boundary: Position;
+  readonly records: number;
+  readonly lastPosition: Position;
+  readonly epoch: number;
+  /** Host of the last claim. */
+  readonly host: string | undefined;
+  readonly checkpoints: readonly CheckpointReport[];
+  readonly chunks: number;
+  readonly leftOverChunks: number;
+  /** The newest state that can be proven: this checkpoint and the journal up to that position. Undefined: none. */
+  readonly restorable: { readonly checkpoint: Position; readonly upTo: Position } | undefined;
+  /** Flushes that no host can apply, ascending; each is a finding as well. */
+  readonly unappliable: readonly UnappliableFlush[];
+  readonly findings: readonly Finding[];
+}
+
+export interface VerifyOptions {
+  /** Replays what hosts would do with the pages; without it only the records themselves are verified. */
+  readonly proof?: PageProof;
+  /** Default: whatever the identity says. */
+  readonly service?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Throws StoreError and the signal's reason only; all that is wrong with the vault is in the report. */
+export async function verifyVault(store: Store, options: VerifyOptions = {}): Promise<VaultReport> {
+  const findings: Finding[] = [];
+  const identity = await identityOf(store, options.service, findings);
+  const boundary = await readBoundary(store);
+  const checkpoints = await verifyCheckpoints(store, options);
+  findings.push(...checkpoints.findings);
+  const start = startAt(boundary, checkpoints.manifests, findings);
+  const service = identity?.service ?? options.service;
+  const proof = options.proof === undefined ? undefined : new JournalProof(store, options.proof, wholeOf(checkpoints));
+  const log = service === undefined ? emptyLog : await verifyLog(store, service, boundary, start, proof);
+  const boundaryNow = await readBoundary(store);
+  findings.push(...log.findings.filter((finding) => !isRemovedSince(finding, boundaryNow, boundary)));
+  findings.push(...compare(checkpoints.manifests, log));
+  const unappliable = proof?.unappliable ?? [];
+  findings.push(...unappliable.map(flushFinding), ...(proof?.diverging ?? []).map(divergenceFinding));
+  const { records, lastPosition, epoch, host } = log;
+  const { chunks, leftOverChunks } = checkpoints;
+  const restorable = newestRestorable(checkpoints.checkpoints, boundary, log, unappliable);
+  return { url: store.url, identity, boundary, records, lastPosition, epoch, host, checkpoints: checkpoints.checkpoints, chunks, leftOverChunks, restorable, unappliable, findings };
+}
+
+/** Records name their service; without one there is nothing to verify them against, and `no-identity` is damage enough. */
+const emptyLog: LogReport = { findings: [], records: 0, lastPosition: 0, epoch: 0, host: undefined, runs: [], announced: new Map(), hashes: new Map() };
+
+export const isDamaged = (report: VaultReport): boolean => report.findings.some(({ severity }) => severity === "damage");
+
+async function identityOf(store: Store, expected: string | undefined, findings: Finding[]): Promise<VaultIdentity | undefined> {
+  try {
+    const identity = await readIdentity(store);
+    if (identity === undefined) findings.push(damage("no-identity", identityKey, `${identityKey} is missing: it cannot be told whose vault this is`));
+    else if (expected !== undefined && identity.service !== expected) {
+      findings.push(damage("foreign-vault", identityKey, new ForeignVaultError(store.url, identity.service, expected).message));
+    }
+    return identity;
+  } catch (error) {
+    if (error instanceof NotAVaultError) findings.push(damage("no-identity", identityKey, error.message));
+    else if (error instanceof UnknownFormatError) findings.push(damage("unknown-format", identityKey, error.message));
+    else throw error;
+    return undefined;
+  }
+}
+
+function startAt(boundary: Position, manifests: readonly CheckpointManifest[], findings: Finding[]): { position: Position; hash: string; epoch?: number } | undefined {
+  if (boundary === 0) return { position: 0, hash: genesisHash };
+  const manifest = manifests.find(({ position }) => position === boundary);
+  if (manifest !== undefined) return startOf(manifest);
+  findings.push(notice("no-checkpoint-at-boundary", checkpointKey(boundary), `the log begins after position ${boundary}, where no whole checkpoint is: the chain is verified from the next record on`));
+  return undefined;
+}
+
+/** A manifest must carry the hash of the record at its position, and the announcement the hash of the manifest. */
+function compare(manifests: readonly CheckpointManifest[], log: LogReport): Finding[] {
+  const findings: Finding[] = [];
+  const linked = new Set(manifests.map(({ previous }) => previous?.position));
+  for (const manifest of manifests) {
+    const key = checkpointKey(manifest.position);
+    const hash = log.hashes.get(manifest.position);
+    const announced = log.announced.get(manifest.position);
+    if (hash !== undefined && hash !== manifest.hash) findings.push(damage("damaged-manifest", key, `${key} is the state after another record than the one at its position`));
+    if (announced !== undefined && announced !== manifest.manifestHash) findings.push(damage("damaged-manifest", key, `${key} is not the manifest that the log announces`));
+    if (announced === undefined && manifest.position !== 0 && !linked.has(manifest.position)) {
+      findings.push(notice("unannounced-checkpoint", key, `${key} is complete but was never announced: its primary stopped, or was succeeded, before that`));
+    }
+  }
+  return findings;
+}
+
+function wholeOf({ checkpoints, manifests }: CheckpointsReport): CheckpointManifest[] {
+  const whole = new Set(checkpoints.filter((checkpoint) => checkpoint.whole).map(({ position }) => position));
+  return manifests.filter(({ position }) => whole.has(position));
+}
+
+function flushFinding({ position, database, reason, wholeUpTo, mendedBy }: UnappliableFlush): Finding {
+  const what = `no host can apply the flush that ends at position ${position}: database ${database}: ${reason}`;
+  if (mendedBy !== undefined) return notice("unappliable-flush", logKey(position), `${what}; hosts begin behind it, with the checkpoint at position ${mendedBy}, and states between the two cannot be restored`);
+  return damage("unappliable-flush", logKey(position), `${what}; the last whole state is at position ${wholeUpTo}. A primary that lives mends it: ask it for a checkpoint (stead checkpoint)`);
+}
+
+const divergenceFinding = ({ position, database }: { readonly position: Position; readonly database: string }): Finding =>
+  damage("damaged-checkpoint", checkpointKey(position), `${checkpointKey(position)}: database ${database} is in another state than the journal before it gives: hosts that follow and hosts that restore differ`);
+
+function newestRestorable(checkpoints: readonly CheckpointReport[], boundary: Position, log: LogReport, unappliable: readonly UnappliableFlush[]): VaultReport["restorable"] {
+  let best: VaultReport["restorable"];
+  for (const { position, whole } of checkpoints) {
+    if (!whole || position < boundary) continue;
+    const run = log.runs.find(([first, last]) => first <= position + 1 && position <= last);
+    const refused = unappliable.find((flush) => flush.position > position);
+    const upTo = Math.max(position, Math.min(run?.[1] ?? position, refused?.wholeUpTo ?? Infinity));
+    if (best === undefined || upTo >= best.upTo) best = { checkpoint: position, upTo };
+  }
+  return best;
+}
+
+/** Damage at a position that retention has passed during the walk is no damage. */
+function isRemovedSince(finding: Finding, boundaryNow: Position, boundaryThen: Position): boolean {
+  const position = positionOfKey(logPrefix, finding.key);
+  return finding.kind === "log-gap" && position !== undefined && position > boundaryThen && position <= boundaryNow;
+}

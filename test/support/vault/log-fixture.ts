@@ -1,0 +1,101 @@
+/** Hosts that write and read one log, on a clock that stands still unless a pause is asked for: then it jumps to its end. */
+import type { DatabaseDelta } from "../../../src/core/delta.ts";
+import { allRules, type Rules } from "../../../src/core/rules.ts";
+import type { Clock } from "../../../src/runtime/clock.ts";
+import type { Random } from "../../../src/runtime/random.ts";
+import { LogReader, type LogStart } from "../../../src/vault/log/log-reader.ts";
+import { type ClaimOptions, LogWriter } from "../../../src/vault/log/log-writer.ts";
+import { genesisHash } from "../../../src/vault/log/record-codec.ts";
+import type { LogRecord, RecordBody } from "../../../src/vault/record.ts";
+import type { Store, StoreError } from "../../../src/vault/store/store.ts";
+
+export class JumpingClock implements Clock {
+  time = 1000;
+  now(): number {
+    return this.time;
+  }
+  wallTime(): number {
+    return 1_700_000_000_000 + this.time;
+  }
+  setTimer(): never {
+    throw new Error("not needed here");
+  }
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    this.time += delayMs;
+    return Promise.resolve();
+  }
+}
+
+/** The same numbers for the same seed (xorshift32). */
+export function seededRandom(seed: number): Random {
+  let state = (seed * 2654435761) >>> 0 || 1;
+  const next = (): number => {
+    state ^= state << 13;
+    state >>>= 0;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    state >>>= 0;
+    return state;
+  };
+  return { bytes: (count) => Uint8Array.from({ length: count }, () => next() >>> 11), fraction: () => next() / 0x1_0000_0000 };
+}
+
+export const service = "notes";
+
+export function readerOf(store: Store, start: LogStart = { position: 0, hash: genesisHash }, rules: Rules = allRules): LogReader {
+  return new LogReader({ store, service, start, rules });
+}
+
+export async function readToEnd(reader: LogReader): Promise<LogRecord[]> {
+  const records: LogRecord[] = [];
+  for (let record = await reader.next(); record !== undefined; record = await reader.next()) records.push(record);
+  return records;
+}
+
+export interface TestHost {
+  readonly clock: JumpingClock;
+  readonly reader: LogReader;
+  readonly troubles: StoreError[];
+  readonly options: ClaimOptions;
+  claim(): ReturnType<typeof LogWriter.claim>;
+  /** Reads to the end and claims; anything but success is a failure of the test. */
+  lead(): Promise<LogWriter>;
+}
+
+export function makeHost(host: string, store: Store, settings: { start?: LogStart; rules?: Rules; seed?: number; signal?: AbortSignal } = {}): TestHost {
+  const clock = new JumpingClock();
+  const rules = settings.rules ?? allRules;
+  const reader = readerOf(store, settings.start, rules);
+  const troubles: StoreError[] = [];
+  const seed = settings.seed ?? [...host].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7);
+  const ports = { clock, random: seededRandom(seed), rules, onTrouble: (error: StoreError) => void troubles.push(error) };
+  const signal = settings.signal === undefined ? {} : { signal: settings.signal };
+  const options: ClaimOptions = { reader, host, leaseMs: 1000, controlUrl: `http://${host}:1`, instance: `${host}-1`, ...ports, ...signal };
+  const claim = (): ReturnType<typeof LogWriter.claim> => LogWriter.claim(options);
+  const lead = async (): Promise<LogWriter> => {
+    await readToEnd(reader);
+    const outcome = await claim();
+    if (outcome.kind !== "claimed") throw new Error(`the claim ended as ${outcome.kind}`);
+    return outcome.writer;
+  };
+  return { clock, reader, troubles, options, claim, lead };
+}
+
+export function delta(fill: number, settings: { pageSize?: number; pageCount?: number; pages?: readonly number[]; name?: string } = {}): DatabaseDelta {
+  const { pageSize = 512, pageCount = 4, pages = [1], name = "app.db" } = settings;
+  const checksum = new Uint8Array(16).fill(fill);
+  return { name, pageSize, pageCount, checksum, pages: pages.map((number) => ({ number, content: new Uint8Array(pageSize).fill(fill) })) };
+}
+
+export const commit = (fill: number, part = 1, parts = 1): RecordBody => ({ kind: "commit", part, parts, databases: [delta(fill)] });
+
+/** What a promise is rejected with; a promise that is kept is a failure of the test. */
+export function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    (value) => {
+      throw new Error(`it was expected to fail, and gave ${JSON.stringify(value)}`);
+    },
+    (error: unknown) => error,
+  );
+}

@@ -1,0 +1,157 @@
+import { describe, expect, test } from "bun:test";
+import { withoutRule } from "../../../src/core/rules.ts";
+import { raiseBoundary } from "../../../src/vault/log/boundary.ts";
+import { CorruptRecordError, LeftBehindError } from "../../../src/vault/errors.ts";
+import { FlushAssembler } from "../../../src/vault/log/flush-assembler.ts";
+import { logKey } from "../../../src/vault/keys.ts";
+import { endsOfLogPerBoundaryCheck } from "../../../src/vault/limits.ts";
+import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import { encodeRecord, genesisHash, serviceTagOf } from "../../../src/vault/log/record-codec.ts";
+import type { RecordBody } from "../../../src/vault/record.ts";
+import { commit, failureOf, makeHost, readerOf, readToEnd, service } from "../../support/vault/log-fixture.ts";
+
+const renew: RecordBody = { kind: "renew" };
+const tag = serviceTagOf(service);
+
+async function logOf(commits: number): Promise<MemoryStore> {
+  const store = new MemoryStore();
+  const writer = await makeHost("a", store).lead();
+  for (let fill = 1; fill <= commits; fill += 1) await writer.append(commit(fill));
+  return store;
+}
+
+describe("a reader", () => {
+  test("gives the records in order, then nothing, then what was written since", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    const reader = readerOf(store);
+    expect(reader.atEnd).toBe(false);
+    expect((await readToEnd(reader)).map(({ body }) => body.kind)).toEqual(["epoch"]);
+    expect(reader).toMatchObject({ position: 1, epoch: 1, atEnd: true, hash: writer.hash });
+    const { record } = await writer.append(commit(5));
+    expect(await reader.next()).toEqual(record);
+    expect(reader).toMatchObject({ position: 2, atEnd: false, last: record });
+  });
+
+  test("goes on after a checkpoint by position, hash and epoch", async () => {
+    const store = await logOf(3);
+    const [, , third, fourth] = await readToEnd(readerOf(store));
+    const reader = readerOf(store, { position: 3, hash: third?.hash ?? "", epoch: 1 });
+    expect(await readToEnd(reader)).toEqual(fourth === undefined ? [] : [fourth]);
+    const wrong = readerOf(store, { position: 3, hash: genesisHash, epoch: 1 });
+    expect(await failureOf(wrong.next())).toMatchObject({ kind: "corrupt-record", position: 4 });
+  });
+
+  test("refuses any record of which a single byte is flipped, names it, and stays before it", async () => {
+    const store = await logOf(2);
+    for (const position of [1, 2, 3]) {
+      const whole = (await store.get(logKey(position))) as Uint8Array;
+      for (let at = 0; at < whole.length; at += 1) {
+        const flipped = whole.slice();
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << at % 8);
+        store.overwrite(logKey(position), flipped);
+        const reader = readerOf(store);
+        const failure = await failureOf(readToEnd(reader));
+        expect(failure).toMatchObject({ message: expect.stringContaining(logKey(position)) });
+        expect(reader.position).toBe(position - 1);
+      }
+      store.overwrite(logKey(position), whole);
+    }
+    expect(await readToEnd(readerOf(store))).toHaveLength(3);
+  });
+
+  test("refuses a record that does not follow its predecessor, and only the chain tells", async () => {
+    const [store, other] = [await logOf(2), await logOf(3)];
+    const nonce = (await readToEnd(readerOf(store))).at(-1)?.header.nonce ?? "";
+    const foreign = (await readToEnd(readerOf(other))).at(-1);
+    if (foreign === undefined) throw new Error("no record");
+    const spliced = encodeRecord(tag, { ...foreign.header, nonce, previousHash: "ee".repeat(32) }, foreign.body).bytes;
+    await store.putIfAbsent(logKey(4), spliced);
+    expect(await failureOf(readToEnd(readerOf(store)))).toMatchObject({ kind: "corrupt-record", position: 4, found: expect.stringContaining("eeee") });
+    expect(await readToEnd(readerOf(store, undefined, withoutRule("chain")))).toHaveLength(4);
+  });
+
+  test("refuses epochs that skip, repeat, or change without a claim, and two writers in one epoch", async () => {
+    const store = await logOf(1);
+    const last = (await readToEnd(readerOf(store))).at(-1);
+    if (last === undefined) throw new Error("no record");
+    const next = { ...last.header, position: 3, previousHash: last.hash };
+    const claim: RecordBody = { kind: "epoch", leaseMs: 1, controlUrl: "", instance: "" };
+    const other = "77".repeat(16);
+    const wrong = [
+      encodeRecord(tag, { ...next, nonce: other, epoch: 3 }, claim),
+      encodeRecord(tag, { ...next, nonce: other, epoch: 1 }, claim),
+      encodeRecord(tag, { ...next, epoch: 2 }, claim),
+      encodeRecord(tag, { ...next, epoch: 2 }, renew),
+      encodeRecord(tag, { ...next, nonce: other }, renew),
+    ];
+    for (const { bytes } of wrong) {
+      store.overwrite(logKey(3), bytes);
+      expect(await failureOf(readToEnd(readerOf(store)))).toBeInstanceOf(CorruptRecordError);
+    }
+    store.overwrite(logKey(3), encodeRecord(tag, { ...next, nonce: other, epoch: 2 }, claim).bytes);
+    expect(await readToEnd(readerOf(store))).toHaveLength(3);
+  });
+
+  test("that retention has passed finds out at once when it starts, and after a bounded number of looks when it waits", async () => {
+    const store = await logOf(5);
+    const waiting = readerOf(store, { position: 2, hash: (await readToEnd(readerOf(store)))[1]?.hash ?? "", epoch: 1 });
+    await store.delete(logKey(3));
+    expect(await waiting.next()).toBeUndefined();
+    await raiseBoundary(store, 5);
+    const started = readerOf(store, { position: 2, hash: waiting.hash, epoch: 1 });
+    expect(await failureOf(started.next())).toMatchObject({ kind: "left-behind", position: 2, boundary: 5 });
+    let looks = 0;
+    let failure: unknown;
+    for (; failure === undefined && looks <= endsOfLogPerBoundaryCheck; looks += 1) {
+      failure = await waiting.next().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+    }
+    expect(failure).toBeInstanceOf(LeftBehindError);
+  });
+
+  test("that is at the boundary exactly is not left behind", async () => {
+    const store = await logOf(2);
+    const reader = readerOf(store);
+    await readToEnd(reader);
+    await raiseBoundary(store, 3);
+    for (let look = 0; look <= 2 * endsOfLogPerBoundaryCheck; look += 1) expect(await reader.next()).toBeUndefined();
+  });
+});
+
+describe("a flush", () => {
+  test("of several parts is given whole, with other records in between", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    for (const body of [commit(1, 1, 3), renew, commit(2, 2, 3), commit(3, 3, 3), commit(4)]) await writer.append(body);
+    const assembler = new FlushAssembler();
+    const flushes = (await readToEnd(readerOf(store))).map((record) => assembler.push(record)?.deltas.map(({ checksum }) => checksum[0]));
+    expect(flushes).toEqual([undefined, undefined, undefined, undefined, [1, 2, 3], [4]]);
+    expect(assembler.isOpen).toBe(false);
+  });
+
+  test("whose writer died in the middle is dropped at the next claim", async () => {
+    const store = new MemoryStore();
+    const first = await makeHost("a", store).lead();
+    for (const body of [commit(1), commit(2, 1, 3), commit(3, 2, 3)]) await first.append(body);
+    const second = await makeHost("b", store).lead();
+    await second.append(commit(9));
+    const assembler = new FlushAssembler();
+    const flushes = (await readToEnd(readerOf(store))).map((record) => assembler.push(record)?.deltas.map(({ checksum }) => checksum[0]));
+    expect(flushes).toEqual([undefined, [1], undefined, undefined, undefined, [9]]);
+  });
+
+  test("whose parts do not follow each other is refused at that record", () => {
+    const record = (position: number, body: RecordBody): Parameters<FlushAssembler["push"]>[0] => {
+      const header = { position, epoch: 1, host: "a", nonce: "00".repeat(16), wallTimeMs: 0, previousHash: genesisHash };
+      return { header, body, sections: [], format: 1, steadVersion: undefined, hash: genesisHash };
+    };
+    for (const [first, second] of [[commit(1, 1, 3), commit(1, 3, 3)], [commit(1, 1, 3), commit(1, 2, 2)], [commit(1, 1, 3), commit(1)], [renew, commit(1, 2, 2)]] as const) {
+      const assembler = new FlushAssembler();
+      assembler.push(record(1, first));
+      expect(() => assembler.push(record(2, second))).toThrow(CorruptRecordError);
+    }
+  });
+});

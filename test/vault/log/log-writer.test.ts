@@ -1,0 +1,279 @@
+import { describe, expect, test } from "bun:test";
+import { withoutRule } from "../../../src/core/rules.ts";
+import { raiseBoundary } from "../../../src/vault/log/boundary.ts";
+import { CorruptRecordError, FencedError, WriterEndedError } from "../../../src/vault/errors.ts";
+import { logKey } from "../../../src/vault/keys.ts";
+import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import type { RecordBody } from "../../../src/vault/record.ts";
+import { FaultyStore } from "../../support/vault/faulty-store.ts";
+import { commit, failureOf, makeHost, readerOf, readToEnd } from "../../support/vault/log-fixture.ts";
+
+const renew: RecordBody = { kind: "renew" };
+const kinds = async (store: MemoryStore): Promise<string[]> => (await readToEnd(readerOf(store))).map(({ header, body }) => `${header.position} ${body.kind} ${header.epoch} ${header.host}`);
+
+describe("a claim", () => {
+  test("of an empty log is epoch 1 at position 1", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    expect(writer).toMatchObject({ epoch: 1, position: 1, claimPosition: 1, usable: true });
+    expect(await kinds(store)).toEqual(["1 epoch 1 a"]);
+  });
+
+  test("follows everything that was written before, with the next epoch", async () => {
+    const store = new MemoryStore();
+    const first = await makeHost("a", store).lead();
+    await first.append(commit(1));
+    await first.append({ kind: "vacate", reason: "switchover", successor: "b" });
+    const second = await makeHost("b", store).lead();
+    await second.append(commit(2));
+    expect(await kinds(store)).toEqual(["1 epoch 1 a", "2 commit 1 a", "3 vacate 1 a", "4 epoch 2 b", "5 commit 2 b"]);
+  });
+
+  test("R1: is beaten when anything was written since the log was read, and succeeds after reading it", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    const rival = makeHost("b", store);
+    await readToEnd(rival.reader);
+    await writer.append(commit(1));
+    const outcome = await rival.claim();
+    expect(outcome).toMatchObject({ kind: "beaten", record: { header: { position: 2, host: "a" }, body: { kind: "commit" } } });
+    expect(rival.reader.position).toBe(1);
+    expect((await rival.lead()).position).toBe(3);
+  });
+
+  test("R1: needs a reader at the end of the log", async () => {
+    const store = new MemoryStore();
+    await makeHost("a", store).lead();
+    const rival = makeHost("b", store);
+    expect(await failureOf(rival.claim())).toMatchObject({ message: expect.stringContaining("R1") });
+    await rival.reader.next();
+    expect(await failureOf(rival.claim())).toMatchObject({ message: expect.stringContaining("R1") });
+  });
+
+  test("of one among many at the same moment wins, whoever they are", async () => {
+    for (let round = 0; round < 50; round += 1) {
+      const store = new MemoryStore();
+      const hosts = ["a", "b", "c", "d"].map((name) => makeHost(name, store, { seed: round * 10 + name.charCodeAt(0) }));
+      for (const host of hosts) await readToEnd(host.reader);
+      const outcomes = await Promise.all(hosts.map((host) => host.claim()));
+      expect(outcomes.map(({ kind }) => kind).sort()).toEqual(["beaten", "beaten", "beaten", "claimed"]);
+    }
+  });
+
+  test("R3: whose reply was lost is found again by its nonce, and counts its lease from the first attempt", async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const host = makeHost("a", store);
+    await readToEnd(host.reader);
+    store.failPuts("unavailable", "lost-reply");
+    let firstAmbiguousMs = 0;
+    store.beforePut = (): Promise<void> => {
+      host.clock.time += 10;
+      if (store.puts.length === 2) firstAmbiguousMs = host.clock.time - 10;
+      return Promise.resolve();
+    };
+    const outcome = await host.claim();
+    if (outcome.kind !== "claimed") throw new Error(outcome.kind);
+    expect(store.puts).toHaveLength(3);
+    expect(outcome.writer.startedAtMs).toBe(firstAmbiguousMs);
+    expect(host.troubles.map(({ kind }) => kind)).toEqual(["unavailable", "ambiguous"]);
+  });
+
+  test("R4: that lands in a hole left by retention is void, and the same claim without the check is not noticed", async () => {
+    for (const mutant of [false, true]) {
+      const store = new MemoryStore();
+      const sleeper = makeHost("z", store, mutant ? { rules: withoutRule("R4-boundary-check") } : {});
+      const writer = await makeHost("a", store).lead();
+      await readToEnd(sleeper.reader);
+      for (let fill = 0; fill < 5; fill += 1) await writer.append(commit(fill));
+      await raiseBoundary(store, 5);
+      for (let position = 2; position <= 5; position += 1) await store.delete(logKey(position));
+      const outcome = await sleeper.claim();
+      if (mutant) expect(outcome.kind).toBe("claimed");
+      else expect(outcome).toEqual({ kind: "void", boundary: 5 });
+      expect((await writer.append(renew)).record.header.position).toBe(7);
+    }
+  });
+
+  test("makes the record it follows durable first: a record that the vault lost comes back before the claim", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    await writer.append(commit(1));
+    const rival = makeHost("b", store);
+    await readToEnd(rival.reader);
+    await store.delete(logKey(2));
+    await rival.claim();
+    expect(await kinds(store)).toEqual(["1 epoch 1 a", "2 commit 1 a", "3 epoch 2 b"]);
+  });
+
+  test("refuses to follow a record that has become another one", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    await writer.append(commit(1));
+    const rival = makeHost("b", store);
+    await readToEnd(rival.reader);
+    await store.delete(logKey(2));
+    const impostor = makeHost("c", store);
+    await readToEnd(impostor.reader);
+    await impostor.claim();
+    expect(await failureOf(rival.claim())).toBeInstanceOf(CorruptRecordError);
+  });
+
+  test("that is given up while its fate is open rejects with the reason, and the log goes on without it", async () => {
+    const inner = new MemoryStore();
+    const store = new FaultyStore(inner);
+    const giveUp = new AbortController();
+    const host = makeHost("a", store, { signal: giveUp.signal });
+    await readToEnd(host.reader);
+    store.failPuts("late");
+    store.beforePut = (): Promise<void> => {
+      if (store.puts.length === 1) queueMicrotask(() => giveUp.abort(new Error("given up")));
+      return Promise.resolve();
+    };
+    expect(await failureOf(host.claim())).toEqual(new Error("given up"));
+    const other = await makeHost("b", inner).lead();
+    expect(await store.deliverLate()).toEqual([{ kind: "exists" }]);
+    expect((await other.append(renew)).record.header.position).toBe(2);
+  });
+});
+
+describe("an append", () => {
+  test("R2: of a primary that was succeeded is fenced, names who did it, and is the last", async () => {
+    const store = new MemoryStore();
+    const zombie = await makeHost("a", store).lead();
+    await makeHost("b", store).lead();
+    const error = await failureOf(zombie.append(commit(1)));
+    expect(error).toBeInstanceOf(FencedError);
+    expect(error).toMatchObject({ epoch: 2, host: "b", position: 2 });
+    expect(zombie.usable).toBe(false);
+    expect(await failureOf(zombie.append(renew))).toBeInstanceOf(WriterEndedError);
+    expect(await kinds(store)).toEqual(["1 epoch 1 a", "2 epoch 2 b"]);
+  });
+
+  test("R2: of a zombie is fenced also long after its successor's records were deleted by retention", async () => {
+    const store = new MemoryStore();
+    const zombie = await makeHost("a", store).lead();
+    const successor = await makeHost("b", store).lead();
+    for (let fill = 0; fill < 5; fill += 1) await successor.append(commit(fill));
+    await raiseBoundary(store, 6);
+    for (let position = 3; position <= 6; position += 1) await store.delete(logKey(position));
+    expect(await failureOf(zombie.append(commit(9)))).toMatchObject({ kind: "fenced", epoch: 2, host: "b" });
+  });
+
+  test("without R2 a zombie takes the successor's record for its own: the mutant loses a write", async () => {
+    const store = new MemoryStore();
+    const zombie = await makeHost("a", store, { rules: withoutRule("R2-fenced-on-exists") }).lead();
+    await makeHost("b", store).lead();
+    await zombie.append(commit(1));
+    expect(await kinds(store)).toEqual(["1 epoch 1 a", "2 epoch 2 b"]);
+  });
+
+  for (const fault of ["lost-reply", "lost-request", "full", "unavailable", "denied"] as const) {
+    test(`R3: that meets ${fault} is made again with the same bytes until it is known`, async () => {
+      const inner = new MemoryStore();
+      const store = new FaultyStore(inner);
+      const host = makeHost("a", store);
+      const writer = await host.lead();
+      store.failPuts(fault, fault, fault);
+      const { record } = await writer.append(commit(7));
+      expect(store.puts.slice(1)).toEqual([logKey(2), logKey(2), logKey(2), logKey(2)]);
+      expect(host.troubles.map(({ kind }) => kind)).toEqual(Array(3).fill(fault.startsWith("lost") ? "ambiguous" : fault));
+      expect((await readToEnd(readerOf(inner))).at(-1)).toEqual(record);
+      await writer.append(renew);
+      expect((await readToEnd(readerOf(inner))).map(({ body }) => body.kind)).toEqual(["epoch", "commit", "renew"]);
+    });
+  }
+
+  test("R3: that arrives late, after its retry has succeeded, changes nothing", async () => {
+    const inner = new MemoryStore();
+    const store = new FaultyStore(inner);
+    const writer = await makeHost("a", store).lead();
+    store.failPuts("late");
+    await writer.append(commit(7));
+    await writer.append(renew);
+    expect(await store.deliverLate()).toEqual([{ kind: "exists" }]);
+    expect(await readToEnd(readerOf(inner))).toHaveLength(3);
+  });
+
+  test("R3: that was ambiguous and finds somebody else's record is fenced, not taken for durable", async () => {
+    const inner = new MemoryStore();
+    const store = new FaultyStore(inner);
+    const writer = await makeHost("a", store).lead();
+    store.failPuts("lost-request");
+    store.beforePut = async (): Promise<void> => {
+      if (store.puts.length === 3) await makeHost("b", inner).lead();
+    };
+    expect(await failureOf(writer.append(commit(7)))).toMatchObject({ kind: "fenced", host: "b", epoch: 2 });
+    expect(await kinds(inner)).toEqual(["1 epoch 1 a", "2 epoch 2 b"]);
+  });
+
+  test("without R3 an ambiguous put is taken for durable: the mutant leaves a hole in the log", async () => {
+    const inner = new MemoryStore();
+    const store = new FaultyStore(inner);
+    const writer = await makeHost("a", store, { rules: withoutRule("R3-retry-ambiguous-put") }).lead();
+    store.failPuts("lost-request");
+    await writer.append(commit(7));
+    await writer.append(renew);
+    expect(await inner.list("log/")).toEqual([logKey(1), logKey(3)]);
+  });
+
+  test("counts its lease from the attempt that created it, or from the first that may have", async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const host = makeHost("a", store);
+    const writer = await host.lead();
+    const starts: number[] = [];
+    store.beforePut = (): Promise<void> => {
+      starts.push(host.clock.time);
+      host.clock.time += 100;
+      return Promise.resolve();
+    };
+    store.failPuts("unavailable", "lost-request", "lost-request");
+    const created = await writer.append(renew);
+    expect(created.startedAtMs).toBe(starts[3] as number);
+    starts.length = 0;
+    store.failPuts("full", "lost-request", "lost-reply");
+    const found = await writer.append(renew);
+    expect(found.startedAtMs).toBe(starts[1] as number);
+    expect(writer.startedAtMs).toBe(found.startedAtMs);
+  });
+
+  test("that the store will never accept rejects at once and ends the writer", async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const writer = await makeHost("a", store).lead();
+    store.failPuts("unsuitable");
+    expect(await failureOf(writer.append(renew))).toMatchObject({ kind: "unsuitable" });
+    expect(writer.usable).toBe(false);
+  });
+
+  test("is alone: a second one before the first is durable is a programming error", async () => {
+    const writer = await makeHost("a", new MemoryStore()).lead();
+    const first = writer.append(renew);
+    expect(await failureOf(writer.append(renew))).toMatchObject({ message: expect.stringContaining("one put in flight") });
+    await first;
+    await writer.append(renew);
+  });
+
+  test("of a part out of order is a programming error", async () => {
+    const writer = await makeHost("a", new MemoryStore()).lead();
+    expect(await failureOf(writer.append(commit(1, 2, 3)))).toMatchObject({ message: expect.stringContaining("part 2 of 3") });
+    await writer.append(commit(1, 1, 3));
+    expect(await failureOf(writer.append(commit(1, 1, 1)))).toMatchObject({ message: expect.stringContaining("after part 1 of 3") });
+    expect(await failureOf(writer.append(commit(1, 2, 2)))).toMatchObject({ message: expect.stringContaining("after part 1 of 3") });
+    await writer.append(renew);
+    await writer.append(commit(1, 2, 3));
+    await writer.append(commit(1, 3, 3));
+    await writer.append(commit(1, 1, 1));
+  });
+
+  test("that is aborted while the vault is away rejects with the reason and ends the writer", async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const writer = await makeHost("a", store).lead();
+    const giveUp = new AbortController();
+    store.failPuts(...Array<"unavailable">(50).fill("unavailable"));
+    store.beforePut = (): Promise<void> => {
+      if (store.puts.length === 10) giveUp.abort(new Error("stopped"));
+      return Promise.resolve();
+    };
+    expect(await failureOf(writer.append(renew, { signal: giveUp.signal }))).toEqual(new Error("stopped"));
+    expect(writer.usable).toBe(false);
+  });
+});
