@@ -23,10 +23,9 @@ import { type CheckpointManifest, writeCheckpoint } from "../vault/checkpoint/ch
 import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
 import { pacedBy } from "../vault/checkpoint/checkpoint-pace.ts";
 import type { Store } from "../vault/store/store.ts";
-import type { Outcome } from "./control.ts";
 import type { Journal } from "./journal.ts";
 import { messageOf } from "./notices.ts";
-import type { SnapshotDatabase } from "./ports.ts";
+import type { SnapshotDatabase, Outcome } from "./ports.ts";
 
 export interface CheckpointerOptions {
   readonly journal: Journal;

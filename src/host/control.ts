@@ -30,8 +30,7 @@ import { isIdentifier } from "../core/identifier.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { DatabaseDesk } from "./database-desk.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
-
-export type Outcome<Done> = { readonly kind: "done"; readonly done: Done } | { readonly kind: "refused"; readonly refusal: Refusal };
+import type { Outcome } from "./ports.ts";
 
 /** What the control API can ask of a host. */
 export interface Controlled {

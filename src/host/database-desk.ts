@@ -11,10 +11,9 @@
 import type { DatabaseChange, DatabaseEntry, DatabaseList } from "../control/databases.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import type { Outcome } from "./control.ts";
 import type { Exclusions } from "./exclusions.ts";
 import { messageOf, type Notices } from "./notices.ts";
-import type { CaptureSource } from "./ports.ts";
+import type { CaptureSource, Outcome } from "./ports.ts";
 
 const databasesShown = 1000;
 

@@ -17,23 +17,12 @@ import type { AskForCheckpoint } from "./log-mending.ts";
 import type { Notices } from "./notices.ts";
 import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports.ts";
 import type { RestoreTarget } from "./restorer.ts";
-import type { SupervisedApplication } from "./term.ts";
+import type { ApplicationOwner, SupervisedApplication } from "./application/supervised-application.ts";
 
 /** A replica that can hand its page hashes on, so that a promotion need not read the database. */
 export interface HostReplica extends RestoreTarget {
   /** Throws when the local databases are not what this replica wrote. */
   handOver(): KnownPages;
-}
-
-/** What an application's supervisor tells the term that it belongs to, and asks it. */
-export interface ApplicationOwner {
-  /** The application ended or was stuck more often than allowed; it does not run any more. */
-  readonly onGaveUp: (reason: string) => void;
-  /** Its status is another. */
-  readonly onChange: () => void;
-  readonly onWarning: (text: string) => void;
-  /** Grows with what the application commits. */
-  readonly commits: () => number;
 }
 
 export interface HostParts {

@@ -5,6 +5,7 @@
  * data listener by front.ts. Nothing in here knows SQLite, HTTP or processes.
  */
 import type { PageHashes } from "../capture/page-hashes.ts";
+import type { Refusal } from "../control/messages.ts";
 import type { DatabaseChecksum, DatabaseDelta } from "../core/delta.ts";
 
 /** Per database the hashes of all its pages, so that a promotion need not read the whole database again. */
@@ -86,3 +87,6 @@ export type PredecessorWord =
 export interface PredecessorProbe {
   ask(predecessor: { readonly host: string; readonly controlUrl: string; readonly instance: string }, signal: AbortSignal): Promise<PredecessorWord>;
 }
+
+/** What came of something that was asked of a host: it is done, or refused with the reason. */
+export type Outcome<Done> = { readonly kind: "done"; readonly done: Done } | { readonly kind: "refused"; readonly refusal: Refusal };

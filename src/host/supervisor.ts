@@ -21,10 +21,9 @@ import { listenersOf, ownerOfPort, processesOfGroup } from "./application/proces
 import { becomesReady, type Loopback, loopbacks } from "./application/readiness.ts";
 import { runStopCommand } from "./application/stop-command.ts";
 import { requestsShown, stuckEvidence } from "./application/stuck-evidence.ts";
-import type { ApplicationOwner } from "./host-parts.ts";
 import type { OpenRequests } from "./open-requests.ts";
-import type { SupervisedApplication } from "./term.ts";
 import { type OutputSink, Watched } from "./watcher.ts";
+import type { ApplicationOwner, SupervisedApplication } from "./application/supervised-application.ts";
 
 type SupervisorState =
   | { readonly kind: "idle" }

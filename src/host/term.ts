@@ -6,7 +6,6 @@
  * finished, nothing released. `stepDown` is the planned one: everything committed is journaled, then `vacate`.
  */
 import type { HostConfig } from "../config/types.ts";
-import type { ApplicationStatus } from "../control/host-status.ts";
 import type { DemotePhase } from "../control/messages.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -16,25 +15,12 @@ import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
 import type { LogWriter } from "../vault/log/log-writer.ts";
 import type { Store } from "../vault/store/store.ts";
 import { ApplicationError } from "./application/application-error.ts";
-import type { Endings } from "./application/endings.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { FrontPort } from "./front.ts";
 import { Journal } from "./journal.ts";
 import type { JournalEnd } from "./journal-end.ts";
-import type { Application, CaptureSource } from "./ports.ts";
-
-/** The application with what the front needs to know about it. */
-export interface SupervisedApplication extends Application {
-  readonly isReady: boolean;
-  /** Where it listens, a loopback address and a port; known once it has started, and another one after a restart perhaps. */
-  readonly address: string;
-  readonly port: number;
-  readonly status: ApplicationStatus;
-  whenReady(): Promise<void>;
-  readonly endings: Endings;
-  /** It may end once more without being given up. */
-  readonly maySpareEnding: boolean;
-}
+import type { CaptureSource } from "./ports.ts";
+import type { SupervisedApplication } from "./application/supervised-application.ts";
 
 export interface TermOptions {
   readonly config: HostConfig;

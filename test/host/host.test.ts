@@ -16,7 +16,7 @@ import { Endings } from "../../src/host/application/endings.ts";
 import type { FrontPort, Term as FrontTerm } from "../../src/host/front.ts";
 import { Host } from "../../src/host/host.ts";
 import { LocalData } from "../../src/host/local-data.ts";
-import type { SupervisedApplication } from "../../src/host/term.ts";
+import type { SupervisedApplication } from "../../src/host/application/supervised-application.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";

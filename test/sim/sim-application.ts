@@ -12,7 +12,7 @@ import { ApplicationError } from "../../src/host/application/application-error.t
 import { Endings } from "../../src/host/application/endings.ts";
 import type { Leftovers } from "../../src/host/application/leftovers.ts";
 import { LivenessWatch } from "../../src/host/application/liveness-watch.ts";
-import type { SupervisedApplication } from "../../src/host/term.ts";
+import type { SupervisedApplication } from "../../src/host/application/supervised-application.ts";
 import type { Dice } from "./dice.ts";
 import type { ApplicationAnswer, Request } from "./messages.ts";
 import { SimDatabase } from "./sim-database.ts";
