@@ -41,6 +41,15 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     proxy: ["message", "upstream", "server"],
     embed: ["message", "upstream", "server"],
   },
+  host: {
+    ports: [],
+    application: ["ports"],
+    secondary: ["ports"],
+    primary: ["ports", "application", "secondary"],
+    machine: ["ports", "secondary"],
+    control: ["ports", "secondary", "primary"],
+    "": ["ports", "application", "secondary", "primary", "machine", "control"],
+  },
   gateway: {
     route: [],
     state: [],

@@ -1,4 +1,4 @@
-/** The control API of a host as a table; src/host/control.ts has the same routes, which a test compares. */
+/** The control API of a host as a table; src/host/control/control.ts has the same routes, which a test compares. */
 import * as v from "valibot";
 import { refusedSchema } from "../../src/control/gateway-api.ts";
 import * as databases from "../../src/control/databases.ts";

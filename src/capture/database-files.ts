@@ -220,7 +220,7 @@ export class DatabaseFiles {
    *
    * Without fsync: a sync of hundreds of megabytes would stop this process, its gate and its status stream for as long as the
    * disk takes. What it costs: after a power failure the local file may be damaged. It is never believed then, the
-   * vault is: whatever was acknowledged is there (host/local-data.ts).
+   * vault is: whatever was acknowledged is there (host/secondary/local-data.ts).
    */
   backfill(): Backfilled {
     const row = this.#checkpoint("PASSIVE", "OFF", () => (this.#checkpointer ??= this.#another()));

@@ -6,7 +6,7 @@ import { isDatabaseName } from "./database-name.ts";
 
 const companions = /-(?:wal|shm|journal)$/;
 
-/** The host's lock on its folders (src/host/folder-lock.ts): no database, whatever a pattern says, and never moved away. */
+/** The host's lock on its folders (src/host/machine/folder-lock.ts): no database, whatever a pattern says, and never moved away. */
 export const folderLockName = ".stead-host.lock";
 
 export const databasePatternAccepted =

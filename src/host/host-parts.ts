@@ -9,14 +9,14 @@ import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
 import type { Store } from "../vault/store/store.ts";
 import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
-import type { CanaryPorts } from "./canary.ts";
-import type { Exclusions } from "./exclusions.ts";
-import type { FrontPort } from "./front.ts";
-import type { LocalPort } from "./local-data.ts";
-import type { AskForCheckpoint } from "./log-mending.ts";
-import type { Notices } from "./notices.ts";
-import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports.ts";
-import type { RestoreTarget } from "./restorer.ts";
+import type { CanaryPorts } from "./machine/canary.ts";
+import type { Exclusions } from "./ports/exclusions.ts";
+import type { FrontPort } from "./application/front.ts";
+import type { LocalPort } from "./secondary/local-data.ts";
+import type { AskForCheckpoint } from "./secondary/log-mending.ts";
+import type { Notices } from "./ports/notices.ts";
+import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports/ports.ts";
+import type { RestoreTarget } from "./secondary/restorer.ts";
 import type { ApplicationOwner, SupervisedApplication } from "./application/supervised-application.ts";
 
 /** A replica that can hand its page hashes on, so that a promotion need not read the database. */

@@ -9,24 +9,24 @@ import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from ".
 import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host/life.ts";
 import { afterService, putOff, type RetrySchedule } from "../core/host/retry-schedule.ts";
 import type { Refusal, WitnessVerdict } from "../core/host/witness.ts";
-import { Canary } from "./canary.ts";
-import { checkpointOnDemand } from "./checkpointer.ts";
-import type { Controlled } from "./control.ts";
-import { DatabaseDesk } from "./database-desk.ts";
+import { Canary } from "./machine/canary.ts";
+import { checkpointOnDemand } from "./primary/checkpointer.ts";
+import type { Controlled } from "./control/control.ts";
+import { DatabaseDesk } from "./control/database-desk.ts";
 import { Duties } from "./duties.ts";
-import type { Follower } from "./follower.ts";
-import { GatewayWatch } from "./gateway-watch.ts";
+import type { Follower } from "./secondary/follower.ts";
+import { GatewayWatch } from "./control/gateway-watch.ts";
 import type { HostParts } from "./host-parts.ts";
-import { LogView } from "./log-view.ts";
-import { messageOf, Notices } from "./notices.ts";
-import { judgeOrder } from "./order-evidence.ts";
-import { Promotion } from "./promotion.ts";
+import { LogView } from "./secondary/log-view.ts";
+import { messageOf, Notices } from "./ports/notices.ts";
+import { judgeOrder } from "./control/order-evidence.ts";
+import { Promotion } from "./control/promotion.ts";
 import { Rehearsals } from "./rehearsals.ts";
 import { selfReport } from "./self-report.ts";
-import { notReady, whyNotDemoted, whyNotRestored } from "./refusals.ts";
+import { notReady, whyNotDemoted, whyNotRestored } from "./control/refusals.ts";
 import { Stages } from "./stages.ts";
-import type { Term } from "./term.ts";
-import { endsWithin } from "./time-limit.ts";
+import type { Term } from "./primary/term.ts";
+import { endsWithin } from "./machine/time-limit.ts";
 
 export class Host implements Controlled {
   readonly instance: string;

@@ -2,7 +2,7 @@
 import type { PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import type { HostEvent } from "../core/host/life.ts";
 import type { RecordFormat } from "../core/record-format.ts";
-import type { Promotion } from "./promotion.ts";
+import type { Promotion } from "./control/promotion.ts";
 
 export interface Life {
   dispatch(event: HostEvent): void;

@@ -17,10 +17,10 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { LogReader } from "../vault/log/log-reader.ts";
 import type { Audience, RehearsalGround, RehearsedApplication } from "./application/rehearsal-ground.ts";
-import type { Follower } from "./follower.ts";
+import type { Follower } from "./secondary/follower.ts";
 import type { HostReplica } from "./host-parts.ts";
-import { messageOf } from "./notices.ts";
-import type { Outcome } from "./ports.ts";
+import { messageOf } from "./ports/notices.ts";
+import type { Outcome } from "./ports/ports.ts";
 
 /** The secondary whose databases are copied. */
 export interface Original {

@@ -3,12 +3,12 @@
  * and when that fails, what to wait for before the next try.
  */
 import type { LogRecord } from "../vault/record.ts";
-import { bootstrap } from "./bootstrap.ts";
+import { bootstrap } from "./secondary/bootstrap.ts";
 import type { HostParts, HostReplica } from "./host-parts.ts";
-import { LogMending } from "./log-mending.ts";
-import type { Notices } from "./notices.ts";
-import { freshMemory } from "./restore-room.ts";
-import { EmptyVaultError, restore, type Restored } from "./restorer.ts";
+import { LogMending } from "./secondary/log-mending.ts";
+import type { Notices } from "./ports/notices.ts";
+import { freshMemory } from "./secondary/restore-room.ts";
+import { EmptyVaultError, restore, type Restored } from "./secondary/restorer.ts";
 
 /** Pause after a restore that failed; it doubles up to the second. */
 const retryMs = { first: 100, most: 3_000 } as const;

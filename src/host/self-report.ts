@@ -5,11 +5,11 @@ import type { HostState } from "../core/host/life.ts";
 import { retryInMs, type RetrySchedule } from "../core/host/retry-schedule.ts";
 import { newestRecordFormat, type RecordFormat } from "../core/record-format.ts";
 import type { Suspects } from "../core/suspects.ts";
-import type { Canary } from "./canary.ts";
+import type { Canary } from "./machine/canary.ts";
 import type { Duties } from "./duties.ts";
-import type { LogView } from "./log-view.ts";
-import type { Notices } from "./notices.ts";
-import type { CaptureSource } from "./ports.ts";
+import type { LogView } from "./secondary/log-view.ts";
+import type { Notices } from "./ports/notices.ts";
+import type { CaptureSource } from "./ports/ports.ts";
 
 /** Of the folders with set-aside data the newest are shown. */
 const setAsidesShown = 20;

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { commentsOf, convert } from "../../scripts/lib/openapi-document.ts";
 import { openApiDocuments, openApiFolder, openApiText } from "../../scripts/openapi.ts";
 import { type AdminTarget, createAdminApp } from "../../src/gateway/admin/admin.ts";
-import { type Controlled, controlApp } from "../../src/host/control.ts";
+import { type Controlled, controlApp } from "../../src/host/control/control.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
 const secret = "s".repeat(32);

@@ -1,13 +1,13 @@
 /**
- * The front of a host (`FrontPort`): decides like src/host/front.ts, on messages in place of sockets. Every answer of the
+ * The front of a host (`FrontPort`): decides like src/host/application/front.ts, on messages in place of sockets. Every answer of the
  * application passes the journal's gate; what is released is told to the checker at that very moment.
  */
-import type { FrontPort, Term } from "../../src/host/front.ts";
+import type { FrontPort, Term } from "../../src/host/application/front.ts";
 import { type Fingerprint, fingerprintOf, type KnownSuspect, type Standing, Suspects } from "../../src/core/suspects.ts";
-import type { DrainTimes } from "../../src/host/drain.ts";
+import type { DrainTimes } from "../../src/host/application/drain.ts";
 import { isOfEpoch } from "../../src/core/replay.ts";
 import type { Rules } from "../../src/core/rules.ts";
-import { Probation } from "../../src/host/probation.ts";
+import { Probation } from "../../src/host/application/probation.ts";
 import { type Answer, methodOf, pathOf, type Request } from "./messages.ts";
 import type { ServerEnd } from "./network.ts";
 import type { SimApplication } from "./sim-application.ts";

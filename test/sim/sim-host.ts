@@ -7,7 +7,7 @@ import { type DemoteEvent, type DemoteRequest, heartbeatMs, type PromoteEvent, t
 import type { Rules } from "../../src/core/rules.ts";
 import { Leftovers } from "../../src/host/application/leftovers.ts";
 import { Host } from "../../src/host/host.ts";
-import type { PredecessorProbe, PredecessorWord } from "../../src/host/ports.ts";
+import type { PredecessorProbe, PredecessorWord } from "../../src/host/ports/ports.ts";
 import { noCompression } from "../../src/vault/checkpoint/chunk-codec.ts";
 import { collectGarbage } from "../../src/vault/checkpoint/retention.ts";
 import type { Dice } from "./dice.ts";
@@ -181,7 +181,7 @@ export class SimHost {
     this.front.onRequest(request, end);
   }
 
-  /** Like src/host/predecessor.ts, on messages. */
+  /** Like src/host/primary/predecessor.ts, on messages. */
   #askPredecessor({ host, controlUrl, instance }: Parameters<PredecessorProbe["ask"]>[0], signal: AbortSignal): Promise<PredecessorWord> {
     const { network, machines } = this.#setup;
     const to = machines.get(controlUrl.replace("http://", ""));

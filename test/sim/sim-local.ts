@@ -3,7 +3,7 @@
  * are moved, and the marker that vouches for what was moved is written last.
  */
 import type { DatabaseChecksum } from "../../src/core/delta.ts";
-import type { LocalPort, Marker } from "../../src/host/local-data.ts";
+import type { LocalPort, Marker } from "../../src/host/secondary/local-data.ts";
 import type { Dice } from "./dice.ts";
 import { databaseName, type SimDatabase } from "./sim-database.ts";
 import type { SimMachine } from "./sim-machine.ts";

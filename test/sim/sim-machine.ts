@@ -1,5 +1,5 @@
 /** A machine: its disk outlives the processes on it, its power does not always. */
-import type { Marker } from "../../src/host/local-data.ts";
+import type { Marker } from "../../src/host/secondary/local-data.ts";
 import type { Dice } from "./dice.ts";
 import type { Node } from "./network.ts";
 import type { SimDatabase } from "./sim-database.ts";

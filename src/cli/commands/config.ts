@@ -50,7 +50,7 @@ function describe(config: Config): string {
 /** Where the folders of the host are on this machine, and whether its databases fit into the limit of open files of this shell; what is refused ends the command. */
 async function checkMachine(context: CliContext, { host }: Config): Promise<void> {
   if (host === null) return;
-  const [{ assertFolderPlaces }, { assertDescriptors }, { localDatabases }] = await Promise.all([import("../../host/folder-checks.ts"), import("../../host/descriptor-check.ts"), import("../../capture/local-state.ts")]);
+  const [{ assertFolderPlaces }, { assertDescriptors }, { localDatabases }] = await Promise.all([import("../../host/machine/folder-checks.ts"), import("../../host/machine/descriptor-check.ts"), import("../../capture/local-state.ts")]);
   const onWarning = (text: string): void => void context.process.stderr.write(`warning: ${text}\n`);
   assertFolderPlaces(host, onWarning);
   const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);

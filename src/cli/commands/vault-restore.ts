@@ -1,7 +1,7 @@
 /** `stead vault restore`: the databases of a service as they were at a moment, into a folder; the vault is only read. */
 import { resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
-import type { LeftOut, Moment, PointInTime } from "../../host/point-in-time.ts";
+import type { LeftOut, Moment, PointInTime } from "../../host/secondary/point-in-time.ts";
 import { CliError } from "../output/cli-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";

@@ -1,7 +1,7 @@
 /**
  * What keeps a host from being a good primary while its process is well: its disks, its way to the vault, its descriptors.
  *
- * Fed by the canary and by every put of the host (src/host/canary.ts). It only says what is: whether a primary is to be moved for that,
+ * Fed by the canary and by every put of the host (src/host/machine/canary.ts). It only says what is: whether a primary is to be moved for that,
  * and to whom, is the gateway's decision, which sees all hosts. A disk that hangs answers nothing, so a stall is told by the time
  * since it was asked, at the moment of the question.
  *

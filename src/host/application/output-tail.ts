@@ -3,7 +3,7 @@
  *
  * More bytes are kept than are shown, so that a secret that is cut by the first bound lies before the second one.
  */
-import type { OutputSink } from "../watcher.ts";
+import type { OutputSink } from "./watcher.ts";
 
 const keptBytesMax = 16_384;
 const shownCharactersMax = 1_000;

@@ -18,7 +18,7 @@ import { pathOf, textOf, withSuffix } from "../../capture/data-path.ts";
 import type { ApplicationConfig, HostConfig } from "../../config/types.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { Supervisor } from "../supervisor.ts";
+import { Supervisor } from "./supervisor.ts";
 import { copyDatabases } from "./database-copy.ts";
 import { OutputTail } from "./output-tail.ts";
 import { type ApplicationScope, openScope } from "./scope.ts";

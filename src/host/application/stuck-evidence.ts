@@ -1,5 +1,5 @@
 /** What is said of an application that is killed because it is stuck, so that somebody can find out later why it was. */
-import type { OpenRequest } from "../open-requests.ts";
+import type { OpenRequest } from "./open-requests.ts";
 import { describeActivity } from "./activity.ts";
 
 /** Open requests that are named. */

@@ -1,6 +1,6 @@
 /** An application under supervision: what a term sees of it, and what it tells its term. */
 import type { ApplicationStatus } from "../../control/host-status.ts";
-import type { Application } from "../ports.ts";
+import type { Application } from "../ports/ports.ts";
 import type { Endings } from "./endings.ts";
 
 /** The application with what the front needs to know about it. */

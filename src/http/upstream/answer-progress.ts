@@ -1,4 +1,4 @@
-/** How far the response to a request has got; a drain decides by it what to wait for (src/host/drain.ts). */
+/** How far the response to a request has got; a drain decides by it what to wait for (src/host/application/drain.ts). */
 import type { Ended } from "./common-end.ts";
 import type { RequestHead } from "../message/head.ts";
 import type { ParsedResponse } from "../message/read-response.ts";

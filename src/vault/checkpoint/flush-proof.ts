@@ -1,7 +1,7 @@
 /**
  * Which flushes of a log a host can apply, found without a host: the state of the databases is carried along as hashes of their pages.
  *
- * What "apply" means is not decided here: `PageProof` is the code by which secondaries apply (src/host/page-proof.ts), so what
+ * What "apply" means is not decided here: `PageProof` is the code by which secondaries apply (src/host/secondary/page-proof.ts), so what
  * is refused here is refused there, with the same words. No host can go on behind a flush that is refused, until a whole
  * checkpoint begins anew.
  */

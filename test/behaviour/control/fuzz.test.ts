@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { HostClient, type StreamEnd } from "../../../src/control/host-client.ts";
 import { type HostStatus, hostStatusSchema, untold } from "../../../src/control/host-status.ts";
 import { demoteRequestSchema, promoteEventSchema, promoteRequestSchema, type PromoteEvent } from "../../../src/control/messages.ts";
-import { type Controlled, controlApp } from "../../../src/host/control.ts";
+import { type Controlled, controlApp } from "../../../src/host/control/control.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { Dice } from "../../sim/dice.ts";
 

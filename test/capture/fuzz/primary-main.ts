@@ -9,18 +9,18 @@ import { createInterface } from "node:readline";
 import { join } from "node:path";
 import type * as ReplicaModule from "../../../src/capture/replica.ts";
 import type * as SourceModule from "../../../src/capture/source.ts";
-import type * as FollowerModule from "../../../src/host/follower.ts";
-import type * as JournalModule from "../../../src/host/journal.ts";
+import type * as FollowerModule from "../../../src/host/secondary/follower.ts";
+import type * as JournalModule from "../../../src/host/primary/journal.ts";
 import type * as RulesModule from "../../../src/core/rules.ts";
 import type * as ClockModule from "../../../src/runtime/clock.ts";
 import type * as RandomModule from "../../../src/runtime/random.ts";
 import type * as StoreModule from "../../../src/vault/store/open-store.ts";
 import type * as CheckpointModule from "../../../src/vault/checkpoint/checkpoint.ts";
-import type * as PageProofModule from "../../../src/host/page-proof.ts";
+import type * as PageProofModule from "../../../src/host/secondary/page-proof.ts";
 import type * as VerifyModule from "../../../src/vault/verify/verify.ts";
 import type * as LogReaderModule from "../../../src/vault/log/log-reader.ts";
 import type * as LogWriterModule from "../../../src/vault/log/log-writer.ts";
-import type { JournalEnd } from "../../../src/host/journal-end.ts";
+import type { JournalEnd } from "../../../src/host/primary/journal-end.ts";
 
 export interface PrimaryOptions {
   readonly src: string;
@@ -54,8 +54,8 @@ const load = async <T>(path: string): Promise<T> => (await import(join(options.s
 
 const { Replica } = await load<typeof ReplicaModule>("capture/replica.ts");
 const { Source } = await load<typeof SourceModule>("capture/source.ts");
-const { Follower } = await load<typeof FollowerModule>("host/follower.ts");
-const { Journal } = await load<typeof JournalModule>("host/journal.ts");
+const { Follower } = await load<typeof FollowerModule>("host/secondary/follower.ts");
+const { Journal } = await load<typeof JournalModule>("host/primary/journal.ts");
 const { allRules } = await load<typeof RulesModule>("core/rules.ts");
 const { systemClock } = await load<typeof ClockModule>("runtime/clock.ts");
 const { systemRandom } = await load<typeof RandomModule>("runtime/random.ts");
@@ -63,7 +63,7 @@ const { createVault } = await load<typeof StoreModule>("vault/store/open-store.t
 const { writeCheckpoint } = await load<typeof CheckpointModule>("vault/checkpoint/checkpoint.ts");
 const { verifyVault } = await load<typeof VerifyModule>("vault/verify/verify.ts");
 // Versions before did not verify what the pages give.
-const proof = await load<typeof PageProofModule>("host/page-proof.ts").then(({ pageProof }) => ({ proof: pageProof }), () => ({}));
+const proof = await load<typeof PageProofModule>("host/secondary/page-proof.ts").then(({ pageProof }) => ({ proof: pageProof }), () => ({}));
 const { LogReader } = await load<typeof LogReaderModule>("vault/log/log-reader.ts");
 const { LogWriter } = await load<typeof LogWriterModule>("vault/log/log-writer.ts");
 

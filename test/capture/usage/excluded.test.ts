@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Source } from "../../../src/capture/source.ts";
-import { sameAsKnown } from "../../../src/host/same-as-known.ts";
+import { sameAsKnown } from "../../../src/host/primary/same-as-known.ts";
 import { Application, Pair, partsOf, sourceOptions, temporaryFolder } from "../helpers.ts";
 
 async function begin() {

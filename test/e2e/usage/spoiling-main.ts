@@ -5,7 +5,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { Source } from "../../../src/capture/source.ts";
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
-import type { CaptureBatch } from "../../../src/host/ports.ts";
+import type { CaptureBatch } from "../../../src/host/ports/ports.ts";
 
 const flip = (delta: DatabaseDelta): DatabaseDelta => ({ ...delta, pages: delta.pages.map((page, index) => (index === 0 ? { ...page, content: page.content.map((byte) => byte ^ 1) } : page)) });
 

@@ -4,7 +4,7 @@ import type { HostStatus } from "../../../src/control/host-status.ts";
 import type { HostControl } from "../../../src/gateway/service/plain-control.ts";
 import { RemovedHosts } from "../../../src/gateway/service/removed-hosts.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
-import { until } from "../../host/log-fixture.ts";
+import { until } from "../../support/host/log-fixture.ts";
 
 type Answer = HostAnswer<HostStatus>;
 const down: Answer = { kind: "refused", message: "nobody listens" };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { vaultGc, vaultLs, vaultVerify } from "../../../src/cli/commands/vault.ts";
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import { allRules } from "../../../src/core/rules.ts";
-import { pageProof } from "../../../src/host/page-proof.ts";
+import { pageProof } from "../../../src/host/secondary/page-proof.ts";
 import { newestAnnounced } from "../../../src/vault/checkpoint/announced.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { LogWriter } from "../../../src/vault/log/log-writer.ts";

@@ -1,0 +1,341 @@
+/**
+ * The front of a host: the data listener that stands before the application.
+ *
+ * It listens from the start of the host process to its end, whatever the host's role. A host that is not primary answers
+ * every request with 503 `Stead-Outcome: not-executed`, so that a gateway may send it again elsewhere without doubt.
+ * A primary forwards to the application, and the journal's gate decides when each chunk of the answer may leave.
+ */
+import type { Address, HttpLimits } from "../../config/types.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { epochField, isOfEpoch } from "../../core/replay.ts";
+import type { Rules } from "../../core/rules.ts";
+import { type Fingerprint, fingerprintOf, type Standing, Suspects } from "../../core/suspects.ts";
+import { CommonEnd } from "../../http/upstream/common-end.ts";
+import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../../http/upstream/exchange.ts";
+import type { RequestHead } from "../../http/message/head.ts";
+import type { UnknownCause } from "../../http/upstream/host-verdict.ts";
+import type { HttpLimits as ServerLimits } from "../../http/limits.ts";
+import { HttpServer } from "../../http/server/server.ts";
+import { Upstream } from "../../http/upstream/upstream.ts";
+import { type Endings, noticeMs } from "./endings.ts";
+import { drainRequests, type DrainTimes } from "./drain.ts";
+import { putAside, refuse, unknown } from "./front-answers.ts";
+import { OpenRequests } from "./open-requests.ts";
+import { Probation } from "./probation.ts";
+import { readyWithin } from "./ready-within.ts";
+import { steadFieldSet, takeSteadFields, withoutOurs } from "./stead-fields.ts";
+
+/** One term as primary, as the front sees it. */
+export interface Term {
+  readonly epoch: number;
+  gate(): void | Promise<void>;
+  /** The loopback address and port at which the application listens; others after a restart perhaps. */
+  readonly applicationHost: string;
+  readonly applicationPort: number;
+  /** Resolves when the application takes requests; it may be restarting. */
+  whenReady(): Promise<void>;
+  readonly isReady: boolean;
+  /** When the application ends by itself. */
+  readonly endings: Pick<Endings, "listen" | "isNoticed">;
+  /** The application may end once more without being given up on this host. */
+  readonly maySpareEnding: boolean;
+  /** The application asked for a checkpoint with `Stead-Checkpoint: now`. */
+  onCheckpointAsked(): void;
+}
+
+interface Open {
+  readonly kind: "open";
+  readonly term: Term;
+  readonly upstream: Upstream;
+  readonly end: CommonEnd;
+  readonly forward: ForwardOptions;
+  readonly user: ForwardUser;
+}
+
+type FrontState =
+  | { readonly kind: "closed"; readonly reason: string }
+  | Open
+  | { readonly kind: "draining"; readonly upstream: Upstream; readonly end: CommonEnd };
+
+/** Of so many completed requests one is remembered (core/suspects.ts). */
+const completionsPerSample = 8;
+
+export interface FrontOptions {
+  readonly listen: Address;
+  readonly limits: HttpLimits;
+  readonly clock: Clock;
+  /** Default: all. */
+  readonly rules?: Rules;
+  /** Requests have become suspect. */
+  readonly onSuspects?: (fresh: readonly Fingerprint[]) => void;
+}
+
+/** What a host and its terms need of the front: the simulation brings its own. */
+export type FrontPort = Pick<Front, "serve" | "shut" | "drain" | "port" | "suspects">;
+
+export class Front {
+  readonly #options: FrontOptions;
+  #server: HttpServer | undefined;
+  #state: FrontState = { kind: "closed", reason: "starting" };
+  #active = 0;
+  readonly #open = new OpenRequests();
+  #idle: (() => void) | undefined;
+  /** Lost, and the application may be seen to have ended in the next moment. */
+  readonly #lost = new Set<RequestHead>();
+  /** In flight at an ending that was seen before their loss: they belong to that one. */
+  readonly #counted = new WeakSet<RequestHead>();
+  readonly #probation: Probation;
+  #completions = 0;
+  /** Requests that end the application, whichever term it is: a host that becomes primary again knows them still. */
+  readonly suspects: Suspects;
+
+  private constructor(options: FrontOptions) {
+    this.#options = options;
+    this.#probation = new Probation(options.clock);
+    this.suspects = new Suspects(options.rules);
+  }
+
+  /** Listens; throws the server's error when the port is in use. */
+  static async listen(options: FrontOptions): Promise<Front> {
+    const front = new Front(options);
+    front.#server = await HttpServer.listen({
+      host: options.listen.host,
+      port: options.listen.port,
+      clock: options.clock,
+      limits: frontLimits(options.limits),
+      onExchange: (exchange) => front.#onExchange(exchange),
+    });
+    return front;
+  }
+
+  get port(): number {
+    return this.#server?.port ?? 0;
+  }
+
+  /** Requests in flight to the application. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** Requests that the application has and has not answered, and what goes between it and its clients. */
+  get requests(): OpenRequests {
+    return this.#open;
+  }
+
+  /** Opens the gate for a term. */
+  serve(term: Term): void {
+    const upstream = this.#upstreamTo(term);
+    const end = new CommonEnd();
+    const forward: ForwardOptions = {
+      gate: () => {
+        this.#open.onAnswer();
+        return term.gate();
+      },
+      end,
+      // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
+      upstreamIsHost: false,
+      editRequestFields: withoutOurs,
+      editResponseFields: ({ headers }) => takeSteadFields(headers, term),
+    };
+    const user: ForwardUser = { onOutcome: (exchange, _upstream, outcome) => this.#onOutcome(exchange, state, outcome) };
+    const state: Open = { kind: "open", term, upstream, end, forward, user };
+    this.#state = state;
+    term.endings.listen(() => this.#onEnding(end));
+  }
+
+  #upstreamTo({ applicationHost: host, applicationPort: port }: Term): Upstream {
+    const { limits, clock } = this.#options;
+    return new Upstream({ host, port, limits: frontLimits(limits), clock });
+  }
+
+  /** Where the application is now: started again, it may have another port. */
+  #currentUpstream(state: FrontState & { kind: "open" }): Upstream {
+    const { term, upstream } = state;
+    if (upstream.port === term.applicationPort && upstream.host === term.applicationHost) return upstream;
+    const next = this.#upstreamTo(term);
+    if (this.#state === state) this.#state = { ...state, upstream: next };
+    upstream.close("the application was started again at another port");
+    return next;
+  }
+
+  /** Not a byte more: every exchange in flight is cut, new ones are refused. Synchronous. */
+  shut(reason: string): void {
+    const state = this.#state;
+    this.#state = { kind: "closed", reason };
+    if (state.kind === "closed") return;
+    state.end.end(reason);
+    state.upstream.close(reason);
+  }
+
+  /**
+   * Refuses new requests and waits until those in flight that have an end are answered; then cuts the rest (drain.ts). Nothing of ours
+   * keeps an application from stopping after that: its idle connections are closed.
+   */
+  async drain(times: DrainTimes): Promise<{ readonly cut: number }> {
+    if (this.#state.kind !== "open") return { cut: 0 };
+    const { upstream, end } = this.#state;
+    this.#state = { kind: "draining", upstream, end };
+    const idle = new AbortController();
+    this.#idle = () => idle.abort();
+    upstream.retire("this host is stepping down");
+    await drainRequests(end, () => this.#active, times, this.#options.clock, idle.signal);
+    this.#idle = undefined;
+    return { cut: this.#active };
+  }
+
+  async close(): Promise<void> {
+    this.shut("the host process ends");
+    await this.#server?.close({ drainMs: 0 });
+  }
+
+  #onExchange(exchange: Exchange): Handling {
+    const state = this.#state;
+    if (state.kind !== "open") return refuse(exchange, state.kind === "draining" ? "this host is stepping down" : `this host is not primary: ${state.reason}`);
+    const { term, forward, user } = state;
+    const { headers } = exchange.request;
+    const routedFor = headers.mayHave(steadFieldSet) ? headers.get(epochField) : undefined;
+    if (!isOfEpoch(routedFor, term.epoch)) {
+      return refuse(exchange, `the request was routed for epoch ${(routedFor ?? "").replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
+    }
+    this.#active += 1;
+    this.#open.begin(exchange, this.#options.clock.now());
+    if (!term.isReady || this.suspects.isWatching) return this.#forwardCarefully(exchange, state);
+    exchange.forwardTo(this.#currentUpstream(state), forward, user);
+    return undefined;
+  }
+
+  /** While the application restarts, and as long as there are requests that it has not survived. */
+  async #forwardCarefully(exchange: Exchange, state: Open): Promise<void> {
+    const { method, target } = exchange.request;
+    const fingerprint = fingerprintOf(method, target);
+    try {
+      const first = this.#standing(fingerprint, state);
+      if (first.kind === "put_aside") return await putAside(exchange, first.endings, first.forMs);
+      if (first.kind === "free" && state.term.isReady) return await this.#forwardNow(exchange, state);
+      const isReady = await readyWithin(state.term, this.#options.clock, state.end);
+      if (!isReady) return await refuse(exchange, state.end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
+      if (this.#standing(fingerprint, state).kind === "free") return await this.#forwardNow(exchange, state);
+      await this.#forwardOnProbation(exchange, state, fingerprint);
+    } finally {
+      this.#leave(exchange);
+    }
+  }
+
+  /** Others that waited may have found the new port already. */
+  #upstreamAfterWait(state: FrontState & { kind: "open" }): Upstream {
+    const now = this.#state;
+    return now.kind === "open" && now.term === state.term ? this.#currentUpstream(now) : state.upstream;
+  }
+
+  /** It may be the one that ends the application. */
+  async #forwardOnProbation(exchange: Exchange, state: Open, fingerprint: Fingerprint): Promise<void> {
+    const endTurn = await this.#probation.turn();
+    if (endTurn === undefined) return refuse(exchange, "the application has just ended: requests that it had are let through one at a time");
+    try {
+      // What had its turn before may have ended the application again, or have cleared this one.
+      if (!(await readyWithin(state.term, this.#options.clock, state.end))) return await refuse(exchange, "the application is restarting");
+      const standing = this.#standing(fingerprint, state);
+      if (standing.kind === "free") endTurn();
+      if (standing.kind === "put_aside") return await putAside(exchange, standing.endings, standing.forMs);
+      if (standing.kind === "due") this.suspects.beginTrial(fingerprint);
+      await this.#forwardNow(exchange, state);
+      this.suspects.endTrial(fingerprint, this.#options.clock.now());
+    } finally {
+      endTurn();
+    }
+  }
+
+  async #forwardNow(exchange: Exchange, state: Open): Promise<void> {
+    await this.#answer(exchange, state, await exchange.forward(this.#upstreamAfterWait(state), state.forward));
+  }
+
+  #standing(fingerprint: Fingerprint, { term }: Open): Standing {
+    return this.suspects.standing(fingerprint, this.#options.clock.now(), term.maySpareEnding);
+  }
+
+  /** The exchange is no longer in flight to the application. */
+  #leave(exchange: Exchange): void {
+    this.#open.end(exchange);
+    this.#active -= 1;
+    if (this.#active === 0) this.#idle?.();
+  }
+
+  #onOutcome(exchange: Exchange, state: Open, outcome: ForwardOutcome): Handling {
+    const answering = this.#answer(exchange, state, outcome);
+    if (answering === undefined) {
+      this.#leave(exchange);
+      return undefined;
+    }
+    return answering.finally(() => this.#leave(exchange));
+  }
+
+  /** What is left to say to the client. */
+  #answer(exchange: Exchange, { term, end }: Open, outcome: ForwardOutcome): Handling {
+    switch (outcome.kind) {
+      case "completed":
+        this.#onCompleted(exchange.request);
+        return undefined;
+      case "client_gone":
+        return undefined;
+      case "not_sent":
+        return refuse(exchange, `the application did not take the request: ${outcome.reason}`);
+      case "not_executed":
+      case "put_aside":
+        throw new Error("only a host says that a request was not executed");
+      case "upstream_invalid":
+        return sayUnknown(exchange, end, "invalid-answer", outcome.reason);
+      case "lost":
+        return this.#answerLost(exchange, term, end, outcome);
+    }
+  }
+
+  /** Whether the application ended, or lives and has closed the connection, decides whether the request may be sent again. */
+  #answerLost(exchange: Exchange, term: Term, end: CommonEnd, { cause, reason }: ForwardOutcome & { kind: "lost" }): Handling {
+    const { request } = exchange;
+    if (cause === "timed_out") return sayUnknown(exchange, end, "timed-out", reason);
+    if (this.#counted.delete(request)) return sayUnknown(exchange, end, "application-ended", reason);
+    this.#lost.add(request);
+    this.#options.clock.setTimer(noticeMs, () => this.#lost.delete(request));
+    if (end.reason === undefined && !exchange.responseStarted) return this.#sayWhyLost(exchange, term, end, reason);
+    exchange.destroy();
+    return undefined;
+  }
+
+  async #sayWhyLost(exchange: Exchange, term: Term, end: CommonEnd, reason: string): Promise<void> {
+    const hasEnded = await term.endings.isNoticed();
+    return sayUnknown(exchange, end, hasEnded ? "application-ended" : "closed", reason);
+  }
+
+  #onEnding(end: CommonEnd): void {
+    const sent = end.attempts.filter(({ isSent }) => isSent).map(({ request }) => request);
+    const executing = [...sent, ...this.#lost].map(({ method, target }) => fingerprintOf(method, target));
+    this.#lost.clear();
+    for (const request of sent) this.#counted.add(request);
+    const fresh = this.suspects.ended(executing, this.#options.clock.now());
+    if (fresh.length > 0) this.#options.onSuspects?.(fresh);
+  }
+
+  /** While nothing is watched only a sample is remembered. */
+  #onCompleted({ method, target }: RequestHead): void {
+    this.#completions = (this.#completions + 1) % completionsPerSample;
+    if (this.#completions === 0 || this.suspects.isWatching) this.suspects.completed(fingerprintOf(method, target), this.#options.clock.now());
+  }
+}
+
+/** The response of a host that was cut off must not even say that something failed: the next primary decides. */
+async function sayUnknown(exchange: Exchange, end: CommonEnd, cause: UnknownCause, reason: string): Promise<void> {
+  if (end.reason === undefined && !exchange.responseStarted) await unknown(exchange, cause, reason);
+  else exchange.destroy();
+}
+
+const frontLimits = (limits: HttpLimits): Partial<ServerLimits> => ({
+  connectionsMax: limits.connectionsMax,
+  connectionsPerAddressMax: limits.connectionsMax,
+  headBytesMax: limits.headBytesMax,
+  headerCountMax: limits.headersMax,
+  bodyBytesMax: limits.bodyBytesMax,
+  headArrivalMs: limits.headMs,
+  idleMs: limits.idleMs,
+  connectMs: limits.connectMs,
+  firstByteMs: limits.firstByteMs,
+});

@@ -1,0 +1,120 @@
+/**
+ * What operators ask about single databases (`stead databases`): which there are and how each is, and to leave one out of what is
+ * captured until it is included again.
+ *
+ * Excluding answers a fault: one file that cannot be captured holds every answer of the service. What waits for it is released with
+ * the next flush, since its commits are nobody's to keep any more. It is durable in the vault before anything is released, because the
+ * next primary would meet the same file again. A database that the journal has is part of what was promised to be kept: it is excluded
+ * with `force` only, and then removed from the journal as one that the application deletes; its last captured state stays readable in the
+ * history (`stead vault restore --position`) as long as the retention says. The file itself is not touched on this host.
+ */
+import type { DatabaseChange, DatabaseEntry, DatabaseList } from "../../control/databases.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { Exclusions } from "../ports/exclusions.ts";
+import { messageOf, type Notices } from "../ports/notices.ts";
+import type { CaptureSource, Outcome } from "../ports/ports.ts";
+
+const databasesShown = 1000;
+
+export interface DatabaseDeskOptions {
+  /** null: this host has no way to leave single databases out. */
+  readonly exclusions: Exclusions | null;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly notices: Pick<Notices, "warn" | "over">;
+  /** Of the term, when there is one. */
+  readonly source: () => CaptureSource | undefined;
+  /** Names of the databases that this host follows as a secondary; undefined: it is none. */
+  readonly followed: () => Iterable<string> | undefined;
+  /** Of the last record that this host knows of; 0: none. */
+  readonly position: () => number;
+}
+
+export class DatabaseDesk {
+  readonly #options: DatabaseDeskOptions;
+
+  constructor(options: DatabaseDeskOptions) {
+    this.#options = options;
+  }
+
+  list(): DatabaseList {
+    const { clock, exclusions, source, followed } = this.#options;
+    const captured = source();
+    const entries = new Map<string, DatabaseEntry>();
+    const add = (entry: Pick<DatabaseEntry, "name" | "condition"> & Partial<DatabaseEntry>): void => void entries.set(entry.name, { forMs: null, reason: null, advice: null, ...entry });
+    for (const { name, host, atMs } of exclusions?.list ?? []) {
+      add({ name, condition: "excluded", forMs: Math.max(0, clock.wallTime() - atMs), reason: `excluded by an operator on ${host}: what is written there is not there after a failover`, advice: `\`stead databases include ${name}\` when it can be captured` });
+    }
+    for (const { name, reason, advice = "", sinceMs } of captured?.uncaptured?.() ?? []) {
+      if (!entries.has(name)) add({ name, condition: "held", forMs: clock.now() - sinceMs, reason: reason.replace(` ${advice}`, ""), advice: `${advice} ${excludeAdvice(name)}`.trim() });
+    }
+    for (const { name, reason } of captured?.leftOut?.() ?? []) if (!entries.has(name)) add({ name, condition: "left-out", reason });
+    const condition = captured === undefined ? "followed" : "captured";
+    const others = [...(captured === undefined ? (followed() ?? []) : (captured.names?.() ?? []))].filter((name) => !entries.has(name)).sort();
+    const total = entries.size + others.length;
+    const first = [...entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const name of others.slice(0, databasesShown)) add({ name, condition });
+    return { total, databases: [...first, ...[...entries.values()].slice(first.length)] };
+  }
+
+  /** Refuses one that is part of the journal, without `force`. */
+  async exclude({ name, force = false }: DatabaseChange): Promise<Outcome<DatabaseList>> {
+    const { exclusions, log, position } = this.#options;
+    if (exclusions === null) return refused("this host cannot leave single databases out");
+    const isJournaled = this.#isJournaled(name);
+    if (!force && !exclusions.names.has(name) && isJournaled !== false) return refused(isJournaled === undefined ? notKnown : isInTheJournal(name, position()));
+    return this.#change(async () => {
+      if (await exclusions.exclude(name)) log.warn("an operator excluded a database: it is not captured any more", { database: name, forced: force });
+    });
+  }
+
+  include({ name }: DatabaseChange): Promise<Outcome<DatabaseList>> {
+    const { exclusions, log } = this.#options;
+    if (exclusions === null) return Promise.resolve(refused("this host cannot leave single databases out"));
+    return this.#change(async () => {
+      if (await exclusions.include(name)) log.info("an operator included a database again", { database: name });
+    });
+  }
+
+  /** Reads the list anew, before databases are opened. Throws what the vault says. */
+  async refresh(): Promise<void> {
+    await this.#options.exclusions?.refresh();
+    this.#tell();
+  }
+
+  async #change(act: () => Promise<void>): Promise<Outcome<DatabaseList>> {
+    try {
+      await act();
+    } catch (error) {
+      return refused(`the vault does not take it: ${messageOf(error)}`);
+    }
+    this.#tell();
+    return { kind: "done", done: this.list() };
+  }
+
+  /** Undefined: this host is between two stages, and does not know. */
+  #isJournaled(name: string): boolean | undefined {
+    const { source, followed, position } = this.#options;
+    const names = source()?.names?.() ?? followed();
+    if (names === undefined) return position() === 0 ? false : undefined;
+    for (const known of names) if (known === name) return true;
+    return false;
+  }
+
+  #tell(): void {
+    const { exclusions, notices } = this.#options;
+    const names = [...(exclusions?.names ?? [])];
+    if (names.length === 0) return notices.over("excluded databases");
+    notices.warn(`${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}: excluded by an operator, not captured: what is written there is not there after a failover (\`stead databases\`)`, "excluded databases");
+  }
+}
+
+const excludeAdvice = (name: string): string => `\`stead databases exclude ${name}\` leaves it out and releases what waits.`;
+
+const notKnown = "this host is between two stages and does not know now whether the journal has it; ask again in a moment, or use --force";
+
+const isInTheJournal = (name: string, position: number): string =>
+  `${name} is captured: excluding it removes it from the journal, and from every other host; with --force it is done, and its last captured state stays readable at position ${position} (\`stead vault restore --position ${position}\`). A failover keeps it instead: the next primary begins with what was captured`;
+
+const refused = (reason: string): Outcome<never> => ({ kind: "refused", refusal: { kind: "not_ready", reason } });

@@ -1,0 +1,49 @@
+/** What a candidate looks at before it obeys an order to take over: its log to the end, and what that says of the primary. */
+import type { PromoteRequest } from "../../control/messages.ts";
+import { judgeAge, judgePromotion, logPatienceMs, type WitnessVerdict, type WitnessView } from "../../core/host/witness.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Follower } from "../secondary/follower.ts";
+
+/** Between two looks at a log that seems too short. */
+const lookAgainMs = 50;
+
+/** Reads on until the log is as far as `position`, or the patience is over. Rejects with what cannot be read. */
+async function readAsFarAs(position: number, follower: Follower, clock: Clock): Promise<void> {
+  const until = clock.now() + logPatienceMs;
+  while (follower.reader.position < position && clock.now() < until) {
+    await clock.sleep(lookAgainMs);
+    await follower.catchUp();
+  }
+}
+
+export interface OrderPorts {
+  readonly clock: Clock;
+  /** Random id of this run. */
+  readonly instance: string;
+  readonly driftMarginMs: number;
+  /** Identity of the vault, as it was read last. */
+  readonly vaultId: () => string | null;
+}
+
+/** First the order's age, then the log to its end. Rejects with what cannot be read. */
+export async function judgeOrder(request: PromoteRequest, follower: Follower, { clock, instance, driftMarginMs, vaultId }: OrderPorts): Promise<WitnessVerdict> {
+  const expired = judgeAge(request.basedOn, instance, clock.now());
+  if (expired !== undefined) return { kind: "refused", refusal: expired };
+  const { planned, epoch, gatewaysRegistered, gatewaysSeeingDown, positionHeard = 0, vault = null } = request;
+  await readAsFarAs(positionHeard, follower, clock);
+  const evidence = { planned, epoch, gatewaysRegistered, gatewaysSeeingDown: gatewaysSeeingDown.length, positionHeard, vault };
+  return judgePromotion(evidence, witnessView(follower, clock.now(), driftMarginMs, vaultId()));
+}
+
+function witnessView(follower: Follower, now: number, driftMarginMs: number, vault: string | null): WitnessView {
+  const { epoch, lastRecordSeenAt } = follower;
+  return {
+    epoch: epoch?.epoch ?? 0,
+    epochHost: epoch?.host ?? null,
+    position: follower.reader.position,
+    vault,
+    vacated: epoch?.vacated ?? false,
+    lastRecordAgeMs: lastRecordSeenAt === undefined ? Number.POSITIVE_INFINITY : now - lastRecordSeenAt,
+    leaseMs: (epoch?.leaseMs ?? 0) + driftMarginMs,
+  };
+}

@@ -1,0 +1,48 @@
+/** A promotion under way, as the gateway that asked for it sees it: phases with their durations, then done or refused. */
+import type { PromoteEvent, PromotePhase } from "../../control/messages.ts";
+import type { Refusal } from "../../core/host/witness.ts";
+import type { Clock } from "../../runtime/clock.ts";
+
+export class Promotion {
+  readonly #clock: Clock;
+  readonly #report: (event: PromoteEvent) => void;
+  readonly #over = Promise.withResolvers<void>();
+  /** The epoch of the log that the order was judged on: this promotion replaces its owner and nobody else. */
+  overEpoch = 0;
+  #since: number;
+  #isOver = false;
+
+  constructor(clock: Clock, report: (event: PromoteEvent) => void) {
+    this.#clock = clock;
+    this.#report = report;
+    this.#since = clock.now();
+  }
+
+  /** Resolves when it is done or refused. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  /** A phase has ended. */
+  phase(phase: PromotePhase): void {
+    if (this.#isOver) return;
+    const now = this.#clock.now();
+    this.#report({ kind: "phase", phase, ms: now - this.#since });
+    this.#since = now;
+  }
+
+  done(epoch: number, position: number, dataUrl: string): void {
+    this.#finish({ kind: "done", epoch, position, dataUrl });
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#finish({ kind: "refused", refusal });
+  }
+
+  #finish(event: PromoteEvent): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#report(event);
+    this.#over.resolve();
+  }
+}

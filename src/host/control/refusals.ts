@@ -1,0 +1,31 @@
+/** Why a host does not obey an order, in the words of its state. */
+import type { HostState } from "../../core/host/life.ts";
+import type { Refusal } from "../../core/host/witness.ts";
+import type { Term } from "../primary/term.ts";
+
+/** Why an order to step down, meant for `epoch`, is not obeyed; undefined: it is. */
+export function whyNotDemoted(state: HostState, term: Term | undefined, epoch: number | null): string | undefined {
+  if ((state.kind !== "primary" && state.kind !== "starting") || term === undefined) return `this host is ${state.kind}, not primary`;
+  if (epoch === null || epoch === state.epoch) return undefined;
+  return `the order is for the primary of epoch ${epoch}; this host is ${state.kind} in epoch ${state.epoch}`;
+}
+
+export const notReady = (state: HostState): Refusal => ({
+  kind: "not_ready",
+  reason: `this host is ${state.kind}${"reason" in state ? `: ${state.reason}` : ""}`,
+});
+
+/** Why an order to restore is not obeyed; undefined: it is. */
+export function whyNotRestored(state: HostState): Refusal | undefined {
+  switch (state.kind) {
+    case "restoring":
+    case "secondary":
+    case "failed":
+      return undefined;
+    case "claiming":
+    case "starting":
+    case "primary":
+    case "draining":
+      return { kind: "not_ready", reason: `this host is ${state.kind}: demote it first` };
+  }
+}

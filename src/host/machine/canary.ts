@@ -1,0 +1,178 @@
+/**
+ * The canary: every few seconds a small write beside the data and, when this host has written nothing there, into the vault; what became of
+ * them is this host's condition (core/host/condition.ts), told in its status and its log.
+ *
+ * It never holds the host up. Each place has one question in flight at most; a disk that hangs keeps its question, and the time
+ * since then is the finding. It decides nothing: gateways move a primary, when another host is better off.
+ */
+import { areDescriptorsOut, type ConditionEvent, type HostCondition, type Impairment, impairmentsOf, initialCondition, stepCondition, type VaultReport, vaultReportOf, type WriteFailure } from "../../core/host/condition.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Store } from "../../vault/store/store.ts";
+import type { DiskPlace } from "./disk-places.ts";
+import { type Condition, messageOf, type Notices } from "../ports/notices.ts";
+import { ObservedStore } from "./observed-store.ts";
+import { endsWithin } from "./time-limit.ts";
+import { VaultProbe } from "./vault-probe.ts";
+
+/** The world of a canary. null in its place: nothing is asked, and only the host's own puts tell of the vault. */
+export interface CanaryPorts {
+  readonly places: readonly DiskPlace[];
+  /** "this process has 1024 of 1024 descriptors open; raise LimitNOFILE" */
+  describeDescriptors(): Promise<string>;
+}
+
+export interface CanaryOptions {
+  readonly ports: CanaryPorts | null;
+  readonly clock: Clock;
+  /** Its puts are observed, see `store`. */
+  readonly store: Store;
+  readonly vaultId: string | null;
+  readonly host: string;
+  readonly instance: string;
+  readonly diskStallMs: number;
+  readonly notices: Notices;
+  /** The impairments are others now. */
+  readonly onChange: () => void;
+}
+
+const diskEveryMs = 2_000;
+/** A vault that was written so recently is not asked. */
+const vaultEveryMs = 5_000;
+/** One that could not be written is asked sooner. */
+const vaultAgainMs = 1_000;
+
+export class Canary {
+  /** What the host works with: its puts tell of the vault. */
+  readonly store: Store;
+  readonly #options: CanaryOptions;
+  readonly #probe: VaultProbe;
+  #condition: HostCondition;
+  #timers: (Timer | undefined)[] = [];
+  #told = "";
+  #isStopped = false;
+
+  constructor(options: CanaryOptions) {
+    this.#options = options;
+    const { clock, store, host, instance } = options;
+    this.#condition = initialCondition(options.vaultId);
+    this.store = new ObservedStore(store, clock, {
+      onPut: (ms) => this.#hear({ kind: "vault_wrote", ms }),
+      onPutFailed: (error) => this.#hearPutFailed(error),
+    });
+    this.#probe = new VaultProbe({ store: this.store, host, instance });
+  }
+
+  get impairments(): Impairment[] {
+    return impairmentsOf(this.#condition, this.#options.clock.now(), this.#options.diskStallMs);
+  }
+
+  get vault(): VaultReport {
+    return vaultReportOf(this.#condition, this.#options.clock.now());
+  }
+
+  start(): void {
+    const { ports } = this.#options;
+    if (ports === null) return;
+    for (const [index, place] of ports.places.entries()) this.#askDisk(place, index);
+    this.#askVault(ports.places.length);
+    this.#lookAgain(ports.places.length + 1);
+  }
+
+  /** Nothing is asked any more; resolves without waiting for what hangs. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    for (const timer of this.#timers) timer?.cancel();
+    const left = Promise.all((this.#options.ports?.places ?? []).map((place) => place.leave()));
+    await endsWithin(this.#options.clock, leaveMsMax, left.then(() => undefined));
+  }
+
+  #askDisk(place: DiskPlace, timer: number): void {
+    this.#hear({ kind: "disk_asked", place: place.name });
+    place
+      .write()
+      .then(
+        () => this.#hearDisk(place.name, undefined),
+        (error: unknown) => this.#hearDisk(place.name, failureOf(error)),
+      )
+      .then(() => this.#after(timer, diskEveryMs, () => this.#askDisk(place, timer)))
+      .catch(() => undefined);
+  }
+
+  async #hearDisk(place: string, failure: WriteFailure | undefined): Promise<void> {
+    this.#hear({ kind: "disk_answered", place, failure });
+    if (failure === undefined) this.#hear({ kind: "descriptors_are_there" });
+    if (areDescriptorsOut(failure?.code)) await this.#hearDescriptorsOut();
+  }
+
+  #askVault(timer: number): void {
+    this.#lookAtVault()
+      .then(
+        () => undefined,
+        (error: unknown) => this.#hearPutFailed(error),
+      )
+      .then(() => this.#after(timer, this.vault.writeError === null ? vaultEveryMs : vaultAgainMs, () => this.#askVault(timer)))
+      .catch(() => undefined);
+  }
+
+  async #lookAtVault(): Promise<void> {
+    const { store } = this.#options;
+    const { wroteMs, writeError } = this.vault;
+    if (writeError === null && wroteMs !== null && wroteMs < vaultEveryMs) return;
+    const id = await this.#probe.identify();
+    this.#hear({ kind: "vault_identified", id });
+    if (id === null) return this.#hear({ kind: "vault_failed", reason: `${store.url} has no identity.json any more: is the shared area mounted?` });
+    await this.#probe.write();
+  }
+
+  #hearPutFailed(error: unknown): void {
+    this.#hear({ kind: "vault_failed", reason: `the vault cannot be used from here: ${messageOf(error)}` });
+    const cause = error instanceof Error ? failureOf(error.cause) : undefined;
+    if (areDescriptorsOut(cause?.code)) this.#hearDescriptorsOut().catch(() => undefined);
+  }
+
+  async #hearDescriptorsOut(): Promise<void> {
+    const reason = await this.#options.ports?.describeDescriptors();
+    this.#hear({ kind: "descriptors_ran_out", reason: `no descriptor is left: ${reason ?? "raise LimitNOFILE"}` });
+  }
+
+  /** A stall begins without an event: it is looked for. */
+  #lookAgain(timer: number): void {
+    this.#tell();
+    this.#after(timer, diskEveryMs / 2, () => this.#lookAgain(timer));
+  }
+
+  #hear(event: ConditionEvent): void {
+    this.#condition = stepCondition(this.#condition, event, this.#options.clock.now());
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { notices, onChange } = this.#options;
+    const found = this.impairments;
+    const told = JSON.stringify(found.map(({ kind, reason }) => [kind, reason]));
+    if (told === this.#told) return;
+    this.#told = told;
+    for (const kind of ["disk", "descriptors", "vault"] as const) {
+      const reasons = found.filter((one) => one.kind === kind).map(({ reason }) => reason);
+      if (reasons.length === 0) notices.over(conditions[kind]);
+      else notices.warn(reasons.join("; "), conditions[kind]);
+    }
+    onChange();
+  }
+
+  #after(timer: number, delayMs: number, run: () => void): void {
+    if (this.#isStopped) return;
+    this.#timers[timer] = this.#options.clock.setTimer(delayMs, run);
+  }
+}
+
+/** Removing the canary's files must not hold up the end of a host whose disk hangs. */
+const leaveMsMax = 500;
+
+const conditions = { disk: "disk", descriptors: "descriptors", vault: "writes to the vault" } as const satisfies Record<Impairment["kind"], Condition>;
+
+function failureOf(error: unknown): WriteFailure {
+  const code = typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  return { code, message: messageOf(error) };
+}

@@ -1,0 +1,54 @@
+/** Where the canary writes on a host's disks, and what it says of descriptors; the simulation brings its own. */
+import { access, constants, open, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { openFileLimit } from "../../runtime/open-file-limit.ts";
+import type { LocalFolders } from "../secondary/local-data.ts";
+
+/** One file system of this host. `write` puts a few bytes there and syncs them; rejects with the error of the call that failed. */
+export interface DiskPlace {
+  /** In the words of a message: "the data folder /var/lib/notes". */
+  readonly name: string;
+  write(): Promise<void>;
+  /** Removes what `write` left. Never rejects. */
+  leave(): Promise<void>;
+}
+
+const canaryFile = ".stead-canary";
+
+/**
+ * The state folder and the data folder. Where both are on one file system, one write is enough; of the other folder it is only asked whether
+ * it may be written, which a read-only mount answers with EROFS.
+ */
+export async function diskPlaces({ dataFolder, stateFolder }: Pick<LocalFolders, "dataFolder" | "stateFolder">): Promise<DiskPlace[]> {
+  const [data, state] = await Promise.all([stat(dataFolder), stat(stateFolder)]);
+  const places = [place(`the state folder ${stateFolder}`, stateFolder)];
+  const dataName = `the data folder ${dataFolder}`;
+  if (data.dev !== state.dev) return [...places, place(dataName, dataFolder)];
+  return [...places, { name: dataName, write: () => access(dataFolder, constants.W_OK), leave: () => Promise.resolve() }];
+}
+
+function place(name: string, folder: string): DiskPlace {
+  const path = join(folder, canaryFile);
+  return {
+    name,
+    write: async () => {
+      const file = await open(path, "w", 0o600);
+      try {
+        await file.writeFile("a canary of stead: this file says whether the disk takes writes\n");
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    },
+    leave: () => rm(path, { force: true }).catch(() => undefined),
+  };
+}
+
+/** How many descriptors this process has and may have, as far as the system tells. */
+export async function describeDescriptors(): Promise<string> {
+  const used = await readdir("/proc/self/fd").then(
+    (names) => String(names.length),
+    () => "all",
+  );
+  return `this process has ${used} of ${openFileLimit() ?? "its"} descriptors open; raise LimitNOFILE`;
+}

@@ -1,0 +1,82 @@
+/**
+ * Whether the folders of a host are where they can work, before anything is moved there: for the start of a host and for `stead config check`.
+ * A folder that is not there yet is judged by the nearest one above it that is.
+ */
+import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { networkFileSystem } from "../../capture/network-fs.ts";
+import type { LocalFolders } from "../secondary/local-data.ts";
+
+export interface FolderFinding {
+  /** `refused`: it cannot work. `warned`: it costs something, or may surprise. */
+  readonly kind: "refused" | "warned";
+  /** Its key in [host]. */
+  readonly key: "data" | "state" | "set_aside";
+  readonly found: string;
+  readonly accepted: string;
+  readonly advice: string;
+}
+
+/** A folder of this host cannot work where it is. */
+export class FolderPlaceError extends Error {
+  override readonly name = "FolderPlaceError";
+  readonly found: string;
+  readonly accepted: string;
+  readonly advice: string;
+  constructor({ key, found, accepted, advice }: FolderFinding) {
+    super(`host.${key}: ${found}; accepted is ${accepted}. ${advice}`);
+    this.found = `host.${key}: ${found}`;
+    this.accepted = accepted;
+    this.advice = advice;
+  }
+}
+
+export function checkFolderPlaces({ dataFolder, stateFolder, setAsideFolder }: LocalFolders, typeOf = (path: string): number => statfsSync(path).type): FolderFinding[] {
+  const folders = [["data", dataFolder], ["state", stateFolder], ["set_aside", setAsideFolder]] as const;
+  const findings: FolderFinding[] = [];
+  const dataDevice = statSync(existing(dataFolder)).dev;
+  for (const [key, folder] of folders) {
+    const there = existing(folder);
+    const network = process.platform === "linux" ? networkFileSystem(typeOf(there)) : undefined;
+    if (network !== undefined) findings.push(onNetwork(key, folder, network));
+    const why = whyNotWritable(there);
+    if (why !== undefined) findings.push({ kind: "refused", key, found: `${folder}, where this user cannot write (${why} at ${there})`, accepted: "a folder that the user of this host may write to", advice: "Mount it for writing, give the user the permission, or name another folder; check as the user that runs the host." });
+    if (key !== "data" && statSync(there).dev !== dataDevice) findings.push(elsewhere(key, folder, dataFolder));
+  }
+  return findings;
+}
+
+/** Tells what is warned of; throws `FolderPlaceError` for what is refused. */
+export function assertFolderPlaces(folders: LocalFolders, onWarning: (text: string) => void): void {
+  const findings = checkFolderPlaces(folders);
+  for (const { kind, key, found, advice } of findings) if (kind === "warned") onWarning(`host.${key}: ${found}. ${advice}`);
+  const refused = findings.find(({ kind }) => kind === "refused");
+  if (refused !== undefined) throw new FolderPlaceError(refused);
+}
+
+function onNetwork(key: FolderFinding["key"], folder: string, network: string): FolderFinding {
+  const found = `${network} under ${folder}`;
+  if (key === "data") return { kind: "refused", key, found, accepted: "a local file system (ext4, xfs, btrfs, zfs, tmpfs, …)", advice: "Keep the application's data folder on a local disk; only the vault belongs on shared storage." };
+  return { kind: "warned", key, found, accepted: "a local file system", advice: "When it hangs, this host hangs with it; and its lock keeps a second host away only as well as that file system has locks." };
+}
+
+const elsewhere = (key: FolderFinding["key"], folder: string, dataFolder: string): FolderFinding => ({
+  kind: "warned",
+  key,
+  found: `${folder} on another file system than the data folder ${dataFolder}`,
+  accepted: "either, one file system costs less",
+  advice: "What a restore moves there is copied instead of renamed: it takes as long as the databases are large, and needs as much space there.",
+});
+
+function whyNotWritable(folder: string): string | undefined {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
+}
+
+function existing(folder: string): string {
+  return existsSync(folder) || dirname(folder) === folder ? folder : existing(dirname(folder));
+}

@@ -1,0 +1,37 @@
+/**
+ * One host for each state folder and each data folder: a second one (a copied configuration with another id) would move away
+ * the databases that the application of the first has open. Taken before anything is changed, kept until the process has ended;
+ * who keeps it and for how long is in runtime/file-lock.ts.
+ */
+import { join } from "node:path";
+import { folderLockName } from "../../core/database-pattern.ts";
+import { FileLock, lockHolder } from "../../runtime/file-lock.ts";
+
+/** Another host has the folder. */
+export class FolderLockedError extends Error {
+  override readonly name = "FolderLockedError";
+  readonly accepted = "one running host for each `host.state` and `host.data`";
+  readonly advice: string;
+  constructor(key: "state" | "data", folder: string, holder: number | undefined) {
+    super(`another host${holder === undefined ? "" : ` (process ${holder})`} has the folder ${folder} of host.${key}`);
+    this.advice = "stop that host (one that is frozen keeps its folders until it is killed), or give this one an `id`, `state` and `data` of its own";
+  }
+}
+
+/** Both folders exist. Throws `FolderLockedError`, and what `FileLock.take` throws. */
+export function lockFolders({ stateFolder, dataFolder }: { readonly stateFolder: string; readonly dataFolder: string }): { release(): void } {
+  const locks: FileLock[] = [];
+  const release = (): void => locks.forEach((lock) => lock.release());
+  for (const [key, folder] of [["state", stateFolder], ["data", dataFolder]] as const) {
+    const path = join(folder, folderLockName);
+    try {
+      const lock = FileLock.take(path);
+      if (lock === undefined) throw new FolderLockedError(key, folder, lockHolder(path));
+      locks.push(lock);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+  return { release };
+}

@@ -1,0 +1,92 @@
+/**
+ * What a host needs from the world, as small ports: the simulation and the tests bring their own.
+ *
+ * `Source` and `Replica` are implemented by src/capture, the store by src/vault, the application by supervisor.ts, the
+ * data listener by front.ts. Nothing in here knows SQLite, HTTP or processes.
+ */
+import type { PageHashes } from "../../capture/page-hashes.ts";
+import type { Refusal } from "../../control/messages.ts";
+import type { DatabaseChecksum, DatabaseDelta } from "../../core/delta.ts";
+
+/** Per database the hashes of all its pages, so that a promotion need not read the whole database again. */
+export type KnownPages = ReadonlyMap<string, PageHashes>;
+
+/** Everything committed up to one instant and not journaled before. */
+export interface CaptureBatch {
+  readonly bytes: number;
+  parts(): Iterable<readonly DatabaseDelta[]>;
+  readonly partCount: number;
+  /** Reads the part after the last one that was taken, while that one is being put. */
+  readAhead?(): Promise<void>;
+  /** All parts are durable: pins may move. */
+  done(): void;
+}
+
+export interface SnapshotDatabase {
+  readonly name: string;
+  readonly pageSize: number;
+  readonly pageCount: number;
+  readonly checksum: DatabaseChecksum;
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+export interface CaptureSnapshot {
+  readonly databases: readonly SnapshotDatabase[];
+  /** True: it lacks what the log has at its position, because something cannot be captured now. No checkpoint may be made of it. */
+  readonly leavesOut?: boolean;
+  release(): Promise<void>;
+}
+
+/** A file that matches the service's patterns and whose commits cannot be captured now. */
+export interface UncapturedDatabase {
+  readonly name: string;
+  /** What was found, what is accepted, what to do. */
+  readonly reason: string;
+  readonly advice?: string;
+  /** Monotonic milliseconds. */
+  readonly sinceMs: number;
+}
+
+/** The primary's side of capture. `collect`, `tick` and `beginSnapshot` are never called concurrently. */
+export interface CaptureSource {
+  isAhead(): boolean;
+  collect(): Promise<CaptureBatch | undefined>;
+  tick(): Promise<void>;
+  beginSnapshot(): Promise<{ readonly batch: CaptureBatch | undefined; readonly snapshot: CaptureSnapshot }>;
+  /** What batches leave out: nothing that follows may be acknowledged while there is something. Sync. `isAhead` is true then. */
+  uncaptured?(): readonly UncapturedDatabase[];
+  /** Databases that are captured. Sync. */
+  names?(): Iterable<string>;
+  /** Files that match and are no databases. Sync. */
+  leftOut?(): readonly { readonly name: string; readonly reason: string }[];
+  /** How often and for how long writers were locked out since capture began. Sync. */
+  writeLocks?(): { readonly count: number; readonly totalMs: number; readonly maxMs: number };
+  /** Long write-ahead logs that cannot start over. */
+  readonly longLogs?: { readonly list: readonly { readonly database: string; readonly walBytes: number; readonly heldMs: number; readonly heldBy: readonly string[] }[] };
+  close(): Promise<unknown>;
+}
+
+/** The supervised application. One instance of this port per term as primary. */
+export interface Application {
+  /** Resolves when the application is ready, rejects with `ApplicationError` when it cannot be. */
+  start(port: number): Promise<void>;
+  /** Asks it to stop, kills the group after the configured time; resolves when the whole group is gone. */
+  stop(): Promise<void>;
+  /** Kills the whole group at once; resolves when it is gone. */
+  kill(): Promise<void>;
+}
+
+/** What can be found out about the process of a predecessor (R5). */
+export type PredecessorWord =
+  /** Nothing listens where its host process listened, or a later run of that host does. */
+  | { readonly kind: "gone" }
+  /** It says itself that it is not primary any more. */
+  | { readonly kind: "stepped_down" }
+  | { readonly kind: "unknown" };
+
+export interface PredecessorProbe {
+  ask(predecessor: { readonly host: string; readonly controlUrl: string; readonly instance: string }, signal: AbortSignal): Promise<PredecessorWord>;
+}
+
+/** What came of something that was asked of a host: it is done, or refused with the reason. */
+export type Outcome<Done> = { readonly kind: "done"; readonly done: Done } | { readonly kind: "refused"; readonly refusal: Refusal };

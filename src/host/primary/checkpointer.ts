@@ -1,0 +1,194 @@
+/**
+ * The checkpointer of a primary: decides when one is due, writes it while writers go on, announces it, and then removes
+ * what nobody needs any more. One at a time.
+ *
+ * Order: seal and journal (position p) → chunks, verified → manifest → `checkpoint` record → retention. A crash between
+ * any two leaves a vault that restores: what is not announced is not counted on (R6).
+ *
+ * It ends with its term: `stop` comes before the databases are closed. A read that came later would go through the number
+ * of a closed descriptor, which may be that of another file by then, and its bytes would stand in a manifest.
+ *
+ * A checkpoint that meets a database which nobody had open when it began, and which was written since, begins anew at once, with that database
+ * pinned. One that the vault refuses is tried again later. One whose pages are not what was captured ends the term: the
+ * application reads the same pages.
+ */
+import { CaptureError } from "../../capture/capture-error.ts";
+import { WrittenMeanwhileError } from "../../capture/written-meanwhile.ts";
+import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../../core/host/checkpoint-due.ts";
+import type { HostState } from "../../core/host/life.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { CheckpointDone } from "../../control/messages.ts";
+import { type CheckpointManifest, writeCheckpoint } from "../../vault/checkpoint/checkpoint.ts";
+import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
+import { pacedBy } from "../../vault/checkpoint/checkpoint-pace.ts";
+import type { Store } from "../../vault/store/store.ts";
+import type { Journal } from "./journal.ts";
+import { messageOf } from "../ports/notices.ts";
+import type { SnapshotDatabase, Outcome } from "../ports/ports.ts";
+
+export interface CheckpointerOptions {
+  readonly journal: Journal;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly host: string;
+  readonly epoch: number;
+  readonly epochPosition: number;
+  readonly thresholds: CheckpointThresholds;
+  /** Newest announced checkpoint when the claim was made: its chunks may be used again. */
+  readonly base: CheckpointManifest | undefined;
+  /** Default: zstd on the thread pool. */
+  readonly compression?: Compression | undefined;
+  /** Removes what is not needed any more; called after an announcement. */
+  readonly clean: (newest: CheckpointManifest) => Promise<void>;
+  readonly onDone: (manifest: CheckpointManifest) => void;
+  readonly onFailed: (reason: string) => void;
+}
+
+/** Part of the time in which a checkpoint may use the vault: the rest is for commits. */
+const vaultShare = 0.5;
+/** A checkpoint that failed is not tried again at once. */
+const retryAfterMs = 5_000;
+/** But for this one: what was written meanwhile is open now and pinned by the next snapshot, so each try can fail because of another database only. */
+const writtenMeanwhileMax = 10;
+
+export class Checkpointer {
+  readonly #options: CheckpointerOptions;
+  #base: CheckpointManifest | undefined;
+  #running: Promise<CheckpointDone> | undefined;
+  #lastAt: number;
+  #journalBytes = 0;
+  #records = 0;
+  #isServing = false;
+  #isStopped = false;
+  readonly #reads = new Set<Promise<unknown>>();
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    this.#base = options.base;
+    this.#lastAt = options.clock.now();
+  }
+
+  /**
+   * The primary serves: from now on checkpoints are made. Not before, however much the application writes while it starts: a
+   * checkpoint tells whoever begins there that the leases of all earlier primaries are over (core/host/lease.ts).
+   */
+  begin(): void {
+    this.#isServing = true;
+  }
+
+  /** Counts a record that was put, and starts a checkpoint when one is due. */
+  onRecord(bytes: number): void {
+    this.#journalBytes += bytes;
+    this.#records += 1;
+    if (this.#running !== undefined || this.#isStopped || !this.#isServing) return;
+    const due = checkpointDue(this.#options.thresholds, {
+      elapsedMs: this.#options.clock.now() - this.#lastAt,
+      journalBytes: this.#journalBytes,
+      records: this.#records,
+      replayBytesPerMs: replayBytesPerMsDefault,
+    });
+    if (due.kind === "due") this.ask(due.because);
+  }
+
+  /** Starts a checkpoint in the background, unless one is being written. */
+  ask(because: string): void {
+    if (this.#running !== undefined || this.#isStopped) return;
+    this.now(because).catch((error: unknown) => {
+      if (this.#isStopped) return;
+      this.#lastAt = this.#options.clock.now() - this.#options.thresholds.intervalMs + retryAfterMs;
+      this.#journalBytes = 0;
+      this.#options.onFailed(error instanceof Error ? error.message : String(error));
+    });
+  }
+
+  /** Writes a checkpoint, or waits for the one being written; rejects when it could not be completed. */
+  now(because: string): Promise<CheckpointDone> {
+    this.#running ??= this.#writeOne(because);
+    return this.#running;
+  }
+
+  /** Nothing is read from the databases any more when this resolves; a checkpoint under way fails. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await Promise.allSettled(this.#reads);
+  }
+
+  /** A database of the snapshot that can be read until `stop`. */
+  #guarded(database: SnapshotDatabase): SnapshotDatabase {
+    const { name, pageSize, pageCount, checksum } = database;
+    const read = async (offset: number, length: number): Promise<Uint8Array> => {
+      if (this.#isStopped) throw new Error("the term as primary is over");
+      const reading = database.read(offset, length);
+      this.#reads.add(reading);
+      try {
+        return await reading;
+      } finally {
+        this.#reads.delete(reading);
+      }
+    };
+    return { name, pageSize, pageCount, checksum, read };
+  }
+
+  async #writeOne(because: string): Promise<CheckpointDone> {
+    try {
+      return await this.#write(because);
+    } catch (error) {
+      if (error instanceof CaptureError) this.#options.journal.failedToRead(error);
+      throw error;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #write(because: string): Promise<CheckpointDone> {
+    for (let times = 1; ; times++) {
+      try {
+        return await this.#writeAtOnePosition(because);
+      } catch (error) {
+        if (!(error instanceof WrittenMeanwhileError) || times === writtenMeanwhileMax || this.#isStopped) throw error;
+        this.#options.log.info("checkpoint begun anew", { because: error.message });
+      }
+    }
+  }
+
+  async #writeAtOnePosition(because: string): Promise<CheckpointDone> {
+    if (!this.#isServing) throw new Error("R5: only a primary that serves writes checkpoints");
+    const { journal, store, clock, log, epoch, epochPosition, compression } = this.#options;
+    const startedAt = clock.now();
+    const { snapshot, position, hash } = await journal.snapshot();
+    this.#lastAt = startedAt;
+    this.#journalBytes = 0;
+    this.#records = 0;
+    let written: Awaited<ReturnType<typeof writeCheckpoint>>;
+    try {
+      const base = { ...(this.#base === undefined ? {} : { base: this.#base }), ...(compression === undefined ? {} : { compression }) };
+      const databases = snapshot.databases.map((database) => this.#guarded(database));
+      const gently = { concurrency: 1, pace: pacedBy(clock, vaultShare) };
+      written = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: clock.wallTime(), databases, ...base, ...gently });
+    } finally {
+      await snapshot.release();
+    }
+    const { manifest, chunksWritten, chunksReused } = written;
+    await journal.append({ kind: "checkpoint", checkpointPosition: position, manifestHash: manifest.manifestHash });
+    this.#base = manifest;
+    this.#records = 0;
+    const ms = Math.round(clock.now() - startedAt);
+    log.info("checkpoint", { position, because, chunksWritten, chunksReused, ms });
+    this.#options.onDone(manifest);
+    await this.#options.clean(manifest);
+    return { position, chunksWritten, chunksReused, ms };
+  }
+}
+
+/** For the control API. `checkpointer`: of the term, where there is one. */
+export async function checkpointOnDemand(role: HostState["kind"], checkpointer: Checkpointer | undefined): Promise<Outcome<CheckpointDone>> {
+  const refused = (reason: string): Outcome<never> => ({ kind: "refused", refusal: { kind: "not_ready", reason } });
+  if (role !== "primary" || checkpointer === undefined) return refused(`only a primary writes checkpoints; this host is ${role}`);
+  try {
+    return { kind: "done", done: await checkpointer.now("control API") };
+  } catch (error) {
+    return refused(`the checkpoint failed: ${messageOf(error)}`);
+  }
+}

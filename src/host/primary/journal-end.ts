@@ -1,0 +1,29 @@
+/** How a journal ends, and what that means for the host. */
+import { CaptureError } from "../../capture/capture-error.ts";
+import { FencedError } from "../../vault/errors.ts";
+import { messageOf } from "../ports/notices.ts";
+
+/** Why a journal ended: told once. */
+export type JournalEnd =
+  | { readonly kind: "fenced"; readonly epoch: number; readonly host: string }
+  /** Continuity is lost, or the vault refuses for good: a restore may help. */
+  | { readonly kind: "must_stop"; readonly reason: string }
+  /** The application does what capture cannot follow: it would do so again on any host. */
+  | { readonly kind: "unsupported"; readonly reason: string };
+
+/** Thrown by `gate` when this host may release nothing any more. */
+export class GateShutError extends Error {
+  override readonly name = "GateShutError";
+  constructor() {
+    super("this host is not primary any more: nothing is released");
+  }
+}
+
+export function endOf(error: unknown): JournalEnd {
+  if (error instanceof FencedError) return { kind: "fenced", epoch: error.epoch, host: error.host };
+  const isUnsupported = error instanceof CaptureError && error.kind !== "continuity";
+  return { kind: isUnsupported ? "unsupported" : "must_stop", reason: messageOf(error) };
+}
+
+export const slowVault = (leaseMs: number): string =>
+  `the vault takes longer for a record than the lease of ${leaseMs} ms: no answer can leave; raise \`lease\` in [host], or make the vault faster`;

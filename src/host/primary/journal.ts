@@ -1,0 +1,350 @@
+/**
+ * The journal of a primary: the one place that puts records, and the gate that every byte to a client passes.
+ *
+ * One loop, one put in flight (R2). Each turn takes everything that is committed by then and puts it as one flush (group
+ * commit); when there is nothing, it renews the lease (R5) or announces a checkpoint.
+ *
+ * Why a byte that passed the gate can never be undone: the byte was produced from some state of the databases, which was
+ * visible in their WAL indexes before the byte arrived here. `gate` returns only if (a) no index has moved past what the
+ * batches taken so far cover and no batch is under way, so that state is in the vault; or (b) a flush whose collection
+ * *began after* the gate was asked, is durable: it covers that state. In both cases every earlier record is durable too,
+ * because puts go one after the other. Reads need R5 on top: within the lease nobody else has served.
+ *
+ * A huge transaction, or a large database that appears: reading and proving may take longer than the lease. Capture gives the event
+ * loop a turn every few milliseconds, and the loop puts renewals meanwhile. There is still one put in flight: the flush's own
+ * parts come after its collection. A renewal between a collection and its flush changes no state, so the flush leads where it would have.
+ *
+ * What cannot be captured now (`CaptureSource.uncaptured`): a flush that leaves something out covers nobody. Those who wait for
+ * it wait for the next one, until nothing is left out, or capture's patience is over and it throws. The rest goes on being put.
+ *
+ * A suspended machine: suspension.ts.
+ */
+import type { CaptureError } from "../../capture/capture-error.ts";
+import { mayRelease, renewDueAt } from "../../core/host/lease.ts";
+import type { Rules } from "../../core/rules.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { LogWriter } from "../../vault/log/log-writer.ts";
+import type { RecordBody } from "../../vault/record.ts";
+import { endOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
+import { finishSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
+import { LossWindow } from "./loss-window.ts";
+import type { CaptureBatch, CaptureSource } from "../ports/ports.ts";
+import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
+import { renewingDuring } from "./renewing.ts";
+import { tidyingDuring } from "./tidying.ts";
+import { newWaiters, type Waiters } from "./waiters.ts";
+
+export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
+
+export interface JournalOptions {
+  readonly writer: LogWriter;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly leaseMs: number;
+  readonly durability: JournalDurability;
+  readonly onEnd: (end: JournalEnd) => void;
+  /** After each record: for status. */
+  readonly onRecord: (bytes: number) => void;
+  /** `wallAheadOf` the clock from before the claim; default: now. */
+  readonly wallAheadMs?: number | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
+}
+
+/** How often an idle journal looks whether the application committed something without answering anybody. */
+const idleLookMs = 5;
+/** The same while something cannot be captured. */
+const heldLookMs = 10;
+
+export class Journal {
+  readonly #options: JournalOptions;
+  #source: CaptureSource | undefined;
+  #state: "running" | "closing" | "shut" = "running";
+  #lastPutStartedAt: number;
+  /** As it was before the last successful put. */
+  #wallAheadMs: number;
+  /** Waiters for a flush that has not begun to collect. */
+  #next: Waiters | undefined;
+  /** Waiters for the flush under way. */
+  #current: Waiters | undefined;
+  /** Waiters for the lease to be good again. */
+  #lease: Waiters | undefined;
+  readonly #lossWindow: LossWindow | undefined;
+  readonly #jobs: Job[] = [];
+  /** Ends a put that waits for a vault that does not answer. */
+  readonly #abort = new AbortController();
+  #wake: (() => void) | undefined;
+  #commits = 0;
+  #loop: Promise<void>;
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#lastPutStartedAt = options.writer.startedAtMs;
+    this.#lossWindow = options.durability.kind === "async" ? new LossWindow(options.durability.lossMaxMs) : undefined;
+    this.#wallAheadMs = options.wallAheadMs ?? wallAheadOf(options.clock);
+    this.#loop = this.#run();
+  }
+
+  /** From here on commits are captured. Before it, the journal only renews the lease of the fresh claim. */
+  attach(source: CaptureSource): void {
+    this.#source = source;
+  }
+
+  /** Monotonic start of the last put that succeeded. */
+  get lastPutStartedAt(): number {
+    return this.#lastPutStartedAt;
+  }
+
+  /** How often something was found to be committed: grows with what the application writes. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /** Log position of the last durable record. */
+  get position(): number {
+    return this.#options.writer.position;
+  }
+
+  /**
+   * Asked before every chunk that goes to a client. Returns at once (undefined) when the chunk may leave, otherwise a
+   * promise that resolves when it may. Throws or rejects with `GateShutError` when it never may.
+   */
+  gate(): void | Promise<void> {
+    if (this.#state === "shut") throw new GateShutError();
+    const { rules, clock } = this.#options;
+    const leased = this.#isLeased();
+    if (!rules.has("gate")) return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
+    const ahead = this.#isAhead();
+    if (ahead) this.#wakeUp();
+    if (this.#lossWindow?.isFull(ahead, this.#current !== undefined, clock.now()) === false) {
+      return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
+    }
+    if (ahead) return this.#checkLeaseAfter((this.#next ??= newWaiters()).promise);
+    if (this.#current !== undefined) return this.#checkLeaseAfter(this.#current.promise);
+    return leased ? undefined : this.#checkLeaseAfter(this.#waitForLease());
+  }
+
+  /** Puts one record after everything that is queued; resolves with its position when it is durable. */
+  append(body: RecordBody): Promise<number> {
+    return new Promise((done, failed) => this.#enqueue({ kind: "record", body, done, failed }));
+  }
+
+  /** Seals the databases, journals what was committed until then, and gives the state after that record. */
+  snapshot(): Promise<SnapshotAt> {
+    return new Promise((done, failed) => this.#enqueue({ kind: "snapshot", done, failed }));
+  }
+
+  /** Journals everything that is committed, then `vacate`, then ends. The application is gone by then. */
+  async vacate(reason: string, successor: string | null): Promise<number> {
+    const position = await this.append({ kind: "vacate", reason, successor });
+    this.shut();
+    await this.#loop;
+    return position;
+  }
+
+  /**
+   * What was read of the databases outside the loop (a checkpoint) is not what was captured: ends like a failed capture, since
+   * what the application answers may rest on it. Other errors of the vault are the caller's.
+   */
+  failedToRead(error: CaptureError): void {
+    this.#end(endOf(error));
+  }
+
+  /** Nothing is released from now on. Synchronous; the loop ends with the put in flight. */
+  shut(): void {
+    if (this.#state === "shut") return;
+    this.#state = "shut";
+    const error = new GateShutError();
+    for (const waiters of [this.#next, this.#current, this.#lease]) waiters?.reject(error);
+    this.#next = this.#current = this.#lease = undefined;
+    for (const job of this.#jobs.splice(0)) job.failed(error);
+    this.#abort.abort(error);
+    this.#wakeUp();
+  }
+
+  /** Resolves when the loop has ended; call after `shut`. */
+  ended(): Promise<void> {
+    return this.#loop;
+  }
+
+  #enqueue(job: Job): void {
+    if (this.#state === "shut") {
+      job.failed(new GateShutError());
+      return;
+    }
+    this.#jobs.push(job);
+    this.#wakeUp();
+  }
+
+  #isAhead(): boolean {
+    try {
+      return this.#source?.isAhead() ?? false;
+    } catch (error) {
+      this.#end(endOf(error));
+      throw new GateShutError();
+    }
+  }
+
+  async #checkLeaseAfter(waited: Promise<void>): Promise<void> {
+    await waited;
+    while (!this.#isLeased()) {
+      if (this.#state === "shut") throw new GateShutError();
+      await this.#waitForLease();
+    }
+    if (this.#state === "shut") throw new GateShutError();
+  }
+
+  #isLeased(): boolean {
+    const { clock, leaseMs, rules } = this.#options;
+    if (!rules.has("R5-lease-for-reads")) return true;
+    return mayRelease(clock.now(), this.#lastPutStartedAt, leaseMs) && !wasSuspendedSince(clock, this.#wallAheadMs);
+  }
+
+  async #waitThenAskAgain(waited: Promise<void>): Promise<void> {
+    await waited;
+    await this.gate();
+  }
+
+  #waitForLease(): Promise<void> {
+    this.#wakeUp();
+    return (this.#lease ??= newWaiters()).promise;
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#state !== "shut") await this.#turn();
+    } catch (error) {
+      this.#end(endOf(error));
+    }
+  }
+
+  /** One turn of the loop: the most urgent thing that is to be put, or a wait. */
+  async #turn(): Promise<void> {
+    const isHeld = this.#isHeld();
+    // What is held is looked at again and again: a renewal must not wait for its end.
+    if (isHeld && this.#renewInMs() <= 0) return this.#put({ kind: "renew" }, 0);
+    if (this.#next !== undefined || this.#isAhead()) {
+      await this.#flush();
+      if (!isHeld || !this.#isHeld()) return;
+    }
+    const job = this.#jobs.shift();
+    if (job !== undefined) return this.#do(job);
+    const renewInMs = this.#renewInMs();
+    if (renewInMs <= 0 || this.#lease !== undefined) return this.#put({ kind: "renew" }, 0);
+    await this.#source?.tick();
+    if (isHeld) await this.#idle(Math.min(renewInMs, heldLookMs));
+    else if (this.#next === undefined && this.#jobs.length === 0) await this.#idle(Math.min(renewInMs, idleLookMs));
+  }
+
+  #renewInMs(): number {
+    return renewDueAt(this.#lastPutStartedAt, this.#options.leaseMs) - this.#options.clock.now();
+  }
+
+  /** Something that answers may depend on cannot be captured now. */
+  #isHeld(): boolean {
+    return (this.#source?.uncaptured?.() ?? []).length > 0;
+  }
+
+  async #idle(delayMs: number): Promise<void> {
+    let timer: Timer | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      timer = this.#options.clock.setTimer(delayMs, resolve);
+    });
+    timer?.cancel();
+    this.#wake = undefined;
+  }
+
+  async #flush(): Promise<void> {
+    await this.#covering(async () => {
+      const batch = this.#source === undefined ? undefined : await this.#renewingDuring(this.#source.collect());
+      if (batch !== undefined) await this.#putBatch(batch);
+    });
+  }
+
+  /** A flush. Waiters are taken before collecting begins: who asks from now on waits for the next one, unless nothing is ahead. */
+  async #covering<T>(flush: () => Promise<T>): Promise<T> {
+    const waiters = (this.#current = this.#next ?? newWaiters());
+    this.#next = undefined;
+    this.#lossWindow?.flushBegins(this.#options.clock.now());
+    const result = await flush();
+    this.#current = undefined;
+    if (this.#isHeld()) this.#putOff(waiters);
+    else {
+      this.#lossWindow?.flushEnded();
+      waiters.resolve();
+    }
+    return result;
+  }
+
+  /** Their flush left something out. */
+  #putOff(waiters: Waiters): void {
+    if (this.#next === undefined) this.#next = waiters;
+    else this.#next.promise.then(waiters.resolve, waiters.reject);
+  }
+
+  /** Waits for work of capture; ends at once when a renewal finds this host fenced. */
+  #renewingDuring<T>(work: Promise<T>): Promise<T> {
+    const renew = (): Promise<void> => this.#put({ kind: "renew" }, 0);
+    return renewingDuring(work, this.#options.clock, { isOver: () => this.#state === "shut", renewInMs: () => this.#renewInMs(), renew, onFailed: (error) => this.#end(endOf(error)) });
+  }
+
+  async #putBatch(batch: CaptureBatch): Promise<void> {
+    this.#commits += 1;
+    let part = 0;
+    for (const databases of batch.parts()) {
+      const bytes = databases.reduce((sum, delta) => sum + delta.pages.length * delta.pageSize, 0);
+      const put = this.#put({ kind: "commit", part: (part += 1), parts: batch.partCount, databases }, bytes);
+      const reading = Promise.allSettled([batch.readAhead?.()]);
+      await tidyingDuring(put, this.#options.clock, () => this.#source?.tick(), (error) => this.#end(endOf(error)));
+      for (const read of await reading) if (read.status === "rejected") throw read.reason;
+    }
+    batch.done();
+  }
+
+  async #do(job: Job): Promise<void> {
+    try {
+      if (job.kind === "record") {
+        await this.#put(job.body, 0);
+        job.done(this.position);
+      } else await finishSnapshot(job, await this.#sealAndJournal());
+    } catch (error) {
+      job.failed(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
+  }
+
+  async #sealAndJournal(): Promise<SnapshotAt> {
+    const source = this.#source;
+    if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
+    return this.#covering(async () => {
+      const { batch, snapshot } = await this.#renewingDuring(source.beginSnapshot());
+      if (batch !== undefined) await this.#putBatch(batch);
+      return { snapshot, position: this.position, hash: this.#options.writer.hash };
+    });
+  }
+
+  async #put(body: RecordBody, bytes: number): Promise<void> {
+    const { writer, clock, leaseMs, onWarning } = this.#options;
+    const wallAheadMs = wallAheadOf(clock);
+    const { startedAtMs } = await writer.append(body, { signal: this.#abort.signal });
+    this.#lastPutStartedAt = startedAtMs;
+    this.#wallAheadMs = wallAheadMs;
+    if (!mayRelease(clock.now(), startedAtMs, leaseMs)) onWarning?.(slowVault(leaseMs));
+    const lease = this.#lease;
+    this.#lease = undefined;
+    lease?.resolve();
+    this.#options.onRecord(bytes);
+  }
+
+  #end(end: JournalEnd): void {
+    if (this.#state === "shut") return;
+    this.shut();
+    this.#options.onEnd(end);
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * One term as primary: everything that exists from a claim until the host is not primary any more.
+ *
+ * The lease is renewed from the first moment (journal), while the databases are opened and the application starts; the
+ * front is opened by the host when both the old lease and the start are over. `cut` is the fenced end: nothing is
+ * finished, nothing released. `stepDown` is the planned one: everything committed is journaled, then `vacate`.
+ */
+import type { HostConfig } from "../../config/types.ts";
+import type { DemotePhase } from "../../control/messages.ts";
+import type { Rules } from "../../core/rules.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
+import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
+import type { LogWriter } from "../../vault/log/log-writer.ts";
+import type { Store } from "../../vault/store/store.ts";
+import { ApplicationError } from "../application/application-error.ts";
+import { Checkpointer } from "./checkpointer.ts";
+import type { FrontPort } from "../application/front.ts";
+import { Journal } from "./journal.ts";
+import type { JournalEnd } from "./journal-end.ts";
+import type { CaptureSource } from "../ports/ports.ts";
+import type { SupervisedApplication } from "../application/supervised-application.ts";
+
+export interface TermOptions {
+  readonly config: HostConfig;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly log: Log;
+  readonly store: Store;
+  readonly front: FrontPort;
+  readonly writer: LogWriter;
+  /** `wallAheadOf` the clock before the claim. */
+  readonly wallAheadMs: number;
+  readonly base: CheckpointManifest | undefined;
+  readonly compression: Compression | undefined;
+  readonly openSource: () => Promise<CaptureSource>;
+  readonly application: SupervisedApplication;
+  readonly freePort: () => Promise<number>;
+  readonly clean: (newest: CheckpointManifest) => Promise<void>;
+  readonly onEnd: (end: JournalEnd) => void;
+  /** After each record of this term. */
+  readonly onRecord: () => void;
+  readonly onCheckpoint: (manifest: CheckpointManifest) => void;
+  readonly onCheckpointFailed: (reason: string) => void;
+  readonly onWarning: (text: string) => void;
+}
+
+export class Term {
+  readonly epoch: number;
+  readonly #options: TermOptions;
+  readonly #journal: Journal;
+  readonly #checkpointer: Checkpointer;
+  #source: CaptureSource | undefined;
+
+  constructor(options: TermOptions) {
+    this.#options = options;
+    this.epoch = options.writer.epoch;
+    const { config, clock, rules, writer, onEnd } = options;
+    this.#journal = new Journal({
+      writer,
+      clock,
+      rules,
+      leaseMs: config.leaseMs,
+      durability: config.durability,
+      wallAheadMs: options.wallAheadMs,
+      onWarning: options.onWarning,
+      onEnd,
+      onRecord: (bytes) => {
+        options.onRecord();
+        this.#checkpointer.onRecord(bytes);
+      },
+    });
+    this.#checkpointer = new Checkpointer({
+      journal: this.#journal,
+      store: options.store,
+      clock,
+      log: options.log,
+      host: config.id,
+      epoch: writer.epoch,
+      epochPosition: writer.claimPosition,
+      thresholds: config.checkpoint,
+      base: options.base,
+      compression: options.compression,
+      clean: options.clean,
+      onDone: options.onCheckpoint,
+      onFailed: options.onCheckpointFailed,
+    });
+  }
+
+  get position(): number {
+    return this.#journal.position;
+  }
+
+  get application(): SupervisedApplication {
+    return this.#options.application;
+  }
+
+  get journal(): Journal {
+    return this.#journal;
+  }
+
+  /** Once the databases are open. */
+  get source(): CaptureSource | undefined {
+    return this.#source;
+  }
+
+  get checkpointer(): Checkpointer {
+    return this.#checkpointer;
+  }
+
+  /** Opens the databases for capture: existing ones are in WAL mode before the application sees them. */
+  async openDatabases(): Promise<void> {
+    this.#source = await this.#options.openSource();
+    this.#journal.attach(this.#source);
+  }
+
+  /**
+   * Starts the application; rejects with `ApplicationError`. What ended before it was ready is started once more, at another port: the first
+   * one may have been taken meanwhile, and an epoch that is given up for it costs the clients far more.
+   */
+  async startApplication(): Promise<void> {
+    const { application, freePort, onWarning } = this.#options;
+    try {
+      await application.start(await freePort());
+    } catch (error) {
+      if (!(error instanceof ApplicationError) || !error.mayPass) throw error;
+      onWarning(`${error.message}; it is started once more, at another port`);
+      await application.start(await freePort());
+    }
+  }
+
+  /** Opens the gate. */
+  serve(): void {
+    const { application, front } = this.#options;
+    this.#checkpointer.begin();
+    front.serve({
+      epoch: this.epoch,
+      gate: () => this.#journal.gate(),
+      get applicationHost() {
+        return application.address;
+      },
+      get applicationPort() {
+        return application.port;
+      },
+      whenReady: () => application.whenReady(),
+      get isReady() {
+        return application.isReady;
+      },
+      endings: application.endings,
+      get maySpareEnding() {
+        return application.maySpareEnding;
+      },
+      onCheckpointAsked: () => this.#checkpointer.ask("application"),
+    });
+  }
+
+  /** Synchronous: not a byte leaves from now on, and the application's group is being killed. */
+  cut(reason: string): void {
+    this.#options.front.shut(reason);
+    this.#journal.shut();
+    this.#options.application.kill().catch((error: unknown) => this.#options.onWarning(`could not kill the application: ${String(error)}`));
+  }
+
+  /** Resolves when nothing of the term is left: processes gone, loop ended, databases closed. Call after `cut`. */
+  async ended(): Promise<void> {
+    await this.#options.application.kill();
+    await this.#journal.ended();
+    await this.#checkpointer.stop();
+    await this.#source?.close();
+    this.#source = undefined;
+  }
+
+  /** The planned end; rejects when the term was cut meanwhile. */
+  async stepDown(successor: string | null, reason: string, onPhase: (phase: DemotePhase, ms: number) => void): Promise<number> {
+    const { clock, config, front, application, onWarning, log } = this.#options;
+    const took: Record<string, number> = {};
+    let since = clock.now();
+    const phase = (name: DemotePhase): void => {
+      const now = clock.now();
+      onPhase(name, now - since);
+      took[`${name}_ms`] = Number((now - since).toFixed(1));
+      since = now;
+    };
+    const { cut } = await front.drain({ drainMs: config.drainTimeoutMs, streamsMs: config.drainStreamsMs });
+    if (cut > 0) onWarning(`${cut} requests did not finish within ${config.drainTimeoutMs} ms and were cut by the switchover`);
+    phase("drain");
+    await application.stop();
+    phase("stop");
+    await this.#journal.gate();
+    phase("flush");
+    const position = await this.#journal.vacate(reason, successor);
+    phase("vacate");
+    log.info("stepped down", { position, ...took });
+    return position;
+  }
+}

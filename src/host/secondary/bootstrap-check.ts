@@ -1,0 +1,69 @@
+/**
+ * Before an existing database becomes the first checkpoint it is checked: damage would be in every copy from then on, and the
+ * file that is still whole in yesterday's backup is not asked for when it is noticed.
+ *
+ * What SQLite calls damaged is refused until an operator takes it as it is (`stead host --accept-damaged`). What is no database to SQLite
+ * here is left to capture, which says what it thinks of it.
+ */
+import type { CheckDepth, CheckedDatabase } from "../../capture/integrity.ts";
+
+/** Only a person can mend it, or accept it. */
+export class DamagedDatabasesError extends Error {
+  override readonly name = "DamagedDatabasesError";
+  readonly advice = "put back a whole copy (sqlite3 OLD .recover | sqlite3 NEW saves what can be read), or take it as it is, for good: run `stead host` once with --accept-damaged";
+  constructor(what: string) {
+    super(`not taken over as the first content of the vault: ${what}; accepted are databases in which SQLite finds nothing wrong`);
+  }
+}
+
+/** It may be different in a moment. */
+export class UncheckableDatabaseError extends Error {
+  override readonly name = "UncheckableDatabaseError";
+  readonly advice = "stop what has it open or locked, and see that the user of the host may read it";
+  constructor(name: string, reason: string) {
+    super(`${name} cannot be checked before it is taken over: ${reason}`);
+  }
+}
+
+export interface BootstrapCheckOptions {
+  readonly depth: CheckDepth;
+  readonly acceptDamaged: boolean;
+  readonly check: () => Promise<readonly CheckedDatabase[]>;
+  readonly onWarning: (text: string) => void;
+}
+
+/** Findings in full; more are counted. */
+const shownMax = 3;
+
+/** Throws DamagedDatabasesError, UncheckableDatabaseError, and what `check` throws. */
+export async function checkBeforeBootstrap({ depth, acceptDamaged, check, onWarning }: BootstrapCheckOptions): Promise<void> {
+  const refused: string[] = [];
+  for (const database of await check()) {
+    const { name } = database;
+    switch (database.kind) {
+      case "whole":
+      case "no_database":
+        break;
+      case "damaged":
+        refused.push(`${name} is damaged: ${shorten(database.found)}`);
+        break;
+      case "unchecked": {
+        const what = `${name} cannot be checked without its application: ${database.reason}`;
+        // Asked for in full it is no answer that the indexes could not be compared.
+        if (depth === "full") refused.push(`${what} (host.bootstrap_check = "quick" does without)`);
+        else onWarning(what);
+        break;
+      }
+      case "unreadable":
+        throw new UncheckableDatabaseError(name, database.reason);
+    }
+  }
+  if (refused.length === 0) return;
+  if (!acceptDamaged) throw new DamagedDatabasesError(shorten(refused));
+  for (const what of refused) onWarning(`taken over as it is (--accept-damaged): ${what}`);
+}
+
+function shorten(texts: readonly string[]): string {
+  const rest = texts.length - shownMax;
+  return texts.slice(0, shownMax).join("; ") + (rest > 0 ? `; and ${rest} more` : "");
+}

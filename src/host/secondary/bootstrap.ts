@@ -1,0 +1,71 @@
+/**
+ * The bootstrap of an empty vault: the first host that is told to takes its local databases, or none, as the content at
+ * position 0, before the first record of the log.
+ *
+ * Two hosts may try at once: the manifest at position 0 is created by exactly one of them (`putIfAbsent`), and the other
+ * restores from it like any secondary; what it had locally is set aside. Nobody claims before a checkpoint exists, so a
+ * crash in the middle leaves an empty vault, never a log that starts from nothing. A log without a checkpoint is therefore no
+ * beginning but a vault that lost its checkpoints (removed by hand, not yet copied back): nothing is put in their place, however
+ * long `bootstrap = true` has stood in a configuration.
+ */
+import type { Clock } from "../../runtime/clock.ts";
+import { listCheckpoints, writeCheckpoint } from "../../vault/checkpoint/checkpoint.ts";
+import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
+import { CheckpointExistsError } from "../../vault/errors.ts";
+import { boundaryPrefix, logPrefix } from "../../vault/keys.ts";
+import type { Store } from "../../vault/store/store.ts";
+import type { CaptureSource } from "../ports/ports.ts";
+
+export interface BootstrapOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Looks at the local databases before they are taken over; rejects when they may not be. */
+  readonly check?: (() => Promise<void>) | undefined;
+  readonly openSource: () => Promise<CaptureSource>;
+  /** Default: zstd on the thread pool. */
+  readonly compression?: Compression | undefined;
+}
+
+/** A vault that has, or had, a log, but no checkpoint. */
+export class CheckpointsMissingError extends Error {
+  override readonly name = "CheckpointsMissingError";
+  constructor() {
+    super("the vault has a log, but not one checkpoint: it is not empty, so this host does not bootstrap it; put the folders `checkpoints` and `chunks` back from a backup, or begin anew in a new vault");
+  }
+}
+
+const noRecordHash = "0".repeat(64);
+
+/**
+ * True when this host wrote the first checkpoint; false when there was one, or another host was first.
+ * Throws CheckpointsMissingError, StoreError, and what the check and capture say.
+ */
+export async function bootstrap({ store, clock, check, openSource, compression }: BootstrapOptions): Promise<boolean> {
+  const hasBegun = async (): Promise<boolean> => (await listCheckpoints(store)).length > 0;
+  if (await hasBegun()) return false;
+  for (const prefix of [logPrefix, boundaryPrefix]) if ((await store.list(prefix, { limit: 1 })).length > 0) throw new CheckpointsMissingError();
+  try {
+    await check?.();
+  } catch (error) {
+    // It takes its time: when another host has begun the vault meanwhile, the databases here do not matter any more.
+    if (await hasBegun()) return false;
+    throw error;
+  }
+  const source = await openSource();
+  try {
+    const { batch, snapshot } = await source.beginSnapshot();
+    batch?.done();
+    try {
+      const { databases } = snapshot;
+      await writeCheckpoint({ store, position: 0, hash: noRecordHash, epoch: 0, epochPosition: 0, wallTimeMs: clock.wallTime(), databases, ...(compression === undefined ? {} : { compression }) });
+      return true;
+    } catch (error) {
+      if (error instanceof CheckpointExistsError) return false;
+      throw error;
+    } finally {
+      await snapshot.release();
+    }
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Whether what a former primary left on its disk is in the journal: then it may go, otherwise it is set aside.
+ *
+ * The proof is the state as a whole: the checksums of all its databases, equal to those at a checkpoint or after a flush. A
+ * host that comes back late finds a newest checkpoint beyond its own last commit, so its state lies before it: then the part
+ * of the journal that retention still keeps is searched too, newest first, for a bounded time. Checksums stand in the
+ * records, so no database is rebuilt for this. What is not found is set aside, which is always safe.
+ */
+import type { DatabaseChecksum } from "../../core/delta.ts";
+import type { Rules } from "../../core/rules.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
+import { isVaultError } from "../../vault/errors.ts";
+import { LogReader } from "../../vault/log/log-reader.ts";
+import type { Position } from "../../vault/record.ts";
+import type { Store } from "../../vault/store/store.ts";
+
+export type Checksums = ReadonlyMap<string, DatabaseChecksum>;
+
+export interface HistoryOptions {
+  readonly store: Store;
+  readonly service: string;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly signal: AbortSignal;
+}
+
+/** How long the journal before the newest checkpoint is searched. */
+const historySearchMsMax = 10_000;
+
+export class Evidence {
+  #isFound = false;
+  readonly #wanted: Checksums | undefined;
+
+  /** `wanted`: of what was left; undefined when it cannot be read, then nothing proves it. */
+  constructor(wanted: Checksums | undefined) {
+    this.#wanted = wanted;
+  }
+
+  get isFound(): boolean {
+    return this.#isFound;
+  }
+
+  /** Compares a state of the journal. */
+  look(state: Checksums): void {
+    if (this.#isFound || this.#wanted === undefined || state.size !== this.#wanted.size) return;
+    for (const [name, sum] of this.#wanted) {
+      const other = state.get(name);
+      if (other === undefined || Buffer.compare(sum, other) !== 0) return;
+    }
+    this.#isFound = true;
+  }
+
+  /** Searches the states before `position`. Damage and what retention removed only shorten the search; throws StoreError. */
+  async searchBefore(position: Position, options: HistoryOptions): Promise<void> {
+    if (this.#wanted === undefined) return;
+    const until = options.clock.now() + historySearchMsMax;
+    let end = position;
+    for (const start of (await listCheckpoints(options.store)).filter((one) => one < position).toReversed()) {
+      try {
+        const manifest = await readManifest(options.store, start);
+        if (manifest !== undefined) await this.#searchSegment(manifest, end, until, options);
+      } catch (error) {
+        if (!isVaultError(error)) throw error;
+      }
+      if (this.#isFound || options.clock.now() >= until) return;
+      end = start;
+    }
+  }
+
+  async #searchSegment(from: CheckpointManifest, end: Position, until: number, { store, service, clock, rules, signal }: HistoryOptions): Promise<void> {
+    const state = new Map<string, DatabaseChecksum>(from.databases.map(({ name, checksum }) => [name, checksum]));
+    this.look(state);
+    const reader = new LogReader({ store, service, start: startOf(from), rules });
+    while (!this.#isFound && reader.position < end && clock.now() < until) {
+      signal.throwIfAborted();
+      const record = await reader.next();
+      if (record === undefined) return;
+      if (record.body.kind !== "commit") continue;
+      for (const { name, pageCount, checksum } of record.body.databases) {
+        if (pageCount === 0) state.delete(name);
+        else state.set(name, checksum);
+      }
+      if (record.body.part === record.body.parts) this.look(state);
+    }
+  }
+}

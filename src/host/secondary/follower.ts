@@ -1,0 +1,221 @@
+/**
+ * The follower of a secondary: reads the log as it grows and applies it to the local databases, so that a promotion has
+ * only the last few records left to load, whatever the size of the databases.
+ *
+ * A flush of several parts is applied with its last part only; parts whose flush was never finished (the primary died in
+ * between) are dropped when the next `epoch` record comes: nobody was told of them.
+ *
+ * A record that was read but could not be applied (full disk, damaged copy) ends the follower: the reader is past it, so going
+ * on would leave it out, and a claim on top of that would lose it. Every later `catchUp` throws the same error; only a new
+ * restore mends it. Failing to *read* changes nothing: the reader stays where it was, and the next call tries again.
+ *
+ * Catching up is also the first half of a claim (R1). The claim stands on what was read and applied by then, and on when it was first
+ * seen (R5), so it keeps the follower for itself until it is decided (`alone`): a second order to take over would read on meanwhile.
+ *
+ * Whoever takes the files over (a restore, a term) ends the follower first. A look-up that a slow vault answers later is not applied
+ * any more: it would be written into files that are somebody else's by then.
+ */
+import type { DatabaseChecksum } from "../../core/delta.ts";
+import type { Flush } from "../../core/flush.ts";
+import type { OpenLease } from "../../core/host/lease.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { FlushAssembler, type PageKeeper } from "../../vault/log/flush-assembler.ts";
+import type { LogReader } from "../../vault/log/log-reader.ts";
+import type { LogRecord, Position } from "../../vault/record.ts";
+import { applyFlush } from "./unappliable-flush.ts";
+
+/** Where flushes go on a secondary; implemented by `Replica` of src/capture. */
+export interface ApplyTarget {
+  /** The whole flush, or nothing of it. Optional sections of kinds that it does not know are nothing to it. */
+  apply(flush: Flush): Promise<void>;
+  checksums(): ReadonlyMap<string, DatabaseChecksum>;
+  /** Where parts of a large flush wait for its last one; without it they wait in memory. */
+  readonly spool?: PageKeeper | undefined;
+}
+
+/** What the last `epoch` record said, and what came of it. */
+export interface EpochSeen {
+  readonly epoch: number;
+  readonly host: string;
+  readonly leaseMs: number;
+  readonly controlUrl: string;
+  readonly instance: string;
+  /** The last record of this epoch is a `vacate`. */
+  readonly vacated: boolean;
+}
+
+/** An earlier claim without a `vacate` record: who to ask whether it is gone. */
+export type Predecessor = OpenLease & Pick<EpochSeen, "host" | "controlUrl" | "instance">;
+
+export interface FollowerOptions {
+  readonly reader: LogReader;
+  readonly target: ApplyTarget;
+  readonly clock: Clock;
+  /** Called for each record after it was applied. */
+  readonly onRecord: (record: LogRecord) => void;
+  /** What is known of the log before the reader's start: from the checkpoint. */
+  readonly epochAtStart: EpochSeen | undefined;
+}
+
+export class Follower {
+  readonly #options: FollowerOptions;
+  readonly #flush: FlushAssembler;
+  /** Last position that is not within a flush. */
+  #wholeUpTo: Position;
+  #epoch: EpochSeen | undefined;
+  #lastRecordSeenAt: number | undefined;
+  /** Claims before the last one, by the run of a host that made them: a run that claims again has ended its earlier term. */
+  readonly #overtaken = new Map<string, Predecessor>();
+  /** Whoever reads or claims just now. */
+  #running: Promise<void> | undefined;
+  #applying: Promise<void> | undefined;
+  /** A record was not applied, or the follower was ended: nothing that follows may be applied. */
+  #failure: Error | undefined;
+  #answeredAt: number;
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+    this.#flush = new FlushAssembler(options.target.spool);
+    this.#wholeUpTo = options.reader.position;
+    this.#answeredAt = options.clock.now();
+    this.#epoch = options.epochAtStart;
+    // Not knowing when the records before the start were written, R5 counts from now: late, never early.
+    this.#lastRecordSeenAt = options.epochAtStart === undefined ? undefined : options.clock.now();
+  }
+
+  get reader(): LogReader {
+    return this.#options.reader;
+  }
+
+  get epoch(): EpochSeen | undefined {
+    return this.#epoch;
+  }
+
+  /** Monotonic time of the last look at the log that the vault answered. */
+  get answeredAt(): number {
+    return this.#answeredAt;
+  }
+
+  /** Monotonic time at which this host first saw the last record; undefined when it saw none. */
+  get lastRecordSeenAt(): number | undefined {
+    return this.#lastRecordSeenAt;
+  }
+
+  /** Whose leases a claim made now has to wait for (R5): taken before the claim itself is read. */
+  predecessors(): readonly Predecessor[] {
+    const last = this.#openClaim();
+    return last === undefined ? [...this.#overtaken.values()] : [...this.#overtaken.values(), last];
+  }
+
+  /** The last claim, unless it was vacated. */
+  #openClaim(): Predecessor | undefined {
+    if (this.#epoch === undefined || this.#epoch.vacated || this.#lastRecordSeenAt === undefined) return undefined;
+    const { host, controlUrl, instance, leaseMs } = this.#epoch;
+    return { host, controlUrl, instance, leaseMs, lastRecordSeenAt: this.#lastRecordSeenAt };
+  }
+
+  /**
+   * Applies every record there is, and returns their number. Calls are served one after the other. Throws what the reader
+   * throws, and what could not be applied, from then on for good.
+   */
+  catchUp(signal?: AbortSignal): Promise<number> {
+    return this.alone((catchUp) => catchUp(signal));
+  }
+
+  /** Runs `work` while nobody else reads; what it is given catches up. Throws what `work` throws, and like `catchUp` for good. */
+  async alone<T>(work: (catchUp: (signal?: AbortSignal) => Promise<number>) => Promise<T>): Promise<T> {
+    while (this.#running !== undefined) await this.#running;
+    if (this.#failure !== undefined) throw this.#failure;
+    const running = work((signal) => this.#catchUp(signal));
+    this.#running = running.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      return await running;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** When it resolves nothing is applied any more, also not what somebody is reading just now. */
+  async end(): Promise<void> {
+    this.#failure ??= new Error("this host does not follow any more");
+    await this.#applying;
+  }
+
+  async #catchUp(signal: AbortSignal | undefined): Promise<number> {
+    for (let count = 0; ; count += 1) {
+      // Before the next one is read: what was read is also applied.
+      signal?.throwIfAborted();
+      const record = await this.reader.next();
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#answeredAt = this.#options.clock.now();
+      if (record === undefined) return count;
+      const applying = this.#takeOrEnd(record);
+      this.#applying = applying.catch(() => undefined);
+      await applying;
+    }
+  }
+
+  /**
+   * Follows until the signal is aborted; throws what `catchUp` throws. A primary that lives writes within its lease: when
+   * nothing has come for longer, this host asks once whether it was left behind, and need not call itself a secondary
+   * until the reader looks by itself.
+   */
+  async follow(pollMs: number, signal: AbortSignal): Promise<void> {
+    let askedAfter = 0;
+    while (!signal.aborted) {
+      await this.catchUp();
+      const silentMs = this.#options.clock.now() - (this.#lastRecordSeenAt ?? Infinity);
+      if (silentMs > (this.#epoch?.leaseMs ?? Infinity) && askedAfter !== this.reader.position) {
+        await this.reader.assertNotLeftBehind();
+        askedAfter = this.reader.position;
+      }
+      await this.#options.clock.sleep(pollMs, signal).catch(() => undefined);
+    }
+  }
+
+  async #takeOrEnd(record: LogRecord): Promise<void> {
+    try {
+      await this.#take(record);
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new Error(String(error));
+      throw this.#failure;
+    }
+  }
+
+  async #take(record: LogRecord): Promise<void> {
+    const { header, body } = record;
+    const flush = this.#flush.push(record);
+    if (flush !== undefined) await applyFlush(this.#options.target, flush, this.#wholeUpTo);
+    if (!this.#flush.isOpen) this.#wholeUpTo = header.position;
+    switch (body.kind) {
+      case "epoch":
+        this.#overtake(body.instance);
+        this.#epoch = { epoch: header.epoch, host: header.host, vacated: false, ...lease(body) };
+        break;
+      case "vacate":
+        if (this.#epoch !== undefined) this.#epoch = { ...this.#epoch, vacated: true };
+        break;
+      case "commit":
+      case "renew":
+      case "checkpoint":
+        break;
+    }
+    this.#lastRecordSeenAt = this.#options.clock.now();
+    this.#options.onRecord(record);
+  }
+
+  #overtake(byInstance: string): void {
+    const overtaken = this.#openClaim();
+    if (overtaken !== undefined) this.#overtaken.set(overtaken.instance, overtaken);
+    this.#overtaken.delete(byInstance);
+  }
+}
+
+const lease = (body: { leaseMs: number; controlUrl: string; instance: string }): Pick<EpochSeen, "leaseMs" | "controlUrl" | "instance"> => ({
+  leaseMs: body.leaseMs,
+  controlUrl: body.controlUrl,
+  instance: body.instance,
+});

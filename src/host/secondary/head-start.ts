@@ -1,0 +1,37 @@
+/**
+ * A switchover's old primary lets its successor go first: its own restore reads the vault and takes the processor at the very
+ * moment in which clients wait for the claim and for the application's start there (it made a claim of 11 ms last 58 ms).
+ *
+ * Over when the log goes on twice after the `vacate`: the claim, and the first commit or renewal of the term, by which the
+ * application there has started or the lease is half over. Also over after `headStartMsMax`, since a host that restores can take over
+ * from nobody. A vault that does not answer ends it as well: the restore that follows says so.
+ */
+import type { Clock } from "../../runtime/clock.ts";
+import { logKey } from "../../vault/keys.ts";
+import type { Position } from "../../vault/record.ts";
+import type { Store } from "../../vault/store/store.ts";
+
+const headStartMsMax = 1_000;
+const lookEveryMs = 20;
+const recordsAwaited = 2;
+
+export interface HeadStartOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Position of the `vacate` record that names the successor. */
+  readonly vacatedAt: Position;
+  readonly signal: AbortSignal;
+}
+
+/** Never rejects. */
+export async function giveHeadStart({ store, clock, vacatedAt, signal }: HeadStartOptions): Promise<void> {
+  const until = clock.now() + headStartMsMax;
+  try {
+    while (clock.now() < until) {
+      await clock.sleep(lookEveryMs, signal);
+      if ((await store.get(logKey(vacatedAt + recordsAwaited))) !== undefined) return;
+    }
+  } catch {
+    // Aborted, or no answer: there is nothing to wait for any more.
+  }
+}

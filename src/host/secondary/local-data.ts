@@ -1,0 +1,235 @@
+/**
+ * What lies on the local disk of a host, and whether it may be believed.
+ *
+ * The data folder belongs to the application; the host's notes are in the state folder beside it. A small marker says
+ * what the databases there are:
+ *
+ * - `secondary`: applied from the journal, never written by an application. May be taken as raw material for a restore
+ *   (each chunk is compared by hash), and thrown away.
+ * - `primary`: an application wrote there. After an unclean end it can hold commits that were never acknowledged. It is
+ *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder (set-aside-folders.ts).
+ * - no marker: an operator's data, treated like a primary's.
+ *
+ * Moved by renaming, which is atomic and costs nothing; copied where the folders are on different file systems (move-path.ts). The marker is durable before the state that it announces.
+ */
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-path.ts";
+import type { DatabaseChecksum } from "../../core/delta.ts";
+import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
+import { moveFileIfThere } from "./move-path.ts";
+import { bytesOf, SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
+
+export type Marker = { readonly kind: "unknown" } | { readonly kind: "primary"; readonly epoch: number } | { readonly kind: "secondary" };
+
+/** Finds databases and reads their committed state without SQLite; implemented with src/capture. */
+export interface LocalDatabases {
+  /** Names of the databases below `root` that match the service's patterns; only main files, no `-wal`, no `-shm`. */
+  find(root: string): Promise<string[]>;
+  /** Checksum of the committed state of a database file with its `-wal`; undefined when it cannot be read as one. */
+  committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
+}
+
+export interface LocalFolders {
+  readonly dataFolder: string;
+  readonly stateFolder: string;
+  readonly setAsideFolder: string;
+}
+
+/** What a restore and a host need of the local disk: the simulation brings its own. */
+export type LocalPort = Pick<LocalData, "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"> &
+  Partial<Pick<LocalData, "makeRoom" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides">>;
+
+/** The disk of the data folder lacks room. What is on another disk counts as nothing: it is not in the way. */
+export interface Shortage {
+  /** Where it is mounted. */
+  readonly disk: string;
+  readonly neededBytes: number;
+  readonly freeBytes: number;
+  readonly previousFolder: string;
+  readonly previousBytes: number;
+  readonly setAsideFolder: string;
+  readonly setAsideBytes: number;
+}
+
+const noteName = "marker.json";
+const companions = ["", "-wal", "-shm", "-journal"];
+
+export class LocalData {
+  readonly #folders: LocalFolders;
+  readonly #files: LocalDatabases;
+  readonly #setAsides: SetAsideFolders;
+  readonly #disk: DiskSpace;
+
+  constructor(folders: LocalFolders, files: LocalDatabases, setAside?: SetAsideOptions, disk: DiskSpace = systemDiskSpace) {
+    this.#disk = disk;
+    this.#folders = folders;
+    this.#files = files;
+    this.#setAsides = new SetAsideFolders(folders.setAsideFolder, files, setAside);
+  }
+
+  /** Where the databases of an earlier life wait for a restore to make use of them. */
+  get previousFolder(): string {
+    return join(this.#folders.stateFolder, "previous");
+  }
+
+  /** On its way out. */
+  get #forgottenFolder(): string {
+    return `${this.previousFolder}.forgotten`;
+  }
+
+  async prepare(): Promise<void> {
+    for (const folder of [this.#folders.dataFolder, this.#folders.stateFolder]) await mkdir(folder, { recursive: true });
+  }
+
+  async mark(marker: Marker): Promise<void> {
+    await writeDurably(join(this.#folders.stateFolder, "marker.json"), JSON.stringify(marker));
+  }
+
+  async marker(): Promise<Marker> {
+    return readMarker(join(this.#folders.stateFolder, "marker.json"));
+  }
+
+  /**
+   * Clears the data folder of databases, and says what was there. The old files are in `previousFolder` afterwards. After
+   * a crash in the middle of an earlier restore they are there already, and what lies in the data folder is a half-made copy.
+   */
+  async moveAway(): Promise<Marker> {
+    const { dataFolder } = this.#folders;
+    const noteFile = join(this.previousFolder, noteName);
+    await rm(this.#forgottenFolder, { recursive: true, force: true });
+    const names = await this.#files.find(dataFolder);
+    if (await exists(noteFile)) {
+      for (const name of names) for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
+      return readMarker(noteFile);
+    }
+    const marker = await this.marker();
+    // An interrupted move continues here: the marker is written last, so that it vouches for a whole set.
+    for (const name of names) {
+      const [from, target] = [pathOf(dataFolder, name), pathOf(this.previousFolder, name)];
+      await mkdir(folderOf(target), { recursive: true });
+      for (const suffix of companions.toReversed()) await moveFileIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
+    }
+    await mkdir(this.previousFolder, { recursive: true });
+    // Asked there and not of `names`: an earlier run may have moved every file and died before it wrote the note.
+    const isEmpty = (await this.#files.find(this.previousFolder)).length === 0;
+    await writeDurably(noteFile, JSON.stringify(isEmpty ? { kind: "secondary" } : marker));
+    return readMarker(noteFile);
+  }
+
+  /** Committed checksums of what was moved away; undefined when a file there cannot be read as a database. */
+  async previousChecksums(): Promise<ReadonlyMap<string, DatabaseChecksum> | undefined> {
+    const sums = new Map<string, DatabaseChecksum>();
+    for (const name of await this.#files.find(this.previousFolder)) {
+      const sum = await this.#files.committedChecksum(pathOf(this.previousFolder, name));
+      if (sum === undefined) return undefined;
+      sums.set(name, sum);
+    }
+    return sums;
+  }
+
+  /**
+   * What was moved away is in the journal, or was never anybody's: it goes. Under another name first: a crash in the middle
+   * of removing it must not leave a part of it that looks like a set of databases.
+   */
+  async forgetPrevious(): Promise<void> {
+    await rm(this.#forgottenFolder, { recursive: true, force: true });
+    await renameIfThere(this.previousFolder, this.#forgottenFolder);
+    await rm(this.#forgottenFolder, { recursive: true, force: true });
+  }
+
+  /** The disk is full: what was moved away and is only a help for the restore goes, its note stays. */
+  async makeRoom(): Promise<void> {
+    for (const name of await this.#files.find(this.previousFolder)) {
+      for (const suffix of companions) await rm(withSuffix(pathOf(this.previousFolder, name), suffix), { force: true });
+    }
+  }
+
+  /** What was moved away was found in the journal: it may be thrown away like a secondary's. */
+  async provePrevious(): Promise<void> {
+    await writeDurably(join(this.previousFolder, noteName), JSON.stringify({ kind: "secondary" }));
+  }
+
+  /** What is missing to write so many bytes into the data folder; undefined: there is room. */
+  async shortageOf(neededBytes: number): Promise<Shortage | undefined> {
+    const { dataFolder, setAsideFolder } = this.#folders;
+    const freeBytes = await this.#disk.free(dataFolder);
+    if (freeBytes >= neededBytes) return undefined;
+    const device = await this.#disk.device(dataFolder);
+    const isThere = async (folder: string): Promise<boolean> => (await this.#disk.device(folder)) === device;
+    const previousBytes = (await isThere(this.previousFolder)) ? await this.#previousBytes() : 0;
+    const setAsideBytes = (await isThere(setAsideFolder)) ? await this.#setAsides.bytes() : 0;
+    const disk = await mountPointOf(dataFolder, this.#disk);
+    return { disk, neededBytes, freeBytes, previousFolder: this.previousFolder, previousBytes, setAsideFolder, setAsideBytes };
+  }
+
+  /** The oldest set-aside folders go for what is missing, if that is enough; their paths. */
+  async makeRoomOfSetAsides({ neededBytes, freeBytes, setAsideBytes }: Shortage): Promise<string[]> {
+    return setAsideBytes === 0 ? [] : this.#setAsides.makeRoom(neededBytes - freeBytes);
+  }
+
+  /** Of databases alone: the note costs nothing, and stays. */
+  async #previousBytes(): Promise<number> {
+    return (await this.#files.find(this.previousFolder)).length === 0 ? 0 : bytesOf(this.previousFolder);
+  }
+
+  /** Keeps what was moved away under a dated folder, and returns its path. */
+  async setAsidePrevious(wallTimeMs: number): Promise<string> {
+    const target = await this.#setAsides.add(this.previousFolder, wallTimeMs);
+    await this.#setAsides.bound();
+    return target;
+  }
+
+  /** Removes set-aside folders beyond the bounds; the lock on the folders is held. Never rejects. */
+  boundSetAsides(): Promise<void> {
+    return this.#setAsides.bound();
+  }
+
+  /** Dated folders that wait for an operator, oldest first. */
+  setAsides(): Promise<string[]> {
+    return this.#setAsides.list();
+  }
+}
+
+async function readMarker(path: string): Promise<Marker> {
+  try {
+    const marker = JSON.parse(await readFile(path, "utf8")) as Partial<Marker> | null;
+    if (marker?.kind === "secondary") return { kind: "secondary" };
+    if (marker?.kind === "primary") return { kind: "primary", epoch: Number((marker as { epoch?: unknown }).epoch) };
+  } catch {
+    // No marker, or not one of ours: nothing is believed.
+  }
+  return { kind: "unknown" };
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, "w");
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function renameIfThere(from: FilePath, to: FilePath): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );

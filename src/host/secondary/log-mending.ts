@@ -1,0 +1,126 @@
+/**
+ * A host that stands before a record which it cannot read or apply: who can mend the log is asked to, and the restore goes on when
+ * it is mended.
+ *
+ * Nothing skips a record. But the primary that lives has the databases as they are: a checkpoint from its files, taken behind the
+ * record, makes the log whole from there on, and every restore begins with it. So each host that stands there asks the
+ * primary for one; it makes them one at a time, and who asks meanwhile waits for the same. When there is no primary,
+ * or its own files are not what it captured, the checkpoint is refused: what is left is for a person, and the reason
+ * of the state says so.
+ *
+ * Loading every database only to stop at the same record again helps nobody: between two tries this host looks for a checkpoint behind the
+ * record, and for the rest is patient. A try after all, now and then, is for a record that was put back, and for a fault of this host.
+ *
+ * A record of a format that this version does not know is no damage, so no checkpoint is asked for. One that comes by itself helps all the
+ * same when the records after it are of a format that this host reads (src/core/record-format.ts).
+ */
+import type { Clock } from "../../runtime/clock.ts";
+import { listCheckpoints } from "../../vault/checkpoint/checkpoint.ts";
+import { readNewestClaim } from "../../vault/log/epoch-history.ts";
+import { CorruptRecordError, UnknownFormatError } from "../../vault/errors.ts";
+import { logPrefix, positionOfKey } from "../../vault/keys.ts";
+import type { Position } from "../../vault/record.ts";
+import type { Store } from "../../vault/store/store.ts";
+import { messageOf } from "../ports/notices.ts";
+import { UnappliableFlushError } from "./unappliable-flush.ts";
+
+/** Who may be primary, as its claim says. */
+export interface ClaimedBy {
+  readonly host: string;
+  readonly controlUrl: string;
+  readonly instance: string;
+}
+
+/** Asks the host for a checkpoint; undefined: it made one, otherwise why not. Rejects when the signal is aborted only. */
+export type AskForCheckpoint = (primary: ClaimedBy, signal: AbortSignal) => Promise<string | undefined>;
+
+export interface LogMendingOptions {
+  readonly store: Store;
+  readonly service: string;
+  readonly clock: Clock;
+  /** Of this run of the host: it does not ask itself. */
+  readonly instance: string;
+  /** undefined: nobody can be asked; a checkpoint is waited for. */
+  readonly ask: AskForCheckpoint | undefined;
+  readonly onWarning: (text: string) => void;
+}
+
+/** Between two tries at the same record; it doubles up to the second. A checkpoint behind the record ends it. */
+const retryMs = { first: 5_000, most: 60_000 } as const;
+/** Between two looks for a checkpoint. */
+const lookMs = 250;
+
+interface Stuck {
+  readonly position: Position;
+  readonly pauseMs: number;
+  /** A checkpoint at this position or before does not help: before the record, or tried already (it is damaged). */
+  helpsAfter: Position;
+}
+
+export class LogMending {
+  readonly #options: LogMendingOptions;
+  #stuck: Stuck | undefined;
+
+  constructor(options: LogMendingOptions) {
+    this.#options = options;
+  }
+
+  /** The host has restored, or was told to begin anew. */
+  over(): void {
+    this.#stuck = undefined;
+  }
+
+  /** What to wait for after a restore that failed; undefined: no record is to blame. Rejects with the signal's reason only. */
+  after(error: unknown, signal: AbortSignal): Promise<void> | undefined {
+    const position = positionOf(error);
+    if (position === undefined) return undefined;
+    const before = this.#stuck?.position === position ? this.#stuck : undefined;
+    const pauseMs = before === undefined ? retryMs.first : Math.min(before.pauseMs * 2, retryMs.most);
+    const stuck = (this.#stuck = { position, pauseMs, helpsAfter: before?.helpsAfter ?? position - 1 });
+    return this.#wait(stuck, !(error instanceof UnknownFormatError), signal);
+  }
+
+  async #wait(stuck: Stuck, isDamage: boolean, signal: AbortSignal): Promise<void> {
+    const { clock, onWarning } = this.#options;
+    const until = clock.now() + stuck.pauseMs;
+    if (await this.#isMended(stuck)) return;
+    const end = new AbortController();
+    let isAsking = true;
+    const asked = (isDamage ? this.#ask(stuck.position, AbortSignal.any([signal, end.signal])) : Promise.resolve())
+      .catch((error: unknown) => {
+        if (!signal.aborted && !end.signal.aborted) onWarning(`the primary could not be asked for a checkpoint: ${messageOf(error)}`);
+      })
+      .finally(() => (isAsking = false));
+    try {
+      while (!(await this.#isMended(stuck)) && (isAsking || clock.now() < until)) await clock.sleep(lookMs, signal);
+    } finally {
+      end.abort(new Error("the restore goes on"));
+      await asked;
+    }
+  }
+
+  /** A vault that does not answer has no checkpoint to show. */
+  async #isMended(stuck: Stuck): Promise<boolean> {
+    const newest = (await listCheckpoints(this.#options.store).catch(() => [])).at(-1);
+    if (newest === undefined || newest <= stuck.helpsAfter) return false;
+    stuck.helpsAfter = newest; // Should the restore stop at the same record all the same.
+    return true;
+  }
+
+  async #ask(position: Position, signal: AbortSignal): Promise<void> {
+    const { store, service, ask, instance, onWarning } = this.#options;
+    const claim = ask === undefined ? undefined : await readNewestClaim(store, service, signal);
+    if (ask === undefined || claim === undefined || claim.body.instance === instance) return;
+    const { host } = claim.header;
+    const { controlUrl } = claim.body;
+    const refused = await ask({ host, controlUrl, instance: claim.body.instance }, signal);
+    const what = `the log cannot be followed past position ${position}; host ${host} was asked for a checkpoint behind it`;
+    onWarning(refused === undefined ? `${what} and made one` : `${what} and did not make one: ${refused}`);
+  }
+}
+
+/** Of the record that is to blame; undefined: none is. */
+function positionOf(error: unknown): Position | undefined {
+  if (error instanceof UnappliableFlushError || error instanceof CorruptRecordError) return error.position;
+  return error instanceof UnknownFormatError ? positionOfKey(logPrefix, error.key) : undefined;
+}

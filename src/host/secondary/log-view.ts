@@ -1,0 +1,96 @@
+/**
+ * What a host knows of the log without holding it: who has the highest epoch, how far it has read, how fresh that is.
+ *
+ * It also notices a twin: another running process with this host's own id. A claim alone proves none: it may be the last put of an
+ * earlier run of this host, which the network delivered after its death (simulation, seed 112314). A dead run writes nothing after
+ * that, since a put follows only when the claim is known to have happened; so a twin is who writes once more.
+ */
+import type { Clock } from "../../runtime/clock.ts";
+import type { LogRecord } from "../../vault/record.ts";
+import type { EpochSeen } from "./follower.ts";
+
+export interface LogViewOptions {
+  readonly clock: Clock;
+  /** This host's id, and the random id of this run. */
+  readonly host: string;
+  readonly instance: string;
+  /** Somebody else claimed under this host's id. */
+  readonly onTwin: (controlUrl: string) => void;
+}
+
+export class LogView {
+  readonly #options: LogViewOptions;
+  #epoch: EpochSeen | undefined;
+  #position = 0;
+  #lastRecordAt: number | undefined;
+  /** True while records are read that may be older than this run of the host. */
+  #isHistory = true;
+  #handover: { readonly to: string; readonly at: number } | undefined;
+  /** The last claim, when it is news, made under this host's id, and not by this run. */
+  #strange: { readonly nonce: string; readonly controlUrl: string } | undefined;
+
+  constructor(options: LogViewOptions) {
+    this.#options = options;
+  }
+
+  get epoch(): EpochSeen | undefined {
+    return this.#epoch;
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Milliseconds since a record was seen; null: never. */
+  get lastRecordAgeMs(): number | null {
+    return this.#lastRecordAt === undefined ? null : this.#options.clock.now() - this.#lastRecordAt;
+  }
+
+  /** To whom this host handed over, and how long ago; null: to nobody, or somebody has claimed since. */
+  get handover(): { readonly to: string; readonly forMs: number } | null {
+    return this.#handover === undefined ? null : { to: this.#handover.to, forMs: this.#options.clock.now() - this.#handover.at };
+  }
+
+  /** A restore begins: what is read now is history again, with epochs of this host's earlier runs in it. */
+  rereads(): void {
+    this.#isHistory = true;
+    this.#strange = undefined;
+  }
+
+  /** The end of the log was reached: what comes from now on is news. */
+  isCurrent(epoch: EpochSeen | undefined, position: number): void {
+    this.#isHistory = false;
+    this.#epoch = epoch;
+    this.#position = position;
+  }
+
+  /** This host wrote a record, or claimed. */
+  wrote(position: number, epoch?: EpochSeen): void {
+    this.#position = position;
+    this.#lastRecordAt = this.#options.clock.now();
+    if (epoch === undefined) return;
+    this.#epoch = epoch;
+    this.#handover = undefined;
+  }
+
+  /** The last claim was given up; by this host itself, just now, in favour of `successor`. */
+  vacated(successor: string | null = null): void {
+    if (successor !== null) this.#handover = { to: successor, at: this.#options.clock.now() };
+    if (this.#epoch !== undefined) this.#epoch = { ...this.#epoch, vacated: true };
+  }
+
+  /** A record was read; true when the epoch's owner changed or stepped down. */
+  read({ header, body }: LogRecord): boolean {
+    this.#position = header.position;
+    this.#lastRecordAt = this.#options.clock.now();
+    if (this.#strange?.nonce === header.nonce) this.#options.onTwin(this.#strange.controlUrl);
+    if (body.kind === "vacate") this.vacated();
+    if (body.kind !== "epoch") return body.kind === "vacate";
+    this.#handover = undefined;
+    const { leaseMs, controlUrl, instance } = body;
+    this.#epoch = { epoch: header.epoch, host: header.host, vacated: false, leaseMs, controlUrl, instance };
+    const isStrange = !this.#isHistory && header.host === this.#options.host && instance !== this.#options.instance;
+    this.#strange = isStrange ? { nonce: header.nonce, controlUrl } : undefined;
+    return true;
+  }
+}

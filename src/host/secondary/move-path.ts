@@ -1,0 +1,85 @@
+/**
+ * Moves files and folders between the places of a host, which may be on different file systems (a volume for the data, another
+ * for what is set aside).
+ *
+ * On one file system it is a rename: atomic, free. Otherwise a copy, durable under its name before the original goes: a crash leaves the
+ * original, or both, and the next move begins again. Whether there is room is looked at before: a copy that fills the disk of
+ * another application helps nobody.
+ */
+import { existsSync } from "node:fs";
+import { constants, copyFile, cp, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type FilePath, folderOf, textOf, withSuffix } from "../../capture/data-path.ts";
+
+/** A copy with this ending is not complete. */
+const copying = ".moving";
+
+/** Not enough room for a copy on the other file system. */
+export class NoRoomError extends Error {
+  override readonly name = "NoRoomError";
+  readonly code = "ENOSPC";
+  readonly advice = "free space there (stead removes nothing that may be the only copy), or put data, state and set_aside on one file system";
+  constructor(target: string, neededBytes: number, freeBytes: number) {
+    super(`${target} is on another file system with ${freeBytes} bytes free, and ${neededBytes} are to be moved there`);
+  }
+}
+
+/** Nothing happens when there is nothing at `from`. */
+export async function moveFileIfThere(from: FilePath, to: FilePath): Promise<void> {
+  if (await renamed(from, to)) return;
+  await assertRoom(folderOf(to), (await stat(from)).size);
+  const partial = withSuffix(to, copying);
+  try {
+    await copyFile(from, partial, constants.COPYFILE_FICLONE);
+    await sync(partial);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
+  await rename(partial, to);
+  await sync(folderOf(to));
+  await rm(from);
+}
+
+/** `partial`: the name of the copy while it is not complete, on the file system of `to`. */
+export async function moveFolderIfThere(from: string, to: string, partial: string, bytes: () => Promise<number>): Promise<void> {
+  if (await renamed(from, to)) return;
+  await assertRoom(dirname(to), await bytes());
+  try {
+    await cp(from, partial, { recursive: true, preserveTimestamps: true });
+    for (const entry of await readdir(partial, { recursive: true, withFileTypes: true })) await sync(join(entry.parentPath, entry.name));
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true });
+    throw error;
+  }
+  await rename(partial, to);
+  await sync(dirname(to));
+  await rm(from, { recursive: true });
+}
+
+/** False: it is there, and on another file system. */
+async function renamed(from: FilePath, to: FilePath): Promise<boolean> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Said before anybody looks whether there is something to move.
+    if (code === "EXDEV") return !existsSync(from);
+    if (code !== "ENOENT") throw error;
+  }
+  return true;
+}
+
+async function assertRoom(folder: FilePath, neededBytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize < neededBytes) throw new NoRoomError(textOf(folder), neededBytes, bavail * bsize);
+}
+
+async function sync(path: FilePath): Promise<void> {
+  const file = await open(path, "r");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,30 @@
+/** The proof by which secondaries apply flushes, for whoever asks a vault what they could apply. */
+import { checksumOfPages } from "../../capture/page-hashes.ts";
+import { PageTables } from "../../capture/page-tables.ts";
+import { ReplicaError } from "../../capture/replica-error.ts";
+import type { PageProof, ProofRefusal } from "../../vault/checkpoint/flush-proof.ts";
+
+export const pageProof: PageProof = {
+  checksumOf: checksumOfPages,
+  emptyState: () => {
+    const tables = new PageTables();
+    return {
+      load: (database) => refusalOf(() => tables.load(database)),
+      apply: (flush) =>
+        refusalOf(async () => {
+          for (const change of await tables.prove(flush.deltas)) tables.accept(change);
+        }),
+      checksums: () => tables.checksums(),
+    };
+  },
+};
+
+async function refusalOf(work: () => Promise<void>): Promise<ProofRefusal | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ReplicaError) return { database: error.database, reason: `found ${error.found}; accepted is ${error.accepted}` };
+    throw error;
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * A service's databases as they were at a moment of the past, from nothing but the vault.
+ *
+ * The newest whole checkpoint at or before the moment, then the journal up to it. It only reads the vault, so it may run beside
+ * a cluster. What it gives is proven: each flush, and so the end, has the whole-database checksum that its primary had.
+ * A position between two parts of one flush has no state of its own: the state before that flush is taken. A flush that nobody can apply
+ * ends a restore with an error that names it, unless the last whole state is what was asked for.
+ *
+ * Time is that of the primaries' calendars, as it stands in the records: it says where to stop reading, in the order of the
+ * log. Where a calendar was set back, the first record that is later than the moment ends it.
+ */
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { pathOf } from "../../capture/data-path.ts";
+import { Replica } from "../../capture/replica.ts";
+import { ReplicaError } from "../../capture/replica-error.ts";
+import { allRules } from "../../core/rules.ts";
+import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
+import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
+import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
+import { type LogRest, readRest } from "../../vault/log/log-rest.ts";
+import { LogReader } from "../../vault/log/log-reader.ts";
+import type { Position } from "../../vault/record.ts";
+import type { Store } from "../../vault/store/store.ts";
+import { EmptyVaultError } from "./restorer.ts";
+import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
+
+export type Moment =
+  | { readonly kind: "newest" }
+  /** The newest, or where a record is damaged or cannot be applied, the state before it. */
+  | { readonly kind: "last_whole" }
+  /** The state after this record of the log. */
+  | { readonly kind: "position"; readonly position: Position }
+  /** The state at this calendar time, in milliseconds since 1970. */
+  | { readonly kind: "time"; readonly wallTimeMs: number };
+
+export interface RestoredDatabase {
+  readonly name: string;
+  readonly bytes: number;
+  /** Hex; as `stead status` and the log have it. */
+  readonly checksum: string;
+}
+
+export interface PointInTime {
+  /** Of the last record that the databases contain. */
+  readonly position: Position;
+  readonly epoch: number;
+  /** Calendar time of that record, milliseconds since 1970. */
+  readonly wallTimeMs: number;
+  /** The checkpoint that it was built on. */
+  readonly checkpoint: Position;
+  readonly databases: readonly RestoredDatabase[];
+  /** Why the last whole state is not the end of the log, and what is not in it; null: nothing was left out for that. */
+  readonly leftOut: LeftOut | null;
+}
+
+export interface LeftOut extends LogRest {
+  readonly reason: string;
+}
+
+export interface PointInTimeOptions {
+  readonly store: Store;
+  readonly service: string;
+  readonly moment: Moment;
+  /** Absolute path: a folder that is empty or not there yet. It gets all of the databases, or stays as it is. */
+  readonly folder: string;
+  readonly signal?: AbortSignal | undefined;
+  /** A newer checkpoint is damaged, and an older one is used instead. */
+  readonly onWarning: (text: string) => void;
+}
+
+/** The vault does not go back that far, or not up to there. */
+export class MomentError extends Error {
+  override readonly name = "MomentError";
+  readonly accepted: string;
+  readonly advice = "`stead vault ls --records` shows positions and times; how far back it goes is decided by host.checkpoint.keep and host.checkpoint.window";
+  constructor(found: string, accepted: string) {
+    super(`the vault does not have the state at ${found}`);
+    this.accepted = accepted;
+  }
+}
+
+/** The folder has something in it already: it would be mixed with what is restored. */
+export class FolderInUseError extends Error {
+  override readonly name = "FolderInUseError";
+  readonly accepted = "a folder that is empty or does not exist yet";
+  readonly advice = "name another folder, or move away what is in it";
+  constructor(folder: string) {
+    super(`${folder} is not empty`);
+  }
+}
+
+/** Throws MomentError, FolderInUseError, EmptyVaultError, UnappliableFlushError, the vault's and the file system's errors, and the signal's reason. */
+export async function restoreMoment(options: PointInTimeOptions): Promise<PointInTime> {
+  const { folder } = options;
+  await refuseFullFolder(folder);
+  const partial = `${folder}.partial-${process.pid}`;
+  try {
+    const restored = await restoreInto(partial, options);
+    await mkdir(folder, { recursive: true });
+    await rename(partial, folder); // Onto an empty folder: all or nothing (rename(2)).
+    return restored;
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function refuseFullFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  if (names.length > 0) throw new FolderInUseError(folder);
+}
+
+async function restoreInto(root: string, options: PointInTimeOptions): Promise<PointInTime> {
+  const { checkpoint, replica } = await loadCheckpoint(root, options);
+  try {
+    const { last, reason } = await applyJournal(replica, checkpoint, options);
+    await replica.sync();
+    const databases: RestoredDatabase[] = [];
+    for (const [name, checksum] of replica.checksums()) {
+      databases.push({ name, bytes: (await stat(pathOf(root, name))).size, checksum: Buffer.from(checksum).toString("hex") });
+    }
+    const at = last ?? { position: checkpoint.position, epoch: checkpoint.epoch, wallTimeMs: checkpoint.wallTimeMs };
+    const rest = reason === undefined ? undefined : await readRest(options.store, options.service, at.position, options.signal);
+    return { ...at, checkpoint: checkpoint.position, databases, leftOut: rest === undefined || reason === undefined ? null : { ...rest, reason } };
+  } finally {
+    await replica.close();
+  }
+}
+
+/** The newest one at or before the moment. Damage alone leads to an older one, and is told. */
+async function loadCheckpoint(root: string, options: PointInTimeOptions): Promise<{ checkpoint: CheckpointManifest; replica: Replica }> {
+  const { store, moment, signal, onWarning } = options;
+  const positions = await listCheckpoints(store);
+  if (positions.length === 0) throw new EmptyVaultError();
+  let damage: Error | undefined;
+  for (const position of positions.toReversed()) {
+    signal?.throwIfAborted();
+    if (moment.kind === "position" && position > moment.position) continue;
+    const replica = await Replica.open({ root });
+    try {
+      const checkpoint = await readManifest(store, position);
+      if (checkpoint !== undefined && isReached(moment, checkpoint)) {
+        for (const database of checkpoint.databases) await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database) });
+        if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
+        return { checkpoint, replica };
+      }
+    } catch (error) {
+      await replica.close();
+      if (!(error instanceof DamagedManifestError) && !(error instanceof DamagedChunkError) && !(error instanceof ReplicaError)) throw error;
+      damage ??= error;
+      onWarning(error.message);
+    }
+    await replica.close();
+    await rm(root, { recursive: true, force: true });
+  }
+  throw damage ?? (await tooEarly(store, moment, positions[0] ?? 0));
+}
+
+function isReached(moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean {
+  switch (moment.kind) {
+    case "newest":
+    case "last_whole":
+      return true;
+    case "position":
+      return at.position <= moment.position;
+    case "time":
+      return at.wallTimeMs <= moment.wallTimeMs;
+  }
+}
+
+async function* chunksOf({ store, signal }: PointInTimeOptions, manifest: CheckpointManifest, database: { readonly name: string; readonly chunks: readonly string[] }): AsyncGenerator<Uint8Array> {
+  for (const index of database.chunks.keys()) {
+    signal?.throwIfAborted();
+    yield await readChunk(store, manifest, database.name, index);
+  }
+}
+
+interface Applied {
+  /** Of the state; undefined: it is that of the checkpoint. */
+  readonly last: Pick<PointInTime, "position" | "epoch" | "wallTimeMs"> | undefined;
+  /** Why nothing more could be applied, where that is no error. */
+  readonly reason: string | undefined;
+}
+
+/** Applies whole flushes until the moment is passed. */
+async function applyJournal(replica: Replica, checkpoint: CheckpointManifest, options: PointInTimeOptions): Promise<Applied> {
+  const { store, service, moment, signal } = options;
+  const reader = new LogReader({ store, service, start: startOf(checkpoint), rules: allRules });
+  const flushes = new FlushAssembler();
+  let last: Applied["last"];
+  try {
+    for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
+      signal?.throwIfAborted();
+      const { position, epoch, wallTimeMs } = record.header;
+      if (!isReached(moment, record.header)) break;
+      const flush = flushes.push(record);
+      if (flush !== undefined) await applyFlush(replica, flush, last?.position ?? checkpoint.position);
+      if (!flushes.isOpen) last = { position, epoch, wallTimeMs };
+    }
+  } catch (error) {
+    if (moment.kind !== "last_whole" || !(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)) throw error;
+    return { last, reason: error.message };
+  }
+  if (moment.kind === "position" && reader.position < moment.position) {
+    throw new MomentError(`position ${moment.position}`, `up to ${reader.position}, the end of the log`);
+  }
+  return { last, reason: undefined };
+}
+
+async function tooEarly(store: Store, moment: Moment, oldest: Position): Promise<MomentError> {
+  const manifest = await readManifest(store, oldest);
+  const since = manifest === undefined ? "" : ` (${new Date(manifest.wallTimeMs).toISOString()})`;
+  const found = moment.kind === "time" ? new Date(moment.wallTimeMs).toISOString() : `position ${moment.kind === "position" ? moment.position : 0}`;
+  return new MomentError(found, `from position ${oldest}${since} on`);
+}

@@ -1,0 +1,206 @@
+/**
+ * The restorer: brings the local databases to the end of the log, from nothing but the vault.
+ *
+ * Newest checkpoint whose manifest and chunks verify, then the journal after it. When the newest is damaged an older one
+ * is taken and the damage is reported; retention keeps the journal that an older checkpoint needs. Chunks that the old
+ * local files still have are taken from there, compared by hash, so that a returning host does not load what it has.
+ *
+ * What was moved away is forgotten only when it is proven to be in the journal: a secondary's files always are; a
+ * primary's are when their exact state occurs in it (evidence.ts).
+ */
+import type { DatabaseChecksum } from "../../core/delta.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Rules } from "../../core/rules.ts";
+import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
+import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
+import { chunkBytes } from "../../vault/limits.ts";
+import { parseChunkKey } from "../../vault/keys.ts";
+import { LogReader } from "../../vault/log/log-reader.ts";
+import { readEpochRecord } from "../../vault/log/epoch-history.ts";
+import type { LogRecord } from "../../vault/record.ts";
+import type { Store } from "../../vault/store/store.ts";
+import { isVaultError } from "../../vault/errors.ts";
+import { mayPass } from "../../vault/store/retry.ts";
+import { Evidence } from "./evidence.ts";
+import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
+import type { LocalPort } from "./local-data.ts";
+import { Footprint, freshMemory, FullDiskError, isFullDisk, RestoreRoom, type RoomMemory } from "./restore-room.ts";
+
+/** Between two looks at a vault that does not answer. */
+const readRetryMs = 500;
+
+/** The local databases of a secondary, with what a restore needs on top of applying. */
+export interface RestoreTarget extends ApplyTarget {
+  load(database: {
+    readonly name: string;
+    readonly pageSize: number;
+    readonly pageCount: number;
+    readonly checksum: DatabaseChecksum;
+    readonly chunks: AsyncIterable<Uint8Array>;
+  }): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface RestoreOptions<Target extends RestoreTarget> {
+  readonly store: Store;
+  readonly service: string;
+  readonly clock: Clock;
+  readonly rules: Rules;
+  readonly local: LocalPort;
+  /** A fresh target over the (cleared) data folder. */
+  readonly openTarget: () => Promise<Target>;
+  /** A chunk of a database that was moved away, if it is there: verified by its hash before it is used. */
+  readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
+  /** The vault does not answer; it is asked again. Over with the next record. */
+  readonly onTrouble: (text: string) => void;
+  readonly onWarning: (text: string) => void;
+  readonly onRecord: (record: LogRecord) => void;
+  readonly signal: AbortSignal;
+  /** Kept from one try to the next; default: this is the only one. */
+  readonly memory?: RoomMemory | undefined;
+}
+
+export interface Restored<Target extends RestoreTarget> {
+  readonly target: Target;
+  readonly follower: Follower;
+  readonly checkpoint: CheckpointManifest;
+  /** Where diverged data was kept, if there was any. */
+  readonly setAside: string | undefined;
+}
+
+/** There is no checkpoint yet: no host has been told to bootstrap this vault. */
+export class EmptyVaultError extends Error {
+  override readonly name = "EmptyVaultError";
+  constructor() {
+    super("the vault is empty: waiting for a host with `bootstrap = true` to write the first checkpoint");
+  }
+}
+
+/** Runs one restore; throws what makes it impossible right now. The caller tries again later. */
+export async function restore<Target extends RestoreTarget>(options: RestoreOptions<Target>): Promise<Restored<Target>> {
+  const { local, memory = freshMemory(), onWarning } = options;
+  const isPreviousJournaled = async (): Promise<boolean> => {
+    const evidence = new Evidence(await local.previousChecksums());
+    await evidence.searchBefore(Infinity, options);
+    return evidence.isFound;
+  };
+  const room = new RestoreRoom({ local, previous: await local.moveAway(), memory, isPreviousJournaled, onWarning });
+  const { target, checkpoint } = await loadNewest(options, room).catch(async (error: unknown) => {
+    throw await room.after(error);
+  });
+  try {
+    const evidence = room.previous.kind === "secondary" ? undefined : new Evidence(await local.previousChecksums());
+    evidence?.look(target.checksums());
+    const follower = new Follower({
+      reader: new LogReader({
+        store: options.store,
+        service: options.service,
+        start: startOf(checkpoint),
+        rules: options.rules,
+      }),
+      target: watched(target, new Footprint(checkpoint), memory, () => evidence?.look(target.checksums())),
+      clock: options.clock,
+      onRecord: options.onRecord,
+      epochAtStart: await epochAt(options.store, options.service, checkpoint),
+    });
+    await catchUpPatiently(follower, options);
+    if (evidence?.isFound === false) await evidence.searchBefore(checkpoint.position, options);
+    const setAside = evidence === undefined || evidence.isFound ? undefined : await local.setAsidePrevious(options.clock.wallTime());
+    if (setAside === undefined) await local.forgetPrevious();
+    await local.mark({ kind: "secondary" });
+    return { target, follower, checkpoint, setAside };
+  } catch (error) {
+    await target.close();
+    throw await room.after(error);
+  }
+}
+
+/** A vault that does not answer for a moment is asked again: starting over would load every database once more. */
+async function catchUpPatiently(follower: Follower, { clock, signal, onTrouble }: Pick<RestoreOptions<never>, "clock" | "signal" | "onTrouble">): Promise<void> {
+  for (;;) {
+    try {
+      await follower.catchUp(signal);
+      return;
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      onTrouble(`the vault cannot be read: ${error.message} (${error.advice})`);
+      await clock.sleep(readRetryMs, signal);
+    }
+  }
+}
+
+async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<Target>, room: RestoreRoom): Promise<{ target: Target; checkpoint: CheckpointManifest }> {
+  const positions = await listCheckpoints(options.store);
+  if (positions.length === 0) throw new EmptyVaultError();
+  let failure: unknown;
+  for (const position of positions.toReversed()) {
+    options.signal.throwIfAborted();
+    const target = await options.openTarget();
+    try {
+      const checkpoint = await readManifest(options.store, position);
+      if (checkpoint === undefined) throw new Error("it was removed meanwhile: a newer one is there");
+      // Later ones find what the one before has left, and write over it.
+      if (failure === undefined) await room.ensure(new Footprint(checkpoint).total);
+      for (const database of checkpoint.databases) {
+        const { name, pageSize, pageCount, checksum } = database;
+        await target.load({ name, pageSize, pageCount, checksum, chunks: chunksOf(options, checkpoint, name) });
+      }
+      if (failure !== undefined) options.onWarning(`restored from the older checkpoint at position ${position}`);
+      return { target, checkpoint };
+    } catch (error) {
+      await target.close();
+      // Only damage makes an older one better: a vault that does not answer and a full disk are no reason to go back.
+      if (options.signal.aborted || mayPass(error) || isLocalTrouble(error)) throw error;
+      failure ??= error;
+      options.onWarning(`checkpoint at position ${position} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw failure;
+}
+
+async function* chunksOf<Target extends RestoreTarget>(options: RestoreOptions<Target>, manifest: CheckpointManifest, name: string): AsyncGenerator<Uint8Array> {
+  const database = manifest.databases.find((candidate) => candidate.name === name);
+  if (database === undefined) return;
+  for (const [index, key] of database.chunks.entries()) {
+    options.signal.throwIfAborted();
+    const offset = index * chunkBytes;
+    const length = Math.min(chunkBytes, databaseBytes(database) - offset);
+    const local = await options.localChunk(name, offset, length, parseChunkKey(key)?.sha256 ?? "");
+    yield local ?? (await readChunk(options.store, manifest, name, index));
+  }
+}
+
+/** The local disk's own errors carry an errno. */
+const isLocalTrouble = (error: unknown): boolean => error instanceof FullDiskError || (error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number");
+
+/** Calls `then` after each flush that was applied, and notes what a flush needed that could not be written. */
+function watched(target: ApplyTarget, footprint: Footprint, memory: RoomMemory, then: () => void): ApplyTarget {
+  return {
+    apply: async (flush) => {
+      footprint.add(flush);
+      try {
+        await target.apply(flush);
+      } catch (error) {
+        if (isFullDisk(error)) memory.neededBytes = Math.max(memory.neededBytes, footprint.total);
+        throw error;
+      }
+      then();
+    },
+    checksums: () => target.checksums(),
+    spool: target.spool,
+  };
+}
+
+/** The epoch that was in force at a checkpoint; its record is never deleted (R4). */
+async function epochAt(store: Store, service: string, checkpoint: CheckpointManifest): Promise<EpochSeen | undefined> {
+  if (checkpoint.epochPosition === 0) return undefined;
+  const { header, body } = await readEpochRecord(store, service, checkpoint.epochPosition);
+  return {
+    epoch: header.epoch,
+    host: header.host,
+    vacated: false,
+    leaseMs: body.leaseMs,
+    controlUrl: body.controlUrl,
+    instance: body.instance,
+  };
+}

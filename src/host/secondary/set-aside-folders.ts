@@ -1,0 +1,137 @@
+/**
+ * The dated folders with data that was committed here and never acknowledged, within their bounds (core/host/set-aside-bounds.ts).
+ *
+ * What a folder holds is told by the committed checksums of its databases. Those are worked out once and noted beside the
+ * databases: some are large. A folder on its way out has another name first, so that one that was removed by half is taken for none.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { removableSetAsides, type SetAside, type SetAsideBounds, setAsidesForRoom } from "../../core/host/set-aside-bounds.ts";
+import type { LocalDatabases } from "./local-data.ts";
+import { moveFolderIfThere } from "./move-path.ts";
+import { messageOf } from "../ports/notices.ts";
+
+export interface SetAsideOptions extends SetAsideBounds {
+  readonly onRemoved: (folder: string, why: string) => void;
+  readonly onTrouble: (text: string) => void;
+}
+
+const noteName = "set-aside.json";
+const removing = ".removing";
+
+export class SetAsideFolders {
+  readonly #folder: string;
+  readonly #files: LocalDatabases;
+  readonly #options: SetAsideOptions | undefined;
+
+  /** Without options nothing is ever removed. */
+  constructor(folder: string, files: LocalDatabases, options: SetAsideOptions | undefined) {
+    this.#folder = folder;
+    this.#files = files;
+    this.#options = options;
+  }
+
+  /** Moves a folder here, and returns its path. */
+  async add(from: string, wallTimeMs: number): Promise<string> {
+    const target = join(this.#folder, new Date(wallTimeMs).toISOString().replaceAll(":", "-"));
+    await mkdir(this.#folder, { recursive: true });
+    await moveFolderIfThere(from, target, target + removing, () => bytesOf(from));
+    return target;
+  }
+
+  /** Paths, oldest first. */
+  async list(): Promise<string[]> {
+    return (await this.#names()).map((name) => join(this.#folder, name));
+  }
+
+  /** Removes what is beyond the bounds. Never rejects: more than the bound is no reason not to restore. */
+  async bound(): Promise<void> {
+    if (this.#options === undefined) return;
+    try {
+      await this.#removeHalfRemoved();
+      const all: SetAside[] = [];
+      for (const name of await this.#names()) all.push(await this.#describe(name));
+      for (const { name, why } of removableSetAsides(all, this.#options)) {
+        await this.#remove(name);
+        this.#options.onRemoved(join(this.#folder, name), why);
+      }
+    } catch (error) {
+      this.#options.onTrouble(`set-aside folders could not be removed: ${messageOf(error)}`);
+    }
+  }
+
+  /** Bytes of all of them. */
+  async bytes(): Promise<number> {
+    return bytesOf(this.#folder).catch(() => 0);
+  }
+
+  /** Removes the oldest for so many bytes, or none when that would not be enough. The paths that went. */
+  async makeRoom(missingBytes: number): Promise<string[]> {
+    if (this.#options === undefined) return [];
+    const all: { name: string; bytes: number }[] = [];
+    for (const name of await this.#names()) all.push({ name, bytes: await bytesOf(join(this.#folder, name)) });
+    const names = setAsidesForRoom(all, missingBytes);
+    for (const name of names) {
+      await this.#remove(name);
+      this.#options.onRemoved(join(this.#folder, name), `a restore lacked ${missingBytes} bytes`);
+    }
+    return names.map((name) => join(this.#folder, name));
+  }
+
+  async #names(): Promise<string[]> {
+    const names = await readdir(this.#folder).catch(() => []);
+    return names.filter((name) => !name.endsWith(removing)).toSorted();
+  }
+
+  async #describe(name: string): Promise<SetAside> {
+    const folder = join(this.#folder, name);
+    const note = await readNote(join(folder, noteName));
+    if (note !== undefined) return { name, ...note };
+    const described = { bytes: await bytesOf(folder), content: await this.#contentOf(folder) };
+    // A note that cannot be written is worked out again.
+    await writeFile(join(folder, noteName), JSON.stringify(described)).catch(() => undefined);
+    return { name, ...described };
+  }
+
+  async #contentOf(folder: string): Promise<string | undefined> {
+    const hash = createHash("sha256");
+    for (const name of (await this.#files.find(folder)).toSorted()) {
+      const sum = await this.#files.committedChecksum(join(folder, name));
+      if (sum === undefined) return undefined;
+      hash.update(`${name}\0`).update(sum);
+    }
+    return hash.digest("hex");
+  }
+
+  async #remove(name: string): Promise<void> {
+    const leaving = join(this.#folder, name + removing);
+    await rename(join(this.#folder, name), leaving);
+    await rm(leaving, { recursive: true, force: true });
+  }
+
+  async #removeHalfRemoved(): Promise<void> {
+    const names = await readdir(this.#folder).catch(() => []);
+    for (const name of names) if (name.endsWith(removing)) await rm(join(this.#folder, name), { recursive: true, force: true });
+  }
+}
+
+/** Of the files below the folder. */
+export async function bytesOf(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
+  }
+  return bytes;
+}
+
+/** undefined: there is none, or it is not whole. */
+async function readNote(path: string): Promise<Omit<SetAside, "name"> | undefined> {
+  try {
+    const note = JSON.parse(await readFile(path, "utf8")) as Partial<SetAside> | null;
+    if (typeof note?.bytes !== "number") return undefined;
+    return { bytes: note.bytes, content: typeof note.content === "string" ? note.content : undefined };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * A flush that its own checksum refuses: no host can apply it, nor what follows it, until a checkpoint behind it begins anew.
+ *
+ * Whoever applies a log says so with this error, so that every host names the same record; `stead vault verify` finds the same ones
+ * with the same proof (page-proof.ts).
+ */
+import { ReplicaError } from "../../capture/replica-error.ts";
+import type { Flush } from "../../core/flush.ts";
+import type { Position } from "../../vault/record.ts";
+
+export class UnappliableFlushError extends Error {
+  override readonly name = "UnappliableFlushError";
+  /** Of the last part of the flush. */
+  readonly position: Position;
+  readonly database: string;
+  readonly accepted: string;
+  readonly advice: string;
+  constructor(position: Position, wholeUpTo: Position, cause: ReplicaError) {
+    super(`the flush that ends at position ${position} cannot be applied: ${cause.message}`, { cause });
+    this.position = position;
+    this.database = cause.database;
+    this.accepted = `states up to position ${wholeUpTo}`;
+    this.advice =
+      `a primary that lives mends it with a checkpoint from its files (stead checkpoint), and hosts go on from there; without one, ` +
+      `stead vault restore --last-whole gives the state at position ${wholeUpTo}, and what the last primary had is in its data folder or set aside`;
+  }
+}
+
+interface FlushTarget {
+  apply(flush: Flush): Promise<void>;
+}
+
+/** Applies a flush. Throws UnappliableFlushError when it is the flush that is refused, and what `target` throws. */
+export async function applyFlush(target: FlushTarget, flush: Flush, wholeUpTo: Position): Promise<void> {
+  try {
+    await target.apply(flush);
+  } catch (error) {
+    throw error instanceof ReplicaError && error.kind === "content" ? new UnappliableFlushError(flush.to, wholeUpTo, error) : error;
+  }
+}

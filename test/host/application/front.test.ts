@@ -1,0 +1,193 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Endings } from "../../../src/host/application/endings.ts";
+import { Front, type Term } from "../../../src/host/application/front.ts";
+import { GateShutError } from "../../../src/host/primary/journal-end.ts";
+import { systemClock, type Clock } from "../../../src/runtime/clock.ts";
+import { ManualClock } from "../../support/http/manual-clock.ts";
+import { until } from "../../support/host/log-fixture.ts";
+
+const minute = 60_000;
+const limits = { connectionsMax: 100, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1 << 20, headMs: minute, idleMs: minute, connectMs: minute, firstByteMs: minute };
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+});
+
+async function frontOf(clock: Clock = systemClock): Promise<{ front: Front; url: string }> {
+  const front = await Front.listen({ listen: { host: "127.0.0.1", port: 0 }, limits, clock });
+  closers.push(() => front.close());
+  return { front, url: `http://127.0.0.1:${front.port}` };
+}
+
+async function application(handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<{ port: number; server: Server }> {
+  const server = createServer(handle);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  closers.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { port: (server.address() as AddressInfo).port, server };
+}
+
+function termOf(applicationPort: number, changes: Partial<Term> = {}): Term {
+  return { epoch: 4, gate: () => undefined, applicationHost: "127.0.0.1", applicationPort, whenReady: () => Promise.resolve(), isReady: true, endings: new Endings(systemClock), maySpareEnding: true, onCheckpointAsked: () => undefined, ...changes };
+}
+
+describe("the front", () => {
+  test("executes a request only in the epoch for which a gateway routed it", async () => {
+    const { front, url } = await frontOf();
+    let executed = 0;
+    const { port } = await application((_request, response) => {
+      executed += 1;
+      response.end("done");
+    });
+    front.serve(termOf(port));
+    const late = await fetch(url, { method: "PUT", body: "x", headers: { "stead-epoch": "3" } });
+    expect([late.status, late.headers.get("stead-outcome")]).toEqual([503, "not-executed"]);
+    expect(executed).toBe(0);
+    expect((await fetch(url, { method: "PUT", body: "x", headers: { "stead-epoch": "4" } })).status).toBe(200);
+    expect((await fetch(url, { method: "PUT", body: "x" })).status).toBe(200);
+    expect(executed).toBe(2);
+  });
+
+  test("gives a request back as not executed while its host is not primary, and says why", async () => {
+    const { front, url } = await frontOf();
+    front.shut("restoring");
+    const answer = await fetch(url, { method: "POST", body: "x" });
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get("stead-outcome")).toBe("not-executed");
+    expect(answer.headers.get("retry-after")).toBe("1");
+    expect(await answer.text()).toContain("not primary");
+  });
+
+  test("forwards to the application, and lets no field of ours out", async () => {
+    const { front, url } = await frontOf();
+    let asked = 0;
+    const { port } = await application((_request, response) => {
+      response.writeHead(201, { "Stead-Checkpoint": "now", "Stead-Outcome": "not-executed", "X-Mine": "kept" });
+      response.end("made");
+    });
+    front.serve(termOf(port, { onCheckpointAsked: () => (asked += 1) }));
+    const answer = await fetch(url, { method: "POST", body: "x" });
+    expect([answer.status, await answer.text()]).toEqual([201, "made"]);
+    expect(answer.headers.get("x-mine")).toBe("kept");
+    expect([...answer.headers.keys()].filter((name) => name.startsWith("stead-"))).toEqual([]);
+    expect(asked).toBe(1);
+  });
+
+  test("asks for no checkpoint when the field says anything but now", async () => {
+    const { front, url } = await frontOf();
+    let asked = 0;
+    const { port } = await application((_request, response) => response.setHeader("Stead-Checkpoint", "later").end());
+    front.serve(termOf(port, { onCheckpointAsked: () => (asked += 1) }));
+    await fetch(url);
+    expect(asked).toBe(0);
+  });
+
+  test("releases no byte before the gate lets it", async () => {
+    const { front, url } = await frontOf();
+    const { port } = await application((_request, response) => response.end("secret"));
+    const gate = Promise.withResolvers<void>();
+    let asked = false;
+    front.serve(termOf(port, { gate: () => ((asked = true), gate.promise) }));
+    let isAnswered = false;
+    const answer = fetch(url).then((response) => ((isAnswered = true), response.text()));
+    await until(() => asked);
+    expect(isAnswered).toBe(false);
+    gate.resolve();
+    expect(await answer).toBe("secret");
+  });
+
+  test("cuts the client off, without a byte, when the gate says never", async () => {
+    const { front, url } = await frontOf();
+    const { port } = await application((_request, response) => response.end("undone"));
+    front.serve(termOf(port, { gate: () => Promise.reject(new GateShutError()) }));
+    const outcome = await fetch(url, { method: "POST", body: "x" }).then((response) => response.text(), () => "cut");
+    expect(outcome).not.toContain("undone");
+  });
+
+  test("follows an application that was started again at another port, and cuts what the old one still has", async () => {
+    const { front, url } = await frontOf();
+    const old = await application((request, response) => (request.url === "/held" ? undefined : response.end("old")));
+    const next = await application((_request, response) => response.end("new"));
+    let port = old.port;
+    const term = termOf(0);
+    front.serve({ ...term, get applicationPort() { return port; } });
+    expect(await (await fetch(url)).text()).toBe("old");
+    const held = fetch(`${url}/held`, { method: "POST" });
+    await until(() => front.requests.size === 1);
+    port = next.port;
+    expect(await (await fetch(url)).text()).toBe("new");
+    expect((await held).status).toBe(502);
+    expect(front.requests.size).toBe(0);
+  });
+
+  test("says unknown when the application closes the connection in the middle of a request", async () => {
+    const { front, url } = await frontOf();
+    const { port } = await application((request) => request.socket.destroy());
+    front.serve(termOf(port));
+    const answer = await fetch(url, { method: "POST", body: "x" });
+    expect([answer.status, answer.headers.get("stead-outcome")]).toEqual([502, "unknown"]);
+  });
+
+  test("says not executed when the application takes no connection", async () => {
+    const { front, url } = await frontOf();
+    const { port, server } = await application(() => undefined);
+    await new Promise((resolve) => server.close(resolve));
+    front.serve(termOf(port));
+    const answer = await fetch(url, { method: "POST", body: "x" });
+    expect([answer.status, answer.headers.get("stead-outcome")]).toEqual([503, "not-executed"]);
+  });
+
+  test("holds a request while the application is restarted", async () => {
+    const { front, url } = await frontOf();
+    const { port } = await application((_request, response) => response.end("back"));
+    const ready = Promise.withResolvers<void>();
+    front.serve(termOf(port, { isReady: false, whenReady: () => ready.promise }));
+    const answer = fetch(url);
+    await until(() => front.active === 1);
+    ready.resolve();
+    expect(await (await answer).text()).toBe("back");
+  });
+
+  test("gives requests that wait for a restart back at once when the term ends", async () => {
+    // Its clock stands still: the time for a restart cannot be what ends their wait.
+    const { front, url } = await frontOf(new ManualClock());
+    const { port } = await application((_request, response) => response.end("never"));
+    front.serve(termOf(port, { isReady: false, whenReady: () => new Promise(() => undefined) }));
+    const answer = fetch(url, { method: "POST", body: "x" });
+    await until(() => front.active === 1);
+    front.shut("the application was given up");
+    const { headers, body } = await answer.then(async (response) => ({ headers: response.headers, body: await response.text() }));
+    expect([headers.get("stead-outcome"), body]).toEqual(["not-executed", "this host is not primary any more\n"]);
+  });
+
+  test("finishes requests in flight when it drains, and refuses new ones meanwhile", async () => {
+    const { front, url } = await frontOf();
+    const responses: ServerResponse[] = [];
+    const { port } = await application((_request, response) => void responses.push(response));
+    front.serve(termOf(port));
+    const inFlight = fetch(url);
+    await until(() => responses.length === 1);
+    const drained = front.drain({ drainMs: minute, streamsMs: minute });
+    const refused = await fetch(url, { method: "POST", body: "x" });
+    expect([refused.status, refused.headers.get("stead-outcome")]).toEqual([503, "not-executed"]);
+    responses[0]?.end("finished");
+    expect(await (await inFlight).text()).toBe("finished");
+    expect(await drained).toEqual({ cut: 0 });
+  });
+
+  test("does not wait longer than it is told for requests that never finish, and counts them", async () => {
+    const { front, url } = await frontOf();
+    let arrived = false;
+    const { port } = await application(() => (arrived = true));
+    front.serve(termOf(port));
+    const stuck = fetch(url).then((response) => response.status, () => "cut");
+    await until(() => arrived);
+    expect(await front.drain({ drainMs: 10, streamsMs: 10 })).toEqual({ cut: 1 });
+    front.shut("stepped down");
+    expect(await stuck).toBe("cut");
+  });
+});

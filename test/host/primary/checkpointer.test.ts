@@ -1,0 +1,185 @@
+import { describe, expect, test } from "bun:test";
+import { lostContinuity } from "../../../src/capture/capture-error.ts";
+import { WrittenMeanwhileError } from "../../../src/capture/written-meanwhile.ts";
+import { allRules } from "../../../src/core/rules.ts";
+import { Checkpointer, type CheckpointerOptions } from "../../../src/host/primary/checkpointer.ts";
+import { Journal } from "../../../src/host/primary/journal.ts";
+import { GateShutError, type JournalEnd } from "../../../src/host/primary/journal-end.ts";
+import type { CaptureBatch, CaptureSnapshot } from "../../../src/host/ports/ports.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { type CheckpointManifest, listCheckpoints, readManifest } from "../../../src/vault/checkpoint/checkpoint.ts";
+import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import type { LogRecord } from "../../../src/vault/record.ts";
+import { FaultyStore } from "../../support/vault/faulty-store.ts";
+import { failureOf } from "../../support/vault/log-fixture.ts";
+import { FakeSource } from "../../support/host/fake-source.ts";
+import { claimAs, Pages, readerFromStart, until } from "../../support/host/log-fixture.ts";
+
+const never = Number.MAX_SAFE_INTEGER;
+
+/** A source whose snapshot reads when the test lets it. */
+class SlowSnapshots extends FakeSource {
+  readonly pages = new Pages("a.db");
+  beforeRead: () => Promise<void> = () => Promise.resolve();
+  taken = 0;
+  released = 0;
+  reads = 0;
+
+  override async beginSnapshot(): Promise<{ batch: CaptureBatch | undefined; snapshot: CaptureSnapshot }> {
+    this.taken += 1;
+    const { batch } = await super.beginSnapshot();
+    const database = this.pages.snapshot();
+    const read = async (offset: number, length: number): Promise<Uint8Array> => {
+      this.reads += 1;
+      await this.beforeRead();
+      return database.read(offset, length);
+    };
+    return { batch, snapshot: { databases: [{ ...database, read }], release: () => Promise.resolve(void (this.released += 1)) } };
+  }
+}
+
+async function setUp(changes: Partial<CheckpointerOptions> = {}) {
+  const store = new FaultyStore(new MemoryStore());
+  const source = new SlowSnapshots();
+  source.pages.change({ 1: 1, 2: 2 });
+  const writer = await claimAs(store, "a");
+  const ends: JournalEnd[] = [];
+  const journal = new Journal({ writer, clock: systemClock, rules: allRules, leaseMs: 60_000, durability: { kind: "strict" }, onEnd: (end) => ends.push(end), onRecord: () => undefined });
+  journal.attach(source);
+  const done: CheckpointManifest[] = [];
+  const failed: string[] = [];
+  const cleaned: number[] = [];
+  const checkpointer = new Checkpointer({
+    ...{ journal, store, clock: systemClock, log: { info: () => undefined, warn: () => undefined, error: () => undefined }, host: "a", epoch: 1, epochPosition: writer.claimPosition },
+    thresholds: { intervalMs: never, journalBytes: never, restoreBudgetMs: never },
+    base: undefined,
+    clean: (newest) => Promise.resolve(void cleaned.push(newest.position)),
+    onDone: (manifest) => done.push(manifest),
+    onFailed: (reason) => failed.push(reason),
+    ...changes,
+  });
+  checkpointer.begin();
+  return { store, source, journal, checkpointer, done, failed, cleaned, ends };
+}
+
+async function records(store: FaultyStore): Promise<LogRecord[]> {
+  const reader = readerFromStart(store);
+  const found: LogRecord[] = [];
+  for (let record = await reader.next(); record !== undefined; record = await reader.next()) found.push(record);
+  return found;
+}
+
+describe("a checkpointer", () => {
+  test("makes none before its primary serves, however much the application writes while it starts", async () => {
+    const { store, source, journal } = await setUp();
+    const checkpointer = new Checkpointer({
+      ...{ journal, store, clock: systemClock, log: { info: () => undefined, warn: () => undefined, error: () => undefined }, host: "a", epoch: 1, epochPosition: 1 },
+      ...{ thresholds: { intervalMs: 0, journalBytes: 1, restoreBudgetMs: 0 }, base: undefined, clean: () => Promise.resolve() },
+      ...{ onDone: () => undefined, onFailed: () => undefined },
+    });
+    checkpointer.onRecord(1_000_000);
+    expect(await failureOf(checkpointer.now("somebody asks"))).toMatchObject({ message: expect.stringContaining("R5") });
+    expect(source.taken).toBe(0);
+    checkpointer.begin();
+    checkpointer.onRecord(1);
+    await checkpointer.now("the one under way");
+    expect(source.taken).toBe(1);
+    journal.shut();
+  });
+
+  test("announces a checkpoint only when it is whole in the vault, and cleans after that", async () => {
+    const { store, journal, checkpointer, done, cleaned } = await setUp();
+    const { position } = await checkpointer.now("test");
+    expect(await readManifest(store, position)).toBeDefined();
+    expect((await records(store)).at(-1)?.body).toMatchObject({ kind: "checkpoint", checkpointPosition: position });
+    expect([done.map((manifest) => manifest.position), cleaned]).toEqual([[position], [position]]);
+    journal.shut();
+  });
+
+  test("writes one at a time: who asks meanwhile gets the one under way", async () => {
+    const { source, journal, checkpointer } = await setUp();
+    const first = checkpointer.now("one");
+    const second = checkpointer.now("two");
+    expect(await second).toBe(await first);
+    expect([source.seals, source.released]).toEqual([1, 1]);
+    journal.shut();
+  });
+
+  test("begins anew at once when a database that nobody had open was written while it was being copied, and puts that off when it happens again and again", async () => {
+    const { source, journal, checkpointer, done } = await setUp();
+    const written = (): Promise<never> => Promise.reject(new WrittenMeanwhileError("b.db"));
+    source.beforeRead = () => (source.taken < 3 ? written() : Promise.resolve());
+    const { position } = await checkpointer.now("test");
+    expect([source.taken, source.released, done.map((manifest) => manifest.position)]).toEqual([3, 3, [position]]);
+    source.pages.change({ 1: 3 });
+    source.beforeRead = written;
+    await expect(checkpointer.now("test")).rejects.toThrow("b.db was written while the snapshot was being copied");
+    expect([source.taken, source.released, done.length]).toEqual([13, 13, 1]);
+    journal.shut();
+  });
+
+  test("announces nothing when a chunk cannot be stored, lets the snapshot go, and can try again", async () => {
+    const { store, source, journal, checkpointer, done } = await setUp();
+    store.beforePut = (key) => (key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve());
+    await expect(checkpointer.now("test")).rejects.toThrow("the vault is full");
+    expect([done, source.released, await listCheckpoints(store)]).toEqual([[], 1, []]);
+    expect((await records(store)).some(({ body }) => body.kind === "checkpoint")).toBe(false);
+    store.beforePut = undefined;
+    const { position } = await checkpointer.now("again");
+    expect(await listCheckpoints(store)).toEqual([position]);
+    journal.shut();
+  });
+
+  test("starts one by itself when so much was journaled, and says when it fails", async () => {
+    const { store, journal, checkpointer, failed } = await setUp({ thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never } });
+    checkpointer.onRecord(999);
+    expect(await listCheckpoints(store)).toEqual([]);
+    store.beforePut = (key) => (key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve());
+    checkpointer.onRecord(1);
+    await until(() => failed.length === 1);
+    expect(failed).toEqual(["the vault is full"]);
+    journal.shut();
+  });
+
+  test("ends the term when a page is not what was captured: the application reads the same pages", async () => {
+    const { store, source, journal, checkpointer, failed, ends } = await setUp({ thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never } });
+    source.beforeRead = () => Promise.reject(lostContinuity("a.db", "page 2 with other content than was captured", "the content that is in the journal"));
+    checkpointer.onRecord(1000);
+    await until(() => failed.length === 1);
+    expect(ends).toEqual([{ kind: "must_stop", reason: expect.stringContaining("page 2") }]);
+    expect(() => journal.gate()).toThrow(GateShutError);
+    expect(await listCheckpoints(store)).toEqual([]);
+  });
+
+  test("goes on as primary when the vault refuses a checkpoint", async () => {
+    const { store, journal, checkpointer, ends } = await setUp();
+    store.beforePut = (key) => (key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve());
+    await expect(checkpointer.now("test")).rejects.toThrow("the vault is full");
+    expect([ends, await journal.gate()]).toEqual([[], undefined]);
+    journal.shut();
+  });
+
+  test("reads nothing of the databases any more once it is stopped, and does not announce", async () => {
+    const { store, source, journal, checkpointer, failed } = await setUp();
+    const gate = Promise.withResolvers<void>();
+    source.beforeRead = () => gate.promise;
+    const running = checkpointer.now("test").then(
+      () => "written",
+      () => "failed",
+    );
+    await until(() => source.reads === 1);
+    let isStopped = false;
+    const stopped = checkpointer.stop().then(() => (isStopped = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isStopped).toBe(false); // A read is under way: the databases must stay open.
+    journal.shut();
+    gate.resolve();
+    await stopped;
+    expect(await running).toBe("failed");
+    expect(source.reads).toBe(1);
+    checkpointer.ask("late");
+    checkpointer.onRecord(never);
+    expect([source.seals, failed]).toEqual([1, []]);
+    expect((await records(store)).some(({ body }) => body.kind === "checkpoint")).toBe(false);
+  });
+});

@@ -1,0 +1,402 @@
+import { describe, expect, test } from "bun:test";
+import { allRules } from "../../../src/core/rules.ts";
+import { Journal, type JournalDurability } from "../../../src/host/primary/journal.ts";
+import { GateShutError, type JournalEnd } from "../../../src/host/primary/journal-end.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
+import { systemRandom } from "../../../src/runtime/random.ts";
+import { LogReader } from "../../../src/vault/log/log-reader.ts";
+import { LogWriter } from "../../../src/vault/log/log-writer.ts";
+import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import type { PutOutcome, Store } from "../../../src/vault/store/store.ts";
+import { FakeSource } from "../../support/host/fake-source.ts";
+
+const zeros = "0".repeat(64);
+
+/** Holds puts back until the test lets them through. */
+class SlowStore implements Store {
+  readonly url = "memory:";
+  readonly inner = new MemoryStore();
+  held: (() => void)[] = [];
+  isHolding = false;
+
+  async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+    if (this.isHolding) await new Promise<void>((resolve) => this.held.push(resolve));
+    return this.inner.putIfAbsent(key, bytes);
+  }
+  get = (key: string): Promise<Uint8Array | undefined> => this.inner.get(key);
+  list: Store["list"] = (prefix, options) => this.inner.list(prefix, options);
+  delete = (key: string): Promise<void> => this.inner.delete(key);
+
+  release(): void {
+    for (const go of this.held.splice(0)) go();
+  }
+}
+
+async function readerAtEnd(store: Store): Promise<LogReader> {
+  const reader = new LogReader({ store, service: "notes", start: { position: 0, hash: zeros }, rules: allRules });
+  while ((await reader.next()) !== undefined);
+  return reader;
+}
+
+async function claim(store: Store, host: string): Promise<LogWriter> {
+  const reader = await readerAtEnd(store);
+  const ports = { clock: systemClock, random: systemRandom, rules: allRules };
+  const outcome = await LogWriter.claim({ reader, store, host, leaseMs: 60_000, controlUrl: "http://x", instance: host, ...ports });
+  if (outcome.kind !== "claimed") throw new Error(outcome.kind);
+  return outcome.writer;
+}
+
+interface SetUp {
+  readonly durability?: JournalDurability;
+  readonly leaseMs?: number;
+  readonly clock?: Clock;
+  readonly wallAheadMs?: number;
+}
+
+async function setUp(options: SetUp = {}): Promise<{ store: SlowStore; source: FakeSource; journal: Journal; ended: Promise<JournalEnd>; warnings: string[] }> {
+  const warnings: string[] = [];
+  const store = new SlowStore();
+  const writer = await claim(store, "a");
+  const source = new FakeSource();
+  const end = Promise.withResolvers<JournalEnd>();
+  const journal = new Journal({
+    writer,
+    clock: options.clock ?? systemClock,
+    wallAheadMs: options.wallAheadMs,
+    onWarning: (text) => warnings.push(text),
+    rules: allRules,
+    leaseMs: options.leaseMs ?? 60_000,
+    durability: options.durability ?? { kind: "strict" },
+    onEnd: end.resolve,
+    onRecord: () => undefined,
+  });
+  journal.attach(source);
+  return { store, source, journal, ended: end.promise, warnings };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe("the gate", () => {
+  test("lets a chunk pass at once when nothing was committed", async () => {
+    const { journal } = await setUp();
+    expect(journal.gate()).toBeUndefined();
+    journal.shut();
+  });
+
+  test("holds a chunk until the commit it may show is durable", async () => {
+    const { journal, source, store } = await setUp();
+    store.isHolding = true;
+    source.commit();
+    let isReleased = false;
+    const gate = Promise.resolve(journal.gate()).then(() => (isReleased = true));
+    await until(() => store.held.length === 1);
+    expect(isReleased).toBe(false);
+    store.isHolding = false;
+    store.release();
+    await gate;
+    expect(source.durable).toBe(1);
+    journal.shut();
+  });
+
+  test("holds a chunk for a commit that came while an earlier flush was under way until its own flush is durable", async () => {
+    const { journal, source, store } = await setUp();
+    store.isHolding = true;
+    source.commit();
+    const first = journal.gate();
+    await until(() => store.held.length === 1);
+    source.commit();
+    let isReleased = false;
+    const second = Promise.resolve(journal.gate()).then(() => (isReleased = true));
+    store.release();
+    await first;
+    await until(() => store.held.length === 1);
+    expect(isReleased).toBe(false);
+    expect(source.durable).toBe(1);
+    store.isHolding = false;
+    store.release();
+    await second;
+    expect(source.durable).toBe(2);
+    journal.shut();
+  });
+
+  test("lets capture keep house while a put takes its time, and not after the end", async () => {
+    const { journal, source, store } = await setUp();
+    store.isHolding = true;
+    source.commit();
+    const gate = Promise.resolve(journal.gate());
+    await until(() => store.held.length === 1);
+    const before = source.ticks;
+    await until(() => source.ticks > before + 2);
+    expect(source.durable).toBe(0);
+    store.isHolding = false;
+    store.release();
+    await gate;
+    journal.shut();
+    await journal.ended();
+    const after = source.ticks;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(source.ticks).toBe(after);
+  });
+
+  test("holds a read while the flush that it may have seen is under way", async () => {
+    const { journal, source, store } = await setUp();
+    store.isHolding = true;
+    source.commit();
+    const write = journal.gate();
+    await until(() => source.collected === 1 && store.held.length === 1);
+    const read = journal.gate();
+    expect(read).toBeInstanceOf(Promise);
+    store.isHolding = false;
+    store.release();
+    await Promise.all([write, read]);
+    journal.shut();
+  });
+
+  test("puts commits that nobody waits for into the journal", async () => {
+    const { journal, source } = await setUp();
+    source.commit();
+    await until(() => source.durable === 1);
+    journal.shut();
+  });
+
+  test("journals commits of concurrent requests together", async () => {
+    const { journal, source, store } = await setUp();
+    store.isHolding = true;
+    source.commit();
+    const first = journal.gate();
+    await until(() => store.held.length === 1);
+    const before = journal.position;
+    const gates = Array.from({ length: 50 }, () => {
+      source.commit();
+      return journal.gate();
+    });
+    store.isHolding = false;
+    store.release();
+    await Promise.all([first, ...gates]);
+    expect(source.durable).toBe(51);
+    expect(journal.position - before).toBe(2);
+    journal.shut();
+  });
+
+  test("waits for a put when the lease is over, even when nothing was committed", async () => {
+    const { journal, store } = await setUp({ leaseMs: 0 });
+    store.isHolding = true;
+    const gate = journal.gate();
+    expect(gate).toBeInstanceOf(Promise);
+    journal.shut();
+    await expect(Promise.resolve(gate)).rejects.toBeInstanceOf(GateShutError);
+    store.release();
+  });
+
+  test("takes the lease for over after the machine was suspended, until a put has succeeded", async () => {
+    const clock = { ...systemClock, suspendedMs: 0, wallTime: () => systemClock.wallTime() + clock.suspendedMs };
+    const { journal, store } = await setUp({ clock });
+    expect(journal.gate()).toBeUndefined();
+    clock.suspendedMs = 3_600_000;
+    store.isHolding = true;
+    const gate = journal.gate();
+    expect(gate).toBeInstanceOf(Promise);
+    await until(() => store.held.length === 1);
+    store.isHolding = false;
+    store.release();
+    await gate;
+    expect(journal.gate()).toBeUndefined();
+    journal.shut();
+  });
+
+  test("after a suspension finds the claim of another, and releases nothing", async () => {
+    const clock = { ...systemClock, suspendedMs: 0, wallTime: () => systemClock.wallTime() + clock.suspendedMs };
+    const { journal, store, ended } = await setUp({ clock });
+    await claim(store, "b");
+    clock.suspendedMs = 3_600_000;
+    await expect(Promise.resolve(journal.gate())).rejects.toBeInstanceOf(GateShutError);
+    expect(await ended).toEqual({ kind: "fenced", epoch: 2, host: "b" });
+  });
+
+  test("counts a suspension from before the claim, not from when the journal began", async () => {
+    const { journal, store } = await setUp({ wallAheadMs: systemClock.wallTime() - systemClock.now() - 3_600_000 });
+    store.isHolding = true;
+    const gate = Promise.resolve(journal.gate());
+    journal.shut();
+    await expect(gate).rejects.toBeInstanceOf(GateShutError);
+    store.release();
+  });
+
+  test("says so when the vault is so slow that nothing can ever leave", async () => {
+    const { journal, warnings, store } = await setUp({ leaseMs: 0 });
+    store.isHolding = true;
+    await until(() => store.held.length === 1);
+    store.release();
+    await until(() => warnings.length > 0);
+    expect(warnings[0]).toContain("longer for a record than the lease of 0 ms");
+    journal.shut();
+  });
+
+  test("renews the lease of an idle primary", async () => {
+    const { journal } = await setUp({ leaseMs: 20 });
+    await until(() => journal.position >= 3);
+    journal.shut();
+  });
+
+  test("in async durability releases at once, and holds when the loss window is full", async () => {
+    const { journal, source, store } = await setUp({ durability: { kind: "async", lossMaxMs: 30 } });
+    store.isHolding = true;
+    source.commit();
+    expect(journal.gate()).toBeUndefined();
+    let gate = journal.gate();
+    await until(() => (gate = journal.gate()) !== undefined);
+    store.isHolding = false;
+    store.release();
+    await gate;
+    expect(source.durable).toBe(1);
+    journal.shut();
+  });
+
+  test("in async durability counts the loss window from the first acknowledgement that is not durable, over slow flushes", async () => {
+    let now = performance.now();
+    const { journal, source, store } = await setUp({ durability: { kind: "async", lossMaxMs: 1000 }, clock: { ...systemClock, now: () => now } });
+    store.isHolding = true;
+    source.commit();
+    expect(journal.gate()).toBeUndefined();
+    await until(() => store.held.length === 1);
+    now += 400;
+    source.commit();
+    expect(journal.gate()).toBeUndefined();
+    now += 5000;
+    const held = [journal.gate()];
+    expect(held[0]).toBeInstanceOf(Promise);
+    store.release();
+    await until(() => source.durable === 1 && store.held.length === 1);
+    source.commit();
+    held.push(journal.gate());
+    expect(held[1]).toBeInstanceOf(Promise);
+    store.isHolding = false;
+    store.release();
+    await Promise.all(held);
+    expect(source.durable).toBe(3);
+    source.commit();
+    expect(journal.gate()).toBeUndefined();
+    journal.shut();
+  });
+});
+
+describe("a journal", () => {
+  test("that meets another's claim releases nothing more, and says who fenced it", async () => {
+    const { journal, source, store, ended } = await setUp();
+    await claim(store, "b");
+    source.commit();
+    const gate = Promise.resolve(journal.gate());
+    await expect(gate).rejects.toBeInstanceOf(GateShutError);
+    expect(await ended).toEqual({ kind: "fenced", epoch: 2, host: "b" });
+    expect(() => journal.gate()).toThrow(GateShutError);
+    expect(source.durable).toBe(0);
+  });
+
+  test("stops when capture lost continuity", async () => {
+    const { journal, source, ended } = await setUp();
+    source.fail(new Error("frames are gone"));
+    expect((await ended).kind).toBe("must_stop");
+    expect(() => journal.gate()).toThrow(GateShutError);
+  });
+
+  test("writes the vacate record after everything that was committed", async () => {
+    const { journal, source, store } = await setUp();
+    source.commit();
+    await journal.vacate("switchover", "b");
+    const reader = await readerAtEnd(store);
+    expect(reader.last?.body).toEqual({ kind: "vacate", reason: "switchover", successor: "b" });
+    expect(source.durable).toBe(1);
+  });
+
+  test("gives a snapshot the position of the record that holds what was committed before it", async () => {
+    const { journal, source } = await setUp();
+    source.commit();
+    const at = await journal.snapshot();
+    expect(source.durable).toBe(1);
+    expect(at.position).toBeGreaterThanOrEqual(2);
+    journal.shut();
+  });
+
+  test("ends with the put in flight when it is shut while the vault does not answer", async () => {
+    const { journal, source, store } = await setUp();
+    store.isHolding = true;
+    source.commit();
+    await until(() => store.held.length === 1);
+    journal.shut();
+    store.release();
+    await journal.ended();
+    expect(() => journal.gate()).toThrow(GateShutError);
+  });
+});
+
+describe("capture that takes long, or leaves something out", () => {
+  test("renewals are put while a collection goes on, and the flush follows them", async () => {
+    const { source, journal, store } = await setUp({ leaseMs: 200 });
+    const collecting = Promise.withResolvers<void>();
+    source.collecting = collecting.promise;
+    source.commit();
+    const released = journal.gate();
+    const before = journal.position;
+    await until(() => journal.position >= before + 3);
+    expect(source.durable).toBe(0);
+    collecting.resolve();
+    await released;
+    expect(source.durable).toBe(1);
+    journal.shut();
+    await journal.ended();
+    const kinds: string[] = [];
+    const reader = new LogReader({ store, service: "notes", start: { position: 0, hash: zeros }, rules: allRules });
+    for (let record = await reader.next(); record !== undefined; record = await reader.next()) kinds.push(record.body.kind);
+    expect(kinds.slice(0, 4)).toEqual(["epoch", "renew", "renew", "renew"]);
+    expect(kinds).toContain("commit");
+  });
+
+  test("another host's claim during a collection shuts the gate at once, before the collection ends", async () => {
+    const { source, journal, store, ended } = await setUp({ leaseMs: 200 });
+    const collecting = Promise.withResolvers<void>();
+    source.collecting = collecting.promise;
+    source.commit();
+    const released = Promise.resolve(journal.gate());
+    await claim(store, "b");
+    expect((await ended).kind).toBe("fenced");
+    await expect(released).rejects.toThrow(GateShutError);
+    collecting.resolve();
+    await journal.ended();
+    expect(source.durable).toBe(0);
+  });
+
+  test("answers wait while a database cannot be captured; what others commit is put all the same, and so are renewals", async () => {
+    const { source, journal } = await setUp({ leaseMs: 200 });
+    source.left = ["new.db"];
+    source.commit();
+    let isReleased = false;
+    const released = Promise.resolve(journal.gate()).then(() => void (isReleased = true));
+    await until(() => source.durable === 1);
+    const before = journal.position;
+    await until(() => journal.position >= before + 2);
+    expect(isReleased).toBe(false);
+    source.left = [];
+    await released;
+    journal.shut();
+    await journal.ended();
+  });
+
+  test("a snapshot that lacks what the log has is refused, and the journal goes on", async () => {
+    const { source, journal } = await setUp();
+    source.leavesOut = true;
+    await expect(journal.snapshot()).rejects.toThrow("cannot be captured now");
+    source.leavesOut = false;
+    await journal.snapshot();
+    journal.shut();
+  });
+
+  test("a checkpoint and a last record go through while a database cannot be captured", async () => {
+    const { source, journal } = await setUp();
+    source.left = ["new.db"];
+    const { snapshot } = await journal.snapshot();
+    await snapshot.release();
+    await journal.vacate("test", null);
+  });
+});

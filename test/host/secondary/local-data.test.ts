@@ -1,0 +1,206 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { localDatabases } from "../../../src/capture/local-state.ts";
+import { LocalData, type LocalDatabases } from "../../../src/host/secondary/local-data.ts";
+import type { SetAsideOptions } from "../../../src/host/secondary/set-aside-folders.ts";
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+class Crash extends Error {}
+
+async function place(files: LocalDatabases = localDatabases(["*.db"]), bounds?: SetAsideOptions): Promise<{ local: LocalData; data: string; state: string; aside: string }> {
+  const root = mkdtempSync(join(tmpdir(), "stead-local-"));
+  folders.push(root);
+  const [data, state] = [join(root, "data"), join(root, "data.stead")];
+  const aside = join(state, "set-aside");
+  const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, files, bounds);
+  await local.prepare();
+  return { local, data, state, aside };
+}
+
+describe("what lies on a host's disk", () => {
+  test("is moved away with its companions, and the note says whose it was", async () => {
+    const { local, data } = await place();
+    for (const suffix of ["", "-wal", "-shm", "-journal"]) writeFileSync(join(data, `a.db${suffix}`), suffix);
+    writeFileSync(join(data, "other.txt"), "mine");
+    await local.mark({ kind: "primary", epoch: 3 });
+    expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 3 });
+    expect(readdirSync(data)).toEqual(["other.txt"]);
+    expect(readdirSync(local.previousFolder).sort()).toEqual(["a.db", "a.db-journal", "a.db-shm", "a.db-wal", "marker.json"]);
+  });
+
+  test("is nobody's when there is none: nothing can have diverged", async () => {
+    const { local } = await place();
+    expect(await local.moveAway()).toEqual({ kind: "secondary" });
+  });
+
+  test("is an operator's when there is no marker, or one that cannot be read", async () => {
+    for (const marker of [undefined, "", "{", "null", '{"kind":"other"}']) {
+      const { local, data, state } = await place();
+      writeFileSync(join(data, "a.db"), "x");
+      if (marker !== undefined) writeFileSync(join(state, "marker.json"), marker);
+      expect(await local.moveAway()).toEqual({ kind: "unknown" });
+    }
+  });
+
+  test("keeps its note when the host dies after each step of moving it away", async () => {
+    const names = ["a.db", "b.db"].flatMap((name) => ["-journal", "-shm", "-wal", ""].map((suffix) => name + suffix));
+    for (let moved = 0; moved <= names.length; moved += 1) {
+      const { local, data } = await place();
+      for (const name of names) writeFileSync(join(data, name), `content of ${name}`);
+      await local.mark({ kind: "primary", epoch: 1 });
+      mkdirSync(local.previousFolder);
+      for (const name of names.slice(0, moved)) renameSync(join(data, name), join(local.previousFolder, name));
+      // All files may be gone from the data folder by now; they are a primary's all the same, and may hold what nobody else has.
+      expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 1 });
+      expect(readdirSync(data)).toEqual([]);
+      for (const name of names) expect(readFileSync(join(local.previousFolder, name), "utf8")).toBe(`content of ${name}`);
+    }
+  });
+
+  test("is not mixed with a half-made copy: after an interrupted restore only the copy goes", async () => {
+    const { local, data } = await place();
+    writeFileSync(join(data, "a.db"), "a primary's");
+    await local.mark({ kind: "primary", epoch: 1 });
+    await local.moveAway();
+    writeFileSync(join(data, "a.db"), "half a copy");
+    expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 1 });
+    expect(existsSync(join(data, "a.db"))).toBe(false);
+    expect(readFileSync(join(local.previousFolder, "a.db"), "utf8")).toBe("a primary's");
+  });
+
+  test("is forgotten as a whole: what a crash leaves of it is no set of databases", async () => {
+    const { local, data, state } = await place();
+    writeFileSync(join(data, "a.db"), "old");
+    await local.mark({ kind: "secondary" });
+    await local.moveAway();
+    renameSync(local.previousFolder, `${local.previousFolder}.forgotten`); // Where a crash in the middle of it leaves it.
+    writeFileSync(join(data, "a.db"), "new");
+    await local.mark({ kind: "primary", epoch: 2 });
+    expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 2 });
+    expect(readFileSync(join(local.previousFolder, "a.db"), "utf8")).toBe("new");
+    await local.forgetPrevious();
+    expect(readdirSync(state).sort()).toEqual(["marker.json"]);
+  });
+
+  test("is set aside under a folder of its own each time, oldest first", async () => {
+    const { local, data, aside } = await place();
+    for (const [at, content] of [[2000, "second"], [1000, "first"]] as const) {
+      writeFileSync(join(data, "a.db"), content);
+      await local.moveAway();
+      const target = await local.setAsidePrevious(at);
+      expect(readFileSync(join(target, "a.db"), "utf8")).toBe(content);
+    }
+    expect(await local.setAsides()).toEqual([join(aside, "1970-01-01T00-00-01.000Z"), join(aside, "1970-01-01T00-00-02.000Z")]);
+  });
+
+  test("makes room on a full disk without losing the note that the copy is half-made", async () => {
+    const { local, data } = await place();
+    writeFileSync(join(data, "a.db"), "an old copy");
+    await local.mark({ kind: "secondary" });
+    await local.moveAway();
+    writeFileSync(join(data, "a.db"), "half a copy");
+    await local.makeRoom();
+    expect(await local.moveAway()).toEqual({ kind: "secondary" });
+    expect(readdirSync(data)).toEqual([]);
+    expect(readdirSync(local.previousFolder)).toEqual(["marker.json"]);
+  });
+
+  test("has no checksums when one of its files cannot be read as a database", async () => {
+    const { local, data } = await place();
+    writeFileSync(join(data, "a.db"), "no database at all".repeat(50));
+    await local.moveAway();
+    expect(await local.previousChecksums()).toBeUndefined();
+  });
+
+  test("stays where it is when looking at it fails", async () => {
+    const { local, data } = await place({ find: () => Promise.reject(new Crash("cannot list")), committedChecksum: () => Promise.resolve(undefined) });
+    writeFileSync(join(data, "a.db"), "x");
+    await expect(local.moveAway()).rejects.toBeInstanceOf(Crash);
+    expect(readFileSync(join(data, "a.db"), "utf8")).toBe("x");
+  });
+});
+
+describe("set-aside folders of a host", () => {
+  const removed: string[] = [];
+  const bounds: SetAsideOptions = { keep: 2, bytesMax: 1e9, onRemoved: (folder, why) => removed.push(`${folder}: ${why}`), onTrouble: (text) => removed.push(text) };
+  /** Sums that follow from the bytes: what a folder holds is told by them. */
+  const contents: LocalDatabases = {
+    find: (root) => Promise.resolve(existsSync(join(root, "a.db")) ? ["a.db"] : []),
+    committedChecksum: (path) => Promise.resolve(new Uint8Array(Buffer.from(readFileSync(path, "utf8").padEnd(32)))),
+  };
+
+  async function setAside(local: LocalData, data: string, content: string, second: number): Promise<string> {
+    writeFileSync(join(data, "a.db"), content);
+    await local.mark({ kind: "primary", epoch: 1 });
+    await local.moveAway();
+    return local.setAsidePrevious(Date.UTC(2026, 0, 1, 0, 0, second));
+  }
+
+  test("are bounded in number when one is added, and each that goes is told with its reason", async () => {
+    removed.length = 0;
+    const { local, data } = await place(contents, bounds);
+    const paths = [];
+    for (const [index, content] of ["one", "two", "three"].entries()) paths.push(await setAside(local, data, content, index));
+    expect(await local.setAsides()).toEqual(paths.slice(1));
+    expect(removed).toEqual([`${paths[0]}: there are 2 newer ones (host.set_aside_keep)`]);
+    expect(readFileSync(join(paths[2] ?? "", "a.db"), "utf8")).toBe("three");
+  });
+
+  test("with the same databases are kept once, also when they are found at a later start", async () => {
+    removed.length = 0;
+    const { local, data, state, aside } = await place(contents, { ...bounds, keep: 1_000 });
+    const paths = [];
+    for (const [index, content] of ["same", "other", "same"].entries()) paths.push(await setAside(local, data, content, index));
+    expect(await local.setAsides()).toEqual(paths.slice(1));
+    const later = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, contents, { ...bounds, keep: 1 });
+    await later.boundSetAsides();
+    expect(await later.setAsides()).toEqual(paths.slice(2));
+  });
+
+  test("that were removed by half are no set-aside folders, and go", async () => {
+    const { local, aside } = await place(contents, bounds);
+    mkdirSync(join(aside, "2026-01-01.removing"), { recursive: true });
+    expect(await local.setAsides()).toEqual([]);
+    await local.boundSetAsides();
+    expect(readdirSync(aside)).toEqual([]);
+  });
+
+  test("that cannot be removed are told, and nothing fails by them", async () => {
+    removed.length = 0;
+    const broken: LocalDatabases = { find: () => Promise.reject(new Error("EIO: i/o error")), committedChecksum: () => Promise.resolve(undefined) };
+    const { local, aside } = await place(broken, bounds);
+    mkdirSync(join(aside, "2026-01-01"), { recursive: true });
+    await local.boundSetAsides();
+    expect(removed).toEqual(["set-aside folders could not be removed: EIO: i/o error"]);
+  });
+});
+
+/** Another file system than that of the temporary folder; every Linux has one. */
+const otherFileSystem = "/dev/shm";
+describe.if(existsSync(otherFileSystem))("folders on different file systems", () => {
+  test("databases are copied where a rename cannot move them, and diverged ones are set aside on a third place", async () => {
+    const root = mkdtempSync(join(tmpdir(), "stead-local-"));
+    const far = mkdtempSync(join(otherFileSystem, "stead-local-"));
+    folders.push(root, far);
+    expect(statSync(root).dev).not.toBe(statSync(far).dev);
+    const [data, state, aside] = [join(root, "data"), join(far, "state"), join(root, "aside")];
+    const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, localDatabases(["**/*.db"]));
+    await local.prepare();
+    mkdirSync(join(data, "tenants"));
+    for (const suffix of ["", "-wal"]) writeFileSync(join(data, "tenants", `a.db${suffix}`), `content${suffix}`);
+    await local.mark({ kind: "primary", epoch: 3 });
+    expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 3 });
+    expect(readdirSync(join(data, "tenants"))).toEqual([]);
+    expect(readdirSync(join(local.previousFolder, "tenants")).sort()).toEqual(["a.db", "a.db-wal"]);
+    const kept = await local.setAsidePrevious(0);
+    expect(readFileSync(join(kept, "tenants", "a.db-wal"), "utf8")).toBe("content-wal");
+    expect(await local.setAsides()).toEqual([kept]);
+    expect(existsSync(local.previousFolder)).toBe(false);
+  });
+});

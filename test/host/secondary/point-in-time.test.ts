@@ -1,0 +1,128 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FolderInUseError, type Moment, MomentError, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
+import { EmptyVaultError } from "../../../src/host/secondary/restorer.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
+import { DamagedChunkError } from "../../../src/vault/errors.ts";
+import { chunkPrefix } from "../../../src/vault/keys.ts";
+import { LogWriter } from "../../../src/vault/log/log-writer.ts";
+import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import { failureOf } from "../../support/vault/log-fixture.ts";
+import { Pages, ports, readerFromStart, service, zeros } from "../../support/host/log-fixture.ts";
+
+let root = "";
+let store: MemoryStore;
+let pages: Pages;
+let writer: LogWriter;
+let wallTimeMs: number;
+const warnings: string[] = [];
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), "stead-moment-"));
+  warnings.length = 0;
+  store = new MemoryStore();
+  pages = new Pages("a.db");
+  wallTimeMs = 1_000;
+  pages.change({ 1: 1 });
+  await checkpoint(0, zeros);
+  const clock = { ...systemClock, now: () => systemClock.now(), wallTime: () => wallTimeMs };
+  const reader = readerFromStart(store);
+  while ((await reader.next()) !== undefined);
+  const claimed = await LogWriter.claim({ ...ports, clock, reader, store, host: "b", leaseMs: 1_000, controlUrl: "http://127.0.0.1:9", instance: "b-1" });
+  if (claimed.kind !== "claimed") throw new Error(claimed.kind);
+  writer = claimed.writer;
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const checkpoint = (position: number, hash: string) =>
+  writeCheckpoint({ store, position, hash, epoch: position === 0 ? 0 : 1, epochPosition: position === 0 ? 0 : 1, wallTimeMs, databases: [pages.snapshot()] });
+
+/** Commits at the next full second; gives the whole database as it is then. */
+async function commit(fill: number, parts = 1): Promise<{ position: number; content: string }> {
+  wallTimeMs += 1_000;
+  const delta = pages.change({ 1: fill, 2: fill });
+  for (let part = 1; part <= parts; part++) await writer.append({ kind: "commit", part, parts, databases: part === parts ? [delta] : [{ ...delta, pages: [] }] });
+  return { position: writer.position, content: Buffer.concat(pages.contents).toString("hex") };
+}
+
+const into = (name: string) => join(root, name);
+const restore = (moment: Moment, name = "out") => restoreMoment({ store, service, moment, folder: into(name), onWarning: (text) => warnings.push(text) });
+const contentOf = (name = "out") => readFileSync(join(into(name), "a.db")).toString("hex");
+
+test("every position gives the databases as they were then, whichever checkpoint it is built on", async () => {
+  const states = [await commit(2), await commit(3)];
+  await checkpoint(writer.position, writer.hash);
+  states.push(await commit(4), await commit(5));
+  for (const { position, content } of states) {
+    const restored = await restore({ kind: "position", position }, `at-${position}`);
+    expect({ position: restored.position, content: contentOf(`at-${position}`) }).toEqual({ position, content });
+    expect(restored.checkpoint).toBe(position >= (states[1]?.position ?? 0) ? (states[1]?.position ?? 0) : 0);
+  }
+});
+
+test("a time gives the last state that is not later, and no moment the newest", async () => {
+  const first = await commit(2); // at 2 s
+  const second = await commit(3); // at 3 s
+  expect(await restore({ kind: "time", wallTimeMs: 2_999 })).toMatchObject({ position: first.position, wallTimeMs: 2_000 });
+  expect(contentOf()).toBe(first.content);
+  expect(await restore({ kind: "newest" }, "new")).toMatchObject({ position: second.position, epoch: 1 });
+  expect(contentOf("new")).toBe(second.content);
+});
+
+test("a position inside a flush of several parts gives the state before it", async () => {
+  const before = await commit(2);
+  const flush = await commit(3, 3);
+  expect((await restore({ kind: "position", position: flush.position - 1 })).position).toBe(before.position);
+  expect(contentOf()).toBe(before.content);
+});
+
+test("a moment that the vault does not have is refused with what it has, and nothing is left behind", async () => {
+  await commit(2);
+  const future = await failureOf(restore({ kind: "position", position: 99 }));
+  expect(future).toBeInstanceOf(MomentError);
+  expect((future as MomentError).accepted).toContain("up to 2, the end of the log");
+  const past = await failureOf(restore({ kind: "time", wallTimeMs: 10 }));
+  expect(past).toBeInstanceOf(MomentError);
+  expect((past as MomentError).accepted).toContain("from position 0 (1970-01-01T00:00:01.000Z) on");
+  expect(readdirSync(root)).toEqual([]);
+});
+
+test("a folder with something in it is refused, an empty one is used", async () => {
+  mkdirSync(into("full"));
+  writeFileSync(join(into("full"), "mine"), "");
+  expect(await failureOf(restore({ kind: "newest" }, "full"))).toBeInstanceOf(FolderInUseError);
+  expect(readdirSync(into("full"))).toEqual(["mine"]);
+  mkdirSync(into("empty"));
+  await restore({ kind: "newest" }, "empty");
+  expect(existsSync(join(into("empty"), "a.db"))).toBe(true);
+});
+
+test("a damaged checkpoint leads to an older one, and is told; damage of the only one is the error", async () => {
+  await commit(2);
+  await checkpoint(writer.position, writer.hash);
+  const last = await commit(3);
+  const chunks = await store.list(chunkPrefix);
+  const newest = chunks.at(-1) ?? "";
+  await damage(newest);
+  const restored = await restore({ kind: "newest" });
+  expect(restored).toMatchObject({ position: last.position, checkpoint: 0 });
+  expect(contentOf()).toBe(last.content);
+  expect(warnings).toContain("the checkpoint at position 0 is used instead");
+  for (const key of chunks) if (key !== newest) await damage(key);
+  expect(await failureOf(restore({ kind: "newest" }, "none"))).toBeInstanceOf(DamagedChunkError);
+});
+
+test("an empty vault says so", async () => {
+  store = new MemoryStore();
+  expect(await failureOf(restore({ kind: "newest" }))).toBeInstanceOf(EmptyVaultError);
+});
+
+async function damage(key: string): Promise<void> {
+  const bytes = Uint8Array.from((await store.get(key)) ?? []);
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  await store.delete(key);
+  await store.putIfAbsent(key, bytes);
+}
