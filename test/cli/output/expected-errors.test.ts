@@ -15,7 +15,7 @@ const notForOperators = [
   ...["LeftoverError", "UncheckableDatabaseError", "DamagedDatabasesError"], // likewise; the last one until a person acts
   "NoSpaceError", // a rehearsal that did not take place: a refusal
   // Ends of a term or of a connection, handled where they happen.
-  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "UnknownSection", "ReplicaError", "DivergedCopyError"],
+  ...["FencedError", "WriterEndedError", "GateShutError", "ProtocolError", "MalformedBytes", "UnknownSection", "WrittenMeanwhileError", "ReplicaError", "DivergedCopyError"],
   // Assertions of the pure core.
   ...["IllegalPhase", "IllegalHostTransition"],
   // Mapped by their own command.
