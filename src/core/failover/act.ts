@@ -1,5 +1,6 @@
 /** Acting: decide, wait for the others, and what becomes of an order (order.ts gives it). */
-import { brakeOf, type Cause, causeOfLoss } from "./brake.ts";
+import { brakeOf, causeOfLoss } from "./brake.ts";
+import type { Cause } from "./loss.ts";
 import { stepEnded } from "./budget.ts";
 import type { CallRefusal, Failover, FailoverEvent, FailoverKind } from "./state.ts";
 import { agreementOf, promoteBest, standDown, tryNext, waitsForBrake } from "./order.ts";

@@ -5,18 +5,7 @@
  * What counts is progress, not age: reading the log before a claim may take as long as it reads on, and an application
  * that is being started is bounded by the host's own ready timeout, which a gateway does not know.
  */
-import type { FailoverSettings, HostReport } from "./state.ts";
-
-/** What the candidate is doing: the step that ends next. */
-export type PromotionStep = "claim" | "catch-up" | "start" | "lease" | "ready";
-
-export interface Progress {
-  readonly step: PromotionStep;
-  /** Last sign of progress. */
-  readonly at: number;
-  readonly position: number;
-  readonly application: string;
-}
+import type { FailoverSettings, HostReport, Progress, PromotionStep } from "./state.ts";
 
 const following: Readonly<Record<PromotionStep, PromotionStep>> = { claim: "catch-up", "catch-up": "start", start: "lease", lease: "ready", ready: "ready" };
 /** A lease that is waited for is over after one of them and a margin. */

@@ -11,9 +11,7 @@
  * goes. The three are separate on purpose: losing sight of the primary changes a view, not the route (static stability).
  */
 import type { PeerView } from "./agreement.ts";
-import type { Brake, Cause, Loss } from "./brake.ts";
-import type { Progress } from "./budget.ts";
-import type { VaultCondition } from "./vault.ts";
+import type { Brake, Cause, Loss } from "./loss.ts";
 import type { FailureCause, HostHealth } from "./health.ts";
 import type { PositionTrail } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
@@ -123,6 +121,17 @@ export interface Failover {
   readonly told: ReadonlySet<string>;
 }
 
+/** What the candidate is doing: the step that ends next. */
+export type PromotionStep = "claim" | "catch-up" | "start" | "lease" | "ready";
+
+export interface Progress {
+  readonly step: PromotionStep;
+  /** Last sign of progress. */
+  readonly at: number;
+  readonly position: number;
+  readonly application: string;
+}
+
 export type Phase =
   | { readonly kind: "unknown" }
   /** The owner of the epoch is becoming primary by another's doing, or has yet to say so. */
@@ -196,6 +205,14 @@ export interface FailoverSettings {
   /** An impaired primary that does not step down within this time is promoted over. */
   readonly demoteMs: number;
 }
+
+/** The vault as the hosts see it. */
+export type VaultCondition =
+  | { readonly kind: "well" }
+  /** Since `since` the primary needs leases for what should take milliseconds. `isTold`: it has lasted, and is no hiccup. */
+  | { readonly kind: "slow"; readonly since: number; readonly isTold: boolean }
+  /** No host has reached it since `since`. */
+  | { readonly kind: "away"; readonly since: number };
 
 export interface ServiceState {
   readonly settings: FailoverSettings;

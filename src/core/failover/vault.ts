@@ -10,14 +10,7 @@
  * else happens meanwhile, what waits is answered when the vault is back.
  */
 import { vaultTrouble } from "./candidate.ts";
-import type { HostReport, HostView, ServiceState } from "./state.ts";
-
-export type VaultCondition =
-  | { readonly kind: "well" }
-  /** Since `since` the primary needs leases for what should take milliseconds. `isTold`: it has lasted, and is no hiccup. */
-  | { readonly kind: "slow"; readonly since: number; readonly isTold: boolean }
-  /** No host has reached it since `since`. */
-  | { readonly kind: "away"; readonly since: number };
+import type { HostReport, HostView, ServiceState, VaultCondition } from "./state.ts";
 
 /** A primary is given so many leases to reach the vault again before it counts as failing; so slow is slow. */
 const silenceLeasesMax = 3;

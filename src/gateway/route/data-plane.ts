@@ -13,7 +13,12 @@ import type { Log } from "../../runtime/log.ts";
 import { systemRandom } from "../../runtime/random.ts";
 import { AccessLogFile } from "./access-log-file.ts";
 import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
-import type { PlaneSettings } from "./plane.ts";
+import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
+
+/** What a data plane needs of a configuration. */
+export interface PlaneSettings extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
+  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
+}
 
 export interface DataPlaneDeps {
   readonly clock: Clock;

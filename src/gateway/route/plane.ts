@@ -2,7 +2,7 @@
  * The client side of a gateway as its control plane sees it: listens, has a route per service, and is told what to do with
  * them. It runs in this process (LocalPlane) or in several of their own (workers/worker-pool.ts).
  */
-import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
+import type { ServiceConfig } from "../../config/types.ts";
 import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
 import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
 import { Proxy } from "../../http/proxy/proxy.ts";
@@ -11,14 +11,9 @@ import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
 import { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
-import { DataPlane, forwardOptionsOf, httpLimitsOf } from "./data-plane.ts";
+import { DataPlane, forwardOptionsOf, httpLimitsOf, type PlaneSettings } from "./data-plane.ts";
 import type { RouteHooks, RouteTarget } from "./route-target.ts";
 import { ServiceRoute } from "./service-route.ts";
-
-/** What a data plane needs of a configuration. */
-export interface PlaneSettings extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
-  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
-}
 
 export interface WorkerStatus {
   readonly pid: number | null;

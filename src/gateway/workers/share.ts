@@ -1,5 +1,5 @@
 /** Each worker's share of the bounds that hold for the gateway as a whole, so that all of them together keep to them. */
-import type { PlaneSettings } from "../route/plane.ts";
+import type { PlaneSettings } from "../route/data-plane.ts";
 
 /**
  * Divided, rounded up: what the hold takes, and what goes to one host at a time. Not divided: what bounds a single request or

@@ -8,7 +8,7 @@
  * of them gets to come to a pause.
  */
 import type { Clock } from "../../runtime/clock.ts";
-import type { OpenAttempt } from "../../http/upstream/answer-progress.ts";
+import { type OpenAttempt, openAttempts } from "../../http/upstream/answer-progress.ts";
 import type { CommonEnd } from "../../http/upstream/common-end.ts";
 
 export interface DrainTimes {
@@ -33,7 +33,7 @@ export async function drainRequests(end: CommonEnd, active: () => number, times:
   while (active() > 0) {
     const now = clock.now();
     if (now - begun >= times.drainMs) return;
-    const attempts = end.attempts;
+    const attempts = openAttempts(end);
     const quietFor = (attempt: OpenAttempt): number => quietMsOf(paces, attempt, now);
     const streams = attempts.filter(({ answer }) => answer === "stream");
     const isNothingElse = active() <= streams.length;

@@ -24,6 +24,7 @@ import { OpenRequests } from "./open-requests.ts";
 import { Probation } from "./probation.ts";
 import { readyWithin } from "./ready-within.ts";
 import { steadFieldSet, takeSteadFields, withoutOurs } from "./stead-fields.ts";
+import { openAttempts } from "../../http/upstream/answer-progress.ts";
 
 /** One term as primary, as the front sees it. */
 export interface Term {
@@ -307,7 +308,7 @@ export class Front {
   }
 
   #onEnding(end: CommonEnd): void {
-    const sent = end.attempts.filter(({ isSent }) => isSent).map(({ request }) => request);
+    const sent = openAttempts(end).filter(({ isSent }) => isSent).map(({ request }) => request);
     const executing = [...sent, ...this.#lost].map(({ method, target }) => fingerprintOf(method, target));
     this.#lost.clear();
     for (const request of sent) this.#counted.add(request);

@@ -7,6 +7,7 @@
 import type { PageHashes } from "../../capture/page-hashes.ts";
 import type { Refusal } from "../../control/messages.ts";
 import type { DatabaseChecksum, DatabaseDelta } from "../../core/delta.ts";
+import type { FilePath } from "../../capture/data-path.ts";
 
 /** Per database the hashes of all its pages, so that a promotion need not read the whole database again. */
 export type KnownPages = ReadonlyMap<string, PageHashes>;
@@ -90,3 +91,11 @@ export interface PredecessorProbe {
 
 /** What came of something that was asked of a host: it is done, or refused with the reason. */
 export type Outcome<Done> = { readonly kind: "done"; readonly done: Done } | { readonly kind: "refused"; readonly refusal: Refusal };
+
+/** Finds databases and reads their committed state without SQLite; implemented with src/capture. */
+export interface LocalDatabases {
+  /** Names of the databases below `root` that match the service's patterns; only main files, no `-wal`, no `-shm`. */
+  find(root: string): Promise<string[]>;
+  /** Checksum of the committed state of a database file with its `-wal`; undefined when it cannot be read as one. */
+  committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
+}

@@ -19,16 +19,9 @@ import type { DatabaseChecksum } from "../../core/delta.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { moveFileIfThere } from "./move-path.ts";
 import { bytesOf, SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
+import type { LocalDatabases } from "../ports/ports.ts";
 
 export type Marker = { readonly kind: "unknown" } | { readonly kind: "primary"; readonly epoch: number } | { readonly kind: "secondary" };
-
-/** Finds databases and reads their committed state without SQLite; implemented with src/capture. */
-export interface LocalDatabases {
-  /** Names of the databases below `root` that match the service's patterns; only main files, no `-wal`, no `-shm`. */
-  find(root: string): Promise<string[]>;
-  /** Checksum of the committed state of a database file with its `-wal`; undefined when it cannot be read as one. */
-  committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
-}
 
 export interface LocalFolders {
   readonly dataFolder: string;

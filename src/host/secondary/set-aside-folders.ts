@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { removableSetAsides, type SetAside, type SetAsideBounds, setAsidesForRoom } from "../../core/host/set-aside-bounds.ts";
-import type { LocalDatabases } from "./local-data.ts";
+import type { LocalDatabases } from "../ports/ports.ts";
 import { moveFolderIfThere } from "./move-path.ts";
 import { messageOf } from "../ports/notices.ts";
 

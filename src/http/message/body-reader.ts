@@ -1,20 +1,7 @@
 /** Reads one message body out of a stream of chunks and says where it ends; the content goes to a sink without copying. */
 import type { Buffer } from "node:buffer";
-import { ChunkedReader } from "./chunked-reader.ts";
+import { ChunkedReader, type BodySink, type BodyLimits } from "./chunked-reader.ts";
 import type { Framing } from "./head.ts";
-import type { HeaderList } from "./headers.ts";
-import type { HeadLimits } from "./scan-head.ts";
-
-export interface BodySink {
-  /** The body goes on with the bytes `from` to `to`. */
-  onBody(bytes: Buffer, from: number, to: number): void;
-  onBodyEnd(trailers: HeaderList | undefined): void;
-}
-
-export interface BodyLimits extends HeadLimits {
-  readonly bodyBytesMax: number;
-  readonly chunkExtensionBytesMax: number;
-}
 
 export class BodyReader {
   /** Bytes left of a body with a length; of one that ends with its connection, more than will ever come. */

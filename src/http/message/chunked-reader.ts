@@ -5,11 +5,21 @@
  * authentication.
  */
 import { Buffer } from "node:buffer";
-import type { BodyLimits, BodySink } from "./body-reader.ts";
 import { CR, hexValues, LF, tokenBytes } from "./bytes.ts";
 import { HeaderList } from "./headers.ts";
 import { ProtocolError } from "./protocol-error.ts";
-import { scanTrailers } from "./scan-head.ts";
+import { scanTrailers, type HeadLimits } from "./scan-head.ts";
+
+export interface BodySink {
+  /** The body goes on with the bytes `from` to `to`. */
+  onBody(bytes: Buffer, from: number, to: number): void;
+  onBodyEnd(trailers: HeaderList | undefined): void;
+}
+
+export interface BodyLimits extends HeadLimits {
+  readonly bodyBytesMax: number;
+  readonly chunkExtensionBytesMax: number;
+}
 
 const SIZE = 0;
 const EXTENSION_NAME = 1;

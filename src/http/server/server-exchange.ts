@@ -6,7 +6,8 @@
  */
 import type { Buffer } from "node:buffer";
 import { Attempt } from "../upstream/attempt.ts";
-import { BodyReader, type BodySink } from "../message/body-reader.ts";
+import { BodyReader } from "../message/body-reader.ts";
+import type { BodySink } from "../message/chunked-reader.ts";
 import type { AttemptClient, AttemptConnection, ClientTunnel, Cut, Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling, OwnResponse } from "../upstream/exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
 import type { HttpLimits } from "../limits.ts";

@@ -1,5 +1,5 @@
 /** How far the response to a request has got; a drain decides by it what to wait for (src/host/application/drain.ts). */
-import type { Ended } from "./common-end.ts";
+import type { CommonEnd, Ended } from "./common-end.ts";
 import type { RequestHead } from "../message/head.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
 
@@ -24,3 +24,8 @@ export function progressOf(response: ParsedResponse | undefined): AnswerProgress
   if (response.headers.get("content-type")?.toLowerCase().startsWith("text/event-stream") === true) return "stream";
   return response.framing.kind === "chunked" || response.framing.kind === "close" ? "open" : "bounded";
 }
+
+/** The attempts that `end` would end, the newest first. */
+export const openAttempts = (end: CommonEnd): OpenAttempt[] => [...end.members].filter(isAttempt).reverse();
+
+const isAttempt = (member: Ended): member is OpenAttempt => "isSent" in member;

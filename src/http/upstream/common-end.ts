@@ -2,7 +2,6 @@
  * Ends many attempts at once, each at most once. An `AbortSignal` would do the same; a listener on one costs as much as all the
  * parsing of a request and its response.
  */
-import type { OpenAttempt } from "./answer-progress.ts";
 
 export interface Ended {
   /** Called by `end`, in its turn. */
@@ -27,9 +26,8 @@ export class CommonEnd {
     this.#members.delete(member);
   }
 
-  /** The attempts among the members, the newest first. */
-  get attempts(): OpenAttempt[] {
-    return [...this.#members].filter(isAttempt).reverse();
+  get members(): Iterable<Ended> {
+    return this.#members;
   }
 
   end(reason: string): void {
@@ -39,5 +37,3 @@ export class CommonEnd {
     this.#members.clear();
   }
 }
-
-const isAttempt = (member: Ended): member is OpenAttempt => "isSent" in member;

@@ -3,7 +3,8 @@
  * final head, its body and its end. Decides nothing and releases nothing.
  */
 import { Buffer } from "node:buffer";
-import { BodyReader, type BodySink } from "../message/body-reader.ts";
+import { BodyReader } from "../message/body-reader.ts";
+import type { BodySink } from "../message/chunked-reader.ts";
 import type { HttpLimits } from "../limits.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
 import type { ParsedRequest } from "../message/read-request.ts";

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localDatabases } from "../../../src/capture/local-state.ts";
-import { LocalData, type LocalDatabases } from "../../../src/host/secondary/local-data.ts";
+import { LocalData } from "../../../src/host/secondary/local-data.ts";
+import type { LocalDatabases } from "../../../src/host/ports/ports.ts";
 import type { SetAsideOptions } from "../../../src/host/secondary/set-aside-folders.ts";
 
 const folders: string[] = [];
