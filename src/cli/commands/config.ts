@@ -2,7 +2,7 @@
 import { buildCommand } from "@stricli/core";
 import { loadConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
-import type { Config } from "../../config/types.ts";
+import type { Config, ConfigResult, Problem } from "../../config/types.ts";
 import { CliError } from "../output/cli-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
@@ -57,6 +57,25 @@ async function checkMachine(context: CliContext, { host }: Config): Promise<void
   assertDescriptors(names.length, onWarning);
 }
 
+interface Answer {
+  readonly ok: boolean;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/** The file's own problems, and where the folders of the host are; these stand in no line. */
+async function answerOf(result: ConfigResult): Promise<Answer> {
+  if (result.kind === "invalid") return { ok: false, problems: result.problems, warnings: [] };
+  const { host, file, warnings } = result.config;
+  if (host === null) return { ok: true, problems: [], warnings };
+  const { checkFolderPlaces } = await import("../../host/machine/folder-checks.ts");
+  const findings = checkFolderPlaces(host);
+  const told = (wanted: "refused" | "warned"): Problem[] =>
+    findings.filter(({ kind }) => kind === wanted).map(({ key, found, accepted, advice }) => ({ file, line: null, column: null, key: `host.${key}`, found, accepted, advice }));
+  const problems = told("refused");
+  return { ok: problems.length === 0, problems, warnings: [...warnings, ...told("warned")] };
+}
+
 export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file?: string], CliContext>({
   docs: {
     brief: "Read a configuration file and print every problem in it",
@@ -74,10 +93,8 @@ export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file
       this.process.stdout.write(`${describe(config)}\n`);
       return;
     }
-    const result = loadConfig(file ?? defaultConfigFile, { env: this.process.env, folder: this.cwd });
-    const ok = result.kind === "ok";
-    const answer = { ok, problems: ok ? [] : result.problems, warnings: ok ? result.config.warnings : [] };
+    const answer = await answerOf(loadConfig(file ?? defaultConfigFile, { env: this.process.env, folder: this.cwd }));
     this.process.stdout.write(`${JSON.stringify(answer)}\n`);
-    if (!ok) this.exitWith(exitCodes.configuration);
+    if (!answer.ok) this.exitWith(exitCodes.configuration);
   },
 });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runStead } from "../../support/cli/run-cli.ts";
@@ -33,4 +33,17 @@ test("a warning does not change the exit code", async () => {
   const run = await runStead(["config", "check"], { cwd: folder });
   expect(run.code).toBe(0);
   expect(run.err).toContain("warning: cluster.secret");
+});
+
+test("where the folders of a host are is told with --json as without, with the same exit code", async () => {
+  await runStead(["init", "--service", "notes", "--vault", "vault"], { cwd: folder });
+  const file = join(folder, "stead.toml");
+  // Below a file nobody can write, whoever asks.
+  writeFileSync(join(folder, "plain"), "");
+  writeFileSync(file, readFileSync(file, "utf8").replace(/^data = .*$/m, 'data = "plain/data"'));
+  const text = await runStead(["config", "check"], { cwd: folder });
+  const json = await runStead(["config", "check", "--json"], { cwd: folder });
+  expect([text.code, json.code, json.err]).toEqual([3, 3, ""]);
+  expect(text.err).toContain("host.data: ");
+  expect(JSON.parse(json.out)).toMatchObject({ ok: false, problems: expect.arrayContaining([expect.objectContaining({ key: "host.data", line: null, found: expect.stringContaining("cannot write"), advice: expect.any(String) })]) });
 });
