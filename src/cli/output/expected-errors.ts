@@ -30,6 +30,7 @@ export const expectedErrors: Readonly<Record<string, Expected>> = {
   CheckpointsMissingError: vault,
   MomentError: { exitCode: exitCodes.usage, advice: "name a moment that the vault still has" },
   FolderInUseError: { exitCode: exitCodes.resource, advice: "name another folder" },
+  LittleRoomError: { exitCode: exitCodes.resource, advice: "free space, or name a folder on another disk" },
   FolderPlaceError: { exitCode: exitCodes.configuration, advice: "name a folder on a local file system that this user can write to" },
   DescriptorLimitError: { exitCode: exitCodes.configuration, advice: "raise the limit of open files (ulimit -n, LimitNOFILE= of systemd)" },
   FolderLockedError: { exitCode: exitCodes.resource, advice: "stop the other host, or give this one folders of its own" },

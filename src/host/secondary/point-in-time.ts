@@ -10,6 +10,7 @@
  * log. Where a calendar was set back, the first record that is later than the moment ends it.
  */
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { pathOf } from "../../capture/data-path.ts";
 import { Replica } from "../../capture/replica.ts";
 import { ReplicaError } from "../../capture/replica-error.ts";
@@ -21,6 +22,8 @@ import { type LogRest, readRest } from "../../vault/log/log-rest.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
 import type { Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
+import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
+import { Footprint } from "./restore-room.ts";
 import { EmptyVaultError } from "./restorer.ts";
 import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
 
@@ -66,6 +69,7 @@ export interface PointInTimeOptions {
   readonly signal?: AbortSignal | undefined;
   /** A newer checkpoint is damaged, and an older one is used instead. */
   readonly onWarning: (text: string) => void;
+  readonly disk?: DiskSpace;
 }
 
 /** The vault does not go back that far, or not up to there. */
@@ -89,15 +93,36 @@ export class FolderInUseError extends Error {
   }
 }
 
-/** Throws MomentError, FolderInUseError, EmptyVaultError, UnappliableFlushError, the vault's and the file system's errors, and the signal's reason. */
+/** The databases do not fit there: a disk that is filled to the last byte serves nobody on that machine. */
+export class LittleRoomError extends Error {
+  override readonly name = "LittleRoomError";
+  readonly accepted: string;
+  readonly advice: string;
+  constructor(disk: string, neededBytes: number, freeBytes: number) {
+    super(`${freeBytes} bytes are free on the disk at ${disk}`);
+    this.accepted = `${neededBytes} bytes or more, for the databases at that moment`;
+    this.advice = `free ${neededBytes - freeBytes} bytes there, or name a folder on another disk`;
+  }
+}
+
+/** Throws MomentError, FolderInUseError, LittleRoomError, EmptyVaultError, UnappliableFlushError, the vault's and the file system's errors, and the signal's reason. */
 export async function restoreMoment(options: PointInTimeOptions): Promise<PointInTime> {
-  const { folder } = options;
-  await refuseFullFolder(folder);
-  const partial = `${folder}.partial-${process.pid}`;
+  const { folder, disk = systemDiskSpace } = options;
+  const device = await disk.device(folder);
+  const isMountPoint = device !== undefined && device !== (await disk.device(dirname(folder)));
+  await refuseFullFolder(folder, isMountPoint ? "lost+found" : undefined);
+  const name = `.partial-${process.pid}`;
+  const partial = isMountPoint ? join(folder, name) : `${folder}${name}`;
   try {
     const restored = await restoreInto(partial, options);
-    await mkdir(folder, { recursive: true });
-    await rename(partial, folder); // Onto an empty folder: all or nothing (rename(2)).
+    if (isMountPoint) {
+      // Nothing can be renamed onto it. What fails in between leaves some there, which refuses the next restore.
+      for (const entry of await readdir(partial)) await rename(join(partial, entry), join(folder, entry));
+      await rm(partial, { recursive: true });
+    } else {
+      await mkdir(folder, { recursive: true });
+      await rename(partial, folder); // Onto an empty folder: all or nothing (rename(2)).
+    }
     return restored;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
@@ -105,18 +130,20 @@ export async function restoreMoment(options: PointInTimeOptions): Promise<PointI
   }
 }
 
-async function refuseFullFolder(folder: string): Promise<void> {
+/** `system`: a folder that the file system itself has at its root. */
+async function refuseFullFolder(folder: string, system: string | undefined): Promise<void> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
     throw error;
   });
-  if (names.length > 0) throw new FolderInUseError(folder);
+  if (names.some((name) => name !== system)) throw new FolderInUseError(folder);
 }
 
 async function restoreInto(root: string, options: PointInTimeOptions): Promise<PointInTime> {
-  const { checkpoint, replica } = await loadCheckpoint(root, options);
+  const room = new Room(dirname(root), options.disk ?? systemDiskSpace);
+  const { checkpoint, replica } = await loadCheckpoint(root, room, options);
   try {
-    const { last, reason } = await applyJournal(replica, checkpoint, options);
+    const { last, reason } = await applyJournal({ replica, checkpoint, room }, options);
     await replica.sync();
     const databases: RestoredDatabase[] = [];
     for (const [name, checksum] of replica.checksums()) {
@@ -131,7 +158,7 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
 }
 
 /** The newest one at or before the moment. Damage alone leads to an older one, and is told. */
-async function loadCheckpoint(root: string, options: PointInTimeOptions): Promise<{ checkpoint: CheckpointManifest; replica: Replica }> {
+async function loadCheckpoint(root: string, room: Room, options: PointInTimeOptions): Promise<{ checkpoint: CheckpointManifest; replica: Replica }> {
   const { store, moment, signal, onWarning } = options;
   const positions = await listCheckpoints(store);
   if (positions.length === 0) throw new EmptyVaultError();
@@ -143,6 +170,7 @@ async function loadCheckpoint(root: string, options: PointInTimeOptions): Promis
     try {
       const checkpoint = await readManifest(store, position);
       if (checkpoint !== undefined && isReached(moment, checkpoint)) {
+        await room.ensure(new Footprint(checkpoint).total);
         for (const database of checkpoint.databases) await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database) });
         if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
         return { checkpoint, replica };
@@ -157,6 +185,31 @@ async function loadCheckpoint(root: string, options: PointInTimeOptions): Promis
     await rm(root, { recursive: true, force: true });
   }
   throw damage ?? (await tooEarly(store, moment, positions[0] ?? 0));
+}
+
+/** What the databases grow by is looked for before it is written. */
+class Room {
+  readonly #folder: string;
+  readonly #disk: DiskSpace;
+  #ensuredBytes = 0;
+
+  constructor(folder: string, disk: DiskSpace) {
+    this.#folder = folder;
+    this.#disk = disk;
+  }
+
+  /** For so many bytes in all, those that are there already among them. Throws LittleRoomError. */
+  async ensure(bytes: number): Promise<void> {
+    if (bytes <= this.#ensuredBytes) return;
+    const there = await this.#nearest(this.#folder);
+    const freeBytes = this.#ensuredBytes + (await this.#disk.free(there));
+    if (bytes > freeBytes) throw new LittleRoomError(await mountPointOf(there, this.#disk), bytes, freeBytes);
+    this.#ensuredBytes = bytes;
+  }
+
+  async #nearest(folder: string): Promise<string> {
+    return (await this.#disk.device(folder)) !== undefined || dirname(folder) === folder ? folder : this.#nearest(dirname(folder));
+  }
 }
 
 function isReached(moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean {
@@ -186,10 +239,11 @@ interface Applied {
 }
 
 /** Applies whole flushes until the moment is passed. */
-async function applyJournal(replica: Replica, checkpoint: CheckpointManifest, options: PointInTimeOptions): Promise<Applied> {
+async function applyJournal({ replica, checkpoint, room }: { readonly replica: Replica; readonly checkpoint: CheckpointManifest; readonly room: Room }, options: PointInTimeOptions): Promise<Applied> {
   const { store, service, moment, signal } = options;
   const reader = new LogReader({ store, service, start: startOf(checkpoint), rules: allRules });
   const flushes = new FlushAssembler();
+  const footprint = new Footprint(checkpoint);
   let last: Applied["last"];
   try {
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
@@ -197,7 +251,11 @@ async function applyJournal(replica: Replica, checkpoint: CheckpointManifest, op
       const { position, epoch, wallTimeMs } = record.header;
       if (!isReached(moment, record.header)) break;
       const flush = flushes.push(record);
-      if (flush !== undefined) await applyFlush(replica, flush, last?.position ?? checkpoint.position);
+      if (flush !== undefined) {
+        footprint.add(flush);
+        await room.ensure(footprint.total);
+        await applyFlush(replica, flush, last?.position ?? checkpoint.position);
+      }
       if (!flushes.isOpen) last = { position, epoch, wallTimeMs };
     }
   } catch (error) {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FolderInUseError, type Moment, MomentError, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
+import { FolderInUseError, LittleRoomError, type Moment, MomentError, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
 import { EmptyVaultError } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
@@ -10,6 +10,7 @@ import { DamagedChunkError } from "../../../src/vault/errors.ts";
 import { chunkPrefix } from "../../../src/vault/keys.ts";
 import { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import { canMount, withMount } from "../../e2e/mounts.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
 import { Pages, ports, readerFromStart, service, zeros } from "../../support/host/log-fixture.ts";
 
@@ -70,6 +71,34 @@ test("a time gives the last state that is not later, and no moment the newest", 
   expect(contentOf()).toBe(first.content);
   expect(await restore({ kind: "newest" }, "new")).toMatchObject({ position: second.position, epoch: 1 });
   expect(contentOf("new")).toBe(second.content);
+});
+
+test("a disk without room for the databases is told before anything is written there, also when only the journal makes them too large", async () => {
+  await commit(2);
+  const size = Buffer.from((await commit(3)).content, "hex").byteLength;
+  const into = (free: number) => {
+    const written = () => readdirSync(root, { recursive: true, withFileTypes: true }).reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0);
+    const disk = { free: () => Promise.resolve(free - written()), device: (folder: string) => Promise.resolve(existsSync(folder) ? 1 : undefined) };
+    return restoreMoment({ store, service, moment: { kind: "newest" }, folder: join(root, "out"), onWarning: () => undefined, disk });
+  };
+  for (const free of [10, size / 2]) {
+    const error = await failureOf(into(free));
+    expect(error).toBeInstanceOf(LittleRoomError);
+    expect(error).toMatchObject({ message: `${free} bytes are free on the disk at /`, accepted: expect.stringContaining(`${free === 10 ? size / 2 : size} bytes or more`), advice: expect.stringContaining("name a folder on another disk") });
+    expect(readdirSync(root)).toEqual([]);
+  }
+  expect((await into(size)).databases).toMatchObject([{ bytes: size }]);
+});
+
+test.if(canMount)("a folder that is a mount point, with what the file system itself keeps there, gets the databases", async () => {
+  const { content } = await commit(2);
+  mkdirSync(into("out"));
+  await withMount(into("out"), "small", async () => {
+    mkdirSync(join(into("out"), "lost+found"));
+    await restore({ kind: "newest" });
+    expect([contentOf(), readdirSync(into("out")).toSorted()]).toEqual([content, ["a.db", "lost+found"]]);
+    expect(await failureOf(restore({ kind: "newest" }))).toBeInstanceOf(FolderInUseError);
+  });
 });
 
 test("a position inside a flush of several parts gives the state before it", async () => {
