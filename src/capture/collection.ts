@@ -16,7 +16,7 @@ export function beginPins(databases: Iterable<TrackedDatabase>, nowMs: number, f
 
 function beginPin(database: TrackedDatabase, nowMs: number, forSnapshot: boolean): void {
   const { pin, files } = database;
-  if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked)) pin.begin(nowMs);
+  if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked) && database.mayMovePin(nowMs)) pin.begin(nowMs);
   if (!forSnapshot) return;
   const reader = files.snapshotReader();
   if (!reader.reading && !reader.begin()) throw snapshotBusy(database.name);

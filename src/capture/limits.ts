@@ -65,6 +65,8 @@ export const defaultLimits: SourceLimits = {
   dormantAfterMs: 3_000,
 };
 
+/** SQLite's busy handler asks again after so long at most (sqliteDefaultBusyCallback), with some time to be scheduled, milliseconds. */
+export const busyPollMsMax = 110;
 /** Longest run on the event loop without a yield while large amounts are read, milliseconds. */
 export const sliceMs = 4;
 /** One read of WAL frames or database pages, bytes. */

@@ -127,12 +127,14 @@ function keepShort(database: TrackedDatabase, house: Housekeeping): void {
 /**
  * A checkpoint of the application that keeps the writers out may be waiting for this very pin, wherever it is: one that was just finishing pushes a
  * reader from slot 0 to another one, which nothing here tells. So the pin is moved at each look for as long as there is such a checkpoint. Where that
- * is not told no pin grows old; where it is, an idle database needs no second connection for its age.
+ * is not told no pin grows old (while frames are to be copied, see `mayMovePin`); where it is, an idle database needs no second connection for its age.
  */
 function isPinDue(database: TrackedDatabase, index: WalIndex, nowMs: number, limits: SourceLimits): boolean {
   const { pin, watch } = database;
   const isKeptOut = watch.isWriterKeptOut;
-  if (isKeptOut === true) return true;
+  // Asked at each look, so that it knows since when.
+  const mayMove = database.mayMovePin(nowMs);
+  if (isKeptOut === true) return mayMove;
   const mayGrowOld = isKeptOut === false && database.isStill(nowMs, limits.quietAfterMs);
   return pin.isDue(index, nowMs, mayGrowOld ? Number.POSITIVE_INFINITY : limits.pinAgeMsMax);
 }
@@ -176,7 +178,7 @@ function postpone(database: TrackedDatabase, nowMs: number, limits: SourceLimits
 /** Moves the pin to the newest state, if that is captured. */
 function movePin(database: TrackedDatabase, nowMs: number): void {
   const { pin } = database;
-  if (database.isAhead() || !pin.begin(nowMs)) return;
+  if (database.isAhead() || !database.mayMovePin(nowMs) || !pin.begin(nowMs)) return;
   // Looked at after the new pin began: not ahead means that its state is captured.
   if (database.isAhead()) pin.cancel();
   else pin.advance();

@@ -15,6 +15,7 @@ import { Deletion } from "./deletion.ts";
 import { hashPages, inDatabaseFile, readBase, readSince, type Resumed } from "./base-reader.ts";
 import { FileWatch } from "./file-watch.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
+import { busyPollMsMax } from "./limits.ts";
 import { Pin } from "./pin.ts";
 import { otherPageSize, overwritten } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
@@ -66,6 +67,8 @@ export class TrackedDatabase {
   #deletion: Deletion | undefined;
   /** Undefined: since the next time that it is asked. */
   #stillSinceMs: number | undefined;
+  /** Since when a checkpoint is seen to keep the writers out, and when it was seen last, monotonic milliseconds. */
+  #keptOut: { readonly sinceMs: number; readonly seenMs: number } | undefined;
   readonly #resume: Resumed | undefined;
   /** False: somebody writes into it without SQLite's locks since it was attached. */
   readonly #isWhole: () => boolean;
@@ -140,6 +143,24 @@ export class TrackedDatabase {
   /** Something moved that the index does not tell: nothing may be released before it is examined. Sync, half a microsecond. */
   isSuspicious(): boolean {
     return this.#captured !== undefined && this.watch.isSuspicious(this.#captured);
+  }
+
+  /**
+   * A new pin now may take the very slot that a checkpoint which keeps the writers out is asking for: SQLite decides once that it waits for a slot, from the
+   * mark that stood there, and does not look again whether a newer reader has it; pins that follow each other would never leave it. So while frames are to be copied
+   * the old pin stays until that checkpoint has asked once more. Keeping a pin is always safe. Sync, a microsecond.
+   */
+  mayMovePin(nowMs: number): boolean {
+    if (this.watch.isWriterKeptOut !== true) {
+      this.#keptOut = undefined;
+      return true;
+    }
+    const before = this.#keptOut;
+    // Not looked at for so long: it may be another checkpoint.
+    const sinceMs = before === undefined || nowMs - before.seenMs > busyPollMsMax ? nowMs : before.sinceMs;
+    this.#keptOut = { sinceMs, seenMs: nowMs };
+    const index = this.look();
+    return nowMs - sinceMs > busyPollMsMax || (index !== undefined && index.nBackfill === index.mxFrame);
   }
 
   /** Its file is deleted: `deletion` is watched from here on. */

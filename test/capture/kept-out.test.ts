@@ -16,10 +16,10 @@ const [checkpointByte, slot0Byte, slot1Byte] = [121, 123, 124];
 /** Pins are not moved for their age. */
 const limits = { pinAgeMsMax: 3_600_000 };
 
-/** As a checkpoint that is about to end has it: exclusively. */
-async function lockSlot0(path: string): Promise<() => Promise<void>> {
-  const script = "import fcntl, sys; index = open(sys.argv[1], 'r+b'); fcntl.lockf(index, fcntl.LOCK_EX, 1, int(sys.argv[2])); print('locked', flush=True); sys.stdin.read()";
-  const child = spawn("python3", ["-c", script, `${path}-shm`, String(slot0Byte)], { stdio: ["pipe", "pipe", "inherit"] });
+/** In another process that is no connection; resolves to what lets it go. */
+async function lock(path: string, byte: number, kind: "LOCK_EX" | "LOCK_SH"): Promise<() => Promise<void>> {
+  const script = "import fcntl, sys; index = open(sys.argv[1], 'r+b'); fcntl.lockf(index, getattr(fcntl, sys.argv[3]), 1, int(sys.argv[2])); print('locked', flush=True); sys.stdin.read()";
+  const child = spawn("python3", ["-c", script, `${path}-shm`, String(byte), kind], { stdio: ["pipe", "pipe", "inherit"] });
   await once(child.stdout, "data");
   return async () => {
     child.stdin.end();
@@ -57,7 +57,8 @@ async function begin(databases: number, options: object = {}) {
       await application.run("a", "INSERT INTO t VALUES (1)");
       await pair.settle();
       await application.run("a", "PRAGMA wal_checkpoint(PASSIVE)");
-      const unlock = await lockSlot0(path);
+      // As a checkpoint that is about to end has it.
+      const unlock = await lock(path, slot0Byte, "LOCK_EX");
       await pair.source.tick();
       await unlock();
       expect(isInTheWay(path)).toBe(true);
@@ -109,3 +110,29 @@ for (const mode of ["RESTART", "TRUNCATE"]) {
     expect(before).toBeLessThanOrEqual(4);
   });
 }
+
+test.if(hasPython)("a checkpoint that waits for a reader's slot gets it when that reader ends: no new pin takes it in the meantime, and none stays there", async () => {
+  await using it = await begin(1);
+  const { application, pair, path } = it;
+  await application.run("a", "INSERT INTO t VALUES (1)");
+  await pair.settle();
+  expect((await it.looksInTheWay("TRUNCATE")).result).toMatchObject({ busy: 0 });
+  // Of a reader of the log that is empty now, so the slot has the mark 0 when the checkpoint finds a frame to copy.
+  const unlock = await lock(path, slot1Byte, "LOCK_SH");
+  await application.run("a", "INSERT INTO t VALUES (2)");
+  const checkpoint = application.run("a", "PRAGMA wal_checkpoint(RESTART)");
+  while (!locks(path).others.includes(checkpointByte)) await Bun.sleep(1);
+  // Its busy handler asks again after 100 ms by then.
+  await Bun.sleep(500);
+  await unlock();
+  let isOver = false;
+  const settled = checkpoint.finally(() => (isOver = true));
+  while (!isOver) {
+    if (pair.source.isAhead()) await pair.sync();
+    await pair.source.tick();
+    await Bun.sleep(1);
+  }
+  expect((await settled)[0]).toMatchObject({ busy: 0 });
+  await pair.settle();
+  expect(pair.copyHash("0.db")).toBe((await application.image("a")).sha256);
+});
