@@ -5,6 +5,7 @@
  * argv: one JSON object. `src` is the folder of the sources under test: the same scenario runs against another version of them.
  * One JSON request per line in, answers and events per line out.
  */
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import type * as ReplicaModule from "../../../src/capture/replica.ts";
@@ -50,22 +51,26 @@ type KnownPages = NonNullable<Parameters<typeof SourceModule.Source.open>[0]["kn
 const leaseMs = 60_000;
 const service = "fuzz";
 const options = JSON.parse(process.argv[2] ?? "{}") as PrimaryOptions;
-const load = async <T>(path: string): Promise<T> => (await import(join(options.src, path))) as T;
+/** The first of `paths` that these sources have: those of an earlier version may have the file elsewhere. */
+const load = async <T>(...paths: readonly string[]): Promise<T> => {
+  const path = paths.find((each) => existsSync(join(options.src, each))) ?? paths[0] ?? "";
+  return (await import(join(options.src, path))) as T;
+};
 
 const { Replica } = await load<typeof ReplicaModule>("capture/replica.ts");
 const { Source } = await load<typeof SourceModule>("capture/source.ts");
-const { Follower } = await load<typeof FollowerModule>("host/secondary/follower.ts");
-const { Journal } = await load<typeof JournalModule>("host/primary/journal.ts");
+const { Follower } = await load<typeof FollowerModule>("host/secondary/follower.ts", "host/follower.ts");
+const { Journal } = await load<typeof JournalModule>("host/primary/journal.ts", "host/journal.ts");
 const { allRules } = await load<typeof RulesModule>("core/rules.ts");
 const { systemClock } = await load<typeof ClockModule>("runtime/clock.ts");
 const { systemRandom } = await load<typeof RandomModule>("runtime/random.ts");
-const { createVault } = await load<typeof StoreModule>("vault/store/open-store.ts");
-const { writeCheckpoint } = await load<typeof CheckpointModule>("vault/checkpoint/checkpoint.ts");
-const { verifyVault } = await load<typeof VerifyModule>("vault/verify/verify.ts");
+const { createVault } = await load<typeof StoreModule>("vault/store/open-store.ts", "vault/open-store.ts");
+const { writeCheckpoint } = await load<typeof CheckpointModule>("vault/checkpoint/checkpoint.ts", "vault/checkpoint.ts");
+const { verifyVault } = await load<typeof VerifyModule>("vault/verify/verify.ts", "vault/verify.ts");
 // Versions before did not verify what the pages give.
-const proof = await load<typeof PageProofModule>("host/secondary/page-proof.ts").then(({ pageProof }) => ({ proof: pageProof }), () => ({}));
-const { LogReader } = await load<typeof LogReaderModule>("vault/log/log-reader.ts");
-const { LogWriter } = await load<typeof LogWriterModule>("vault/log/log-writer.ts");
+const proof = await load<typeof PageProofModule>("host/secondary/page-proof.ts", "host/page-proof.ts").then(({ pageProof }) => ({ proof: pageProof }), () => ({}));
+const { LogReader } = await load<typeof LogReaderModule>("vault/log/log-reader.ts", "vault/log-reader.ts");
+const { LogWriter } = await load<typeof LogWriterModule>("vault/log/log-writer.ts", "vault/log-writer.ts");
 
 const say = (event: PrimaryEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`);
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -9,7 +9,7 @@ import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import type { GatewayConfig } from "../../../src/config/types.ts";
 import { Gateway, type GatewayDeps } from "../../../src/gateway/gateway.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { freePort } from "../../../src/runtime/free-ports.ts";
+import { freePorts } from "../../../src/runtime/free-ports.ts";
 import { defaultDataPlane } from "../config/data-plane.ts";
 import type { FakeHostOptions } from "./fake-host-main.ts";
 
@@ -76,11 +76,12 @@ export class TestCluster {
   config: GatewayConfig | null = null;
 
   async addHost(id: string, change: Partial<FakeHostOptions> = {}): Promise<FakeHost> {
+    const [controlPort = 0, dataPort = 0] = await freePorts(2);
     const host = new FakeHost({
       id,
       service: "notes",
-      controlPort: await freePort(),
-      dataPort: await freePort(),
+      controlPort,
+      dataPort,
       logFolder: join(this.folder, "log"),
       secret,
       priority: 0,

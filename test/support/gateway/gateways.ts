@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { ClusterService, ClusterStatus } from "../../../src/control/gateway-api.ts";
 import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { freePort } from "../../../src/runtime/free-ports.ts";
+import { freePort, freePorts } from "../../../src/runtime/free-ports.ts";
 import { secret, TestCluster, until } from "./cluster.ts";
 
 /** A wire to one host that can be cut. */
@@ -121,7 +121,8 @@ export class TestGateways extends TestCluster {
 
   /** A gateway that is told of `peers`, and reaches each host over a wire of its own. */
   async add(id: string, peers: readonly TestGateway[], hosts: readonly string[] = [...this.hosts.keys()]): Promise<TestGateway> {
-    const gateway = new TestGateway(id, await freePort(), await freePort(), join(this.folder, `${id}.db`));
+    const [port = 0, adminPort = 0] = await freePorts(2);
+    const gateway = new TestGateway(id, port, adminPort, join(this.folder, `${id}.db`));
     this.gateways.set(id, gateway);
     for (const host of hosts) this.#wires.set(`${id} ${host}`, await Wire.to(this.host(host).options.controlPort));
     this.configure(gateway, peers, hosts);
