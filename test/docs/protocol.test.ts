@@ -57,3 +57,15 @@ describe("comments", () => {
     expect(missing).toEqual([]);
   });
 });
+
+describe("documents", () => {
+  test("name no source file that is not there", () => {
+    const missing = ["README.md", ...new Bun.Glob("docs/*.md").scanSync(root)].flatMap((document) =>
+      [...read(document).matchAll(/(?<![\w./-])((?:[\w-]+\/)+[\w-]+\.ts)\b/g)]
+        .map(([, path = ""]) => path)
+        .filter((path) => !existsSync(join(root, path)) && !existsSync(join(root, "src", path)))
+        .map((path) => `${document}: ${path}`),
+    );
+    expect(missing).toEqual([]);
+  });
+});
