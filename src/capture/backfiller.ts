@@ -54,6 +54,8 @@ export class Backfiller {
     worker.unref();
     worker.on("message", (answer: Answer) => this.#take(answer));
     worker.on("error", (error: Error) => this.#fail(error));
+    // Also a thread that ends without a word must not leave its callers waiting.
+    worker.on("exit", () => this.#fail(new Error("the thread of backfills has ended"), worker));
     this.#worker = worker;
     return worker;
   }
@@ -65,7 +67,8 @@ export class Backfiller {
     else job?.failed(new Error(answer.failed));
   }
 
-  #fail(error: Error): void {
+  #fail(error: Error, ended = this.#worker): void {
+    if (ended !== this.#worker) return;
     this.#worker = undefined;
     for (const { failed } of this.#jobs.values()) failed(error);
     this.#jobs.clear();

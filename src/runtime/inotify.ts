@@ -7,6 +7,8 @@
  *
  * Not told: writes through a mapping (mmap), and writes through another name of the file (a hard link) in a folder that is not watched.
  */
+import { openLibc } from "./libc.ts";
+
 const create = { IN_NONBLOCK: 0o4000, IN_CLOEXEC: 0o2000000 };
 
 /** `unmounted`, `ignored`: the folder is gone, and not watched any more. */
@@ -14,6 +16,8 @@ export const inotifyEvents = { modify: 0x2, movedFrom: 0x40, movedTo: 0x80, crea
 /** All of them, of folders only (IN_ONLYDIR). The last two come unasked. */
 const wanted = 0xfc2 | 0x0100_0000;
 const overflowed = 0x4000;
+/** EAGAIN on Linux. */
+const tryAgain = 11;
 
 const bufferBytes = 64 * 1024;
 const headBytes = 16;
@@ -31,7 +35,7 @@ export interface InotifyEvent {
 interface Calls {
   init(flags: number): number;
   add(fd: number, path: Uint8Array, mask: number): number;
-  /** Reads into the bytes for which the call was made. */
+  /** Reads into the bytes for which the call was made. 0: nothing is there; below: it failed. */
   read(fd: number): number;
   close(fd: number): number;
 }
@@ -73,7 +77,8 @@ export class Inotify {
     let isIncomplete = false;
     for (;;) {
       const count = this.#calls.read(this.#fd);
-      if (count <= 0) return isIncomplete;
+      // After an error anything may have happened.
+      if (count <= 0) return isIncomplete || count < 0;
       for (let at = 0; at < count; ) {
         const word = at / 4;
         const [folder = 0, mask = 0, , length = 0] = this.#words.subarray(word, word + 4);
@@ -98,27 +103,22 @@ export class Inotify {
 }
 
 async function loadCalls(bytes: Buffer): Promise<Calls | string> {
-  if (process.platform !== "linux") return "it needs Linux";
-  if (!("Bun" in globalThis)) return "it needs Bun";
-  const { dlopen, ptr } = await import("bun:ffi");
-  for (const library of ["libc.so.6", "libc.so", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"]) {
-    try {
-      const { symbols } = dlopen(library, {
-        inotify_init1: { args: ["i32"], returns: "i32" },
-        inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
-        read: { args: ["i32", "ptr", "u64"], returns: "i32" },
-        close: { args: ["i32"], returns: "i32" },
-      });
-      const into = ptr(bytes);
-      return {
-        init: (flags) => symbols.inotify_init1(flags),
-        add: (fd, path, mask) => symbols.inotify_add_watch(fd, path, mask),
-        read: (fd) => symbols.read(fd, into, bufferBytes),
-        close: (fd) => symbols.close(fd),
-      };
-    } catch {
-      // The other C library.
-    }
-  }
-  return "no C library was found";
+  const libc = await openLibc({
+    inotify_init1: { args: ["i32"], returns: "i32" },
+    inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
+    read: { args: ["i32", "ptr", "u64"], returns: "i32" },
+    close: { args: ["i32"], returns: "i32" },
+  });
+  if (typeof libc === "string") return libc;
+  const { symbols, errno } = libc;
+  const into = libc.addressOf(bytes);
+  return {
+    init: (flags) => symbols.inotify_init1(flags),
+    add: (fd, path, mask) => symbols.inotify_add_watch(fd, path, mask),
+    read: (fd) => {
+      const count = symbols.read(fd, into, bufferBytes);
+      return count >= 0 ? count : errno() === tryAgain ? 0 : -1;
+    },
+    close: (fd) => symbols.close(fd),
+  };
 }

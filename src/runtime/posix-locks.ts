@@ -2,6 +2,8 @@
  * Who has an exclusive POSIX lock on a byte of an open file: fcntl(2) with F_GETLK, which takes nothing and waits for nobody. About
  * a microsecond, however many locks the machine has; the list in /proc/locks costs each of them.
  */
+import { openLibc } from "./libc.ts";
+
 const getLock = 5;
 const readLock = 0;
 const unlocked = 2;
@@ -21,25 +23,17 @@ export async function lockHolderCall(): Promise<LockHolder | undefined> {
 }
 
 async function load(): Promise<LockHolder | undefined> {
-  if (process.platform !== "linux" || !("Bun" in globalThis)) return undefined;
-  const { dlopen, ptr } = await import("bun:ffi");
+  const libc = await openLibc({ fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" } });
+  if (typeof libc === "string") return undefined;
   // Memory of its own: what the kernel writes into must not be moved.
   const bytes = Buffer.from(new ArrayBuffer(structBytes));
-  for (const library of ["libc.so.6", "libc.so", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"]) {
-    try {
-      const { symbols } = dlopen(library, { fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" } });
-      const into = ptr(bytes);
-      return (fd, byte) => {
-        bytes.fill(0);
-        bytes.writeInt16LE(readLock, 0);
-        bytes.writeBigInt64LE(BigInt(byte), 8);
-        bytes.writeBigInt64LE(1n, 16);
-        if (symbols.fcntl(fd, getLock, into) !== 0 || bytes.readInt16LE(0) === unlocked) return undefined;
-        return bytes.readInt32LE(24);
-      };
-    } catch {
-      // The other C library.
-    }
-  }
-  return undefined;
+  const into = libc.addressOf(bytes);
+  return (fd, byte) => {
+    bytes.fill(0);
+    bytes.writeInt16LE(readLock, 0);
+    bytes.writeBigInt64LE(BigInt(byte), 8);
+    bytes.writeBigInt64LE(1n, 16);
+    if (libc.symbols.fcntl(fd, getLock, into) !== 0 || bytes.readInt16LE(0) === unlocked) return undefined;
+    return bytes.readInt32LE(24);
+  };
 }

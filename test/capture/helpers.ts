@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { createInterface } from "node:readline";
+import { setImmediate as immediate } from "node:timers/promises";
 import type { Batch } from "../../src/capture/batch.ts";
 import type { SourceLimits } from "../../src/capture/limits.ts";
 import { Replica } from "../../src/capture/replica.ts";
@@ -124,6 +125,18 @@ export class Pair {
     const source = await Source.open(sourceOptions(root, { ...options, onWarning: (text) => warnings.push(text) }));
     const replica = await Replica.open({ root: copy });
     return new Pair(root, copy, source, replica, warnings);
+  }
+
+  /** Like the host, until `work` is over: collects whenever something is ahead, and ticks. */
+  async serveUntil<T>(work: Promise<T>): Promise<T> {
+    let isOver = false;
+    const settled = work.finally(() => (isOver = true));
+    while (!isOver) {
+      if (this.source.isAhead()) await this.sync();
+      await this.source.tick();
+      await immediate();
+    }
+    return settled;
   }
 
   async takeBase(): Promise<void> {

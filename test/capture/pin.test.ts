@@ -3,7 +3,6 @@ import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setImmediate as immediate } from "node:timers/promises";
 import { CaptureError } from "../../src/capture/capture-error.ts";
 import { withoutRule } from "../../src/core/rules.ts";
 import { Application, Pair, type PairOptions, partsOf, temporaryFolder } from "./helpers.ts";
@@ -23,17 +22,6 @@ async function begin(options: PairOptions = {}) {
     insert: (count = 1, bytes = 3000) =>
       application.run("a", `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${count}) INSERT INTO t(v) SELECT randomblob(${bytes}) FROM n`),
     checkpoint: async (mode: string) => (await application.run("a", `PRAGMA wal_checkpoint(${mode})`))[0],
-    /** Like the host: collects whenever something is ahead, and ticks. */
-    async serveUntil(work: Promise<unknown>) {
-      let isOver = false;
-      const settled = work.finally(() => (isOver = true));
-      while (!isOver) {
-        if (pair.source.isAhead()) await pair.sync();
-        await pair.source.tick();
-        await immediate();
-      }
-      return settled;
-    },
     async expectEqual() {
       await pair.sync();
       expect(pair.copyHash("app.db")).toBe((await application.image("a")).sha256);
@@ -67,7 +55,7 @@ test("a log that starts over twice between two collections loses nothing, becaus
   await it.application.run("a", "PRAGMA busy_timeout=0");
   await it.insert(5);
   await it.pair.sync();
-  await it.serveUntil(it.checkpoint("PASSIVE"));
+  await it.pair.serveUntil(it.checkpoint("PASSIVE"));
   await it.pair.source.tick();
   // The pin is on slot 0 now: this commit starts the log over.
   await it.insert();
@@ -82,11 +70,11 @@ test("empty generations of the log may follow each other while nothing is collec
   await using it = await begin();
   await it.insert(5);
   await it.pair.sync();
-  await it.serveUntil(it.checkpoint("TRUNCATE"));
+  await it.pair.serveUntil(it.checkpoint("TRUNCATE"));
   for (let i = 0; i < 5; i++) expect(await it.checkpoint(i % 2 === 0 ? "TRUNCATE" : "RESTART")).toMatchObject({ busy: 0 });
   await it.insert(3);
   await it.expectEqual();
-  for (let i = 0; i < 3; i++) await it.serveUntil(it.checkpoint("TRUNCATE"));
+  for (let i = 0; i < 3; i++) await it.pair.serveUntil(it.checkpoint("TRUNCATE"));
   await it.expectEqual();
 });
 
@@ -94,7 +82,7 @@ test("FULL, RESTART and TRUNCATE checkpoints of the application get through, tho
   await using it = await begin();
   for (const mode of ["FULL", "RESTART", "TRUNCATE", "TRUNCATE", "FULL", "RESTART"]) {
     await it.insert(10);
-    expect(await it.serveUntil(it.checkpoint(mode))).toMatchObject({ busy: 0 });
+    expect(await it.pair.serveUntil(it.checkpoint(mode))).toMatchObject({ busy: 0 });
   }
   await it.expectEqual();
 });
@@ -152,7 +140,7 @@ test("a log that nobody checkpoints stays short, for writers that leave gaps and
   await using it = await begin({ limits: { walTidyBytes: 50_000, walSealBytes: 50_000 } });
   for (let i = 0; i < 100; i++) {
     const written = it.insert(10);
-    await it.serveUntil(written);
+    await it.pair.serveUntil(written);
   }
   expect(statSync(`${it.path}-wal`).size).toBeLessThan(400_000);
   await it.expectEqual();
@@ -175,13 +163,13 @@ test("index recovery while everything is backfilled and pinned on slot 0 loses n
   await using it = await begin();
   await it.insert(5);
   await it.pair.sync();
-  await it.serveUntil(it.checkpoint("PASSIVE"));
+  await it.pair.serveUntil(it.checkpoint("PASSIVE"));
   await it.pair.source.tick();
   poke(`${it.path}-shm`, "fs.writeSync(fd, Buffer.from([1, 2, 3, 4]), 0, 4, 40);");
   await it.insert(2);
   await it.expectEqual();
   for (let i = 0; i < 3; i++) {
-    expect(await it.serveUntil(it.checkpoint("TRUNCATE"))).toMatchObject({ busy: 0 });
+    expect(await it.pair.serveUntil(it.checkpoint("TRUNCATE"))).toMatchObject({ busy: 0 });
     await it.insert(2);
   }
   await it.expectEqual();

@@ -5,7 +5,6 @@ import { expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setImmediate as immediate } from "node:timers/promises";
 import type { SourceLimits } from "../../src/capture/limits.ts";
 import { Application, Pair, temporaryFolder } from "./helpers.ts";
 
@@ -54,17 +53,6 @@ async function write(command: readonly string[], path: string, commits: number):
   return JSON.parse(text) as { done: number; refused: number };
 }
 
-async function serveUntil(pair: Pair, work: Promise<unknown>): Promise<void> {
-  let isOver = false;
-  const settled = work.finally(() => (isOver = true));
-  while (!isOver) {
-    if (pair.source.isAhead()) await pair.sync();
-    await pair.source.tick();
-    await immediate();
-  }
-  await settled;
-}
-
 const writers = [
   ["python", ["python3", join(import.meta.dirname, "hasty-writer.py")]],
   ["bun", [process.execPath, join(import.meta.dirname, "hasty-writer.ts")]],
@@ -76,7 +64,7 @@ for (const [name, command] of writers) {
     const before = it.pair.source.writeLocks().count;
     const commits = 4000;
     const work = write(command, it.path, commits);
-    await serveUntil(it.pair, work);
+    await it.pair.serveUntil(work);
     const { done, refused } = await work;
     expect(done).toBe(commits);
     expect(refused).toBeLessThanOrEqual(it.pair.source.writeLocks().count - before);
@@ -97,7 +85,7 @@ test("with the limits of production a writer that never waits is refused eight t
   await using it = await begin({});
   const commits = 23_012;
   const work = write([process.execPath, join(import.meta.dirname, "hasty-writer.ts")], it.path, commits);
-  await serveUntil(it.pair, work);
+  await it.pair.serveUntil(work);
   const { done, refused } = await work;
   expect(done).toBe(commits);
   expect(it.pair.source.writeLocks().count).toBeLessThanOrEqual(8);
@@ -108,7 +96,7 @@ test("a reader that keeps the log from starting over costs no writer a lock", as
   await using it = await begin();
   await it.application.open("reader", it.path);
   await it.application.run("reader", "BEGIN; SELECT count(*) FROM t");
-  await serveUntil(it.pair, write([process.execPath, join(import.meta.dirname, "hasty-writer.ts")], it.path, 1000));
+  await it.pair.serveUntil(write([process.execPath, join(import.meta.dirname, "hasty-writer.ts")], it.path, 1000));
   expect(statSync(`${it.path}-wal`).size).toBeGreaterThan(limits.walSealBytes);
   expect(it.pair.source.writeLocks().count).toBe(0);
   await it.application.run("reader", "COMMIT");

@@ -19,6 +19,17 @@ const atStart = 'app = sqlite3.connect(data + "/app.db", isolation_level=None); 
 const insert = (value: number): string => `app.execute("INSERT INTO t VALUES (${value})")`;
 const read = 'result = [row[0] for row in app.execute("SELECT v FROM t ORDER BY v")]';
 
+/** One host serves and has committed 1; the other is not started. */
+async function beginWithOne(): Promise<{ here: Scene; first: HostMember; second: HostMember }> {
+  scene = await Scene.prepare({ atStart, program });
+  const [first, second] = scene.cluster.hosts as readonly [HostMember, HostMember];
+  await scene.cluster.start(first);
+  for (const gateway of scene.cluster.gateways) await scene.cluster.start(gateway);
+  await scene.primary();
+  await scene.must(insert(1));
+  return { here: scene, first, second };
+}
+
 /** The next commit is journaled with a page that is not the hashed one. */
 async function spoil(here: Scene, host: HostMember, value: number): Promise<void> {
   const trigger = join(host.folder, "spoil");
@@ -28,13 +39,7 @@ async function spoil(here: Scene, host: HostMember, value: number): Promise<void
 }
 
 test("a second host that joins behind such a record has the primary mend the log, follows, and serves after a kill", async () => {
-  scene = await Scene.prepare({ atStart, program });
-  const here = scene;
-  const [first, second] = here.cluster.hosts as readonly [HostMember, HostMember];
-  await here.cluster.start(first);
-  for (const gateway of here.cluster.gateways) await here.cluster.start(gateway);
-  await here.primary();
-  await here.must(insert(1));
+  const { here, first, second } = await beginWithOne();
   await spoil(here, first, 2);
   await here.must(insert(3));
 
@@ -57,13 +62,7 @@ test("a second host that joins behind such a record has the primary mend the log
 });
 
 test("a record that is damaged on the vault's disk is mended in the same way", async () => {
-  scene = await Scene.prepare({ atStart, program });
-  const here = scene;
-  const [first, second] = here.cluster.hosts as readonly [HostMember, HostMember];
-  await here.cluster.start(first);
-  for (const gateway of here.cluster.gateways) await here.cluster.start(gateway);
-  await here.primary();
-  await here.must(insert(1));
+  const { here, second } = await beginWithOne();
   const vault = join(here.bench.folder, "vault");
   const listed = await runStead(["vault", "ls", vault, "--records"]);
   const position = Number(/record +(\d+) commit/.exec(listed.stdout)?.[1]);

@@ -1,0 +1,36 @@
+/** The C library of this machine, for the few calls of Linux that neither Bun nor Node has. */
+import type { FFIFunction } from "bun:ffi";
+
+/** Of glibc and musl. */
+const names = ["libc.so.6", "libc.so", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
+
+/** What `open` found: the functions, and where a buffer lies for those that take its address. */
+export interface Libc<Names extends string> {
+  readonly symbols: Readonly<Record<Names, (...args: (number | bigint | Uint8Array)[]) => number>>;
+  /** The address of memory that must not be moved: a buffer with an `ArrayBuffer` of its own. */
+  addressOf(bytes: Uint8Array): number;
+  /** `errno` of the last call; undefined where it cannot be asked. */
+  errno(): number | undefined;
+}
+
+/** A text instead: why there is none here. */
+export async function openLibc<Names extends string>(functions: Readonly<Record<Names, FFIFunction>>): Promise<Libc<Names> | string> {
+  if (process.platform !== "linux") return "it needs Linux";
+  if (!("Bun" in globalThis)) return "it needs Bun";
+  const { dlopen, ptr, read } = await import("bun:ffi");
+  const failures: string[] = [];
+  for (const name of names) {
+    try {
+      const { symbols } = dlopen(name, { ...functions, __errno_location: { args: [], returns: "ptr" } });
+      const calls = symbols as unknown as Record<string, (...args: unknown[]) => number>;
+      const errno = (): number | undefined => {
+        const at = calls["__errno_location"]?.();
+        return at === undefined ? undefined : read.i32(at);
+      };
+      return { symbols: calls as unknown as Libc<Names>["symbols"], addressOf: (bytes) => ptr(bytes), errno };
+    } catch (error) {
+      failures.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  return `no C library could be loaded: ${failures[0] ?? "none was tried"}`;
+}
