@@ -4,6 +4,7 @@ import type { DatabaseAct } from "../../control/databases.ts";
 import type { DatabasesAnswer } from "../../control/gateway-api.ts";
 import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
+import { lineWidth } from "../output/paragraph.ts";
 import { formatTable } from "../output/table.ts";
 
 interface DatabasesFlags extends ConnectionFlags {
@@ -47,7 +48,7 @@ const excludeCommand = buildCommand<DatabasesFlags & { readonly force: boolean }
     ].join("\n"),
   },
   parameters: {
-    flags: { ...shared, force: { kind: "boolean", default: false, withNegated: false, brief: "Also a database that was captured" } },
+    flags: { ...shared, force: { kind: "boolean", default: false, withNegated: false, brief: "Also a database that was captured, or a name that is not there" } },
     positional: { kind: "tuple", parameters: [nameParameter] },
   },
   func(flags, name) {
@@ -92,6 +93,10 @@ function show(context: CliContext, json: boolean, answer: DatabasesAnswer): void
 export function formatDatabases({ service, host, total, databases }: DatabasesAnswer): string {
   const head = `service ${service}, on ${host}: ${total} database${total === 1 ? "" : "s"}\n`;
   const columns = [{ title: "NAME" }, { title: "CONDITION" }, { title: "FOR", align: "right" as const }, { title: "FOUND, AND WHAT TO DO" }];
-  const rows = databases.map(({ name, condition, forMs, reason, advice }) => [name, condition, forMs === null ? "" : `${Math.round(forMs / 1000)} s`, [reason, advice].filter((text) => text !== null).join(" ")]);
-  return total === 0 ? head : head + formatTable(columns, rows);
+  const rows = databases.map(({ name, condition, forMs, reason, advice }) => [name, condition, forMs === null ? "" : `${Math.round(forMs / 1000)} s`, joinSentences(reason, advice)]);
+  return total === 0 ? head : head + formatTable(columns, rows, lineWidth);
+}
+
+function joinSentences(...texts: readonly (string | null)[]): string {
+  return texts.flatMap((text) => (text === null ? [] : [/[.!?]$/.test(text) ? text : `${text}.`])).join(" ");
 }

@@ -16,6 +16,8 @@ import { messageOf, type Notices } from "../ports/notices.ts";
 import type { CaptureSource, Outcome } from "../ports/ports.ts";
 
 const databasesShown = 1000;
+/** In an error. */
+const namedMax = 5;
 
 export interface DatabaseDeskOptions {
   /** null: this host has no way to leave single databases out. */
@@ -58,14 +60,16 @@ export class DatabaseDesk {
     return { total, databases: [...first, ...[...entries.values()].slice(first.length)] };
   }
 
-  /** Refuses one that is part of the journal, without `force`. */
+  /** Without `force` refuses one that is part of the journal, and one that the primary has not: a name that is misspelt releases nothing. */
   async exclude({ name, force = false }: DatabaseChange): Promise<Outcome<DatabaseList>> {
     const { exclusions, log, position } = this.#options;
     if (exclusions === null) return refused("this host cannot leave single databases out");
     const isJournaled = this.#isJournaled(name);
     if (!force && !exclusions.names.has(name) && isJournaled !== false) return refused(isJournaled === undefined ? notKnown : isInTheJournal(name, position()));
+    if (!force && this.#isUnheardOf(name)) return refused(`there is no database ${name} here; ${this.#describeFaulty()}; with --force it is excluded all the same, and left out when it appears`);
     return this.#change(async () => {
       if (await exclusions.exclude(name)) log.warn("an operator excluded a database: it is not captured any more", { database: name, forced: force });
+      return undefined;
     });
   }
 
@@ -73,7 +77,9 @@ export class DatabaseDesk {
     const { exclusions, log } = this.#options;
     if (exclusions === null) return Promise.resolve(refused("this host cannot leave single databases out"));
     return this.#change(async () => {
-      if (await exclusions.include(name)) log.info("an operator included a database again", { database: name });
+      if (!(await exclusions.include(name))) return `${name} is not excluded; excluded are: ${shorten([...exclusions.names])}`;
+      log.info("an operator included a database again", { database: name });
+      return undefined;
     });
   }
 
@@ -83,14 +89,26 @@ export class DatabaseDesk {
     this.#tell();
   }
 
-  async #change(act: () => Promise<void>): Promise<Outcome<DatabaseList>> {
+  /** `act` answers why it changes nothing. */
+  async #change(act: () => Promise<string | undefined>): Promise<Outcome<DatabaseList>> {
     try {
-      await act();
+      const reason = await act();
+      if (reason !== undefined) return refused(reason);
     } catch (error) {
       return refused(`the vault does not take it: ${messageOf(error)}`);
     }
     this.#tell();
     return { kind: "done", done: this.list() };
+  }
+
+  /** Only a primary sees files that are not captured. */
+  #isUnheardOf(name: string): boolean {
+    return this.#options.source() !== undefined && !this.list().databases.some((each) => each.name === name);
+  }
+
+  #describeFaulty(): string {
+    const names = this.list().databases.flatMap(({ name, condition }) => (condition === "held" || condition === "left-out" ? [name] : []));
+    return `not captured are: ${shorten(names)}`;
   }
 
   /** Undefined: this host is between two stages, and does not know. */
@@ -109,6 +127,8 @@ export class DatabaseDesk {
     notices.warn(`${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}: excluded by an operator, not captured: what is written there is not there after a failover (\`stead databases\`)`, "excluded databases");
   }
 }
+
+const shorten = (names: readonly string[]): string => (names.length === 0 ? "none" : `${names.slice(0, namedMax).join(", ")}${names.length > namedMax ? ` and ${names.length - namedMax} more` : ""}`);
 
 const excludeAdvice = (name: string): string => `\`stead databases exclude ${name}\` leaves it out and releases what waits.`;
 
