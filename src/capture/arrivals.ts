@@ -6,6 +6,7 @@ import type { ActiveDatabases } from "./active-databases.ts";
 import { DeferredNames } from "./deferred-names.ts";
 import type { FoundFile } from "./discovery.ts";
 import { DormantDatabase } from "./dormant-database.ts";
+import { FileLocks } from "./file-locks.ts";
 import { settleIdle } from "./idle-database.ts";
 import { descriptorsFor, hostDescriptors, openAtStartMax, type SourceLimits, warnShare } from "./limits.ts";
 import type { Newcomers } from "./newcomers.ts";
@@ -79,6 +80,7 @@ export class Arrivals {
       }
       if (!this.#isBegun) await slice.breathe();
       if (awaitsRemoval(name) && this.deferred.defer(name)) continue;
+      if (this.#isBegun && newcomers.isDue(name, file)) await FileLocks.warm();
       const known = { open, captured: databases, count: dormant === undefined ? this.#count : 0, dormant };
       newcomers.look(name, file, known, (database) => {
         if (dormant !== undefined) active.removeDormant(dormant);

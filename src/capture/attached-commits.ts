@@ -20,7 +20,7 @@
  * longer than that between two of its databases can be taken in two flushes. It is an unacknowledged one: whoever made it has had no
  * answer, and its answer waits for the second flush.
  */
-import { type LockHolder, lockHolderCall } from "../runtime/posix-locks.ts";
+import { type LockHolder, loadLockHolder } from "../runtime/posix-locks.ts";
 import { FileLocks, writerLockByte } from "./file-locks.ts";
 import { attachedSpinMs, attachedWaitMsMax, attachedWaitMsMin } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
@@ -28,7 +28,7 @@ import { samePosition, type WalIndex } from "./wal-index.ts";
 
 export class AttachedCommits {
   readonly #all: Iterable<TrackedDatabase>;
-  #holderCall: LockHolder | undefined;
+  #locks: LockHolder | undefined;
   readonly #settled = new Map<TrackedDatabase, WalIndex>();
   #sinceMs: number | undefined;
   #patienceMs = attachedWaitMsMax;
@@ -39,7 +39,7 @@ export class AttachedCommits {
   }
 
   async begin(): Promise<void> {
-    this.#holderCall ??= await lockHolderCall();
+    this.#locks ??= await loadLockHolder();
   }
 
   /** A new cut is looked for. */
@@ -91,7 +91,7 @@ export class AttachedCommits {
 
   #writerOf({ files, watch }: TrackedDatabase): number | undefined {
     if (files.writersLocked) return undefined;
-    if (this.#holderCall !== undefined) return this.#holderCall(files.shmFd, writerLockByte);
+    if (this.#locks !== undefined) return this.#locks.writerOf(files.shmFd, writerLockByte);
     const [holder] = FileLocks.now()?.others(watch.indexInode, writerLockByte, writerLockByte, true) ?? [];
     return holder;
   }

@@ -17,6 +17,7 @@ import { AttachedCommits } from "./attached-commits.ts";
 import { Auditor } from "./auditor.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import { type FileIdentity, sameFile } from "./file-identity.ts";
+import { FileLocks } from "./file-locks.ts";
 import { whyNotGone, whyUnfolded } from "./gone.ts";
 import { suspectsPerLook } from "./limits.ts";
 import { tellLinks } from "./name-choice.ts";
@@ -24,16 +25,14 @@ import { Newcomers } from "./newcomers.ts";
 import { OpenFiles } from "./open-identities.ts";
 import { RetiredDatabases } from "./retired-databases.ts";
 import type { CapturedDatabase, DatabaseSetOptions, GoneDatabase } from "./set-types.ts";
-import { companionsGone } from "./refusals.ts";
 import type { SnapshotDatabase } from "./snapshot.ts";
 import { Strangers } from "./strangers.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import { Uncaptured } from "./uncaptured.ts";
 import { UnlistedLogs } from "./unlisted-logs.ts";
+import { whenDeletionsEnd } from "./when-deletions-end.ts";
 import { sumOf, type WriteLocks } from "./write-locks.ts";
 import { adviseOnWriter } from "./writer-version.ts";
-
-const retryMs = 2;
 
 export class DatabaseSet {
   readonly #options: DatabaseSetOptions;
@@ -131,8 +130,13 @@ export class DatabaseSet {
     return false;
   }
 
-  /** Something appeared, vanished or was replaced since `follow`. Sync; cheap when the folders did not change. */
+  /** Something appeared, vanished or was replaced since `follow`, or may have been. Sync; cheap when the folders did not change. */
   differs(): boolean {
+    return this.#differs(FileLocks.isWarm);
+  }
+
+  /** `asksLocks`: false where the list of locks would stop the event loop; `follow` asks it then. */
+  #differs(asksLocks: boolean): boolean {
     if (this.active.dormant.isTouched) return true;
     const found = this.#discovery.refresh();
     if (found !== this.#followed) {
@@ -144,15 +148,17 @@ export class DatabaseSet {
     if (this.#retired.isWritten()) return true;
     if (found === this.#seen) return false;
     for (const { name, files } of this.active) if (!this.#displaced.has(name) && files.companions() !== "same") return true;
+    // At the start of a term there is no application.
+    if (this.#isBegun && !asksLocks) return true;
     this.#seen = found;
-    // At the start of a term there is no application, and the list of locks is slow to read (lock-list-warmer.ts): the first audit looks.
     return this.#isBegun && this.#auditor.auditUsers(this.active);
   }
 
   /** Asked after a look at the active databases: nothing beside them moved since there was this generation of them. Sync. */
   isUndisturbed(generation: number): boolean {
     this.active.hear();
-    return this.active.generation === generation && !this.differs();
+    // The list is read whatever that costs: a collection that waited for it here would begin anew, for ever where a file is made every few milliseconds.
+    return this.active.generation === generation && !this.#differs(true);
   }
 
   /** Capture has begun: what appears from now on ends nothing by being there. */
@@ -188,6 +194,11 @@ export class DatabaseSet {
     this.#auditor.audit(nowMs, this.#databases, () => this.#inTurn());
   }
 
+  /** The list of locks as it was at the last audit. */
+  get locks(): FileLocks | undefined {
+    return this.#auditor.locks;
+  }
+
   #inTurn(): TrackedDatabase | undefined {
     this.#order ??= [...this.#databases.values()];
     this.#nextSuspect = (this.#nextSuspect + 1) % this.#order.length;
@@ -204,7 +215,8 @@ export class DatabaseSet {
     this.active.hear();
     this.active.dormant.takeTouched();
     if (await this.active.begin(this.#discovery.refresh().size)) this.#discovery.forget();
-    await this.#awaitDeletions();
+    if (this.#discovery.refresh() !== this.#seen) await whenDeletionsEnd(this.active, this.#discovery, this.#options);
+    if (this.#isBegun && this.#discovery.refresh() !== this.#seen) await FileLocks.warm();
     const found = this.#discovery.refresh();
     this.#retired.assertUnwritten();
     this.closeRetired();
@@ -293,23 +305,6 @@ export class DatabaseSet {
 
   #isExcluded(name: string): boolean {
     return this.#options.excluded?.().has(name) === true;
-  }
-
-  /** Whoever deletes a database deletes three files, in any order: in between it looks like one whose companions were removed. */
-  async #awaitDeletions(): Promise<void> {
-    if (this.#discovery.refresh() === this.#seen) return;
-    const { clock, limits } = this.#options;
-    const giveUpMs = clock.now() + limits.deletionMsMax;
-    for (const { name, files } of this.active) {
-      for (;;) {
-        this.active.hear();
-        const companions = files.companions();
-        const file = this.#discovery.refresh().get(name);
-        if (companions === "same" || file === undefined || !sameFile(file.identity, files.identity)) break;
-        if (companions === "replaced" || clock.now() > giveUpMs) throw companionsGone(name);
-        await clock.sleep(retryMs);
-      }
-    }
   }
 
   closeRetired(): void {

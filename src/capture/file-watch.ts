@@ -141,7 +141,7 @@ export class FileWatch {
   /** Finds out. Throws `CaptureError` (uncoordinated, linked, continuity). */
   async examine(database: CapturedState, slice: Slice): Promise<void> {
     if (this.#file.look() === "linked") throw this.#linkedError(database.name);
-    if (this.mustExamine) this.#auditNow();
+    if (this.mustExamine) await this.#auditNow();
     await this.#examineUsers(database.name);
     await this.#examineLog(database, slice);
     if (this.#file.look() === "quiet" && !this.mustExamine) return;
@@ -158,8 +158,8 @@ export class FileWatch {
     return path !== undefined && existsSync(`${path}-wal`) ? openedByOtherName(name, path) : linked(name, path);
   }
 
-  #auditNow(): void {
-    const locks = FileLocks.now();
+  async #auditNow(): Promise<void> {
+    const locks = await FileLocks.read();
     if (locks !== undefined) this.audit(locks);
   }
 
@@ -167,7 +167,7 @@ export class FileWatch {
   async #examineUsers(name: string): Promise<void> {
     const { clock, files } = this.#options;
     while (this.#elsewhereSinceMs !== undefined) {
-      const locks = FileLocks.now();
+      const locks = await FileLocks.read();
       if (locks === undefined) return;
       this.audit(locks);
       if (this.#elsewhereSinceMs === undefined) return;
@@ -211,14 +211,15 @@ export class FileWatch {
 
   /** Another process holds the lock of the writer: what follows in the log is its transaction. The list of locks would stop the event loop for milliseconds. */
   #isWriterAtWork(): boolean {
-    const holderOf = loadedLockHolder();
-    if (holderOf !== undefined) return holderOf(this.#options.files.shmFd, writerLockByte) !== undefined;
+    const locks = loadedLockHolder();
+    if (locks !== undefined) return locks.writerOf(this.#options.files.shmFd, writerLockByte) !== undefined;
     return (FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte, true)?.size ?? 0) > 0;
   }
 
   /** The same where locks are not told, by trying: a writer without a busy timeout may meet it. */
   #isLockedUnseen(): boolean {
     const { files } = this.#options;
+    if (loadedLockHolder() !== undefined) return false;
     if (FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte) !== undefined || files.writersLocked) return false;
     if (!files.tryLockWriters()) return true;
     files.unlockWriters();

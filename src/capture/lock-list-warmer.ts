@@ -1,18 +1,15 @@
 /**
- * Keeps the kernel's list of file locks quick to read while that matters.
- *
- * Whoever reads /proc/locks has the kernel wait until all processors have passed a quiet state (a per-CPU lock, fs/locks.c): 10 to 30 ms. One
- * that was read a moment ago costs microseconds. A primary reads it every `auditMs` anyway; a host that is about to become one has not
- * read it for long, and would stop its event loop several times in the middle of a promotion. So from its claim on the list is read by another
- * thread, whose result nobody looks at.
+ * Keeps the kernel's list of file locks quick to read while that matters (file-locks.ts): from the claim of a host on, until its application has
+ * answered its first requests. They would wait for it, since an application that opens its databases changes the data folder.
  */
-import { readFile } from "node:fs/promises";
 import type { Clock } from "../runtime/clock.ts";
+import { FileLocks } from "./file-locks.ts";
+import { longLockList } from "./limits.ts";
 
-/** It is quick for about 100 ms after each read. */
-const readEveryMs = 25;
-/** Longer than an application takes to start, as a rule; what comes later is a few milliseconds once. */
-const warmMs = 10_000;
+/** The list is quick for 10 ms after each read. */
+const readEveryMs = 5;
+/** Longer than an application takes to start, as a rule; what comes later waits a few milliseconds once. */
+const warmMs = 5_000;
 
 export class LockListWarmer {
   readonly #clock: Clock;
@@ -26,14 +23,15 @@ export class LockListWarmer {
   /** From now on for a while. Returns at once. */
   begin(): void {
     this.#until = this.#clock.now() + warmMs;
-    if (this.#isRunning) return;
-    this.#isRunning = true;
-    this.#run().catch(() => (this.#isRunning = false)); // Where there is no such list nothing is slow.
+    if (!this.#isRunning) void this.#run();
   }
 
+  /** Never rejects. Ends at once where there is no list, or one that is long: reading it so often would cost more than it saves. */
   async #run(): Promise<void> {
+    this.#isRunning = true;
     while (this.#clock.now() < this.#until) {
-      await readFile("/proc/locks");
+      const locks = await FileLocks.read();
+      if (locks === undefined || locks.characters > longLockList) break;
       await this.#clock.sleep(readEveryMs);
     }
     this.#isRunning = false;

@@ -6,7 +6,7 @@
  * is tried (`tidy` tries all the time). Readers keep them: each has a shared lock on one of five bytes of the index
  * (walformat.html, section 2.3.1), and beside it stands the frame up to which it reads. The ones furthest behind are named, as /proc/locks tells.
  */
-import { FileLocks, readerLockByte } from "./file-locks.ts";
+import { type FileLocks, readerLockByte } from "./file-locks.ts";
 import { longLogBytes, longLogLookMs } from "./limits.ts";
 import { processName } from "./open-files.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
@@ -36,13 +36,12 @@ export class LongLogs {
     return this.#list;
   }
 
-  /** Sync; at intervals, a pread for each database, and the list of locks while a log is held. */
-  look(databases: Iterable<TrackedDatabase>, nowMs: number): void {
+  /** Sync; at intervals, a pread for each database. `locks`: as they were lately. */
+  look(databases: Iterable<TrackedDatabase>, locks: FileLocks | undefined, nowMs: number): void {
     if (nowMs < this.#lookAtMs) return;
     this.#lookAtMs = nowMs + longLogLookMs;
     const before = new Map(this.#held);
     this.#held.clear();
-    let locks: FileLocks | undefined;
     const list: LongLog[] = [];
     for (const database of databases) {
       const index = database.captured === undefined ? undefined : database.look();
@@ -51,7 +50,6 @@ export class LongLogs {
       const isHeld = known !== undefined && sameGeneration(known.index, index) && known.index.nBackfill === index.nBackfill;
       this.#held.set(database.name, isHeld ? known : { index, sinceMs: nowMs });
       if (!isHeld) continue;
-      locks ??= FileLocks.now();
       const heldBy = holders(database, index, locks);
       if (heldBy.length > 0 || locks === undefined) list.push({ database: database.name, walBytes: database.walBytes(index), heldMs: nowMs - known.sinceMs, heldBy });
     }

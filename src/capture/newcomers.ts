@@ -94,8 +94,12 @@ export class Newcomers {
 
   /** This very file was looked at before. */
   knows(name: string, file: FoundFile): boolean {
+    return this.#sameAs(name, file) !== undefined;
+  }
+
+  #sameAs(name: string, file: FoundFile): Waiting | undefined {
     const known = this.#waiting.get(name);
-    return known !== undefined && sameFile(known.identity, file.identity);
+    return known !== undefined && sameFile(known.identity, file.identity) ? known : undefined;
   }
 
   /** A file that is left out changed. Sync; a microsecond for each of them. */
@@ -114,14 +118,19 @@ export class Newcomers {
     for (const name of this.#waiting.keys()) if (!isWaiting(name)) this.#forget(name);
   }
 
-  /** Attaches the file, or notes why not. */
+  /** False: it was looked at lately, and there is nothing to be done yet. */
+  isDue(name: string, file: FoundFile): boolean {
+    const known = this.#sameAs(name, file);
+    if (known === undefined) return true;
+    return known.leftOut === undefined ? this.#options.clock.now() >= known.retryAtMs : stampOf(file) !== known.leftOut;
+  }
+
+  /** Attaches the file, or notes why not. Sync: asks the list of locks. */
   look(name: string, file: FoundFile, known: KnownFiles, onAttached: (database: TrackedDatabase) => void): void {
     const nowMs = this.#options.clock.now();
     const { dormant } = known;
-    const before = this.#waiting.get(name);
-    const same = before !== undefined && sameFile(before.identity, file.identity) ? before : undefined;
-    if (same !== undefined && nowMs < same.retryAtMs && same.leftOut === undefined) return;
-    if (same?.leftOut !== undefined && stampOf(file) === same.leftOut) return;
+    if (!this.isDue(name, file)) return;
+    const same = this.#sameAs(name, file);
     const { attachWaitMsMax } = this.#options.limits;
     const sinceMs = same?.sinceMs ?? nowMs;
     const whole = same?.whole ?? new WholeFile(file.path);

@@ -133,7 +133,7 @@ export class Source {
         this.#databases.audit(nowMs);
         this.#databases.active.tick(nowMs);
         if (!this.#snapshotActive) this.#databases.arrivals.rest();
-        this.longLogs.look(this.#databases, nowMs);
+        this.longLogs.look(this.#databases, this.#databases.locks, nowMs);
       });
     });
   }
