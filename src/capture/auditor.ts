@@ -49,23 +49,19 @@ export class Auditor {
     if (nowMs < this.#usersAtMs || this.#isReading) return;
     this.#usersAtMs = nowMs + auditMs * Math.max(1, (this.locks?.characters ?? 0) / longLockList) ** 2;
     this.#isReading = true;
-    void this.#read(nowMs, databases);
+    this.#read(nowMs, databases)
+      .catch((error: unknown) => (this.#error = error))
+      .finally(() => (this.#isReading = false));
   }
 
-  /** A database that is attached while the list is read has no lock of this process in it, so that nothing is said of it. Never rejects. */
+  /** A database that is attached while the list is read has no lock of this process in it, so that nothing is said of it. */
   async #read(nowMs: number, databases: ReadonlyMap<string, TrackedDatabase>): Promise<void> {
-    try {
-      this.locks = await FileLocks.read();
-      if (this.locks === undefined) return;
-      this.#auditUsers(databases.values(), this.locks);
-      if (nowMs < this.#unlistedAtMs) return;
-      this.#unlistedAtMs = nowMs + unlistedMs;
-      this.#options.unlisted.look(this.locks, new Set([...databases.values()].map(({ watch }) => watch.indexInode)));
-    } catch (error) {
-      this.#error = error;
-    } finally {
-      this.#isReading = false;
-    }
+    this.locks = await FileLocks.read();
+    if (this.locks === undefined) return;
+    this.#auditUsers(databases.values(), this.locks);
+    if (nowMs < this.#unlistedAtMs) return;
+    this.#unlistedAtMs = nowMs + unlistedMs;
+    this.#options.unlisted.look(this.locks, new Set([...databases.values()].map(({ watch }) => watch.indexInode)));
   }
 
   #takeError(): unknown {

@@ -23,17 +23,19 @@ export class LockListWarmer {
   /** From now on for a while. Returns at once. */
   begin(): void {
     this.#until = this.#clock.now() + warmMs;
-    if (!this.#isRunning) void this.#run();
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#run()
+      .catch(() => undefined) // A clock that was stopped: nothing waits any more.
+      .finally(() => (this.#isRunning = false));
   }
 
-  /** Never rejects. Ends at once where there is no list, or one that is long: reading it so often would cost more than it saves. */
+  /** Ends at once where there is no list, or one that is long: reading it so often would cost more than it saves. */
   async #run(): Promise<void> {
-    this.#isRunning = true;
     while (this.#clock.now() < this.#until) {
       const locks = await FileLocks.read();
       if (locks === undefined || locks.characters > longLockList) break;
       await this.#clock.sleep(readEveryMs);
     }
-    this.#isRunning = false;
   }
 }
