@@ -96,11 +96,11 @@ export class FileWatch {
    * meanwhile. Undefined where locks are not told without a list. Sync, a microsecond.
    */
   get isWriterKeptOut(): boolean | undefined {
-    const holderOf = loadedLockHolder();
-    if (holderOf === undefined) return undefined;
+    const locks = loadedLockHolder();
+    if (locks === undefined) return undefined;
     const { shmFd } = this.#options.files;
-    const checkpointer = holderOf(shmFd, checkpointLockByte);
-    return checkpointer !== undefined && holderOf(shmFd, writerLockByte) === checkpointer;
+    const checkpointer = locks.writerOf(shmFd, checkpointLockByte);
+    return checkpointer !== undefined && locks.writerOf(shmFd, writerLockByte) === checkpointer;
   }
 
   /** The inode of the WAL index. */
