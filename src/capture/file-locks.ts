@@ -10,7 +10,8 @@
  *
  * Reading it has the kernel wait until every processor has passed a quiet state (a per-CPU lock, `percpu_down_write` in fs/locks.c): 5 to 15 ms, in
  * which a synchronous read stops the event loop. Another read within about 15 ms costs 10 µs. So the list is read in another thread (`read`),
- * or made quick to read there first (`warm`), and `now` is for the moments after that.
+ * or made quick to read there first (`warm`), and `now` is for the moments after that. Keeping it quick by reading it every few milliseconds was
+ * tried during promotions: the gap of a kill grew by a third, since every lock on the machine is slower meanwhile.
  */
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";

@@ -7,7 +7,6 @@
 import type { HostConfig } from "../config/types.ts";
 import type { CheckedDatabase } from "../capture/integrity.ts";
 import { localDatabases } from "../capture/local-state.ts";
-import { LockListWarmer } from "../capture/lock-list-warmer.ts";
 import { Replica } from "../capture/replica.ts";
 import { Source } from "../capture/source.ts";
 import type { Fingerprint } from "../core/suspects.ts";
@@ -89,7 +88,6 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: () => databases.find(config.dataFolder), clock, rules: allRules, onWarning });
   const applicationPort = (): Promise<number> => (config.application.port === null ? freePort("applications") : Promise.resolve(config.application.port));
-  const lockList = new LockListWarmer(clock);
   const host: Host = new Host({
     config,
     clock,
@@ -98,10 +96,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     log,
     store,
     vaultId,
-    onClaim: () => {
-      lockList.begin();
-      scope.cgroup?.warm();
-    },
+    onClaim: () => scope.cgroup?.warm(),
     canary: { places: await diskPlaces(config), describeDescriptors },
     front,
     local,
