@@ -2,8 +2,8 @@
  * What no event and no stamp tells, looked for at intervals: whether files are still the ones at their paths (a link on the way may lead
  * elsewhere, something may be mounted there), whether somebody uses another log of a database, and which databases in use nobody captures.
  *
- * The kernel writes the list of locks in a time that grows faster than the list, so it is read once for all databases, in another thread, and the
- * less often the longer it is.
+ * The kernel writes the list of locks in a time that grows faster than the list, so it is read once for all databases, and the less often the longer
+ * it is. In this thread: read in another one, it would tell of databases as unused that were opened meanwhile, and have them closed.
  */
 import { pathOf } from "./data-path.ts";
 import { identityAt, sameFile } from "./file-identity.ts";
@@ -25,9 +25,6 @@ export class Auditor {
   #placeAtMs = 0;
   #usersAtMs = 0;
   #unlistedAtMs = 0;
-  #isReading = false;
-  /** What went wrong with the last list; thrown by the next `audit`. */
-  #error: unknown;
   /** The last list that was read. */
   locks: FileLocks | undefined;
 
@@ -35,39 +32,21 @@ export class Auditor {
     this.#options = options;
   }
 
-  /**
-   * `next`: the database whose turn it is; of all of them one place is looked at each time. What the list of locks tells is known some
-   * milliseconds later.
-   */
+  /** `next`: the database whose turn it is; of all of them one place is looked at each time. */
   audit(nowMs: number, databases: ReadonlyMap<string, TrackedDatabase>, next: () => TrackedDatabase | undefined): void {
     if (nowMs >= this.#placeAtMs) {
       const database = databases.size === 0 ? undefined : next();
       if (database !== undefined && !this.#isInPlace(database)) this.#options.onMisplaced();
       this.#placeAtMs = nowMs + auditMs / Math.max(1, databases.size);
     }
-    if (this.#error !== undefined) throw this.#takeError();
-    if (nowMs < this.#usersAtMs || this.#isReading) return;
+    if (nowMs < this.#usersAtMs) return;
+    this.locks = FileLocks.now();
+    if (this.locks !== undefined) {
+      this.#auditUsers(databases.values(), this.locks);
+      if (nowMs >= this.#unlistedAtMs) this.#options.unlisted.look(this.locks, new Set([...databases.values()].map(({ watch }) => watch.indexInode)));
+    }
+    if (nowMs >= this.#unlistedAtMs) this.#unlistedAtMs = nowMs + unlistedMs;
     this.#usersAtMs = nowMs + auditMs * Math.max(1, (this.locks?.characters ?? 0) / longLockList) ** 2;
-    this.#isReading = true;
-    this.#read(nowMs, databases)
-      .catch((error: unknown) => (this.#error = error))
-      .finally(() => (this.#isReading = false));
-  }
-
-  /** A database that is attached while the list is read has no lock of this process in it, so that nothing is said of it. */
-  async #read(nowMs: number, databases: ReadonlyMap<string, TrackedDatabase>): Promise<void> {
-    this.locks = await FileLocks.read();
-    if (this.locks === undefined) return;
-    this.#auditUsers(databases.values(), this.locks);
-    if (nowMs < this.#unlistedAtMs) return;
-    this.#unlistedAtMs = nowMs + unlistedMs;
-    this.#options.unlisted.look(this.locks, new Set([...databases.values()].map(({ watch }) => watch.indexInode)));
-  }
-
-  #takeError(): unknown {
-    const error = this.#error;
-    this.#error = undefined;
-    return error;
   }
 
   /**

@@ -130,13 +130,8 @@ export class DatabaseSet {
     return false;
   }
 
-  /** Something appeared, vanished or was replaced since `follow`, or may have been. Sync; cheap when the folders did not change. */
+  /** Something appeared, vanished or was replaced since `follow`. Sync; cheap when the folders did not change, else it asks the list of locks. */
   differs(): boolean {
-    return this.#differs(FileLocks.isWarm);
-  }
-
-  /** `asksLocks`: false where the list of locks would stop the event loop; `follow` asks it then. */
-  #differs(asksLocks: boolean): boolean {
     if (this.active.dormant.isTouched) return true;
     const found = this.#discovery.refresh();
     if (found !== this.#followed) {
@@ -148,17 +143,15 @@ export class DatabaseSet {
     if (this.#retired.isWritten()) return true;
     if (found === this.#seen) return false;
     for (const { name, files } of this.active) if (!this.#displaced.has(name) && files.companions() !== "same") return true;
-    // At the start of a term there is no application.
-    if (this.#isBegun && !asksLocks) return true;
     this.#seen = found;
+    // At the start of a term there is no application.
     return this.#isBegun && this.#auditor.auditUsers(this.active);
   }
 
   /** Asked after a look at the active databases: nothing beside them moved since there was this generation of them. Sync. */
   isUndisturbed(generation: number): boolean {
     this.active.hear();
-    // The list is read whatever that costs: a collection that waited for it here would begin anew, for ever where a file is made every few milliseconds.
-    return this.active.generation === generation && !this.#differs(true);
+    return this.active.generation === generation && !this.differs();
   }
 
   /** Capture has begun: what appears from now on ends nothing by being there. */
