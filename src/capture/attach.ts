@@ -3,8 +3,8 @@ import { fstatSync, statSync } from "node:fs";
 import { DatabaseFiles } from "./database-files.ts";
 import type { FilePath } from "./data-path.ts";
 import type { FoundFile } from "./discovery.ts";
-import { identityOfFd } from "./file-identity.ts";
-import { FileLocks } from "./file-locks.ts";
+import { FileLocks, looksForAbsence } from "./file-locks.ts";
+import { usersElsewhere } from "./file-users.ts";
 import { otherNameOf } from "./hard-links.ts";
 import { linked } from "./refusals.ts";
 import { TrackedDatabase, type TrackingOptions } from "./tracked-database.ts";
@@ -31,7 +31,7 @@ export function attach({ name, file, isAtStart, onAttached, ...options }: Attach
     if (fstatSync(files.dbFd).nlink > 1) throw linked(name, otherNameOf(files));
     if (files.switched !== undefined) options.whole?.acceptChange(files.switched);
     const database = new TrackedDatabase(name, files, options);
-    const elsewhere = isAtStart ? [] : (FileLocks.now()?.usersElsewhere(files.identity, identityOfFd(files.shmFd)) ?? []);
+    const elsewhere = isAtStart ? [] : usersElsewhere(files, () => FileLocks.now(looksForAbsence));
     if (elsewhere.length > 0) outcome = { elsewhere };
     else if (database.pin.begin(options.clock.now())) {
       database.pin.advance();

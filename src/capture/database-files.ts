@@ -16,7 +16,8 @@ import type { DatabaseSync } from "node:sqlite";
 import { connect } from "./connect.ts";
 import { type FilePath, textOf, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
-import { FileLocks } from "./file-locks.ts";
+import { FileLocks, looksForAbsence } from "./file-locks.ts";
+import { usersOf } from "./file-users.ts";
 import { FirstConnection } from "./first-connection.ts";
 import { Reader } from "./reader.ts";
 import { busy, isBusy, isOutdated, sqliteCode } from "./sqlite-error.ts";
@@ -141,8 +142,7 @@ export class DatabaseFiles {
 
   /** Other processes that have the database open; undefined where locks are not told. */
   users(): readonly number[] | undefined {
-    const users = FileLocks.now()?.databaseUsers(this.identity);
-    return users === undefined ? undefined : [...users];
+    return usersOf(this, () => FileLocks.now(looksForAbsence));
   }
 
   /**

@@ -6,7 +6,9 @@
  * overlayfs). So a file is found by the lock that this process itself holds on it: same inode, and the device that stands there.
  * Without such a line nothing can be said (another system, a /proc of another process namespace): the answer is undefined.
  *
- * The list is read in pieces, and may miss a lock that moves in it meanwhile: an absent lock is looked for again before it is evidence.
+ * The kernel tells the list in pieces of 4 kB and counts lines to go on, so a lock that is let go between two pieces hides another one that is held
+ * all the time: some 20 of 100,000 reads of a list of 10 kB missed it while three processes took and let go locks, none of a list of one piece.
+ * So an absent lock is looked for again before it is evidence (`now` and `read` with more looks), or the kernel is asked for it (file-users.ts).
  *
  * Reading it has the kernel wait until every processor has passed a quiet state (a per-CPU lock, `percpu_down_write` in fs/locks.c): 5 to 15 ms, in
  * which a synchronous read stops the event loop. Another read within about 15 ms costs 10 µs. So the list is read in another thread (`read`),
@@ -25,8 +27,8 @@ export const connectionLockByte = 128;
 /** Of its five readers the first: slot 0, which needs no log. */
 export const readerLockByte = 123;
 /** Of the database file: PENDING_BYTE and what follows (os_unix.c). Every connection in WAL mode has a shared lock there. */
-const databaseLockByte = 0x4000_0000;
-const databaseLockBytesEnd = databaseLockByte + 511;
+export const databaseLockByte = 0x4000_0000;
+export const databaseLockBytesEnd = databaseLockByte + 511;
 
 const line = /^\d+: POSIX\s+\S+\s+(READ|WRITE)\s+(-?\d+)\s+([0-9a-f]+:[0-9a-f]+):(\d+)\s+(\d+)\s+(\d+|EOF)/;
 
@@ -34,6 +36,8 @@ const line = /^\d+: POSIX\s+\S+\s+(READ|WRITE)\s+(-?\d+)\s+([0-9a-f]+:[0-9a-f]+)
 const asksByText = 8;
 
 const listPath = "/proc/locks";
+/** Where an absent lock is evidence. */
+export const looksForAbsence = 3;
 /** After a read the next ones are quick for so long. Measured on Linux 6.18: always after 10 ms, mostly after 15, never after 20. */
 const warmMs = 10;
 /** End of the last read by this process, on the clock of `performance.now`. */
@@ -64,10 +68,11 @@ export class FileLocks {
     return this.#text.length;
   }
 
-  /** As they are now; undefined where they are not told. Sync: stops the event loop for 5 to 15 ms unless `isWarm`. */
-  static now(): FileLocks | undefined {
+  /** As they are now, of several looks together; undefined where they are not told. Sync: stops the event loop for 5 to 15 ms unless `isWarm`. */
+  static now(looks = 1): FileLocks | undefined {
     try {
-      const text = readFileSync(listPath, "latin1");
+      let text = "";
+      for (let look = 0; look < looks; look++) text += readFileSync(listPath, "latin1");
       readAtMs = performance.now();
       return new FileLocks(text, process.pid);
     } catch {
@@ -75,10 +80,11 @@ export class FileLocks {
     }
   }
 
-  /** As they were at some moment since the call; undefined where they are not told. Another thread reads. */
-  static async read(): Promise<FileLocks | undefined> {
+  /** As they were at some moment since the call, of several looks together; undefined where they are not told. Another thread reads. */
+  static async read(looks = 1): Promise<FileLocks | undefined> {
     try {
-      const text = await readFile(listPath, "latin1");
+      let text = "";
+      for (let look = 0; look < looks; look++) text += await readFile(listPath, "latin1");
       readAtMs = performance.now();
       return new FileLocks(text, process.pid);
     } catch {

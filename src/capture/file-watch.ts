@@ -14,7 +14,8 @@ import type { CaptureError } from "./capture-error.ts";
 import { DatabaseFileLook } from "./database-file-look.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { type FileIdentity, identityOfFd } from "./file-identity.ts";
-import { checkpointLockByte, connectionLockByte, FileLocks, writerLockByte } from "./file-locks.ts";
+import { checkpointLockByte, connectionLockByte, FileLocks, looksForAbsence, writerLockByte } from "./file-locks.ts";
+import { usersElsewhere } from "./file-users.ts";
 import { otherNameOf } from "./hard-links.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
 import { processesWithOpen, processName } from "./open-files.ts";
@@ -118,12 +119,15 @@ export class FileWatch {
     return false;
   }
 
-  /** True when a process keeps another log of this database: it opened it under a name that it had before. Takes microseconds. */
+  /**
+   * True when a process keeps another log of this database: it opened it under a name that it had before. A list that does not show it any more may
+   * have missed it: answers wait until `examine` has found out. Takes microseconds.
+   */
   audit(locks: FileLocks): boolean {
     const { files, clock } = this.#options;
     this.#isUnused = locks.databaseUsers(files.identity)?.size === 0;
     const isUsedElsewhere = locks.usersElsewhere(files.identity, this.#walIndex).length > 0;
-    this.#elsewhereSinceMs = isUsedElsewhere ? (this.#elsewhereSinceMs ?? clock.now()) : undefined;
+    if (isUsedElsewhere) this.#elsewhereSinceMs ??= clock.now();
     return isUsedElsewhere;
   }
 
@@ -167,11 +171,11 @@ export class FileWatch {
   async #examineUsers(name: string): Promise<void> {
     const { clock, files } = this.#options;
     while (this.#elsewhereSinceMs !== undefined) {
-      const locks = await FileLocks.read();
+      const locks = await FileLocks.read(looksForAbsence);
       if (locks === undefined) return;
-      this.audit(locks);
+      const pids = usersElsewhere(files, () => locks);
+      if (pids.length === 0) this.#elsewhereSinceMs = undefined;
       if (this.#elsewhereSinceMs === undefined) return;
-      const pids = locks.usersElsewhere(files.identity, this.#walIndex);
       if (clock.now() - this.#elsewhereSinceMs > elsewhereMsMax) throw usedElsewhere(name, pids);
       await clock.sleep(lookAgainMs);
     }

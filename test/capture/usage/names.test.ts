@@ -1,9 +1,10 @@
 /** One file under several names, under a name that it did not have before, or under none any more. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { linkSync, mkdirSync, readdirSync, readlinkSync, renameSync, unlinkSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FileLocks } from "../../../src/capture/file-locks.ts";
 import { begin, refusal, refusedAtTheGate, until } from "./parts.ts";
 import { Pair } from "../helpers.ts";
 import { PythonApplication } from "./python-application.ts";
@@ -21,6 +22,20 @@ test("a database that is renamed to a name that is captured, while its connectio
   expect([error.kind, error.database]).toEqual(["uncoordinated", "app.db"]);
   expect(error.found).toContain(`${it.application.pid} (python3`);
   expect(error.found).toContain("app.tmp-wal");
+});
+
+test("so it is when the list of locks misses the one of that connection, as it may when it is long", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
+  await it.application.open("a", join(it.root, "app.tmp"));
+  await it.application.run("a", create);
+  const without = (): FileLocks => new FileLocks(readFileSync("/proc/locks", "latin1").split("\n").filter((line) => !line.includes(` ${it.application.pid} `)).join("\n"), process.pid);
+  using now = spyOn(FileLocks, "now").mockImplementation(without);
+  using read = spyOn(FileLocks, "read").mockImplementation(() => Promise.resolve(without()));
+  renameSync(join(it.root, "app.tmp"), it.path);
+  const error = await refusedAtTheGate(pair);
+  expect([error.kind, error.database]).toEqual(["uncoordinated", "app.db"]);
+  expect(now.mock.calls.length + read.mock.calls.length).toBeGreaterThan(0);
 });
 
 test("a connection by another name of the file, which is gone before anybody looks, is noticed by the log that it keeps elsewhere", async () => {
