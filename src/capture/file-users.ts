@@ -30,7 +30,10 @@ export function usersElsewhere(files: OpenDescriptors, list: () => FileLocks | u
   let locks: FileLocks | undefined;
   const users = usersOf(files, () => (locks = list())) ?? [];
   if (users.length === 0 || locks === undefined) return [];
-  const here = new Set(locks.others(identityOfFd(files.shmFd).inode, connectionLockByte, connectionLockByte));
+  const listed = locks.others(identityOfFd(files.shmFd).inode, connectionLockByte, connectionLockByte);
+  // The list does not have this process's own locks: it is that of another namespace. The kernel alone names one process of each, perhaps not the same.
+  if (listed === undefined) return [];
+  const here = new Set(listed);
   const user = loadedLockHolder()?.userOf(files.shmFd, connectionLockByte, 1);
   if (user !== undefined) here.add(user);
   return users.filter((pid) => pid > 0 && !here.has(pid));

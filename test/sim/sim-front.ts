@@ -130,7 +130,8 @@ export class SimFront implements FrontPort {
     if (!isOfEpoch(request.epoch?.toString(), term.epoch, this.#ports.rules)) return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
     if (this.#standing(request, term).kind === "put_aside") return this.#putAside(request, client);
     if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
-    if (this.#standing(request, term).kind === "free") return this.#execute(request, client, state);
+    if (!this.suspects.isWatching) return this.#execute(request, client, state);
+    if (this.#standing(request, term).kind === "free") return this.#executeBeside(request, client, state);
     const endTurn = await this.#probation.turn();
     if (endTurn === undefined) return client.answer({ kind: "not-executed", reason: "too many wait for their turn" });
     try {
@@ -144,6 +145,19 @@ export class SimFront implements FrontPort {
     } finally {
       endTurn();
     }
+  }
+
+  /** As the front does beside turns of probation. */
+  async #executeBeside(request: Request, client: ServerEnd<Answer>, state: Open): Promise<void> {
+    while (state.term.isReady || (await this.#isReadyInTime(state.term))) {
+      const leave = await this.#probation.beside();
+      try {
+        if (state.term.isReady) return await this.#execute(request, client, state);
+      } finally {
+        leave();
+      }
+    }
+    client.answer({ kind: "not-executed", reason: "the application is restarting" });
   }
 
   #standing(request: Request, term: Term): Standing {

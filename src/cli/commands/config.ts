@@ -2,7 +2,8 @@
 import { buildCommand } from "@stricli/core";
 import { loadConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
-import type { Config, ConfigResult, Problem } from "../../config/types.ts";
+import type { Config, ConfigResult, HostConfig, Problem } from "../../config/types.ts";
+import type { DescriptorFinding } from "../../host/machine/descriptor-check.ts";
 import { CliError } from "../output/cli-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
@@ -63,13 +64,22 @@ interface Answer {
   readonly warnings: readonly Problem[];
 }
 
-/** The file's own problems, and where the folders of the host are; these stand in no line. */
+async function descriptorFinding(host: HostConfig): Promise<DescriptorFinding | undefined> {
+  const [{ checkDescriptors }, { localDatabases }, { openFileLimit }] = await Promise.all([import("../../host/machine/descriptor-check.ts"), import("../../capture/local-state.ts"), import("../../runtime/open-file-limit.ts")]);
+  const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);
+  return checkDescriptors(names.length, openFileLimit());
+}
+
+/** The file's own problems, and what does not fit on this machine (folders, descriptors); these stand in no line. */
 async function answerOf(result: ConfigResult): Promise<Answer> {
   if (result.kind === "invalid") return { ok: false, problems: result.problems, warnings: [] };
   const { host, file, warnings } = result.config;
   if (host === null) return { ok: true, problems: [], warnings };
   const { checkFolderPlaces } = await import("../../host/machine/folder-checks.ts");
-  const findings = checkFolderPlaces(host);
+  const places = checkFolderPlaces(host);
+  // Databases are looked for where a host may have its folders, as in the other form.
+  const descriptors = places.some(({ kind }) => kind === "refused") ? undefined : await descriptorFinding(host);
+  const findings = [...places, ...(descriptors === undefined ? [] : [{ ...descriptors, key: "databases" }])];
   const told = (wanted: "refused" | "warned"): Problem[] =>
     findings.filter(({ kind }) => kind === wanted).map(({ key, found, accepted, advice }) => ({ file, line: null, column: null, key: `host.${key}`, found, accepted, advice }));
   const problems = told("refused");

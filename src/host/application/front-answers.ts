@@ -1,4 +1,5 @@
 /** What a host's front says itself, to the gateway that sent the request (src/http/upstream/host-verdict.ts reads it). */
+import type { CommonEnd } from "../../http/upstream/common-end.ts";
 import type { Exchange } from "../../http/upstream/exchange.ts";
 import { putAsideCause, unknownFields, type UnknownCause } from "../../http/upstream/host-verdict.ts";
 
@@ -18,6 +19,12 @@ export function putAside(exchange: Exchange, endings: number, forMs: number): Pr
 }
 
 /** The application had it, and there is no answer to pass on. */
-export function unknown(exchange: Exchange, cause: UnknownCause, reason: string): Promise<void> {
+function unknown(exchange: Exchange, cause: UnknownCause, reason: string): Promise<void> {
   return exchange.respond({ status: cause === "timed-out" ? 504 : 502, headers: [text, ...unknownFields(cause, reason)], body: `the application did not answer: ${reason}\n` });
+}
+
+/** The response of a host that was cut off must not even say that something failed: the next primary decides. */
+export async function sayUnknown(exchange: Exchange, end: CommonEnd, cause: UnknownCause, reason: string): Promise<void> {
+  if (end.reason === undefined && !exchange.responseStarted) await unknown(exchange, cause, reason);
+  else exchange.destroy();
 }

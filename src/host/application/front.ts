@@ -13,13 +13,12 @@ import { type Fingerprint, fingerprintOf, type Standing, Suspects } from "../../
 import { CommonEnd } from "../../http/upstream/common-end.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../../http/upstream/exchange.ts";
 import type { RequestHead } from "../../http/message/head.ts";
-import type { UnknownCause } from "../../http/upstream/host-verdict.ts";
 import type { HttpLimits as ServerLimits } from "../../http/limits.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { type Endings, noticeMs } from "./endings.ts";
 import { drainRequests, type DrainTimes } from "./drain.ts";
-import { putAside, refuse, unknown } from "./front-answers.ts";
+import { putAside, refuse, sayUnknown } from "./front-answers.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Probation } from "./probation.ts";
 import { readyWithin } from "./ready-within.ts";
@@ -212,10 +211,9 @@ export class Front {
     try {
       const first = this.#standing(fingerprint, state);
       if (first.kind === "put_aside") return await putAside(exchange, first.endings, first.forMs);
-      if (first.kind === "free" && state.term.isReady) return await this.#forwardNow(exchange, state);
-      const isReady = await readyWithin(state.term, this.#options.clock, state.end);
-      if (!isReady) return await refuse(exchange, state.end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
-      if (this.#standing(fingerprint, state).kind === "free") return await this.#forwardNow(exchange, state);
+      if (first.kind === "free") return await this.#forwardBeside(exchange, state);
+      if (!(await readyWithin(state.term, this.#options.clock, state.end))) return await refuse(exchange, whyNotReady(state));
+      if (this.#standing(fingerprint, state).kind === "free") return await this.#forwardBeside(exchange, state);
       await this.#forwardOnProbation(exchange, state, fingerprint);
     } finally {
       this.#leave(exchange);
@@ -226,6 +224,20 @@ export class Front {
   #upstreamAfterWait(state: FrontState & { kind: "open" }): Upstream {
     const now = this.#state;
     return now.kind === "open" && now.term === state.term ? this.#currentUpstream(now) : state.upstream;
+  }
+
+  /** It is not known to end the application; another one may. */
+  async #forwardBeside(exchange: Exchange, state: Open): Promise<void> {
+    while (await readyWithin(state.term, this.#options.clock, state.end)) {
+      const leave = await this.#probation.beside();
+      try {
+        // What had its turn meanwhile may have ended the application.
+        if (state.term.isReady) return await this.#forwardNow(exchange, state);
+      } finally {
+        leave();
+      }
+    }
+    await refuse(exchange, whyNotReady(state));
   }
 
   /** It may be the one that ends the application. */
@@ -323,11 +335,7 @@ export class Front {
   }
 }
 
-/** The response of a host that was cut off must not even say that something failed: the next primary decides. */
-async function sayUnknown(exchange: Exchange, end: CommonEnd, cause: UnknownCause, reason: string): Promise<void> {
-  if (end.reason === undefined && !exchange.responseStarted) await unknown(exchange, cause, reason);
-  else exchange.destroy();
-}
+const whyNotReady = ({ end }: Open): string => (end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
 
 const frontLimits = (limits: HttpLimits): Partial<ServerLimits> => ({
   connectionsMax: limits.connectionsMax,

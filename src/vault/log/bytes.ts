@@ -6,9 +6,8 @@
  */
 import { recordStringBytesMax } from "../limits.ts";
 
-/** Internal: the bytes are not what the format says. Never leaves the vault's codecs. */
-export class MalformedBytes extends Error {
-  override readonly name = "MalformedBytes";
+/** Internal: what stands in the bytes is not what this version expects. Never leaves the vault's codecs. */
+abstract class BytesError extends Error {
   readonly found: string;
   readonly expected: string;
   constructor(found: string, expected: string) {
@@ -16,6 +15,16 @@ export class MalformedBytes extends Error {
     this.found = found;
     this.expected = expected;
   }
+}
+
+/** The bytes are not what the format says. */
+export class MalformedBytes extends BytesError {
+  override readonly name = "MalformedBytes";
+}
+
+/** Something in the sections that this version does not know and must not skip. */
+export class UnknownSection extends BytesError {
+  override readonly name = "UnknownSection";
 }
 
 /** Half of a surrogate pair: UTF-8 cannot carry it, and it would come back as another string. */

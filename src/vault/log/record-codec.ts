@@ -31,13 +31,13 @@ import type { Section } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
 import { programVersion } from "../../runtime/program-version.ts";
 import { sha256 } from "../../runtime/sha256.ts";
-import { ByteWriter, loneSurrogate, MalformedBytes } from "./bytes.ts";
+import { ByteWriter, loneSurrogate, MalformedBytes, UnknownSection } from "./bytes.ts";
 import { CorruptRecordError, quoteFound, UnknownFormatError, type WrittenBy } from "../errors.ts";
 import { logKey } from "../keys.ts";
 import { hostIdBytesMax, recordBytesMax } from "../limits.ts";
 import { payloadLength, readPayload, type RecordKind, writePayload } from "./payload-codec.ts";
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
-import { readSections, sectionsLength, UnknownSection, writeSections } from "./section-codec.ts";
+import { readSections, sectionsLength, writeSections } from "./section-codec.ts";
 
 const magic = 0x474c5453;
 export const recordHeaderBytes = 224;

@@ -15,25 +15,13 @@
  * another. What a promise rests on is required.
  */
 import type { Section } from "../../core/flush.ts";
-import { ByteReader, type ByteWriter, MalformedBytes } from "./bytes.ts";
+import { ByteReader, type ByteWriter, MalformedBytes, UnknownSection } from "./bytes.ts";
 import { recordSectionsMax, sectionKindBytesMax } from "../limits.ts";
 
 export const bodyKind = "body";
 const kindPattern = /^[a-z0-9-]+$/;
 const requiredFlag = 1;
 const u32Max = 0xffff_ffff;
-
-/** Something in the sections that this version does not know and must not skip. */
-export class UnknownSection extends Error {
-  override readonly name = "UnknownSection";
-  readonly found: string;
-  readonly expected: string;
-  constructor(found: string, expected: string) {
-    super(`found ${found}, expected ${expected}`);
-    this.found = found;
-    this.expected = expected;
-  }
-}
 
 const headBytes = (kind: string): number => 1 + Buffer.byteLength(kind, "latin1") + 1 + 4;
 

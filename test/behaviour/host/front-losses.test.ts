@@ -178,6 +178,37 @@ describe("a request that ends the application", () => {
     expect(application.executed[3]).toBe("/never-the-first-time");
   });
 
+  test("has its turn when those are answered that were cleared meanwhile, and they wait while it has", async () => {
+    const slow: ServerResponse[] = [];
+    const application: FakeApplication = await new FakeApplication((request, response) => {
+      if (request.url === "/crash") setTimeout(() => application.end(), 20);
+      else if (request.url === "/notes?slow") slow.push(response);
+      else response.end("ok");
+    }).start();
+    const { front, url } = await frontOf(termOf(application));
+    const lost = fetch(`${url}/notes?slow`);
+    await until(() => slow.length === 1);
+    expect(await word(fetch(`${url}/crash`))).toEqual([502, "unknown", "application-ended"]);
+    expect(await word(lost)).toEqual([502, "unknown", "application-ended"]);
+    await until(() => !application.isReady);
+    await application.start();
+    // Another with its path completes, so it is let through beside the turns.
+    expect(await (await fetch(`${url}/notes`)).text()).toBe("ok");
+    const again = fetch(`${url}/notes?slow`);
+    await until(() => slow.length === 2);
+    const crash = word(fetch(`${url}/crash`));
+    await until(() => front.active === 2);
+    slow[1]?.end("late");
+    expect(await (await again).text()).toBe("late");
+    await until(() => application.executed.at(-1) === "/crash");
+    const meanwhile = fetch(`${url}/notes`);
+    expect(await crash).toEqual([502, "unknown", "application-ended"]);
+    await until(() => !application.isReady);
+    await application.start();
+    expect((await meanwhile).status).toBe(200);
+    expect(application.executed.slice(2)).toEqual(["/notes", "/notes?slow", "/crash", "/notes"]);
+  });
+
   test("costs two endings in all when twenty clients ask for it at once", async () => {
     const application: FakeApplication = await new FakeApplication(handle(() => application)).start();
     let endings = 0;
