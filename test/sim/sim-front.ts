@@ -149,10 +149,10 @@ export class SimFront implements FrontPort {
 
   /** As the front does beside turns of probation. */
   async #executeBeside(request: Request, client: ServerEnd<Answer>, state: Open): Promise<void> {
-    while (state.term.isReady || (await this.#isReadyInTime(state.term))) {
+    for (let tries = 1; state.term.isReady || (await this.#isReadyInTime(state.term)); tries++) {
       const leave = await this.#probation.beside();
       try {
-        if (state.term.isReady) return await this.#execute(request, client, state);
+        if (state.term.isReady || tries === 3) return await this.#execute(request, client, state);
       } finally {
         leave();
       }

@@ -13,12 +13,12 @@ import { type Fingerprint, fingerprintOf, type Standing, Suspects } from "../../
 import { CommonEnd } from "../../http/upstream/common-end.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../../http/upstream/exchange.ts";
 import type { RequestHead } from "../../http/message/head.ts";
-import type { HttpLimits as ServerLimits } from "../../http/limits.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { type Endings, noticeMs } from "./endings.ts";
 import { drainRequests, type DrainTimes } from "./drain.ts";
 import { putAside, refuse, sayUnknown } from "./front-answers.ts";
+import { frontLimits } from "./front-limits.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Probation } from "./probation.ts";
 import { readyWithin } from "./ready-within.ts";
@@ -59,6 +59,8 @@ type FrontState =
 
 /** Of so many completed requests one is remembered (core/suspects.ts). */
 const completionsPerSample = 8;
+/** A request that is not suspect waits for an application that ends again so many times; then it is tried. */
+const besideTries = 3;
 
 export interface FrontOptions {
   readonly listen: Address;
@@ -228,11 +230,11 @@ export class Front {
 
   /** It is not known to end the application; another one may. */
   async #forwardBeside(exchange: Exchange, state: Open): Promise<void> {
-    while (await readyWithin(state.term, this.#options.clock, state.end)) {
+    for (let tries = 1; await readyWithin(state.term, this.#options.clock, state.end); tries++) {
       const leave = await this.#probation.beside();
       try {
         // What had its turn meanwhile may have ended the application.
-        if (state.term.isReady) return await this.#forwardNow(exchange, state);
+        if (state.term.isReady || tries === besideTries) return await this.#forwardNow(exchange, state);
       } finally {
         leave();
       }
@@ -324,6 +326,7 @@ export class Front {
     const executing = [...sent, ...this.#lost].map(({ method, target }) => fingerprintOf(method, target));
     this.#lost.clear();
     for (const request of sent) this.#counted.add(request);
+    if (this.#state.kind !== "closed" && this.#state.end === end) this.#state.upstream.dropUnused("the application has ended");
     const fresh = this.suspects.ended(executing, this.#options.clock.now());
     if (fresh.length > 0) this.#options.onSuspects?.(fresh);
   }
@@ -336,15 +339,3 @@ export class Front {
 }
 
 const whyNotReady = ({ end }: Open): string => (end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
-
-const frontLimits = (limits: HttpLimits): Partial<ServerLimits> => ({
-  connectionsMax: limits.connectionsMax,
-  connectionsPerAddressMax: limits.connectionsMax,
-  headBytesMax: limits.headBytesMax,
-  headerCountMax: limits.headersMax,
-  bodyBytesMax: limits.bodyBytesMax,
-  headArrivalMs: limits.headMs,
-  idleMs: limits.idleMs,
-  connectMs: limits.connectMs,
-  firstByteMs: limits.firstByteMs,
-});

@@ -56,6 +56,10 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
     return this.#state === "open" && !this.#ended;
   }
 
+  get isUsed(): boolean {
+    return this.#user !== undefined;
+  }
+
   /** Bytes written that the upstream's socket has not taken yet. */
   get waitingBytes(): number {
     return this.#socket.waitingBytes;

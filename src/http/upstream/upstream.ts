@@ -177,6 +177,15 @@ export class Upstream implements UpstreamPool {
     for (const connection of this.#unused.splice(0)) connection.destroy(reason);
   }
 
+  /**
+   * Closes connections that no exchange has, also those that are being made: the process at their other end is gone. Not each of them is told that: a
+   * server with TCP_DEFER_ACCEPT (nginx, Apache, Bun) hears of a connection with its first bytes, and when it ends before them, the kernel forgets
+   * the connection without a word. What is sent on it later is answered by a reset, as by a process that lives.
+   */
+  dropUnused(reason: string): void {
+    for (const connection of [...this.#all]) if (!connection.isUsed) connection.destroy(reason);
+  }
+
   /** An exchange found the upstream broken; called by the forwarding code. */
   reportError(reason: string): void {
     if (this.#closed === undefined) this.#onConnectionError?.(reason);

@@ -20,6 +20,8 @@ afterEach(async () => {
 class FakeApplication {
   readonly endings = new Endings(systemClock);
   readonly executed: string[] = [];
+  /** Connections, of all its starts. */
+  accepted = 0;
   maySpareEnding = true;
   isReady = true;
   #ready = Promise.withResolvers<void>();
@@ -37,6 +39,7 @@ class FakeApplication {
       this.executed.push(request.url ?? "");
       this.#handle(request, response);
     });
+    server.on("connection", () => (this.accepted += 1));
     await new Promise<void>((resolve) => server.listen(this.port, "127.0.0.1", resolve));
     this.port = (server.address() as AddressInfo).port;
     this.#server = server;
@@ -126,6 +129,17 @@ describe("what a front says of a request that its application had", () => {
     const application: FakeApplication = await new FakeApplication(() => application.end()).start();
     const { url } = await frontOf(termOf(application));
     expect(await word(fetch(`${url}/x`))).toEqual([502, "unknown", "application-ended"]);
+  });
+
+  test("a connection that outlives it is not used again: the kernel does not tell of each that is gone", async () => {
+    const application = await new FakeApplication((_request, response) => response.end("ok")).start();
+    const { url } = await frontOf(termOf(application));
+    await (await fetch(url)).text();
+    await (await fetch(url)).text();
+    expect(application.accepted).toBe(1);
+    application.endings.note();
+    await (await fetch(url)).text();
+    expect(application.accepted).toBe(2);
   });
 
   test("an answer that breaks the rules is refused with the rule", async () => {
