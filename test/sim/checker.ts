@@ -33,8 +33,8 @@ export interface Claim {
   readonly host: string;
 }
 
-/** Of a request, once, and once more when it was lost: one that ends the application is not carried from host to host. */
-const executionsMax = 2;
+/** An application gets a request once, and once more when it was lost: one that ends applications or hosts is not carried on. */
+const givenMax = 2;
 
 export class Checker implements HostWatch {
   readonly violations: string[] = [];
@@ -48,7 +48,9 @@ export class Checker implements HostWatch {
   readonly #hashes = new Map<number, string>();
   readonly #states = new Set<string>();
   readonly #durable = new Set<number>();
-  /** Of each put, and of each request that is poisonous. */
+  /** How often each request was given to an application. */
+  readonly #given = new Map<number, number>();
+  /** Of each put. */
   readonly #executions = new Map<number, number>();
   #parts: DatabaseDelta[] = [];
   #releasedEpoch = 0;
@@ -108,11 +110,14 @@ export class Checker implements HostWatch {
     this.#options.world.say("log", `${position}: records are of format ${format} from here on`);
   }
 
-  onExecuted({ id, kind, poison }: Request): void {
-    if (kind !== "put" && poison === undefined) return;
-    const times = (this.#executions.get(id) ?? 0) + 1;
-    this.#executions.set(id, times);
-    if (poison !== undefined && times > executionsMax) this.onViolation(`request ${id}, on which the application ${poison === "ends" ? "ends" : "answers what must be refused"}, was executed ${times} times`);
+  onGiven({ id, kind, poison }: Request): void {
+    const times = (this.#given.get(id) ?? 0) + 1;
+    this.#given.set(id, times);
+    if (times > givenMax) this.onViolation(`request ${id} (${poison === undefined ? kind : `poison: ${poison}`}) was given to an application ${times} times`);
+  }
+
+  onExecuted({ id, kind }: Request): void {
+    if (kind === "put") this.#executions.set(id, (this.#executions.get(id) ?? 0) + 1);
   }
 
   onRelease(host: string, epoch: number, request: Request, answer: Answer): void {

@@ -48,6 +48,7 @@ export interface ApplicationPorts {
   readonly onGaveUp: (reason: string) => void;
   /** What must never be: a database of two moments, a busy application that is killed for being stuck. */
   readonly onWrong: (what: string) => void;
+  readonly onGiven: (request: Request) => void;
   readonly onExecuted: (request: Request) => void;
 }
 
@@ -150,6 +151,7 @@ export class SimApplication implements SupervisedApplication {
       return () => undefined;
     }
     let isOver = false;
+    this.#ports.onGiven(request);
     this.#openRequests += 1;
     const settle = (label: string, executed: Executed): void => {
       if (isOver) return;
@@ -217,10 +219,7 @@ export class SimApplication implements SupervisedApplication {
 
   #execute(request: Request): ApplicationAnswer {
     const { machine, dice, options } = this.#ports;
-    if (request.poison !== undefined) {
-      this.#ports.onExecuted(request);
-      return { kind: "invalid" };
-    }
+    if (request.poison !== undefined) return { kind: "invalid" };
     const database = machine.disk.database;
     if (database === undefined) throw new Error("the application runs without a database");
     if (database.isTorn) this.#ports.onWrong(`the database on ${machine.name} is of two moments`);

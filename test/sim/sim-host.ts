@@ -27,6 +27,8 @@ import type { World } from "./world.ts";
 
 /** What the checker wants to know. */
 export interface HostWatch {
+  /** An application that runs has got it. */
+  onGiven(request: Request): void;
   onExecuted(request: Request): void;
   onRelease(host: string, epoch: number, request: Request, answer: Answer): void;
   onViolation(what: string): void;
@@ -118,7 +120,7 @@ export class SimHost {
       openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
       openSource: () => process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
       localChunk: () => Promise.resolve(undefined),
-      application: ({ onGaveUp }) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, rules, leftovers, onGaveUp, onWrong: onDiverged, onExecuted: (request) => watch.onExecuted(request) })),
+      application: ({ onGaveUp }) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, rules, leftovers, onGaveUp, onWrong: onDiverged, onGiven: (request) => watch.onGiven(request), onExecuted: (request) => watch.onExecuted(request) })),
       leftovers,
       freePort: () => Promise.resolve(8080),
       clean: async (newest, logPosition, noEpochAfter) => {
