@@ -5,11 +5,13 @@
 import { type DatabaseChanges, databaseChanges } from "./batch.ts";
 import type { Cut } from "./consistent-cut.ts";
 import { naming } from "./fault.ts";
-import { snapshotBusy } from "./refusals.ts";
 import { Slice } from "./slice.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 
-/** Second pins, where there is something to capture. `forSnapshot`: and a read transaction that a snapshot keeps. */
+/**
+ * Second pins, where there is something to capture. `forSnapshot`: and a read transaction that a snapshot keeps. One that cannot be begun (the file is
+ * being deleted or replaced, the index repaired, no descriptor is left) costs this snapshot and nothing else: it says that it leaves something out.
+ */
 export function beginPins(databases: Iterable<TrackedDatabase>, nowMs: number, forSnapshot: boolean): void {
   for (const database of databases) naming(database.name, () => beginPin(database, nowMs, forSnapshot));
 }
@@ -19,7 +21,7 @@ function beginPin(database: TrackedDatabase, nowMs: number, forSnapshot: boolean
   if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked) && database.mayMovePin(nowMs)) pin.begin(nowMs);
   if (!forSnapshot) return;
   const reader = files.snapshotReader();
-  if (!reader.reading && !reader.begin()) throw snapshotBusy(database.name);
+  if (!reader.reading) reader.begin();
 }
 
 /** Everything between the captured state and the cut, proved but not accepted. */

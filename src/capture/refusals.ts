@@ -225,16 +225,6 @@ export function filesNeverSettle(waitedMs: number): CaptureError {
   });
 }
 
-export function snapshotBusy(name: string): CaptureError {
-  return new CaptureError({
-    kind: "locked",
-    database: name,
-    found: "a WAL index under repair",
-    accepted: "an index that can be read",
-    advice: "Try again; look for a process that is stopped in the middle of a write.",
-  });
-}
-
 export function otherPageSize(name: string, found: number, accepted: number): CaptureError {
   return new CaptureError({
     kind: "page-size",

@@ -17,5 +17,5 @@ export interface SnapshotAt {
 export async function finishSnapshot(job: Extract<Job, { kind: "snapshot" }>, at: SnapshotAt): Promise<void> {
   if (at.snapshot.leavesOut !== true) return job.done(at);
   await at.snapshot.release();
-  job.failed(new Error("a database cannot be captured now (status names it): there is no checkpoint until it can, or is gone"));
+  job.failed(new Error("a database cannot be captured now (status names it), or could not be opened once more for this: there is no checkpoint until it can, or is gone"));
 }

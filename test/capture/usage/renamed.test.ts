@@ -1,7 +1,8 @@
 /** A database that gets another name, or another file under its name: in no moment is it nowhere in the journal. */
-import { expect, test } from "bun:test";
-import { copyFileSync, existsSync, renameSync } from "node:fs";
+import { expect, spyOn, test } from "bun:test";
+import { copyFileSync, existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseFiles } from "../../../src/capture/database-files.ts";
 import { Application, Pair } from "../helpers.ts";
 import { begin } from "./parts.ts";
 
@@ -129,4 +130,25 @@ test("a snapshot while a database is displaced opens nothing of the other file, 
   await it.application.close("holder");
   await it.pair.settle();
   expect(await it.copied("b.db")).toEqual(["a"]);
+});
+
+test("a database that is deleted and made again in the moment in which a snapshot begins to read it is left out of that one, and ends nothing", async () => {
+  await using it = await beginWithTwo();
+  await it.application.open("made", join(it.folder, "made.db"));
+  await it.application.run("made", "CREATE TABLE t(v); INSERT INTO t VALUES ('new')");
+  await it.application.close("made");
+  const { snapshotReader } = DatabaseFiles.prototype;
+  using replacing = spyOn(DatabaseFiles.prototype, "snapshotReader").mockImplementationOnce(function (this: DatabaseFiles) {
+    for (const suffix of ["-wal", "-shm"]) rmSync(join(it.root, `a.db${suffix}`));
+    renameSync(join(it.folder, "made.db"), join(it.root, "a.db"));
+    return snapshotReader.call(this);
+  });
+  const { batch, snapshot } = await it.pair.source.beginSnapshot();
+  await it.pair.applyBatch(batch);
+  expect([snapshot.leavesOut, replacing.mock.calls.length > 0]).toEqual([true, true]);
+  await snapshot.release();
+  await it.pair.settle();
+  const later = await it.pair.source.beginSnapshot();
+  expect([later.snapshot.leavesOut, await it.copied("a.db")]).toEqual([false, ["new"]]);
+  await later.snapshot.release();
 });
