@@ -7,9 +7,10 @@
  * another application helps nobody.
  */
 import { existsSync } from "node:fs";
-import { constants, copyFile, cp, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { constants, copyFile, mkdir, open, readlink, rename, rm, stat, statfs, symlink, utimes } from "node:fs/promises";
+import { dirname } from "node:path";
 import { type FilePath, folderOf, textOf, withSuffix } from "../../capture/data-path.ts";
+import { entriesBelow, type FolderEntry, joined } from "./folder-entries.ts";
 
 /** A copy with this ending is not complete. */
 const copying = ".moving";
@@ -46,8 +47,11 @@ export async function moveFolderIfThere(from: string, to: string, partial: strin
   if (await renamed(from, to)) return;
   await assertRoom(dirname(to), await bytes());
   try {
-    await cp(from, partial, { recursive: true, preserveTimestamps: true });
-    for (const entry of await readdir(partial, { recursive: true, withFileTypes: true })) await sync(join(entry.parentPath, entry.name));
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial);
+    for await (const entry of entriesBelow(from)) await copyEntry(entry, joined(partial, entry.name));
+    for await (const { path, stats } of entriesBelow(partial)) if (!stats.isSymbolicLink()) await sync(path);
+    await sync(partial);
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     throw error;
@@ -73,6 +77,14 @@ async function renamed(from: FilePath, to: FilePath): Promise<boolean> {
 async function assertRoom(folder: FilePath, neededBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   if (bavail * bsize < neededBytes) throw new NoRoomError(textOf(folder), neededBytes, bavail * bsize);
+}
+
+/** With its time stamps. */
+async function copyEntry({ path, stats }: FolderEntry, to: Buffer): Promise<void> {
+  if (stats.isSymbolicLink()) return symlink(await readlink(path, { encoding: "buffer" }), to);
+  if (stats.isDirectory()) return void (await mkdir(to, { mode: stats.mode }));
+  await copyFile(path, to, constants.COPYFILE_FICLONE);
+  await utimes(to, stats.atime, stats.mtime);
 }
 
 async function sync(path: FilePath): Promise<void> {

@@ -5,10 +5,12 @@
  * databases: some are large. A folder on its way out has another name first, so that one that was removed by half is taken for none.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pathOf } from "../../capture/data-path.ts";
 import { removableSetAsides, type SetAside, type SetAsideBounds, setAsidesForRoom } from "../../core/host/set-aside-bounds.ts";
 import type { LocalDatabases } from "../ports/ports.ts";
+import { entriesBelow } from "./folder-entries.ts";
 import { moveFolderIfThere } from "./move-path.ts";
 import { messageOf } from "../ports/notices.ts";
 
@@ -97,7 +99,7 @@ export class SetAsideFolders {
   async #contentOf(folder: string): Promise<string | undefined> {
     const hash = createHash("sha256");
     for (const name of (await this.#files.find(folder)).toSorted()) {
-      const sum = await this.#files.committedChecksum(join(folder, name));
+      const sum = await this.#files.committedChecksum(pathOf(folder, name));
       if (sum === undefined) return undefined;
       hash.update(`${name}\0`).update(sum);
     }
@@ -119,9 +121,7 @@ export class SetAsideFolders {
 /** Of the files below the folder. */
 export async function bytesOf(folder: string): Promise<number> {
   let bytes = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
-  }
+  for await (const { stats } of entriesBelow(folder)) if (stats.isFile()) bytes += stats.size;
   return bytes;
 }
 

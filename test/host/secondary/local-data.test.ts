@@ -24,6 +24,9 @@ async function place(files: LocalDatabases = localDatabases(["*.db"]), bounds?: 
   return { local, data, state, aside };
 }
 
+/** A name whose characters are bytes: not UTF-8. */
+const latin = (folder: string, name: string): Buffer => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);
+
 describe("what lies on a host's disk", () => {
   test("is moved away with its companions, and the note says whose it was", async () => {
     const { local, data } = await place();
@@ -153,6 +156,18 @@ describe("set-aside folders of a host", () => {
     expect(readFileSync(join(paths[2] ?? "", "a.db"), "utf8")).toBe("three");
   });
 
+  test("are bounded also when their databases have names that are not text", async () => {
+    removed.length = 0;
+    const { local, data } = await place({ ...localDatabases(["*.db"]), committedChecksum: contents.committedChecksum }, { ...bounds, keep: 1 });
+    const paths = [];
+    for (const [index, content] of ["one", "two"].entries()) {
+      writeFileSync(latin(data, "caf\xe9.db"), content);
+      paths.push(await setAside(local, data, "same", index));
+    }
+    expect(removed).toEqual([`${paths[0]}: there are 1 newer ones (host.set_aside_keep)`]);
+    expect(readFileSync(latin(paths[1] ?? "", "caf\xe9.db"), "utf8")).toBe("two");
+  });
+
   test("with the same databases are kept once, also when they are found at a later start", async () => {
     removed.length = 0;
     const { local, data, state, aside } = await place(contents, { ...bounds, keep: 1_000 });
@@ -195,12 +210,15 @@ describe.if(existsSync(otherFileSystem))("folders on different file systems", ()
     await local.prepare();
     mkdirSync(join(data, "tenants"));
     for (const suffix of ["", "-wal"]) writeFileSync(join(data, "tenants", `a.db${suffix}`), `content${suffix}`);
+    mkdirSync(latin(data, "caf\xe9"));
+    writeFileSync(latin(data, "caf\xe9/\xe9.db"), "content");
     await local.mark({ kind: "primary", epoch: 3 });
     expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 3 });
     expect(readdirSync(join(data, "tenants"))).toEqual([]);
     expect(readdirSync(join(local.previousFolder, "tenants")).sort()).toEqual(["a.db", "a.db-wal"]);
     const kept = await local.setAsidePrevious(0);
     expect(readFileSync(join(kept, "tenants", "a.db-wal"), "utf8")).toBe("content-wal");
+    expect(readFileSync(latin(kept, "caf\xe9/\xe9.db"), "utf8")).toBe("content");
     expect(await local.setAsides()).toEqual([kept]);
     expect(existsSync(local.previousFolder)).toBe(false);
   });

@@ -1,0 +1,25 @@
+/** What is below a folder, whatever the bytes of its names: those of databases need not be text, and readers of whole folders that take text miss such files or fail. */
+import type { Stats } from "node:fs";
+import { lstat, readdir } from "node:fs/promises";
+
+export interface FolderEntry {
+  readonly path: Buffer;
+  /** Below the folder. */
+  readonly name: Buffer;
+  /** Of a link its own. */
+  readonly stats: Stats;
+}
+
+/** A folder comes before what is in it. */
+export async function* entriesBelow(folder: string | Buffer, prefix: Buffer = Buffer.alloc(0)): AsyncGenerator<FolderEntry> {
+  const root = Buffer.from(folder);
+  for (const entry of await readdir(root, { encoding: "buffer" })) {
+    const path = joined(root, entry);
+    const name = prefix.byteLength === 0 ? entry : joined(prefix, entry);
+    const stats = await lstat(path);
+    yield { path, name, stats };
+    if (stats.isDirectory()) yield* entriesBelow(path, name);
+  }
+}
+
+export const joined = (folder: string | Buffer, name: Buffer): Buffer => Buffer.concat([Buffer.from(folder), Buffer.from("/"), name]);
