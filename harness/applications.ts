@@ -11,6 +11,7 @@ import ledgerSource from "../examples/ledger/ledger.py" with { type: "text" };
 import { LedgerModel } from "./ledger-model.ts";
 import type { DemoModel } from "./model.ts";
 import { NotesModel } from "./notes-model.ts";
+import { OperatorError } from "../src/runtime/operator-error.ts";
 import { repositoryFile, selfCommand } from "../src/runtime/self-command.ts";
 
 export const demoApplicationNames = ["notes", "ledger"] as const;
@@ -27,12 +28,9 @@ export interface DemoApplication {
 }
 
 /** What a cluster needs from this machine is not there. */
-export class DemoRequirementError extends Error {
-  override readonly name = "DemoRequirementError";
-  readonly advice: string;
-  constructor(message: string, advice: string) {
-    super(message);
-    this.advice = advice;
+export class DemoRequirementError extends OperatorError {
+  constructor(found: string, advice: string) {
+    super("resource", { found, advice });
   }
 }
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { HostClient } from "../src/control/host-client.ts";
 import type { HostStatus } from "../src/control/host-status.ts";
 import type { Clock } from "../src/runtime/clock.ts";
+import { OperatorError } from "../src/runtime/operator-error.ts";
 import { freePorts } from "../src/runtime/free-ports.ts";
 import { createVault } from "../src/vault/store/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
@@ -67,8 +68,10 @@ export interface GatewayMember extends Member {
 }
 
 /** Something that was waited for did not happen. */
-export class DemoTimeoutError extends Error {
-  override readonly name = "DemoTimeoutError";
+export class DemoTimeoutError extends OperatorError {
+  constructor(found: string) {
+    super("verdict", { found, advice: "see the logs above; run it again with the same --seed" });
+  }
 }
 
 const defaultLookEveryMs = 20;

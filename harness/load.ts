@@ -6,6 +6,7 @@
  * measured is the failover, not the queue for two processor cores.
  */
 import type { Clock } from "../src/runtime/clock.ts";
+import { messageOf } from "../src/runtime/operator-error.ts";
 import { seededDice } from "./dice.ts";
 import { SuccessMeter } from "./gap.ts";
 import type { History, Moment } from "./history.ts";
@@ -113,7 +114,7 @@ export class Load {
       this.#settle(operation, moment, await this.#caller.call(worker, method, path, body));
     } catch (error) {
       if (error instanceof CutOffError) this.#isUnknown(operation);
-      else this.#fail(operation, error instanceof Error ? error.message : String(error));
+      else this.#fail(operation, messageOf(error));
     } finally {
       this.#inFlight -= 1;
     }

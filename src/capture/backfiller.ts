@@ -8,6 +8,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { Backfilled } from "./database-files.ts";
+import { messageOf } from "../runtime/operator-error.ts";
 
 interface Asked {
   readonly id: number;
@@ -97,7 +98,7 @@ function serve(): void {
     try {
       parentPort.postMessage({ id, done: backfill(uri) });
     } catch (error) {
-      parentPort.postMessage({ id, failed: error instanceof Error ? error.message : String(error) });
+      parentPort.postMessage({ id, failed: messageOf(error) });
     }
   });
 }

@@ -1,3 +1,5 @@
+import { OperatorError } from "../runtime/operator-error.ts";
+
 /**
  * Why capture refuses to go on. Every kind is something that would make the journal wrong if it were overlooked, so the
  * host stops acknowledging when it sees one.
@@ -43,20 +45,13 @@ export interface CaptureProblem {
   readonly advice: string;
 }
 
-export class CaptureError extends Error {
-  override readonly name = "CaptureError";
+export class CaptureError extends OperatorError {
   readonly kind: CaptureErrorKind;
   readonly database: string;
-  readonly found: string;
-  readonly accepted: string;
-  readonly advice: string;
-  constructor(problem: CaptureProblem, options?: ErrorOptions) {
-    super(`${problem.database}: found ${problem.found}; accepted is ${problem.accepted}. ${problem.advice}`, options);
-    this.kind = problem.kind;
-    this.database = problem.database;
-    this.found = problem.found;
-    this.accepted = problem.accepted;
-    this.advice = problem.advice;
+  constructor({ kind, database, found, ...rest }: CaptureProblem, options?: ErrorOptions) {
+    super("application", { found: `${database === "." ? "the data folder" : database}: ${found}`, ...rest }, options);
+    this.kind = kind;
+    this.database = database;
   }
 }
 

@@ -5,13 +5,14 @@ import type { FoundFile } from "./discovery.ts";
 import { processesWithOpen } from "./open-files.ts";
 import { moved, replaced, writtenAfterDeletion } from "./refusals.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
+import { messageOf } from "../runtime/operator-error.ts";
 
 /** Undefined: its log was written into it, and is empty. */
 export function whyUnfolded(files: DatabaseFiles): string | undefined {
   try {
     return files.fold() ? undefined : "another process still reads it";
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

@@ -8,6 +8,7 @@
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { type FilePath, pathOf, uriOf } from "./data-path.ts";
+import { messageOf } from "../runtime/operator-error.ts";
 
 export type CheckDepth = "quick" | "full";
 
@@ -42,7 +43,7 @@ function check(path: FilePath, depth: CheckDepth, readOnly: boolean): Integrity 
     const found = rows.flatMap((row) => Object.values(row).map(String)).filter((text) => text !== "ok");
     return found.length === 0 ? { kind: "whole" } : { kind: "damaged", found };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const code = Number((error as { errcode?: unknown }).errcode) & 0xff;
     switch (code) {
       case codes.corrupt:

@@ -8,6 +8,7 @@
 import { statSync } from "node:fs";
 import type { Rules } from "../core/rules.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { messageOf } from "../runtime/operator-error.ts";
 import { attach } from "./attach.ts";
 import { CaptureError } from "./capture-error.ts";
 import { withSuffix } from "./data-path.ts";
@@ -143,7 +144,7 @@ export class Newcomers {
       if (making.kind === "short" && (same?.leftOut !== undefined || nowMs - sinceMs >= attachWaitMsMax)) return this.#leaveOut(name, { file, whole, sinceMs, found: making.found });
       error = making.kind === "whole" ? this.#attach(name, { file, whole: isLookedAt ? whole : undefined, dormant }, nowMs - sinceMs, onAttached) : notWhole(name, making.found);
     } catch (cause) {
-      error = cause instanceof CaptureError ? cause : notReadable(name, cause instanceof Error ? cause.message : String(cause));
+      error = cause instanceof CaptureError ? cause : notReadable(name, messageOf(cause));
     }
     if (error === undefined) return this.#forget(name);
     // A lock that comes and goes is not told anew each time.

@@ -1,17 +1,16 @@
+import { OperatorError } from "../runtime/operator-error.ts";
+
 /** The copy on a secondary is not what the journal says: it must be restored anew. */
-export class ReplicaError extends Error {
-  override readonly name = "ReplicaError";
+export class ReplicaError extends OperatorError {
   readonly database: string;
-  readonly found: string;
-  readonly accepted: string;
+  /** Without the name of the database. */
+  readonly reason: string;
   /** `content`: of a flush or a checkpoint. `foreign`: something else wrote into the copy here. */
   readonly kind: "content" | "foreign";
-  readonly advice = "This host must restore from the newest checkpoint; when it happens again, verify the vault.";
   constructor(database: string, found: string, accepted: string, kind: "content" | "foreign" = "content") {
-    super(`${database}: found ${found}; accepted is ${accepted}`);
+    super("vault", { found: `${database}: ${found}`, accepted, advice: "This host must restore from the newest checkpoint; when it happens again, verify the vault." });
     this.database = database;
-    this.found = found;
-    this.accepted = accepted;
+    this.reason = `found ${found}; accepted is ${accepted}`;
     this.kind = kind;
   }
 }

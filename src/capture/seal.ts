@@ -14,6 +14,7 @@
  * Backfills of more than a moment are done by another thread (backfiller.ts); nothing is sealed meanwhile.
  */
 import type { Clock } from "../runtime/clock.ts";
+import { messageOf } from "../runtime/operator-error.ts";
 import type { Backfiller } from "./backfiller.ts";
 import { faultOf } from "./fault.ts";
 import { backfillHereBytesMax, type SourceLimits, writeLockMsMax } from "./limits.ts";
@@ -53,7 +54,7 @@ export function putOff(database: TrackedDatabase, { clock, limits, onWarning }: 
   const fault = faultOf(error);
   if (fault === undefined) throw error;
   postpone(database, clock.now(), limits);
-  onWarning(`${database.name}: its write-ahead log cannot be kept short now: ${fault.found}`);
+  onWarning(`${database.name}: its write-ahead log cannot be kept short now: ${messageOf(fault)}`);
 }
 
 function prepare(database: TrackedDatabase, house: Housekeeping): "ready" | "behind" | "no" {

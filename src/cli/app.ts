@@ -5,14 +5,13 @@
 import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as StricliCode, FlagNotFoundError, help, run, text_en, version } from "@stricli/core";
 import { checkpointCommand } from "./commands/checkpoint.ts";
 import { suspectsClearCommand } from "./commands/suspects.ts";
-import { CliError, formatCliError } from "./output/cli-error.ts";
 import { configCheckCommand } from "./commands/config.ts";
 import { configDiffCommand } from "./commands/config-diff.ts";
 import type { CliContext } from "./output/context.ts";
 import { databasesRoutes } from "./commands/databases.ts";
 import { demoAppCommand, demoCommand } from "./commands/demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./output/exit-codes.ts";
-import { asExpected } from "./output/expected-errors.ts";
+import { asOperatorError, formatOperatorError } from "./output/operator-errors.ts";
 import { failoverCommand } from "./commands/failover.ts";
 import { gatewayCommand, gatewaySuccessorCommand, gatewayWorkerCommand, sqlReaderCommand } from "./commands/gateway.ts";
 import { gatewaysListCommand, gatewaysRemoveCommand } from "./commands/gateways.ts";
@@ -26,6 +25,7 @@ import { statusCommand } from "./commands/status.ts";
 import { switchoverCommand } from "./commands/switchover.ts";
 import { vaultRoutes } from "./commands/vault-commands.ts";
 import { versionCommand } from "./commands/version.ts";
+import { messageOf } from "../runtime/operator-error.ts";
 import { versionText } from "../runtime/program-version.ts";
 
 const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join("\n");
@@ -81,9 +81,9 @@ const root = buildRouteMap({
 /** What is printed for something thrown: for an expected error what to do, for a defect how to report it. */
 function formatThrown(thrown: unknown, debug: boolean): string {
   const stack = debug && thrown instanceof Error ? `\n${stackOf(thrown)}` : "";
-  if (thrown instanceof CliError) return formatCliError(thrown) + stack;
-  const reason = thrown instanceof Error ? thrown.message : String(thrown);
-  return `stead: unexpected error: ${reason}${debug ? stack : "\n  do: run it again with --debug and report what it prints"}`;
+  const known = asOperatorError(thrown);
+  if (known !== undefined) return formatOperatorError(known) + stack;
+  return `stead: unexpected error: ${messageOf(thrown)}${debug ? stack : "\n  do: run it again with --debug and report what it prints"}`;
 }
 
 /** The stack of an error and of what caused it. */
@@ -92,7 +92,7 @@ function stackOf(error: Error): string {
   return error.cause instanceof Error ? `${own}\ncaused by: ${stackOf(error.cause)}` : own;
 }
 
-const usage = (found: string, advice: string): string => formatCliError(new CliError(exitCodes.usage, { found, advice }));
+const usage = (found: string, advice: string): string => formatOperatorError({ found, advice });
 
 /** Commands whose argument is a host; `--to b` is what other tools have there. */
 const hostCommands = /^(?:switchover|failover|rehearse|checkpoint|hosts (?:add|set|drain|remove))\b/;
@@ -108,7 +108,7 @@ function argumentText(exception: unknown, line: string): string {
 }
 
 function applicationText(debug: boolean, line: string): ApplicationText {
-  const thrown = (exception: unknown): string => formatThrown(asExpected(exception), debug);
+  const thrown = (exception: unknown): string => formatThrown(exception, debug);
   return {
     ...text_en,
     noCommandRegisteredForInput: ({ input, corrections }) =>
@@ -123,10 +123,7 @@ function applicationText(debug: boolean, line: string): ApplicationText {
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
-function exitCodeOf(exception: unknown): number {
-  const thrown = asExpected(exception);
-  return thrown instanceof CliError ? thrown.exitCode : exitCodes.unexpected;
-}
+const exitCodeOf = (exception: unknown): number => exitCodes[asOperatorError(exception)?.area ?? "unexpected"];
 
 /** stricli's own codes are negative; a wrong command line is all that can cause them from outside. */
 function translate(code: number): ExitCode {

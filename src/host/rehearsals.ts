@@ -19,7 +19,7 @@ import type { LogReader } from "../vault/log/log-reader.ts";
 import type { Audience, RehearsalGround, RehearsedApplication } from "./application/rehearsal-ground.ts";
 import type { Follower } from "./secondary/follower.ts";
 import type { HostReplica } from "./host-parts.ts";
-import { messageOf } from "./ports/notices.ts";
+import { messageOf } from "../runtime/operator-error.ts";
 import type { Outcome } from "./ports/ports.ts";
 
 /** The secondary whose databases are copied. */

@@ -2,10 +2,14 @@
  * Duplicates of file descriptors. A listening socket that this process keeps without accepting from it has to be a descriptor
  * that the event loop does not know, and no API of Node or Bun makes one: so the C library is asked.
  */
-export class DescriptorError extends Error {
+import { messageOf, OperatorError } from "./operator-error.ts";
+
+export class DescriptorError extends OperatorError {
   constructor(why: string) {
-    super(`a listening socket cannot be shared between processes here: ${why}; use gateway.workers = 1, and restart instead of upgrading in place`);
-    this.name = "DescriptorError";
+    super("configuration", {
+      found: `a listening socket cannot be shared between processes here: ${why}`,
+      advice: "use gateway.workers = 1, and restart instead of upgrading in place",
+    });
   }
 }
 
@@ -29,7 +33,7 @@ export async function duplicateDescriptor(descriptor: number): Promise<number> {
       return duplicate;
     } catch (error) {
       if (error instanceof DescriptorError) throw error;
-      problems.push(error instanceof Error ? error.message : String(error));
+      problems.push(messageOf(error));
     }
   }
   throw new DescriptorError(problems.join("; "));

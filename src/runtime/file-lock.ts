@@ -14,15 +14,16 @@
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { messageOf, OperatorError } from "./operator-error.ts";
 
 const sqliteBusy = 5;
 
 /** Locking failed for a reason other than contention. */
-export class FileLockError extends Error {
-  override readonly name = "FileLockError";
-  readonly advice = "the folder must be on a file system of this machine that this user can write to and that has file locks";
+export class FileLockError extends OperatorError {
   constructor(path: string, cause: unknown) {
-    super(`cannot lock ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    const found = `cannot lock ${path}: ${messageOf(cause)}`;
+    const accepted = "a folder on a file system of this machine that has file locks, and that this user can write to";
+    super("resource", { found, accepted, advice: "name another folder, or give this user the right to write there" }, { cause });
   }
 }
 

@@ -1,5 +1,6 @@
 /** The C library of this machine, for the few calls of Linux that neither Bun nor Node has. */
 import type { FFIFunction } from "bun:ffi";
+import { messageOf } from "./operator-error.ts";
 
 /** Of glibc and musl. */
 const names = ["libc.so.6", "libc.so", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
@@ -29,7 +30,7 @@ export async function openLibc<Names extends string>(functions: Readonly<Record<
       };
       return { symbols: calls as unknown as Libc<Names>["symbols"], addressOf: (bytes) => ptr(bytes), errno };
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(messageOf(error));
     }
   }
   return `no C library could be loaded: ${failures[0] ?? "none was tried"}`;

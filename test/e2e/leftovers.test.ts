@@ -83,7 +83,7 @@ test.skipIf(process.platform !== "linux")("a host does not go on while a strange
   await until(() => usersOf(join(host.folder, "data")).includes(stranger.pid ?? 0));
   await cluster.start(host);
   const log = (): string => readFileSync(join(host.folder, "log.txt"), "utf8");
-  await until(() => log().includes(`process ${stranger.pid} (sleep 1000) has ${database} open for writing; end it`));
+  await until(() => log().includes(`process ${stranger.pid} (sleep 1000) has ${database} open for writing (end it`));
   stranger.kill("SIGKILL");
   await until(async () => (await write(cluster).catch(() => 0)) === 201);
 });

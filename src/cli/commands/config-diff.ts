@@ -2,7 +2,7 @@
 import { buildCommand } from "@stricli/core";
 import { differences, gatewaySettings, serviceSettings, type Setting } from "../../config/settings.ts";
 import type { ConfigReport } from "../../control/gateway-api.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
@@ -41,7 +41,7 @@ export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliCon
   },
   async func(flags, file) {
     const config = requireConfig(this, file);
-    if (config.gateway === null) throw new CliError(exitCodes.configuration, { found: `no [gateway] in ${config.file}`, accepted: "the file of a gateway", advice: "name that file" });
+    if (config.gateway === null) throw new OperatorError("configuration", { found: `no [gateway] in ${config.file}`, accepted: "the file of a gateway", advice: "name that file" });
     const { client, url } = connect(this, { gateway: flags.gateway, config: file });
     const report = requireAnswer(await client.config(this.signal), url);
     const found = configDifferences({ ...gatewaySettings(config.gateway), ...serviceSettings(config.services) }, report);

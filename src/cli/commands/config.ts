@@ -4,7 +4,7 @@ import { loadConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
 import type { Config, ConfigResult, HostConfig, Problem } from "../../config/types.ts";
 import type { DescriptorFinding } from "../../host/machine/descriptor-check.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 
@@ -30,7 +30,7 @@ export function requireConfig(context: CliContext, file: string | undefined): Co
   if (result.kind === "invalid") {
     const count = result.problems.length;
     context.process.stderr.write(`${formatProblems(result.problems)}\n`);
-    throw new CliError(exitCodes.configuration, {
+    throw new OperatorError("configuration", {
       found: `${count} problem${count === 1 ? "" : "s"} in ${path}`,
       advice: `correct ${count === 1 ? "it" : "them"} as said above and run \`stead config check ${path}\``,
     });

@@ -4,7 +4,6 @@ import { parseDuration, durationAccepted } from "../../config/units.ts";
 import type { VerdictObject } from "../../demo/verdict.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemRandom } from "../../runtime/random.ts";
-import { CliError } from "../output/cli-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 
@@ -78,7 +77,7 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
         if (flags.json) this.process.stdout.write(`${JSON.stringify(found)}\n`);
       });
     } catch (error) {
-      if (!this.signal.aborted) throw asCliError(error);
+      if (!this.signal.aborted) throw error;
     }
     if (verdict === undefined) this.exitWith(exitCodes.interrupted);
     else if (!isGood(verdict)) this.exitWith(exitCodes.verdict);
@@ -118,15 +117,4 @@ function duration(text: string): number {
   const result = parseDuration(text);
   if (result.kind === "ok") return result.value;
   throw new Error(`expected ${durationAccepted}, found ${JSON.stringify(text)}`);
-}
-
-function asCliError(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
-  if (error.name === "DemoRequirementError" && "advice" in error) {
-    return new CliError(exitCodes.resource, { found: error.message, advice: String(error.advice) });
-  }
-  if (error.name === "DemoTimeoutError") {
-    return new CliError(exitCodes.verdict, { found: error.message, advice: "see the logs above; run it again with the same --seed" });
-  }
-  return error;
 }

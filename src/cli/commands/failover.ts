@@ -2,7 +2,7 @@
 import { buildCommand } from "@stricli/core";
 import type { DryRunAnswer } from "../../control/gateway-api.ts";
 import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { paragraph } from "../output/paragraph.ts";
@@ -43,7 +43,7 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
   async func(flags, host) {
     const { client, url } = connect(this, flags);
     if (flags.dryRun && (flags.force || host !== undefined)) {
-      throw new CliError(exitCodes.usage, { found: "--dry-run with --force or a host", accepted: "--dry-run alone", advice: "see `stead failover --help`" });
+      throw new OperatorError("usage", { found: "--dry-run with --force or a host", accepted: "--dry-run alone", advice: "see `stead failover --help`" });
     }
     if (flags.dryRun) {
       const plan = requireAnswer(await client.dryRun(targetOf(flags.service, undefined), this.signal), url);

@@ -9,10 +9,9 @@ import { resolve } from "node:path";
 import type { GatewayAnswer } from "../../control/gateway-client.ts";
 import { GatewayClient } from "../../control/gateway-client.ts";
 import { systemClock } from "../../runtime/clock.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { defaultConfigFile, requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 
 export interface ConnectionFlags {
   readonly gateway: string | undefined;
@@ -41,14 +40,14 @@ export function connect(context: CliContext, flags: ConnectionFlags): { readonly
   const url = flags.gateway ?? (env["STEAD_GATEWAY"] === undefined ? undefined : parseUrl(env["STEAD_GATEWAY"])) ?? config?.gateway?.adminUrl;
   const secret = config?.gateway?.secret ?? config?.host?.secret ?? env["STEAD_SECRET"];
   if (url === undefined) {
-    throw new CliError(exitCodes.configuration, {
+    throw new OperatorError("configuration", {
       found: "no gateway is named",
       accepted: "--gateway URL, STEAD_GATEWAY, or a configuration file with [gateway]",
       advice: "for example `--gateway http://127.0.0.1:7700`",
     });
   }
   if (secret === undefined) {
-    throw new CliError(exitCodes.configuration, {
+    throw new OperatorError("configuration", {
       found: "no cluster secret is known",
       accepted: "a configuration file with [cluster] and [gateway] or [host], or STEAD_SECRET",
       advice: "name the file with --config, or run with STEAD_SECRET set",
@@ -63,17 +62,17 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
     case "ok":
       return answer.value;
     case "refused-by-gateway":
-      throw new CliError(exitCodes.refused, { found: answer.error, advice: answer.advice });
+      throw new OperatorError("refused", { found: answer.error, advice: answer.advice });
     case "unauthorized":
-      throw new CliError(exitCodes.refused, { found: `${url}: ${answer.message}`, advice: "use the cluster secret that the gateway was started with" });
+      throw new OperatorError("refused", { found: `${url}: ${answer.message}`, advice: "use the cluster secret that the gateway was started with" });
     case "refused":
-      throw new CliError(exitCodes.unreachable, { found: `no gateway answers at ${url} (connection refused)`, advice: "start it with `stead gateway FILE`, or name another one with --gateway" });
+      throw new OperatorError("unreachable", { found: `no gateway answers at ${url} (connection refused)`, advice: "start it with `stead gateway FILE`, or name another one with --gateway" });
     case "timeout":
     case "reset":
     case "aborted":
-      throw new CliError(exitCodes.unreachable, { found: answer.message, advice: "try again, or another gateway with --gateway; what was ordered may still happen: see `stead status`" });
+      throw new OperatorError("unreachable", { found: answer.message, advice: "try again, or another gateway with --gateway; what was ordered may still happen: see `stead status`" });
     case "invalid":
-      throw new CliError(exitCodes.unreachable, { found: `${url} does not answer as a gateway of this version: ${answer.message}`, advice: "check the address: it must be the admin listener" });
+      throw new OperatorError("unreachable", { found: `${url} does not answer as a gateway of this version: ${answer.message}`, advice: "check the address: it must be the admin listener" });
   }
 }
 

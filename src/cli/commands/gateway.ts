@@ -5,10 +5,9 @@ import { loadConfig } from "../../config/load.ts";
 import { selfCommand } from "../../runtime/self-command.ts";
 import { Background } from "../../runtime/background.ts";
 import { systemClock } from "../../runtime/clock.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 import { versionText } from "../../runtime/program-version.ts";
 
 export const gatewayCommand = buildCommand<Record<never, never>, [file?: string], CliContext>({
@@ -38,7 +37,7 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
     const background = new Background();
     this.onUpgrade?.(() => background.own(keeper.upgrade()));
     const lost = await Promise.race([aborted(this.signal), keeper.lost]);
-    if (lost !== undefined) throw new CliError(exitCodes.unexpected, { found: `the process that had taken over is gone: ${lost}`, advice: "start the gateway again, and look at what that process wrote above" });
+    if (lost !== undefined) throw new OperatorError("unexpected", { found: `the process that had taken over is gone: ${lost}`, advice: "start the gateway again, and look at what that process wrote above" });
     log.info("stopping");
     await keeper.stop();
     await background.settled();
@@ -70,7 +69,7 @@ async function prepare(context: CliContext, file: string | undefined) {
   const config = requireConfig(context, file);
   const { gateway } = config;
   if (gateway === null) {
-    throw new CliError(exitCodes.configuration, {
+    throw new OperatorError("configuration", {
       found: `no [gateway] in ${config.file}`,
       accepted: "a file with [gateway] and at least one [[service]]",
       advice: "add it, name another file, or write an example with `stead init`",

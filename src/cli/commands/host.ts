@@ -6,10 +6,9 @@ import { formatProblems } from "../../config/problems.ts";
 import type { HostConfig } from "../../config/types.ts";
 import { selfCommand } from "../../runtime/self-command.ts";
 import type { RunningHost } from "../../host/run-host.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 
 interface HostFlags {
   readonly "accept-damaged": boolean;
@@ -38,7 +37,7 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
   async func(flags, file) {
     const config = requireConfig(this, file);
     if (config.host === null) {
-      throw new CliError(exitCodes.configuration, {
+      throw new OperatorError("configuration", {
         found: `no [host] in ${config.file}`,
         accepted: "a file with [host] and [host.application]",
         advice: "add it, name another file, or write an example with `stead init --role host`",

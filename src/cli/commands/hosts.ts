@@ -2,9 +2,8 @@
 import { buildCommand } from "@stricli/core";
 import type { HostList } from "../../control/gateway-api.ts";
 import { connect, connectionFlags, jsonFlag, parseUrl, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 import { describeDone } from "./switchover.ts";
 import { formatTable } from "../output/table.ts";
 
@@ -114,7 +113,7 @@ export const hostsSetCommand = buildCommand<SetFlags, [host: string], CliContext
   async func(flags, host) {
     const { priority, nofailover } = flags;
     if (priority === undefined && nofailover === undefined) {
-      throw new CliError(exitCodes.usage, { found: "nothing to set", accepted: "--priority, --nofailover or both", advice: "see `stead hosts set --help`" });
+      throw new OperatorError("usage", { found: "nothing to set", accepted: "--priority, --nofailover or both", advice: "see `stead hosts set --help`" });
     }
     const { client, url } = connect(this, flags);
     const service = flags.service ?? serviceOf(requireAnswer(await client.hosts(this.signal), url), host);
@@ -153,8 +152,8 @@ function serviceOf(list: HostList, host: string): string {
   const services = [...new Set(list.hosts.filter(({ id }) => id === host).map(({ service }) => service))];
   const [only] = services;
   if (only !== undefined && services.length === 1) return only;
-  if (only === undefined) throw new CliError(exitCodes.refused, { found: `there is no host "${host}"`, advice: "see `stead hosts list`" });
-  throw new CliError(exitCodes.usage, { found: `"${host}" is a host of ${services.join(" and ")}`, accepted: "--service with one of them", advice: "name the service" });
+  if (only === undefined) throw new OperatorError("refused", { found: `there is no host "${host}"`, advice: "see `stead hosts list`" });
+  throw new OperatorError("usage", { found: `"${host}" is a host of ${services.join(" and ")}`, accepted: "--service with one of them", advice: "name the service" });
 }
 
 function show(context: CliContext, json: boolean, list: HostList): void {

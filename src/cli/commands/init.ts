@@ -9,10 +9,9 @@ import { join, relative, resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
 import { parseConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { defaultConfigFile } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 import { fittingPatterns } from "./fitting-patterns.ts";
 import { configTemplate, type InitRole } from "./init-template.ts";
 import { makeVault } from "./vault-create.ts";
@@ -80,7 +79,7 @@ function refuseWrongNames(path: string, text: string): void {
   // The secret does not exist yet, and is not what is checked here.
   const result = parseConfig(path, text.replace(/^secret_file = .*$/m, `secret = "${"x".repeat(secretBytes)}"`), { env: {} });
   if (result.kind === "ok") return;
-  throw new CliError(exitCodes.usage, {
+  throw new OperatorError("usage", {
     found: `a value that the configuration would refuse:\n${formatProblems(result.problems)}`,
     advice: "choose other values for --service, --host or --vault",
   });
@@ -88,7 +87,7 @@ function refuseWrongNames(path: string, text: string): void {
 
 function refuseExisting(path: string): void {
   if (!existsSync(path)) return;
-  throw new CliError(exitCodes.resource, {
+  throw new OperatorError("resource", {
     found: `${path} exists already; nothing was written`,
     advice: "name another folder, or move the old file away first",
   });
@@ -99,8 +98,8 @@ function expectResource(target: string, write: () => void): void {
   try {
     write();
   } catch (error) {
-    throw new CliError(
-      exitCodes.resource,
+    throw new OperatorError(
+      "resource",
       { found: `${target} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`, advice: "name a folder that you may write to" },
       { cause: error },
     );

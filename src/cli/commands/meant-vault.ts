@@ -2,10 +2,9 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { CheckpointConfig } from "../../config/types.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 
 export interface VaultFlags {
   readonly config: string | undefined;
@@ -33,13 +32,13 @@ interface Meant {
 export function meantVault(context: CliContext, flags: VaultFlags, folder: string | undefined): Meant {
   if (folder !== undefined) {
     if (flags.config !== undefined) {
-      throw new CliError(exitCodes.usage, { found: "a folder and --config", accepted: "one of them", advice: "leave one out" });
+      throw new OperatorError("usage", { found: "a folder and --config", accepted: "one of them", advice: "leave one out" });
     }
     return { url: pathToFileURL(resolve(context.cwd, folder)).href, service: undefined, checkpoint: undefined };
   }
   const { host, file } = requireConfig(context, flags.config);
   if (host === null) {
-    throw new CliError(exitCodes.configuration, { found: `no [host] in ${file}`, advice: "name the vault's folder, or a configuration file with [host]" });
+    throw new OperatorError("configuration", { found: `no [host] in ${file}`, advice: "name the vault's folder, or a configuration file with [host]" });
   }
   return { url: host.vaultUrl, service: host.service, checkpoint: host.checkpoint };
 }

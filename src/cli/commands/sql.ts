@@ -5,8 +5,7 @@ import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags
 import type { CliContext } from "../output/context.ts";
 import { lineWidth, printable } from "../output/paragraph.ts";
 import { formatTable } from "../output/table.ts";
-import { CliError } from "../output/cli-error.ts";
-import { exitCodes } from "../output/exit-codes.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 
 interface SqlFlags extends ConnectionFlags {
   readonly json: boolean;
@@ -39,7 +38,7 @@ export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext
     positional: { kind: "tuple", parameters: [{ brief: "One statement that only reads", placeholder: "statement", parse: String }] },
   },
   async func(flags, sql) {
-    if (flags.csv && flags.json) throw new CliError(exitCodes.usage, { found: "--csv and --json", accepted: "one of them", advice: "choose" });
+    if (flags.csv && flags.json) throw new OperatorError("usage", { found: "--csv and --json", accepted: "one of them", advice: "choose" });
     const { client, url } = connect(this, flags);
     const answer = requireAnswer(await client.sql({ sql, rowsMax: flags.rows }, this.signal), url);
     this.process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : flags.csv ? formatCsv(answer) : formatRows(answer, this.process.stdout.columns));

@@ -3,7 +3,8 @@ import { buildCommand } from "@stricli/core";
 import type { ClusterHost, ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
-import { CliError, formatCliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
+import { formatOperatorError } from "../output/operator-errors.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { paragraph } from "../output/paragraph.ts";
@@ -54,8 +55,8 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
       }
       // A gateway that is being restarted is worth waiting for; the screen says so meanwhile.
       await show().catch((error: unknown) => {
-        if (!(error instanceof CliError)) throw error;
-        if (!this.signal.aborted) this.process.stderr.write(`${formatCliError(error)}\n`);
+        if (!(error instanceof OperatorError)) throw error;
+        if (!this.signal.aborted) this.process.stderr.write(`${formatOperatorError(error)}\n`);
       });
     }
   },

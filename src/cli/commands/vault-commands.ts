@@ -1,9 +1,8 @@
 /** The commands of `stead vault` and their flags; which vault is meant says meant-vault.ts. What they do is in vault.ts and vault-create.ts. */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, parseDuration } from "../../config/units.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 import { folderParameter, meantVault, vaultFlags, type VaultFlags } from "./meant-vault.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
 import { vaultRestoreCommand } from "./vault-restore.ts";
@@ -74,7 +73,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     const checkpointsMin = flags.keep ?? checkpoint?.keepMin;
     const windowMs = flags.window ?? checkpoint?.windowMs;
     if (checkpointsMin === undefined || windowMs === undefined) {
-      throw new CliError(exitCodes.usage, {
+      throw new OperatorError("usage", {
         found: "a folder without --keep and --window",
         accepted: "both, or a configuration file that has them",
         advice: "say what has to stay, for example --keep 2 --window 1h",

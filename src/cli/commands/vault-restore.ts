@@ -2,9 +2,8 @@
 import { resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
 import type { LeftOut, Moment, PointInTime } from "../../host/secondary/point-in-time.ts";
-import { CliError } from "../output/cli-error.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 import { folderParameter, meantVault, vaultFlags, type VaultFlags } from "./meant-vault.ts";
 
 interface RestoreFlags extends VaultFlags {
@@ -63,7 +62,7 @@ function momentOf(flags: RestoreFlags): Moment {
     ["--last-whole", flags["last-whole"] ? { kind: "last_whole" } : undefined],
   ];
   const given = moments.filter(([, moment]) => moment !== undefined);
-  if (given.length > 1) throw new CliError(exitCodes.usage, { found: given.map(([flag]) => flag).join(" and "), accepted: "one of them, or none for the newest state", advice: "leave one out" });
+  if (given.length > 1) throw new OperatorError("usage", { found: given.map(([flag]) => flag).join(" and "), accepted: "one of them, or none for the newest state", advice: "leave one out" });
   return given[0]?.[1] ?? { kind: "newest" };
 }
 

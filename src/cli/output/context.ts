@@ -30,7 +30,7 @@ export interface CliContext extends CommandContext {
   onUpgrade?(upgrade: () => void): void;
   /**
    * The exit code of a command that has said all it has to say by itself (a verdict, a table with bad news). An error is
-   * thrown as a `CliError` instead.
+   * thrown as a `OperatorError` instead.
    */
   exitWith(code: ExitCode): void;
 }

@@ -1,6 +1,8 @@
+import type { ErrorArea } from "../../runtime/operator-error.ts";
+
 /**
- * What the number means that `stead` ends with: stable, for scripts. docs/OPERATIONS.md and `stead --help` have the same
- * table, and a test compares them.
+ * What the number means that `stead` ends with: stable, for scripts. An error ends it with the code of its area. docs/OPERATIONS.md and
+ * `stead --help` have the same table, and a test compares them.
  */
 export const exitCodes = {
   /** Done; for a question: the answer is yes. */
@@ -25,7 +27,7 @@ export const exitCodes = {
   verdict: 9,
   /** Interrupted (128 + SIGINT) before it was done. A gateway or host that is told to stop ends with `ok`. */
   interrupted: 130,
-} as const;
+} as const satisfies Record<ErrorArea | "ok" | "interrupted", number>;
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 

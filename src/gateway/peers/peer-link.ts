@@ -5,6 +5,7 @@
 import { unknownPeer, type PeerMemory } from "../../core/replication/exchange.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { Background } from "../../runtime/background.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import type { PeerTransport } from "./peer-client.ts";
 
 export const sweepMs = 1_000;
@@ -74,7 +75,7 @@ export class PeerLink {
       end = await this.#exchange(this, this.#stop.signal);
     } catch (error) {
       // A defect in talking to one peer is shown, and neither ends the gateway nor the talk with the others.
-      this.trouble = `defect: ${error instanceof Error ? error.message : String(error)}`;
+      this.trouble = `defect: ${messageOf(error)}`;
     }
     this.#busy = false;
     const now = this.#clock.now();

@@ -9,6 +9,7 @@ import { closeSync, fstatSync, openSync, statSync, write } from "node:fs";
 import type { AccessLogTarget } from "../../config/types.ts";
 import { accessLine, type AccessEntry, type AccessLogFormat } from "../../http/server/access-log.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 const writeEveryMs = 200;
 /** Characters that wait to be written; further lines are dropped and counted. */
@@ -77,7 +78,7 @@ export class AccessLogFile {
       this.trouble = null;
     } catch (error) {
       this.dropped += lines.length;
-      this.trouble = `the access log cannot be written: ${error instanceof Error ? error.message : String(error)}`;
+      this.trouble = `the access log cannot be written: ${messageOf(error)}`;
     }
   }
 

@@ -10,6 +10,7 @@ import type { CertificateFiles, TlsConfig } from "../../config/types.ts";
 import { CertificateError, type Certificate, type TlsCertificates } from "../../http/server/server-tls.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 const lookMs = 1_000;
 
@@ -72,8 +73,9 @@ export class CertificateWatch {
       this.#log.info("certificates reloaded");
     } catch (error) {
       if (!(error instanceof CertificateError)) throw error;
-      if (this.trouble !== error.message) this.#log.error("certificates not reloaded, those before stay in use", { why: error.message });
-      this.trouble = error.message;
+      const why = messageOf(error);
+      if (this.trouble !== why) this.#log.error("certificates not reloaded, those before stay in use", { why });
+      this.trouble = why;
     }
   }
 }

@@ -159,7 +159,7 @@ export class PlainControl implements HostControl {
         const status = response.statusCode ?? 0;
         finish(status >= 200 && status < 400 ? "well" : { kind: "invalid", message: `${this.#url.href} answered ${status}` });
       });
-      call.on("error", (error: NodeJS.ErrnoException) => finish(failureOf(error)));
+      call.on("error", (error: NodeJS.ErrnoException) => finish(signal?.aborted === true ? { kind: "aborted", message: "aborted" } : failureOf(error)));
       call.end();
     });
   }
@@ -168,6 +168,5 @@ export class PlainControl implements HostControl {
 const promoteTimeoutMs = 2_000;
 
 function failureOf(error: NodeJS.ErrnoException): CallFailure {
-  if (error.name === "AbortError") return { kind: "aborted", message: "aborted" };
   return { kind: error.code === "ECONNREFUSED" ? "refused" : "reset", message: error.message };
 }

@@ -5,12 +5,15 @@
  * build would write could be wrong there.
  */
 import type { Client } from "@libsql/client";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { migrations, type Migration } from "./migrations.ts";
 
-export class NewerDatabaseError extends Error {
-  override readonly name = "NewerDatabaseError";
+export class NewerDatabaseError extends OperatorError {
   constructor(unknown: readonly string[]) {
-    super(`the database was written by a newer version of stead (it has ${unknown.join(", ")}): start that version, or name another database`);
+    super("resource", {
+      found: `the database was written by a newer version of stead (it has ${unknown.join(", ")})`,
+      advice: "start that newer version, or name another database in the configuration",
+    });
   }
 }
 

@@ -8,6 +8,7 @@
  */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { HranaBatchResult, HranaCondition, HranaDescription, HranaError, HranaStatementResult, HranaValue } from "../../control/hrana.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import { isReadOnlyStatement, parameterNames } from "./sql-statement.ts";
 
 export interface SqlStep {
@@ -165,7 +166,7 @@ const sqliteCodes: Readonly<Record<number, string>> = { 5: "SQLITE_BUSY", 8: "SQ
 
 export function errorOf(error: unknown): HranaError {
   if (error instanceof SqlFailure) return { message: error.message, code: error.code };
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const number = error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : 1;
   return { message, code: sqliteCodes[number] ?? "SQLITE_ERROR" };
 }

@@ -13,6 +13,7 @@ import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } fr
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import { Background } from "../../runtime/background.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import { HybridClock } from "./hybrid-clock.ts";
 import { DatabaseInUseError } from "./database-in-use.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "./replication-disk.ts";
@@ -318,7 +319,6 @@ export class StateStore {
   }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** An epoch that is known already: its owner and first sight stay, and where it serves unless there is news. */
 function sameEpoch(values: Record<string, Cell>, known: ReplicatedRow | undefined): Record<string, Cell> {

@@ -15,6 +15,7 @@
 import { duplicateDescriptor } from "../../runtime/descriptors.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import type { GatewayRun } from "../gateway-run.ts";
 import { SuccessorProcess, UpgradeError } from "./successor-process.ts";
 
@@ -56,7 +57,7 @@ export class Keeper {
       await this.#replace();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      log.error(`not upgraded, the process before goes on: ${error.message}`);
+      log.error(`not upgraded, the process before goes on: ${messageOf(error)}`);
     } finally {
       this.#upgrading = false;
     }
@@ -105,7 +106,7 @@ export class Keeper {
 
   #check({ gateway, listen }: { readonly gateway: string; readonly listen: string }): void {
     const { gateway: ownId, listen: ownListen } = this.#options;
-    if (gateway !== ownId) throw new UpgradeError(`the configuration now has gateway.id = "${gateway}", this is ${ownId}; restart it`);
-    if (listen !== ownListen) throw new UpgradeError(`the configuration now has gateway.listen = "${listen}", this gateway listens on ${ownListen}; restart it`);
+    if (gateway !== ownId) throw new UpgradeError(`the configuration now has gateway.id = "${gateway}", this is ${ownId}`, "restart it");
+    if (listen !== ownListen) throw new UpgradeError(`the configuration now has gateway.listen = "${listen}", this gateway listens on ${ownListen}`, "restart it");
   }
 }

@@ -1,6 +1,7 @@
 /** The process that takes over, seen from the keeper that has started it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Clock } from "../../runtime/clock.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { Incumbent } from "../gateway-run.ts";
 import { readMessages, sendMessage } from "../workers/line-channel.ts";
 import { fromSuccessorSchema, type FromSuccessor, type ToSuccessor } from "./messages.ts";
@@ -11,8 +12,10 @@ const readyMsMax = 20_000;
 const stepMsMax = 30_000;
 
 /** An upgrade came to nothing; the gateway that was there goes on. */
-export class UpgradeError extends Error {
-  override readonly name = "UpgradeError";
+export class UpgradeError extends OperatorError {
+  constructor(found: string, advice = "look at what the new process wrote, and upgrade again") {
+    super("unexpected", { found, advice });
+  }
 }
 
 interface Waiting {

@@ -4,6 +4,7 @@
  */
 import type { Readable, Writable } from "node:stream";
 import type { Log } from "../../runtime/log.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import type { GatewayRun } from "../gateway-run.ts";
 import { readMessages, sendMessage } from "../workers/line-channel.ts";
 import { toSuccessorSchema, type FromSuccessor, type ToSuccessor } from "./messages.ts";
@@ -53,7 +54,7 @@ class Successor {
     try {
       return await this.#take(message);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       this.#options.log.error(`${message.kind} failed`, { why });
       this.#send({ kind: "failed", why });
       return this.#run === null;

@@ -1,6 +1,7 @@
 /** Messages as lines of JSON over a pipe, checked by a schema on arrival; bounded in both directions. */
 import type { Readable, Writable } from "node:stream";
 import * as v from "valibot";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 /** A longer line is not one of ours. */
 const lineCharactersMax = 4 * 1024 * 1024;
@@ -46,7 +47,7 @@ function parse<Schema extends v.GenericSchema>(line: string, schema: Schema): { 
     const [issue] = result.issues;
     return { kind: "wrong", why: `a message that is not understood: ${v.getDotPath(issue) ?? ""} ${issue.message}` };
   } catch (error) {
-    return { kind: "wrong", why: `a message that is not JSON: ${error instanceof Error ? error.message : String(error)}` };
+    return { kind: "wrong", why: `a message that is not JSON: ${messageOf(error)}` };
   }
 }
 

@@ -57,7 +57,7 @@ const endedSchema = v.object({ end: v.picklist(["ok", "unknown", "failed", "clie
 export const fromWorkerSchema = v.variant("kind", [
   v.object({ kind: v.literal("listening") }),
   /** It cannot serve, and ends: for example a certificate that cannot be read. */
-  v.object({ kind: v.literal("failed"), why: text }),
+  v.object({ kind: v.literal("failed"), found: text, accepted: v.optional(text), advice: v.optional(text) }),
   /** What happened since the last one; at least one per `reportIdleMs`. */
   v.object({
     kind: v.literal("report"),

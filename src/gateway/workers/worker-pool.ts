@@ -7,6 +7,7 @@ import { closeSync } from "node:fs";
 import type { CloseOptions } from "../../http/server/server.ts";
 import { listenOn } from "../../http/server/listen.ts";
 import { duplicateDescriptor } from "../../runtime/descriptors.ts";
+import { OperatorError, type OperatorErrorText } from "../../runtime/operator-error.ts";
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { Plane, PlaneDeps, WorkerStatus } from "../route/plane.ts";
 import type { PlaneSettings } from "../route/data-plane.ts";
@@ -26,11 +27,12 @@ export interface WorkerPoolOptions extends PlaneDeps {
   onLost(detail: string): void;
 }
 
-/** A worker cannot serve at all; what it said. */
-export class WorkerStartError extends Error {
-  constructor(why: string) {
-    super(why);
-    this.name = "WorkerStartError";
+const workerAdvice = "look at what the worker wrote above";
+
+/** A worker cannot serve at all, with what it said. */
+export class WorkerStartError extends OperatorError {
+  constructor(said: OperatorErrorText) {
+    super("resource", said);
   }
 }
 
@@ -91,7 +93,7 @@ export class WorkerPool implements Plane {
     const started = new Promise<void>((resolve, reject) => (this.#onStart = { resolve, reject }));
     const { command, clock, log, count } = this.#options;
     const onLost = (detail: string): void => {
-      this.#onStart?.reject(new WorkerStartError(detail));
+      this.#onStart?.reject(new WorkerStartError({ found: detail, advice: workerAdvice }));
       this.#options.onLost(detail);
     };
     this.#processes = Array.from({ length: count }, (_, index) => new WorkerProcess({
@@ -141,7 +143,7 @@ export class WorkerPool implements Plane {
         if (this.#processes.every(({ status }) => status.state === "serving")) this.#onStart?.resolve();
         return;
       case "failed":
-        this.#onStart?.reject(new WorkerStartError(message.why));
+        this.#onStart?.reject(new WorkerStartError({ ...message, advice: message.advice ?? workerAdvice }));
         return;
       case "report":
         for (const { route, ended } of message.routes) {

@@ -9,6 +9,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { CloseOptions } from "../../http/server/server.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Log } from "../../runtime/log.ts";
 import { LocalPlane } from "../route/plane.ts";
 import type { RouteHooks } from "../route/route-target.ts";
@@ -106,7 +107,7 @@ class Worker {
         this.#report();
       },
       (error: unknown) => {
-        this.#send({ kind: "failed", why: error instanceof Error ? error.message : String(error) });
+        this.#send({ kind: "failed", ...(error instanceof OperatorError ? { found: error.found, accepted: error.accepted, advice: error.advice } : { found: messageOf(error) }) });
         this.#end({ drainMs: 0 });
       },
     );

@@ -1,11 +1,12 @@
+import { OperatorError } from "../../runtime/operator-error.ts";
+
 /** The application could not be started, or did not become ready. */
-export class ApplicationError extends Error {
-  override readonly name = "ApplicationError";
+export class ApplicationError extends OperatorError {
   /** Started once more, at another port, it may do better: it ended by itself. */
   readonly mayPass: boolean;
 
-  constructor(message: string, mayPass = false) {
-    super(message);
+  constructor(found: string, mayPass = false) {
+    super("application", { found, advice: "look at its output, and at [host.application] in the configuration" });
     this.mayPass = mayPass;
   }
 }

@@ -6,10 +6,17 @@
  */
 import { constants, copyFile, type FileHandle, mkdir, open, stat, statfs } from "node:fs/promises";
 import { type FilePath, folderOf, pathOf } from "../../capture/data-path.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 
 /** There is no room for the copy. */
-export class NoSpaceError extends Error {
-  override readonly name = "NoSpaceError";
+export class NoSpaceError extends OperatorError {
+  constructor(folder: string, neededBytes: number, freeBytes: number) {
+    super("resource", {
+      found: `the disk of ${folder} has ${megabytes(freeBytes)} free`,
+      accepted: `${megabytes(neededBytes)} for the copy, and ${megabytes(spareBytesMin)} to spare`,
+      advice: "free space there, or rehearse on another host",
+    });
+  }
 }
 
 const pieceBytes = 1024 * 1024;
@@ -45,7 +52,7 @@ async function ensureSpace(names: readonly string[], from: string, to: string): 
   const { bavail, bsize } = await statfs(to);
   const free = bavail * bsize;
   if (free >= bytes + spareBytesMin) return;
-  throw new NoSpaceError(`the copy needs ${megabytes(bytes)} and ${megabytes(spareBytesMin)} to spare; the disk of ${to} has ${megabytes(free)} free`);
+  throw new NoSpaceError(to, bytes, free);
 }
 
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1_000_000)} MB`;

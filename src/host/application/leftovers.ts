@@ -18,6 +18,7 @@
  */
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 
 /** A process, told from a later one with the same number. */
 export interface ProcessIdentity {
@@ -61,8 +62,10 @@ export interface LeftoversOptions {
 }
 
 /** Something of the application lives on, or somebody else has its files. */
-export class LeftoverError extends Error {
-  override readonly name = "LeftoverError";
+export class LeftoverError extends OperatorError {
+  constructor(found: string, advice: string) {
+    super("application", { found, advice });
+  }
 }
 
 /** A killed process is gone within this, unless it waits for a disk. */
@@ -98,7 +101,7 @@ export class Leftovers {
       for (const { pid } of escaped) named.add(pid);
       if (found.length > 0) processes.kill(found);
       if (clock.now() - startedAt > endMsMax) {
-        throw new LeftoverError(`of the application there are still, ${endMsMax} ms after they were killed: ${this.#describe(found)}; a process that waits for a disk ends with its wait`);
+        throw new LeftoverError(`of the application there are still, ${endMsMax} ms after they were killed: ${this.#describe(found)}`, "a process that waits for a disk ends with its wait");
       }
       await clock.sleep(pauseMs);
     }
@@ -109,14 +112,14 @@ export class Leftovers {
   async ensureNone(): Promise<true> {
     await this.clear("everywhere");
     const writers = await this.#options.processes.writers();
-    if (writers.length > 0) throw new LeftoverError(explain(writers));
+    if (writers.length > 0) throw new LeftoverError(shorten(writers), endAdvice);
     return true;
   }
 
   /** Why this host may not become primary now; undefined: it may. */
   obstacle(databases: Iterable<string>): string | undefined {
     const lockers = this.#options.processes.lockers(databases);
-    return lockers.length === 0 ? undefined : explain(lockers);
+    return lockers.length === 0 ? undefined : `${shorten(lockers)} (${endAdvice})`;
   }
 
   /** The stop signal, for what a signal to the group does not reach. */
@@ -130,7 +133,6 @@ export class Leftovers {
   }
 }
 
-const explain = (sentences: readonly string[]): string =>
-  `${shorten(sentences)}; end it: what it writes would be lost (an application in a container needs \`stop.command\` in [host.application])`;
+const endAdvice = "end it: what it writes would be lost; an application in a container needs `stop.command` in [host.application]";
 
 const shorten = (words: readonly string[]): string => words.slice(0, namedMax).join(", ") + (words.length > namedMax ? ` and ${words.length - namedMax} more` : "");

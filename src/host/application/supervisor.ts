@@ -11,6 +11,7 @@ import { judgeEnding, recentRestarts, type Restart } from "../../core/host/resta
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { isFreePort } from "../../runtime/free-ports.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import { ActivityMeter } from "./activity.ts";
 import { ApplicationError } from "./application-error.ts";
 import { Endings } from "./endings.ts";
@@ -235,7 +236,7 @@ export class Supervisor implements SupervisedApplication {
     this.#state = { kind: "between" };
     this.#lastEnd = what;
     const command = this.#options.application.command.join(" ");
-    return new ApplicationError(`application "${command}": ${what}; see its output, and [host.application] in the configuration`, mayPass);
+    return new ApplicationError(`application "${command}": ${what}`, mayPass);
   }
 
   #becomesReady(group: Watched, signal: AbortSignal): ReturnType<typeof becomesReady> {
@@ -294,7 +295,7 @@ export class Supervisor implements SupervisedApplication {
     onWarning(`the application ${what}: restart ${verdict.restarts.length} of ${max}`);
     this.#restart(takesAnotherPort).catch((error: unknown) => {
       // A restart that failed counts like a crash. Its port may be the reason.
-      if (!this.#isEnded) this.#afterEnding("ended", `did not start again: ${error instanceof Error ? error.message : String(error)}`, true);
+      if (!this.#isEnded) this.#afterEnding("ended", `did not start again: ${messageOf(error)}`, true);
     });
   }
 

@@ -3,6 +3,7 @@ import type { Server } from "node:http";
 import { serve } from "@hono/node-server";
 import type { Hono } from "hono";
 import type { Address } from "../../config/types.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 
 export interface ControlServer {
   readonly port: number;
@@ -11,11 +12,10 @@ export interface ControlServer {
 }
 
 /** The address is taken or not ours. */
-export class ControlListenError extends Error {
-  override readonly name = "ControlListenError";
-  readonly advice = "another process listens there (is this host running already?), or the address is not this machine's; change `control` in [host]";
+export class ControlListenError extends OperatorError {
   constructor(address: Address, cause: Error) {
-    super(`cannot listen on ${address.host}:${address.port} for the control API: ${cause.message}`, { cause });
+    const found = `cannot listen on ${address.host}:${address.port} for the control API: ${cause.message}`;
+    super("resource", { found, advice: "another process listens there (is this host running already?), or the address is not this machine's; change `control` in [host]" }, { cause });
   }
 }
 

@@ -12,7 +12,8 @@ import type { DatabaseChange, DatabaseEntry, DatabaseList } from "../../control/
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Exclusions } from "../ports/exclusions.ts";
-import { messageOf, type Notices } from "../ports/notices.ts";
+import type { Notices } from "../ports/notices.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import type { CaptureSource, Outcome } from "../ports/ports.ts";
 
 const databasesShown = 1000;
@@ -49,7 +50,7 @@ export class DatabaseDesk {
       add({ name, condition: "excluded", forMs: Math.max(0, clock.wallTime() - atMs), reason: `excluded by an operator on ${host}: what is written there is not there after a failover`, advice: `\`stead databases include ${name}\` when it can be captured` });
     }
     for (const { name, reason, advice = "", sinceMs } of captured?.uncaptured?.() ?? []) {
-      if (!entries.has(name)) add({ name, condition: "held", forMs: clock.now() - sinceMs, reason: reason.replace(` ${advice}`, ""), advice: `${advice} ${excludeAdvice(name)}`.trim() });
+      if (!entries.has(name)) add({ name, condition: "held", forMs: clock.now() - sinceMs, reason, advice: `${advice} ${excludeAdvice(name)}`.trim() });
     }
     for (const { name, reason } of captured?.leftOut?.() ?? []) if (!entries.has(name)) add({ name, condition: "left-out", reason });
     const condition = captured === undefined ? "followed" : "captured";

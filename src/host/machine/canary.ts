@@ -9,7 +9,8 @@ import { areDescriptorsOut, type ConditionEvent, type HostCondition, type Impair
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { DiskPlace } from "./disk-places.ts";
-import { type Condition, messageOf, type Notices } from "../ports/notices.ts";
+import type { Condition, Notices } from "../ports/notices.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import { ObservedStore } from "./observed-store.ts";
 import { endsWithin } from "./time-limit.ts";
 import { VaultProbe } from "./vault-probe.ts";

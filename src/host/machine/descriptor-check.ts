@@ -7,6 +7,7 @@
  * the next primary would meet the same.
  */
 import { descriptorsFor, descriptorsInUse, hostDescriptors, warnShare } from "../../capture/limits.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { openFileLimit } from "../../runtime/open-file-limit.ts";
 
 const usualLimit = 1024;
@@ -20,16 +21,9 @@ export interface DescriptorFinding {
 }
 
 /** This host may have too few descriptors open. */
-export class DescriptorLimitError extends Error {
-  override readonly name = "DescriptorLimitError";
-  readonly found: string;
-  readonly accepted: string;
-  readonly advice: string;
-  constructor({ found, accepted, advice }: DescriptorFinding) {
-    super(`${found}; accepted is ${accepted}. ${advice}`);
-    this.found = found;
-    this.accepted = accepted;
-    this.advice = advice;
+export class DescriptorLimitError extends OperatorError {
+  constructor(finding: DescriptorFinding) {
+    super("configuration", finding);
   }
 }
 

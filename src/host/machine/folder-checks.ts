@@ -5,6 +5,7 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { networkFileSystem } from "../../capture/network-fs.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { LocalFolders } from "../secondary/local-data.ts";
 
 export interface FolderFinding {
@@ -18,16 +19,9 @@ export interface FolderFinding {
 }
 
 /** A folder of this host cannot work where it is. */
-export class FolderPlaceError extends Error {
-  override readonly name = "FolderPlaceError";
-  readonly found: string;
-  readonly accepted: string;
-  readonly advice: string;
+export class FolderPlaceError extends OperatorError {
   constructor({ key, found, accepted, advice }: FolderFinding) {
-    super(`host.${key}: ${found}; accepted is ${accepted}. ${advice}`);
-    this.found = `host.${key}: ${found}`;
-    this.accepted = accepted;
-    this.advice = advice;
+    super("configuration", { found: `host.${key}: ${found}`, accepted, advice });
   }
 }
 

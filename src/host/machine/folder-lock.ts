@@ -5,16 +5,17 @@
  */
 import { join } from "node:path";
 import { folderLockName } from "../../core/database-pattern.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { FileLock, lockHolder } from "../../runtime/file-lock.ts";
 
 /** Another host has the folder. */
-export class FolderLockedError extends Error {
-  override readonly name = "FolderLockedError";
-  readonly accepted = "one running host for each `host.state` and `host.data`";
-  readonly advice: string;
+export class FolderLockedError extends OperatorError {
   constructor(key: "state" | "data", folder: string, holder: number | undefined) {
-    super(`another host${holder === undefined ? "" : ` (process ${holder})`} has the folder ${folder} of host.${key}`);
-    this.advice = "stop that host (one that is frozen keeps its folders until it is killed), or give this one an `id`, `state` and `data` of its own";
+    super("resource", {
+      found: `another host${holder === undefined ? "" : ` (process ${holder})`} has the folder ${folder} of host.${key}`,
+      accepted: "one running host for each `host.state` and `host.data`",
+      advice: "stop that host (one that is frozen keeps its folders until it is killed), or give this one an `id`, `state` and `data` of its own",
+    });
   }
 }
 

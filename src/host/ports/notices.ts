@@ -5,6 +5,7 @@
  * whoever sees it pass calls `over`, so that a status read after the trouble does not show it still.
  */
 import type { Log } from "../../runtime/log.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 const warningsKept = 20;
 const uncapturedNamed = 3;
@@ -53,13 +54,6 @@ export class Notices {
     this.#warnings = others;
     this.#onChange();
   }
-}
-
-/** The message of anything thrown, with its advice when it carries one. */
-export function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const advice = "advice" in error && typeof error.advice === "string" && !error.message.includes(error.advice) ? ` (${error.advice})` : "";
-  return error.message + advice;
 }
 
 /** Names every database that cannot be captured now, for as long as that lasts. */

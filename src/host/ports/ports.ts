@@ -41,7 +41,7 @@ export interface CaptureSnapshot {
 /** A file that matches the service's patterns and whose commits cannot be captured now. */
 export interface UncapturedDatabase {
   readonly name: string;
-  /** What was found, what is accepted, what to do. */
+  /** What was found, and what is accepted. */
   readonly reason: string;
   readonly advice?: string;
   /** Monotonic milliseconds. */

@@ -24,7 +24,7 @@ import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
 import { pacedBy } from "../../vault/checkpoint/checkpoint-pace.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { Journal } from "./journal.ts";
-import { messageOf } from "../ports/notices.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import type { SnapshotDatabase, Outcome } from "../ports/ports.ts";
 
 export interface CheckpointerOptions {
@@ -99,7 +99,7 @@ export class Checkpointer {
       if (this.#isStopped) return;
       this.#lastAt = this.#options.clock.now() - this.#options.thresholds.intervalMs + retryAfterMs;
       this.#journalBytes = 0;
-      this.#options.onFailed(error instanceof Error ? error.message : String(error));
+      this.#options.onFailed(messageOf(error));
     });
   }
 

@@ -13,6 +13,7 @@ import { type ClaimOptions, LogWriter } from "../../vault/log/log-writer.ts";
 import type { LogRecord } from "../../vault/record.ts";
 import { retryUntilAnswered } from "../../vault/store/retry.ts";
 import type { Follower, Predecessor } from "../secondary/follower.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import { wallAheadOf } from "./suspension.ts";
 
 export interface Claimed {
@@ -46,7 +47,7 @@ export async function claimEpoch(follower: Follower, options: ClaimEpochOptions)
   const { clock, signal } = options;
   let trouble = `no answer within ${claimMsMax} ms`;
   const onTrouble: ClaimOptions["onTrouble"] = (error) => {
-    trouble = `${error.message} (${error.advice})`;
+    trouble = messageOf(error);
     options.onTrouble?.(error);
   };
   // Not AbortSignal.any, see lease-wait.ts.

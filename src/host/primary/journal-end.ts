@@ -1,7 +1,7 @@
 /** How a journal ends, and what that means for the host. */
 import { CaptureError } from "../../capture/capture-error.ts";
 import { FencedError } from "../../vault/errors.ts";
-import { messageOf } from "../ports/notices.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 /** Why a journal ended: told once. */
 export type JournalEnd =

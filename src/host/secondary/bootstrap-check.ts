@@ -6,22 +6,23 @@
  * here is left to capture, which says what it thinks of it.
  */
 import type { CheckDepth, CheckedDatabase } from "../../capture/integrity.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 
 /** Only a person can mend it, or accept it. */
-export class DamagedDatabasesError extends Error {
-  override readonly name = "DamagedDatabasesError";
-  readonly advice = "put back a whole copy (sqlite3 OLD .recover | sqlite3 NEW saves what can be read), or take it as it is, for good: run `stead host` once with --accept-damaged";
+export class DamagedDatabasesError extends OperatorError {
   constructor(what: string) {
-    super(`not taken over as the first content of the vault: ${what}; accepted are databases in which SQLite finds nothing wrong`);
+    super("resource", {
+      found: `not taken over as the first content of the vault: ${what}`,
+      accepted: "databases in which SQLite finds nothing wrong",
+      advice: "put back a whole copy (sqlite3 OLD .recover | sqlite3 NEW saves what can be read), or take it as it is, for good: run `stead host` once with --accept-damaged",
+    });
   }
 }
 
 /** It may be different in a moment. */
-export class UncheckableDatabaseError extends Error {
-  override readonly name = "UncheckableDatabaseError";
-  readonly advice = "stop what has it open or locked, and see that the user of the host may read it";
+export class UncheckableDatabaseError extends OperatorError {
   constructor(name: string, reason: string) {
-    super(`${name} cannot be checked before it is taken over: ${reason}`);
+    super("resource", { found: `${name} cannot be checked before it is taken over: ${reason}`, advice: "stop what has it open or locked, and see that the user of the host may read it" });
   }
 }
 

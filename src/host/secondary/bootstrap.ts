@@ -9,6 +9,7 @@
  * long `bootstrap = true` has stood in a configuration.
  */
 import type { Clock } from "../../runtime/clock.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { listCheckpoints, writeCheckpoint } from "../../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
 import { CheckpointExistsError } from "../../vault/errors.ts";
@@ -27,10 +28,12 @@ export interface BootstrapOptions {
 }
 
 /** A vault that has, or had, a log, but no checkpoint. */
-export class CheckpointsMissingError extends Error {
-  override readonly name = "CheckpointsMissingError";
+export class CheckpointsMissingError extends OperatorError {
   constructor() {
-    super("the vault has a log, but not one checkpoint: it is not empty, so this host does not bootstrap it; put the folders `checkpoints` and `chunks` back from a backup, or begin anew in a new vault");
+    super("vault", {
+      found: "the vault has a log, but not one checkpoint: it is not empty, so this host does not bootstrap it",
+      advice: "put the folders `checkpoints` and `chunks` back from a backup, or begin anew in a new vault",
+    });
   }
 }
 

@@ -21,7 +21,7 @@ import { CorruptRecordError, UnknownFormatError } from "../../vault/errors.ts";
 import { logPrefix, positionOfKey } from "../../vault/keys.ts";
 import type { Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
-import { messageOf } from "../ports/notices.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 import { UnappliableFlushError } from "./unappliable-flush.ts";
 
 /** Who may be primary, as its claim says. */

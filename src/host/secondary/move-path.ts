@@ -11,17 +11,19 @@ import { constants, copyFile, mkdir, open, readlink, rename, rm, stat, statfs, s
 import { dirname } from "node:path";
 import { type FilePath, folderOf, textOf, withSuffix } from "../../capture/data-path.ts";
 import { entriesBelow, type FolderEntry, joined } from "./folder-entries.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 
 /** A copy with this ending is not complete. */
 const copying = ".moving";
 
 /** Not enough room for a copy on the other file system. */
-export class NoRoomError extends Error {
-  override readonly name = "NoRoomError";
+export class NoRoomError extends OperatorError {
   readonly code = "ENOSPC";
-  readonly advice = "free space there (stead removes nothing that may be the only copy), or put data, state and set_aside on one file system";
   constructor(target: string, neededBytes: number, freeBytes: number) {
-    super(`${target} is on another file system with ${freeBytes} bytes free, and ${neededBytes} are to be moved there`);
+    super("resource", {
+      found: `${target} is on another file system with ${freeBytes} bytes free, and ${neededBytes} are to be moved there`,
+      advice: "free space there (stead removes nothing that may be the only copy), or put data, state and set_aside on one file system",
+    });
   }
 }
 

@@ -24,7 +24,7 @@ async function refusalOf(work: () => Promise<void>): Promise<ProofRefusal | unde
     await work();
     return undefined;
   } catch (error) {
-    if (error instanceof ReplicaError) return { database: error.database, reason: `found ${error.found}; accepted is ${error.accepted}` };
+    if (error instanceof ReplicaError) return { database: error.database, reason: error.reason };
     throw error;
   }
 }

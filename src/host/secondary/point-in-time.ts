@@ -15,6 +15,7 @@ import { pathOf } from "../../capture/data-path.ts";
 import { Replica } from "../../capture/replica.ts";
 import { ReplicaError } from "../../capture/replica-error.ts";
 import { allRules } from "../../core/rules.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
@@ -73,35 +74,28 @@ export interface PointInTimeOptions {
 }
 
 /** The vault does not go back that far, or not up to there. */
-export class MomentError extends Error {
-  override readonly name = "MomentError";
-  readonly accepted: string;
-  readonly advice = "`stead vault ls --records` shows positions and times; how far back it goes is decided by host.checkpoint.keep and host.checkpoint.window";
-  constructor(found: string, accepted: string) {
-    super(`the vault does not have the state at ${found}`);
-    this.accepted = accepted;
+export class MomentError extends OperatorError {
+  constructor(moment: string, accepted: string) {
+    const advice = "`stead vault ls --records` shows positions and times; how far back it goes is decided by host.checkpoint.keep and host.checkpoint.window";
+    super("usage", { found: `the vault does not have the state at ${moment}`, accepted, advice });
   }
 }
 
 /** The folder has something in it already: it would be mixed with what is restored. */
-export class FolderInUseError extends Error {
-  override readonly name = "FolderInUseError";
-  readonly accepted = "a folder that is empty or does not exist yet";
-  readonly advice = "name another folder, or move away what is in it";
+export class FolderInUseError extends OperatorError {
   constructor(folder: string) {
-    super(`${folder} is not empty`);
+    super("resource", { found: `${folder} is not empty`, accepted: "a folder that is empty or does not exist yet", advice: "name another folder, or move away what is in it" });
   }
 }
 
 /** The databases do not fit there: a disk that is filled to the last byte serves nobody on that machine. */
-export class LittleRoomError extends Error {
-  override readonly name = "LittleRoomError";
-  readonly accepted: string;
-  readonly advice: string;
+export class LittleRoomError extends OperatorError {
   constructor(disk: string, neededBytes: number, freeBytes: number) {
-    super(`${freeBytes} bytes are free on the disk at ${disk}`);
-    this.accepted = `${neededBytes} bytes or more, for the databases at that moment`;
-    this.advice = `free ${neededBytes - freeBytes} bytes there, or name a folder on another disk`;
+    super("resource", {
+      found: `${freeBytes} bytes are free on the disk at ${disk}`,
+      accepted: `${neededBytes} bytes or more, for the databases at that moment`,
+      advice: `free ${neededBytes - freeBytes} bytes there, or name a folder on another disk`,
+    });
   }
 }
 

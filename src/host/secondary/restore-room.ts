@@ -12,17 +12,15 @@
  * is room.
  */
 import type { Flush } from "../../core/flush.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import type { LocalPort, Marker, Shortage } from "./local-data.ts";
 
 /** The databases do not fit on the disk. */
-export class FullDiskError extends Error {
-  override readonly name = "FullDiskError";
-  readonly advice: string;
-  constructor(message: string, advice: string) {
-    super(message);
-    this.advice = advice;
+export class FullDiskError extends OperatorError {
+  constructor(found: string, advice: string) {
+    super("resource", { found, advice });
   }
 }
 

@@ -10,6 +10,7 @@
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Rules } from "../../core/rules.ts";
 import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
@@ -69,10 +70,9 @@ export interface Restored<Target extends RestoreTarget> {
 }
 
 /** There is no checkpoint yet: no host has been told to bootstrap this vault. */
-export class EmptyVaultError extends Error {
-  override readonly name = "EmptyVaultError";
+export class EmptyVaultError extends OperatorError {
   constructor() {
-    super("the vault is empty: waiting for a host with `bootstrap = true` to write the first checkpoint");
+    super("vault", { found: "the vault is empty: no host has written the first checkpoint yet", advice: "start a host with `bootstrap = true`: it writes it" });
   }
 }
 
@@ -123,7 +123,7 @@ async function catchUpPatiently(follower: Follower, { clock, signal, onTrouble }
       return;
     } catch (error) {
       if (!mayPass(error)) throw error;
-      onTrouble(`the vault cannot be read: ${error.message} (${error.advice})`);
+      onTrouble(`the vault cannot be read: ${messageOf(error)}`);
       await clock.sleep(readRetryMs, signal);
     }
   }
@@ -152,7 +152,7 @@ async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<
       // Only damage makes an older one better: a vault that does not answer and a full disk are no reason to go back.
       if (options.signal.aborted || mayPass(error) || isLocalTrouble(error)) throw error;
       failure ??= error;
-      options.onWarning(`checkpoint at position ${position} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+      options.onWarning(`checkpoint at position ${position} cannot be used: ${messageOf(error)}`);
     }
   }
   throw failure;

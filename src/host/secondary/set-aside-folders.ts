@@ -12,7 +12,7 @@ import { removableSetAsides, type SetAside, type SetAsideBounds, setAsidesForRoo
 import type { LocalDatabases } from "../ports/ports.ts";
 import { entriesBelow } from "./folder-entries.ts";
 import { moveFolderIfThere } from "./move-path.ts";
-import { messageOf } from "../ports/notices.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 export interface SetAsideOptions extends SetAsideBounds {
   readonly onRemoved: (folder: string, why: string) => void;

@@ -6,23 +6,20 @@
  */
 import { ReplicaError } from "../../capture/replica-error.ts";
 import type { Flush } from "../../core/flush.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { Position } from "../../vault/record.ts";
 
-export class UnappliableFlushError extends Error {
-  override readonly name = "UnappliableFlushError";
+export class UnappliableFlushError extends OperatorError {
   /** Of the last part of the flush. */
   readonly position: Position;
   readonly database: string;
-  readonly accepted: string;
-  readonly advice: string;
   constructor(position: Position, wholeUpTo: Position, cause: ReplicaError) {
-    super(`the flush that ends at position ${position} cannot be applied: ${cause.message}`, { cause });
-    this.position = position;
-    this.database = cause.database;
-    this.accepted = `states up to position ${wholeUpTo}`;
-    this.advice =
+    const advice =
       `a primary that lives mends it with a checkpoint from its files (stead checkpoint), and hosts go on from there; without one, ` +
       `stead vault restore --last-whole gives the state at position ${wholeUpTo}, and what the last primary had is in its data folder or set aside`;
+    super("vault", { found: `the flush that ends at position ${position} cannot be applied: ${cause.message}`, accepted: `states up to position ${wholeUpTo}`, advice }, { cause });
+    this.position = position;
+    this.database = cause.database;
   }
 }
 

@@ -1,13 +1,13 @@
 /** Listening with errors that say what to do. */
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../../runtime/tcp/tcp.ts";
 import { authority } from "../message/head.ts";
 
-export class ListenError extends Error {
+export class ListenError extends OperatorError {
   readonly code: string;
 
-  constructor(code: string, message: string) {
-    super(message);
-    this.name = "ListenError";
+  constructor(code: string, found: string, advice: string) {
+    super("resource", { found, advice });
     this.code = code;
   }
 }
@@ -20,16 +20,17 @@ export async function listenOn(tcp: Pick<Tcp, "listen">, options: TcpListenOptio
   }
 }
 
-function explain(error: NodeJS.ErrnoException, host: string, port: number): ListenError {
+function explain({ code = "unknown", message }: NodeJS.ErrnoException, host: string, port: number): ListenError {
   const where = authority(host, port);
-  switch (error.code) {
+  const error = (why: string, advice: string): ListenError => new ListenError(code, `cannot listen on ${where}: ${why}`, advice);
+  switch (code) {
     case "EADDRINUSE":
-      return new ListenError("EADDRINUSE", `cannot listen on ${where}: the port is in use; stop the process that has it (ss -ltnp 'sport = :${port}' shows it) or choose another port`);
+      return error("the port is in use", `stop the process that has it (ss -ltnp 'sport = :${port}' shows it) or choose another port`);
     case "EACCES":
-      return new ListenError("EACCES", `cannot listen on ${where}: not allowed; choose a port from 1024 up, or give the process CAP_NET_BIND_SERVICE`);
+      return error("not allowed", "choose a port from 1024 up, or give the process CAP_NET_BIND_SERVICE");
     case "EADDRNOTAVAIL":
-      return new ListenError("EADDRNOTAVAIL", `cannot listen on ${where}: this machine does not have that address; use one of its own, or 0.0.0.0 for all`);
+      return error("this machine does not have that address", "use one of its own, or 0.0.0.0 for all");
     default:
-      return new ListenError(error.code ?? "unknown", `cannot listen on ${where}: ${error.message}`);
+      return error(message, "choose another address or port in the configuration");
   }
 }

@@ -4,6 +4,7 @@
  * A replacement is checked as a whole before any of it is used: a certificate that cannot be read leaves everything as it was.
  */
 import { createSecureContext, createServer, type SecureContext, type Server } from "node:tls";
+import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import { listenWith, nodeSocket, nodeSocketOptions } from "../../runtime/tcp/node-tcp.ts";
 import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../../runtime/tcp/tcp.ts";
 
@@ -18,10 +19,13 @@ export interface TlsCertificates extends Certificate {
   readonly names?: Readonly<Record<string, Certificate>>;
 }
 
-export class CertificateError extends Error {
+export class CertificateError extends OperatorError {
   constructor(which: string, why: string) {
-    super(`the certificate for ${which} cannot be used: ${why}; accepted are a PEM chain and its PEM private key`);
-    this.name = "CertificateError";
+    super("configuration", {
+      found: `the certificate for ${which} cannot be used: ${why}`,
+      accepted: "a PEM chain and its PEM private key",
+      advice: "correct the files that [gateway.tls] names",
+    });
   }
 }
 
@@ -72,6 +76,6 @@ function contextOf(which: string, { key, cert }: Certificate): SecureContext {
   try {
     return createSecureContext({ key, cert, minVersion: "TLSv1.2" });
   } catch (error) {
-    throw new CertificateError(which, error instanceof Error ? error.message : String(error));
+    throw new CertificateError(which, messageOf(error));
   }
 }

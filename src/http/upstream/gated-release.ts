@@ -10,6 +10,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { Slice, type Piece } from "../../runtime/tcp/tcp.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 export interface ReleaseTarget {
   /** Writes pieces to the client. */
@@ -136,6 +137,6 @@ export class GatedRelease {
   #fail(error: unknown): void {
     if (this.#dead) return;
     this.kill();
-    this.#target.onGateFailed(error instanceof Error ? error.message : String(error));
+    this.#target.onGateFailed(messageOf(error));
   }
 }

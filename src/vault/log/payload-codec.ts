@@ -18,6 +18,7 @@ import type { DatabaseDelta, Page } from "../../core/delta.ts";
 import { ByteReader, type ByteWriter, MalformedBytes, stringBytes } from "./bytes.ts";
 import { recordDatabasesMax } from "../limits.ts";
 import type { RecordBody } from "../record.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 export type RecordKind = RecordBody["kind"];
 
@@ -167,6 +168,6 @@ function refuse(check: () => void): void {
   try {
     check();
   } catch (error) {
-    throw new MalformedBytes(error instanceof Error ? error.message : String(error), "a record that could have been written");
+    throw new MalformedBytes(messageOf(error), "a record that could have been written");
   }
 }

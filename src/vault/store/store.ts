@@ -5,6 +5,8 @@
  * Keys are relative paths of `[a-z0-9._-]` segments joined by `/`, at most 200 bytes.
  */
 
+import { OperatorError } from "../../runtime/operator-error.ts";
+
 /** What became of a put. `exists` says nothing about the content: the caller reads and compares. */
 export type PutOutcome = { readonly kind: "created" } | { readonly kind: "exists" };
 
@@ -37,14 +39,10 @@ export interface Store {
  */
 export type StoreErrorKind = "ambiguous" | "full" | "denied" | "unavailable" | "unsuitable";
 
-export class StoreError extends Error {
-  override readonly name = "StoreError";
+export class StoreError extends OperatorError {
   readonly kind: StoreErrorKind;
-  /** What an operator can do about it, one sentence. */
-  readonly advice: string;
-  constructor(kind: StoreErrorKind, message: string, advice: string, options?: ErrorOptions) {
-    super(message, options);
+  constructor(kind: StoreErrorKind, found: string, advice: string, options?: ErrorOptions) {
+    super("vault", { found, advice }, options);
     this.kind = kind;
-    this.advice = advice;
   }
 }

@@ -15,6 +15,7 @@ import { LogReader, type LogStart } from "../log/log-reader.ts";
 import { decodeRecord, serviceTagOf } from "../log/record-codec.ts";
 import type { LogRecord, Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
 
 export interface LogReport {
   readonly findings: readonly Finding[];
@@ -177,6 +178,6 @@ function reportVoidClaims(claims: readonly LogRecord[], epochAfter: number | und
 
 function recordFinding(error: unknown, position: Position): Finding {
   if (error instanceof CorruptRecordError) return damage("corrupt-record", error.key, error.message);
-  if (error instanceof UnknownFormatError) return damage("unknown-format", logKey(position), `${error.message}. ${error.advice}`);
+  if (error instanceof UnknownFormatError) return damage("unknown-format", logKey(position), messageOf(error));
   throw error;
 }

@@ -127,7 +127,7 @@ const sharesBlocks = ((): boolean => {
 test.skipIf(sharesBlocks)("a rehearsal for whose copy there is no space is refused before anything is copied (tests of a disk that does not share blocks)", async () => {
   truncateSync(join(data, "a.db"), 2 ** 42); // Sparse: it takes no space itself.
   const outcome = await rehearsals(serve).run("secondary", secondary);
-  expect(outcome).toMatchObject({ kind: "refused", refusal: { reason: expect.stringMatching(/did not take place: the copy needs 4398\d+ MB and 269 MB to spare; the disk of .* has \d+ MB free/) } });
+  expect(outcome).toMatchObject({ kind: "refused", refusal: { reason: expect.stringMatching(/did not take place: the disk of .* has \d+ MB free; accepted is 4398\d+ MB for the copy, and 269 MB to spare/) } });
   expect([results, existsSync(join(root, "state", "rehearsal"))]).toEqual([[], false]);
 });
 

@@ -107,7 +107,7 @@ for (const [who, read] of Object.entries(readers)) {
     await commit(2);
     const position = await commit(3, section("weather", true));
     const error = await failureOf(read());
-    expect(error).toMatchObject({ kind: "unknown-format", key: `log/${String(position).padStart(16, "0")}`, found: 'the section "weather", which must not be skipped' });
+    expect(error).toMatchObject({ kind: "unknown-format", key: `log/${String(position).padStart(16, "0")}`, found: expect.stringContaining('the section "weather", which must not be skipped') });
     expect(error instanceof UnknownFormatError ? error.advice : "").toBe(`Upgrade this host first: host b wrote it with stead ${programVersion}; install that version or a newer one.`);
   });
 }

@@ -179,7 +179,7 @@ test("a log beside the other name ends capture at once: whoever opened it there 
   await it.pair.sync();
   writeFileSync(join(it.folder, "backup.db-wal"), "");
   const error = await refusedAtTheGate(it.pair);
-  expect([error.kind, error.found]).toEqual(["uncoordinated", `a write-ahead log beside its other name: ${join(it.folder, "backup.db")}-wal`]);
+  expect([error.kind, error.found]).toEqual(["uncoordinated", `app.db: a write-ahead log beside its other name: ${join(it.folder, "backup.db")}-wal`]);
 });
 
 test("a captured database whose file is cut off ends capture, since what clients were told is not in it any more; the copy has it", async () => {

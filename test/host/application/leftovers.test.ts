@@ -84,7 +84,7 @@ describe("leftovers", () => {
     const { leftovers, processes } = leftoversOf();
     processes.writing = ["process 7 (sqlite3 notes.db) has /data/notes.db open for writing"];
     await expect(leftovers.ensureNone()).rejects.toBeInstanceOf(LeftoverError);
-    expect(leftovers.obstacle(["notes.db"])).toStartWith("process 7 (sqlite3 notes.db) has /data/notes.db open for writing; end it");
+    expect(leftovers.obstacle(["notes.db"])).toStartWith("process 7 (sqlite3 notes.db) has /data/notes.db open for writing (end it");
     expect(processes.killed).toEqual([]);
     expect(processes.reaches).toEqual(["everywhere"]);
   });

@@ -84,7 +84,7 @@ test("a disk without room for the databases is told before anything is written t
   for (const free of [10, size / 2]) {
     const error = await failureOf(into(free));
     expect(error).toBeInstanceOf(LittleRoomError);
-    expect(error).toMatchObject({ message: `${free} bytes are free on the disk at /`, accepted: expect.stringContaining(`${free === 10 ? size / 2 : size} bytes or more`), advice: expect.stringContaining("name a folder on another disk") });
+    expect(error).toMatchObject({ found: `${free} bytes are free on the disk at /`, accepted: expect.stringContaining(`${free === 10 ? size / 2 : size} bytes or more`), advice: expect.stringContaining("name a folder on another disk") });
     expect(readdirSync(root)).toEqual([]);
   }
   expect((await into(size)).databases).toMatchObject([{ bytes: size }]);

@@ -19,7 +19,7 @@ test("a port in use is an error that says what to do", async () => {
   );
   expect(second).toBeInstanceOf(ListenError);
   expect((second as ListenError).code).toBe("EADDRINUSE");
-  expect((second as ListenError).message).toContain("choose another port");
+  expect((second as ListenError).advice).toContain("choose another port");
   await first.close({ drainMs: 0 });
 });
 

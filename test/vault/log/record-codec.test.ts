@@ -69,22 +69,22 @@ describe("a record", () => {
 
   test("at another position, or of another service, is refused", () => {
     const { bytes } = encodeRecord(tag, header, { kind: "renew" });
-    expect(refusalOf(bytes, 8)).toMatchObject({ found: "a record of position 7", expected: "position 8" });
+    expect(refusalOf(bytes, 8)).toMatchObject({ found: expect.stringContaining(": a record of position 7"), accepted: "position 8" });
     const foreign = encodeRecord(serviceTagOf("other"), header, { kind: "renew" }).bytes;
-    expect(refusalOf(foreign)).toMatchObject({ kind: "corrupt-record", found: "a record of another service" });
+    expect(refusalOf(foreign)).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining("a record of another service") });
   });
 
   test("of an unknown version or kind is refused as unknown, not as damaged, also when it is whole", () => {
     const { bytes } = encodeRecord(tag, header, { kind: "renew" });
     const newer = Buffer.from(bytes);
     newer.writeUInt16LE(3, 4);
-    expect(refusalOf(newer)).toMatchObject({ kind: "unknown-format", found: "version 3", expected: "versions 1 and 2" });
-    expect(refusalOf(resealed(bytes, 6, 9))).toMatchObject({ kind: "unknown-format", found: "kind 9" });
+    expect(refusalOf(newer)).toMatchObject({ kind: "unknown-format", found: expect.stringContaining(": version 3"), accepted: expect.stringContaining(": versions 1 and 2") });
+    expect(refusalOf(resealed(bytes, 6, 9))).toMatchObject({ kind: "unknown-format", found: expect.stringContaining("kind 9") });
   });
 
   test("of a later format that kept the header is refused with the version that wrote it", () => {
     const later = Buffer.from(encodeRecord(tag, header, { kind: "renew" }, { format: 2, steadVersion: "3.14.15" }).bytes);
-    expect(refusalOf(resealed(later, 4, 3))).toMatchObject({ kind: "unknown-format", found: "version 3", advice: "Upgrade this host first: host höst-1 wrote it with stead 3.14.15; install that version or a newer one." });
+    expect(refusalOf(resealed(later, 4, 3))).toMatchObject({ kind: "unknown-format", found: expect.stringContaining("version 3"), advice: "Upgrade this host first: host höst-1 wrote it with stead 3.14.15; install that version or a newer one." });
   });
 
   test("shows its format to a version that reads format 1 only: magic, header hash and version are where they were", () => {
@@ -99,13 +99,13 @@ describe("a record", () => {
     const { bytes } = encodeRecord(tag, header, commit(1));
     const countOfDatabases = Buffer.from(bytes);
     countOfDatabases.writeUInt32LE(0xffff_ffff, recordHeaderBytes + 8);
-    expect(refusalOf(resealed(countOfDatabases))).toMatchObject({ kind: "corrupt-record", found: "4294967295 databases" });
+    expect(refusalOf(resealed(countOfDatabases))).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining("4294967295 databases") });
     const countOfPages = Buffer.from(bytes);
     countOfPages.writeUInt32LE(0xffff_fff0, recordHeaderBytes + 12 + 2 + "app.db".length + 8 + 16);
-    expect(refusalOf(resealed(countOfPages))).toMatchObject({ kind: "corrupt-record", found: "4294967280 pages" });
+    expect(refusalOf(resealed(countOfPages))).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining("4294967280 pages") });
     const length = Buffer.from(bytes);
     length.writeUInt32LE(0xffff_ffff, 152);
-    expect(refusalOf(resealed(length))).toMatchObject({ kind: "corrupt-record", found: "a payload of 4294967295 bytes" });
+    expect(refusalOf(resealed(length))).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining("a payload of 4294967295 bytes") });
   });
 
   test("whose database name leads out of the data folder is refused at write and at read", () => {
@@ -209,13 +209,14 @@ describe("a section", () => {
     const refusal = refusalOf(payloadOf(body, section("weather", 1, [1])));
     expect(refusal).toBeInstanceOf(UnknownFormatError);
     expect(refusal).toMatchObject({
-      message: `log/0000000000000007 has an unknown format: found the section "weather", which must not be skipped, this version (stead ${programVersion}) knows of such sections body, parts`,
+      found: 'log/0000000000000007 has an unknown format: the section "weather", which must not be skipped',
+      accepted: `what this version (stead ${programVersion}) knows: of such sections body, parts`,
       advice: "Upgrade this host first: host höst-1 wrote it with stead 3.14.15; install that version or a newer one.",
     });
   });
 
   test("with flags that this version does not know is refused as unknown", () => {
-    expect(refusalOf(payloadOf(body, section("weather", 2)))).toMatchObject({ kind: "unknown-format", found: 'flags 2 of the section "weather"' });
+    expect(refusalOf(payloadOf(body, section("weather", 2)))).toMatchObject({ kind: "unknown-format", found: expect.stringContaining('flags 2 of the section "weather"') });
   });
 
   test("that is malformed is refused as damage", () => {
@@ -233,7 +234,7 @@ describe("a section", () => {
       [payloadOf(section("body", 1, [9])), "1 bytes after the end"],
       [payloadOf(body, ...Array.from({ length: 65 }, (_, index) => section(`s${index}`, 0))), "more than 64 sections"],
     ];
-    for (const [bytes, found] of absurd) expect(refusalOf(bytes)).toMatchObject({ kind: "corrupt-record", found });
+    for (const [bytes, found] of absurd) expect(refusalOf(bytes)).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining(`is damaged: ${found}`) });
     expect(refusalOf(payloadOf(body, ...Array.from({ length: 64 }, (_, index) => section(`s${index}`, 0))))).toBeUndefined();
   });
 
