@@ -76,7 +76,7 @@ export class DatabaseSet {
     this.#retired = new RetiredDatabases(options.clock, this.#open);
     this.active = new ActiveDatabases(options.house);
     const isExcepted = nameMatcher(options.except ?? []);
-    const unlisted = new UnlistedLogs({ root: options.root, isExcepted: (name) => isExcepted(name) || this.#isExcluded(name) || this.active.dormant.get(name) !== undefined, isCaptured: isOpen, onWarning });
+    const unlisted = new UnlistedLogs({ root: options.root, isExcepted: (name) => isExcepted(name) || this.#isExcluded(name) || this.active.dormant.get(name) !== undefined || this.#newcomers.has(name), isCaptured: isOpen, onWarning });
     this.#auditor = new Auditor({ root: options.root, unlisted, onUsedElsewhere: (database) => this.active.activate(database), onMisplaced: () => this.#discovery.forget() });
     this.uncaptured = new Uncaptured(() => options.clock.now(), (now) => options.onUncaptured?.(now));
     this.#newcomers = new Newcomers(options, this.uncaptured);

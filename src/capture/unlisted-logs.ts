@@ -4,6 +4,7 @@
  *
  * Every connection in WAL mode locks byte 128 of its WAL index, so the list of locks tells whether there is one that is not ours; only
  * then the open files of its process are looked through. What has no index (another journal mode, another engine) is not found.
+ * A database that is being made is open before it is captured, so only those are told that are there at two looks.
  */
 import { realpathSync } from "node:fs";
 import { type FileIdentity, identityAt } from "./file-identity.ts";
@@ -21,8 +22,8 @@ export interface UnlistedOptions {
 
 export class UnlistedLogs {
   readonly #options: UnlistedOptions;
-  /** Users of indexes that are not captured, as they were at the last look. */
-  #seen = "";
+  /** Users of indexes that were not captured at the last look, and whether they were looked at already. */
+  #seen: ReadonlyMap<string, boolean> = new Map();
 
   constructor(options: UnlistedOptions) {
     this.#options = options;
@@ -31,21 +32,22 @@ export class UnlistedLogs {
   /** Warns of each database once. Microseconds while nothing changes. */
   look(locks: FileLocks, capturedIndexes: ReadonlySet<bigint>): void {
     const users = locks.indexUsers().filter(({ inode }) => !capturedIndexes.has(inode));
-    const key = users.map(({ pid, inode }) => `${pid} ${inode}`).sort().join();
-    if (key === this.#seen) return;
-    this.#seen = key;
-    for (const pid of new Set(users.map((user) => user.pid))) this.#lookAt(pid);
+    const lasting = users.filter((user) => this.#seen.get(keyOf(user)) === false);
+    this.#seen = new Map(users.map((user) => [keyOf(user), this.#seen.has(keyOf(user))]));
+    for (const pid of new Set(lasting.map((user) => user.pid))) this.#lookAt(pid, new Set(lasting.map(({ inode }) => inode)));
   }
 
-  #lookAt(pid: number): void {
+  #lookAt(pid: number, indexes: ReadonlySet<bigint>): void {
     const { root, isExcepted, isCaptured, onWarning } = this.#options;
     const folder = `${realpathSync(root)}/`;
     for (const { path, entry } of openFilesOf(pid)) {
-      if (!path.endsWith("-wal") || !path.startsWith(folder)) continue;
-      const name = path.slice(folder.length, -"-wal".length);
+      if (!path.endsWith("-shm") || !path.startsWith(folder)) continue;
+      const name = path.slice(folder.length, -"-shm".length);
       const identity = identityAt(entry);
-      if (identity === undefined || isCaptured(identity) || isExcepted(name)) continue;
+      if (identity === undefined || !indexes.has(identity.inode) || isCaptured(identity) || isExcepted(name)) continue;
       onWarning(`${name} is a database that ${processName(pid)} has open and that no pattern of \`databases\` in [host] matches: what is written there is not there after a failover. Add a pattern, or name it in \`databases_except\``);
     }
   }
 }
+
+const keyOf = ({ pid, inode }: { readonly pid: number; readonly inode: bigint }): string => `${pid} ${inode}`;

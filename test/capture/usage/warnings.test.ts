@@ -1,8 +1,9 @@
 /** What an operator is told that stops nothing. */
 import { expect, test } from "bun:test";
-import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FileLocks } from "../../../src/capture/file-locks.ts";
+import { UnlistedLogs } from "../../../src/capture/unlisted-logs.ts";
 import { adviseOnWriter } from "../../../src/capture/writer-version.ts";
 import { Pair } from "../helpers.ts";
 import { begin, until } from "./parts.ts";
@@ -28,6 +29,25 @@ test("a database in WAL mode that is open below the data folder and that no patt
   expect(told.length).toBe(1);
   expect(told[0]).toContain(`${it.application.pid} (python3`);
   expect(told[0]).toContain("databases_except");
+}, 20_000);
+
+test("a database that is open before it is captured, as each new one is for a moment, is not told; one that stays so is", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", create);
+  const warnings: string[] = [];
+  const unlisted = new UnlistedLogs({ root: it.root, isExcepted: () => false, isCaptured: () => false, onWarning: (text) => warnings.push(text) });
+  const look = (captured: ReadonlySet<bigint> = new Set()): void => {
+    const locks = FileLocks.now();
+    if (locks !== undefined) unlisted.look(locks, captured);
+  };
+  look();
+  look(new Set([statSync(`${it.path}-shm`, { bigint: true }).ino]));
+  look();
+  expect(warnings).toEqual([]);
+  look();
+  look();
+  expect(warnings).toEqual([expect.stringMatching(/^app\.db is a database that \d+ \(python3/)]);
 }, 20_000);
 
 test("the SQLite that wrote a database last is told once when it has the WAL-reset bug", async () => {
