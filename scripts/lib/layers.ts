@@ -14,7 +14,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   capture: ["core", "runtime"],
   http: ["core", "runtime"],
   control: ["core", "runtime"],
-  config: ["core", "runtime"],
+  config: ["core", "runtime", "http"],
   gateway: ["core", "runtime", "control", "http", "config"],
   host: ["core", "runtime", "vault", "capture", "http", "control", "config"],
   // Clusters of real processes, for the demo, benchmarks, chaos and tests: a folder beside src.

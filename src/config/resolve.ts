@@ -6,8 +6,9 @@ import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { urlOf } from "./address.ts";
+import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import { type FileContent, workersMax } from "./schema.ts";
-import type { ApplicationHealthConfig, DataPlaneConfig, DataPlaneLimits, GatewayConfig, HostConfig, HttpLimits, ServiceConfig } from "./types.ts";
+import type { ApplicationHealthConfig, DataPlaneConfig, GatewayConfig, HostConfig, ServiceConfig } from "./types.ts";
 
 type GatewayContent = NonNullable<FileContent["gateway"]>;
 type HostContent = NonNullable<FileContent["host"]>;
@@ -52,7 +53,7 @@ export function resolveGateway(file: string, gateway: GatewayContent, services: 
     replayAgainMax: gateway.replay.again,
     clientHalfClose: gateway.client_half_close,
     drainTimeoutMs: gateway.drain,
-    limits: resolveLimits(gateway.limits),
+    limits: resolveLimits(gatewayLimits, gateway.limits),
     workers: gateway.workers === "auto" ? Math.min(availableParallelism(), workersMax) : gateway.workers,
     dataPlane: resolveDataPlane(file, gateway),
     services,
@@ -100,7 +101,7 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
       keepMin: host.checkpoint.keep,
       windowMs: host.checkpoint.window,
     },
-    limits: resolveLimits(host.limits),
+    limits: resolveLimits(hostLimits, host.limits),
   };
 }
 
@@ -160,50 +161,11 @@ function resolveDataPlane(file: string, gateway: GatewayContent): DataPlaneConfi
   const files = ({ cert, key }: { cert: string; key: string }) => ({ certPath: at(cert), keyPath: at(key) });
   const { to, format } = gateway.access_log;
   return {
-    limits: resolveDataPlaneLimits(gateway.limits),
     tls: tls === undefined ? null : { ...files(tls), names: tls.certificate.map((entry) => ({ serverName: entry.server_name, ...files(entry) })) },
     proxyProtocolFrom: gateway.proxy_protocol_from,
     trustedProxies: gateway.trusted_proxies,
     traceparent: gateway.traceparent,
     accessLog: { target: to === "off" || to === "stderr" ? { kind: to } : { kind: "file", path: at(to) }, format },
     releaseConcurrency: gateway.hold.concurrency,
-  };
-}
-
-function resolveDataPlaneLimits(limits: GatewayContent["limits"]): DataPlaneLimits {
-  return {
-    connectionsPerAddressMax: limits.connections_per_address,
-    targetBytesMax: limits.target,
-    methodBytesMax: limits.method,
-    chunkExtensionBytesMax: limits.chunk_extensions,
-    interimResponsesMax: limits.interim_responses,
-    discardBytesMax: limits.discard,
-    readAheadBytesMax: limits.read_ahead,
-    writeBufferBytesMax: limits.write_buffer,
-    keepBodyBytesMax: limits.replay_body,
-    bodyBytesPerSecondMin: limits.body_rate,
-    bodyRateWindowMs: limits.body_rate_window,
-    writeStallMs: limits.write_stall,
-    lingerMs: limits.linger,
-    responseIdleMs: limits.response_idle,
-    responseMs: limits.response,
-    tunnelIdleMs: limits.tunnel_idle,
-    upstreamConnectionsMax: limits.upstream_connections,
-    upstreamWaitingMax: limits.upstream_waiting,
-    upstreamIdleMs: limits.upstream_idle,
-    upstreamFreshMs: limits.upstream_fresh,
-  };
-}
-
-function resolveLimits(limits: HostContent["limits"]): HttpLimits {
-  return {
-    connectionsMax: limits.connections,
-    headBytesMax: limits.head,
-    headersMax: limits.headers,
-    bodyBytesMax: limits.body,
-    headMs: limits.head_time,
-    idleMs: limits.idle,
-    connectMs: limits.connect,
-    firstByteMs: limits.first_byte,
   };
 }

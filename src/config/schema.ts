@@ -5,49 +5,13 @@
 import * as v from "valibot";
 import { databasePatternAccepted, databaseSegments } from "../core/database-pattern.ts";
 import { addressRange, baseUrl, choice, duration, flag, identifier, listenAddress, message, size, table, tables, text, whole } from "./fields.ts";
+import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
 
 const second = 1000;
 const minute = 60 * second;
 const hour = 60 * minute;
 const KiB = 2 ** 10;
-const MiB = 2 ** 20;
 const GiB = 2 ** 30;
-
-const commonLimits = {
-  connections: v.optional(whole(1, 1_000_000), 10_000),
-  head: v.optional(size({ min: KiB, max: MiB }), "32KiB"),
-  headers: v.optional(whole(8, 1000), 100),
-  body: v.optional(size({ min: 1, max: 1024 * GiB }), "1GiB"),
-  head_time: v.optional(duration({ min: 100, max: 10 * minute }), "10s"),
-  idle: v.optional(duration({ min: 100, max: hour }), "75s"),
-  connect: v.optional(duration({ min: 10, max: minute }), "1s"),
-};
-
-/** What only the gateway's side of the internet needs; src/http/limits.ts says what each of them bounds. */
-const gatewayLimits = table("gateway.limits", {
-  ...commonLimits,
-  first_byte: v.optional(duration({ min: 100, max: 24 * hour }), "60s"),
-  connections_per_address: v.optional(whole(1, 1_000_000), 10_000),
-  target: v.optional(size({ min: 64, max: MiB }), "8KiB"),
-  method: v.optional(size({ min: 8, max: KiB }), "32B"),
-  chunk_extensions: v.optional(size({ max: 64 * KiB }), "256B"),
-  interim_responses: v.optional(whole(0, 1000), 32),
-  discard: v.optional(size({ max: GiB }), "64KiB"),
-  read_ahead: v.optional(size({ min: KiB, max: 64 * MiB }), "64KiB"),
-  write_buffer: v.optional(size({ min: 16 * KiB, max: GiB }), "256KiB"),
-  replay_body: v.optional(size({ max: GiB }), "256KiB"),
-  body_rate: v.optional(size({ max: GiB }), "240B"),
-  body_rate_window: v.optional(duration({ min: 100, max: hour }), "10s"),
-  write_stall: v.optional(duration({ min: 100, max: 24 * hour }), "1m"),
-  linger: v.optional(duration({ min: 10, max: minute }), "2s"),
-  response_idle: v.optional(duration({ max: 24 * hour }), "10m"),
-  response: v.optional(duration({ max: 24 * hour }), "0s"),
-  tunnel_idle: v.optional(duration({ max: 30 * 24 * hour }), "1h"),
-  upstream_connections: v.optional(whole(1, 60_000), 1024),
-  upstream_waiting: v.optional(whole(0, 1_000_000), 10_000),
-  upstream_idle: v.optional(duration({ min: 1, max: hour }), "4s"),
-  upstream_fresh: v.optional(duration({ max: hour }), "1s"),
-});
 
 const certificateFiles = {
   cert: text("path of a PEM file with the certificate and its chain"),
@@ -109,7 +73,7 @@ const gateway = table("gateway", {
   client_half_close: v.optional(choice(["gone", "serve"]), "gone"),
   drain: v.optional(duration({ max: hour }), "10s"),
   workers: v.optional(v.union([v.literal("auto"), whole(1, workersMax)], workersMessage), 1),
-  limits: v.optional(gatewayLimits, {}),
+  limits: v.optional(table("gateway.limits", limitEntries(gatewayLimits)), {}),
   tls: v.optional(tls),
   proxy_protocol_from: v.optional(addressRanges, []),
   trusted_proxies: v.optional(addressRanges, []),
@@ -248,7 +212,7 @@ const host = table("host", {
     }),
     {},
   ),
-  limits: v.optional(table("host.limits", { ...commonLimits, first_byte: v.optional(duration({ max: 24 * hour }), "0s") }), {}),
+  limits: v.optional(table("host.limits", limitEntries(hostLimits)), {}),
 });
 
 /** A whole file. Every part is optional here: what a command needs, it asks for itself. */

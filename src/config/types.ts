@@ -5,51 +5,12 @@
  * The keys of the file and their defaults are in schema.ts and in docs/OPERATIONS.md. Nothing here is optional that the
  * program needs: a missing value has become its default, or a problem that was reported.
  */
+import type { GatewayLimits, HostLimits } from "../http/limits.ts";
 
 /** Where to listen. `host` is an address (`0.0.0.0`, `::1`) or `localhost`, without brackets; port 0 lets the system choose. */
 export interface Address {
   readonly host: string;
   readonly port: number;
-}
-
-/** Bounds of an HTTP listener and of its connections to upstream. Sizes in bytes, times in milliseconds. */
-export interface HttpLimits {
-  readonly connectionsMax: number;
-  readonly headBytesMax: number;
-  readonly headersMax: number;
-  readonly bodyBytesMax: number;
-  /** From the first byte of a head to its last. */
-  readonly headMs: number;
-  /** A kept-alive connection without a request. */
-  readonly idleMs: number;
-  readonly connectMs: number;
-  /** From the request's last byte to the response's first. 0: no limit. */
-  readonly firstByteMs: number;
-}
-
-/** Bounds of the gateway's listener that a host's does not need; src/http/limits.ts says what each of them bounds. */
-export interface DataPlaneLimits {
-  readonly connectionsPerAddressMax: number;
-  readonly targetBytesMax: number;
-  readonly methodBytesMax: number;
-  readonly chunkExtensionBytesMax: number;
-  readonly interimResponsesMax: number;
-  readonly discardBytesMax: number;
-  readonly readAheadBytesMax: number;
-  readonly writeBufferBytesMax: number;
-  readonly keepBodyBytesMax: number;
-  readonly bodyBytesPerSecondMin: number;
-  readonly bodyRateWindowMs: number;
-  readonly writeStallMs: number;
-  readonly lingerMs: number;
-  readonly responseIdleMs: number;
-  /** 0: no limit; likewise for the other times that may be 0. */
-  readonly responseMs: number;
-  readonly tunnelIdleMs: number;
-  readonly upstreamConnectionsMax: number;
-  readonly upstreamWaitingMax: number;
-  readonly upstreamIdleMs: number;
-  readonly upstreamFreshMs: number;
 }
 
 /** Absolute paths of PEM files. */
@@ -65,9 +26,8 @@ export interface TlsConfig extends CertificateFiles {
 
 export type AccessLogTarget = { readonly kind: "off" } | { readonly kind: "stderr" } | { readonly kind: "file"; readonly path: string };
 
-/** How the gateway's listener treats its clients, beyond the limits it shares with a host's. */
+/** How the gateway's listener treats its clients, beyond its limits. */
 export interface DataPlaneConfig {
-  readonly limits: DataPlaneLimits;
   /** null: plain HTTP. */
   readonly tls: TlsConfig | null;
   /** Addresses and ranges whose connections begin with a PROXY protocol header. */
@@ -134,7 +94,7 @@ export interface GatewayConfig {
   readonly clientHalfClose: "gone" | "serve";
   /** How long requests in flight may take to finish when the gateway is told to stop. */
   readonly drainTimeoutMs: number;
-  readonly limits: HttpLimits;
+  readonly limits: GatewayLimits;
   /** Processes that serve clients; 1: this one does. */
   readonly workers: number;
   readonly dataPlane: DataPlaneConfig;
@@ -242,7 +202,7 @@ export interface HostConfig {
   readonly secret: string;
   readonly application: ApplicationConfig;
   readonly checkpoint: CheckpointConfig;
-  readonly limits: HttpLimits;
+  readonly limits: HostLimits;
 }
 
 /** One file, whole. A part that the file does not have is null. */

@@ -6,7 +6,7 @@ import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { formatProblems } from "../../src/config/problems.ts";
 import type { Config, Problem } from "../../src/config/types.ts";
 import { defaultHttpLimits } from "../../src/http/limits.ts";
-import { defaultDataPlane } from "../support/config/data-plane.ts";
+import { defaultDataPlane, defaultGatewayLimits } from "../support/config/data-plane.ts";
 
 const secret = "0123456789abcdef0123";
 const env = { STEAD_SECRET: secret };
@@ -57,10 +57,10 @@ function changed(text: string, from: string, to: string): string {
 }
 
 describe("what is accepted", () => {
-  test("the data plane's bounds have the defaults of the data plane itself", () => {
-    const { connectionsPerAddressMax, ...same } = defaultDataPlane.limits;
-    expect(defaultHttpLimits).toMatchObject(same);
-    expect(connectionsPerAddressMax).toBe(10_000);
+  test("a bound that the file does not name has the default that the data plane itself has; only the front of a host waits for ever for a first byte", () => {
+    const { gateway, host } = accepted(everything);
+    expect(defaultHttpLimits).toEqual({ ...defaultHttpLimits, ...gateway?.limits });
+    expect(host?.limits).toEqual({ connectionsMax: 10_000, headBytesMax: 32_768, headerCountMax: 100, bodyBytesMax: 2 ** 30, headArrivalMs: 10_000, idleMs: 75_000, connectMs: 1000, firstByteMs: 0 });
   });
 
   test("everything that is left out has its documented default, in the unit of its name", () => {
@@ -79,7 +79,7 @@ describe("what is accepted", () => {
       replayAgainMax: 1,
       clientHalfClose: "gone",
       drainTimeoutMs: 10_000,
-      limits: { connectionsMax: 10_000, headBytesMax: 32_768, headersMax: 100, bodyBytesMax: 2 ** 30, headMs: 10_000, idleMs: 75_000, connectMs: 1000, firstByteMs: 60_000 },
+      limits: defaultGatewayLimits,
       dataPlane: defaultDataPlane,
       services: [{ name: "notes", match: { host: null, path: null }, hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }], rejoin: "auto", firstByte: [] }],
     });

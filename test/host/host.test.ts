@@ -88,7 +88,7 @@ class FakeApplication implements SupervisedApplication {
 }
 
 function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
-  const limits = { connectionsMax: 1, headBytesMax: 1, headersMax: 1, bodyBytesMax: 1, headMs: 1, idleMs: 1, connectMs: 1, firstByteMs: 1 };
+  const limits = { connectionsMax: 1, headBytesMax: 1, headerCountMax: 1, bodyBytesMax: 1, headArrivalMs: 1, idleMs: 1, connectMs: 1, firstByteMs: 1 };
   const never = Number.MAX_SAFE_INTEGER;
   return {
     ...{ id: "a", service, controlListen: { host: "127.0.0.1", port: 0 }, controlUrl: "http://127.0.0.1:9", dataListen: { host: "127.0.0.1", port: 0 } },

@@ -305,7 +305,7 @@ export class Cluster {
         keepMin: options.keepMin,
         windowMs: options.windowMs,
       },
-      limits: { connectionsMax: 100, headBytesMax: 1, headersMax: 1, bodyBytesMax: 1, headMs: 1, idleMs: 1, connectMs: 1, firstByteMs: 1 },
+      limits: { connectionsMax: 100, headBytesMax: 1, headerCountMax: 1, bodyBytesMax: 1, headArrivalMs: 1, idleMs: 1, connectMs: 1, firstByteMs: 1 },
     };
   }
 

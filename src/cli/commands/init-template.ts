@@ -2,6 +2,8 @@
  * The configuration file that `stead init` writes. A line that begins with `#` and a key (no space between) shows a default and
  * may be uncommented as it stands; a line that begins with `# ` explains. Tests read both kinds.
  */
+import { gatewayLimits, hostLimits, limitLines } from "../../config/limits.ts";
+
 export type InitRole = "gateway" | "host" | "both";
 
 export interface InitValues {
@@ -76,35 +78,7 @@ database = "gateway.db"
 #format = "json"
 
 [gateway.limits]
-#connections = 10000
-#head = "32KiB"
-#headers = 100
-#body = "1GiB"
-#head_time = "10s"
-#idle = "75s"
-#connect = "1s"
-#first_byte = "60s"
-#connections_per_address = 10000
-#target = "8KiB"
-#method = "32B"
-#chunk_extensions = "256B"
-#interim_responses = 32
-#discard = "64KiB"
-#read_ahead = "64KiB"
-#write_buffer = "256KiB"
-#replay_body = "256KiB"
-#body_rate = "240B"
-#body_rate_window = "10s"
-#write_stall = "1m"
-#linger = "2s"
-#response_idle = "10m"
-#response = "0s"
-#tunnel_idle = "1h"
-#upstream_connections = 1024
-#upstream_waiting = 10000
-#upstream_idle = "4s"
-#upstream_fresh = "1s"
-`;
+${limitLines(gatewayLimits)}`;
 
 const servicePart = (values: InitValues): string => `[[service]]
 name = ${quoted(values.service)}
@@ -172,12 +146,4 @@ command = ["bun", "app.ts"]
 #window = "1h"
 
 [host.limits]
-#connections = 10000
-#head = "32KiB"
-#headers = 100
-#body = "1GiB"
-#head_time = "10s"
-#idle = "75s"
-#connect = "1s"
-#first_byte = "0s"
-`;
+${limitLines(hostLimits)}`;

@@ -84,17 +84,4 @@ export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">
   return { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) };
 }
 
-export function httpLimitsOf({ limits, hold, dataPlane }: PlaneSettings): Partial<HttpLimits> {
-  return {
-    ...dataPlane.limits,
-    connectionsMax: limits.connectionsMax,
-    headBytesMax: limits.headBytesMax,
-    headerCountMax: limits.headersMax,
-    bodyBytesMax: limits.bodyBytesMax,
-    headArrivalMs: limits.headMs,
-    idleMs: limits.idleMs,
-    connectMs: limits.connectMs,
-    firstByteMs: limits.firstByteMs,
-    keepBodyTotalBytesMax: hold.bytesMax,
-  };
-}
+export const httpLimitsOf = ({ limits, hold }: Pick<PlaneSettings, "limits" | "hold">): Partial<HttpLimits> => ({ ...limits, keepBodyTotalBytesMax: hold.bytesMax });

@@ -6,28 +6,24 @@
  * half believed. Routes have numbers: a service that was removed and added again is another route.
  */
 import * as v from "valibot";
+import { gatewayLimits } from "../../config/limits.ts";
+import type { GatewayLimitName } from "../../http/limits.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
-const limits = v.object({
-  ...{ connectionsPerAddressMax: count, targetBytesMax: count, methodBytesMax: count, chunkExtensionBytesMax: count, interimResponsesMax: count },
-  ...{ discardBytesMax: count, readAheadBytesMax: count, writeBufferBytesMax: count, keepBodyBytesMax: count, bodyBytesPerSecondMin: count },
-  ...{ bodyRateWindowMs: count, writeStallMs: count, lingerMs: count, responseIdleMs: count, responseMs: count },
-  ...{ tunnelIdleMs: count, upstreamConnectionsMax: count, upstreamWaitingMax: count, upstreamIdleMs: count, upstreamFreshMs: count },
-});
+const limits = v.object(Object.fromEntries(gatewayLimits.map(({ name }) => [name, count])) as Record<GatewayLimitName, typeof count>);
 const files = { certPath: text, keyPath: text };
 const target = v.variant("kind", [v.object({ kind: v.literal("off") }), v.object({ kind: v.literal("stderr") }), v.object({ kind: v.literal("file"), path: text })]);
 
 const settingsSchema = v.object({
   listen: v.object({ host: text, port: count }),
-  limits: v.object({ connectionsMax: count, headBytesMax: count, headersMax: count, bodyBytesMax: count, headMs: count, idleMs: count, connectMs: count, firstByteMs: count }),
+  limits,
   /** For a worker whose control plane is gone. */
   drainMs: count,
   replayAgainMax: count,
   clientHalfClose: v.picklist(["gone", "serve"]),
   hold: v.object({ requestsMax: count, bytesMax: count, timeMs: count }),
   dataPlane: v.object({
-    limits,
     tls: v.nullable(v.object({ ...files, names: v.array(v.object({ serverName: text, ...files })) })),
     proxyProtocolFrom: v.array(text),
     trustedProxies: v.array(text),

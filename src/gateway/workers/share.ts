@@ -8,18 +8,11 @@ import type { PlaneSettings } from "../route/data-plane.ts";
  */
 export function shareOf<Settings extends PlaneSettings>(settings: Settings, workers: number): Settings {
   const share = (value: number): number => Math.ceil(value / workers);
-  const { hold, dataPlane } = settings;
+  const { hold, dataPlane, limits } = settings;
   return {
     ...settings,
     hold: { ...hold, requestsMax: share(hold.requestsMax), bytesMax: share(hold.bytesMax) },
-    dataPlane: {
-      ...dataPlane,
-      releaseConcurrency: share(dataPlane.releaseConcurrency),
-      limits: {
-        ...dataPlane.limits,
-        upstreamConnectionsMax: share(dataPlane.limits.upstreamConnectionsMax),
-        upstreamWaitingMax: share(dataPlane.limits.upstreamWaitingMax),
-      },
-    },
+    dataPlane: { ...dataPlane, releaseConcurrency: share(dataPlane.releaseConcurrency) },
+    limits: { ...limits, upstreamConnectionsMax: share(limits.upstreamConnectionsMax), upstreamWaitingMax: share(limits.upstreamWaitingMax) },
   };
 }

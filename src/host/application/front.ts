@@ -5,20 +5,20 @@
  * every request with 503 `Stead-Outcome: not-executed`, so that a gateway may send it again elsewhere without doubt.
  * A primary forwards to the application, and the journal's gate decides when each chunk of the answer may leave.
  */
-import type { Address, HttpLimits } from "../../config/types.ts";
+import type { Address } from "../../config/types.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { epochField, isOfEpoch } from "../../core/replay.ts";
 import type { Rules } from "../../core/rules.ts";
 import { type Fingerprint, fingerprintOf, type Standing, Suspects } from "../../core/suspects.ts";
 import { CommonEnd } from "../../http/upstream/common-end.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../../http/upstream/exchange.ts";
+import type { HostLimits } from "../../http/limits.ts";
 import type { RequestHead } from "../../http/message/head.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { type Endings, noticeMs } from "./endings.ts";
 import { drainRequests, type DrainTimes } from "./drain.ts";
 import { putAside, refuse, sayUnknown } from "./front-answers.ts";
-import { frontLimits } from "./front-limits.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Probation } from "./probation.ts";
 import { readyWithin } from "./ready-within.ts";
@@ -64,7 +64,7 @@ const besideTries = 3;
 
 export interface FrontOptions {
   readonly listen: Address;
-  readonly limits: HttpLimits;
+  readonly limits: HostLimits;
   readonly clock: Clock;
   /** Default: all. */
   readonly rules?: Rules;
@@ -104,7 +104,8 @@ export class Front {
       host: options.listen.host,
       port: options.listen.port,
       clock: options.clock,
-      limits: frontLimits(options.limits),
+      // A gateway is one address with all clients behind it.
+      limits: { ...options.limits, connectionsPerAddressMax: options.limits.connectionsMax },
       onExchange: (exchange) => front.#onExchange(exchange),
     });
     return front;
@@ -147,7 +148,7 @@ export class Front {
 
   #upstreamTo({ applicationHost: host, applicationPort: port }: Term): Upstream {
     const { limits, clock } = this.#options;
-    return new Upstream({ host, port, limits: frontLimits(limits), clock });
+    return new Upstream({ host, port, limits, clock });
   }
 
   /** Where the application is now: started again, it may have another port. */

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type * as v from "valibot";
+import { gatewayLimits, hostLimits } from "../../../src/config/limits.ts";
 import { fileSchema } from "../../../src/config/schema.ts";
 import { keyPaths, schemaAt } from "../../../src/config/walk.ts";
 
@@ -28,4 +29,10 @@ test("the manual names the default that holds", () => {
     expect({ key, fallback }).toEqual({ key, fallback: `\`${written}\`` });
   }
   expect(compared).toBeGreaterThan(30);
+});
+
+test("what the manual says of a limit is what the table of limits says", () => {
+  const said = rows.filter(({ key }) => /^(?:gateway|host)\.limits\./.test(key)).map(({ key, meaning }) => [key, meaning]);
+  const table = [...gatewayLimits.map(({ key, doc }) => [`gateway.limits.${key}`, doc]), ...hostLimits.map(({ key, doc }) => [`host.limits.${key}`, doc])];
+  expect(said).toEqual(table);
 });

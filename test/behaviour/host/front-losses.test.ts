@@ -10,7 +10,7 @@ import { RawClient } from "../../support/http/raw-client.ts";
 import { until } from "../../support/host/log-fixture.ts";
 
 const minute = 60_000;
-const limits = { connectionsMax: 2_000, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1 << 20, headMs: minute, idleMs: minute, connectMs: minute, firstByteMs: 0 };
+const limits = { connectionsMax: 2_000, headBytesMax: 16_384, headerCountMax: 100, bodyBytesMax: 1 << 20, headArrivalMs: minute, idleMs: minute, connectMs: minute, firstByteMs: 0 };
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();

@@ -3,12 +3,13 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import type { DataPlaneConfig, DataPlaneLimits } from "../../../src/config/types.ts";
+import type { DataPlaneConfig } from "../../../src/config/types.ts";
 import { type Gateway } from "../../../src/gateway/gateway.ts";
+import type { GatewayLimits } from "../../../src/http/limits.ts";
 import { certificateA, certificateB } from "../../support/http/certificates.ts";
 import { RawClient } from "../../support/http/raw-client.ts";
 import { defaultDataPlane } from "../../support/config/data-plane.ts";
-import { TestCluster, until } from "../../support/gateway/cluster.ts";
+import { TestCluster, testLimits, until } from "../../support/gateway/cluster.ts";
 
 let cluster: TestCluster;
 beforeEach(() => {
@@ -16,14 +17,14 @@ beforeEach(() => {
 });
 afterEach(() => cluster.stop());
 
-async function start(change: Partial<DataPlaneConfig>): Promise<Gateway> {
+async function start(change: Partial<DataPlaneConfig>, limits: Partial<GatewayLimits> = {}): Promise<Gateway> {
   await cluster.addHost("a");
-  const gateway = await cluster.startGateway({ dataPlane: { ...defaultDataPlane, ...change } });
+  const gateway = await cluster.startGateway({ dataPlane: { ...defaultDataPlane, ...change }, limits: { ...testLimits, ...limits } });
   await cluster.serving();
   return gateway;
 }
 
-const withLimits = (limits: Partial<DataPlaneLimits>): Promise<Gateway> => start({ limits: { ...defaultDataPlane.limits, ...limits } });
+const withLimits = (limits: Partial<GatewayLimits>): Promise<Gateway> => start({}, limits);
 
 async function exchange(port: number, text: string): Promise<string> {
   const client = await RawClient.connect(port);

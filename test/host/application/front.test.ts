@@ -9,7 +9,7 @@ import { ManualClock } from "../../support/http/manual-clock.ts";
 import { until } from "../../support/host/log-fixture.ts";
 
 const minute = 60_000;
-const limits = { connectionsMax: 100, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1 << 20, headMs: minute, idleMs: minute, connectMs: minute, firstByteMs: minute };
+const limits = { connectionsMax: 100, headBytesMax: 16_384, headerCountMax: 100, bodyBytesMax: 1 << 20, headArrivalMs: minute, idleMs: minute, connectMs: minute, firstByteMs: minute };
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0)) await close();

@@ -10,7 +10,8 @@ import type { GatewayConfig } from "../../../src/config/types.ts";
 import { Gateway, type GatewayDeps } from "../../../src/gateway/gateway.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { freePorts } from "../../../src/runtime/free-ports.ts";
-import { defaultDataPlane } from "../config/data-plane.ts";
+import type { GatewayLimits } from "../../../src/http/limits.ts";
+import { defaultDataPlane, defaultGatewayLimits } from "../config/data-plane.ts";
 import type { FakeHostOptions } from "./fake-host-main.ts";
 
 export const secret = "a-secret-of-the-tests-only";
@@ -69,6 +70,8 @@ export class FakeHost {
   }
 }
 
+export const testLimits: GatewayLimits = { ...defaultGatewayLimits, connectionsMax: 1000, headBytesMax: 16_384, bodyBytesMax: 1_000_000, headArrivalMs: 5000, idleMs: 10_000, firstByteMs: 5000 };
+
 export class TestCluster {
   readonly folder = mkdtempSync(join(tmpdir(), "stead-gateway-"));
   readonly hosts = new Map<string, FakeHost>();
@@ -121,7 +124,7 @@ export class TestCluster {
       replayAgainMax: 1,
       clientHalfClose: "gone",
       drainTimeoutMs: 0,
-      limits: { connectionsMax: 1000, headBytesMax: 16_384, headersMax: 100, bodyBytesMax: 1_000_000, headMs: 5000, idleMs: 10_000, connectMs: 1000, firstByteMs: 5000 },
+      limits: testLimits,
       dataPlane: defaultDataPlane,
       services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto", firstByte: [] }],
       ...change,
