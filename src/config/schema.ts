@@ -123,7 +123,7 @@ const service = table("[service]", {
 
 const stringsMessage = message('an array of strings, for example ["bun", "app.ts"]', "put each part into quotes, the whole into brackets");
 const part = v.pipe(v.string(stringsMessage), v.nonEmpty(stringsMessage));
-const databaseMessage = message(`at least one path or glob: ${databasePatternAccepted}`, "write them relative to `data`, without `..`; `**` only as a whole segment before the last");
+const databaseMessage = message(`at least one path or glob: ${databasePatternAccepted}`, "write them relative to `data`, without `..`; `**` only as a whole segment before the last; one that ends in -wal, -shm or -journal, as SQLite's own files do, with a wildcard there (`trip-*` for trip-journal)");
 const database = v.pipe(
   v.string(databaseMessage),
   v.check((pattern) => databaseSegments(pattern) !== undefined, databaseMessage),

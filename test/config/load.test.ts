@@ -151,6 +151,7 @@ describe("what is refused", () => {
     ["an address without a port", changed(hostText, '"10.0.0.1:8080"', '"10.0.0.1"'), "host.listen", 6, /port/],
     ["a control URL with a path", changed(serviceText, "7701", "7701/v1"), "service[0].host[0].control", 6, /without a path/],
     ["a pattern that ends in folders of any depth", changed(hostText, "tenants/*.db", "data/**"), "host.databases[1]", 8, /only as a whole segment before the last/],
+    ["a pattern that ends like a file of SQLite's own", changed(hostText, "tenants/*.db", "*-journal"), "host.databases[1]", 8, /ends in -wal, -shm or -journal, .* with a wildcard there/],
     ["a database outside of the data folder", changed(hostText, "tenants/*.db", "../x.db"), "host.databases[1]", 8, /without `\.\.`/],
     ["an empty command", changed(hostText, '["bun", "app.ts"]', "[]"), "host.application.command", 11, /an empty array/],
     ["an unknown signal", `${hostText}stop = { signal = "SIGNOPE" }\n`, "host.application.stop.signal", 12, /"SIGTERM" or/],
