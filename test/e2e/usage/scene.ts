@@ -14,6 +14,8 @@ export interface SceneOptions {
   readonly hosts?: number;
   /** Keys of `[host]`, one a line. */
   readonly host?: string;
+  /** Of `[host]`. */
+  readonly databases?: readonly string[];
   /** Of another application than application.py. */
   readonly command?: readonly [string, ...string[]];
   /** What the application does before it listens, in Python. */
@@ -34,12 +36,12 @@ export class Scene {
   }
 
   /** Nothing started yet. */
-  static async prepare({ hosts = 2, host = "", atStart, program, command: other }: SceneOptions = {}): Promise<Scene> {
+  static async prepare({ hosts = 2, host = "", databases, atStart, program, command: other }: SceneOptions = {}): Promise<Scene> {
     const bench = openBench();
-    const [python] = demoApplication("ledger", bench.folder).command;
-    const command = other ?? ([python, join(import.meta.dirname, "application.py"), ...(atStart === undefined ? [] : [atStart])] as const);
+    const command = other ?? ([demoApplication("ledger", bench.folder).command[0], join(import.meta.dirname, "application.py"), ...(atStart === undefined ? [] : [atStart])] as const);
     const cluster = await bench.cluster({ service: "usage", application: scriptApplication("", { command, database: "*.db" }), hosts, ...(program === undefined ? {} : { program }) });
     if (host !== "") for (const { configFile } of cluster.hosts) edit(configFile, (text) => text.replace("[host]\n", `[host]\n${host}\n`));
+    if (databases !== undefined) for (const { configFile } of cluster.hosts) edit(configFile, (text) => text.replace('databases = ["*.db"]', `databases = ${JSON.stringify(databases)}`));
     return new Scene(bench, cluster);
   }
 
