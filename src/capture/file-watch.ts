@@ -8,13 +8,13 @@
  * `examine`, which may wait and read, has found out, and either nothing is wrong or it throws what is.
  */
 import { existsSync } from "node:fs";
-import { loadedLockHolder } from "../runtime/posix-locks.ts";
+import { type LockHolder, loadedLockHolder } from "../runtime/posix-locks.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { CaptureError } from "./capture-error.ts";
 import { DatabaseFileLook } from "./database-file-look.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { type FileIdentity, identityOfFd } from "./file-identity.ts";
-import { checkpointLockByte, connectionLockByte, FileLocks, looksForAbsence, writerLockByte } from "./file-locks.ts";
+import { checkpointLockByte, connectionLockByte, databaseLockByte, databaseLockBytesEnd, FileLocks, looksForAbsence, writerLockByte } from "./file-locks.ts";
 import { usersElsewhere } from "./file-users.ts";
 import { otherNameOf } from "./hard-links.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
@@ -46,6 +46,12 @@ export interface FileWatchOptions {
   readonly onWarning: (text: string) => void;
 }
 
+/** Of all other processes that have the database, or its WAL index, the one that the kernel names. */
+interface FirstUsers {
+  readonly database: number | undefined;
+  readonly index: number | undefined;
+}
+
 export class FileWatch {
   readonly #options: FileWatchOptions;
   readonly #tail: WalTail;
@@ -59,6 +65,8 @@ export class FileWatch {
   #elsewhereSinceMs: number | undefined;
 
   #isUnused = false;
+  /** What the kernel said when the list of locks last had no process with another log. */
+  #cleared: FirstUsers | undefined;
 
   constructor(options: FileWatchOptions) {
     this.#options = options;
@@ -125,10 +133,31 @@ export class FileWatch {
    */
   audit(locks: FileLocks): boolean {
     const { files, clock } = this.#options;
-    this.#isUnused = locks.databaseUsers(files.identity)?.size === 0;
+    const kernel = loadedLockHolder();
+    const first = kernel === undefined ? undefined : this.#firstUsers(kernel);
+    const users = locks.databaseUsers(files.identity);
+    this.#isUnused = first === undefined ? users?.size === 0 : first.database === undefined;
     const isUsedElsewhere = locks.usersElsewhere(files.identity, this.#walIndex).length > 0;
     if (isUsedElsewhere) this.#elsewhereSinceMs ??= clock.now();
+    // A list that lacks the process that the kernel names has missed it.
+    const isCleared = !isUsedElsewhere && first?.database !== undefined && users?.has(first.database) !== false;
+    this.#cleared = isCleared ? first : undefined;
     return isUsedElsewhere;
+  }
+
+  /** True when the list of locks has to say whether a process keeps another log. Sync, two microseconds. */
+  askForUsers(kernel: LockHolder): boolean {
+    const { database, index } = this.#firstUsers(kernel);
+    this.#isUnused = database === undefined;
+    // Of another namespace (0 or less) the list does not tell either.
+    if (database === undefined || database <= 0 || database === index) return false;
+    return this.#cleared?.database !== database || this.#cleared.index !== index;
+  }
+
+  /** The kernel names one process for each, that whose lock stands first: of an application with several it may be two different ones. */
+  #firstUsers(kernel: LockHolder): FirstUsers {
+    const { dbFd, shmFd } = this.#options.files;
+    return { database: kernel.userOf(dbFd, databaseLockByte, databaseLockBytesEnd - databaseLockByte + 1), index: kernel.userOf(shmFd, connectionLockByte, 1) };
   }
 
   /** The files were opened again, and nothing was written meanwhile. */

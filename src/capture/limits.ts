@@ -86,7 +86,7 @@ export const suspectsPerLook = 4;
 export const elsewhereMsMax = 1000;
 /** A database is audited (identity of its files, who uses it) at most this often while the service is idle, milliseconds. */
 export const auditMs = 100;
-/** A list of locks that is longer (that of some hundred open databases) is read less often than every `auditMs`, characters. */
+/** A list of locks that is longer (that of some hundred open databases) is read less often, characters. */
 export const longLockList = 64 * 1024;
 /** A log that is this long and cannot start over is told to operators, bytes; and how often that is looked for, milliseconds. */
 export const longLogBytes = 64 * 1024 * 1024;
@@ -97,8 +97,10 @@ export const linkSearchEntriesMax = 20_000;
 export const folderDepthMax = 16;
 /** Folders that the patterns lead through: each costs a descriptor. */
 export const watchedFoldersMax = 2000;
-/** How often somebody's databases that no pattern matches are looked for, milliseconds. */
-export const unlistedMs = 2_000;
+/** How often the list of locks is read besides, for what it alone tells: all users of a database, and databases that no pattern matches, milliseconds. */
+export const listMs = 2_000;
+/** Databases whose users the kernel is asked for every `auditMs`, two microseconds each; with more of them the audits are rarer. */
+export const askedPerAudit = 250;
 /** A process that held the lock of the writer is believed to be at work for so long, milliseconds. */
 export const writerTrustMs = 2;
 /** Quiet databases that are looked at by each tick, in turn: a second look, should the kernel not tell of a write. */
