@@ -3,6 +3,7 @@
  *
  * Small batches hold their pages in memory. Large ones read each page when its part is made, from the place where the
  * pin keeps it readable; `done()` lets that pin go. Parts can be made again (a put that is retried needs the same bytes).
+ * Frames of a transaction that is large are read for the first time then (frame-stream.ts): the captured state follows with the last part.
  *
  * What is put is what was hashed. The pin keeps SQLite from changing a page that is read twice, but nothing keeps a program that
  * writes into the file by other means (a copy, a download into a file of full size). So a page that is read again is hashed again, and
@@ -14,6 +15,7 @@ import { setImmediate as immediate } from "node:timers/promises";
 import type { DatabaseDelta, Page } from "../core/delta.ts";
 import { inDatabaseFile } from "./base-reader.ts";
 import { lostContinuity } from "./capture-error.ts";
+import { FrameStream } from "./frame-stream.ts";
 import { hashPage, pageHashBytes, PageHashes } from "./page-hashes.ts";
 import { readChunkBytes } from "./limits.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
@@ -31,12 +33,13 @@ export interface Batch {
   done(): void;
 }
 
-/** All changes of one database in a batch; `pages` ascending. */
+/** All changes of one database in a batch; `pages` in the order in which they are put. */
 export interface DatabaseChanges {
   readonly name: string;
   readonly pageSize: number;
   readonly pageCount: number;
-  readonly checksum: Uint8Array;
+  /** Of the state that the last of its pages leads to; asked for when that one was read. */
+  readonly checksum: () => Uint8Array;
   readonly pages: readonly number[];
   /** Contents of pages of this batch, in their order. */
   contents(pages: readonly number[]): Uint8Array[];
@@ -45,19 +48,35 @@ export interface DatabaseChanges {
 }
 
 /** Accepted changes as part of a batch. */
-export function databaseChanges({ database, pageCount, frames, contents, hashes }: Changes): DatabaseChanges {
+export function databaseChanges(changes: Changes): DatabaseChanges {
+  const { database, pageCount, frames, contents, hashes, unread } = changes;
+  if (unread !== undefined) return streamed(changes, new FrameStream(unread, frames, (proved) => database.accept({ ...changes, hashes: proved })));
   // The table of a first capture becomes the database's own, which goes on changing.
   const hashed = contents === undefined && hashes instanceof PageHashes ? hashes.copy() : hashes;
   return {
     name: database.name,
     pageSize: database.pageSize,
     pageCount,
-    checksum: database.checksum(),
+    checksum: constant(database.checksum()),
     pages: [...frames.keys()].sort((a, b) => a - b),
     contents: (pages) => (contents === undefined ? readAgain(database, pages, { frames, hashes: hashed }) : pages.map((page) => entryOf(contents, page))),
     holds: contents === undefined && frames.size > 0 ? database : undefined,
   };
 }
+
+function streamed({ database, pageCount }: Changes, stream: FrameStream): DatabaseChanges {
+  const { name, pageSize } = database;
+  let checksum: Uint8Array | undefined;
+  const finish = (): Uint8Array => {
+    stream.finish();
+    return (checksum ??= database.checksum());
+  };
+  return { name, pageSize, pageCount, checksum: finish, pages: stream.pages, contents: (pages) => stream.take(pages), holds: database };
+}
+
+const constant = (checksum: Uint8Array) => (): Uint8Array => checksum;
+/** Of a part that others of its flush follow: what a database is in the middle of a flush is nowhere. */
+const noChecksum = new Uint8Array(pageHashBytes);
 
 /** Reads pages again, those that lie one after the other with one call, and proves that they are what was hashed. */
 function readAgain(database: TrackedDatabase, pages: readonly number[], { frames, hashes }: Pick<Changes, "frames" | "hashes">): Uint8Array[] {
@@ -91,7 +110,7 @@ function rewritten(name: string, page: number): Error {
 
 /** The application deleted the database, or an operator excluded it. */
 export function removalOf({ name, pageSize }: Pick<TrackedDatabase, "name" | "pageSize">): DatabaseChanges {
-  return { name, pageSize, pageCount: 0, checksum: new Uint8Array(pageHashBytes), pages: [], contents: () => [], holds: undefined };
+  return { name, pageSize, pageCount: 0, checksum: constant(noChecksum), pages: [], contents: () => [], holds: undefined };
 }
 
 /** `later` follows `changes`: one flush has one size and checksum of each database. Both keep their pages in memory. */
@@ -194,9 +213,10 @@ function planParts(databases: readonly DatabaseChanges[], partBytesMax: number):
 }
 
 function deltaOf({ changes, start, end }: Piece): DatabaseDelta {
-  const { name, pageSize, pageCount, checksum } = changes;
+  const { name, pageSize, pageCount } = changes;
   const numbers = changes.pages.slice(start, end);
   const contents = changes.contents(numbers);
+  const checksum = end === changes.pages.length ? changes.checksum() : noChecksum;
   const pages = numbers.map((number, at): Page => ({ number, content: contents[at] as Uint8Array }));
   return { name, pageSize, pageCount, checksum, pages };
 }

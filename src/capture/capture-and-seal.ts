@@ -36,5 +36,5 @@ async function readAll(databases: DatabaseSet, { limits, clock }: Housekeeping):
   const { generation } = active;
   beginPins(active, clock.now(), false);
   const cut = cutNow([...active], commits, () => databases.isUndisturbed(generation));
-  return cut === undefined || backlogBytes(cut) > limits.sealBacklogBytesMax ? undefined : readCut(cut, true);
+  return cut === undefined || backlogBytes(cut) > limits.sealBacklogBytesMax ? undefined : readCut(cut, "keep");
 }

@@ -6,7 +6,7 @@ import { type DatabaseChanges, databaseChanges } from "./batch.ts";
 import type { Cut } from "./consistent-cut.ts";
 import { naming } from "./fault.ts";
 import { Slice } from "./slice.ts";
-import type { Changes, TrackedDatabase } from "./tracked-database.ts";
+import type { Changes, Reading, TrackedDatabase } from "./tracked-database.ts";
 
 /**
  * Second pins, where there is something to capture. `forSnapshot`: and a read transaction that a snapshot keeps. One that cannot be begun (the file is
@@ -24,28 +24,28 @@ function beginPin(database: TrackedDatabase, nowMs: number, forSnapshot: boolean
   if (!reader.reading) reader.begin();
 }
 
-/** Everything between the captured state and the cut, proved but not accepted. */
-export async function readCut(cut: Cut, keepContents: boolean): Promise<Changes[]> {
+/** Everything between the captured state and the cut, proved (unless it is to be streamed) but not accepted. */
+export async function readCut(cut: Cut, reading: Reading): Promise<Changes[]> {
   const slice = new Slice();
   const changes: Changes[] = [];
   for (const [database, index] of cut) {
-    const change = await naming(database.name, () => database.read(index, keepContents, slice));
+    const change = await naming(database.name, () => database.read(index, reading, slice));
     if (change !== undefined) changes.push(change);
   }
   return changes;
 }
 
-/** Makes changes the captured state, and lets the old pins go. */
+/** Makes changes the captured state (those that are streamed once they are read), and lets the old pins go. */
 export function acceptChanges(databases: Iterable<TrackedDatabase>, changes: readonly Changes[]): DatabaseChanges[] {
   const deltas: DatabaseChanges[] = [];
   for (const change of changes) {
-    const { database, contents, frames } = change;
+    const { database, contents, frames, unread } = change;
     const isFirst = !database.isKnown;
     const isOther = database.pageCount !== change.pageCount;
-    database.accept(change);
+    if (unread === undefined) database.accept(change);
     // The batch reads through the pin that is held: it must not move yet.
-    if (contents === undefined && frames.size > 0) database.pin.cancel();
-    if (frames.size > 0 || isFirst || isOther) deltas.push(databaseChanges(change));
+    if (unread !== undefined || (contents === undefined && frames.size > 0)) database.pin.cancel();
+    if (unread !== undefined || frames.size > 0 || isFirst || isOther) deltas.push(databaseChanges(change));
   }
   for (const { pin } of databases) if (pin.hasNext) pin.advance();
   return deltas;

@@ -26,7 +26,7 @@ import { Slice } from "./slice.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
 import type { SourceOptions } from "./source-options.ts";
 import { filesNeverSettle, notWhole } from "./refusals.ts";
-import type { Changes } from "./tracked-database.ts";
+import type { Changes, Reading } from "./tracked-database.ts";
 import { mayPass } from "./uncaptured.ts";
 import type { WriteLocks } from "./write-locks.ts";
 
@@ -72,7 +72,7 @@ export class Source {
         for (const database of source.#databases) database.adopt(options.known?.get(database.name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
         for (;;) {
-          const { changes } = await source.#capture(0);
+          const { changes } = await source.#capture(0, "again");
           for (const change of changes) change.database.accept(change);
           source.#noteUncaptured("stop");
           if (source.#databases.uncaptured.size === 0 && !source.#databases.arrivals.isUnfinished) break;
@@ -149,8 +149,8 @@ export class Source {
       this.#snapshotActive = true;
       this.#databases.active.activateAll();
       try {
-        let collected = await this.#collect(this.#limits.eagerBytesMax);
-        for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax)) await this.#options.clock.sleep(retryMs);
+        let collected = await this.#collect(this.#limits.eagerBytesMax, "again");
+        for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax, "again")) await this.#options.clock.sleep(retryMs);
         const { deltas, cut } = collected;
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
         // Of what is not whole nothing is read, so that nothing of it needs a pin.
@@ -241,8 +241,8 @@ export class Source {
   }
 
   /** Undefined: something cannot be read just now (fault.ts), and nothing has changed. */
-  async #collect(keepBytesMax: number): Promise<{ deltas: DatabaseChanges[]; cut: Cut } | undefined> {
-    const result = await this.#faults.hold(() => this.#capture(keepBytesMax));
+  async #collect(keepBytesMax: number, large: Reading = "stream"): Promise<{ deltas: DatabaseChanges[]; cut: Cut } | undefined> {
+    const result = await this.#faults.hold(() => this.#capture(keepBytesMax, large));
     if (result === undefined) return undefined;
     const captured = acceptChanges(this.#databases.active, result.changes);
     this.#noteUncaptured();
@@ -258,10 +258,10 @@ export class Source {
     return deltas.length === 0 ? undefined : batchOf(deltas, this.#limits.partBytesMax);
   }
 
-  /** Everything between the captured state and one cut, proved but not accepted; next pins are held. */
-  async #capture(keepBytesMax: number): Promise<{ changes: Changes[]; cut: Cut }> {
+  /** Everything between the captured state and one cut, not accepted; next pins are held. */
+  async #capture(keepBytesMax: number, large: Reading): Promise<{ changes: Changes[]; cut: Cut }> {
     const cut = await this.#cut();
-    return { changes: await readCut(cut, backlogBytes(cut) <= keepBytesMax), cut };
+    return { changes: await readCut(cut, backlogBytes(cut) <= keepBytesMax ? "keep" : large), cut };
   }
 
   /** After a capture: which databases it left out. Throws the reason of one that stays so for too long. */
@@ -306,7 +306,8 @@ export class Source {
         isBehind ||= state === "behind";
       }
       if (!isBehind) return;
-      const collected = await this.#collect(this.#limits.sealKeepBytesMax);
+      // A stream cannot be laid over what is collected already.
+      const collected = await this.#collect(this.#limits.sealKeepBytesMax, "again");
       if (collected === undefined) return;
       overlay(deltas, collected.deltas);
     }

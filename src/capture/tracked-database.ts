@@ -14,6 +14,7 @@ import type { DatabaseFiles } from "./database-files.ts";
 import { Deletion } from "./deletion.ts";
 import { hashPages, inDatabaseFile, readBase, readSince, type Resumed } from "./base-reader.ts";
 import { FileWatch } from "./file-watch.ts";
+import { planFrames } from "./frame-stream.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
 import { busyPollMsMax } from "./limits.ts";
 import { Pin } from "./pin.ts";
@@ -22,7 +23,7 @@ import type { Slice } from "./slice.ts";
 import type { WholeFile } from "./whole-file.ts";
 import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
 import { sameGeneration, type WalIndex, WalIndexReader } from "./wal-index.ts";
-import { readFrames, readFully, type WalPosition } from "./wal-reader.ts";
+import { type FrameRange, readFrames, readFully, type WalPosition } from "./wal-reader.ts";
 
 /** New last contents of pages, read and proved, not yet part of the captured state. */
 export interface Changes {
@@ -33,11 +34,19 @@ export interface Changes {
   readonly frames: Map<number, number>;
   /** Page -> content, when it is kept in memory. */
   readonly contents: Map<number, Uint8Array> | undefined;
+  /** These frames are still to be read and proved, and there are no hashes before that (frame-stream.ts). */
+  readonly unread?: FrameRange | undefined;
   /** Where pages lie that have the captured content, and are in the log all the same: after `resume`. */
   readonly located?: ReadonlyMap<number, number>;
   /** Of the pages in `frames`; for the first capture of a database (every page) the whole table. */
   readonly hashes: ReadonlyMap<number, Uint8Array> | PageHashes;
 }
+
+/**
+ * - `keep`: contents stay in memory. - `again`: they are proved and hashed now, and read again later. - `stream`: frames behind what is captured are read once, later; a
+ * database that was never captured is read as `again`.
+ */
+export type Reading = "keep" | "again" | "stream";
 
 export interface TrackingOptions {
   readonly rules: Rules;
@@ -218,11 +227,12 @@ export class TrackedDatabase {
   }
 
   /**
-   * Reads and proves everything between the captured state and `to`, which was read from the index after the current pin
+   * Reads and proves (or, for a stream, plans to) everything between the captured state and `to`, which was read from the index after the current pin
    * (or the next one) began. Undefined: nothing new.
    */
-  async read(to: WalIndex, keepContents: boolean, slice: Slice): Promise<Changes | undefined> {
+  async read(to: WalIndex, reading: Reading, slice: Slice): Promise<Changes | undefined> {
     const at = this.#captured;
+    const keepContents = reading === "keep";
     if (at === undefined) {
       if (!this.#isWhole()) return undefined;
       const options = { database: this, to, pageCount: this.#pageCountAt(to), keepContents, slice };
@@ -233,10 +243,12 @@ export class TrackedDatabase {
       // An empty generation: nothing to read, but positions count from its start.
       return sameGeneration(at, to) ? undefined : { database: this, to, pageCount: this.pageCount, frames: new Map(), contents: undefined, hashes: new Map() };
     }
+    const range = { name: this.name, walFd: this.files.walFd, from, to };
+    if (reading === "stream") return { database: this, to, pageCount: to.pageCount, frames: await planFrames(range, slice), contents: undefined, hashes: new Map(), unread: range };
     const frames = new Map<number, number>();
     const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
     const hashes = new Map<number, Uint8Array>();
-    await readFrames({ name: this.name, walFd: this.files.walFd, from, to }, slice, (page, frame, content) => {
+    await readFrames(range, slice, (page, frame, content) => {
       frames.set(page, frame);
       // What is not kept is hashed while it is there: to read it again costs more than to hash a page twice that was written twice.
       if (contents === undefined) hashes.set(page, hashPage(page, content));

@@ -57,7 +57,8 @@ export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVi
   }
 }
 
-function generationSeed({ name, walFd, to }: FrameRange): WalChecksum {
+/** The checksum from which the chain of a generation starts. Throws `CaptureError` (continuity). */
+export function generationSeed({ name, walFd, to }: FrameRange): WalChecksum {
   const bytes = new Uint8Array(walHeaderBytes);
   const header = readFully(walFd, bytes, 0) === walHeaderBytes ? parseWalHeader(bytes) : undefined;
   if (header === undefined || header.salt1 !== to.salt1 || header.salt2 !== to.salt2 || header.pageSize !== to.pageSize) {

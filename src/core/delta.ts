@@ -13,6 +13,8 @@ export interface Page {
   readonly number: number;
   /** Exactly `pageSize` bytes. */
   readonly content: Uint8Array;
+  /** First 16 bytes of SHA-256(number ‖ content), where this process has computed them from the content before. Never what a record says. */
+  readonly hash?: Uint8Array | undefined;
 }
 
 /** New page contents of one database, the state after one or more committed transactions. */
@@ -23,7 +25,7 @@ export interface DatabaseDelta {
   readonly pageSize: number;
   /** Pages of the database after the commit; pages beyond it are cut off. 0 with no pages: the database was removed. */
   readonly pageCount: number;
-  /** Of the whole database after the last part of the flush is applied. */
+  /** In the last delta of a database in its flush: of the whole database after that. In those before it, it says nothing (zeros, or the same). */
   readonly checksum: DatabaseChecksum;
   readonly pages: readonly Page[];
 }

@@ -34,6 +34,10 @@ export class ObservedStore implements Store {
     return outcome;
   }
 
+  prepare(key: string, bytes: Uint8Array): void {
+    this.#inner.prepare?.(key, bytes);
+  }
+
   get(key: string): Promise<Uint8Array | undefined> {
     return this.#inner.get(key);
   }

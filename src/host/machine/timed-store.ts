@@ -30,6 +30,11 @@ export class TimedStore implements Store {
     return this.#within(`put ${key}`, "ambiguous", () => this.#inner.putIfAbsent(key, bytes));
   }
 
+  /** Without an end to it: the put that follows waits for it, within its own time. */
+  prepare(key: string, bytes: Uint8Array): void {
+    this.#inner.prepare?.(key, bytes);
+  }
+
   get(key: string): Promise<Uint8Array | undefined> {
     return this.#within(`get ${key}`, "unavailable", () => this.#inner.get(key));
   }

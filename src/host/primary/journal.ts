@@ -29,6 +29,7 @@ import { endOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.
 import { finishSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
 import { LossWindow } from "./loss-window.ts";
 import type { CaptureBatch, CaptureSource } from "../ports/ports.ts";
+import { putParts } from "./flush-parts.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 import { renewingDuring } from "./renewing.ts";
 import { tidyingDuring } from "./tidying.ts";
@@ -296,14 +297,10 @@ export class Journal {
 
   async #putBatch(batch: CaptureBatch): Promise<void> {
     this.#commits += 1;
-    let part = 0;
-    for (const databases of batch.parts()) {
-      const bytes = databases.reduce((sum, delta) => sum + delta.pages.length * delta.pageSize, 0);
-      const put = this.#put({ kind: "commit", part: (part += 1), parts: batch.partCount, databases }, bytes);
-      const reading = Promise.allSettled([batch.readAhead?.()]);
-      await tidyingDuring(put, this.#options.clock, () => this.#source?.tick(), (error) => this.#end(endOf(error)));
-      for (const read of await reading) if (read.status === "rejected") throw read.reason;
-    }
+    await putParts(batch, {
+      put: ({ body, bytes }) => tidyingDuring(this.#put(body, bytes), this.#options.clock, () => this.#source?.tick(), (error) => this.#end(endOf(error))),
+      prepare: ({ body }) => this.#options.writer.prepare(body),
+    });
     batch.done();
   }
 

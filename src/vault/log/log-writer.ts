@@ -15,6 +15,9 @@
  *   and the boundary is read after that: a boundary at or beyond the claim shows it, the claim is void (R4), nothing was
  *   or is ever written after it by this claimant.
  *
+ * The next part of a flush can be made ready while the one before it is put (`prepare`): its bytes follow from the record under way. That is no second put
+ * in flight (R2): it has no name in the vault until `append` puts it, which it does only when it still follows the last record, byte for byte.
+ *
  * A claim is a record of format 1, whatever the others are. It is the one record that is never deleted and that every restore reads behind
  * its checkpoint: in format 2 it would keep a host that reads format 1 only out until the next claim, while a checkpoint is enough to
  * begin behind all others. Nothing is lost by that, since a claim has no sections.
@@ -97,6 +100,9 @@ export class LogWriter {
   #startedAtMs: number;
   #state: WriterState = { kind: "ready" };
   #flush = { part: 0, parts: 0 };
+  /** The record under way, or the last one: what the next one follows. */
+  #tip: Pick<LogRecord, "hash"> & { readonly position: Position };
+  #prepared: EncodedRecord | undefined;
 
   private constructor(setup: WriterSetup) {
     this.#options = setup.options;
@@ -106,6 +112,7 @@ export class LogWriter {
     this.#position = setup.claim.header.position;
     this.#hash = setup.claim.hash;
     this.#startedAtMs = setup.startedAtMs;
+    this.#tip = { position: this.#position, hash: this.#hash };
   }
 
   /** Rejects with the signal's reason, StoreError `unsuitable`, CorruptRecordError; store failures that may pass are retried. */
@@ -119,7 +126,7 @@ export class LogWriter {
     for (;;) {
       const header = headerAfter(options, nonce, reader.position, reader.hash, reader.epoch + 1);
       const body: RecordBody = { kind: "epoch", leaseMs: options.leaseMs, controlUrl: options.controlUrl, instance: options.instance };
-      const { outcome, record } = await put(options, header, { body, layout: { format: 1 } });
+      const { outcome, record } = await put(options, encode(options, header, { body, layout: { format: 1 } }));
       if (outcome.kind === "mine") return await afterClaim({ options, nonce, claim: record, startedAtMs: outcome.startedAtMs });
       if (outcome.kind === "gone") return { kind: "void", boundary: outcome.boundary };
       if (rules.has("R1-claim-after-end-of-log")) return { kind: "beaten", record: outcome.record };
@@ -172,8 +179,9 @@ export class LogWriter {
     this.#assertNextPart(body);
     this.#state = { kind: "busy" };
     try {
-      const header = headerAfter(this.#options, this.#nonce, this.#position, this.#hash, this.epoch);
-      const { outcome, record } = await put(this.#options, header, { body, layout: layoutOf(this.format, sections) }, signal);
+      const encoded = this.#takePrepared(body, sections) ?? this.#encode(body, layoutOf(this.format, sections));
+      this.#tip = { position: encoded.record.header.position, hash: encoded.record.hash };
+      const { outcome, record } = await put(this.#options, encoded, signal);
       const startedAtMs = this.#assertMine(outcome, record.header.position);
       this.#position = record.header.position;
       this.#hash = record.hash;
@@ -185,6 +193,29 @@ export class LogWriter {
       this.#state = { kind: "ended", cause: error };
       throw error;
     }
+  }
+
+  /**
+   * The record that comes after the one under way (or the last one), unless another comes first: encoded now, and announced to the store. `append` of this very
+   * body, without sections, takes it.
+   */
+  prepare(body: RecordBody): void {
+    if (this.#state.kind === "ended") return;
+    const encoded = this.#encode(body, layoutOf(this.format, []));
+    this.#prepared = encoded;
+    storeOf(this.#options).prepare?.(logKey(encoded.record.header.position), encoded.bytes);
+  }
+
+  /** Whatever was prepared is for the next record or for none. */
+  #takePrepared(body: RecordBody, sections: readonly Section[]): EncodedRecord | undefined {
+    const prepared = this.#prepared;
+    this.#prepared = undefined;
+    const follows = prepared?.record.header.previousHash === this.#hash && prepared.record.header.position === this.#position + 1;
+    return follows && prepared.record.body === body && prepared.record.format === this.format && sections.length === 0 ? prepared : undefined;
+  }
+
+  #encode(body: RecordBody, layout: RecordLayout): EncodedRecord {
+    return encode(this.#options, headerAfter(this.#options, this.#nonce, this.#tip.position, this.#tip.hash, this.epoch), { body, layout });
   }
 
   /** R2, in one place. The mutant takes every `exists` for its own lost reply. */
@@ -220,12 +251,21 @@ interface Content {
   readonly layout: RecordLayout;
 }
 
-async function put(options: ClaimOptions, header: RecordHeader, { body, layout }: Content, signal?: AbortSignal): Promise<{ outcome: DecidedPut; record: LogRecord }> {
+interface EncodedRecord {
+  readonly record: LogRecord;
+  readonly bytes: Uint8Array;
+}
+
+function encode(options: ClaimOptions, header: RecordHeader, { body, layout }: Content): EncodedRecord {
   const { bytes, hash } = encodeRecord(options.reader.serviceTag, header, body, layout);
-  const ports = putPorts(options);
-  const outcome = await putUntilDecided({ ...ports, signal: body.kind === "epoch" ? options.signal : signal, position: header.position, bytes });
   const told = layout.format === 1 ? { sections: [], steadVersion: undefined } : { sections: layout.sections ?? [], steadVersion: programVersion };
-  return { outcome, record: { header, body, format: layout.format, ...told, hash } };
+  return { record: { header, body, format: layout.format, ...told, hash }, bytes };
+}
+
+async function put(options: ClaimOptions, { record, bytes }: EncodedRecord, signal?: AbortSignal): Promise<{ outcome: DecidedPut; record: LogRecord }> {
+  const { body, header } = record;
+  const outcome = await putUntilDecided({ ...putPorts(options), signal: body.kind === "epoch" ? options.signal : signal, position: header.position, bytes });
+  return { outcome, record };
 }
 
 function layoutOf(format: RecordFormat, sections: readonly Section[]): RecordLayout {

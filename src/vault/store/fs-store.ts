@@ -66,6 +66,12 @@ export class FsStore implements Store {
     }
   }
 
+  /** Writes and syncs the temporary of the next put, so that what is left of it is the name. */
+  prepare(key: string, bytes: Uint8Array): void {
+    assertKey(key);
+    this.#temporaries.writeAhead(bytes);
+  }
+
   async get(key: string): Promise<Uint8Array | undefined> {
     assertKey(key);
     return (await this.#read(key)) ?? (this.#network && (await this.#revalidate(key)) ? await this.#read(key) : undefined);

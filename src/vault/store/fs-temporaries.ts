@@ -2,7 +2,8 @@
  * Temporary files of the fs store: written and synced before they get their name in the vault by link().
  *
  * Each is used for one attempt of one put, so the inode tells whose a name is. The next one is opened ahead, in the
- * background: creating a file is one of the two dearest steps of a put, and this takes it out of the way of a commit.
+ * background: creating a file is one of the two dearest steps of a put, and this takes it out of the way of a commit. Of a put that is announced
+ * the content is written and synced ahead as well: while one part of a large flush gets its name, the disk has the next one to write.
  * What a crash leaves behind is removed at open, when it is a day old (fs-probe.ts).
  */
 import { randomBytes } from "node:crypto";
@@ -24,6 +25,9 @@ export class Temporaries {
   readonly #prefix: string;
   #made = 0;
   #ahead: Promise<Temporary | undefined> | undefined;
+  /** Written before anybody asked for it: `bytes` are the very ones that the next `write` will bring. */
+  #written: { readonly bytes: Uint8Array; readonly temporary: Promise<Temporary | undefined> } | undefined;
+  #isClosed = false;
 
   constructor(folder: string, calls: FsCalls, work: OwnedWork) {
     this.#calls = calls;
@@ -34,6 +38,20 @@ export class Temporaries {
 
   /** A temporary with this content, durable but for its name. Rejects with the error of the call that failed. */
   async write(bytes: Uint8Array): Promise<Temporary> {
+    const written = this.#written;
+    if (written?.bytes !== bytes) return this.#writeNow(bytes);
+    this.#written = undefined;
+    return (await written.temporary) ?? (await this.#writeNow(bytes));
+  }
+
+  /** Begins the next `write` of these very bytes, which do not change until then. A failure shows itself there: it writes anew. */
+  writeAhead(bytes: Uint8Array): void {
+    if (this.#isClosed) return;
+    this.#dropWritten();
+    this.#written = { bytes, temporary: this.#writeNow(bytes).catch(() => undefined) };
+  }
+
+  async #writeNow(bytes: Uint8Array): Promise<Temporary> {
     const ahead = this.#ahead;
     this.#ahead = undefined;
     const temporary = (await ahead) ?? (await this.#open());
@@ -58,9 +76,22 @@ export class Temporaries {
   }
 
   close(): void {
+    this.#isClosed = true;
     const ahead = this.#ahead;
     this.#ahead = undefined;
-    if (ahead !== undefined) this.#work.own(ahead.then((temporary) => (temporary === undefined ? undefined : this.#remove(temporary))));
+    if (ahead !== undefined) this.#work.own(this.#removeLater(ahead));
+    this.#dropWritten();
+  }
+
+  #dropWritten(): void {
+    const written = this.#written;
+    this.#written = undefined;
+    if (written !== undefined) this.#work.own(this.#removeLater(written.temporary));
+  }
+
+  async #removeLater(made: Promise<Temporary | undefined>): Promise<void> {
+    const temporary = await made;
+    if (temporary !== undefined) await this.#remove(temporary);
   }
 
   async #open(): Promise<Temporary> {

@@ -20,6 +20,12 @@ export interface Store {
    */
   putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome>;
 
+  /**
+   * These bytes are put under this key next, and do not change until then: what can be done before the name appears is begun now. A hint:
+   * it stores nothing, promises nothing and never fails.
+   */
+  prepare?(key: string, bytes: Uint8Array): void;
+
   /** The content, whole, or undefined when there is none. Throws `StoreError`. */
   get(key: string): Promise<Uint8Array | undefined>;
 

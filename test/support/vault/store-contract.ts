@@ -72,6 +72,20 @@ export function describeStoreContract(name: string, make: () => Promise<StoreUnd
       expect(await read(current.store, "log/a")).toBe("before");
     });
 
+    test("what is announced is not there before it is put, and then whole, whatever was announced before and after", async () => {
+      const [first, second] = [text("first"), text("second")];
+      current.store.prepare?.("log/a", first);
+      expect(await read(current.other, "log/a")).toBeUndefined();
+      expect(await current.other.list("log/")).toEqual([]);
+      current.store.prepare?.("log/b", second);
+      expect(await current.store.putIfAbsent("log/a", first)).toEqual({ kind: "created" });
+      expect(await current.store.putIfAbsent("log/c", text("another"))).toEqual({ kind: "created" });
+      expect(await current.store.putIfAbsent("log/b", second)).toEqual({ kind: "created" });
+      current.store.prepare?.("log/b", first);
+      expect(await current.store.putIfAbsent("log/b", first)).toEqual({ kind: "exists" });
+      expect(await Promise.all(["log/a", "log/b", "log/c"].map((key) => read(current.other, key)))).toEqual(["first", "second", "another"]);
+    });
+
     test("a listing has the keys below a prefix, at any depth, in order, and no others", async () => {
       const keys = ["log/b", "log/a", "log/10", "log/9", "logs/x", "chunks/2/b", "chunks/2/a", "chunks/10/c"];
       for (const key of keys) await current.store.putIfAbsent(key, text(key));

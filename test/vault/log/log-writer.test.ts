@@ -1,12 +1,32 @@
 import { describe, expect, test } from "bun:test";
 import { withoutRule } from "../../../src/core/rules.ts";
+import type { RecordFormat } from "../../../src/core/record-format.ts";
 import { raiseBoundary } from "../../../src/vault/log/boundary.ts";
 import { CorruptRecordError, FencedError, WriterEndedError } from "../../../src/vault/errors.ts";
 import { logKey } from "../../../src/vault/keys.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import type { RecordBody } from "../../../src/vault/record.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
 import { commit, failureOf, makeHost, readerOf, readToEnd } from "../../support/vault/log-fixture.ts";
+
+/** A store that notes what is announced to it, and the very bytes that are put. */
+function announcedTo(inner: MemoryStore) {
+  const announced: { key: string; bytes: Uint8Array }[] = [];
+  const putBytes: Uint8Array[] = [];
+  const { url } = inner;
+  const store = {
+    url,
+    inner,
+    putBytes,
+    prepare: (key: string, bytes: Uint8Array) => void announced.push({ key, bytes }),
+    putIfAbsent: (key: string, bytes: Uint8Array) => (putBytes.push(bytes), inner.putIfAbsent(key, bytes)),
+    get: inner.get.bind(inner),
+    list: inner.list.bind(inner),
+    delete: inner.delete.bind(inner),
+  };
+  return { store, announced };
+}
 
 const renew: RecordBody = { kind: "renew" };
 const kinds = async (store: MemoryStore): Promise<string[]> => (await readToEnd(readerOf(store))).map(({ header, body }) => `${header.position} ${body.kind} ${header.epoch} ${header.host}`);
@@ -262,6 +282,54 @@ describe("an append", () => {
     await writer.append(commit(1, 2, 3));
     await writer.append(commit(1, 3, 3));
     await writer.append(commit(1, 1, 1));
+  });
+
+  test("that was prepared while the one before it was under way is put as it was announced", async () => {
+    const { store, announced } = announcedTo(new MemoryStore());
+    const writer = await makeHost("a", store).lead();
+    const [first, second] = [commit(1, 1, 2), commit(2, 2, 2)];
+    const putting = writer.append(first);
+    writer.prepare(second);
+    await putting;
+    await writer.append(second);
+    expect(announced.map(({ key }) => key)).toEqual([logKey(3)]);
+    expect(await store.inner.get(logKey(3))).toEqual(announced[0]?.bytes as Uint8Array);
+    expect(store.putBytes.at(-1)).toBe(announced[0]?.bytes as Uint8Array);
+    expect(await kinds(store.inner)).toEqual(["1 epoch 1 a", "2 commit 1 a", "3 commit 1 a"]);
+  });
+
+  test("that was prepared is made anew when another record came first, or when it has sections", async () => {
+    const { store } = announcedTo(new MemoryStore());
+    const host = makeHost("a", store);
+    await readToEnd(host.reader);
+    let format: RecordFormat = 2;
+    const outcome = await LogWriter.claim({ ...host.options, format: () => format });
+    if (outcome.kind !== "claimed") throw new Error(outcome.kind);
+    const { writer } = outcome;
+    const bodies = [commit(1), commit(2), commit(3)] as const;
+    writer.prepare(bodies[0]);
+    await writer.append(renew);
+    await writer.append(bodies[0]);
+    writer.prepare(bodies[1]);
+    await writer.append(bodies[1], { sections: [{ kind: "note", isRequired: false, content: new Uint8Array([1]) }] });
+    writer.prepare(bodies[2]);
+    format = 1;
+    await writer.append(bodies[2]);
+    const records = await readToEnd(readerOf(store.inner));
+    expect(records.map(({ header, body, format: written, sections }) => `${header.position} ${body.kind} ${written} ${sections.length}`)).toEqual(["1 epoch 1 0", "2 renew 2 0", "3 commit 2 0", "4 commit 2 1", "5 commit 1 0"]);
+  });
+
+  test("R2: that was prepared by a primary which was succeeded meanwhile is not in the log", async () => {
+    const { store } = announcedTo(new MemoryStore());
+    const writer = await makeHost("a", store).lead();
+    const [first, second] = [commit(1, 1, 2), commit(2, 2, 2)];
+    await writer.append(first);
+    writer.prepare(second);
+    await makeHost("b", store.inner).lead();
+    expect(await failureOf(writer.append(second))).toBeInstanceOf(FencedError);
+    writer.prepare(second);
+    expect(await failureOf(writer.append(second))).toBeInstanceOf(WriterEndedError);
+    expect(await kinds(store.inner)).toEqual(["1 epoch 1 a", "2 commit 1 a", "3 epoch 2 b"]);
   });
 
   test("that is aborted while the vault is away rejects with the reason and ends the writer", async () => {

@@ -222,6 +222,36 @@ describe("the fs store on a file system that does not say what happened", () => 
     expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
   });
 
+  test("what was announced is written before it is put, once, and leaves nothing when it is never put", async () => {
+    let written = 0;
+    const count = (call: () => Promise<unknown>): Promise<unknown> => ((written += 1), call());
+    const store = faulty({ write: [count, count, count] });
+    store.prepare(key, bytes);
+    while (written === 0) await store.get(key);
+    expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "created" });
+    expect(written).toBe(1);
+    expect(await vault.store.get(key)).toEqual(bytes);
+    store.prepare("log/never", bytes);
+    store.prepare("log/never-either", bytes);
+    await store.close();
+    store.prepare("log/too-late", bytes);
+    await vault.store.close();
+    expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
+    expect(await readdir(join(vault.folder, "log"))).toEqual(["0000000000000001"]);
+  });
+
+  test("what could not be written ahead is written when it is put", async () => {
+    for (const [call, code] of [["write", "ENOSPC"], ["fsync", "EIO"], ["open", "EROFS"]] as const) {
+      const store = faulty({ [call]: [fails(code)] });
+      store.prepare(`log/${call}`, bytes);
+      expect(await store.putIfAbsent(`log/${call}`, bytes)).toEqual({ kind: "created" });
+      expect(await vault.store.get(`log/${call}`)).toEqual(bytes);
+      await store.close();
+    }
+    await vault.store.close();
+    expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
+  });
+
   test("a temporary that was opened ahead and then removed costs one attempt, not a record", async () => {
     const store = faulty({ link: [happens] });
     await store.putIfAbsent("log/first", bytes);

@@ -1,0 +1,50 @@
+/**
+ * The parts of a flush, one put after the other. While one is put, the next is read, proved, encoded and announced to the vault, so that a large
+ * flush takes as long as the slower of the two and not as long as both.
+ *
+ * One put in flight (R2): what is announced has no name before `put` is called for it, which is when the one before it is durable. Nothing
+ * else comes between two parts, since the loop that puts is here; each part renews the lease.
+ */
+import type { DatabaseDelta } from "../../core/delta.ts";
+import type { RecordBody } from "../../vault/record.ts";
+import type { CaptureBatch } from "../ports/ports.ts";
+
+interface FlushPart {
+  readonly body: Extract<RecordBody, { kind: "commit" }>;
+  /** Page content. */
+  readonly bytes: number;
+}
+
+export interface PartPorts {
+  /** Resolves when it is durable. */
+  put(part: FlushPart): Promise<void>;
+  /** The part that is put next. */
+  prepare(part: FlushPart): void;
+}
+
+/** Resolves when all parts are durable; rejects as a put or the reading of a part does, and not while one is still being read. */
+export async function putParts(batch: CaptureBatch, { put, prepare }: PartPorts): Promise<void> {
+  const parts = flushParts(batch);
+  for (let part = parts.next(); part.done !== true; ) {
+    // Begun first: it is the disk's work, and what is prepared follows it.
+    const putting = put(part.value);
+    const [done, next] = await Promise.allSettled([putting, nextOf()]);
+    if (done.status === "rejected") throw done.reason;
+    if (next.status === "rejected") throw next.reason;
+    part = next.value;
+  }
+
+  async function nextOf(): Promise<IteratorResult<FlushPart, undefined>> {
+    await batch.readAhead?.();
+    const next = parts.next();
+    if (next.done !== true) prepare(next.value);
+    return next;
+  }
+}
+
+function* flushParts(batch: CaptureBatch): Generator<FlushPart, undefined> {
+  let part = 0;
+  for (const databases of batch.parts()) yield { body: { kind: "commit", part: (part += 1), parts: batch.partCount, databases }, bytes: contentBytes(databases) };
+}
+
+const contentBytes = (databases: readonly DatabaseDelta[]): number => databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0);
