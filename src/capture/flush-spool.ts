@@ -1,12 +1,13 @@
 /**
  * Pages of a large flush that is not complete yet, in a file instead of memory: a secondary may apply a flush only when its last part
- * is there and proved, and until then a transaction of any size is waiting.
+ * is there and proved, and until then a transaction of any size is waiting. Its pages are hashed while they are there, so that the proof need not read them again.
  *
  * The file has no name from the moment it is made, so it is gone with this process, and nobody else writes into it.
  */
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseDelta, Page } from "../core/delta.ts";
+import { hashPage } from "./page-hashes.ts";
 import { readFully } from "./wal-reader.ts";
 
 export class FlushSpool {
@@ -23,7 +24,7 @@ export class FlushSpool {
   keep(deltas: readonly DatabaseDelta[]): readonly DatabaseDelta[] {
     const fd = (this.#fd ??= openNameless(this.#path));
     return deltas.map((delta) => {
-      const pages = delta.pages.map(({ number }, at): Page => new SpooledPage(number, fd, this.#size + at * delta.pageSize, delta.pageSize));
+      const pages = delta.pages.map((page, at): Page => new SpooledPage(page, fd, this.#size + at * delta.pageSize));
       this.#write(fd, Buffer.concat(delta.pages.map(({ content }) => content)));
       return { ...delta, checksum: delta.checksum.slice(), pages };
     });
@@ -44,15 +45,17 @@ export class FlushSpool {
 
 class SpooledPage implements Page {
   readonly number: number;
+  readonly hash: Uint8Array;
   readonly #fd: number;
   readonly #offset: number;
   readonly #bytes: number;
 
-  constructor(number: number, fd: number, offset: number, bytes: number) {
+  constructor({ number, content }: Page, fd: number, offset: number) {
     this.number = number;
+    this.hash = hashPage(number, content);
     this.#fd = fd;
     this.#offset = offset;
-    this.#bytes = bytes;
+    this.#bytes = content.byteLength;
   }
 
   get content(): Uint8Array {

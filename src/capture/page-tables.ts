@@ -102,10 +102,10 @@ export class PageTables {
     for (const delta of deltas.slice(removedAt + 1)) {
       if (delta.pageSize !== pageSize || delta.pageCount !== pageCount) throw new ReplicaError(name, "parts of one flush that disagree", "one page size and page count");
       for (const page of delta.pages) {
-        const { number, content } = page;
-        if (content.byteLength !== pageSize || number < 1 || number > pageCount) throw new ReplicaError(name, `page ${number} with ${content.byteLength} bytes`, `pages 1..${pageCount} of ${pageSize} bytes`);
+        const { number } = page;
+        if (number < 1 || number > pageCount) throw new ReplicaError(name, `page ${number}`, `pages 1..${pageCount}`);
         pages.set(number, page);
-        hashes.set(number, hashPage(number, content));
+        hashes.set(number, page.hash ?? hashOf(name, page, pageSize));
         if (pages.size % pagesPerBreath === 0) await slice.breathe();
       }
     }
@@ -114,6 +114,11 @@ export class PageTables {
     if (!sameChecksum(sum, last.checksum)) throw new ReplicaError(name, `checksum ${checksumText(sum)} after the flush`, `checksum ${checksumText(last.checksum)}`);
     return { name, fresh, pageSize, pageCount, pages, hashes };
   }
+}
+
+function hashOf(name: string, { number, content }: Page, pageSize: number): Uint8Array {
+  if (content.byteLength !== pageSize) throw new ReplicaError(name, `page ${number} with ${content.byteLength} bytes`, `pages of ${pageSize} bytes`);
+  return hashPage(number, content);
 }
 
 /** Throws `ReplicaError` for a name that leads out of the data folder. */

@@ -1,4 +1,5 @@
 /** The proof by which secondaries apply flushes, for whoever asks a vault what they could apply. */
+import { hashedOnly } from "../../capture/hashed-pages.ts";
 import { checksumOfPages } from "../../capture/page-hashes.ts";
 import { PageTables } from "../../capture/page-tables.ts";
 import { ReplicaError } from "../../capture/replica-error.ts";
@@ -6,6 +7,7 @@ import type { PageProof, ProofRefusal } from "../../vault/checkpoint/flush-proof
 
 export const pageProof: PageProof = {
   checksumOf: checksumOfPages,
+  keeper: { keep: hashedOnly, forget: () => undefined },
   emptyState: () => {
     const tables = new PageTables();
     return {

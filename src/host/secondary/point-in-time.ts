@@ -21,7 +21,7 @@ import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
 import { type LogRest, readRest } from "../../vault/log/log-rest.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
-import type { Position } from "../../vault/record.ts";
+import type { LogRecord, Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { Footprint } from "./restore-room.ts";
@@ -121,8 +121,13 @@ export async function restoreMoment(options: PointInTimeOptions): Promise<PointI
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     throw error;
+  } finally {
+    await rm(spoolFolderOf(partial), { recursive: true, force: true });
   }
 }
+
+/** Where parts of a large flush wait for its last one: beside the databases, on the same disk. */
+const spoolFolderOf = (root: string): string => `${root}.spool`;
 
 /** `system`: a folder that the file system itself has at its root. */
 async function refuseFullFolder(folder: string, system: string | undefined): Promise<void> {
@@ -160,7 +165,9 @@ async function loadCheckpoint(root: string, room: Room, options: PointInTimeOpti
   for (const position of positions.toReversed()) {
     signal?.throwIfAborted();
     if (moment.kind === "position" && position > moment.position) continue;
-    const replica = await Replica.open({ root });
+    const spoolFolder = spoolFolderOf(root);
+    await mkdir(spoolFolder, { recursive: true });
+    const replica = await Replica.open({ root, spoolFolder });
     try {
       const checkpoint = await readManifest(store, position);
       if (checkpoint !== undefined && isReached(moment, checkpoint)) {
@@ -201,10 +208,19 @@ class Room {
     this.#ensuredBytes = bytes;
   }
 
+  /** For so many bytes more, for a moment. Throws LittleRoomError. */
+  async ensureFree(bytes: number): Promise<void> {
+    const there = await this.#nearest(this.#folder);
+    const freeBytes = await this.#disk.free(there);
+    if (bytes > freeBytes) throw new LittleRoomError(await mountPointOf(there, this.#disk), bytes, freeBytes);
+  }
+
   async #nearest(folder: string): Promise<string> {
     return (await this.#disk.device(folder)) !== undefined || dirname(folder) === folder ? folder : this.#nearest(dirname(folder));
   }
 }
+
+const contentBytes = ({ body }: LogRecord): number => (body.kind === "commit" ? body.databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0) : 0);
 
 function isReached(moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean {
   switch (moment.kind) {
@@ -236,7 +252,7 @@ interface Applied {
 async function applyJournal({ replica, checkpoint, room }: { readonly replica: Replica; readonly checkpoint: CheckpointManifest; readonly room: Room }, options: PointInTimeOptions): Promise<Applied> {
   const { store, service, moment, signal } = options;
   const reader = new LogReader({ store, service, start: startOf(checkpoint), rules: allRules });
-  const flushes = new FlushAssembler();
+  const flushes = new FlushAssembler(replica.spool);
   const footprint = new Footprint(checkpoint);
   let last: Applied["last"];
   try {
@@ -244,6 +260,7 @@ async function applyJournal({ replica, checkpoint, room }: { readonly replica: R
       signal?.throwIfAborted();
       const { position, epoch, wallTimeMs } = record.header;
       if (!isReached(moment, record.header)) break;
+      if (flushes.isOpen) await room.ensureFree(contentBytes(record));
       const flush = flushes.push(record);
       if (flush !== undefined) {
         footprint.add(flush);

@@ -8,6 +8,7 @@
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Flush } from "../../core/flush.ts";
 import { type CheckpointManifest, readChunk } from "./checkpoint.ts";
+import type { PageKeeper } from "../log/flush-assembler.ts";
 import { isVaultError } from "../errors.ts";
 import type { LogRecord, Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
@@ -38,6 +39,8 @@ export interface PageProof {
   checksumOf(pageSize: number, firstPage: number, bytes: Uint8Array): DatabaseChecksum;
   /** Of no database. */
   emptyState(): ProofState;
+  /** Keeps of pages what `apply` asks of them, in place of the pages of a large flush that is not complete. */
+  readonly keeper: PageKeeper;
 }
 
 /** A flush that no host can apply. */
@@ -65,6 +68,10 @@ export class JournalProof {
     this.#store = store;
     this.#proof = proof;
     this.#checkpoints = new Map(checkpoints.map((manifest) => [manifest.position, manifest]));
+  }
+
+  get keeper(): PageKeeper {
+    return this.#proof.keeper;
   }
 
   get unappliable(): UnappliableFlush[] {

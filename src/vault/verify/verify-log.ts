@@ -59,7 +59,7 @@ class Walk {
   readonly #service: string;
   readonly #findings: Finding[];
   readonly #proof: JournalProof | undefined;
-  #flush = new FlushAssembler();
+  #flush: FlushAssembler;
   firstEpoch: number | undefined;
   epoch = 0;
   host: string | undefined;
@@ -72,6 +72,12 @@ class Walk {
     this.#service = service;
     this.#findings = findings;
     this.#proof = proof;
+    this.#flush = this.#newFlush();
+  }
+
+  /** Memory for a flush of any size is not needed: what a proof does not ask of its pages is not looked at. */
+  #newFlush(): FlushAssembler {
+    return new FlushAssembler(this.#proof?.keeper ?? { keep: () => [], forget: () => undefined });
   }
 
   async claimsUpTo(positions: readonly Position[]): Promise<LogRecord[]> {
@@ -138,7 +144,7 @@ class Walk {
 
   /** A reader that takes the record at the position on its own word, or undefined when even that is damaged. */
   async #anchorAt(position: Position): Promise<LogReader | undefined> {
-    this.#flush = new FlushAssembler();
+    this.#flush = this.#newFlush();
     const record = await this.#decode(position);
     if (record === undefined) return undefined;
     if (record.body.kind === "commit" && record.body.part > 1) {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checksumOfPages } from "../../../src/capture/page-hashes.ts";
 import { FolderInUseError, LittleRoomError, type Moment, MomentError, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
 import { EmptyVaultError } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
@@ -71,6 +72,23 @@ test("a time gives the last state that is not later, and no moment the newest", 
   expect(contentOf()).toBe(first.content);
   expect(await restore({ kind: "newest" }, "new")).toMatchObject({ position: second.position, epoch: 1 });
   expect(contentOf("new")).toBe(second.content);
+});
+
+test("a transaction that is larger than what is kept in memory waits in a file for its last part, and nothing of that file is left", async () => {
+  const [large, count] = [65_536, 320];
+  const content = new Uint8Array(large * count).map((_, i) => Math.imul(i, 2_654_435_761) >>> 24);
+  const parts = Array.from({ length: 4 }, (_, part) => Array.from({ length: count / 4 }, (__, i) => (part * count) / 4 + i + 1));
+  for (const [at, numbers] of parts.entries()) {
+    const checksum = at === 3 ? checksumOfPages(large, 1, content) : new Uint8Array(16);
+    const pages = numbers.map((number) => ({ number, content: content.subarray((number - 1) * large, number * large) }));
+    await writer.append({ kind: "commit", part: at + 1, parts: 4, databases: [{ name: "b.db", pageSize: large, pageCount: count, checksum, pages }] });
+  }
+  await restore({ kind: "newest" });
+  expect(Buffer.compare(readFileSync(join(into("out"), "b.db")), content)).toBe(0);
+  expect(readdirSync(root)).toEqual(["out"]);
+  const disk = { free: () => Promise.resolve(5_000_000), device: (folder: string) => Promise.resolve(existsSync(folder) ? 1 : undefined) };
+  expect(await failureOf(restoreMoment({ store, service, moment: { kind: "newest" }, folder: into("full"), onWarning: () => undefined, disk }))).toBeInstanceOf(LittleRoomError);
+  expect(readdirSync(root)).toEqual(["out"]);
 });
 
 test("a disk without room for the databases is told before anything is written there, also when only the journal makes them too large", async () => {
