@@ -62,7 +62,7 @@ const questions: readonly Call[] = [
       others: { 400: "HranaMalformed", 401: "Unauthorized", 413: "TooLarge", 500: "Defect" },
     },
   ]),
-  call("get", "/metrics", "Metrics for Prometheus", { description: "Text format 0.0.4", body: { text: "text/plain" } }),
+  call("get", "/metrics", "Metrics for Prometheus (docs/METRICS.md)", { description: "Text format 0.0.4", body: { text: "text/plain" } }),
   { method: "get", path: "/liveness", summary: "For supervisors that start a process again when it does not answer", isOpen: true, ok: { description: "The process answers", body: json("LivenessAnswer") }, others: { 500: "Defect" } },
   health("/health", {}),
   health("/health/{service}", { 404: "Unknown" }),

@@ -11,6 +11,13 @@ const ended = "Ends with `done` or `refused`. The work goes on when the asker go
 const calls: readonly Call[] = [
   {
     method: "get",
+    path: "/metrics",
+    summary: "Metrics for Prometheus (docs/METRICS.md)",
+    ok: { description: "Text format 0.0.4", body: { text: "text/plain" } },
+    others: { 401: "Unauthorized" },
+  },
+  {
+    method: "get",
     path: "/v1/status",
     summary: "What the host says about itself",
     ok: { description: "Its status", body: { json: ["HostStatus"] } },

@@ -8,10 +8,12 @@ import { usersElsewhere } from "./file-users.ts";
 import { otherNameOf } from "./hard-links.ts";
 import { linked } from "./refusals.ts";
 import { TrackedDatabase, type TrackingOptions } from "./tracked-database.ts";
+import type { WriteLocks } from "./write-locks.ts";
 
 export interface Attachment extends TrackingOptions {
   readonly name: string;
   readonly file: FoundFile;
+  readonly writeLocks: WriteLocks;
   /** The application has not started: what its predecessors left is gone, and who has the database open elsewhere is found by the first audit. */
   readonly isAtStart: boolean;
   /** Called in the same turn in which the files were opened, so that nobody opens them again. */
@@ -22,11 +24,11 @@ export interface Attachment extends TrackingOptions {
 export type Outcome = "attached" | "locked" | "gone" | { readonly elsewhere: readonly number[] };
 
 /** One try, without waiting. Throws `CaptureError` when the file cannot be captured, and what SQLite says. */
-export function attach({ name, file, isAtStart, onAttached, ...options }: Attachment): Outcome {
+export function attach({ name, file, writeLocks, isAtStart, onAttached, ...options }: Attachment): Outcome {
   let files: DatabaseFiles | undefined;
   let outcome: Outcome = "locked";
   try {
-    files = DatabaseFiles.tryOpen(name, file.path);
+    files = DatabaseFiles.tryOpen(name, file.path, writeLocks);
     if (files === undefined) return "locked";
     if (fstatSync(files.dbFd).nlink > 1) throw linked(name, otherNameOf(files));
     if (files.switched !== undefined) options.whole?.acceptChange(files.switched);

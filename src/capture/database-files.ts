@@ -21,7 +21,7 @@ import { usersOf } from "./file-users.ts";
 import { FirstConnection } from "./first-connection.ts";
 import { Reader } from "./reader.ts";
 import { busy, isBusy, isOutdated, sqliteCode } from "./sqlite-error.ts";
-import { WriteLocks } from "./write-locks.ts";
+import type { WriteLocks } from "./write-locks.ts";
 
 /** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
 export interface Backfilled {
@@ -38,7 +38,7 @@ export class DatabaseFiles {
   readonly switched: BigIntStats | undefined;
   /** The first is open always; the second while something happens. */
   readonly readers: readonly [Reader, Reader];
-  readonly writeLocks = new WriteLocks();
+  readonly #writeLocks: WriteLocks;
   readonly #name: string;
   readonly #companions: readonly FileIdentity[];
   #first: FirstConnection;
@@ -49,7 +49,8 @@ export class DatabaseFiles {
   /** Monotonic milliseconds; undefined: it is not locked. */
   #lockedAtMs: number | undefined;
 
-  private constructor(name: string, path: FilePath, first: FirstConnection) {
+  private constructor(name: string, path: FilePath, first: FirstConnection, writeLocks: WriteLocks) {
+    this.#writeLocks = writeLocks;
     this.#name = name;
     this.path = path;
     this.#first = first;
@@ -64,9 +65,9 @@ export class DatabaseFiles {
    * Opens an existing database in WAL mode, switching it if it is not. Undefined when it is busy: try again.
    * Throws `CaptureError` when it cannot be captured, and passes on what `open(2)` says.
    */
-  static tryOpen(name: string, path: FilePath): DatabaseFiles | undefined {
+  static tryOpen(name: string, path: FilePath, writeLocks: WriteLocks): DatabaseFiles | undefined {
     const first = FirstConnection.tryOpen(name, path);
-    return first === undefined ? undefined : new DatabaseFiles(name, path, first);
+    return first === undefined ? undefined : new DatabaseFiles(name, path, first, writeLocks);
   }
 
   /** These three are others after `reopen`: to be asked for when they are read through. */
@@ -188,7 +189,7 @@ export class DatabaseFiles {
     } catch (error) {
       if (!isBusy(error)) throw error;
       // It had the lock for some microseconds, and found that a commit had come before.
-      if (isOutdated(error)) this.writeLocks.note(0);
+      if (isOutdated(error)) this.#writeLocks.note(0);
       return false;
     }
   }
@@ -196,7 +197,7 @@ export class DatabaseFiles {
   unlockWriters(): void {
     if (this.#lockedAtMs === undefined) return;
     this.#sealer?.exec("ROLLBACK");
-    this.writeLocks.note(performance.now() - this.#lockedAtMs);
+    this.#writeLocks.note(performance.now() - this.#lockedAtMs);
     this.#lockedAtMs = undefined;
   }
 

@@ -31,7 +31,6 @@ import type { TrackedDatabase } from "./tracked-database.ts";
 import { Uncaptured } from "./uncaptured.ts";
 import { UnlistedLogs } from "./unlisted-logs.ts";
 import { whenDeletionsEnd } from "./when-deletions-end.ts";
-import { sumOf, type WriteLocks } from "./write-locks.ts";
 import { adviseOnWriter } from "./writer-version.ts";
 
 export class DatabaseSet {
@@ -268,7 +267,7 @@ export class DatabaseSet {
   #drop(database: TrackedDatabase): void {
     this.#databases.delete(database.name);
     this.active.remove(database);
-    this.#retired.closed(database);
+    this.#open.remove(database);
     this.#order = undefined;
   }
 
@@ -302,11 +301,6 @@ export class DatabaseSet {
 
   closeRetired(): void {
     this.#retired.close();
-  }
-
-  /** Of all databases together, since capture began. */
-  writeLocks(): WriteLocks {
-    return sumOf([this.#retired.writeLocks, ...[...this.#databases.values(), ...this.#retired].map(({ files }) => files.writeLocks)]);
   }
 
   endSnapshot(): void {

@@ -8,6 +8,7 @@
  */
 import { type FileLocks, readerLockByte } from "./file-locks.ts";
 import { longLogBytes, longLogLookMs } from "./limits.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { processName } from "./open-files.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import { sameGeneration, type WalIndex } from "./wal-index.ts";
@@ -28,9 +29,14 @@ interface Held {
 }
 
 export class LongLogs {
+  readonly #metrics: Metrics;
   readonly #held = new Map<string, Held>();
   #list: readonly LongLog[] = [];
   #lookAtMs = 0;
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics;
+  }
 
   get list(): readonly LongLog[] {
     return this.#list;
@@ -43,17 +49,37 @@ export class LongLogs {
     const before = new Map(this.#held);
     this.#held.clear();
     const list: LongLog[] = [];
+    const sizes = { total: 0, largest: 0 };
     for (const database of databases) {
       const index = database.captured === undefined ? undefined : database.look();
-      if (index === undefined || index.nBackfill === index.mxFrame || database.walBytes(index) < longLogBytes) continue;
+      if (index === undefined) continue;
+      const walBytes = database.walBytes(index);
+      sizes.total += walBytes;
+      sizes.largest = Math.max(sizes.largest, walBytes);
+      if (index.nBackfill === index.mxFrame || walBytes < longLogBytes) continue;
       const known = before.get(database.name);
       const isHeld = known !== undefined && sameGeneration(known.index, index) && known.index.nBackfill === index.nBackfill;
       this.#held.set(database.name, isHeld ? known : { index, sinceMs: nowMs });
       if (!isHeld) continue;
       const heldBy = holders(database, index, locks);
-      if (heldBy.length > 0 || locks === undefined) list.push({ database: database.name, walBytes: database.walBytes(index), heldMs: nowMs - known.sinceMs, heldBy });
+      if (heldBy.length > 0 || locks === undefined) list.push({ database: database.name, walBytes, heldMs: nowMs - known.sinceMs, heldBy });
     }
     this.#list = list;
+    this.#show(sizes);
+  }
+
+  /** Nothing is captured any more. */
+  end(): void {
+    this.#list = [];
+    this.#show(undefined);
+  }
+
+  #show(sizes: { readonly total: number; readonly largest: number } | undefined): void {
+    this.#metrics.show("stead_capture_wal_bytes", sizes === undefined ? [] : [[{}, sizes.total]]);
+    this.#metrics.show("stead_capture_largest_wal_bytes", sizes === undefined ? [] : [[{}, sizes.largest]]);
+    const named = this.#list.map(({ heldBy, ...log }) => ({ ...log, labels: { database: log.database, held_by: heldBy.join(", ") } }));
+    this.#metrics.show("stead_capture_long_log_bytes", named.map(({ labels, walBytes }) => [labels, walBytes]));
+    this.#metrics.show("stead_capture_long_log_seconds", named.map(({ labels, heldMs }) => [labels, heldMs / 1_000]));
   }
 }
 

@@ -22,11 +22,13 @@ import type { OpenFiles } from "./open-identities.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 import { lookAtStart, type Making, WholeFile } from "./whole-file.ts";
+import type { WriteLocks } from "./write-locks.ts";
 
 export interface NewcomerOptions {
   readonly clock: Clock;
   readonly rules: Rules;
   readonly limits: SourceLimits;
+  readonly writeLocks: WriteLocks;
   onWarning(text: string): void;
 }
 
@@ -166,8 +168,8 @@ export class Newcomers {
 
   /** Undefined: it is attached, or gone. */
   #attach(name: string, { file, whole, dormant }: Arrival, waitedMs: number, onAttached: (database: TrackedDatabase) => void): CaptureError | undefined {
-    const { clock, rules, onWarning } = this.#options;
-    const outcome = attach({ name, file, isAtStart: !this.#isBegun, resume: dormant?.resumed, whole, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
+    const { clock, rules, writeLocks, onWarning } = this.#options;
+    const outcome = attach({ name, file, writeLocks, isAtStart: !this.#isBegun, resume: dormant?.resumed, whole, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
     if (outcome === "attached" || outcome === "gone") return undefined;
     // The list of locks may miss one that moves: nobody is accused at the first look.
     return outcome === "locked" || waitedMs < elsewhereMsMax ? lockedError(name, file, waitedMs) : usedElsewhere(name, outcome.elsewhere);

@@ -3,14 +3,11 @@ import type { Clock } from "../runtime/clock.ts";
 import type { OpenFiles } from "./open-identities.ts";
 import { writtenAfterDeletion } from "./refusals.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
-import { WriteLocks } from "./write-locks.ts";
 
 export class RetiredDatabases {
   readonly #clock: Clock;
   readonly #open: OpenFiles;
   #databases: TrackedDatabase[] = [];
-  /** Of those that are closed. */
-  readonly writeLocks = new WriteLocks();
 
   constructor(clock: Clock, open: OpenFiles) {
     this.#clock = clock;
@@ -42,15 +39,9 @@ export class RetiredDatabases {
       if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || isUsed) return true;
       database.pin.end();
       database.files.close(false);
-      this.closed(database);
+      this.#open.remove(database);
       return false;
     });
-  }
-
-  /** Its files are closed. */
-  closed(database: TrackedDatabase): void {
-    this.#open.remove(database);
-    this.writeLocks.add(database.files.writeLocks);
   }
 
   forget(): void {

@@ -1,5 +1,6 @@
 /** What capture is told about a service, and whom it tells. */
 import type { Rules } from "../core/rules.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { SourceLimits } from "./limits.ts";
 import type { PageHashes } from "./page-hashes.ts";
@@ -19,6 +20,8 @@ export interface SourceOptions {
   readonly excluded?: (() => ReadonlySet<string>) | undefined;
   readonly clock: Clock;
   readonly rules: Rules;
+  /** Default: nothing is measured. */
+  readonly metrics?: Metrics;
   readonly limits?: Partial<SourceLimits>;
   /** Hashes of all pages by name, from the `Replica` that wrote these files: such a database is not read at `open`. */
   readonly known?: ReadonlyMap<string, PageHashes>;

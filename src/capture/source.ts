@@ -28,14 +28,16 @@ import type { SourceOptions } from "./source-options.ts";
 import { filesNeverSettle, notWhole } from "./refusals.ts";
 import type { Changes, Reading } from "./tracked-database.ts";
 import { mayPass } from "./uncaptured.ts";
-import type { WriteLocks } from "./write-locks.ts";
+import { noMetrics } from "../metrics/metrics.ts";
+import { WriteLocks } from "./write-locks.ts";
 
 /** Between two looks at a file that is still being written, at the start. */
 const retryMs = 20;
 
 export class Source {
   /** Logs of 64 MiB and more that cannot start over. */
-  readonly longLogs = new LongLogs();
+  readonly longLogs: LongLogs;
+  readonly #writeLocks: WriteLocks;
   readonly #options: SourceOptions;
   readonly #limits: SourceLimits;
   readonly #databases: DatabaseSet;
@@ -52,8 +54,11 @@ export class Source {
   private constructor(options: SourceOptions) {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
+    const metrics = options.metrics ?? noMetrics;
+    this.longLogs = new LongLogs(metrics);
+    this.#writeLocks = new WriteLocks(metrics.histogram("stead_capture_lock_seconds", {}));
     this.#house = { limits: this.#limits, clock: options.clock, backfiller: new Backfiller(), onWarning: (text) => options.onWarning(text) };
-    this.#databases = new DatabaseSet({ ...options, limits: this.#limits, house: this.#house });
+    this.#databases = new DatabaseSet({ ...options, limits: this.#limits, house: this.#house, writeLocks: this.#writeLocks });
     this.#faults = new Faults(this.#databases.uncaptured, { mode: options.uncaptured, patienceMs: this.#limits.attachWaitMsMax });
   }
 
@@ -173,7 +178,7 @@ export class Source {
 
   /** How often and for how long writers were locked out since capture began. */
   writeLocks(): WriteLocks {
-    return this.#databases.writeLocks();
+    return this.#writeLocks;
   }
 
   /** Databases that batches leave out: somebody is still filling their files. Sync. */
@@ -319,6 +324,7 @@ export class Source {
   }
 
   #release(keepWal: boolean): void {
+    this.longLogs.end();
     this.#databases.close(keepWal, (name, why) => {
       this.#options.onWarning(`${name}: the write-ahead log could not be folded into the database: ${why}`);
     });

@@ -8,6 +8,7 @@ import type { HostList } from "../control/gateway-api.ts";
 import type { Failover } from "../core/failover/state.ts";
 import type { ReplicatedRow } from "../core/replication/row.ts";
 import type { Rules } from "../core/rules.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { Interrupted } from "./service/interrupted.ts";
@@ -33,6 +34,7 @@ export interface ControlPlaneOptions {
   readonly config: () => ControlConfig;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly store: StateStore;
   /** What the store gave when it was opened. */
   readonly remembered: Remembered;
@@ -57,7 +59,7 @@ export class ControlPlane {
 
   /** Routes to what is remembered, then watches the hosts; peers are talked to after `peers.start()`. */
   constructor(options: ControlPlaneOptions) {
-    const { config, clock, log, store, remembered, plane, control, transport } = options;
+    const { config, clock, log, metrics, store, remembered, plane, control, transport } = options;
     const { id, adminUrl, peers: seeds, services } = config();
     this.#options = options;
     this.registry = new Registry(store, remembered, services);
@@ -66,7 +68,7 @@ export class ControlPlane {
     store.onWrite = (row) => this.peers.wrote(row);
     store.onApplied = (rows) => this.#onApplied(rows);
     this.#served = new ServedServices({
-      ...{ config, clock, log, store, plane, control, rules: options.rules },
+      ...{ config, clock, log, metrics, store, plane, control, rules: options.rules },
       onFailedOver: (service, failover) => this.#onFailedOver(service, failover),
       moved: (moved) => {
         this.peers.moved(moved);

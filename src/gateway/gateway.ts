@@ -10,6 +10,8 @@ import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../confi
 import type { GatewayConfig } from "../config/types.ts";
 import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
 import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
+import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
+import { PrometheusMetrics } from "../metrics/prometheus.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
@@ -50,6 +52,7 @@ export class Gateway implements AdminTarget {
   readonly #control: ControlPlane;
   readonly #plane: Plane;
   readonly configuration: ConfigurationState;
+  readonly metrics = new PrometheusMetrics(gatewayMetrics);
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ServerType | null = null;
@@ -83,7 +86,7 @@ export class Gateway implements AdminTarget {
     const { clock, log } = deps;
     const { secret } = config;
     this.#control = new ControlPlane({
-      ...{ clock, log, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
+      ...{ clock, log, metrics: this.metrics, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
       config: () => this.#config,
       control: (controlUrl) => new HostClient(controlUrl, secret, clock, defaultHostClientLimits, config.id),
       transport: (url) => new PeerClient(url, secret, clock),
@@ -245,13 +248,14 @@ export class Gateway implements AdminTarget {
 
   #makePlane(): Plane {
     const { clock, log, worker } = this.#deps;
+    const { metrics } = this;
     const settings = (): GatewayConfig => this.#config;
     const count = this.#config.workers;
-    if (count === 1) return new LocalPlane({ settings, clock, log });
+    if (count === 1) return new LocalPlane({ settings, clock, log, metrics });
     if (worker === undefined) throw new Error("more than one worker, and no command to start them");
     const onLost = (detail: string): void => {
       for (const { recorder } of this.services()) recorder.note("warning", "worker-lost", null, detail);
     };
-    return new WorkerPool({ settings, clock, log, count, command: worker, drainMs: () => this.#config.drainTimeoutMs, onLost });
+    return new WorkerPool({ settings, clock, log, metrics, count, command: worker, drainMs: () => this.#config.drainTimeoutMs, onLost });
   }
 }

@@ -243,12 +243,13 @@ export class Duties {
   }
 
   #newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages): Term {
-    const { config, clock, rules, log, store, front, openSource, application, freePort, clean, compression } = this.#parts;
+    const { config, clock, rules, log, metrics, store, front, openSource, application, freePort, clean, compression } = this.#parts;
     return new Term({
       config,
       clock,
       rules,
       log,
+      metrics,
       store,
       front,
       writer,

@@ -1,6 +1,7 @@
 /** Everything a host needs from the world; run-host.ts brings the real parts, the simulation its own. */
 import type { HostConfig } from "../config/types.ts";
 import type { Rules } from "../core/rules.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Random } from "../runtime/random.ts";
@@ -31,6 +32,7 @@ export interface HostParts {
   readonly random: Random;
   readonly rules: Rules;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly store: Store;
   /** Identity of the vault (src/vault/store/identity.ts); null: it has none. */
   readonly vaultId: string | null;

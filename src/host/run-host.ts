@@ -11,6 +11,8 @@ import { Replica } from "../capture/replica.ts";
 import { Source } from "../capture/source.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
+import { hostMetrics } from "../metrics/host-metrics.ts";
+import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { freePort } from "../runtime/free-ports.ts";
 import { openFileLimit } from "../runtime/open-file-limit.ts";
@@ -28,6 +30,7 @@ import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control/control.ts";
 import { checkBeforeBootstrap } from "./secondary/bootstrap-check.ts";
 import { type ControlServer, serveControl } from "./control/control-server.ts";
+import { showHost } from "./control/host-metrics.ts";
 import { assertDescriptors } from "./machine/descriptor-check.ts";
 import { describeDescriptors, diskPlaces } from "./machine/disk-places.ts";
 import { Exclusions } from "./ports/exclusions.ts";
@@ -43,6 +46,7 @@ import { tellUncaptured } from "./ports/notices.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
 import { sameAsKnown } from "./primary/same-as-known.ts";
 import { Supervisor } from "./application/supervisor.ts";
+import { MeteredStore } from "./machine/metered-store.ts";
 import { TimedStore } from "./machine/timed-store.ts";
 
 export interface RunningHost {
@@ -67,8 +71,9 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const config = { ...given };
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
+  const metrics = new PrometheusMetrics(hostMetrics);
   const vault = await openStore(config.vaultUrl);
-  const store = new TimedStore(vault, clock, config.vaultTimeoutMs);
+  const store = new MeteredStore(new TimedStore(vault, clock, config.vaultTimeoutMs), clock, metrics);
   const { id: vaultId } = await ensureIdentity(store, config.service);
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
@@ -83,7 +88,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   await local.prepare();
   const folders = lockFolders(config);
   await local.boundSetAsides();
-  const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock, onSuspects: (fresh) => warnOfSuspects(log, fresh) });
+  const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock, metrics, onSuspects: (fresh) => warnOfSuspects(log, fresh) });
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: () => databases.find(config.dataFolder), clock, rules: allRules, onWarning });
@@ -94,6 +99,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     random: systemRandom,
     rules: allRules,
     log,
+    metrics,
     store,
     vaultId,
     onClaim: () => scope.cgroup?.warm(),
@@ -108,11 +114,11 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
       const { dataFolder: root, databases: patterns, databasesExcept: except, uncaptured, databasesMax, uncapturedPatienceMs } = config;
       const limits = { databasesMax, descriptorsMax: openFileLimit() ?? Number.POSITIVE_INFINITY, attachWaitMsMax: uncapturedPatienceMs };
       const tell = { onWarning: (text: string) => notices.warn(text), onUncaptured: tellUncaptured(notices) };
-      const source = await Source.open({ root, databases: patterns, except, excluded: () => exclusions.names, uncaptured, limits, clock, rules: allRules, ...tell, ...(known === undefined ? {} : { known }) });
+      const source = await Source.open({ root, databases: patterns, except, excluded: () => exclusions.names, uncaptured, limits, clock, rules: allRules, metrics, ...tell, ...(known === undefined ? {} : { known }) });
       return known === undefined ? source : sameAsKnown(source, known, exclusions.names);
     },
     localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
-    application: (owner) => new Supervisor({ ...owner, application: config.application, dataFolder: config.dataFolder, scope, clock, rules: allRules, requests: front.requests, freePort: applicationPort }),
+    application: (owner) => new Supervisor({ ...owner, application: config.application, dataFolder: config.dataFolder, scope, clock, rules: allRules, metrics, requests: front.requests, freePort: applicationPort }),
     freePort: applicationPort,
     rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: applicationPort, onWarning }),
     exclusions,
@@ -126,7 +132,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     },
   });
   try {
-    control = await serveControl(controlApp(host, config.secret, clock), config.controlListen);
+    control = await serveControl(controlApp(host, config.secret, clock, exposed(metrics, host, front)), config.controlListen);
   } catch (error) {
     await front.close();
     await vault.close();
@@ -138,6 +144,16 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
   const parts = { host, control, front, log, close: () => vault.close().finally(() => folders.release()) };
   return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, parts), reload: (load) => reload(config, load, host, log) };
+}
+
+function exposed(metrics: PrometheusMetrics, host: Host, front: Front): Exposition {
+  return {
+    contentType: metrics.contentType,
+    text: () => {
+      showHost(metrics, host.status(), front);
+      return metrics.text();
+    },
+  };
 }
 
 function reload(config: HostConfig, load: () => HostConfig | string, host: Host, log: Log): void {

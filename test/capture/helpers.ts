@@ -15,6 +15,7 @@ import { Source } from "../../src/capture/source.ts";
 import type { SourceOptions } from "../../src/capture/source-options.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { allRules, type Rules } from "../../src/core/rules.ts";
+import { type Metrics, noMetrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
 /** A folder that vanishes at the end of the scope. */
@@ -92,6 +93,7 @@ export interface PairOptions {
   readonly excluded?: () => ReadonlySet<string>;
   readonly limits?: Partial<SourceLimits>;
   readonly rules?: Rules;
+  readonly metrics?: Metrics;
 }
 
 /** A source over one folder, and a replica in another that gets all batches. */
@@ -196,8 +198,8 @@ export class Pair {
 const none: ReadonlySet<string> = new Set();
 const noNames = (): ReadonlySet<string> => none;
 
-export function sourceOptions(root: string, { databases = ["*.db"], except = [], excluded = noNames, limits = {}, rules = allRules, onWarning = () => undefined }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {}): SourceOptions {
-  return { root, databases, except, excluded, limits, rules, clock: systemClock, onWarning };
+export function sourceOptions(root: string, { databases = ["*.db"], except = [], excluded = noNames, limits = {}, rules = allRules, metrics = noMetrics, onWarning = () => undefined }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {}): SourceOptions {
+  return { root, databases, except, excluded, limits, rules, metrics, clock: systemClock, onWarning };
 }
 
 export const partsOf = (batch: Batch): (readonly DatabaseDelta[])[] => [...batch.parts()];

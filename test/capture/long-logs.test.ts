@@ -4,7 +4,15 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as immediate } from "node:timers/promises";
 import { longLogBytes } from "../../src/capture/limits.ts";
+import { hostMetrics } from "../../src/metrics/host-metrics.ts";
+import { PrometheusMetrics } from "../../src/metrics/prometheus.ts";
+import { sampleOf } from "../support/metrics/promtool.ts";
 import { Application, Pair, temporaryFolder } from "./helpers.ts";
+
+const sizes = async (metrics: PrometheusMetrics): Promise<(number | undefined)[]> => {
+  const text = await metrics.text();
+  return ["stead_capture_wal_bytes", "stead_capture_largest_wal_bytes"].map((name) => sampleOf(text, name));
+};
 
 test("a log that a forgotten reader keeps from starting over is told with its process, for as long as that lasts", async () => {
   using folder = temporaryFolder();
@@ -14,7 +22,8 @@ test("a log that a forgotten reader keeps from starting over is told with its pr
   await using writer = new Application();
   await writer.open("w", path);
   await writer.run("w", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(v)");
-  await using pair = await Pair.open(folder.path);
+  const metrics = new PrometheusMetrics(hostMetrics);
+  await using pair = await Pair.open(folder.path, { metrics });
   const { longLogs } = pair.source;
   await reader.open("r", path);
   // Reads at the end of the log: what is written before it is backfilled while it reads, what comes after is not.
@@ -30,9 +39,13 @@ test("a log that a forgotten reader keeps from starting over is told with its pr
     await immediate();
   }
   const [held] = longLogs.list;
+  const labels = `{database="app.db",held_by="${held?.heldBy.join(", ") ?? ""}"}`;
   expect(held).toMatchObject({ database: "app.db", heldBy: [expect.stringMatching(new RegExp(`^${reader.pid} \\(`))] });
   expect(held?.walBytes).toBeGreaterThanOrEqual(longLogBytes);
   expect(held?.heldMs).toBeGreaterThan(0);
+  expect(sampleOf(await metrics.text(), `stead_capture_long_log_bytes${labels}`)).toBe(held?.walBytes ?? 0);
+  expect(sampleOf(await metrics.text(), `stead_capture_long_log_seconds${labels}`)).toBeGreaterThan(0);
+  expect(await sizes(metrics)).toEqual([held?.walBytes, held?.walBytes]);
   await reader.run("r", "COMMIT");
   while (longLogs.list.length > 0) {
     await pair.source.tick();
@@ -44,3 +57,22 @@ test("a log that a forgotten reader keeps from starting over is told with its pr
   expect((await writer.run("w", "PRAGMA wal_checkpoint(PASSIVE)"))[0]?.["log"]).toBeLessThan(100);
   await pair.sync();
 }, 60_000);
+
+test("sizes of logs are told while databases are captured, and not after that", async () => {
+  using folder = temporaryFolder();
+  mkdirSync(join(folder.path, "app"));
+  await using writer = new Application();
+  for (const [name, bytes] of [["a", 10_000], ["b", 200_000]] as const) {
+    await writer.open(name, join(folder.path, "app", `${name}.db`));
+    await writer.run(name, `PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(${bytes}))`);
+  }
+  const metrics = new PrometheusMetrics(hostMetrics);
+  {
+    await using pair = await Pair.open(folder.path, { metrics });
+    await pair.source.tick();
+    const [total = 0, largest = 0] = await sizes(metrics);
+    expect(largest).toBeGreaterThan(200_000);
+    expect(total).toBeGreaterThan(largest + 10_000);
+  }
+  expect(await sizes(metrics)).toEqual([undefined, undefined]);
+});

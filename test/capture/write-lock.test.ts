@@ -6,6 +6,9 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { SourceLimits } from "../../src/capture/limits.ts";
+import { hostMetrics } from "../../src/metrics/host-metrics.ts";
+import { PrometheusMetrics } from "../../src/metrics/prometheus.ts";
+import { sampleOf } from "../support/metrics/promtool.ts";
 import { Application, Pair, temporaryFolder } from "./helpers.ts";
 
 const hasPython = spawnSync("python3", ["-c", "import sqlite3"]).status === 0;
@@ -16,16 +19,18 @@ const limits = { walTidyBytes: 1 << 30, walSealBytes: 512 * kibibytes };
 /** How often the log was started over: the sequence number in its header (walformat.html). */
 const generation = (path: string): number => readFileSync(`${path}-wal`).readUInt32BE(12);
 
-async function begin(chosen: Partial<SourceLimits> = limits): Promise<{ path: string; pair: Pair; application: Application; untilLocked(): Promise<void> } & AsyncDisposable> {
+async function begin(chosen: Partial<SourceLimits> = limits): Promise<{ path: string; metrics: PrometheusMetrics; pair: Pair; application: Application; untilLocked(): Promise<void> } & AsyncDisposable> {
   const folder = temporaryFolder();
   mkdirSync(join(folder.path, "app"));
   const path = join(folder.path, "app", "app.db");
   const application = new Application();
   await application.open("a", path);
   await application.run("a", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
-  const pair = await Pair.open(folder.path, { limits: chosen });
+  const metrics = new PrometheusMetrics(hostMetrics);
+  const pair = await Pair.open(folder.path, { limits: chosen, metrics });
   return {
     path,
+    metrics,
     pair,
     application,
     /** Commits until one of them gave rise to a lock. */
@@ -69,7 +74,9 @@ for (const [name, command] of writers) {
     expect(done).toBe(commits);
     expect(refused).toBeLessThanOrEqual(it.pair.source.writeLocks().count - before);
     await it.untilLocked();
-    const { totalMs, maxMs } = it.pair.source.writeLocks();
+    const { count, totalMs, maxMs } = it.pair.source.writeLocks();
+    const text = await it.metrics.text();
+    expect([sampleOf(text, "stead_capture_lock_seconds_count"), sampleOf(text, "stead_capture_lock_seconds_sum")]).toEqual([count, expect.closeTo(totalMs / 1_000)]);
     expect(maxMs).toBeGreaterThan(0);
     expect(totalMs).toBeGreaterThanOrEqual(maxMs);
     // The next commit starts the log over.

@@ -17,6 +17,7 @@ import type { FrontPort, Term as FrontTerm } from "../../src/host/application/fr
 import { Host } from "../../src/host/host.ts";
 import { LocalData } from "../../src/host/secondary/local-data.ts";
 import type { SupervisedApplication } from "../../src/host/application/supervised-application.ts";
+import { noMetrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
@@ -123,7 +124,7 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
   let lastPort = 0;
   let onClose = (): void => undefined;
   const host = new Host({
-    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, store, vaultId: "0f7a", canary: null, rehearsal, front, local },
+    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, metrics: noMetrics, store, vaultId: "0f7a", canary: null, rehearsal, front, local },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     predecessor: { ask: () => Promise.resolve({ kind: "gone" as const }) },
     openReplica: async () => {

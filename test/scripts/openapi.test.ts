@@ -8,11 +8,13 @@ import { commentsOf, convert } from "../../scripts/lib/openapi-document.ts";
 import { openApiDocuments, openApiFolder, openApiText } from "../../scripts/openapi.ts";
 import { type AdminTarget, createAdminApp } from "../../src/gateway/admin/admin.ts";
 import { type Controlled, controlApp } from "../../src/host/control/control.ts";
+import { hostMetrics } from "../../src/metrics/host-metrics.ts";
+import { PrometheusMetrics } from "../../src/metrics/prometheus.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
 const secret = "s".repeat(32);
 const documents = openApiDocuments();
-const hostApp = controlApp({} as Controlled, secret, systemClock);
+const hostApp = controlApp({} as Controlled, secret, systemClock, new PrometheusMetrics(hostMetrics));
 const gatewayApp = createAdminApp({ secret, clock: systemClock, services: () => [], peers: {} } as unknown as AdminTarget);
 /** Between gateways of one version: src/control/peer-api.ts. */
 const internal = ["POST /v1/peer/sync"];

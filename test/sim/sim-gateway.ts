@@ -15,6 +15,7 @@ import type { RouteHooks, RouteTarget } from "../../src/gateway/route/route-targ
 import { ServiceRoute } from "../../src/gateway/route/service-route.ts";
 import { StateStore } from "../../src/gateway/state/store.ts";
 import { Proxy } from "../../src/http/proxy/proxy.ts";
+import { noMetrics } from "../../src/metrics/metrics.ts";
 import type { Dice } from "./dice.ts";
 import type { Answer, Request } from "./messages.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
@@ -138,7 +139,7 @@ export class SimGateway {
     const say = (what: string, fields: object = {}): void => this.#say(`${what} ${JSON.stringify(fields)}`);
     const link = (url: string) => ({ network, process, dice, to: this.#machine(url) });
     const control = new ControlPlane({
-      ...{ clock, store, remembered, rules, startedAtMs: Math.floor(clock.wallTime()) },
+      ...{ clock, metrics: noMetrics, store, remembered, rules, startedAtMs: Math.floor(clock.wallTime()) },
       config: () => config,
       log: { info: say, warn: say, error: say },
       plane: { route: (_, hooks) => this.#plane(hooks), follow: () => undefined },

@@ -8,6 +8,7 @@ import type { Rules } from "../../src/core/rules.ts";
 import { Leftovers } from "../../src/host/application/leftovers.ts";
 import { Host } from "../../src/host/host.ts";
 import type { PredecessorProbe, PredecessorWord } from "../../src/host/ports/ports.ts";
+import { noMetrics } from "../../src/metrics/metrics.ts";
 import { noCompression } from "../../src/vault/checkpoint/chunk-codec.ts";
 import { collectGarbage } from "../../src/vault/checkpoint/retention.ts";
 import type { Dice } from "./dice.ts";
@@ -101,6 +102,7 @@ export class SimHost {
       random: dice,
       rules,
       log: { info: say(""), warn: say("warning: "), error: say("error: ") },
+      metrics: noMetrics,
       store,
       vaultId,
       // No disk is watched; that the vault can be written is asked, as it is in a real host.

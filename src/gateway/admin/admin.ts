@@ -34,7 +34,9 @@ import type { Command, Failover } from "../../core/failover/state.ts";
 import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { healthOf } from "./gateway-health.ts";
-import { metricsText } from "./metrics.ts";
+import { showStatus } from "./metrics.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
+import type { Exposition } from "../../metrics/prometheus.ts";
 import type { HostControl } from "../service/plain-control.ts";
 import { addPeerRoutes } from "../peers/peer-app.ts";
 import type { Peers } from "../peers/peers.ts";
@@ -47,6 +49,7 @@ export interface AdminTarget {
   readonly secret: string;
   readonly clock: Clock;
   readonly peers: Peers;
+  readonly metrics: Metrics & Exposition;
   services(): readonly ServiceRuntime[];
   status(): ClusterStatus;
   hostList(): HostList;
@@ -89,7 +92,10 @@ export function createAdminApp(target: AdminTarget): Hono {
   app.use(requireSecret(target.secret));
   addPeerRoutes(app, target.peers);
   app.use(bodyLimit({ maxSize: bodyBytesMax, onError: (c) => c.json({ error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` } satisfies Refused, 413) }));
-  app.get("/metrics", (c) => c.text(metricsText(target.status()), 200, { "content-type": "text/plain; version=0.0.4" }));
+  app.get("/metrics", async (c) => {
+    showStatus(target.metrics, target.status());
+    return c.text(await target.metrics.text(), 200, { "content-type": target.metrics.contentType });
+  });
   app.get("/v1/cluster", (c) => c.json(target.status()));
   addCommands(app, target);
   addHosts(app, target);

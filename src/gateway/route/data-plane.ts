@@ -7,6 +7,7 @@ import { forwardedFields } from "../../http/proxy/forwarded-fields.ts";
 import type { HttpLimits } from "../../http/limits.ts";
 import { requestIdFields } from "../../http/server/request-id.ts";
 import { HttpServer, type CloseOptions } from "../../http/server/server.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
 import type { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
@@ -23,6 +24,7 @@ export interface PlaneSettings extends Pick<GatewayConfig, "listen" | "limits" |
 export interface DataPlaneDeps {
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
   /** For what clients can cause as often as they like. */
   readonly refusals: BoundedLog;
   /** A listening socket that this process has inherited. */
@@ -37,7 +39,7 @@ export class DataPlane {
 
   /** Throws `ListenError`, `CertificateError`, or the system's error when the access log cannot be opened. */
   static async listen(config: PlaneSettings, deps: DataPlaneDeps): Promise<DataPlane> {
-    const { clock, log, refusals } = deps;
+    const { clock, log, refusals, metrics } = deps;
     const { tls, proxyProtocolFrom, accessLog } = config.dataPlane;
     const seen = tls === null ? "" : fingerprint(tls);
     const certificates = tls === null ? undefined : readCertificates(tls);
@@ -49,6 +51,7 @@ export class DataPlane {
       limits: httpLimitsOf(config),
       clock,
       halfClose: config.clientHalfClose,
+      counts: { accepted: metrics.counter("stead_connections_accepted_total", {}), refused: metrics.counter("stead_connections_refused_total", {}) },
       onExchange: (exchange) => deps.onExchange(exchange),
       onProtocolError: ({ status, code, message }, client) => refusals.warn("request refused", { client, status, code, why: message }),
       ...(certificates === undefined ? {} : { tls: certificates }),

@@ -8,12 +8,13 @@ import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
 import { Proxy } from "../../http/proxy/proxy.ts";
 import { refusal } from "../../http/server/own-response.ts";
 import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
 import { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { DataPlane, forwardOptionsOf, httpLimitsOf, type PlaneSettings } from "./data-plane.ts";
 import type { RouteHooks, RouteTarget } from "./route-target.ts";
-import { ServiceRoute } from "./service-route.ts";
+import { routeMeasures, ServiceRoute } from "./service-route.ts";
 
 export interface WorkerStatus {
   readonly pid: number | null;
@@ -47,6 +48,7 @@ export interface PlaneDeps {
   readonly settings: () => PlaneSettings;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 interface Served {
@@ -89,12 +91,12 @@ export class LocalPlane implements Plane {
   }
 
   route(service: string, hooks: RouteHooks): ServiceRoute {
-    const { clock, settings } = this.#deps;
+    const { clock, settings, metrics } = this.#deps;
     const hold = () => {
       const { hold: { requestsMax, bytesMax, timeMs }, dataPlane: { releaseConcurrency } } = settings();
       return { requestsMax, bytesMax, waitMsMax: timeMs, releaseConcurrency };
     };
-    const route = new ServiceRoute({ clock, limits: httpLimitsOf(settings()), hold });
+    const route = new ServiceRoute({ clock, limits: httpLimitsOf(settings()), hold, measures: routeMeasures(metrics, service) });
     this.#proxies.set(service, this.#proxy(service, route, hooks));
     return route;
   }
@@ -110,8 +112,8 @@ export class LocalPlane implements Plane {
   }
 
   async listen(descriptor?: number): Promise<void> {
-    const { clock, log, settings } = this.#deps;
-    this.#data = await DataPlane.listen(settings(), { clock, log, refusals: this.#refusals, descriptor, onExchange: (exchange) => this.#onExchange(exchange) });
+    const { clock, log, settings, metrics } = this.#deps;
+    this.#data = await DataPlane.listen(settings(), { clock, log, metrics, refusals: this.#refusals, descriptor, onExchange: (exchange) => this.#onExchange(exchange) });
   }
 
   async close(options: CloseOptions): Promise<void> {

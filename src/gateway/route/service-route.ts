@@ -6,10 +6,11 @@
  * would burn its patience. So the hold closes, and one connection attempt per `retryConnectMs` finds out when it is back.
  */
 import { connect } from "node:net";
-import { Hold, type HoldOptions } from "../../http/proxy/hold.ts";
+import { Hold, holdEnds, type HoldOptions, type HoldWaits } from "../../http/proxy/hold.ts";
 import type { HttpLimits } from "../../http/limits.ts";
 import type { Route } from "../../http/proxy/proxy.ts";
 import { Upstream, type UpstreamOptions } from "../../http/upstream/upstream.ts";
+import type { Histogram, Metrics } from "../../metrics/metrics.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { RouteTarget } from "./route-target.ts";
 
@@ -19,12 +20,24 @@ const connectTimeoutMs = 500;
 export interface ServiceRouteOptions {
   readonly clock: Clock;
   /** Read again for every request, so that a new configuration counts at once. */
-  readonly hold: () => Omit<HoldOptions, "clock">;
+  readonly hold: () => Omit<HoldOptions, "clock" | "waits">;
   readonly limits: Partial<HttpLimits>;
   /** Default: connections of this process. */
   readonly upstream?: (options: UpstreamOptions) => Upstream;
   /** Default: a TCP connection that is closed again. */
   readonly tryConnect?: (host: string, port: number, done: (open: boolean) => void) => void;
+  /** Default: nothing is measured. */
+  readonly measures?: RouteMeasures;
+}
+
+interface RouteMeasures {
+  readonly waits: HoldWaits;
+  readonly firstByte: Histogram;
+}
+
+export function routeMeasures(metrics: Metrics, service: string): RouteMeasures {
+  const waits = Object.fromEntries(holdEnds.map((result) => [result, metrics.histogram("stead_hold_duration_seconds", { service, result })])) as HoldWaits;
+  return { waits, firstByte: metrics.histogram("stead_upstream_first_byte_seconds", { service }) };
 }
 
 interface Active {
@@ -122,15 +135,16 @@ export class ServiceRoute implements Route, RouteTarget {
   #upstream(dataUrl: string, epoch: number | undefined): Upstream {
     const url = new URL(dataUrl);
     const host = url.hostname.replace(/^\[|\]$/g, "");
-    const { limits, clock, upstream } = this.#options;
-    const options = { host, port: Number(url.port || 80), epoch, limits, clock };
+    const { limits, clock, upstream, measures } = this.#options;
+    const options = { host, port: Number(url.port || 80), epoch, limits, clock, firstByte: measures?.firstByte };
     return upstream === undefined ? new Upstream(options) : upstream(options);
   }
 }
 
-function liveHold({ hold, clock }: ServiceRouteOptions): HoldOptions {
+function liveHold({ hold, clock, measures }: ServiceRouteOptions): HoldOptions {
   return {
     clock,
+    waits: measures?.waits,
     get requestsMax() {
       return hold().requestsMax;
     },

@@ -7,10 +7,12 @@
  */
 import type { ApplicationStatus, CaptureStatus, HostStatus } from "../../control/host-status.ts";
 import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../../core/failover/state.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { addEvent, putEpoch, putFailover, putHealth, type EventRow, type FailoverRow } from "../state/rows.ts";
 import type { StateStore } from "../state/store.ts";
+import { FailoverMeter } from "./failover-meter.ts";
 
 const eventsInMemory = 200;
 const failoversInMemory = 100;
@@ -22,6 +24,7 @@ export interface RecorderOptions {
   readonly service: string;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly store: StateStore;
 }
 
@@ -37,6 +40,7 @@ interface WrittenHealth {
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #run: number;
+  readonly #meter: FailoverMeter;
   readonly #events: EventRow[] = [];
   readonly #failovers = new Map<number, FailoverRow>();
   readonly #health = new Map<string, WrittenHealth>();
@@ -47,6 +51,7 @@ export class Recorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#run = options.clock.wallTime();
+    this.#meter = new FailoverMeter(options.metrics, options.service);
   }
 
   /** Newest last. */
@@ -80,6 +85,7 @@ export class Recorder {
 
   failover(failover: Failover, outcome: FailoverOutcome): void {
     const { gateway, service, clock, store } = this.#options;
+    this.#meter.note(failover, outcome);
     const before = this.#failovers.get(failover.key);
     const sinceDecisionMs = clock.now() - failover.decidedAt;
     const { phases } = failover;
@@ -113,6 +119,7 @@ export class Recorder {
   }
 
   gap(key: number, gapMs: number): void {
+    this.#meter.gap(gapMs);
     const row = this.#failovers.get(key);
     if (row === undefined) return;
     const measured = { ...row, gapMs };

@@ -8,6 +8,7 @@ import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 import { heartbeatMs } from "../../control/messages.ts";
 import type { Failover, FailoverSettings } from "../../core/failover/state.ts";
 import type { Rules } from "../../core/rules.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import { Background } from "../../runtime/background.ts";
@@ -26,6 +27,7 @@ export interface ServedServicesOptions {
   readonly config: () => ControlConfig;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly store: StateStore;
   readonly plane: Pick<Plane, "route" | "follow">;
   readonly control: (controlUrl: string) => HostControl;
@@ -85,14 +87,14 @@ export class ServedServices {
   }
 
   #serve(service: ServiceConfig): ServiceRuntime {
-    const { clock, log, store, config, plane, control } = this.#options;
+    const { clock, log, metrics, store, config, plane, control } = this.#options;
     const { id, probe } = config();
     const traffic = new Traffic(clock);
     const route = plane.route(service.name, {
       onDone: (end, held, replays, count) => traffic.ended(end, held, replays, count),
       onConnectionError: (host, cause) => runtime.send({ kind: "data-error", host, cause }),
     });
-    const recorder = new Recorder({ gateway: id, service: service.name, clock, log, store });
+    const recorder = new Recorder({ gateway: id, service: service.name, clock, log, metrics, store });
     const runtime = new ServiceRuntime({
       settings: settingsOf(config(), service),
       ...{ control, probe, clock, route, traffic, recorder },

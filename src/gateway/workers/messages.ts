@@ -8,6 +8,7 @@
 import * as v from "valibot";
 import { gatewayLimits } from "../../config/limits.ts";
 import type { GatewayLimitName } from "../../http/limits.ts";
+import { definitions, type MetricName } from "../../metrics/metrics.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
@@ -50,6 +51,14 @@ export type ToWorker = v.InferOutput<typeof toWorkerSchema>;
 
 const endedSchema = v.object({ end: v.picklist(["ok", "unknown", "failed", "client_gone"]), held: v.boolean(), replayed: v.boolean(), count });
 
+/** What a worker's metrics have grown by (src/metrics/deltas.ts). */
+const name = v.picklist(Object.keys(definitions) as MetricName[]);
+const amount = v.pipe(v.number(), v.minValue(0));
+const deltaSchema = v.variant("kind", [
+  v.object({ kind: v.literal("counter"), name, labels: v.record(text, text), amount }),
+  v.object({ kind: v.literal("histogram"), name, labels: v.record(text, text), tally: v.object({ counts: v.array(count), sum: amount }) }),
+]);
+
 export const fromWorkerSchema = v.variant("kind", [
   v.object({ kind: v.literal("listening") }),
   /** It cannot serve, and ends: for example a certificate that cannot be read. */
@@ -59,6 +68,7 @@ export const fromWorkerSchema = v.variant("kind", [
     kind: v.literal("report"),
     connections: count,
     troubles: v.array(text),
+    metrics: v.array(deltaSchema),
     routes: v.array(v.object({ route: count, requests: count, bytes: count, ended: v.array(endedSchema) })),
   }),
   /** Said at once. */

@@ -6,6 +6,7 @@
 import { closeSync } from "node:fs";
 import type { CloseOptions } from "../../http/server/server.ts";
 import { listenOn } from "../../http/server/listen.ts";
+import { addDelta } from "../../metrics/deltas.ts";
 import { duplicateDescriptor } from "../../runtime/descriptors.ts";
 import { OperatorError, type OperatorErrorText } from "../../runtime/operator-error.ts";
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
@@ -146,6 +147,7 @@ export class WorkerPool implements Plane {
         this.#onStart?.reject(new WorkerStartError({ ...message, advice: message.advice ?? workerAdvice }));
         return;
       case "report":
+        for (const delta of message.metrics) addDelta(this.#options.metrics, delta);
         for (const { route, ended } of message.routes) {
           const hooks = this.#routes.get(route)?.hooks;
           for (const { end, held, replayed, count } of ended) hooks?.onDone(end, held, replayed ? 1 : 0, count);

@@ -8,6 +8,7 @@
  */
 import type { Readable, Writable } from "node:stream";
 import type { CloseOptions } from "../../http/server/server.ts";
+import { DeltaMetrics } from "../../metrics/deltas.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Log } from "../../runtime/log.ts";
@@ -48,6 +49,7 @@ class Worker {
   readonly #options: WorkerOptions;
   readonly #onEnd: () => void;
   readonly #routes = new Map<number, Route>();
+  readonly #metrics = new DeltaMetrics();
   #settings: WorkerSettings | null = null;
   #plane: LocalPlane | null = null;
   #timer: Timer | null = null;
@@ -90,7 +92,7 @@ class Worker {
     const isFirst = this.#settings === null;
     this.#settings = settings;
     const { clock, log } = this.#options;
-    const plane = (this.#plane ??= new LocalPlane({ settings: () => this.#settings ?? settings, clock, log }));
+    const plane = (this.#plane ??= new LocalPlane({ settings: () => this.#settings ?? settings, clock, log, metrics: this.#metrics }));
     for (const { name, route } of settings.services) {
       if (this.#routes.has(route)) continue;
       const ended = new Map<string, Ended>();
@@ -140,7 +142,7 @@ class Worker {
       ended.clear();
       return { route, ...target.waiting, ended: told };
     });
-    this.#send({ kind: "report", connections: plane.connections, troubles: [...plane.troubles], routes });
+    this.#send({ kind: "report", connections: plane.connections, troubles: [...plane.troubles], metrics: this.#metrics.take(), routes });
     this.#timerIsFor = "idle";
     this.#timer = this.#options.clock.setTimer(reportIdleMs, () => this.#report());
   }

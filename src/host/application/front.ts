@@ -6,6 +6,7 @@
  * A primary forwards to the application, and the journal's gate decides when each chunk of the answer may leave.
  */
 import type { Address } from "../../config/types.ts";
+import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { epochField, isOfEpoch } from "../../core/replay.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -68,6 +69,7 @@ export interface FrontOptions {
   readonly clock: Clock;
   /** Default: all. */
   readonly rules?: Rules;
+  readonly metrics?: Metrics;
   /** Requests have become suspect. */
   readonly onSuspects?: (fresh: readonly Fingerprint[]) => void;
 }
@@ -100,12 +102,14 @@ export class Front {
   /** Listens; throws the server's error when the port is in use. */
   static async listen(options: FrontOptions): Promise<Front> {
     const front = new Front(options);
+    const { metrics = noMetrics } = options;
     front.#server = await HttpServer.listen({
       host: options.listen.host,
       port: options.listen.port,
       clock: options.clock,
       // A gateway is one address with all clients behind it.
       limits: { ...options.limits, connectionsPerAddressMax: options.limits.connectionsMax },
+      counts: { accepted: metrics.counter("stead_front_connections_accepted_total", {}), refused: metrics.counter("stead_front_connections_refused_total", {}) },
       onExchange: (exchange) => front.#onExchange(exchange),
     });
     return front;
@@ -113,6 +117,10 @@ export class Front {
 
   get port(): number {
     return this.#server?.port ?? 0;
+  }
+
+  get connections(): number {
+    return this.#server?.connections ?? 0;
   }
 
   /** Requests in flight to the application. */
@@ -147,8 +155,8 @@ export class Front {
   }
 
   #upstreamTo({ applicationHost: host, applicationPort: port }: Term): Upstream {
-    const { limits, clock } = this.#options;
-    return new Upstream({ host, port, limits, clock });
+    const { limits, clock, metrics } = this.#options;
+    return new Upstream({ host, port, limits, clock, firstByte: metrics?.histogram("stead_application_first_byte_seconds", {}) });
   }
 
   /** Where the application is now: started again, it may have another port. */

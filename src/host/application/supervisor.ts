@@ -9,6 +9,7 @@ import type { ApplicationConfig } from "../../config/types.ts";
 import type { ApplicationStatus } from "../../control/host-status.ts";
 import { judgeEnding, recentRestarts, type Restart } from "../../core/host/restarts.ts";
 import type { Rules } from "../../core/rules.ts";
+import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { isFreePort } from "../../runtime/free-ports.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -42,6 +43,8 @@ export interface SupervisorOptions extends ApplicationOwner {
   readonly scope: ApplicationScope;
   readonly clock: Clock;
   readonly rules: Rules;
+  /** Default: nothing is counted. */
+  readonly metrics?: Metrics;
   /** What the front has sent to the application. */
   readonly requests: Pick<OpenRequests, "size" | "traffic" | "oldest">;
   /** For a restart when the port of the run before is taken. */
@@ -67,11 +70,15 @@ export class Supervisor implements SupervisedApplication {
   #lastEnd: string | null = null;
   #changedAt: number;
 
-
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#changedAt = options.clock.now();
     this.endings = new Endings(options.clock);
+    for (const cause of ["ended", "stuck"] as const) for (const sequel of ["restarted", "given_up"]) this.#metrics.counter("stead_application_endings_total", { cause, sequel });
+  }
+
+  get #metrics(): Metrics {
+    return this.#options.metrics ?? noMetrics;
   }
 
   /** True when requests can go to the application right now. */
@@ -285,6 +292,7 @@ export class Supervisor implements SupervisedApplication {
     // Of one that was stuck the evidence stands there.
     if (cause === "ended") this.#lastEnd = `it ${what}`;
     const verdict = judgeEnding(this.#restarts, cause, clock.now(), { max, windowMs });
+    this.#metrics.counter("stead_application_endings_total", { cause, sequel: verdict.kind === "give_up" ? "given_up" : "restarted" }).add();
     if (verdict.kind === "give_up") {
       this.#enter({ kind: "over" });
       onGaveUp(`the application ${what}, and ${verdict.why}`);

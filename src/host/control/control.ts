@@ -27,6 +27,7 @@ import {
 } from "../../control/messages.ts";
 import { databaseActs, databaseChangeSchema } from "../../control/databases.ts";
 import { isIdentifier } from "../../core/identifier.ts";
+import type { Exposition } from "../../metrics/prometheus.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { DatabaseDesk } from "./database-desk.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
@@ -55,18 +56,21 @@ const formatPattern = /^[1-9]\d{0,3}$/;
 const bodyBytesMax = 256 * 1024;
 
 /** The Hono app; `secret` is the cluster's. */
-export function controlApp(host: Controlled, secret: string, clock: Clock): Hono {
+export function controlApp(host: Controlled, secret: string, clock: Clock, metrics: Exposition): Hono {
   const app = new Hono();
   const isAllowed = bearerCheck(secret);
-  app.use("/v1/*", async (context, next) => {
-    if (!isAllowed(context.req.header("authorization"))) {
-      const advice = "send `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster";
-      return context.json({ error: "not authenticated", advice }, 401);
-    }
-    return next();
-  });
+  for (const path of ["/v1/*", "/metrics"]) {
+    app.use(path, async (context, next) => {
+      if (!isAllowed(context.req.header("authorization"))) {
+        const advice = "send `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster";
+        return context.json({ error: "not authenticated", advice }, 401);
+      }
+      return next();
+    });
+  }
   const tooLarge = { error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` };
   app.use("/v1/*", bodyLimit({ maxSize: bodyBytesMax, onError: (context) => context.json(tooLarge, 413) }));
+  app.get("/metrics", async (context) => context.text(await metrics.text(), 200, { "content-type": metrics.contentType }));
   app.get("/v1/status", (context) => {
     const [gateway, format] = [context.req.header(gatewayField), context.req.header(recordFormatField)];
     if (gateway !== undefined && isIdentifier(gateway) && format !== undefined && formatPattern.test(format)) host.gateways.toldFormat(gateway, Number(format));

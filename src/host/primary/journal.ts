@@ -44,8 +44,8 @@ export interface JournalOptions {
   readonly leaseMs: number;
   readonly durability: JournalDurability;
   readonly onEnd: (end: JournalEnd) => void;
-  /** After each record: for status. */
-  readonly onRecord: (bytes: number) => void;
+  /** After each record. */
+  readonly onRecord: (record: { readonly kind: RecordBody["kind"]; readonly bytes: number; readonly tookMs: number }) => void;
   /** `wallAheadOf` the clock from before the claim; default: now. */
   readonly wallAheadMs?: number | undefined;
   readonly onWarning?: ((text: string) => void) | undefined;
@@ -336,7 +336,7 @@ export class Journal {
     const lease = this.#lease;
     this.#lease = undefined;
     lease?.resolve();
-    this.#options.onRecord(bytes);
+    this.#options.onRecord({ kind: body.kind, bytes, tookMs: clock.now() - startedAtMs });
   }
 
   #end(end: JournalEnd): void {

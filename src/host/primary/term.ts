@@ -8,6 +8,7 @@
 import type { HostConfig } from "../../config/types.ts";
 import type { DemotePhase } from "../../control/messages.ts";
 import type { Rules } from "../../core/rules.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
@@ -19,6 +20,7 @@ import { Checkpointer } from "./checkpointer.ts";
 import type { FrontPort } from "../application/front.ts";
 import { Journal } from "./journal.ts";
 import type { JournalEnd } from "./journal-end.ts";
+import { JournalMeter } from "./journal-meter.ts";
 import type { CaptureSource } from "../ports/ports.ts";
 import type { SupervisedApplication } from "../application/supervised-application.ts";
 
@@ -27,6 +29,7 @@ export interface TermOptions {
   readonly clock: Clock;
   readonly rules: Rules;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly store: Store;
   readonly front: FrontPort;
   readonly writer: LogWriter;
@@ -50,6 +53,7 @@ export class Term {
   readonly epoch: number;
   readonly #options: TermOptions;
   readonly #journal: Journal;
+  readonly #meter: JournalMeter;
   readonly #checkpointer: Checkpointer;
   #source: CaptureSource | undefined;
 
@@ -57,6 +61,7 @@ export class Term {
     this.#options = options;
     this.epoch = options.writer.epoch;
     const { config, clock, rules, writer, onEnd } = options;
+    this.#meter = new JournalMeter(options.metrics, clock);
     this.#journal = new Journal({
       writer,
       clock,
@@ -66,9 +71,10 @@ export class Term {
       wallAheadMs: options.wallAheadMs,
       onWarning: options.onWarning,
       onEnd,
-      onRecord: (bytes) => {
+      onRecord: (record) => {
         options.onRecord();
-        this.#checkpointer.onRecord(bytes);
+        this.#meter.onRecord(record);
+        this.#checkpointer.onRecord(record.bytes);
       },
     });
     this.#checkpointer = new Checkpointer({
@@ -136,7 +142,7 @@ export class Term {
     this.#checkpointer.begin();
     front.serve({
       epoch: this.epoch,
-      gate: () => this.#journal.gate(),
+      gate: () => this.#meter.onGate(this.#journal.gate()),
       get applicationHost() {
         return application.address;
       },

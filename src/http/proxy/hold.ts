@@ -5,6 +5,7 @@
  * `releaseConcurrency` of them being sent at a time: a released request calls `done`, and the next one follows. So a new
  * primary gets a steady queue and not a herd. Requests that arrive meanwhile queue up behind, so order is kept.
  */
+import type { Histogram } from "../../metrics/metrics.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 
 export interface HoldOptions {
@@ -14,9 +15,15 @@ export interface HoldOptions {
   /** Released requests that may be on their way at the same time while others still wait. */
   readonly releaseConcurrency: number;
   readonly clock: Clock;
+  /** How long requests waited, in seconds; default: that is not measured. */
+  readonly waits?: HoldWaits | undefined;
 }
 
 export type HoldResult = "released" | { readonly refused: "full" | "timeout" | "gone" };
+
+/** By what ended the wait. */
+export type HoldWaits = Readonly<Record<(typeof holdEnds)[number], Histogram>>;
+export const holdEnds = ["released", "full", "timeout", "gone"] as const;
 
 interface Waiting {
   readonly bytes: number;
@@ -76,7 +83,10 @@ export class Hold {
       this.#released++;
       return Promise.resolve("released");
     }
-    if (this.#queue.size >= this.#options.requestsMax || this.#bytes + bytes > this.#options.bytesMax) return Promise.resolve({ refused: "full" });
+    if (this.#queue.size >= this.#options.requestsMax || this.#bytes + bytes > this.#options.bytesMax) {
+      this.#options.waits?.full.observe(0);
+      return Promise.resolve({ refused: "full" });
+    }
     return new Promise((resolve) => {
       const onAbort = (): void => this.#leave(waiting, { refused: "gone" });
       const waiting: Waiting = {
@@ -114,6 +124,8 @@ export class Hold {
   #leave(waiting: Waiting, result: HoldResult): void {
     if (!this.#queue.delete(waiting)) return;
     this.#bytes -= waiting.bytes;
+    const { waits, clock } = this.#options;
+    waits?.[result === "released" ? "released" : result.refused].observe((clock.now() - waiting.since) / 1_000);
     waiting.settle(result);
     if (this.#queue.size === 0) {
       this.#timer?.cancel();

@@ -2,6 +2,7 @@
  * The listening side of the data plane: accepts connections within bounds, counts exchanges, drains and ends.
  */
 import type { Socket } from "node:net";
+import type { Counter } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { nodeSocket } from "../../runtime/tcp/node-tcp.ts";
 import { systemRandom, type Random } from "../../runtime/random.ts";
@@ -52,6 +53,8 @@ export interface HttpServerOptions {
   readonly proxyProtocolFrom?: readonly string[];
   /** Terminates TLS with these certificates. */
   readonly tls?: TlsCertificates;
+  /** Connections; default: they are not counted. */
+  readonly counts?: { readonly accepted: Counter; readonly refused: Counter };
 }
 
 const handshakeMs = 1_000;
@@ -230,9 +233,11 @@ export class HttpServer implements ConnectionOwner {
     const ofAddress = this.#perAddress.get(address) ?? 0;
     if (this.#refusing || this.#connections.size >= this.limits.connectionsMax || ofAddress >= this.limits.connectionsPerAddressMax) {
       this.#refusedConnections++;
+      this.#options.counts?.refused.add();
       socket.destroy();
       return;
     }
+    this.#options.counts?.accepted.add();
     this.#perAddress.set(address, ofAddress + 1);
     this.#connections.add(new ClientConnection(this, socket, { secure, proxyHeaderDue: listened && this.#balancers.has(address) }));
   }

@@ -52,6 +52,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   /** What the host said instead of a response of its application; that is for the gateway and not for the client. */
   #verdict: HostVerdict | undefined;
   readonly #firstByteMs: number;
+  #sentAt = 0;
 
   constructor(client: AttemptClient, upstream: Upstream, options: ForwardOptions) {
     this.client = client;
@@ -95,6 +96,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#connection = connection;
     this.#reused = connection.uses > 0;
     this.#phase = "open";
+    if (this.#upstream.firstByte !== undefined) this.#sentAt = this.#upstream.clock.now();
     connection.use(this);
     const sender = new RequestSender(client, connection);
     this.#sender = sender;
@@ -134,6 +136,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   // The response on its way to the client.
 
   onData(chunk: Buffer): ChunkUse {
+    if (!this.#received) this.#upstream.firstByte?.observe((this.#upstream.clock.now() - this.#sentAt) / 1_000);
     this.#received = true;
     this.#expire(this.client.limits.responseIdleMs);
     try {

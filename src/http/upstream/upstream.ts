@@ -5,6 +5,7 @@
  * of arrival. Unused connections are kept for less time than the upstream keeps them, so that a request rarely meets
  * one that is just being closed; when it does, its user is told "gone" and decides about a replay.
  */
+import type { Histogram } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { Tcp } from "../../runtime/tcp/tcp.ts";
@@ -26,6 +27,8 @@ export interface UpstreamOptions {
   readonly epoch?: number | undefined;
   /** A connection could not be made or broke during an exchange: a reason to look at the host at once. */
   readonly onConnectionError?: (reason: string) => void;
+  /** Seconds from sending a request until the first byte of its answer; default: that is not measured. */
+  readonly firstByte?: Histogram | undefined;
 }
 
 const epochName = epochField.toLowerCase();
@@ -59,6 +62,8 @@ export class Upstream implements UpstreamPool {
   readonly epoch: number | undefined;
   readonly #epochLine: string | undefined;
   readonly limits: HttpLimits;
+  readonly clock: Clock;
+  readonly firstByte: Histogram | undefined;
   readonly deadlines: Deadlines;
   readonly tcp: Tcp;
   readonly #onConnectionError: ((reason: string) => void) | undefined;
@@ -80,6 +85,8 @@ export class Upstream implements UpstreamPool {
     this.epoch = options.epoch;
     this.#epochLine = options.epoch === undefined ? undefined : `${epochField}: ${options.epoch}\r\n`;
     this.limits = httpLimits(options.limits);
+    this.clock = options.clock;
+    this.firstByte = options.firstByte;
     this.deadlines = new Deadlines(options.clock);
     this.tcp = options.tcp ?? systemTcp;
     this.#onConnectionError = options.onConnectionError;

@@ -9,6 +9,8 @@ import { HostClient, type StreamEnd } from "../../../src/control/host-client.ts"
 import { type HostStatus, hostStatusSchema, untold } from "../../../src/control/host-status.ts";
 import { demoteRequestSchema, promoteEventSchema, promoteRequestSchema, type PromoteEvent } from "../../../src/control/messages.ts";
 import { type Controlled, controlApp } from "../../../src/host/control/control.ts";
+import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
+import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { Dice } from "../../sim/dice.ts";
 
@@ -91,7 +93,7 @@ const parsedOrUndefined = (body: string): unknown => {
 test("a host asks its life only what is whole and valid, and names what is wrong with the rest", async () => {
   const dice = new Dice(1);
   const host = new Watched();
-  const app = controlApp(host, "right", systemClock);
+  const app = controlApp(host, "right", systemClock, new PrometheusMetrics(hostMetrics));
   let refused = 0;
   for (let round = 0; round < 3_000; round++) {
     const isPromote = dice.chance(0.5);

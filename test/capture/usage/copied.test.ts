@@ -76,8 +76,8 @@ test("a file that somebody begins to write over after it was found whole is capt
   const tryOpen = DatabaseFiles.tryOpen;
   const copier = new PausingCopier(it.made, it.target);
   try {
-    DatabaseFiles.tryOpen = (name, path) => {
-      const files = tryOpen.call(DatabaseFiles, name, path);
+    DatabaseFiles.tryOpen = (...opening) => {
+      const files = tryOpen.call(DatabaseFiles, ...opening);
       if (files !== undefined) copier.writeHalf();
       return files;
     };

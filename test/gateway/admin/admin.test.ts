@@ -99,7 +99,8 @@ describe("the admin API", () => {
     expect(text).toMatch(/^stead_requests_total\{service="notes",end="ok"\} [1-9]\d*$/m);
     expect(text).toContain('stead_host_primary{service="notes",host="a"} 1');
     expect(text).toContain('stead_epoch{service="notes"} 1');
-    for (const line of text.trim().split("\n")) expect(line).toMatch(/^(# (HELP|TYPE) \w+ .+|\w+(\{[^}]*\})? -?[\d.e+]+)$/);
+    expect(text).toContain('stead_failovers_total{service="notes"} 1\n');
+    for (const line of text.trim().split("\n")) expect(line).toMatch(/^(|# (HELP|TYPE) \w+ .+|\w+(\{[^}]*\})? -?[\d.e+]+)$/);
   });
 });
 

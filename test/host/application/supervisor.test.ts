@@ -2,12 +2,15 @@ import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sampleOf } from "../../support/metrics/promtool.ts";
 import { scopeOf } from "../../support/host/scope-fixture.ts";
 import type { ApplicationConfig } from "../../../src/config/types.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { descendantsOf } from "../../../harness/process-table.ts";
 import { ApplicationError } from "../../../src/host/application/application-error.ts";
 import { Supervisor } from "../../../src/host/application/supervisor.ts";
+import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
+import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { freePort } from "../../../src/runtime/free-ports.ts";
 
@@ -22,7 +25,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const serving = `const s = require("http").createServer((q, r) => { if (q.url === "/crash") process.exit(3); r.end(String(process.pid)); });
 s.listen(Number(process.env.PORT), "127.0.0.1");`;
 
-function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clock: Clock = systemClock): { supervisor: Supervisor; gaveUp: Promise<string>; warnings: string[] } {
+function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clock: Clock = systemClock): { supervisor: Supervisor; gaveUp: Promise<string>; warnings: string[]; endings(): Promise<(number | undefined)[]> } {
+  const metrics = new PrometheusMetrics(hostMetrics);
   const gaveUp = Promise.withResolvers<string>();
   const warnings: string[] = [];
   const supervisor = new Supervisor({
@@ -45,6 +49,7 @@ function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clo
     scope: scopeOf(folder),
     clock,
     rules: allRules,
+    metrics,
     requests: { size: 0, traffic: () => 0, oldest: () => [] },
     freePort,
     commits: () => 0,
@@ -53,7 +58,11 @@ function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clo
     onWarning: (text) => warnings.push(text),
   });
   running.push(supervisor);
-  return { supervisor, gaveUp: gaveUp.promise, warnings };
+  const endings = async (): Promise<(number | undefined)[]> => {
+    const text = await metrics.text();
+    return ["restarted", "given_up"].map((sequel) => sampleOf(text, `stead_application_endings_total{cause="ended",sequel="${sequel}"}`));
+  };
+  return { supervisor, gaveUp: gaveUp.promise, warnings, endings };
 }
 
 const isAlive = (pid: number): boolean => {
@@ -123,7 +132,8 @@ describe("the supervisor", () => {
   });
 
   test("gives the application up when it crashes more often than allowed", async () => {
-    const { supervisor, gaveUp } = supervise(serving, { restartsMax: 1 });
+    const { supervisor, gaveUp, endings } = supervise(serving, { restartsMax: 1 });
+    expect(await endings()).toEqual([0, 0]);
     const port = await freePort();
     await supervisor.start(port);
     await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
@@ -131,6 +141,7 @@ describe("the supervisor", () => {
     await supervisor.whenReady();
     await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
     expect(await gaveUp).toContain("restarted 1 times");
+    expect(await endings()).toEqual([1, 1]);
   });
 
   test("counts a restart that fails like a crash, and tries again", async () => {

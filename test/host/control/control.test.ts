@@ -4,6 +4,8 @@ import type { DemoteEvent, PromoteEvent } from "../../../src/control/messages.ts
 import { type Controlled, controlApp } from "../../../src/host/control/control.ts";
 import { serveControl, ControlListenError } from "../../../src/host/control/control-server.ts";
 import type { Clock } from "../../../src/runtime/clock.ts";
+import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
+import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { until } from "../../support/host/log-fixture.ts";
 
@@ -94,11 +96,13 @@ interface StreamReader {
   cancel(): Promise<void>;
 }
 
+const metrics = new PrometheusMetrics(hostMetrics);
+
 const good = { gateway: "gw1", epoch: 0, gatewaysRegistered: 1, gatewaysSeeingDown: [], planned: true };
 
 function call(host: Controlled, path: string, init: RequestInit = {}, clock: Clock = systemClock): Promise<Response> {
   const headers = { authorization: `Bearer ${secret}`, ...(init.headers as Record<string, string> | undefined) };
-  return Promise.resolve(controlApp(host, secret, clock).request(path, { ...init, headers }));
+  return Promise.resolve(controlApp(host, secret, clock, metrics).request(path, { ...init, headers }));
 }
 const post = (host: Controlled, path: string, body: string): Promise<Response> => call(host, path, { method: "POST", body });
 
@@ -132,7 +136,7 @@ function bodyOf(response: Response): StreamReader {
 
 test("the format that a gateway tells with a probe reaches the host, unless it is malformed or the gateway is not named", async () => {
   const host = new FakeHost();
-  const app = controlApp(host, secret, systemClock);
+  const app = controlApp(host, secret, systemClock, metrics);
   const probe = async (fields: Record<string, string>): Promise<void> => {
     expect((await app.request("/v1/status", { headers: { authorization: `Bearer ${secret}`, ...fields } })).status).toBe(200);
   };
@@ -273,7 +277,7 @@ describe("the status stream", () => {
   });
 
   test("ends when the listener is closed: that is the failure signal of a gateway", async () => {
-    const server = await serveControl(controlApp(new FakeHost(), secret, systemClock), { host: "127.0.0.1", port: 0 });
+    const server = await serveControl(controlApp(new FakeHost(), secret, systemClock, metrics), { host: "127.0.0.1", port: 0 });
     const answer = await fetch(`http://127.0.0.1:${server.port}/v1/status/stream`, { headers: { authorization: `Bearer ${secret}` } });
     const reader = bodyOf(answer);
     await nextStatus(reader);
@@ -285,7 +289,7 @@ describe("the status stream", () => {
   });
 
   test("cannot be offered on a port that is in use, and says what to do", async () => {
-    const app = controlApp(new FakeHost(), secret, systemClock);
+    const app = controlApp(new FakeHost(), secret, systemClock, metrics);
     const first = await serveControl(app, { host: "127.0.0.1", port: 0 });
     const failure = await serveControl(app, { host: "127.0.0.1", port: first.port }).then(
       () => undefined,

@@ -1,0 +1,47 @@
+/** The metrics of a gateway. Names and labels are an interface: dashboards and alerts rest on them. */
+import { type Definitions, waitBuckets, workBuckets } from "./definition.ts";
+
+const service = ["service"] as const;
+const host = ["service", "host"] as const;
+const longLog = ["service", "host", "database", "held_by"] as const;
+
+export const gatewayMetrics = {
+  stead_up: { kind: "gauge", labels: ["gateway"], help: "1 while the gateway runs" },
+  stead_troubles: { kind: "gauge", labels: [], help: "Things that are wrong with this gateway itself" },
+  stead_database_ok: { kind: "gauge", labels: [], help: "1 when the state database can be written" },
+  stead_database_queued_writes: { kind: "gauge", labels: [], help: "Writes that wait for the state database" },
+  stead_peer_ok: { kind: "gauge", labels: ["peer"], help: "1 when the last exchange with the other gateway was good" },
+  stead_connections: { kind: "gauge", labels: [], help: "Open client connections" },
+  stead_connections_accepted_total: { kind: "counter", labels: [], help: "Client connections that were accepted" },
+  stead_connections_refused_total: { kind: "counter", labels: [], help: "Client connections that were closed at once because a bound was reached" },
+  stead_requests_total: { kind: "counter", labels: ["service", "end"], help: "Requests by how they ended" },
+  stead_requests_held_total: { kind: "counter", labels: service, help: "Requests that waited for a primary" },
+  stead_requests_replayed_total: { kind: "counter", labels: service, help: "Requests that were sent again" },
+  stead_requests_waiting: { kind: "gauge", labels: service, help: "Requests that wait for a primary now" },
+  stead_hold_duration_seconds: { kind: "histogram", labels: ["service", "result"], buckets: waitBuckets, help: "How long requests waited for a primary, by what ended the wait" },
+  stead_upstream_first_byte_seconds: { kind: "histogram", labels: service, buckets: workBuckets, help: "From sending a request to the primary until the first byte of its answer" },
+  stead_epoch: { kind: "gauge", labels: service, help: "Highest epoch that is known" },
+  stead_serving: { kind: "gauge", labels: service, help: "1 when the primary is seen well" },
+  stead_routed: { kind: "gauge", labels: service, help: "1 when requests are sent to a primary" },
+  stead_paused: { kind: "gauge", labels: service, help: "1 when automation is paused" },
+  stead_vault_state: { kind: "gauge", labels: service, help: "0 well, 1 slow, 2 no host reaches it" },
+  stead_primaries_lost_in_a_row: { kind: "gauge", labels: service, help: "Primaries that ended one after the other for the same cause within the last minute; 0: no such row" },
+  stead_failover_wait_seconds: { kind: "gauge", labels: service, help: "For how long the next takeover still waits for the brake" },
+  stead_failovers_total: { kind: "counter", labels: service, help: "Failovers and switchovers that this gateway completed since it started" },
+  stead_failovers_abandoned_total: { kind: "counter", labels: ["service", "outcome"], help: "Failovers and switchovers that this gateway began and did not complete, by what became of them" },
+  stead_failover_gap_seconds: { kind: "histogram", labels: service, buckets: waitBuckets, help: "The longest time without an answered request around each failover, where there was traffic" },
+  stead_failover_phase_seconds: { kind: "histogram", labels: ["service", "phase"], buckets: waitBuckets, help: "How long each phase of a completed failover or switchover took" },
+  stead_host_up: { kind: "gauge", labels: host, help: "1 up, 0 down; absent while unknown" },
+  stead_host_primary: { kind: "gauge", labels: host, help: "1 for the host that says it is primary" },
+  stead_host_position: { kind: "gauge", labels: host, help: "Log position of the host" },
+  stead_host_impairments: { kind: "gauge", labels: host, help: "Things that keep the host from being a good primary" },
+  stead_host_retry_seconds: { kind: "gauge", labels: host, help: "Until a host that could not stay primary may be asked again; absent for others" },
+  stead_host_suspects: { kind: "gauge", labels: host, help: "Requests that are set aside because they ended the application" },
+  stead_host_application_ready: { kind: "gauge", labels: host, help: "1 while the application is ready; absent where it does not run" },
+  stead_host_vault_write_seconds: { kind: "gauge", labels: host, help: "Median of the host's last writes to the vault" },
+  stead_host_write_locks_total: { kind: "counter", labels: host, help: "How often the host locked the application's writers out in this term; absent where nothing is captured" },
+  stead_host_write_lock_seconds_total: { kind: "counter", labels: host, help: "For how long the host locked the application's writers out in this term, all together" },
+  stead_host_write_lock_seconds_max: { kind: "gauge", labels: host, help: "For how long at most the host locked the application's writers out in this term" },
+  stead_host_long_log_bytes: { kind: "gauge", labels: longLog, help: "Write-ahead logs of 64 MiB and more that a reader keeps from starting over" },
+  stead_host_long_log_seconds: { kind: "gauge", labels: longLog, help: "For how long a long write-ahead log has been kept from starting over" },
+} as const satisfies Definitions;

@@ -1,0 +1,30 @@
+/** The metrics of a host, about itself. Names and labels are an interface: dashboards and alerts rest on them. */
+import { type Definitions, waitBuckets, workBuckets } from "./definition.ts";
+
+const longLog = ["database", "held_by"] as const;
+
+export const hostMetrics = {
+  stead_host_info: { kind: "gauge", labels: ["service", "host"], help: "1; names the host" },
+  stead_role: { kind: "gauge", labels: ["role"], help: "1 for the role that the host has, 0 for the others" },
+  stead_log_epoch: { kind: "gauge", labels: [], help: "Highest epoch that the host has read in the log" },
+  stead_log_position: { kind: "gauge", labels: [], help: "Last position of the log that the host applied, or wrote as primary" },
+  stead_impairments: { kind: "gauge", labels: ["kind"], help: "1 for each thing that keeps the host from being a good primary" },
+  stead_suspects: { kind: "gauge", labels: [], help: "Requests that are set aside because they ended the application" },
+  stead_vault_silent_seconds: { kind: "gauge", labels: [], help: "Since the last successful operation on the vault; absent while the host does none" },
+  stead_vault_operation_seconds: { kind: "histogram", labels: ["operation", "result"], buckets: workBuckets, help: "How long operations on the vault took, each try by itself" },
+  stead_gate_wait_seconds: { kind: "histogram", labels: [], buckets: workBuckets, help: "How long parts of answers waited until all that they may show was in the vault; those that need not wait are not counted" },
+  stead_journal_put_seconds: { kind: "histogram", labels: ["record"], buckets: workBuckets, help: "How long records of the log took to become durable, by their kind" },
+  stead_journal_bytes_total: { kind: "counter", labels: [], help: "Bytes of pages that were journaled" },
+  stead_capture_lock_seconds: { kind: "histogram", labels: [], buckets: workBuckets, help: "How long the application's writers were locked out each time" },
+  stead_capture_wal_bytes: { kind: "gauge", labels: [], help: "Frames in use in all write-ahead logs together; absent while nothing is captured" },
+  stead_capture_largest_wal_bytes: { kind: "gauge", labels: [], help: "Frames in use in the longest write-ahead log; absent while nothing is captured" },
+  stead_capture_long_log_bytes: { kind: "gauge", labels: longLog, help: "Write-ahead logs of 64 MiB and more that a reader keeps from starting over" },
+  stead_capture_long_log_seconds: { kind: "gauge", labels: longLog, help: "For how long a long write-ahead log has been kept from starting over" },
+  stead_application_ready: { kind: "gauge", labels: [], help: "1 while the application is ready; absent where it does not run" },
+  stead_application_endings_total: { kind: "counter", labels: ["cause", "sequel"], help: "How often the application ended by itself or was killed because it was stuck, and whether it was restarted or given up" },
+  stead_application_first_byte_seconds: { kind: "histogram", labels: [], buckets: waitBuckets, help: "From sending a request to the application until the first byte of its answer" },
+  stead_front_requests: { kind: "gauge", labels: [], help: "Requests that the application has and has not answered" },
+  stead_front_connections: { kind: "gauge", labels: [], help: "Open connections of gateways and other clients" },
+  stead_front_connections_accepted_total: { kind: "counter", labels: [], help: "Connections of gateways and other clients that were accepted" },
+  stead_front_connections_refused_total: { kind: "counter", labels: [], help: "Connections that were closed at once because a bound was reached" },
+} as const satisfies Definitions;
