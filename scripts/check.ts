@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { runCommand } from "./lib/command.ts";
-import { disabledTests, lockFileViolations, unfinishedWork } from "./lib/house-rules.ts";
+import { disabledTests, lockFileViolations, logPlaces, unfinishedWork } from "./lib/house-rules.ts";
 import { layerViolations, readSources, type SourceFile } from "./lib/layers.ts";
 import { misplacedTests } from "./lib/test-map.ts";
 
@@ -39,6 +39,7 @@ const checks: Readonly<Record<string, Check>> = {
   types: program(bin("typescript/bin/tsc"), "--noEmit", "--incremental", "--tsBuildInfoFile", cache("types.json")),
   lint: program(bin("eslint/bin/eslint.js"), "src", "harness", "test", "scripts", "examples", "--max-warnings", "0", "--no-error-on-unmatched-pattern", ...lintCache),
   layers: () => Promise.resolve(layerViolations(sources("src", "harness"))),
+  "log places": () => Promise.resolve(logPlaces(sources("src", "harness", "scripts", "examples"))),
   unused: program(bin("knip/bin/knip-bun.js"), "--no-progress"),
   "lock file": () => Promise.resolve(lockFileViolations(readFileSync(join(root, "bun.lock"), "utf8"))),
   unfinished: () => Promise.resolve(unfinishedWork(sources("src", "harness", "scripts", "examples"))),

@@ -22,6 +22,22 @@ export function unfinishedWork(files: readonly SourceFile[]): string[] {
   );
 }
 
+/** The folder that may know where a log has its records. */
+const logFolder = "src/vault/log/";
+const logPlace = /\blog-key\.ts|\b(?:log|boundary)(?:Key|Prefix)\b|["'`](?:log|boundary)\/(?![\w-]+\.ts)/;
+
+/** That a record is an object is one implementation's own: all else works over the port. */
+export function logPlaces(files: readonly SourceFile[]): string[] {
+  return files
+    .filter(({ path }) => !path.startsWith(logFolder))
+    .flatMap(({ path, text }) =>
+      text.split("\n").flatMap((line, index) => {
+        const place = logPlace.exec(line)?.[0];
+        return place === undefined ? [] : [`${path}:${index + 1}: knows where records are ("${place}"): work over the port, ${logFolder}log.ts`];
+      }),
+    );
+}
+
 /** Tests that were switched off or on alone by hand. A test that depends on the machine uses `test.skipIf` with its reason. */
 export function disabledTests(files: readonly SourceFile[]): string[] {
   return files.flatMap(({ path, text }) =>

@@ -102,7 +102,7 @@ export class Duties {
     const vacatedAt = this.#handedOverAt;
     this.#handedOverAt = undefined;
     // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has vacated.
-    if (vacatedAt !== undefined) await giveHeadStart({ store: this.#parts.store, clock: this.#parts.clock, vacatedAt, signal });
+    if (vacatedAt !== undefined) await giveHeadStart({ log: this.#parts.vaultLog, clock: this.#parts.clock, vacatedAt, signal });
     let isAlone = false;
     this.#restoring.begin();
     while (!signal.aborted) {
@@ -169,14 +169,14 @@ export class Duties {
   }
 
   async claim(signal: AbortSignal): Promise<void> {
-    const { config, store, clock, random, rules, onClaim } = this.#parts;
+    const { config, clock, random, rules, onClaim } = this.#parts;
     onClaim?.();
     const { leaseMs, controlUrl, id: host } = config;
     const onTrouble = (error: Error): void => this.#notices.warn(`the vault does not take records: ${messageOf(error)}`, "vault");
     const { follower } = this.#assertSecondary();
     const overEpoch = this.#life.promotion()?.overEpoch ?? follower.epoch?.epoch ?? 0;
     try {
-      const result = await claimEpoch(follower, { store, clock, random, rules, signal, onTrouble, host, leaseMs, controlUrl, instance: this.#instance, format: () => this.#life.recordFormat(), overEpoch });
+      const result = await claimEpoch(follower, { clock, random, rules, signal, onTrouble, host, leaseMs, controlUrl, instance: this.#instance, format: () => this.#life.recordFormat(), overEpoch });
       switch (result.kind) {
         case "claimed":
           this.#claimed = result.claimed;

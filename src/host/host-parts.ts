@@ -7,6 +7,7 @@ import type { Log } from "../runtime/log.ts";
 import type { Random } from "../runtime/random.ts";
 import type { CheckpointManifest } from "../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
+import type { Log as VaultLog } from "../vault/log/log.ts";
 import type { Store } from "../vault/store/store.ts";
 import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
@@ -34,6 +35,8 @@ export interface HostParts {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly store: Store;
+  /** Over that store. */
+  readonly vaultLog: VaultLog;
   /** Identity of the vault (src/vault/store/identity.ts); null: it has none. */
   readonly vaultId: string | null;
   readonly canary: CanaryPorts | null;

@@ -26,6 +26,7 @@ import { Rehearsals } from "./rehearsals.ts";
 import { selfReport } from "./self-report.ts";
 import { notReady, whyNotDemoted, whyNotRestored } from "./control/refusals.ts";
 import { Stages } from "./stages.ts";
+import { StoreLog } from "../vault/log/store-log.ts";
 import type { Term } from "./primary/term.ts";
 import { endsWithin } from "./machine/time-limit.ts";
 
@@ -51,7 +52,7 @@ export class Host implements Controlled {
   #servingSince: number | undefined;
   #changed = Promise.withResolvers<void>();
 
-  constructor(parts: HostParts) {
+  constructor(parts: Omit<HostParts, "vaultLog">) {
     this.instance = Buffer.from(parts.random.bytes(8)).toString("hex");
     const tellChange = (): void => this.#tellChange();
     this.#notices = new Notices(parts.log, tellChange);
@@ -60,9 +61,8 @@ export class Host implements Controlled {
     this.#canary = new Canary({ ports, clock, store, vaultId, host, instance: this.instance, diskStallMs, notices: this.#notices, onChange: tellChange });
     this.gateways = new GatewayWatch({ clock, notices: this.#notices, host, controlUrl: config.controlUrl, rules: parts.rules });
     const freePort = config.application.port === null ? parts.freePort : (): Promise<number> => this.#rehearsals.gone().then(parts.freePort); // It may be a rehearsal's still.
-    this.#parts = { ...parts, store: this.#canary.store, freePort };
-    const onTwin = (controlUrl: string): void => this.#onTwin(`its control API: ${controlUrl}`);
-    this.#log = new LogView({ clock, host, instance: this.instance, onTwin });
+    this.#parts = { ...parts, store: this.#canary.store, vaultLog: new StoreLog(this.#canary.store, config.service), freePort };
+    this.#log = new LogView({ clock, host, instance: this.instance, onTwin: (controlUrl) => this.#onTwin(`its control API: ${controlUrl}`) });
     this.#duties = new Duties(this.#parts, this.instance, this.#log, this.#notices, {
       dispatch: (event) => this.#dispatch(event),
       tellChange,

@@ -34,8 +34,8 @@ export class Restoring {
   constructor(options: RestoringOptions) {
     this.#options = options;
     const { parts, instance, notices } = options;
-    const { store, config, clock, askForCheckpoint: ask } = parts;
-    this.#mending = new LogMending({ store, service: config.service, clock, instance, ask, onWarning: (text) => notices.warn(text, "restore") });
+    const { store, vaultLog: log, clock, askForCheckpoint: ask } = parts;
+    this.#mending = new LogMending({ store, log, clock, instance, ask, onWarning: (text) => notices.warn(text, "restore") });
   }
 
   /** The next try is the first of a new restore. */
@@ -48,16 +48,16 @@ export class Restoring {
   /** Throws what makes it impossible right now. */
   async once(signal: AbortSignal): Promise<Restored<HostReplica>> {
     const { parts, notices, onProgress, onBootstrapped, onRecord } = this.#options;
-    const { config, store, clock, rules, local, checkDatabases, openReplica, openSource, localChunk, log, compression } = parts;
+    const { config, store, vaultLog, clock, rules, local, checkDatabases, openReplica, openSource, localChunk, log, compression } = parts;
     const check = checkDatabases === undefined ? undefined : (): Promise<void> => checkDatabases(onProgress, notices, signal);
-    if (config.bootstrap && (await bootstrap({ store, clock, check, openSource: () => openSource(undefined, notices), compression }))) {
+    if (config.bootstrap && (await bootstrap({ store, log: vaultLog, clock, check, openSource: () => openSource(undefined, notices), compression }))) {
       log.info("bootstrapped the vault", { from: config.dataFolder });
       await local.mark({ kind: "secondary" });
       onBootstrapped();
     }
     const onTrouble = (text: string): void => notices.warn(text, "vault");
     const onWarning = (text: string): void => notices.warn(text);
-    return restore<HostReplica>({ store, service: config.service, clock, rules, local, openTarget: openReplica, localChunk, onTrouble, onWarning, onRecord, signal, memory: this.#memory });
+    return restore<HostReplica>({ store, log: vaultLog, clock, rules, local, openTarget: openReplica, localChunk, onTrouble, onWarning, onRecord, signal, memory: this.#memory });
   }
 
   /** After a try that failed. Resolves early when the signal is aborted. */

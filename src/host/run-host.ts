@@ -22,6 +22,7 @@ import { contentHash } from "../vault/checkpoint/chunk-codec.ts";
 import { ensureIdentity } from "../vault/store/identity.ts";
 import { openStore } from "../vault/store/open-store.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
+import { StoreLog } from "../vault/log/store-log.ts";
 import { reapOrphans } from "./application/orphans.ts";
 import { MachineRehearsalGround } from "./application/rehearsal-ground.ts";
 import { openScope } from "./application/scope.ts";
@@ -126,7 +127,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     clean: async (newest, logPosition, noEpochAfter) => {
       const { keepMin, windowMs } = config.checkpoint;
       const policy = { checkpointsMin: keepMin, windowMs };
-      const options = { store, service: config.service, newest, logPosition, policy, nowMs: clock.wallTime(), rules: allRules, noEpochAfter };
+      const options = { store, log: new StoreLog(store, config.service), newest, logPosition, policy, nowMs: clock.wallTime(), rules: allRules, noEpochAfter };
       const { records, checkpoints, chunks } = await collectGarbage(options);
       if (records.length > 0) log.info("retention", { records: records.length, checkpoints: checkpoints.length, chunks: chunks.length });
     },

@@ -66,13 +66,16 @@ export interface WrittenBy {
 export class UnknownFormatError extends BaseVaultError {
   readonly kind = "unknown-format";
   readonly key: string;
-  constructor(key: string, found: string, known: string, by?: WrittenBy) {
+  /** Of the record that it is; undefined: it is something else. */
+  readonly position: Position | undefined;
+  constructor(key: string, found: string, known: string, { position, by }: { readonly position?: Position; readonly by?: WrittenBy | undefined } = {}) {
     super({
       found: `${key} has an unknown format: ${found}`,
       accepted: `what this version (stead ${programVersion}) knows: ${known}`,
       advice: by === undefined ? "Use a version of stead that is at least as new as the one that wrote it." : `Upgrade this host first: host ${by.host} wrote it with stead ${by.version}; install that version or a newer one.`,
     });
     this.key = key;
+    this.position = position;
   }
 }
 

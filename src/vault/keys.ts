@@ -2,22 +2,18 @@
  * Where things are in the vault.
  *
  *     identity.json                        whose vault this is
- *     log/<position>                       the records, one flat folder
  *     checkpoints/<position>               manifests
  *     chunks/<position>/<sha256>           pieces of databases, under the position of the checkpoint they were written for
- *     boundary/<position>                  how far retention may have deleted the log; the largest counts
  *     exclusions/<number>                  databases that operators took out of what is captured; the largest number counts
  *     probes/<host>/<run>-<number>         a host tests whether it can write; removed at once, never read
  *
- * Positions are padded to 16 digits, so that the order of the names is the order of the numbers.
+ * Those of the log are known to its folder only (log/). Positions are padded to 16 digits, so that the order of the names is the order of the numbers.
  */
 import type { Position } from "./record.ts";
 
 export const identityKey = "identity.json";
-export const logPrefix = "log/";
 export const checkpointPrefix = "checkpoints/";
 export const chunkPrefix = "chunks/";
-export const boundaryPrefix = "boundary/";
 export const exclusionPrefix = "exclusions/";
 
 /** Of one host: ids of hosts are segments of keys. */
@@ -33,9 +29,7 @@ export function padPosition(position: Position): string {
   return zeros.slice(digits.length) + digits;
 }
 
-export const logKey = (position: Position): string => logPrefix + padPosition(position);
 export const checkpointKey = (position: Position): string => checkpointPrefix + padPosition(position);
-export const boundaryKey = (position: Position): string => boundaryPrefix + padPosition(position);
 export const exclusionKey = (number: number): string => exclusionPrefix + padPosition(number);
 export const chunkKey = (position: Position, sha256: string): string => `${chunkPrefix}${padPosition(position)}/${sha256}`;
 

@@ -18,7 +18,7 @@ export const chunkBytes = 1024 * 1024;
 export const checkpointConcurrency = 2;
 /** Reused chunks that each checkpoint reads back and verifies, rotating, against silent decay of the vault. */
 export const checkpointScrubChunks = 8;
-/** Newest boundary entries that are kept; older ones are removed. See `boundary.ts` for why more than one. */
+/** Newest boundary entries that are kept; older ones are removed. See `store-log.ts` for why more than one. */
 export const boundaryEntriesKept = 8;
 /** A reader looks for the boundary at the first end of the log it meets and then at every so many-th in a row. */
 export const endsOfLogPerBoundaryCheck = 64;

@@ -46,3 +46,5 @@ export interface LogRecord {
   /** SHA-256 that covers every byte, hex. */
   readonly hash: string;
 }
+
+export type EpochRecord = LogRecord & { readonly body: RecordBody & { readonly kind: "epoch" } };

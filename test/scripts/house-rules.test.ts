@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { disabledTests, lockFileViolations, unfinishedWork } from "../../scripts/lib/house-rules.ts";
+import { disabledTests, lockFileViolations, logPlaces, unfinishedWork } from "../../scripts/lib/house-rules.ts";
 import { libsqlPackages, literalRequire, nativeTarget } from "../../scripts/lib/libsql-plugin.ts";
 
 test("a lock file with a download address is refused, by line", () => {
@@ -15,6 +15,16 @@ test("words of unfinished work and tests that were switched off are found by lin
   expect(unfinishedWork(file("const todos = 1; // a method to do it"))).toEqual([]);
   for (const call of ["test.sk" + "ip(", "describe.on" + "ly(", "test.to" + "do("]) expect(disabledTests(file(call))).toHaveLength(1);
   expect(disabledTests(file("test.skipIf(process.getuid?.() !== 0)("))).toEqual([]);
+});
+
+test("only the folder of the log knows where its records are", () => {
+  const find = (path: string, text: string) => logPlaces([{ path, text: `ok\n${text}` }]);
+  for (const text of ['import { logKey } from "./keys.ts";', "store.get(`log/${position}`)", "store.list('boundary/')", "positionOfKey(logPrefix, key)", "import { x } from '../../vault/log/log-key.ts';", "boundaryKey(7)"]) {
+    expect(find("src/host/secondary/a.ts", text)).toEqual([expect.stringMatching(/^src\/host\/secondary\/a\.ts:2: .*port/)]);
+    expect(find("src/vault/verify/a.ts", text)).toHaveLength(1);
+    expect(find("src/vault/log/a.ts", text)).toEqual([]);
+  }
+  for (const text of ['import type { Log } from "../log/log.ts";', 'import type { Log } from "../../vault/log/log.ts";', "// the log/checkpoint split", 'say("log", text)']) expect(find("src/host/a.ts", text)).toEqual([]);
 });
 
 test("libsql's dynamic require becomes a literal one, and a build is refused when it is not there exactly once", () => {

@@ -9,7 +9,8 @@
  */
 import { checksumText, sameChecksum } from "../../src/capture/page-hashes.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
-import { boundaryPrefix, logPrefix, positionOfKey } from "../../src/vault/keys.ts";
+import { positionOfKey } from "../../src/vault/keys.ts";
+import { boundaryPrefix, logPrefix } from "../../src/vault/log/log-key.ts";
 import type { RecordFormat } from "../../src/core/record-format.ts";
 import { decodeRecord, serviceTagOf } from "../../src/vault/log/record-codec.ts";
 import type { Operation } from "./history.ts";

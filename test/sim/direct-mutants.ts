@@ -15,7 +15,7 @@ import { decideReplay, isOfEpoch } from "../../src/core/replay.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { LogReader } from "../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../src/vault/log/log-writer.ts";
-import { logKey } from "../../src/vault/keys.ts";
+import { StoreLog } from "../../src/vault/log/store-log.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import { Application, Pair, temporaryFolder } from "../capture/helpers.ts";
 import { Dice } from "./dice.ts";
@@ -69,10 +69,11 @@ export const attackOwnEpoch = (rules: Rules): Promise<string | undefined> => Pro
 /** Two histories of one writer that differ at position 2; the second one's record 3 is planted into the first. */
 export async function attackChain(rules: Rules): Promise<string | undefined> {
   const [store, other] = [await history("one"), await history("two")];
-  const planted = await other.get(logKey(3));
+  const log = new StoreLog(store, "sim");
+  const planted = await new StoreLog(other, "sim").get(3);
   if (planted === undefined) throw new Error("there is no record to plant");
-  store.overwrite(logKey(3), planted);
-  const reader = new LogReader({ store, service: "sim", start: { position: 0, hash: "0".repeat(64) }, rules });
+  store.overwrite(log.nameOf(3), planted);
+  const reader = new LogReader({ log, start: { position: 0, hash: "0".repeat(64) }, rules });
   const seen: string[] = [];
   try {
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) if (record.body.kind === "vacate") seen.push(record.body.reason);
@@ -87,9 +88,9 @@ async function history(name: string): Promise<MemoryStore> {
   const { clock } = new SimProcess(world, name, { rate: 1, wallStartMs: 0 });
   const store = new MemoryStore();
   const rules: Rules = { has: () => true };
-  const reader = new LogReader({ store, service: "sim", start: { position: 0, hash: "0".repeat(64) }, rules });
+  const reader = new LogReader({ log: new StoreLog(store, "sim"), start: { position: 0, hash: "0".repeat(64) }, rules });
   await reader.next();
-  const claim = { reader, store, clock, random: new Dice(1), host: "a", leaseMs: 1_000, controlUrl: "http://a", instance: "1", rules };
+  const claim = { reader, clock, random: new Dice(1), host: "a", leaseMs: 1_000, controlUrl: "http://a", instance: "1", rules };
   const outcome = await LogWriter.claim(claim);
   if (outcome.kind !== "claimed") throw new Error(outcome.kind);
   for (const step of ["first", "second"]) await outcome.writer.append({ kind: "vacate", reason: `${name} ${step}`, successor: null });

@@ -5,7 +5,8 @@
 import type { HostStatus } from "../../src/control/host-status.ts";
 import type { PromoteRequest } from "../../src/control/messages.ts";
 import { UnknownFormatError } from "../../src/vault/errors.ts";
-import { logPrefix } from "../../src/vault/keys.ts";
+import { positionOfKey } from "../../src/vault/keys.ts";
+import { logPrefix } from "../../src/vault/log/log-key.ts";
 import type { Store } from "../../src/vault/store/store.ts";
 
 const formatOffset = 4;
@@ -14,14 +15,16 @@ const formatOffset = 4;
 export function storeOfEarlierVersion(store: Store): Store {
   return {
     url: store.url,
+    prepare: (key, bytes) => store.prepare(key, bytes),
     putIfAbsent: (key, bytes) => store.putIfAbsent(key, bytes),
     list: (prefix, options) => store.list(prefix, options),
     delete: (key) => store.delete(key),
     get: async (key) => {
       const bytes = await store.get(key);
-      if (bytes === undefined || !key.startsWith(logPrefix)) return bytes;
+      const position = positionOfKey(logPrefix, key);
+      if (bytes === undefined || position === undefined) return bytes;
       const format = new DataView(bytes.buffer, bytes.byteOffset).getUint16(formatOffset, true);
-      if (format !== 1) throw new UnknownFormatError(key, `version ${format}`, "version 1");
+      if (format !== 1) throw new UnknownFormatError(key, `version ${format}`, "version 1", { position });
       return bytes;
     },
   };

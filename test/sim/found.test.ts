@@ -1,11 +1,11 @@
 /** What the simulator found (docs/SIMULATION.md), each on the smallest parts that show it: seeds change their meaning, these do not. */
 import { describe, expect, test } from "bun:test";
 import { allRules, type Rules, withoutRule } from "../../src/core/rules.ts";
-import { raiseBoundary } from "../../src/vault/log/boundary.ts";
 import { FencedError, LeftBehindError } from "../../src/vault/errors.ts";
-import { logKey } from "../../src/vault/keys.ts";
+import { logKey } from "../../src/vault/log/log-key.ts";
 import { LogReader } from "../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../src/vault/log/log-writer.ts";
+import { StoreLog } from "../../src/vault/log/store-log.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import type { PutOutcome, Store } from "../../src/vault/store/store.ts";
 import { StoreError } from "../../src/vault/store/store.ts";
@@ -27,6 +27,10 @@ class WatchedStore implements Store {
   inFlightMost = 0;
   onPut: (key: string, bytes: Uint8Array) => Promise<PutOutcome> = (key, bytes) => this.inner.putIfAbsent(key, bytes);
   onGet: (key: string) => Promise<void> = () => Promise.resolve();
+
+  prepare(): void {
+    // Everything is done by the put.
+  }
 
   putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     return this.onPut(key, bytes);
@@ -52,12 +56,12 @@ class Place {
   readonly #dice = new Dice(1);
 
   readerOf(rules: Rules = allRules, store: Store = this.store): LogReader {
-    return new LogReader({ store, service: "sim", start: genesis, rules });
+    return new LogReader({ log: new StoreLog(store, "sim"), start: genesis, rules });
   }
 
   ports(host: string, rules: Rules = allRules) {
     const { clock } = new SimProcess(this.world, host, { rate: 1, wallStartMs: 0 });
-    return { store: this.store, clock, random: this.#dice, rules, host, leaseMs: 1_000, controlUrl: `http://${host}`, instance: host };
+    return { clock, random: this.#dice, rules, host, leaseMs: 1_000, controlUrl: `http://${host}`, instance: host };
   }
 
   async lead(host: string, rules: Rules = allRules): Promise<LogWriter> {
@@ -123,8 +127,7 @@ describe("a hole that retention left", () => {
     while ((await reader.next()) !== undefined);
     while ((await sleeper.next()) !== undefined);
     for (let i = 0; i < 3; i++) await writer.append({ kind: "renew" });
-    await raiseBoundary(place.store, 3);
-    await place.store.delete(logKey(3));
+    await new StoreLog(place.store, "sim").removeUpTo(3);
     expect((await LogWriter.claim({ reader: sleeper, ...place.ports("z") })).kind).toBe("void");
     return reader;
   }
@@ -151,8 +154,7 @@ describe("a hole that retention left", () => {
       await place.store.inner.putIfAbsent(key, bytes);
       const next = await place.lead("b");
       await next.append({ kind: "renew" });
-      await raiseBoundary(place.store, 2);
-      await place.store.inner.delete(logKey(2));
+      await new StoreLog(place.store.inner, "sim").removeUpTo(2);
       throw new StoreError("ambiguous", "no answer", "wait");
     };
     return place.until(writer.append({ kind: "renew" }));

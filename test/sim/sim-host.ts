@@ -11,6 +11,7 @@ import type { PredecessorProbe, PredecessorWord } from "../../src/host/ports/por
 import { noMetrics } from "../../src/metrics/metrics.ts";
 import { noCompression } from "../../src/vault/checkpoint/chunk-codec.ts";
 import { collectGarbage } from "../../src/vault/checkpoint/retention.ts";
+import { StoreLog } from "../../src/vault/log/store-log.ts";
 import type { Dice } from "./dice.ts";
 import { requestOfEarlierVersion, statusOfEarlierVersion, storeOfEarlierVersion } from "./earlier-version.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
@@ -129,7 +130,7 @@ export class SimHost {
         const { keepMin, windowMs } = config.checkpoint;
         const policy = { checkpointsMin: keepMin, windowMs: Math.max(windowMs, setup.windowMsMin()) };
         const nowMs = process.clock.wallTime();
-        const { records } = await collectGarbage({ store, service: config.service, newest, logPosition, policy, nowMs, rules, noEpochAfter });
+        const { records } = await collectGarbage({ store, log: new StoreLog(store, config.service), newest, logPosition, policy, nowMs, rules, noEpochAfter });
         if (records.length > 0) world.say(machine.name, `retention removed ${records.length} records up to ${newest.position}`);
       },
     });

@@ -146,6 +146,10 @@ class Mount implements Store {
     this.#host = host;
   }
 
+  prepare(): void {
+    // Everything is done by the put.
+  }
+
   putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     assertKey(key);
     const { options, dice, counts } = this.#vault;

@@ -7,15 +7,16 @@
 import type { RetentionPolicy } from "../../core/retention.ts";
 import { allRules } from "../../core/rules.ts";
 import { newestAnnounced } from "../../vault/checkpoint/announced.ts";
-import { readBoundary } from "../../vault/log/boundary.ts";
 import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { pageProof } from "../../host/secondary/page-proof.ts";
 import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../../host/secondary/point-in-time.ts";
 import { ForeignVaultError, isVaultError, NotAVaultError } from "../../vault/errors.ts";
 import { readIdentity } from "../../vault/store/identity.ts";
-import { chunkPrefix, logPrefix, positionOfKey } from "../../vault/keys.ts";
+import { chunkPrefix } from "../../vault/keys.ts";
 import { openStore } from "../../vault/store/open-store.ts";
-import { decodeRecord, serviceTagOf } from "../../vault/log/record-codec.ts";
+import type { Log } from "../../vault/log/log.ts";
+import { decodeRecord } from "../../vault/log/record-codec.ts";
+import { StoreLog } from "../../vault/log/store-log.ts";
 import type { LogRecord, RecordBody } from "../../vault/record.ts";
 import { type Collected, collectGarbage } from "../../vault/checkpoint/retention.ts";
 import type { FsStore } from "../../vault/store/fs-store.ts";
@@ -72,12 +73,13 @@ export interface LsCommand extends VaultCommand {
 export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode }> {
   await withStore(command.url, async (store) => {
     const identity = await readIdentity(store);
-    const positions = (await store.list(logPrefix)).map((key) => positionOfKey(logPrefix, key)).filter((position) => position !== undefined);
+    const vaultLog = new StoreLog(store, identity?.service ?? "");
+    const positions = await vaultLog.positions();
     const checkpoints = await Promise.all((await listCheckpoints(store)).map((position) => describeCheckpoint(store, position)));
     const chunks = (await store.list(chunkPrefix)).length;
-    const boundary = await readBoundary(store);
+    const boundary = await vaultLog.boundary();
     const log = { records: positions.length, first: positions[0] ?? 0, last: positions.at(-1) ?? 0, boundary };
-    const records = command.records === true ? await describeRecords(store, identity?.service ?? "", positions, command.signal) : undefined;
+    const records = command.records === true ? await describeRecords(vaultLog, positions, command.signal) : undefined;
     if (command.json === true) {
       command.out(JSON.stringify({ url: store.url, identity, log, checkpoints, chunks, records }));
       return;
@@ -104,11 +106,11 @@ export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode;
   const dryRun = command.dryRun ?? true;
   const collected = await withStore(command.url, async (store) => {
     const identity = await readIdentity(store);
-    const service = identity?.service ?? "";
-    const announced = await newestAnnounced(store, service);
+    const log = new StoreLog(store, identity?.service ?? "");
+    const announced = await newestAnnounced(store, log);
     if (announced === undefined) return undefined;
     const { policy, nowMs, signal } = command;
-    return collectGarbage({ store, service, newest: announced.manifest, logPosition: announced.logPosition, policy, nowMs, rules: allRules, dryRun, signal });
+    return collectGarbage({ store, log, newest: announced.manifest, logPosition: announced.logPosition, policy, nowMs, rules: allRules, dryRun, signal });
   });
   if (command.json === true) command.out(JSON.stringify({ dryRun, collected: collected ?? null }));
   else printCollected(collected, dryRun, command.out);
@@ -127,13 +129,13 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
 }
 
 /** Needs no service name: the vault says whose it is. `service` refuses another's. */
-export async function restoreFromVault(command: Omit<PointInTimeOptions, "store" | "service"> & { readonly url: string; readonly service: string | undefined }): Promise<PointInTime> {
+export async function restoreFromVault(command: Omit<PointInTimeOptions, "store" | "log"> & { readonly url: string; readonly service: string | undefined }): Promise<PointInTime> {
   const { url, service: expected, ...options } = command;
   return await withStore(url, async (store) => {
     const service = (await readIdentity(store))?.service;
     if (service === undefined) throw new NotAVaultError(store.url, "it has no identity");
     if (expected !== undefined && service !== expected) throw new ForeignVaultError(store.url, service, expected);
-    return restoreMoment({ ...options, store, service });
+    return restoreMoment({ ...options, store, log: new StoreLog(store, service) });
   });
 }
 
@@ -149,15 +151,14 @@ async function describeCheckpoint(store: FsStore, position: number): Promise<{ p
   }
 }
 
-async function describeRecords(store: FsStore, service: string, positions: readonly number[], signal?: AbortSignal): Promise<{ position: number; summary: string }[]> {
-  const tag = serviceTagOf(service);
+async function describeRecords(log: Log, positions: readonly number[], signal?: AbortSignal): Promise<{ position: number; summary: string }[]> {
   const lines: { position: number; summary: string }[] = [];
   for (const position of positions) {
     signal?.throwIfAborted();
-    const bytes = await store.get(`${logPrefix}${String(position).padStart(16, "0")}`);
+    const bytes = await log.get(position);
     if (bytes === undefined) continue;
     try {
-      const record = decodeRecord(tag, position, bytes);
+      const record = decodeRecord(log.serviceTag, position, bytes);
       const { header, body } = record;
       lines.push({ position, summary: `${body.kind} epoch ${header.epoch} host ${header.host} ${time(header.wallTimeMs)} ${bytes.length} bytes${detail(body)}${formatOf(record)}` });
     } catch (error) {

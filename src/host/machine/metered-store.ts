@@ -20,6 +20,10 @@ export class MeteredStore implements Store {
     return this.#timed("put", this.#inner.putIfAbsent(key, bytes));
   }
 
+  prepare(key: string, bytes: Uint8Array): void {
+    this.#inner.prepare(key, bytes);
+  }
+
   get(key: string): Promise<Uint8Array | undefined> {
     return this.#timed("get", this.#inner.get(key));
   }

@@ -35,7 +35,7 @@ export class ObservedStore implements Store {
   }
 
   prepare(key: string, bytes: Uint8Array): void {
-    this.#inner.prepare?.(key, bytes);
+    this.#inner.prepare(key, bytes);
   }
 
   get(key: string): Promise<Uint8Array | undefined> {

@@ -32,7 +32,7 @@ export class TimedStore implements Store {
 
   /** Without an end to it: the put that follows waits for it, within its own time. */
   prepare(key: string, bytes: Uint8Array): void {
-    this.#inner.prepare?.(key, bytes);
+    this.#inner.prepare(key, bytes);
   }
 
   get(key: string): Promise<Uint8Array | undefined> {

@@ -13,12 +13,13 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { listCheckpoints, writeCheckpoint } from "../../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
 import { CheckpointExistsError } from "../../vault/errors.ts";
-import { boundaryPrefix, logPrefix } from "../../vault/keys.ts";
+import type { Log } from "../../vault/log/log.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { CaptureSource } from "../ports/ports.ts";
 
 export interface BootstrapOptions {
   readonly store: Store;
+  readonly log: Log;
   readonly clock: Clock;
   /** Looks at the local databases before they are taken over; rejects when they may not be. */
   readonly check?: (() => Promise<void>) | undefined;
@@ -43,10 +44,10 @@ const noRecordHash = "0".repeat(64);
  * True when this host wrote the first checkpoint; false when there was one, or another host was first.
  * Throws CheckpointsMissingError, StoreError, and what the check and capture say.
  */
-export async function bootstrap({ store, clock, check, openSource, compression }: BootstrapOptions): Promise<boolean> {
+export async function bootstrap({ store, log, clock, check, openSource, compression }: BootstrapOptions): Promise<boolean> {
   const hasBegun = async (): Promise<boolean> => (await listCheckpoints(store)).length > 0;
   if (await hasBegun()) return false;
-  for (const prefix of [logPrefix, boundaryPrefix]) if ((await store.list(prefix, { limit: 1 })).length > 0) throw new CheckpointsMissingError();
+  if (!(await log.isEmpty())) throw new CheckpointsMissingError();
   try {
     await check?.();
   } catch (error) {

@@ -11,6 +11,7 @@ import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
 import { isVaultError } from "../../vault/errors.ts";
+import type { Log } from "../../vault/log/log.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
 import type { Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
@@ -19,7 +20,7 @@ export type Checksums = ReadonlyMap<string, DatabaseChecksum>;
 
 export interface HistoryOptions {
   readonly store: Store;
-  readonly service: string;
+  readonly log: Log;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly signal: AbortSignal;
@@ -68,10 +69,10 @@ export class Evidence {
     }
   }
 
-  async #searchSegment(from: CheckpointManifest, end: Position, until: number, { store, service, clock, rules, signal }: HistoryOptions): Promise<void> {
+  async #searchSegment(from: CheckpointManifest, end: Position, until: number, { log, clock, rules, signal }: HistoryOptions): Promise<void> {
     const state = new Map<string, DatabaseChecksum>(from.databases.map(({ name, checksum }) => [name, checksum]));
     this.look(state);
-    const reader = new LogReader({ store, service, start: startOf(from), rules });
+    const reader = new LogReader({ log, start: startOf(from), rules });
     while (!this.#isFound && reader.position < end && clock.now() < until) {
       signal.throwIfAborted();
       const record = await reader.next();

@@ -7,16 +7,15 @@
  * from nobody. A vault that does not answer ends it as well: the restore that follows says so.
  */
 import type { Clock } from "../../runtime/clock.ts";
-import { logKey } from "../../vault/keys.ts";
+import type { Log } from "../../vault/log/log.ts";
 import type { Position } from "../../vault/record.ts";
-import type { Store } from "../../vault/store/store.ts";
 
 const headStartMsMax = 1_000;
 const lookEveryMs = 20;
 const recordsAwaited = 2;
 
 export interface HeadStartOptions {
-  readonly store: Store;
+  readonly log: Log;
   readonly clock: Clock;
   /** Position of the `vacate` record that names the successor. */
   readonly vacatedAt: Position;
@@ -24,12 +23,12 @@ export interface HeadStartOptions {
 }
 
 /** Never rejects. */
-export async function giveHeadStart({ store, clock, vacatedAt, signal }: HeadStartOptions): Promise<void> {
+export async function giveHeadStart({ log, clock, vacatedAt, signal }: HeadStartOptions): Promise<void> {
   const until = clock.now() + headStartMsMax;
   try {
     while (clock.now() < until) {
       await clock.sleep(lookEveryMs, signal);
-      if ((await store.get(logKey(vacatedAt + recordsAwaited))) !== undefined) return;
+      if ((await log.get(vacatedAt + recordsAwaited)) !== undefined) return;
     }
   } catch {
     // Aborted, or no answer: there is nothing to wait for any more.

@@ -16,9 +16,8 @@
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { listCheckpoints } from "../../vault/checkpoint/checkpoint.ts";
-import { readNewestClaim } from "../../vault/log/epoch-history.ts";
 import { CorruptRecordError, UnknownFormatError } from "../../vault/errors.ts";
-import { logPrefix, positionOfKey } from "../../vault/keys.ts";
+import type { Log } from "../../vault/log/log.ts";
 import type { Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -36,7 +35,7 @@ export type AskForCheckpoint = (primary: ClaimedBy, signal: AbortSignal) => Prom
 
 export interface LogMendingOptions {
   readonly store: Store;
-  readonly service: string;
+  readonly log: Log;
   readonly clock: Clock;
   /** Of this run of the host: it does not ask itself. */
   readonly instance: string;
@@ -108,8 +107,8 @@ export class LogMending {
   }
 
   async #ask(position: Position, signal: AbortSignal): Promise<void> {
-    const { store, service, ask, instance, onWarning } = this.#options;
-    const claim = ask === undefined ? undefined : await readNewestClaim(store, service, signal);
+    const { log, ask, instance, onWarning } = this.#options;
+    const claim = ask === undefined ? undefined : await log.newestEpoch(signal);
     if (ask === undefined || claim === undefined || claim.body.instance === instance) return;
     const { host } = claim.header;
     const { controlUrl } = claim.body;
@@ -121,6 +120,5 @@ export class LogMending {
 
 /** Of the record that is to blame; undefined: none is. */
 function positionOf(error: unknown): Position | undefined {
-  if (error instanceof UnappliableFlushError || error instanceof CorruptRecordError) return error.position;
-  return error instanceof UnknownFormatError ? positionOfKey(logPrefix, error.key) : undefined;
+  return error instanceof UnappliableFlushError || error instanceof CorruptRecordError || error instanceof UnknownFormatError ? error.position : undefined;
 }

@@ -19,6 +19,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
+import type { Log } from "../../vault/log/log.ts";
 import { type LogRest, readRest } from "../../vault/log/log-rest.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
 import type { LogRecord, Position } from "../../vault/record.ts";
@@ -63,7 +64,7 @@ export interface LeftOut extends LogRest {
 
 export interface PointInTimeOptions {
   readonly store: Store;
-  readonly service: string;
+  readonly log: Log;
   readonly moment: Moment;
   /** Absolute path: a folder that is empty or not there yet. It gets all of the databases, or stays as it is. */
   readonly folder: string;
@@ -149,7 +150,7 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
       databases.push({ name, bytes: (await stat(pathOf(root, name))).size, checksum: Buffer.from(checksum).toString("hex") });
     }
     const at = last ?? { position: checkpoint.position, epoch: checkpoint.epoch, wallTimeMs: checkpoint.wallTimeMs };
-    const rest = reason === undefined ? undefined : await readRest(options.store, options.service, at.position, options.signal);
+    const rest = reason === undefined ? undefined : await readRest(options.log, at.position, options.signal);
     return { ...at, checkpoint: checkpoint.position, databases, leftOut: rest === undefined || reason === undefined ? null : { ...rest, reason } };
   } finally {
     await replica.close();
@@ -250,8 +251,8 @@ interface Applied {
 
 /** Applies whole flushes until the moment is passed. */
 async function applyJournal({ replica, checkpoint, room }: { readonly replica: Replica; readonly checkpoint: CheckpointManifest; readonly room: Room }, options: PointInTimeOptions): Promise<Applied> {
-  const { store, service, moment, signal } = options;
-  const reader = new LogReader({ store, service, start: startOf(checkpoint), rules: allRules });
+  const { log, moment, signal } = options;
+  const reader = new LogReader({ log, start: startOf(checkpoint), rules: allRules });
   const flushes = new FlushAssembler(replica.spool);
   const footprint = new Footprint(checkpoint);
   let last: Applied["last"];

@@ -16,8 +16,8 @@ import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, star
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { chunkBytes } from "../../vault/limits.ts";
 import { parseChunkKey } from "../../vault/keys.ts";
+import { type Log, readEpochRecord } from "../../vault/log/log.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
-import { readEpochRecord } from "../../vault/log/epoch-history.ts";
 import type { LogRecord } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { isVaultError } from "../../vault/errors.ts";
@@ -44,7 +44,7 @@ export interface RestoreTarget extends ApplyTarget {
 
 export interface RestoreOptions<Target extends RestoreTarget> {
   readonly store: Store;
-  readonly service: string;
+  readonly log: Log;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly local: LocalPort;
@@ -93,15 +93,14 @@ export async function restore<Target extends RestoreTarget>(options: RestoreOpti
     evidence?.look(target.checksums());
     const follower = new Follower({
       reader: new LogReader({
-        store: options.store,
-        service: options.service,
+        log: options.log,
         start: startOf(checkpoint),
         rules: options.rules,
       }),
       target: watched(target, new Footprint(checkpoint), memory, () => evidence?.look(target.checksums())),
       clock: options.clock,
       onRecord: options.onRecord,
-      epochAtStart: await epochAt(options.store, options.service, checkpoint),
+      epochAtStart: await epochAt(options.log, checkpoint),
     });
     await catchUpPatiently(follower, options);
     if (evidence?.isFound === false) await evidence.searchBefore(checkpoint.position, options);
@@ -192,9 +191,9 @@ function watched(target: ApplyTarget, footprint: Footprint, memory: RoomMemory, 
 }
 
 /** The epoch that was in force at a checkpoint; its record is never deleted (R4). */
-async function epochAt(store: Store, service: string, checkpoint: CheckpointManifest): Promise<EpochSeen | undefined> {
+async function epochAt(log: Log, checkpoint: CheckpointManifest): Promise<EpochSeen | undefined> {
   if (checkpoint.epochPosition === 0) return undefined;
-  const { header, body } = await readEpochRecord(store, service, checkpoint.epochPosition);
+  const { header, body } = await readEpochRecord(log, checkpoint.epochPosition);
   return {
     epoch: header.epoch,
     host: header.host,

@@ -7,6 +7,7 @@
 import { allRules } from "../../core/rules.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "./checkpoint-manifest.ts";
 import { DamagedManifestError, LeftBehindError, UnknownFormatError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
 import { LogReader } from "../log/log-reader.ts";
 import type { Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
@@ -18,18 +19,18 @@ export interface Announced {
 }
 
 /** Undefined when there is none. Throws what reading the log throws; a damaged manifest is passed over for an older one. */
-export async function newestAnnounced(store: Store, service: string): Promise<Announced | undefined> {
+export async function newestAnnounced(store: Store, log: Log): Promise<Announced | undefined> {
   for (const position of (await listCheckpoints(store)).reverse()) {
     const manifest = await readManifest(store, position).catch(onlyDamaged);
     if (manifest === undefined) continue;
-    const found = await lookForAnnouncement(store, service, manifest);
+    const found = await lookForAnnouncement(log, manifest);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-async function lookForAnnouncement(store: Store, service: string, manifest: CheckpointManifest): Promise<Announced | undefined> {
-  const reader = new LogReader({ store, service, start: startOf(manifest), rules: allRules });
+async function lookForAnnouncement(log: Log, manifest: CheckpointManifest): Promise<Announced | undefined> {
+  const reader = new LogReader({ log, start: startOf(manifest), rules: allRules });
   let announced = manifest.position === 0;
   try {
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) {

@@ -23,18 +23,17 @@
  */
 import { planRetention, type RetentionPlan, type RetentionPolicy } from "../../core/retention.ts";
 import type { Rules } from "../../core/rules.ts";
-import { raiseBoundary } from "../log/boundary.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest } from "./checkpoint-manifest.ts";
-import { CorruptRecordError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
-import { checkpointKey, chunkPrefix, logKey, logPrefix, parseChunkKey, positionOfKey } from "../keys.ts";
-import { deletionsAtOnce } from "../limits.ts";
-import { decodeRecord, serviceTagOf } from "../log/record-codec.ts";
+import { DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
+import { checkpointKey, chunkPrefix, parseChunkKey } from "../keys.ts";
+import type { Log } from "../log/log.ts";
 import type { Position } from "../record.ts";
+import { deleteAll } from "../store/delete-all.ts";
 import type { Store } from "../store/store.ts";
 
 export interface CollectOptions {
   readonly store: Store;
-  readonly service: string;
+  readonly log: Log;
   /** The newest checkpoint that a `checkpoint` record of the log names (position 0 needs none). */
   readonly newest: CheckpointManifest;
   /** Position of the last record of the log. */
@@ -43,7 +42,7 @@ export interface CollectOptions {
   /** Calendar time. */
   readonly nowMs: number;
   readonly rules: Rules;
-  /** No record after this position is an `epoch` record, as a primary knows of its own (`LogWriter.claimPosition`): they need not be read. */
+  /** As `RemoveOptions` has it. */
   readonly noEpochAfter?: Position;
   /** Only says what it would remove. */
   readonly dryRun?: boolean;
@@ -52,43 +51,33 @@ export interface CollectOptions {
 
 export interface Collected {
   readonly plan: RetentionPlan;
-  /** Keys removed (or that would be), in order. */
+  /** Names and keys of what was removed (or would be), in order. */
   readonly records: readonly string[];
   readonly checkpoints: readonly string[];
   readonly chunks: readonly string[];
-  /** Records up to the boundary that stay: `epoch` records, and damaged ones, which are kept as evidence. */
+  /** Up to the boundary. */
   readonly recordsKept: number;
 }
 
 /** Throws DamagedManifestError or DamagedChunkError (R6: the newest checkpoint is not whole; nothing is removed), StoreError. */
 export async function collectGarbage(options: CollectOptions): Promise<Collected> {
-  const { store } = options;
+  const { store, log, dryRun, signal } = options;
   const chunks = await listChunks(store);
   const chain = await announcedChain(store, options.newest);
   const plan = planRetention({ ...options, checkpoints: await describeCheckpoints(store, chain) });
   const kept = plan.kept.map((position) => chain.get(position)).filter((manifest) => manifest !== undefined);
   const referenced = new Set(kept.flatMap(({ databases }) => databases.flatMap((database) => database.chunks)));
   assertNewestIsWhole(options.newest, new Set(chunks));
-  const removable = await removableRecords(options, plan.boundary);
+  const { names: records, kept: recordsKept } = await log.removeUpTo(plan.boundary, options);
   const collected: Collected = {
     plan,
-    records: removable.keys,
+    records,
     checkpoints: plan.removed.map(checkpointKey),
     chunks: chunks.filter((key) => !referenced.has(key) && (parseChunkKey(key)?.position ?? Infinity) <= plan.chunksUpTo),
-    recordsKept: removable.kept,
+    recordsKept,
   };
-  if (options.dryRun !== true) await remove(options, collected);
+  if (dryRun !== true) for (const keys of [collected.checkpoints, collected.chunks]) await deleteAll(store, keys, signal);
   return collected;
-}
-
-async function remove(options: CollectOptions, collected: Collected): Promise<void> {
-  if (collected.records.length > 0) await raiseBoundary(options.store, collected.plan.boundary);
-  for (const keys of [collected.records, collected.checkpoints, collected.chunks]) {
-    for (let at = 0; at < keys.length; at += deletionsAtOnce) {
-      options.signal?.throwIfAborted();
-      await Promise.all(keys.slice(at, at + deletionsAtOnce).map((key) => options.store.delete(key)));
-    }
-  }
 }
 
 /** The newest announced checkpoint and those it links back to, as far as they are still there and whole. */
@@ -121,32 +110,6 @@ function assertNewestIsWhole(newest: CheckpointManifest, present: ReadonlySet<st
     for (const key of database.chunks) {
       if (!present.has(key)) throw new DamagedChunkError(key, "nothing", "a chunk", database.name);
     }
-  }
-}
-
-async function removableRecords(options: CollectOptions, boundary: Position): Promise<{ keys: string[]; kept: number }> {
-  const serviceTag = serviceTagOf(options.service);
-  const keys: string[] = [];
-  let kept = 0;
-  for (const key of await options.store.list(logPrefix)) {
-    const position = positionOfKey(logPrefix, key);
-    if (position === undefined || position > boundary) continue;
-    options.signal?.throwIfAborted();
-    const removable = position > (options.noEpochAfter ?? Infinity) || (await isRemovable(options.store, serviceTag, position));
-    if (removable) keys.push(key);
-    else kept += 1;
-  }
-  return { keys, kept };
-}
-
-async function isRemovable(store: Store, serviceTag: Uint8Array, position: Position): Promise<boolean> {
-  const bytes = await store.get(logKey(position));
-  if (bytes === undefined) return false;
-  try {
-    return decodeRecord(serviceTag, position, bytes).body.kind !== "epoch";
-  } catch (error) {
-    if (error instanceof CorruptRecordError || error instanceof UnknownFormatError) return false;
-    throw error;
   }
 }
 

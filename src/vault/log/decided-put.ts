@@ -13,17 +13,15 @@
  *   first attempt that was ambiguous. Attempts before that one are known to have stored nothing.
  */
 import { FencedError } from "../errors.ts";
-import { logKey } from "../keys.ts";
-import { readBoundary } from "./boundary.ts";
+import type { Log } from "./log.ts";
 import { decodeRecord } from "./record-codec.ts";
 import type { LogRecord, Position } from "../record.ts";
 import type { Rules } from "../../core/rules.ts";
 import { mayPass, pauseBeforeRetry, retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
-import type { PutOutcome, Store } from "../store/store.ts";
+import type { PutOutcome } from "../store/store.ts";
 
 export interface DecidedPutOptions extends RetryPorts {
-  readonly store: Store;
-  readonly serviceTag: Uint8Array;
+  readonly log: Log;
   readonly position: Position;
   readonly bytes: Uint8Array;
   readonly rules: Rules;
@@ -43,7 +41,7 @@ export async function putUntilDecided(options: DecidedPutOptions): Promise<Decid
     const startedAtMs = options.clock.now();
     let outcome: PutOutcome;
     try {
-      outcome = await options.store.putIfAbsent(logKey(options.position), options.bytes);
+      outcome = await options.log.put(options.position, options.bytes);
     } catch (error) {
       if (!mayPass(error)) throw error;
       options.onTrouble?.(error);
@@ -74,18 +72,18 @@ export async function putUntilDecided(options: DecidedPutOptions): Promise<Decid
  */
 async function goneSince(options: DecidedPutOptions): Promise<{ kind: "gone"; boundary: Position } | undefined> {
   if (!options.rules.has("R4-boundary-check")) return undefined;
-  const boundary = await retryUntilAnswered(options, () => readBoundary(options.store));
+  const boundary = await retryUntilAnswered(options, () => options.log.boundary());
   return boundary >= options.position ? { kind: "gone", boundary } : undefined;
 }
 
 /** Reads what is at the position that `exists`. "vanished": not there any more, and retention was not it: a stale answer. */
 async function ownerOfRecord(options: DecidedPutOptions): Promise<{ kind: "mine" } | { kind: "vanished" } | Exclude<DecidedPut, { kind: "mine" }>> {
-  const found = await retryUntilAnswered(options, () => options.store.get(logKey(options.position)));
+  const found = await retryUntilAnswered(options, () => options.log.get(options.position));
   if (found !== undefined) {
     if (Buffer.from(found.buffer, found.byteOffset, found.byteLength).equals(options.bytes)) return { kind: "mine" };
-    return { kind: "other", record: decodeRecord(options.serviceTag, options.position, found) };
+    return { kind: "other", record: decodeRecord(options.log.serviceTag, options.position, found) };
   }
-  const boundary = await retryUntilAnswered(options, () => readBoundary(options.store));
+  const boundary = await retryUntilAnswered(options, () => options.log.boundary());
   return boundary >= options.position ? { kind: "gone", boundary } : { kind: "vanished" };
 }
 

@@ -10,7 +10,7 @@
 import type { DatabaseDelta } from "../../core/delta.ts";
 import type { Flush, Section } from "../../core/flush.ts";
 import { CorruptRecordError } from "../errors.ts";
-import { logKey } from "../keys.ts";
+import { logKey } from "./log-key.ts";
 import { flushBytesInMemoryMax } from "../limits.ts";
 import type { LogRecord, Position } from "../record.ts";
 

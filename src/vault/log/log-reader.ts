@@ -14,13 +14,11 @@
  * ahead and missed says nothing about now: the end of the log is only believed from a look-up that began in `next` (R1).
  */
 import type { Rules } from "../../core/rules.ts";
-import { readBoundary } from "./boundary.ts";
 import { CorruptRecordError, LeftBehindError } from "../errors.ts";
-import { logKey } from "../keys.ts";
 import { endsOfLogPerBoundaryCheck, readAheadBytesMax, readAheadRecordsMax } from "../limits.ts";
-import { decodeRecord, serviceTagOf } from "./record-codec.ts";
+import type { Log } from "./log.ts";
+import { decodeRecord } from "./record-codec.ts";
 import type { LogRecord, Position } from "../record.ts";
-import type { Store } from "../store/store.ts";
 
 export interface LogStart {
   /** Of the last record already known; 0: none. */
@@ -31,16 +29,13 @@ export interface LogStart {
 }
 
 export interface LogReaderOptions {
-  readonly store: Store;
-  readonly service: string;
+  readonly log: Log;
   readonly start: LogStart;
   readonly rules: Rules;
 }
 
 export class LogReader {
-  readonly store: Store;
-  readonly service: string;
-  readonly serviceTag: Uint8Array;
+  readonly log: Log;
   readonly #rules: Rules;
   #position: Position;
   #hash: string;
@@ -55,9 +50,7 @@ export class LogReader {
   #ahead: { readonly position: Position; readonly bytes: Promise<Uint8Array | undefined> }[] = [];
 
   constructor(options: LogReaderOptions) {
-    this.store = options.store;
-    this.service = options.service;
-    this.serviceTag = serviceTagOf(options.service);
+    this.log = options.log;
     this.#rules = options.rules;
     this.#position = options.start.position;
     this.#hash = options.start.hash;
@@ -109,7 +102,7 @@ export class LogReader {
       this.#ends += 1;
       return undefined;
     }
-    const record = decodeRecord(this.serviceTag, position, bytes);
+    const record = decodeRecord(this.log.serviceTag, position, bytes);
     this.#assertContinues(record);
     if (record.body.kind === "epoch" && this.#rules.has("R4-boundary-check")) await this.#assertNotLeftBehind(position);
     this.#position = position;
@@ -130,7 +123,7 @@ export class LogReader {
     const ahead = this.#ahead.shift();
     const early = ahead?.position === position ? await this.#orForget(ahead.bytes) : undefined;
     if (early === undefined) this.#ahead = [];
-    const bytes = early ?? (await this.store.get(logKey(position)));
+    const bytes = early ?? (await this.log.get(position));
     this.#found = bytes === undefined ? 0 : this.#found + 1;
     if (bytes !== undefined) this.#lookAhead(position, bytes.byteLength);
     return bytes;
@@ -151,20 +144,20 @@ export class LogReader {
     const wanted = Math.min(readAheadRecordsMax, 2 ** (this.#found - 2), Math.floor(readAheadBytesMax / bytes));
     while (this.#ahead.length < wanted) {
       const next = position + 1 + this.#ahead.length;
-      const found = this.store.get(logKey(next));
+      const found = this.log.get(next);
       found.catch(() => undefined); // Handled when the reader gets there.
       this.#ahead.push({ position: next, bytes: found });
     }
   }
 
   async #assertNotLeftBehind(next: Position): Promise<void> {
-    const boundary = await readBoundary(this.store);
+    const boundary = await this.log.boundary();
     if (boundary >= next) throw new LeftBehindError(this.#position, boundary);
   }
 
   #assertContinues(record: LogRecord): void {
     const { header, body } = record;
-    const corrupt = (found: string, expected: string): CorruptRecordError => new CorruptRecordError(header.position, logKey(header.position), found, expected);
+    const corrupt = (found: string, expected: string): CorruptRecordError => new CorruptRecordError(header.position, this.log.nameOf(header.position), found, expected);
     if (this.#rules.has("chain") && header.previousHash !== this.#hash) {
       throw corrupt(`a record that follows ${header.previousHash}`, `one that follows ${this.#hash}`);
     }

@@ -1,9 +1,7 @@
 /** What stands in the log after a position, as far as it can be read: what a restore that ends there leaves out. */
 import { isVaultError } from "../errors.ts";
-import { logKey, logPrefix, positionOfKey } from "../keys.ts";
-import { decodeRecord, serviceTagOf } from "./record-codec.ts";
 import type { Position } from "../record.ts";
-import type { Store } from "../store/store.ts";
+import { type Log, readRecord } from "./log.ts";
 
 export interface LogRest {
   readonly from: Position;
@@ -18,18 +16,18 @@ export interface LogRest {
 }
 
 /** undefined: nothing comes after it. Throws StoreError and the signal's reason. */
-export async function readRest(store: Store, service: string, after: Position, signal?: AbortSignal): Promise<LogRest | undefined> {
-  const positions = (await store.list(logPrefix)).map((key) => positionOfKey(logPrefix, key)).filter((position) => position !== undefined && position > after) as Position[];
+export async function readRest(log: Log, after: Position, signal?: AbortSignal): Promise<LogRest | undefined> {
+  const positions = await log.positions(after);
   const last = positions.at(-1);
   if (last === undefined) return undefined;
   const databases = new Set<string>();
   let [commits, unreadable, lastWallTimeMs] = [0, 0, undefined as number | undefined];
   for (const position of positions) {
     signal?.throwIfAborted();
-    const bytes = await store.get(logKey(position));
-    if (bytes === undefined) continue;
     try {
-      const { header, body } = decodeRecord(serviceTagOf(service), position, bytes);
+      const record = await readRecord(log, position);
+      if (record === undefined) continue;
+      const { header, body } = record;
       lastWallTimeMs = header.wallTimeMs;
       if (body.kind !== "commit") continue;
       commits += 1;

@@ -27,22 +27,19 @@ import type { RecordFormat } from "../../core/record-format.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { Rules } from "../../core/rules.ts";
-import { readBoundary } from "./boundary.ts";
 import { type DecidedPut, fencedBy, putUntilDecided } from "./decided-put.ts";
 import { CorruptRecordError, WriterEndedError } from "../errors.ts";
-import { logKey } from "../keys.ts";
+import type { Log } from "./log.ts";
 import type { LogReader } from "./log-reader.ts";
 import { programVersion } from "../../runtime/program-version.ts";
 import { encodeRecord, type RecordLayout } from "./record-codec.ts";
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
 import { retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
-import type { Store, StoreError } from "../store/store.ts";
+import type { StoreError } from "../store/store.ts";
 
 export interface ClaimOptions {
   /** At the end of the log: its last `next()` returned undefined. It stays at its position. */
   readonly reader: LogReader;
-  /** Default: the reader's. */
-  readonly store?: Store;
   readonly clock: Clock;
   readonly random: Random;
   readonly host: string;
@@ -135,7 +132,7 @@ export class LogWriter {
 
     async function afterClaim(setup: WriterSetup): Promise<ClaimOutcome> {
       if (rules.has("R4-boundary-check")) {
-        const boundary = await retryUntilAnswered(retryPorts(options), () => readBoundary(storeOf(options)));
+        const boundary = await retryUntilAnswered(retryPorts(options), () => reader.log.boundary());
         if (boundary >= setup.claim.header.position) return { kind: "void", boundary };
       }
       return { kind: "claimed", writer: new LogWriter(setup), record: setup.claim };
@@ -203,7 +200,7 @@ export class LogWriter {
     if (this.#state.kind === "ended") return;
     const encoded = this.#encode(body, layoutOf(this.format, []));
     this.#prepared = encoded;
-    storeOf(this.#options).prepare?.(logKey(encoded.record.header.position), encoded.bytes);
+    this.#options.reader.log.prepare(encoded.record.header.position, encoded.bytes);
   }
 
   /** Whatever was prepared is for the next record or for none. */
@@ -238,11 +235,11 @@ export class LogWriter {
 
 /** Makes the record that the claim follows durable; see the head comment. Returns an outcome only when that ends the claim. */
 async function putLastAgain(options: ClaimOptions): Promise<ClaimOutcome | undefined> {
-  const { last, lastBytes, position } = options.reader;
+  const { last, lastBytes, position, log } = options.reader;
   if (last === undefined || lastBytes === undefined) return undefined; // It starts at a checkpoint, whose position was durable.
   const again = await putUntilDecided({ ...putPorts(options), position, bytes: lastBytes });
   if (again.kind === "mine") return undefined;
-  if (again.kind === "other") throw new CorruptRecordError(position, logKey(position), `another record, ${again.record.hash}`, `the one read before, ${last.hash}`);
+  if (again.kind === "other") throw new CorruptRecordError(position, log.nameOf(position), `another record, ${again.record.hash}`, `the one read before, ${last.hash}`);
   return { kind: "void", boundary: again.boundary };
 }
 
@@ -257,7 +254,7 @@ interface EncodedRecord {
 }
 
 function encode(options: ClaimOptions, header: RecordHeader, { body, layout }: Content): EncodedRecord {
-  const { bytes, hash } = encodeRecord(options.reader.serviceTag, header, body, layout);
+  const { bytes, hash } = encodeRecord(options.reader.log.serviceTag, header, body, layout);
   const told = layout.format === 1 ? { sections: [], steadVersion: undefined } : { sections: layout.sections ?? [], steadVersion: programVersion };
   return { record: { header, body, format: layout.format, ...told, hash }, bytes };
 }
@@ -279,12 +276,10 @@ function headerAfter(options: ClaimOptions, nonce: string, position: Position, p
   return { position: position + 1, epoch, host: options.host, nonce, wallTimeMs: options.clock.wallTime(), previousHash };
 }
 
-const storeOf = (options: ClaimOptions): Store => options.store ?? options.reader.store;
-
 function retryPorts(options: ClaimOptions): RetryPorts {
   return { clock: options.clock, random: options.random, signal: options.signal, onTrouble: options.onTrouble };
 }
 
-function putPorts(options: ClaimOptions): RetryPorts & { store: Store; serviceTag: Uint8Array; rules: Rules } {
-  return { ...retryPorts(options), store: storeOf(options), serviceTag: options.reader.serviceTag, rules: options.rules };
+function putPorts(options: ClaimOptions): RetryPorts & { log: Log; rules: Rules } {
+  return { ...retryPorts(options), log: options.reader.log, rules: options.rules };
 }

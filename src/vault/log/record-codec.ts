@@ -33,7 +33,7 @@ import { programVersion } from "../../runtime/program-version.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import { ByteWriter, loneSurrogate, MalformedBytes, UnknownSection } from "./bytes.ts";
 import { CorruptRecordError, quoteFound, UnknownFormatError, type WrittenBy } from "../errors.ts";
-import { logKey } from "../keys.ts";
+import { logKey } from "./log-key.ts";
 import { hostIdBytesMax, recordBytesMax } from "../limits.ts";
 import { payloadLength, readPayload, type RecordKind, writePayload } from "./payload-codec.ts";
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
@@ -133,7 +133,7 @@ export function decodeRecord(serviceTag: Uint8Array, position: Position, stored:
   const headerIsWhole = hash.compare(bytes, hashedHeaderBytes, recordHeaderBytes) === 0;
   const format = bytes.readUInt16LE(4);
   // A later format that kept this header says who wrote it.
-  if (format !== 1 && format !== 2) throw new UnknownFormatError(logKey(position), `version ${format}`, "versions 1 and 2", headerIsWhole ? writtenBy(bytes, corrupt) : undefined);
+  if (format !== 1 && format !== 2) throw new UnknownFormatError(logKey(position), `version ${format}`, "versions 1 and 2", { position, by: headerIsWhole ? writtenBy(bytes, corrupt) : undefined });
   if (!headerIsWhole) throw corrupt("a header that does not match its hash", bytes.toString("hex", hashedHeaderBytes, recordHeaderBytes));
   const payload = bytes.readUInt32LE(152);
   if (recordHeaderBytes + payload > recordBytesMax) throw corrupt(`a payload of ${payload} bytes`, `at most ${recordBytesMax - recordHeaderBytes}`);
@@ -181,7 +181,7 @@ interface ContentOptions {
 }
 
 function readContent(bytes: Buffer, { format, position, known, corrupt }: ContentOptions): Pick<LogRecord, "body" | "sections"> {
-  const unknown = (found: string, expected: string): Error => new UnknownFormatError(logKey(position), found, expected, format === 1 ? undefined : writtenBy(bytes, corrupt));
+  const unknown = (found: string, expected: string): Error => new UnknownFormatError(logKey(position), found, expected, { position, by: format === 1 ? undefined : writtenBy(bytes, corrupt) });
   const number = bytes.readUInt8(6);
   const kind = kindNames[number];
   if (kind === undefined) throw unknown(`kind ${number}`, "kinds 1 to 5");

@@ -70,7 +70,7 @@ export class Temporaries {
     this.#ahead ??= this.#open().catch(() => undefined);
   }
 
-  /** Removes its own name; one under `log/` and the like stays. Failing costs a stale file, nothing else. */
+  /** Removes its own name; the one that is the key stays. Failing costs a stale file, nothing else. */
   drop(temporary: Temporary): void {
     this.#work.own(this.#remove(temporary));
   }

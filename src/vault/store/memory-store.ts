@@ -21,6 +21,10 @@ export class MemoryStore implements Store {
     return { kind: "created" };
   }
 
+  prepare(): void {
+    // Nothing takes time here.
+  }
+
   async get(key: string): Promise<Uint8Array | undefined> {
     assertKey(key);
     const bytes = this.#objects.get(key);

@@ -24,7 +24,7 @@ export interface Store {
    * These bytes are put under this key next, and do not change until then: what can be done before the name appears is begun now. A hint:
    * it stores nothing, promises nothing and never fails.
    */
-  prepare?(key: string, bytes: Uint8Array): void;
+  prepare(key: string, bytes: Uint8Array): void;
 
   /** The content, whole, or undefined when there is none. Throws `StoreError`. */
   get(key: string): Promise<Uint8Array | undefined>;

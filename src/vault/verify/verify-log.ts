@@ -10,11 +10,9 @@ import { CorruptRecordError, UnknownFormatError } from "../errors.ts";
 import { damage, type Finding, notice } from "./finding.ts";
 import { FlushAssembler } from "../log/flush-assembler.ts";
 import type { JournalProof } from "../checkpoint/flush-proof.ts";
-import { logKey, logPrefix, positionOfKey } from "../keys.ts";
+import { type Log, readRecord } from "../log/log.ts";
 import { LogReader, type LogStart } from "../log/log-reader.ts";
-import { decodeRecord, serviceTagOf } from "../log/record-codec.ts";
 import type { LogRecord, Position } from "../record.ts";
-import type { Store } from "../store/store.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 
 export interface LogReport {
@@ -35,31 +33,27 @@ export interface LogReport {
  * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined when that is not to be had. `proof` takes
  * every record that is in order; without it, what flushes make of the databases is not looked at.
  */
-export async function verifyLog(store: Store, service: string, boundary: Position, start: LogStart | undefined, proof?: JournalProof): Promise<LogReport> {
-  const keys = await store.list(logPrefix);
-  const findings: Finding[] = [];
-  const positions: Position[] = [];
-  for (const key of keys) {
-    const position = positionOfKey(logPrefix, key);
-    if (position === undefined) findings.push(notice("strange-key", key, `${key} is not a record of the log`));
-    else positions.push(position);
-  }
-  const walk = new Walk(store, service, findings, proof);
+export async function verifyLog(log: Log, boundary: Position, start: LogStart | undefined, proof?: JournalProof): Promise<LogReport> {
+  const positions = await log.positions();
+  const findings = (await log.strangeNames()).map((name) => notice("strange-key", name, `${name} is not a record of the log`));
+  const walk = new Walk(log, findings, proof);
   const claims = await walk.claimsUpTo(positions.filter((position) => position <= boundary));
   const after = positions.filter((position) => position > boundary);
   await walk.follow(after, boundary, start);
-  reportVoidClaims(claims, walk.firstEpoch, findings);
+  reportVoidClaims(log, claims, walk.firstEpoch, findings);
+  const boundaryNow = await log.boundary();
   const lastPosition = positions.at(-1) ?? 0;
   const { epoch, host, runs, announced, hashes } = walk;
-  return { findings, records: positions.length, lastPosition, epoch, host, runs, announced, hashes };
+  return { findings: findings.filter((finding) => (walk.gaps.get(finding) ?? Infinity) > boundaryNow), records: positions.length, lastPosition, epoch, host, runs, announced, hashes };
 }
 
 class Walk {
-  readonly #store: Store;
-  readonly #service: string;
+  readonly #log: Log;
   readonly #findings: Finding[];
   readonly #proof: JournalProof | undefined;
   #flush: FlushAssembler;
+  /** What is missing from which position on: what retention has passed during the walk is no damage. */
+  readonly gaps = new Map<Finding, Position>();
   firstEpoch: number | undefined;
   epoch = 0;
   host: string | undefined;
@@ -67,9 +61,8 @@ class Walk {
   readonly announced = new Map<Position, string>();
   readonly hashes = new Map<Position, string>();
 
-  constructor(store: Store, service: string, findings: Finding[], proof: JournalProof | undefined) {
-    this.#store = store;
-    this.#service = service;
+  constructor(log: Log, findings: Finding[], proof: JournalProof | undefined) {
+    this.#log = log;
     this.#findings = findings;
     this.#proof = proof;
     this.#flush = this.#newFlush();
@@ -88,7 +81,7 @@ class Walk {
       if (record?.body.kind === "epoch") claims.push(record);
       else if (record !== undefined) left += 1;
     }
-    if (left > 0) this.#findings.push(notice("left-over-record", logKey(positions[0] ?? 0), `${left} records up to the boundary are no longer needed; the next clean-up removes them`));
+    if (left > 0) this.#findings.push(notice("left-over-record", this.#log.nameOf(positions[0] ?? 0), `${left} records up to the boundary are no longer needed; the next clean-up removes them`));
     return claims;
   }
 
@@ -98,7 +91,9 @@ class Walk {
     await this.#proof?.beginsAfter(boundary);
     for (const position of positions) {
       if (position !== expected) {
-        this.#findings.push(damage("log-gap", logKey(expected), `the log has no records at positions ${expected} to ${position - 1}`));
+        const gap = damage("log-gap", this.#log.nameOf(expected), `the log has no records at positions ${expected} to ${position - 1}`);
+        this.#findings.push(gap);
+        this.gaps.set(gap, expected);
         reader = undefined;
       }
       expected = position + 1;
@@ -106,22 +101,22 @@ class Walk {
         reader = await this.#anchorAt(position);
         await this.#proof?.beginsAfter(position - 1);
       }
-      if (reader !== undefined && !(await this.#take(reader, position))) reader = undefined;
+      if (reader !== undefined && !(await this.#take(reader))) reader = undefined;
     }
     if (this.#flush.isOpen) {
-      this.#findings.push(notice("unfinished-flush", logKey(expected - 1), "the log ends inside a flush of several parts; no client was told that it is durable, and it is not applied"));
+      this.#findings.push(notice("unfinished-flush", this.#log.nameOf(expected - 1), "the log ends inside a flush of several parts; no client was told that it is durable, and it is not applied"));
     }
   }
 
   /** True when the record is in order and the walk can go on from it. */
-  async #take(reader: LogReader, position: Position): Promise<boolean> {
+  async #take(reader: LogReader): Promise<boolean> {
     let record: LogRecord | undefined;
     let flush: Flush | undefined;
     try {
       record = await reader.next();
       if (record !== undefined) flush = this.#flush.push(record);
     } catch (error) {
-      this.#findings.push(recordFinding(error, position));
+      this.#findings.push(recordFinding(error));
       return false;
     }
     if (record === undefined) return false; // Removed while we walked.
@@ -148,42 +143,40 @@ class Walk {
     const record = await this.#decode(position);
     if (record === undefined) return undefined;
     if (record.body.kind === "commit" && record.body.part > 1) {
-      this.#findings.push(damage("unfinished-flush", logKey(position), `the first parts of the flush that goes on at position ${position} are missing`));
+      this.#findings.push(damage("unfinished-flush", this.#log.nameOf(position), `the first parts of the flush that goes on at position ${position} are missing`));
       return undefined;
     }
     return this.#readerAt({ position: position - 1, hash: record.header.previousHash });
   }
 
   #readerAt(start: LogStart): LogReader {
-    return new LogReader({ store: this.#store, service: this.#service, start, rules: allRules });
+    return new LogReader({ log: this.#log, start, rules: allRules });
   }
 
   async #decode(position: Position): Promise<LogRecord | undefined> {
-    const bytes = await this.#store.get(logKey(position));
-    if (bytes === undefined) return undefined;
     try {
-      return decodeRecord(serviceTagOf(this.#service), position, bytes);
+      return await readRecord(this.#log, position);
     } catch (error) {
-      this.#findings.push(recordFinding(error, position));
+      this.#findings.push(recordFinding(error));
       return undefined;
     }
   }
 }
 
 /** A claim below the boundary is void when the log went on with a lower epoch, or when another claim has the same epoch. */
-function reportVoidClaims(claims: readonly LogRecord[], epochAfter: number | undefined, findings: Finding[]): void {
+function reportVoidClaims(log: Log, claims: readonly LogRecord[], epochAfter: number | undefined, findings: Finding[]): void {
   const seen = new Map<number, Position>();
   for (const { header } of claims) {
     const twin = seen.get(header.epoch);
-    const key = logKey(header.position);
+    const key = log.nameOf(header.position);
     if (epochAfter !== undefined && header.epoch > epochAfter) findings.push(notice("void-claim", key, `the claim of epoch ${header.epoch} by ${header.host} landed below the boundary and is void`));
     else if (twin !== undefined) findings.push(notice("void-claim", key, `the claims of epoch ${header.epoch} at positions ${twin} and ${header.position} are below the boundary; one of them is void`));
     seen.set(header.epoch, header.position);
   }
 }
 
-function recordFinding(error: unknown, position: Position): Finding {
+function recordFinding(error: unknown): Finding {
   if (error instanceof CorruptRecordError) return damage("corrupt-record", error.key, error.message);
-  if (error instanceof UnknownFormatError) return damage("unknown-format", logKey(position), messageOf(error));
+  if (error instanceof UnknownFormatError) return damage("unknown-format", error.key, messageOf(error));
   throw error;
 }

@@ -4,15 +4,16 @@
  * The answer to the question that counts is `restorable`: from which checkpoint, up to which position. A vault in use changes
  * meanwhile; what retention removes during the walk is looked for in a new boundary and not reported as damage.
  */
-import { readBoundary } from "../log/boundary.ts";
 import type { CheckpointManifest } from "../checkpoint/checkpoint-manifest.ts";
 import { startOf } from "../checkpoint/checkpoint-manifest.ts";
 import { ForeignVaultError, NotAVaultError, UnknownFormatError } from "../errors.ts";
 import { type CheckpointReport, damage, type Finding, notice } from "./finding.ts";
 import { readIdentity, type VaultIdentity } from "../store/identity.ts";
 import { JournalProof, type PageProof, type UnappliableFlush } from "../checkpoint/flush-proof.ts";
-import { checkpointKey, identityKey, logKey, positionOfKey, logPrefix } from "../keys.ts";
+import { checkpointKey, identityKey } from "../keys.ts";
+import type { Log } from "../log/log.ts";
 import { genesisHash } from "../log/record-codec.ts";
+import { StoreLog } from "../log/store-log.ts";
 import type { Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
 import { type CheckpointsReport, verifyCheckpoints } from "./verify-checkpoints.ts";
@@ -49,21 +50,20 @@ export interface VerifyOptions {
 export async function verifyVault(store: Store, options: VerifyOptions = {}): Promise<VaultReport> {
   const findings: Finding[] = [];
   const identity = await identityOf(store, options.service, findings);
-  const boundary = await readBoundary(store);
+  const service = identity?.service ?? options.service;
+  const log = new StoreLog(store, service ?? "");
+  const boundary = await log.boundary();
   const checkpoints = await verifyCheckpoints(store, options);
   findings.push(...checkpoints.findings);
   const start = startAt(boundary, checkpoints.manifests, findings);
-  const service = identity?.service ?? options.service;
   const proof = options.proof === undefined ? undefined : new JournalProof(store, options.proof, wholeOf(checkpoints));
-  const log = service === undefined ? emptyLog : await verifyLog(store, service, boundary, start, proof);
-  const boundaryNow = await readBoundary(store);
-  findings.push(...log.findings.filter((finding) => !isRemovedSince(finding, boundaryNow, boundary)));
-  findings.push(...compare(checkpoints.manifests, log));
+  const walked = service === undefined ? emptyLog : await verifyLog(log, boundary, start, proof);
+  findings.push(...walked.findings, ...compare(checkpoints.manifests, walked));
   const unappliable = proof?.unappliable ?? [];
-  findings.push(...unappliable.map(flushFinding), ...(proof?.diverging ?? []).map(divergenceFinding));
-  const { records, lastPosition, epoch, host } = log;
+  findings.push(...unappliable.map((flush) => flushFinding(log, flush)), ...(proof?.diverging ?? []).map(divergenceFinding));
+  const { records, lastPosition, epoch, host } = walked;
   const { chunks, leftOverChunks } = checkpoints;
-  const restorable = newestRestorable(checkpoints.checkpoints, boundary, log, unappliable);
+  const restorable = newestRestorable(checkpoints.checkpoints, boundary, walked, unappliable);
   return { url: store.url, identity, boundary, records, lastPosition, epoch, host, checkpoints: checkpoints.checkpoints, chunks, leftOverChunks, restorable, unappliable, findings };
 }
 
@@ -118,10 +118,10 @@ function wholeOf({ checkpoints, manifests }: CheckpointsReport): CheckpointManif
   return manifests.filter(({ position }) => whole.has(position));
 }
 
-function flushFinding({ position, database, reason, wholeUpTo, mendedBy }: UnappliableFlush): Finding {
+function flushFinding(log: Log, { position, database, reason, wholeUpTo, mendedBy }: UnappliableFlush): Finding {
   const what = `no host can apply the flush that ends at position ${position}: database ${database}: ${reason}`;
-  if (mendedBy !== undefined) return notice("unappliable-flush", logKey(position), `${what}; hosts begin behind it, with the checkpoint at position ${mendedBy}, and states between the two cannot be restored`);
-  return damage("unappliable-flush", logKey(position), `${what}; the last whole state is at position ${wholeUpTo}. A primary that lives mends it: ask it for a checkpoint (stead checkpoint)`);
+  if (mendedBy !== undefined) return notice("unappliable-flush", log.nameOf(position), `${what}; hosts begin behind it, with the checkpoint at position ${mendedBy}, and states between the two cannot be restored`);
+  return damage("unappliable-flush", log.nameOf(position), `${what}; the last whole state is at position ${wholeUpTo}. A primary that lives mends it: ask it for a checkpoint (stead checkpoint)`);
 }
 
 const divergenceFinding = ({ position, database }: { readonly position: Position; readonly database: string }): Finding =>
@@ -137,10 +137,4 @@ function newestRestorable(checkpoints: readonly CheckpointReport[], boundary: Po
     if (best === undefined || upTo >= best.upTo) best = { checkpoint: position, upTo };
   }
   return best;
-}
-
-/** Damage at a position that retention has passed during the walk is no damage. */
-function isRemovedSince(finding: Finding, boundaryNow: Position, boundaryThen: Position): boolean {
-  const position = positionOfKey(logPrefix, finding.key);
-  return finding.kind === "log-gap" && position !== undefined && position > boundaryThen && position <= boundaryNow;
 }

@@ -22,7 +22,7 @@ import { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { verifyVault } from "../../../src/vault/verify/verify.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
-import { Pages, ports, readerFromStart, service, zeros } from "../../support/host/log-fixture.ts";
+import { logIn, Pages, ports, readerFromStart, service, zeros } from "../../support/host/log-fixture.ts";
 
 let root = "";
 let store: MemoryStore;
@@ -40,7 +40,7 @@ beforeEach(async () => {
   await writeCheckpoint({ store, position: 0, hash: zeros, epoch: 0, epochPosition: 0, wallTimeMs: 0, databases: [pages.snapshot()] });
   const reader = readerFromStart(store);
   while ((await reader.next()) !== undefined);
-  const claimed = await LogWriter.claim({ ...ports, reader, store, host: "b", leaseMs: 1_000, controlUrl: "http://127.0.0.1:9", instance: "b-1", format: () => format });
+  const claimed = await LogWriter.claim({ ...ports, reader, host: "b", leaseMs: 1_000, controlUrl: "http://127.0.0.1:9", instance: "b-1", format: () => format });
   if (claimed.kind !== "claimed") throw new Error(claimed.kind);
   writer = claimed.writer;
 });
@@ -78,7 +78,7 @@ async function restoreHost(): Promise<string> {
   await local.prepare();
   const silent = (): void => undefined;
   const { target } = await restore({
-    ...{ store, service, clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }), localChunk: () => Promise.resolve(undefined) },
+    ...{ store, log: logIn(store), clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }), localChunk: () => Promise.resolve(undefined) },
     ...{ onTrouble: silent, onWarning: silent, onRecord: silent, signal: new AbortController().signal },
   });
   await target.close();
@@ -87,7 +87,7 @@ async function restoreHost(): Promise<string> {
 
 async function restoreAt(): Promise<string> {
   const folder = join(root, "moment");
-  await restoreMoment({ store, service, moment: { kind: "newest" }, folder, onWarning: () => undefined });
+  await restoreMoment({ store, log: logIn(store), moment: { kind: "newest" }, folder, onWarning: () => undefined });
   return readFileSync(join(folder, "a.db")).toString("hex");
 }
 

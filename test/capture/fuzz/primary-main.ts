@@ -21,6 +21,7 @@ import type * as PageProofModule from "../../../src/host/secondary/page-proof.ts
 import type * as VerifyModule from "../../../src/vault/verify/verify.ts";
 import type * as LogReaderModule from "../../../src/vault/log/log-reader.ts";
 import type * as LogWriterModule from "../../../src/vault/log/log-writer.ts";
+import type * as StoreLogModule from "../../../src/vault/log/store-log.ts";
 import type { JournalEnd } from "../../../src/host/primary/journal-end.ts";
 
 export interface PrimaryOptions {
@@ -78,7 +79,11 @@ const textOf = (error: unknown): string => (error instanceof Error ? error.messa
 const store = await createVault(options.vault, service);
 // As a bootstrap of an empty folder does.
 if (options.isFirst) await writeCheckpoint({ store, position: 0, hash: "0".repeat(64), epoch: 0, epochPosition: 0, wallTimeMs: systemClock.wallTime(), databases: [] });
-const reader = new LogReader({ store, service, start: { position: 0, hash: "0".repeat(64) }, rules: allRules });
+const logPath = "vault/log/store-log.ts";
+const openLog = async () => new (await load<typeof StoreLogModule>(logPath)).StoreLog(store, service);
+// Sources of before the log's port take the store and the service instead.
+const place = existsSync(join(options.src, logPath)) ? { log: await openLog() } : { log: undefined as never, store, service };
+const reader = new LogReader({ ...place, start: { position: 0, hash: "0".repeat(64) }, rules: allRules });
 
 async function restore(): Promise<KnownPages> {
   const { findings } = await verifyVault(store, proof);
@@ -91,7 +96,7 @@ async function restore(): Promise<KnownPages> {
   return known;
 }
 async function begin(known: KnownPages) {
-  const claim = await LogWriter.claim({ reader, store, host: options.host, leaseMs, controlUrl: "http://127.0.0.1:9", instance: options.host, clock: systemClock, random: systemRandom, rules: allRules });
+  const claim = await LogWriter.claim({ reader, host: options.host, leaseMs, controlUrl: "http://127.0.0.1:9", instance: options.host, clock: systemClock, random: systemRandom, rules: allRules });
   if (claim.kind !== "claimed") throw new Error(claim.kind);
   const journal = new Journal({
     writer: claim.writer,

@@ -23,7 +23,7 @@ test("each operation is timed by its kind, from its call to its end", async () =
   const clock = new ManualClock();
   const release = Promise.withResolvers<void>();
   const inner = new MemoryStore();
-  const slow: Store = { url: "slow:", putIfAbsent: (...put) => release.promise.then(() => inner.putIfAbsent(...put)), get: (key) => inner.get(key), list: (prefix) => inner.list(prefix), delete: (key) => inner.delete(key) };
+  const slow: Store = { url: "slow:", prepare: () => undefined, putIfAbsent: (...put) => release.promise.then(() => inner.putIfAbsent(...put)), get: (key) => inner.get(key), list: (prefix) => inner.list(prefix), delete: (key) => inner.delete(key) };
   const { store, sample } = metered(slow, clock);
   const put = store.putIfAbsent("log/1", new Uint8Array(3));
   clock.advance(250);
@@ -38,7 +38,7 @@ test("each operation is timed by its kind, from its call to its end", async () =
 
 test("one that fails is timed apart, and its error is the caller's", async () => {
   const broken = (): Promise<never> => Promise.reject(new StoreError("unavailable", "gone", "wait"));
-  const { store, sample } = metered({ url: "broken:", putIfAbsent: broken, get: broken, list: broken, delete: broken });
+  const { store, sample } = metered({ url: "broken:", prepare: () => undefined, putIfAbsent: broken, get: broken, list: broken, delete: broken });
   expect(await store.get("log/1").catch((error: unknown) => (error as StoreError).kind)).toBe("unavailable");
   expect([await sample("count", "get", "failed"), await sample("count", "get", "ok")]).toEqual([1, undefined]);
 });

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { systemRandom } from "../../../src/runtime/random.ts";
 import { LogReader } from "../../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../../src/vault/log/log-writer.ts";
+import { StoreLog } from "../../../src/vault/log/store-log.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import type { PutOutcome, Store } from "../../../src/vault/store/store.ts";
 import { FakeSource } from "../../support/host/fake-source.ts";
@@ -18,6 +19,10 @@ class SlowStore implements Store {
   readonly inner = new MemoryStore();
   held: (() => void)[] = [];
   isHolding = false;
+
+  prepare(): void {
+    // Everything is done by the put.
+  }
 
   async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     if (this.isHolding) await new Promise<void>((resolve) => this.held.push(resolve));
@@ -33,7 +38,7 @@ class SlowStore implements Store {
 }
 
 async function readerAtEnd(store: Store): Promise<LogReader> {
-  const reader = new LogReader({ store, service: "notes", start: { position: 0, hash: zeros }, rules: allRules });
+  const reader = new LogReader({ log: new StoreLog(store, "notes"), start: { position: 0, hash: zeros }, rules: allRules });
   while ((await reader.next()) !== undefined);
   return reader;
 }
@@ -41,7 +46,7 @@ async function readerAtEnd(store: Store): Promise<LogReader> {
 async function claim(store: Store, host: string): Promise<LogWriter> {
   const reader = await readerAtEnd(store);
   const ports = { clock: systemClock, random: systemRandom, rules: allRules };
-  const outcome = await LogWriter.claim({ reader, store, host, leaseMs: 60_000, controlUrl: "http://x", instance: host, ...ports });
+  const outcome = await LogWriter.claim({ reader, host, leaseMs: 60_000, controlUrl: "http://x", instance: host, ...ports });
   if (outcome.kind !== "claimed") throw new Error(outcome.kind);
   return outcome.writer;
 }
@@ -347,7 +352,7 @@ describe("capture that takes long, or leaves something out", () => {
     journal.shut();
     await journal.ended();
     const kinds: string[] = [];
-    const reader = new LogReader({ store, service: "notes", start: { position: 0, hash: zeros }, rules: allRules });
+    const reader = new LogReader({ log: new StoreLog(store, "notes"), start: { position: 0, hash: zeros }, rules: allRules });
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) kinds.push(record.body.kind);
     expect(kinds.slice(0, 4)).toEqual(["epoch", "renew", "renew", "renew"]);
     expect(kinds).toContain("commit");

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { giveHeadStart } from "../../../src/host/secondary/head-start.ts";
-import { logKey } from "../../../src/vault/keys.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { StoreError } from "../../../src/vault/store/store.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
+import { logIn } from "../../support/vault/log-fixture.ts";
 import { ManualClock } from "../../support/http/manual-clock.ts";
 
 const vacatedAt = 7;
@@ -12,7 +12,7 @@ const vacatedAt = 7;
 async function waited(store: FaultyStore, at: (nowMs: number) => void = () => undefined, signal = new AbortController().signal): Promise<number> {
   const clock = new ManualClock();
   let isOver = false;
-  const wait = giveHeadStart({ store, clock, vacatedAt, signal }).then(() => (isOver = true));
+  const wait = giveHeadStart({ log: logIn(store), clock, vacatedAt, signal }).then(() => (isOver = true));
   while (!isOver) {
     at(clock.now());
     clock.advance(1);
@@ -25,7 +25,7 @@ async function waited(store: FaultyStore, at: (nowMs: number) => void = () => un
 describe("the head start of a successor", () => {
   test("lasts until the term has written after its claim", async () => {
     const store = new FaultyStore(new MemoryStore());
-    const put = (position: number): void => void store.inner.putIfAbsent(logKey(position), new Uint8Array([1]));
+    const put = (position: number): void => void logIn(store.inner).put(position, new Uint8Array([1]));
     const tookMs = await waited(store, (nowMs) => {
       if (nowMs === 100) put(vacatedAt + 1);
       if (nowMs === 300) put(vacatedAt + 2);

@@ -4,10 +4,9 @@ import { type AskForCheckpoint, type ClaimedBy, LogMending } from "../../../src/
 import { UnappliableFlushError } from "../../../src/host/secondary/unappliable-flush.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { CorruptRecordError, UnknownFormatError } from "../../../src/vault/errors.ts";
-import { logKey } from "../../../src/vault/keys.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { ManualClock } from "../../support/http/manual-clock.ts";
-import { claimAs, Pages, service, until, zeros } from "../../support/host/log-fixture.ts";
+import { claimAs, logIn, Pages, until, zeros } from "../../support/host/log-fixture.ts";
 
 const never = new AbortController().signal;
 const refusedFlush = new UnappliableFlushError(4, 3, new ReplicaError("a.db", "checksum 1", "checksum 2"));
@@ -18,7 +17,7 @@ async function stand(ask: AskForCheckpoint | undefined, instance = "c-1") {
   const clock = new ManualClock();
   await claimAs(store, "b", { controlUrl: "http://10.0.0.2:7000" });
   const warnings: string[] = [];
-  const mending = new LogMending({ store, service, clock, instance, ask, onWarning: (text) => warnings.push(text) });
+  const mending = new LogMending({ store, log: logIn(store), clock, instance, ask, onWarning: (text) => warnings.push(text) });
   const pages = new Pages("a.db");
   pages.change({ 1: 1 });
   const checkpoint = (position: number) => writeCheckpoint({ store, position, hash: zeros, epoch: 1, wallTimeMs: 0, databases: [pages.snapshot()] });
@@ -79,7 +78,7 @@ test("without a checkpoint the restore is tried again, later each time for the s
 
 test("for a record of an unknown format no host is asked, and a checkpoint behind it is waited for as patiently", async () => {
   const { clock, mending, checkpoint } = await stand(() => Promise.reject(new Error("asked for a checkpoint")));
-  const newer = new UnknownFormatError(logKey(4), "version 3", "versions 1 and 2");
+  const newer = new UnknownFormatError("log/4", "version 3", "versions 1 and 2", { position: 4 });
   expect(await over(mending.after(newer, never), clock)).toBe(5_000);
   expect(await over(mending.after(newer, never), clock)).toBe(10_000);
   await checkpoint(6);

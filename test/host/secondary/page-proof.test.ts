@@ -15,7 +15,7 @@ import { LogReader } from "../../../src/vault/log/log-reader.ts";
 import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { type VaultReport, verifyVault } from "../../../src/vault/verify/verify.ts";
-import { claimAs, Pages, pageSize, service, zeros } from "../../support/host/log-fixture.ts";
+import { claimAs, logIn, Pages, pageSize, service, zeros } from "../../support/host/log-fixture.ts";
 
 let root = "";
 beforeEach(() => (root = mkdtempSync(join(tmpdir(), "stead-proof-"))));
@@ -70,7 +70,7 @@ class Written {
   }
 
   restore(moment: Moment, name = "out"): Promise<PointInTime> {
-    return restoreMoment({ store: this.store, service, moment, folder: join(root, name), onWarning: () => undefined });
+    return restoreMoment({ store: this.store, log: logIn(this.store), moment, folder: join(root, name), onWarning: () => undefined });
   }
 }
 
@@ -177,7 +177,7 @@ async function followFrom(store: MemoryStore, checkpoint: CheckpointManifest): P
   };
   try {
     for (const database of checkpoint.databases) await replica.load({ ...database, chunks: chunksOf(database.name, database.chunks) });
-    const reader = new LogReader({ store, service, start: startOf(checkpoint), rules: allRules });
+    const reader = new LogReader({ log: logIn(store), start: startOf(checkpoint), rules: allRules });
     const flushes = new FlushAssembler();
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
       const flush = flushes.push(record);

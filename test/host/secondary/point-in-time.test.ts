@@ -13,7 +13,7 @@ import { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { canMount, withMount } from "../../e2e/mounts.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
-import { Pages, ports, readerFromStart, service, zeros } from "../../support/host/log-fixture.ts";
+import { logIn, Pages, ports, readerFromStart, zeros } from "../../support/host/log-fixture.ts";
 
 let root = "";
 let store: MemoryStore;
@@ -33,7 +33,7 @@ beforeEach(async () => {
   const clock = { ...systemClock, now: () => systemClock.now(), wallTime: () => wallTimeMs };
   const reader = readerFromStart(store);
   while ((await reader.next()) !== undefined);
-  const claimed = await LogWriter.claim({ ...ports, clock, reader, store, host: "b", leaseMs: 1_000, controlUrl: "http://127.0.0.1:9", instance: "b-1" });
+  const claimed = await LogWriter.claim({ ...ports, clock, reader, host: "b", leaseMs: 1_000, controlUrl: "http://127.0.0.1:9", instance: "b-1" });
   if (claimed.kind !== "claimed") throw new Error(claimed.kind);
   writer = claimed.writer;
 });
@@ -51,7 +51,7 @@ async function commit(fill: number, parts = 1): Promise<{ position: number; cont
 }
 
 const into = (name: string) => join(root, name);
-const restore = (moment: Moment, name = "out") => restoreMoment({ store, service, moment, folder: into(name), onWarning: (text) => warnings.push(text) });
+const restore = (moment: Moment, name = "out") => restoreMoment({ store, log: logIn(store), moment, folder: into(name), onWarning: (text) => warnings.push(text) });
 const contentOf = (name = "out") => readFileSync(join(into(name), "a.db")).toString("hex");
 
 test("every position gives the databases as they were then, whichever checkpoint it is built on", async () => {
@@ -87,7 +87,7 @@ test("a transaction that is larger than what is kept in memory waits in a file f
   expect(Buffer.compare(readFileSync(join(into("out"), "b.db")), content)).toBe(0);
   expect(readdirSync(root)).toEqual(["out"]);
   const disk = { free: () => Promise.resolve(5_000_000), device: (folder: string) => Promise.resolve(existsSync(folder) ? 1 : undefined) };
-  expect(await failureOf(restoreMoment({ store, service, moment: { kind: "newest" }, folder: into("full"), onWarning: () => undefined, disk }))).toBeInstanceOf(LittleRoomError);
+  expect(await failureOf(restoreMoment({ store, log: logIn(store), moment: { kind: "newest" }, folder: into("full"), onWarning: () => undefined, disk }))).toBeInstanceOf(LittleRoomError);
   expect(readdirSync(root)).toEqual(["out"]);
 });
 
@@ -97,7 +97,7 @@ test("a disk without room for the databases is told before anything is written t
   const into = (free: number) => {
     const written = () => readdirSync(root, { recursive: true, withFileTypes: true }).reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0);
     const disk = { free: () => Promise.resolve(free - written()), device: (folder: string) => Promise.resolve(existsSync(folder) ? 1 : undefined) };
-    return restoreMoment({ store, service, moment: { kind: "newest" }, folder: join(root, "out"), onWarning: () => undefined, disk });
+    return restoreMoment({ store, log: logIn(store), moment: { kind: "newest" }, folder: join(root, "out"), onWarning: () => undefined, disk });
   };
   for (const free of [10, size / 2]) {
     const error = await failureOf(into(free));

@@ -13,7 +13,7 @@ import { systemClock } from "../../../src/runtime/clock.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
-import { claimAs, Pages, pageSize, service, zeros } from "../../support/host/log-fixture.ts";
+import { claimAs, logIn, Pages, pageSize, zeros } from "../../support/host/log-fixture.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -52,7 +52,7 @@ async function make({ capacity, otherDisk = [] }: { capacity: number; otherDisk?
   const warnings: string[] = [];
   const memory = freshMemory();
   const options: RestoreOptions<Replica> = {
-    ...{ store, service, clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }), localChunk: () => Promise.resolve(undefined), memory },
+    ...{ store, log: logIn(store), clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }), localChunk: () => Promise.resolve(undefined), memory },
     ...{ onTrouble: (text) => warnings.push(text), onWarning: (text) => warnings.push(text), onRecord: () => undefined, signal: new AbortController().signal },
   };
   const run = async (): Promise<string | undefined> => {

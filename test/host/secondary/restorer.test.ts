@@ -8,7 +8,6 @@ import { allRules } from "../../../src/core/rules.ts";
 import { LocalData } from "../../../src/host/secondary/local-data.ts";
 import { EmptyVaultError, restore, type Restored, type RestoreOptions } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { raiseBoundary } from "../../../src/vault/log/boundary.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { LeftBehindError } from "../../../src/vault/errors.ts";
 import { checkpointKey } from "../../../src/vault/keys.ts";
@@ -16,7 +15,8 @@ import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { type Store, StoreError } from "../../../src/vault/store/store.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
-import { claimAs, Pages, service, zeros } from "../../support/host/log-fixture.ts";
+import { raiseBoundary } from "../../support/vault/log-fixture.ts";
+import { claimAs, logIn, Pages, zeros } from "../../support/host/log-fixture.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -72,7 +72,7 @@ async function place(checksumOf?: () => Uint8Array): Promise<{ local: LocalData;
   await local.prepare();
   const warnings: string[] = [];
   const options = (store: Store, changes: Partial<RestoreOptions<Replica>> = {}): RestoreOptions<Replica> => ({
-    ...{ store, service, clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }) },
+    ...{ store, log: logIn(store), clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }) },
     ...{ localChunk: () => Promise.resolve(undefined), onTrouble: (text) => warnings.push(text), onWarning: (text) => warnings.push(text), onRecord: () => undefined, signal: new AbortController().signal },
     ...changes,
   });

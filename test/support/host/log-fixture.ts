@@ -4,8 +4,10 @@ import { allRules } from "../../../src/core/rules.ts";
 import { hashPage, PageHashes } from "../../../src/capture/page-hashes.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { systemRandom } from "../../../src/runtime/random.ts";
+import type { Log } from "../../../src/vault/log/log.ts";
 import { LogReader } from "../../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../../src/vault/log/log-writer.ts";
+import { StoreLog } from "../../../src/vault/log/store-log.ts";
 import type { Store } from "../../../src/vault/store/store.ts";
 
 export const service = "notes";
@@ -13,8 +15,10 @@ export const pageSize = 512;
 export const zeros = "0".repeat(64);
 export const ports = { clock: systemClock, random: systemRandom, rules: allRules };
 
+export const logIn = (store: Store): Log => new StoreLog(store, service);
+
 export function readerFromStart(store: Store): LogReader {
-  return new LogReader({ store, service, start: { position: 0, hash: zeros }, rules: allRules });
+  return new LogReader({ log: logIn(store), start: { position: 0, hash: zeros }, rules: allRules });
 }
 
 export interface ClaimAs {
@@ -28,7 +32,7 @@ export async function claimAs(store: Store, host: string, options: ClaimAs = {})
   const reader = readerFromStart(store);
   while ((await reader.next()) !== undefined);
   const { instance = `${host}-1`, controlUrl = "http://127.0.0.1:9", leaseMs = 60_000 } = options;
-  const outcome = await LogWriter.claim({ reader, store, host, leaseMs, controlUrl, instance, ...ports });
+  const outcome = await LogWriter.claim({ reader, host, leaseMs, controlUrl, instance, ...ports });
   if (outcome.kind !== "claimed") throw new Error(outcome.kind);
   return outcome.writer;
 }

@@ -60,6 +60,10 @@ export class FaultyStore implements Store {
     }
   }
 
+  prepare(key: string, bytes: Uint8Array): void {
+    this.inner.prepare(key, bytes);
+  }
+
   async get(key: string): Promise<Uint8Array | undefined> {
     await this.beforeGet?.(key);
     return this.inner.get(key);

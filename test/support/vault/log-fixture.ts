@@ -3,9 +3,12 @@ import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import { allRules, type Rules } from "../../../src/core/rules.ts";
 import type { Clock } from "../../../src/runtime/clock.ts";
 import type { Random } from "../../../src/runtime/random.ts";
+import type { Log } from "../../../src/vault/log/log.ts";
+import { boundaryKey } from "../../../src/vault/log/log-key.ts";
 import { LogReader, type LogStart } from "../../../src/vault/log/log-reader.ts";
 import { type ClaimOptions, LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { genesisHash } from "../../../src/vault/log/record-codec.ts";
+import { StoreLog } from "../../../src/vault/log/store-log.ts";
 import type { LogRecord, RecordBody } from "../../../src/vault/record.ts";
 import type { Store, StoreError } from "../../../src/vault/store/store.ts";
 
@@ -43,8 +46,14 @@ export function seededRandom(seed: number): Random {
 
 export const service = "notes";
 
-export function readerOf(store: Store, start: LogStart = { position: 0, hash: genesisHash }, rules: Rules = allRules): LogReader {
-  return new LogReader({ store, service, start, rules });
+/** The log in a store, or the log itself. */
+export const logIn = (place: Store | Log): Log => ("putIfAbsent" in place ? new StoreLog(place, service) : place);
+
+/** As retention leaves the vault when it is interrupted before its first deletion. */
+export const raiseBoundary = (store: Store, position: number): Promise<unknown> => store.putIfAbsent(boundaryKey(position), new Uint8Array());
+
+export function readerOf(place: Store | Log, start: LogStart = { position: 0, hash: genesisHash }, rules: Rules = allRules): LogReader {
+  return new LogReader({ log: logIn(place), start, rules });
 }
 
 export async function readToEnd(reader: LogReader): Promise<LogRecord[]> {
@@ -63,10 +72,10 @@ export interface TestHost {
   lead(): Promise<LogWriter>;
 }
 
-export function makeHost(host: string, store: Store, settings: { start?: LogStart; rules?: Rules; seed?: number; signal?: AbortSignal } = {}): TestHost {
+export function makeHost(host: string, place: Store | Log, settings: { start?: LogStart; rules?: Rules; seed?: number; signal?: AbortSignal } = {}): TestHost {
   const clock = new JumpingClock();
   const rules = settings.rules ?? allRules;
-  const reader = readerOf(store, settings.start, rules);
+  const reader = readerOf(place, settings.start, rules);
   const troubles: StoreError[] = [];
   const seed = settings.seed ?? [...host].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7);
   const ports = { clock, random: seededRandom(seed), rules, onTrouble: (error: StoreError) => void troubles.push(error) };

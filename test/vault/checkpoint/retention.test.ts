@@ -1,17 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import type { RetentionPolicy } from "../../../src/core/retention.ts";
 import { allRules, withoutRule } from "../../../src/core/rules.ts";
-import { readBoundary } from "../../../src/vault/log/boundary.ts";
 import { type CheckpointManifest, listCheckpoints, newestCheckpoint, readManifest, startOf, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
-import { logKey } from "../../../src/vault/keys.ts";
+import { logKey } from "../../../src/vault/log/log-key.ts";
 import { boundaryEntriesKept } from "../../../src/vault/limits.ts";
 import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { type Collected, type CollectOptions, collectGarbage } from "../../../src/vault/checkpoint/retention.ts";
 import type { Store } from "../../../src/vault/store/store.ts";
 import { PageDatabase, restore } from "../../support/vault/checkpoint-fixture.ts";
-import { failureOf, makeHost, readerOf, readToEnd, seededRandom, service } from "../../support/vault/log-fixture.ts";
+import { failureOf, logIn, makeHost, readerOf, readToEnd, seededRandom } from "../../support/vault/log-fixture.ts";
 
 const pages = 3 * 128;
 const pageSize = 8192;
@@ -49,7 +48,7 @@ class Primary {
   }
 
   collect(policy: RetentionPolicy, nowMs: number, more: Partial<CollectOptions> = {}): Promise<Collected> {
-    const base = { store: this.store, service, newest: this.newest, logPosition: this.writer.position, policy, nowMs, rules: allRules, noEpochAfter: this.writer.claimPosition };
+    const base = { store: this.store, log: logIn(more.store ?? this.store), newest: this.newest, logPosition: this.writer.position, policy, nowMs, rules: allRules, noEpochAfter: this.writer.claimPosition };
     return collectGarbage({ ...base, ...more });
   }
 }
@@ -100,7 +99,7 @@ describe("clean-up", () => {
     expect(collected.plan).toMatchObject({ boundary: 18, kept: [18], removed: [0, 6, 12] });
     expect(await store.list("log/")).toEqual([logKey(1), logKey(19)]);
     expect(await listCheckpoints(store)).toEqual([18]);
-    expect(await readBoundary(store)).toBe(18);
+    expect(await logIn(store).boundary()).toBe(18);
     expect((await store.list("chunks/")).map((key) => Number(key.split("/")[1]))).toEqual([0, 0, 18]);
     expect(await store.get(oldChunk)).toBeDefined();
     expect(Buffer.from((await rebuild(store, primary.newest)).database).equals(primary.database.bytes)).toBe(true);
@@ -116,7 +115,7 @@ describe("clean-up", () => {
     expect(collected).toMatchObject({ records: [logKey(2)], checkpoints: ["checkpoints/0000000000000000"] });
     expect(collected.chunks).toHaveLength(1);
     expect([...(await store.list("log/")), ...(await store.list("chunks/")), ...(await store.list("checkpoints/"))]).toEqual(before);
-    expect(await readBoundary(store)).toBe(0);
+    expect(await logIn(store).boundary()).toBe(0);
   });
 
   test("R6: removes nothing when the newest checkpoint is not whole", async () => {
@@ -147,6 +146,7 @@ describe("clean-up", () => {
     const operations: string[] = [];
     const watched: Store = {
       url: "watched:",
+      prepare: () => undefined,
       get: (key) => store.get(key),
       list: (prefix, options) => store.list(prefix, options),
       putIfAbsent: (key, bytes) => (operations.push(`put ${key}`), store.putIfAbsent(key, bytes)),
@@ -171,7 +171,7 @@ describe("clean-up", () => {
       await primary.collect({ checkpointsMin: 1, windowMs: 0 }, 10_000);
     }
     expect((await store.list("boundary/")).length).toBeLessThanOrEqual(boundaryEntriesKept + 1);
-    expect(await readBoundary(store)).toBe(primary.newest.position);
+    expect(await logIn(store).boundary()).toBe(primary.newest.position);
   });
 
   test("leaves a damaged record alone: it is nobody's to delete", async () => {
@@ -199,6 +199,7 @@ describe("clean-up in random histories, with deletions that come late and primar
       const late: string[] = [];
       const delaying: Store = {
         url: "delaying:",
+        prepare: () => undefined,
         get: (key) => store.get(key),
         list: (prefix, options) => store.list(prefix, options),
         putIfAbsent: (key, bytes) => store.putIfAbsent(key, bytes),

@@ -1,14 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { withoutRule } from "../../../src/core/rules.ts";
-import { raiseBoundary } from "../../../src/vault/log/boundary.ts";
 import { CorruptRecordError, LeftBehindError } from "../../../src/vault/errors.ts";
 import { FlushAssembler } from "../../../src/vault/log/flush-assembler.ts";
-import { logKey } from "../../../src/vault/keys.ts";
+import { logKey } from "../../../src/vault/log/log-key.ts";
 import { endsOfLogPerBoundaryCheck } from "../../../src/vault/limits.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { encodeRecord, genesisHash, serviceTagOf } from "../../../src/vault/log/record-codec.ts";
 import type { RecordBody } from "../../../src/vault/record.ts";
-import { commit, failureOf, makeHost, readerOf, readToEnd, service } from "../../support/vault/log-fixture.ts";
+import { commit, failureOf, makeHost, raiseBoundary, readerOf, readToEnd, service } from "../../support/vault/log-fixture.ts";
 
 const renew: RecordBody = { kind: "renew" };
 const tag = serviceTagOf(service);

@@ -1,14 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { withoutRule } from "../../../src/core/rules.ts";
 import type { RecordFormat } from "../../../src/core/record-format.ts";
-import { raiseBoundary } from "../../../src/vault/log/boundary.ts";
 import { CorruptRecordError, FencedError, WriterEndedError } from "../../../src/vault/errors.ts";
-import { logKey } from "../../../src/vault/keys.ts";
+import { logKey } from "../../../src/vault/log/log-key.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import type { RecordBody } from "../../../src/vault/record.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
-import { commit, failureOf, makeHost, readerOf, readToEnd } from "../../support/vault/log-fixture.ts";
+import { commit, failureOf, logIn, makeHost, readerOf, readToEnd } from "../../support/vault/log-fixture.ts";
 
 /** A store that notes what is announced to it, and the very bytes that are put. */
 function announcedTo(inner: MemoryStore) {
@@ -105,8 +104,7 @@ describe("a claim", () => {
       const writer = await makeHost("a", store).lead();
       await readToEnd(sleeper.reader);
       for (let fill = 0; fill < 5; fill += 1) await writer.append(commit(fill));
-      await raiseBoundary(store, 5);
-      for (let position = 2; position <= 5; position += 1) await store.delete(logKey(position));
+      await logIn(store).removeUpTo(5);
       const outcome = await sleeper.claim();
       if (mutant) expect(outcome.kind).toBe("claimed");
       else expect(outcome).toEqual({ kind: "void", boundary: 5 });
@@ -174,8 +172,7 @@ describe("an append", () => {
     const zombie = await makeHost("a", store).lead();
     const successor = await makeHost("b", store).lead();
     for (let fill = 0; fill < 5; fill += 1) await successor.append(commit(fill));
-    await raiseBoundary(store, 6);
-    for (let position = 3; position <= 6; position += 1) await store.delete(logKey(position));
+    await logIn(store).removeUpTo(6);
     expect(await failureOf(zombie.append(commit(9)))).toMatchObject({ kind: "fenced", epoch: 2, host: "b" });
   });
 

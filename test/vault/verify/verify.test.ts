@@ -7,12 +7,12 @@ import { allRules } from "../../../src/core/rules.ts";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
 import { newestAnnounced } from "../../../src/vault/checkpoint/announced.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
-import { LogWriter } from "../../../src/vault/log/log-writer.ts";
+import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { collectGarbage } from "../../../src/vault/checkpoint/retention.ts";
 import type { Store } from "../../../src/vault/store/store.ts";
 import { isDamaged, type VaultReport, type VerifyOptions, verifyVault } from "../../../src/vault/verify/verify.ts";
 import { PageDatabase } from "../../support/vault/checkpoint-fixture.ts";
-import { makeHost, service } from "../../support/vault/log-fixture.ts";
+import { logIn, makeHost, service } from "../../support/vault/log-fixture.ts";
 import { makeTemporaryVault, type TemporaryVault } from "../../support/vault/temporary-vault.ts";
 
 /** Positions: 1 claim, 2-4 commits, 5 announces checkpoint 4, 6-7 commits, 8 announces checkpoint 7, 9 commit. */
@@ -60,7 +60,7 @@ describe("verifying a vault", () => {
   });
 
   test("that is whole after clean-up and another claim finds nothing either", async () => {
-    await collectGarbage({ store: vault.store, service, newest: filled.newest, logPosition: 9, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, rules: allRules });
+    await collectGarbage({ store: vault.store, log: logIn(vault.store), newest: filled.newest, logPosition: 9, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, rules: allRules });
     await makeHost("b", vault.store, { start: { position: 7, hash: filled.newest.hash, epoch: 1 } }).lead();
     const report = await verify(vault.store);
     expect(report).toMatchObject({ records: 4, boundary: 7, epoch: 2, host: "b", restorable: { checkpoint: 7, upTo: 10 }, findings: [] });
@@ -108,10 +108,10 @@ describe("verifying a vault", () => {
 
   test("reports a void claim, left-over chunks and names that are not ours as notices only", async () => {
     const { store } = vault;
-    const sleeper = makeHost("z", beforeItsSleep(store), { start: { position: 2, hash: "ab".repeat(32), epoch: 1 } });
-    await collectGarbage({ store, service, newest: filled.newest, logPosition: 9, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, rules: allRules });
+    const sleeper = makeHost("z", asleep(store), { start: { position: 2, hash: "ab".repeat(32), epoch: 1 } });
+    await collectGarbage({ store, log: logIn(store), newest: filled.newest, logPosition: 9, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, rules: allRules });
     expect(await sleeper.reader.next()).toBeUndefined();
-    expect(await LogWriter.claim({ ...sleeper.options, store })).toEqual({ kind: "void", boundary: 7 });
+    expect(await sleeper.claim()).toEqual({ kind: "void", boundary: 7 });
     await writeFile(path("log/notes.txt"), "operator was here");
     await vault.store.putIfAbsent(`chunks/0000000000000003/${"ab".repeat(32)}`, new Uint8Array(3));
     const report = await verify(vault.store);
@@ -156,7 +156,7 @@ describe("verifying a vault", () => {
 
   test("is followed by clean-up that removes nothing unless told to, and nothing at all without an announced checkpoint", async () => {
     const command = { url: vault.folder, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, out: () => undefined };
-    expect(await newestAnnounced(vault.store, service)).toMatchObject({ manifest: { position: 7 }, logPosition: 9 });
+    expect(await newestAnnounced(vault.store, logIn(vault.store))).toMatchObject({ manifest: { position: 7 }, logPosition: 9 });
     const planned = await vaultGc(command);
     expect(planned.collected).toMatchObject({ plan: { boundary: 7, kept: [7] } });
     expect(await readdir(path("log"))).toHaveLength(9);
@@ -171,7 +171,9 @@ describe("verifying a vault", () => {
   });
 });
 
-/** The vault as a host remembers it that read the log to its end before the clean-up, and then slept: no boundary yet. */
-function beforeItsSleep(store: Store): Store {
-  return { url: "asleep:", get: (key) => store.get(key), list: () => Promise.resolve([]), putIfAbsent: (key, bytes) => store.putIfAbsent(key, bytes), delete: (key) => store.delete(key) };
+/** The vault as a host remembers it that read the log to its end before the clean-up, and slept until it claims: no boundary before that. */
+function asleep(store: Store): Store {
+  let isAwake = false;
+  const putIfAbsent: Store["putIfAbsent"] = (key, bytes) => ((isAwake = true), store.putIfAbsent(key, bytes));
+  return { url: "asleep:", prepare: () => undefined, get: (key) => store.get(key), list: async (prefix) => (isAwake ? store.list(prefix) : []), putIfAbsent, delete: (key) => store.delete(key) };
 }

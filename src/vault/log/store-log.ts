@@ -1,0 +1,110 @@
+/**
+ * The log as objects of a store: each record is one, created exclusively under its position, and the boundary is the largest position
+ * under `boundary/`.
+ *
+ * The store can only create, so each move of the boundary is a new, empty-handed entry, written before the first deletion
+ * that it allows. Old entries go, but not the newest few: a listing is not a snapshot on every store, and one that began
+ * before the newest entry and ended after the removal of all others would find none.
+ */
+import { CorruptRecordError, isVaultError, UnknownFormatError } from "../errors.ts";
+import { boundaryEntriesKept } from "../limits.ts";
+import type { EpochRecord, LogRecord, Position } from "../record.ts";
+import { deleteAll } from "../store/delete-all.ts";
+import type { PutOutcome, Store } from "../store/store.ts";
+import { isEpoch, type Log, readRecord, type Removed, type RemoveOptions } from "./log.ts";
+import { boundaryKey, boundaryPrefix, logKey, logPrefix, positionsOf } from "./log-key.ts";
+import { serviceTagOf } from "./record-codec.ts";
+
+export class StoreLog implements Log {
+  readonly serviceTag: Uint8Array;
+  readonly #store: Store;
+
+  constructor(store: Store, service: string) {
+    this.#store = store;
+    this.serviceTag = serviceTagOf(service);
+  }
+
+  nameOf(position: Position): string {
+    return logKey(position);
+  }
+
+  put(position: Position, bytes: Uint8Array): Promise<PutOutcome> {
+    return this.#store.putIfAbsent(logKey(position), bytes);
+  }
+
+  prepare(position: Position, bytes: Uint8Array): void {
+    this.#store.prepare(logKey(position), bytes);
+  }
+
+  get(position: Position): Promise<Uint8Array | undefined> {
+    return this.#store.get(logKey(position));
+  }
+
+  async positions(after: Position = 0): Promise<Position[]> {
+    return positionsOf(logPrefix, await this.#store.list(logPrefix, { after: logKey(after) }));
+  }
+
+  async strangeNames(): Promise<string[]> {
+    return (await this.#store.list(logPrefix)).filter((key) => (positionsOf(logPrefix, [key])[0] ?? 0) === 0);
+  }
+
+  async boundary(): Promise<Position> {
+    return (await this.#boundaries()).at(-1) ?? 0;
+  }
+
+  async removeUpTo(boundary: Position, { noEpochAfter = Infinity, dryRun = false, signal }: RemoveOptions = {}): Promise<Removed> {
+    const found = (await this.positions()).filter((position) => position <= boundary);
+    const names: string[] = [];
+    for (const position of found) {
+      signal?.throwIfAborted();
+      if (position > noEpochAfter || (await this.#isRemovable(position))) names.push(logKey(position));
+    }
+    if (!dryRun && names.length > 0) {
+      await this.#raiseBoundary(boundary);
+      await deleteAll(this.#store, names, signal);
+    }
+    return { names, kept: found.length - names.length };
+  }
+
+  async newestEpoch(signal?: AbortSignal): Promise<EpochRecord | undefined> {
+    for (const position of (await this.positions()).toReversed()) {
+      signal?.throwIfAborted();
+      const record = await readRecord(this, position).catch(onlyUnreadable);
+      if (isEpoch(record)) return record;
+    }
+    return undefined;
+  }
+
+  async isEmpty(): Promise<boolean> {
+    for (const prefix of [logPrefix, boundaryPrefix]) if ((await this.#store.list(prefix, { limit: 1 })).length > 0) return false;
+    return true;
+  }
+
+  /** False also when it is gone already. */
+  async #isRemovable(position: Position): Promise<boolean> {
+    let record: LogRecord | undefined;
+    try {
+      record = await readRecord(this, position);
+    } catch (error) {
+      if (error instanceof CorruptRecordError || error instanceof UnknownFormatError) return false;
+      throw error;
+    }
+    return record !== undefined && !isEpoch(record);
+  }
+
+  /** Durable when it resolves; never down. */
+  async #raiseBoundary(position: Position): Promise<void> {
+    const entries = await this.#boundaries();
+    if ((entries.at(-1) ?? 0) >= position) return;
+    await this.#store.putIfAbsent(boundaryKey(position), Buffer.from(`${position}\n`));
+    for (const old of entries.slice(0, -boundaryEntriesKept)) await this.#store.delete(boundaryKey(old));
+  }
+
+  async #boundaries(): Promise<Position[]> {
+    return positionsOf(boundaryPrefix, await this.#store.list(boundaryPrefix));
+  }
+}
+
+function onlyUnreadable(error: unknown): undefined {
+  if (!isVaultError(error)) throw error;
+}
