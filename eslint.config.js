@@ -31,7 +31,7 @@ export default tseslint.config(
       "no-var": "error",
       "prefer-const": "error",
       "no-restricted-syntax": ["error", { selector: "TSEnumDeclaration", message: "use a union of literals" }],
-      "max-lines": ["error", { max: 350 }],
+      "max-lines": ["error", { max: 420 }],
     },
   },
   {
@@ -40,12 +40,12 @@ export default tseslint.config(
       "@typescript-eslint/no-floating-promises": ["error", { ignoreVoid: true }],
       // The types of bun:test say that `expect(promise).rejects` matchers return nothing; they return a promise.
       "@typescript-eslint/await-thenable": "off",
-      "max-lines": ["error", { max: 700 }],
+      "max-lines": ["error", { max: 750 }],
     },
   },
   {
     files: ["src/**/*.ts", "harness/**/*.ts", "scripts/**/*.ts"],
-    rules: { "max-lines-per-function": ["error", { max: 80, skipBlankLines: true, skipComments: true }] },
+    rules: { "max-lines-per-function": ["error", { max: 95, skipBlankLines: true, skipComments: true }] },
   },
   {
     files: ["src/**/*.ts", "harness/**/*.ts"],

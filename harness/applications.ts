@@ -1,8 +1,9 @@
 /**
  * The example applications as a cluster starts them. Both are unaware of stead: they get a port and a data folder.
  *
- * From the repository they run from `examples/`. In the compiled binary alone, the notes application is inside the binary
- * (`stead demo-app notes`) and the ledger's source is written to the cluster's folder; Python must be on the machine.
+ * From the repository they run from `examples/`. In the compiled binary alone, the notes application is inside the
+ * binary (`stead demo-app notes`) and the ledger's source is written to the cluster's folder; Python must be on the
+ * machine.
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -63,7 +64,10 @@ export function demoApplication(name: DemoApplicationName, folder: string): Demo
 
 /** The interpreter's own path: a version manager's shim would add its own start to every start. */
 function findPython(): string {
-  const asked = spawnSync("python3", ["-c", "import sqlite3, sys; print(sys.executable)"], { encoding: "utf8", timeout: 20_000 });
+  const asked = spawnSync("python3", ["-c", "import sqlite3, sys; print(sys.executable)"], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
   const path = asked.stdout?.trim() ?? "";
   if (asked.error === undefined && asked.status === 0 && path !== "") return path;
   const why = asked.error === undefined ? (asked.stderr.trim().split("\n").at(-1) ?? "") : asked.error.message;

@@ -1,6 +1,6 @@
 /**
- * A cluster for the demo, benchmarks, chaos and tests: gateways and hosts as real processes with configuration files of their own,
- * one fresh vault, all in one temporary folder.
+ * A cluster for the demo, benchmarks, chaos and tests: gateways and hosts as real processes with configuration files of
+ * their own, one fresh vault, all in one temporary folder.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -115,15 +115,37 @@ export class Cluster {
     });
     const hosts = hostPlaces.map((place, index): HostMember => {
       const vault = places === undefined ? {} : { vault: places.vaultOf(place.id) };
-      const config = hostConfigText({ place, service, application, bootstrap: index === 0, extra: options.hostExtra ?? "", ...vault });
+      const config = hostConfigText({
+        place,
+        service,
+        application,
+        bootstrap: index === 0,
+        extra: options.hostExtra ?? "",
+        ...vault,
+      });
       const member = makeMember(folder, place.id, "host", config);
       mkdirSync(join(member.folder, "data"));
-      return { ...member, role: "host", controlUrl: urlAt(place.controlPort, place.address), dataUrl: urlAt(place.dataPort, place.address) };
+      return {
+        ...member,
+        role: "host",
+        controlUrl: urlAt(place.controlPort, place.address),
+        dataUrl: urlAt(place.dataPort, place.address),
+      };
     });
     const peersOf = (place: GatewayPlace): GatewayPlace[] => gatewayPlaces.filter((other) => other !== place);
     const gateways = gatewayPlaces.map((place): GatewayMember => {
-      const member = makeMember(folder, place.id, "gateway", gatewayConfigText(place, service, hostPlaces, peersOf(place)));
-      return { ...member, role: "gateway", url: urlAt(place.port, place.address), adminUrl: urlAt(place.adminPort, place.address) };
+      const member = makeMember(
+        folder,
+        place.id,
+        "gateway",
+        gatewayConfigText(place, service, hostPlaces, peersOf(place)),
+      );
+      return {
+        ...member,
+        role: "gateway",
+        url: urlAt(place.port, place.address),
+        adminUrl: urlAt(place.adminPort, place.address),
+      };
     });
     return new Cluster(options, secret, hosts, gateways);
   }
@@ -131,7 +153,11 @@ export class Cluster {
   /** Starts a member's process; it must not run. */
   async start(member: Member): Promise<GroupProcess> {
     if (member.process?.end === undefined && member.process !== undefined) throw new Error(`${member.id} runs already`);
-    const command: [string, ...string[]] = [...(this.#options.program ?? selfCommand()), member.role, member.configFile];
+    const command: [string, ...string[]] = [
+      ...(this.#options.program ?? selfCommand()),
+      member.role,
+      member.configFile,
+    ];
     const placed = this.#options.places?.commandOf(member.id, command) ?? command;
     member.process = await this.#options.keeper.start(placed, member.folder, member.logFile);
     return member.process;
@@ -153,7 +179,8 @@ export class Cluster {
     const asked = await Promise.all(this.hosts.map(async (host) => ({ host, status: await this.statusOf(host) })));
     let best: { host: HostMember; status: HostStatus } | undefined;
     for (const { host, status } of asked) {
-      if (status?.role === "primary" && (best === undefined || status.epoch > best.status.epoch)) best = { host, status };
+      if (status?.role === "primary" && (best === undefined || status.epoch > best.status.epoch))
+        best = { host, status };
     }
     return best;
   }
@@ -161,14 +188,22 @@ export class Cluster {
   /** Waits until every host runs, one as primary and the others as secondaries of the same epoch. */
   async whenWhole(withinMs: number, signal: AbortSignal): Promise<HostMember> {
     let said = "";
-    return this.until(`one primary and ${this.hosts.length - 1} secondaries`, withinMs, signal, () => said, async () => {
-      const statuses = await Promise.all(this.hosts.map((host) => this.statusOf(host)));
-      said = this.hosts.map((host, index) => `${host.id} ${describe(statuses[index])}`).join(", ");
-      const primaries = this.hosts.filter((_, index) => statuses[index]?.role === "primary");
-      const epochs = new Set(statuses.map((status) => status?.epoch));
-      const secondaries = statuses.filter((status) => status?.role === "secondary").length;
-      return primaries.length === 1 && secondaries === this.hosts.length - 1 && epochs.size === 1 ? primaries[0] : undefined;
-    });
+    return this.until(
+      `one primary and ${this.hosts.length - 1} secondaries`,
+      withinMs,
+      signal,
+      () => said,
+      async () => {
+        const statuses = await Promise.all(this.hosts.map((host) => this.statusOf(host)));
+        said = this.hosts.map((host, index) => `${host.id} ${describe(statuses[index])}`).join(", ");
+        const primaries = this.hosts.filter((_, index) => statuses[index]?.role === "primary");
+        const epochs = new Set(statuses.map((status) => status?.epoch));
+        const secondaries = statuses.filter((status) => status?.role === "secondary").length;
+        return primaries.length === 1 && secondaries === this.hosts.length - 1 && epochs.size === 1
+          ? primaries[0]
+          : undefined;
+      },
+    );
   }
 
   /** Looks until `look` finds something; throws `DemoTimeoutError` with what is known and the end of the logs. */
@@ -185,14 +220,17 @@ export class Cluster {
       const found = await look();
       if (found !== undefined) return found;
       this.#throwIfEnded();
-      if (clock.now() > end) throw new DemoTimeoutError(`waited ${withinMs} ms for ${what}; ${known()}\n${this.logTails()}`);
+      if (clock.now() > end)
+        throw new DemoTimeoutError(`waited ${withinMs} ms for ${what}; ${known()}\n${this.logTails()}`);
       await clock.sleep(this.#options.lookEveryMs ?? defaultLookEveryMs, signal);
     }
   }
 
   /** The last lines of every member's log. */
   logTails(): string {
-    return [...this.gateways, ...this.hosts].map((member) => `--- ${member.logFile}\n${tailOf(member.logFile)}`).join("\n");
+    return [...this.gateways, ...this.hosts]
+      .map((member) => `--- ${member.logFile}\n${tailOf(member.logFile)}`)
+      .join("\n");
   }
 
   /** A member that ended by itself ends the run; one that was killed on purpose ended by SIGKILL. */
@@ -200,7 +238,9 @@ export class Cluster {
     for (const member of [...this.gateways, ...this.hosts]) {
       const end = member.process?.end;
       if (end === undefined || end.signal === "SIGKILL") continue;
-      throw new DemoTimeoutError(`${member.id} ended by itself (exit code ${end.code ?? end.signal})\n--- ${member.logFile}\n${tailOf(member.logFile)}`);
+      throw new DemoTimeoutError(
+        `${member.id} ended by itself (exit code ${end.code ?? end.signal})\n--- ${member.logFile}\n${tailOf(member.logFile)}`,
+      );
     }
   }
 }
@@ -214,7 +254,9 @@ function makeMember(folder: string, id: string, role: "gateway" | "host", config
 }
 
 const describe = (status: HostStatus | undefined): string =>
-  status === undefined ? "does not answer" : `is ${status.role} at epoch ${status.epoch}${status.reason === null ? "" : ` (${status.reason})`}`;
+  status === undefined
+    ? "does not answer"
+    : `is ${status.role} at epoch ${status.epoch}${status.reason === null ? "" : ` (${status.reason})`}`;
 
 function tailOf(file: string): string {
   try {

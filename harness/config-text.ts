@@ -1,4 +1,6 @@
-/** The configuration files of a cluster's processes: what an operator would write, with paths in the cluster's folder. */
+/**
+ * The configuration files of a cluster's processes: what an operator would write, with paths in the cluster's folder.
+ */
 import type { DemoApplication } from "./applications.ts";
 
 export interface HostPlace {
@@ -36,7 +38,14 @@ export interface HostConfigParts {
   readonly vault?: string;
 }
 
-export function hostConfigText({ place, service, application, bootstrap, extra, vault = "../vault" }: HostConfigParts): string {
+export function hostConfigText({
+  place,
+  service,
+  application,
+  bootstrap,
+  extra,
+  vault = "../vault",
+}: HostConfigParts): string {
   return `${cluster}
 [host]
 id = ${quoted(place.id)}
@@ -56,7 +65,12 @@ path = ${quoted(application.readyPath)}
 ${extra}`;
 }
 
-export function gatewayConfigText(place: GatewayPlace, service: string, hosts: readonly HostPlace[], peers: readonly GatewayPlace[] = []): string {
+export function gatewayConfigText(
+  place: GatewayPlace,
+  service: string,
+  hosts: readonly HostPlace[],
+  peers: readonly GatewayPlace[] = [],
+): string {
   const hostTables = hosts.map(
     (host) => `
 [[service.host]]

@@ -1,8 +1,8 @@
 /**
  * How clients of a cluster use several gateways: each has one of its own, and turns to the next when that one is gone.
  *
- * A request that was refused a connection was not sent, and goes to the next gateway. One that was cut off may have been
- * executed: a read is sent again, a write is not (`CutOffError`), because its outcome cannot be known. With one
+ * A request that was refused a connection was not sent, and goes to the next gateway. One that was cut off may have
+ * been executed: a read is sent again, a write is not (`CutOffError`), because its outcome cannot be known. With one
  * gateway nothing is hidden: whatever happens to the connection is the caller's error.
  */
 import { type CallAnswer, HttpCaller } from "./http-call.ts";
@@ -33,7 +33,12 @@ export class GatewayCaller {
     for (let turn = 0; ; turn += 1) {
       const url = urls[(client + turn) % urls.length] ?? urls[0];
       try {
-        return await this.#caller.call({ method, url: url + path, timeoutMs: this.#timeoutMs, ...(body === undefined ? {} : { body }) });
+        return await this.#caller.call({
+          method,
+          url: url + path,
+          timeoutMs: this.#timeoutMs,
+          ...(body === undefined ? {} : { body }),
+        });
       } catch (error) {
         const fate = urls.length === 1 ? "failed" : fateOf(error);
         if (fate === "cut-off" && method !== "GET") throw new CutOffError(`${method} ${path}: ${String(error)}`);
@@ -50,6 +55,8 @@ export class GatewayCaller {
 function fateOf(error: unknown): "not-sent" | "cut-off" | "failed" {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (typeof code === "string" && notSentCodes.has(code)) return "not-sent";
-  const isCut = (typeof code === "string" && cutOffCodes.has(code)) || /socket hang up|connection ended in the middle|socket connection was closed/i.test(String(message));
+  const isCut =
+    (typeof code === "string" && cutOffCodes.has(code)) ||
+    /socket hang up|connection ended in the middle|socket connection was closed/i.test(String(message));
   return isCut ? "cut-off" : "failed";
 }

@@ -1,10 +1,17 @@
 /**
- * All gateways of a cluster as one: the failovers that any of them recorded, the sum of their counters, a switchover through
- * one that lives. Each may be killed and come back at any time, so what a gateway said last is kept beyond its end.
+ * All gateways of a cluster as one: the failovers that any of them recorded, the sum of their counters, a switchover
+ * through one that lives. Each may be killed and come back at any time, so what a gateway said last is kept beyond its
+ * end.
  */
 import type { Clock } from "../src/runtime/clock.ts";
 import type { Cluster, GatewayMember } from "./cluster.ts";
-import { type GatewayCounters, GatewayView, GatewayViewError, type RecordedFailover, type ServiceView } from "./gateway-view.ts";
+import {
+  type GatewayCounters,
+  GatewayView,
+  GatewayViewError,
+  type RecordedFailover,
+  type ServiceView,
+} from "./gateway-view.ts";
 
 /** After this time no other gateway is expected to take up a failover whose gateway was killed. */
 const unfinishedAfterMs = 1_500;
@@ -31,7 +38,9 @@ export class GatewayFleet {
   constructor(cluster: Cluster, service: string, clock: Clock, say: (text: string) => void) {
     this.#clock = clock;
     this.#say = say;
-    this.#views = new Map(cluster.gateways.map((gateway) => [gateway, new GatewayView(gateway.adminUrl, cluster.secret, service, clock)]));
+    this.#views = new Map(
+      cluster.gateways.map((gateway) => [gateway, new GatewayView(gateway.adminUrl, cluster.secret, service, clock)]),
+    );
   }
 
   /** Those that are not about to be killed, nor away. */
@@ -58,8 +67,8 @@ export class GatewayFleet {
   }
 
   /**
-   * Those that succeeded, in the order in which they were seen. One whose gateway was killed in the middle, and that no other
-   * gateway led, is among them with the phases that were over by then.
+   * Those that succeeded, in the order in which they were seen. One whose gateway was killed in the middle, and that no
+   * other gateway led, is among them with the phases that were over by then.
    */
   async failovers(): Promise<readonly RecordedFailover[]> {
     const said = await this.#said();
@@ -89,8 +98,8 @@ export class GatewayFleet {
   }
 
   /**
-   * Through the first that lives; throws with the reason when it is refused. Another gateway that sees the primary step down may
-   * promote a host first: the order is refused as overtaken then, and done all the same.
+   * Through the first that lives; throws with the reason when it is refused. Another gateway that sees the primary step
+   * down may promote a host first: the order is refused as overtaken then, and done all the same.
    */
   async switchover(signal: AbortSignal): Promise<void> {
     const [gateway] = this.living;

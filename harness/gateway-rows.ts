@@ -1,21 +1,33 @@
 /**
- * Whether all gateways have the same rows: `select *` of every documented view, asked of each gateway's own admin listener.
+ * Whether all gateways have the same rows: `select *` of every documented view, asked of each gateway's own admin
+ * listener.
  *
- * Rows of a living cluster change all the time (positions of hosts), and no query spans two gateways. So each view is asked of
- * all gateways at once, again and again, and counts from the moment when all of them give the same rows.
+ * Rows of a living cluster change all the time (positions of hosts), and no query spans two gateways. So each view is
+ * asked of all gateways at once, again and again, and counts from the moment when all of them give the same rows.
  */
 import { GatewayClient } from "../src/control/gateway-client.ts";
 import { type SqlValue, sqlRowsMax } from "../src/control/gateway-api.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 import type { GatewayMember } from "./cluster.ts";
 
-export const comparedViews = ["services", "cluster", "gateways", "hosts", "health", "epochs", "failovers", "events"] as const;
+export const comparedViews = [
+  "services",
+  "cluster",
+  "gateways",
+  "hosts",
+  "health",
+  "epochs",
+  "failovers",
+  "events",
+] as const;
 type ComparedView = (typeof comparedViews)[number];
 
 const lookEveryMs = 20;
 
 /** The rows of one gateway, or why there are none. */
-export type GatewayRows = { readonly kind: "rows"; readonly rows: readonly (readonly SqlValue[])[] } | { readonly kind: "none"; readonly why: string };
+export type GatewayRows =
+  | { readonly kind: "rows"; readonly rows: readonly (readonly SqlValue[])[] }
+  | { readonly kind: "none"; readonly why: string };
 
 export interface Convergence {
   /** From `sinceMs` until every view was found the same everywhere; null: that was not seen in time. */
@@ -55,7 +67,11 @@ export async function whenSame(options: ConvergenceOptions): Promise<Convergence
 
 async function rowsOf(client: GatewayClient, view: ComparedView): Promise<GatewayRows> {
   const answer = await client.sql({ sql: `select * from ${view}`, rowsMax: sqlRowsMax });
-  if (answer.kind !== "ok") return { kind: "none", why: answer.kind === "refused-by-gateway" ? answer.error : `${answer.kind}: ${answer.message}` };
+  if (answer.kind !== "ok")
+    return {
+      kind: "none",
+      why: answer.kind === "refused-by-gateway" ? answer.error : `${answer.kind}: ${answer.message}`,
+    };
   if (answer.value.truncated) return { kind: "none", why: `it has more than ${sqlRowsMax} rows` };
   return { kind: "rows", rows: answer.value.rows };
 }
@@ -63,8 +79,8 @@ async function rowsOf(client: GatewayClient, view: ComparedView): Promise<Gatewa
 const shownPerGateway = 3;
 
 /**
- * How the gateways differ from the first, one line each; empty when they do not. A view has no order of its own, so order does
- * not count; how often a row is there does.
+ * How the gateways differ from the first, one line each; empty when they do not. A view has no order of its own, so
+ * order does not count; how often a row is there does.
  */
 export function differencesOf(view: string, byGateway: ReadonlyMap<string, GatewayRows>): string[] {
   const lines: string[] = [];
@@ -86,9 +102,11 @@ export function differencesOf(view: string, byGateway: ReadonlyMap<string, Gatew
 function without(some: readonly (readonly SqlValue[])[], others: readonly (readonly SqlValue[])[]): string[] {
   const counts = new Map<string, number>();
   for (const row of others) counts.set(JSON.stringify(row), (counts.get(JSON.stringify(row)) ?? 0) + 1);
-  return some.map((row) => JSON.stringify(row)).filter((text) => {
-    const left = counts.get(text) ?? 0;
-    counts.set(text, left - 1);
-    return left <= 0;
-  });
+  return some
+    .map((row) => JSON.stringify(row))
+    .filter((text) => {
+      const left = counts.get(text) ?? 0;
+      counts.set(text, left - 1);
+      return left <= 0;
+    });
 }

@@ -4,12 +4,34 @@ import { type GatewayAnswer, GatewayClient } from "../src/control/gateway-client
 import type { Clock } from "../src/runtime/clock.ts";
 
 /** All phases, in their order: a switchover has `demote`; `wait` and `retry` should be 0. */
-export const phaseNames = ["detect", "agree", "demote", "wait", "retry", "claim", "lease", "catchup", "start", "route"] as const;
+export const phaseNames = [
+  "detect",
+  "agree",
+  "demote",
+  "wait",
+  "retry",
+  "claim",
+  "lease",
+  "catchup",
+  "start",
+  "route",
+] as const;
 
 /** Milliseconds of each phase as the gateway recorded them; 0 for a phase that did not happen. */
 export type PhaseTimes = Readonly<Record<(typeof phaseNames)[number], number>>;
 
-export const noPhases: PhaseTimes = { detect: 0, agree: 0, demote: 0, wait: 0, retry: 0, claim: 0, lease: 0, catchup: 0, start: 0, route: 0 };
+export const noPhases: PhaseTimes = {
+  detect: 0,
+  agree: 0,
+  demote: 0,
+  wait: 0,
+  retry: 0,
+  claim: 0,
+  lease: 0,
+  catchup: 0,
+  start: 0,
+  route: 0,
+};
 
 /** One failover or switchover that came to its end. */
 export interface RecordedFailover {
@@ -69,8 +91,15 @@ export class GatewayView {
   async service(): Promise<ServiceView> {
     const { phase, requests, failovers } = await this.#status();
     const of = (outcome: FailoverEntry["outcome"]): IdentifiedFailover[] =>
-      failovers.filter((entry) => entry.outcome === outcome).map((entry) => ({ id: entry.id, failover: recorded(entry) }));
-    return { phase, counters: { held: requests.held, replayed: requests.replayed }, done: of("done"), running: of("running").at(-1) };
+      failovers
+        .filter((entry) => entry.outcome === outcome)
+        .map((entry) => ({ id: entry.id, failover: recorded(entry) }));
+    return {
+      phase,
+      counters: { held: requests.held, replayed: requests.replayed },
+      done: of("done"),
+      running: of("running").at(-1),
+    };
   }
 
   /** True when requests go to a primary. */
@@ -94,7 +123,8 @@ export class GatewayView {
 
 function valueOf<T>(answer: GatewayAnswer<T>, what: string): T {
   if (answer.kind === "ok") return answer.value;
-  const why = answer.kind === "refused-by-gateway" ? `${answer.error} (${answer.advice})` : `${answer.kind}: ${answer.message}`;
+  const why =
+    answer.kind === "refused-by-gateway" ? `${answer.error} (${answer.advice})` : `${answer.kind}: ${answer.message}`;
   throw new GatewayViewError(`the gateway's ${what}: ${why}`);
 }
 

@@ -1,9 +1,10 @@
 /**
- * What clients sent and saw, and whether it fits together: the judge of the demo, the benchmarks and chaos. No IO and no clock; the order in
- * which its methods are called is real time, because one process makes all calls.
+ * What clients sent and saw, and whether it fits together: the judge of the demo, the benchmarks and chaos. No IO and
+ * no clock; the order in which its methods are called is real time, because one process makes all calls.
  *
  * The applications number their changes 1, 2, 3, … in the order of commit (`revision`), and every change carries the
- * unique text of the write that made it. From that alone it follows, for operations a and b where a ended before b began:
+ * unique text of the write that made it. From that alone it follows, for operations a and b where a ended before b
+ * began:
  * - what b sees is at least as new as what a saw or wrote (else `stale`),
  * - a revision never holds two different writes (else `undone`: a client saw what a failover took back),
  * and at the end, for the whole list of changes:
@@ -25,7 +26,15 @@ export interface Moment {
   readonly keyFloor: number;
 }
 
-export type ViolationKind = "missing" | "duplicate" | "stale" | "undone" | "invented" | "sum" | "incomplete" | "zombie-process";
+export type ViolationKind =
+  | "missing"
+  | "duplicate"
+  | "stale"
+  | "undone"
+  | "invented"
+  | "sum"
+  | "incomplete"
+  | "zombie-process";
 
 export interface Violation {
   readonly kind: ViolationKind;
@@ -70,7 +79,10 @@ export class History {
     this.#fates.set(write, "acknowledged");
     this.#acknowledgedAt.set(write, revision);
     if (revision <= moment.floor) {
-      this.report("stale", `${write} became revision ${revision} when ${moment.floor} had been seen before it was sent`);
+      this.report(
+        "stale",
+        `${write} became revision ${revision} when ${moment.floor} had been seen before it was sent`,
+      );
     }
     this.#observe({ revision, write }, key);
   }
@@ -92,7 +104,8 @@ export class History {
 
   /** A read of the newest revision, and of some entries. */
   sawList(moment: Moment, latest: number, entries: readonly Entry[]): void {
-    if (latest < moment.floor) this.report("stale", `a read saw revision ${latest} when ${moment.floor} had been seen before it`);
+    if (latest < moment.floor)
+      this.report("stale", `a read saw revision ${latest} when ${moment.floor} had been seen before it`);
     for (const entry of entries) this.#observe(entry, undefined);
     this.#highest = Math.max(this.#highest, latest);
   }
@@ -101,7 +114,10 @@ export class History {
   sawRecord(moment: Moment, entry: Entry | undefined): void {
     if ((entry?.revision ?? 0) < moment.keyFloor) {
       const found = entry === undefined ? "nothing" : `revision ${entry.revision}`;
-      this.report("stale", `a read of ${moment.key} saw ${found} when revision ${moment.keyFloor} had been seen before it`);
+      this.report(
+        "stale",
+        `a read of ${moment.key} saw ${found} when revision ${moment.keyFloor} had been seen before it`,
+      );
     }
     if (entry !== undefined) this.#observe(entry, moment.key);
   }
@@ -151,13 +167,15 @@ export class History {
     const finalAt = new Map<string, number>();
     let expected = 1;
     for (const { revision, write } of all) {
-      if (revision !== expected) this.report("incomplete", `the list of changes goes from revision ${expected - 1} to ${revision}`);
+      if (revision !== expected)
+        this.report("incomplete", `the list of changes goes from revision ${expected - 1} to ${revision}`);
       expected = revision + 1;
       const first = finalAt.get(write);
       if (first === undefined) finalAt.set(write, revision);
       else this.report("duplicate", `${write} is there as revision ${first} and again as ${revision}`);
     }
-    if (expected - 1 < this.#highest) this.report("stale", `the last read ends at ${expected - 1}; ${this.#highest} had been seen`);
+    if (expected - 1 < this.#highest)
+      this.report("stale", `the last read ends at ${expected - 1}; ${this.#highest} had been seen`);
     return finalAt;
   }
 
@@ -171,7 +189,11 @@ export class History {
       else if (fate === "forbidden") {
         forbidden += 1;
         this.report("invented", `${write} was sent to a host that had been replaced, and is there`);
-      } else this.report("invented", `${write} is there although ${fate === "refused" ? "it was refused" : "nobody sent it"}`);
+      } else
+        this.report(
+          "invented",
+          `${write} is there although ${fate === "refused" ? "it was refused" : "nobody sent it"}`,
+        );
     }
     return { phantom, forbidden };
   }
@@ -179,7 +201,8 @@ export class History {
   #observe(entry: Entry, key: string | undefined): void {
     const known = this.#writeAt.get(entry.revision);
     if (known === undefined) this.#writeAt.set(entry.revision, entry.write);
-    else if (known !== entry.write) this.report("undone", `revision ${entry.revision} was ${known} and is ${entry.write} now`);
+    else if (known !== entry.write)
+      this.report("undone", `revision ${entry.revision} was ${known} and is ${entry.write} now`);
     this.#highest = Math.max(this.#highest, entry.revision);
     if (key !== undefined) this.#keyHighest.set(key, Math.max(this.#keyHighest.get(key) ?? 0, entry.revision));
   }

@@ -39,7 +39,11 @@ export class HttpCaller {
         answer.once("aborted", () => fail(new Error("the connection ended in the middle of the answer")));
         answer.once("end", () => {
           clearTimeout(timer);
-          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text: Buffer.concat(chunks).toString("utf8") });
+          resolve({
+            status: answer.statusCode ?? 0,
+            headers: answer.headers,
+            text: Buffer.concat(chunks).toString("utf8"),
+          });
         });
       });
       const fail = (error: Error): void => {

@@ -4,7 +4,17 @@
  */
 import type { Dice } from "./dice.ts";
 import type { Entry, History, Moment } from "./history.ts";
-import { type DemoAnswer, type DemoModel, type DemoRequest, type Get, listField, numberField, type Operation, readPages, textField } from "./model.ts";
+import {
+  type DemoAnswer,
+  type DemoModel,
+  type DemoRequest,
+  type Get,
+  listField,
+  numberField,
+  type Operation,
+  readPages,
+  textField,
+} from "./model.ts";
 
 /** As in examples/ledger/ledger.py. */
 const accountCount = 20;
@@ -88,7 +98,13 @@ export class LedgerModel implements DemoModel {
       if (mine.length > idsPerWorkerMax) mine.shift();
       return undefined;
     };
-    return { request: { method: "POST", path: "/transfer", body: JSON.stringify(wish) }, key: undefined, write, settle, abandon: nothing };
+    return {
+      request: { method: "POST", path: "/transfer", body: JSON.stringify(wish) },
+      key: undefined,
+      write,
+      settle,
+      abandon: nothing,
+    };
   }
 
   #readTransfer(id: string): Operation {
@@ -98,7 +114,13 @@ export class LedgerModel implements DemoModel {
       else return `expected 200, got ${answer.status}`;
       return undefined;
     };
-    return { request: { method: "GET", path: `/transfers/${id}` }, key: keyOf(id), write: undefined, settle, abandon: nothing };
+    return {
+      request: { method: "GET", path: `/transfers/${id}` },
+      key: keyOf(id),
+      write: undefined,
+      settle,
+      abandon: nothing,
+    };
   }
 
   #readTransfers(): Operation {
@@ -117,11 +139,18 @@ export class LedgerModel implements DemoModel {
     const settle = (answer: DemoAnswer, moment: Moment, history: History): string | undefined => {
       const latest = numberField(answer.body, "latest");
       const sum = balancesOf(answer).reduce((total, balance) => total + balance, 0);
-      if (sum !== accountCount * openingBalance) history.report("sum", `at revision ${latest} the balances add up to ${sum}`);
+      if (sum !== accountCount * openingBalance)
+        history.report("sum", `at revision ${latest} the balances add up to ${sum}`);
       history.sawList(moment, latest, []);
       return undefined;
     };
-    return { request: { method: "GET", path: "/accounts" }, key: undefined, write: undefined, settle, abandon: nothing };
+    return {
+      request: { method: "GET", path: "/accounts" },
+      key: undefined,
+      write: undefined,
+      settle,
+      abandon: nothing,
+    };
   }
 }
 
@@ -130,7 +159,12 @@ const keyOf = (id: string): string => `transfer ${id}`;
 const writeOf = ({ id, from, to, amount }: Transfer): string => `${id} ${from}>${to} ${amount}`;
 
 function transferOf(body: unknown): Transfer {
-  return { id: textField(body, "id"), from: numberField(body, "from"), to: numberField(body, "to"), amount: numberField(body, "amount") };
+  return {
+    id: textField(body, "id"),
+    from: numberField(body, "from"),
+    to: numberField(body, "to"),
+    amount: numberField(body, "amount"),
+  };
 }
 
 const entryOf = (body: unknown): Entry => ({ revision: numberField(body, "seq"), write: writeOf(transferOf(body)) });
@@ -139,4 +173,5 @@ function transfersOf(answer: DemoAnswer): { latest: number; entries: readonly En
   return { latest: numberField(answer.body, "latest"), entries: listField(answer.body, "transfers").map(entryOf) };
 }
 
-const balancesOf = (answer: DemoAnswer): number[] => listField(answer.body, "accounts").map((account) => numberField(account, "balance"));
+const balancesOf = (answer: DemoAnswer): number[] =>
+  listField(answer.body, "accounts").map((account) => numberField(account, "balance"));

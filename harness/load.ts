@@ -1,9 +1,9 @@
 /**
- * The load: a bounded number of workers, each with one request at a time, through the gateway. What each answer means goes
- * to the history; what was not answered as the application would is counted as failed, with its reason.
+ * The load: a bounded number of workers, each with one request at a time, through the gateway. What each answer means
+ * goes to the history; what was not answered as the application would is counted as failed, with its reason.
  *
- * A worker waits a drawn time between two requests, so that the load is steady and the machine is not saturated: what is
- * measured is the failover, not the queue for two processor cores.
+ * A worker waits a drawn time between two requests, so that the load is steady and the machine is not saturated: what
+ * is measured is the failover, not the queue for two processor cores.
  */
 import type { Clock } from "../src/runtime/clock.ts";
 import { messageOf } from "../src/runtime/operator-error.ts";
@@ -16,8 +16,8 @@ import type { DemoAnswer, DemoModel, Operation } from "./model.ts";
 
 export interface LoadOptions {
   /**
-   * Origin of the gateway, `http://address:port`. Several: the workers spread over them, and one whose gateway is gone turns to
-   * the next, as clients of several addresses do (gateway-caller.ts).
+   * Origin of the gateway, `http://address:port`. Several: the workers spread over them, and one whose gateway is gone
+   * turns to the next, as clients of several addresses do (gateway-caller.ts).
    */
   readonly urls: readonly [string, ...string[]];
   readonly model: DemoModel;
@@ -153,4 +153,3 @@ function describe(answer: CallAnswer): string {
   const outcome = answer.headers["stead-outcome"];
   return `${answer.status}${outcome === undefined ? "" : ` (${String(outcome)})`}: ${answer.text.trim().slice(0, 200)}`;
 }
-

@@ -75,7 +75,9 @@ export function listField(body: unknown, name: string): readonly unknown[] {
 const shown = (body: unknown): string => (JSON.stringify(body) ?? "nothing").slice(0, 120);
 
 /** All pages of a list of changes; `read` returns one page after a revision. */
-export async function readPages(read: (after: number) => Promise<{ latest: number; entries: readonly Entry[] }>): Promise<Entry[]> {
+export async function readPages(
+  read: (after: number) => Promise<{ latest: number; entries: readonly Entry[] }>,
+): Promise<Entry[]> {
   const all: Entry[] = [];
   for (;;) {
     const after = all.at(-1)?.revision ?? 0;

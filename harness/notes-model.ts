@@ -1,7 +1,17 @@
 /** The load of `examples/notes`: new notes, notes written over, single notes read, and the newest changes read. */
 import type { Dice } from "./dice.ts";
 import type { Entry, History, Moment } from "./history.ts";
-import { type DemoAnswer, type DemoModel, type DemoRequest, type Get, listField, numberField, type Operation, readPages, textField } from "./model.ts";
+import {
+  type DemoAnswer,
+  type DemoModel,
+  type DemoRequest,
+  type Get,
+  listField,
+  numberField,
+  type Operation,
+  readPages,
+  textField,
+} from "./model.ts";
 
 /** Up to so many bytes of text follow the unique part, so that pages and overflow pages are exercised. */
 const paddingBytesMax = 3000;
@@ -44,7 +54,9 @@ export class NotesModel implements DemoModel {
   }
 
   async readBack(get: Get): Promise<{ entries: readonly Entry[]; broken: string | undefined }> {
-    const entries = await readPages(async (after) => changesOf(await get(`/changes?after=${after}&limit=${changesPerPage}`)));
+    const entries = await readPages(async (after) =>
+      changesOf(await get(`/changes?after=${after}&limit=${changesPerPage}`)),
+    );
     return { entries, broken: undefined };
   }
 
@@ -65,7 +77,13 @@ export class NotesModel implements DemoModel {
       if (mine.length > notesPerWorkerMax) mine.shift();
       return undefined;
     };
-    return { request: { method: "POST", path: "/notes", body: JSON.stringify({ text: write }) }, key: undefined, write, settle, abandon: nothing };
+    return {
+      request: { method: "POST", path: "/notes", body: JSON.stringify({ text: write }) },
+      key: undefined,
+      write,
+      settle,
+      abandon: nothing,
+    };
   }
 
   #put(dice: Dice, mine: number[], note: number): Operation {
@@ -91,7 +109,13 @@ export class NotesModel implements DemoModel {
       else return `expected 200, got ${answer.status}`;
       return undefined;
     };
-    return { request: { method: "GET", path: `/notes/${note}` }, key: keyOf(note), write: undefined, settle, abandon: nothing };
+    return {
+      request: { method: "GET", path: `/notes/${note}` },
+      key: keyOf(note),
+      write: undefined,
+      settle,
+      abandon: nothing,
+    };
   }
 
   #readChanges(): Operation {

@@ -84,6 +84,8 @@ function fromPs(): ProcessRow[] {
   const output = spawnSync("ps", ["-A", "-o", "pid=,ppid=,stat="], { encoding: "utf8" }).stdout ?? "";
   return output.split("\n").flatMap((line) => {
     const [pid, parent, state] = line.trim().split(/\s+/);
-    return pid === undefined || pid === "" ? [] : [{ pid: Number(pid), parent: Number(parent), ...condition(state), born: "" }];
+    return pid === undefined || pid === ""
+      ? []
+      : [{ pid: Number(pid), parent: Number(parent), ...condition(state), born: "" }];
   });
 }

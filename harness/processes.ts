@@ -1,6 +1,6 @@
 /**
- * The child processes of a cluster: each leads a process group of its own, writes to a log file, and is named to the reaper
- * before anything else happens, so that it ends with this one.
+ * The child processes of a cluster: each leads a process group of its own, writes to a log file, and is named to the
+ * reaper before anything else happens, so that it ends with this one.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
@@ -48,7 +48,10 @@ export class ProcessKeeper {
   /** `folder` is removed at the end, also when this process is killed. */
   constructor(folder: string) {
     const [program, ...args] = selfCommand();
-    this.#reaper = spawn(program, [...args, "demo-app", "reaper"], { detached: true, stdio: ["pipe", "ignore", "inherit"] });
+    this.#reaper = spawn(program, [...args, "demo-app", "reaper"], {
+      detached: true,
+      stdio: ["pipe", "ignore", "inherit"],
+    });
     this.#reaper.unref();
     this.#reaper.stdin?.on("error", () => undefined);
     this.#tell(`folder ${folder}`);

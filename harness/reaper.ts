@@ -1,9 +1,11 @@
 /**
- * The reaper: a small process that outlives its cluster's process just long enough to clean up after it, however that ends.
+ * The reaper: a small process that outlives its cluster's process just long enough to clean up after it, however that
+ * ends.
  *
- * It reads lines from a pipe that only that process holds: `+PID` names a process group, `-PID` takes it back, `folder PATH`
- * names the folder to remove, `keep` says to leave the folder. When the pipe ends it kills every group that is still
- * named with SIGKILL, removes the folder, and ends. It ignores the terminal's signals, and has a group of its own.
+ * It reads lines from a pipe that only that process holds: `+PID` names a process group, `-PID` takes it back,
+ * `folder PATH` names the folder to remove, `keep` says to leave the folder. When the pipe ends it kills every group
+ * that is still named with SIGKILL, removes the folder, and ends. It ignores the terminal's signals, and has a group of
+ * its own.
  */
 import { rmSync } from "node:fs";
 import { createInterface } from "node:readline";

@@ -1,10 +1,10 @@
 /**
- * Clients of a zombie: while a primary hangs and after it wakes up, they send reads and writes to its data port directly,
- * past every gateway. From the epoch of its successor on it must not answer any of them with success.
+ * Clients of a zombie: while a primary hangs and after it wakes up, they send reads and writes to its data port
+ * directly, past every gateway. From the epoch of its successor on it must not answer any of them with success.
  *
- * Every request starts after the host was stopped, and a stopped process sends nothing: whatever is answered with 2xx was
- * answered after it woke up, and it is woken up only when its successor is primary. A write to it must not show up later
- * either; the history is told so.
+ * Every request starts after the host was stopped, and a stopped process sends nothing: whatever is answered with 2xx
+ * was answered after it woke up, and it is woken up only when its successor is primary. A write to it must not show up
+ * later either; the history is told so.
  */
 import type { Clock } from "../src/runtime/clock.ts";
 import type { Dice } from "./dice.ts";
@@ -85,9 +85,15 @@ export class ZombieProbe {
     this.#sent += 1;
     try {
       const url = this.#options.dataUrl + path;
-      const answer = await this.#caller.call({ method, url, timeoutMs: probeTimeoutMs, ...(body === undefined ? {} : { body }) });
+      const answer = await this.#caller.call({
+        method,
+        url,
+        timeoutMs: probeTimeoutMs,
+        ...(body === undefined ? {} : { body }),
+      });
       this.#answered += 1;
-      if (answer.status >= 200 && answer.status < 300) this.#acknowledged.push(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 120)}`);
+      if (answer.status >= 200 && answer.status < 300)
+        this.#acknowledged.push(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 120)}`);
     } catch {
       this.#answered += 1; // Cut off: not an acknowledgement.
     }

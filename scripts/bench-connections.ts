@@ -1,6 +1,7 @@
 /**
- * What connections cost: resident memory with 10,000 idle ones, with 10,000 held requests, and while 100 MiB go through a slow
- * reader; and how long an ordinary request takes while 200 slow heads, 200 slow bodies and 5,000 idle connections are there.
+ * What connections cost: resident memory with 10,000 idle ones, with 10,000 held requests, and while 100 MiB go through
+ * a slow reader; and how long an ordinary request takes while 200 slow heads, 200 slow bodies and 5,000 idle
+ * connections are there.
  *
  * The data plane is a process of its own; memory is VmRSS of /proc. `--connections N` (10000), `--json`: last line
  * `{"connections","idle":{"rss_mib","kib_each"},"held":{"rss_mib","kib_each","answered"},"slow_reader":{"growth_mib"},
@@ -20,7 +21,8 @@ const bigBytes = 100 * 2 ** 20;
 const backend = createServer({ noDelay: true }, (socket) => {
   socket.on("error", () => undefined);
   socket.on("data", (chunk: Buffer) => {
-    if (!chunk.toString("latin1").startsWith("GET /big")) return void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    if (!chunk.toString("latin1").startsWith("GET /big"))
+      return void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bigBytes}\r\n\r\n`);
     const piece = Buffer.alloc(2 ** 20);
     let left = bigBytes / piece.length;
@@ -33,10 +35,22 @@ const backend = createServer({ noDelay: true }, (socket) => {
 await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
 
 async function start(held: "open" | "held"): Promise<{ port: number; child: ChildProcess; rssMib(): number }> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "proxy-bench/connections-child.ts"), String((backend.address() as AddressInfo).port), held], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(
+    process.execPath,
+    [
+      join(import.meta.dirname, "proxy-bench/connections-child.ts"),
+      String((backend.address() as AddressInfo).port),
+      held,
+    ],
+    { stdio: ["pipe", "pipe", "inherit"] },
+  );
   children.push(child);
   const [line] = (await once(child.stdout, "data")) as [Buffer];
-  return { port: Number(line.toString()), child, rssMib: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid ?? 0}/status`, "utf8"))?.[1]) / 1024 };
+  return {
+    port: Number(line.toString()),
+    child,
+    rssMib: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid ?? 0}/status`, "utf8"))?.[1]) / 1024,
+  };
 }
 
 async function open(port: number, count: number, first = ""): Promise<Socket[]> {
@@ -78,7 +92,9 @@ async function heldRequests() {
   const rss = rssMib();
   const answers = sockets.map((socket) => once(socket, "data"));
   child.stdin?.write("open\n");
-  const answered = (await Promise.all(answers)).filter(([data]) => (data as Buffer).toString("latin1").startsWith("HTTP/1.1 200")).length;
+  const answered = (await Promise.all(answers)).filter(([data]) =>
+    (data as Buffer).toString("latin1").startsWith("HTTP/1.1 200"),
+  ).length;
   endAll(sockets);
   child.kill("SIGKILL");
   return { rss_mib: rounded(rss, 1), kib_each: rounded(((rss - before) * 1024) / connections, 1), answered };
@@ -120,15 +136,33 @@ async function crowd() {
   endAll([...sockets, ordinary]);
   child.kill("SIGKILL");
   latencies.sort((a, b) => a - b);
-  return { p50_ms: rounded(percentile(latencies, 0.5)), p99_ms: rounded(percentile(latencies, 0.99)), requests: latencies.length };
+  return {
+    p50_ms: rounded(percentile(latencies, 0.5)),
+    p99_ms: rounded(percentile(latencies, 0.99)),
+    requests: latencies.length,
+  };
 }
 
 try {
-  const result = { connections, idle: await idle(), held: await heldRequests(), slow_reader: await slowReader(), crowd: await crowd() };
-  process.stdout.write(`${connections} idle connections: ${result.idle.rss_mib} MiB resident, ${result.idle.kib_each} KiB each\n`);
-  process.stdout.write(`${connections} held requests: ${result.held.rss_mib} MiB resident, ${result.held.kib_each} KiB each; ${result.held.answered} answered after the release\n`);
-  process.stdout.write(`100 MiB through a slow reader: ${result.slow_reader.growth_mib} MiB more resident memory at most (goal: less than 64)\n`);
-  process.stdout.write(`an ordinary request beside 200 slow heads, 200 slow bodies, 5,000 idle: p50 ${result.crowd.p50_ms} ms, p99 ${result.crowd.p99_ms} ms (goal: 100)\n`);
+  const result = {
+    connections,
+    idle: await idle(),
+    held: await heldRequests(),
+    slow_reader: await slowReader(),
+    crowd: await crowd(),
+  };
+  process.stdout.write(
+    `${connections} idle connections: ${result.idle.rss_mib} MiB resident, ${result.idle.kib_each} KiB each\n`,
+  );
+  process.stdout.write(
+    `${connections} held requests: ${result.held.rss_mib} MiB resident, ${result.held.kib_each} KiB each; ${result.held.answered} answered after the release\n`,
+  );
+  process.stdout.write(
+    `100 MiB through a slow reader: ${result.slow_reader.growth_mib} MiB more resident memory at most (goal: less than 64)\n`,
+  );
+  process.stdout.write(
+    `an ordinary request beside 200 slow heads, 200 slow bodies, 5,000 idle: p50 ${result.crowd.p50_ms} ms, p99 ${result.crowd.p99_ms} ms (goal: 100)\n`,
+  );
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
 } finally {
   for (const child of children) child.kill("SIGKILL");

@@ -1,23 +1,26 @@
 /**
- * `bun run bench:failover`: how long clients wait when the primary is killed (SIGKILL to its process group), hangs (SIGSTOP), is
- * switched over, and when its application alone hangs (SIGSTOP). One cluster at default settings (one gateway, three hosts), under one
- * steady load all the time; the events in turns, each to its end, and everything read back at last.
+ * `bun run bench:failover`: how long clients wait when the primary is killed (SIGKILL to its process group), hangs
+ * (SIGSTOP), is switched over, and when its application alone hangs (SIGSTOP). One cluster at default settings (one
+ * gateway, three hosts), under one steady load all the time; the events in turns, each to its end, and everything read
+ * back at last.
  *
- * `--app notes|ledger` (notes), `--repetitions N` of each kind (20), `--rate N` requests per second (200), `--seed N` (1),
- * `--patience 1s` sets `host.application.health.patience` (left out: its default), `--kinds kill,hang-application` (all).
+ * `--app notes|ledger` (notes), `--repetitions N` of each kind (20), `--rate N` requests per second (200), `--seed N`
+ * (1), `--patience 1s` sets `host.application.health.patience` (left out: its default), `--kinds kill,hang-application`
+ * (all).
  *
  * A gap is the longest time in which no client got an answer, around an event; `quiet` is the same in the second before
- * each event, so what this machine and load make of no event at all. `application` is what the application itself
- * took to stop (switchover) and to start until ready; `rest` is the gap without any recorded phase: what the clients waited
+ * each event, so what this machine and load make of no event at all. `application` is what the application itself took
+ * to stop (switchover) and to start until ready; `rest` is the gap without any recorded phase: what the clients waited
  * before detection began to count, and after the route was open.
  *
  * The last line with --json: {"bench":"failover","app","repetitions":N,"requests_per_second":N,"quiet_gap_ms":S,
  * "kinds":{"kill":{"count":N,"phases_ms":{"detect":S,"agree":S,"claim":S,"lease":S,"catchup":S,"start":S,"route":S},
- * "application_ms":S,"gap_ms":S,"without_application_ms":S,"rest_ms":S},"hang":{the same},"hang-application":{the same},"switchover":{the same, with drain,
- * stop, flush and vacate in phases_ms}},"requests":{"ok","held","replayed","unknown","failed"},"writes":{"acknowledged",
+ * "application_ms":S,"gap_ms":S,"without_application_ms":S,"rest_ms":S},"hang":{the same},"hang-application":{the
+ * same},"switchover":{the same, with drain, stop, flush and vacate in
+ * phases_ms}},"requests":{"ok","held","replayed","unknown","failed"},"writes":{"acknowledged",
  * "missing","phantom"},"zombie_acknowledged":N,"invariant_ok":B,"goals":[{"goal","limit","found","met":B}]} where S is
- * {"p50","p95","p99","max"} in milliseconds; p99 is null below 100 repetitions, and the goal for it is held against max.
- * An application that is started again in place has no phases: its gap is patience, detection and start together.
+ * {"p50","p95","p99","max"} in milliseconds; p99 is null below 100 repetitions, and the goal for it is held against
+ * max. An application that is started again in place has no phases: its gap is patience, detection and start together.
  * Exit code 1 when a write is missing, a request failed or the history does not fit together; goals do not change it.
  */
 import { mkdtempSync, readFileSync } from "node:fs";
@@ -74,14 +77,24 @@ const folder = mkdtempSync(join(tmpdir(), "stead-bench-failover-"));
 const keeper = new ProcessKeeper(folder);
 try {
   const { measured, verdict } = await measure();
-  const kinds = Object.fromEntries(options.kinds.map((kind) => [kind, summaryOf(measured.filter(({ event }) => event.kind === kind), kind)])) as Kinds;
+  const kinds = Object.fromEntries(
+    options.kinds.map((kind) => [
+      kind,
+      summaryOf(
+        measured.filter(({ event }) => event.kind === kind),
+        kind,
+      ),
+    ]),
+  ) as Kinds;
   const quiet = spreadOf(measured.map(({ quietGapMs }) => quietGapMs));
   const goals = goalsOf(kinds, verdict);
   print(kinds, quiet, goals, verdict);
   if (options.json) {
     const { requests, writes, zombie_acknowledged, invariant_ok } = verdict;
     const found = { requests, writes, zombie_acknowledged, invariant_ok, goals };
-    process.stdout.write(`${JSON.stringify({ bench: "failover", app: options.app, repetitions: options.repetitions, requests_per_second: options.rate, quiet_gap_ms: quiet, kinds, ...found })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ bench: "failover", app: options.app, repetitions: options.repetitions, requests_per_second: options.rate, quiet_gap_ms: quiet, kinds, ...found })}\n`,
+    );
   }
   process.exitCode = isGood(verdict) ? 0 : 1;
 } finally {
@@ -90,21 +103,57 @@ try {
 
 async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject }> {
   const application = demoApplication(options.app, folder);
-  const cluster = await Cluster.create({ folder, service: options.app, application, hosts: hostCount, gateways: 1, keeper, clock, lookEveryMs, hostExtra: healthTable(options.patience) });
+  const cluster = await Cluster.create({
+    folder,
+    service: options.app,
+    application,
+    hosts: hostCount,
+    gateways: 1,
+    keeper,
+    clock,
+    lookEveryMs,
+    hostExtra: healthTable(options.patience),
+  });
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("the cluster has no gateway");
   const view = new GatewayView(gateway.adminUrl, cluster.secret, options.app, clock);
   const signal = new AbortController().signal;
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
   await cluster.whenWhole(wholeWithinMs, signal);
-  await cluster.until("the gateway", wholeWithinMs, signal, () => "", async () => ((await view.isServing().catch(() => false)) ? true : undefined));
+  await cluster.until(
+    "the gateway",
+    wholeWithinMs,
+    signal,
+    () => "",
+    async () => ((await view.isServing().catch(() => false)) ? true : undefined),
+  );
   const history = new History();
   const model = application.makeModel(`b${options.seed}`, workers);
-  const load = new Load({ urls: [gateway.url], model, history, clock, seed: options.seed, workers, requestsPerSecond: options.rate, timeoutMs: requestTimeoutMs });
+  const load = new Load({
+    urls: [gateway.url],
+    model,
+    history,
+    clock,
+    seed: options.seed,
+    workers,
+    requestsPerSecond: options.rate,
+    timeoutMs: requestTimeoutMs,
+  });
   try {
     await load.start();
     const dice = seededDice(options.seed);
-    const stage: EventStage = { cluster, gateway: view, clock, dice, model, history, meter: load.meter, readPath: application.readPath, signal, say: () => undefined };
+    const stage: EventStage = {
+      cluster,
+      gateway: view,
+      clock,
+      dice,
+      model,
+      history,
+      meter: load.meter,
+      readPath: application.readPath,
+      signal,
+      say: () => undefined,
+    };
     const measured: Measured[] = [];
     let zombieAcknowledged = 0;
     for (let turn = 1; turn <= options.repetitions; turn += 1) {
@@ -113,7 +162,9 @@ async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject
         measured.push(one);
         zombieAcknowledged += zombies;
         const { gapMs, phases } = one.event;
-        say(`${String(turn).padStart(3)} ${kind.padEnd(16)} gap ${gapMs.toFixed(0).padStart(5)} ms, without the application's stop and start ${withoutApplication(one).toFixed(0).padStart(5)} ms (start ${phases.start.toFixed(0)} ms)`);
+        say(
+          `${String(turn).padStart(3)} ${kind.padEnd(16)} gap ${gapMs.toFixed(0).padStart(5)} ms, without the application's stop and start ${withoutApplication(one).toFixed(0).padStart(5)} ms (start ${phases.start.toFixed(0)} ms)`,
+        );
       }
     }
     await load.stop();
@@ -123,7 +174,17 @@ async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject
     for (const failure of load.failures) say(`  failed: ${failure}`);
     for (const { kind, detail } of history.violations) say(`  ${kind}: ${detail}`);
     const events = measured.map(({ event }) => event);
-    return { measured, verdict: verdictObject({ events, counts: load.counts, ...(await view.counters()), result, zombieAcknowledged, history }) };
+    return {
+      measured,
+      verdict: verdictObject({
+        events,
+        counts: load.counts,
+        ...(await view.counters()),
+        result,
+        zombieAcknowledged,
+        history,
+      }),
+    };
   } finally {
     await load.close();
   }
@@ -141,9 +202,13 @@ async function measureOne(kind: EventKind, stage: EventStage): Promise<{ one: Me
 
 /** From the last line of the host's log about it, for example `… stepped down position=7 drain_ms=1.2 stop_ms=30`. */
 function demoteParts(host: HostMember): Record<string, number> {
-  const line = readFileSync(host.logFile, "utf8").split("\n").findLast((one) => one.includes(": stepped down "));
+  const line = readFileSync(host.logFile, "utf8")
+    .split("\n")
+    .findLast((one) => one.includes(": stepped down "));
   if (line === undefined) throw new Error(`${host.id} stepped down, and ${host.logFile} does not say so`);
-  return Object.fromEntries(partsOfDemote.map((part) => [part, Number(new RegExp(`${part}_ms=([\\d.]+)`).exec(line)?.[1] ?? Number.NaN)]));
+  return Object.fromEntries(
+    partsOfDemote.map((part) => [part, Number(new RegExp(`${part}_ms=([\\d.]+)`).exec(line)?.[1] ?? Number.NaN)]),
+  );
 }
 
 function applicationOf({ event, demote }: Measured): number {
@@ -169,7 +234,9 @@ interface Summary {
 
 function summaryOf(measured: readonly Measured[], kind: EventKind): Summary {
   const common = commonPhases.map((name) => [name, spreadOf(measured.map(({ event }) => event.phases[name]))] as const);
-  const parts = partsOfDemote.map((name) => [name, spreadOf(measured.map(({ demote }) => demote[name] ?? Number.NaN))] as const);
+  const parts = partsOfDemote.map(
+    (name) => [name, spreadOf(measured.map(({ demote }) => demote[name] ?? Number.NaN))] as const,
+  );
   return {
     count: measured.length,
     phases_ms: Object.fromEntries(kind === "switchover" ? [...parts, ...common] : common),
@@ -201,10 +268,14 @@ function goalsOf(kinds: Kinds, { requests, writes }: VerdictObject): Goal[] {
   const goals: Goal[] = [];
   if (kinds.kill !== undefined) {
     const { p50, p99, max } = kinds.kill.without_application_ms;
-    goals.push(below("kill p50 ms", 200, p50), below(p99 === null ? "kill p99 ms (max, too few for p99)" : "kill p99 ms", 500, p99 ?? max));
+    goals.push(
+      below("kill p50 ms", 200, p50),
+      below(p99 === null ? "kill p99 ms (max, too few for p99)" : "kill p99 ms", 500, p99 ?? max),
+    );
   }
   if (kinds.hang !== undefined) goals.push(below("hang p50 ms", 1_500, kinds.hang.without_application_ms.p50));
-  if (kinds.switchover !== undefined) goals.push(below("switchover p50 ms", 50, kinds.switchover.without_application_ms.p50));
+  if (kinds.switchover !== undefined)
+    goals.push(below("switchover p50 ms", 50, kinds.switchover.without_application_ms.p50));
   if (kinds["hang-application"] !== undefined) {
     const { p50, max } = kinds["hang-application"].gap_ms;
     const { patienceMs } = options;
@@ -216,7 +287,8 @@ function goalsOf(kinds: Kinds, { requests, writes }: VerdictObject): Goal[] {
 
 function print(kinds: Kinds, quiet: Spread, goals: readonly Goal[], verdict: VerdictObject): void {
   const cell = (value: number | null): string => (value === null ? "-" : value.toFixed(1)).padStart(9);
-  const row = (name: string, { p50, p95, p99, max }: Spread): string => `  ${name.padEnd(24)}${cell(p50)}${cell(p95)}${cell(p99)}${cell(max)}`;
+  const row = (name: string, { p50, p95, p99, max }: Spread): string =>
+    `  ${name.padEnd(24)}${cell(p50)}${cell(p95)}${cell(p99)}${cell(max)}`;
   for (const [kind, summary] of Object.entries(kinds)) {
     const { count, phases_ms, application_ms, gap_ms, without_application_ms, rest_ms } = summary;
     say(`\n${`${kind}, ${count} times, ms`.padEnd(26)}      p50      p95      p99      max`);
@@ -229,7 +301,8 @@ function print(kinds: Kinds, quiet: Spread, goals: readonly Goal[], verdict: Ver
   say(`\n${row("quiet second, no event", quiet)}\n`);
   for (const line of verdictLines(verdict)) say(line);
   say("\ngoals, the application's own stop and start subtracted where they are phases:");
-  for (const { goal, limit, found, met } of goals) say(`${met ? "✓" : "✗"} ${goal}: ${found} (${limit === 0 ? "goal 0" : `goal below ${limit}`})`);
+  for (const { goal, limit, found, met } of goals)
+    say(`${met ? "✓" : "✗"} ${goal}: ${found} (${limit === 0 ? "goal 0" : `goal below ${limit}`})`);
 }
 
 /** TOML for the hosts of the cluster. */
@@ -252,10 +325,21 @@ function readArguments(): Arguments {
   const usage = `accepted are --app notes|ledger, --repetitions N, --rate N, --seed N, --patience DURATION, --kinds ${eventKinds.join(",")}, --json`;
   try {
     const text = { type: "string" } as const;
-    const { values } = parseArgs({ options: { app: text, repetitions: text, rate: text, seed: text, patience: text, kinds: text, json: { type: "boolean" } } });
+    const { values } = parseArgs({
+      options: {
+        app: text,
+        repetitions: text,
+        rate: text,
+        seed: text,
+        patience: text,
+        kinds: text,
+        json: { type: "boolean" },
+      },
+    });
     const app = demoApplicationNames.find((name) => name === (values.app ?? "notes"));
     const whole = (given: string | undefined, otherwise: number): number => {
-      if (given !== undefined && !/^[1-9]\d*$/.test(given)) throw new Error(`expected a whole number above 0, found ${given}`);
+      if (given !== undefined && !/^[1-9]\d*$/.test(given))
+        throw new Error(`expected a whole number above 0, found ${given}`);
       return given === undefined ? otherwise : Number(given);
     };
     if (app === undefined) throw new Error(`there is no application ${values.app}`);
@@ -265,7 +349,11 @@ function readArguments(): Arguments {
     const { patience } = values;
     const parsed = parseDuration(patience ?? defaultPatience);
     if (parsed.kind === "malformed") throw new Error(`expected ${durationAccepted}, found ${patience}`);
-    const numbers = { repetitions: whole(values.repetitions, 20), rate: whole(values.rate, 200), seed: whole(values.seed, 1) };
+    const numbers = {
+      repetitions: whole(values.repetitions, 20),
+      rate: whole(values.rate, 200),
+      seed: whole(values.seed, 1),
+    };
     return { app, ...numbers, kinds, patience, patienceMs: parsed.value, json: values.json === true };
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}; ${usage}\n`);

@@ -1,6 +1,6 @@
 /**
- * The application of bench:giant. `POST /giant?mebibytes=N` writes N MiB in one transaction, in a thread of its own, and answers with the
- * times; `POST /note` inserts a row into another database meanwhile.
+ * The application of bench:giant. `POST /giant?mebibytes=N` writes N MiB in one transaction, in a thread of its own,
+ * and answers with the times; `POST /note` inserts a row into another database meanwhile.
  */
 import { Database } from "bun:sqlite";
 import { randomFillSync } from "node:crypto";

@@ -1,10 +1,11 @@
 /**
- * `bun run bench:giant`: one giant transaction under `stead host` with a secondary, beside what `cp` and fsync of as many bytes take on the
- * same disk. How long its answer waits after the commit, how long other requests wait meanwhile, and how much memory the hosts need.
+ * `bun run bench:giant`: one giant transaction under `stead host` with a secondary, beside what `cp` and fsync of as
+ * many bytes take on the same disk. How long its answer waits after the commit, how long other requests wait meanwhile,
+ * and how much memory the hosts need.
  *
- * The last line with --json: {"bench":"giant","mebibytes":N,"rounds":[{"copy_ms","transaction_ms","wait_ms" (commit to answer),
- * "total_ms","note_max_ms","follow_ms" (answer to the secondary's position)}],"ratio":{"wait","total"} (medians, to the copy),
- * "rss_mib":{"primary":[before,peak],"secondary":[before,peak]}}
+ * The last line with --json: {"bench":"giant","mebibytes":N,"rounds":[{"copy_ms","transaction_ms","wait_ms" (commit to
+ * answer), "total_ms","note_max_ms","follow_ms" (answer to the secondary's position)}],"ratio":{"wait","total"}
+ * (medians, to the copy), "rss_mib":{"primary":[before,peak],"secondary":[before,peak]}}
  */
 import { closeSync, copyFileSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { randomFillSync } from "node:crypto";
@@ -40,8 +41,22 @@ try {
 }
 
 async function run(): Promise<void> {
-  const application = { ...demoApplication("notes", folder), command: [process.execPath, join(import.meta.dirname, "bench-giant-application.ts")] as [string, string], database: "*.db", readyPath: "/" };
-  const cluster = await Cluster.create({ folder, service: "giant", application, hosts: 2, gateways: 0, keeper, clock: systemClock, lookEveryMs: 50 });
+  const application = {
+    ...demoApplication("notes", folder),
+    command: [process.execPath, join(import.meta.dirname, "bench-giant-application.ts")] as [string, string],
+    database: "*.db",
+    readyPath: "/",
+  };
+  const cluster = await Cluster.create({
+    folder,
+    service: "giant",
+    application,
+    hosts: 2,
+    gateways: 0,
+    keeper,
+    clock: systemClock,
+    lookEveryMs: 50,
+  });
   for (const host of cluster.hosts) await cluster.start(host);
   const primary = await whole(cluster);
   const secondary = cluster.hosts.find((host) => host !== primary);
@@ -57,11 +72,22 @@ async function run(): Promise<void> {
     );
   }
   const copyMs = median(rounds.map(({ copy_ms }) => copy_ms));
-  const ratio = { wait: rounded(median(rounds.map(({ wait_ms }) => wait_ms)) / copyMs), total: rounded(median(rounds.map(({ total_ms }) => total_ms)) / copyMs) };
-  const rss = { primary: [before[0], residentMiB(primary, "VmHWM")], secondary: [before[1], residentMiB(secondary, "VmHWM")] };
-  say(`${options.mebibytes} MiB, medians of ${options.rounds}: the answer waits ${ratio.wait}x the copy, the request takes ${ratio.total}x`);
+  const ratio = {
+    wait: rounded(median(rounds.map(({ wait_ms }) => wait_ms)) / copyMs),
+    total: rounded(median(rounds.map(({ total_ms }) => total_ms)) / copyMs),
+  };
+  const rss = {
+    primary: [before[0], residentMiB(primary, "VmHWM")],
+    secondary: [before[1], residentMiB(secondary, "VmHWM")],
+  };
+  say(
+    `${options.mebibytes} MiB, medians of ${options.rounds}: the answer waits ${ratio.wait}x the copy, the request takes ${ratio.total}x`,
+  );
   say(`memory before and at most, MiB: primary ${rss.primary.join(" and ")}, secondary ${rss.secondary.join(" and ")}`);
-  if (options.json) process.stdout.write(`${JSON.stringify({ bench: "giant", mebibytes: options.mebibytes, rounds, ratio, rss_mib: rss })}\n`);
+  if (options.json)
+    process.stdout.write(
+      `${JSON.stringify({ bench: "giant", mebibytes: options.mebibytes, rounds, ratio, rss_mib: rss })}\n`,
+    );
 }
 
 async function measure(cluster: Cluster, primary: HostMember, secondary: HostMember): Promise<Round> {
@@ -77,18 +103,37 @@ async function measure(cluster: Cluster, primary: HostMember, secondary: HostMem
     }
   })();
   const started = performance.now();
-  const answer = await caller.call({ method: "POST", url: `${primary.dataUrl}/giant?mebibytes=${options.mebibytes}`, body: "", timeoutMs: 120_000 });
+  const answer = await caller.call({
+    method: "POST",
+    url: `${primary.dataUrl}/giant?mebibytes=${options.mebibytes}`,
+    body: "",
+    timeoutMs: 120_000,
+  });
   const answeredAt = Date.now();
   const totalMs = performance.now() - started;
-  if (answer.status !== 200) throw new Error(`/giant answered ${answer.status}: ${answer.text.slice(0, 200)}\n${cluster.logTails()}`);
+  if (answer.status !== 200)
+    throw new Error(`/giant answered ${answer.status}: ${answer.text.slice(0, 200)}\n${cluster.logTails()}`);
   isOver = true;
   await notes;
   caller.close();
   const { committedAt, transactionMs } = JSON.parse(answer.text) as { committedAt: number; transactionMs: number };
   const position = (await cluster.statusOf(primary))?.position ?? 0;
   const follows = performance.now();
-  await cluster.until("the secondary", 120_000, never, () => "behind", async () => ((await cluster.statusOf(secondary))?.position ?? 0) >= position || undefined);
-  return { copy_ms: copyMs, transaction_ms: transactionMs, wait_ms: answeredAt - committedAt, total_ms: totalMs, note_max_ms: noteMaxMs, follow_ms: performance.now() - follows };
+  await cluster.until(
+    "the secondary",
+    120_000,
+    never,
+    () => "behind",
+    async () => ((await cluster.statusOf(secondary))?.position ?? 0) >= position || undefined,
+  );
+  return {
+    copy_ms: copyMs,
+    transaction_ms: transactionMs,
+    wait_ms: answeredAt - committedAt,
+    total_ms: totalMs,
+    note_max_ms: noteMaxMs,
+    follow_ms: performance.now() - follows,
+  };
 }
 
 async function whole(cluster: Cluster): Promise<HostMember> {

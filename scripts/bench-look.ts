@@ -1,6 +1,6 @@
 /**
- * `bun run bench:look`: what one look of the gate costs, beside that of the WAL indexes alone (one pread for each database), which no gate
- * can do without. In one process, in turns; medians of the rounds. The last line with --json:
+ * `bun run bench:look`: what one look of the gate costs, beside that of the WAL indexes alone (one pread for each
+ * database), which no gate can do without. In one process, in turns; medians of the rounds. The last line with --json:
  * {"bench":"look","rounds":N,"results":[{"databases":N,"index_us":N,"look_us":N,"ratio":N}]}
  */
 import { mkdirSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
@@ -50,9 +50,12 @@ async function measure(databases: number): Promise<object> {
     for (const fd of indexes) readSync(fd, bytes, 0, walIndexBytes, 0);
   };
   const rounds: { index: number; look: number }[] = [];
-  for (let round = 0; round < options.rounds; round += 1) rounds.push({ index: time(readIndexes), look: time(() => void source.isAhead()) });
+  for (let round = 0; round < options.rounds; round += 1)
+    rounds.push({ index: time(readIndexes), look: time(() => void source.isAhead()) });
   await source.close();
   const [index, look] = [median(rounds.map((round) => round.index)), median(rounds.map((round) => round.look))];
-  say(`${String(databases).padStart(3)} databases: indexes alone ${index.toFixed(2)} us, a look ${look.toFixed(2)} us, ratio ${(look / index).toFixed(2)}`);
+  say(
+    `${String(databases).padStart(3)} databases: indexes alone ${index.toFixed(2)} us, a look ${look.toFixed(2)} us, ratio ${(look / index).toFixed(2)}`,
+  );
   return { databases, index_us: rounded(index), look_us: rounded(look), ratio: rounded(look / index) };
 }

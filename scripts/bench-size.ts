@@ -1,16 +1,18 @@
 /**
  * `bun run bench:size`: does the size of the database matter? Two clusters with the notes application, one with a small
  * and one with a large database (incompressible content), both up all the time, in the same run:
- * - failover from a warm secondary: the primary is killed in turns, small, large, small, …; the clients' gap is measured.
+ * - failover from a warm secondary: the primary is killed in turns, small, large, small, …; the clients' gap is
+ *   measured.
  * - a checkpoint in which every chunk of the large database is new, with writers before and during it.
  *
- * `--repetitions N` kills of each (5), `--small N` and `--large N` MiB (10 and 1024), `--seconds N` of writes before the
- * checkpoint (10). Needs about four times the large size on the disk of the temporary folder.
+ * `--repetitions N` kills of each (5), `--small N` and `--large N` MiB (10 and 1024), `--seconds N` of writes before
+ * the checkpoint (10). Needs about four times the large size on the disk of the temporary folder.
  *
- * The last line with --json: {"bench":"size","repetitions":N,"failover":[{"mib":N,"gap_ms":{"p50","max"},"start_ms":{…},
- * "without_start_ms":{…}} for small and large],"failover_ratio":large/small of the gap's p50 (goal: at most 1.3),
- * "checkpoint":{"mib","ms","chunks_written","chunks_reused","before":{"writes_per_second","p50_ms","p99_ms"},"during":{…},
- * "p99_ratio":during/before (goal: at most 2)}}
+ * The last line with --json:
+ * {"bench":"size","repetitions":N,"failover":[{"mib":N,"gap_ms":{"p50","max"},"start_ms":{…}, "without_start_ms":{…}}
+ * for small and large],"failover_ratio":large/small of the gap's p50 (goal: at most 1.3),
+ * "checkpoint":{"mib","ms","chunks_written","chunks_reused","before":{"writes_per_second","p50_ms","p99_ms"},
+ * "during":{…},"p99_ratio":during/before (goal: at most 2)}}
  */
 import { Database } from "bun:sqlite";
 import { mkdirSync, mkdtempSync } from "node:fs";
@@ -53,7 +55,10 @@ try {
   for (let turn = 0; turn < options.repetitions; turn += 1) for (const side of sides) await killOnce(side);
   const failover = sides.map(summaryOf);
   const ratio = rounded((failover[1]?.gap_ms.p50 ?? 0) / (failover[0]?.gap_ms.p50 ?? 1));
-  for (const one of failover) say(`${one.mib} MiB: gap p50 ${one.gap_ms.p50} ms, max ${one.gap_ms.max} ms; without the application's start p50 ${one.without_start_ms.p50} ms`);
+  for (const one of failover)
+    say(
+      `${one.mib} MiB: gap p50 ${one.gap_ms.p50} ms, max ${one.gap_ms.max} ms; without the application's start p50 ${one.without_start_ms.p50} ms`,
+    );
   say(`failover, large / small: ${ratio}x (goal: at most 1.3x)`);
   const [, large] = sides;
   if (large === undefined) throw new Error("no large side");
@@ -61,7 +66,10 @@ try {
     say(large.cluster.logTails());
     throw error;
   });
-  if (options.json) process.stdout.write(`${JSON.stringify({ bench: "size", repetitions: options.repetitions, failover, failover_ratio: ratio, checkpoint })}\n`);
+  if (options.json)
+    process.stdout.write(
+      `${JSON.stringify({ bench: "size", repetitions: options.repetitions, failover, failover_ratio: ratio, checkpoint })}\n`,
+    );
 } finally {
   await keeper.close(5000);
 }
@@ -70,7 +78,16 @@ async function openSide(mib: number): Promise<Side> {
   const own = join(folder, `${mib}-mib`);
   mkdirSync(own);
   const application = demoApplication("notes", own);
-  const cluster = await Cluster.create({ folder: own, service: "notes", application, hosts: 2, gateways: 1, keeper, clock, hostExtra });
+  const cluster = await Cluster.create({
+    folder: own,
+    service: "notes",
+    application,
+    hosts: 2,
+    gateways: 1,
+    keeper,
+    clock,
+    hostExtra,
+  });
   const [gateway] = cluster.gateways;
   const [first] = cluster.hosts;
   if (gateway === undefined || first === undefined) throw new Error("no cluster");
@@ -79,7 +96,13 @@ async function openSide(mib: number): Promise<Side> {
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
   await cluster.whenWhole(withinMs, never);
   const view = new GatewayView(gateway.adminUrl, cluster.secret, "notes", clock);
-  await cluster.until("the gateway", withinMs, never, () => "", async () => ((await view.isServing().catch(() => false)) ? true : undefined));
+  await cluster.until(
+    "the gateway",
+    withinMs,
+    never,
+    () => "",
+    async () => ((await view.isServing().catch(() => false)) ? true : undefined),
+  );
   say(`${mib} MiB: bootstrapped, one secondary warm, after ${((clock.now() - startedAt) / 1000).toFixed(1)} s`);
   return { mib, cluster, view, url: gateway.url, gaps: [], starts: [], runs: 0 };
 }
@@ -105,19 +128,36 @@ async function killOnce(side: Side): Promise<void> {
   const known = (await view.failovers()).at(-1)?.order ?? 0;
   side.runs += 1;
   const model = demoApplication("notes", folder).makeModel(`s${side.runs}`, 8);
-  const load = new Load({ urls: [url], model, history: new History(), clock, seed: side.runs, workers: 8, requestsPerSecond: 200, timeoutMs: 30_000 });
+  const load = new Load({
+    urls: [url],
+    model,
+    history: new History(),
+    clock,
+    seed: side.runs,
+    workers: 8,
+    requestsPerSecond: 200,
+    timeoutMs: 30_000,
+  });
   await load.start();
   while (load.meter.count < 200) await clock.sleep(10);
   const killedAt = clock.now();
   primary.process?.signal("SIGKILL");
-  const recorded = await cluster.until("the failover", withinMs, never, () => "", async () => (await view.failovers()).find(({ order }) => order > known));
+  const recorded = await cluster.until(
+    "the failover",
+    withinMs,
+    never,
+    () => "",
+    async () => (await view.failovers()).find(({ order }) => order > known),
+  );
   await clock.sleep(500);
   await load.stop();
   side.gaps.push(load.meter.longestGap(killedAt, clock.now()).ms);
   side.starts.push(recorded.phases.start);
   await load.close();
   await restart(cluster, primary);
-  say(`${side.mib} MiB: ${primary.id} killed, gap ${side.gaps.at(-1)?.toFixed(0)} ms, of it the application's start ${recorded.phases.start.toFixed(0)} ms`);
+  say(
+    `${side.mib} MiB: ${primary.id} killed, gap ${side.gaps.at(-1)?.toFixed(0)} ms, of it the application's start ${recorded.phases.start.toFixed(0)} ms`,
+  );
 }
 
 async function restart(cluster: Cluster, host: HostMember): Promise<void> {
@@ -139,7 +179,12 @@ function spreadOf(values: readonly number[]): Spread {
 
 function summaryOf(side: Side): { mib: number; gap_ms: Spread; start_ms: Spread; without_start_ms: Spread } {
   const without = side.gaps.map((gap, index) => gap - (side.starts[index] ?? 0));
-  return { mib: side.mib, gap_ms: spreadOf(side.gaps), start_ms: spreadOf(side.starts), without_start_ms: spreadOf(without) };
+  return {
+    mib: side.mib,
+    gap_ms: spreadOf(side.gaps),
+    start_ms: spreadOf(side.starts),
+    without_start_ms: spreadOf(without),
+  };
 }
 
 async function checkpointUnderWrites({ cluster, url, mib }: Side): Promise<object> {
@@ -148,21 +193,29 @@ async function checkpointUnderWrites({ cluster, url, mib }: Side): Promise<objec
   await rewrite(join(primary.folder, "data", "notes.db"), () => writePaced(`${url}/notes`, 1, once()));
   await cluster.whenWhole(withinMs, never);
   const write = (forMs: () => boolean): Promise<number[]> => writePaced(`${url}/notes`, writers, forMs);
-  say(`${mib} MiB written over by the application, and journaled, in ${((clock.now() - rewrittenAt) / 1000).toFixed(1)} s`);
+  say(
+    `${mib} MiB written over by the application, and journaled, in ${((clock.now() - rewrittenAt) / 1000).toFixed(1)} s`,
+  );
   const beforeMs = 1000 * options.seconds;
   const before = figures(await write(untilTime(beforeMs)), beforeMs);
   const startedAt = clock.now();
   let isRunning = true;
   const [answer, latencies] = await Promise.all([
-    cluster.clientOf(primary).checkpoint().finally(() => (isRunning = false)),
+    cluster
+      .clientOf(primary)
+      .checkpoint()
+      .finally(() => (isRunning = false)),
     write(() => isRunning),
   ]);
   if (answer.kind !== "ok") throw new Error(`the checkpoint: ${JSON.stringify(answer)}`);
   const during = figures(latencies, clock.now() - startedAt);
   const { ms, chunksWritten, chunksReused } = answer.value;
   const ratio = rounded(during.p99_ms / before.p99_ms);
-  const line = (name: string, one: WriteFigures): string => `  ${name}: ${one.writes_per_second} writes/s, p50 ${one.p50_ms} ms, p99 ${one.p99_ms} ms`;
-  say(`checkpoint of ${mib} MiB in ${(ms / 1000).toFixed(1)} s, ${chunksWritten} chunks written, ${chunksReused} reused`);
+  const line = (name: string, one: WriteFigures): string =>
+    `  ${name}: ${one.writes_per_second} writes/s, p50 ${one.p50_ms} ms, p99 ${one.p99_ms} ms`;
+  say(
+    `checkpoint of ${mib} MiB in ${(ms / 1000).toFixed(1)} s, ${chunksWritten} chunks written, ${chunksReused} reused`,
+  );
   say(`${line("before", before)}\n${line("during", during)}\np99 during / before: ${ratio}x (goal: at most 2x)`);
   return { mib, ms, chunks_written: chunksWritten, chunks_reused: chunksReused, before, during, p99_ratio: ratio };
 }
@@ -179,8 +232,9 @@ function once(): () => boolean {
 }
 
 /**
- * Every page of the filler gets new content, from a second process of the application, so to speak. After each transaction
- * a client waits for an answer, which waits until the journal has everything: nobody writes faster than the vault takes.
+ * Every page of the filler gets new content, from a second process of the application, so to speak. After each
+ * transaction a client waits for an answer, which waits until the journal has everything: nobody writes faster than the
+ * vault takes.
  */
 async function rewrite(file: string, settle: () => Promise<unknown>): Promise<void> {
   const database = new Database(file);

@@ -12,12 +12,21 @@ export function percentile(ascending: readonly number[], share: number): number 
   return ascending[Math.min(ascending.length - 1, Math.max(0, Math.ceil(share * ascending.length) - 1))] ?? Number.NaN;
 }
 
-export const median = (values: readonly number[]): number => percentile([...values].sort((a, b) => a - b), 0.5);
+export const median = (values: readonly number[]): number =>
+  percentile(
+    [...values].sort((a, b) => a - b),
+    0.5,
+  );
 
 export const rounded = (value: number, digits = 2): number => Number(value.toFixed(digits));
 
 /** `clients` clients, each sends its next write when the last is answered, until `forMs` are over. Latencies in ms. */
-export async function writeFor(url: string, clients: number, forMs: number, body: (nth: number) => string): Promise<number[]> {
+export async function writeFor(
+  url: string,
+  clients: number,
+  forMs: number,
+  body: (nth: number) => string,
+): Promise<number[]> {
   const caller = new HttpCaller(clients);
   const latencies: number[] = [];
   const until = performance.now() + forMs;
@@ -48,7 +57,9 @@ export function figures(latencies: readonly number[], forMs: number): WriteFigur
 }
 
 /** `--name VALUE` of a whole number, or the default; anything else on the command line is refused. */
-export function parseBenchArguments<Name extends string>(defaults: Readonly<Record<Name, number>>): Record<Name, number> & { readonly json: boolean } {
+export function parseBenchArguments<Name extends string>(
+  defaults: Readonly<Record<Name, number>>,
+): Record<Name, number> & { readonly json: boolean } {
   const values: Record<string, number> = { ...defaults };
   const args = process.argv.slice(2);
   let json = false;
@@ -56,9 +67,14 @@ export function parseBenchArguments<Name extends string>(defaults: Readonly<Reco
     const arg = args[index] ?? "";
     const name = arg.replace(/^--/, "");
     if (arg === "--json") json = true;
-    else if (arg.startsWith("--") && Object.hasOwn(values, name) && /^\d+$/.test(args[index + 1] ?? "")) values[name] = Number(args[(index += 1)]);
+    else if (arg.startsWith("--") && Object.hasOwn(values, name) && /^\d+$/.test(args[index + 1] ?? ""))
+      values[name] = Number(args[(index += 1)]);
     else {
-      process.stderr.write(`${arg}: accepted are --json${Object.keys(defaults).map((key) => `, --${key} NUMBER`).join("")}\n`);
+      process.stderr.write(
+        `${arg}: accepted are --json${Object.keys(defaults)
+          .map((key) => `, --${key} NUMBER`)
+          .join("")}\n`,
+      );
       process.exit(2);
     }
   }
@@ -68,14 +84,22 @@ export function parseBenchArguments<Name extends string>(defaults: Readonly<Reco
 /** Longest pause of a paced client between an answer and its next write; half of it on average. */
 const pauseMsMax = 20;
 
-/** Like `writeFor`, with a pause between an answer and the next write: latency without a queue. Goes on while `goesOn()`. */
+/**
+ * Like `writeFor`, with a pause between an answer and the next write: latency without a queue. Goes on while
+ * `goesOn()`.
+ */
 export async function writePaced(url: string, clients: number, goesOn: () => boolean): Promise<number[]> {
   const caller = new HttpCaller(clients);
   const latencies: number[] = [];
   const client = async (): Promise<void> => {
     while (goesOn()) {
       const startedAt = performance.now();
-      const answer = await caller.call({ method: "POST", url, body: JSON.stringify({ text: "x".repeat(200) }), timeoutMs: 120_000 });
+      const answer = await caller.call({
+        method: "POST",
+        url,
+        body: JSON.stringify({ text: "x".repeat(200) }),
+        timeoutMs: 120_000,
+      });
       if (answer.status !== 201) throw new Error(`${url} answered ${answer.status}: ${answer.text.slice(0, 200)}`);
       latencies.push(performance.now() - startedAt);
       await new Promise((resolve) => setTimeout(resolve, pauseMsMax * Math.random()));

@@ -1,6 +1,7 @@
 /**
- * The application of `bench:tenants`: one database for each tenant, as services with thousands of them do it. A tenant's database is opened by its
- * first request; of those that are open the one that was used least recently is closed when there are too many.
+ * The application of `bench:tenants`: one database for each tenant, as services with thousands of them do it. A
+ * tenant's database is opened by its first request; of those that are open the one that was used least recently is
+ * closed when there are too many.
  *
  * `PORT`, `DATA_DIR`. POST /tenants/N adds a row to `tenants/N.db` (201); GET /tenants/N counts them; GET /health.
  */
@@ -26,8 +27,14 @@ function tenant(name: string): Tenant {
     return known;
   }
   const database = new DatabaseSync(join(folder, `${name}.db`));
-  database.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=5000; CREATE TABLE IF NOT EXISTS notes(text)");
-  const fresh = { database, insert: database.prepare("INSERT INTO notes VALUES(?)"), count: database.prepare("SELECT count(*) AS n FROM notes") };
+  database.exec(
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=5000; CREATE TABLE IF NOT EXISTS notes(text)",
+  );
+  const fresh = {
+    database,
+    insert: database.prepare("INSERT INTO notes VALUES(?)"),
+    count: database.prepare("SELECT count(*) AS n FROM notes"),
+  };
   open.set(name, fresh);
   const [oldest] = open.keys();
   if (open.size > openMax && oldest !== undefined) {

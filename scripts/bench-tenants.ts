@@ -1,14 +1,18 @@
 /**
- * `bun run bench:tenants`: what many databases cost a host, one for each tenant and nearly all of them idle. For each count two clusters at default
- * settings on this machine, one gateway and two hosts each: one with that many databases, one with a single one, which is the peer of every ratio.
+ * `bun run bench:tenants`: what many databases cost a host, one for each tenant and nearly all of them idle. For each
+ * count two clusters at default settings on this machine, one gateway and two hosts each: one with that many databases,
+ * one with a single one, which is the peer of every ratio.
  *
- * `--counts 100,1000,10000`, `--rounds N` (5) of `--writes N` (200) requests to one tenant, one after the other, in turns.
+ * `--counts 100,1000,10000`, `--rounds N` (5) of `--writes N` (200) requests to one tenant, one after the other, in
+ * turns.
  *
- * start: from the start of the first host with its databases until it is primary, the first checkpoint with it; restore: until the second one follows; failover: from the kill
- * of the primary's process group until the gateway answers a write. RSS, descriptors and CPU (of one processor, in 5 s without a request) are those of
- * the primary's host process. The last line with --json: {"bench":"tenants","results":[{"databases":N,"request_p50_ms":N,
- * "request_ratio":N (p50, median of the rounds, by that of one database), "sweep_p50_ms":N (each request to another tenant, which was idle),"start_s":N,"restore_s":N,"failover_s":N,
- * "rss_mb":N,"idle_cpu_percent":N,"descriptors":N, "peer":{the same of the single database}}]}
+ * start: from the start of the first host with its databases until it is primary, the first checkpoint with it;
+ * restore: until the second one follows; failover: from the kill of the primary's process group until the gateway
+ * answers a write. RSS, descriptors and CPU (of one processor, in 5 s without a request) are those of the primary's
+ * host process. The last line with --json: {"bench":"tenants","results":[{"databases":N,"request_p50_ms":N,
+ * "request_ratio":N (p50, median of the rounds, by that of one database), "sweep_p50_ms":N (each request to another
+ * tenant, which was idle),"start_s":N,"restore_s":N,"failover_s":N, "rss_mb":N,"idle_cpu_percent":N,"descriptors":N,
+ * "peer":{the same of the single database}}]}
  */
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -70,15 +74,32 @@ async function measure(databases: number): Promise<object> {
     const rounds: { one: number; many: number }[] = [];
     for (const world of [one, many]) await requestsTo(world.primary.dataUrl, options.writes, () => 0);
     for (let round = 0; round < options.rounds; round += 1) {
-      rounds.push({ one: await requestsTo(one.primary.dataUrl, options.writes, () => 0), many: await requestsTo(many.primary.dataUrl, options.writes, () => 0) });
+      rounds.push({
+        one: await requestsTo(one.primary.dataUrl, options.writes, () => 0),
+        many: await requestsTo(many.primary.dataUrl, options.writes, () => 0),
+      });
     }
-    const sweep = await requestsTo(many.primary.dataUrl, Math.min(databases, options.writes), (nth) => Math.floor((nth * databases) / options.writes) % databases);
+    const sweep = await requestsTo(
+      many.primary.dataUrl,
+      Math.min(databases, options.writes),
+      (nth) => Math.floor((nth * databases) / options.writes) % databases,
+    );
     for (const world of [one, many]) world.figures.failover_s = await failOver(world, world === one ? 1 : databases);
     const [p50One, p50Many] = [median(rounds.map((round) => round.one)), median(rounds.map((round) => round.many))];
-    const result = { databases, request_p50_ms: rounded(p50Many), request_ratio: rounded(p50Many / p50One), sweep_p50_ms: rounded(sweep), ...many.figures, peer: { request_p50_ms: rounded(p50One), ...one.figures } };
+    const result = {
+      databases,
+      request_p50_ms: rounded(p50Many),
+      request_ratio: rounded(p50Many / p50One),
+      sweep_p50_ms: rounded(sweep),
+      ...many.figures,
+      peer: { request_p50_ms: rounded(p50One), ...one.figures },
+    };
     say(`${databases} databases, with 1 in brackets:`);
-    say(`  request   p50 ${rounded(p50Many)} ms (${rounded(p50One)}), ratio ${rounded(p50Many / p50One)}; each to another tenant ${rounded(sweep)} ms`);
-    for (const name of Object.keys(one.figures) as (keyof Figures)[]) say(`  ${name.padEnd(16)} ${many.figures[name]} (${one.figures[name]})`);
+    say(
+      `  request   p50 ${rounded(p50Many)} ms (${rounded(p50One)}), ratio ${rounded(p50Many / p50One)}; each to another tenant ${rounded(sweep)} ms`,
+    );
+    for (const name of Object.keys(one.figures) as (keyof Figures)[])
+      say(`  ${name.padEnd(16)} ${many.figures[name]} (${one.figures[name]})`);
     return result;
   } finally {
     await one.close();
@@ -89,21 +110,43 @@ async function measure(databases: number): Promise<object> {
 async function begin(databases: number): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "stead-bench-tenants-"));
   const keeper = new ProcessKeeper(folder);
-  const cluster = await Cluster.create({ folder, service: "tenants", application, hosts: 2, gateways: 1, keeper, clock });
+  const cluster = await Cluster.create({
+    folder,
+    service: "tenants",
+    application,
+    hosts: 2,
+    gateways: 1,
+    keeper,
+    clock,
+  });
   const [primary, secondary] = cluster.hosts;
   const [gateway] = cluster.gateways;
-  if (primary === undefined || secondary === undefined || gateway === undefined) throw new Error("two hosts and a gateway");
+  if (primary === undefined || secondary === undefined || gateway === undefined)
+    throw new Error("two hosts and a gateway");
   makeTenants(join(primary.folder, "data", "tenants"), databases);
   const until = async (host: HostMember, role: string): Promise<number> => {
     const startedMs = clock.now();
     await cluster.start(host);
-    await cluster.until(`${host.id} as ${role}`, withinMs, never, () => "", async () => ((await cluster.statusOf(host))?.role === role ? true : undefined));
+    await cluster.until(
+      `${host.id} as ${role}`,
+      withinMs,
+      never,
+      () => "",
+      async () => ((await cluster.statusOf(host))?.role === role ? true : undefined),
+    );
     return rounded((clock.now() - startedMs) / 1000);
   };
   await cluster.start(gateway);
   const start_s = await until(primary, "primary");
   const restore_s = await until(secondary, "secondary");
-  const figures = { start_s, restore_s, failover_s: Number.NaN, rss_mb: Number.NaN, idle_cpu_percent: Number.NaN, descriptors: Number.NaN };
+  const figures = {
+    start_s,
+    restore_s,
+    failover_s: Number.NaN,
+    rss_mb: Number.NaN,
+    idle_cpu_percent: Number.NaN,
+    descriptors: Number.NaN,
+  };
   return { cluster, url: gateway.url, primary, figures, close: () => keeper.close(5_000) };
 }
 
@@ -122,12 +165,20 @@ async function requestsTo(url: string, count: number, tenantOf: (nth: number) =>
   const latencies: number[] = [];
   for (let nth = 0; nth < count; nth += 1) {
     const startedMs = performance.now();
-    const { status, text } = await caller.call({ method: "POST", url: `${url}/tenants/${tenantOf(nth)}`, body: "", timeoutMs: 60_000 });
+    const { status, text } = await caller.call({
+      method: "POST",
+      url: `${url}/tenants/${tenantOf(nth)}`,
+      body: "",
+      timeoutMs: 60_000,
+    });
     if (status !== 201) throw new Error(`answered ${status}: ${text.slice(0, 200)}`);
     latencies.push(performance.now() - startedMs);
   }
   caller.close();
-  return percentile(latencies.sort((a, b) => a - b), 0.5);
+  return percentile(
+    latencies.sort((a, b) => a - b),
+    0.5,
+  );
 }
 
 async function look({ primary, figures }: World): Promise<void> {
@@ -150,19 +201,35 @@ async function failOver({ cluster, primary, url }: World, databases: number): Pr
   const startedMs = clock.now();
   primary.process?.signal("SIGKILL");
   const tenant = databases - 1;
-  await cluster.until("an answer after the kill", withinMs, never, () => "", async () => {
-    const answer = await caller.call({ method: "POST", url: `${url}/tenants/${Math.max(0, tenant)}`, body: "", timeoutMs: 60_000 }).catch(() => undefined);
-    return answer?.status === 201 ? true : undefined;
-  });
+  await cluster.until(
+    "an answer after the kill",
+    withinMs,
+    never,
+    () => "",
+    async () => {
+      const answer = await caller
+        .call({ method: "POST", url: `${url}/tenants/${Math.max(0, tenant)}`, body: "", timeoutMs: 60_000 })
+        .catch(() => undefined);
+      return answer?.status === 201 ? true : undefined;
+    },
+  );
   caller.close();
   return rounded((clock.now() - startedMs) / 1000);
 }
 
 function readArguments(): { counts: readonly number[]; rounds: number; writes: number; json: boolean } {
-  const { values } = parseArgs({ options: { counts: { type: "string", default: "100,1000,10000" }, rounds: { type: "string", default: "5" }, writes: { type: "string", default: "200" }, json: { type: "boolean", default: false } } });
+  const { values } = parseArgs({
+    options: {
+      counts: { type: "string", default: "100,1000,10000" },
+      rounds: { type: "string", default: "5" },
+      writes: { type: "string", default: "200" },
+      json: { type: "boolean", default: false },
+    },
+  });
   const counts = values.counts.split(",").map(Number);
   const [rounds, writes] = [Number(values.rounds), Number(values.writes)];
-  if ([...counts, rounds, writes].every((number) => Number.isInteger(number) && number > 0)) return { counts, rounds, writes, json: values.json };
+  if ([...counts, rounds, writes].every((number) => Number.isInteger(number) && number > 0))
+    return { counts, rounds, writes, json: values.json };
   process.stderr.write("accepted: --counts N,N,… --rounds N --writes N, whole numbers above zero, and --json\n");
   process.exit(2);
 }

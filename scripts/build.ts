@@ -1,6 +1,6 @@
 /**
- * Builds `dist/stead`: Bun, the program, libSQL's native module and the migrations in one executable, which reads neither
- * `.env` nor `bunfig.toml` from the folder it is started in.
+ * Builds `dist/stead`: Bun, the program, libSQL's native module and the migrations in one executable, which reads
+ * neither `.env` nor `bunfig.toml` from the folder it is started in.
  */
 import { mkdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -16,7 +16,9 @@ const { values } = parseArgs({
   },
 });
 if (!isBuildTarget(values.target)) {
-  console.error(`build: found the target "${values.target}"\n  accepted: ${Object.keys(libsqlPackages).join(", ")}\n  do: choose one of these`);
+  console.error(
+    `build: found the target "${values.target}"\n  accepted: ${Object.keys(libsqlPackages).join(", ")}\n  do: choose one of these`,
+  );
   process.exit(2);
 }
 
@@ -38,7 +40,9 @@ for (const log of result.logs) console.error(log.message);
 if (!result.success) process.exit(1);
 if (!plugin.replaced()) {
   console.error("build: libsql's index.js was not bundled, or does not load its native module as expected");
-  console.error("  do: compare node_modules/libsql/index.js with scripts/lib/libsql-plugin.ts after an upgrade of libsql");
+  console.error(
+    "  do: compare node_modules/libsql/index.js with scripts/lib/libsql-plugin.ts after an upgrade of libsql",
+  );
   process.exit(1);
 }
 // The map is inside the executable; Bun leaves a copy beside it.

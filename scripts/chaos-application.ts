@@ -1,7 +1,7 @@
 /**
- * Faults of a chaos run that are the application's: it hangs, deadlocks, ends on a request, does not start, finds its port taken, starts
- * processes that leave its group; and a data folder that turns read-only. What the applications do badly is added from outside
- * (chaos-manners/), the examples know nothing of it.
+ * Faults of a chaos run that are the application's: it hangs, deadlocks, ends on a request, does not start, finds its
+ * port taken, starts processes that leave its group; and a data folder that turns read-only. What the applications do
+ * badly is added from outside (chaos-manners/), the examples know nothing of it.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +19,9 @@ export function withIllManners(application: DemoApplication): DemoApplication {
   const [program, source] = application.command;
   if (source === undefined) throw new Error(`${program} is started without a source file`);
   const manners = (name: string): string => join(import.meta.dirname, "chaos-manners", name);
-  const command: [string, ...string[]] = source.endsWith(".py") ? [program, manners("ledger.py"), source] : [program, "--preload", manners("notes.ts"), source];
+  const command: [string, ...string[]] = source.endsWith(".py")
+    ? [program, manners("ledger.py"), source]
+    : [program, "--preload", manners("notes.ts"), source];
   return { ...application, command };
 }
 
@@ -39,7 +41,9 @@ const clearMark = (host: HostMember, mark: Mark): void => rmSync(markFile(host, 
 
 /** Processes of the application itself, without the shells that watch it. */
 const applicationOf = (host: HostMember): number[] =>
-  descendantsOf(host.process?.pid ?? 0).map(({ pid }) => pid).filter((pid) => commandOf(pid)?.includes("stead-watcher") === false);
+  descendantsOf(host.process?.pid ?? 0)
+    .map(({ pid }) => pid)
+    .filter((pid) => commandOf(pid)?.includes("stead-watcher") === false);
 
 function signal(pids: readonly number[], name: NodeJS.Signals): void {
   for (const pid of pids) {
@@ -86,14 +90,21 @@ function atNextStart(host: HostMember, mark: Mark, lastsMs: number): Fault {
 
 /** In the mount namespace of the host, over its data folder. */
 function inMountsOf(host: HostMember, script: string): Promise<void> {
-  const child = spawn("nsenter", ["-t", String(host.process?.pid ?? 0), "-m", "sh", "-c", script, "sh", join(host.folder, "data")], { stdio: "ignore" });
+  const child = spawn(
+    "nsenter",
+    ["-t", String(host.process?.pid ?? 0), "-m", "sh", "-c", script, "sh", join(host.folder, "data")],
+    { stdio: "ignore" },
+  );
   return new Promise((resolve) => {
     child.once("error", () => resolve());
     child.once("close", () => resolve());
   });
 }
 
-const withPrimary = (weight: number, make: (host: HostMember, world: ChaosWorld, dice: Dice) => Fault | undefined): { readonly weight: number; readonly make: Maker } => ({
+const withPrimary = (
+  weight: number,
+  make: (host: HostMember, world: ChaosWorld, dice: Dice) => Fault | undefined,
+): { readonly weight: number; readonly make: Maker } => ({
   weight,
   make: async (world, dice) => {
     const host = await drawPrimary(world);
@@ -101,7 +112,11 @@ const withPrimary = (weight: number, make: (host: HostMember, world: ChaosWorld,
   },
 });
 
-const poison = (kind: string, path: string, asks: "once" | "again"): { readonly weight: number; readonly make: Maker } =>
+const poison = (
+  kind: string,
+  path: string,
+  asks: "once" | "again",
+): { readonly weight: number; readonly make: Maker } =>
   withPrimary(1, (_, world, dice) => {
     const gateway = drawGateway(world, dice);
     if (gateway === undefined) return undefined;
@@ -124,7 +139,13 @@ export const applicationFaults: Readonly<Record<string, { readonly weight: numbe
     if (stopped.length === 0) return undefined;
     const begin = (): Promise<void> => Promise.resolve(signal(stopped, "SIGSTOP"));
     // Those that were killed for it are gone, and a new one has other numbers.
-    const mend = (): Promise<void> => Promise.resolve(signal(stopped.filter((pid) => applicationOf(host).includes(pid)), "SIGCONT"));
+    const mend = (): Promise<void> =>
+      Promise.resolve(
+        signal(
+          stopped.filter((pid) => applicationOf(host).includes(pid)),
+          "SIGCONT",
+        ),
+      );
     return { kind: "stop-application", on: host.id, lastsMs: within(dice, 300, 5_000), takes: [host.id], begin, mend };
   }),
   "deadlock-application": poison("deadlock-application", "/chaos/deadlock", "once"),
@@ -135,7 +156,8 @@ export const applicationFaults: Readonly<Record<string, { readonly weight: numbe
   "read-only-data": withPrimary(1, (host, world, dice) => {
     if (world.network === undefined) return undefined;
     const begin = (): Promise<void> => inMountsOf(host, 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"');
-    const mend = (): Promise<void> => (host.process?.end === undefined ? inMountsOf(host, 'umount -l "$1"') : nothing());
+    const mend = (): Promise<void> =>
+      host.process?.end === undefined ? inMountsOf(host, 'umount -l "$1"') : nothing();
     return { kind: "read-only-data", on: host.id, lastsMs: within(dice, 500, 12_000), takes: [host.id], begin, mend };
   }),
 };

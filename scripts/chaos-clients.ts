@@ -1,9 +1,11 @@
 /**
- * The clients of a chaos run, in a process of their own: `bun scripts/chaos-clients.ts JSON`, where JSON is ClientOptions.
+ * The clients of a chaos run, in a process of their own: `bun scripts/chaos-clients.ts JSON`, where JSON is
+ * ClientOptions.
  *
- * One load through every gateway and one at every host directly, past the gateways, so that a primary that was replaced has
- * somebody to answer wrongly. They share one history. Prints `{"kind":"started"}`, then `{"kind":"progress",...}` a few times a
- * second. When its input ends the load stops, everything is read back and judged, and `{"kind":"result",...}` is printed.
+ * One load through every gateway and one at every host directly, past the gateways, so that a primary that was replaced
+ * has somebody to answer wrongly. They share one history. Prints `{"kind":"started"}`, then `{"kind":"progress",...}` a
+ * few times a second. When its input ends the load stops, everything is read back and judged, and
+ * `{"kind":"result",...}` is printed.
  */
 import { demoApplication, type DemoApplicationName } from "../harness/applications.ts";
 import { History } from "../harness/history.ts";
@@ -65,7 +67,16 @@ async function main(): Promise<void> {
     made += 1;
     const inner = demoApplication(options.app, options.folder).makeModel(`c${made}`, workers);
     const model = new RecordingModel(inner, systemClock, operations);
-    return new Load({ urls: [url], model, history, clock: systemClock, seed: options.seed * 100 + made, workers, requestsPerSecond, timeoutMs: limitMs });
+    return new Load({
+      urls: [url],
+      model,
+      history,
+      clock: systemClock,
+      seed: options.seed * 100 + made,
+      workers,
+      requestsPerSecond,
+      timeoutMs: limitMs,
+    });
   };
   const perGateway = options.requestsPerSecond / options.gatewayUrls.length;
   const loads = options.gatewayUrls.map((url) => load(url, workersPerGateway, perGateway, timeoutMs));
@@ -75,7 +86,10 @@ async function main(): Promise<void> {
   const direct = Promise.all(directs.map((one) => startPatiently(one).catch(() => undefined)));
   const startedAt = systemClock.now();
   say({ kind: "started" });
-  const timer = setInterval(() => say({ kind: "progress", ok: loads.map(({ counts }) => counts.ok), acknowledged: history.acknowledgedCount }), progressMs);
+  const timer = setInterval(
+    () => say({ kind: "progress", ok: loads.map(({ counts }) => counts.ok), acknowledged: history.acknowledgedCount }),
+    progressMs,
+  );
   await new Promise<void>((resolve) => process.stdin.once("end", resolve).resume());
   clearInterval(timer);
   isStopping = true;
@@ -86,7 +100,8 @@ async function main(): Promise<void> {
   const model = demoApplication(options.app, options.folder).makeModel("read-back", 1);
   const { entries, broken } = await model.readBack((path) => reader.get(path));
   const { acknowledged, missing, phantom } = history.finish(entries);
-  const sum = (of: readonly Load[], pick: (one: Load) => number): number => of.reduce((total, one) => total + pick(one), 0);
+  const sum = (of: readonly Load[], pick: (one: Load) => number): number =>
+    of.reduce((total, one) => total + pick(one), 0);
   say({
     kind: "result",
     acknowledged,

@@ -1,6 +1,7 @@
 /**
- * A small file system of its own for the vault, a host or a gateway (an image file, mounted), so that it can be frozen, slowed
- * down and filled for real. A janitor thaws and unmounts it when its input ends, so also when this process is killed. Needs root and loop devices.
+ * A small file system of its own for the vault, a host or a gateway (an image file, mounted), so that it can be frozen,
+ * slowed down and filled for real. A janitor thaws and unmounts it when its input ends, so also when this process is
+ * killed. Needs root and loop devices.
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
@@ -29,11 +30,16 @@ export class SmallDisk {
     const script = `truncate -s ${sizeMiB}M "$1" && mkfs.ext4 -q -m 0 "$1" && mount -o loop "$1" "$2" && command -v fsfreeze`;
     const tried = spawnSync("sh", ["-c", script, "sh", image, mountPoint], { encoding: "utf8" });
     if (tried.status !== 0) {
-      say(`${mountPoint} has no disk of its own (${tried.stderr.trim().split("\n").at(-1) ?? ""}): it is not frozen and not filled`);
+      say(
+        `${mountPoint} has no disk of its own (${tried.stderr.trim().split("\n").at(-1) ?? ""}): it is not frozen and not filled`,
+      );
       return undefined;
     }
     const clean = 'cat >/dev/null; fsfreeze -u "$1"; umount -l "$1"; rmdir "$1"; rm -f "$2"';
-    const janitor = spawn("sh", ["-c", clean, "sh", mountPoint, image], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+    const janitor = spawn("sh", ["-c", clean, "sh", mountPoint, image], {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+    });
     janitor.unref();
     return new SmallDisk(mountPoint, janitor);
   }
@@ -72,7 +78,9 @@ export class SmallDisk {
   async fill(): Promise<void> {
     const { bavail, bsize } = statfsSync(this.#mountPoint);
     const ballast = this.#ballast;
-    await run("fallocate", ["-l", String(Math.max(bsize, bavail * bsize - 4 * ballastChunkBytes)), ballast]).catch(() => undefined);
+    await run("fallocate", ["-l", String(Math.max(bsize, bavail * bsize - 4 * ballastChunkBytes)), ballast]).catch(
+      () => undefined,
+    );
     const file = openSync(ballast, "a");
     try {
       for (let bytes = ballastChunkBytes; bytes >= bsize; ) {

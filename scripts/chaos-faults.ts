@@ -1,4 +1,7 @@
-/** The faults of a chaos run: each begins, lasts a drawn time, and is mended again; none is beyond what must be survived. */
+/**
+ * The faults of a chaos run: each begins, lasts a drawn time, and is mended again; none is beyond what must be
+ * survived.
+ */
 import type { Member } from "../harness/cluster.ts";
 import type { Dice } from "../harness/dice.ts";
 import { GatewayView } from "../harness/gateway-view.ts";
@@ -6,7 +9,16 @@ import { descendantsOf } from "../harness/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import type { VaultCut } from "../test/e2e/netns/vault-access.ts";
 import { applicationFaults } from "./chaos-application.ts";
-import { type ChaosWorld, drawGateway, drawHost, drawPrimary, type Fault, type Maker, nothing, within } from "./chaos-world.ts";
+import {
+  type ChaosWorld,
+  drawGateway,
+  drawHost,
+  drawPrimary,
+  type Fault,
+  type Maker,
+  nothing,
+  within,
+} from "./chaos-world.ts";
 
 function kill(world: ChaosWorld, members: readonly Member[], kind: string, lastsMs: number): Fault {
   return {
@@ -37,7 +49,14 @@ const stop = (member: Member, kind: string, lastsMs: number): Fault => ({
 function fill(kind: string, member: Member | undefined, world: ChaosWorld, dice: Dice): Fault | undefined {
   const disk = world.disks.get(member?.id ?? "");
   if (member === undefined || disk === undefined) return undefined;
-  return { kind, on: member.id, lastsMs: within(dice, 200, 4000), takes: [member.id], begin: () => disk.fill(), mend: () => Promise.resolve(disk.empty()) };
+  return {
+    kind,
+    on: member.id,
+    lastsMs: within(dice, 200, 4000),
+    takes: [member.id],
+    begin: () => disk.fill(),
+    mend: () => Promise.resolve(disk.empty()),
+  };
 }
 
 const makers: Readonly<Record<string, { readonly weight: number; readonly make: Maker }>> = {
@@ -71,7 +90,14 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
         }
         return Promise.resolve();
       };
-      return { kind: "kill-application", on: `${host.id} (process ${victim.pid} of ${family.length})`, lastsMs: within(dice, 100, 1000), takes: [host.id], begin, mend: nothing };
+      return {
+        kind: "kill-application",
+        on: `${host.id} (process ${victim.pid} of ${family.length})`,
+        lastsMs: within(dice, 100, 1000),
+        takes: [host.id],
+        begin,
+        mend: nothing,
+      };
     },
   },
   "kill-gateway": {
@@ -92,7 +118,8 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
     weight: 1,
     make: (world, dice) => {
       const all = [...world.cluster.hosts, ...world.cluster.gateways];
-      if (all.some(({ id, process }) => world.taken.has(id) || process?.end !== undefined)) return Promise.resolve(undefined);
+      if (all.some(({ id, process }) => world.taken.has(id) || process?.end !== undefined))
+        return Promise.resolve(undefined);
       return Promise.resolve(kill(world, all, "power-failure", within(dice, 200, 1500)));
     },
   },
@@ -131,9 +158,17 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
       const { vaultAccess } = world;
       const host = await drawHost(world, dice);
       if (vaultAccess === undefined || host === undefined || world.taken.has("vault")) return undefined;
-      const kind = (["hang", "error", "read-only", "unmounted"] as const satisfies readonly VaultCut[])[dice.below(4)] ?? "hang";
+      const kind =
+        (["hang", "error", "read-only", "unmounted"] as const satisfies readonly VaultCut[])[dice.below(4)] ?? "hang";
       const begin = (): Promise<void> => vaultAccess.cut(host.id, host.process?.pid ?? 0, kind);
-      return { kind: `vault-${kind}`, on: host.id, lastsMs: within(dice, 200, 8000), takes: [host.id, "vault"], begin, mend: () => vaultAccess.heal() };
+      return {
+        kind: `vault-${kind}`,
+        on: host.id,
+        lastsMs: within(dice, 200, 8000),
+        takes: [host.id, "vault"],
+        begin,
+        mend: () => vaultAccess.heal(),
+      };
     },
   },
   "freeze-vault": {
@@ -141,7 +176,14 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
     make: (world, dice) => {
       const { vaultDisk } = world;
       if (vaultDisk === undefined || world.taken.has("disk")) return Promise.resolve(undefined);
-      return Promise.resolve({ kind: "freeze-vault", on: "vault", lastsMs: within(dice, 50, 3000), takes: ["disk"], begin: () => vaultDisk.freeze(), mend: () => vaultDisk.thaw() });
+      return Promise.resolve({
+        kind: "freeze-vault",
+        on: "vault",
+        lastsMs: within(dice, 50, 3000),
+        takes: ["disk"],
+        begin: () => vaultDisk.freeze(),
+        mend: () => vaultDisk.thaw(),
+      });
     },
   },
   "slow-vault": {
@@ -150,7 +192,14 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
       const { vaultDisk } = world;
       if (vaultDisk === undefined || world.taken.has("disk")) return Promise.resolve(undefined);
       const begin = (): Promise<void> => Promise.resolve(vaultDisk.slow(within(dice, 5, 150), within(dice, 5, 50)));
-      return Promise.resolve({ kind: "slow-vault", on: "vault", lastsMs: within(dice, 500, 8000), takes: ["disk"], begin, mend: () => vaultDisk.hurry() });
+      return Promise.resolve({
+        kind: "slow-vault",
+        on: "vault",
+        lastsMs: within(dice, 500, 8000),
+        takes: ["disk"],
+        begin,
+        mend: () => vaultDisk.hurry(),
+      });
     },
   },
   "fill-host": {
@@ -167,7 +216,14 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
       const { vaultDisk } = world;
       if (vaultDisk === undefined || world.taken.has("disk")) return Promise.resolve(undefined);
       const mend = (): Promise<void> => Promise.resolve(vaultDisk.empty());
-      return Promise.resolve({ kind: "fill-vault", on: "vault", lastsMs: within(dice, 200, 4000), takes: ["disk"], begin: () => vaultDisk.fill(), mend });
+      return Promise.resolve({
+        kind: "fill-vault",
+        on: "vault",
+        lastsMs: within(dice, 200, 4000),
+        takes: ["disk"],
+        begin: () => vaultDisk.fill(),
+        mend,
+      });
     },
   },
   ...applicationFaults,

@@ -1,7 +1,7 @@
 /**
- * One chaos run: a cluster of real processes, clients in a process of their own, faults drawn by the seed one after the other
- * and sometimes two at once, and in between restarts of what ended by itself, as a service manager would. At the end
- * everything is mended, must become whole within a stated time, and is judged by the clients' history.
+ * One chaos run: a cluster of real processes, clients in a process of their own, faults drawn by the seed one after the
+ * other and sometimes two at once, and in between restarts of what ended by itself, as a service manager would. At the
+ * end everything is mended, must become whole within a stated time, and is judged by the clients' history.
  *
  * The seed fixes which faults are drawn; processes are real, so a run is not repeated exactly.
  */
@@ -60,13 +60,13 @@ export interface ChaosResult {
 }
 
 /**
- * Frequent checkpoints and a short window, so that retention runs and hosts are left behind; a patience that ends within the faults that are
- * drawn, and as many restarts as they ask for.
+ * Frequent checkpoints and a short window, so that retention runs and hosts are left behind; a patience that ends
+ * within the faults that are drawn, and as many restarts as they ask for.
  */
 const hostExtra = [
   '\n[host.checkpoint]\ninterval = "8s"\nkeep = 2\nwindow = "15s"\n',
   '[host.application.health]\npatience = "1500ms"\n',
-  '[host.application.restarts]\nmax = 5\n',
+  "[host.application.restarts]\nmax = 5\n",
 ].join("");
 const wholeWithinMs = 60_000;
 const restartAfterMs = 500;
@@ -93,19 +93,27 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }
   const left = applicationsOf(folder);
   for (const pid of left) process.kill(pid, "SIGKILL");
-  return left.length === 0 ? result : { ...result, wrong: [...result.wrong, `${left.length} processes of applications outlived their hosts`] };
+  return left.length === 0
+    ? result
+    : { ...result, wrong: [...result.wrong, `${left.length} processes of applications outlived their hosts`] };
 }
 
-/** Processes that still have their databases in `folder`: none, when everything has ended. Linux only; elsewhere none is found. */
+/**
+ * Processes that still have their databases in `folder`: none, when everything has ended. Linux only; elsewhere none is
+ * found.
+ */
 function applicationsOf(folder: string): number[] {
   if (!existsSync("/proc/self/environ")) return [];
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`STEAD_DATA=${folder}/`);
-    } catch {
-      return false; // It ended meanwhile.
-    }
-  });
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`STEAD_DATA=${folder}/`);
+      } catch {
+        return false; // It ended meanwhile.
+      }
+    });
 }
 
 /** Of each host that follows, what its application has left behind; one sentence each. */
@@ -114,14 +122,21 @@ async function straysOf({ cluster }: ChaosWorld): Promise<string[]> {
   for (const host of cluster.hosts) {
     if ((await cluster.statusOf(host))?.role !== "secondary") continue;
     const left = applicationsOf(host.folder);
-    if (left.length > 0 && (await cluster.statusOf(host))?.role === "secondary") found.push(`${host.id} follows, and processes of its application live on: ${left.join(", ")}`);
+    if (left.length > 0 && (await cluster.statusOf(host))?.role === "secondary")
+      found.push(`${host.id} follows, and processes of its application live on: ${left.join(", ")}`);
   }
   return found;
 }
 
-async function prepare(folder: string, keeper: ProcessKeeper, options: ChaosOptions, closers: (() => Promise<void>)[]): Promise<ChaosWorld> {
+async function prepare(
+  folder: string,
+  keeper: ProcessKeeper,
+  options: ChaosOptions,
+  closers: (() => Promise<void>)[],
+): Promise<ChaosWorld> {
   const { app, say } = options;
-  const names = (what: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${what}-${index + 1}`);
+  const names = (what: string, count: number): string[] =>
+    Array.from({ length: count }, (_, index) => `${what}-${index + 1}`);
   const members = [...names("gateway", options.gateways), ...names("host", options.hosts)];
   const missing = missingForNamespaces() ?? missingForVaultCuts();
   let network: Namespaces | undefined;
@@ -146,7 +161,18 @@ async function prepare(folder: string, keeper: ProcessKeeper, options: ChaosOpti
   } else say(`no network is cut and no host loses the vault: ${missing}`);
   const application = withIllManners(demoApplication(app, folder));
   const places = network === undefined || vaultAccess === undefined ? {} : { places: placesOf(network, vaultAccess) };
-  const cluster = await Cluster.create({ folder, service: app, application, hosts: options.hosts, gateways: options.gateways, keeper, clock: systemClock, hostExtra, program: options.program, ...places });
+  const cluster = await Cluster.create({
+    folder,
+    service: app,
+    application,
+    hosts: options.hosts,
+    gateways: options.gateways,
+    keeper,
+    clock: systemClock,
+    hostExtra,
+    program: options.program,
+    ...places,
+  });
   return { cluster, service: app, network, vaultAccess, vaultDisk, disks, taken: new Set() };
 }
 
@@ -180,14 +206,18 @@ async function play(folder: string, world: ChaosWorld, options: ChaosOptions): P
   try {
     while (systemClock.now() - startedAt < options.durationMs) {
       const isDouble = dice.fraction() < secondFault;
-      await Promise.all(Array.from({ length: isDouble ? 2 : 1 }, () => oneFault(world, dice, { faults, startedAt, options })));
+      await Promise.all(
+        Array.from({ length: isDouble ? 2 : 1 }, () => oneFault(world, dice, { faults, startedAt, options })),
+      );
       await systemClock.sleep(pauseMaxMs * dice.fraction());
     }
     say("everything is mended");
     const mendedAt = systemClock.now();
     const trouble = await whole(world, clients, mendedAt + wholeWithinMs);
     const convergedMs = trouble === undefined ? Math.round(systemClock.now() - mendedAt) : null;
-    say(trouble === undefined ? `whole again after ${convergedMs} ms` : `NOT whole after ${wholeWithinMs} ms: ${trouble}`);
+    say(
+      trouble === undefined ? `whole again after ${convergedMs} ms` : `NOT whole after ${wholeWithinMs} ms: ${trouble}`,
+    );
     const strays = await straysOf(world);
     const epochs = ((await cluster.primary())?.status.epoch ?? 0) - firstEpoch;
     const client = await clients.finish();
@@ -199,11 +229,17 @@ async function play(folder: string, world: ChaosWorld, options: ChaosOptions): P
   }
 }
 
-async function oneFault(world: ChaosWorld, dice: Dice, { faults: counts, startedAt, options }: { faults: Record<string, number>; startedAt: number; options: ChaosOptions }): Promise<void> {
+async function oneFault(
+  world: ChaosWorld,
+  dice: Dice,
+  { faults: counts, startedAt, options }: { faults: Record<string, number>; startedAt: number; options: ChaosOptions },
+): Promise<void> {
   const fault: Fault | undefined = await drawFault(world, dice, options.faults);
   if (fault === undefined || fault.takes.some((one) => world.taken.has(one))) return;
   for (const one of fault.takes) world.taken.add(one);
-  options.say(`${((systemClock.now() - startedAt) / 1000).toFixed(2).padStart(8)} s  ${fault.kind} ${fault.on} for ${fault.lastsMs} ms`);
+  options.say(
+    `${((systemClock.now() - startedAt) / 1000).toFixed(2).padStart(8)} s  ${fault.kind} ${fault.on} for ${fault.lastsMs} ms`,
+  );
   try {
     await fault.begin();
     counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
@@ -214,7 +250,10 @@ async function oneFault(world: ChaosWorld, dice: Dice, { faults: counts, started
   }
 }
 
-/** Undefined when everything is well and every gateway has answered clients since; otherwise what is not, at the end of the time. */
+/**
+ * Undefined when everything is well and every gateway has answered clients since; otherwise what is not, at the end of
+ * the time.
+ */
 async function whole({ cluster, service }: ChaosWorld, clients: Clients, until: number): Promise<string | undefined> {
   const views = cluster.gateways.map(({ adminUrl }) => new GatewayView(adminUrl, cluster.secret, service, systemClock));
   const okBefore = clients.ok;
@@ -224,10 +263,14 @@ async function whole({ cluster, service }: ChaosWorld, clients: Clients, until: 
     const epochs = new Set(statuses.map((status) => status?.epoch));
     const serving = await Promise.all(views.map((view) => view.isServing().catch(() => false)));
     const isAnswered = clients.ok.every((ok, index) => ok > (okBefore[index] ?? 0) + 5);
-    const isOne = roles.filter((role) => role === "primary").length === 1 && roles.filter((role) => role === "secondary").length === roles.length - 1;
+    const isOne =
+      roles.filter((role) => role === "primary").length === 1 &&
+      roles.filter((role) => role === "secondary").length === roles.length - 1;
     if (isOne && epochs.size === 1 && serving.every(Boolean) && isAnswered) return undefined;
     if (systemClock.now() > until) {
-      const hosts = cluster.hosts.map(({ id }, index) => `${id} ${roles[index]} epoch ${statuses[index]?.epoch} ${statuses[index]?.reason ?? ""}`.trim());
+      const hosts = cluster.hosts.map(({ id }, index) =>
+        `${id} ${roles[index]} epoch ${statuses[index]?.epoch} ${statuses[index]?.reason ?? ""}`.trim(),
+      );
       return `${hosts.join(", ")}; gateways serving: ${serving.join(", ")}; clients answered: ${isAnswered}`;
     }
     await systemClock.sleep(watchEveryMs);
@@ -264,7 +307,11 @@ class ServiceManager {
       for (const member of members) {
         const end = member.process?.end;
         if (end === undefined || taken.has(member.id)) continue;
-        this.exits.push({ id: member.id, code: end.code ?? end.signal, atMs: Math.round(systemClock.now() - startedAt) });
+        this.exits.push({
+          id: member.id,
+          code: end.code ?? end.signal,
+          atMs: Math.round(systemClock.now() - startedAt),
+        });
         say(`${member.id} ended by itself (${end.code ?? end.signal}); it is started again`);
         taken.add(member.id);
         await systemClock.sleep(restartAfterMs);

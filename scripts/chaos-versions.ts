@@ -2,11 +2,11 @@
  * Is a history linearizable, when every change carries its place in the order of commits? Exact, and without a search.
  *
  * The final list of changes is the only possible order of the writes. An operation can have taken effect only within an
- * interval of that order: a write at its own revision; a read of everything at the latest revision that it saw; a read of
- * one record from the revision that it saw until just before the record's next one. The history is linearizable if and
- * only if no operation that ended before another began lies behind it for sure: earliest place of the first > latest
- * place of the second. (Give each operation the highest of the earliest places of itself and of all that ended before it
- * began: these places respect real time, because "ended before" is transitive, and lie within the intervals.)
+ * interval of that order: a write at its own revision; a read of everything at the latest revision that it saw; a read
+ * of one record from the revision that it saw until just before the record's next one. The history is linearizable if
+ * and only if no operation that ended before another began lies behind it for sure: earliest place of the first >
+ * latest place of the second. (Give each operation the highest of the earliest places of itself and of all that ended
+ * before it began: these places respect real time, because "ended before" is transitive, and lie within the intervals.)
  */
 export interface ChaosOperation {
   readonly what: string;
@@ -43,12 +43,19 @@ export function checkVersions(operations: readonly ChaosOperation[], changes: re
   let ended = 0;
   let highest: Placed | undefined;
   for (const one of byCall) {
-    for (let next = byReturn[ended]; next !== undefined && next.operation.returnedAt < one.operation.calledAt; next = byReturn[ended]) {
+    for (
+      let next = byReturn[ended];
+      next !== undefined && next.operation.returnedAt < one.operation.calledAt;
+      next = byReturn[ended]
+    ) {
       if (highest === undefined || next.earliest > highest.earliest) highest = next;
       ended += 1;
     }
-    const isBehind = highest !== undefined && (one.operation.kind === "write" ? highest.earliest >= one.latest : highest.earliest > one.latest);
-    if (highest !== undefined && isBehind && breaches.length < breachesMax) breaches.push(`${shown(one)} began after ${shown(highest)} had ended`);
+    const isBehind =
+      highest !== undefined &&
+      (one.operation.kind === "write" ? highest.earliest >= one.latest : highest.earliest > one.latest);
+    if (highest !== undefined && isBehind && breaches.length < breachesMax)
+      breaches.push(`${shown(one)} began after ${shown(highest)} had ended`);
   }
   return breaches;
 }
@@ -59,7 +66,8 @@ function place(operations: readonly ChaosOperation[], changes: readonly FinalCha
   const revisionsOfKey = new Map<string, number[]>();
   for (const { kind, key, write } of operations) {
     const revision = kind === "write" && write !== undefined ? revisionOf.get(write) : undefined;
-    if (key !== undefined && revision !== undefined) revisionsOfKey.set(key, [...(revisionsOfKey.get(key) ?? []), revision]);
+    if (key !== undefined && revision !== undefined)
+      revisionsOfKey.set(key, [...(revisionsOfKey.get(key) ?? []), revision]);
   }
   return operations.flatMap((operation) => {
     const found = operation.kind === "write" ? revisionOf.get(operation.write ?? "") : operation.revision;

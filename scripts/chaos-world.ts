@@ -32,7 +32,8 @@ export interface Fault {
 export type Maker = (world: ChaosWorld, dice: Dice) => Promise<Fault | undefined>;
 
 export const nothing = (): Promise<void> => Promise.resolve();
-export const within = (dice: Dice, minMs: number, maxMs: number): number => Math.round(minMs + dice.fraction() * (maxMs - minMs));
+export const within = (dice: Dice, minMs: number, maxMs: number): number =>
+  Math.round(minMs + dice.fraction() * (maxMs - minMs));
 
 /** The primary half of the time, otherwise any; undefined when the drawn one is taken. */
 export async function drawHost(world: ChaosWorld, dice: Dice): Promise<HostMember | undefined> {

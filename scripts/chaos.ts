@@ -1,16 +1,21 @@
 /**
- * `bun run chaos`: real processes under drawn faults, and the judgement of everything their clients saw. `--minutes N` (1; may
- * be a fraction), `--seed N` (drawn), `--app notes|ledger|both` (both: half of the time each), `--hosts N` (3), `--gateways N`
- * (1), `--rate N` requests per second (150), `--logs FOLDER` for the logs of a run that was not good, `--faults A,B` to draw only some, `--sources` to run those in place of a compiled binary that is
- * made first, `--json`.
+ * `bun run chaos`: real processes under drawn faults, and the judgement of everything their clients saw. `--minutes N`
+ * (1; may be a fraction), `--seed N` (drawn), `--app notes|ledger|both` (both: half of the time each), `--hosts N` (3),
+ * `--gateways N` (1), `--rate N` requests per second (150), `--logs FOLDER` for the logs of a run that was not good,
+ * `--faults A,B` to draw only some, `--sources` to run those in place of a compiled binary that is made first,
+ * `--json`.
  *
- * Faults: SIGKILL and SIGSTOP of hosts and gateways, SIGKILL of the application or its watcher, power failure of everything,
- * switchover, network cut both or one way, one host's vault hanging, failing, read-only or unmounted, the vault frozen,
- * slow or full, the disk of a host or gateway full; the application stopped, deadlocked, ended by a request that one client asks for again and
- * again, not able to start, without its port, with a process that leaves its group; its data folder read-only. Those of the network and of disks need root on Linux; without it they are left out, and the run says so.
+ * Faults: SIGKILL and SIGSTOP of hosts and gateways, SIGKILL of the application or its watcher, power failure of
+ * everything, switchover, network cut both or one way, one host's vault hanging, failing, read-only or unmounted, the
+ * vault frozen, slow or full, the disk of a host or gateway full; the application stopped, deadlocked, ended by a
+ * request that one client asks for again and again, not able to start, without its port, with a process that leaves its
+ * group; its data folder read-only. Those of the network and of disks need root on Linux; without it they are left out,
+ * and the run says so.
  *
- * The last line with --json: {"chaos":1,"good":B,"minutes":N,"seed":N,"runs":[{"app","good","faults":{kind:count},"failovers",
- * "converged_ms","longest_gap_ms","requests":{"ok","unknown","failed","direct"},"writes":{"acknowledged","missing","phantom"},
+ * The last line with --json:
+ * {"chaos":1,"good":B,"minutes":N,"seed":N,"runs":[{"app","good","faults":{kind:count},"failovers",
+ * "converged_ms","longest_gap_ms","requests":{"ok","unknown","failed","direct"},
+ * "writes":{"acknowledged","missing","phantom"},
  * "operations","linearizable","exits":[…],"wrong":[…]}]}. Exit code 0 when every run was good.
  */
 import { randomInt } from "node:crypto";
@@ -41,7 +46,8 @@ const { values } = parseArgs({
 
 function number(name: "minutes" | "seed" | "hosts" | "gateways" | "rate", min: number, max: number): number {
   const value = Number(values[name]);
-  if (!(value >= min && value <= max)) throw new Error(`--${name} is ${values[name]}; accepted: a number from ${min} to ${max}`);
+  if (!(value >= min && value <= max))
+    throw new Error(`--${name} is ${values[name]}; accepted: a number from ${min} to ${max}`);
   return value;
 }
 
@@ -92,7 +98,10 @@ async function runOne(app: DemoApplicationName, program: readonly [string, ...st
 }
 
 async function builtBinary(file: string): Promise<[string]> {
-  const { code } = await runCommand([process.execPath, join(import.meta.dirname, "build.ts"), "--outfile", file], { cwd: join(import.meta.dirname, ".."), show: false });
+  const { code } = await runCommand([process.execPath, join(import.meta.dirname, "build.ts"), "--outfile", file], {
+    cwd: join(import.meta.dirname, ".."),
+    show: false,
+  });
   if (code !== 0) throw new Error("the binary could not be built: see `./scripts/build`, or use --sources");
   return [file];
 }
@@ -112,7 +121,12 @@ function summaryOf(app: DemoApplicationName, { faults, epochs, exits, convergedM
     failovers: epochs,
     converged_ms: convergedMs,
     longest_gap_ms: client?.longestGapMs ?? null,
-    requests: { ok: client?.ok ?? 0, unknown: client?.unknown ?? 0, failed: client?.failed ?? 0, direct: client?.direct ?? 0 },
+    requests: {
+      ok: client?.ok ?? 0,
+      unknown: client?.unknown ?? 0,
+      failed: client?.failed ?? 0,
+      direct: client?.direct ?? 0,
+    },
     writes: { acknowledged: client?.acknowledged ?? 0, missing: client?.missing ?? 0, phantom: client?.phantom ?? 0 },
     operations: client?.operations ?? 0,
     linearizable: client !== undefined && client.breaches.length === 0 && client.violations.length === 0,

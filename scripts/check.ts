@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { runCommand } from "./lib/command.ts";
-import { disabledTests, lockFileViolations, logPlaces, unfinishedWork } from "./lib/house-rules.ts";
+import { disabledTests, lockFileViolations, logPlaces, unfinishedWork, wideComments } from "./lib/house-rules.ts";
 import { layerViolations, readSources, type SourceFile } from "./lib/layers.ts";
 import { misplacedTests } from "./lib/test-map.ts";
 
@@ -32,13 +32,32 @@ const bin = (name: string): string => join("node_modules", name);
 
 /** Of what was checked before, by content. A clean clone has none: there everything is checked. */
 const cache = (name: string): string => join("node_modules", ".cache", "stead-check", name);
-/** A rule that looks at types can miss what a change elsewhere did to a file that did not change itself; continuous integration finds it. */
-const lintCache = process.env["CI"] === undefined ? ["--cache", "--cache-strategy", "content", "--cache-location", cache("lint.json")] : [];
+/**
+ * A rule that looks at types can miss what a change elsewhere did to a file that did not change itself; continuous
+ * integration finds it.
+ */
+const lintCache =
+  process.env["CI"] === undefined
+    ? ["--cache", "--cache-strategy", "content", "--cache-location", cache("lint.json")]
+    : [];
 
 const checks: Readonly<Record<string, Check>> = {
   types: program(bin("typescript/bin/tsc"), "--noEmit", "--incremental", "--tsBuildInfoFile", cache("types.json")),
-  lint: program(bin("eslint/bin/eslint.js"), "src", "harness", "test", "scripts", "examples", "--max-warnings", "0", "--no-error-on-unmatched-pattern", ...lintCache),
+  lint: program(
+    bin("eslint/bin/eslint.js"),
+    "src",
+    "harness",
+    "test",
+    "scripts",
+    "examples",
+    "--max-warnings",
+    "0",
+    "--no-error-on-unmatched-pattern",
+    ...lintCache,
+  ),
   layers: () => Promise.resolve(layerViolations(sources("src", "harness"))),
+  format: program(bin("@biomejs/biome/bin/biome"), "format", "."),
+  width: () => Promise.resolve(wideComments(sources("src", "harness", "test", "scripts", "examples"))),
   "log places": () => Promise.resolve(logPlaces(sources("src", "harness", "scripts", "examples"))),
   unused: program(bin("knip/bin/knip-bun.js"), "--no-progress"),
   "lock file": () => Promise.resolve(lockFileViolations(readFileSync(join(root, "bun.lock"), "utf8"))),
@@ -50,7 +69,9 @@ const checks: Readonly<Record<string, Check>> = {
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(checks, name));
 if (unknown.length > 0) {
-  console.error(`check: found ${unknown.join(", ")}\n  accepted: ${Object.keys(checks).join(", ")}\n  do: name some of these, or none for all`);
+  console.error(
+    `check: found ${unknown.join(", ")}\n  accepted: ${Object.keys(checks).join(", ")}\n  do: name some of these, or none for all`,
+  );
   process.exit(2);
 }
 

@@ -9,7 +9,9 @@ const folder = new URL("../migrations/", import.meta.url);
 const target = new URL("../src/gateway/state/migrations.ts", import.meta.url);
 
 export function embeddedMigrations(): string {
-  const names = readdirSync(folder).filter((name) => name.endsWith(".sql")).sort();
+  const names = readdirSync(folder)
+    .filter((name) => name.endsWith(".sql"))
+    .sort();
   const entries = names.map((name) => {
     const sql = readFileSync(new URL(name, folder), "utf8");
     return `  { name: ${JSON.stringify(name.replace(/\.sql$/, ""))}, sql: ${JSON.stringify(sql)} },`;

@@ -1,11 +1,16 @@
 /**
- * `bun run fuzz:usage`: draws what applications do with SQLite and its files, does it with real processes under capture and gate, kills
- * primaries, and compares what was acknowledged with what the next primary has. docs/CAPTURE.md says what it has found.
+ * `bun run fuzz:usage`: draws what applications do with SQLite and its files, does it with real processes under capture
+ * and gate, kills primaries, and compares what was acknowledged with what the next primary has. docs/CAPTURE.md says
+ * what it has found.
  *
- * `--seeds N` programs (30), `--seed S` the first or, without `--seeds`, the only one, with what came of each step; `--at-once N` (4);
- * `--profile usage|files` and `--rounds N` (`bun run rounds:files`: so many programs of tenants that come and go as files); `--src FOLDER` the sources under test, another version's for example; `--steps N` of each program; `--json`.
+ * `--seeds N` programs (30), `--seed S` the first or, without `--seeds`, the only one, with what came of each step;
+ * `--at-once N` (4); `--profile usage|files` and `--rounds N` (`bun run rounds:files`: so many programs of tenants that
+ * come and go as files); `--src FOLDER` the sources under test, another version's for example; `--steps N` of each
+ * program; `--json`.
  *
- * The last line with --json: {"fuzz":"usage","seeds":N,"acknowledged":N,"failovers":N,"refusals":N,"seconds":N,"violations":[{"seed","kind","text"}]}.
+ * The last line with --json:
+ * {"fuzz":"usage","seeds":N,"acknowledged":N,"failovers":N,"refusals":N,"seconds":N,
+ * "violations":[{"seed","kind","text"}]}.
  * Exit code 1 when there are violations.
  */
 import { mkdtempSync } from "node:fs";
@@ -34,7 +39,8 @@ function wholeNumber(name: "seeds" | "rounds" | "seed" | "steps" | "at-once", ot
   throw new Error(`--${name} is ${value}; accepted: a whole number`);
 }
 
-if (values.profile !== "usage" && values.profile !== "files") throw new Error(`--profile is ${values.profile}; accepted: usage, files`);
+if (values.profile !== "usage" && values.profile !== "files")
+  throw new Error(`--profile is ${values.profile}; accepted: usage, files`);
 const profile: Profile = values.profile;
 const first = wholeNumber("seed", 1);
 const seeds = wholeNumber(values.rounds === undefined ? "seeds" : "rounds", values.seed === undefined ? 30 : 1);
@@ -55,7 +61,9 @@ async function runNext(): Promise<void> {
 async function runSeed(seed: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), `stead-fuzz-${seed}-`));
   const alone = seeds === 1;
-  const run = await new Runner({ src, folder, ...(alone ? { onLine: say } : {}) }).run(drawProgram(seed, profile, steps));
+  const run = await new Runner({ src, folder, ...(alone ? { onLine: say } : {}) }).run(
+    drawProgram(seed, profile, steps),
+  );
   sum.acknowledged += run.acknowledged;
   sum.failovers += run.failovers;
   sum.refusals += run.refusals.length;
@@ -68,6 +76,8 @@ async function runSeed(seed: number): Promise<void> {
 
 await Promise.all(Array.from({ length: Math.min(seeds, wholeNumber("at-once", 4)) }, runNext));
 const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
-say(`${seeds} programs in ${seconds} s: ${sum.acknowledged} tokens acknowledged, ${sum.failovers} failovers, ${sum.refusals} by refusals, ${violations.length} violations`);
+say(
+  `${seeds} programs in ${seconds} s: ${sum.acknowledged} tokens acknowledged, ${sum.failovers} failovers, ${sum.refusals} by refusals, ${violations.length} violations`,
+);
 if (values.json) process.stdout.write(`${JSON.stringify({ fuzz: profile, seeds, ...sum, seconds, violations })}\n`);
 process.exitCode = violations.length === 0 ? 0 : 1;

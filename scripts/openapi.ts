@@ -1,7 +1,8 @@
 #!/usr/bin/env bun
 /**
- * Writes docs/openapi/*.json (OpenAPI 3.1) from the schemas of the contract and the tables beside scripts/lib/openapi-document.ts.
- * A test fails when the files are not what this writes, and when their calls are not the routes of the applications.
+ * Writes docs/openapi/*.json (OpenAPI 3.1) from the schemas of the contract and the tables beside
+ * scripts/lib/openapi-document.ts. A test fails when the files are not what this writes, and when their calls are not
+ * the routes of the applications.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +16,10 @@ export const openApiFolder = join(root, "docs/openapi");
 /** The documents by the names of their files. */
 export function openApiDocuments() {
   const comments = (...files: readonly string[]): Record<string, string> =>
-    Object.assign({}, ...files.map((file) => commentsOf(file, readFileSync(join(root, "src/control", file), "utf8")))) as Record<string, string>;
+    Object.assign(
+      {},
+      ...files.map((file) => commentsOf(file, readFileSync(join(root, "src/control", file), "utf8"))),
+    ) as Record<string, string>;
   return {
     "host.json": openApiDocument(hostApi(comments("host-status.ts", "messages.ts", "databases.ts"))),
     "gateway.json": openApiDocument(gatewayApiTable(comments("gateway-api.ts"))),
@@ -27,5 +31,6 @@ export const openApiText = (document: object): string => `${JSON.stringify(docum
 
 if (import.meta.main) {
   mkdirSync(openApiFolder, { recursive: true });
-  for (const [name, document] of Object.entries(openApiDocuments())) writeFileSync(join(openApiFolder, name), openApiText(document));
+  for (const [name, document] of Object.entries(openApiDocuments()))
+    writeFileSync(join(openApiFolder, name), openApiText(document));
 }

@@ -1,9 +1,9 @@
 /**
- * `bun run proof:crash`: twenty clients ask without end for what ends the application, beside others with 100 requests per second, on three
- * hosts and one gateway with default settings. `--seconds N` (60), `--clients N` (20).
+ * `bun run proof:crash`: twenty clients ask without end for what ends the application, beside others with 100 requests
+ * per second, on three hosts and one gateway with default settings. `--seconds N` (60), `--clients N` (20).
  *
- * Good is: two endings, and one more for each trial that the pauses of 10 s, 20 s, 40 s, … allow; no host lost, no failover, every other request
- * answered. Prints what came of it and ends with 0 when it is good, with 1 otherwise.
+ * Good is: two endings, and one more for each trial that the pauses of 10 s, 20 s, 40 s, … allow; no host lost, no
+ * failover, every other request answered. Prints what came of it and ends with 0 when it is good, with 1 otherwise.
  */
 import { parseArgs } from "node:util";
 import { systemClock } from "../src/runtime/clock.ts";
@@ -12,9 +12,12 @@ import { Beside, Stage } from "../test/e2e/misbehaviour/stage.ts";
 const firstPauseSeconds = 10;
 const askEveryMs = 50;
 
-const { values } = parseArgs({ options: { seconds: { type: "string", default: "60" }, clients: { type: "string", default: "20" } } });
+const { values } = parseArgs({
+  options: { seconds: { type: "string", default: "60" }, clients: { type: "string", default: "20" } },
+});
 const [seconds, clients] = [Number(values.seconds), Number(values.clients)];
-if (!(seconds >= 1 && seconds <= 3600) || !(clients >= 1 && clients <= 100)) throw new Error("accepted: --seconds from 1 to 3600, --clients from 1 to 100");
+if (!(seconds >= 1 && seconds <= 3600) || !(clients >= 1 && clients <= 100))
+  throw new Error("accepted: --seconds from 1 to 3600, --clients from 1 to 100");
 
 const stage = await Stage.open();
 try {
@@ -39,13 +42,20 @@ async function prove(): Promise<void> {
   await beside.stop();
   const endings = stage.executions("/crash");
   const failovers = (await stage.epoch()) - epoch;
-  const lost = await stage.expectNoHostLost().then(() => "no host lost", (error: unknown) => String(error));
+  const lost = await stage.expectNoHostLost().then(
+    () => "no host lost",
+    (error: unknown) => String(error),
+  );
   const allowed = 2 + trialsWithin(seconds);
   const good = endings <= allowed && failovers === 0 && lost === "no host lost" && beside.failures.length === 0;
   for (const failure of beside.failures.slice(0, 10)) console.log(`  WRONG ${failure}`);
   const said = [...answers].map(([status, count]) => `${count} with ${status}`).join(", ");
-  console.log(`${good ? "good" : "NOT GOOD"}: ${endings} endings (at most ${allowed}), ${failovers} failovers, ${lost}; crashing requests answered: ${said}`);
-  console.log(`  others: ${beside.answered} answered, ${beside.unknown} writes of unknown outcome, ${beside.failures.length} not answered`);
+  console.log(
+    `${good ? "good" : "NOT GOOD"}: ${endings} endings (at most ${allowed}), ${failovers} failovers, ${lost}; crashing requests answered: ${said}`,
+  );
+  console.log(
+    `  others: ${beside.answered} answered, ${beside.unknown} writes of unknown outcome, ${beside.failures.length} not answered`,
+  );
   process.exitCode = good ? 0 : 1;
 }
 

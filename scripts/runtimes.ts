@@ -1,4 +1,7 @@
-/** `./scripts/runtimes`: installs Node and Deno (scripts/lib/runtimes.ts) into .bun/runtimes, and says what is there then. */
+/**
+ * `./scripts/runtimes`: installs Node and Deno (scripts/lib/runtimes.ts) into .bun/runtimes, and says what is there
+ * then.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand } from "./lib/command.ts";
@@ -6,7 +9,10 @@ import { findRuntime, runtimePackages, runtimesFolder } from "./lib/runtimes.ts"
 
 mkdirSync(runtimesFolder, { recursive: true });
 writeFileSync(join(runtimesFolder, "package.json"), '{ "private": true }\n');
-const { code, output } = await runCommand([process.execPath, "add", "--ignore-scripts", ...runtimePackages], { cwd: runtimesFolder, show: false });
+const { code, output } = await runCommand([process.execPath, "add", "--ignore-scripts", ...runtimePackages], {
+  cwd: runtimesFolder,
+  show: false,
+});
 if (code !== 0) console.error(output.trimEnd());
 for (const name of ["node", "deno"] as const) {
   const found = findRuntime(name);

@@ -1,14 +1,18 @@
 /**
- * `bun run soak:liveness`: looks for false alarms. A cluster at default settings (three hosts, one gateway) whose application has one thread,
- * under a steady load; beside it requests that compute for 40 s and requests that sleep for 5 s, during which nobody else is answered. Every
- * two minutes all processes of the cluster are stopped for 3 s, as a paused machine is, and half of the time every core has a busy loop.
- * None of this is a reason to restart the application or to replace its host.
+ * `bun run soak:liveness`: looks for false alarms. A cluster at default settings (three hosts, one gateway) whose
+ * application has one thread, under a steady load; beside it requests that compute for 40 s and requests that sleep for
+ * 5 s, during which nobody else is answered. Every two minutes all processes of the cluster are stopped for 3 s, as a
+ * paused machine is, and half of the time every core has a busy loop. None of this is a reason to restart the
+ * application or to replace its host.
  *
- * `--minutes N` (60, may be a fraction), `--rate N` requests per second (40), `--logs FOLDER` for the logs of a run that was not good, `--json`.
+ * `--minutes N` (60, may be a fraction), `--rate N` requests per second (40), `--logs FOLDER` for the logs of a run
+ * that was not good, `--json`.
  *
- * The last line with --json: {"soak":"liveness","good":B,"minutes":N,"restarts":N,"stuck":N,"failovers":N,"computed":N,"slept":N,"pauses":N,
- * "answered":N,"not_answered":[…]}. `computed` and `slept`: such requests that were answered. Exit code 1 when there was a restart, an event or
- * a line of a log about an application that is stuck, or a failover; also when a request that was slow was cut, or none was made.
+ * The last line with --json:
+ * {"soak":"liveness","good":B,"minutes":N,"restarts":N,"stuck":N,"failovers":N,"computed":N,"slept":N,"pauses":N,
+ * "answered":N,"not_answered":[…]}. `computed` and `slept`: such requests that were answered. Exit code 1 when there
+ * was a restart, an event or a line of a log about an application that is stuck, or a failover; also when a request
+ * that was slow was cut, or none was made.
  */
 import { cpSync, mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -32,11 +36,17 @@ const busyEveryMs = 90_000;
 const sayEveryMs = 30_000;
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "60" }, rate: { type: "string", default: "40" }, logs: { type: "string" }, json: { type: "boolean", default: false } },
+  options: {
+    minutes: { type: "string", default: "60" },
+    rate: { type: "string", default: "40" },
+    logs: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
 });
 const number = (name: "minutes" | "rate", min: number, max: number): number => {
   const value = Number(values[name]);
-  if (!(value >= min && value <= max)) throw new Error(`--${name} is ${values[name]}; accepted: a number from ${min} to ${max}`);
+  if (!(value >= min && value <= max))
+    throw new Error(`--${name} is ${values[name]}; accepted: a number from ${min} to ${max}`);
   return value;
 };
 const minutes = number("minutes", 0.5, 24 * 60);
@@ -57,7 +67,13 @@ async function soak(): Promise<void> {
   const startedAt = systemClock.now();
   const epoch = await stage.epoch();
   const beside = new Beside(stage, { clients: 20, perSecond: rate });
-  const work = [slowClient("/burn", computeSeconds, computeEveryMs, "computed"), slowClient("/sleep", sleepSeconds, sleepEveryMs, "slept"), pauseAll(), keepBusy(), sayHowItGoes(startedAt)];
+  const work = [
+    slowClient("/burn", computeSeconds, computeEveryMs, "computed"),
+    slowClient("/sleep", sleepSeconds, sleepEveryMs, "slept"),
+    pauseAll(),
+    keepBusy(),
+    sayHowItGoes(startedAt),
+  ];
   await systemClock.sleep(minutes * 60_000);
   over.abort();
   await Promise.all(work);
@@ -66,13 +82,31 @@ async function soak(): Promise<void> {
   const restarts = stage.starts - 1;
   const failovers = (await stage.epoch()) - epoch;
   const alarms = await alarmsOfAll();
-  const good = restarts === 0 && failovers === 0 && alarms.length === 0 && cut.length === 0 && counts.computed > 0 && counts.slept > 0;
+  const good =
+    restarts === 0 &&
+    failovers === 0 &&
+    alarms.length === 0 &&
+    cut.length === 0 &&
+    counts.computed > 0 &&
+    counts.slept > 0;
   for (const line of [...alarms, ...cut]) say(`  WRONG ${line}`);
   for (const failure of beside.failures.slice(0, 10)) say(`  not answered: ${failure}`);
   const { answered, failures } = beside;
-  say(`${good ? "good" : "NOT GOOD"}: in ${minutes} minutes ${restarts} restarts, ${alarms.length} alarms, ${failovers} failovers; ${counts.computed} computed, ${counts.slept} slept, ${counts.pauses} pauses, ${answered} answered, ${failures.length} not`);
+  say(
+    `${good ? "good" : "NOT GOOD"}: in ${minutes} minutes ${restarts} restarts, ${alarms.length} alarms, ${failovers} failovers; ${counts.computed} computed, ${counts.slept} slept, ${counts.pauses} pauses, ${answered} answered, ${failures.length} not`,
+  );
   if (values.json) {
-    const found = { soak: "liveness", good, minutes, restarts, stuck: alarms.length, failovers, ...counts, answered, not_answered: failures.slice(0, 10) };
+    const found = {
+      soak: "liveness",
+      good,
+      minutes,
+      restarts,
+      stuck: alarms.length,
+      failovers,
+      ...counts,
+      answered,
+      not_answered: failures.slice(0, 10),
+    };
     process.stdout.write(`${JSON.stringify(found)}\n`);
   }
   if (!good && values.logs !== undefined) keepLogs(values.logs);
@@ -84,7 +118,12 @@ async function wait(ms: number): Promise<void> {
   await systemClock.sleep(ms, over.signal).catch(() => undefined);
 }
 
-async function slowClient(path: string, seconds: number, everyMs: number, counted: "computed" | "slept"): Promise<void> {
+async function slowClient(
+  path: string,
+  seconds: number,
+  everyMs: number,
+  counted: "computed" | "slept",
+): Promise<void> {
   while (!over.signal.aborted) {
     try {
       const { status, text } = await stage.ask("GET", `${path}?s=${seconds}`, slowWithinMs);
@@ -123,7 +162,12 @@ async function pauseAll(): Promise<void> {
 async function keepBusy(): Promise<void> {
   while (!over.signal.aborted) {
     await wait(busyEveryMs);
-    const loops = over.signal.aborted ? [] : Array.from({ length: availableParallelism() }, (): ChildProcess => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
+    const loops = over.signal.aborted
+      ? []
+      : Array.from(
+          { length: availableParallelism() },
+          (): ChildProcess => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }),
+        );
     await wait(busyEveryMs);
     for (const loop of loops) loop.kill("SIGKILL");
   }
@@ -133,19 +177,30 @@ async function sayHowItGoes(startedAt: number): Promise<void> {
   while (!over.signal.aborted) {
     await wait(sayEveryMs);
     const seconds = Math.round((systemClock.now() - startedAt) / 1000);
-    say(`${String(seconds).padStart(5)} s  ${stage.starts - 1} restarts, ${counts.computed} computed, ${counts.slept} slept, ${counts.pauses} pauses`);
+    say(
+      `${String(seconds).padStart(5)} s  ${stage.starts - 1} restarts, ${counts.computed} computed, ${counts.slept} slept, ${counts.pauses} pauses`,
+    );
   }
 }
 
 /** What anybody says about an application that is stuck: the gateway's events, the hosts' logs. */
 async function alarmsOfAll(): Promise<string[]> {
   const { events } = await stage.service();
-  const told = events.filter(({ what, detail }) => /stuck/.test(`${what} ${detail}`)).map(({ what, host, detail }) => `event ${what} of ${host}: ${detail}`);
-  const logged = stage.cluster.hosts.flatMap((host) => stage.logOf(host).split("\n").filter((line) => /\bstuck\b/.test(line)).map((line) => `${host.id}: ${line}`));
+  const told = events
+    .filter(({ what, detail }) => /stuck/.test(`${what} ${detail}`))
+    .map(({ what, host, detail }) => `event ${what} of ${host}: ${detail}`);
+  const logged = stage.cluster.hosts.flatMap((host) =>
+    stage
+      .logOf(host)
+      .split("\n")
+      .filter((line) => /\bstuck\b/.test(line))
+      .map((line) => `${host.id}: ${line}`),
+  );
   return [...told, ...logged];
 }
 
 function keepLogs(folder: string): void {
   mkdirSync(folder, { recursive: true });
-  for (const { id, logFile } of [...stage.cluster.hosts, ...stage.cluster.gateways]) cpSync(logFile, join(folder, `${id}.log`));
+  for (const { id, logFile } of [...stage.cluster.hosts, ...stage.cluster.gateways])
+    cpSync(logFile, join(folder, `${id}.log`));
 }

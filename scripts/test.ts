@@ -14,16 +14,27 @@ function counts(report: string): { tests: number; failures: number; skipped: num
   }
   const head = /<testsuites [^>]*>/.exec(text)?.[0];
   const number = (name: string): number => Number(new RegExp(` ${name}="(\\d+)"`).exec(head ?? "")?.[1] ?? 0);
-  return head === undefined ? undefined : { tests: number("tests"), failures: number("failures"), skipped: number("skipped") };
+  return head === undefined
+    ? undefined
+    : { tests: number("tests"), failures: number("failures"), skipped: number("skipped") };
 }
 
-/** A test that takes so long hangs. Many start processes; on a busy machine five seconds, the default, are not a hang. */
+/**
+ * A test that takes so long hangs. Many start processes; on a busy machine five seconds, the default, are not a hang.
+ */
 const hangsAfterMs = 60_000;
 const root = join(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "stead-test-"));
 const report = join(folder, "report.xml");
 try {
-  const command = [process.execPath, "test", `--timeout=${hangsAfterMs}`, "--reporter=junit", `--reporter-outfile=${report}`, ...process.argv.slice(2)];
+  const command = [
+    process.execPath,
+    "test",
+    `--timeout=${hangsAfterMs}`,
+    "--reporter=junit",
+    `--reporter-outfile=${report}`,
+    ...process.argv.slice(2),
+  ];
   const { code } = await runCommand(command, { cwd: root, show: true });
   const found = counts(report) ?? { tests: 0, failures: 0, skipped: 0 };
   // An error outside any test, or no test at all, fails the run without a failure in the report.

@@ -48,8 +48,12 @@ export class Notebook {
     database.run("PRAGMA synchronous = FULL");
     database.run("PRAGMA busy_timeout = 5000");
     database.run(schema);
-    this.#insertNote = database.query<{ id: number }, [string]>("INSERT INTO notes (text, revision) VALUES (?, 0) RETURNING id");
-    this.#updateNote = database.query<null, [string, number, number]>("UPDATE notes SET text = ?, revision = ? WHERE id = ?");
+    this.#insertNote = database.query<{ id: number }, [string]>(
+      "INSERT INTO notes (text, revision) VALUES (?, 0) RETURNING id",
+    );
+    this.#updateNote = database.query<null, [string, number, number]>(
+      "UPDATE notes SET text = ?, revision = ? WHERE id = ?",
+    );
     this.#insertChange = database.query<{ revision: number }, [number, string]>(
       "INSERT INTO changes (note, text) VALUES (?, ?) RETURNING revision",
     );
@@ -57,7 +61,9 @@ export class Notebook {
     this.#selectChanges = database.query<Change, [number, number]>(
       "SELECT revision, note, text FROM changes WHERE revision > ? ORDER BY revision LIMIT ?",
     );
-    this.#selectLatest = database.query<{ latest: number }, []>("SELECT coalesce(max(revision), 0) AS latest FROM changes");
+    this.#selectLatest = database.query<{ latest: number }, []>(
+      "SELECT coalesce(max(revision), 0) AS latest FROM changes",
+    );
   }
 
   get(id: number): Note | null {
@@ -145,7 +151,8 @@ export function notesApp(notebook: Notebook): Hono {
   app.get("/changes", (c) => {
     const after = Number(c.req.query("after") ?? "0");
     const limit = Math.min(Number(c.req.query("limit") ?? "100"), changesPerPageMax);
-    if (!Number.isInteger(after) || !Number.isInteger(limit) || limit < 1) return c.json({ error: "after and limit are integers" }, 400);
+    if (!Number.isInteger(after) || !Number.isInteger(limit) || limit < 1)
+      return c.json({ error: "after and limit are integers" }, 400);
     return c.json(notebook.changes(after, limit));
   });
 

@@ -1,9 +1,11 @@
 /**
- * Ill manners for the notes example, preloaded before it: `bun --preload scripts/chaos-manners/notes.ts examples/notes/main.ts`. The example
- * knows nothing of them. Marks are files in the folder `marks` beside the data folder.
+ * Ill manners for the notes example, preloaded before it:
+ * `bun --preload scripts/chaos-manners/notes.ts examples/notes/main.ts`. The example knows nothing of them. Marks are
+ * files in the folder `marks` beside the data folder.
  *
- * GET /chaos/exit ends the process, GET /chaos/deadlock stops its only thread for good, without using any CPU time. At its start: the
- * mark `away` ends it, `port-taken` has a stranger listen at its port first (once), `escape` starts a process that leaves its group.
+ * GET /chaos/exit ends the process, GET /chaos/deadlock stops its only thread for good, without using any CPU time. At
+ * its start: the mark `away` ends it, `port-taken` has a stranger listen at its port first (once), `escape` starts a
+ * process that leaves its group.
  */
 import { spawn } from "node:child_process";
 import { existsSync, renameSync } from "node:fs";
@@ -16,7 +18,11 @@ if (existsSync(join(marks, "away"))) process.exit(3);
 if (existsSync(join(marks, "escape"))) spawn("sleep", ["3600"], { detached: true, stdio: "ignore" }).unref();
 if (take("port-taken")) {
   const stranger = `Bun.listen({ hostname: "127.0.0.1", port: ${port}, socket: { data() {} } }); console.log("there"); setTimeout(() => process.exit(0), 2000);`;
-  const started = spawn(process.execPath, ["-e", stranger], { detached: true, stdio: ["ignore", "pipe", "ignore"], env: {} });
+  const started = spawn(process.execPath, ["-e", stranger], {
+    detached: true,
+    stdio: ["ignore", "pipe", "ignore"],
+    env: {},
+  });
   await new Promise((resolve) => started.stdout.once("data", resolve));
   started.unref();
 }

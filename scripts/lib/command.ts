@@ -7,10 +7,17 @@ export interface Finished {
 }
 
 /** `show: false` keeps the output back; a program that cannot be started counts as code 127. */
-export function runCommand(command: readonly string[], options: { readonly cwd: string; readonly show: boolean; readonly env?: Record<string, string> }): Promise<Finished> {
+export function runCommand(
+  command: readonly string[],
+  options: { readonly cwd: string; readonly show: boolean; readonly env?: Record<string, string> },
+): Promise<Finished> {
   const [program = "", ...args] = command;
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd: options.cwd, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...options.env } });
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...options.env },
+    });
     let output = "";
     const take = (chunk: Buffer): void => {
       output += chunk.toString();

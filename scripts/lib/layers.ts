@@ -1,6 +1,7 @@
 /**
- * Which folder of src may import which, which room of a folder may import which, and no cycles: dependencies point one way, so that
- * a part can be understood, tested and simulated without those above it (docs/ARCHITECTURE.md). A type is a dependency like any other.
+ * Which folder of src may import which, which room of a folder may import which, and no cycles: dependencies point one
+ * way, so that a part can be understood, tested and simulated without those above it (docs/ARCHITECTURE.md). A type is
+ * a dependency like any other.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -28,13 +29,19 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The rooms of a folder, from the bottom up: each with the rooms that it may import besides itself, all of them named before it. The
- * empty name stands for the files that lie in the folder itself.
+ * The rooms of a folder, from the bottom up: each with the rooms that it may import besides itself, all of them named
+ * before it. The empty name stands for the files that lie in the folder itself.
  */
 export const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   core: { "": [], replication: [], host: [""], failover: ["", "host"] },
   runtime: { "": [], tcp: [""] },
-  vault: { "": [], store: [""], log: ["", "store"], checkpoint: ["", "store", "log"], verify: ["", "store", "log", "checkpoint"] },
+  vault: {
+    "": [],
+    store: [""],
+    log: ["", "store"],
+    checkpoint: ["", "store", "log"],
+    verify: ["", "store", "log", "checkpoint"],
+  },
   http: {
     "": [],
     message: [],
@@ -88,22 +95,30 @@ export const readSources = (root: string, paths: readonly string[]): SourceFile[
 export function layerViolations(files: readonly SourceFile[]): string[] {
   const program = files.filter((file) => isProgram(file.path));
   const imports = program.flatMap(importsOf);
-  return [...program.flatMap(({ path }) => unknownRoom(path)), ...imports.flatMap((edge) => violationOf(edge)), ...cycles(imports)];
+  return [
+    ...program.flatMap(({ path }) => unknownRoom(path)),
+    ...imports.flatMap((edge) => violationOf(edge)),
+    ...cycles(imports),
+  ];
 }
 
 const isProgram = (path: string): boolean => path.startsWith("src/") || path.startsWith("harness/");
 
 function unknownRoom(path: string): string[] {
   const layer = layerOf(path);
-  if (layers[layer] === undefined) return [`${path}:1: src/${layer} is no known layer; add it to scripts/lib/layers.ts`];
+  if (layers[layer] === undefined)
+    return [`${path}:1: src/${layer} is no known layer; add it to scripts/lib/layers.ts`];
   const known = rooms[layer];
-  return known === undefined || known[roomOf(path)] !== undefined ? [] : [`${path}:1: src/${layer}/${roomOf(path)} is no known room; add it to scripts/lib/layers.ts`];
+  return known === undefined || known[roomOf(path)] !== undefined
+    ? []
+    : [`${path}:1: src/${layer}/${roomOf(path)} is no known room; add it to scripts/lib/layers.ts`];
 }
 
 function violationOf({ from, to, relative, line }: Import): string[] {
   const layer = layerOf(from);
   const allowed = layers[layer] ?? [];
-  if (!relative) return layer === "core" ? [`${from}:${line}: src/core imports ${to}; it imports nothing but src/core`] : [];
+  if (!relative)
+    return layer === "core" ? [`${from}:${line}: src/core imports ${to}; it imports nothing but src/core`] : [];
   if (!isProgram(to)) {
     const outside = /^(?:migrations|examples)\/|^package\.json$/.test(to);
     return outside ? [] : [`${from}:${line}: src imports ${to}, which is not part of the program`];
@@ -111,7 +126,9 @@ function violationOf({ from, to, relative, line }: Import): string[] {
   const target = layerOf(to);
   if (target === layer) return wrongRoom(from, to, line);
   if (allowed.includes(target)) return [];
-  return [`${from}:${line}: ${folderOf(layer)} imports ${to}; it may import only ${[layer, ...allowed].map(folderOf).join(", ")}`];
+  return [
+    `${from}:${line}: ${folderOf(layer)} imports ${to}; it may import only ${[layer, ...allowed].map(folderOf).join(", ")}`,
+  ];
 }
 
 function wrongRoom(from: string, to: string, line: number): string[] {
@@ -120,12 +137,17 @@ function wrongRoom(from: string, to: string, line: number): string[] {
   const room = roomOf(from);
   const target = roomOf(to);
   if (known === undefined || target === room || known[room]?.includes(target) === true) return [];
-  const accepted = [room, ...(known[room] ?? [])].map((name) => (name === "" ? `the files of src/${layer} itself` : `src/${layer}/${name}`)).join(", ");
-  return [`${from}:${line}: ${room === "" ? `a file of src/${layer} itself` : `src/${layer}/${room}`} imports ${to}; it may import only ${accepted}`];
+  const accepted = [room, ...(known[room] ?? [])]
+    .map((name) => (name === "" ? `the files of src/${layer} itself` : `src/${layer}/${name}`))
+    .join(", ");
+  return [
+    `${from}:${line}: ${room === "" ? `a file of src/${layer} itself` : `src/${layer}/${room}`} imports ${to}; it may import only ${accepted}`,
+  ];
 }
 
 /** `src/vault/log.ts` is `vault`, `src/main.ts` is the empty name. */
-const layerOf = (path: string): string => (path.startsWith("harness/") ? "harness" : (path.split("/").slice(1, -1)[0] ?? ""));
+const layerOf = (path: string): string =>
+  path.startsWith("harness/") ? "harness" : (path.split("/").slice(1, -1)[0] ?? "");
 const folderOf = (layer: string): string => (layer === "harness" ? layer : `src/${layer}`);
 
 /** `src/http/server/server.ts` is in `server`, `src/http/limits.ts` in the folder itself. */
@@ -138,13 +160,21 @@ function importsOf(file: SourceFile): Import[] {
     if (!ts.isStringLiteralLike(specifier)) return;
     const relative = specifier.text.startsWith(".");
     const to = relative ? normalize(join(dirname(file.path), specifier.text)) : specifier.text;
-    found.push({ from: file.path, to, relative, typeOnly, line: source.getLineAndCharacterOfPosition(specifier.getStart()).line + 1 });
+    found.push({
+      from: file.path,
+      to,
+      relative,
+      typeOnly,
+      line: source.getLineAndCharacterOfPosition(specifier.getStart()).line + 1,
+    });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node)) note(node.moduleSpecifier, isTypeOnly(node));
-    else if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined) note(node.moduleSpecifier, node.isTypeOnly);
+    else if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined)
+      note(node.moduleSpecifier, node.isTypeOnly);
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) note(node.argument.literal, true);
-    else if (ts.isCallExpression(node) && isDynamicImport(node) && node.arguments[0] !== undefined) note(node.arguments[0], false);
+    else if (ts.isCallExpression(node) && isDynamicImport(node) && node.arguments[0] !== undefined)
+      note(node.arguments[0], false);
     ts.forEachChild(node, visit);
   };
   visit(source);
@@ -152,17 +182,27 @@ function importsOf(file: SourceFile): Import[] {
 }
 
 const isDynamicImport = (node: ts.CallExpression): boolean =>
-  node.expression.kind === ts.SyntaxKind.ImportKeyword || (ts.isIdentifier(node.expression) && node.expression.text === "require");
+  node.expression.kind === ts.SyntaxKind.ImportKeyword ||
+  (ts.isIdentifier(node.expression) && node.expression.text === "require");
 
 function isTypeOnly(node: ts.ImportDeclaration): boolean {
   const clause = node.importClause;
   if (clause === undefined) return false;
   if (clause.phaseModifier === ts.SyntaxKind.TypeKeyword) return true;
   const named = clause.namedBindings;
-  return clause.name === undefined && named !== undefined && ts.isNamedImports(named) && named.elements.length > 0 && named.elements.every((element) => element.isTypeOnly);
+  return (
+    clause.name === undefined &&
+    named !== undefined &&
+    ts.isNamedImports(named) &&
+    named.elements.length > 0 &&
+    named.elements.every((element) => element.isTypeOnly)
+  );
 }
 
-/** A captured database and what examines it hold each other by their types there; everywhere else a circle of types is one too. */
+/**
+ * A captured database and what examines it hold each other by their types there; everywhere else a circle of types is
+ * one too.
+ */
 const ownTypes = "src/capture/";
 
 /** Each cycle once, from its first file in the order of the alphabet. */

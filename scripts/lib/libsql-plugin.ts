@@ -23,7 +23,10 @@ export const isBuildTarget = (text: string): text is BuildTarget => Object.hasOw
 export function nativeTarget(): BuildTarget {
   const system = process.platform === "darwin" ? "darwin" : "linux";
   const processor = process.arch === "arm64" ? "arm64" : "x64";
-  const musl = system === "linux" && existsSync(`/lib/ld-musl-${processor === "arm64" ? "aarch64" : "x86_64"}.so.1`) && !existsSync("/lib64/ld-linux-x86-64.so.2");
+  const musl =
+    system === "linux" &&
+    existsSync(`/lib/ld-musl-${processor === "arm64" ? "aarch64" : "x86_64"}.so.1`) &&
+    !existsSync("/lib64/ld-linux-x86-64.so.2");
   const target = `bun-${system}-${processor}${musl ? "-musl" : ""}`;
   if (!isBuildTarget(target)) throw new Error(`no build target for ${process.platform} ${process.arch}`);
   return target;
@@ -35,7 +38,9 @@ const dynamicRequire = "require(`@libsql/${target}`)";
 export function literalRequire(source: string, target: BuildTarget): string {
   const parts = source.split(dynamicRequire);
   if (parts.length !== 2) {
-    throw new Error(`libsql/index.js has ${parts.length - 1} times ${dynamicRequire}, expected once; adapt scripts/lib/libsql-plugin.ts`);
+    throw new Error(
+      `libsql/index.js has ${parts.length - 1} times ${dynamicRequire}, expected once; adapt scripts/lib/libsql-plugin.ts`,
+    );
   }
   return parts.join(`require("${libsqlPackages[target]}")`);
 }

@@ -5,72 +5,202 @@ import * as hrana from "../../src/control/hrana.ts";
 import { type Api, type Body, type Call, schemasOf } from "./openapi-document.ts";
 
 /** A call behind the secret, with the refusals that it can have besides. */
-function call(method: Call["method"], path: string, summary: string, ok: Call["ok"] & { readonly request?: string }, refusals: readonly (400 | 404 | 409)[] = []): Call {
+function call(
+  method: Call["method"],
+  path: string,
+  summary: string,
+  ok: Call["ok"] & { readonly request?: string },
+  refusals: readonly (400 | 404 | 409)[] = [],
+): Call {
   const { request, ...answer } = ok;
   const named = { 400: "Malformed", 404: "Unknown", 409: "Refused" } as const;
   const others = Object.fromEntries(refusals.map((status) => [status, named[status]]));
   return {
     ...{ method, path, summary, ok: answer },
-    ...(request === undefined ? {} : { request: { schema: request, optional: request !== "AddHostRequest" && request !== "DatabaseRequest" && request !== "SqlRequest" } }),
+    ...(request === undefined
+      ? {}
+      : {
+          request: {
+            schema: request,
+            optional: request !== "AddHostRequest" && request !== "DatabaseRequest" && request !== "SqlRequest",
+          },
+        }),
     others: { ...others, 401: "Unauthorized", ...(request === undefined ? {} : { 413: "TooLarge" }), 500: "Defect" },
   };
 }
 
 const json = (...schemas: string[]): Body => ({ json: schemas });
-const done = { description: "Done: the service's primary serves, or automation is as ordered", body: json("CommandDone") };
+const done = {
+  description: "Done: the service's primary serves, or automation is as ordered",
+  body: json("CommandDone"),
+};
 const registry = { description: "The registry", body: json("HostList") };
 const gateways = { description: "The gateways as this one hears them", body: json("GatewayList") };
 
 const commands: readonly Call[] = [
-  call("get", "/v1/cluster", "Everything that `stead status` shows", { description: "The cluster as this gateway sees it", body: json("ClusterStatus") }),
-  call("post", "/v1/switchover", "Moves the primary while everybody is well", { request: "HostRequest", ...done }, [400, 404, 409]),
+  call("get", "/v1/cluster", "Everything that `stead status` shows", {
+    description: "The cluster as this gateway sees it",
+    body: json("ClusterStatus"),
+  }),
+  call(
+    "post",
+    "/v1/switchover",
+    "Moves the primary while everybody is well",
+    { request: "HostRequest", ...done },
+    [400, 404, 409],
+  ),
   call(
     "post",
     "/v1/failover",
     "Replaces a lost primary; with `force` any; with `dryRun` says who would take over and why others would not",
-    { request: "FailoverRequest", description: "The new primary serves; with `dryRun`: what would happen", body: json("CommandDone", "DryRunAnswer") },
+    {
+      request: "FailoverRequest",
+      description: "The new primary serves; with `dryRun`: what would happen",
+      body: json("CommandDone", "DryRunAnswer"),
+    },
     [400, 404, 409],
   ),
-  call("post", "/v1/pause", "Automation off; routing stays; outlasts a restart", { request: "ServiceRequest", ...done }, [400, 404, 409]),
+  call(
+    "post",
+    "/v1/pause",
+    "Automation off; routing stays; outlasts a restart",
+    { request: "ServiceRequest", ...done },
+    [400, 404, 409],
+  ),
   call("post", "/v1/resume", "Automation on", { request: "ServiceRequest", ...done }, [400, 404, 409]),
-  call("post", "/v1/checkpoint", "Asks a host (the primary) for a checkpoint", { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") }, [400, 404, 409]),
-  call("post", "/v1/rehearse", "Starts the application on a secondary, on a copy of its databases, and stops it again", { request: "RehearseRequest", description: "How it went, also when the application failed", body: json("RehearsalAnswer") }, [400, 404, 409]),
-  call("post", "/v1/databases/list", "The databases of a service as its primary has them, and how each is", { request: "ServiceRequest", description: "Those that are not captured first", body: json("DatabasesAnswer") }, [400, 404, 409]),
-  call("post", "/v1/databases/exclude", "Takes a database out of what is captured, on every host, until it is included again", { request: "DatabaseRequest", description: "It is so, durably", body: json("DatabasesAnswer") }, [400, 404, 409]),
-  call("post", "/v1/databases/include", "Captures a database again that was excluded", { request: "DatabaseRequest", description: "It is so, durably", body: json("DatabasesAnswer") }, [400, 404, 409]),
-  call("post", "/v1/suspects/clear", "Forwards requests again that were put aside because they ended the application", { request: "ServiceRequest", description: "The hosts that have forgotten them", body: json("SuspectsCleared") }, [400, 404, 409]),
+  call(
+    "post",
+    "/v1/checkpoint",
+    "Asks a host (the primary) for a checkpoint",
+    { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
+    "/v1/rehearse",
+    "Starts the application on a secondary, on a copy of its databases, and stops it again",
+    {
+      request: "RehearseRequest",
+      description: "How it went, also when the application failed",
+      body: json("RehearsalAnswer"),
+    },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
+    "/v1/databases/list",
+    "The databases of a service as its primary has them, and how each is",
+    { request: "ServiceRequest", description: "Those that are not captured first", body: json("DatabasesAnswer") },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
+    "/v1/databases/exclude",
+    "Takes a database out of what is captured, on every host, until it is included again",
+    { request: "DatabaseRequest", description: "It is so, durably", body: json("DatabasesAnswer") },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
+    "/v1/databases/include",
+    "Captures a database again that was excluded",
+    { request: "DatabaseRequest", description: "It is so, durably", body: json("DatabasesAnswer") },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
+    "/v1/suspects/clear",
+    "Forwards requests again that were put aside because they ended the application",
+    { request: "ServiceRequest", description: "The hosts that have forgotten them", body: json("SuspectsCleared") },
+    [400, 404, 409],
+  ),
 ];
 
 const registers: readonly Call[] = [
   call("get", "/v1/hosts", "The hosts of every service", registry),
   call("post", "/v1/hosts", "Adds or replaces a host", { request: "AddHostRequest", ...registry }, [400, 404]),
-  call("patch", "/v1/hosts/{service}/{host}", "Changes a host's priority or eligibility", { request: "HostChange", ...registry }, [400, 404]),
-  call("delete", "/v1/hosts/{service}/{host}", "Takes a host out; a primary that serves is refused", registry, [404, 409]),
-  call("post", "/v1/hosts/{service}/{host}/drain", "Never a candidate any more, and switched over when it is primary", done, [404, 409]),
+  call(
+    "patch",
+    "/v1/hosts/{service}/{host}",
+    "Changes a host's priority or eligibility",
+    { request: "HostChange", ...registry },
+    [400, 404],
+  ),
+  call(
+    "delete",
+    "/v1/hosts/{service}/{host}",
+    "Takes a host out; a primary that serves is refused",
+    registry,
+    [404, 409],
+  ),
+  call(
+    "post",
+    "/v1/hosts/{service}/{host}/drain",
+    "Never a candidate any more, and switched over when it is primary",
+    done,
+    [404, 409],
+  ),
   call("get", "/v1/gateways", "The gateways of the cluster", gateways),
   call("delete", "/v1/gateways/{id}", "Takes a gateway out for good", gateways, [404, 409]),
-  call("get", "/v1/config", "What the gateway does now", { description: "Settings in force", body: json("ConfigReport") }),
+  call("get", "/v1/config", "What the gateway does now", {
+    description: "Settings in force",
+    body: json("ConfigReport"),
+  }),
 ];
 
 const questions: readonly Call[] = [
-  call("post", "/v1/sql", "One statement that reads", { request: "SqlRequest", description: "Its rows", body: json("SqlAnswer") }, [400]),
+  call(
+    "post",
+    "/v1/sql",
+    "One statement that reads",
+    { request: "SqlRequest", description: "Its rows", body: json("SqlAnswer") },
+    [400],
+  ),
   ...["v2", "v3"].flatMap((version): Call[] => [
-    { method: "get", path: `/${version}`, summary: "Hrana is spoken here", isOpen: true, ok: { description: "It is", body: json("HranaVersion") }, others: {} },
     {
-      ...call("post", `/${version}/pipeline`, "Hrana over HTTP, read-only", { request: "HranaPipeline", description: "A result for each request", body: json("HranaPipelineAnswer") }),
+      method: "get",
+      path: `/${version}`,
+      summary: "Hrana is spoken here",
+      isOpen: true,
+      ok: { description: "It is", body: json("HranaVersion") },
+      others: {},
+    },
+    {
+      ...call("post", `/${version}/pipeline`, "Hrana over HTTP, read-only", {
+        request: "HranaPipeline",
+        description: "A result for each request",
+        body: json("HranaPipelineAnswer"),
+      }),
       request: { schema: "HranaPipeline", optional: false },
       others: { 400: "HranaMalformed", 401: "Unauthorized", 413: "TooLarge", 500: "Defect" },
     },
   ]),
-  call("get", "/metrics", "Metrics for Prometheus (docs/METRICS.md)", { description: "Text format 0.0.4", body: { text: "text/plain" } }),
-  { method: "get", path: "/liveness", summary: "For supervisors that start a process again when it does not answer", isOpen: true, ok: { description: "The process answers", body: json("LivenessAnswer") }, others: { 500: "Defect" } },
+  call("get", "/metrics", "Metrics for Prometheus (docs/METRICS.md)", {
+    description: "Text format 0.0.4",
+    body: { text: "text/plain" },
+  }),
+  {
+    method: "get",
+    path: "/liveness",
+    summary: "For supervisors that start a process again when it does not answer",
+    isOpen: true,
+    ok: { description: "The process answers", body: json("LivenessAnswer") },
+    others: { 500: "Defect" },
+  },
   health("/health", {}),
   health("/health/{service}", { 404: "Unknown" }),
 ];
 
 function health(path: string, others: Call["others"]): Call {
   const ok = { description: "Requests are routed", body: json("HealthAnswer") };
-  return { method: "get", path, summary: "For load balancers", isOpen: true, ok, others: { ...others, 500: "Defect", 503: "Waiting" } };
+  return {
+    method: "get",
+    path,
+    summary: "For load balancers",
+    isOpen: true,
+    ok,
+    others: { ...others, 500: "Defect", 503: "Waiting" },
+  };
 }
 
 export const gatewayApiTable = (comments: Api["comments"]): Api => ({
@@ -82,9 +212,17 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
   schemas: {
     ...schemasOf(gatewayApi),
     ...schemasOf(hrana),
-    HranaPipelineAnswer: v.object({ baton: v.nullable(v.string()), base_url: v.null(), results: v.array(v.looseObject({ type: v.picklist(["ok", "error"]) })) }),
+    HranaPipelineAnswer: v.object({
+      baton: v.nullable(v.string()),
+      base_url: v.null(),
+      results: v.array(v.looseObject({ type: v.picklist(["ok", "error"]) })),
+    }),
     HranaError: v.object({ message: v.string(), code: v.string() }),
-    HranaVersion: v.object({ version: v.picklist(["v2", "v3"]), encoding: v.literal("json"), access: v.literal("read-only") }),
+    HranaVersion: v.object({
+      version: v.picklist(["v2", "v3"]),
+      encoding: v.literal("json"),
+      access: v.literal("read-only"),
+    }),
   },
   comments: {
     ...comments,
@@ -92,7 +230,10 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     HranaPipelineAnswer: "As HRANA_3_SPEC.md has it: `results` are StreamResult.",
   },
   responses: {
-    Malformed: { description: "The body does not fit, the service has to be named, or the statement is refused", schema: "Refused" },
+    Malformed: {
+      description: "The body does not fit, the service has to be named, or the statement is refused",
+      schema: "Refused",
+    },
     Unauthorized: { description: "The cluster secret is missing or another", schema: "Refused" },
     Unknown: { description: "There is no such service, host or gateway", schema: "Refused" },
     Refused: { description: "It cannot be, with the reason", schema: "Refused" },

@@ -27,7 +27,10 @@ const calls: readonly Call[] = [
     method: "get",
     path: "/v1/status/stream",
     summary: `The status at once, at each change, and at least every ${messages.heartbeatMs} ms`,
-    ok: { description: "Goes on until one side ends it. An end that the asker did not cause is a failure signal.", body: { lines: "HostStatus" } },
+    ok: {
+      description: "Goes on until one side ends it. An end that the asker did not cause is a failure signal.",
+      body: { lines: "HostStatus" },
+    },
     others: { 401: "Unauthorized" },
   },
   {
@@ -57,7 +60,8 @@ const calls: readonly Call[] = [
   {
     method: "post",
     path: "/v1/removed",
-    summary: "Says that a gateway has taken the host out of its registry: it warns in its status until that gateway watches it again",
+    summary:
+      "Says that a gateway has taken the host out of its registry: it warns in its status until that gateway watches it again",
     request: { schema: "RemovedNotice", optional: false },
     ok: { description: "Its status", body: { json: ["HostStatus"] } },
     others: { 400: "Malformed", 401: "Unauthorized", 413: "TooLarge" },
@@ -89,7 +93,10 @@ const calls: readonly Call[] = [
     (act): Call => ({
       method: "post",
       path: `/v1/databases/${act}`,
-      summary: act === "exclude" ? "Takes a database out of what is captured, on every host, until it is included again" : "Captures a database again that was excluded",
+      summary:
+        act === "exclude"
+          ? "Takes a database out of what is captured, on every host, until it is included again"
+          : "Captures a database again that was excluded",
       request: { schema: "DatabaseChange", optional: false },
       ok: { description: "It is so, durably; also when it was before", body: { json: ["DatabaseList"] } },
       others: { 400: "Malformed", 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
@@ -107,8 +114,15 @@ const calls: readonly Call[] = [
 
 export const hostApi = (comments: Api["comments"]): Api => ({
   title: "stead: control API of a host",
-  description: "What a gateway asks of a host. Any server that implements it can be driven by the gateway. docs/CONTROL-API.md says what the calls mean.",
-  schemas: { ...schemasOf(hostStatus), ...schemasOf(messages), ...schemasOf(databases), Error: refusedSchema, Nothing: v.object({}) },
+  description:
+    "What a gateway asks of a host. Any server that implements it can be driven by the gateway. docs/CONTROL-API.md says what the calls mean.",
+  schemas: {
+    ...schemasOf(hostStatus),
+    ...schemasOf(messages),
+    ...schemasOf(databases),
+    Error: refusedSchema,
+    Nothing: v.object({}),
+  },
   comments: { ...comments, Nothing: "Nothing is read from it." },
   responses: {
     Malformed: { description: "The body is not JSON or does not fit: the error names the field", schema: "Error" },

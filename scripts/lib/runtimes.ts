@@ -1,6 +1,7 @@
 /**
- * The other runtimes that stead's parts run under, for tests and benches that compare: Node and Deno, pinned, as npm packages that
- * carry the binary itself. `./scripts/runtimes` installs them into .bun/runtimes; what is on the PATH serves too when it is new enough.
+ * The other runtimes that stead's parts run under, for tests and benches that compare: Node and Deno, pinned, as npm
+ * packages that carry the binary itself. `./scripts/runtimes` installs them into .bun/runtimes; what is on the PATH
+ * serves too when it is new enough.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -27,13 +28,21 @@ interface Runtime {
 
 const runtimes: Readonly<Record<RuntimeName, Runtime>> = {
   node: { packageName: `node-${platform}`, version: "26.10.0", binary: "bin/node", flags: [], majorMin: 22 },
-  deno: { packageName: `@deno/${platform}${process.platform === "linux" ? "-glibc" : ""}`, version: "2.9.6", binary: "deno", flags: ["run", "--allow-all", "--no-config"], majorMin: 2 },
+  deno: {
+    packageName: `@deno/${platform}${process.platform === "linux" ? "-glibc" : ""}`,
+    version: "2.9.6",
+    binary: "deno",
+    flags: ["run", "--allow-all", "--no-config"],
+    majorMin: 2,
+  },
 };
 
 export const runtimesFolder = join(import.meta.dirname, "../../.bun/runtimes");
 
 /** For a package manager: `name@version` of each. */
-export const runtimePackages: readonly string[] = Object.values(runtimes).map(({ packageName, version }) => `${packageName}@${version}`);
+export const runtimePackages: readonly string[] = Object.values(runtimes).map(
+  ({ packageName, version }) => `${packageName}@${version}`,
+);
 
 export function findRuntime(name: RuntimeName): FoundRuntime {
   const { packageName, binary, flags, majorMin } = runtimes[name];
@@ -45,6 +54,9 @@ export function findRuntime(name: RuntimeName): FoundRuntime {
     if (Number(version.split(".")[0]) >= majorMin) return { kind: "found", command: [program, ...flags], version };
     found.push(version);
   }
-  const what = found.length === 0 ? `no ${name} is here` : `${name} ${found.join(", ")} is too old, ${majorMin} or newer is needed`;
+  const what =
+    found.length === 0
+      ? `no ${name} is here`
+      : `${name} ${found.join(", ")} is too old, ${majorMin} or newer is needed`;
   return { kind: "missing", why: `${what}: ./scripts/runtimes installs it` };
 }

@@ -1,9 +1,21 @@
-/** The benchmarks' backend, a process of its own: raw sockets, answers made once. Prints its port. Paths: /60, /16k, /1m. */
+/**
+ * The benchmarks' backend, a process of its own: raw sockets, answers made once. Prints its port. Paths: /60, /16k,
+ * /1m.
+ */
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 
-const answer = (bytes: number): Buffer => Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${bytes}\r\n\r\n`), Buffer.alloc(bytes, "x")]);
-const answers = [["GET /60 ", answer(60)], ["GET /16k ", answer(16 * 1024)], ["GET /1m ", answer(1024 * 1024)], ["POST /", answer(60)]] as const;
+const answer = (bytes: number): Buffer =>
+  Buffer.concat([
+    Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${bytes}\r\n\r\n`),
+    Buffer.alloc(bytes, "x"),
+  ]);
+const answers = [
+  ["GET /60 ", answer(60)],
+  ["GET /16k ", answer(16 * 1024)],
+  ["GET /1m ", answer(1024 * 1024)],
+  ["POST /", answer(60)],
+] as const;
 
 const server = createServer({ noDelay: true }, (socket) => {
   let waiting: Buffer = Buffer.alloc(0);

@@ -1,4 +1,7 @@
-/** The proxies that are compared: each started as own child processes on loopback ports, one worker, the same fields added. */
+/**
+ * The proxies that are compared: each started as own child processes on loopback ports, one worker, the same fields
+ * added.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -64,11 +67,19 @@ backend out
 `;
 
 /** Starts all that are installed; `missing` says which are not. */
-export async function startContenders(folder: string, backend: number, pem: string, runtimes: readonly RuntimeName[] = []): Promise<{ contenders: Contender[]; missing: string[] }> {
+export async function startContenders(
+  folder: string,
+  backend: number,
+  pem: string,
+  runtimes: readonly RuntimeName[] = [],
+): Promise<{ contenders: Contender[]; missing: string[] }> {
   const contenders: Contender[] = [];
   const missing: string[] = [];
   const here = import.meta.dirname;
-  const start = async (name: string, command: (port: number, tlsPort: number) => [string, ...string[]]): Promise<void> => {
+  const start = async (
+    name: string,
+    command: (port: number, tlsPort: number) => [string, ...string[]],
+  ): Promise<void> => {
     const [port, tlsPort] = [await freePort(), await freePort()];
     const [program, ...args] = command(port, tlsPort);
     const child = spawn(program, args, { stdio: ["ignore", "ignore", name === "stead" ? "inherit" : "ignore"] });
@@ -79,7 +90,14 @@ export async function startContenders(folder: string, backend: number, pem: stri
     if (await Promise.race([failed, answers(port)])) contenders.push({ name, port, tlsPort, process: child });
     else missing.push(name);
   };
-  await start("stead", (port, tlsPort) => [process.execPath, join(here, "stead.ts"), String(port), String(tlsPort), String(backend), pem]);
+  await start("stead", (port, tlsPort) => [
+    process.execPath,
+    join(here, "stead.ts"),
+    String(port),
+    String(tlsPort),
+    String(backend),
+    pem,
+  ]);
   await start("nginx", (port, tlsPort) => {
     writeFileSync(join(folder, "nginx.conf"), nginxConfig(folder, port, tlsPort, backend, pem));
     return ["nginx", "-p", folder, "-c", join(folder, "nginx.conf")];
@@ -88,8 +106,22 @@ export async function startContenders(folder: string, backend: number, pem: stri
     writeFileSync(join(folder, "haproxy.cfg"), haproxyConfig(port, tlsPort, backend, pem));
     return ["haproxy", "-db", "-f", join(folder, "haproxy.cfg")];
   });
-  await start("hono", (port, tlsPort) => [process.execPath, join(here, "hono.ts"), String(port), String(tlsPort), String(backend), pem]);
-  await start("pump", (port, tlsPort) => [process.execPath, join(here, "pump.ts"), String(port), String(tlsPort), String(backend), pem]);
+  await start("hono", (port, tlsPort) => [
+    process.execPath,
+    join(here, "hono.ts"),
+    String(port),
+    String(tlsPort),
+    String(backend),
+    pem,
+  ]);
+  await start("pump", (port, tlsPort) => [
+    process.execPath,
+    join(here, "pump.ts"),
+    String(port),
+    String(tlsPort),
+    String(backend),
+    pem,
+  ]);
   for (const runtime of runtimes) {
     const found = findRuntime(runtime);
     if (found === undefined) {
@@ -98,14 +130,25 @@ export async function startContenders(folder: string, backend: number, pem: stri
     }
     const [program, ...leading] = found.command;
     const script = await bundleFor(join(here, "stead.ts"), folder);
-    await start(`${runtime}-${found.version}`, (port, tlsPort) => [program, ...leading, script, String(port), String(tlsPort), String(backend), pem]);
+    await start(`${runtime}-${found.version}`, (port, tlsPort) => [
+      program,
+      ...leading,
+      script,
+      String(port),
+      String(tlsPort),
+      String(backend),
+      pem,
+    ]);
   }
   return { contenders, missing };
 }
 
 async function answers(port: number): Promise<boolean> {
   for (let attempt = 0; attempt < 400; attempt++) {
-    const ok = await fetch(`http://127.0.0.1:${port}/60`).then((response) => response.text(), () => undefined);
+    const ok = await fetch(`http://127.0.0.1:${port}/60`).then(
+      (response) => response.text(),
+      () => undefined,
+    );
     if (ok?.length === 60) return true;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
@@ -123,4 +166,8 @@ export function cpuSeconds(pid: number): number {
   return ticks / 100;
 }
 
-const childrenOf = (pid: number): number[] => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter((part) => part !== "").map(Number);
+const childrenOf = (pid: number): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+    .split(" ")
+    .filter((part) => part !== "")
+    .map(Number);

@@ -7,7 +7,10 @@ const [port = "0", tlsPort = "0", backendPort = "0", pem = ""] = process.argv.sl
 const app = new Hono();
 app.all("*", (context) => {
   const url = new URL(context.req.url);
-  return proxy(`http://127.0.0.1:${backendPort}${url.pathname}`, { ...context.req, headers: { ...context.req.header(), "X-Forwarded-For": "127.0.0.1", "X-Request-Id": crypto.randomUUID() } });
+  return proxy(`http://127.0.0.1:${backendPort}${url.pathname}`, {
+    ...context.req,
+    headers: { ...context.req.header(), "X-Forwarded-For": "127.0.0.1", "X-Request-Id": crypto.randomUUID() },
+  });
 });
 const text = readFileSync(pem, "utf8");
 Bun.serve({ hostname: "127.0.0.1", port: Number(port), fetch: app.fetch });

@@ -1,4 +1,7 @@
-/** The floor: our own sockets in the same Bun, passing bytes on unread. No proxy can cost less on them. Arguments: port, TLS port, backend's port, PEM file. */
+/**
+ * The floor: our own sockets in the same Bun, passing bytes on unread. No proxy can cost less on them. Arguments: port,
+ * TLS port, backend's port, PEM file.
+ */
 import { readFileSync } from "node:fs";
 import { ServerTls } from "../../src/http/server/server-tls.ts";
 import { bunTcp } from "../../src/runtime/tcp/bun-tcp.ts";

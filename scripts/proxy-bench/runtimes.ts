@@ -1,4 +1,7 @@
-/** The other runtimes that the data plane runs on (scripts/lib/runtimes.ts), and how it is brought there: one bundle, without types. */
+/**
+ * The other runtimes that the data plane runs on (scripts/lib/runtimes.ts), and how it is brought there: one bundle,
+ * without types.
+ */
 import { findRuntime as find, type RuntimeName } from "../lib/runtimes.ts";
 
 export type { RuntimeName };
@@ -18,8 +21,17 @@ export function findRuntime(name: RuntimeName): Runtime | undefined {
 
 /** Bundles `entry` for any runtime with Node's modules, into `folder`; the path of the script. */
 export async function bundleFor(entry: string, folder: string): Promise<string> {
-  const result = await Bun.build({ entrypoints: [entry], target: "node", format: "esm", external: ["bun:*"], outdir: folder, naming: "[name].mjs", throw: false });
+  const result = await Bun.build({
+    entrypoints: [entry],
+    target: "node",
+    format: "esm",
+    external: ["bun:*"],
+    outdir: folder,
+    naming: "[name].mjs",
+    throw: false,
+  });
   const [output] = result.outputs;
-  if (!result.success || output === undefined) throw new Error(`bundling ${entry} failed: ${result.logs.map(String).join("; ")}`);
+  if (!result.success || output === undefined)
+    throw new Error(`bundling ${entry} failed: ${result.logs.map(String).join("; ")}`);
   return output.path;
 }

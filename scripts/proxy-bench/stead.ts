@@ -1,4 +1,7 @@
-/** Our data plane as a process of its own, put together as the gateway does it. Arguments: port, TLS port, backend's port. */
+/**
+ * Our data plane as a process of its own, put together as the gateway does it. Arguments: port, TLS port, backend's
+ * port.
+ */
 import { readFileSync } from "node:fs";
 import { forwardedFields } from "../../src/http/proxy/forwarded-fields.ts";
 import { Hold } from "../../src/http/proxy/hold.ts";
@@ -11,7 +14,10 @@ import { systemRandom as random } from "../../src/runtime/random.ts";
 
 const [port = "0", tlsPort = "0", backendPort = "0", pem = ""] = process.argv.slice(2);
 const upstream = new Upstream({ host: "127.0.0.1", port: Number(backendPort), clock });
-const hold = new Hold({ requestsMax: 10_000, bytesMax: 2 ** 26, waitMsMax: 30_000, releaseConcurrency: 64, clock }, "open");
+const hold = new Hold(
+  { requestsMax: 10_000, bytesMax: 2 ** 26, waitMsMax: 30_000, releaseConcurrency: 64, clock },
+  "open",
+);
 const addClient = forwardedFields({});
 const addName = requestIdFields({ traceparent: "pass", random });
 const proxy = new Proxy({
@@ -23,5 +29,11 @@ const proxy = new Proxy({
 const onExchange: HttpServerOptions["onExchange"] = (exchange) => proxy.handle(exchange);
 await HttpServer.listen({ host: "127.0.0.1", port: Number(port), clock, onExchange });
 const text = readFileSync(pem, "utf8");
-await HttpServer.listen({ host: "127.0.0.1", port: Number(tlsPort), clock, onExchange, tls: { cert: text, key: text } });
+await HttpServer.listen({
+  host: "127.0.0.1",
+  port: Number(tlsPort),
+  clock,
+  onExchange,
+  tls: { cert: text, key: text },
+});
 process.stdout.write("ready\n");

@@ -1,12 +1,15 @@
 /**
- * The databases at which every look of the gate looks, among all that are open: those in which something happened lately.
+ * The databases at which every look of the gate looks, among all that are open: those in which something happened
+ * lately.
  *
- * A database is *quiet* when nothing was written for a while and nothing lies in its log behind what is captured. Its index cannot move then without a write
- * into the log, and each is told by the kernel before the commit returns (folder-events.ts): `hear` reads what was told, and whatever was
- * touched is active again. So a look costs one read for all quiet databases, and two or three for each active one.
+ * A database is *quiet* when nothing was written for a while and nothing lies in its log behind what is captured. Its
+ * index cannot move then without a write into the log, and each is told by the kernel before the commit returns
+ * (folder-events.ts): `hear` reads what was told, and whatever was touched is active again. So a look costs one read
+ * for all quiet databases, and two or three for each active one.
  *
- * The argument that no commit passes unseen is in docs/CAPTURE.md. What it rests on is checked as well: quiet databases are looked at in turn,
- * and one that moved without a word ends the trust: from then on all are active. The same where the kernel tells nothing.
+ * The argument that no commit passes unseen is in docs/CAPTURE.md. What it rests on is checked as well: quiet databases
+ * are looked at in turn, and one that moved without a word ends the trust: from then on all are active. The same where
+ * the kernel tells nothing.
  */
 import { DormantDatabase } from "./dormant-database.ts";
 import { DormantDatabases } from "./dormant-databases.ts";
@@ -39,7 +42,10 @@ export class ActiveDatabases {
     this.#options = options;
   }
 
-  /** Another one whenever another database is active than before: a list that was made under this one is complete as long as it stays. */
+  /**
+   * Another one whenever another database is active than before: a list that was made under this one is complete as
+   * long as it stays.
+   */
   get generation(): number {
     return this.#generation;
   }
@@ -48,13 +54,18 @@ export class ActiveDatabases {
     return this.#active.values();
   }
 
-  /** Events are had from here on when there are more databases than can be looked at each time. True when that has just begun. */
+  /**
+   * Events are had from here on when there are more databases than can be looked at each time. True when that has just
+   * begun.
+   */
   async begin(count: number): Promise<boolean> {
     if (this.#isTried || count <= this.#options.limits.lookedAtMax) return false;
     this.#isTried = true;
     const events = await FolderEvents.open<TrackedDatabase | DormantDatabase>();
     if (typeof events === "string") {
-      this.#options.onWarning(`every database is looked at for each chunk of an answer, which costs a microsecond for each of ${count}: ${events}`);
+      this.#options.onWarning(
+        `every database is looked at for each chunk of an answer, which costs a microsecond for each of ${count}: ${events}`,
+      );
       return false;
     }
     this.#events = events;
@@ -180,7 +191,11 @@ export class ActiveDatabases {
   }
 
   /** True: its companions stay as long as it is open. */
-  readonly #onTouched = (database: TrackedDatabase | DormantDatabase, isCompanion: boolean, isMoved: boolean): boolean => {
+  readonly #onTouched = (
+    database: TrackedDatabase | DormantDatabase,
+    isCompanion: boolean,
+    isMoved: boolean,
+  ): boolean => {
     if (database instanceof DormantDatabase) {
       if (!database.isWoken && database.isTouchedBy(isCompanion)) this.dormant.wake(database);
       return false;
@@ -202,7 +217,10 @@ export class ActiveDatabases {
       this.hear();
       if (this.#quiet.has(database)) this.#distrust(database.name);
     }
-    const isDue = index === undefined || database.watch.isWriterKeptOut === true || database.pin.isDue(index, nowMs, Number.POSITIVE_INFINITY);
+    const isDue =
+      index === undefined ||
+      database.watch.isWriterKeptOut === true ||
+      database.pin.isDue(index, nowMs, Number.POSITIVE_INFINITY);
     if (isDue || database.isAhead() || database.isSuspicious()) this.activate(database);
   }
 
@@ -213,11 +231,16 @@ export class ActiveDatabases {
     // Folders are not watched any more either: the scan that follows compares their change times again.
     this.#isFolderChanged = true;
     this.activateAll();
-    this.#options.onWarning(`${name}: a commit of which the kernel told nothing (another mount of the same files?): every database is looked at for each chunk of an answer from now on`);
+    this.#options.onWarning(
+      `${name}: a commit of which the kernel told nothing (another mount of the same files?): every database is looked at for each chunk of an answer from now on`,
+    );
   }
 }
 
-/** Nothing has happened for a while, and its next commit begins with a write. Its connections but the pin are closed then. */
+/**
+ * Nothing has happened for a while, and its next commit begins with a write. Its connections but the pin are closed
+ * then.
+ */
 function isStill(database: TrackedDatabase, nowMs: number, { quietAfterMs }: SourceLimits): boolean {
   return database.isStill(nowMs, quietAfterMs) && rest(database, nowMs);
 }

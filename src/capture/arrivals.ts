@@ -1,6 +1,7 @@
 /**
- * How databases come to be captured, and come to rest: what is found in the folders is attached, what the replica wrote before the start stays closed
- * until somebody uses it, and what nobody uses any more is closed again (dormant-database.ts).
+ * How databases come to be captured, and come to rest: what is found in the folders is attached, what the replica wrote
+ * before the start stays closed until somebody uses it, and what nobody uses any more is closed again
+ * (dormant-database.ts).
  */
 import type { ActiveDatabases } from "./active-databases.ts";
 import { DeferredNames } from "./deferred-names.ts";
@@ -59,7 +60,10 @@ export class Arrivals {
     this.#isBegun = true;
   }
 
-  /** Attaches what appeared, and what was dormant and is touched. `awaitsRemoval`: the deletion of a database of that name is due. */
+  /**
+   * Attaches what appeared, and what was dormant and is touched. `awaitsRemoval`: the deletion of a database of that
+   * name is due.
+   */
   async attach(found: ReadonlyMap<string, FoundFile>, awaitsRemoval: (name: string) => boolean): Promise<void> {
     this.deferred.begin();
     await this.#attachAll(found, awaitsRemoval);
@@ -96,7 +100,10 @@ export class Arrivals {
     for (const database of active.idle(clock.now())) this.#settle(database);
   }
 
-  /** At the start, for those that are still to be attached: closes what nobody uses; what cannot be closed stays open beside them. */
+  /**
+   * At the start, for those that are still to be attached: closes what nobody uses; what cannot be closed stays open
+   * beside them.
+   */
   makeRoom(): void {
     const { databases, audit } = this.#options;
     const before = databases.size;
@@ -119,7 +126,8 @@ export class Arrivals {
   /** What the replica wrote before the start needs no connection until somebody uses it. */
   #adopt(name: string, { path }: FoundFile): boolean {
     const { known, active, limits } = this.#options;
-    const pages = this.#isBegun || !active.isListening || this.#count >= limits.databasesMax ? undefined : known?.get(name);
+    const pages =
+      this.#isBegun || !active.isListening || this.#count >= limits.databasesMax ? undefined : known?.get(name);
     const dormant = pages === undefined ? undefined : DormantDatabase.adopt(name, path, pages);
     if (dormant === undefined || !active.addDormant(dormant)) return false;
     this.#warnOfCount();
@@ -134,7 +142,13 @@ export class Arrivals {
     const { limits, databases, onWarning } = this.#options;
     const { databasesMax, descriptorsMax } = limits;
     const openMost = Math.floor((descriptorsMax * warnShare - hostDescriptors) / descriptorsFor(1));
-    if (databases.size > openMost) onWarning(`more than ${openMost} databases are open at the same time, and this host may have ${descriptorsMax} descriptors open: raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)`);
-    if (this.#count >= databasesMax * warnShare) onWarning(`more than ${Math.floor(databasesMax * warnShare)} databases, of ${databasesMax} at most: raise databases_max in [host], or split the service`);
+    if (databases.size > openMost)
+      onWarning(
+        `more than ${openMost} databases are open at the same time, and this host may have ${descriptorsMax} descriptors open: raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)`,
+      );
+    if (this.#count >= databasesMax * warnShare)
+      onWarning(
+        `more than ${Math.floor(databasesMax * warnShare)} databases, of ${databasesMax} at most: raise databases_max in [host], or split the service`,
+      );
   }
 }

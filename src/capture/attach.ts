@@ -14,7 +14,10 @@ export interface Attachment extends TrackingOptions {
   readonly name: string;
   readonly file: FoundFile;
   readonly writeLocks: WriteLocks;
-  /** The application has not started: what its predecessors left is gone, and who has the database open elsewhere is found by the first audit. */
+  /**
+   * The application has not started: what its predecessors left is gone, and who has the database open elsewhere is
+   * found by the first audit.
+   */
   readonly isAtStart: boolean;
   /** Called in the same turn in which the files were opened, so that nobody opens them again. */
   readonly onAttached: (database: TrackedDatabase) => void;

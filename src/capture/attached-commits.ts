@@ -1,24 +1,28 @@
 /**
  * Whether a cut would show half of a transaction over several ATTACHed databases.
  *
- * SQLite commits such a transaction database by database. In WAL mode there is no super-journal: `vdbeCommit` (vdbeaux.c) calls
- * sqlite3BtreeCommitPhaseOne for each, which writes the commit frame and moves the index, and only when all have done so sqlite3BtreeCommitPhaseTwo,
- * which lets the write locks go. So SQLite itself promises no atomicity across a power failure here
- * (https://www.sqlite.org/lang_attach.html); but while everything runs, readers of the application see both parts, and so must those of the next primary.
+ * SQLite commits such a transaction database by database. In WAL mode there is no super-journal: `vdbeCommit`
+ * (vdbeaux.c) calls sqlite3BtreeCommitPhaseOne for each, which writes the commit frame and moves the index, and only
+ * when all have done so sqlite3BtreeCommitPhaseTwo, which lets the write locks go. So SQLite itself promises no
+ * atomicity across a power failure here (https://www.sqlite.org/lang_attach.html); but while everything runs, readers
+ * of the application see both parts, and so must those of the next primary.
  *
- * Claim: when the index of A stands at p and nobody holds A's write lock (byte 120 of the index), every transaction that brought A to p has moved the
- * indexes of all its databases. For it held the lock of A until all of them were moved, and whoever took it since has committed nothing to
- * A. Likewise when who holds it holds the write lock of no other database: then it is a later transaction, or one over A alone.
- * p is *settled* then, and stays so for as long as A stands at p. A cut is whole when every database that moved since the last capture is settled
- * where it stands: all parts of what is visible in one database were in the others before the indexes were read the second time, which
- * found them unchanged (consistent-cut.ts), so they are in the cut. The lock is asked *between* the two reads. Before the first, a transaction could
- * begin and move A after the question; after the second, one that was half visible could have ended before it.
+ * Claim: when the index of A stands at p and nobody holds A's write lock (byte 120 of the index), every transaction
+ * that brought A to p has moved the indexes of all its databases. For it held the lock of A until all of them were
+ * moved, and whoever took it since has committed nothing to A. Likewise when who holds it holds the write lock of no
+ * other database: then it is a later transaction, or one over A alone. p is *settled* then, and stays so for as long as
+ * A stands at p. A cut is whole when every database that moved since the last capture is settled where it stands: all
+ * parts of what is visible in one database were in the others before the indexes were read the second time, which found
+ * them unchanged (consistent-cut.ts), so they are in the cut. The lock is asked *between* the two reads. Before the
+ * first, a transaction could begin and move A after the question; after the second, one that was half visible could
+ * have ended before it.
  *
- * A writer that never pauses lets the lock go for microseconds, so the gap is looked for without a pause. Processes are told apart, not their
- * threads: threads that write into several databases look like one transaction over them, and may leave no such gap. So the wait is bounded by
- * `attachedWaitMsMax`, and by less after waits that were for nothing. Then the cut is taken as it is: a transaction whose commit takes
- * longer than that between two of its databases can be taken in two flushes. It is an unacknowledged one: whoever made it has had no
- * answer, and its answer waits for the second flush.
+ * A writer that never pauses lets the lock go for microseconds, so the gap is looked for without a pause. Processes are
+ * told apart, not their threads: threads that write into several databases look like one transaction over them, and may
+ * leave no such gap. So the wait is bounded by `attachedWaitMsMax`, and by less after waits that were for nothing. Then
+ * the cut is taken as it is: a transaction whose commit takes longer than that between two of its databases can be
+ * taken in two flushes. It is an unacknowledged one: whoever made it has had no answer, and its answer waits for the
+ * second flush.
  */
 import { type LockHolder, loadLockHolder } from "../runtime/posix-locks.ts";
 import { FileLocks, writerLockByte } from "./file-locks.ts";
@@ -48,7 +52,10 @@ export class AttachedCommits {
     this.#sinceMs = undefined;
   }
 
-  /** True when every database of the cut that moved is settled where it stands. Call it between the two reads of the indexes. Sync. */
+  /**
+   * True when every database of the cut that moved is settled where it stands. Call it between the two reads of the
+   * indexes. Sync.
+   */
   areSettled(cut: ReadonlyMap<TrackedDatabase, WalIndex>): boolean {
     if (cut.size < 2) return true;
     let areSettled = true;

@@ -1,14 +1,17 @@
 /**
- * What no event and no stamp tells, looked for at intervals: whether files are still the ones at their paths (a link on the way may lead
- * elsewhere, something may be mounted there), whether somebody uses another log of a database, and which databases in use nobody captures.
+ * What no event and no stamp tells, looked for at intervals: whether files are still the ones at their paths (a link on
+ * the way may lead elsewhere, something may be mounted there), whether somebody uses another log of a database, and
+ * which databases in use nobody captures.
  *
- * Who uses a database the kernel tells by itself (F_GETLK), in a microsecond: one process, the earliest of several. The list of locks
- * has all of them, and while it is read no lock on the machine is granted: read ten times a second, it cost writers a third of their
- * throughput (1 client, vault and databases on tmpfs). So it is read when the kernel names a process that the WAL index does not have first, and besides every
- * `listMs`: the second process of a database, which opened it by another name without an event in a folder, is seen that late.
+ * Who uses a database the kernel tells by itself (F_GETLK), in a microsecond: one process, the earliest of several. The
+ * list of locks has all of them, and while it is read no lock on the machine is granted: read ten times a second, it
+ * cost writers a third of their throughput (1 client, vault and databases on tmpfs). So it is read when the kernel
+ * names a process that the WAL index does not have first, and besides every `listMs`: the second process of a database,
+ * which opened it by another name without an event in a folder, is seen that late.
  *
- * The kernel writes the list in a time that grows faster than the list, so it is read once for all databases, and the less often the longer
- * it is. In this thread: read in another one, it would tell of databases as unused that were opened meanwhile, and have them closed.
+ * The kernel writes the list in a time that grows faster than the list, so it is read once for all databases, and the
+ * less often the longer it is. In this thread: read in another one, it would tell of databases as unused that were
+ * opened meanwhile, and have them closed.
  */
 import { type LockHolder, loadedLockHolder } from "../runtime/posix-locks.ts";
 import { pathOf } from "./data-path.ts";
@@ -47,13 +50,15 @@ export class Auditor {
     }
     if (nowMs < this.#usersAtMs) return;
     const kernel = loadedLockHolder();
-    this.#usersAtMs = nowMs + auditMs * Math.max(1, kernel === undefined ? listLength(this.locks) : databases.size / askedPerAudit);
+    this.#usersAtMs =
+      nowMs + auditMs * Math.max(1, kernel === undefined ? listLength(this.locks) : databases.size / askedPerAudit);
     const isListDue = nowMs >= this.#listAtMs;
     if (kernel !== undefined && !this.#isListWanted(databases.values(), kernel) && !isListDue) return;
     this.locks = FileLocks.now();
     if (this.locks !== undefined) {
       this.#auditUsers(databases.values(), this.locks);
-      if (isListDue) this.#options.unlisted.look(this.locks, new Set([...databases.values()].map(({ watch }) => watch.indexInode)));
+      if (isListDue)
+        this.#options.unlisted.look(this.locks, new Set([...databases.values()].map(({ watch }) => watch.indexInode)));
     }
     if (isListDue) this.#listAtMs = nowMs + listMs * listLength(this.locks);
   }
@@ -66,8 +71,9 @@ export class Auditor {
   }
 
   /**
-   * True when a process uses another log of one of these databases. Nothing else is asked here: while commits are being collected, what is
-   * behind the captured state in a log looks suspicious, and the collection would begin anew until the folder's stamp has settled.
+   * True when a process uses another log of one of these databases. Nothing else is asked here: while commits are being
+   * collected, what is behind the captured state in a log looks suspicious, and the collection would begin anew until
+   * the folder's stamp has settled.
    */
   auditUsers(databases: Iterable<TrackedDatabase>): boolean {
     const locks = FileLocks.now();

@@ -1,10 +1,10 @@
 /**
- * Backfills that take longer than a moment, in a thread of their own: hundreds of megabytes in one call would stop the gate, the
- * status stream and the renewals of the lease.
+ * Backfills that take longer than a moment, in a thread of their own: hundreds of megabytes in one call would stop the
+ * gate, the status stream and the renewals of the lease.
  *
- * SQLite's locks belong to the process and are kept by its one library, which the thread shares: its connections count like ours, and what
- * it does is what a checkpoint of the application does, against which the pins hold (pin.ts). It copies up to the pin at most.
- * The thread is started by the first backfill that needs it.
+ * SQLite's locks belong to the process and are kept by its one library, which the thread shares: its connections count
+ * like ours, and what it does is what a checkpoint of the application does, against which the pins hold (pin.ts). It
+ * copies up to the pin at most. The thread is started by the first backfill that needs it.
  */
 import { Worker } from "node:worker_threads";
 import type { Backfilled } from "./database-files.ts";
@@ -76,7 +76,10 @@ export class Backfiller {
   }
 }
 
-/** What the thread runs. It is handed over as text, so that it is in every kind of build: nothing of this file exists there. */
+/**
+ * What the thread runs. It is handed over as text, so that it is in every kind of build: nothing of this file exists
+ * there.
+ */
 function serve(): void {
   const { parentPort } = process.getBuiltinModule("node:worker_threads");
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
@@ -88,7 +91,8 @@ function serve(): void {
       return { ran: row?.["busy"] === 0, complete: row?.["busy"] === 0 && row["log"] === row["checkpointed"] };
     } catch (error) {
       // BUSY, LOCKED, PROTOCOL.
-      if ([5, 6, 15].includes(Number((error as { errcode?: unknown }).errcode) & 0xff)) return { ran: false, complete: false };
+      if ([5, 6, 15].includes(Number((error as { errcode?: unknown }).errcode) & 0xff))
+        return { ran: false, complete: false };
       throw error;
     } finally {
       connection.close();

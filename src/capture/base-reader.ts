@@ -1,6 +1,6 @@
 /**
- * Reads all of a database: for its first capture, and for its first one after nobody had it open, which finds what changed since by
- * comparing with what was captured then.
+ * Reads all of a database: for its first capture, and for its first one after nobody had it open, which finds what
+ * changed since by comparing with what was captured then.
  */
 import { fstatSync } from "node:fs";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
@@ -29,14 +29,22 @@ interface BaseOptions {
 }
 
 /** Changes with every write. Writes within one tick of the file system's clock may share one. */
-export function stampOf({ size, mtimeMs, ctimeMs }: { readonly size: number; readonly mtimeMs: number; readonly ctimeMs: number }): string {
+export function stampOf({
+  size,
+  mtimeMs,
+  ctimeMs,
+}: {
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+}): string {
   return `${size} ${mtimeMs} ${ctimeMs}`;
 }
 
 /**
- * The whole database. SQLite changes nothing of it while it is pinned, but whoever is still filling the file does: when its stamp moved
- * meanwhile (a checkpoint moves it too), the pages in the file are compared with what was just read. Undefined: they changed, so
- * this is not a database yet.
+ * The whole database. SQLite changes nothing of it while it is pinned, but whoever is still filling the file does: when
+ * its stamp moved meanwhile (a checkpoint moves it too), the pages in the file are compared with what was just read.
+ * Undefined: they changed, so this is not a database yet.
  */
 export async function readBase(options: BaseOptions): Promise<Changes | undefined> {
   const { database, to, pageCount, keepContents, slice } = options;
@@ -47,18 +55,27 @@ export async function readBase(options: BaseOptions): Promise<Changes | undefine
   const hashes = new PageHashes(database.pageSize);
   hashes.resize(pageCount, (page) => frames.has(page));
   await hashPages(database, frames, contents, slice, (page, hash) => hashes.set(page, hash));
-  if (stampOf(fstatSync(dbFd)) !== before && !(await isStill(database, frames, slice, (page, hash) => hashes.isSame(page, hash)))) return undefined;
+  if (
+    stampOf(fstatSync(dbFd)) !== before &&
+    !(await isStill(database, frames, slice, (page, hash) => hashes.isSame(page, hash)))
+  )
+    return undefined;
   // Written over since it was opened: SQLite still has the size from before, and the two together are no database.
-  if (to.nBackfill >= to.mxFrame && frames.get(1) === inDatabaseFile && claimsOtherSize(database.readPage(1, inDatabaseFile), pageCount)) return undefined;
+  if (
+    to.nBackfill >= to.mxFrame &&
+    frames.get(1) === inDatabaseFile &&
+    claimsOtherSize(database.readPage(1, inDatabaseFile), pageCount)
+  )
+    return undefined;
   return { database, to, pageCount, frames, contents, hashes };
 }
 
 /**
- * What changed since it was closed, in whichever way: by frames that are still in the log, or by others that were copied into the file and are gone.
- * A page that is what it was is none of the changes.
+ * What changed since it was closed, in whichever way: by frames that are still in the log, or by others that were
+ * copied into the file and are gone. A page that is what it was is none of the changes.
  *
- * The file need not be read when its stamp is the one of that time: no checkpoint copied anything into it, so no log was begun anew or
- * removed since, and every commit up to the pin is in the one that is there, from its first frame on.
+ * The file need not be read when its stamp is the one of that time: no checkpoint copied anything into it, so no log
+ * was begun anew or removed since, and every commit up to the pin is in the one that is there, from its first frame on.
  */
 export async function readSince({ hashes: known, stamp }: Resumed, options: BaseOptions): Promise<Changes | undefined> {
   const { database, to, pageCount, keepContents, slice } = options;
@@ -82,7 +99,10 @@ export async function readSince({ hashes: known, stamp }: Resumed, options: Base
   return { database, to, pageCount, frames, located, contents, hashes };
 }
 
-/** The header names another number of pages, and the name is valid (fileformat2.html, section 1.3.7: the counters at 24 and 92 are the same). */
+/**
+ * The header names another number of pages, and the name is valid (fileformat2.html, section 1.3.7: the counters at 24
+ * and 92 are the same).
+ */
 export function claimsOtherSize(page1: Uint8Array, pageCount: number): boolean {
   const header = new DataView(page1.buffer, page1.byteOffset, 100);
   const named = header.getUint32(28);
@@ -109,8 +129,13 @@ export async function hashPages(
   }
 }
 
-/** Where the last content of each page is; pages without content are left out. Without the file: of those in the log. */
-async function locate({ database, to, pageCount, slice }: BaseOptions, withFile: boolean): Promise<Map<number, number>> {
+/**
+ * Where the last content of each page is; pages without content are left out. Without the file: of those in the log.
+ */
+async function locate(
+  { database, to, pageCount, slice }: BaseOptions,
+  withFile: boolean,
+): Promise<Map<number, number>> {
   const { name, pageSize, files } = database;
   const frames = new Map<number, number>();
   // With everything backfilled the file alone is the state, and the frames may be overwritten at any time.
@@ -127,7 +152,12 @@ async function locate({ database, to, pageCount, slice }: BaseOptions, withFile:
 }
 
 /** The pages in the database file are what was read. */
-async function isStill(database: TrackedDatabase, frames: ReadonlyMap<number, number>, slice: Slice, isRead: (page: number, hash: Uint8Array) => boolean): Promise<boolean> {
+async function isStill(
+  database: TrackedDatabase,
+  frames: ReadonlyMap<number, number>,
+  slice: Slice,
+  isRead: (page: number, hash: Uint8Array) => boolean,
+): Promise<boolean> {
   let isSame = true;
   const inFile = new Map([...frames].filter(([, frame]) => frame === inDatabaseFile));
   await hashPages(database, inFile, undefined, slice, (page, hash) => (isSame &&= isRead(page, hash)));

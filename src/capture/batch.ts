@@ -2,14 +2,15 @@
  * What one collection found: deltas for the journal, cut into parts that fit a record.
  *
  * Small batches hold their pages in memory. Large ones read each page when its part is made, from the place where the
- * pin keeps it readable; `done()` lets that pin go. Parts can be made again (a put that is retried needs the same bytes).
- * Frames of a transaction that is large are read for the first time then (frame-stream.ts): the captured state follows with the last part.
+ * pin keeps it readable; `done()` lets that pin go. Parts can be made again (a put that is retried needs the same
+ * bytes). Frames of a transaction that is large are read for the first time then (frame-stream.ts): the captured state
+ * follows with the last part.
  *
- * What is put is what was hashed. The pin keeps SQLite from changing a page that is read twice, but nothing keeps a program that
- * writes into the file by other means (a copy, a download into a file of full size). So a page that is read again is hashed again, and
- * one that differs ends the collection before its part can be put: a flush with a wrong page has a checksum that no host accepts,
- * and a log that goes on after it cannot be applied by anybody. The parts before it do no harm: without the last one they are
- * dropped at the next claim.
+ * What is put is what was hashed. The pin keeps SQLite from changing a page that is read twice, but nothing keeps a
+ * program that writes into the file by other means (a copy, a download into a file of full size). So a page that is
+ * read again is hashed again, and one that differs ends the collection before its part can be put: a flush with a wrong
+ * page has a checksum that no host accepts, and a log that goes on after it cannot be applied by anybody. The parts
+ * before it do no harm: without the last one they are dropped at the next claim.
  */
 import { setImmediate as immediate } from "node:timers/promises";
 import type { DatabaseDelta, Page } from "../core/delta.ts";
@@ -25,9 +26,14 @@ export interface Batch {
   readonly bytes: number;
   readonly pageCount: number;
   readonly partCount: number;
-  /** The deltas of each part, at most `partBytesMax` of page content each (or one page). Reads lazily and synchronously. */
+  /**
+   * The deltas of each part, at most `partBytesMax` of page content each (or one page). Reads lazily and synchronously.
+   */
   parts(): Iterable<readonly DatabaseDelta[]>;
-  /** Reads and proves the part after the last one that was taken, so that this is done while that one is put. Rejects with `CaptureError`. */
+  /**
+   * Reads and proves the part after the last one that was taken, so that this is done while that one is put. Rejects
+   * with `CaptureError`.
+   */
   readAhead(): Promise<void>;
   /** All parts are durable: pins may move. Calling it again does nothing. */
   done(): void;
@@ -50,7 +56,11 @@ export interface DatabaseChanges {
 /** Accepted changes as part of a batch. */
 export function databaseChanges(changes: Changes): DatabaseChanges {
   const { database, pageCount, frames, contents, hashes, unread } = changes;
-  if (unread !== undefined) return streamed(changes, new FrameStream(unread, frames, (proved) => database.accept({ ...changes, hashes: proved })));
+  if (unread !== undefined)
+    return streamed(
+      changes,
+      new FrameStream(unread, frames, (proved) => database.accept({ ...changes, hashes: proved })),
+    );
   // The table of a first capture becomes the database's own, which goes on changing.
   const hashed = contents === undefined && hashes instanceof PageHashes ? hashes.copy() : hashes;
   return {
@@ -59,7 +69,10 @@ export function databaseChanges(changes: Changes): DatabaseChanges {
     pageCount,
     checksum: constant(database.checksum()),
     pages: [...frames.keys()].sort((a, b) => a - b),
-    contents: (pages) => (contents === undefined ? readAgain(database, pages, { frames, hashes: hashed }) : pages.map((page) => entryOf(contents, page))),
+    contents: (pages) =>
+      contents === undefined
+        ? readAgain(database, pages, { frames, hashes: hashed })
+        : pages.map((page) => entryOf(contents, page)),
     holds: contents === undefined && frames.size > 0 ? database : undefined,
   };
 }
@@ -71,7 +84,15 @@ function streamed({ database, pageCount }: Changes, stream: FrameStream): Databa
     stream.finish();
     return (checksum ??= database.checksum());
   };
-  return { name, pageSize, pageCount, checksum: finish, pages: stream.pages, contents: (pages) => stream.take(pages), holds: database };
+  return {
+    name,
+    pageSize,
+    pageCount,
+    checksum: finish,
+    pages: stream.pages,
+    contents: (pages) => stream.take(pages),
+    holds: database,
+  };
 }
 
 const constant = (checksum: Uint8Array) => (): Uint8Array => checksum;
@@ -79,7 +100,11 @@ const constant = (checksum: Uint8Array) => (): Uint8Array => checksum;
 const noChecksum = new Uint8Array(pageHashBytes);
 
 /** Reads pages again, those that lie one after the other with one call, and proves that they are what was hashed. */
-function readAgain(database: TrackedDatabase, pages: readonly number[], { frames, hashes }: Pick<Changes, "frames" | "hashes">): Uint8Array[] {
+function readAgain(
+  database: TrackedDatabase,
+  pages: readonly number[],
+  { frames, hashes }: Pick<Changes, "frames" | "hashes">,
+): Uint8Array[] {
   const contents: Uint8Array[] = [];
   const runMax = Math.max(1, Math.floor(readChunkBytes / database.pageSize));
   while (contents.length < pages.length) {
@@ -90,27 +115,44 @@ function readAgain(database: TrackedDatabase, pages: readonly number[], { frames
     while (count < runMax && isNext(pages[first + count], page, frame, count)) count += 1;
     contents.push(...database.readRun(page, frame, count));
   }
-  for (const [at, content] of contents.entries()) if (!isAsHashed(pages[at] as number, content)) throw rewritten(database.name, pages[at] as number);
+  for (const [at, content] of contents.entries())
+    if (!isAsHashed(pages[at] as number, content)) throw rewritten(database.name, pages[at] as number);
   return contents;
 
   function isNext(page: number | undefined, first: number, frame: number, count: number): boolean {
     if (page === undefined) return false;
-    return frame === inDatabaseFile ? page === first + count && frames.get(page) === inDatabaseFile : frames.get(page) === frame + count;
+    return frame === inDatabaseFile
+      ? page === first + count && frames.get(page) === inDatabaseFile
+      : frames.get(page) === frame + count;
   }
 
   function isAsHashed(page: number, content: Uint8Array): boolean {
     const hash = hashPage(page, content);
-    return hashes instanceof PageHashes ? hashes.isSame(page, hash) : Buffer.compare(hashes.get(page) ?? hash.subarray(1), hash) === 0;
+    return hashes instanceof PageHashes
+      ? hashes.isSame(page, hash)
+      : Buffer.compare(hashes.get(page) ?? hash.subarray(1), hash) === 0;
   }
 }
 
 function rewritten(name: string, page: number): Error {
-  return lostContinuity(name, `page ${page} with other content than a moment before: somebody wrote into the file without a log`, "pages that only SQLite writes");
+  return lostContinuity(
+    name,
+    `page ${page} with other content than a moment before: somebody wrote into the file without a log`,
+    "pages that only SQLite writes",
+  );
 }
 
 /** The application deleted the database, or an operator excluded it. */
 export function removalOf({ name, pageSize }: Pick<TrackedDatabase, "name" | "pageSize">): DatabaseChanges {
-  return { name, pageSize, pageCount: 0, checksum: constant(noChecksum), pages: [], contents: () => [], holds: undefined };
+  return {
+    name,
+    pageSize,
+    pageCount: 0,
+    checksum: constant(noChecksum),
+    pages: [],
+    contents: () => [],
+    holds: undefined,
+  };
 }
 
 /** `later` follows `changes`: one flush has one size and checksum of each database. Both keep their pages in memory. */
@@ -137,10 +179,15 @@ function overlaid(before: DatabaseChanges, after: DatabaseChanges): DatabaseChan
 }
 
 /**
- * Deletions wait until nothing is left out: a database that was renamed, or replaced, would otherwise be deleted in the journal a moment
- * before the file that it is now is captured, and a failover in that moment would lose it. A name that is captured again cannot wait.
+ * Deletions wait until nothing is left out: a database that was renamed, or replaced, would otherwise be deleted in the
+ * journal a moment before the file that it is now is captured, and a failover in that moment would lose it. A name that
+ * is captured again cannot wait.
  */
-export function dueRemovals(removals: readonly DatabaseChanges[], captured: readonly DatabaseChanges[], isWhole: boolean): { readonly due: DatabaseChanges[]; readonly waiting: DatabaseChanges[] } {
+export function dueRemovals(
+  removals: readonly DatabaseChanges[],
+  captured: readonly DatabaseChanges[],
+  isWhole: boolean,
+): { readonly due: DatabaseChanges[]; readonly waiting: DatabaseChanges[] } {
   const again = new Set(captured.map(({ name }) => name));
   const isDue = ({ name }: DatabaseChanges): boolean => isWhole || again.has(name);
   return { due: removals.filter(isDue), waiting: removals.filter((removal) => !isDue(removal)) };

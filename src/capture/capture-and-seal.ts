@@ -1,9 +1,10 @@
 /**
- * What happens under the write lock of one database: what was committed since the last cut is captured, all databases at one instant
- * again, and the log is sealed. It is a moment (seal.ts), or nothing is done.
+ * What happens under the write lock of one database: what was committed since the last cut is captured, all databases
+ * at one instant again, and the log is sealed. It is a moment (seal.ts), or nothing is done.
  *
- * A seal is not needed for what was committed, so an error that may pass (fault.ts) puts it off: the next collection meets it too, and holds
- * answers. One could lose a write here: what is accepted must be returned, so nothing behind `acceptChanges` throws such an error.
+ * A seal is not needed for what was committed, so an error that may pass (fault.ts) puts it off: the next collection
+ * meets it too, and holds answers. One could lose a write here: what is accepted must be returned, so nothing behind
+ * `acceptChanges` throws such an error.
  */
 import type { DatabaseChanges } from "./batch.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
@@ -13,7 +14,11 @@ import { type Housekeeping, lockForSeal, putOff, seal } from "./seal.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 
 /** Every database has been captured before. Returns what it captured, in memory; it follows the last collection. */
-export async function captureAndSeal(database: TrackedDatabase, databases: DatabaseSet, house: Housekeeping): Promise<DatabaseChanges[]> {
+export async function captureAndSeal(
+  database: TrackedDatabase,
+  databases: DatabaseSet,
+  house: Housekeeping,
+): Promise<DatabaseChanges[]> {
   if (!lockForSeal(database, house)) return [];
   try {
     const changes = await readAll(databases, house).catch((error: unknown) => putOff(database, house, error));

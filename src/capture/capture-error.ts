@@ -4,7 +4,8 @@ import { OperatorError } from "../runtime/operator-error.ts";
  * Why capture refuses to go on. Every kind is something that would make the journal wrong if it were overlooked, so the
  * host stops acknowledging when it sees one.
  *
- * - `not-wal`: the database is not in WAL mode and cannot be switched, or uses a WAL format that SQLite does not document.
+ * - `not-wal`: the database is not in WAL mode and cannot be switched, or uses a WAL format that SQLite does not
+ *   document.
  * - `exclusive`: somebody holds the database exclusively (`locking_mode=EXCLUSIVE`), so its WAL index is not shared.
  * - `network-file-system`: the data folder is where POSIX locks and shared memory cannot be trusted.
  * - `replaced`: the path leads to another file than the one that is captured.
@@ -62,6 +63,7 @@ export function lostContinuity(database: string, found: string, accepted: string
     database,
     found,
     accepted,
-    advice: "Stop the application, make sure that nothing else checkpoints, copies or deletes its files, and start this host again.",
+    advice:
+      "Stop the application, make sure that nothing else checkpoints, copies or deletes its files, and start this host again.",
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The steps of a collection, for all databases of a service: begin the next pins, (a cut is read), read and prove all frames up to it,
- * accept them, let the old pins go. This order is what makes it lossless; pin.ts has the argument.
+ * The steps of a collection, for all databases of a service: begin the next pins, (a cut is read), read and prove all
+ * frames up to it, accept them, let the old pins go. This order is what makes it lossless; pin.ts has the argument.
  */
 import { type DatabaseChanges, databaseChanges } from "./batch.ts";
 import type { Cut } from "./consistent-cut.ts";
@@ -9,8 +9,9 @@ import { Slice } from "./slice.ts";
 import type { Changes, Reading, TrackedDatabase } from "./tracked-database.ts";
 
 /**
- * Second pins, where there is something to capture. `forSnapshot`: and a read transaction that a snapshot keeps. One that cannot be begun (the file is
- * being deleted or replaced, the index repaired, no descriptor is left) costs this snapshot and nothing else: it says that it leaves something out.
+ * Second pins, where there is something to capture. `forSnapshot`: and a read transaction that a snapshot keeps. One
+ * that cannot be begun (the file is being deleted or replaced, the index repaired, no descriptor is left) costs this
+ * snapshot and nothing else: it says that it leaves something out.
  */
 export function beginPins(databases: Iterable<TrackedDatabase>, nowMs: number, forSnapshot: boolean): void {
   for (const database of databases) naming(database.name, () => beginPin(database, nowMs, forSnapshot));
@@ -18,7 +19,14 @@ export function beginPins(databases: Iterable<TrackedDatabase>, nowMs: number, f
 
 function beginPin(database: TrackedDatabase, nowMs: number, forSnapshot: boolean): void {
   const { pin, files } = database;
-  if (database.captured !== undefined && database.holds === 0 && !pin.hasNext && (database.isAhead() || files.writersLocked) && database.mayMovePin(nowMs)) pin.begin(nowMs);
+  if (
+    database.captured !== undefined &&
+    database.holds === 0 &&
+    !pin.hasNext &&
+    (database.isAhead() || files.writersLocked) &&
+    database.mayMovePin(nowMs)
+  )
+    pin.begin(nowMs);
   if (!forSnapshot) return;
   const reader = files.snapshotReader();
   if (!reader.reading) reader.begin();

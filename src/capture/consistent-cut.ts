@@ -2,10 +2,11 @@
  * One instant over all databases of a service, without stopping writers.
  *
  * Every index is read, then every index again (double collect): when none changed, all of them had these values at the
- * instant between the two passes, because a position never returns once it was left. When writers are too quick for that,
- * the databases that kept changing are locked against commits one after the other (`BEGIN IMMEDIATE`), tried and never
- * waited for on the event loop, until a pass is quiet; for `writeLockMsMax` at most, and then anew. `undisturbed` joins the set of files to the same instant.
- * That instant must not be in the middle of a commit over several databases: attached-commits.ts.
+ * instant between the two passes, because a position never returns once it was left. When writers are too quick for
+ * that, the databases that kept changing are locked against commits one after the other (`BEGIN IMMEDIATE`), tried and
+ * never waited for on the event loop, until a pass is quiet; for `writeLockMsMax` at most, and then anew. `undisturbed`
+ * joins the set of files to the same instant. That instant must not be in the middle of a commit over several
+ * databases: attached-commits.ts.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { AttachedCommits } from "./attached-commits.ts";
@@ -51,13 +52,20 @@ export async function consistentCut(
 }
 
 /** The cut, if nobody commits just now; never waits. */
-export function cutNow(databases: readonly TrackedDatabase[], commits: AttachedCommits, undisturbed: () => boolean): Cut | undefined {
+export function cutNow(
+  databases: readonly TrackedDatabase[],
+  commits: AttachedCommits,
+  undisturbed: () => boolean,
+): Cut | undefined {
   commits.forget();
   const { cut, restless, areSettled } = collectTwice(databases, commits);
   return restless.length === 0 && areSettled && undisturbed() ? cut : undefined;
 }
 
-function collectTwice(databases: readonly TrackedDatabase[], commits: AttachedCommits): { readonly cut: Cut; readonly restless: readonly TrackedDatabase[]; readonly areSettled: boolean } {
+function collectTwice(
+  databases: readonly TrackedDatabase[],
+  commits: AttachedCommits,
+): { readonly cut: Cut; readonly restless: readonly TrackedDatabase[]; readonly areSettled: boolean } {
   const restless: TrackedDatabase[] = [];
   const cut = new Map<TrackedDatabase, WalIndex>();
   for (const database of databases) {

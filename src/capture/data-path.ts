@@ -1,6 +1,6 @@
 /**
- * Paths of databases: text where the name is text, and otherwise the bytes that the name stands for (core/database-name.ts).
- * Everything that opens a file by a database's name goes through here.
+ * Paths of databases: text where the name is text, and otherwise the bytes that the name stands for
+ * (core/database-name.ts). Everything that opens a file by a database's name goes through here.
  */
 import { join } from "node:path";
 import { bytesOfName, hasEscapes, nameOfBytes } from "../core/database-name.ts";
@@ -13,7 +13,8 @@ export function pathOf(folder: string, name: string): FilePath {
 }
 
 /** The path of a companion file: `-wal` and the like. */
-export const withSuffix = (path: FilePath, suffix: string): FilePath => (typeof path === "string" ? path + suffix : Buffer.concat([path, Buffer.from(suffix)]));
+export const withSuffix = (path: FilePath, suffix: string): FilePath =>
+  typeof path === "string" ? path + suffix : Buffer.concat([path, Buffer.from(suffix)]);
 
 /** The folder that a file is in. */
 export function folderOf(path: FilePath): FilePath {
@@ -26,7 +27,9 @@ export const textOf = (path: FilePath): string => (typeof path === "string" ? pa
 
 /** For SQLite, which decodes it to the same bytes (https://www.sqlite.org/uri.html). */
 export function uriOf(path: FilePath, query: string): string {
-  const escaped = [...Buffer.from(path)].map((byte) => (plain.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, "0")}`));
+  const escaped = [...Buffer.from(path)].map((byte) =>
+    plain.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, "0")}`,
+  );
   return `file:${escaped.join("")}?${query}`;
 }
 

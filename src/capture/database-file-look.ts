@@ -1,15 +1,17 @@
 /**
- * Whether the database file changed otherwise than by checkpoints: somebody writes into it without a log (`cp` over it, a tool that
- * rewrites it in place, an engine with its own log), or gave it a second name, under which SQLite would keep another log.
+ * Whether the database file changed otherwise than by checkpoints: somebody writes into it without a log (`cp` over it,
+ * a tool that rewrites it in place, an engine with its own log), or gave it a second name, under which SQLite would
+ * keep another log.
  *
- * In WAL mode only checkpoints write there, and before the first page each says in the index up to which frame it is going to copy
- * (nBackfillAttempted, wal.c since SQLite 3.16; when it is done nBackfill says the same). So a change between two looks is explained when
- * at the first one a checkpoint was under way or had failed, or when these two or the generation are others since. The index is
- * read before the stamp at each look, and once more when a change seems unexplained: what a checkpoint could have copied since must
- * show there. (A recovery and a complete checkpoint between two looks do not show; comparing the pages then finds nothing.)
+ * In WAL mode only checkpoints write there, and before the first page each says in the index up to which frame it is
+ * going to copy (nBackfillAttempted, wal.c since SQLite 3.16; when it is done nBackfill says the same). So a change
+ * between two looks is explained when at the first one a checkpoint was under way or had failed, or when these two or
+ * the generation are others since. The index is read before the stamp at each look, and once more when a change seems
+ * unexplained: what a checkpoint could have copied since must show there. (A recovery and a complete checkpoint between
+ * two looks do not show; comparing the pages then finds nothing.)
  *
- * A change of the ctime alone is a rename, chmod, or one that gave the file a second name, which the link count tells. What is
- * unexplained need not be harm either (`touch`): the caller compares every page with what is captured.
+ * A change of the ctime alone is a rename, chmod, or one that gave the file a second name, which the link count tells.
+ * What is unexplained need not be harm either (`touch`): the caller compares every page with what is captured.
  */
 import { fstatSync } from "node:fs";
 import type { WalIndexReader } from "./wal-index.ts";
@@ -54,7 +56,9 @@ export class DatabaseFileLook {
     if (now.changedMs === this.#seen.changedMs && now.size === this.#seen.size) this.#seen = now;
   }
 
-  /** A checkpoint is under way, or was since the last time that this was asked: its end shows in the index alone. Sync. */
+  /**
+   * A checkpoint is under way, or was since the last time that this was asked: its end shows in the index alone. Sync.
+   */
   isCheckpointed(): boolean {
     const { index, isAtRest } = this.#state();
     const isSame = index === this.#checkpointed;
@@ -83,6 +87,9 @@ export class DatabaseFileLook {
     const look = this.#index.look();
     if (look.kind !== "index") return { index: undefined, isAtRest: false };
     const { salt1, salt2, nBackfill, nBackfillAttempted } = look.index;
-    return { index: `${salt1} ${salt2} ${nBackfill} ${nBackfillAttempted}`, isAtRest: nBackfillAttempted === nBackfill };
+    return {
+      index: `${salt1} ${salt2} ${nBackfill} ${nBackfillAttempted}`,
+      isAtRest: nBackfillAttempted === nBackfill,
+    };
   }
 }

@@ -1,15 +1,17 @@
 /**
  * Everything that is open for one captured database: SQLite connections and raw descriptors, in the only safe order.
  *
- * POSIX locks belong to the process: closing *any* descriptor of a file drops all locks that this process holds on it, and
- * a database whose locks vanish gets corrupted. So nothing else in this process may open these files while an instance exists, and
- * what is read raw is read through the descriptors that SQLite itself has open (sqlite-descriptors.ts): those of the first connection, which
- * is open always. Three descriptors, as long as nothing happens; everything else is opened when it is needed first, and closed again (`rest`).
- * SQLite keeps the database's descriptor of each connection that was closed, for the next one, until this process has no lock on that file any more.
- * So the first connection is exchanged for another one when that is worth it (`reopen`). Connections never write: no table of ours, no automatic checkpoint.
+ * POSIX locks belong to the process: closing *any* descriptor of a file drops all locks that this process holds on it,
+ * and a database whose locks vanish gets corrupted. So nothing else in this process may open these files while an
+ * instance exists, and what is read raw is read through the descriptors that SQLite itself has open
+ * (sqlite-descriptors.ts): those of the first connection, which is open always. Three descriptors, as long as nothing
+ * happens; everything else is opened when it is needed first, and closed again (`rest`). SQLite keeps the database's
+ * descriptor of each connection that was closed, for the next one, until this process has no lock on that file any
+ * more. So the first connection is exchanged for another one when that is worth it (`reopen`). Connections never write:
+ * no table of ours, no automatic checkpoint.
  *
- * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last close
- * cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
+ * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last
+ * close cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
  */
 import { type BigIntStats, closeSync, existsSync, fstatSync, unlinkSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
@@ -94,8 +96,9 @@ export class DatabaseFiles {
   }
 
   /**
-   * Closes every connection and opens the first again, for three descriptors. Nothing is read or locked. In between this process has no lock on the
-   * files, so the application may do anything: what was captured is to be looked at again. False: everything is closed.
+   * Closes every connection and opens the first again, for three descriptors. Nothing is read or locked. In between
+   * this process has no lock on the files, so the application may do anything: what was captured is to be looked at
+   * again. False: everything is closed.
    */
   reopen(): boolean {
     this.close(false);
@@ -110,7 +113,12 @@ export class DatabaseFiles {
     this.readers[0].open();
     this.#hadOthers = false;
     const [wal, shm] = this.#companions;
-    const isSame = wal !== undefined && shm !== undefined && sameFile(this.#first.identity, this.identity) && sameFile(identityOfFd(this.walFd), wal) && sameFile(identityOfFd(this.shmFd), shm);
+    const isSame =
+      wal !== undefined &&
+      shm !== undefined &&
+      sameFile(this.#first.identity, this.identity) &&
+      sameFile(identityOfFd(this.walFd), wal) &&
+      sameFile(identityOfFd(this.shmFd), shm);
     if (!isSame) this.close(false);
     return isSame;
   }
@@ -121,9 +129,10 @@ export class DatabaseFiles {
   }
 
   /**
-   * Whether `-wal` and `-shm` are still the files that are open here. Nobody removes them while these connections exist, but a
-   * script can (`rm app.db-wal app.db-shm` before a backup is copied back), and the application's next connection then makes
-   * new ones: it would commit there, and everything here would see a database in which nothing happens.
+   * Whether `-wal` and `-shm` are still the files that are open here. Nobody removes them while these connections
+   * exist, but a script can (`rm app.db-wal app.db-shm` before a backup is copied back), and the application's next
+   * connection then makes new ones: it would commit there, and everything here would see a database in which nothing
+   * happens.
    */
   companions(): "same" | "missing" | "replaced" {
     let isMissing = false;
@@ -147,8 +156,9 @@ export class DatabaseFiles {
   }
 
   /**
-   * The database was replaced or renamed, and nobody else has it open: its log must not stay beside the next database of that
-   * name, which SQLite would apply it to. Without this host it would be gone: the last close of the application removes it.
+   * The database was replaced or renamed, and nobody else has it open: its log must not stay beside the next database
+   * of that name, which SQLite would apply it to. Without this host it would be gone: the last close of the application
+   * removes it.
    */
   removeCompanions(): void {
     for (const [at, suffix] of ["-wal", "-shm"].entries()) {
@@ -161,7 +171,10 @@ export class DatabaseFiles {
 
   /** Nanoseconds since 1970: when the file lost its last name, and when something was written into the log last. */
   deletedAndWritten(): { readonly deleted: bigint; readonly written: bigint } {
-    return { deleted: fstatSync(this.dbFd, { bigint: true }).ctimeNs, written: fstatSync(this.walFd, { bigint: true }).mtimeNs };
+    return {
+      deleted: fstatSync(this.dbFd, { bigint: true }).ctimeNs,
+      written: fstatSync(this.walFd, { bigint: true }).mtimeNs,
+    };
   }
 
   /** The database file has a name still, whichever: it was not deleted. */
@@ -210,7 +223,9 @@ export class DatabaseFiles {
     return this.#lockedAtMs === undefined ? 0 : performance.now() - this.#lockedAtMs;
   }
 
-  /** For a connection in another thread, which opens by name. Undefined when the name leads to another file, or to none. */
+  /**
+   * For a connection in another thread, which opens by name. Undefined when the name leads to another file, or to none.
+   */
   get uri(): string | undefined {
     const found = identityAt(this.path);
     return found !== undefined && sameFile(found, this.identity) ? uriOf(this.path, "mode=rw") : undefined;
@@ -219,9 +234,9 @@ export class DatabaseFiles {
   /**
    * Copies frames into the database file as far as readers (our pins among them) let it.
    *
-   * Without fsync: a sync of hundreds of megabytes would stop this process, its gate and its status stream for as long as the
-   * disk takes. What it costs: after a power failure the local file may be damaged. It is never believed then, the
-   * vault is: whatever was acknowledged is there (host/secondary/local-data.ts).
+   * Without fsync: a sync of hundreds of megabytes would stop this process, its gate and its status stream for as long
+   * as the disk takes. What it costs: after a power failure the local file may be damaged. It is never believed then,
+   * the vault is: whatever was acknowledged is there (host/secondary/local-data.ts).
    */
   backfill(): Backfilled {
     const row = this.#checkpoint("PASSIVE", "OFF", () => (this.#checkpointer ??= this.#another()));
@@ -229,16 +244,17 @@ export class DatabaseFiles {
   }
 
   /**
-   * After the application is gone: everything into the database file, durably, an empty WAL. False when somebody prevents it. By the
-   * connection that is open always, which must not be reading: the file may have another name by now.
+   * After the application is gone: everything into the database file, durably, an empty WAL. False when somebody
+   * prevents it. By the connection that is open always, which must not be reading: the file may have another name by
+   * now.
    */
   fold(): boolean {
     return this.#checkpoint("TRUNCATE", "FULL", () => this.readers[0].connection).busy === 0;
   }
 
   /**
-   * One more connection to these very files. Throws SQLITE_BUSY when that cannot be had now: SQLite opens by name, and the name may lead
-   * to another file, whose log is none of this database's.
+   * One more connection to these very files. Throws SQLITE_BUSY when that cannot be had now: SQLite opens by name, and
+   * the name may lead to another file, whose log is none of this database's.
    */
   #another(): DatabaseSync {
     let connection: DatabaseSync | undefined;
@@ -257,7 +273,11 @@ export class DatabaseFiles {
     }
   }
 
-  #checkpoint(mode: "PASSIVE" | "TRUNCATE", synchronous: "OFF" | "FULL", connectionOf: () => DatabaseSync): { busy: number; log: number; checkpointed: number } {
+  #checkpoint(
+    mode: "PASSIVE" | "TRUNCATE",
+    synchronous: "OFF" | "FULL",
+    connectionOf: () => DatabaseSync,
+  ): { busy: number; log: number; checkpointed: number } {
     try {
       const connection = connectionOf();
       connection.exec(`PRAGMA synchronous=${synchronous}`);
@@ -280,8 +300,8 @@ export class DatabaseFiles {
   }
 
   /**
-   * The last connection of all processes folds and deletes the WAL as SQLite always does, unless `keepWal`: then the last one of
-   * ours is read-only, which may not take the lock that folding needs.
+   * The last connection of all processes folds and deletes the WAL as SQLite always does, unless `keepWal`: then the
+   * last one of ours is read-only, which may not take the lock that folding needs.
    */
   close(keepWal: boolean): void {
     const keeper = keepWal ? readOnlyKeeper(this.path) : undefined;

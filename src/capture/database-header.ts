@@ -1,4 +1,7 @@
-/** The first bytes of a file that may be a database. Only for files that no connection of this process has open (POSIX locks). */
+/**
+ * The first bytes of a file that may be a database. Only for files that no connection of this process has open (POSIX
+ * locks).
+ */
 import { closeSync, openSync, readSync } from "node:fs";
 import type { FilePath } from "./data-path.ts";
 import { notADatabase } from "./refusals.ts";

@@ -1,14 +1,15 @@
 /**
  * The databases of a service as they come and go in the data folder.
  *
- * `differs()` says in the same turn whether the folder holds something else than what is captured; `follow()` attaches what
- * appeared and drops what vanished. A database that vanished stays open as long as a snapshot or a batch still reads it: its
- * descriptors must not come to mean another file.
+ * `differs()` says in the same turn whether the folder holds something else than what is captured; `follow()` attaches
+ * what appeared and drops what vanished. A database that vanished stays open as long as a snapshot or a batch still
+ * reads it: its descriptors must not come to mean another file.
  *
- * What vanished is a deletion, and journaled as one. What was replaced or renamed is one too (and the other file a new database) when
- * nobody has the old one open: an application that restores a backup closes, renames, and begins again. While somebody has it
- * open, commits go on where nobody looks, into a log that was left behind: answers wait until it is closed, for as long as the
- * patience lasts. A log that is left behind is written into its file, and removed: the application did its part by closing.
+ * What vanished is a deletion, and journaled as one. What was replaced or renamed is one too (and the other file a new
+ * database) when nobody has the old one open: an application that restores a backup closes, renames, and begins again.
+ * While somebody has it open, commits go on where nobody looks, into a log that was left behind: answers wait until it
+ * is closed, for as long as the patience lasts. A log that is left behind is written into its file, and removed: the
+ * application did its part by closing.
  */
 import { nameMatcher } from "../core/database-pattern.ts";
 import { ActiveDatabases } from "./active-databases.ts";
@@ -43,7 +44,9 @@ export class DatabaseSet {
   #order: TrackedDatabase[] | undefined;
   #nextSuspect = 0;
   readonly #auditor: Auditor;
-  /** The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one. */
+  /**
+   * The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one.
+   */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
   #isWriterTold = false;
   #isBegun = false;
@@ -64,7 +67,8 @@ export class DatabaseSet {
 
   constructor(options: DatabaseSetOptions) {
     this.#options = options;
-    const isOpen = (identity: FileIdentity): boolean => this.#open.get(identity) !== undefined || this.active.dormant.has(identity);
+    const isOpen = (identity: FileIdentity): boolean =>
+      this.#open.get(identity) !== undefined || this.active.dormant.has(identity);
     const told = new Set<string>();
     const onWarning = (text: string): void => {
       if (told.has(text)) return;
@@ -75,13 +79,37 @@ export class DatabaseSet {
     this.#retired = new RetiredDatabases(options.clock, this.#open);
     this.active = new ActiveDatabases(options.house);
     const isExcepted = nameMatcher(options.except ?? []);
-    const unlisted = new UnlistedLogs({ root: options.root, isExcepted: (name) => isExcepted(name) || this.#isExcluded(name) || this.active.dormant.get(name) !== undefined || this.#newcomers.has(name), isCaptured: isOpen, onWarning });
-    this.#auditor = new Auditor({ root: options.root, unlisted, onUsedElsewhere: (database) => this.active.activate(database), onMisplaced: () => this.#discovery.forget() });
-    this.uncaptured = new Uncaptured(() => options.clock.now(), (now) => options.onUncaptured?.(now));
+    const unlisted = new UnlistedLogs({
+      root: options.root,
+      isExcepted: (name) =>
+        isExcepted(name) ||
+        this.#isExcluded(name) ||
+        this.active.dormant.get(name) !== undefined ||
+        this.#newcomers.has(name),
+      isCaptured: isOpen,
+      onWarning,
+    });
+    this.#auditor = new Auditor({
+      root: options.root,
+      unlisted,
+      onUsedElsewhere: (database) => this.active.activate(database),
+      onMisplaced: () => this.#discovery.forget(),
+    });
+    this.uncaptured = new Uncaptured(
+      () => options.clock.now(),
+      (now) => options.onUncaptured?.(now),
+    );
     this.#newcomers = new Newcomers(options, this.uncaptured);
     this.arrivals = new Arrivals({
       ...options,
-      ...{ databases: this.#databases, open: this.#open, active: this.active, newcomers: this.#newcomers, uncaptured: this.uncaptured, onWarning },
+      ...{
+        databases: this.#databases,
+        open: this.#open,
+        active: this.active,
+        newcomers: this.#newcomers,
+        uncaptured: this.uncaptured,
+        onWarning,
+      },
       onAttached: (database) => this.#add(database),
       onClosed: (database) => this.#drop(database),
       audit: () => void this.#auditor.auditUsers(this.#databases.values()),
@@ -105,19 +133,32 @@ export class DatabaseSet {
 
   /** Those of the captured state, open or not. */
   *captured(): Generator<CapturedDatabase> {
-    for (const database of this.#databases.values()) if (database.isKnown) yield { name: database.name, pageSize: database.pageSize, pageCount: database.pageCount, checksum: database.checksum() };
-    for (const { name, hashes } of this.active.dormant) yield { name, pageSize: hashes.pageSize, pageCount: hashes.pageCount, checksum: hashes.checksum() };
+    for (const database of this.#databases.values())
+      if (database.isKnown)
+        yield {
+          name: database.name,
+          pageSize: database.pageSize,
+          pageCount: database.pageCount,
+          checksum: database.checksum(),
+        };
+    for (const { name, hashes } of this.active.dormant)
+      yield { name, pageSize: hashes.pageSize, pageCount: hashes.pageCount, checksum: hashes.checksum() };
   }
 
   /** Of those that nobody has open. */
   dormantSnapshots(): SnapshotDatabase[] {
     const { dormant } = this.active;
-    return [...dormant].map((database) => database.snapshot(() => this.#open.get(database.identity)?.files.dbFd, () => dormant.wake(database)));
+    return [...dormant].map((database) =>
+      database.snapshot(
+        () => this.#open.get(database.identity)?.files.dbFd,
+        () => dormant.wake(database),
+      ),
+    );
   }
 
   /**
-   * Something moved beside the WAL index of a database. Of many databases each call looks at the next ones, so that the gate of
-   * a service with thousands costs what the index costs. docs/CAPTURE.md says what that lets pass. Sync.
+   * Something moved beside the WAL index of a database. Of many databases each call looks at the next ones, so that the
+   * gate of a service with thousands costs what the index costs. docs/CAPTURE.md says what that lets pass. Sync.
    */
   isSuspicious(): boolean {
     for (let i = Math.min(suspectsPerLook, this.#databases.size); i > 0; i--) {
@@ -129,7 +170,10 @@ export class DatabaseSet {
     return false;
   }
 
-  /** Something appeared, vanished or was replaced since `follow`. Sync; cheap when the folders did not change, else it asks the list of locks. */
+  /**
+   * Something appeared, vanished or was replaced since `follow`. Sync; cheap when the folders did not change, else it
+   * asks the list of locks.
+   */
   differs(): boolean {
     if (this.active.dormant.isTouched) return true;
     const found = this.#discovery.refresh();
@@ -141,13 +185,17 @@ export class DatabaseSet {
     if (this.#newcomers.changed()) return true;
     if (this.#retired.isWritten()) return true;
     if (found === this.#seen) return false;
-    for (const { name, files } of this.active) if (!this.#displaced.has(name) && files.companions() !== "same") return true;
+    for (const { name, files } of this.active)
+      if (!this.#displaced.has(name) && files.companions() !== "same") return true;
     this.#seen = found;
     // At the start of a term there is no application.
     return this.#isBegun && this.#auditor.auditUsers(this.active);
   }
 
-  /** Asked after a look at the active databases: nothing beside them moved since there was this generation of them. Sync. */
+  /**
+   * Asked after a look at the active databases: nothing beside them moved since there was this generation of them.
+   * Sync.
+   */
   isUndisturbed(generation: number): boolean {
     this.active.hear();
     return this.active.generation === generation && !this.differs();
@@ -169,7 +217,8 @@ export class DatabaseSet {
     for (const [name, { files }] of this.#databases) {
       const identity = found.get(name)?.identity;
       const expected = this.#displaced.has(name) ? this.#displaced.get(name) : files.identity;
-      if (identity === undefined || expected === undefined ? identity !== expected : !sameFile(identity, expected)) return true;
+      if (identity === undefined || expected === undefined ? identity !== expected : !sameFile(identity, expected))
+        return true;
     }
     const { dormant } = this.active;
     for (const { name, identity } of dormant) {
@@ -177,7 +226,14 @@ export class DatabaseSet {
       if (file === undefined || !sameFile(file.identity, identity)) return true;
     }
     if (this.arrivals.isUnfinished) return false;
-    for (const [name, file] of found) if (!this.#databases.has(name) && dormant.get(name) === undefined && !this.#newcomers.knows(name, file) && !this.arrivals.deferred.has(name)) return true;
+    for (const [name, file] of found)
+      if (
+        !this.#databases.has(name) &&
+        dormant.get(name) === undefined &&
+        !this.#newcomers.knows(name, file) &&
+        !this.arrivals.deferred.has(name)
+      )
+        return true;
     return false;
   }
 
@@ -202,8 +258,14 @@ export class DatabaseSet {
     this.#discovery.assertRootInPlace();
   }
 
-  /** Makes the set what the folder holds. `onGone` hears of each database that vanished, before anything else can fail; `awaitsRemoval`: its deletion is due. Throws `CaptureError`. */
-  async follow(onGone: (database: GoneDatabase) => void = () => undefined, awaitsRemoval: (name: string) => boolean = () => false): Promise<void> {
+  /**
+   * Makes the set what the folder holds. `onGone` hears of each database that vanished, before anything else can fail;
+   * `awaitsRemoval`: its deletion is due. Throws `CaptureError`.
+   */
+  async follow(
+    onGone: (database: GoneDatabase) => void = () => undefined,
+    awaitsRemoval: (name: string) => boolean = () => false,
+  ): Promise<void> {
     this.active.hear();
     this.active.dormant.takeTouched();
     if (await this.active.begin(this.#discovery.refresh().size)) this.#discovery.forget();
@@ -218,10 +280,21 @@ export class DatabaseSet {
 
   /** Nothing is to be done: so it is most of the time. */
   #isFollowed(found: ReadonlyMap<string, FoundFile>): boolean {
-    return found === this.#followed && this.#displaced.size === 0 && !this.active.dormant.hasWoken && !this.#newcomers.isWaiting && this.arrivals.deferred.size === 0 && !this.arrivals.isUnfinished;
+    return (
+      found === this.#followed &&
+      this.#displaced.size === 0 &&
+      !this.active.dormant.hasWoken &&
+      !this.#newcomers.isWaiting &&
+      this.arrivals.deferred.size === 0 &&
+      !this.arrivals.isUnfinished
+    );
   }
 
-  async #followTo(found: ReadonlyMap<string, FoundFile>, onGone: (database: GoneDatabase) => void, awaitsRemoval: (name: string) => boolean): Promise<void> {
+  async #followTo(
+    found: ReadonlyMap<string, FoundFile>,
+    onGone: (database: GoneDatabase) => void,
+    awaitsRemoval: (name: string) => boolean,
+  ): Promise<void> {
     for (const [name, database] of this.#databases) {
       const file = found.get(name);
       if (file !== undefined && sameFile(file.identity, database.files.identity)) {
@@ -278,14 +351,18 @@ export class DatabaseSet {
       database.pin.end();
       files.unlockWriters();
       const why = whyUnfolded(files);
-      if (why !== undefined) this.#options.onWarning(`${name} was renamed, and its last commits could not be written into it: ${why}`);
+      if (why !== undefined)
+        this.#options.onWarning(`${name} was renamed, and its last commits could not be written into it: ${why}`);
     }
     this.#takeOut(database);
     database.retire();
     files.removeCompanions();
   }
 
-  /** It is not captured any more. Of one that an operator excluded nothing else changes: it is the application's alone, with its log. */
+  /**
+   * It is not captured any more. Of one that an operator excluded nothing else changes: it is the application's alone,
+   * with its log.
+   */
   #takeOut(database: TrackedDatabase): void {
     this.#databases.delete(database.name);
     this.active.remove(database);
@@ -309,8 +386,8 @@ export class DatabaseSet {
   }
 
   /**
-   * Closes everything. `onUnfolded` hears of databases whose WAL could not be folded into them, with the reason (the disk is full,
-   * another process reads it): together they are the same state.
+   * Closes everything. `onUnfolded` hears of databases whose WAL could not be folded into them, with the reason (the
+   * disk is full, another process reads it): together they are the same state.
    */
   close(keepWal: boolean, onUnfolded: (name: string, why: string) => void): void {
     this.endSnapshot();

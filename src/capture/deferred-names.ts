@@ -1,10 +1,11 @@
 /**
  * New files under the names of databases whose deletion is still due (`dueRemovals` in batch.ts).
  *
- * d.db is renamed over a.db, which a process has open, and another d.db is made. a.db cannot be captured now; the journal still has the content
- * of the first d.db under its old name, and nowhere else. Capturing the new d.db would delete it there, and a failover at that moment would lose
- * what was acknowledged. So the new file waits for as long as another database is left out, and answers wait with it. Files that
- * wait for this reason alone do not keep each other waiting.
+ * d.db is renamed over a.db, which a process has open, and another d.db is made. a.db cannot be captured now; the
+ * journal still has the content of the first d.db under its old name, and nowhere else. Capturing the new d.db would
+ * delete it there, and a failover at that moment would lose what was acknowledged. So the new file waits for as long as
+ * another database is left out, and answers wait with it. Files that wait for this reason alone do not keep each other
+ * waiting.
  */
 import { waitsForAnother } from "./refusals.ts";
 import type { Uncaptured } from "./uncaptured.ts";

@@ -1,4 +1,7 @@
-/** A captured database whose file was deleted: what was committed before belongs to nothing any more, what comes now is a fault. */
+/**
+ * A captured database whose file was deleted: what was committed before belongs to nothing any more, what comes now is
+ * a fault.
+ */
 import { auditMs } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalPosition } from "./wal-reader.ts";
@@ -10,8 +13,8 @@ export class Deletion {
   #useLookAtMs = 0;
 
   /**
-   * Stamps of one timer tick do not tell the order: then what is not captured counts as committed after the deletion, if somebody is there
-   * to do so.
+   * Stamps of one timer tick do not tell the order: then what is not captured counts as committed after the deletion,
+   * if somebody is there to do so.
    */
   constructor(database: TrackedDatabase) {
     this.#database = database;

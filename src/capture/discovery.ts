@@ -1,24 +1,33 @@
 /**
  * Which files of the data folder are databases of the service, and noticing that this has changed.
  *
- * Names are paths relative to the data folder; `*` and `?` match within one segment, `**` any folders. Creating, deleting and renaming a
- * file changes the change time (ctime) of its directory, and renaming the directory itself does too, so `refresh()` needs one
- * `fstat` per directory that the patterns lead through (half a microsecond). Unlike the modification time it cannot be set
- * back. Time stamps are coarse (up to a timer tick; whole seconds on some file systems): when a directory was changed shortly
- * before it was scanned, another change may hide behind the same stamp, so it is scanned again until its stamp has settled.
- * A file without committed content is not a database yet, and growing does not touch its directory; a link that leads nowhere comes to
- * lead somewhere without touching it: those are looked at each time.
+ * Names are paths relative to the data folder; `*` and `?` match within one segment, `**` any folders. Creating,
+ * deleting and renaming a file changes the change time (ctime) of its directory, and renaming the directory itself does
+ * too, so `refresh()` needs one `fstat` per directory that the patterns lead through (half a microsecond). Unlike the
+ * modification time it cannot be set back. Time stamps are coarse (up to a timer tick; whole seconds on some file
+ * systems): when a directory was changed shortly before it was scanned, another change may hide behind the same stamp,
+ * so it is scanned again until its stamp has settled. A file without committed content is not a database yet, and
+ * growing does not touch its directory; a link that leads nowhere comes to lead somewhere without touching it: those
+ * are looked at each time.
  *
- * SQLite follows symbolic links and keeps the log beside the real file, so the real path is what is captured (name-choice.ts), and the name
- * is the one that the application uses. A file that is called like a companion (`trip-journal`) is a database when it is one inside and
- * nothing is there that it could belong to.
+ * SQLite follows symbolic links and keeps the log beside the real file, so the real path is what is captured
+ * (name-choice.ts), and the name is the one that the application uses. A file that is called like a companion
+ * (`trip-journal`) is a database when it is one inside and nothing is there that it could belong to.
  *
- * The data folder itself stays the same one. Were it moved away, or another mounted over it, its databases would seem to be
- * deleted, and the journal would delete them everywhere.
+ * The data folder itself stays the same one. Were it moved away, or another mounted over it, its databases would seem
+ * to be deleted, and the journal would delete them everywhere.
  */
 import { type BigIntStats, closeSync, fstatSync, lstatSync, openSync, readdirSync, realpathSync } from "node:fs";
 import { nameOfBytes } from "../core/database-name.ts";
-import { anyFolders, databasePatternAccepted, databaseSegments, folderLockName, nameMatcher, ownerOf, segmentExpression } from "../core/database-pattern.ts";
+import {
+  anyFolders,
+  databasePatternAccepted,
+  databaseSegments,
+  folderLockName,
+  nameMatcher,
+  ownerOf,
+  segmentExpression,
+} from "../core/database-pattern.ts";
 import { CaptureError } from "./capture-error.ts";
 import { type FilePath, folderOf, pathOf, textOf } from "./data-path.ts";
 import { beginsAsDatabase, inspectHeader } from "./database-header.ts";
@@ -57,7 +66,10 @@ export interface DiscoveryOptions {
   /** Names that an operator excluded; another set when that changes. */
   readonly excluded?: (() => ReadonlySet<string>) | undefined;
   readonly wallTime: () => number;
-  /** This process has connections to that file or to the database that it belongs to, so it must not be opened here (POSIX locks). */
+  /**
+   * This process has connections to that file or to the database that it belongs to, so it must not be opened here
+   * (POSIX locks).
+   */
   readonly isOpen: (identity: FileIdentity) => boolean;
   /** From the call on changes of the folder show in `takeChange`. */
   readonly isTold?: (folder: FilePath) => boolean;
@@ -95,7 +107,16 @@ export class Discovery {
   /** The data folder, as the first scan found it. */
   #rootIdentity: FileIdentity | undefined;
 
-  constructor({ root, databases, except = [], excluded = () => none, wallTime, isOpen, isTold = () => false, takeChange = () => false }: DiscoveryOptions) {
+  constructor({
+    root,
+    databases,
+    except = [],
+    excluded = () => none,
+    wallTime,
+    isOpen,
+    isTold = () => false,
+    takeChange = () => false,
+  }: DiscoveryOptions) {
     this.#root = root;
     this.#patterns = databases.map(parsePattern);
     this.#isExcepted = nameMatcher(except);
@@ -106,8 +127,16 @@ export class Discovery {
     this.#takeChange = takeChange;
   }
 
-  /** Names of the files below `root` that match, whatever they contain, without `-wal` and the like. Nobody has them open. */
-  static namesIn(root: string, databases: readonly string[], except: readonly string[] = [], excluded = (): ReadonlySet<string> => none): string[] {
+  /**
+   * Names of the files below `root` that match, whatever they contain, without `-wal` and the like. Nobody has them
+   * open.
+   */
+  static namesIn(
+    root: string,
+    databases: readonly string[],
+    except: readonly string[] = [],
+    excluded = (): ReadonlySet<string> => none,
+  ): string[] {
     const discovery = new Discovery({ root, databases, except, excluded, wallTime: () => 0, isOpen: () => false });
     try {
       return [...discovery.#walkAll([]).found.keys()].sort();
@@ -116,7 +145,10 @@ export class Discovery {
     }
   }
 
-  /** All databases that match now, sorted by name, without files that have no committed content. Cheap when nothing changed. */
+  /**
+   * All databases that match now, sorted by name, without files that have no committed content. Cheap when nothing
+   * changed.
+   */
   refresh(): ReadonlyMap<string, FoundFile> {
     try {
       if (this.#changed()) this.#found = this.#scan();
@@ -159,7 +191,8 @@ export class Discovery {
   #changed(): boolean {
     if (this.#takeChange() || this.#folders === undefined || this.#left !== this.#excluded()) return true;
     for (const folder of this.#folders) {
-      if (folder.fd !== undefined && (!folder.settled || fstatSync(folder.fd).ctimeMs !== folder.changedMs)) return true;
+      if (folder.fd !== undefined && (!folder.settled || fstatSync(folder.fd).ctimeMs !== folder.changedMs))
+        return true;
     }
     for (const [name, path] of this.#waiting) {
       const stats = statAt(path);
@@ -229,7 +262,8 @@ export class Discovery {
       const stats = itself.isSymbolicLink() ? statAt(path) : itself;
       if (rest.length > 0) {
         // A linked folder is entered by its name, not below `**`: it may lead back up.
-        if (stats?.isDirectory() === true && (segment !== anyFolders || stats === itself)) this.#walk(name, segment === anyFolders ? pattern : rest, walk, depth + 1);
+        if (stats?.isDirectory() === true && (segment !== anyFolders || stats === itself))
+          this.#walk(name, segment === anyFolders ? pattern : rest, walk, depth + 1);
       } else if (!this.#isExcepted(name) && !this.#left.has(name)) this.#add(name, path, itself, stats, walk);
     }
   }
@@ -238,7 +272,12 @@ export class Discovery {
     if (stats === undefined) walk.dangling.set(name, path);
     if (stats?.isFile() !== true || this.#isBeside(name, path, stats)) return;
     const link = stats !== itself;
-    walk.found.set(name, { path: link ? realPathOf(name, path) : path, isLink: link, identity: identityOf(stats), size: Number(stats.size) });
+    walk.found.set(name, {
+      path: link ? realPathOf(name, path) : path,
+      isLink: link,
+      identity: identityOf(stats),
+      size: Number(stats.size),
+    });
   }
 
   /** True for a file that belongs to a database or to the host, not for a database with such a name. */
@@ -257,7 +296,9 @@ export class Discovery {
     const path = pathOf(this.#root, folder);
     const entries = readdirSync(path);
     // What is not UTF-8 was read with replacement characters: once more, as bytes.
-    const names = entries.some((entry) => /[\\\ufffd]/.test(entry)) ? readdirSync(path, { encoding: "buffer" }).map((entry) => nameOfBytes(entry)) : entries;
+    const names = entries.some((entry) => /[\\\ufffd]/.test(entry))
+      ? readdirSync(path, { encoding: "buffer" }).map((entry) => nameOfBytes(entry))
+      : entries;
     return names.filter((entry) => expression.test(entry));
   }
 
@@ -278,7 +319,11 @@ export class Discovery {
     const changedMs = stats.ctimeMs;
     const settlesMs = changedMs % 1000 === 0 ? coarseStampSettlesMs : stampSettlesMs;
     if (isTold) closeSync(fd);
-    opened.push({ fd: isTold ? undefined : fd, changedMs, settled: Math.abs(this.#wallTime() - changedMs) > settlesMs });
+    opened.push({
+      fd: isTold ? undefined : fd,
+      changedMs,
+      settled: Math.abs(this.#wallTime() - changedMs) > settlesMs,
+    });
     return true;
   }
 }

@@ -1,10 +1,12 @@
 /**
- * A captured database that nobody has open, this host neither: all of it is in its file, there is no log, and it costs no descriptor and no connection.
+ * A captured database that nobody has open, this host neither: all of it is in its file, there is no log, and it costs
+ * no descriptor and no connection.
  *
- * Whoever uses it in WAL mode makes its `-wal` and `-shm` first, and those are there until the last connection is closed; whoever changes it
- * changes the file's ctime, which no program can set back, before the last connection is closed. So it is touched as long as one of them is
- * there, and for ever once the stamp is another one. The kernel tells when to look (folder-events.ts): the files are made, written and removed before
- * an answer that depends on it leaves. The stamp has settled when a database is closed for this, so that no later change can hide behind it.
+ * Whoever uses it in WAL mode makes its `-wal` and `-shm` first, and those are there until the last connection is
+ * closed; whoever changes it changes the file's ctime, which no program can set back, before the last connection is
+ * closed. So it is touched as long as one of them is there, and for ever once the stamp is another one. The kernel
+ * tells when to look (folder-events.ts): the files are made, written and removed before an answer that depends on it
+ * leaves. The stamp has settled when a database is closed for this, so that no later change can hide behind it.
  */
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { type Resumed, stampOf } from "./base-reader.ts";
@@ -29,7 +31,14 @@ export class DormantDatabase {
   /** SQLite was at it: not only the file itself was touched. */
   hadLog = false;
 
-  private constructor(name: string, path: FilePath, identity: FileIdentity, hashes: PageHashes, stamp: string, isSettled: boolean) {
+  private constructor(
+    name: string,
+    path: FilePath,
+    identity: FileIdentity,
+    hashes: PageHashes,
+    stamp: string,
+    isSettled: boolean,
+  ) {
     this.name = name;
     this.path = path;
     this.identity = identity;
@@ -39,19 +48,22 @@ export class DormantDatabase {
   }
 
   /**
-   * Of a file with this content, as far as its size tells. Undefined: it cannot be dormant, or not yet. `wallMs`: since 1970; left out: a
-   * stamp that has not settled will do, since nobody who writes is there.
+   * Of a file with this content, as far as its size tells. Undefined: it cannot be dormant, or not yet. `wallMs`: since
+   * 1970; left out: a stamp that has not settled will do, since nobody who writes is there.
    */
   static of(name: string, path: FilePath, hashes: PageHashes, wallMs?: number): DormantDatabase | undefined {
     const identity = identityAt(path);
     const stats = statSync(path, { throwIfNoEntry: false });
-    if (identity === undefined || stats?.size !== hashes.pageSize * hashes.pageCount || stats.nlink !== 1) return undefined;
+    if (identity === undefined || stats?.size !== hashes.pageSize * hashes.pageCount || stats.nlink !== 1)
+      return undefined;
     const isSettled = wallMs !== undefined && Math.abs(wallMs - stats.ctimeMs) > stampSettlesMs;
     if (wallMs !== undefined && !isSettled) return undefined;
     return new DormantDatabase(name, path, identity, hashes, stampOf(stats), isSettled);
   }
 
-  /** A file that the replica wrote, before the application starts; undefined when it is to be opened and looked through. */
+  /**
+   * A file that the replica wrote, before the application starts; undefined when it is to be opened and looked through.
+   */
   static adopt(name: string, path: FilePath, known: PageHashes): DormantDatabase | undefined {
     const database = DormantDatabase.of(name, path, known);
     if (database?.hasCompanions() !== false) return undefined;
@@ -68,10 +80,14 @@ export class DormantDatabase {
     return this.hashes.pageSize;
   }
 
-  /** Somebody uses it, changed it, or put another file in its place; or that cannot be said, and attaching it tells why. Sync; some microseconds. */
+  /**
+   * Somebody uses it, changed it, or put another file in its place; or that cannot be said, and attaching it tells why.
+   * Sync; some microseconds.
+   */
   isTouched(): boolean {
     try {
-      // In this order: what a log held is in the file, and so in its stamp, before the log is gone. The other way round both looks could miss it.
+      // In this order: what a log held is in the file, and so in its stamp, before the log is gone. The other way round
+      // both looks could miss it.
       if (this.hasCompanions()) return true;
       const stats = statSync(this.path, { throwIfNoEntry: false });
       const identity = identityAt(this.path);
@@ -93,8 +109,9 @@ export class DormantDatabase {
   }
 
   /**
-   * Its content for a snapshot, read when it is asked for and compared with what was captured. Rejects with `WrittenMeanwhileError` when the file has
-   * another content by then: it was used since, `onWritten` wakes it, and the next snapshot pins it. `openIn`: a descriptor of this process, whose locks another one would drop.
+   * Its content for a snapshot, read when it is asked for and compared with what was captured. Rejects with
+   * `WrittenMeanwhileError` when the file has another content by then: it was used since, `onWritten` wakes it, and the
+   * next snapshot pins it. `openIn`: a descriptor of this process, whose locks another one would drop.
    */
   snapshot(openIn: () => number | undefined, onWritten: () => void): SnapshotDatabase {
     const { name, pageSize, hashes } = this;

@@ -1,21 +1,23 @@
 /**
- * Which errors of a captured database may pass, so that they hold answers (`host.uncaptured`) and end nothing before the patience is
- * over: one database is one fault.
+ * Which errors of a captured database may pass, so that they hold answers (`host.uncaptured`) and end nothing before
+ * the patience is over: one database is one fault.
  *
- * They may be held because nothing is lost by trying again: a collection reads and proves before it accepts, so one that could not
- * read has changed nothing, and what was captured before is in the journal. No flush leaves meanwhile, of the other databases
- * neither: all of them at one instant, or nothing (consistent-cut.ts).
+ * They may be held because nothing is lost by trying again: a collection reads and proves before it accepts, so one
+ * that could not read has changed nothing, and what was captured before is in the journal. No flush leaves meanwhile,
+ * of the other databases neither: all of them at one instant, or nothing (consistent-cut.ts).
  *
- * - The file system or SQLite could not read, open or list something (EIO, ENOENT in quick creation and deletion, EMFILE, a damaged page):
- *   the same call may work in a moment. When it does not, the term ends, and the next primary begins with what was captured.
- * - A second name (hard link), as backup programs make them for a moment. Commits by that name would go into another log. A log beside
- *   that name ends the capture at once; and when the name is gone, before an answer leaves, it is asked who has the database open, and every page of
- *   the file is compared with what was captured (file-watch.ts).
+ * - The file system or SQLite could not read, open or list something (EIO, ENOENT in quick creation and deletion,
+ *   EMFILE, a damaged page): the same call may work in a moment. When it does not, the term ends, and the next primary
+ *   begins with what was captured.
+ * - A second name (hard link), as backup programs make them for a moment. Commits by that name would go into another
+ *   log. A log beside that name ends the capture at once; and when the name is gone, before an answer leaves, it is
+ *   asked who has the database open, and every page of the file is compared with what was captured (file-watch.ts).
  *
- * All others end the term at once, because acknowledged data is at stake: frames that were captured are overwritten, the file has other
- * content than was captured, commits went into a log or a file that nobody reads. What is on this disk is then not a continuation of what
- * clients were told. To take it as a new base would make the journal forget acknowledged writes; the captured state has them all, and it is what
- * the next primary serves. Waiting could not bring them back into the file, and releasing could acknowledge what is in no file.
+ * All others end the term at once, because acknowledged data is at stake: frames that were captured are overwritten,
+ * the file has other content than was captured, commits went into a log or a file that nobody reads. What is on this
+ * disk is then not a continuation of what clients were told. To take it as a new base would make the journal forget
+ * acknowledged writes; the captured state has them all, and it is what the next primary serves. Waiting could not bring
+ * them back into the file, and releasing could acknowledge what is in no file.
  */
 import { CaptureError } from "./capture-error.ts";
 import { cannotRead } from "./refusals.ts";
@@ -59,7 +61,10 @@ export class Faults {
     this.#options = options;
   }
 
-  /** Undefined: a fault is noted, and answers wait. Throws what may not pass, and what lasts for longer than the patience. */
+  /**
+   * Undefined: a fault is noted, and answers wait. Throws what may not pass, and what lasts for longer than the
+   * patience.
+   */
   async hold<T>(work: () => T | Promise<T>): Promise<T | undefined> {
     try {
       return await work();

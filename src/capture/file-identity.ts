@@ -1,6 +1,6 @@
 /**
- * Which file a path or a descriptor leads to. Whole numbers of any size: inodes of zfs, btrfs and overlayfs go beyond what a double
- * holds exactly, and two files whose numbers were rounded to the same one would be taken for one.
+ * Which file a path or a descriptor leads to. Whole numbers of any size: inodes of zfs, btrfs and overlayfs go beyond
+ * what a double holds exactly, and two files whose numbers were rounded to the same one would be taken for one.
  */
 import { type BigIntStats, fstatSync, type PathLike, statSync } from "node:fs";
 
@@ -11,7 +11,10 @@ export interface FileIdentity {
 
 const exact = { bigint: true } as const;
 
-export const identityOf = (stats: { readonly dev: bigint; readonly ino: bigint }): FileIdentity => ({ device: stats.dev, inode: stats.ino });
+export const identityOf = (stats: { readonly dev: bigint; readonly ino: bigint }): FileIdentity => ({
+  device: stats.dev,
+  inode: stats.ino,
+});
 export const sameFile = (a: FileIdentity, b: FileIdentity): boolean => a.inode === b.inode && a.device === b.device;
 
 export const identityOfFd = (fd: number): FileIdentity => identityOf(fstatSync(fd, exact));

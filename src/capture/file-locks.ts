@@ -1,32 +1,41 @@
 /**
- * Which other processes hold POSIX locks on a file, as Linux lists them (/proc/locks, proc_locks(5)). Asking changes nothing,
- * unlike trying to take a lock, which a writer without a busy timeout would meet.
+ * Which other processes hold POSIX locks on a file, as Linux lists them (/proc/locks, proc_locks(5)). Asking changes
+ * nothing, unlike trying to take a lock, which a writer without a busy timeout would meet.
  *
- * A lock is listed with the inode and the device of its file system, and the device is not always the one that stat(2) tells (btrfs,
- * overlayfs). So a file is found by the lock that this process itself holds on it: same inode, and the device that stands there.
- * Without such a line nothing can be said (another system, a /proc of another process namespace): the answer is undefined.
+ * A lock is listed with the inode and the device of its file system, and the device is not always the one that stat(2)
+ * tells (btrfs, overlayfs). So a file is found by the lock that this process itself holds on it: same inode, and the
+ * device that stands there. Without such a line nothing can be said (another system, a /proc of another process
+ * namespace): the answer is undefined.
  *
- * The kernel tells the list in pieces of 4 kB and counts lines to go on, so a lock that is let go between two pieces hides another one that is held
- * all the time: some 20 of 100,000 reads of a list of 10 kB missed it while three processes took and let go locks, none of a list of one piece.
- * So an absent lock is looked for again before it is evidence (`now` and `read` with more looks), or the kernel is asked for it (file-users.ts).
+ * The kernel tells the list in pieces of 4 kB and counts lines to go on, so a lock that is let go between two pieces
+ * hides another one that is held all the time: some 20 of 100,000 reads of a list of 10 kB missed it while three
+ * processes took and let go locks, none of a list of one piece. So an absent lock is looked for again before it is
+ * evidence (`now` and `read` with more looks), or the kernel is asked for it (file-users.ts).
  *
- * Reading it has the kernel wait until every processor has passed a quiet state (a per-CPU lock, `percpu_down_write` in fs/locks.c): 5 to 15 ms, in
- * which a synchronous read stops the event loop. Another read within about 15 ms costs 10 µs. So the list is read in another thread (`read`),
- * or made quick to read there first (`warm`), and `now` is for the moments after that. Keeping it quick by reading it every few milliseconds was
- * tried during promotions: the gap of a kill grew by a third, since every lock on the machine is slower meanwhile.
+ * Reading it has the kernel wait until every processor has passed a quiet state (a per-CPU lock, `percpu_down_write` in
+ * fs/locks.c): 5 to 15 ms, in which a synchronous read stops the event loop. Another read within about 15 ms costs 10
+ * µs. So the list is read in another thread (`read`), or made quick to read there first (`warm`), and `now` is for the
+ * moments after that. Keeping it quick by reading it every few milliseconds was tried during promotions: the gap of a
+ * kill grew by a third, since every lock on the machine is slower meanwhile.
  */
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { FileIdentity } from "./file-identity.ts";
 
-/** Bytes of the WAL index that SQLite locks (walformat.html, section 2.3): its writer, and every connection that uses it. */
+/**
+ * Bytes of the WAL index that SQLite locks (walformat.html, section 2.3): its writer, and every connection that uses
+ * it.
+ */
 export const writerLockByte = 120;
 /** Of its checkpointer. */
 export const checkpointLockByte = 121;
 export const connectionLockByte = 128;
 /** Of its five readers the first: slot 0, which needs no log. */
 export const readerLockByte = 123;
-/** Of the database file: PENDING_BYTE and what follows (os_unix.c). Every connection in WAL mode has a shared lock there. */
+/**
+ * Of the database file: PENDING_BYTE and what follows (os_unix.c). Every connection in WAL mode has a shared lock
+ * there.
+ */
 export const databaseLockByte = 0x4000_0000;
 export const databaseLockBytesEnd = databaseLockByte + 511;
 
@@ -38,7 +47,10 @@ const asksByText = 8;
 const listPath = "/proc/locks";
 /** Where an absent lock is evidence. */
 export const looksForAbsence = 3;
-/** After a read the next ones are quick for so long. Measured on Linux 6.18: always after 10 ms, mostly after 15, never after 20. */
+/**
+ * After a read the next ones are quick for so long. Measured on Linux 6.18: always after 10 ms, mostly after 15, never
+ * after 20.
+ */
 const warmMs = 10;
 /** End of the last read by this process, on the clock of `performance.now`. */
 let readAtMs = Number.NEGATIVE_INFINITY;
@@ -68,7 +80,10 @@ export class FileLocks {
     return this.#text.length;
   }
 
-  /** As they are now, of several looks together; undefined where they are not told. Sync: stops the event loop for 5 to 15 ms unless `isWarm`. */
+  /**
+   * As they are now, of several looks together; undefined where they are not told. Sync: stops the event loop for 5 to
+   * 15 ms unless `isWarm`.
+   */
   static now(looks = 1): FileLocks | undefined {
     try {
       let text = "";
@@ -80,7 +95,10 @@ export class FileLocks {
     }
   }
 
-  /** As they were at some moment since the call, of several looks together; undefined where they are not told. Another thread reads. */
+  /**
+   * As they were at some moment since the call, of several looks together; undefined where they are not told. Another
+   * thread reads.
+   */
   static async read(looks = 1): Promise<FileLocks | undefined> {
     try {
       let text = "";
@@ -103,14 +121,22 @@ export class FileLocks {
   }
 
   /**
-   * Other processes with a lock on any byte from `start` to `end` of a file that this process has a lock on. `writeOnly`: exclusive
-   * ones. Undefined: this process's own lock is not in the list, so nothing in it can be trusted.
+   * Other processes with a lock on any byte from `start` to `end` of a file that this process has a lock on.
+   * `writeOnly`: exclusive ones. Undefined: this process's own lock is not in the list, so nothing in it can be
+   * trusted.
    */
   others(inode: bigint, start: number, end: number, writeOnly = false): ReadonlySet<number> | undefined {
     const locks = this.#of(inode);
     const device = locks.find(({ pid }) => pid === this.#ownPid)?.device;
     if (device === undefined) return undefined;
-    const found = locks.filter((lock) => lock.device === device && lock.pid !== this.#ownPid && lock.start <= end && lock.end >= start && (lock.isWrite || !writeOnly));
+    const found = locks.filter(
+      (lock) =>
+        lock.device === device &&
+        lock.pid !== this.#ownPid &&
+        lock.start <= end &&
+        lock.end >= start &&
+        (lock.isWrite || !writeOnly),
+    );
     return new Set(found.map(({ pid }) => pid));
   }
 
@@ -120,11 +146,13 @@ export class FileLocks {
   }
 
   /**
-   * Other processes with one of SQLite's locks on the database file with this inode. Without a lock of this process the device
-   * is not known: a database on another file system with the same inode can be taken for it.
+   * Other processes with one of SQLite's locks on the database file with this inode. Without a lock of this process the
+   * device is not known: a database on another file system with the same inode can be taken for it.
    */
   databaseLockers(inode: bigint): number[] {
-    const locks = this.#of(inode).filter(({ pid, start, end }) => pid !== this.#ownPid && start <= databaseLockBytesEnd && end >= databaseLockByte);
+    const locks = this.#of(inode).filter(
+      ({ pid, start, end }) => pid !== this.#ownPid && start <= databaseLockBytesEnd && end >= databaseLockByte,
+    );
     return [...new Set(locks.map(({ pid }) => pid))];
   }
 
@@ -145,7 +173,9 @@ export class FileLocks {
     });
   }
 
-  /** A machine may have thousands of locks: few questions are answered without parsing all of them, many by an index. */
+  /**
+   * A machine may have thousands of locks: few questions are answered without parsing all of them, many by an index.
+   */
   #of(inode: bigint): Lock[] {
     this.#asked += 1;
     if (this.#asked > asksByText) return (this.#byInode ??= indexed(this.#text)).get(inode) ?? [];
@@ -177,5 +207,12 @@ function indexed(text: string): Map<bigint, Lock[]> {
 function parse(text: string): Lock | undefined {
   const [, kind, pid, device, inode, start, end] = line.exec(text) ?? [];
   if (kind === undefined || device === undefined || inode === undefined) return undefined;
-  return { isWrite: kind === "WRITE", pid: Number(pid), device, inode: BigInt(inode), start: Number(start), end: end === "EOF" ? Number.POSITIVE_INFINITY : Number(end) };
+  return {
+    isWrite: kind === "WRITE",
+    pid: Number(pid),
+    device,
+    inode: BigInt(inode),
+    start: Number(start),
+    end: end === "EOF" ? Number.POSITIVE_INFINITY : Number(end),
+  };
 }

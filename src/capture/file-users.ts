@@ -1,9 +1,10 @@
 /**
- * Which other processes have a database open, where it matters that none is overlooked: a database that is captured while a process keeps its log
- * beside another name lacks what is committed there, and answers about it would leave.
+ * Which other processes have a database open, where it matters that none is overlooked: a database that is captured
+ * while a process keeps its log beside another name lacks what is committed there, and answers about it would leave.
  *
- * The list of locks may miss one (file-locks.ts). The kernel does not, asked for a lock by itself, but of several processes it tells one. So both are
- * asked, and of the list several looks together: one process is always found, and of several each unless all looks miss it.
+ * The list of locks may miss one (file-locks.ts). The kernel does not, asked for a lock by itself, but of several
+ * processes it tells one. So both are asked, and of the list several looks together: one process is always found, and
+ * of several each unless all looks miss it.
  */
 import { loadedLockHolder } from "../runtime/posix-locks.ts";
 import { identityOfFd } from "./file-identity.ts";
@@ -31,7 +32,8 @@ export function usersElsewhere(files: OpenDescriptors, list: () => FileLocks | u
   const users = usersOf(files, () => (locks = list())) ?? [];
   if (users.length === 0 || locks === undefined) return [];
   const listed = locks.others(identityOfFd(files.shmFd).inode, connectionLockByte, connectionLockByte);
-  // The list does not have this process's own locks: it is that of another namespace. The kernel alone names one process of each, perhaps not the same.
+  // The list does not have this process's own locks: it is that of another namespace. The kernel alone names one
+  // process of each, perhaps not the same.
   if (listed === undefined) return [];
   const here = new Set(listed);
   const user = loadedLockHolder()?.userOf(files.shmFd, connectionLockByte, 1);

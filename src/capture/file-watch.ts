@@ -1,11 +1,12 @@
 /**
- * The look at what can move without the WAL index: commits of writers that do not use it, and changes of the database file that no
- * checkpoint explains. The index tells of every commit of a writer that keeps SQLite's rules; this is for the others, whose commits
- * would be acknowledged and lost. docs/CAPTURE.md has the argument: which of their commits are caught before an answer leaves,
- * which a moment later, and what cannot be seen.
+ * The look at what can move without the WAL index: commits of writers that do not use it, and changes of the database
+ * file that no checkpoint explains. The index tells of every commit of a writer that keeps SQLite's rules; this is for
+ * the others, whose commits would be acknowledged and lost. docs/CAPTURE.md has the argument: which of their commits
+ * are caught before an answer leaves, which a moment later, and what cannot be seen.
  *
- * `isSuspicious` is asked at the gate, after the index was found where it was captured. It accuses nobody: it only keeps answers until
- * `examine`, which may wait and read, has found out, and either nothing is wrong or it throws what is.
+ * `isSuspicious` is asked at the gate, after the index was found where it was captured. It accuses nobody: it only
+ * keeps answers until `examine`, which may wait and read, has found out, and either nothing is wrong or it throws what
+ * is.
  */
 import { existsSync } from "node:fs";
 import { type LockHolder, loadedLockHolder } from "../runtime/posix-locks.ts";
@@ -14,7 +15,15 @@ import type { CaptureError } from "./capture-error.ts";
 import { DatabaseFileLook } from "./database-file-look.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { type FileIdentity, identityOfFd } from "./file-identity.ts";
-import { checkpointLockByte, connectionLockByte, databaseLockByte, databaseLockBytesEnd, FileLocks, looksForAbsence, writerLockByte } from "./file-locks.ts";
+import {
+  checkpointLockByte,
+  connectionLockByte,
+  databaseLockByte,
+  databaseLockBytesEnd,
+  FileLocks,
+  looksForAbsence,
+  writerLockByte,
+} from "./file-locks.ts";
 import { usersElsewhere } from "./file-users.ts";
 import { otherNameOf } from "./hard-links.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
@@ -35,7 +44,10 @@ export interface CapturedState {
   readonly name: string;
   readonly pageSize: number;
   readonly captured: WalPosition | undefined;
-  /** Throws `CaptureError` when a page of the database file is not what was captured; false when that cannot be said now. */
+  /**
+   * Throws `CaptureError` when a page of the database file is not what was captured; false when that cannot be said
+   * now.
+   */
   proveFile(slice: Slice): Promise<boolean>;
 }
 
@@ -77,7 +89,12 @@ export class FileWatch {
 
   /** Sync, half a microsecond while nothing changes. `at` is captured, and the index was just seen there. */
   isSuspicious(at: WalPosition): boolean {
-    return this.mustExamine || this.#elsewhereSinceMs !== undefined || this.#file.look() !== "quiet" || this.#isLogSuspicious(at);
+    return (
+      this.mustExamine ||
+      this.#elsewhereSinceMs !== undefined ||
+      this.#file.look() !== "quiet" ||
+      this.#isLogSuspicious(at)
+    );
   }
 
   /** It has a second name, or had one that nobody has examined since. */
@@ -87,7 +104,12 @@ export class FileWatch {
 
   /** Nothing moves any more, and a commit cannot come without a write. The index was just seen at `at`. Sync. */
   isAtRest(at: WalPosition): boolean {
-    return !this.mustExamine && this.#elsewhereSinceMs === undefined && this.#tail.isAtRest(at) && this.#file.look() === "quiet";
+    return (
+      !this.mustExamine &&
+      this.#elsewhereSinceMs === undefined &&
+      this.#tail.isAtRest(at) &&
+      this.#file.look() === "quiet"
+    );
   }
 
   /** No other process had it open at the last audit. */
@@ -101,8 +123,9 @@ export class FileWatch {
   }
 
   /**
-   * Another process has the locks of the checkpointer and of the writer: FULL, RESTART or TRUNCATE, which copies or waits for readers, and no writer gets on
-   * meanwhile. Undefined where locks are not told without a list. Sync, a microsecond.
+   * Another process has the locks of the checkpointer and of the writer: FULL, RESTART or TRUNCATE, which copies or
+   * waits for readers, and no writer gets on meanwhile. Undefined where locks are not told without a list. Sync, a
+   * microsecond.
    */
   get isWriterKeptOut(): boolean | undefined {
     const locks = loadedLockHolder();
@@ -117,7 +140,10 @@ export class FileWatch {
     return this.#walIndex.inode;
   }
 
-  /** While a transaction is under way the list of locks is not read for each chunk: a writer that was there is believed to be for a moment. */
+  /**
+   * While a transaction is under way the list of locks is not read for each chunk: a writer that was there is believed
+   * to be for a moment.
+   */
   #isLogSuspicious(at: WalPosition): boolean {
     const nowMs = this.#options.clock.now();
     if (this.#writerSeen?.at === at && nowMs - this.#writerSeen.nowMs < writerTrustMs) return false;
@@ -128,8 +154,8 @@ export class FileWatch {
   }
 
   /**
-   * True when a process keeps another log of this database: it opened it under a name that it had before. A list that does not show it any more may
-   * have missed it: answers wait until `examine` has found out. Takes microseconds.
+   * True when a process keeps another log of this database: it opened it under a name that it had before. A list that
+   * does not show it any more may have missed it: answers wait until `examine` has found out. Takes microseconds.
    */
   audit(locks: FileLocks): boolean {
     const { files, clock } = this.#options;
@@ -154,10 +180,16 @@ export class FileWatch {
     return this.#cleared?.database !== database || this.#cleared.index !== index;
   }
 
-  /** The kernel names one process for each, that whose lock stands first: of an application with several it may be two different ones. */
+  /**
+   * The kernel names one process for each, that whose lock stands first: of an application with several it may be two
+   * different ones.
+   */
   #firstUsers(kernel: LockHolder): FirstUsers {
     const { dbFd, shmFd } = this.#options.files;
-    return { database: kernel.userOf(dbFd, databaseLockByte, databaseLockBytesEnd - databaseLockByte + 1), index: kernel.userOf(shmFd, connectionLockByte, 1) };
+    return {
+      database: kernel.userOf(dbFd, databaseLockByte, databaseLockBytesEnd - databaseLockByte + 1),
+      index: kernel.userOf(shmFd, connectionLockByte, 1),
+    };
   }
 
   /** The files were opened again, and nothing was written meanwhile. */
@@ -184,7 +216,10 @@ export class FileWatch {
     this.#second = undefined;
   }
 
-  /** While there is a second name, answers wait; once there is a log beside it, somebody has opened the database by that name. */
+  /**
+   * While there is a second name, answers wait; once there is a log beside it, somebody has opened the database by that
+   * name.
+   */
   #linkedError(name: string): CaptureError {
     this.#second ??= { path: otherNameOf(this.#options.files) };
     const { path } = this.#second;
@@ -217,7 +252,13 @@ export class FileWatch {
       if (at === undefined || this.#tail.isQuiet(at)) return;
       const end = await this.#tail.walk(at, slice);
       // In this order: a commit that was being made is in the index before its writer lets the lock go.
-      if (end.kind === "uncommitted" || this.#isWriterAtWork() || this.#isLockedUnseen() || !index.isAt(at.salt1, at.salt2, at.mxFrame)) return;
+      if (
+        end.kind === "uncommitted" ||
+        this.#isWriterAtWork() ||
+        this.#isLockedUnseen() ||
+        !index.isAt(at.salt1, at.salt2, at.mxFrame)
+      )
+        return;
       if (look === looksBeforeAccusing) return this.#judge(database, at, end);
       await clock.sleep(lookAgainMs);
     }
@@ -227,22 +268,36 @@ export class FileWatch {
     const { name, pageSize } = database;
     const strangers = this.#strangers();
     const by = strangers.length === 0 ? "" : `, by ${strangers.map(processName).join(", ")}`;
-    if (end.kind === "rewritten") throw uncoordinated(name, `a write-ahead log that was begun anew, cut off or overwritten without its index (-shm)${by}`);
+    if (end.kind === "rewritten")
+      throw uncoordinated(
+        name,
+        `a write-ahead log that was begun anew, cut off or overwritten without its index (-shm)${by}`,
+      );
     if (end.kind !== "committed") return;
     const bytes = (end.end.mxFrame - at.mxFrame) * frameBytes(pageSize);
-    if (strangers.length > 0 || end.goesOn) throw uncoordinated(name, `commits in its write-ahead log (${bytes} bytes) that its index (-shm) does not have${by}`);
+    if (strangers.length > 0 || end.goesOn)
+      throw uncoordinated(
+        name,
+        `commits in its write-ahead log (${bytes} bytes) that its index (-shm) does not have${by}`,
+      );
     // Who has it open also uses the index: the commit's writer ended in the middle of it, and SQLite will overwrite it.
     this.#tail.abandon(end.end);
-    this.#options.onWarning(`${name}: a process ended in the middle of a commit, which nobody saw; it is not part of the database`);
+    this.#options.onWarning(
+      `${name}: a process ended in the middle of a commit, which nobody saw; it is not part of the database`,
+    );
   }
 
   /** Other processes that have the log open, and do not use the index. */
   #strangers(): number[] {
-    const users = FileLocks.now()?.others(this.#walIndex.inode, connectionLockByte, connectionLockByte) ?? new Set<number>();
+    const users =
+      FileLocks.now()?.others(this.#walIndex.inode, connectionLockByte, connectionLockByte) ?? new Set<number>();
     return processesWithOpen(identityOfFd(this.#options.files.walFd)).filter((pid) => !users.has(pid));
   }
 
-  /** Another process holds the lock of the writer: what follows in the log is its transaction. The list of locks would stop the event loop for milliseconds. */
+  /**
+   * Another process holds the lock of the writer: what follows in the log is its transaction. The list of locks would
+   * stop the event loop for milliseconds.
+   */
   #isWriterAtWork(): boolean {
     const locks = loadedLockHolder();
     if (locks !== undefined) return locks.writerOf(this.#options.files.shmFd, writerLockByte) !== undefined;
@@ -253,7 +308,11 @@ export class FileWatch {
   #isLockedUnseen(): boolean {
     const { files } = this.#options;
     if (loadedLockHolder() !== undefined) return false;
-    if (FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte) !== undefined || files.writersLocked) return false;
+    if (
+      FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte) !== undefined ||
+      files.writersLocked
+    )
+      return false;
     if (!files.tryLockWriters()) return true;
     files.unlockWriters();
     return false;

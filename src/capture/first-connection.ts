@@ -1,4 +1,7 @@
-/** The first connection of this process to a database, with the descriptors that SQLite has open for it (sqlite-descriptors.ts). */
+/**
+ * The first connection of this process to a database, with the descriptors that SQLite has open for it
+ * (sqlite-descriptors.ts).
+ */
 import { type BigIntStats, closeSync, statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { connect } from "./connect.ts";
@@ -17,7 +20,13 @@ export class FirstConnection {
   /** To be closed behind the last connection (sqlite-descriptors.ts). */
   readonly own: readonly number[];
 
-  private constructor(connection: DatabaseSync, identity: FileIdentity, switched: BigIntStats | undefined, descriptors: SqliteDescriptors, own: readonly number[]) {
+  private constructor(
+    connection: DatabaseSync,
+    identity: FileIdentity,
+    switched: BigIntStats | undefined,
+    descriptors: SqliteDescriptors,
+    own: readonly number[],
+  ) {
     this.connection = connection;
     this.identity = identity;
     this.switched = switched;
@@ -37,12 +46,15 @@ export class FirstConnection {
     const own: number[] = [];
     try {
       connection = connect(path, "rw");
-      const switched = ensureWal(connection, name) ? statSync(path, { bigint: true, throwIfNoEntry: false }) : undefined;
+      const switched = ensureWal(connection, name)
+        ? statSync(path, { bigint: true, throwIfNoEntry: false })
+        : undefined;
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
       connection.prepare("PRAGMA schema_version").get();
       const descriptors = sqliteDescriptors(path, free, own);
       const now = identityAt(path);
-      if (now !== undefined && sameFile(identity, now)) return new FirstConnection(connection, identity, switched, descriptors, own);
+      if (now !== undefined && sameFile(identity, now))
+        return new FirstConnection(connection, identity, switched, descriptors, own);
       close(connection, own);
       return undefined;
     } catch (error) {

@@ -1,6 +1,7 @@
 /**
- * Pages of a large flush that is not complete yet, in a file instead of memory: a secondary may apply a flush only when its last part
- * is there and proved, and until then a transaction of any size is waiting. Its pages are hashed while they are there, so that the proof need not read them again.
+ * Pages of a large flush that is not complete yet, in a file instead of memory: a secondary may apply a flush only when
+ * its last part is there and proved, and until then a transaction of any size is waiting. Its pages are hashed while
+ * they are there, so that the proof need not read them again.
  *
  * The file has no name from the moment it is made, so it is gone with this process, and nobody else writes into it.
  */
@@ -20,7 +21,10 @@ export class FlushSpool {
     this.#path = join(folder, "flush-spool");
   }
 
-  /** The same deltas with contents that are read when they are asked for, until `forget`. Throws what the file system says. */
+  /**
+   * The same deltas with contents that are read when they are asked for, until `forget`. Throws what the file system
+   * says.
+   */
   keep(deltas: readonly DatabaseDelta[]): readonly DatabaseDelta[] {
     const fd = (this.#fd ??= openNameless(this.#path));
     return deltas.map((delta) => {
@@ -38,7 +42,8 @@ export class FlushSpool {
   }
 
   #write(fd: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.byteLength; ) done += writeSync(fd, bytes, done, bytes.byteLength - done, this.#size + done);
+    for (let done = 0; done < bytes.byteLength; )
+      done += writeSync(fd, bytes, done, bytes.byteLength - done, this.#size + done);
     this.#size += bytes.byteLength;
   }
 }

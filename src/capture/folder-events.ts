@@ -1,9 +1,11 @@
 /**
- * What the kernel tells of the folders in which databases lie, sorted: which database something was written for, and whether files came or went.
+ * What the kernel tells of the folders in which databases lie, sorted: which database something was written for, and
+ * whether files came or went.
  *
- * Every commit writes into the log before it is in the index, by write(2), so its event is queued before the commit returns to the application, and
- * long before a byte of its answer arrives here. One read (a fifth of a microsecond) tells for all databases of all folders
- * that nothing was committed since the last one. docs/CAPTURE.md has the argument, and what it cannot see.
+ * Every commit writes into the log before it is in the index, by write(2), so its event is queued before the commit
+ * returns to the application, and long before a byte of its answer arrives here. One read (a fifth of a microsecond)
+ * tells for all databases of all folders that nothing was committed since the last one. docs/CAPTURE.md has the
+ * argument, and what it cannot see.
  */
 import { type FilePath, folderOf, textOf } from "./data-path.ts";
 import { Inotify, type InotifyEvent, inotifyEvents } from "../runtime/inotify.ts";
@@ -26,8 +28,8 @@ const quiet: Heard = { isChanged: false, isIncomplete: false };
 const { create, modify, unmounted, ignored } = inotifyEvents;
 
 /**
- * `isCompanion`: of the event's file. `isMoved`: it was renamed or removed, so what is written into it may be told elsewhere from now on. Returns
- * whether companions of this database stay where they are.
+ * `isCompanion`: of the event's file. `isMoved`: it was renamed or removed, so what is written into it may be told
+ * elsewhere from now on. Returns whether companions of this database stay where they are.
  */
 type OnTouched<Database> = (database: Database, isCompanion: boolean, isMoved: boolean) => boolean;
 
@@ -95,7 +97,8 @@ export class FolderEvents<Database> {
     }
     const owner = ownerOf(entry);
     const owned = owner === undefined ? undefined : entries?.get(owner);
-    // Other files: logs, databases that are excluded. Those that may become databases are looked at by discovery as long as they wait.
+    // Other files: logs, databases that are excluded. Those that may become databases are looked at by discovery as
+    // long as they wait.
     if (owned === undefined) return mask !== modify;
     // Nobody who keeps the rules removes or renames a companion of a database that is open.
     return onTouched(owned, true, isMoved) && isMoved;

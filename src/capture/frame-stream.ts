@@ -1,16 +1,19 @@
 /**
- * The frames of a giant transaction, read once and in order: each is proved by the log's chain of checksums, hashed and handed out as part of a flush while the
- * parts before it are being put. The captured state follows only when the last one fits.
+ * The frames of a giant transaction, read once and in order: each is proved by the log's chain of checksums, hashed and
+ * handed out as part of a flush while the parts before it are being put. The captured state follows only when the last
+ * one fits.
  *
- * A flush says how many parts it has and which pages, and both follow from where each page was written last. `plan` finds that first, from the
- * heads of the frames. It is believed of no byte: what is handed out is proved and hashed in the same pass, in the same memory, and a frame that is not the
- * one of the plan ends the collection.
+ * A flush says how many parts it has and which pages, and both follow from where each page was written last. `plan`
+ * finds that first, from the heads of the frames. It is believed of no byte: what is handed out is proved and hashed in
+ * the same pass, in the same memory, and a frame that is not the one of the plan ends the collection.
  *
- * Why parts may be put before the last frame is proved. Committed frames behind the pin do not change, so it fits unless something else than SQLite writes into the log. Then
- * the term ends here, before the last part is put, and the parts before it are dropped at the next claim: no client was told of them.
+ * Why parts may be put before the last frame is proved. Committed frames behind the pin do not change, so it fits
+ * unless something else than SQLite writes into the log. Then the term ends here, before the last part is put, and the
+ * parts before it are dropped at the next claim: no client was told of them.
  *
- * How one would try to lose a write: by taking the captured state for further than what was read (it moves in `finish` only, in one turn), by letting the pin move meanwhile
- * (the batch holds it), or by a page that is left out (each frame is the last of its page, or the plan has a later one, which is asked for in its turn).
+ * How one would try to lose a write: by taking the captured state for further than what was read (it moves in `finish`
+ * only, in one turn), by letting the pin move meanwhile (the batch holds it), or by a page that is left out (each frame
+ * is the last of its page, or the plan has a later one, which is asked for in its turn).
  */
 import { lostContinuity } from "./capture-error.ts";
 import { readChunkBytes } from "./limits.ts";
@@ -35,7 +38,8 @@ export async function planFrames(range: FrameRange, slice: Slice): Promise<Map<n
     readWhole(range, frame, bytes.subarray(0, count * size));
     for (let i = 0; i < count; i++) {
       const page = head.getUint32(i * size);
-      if (head.getUint32(i * size + 8) !== to.salt1 || head.getUint32(i * size + 12) !== to.salt2 || page === 0) throw foreignFrame(range, frame + i);
+      if (head.getUint32(i * size + 8) !== to.salt1 || head.getUint32(i * size + 12) !== to.salt2 || page === 0)
+        throw foreignFrame(range, frame + i);
       if (page <= to.pageCount) plan.set(page, frame + i);
     }
     await slice.breathe();
@@ -68,18 +72,28 @@ export class FrameStream {
     this.#sum = this.#seed();
   }
 
-  /** Contents of pages that follow each other in `pages`, after those that were taken before, or from the first one again. Throws `CaptureError` (continuity). */
+  /**
+   * Contents of pages that follow each other in `pages`, after those that were taken before, or from the first one
+   * again. Throws `CaptureError` (continuity).
+   */
   take(pages: readonly number[]): Uint8Array[] {
     if (pages[0] === this.pages[0]) this.#rewind();
     return pages.map((page) => this.#takePage(page));
   }
 
-  /** After the last page: the frames behind it, and whether they end where the index says. Throws `CaptureError` (continuity). */
+  /**
+   * After the last page: the frames behind it, and whether they end where the index says. Throws `CaptureError`
+   * (continuity).
+   */
   finish(): void {
     const { name, to } = this.#range;
     while (this.#frame <= to.mxFrame) if (this.#next() !== undefined) throw foreignFrame(this.#range, this.#frame - 1);
     if (this.#sum.s1 !== to.checksum1 || this.#sum.s2 !== to.checksum2 || this.#commitPageCount !== to.pageCount) {
-      throw lostContinuity(name, `a last frame ${to.mxFrame} that is not the one in the index`, "frames that end where the index says");
+      throw lostContinuity(
+        name,
+        `a last frame ${to.mxFrame} that is not the one in the index`,
+        "frames that end where the index says",
+      );
     }
     if (this.#isProved) return;
     if (this.#hashes.size !== this.#plan.size) throw new Error("pages of a collection were left out");
@@ -93,13 +107,18 @@ export class FrameStream {
       if (last?.page === page) {
         const hash = hashPage(page, last.content);
         const before = this.#hashes.get(page);
-        if (before !== undefined && Buffer.compare(before, hash) !== 0) throw foreignFrame(this.#range, this.#frame - 1);
+        if (before !== undefined && Buffer.compare(before, hash) !== 0)
+          throw foreignFrame(this.#range, this.#frame - 1);
         this.#hashes.set(page, hash);
         return last.content;
       }
       if (last !== undefined) throw foreignFrame(this.#range, this.#frame - 1);
     }
-    throw lostContinuity(this.#range.name, `no frame of page ${page} where one was`, "committed frames that do not change");
+    throw lostContinuity(
+      this.#range.name,
+      `no frame of page ${page} where one was`,
+      "committed frames that do not change",
+    );
   }
 
   /** Proves the next frame; its page, when no later frame writes it. */
@@ -115,7 +134,9 @@ export class FrameStream {
     this.#commitPageCount = header.commitPageCount;
     const last = this.#plan.get(header.page);
     if (last === undefined ? header.page <= to.pageCount : last < frame) throw foreignFrame(this.#range, frame);
-    return last === frame ? { page: header.page, content: this.#bytes.subarray(start, start + to.pageSize) } : undefined;
+    return last === frame
+      ? { page: header.page, content: this.#bytes.subarray(start, start + to.pageSize) }
+      : undefined;
   }
 
   /** Contents are handed out as views, so each chunk is memory of its own. */
@@ -142,7 +163,13 @@ export class FrameStream {
 }
 
 function readWhole({ name, walFd, to }: FrameRange, frame: number, bytes: Uint8Array): void {
-  if (readFully(walFd, bytes, frameOffset(frame, to.pageSize)) < bytes.byteLength) throw lostContinuity(name, `a write-ahead log that ends before frame ${to.mxFrame}`, "every committed frame");
+  if (readFully(walFd, bytes, frameOffset(frame, to.pageSize)) < bytes.byteLength)
+    throw lostContinuity(name, `a write-ahead log that ends before frame ${to.mxFrame}`, "every committed frame");
 }
 
-const foreignFrame = ({ name }: FrameRange, frame: number): Error => lostContinuity(name, `frame ${frame} of another generation, with a wrong checksum or of another page`, "the frames that follow those captured");
+const foreignFrame = ({ name }: FrameRange, frame: number): Error =>
+  lostContinuity(
+    name,
+    `frame ${frame} of another generation, with a wrong checksum or of another page`,
+    "the frames that follow those captured",
+  );

@@ -16,11 +16,15 @@ export function whyUnfolded(files: DatabaseFiles): string | undefined {
   }
 }
 
-/** Undefined: it is a deletion. Throws `CaptureError` when something was committed into a file that had been replaced before. */
+/**
+ * Undefined: it is a deletion. Throws `CaptureError` when something was committed into a file that had been replaced
+ * before.
+ */
 export function whyNotGone(database: TrackedDatabase, file: FoundFile | undefined): CaptureError | undefined {
   const { name, files } = database;
   if (!files.hasName) {
-    // Its file is nowhere any more, and while it is held somebody may go on: what is committed there is lost, captured or not.
+    // Its file is nowhere any more, and while it is held somebody may go on: what is committed there is lost, captured
+    // or not.
     if (database.deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(name, files.users());
     if (database.deletion === undefined) database.retire();
     if (file === undefined) return undefined;

@@ -1,12 +1,17 @@
 /**
- * Pages of a flush that is not complete yet, as nothing but their hashes: for who only proves flushes, and needs no memory for those of any size.
+ * Pages of a flush that is not complete yet, as nothing but their hashes: for who only proves flushes, and needs no
+ * memory for those of any size.
  */
 import type { DatabaseDelta, Page } from "../core/delta.ts";
 import { hashPage } from "./page-hashes.ts";
 
 /** The same deltas without contents. */
 export const hashedOnly = (deltas: readonly DatabaseDelta[]): readonly DatabaseDelta[] =>
-  deltas.map((delta) => ({ ...delta, checksum: delta.checksum.slice(), pages: delta.pages.map((page) => new HashedPage(page)) }));
+  deltas.map((delta) => ({
+    ...delta,
+    checksum: delta.checksum.slice(),
+    pages: delta.pages.map((page) => new HashedPage(page)),
+  }));
 
 class HashedPage implements Page {
   readonly number: number;

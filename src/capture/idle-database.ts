@@ -1,11 +1,13 @@
 /**
- * What is done with a database in which nothing has happened for long: when no other process has it open it is closed, and what is left of it is what is
- * known of its file; when one has, it keeps three descriptors (database-files.ts says why more are kept before).
+ * What is done with a database in which nothing has happened for long: when no other process has it open it is closed,
+ * and what is left of it is what is known of its file; when one has, it keeps three descriptors (database-files.ts says
+ * why more are kept before).
  *
- * For three descriptors all connections are closed and one is opened, so for a fraction of a millisecond there is no pin, and this process has
- * no lock. What is done to the database meanwhile shows afterwards: a commit by the index, and whatever else was written by the stamps of the
- * two files, all looked at when there is a pin again. Nothing moved: it goes on as if nothing had been done. Something did: it is one that was
- * closed and touched, which is found by comparing pages (base-reader.ts), and answers wait for that.
+ * For three descriptors all connections are closed and one is opened, so for a fraction of a millisecond there is no
+ * pin, and this process has no lock. What is done to the database meanwhile shows afterwards: a commit by the index,
+ * and whatever else was written by the stamps of the two files, all looked at when there is a pin again. Nothing moved:
+ * it goes on as if nothing had been done. Something did: it is one that was closed and touched, which is found by
+ * comparing pages (base-reader.ts), and answers wait for that.
  */
 import { fstatSync } from "node:fs";
 import type { Clock } from "../runtime/clock.ts";
@@ -14,8 +16,13 @@ import { DormantDatabase } from "./dormant-database.ts";
 import { type Housekeeping, startBackfill } from "./seal.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
-/** `closed`: by other processes and by this one. `touched`: somebody used it while it was being opened again, and it is closed. `open`: for now. */
-export type Idle = { readonly kind: "open" } | { readonly kind: "closed" | "touched"; readonly dormant: DormantDatabase };
+/**
+ * `closed`: by other processes and by this one. `touched`: somebody used it while it was being opened again, and it is
+ * closed. `open`: for now.
+ */
+export type Idle =
+  | { readonly kind: "open" }
+  | { readonly kind: "closed" | "touched"; readonly dormant: DormantDatabase };
 
 const open: Idle = { kind: "open" };
 
@@ -32,12 +39,20 @@ export function settleIdle(database: TrackedDatabase, house: Housekeeping): Idle
 }
 
 /**
- * The last connection takes the log away, which has to be in the file before: this is done first, and the closing waits for its stamp to settle.
- * Undefined: it stays open, for now. Who opens it at this moment has its files or its stamp show it afterwards.
+ * The last connection takes the log away, which has to be in the file before: this is done first, and the closing waits
+ * for its stamp to settle. Undefined: it stays open, for now. Who opens it at this moment has its files or its stamp
+ * show it afterwards.
  */
 function closable(database: TrackedDatabase, house: Housekeeping): DormantDatabase | undefined {
   const { name, files } = database;
-  if (database.captured === undefined || database.holds > 0 || database.backfilling !== undefined || files.snapshotReading || files.writersLocked) return undefined;
+  if (
+    database.captured === undefined ||
+    database.holds > 0 ||
+    database.backfilling !== undefined ||
+    files.snapshotReading ||
+    files.writersLocked
+  )
+    return undefined;
   const index = database.look();
   if (index === undefined || database.isAhead()) return undefined;
   if (index.nBackfill < index.mxFrame) {

@@ -1,9 +1,10 @@
 /**
  * What SQLite itself says of a database file: `quick_check`, or `integrity_check` which also compares the indexes.
  *
- * Reads every page, for as long as that takes, on the thread that calls it: for a process of its own (`runIntegrityChecks`). The file
- * is opened read-only, so that one that is refused is left as it was found; only where SQLite cannot read it so (a rollback
- * journal of a process that died has to be played back first) it is opened as an application would.
+ * Reads every page, for as long as that takes, on the thread that calls it: for a process of its own
+ * (`runIntegrityChecks`). The file is opened read-only, so that one that is refused is left as it was found; only where
+ * SQLite cannot read it so (a rollback journal of a process that died has to be played back first) it is opened as an
+ * application would.
  */
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
@@ -39,7 +40,9 @@ function check(path: FilePath, depth: CheckDepth, readOnly: boolean): Integrity 
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(uriOf(path, `mode=${readOnly ? "ro" : "rw"}`), { readOnly, timeout: busyMs });
-    const rows = database.prepare(`PRAGMA ${depth === "full" ? "integrity_check" : "quick_check"}(${problemsMax})`).all();
+    const rows = database
+      .prepare(`PRAGMA ${depth === "full" ? "integrity_check" : "quick_check"}(${problemsMax})`)
+      .all();
     const found = rows.flatMap((row) => Object.values(row).map(String)).filter((text) => text !== "ok");
     return found.length === 0 ? { kind: "whole" } : { kind: "damaged", found };
   } catch (error) {
@@ -63,10 +66,15 @@ function check(path: FilePath, depth: CheckDepth, readOnly: boolean): Integrity 
   }
 }
 
-/** Names of databases below `root` come on standard input, one JSON string a line; what is found of each goes to standard output, likewise. */
+/**
+ * Names of databases below `root` come on standard input, one JSON string a line; what is found of each goes to
+ * standard output, likewise.
+ */
 export async function runIntegrityChecks(root: string, depth: CheckDepth): Promise<void> {
   for await (const line of createInterface({ input: process.stdin })) {
     const name = JSON.parse(line) as string;
-    process.stdout.write(`${JSON.stringify({ name, ...checkIntegrity(pathOf(root, name), depth) } satisfies CheckedDatabase)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ name, ...checkIntegrity(pathOf(root, name), depth) } satisfies CheckedDatabase)}\n`,
+    );
   }
 }

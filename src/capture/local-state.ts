@@ -1,9 +1,9 @@
 /**
  * The committed state of database files that nobody has open: the file and the `-wal` of a process that is gone.
  *
- * Reads as SQLite's own recovery does (the longest chain of valid frames up to the last commit), without a connection and
- * without changing anything, so that the host can prove whether what lies on the disk is in the journal. Never call it for
- * a file that this process has connections to (POSIX locks).
+ * Reads as SQLite's own recovery does (the longest chain of valid frames up to the last commit), without a connection
+ * and without changing anything, so that the host can prove whether what lies on the disk is in the journal. Never call
+ * it for a file that this process has connections to (POSIX locks).
  */
 import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import type { DatabaseChecksum } from "../core/delta.ts";
@@ -16,7 +16,13 @@ import { frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame, w
 import { readFully } from "./wal-reader.ts";
 
 export type LocalState =
-  | { readonly kind: "state"; readonly pageSize: number; readonly pageCount: number; readonly checksum: DatabaseChecksum; readonly hashes: PageHashes }
+  | {
+      readonly kind: "state";
+      readonly pageSize: number;
+      readonly pageCount: number;
+      readonly checksum: DatabaseChecksum;
+      readonly hashes: PageHashes;
+    }
   /** No file, or an empty one. */
   | { readonly kind: "absent" }
   /** Not provable from outside, and why. */
@@ -43,7 +49,11 @@ export async function verifyLocalState(path: FilePath): Promise<LocalState> {
 }
 
 /** The databases below a folder, for the host's look at what an earlier life left there. */
-export function localDatabases(patterns: readonly string[], except: readonly string[] = [], excluded?: () => ReadonlySet<string>): {
+export function localDatabases(
+  patterns: readonly string[],
+  except: readonly string[] = [],
+  excluded?: () => ReadonlySet<string>,
+): {
   find(root: string): Promise<string[]>;
   committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
 } {
@@ -65,7 +75,9 @@ async function readState(dbFd: number, walFd: number | undefined): Promise<Local
   const inFile = headerBytes === 100 ? headerPages(header, size) : undefined;
   const log = walFd === undefined ? undefined : await readLog(walFd, inFile?.pageSize);
   if (inFile === undefined && log === undefined) {
-    return size === 0 ? { kind: "absent" } : { kind: "unknown", reason: "the header is not that of an SQLite database" };
+    return size === 0
+      ? { kind: "absent" }
+      : { kind: "unknown", reason: "the header is not that of an SQLite database" };
   }
   const pageSize = log?.pageSize ?? inFile?.pageSize ?? 0;
   const pageCount = log?.pageCount ?? inFile?.pageCount ?? 0;
@@ -79,10 +91,17 @@ async function readState(dbFd: number, walFd: number | undefined): Promise<Local
   return { kind: "state", pageSize, pageCount, checksum: hashes.checksum(), hashes };
 }
 
-function readPage(page: number, pageSize: number, frame: number | undefined, dbFd: number, walFd: number | undefined): Uint8Array {
+function readPage(
+  page: number,
+  pageSize: number,
+  frame: number | undefined,
+  dbFd: number,
+  walFd: number | undefined,
+): Uint8Array {
   const content = new Uint8Array(pageSize);
   if (page === lockPage(pageSize)) return content;
-  if (frame !== undefined && walFd !== undefined) readFully(walFd, content, frameOffset(frame, pageSize) + frameHeaderBytes);
+  if (frame !== undefined && walFd !== undefined)
+    readFully(walFd, content, frameOffset(frame, pageSize) + frameHeaderBytes);
   else readFully(dbFd, content, (page - 1) * pageSize);
   return content;
 }
@@ -98,7 +117,10 @@ function headerPages(header: Uint8Array, size: number): { pageSize: number; page
   return { pageSize, pageCount: isCountValid ? view.getUint32(28) : Math.floor(size / pageSize) };
 }
 
-async function readLog(walFd: number, pageSizeInFile: number | undefined): Promise<(CommittedFrames & { pageSize: number }) | undefined> {
+async function readLog(
+  walFd: number,
+  pageSizeInFile: number | undefined,
+): Promise<(CommittedFrames & { pageSize: number }) | undefined> {
   const bytes = new Uint8Array(walHeaderBytes);
   const header = readFully(walFd, bytes, 0) === walHeaderBytes ? parseWalHeader(bytes) : undefined;
   if (header === undefined) return undefined;

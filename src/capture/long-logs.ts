@@ -1,10 +1,11 @@
 /**
- * Write-ahead logs that have grown long and cannot start over, since when, and by whom: a reader that never ends its transaction costs
- * disk, and makes every read of all others slower, while all the data is right.
+ * Write-ahead logs that have grown long and cannot start over, since when, and by whom: a reader that never ends its
+ * transaction costs disk, and makes every read of all others slower, while all the data is right.
  *
- * A log starts over when all of it is backfilled. It is kept from that when frames are left that no checkpoint copies, however often it
- * is tried (`tidy` tries all the time). Readers keep them: each has a shared lock on one of five bytes of the index
- * (walformat.html, section 2.3.1), and beside it stands the frame up to which it reads. The ones furthest behind are named, as /proc/locks tells.
+ * A log starts over when all of it is backfilled. It is kept from that when frames are left that no checkpoint copies,
+ * however often it is tried (`tidy` tries all the time). Readers keep them: each has a shared lock on one of five bytes
+ * of the index (walformat.html, section 2.3.1), and beside it stands the frame up to which it reads. The ones furthest
+ * behind are named, as /proc/locks tells.
  */
 import { type FileLocks, readerLockByte } from "./file-locks.ts";
 import { longLogBytes, longLogLookMs } from "./limits.ts";
@@ -58,11 +59,13 @@ export class LongLogs {
       sizes.largest = Math.max(sizes.largest, walBytes);
       if (index.nBackfill === index.mxFrame || walBytes < longLogBytes) continue;
       const known = before.get(database.name);
-      const isHeld = known !== undefined && sameGeneration(known.index, index) && known.index.nBackfill === index.nBackfill;
+      const isHeld =
+        known !== undefined && sameGeneration(known.index, index) && known.index.nBackfill === index.nBackfill;
       this.#held.set(database.name, isHeld ? known : { index, sinceMs: nowMs });
       if (!isHeld) continue;
       const heldBy = holders(database, index, locks);
-      if (heldBy.length > 0 || locks === undefined) list.push({ database: database.name, walBytes, heldMs: nowMs - known.sinceMs, heldBy });
+      if (heldBy.length > 0 || locks === undefined)
+        list.push({ database: database.name, walBytes, heldMs: nowMs - known.sinceMs, heldBy });
     }
     this.#list = list;
     this.#show(sizes);
@@ -77,9 +80,18 @@ export class LongLogs {
   #show(sizes: { readonly total: number; readonly largest: number } | undefined): void {
     this.#metrics.show("stead_capture_wal_bytes", sizes === undefined ? [] : [[{}, sizes.total]]);
     this.#metrics.show("stead_capture_largest_wal_bytes", sizes === undefined ? [] : [[{}, sizes.largest]]);
-    const named = this.#list.map(({ heldBy, ...log }) => ({ ...log, labels: { database: log.database, held_by: heldBy.join(", ") } }));
-    this.#metrics.show("stead_capture_long_log_bytes", named.map(({ labels, walBytes }) => [labels, walBytes]));
-    this.#metrics.show("stead_capture_long_log_seconds", named.map(({ labels, heldMs }) => [labels, heldMs / 1_000]));
+    const named = this.#list.map(({ heldBy, ...log }) => ({
+      ...log,
+      labels: { database: log.database, held_by: heldBy.join(", ") },
+    }));
+    this.#metrics.show(
+      "stead_capture_long_log_bytes",
+      named.map(({ labels, walBytes }) => [labels, walBytes]),
+    );
+    this.#metrics.show(
+      "stead_capture_long_log_seconds",
+      named.map(({ labels, heldMs }) => [labels, heldMs / 1_000]),
+    );
   }
 }
 
@@ -88,7 +100,10 @@ function holders(database: TrackedDatabase, { mxFrame }: WalIndex, locks: FileLo
   const slots = database.index.readMarks().map((mark, slot) => {
     const byte = readerLockByte + slot;
     // Who began when everything was backfilled has slot 0, and nothing is copied until it ends.
-    return { mark: slot === 0 ? 0 : mark, pids: locks?.others(database.watch.indexInode, byte, byte) ?? new Set<number>() };
+    return {
+      mark: slot === 0 ? 0 : mark,
+      pids: locks?.others(database.watch.indexInode, byte, byte) ?? new Set<number>(),
+    };
   });
   const behind = slots.filter(({ mark, pids }) => pids.size > 0 && mark < mxFrame);
   const oldest = Math.min(...behind.map(({ mark }) => mark));

@@ -1,7 +1,7 @@
 /**
- * One name for each file that was found under several: by symbolic links, of the file or of a folder on the way, there is one real path, and
- * SQLite uses that. It is captured once, under the name that is its place, or the first of its links. Names that are hard links are
- * different places: they stay, and are refused when they are attached.
+ * One name for each file that was found under several: by symbolic links, of the file or of a folder on the way, there
+ * is one real path, and SQLite uses that. It is captured once, under the name that is its place, or the first of its
+ * links. Names that are hard links are different places: they stay, and are refused when they are attached.
  */
 import { realpathSync } from "node:fs";
 import { type FilePath, textOf } from "./data-path.ts";
@@ -26,7 +26,11 @@ function dropAliases(found: Map<string, FoundFile>, names: readonly string[], al
   // A file itself before links to it; then a place without a linked folder on the way.
   const rank = (name: string): number => {
     const file = found.get(name);
-    return file?.isLink === true ? 2 : file !== undefined && realText(file.path) === Buffer.from(file.path).toString("latin1") ? 0 : 1;
+    return file?.isLink === true
+      ? 2
+      : file !== undefined && realText(file.path) === Buffer.from(file.path).toString("latin1")
+        ? 0
+        : 1;
   };
   for (const name of [...names].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))) {
     const file = found.get(name);
@@ -51,7 +55,15 @@ function realText(path: FilePath): string {
 }
 
 /** What an operator should know of links: they are not copied to other hosts. May say the same more than once. */
-export function tellLinks(found: ReadonlyMap<string, FoundFile>, aliases: ReadonlyMap<string, string>, tell: (text: string) => void): void {
-  for (const [alias, name] of aliases) tell(`${alias} is a symbolic link to ${name}, which is captured under that name: make the same link on every host, links are not copied`);
-  for (const [name, { isLink, path }] of found) if (isLink) tell(`${name} is a symbolic link to ${textOf(path)}: a restore puts a file in the place of the link`);
+export function tellLinks(
+  found: ReadonlyMap<string, FoundFile>,
+  aliases: ReadonlyMap<string, string>,
+  tell: (text: string) => void,
+): void {
+  for (const [alias, name] of aliases)
+    tell(
+      `${alias} is a symbolic link to ${name}, which is captured under that name: make the same link on every host, links are not copied`,
+    );
+  for (const [name, { isLink, path }] of found)
+    if (isLink) tell(`${name} is a symbolic link to ${textOf(path)}: a restore puts a file in the place of the link`);
 }

@@ -25,7 +25,11 @@ const networkFileSystems: ReadonlyMap<number, string> = new Map([
 export const networkFileSystem = (type: number): string | undefined => networkFileSystems.get(type >>> 0);
 
 /** Throws `CaptureError` when `folder` (called `name` in messages) is on one. */
-export function refuseNetworkFileSystem(folder: string, name: string, typeOf = (path: string): number => statfsSync(path).type): void {
+export function refuseNetworkFileSystem(
+  folder: string,
+  name: string,
+  typeOf = (path: string): number => statfsSync(path).type,
+): void {
   if (process.platform !== "linux") return;
   const found = networkFileSystem(typeOf(folder));
   if (found === undefined) return;

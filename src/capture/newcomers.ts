@@ -1,9 +1,10 @@
 /**
- * Files that match and are not captured yet. Each look tries once and never waits, so that the journal goes on meanwhile: with
- * renewals, and with what other databases commit. What cannot be captured is noted (uncaptured.ts), and answers wait for it.
+ * Files that match and are not captured yet. Each look tries once and never waits, so that the journal goes on
+ * meanwhile: with renewals, and with what other databases commit. What cannot be captured is noted (uncaptured.ts), and
+ * answers wait for it.
  *
- * A file that stays shorter than its header says, and that SQLite has not open, is no database: after the patience it is left
- * out with a warning, until it changes and is whole. It must not end a term.
+ * A file that stays shorter than its header says, and that SQLite has not open, is no database: after the patience it
+ * is left out with a warning, until it changes and is whole. It must not end a term.
  */
 import { statSync } from "node:fs";
 import type { Rules } from "../core/rules.ts";
@@ -107,13 +108,18 @@ export class Newcomers {
 
   /** A file that is left out changed. Sync; a microsecond for each of them. */
   changed(): boolean {
-    for (const { leftOut, file } of this.#waiting.values()) if (leftOut !== undefined && stampOf(file) !== leftOut) return true;
+    for (const { leftOut, file } of this.#waiting.values())
+      if (leftOut !== undefined && stampOf(file) !== leftOut) return true;
     return false;
   }
 
   /** Files that are left out until they change. */
   leftOut(): { readonly name: string; readonly reason: string }[] {
-    return [...this.#waiting].flatMap(([name, { leftOut, found }]) => (leftOut === undefined ? [] : [{ name, reason: `it has ${found}, so it is no database; it is captured when it is whole` }]));
+    return [...this.#waiting].flatMap(([name, { leftOut, found }]) =>
+      leftOut === undefined
+        ? []
+        : [{ name, reason: `it has ${found}, so it is no database; it is captured when it is whole` }],
+    );
   }
 
   /** Forgets those that are gone or captured. */
@@ -141,10 +147,18 @@ export class Newcomers {
     try {
       this.#refuse(name, file, known);
       const isLookedAt = this.#isBegun && dormant?.hadLog !== true;
-      const making = isLookedAt ? whole.look(nowMs, this.#options.clock.wallTime()) : this.#isBegun ? isWhole : lookAtStart(file.path);
+      const making = isLookedAt
+        ? whole.look(nowMs, this.#options.clock.wallTime())
+        : this.#isBegun
+          ? isWhole
+          : lookAtStart(file.path);
       if (making.kind === "short" && !this.#isBegun) throw notReadable(name, `it has ${making.found}`);
-      if (making.kind === "short" && (same?.leftOut !== undefined || nowMs - sinceMs >= attachWaitMsMax)) return this.#leaveOut(name, { file, whole, sinceMs, found: making.found });
-      error = making.kind === "whole" ? this.#attach(name, { file, whole: isLookedAt ? whole : undefined, dormant }, nowMs - sinceMs, onAttached) : notWhole(name, making.found);
+      if (making.kind === "short" && (same?.leftOut !== undefined || nowMs - sinceMs >= attachWaitMsMax))
+        return this.#leaveOut(name, { file, whole, sinceMs, found: making.found });
+      error =
+        making.kind === "whole"
+          ? this.#attach(name, { file, whole: isLookedAt ? whole : undefined, dormant }, nowMs - sinceMs, onAttached)
+          : notWhole(name, making.found);
     } catch (cause) {
       error = cause instanceof CaptureError ? cause : notReadable(name, messageOf(cause));
     }
@@ -153,7 +167,16 @@ export class Newcomers {
     if (same?.accused?.kind === error.kind) error = same.accused;
     const accused = nowMs - sinceMs >= elsewhereMsMax ? error : undefined;
     const retryMs = Math.min(retryMsMax, (same?.retryMs ?? retryMsFirst / 2) * 2);
-    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: Math.min(nowMs + retryMs, Math.max(nowMs, sinceMs + attachWaitMsMax)), retryMs, leftOut: undefined, accused, file, whole });
+    this.#waiting.set(name, {
+      identity: file.identity,
+      sinceMs,
+      retryAtMs: Math.min(nowMs + retryMs, Math.max(nowMs, sinceMs + attachWaitMsMax)),
+      retryMs,
+      leftOut: undefined,
+      accused,
+      file,
+      whole,
+    });
     this.#uncaptured.note(name, error);
   }
 
@@ -167,19 +190,52 @@ export class Newcomers {
   }
 
   /** Undefined: it is attached, or gone. */
-  #attach(name: string, { file, whole, dormant }: Arrival, waitedMs: number, onAttached: (database: TrackedDatabase) => void): CaptureError | undefined {
+  #attach(
+    name: string,
+    { file, whole, dormant }: Arrival,
+    waitedMs: number,
+    onAttached: (database: TrackedDatabase) => void,
+  ): CaptureError | undefined {
     const { clock, rules, writeLocks, onWarning } = this.#options;
-    const outcome = attach({ name, file, writeLocks, isAtStart: !this.#isBegun, resume: dormant?.resumed, whole, rules, clock, onAttached, onWarning: (text) => onWarning(text) });
+    const outcome = attach({
+      name,
+      file,
+      writeLocks,
+      isAtStart: !this.#isBegun,
+      resume: dormant?.resumed,
+      whole,
+      rules,
+      clock,
+      onAttached,
+      onWarning: (text) => onWarning(text),
+    });
     if (outcome === "attached" || outcome === "gone") return undefined;
     // The list of locks may miss one that moves: nobody is accused at the first look.
-    return outcome === "locked" || waitedMs < elsewhereMsMax ? lockedError(name, file, waitedMs) : usedElsewhere(name, outcome.elsewhere);
+    return outcome === "locked" || waitedMs < elsewhereMsMax
+      ? lockedError(name, file, waitedMs)
+      : usedElsewhere(name, outcome.elsewhere);
   }
 
-  #leaveOut(name: string, { file, whole, sinceMs, found }: Pick<Waiting, "file" | "whole" | "sinceMs"> & { readonly found: string }): void {
+  #leaveOut(
+    name: string,
+    { file, whole, sinceMs, found }: Pick<Waiting, "file" | "whole" | "sinceMs"> & { readonly found: string },
+  ): void {
     const isNew = this.#waiting.get(name)?.leftOut === undefined;
-    this.#waiting.set(name, { identity: file.identity, sinceMs, retryAtMs: 0, retryMs: retryMsMax, leftOut: stampOf(file), found, file, whole });
+    this.#waiting.set(name, {
+      identity: file.identity,
+      sinceMs,
+      retryAtMs: 0,
+      retryMs: retryMsMax,
+      leftOut: stampOf(file),
+      found,
+      file,
+      whole,
+    });
     this.#uncaptured.clear(name);
-    if (isNew) this.#options.onWarning(`${name} is left out: it has ${found}, so it is no database; it is captured when it is whole`);
+    if (isNew)
+      this.#options.onWarning(
+        `${name} is left out: it has ${found}, so it is no database; it is captured when it is whole`,
+      );
   }
 
   #forget(name: string): void {

@@ -1,4 +1,7 @@
-/** Which processes have a file open, as Linux tells them (/proc/<pid>/fd). Takes milliseconds: for accusations, not for each look. */
+/**
+ * Which processes have a file open, as Linux tells them (/proc/<pid>/fd). Takes milliseconds: for accusations, not for
+ * each look.
+ */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 
@@ -38,7 +41,9 @@ export function processName(pid: number): string {
 /** All others. */
 function processes(): number[] {
   try {
-    return readdirSync("/proc").map(Number).filter((pid) => Number.isInteger(pid) && pid !== process.pid);
+    return readdirSync("/proc")
+      .map(Number)
+      .filter((pid) => Number.isInteger(pid) && pid !== process.pid);
   } catch {
     return [];
   }

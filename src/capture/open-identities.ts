@@ -11,7 +11,8 @@ export class OpenFiles {
 
   /** Its files are closed. */
   remove(database: TrackedDatabase): void {
-    for (const identity of database.files.identities) if (this.#owners.get(keyOf(identity)) === database) this.#owners.delete(keyOf(identity));
+    for (const identity of database.files.identities)
+      if (this.#owners.get(keyOf(identity)) === database) this.#owners.delete(keyOf(identity));
   }
 
   get(identity: FileIdentity): TrackedDatabase | undefined {

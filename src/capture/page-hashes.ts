@@ -1,5 +1,6 @@
 /**
- * The whole-database checksum, kept incrementally: XOR over all pages of the first 16 bytes of SHA-256(number ‖ content).
+ * The whole-database checksum, kept incrementally: XOR over all pages of the first 16 bytes of SHA-256(number ‖
+ * content).
  *
  * One table of 16 bytes per page, so that changing a page costs one hash, whatever the size of the database. Source and
  * replica keep the same table by the same rules: a page that is new and was given no content is a page of zeros, pages
@@ -22,7 +23,8 @@ export function hashPage(page: number, content: Uint8Array): Uint8Array {
   scratch.writeUInt32LE(page, 0);
   scratch.set(content, 4);
   const whole = sha256(scratch.subarray(0, 4 + content.byteLength));
-  // A copy by hand: a view of a small array first makes its memory shareable, which costs more than the hash of a small page.
+  // A copy by hand: a view of a small array first makes its memory shareable, which costs more than the hash of a small
+  // page.
   const first = new Uint8Array(pageHashBytes);
   for (let i = 0; i < pageHashBytes; i++) first[i] = whole[i] as number;
   return first;
@@ -58,7 +60,10 @@ export class PageHashes {
     return this.#sum.slice();
   }
 
-  /** Cuts off or adds pages; added ones are zeros until `set`. Pages for which `hasContent` says true are set by the caller. */
+  /**
+   * Cuts off or adds pages; added ones are zeros until `set`. Pages for which `hasContent` says true are set by the
+   * caller.
+   */
   resize(pageCount: number, hasContent: (page: number) => boolean = () => false): void {
     for (let page = pageCount + 1; page <= this.#pageCount; page++) this.#put(page, undefined);
     const before = this.#pageCount;
@@ -96,7 +101,9 @@ export class PageHashes {
   /** True when a page within the current size has this hash. */
   isSame(page: number, hash: Uint8Array): boolean {
     const at = (page - 1) * pageHashBytes;
-    return page >= 1 && page <= this.#pageCount && Buffer.compare(this.#table.subarray(at, at + pageHashBytes), hash) === 0;
+    return (
+      page >= 1 && page <= this.#pageCount && Buffer.compare(this.#table.subarray(at, at + pageHashBytes), hash) === 0
+    );
   }
 
   /** The table as it is now, for whoever compares pages later. */

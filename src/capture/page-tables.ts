@@ -1,9 +1,10 @@
 /**
  * What checkpoints and flushes make of databases, computed from the hashes of their pages alone.
  *
- * This is the one proof of a flush: a secondary, a restore to a moment and `stead vault verify` all ask it, so whether a record can be
- * applied does not depend on who asks. The hashes of the pages of the flush, put into the table of the pages that are there, must
- * give the checksum that the primary had. Nothing is written here; who has files writes them after the proof.
+ * This is the one proof of a flush: a secondary, a restore to a moment and `stead vault verify` all ask it, so whether
+ * a record can be applied does not depend on who asks. The hashes of the pages of the flush, put into the table of the
+ * pages that are there, must give the checksum that the primary had. Nothing is written here; who has files writes them
+ * after the proof.
  */
 import { isDatabaseName } from "../core/database-name.ts";
 import type { DatabaseChecksum, DatabaseDelta, Page } from "../core/delta.ts";
@@ -49,8 +50,14 @@ export class PageTables {
     return new Map(this.#tables);
   }
 
-  /** Takes a whole database, and hands its bytes to `write`. Throws `ReplicaError` when they do not have the checksum; it is not there then. */
-  async load(database: LoadedDatabase, write: (offset: number, bytes: Uint8Array) => void = () => undefined): Promise<void> {
+  /**
+   * Takes a whole database, and hands its bytes to `write`. Throws `ReplicaError` when they do not have the checksum;
+   * it is not there then.
+   */
+  async load(
+    database: LoadedDatabase,
+    write: (offset: number, bytes: Uint8Array) => void = () => undefined,
+  ): Promise<void> {
     const { name, pageSize, pageCount, checksum } = database;
     assertName(name);
     this.#tables.delete(name);
@@ -58,7 +65,8 @@ export class PageTables {
     hashes.resize(pageCount, () => true);
     const bytes = await fill(database, hashes, write);
     if (bytes !== pageSize * pageCount) throw new ReplicaError(name, `${bytes} bytes`, `${pageSize * pageCount} bytes`);
-    if (!sameChecksum(hashes.checksum(), checksum)) throw new ReplicaError(name, `checksum ${checksumText(hashes.checksum())}`, `checksum ${checksumText(checksum)}`);
+    if (!sameChecksum(hashes.checksum(), checksum))
+      throw new ReplicaError(name, `checksum ${checksumText(hashes.checksum())}`, `checksum ${checksumText(checksum)}`);
     this.#tables.set(name, hashes);
   }
 
@@ -94,13 +102,15 @@ export class PageTables {
     if (last === undefined) throw new Error("no deltas");
     const { pageSize, pageCount } = last;
     const table = this.#tables.get(name);
-    // A database that was removed and made again in one flush starts from nothing; only what follows the removal counts.
+    // A database that was removed and made again in one flush starts from nothing; only what follows the removal
+    // counts.
     const removedAt = deltas.findLastIndex((delta) => delta.pageCount === 0);
     const fresh = removedAt >= 0 || table === undefined;
     const pages = new Map<number, Page>();
     const hashes = new Map<number, Uint8Array>();
     for (const delta of deltas.slice(removedAt + 1)) {
-      if (delta.pageSize !== pageSize || delta.pageCount !== pageCount) throw new ReplicaError(name, "parts of one flush that disagree", "one page size and page count");
+      if (delta.pageSize !== pageSize || delta.pageCount !== pageCount)
+        throw new ReplicaError(name, "parts of one flush that disagree", "one page size and page count");
       for (const page of delta.pages) {
         const { number } = page;
         if (number < 1 || number > pageCount) throw new ReplicaError(name, `page ${number}`, `pages 1..${pageCount}`);
@@ -109,15 +119,22 @@ export class PageTables {
         if (pages.size % pagesPerBreath === 0) await slice.breathe();
       }
     }
-    if (!fresh && table.pageSize !== pageSize) throw new ReplicaError(name, `pages of ${pageSize} bytes`, `pages of ${table.pageSize} bytes`);
+    if (!fresh && table.pageSize !== pageSize)
+      throw new ReplicaError(name, `pages of ${pageSize} bytes`, `pages of ${table.pageSize} bytes`);
     const sum = (fresh ? new PageHashes(pageSize) : table).checksumWith(pageCount, hashes);
-    if (!sameChecksum(sum, last.checksum)) throw new ReplicaError(name, `checksum ${checksumText(sum)} after the flush`, `checksum ${checksumText(last.checksum)}`);
+    if (!sameChecksum(sum, last.checksum))
+      throw new ReplicaError(
+        name,
+        `checksum ${checksumText(sum)} after the flush`,
+        `checksum ${checksumText(last.checksum)}`,
+      );
     return { name, fresh, pageSize, pageCount, pages, hashes };
   }
 }
 
 function hashOf(name: string, { number, content }: Page, pageSize: number): Uint8Array {
-  if (content.byteLength !== pageSize) throw new ReplicaError(name, `page ${number} with ${content.byteLength} bytes`, `pages of ${pageSize} bytes`);
+  if (content.byteLength !== pageSize)
+    throw new ReplicaError(name, `page ${number} with ${content.byteLength} bytes`, `pages of ${pageSize} bytes`);
   return hashPage(number, content);
 }
 
@@ -127,12 +144,17 @@ export function assertName(name: string): void {
 }
 
 /** Hands on chunks and hashes the pages in them, whatever their boundaries; how many bytes there were. */
-async function fill({ name, pageSize, pageCount, chunks }: LoadedDatabase, hashes: PageHashes, write: (offset: number, bytes: Uint8Array) => void): Promise<number> {
+async function fill(
+  { name, pageSize, pageCount, chunks }: LoadedDatabase,
+  hashes: PageHashes,
+  write: (offset: number, bytes: Uint8Array) => void,
+): Promise<number> {
   const slice = new Slice();
   let offset = 0;
   let rest = new Uint8Array(0);
   for await (const chunk of chunks) {
-    if (offset + chunk.byteLength > pageSize * pageCount) throw new ReplicaError(name, "more bytes than that", `${pageSize * pageCount} bytes`);
+    if (offset + chunk.byteLength > pageSize * pageCount)
+      throw new ReplicaError(name, "more bytes than that", `${pageSize * pageCount} bytes`);
     write(offset, chunk);
     const bytes = rest.byteLength === 0 ? chunk : Buffer.concat([rest, chunk]);
     const firstPage = (offset - rest.byteLength) / pageSize + 1;

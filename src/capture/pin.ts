@@ -1,24 +1,25 @@
 /**
  * The pin: a read transaction that keeps committed frames from disappearing before they are captured.
  *
- * Claim: while a read transaction that began at state P is held, every frame committed after P stays readable in the WAL,
- * and so do the pages of state P (those in frames not yet backfilled in the WAL, all others in the database file).
+ * Claim: while a read transaction that began at state P is held, every frame committed after P stays readable in the
+ * WAL, and so do the pages of state P (those in frames not yet backfilled in the WAL, all others in the database file).
  * A reader of SQLite (walTryBeginRead in wal.c) holds a shared lock on one of five slots, checked against an unchanged
  * index header after it was taken:
- *  - Slot 1..4: the WAL starts over (walRestartHdr) only under an exclusive lock on slots 1..4, so it does not. A checkpoint
- *    copies at most up to the slot's read mark, which is at most P.
- *  - Slot 0, only when everything up to P is in the database file (nBackfill = mxFrame): a checkpoint copies only under an
- *    exclusive lock on slot 0, so nBackfill stays what it is. The WAL starts over only while nBackfill = mxFrame, that is
- *    while no frame follows P; as soon as one does (in whichever generation: empty ones may follow each other when the
- *    application repeats RESTART or TRUNCATE), nBackfill < mxFrame and nothing can be overwritten.
+ *  - Slot 1..4: the WAL starts over (walRestartHdr) only under an exclusive lock on slots 1..4, so it does not. A
+ *    checkpoint copies at most up to the slot's read mark, which is at most P.
+ *  - Slot 0, only when everything up to P is in the database file (nBackfill = mxFrame): a checkpoint copies only under
+ *    an exclusive lock on slot 0, so nBackfill stays what it is. The WAL starts over only while nBackfill = mxFrame,
+ *    that is while no frame follows P; as soon as one does (in whichever generation: empty ones may follow each other
+ *    when the application repeats RESTART or TRUNCATE), nBackfill < mxFrame and nothing can be overwritten.
  * Index recovery after a writer died sets nBackfill back to 0 and finds the same frames again, or the previous
  * generation if not one frame of the next was written: frames captured twice, never frames lost.
  *
- * So the rule ("pin-order") is only: a pin at P may be let go when another one is held at Q ≥ P and everything up to Q is
- * captured. Order: begin(new), capture up to a header read after that, end(old). Which slot a pin took need not be known
- * for safety. It matters to others: RESTART and TRUNCATE of the application wait for slots 1..4, FULL for a read mark
- * behind or for slot 0. Therefore pins are moved soon after the log moves, once more when everything is backfilled, at each look while a
- * checkpoint keeps the writers out (seal.ts: one that was just finishing can push a reader from slot 0 to another one), and at least every `pinAgeMsMax`.
+ * So the rule ("pin-order") is only: a pin at P may be let go when another one is held at Q ≥ P and everything up to Q
+ * is captured. Order: begin(new), capture up to a header read after that, end(old). Which slot a pin took need not be
+ * known for safety. It matters to others: RESTART and TRUNCATE of the application wait for slots 1..4, FULL for a read
+ * mark behind or for slot 0. Therefore pins are moved soon after the log moves, once more when everything is
+ * backfilled, at each look while a checkpoint keeps the writers out (seal.ts: one that was just finishing can push a
+ * reader from slot 0 to another one), and at least every `pinAgeMsMax`.
  */
 import type { Reader } from "./reader.ts";
 import type { Rules } from "../core/rules.ts";

@@ -1,4 +1,6 @@
-/** A connection that begins and ends read transactions: opened by the first of them, and closed when none is expected. */
+/**
+ * A connection that begins and ends read transactions: opened by the first of them, and closed when none is expected.
+ */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { isBusy } from "./sqlite-error.ts";
 
@@ -63,5 +65,10 @@ export class Reader {
 
 function prepared(connection: DatabaseSync): Open {
   // The read takes the read lock without needing a schema that can be parsed.
-  return { connection, begin: connection.prepare("BEGIN"), read: connection.prepare("PRAGMA schema_version"), end: connection.prepare("ROLLBACK") };
+  return {
+    connection,
+    begin: connection.prepare("BEGIN"),
+    read: connection.prepare("PRAGMA schema_version"),
+    end: connection.prepare("ROLLBACK"),
+  };
 }

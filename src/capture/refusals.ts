@@ -20,7 +20,8 @@ export function replaced(name: string): CaptureError {
     database: name,
     found: "another file at the path of the captured database",
     accepted: "one file for as long as the application runs",
-    advice: "Restore into the existing file (sqlite3's .restore or VACUUM INTO plus copy through SQL) instead of renaming over it, then start this host again.",
+    advice:
+      "Restore into the existing file (sqlite3's .restore or VACUUM INTO plus copy through SQL) instead of renaming over it, then start this host again.",
   });
 }
 
@@ -30,7 +31,8 @@ export function companionsGone(name: string): CaptureError {
     database: name,
     found: "other -wal and -shm files beside it than those that are captured, or none",
     accepted: "the files that SQLite made, for as long as the application runs",
-    advice: "Never remove them, and restore a backup through SQL (sqlite3's .restore), while the application runs; start this host again.",
+    advice:
+      "Never remove them, and restore a backup through SQL (sqlite3's .restore), while the application runs; start this host again.",
   });
 }
 
@@ -40,7 +42,8 @@ export function moved(name: string): CaptureError {
     database: name,
     found: "the captured database under another name",
     accepted: "one name for as long as the application runs, or a deletion",
-    advice: "A rename leaves the database's -wal behind, with commits in it: copy it with VACUUM INTO instead. Does another stead host use this data folder? Start this host again.",
+    advice:
+      "A rename leaves the database's -wal behind, with commits in it: copy it with VACUUM INTO instead. Does another stead host use this data folder? Start this host again.",
   });
 }
 
@@ -50,7 +53,8 @@ export function writtenAfterDeletion(name: string, users: readonly number[] | un
     database: name,
     found: `commits into a database whose file was deleted before, by ${(users ?? []).map(processName).join(", ") || "a process that had it open"}`,
     accepted: "a deletion after which nobody writes",
-    advice: "Close all connections before the file is deleted: what is committed through them afterwards is in no file. Start the application again.",
+    advice:
+      "Close all connections before the file is deleted: what is committed through them afterwards is in no file. Start the application again.",
   });
 }
 
@@ -82,11 +86,19 @@ export function heapIndex(name: string, cause: unknown): CaptureError {
 
 /** `pids` have the database open, and not its log. */
 export function usedElsewhere(database: string, pids: readonly number[]): CaptureError {
-  const logs = pids.flatMap((pid) => openFilesOf(pid)).map(({ path }) => path).filter((path) => path.includes("-wal"));
+  const logs = pids
+    .flatMap((pid) => openFilesOf(pid))
+    .map(({ path }) => path)
+    .filter((path) => path.includes("-wal"));
   const users = pids.map(processName).join(", ");
   if (logs.length === 0) {
-    const advice = "Remove PRAGMA locking_mode=EXCLUSIVE from the application; if it has none, close all connections to a database before it is renamed, and do not open it by a hard link.";
-    return uncoordinated(database, `a lock of ${users}, which does not use its WAL index (-shm): it wants the database for itself, or has it open under another name`, advice);
+    const advice =
+      "Remove PRAGMA locking_mode=EXCLUSIVE from the application; if it has none, close all connections to a database before it is renamed, and do not open it by a hard link.";
+    return uncoordinated(
+      database,
+      `a lock of ${users}, which does not use its WAL index (-shm): it wants the database for itself, or has it open under another name`,
+      advice,
+    );
   }
   return uncoordinated(
     database,
@@ -114,21 +126,33 @@ export function linked(database: string, other: string | undefined): CaptureErro
     database,
     found: other === undefined ? "a hard link to it under another name" : `a hard link to it: ${other}`,
     accepted: "one name for each database file: SQLite keeps the write-ahead log beside the name by which it is opened",
-    advice: "Remove one of the names; for a copy use VACUUM INTO or sqlite3's .backup, for another name a symbolic link.",
+    advice:
+      "Remove one of the names; for a copy use VACUUM INTO or sqlite3's .backup, for another name a symbolic link.",
   });
 }
 
 /** What is committed by the other name goes into the log beside it. */
 export function openedByOtherName(database: string, other: string): CaptureError {
-  return uncoordinated(database, `a write-ahead log beside its other name: ${other}-wal`, "Open a database by one name only; for a copy use VACUUM INTO or sqlite3's .backup, for another name a symbolic link.");
+  return uncoordinated(
+    database,
+    `a write-ahead log beside its other name: ${other}-wal`,
+    "Open a database by one name only; for a copy use VACUUM INTO or sqlite3's .backup, for another name a symbolic link.",
+  );
 }
 
 /** The database file was written without a commit. */
 export function overwritten(database: string, page: number): CaptureError {
-  return lostContinuity(database, `page ${page} of the database file with other content than was committed: somebody wrote into the file without a log`, "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)");
+  return lostContinuity(
+    database,
+    `page ${page} of the database file with other content than was committed: somebody wrote into the file without a log`,
+    "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)",
+  );
 }
 
-/** `pids` have the lock, as far as that is told. `isExclusive`: there is a log and no index, which only locking_mode=EXCLUSIVE leaves. */
+/**
+ * `pids` have the lock, as far as that is told. `isExclusive`: there is a log and no index, which only
+ * locking_mode=EXCLUSIVE leaves.
+ */
 export function staysLocked(name: string, pids: readonly number[], isExclusive: boolean): CaptureError {
   const by = pids.length === 0 ? "" : ` by ${pids.map(processName).join(", ")}`;
   if (isExclusive) {
@@ -145,7 +169,8 @@ export function staysLocked(name: string, pids: readonly number[], isExclusive: 
     database: name,
     found: `a database that stays locked${by}`,
     accepted: "locking_mode=NORMAL, and transactions that end",
-    advice: "A long first transaction, an import, is waited for as long as `uncaptured_patience` says; if there is none, remove PRAGMA locking_mode=EXCLUSIVE from the application.",
+    advice:
+      "A long first transaction, an import, is waited for as long as `uncaptured_patience` says; if there is none, remove PRAGMA locking_mode=EXCLUSIVE from the application.",
   });
 }
 
@@ -189,7 +214,8 @@ export function cannotRead(name: string, cause: Error): CaptureError {
       database: name,
       found: `files that cannot be read (${cause.message})`,
       accepted: "files that this host can read and open",
-      advice: "Look at the disk, at the rights of the files, and at the file itself with sqlite3; what was captured of it is in the vault, and the next primary begins with that.",
+      advice:
+        "Look at the disk, at the rights of the files, and at the file itself with sqlite3; what was captured of it is in the vault, and the next primary begins with that.",
     },
     { cause },
   );
@@ -201,7 +227,8 @@ export function tooMany(name: string, databasesMax: number): CaptureError {
     database: name,
     found: `more than ${databasesMax} databases`,
     accepted: `at most ${databasesMax}`,
-    advice: "Raise `databases_max` in [host] (memory and descriptors grow with it), narrow `databases`, or split the service.",
+    advice:
+      "Raise `databases_max` in [host] (memory and descriptors grow with it), narrow `databases`, or split the service.",
   });
 }
 

@@ -8,7 +8,11 @@ export class ReplicaError extends OperatorError {
   /** `content`: of a flush or a checkpoint. `foreign`: something else wrote into the copy here. */
   readonly kind: "content" | "foreign";
   constructor(database: string, found: string, accepted: string, kind: "content" | "foreign" = "content") {
-    super("vault", { found: `${database}: ${found}`, accepted, advice: "This host must restore from the newest checkpoint; when it happens again, verify the vault." });
+    super("vault", {
+      found: `${database}: ${found}`,
+      accepted,
+      advice: "This host must restore from the newest checkpoint; when it happens again, verify the vault.",
+    });
     this.database = database;
     this.reason = `found ${found}; accepted is ${accepted}`;
     this.kind = kind;

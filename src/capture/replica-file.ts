@@ -1,4 +1,6 @@
-/** One database file of a replica: created whole, written at offsets, without the companions that SQLite would believe. */
+/**
+ * One database file of a replica: created whole, written at offsets, without the companions that SQLite would believe.
+ */
 import { closeSync, fstatSync, fsync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { promisify } from "node:util";
@@ -47,12 +49,17 @@ export class ReplicaFile {
 
   /**
    * False when somebody else wrote into the file since `leave`, or put another in its place: an operator's SQL on a
-   * secondary, an application that escaped its process group. What comes within the same tick of the file system's clock
-   * as our last write shows only with our next one.
+   * secondary, an application that escaped its process group. What comes within the same tick of the file system's
+   * clock as our last write shows only with our next one.
    */
   isAsLeft(): boolean {
     const stats = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
-    return stats !== undefined && stats.mtimeNs === this.#leftNs && Number(stats.size) === this.#size && sameFile(identityOf(stats), identityOfFd(this.#fd));
+    return (
+      stats !== undefined &&
+      stats.mtimeNs === this.#leftNs &&
+      Number(stats.size) === this.#size &&
+      sameFile(identityOf(stats), identityOfFd(this.#fd))
+    );
   }
 
   async sync(): Promise<void> {

@@ -6,8 +6,8 @@
  * written: the hashes of its pages, put into the table of the pages that are there, must give the checksum that the
  * primary had. A secondary that differs says so at the record where it happens, and is restored anew.
  *
- * Nobody else writes there; who does all the same (SQL by hand on a secondary) is noticed by the file's time stamp, at the next
- * flush or when the files are handed over.
+ * Nobody else writes there; who does all the same (SQL by hand on a secondary) is noticed by the file's time stamp, at
+ * the next flush or when the files are handed over.
  *
  * A crash in the middle of an apply leaves files that nobody trusts: a restart proves or restores them.
  */
@@ -44,7 +44,9 @@ export class Replica {
     return new Replica(root, options.spoolFolder === undefined ? undefined : new FlushSpool(options.spoolFolder));
   }
 
-  /** Writes a whole database. Throws `ReplicaError` when its bytes do not have the checksum; nothing of it is left then. */
+  /**
+   * Writes a whole database. Throws `ReplicaError` when its bytes do not have the checksum; nothing of it is left then.
+   */
   load(database: LoadedDatabase): Promise<void> {
     return this.#exclusively(async () => {
       const { name } = database;
@@ -143,4 +145,10 @@ export class Replica {
   }
 }
 
-const writtenByOthers = (name: string): ReplicaError => new ReplicaError(name, "a file that something else than this host wrote into", "a copy that only the journal changes; nothing may write into the databases of a secondary", "foreign");
+const writtenByOthers = (name: string): ReplicaError =>
+  new ReplicaError(
+    name,
+    "a file that something else than this host wrote into",
+    "a copy that only the journal changes; nothing may write into the databases of a secondary",
+    "foreign",
+  );

@@ -1,4 +1,7 @@
-/** Databases that are not captured any more, and stay open as long as a snapshot or a batch reads them, or somebody may still write into them. */
+/**
+ * Databases that are not captured any more, and stay open as long as a snapshot or a batch reads them, or somebody may
+ * still write into them.
+ */
 import type { Clock } from "../runtime/clock.ts";
 import type { OpenFiles } from "./open-identities.ts";
 import { writtenAfterDeletion } from "./refusals.ts";
@@ -29,14 +32,16 @@ export class RetiredDatabases {
 
   /** Throws `CaptureError` when something was committed into a deleted one. */
   assertUnwritten(): void {
-    for (const { name, files, deletion } of this.#databases) if (deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(name, files.users());
+    for (const { name, files, deletion } of this.#databases)
+      if (deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(name, files.users());
   }
 
   /** Closes those that are not read any more. */
   close(): void {
     this.#databases = this.#databases.filter((database) => {
       const isUsed = database.deletion?.isInUse(this.#clock.now()) === true;
-      if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || isUsed) return true;
+      if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || isUsed)
+        return true;
       database.pin.end();
       database.files.close(false);
       this.#open.remove(database);

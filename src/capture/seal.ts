@@ -2,14 +2,15 @@
  * Keeping the WAL short, and applications that checkpoint themselves moving.
  *
  * A writer starts the WAL over when everything is backfilled and no reader is on slots 1..4. Between two commits that
- * leave a gap, `tidy` (every few milliseconds) gets there without locks: move the pin, backfill, move the pin to slot 0.
- * Writers that never leave a gap append before that, so a WAL over its limit is sealed: under `BEGIN IMMEDIATE` nobody
- * commits, the little that is left is captured, the backfill completes, and the pin goes to slot 0.
+ * leave a gap, `tidy` (every few milliseconds) gets there without locks: move the pin, backfill, move the pin to slot
+ * 0. Writers that never leave a gap append before that, so a WAL over its limit is sealed: under `BEGIN IMMEDIATE`
+ * nobody commits, the little that is left is captured, the backfill completes, and the pin goes to slot 0.
  *
- * A writer without a busy timeout meets SQLITE_BUSY as long as that lock is held. So it is asked for only when the seal is going to
- * work and takes a moment: everything up to the last cut is captured and backfilled by then, without a lock, and application readers
- * did not hold that back. What is found under it is looked at once more, and when it is too much or takes longer than `writeLockMsMax`, the
- * lock is let go and the seal waits. Trying for the lock makes nobody wait.
+ * A writer without a busy timeout meets SQLITE_BUSY as long as that lock is held. So it is asked for only when the seal
+ * is going to work and takes a moment: everything up to the last cut is captured and backfilled by then, without a
+ * lock, and application readers did not hold that back. What is found under it is looked at once more, and when it is
+ * too much or takes longer than `writeLockMsMax`, the lock is let go and the seal waits. Trying for the lock makes
+ * nobody wait.
  *
  * Backfills of more than a moment are done by another thread (backfiller.ts); nothing is sealed meanwhile.
  */
@@ -29,17 +30,17 @@ export interface Housekeeping {
 }
 
 /**
- * Prepares the seal of a database whose WAL is over its limit: backfills what is captured. `ready`: the rest would take only a
- * moment, so that its writers may be locked. `behind`: its writers were quicker; a further collection may help. Call it after a
- * collection, while nothing of it is read through the pin.
+ * Prepares the seal of a database whose WAL is over its limit: backfills what is captured. `ready`: the rest would take
+ * only a moment, so that its writers may be locked. `behind`: its writers were quicker; a further collection may help.
+ * Call it after a collection, while nothing of it is read through the pin.
  */
 export function prepareSeal(database: TrackedDatabase, house: Housekeeping): "ready" | "behind" | "no" {
   return orPostpone(database, house, () => prepare(database, house)) ?? "no";
 }
 
 /**
- * What is done to keep a log short is not needed for what was committed: an error of the disk puts it off, and nothing else. SQLite counts as
- * backfilled only what it could write.
+ * What is done to keep a log short is not needed for what was committed: an error of the disk puts it off, and nothing
+ * else. SQLite counts as backfilled only what it could write.
  */
 function orPostpone<T>(database: TrackedDatabase, house: Housekeeping, work: () => T): T | undefined {
   try {
@@ -50,7 +51,11 @@ function orPostpone<T>(database: TrackedDatabase, house: Housekeeping, work: () 
 }
 
 /** After an error that may pass; throws all others. */
-export function putOff(database: TrackedDatabase, { clock, limits, onWarning }: Housekeeping, error: unknown): undefined {
+export function putOff(
+  database: TrackedDatabase,
+  { clock, limits, onWarning }: Housekeeping,
+  error: unknown,
+): undefined {
   const fault = faultOf(error);
   if (fault === undefined) throw error;
   postpone(database, clock.now(), limits);
@@ -63,7 +68,8 @@ function prepare(database: TrackedDatabase, house: Housekeeping): "ready" | "beh
   for (let tries = 1; ; tries++) {
     const index = database.look();
     if (index === undefined || database.pin.letsRestart(index)) return "no";
-    if (capturedToBackfill(database, index) <= limits.sealBacklogBytesMax) return database.backlogBytes(index) <= limits.sealBacklogBytesMax ? "ready" : "behind";
+    if (capturedToBackfill(database, index) <= limits.sealBacklogBytesMax)
+      return database.backlogBytes(index) <= limits.sealBacklogBytesMax ? "ready" : "behind";
     if (tries > 1) {
       // Application readers hold it back, or another checkpoint is under way.
       postpone(database, clock.now(), limits);
@@ -78,7 +84,10 @@ export function isSealDue(database: TrackedDatabase, { clock, limits }: Housekee
   return isOver(database, clock.now(), limits.walSealBytes);
 }
 
-/** Locks the writers; tried again and again for a moment, because the gaps that busy writers leave are microseconds long. */
+/**
+ * Locks the writers; tried again and again for a moment, because the gaps that busy writers leave are microseconds
+ * long.
+ */
 export function lockForSeal(database: TrackedDatabase, house: Housekeeping): boolean {
   const giveUpMs = performance.now() + house.limits.sealLockMs;
   const lock = (): boolean => {
@@ -99,7 +108,8 @@ export function seal(database: TrackedDatabase, house: Housekeeping): void {
 function sealNow(database: TrackedDatabase, { clock, limits }: Housekeeping): void {
   const { files, pin } = database;
   const isShort = files.lockedForMs < writeLockMsMax && !database.isAhead();
-  // A complete checkpoint of ours held the checkpoint lock, so no other is about to let go of slot 0 when the pin is taken.
+  // A complete checkpoint of ours held the checkpoint lock, so no other is about to let go of slot 0 when the pin is
+  // taken.
   if (isShort && files.backfill().complete && pin.begin(clock.now())) {
     pin.advance();
     database.sealRetryMs = 0;
@@ -119,16 +129,18 @@ function keepShort(database: TrackedDatabase, house: Housekeeping): void {
   if (index === undefined) return;
   if (index.nBackfill < index.mxFrame && isOver(database, nowMs, limits.walTidyBytes)) {
     movePin(database, nowMs);
-    if (startBackfill(database, index, house) === "incomplete" && !database.isAhead()) postpone(database, nowMs, limits);
+    if (startBackfill(database, index, house) === "incomplete" && !database.isAhead())
+      postpone(database, nowMs, limits);
     index = database.look();
   }
   if (index !== undefined && isPinDue(database, index, nowMs, limits)) movePin(database, nowMs);
 }
 
 /**
- * A checkpoint of the application that keeps the writers out may be waiting for this very pin, wherever it is: one that was just finishing pushes a
- * reader from slot 0 to another one, which nothing here tells. So the pin is moved at each look for as long as there is such a checkpoint. Where that
- * is not told no pin grows old (while frames are to be copied, see `mayMovePin`); where it is, an idle database needs no second connection for its age.
+ * A checkpoint of the application that keeps the writers out may be waiting for this very pin, wherever it is: one that
+ * was just finishing pushes a reader from slot 0 to another one, which nothing here tells. So the pin is moved at each
+ * look for as long as there is such a checkpoint. Where that is not told no pin grows old (while frames are to be
+ * copied, see `mayMovePin`); where it is, an idle database needs no second connection for its age.
  */
 function isPinDue(database: TrackedDatabase, index: WalIndex, nowMs: number, limits: SourceLimits): boolean {
   const { pin, watch } = database;
@@ -141,8 +153,13 @@ function isPinDue(database: TrackedDatabase, index: WalIndex, nowMs: number, lim
 }
 
 /** Backfills here, or begins to do so in the other thread (`aside`). */
-export function startBackfill(database: TrackedDatabase, index: WalIndex, { backfiller, clock, limits, onWarning }: Housekeeping): "complete" | "incomplete" | "aside" {
-  if (capturedToBackfill(database, index) <= backfillHereBytesMax) return database.files.backfill().complete ? "complete" : "incomplete";
+export function startBackfill(
+  database: TrackedDatabase,
+  index: WalIndex,
+  { backfiller, clock, limits, onWarning }: Housekeeping,
+): "complete" | "incomplete" | "aside" {
+  if (capturedToBackfill(database, index) <= backfillHereBytesMax)
+    return database.files.backfill().complete ? "complete" : "incomplete";
   const { uri } = database.files;
   if (uri === undefined) return "incomplete";
   const put = (): void => {
@@ -151,7 +168,8 @@ export function startBackfill(database: TrackedDatabase, index: WalIndex, { back
   const putOff = (error?: Error): void => {
     put();
     postpone(database, clock.now(), limits);
-    if (error !== undefined) onWarning(`${database.name}: its write-ahead log could not be backfilled: ${error.message}`);
+    if (error !== undefined)
+      onWarning(`${database.name}: its write-ahead log could not be backfilled: ${error.message}`);
   };
   database.files.noteOther();
   database.backfilling = backfiller.backfill(uri).then(({ ran }) => (ran ? put() : putOff()), putOff);
@@ -160,7 +178,13 @@ export function startBackfill(database: TrackedDatabase, index: WalIndex, { back
 
 /** Its log is longer than this, and it is time to do something about it. */
 function isOver(database: TrackedDatabase, nowMs: number, bytesMax: number): boolean {
-  if (database.captured === undefined || database.holds > 0 || database.backfilling !== undefined || nowMs < database.sealAfterMs) return false;
+  if (
+    database.captured === undefined ||
+    database.holds > 0 ||
+    database.backfilling !== undefined ||
+    nowMs < database.sealAfterMs
+  )
+    return false;
   const index = database.look();
   return index !== undefined && database.walBytes(index) > bytesMax;
 }
@@ -185,7 +209,10 @@ function movePin(database: TrackedDatabase, nowMs: number): void {
   else pin.advance();
 }
 
-/** Closes what a database does not need while nothing happens: what is left is one connection, with the pin. False: not now. */
+/**
+ * Closes what a database does not need while nothing happens: what is left is one connection, with the pin. False: not
+ * now.
+ */
 export function rest(database: TrackedDatabase, nowMs: number): boolean {
   const { pin, files } = database;
   if (!pin.isAtHome) movePin(database, nowMs);

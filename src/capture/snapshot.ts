@@ -1,10 +1,10 @@
 /**
  * All databases at one instant, readable in the background while writers go on: what a checkpoint copies.
  *
- * Each database is pinned by a read transaction of its own that began before the cut was taken. Until it is released, the
- * state at the cut is the frames of the layout, zeros, and the database file for every other page (`pin.ts`): a checkpoint
- * of the application copies only frames up to the pin into the file, and for those pages the layout reads the frame.
- * While it is held the WAL cannot start over, so it grows by what is written meanwhile.
+ * Each database is pinned by a read transaction of its own that began before the cut was taken. Until it is released,
+ * the state at the cut is the frames of the layout, zeros, and the database file for every other page (`pin.ts`): a
+ * checkpoint of the application copies only frames up to the pin into the file, and for those pages the layout reads
+ * the frame. While it is held the WAL cannot start over, so it grows by what is written meanwhile.
  */
 import { read } from "node:fs";
 import { promisify } from "node:util";
@@ -28,14 +28,25 @@ export interface SnapshotDatabase {
 
 export interface Snapshot {
   readonly databases: readonly SnapshotDatabase[];
-  /** Something cannot be captured now, or a deletion is not in a batch yet: this is not the state after the batch, and it is empty. */
+  /**
+   * Something cannot be captured now, or a deletion is not in a batch yet: this is not the state after the batch, and
+   * it is empty.
+   */
   readonly leavesOut: boolean;
   /** Lets the pins go. No read may be under way. Calling it again does nothing. */
   release(): Promise<void>;
 }
 
-/** `cut`: each open database with the index at the cut, which is its captured state; its snapshot reader is reading. `others`: those that nobody has open. */
-export function snapshotOf(cut: Cut, others: readonly SnapshotDatabase[], leavesOut: boolean, onRelease: () => void): Snapshot {
+/**
+ * `cut`: each open database with the index at the cut, which is its captured state; its snapshot reader is reading.
+ * `others`: those that nobody has open.
+ */
+export function snapshotOf(
+  cut: Cut,
+  others: readonly SnapshotDatabase[],
+  leavesOut: boolean,
+  onRelease: () => void,
+): Snapshot {
   let released = false;
   const databases = [...cut].map(([database, index]): SnapshotDatabase => {
     const { name, pageSize, pageCount } = database;
@@ -71,7 +82,12 @@ class SnapshotReader {
   readonly #zeroPages: ReadonlySet<number>;
   readonly #hashes: PageHashes;
 
-  constructor(database: TrackedDatabase, pageCount: number, layout: { frames: ReadonlyMap<number, number>; zeroPages: ReadonlySet<number> }, hashes: PageHashes) {
+  constructor(
+    database: TrackedDatabase,
+    pageCount: number,
+    layout: { frames: ReadonlyMap<number, number>; zeroPages: ReadonlySet<number> },
+    hashes: PageHashes,
+  ) {
     this.#hashes = hashes;
     this.#database = database;
     this.#pageCount = pageCount;
@@ -81,7 +97,8 @@ class SnapshotReader {
 
   async read(offset: number, length: number): Promise<Uint8Array> {
     const { pageSize } = this.#database;
-    if (offset < 0 || length < 0 || offset + length > this.#pageCount * pageSize) throw new RangeError(`bytes ${offset}+${length} of ${this.#pageCount * pageSize}`);
+    if (offset < 0 || length < 0 || offset + length > this.#pageCount * pageSize)
+      throw new RangeError(`bytes ${offset}+${length} of ${this.#pageCount * pageSize}`);
     const bytes = new Uint8Array(length);
     if (length === 0) return bytes;
     await this.#fill(this.#database.files.dbFd, bytes, offset);
@@ -101,20 +118,32 @@ class SnapshotReader {
     return bytes;
   }
 
-  /** Every whole page is what was captured (or what the replica handed over): silent decay of the disk enters no checkpoint. */
+  /**
+   * Every whole page is what was captured (or what the replica handed over): silent decay of the disk enters no
+   * checkpoint.
+   */
   #prove(bytes: Uint8Array, offset: number): void {
     const { pageSize, name } = this.#database;
     for (let page = Math.ceil(offset / pageSize) + 1; page * pageSize <= offset + bytes.byteLength; page++) {
       const start = (page - 1) * pageSize - offset;
       if (this.#hashes.isSame(page, hashPage(page, bytes.subarray(start, start + pageSize)))) continue;
-      throw lostContinuity(name, `page ${page} with other content than was captured`, "the content that is in the journal; the local disk or memory changed it: restore this host");
+      throw lostContinuity(
+        name,
+        `page ${page} with other content than was captured`,
+        "the content that is in the journal; the local disk or memory changed it: restore this host",
+      );
     }
   }
 
   async #frame(target: Uint8Array, frame: number, within: number): Promise<void> {
     const position = frameOffset(frame, this.#database.pageSize) + frameHeaderBytes + within;
     const count = await this.#fill(this.#database.files.walFd, target, position);
-    if (count < target.byteLength) throw lostContinuity(this.#database.name, `frame ${frame} beyond the end of the log`, "a frame that stays readable while it is pinned");
+    if (count < target.byteLength)
+      throw lostContinuity(
+        this.#database.name,
+        `frame ${frame} beyond the end of the log`,
+        "a frame that stays readable while it is pinned",
+      );
   }
 
   /** Bytes beyond the end of the file stay zero: only pages of the layout may lie there. */

@@ -14,8 +14,8 @@ export interface SourceOptions {
   /** Patterns of the same kind: what matches them is left out. */
   readonly except?: readonly string[] | undefined;
   /**
-   * Names that an operator excluded: as if nothing were there. Another set when that changes, which takes effect at the next look. What
-   * `known` has of them is removed from the captured state by the first batch.
+   * Names that an operator excluded: as if nothing were there. Another set when that changes, which takes effect at the
+   * next look. What `known` has of them is removed from the captured state by the first batch.
    */
   readonly excluded?: (() => ReadonlySet<string>) | undefined;
   readonly clock: Clock;
@@ -25,7 +25,10 @@ export interface SourceOptions {
   readonly limits?: Partial<SourceLimits>;
   /** Hashes of all pages by name, from the `Replica` that wrote these files: such a database is not read at `open`. */
   readonly known?: ReadonlyMap<string, PageHashes>;
-  /** What a database that cannot be captured does: `hold` (default) lets answers wait for `attachWaitMsMax`, `stop` ends capture at once. */
+  /**
+   * What a database that cannot be captured does: `hold` (default) lets answers wait for `attachWaitMsMax`, `stop` ends
+   * capture at once.
+   */
   readonly uncaptured?: "hold" | "stop" | undefined;
   /** Other databases than before cannot be captured, or for other reasons. */
   onUncaptured?(now: readonly UncapturedDatabase[]): void;

@@ -1,12 +1,12 @@
 /**
  * The primary's side of capture: every committed page of every database of a service, in order, none twice, none lost.
  *
- * The caller serialises `collect`, `tick`, `beginSnapshot` and `close` (asserted); `isAhead` may be called at any time, also
- * while one of them is waiting. A `CaptureError` from any of them is final: the captured state may not be what it should
- * be, so nothing that follows may be acknowledged.
+ * The caller serialises `collect`, `tick`, `beginSnapshot` and `close` (asserted); `isAhead` may be called at any time,
+ * also while one of them is waiting. A `CaptureError` from any of them is final: the captured state may not be what it
+ * should be, so nothing that follows may be acknowledged.
  *
- * Order inside a collection, which is what makes it lossless (argument in `pin.ts`): attach what appeared, begin the next
- * pins, read a consistent cut, read and prove all frames up to it, accept them, let the old pins go.
+ * Order inside a collection, which is what makes it lossless (argument in `pin.ts`): attach what appeared, begin the
+ * next pins, read a consistent cut, read and prove all frames up to it, accept them, let the old pins go.
  */
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { DatabaseCounts } from "./active-databases.ts";
@@ -45,7 +45,9 @@ export class Source {
   /** Attached, but not captured yet: its file still changes. */
   readonly #restless = new Set<string>();
   readonly #faults: Faults;
-  /** Deletions that no batch has yet: of excluded databases at the start, and those that wait for what else is left out. */
+  /**
+   * Deletions that no batch has yet: of excluded databases at the start, and those that wait for what else is left out.
+   */
   #removals: DatabaseChanges[] = [];
   #snapshotActive = false;
   #busy: string | undefined;
@@ -57,14 +59,27 @@ export class Source {
     const metrics = options.metrics ?? noMetrics;
     this.longLogs = new LongLogs(metrics);
     this.#writeLocks = new WriteLocks(metrics.histogram("stead_capture_lock_seconds", {}));
-    this.#house = { limits: this.#limits, clock: options.clock, backfiller: new Backfiller(), onWarning: (text) => options.onWarning(text) };
-    this.#databases = new DatabaseSet({ ...options, limits: this.#limits, house: this.#house, writeLocks: this.#writeLocks });
-    this.#faults = new Faults(this.#databases.uncaptured, { mode: options.uncaptured, patienceMs: this.#limits.attachWaitMsMax });
+    this.#house = {
+      limits: this.#limits,
+      clock: options.clock,
+      backfiller: new Backfiller(),
+      onWarning: (text) => options.onWarning(text),
+    };
+    this.#databases = new DatabaseSet({
+      ...options,
+      limits: this.#limits,
+      house: this.#house,
+      writeLocks: this.#writeLocks,
+    });
+    this.#faults = new Faults(this.#databases.uncaptured, {
+      mode: options.uncaptured,
+      patienceMs: this.#limits.attachWaitMsMax,
+    });
   }
 
   /**
-   * Attaches all databases that exist, switches them to WAL, and computes their checksums. Before the application starts.
-   * Throws `CaptureError`.
+   * Attaches all databases that exist, switches them to WAL, and computes their checksums. Before the application
+   * starts. Throws `CaptureError`.
    */
   static async open(options: SourceOptions): Promise<Source> {
     refuseNetworkFileSystem(options.root, ".");
@@ -73,7 +88,8 @@ export class Source {
       await source.#exclusively("open", async () => {
         await source.#databases.commits.begin();
         await source.#databases.follow();
-        for (const [name, { pageSize }] of options.known ?? []) if (options.excluded?.().has(name) === true) source.#removals.push(removalOf({ name, pageSize }));
+        for (const [name, { pageSize }] of options.known ?? [])
+          if (options.excluded?.().has(name) === true) source.#removals.push(removalOf({ name, pageSize }));
         for (const database of source.#databases) database.adopt(options.known?.get(database.name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
         for (;;) {
@@ -94,8 +110,9 @@ export class Source {
   }
 
   /**
-   * True when something was committed (or a database appeared or vanished, or something moved that must be examined) that no batch
-   * taken so far covers. Sync, about half a microsecond per database and per folder. Throws `CaptureError`.
+   * True when something was committed (or a database appeared or vanished, or something moved that must be examined)
+   * that no batch taken so far covers. Sync, about half a microsecond per database and per folder. Throws
+   * `CaptureError`.
    */
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
@@ -115,7 +132,8 @@ export class Source {
   /** Everything committed up to one instant and not in an earlier batch; undefined when there is nothing. */
   collect(): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
-      const sealing = !this.#snapshotActive && [...this.#databases.active].some((database) => isSealDue(database, this.#house));
+      const sealing =
+        !this.#snapshotActive && [...this.#databases.active].some((database) => isSealDue(database, this.#house));
       const collected = await this.#collect(sealing ? this.#limits.sealKeepBytesMax : this.#limits.eagerBytesMax);
       if (collected === undefined) return undefined;
       if (sealing) await this.#sealAll(collected.deltas);
@@ -124,8 +142,9 @@ export class Source {
   }
 
   /**
-   * Keeps pins young and the WAL short: call it every few milliseconds, and call `collect` whenever `isAhead` as often, or
-   * an application that runs FULL, RESTART or TRUNCATE checkpoints waits. It never passes anything that is not collected.
+   * Keeps pins young and the WAL short: call it every few milliseconds, and call `collect` whenever `isAhead` as often,
+   * or an application that runs FULL, RESTART or TRUNCATE checkpoints waits. It never passes anything that is not
+   * collected.
    */
   tick(): Promise<void> {
     return this.#exclusively("tick", async () => {
@@ -144,8 +163,8 @@ export class Source {
   }
 
   /**
-   * All databases at one instant, and the batch that leads there: the snapshot is the state after `batch`. Writers are not
-   * stopped. One snapshot at a time; until it is released the WAL cannot start over.
+   * All databases at one instant, and the batch that leads there: the snapshot is the state after `batch`. Writers are
+   * not stopped. One snapshot at a time; until it is released the WAL cannot start over.
    */
   beginSnapshot(): Promise<{ batch: Batch | undefined; snapshot: Snapshot }> {
     // Before the exclusive part: a caller's mistake here does not spoil the captured state.
@@ -155,14 +174,23 @@ export class Source {
       this.#databases.active.activateAll();
       try {
         let collected = await this.#collect(this.#limits.eagerBytesMax, "again");
-        for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax, "again")) await this.#options.clock.sleep(retryMs);
+        for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax, "again"))
+          await this.#options.clock.sleep(retryMs);
         const { deltas, cut } = collected;
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
         // Of what is not whole nothing is read, so that nothing of it needs a pin.
-        const leavesOut = this.#removals.length > 0 || this.#databases.uncaptured.size > 0 || [...captured.keys()].some(({ files }) => !files.snapshotReading);
-        const snapshot = snapshotOf(leavesOut ? new Map() : captured, leavesOut ? [] : this.#databases.dormantSnapshots(), leavesOut, () => {
-          this.#endSnapshot();
-        });
+        const leavesOut =
+          this.#removals.length > 0 ||
+          this.#databases.uncaptured.size > 0 ||
+          [...captured.keys()].some(({ files }) => !files.snapshotReading);
+        const snapshot = snapshotOf(
+          leavesOut ? new Map() : captured,
+          leavesOut ? [] : this.#databases.dormantSnapshots(),
+          leavesOut,
+          () => {
+            this.#endSnapshot();
+          },
+        );
         return { batch: this.#batchOf(deltas), snapshot };
       } catch (error) {
         this.#endSnapshot();
@@ -182,12 +210,23 @@ export class Source {
   }
 
   /** Databases that batches leave out: somebody is still filling their files. Sync. */
-  uncaptured(): readonly { readonly name: string; readonly reason: string; readonly advice: string; readonly sinceMs: number }[] {
+  uncaptured(): readonly {
+    readonly name: string;
+    readonly reason: string;
+    readonly advice: string;
+    readonly sinceMs: number;
+  }[] {
     const { list } = this.#databases.uncaptured;
-    if (list.length > 0) return list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, advice: error.advice, sinceMs }));
+    if (list.length > 0)
+      return list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, advice: error.advice, sinceMs }));
     // For as long as the next collection takes.
     const sinceMs = this.#options.clock.now();
-    return this.#removals.map(({ name }) => ({ name, reason: `${name}: a deletion that is not in the journal yet`, advice: "Wait a moment.", sinceMs }));
+    return this.#removals.map(({ name }) => ({
+      name,
+      reason: `${name}: a deletion that is not in the journal yet`,
+      advice: "Wait a moment.",
+      sinceMs,
+    }));
   }
 
   /** Databases of the captured state. Sync. */
@@ -211,8 +250,9 @@ export class Source {
   }
 
   /**
-   * Closes everything; the application is gone by then. `ahead`: something was committed that no batch covers. With `fold`
-   * (default) the database files alone are the state afterwards; without it the files are left exactly as they are.
+   * Closes everything; the application is gone by then. `ahead`: something was committed that no batch covers. With
+   * `fold` (default) the database files alone are the state afterwards; without it the files are left exactly as they
+   * are.
    */
   async close(options: { readonly fold?: boolean } = {}): Promise<{ ahead: boolean }> {
     if (this.#busy !== undefined) throw new Error(`close during ${this.#busy}: the caller must serialise them`);
@@ -232,7 +272,11 @@ export class Source {
     try {
       this.#databases.active.activateAll();
       await this.#examine(new Slice());
-      return this.#removals.length > 0 || [...this.#databases].some((database) => database.isAhead()) || this.#databases.differs();
+      return (
+        this.#removals.length > 0 ||
+        [...this.#databases].some((database) => database.isAhead()) ||
+        this.#databases.differs()
+      );
     } catch {
       // Whatever is wrong, nobody can say that all of it was collected.
       return true;
@@ -242,11 +286,16 @@ export class Source {
   /** Throws `CaptureError` when something moved that must not. */
   async #examine(slice: Slice): Promise<void> {
     this.#databases.audit(this.#options.clock.now());
-    for (const database of this.#databases.active) if (database.watch.mustExamine || (!database.isAhead() && database.isSuspicious())) await database.watch.examine(database, slice);
+    for (const database of this.#databases.active)
+      if (database.watch.mustExamine || (!database.isAhead() && database.isSuspicious()))
+        await database.watch.examine(database, slice);
   }
 
   /** Undefined: something cannot be read just now (fault.ts), and nothing has changed. */
-  async #collect(keepBytesMax: number, large: Reading = "stream"): Promise<{ deltas: DatabaseChanges[]; cut: Cut } | undefined> {
+  async #collect(
+    keepBytesMax: number,
+    large: Reading = "stream",
+  ): Promise<{ deltas: DatabaseChanges[]; cut: Cut } | undefined> {
     const result = await this.#faults.hold(() => this.#capture(keepBytesMax, large));
     if (result === undefined) return undefined;
     const captured = acceptChanges(this.#databases.active, result.changes);
@@ -274,7 +323,11 @@ export class Source {
     for (const { name, captured } of this.#databases.active) {
       if (captured === undefined) this.#restless.add(name);
       else if (this.#restless.delete(name)) this.#databases.uncaptured.clear(name);
-      if (captured === undefined) this.#databases.uncaptured.note(name, notWhole(name, "a file that somebody goes on writing into without SQLite's locks"));
+      if (captured === undefined)
+        this.#databases.uncaptured.note(
+          name,
+          notWhole(name, "a file that somebody goes on writing into without SQLite's locks"),
+        );
     }
     if (mode === "stop") for (const { error } of this.#databases.uncaptured.list) if (!mayPass(error)) throw error;
     this.#databases.uncaptured.assertPatience(this.#limits.attachWaitMsMax);
@@ -293,13 +346,22 @@ export class Source {
       const { generation } = active;
       // While a database is displaced its path leads to another file, which a snapshot's reader would open.
       beginPins(active, clock.now(), this.#snapshotActive && this.#databases.uncaptured.size === 0);
-      const cut = await consistentCut([...active], this.#databases.commits, () => this.#databases.isUndisturbed(generation), clock, this.#limits.settleMsMax);
+      const cut = await consistentCut(
+        [...active],
+        this.#databases.commits,
+        () => this.#databases.isUndisturbed(generation),
+        clock,
+        this.#limits.settleMsMax,
+      );
       if (cut !== undefined) return cut;
       if (clock.now() > giveUpMs) throw filesNeverSettle(this.#limits.attachWaitMsMax);
     }
   }
 
-  /** Seals every database whose log is too long and whose writers can be caught up with; what that captures joins the deltas. */
+  /**
+   * Seals every database whose log is too long and whose writers can be caught up with; what that captures joins the
+   * deltas.
+   */
   async #sealAll(deltas: DatabaseChanges[]): Promise<void> {
     for (let round = 1; round <= sealRoundsMax; round++) {
       // Nothing is read through a pin later, and everything that is there takes part in the cut.

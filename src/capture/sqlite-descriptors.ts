@@ -1,15 +1,18 @@
 /**
  * The descriptors that SQLite itself has open for a connection: its database, its `-wal` and its `-shm`.
  *
- * They are read through, so that a database that is captured costs no descriptors of its own, and nothing has to be closed in the right order.
- * SQLite does not tell their numbers; they are found by what they are (device and inode), beginning where the kernel puts new ones: at the
- * lowest free number. They stay what they are for as long as the connection is open: SQLite opens none of the three anew within the life
- * of a connection in WAL mode, and the `-shm` is shared by all connections of a process until the last one is closed (os_unix.c, unixShmNode).
+ * They are read through, so that a database that is captured costs no descriptors of its own, and nothing has to be
+ * closed in the right order. SQLite does not tell their numbers; they are found by what they are (device and inode),
+ * beginning where the kernel puts new ones: at the lowest free number. They stay what they are for as long as the
+ * connection is open: SQLite opens none of the three anew within the life of a connection in WAL mode, and the `-shm`
+ * is shared by all connections of a process until the last one is closed (os_unix.c, unixShmNode).
  *
- * The connection must be the first of this process on that database: a descriptor of another one would be closed with that one.
+ * The connection must be the first of this process on that database: a descriptor of another one would be closed with
+ * that one.
  *
- * Deno reads only through descriptors that it opened itself. There the three files are opened once more, and must stay open until the last
- * connection of this process is closed: closing any descriptor of a file drops all POSIX locks that the process has on it.
+ * Deno reads only through descriptors that it opened itself. There the three files are opened once more, and must stay
+ * open until the last connection of this process is closed: closing any descriptor of a file drops all POSIX locks that
+ * the process has on it.
  */
 import { closeSync, fstatSync, openSync, readdirSync } from "node:fs";
 import { type FilePath, withSuffix } from "./data-path.ts";
@@ -32,15 +35,17 @@ export function lowestFreeDescriptor(): number {
 }
 
 /**
- * `free`: the lowest free number before the connection was opened. `own` gets the descriptors that are opened here, for the caller to close when
- * no connection is left. Throws ENOENT when a file is not there: SQLite keeps its index in its heap.
+ * `free`: the lowest free number before the connection was opened. `own` gets the descriptors that are opened here, for
+ * the caller to close when no connection is left. Throws ENOENT when a file is not there: SQLite keeps its index in its
+ * heap.
  */
 export function sqliteDescriptors(path: FilePath, free: number, own: number[]): SqliteDescriptors {
   if ("Deno" in globalThis) return ownDescriptors(path, own);
   const wanted = ["", "-wal", "-shm"].map((suffix) => wantedAt(withSuffix(path, suffix)));
   const near = Array.from({ length: nearby }, (_, at) => free + at);
   const [dbFd, walFd, shmFd] = find(wanted, near) ?? find(wanted, allDescriptors()) ?? [];
-  if (dbFd === undefined || walFd === undefined || shmFd === undefined) throw new Error(`SQLite has ${path.toString()} open, and its descriptors are not among those of this process`);
+  if (dbFd === undefined || walFd === undefined || shmFd === undefined)
+    throw new Error(`SQLite has ${path.toString()} open, and its descriptors are not among those of this process`);
   return { dbFd, walFd, shmFd };
 }
 
@@ -64,7 +69,8 @@ function find(wanted: readonly FileIdentity[], numbers: readonly number[]): numb
   let missing = wanted.length;
   for (const fd of numbers) {
     const identity = identityOfOpen(fd);
-    const at = identity === undefined ? -1 : wanted.findIndex((one, index) => found[index] === -1 && sameFile(one, identity));
+    const at =
+      identity === undefined ? -1 : wanted.findIndex((one, index) => found[index] === -1 && sameFile(one, identity));
     if (at < 0) continue;
     found[at] = fd;
     missing -= 1;

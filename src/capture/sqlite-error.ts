@@ -13,7 +13,8 @@ export function isBusy(error: unknown): boolean {
 }
 
 /** BUSY_SNAPSHOT: what was read is not the newest state any more. */
-export const isOutdated = (error: unknown): boolean => error instanceof Error && (error as { errcode?: unknown }).errcode === 517;
+export const isOutdated = (error: unknown): boolean =>
+  error instanceof Error && (error as { errcode?: unknown }).errcode === 517;
 
 /** What `isBusy` takes for it. */
 export const busy = (why: string): Error => Object.assign(new Error(why), { errcode: 5 });

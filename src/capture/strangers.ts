@@ -1,6 +1,6 @@
 /**
- * Files that match and are no databases: a plain file costs a warning. One that has a log beside it is used as a database (an encrypted one):
- * what is committed there is captured by nobody.
+ * Files that match and are no databases: a plain file costs a warning. One that has a log beside it is used as a
+ * database (an encrypted one): what is committed there is captured by nobody.
  */
 import { messageOf } from "../runtime/operator-error.ts";
 import type { CaptureError } from "./capture-error.ts";
@@ -30,7 +30,8 @@ export class Strangers {
     for (const name of this.#used) if (!strangers.has(name) && this.#used.delete(name)) uncaptured.clear(name);
     for (const [name, error] of strangers) {
       const path = pathOf(root, name);
-      if (!["-wal", "-journal"].some((suffix) => identityAt(withSuffix(path, suffix)) !== undefined)) onWarning(`left out: ${messageOf(error)}`);
+      if (!["-wal", "-journal"].some((suffix) => identityAt(withSuffix(path, suffix)) !== undefined))
+        onWarning(`left out: ${messageOf(error)}`);
       else if (!this.#used.has(name)) {
         this.#used.add(name);
         uncaptured.note(name, error);
@@ -39,6 +40,8 @@ export class Strangers {
   }
 
   leftOut(strangers: ReadonlyMap<string, CaptureError>): { readonly name: string; readonly reason: string }[] {
-    return [...strangers].filter(([name]) => !this.#used.has(name)).map(([name, { message }]) => ({ name, reason: message }));
+    return [...strangers]
+      .filter(([name]) => !this.#used.has(name))
+      .map(([name, { message }]) => ({ name, reason: message }));
   }
 }

@@ -2,9 +2,10 @@
  * One captured database: what of its log has been captured, the hash of every page at that state, and where the content
  * of every page at that state can be read.
  *
- * A page at the captured state is, in this order: zeros (the lock page, and pages that came into being without content);
- * the frame of this generation that wrote it last; the database file. `pin.ts` says why the last two stay readable.
- * Nothing here changes the captured state but `accept`, and only with changes that were read and proved completely.
+ * A page at the captured state is, in this order: zeros (the lock page, and pages that came into being without
+ * content); the frame of this generation that wrote it last; the database file. `pin.ts` says why the last two stay
+ * readable. Nothing here changes the captured state but `accept`, and only with changes that were read and proved
+ * completely.
  */
 import { fstatSync } from "node:fs";
 import type { Rules } from "../core/rules.ts";
@@ -43,7 +44,8 @@ export interface Changes {
 }
 
 /**
- * - `keep`: contents stay in memory. - `again`: they are proved and hashed now, and read again later. - `stream`: frames behind what is captured are read once, later; a
+ * - `keep`: contents stay in memory. - `again`: they are proved and hashed now, and read again later. - `stream`:
+ *   frames behind what is captured are read once, later; a
  * database that was never captured is read as `again`.
  */
 export type Reading = "keep" | "again" | "stream";
@@ -92,7 +94,8 @@ export class TrackedDatabase {
     this.watch = new FileWatch({ files, index: this.index, clock, onWarning });
     this.pin = new Pin(files.readers, this.index, rules);
     this.pageSize = this.#pragma("page_size");
-    if (resume !== undefined && resume.hashes.pageSize !== this.pageSize) throw otherPageSize(name, this.pageSize, resume.hashes.pageSize);
+    if (resume !== undefined && resume.hashes.pageSize !== this.pageSize)
+      throw otherPageSize(name, this.pageSize, resume.hashes.pageSize);
     this.#hashes = resume?.hashes.copy() ?? new PageHashes(this.pageSize);
     this.#resume = resume;
     this.#isWhole = () => whole?.isWhole(files.dbFd, clock.now(), clock.wallTime()) ?? true;
@@ -128,15 +131,16 @@ export class TrackedDatabase {
   }
 
   /**
-   * Takes over the hashes of the replica that wrote this file, if it is as it was left: nothing in the log, and the size
-   * fits. The caller vouches that nobody wrote in between.
+   * Takes over the hashes of the replica that wrote this file, if it is as it was left: nothing in the log, and the
+   * size fits. The caller vouches that nobody wrote in between.
    */
   adopt(known: PageHashes | undefined): void {
     const index = this.look();
     if (known === undefined || index === undefined || index.mxFrame > 0 || this.files.switched !== undefined) return;
     if (known.pageSize !== this.pageSize || known.pageCount !== this.#pragma("page_count")) return;
     if (fstatSync(this.files.dbFd).size !== known.pageSize * known.pageCount) return;
-    // Cheap, and changes with most of what anybody could have done to the file; the rest is seen when a checkpoint reads it.
+    // Cheap, and changes with most of what anybody could have done to the file; the rest is seen when a checkpoint
+    // reads it.
     if (!known.isSame(1, hashPage(1, this.readPage(1, inDatabaseFile)))) return;
     this.#hashes = known;
     if (known.pageCount >= lockPage(known.pageSize)) this.#zeroPages.add(lockPage(known.pageSize));
@@ -149,15 +153,19 @@ export class TrackedDatabase {
     return at === undefined || !this.index.isAt(at.salt1, at.salt2, at.mxFrame);
   }
 
-  /** Something moved that the index does not tell: nothing may be released before it is examined. Sync, half a microsecond. */
+  /**
+   * Something moved that the index does not tell: nothing may be released before it is examined. Sync, half a
+   * microsecond.
+   */
   isSuspicious(): boolean {
     return this.#captured !== undefined && this.watch.isSuspicious(this.#captured);
   }
 
   /**
-   * A new pin now may take the very slot that a checkpoint which keeps the writers out is asking for: SQLite decides once that it waits for a slot, from the
-   * mark that stood there, and does not look again whether a newer reader has it; pins that follow each other would never leave it. So while frames are to be copied
-   * the old pin stays until that checkpoint has asked once more. Keeping a pin is always safe. Sync, a microsecond.
+   * A new pin now may take the very slot that a checkpoint which keeps the writers out is asking for: SQLite decides
+   * once that it waits for a slot, from the mark that stood there, and does not look again whether a newer reader has
+   * it; pins that follow each other would never leave it. So while frames are to be copied the old pin stays until that
+   * checkpoint has asked once more. Keeping a pin is always safe. Sync, a microsecond.
    */
   mayMovePin(nowMs: number): boolean {
     if (this.watch.isWriterKeptOut !== true) {
@@ -184,10 +192,18 @@ export class TrackedDatabase {
   /** Nothing has happened for so long, and no commit can come without a write into the log. Sync, a microsecond. */
   isStill(nowMs: number, forMs: number): boolean {
     const at = this.#captured;
-    // At its end nothing is written, and the pin must move once more, or RESTART and TRUNCATE wait for it under the lock of the writer.
+    // At its end nothing is written, and the pin must move once more, or RESTART and TRUNCATE wait for it under the
+    // lock of the writer.
     if (this.watch.isCheckpointed()) this.disturb();
     this.#stillSinceMs ??= nowMs;
-    if (at === undefined || nowMs - this.#stillSinceMs < forMs || this.holds > 0 || this.files.writersLocked || this.backfilling !== undefined) return false;
+    if (
+      at === undefined ||
+      nowMs - this.#stillSinceMs < forMs ||
+      this.holds > 0 ||
+      this.files.writersLocked ||
+      this.backfilling !== undefined
+    )
+      return false;
     return !this.isAhead() && this.watch.isAtRest(at);
   }
 
@@ -227,8 +243,8 @@ export class TrackedDatabase {
   }
 
   /**
-   * Reads and proves (or, for a stream, plans to) everything between the captured state and `to`, which was read from the index after the current pin
-   * (or the next one) began. Undefined: nothing new.
+   * Reads and proves (or, for a stream, plans to) everything between the captured state and `to`, which was read from
+   * the index after the current pin (or the next one) began. Undefined: nothing new.
    */
   async read(to: WalIndex, reading: Reading, slice: Slice): Promise<Changes | undefined> {
     const at = this.#captured;
@@ -241,21 +257,35 @@ export class TrackedDatabase {
     const from = this.#continuation(at, to);
     if (to.mxFrame === from.mxFrame) {
       // An empty generation: nothing to read, but positions count from its start.
-      return sameGeneration(at, to) ? undefined : { database: this, to, pageCount: this.pageCount, frames: new Map(), contents: undefined, hashes: new Map() };
+      return sameGeneration(at, to)
+        ? undefined
+        : { database: this, to, pageCount: this.pageCount, frames: new Map(), contents: undefined, hashes: new Map() };
     }
     const range = { name: this.name, walFd: this.files.walFd, from, to };
-    if (reading === "stream") return { database: this, to, pageCount: to.pageCount, frames: await planFrames(range, slice), contents: undefined, hashes: new Map(), unread: range };
+    if (reading === "stream")
+      return {
+        database: this,
+        to,
+        pageCount: to.pageCount,
+        frames: await planFrames(range, slice),
+        contents: undefined,
+        hashes: new Map(),
+        unread: range,
+      };
     const frames = new Map<number, number>();
     const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
     const hashes = new Map<number, Uint8Array>();
     await readFrames(range, slice, (page, frame, content) => {
       frames.set(page, frame);
-      // What is not kept is hashed while it is there: to read it again costs more than to hash a page twice that was written twice.
+      // What is not kept is hashed while it is there: to read it again costs more than to hash a page twice that was
+      // written twice.
       if (contents === undefined) hashes.set(page, hashPage(page, content));
       else contents.set(page, content);
     });
-    for (const page of frames.keys()) if (page > to.pageCount) for (const map of [frames, contents, hashes]) map?.delete(page);
-    if (contents !== undefined) await hashPages(this, frames, contents, slice, (page, hash) => void hashes.set(page, hash));
+    for (const page of frames.keys())
+      if (page > to.pageCount) for (const map of [frames, contents, hashes]) map?.delete(page);
+    if (contents !== undefined)
+      await hashPages(this, frames, contents, slice, (page, hash) => void hashes.set(page, hash));
     return { database: this, to, pageCount: to.pageCount, frames, contents, hashes };
   }
 
@@ -282,8 +312,9 @@ export class TrackedDatabase {
   }
 
   /**
-   * Every page that stands in the database file and not in the log is what was captured. No checkpoint can bring a page of a later
-   * state there: it copies up to the pin at most. False: the index is torn, so nobody can say now. Throws `CaptureError`.
+   * Every page that stands in the database file and not in the log is what was captured. No checkpoint can bring a page
+   * of a later state there: it copies up to the pin at most. False: the index is torn, so nobody can say now. Throws
+   * `CaptureError`.
    */
   async proveFile(slice: Slice): Promise<boolean> {
     const index = this.look();
@@ -320,7 +351,11 @@ export class TrackedDatabase {
     const position = inFile ? (page - 1) * pageSize : frameOffset(frame, pageSize) + frameHeaderBytes;
     const isWhole = readFully(inFile ? files.dbFd : files.walFd, bytes, position) === bytes.byteLength;
     if (isWhole) return Array.from({ length: count }, (_, i) => bytes.subarray(i * stride, i * stride + pageSize));
-    throw lostContinuity(this.name, `page ${page} beyond the end of its file`, "a page that stays readable while it is pinned");
+    throw lostContinuity(
+      this.name,
+      `page ${page} beyond the end of its file`,
+      "a page that stays readable while it is pinned",
+    );
   }
 
   /** From where the frames up to `to` continue what is captured. Throws when they do not. */
@@ -329,7 +364,12 @@ export class TrackedDatabase {
       throw otherPageSize(this.name, to.pageSize, this.pageSize);
     }
     if (!sameGeneration(at, to)) return { salt1: to.salt1, salt2: to.salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
-    if (to.mxFrame < at.mxFrame) throw lostContinuity(this.name, `a log that went back from frame ${at.mxFrame} to ${to.mxFrame}`, "a log that only grows");
+    if (to.mxFrame < at.mxFrame)
+      throw lostContinuity(
+        this.name,
+        `a log that went back from frame ${at.mxFrame} to ${to.mxFrame}`,
+        "a log that only grows",
+      );
     return at;
   }
 

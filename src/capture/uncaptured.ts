@@ -1,8 +1,9 @@
 /**
  * Databases that cannot be captured now, each with the reason and since when: one database is one fault.
  *
- * While there is one, nothing that follows may be acknowledged (an answer may depend on it), but nothing ends either: the file may
- * become whole, its lock may be let go, it may be deleted. Only after the patience is over does the reason end the capture.
+ * While there is one, nothing that follows may be acknowledged (an answer may depend on it), but nothing ends either:
+ * the file may become whole, its lock may be let go, it may be deleted. Only after the patience is over does the reason
+ * end the capture.
  */
 import type { CaptureError } from "./capture-error.ts";
 

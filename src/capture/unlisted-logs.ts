@@ -1,10 +1,12 @@
 /**
- * Databases in WAL mode below the data folder that some process has open and nobody captures: no pattern matches them. What is
- * committed there is not there after a failover, and only the one who wrote the patterns can say whether that is meant.
+ * Databases in WAL mode below the data folder that some process has open and nobody captures: no pattern matches them.
+ * What is committed there is not there after a failover, and only the one who wrote the patterns can say whether that
+ * is meant.
  *
- * Every connection in WAL mode locks byte 128 of its WAL index, so the list of locks tells whether there is one that is not ours; only
- * then the open files of its process are looked through. What has no index (another journal mode, another engine) is not found.
- * A database that is being made is open before it is captured, so only those are told that are there at two looks.
+ * Every connection in WAL mode locks byte 128 of its WAL index, so the list of locks tells whether there is one that is
+ * not ours; only then the open files of its process are looked through. What has no index (another journal mode,
+ * another engine) is not found. A database that is being made is open before it is captured, so only those are told
+ * that are there at two looks.
  */
 import { realpathSync } from "node:fs";
 import { type FileIdentity, identityAt } from "./file-identity.ts";
@@ -34,7 +36,8 @@ export class UnlistedLogs {
     const users = locks.indexUsers().filter(({ inode }) => !capturedIndexes.has(inode));
     const lasting = users.filter((user) => this.#seen.get(keyOf(user)) === false);
     this.#seen = new Map(users.map((user) => [keyOf(user), this.#seen.has(keyOf(user))]));
-    for (const pid of new Set(lasting.map((user) => user.pid))) this.#lookAt(pid, new Set(lasting.map(({ inode }) => inode)));
+    for (const pid of new Set(lasting.map((user) => user.pid)))
+      this.#lookAt(pid, new Set(lasting.map(({ inode }) => inode)));
   }
 
   #lookAt(pid: number, indexes: ReadonlySet<bigint>): void {
@@ -45,7 +48,9 @@ export class UnlistedLogs {
       const name = path.slice(folder.length, -"-shm".length);
       const identity = identityAt(entry);
       if (identity === undefined || !indexes.has(identity.inode) || isCaptured(identity) || isExcepted(name)) continue;
-      onWarning(`${name} is a database that ${processName(pid)} has open and that no pattern of \`databases\` in [host] matches: what is written there is not there after a failover. Add a pattern, or name it in \`databases_except\``);
+      onWarning(
+        `${name} is a database that ${processName(pid)} has open and that no pattern of \`databases\` in [host] matches: what is written there is not there after a failover. Add a pattern, or name it in \`databases_except\``,
+      );
     }
   }
 }

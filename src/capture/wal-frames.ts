@@ -2,10 +2,10 @@
  * The write-ahead log's bytes: header, frames, and the cumulative checksum that chains them.
  *
  * Layout (https://www.sqlite.org/walformat.html, section 1): a 32-byte header (magic, version, page size, checkpoint
- * number, salts at 16, checksum of the first 24 bytes at 24), then frames of 24 bytes plus one page (page number, database
- * size in pages for a commit frame or 0, salts at 8, cumulative checksum at 16). All big-endian. The checksum runs over
- * the first 8 bytes of the frame header and the page, in the byte order that the last bit of the magic says, and starts
- * from that of the frame before (of the WAL header for the first).
+ * number, salts at 16, checksum of the first 24 bytes at 24), then frames of 24 bytes plus one page (page number,
+ * database size in pages for a commit frame or 0, salts at 8, cumulative checksum at 16). All big-endian. The checksum
+ * runs over the first 8 bytes of the frame header and the page, in the byte order that the last bit of the magic says,
+ * and starts from that of the frame before (of the WAL header for the first).
  */
 import { endianness } from "node:os";
 
@@ -37,9 +37,12 @@ export interface FrameHeader {
 
 export const frameBytes = (pageSize: number): number => frameHeaderBytes + pageSize;
 /** Where frame `frame` (from 1) starts in the file. */
-export const frameOffset = (frame: number, pageSize: number): number => walHeaderBytes + (frame - 1) * frameBytes(pageSize);
+export const frameOffset = (frame: number, pageSize: number): number =>
+  walHeaderBytes + (frame - 1) * frameBytes(pageSize);
 
-/** Adds `words` (an even number of 32-bit words) to a running checksum. All sums stay in 32 bits, which keeps this fast. */
+/**
+ * Adds `words` (an even number of 32-bit words) to a running checksum. All sums stay in 32 bits, which keeps this fast.
+ */
 export function addChecksum(sum: WalChecksum, words: Int32Array, bigEndian: boolean): void {
   let s1 = sum.s1 | 0;
   let s2 = sum.s2 | 0;

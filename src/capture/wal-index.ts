@@ -2,14 +2,15 @@
  * The header of the WAL index (`-shm`), read from outside with one `pread`.
  *
  * Layout (https://www.sqlite.org/walformat.html, section 2.1): two copies of a 48-byte header, then the checkpoint
- * information. All numbers are in the machine's byte order, except the salts, which are copied from the WAL as they are.
+ * information. All numbers are in the machine's byte order, except the salts, which are copied from the WAL as they
+ * are.
  *
  *      0 version (3007000)   8 change counter   12 is-initialised u8   13 big-endian checksums u8   14 page size u16
  *     16 mxFrame            20 nPage            24 checksum of the last frame, 2 x u32   32 salts, 8 bytes
  *     40 checksum of bytes 0..39, 2 x u32       48 the second copy       96 nBackfill   100 five read marks   128 nBackfillAttempted
  *
- * A commit writes copy 2, a barrier, then copy 1, and returns to the application only after both. So a header whose copies
- * differ is a commit that nobody has seen yet, or a writer that died in between (the next reader repairs that).
+ * A commit writes copy 2, a barrier, then copy 1, and returns to the application only after both. So a header whose
+ * copies differ is a commit that nobody has seen yet, or a writer that died in between (the next reader repairs that).
  */
 import { readSync } from "node:fs";
 
@@ -56,8 +57,9 @@ export class WalIndexReader {
   }
 
   /**
-   * True when both copies of the header say exactly this position: nothing was committed since. About half a microsecond.
-   * Sound without comparing the rest, because every commit in a generation raises mxFrame and every new one changes a salt.
+   * True when both copies of the header say exactly this position: nothing was committed since. About half a
+   * microsecond. Sound without comparing the rest, because every commit in a generation raises mxFrame and every new
+   * one changes a salt.
    */
   isAt(salt1: number, salt2: number, mxFrame: number): boolean {
     if (readSync(this.#files.shmFd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return false;
@@ -97,7 +99,10 @@ export class WalIndexReader {
     };
   }
 
-  /** Up to which frame readers of slots 0 to 4 read, where one is there: marks stay when readers go. Empty while there is no index. */
+  /**
+   * Up to which frame readers of slots 0 to 4 read, where one is there: marks stay when readers go. Empty while there
+   * is no index.
+   */
   readMarks(): number[] {
     if (readSync(this.#files.shmFd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return [];
     return [...this.#words.subarray(25, 30)];

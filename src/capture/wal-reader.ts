@@ -1,12 +1,21 @@
 /**
- * Reads a range of committed frames and proves them: salts, page numbers, and the checksum chain from the last frame that
- * was captured to the one that the index header names. A frame that does not fit is lost continuity, never skipped.
+ * Reads a range of committed frames and proves them: salts, page numbers, and the checksum chain from the last frame
+ * that was captured to the one that the index header names. A frame that does not fit is lost continuity, never
+ * skipped.
  */
 import { readSync } from "node:fs";
 import { lostContinuity } from "./capture-error.ts";
 import { readChunkBytes } from "./limits.ts";
 import type { Slice } from "./slice.ts";
-import { frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame, walHeaderBytes, type WalChecksum } from "./wal-frames.ts";
+import {
+  frameBytes,
+  frameHeaderBytes,
+  frameOffset,
+  parseWalHeader,
+  takeFrame,
+  walHeaderBytes,
+  type WalChecksum,
+} from "./wal-frames.ts";
 import type { WalIndex } from "./wal-index.ts";
 
 /** The last frame that was captured, and the checksum there. Frame 0: the start of the generation. */
@@ -29,7 +38,9 @@ export interface FrameRange {
   readonly to: WalIndex;
 }
 
-/** Visits frames from+1..to in order. Throws `CaptureError` (continuity). Buffers handed to the visitor are not reused. */
+/**
+ * Visits frames from+1..to in order. Throws `CaptureError` (continuity). Buffers handed to the visitor are not reused.
+ */
 export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVisitor): Promise<void> {
   const { name, walFd, from, to } = range;
   if (to.mxFrame === from.mxFrame) return;
@@ -45,7 +56,12 @@ export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVi
     }
     for (let i = 0; i < count; i++) {
       const header = takeFrame(bytes, i * size, to, sum);
-      if (header === undefined) throw lostContinuity(name, `frame ${frame + i} of another generation or with a wrong checksum`, "the frames that follow those captured");
+      if (header === undefined)
+        throw lostContinuity(
+          name,
+          `frame ${frame + i} of another generation or with a wrong checksum`,
+          "the frames that follow those captured",
+        );
       const start = i * size + frameHeaderBytes;
       visit(header.page, frame + i, bytes.subarray(start, start + to.pageSize));
       commitPageCount = header.commitPageCount;
@@ -53,7 +69,11 @@ export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVi
     await slice.breathe();
   }
   if (sum.s1 !== to.checksum1 || sum.s2 !== to.checksum2 || commitPageCount !== to.pageCount) {
-    throw lostContinuity(name, `a last frame ${to.mxFrame} that is not the one in the index`, "frames that end where the index says");
+    throw lostContinuity(
+      name,
+      `a last frame ${to.mxFrame} that is not the one in the index`,
+      "frames that end where the index says",
+    );
   }
 }
 
@@ -61,8 +81,17 @@ export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVi
 export function generationSeed({ name, walFd, to }: FrameRange): WalChecksum {
   const bytes = new Uint8Array(walHeaderBytes);
   const header = readFully(walFd, bytes, 0) === walHeaderBytes ? parseWalHeader(bytes) : undefined;
-  if (header === undefined || header.salt1 !== to.salt1 || header.salt2 !== to.salt2 || header.pageSize !== to.pageSize) {
-    throw lostContinuity(name, "a write-ahead log whose header is of another generation than its index", "matching salts");
+  if (
+    header === undefined ||
+    header.salt1 !== to.salt1 ||
+    header.salt2 !== to.salt2 ||
+    header.pageSize !== to.pageSize
+  ) {
+    throw lostContinuity(
+      name,
+      "a write-ahead log whose header is of another generation than its index",
+      "matching salts",
+    );
   }
   return { ...header.checksum };
 }

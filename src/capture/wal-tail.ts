@@ -1,26 +1,38 @@
 /**
- * What lies in the write-ahead log behind the last frame that is known, whatever the WAL index says: an engine that does not use
- * the index (`vfs=unix-none`, `nolock=1`, Turso's `multiprocess_wal`) commits there and nowhere else.
+ * What lies in the write-ahead log behind the last frame that is known, whatever the WAL index says: an engine that
+ * does not use the index (`vfs=unix-none`, `nolock=1`, Turso's `multiprocess_wal`) commits there and nowhere else.
  *
- * `isQuiet` costs one `fstat` while the file does not change (a quarter of a microsecond): every write changes its ctime, which no program
- * can set back. Where time stamps are coarse (a timer tick, before Linux 6.13) another write may hide behind the same stamp, so a
- * young stamp is not relied on: the log's header and the header of the next frame are read again until it has settled.
+ * `isQuiet` costs one `fstat` while the file does not change (a quarter of a microsecond): every write changes its
+ * ctime, which no program can set back. Where time stamps are coarse (a timer tick, before Linux 6.13) another write
+ * may hide behind the same stamp, so a young stamp is not relied on: the log's header and the header of the next frame
+ * are read again until it has settled.
  *
  * What a writer that keeps the rules leaves behind the last committed frame, and what it may not be taken for:
- *  - older bytes: frames of an earlier generation, or of a transaction that was rolled back and partly overwritten. Their salts or their
- *    checksum do not continue the chain: `nothing`.
- *  - frames that continue the chain: a transaction that is being written, or one that was rolled back after it spilled. Neither has a
- *    commit frame, except in the moment (an fsync long) in which a commit is being made, under the lock of the writer.
- *  - nothing, though the log changed: a writer with a stale idea of where the log ends wrote over captured frames. A writer that keeps the
- *    rules begins with the frame behind the captured end, and leaves the salts of this generation there, also when it rolls back or is
- *    killed. So the whole chain is read again then; it costs as much as the log is long, and no such writer causes it.
- *  - after a reset by a checkpoint: the index begins a generation first and the header follows with the first frame, so the whole
- *    generation before is still there. It is known up to its last captured frame.
+ *  - older bytes: frames of an earlier generation, or of a transaction that was rolled back and partly overwritten.
+ *    Their salts or their checksum do not continue the chain: `nothing`.
+ *  - frames that continue the chain: a transaction that is being written, or one that was rolled back after it spilled.
+ *    Neither has a commit frame, except in the moment (an fsync long) in which a commit is being made, under the lock
+ *    of the writer.
+ *  - nothing, though the log changed: a writer with a stale idea of where the log ends wrote over captured frames. A
+ *    writer that keeps the rules begins with the frame behind the captured end, and leaves the salts of this generation
+ *    there, also when it rolls back or is killed. So the whole chain is read again then; it costs as much as the log is
+ *    long, and no such writer causes it.
+ *  - after a reset by a checkpoint: the index begins a generation first and the header follows with the first frame, so
+ *    the whole generation before is still there. It is known up to its last captured frame.
  */
 import { fstatSync, type Stats } from "node:fs";
 import { readChunkBytes } from "./limits.ts";
 import type { Slice } from "./slice.ts";
-import { frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame, type WalChecksum, type WalHeader, walHeaderBytes } from "./wal-frames.ts";
+import {
+  frameBytes,
+  frameHeaderBytes,
+  frameOffset,
+  parseWalHeader,
+  takeFrame,
+  type WalChecksum,
+  type WalHeader,
+  walHeaderBytes,
+} from "./wal-frames.ts";
 import { sameGeneration } from "./wal-index.ts";
 import { readFully, type WalPosition } from "./wal-reader.ts";
 
@@ -31,9 +43,14 @@ export const stampSettlesMs = 25;
 export type TailEnd =
   /** Nothing, or frames of a transaction without its end. */
   | { readonly kind: "uncommitted" }
-  /** Ends in a commit: frame and checksum name it. `goesOn`: behind one that was abandoned, which no writer that uses the index does. */
+  /**
+   * Ends in a commit: frame and checksum name it. `goesOn`: behind one that was abandoned, which no writer that uses
+   * the index does.
+   */
   | { readonly kind: "committed"; readonly end: WalPosition; readonly goesOn: boolean }
-  /** The header is of another generation though frames of this one are committed, or these are not all there any more. */
+  /**
+   * The header is of another generation though frames of this one are committed, or these are not all there any more.
+   */
   | { readonly kind: "rewritten" };
 
 interface Seen {
@@ -69,7 +86,8 @@ export class WalTail {
   isQuiet(at: WalPosition): boolean {
     const stats = fstatSync(this.#files.walFd);
     const seen = this.#seen;
-    if (seen?.isSettled === true && seen.at === at && seen.changedMs === stats.ctimeMs && seen.size === stats.size) return true;
+    if (seen?.isSettled === true && seen.at === at && seen.changedMs === stats.ctimeMs && seen.size === stats.size)
+      return true;
     const origin = this.#origin(at, stats.size);
     if (origin === "rewritten") return false;
     const next = origin === undefined ? "nothing" : this.#nextOf(origin);
@@ -89,13 +107,15 @@ export class WalTail {
     const origin = this.#origin(at, stats.size);
     if (origin === "rewritten") return { kind: "rewritten" };
     let end = origin === undefined ? undefined : await this.#lastCommit(origin, slice);
-    // What a log held before it was looked at for the first time is its generation before: the index had begun the next one.
+    // What a log held before it was looked at for the first time is its generation before: the index had begun the next
+    // one.
     if (end !== undefined && this.#seen === undefined && at.mxFrame === 0) {
       this.#before = end;
       end = undefined;
     }
     if (end !== undefined && !isSame(end, this.#abandoned)) return { kind: "committed", end, goesOn: this.#goesOn };
-    if (origin !== undefined && this.#isUnexplained(at, stats) && !(await this.#reaches(origin.header, at, slice))) return { kind: "rewritten" };
+    if (origin !== undefined && this.#isUnexplained(at, stats) && !(await this.#reaches(origin.header, at, slice)))
+      return { kind: "rewritten" };
     this.#remember(at, stats.ctimeMs, stats.size);
     return { kind: "uncommitted" };
   }
@@ -106,8 +126,9 @@ export class WalTail {
   }
 
   /**
-   * The log was opened again, and nothing was written since it was looked at for `at`. Its ctime is another one all the same when this host runs as root: SQLite gives
-   * each log that it opens the owner of its database (os_unix.c, robustFchown).
+   * The log was opened again, and nothing was written since it was looked at for `at`. Its ctime is another one all the
+   * same when this host runs as root: SQLite gives each log that it opens the owner of its database (os_unix.c,
+   * robustFchown).
    */
   reopened(at: WalPosition): void {
     const { ctimeMs, size } = fstatSync(this.#files.walFd);
@@ -125,9 +146,11 @@ export class WalTail {
 
   /** Undefined: there is no log. */
   #origin(at: WalPosition, size: number): Origin | "rewritten" | undefined {
-    const header = readFully(this.#files.walFd, this.#head, 0) === walHeaderBytes ? parseWalHeader(this.#head) : undefined;
+    const header =
+      readFully(this.#files.walFd, this.#head, 0) === walHeaderBytes ? parseWalHeader(this.#head) : undefined;
     if (at.mxFrame > 0) {
-      if (header === undefined || !sameGeneration(header, at) || size < frameOffset(at.mxFrame + 1, header.pageSize)) return "rewritten";
+      if (header === undefined || !sameGeneration(header, at) || size < frameOffset(at.mxFrame + 1, header.pageSize))
+        return "rewritten";
       return { header, from: at };
     }
     if (header === undefined) return undefined;
@@ -137,18 +160,29 @@ export class WalTail {
     return { header, from: { salt1, salt2, mxFrame: 0, checksum1: checksum.s1, checksum2: checksum.s2 } };
   }
 
-  /** The log changed since it was looked at for this captured end: a frame that is begun behind it would explain that. */
+  /**
+   * The log changed since it was looked at for this captured end: a frame that is begun behind it would explain that.
+   */
   #isUnexplained(at: WalPosition, { ctimeMs, size }: Pick<Stats, "ctimeMs" | "size">): boolean {
     const seen = this.#seen;
     return at.mxFrame > 0 && seen?.at === at && (seen.changedMs !== ctimeMs || seen.size !== size);
   }
 
-  /** What is behind the captured end. `begun`: a frame of this generation that does not continue the chain (any more, or not yet). */
+  /**
+   * What is behind the captured end. `begun`: a frame of this generation that does not continue the chain (any more, or
+   * not yet).
+   */
   #nextOf({ header, from }: Origin): "follows" | "begun" | "nothing" {
     const position = frameOffset(from.mxFrame + 1, header.pageSize);
-    if (readFully(this.#files.walFd, this.#head, position) < frameHeaderBytes || !sameGeneration(saltsIn(this.#head), header)) return "nothing";
+    if (
+      readFully(this.#files.walFd, this.#head, position) < frameHeaderBytes ||
+      !sameGeneration(saltsIn(this.#head), header)
+    )
+      return "nothing";
     const bytes = new Uint8Array(frameBytes(header.pageSize));
-    const follows = readFully(this.#files.walFd, bytes, position) === bytes.byteLength && takeFrame(bytes, 0, header, sumOf(from)) !== undefined;
+    const follows =
+      readFully(this.#files.walFd, bytes, position) === bytes.byteLength &&
+      takeFrame(bytes, 0, header, sumOf(from)) !== undefined;
     return follows ? "follows" : "begun";
   }
 
@@ -160,7 +194,8 @@ export class WalTail {
     for (let first = 1; first <= at.mxFrame; first += perChunk) {
       const bytes = new Uint8Array(Math.min(perChunk, at.mxFrame + 1 - first) * size);
       if (readFully(this.#files.walFd, bytes, frameOffset(first, header.pageSize)) < bytes.byteLength) return false;
-      for (let offset = 0; offset < bytes.byteLength; offset += size) if (takeFrame(bytes, offset, header, sum) === undefined) return false;
+      for (let offset = 0; offset < bytes.byteLength; offset += size)
+        if (takeFrame(bytes, offset, header, sum) === undefined) return false;
       await slice.breathe();
     }
     return sum.s1 === at.checksum1 && sum.s2 === at.checksum2;
@@ -179,7 +214,8 @@ export class WalTail {
         const frame = takeFrame(bytes, i * size, header, sum);
         if (frame === undefined) return end;
         if (isSame(end, this.#abandoned)) this.#goesOn = true;
-        if (frame.commitPageCount > 0) end = { salt1: header.salt1, salt2: header.salt2, mxFrame: first + i, checksum1: sum.s1, checksum2: sum.s2 };
+        if (frame.commitPageCount > 0)
+          end = { salt1: header.salt1, salt2: header.salt2, mxFrame: first + i, checksum1: sum.s1, checksum2: sum.s2 };
       }
       if (count < perChunk) return end;
       await slice.breathe();
@@ -195,4 +231,9 @@ function saltsIn(frameHeader: Uint8Array): { salt1: number; salt2: number } {
 }
 
 const isSame = (a: WalPosition | undefined, b: WalPosition | undefined): boolean =>
-  a !== undefined && b !== undefined && a.mxFrame === b.mxFrame && sameGeneration(a, b) && a.checksum1 === b.checksum1 && a.checksum2 === b.checksum2;
+  a !== undefined &&
+  b !== undefined &&
+  a.mxFrame === b.mxFrame &&
+  sameGeneration(a, b) &&
+  a.checksum1 === b.checksum1 &&
+  a.checksum2 === b.checksum2;

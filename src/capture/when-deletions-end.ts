@@ -1,4 +1,6 @@
-/** Deleting a database deletes three files, in any order: in between it looks like one whose companions were removed. */
+/**
+ * Deleting a database deletes three files, in any order: in between it looks like one whose companions were removed.
+ */
 import type { Clock } from "../runtime/clock.ts";
 import type { ActiveDatabases } from "./active-databases.ts";
 import type { Discovery } from "./discovery.ts";
@@ -8,8 +10,15 @@ import { companionsGone } from "./refusals.ts";
 
 const retryMs = 2;
 
-/** Resolves when no database is half deleted. Throws `CaptureError` when one stays so, or has companions that are others. */
-export async function whenDeletionsEnd(active: ActiveDatabases, discovery: Discovery, { clock, limits }: { readonly clock: Clock; readonly limits: SourceLimits }): Promise<void> {
+/**
+ * Resolves when no database is half deleted. Throws `CaptureError` when one stays so, or has companions that are
+ * others.
+ */
+export async function whenDeletionsEnd(
+  active: ActiveDatabases,
+  discovery: Discovery,
+  { clock, limits }: { readonly clock: Clock; readonly limits: SourceLimits },
+): Promise<void> {
   const giveUpMs = clock.now() + limits.deletionMsMax;
   for (const { name, files } of active) {
     for (;;) {

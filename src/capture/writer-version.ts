@@ -1,10 +1,10 @@
 /**
- * Which SQLite wrote a database last, as its header says (https://www.sqlite.org/fileformat.html, section 1.3.18: offset 96), and
- * what an operator should know about it.
+ * Which SQLite wrote a database last, as its header says (https://www.sqlite.org/fileformat.html, section 1.3.18:
+ * offset 96), and what an operator should know about it.
  *
- * Before 3.51.3 a checkpoint that met a reset of the log by another connection at the wrong moment could lose frames ("WAL-reset bug",
- * https://www.sqlite.org/wal.html): the application's own database gets damaged, with and without stead, and the journal has what
- * the file has.
+ * Before 3.51.3 a checkpoint that met a reset of the log by another connection at the wrong moment could lose frames
+ * ("WAL-reset bug", https://www.sqlite.org/wal.html): the application's own database gets damaged, with and without
+ * stead, and the journal has what the file has.
  */
 import { readSync } from "node:fs";
 
@@ -21,4 +21,5 @@ export function adviseOnWriter(name: string, dbFd: number): string | undefined {
   return `${name} was written by SQLite ${versionText(version)}: before 3.51.3 several connections of which one checkpoints can damage a database in WAL mode (https://www.sqlite.org/wal.html, "WAL-reset bug"). Update the application's SQLite library`;
 }
 
-const versionText = (version: number): string => `${Math.floor(version / 1_000_000)}.${Math.floor(version / 1000) % 1000}.${version % 1000}`;
+const versionText = (version: number): string =>
+  `${Math.floor(version / 1_000_000)}.${Math.floor(version / 1000) % 1000}.${version % 1000}`;

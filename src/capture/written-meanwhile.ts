@@ -1,4 +1,7 @@
-/** A database that nobody had open when a snapshot began was written before the snapshot had read it: what it was then is gone. The next snapshot has it, and keeps it. */
+/**
+ * A database that nobody had open when a snapshot began was written before the snapshot had read it: what it was then
+ * is gone. The next snapshot has it, and keeps it.
+ */
 export class WrittenMeanwhileError extends Error {
   override readonly name = "WrittenMeanwhileError";
   constructor(database: string) {

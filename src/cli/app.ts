@@ -1,8 +1,18 @@
 /**
- * The commands and how their errors are shown. One file per command beside this one; here they only get their names. What
- * is heavy (gateway, host, databases) is imported inside the commands, so that `stead --help` does not load it.
+ * The commands and how their errors are shown. One file per command beside this one; here they only get their names.
+ * What is heavy (gateway, host, databases) is imported inside the commands, so that `stead --help` does not load it.
  */
-import { type ApplicationText, buildApplication, buildRouteMap, ExitCode as StricliCode, FlagNotFoundError, help, run, text_en, version } from "@stricli/core";
+import {
+  type ApplicationText,
+  buildApplication,
+  buildRouteMap,
+  ExitCode as StricliCode,
+  FlagNotFoundError,
+  help,
+  run,
+  text_en,
+  version,
+} from "@stricli/core";
 import { checkpointCommand } from "./commands/checkpoint.ts";
 import { suspectsClearCommand } from "./commands/suspects.ts";
 import { configCheckCommand } from "./commands/config.ts";
@@ -16,7 +26,13 @@ import { failoverCommand } from "./commands/failover.ts";
 import { gatewayCommand, gatewaySuccessorCommand, gatewayWorkerCommand, sqlReaderCommand } from "./commands/gateway.ts";
 import { gatewaysListCommand, gatewaysRemoveCommand } from "./commands/gateways.ts";
 import { databaseCheckerCommand, hostCommand } from "./commands/host.ts";
-import { hostsAddCommand, hostsDrainCommand, hostsListCommand, hostsRemoveCommand, hostsSetCommand } from "./commands/hosts.ts";
+import {
+  hostsAddCommand,
+  hostsDrainCommand,
+  hostsListCommand,
+  hostsRemoveCommand,
+  hostsSetCommand,
+} from "./commands/hosts.ts";
 import { initCommand } from "./commands/init.ts";
 import { pauseCommand, resumeCommand } from "./commands/pause.ts";
 import { rehearseCommand } from "./commands/rehearse.ts";
@@ -35,14 +51,23 @@ const root = buildRouteMap({
     gateway: gatewayCommand,
     host: hostCommand,
     init: initCommand,
-    config: buildRouteMap({ routes: { check: configCheckCommand, diff: configDiffCommand }, docs: { brief: "Check configuration files, and compare them with what runs" } }),
+    config: buildRouteMap({
+      routes: { check: configCheckCommand, diff: configDiffCommand },
+      docs: { brief: "Check configuration files, and compare them with what runs" },
+    }),
     status: statusCommand,
     switchover: switchoverCommand,
     failover: failoverCommand,
     pause: pauseCommand,
     resume: resumeCommand,
     hosts: buildRouteMap({
-      routes: { list: hostsListCommand, add: hostsAddCommand, set: hostsSetCommand, drain: hostsDrainCommand, remove: hostsRemoveCommand },
+      routes: {
+        list: hostsListCommand,
+        add: hostsAddCommand,
+        set: hostsSetCommand,
+        drain: hostsDrainCommand,
+        remove: hostsRemoveCommand,
+      },
       docs: { brief: "List, register, change, drain and remove hosts at run time" },
     }),
     gateways: buildRouteMap({
@@ -68,7 +93,13 @@ const root = buildRouteMap({
     "gateway-successor": gatewaySuccessorCommand,
   },
   docs: {
-    hideRoute: { "demo-app": true, "sql-reader": true, "database-checker": true, "gateway-worker": true, "gateway-successor": true },
+    hideRoute: {
+      "demo-app": true,
+      "sql-reader": true,
+      "database-checker": true,
+      "gateway-worker": true,
+      "gateway-successor": true,
+    },
     brief: "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL",
     fullDescription: [
       "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL.",
@@ -104,7 +135,10 @@ function argumentText(exception: unknown, line: string): string {
   if (command !== undefined && exception instanceof FlagNotFoundError && hostFlags.includes(exception.input)) {
     return usage(`no flag --${exception.input}`, `the host is an argument: \`stead ${command} HOST\``);
   }
-  return usage(exception instanceof Error ? lowerFirst(exception.message) : String(exception), "see the command's --help");
+  return usage(
+    exception instanceof Error ? lowerFirst(exception.message) : String(exception),
+    "see the command's --help",
+  );
 }
 
 function applicationText(debug: boolean, line: string): ApplicationText {
@@ -112,7 +146,10 @@ function applicationText(debug: boolean, line: string): ApplicationText {
   return {
     ...text_en,
     noCommandRegisteredForInput: ({ input, corrections }) =>
-      usage(`unknown command "${input}"`, corrections.length > 0 ? `did you mean ${corrections.join(" or ")}?` : "see `stead --help`"),
+      usage(
+        `unknown command "${input}"`,
+        corrections.length > 0 ? `did you mean ${corrections.join(" or ")}?` : "see `stead --help`",
+      ),
     exceptionWhileParsingArguments: (exception) => argumentText(exception, line),
     exceptionWhileLoadingCommandFunction: thrown,
     exceptionWhileLoadingCommandContext: thrown,
@@ -129,7 +166,9 @@ const exitCodeOf = (exception: unknown): number => exitCodes[asOperatorError(exc
 function translate(code: number): ExitCode {
   const known = exitCodeMeanings.find(([value]) => value === code)?.[0];
   if (known !== undefined) return known;
-  return code === StricliCode.UnknownCommand || code === StricliCode.InvalidArgument ? exitCodes.usage : exitCodes.unexpected;
+  return code === StricliCode.UnknownCommand || code === StricliCode.InvalidArgument
+    ? exitCodes.usage
+    : exitCodes.unexpected;
 }
 
 /**
@@ -158,6 +197,10 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
       version: version({ brief: "Print the version", info: { currentVersion: versionText() } }),
     },
   );
-  await run(app, args.filter((arg, index) => !isDebug(arg, index)), context);
+  await run(
+    app,
+    args.filter((arg, index) => !isDebug(arg, index)),
+    context,
+  );
   return translate(Number(context.process.exitCode ?? 0));
 }

@@ -1,6 +1,6 @@
 /**
- * The real process as a `CliContext`: its streams, and its signals as an AbortSignal. The first SIGINT, SIGTERM or SIGQUIT asks for a
- * clean stop, a second one ends the process at once.
+ * The real process as a `CliContext`: its streams, and its signals as an AbortSignal. The first SIGINT, SIGTERM or
+ * SIGQUIT asks for a clean stop, a second one ends the process at once.
  */
 import type { CliContext, CliProcess } from "./output/context.ts";
 import { type ExitCode, exitCodes } from "./output/exit-codes.ts";

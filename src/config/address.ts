@@ -13,7 +13,8 @@ export function parseListen(text: string): Address | undefined {
   const [, six, fourOrName] = match;
   if (six !== undefined) return isHost(`[${six}]`) ? { host: six, port } : undefined;
   if (fourOrName === undefined) return undefined;
-  return fourOrName === "localhost" || /^(?:\d{1,3}\.){3}\d{1,3}$/.test(fourOrName) && fourOrName.split(".").every((part) => Number(part) <= 255)
+  return fourOrName === "localhost" ||
+    (/^(?:\d{1,3}\.){3}\d{1,3}$/.test(fourOrName) && fourOrName.split(".").every((part) => Number(part) <= 255))
     ? { host: fourOrName, port }
     : undefined;
 }
@@ -22,7 +23,8 @@ export function parseListen(text: string): Address | undefined {
 export function parseBaseUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
-  const plain = url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "" && url.password === "";
+  const plain =
+    url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "" && url.password === "";
   if (!plain || url.protocol !== "http:" || url.hostname === "" || url.port === "0") return undefined;
   return `http://${url.hostname}:${url.port === "" ? "80" : url.port}`;
 }
@@ -38,7 +40,7 @@ export function formatAddress({ host, port }: Address): string {
 
 /** True for `0.0.0.0` and `::`, which are no destinations. */
 export function isWildcard({ host }: Address): boolean {
-  return host === "0.0.0.0" || isHost(`[${host}]`) && new URL(`http://[${host}]`).hostname === "[::]";
+  return host === "0.0.0.0" || (isHost(`[${host}]`) && new URL(`http://[${host}]`).hostname === "[::]");
 }
 
 /** True when both cannot be bound by one machine. */

@@ -1,6 +1,6 @@
 /**
- * What each key of a file allows by itself but two of them together do not. Every check names both keys and says which way
- * out there is; none changes a value.
+ * What each key of a file allows by itself but two of them together do not. Every check names both keys and says which
+ * way out there is; none changes a value.
  */
 import { isAbsolute, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,11 +36,21 @@ export function findContradictions(file: string, content: PartialContent, proble
 
 function checkListeners({ gateway, host }: PartialContent, problems: Problems): void {
   const listeners: { path: KeyPath; address: Address }[] = [];
-  if (gateway !== undefined) listeners.push({ path: ["gateway", "listen"], address: gateway.listen }, { path: ["gateway", "admin"], address: gateway.admin });
-  if (host !== undefined) listeners.push({ path: ["host", "control"], address: host.control }, { path: ["host", "listen"], address: host.listen });
+  if (gateway !== undefined)
+    listeners.push(
+      { path: ["gateway", "listen"], address: gateway.listen },
+      { path: ["gateway", "admin"], address: gateway.admin },
+    );
+  if (host !== undefined)
+    listeners.push(
+      { path: ["host", "control"], address: host.control },
+      { path: ["host", "listen"], address: host.listen },
+    );
   const port = host?.application.port;
   // At either loopback address.
-  if (port !== undefined) for (const name of ["127.0.0.1", "::1", "localhost"]) listeners.push({ path: ["host", "application", "port"], address: { host: name, port } });
+  if (port !== undefined)
+    for (const name of ["127.0.0.1", "::1", "localhost"])
+      listeners.push({ path: ["host", "application", "port"], address: { host: name, port } });
   listeners.forEach(({ path, address }, index) => {
     const earlier = listeners.slice(0, index).find((other) => collide(other.address, address));
     if (earlier === undefined || earlier.path === path) return;
@@ -61,20 +71,33 @@ function checkServices(services: FileContent["service"], problems: Problems): vo
     if (first === undefined) names.set(service.name, index);
     else {
       const found = `"${service.name}", which service[${first}] is called already`;
-      problems.add(["service", index, "name"], { found, accepted: "a name of its own for each service", advice: "rename one of them, or join them into one" });
+      problems.add(["service", index, "name"], {
+        found,
+        accepted: "a name of its own for each service",
+        advice: "rename one of them, or join them into one",
+      });
     }
     const match = `host ${service.match.host ?? "any"}, path ${service.match.path ?? "any"}`;
     const sameMatch = matches.get(match);
     if (sameMatch === undefined) matches.set(match, service.name);
     else {
       const found = `the same requests (${match}) as service "${sameMatch}"`;
-      problems.add(["service", index, "match"], { found, accepted: "a different host or path for each service", advice: "set `match.host` or `match.path`" });
+      problems.add(["service", index, "match"], {
+        found,
+        accepted: "a different host or path for each service",
+        advice: "set `match.host` or `match.path`",
+      });
     }
     checkServiceHosts(service, index, controls, problems);
   });
 }
 
-function checkServiceHosts(service: FileContent["service"][number], index: number, controls: Map<string, string>, problems: Problems): void {
+function checkServiceHosts(
+  service: FileContent["service"][number],
+  index: number,
+  controls: Map<string, string>,
+  problems: Problems,
+): void {
   const ids = new Map<string, number>();
   service.host.forEach((host, position) => {
     const path: KeyPath = ["service", index, "host", position];
@@ -82,7 +105,11 @@ function checkServiceHosts(service: FileContent["service"][number], index: numbe
     if (first === undefined) ids.set(host.id, position);
     else {
       const found = `"${host.id}", the id of service[${index}].host[${first}] already`;
-      problems.add([...path, "id"], { found, accepted: "an id of its own for each host of a service", advice: "rename one of them" });
+      problems.add([...path, "id"], {
+        found,
+        accepted: "an id of its own for each host of a service",
+        advice: "rename one of them",
+      });
     }
     const owner = `host "${host.id}" of service "${service.name}"`;
     checkPlainHost(host, path, service, problems);
@@ -91,30 +118,61 @@ function checkServiceHosts(service: FileContent["service"][number], index: numbe
     if (sameControl === undefined) controls.set(control, owner);
     else {
       const found = `${host.url ?? host.control}, the address of ${sameControl} already`;
-      problems.add([...path, "control"], { found, accepted: "a control address of its own for each host", advice: "correct one of them" });
+      problems.add([...path, "control"], {
+        found,
+        accepted: "a control address of its own for each host",
+        advice: "correct one of them",
+      });
     }
   });
 }
 
 type ServiceHost = FileContent["service"][number]["host"][number];
 
-function checkPlainHost(host: ServiceHost, path: KeyPath, service: FileContent["service"][number], problems: Problems): void {
+function checkPlainHost(
+  host: ServiceHost,
+  path: KeyPath,
+  service: FileContent["service"][number],
+  problems: Problems,
+): void {
   if (host.control !== "none") {
     for (const key of ["url", "health"] as const) {
-      if (host[key] !== undefined) problems.add([...path, key], { found: `${key} beside a control API`, accepted: 'only with control = "none"', advice: "remove it: the host says itself where its data port is and how it is" });
+      if (host[key] !== undefined)
+        problems.add([...path, key], {
+          found: `${key} beside a control API`,
+          accepted: 'only with control = "none"',
+          advice: "remove it: the host says itself where its data port is and how it is",
+        });
     }
     return;
   }
-  if (host.url === undefined) problems.add([...path, "control"], { found: '"none" without url', accepted: "both", advice: 'add url = "http://ADDRESS:PORT" of the server' });
+  if (host.url === undefined)
+    problems.add([...path, "control"], {
+      found: '"none" without url',
+      accepted: "both",
+      advice: 'add url = "http://ADDRESS:PORT" of the server',
+    });
   if (service.host.some(({ control }) => control !== "none")) {
-    problems.add([...path, "control"], { found: `"none" beside hosts with a control API in service "${service.name}"`, accepted: "all hosts of a service with one, or all without", advice: "make two services of them: traffic would go to data that are not the same" });
+    problems.add([...path, "control"], {
+      found: `"none" beside hosts with a control API in service "${service.name}"`,
+      accepted: "all hosts of a service with one, or all without",
+      advice: "make two services of them: traffic would go to data that are not the same",
+    });
   }
 }
 
 /** Their epochs live in one gateway's memory (src/gateway/service/plain-control.ts). */
-function checkPlainAlone({ peers }: NonNullable<FileContent["gateway"]>, services: FileContent["service"], problems: Problems): void {
+function checkPlainAlone(
+  { peers }: NonNullable<FileContent["gateway"]>,
+  services: FileContent["service"],
+  problems: Problems,
+): void {
   if (peers.length === 0 || !services.some((service) => service.host.some(({ control }) => control === "none"))) return;
-  problems.add(["gateway", "peers"], { found: 'peers together with hosts that have control = "none"', accepted: "one gateway for plain hosts", advice: "remove the peers, or run the hosts under `stead host`" });
+  problems.add(["gateway", "peers"], {
+    found: 'peers together with hosts that have control = "none"',
+    accepted: "one gateway for plain hosts",
+    advice: "remove the peers, or run the hosts under `stead host`",
+  });
 }
 
 function checkGatewayTimes({ probe, hold }: NonNullable<FileContent["gateway"]>, problems: Problems): void {
@@ -129,11 +187,18 @@ function checkGatewayTimes({ probe, hold }: NonNullable<FileContent["gateway"]>,
 }
 
 /** Gateways talk to each other at their admin addresses: one that has peers must be found by them. */
-function checkPeers({ peers, admin, advertise_admin: advertised }: NonNullable<FileContent["gateway"]>, problems: Problems): void {
+function checkPeers(
+  { peers, admin, advertise_admin: advertised }: NonNullable<FileContent["gateway"]>,
+  problems: Problems,
+): void {
   if (peers.length === 0) return;
   const advice = `add advertise_admin = "http://ADDRESS:${admin.port}" with this machine's address`;
   if (advertised === undefined && (isWildcard(admin) || admin.port === 0)) {
-    problems.add(["gateway", "admin"], { found: `${formatAddress(admin)} together with gateway.peers`, accepted: "an address that the other gateways can reach, or any address together with its URL", advice });
+    problems.add(["gateway", "admin"], {
+      found: `${formatAddress(admin)} together with gateway.peers`,
+      accepted: "an address that the other gateways can reach, or any address together with its URL",
+      advice,
+    });
     return;
   }
   const own = advertised ?? urlOf(admin);
@@ -148,18 +213,27 @@ function checkPeers({ peers, admin, advertise_admin: advertised }: NonNullable<F
 
 const isLoopback = (url: string): boolean => /^(localhost|127\.|\[::1\])/.test(new URL(url).hostname);
 
-function checkDataPlane({ tls, proxy_protocol_from: balancers }: NonNullable<FileContent["gateway"]>, problems: Problems): void {
+function checkDataPlane(
+  { tls, proxy_protocol_from: balancers }: NonNullable<FileContent["gateway"]>,
+  problems: Problems,
+): void {
   if (tls === undefined) return;
   if (balancers.length > 0) {
     problems.add(["gateway", "proxy_protocol_from"], {
       found: "the PROXY protocol together with [gateway.tls]",
       accepted: "one of the two",
-      advice: "let the load balancer that sends the PROXY protocol end TLS, or let it pass TLS without the PROXY protocol",
+      advice:
+        "let the load balancer that sends the PROXY protocol end TLS, or let it pass TLS without the PROXY protocol",
     });
   }
   const names = new Set<string>();
   tls.certificate.forEach(({ server_name: name }, index) => {
-    if (names.has(name)) problems.add(["gateway", "tls", "certificate", index, "server_name"], { found: `"${name}", which has a certificate already`, accepted: "one certificate for each server name", advice: "remove one of them" });
+    if (names.has(name))
+      problems.add(["gateway", "tls", "certificate", index, "server_name"], {
+        found: `"${name}", which has a certificate already`,
+        accepted: "one certificate for each server name",
+        advice: "remove one of them",
+      });
     names.add(name);
   });
 }
@@ -172,7 +246,11 @@ function checkReachable(host: NonNullable<FileContent["host"]>, problems: Proble
   for (const [listen, advertise] of pairs) {
     const address = host[listen];
     if (address.port === 0) {
-      problems.add(["host", listen], { found: "port 0", accepted: "a fixed port, since gateways have to find it", advice: "choose a port" });
+      problems.add(["host", listen], {
+        found: "port 0",
+        accepted: "a fixed port, since gateways have to find it",
+        advice: "choose a port",
+      });
     } else if (isWildcard(address) && host[advertise] === undefined) {
       problems.add(["host", listen], {
         found: `${formatAddress(address)} without ${advertise}`,

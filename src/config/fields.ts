@@ -1,11 +1,19 @@
 /**
- * The kinds of values that a configuration file has, as valibot schemas. Each message has two parts, what is accepted and
- * what to do, so that a report never has to guess them from a type's name.
+ * The kinds of values that a configuration file has, as valibot schemas. Each message has two parts, what is accepted
+ * and what to do, so that a report never has to guess them from a type's name.
  */
 import * as v from "valibot";
 import { isAddressRange, listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
-import { durationAccepted, formatDuration, formatSize, parseDuration, parseSize, sizeAccepted, type UnitResult } from "./units.ts";
+import {
+  durationAccepted,
+  formatDuration,
+  formatSize,
+  parseDuration,
+  parseSize,
+  sizeAccepted,
+  type UnitResult,
+} from "./units.ts";
 
 const separator = "\u0000";
 
@@ -19,16 +27,23 @@ export function splitMessage(text: string): { accepted: string; advice: string }
 
 /** A TOML table. An array (`[[name]]`) is not one, nor is a date. */
 export function table<const Entries extends v.ObjectEntries>(name: string, entries: Entries) {
-  const isTable = (input: unknown): boolean => typeof input === "object" && input !== null && !Array.isArray(input) && !(input instanceof Date);
+  const isTable = (input: unknown): boolean =>
+    typeof input === "object" && input !== null && !Array.isArray(input) && !(input instanceof Date);
   return v.pipe(
-    v.custom<Record<string, unknown>>(isTable, message(`a table, [${name}]`, `write [${name}] on a line of its own, and its keys below it`)),
+    v.custom<Record<string, unknown>>(
+      isTable,
+      message(`a table, [${name}]`, `write [${name}] on a line of its own, and its keys below it`),
+    ),
     v.object(entries),
   );
 }
 
 /** `[[name]]`: any number of tables. */
 export function tables<const Item extends v.GenericSchema>(name: string, item: Item) {
-  return v.array(item, message(`any number of tables, [[${name}]]`, `write [[${name}]] with two brackets, once for each`));
+  return v.array(
+    item,
+    message(`any number of tables, [[${name}]]`, `write [[${name}]] with two brackets, once for each`),
+  );
 }
 
 interface Range {
@@ -36,7 +51,13 @@ interface Range {
   readonly max?: number;
 }
 
-function unit(accepted: string, advice: string, parse: (text: string) => UnitResult, format: (value: number) => string, range: Range) {
+function unit(
+  accepted: string,
+  advice: string,
+  parse: (text: string) => UnitResult,
+  format: (value: number) => string,
+  range: Range,
+) {
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = range;
   const bounds = max === Number.MAX_SAFE_INTEGER ? `at least ${format(min)}` : `from ${format(min)} to ${format(max)}`;
   const acceptedRange = min === 0 && max === Number.MAX_SAFE_INTEGER ? accepted : `${accepted}, ${bounds}`;
@@ -58,7 +79,13 @@ function unit(accepted: string, advice: string, parse: (text: string) => UnitRes
 }
 
 export const duration = (range: Range = {}) =>
-  unit(durationAccepted, "write the number and its unit in quotes; a unit is never guessed", parseDuration, formatDuration, range);
+  unit(
+    durationAccepted,
+    "write the number and its unit in quotes; a unit is never guessed",
+    parseDuration,
+    formatDuration,
+    range,
+  );
 
 export const size = (range: Range = {}) =>
   unit(sizeAccepted, "write the number and its unit in quotes; a unit is never guessed", parseSize, formatSize, range);
@@ -78,10 +105,7 @@ export function choice<const Values extends readonly [string, ...string[]]>(valu
   return v.picklist(values, message(values.map((value) => `"${value}"`).join(" or "), "choose one of these"));
 }
 
-const identifierMessage = message(
-  identifierAccepted,
-  'choose a short name, for example "a" or "host-1"',
-);
+const identifierMessage = message(identifierAccepted, 'choose a short name, for example "a" or "host-1"');
 /** Names of services, hosts and gateways; they become part of records, paths, rows and metrics. */
 export const identifier = v.pipe(v.string(identifierMessage), v.check(isIdentifier, identifierMessage));
 
@@ -97,8 +121,15 @@ function parsed<Output>(accepted: string, advice: string, parse: (text: string) 
   );
 }
 
-const rangeMessage = message('an address or a range, for example "10.0.0.7", "10.1.0.0/16", "fd00::1", "fd00::/8"', "write the address as numbers, not as a name");
+const rangeMessage = message(
+  'an address or a range, for example "10.0.0.7", "10.1.0.0/16", "fd00::1", "fd00::/8"',
+  "write the address as numbers, not as a name",
+);
 export const addressRange = v.pipe(v.string(rangeMessage), v.check(isAddressRange, rangeMessage));
 
-export const listenAddress = parsed(listenAccepted, "write an address of this machine and a port from 0 to 65535", parseListen);
+export const listenAddress = parsed(
+  listenAccepted,
+  "write an address of this machine and a port from 0 to 65535",
+  parseListen,
+);
 export const baseUrl = parsed(urlAccepted, "write the address at which other machines reach it", parseBaseUrl);

@@ -1,4 +1,7 @@
-/** The limits of the data plane (src/http/limits.ts) as keys of a configuration file: [gateway.limits] and [host.limits]. */
+/**
+ * The limits of the data plane (src/http/limits.ts) as keys of a configuration file: [gateway.limits] and
+ * [host.limits].
+ */
 import * as v from "valibot";
 import { type GatewayLimitName, type HostLimitName, type LimitRow, limitTable } from "../http/limits.ts";
 import { duration, size, whole } from "./fields.ts";
@@ -9,11 +12,15 @@ interface Limit<Name extends GatewayLimitName> extends LimitRow {
   readonly key: string;
 }
 
-const limits: readonly Limit<GatewayLimitName>[] = Object.entries<LimitRow>(limitTable).flatMap(([name, row]) => (row.key === undefined ? [] : [{ ...row, name: name as GatewayLimitName, key: row.key }]));
+const limits: readonly Limit<GatewayLimitName>[] = Object.entries<LimitRow>(limitTable).flatMap(([name, row]) =>
+  row.key === undefined ? [] : [{ ...row, name: name as GatewayLimitName, key: row.key }],
+);
 const isOfHost = (limit: Limit<GatewayLimitName>): limit is Limit<HostLimitName> => limit.host !== undefined;
 
 export const gatewayLimits = limits;
-export const hostLimits: readonly Limit<HostLimitName>[] = limits.filter(isOfHost).map((limit) => ({ ...limit, ...limit.host }));
+export const hostLimits: readonly Limit<HostLimitName>[] = limits
+  .filter(isOfHost)
+  .map((limit) => ({ ...limit, ...limit.host }));
 
 /** A value as a file has it: `100`, `32KiB`, `75s`. */
 function written({ unit, default: value }: LimitRow): number | string {
@@ -28,11 +35,15 @@ function schemaOf(limit: LimitRow) {
 }
 
 /** The entries of the schema's table. */
-export const limitEntries = (of: readonly Limit<GatewayLimitName>[]): Record<string, ReturnType<typeof schemaOf>> => Object.fromEntries(of.map((limit) => [limit.key, schemaOf(limit)]));
+export const limitEntries = (of: readonly Limit<GatewayLimitName>[]): Record<string, ReturnType<typeof schemaOf>> =>
+  Object.fromEntries(of.map((limit) => [limit.key, schemaOf(limit)]));
 
 /** `values`: a table that the schema has read. */
-export const resolveLimits = <Name extends GatewayLimitName>(of: readonly Limit<Name>[], values: Readonly<Record<string, number>>) =>
-  Object.fromEntries(of.map(({ name, key }) => [name, values[key]])) as Record<Name, number>;
+export const resolveLimits = <Name extends GatewayLimitName>(
+  of: readonly Limit<Name>[],
+  values: Readonly<Record<string, number>>,
+) => Object.fromEntries(of.map(({ name, key }) => [name, values[key]])) as Record<Name, number>;
 
 /** The lines of an example, commented out. */
-export const limitLines = (of: readonly LimitRow[]): string => of.map((limit) => `#${limit.key ?? ""} = ${JSON.stringify(written(limit))}\n`).join("");
+export const limitLines = (of: readonly LimitRow[]): string =>
+  of.map((limit) => `#${limit.key ?? ""} = ${JSON.stringify(written(limit))}\n`).join("");

@@ -1,6 +1,6 @@
 /**
- * Reads a configuration file: TOML, schema, contradictions, secret, in this order, and reports all problems of a file at
- * once. A part that is wrong is never replaced by a default; the file as a whole is refused.
+ * Reads a configuration file: TOML, schema, contradictions, secret, in this order, and reports all problems of a file
+ * at once. A part that is wrong is never replaced by a default; the file as a whole is refused.
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -72,7 +72,10 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   findContradictions(anchor, content, problems);
   const cluster = content.cluster ?? {};
   const needed = raw["gateway"] !== undefined || raw["host"] !== undefined;
-  const secret = content.cluster === undefined ? undefined : readSecret({ file: anchor, cluster, env: options.env ?? process.env, needed }, problems, warnings);
+  const secret =
+    content.cluster === undefined
+      ? undefined
+      : readSecret({ file: anchor, cluster, env: options.env ?? process.env, needed }, problems, warnings);
   if (!needed && raw["service"] === undefined) reportEmpty(problems);
   const found = problems.sorted();
   if (found.length > 0) return { kind: "invalid", problems: found };
@@ -95,7 +98,12 @@ function reportUnknownKeys(raw: Record<string, unknown>, problems: Problems): vo
     const key = String(path.at(-1));
     const near = suggest(key, known);
     const elsewhere = pathsOfKey(fileSchema, key);
-    const hint = near !== undefined ? `did you mean "${near}"? ` : elsewhere[0] !== undefined ? `it belongs into ${elsewhere.join(" or ")}; ` : "";
+    const hint =
+      near !== undefined
+        ? `did you mean "${near}"? `
+        : elsewhere[0] !== undefined
+          ? `it belongs into ${elsewhere.join(" or ")}; `
+          : "";
     problems.add(path, {
       found: `the unknown key "${key}"`,
       accepted: known.join(", "),
@@ -123,7 +131,12 @@ function validateParts(raw: Record<string, unknown>, problems: Problems): Partia
   return content;
 }
 
-function reportIssue(part: string, issue: v.BaseIssue<unknown>, raw: Record<string, unknown>, problems: Problems): void {
+function reportIssue(
+  part: string,
+  issue: v.BaseIssue<unknown>,
+  raw: Record<string, unknown>,
+  problems: Problems,
+): void {
   const path: KeyPath = [part, ...(issue.path ?? []).map((item) => item.key as string | number)];
   const missing = issue.type === "object";
   const { accepted, advice } = splitMessage(missing ? messageWhenMissing(path) : issue.message);
@@ -132,7 +145,11 @@ function reportIssue(part: string, issue: v.BaseIssue<unknown>, raw: Record<stri
     return;
   }
   const key = String(path.at(-1));
-  problems.add(path, { found: `no "${key}" in ${pathText(path.slice(0, -1))}`, accepted, advice: `add ${key} here: ${advice}` });
+  problems.add(path, {
+    found: `no "${key}" in ${pathText(path.slice(0, -1))}`,
+    accepted,
+    advice: `add ${key} here: ${advice}`,
+  });
 }
 
 function messageWhenMissing(path: KeyPath): string {
@@ -143,7 +160,10 @@ function messageWhenMissing(path: KeyPath): string {
 }
 
 function valueAt(value: unknown, path: KeyPath): unknown {
-  return path.reduce<unknown>((current, part) => (current as Record<string | number, unknown> | undefined)?.[part], value);
+  return path.reduce<unknown>(
+    (current, part) => (current as Record<string | number, unknown> | undefined)?.[part],
+    value,
+  );
 }
 
 function resolveParts(file: string, content: PartialContent, secret: string, warnings: readonly Problem[]): Config {

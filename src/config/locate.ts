@@ -1,6 +1,6 @@
 /**
- * Where each key of a TOML text stands. smol-toml gives values without positions, so this walks the same text again
- * and notes line and column of every key; the text has been parsed before and is known to be valid TOML 1.0, which is why
+ * Where each key of a TOML text stands. smol-toml gives values without positions, so this walks the same text again and
+ * notes line and column of every key; the text has been parsed before and is known to be valid TOML 1.0, which is why
  * nothing here reports an error: what it does not understand it steps over.
  *
  * Paths are as `pathText` writes them: `service[0].host[2].control`.
@@ -66,7 +66,10 @@ class Scanner {
     const start = this.#at;
     const isArray = this.#text.startsWith("[[", this.#at);
     this.#at += isArray ? 2 : 1;
-    const path = this.#resolve(this.#key().map((part) => part.name), isArray);
+    const path = this.#resolve(
+      this.#key().map((part) => part.name),
+      isArray,
+    );
     while (this.#text[this.#at] === "]") this.#at++;
     this.#note(path, start);
     return path;

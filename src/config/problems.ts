@@ -21,7 +21,13 @@ export class Problems {
 
   add(path: KeyPath, said: Said): void {
     const place = this.#locate(path);
-    this.#list.push({ file: this.#file, line: place?.line ?? null, column: place?.column ?? null, key: pathText(path), ...said });
+    this.#list.push({
+      file: this.#file,
+      line: place?.line ?? null,
+      column: place?.column ?? null,
+      key: pathText(path),
+      ...said,
+    });
   }
 
   /** In the order of the file. */
@@ -52,13 +58,20 @@ export function show(path: KeyPath, value: unknown): string {
 export function formatProblem(problem: Problem, severity: "error" | "warning"): string {
   const place = problem.line === null ? problem.file : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
   const key = problem.key === "" ? "" : ` ${problem.key}:`;
-  const lines = [`${place}: ${severity}:${key} found ${problem.found}`, `  accepted: ${problem.accepted}`, `  do: ${problem.advice}`];
+  const lines = [
+    `${place}: ${severity}:${key} found ${problem.found}`,
+    `  accepted: ${problem.accepted}`,
+    `  do: ${problem.advice}`,
+  ];
   return lines.map(printable).join("\n");
 }
 
 /** What a file holds may be shown, but must not control the terminal. */
 function printable(line: string): string {
-  return line.replace(/[\0-\x1f\x7f-\x9f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return line.replace(
+    /[\0-\x1f\x7f-\x9f]/g,
+    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
 }
 
 export function formatProblems(problems: readonly Problem[], severity: "error" | "warning" = "error"): string {

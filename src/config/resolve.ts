@@ -1,6 +1,6 @@
 /**
- * From the keys of a file to the types that the program uses: paths made absolute (relative ones start at the folder of the
- * file), addresses that follow from other addresses, defaults that depend on other values.
+ * From the keys of a file to the types that the program uses: paths made absolute (relative ones start at the folder of
+ * the file), addresses that follow from other addresses, defaults that depend on other values.
  */
 import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
@@ -31,10 +31,19 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
   }));
 }
 
-/** A plain host's control address is its health check; src/gateway/service/plain-control.ts stands in for the control API. */
-export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string => (control === "none" ? `plain:${url ?? ""}${health ?? "/"}` : control);
+/**
+ * A plain host's control address is its health check; src/gateway/service/plain-control.ts stands in for the control
+ * API.
+ */
+export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string =>
+  control === "none" ? `plain:${url ?? ""}${health ?? "/"}` : control;
 
-export function resolveGateway(file: string, gateway: GatewayContent, services: readonly ServiceConfig[], secret: string): GatewayConfig {
+export function resolveGateway(
+  file: string,
+  gateway: GatewayContent,
+  services: readonly ServiceConfig[],
+  secret: string,
+): GatewayConfig {
   return {
     id: gateway.id,
     listen: gateway.listen,
@@ -84,7 +93,8 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
     vaultTimeoutMs: host.vault_timeout,
     bootstrap: host.bootstrap,
     bootstrapCheck: host.bootstrap_check,
-    durability: host.durability === "strict" ? { kind: "strict" } : { kind: "async", lossMaxMs: host.async_loss_max ?? 0 },
+    durability:
+      host.durability === "strict" ? { kind: "strict" } : { kind: "async", lossMaxMs: host.async_loss_max ?? 0 },
     leaseMs: host.lease,
     driftMarginMs: host.drift_margin ?? Math.ceil(host.lease * driftMarginShare),
     pollMs: host.poll,
@@ -106,11 +116,15 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
 }
 
 /** The folders of a host, absolute; also for the check that they do not lie inside each other. */
-export function hostFolders(file: string, host: HostContent): Record<"dataFolder" | "stateFolder" | "setAsideFolder", string> {
+export function hostFolders(
+  file: string,
+  host: HostContent,
+): Record<"dataFolder" | "stateFolder" | "setAsideFolder", string> {
   const from = dirname(file);
   const dataFolder = resolve(from, host.data);
   const stateFolder = host.state === undefined ? `${dataFolder}.stead` : resolve(from, host.state);
-  const setAsideFolder = host.set_aside === undefined ? resolve(stateFolder, "set-aside") : resolve(from, host.set_aside);
+  const setAsideFolder =
+    host.set_aside === undefined ? resolve(stateFolder, "set-aside") : resolve(from, host.set_aside);
   return { dataFolder, stateFolder, setAsideFolder };
 }
 
@@ -138,14 +152,22 @@ function resolveApplication(file: string, application: HostContent["application"
   };
 }
 
-const healthDefaults = { intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000, patienceWithoutPathMs: 30_000 } as const;
+const healthDefaults = {
+  intervalMs: 1_000,
+  timeoutMs: 2_000,
+  patienceMs: 10_000,
+  patienceWithoutPathMs: 30_000,
+} as const;
 /** So many checks are asked within a patience that is shorter than others. */
 const checksPerPatience = 4;
 
 /** What is not set follows from the patience: one of a second is of no use with checks that take two. */
 export function resolveHealth({ ready, health }: HostContent["application"]): ApplicationHealthConfig {
   const path = health.path ?? ready.path ?? null;
-  const patienceMs = health.patience === "off" ? null : (health.patience ?? (path === null ? healthDefaults.patienceWithoutPathMs : healthDefaults.patienceMs));
+  const patienceMs =
+    health.patience === "off"
+      ? null
+      : (health.patience ?? (path === null ? healthDefaults.patienceWithoutPathMs : healthDefaults.patienceMs));
   const most = patienceMs ?? Number.POSITIVE_INFINITY;
   return {
     path,
@@ -161,7 +183,13 @@ function resolveDataPlane(file: string, gateway: GatewayContent): DataPlaneConfi
   const files = ({ cert, key }: { cert: string; key: string }) => ({ certPath: at(cert), keyPath: at(key) });
   const { to, format } = gateway.access_log;
   return {
-    tls: tls === undefined ? null : { ...files(tls), names: tls.certificate.map((entry) => ({ serverName: entry.server_name, ...files(entry) })) },
+    tls:
+      tls === undefined
+        ? null
+        : {
+            ...files(tls),
+            names: tls.certificate.map((entry) => ({ serverName: entry.server_name, ...files(entry) })),
+          },
     proxyProtocolFrom: gateway.proxy_protocol_from,
     trustedProxies: gateway.trusted_proxies,
     traceparent: gateway.traceparent,

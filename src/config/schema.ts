@@ -1,10 +1,24 @@
 /**
- * The keys of a configuration file, their bounds and their defaults: the reference in docs/OPERATIONS.md follows this file,
- * and a test holds the two together. What concerns more than one key is in contradictions.ts.
+ * The keys of a configuration file, their bounds and their defaults: the reference in docs/OPERATIONS.md follows this
+ * file, and a test holds the two together. What concerns more than one key is in contradictions.ts.
  */
 import * as v from "valibot";
 import { databasePatternAccepted, databaseSegments } from "../core/database-pattern.ts";
-import { addressRange, baseUrl, choice, duration, flag, identifier, listenAddress, message, size, table, tables, text, whole } from "./fields.ts";
+import {
+  addressRange,
+  baseUrl,
+  choice,
+  duration,
+  flag,
+  identifier,
+  listenAddress,
+  message,
+  size,
+  table,
+  tables,
+  text,
+  whole,
+} from "./fields.ts";
 import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
 
 const second = 1000;
@@ -17,14 +31,20 @@ const certificateFiles = {
   cert: text("path of a PEM file with the certificate and its chain"),
   key: text("path of a PEM file with the private key"),
 };
-const serverNameMessage = message('a server name in lower case, for example "notes.example" or "*.notes.example"', "write it without a port");
+const serverNameMessage = message(
+  'a server name in lower case, for example "notes.example" or "*.notes.example"',
+  "write it without a port",
+);
 const tls = table("gateway.tls", {
   ...certificateFiles,
   certificate: v.optional(
     tables(
       "gateway.tls.certificate",
       table("[gateway.tls.certificate]", {
-        server_name: v.pipe(v.string(serverNameMessage), v.regex(/^(?:\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?$/, serverNameMessage)),
+        server_name: v.pipe(
+          v.string(serverNameMessage),
+          v.regex(/^(?:\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?$/, serverNameMessage),
+        ),
         ...certificateFiles,
       }),
     ),
@@ -32,7 +52,10 @@ const tls = table("gateway.tls", {
   ),
 });
 
-const rangesMessage = message('an array of addresses and ranges, for example ["10.0.0.7", "10.1.0.0/16", "fd00::/8"]', "put each into quotes, the whole into brackets");
+const rangesMessage = message(
+  'an array of addresses and ranges, for example ["10.0.0.7", "10.1.0.0/16", "fd00::/8"]',
+  "put each into quotes, the whole into brackets",
+);
 const addressRanges = v.array(addressRange, rangesMessage);
 
 const cluster = table("cluster", {
@@ -42,15 +65,30 @@ const cluster = table("cluster", {
 
 /** More processes than this were never of use to a proxy; "auto" stops there too. */
 export const workersMax = 64;
-const workersMessage = message(`a whole number from 1 to ${workersMax}, or "auto" for one per core`, "1 serves clients in the gateway's own process");
+const workersMessage = message(
+  `a whole number from 1 to ${workersMax}, or "auto" for one per core`,
+  "1 serves clients in the gateway's own process",
+);
 
 const gateway = table("gateway", {
   id: identifier,
   listen: listenAddress,
   admin: v.optional(listenAddress, "127.0.0.1:7700"),
   advertise_admin: v.optional(baseUrl),
-  peers: v.optional(v.array(baseUrl, message("an array of admin addresses of other gateways", 'for example ["http://10.0.0.2:7700"]; one that runs is enough')), []),
-  database: text("path of the gateway's libSQL file", 'name a file in an existing folder, for example "/var/lib/stead/gateway.db"'),
+  peers: v.optional(
+    v.array(
+      baseUrl,
+      message(
+        "an array of admin addresses of other gateways",
+        'for example ["http://10.0.0.2:7700"]; one that runs is enough',
+      ),
+    ),
+    [],
+  ),
+  database: text(
+    "path of the gateway's libSQL file",
+    'name a file in an existing folder, for example "/var/lib/stead/gateway.db"',
+  ),
   probe: v.optional(
     table("gateway.probe", {
       interval: v.optional(duration({ min: 10, max: minute }), "250ms"),
@@ -87,24 +125,42 @@ const gateway = table("gateway", {
   ),
 });
 
-const pathMessage = message('a path that begins with a slash, for example "/health"', "begin it with / and leave out spaces, ? and #");
+const pathMessage = message(
+  'a path that begins with a slash, for example "/health"',
+  "begin it with / and leave out spaces, ? and #",
+);
 const urlPath = v.pipe(v.string(pathMessage), v.regex(/^\/[^\s?#]*$/, pathMessage));
 
-const targetMessage = message('a path that begins with a slash, with a query if need be, for example "/health?deep=0"', "begin it with / and leave out spaces and #; what is not ASCII is written as %XX");
+const targetMessage = message(
+  'a path that begins with a slash, with a query if need be, for example "/health?deep=0"',
+  "begin it with / and leave out spaces and #; what is not ASCII is written as %XX",
+);
 /** What is asked of an application or a plain host. */
 const requestTarget = v.pipe(v.string(targetMessage), v.regex(/^\/[!-"$-~]*$/, targetMessage));
 
-const hostNameMessage = message('a host name in lower case without a port, for example "notes.example"', "write it as clients put it into the Host header");
+const hostNameMessage = message(
+  'a host name in lower case without a port, for example "notes.example"',
+  "write it as clients put it into the Host header",
+);
 const hostName = v.pipe(v.string(hostNameMessage), v.regex(/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/, hostNameMessage));
 
-const controlMessage = message('the URL of the host\'s control API, http://host:port without a path, or "none" for an ordinary HTTP server', 'with "none" add `url`');
+const controlMessage = message(
+  'the URL of the host\'s control API, http://host:port without a path, or "none" for an ordinary HTTP server',
+  'with "none" add `url`',
+);
 const controlAddress = v.union([v.literal("none"), baseUrl], controlMessage);
 
 const service = table("[service]", {
   name: identifier,
   match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
   rejoin: v.optional(choice(["auto", "manual"]), "auto"),
-  first_byte: v.optional(tables("service.first_byte", table("[service.first_byte]", { path: urlPath, time: duration({ min: 100, max: 24 * hour }) })), []),
+  first_byte: v.optional(
+    tables(
+      "service.first_byte",
+      table("[service.first_byte]", { path: urlPath, time: duration({ min: 100, max: 24 * hour }) }),
+    ),
+    [],
+  ),
   host: v.optional(
     tables(
       "service.host",
@@ -121,15 +177,24 @@ const service = table("[service]", {
   ),
 });
 
-const stringsMessage = message('an array of strings, for example ["bun", "app.ts"]', "put each part into quotes, the whole into brackets");
+const stringsMessage = message(
+  'an array of strings, for example ["bun", "app.ts"]',
+  "put each part into quotes, the whole into brackets",
+);
 const part = v.pipe(v.string(stringsMessage), v.nonEmpty(stringsMessage));
-const databaseMessage = message(`at least one path or glob: ${databasePatternAccepted}`, "write them relative to `data`, without `..`; `**` only as a whole segment before the last; one that ends in -wal, -shm or -journal, as SQLite's own files do, with a wildcard there (`trip-*` for trip-journal)");
+const databaseMessage = message(
+  `at least one path or glob: ${databasePatternAccepted}`,
+  "write them relative to `data`, without `..`; `**` only as a whole segment before the last; one that ends in -wal, -shm or -journal, as SQLite's own files do, with a wildcard there (`trip-*` for trip-journal)",
+);
 const database = v.pipe(
   v.string(databaseMessage),
   v.check((pattern) => databaseSegments(pattern) !== undefined, databaseMessage),
 );
 
-const patienceMessage = message('"off", or a duration with its unit from 500ms to 24h, for example "10s"', "write it in quotes; a unit is never guessed");
+const patienceMessage = message(
+  '"off", or a duration with its unit from 500ms to 24h, for example "10s"',
+  "write it in quotes; a unit is never guessed",
+);
 
 const application = table("host.application", {
   command: v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage)),
@@ -187,7 +252,10 @@ const host = table("host", {
   set_aside_keep: v.optional(whole(1, 10_000), 20),
   set_aside_bytes: v.optional(size({ max: 1024 * GiB }), "10GiB"),
   disk_stall: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
-  vault: text("path of the vault's folder", 'name the folder that all hosts of the service share, for example "/mnt/vault/notes"'),
+  vault: text(
+    "path of the vault's folder",
+    'name the folder that all hosts of the service share, for example "/mnt/vault/notes"',
+  ),
   vault_timeout: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
   bootstrap: v.optional(flag, false),
   bootstrap_check: v.optional(choice(["quick", "full"]), "quick"),

@@ -45,8 +45,10 @@ export function readSecret(input: SecretInput, problems: Problems, warnings: Pro
   return checked(cluster.secret ?? fromEnv ?? "", problemAt(problems, key));
 }
 
-const accepted = "`secret_file`, `secret` or the environment variable STEAD_SECRET, the same for all gateways and hosts";
-const advice = "make one with `stead init`, or put at least 16 random characters into a file and name it as `secret_file`";
+const accepted =
+  "`secret_file`, `secret` or the environment variable STEAD_SECRET, the same for all gateways and hosts";
+const advice =
+  "make one with `stead init`, or put at least 16 random characters into a file and name it as `secret_file`";
 
 const problemAt =
   (problems: Problems, path: readonly string[]) =>
@@ -73,12 +75,20 @@ function fromFile(configFile: string, name: string, problems: Problems, warnings
 
 function checked(secret: string, problem: (said: Said) => void): string | undefined {
   if (secret.length < secretLengthMin || secret.length > secretLengthMax) {
-    problem({ found: `a secret of ${secret.length} characters`, accepted: `${secretLengthMin} to ${secretLengthMax} characters`, advice });
+    problem({
+      found: `a secret of ${secret.length} characters`,
+      accepted: `${secretLengthMin} to ${secretLengthMax} characters`,
+      advice,
+    });
     return undefined;
   }
   // It travels in an Authorization header (RFC 6750, b64token), where white space or a line end would split it.
   if (!/^[\x21-\x7e]+$/.test(secret)) {
-    problem({ found: "a secret with spaces, line ends or other than ASCII characters", accepted: "visible ASCII characters only", advice });
+    problem({
+      found: "a secret with spaces, line ends or other than ASCII characters",
+      accepted: "visible ASCII characters only",
+      advice,
+    });
     return undefined;
   }
   return secret;

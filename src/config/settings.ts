@@ -1,6 +1,6 @@
 /**
- * The settings of a gateway under the names that its file gives them, in the program's units: to say what differs between
- * two configurations, and which of it a running gateway can take over.
+ * The settings of a gateway under the names that its file gives them, in the program's units: to say what differs
+ * between two configurations, and which of it a running gateway can take over.
  */
 import { formatAddress } from "./address.ts";
 import type { GatewayConfig, ServiceConfig, ServiceHostConfig } from "./types.ts";
@@ -13,7 +13,18 @@ const liveKeys: readonly RegExp[] = [/^gateway\.probe\./, /^gateway\.hold\./, /^
 /** Without the services and the secret. Times are milliseconds, sizes bytes. */
 export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, Setting>> {
   // `services`, `secret` and what is named otherwise in the file are taken out; the rest follows the types by itself.
-  const { services: _services, secret: _secret, listen, adminListen, adminUrl, databasePath, drainTimeoutMs, replayAgainMax, clientHalfClose, ...tables } = config;
+  const {
+    services: _services,
+    secret: _secret,
+    listen,
+    adminListen,
+    adminUrl,
+    databasePath,
+    drainTimeoutMs,
+    replayAgainMax,
+    clientHalfClose,
+    ...tables
+  } = config;
   return {
     "gateway.listen": formatAddress(listen),
     "gateway.admin": formatAddress(adminListen),
@@ -28,8 +39,12 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
 
 function flatten(prefix: string, value: unknown): Record<string, Setting> {
   if (typeof value === "string" || typeof value === "number") return { [prefix]: value };
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return { [prefix]: JSON.stringify(value ?? null) };
-  return Object.assign({}, ...Object.entries(value).map(([key, inner]) => flatten(`${prefix}.${key}`, inner))) as Record<string, Setting>;
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return { [prefix]: JSON.stringify(value ?? null) };
+  return Object.assign(
+    {},
+    ...Object.entries(value).map(([key, inner]) => flatten(`${prefix}.${key}`, inner)),
+  ) as Record<string, Setting>;
 }
 
 export interface Difference {
@@ -39,9 +54,14 @@ export interface Difference {
 }
 
 /** In the order of the keys; null: it is not there. */
-export function differences(before: Readonly<Record<string, Setting>>, after: Readonly<Record<string, Setting>>): readonly Difference[] {
+export function differences(
+  before: Readonly<Record<string, Setting>>,
+  after: Readonly<Record<string, Setting>>,
+): readonly Difference[] {
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
-  return keys.flatMap((key) => (before[key] === after[key] ? [] : [{ key, before: before[key] ?? null, after: after[key] ?? null }]));
+  return keys.flatMap((key) =>
+    before[key] === after[key] ? [] : [{ key, before: before[key] ?? null, after: after[key] ?? null }],
+  );
 }
 
 /** The keys that differ and that a running gateway cannot take over. */
@@ -69,5 +89,9 @@ export const hostKey = (service: string, host: string): string => `service ${ser
 
 /** One line for a host, as differences show it. */
 export function hostText({ controlUrl, priority, nofailover }: Omit<ServiceHostConfig, "id">): string {
-  return [controlUrl, ...(priority === null ? [] : [`priority ${priority}`]), ...(nofailover === null ? [] : [nofailover ? "nofailover" : "failover"])].join(", ");
+  return [
+    controlUrl,
+    ...(priority === null ? [] : [`priority ${priority}`]),
+    ...(nofailover === null ? [] : [nofailover ? "nofailover" : "failover"]),
+  ].join(", ");
 }

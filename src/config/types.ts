@@ -7,7 +7,10 @@
  */
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
 
-/** Where to listen. `host` is an address (`0.0.0.0`, `::1`) or `localhost`, without brackets; port 0 lets the system choose. */
+/**
+ * Where to listen. `host` is an address (`0.0.0.0`, `::1`) or `localhost`, without brackets; port 0 lets the system
+ * choose.
+ */
 export interface Address {
   readonly host: string;
   readonly port: number;
@@ -24,7 +27,10 @@ export interface TlsConfig extends CertificateFiles {
   readonly names: readonly (CertificateFiles & { readonly serverName: string })[];
 }
 
-export type AccessLogTarget = { readonly kind: "off" } | { readonly kind: "stderr" } | { readonly kind: "file"; readonly path: string };
+export type AccessLogTarget =
+  | { readonly kind: "off" }
+  | { readonly kind: "stderr" }
+  | { readonly kind: "file"; readonly path: string };
 
 /** How the gateway's listener treats its clients, beyond its limits. */
 export interface DataPlaneConfig {

@@ -5,7 +5,13 @@
 export type UnitResult = { readonly kind: "ok"; readonly value: number } | { readonly kind: "malformed" };
 
 const durationUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const sizeUnitsBytes: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+const sizeUnitsBytes: Readonly<Record<string, number>> = {
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
 
 export const durationAccepted = 'a duration with its unit (ms, s, m, h or d), for example "250ms", "1s", "5m"';
 export const sizeAccepted = 'a size with its unit (B, KiB, MiB, GiB or TiB), for example "64KiB", "4MiB"';

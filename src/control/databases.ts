@@ -1,12 +1,19 @@
-/** The databases of a service as a host sees them, and what an operator can do about one: part of the control API and of the admin API. */
+/**
+ * The databases of a service as a host sees them, and what an operator can do about one: part of the control API and of
+ * the admin API.
+ */
 import * as v from "valibot";
 import { isDatabaseName } from "../core/database-name.ts";
 
-const databaseNameSchema = v.pipe(v.string(), v.maxLength(4096), v.check(isDatabaseName, "the name of a database: a path below the data folder with forward slashes"));
+const databaseNameSchema = v.pipe(
+  v.string(),
+  v.maxLength(4096),
+  v.check(isDatabaseName, "the name of a database: a path below the data folder with forward slashes"),
+);
 
 /**
- * `captured`: by this primary. `followed`: by this secondary. `held`: it cannot be captured now, and answers wait. `left-out`: it matches
- * a pattern and is no database. `excluded`: by an operator.
+ * `captured`: by this primary. `followed`: by this secondary. `held`: it cannot be captured now, and answers wait.
+ * `left-out`: it matches a pattern and is no database. `excluded`: by an operator.
  */
 export const databaseConditions = ["captured", "followed", "held", "left-out", "excluded"] as const;
 

@@ -24,13 +24,24 @@
  * GET    /liveness                         -> LivenessAnswer; needs no secret
  * GET    /metrics                          -> Prometheus text
  *
- * Every call but /health and /liveness carries `Authorization: Bearer <cluster secret>`; without it 401. Where there is one service, a
- * request may leave its name out. A malformed request is answered 400, an unknown service or host 404, both as Refused.
+ * Every call but /health and /liveness carries `Authorization: Bearer <cluster secret>`; without it 401. Where there is
+ * one service, a request may leave its name out. A malformed request is answered 400, an unknown service or host 404,
+ * both as Refused.
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import { databaseChangeSchema, databaseListSchema } from "./databases.ts";
-import { applicationSchema, hostRoles, impairmentSchema, captureSchema, recordFormatSchema, rehearsalSchema, retrySchema, suspectSchema, vaultSchema } from "./host-status.ts";
+import {
+  applicationSchema,
+  hostRoles,
+  impairmentSchema,
+  captureSchema,
+  recordFormatSchema,
+  rehearsalSchema,
+  retrySchema,
+  suspectSchema,
+  vaultSchema,
+} from "./host-status.ts";
 import { rehearsalDoneSchema } from "./messages.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -125,8 +136,14 @@ export const clusterServiceSchema = v.object({
   primary: v.nullable(v.string()),
   epoch: count,
   /** The vault as the hosts see it: `slow` and `away` last for a while, and no failover would help. */
-  vault: v.optional(v.object({ state: v.picklist(["well", "slow", "away"]), forMs: milliseconds }), { state: "well", forMs: 0 }),
-  /** Primaries that ended one after the other for the same cause, the last one a minute ago at most; null: there is no such row. */
+  vault: v.optional(v.object({ state: v.picklist(["well", "slow", "away"]), forMs: milliseconds }), {
+    state: "well",
+    forMs: 0,
+  }),
+  /**
+   * Primaries that ended one after the other for the same cause, the last one a minute ago at most; null: there is no
+   * such row.
+   */
   row: v.optional(v.nullable(v.object({ count, cause: v.string(), spanMs: milliseconds, waitMs: milliseconds })), null),
   paused: v.boolean(),
   /** Where requests go now; null: they wait. */
@@ -138,7 +155,15 @@ export const clusterServiceSchema = v.object({
   /** The newest of all gateways, those before a restart too, oldest first. */
   failovers: v.array(failoverEntrySchema),
   /** Of this run of the gateway, oldest first. */
-  events: v.array(v.object({ atMs: count, level: v.picklist(["info", "warning", "error"]), what: v.string(), host: v.nullable(v.string()), detail: v.string() })),
+  events: v.array(
+    v.object({
+      atMs: count,
+      level: v.picklist(["info", "warning", "error"]),
+      what: v.string(),
+      host: v.nullable(v.string()),
+      detail: v.string(),
+    }),
+  ),
 });
 export type ClusterService = v.InferOutput<typeof clusterServiceSchema>;
 
@@ -233,7 +258,11 @@ export const dryRunAnswerSchema = v.object({
 });
 export type DryRunAnswer = v.InferOutput<typeof dryRunAnswerSchema>;
 
-const controlUrl = v.pipe(v.string(), v.url(), v.regex(/^https?:\/\/[^/\s]+$/, "must be http://address:port without a path"));
+const controlUrl = v.pipe(
+  v.string(),
+  v.url(),
+  v.regex(/^https?:\/\/[^/\s]+$/, "must be http://address:port without a path"),
+);
 /** As in the configuration: what is stored under another name or number, other gateways could not keep. */
 const hostId = v.pipe(v.string(), v.check(isIdentifier, `must be ${identifierAccepted}`));
 const priority = v.pipe(v.number(), v.integer(), v.minValue(-1_000), v.maxValue(1_000));
@@ -289,18 +318,28 @@ export const checkpointAnswerSchema = v.object({
 export type CheckpointAnswer = v.InferOutput<typeof checkpointAnswerSchema>;
 
 /** How the application fared on this host; not `ok`: it would not have served. */
-export const rehearsalAnswerSchema = v.object({ service: v.string(), host: v.string(), ...rehearsalDoneSchema.entries });
+export const rehearsalAnswerSchema = v.object({
+  service: v.string(),
+  host: v.string(),
+  ...rehearsalDoneSchema.entries,
+});
 export type RehearsalAnswer = v.InferOutput<typeof rehearsalAnswerSchema>;
 
 /** For load balancers. */
 export const healthAnswerSchema = v.object({
-  /** Every service that was asked for is routed somewhere, and its vault is not away. A service that is ok may have a reason: a slow vault. */
+  /**
+   * Every service that was asked for is routed somewhere, and its vault is not away. A service that is ok may have a
+   * reason: a slow vault.
+   */
   ok: v.boolean(),
   services: v.array(v.object({ service: v.string(), ok: v.boolean(), reasons: v.array(v.string()) })),
 });
 export type HealthAnswer = v.InferOutput<typeof healthAnswerSchema>;
 
-/** For supervisors that start a process again when it does not answer: it says nothing of the hosts, whose trouble a restart cannot mend. */
+/**
+ * For supervisors that start a process again when it does not answer: it says nothing of the hosts, whose trouble a
+ * restart cannot mend.
+ */
 export const livenessAnswerSchema = v.object({ ok: v.literal(true) });
 export type LivenessAnswer = v.InferOutput<typeof livenessAnswerSchema>;
 

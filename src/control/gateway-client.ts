@@ -44,7 +44,8 @@ const checkpointTimeoutMs = 600_000;
 /** The gateway gives its host 600 s. */
 const rehearsalTimeoutMs = 610_000;
 
-const pathOfHost = (service: string, host: string): string => `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}`;
+const pathOfHost = (service: string, host: string): string =>
+  `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}`;
 
 export class GatewayClient {
   readonly #options: CallOptions;
@@ -59,23 +60,56 @@ export class GatewayClient {
   }
 
   switchover(request: { service?: string; host?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
-    return this.#call(commandDoneSchema, { method: "POST", path: "/v1/switchover", body: request, timeoutMs: commandTimeoutMs, signal });
+    return this.#call(commandDoneSchema, {
+      method: "POST",
+      path: "/v1/switchover",
+      body: request,
+      timeoutMs: commandTimeoutMs,
+      signal,
+    });
   }
 
-  failover(request: { service?: string; host?: string; force?: boolean }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
-    return this.#call(commandDoneSchema, { method: "POST", path: "/v1/failover", body: request, timeoutMs: commandTimeoutMs, signal });
+  failover(
+    request: { service?: string; host?: string; force?: boolean },
+    signal?: AbortSignal,
+  ): Promise<GatewayAnswer<CommandDone>> {
+    return this.#call(commandDoneSchema, {
+      method: "POST",
+      path: "/v1/failover",
+      body: request,
+      timeoutMs: commandTimeoutMs,
+      signal,
+    });
   }
 
   dryRun(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<DryRunAnswer>> {
-    return this.#call(dryRunAnswerSchema, { method: "POST", path: "/v1/failover", body: { ...request, dryRun: true }, timeoutMs: queryTimeoutMs, signal });
+    return this.#call(dryRunAnswerSchema, {
+      method: "POST",
+      path: "/v1/failover",
+      body: { ...request, dryRun: true },
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
   }
 
   pause(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
-    return this.#call(commandDoneSchema, { method: "POST", path: "/v1/pause", body: request, timeoutMs: queryTimeoutMs, signal });
+    return this.#call(commandDoneSchema, {
+      method: "POST",
+      path: "/v1/pause",
+      body: request,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
   }
 
   resume(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
-    return this.#call(commandDoneSchema, { method: "POST", path: "/v1/resume", body: request, timeoutMs: queryTimeoutMs, signal });
+    return this.#call(commandDoneSchema, {
+      method: "POST",
+      path: "/v1/resume",
+      body: request,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
   }
 
   hosts(signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
@@ -83,16 +117,39 @@ export class GatewayClient {
   }
 
   addHost(request: AddHostRequest, signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
-    return this.#call(hostListSchema, { method: "POST", path: "/v1/hosts", body: request, timeoutMs: queryTimeoutMs, signal });
+    return this.#call(hostListSchema, {
+      method: "POST",
+      path: "/v1/hosts",
+      body: request,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
   }
 
-  changeHost(service: string, host: string, change: HostChange, signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
-    return this.#call(hostListSchema, { method: "PATCH", path: pathOfHost(service, host), body: change, timeoutMs: queryTimeoutMs, signal });
+  changeHost(
+    service: string,
+    host: string,
+    change: HostChange,
+    signal?: AbortSignal,
+  ): Promise<GatewayAnswer<HostList>> {
+    return this.#call(hostListSchema, {
+      method: "PATCH",
+      path: pathOfHost(service, host),
+      body: change,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
   }
 
   /** Never a candidate from now on; a primary is switched over to another host first. */
   drainHost(service: string, host: string, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
-    return this.#call(commandDoneSchema, { method: "POST", path: `${pathOfHost(service, host)}/drain`, body: {}, timeoutMs: commandTimeoutMs, signal });
+    return this.#call(commandDoneSchema, {
+      method: "POST",
+      path: `${pathOfHost(service, host)}/drain`,
+      body: {},
+      timeoutMs: commandTimeoutMs,
+      signal,
+    });
   }
 
   config(signal?: AbortSignal): Promise<GatewayAnswer<ConfigReport>> {
@@ -100,7 +157,12 @@ export class GatewayClient {
   }
 
   removeHost(service: string, host: string, signal?: AbortSignal): Promise<GatewayAnswer<HostList>> {
-    return this.#call(hostListSchema, { method: "DELETE", path: pathOfHost(service, host), timeoutMs: queryTimeoutMs, signal });
+    return this.#call(hostListSchema, {
+      method: "DELETE",
+      path: pathOfHost(service, host),
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
   }
 
   gateways(signal?: AbortSignal): Promise<GatewayAnswer<GatewayList>> {
@@ -108,31 +170,82 @@ export class GatewayClient {
   }
 
   removeGateway(gateway: string, signal?: AbortSignal): Promise<GatewayAnswer<GatewayList>> {
-    return this.#call(gatewayListSchema, { method: "DELETE", path: `/v1/gateways/${encodeURIComponent(gateway)}`, timeoutMs: queryTimeoutMs, signal });
+    return this.#call(gatewayListSchema, {
+      method: "DELETE",
+      path: `/v1/gateways/${encodeURIComponent(gateway)}`,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
   }
 
-  checkpoint(request: { service?: string; host?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CheckpointAnswer>> {
-    return this.#call(checkpointAnswerSchema, { method: "POST", path: "/v1/checkpoint", body: request, timeoutMs: checkpointTimeoutMs, signal });
+  checkpoint(
+    request: { service?: string; host?: string },
+    signal?: AbortSignal,
+  ): Promise<GatewayAnswer<CheckpointAnswer>> {
+    return this.#call(checkpointAnswerSchema, {
+      method: "POST",
+      path: "/v1/checkpoint",
+      body: request,
+      timeoutMs: checkpointTimeoutMs,
+      signal,
+    });
   }
 
   rehearse(request: { service?: string; host: string }, signal?: AbortSignal): Promise<GatewayAnswer<RehearsalAnswer>> {
-    return this.#call(rehearsalAnswerSchema, { method: "POST", path: "/v1/rehearse", body: request, timeoutMs: rehearsalTimeoutMs, signal });
+    return this.#call(rehearsalAnswerSchema, {
+      method: "POST",
+      path: "/v1/rehearse",
+      body: request,
+      timeoutMs: rehearsalTimeoutMs,
+      signal,
+    });
   }
 
   clearSuspects(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<SuspectsCleared>> {
-    return this.#call(suspectsClearedSchema, { method: "POST", path: "/v1/suspects/clear", body: request, timeoutMs: commandTimeoutMs, signal });
+    return this.#call(suspectsClearedSchema, {
+      method: "POST",
+      path: "/v1/suspects/clear",
+      body: request,
+      timeoutMs: commandTimeoutMs,
+      signal,
+    });
   }
 
   databases(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<DatabasesAnswer>> {
-    return this.#call(databasesAnswerSchema, { method: "POST", path: "/v1/databases/list", body: request, timeoutMs: commandTimeoutMs, signal });
+    return this.#call(databasesAnswerSchema, {
+      method: "POST",
+      path: "/v1/databases/list",
+      body: request,
+      timeoutMs: commandTimeoutMs,
+      signal,
+    });
   }
 
-  changeDatabase(act: DatabaseAct, request: { service?: string; name: string; force?: boolean }, signal?: AbortSignal): Promise<GatewayAnswer<DatabasesAnswer>> {
-    return this.#call(databasesAnswerSchema, { method: "POST", path: `/v1/databases/${act}`, body: request, timeoutMs: commandTimeoutMs, signal });
+  changeDatabase(
+    act: DatabaseAct,
+    request: { service?: string; name: string; force?: boolean },
+    signal?: AbortSignal,
+  ): Promise<GatewayAnswer<DatabasesAnswer>> {
+    return this.#call(databasesAnswerSchema, {
+      method: "POST",
+      path: `/v1/databases/${act}`,
+      body: request,
+      timeoutMs: commandTimeoutMs,
+      signal,
+    });
   }
 
-  sql(request: { sql: string; rowsMax?: number; timeoutMs?: number }, signal?: AbortSignal): Promise<GatewayAnswer<SqlAnswer>> {
-    return this.#call(sqlAnswerSchema, { method: "POST", path: "/v1/sql", body: request, timeoutMs: queryTimeoutMs, signal });
+  sql(
+    request: { sql: string; rowsMax?: number; timeoutMs?: number },
+    signal?: AbortSignal,
+  ): Promise<GatewayAnswer<SqlAnswer>> {
+    return this.#call(sqlAnswerSchema, {
+      method: "POST",
+      path: "/v1/sql",
+      body: request,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
   }
 
   async #call<S extends v.GenericSchema>(schema: S, call: JsonCall): Promise<GatewayAnswer<v.InferOutput<S>>> {
@@ -140,7 +253,9 @@ export class GatewayClient {
     if (answer.kind !== "answer") return answer;
     if (answer.status === 200) {
       const parsed = v.safeParse(schema, answer.body);
-      return parsed.success ? { kind: "ok", value: parsed.output } : { kind: "invalid", message: `${call.path}: ${v.summarize(parsed.issues)}` };
+      return parsed.success
+        ? { kind: "ok", value: parsed.output }
+        : { kind: "invalid", message: `${call.path}: ${v.summarize(parsed.issues)}` };
     }
     const refused = v.safeParse(refusedSchema, answer.body);
     if (!refused.success) return { kind: "invalid", message: `${call.path} was answered with ${answer.status}` };

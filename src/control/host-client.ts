@@ -1,8 +1,8 @@
 /**
  * The gateway's side of a host's control API (messages.ts): typed calls, each with a time limit and a signal.
  *
- * Whatever comes back is checked against the schemas; what does not match is `invalid` and never passed on. A refusal by
- * the host is an answer, not a failure.
+ * Whatever comes back is checked against the schemas; what does not match is `invalid` and never passed on. A refusal
+ * by the host is an answer, not a failure.
  */
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
@@ -27,7 +27,10 @@ import {
   type RehearsalDone,
 } from "./messages.ts";
 
-export type HostAnswer<T> = { readonly kind: "ok"; readonly value: T } | { readonly kind: "refused-by-host"; readonly refusal: Refusal } | CallFailure;
+export type HostAnswer<T> =
+  | { readonly kind: "ok"; readonly value: T }
+  | { readonly kind: "refused-by-host"; readonly refusal: Refusal }
+  | CallFailure;
 
 /** How a stream ended that should not end: `ended` is the host's own clean end. */
 export type StreamEnd = { readonly kind: "ended" } | CallFailure;
@@ -58,13 +61,22 @@ export class HostClient {
   readonly #gateway: string;
 
   /** `gateway`: the id of the gateway that asks; empty: it is none. */
-  constructor(controlUrl: string, secret: string, clock: Clock, limits: HostClientLimits = defaultHostClientLimits, gateway = "") {
+  constructor(
+    controlUrl: string,
+    secret: string,
+    clock: Clock,
+    limits: HostClientLimits = defaultHostClientLimits,
+    gateway = "",
+  ) {
     this.#options = { baseUrl: controlUrl, secret, clock, headers: gateway === "" ? {} : { [gatewayField]: gateway } };
     this.#limits = limits;
     this.#gateway = gateway;
   }
 
-  /** `timeoutMs` covers the whole call. `recordFormat` is told to the host: the newest format of records that all hosts read. */
+  /**
+   * `timeoutMs` covers the whole call. `recordFormat` is told to the host: the newest format of records that all hosts
+   * read.
+   */
   async status(timeoutMs: number, signal?: AbortSignal, recordFormat?: number): Promise<HostAnswer<HostStatus>> {
     const headers = recordFormat === undefined ? undefined : { [recordFormatField]: String(recordFormat) };
     return this.#json(hostStatusSchema, { method: "GET", path: "/v1/status", headers, timeoutMs, signal });
@@ -72,7 +84,13 @@ export class HostClient {
 
   /** Hands over each status until the stream ends, for whatever reason; never throws. */
   async streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd> {
-    const call = { method: "GET" as const, path: "/v1/status/stream", timeoutMs: this.#limits.connectTimeoutMs, silenceMs: streamSilenceMs, signal };
+    const call = {
+      method: "GET" as const,
+      path: "/v1/status/stream",
+      timeoutMs: this.#limits.connectTimeoutMs,
+      silenceMs: streamSilenceMs,
+      signal,
+    };
     const end = await callLines(this.#options, call, (value) => {
       const parsed = v.safeParse(hostStatusSchema, value);
       if (parsed.success) onStatus(parsed.output);
@@ -83,7 +101,11 @@ export class HostClient {
   }
 
   /** Ends with a `done` or `refused` event handed to `onEvent`, or a failure. */
-  async promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd> {
+  async promote(
+    request: PromoteRequest,
+    onEvent: (event: PromoteEvent) => void,
+    signal: AbortSignal,
+  ): Promise<StreamEnd> {
     return this.#order("/v1/promote", request, promoteEventSchema, onEvent, signal);
   }
 
@@ -92,36 +114,84 @@ export class HostClient {
   }
 
   async checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>> {
-    return this.#json(checkpointDoneSchema, { method: "POST", path: "/v1/checkpoint", body: {}, timeoutMs: this.#limits.checkpointTimeoutMs, signal });
+    return this.#json(checkpointDoneSchema, {
+      method: "POST",
+      path: "/v1/checkpoint",
+      body: {},
+      timeoutMs: this.#limits.checkpointTimeoutMs,
+      signal,
+    });
   }
 
   async rehearse(signal?: AbortSignal): Promise<HostAnswer<RehearsalDone>> {
-    return this.#json(rehearsalDoneSchema, { method: "POST", path: "/v1/rehearse", body: {}, timeoutMs: this.#limits.rehearsalTimeoutMs, signal });
+    return this.#json(rehearsalDoneSchema, {
+      method: "POST",
+      path: "/v1/rehearse",
+      body: {},
+      timeoutMs: this.#limits.rehearsalTimeoutMs,
+      signal,
+    });
   }
 
   async restore(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
-    return this.#json(hostStatusSchema, { method: "POST", path: "/v1/restore", body: {}, timeoutMs: this.#limits.orderTimeoutMs, signal });
+    return this.#json(hostStatusSchema, {
+      method: "POST",
+      path: "/v1/restore",
+      body: {},
+      timeoutMs: this.#limits.orderTimeoutMs,
+      signal,
+    });
   }
 
   /** Tells the host that this gateway has taken it out of its registry. */
   async removed(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
     const body = { gateway: this.#gateway };
-    return this.#json(hostStatusSchema, { method: "POST", path: "/v1/removed", body, timeoutMs: this.#limits.connectTimeoutMs, signal });
+    return this.#json(hostStatusSchema, {
+      method: "POST",
+      path: "/v1/removed",
+      body,
+      timeoutMs: this.#limits.connectTimeoutMs,
+      signal,
+    });
   }
 
   async clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
-    return this.#json(hostStatusSchema, { method: "POST", path: "/v1/suspects/clear", body: {}, timeoutMs: this.#limits.connectTimeoutMs, signal });
+    return this.#json(hostStatusSchema, {
+      method: "POST",
+      path: "/v1/suspects/clear",
+      body: {},
+      timeoutMs: this.#limits.connectTimeoutMs,
+      signal,
+    });
   }
 
   async databases(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>> {
-    return this.#json(databaseListSchema, { method: "GET", path: "/v1/databases", timeoutMs: this.#limits.connectTimeoutMs, signal });
+    return this.#json(databaseListSchema, {
+      method: "GET",
+      path: "/v1/databases",
+      timeoutMs: this.#limits.connectTimeoutMs,
+      signal,
+    });
   }
 
-  async changeDatabase(act: DatabaseAct, body: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>> {
-    return this.#json(databaseListSchema, { method: "POST", path: `/v1/databases/${act}`, body, timeoutMs: this.#limits.orderTimeoutMs, signal });
+  async changeDatabase(
+    act: DatabaseAct,
+    body: DatabaseChange,
+    signal?: AbortSignal,
+  ): Promise<HostAnswer<DatabaseList>> {
+    return this.#json(databaseListSchema, {
+      method: "POST",
+      path: `/v1/databases/${act}`,
+      body,
+      timeoutMs: this.#limits.orderTimeoutMs,
+      signal,
+    });
   }
 
-  async #json<S extends v.GenericSchema>(schema: S, call: Parameters<typeof callJson>[1]): Promise<HostAnswer<v.InferOutput<S>>> {
+  async #json<S extends v.GenericSchema>(
+    schema: S,
+    call: Parameters<typeof callJson>[1],
+  ): Promise<HostAnswer<v.InferOutput<S>>> {
     const answer = await callJson(this.#options, call);
     if (answer.kind !== "answer") return answer;
     if (answer.status === 200) {
@@ -140,7 +210,14 @@ export class HostClient {
     signal: AbortSignal,
   ): Promise<StreamEnd> {
     let last = "";
-    const call = { method: "POST" as const, path, body, timeoutMs: this.#limits.orderTimeoutMs, silenceMs: this.#limits.orderTimeoutMs, signal };
+    const call = {
+      method: "POST" as const,
+      path,
+      body,
+      timeoutMs: this.#limits.orderTimeoutMs,
+      silenceMs: this.#limits.orderTimeoutMs,
+      signal,
+    };
     const end = await callLines(this.#options, call, (value) => {
       const parsed = v.safeParse(schema, value);
       if (!parsed.success) return false;
@@ -160,7 +237,11 @@ export class HostClient {
   }
 }
 
-function refusalOf(status: number, body: unknown, path: string): { readonly kind: "refused-by-host"; readonly refusal: Refusal } | CallFailure {
+function refusalOf(
+  status: number,
+  body: unknown,
+  path: string,
+): { readonly kind: "refused-by-host"; readonly refusal: Refusal } | CallFailure {
   const parsed = status === 409 ? v.safeParse(refusalSchema, body) : null;
   if (parsed?.success === true) return { kind: "refused-by-host", refusal: parsed.output };
   return { kind: "invalid", message: `${path} was answered with ${status}: ${JSON.stringify(body).slice(0, 200)}` };

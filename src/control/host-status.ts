@@ -9,8 +9,9 @@ export type HostRole = (typeof hostRoles)[number];
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 
 /**
- * What the application of this host does. `stopped`: it does not run here. `failing`: its check fails, and something still moves or its
- * patience is not over. `stuck`: nothing moved for the whole patience. `restarting`: it ended and is started again here.
+ * What the application of this host does. `stopped`: it does not run here. `failing`: its check fails, and something
+ * still moves or its patience is not over. `stuck`: nothing moved for the whole patience. `restarting`: it ended and is
+ * started again here.
  */
 export const applicationStates = ["stopped", "starting", "ready", "failing", "stuck", "restarting"] as const;
 export type ApplicationState = (typeof applicationStates)[number];
@@ -33,7 +34,11 @@ export const applicationSchema = v.object({
 
 export type ApplicationStatus = v.InferOutput<typeof applicationSchema>;
 
-export const impairmentSchema = v.object({ kind: v.picklist(impairmentKinds), reason: v.string(), forMs: milliseconds });
+export const impairmentSchema = v.object({
+  kind: v.picklist(impairmentKinds),
+  reason: v.string(),
+  forMs: milliseconds,
+});
 
 /** A fingerprint of requests that were executing when the application ended, twice, without completing in between. */
 export const suspectSchema = v.object({
@@ -64,8 +69,13 @@ export const retrySchema = v.object({ reason: v.string(), inMs: milliseconds, at
 export const captureSchema = v.object({
   /** How often and for how long writers were locked out in this term, milliseconds. */
   writeLocks: v.object({ count, totalMs: milliseconds, maxMs: milliseconds }),
-  /** Write-ahead logs of 64 MiB and more that cannot start over: how many bytes are in use, for how long that has been so, and which processes read. */
-  longLogs: v.array(v.object({ database: v.string(), walBytes: count, heldMs: milliseconds, heldBy: v.array(v.string()) })),
+  /**
+   * Write-ahead logs of 64 MiB and more that cannot start over: how many bytes are in use, for how long that has been
+   * so, and which processes read.
+   */
+  longLogs: v.array(
+    v.object({ database: v.string(), walBytes: count, heldMs: milliseconds, heldBy: v.array(v.string()) }),
+  ),
 });
 export type CaptureStatus = v.InferOutput<typeof captureSchema>;
 
@@ -81,7 +91,10 @@ export const rehearsalSchema = v.object({
 });
 export type RehearsalResult = v.InferOutput<typeof rehearsalSchema>;
 
-/** Formats of records (src/core/record-format.ts): the newest that this host reads, and the one that a primary writes now. */
+/**
+ * Formats of records (src/core/record-format.ts): the newest that this host reads, and the one that a primary writes
+ * now.
+ */
 export const recordFormatSchema = v.object({ reads: count, writes: v.nullable(count) });
 
 export const hostStatusSchema = v.object({
@@ -105,11 +118,15 @@ export const hostStatusSchema = v.object({
    * secondary. null: it does neither right now.
    */
   vaultSilentMs: v.optional(v.nullable(v.number()), null),
-  /** This host's monotonic clock when the status was made, in milliseconds: orders carry it back (`basedOn` of a promotion). */
+  /**
+   * This host's monotonic clock when the status was made, in milliseconds: orders carry it back (`basedOn` of a
+   * promotion).
+   */
   clockMs: v.optional(v.nullable(v.number()), null),
   /**
-   * This host stepped down in favour of `to`, `forMs` ago on its own clock, and has read no claim since. A gateway that did not order
-   * that leaves it alone for a moment (core/failover/relation.ts). null: it did not, or another host has claimed.
+   * This host stepped down in favour of `to`, `forMs` ago on its own clock, and has read no claim since. A gateway that
+   * did not order that leaves it alone for a moment (core/failover/relation.ts). null: it did not, or another host has
+   * claimed.
    */
   handover: v.optional(v.nullable(v.object({ to: v.string(), forMs: v.pipe(v.number(), v.minValue(0)) })), null),
   /** True when the last record of the log is a `vacate`. */
@@ -128,7 +145,10 @@ export const hostStatusSchema = v.object({
   application: v.optional(v.nullable(applicationSchema), null),
   /** What keeps this host from being a good primary; empty when nothing does. */
   impairments: v.optional(v.array(impairmentSchema), []),
-  /** This host became primary and could not stay it, for a reason that may pass: a candidate of the last resort until then. */
+  /**
+   * This host became primary and could not stay it, for a reason that may pass: a candidate of the last resort until
+   * then.
+   */
   retry: v.optional(v.nullable(retrySchema), null),
   suspects: v.optional(v.array(suspectSchema), []),
   /** What the application had when it ended and has not completed since: not put aside yet (`pauseMs` 0). */
@@ -146,4 +166,14 @@ export const hostStatusSchema = v.object({
 export type HostStatus = v.InferOutput<typeof hostStatusSchema>;
 
 /** The fields that a host may leave out, as they are read then. */
-export const untold = { application: null, impairments: [], retry: null, suspects: [], watchedRequests: [], vault: null, capture: null, rehearsal: null, recordFormat: null } satisfies Partial<HostStatus>;
+export const untold = {
+  application: null,
+  impairments: [],
+  retry: null,
+  suspects: [],
+  watchedRequests: [],
+  vault: null,
+  capture: null,
+  rehearsal: null,
+  recordFormat: null,
+} satisfies Partial<HostStatus>;

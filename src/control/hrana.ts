@@ -1,8 +1,8 @@
 /**
  * Hrana over HTTP, versions 2 and 3 with JSON: the requests of a pipeline, as much of it as a read-only server needs.
  *
- * Source: HRANA_3_SPEC.md and HTTP_V2_SPEC.md of libSQL's server. Names on the wire are the specification's; unknown keys
- * are let through, since newer clients add some.
+ * Source: HRANA_3_SPEC.md and HTTP_V2_SPEC.md of libSQL's server. Names on the wire are the specification's; unknown
+ * keys are let through, since newer clients add some.
  */
 import * as v from "valibot";
 
@@ -30,7 +30,10 @@ export const hranaStatementSchema = v.object({
   sql: v.nullish(sqlText),
   sql_id: v.nullish(id),
   args: v.optional(v.pipe(v.array(hranaValueSchema), v.maxLength(argumentsMax)), []),
-  named_args: v.optional(v.pipe(v.array(v.object({ name: v.string(), value: hranaValueSchema })), v.maxLength(argumentsMax)), []),
+  named_args: v.optional(
+    v.pipe(v.array(v.object({ name: v.string(), value: hranaValueSchema })), v.maxLength(argumentsMax)),
+    [],
+  ),
   want_rows: v.nullish(v.boolean(), true),
 });
 export type HranaStatement = v.InferOutput<typeof hranaStatementSchema>;
@@ -44,12 +47,18 @@ export type HranaCondition =
 export const hranaConditionSchema: v.GenericSchema<unknown, HranaCondition> = v.variant("type", [
   v.object({ type: v.picklist(["ok", "error"]), step: v.pipe(v.number(), v.integer(), v.minValue(0)) }),
   v.object({ type: v.literal("not"), cond: v.lazy(() => hranaConditionSchema) }),
-  v.object({ type: v.picklist(["and", "or"]), conds: v.pipe(v.array(v.lazy(() => hranaConditionSchema)), v.maxLength(hranaStepsMax)) }),
+  v.object({
+    type: v.picklist(["and", "or"]),
+    conds: v.pipe(v.array(v.lazy(() => hranaConditionSchema)), v.maxLength(hranaStepsMax)),
+  }),
   v.object({ type: v.literal("is_autocommit") }),
 ]);
 
 const batchSchema = v.object({
-  steps: v.pipe(v.array(v.object({ condition: v.nullish(hranaConditionSchema), stmt: hranaStatementSchema })), v.maxLength(hranaStepsMax)),
+  steps: v.pipe(
+    v.array(v.object({ condition: v.nullish(hranaConditionSchema), stmt: hranaStatementSchema })),
+    v.maxLength(hranaStepsMax),
+  ),
 });
 export type HranaBatch = v.InferOutput<typeof batchSchema>;
 
@@ -103,7 +112,9 @@ export type HranaResponse =
   | { readonly type: "describe"; readonly result: HranaDescription }
   | { readonly type: "get_autocommit"; readonly is_autocommit: boolean };
 
-export type HranaStreamResult = { readonly type: "ok"; readonly response: HranaResponse } | { readonly type: "error"; readonly error: HranaError };
+export type HranaStreamResult =
+  | { readonly type: "ok"; readonly response: HranaResponse }
+  | { readonly type: "error"; readonly error: HranaError };
 
 export interface HranaPipelineAnswer {
   /** For the next request of this stream; null: the stream is closed. */

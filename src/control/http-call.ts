@@ -77,7 +77,11 @@ export type LinesEnd =
   | CallFailure;
 
 /** Calls, and hands over each line of an NDJSON answer, parsed. `onLine` returns false to end the call as invalid. */
-export async function callLines(options: CallOptions, call: LineCall, onLine: (value: unknown) => boolean): Promise<LinesEnd> {
+export async function callLines(
+  options: CallOptions,
+  call: LineCall,
+  onLine: (value: unknown) => boolean,
+): Promise<LinesEnd> {
   let rest = "";
   let malformed = false;
   const take = (line: string): boolean => {
@@ -140,7 +144,8 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
       outgoing.destroy();
       resolve(end);
     };
-    const timedOut = (message: string): void => finish({ kind: "timeout", message: `${options.baseUrl}${call.path}: ${message}` });
+    const timedOut = (message: string): void =>
+      finish({ kind: "timeout", message: `${options.baseUrl}${call.path}: ${message}` });
     const rearm = (): void => {
       timer.cancel();
       if (Number.isFinite(reading.silenceMs)) {
@@ -162,8 +167,9 @@ const lateMs = 50;
 const graceMs = 50;
 
 /**
- * A time limit that does not take our own silence for the other side's: after a pause of this process (a stopped virtual
- * machine, a starved CPU) its timers come due together with answers that have long arrived, and may be looked at first.
+ * A time limit that does not take our own silence for the other side's: after a pause of this process (a stopped
+ * virtual machine, a starved CPU) its timers come due together with answers that have long arrived, and may be looked
+ * at first.
  */
 function deadline(clock: Clock, ms: number, expire: () => void): Timer {
   const dueAt = clock.now() + ms;
@@ -174,7 +180,13 @@ function deadline(clock: Clock, ms: number, expire: () => void): Timer {
   return { cancel: () => timer.cancel() };
 }
 
-function readAnswer(response: IncomingMessage, call: JsonCall, reading: Reading, rearm: () => void, finish: (end: StreamEnd) => void): void {
+function readAnswer(
+  response: IncomingMessage,
+  call: JsonCall,
+  reading: Reading,
+  rearm: () => void,
+  finish: (end: StreamEnd) => void,
+): void {
   const status = response.statusCode ?? 0;
   if (status === 401) {
     finish({ kind: "unauthorized", message: "the cluster secret was not accepted" });
@@ -183,11 +195,14 @@ function readAnswer(response: IncomingMessage, call: JsonCall, reading: Reading,
   response.setEncoding("utf8");
   response.on("data", (chunk: string) => {
     rearm();
-    if (!reading.onChunk(chunk, status)) finish({ kind: "invalid", message: `${call.path} answered what the contract does not have` });
+    if (!reading.onChunk(chunk, status))
+      finish({ kind: "invalid", message: `${call.path} answered what the contract does not have` });
   });
   response.on("end", () => finish({ kind: "ended", status }));
   response.on("error", (error: NodeJS.ErrnoException) => finish({ kind: "reset", message: error.message }));
-  response.on("close", () => finish({ kind: "reset", message: "the connection was closed in the middle of the answer" }));
+  response.on("close", () =>
+    finish({ kind: "reset", message: "the connection was closed in the middle of the answer" }),
+  );
 }
 
 function open(options: CallOptions, call: JsonCall): ClientRequest {
@@ -212,7 +227,8 @@ function open(options: CallOptions, call: JsonCall): ClientRequest {
 function failureOf(error: NodeJS.ErrnoException, where: string): CallFailure {
   const message = `${where}: ${error.message || (error.code ?? "failed")}`;
   if (error.code === "ECONNREFUSED") return { kind: "refused", message };
-  if (error.code === "ETIMEDOUT" || error.code === "EHOSTUNREACH" || error.code === "ENETUNREACH") return { kind: "timeout", message };
+  if (error.code === "ETIMEDOUT" || error.code === "EHOSTUNREACH" || error.code === "ENETUNREACH")
+    return { kind: "timeout", message };
   if (error.code?.startsWith("HPE_") === true) return { kind: "invalid", message };
   return { kind: "reset", message };
 }

@@ -1,6 +1,6 @@
 /**
- * Requests and answers of a host's control API, version 1. One place, used by host and gateway; docs/CONTROL-API.md follows
- * it.
+ * Requests and answers of a host's control API, version 1. One place, used by host and gateway; docs/CONTROL-API.md
+ * follows it.
  *
  * GET  /v1/status          -> HostStatus
  * GET  /v1/status/stream   -> NDJSON of HostStatus: at once, at every change, and at least every `heartbeatMs`
@@ -14,8 +14,8 @@
  * GET  /v1/databases       -> DatabaseList (databases.ts)
  * POST /v1/databases/exclude|include  DatabaseChange -> DatabaseList, or a refusal (409)
  *
- * Every call carries `Authorization: Bearer <cluster secret>`; without it 401, and nothing else is said.
- * A refusal outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`, one
+ * Every call carries `Authorization: Bearer <cluster secret>`; without it 401, and nothing else is said. A refusal
+ * outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`, one
  * with a body over the limit a `413`.
  */
 import * as v from "valibot";
@@ -25,11 +25,15 @@ import { rehearsalSchema, suspectSchema } from "./host-status.ts";
 /** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 /**
- * Text that becomes part of a record: well-formed, and so short that the record takes it. Refused at the door, because a host that
- * has stopped its application by then could only restore.
+ * Text that becomes part of a record: well-formed, and so short that the record takes it. Refused at the door, because
+ * a host that has stopped its application by then could only restore.
  */
 const recordText = (charactersMax: number) =>
-  v.pipe(v.string(), v.maxLength(charactersMax), v.check((text) => !/\p{Surrogate}/u.test(text), "text without half of a surrogate pair"));
+  v.pipe(
+    v.string(),
+    v.maxLength(charactersMax),
+    v.check((text) => !/\p{Surrogate}/u.test(text), "text without half of a surrogate pair"),
+  );
 const recordIdMax = 64;
 const reasonMax = 500;
 /** Of all hosts of a service together. */
@@ -49,19 +53,25 @@ export const promoteRequestSchema = v.object({
   /** Set for a planned switchover or a forced failover: no evidence is needed beyond the log itself. */
   planned: v.boolean(),
   /**
-   * The candidate's own words on which this order rests, `instance` and `clockMs` of its status, and for how long after them it
-   * may be obeyed. An order that a network kept back is refused by that. null: it never expires.
+   * The candidate's own words on which this order rests, `instance` and `clockMs` of its status, and for how long after
+   * them it may be obeyed. An order that a network kept back is refused by that. null: it never expires.
    */
   basedOn: v.optional(v.nullable(v.object({ instance: v.string(), clockMs: v.number(), validMs: milliseconds })), null),
   /**
-   * The highest position that the primary of `epoch` was heard to have, and the identity of its vault. A candidate that has read its log to
-   * the end and is behind that, or uses another vault, refuses (`other_log`). 0 and null: not known.
+   * The highest position that the primary of `epoch` was heard to have, and the identity of its vault. A candidate that
+   * has read its log to the end and is behind that, or uses another vault, refuses (`other_log`). 0 and null: not
+   * known.
    */
   positionHeard: v.optional(count, 0),
   vault: v.optional(v.nullable(v.string()), null),
-  /** What the hosts of the service know of requests that end the application, so that its end here counts on from there. */
+  /**
+   * What the hosts of the service know of requests that end the application, so that its end here counts on from there.
+   */
   suspects: v.optional(v.pipe(v.array(suspectSchema), v.maxLength(suspectsMax)), []),
-  /** The newest format of records that all hosts of the service read, as far as this gateway knows. null: it does not say. */
+  /**
+   * The newest format of records that all hosts of the service read, as far as this gateway knows. null: it does not
+   * say.
+   */
   recordFormat: v.optional(v.nullable(count), null),
 });
 /** As it is sent: what has a default may be left out. */
@@ -108,7 +118,12 @@ export const demoteEventSchema = v.variant("kind", [
 ]);
 export type DemoteEvent = v.InferOutput<typeof demoteEventSchema>;
 
-export const checkpointDoneSchema = v.object({ position: count, chunksWritten: count, chunksReused: count, ms: milliseconds });
+export const checkpointDoneSchema = v.object({
+  position: count,
+  chunksWritten: count,
+  chunksReused: count,
+  ms: milliseconds,
+});
 export type CheckpointDone = v.InferOutput<typeof checkpointDoneSchema>;
 
 /** How a rehearsal went. Not `ok`: the application would not have served at a failover; it is no refusal. */
@@ -128,7 +143,9 @@ export const removedNoticeSchema = v.object({ gateway: v.pipe(v.string(), v.chec
 /** Request field by which a gateway says who asks: its id. */
 export const gatewayField = "stead-gateway";
 
-/** Request field of `GET /v1/status` by which a gateway says what `recordFormat` of a promotion says, again and again. */
+/**
+ * Request field of `GET /v1/status` by which a gateway says what `recordFormat` of a promotion says, again and again.
+ */
 export const recordFormatField = "stead-record-format";
 
 /** A status stream that is silent for longer than a few of these has died. */

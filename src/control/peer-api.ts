@@ -1,10 +1,11 @@
 /**
- * What gateways say to each other, format 1: `POST /v1/peer/sync` on the admin listener, PeerMessage -> PeerMessage, or 409
- * PeerRefusal. Each message carries what its sender knows (vector), rows that the other lacks, and what it sees of each
- * service's primary right now.
+ * What gateways say to each other, format 1: `POST /v1/peer/sync` on the admin listener, PeerMessage -> PeerMessage, or
+ * 409 PeerRefusal. Each message carries what its sender knows (vector), rows that the other lacks, and what it sees of
+ * each service's primary right now.
  *
- * Rows come as arrays in the order of `tables[name]`. A receiver that does not know one of these tables or columns takes none
- * of the rows and does not count them as known, so that it gets them whole once it is upgraded; views still count.
+ * Rows come as arrays in the order of `tables[name]`. A receiver that does not know one of these tables or columns
+ * takes none of the rows and does not count them as known, so that it gets them whole once it is upgraded; views still
+ * count.
  */
 import * as v from "valibot";
 
@@ -22,7 +23,10 @@ export const peerViewSchema = v.object({
   primary: v.nullable(name),
   epoch: count,
   sees: v.picklist(["up", "down", "unknown"]),
-  /** What it heard of the log from a primary itself: it may be the only one that did. null, or left out by an older gateway: nothing. */
+  /**
+   * What it heard of the log from a primary itself: it may be the only one that did. null, or left out by an older
+   * gateway: nothing.
+   */
   heard: v.optional(v.nullable(v.object({ epoch: count, position: count, vault: v.nullable(name) })), null),
   /** How long it has seen it so. */
   forMs: v.pipe(v.number(), v.minValue(0)),
@@ -36,7 +40,12 @@ export const wireRowSchema = v.tuple([
   stamp,
   v.picklist([0, 1]), // tombstone
   // One test in place of a union: its members would each be tried, and complain, for each of many cells.
-  v.array(v.custom<string | number | null>((cell) => cell === null || typeof cell === "string" || (typeof cell === "number" && !Number.isNaN(cell)), "a cell is text, a number or null")),
+  v.array(
+    v.custom<string | number | null>(
+      (cell) => cell === null || typeof cell === "string" || (typeof cell === "number" && !Number.isNaN(cell)),
+      "a cell is text, a number or null",
+    ),
+  ),
 ]);
 export type WireRow = v.InferOutput<typeof wireRowSchema>;
 
@@ -52,7 +61,9 @@ export const peerMessageSchema = v.object({
     /** It stops: do not wait for it. */
     leaving: v.boolean(),
   }),
-  /** In a request: what the sender knows, when it asks for what it lacks. In an answer to that: what the answerer knows. */
+  /**
+   * In a request: what the sender knows, when it asks for what it lacks. In an answer to that: what the answerer knows.
+   */
   vector: v.nullable(v.record(v.string(), count)),
   /** In an answer: how many of the asker's own writes are known. */
   known: count,

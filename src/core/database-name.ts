@@ -1,11 +1,12 @@
 /**
  * Names of databases: paths below the data folder with forward slashes, as the journal, the vault and people see them.
  *
- * A file's name on Linux is bytes. In a name of ours each byte that is not part of valid UTF-8, and each backslash, stands as `\xHH` (two
- * lower-case hexadecimal digits); everything else stands for itself. So a backslash in a name always begins an escape, two different
- * files never have the same name, and each name leads back to exactly the bytes that it came from. A name with any other backslash
- * (`\x2f` for a slash, `\x61` for a letter, a lone one) is none: nothing leads out of the folder, and no file has two names.
- * Names without backslashes are what they were before there were escapes.
+ * A file's name on Linux is bytes. In a name of ours each byte that is not part of valid UTF-8, and each backslash,
+ * stands as `\xHH` (two lower-case hexadecimal digits); everything else stands for itself. So a backslash in a name
+ * always begins an escape, two different files never have the same name, and each name leads back to exactly the bytes
+ * that it came from. A name with any other backslash (`\x2f` for a slash, `\x61` for a letter, a lone one) is none:
+ * nothing leads out of the folder, and no file has two names. Names without backslashes are what they were before there
+ * were escapes.
  */
 const escape = /\\x([0-9a-f]{2})/g;
 

@@ -2,7 +2,8 @@
  * What moves from capture through the log to a secondary: the new content of whole database pages.
  *
  * A delta is physical and idempotent: applying it twice, or applying it to a database that already has it, changes
- * nothing. Applying all deltas of the records 1..p in order to an empty folder gives exactly the databases at position p.
+ * nothing. Applying all deltas of the records 1..p in order to an empty folder gives exactly the databases at position
+ * p.
  */
 
 /** 16 bytes, XOR over all pages of the first 16 bytes of SHA-256(page number as u32 LE ‖ page content). */
@@ -13,7 +14,10 @@ export interface Page {
   readonly number: number;
   /** Exactly `pageSize` bytes. */
   readonly content: Uint8Array;
-  /** First 16 bytes of SHA-256(number ‖ content), where this process has computed them from the content before. Never what a record says. */
+  /**
+   * First 16 bytes of SHA-256(number ‖ content), where this process has computed them from the content before. Never
+   * what a record says.
+   */
   readonly hash?: Uint8Array | undefined;
 }
 
@@ -25,7 +29,10 @@ export interface DatabaseDelta {
   readonly pageSize: number;
   /** Pages of the database after the commit; pages beyond it are cut off. 0 with no pages: the database was removed. */
   readonly pageCount: number;
-  /** In the last delta of a database in its flush: of the whole database after that. In those before it, it says nothing (zeros, or the same). */
+  /**
+   * In the last delta of a database in its flush: of the whole database after that. In those before it, it says nothing
+   * (zeros, or the same).
+   */
   readonly checksum: DatabaseChecksum;
   readonly pages: readonly Page[];
 }

@@ -1,14 +1,16 @@
 /**
  * A flush: everything that one collection of a primary put into the log, whole, as its readers take it.
  *
- * It has the deltas of its databases, and what its records carry beside them: sections. A follower, a restore and a restore to a moment
- * hand the whole flush to what applies it, so a new kind of section needs a writer and a target, and nothing in between.
+ * It has the deltas of its databases, and what its records carry beside them: sections. A follower, a restore and a
+ * restore to a moment hand the whole flush to what applies it, so a new kind of section needs a writer and a target,
+ * and nothing in between.
  */
 import type { DatabaseDelta } from "./delta.ts";
 
 /**
- * Something that a record of format 2 carries beside its own fields, under the name of its kind. A reader that does not know the kind
- * skips the section when it is optional, and refuses the record when it is required (src/vault/log/section-codec.ts).
+ * Something that a record of format 2 carries beside its own fields, under the name of its kind. A reader that does not
+ * know the kind skips the section when it is optional, and refuses the record when it is required
+ * (src/vault/log/section-codec.ts).
  */
 export interface Section {
   /** Lower-case letters, digits and hyphens, 1 to 32. */

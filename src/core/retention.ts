@@ -1,10 +1,10 @@
 /**
  * Which checkpoints and which part of the log are still needed (R6); everything else may go.
  *
- * Needed are: the newest `checkpointsMin` announced checkpoints, every point in time of the last `windowMs` (so also the last
- * checkpoint before the window begins, from which its first moment is reached), and the log after the oldest of
- * those checkpoints. Calendar times come from different hosts and may go backwards: they are only ever read so that more is
- * kept, and `checkpointsMin` holds without them.
+ * Needed are: the newest `checkpointsMin` announced checkpoints, every point in time of the last `windowMs` (so also
+ * the last checkpoint before the window begins, from which its first moment is reached), and the log after the oldest
+ * of those checkpoints. Calendar times come from different hosts and may go backwards: they are only ever read so that
+ * more is kept, and `checkpointsMin` holds without them.
  */
 import type { Rules } from "./rules.ts";
 
@@ -47,17 +47,25 @@ export interface RetentionPlan {
 /** Throws RangeError for a policy that would keep nothing. */
 export function planRetention(input: RetentionInput): RetentionPlan {
   const { checkpointsMin, windowMs } = input.policy;
-  if (!Number.isInteger(checkpointsMin) || checkpointsMin < 1) throw new RangeError(`checkpointsMin is ${checkpointsMin}; at least 1 must be kept`);
+  if (!Number.isInteger(checkpointsMin) || checkpointsMin < 1)
+    throw new RangeError(`checkpointsMin is ${checkpointsMin}; at least 1 must be kept`);
   if (!(windowMs >= 0)) throw new RangeError(`windowMs is ${windowMs}; it cannot be negative`);
-  const announced = input.checkpoints.filter((checkpoint) => checkpoint.announced).sort((a, b) => a.position - b.position);
+  const announced = input.checkpoints
+    .filter((checkpoint) => checkpoint.announced)
+    .sort((a, b) => a.position - b.position);
   const newest = announced.at(-1);
   if (newest === undefined) return { boundary: 0, kept: [], removed: [], chunksUpTo: -1 };
-  const first = Math.min(firstForWindow(announced, input.nowMs - windowMs), Math.max(0, announced.length - checkpointsMin));
+  const first = Math.min(
+    firstForWindow(announced, input.nowMs - windowMs),
+    Math.max(0, announced.length - checkpointsMin),
+  );
   const kept = announced.slice(first).map(({ position }) => position);
   const oldest = kept[0] ?? newest.position;
   const boundary = input.rules.has("R6-checkpoint-before-delete") ? oldest : input.logPosition;
   const stays = new Set(kept);
-  const removed = input.checkpoints.map(({ position }) => position).filter((position) => position < newest.position && !stays.has(position));
+  const removed = input.checkpoints
+    .map(({ position }) => position)
+    .filter((position) => position < newest.position && !stays.has(position));
   return { boundary, kept, removed: removed.sort((a, b) => a - b), chunksUpTo: newest.position };
 }
 

@@ -1,9 +1,10 @@
 /**
  * Which service a request belongs to: by host name and path prefix, the most specific match wins.
  *
- * A service that names the host beats one that does not; among those the longest path prefix wins. A prefix matches whole
- * segments: `/app` matches `/app` and `/app/x` and `/app?x`, not `/apple`. The path is compared as it came, byte by byte:
- * what an upstream would make of `%2e` or `//` is its own business, and guessing here would let requests be smuggled.
+ * A service that names the host beats one that does not; among those the longest path prefix wins. A prefix matches
+ * whole segments: `/app` matches `/app` and `/app/x` and `/app?x`, not `/apple`. The path is compared as it came, byte
+ * by byte: what an upstream would make of `%2e` or `//` is its own business, and guessing here would let requests be
+ * smuggled.
  */
 export interface ServiceMatch {
   /** Lower case, without a port; null: any. */
@@ -30,18 +31,23 @@ export function serviceMatcher<S extends Matchable>(services: readonly S[]): Ser
   return (hostField, target) => {
     const host = hostName(hostField);
     const path = originPath(target);
-    return ordered.find((entry) => (entry.host === null || entry.host === host) && hasPrefix(path, entry.prefix))?.service;
+    return ordered.find((entry) => (entry.host === null || entry.host === host) && hasPrefix(path, entry.prefix))
+      ?.service;
   };
 }
 
 /** What the longest prefix says that the target's path begins with; undefined: none does, or there are none. */
-export function firstByteMsOf(times: readonly { readonly path: string; readonly timeMs: number }[] | undefined, target: string): number | undefined {
+export function firstByteMsOf(
+  times: readonly { readonly path: string; readonly timeMs: number }[] | undefined,
+  target: string,
+): number | undefined {
   if (times === undefined || times.length === 0) return undefined;
   const path = originPath(target);
   let found: { readonly prefix: string; readonly timeMs: number } | undefined;
   for (const time of times) {
     const prefix = normalizedPrefix(time.path);
-    if (hasPrefix(path, prefix) && prefix.length >= (found?.prefix.length ?? 0)) found = { prefix, timeMs: time.timeMs };
+    if (hasPrefix(path, prefix) && prefix.length >= (found?.prefix.length ?? 0))
+      found = { prefix, timeMs: time.timeMs };
   }
   return found?.timeMs;
 }

@@ -1,15 +1,18 @@
 /**
  * Which requests end the application: those that it had when it ended, again and again, and that never complete.
  *
- * A *fingerprint* is a method and a path without its query. One that the application had at an ending is *watched*; it is *suspect*
- * after two endings within ten minutes without having completed in between. A suspect is not forwarded for a pause of 10 s, then one request is let
- * through as a trial; each trial that ends the application doubles the pause, up to five minutes. Completing once clears everything.
+ * A *fingerprint* is a method and a path without its query. One that the application had at an ending is *watched*; it
+ * is *suspect* after two endings within ten minutes without having completed in between. A suspect is not forwarded for
+ * a pause of 10 s, then one request is let through as a trial; each trial that ends the application doubles the pause,
+ * up to five minutes. Completing once clears everything.
  *
- * A path that usually completes must not become suspect for standing beside the one that kills. In between two endings it completes, if
- * anything does; and where nothing could, because the same killer came again at once, one that was seen to complete within the ten
- * minutes before needs four endings in a row. Completions are sampled while nothing is watched: an ordinary request pays nothing for this.
+ * A path that usually completes must not become suspect for standing beside the one that kills. In between two endings
+ * it completes, if anything does; and where nothing could, because the same killer came again at once, one that was
+ * seen to complete within the ten minutes before needs four endings in a row. Completions are sampled while nothing is
+ * watched: an ordinary request pays nothing for this.
  *
- * To break it: watch without hearing of completions, or let a trial cost the host its last restart (the caller says whether it may).
+ * To break it: watch without hearing of completions, or let a trial cost the host its last restart (the caller says
+ * whether it may).
  */
 import { allRules, type Rules } from "./rules.ts";
 
@@ -19,7 +22,10 @@ export interface Fingerprint {
   readonly path: string;
 }
 
-/** As a host tells it in its status and an order carries it to the next primary. Times are relative, because clocks are not shared. */
+/**
+ * As a host tells it in its status and an order carries it to the next primary. Times are relative, because clocks are
+ * not shared.
+ */
 export interface KnownSuspect extends Fingerprint {
   readonly endings: number;
   readonly trialInMs: number;
@@ -59,7 +65,10 @@ const pathCharactersMax = 200;
 export function fingerprintOf(method: string, target: string): Fingerprint {
   const query = target.indexOf("?");
   const path = query === -1 ? target : target.slice(0, query);
-  return { method, path: path.length <= pathCharactersMax ? path : `${path.slice(0, pathCharactersMax)}~${hashOf(path)}` };
+  return {
+    method,
+    path: path.length <= pathCharactersMax ? path : `${path.slice(0, pathCharactersMax)}~${hashOf(path)}`,
+  };
 }
 
 const keyOf = ({ method, path }: Fingerprint): string => `${method} ${path}`;
@@ -108,7 +117,8 @@ export class Suspects {
     if (!this.#rules.has("suspects-complete")) return false;
     this.#usual.delete(key);
     this.#usual.set(key, now);
-    if (this.#usual.size > usualMax) for (const [oldest] of this.#usual) return (this.#usual.delete(oldest), this.#clear(key));
+    if (this.#usual.size > usualMax)
+      for (const [oldest] of this.#usual) return (this.#usual.delete(oldest), this.#clear(key));
     return this.#clear(key);
   }
 
@@ -122,7 +132,8 @@ export class Suspects {
     for (const [key, request] of sorted.slice(0, entriesPerEndingMax)) {
       const entry = this.#current(key, now) ?? { ...request, endings: [], pauseMs: 0, trialAt: now, isOnTrial: false };
       entry.endings = [...entry.endings.filter((at) => now - at < suspectWindowMs), now].slice(-endingsOfUsual);
-      // Only a trial says more against it: others were in flight before it was put aside, on this host or the one before (simulation, seed 19439).
+      // Only a trial says more against it: others were in flight before it was put aside, on this host or the one
+      // before (simulation, seed 19439).
       if (entry.isOnTrial) entry.pauseMs = Math.min(entry.pauseMs * 2, pauseMostMs);
       else if (entry.pauseMs === 0 && entry.endings.length >= (isUsual(key) ? endingsOfUsual : endingsOfSuspect)) {
         entry.pauseMs = pauseFirstMs;
@@ -138,7 +149,13 @@ export class Suspects {
   /** Those that are put aside, and those that are only watched (`pauseMs` 0). */
   list(now: number): KnownSuspect[] {
     this.#forget(now);
-    return [...this.#entries.values()].map(({ method, path, endings, pauseMs, trialAt }) => ({ method, path, endings: endings.length, pauseMs, trialInMs: Math.max(0, Math.round(trialAt - now)) }));
+    return [...this.#entries.values()].map(({ method, path, endings, pauseMs, trialAt }) => ({
+      method,
+      path,
+      endings: endings.length,
+      pauseMs,
+      trialInMs: Math.max(0, Math.round(trialAt - now)),
+    }));
   }
 
   /** What another host knows: what is worse counts. */
@@ -148,7 +165,17 @@ export class Suspects {
       const key = keyOf(request);
       const mine = this.#current(key, now);
       if (mine !== undefined && mine.endings.length >= endings && mine.pauseMs >= pauseMs) continue;
-      this.#put(key, { ...request, endings: Array<number>(Math.min(endings, endingsOfUsual)).fill(now), pauseMs: Math.min(pauseMs, pauseMostMs), trialAt: now + Math.min(trialInMs, pauseMostMs), isOnTrial: false }, now);
+      this.#put(
+        key,
+        {
+          ...request,
+          endings: Array<number>(Math.min(endings, endingsOfUsual)).fill(now),
+          pauseMs: Math.min(pauseMs, pauseMostMs),
+          trialAt: now + Math.min(trialInMs, pauseMostMs),
+          isOnTrial: false,
+        },
+        now,
+      );
     }
   }
 
@@ -174,7 +201,8 @@ export class Suspects {
     this.#entries.set(key, entry);
     if (this.#entries.size > entriesMax) this.#forget(now);
     // One that is only watched makes room before one that is known to kill.
-    for (const [other, { pauseMs }] of this.#entries) if (this.#entries.size > entriesMax && pauseMs === 0) this.#entries.delete(other);
+    for (const [other, { pauseMs }] of this.#entries)
+      if (this.#entries.size > entriesMax && pauseMs === 0) this.#entries.delete(other);
     for (const other of this.#entries.keys()) if (this.#entries.size > entriesMax) this.#entries.delete(other);
   }
 
@@ -183,7 +211,8 @@ export class Suspects {
   }
 }
 
-const isOld = ({ endings, trialAt }: Entry, now: number): boolean => now >= trialAt && now - (endings.at(-1) ?? -Infinity) >= suspectWindowMs;
+const isOld = ({ endings, trialAt }: Entry, now: number): boolean =>
+  now >= trialAt && now - (endings.at(-1) ?? -Infinity) >= suspectWindowMs;
 
 /** FNV-1a, 32 bits: it tells long paths apart, nothing more. */
 function hashOf(text: string): string {

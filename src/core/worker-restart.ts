@@ -1,6 +1,6 @@
 /**
- * When a worker process that ended is started again: at once the first time, later each time it ends again soon. One that
- * cannot live must not keep the machine busy, and one that was killed once must not be missed.
+ * When a worker process that ended is started again: at once the first time, later each time it ends again soon. One
+ * that cannot live must not keep the machine busy, and one that was killed once must not be missed.
  */
 export interface RestartState {
   /** Ends in a row, none of which came after a long life. */
@@ -15,7 +15,10 @@ export const restartDelayMsMax = 5_000;
 const firstDelayMs = 50;
 
 /** The worker ended after `livedMs`. */
-export function afterEnd(state: RestartState, livedMs: number): { readonly state: RestartState; readonly delayMs: number } {
+export function afterEnd(
+  state: RestartState,
+  livedMs: number,
+): { readonly state: RestartState; readonly delayMs: number } {
   const endsInRow = livedMs >= wellAfterMs ? 1 : state.endsInRow + 1;
   const delayMs = endsInRow === 1 ? 0 : Math.min(restartDelayMsMax, firstDelayMs * 2 ** (endsInRow - 2));
   return { state: { endsInRow }, delayMs };

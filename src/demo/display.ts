@@ -89,7 +89,9 @@ const laterMs = 50;
 
 /** An event with its phases; phases that took no time are left out. */
 export function eventLine(atMs: number, what: string, result: EventResult): string {
-  const phases = phaseNames.filter((name) => result.phases[name] >= 0.05).map((name) => `${name} ${result.phases[name].toFixed(0)}`);
+  const phases = phaseNames
+    .filter((name) => result.phases[name] >= 0.05)
+    .map((name) => `${name} ${result.phases[name].toFixed(0)}`);
   const later = result.gapAfterMs > laterMs ? ` (${result.gapAfterMs.toFixed(0)} ms after it)` : "";
   return `${seconds(atMs)}  ${what}: clients saw a gap of ${result.gapMs.toFixed(0)} ms${later}  [${phases.join(" · ")} ms]`;
 }

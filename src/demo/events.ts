@@ -99,7 +99,13 @@ async function hang(primary: HostMember, stage: EventStage): Promise<Act> {
   const host = processOf(primary);
   stage.say(`SIGSTOP to ${primary.id} (process group ${host.pid})`);
   host.signal("SIGSTOP");
-  await cluster.until("the stopped process", failoverWithinMs, signal, () => "it runs", () => Promise.resolve(isStopped(host.pid) ? true : undefined));
+  await cluster.until(
+    "the stopped process",
+    failoverWithinMs,
+    signal,
+    () => "it runs",
+    () => Promise.resolve(isStopped(host.pid) ? true : undefined),
+  );
   const probe = new ZombieProbe({ ...stage, dataUrl: primary.dataUrl });
   try {
     const next = await newPrimary(primary, stage);
@@ -120,16 +126,29 @@ async function hang(primary: HostMember, stage: EventStage): Promise<Act> {
 
 /** SIGSTOP to the application alone, and to nothing of what watches it. */
 async function hangApplication(primary: HostMember, { cluster, signal, say }: EventStage): Promise<Act> {
-  const application = descendantsOf(processOf(primary).pid).filter(({ pid }) => commandOf(pid)?.includes("stead-watcher") === false);
+  const application = descendantsOf(processOf(primary).pid).filter(
+    ({ pid }) => commandOf(pid)?.includes("stead-watcher") === false,
+  );
   if (application.length === 0) throw new Error(`${primary.id} has no application process to stop`);
   say(`SIGSTOP to the application of ${primary.id} (${application.map(({ pid }) => pid).join(", ")})`);
   for (const { pid } of application) process.kill(pid, "SIGSTOP");
-  const [restarted, next] = await cluster.until("the application to be ready again", failoverWithinMs, signal, () => "it is not", async () => {
-    const now = await cluster.primary();
-    // It is the same host, unless the application was stuck there a moment ago already.
-    return now !== undefined && now.status.application?.state === "ready" && livingOf(application).length === 0 ? ([now.host === primary, now.host] as const) : undefined;
-  });
-  return { what: `the application of ${primary.id} hung, ${restarted ? "it was started again there" : `${next.id} serves`}`, zombieAcknowledged: [] };
+  const [restarted, next] = await cluster.until(
+    "the application to be ready again",
+    failoverWithinMs,
+    signal,
+    () => "it is not",
+    async () => {
+      const now = await cluster.primary();
+      // It is the same host, unless the application was stuck there a moment ago already.
+      return now !== undefined && now.status.application?.state === "ready" && livingOf(application).length === 0
+        ? ([now.host === primary, now.host] as const)
+        : undefined;
+    },
+  );
+  return {
+    what: `the application of ${primary.id} hung, ${restarted ? "it was started again there" : `${next.id} serves`}`,
+    zombieAcknowledged: [],
+  };
 }
 
 function processOf(host: HostMember): NonNullable<HostMember["process"]> {
@@ -138,14 +157,24 @@ function processOf(host: HostMember): NonNullable<HostMember["process"]> {
 }
 
 async function newPrimary(old: HostMember, { cluster, signal }: EventStage): Promise<HostMember> {
-  return cluster.until(`a primary other than ${old.id}`, failoverWithinMs, signal, () => "there is none", async () => {
-    const primary = await cluster.primary();
-    return primary === undefined || primary.host === old ? undefined : primary.host;
-  });
+  return cluster.until(
+    `a primary other than ${old.id}`,
+    failoverWithinMs,
+    signal,
+    () => "there is none",
+    async () => {
+      const primary = await cluster.primary();
+      return primary === undefined || primary.host === old ? undefined : primary.host;
+    },
+  );
 }
 
 /** What the dead host had started, its application above all, must be gone too. */
-async function familyGone(host: HostMember, family: readonly ProcessMark[], { cluster, history, clock, signal }: EventStage): Promise<void> {
+async function familyGone(
+  host: HostMember,
+  family: readonly ProcessMark[],
+  { cluster, history, clock, signal }: EventStage,
+): Promise<void> {
   if (family.length === 0) history.report("zombie-process", `${host.id} had no application process to look for`);
   const until = clock.now() + processesGoneWithinMs;
   for (;;) {
@@ -153,7 +182,10 @@ async function familyGone(host: HostMember, family: readonly ProcessMark[], { cl
     if (living.length === 0) return;
     if (clock.now() > until) {
       const pids = living.map(({ pid }) => pid).join(", ");
-      history.report("zombie-process", `${pids} outlived ${host.id} by ${processesGoneWithinMs} ms\n${cluster.logTails()}`);
+      history.report(
+        "zombie-process",
+        `${pids} outlived ${host.id} by ${processesGoneWithinMs} ms\n${cluster.logTails()}`,
+      );
       return;
     }
     await clock.sleep(10, signal);
@@ -161,7 +193,13 @@ async function familyGone(host: HostMember, family: readonly ProcessMark[], { cl
 }
 
 async function recordedAfter(order: number, { cluster, gateway, signal }: EventStage): Promise<RecordedFailover> {
-  return cluster.until("the gateway's record of the failover", failoverWithinMs, signal, () => "there is none", async () => {
-    return (await gateway.failovers()).filter((one) => one.order > order).at(-1);
-  });
+  return cluster.until(
+    "the gateway's record of the failover",
+    failoverWithinMs,
+    signal,
+    () => "there is none",
+    async () => {
+      return (await gateway.failovers()).filter((one) => one.order > order).at(-1);
+    },
+  );
 }

@@ -2,8 +2,8 @@
  * What the demo does to gateways while it does something to a primary: one is killed with SIGKILL and started again.
  *
  * `acting`: the gateway that has begun a failover, in the middle of it: as soon as it says that it is promoting a host.
- * `beside`: one drawn, at the moment of the event. In the end one comes back with an empty database (`emptied`): everything
- * that it had known it must get from its peers.
+ * `beside`: one drawn, at the moment of the event. In the end one comes back with an empty database (`emptied`):
+ * everything that it had known it must get from its peers.
  */
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -78,14 +78,18 @@ export class GatewayStrikes {
     const before = (await cluster.primary())?.host;
     const until = clock.now() + actingWithinMs;
     while (clock.now() < until) {
-      const looked = await Promise.all(fleet.living.map(async (gateway) => ({ gateway, view: await fleet.viewOf(gateway).service() })));
+      const looked = await Promise.all(
+        fleet.living.map(async (gateway) => ({ gateway, view: await fleet.viewOf(gateway).service() })),
+      );
       const acting = looked.find(({ view }) => view.phase === "promoting");
       if (acting !== undefined) {
         this.#kill(acting.gateway, acting.view);
         const primary = (await cluster.primary())?.host;
         const isMiddle = primary === undefined || primary === before;
         if (isMiddle) this.#inTheMiddle += 1;
-        say(`SIGKILL to ${acting.gateway.id}, which acts${isMiddle ? ": nobody is primary yet" : "; too late, its candidate is primary already"}`);
+        say(
+          `SIGKILL to ${acting.gateway.id}, which acts${isMiddle ? ": nobody is primary yet" : "; too late, its candidate is primary already"}`,
+        );
         return acting.gateway;
       }
       await clock.sleep(lookEveryMs, signal);
@@ -112,9 +116,20 @@ export class GatewayStrikes {
     await gateway.process?.ended;
     await clock.sleep(restartAfterMs, signal);
     await cluster.start(gateway);
-    await cluster.until(`${gateway.id} to serve again`, backWithinMs, signal, () => "it does not", async () => {
-      return (await fleet.viewOf(gateway).isServing().catch(() => false)) ? true : undefined;
-    });
+    await cluster.until(
+      `${gateway.id} to serve again`,
+      backWithinMs,
+      signal,
+      () => "it does not",
+      async () => {
+        return (await fleet
+          .viewOf(gateway)
+          .isServing()
+          .catch(() => false))
+          ? true
+          : undefined;
+      },
+    );
     fleet.isBack(gateway);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A whole demo: cluster, load, events, read-back, verdict. Everything that it starts ends with it, by `finally` and, when
- * this process is killed, by the reaper.
+ * A whole demo: cluster, load, events, read-back, verdict. Everything that it starts ends with it, by `finally` and,
+ * when this process is killed, by the reaper.
  */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -68,7 +68,15 @@ export async function runDemo(options: DemoOptions, onVerdict: OnVerdict): Promi
 async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions, onVerdict: OnVerdict): Promise<void> {
   const { clock, signal, seed, app, stream, gateways = 1 } = options;
   const application = demoApplication(app, folder);
-  const cluster = await Cluster.create({ folder, service: app, application, hosts: hostCount, gateways, keeper, clock });
+  const cluster = await Cluster.create({
+    folder,
+    service: app,
+    application,
+    hosts: hostCount,
+    gateways,
+    keeper,
+    clock,
+  });
   const dice = seededDice(seed);
   const history = new History();
   const model = application.makeModel(`d${seed}`, workers);
@@ -82,13 +90,29 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
   const say = (text: string): void => display.line(`${seconds(clock.now() - startedAt)}  ${text}`);
   const fleet = new GatewayFleet(cluster, app, clock, say);
   try {
-    say(`${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}; seed ${seed}`);
+    say(
+      `${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}; seed ${seed}`,
+    );
     await startAll(cluster, fleet, signal);
     say("all are there; the load starts");
     await load.start();
-    const stage: EventStage = { cluster, gateway: fleet, clock, dice, model, history, meter: load.meter, readPath: application.readPath, signal, say };
+    const stage: EventStage = {
+      cluster,
+      gateway: fleet,
+      clock,
+      dice,
+      model,
+      history,
+      meter: load.meter,
+      readPath: application.readPath,
+      signal,
+      say,
+    };
     const loadStartedAt = clock.now();
-    const strikes = gateways === 1 ? undefined : new GatewayStrikes({ cluster, fleet, clock, dice: seededDice(seed + 1), signal, say });
+    const strikes =
+      gateways === 1
+        ? undefined
+        : new GatewayStrikes({ cluster, fleet, clock, dice: seededDice(seed + 1), signal, say });
     const { events, zombieAcknowledged } = await runEvents(stage, strikes, options, loadStartedAt, display, startedAt);
     await waitUntil(clock, Math.max(loadStartedAt + options.durationMs, clock.now() + quietMs), signal);
     await load.stop();
@@ -97,7 +121,14 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     if (broken !== undefined) history.report("sum", broken);
     const result = history.finish(entries);
     const gatewaysConvergeMs = strikes === undefined ? 0 : await converge(cluster, strikes, options, display);
-    const found = { counts: load.counts, ...(await fleet.counters()), result, zombieAcknowledged, history, gatewaysConvergeMs };
+    const found = {
+      counts: load.counts,
+      ...(await fleet.counters()),
+      result,
+      zombieAcknowledged,
+      history,
+      gatewaysConvergeMs,
+    };
     const verdict = verdictObject({ events, ...found });
     for (const failure of load.failures) display.line(`  failed: ${failure}`);
     for (const { kind, detail } of history.violations) display.line(`  ${kind}: ${detail}`);
@@ -115,9 +146,15 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
 async function startAll(cluster: Cluster, fleet: GatewayFleet, signal: AbortSignal): Promise<void> {
   await Promise.all([...cluster.hosts, ...cluster.gateways].map((member) => cluster.start(member)));
   await cluster.whenWhole(wholeWithinMs, signal);
-  await cluster.until("every gateway to find the primary", wholeWithinMs, signal, () => "it has not", async () => {
-    return (await fleet.isServing().catch(() => false)) ? true : undefined;
-  });
+  await cluster.until(
+    "every gateway to find the primary",
+    wholeWithinMs,
+    signal,
+    () => "it has not",
+    async () => {
+      return (await fleet.isServing().catch(() => false)) ? true : undefined;
+    },
+  );
 }
 
 interface EventsDone {
@@ -125,7 +162,14 @@ interface EventsDone {
   readonly zombieAcknowledged: number;
 }
 
-async function runEvents(stage: EventStage, strikes: GatewayStrikes | undefined, options: DemoOptions, loadStartedAt: number, display: Display, startedAt: number): Promise<EventsDone> {
+async function runEvents(
+  stage: EventStage,
+  strikes: GatewayStrikes | undefined,
+  options: DemoOptions,
+  loadStartedAt: number,
+  display: Display,
+  startedAt: number,
+): Promise<EventsDone> {
   const { clock, dice, history, signal } = stage;
   const plan = planEvents(options.kills, dice);
   const events: EventResult[] = [];
@@ -133,20 +177,30 @@ async function runEvents(stage: EventStage, strikes: GatewayStrikes | undefined,
   for (const [index, kind] of plan.entries()) {
     const due = loadStartedAt + quietMs + (index * Math.max(0, options.durationMs - 2 * quietMs)) / plan.length;
     await waitUntil(clock, Math.max(due, index === 0 ? 0 : clock.now() + calmMs), signal);
-    // The first kill that meets a gateway in the middle of a failover is enough; with every other event one dies beside it.
+    // The first kill that meets a gateway in the middle of a failover is enough; with every other event one dies beside
+    // it.
     const strike = kind === "kill" && strikes?.inTheMiddle === 0 ? "acting" : "beside";
     const [outcome] = await Promise.all([runEvent(kind, stage), strikes?.during(strike)]);
     events.push(outcome.result);
     zombieAcknowledged += outcome.zombieAcknowledged.length;
-    for (const answer of outcome.zombieAcknowledged) history.report("zombie-process", `a replaced primary answered ${answer}`);
+    for (const answer of outcome.zombieAcknowledged)
+      history.report("zombie-process", `a replaced primary answered ${answer}`);
     display.line(eventLine(clock.now() - startedAt, outcome.what, outcome.result));
   }
   return { events, zombieAcknowledged };
 }
 
 /** One gateway loses everything and comes back; null when the gateways do not end with the same rows. */
-async function converge(cluster: Cluster, strikes: GatewayStrikes, { clock, signal, kills }: DemoOptions, display: Display): Promise<number | null> {
-  if (kills > 0) display.line(`  the gateway that acts was killed in the middle of a failover: ${strikes.inTheMiddle === 0 ? "not this time" : "yes"}`);
+async function converge(
+  cluster: Cluster,
+  strikes: GatewayStrikes,
+  { clock, signal, kills }: DemoOptions,
+  display: Display,
+): Promise<number | null> {
+  if (kills > 0)
+    display.line(
+      `  the gateway that acts was killed in the middle of a failover: ${strikes.inTheMiddle === 0 ? "not this time" : "yes"}`,
+    );
   const sinceMs = await strikes.emptied();
   const { gateways, secret } = cluster;
   const { ms, differences } = await whenSame({ gateways, secret, clock, sinceMs, withinMs: convergeWithinMs, signal });
@@ -183,5 +237,12 @@ async function keepRunning(cluster: Cluster, display: Display, signal: AbortSign
 function liveView(load: Load, history: History, shown: ShownHosts, elapsedMs: number, nowMs: number): LiveView {
   const strip = load.meter.histogram(nowMs - stripMs, nowMs, stripBuckets);
   const perSecond = load.meter.histogram(nowMs - 1000, nowMs, 1)[0] ?? 0;
-  return { elapsedMs, hosts: shown.texts, strip, perSecond, waiting: load.inFlight, acknowledged: history.acknowledgedCount };
+  return {
+    elapsedMs,
+    hosts: shown.texts,
+    strip,
+    perSecond,
+    waiting: load.inFlight,
+    acknowledged: history.acknowledgedCount,
+  };
 }

@@ -39,8 +39,8 @@ export interface VerdictObject {
   readonly writes: Readonly<Record<"acknowledged" | "missing" | "phantom", number>>;
   readonly zombie_acknowledged: number;
   /**
-   * The application's own invariant holds, and every other check of the history: nothing twice, nothing stale, nothing that
-   * was shown and taken back, nothing that no client sent.
+   * The application's own invariant holds, and every other check of the history: nothing twice, nothing stale, nothing
+   * that was shown and taken back, nothing that no client sent.
    */
   readonly invariant_ok: boolean;
   /** Until all gateways had the same rows; null: they never had. 0 with one gateway. */
@@ -51,7 +51,10 @@ const tenth = (ms: number): number => Math.round(ms * 10) / 10;
 
 export function verdictObject(input: VerdictInput): VerdictObject {
   const failovers = input.events.map(({ kind, phases, gapMs }) => {
-    const times = Object.fromEntries(reportedPhases.map((name) => [`${name}_ms`, tenth(phases[name])])) as Record<PhaseField, number>;
+    const times = Object.fromEntries(reportedPhases.map((name) => [`${name}_ms`, tenth(phases[name])])) as Record<
+      PhaseField,
+      number
+    >;
     return { kind, ...times, gap_ms: tenth(gapMs) };
   });
   const { ok, unknown, failed } = input.counts;
@@ -67,7 +70,13 @@ export function verdictObject(input: VerdictInput): VerdictObject {
 
 export function isGood(verdict: VerdictObject): boolean {
   const { writes, requests, gateways_converge_ms } = verdict;
-  return writes.missing === 0 && verdict.zombie_acknowledged === 0 && requests.failed === 0 && verdict.invariant_ok && gateways_converge_ms !== null;
+  return (
+    writes.missing === 0 &&
+    verdict.zombie_acknowledged === 0 &&
+    requests.failed === 0 &&
+    verdict.invariant_ok &&
+    gateways_converge_ms !== null
+  );
 }
 
 /** For people. */

@@ -1,9 +1,9 @@
 /**
  * Reads the configuration file again when it changes, or at once when told to (SIGHUP), and gives it to the gateway.
  *
- * The file is looked at every `pollMs` by time, size and inode (watching is unreliable on network file systems and where
- * editors replace files), and read once it has looked the same twice, so that a half-written file is not taken for a wrong one.
- * A file that is wrong in any part is refused whole, and said so until a good one comes.
+ * The file is looked at every `pollMs` by time, size and inode (watching is unreliable on network file systems and
+ * where editors replace files), and read once it has looked the same twice, so that a half-written file is not taken
+ * for a wrong one. A file that is wrong in any part is refused whole, and said so until a good one comes.
  */
 import { stat } from "node:fs/promises";
 import { formatProblems } from "../config/problems.ts";

@@ -1,6 +1,6 @@
 /**
- * What a gateway decides and remembers, without a listener: registry and memory (state/), a state machine per service that
- * watches the hosts, and the peers it shares all of it with. The process around it (gateway.ts) and the simulation
+ * What a gateway decides and remembers, without a listener: registry and memory (state/), a state machine per service
+ * that watches the hosts, and the peers it shares all of it with. The process around it (gateway.ts) and the simulation
  * (test/sim) give it the ways to hosts, peers, disk and data plane.
  */
 import type { ServiceConfig } from "../config/types.ts";
@@ -76,7 +76,12 @@ export class ControlPlane {
       },
     });
     this.#follow(remembered);
-    this.#interrupted = new Interrupted({ gateway: id, store, clock, heardMsAgo: (gateway) => this.peers.heardMsAgo(gateway) });
+    this.#interrupted = new Interrupted({
+      gateway: id,
+      store,
+      clock,
+      heardMsAgo: (gateway) => this.peers.heardMsAgo(gateway),
+    });
     this.#interrupted.begin();
   }
 
@@ -96,12 +101,22 @@ export class ControlPlane {
     return { hosts: this.registry.all().map((entry) => ({ ...entry })) };
   }
 
-  addHost(host: { service: string; id: string; controlUrl: string; priority: number | null; nofailover: boolean | null }): void {
+  addHost(host: {
+    service: string;
+    id: string;
+    controlUrl: string;
+    priority: number | null;
+    nofailover: boolean | null;
+  }): void {
     this.registry.put(host);
     this.#apply(host.service);
   }
 
-  changeHost(service: string, host: string, change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined }): boolean {
+  changeHost(
+    service: string,
+    host: string,
+    change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined },
+  ): boolean {
     const known = this.registry.find(service, host);
     if (known === undefined) return false;
     const { priority = known.priority, nofailover = known.nofailover } = change;
@@ -134,16 +149,18 @@ export class ControlPlane {
   }
 
   /**
-   * Orders nothing any more, for a process that replaces this one; what hosts say of the primary is followed. A failover that is under
-   * way comes to its end first, for a bounded time: the requests that wait for it wait here.
+   * Orders nothing any more, for a process that replaces this one; what hosts say of the primary is followed. A
+   * failover that is under way comes to its end first, for a bounded time: the requests that wait for it wait here.
    */
   async handOver(): Promise<void> {
     const { clock, log } = this.#options;
     const until = clock.now() + settleMsMax;
     while (this.services().some(({ isChanging }) => isChanging) && clock.now() < until) await clock.sleep(settleLookMs);
-    for (const { name, isChanging } of this.services()) if (isChanging) log.warn("handed over in the middle of a failover", { service: name });
+    for (const { name, isChanging } of this.services())
+      if (isChanging) log.warn("handed over in the middle of a failover", { service: name });
     // Plain hosts cannot say who is primary: each process finds that out by itself, to the same end, and goes on to.
-    for (const runtime of this.services()) if (!runtime.isPlain) runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause" } });
+    for (const runtime of this.services())
+      if (!runtime.isPlain) runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause" } });
     this.#interrupted.stop();
     await this.peers.stop();
   }
@@ -163,14 +180,21 @@ export class ControlPlane {
     for (const runtime of this.services()) if (!added.includes(runtime)) this.#apply(runtime.name);
   }
 
-  /** With manual rejoin the failed host leaves the registry, so that it takes part again only when an operator says so. */
+  /**
+   * With manual rejoin the failed host leaves the registry, so that it takes part again only when an operator says so.
+   */
   #onFailedOver(service: string, failover: Failover): void {
     const { from, to, kind } = failover;
     if (this.#options.config().services.find(({ name }) => name === service)?.rejoin !== "manual") return;
     if (from === null || from === to || kind === "switchover" || kind === "first") return;
     const runtime = this.services().find(({ name }) => name === service);
     if (runtime === undefined || !this.removeHost(service, from)) return;
-    runtime.recorder.note("warning", "host-removed", from, `it failed, and rejoin is manual: look at it, then \`stead hosts add ${from} URL\``);
+    runtime.recorder.note(
+      "warning",
+      "host-removed",
+      from,
+      `it failed, and rejoin is manual: look at it, then \`stead hosts add ${from} URL\``,
+    );
   }
 
   #begin(runtime: ServiceRuntime, remembered: Remembered | null): void {

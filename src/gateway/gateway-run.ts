@@ -1,6 +1,6 @@
 /**
- * A gateway with its configuration file, as a process runs it: started, told to read its file again, stopped, or replaced by
- * another process that has its listening socket (upgrade/keeper.ts).
+ * A gateway with its configuration file, as a process runs it: started, told to read its file again, stopped, or
+ * replaced by another process that has its listening socket (upgrade/keeper.ts).
  */
 import type { ConfigResult, GatewayConfig } from "../config/types.ts";
 import { duplicateDescriptor } from "../runtime/descriptors.ts";
@@ -19,7 +19,9 @@ export interface GatewayRunOptions extends GatewayDeps {
 
 /** The process that serves now, as its successor sees it. The steps come in this order. */
 export interface Incumbent {
-  /** Another process may have the database, the admin listener and the name among peers; clients are served as before. */
+  /**
+   * Another process may have the database, the admin listener and the name among peers; clients are served as before.
+   */
   handOver(): Promise<void>;
   /** The takeover failed: it has everything again. */
   resume(): Promise<void>;
@@ -83,7 +85,9 @@ export class GatewayRun implements Incumbent {
 
   #sayServing(): void {
     const { listen, adminListen } = this.#gateway.config;
-    this.#options.log.info(`serving on ${listen.host}:${this.#gateway.port}, administration on ${adminListen.host}:${this.#gateway.adminPort}`);
+    this.#options.log.info(
+      `serving on ${listen.host}:${this.#gateway.port}, administration on ${adminListen.host}:${this.#gateway.adminPort}`,
+    );
   }
 }
 

@@ -58,12 +58,17 @@ export class Gateway implements AdminTarget {
   #admin: ServerType | null = null;
 
   /**
-   * Throws `ListenError` when an address cannot be used and `DatabaseInUseError` when another gateway has the database; one that
-   * cannot be used is shown in the status instead.
-   * `descriptor`: a socket for clients that listens already, inherited.
+   * Throws `ListenError` when an address cannot be used and `DatabaseInUseError` when another gateway has the database;
+   * one that cannot be used is shown in the status instead. `descriptor`: a socket for clients that listens already,
+   * inherited.
    */
   static async start(config: GatewayConfig, deps: GatewayDeps, descriptor?: number): Promise<Gateway> {
-    const store = new StateStore({ disk: fileDisk(config.databasePath), gateway: config.id, clock: deps.clock, random: systemRandom });
+    const store = new StateStore({
+      disk: fileDisk(config.databasePath),
+      gateway: config.id,
+      clock: deps.clock,
+      random: systemRandom,
+    });
     const gateway = new Gateway(config, deps, store, await store.open());
     try {
       await gateway.#listen(descriptor);
@@ -121,7 +126,8 @@ export class Gateway implements AdminTarget {
 
   /** This gateway's data plane as a Hono app, to be served or embedded beside its own listener. */
   proxyApp(clientOf: Parameters<typeof createProxyApp>[1]): ReturnType<typeof createProxyApp> {
-    if (this.#plane.server === null) throw new Error("the gateway's data plane does not listen yet, or is in workers of its own");
+    if (this.#plane.server === null)
+      throw new Error("the gateway's data plane does not listen yet, or is in workers of its own");
     return createProxyApp(this.#plane.server, clientOf);
   }
 
@@ -136,20 +142,31 @@ export class Gateway implements AdminTarget {
   status(): ClusterStatus {
     const { clock } = this.#deps;
     const { id, databasePath } = this.#config;
-    const defects = this.services().flatMap(({ name, defect }) => (defect === null ? [] : [`service ${name}: ${defect}`]));
+    const defects = this.services().flatMap(({ name, defect }) =>
+      defect === null ? [] : [`service ${name}: ${defect}`],
+    );
     const { trouble, notices, queued, dropped } = this.#store;
     return {
       version: 1,
       gateway: id,
       startedAtMs: this.#startedAtMs,
       uptimeMs: clock.now() - this.#startedAt,
-      troubles: [...defects, ...(trouble === null ? [] : [trouble]), ...notices, ...this.peers.troubles, ...(this.configuration.trouble === null ? [] : [this.configuration.trouble]), ...this.#plane.troubles],
+      troubles: [
+        ...defects,
+        ...(trouble === null ? [] : [trouble]),
+        ...notices,
+        ...this.peers.troubles,
+        ...(this.configuration.trouble === null ? [] : [this.configuration.trouble]),
+        ...this.#plane.troubles,
+      ],
       configuration: this.configuration.status,
       database: { path: databasePath, trouble, queued, dropped },
       connections: this.#plane.connections,
       workers: this.#plane.workers.map((worker) => ({ ...worker })),
       gateways: this.peers.status().map((each) => ({ ...each })),
-      services: this.services().map((service) => serviceStatus(service, clock.now(), this.#control.failoversOf(service.name))),
+      services: this.services().map((service) =>
+        serviceStatus(service, clock.now(), this.#control.failoversOf(service.name)),
+      ),
     };
   }
 
@@ -174,8 +191,16 @@ export class Gateway implements AdminTarget {
   }
 
   configReport(): ConfigReport {
-    const services = this.#config.services.map((service) => ({ ...service, hosts: this.#control.registry.of(service.name) }));
-    const atRunTime = services.flatMap(({ name, hosts }) => [...hosts.filter(({ source }) => source === "operator").map(({ id }) => id), ...this.#control.registry.removed(name)].map((id) => hostKey(name, id)));
+    const services = this.#config.services.map((service) => ({
+      ...service,
+      hosts: this.#control.registry.of(service.name),
+    }));
+    const atRunTime = services.flatMap(({ name, hosts }) =>
+      [
+        ...hosts.filter(({ source }) => source === "operator").map(({ id }) => id),
+        ...this.#control.registry.removed(name),
+      ].map((id) => hostKey(name, id)),
+    );
     return {
       configuration: this.configuration.status,
       settings: { ...gatewaySettings(this.#config), ...serviceSettings(services) },
@@ -217,8 +242,9 @@ export class Gateway implements AdminTarget {
   }
 
   /**
-   * Gives up the database, the admin listener and its place among peers, for a process that replaces this one. From now on nothing
-   * is ordered and nothing is stored; clients are served, and the primary is followed where hosts say that it is.
+   * Gives up the database, the admin listener and its place among peers, for a process that replaces this one. From now
+   * on nothing is ordered and nothing is stored; clients are served, and the primary is followed where hosts say that
+   * it is.
    */
   async handOver(): Promise<void> {
     await this.#control.handOver();
@@ -256,6 +282,15 @@ export class Gateway implements AdminTarget {
     const onLost = (detail: string): void => {
       for (const { recorder } of this.services()) recorder.note("warning", "worker-lost", null, detail);
     };
-    return new WorkerPool({ settings, clock, log, metrics, count, command: worker, drainMs: () => this.#config.drainTimeoutMs, onLost });
+    return new WorkerPool({
+      settings,
+      clock,
+      log,
+      metrics,
+      count,
+      command: worker,
+      drainMs: () => this.#config.drainTimeoutMs,
+      onLost,
+    });
   }
 }

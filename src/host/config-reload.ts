@@ -1,9 +1,10 @@
 /**
  * Takes a changed configuration over while a host runs (SIGHUP), whole or not at all.
  *
- * At once: `priority`, `nofailover`, `drain`, `drain_streams`, `poll`. With the next term as primary, since the running application keeps what it was started
- * with: [host.application] and [host.checkpoint]. Everything else is bound to sockets, folders, the vault or a lease that others count with: a file that
- * changes any of it is refused, and the keys are named. The parts of a host read their settings from one object, which is changed here.
+ * At once: `priority`, `nofailover`, `drain`, `drain_streams`, `poll`. With the next term as primary, since the running
+ * application keeps what it was started with: [host.application] and [host.checkpoint]. Everything else is bound to
+ * sockets, folders, the vault or a lease that others count with: a file that changes any of it is refused, and the keys
+ * are named. The parts of a host read their settings from one object, which is changed here.
  */
 import type { HostConfig } from "../config/types.ts";
 
@@ -55,7 +56,11 @@ export function reloadHost(current: HostConfig, next: HostConfig): HostReload {
   const names = Object.keys(settings) as (keyof HostConfig)[];
   const changed = names.filter((name) => JSON.stringify(current[name]) !== JSON.stringify(next[name]));
   const fixed = changed.filter((name) => !settings[name][1]);
-  if (fixed.length > 0) return { kind: "refused", why: `${keysOf(fixed).join(", ")} of [host] cannot change while the host runs: restart it, as a secondary (after \`stead switchover\`)` };
+  if (fixed.length > 0)
+    return {
+      kind: "refused",
+      why: `${keysOf(fixed).join(", ")} of [host] cannot change while the host runs: restart it, as a secondary (after \`stead switchover\`)`,
+    };
   if (changed.length === 0) return { kind: "unchanged" };
   Object.assign(current, Object.fromEntries(changed.map((name) => [name, next[name]])));
   return { kind: "taken", keys: keysOf(changed) };

@@ -1,8 +1,8 @@
 /**
  * The long duties of a host: restore, follow, claim, take over, give up; and what they hold while they last.
  *
- * Each is one stage (stages.ts) and ends with an event. A secondary holds a replica and a follower, a primary a term; the
- * databases go from one to the other in `takeOver` and never belong to both.
+ * Each is one stage (stages.ts) and ends with an event. A secondary holds a replica and a follower, a primary a term;
+ * the databases go from one to the other in `takeOver` and never belong to both.
  */
 import type { PromoteEvent } from "../control/messages.ts";
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
@@ -66,7 +66,14 @@ export class Duties {
     this.noTermSince = parts.clock.now();
     const onBootstrapped = (): void => void (this.#promoteItself = true);
     const onProgress = (text: string): void => life.explain(text, false);
-    this.#restoring = new Restoring({ parts, instance, notices, onProgress, onBootstrapped, onRecord: (record) => this.#onRecord(record) });
+    this.#restoring = new Restoring({
+      parts,
+      instance,
+      notices,
+      onProgress,
+      onBootstrapped,
+      onRecord: (record) => this.#onRecord(record),
+    });
   }
 
   get secondary(): Secondary | undefined {
@@ -101,8 +108,10 @@ export class Duties {
     if (notBeforeMs !== undefined) await this.#pause(notBeforeMs - this.#parts.clock.now(), signal);
     const vacatedAt = this.#handedOverAt;
     this.#handedOverAt = undefined;
-    // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has vacated.
-    if (vacatedAt !== undefined) await giveHeadStart({ log: this.#parts.vaultLog, clock: this.#parts.clock, vacatedAt, signal });
+    // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has
+    // vacated.
+    if (vacatedAt !== undefined)
+      await giveHeadStart({ log: this.#parts.vaultLog, clock: this.#parts.clock, vacatedAt, signal });
     let isAlone = false;
     this.#restoring.begin();
     while (!signal.aborted) {
@@ -115,7 +124,8 @@ export class Duties {
         return await this.#restoreOnce(signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof DamagedDatabasesError) return this.#life.dispatch({ kind: "broken", reason: messageOf(error) });
+        if (error instanceof DamagedDatabasesError)
+          return this.#life.dispatch({ kind: "broken", reason: messageOf(error) });
         this.#life.explain(messageOf(error), !(error instanceof EmptyVaultError));
         await this.#restoring.pauseAfter(error, signal);
       }
@@ -129,7 +139,10 @@ export class Duties {
     this.#notices.over("restore");
     this.#secondary = { follower, replica: target };
     this.#checkpoint = checkpoint;
-    if (setAside !== undefined) this.#notices.warn(`local data that is nowhere in the journal (committed here, never acknowledged) is set aside in ${setAside}`);
+    if (setAside !== undefined)
+      this.#notices.warn(
+        `local data that is nowhere in the journal (committed here, never acknowledged) is set aside in ${setAside}`,
+      );
     this.#setAsides = await this.#parts.local.setAsides();
     this.#log.isCurrent(follower.epoch, follower.reader.position);
     const unlisted = this.unlistedDatabases();
@@ -137,12 +150,16 @@ export class Duties {
   }
 
   /**
-   * Why this host may not become primary although it is whole: it would not capture what the application writes into these
-   * databases. undefined: every database of the journal matches `host.databases`.
+   * Why this host may not become primary although it is whole: it would not capture what the application writes into
+   * these databases. undefined: every database of the journal matches `host.databases`.
    */
   unlistedDatabases(): string | undefined {
     const { config } = this.#parts;
-    const names = unmatchedNames(this.#secondary?.replica.checksums().keys() ?? [], config.databases, config.databasesExcept);
+    const names = unmatchedNames(
+      this.#secondary?.replica.checksums().keys() ?? [],
+      config.databases,
+      config.databasesExcept,
+    );
     return names.length === 0 ? undefined : describeUnmatched(names, config.databases);
   }
 
@@ -152,7 +169,9 @@ export class Duties {
       this.#promoteItself = false;
       const request = { gateway: "", epoch: 0, gatewaysRegistered: 0, gatewaysSeeingDown: [], planned: true };
       // It ends with a later stage, so it is not awaited here; its refusals are told in the status.
-      this.#life.promote(request, (event) => this.#onOwnPromotion(event)).catch((error: unknown) => this.#notices.warn(messageOf(error)));
+      this.#life
+        .promote(request, (event) => this.#onOwnPromotion(event))
+        .catch((error: unknown) => this.#notices.warn(messageOf(error)));
     }
     let pauseMs: number = retryMs.first;
     while (!signal.aborted) {
@@ -160,7 +179,8 @@ export class Duties {
         await follower.follow(this.#parts.config.pollMs, signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (!(error instanceof StoreError)) return this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
+        if (!(error instanceof StoreError))
+          return this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
         this.#notices.warn(`the vault cannot be read: ${messageOf(error)}`, "vault");
         await this.#pause(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, retryMs.most);
@@ -172,11 +192,24 @@ export class Duties {
     const { config, clock, random, rules, onClaim } = this.#parts;
     onClaim?.();
     const { leaseMs, controlUrl, id: host } = config;
-    const onTrouble = (error: Error): void => this.#notices.warn(`the vault does not take records: ${messageOf(error)}`, "vault");
+    const onTrouble = (error: Error): void =>
+      this.#notices.warn(`the vault does not take records: ${messageOf(error)}`, "vault");
     const { follower } = this.#assertSecondary();
     const overEpoch = this.#life.promotion()?.overEpoch ?? follower.epoch?.epoch ?? 0;
     try {
-      const result = await claimEpoch(follower, { clock, random, rules, signal, onTrouble, host, leaseMs, controlUrl, instance: this.#instance, format: () => this.#life.recordFormat(), overEpoch });
+      const result = await claimEpoch(follower, {
+        clock,
+        random,
+        rules,
+        signal,
+        onTrouble,
+        host,
+        leaseMs,
+        controlUrl,
+        instance: this.#instance,
+        format: () => this.#life.recordFormat(),
+        overEpoch,
+      });
       switch (result.kind) {
         case "claimed":
           this.#claimed = result.claimed;
@@ -186,10 +219,16 @@ export class Duties {
           this.#life.promotion()?.refuse({ kind: "epoch_taken", epoch: result.epoch, host: result.host });
           return this.#life.dispatch({ kind: "claim_lost", host: result.host });
         case "outrun":
-          this.#life.promotion()?.refuse({ kind: "primary_alive", evidence: `${result.host} writes in the vault faster than ${host} could claim the next epoch` });
+          this.#life.promotion()?.refuse({
+            kind: "primary_alive",
+            evidence: `${result.host} writes in the vault faster than ${host} could claim the next epoch`,
+          });
           return this.#life.dispatch({ kind: "claim_lost", host: result.host });
         case "unwritten":
-          this.#life.promotion()?.refuse({ kind: "not_ready", reason: `the vault does not take the claim of this host: ${result.trouble}` });
+          this.#life.promotion()?.refuse({
+            kind: "not_ready",
+            reason: `the vault does not take the claim of this host: ${result.trouble}`,
+          });
           return this.#life.dispatch({ kind: "claim_unwritten" });
         case "void":
           return this.#life.dispatch({ kind: "claim_void" });
@@ -207,7 +246,14 @@ export class Duties {
     const { config, local, clock, random, rules, predecessor: probe } = this.#parts;
     const { writer, predecessors } = claimed;
     const { leaseMs, controlUrl, driftMarginMs } = config;
-    this.#log.wrote(writer.position, { epoch: writer.epoch, host: config.id, vacated: false, leaseMs, controlUrl, instance: this.#instance });
+    this.#log.wrote(writer.position, {
+      epoch: writer.epoch,
+      host: config.id,
+      vacated: false,
+      leaseMs,
+      controlUrl,
+      instance: this.#instance,
+    });
     const { follower, replica } = this.#assertSecondary();
     await follower.end();
     let known: KnownPages;
@@ -220,11 +266,21 @@ export class Duties {
     await this.closeSecondary();
     const term = this.#newTerm(claimed, known);
     this.#term = term;
-    const leaseOver = waitForLeases({ predecessors, instance: this.#instance, clock, rules, driftMarginMs, probe, signal });
+    const leaseOver = waitForLeases({
+      predecessors,
+      instance: this.#instance,
+      clock,
+      rules,
+      driftMarginMs,
+      probe,
+      signal,
+    });
     leaseOver.catch(() => undefined); // Awaited below, unless the start fails first.
     try {
       // Durable before an application can commit here: a restart must not take its files for a copy of the journal.
-      const marked = rules.has("persist-before-send") ? local.mark({ kind: "primary", epoch: writer.epoch }) : undefined;
+      const marked = rules.has("persist-before-send")
+        ? local.mark({ kind: "primary", epoch: writer.epoch })
+        : undefined;
       await Promise.all([marked, retryUntilAnswered({ clock, random, signal }, () => this.#life.readExclusions())]);
       await term.openDatabases();
       this.#life.promotion()?.phase("catch-up");
@@ -243,7 +299,8 @@ export class Duties {
   }
 
   #newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages): Term {
-    const { config, clock, rules, log, metrics, store, front, openSource, application, freePort, clean, compression } = this.#parts;
+    const { config, clock, rules, log, metrics, store, front, openSource, application, freePort, clean, compression } =
+      this.#parts;
     return new Term({
       config,
       clock,
@@ -280,7 +337,10 @@ export class Duties {
     });
   }
 
-  /** The application cannot run here now: with a `vacate` record the next primary need not wait for a lease. Never rejects. */
+  /**
+   * The application cannot run here now: with a `vacate` record the next primary need not wait for a lease. Never
+   * rejects.
+   */
   async giveUp(reason: string): Promise<void> {
     try {
       await this.#term?.stepDown(null, reason.slice(0, vacateReasonMax), () => undefined);
@@ -330,7 +390,8 @@ export class Duties {
   }
 
   #onOwnPromotion(event: PromoteEvent): void {
-    if (event.kind === "refused") this.#notices.warn(`did not become primary after the bootstrap: ${describeRefusal(event.refusal)}`);
+    if (event.kind === "refused")
+      this.#notices.warn(`did not become primary after the bootstrap: ${describeRefusal(event.refusal)}`);
   }
 
   #onRecord(record: LogRecord): void {

@@ -50,9 +50,14 @@ export interface HostParts {
   /** Asks a primary to mend a log that cannot be followed; undefined: none can be asked. */
   readonly askForCheckpoint?: AskForCheckpoint | undefined;
   /** Checks the databases that are about to become the first checkpoint; undefined: they are taken as they are. */
-  readonly checkDatabases?: ((progress: (text: string) => void, notices: Pick<Notices, "warn">, signal: AbortSignal) => Promise<void>) | undefined;
+  readonly checkDatabases?:
+    | ((progress: (text: string) => void, notices: Pick<Notices, "warn">, signal: AbortSignal) => Promise<void>)
+    | undefined;
   readonly openReplica: () => Promise<HostReplica>;
-  readonly openSource: (known: KnownPages | undefined, notices: Pick<Notices, "warn" | "over">) => Promise<CaptureSource>;
+  readonly openSource: (
+    known: KnownPages | undefined,
+    notices: Pick<Notices, "warn" | "over">,
+  ) => Promise<CaptureSource>;
   /** A chunk of a database that was moved away, if it is there and has that hash. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
   readonly application: (term: ApplicationOwner) => SupervisedApplication;

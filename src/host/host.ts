@@ -1,8 +1,8 @@
 /**
  * The host: performs what src/core/host/life.ts decides, and answers the control API.
  *
- * Every change of state goes through `#dispatch`. Long effects (restore, follow, claim, take over, give up) are stages, one at a
- * time (stages.ts); what they do, and what they hold while they last, is in duties.ts.
+ * Every change of state goes through `#dispatch`. Long effects (restore, follow, claim, take over, give up) are stages,
+ * one at a time (stages.ts); what they do, and what they hold while they last, is in duties.ts.
  */
 import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
@@ -58,11 +58,40 @@ export class Host implements Controlled {
     this.#notices = new Notices(parts.log, tellChange);
     const { clock, store, vaultId, canary: ports, config } = parts;
     const { id: host, diskStallMs } = config;
-    this.#canary = new Canary({ ports, clock, store, vaultId, host, instance: this.instance, diskStallMs, notices: this.#notices, onChange: tellChange });
-    this.gateways = new GatewayWatch({ clock, notices: this.#notices, host, controlUrl: config.controlUrl, rules: parts.rules });
-    const freePort = config.application.port === null ? parts.freePort : (): Promise<number> => this.#rehearsals.gone().then(parts.freePort); // It may be a rehearsal's still.
-    this.#parts = { ...parts, store: this.#canary.store, vaultLog: new StoreLog(this.#canary.store, config.service), freePort };
-    this.#log = new LogView({ clock, host, instance: this.instance, onTwin: (controlUrl) => this.#onTwin(`its control API: ${controlUrl}`) });
+    this.#canary = new Canary({
+      ports,
+      clock,
+      store,
+      vaultId,
+      host,
+      instance: this.instance,
+      diskStallMs,
+      notices: this.#notices,
+      onChange: tellChange,
+    });
+    this.gateways = new GatewayWatch({
+      clock,
+      notices: this.#notices,
+      host,
+      controlUrl: config.controlUrl,
+      rules: parts.rules,
+    });
+    const freePort =
+      config.application.port === null
+        ? parts.freePort
+        : (): Promise<number> => this.#rehearsals.gone().then(parts.freePort); // It may be a rehearsal's still.
+    this.#parts = {
+      ...parts,
+      store: this.#canary.store,
+      vaultLog: new StoreLog(this.#canary.store, config.service),
+      freePort,
+    };
+    this.#log = new LogView({
+      clock,
+      host,
+      instance: this.instance,
+      onTwin: (controlUrl) => this.#onTwin(`its control API: ${controlUrl}`),
+    });
     this.#duties = new Duties(this.#parts, this.instance, this.#log, this.#notices, {
       dispatch: (event) => this.#dispatch(event),
       tellChange,
@@ -79,7 +108,14 @@ export class Host implements Controlled {
       followed: () => this.#duties.secondary?.replica.checksums().keys(),
       position: () => this.#duties.term?.position ?? this.#log.position,
     });
-    this.#rehearsals = new Rehearsals({ ground: parts.rehearsal, clock, log: parts.log, freePort: parts.freePort, onResult: (ok) => this.#onRehearsal(ok), onStray: (reason) => this.#dispatch({ kind: "cannot_follow", reason }) });
+    this.#rehearsals = new Rehearsals({
+      ground: parts.rehearsal,
+      clock,
+      log: parts.log,
+      freePort: parts.freePort,
+      onResult: (ok) => this.#onRehearsal(ok),
+      onStray: (reason) => this.#dispatch({ kind: "cannot_follow", reason }),
+    });
   }
 
   /** Begins the host's life: restores, then follows. */
@@ -91,15 +127,17 @@ export class Host implements Controlled {
   }
 
   /**
-   * Ends the host: a primary steps down first, so that nobody has to wait for its lease. Ends within a bounded time also when
-   * the vault does not answer: what was not journaled was not acknowledged, so nothing is lost by that.
+   * Ends the host: a primary steps down first, so that nobody has to wait for its lease. Ends within a bounded time
+   * also when the vault does not answer: what was not journaled was not acknowledged, so nothing is lost by that.
    */
   async stop(reason: string): Promise<void> {
     const { clock, config } = this.#parts;
     this.#stages.closeToNew();
     const stepDownMs = config.drainTimeoutMs + config.application.stopTimeoutMs + config.vaultTimeoutMs;
     if (!(await endsWithin(clock, stepDownMs, this.#stepDownBeforeStop(reason)))) {
-      this.#notices.warn(`not everything could be journaled within ${stepDownMs} ms: stopped without a vacate record, the next primary waits for the lease`);
+      this.#notices.warn(
+        `not everything could be journaled within ${stepDownMs} ms: stopped without a vacate record, the next primary waits for the lease`,
+      );
     }
     this.#rehearsals.cut(reason);
     this.#promotion?.refuse({ kind: "not_ready", reason });
@@ -112,7 +150,8 @@ export class Host implements Controlled {
     };
     this.gateways.stop();
     await this.#canary.stop();
-    if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, end()))) this.#notices.warn("the vault does not answer: stopped without waiting for it any longer");
+    if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, end())))
+      this.#notices.warn("the vault does not answer: stopped without waiting for it any longer");
   }
 
   /** Waits for whatever writes `vacate` in the state the host is in. */
@@ -134,8 +173,23 @@ export class Host implements Controlled {
   status(): HostStatus {
     const { clock, config } = this.#parts;
     return selfReport({
-      ...{ config, instance: this.instance, state: this.#state, dataUrl: this.#dataUrl, suspects: this.#parts.front.suspects, now: clock.now() },
-      ...{ log: this.#log, duties: this.#duties, notices: this.#notices, retry: this.#retry, canary: this.#canary, rehearsal: this.#rehearsals.last, recordFormat: this.gateways.recordFormat },
+      ...{
+        config,
+        instance: this.instance,
+        state: this.#state,
+        dataUrl: this.#dataUrl,
+        suspects: this.#parts.front.suspects,
+        now: clock.now(),
+      },
+      ...{
+        log: this.#log,
+        duties: this.#duties,
+        notices: this.#notices,
+        retry: this.#retry,
+        canary: this.#canary,
+        rehearsal: this.#rehearsals.last,
+        recordFormat: this.gateways.recordFormat,
+      },
     });
   }
 
@@ -169,8 +223,10 @@ export class Host implements Controlled {
     }
     if (this.#state.kind !== "secondary") return promotion.refuse(notReady(this.#state));
     this.#parts.front.suspects.adopt(request.suspects ?? [], this.#parts.clock.now());
-    if (this.#duties.secondary !== secondary) return promotion.refuse({ kind: "not_ready", reason: "it began to follow anew meanwhile" });
-    const obstacle = this.#duties.unlistedDatabases() ?? this.#parts.leftovers.obstacle(secondary.replica.checksums().keys());
+    if (this.#duties.secondary !== secondary)
+      return promotion.refuse({ kind: "not_ready", reason: "it began to follow anew meanwhile" });
+    const obstacle =
+      this.#duties.unlistedDatabases() ?? this.#parts.leftovers.obstacle(secondary.replica.checksums().keys());
     if (obstacle !== undefined) return promotion.refuse({ kind: "not_ready", reason: obstacle });
     if (verdict.kind === "refused") return promotion.refuse(verdict.refusal);
     promotion.overEpoch = secondary.follower.epoch?.epoch ?? 0;
@@ -215,7 +271,8 @@ export class Host implements Controlled {
     return Promise.resolve(refusal);
   }
 
-  checkpoint = (): ReturnType<Controlled["checkpoint"]> => checkpointOnDemand(this.#state.kind, this.#duties.term?.checkpointer);
+  checkpoint = (): ReturnType<Controlled["checkpoint"]> =>
+    checkpointOnDemand(this.#state.kind, this.#duties.term?.checkpointer);
 
   rehearse = (): ReturnType<Controlled["rehearse"]> => this.#rehearsals.run(this.#state.kind, this.#duties.secondary);
 
@@ -232,8 +289,14 @@ export class Host implements Controlled {
 
   async #judge(request: PromoteRequest, follower: Follower): Promise<WitnessVerdict> {
     const { clock, config } = this.#parts;
-    const verdict = await judgeOrder(request, follower, { clock, instance: this.instance, driftMarginMs: config.driftMarginMs, vaultId: () => this.#canary.vault.id });
-    if (verdict.kind === "refused" && verdict.refusal.kind === "other_log") this.#notices.warn(verdict.refusal.reason, "log");
+    const verdict = await judgeOrder(request, follower, {
+      clock,
+      instance: this.instance,
+      driftMarginMs: config.driftMarginMs,
+      vaultId: () => this.#canary.vault.id,
+    });
+    if (verdict.kind === "refused" && verdict.refusal.kind === "other_log")
+      this.#notices.warn(verdict.refusal.reason, "log");
     else this.#notices.over("log");
     return verdict;
   }

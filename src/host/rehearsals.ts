@@ -1,14 +1,16 @@
 /**
- * Rehearsals: what would fail at the first failover is found while somebody watches. The application is started on a copy of the replica, has to
- * get ready and stay so for a moment, and is stopped again. No client reaches it, and nothing that it writes is journaled.
+ * Rehearsals: what would fail at the first failover is found while somebody watches. The application is started on a
+ * copy of the replica, has to get ready and stay so for a moment, and is stopped again. No client reaches it, and
+ * nothing that it writes is journaled.
  *
- * - The copy is made between two records, with the follower for itself (follower.ts), so it is what a failover would begin with. For so long this
- *   host does not follow, which has a bound.
- * - A promotion does not wait: `cut` sends the kill and ends the copy at its next piece before it returns. What is left is cleared in the background.
- * - What keeps a rehearsal from taking place (no space, the host is no secondary, it was cut) is a refusal and says nothing about the application;
- *   the last result stays.
- * - An application that opened the replica instead of the copy has written where only the journal may: this host restores, so that it cannot
- *   become primary with that.
+ * - The copy is made between two records, with the follower for itself (follower.ts), so it is what a failover would
+ *   begin with. For so long this host does not follow, which has a bound.
+ * - A promotion does not wait: `cut` sends the kill and ends the copy at its next piece before it returns. What is left
+ *   is cleared in the background.
+ * - What keeps a rehearsal from taking place (no space, the host is no secondary, it was cut) is a refusal and says
+ *   nothing about the application; the last result stays.
+ * - An application that opened the replica instead of the copy has written where only the journal may: this host
+ *   restores, so that it cannot become primary with that.
  */
 import type { RehearsalResult } from "../control/host-status.ts";
 import type { RehearsalDone } from "../control/messages.ts";
@@ -68,9 +70,11 @@ export class Rehearsals {
   /** Resolves when nothing of it is left. */
   async run(role: HostState["kind"], secondary: Original | undefined): Promise<Outcome<RehearsalDone>> {
     const { ground } = this.#options;
-    if (role !== "secondary" || secondary === undefined) return refused(`only a secondary rehearses; this host is ${role}`);
+    if (role !== "secondary" || secondary === undefined)
+      return refused(`only a secondary rehearses; this host is ${role}`);
     if (ground === null) return refused("this host cannot rehearse");
-    if (this.#current !== undefined) return refused("a rehearsal runs here already, or is being cleared away: wait for its result in `stead status`");
+    if (this.#current !== undefined)
+      return refused("a rehearsal runs here already, or is being cleared away: wait for its result in `stead status`");
     const cut = new AbortController();
     const work = this.#run(ground, secondary, cut.signal);
     this.#hold(cut, work);
@@ -125,13 +129,24 @@ export class Rehearsals {
     }
   }
 
-  async #copy(ground: RehearsalGround, { follower }: Original, databases: readonly string[], signal: AbortSignal): Promise<{ position: number; copyMs: number }> {
+  async #copy(
+    ground: RehearsalGround,
+    { follower }: Original,
+    databases: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ position: number; copyMs: number }> {
     const { clock } = this.#options;
     return follower.alone(async () => {
       signal.throwIfAborted();
       const since = clock.now();
       const late = new AbortController();
-      const timer = clock.setTimer(copyMsMax, () => late.abort(new Error(`the copy was not made within ${copyMsMax} ms, and this host does not follow meanwhile: a file system that shares blocks (XFS, btrfs) needs no time for it`)));
+      const timer = clock.setTimer(copyMsMax, () =>
+        late.abort(
+          new Error(
+            `the copy was not made within ${copyMsMax} ms, and this host does not follow meanwhile: a file system that shares blocks (XFS, btrfs) needs no time for it`,
+          ),
+        ),
+      );
       try {
         await ground.copy(databases, AbortSignal.any([signal, late.signal]));
       } finally {
@@ -171,7 +186,11 @@ export class Rehearsals {
   }
 
   /** Whether it gets ready, and stays so for a moment. */
-  async #start(application: RehearsedApplication, ended: Promise<string>, signal: AbortSignal): Promise<{ startMs: number | null; failure: string | undefined }> {
+  async #start(
+    application: RehearsedApplication,
+    ended: Promise<string>,
+    signal: AbortSignal,
+  ): Promise<{ startMs: number | null; failure: string | undefined }> {
     const { clock, freePort } = this.#options;
     const port = await freePort();
     signal.throwIfAborted();
@@ -184,7 +203,10 @@ export class Rehearsals {
     }
     const startMs = clock.now() - since;
     const stays = new AbortController();
-    const failure = await Promise.race([ended, clock.sleep(stayMs, AbortSignal.any([signal, stays.signal])).then(() => undefined)]);
+    const failure = await Promise.race([
+      ended,
+      clock.sleep(stayMs, AbortSignal.any([signal, stays.signal])).then(() => undefined),
+    ]);
     stays.abort();
     return { startMs, failure };
   }
@@ -208,7 +230,9 @@ export class Rehearsals {
   }
 }
 
-type Found = Pick<RehearsalDone, "ok" | "atMs" | "startMs" | "stopMs" | "detail"> & { readonly strayed: string | undefined };
+type Found = Pick<RehearsalDone, "ok" | "atMs" | "startMs" | "stopMs" | "detail"> & {
+  readonly strayed: string | undefined;
+};
 
 const strayedTo = (paths: readonly string[]): string =>
   `the application opened ${paths.slice(0, namedMax).join(", ")} instead of the copy that STEAD_DATA and DATA_DIR name: let it find its databases by one of them`;

@@ -1,6 +1,6 @@
 /**
- * One try after the other to bring this host to the end of the log: bootstrap the vault when this host was told to and nobody did, restore,
- * and when that fails, what to wait for before the next try.
+ * One try after the other to bring this host to the end of the log: bootstrap the vault when this host was told to and
+ * nobody did, restore, and when that fails, what to wait for before the next try.
  */
 import type { LogRecord } from "../vault/record.ts";
 import { bootstrap } from "./secondary/bootstrap.ts";
@@ -35,7 +35,14 @@ export class Restoring {
     this.#options = options;
     const { parts, instance, notices } = options;
     const { store, vaultLog: log, clock, askForCheckpoint: ask } = parts;
-    this.#mending = new LogMending({ store, log, clock, instance, ask, onWarning: (text) => notices.warn(text, "restore") });
+    this.#mending = new LogMending({
+      store,
+      log,
+      clock,
+      instance,
+      ask,
+      onWarning: (text) => notices.warn(text, "restore"),
+    });
   }
 
   /** The next try is the first of a new restore. */
@@ -48,16 +55,53 @@ export class Restoring {
   /** Throws what makes it impossible right now. */
   async once(signal: AbortSignal): Promise<Restored<HostReplica>> {
     const { parts, notices, onProgress, onBootstrapped, onRecord } = this.#options;
-    const { config, store, vaultLog, clock, rules, local, checkDatabases, openReplica, openSource, localChunk, log, compression } = parts;
-    const check = checkDatabases === undefined ? undefined : (): Promise<void> => checkDatabases(onProgress, notices, signal);
-    if (config.bootstrap && (await bootstrap({ store, log: vaultLog, clock, check, openSource: () => openSource(undefined, notices), compression }))) {
+    const {
+      config,
+      store,
+      vaultLog,
+      clock,
+      rules,
+      local,
+      checkDatabases,
+      openReplica,
+      openSource,
+      localChunk,
+      log,
+      compression,
+    } = parts;
+    const check =
+      checkDatabases === undefined ? undefined : (): Promise<void> => checkDatabases(onProgress, notices, signal);
+    if (
+      config.bootstrap &&
+      (await bootstrap({
+        store,
+        log: vaultLog,
+        clock,
+        check,
+        openSource: () => openSource(undefined, notices),
+        compression,
+      }))
+    ) {
       log.info("bootstrapped the vault", { from: config.dataFolder });
       await local.mark({ kind: "secondary" });
       onBootstrapped();
     }
     const onTrouble = (text: string): void => notices.warn(text, "vault");
     const onWarning = (text: string): void => notices.warn(text);
-    return restore<HostReplica>({ store, log: vaultLog, clock, rules, local, openTarget: openReplica, localChunk, onTrouble, onWarning, onRecord, signal, memory: this.#memory });
+    return restore<HostReplica>({
+      store,
+      log: vaultLog,
+      clock,
+      rules,
+      local,
+      openTarget: openReplica,
+      localChunk,
+      onTrouble,
+      onWarning,
+      onRecord,
+      signal,
+      memory: this.#memory,
+    });
   }
 
   /** After a try that failed. Resolves early when the signal is aborted. */

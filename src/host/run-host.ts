@@ -1,5 +1,6 @@
 /**
- * Runs a host with the real world behind its ports: the vault's store, SQLite capture, sockets, processes, the local disk.
+ * Runs a host with the real world behind its ports: the vault's store, SQLite capture, sockets, processes, the local
+ * disk.
  *
  * Order of the start: everything that can be wrong with the configuration or the machine is found before anything is
  * changed (vault, identity, folders and ports in use), then the host's life begins.
@@ -13,7 +14,7 @@ import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
 import { hostMetrics } from "../metrics/host-metrics.ts";
 import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { freePort } from "../runtime/free-ports.ts";
 import { openFileLimit } from "../runtime/open-file-limit.ts";
 import { type Log, systemLog } from "../runtime/log.ts";
@@ -21,6 +22,7 @@ import { systemRandom } from "../runtime/random.ts";
 import { contentHash } from "../vault/checkpoint/chunk-codec.ts";
 import { ensureIdentity } from "../vault/store/identity.ts";
 import { openStore } from "../vault/store/open-store.ts";
+import type { Store } from "../vault/store/store.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
 import { StoreLog } from "../vault/log/store-log.ts";
 import { reapOrphans } from "./application/orphans.ts";
@@ -67,6 +69,20 @@ export interface StartOptions {
   readonly databaseChecker: readonly [string, ...string[]];
 }
 
+interface SourceParts {
+  readonly config: HostConfig;
+  readonly clock: Clock;
+  readonly metrics: PrometheusMetrics;
+  readonly exclusions: Exclusions;
+}
+
+interface CleanerParts {
+  readonly config: HostConfig;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly log: Log;
+}
+
 /** Throws the typed errors of vault, sockets and file system, before the host begins to live. */
 export async function startHost(given: HostConfig, options: StartOptions): Promise<RunningHost> {
   const config = { ...given };
@@ -78,6 +94,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const { id: vaultId } = await ensureIdentity(store, config.service);
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
+  const findDatabases = () => databases.find(config.dataFolder);
   const local = new LocalData(config, databases, {
     keep: config.setAsideKeep,
     bytesMax: config.setAsideBytesMax,
@@ -85,15 +102,22 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     onTrouble: (text) => log.warn(text),
   });
   assertFolderPlaces(config, (text) => log.warn(text));
-  assertDescriptors((await databases.find(config.dataFolder)).length, (text) => log.warn(text));
+  assertDescriptors((await findDatabases()).length, (text) => log.warn(text));
   await local.prepare();
   const folders = lockFolders(config);
   await local.boundSetAsides();
-  const front = await Front.listen({ listen: config.dataListen, limits: config.limits, clock, metrics, onSuspects: (fresh) => warnOfSuspects(log, fresh) });
+  const front = await Front.listen({
+    listen: config.dataListen,
+    limits: config.limits,
+    clock,
+    metrics,
+    onSuspects: (fresh) => warnOfSuspects(log, fresh),
+  });
   let control: ControlServer | undefined;
   const onWarning = (text: string): void => log.warn(text);
-  const scope = openScope(config, { databases: () => databases.find(config.dataFolder), clock, rules: allRules, onWarning });
-  const applicationPort = (): Promise<number> => (config.application.port === null ? freePort("applications") : Promise.resolve(config.application.port));
+  const scope = openScope(config, { databases: findDatabases, clock, rules: allRules, onWarning });
+  const applicationPort = (): Promise<number> =>
+    config.application.port === null ? freePort("applications") : Promise.resolve(config.application.port);
   const host: Host = new Host({
     config,
     clock,
@@ -109,31 +133,34 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     local,
     predecessor: predecessorProbe(config.secret, config.controlUrl),
     askForCheckpoint: askForCheckpoint(config.secret, clock),
-    checkDatabases: databaseCheck(config, options, () => databases.find(config.dataFolder)),
+    checkDatabases: databaseCheck(config, options, findDatabases),
     openReplica: () => Replica.open({ root: config.dataFolder, spoolFolder: config.stateFolder }),
-    openSource: async (known, notices) => {
-      const { dataFolder: root, databases: patterns, databasesExcept: except, uncaptured, databasesMax, uncapturedPatienceMs } = config;
-      const limits = { databasesMax, descriptorsMax: openFileLimit() ?? Number.POSITIVE_INFINITY, attachWaitMsMax: uncapturedPatienceMs };
-      const tell = { onWarning: (text: string) => notices.warn(text), onUncaptured: tellUncaptured(notices) };
-      const source = await Source.open({ root, databases: patterns, except, excluded: () => exclusions.names, uncaptured, limits, clock, rules: allRules, metrics, ...tell, ...(known === undefined ? {} : { known }) });
-      return known === undefined ? source : sameAsKnown(source, known, exclusions.names);
-    },
-    localChunk: (name, offset, length, hash) => readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
-    application: (owner) => new Supervisor({ ...owner, application: config.application, dataFolder: config.dataFolder, scope, clock, rules: allRules, metrics, requests: front.requests, freePort: applicationPort }),
+    openSource: sourceOpener({ config, clock, metrics, exclusions }),
+    localChunk: (name, offset, length, hash) =>
+      readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
+    application: (owner) =>
+      new Supervisor({
+        ...owner,
+        application: config.application,
+        dataFolder: config.dataFolder,
+        scope,
+        clock,
+        rules: allRules,
+        metrics,
+        requests: front.requests,
+        freePort: applicationPort,
+      }),
     freePort: applicationPort,
     rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: applicationPort, onWarning }),
     exclusions,
     leftovers: scope.leftovers,
-    clean: async (newest, logPosition, noEpochAfter) => {
-      const { keepMin, windowMs } = config.checkpoint;
-      const policy = { checkpointsMin: keepMin, windowMs };
-      const options = { store, log: new StoreLog(store, config.service), newest, logPosition, policy, nowMs: clock.wallTime(), rules: allRules, noEpochAfter };
-      const { records, checkpoints, chunks } = await collectGarbage(options);
-      if (records.length > 0) log.info("retention", { records: records.length, checkpoints: checkpoints.length, chunks: chunks.length });
-    },
+    clean: cleaner({ config, clock, store, log }),
   });
   try {
-    control = await serveControl(controlApp(host, config.secret, clock, exposed(metrics, host, front)), config.controlListen);
+    control = await serveControl(
+      controlApp(host, config.secret, clock, exposed(metrics, host, front)),
+      config.controlListen,
+    );
   } catch (error) {
     await front.close();
     await vault.close();
@@ -144,7 +171,58 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   host.start();
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
   const parts = { host, control, front, log, close: () => vault.close().finally(() => folders.release()) };
-  return { host, controlPort: control.port, dataPort: front.port, stop: (reason) => stopAll(reason, parts), reload: (load) => reload(config, load, host, log) };
+  return {
+    host,
+    controlPort: control.port,
+    dataPort: front.port,
+    stop: (reason) => stopAll(reason, parts),
+    reload: (load) => reload(config, load, host, log),
+  };
+}
+
+function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostParts["openSource"] {
+  return async (known, notices) => {
+    // Each time: a reload changes the configuration in place.
+    const { dataFolder: root, databases, databasesExcept: except, uncaptured, databasesMax } = config;
+    const limits = {
+      databasesMax,
+      descriptorsMax: openFileLimit() ?? Number.POSITIVE_INFINITY,
+      attachWaitMsMax: config.uncapturedPatienceMs,
+    };
+    const source = await Source.open({
+      root,
+      databases,
+      except,
+      excluded: () => exclusions.names,
+      uncaptured,
+      limits,
+      clock,
+      rules: allRules,
+      metrics,
+      onWarning: (text) => notices.warn(text),
+      onUncaptured: tellUncaptured(notices),
+      ...(known === undefined ? {} : { known }),
+    });
+    return known === undefined ? source : sameAsKnown(source, known, exclusions.names);
+  };
+}
+
+function cleaner({ config, clock, store, log }: CleanerParts): HostParts["clean"] {
+  return async (newest, logPosition, noEpochAfter) => {
+    const { keepMin: checkpointsMin, windowMs } = config.checkpoint;
+    const { records, checkpoints, chunks } = await collectGarbage({
+      store,
+      log: new StoreLog(store, config.service),
+      newest,
+      logPosition,
+      policy: { checkpointsMin, windowMs },
+      nowMs: clock.wallTime(),
+      rules: allRules,
+      noEpochAfter,
+    });
+    if (records.length > 0)
+      log.info("retention", { records: records.length, checkpoints: checkpoints.length, chunks: chunks.length });
+  };
 }
 
 function exposed(metrics: PrometheusMetrics, host: Host, front: Front): Exposition {
@@ -160,19 +238,28 @@ function exposed(metrics: PrometheusMetrics, host: Host, front: Front): Expositi
 function reload(config: HostConfig, load: () => HostConfig | string, host: Host, log: Log): void {
   const next = load();
   const outcome = typeof next === "string" ? ({ kind: "refused", why: next } as const) : reloadHost(config, next);
-  if (outcome.kind === "refused") return log.error(`configuration refused, the one before stays in force: ${outcome.why}`);
+  if (outcome.kind === "refused")
+    return log.error(`configuration refused, the one before stays in force: ${outcome.why}`);
   log.info("configuration read again", { changed: outcome.kind === "taken" ? outcome.keys.join(", ") : "nothing" });
   host.announce();
 }
 
 function warnOfSuspects(log: Log, fresh: readonly Fingerprint[]): void {
-  for (const { method, path } of fresh) log.warn("suspect_request: the application ended twice while it had such a request: it is put aside", { method, path });
+  for (const { method, path } of fresh)
+    log.warn("suspect_request: the application ended twice while it had such a request: it is put aside", {
+      method,
+      path,
+    });
 }
 
 /** How often status and log say how far a check is. */
 const checkProgressMs = 2_000;
 
-function databaseCheck({ dataFolder: root, bootstrapCheck: depth }: HostConfig, { acceptDamaged, databaseChecker: command }: StartOptions, find: () => Promise<string[]>): HostParts["checkDatabases"] {
+function databaseCheck(
+  { dataFolder: root, bootstrapCheck: depth }: HostConfig,
+  { acceptDamaged, databaseChecker: command }: StartOptions,
+  find: () => Promise<string[]>,
+): HostParts["checkDatabases"] {
   return async (progress, notices, signal) => {
     const names = await find();
     let toldAt = -Infinity;
@@ -204,8 +291,16 @@ async function stopAll(reason: string, { host, control, front, log, close }: Par
   await close();
 }
 
-/** Runs until a stop signal; resolves when the host has stepped down and everything is closed. `onRunning`: it can be told to reload from now on. */
-export async function runHost(config: HostConfig, options: StartOptions, signal: AbortSignal, onRunning: (running: RunningHost) => void): Promise<void> {
+/**
+ * Runs until a stop signal; resolves when the host has stepped down and everything is closed. `onRunning`: it can be
+ * told to reload from now on.
+ */
+export async function runHost(
+  config: HostConfig,
+  options: StartOptions,
+  signal: AbortSignal,
+  onRunning: (running: RunningHost) => void,
+): Promise<void> {
   const running = await startHost(config, options);
   onRunning(running);
   await new Promise<void>((resolve) => {

@@ -1,4 +1,7 @@
-/** What a host says about itself, put together from the parts that know (src/control/host-status.ts has the meaning of each field). */
+/**
+ * What a host says about itself, put together from the parts that know (src/control/host-status.ts has the meaning of
+ * each field).
+ */
 import type { HostConfig } from "../config/types.ts";
 import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
 import type { HostState } from "../core/host/life.ts";
@@ -32,7 +35,21 @@ export interface SelfReportOptions {
   readonly now: number;
 }
 
-export function selfReport({ config, instance, state, log, duties, notices, canary, retry, rehearsal, recordFormat, dataUrl, suspects, now }: SelfReportOptions): HostStatus {
+export function selfReport({
+  config,
+  instance,
+  state,
+  log,
+  duties,
+  notices,
+  canary,
+  retry,
+  rehearsal,
+  recordFormat,
+  dataUrl,
+  suspects,
+  now,
+}: SelfReportOptions): HostStatus {
   const known = suspects.list(now);
   const { service, id: host, controlUrl, priority, nofailover, leaseMs } = config;
   const { epoch } = log;
@@ -60,10 +77,18 @@ export function selfReport({ config, instance, state, log, duties, notices, cana
     checkpoint: checkpoint === undefined ? null : { position: checkpoint.position, wallTimeMs: checkpoint.wallTimeMs },
     setAside: duties.setAsides.slice(-setAsidesShown),
     ...untold,
-    application: duties.term?.application.status ?? { state: "stopped", forMs: now - duties.noTermSince, detail: null, restarts: 0 },
+    application: duties.term?.application.status ?? {
+      state: "stopped",
+      forMs: now - duties.noTermSince,
+      detail: null,
+      restarts: 0,
+    },
     impairments: canary.impairments,
     vault: canary.vault,
-    retry: retry === undefined || state.kind === "primary" ? null : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },
+    retry:
+      retry === undefined || state.kind === "primary"
+        ? null
+        : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },
     suspects: known.filter(({ pauseMs }) => pauseMs > 0),
     watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
     capture: captureOf(duties.term?.source),

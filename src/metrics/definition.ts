@@ -1,4 +1,7 @@
-/** What a metric is, as one line of the tables (gateway-metrics.ts, host-metrics.ts), of its exposition and of docs/METRICS.md. */
+/**
+ * What a metric is, as one line of the tables (gateway-metrics.ts, host-metrics.ts), of its exposition and of
+ * docs/METRICS.md.
+ */
 
 export type Kind = "counter" | "gauge" | "histogram";
 
@@ -14,6 +17,8 @@ export interface Definition {
 export type Definitions = Readonly<Record<string, Definition>>;
 
 /** Seconds: work of a machine, from a look at memory to a disk that hangs. */
-export const workBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+export const workBuckets = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+] as const;
 /** Seconds: what a client waits for, finest where failovers end. */
 export const waitBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60] as const;

@@ -1,4 +1,6 @@
-/** The metrics of a process that nobody scrapes: what came since the last report goes to the process that is scraped. */
+/**
+ * The metrics of a process that nobody scrapes: what came since the last report goes to the process that is scraped.
+ */
 import { type Counter, definitions, type Histogram, type LabelsOf, type MetricName, type Metrics } from "./metrics.ts";
 import { Observed, type Tally } from "./tally.ts";
 
@@ -36,7 +38,10 @@ function getOrMake<Each>(all: Map<string, Each>, name: string, labels: Labels, m
   return known;
 }
 
-/** Adds what another process has counted and observed. Both are the same program; a name of another kind or other buckets throw all the same. */
+/**
+ * Adds what another process has counted and observed. Both are the same program; a name of another kind or other
+ * buckets throw all the same.
+ */
 export function addDelta(metrics: Metrics, delta: Delta): void {
   const { kind, name, labels } = delta;
   if (definitions[name].kind !== kind) throw new TypeError(`${name} is no ${kind}`);
@@ -85,6 +90,8 @@ class PendingTally implements Histogram {
   }
 
   take(): Delta | undefined {
-    return this.#observed.isEmpty ? undefined : { kind: "histogram", name: this.#name, labels: this.#labels, tally: this.#observed.take() };
+    return this.#observed.isEmpty
+      ? undefined
+      : { kind: "histogram", name: this.#name, labels: this.#labels, tally: this.#observed.take() };
   }
 }

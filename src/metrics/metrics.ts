@@ -1,10 +1,10 @@
 /**
- * The port through which parts say what they measure. A part asks once for the counter or histogram that it needs, with its labels, and
- * keeps it: what stands on the way of a request is then an addition.
+ * The port through which parts say what they measure. A part asks once for the counter or histogram that it needs, with
+ * its labels, and keeps it: what stands on the way of a request is then an addition.
  *
- * Names, kinds and labels come from the tables (gateway-metrics.ts, host-metrics.ts) and are checked by the compiler. A gauge is never
- * kept up to date: what is a state already is shown when it is looked at (`show`), so that no second copy of it can differ.
- * `src/core` knows none of this: its decisions are counted where they are performed.
+ * Names, kinds and labels come from the tables (gateway-metrics.ts, host-metrics.ts) and are checked by the compiler. A
+ * gauge is never kept up to date: what is a state already is shown when it is looked at (`show`), so that no second
+ * copy of it can differ. `src/core` knows none of this: its decisions are counted where they are performed.
  */
 import type { Kind } from "./definition.ts";
 import { gatewayMetrics } from "./gateway-metrics.ts";
@@ -14,7 +14,9 @@ import type { Tally } from "./tally.ts";
 export const definitions = { ...gatewayMetrics, ...hostMetrics } as const;
 type Table = typeof definitions;
 
-export type MetricName<K extends Kind = Kind> = { [N in keyof Table]: Table[N]["kind"] extends K ? N : never }[keyof Table];
+export type MetricName<K extends Kind = Kind> = {
+  [N in keyof Table]: Table[N]["kind"] extends K ? N : never;
+}[keyof Table];
 export type LabelOf<N extends MetricName> = Table[N]["labels"][number];
 /** A value for each label of the metric. */
 export type LabelsOf<N extends MetricName> = Readonly<Record<LabelOf<N>, string>>;

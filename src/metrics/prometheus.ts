@@ -1,8 +1,9 @@
 /**
- * The metrics of one process as Prometheus reads them: prom-client's registry writes the text, families of ours keep the values.
+ * The metrics of one process as Prometheus reads them: prom-client's registry writes the text, families of ours keep
+ * the values.
  *
- * Its own counters and histograms look their labels up at each observation, which is more than a request may cost here, and take in
- * nothing that another process has observed. Its registry accepts any metric that says what it has (`get`).
+ * Its own counters and histograms look their labels up at each observation, which is more than a request may cost here,
+ * and take in nothing that another process has observed. Its registry accepts any metric that says what it has (`get`).
  */
 import { type Metric, Registry } from "prom-client";
 import type { Definition, Definitions } from "./definition.ts";
@@ -98,7 +99,9 @@ class Family {
   /** Called by the registry at each scrape. */
   get(): { name: string; help: string; type: string; values: Value[]; aggregator: string } {
     const counted = [...this.#counted.values()].map(({ labels, value }) => ({ labels, value }));
-    const observed = [...this.#observed.values()].flatMap(({ labels, observed: tally }) => histogramValues(this.name, labels, tally));
+    const observed = [...this.#observed.values()].flatMap(({ labels, observed: tally }) =>
+      histogramValues(this.name, labels, tally),
+    );
     const { help, kind } = this.#definition;
     return { name: this.name, help, type: kind, values: [...counted, ...observed], aggregator: "sum" };
   }
@@ -127,5 +130,9 @@ function histogramValues(name: string, labels: Labels, { bounds, counts, sum }: 
     upTo += count;
     return { metricName: `${name}_bucket`, labels: { ...labels, le: bounds[at] ?? "+Inf" }, value: upTo };
   });
-  return [...buckets, { metricName: `${name}_sum`, labels, value: sum }, { metricName: `${name}_count`, labels, value: upTo }];
+  return [
+    ...buckets,
+    { metricName: `${name}_sum`, labels, value: sum },
+    { metricName: `${name}_count`, labels, value: upTo },
+  ];
 }

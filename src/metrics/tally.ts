@@ -30,7 +30,8 @@ export class Observed implements Tally {
 
   /** Throws when it is of other buckets. */
   merge({ counts, sum }: Tally): void {
-    if (counts.length !== this.counts.length) throw new RangeError(`a tally of ${counts.length} buckets cannot be merged into one of ${this.counts.length}`);
+    if (counts.length !== this.counts.length)
+      throw new RangeError(`a tally of ${counts.length} buckets cannot be merged into one of ${this.counts.length}`);
     for (const [at, count] of counts.entries()) this.counts[at] = (this.counts[at] as number) + count;
     this.sum += sum;
   }

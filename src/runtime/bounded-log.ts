@@ -1,6 +1,6 @@
 /**
- * Warnings that strangers can cause, in a log that they cannot fill: within each window the first few are told one by one, the
- * rest as a number when the window is over.
+ * Warnings that strangers can cause, in a log that they cannot fill: within each window the first few are told one by
+ * one, the rest as a number when the window is over.
  */
 import type { Clock, Timer } from "./clock.ts";
 import type { Log, LogFields } from "./log.ts";

@@ -1,6 +1,6 @@
 /**
- * Time limits for many connections with one timer: setting one is an assignment, and a sweep every `tickMs` finds those that
- * have passed. A timer per request costs more than the rest of the bookkeeping together.
+ * Time limits for many connections with one timer: setting one is an assignment, and a sweep every `tickMs` finds those
+ * that have passed. A timer per request costs more than the rest of the bookkeeping together.
  *
  * A limit never fires early and at most two ticks late.
  */

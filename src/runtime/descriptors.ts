@@ -1,6 +1,6 @@
 /**
- * Duplicates of file descriptors. A listening socket that this process keeps without accepting from it has to be a descriptor
- * that the event loop does not know, and no API of Node or Bun makes one: so the C library is asked.
+ * Duplicates of file descriptors. A listening socket that this process keeps without accepting from it has to be a
+ * descriptor that the event loop does not know, and no API of Node or Bun makes one: so the C library is asked.
  */
 import { messageOf, OperatorError } from "./operator-error.ts";
 
@@ -17,9 +17,15 @@ export class DescriptorError extends OperatorError {
 const duplicateCloexec: Readonly<Record<string, number>> = { linux: 1030, darwin: 67 };
 
 /** Names of the C library that is loaded already: glibc's, musl's, macOS's. */
-const libraries: Readonly<Record<string, readonly string[]>> = { linux: ["libc.so.6", "libc.so"], darwin: ["libSystem.B.dylib"] };
+const libraries: Readonly<Record<string, readonly string[]>> = {
+  linux: ["libc.so.6", "libc.so"],
+  darwin: ["libSystem.B.dylib"],
+};
 
-/** Another descriptor for the same open file or socket, not inherited by accident. Throws `DescriptorError` where that is not possible. */
+/**
+ * Another descriptor for the same open file or socket, not inherited by accident. Throws `DescriptorError` where that
+ * is not possible.
+ */
 export async function duplicateDescriptor(descriptor: number): Promise<number> {
   const command = duplicateCloexec[process.platform];
   if (!("Bun" in globalThis) || command === undefined) throw new DescriptorError("it needs Bun on Linux or macOS");

@@ -1,8 +1,9 @@
 /**
- * Ports of the loopback interface on which another process will listen a moment later, or for as long as it is started again and again.
+ * Ports of the loopback interface on which another process will listen a moment later, or for as long as it is started
+ * again and again.
  *
- * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): until then such a port must not be taken as the
- * source port of an outgoing connection, nor can a connection to it connect to itself. Applications have a range of
+ * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): until then such a port must not be taken as
+ * the source port of an outgoing connection, nor can a connection to it connect to itself. Applications have a range of
  * their own: while a member of a demo is down, no application may get its port.
  */
 import { randomInt } from "node:crypto";
@@ -17,7 +18,8 @@ export async function freePorts(count: number, use: keyof typeof ranges = "membe
   const held: { port: number; servers: readonly Server[] }[] = [];
   try {
     for (let attempt = 0; held.length < count; attempt += 1) {
-      if (attempt > attemptsMax) throw new Error(`found only ${held.length} of ${count} free ports from ${min} to ${max}`);
+      if (attempt > attemptsMax)
+        throw new Error(`found only ${held.length} of ${count} free ports from ${min} to ${max}`);
       const port = randomInt(min, max + 1);
       const servers = await tryListen(port);
       if (servers !== undefined) held.push({ port, servers });

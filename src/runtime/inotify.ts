@@ -1,18 +1,29 @@
 /**
  * Linux's inotify(7), read without waiting: what happened to the entries of watched folders until now.
  *
- * The kernel queues an event in the system call that causes it, before that returns to its process (fsnotify_modify in vfs_write, fsnotify_create in
- * the open). So a process that has heard of a write in any way sees its event in the next `read`. `fs.watch` is no substitute: it reads
- * in another thread, and tells when the event loop comes to it.
+ * The kernel queues an event in the system call that causes it, before that returns to its process (fsnotify_modify in
+ * vfs_write, fsnotify_create in the open). So a process that has heard of a write in any way sees its event in the next
+ * `read`. `fs.watch` is no substitute: it reads in another thread, and tells when the event loop comes to it.
  *
- * Not told: writes through a mapping (mmap), and writes through another name of the file (a hard link) in a folder that is not watched.
+ * Not told: writes through a mapping (mmap), and writes through another name of the file (a hard link) in a folder that
+ * is not watched.
  */
 import { openLibc } from "./libc.ts";
 
 const create = { IN_NONBLOCK: 0o4000, IN_CLOEXEC: 0o2000000 };
 
 /** `unmounted`, `ignored`: the folder is gone, and not watched any more. */
-export const inotifyEvents = { modify: 0x2, movedFrom: 0x40, movedTo: 0x80, create: 0x100, delete: 0x200, deleteSelf: 0x400, moveSelf: 0x800, unmounted: 0x2000, ignored: 0x8000 } as const;
+export const inotifyEvents = {
+  modify: 0x2,
+  movedFrom: 0x40,
+  movedTo: 0x80,
+  create: 0x100,
+  delete: 0x200,
+  deleteSelf: 0x400,
+  moveSelf: 0x800,
+  unmounted: 0x2000,
+  ignored: 0x8000,
+} as const;
 /** All of them, of folders only (IN_ONLYDIR). The last two come unasked. */
 const wanted = 0xfc2 | 0x0100_0000;
 const overflowed = 0x4000;
@@ -63,15 +74,18 @@ export class Inotify {
     return fd < 0 ? "no inotify instance could be had (fs.inotify.max_user_instances)" : new Inotify(calls, fd, bytes);
   }
 
-  /** The number of the folder, the same for the same folder; undefined: it cannot be watched (fs.inotify.max_user_watches), or is gone. */
+  /**
+   * The number of the folder, the same for the same folder; undefined: it cannot be watched
+   * (fs.inotify.max_user_watches), or is gone.
+   */
   watch(path: string | Uint8Array): number | undefined {
     const number = this.#calls.add(this.#fd, Buffer.concat([Buffer.from(path), Buffer.of(0)]), wanted);
     return number < 0 ? undefined : number;
   }
 
   /**
-   * Visits all that happened until now, each event once; a fifth of a microsecond when there is nothing. True: some of it
-   * was dropped, so anything may have happened.
+   * Visits all that happened until now, each event once; a fifth of a microsecond when there is nothing. True: some of
+   * it was dropped, so anything may have happened.
    */
   read(visit: (event: InotifyEvent) => void): boolean {
     let isIncomplete = false;

@@ -15,7 +15,9 @@ export interface Libc<Names extends string> {
 }
 
 /** A text instead: why there is none here. */
-export async function openLibc<Names extends string>(functions: Readonly<Record<Names, FFIFunction>>): Promise<Libc<Names> | string> {
+export async function openLibc<Names extends string>(
+  functions: Readonly<Record<Names, FFIFunction>>,
+): Promise<Libc<Names> | string> {
   if (process.platform !== "linux") return "it needs Linux";
   if (!("Bun" in globalThis)) return "it needs Bun";
   const { dlopen, ptr, read } = await import("bun:ffi");

@@ -1,4 +1,7 @@
-/** How many descriptors this process may have open (RLIMIT_NOFILE), as far as the system tells; Bun raises it to the hard limit at its start. */
+/**
+ * How many descriptors this process may have open (RLIMIT_NOFILE), as far as the system tells; Bun raises it to the
+ * hard limit at its start.
+ */
 import { readFileSync } from "node:fs";
 
 /** Undefined: the system does not tell, or there is no limit. */

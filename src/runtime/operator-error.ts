@@ -1,10 +1,12 @@
 /**
- * The one base of errors that a person can do something about. Each says what was found, what is accepted where there is a choice, and what
- * to do; whoever prints it (terminal, log, status, API) takes it from these fields, and never from the words of a message. What is thrown
- * and is none of these is a defect, or ends where it is caught.
+ * The one base of errors that a person can do something about. Each says what was found, what is accepted where there
+ * is a choice, and what to do; whoever prints it (terminal, log, status, API) takes it from these fields, and never
+ * from the words of a message. What is thrown and is none of these is a defect, or ends where it is caught.
  */
 
-/** Where the cause is. The command line has one exit code for each (src/cli/output/exit-codes.ts, docs/OPERATIONS.md). */
+/**
+ * Where the cause is. The command line has one exit code for each (src/cli/output/exit-codes.ts, docs/OPERATIONS.md).
+ */
 export type ErrorArea =
   /** The command line. */
   | "usage"

@@ -1,6 +1,7 @@
 /**
- * The process that has a POSIX lock on a part of an open file: fcntl(2) with F_GETLK, which takes nothing and waits for nothing. About
- * a microsecond, however many locks the machine has; the list in /proc/locks costs each of them. Of several processes it tells one.
+ * The process that has a POSIX lock on a part of an open file: fcntl(2) with F_GETLK, which takes nothing and waits for
+ * nothing. About a microsecond, however many locks the machine has; the list in /proc/locks costs each of them. Of
+ * several processes it tells one.
  */
 import { openLibc } from "./libc.ts";
 
@@ -8,11 +9,16 @@ const getLock = 5;
 const readLock = 0;
 const writeLock = 1;
 const unlocked = 2;
-/** `struct flock` on Linux with 64 bits: type and whence (u16 each), start and length (i64 at 8), process (i32 at 24). */
+/**
+ * `struct flock` on Linux with 64 bits: type and whence (u16 each), start and length (i64 at 8), process (i32 at 24).
+ */
 const structBytes = 32;
 
 export interface LockHolder {
-  /** The process (0 or less: of another namespace) with an exclusive lock on this byte; undefined: there is none but this one. */
+  /**
+   * The process (0 or less: of another namespace) with an exclusive lock on this byte; undefined: there is none but
+   * this one.
+   */
   writerOf(fd: number, byte: number): number | undefined;
   /** The same for locks of either kind, on any byte of a range. */
   userOf(fd: number, start: number, bytes: number): number | undefined;
@@ -43,5 +49,8 @@ async function load(): Promise<LockHolder | undefined> {
     return bytes.readInt32LE(24);
   };
   // A wish to read meets the locks of writers alone, a wish to write meets every lock.
-  return { writerOf: (fd, byte) => ask(fd, readLock, byte, 1), userOf: (fd, start, length) => ask(fd, writeLock, start, length) };
+  return {
+    writerOf: (fd, byte) => ask(fd, readLock, byte, 1),
+    userOf: (fd, start, length) => ask(fd, writeLock, start, length),
+  };
 }

@@ -1,4 +1,7 @@
-/** Names of requests: unpredictable hexadecimal digits, cut out of a block, because there are many names and each is short. */
+/**
+ * Names of requests: unpredictable hexadecimal digits, cut out of a block, because there are many names and each is
+ * short.
+ */
 import { Buffer } from "node:buffer";
 import type { Random } from "./random.ts";
 

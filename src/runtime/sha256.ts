@@ -3,4 +3,6 @@ import crypto from "node:crypto";
 
 /** The 32 bytes of the hash. The one-shot function exists since Node 21.7, in Bun, and in Deno since 2.4. */
 export const sha256: (bytes: Uint8Array) => Buffer =
-  typeof crypto.hash === "function" ? (bytes) => crypto.hash("sha256", bytes, "buffer") : (bytes) => crypto.createHash("sha256").update(bytes).digest();
+  typeof crypto.hash === "function"
+    ? (bytes) => crypto.hash("sha256", bytes, "buffer")
+    : (bytes) => crypto.createHash("sha256").update(bytes).digest();

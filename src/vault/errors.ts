@@ -24,7 +24,10 @@ export class FencedError extends BaseVaultError {
   readonly host: string;
   constructor(position: Position, epoch: number, host: string) {
     const who = host === "" ? "another host" : `host ${host} with epoch ${epoch}`;
-    super({ found: `fenced: position ${position} of the log was taken by ${who}`, advice: "None is needed: this host goes back to restore mode by itself." });
+    super({
+      found: `fenced: position ${position} of the log was taken by ${who}`,
+      advice: "None is needed: this host goes back to restore mode by itself.",
+    });
     this.position = position;
     this.epoch = epoch;
     this.host = host;
@@ -35,7 +38,13 @@ export class FencedError extends BaseVaultError {
 export class WriterEndedError extends BaseVaultError {
   readonly kind = "writer-ended";
   constructor(position: Position, cause: unknown) {
-    super({ found: `the log writer ended after position ${position}`, advice: "Claim again: an ended writer is never used any more." }, { cause });
+    super(
+      {
+        found: `the log writer ended after position ${position}`,
+        advice: "Claim again: an ended writer is never used any more.",
+      },
+      { cause },
+    );
   }
 }
 
@@ -48,7 +57,8 @@ export class CorruptRecordError extends BaseVaultError {
     super({
       found: `the record at position ${position} (${key}) is damaged: ${found}`,
       accepted,
-      advice: "Everything before it is intact (`stead vault restore --last-whole`). Run `stead vault verify`; a copy of this file from a backup of the vault repairs it.",
+      advice:
+        "Everything before it is intact (`stead vault restore --last-whole`). Run `stead vault verify`; a copy of this file from a backup of the vault repairs it.",
     });
     this.position = position;
     this.key = key;
@@ -68,11 +78,19 @@ export class UnknownFormatError extends BaseVaultError {
   readonly key: string;
   /** Of the record that it is; undefined: it is something else. */
   readonly position: Position | undefined;
-  constructor(key: string, found: string, known: string, { position, by }: { readonly position?: Position; readonly by?: WrittenBy | undefined } = {}) {
+  constructor(
+    key: string,
+    found: string,
+    known: string,
+    { position, by }: { readonly position?: Position; readonly by?: WrittenBy | undefined } = {},
+  ) {
     super({
       found: `${key} has an unknown format: ${found}`,
       accepted: `what this version (stead ${programVersion}) knows: ${known}`,
-      advice: by === undefined ? "Use a version of stead that is at least as new as the one that wrote it." : `Upgrade this host first: host ${by.host} wrote it with stead ${by.version}; install that version or a newer one.`,
+      advice:
+        by === undefined
+          ? "Use a version of stead that is at least as new as the one that wrote it."
+          : `Upgrade this host first: host ${by.host} wrote it with stead ${by.version}; install that version or a newer one.`,
     });
     this.key = key;
     this.position = position;
@@ -95,7 +113,13 @@ export class ForeignVaultError extends BaseVaultError {
 export class NotAVaultError extends BaseVaultError {
   readonly kind = "not-a-vault";
   constructor(url: string, found: string, options?: ErrorOptions) {
-    super({ found: `${url} is not a vault: ${found}`, advice: "Is the shared area mounted? A new vault is made with `stead vault create`, never by itself." }, options);
+    super(
+      {
+        found: `${url} is not a vault: ${found}`,
+        advice: "Is the shared area mounted? A new vault is made with `stead vault create`, never by itself.",
+      },
+      options,
+    );
   }
 }
 
@@ -105,7 +129,10 @@ export class LeftBehindError extends BaseVaultError {
   readonly position: Position;
   readonly boundary: Position;
   constructor(position: Position, boundary: Position) {
-    super({ found: `the log after position ${position} was removed by retention up to ${boundary}`, advice: "None is needed: this host restores the newest checkpoint." });
+    super({
+      found: `the log after position ${position} was removed by retention up to ${boundary}`,
+      advice: "None is needed: this host restores the newest checkpoint.",
+    });
     this.position = position;
     this.boundary = boundary;
   }
@@ -117,7 +144,11 @@ export class DamagedManifestError extends BaseVaultError {
   readonly key: string;
   readonly position: Position;
   constructor(key: string, position: Position, found: string, accepted: string) {
-    super({ found: `the checkpoint ${key} is damaged: ${found}`, accepted, advice: "An older checkpoint and the journal after it may still be whole: run `stead vault verify`." });
+    super({
+      found: `the checkpoint ${key} is damaged: ${found}`,
+      accepted,
+      advice: "An older checkpoint and the journal after it may still be whole: run `stead vault verify`.",
+    });
     this.key = key;
     this.position = position;
   }
@@ -131,7 +162,14 @@ export class DamagedChunkError extends BaseVaultError {
   readonly database: string | undefined;
   constructor(key: string, found: string, accepted: string, database?: string, options?: ErrorOptions) {
     const of = database === undefined ? "" : ` of database ${database}`;
-    super({ found: `the chunk ${key}${of} is damaged: ${found}`, accepted, advice: "An older checkpoint may not need this chunk: run `stead vault verify`." }, options);
+    super(
+      {
+        found: `the chunk ${key}${of} is damaged: ${found}`,
+        accepted,
+        advice: "An older checkpoint may not need this chunk: run `stead vault verify`.",
+      },
+      options,
+    );
     this.key = key;
     this.database = database;
   }
@@ -143,7 +181,10 @@ export class CheckpointExistsError extends BaseVaultError {
   readonly position: Position;
   readonly existing: Position;
   constructor(position: Position, existing: Position) {
-    super({ found: `no checkpoint was made at position ${position}: there is one at ${existing}`, advice: "None is needed: restore that one." });
+    super({
+      found: `no checkpoint was made at position ${position}: there is one at ${existing}`,
+      advice: "None is needed: restore that one.",
+    });
     this.position = position;
     this.existing = existing;
   }

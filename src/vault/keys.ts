@@ -7,7 +7,8 @@
  *     exclusions/<number>                  databases that operators took out of what is captured; the largest number counts
  *     probes/<host>/<run>-<number>         a host tests whether it can write; removed at once, never read
  *
- * Those of the log are known to its folder only (log/). Positions are padded to 16 digits, so that the order of the names is the order of the numbers.
+ * Those of the log are known to its folder only (log/). Positions are padded to 16 digits, so that the order of the
+ * names is the order of the numbers.
  */
 import type { Position } from "./record.ts";
 
@@ -31,7 +32,8 @@ export function padPosition(position: Position): string {
 
 export const checkpointKey = (position: Position): string => checkpointPrefix + padPosition(position);
 export const exclusionKey = (number: number): string => exclusionPrefix + padPosition(number);
-export const chunkKey = (position: Position, sha256: string): string => `${chunkPrefix}${padPosition(position)}/${sha256}`;
+export const chunkKey = (position: Position, sha256: string): string =>
+  `${chunkPrefix}${padPosition(position)}/${sha256}`;
 
 /** The position that a key of the given prefix carries, or undefined when the key is none of ours. */
 export function positionOfKey(prefix: string, key: string): Position | undefined {

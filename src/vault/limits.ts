@@ -25,7 +25,10 @@ export const endsOfLogPerBoundaryCheck = 64;
 /** A reader that is behind looks for so many records at the same time, as long as they seem to fit into the bytes. */
 export const readAheadRecordsMax = 16;
 export const readAheadBytesMax = 16 * 1024 * 1024;
-/** Pages of a flush that are kept in memory until its last part comes, bytes; what is beyond goes into a file where there is one. */
+/**
+ * Pages of a flush that are kept in memory until its last part comes, bytes; what is beyond goes into a file where
+ * there is one.
+ */
 export const flushBytesInMemoryMax = 16 * 1024 * 1024;
 /** Deletions of retention in flight. */
 export const deletionsAtOnce = 8;

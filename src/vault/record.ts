@@ -21,7 +21,10 @@ export interface RecordHeader {
   readonly nonce: string;
   /** The writer's wall clock, milliseconds since 1970; for people, never compared. */
   readonly wallTimeMs: number;
-  /** Hash of the previous record, 32 bytes as hex; all zeros at position 1. It covers every byte of it (record-codec.ts). */
+  /**
+   * Hash of the previous record, 32 bytes as hex; all zeros at position 1. It covers every byte of it
+   * (record-codec.ts).
+   */
   readonly previousHash: string;
 }
 
@@ -29,7 +32,12 @@ export type RecordBody =
   /** This host is primary from here on. `controlUrl`: where it can be asked (R5: is it gone?). */
   | { readonly kind: "epoch"; readonly leaseMs: number; readonly controlUrl: string; readonly instance: string }
   /** One part of a flush. A reader applies parts 1..parts together, and drops an unfinished flush at an `epoch`. */
-  | { readonly kind: "commit"; readonly part: number; readonly parts: number; readonly databases: readonly DatabaseDelta[] }
+  | {
+      readonly kind: "commit";
+      readonly part: number;
+      readonly parts: number;
+      readonly databases: readonly DatabaseDelta[];
+    }
   | { readonly kind: "renew" }
   /** `checkpoints/<position>` is complete and verified; it holds the state after the record at `checkpointPosition`. */
   | { readonly kind: "checkpoint"; readonly checkpointPosition: Position; readonly manifestHash: string }

@@ -41,7 +41,10 @@ for (const mode of ["WAL", "DELETE", "TRUNCATE", "MEMORY"]) {
   test(`a database that the application creates in ${mode} mode is noticed at once and captured whole`, async () => {
     await using it = await begin();
     await it.application.open("a", join(it.root, "new.db"));
-    await it.application.run("a", `PRAGMA journal_mode=${mode}; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(20000))`);
+    await it.application.run(
+      "a",
+      `PRAGMA journal_mode=${mode}; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(20000))`,
+    );
     expect(it.pair.source.isAhead()).toBe(true);
     await it.pair.settle();
     expect(it.pair.copyHash("new.db")).toBe((await it.application.image("a")).sha256);
@@ -54,10 +57,14 @@ for (const mode of ["WAL", "DELETE", "TRUNCATE", "MEMORY"]) {
 test("a large database that appears is captured in parts, and stays readable while the application writes on", async () => {
   await using it = await begin({ limits: { eagerBytesMax: 0, partBytesMax: 50_000 } });
   await it.application.open("a", join(it.root, "new.db"));
-  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(300000)); PRAGMA busy_timeout=0");
+  await it.application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(300000)); PRAGMA busy_timeout=0",
+  );
   const batch = await it.pair.source.collect();
   expect(batch?.partCount).toBeGreaterThan(5);
-  for (let i = 0; i < 3; i++) await it.application.run("a", "UPDATE t SET v=randomblob(400000); PRAGMA wal_checkpoint(TRUNCATE)");
+  for (let i = 0; i < 3; i++)
+    await it.application.run("a", "UPDATE t SET v=randomblob(400000); PRAGMA wal_checkpoint(TRUNCATE)");
   await it.pair.applyBatch(batch);
   await it.pair.sync();
   expect(it.pair.copyHash("new.db")).toBe((await it.application.image("a")).sha256);
@@ -109,7 +116,10 @@ test("a database that the application deletes is removed from the copy, and may 
   expect(it.pair.source.isAhead()).toBe(false);
   expect(existsSync(join(it.pair.copy, "new.db"))).toBe(false);
   await it.application.open("a", path);
-  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE other(v); INSERT INTO other VALUES (randomblob(9000))");
+  await it.application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; CREATE TABLE other(v); INSERT INTO other VALUES (randomblob(9000))",
+  );
   await it.pair.sync();
   expect(it.pair.copyHash("new.db")).toBe((await it.application.image("a")).sha256);
 });
@@ -182,7 +192,10 @@ test("a log that was removed, with nobody there to make another, is refused as w
   expect(await refusal(() => it.pair.source.collect())).toBe("replaced");
 });
 
-for (const [what, target] of [["a name that is captured too", "other.db"], ["any other name", "app.bak"]] as const) {
+for (const [what, target] of [
+  ["a name that is captured too", "other.db"],
+  ["any other name", "app.bak"],
+] as const) {
   test(`a database that is renamed to ${what} after it was closed has all of its commits there`, async () => {
     const { it, path } = await beginWithClosed();
     await using _end = it;
@@ -214,7 +227,10 @@ test("a database that is renamed while the application has it open holds all ans
   expect(existsSync(join(it.pair.copy, "app.db"))).toBe(false);
 });
 
-for (const [what, instead] of [["moved away", false], ["replaced by another", true]] as const) {
+for (const [what, instead] of [
+  ["moved away", false],
+  ["replaced by another", true],
+] as const) {
   test(`a data folder that is ${what} is refused: its databases are not deleted`, async () => {
     const { it } = await beginWithClosed();
     await using _end = it;
@@ -284,5 +300,6 @@ test("network file systems are told by their magic number, and refused", async (
   expect(networkFileSystem(0xef53)).toBeUndefined();
   // statfs gives a signed number for the large ones.
   expect(networkFileSystem(0xff534d42 | 0)).toBe("CIFS");
-  if (process.platform === "linux") expect(await refusal(() => refuseNetworkFileSystem("/data", ".", () => 0x01021997))).toBe("network-file-system");
+  if (process.platform === "linux")
+    expect(await refusal(() => refuseNetworkFileSystem("/data", ".", () => 0x01021997))).toBe("network-file-system");
 });

@@ -38,30 +38,39 @@ async function countReads({ source }: Pair, forMs: number): Promise<{ reads: num
   }
 }
 
-test.if(canAsk)("while the process that has a database open uses its index, audits do not read the list of locks", async () => {
-  using folder = temporaryFolder();
-  const { pair, application } = await begin(folder.path);
-  await using _ = application;
-  await using __ = pair;
-  await countReads(pair, 300);
-  const { reads, explained } = await countReads(pair, 1_500);
-  expect(reads).toBeLessThanOrEqual(explained);
-});
+test.if(canAsk)(
+  "while the process that has a database open uses its index, audits do not read the list of locks",
+  async () => {
+    using folder = temporaryFolder();
+    const { pair, application } = await begin(folder.path);
+    await using _ = application;
+    await using __ = pair;
+    await countReads(pair, 300);
+    const { reads, explained } = await countReads(pair, 1_500);
+    expect(reads).toBeLessThanOrEqual(explained);
+  },
+);
 
-test.if(canAsk && hasPython)("a process that has the database open, and not its index, has the list read at the next audit, and answers wait", async () => {
-  using folder = temporaryFolder();
-  const { pair, application, path } = await begin(folder.path);
-  await using _ = pair;
-  await application.kill();
-  await countReads(pair, 300);
-  await pair.sync();
-  expect(pair.source.isAhead()).toBe(false);
-  const script = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_SH, 1, int(sys.argv[2])); print('locked', flush=True); sys.stdin.read()";
-  const stranger = spawn("python3", ["-c", script, path, String(databaseLockByte + 2)], { stdio: ["pipe", "pipe", "inherit"] });
-  await once(stranger.stdout, "data");
-  const { reads } = await countReads(pair, 300);
-  expect(reads).toBeGreaterThan(0);
-  expect(pair.source.isAhead()).toBe(true);
-  stranger.stdin.end();
-  await once(stranger, "close");
-});
+test.if(canAsk && hasPython)(
+  "a process that has the database open, and not its index, has the list read at the next audit, and answers wait",
+  async () => {
+    using folder = temporaryFolder();
+    const { pair, application, path } = await begin(folder.path);
+    await using _ = pair;
+    await application.kill();
+    await countReads(pair, 300);
+    await pair.sync();
+    expect(pair.source.isAhead()).toBe(false);
+    const script =
+      "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_SH, 1, int(sys.argv[2])); print('locked', flush=True); sys.stdin.read()";
+    const stranger = spawn("python3", ["-c", script, path, String(databaseLockByte + 2)], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    await once(stranger.stdout, "data");
+    const { reads } = await countReads(pair, 300);
+    expect(reads).toBeGreaterThan(0);
+    expect(pair.source.isAhead()).toBe(true);
+    stranger.stdin.end();
+    await once(stranger, "close");
+  },
+);

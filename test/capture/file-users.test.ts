@@ -11,14 +11,20 @@ import { temporaryFolder } from "./helpers.ts";
 
 const hasPython = spawnSync("python3", ["-c", "import fcntl"]).status === 0;
 
-/** A database and its index that another process has a lock on: of the database alone, as with its log beside another name. */
+/**
+ * A database and its index that another process has a lock on: of the database alone, as with its log beside another
+ * name.
+ */
 async function begin() {
   await loadLockHolder();
   const folder = temporaryFolder();
   const [database, index] = ["a.db", "a.db-shm"].map((name) => join(folder.path, name)) as [string, string];
   for (const path of [database, index]) writeFileSync(path, "");
-  const script = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_SH, 1, int(sys.argv[2])); print('locked', flush=True); sys.stdin.read()";
-  const child = spawn("python3", ["-c", script, database, String(databaseLockByte + 2)], { stdio: ["pipe", "pipe", "inherit"] });
+  const script =
+    "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_SH, 1, int(sys.argv[2])); print('locked', flush=True); sys.stdin.read()";
+  const child = spawn("python3", ["-c", script, database, String(databaseLockByte + 2)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   await once(child.stdout, "data");
   const files = { dbFd: openSync(database, "r+"), shmFd: openSync(index, "r+") };
   return {
@@ -38,7 +44,10 @@ test.if(hasPython)("a process that the list of locks does not tell is found by a
   expect(usersOf(it.files, () => new FileLocks("", process.pid))).toEqual([it.pid]);
 });
 
-test.if(hasPython)("where the list of locks is that of another namespace, no process is accused of another log", async () => {
-  await using it = await begin();
-  expect(usersElsewhere(it.files, () => new FileLocks("", process.pid))).toEqual([]);
-});
+test.if(hasPython)(
+  "where the list of locks is that of another namespace, no process is accused of another log",
+  async () => {
+    await using it = await begin();
+    expect(usersElsewhere(it.files, () => new FileLocks("", process.pid))).toEqual([]);
+  },
+);

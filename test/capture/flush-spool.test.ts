@@ -17,7 +17,14 @@ const pagesPerPart = flushBytesInMemoryMax / 2 / pageSize;
 const parts = 4;
 
 function record(position: number, body: RecordBody): LogRecord {
-  return { header: { position, epoch: 1, host: "a", nonce: "00".repeat(16), wallTimeMs: 0, previousHash: genesisHash }, body, sections: [], format: 1, steadVersion: undefined, hash: genesisHash };
+  return {
+    header: { position, epoch: 1, host: "a", nonce: "00".repeat(16), wallTimeMs: 0, previousHash: genesisHash },
+    body,
+    sections: [],
+    format: 1,
+    steadVersion: undefined,
+    hash: genesisHash,
+  };
 }
 
 /** Parts of one flush over a whole database of random pages. */
@@ -34,7 +41,8 @@ function flushOf(content: Uint8Array): RecordBody[] {
   });
 }
 
-const random = (): Uint8Array => new Uint8Array(parts * pagesPerPart * pageSize).map((_, i) => Math.imul(i, 2_654_435_761) >>> 24);
+const random = (): Uint8Array =>
+  new Uint8Array(parts * pagesPerPart * pageSize).map((_, i) => Math.imul(i, 2_654_435_761) >>> 24);
 /** Descriptors of this process on a file that is gone by this name. */
 const open = (folder: string): number =>
   readdirSync("/proc/self/fd").filter((fd) => {
@@ -70,7 +78,8 @@ test("it is applied from the file, which has no name meanwhile and is closed aft
   for (const [at, body] of flushOf(content).entries()) {
     complete = assembler.push(record(at + 1, body));
     // The content of a part is not needed any more when the next one comes.
-    for (const { pages } of body.kind === "commit" && at >= 2 ? body.databases : []) for (const page of pages) page.content.fill(0);
+    for (const { pages } of body.kind === "commit" && at >= 2 ? body.databases : [])
+      for (const page of pages) page.content.fill(0);
   }
   if (complete === undefined) throw new Error("the flush is complete");
   expect(open(it.spool)).toBe(1);

@@ -8,7 +8,8 @@ import type { DatabaseDelta } from "../../src/core/delta.ts";
 import { Application, Pair, partsOf, temporaryFolder } from "./helpers.ts";
 
 const pageSize = 4096;
-const many = (count: number): string => `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${count}) INSERT INTO t(v) SELECT randomblob(3900) FROM n`;
+const many = (count: number): string =>
+  `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${count}) INSERT INTO t(v) SELECT randomblob(3900) FROM n`;
 
 /** Every transaction counts as a large one. */
 async function begin() {
@@ -17,7 +18,10 @@ async function begin() {
   mkdirSync(root);
   const application = new Application();
   await application.open("a", join(root, "app.db"));
-  await application.run("a", `PRAGMA page_size=${pageSize}; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v); PRAGMA cache_size=10; PRAGMA busy_timeout=0`);
+  await application.run(
+    "a",
+    `PRAGMA page_size=${pageSize}; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v); PRAGMA cache_size=10; PRAGMA busy_timeout=0`,
+  );
   const pair = await Pair.open(folder.path, { limits: { eagerBytesMax: 0, partBytesMax: 50_000, walTidyBytes: 1 } });
   return {
     root,
@@ -39,7 +43,10 @@ async function begin() {
 
 /** Writes into a file as another process. */
 function overwrite(path: string, offset: number, bytes: number): void {
-  const { exitCode } = Bun.spawnSync(["dd", "if=/dev/urandom", `of=${path}`, "bs=1", `seek=${offset}`, `count=${bytes}`, "conv=notrunc"], { stderr: "ignore" });
+  const { exitCode } = Bun.spawnSync(
+    ["dd", "if=/dev/urandom", `of=${path}`, "bs=1", `seek=${offset}`, `count=${bytes}`, "conv=notrunc"],
+    { stderr: "ignore" },
+  );
   expect(exitCode).toBe(0);
 }
 
@@ -52,7 +59,9 @@ test("the captured state follows with the last part, and answers wait until then
   for (const part of batch.parts()) {
     taken.push(part);
     expect(it.pair.source.isAhead()).toBe(taken.length < batch.partCount);
-    expect(Buffer.from(it.pair.source.checksums().get("app.db") ?? []).equals(before ?? new Uint8Array())).toBe(taken.length < batch.partCount);
+    expect(Buffer.from(it.pair.source.checksums().get("app.db") ?? []).equals(before ?? new Uint8Array())).toBe(
+      taken.length < batch.partCount,
+    );
     await it.pair.source.tick();
   }
   expect(taken.length).toBeGreaterThan(5);
@@ -65,7 +74,10 @@ test("pages that one transaction writes again and again are put once, with their
   await using it = await begin();
   await it.application.run("a", many(60));
   await it.pair.sync();
-  await it.application.run("a", `BEGIN; ${Array.from({ length: 6 }, () => "UPDATE t SET v=randomblob(3900)").join("; ")}; COMMIT`);
+  await it.application.run(
+    "a",
+    `BEGIN; ${Array.from({ length: 6 }, () => "UPDATE t SET v=randomblob(3900)").join("; ")}; COMMIT`,
+  );
   const batch = await it.collect();
   const parts = partsOf(batch);
   const pages = parts.flat().flatMap((delta) => delta.pages.map(({ number }) => number));
@@ -80,7 +92,11 @@ test("a transaction that shrinks the database is taken without the pages that it
   await using it = await begin();
   await it.application.run("a", many(200));
   await it.pair.sync();
-  for (const sql of ["UPDATE t SET v=randomblob(3900); DELETE FROM t WHERE id>5; VACUUM", many(150), "DELETE FROM t; VACUUM"]) {
+  for (const sql of [
+    "UPDATE t SET v=randomblob(3900); DELETE FROM t WHERE id>5; VACUUM",
+    many(150),
+    "DELETE FROM t; VACUUM",
+  ]) {
     await it.application.run("a", sql);
     await it.pair.sync();
     await it.isSame();
@@ -93,7 +109,14 @@ test("checkpoints of the application, further commits and rollbacks while the pa
   const image = await it.application.image("a");
   const batch = await it.collect();
   const taken: (readonly DatabaseDelta[])[] = [];
-  const steps = ["PRAGMA wal_checkpoint(PASSIVE)", "UPDATE t SET v=randomblob(3000) WHERE id<50", "PRAGMA wal_checkpoint(TRUNCATE)", `BEGIN; ${many(100)}; ROLLBACK`, "PRAGMA wal_checkpoint(RESTART)", many(20)];
+  const steps = [
+    "PRAGMA wal_checkpoint(PASSIVE)",
+    "UPDATE t SET v=randomblob(3000) WHERE id<50",
+    "PRAGMA wal_checkpoint(TRUNCATE)",
+    `BEGIN; ${many(100)}; ROLLBACK`,
+    "PRAGMA wal_checkpoint(RESTART)",
+    many(20),
+  ];
   for (const part of batch.parts()) {
     taken.push(part);
     const step = steps.shift();
@@ -120,7 +143,12 @@ test("a whole generation of the log that follows another one is taken from its f
   await it.isSame();
 });
 
-for (const [what, offset] of [["page", 24 + 100], ["page number", 3], ["salt", 8], ["checksum", 17]] as const) {
+for (const [what, offset] of [
+  ["page", 24 + 100],
+  ["page number", 3],
+  ["salt", 8],
+  ["checksum", 17],
+] as const) {
   for (const when of ["before", "after"] as const) {
     test(`a frame whose ${what} something else writes over ${when} the parts are planned ends the capture before the last part can be put`, async () => {
       await using it = await begin();
@@ -134,7 +162,10 @@ for (const [what, offset] of [["page", 24 + 100], ["page number", 3], ["salt", 8
         if (when === "after") spoil();
         for (const _ of batch.parts()) expect((parts += 1)).toBeLessThan(batch.partCount);
       };
-      const failure = await takeAll().then(() => undefined, (error: unknown) => error);
+      const failure = await takeAll().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
       expect(failure).toBeInstanceOf(CaptureError);
       expect(it.pair.source.checksums()).toEqual(before);
     });
@@ -142,7 +173,10 @@ for (const [what, offset] of [["page", 24 + 100], ["page number", 3], ["salt", 8
 }
 
 test("a last frame that is written over, and a log that is cut off, end it as well", async () => {
-  for (const spoil of [(wal: string, frames: number) => overwrite(wal, frameOffset(frames, pageSize) + 500, 4), (wal: string, frames: number) => Bun.spawnSync(["truncate", "-s", String(frameOffset(frames, pageSize)), wal])]) {
+  for (const spoil of [
+    (wal: string, frames: number) => overwrite(wal, frameOffset(frames, pageSize) + 500, 4),
+    (wal: string, frames: number) => Bun.spawnSync(["truncate", "-s", String(frameOffset(frames, pageSize)), wal]),
+  ]) {
     await using it = await begin();
     await it.application.run("a", many(100));
     const before = it.pair.source.checksums();

@@ -1,4 +1,6 @@
-/** hasty-writer.py in TypeScript, with Bun's SQLite. `refused`: how often it was kept out, however many tries that took. */
+/**
+ * hasty-writer.py in TypeScript, with Bun's SQLite. `refused`: how often it was kept out, however many tries that took.
+ */
 import { Database } from "bun:sqlite";
 
 const [path = "", commits = "0"] = process.argv.slice(2);

@@ -1,4 +1,6 @@
-/** Parts shared by the tests of capture: temporary folders, an application in another process, a source with its copy. */
+/**
+ * Parts shared by the tests of capture: temporary folders, an application in another process, a source with its copy.
+ */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -33,7 +35,9 @@ export class Application {
   readonly #exited: Promise<void>;
 
   constructor() {
-    this.#child = spawn(process.execPath, [join(import.meta.dirname, "sql-worker.ts")], { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = spawn(process.execPath, [join(import.meta.dirname, "sql-worker.ts")], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       const { ok, error } = JSON.parse(line) as { ok?: unknown; error?: string };
       const waiter = this.#waiting.shift();
@@ -145,16 +149,28 @@ export class Pair {
     const { batch, snapshot } = await this.source.beginSnapshot();
     await this.applyBatch(batch);
     for (const { name, pageSize, pageCount, checksum, read } of snapshot.databases) {
-      await this.replica.load({ name, pageSize, pageCount, checksum, chunks: chunksOf(read, pageSize * pageCount, 1_000_000) });
+      await this.replica.load({
+        name,
+        pageSize,
+        pageCount,
+        checksum,
+        chunks: chunksOf(read, pageSize * pageCount, 1_000_000),
+      });
     }
     await snapshot.release();
   }
 
-  /** Gives the copy databases of which only the first pages are not zeros, without writing the rest; the replica proves that. */
+  /**
+   * Gives the copy databases of which only the first pages are not zeros, without writing the rest; the replica proves
+   * that.
+   */
   async applySparse(snapshot: Snapshot, firstPages: number): Promise<void> {
     for (const { name, pageSize, pageCount, checksum, read } of snapshot.databases) {
       const content = await read(0, firstPages * pageSize);
-      const pages = Array.from({ length: firstPages }, (_, i) => ({ number: i + 1, content: content.subarray(i * pageSize, (i + 1) * pageSize) }));
+      const pages = Array.from({ length: firstPages }, (_, i) => ({
+        number: i + 1,
+        content: content.subarray(i * pageSize, (i + 1) * pageSize),
+      }));
       await this.replica.apply({ deltas: [{ name, pageSize, pageCount, checksum, pages }] });
     }
   }
@@ -166,7 +182,9 @@ export class Pair {
     return batch?.pageCount ?? 0;
   }
 
-  /** Collects until nothing is ahead: a file that no SQLite holds a lock on is only captured a moment after it was made. */
+  /**
+   * Collects until nothing is ahead: a file that no SQLite holds a lock on is only captured a moment after it was made.
+   */
   async settle(): Promise<void> {
     do {
       await this.sync();
@@ -198,13 +216,28 @@ export class Pair {
 const none: ReadonlySet<string> = new Set();
 const noNames = (): ReadonlySet<string> => none;
 
-export function sourceOptions(root: string, { databases = ["*.db"], except = [], excluded = noNames, limits = {}, rules = allRules, metrics = noMetrics, onWarning = () => undefined }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {}): SourceOptions {
+export function sourceOptions(
+  root: string,
+  {
+    databases = ["*.db"],
+    except = [],
+    excluded = noNames,
+    limits = {},
+    rules = allRules,
+    metrics = noMetrics,
+    onWarning = () => undefined,
+  }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {},
+): SourceOptions {
   return { root, databases, except, excluded, limits, rules, metrics, clock: systemClock, onWarning };
 }
 
 export const partsOf = (batch: Batch): (readonly DatabaseDelta[])[] => [...batch.parts()];
 
-export async function* chunksOf(read: (offset: number, length: number) => Promise<Uint8Array>, size: number, chunkBytes: number): AsyncGenerator<Uint8Array> {
+export async function* chunksOf(
+  read: (offset: number, length: number) => Promise<Uint8Array>,
+  size: number,
+  chunkBytes: number,
+): AsyncGenerator<Uint8Array> {
   for (let offset = 0; offset < size; offset += chunkBytes) yield read(offset, Math.min(chunkBytes, size - offset));
 }
 

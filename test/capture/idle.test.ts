@@ -1,4 +1,6 @@
-/** Databases that an application keeps open and does nothing with: three descriptors each, and nothing lost for that. */
+/**
+ * Databases that an application keeps open and does nothing with: three descriptors each, and nothing lost for that.
+ */
 import { afterEach, expect, mock, spyOn, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync, readlinkSync } from "node:fs";
@@ -71,11 +73,17 @@ function openFiles(): string[] {
 
 /** Another process of the application, from its first statement to its end. */
 function runElsewhere(path: string, sql: string): void {
-  const { status, stderr } = spawnSync(process.execPath, ["-e", `const { DatabaseSync } = require("node:sqlite"); const database = new DatabaseSync(${JSON.stringify(path)}); database.exec(${JSON.stringify(sql)}); database.close();`]);
+  const { status, stderr } = spawnSync(process.execPath, [
+    "-e",
+    `const { DatabaseSync } = require("node:sqlite"); const database = new DatabaseSync(${JSON.stringify(path)}); database.exec(${JSON.stringify(sql)}); database.close();`,
+  ]);
   if (status !== 0) throw new Error(stderr.toString());
 }
 
-/** Done once, in the moment in which this process has none of the files open. Undefined: then it cannot be opened either. */
+/**
+ * Done once, in the moment in which this process has none of the files open. Undefined: then it cannot be opened
+ * either.
+ */
 function inBetween(act: (() => void) | undefined): { isDone: boolean } {
   const done = { isDone: false };
   spyOn(FirstConnection, "tryOpen").mockImplementation((name, path) => {
@@ -126,8 +134,22 @@ test("once it has few descriptors, an idle database is not opened again and agai
 
 const meanwhile: readonly (readonly [string, (path: string) => void])[] = [
   ["commits", (path) => runElsewhere(path, "INSERT INTO t VALUES ('meanwhile')")],
-  ["commits and begins the log anew", (path) => runElsewhere(path, "INSERT INTO t VALUES ('meanwhile'); PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t VALUES ('once more')")],
-  ["commits until the log holds as many frames as before", (path) => runElsewhere(path, "INSERT INTO t VALUES ('meanwhile'); PRAGMA wal_checkpoint(RESTART); INSERT INTO t VALUES ('once more')")],
+  [
+    "commits and begins the log anew",
+    (path) =>
+      runElsewhere(
+        path,
+        "INSERT INTO t VALUES ('meanwhile'); PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t VALUES ('once more')",
+      ),
+  ],
+  [
+    "commits until the log holds as many frames as before",
+    (path) =>
+      runElsewhere(
+        path,
+        "INSERT INTO t VALUES ('meanwhile'); PRAGMA wal_checkpoint(RESTART); INSERT INTO t VALUES ('once more')",
+      ),
+  ],
   ["begins the log anew", (path) => runElsewhere(path, "PRAGMA wal_checkpoint(TRUNCATE)")],
 ];
 for (const [what, act] of meanwhile) {

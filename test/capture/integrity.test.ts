@@ -10,8 +10,12 @@ const pageSize = 4096;
 /** A table of 200 rows over many pages, with an index. */
 function makeDatabase(path: string, prepare = ""): void {
   const database = new DatabaseSync(path);
-  database.exec(`PRAGMA page_size=${pageSize}; ${prepare}; CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT); CREATE INDEX i ON t(x)`);
-  database.exec("WITH RECURSIVE n(v) AS (VALUES (1) UNION ALL SELECT v + 1 FROM n WHERE v < 200) INSERT INTO t SELECT v, printf('%0300d', v) FROM n");
+  database.exec(
+    `PRAGMA page_size=${pageSize}; ${prepare}; CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT); CREATE INDEX i ON t(x)`,
+  );
+  database.exec(
+    "WITH RECURSIVE n(v) AS (VALUES (1) UNION ALL SELECT v + 1 FROM n WHERE v < 200) INSERT INTO t SELECT v, printf('%0300d', v) FROM n",
+  );
   database.close();
 }
 
@@ -45,7 +49,10 @@ test("a corrupt page is found, with what SQLite says of it, and the file is as i
   makeDatabase(path);
   spoilPage(path, rootPage(path, "t") + 1, (content) => content.fill(0xff));
   const before = { bytes: readFileSync(path), mtime: statSync(path).mtimeMs };
-  expect(checkIntegrity(path, "quick")).toEqual({ kind: "damaged", found: expect.arrayContaining([expect.stringMatching(/page/i)]) });
+  expect(checkIntegrity(path, "quick")).toEqual({
+    kind: "damaged",
+    found: expect.arrayContaining([expect.stringMatching(/page/i)]),
+  });
   expect({ bytes: readFileSync(path), mtime: statSync(path).mtimeMs }).toEqual(before);
 });
 
@@ -67,7 +74,10 @@ test("an index that lacks a row is found by the full check alone", () => {
   // A bit of one key: the row has another value than its index entry.
   spoilPage(path, leafOf(path, root), (content) => (content[pageSize - 1] = (content[pageSize - 1] ?? 0) ^ 1));
   expect(checkIntegrity(path, "quick")).toEqual({ kind: "whole" });
-  expect(checkIntegrity(path, "full")).toEqual({ kind: "damaged", found: expect.arrayContaining([expect.stringContaining("index i")]) });
+  expect(checkIntegrity(path, "full")).toEqual({
+    kind: "damaged",
+    found: expect.arrayContaining([expect.stringContaining("index i")]),
+  });
 });
 
 /** The first leaf below an interior index page: its first child pointer. */

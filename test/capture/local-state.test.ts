@@ -10,7 +10,10 @@ async function leftBy(sql: string, rest: string, folder: string) {
   const path = join(folder, "app", "app.db");
   await using application = new Application();
   await application.open("a", path);
-  await application.run("a", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=5; CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  await application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=5; CREATE TABLE t(id INTEGER PRIMARY KEY, v)",
+  );
   const pair = await Pair.open(folder);
   if (sql !== "") await application.run("a", sql);
   await pair.sync();
@@ -24,9 +27,15 @@ async function leftBy(sql: string, rest: string, folder: string) {
 
 const cases: Record<string, [string, string]> = {
   "only the log has it": ["INSERT INTO t(v) VALUES (randomblob(50000))", ""],
-  "the log is backfilled halfway or whole": ["INSERT INTO t(v) VALUES (randomblob(50000)); PRAGMA wal_checkpoint(PASSIVE); INSERT INTO t(v) VALUES (randomblob(9000))", ""],
+  "the log is backfilled halfway or whole": [
+    "INSERT INTO t(v) VALUES (randomblob(50000)); PRAGMA wal_checkpoint(PASSIVE); INSERT INTO t(v) VALUES (randomblob(9000))",
+    "",
+  ],
   "it shrank": ["INSERT INTO t(v) VALUES (randomblob(50000)); DELETE FROM t; VACUUM", ""],
-  "an open transaction was spilled into the log": ["INSERT INTO t(v) VALUES (randomblob(5000))", "BEGIN; INSERT INTO t(v) VALUES (randomblob(500000))"],
+  "an open transaction was spilled into the log": [
+    "INSERT INTO t(v) VALUES (randomblob(5000))",
+    "BEGIN; INSERT INTO t(v) VALUES (randomblob(500000))",
+  ],
 };
 
 for (const [what, [sql, rest]] of Object.entries(cases)) {
@@ -48,7 +57,11 @@ test("a commit that the journal does not have makes another checksum", async () 
 
 test("a log that was cut off in the middle of a transaction counts up to the commit before", async () => {
   using folder = temporaryFolder();
-  const { path } = await leftBy("INSERT INTO t(v) VALUES (1)", "INSERT INTO t(v) VALUES (randomblob(50000))", folder.path);
+  const { path } = await leftBy(
+    "INSERT INTO t(v) VALUES (1)",
+    "INSERT INTO t(v) VALUES (randomblob(50000))",
+    folder.path,
+  );
   const whole = await verifyLocalState(path);
   truncateSync(`${path}-wal`, 32 + 4 * 4120);
   const cut = await verifyLocalState(path);
@@ -76,7 +89,8 @@ test("what cannot be proved says so, and what is not there is absent", async () 
 test("local databases are found by the service's patterns", async () => {
   using folder = temporaryFolder();
   mkdirSync(join(folder.path, "tenants"));
-  for (const name of ["app.db", "app.db-wal", "app.db-shm", "other.txt", "tenants/a.db", "tenants/b.db-journal"]) writeFileSync(join(folder.path, name), "x");
+  for (const name of ["app.db", "app.db-wal", "app.db-shm", "other.txt", "tenants/a.db", "tenants/b.db-journal"])
+    writeFileSync(join(folder.path, name), "x");
   const databases = localDatabases(["app.db", "tenants/*.db", "tenants/*.db*"]);
   expect(await databases.find(folder.path)).toEqual(["app.db", "tenants/a.db"]);
   expect(await databases.find(join(folder.path, "missing"))).toEqual([]);

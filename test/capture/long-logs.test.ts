@@ -1,4 +1,7 @@
-/** A read transaction that somebody forgot: its database, its log, since when, and its process are told, and the end of it too. */
+/**
+ * A read transaction that somebody forgot: its database, its log, since when, and its process are told, and the end of
+ * it too.
+ */
 import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -62,9 +65,15 @@ test("sizes of logs are told while databases are captured, and not after that", 
   using folder = temporaryFolder();
   mkdirSync(join(folder.path, "app"));
   await using writer = new Application();
-  for (const [name, bytes] of [["a", 10_000], ["b", 200_000]] as const) {
+  for (const [name, bytes] of [
+    ["a", 10_000],
+    ["b", 200_000],
+  ] as const) {
     await writer.open(name, join(folder.path, "app", `${name}.db`));
-    await writer.run(name, `PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(${bytes}))`);
+    await writer.run(
+      name,
+      `PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(${bytes}))`,
+    );
   }
   const metrics = new PrometheusMetrics(hostMetrics);
   {

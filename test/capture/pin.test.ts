@@ -13,14 +13,20 @@ async function begin(options: PairOptions = {}) {
   const path = join(folder.path, "app", "app.db");
   const application = new Application();
   await application.open("a", path);
-  await application.run("a", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  await application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)",
+  );
   const pair = await Pair.open(folder.path, options);
   return {
     path,
     application,
     pair,
     insert: (count = 1, bytes = 3000) =>
-      application.run("a", `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${count}) INSERT INTO t(v) SELECT randomblob(${bytes}) FROM n`),
+      application.run(
+        "a",
+        `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${count}) INSERT INTO t(v) SELECT randomblob(${bytes}) FROM n`,
+      ),
     checkpoint: async (mode: string) => (await application.run("a", `PRAGMA wal_checkpoint(${mode})`))[0],
     async expectEqual() {
       await pair.sync();
@@ -36,7 +42,10 @@ async function begin(options: PairOptions = {}) {
 
 /** Changes bytes of a file in another process: this one must not open it. */
 function poke(path: string, script: string): void {
-  const { status, stderr } = spawnSync(process.execPath, ["-e", `const fs = require("node:fs"); const fd = fs.openSync(${JSON.stringify(path)}, "r+"); ${script}`]);
+  const { status, stderr } = spawnSync(process.execPath, [
+    "-e",
+    `const fs = require("node:fs"); const fd = fs.openSync(${JSON.stringify(path)}, "r+"); ${script}`,
+  ]);
   if (status !== 0) throw new Error(stderr.toString());
 }
 
@@ -71,7 +80,8 @@ test("empty generations of the log may follow each other while nothing is collec
   await it.insert(5);
   await it.pair.sync();
   await it.pair.serveUntil(it.checkpoint("TRUNCATE"));
-  for (let i = 0; i < 5; i++) expect(await it.checkpoint(i % 2 === 0 ? "TRUNCATE" : "RESTART")).toMatchObject({ busy: 0 });
+  for (let i = 0; i < 5; i++)
+    expect(await it.checkpoint(i % 2 === 0 ? "TRUNCATE" : "RESTART")).toMatchObject({ busy: 0 });
   await it.insert(3);
   await it.expectEqual();
   for (let i = 0; i < 3; i++) await it.pair.serveUntil(it.checkpoint("TRUNCATE"));
@@ -150,7 +160,10 @@ test("an index that a dead writer left torn is repaired, and what it committed i
   await using it = await begin();
   await it.insert(3);
   // As if the writer had died between the two copies of the header: copy 1 is older than copy 2.
-  poke(`${it.path}-shm`, "const b = Buffer.alloc(4); fs.readSync(fd, b, 0, 4, 16); b.writeUInt32LE(b.readUInt32LE() - 1); fs.writeSync(fd, b, 0, 4, 16);");
+  poke(
+    `${it.path}-shm`,
+    "const b = Buffer.alloc(4); fs.readSync(fd, b, 0, 4, 16); b.writeUInt32LE(b.readUInt32LE() - 1); fs.writeSync(fd, b, 0, 4, 16);",
+  );
   expect(it.pair.source.isAhead()).toBe(true);
   await it.pair.sync();
   expect(it.pair.source.isAhead()).toBe(false);
@@ -178,9 +191,15 @@ test("index recovery while everything is backfilled and pinned on slot 0 loses n
 test("a byte flipped in a frame that was not captured ends capture for good, with what to do", async () => {
   await using it = await begin();
   await it.insert(5);
-  poke(`${it.path}-wal`, `const b = Buffer.alloc(1); const at = ${32 + 24 + 100}; fs.readSync(fd, b, 0, 1, at); b[0] ^= 1; fs.writeSync(fd, b, 0, 1, at);`);
+  poke(
+    `${it.path}-wal`,
+    `const b = Buffer.alloc(1); const at = ${32 + 24 + 100}; fs.readSync(fd, b, 0, 1, at); b[0] ^= 1; fs.writeSync(fd, b, 0, 1, at);`,
+  );
   // Frame 1 was captured with the base when it was in the log then; flip the last page as well.
-  poke(`${it.path}-wal`, "const size = fs.fstatSync(fd).size; const b = Buffer.alloc(1); fs.readSync(fd, b, 0, 1, size - 50); b[0] ^= 1; fs.writeSync(fd, b, 0, 1, size - 50);");
+  poke(
+    `${it.path}-wal`,
+    "const size = fs.fstatSync(fd).size; const b = Buffer.alloc(1); fs.readSync(fd, b, 0, 1, size - 50); b[0] ^= 1; fs.writeSync(fd, b, 0, 1, size - 50);",
+  );
   const error: unknown = await it.pair.source.collect().catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(CaptureError);
   expect((error as CaptureError).kind).toBe("continuity");

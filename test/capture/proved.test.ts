@@ -13,7 +13,10 @@ async function begin(bytes: number, options: PairOptions = {}) {
   const path = join(folder.path, "made.db");
   const application = new Application();
   await application.open("a", path);
-  await application.run("a", `CREATE TABLE t(id INTEGER PRIMARY KEY, v); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${bytes / 4000}) INSERT INTO t(v) SELECT randomblob(3900) FROM n`);
+  await application.run(
+    "a",
+    `CREATE TABLE t(id INTEGER PRIMARY KEY, v); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${bytes / 4000}) INSERT INTO t(v) SELECT randomblob(3900) FROM n`,
+  );
   await application.close("a");
   const pair = await Pair.open(folder.path, options);
   return {
@@ -30,7 +33,10 @@ async function begin(bytes: number, options: PairOptions = {}) {
 
 /** Writes into the file as another process: closing it here would drop the locks of this one. */
 function zero(path: string, page: number): void {
-  const { exitCode } = Bun.spawnSync(["dd", "if=/dev/zero", `of=${path}`, "bs=4096", `seek=${page}`, "count=1", "conv=notrunc"], { stderr: "ignore" });
+  const { exitCode } = Bun.spawnSync(
+    ["dd", "if=/dev/zero", `of=${path}`, "bs=4096", `seek=${page}`, "count=1", "conv=notrunc"],
+    { stderr: "ignore" },
+  );
   expect(exitCode).toBe(0);
 }
 

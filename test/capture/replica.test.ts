@@ -1,5 +1,17 @@
 import { expect, test } from "bun:test";
-import { closeSync, copyFileSync, existsSync, fstatSync, openSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { hashPage, lockPage, PageHashes } from "../../src/capture/page-hashes.ts";
 import { Replica } from "../../src/capture/replica.ts";
@@ -54,7 +66,9 @@ test("a flush whose checksum does not fit is refused, names the database, and no
   const replica = await Replica.open({ root: folder.path });
   await replica.apply({ deltas: [delta(2, [page(1, 1), page(2, 2)], [1, 2])] });
   const good = delta(1, [page(1, 5)], [5], "other.db");
-  const error: unknown = await replica.apply({ deltas: [good, delta(2, [page(2, 3)], [1, 2])] }).catch((reason: unknown) => reason);
+  const error: unknown = await replica
+    .apply({ deltas: [good, delta(2, [page(2, 3)], [1, 2])] })
+    .catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(ReplicaError);
   expect((error as ReplicaError).database).toBe("app.db");
   expect((error as ReplicaError).message).toContain(Buffer.from(checksumOf([filled(1), filled(2)])).toString("hex"));
@@ -75,7 +89,13 @@ test("a copy that somebody else wrote into is not handed over, and not written o
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
   const path = join(folder.path, "app.db");
-  await replica.load({ name: "app.db", pageSize, pageCount: 2, checksum: checksumOf([filled(1), filled(2)]), chunks: chunks(filled(1), filled(2)) });
+  await replica.load({
+    name: "app.db",
+    pageSize,
+    pageCount: 2,
+    checksum: checksumOf([filled(1), filled(2)]),
+    chunks: chunks(filled(1), filled(2)),
+  });
   await replica.apply({ deltas: [delta(2, [page(1, 3)], [3, 2])] });
   expect(replica.handOver().size).toBe(1);
   writeByHand(path);
@@ -101,7 +121,12 @@ test("deltas that cannot be right are refused", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
   const short: Page = { number: 1, content: new Uint8Array(100) };
-  for (const bad of [[delta(1, [page(2, 2)], [1])], [delta(1, [short], [1])], [delta(1, [page(1, 1)], [1], "../out.db")], [delta(2, [page(1, 1)], [1, 1]), delta(1, [page(1, 1)], [1])]]) {
+  for (const bad of [
+    [delta(1, [page(2, 2)], [1])],
+    [delta(1, [short], [1])],
+    [delta(1, [page(1, 1)], [1], "../out.db")],
+    [delta(2, [page(1, 1)], [1, 1]), delta(1, [page(1, 1)], [1])],
+  ]) {
     await expect(replica.apply({ deltas: bad })).rejects.toThrow(ReplicaError);
   }
   await replica.close();
@@ -113,7 +138,15 @@ test("a replica that is closed writes nothing: the files are somebody else's, ev
   await replica.apply({ deltas: [delta(1, [page(1, 1)], [1])] });
   await replica.close();
   await expect(replica.apply({ deltas: [delta(1, [page(1, 2)], [2])] })).rejects.toThrow("somebody else's");
-  await expect(replica.load({ name: "app.db", pageSize, pageCount: 1, checksum: checksumOf([filled(3)]), chunks: chunks(filled(3)) })).rejects.toThrow("somebody else's");
+  await expect(
+    replica.load({
+      name: "app.db",
+      pageSize,
+      pageCount: 1,
+      checksum: checksumOf([filled(3)]),
+      chunks: chunks(filled(3)),
+    }),
+  ).rejects.toThrow("somebody else's");
   expect(readFileSync(join(folder.path, "app.db"))).toEqual(Buffer.from(filled(1)));
 });
 
@@ -135,8 +168,16 @@ test("a load takes chunks of any size, removes what SQLite would believe beside 
   for (const cut of [1, 100, 511, 512, 513, 2000]) {
     writeFileSync(join(folder.path, "app.db-wal"), "stale");
     const replica = await Replica.open({ root: folder.path });
-    const parts = Array.from({ length: Math.ceil(bytes.byteLength / cut) }, (_, i) => bytes.subarray(i * cut, (i + 1) * cut));
-    await replica.load({ name: "app.db", pageSize, pageCount: 5, checksum: checksumOf([1, 2, 3, 4, 5].map(filled)), chunks: chunks(...parts) });
+    const parts = Array.from({ length: Math.ceil(bytes.byteLength / cut) }, (_, i) =>
+      bytes.subarray(i * cut, (i + 1) * cut),
+    );
+    await replica.load({
+      name: "app.db",
+      pageSize,
+      pageCount: 5,
+      checksum: checksumOf([1, 2, 3, 4, 5].map(filled)),
+      chunks: chunks(...parts),
+    });
     expect(readFileSync(join(folder.path, "app.db"))).toEqual(bytes);
     expect(existsSync(join(folder.path, "app.db-wal"))).toBe(false);
     await replica.apply({ deltas: [delta(1, [page(1, 6)], [6])] });
@@ -148,7 +189,13 @@ test("a load of other bytes, too few or too many is refused and leaves nothing",
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
   for (const parts of [[filled(1), filled(3)], [filled(1)], [filled(1), filled(2), filled(3)]]) {
-    const loading = replica.load({ name: "app.db", pageSize, pageCount: 2, checksum: checksumOf([1, 2].map(filled)), chunks: chunks(...parts) });
+    const loading = replica.load({
+      name: "app.db",
+      pageSize,
+      pageCount: 2,
+      checksum: checksumOf([1, 2].map(filled)),
+      chunks: chunks(...parts),
+    });
     await expect(loading).rejects.toThrow(ReplicaError);
     expect(existsSync(join(folder.path, "app.db"))).toBe(false);
   }

@@ -1,4 +1,7 @@
-/** A source over the folder of the first argument, for runtimes.test.ts: for each line on stdin one line of JSON with what a collection found. */
+/**
+ * A source over the folder of the first argument, for runtimes.test.ts: for each line on stdin one line of JSON with
+ * what a collection found.
+ */
 import { createInterface } from "node:readline";
 import { allRules } from "../../src/core/rules.ts";
 import { Source } from "../../src/capture/source.ts";
@@ -6,7 +9,13 @@ import { systemClock } from "../../src/runtime/clock.ts";
 
 const [root = ""] = process.argv.slice(2);
 const warnings: string[] = [];
-const source = await Source.open({ root, databases: ["**/*.db"], clock: systemClock, rules: allRules, onWarning: (text) => warnings.push(text) });
+const source = await Source.open({
+  root,
+  databases: ["**/*.db"],
+  clock: systemClock,
+  rules: allRules,
+  onWarning: (text) => warnings.push(text),
+});
 const say = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 
 say({ names: source.names().sort(), warnings });

@@ -1,4 +1,7 @@
-/** Capture under Node and Deno, as a child process of each that is here: a commit of another process is seen, captured once, and locks are kept. */
+/**
+ * Capture under Node and Deno, as a child process of each that is here: a commit of another process is seen, captured
+ * once, and locks are kept.
+ */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -31,7 +34,11 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
       await application.run(`${i}`, "PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
     }
     const [program, ...leading] = runtime.command;
-    const child = spawn(program, [...leading, await bundleFor(join(import.meta.dirname, "runtime-child.ts"), folder), root], { stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn(
+      program,
+      [...leading, await bundleFor(join(import.meta.dirname, "runtime-child.ts"), folder), root],
+      { stdio: ["pipe", "pipe", "inherit"] },
+    );
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const heard = async (): Promise<unknown> => JSON.parse(((await lines.next()) as { value: string }).value);
     const ask = (line: string): Promise<unknown> => {
@@ -46,7 +53,9 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
         expect(await ask("collect")).toEqual({ ahead: true, pages: [`${count - 1}.db 1`], aheadAfter: false });
       }
       // The lock of its pin is there still: a log that is pinned does not start over.
-      expect(await application.run("0", "PRAGMA busy_timeout=100; PRAGMA wal_checkpoint(TRUNCATE)")).not.toEqual([{ busy: 0, log: 0, checkpointed: 0 }]);
+      expect(await application.run("0", "PRAGMA busy_timeout=100; PRAGMA wal_checkpoint(TRUNCATE)")).not.toEqual([
+        { busy: 0, log: 0, checkpointed: 0 },
+      ]);
       expect(await ask("close")).toEqual({ ahead: false });
     } finally {
       child.kill("SIGKILL");

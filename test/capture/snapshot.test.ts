@@ -14,7 +14,10 @@ async function begin(options: PairOptions = {}) {
   mkdirSync(root);
   const application = new Application();
   await application.open("a", join(root, "app.db"));
-  await application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, v); PRAGMA busy_timeout=0");
+  await application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, v); PRAGMA busy_timeout=0",
+  );
   const pair = await Pair.open(folder.path, options);
   return {
     folder: folder.path,
@@ -31,7 +34,8 @@ async function begin(options: PairOptions = {}) {
 
 async function hashOf({ read, pageSize, pageCount }: SnapshotDatabase, chunkBytes: number): Promise<string> {
   const hash = createHash("sha256");
-  for (let offset = 0; offset < pageSize * pageCount; offset += chunkBytes) hash.update(await read(offset, Math.min(chunkBytes, pageSize * pageCount - offset)));
+  for (let offset = 0; offset < pageSize * pageCount; offset += chunkBytes)
+    hash.update(await read(offset, Math.min(chunkBytes, pageSize * pageCount - offset)));
   return hash.digest("hex");
 }
 
@@ -44,7 +48,10 @@ function only<T>(items: readonly T[]): T {
 for (const before of ["", "PRAGMA wal_checkpoint(PASSIVE)"]) {
   test(`a snapshot stays what it was while the application writes, checkpoints and vacuums${before === "" ? "" : ", also when all was backfilled before"}`, async () => {
     await using it = await begin();
-    await it.application.run("a", "INSERT INTO t(v) SELECT randomblob(3000) FROM (VALUES (1),(2),(3),(4),(5),(6),(7),(8),(9),(10))");
+    await it.application.run(
+      "a",
+      "INSERT INTO t(v) SELECT randomblob(3000) FROM (VALUES (1),(2),(3),(4),(5),(6),(7),(8),(9),(10))",
+    );
     await it.pair.sync();
     await it.pair.source.tick();
     if (before !== "") await it.application.run("a", before);
@@ -53,7 +60,14 @@ for (const before of ["", "PRAGMA wal_checkpoint(PASSIVE)"]) {
     const { batch, snapshot } = await it.pair.source.beginSnapshot();
     expect(batch).toBeUndefined();
     const database = only(snapshot.databases);
-    for (const sql of ["UPDATE t SET v=randomblob(5000)", "PRAGMA wal_checkpoint(TRUNCATE)", "DELETE FROM t WHERE id>2", "VACUUM", "PRAGMA wal_checkpoint(RESTART)", "INSERT INTO t(v) VALUES (randomblob(100000))"]) {
+    for (const sql of [
+      "UPDATE t SET v=randomblob(5000)",
+      "PRAGMA wal_checkpoint(TRUNCATE)",
+      "DELETE FROM t WHERE id>2",
+      "VACUUM",
+      "PRAGMA wal_checkpoint(RESTART)",
+      "INSERT INTO t(v) VALUES (randomblob(100000))",
+    ]) {
       await it.application.run("a", sql);
       await it.pair.sync();
       await it.pair.source.tick();
@@ -114,7 +128,10 @@ test("a snapshot of a source without databases is empty", async () => {
 test("a cut over two databases never shows a later commit without an earlier one", async () => {
   await using it = await begin();
   await it.application.open("b", join(it.root, "b.db"));
-  await it.application.run("b", "PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 0)");
+  await it.application.run(
+    "b",
+    "PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 0)",
+  );
   await it.application.run("a", "INSERT INTO t VALUES (1, 0)");
   const script = `
     const { DatabaseSync } = require("node:sqlite");

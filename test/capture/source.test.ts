@@ -51,7 +51,7 @@ test("an open transaction is not collected, not even after it spilled, and not a
   await using it = await begin();
   await using pair = await Pair.open(it.folder.path);
   await it.application.run("a", `PRAGMA cache_size=10; BEGIN; ${blobs(500, 4000)}`);
-  expect(statSync(`${it.path}-wal`).size).toBeGreaterThan(500 * 4000 / 2);
+  expect(statSync(`${it.path}-wal`).size).toBeGreaterThan((500 * 4000) / 2);
   expect(pair.source.isAhead()).toBe(false);
   await it.application.run("a", "ROLLBACK; INSERT INTO t(v) VALUES ('kept')");
   await pair.sync();
@@ -105,7 +105,8 @@ test("a large batch is cut into parts that fit, can be read again, and is the sa
   const parts = partsOf(batch);
   expect(parts.length).toBe(batch.partCount);
   expect(parts.length).toBeGreaterThan(10);
-  for (const part of parts) expect(part.reduce((sum, delta) => sum + delta.pages.length * delta.pageSize, 0)).toBeLessThanOrEqual(100_000);
+  for (const part of parts)
+    expect(part.reduce((sum, delta) => sum + delta.pages.length * delta.pageSize, 0)).toBeLessThanOrEqual(100_000);
   expect(partsOf(batch)).toEqual(parts);
   await pair.applyBatch(batch);
   expect(pair.copyHash("app.db")).toBe((await it.application.image("a")).sha256);
@@ -120,7 +121,11 @@ test("two databases, one in a folder that a glob finds", async () => {
   await it.application.run("a", blobs(3, 100));
   await it.application.run("b", blobs(3, 100));
   const batch = await pair.source.collect();
-  expect(partsOf(batch ?? never()).flat().map(({ name }) => name)).toEqual(["app.db", "tenants/one.db"]);
+  expect(
+    partsOf(batch ?? never())
+      .flat()
+      .map(({ name }) => name),
+  ).toEqual(["app.db", "tenants/one.db"]);
   await pair.applyBatch(batch);
   expect(pair.copyHash("tenants/one.db")).toBe((await it.application.image("b")).sha256);
 });

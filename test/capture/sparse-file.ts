@@ -2,15 +2,17 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 
 /**
- * Makes a closed database without a log `pageCount` pages long; the added pages are zeros that nothing refers to. SQLite
- * believes the size in the header (offset 28) while the change counter there is the one at offset 92, and grows from it.
+ * Makes a closed database without a log `pageCount` pages long; the added pages are zeros that nothing refers to.
+ * SQLite believes the size in the header (offset 28) while the change counter there is the one at offset 92, and grows
+ * from it.
  */
 export function makeSparse(path: string, pageCount: number, pageSize: number): void {
   const fd = openSync(path, "r+");
   try {
     const header = Buffer.alloc(100);
     readSync(fd, header, 0, 100, 0);
-    if (!header.subarray(24, 28).equals(header.subarray(92, 96))) throw new Error("SQLite would not believe the size in this header");
+    if (!header.subarray(24, 28).equals(header.subarray(92, 96)))
+      throw new Error("SQLite would not believe the size in this header");
     header.writeUInt32BE(pageCount, 28);
     writeSync(fd, header, 0, 100, 0);
     ftruncateSync(fd, pageCount * pageSize);
@@ -37,7 +39,8 @@ export function sameFiles(first: string, second: string): boolean {
     const [left, right] = [Buffer.alloc(2 ** 20), Buffer.alloc(2 ** 20)];
     for (let offset = 0; offset < size; offset += left.byteLength) {
       const length = Math.min(left.byteLength, size - offset);
-      if (readSync(a, left, 0, length, offset) !== length || readSync(b, right, 0, length, offset) !== length) return false;
+      if (readSync(a, left, 0, length, offset) !== length || readSync(b, right, 0, length, offset) !== length)
+        return false;
       if (!left.subarray(0, length).equals(right.subarray(0, length))) return false;
     }
     return true;

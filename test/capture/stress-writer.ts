@@ -1,8 +1,8 @@
 /**
  * One writer of the stress test, in TypeScript: `bun stress-writer.ts <database> <writer id> <seed> <mode>`.
  *
- * Prints `A <sequence>` after each commit of its own row (the acknowledgement), and `C <mode> <busy> <milliseconds>` after
- * each checkpoint of its own. Runs until it is killed. stress-writer.py is the same in Python.
+ * Prints `A <sequence>` after each commit of its own row (the acknowledgement), and `C <mode> <busy> <milliseconds>`
+ * after each checkpoint of its own. Runs until it is killed. stress-writer.py is the same in Python.
  */
 import { DatabaseSync } from "node:sqlite";
 
@@ -20,7 +20,9 @@ database.exec("PRAGMA busy_timeout=30000; PRAGMA journal_mode=WAL; PRAGMA synchr
 database.exec(`PRAGMA wal_autocheckpoint=${autocheckpoints[random(autocheckpoints.length)]}`);
 const insert = database.prepare("INSERT INTO acks(writer, sequence, content) VALUES (?, ?, randomblob(?))");
 const churn = database.prepare("INSERT OR REPLACE INTO churn(id, content) VALUES (?, randomblob(?))");
-const last = database.prepare("SELECT max(sequence) AS sequence FROM acks WHERE writer = ?").get(writer) as { sequence: number | null };
+const last = database.prepare("SELECT max(sequence) AS sequence FROM acks WHERE writer = ?").get(writer) as {
+  sequence: number | null;
+};
 let sequence = (last.sequence ?? 0) + 1;
 
 function spillAndRollBack(): void {

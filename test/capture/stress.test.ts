@@ -16,7 +16,8 @@ import { Application, hashFile, Pair, temporaryFolder } from "./helpers.ts";
 const seconds = Number(process.env["STEAD_STRESS_SECONDS"] ?? 4);
 const seed = Number(process.env["STEAD_STRESS_SEED"] ?? Date.now() % 1_000_000);
 const hasPython = spawnSync("python3", ["-c", "import sqlite3"]).status === 0;
-if (!hasPython) console.warn("SKIPPED: python3 with sqlite3 is missing, the stress runs with writers in one language only");
+if (!hasPython)
+  console.warn("SKIPPED: python3 with sqlite3 is missing, the stress runs with writers in one language only");
 
 interface CheckpointCall {
   readonly mode: string;
@@ -53,7 +54,11 @@ class Writers {
   start(writer: string): void {
     const isPython = hasPython && writer.startsWith("python");
     const [command, script] = isPython ? ["python3", "stress-writer.py"] : [process.execPath, "stress-writer.ts"];
-    const child = spawn(command, [join(import.meta.dirname, script), this.#path, writer, String(this.random(1_000_000)), this.#mode], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(
+      command,
+      [join(import.meta.dirname, script), this.#path, writer, String(this.random(1_000_000)), this.#mode],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
     this.#children.set(writer, child);
     createInterface({ input: child.stdout }).on("line", (line) => this.#hear(writer, line));
     child.stderr.on("data", (text: Buffer) => this.complaints.push(`${writer}: ${text.toString()}`));
@@ -95,15 +100,20 @@ class Writers {
 
 const names = ["bun-1", "python-1", "python-2", "bun-2"];
 
-/** What the copy must hold if the primary's machine died now: everything acknowledged that the gate would have let out. */
+/**
+ * What the copy must hold if the primary's machine died now: everything acknowledged that the gate would have let out.
+ */
 function missingFrom(copy: string, acknowledged: ReadonlyMap<string, number>): string[] {
   const database = new Database(copy, { readwrite: true });
   try {
     expect(database.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
     const missing: string[] = [];
     for (const [writer, sequence] of acknowledged) {
-      const row = database.query("SELECT count(*) AS n, max(sequence) AS last FROM acks WHERE writer = ?").get(writer) as { n: number; last: number | null };
-      if (row.n !== row.last || (row.last ?? 0) < sequence) missing.push(`${writer}: ${row.n} rows up to ${row.last}, acknowledged ${sequence}`);
+      const row = database
+        .query("SELECT count(*) AS n, max(sequence) AS last FROM acks WHERE writer = ?")
+        .get(writer) as { n: number; last: number | null };
+      if (row.n !== row.last || (row.last ?? 0) < sequence)
+        missing.push(`${writer}: ${row.n} rows up to ${row.last}, acknowledged ${sequence}`);
     }
     return missing;
   } finally {
@@ -117,9 +127,14 @@ async function stress(mode: "passive" | "heavy"): Promise<void> {
   const path = join(folder.path, "app", "app.db");
   const application = new Application();
   await application.open("a", path);
-  await application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE acks(writer, sequence, content, PRIMARY KEY(writer, sequence)); CREATE TABLE churn(id INTEGER PRIMARY KEY, content)");
+  await application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; CREATE TABLE acks(writer, sequence, content, PRIMARY KEY(writer, sequence)); CREATE TABLE churn(id INTEGER PRIMARY KEY, content)",
+  );
   await application.kill();
-  const pair = await Pair.open(folder.path, { limits: { eagerBytesMax: 256 * 1024, walTidyBytes: 1024 * 1024, walSealBytes: 1024 * 1024 } });
+  const pair = await Pair.open(folder.path, {
+    limits: { eagerBytesMax: 256 * 1024, walTidyBytes: 1024 * 1024, walSealBytes: 1024 * 1024 },
+  });
   const writers = new Writers(path, mode);
   let released = new Map<string, number>();
   const counts = { batches: 0, pages: 0, lost: 0, copies: 0, snapshots: 0 };
@@ -131,7 +146,8 @@ async function stress(mode: "passive" | "heavy"): Promise<void> {
   // On a slow machine it goes on until every writer had its turn.
   while (performance.now() < end || writers.acknowledged.size < names.length || writers.checkpoints.length === 0) {
     // SQLite is not fair: on a busy machine a writer may wait for its first turn for as long as the others go on.
-    if (performance.now() > end && writers.acknowledged.size < names.length) for (const writer of writers.acknowledged.keys()) await writers.kill(writer);
+    if (performance.now() > end && writers.acknowledged.size < names.length)
+      for (const writer of writers.acknowledged.keys()) await writers.kill(writer);
     // The acknowledgements seen before this look may leave the machine when nothing is ahead, or after the next flush.
     const seen = new Map(writers.acknowledged);
     if (pair.source.isAhead()) {
@@ -170,7 +186,9 @@ async function stress(mode: "passive" | "heavy"): Promise<void> {
   expect(writers.complaints).toEqual([]);
   expect([...writers.acknowledged.keys()].sort()).toEqual([...names].sort());
   const rows = [...writers.acknowledged.values()].reduce((sum, n) => sum + n, 0);
-  console.log(`  seed ${seed}: ${rows} acknowledged transactions, ${counts.pages} pages in ${counts.batches} batches, ${writers.kills} kills, ${counts.copies} copies checked`);
+  console.log(
+    `  seed ${seed}: ${rows} acknowledged transactions, ${counts.pages} pages in ${counts.batches} batches, ${writers.kills} kills, ${counts.copies} copies checked`,
+  );
   report(writers.checkpoints);
   expect(writers.checkpoints.filter(timedOut)).toEqual([]);
 }
@@ -195,13 +213,27 @@ const timedOut = ({ busy, ms }: CheckpointCall): boolean => busy !== 0 && ms > 1
 
 function report(calls: readonly CheckpointCall[]): void {
   for (const mode of [...new Set(calls.map((call) => call.mode))].sort()) {
-    const times = calls.filter((call) => call.mode === mode && call.busy === 0).map(({ ms }) => ms).sort((a, b) => a - b);
-    const at = (fraction: number): string => (times[Math.min(times.length - 1, Math.floor(times.length * fraction))] ?? 0).toFixed(1);
+    const times = calls
+      .filter((call) => call.mode === mode && call.busy === 0)
+      .map(({ ms }) => ms)
+      .sort((a, b) => a - b);
+    const at = (fraction: number): string =>
+      (times[Math.min(times.length - 1, Math.floor(times.length * fraction))] ?? 0).toFixed(1);
     const others = calls.filter((call) => call.mode === mode && call.busy !== 0);
-    console.log(`  ${mode}: ${times.length} ran, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms; ${others.length} met another checkpoint; ${others.filter(timedOut).length} timed out`);
+    console.log(
+      `  ${mode}: ${times.length} ran, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms; ${others.length} met another checkpoint; ${others.filter(timedOut).length} timed out`,
+    );
   }
 }
 
-test("no frame is lost under PASSIVE checkpoints, VACUUM, spilled rollbacks and SIGKILL, and the copy is byte-identical", () => stress("passive"), (seconds + 60) * 1000);
+test(
+  "no frame is lost under PASSIVE checkpoints, VACUUM, spilled rollbacks and SIGKILL, and the copy is byte-identical",
+  () => stress("passive"),
+  (seconds + 60) * 1000,
+);
 
-test("the same while the application runs FULL, RESTART and TRUNCATE checkpoints, none of which times out", () => stress("heavy"), (seconds + 60) * 1000);
+test(
+  "the same while the application runs FULL, RESTART and TRUNCATE checkpoints, none of which times out",
+  () => stress("heavy"),
+  (seconds + 60) * 1000,
+);

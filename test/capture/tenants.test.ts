@@ -1,6 +1,20 @@
-/** Hundreds of databases, nearly all of them idle: what they cost, and that a commit in any of them is seen before its answer leaves. */
+/**
+ * Hundreds of databases, nearly all of them idle: what they cost, and that a commit in any of them is seen before its
+ * answer leaves.
+ */
 import { expect, test } from "bun:test";
-import { closeSync, copyFileSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { seededDice } from "../../harness/dice.ts";
@@ -91,7 +105,8 @@ test("a database that nobody has open and that is written while a snapshot is be
     const database = snapshot.databases.find(({ name }) => name === "7.db");
     return database?.read(0, database.pageSize * database.pageCount);
   };
-  const write = (value: string): Promise<unknown> => application.run("7", `INSERT INTO t VALUES ('${value}'); PRAGMA wal_checkpoint(PASSIVE)`);
+  const write = (value: string): Promise<unknown> =>
+    application.run("7", `INSERT INTO t VALUES ('${value}'); PRAGMA wal_checkpoint(PASSIVE)`);
   const { snapshot: spoilt } = await pair.source.beginSnapshot();
   await application.open("7", join(pair.root, "7.db"));
   await write("meanwhile");
@@ -139,8 +154,12 @@ test("a primary begins with what its replica wrote without opening it, and does 
   const source = await Source.open({ ...sourceOptions(pair.copy), known });
   expect(source.counts()).toEqual({ active: 1, quiet: 0, dormant: tenants - 1 });
   expect(descriptors(pair.copy)).toBe(descriptorsFor(1));
-  expect(Buffer.compare(source.checksums().get("6.db") ?? Buffer.of(), known.get("6.db")?.checksum() ?? Buffer.of())).toBe(0);
-  expect(Buffer.compare(source.checksums().get("5.db") ?? Buffer.of(), known.get("5.db")?.checksum() ?? Buffer.of())).not.toBe(0);
+  expect(
+    Buffer.compare(source.checksums().get("6.db") ?? Buffer.of(), known.get("6.db")?.checksum() ?? Buffer.of()),
+  ).toBe(0);
+  expect(
+    Buffer.compare(source.checksums().get("5.db") ?? Buffer.of(), known.get("5.db")?.checksum() ?? Buffer.of()),
+  ).not.toBe(0);
   await source.close();
 });
 

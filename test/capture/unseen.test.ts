@@ -1,7 +1,19 @@
-/** What the kernel tells of files that are not where their names are, and what a scan that fails leaves behind: nothing that is committed may stay unseen. */
+/**
+ * What the kernel tells of files that are not where their names are, and what a scan that fails leaves behind: nothing
+ * that is committed may stay unseen.
+ */
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { appendFileSync, copyFileSync, mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { DormantDatabase } from "../../src/capture/dormant-database.ts";
@@ -114,7 +126,8 @@ test("a write into a file that is no database of ours is no reason to look throu
   if (typeof events === "string") throw new Error(events);
   events.add(join(folder.path, "a.db"), "a.db");
   const touched: string[] = [];
-  const hear = (): boolean => events.hear((name, _isCompanion, isMoved) => touched.push(`${name} ${isMoved}`) > 0).isChanged;
+  const hear = (): boolean =>
+    events.hear((name, _isCompanion, isMoved) => touched.push(`${name} ${isMoved}`) > 0).isChanged;
   writeFileSync(join(folder.path, "app.log"), "");
   expect(hear()).toBe(true);
   appendFileSync(join(folder.path, "app.log"), "a line");
@@ -145,7 +158,8 @@ test("a database is not quiet while a checkpoint is under way: its end is no wri
   await application.open("7", join(pair.root, "7.db"));
   await application.run("7", "PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES (1)");
   await pair.sync();
-  // As a checkpoint does before it copies its first page, nBackfillAttempted (byte 128) is mxFrame (byte 16). By another process: closing the file here drops our locks.
+  // As a checkpoint does before it copies its first page, nBackfillAttempted (byte 128) is mxFrame (byte 16). By
+  // another process: closing the file here drops our locks.
   const begun = "import os,sys; f = os.open(sys.argv[1], os.O_RDWR); os.pwrite(f, os.pread(f, 4, 16), 128)";
   expect(spawnSync("python3", ["-c", begun, join(pair.root, "7.db-shm")]).status).toBe(0);
   await settle(pair);

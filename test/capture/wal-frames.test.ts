@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { addChecksum, frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame } from "../../src/capture/wal-frames.ts";
+import {
+  addChecksum,
+  frameBytes,
+  frameHeaderBytes,
+  frameOffset,
+  parseWalHeader,
+  takeFrame,
+} from "../../src/capture/wal-frames.ts";
 
 /** A WAL of 512-byte pages, built by the format's description, in either byte order. */
 function buildWal(bigEndian: boolean, frames: readonly { page: number; commit: number; fill: number }[]): Uint8Array {
@@ -60,7 +67,7 @@ test("a bit that is flipped anywhere in a frame is noticed", () => {
     const header = parseWalHeader(bytes);
     if (header === undefined) throw new Error("no header");
     const offset = frameOffset(1, 512) + at;
-    bytes[offset] = (bytes[offset] ?? 0) ^ (1 << at % 8);
+    bytes[offset] = (bytes[offset] ?? 0) ^ (1 << (at % 8));
     expect(takeFrame(bytes, frameOffset(1, 512), header, { ...header.checksum })).toBeUndefined();
   }
 });

@@ -1,6 +1,6 @@
 /**
- * A write-ahead log and its index that are not what SQLite wrote: bytes that were changed, cut off or made up. Nothing of that may be taken for
- * committed frames, nothing may crash, and nothing may be read without an end.
+ * A write-ahead log and its index that are not what SQLite wrote: bytes that were changed, cut off or made up. Nothing
+ * of that may be taken for committed frames, nothing may crash, and nothing may be read without an end.
  */
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -23,7 +23,10 @@ function written(folder: string): { readonly wal: Uint8Array; readonly index: Ui
   const database = new DatabaseSync(path);
   database.exec("PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t (x)");
   for (let i = 0; i < 6; i++) database.exec(`INSERT INTO t VALUES (hex(randomblob(${100 + 60 * i})))`);
-  const copy = { wal: new Uint8Array(readFileSync(`${path}-wal`)), index: new Uint8Array(readFileSync(`${path}-shm`).subarray(0, walIndexBytes)) };
+  const copy = {
+    wal: new Uint8Array(readFileSync(`${path}-wal`)),
+    index: new Uint8Array(readFileSync(`${path}-shm`).subarray(0, walIndexBytes)),
+  };
   database.close();
   return copy;
 }
@@ -48,7 +51,11 @@ async function framesOf(path: string, wal: Uint8Array, index: Index): Promise<st
   const { salt1, salt2 } = index;
   try {
     const from = { salt1, salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
-    await readFrames({ name: "app.db", walFd: fd, from, to: index }, new Slice(), (page, frame, content) => void found.push(`${frame} ${page} ${Buffer.from(content).toString("base64")}`));
+    await readFrames(
+      { name: "app.db", walFd: fd, from, to: index },
+      new Slice(),
+      (page, frame, content) => void found.push(`${frame} ${page} ${Buffer.from(content).toString("base64")}`),
+    );
     return found.join("\n");
   } catch (error) {
     if (error instanceof CaptureError) return "refused";
@@ -141,11 +148,33 @@ test("an index that lies with a right checksum ends in a refusal: another frame,
   const dice = new Dice(3);
   for (let round = 0; round < rounds; round++) {
     const word = dice.pick([3, 4, 5, 6, 7, 8, 9]);
-    const value = dice.pick([0, 1, 2, 0x7fff_ffff, 0xffff_ffff, dice.int(0, 0xffff_ffff), dice.int(0, 2 * truth.index.mxFrame)]);
-    const look = looked(path, sealed(index, (words) => (words[word] = word === 3 ? (value & (isLittle ? 0xffff_0000 : 0x0000_ffff)) | ((words[3] ?? 0) & (isLittle ? 0x0000_ffff : 0xffff_0000)) : value)));
+    const value = dice.pick([
+      0,
+      1,
+      2,
+      0x7fff_ffff,
+      0xffff_ffff,
+      dice.int(0, 0xffff_ffff),
+      dice.int(0, 2 * truth.index.mxFrame),
+    ]);
+    const look = looked(
+      path,
+      sealed(
+        index,
+        (words) =>
+          (words[word] =
+            word === 3
+              ? (value & (isLittle ? 0xffff_0000 : 0x0000_ffff)) |
+                ((words[3] ?? 0) & (isLittle ? 0x0000_ffff : 0xffff_0000))
+              : value),
+      ),
+    );
     if (look.kind !== "index") throw new Error("sealed, and not an index");
-    const isSame = Object.entries(truth.index).every(([key, was]) => Object.hasOwn(unprotected, key) || look.index[key as keyof Index] === was);
+    const isSame = Object.entries(truth.index).every(
+      ([key, was]) => Object.hasOwn(unprotected, key) || look.index[key as keyof Index] === was,
+    );
     const read = await framesOf(log, wal, look.index);
-    if (!isSame && look.index.mxFrame > 0) expect({ look: look.index, read }).toEqual({ look: look.index, read: "refused" });
+    if (!isSame && look.index.mxFrame > 0)
+      expect({ look: look.index, read }).toEqual({ look: look.index, read: "refused" });
   }
 });

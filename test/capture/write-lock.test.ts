@@ -1,5 +1,6 @@
 /**
- * The write lock that capture takes to keep the log short: writers without a busy timeout, and readers that would make it useless.
+ * The write lock that capture takes to keep the log short: writers without a busy timeout, and readers that would make
+ * it useless.
  */
 import { expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
@@ -19,13 +20,24 @@ const limits = { walTidyBytes: 1 << 30, walSealBytes: 512 * kibibytes };
 /** How often the log was started over: the sequence number in its header (walformat.html). */
 const generation = (path: string): number => readFileSync(`${path}-wal`).readUInt32BE(12);
 
-async function begin(chosen: Partial<SourceLimits> = limits): Promise<{ path: string; metrics: PrometheusMetrics; pair: Pair; application: Application; untilLocked(): Promise<void> } & AsyncDisposable> {
+async function begin(chosen: Partial<SourceLimits> = limits): Promise<
+  {
+    path: string;
+    metrics: PrometheusMetrics;
+    pair: Pair;
+    application: Application;
+    untilLocked(): Promise<void>;
+  } & AsyncDisposable
+> {
   const folder = temporaryFolder();
   mkdirSync(join(folder.path, "app"));
   const path = join(folder.path, "app", "app.db");
   const application = new Application();
   await application.open("a", path);
-  await application.run("a", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  await application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)",
+  );
   const metrics = new PrometheusMetrics(hostMetrics);
   const pair = await Pair.open(folder.path, { limits: chosen, metrics });
   return {
@@ -49,7 +61,11 @@ async function begin(chosen: Partial<SourceLimits> = limits): Promise<{ path: st
   };
 }
 
-async function write(command: readonly string[], path: string, commits: number): Promise<{ done: number; refused: number }> {
+async function write(
+  command: readonly string[],
+  path: string,
+  commits: number,
+): Promise<{ done: number; refused: number }> {
   const [program = "", ...args] = command;
   const child = spawn(program, [...args, path, String(commits)], { stdio: ["ignore", "pipe", "inherit"] });
   let text = "";
@@ -64,27 +80,34 @@ const writers = [
 ] as const;
 
 for (const [name, command] of writers) {
-  test.skipIf(name === "python" && !hasPython)(`a ${name} writer that never waits is refused once for each lock at most, and the log stays short`, async () => {
-    await using it = await begin();
-    const before = it.pair.source.writeLocks().count;
-    const commits = 4000;
-    const work = write(command, it.path, commits);
-    await it.pair.serveUntil(work);
-    const { done, refused } = await work;
-    expect(done).toBe(commits);
-    expect(refused).toBeLessThanOrEqual(it.pair.source.writeLocks().count - before);
-    await it.untilLocked();
-    const { count, totalMs, maxMs } = it.pair.source.writeLocks();
-    const text = await it.metrics.text();
-    expect([sampleOf(text, "stead_capture_lock_seconds_count"), sampleOf(text, "stead_capture_lock_seconds_sum")]).toEqual([count, expect.closeTo(totalMs / 1_000)]);
-    expect(maxMs).toBeGreaterThan(0);
-    expect(totalMs).toBeGreaterThanOrEqual(maxMs);
-    // The next commit starts the log over.
-    await it.application.run("a", "INSERT INTO t(v) VALUES ('after')");
-    expect(generation(it.path)).toBeGreaterThan(0);
-    await it.pair.sync();
-    expect(it.pair.copyHash("app.db")).toBe((await it.application.image("a")).sha256);
-  }, 60_000);
+  test.skipIf(name === "python" && !hasPython)(
+    `a ${name} writer that never waits is refused once for each lock at most, and the log stays short`,
+    async () => {
+      await using it = await begin();
+      const before = it.pair.source.writeLocks().count;
+      const commits = 4000;
+      const work = write(command, it.path, commits);
+      await it.pair.serveUntil(work);
+      const { done, refused } = await work;
+      expect(done).toBe(commits);
+      expect(refused).toBeLessThanOrEqual(it.pair.source.writeLocks().count - before);
+      await it.untilLocked();
+      const { count, totalMs, maxMs } = it.pair.source.writeLocks();
+      const text = await it.metrics.text();
+      expect([
+        sampleOf(text, "stead_capture_lock_seconds_count"),
+        sampleOf(text, "stead_capture_lock_seconds_sum"),
+      ]).toEqual([count, expect.closeTo(totalMs / 1_000)]);
+      expect(maxMs).toBeGreaterThan(0);
+      expect(totalMs).toBeGreaterThanOrEqual(maxMs);
+      // The next commit starts the log over.
+      await it.application.run("a", "INSERT INTO t(v) VALUES ('after')");
+      expect(generation(it.path)).toBeGreaterThan(0);
+      await it.pair.sync();
+      expect(it.pair.copyHash("app.db")).toBe((await it.application.image("a")).sha256);
+    },
+    60_000,
+  );
 }
 
 /** Once with these limits and so many commits 84 were refused, and none without capture. */

@@ -12,10 +12,16 @@ const seed = "1";
 
 interface Summary {
   readonly good: boolean;
-  readonly runs: readonly { readonly writes: { readonly acknowledged: number; readonly missing: number }; readonly linearizable: boolean; readonly wrong: readonly string[] }[];
+  readonly runs: readonly {
+    readonly writes: { readonly acknowledged: number; readonly missing: number };
+    readonly linearizable: boolean;
+    readonly wrong: readonly string[];
+  }[];
 }
 
-async function runChaos(args: readonly string[]): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+async function runChaos(
+  args: readonly string[],
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   const said = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (said.stdout += text));
@@ -24,29 +30,36 @@ async function runChaos(args: readonly string[]): Promise<{ readonly code: numbe
   return { code, ...said };
 }
 
-test(
-  "faults on real processes lose no acknowledged write, and everything that clients saw is linearizable",
-  async () => {
-    const logs = mkdtempSync(join(tmpdir(), "stead-chaos-logs-"));
-    try {
-      const { code, stdout, stderr } = await runChaos(["--minutes", minutes, "--seed", seed, "--app", "both", "--json", "--logs", logs]);
-      if (code !== 0) console.log(`seed ${seed}\n${stderr}\n${allLogs(logs)}`);
-      const summary = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Summary;
-      expect(summary.runs.flatMap(({ wrong }) => wrong)).toEqual([]);
-      expect([code, summary.good]).toEqual([0, true]);
-      for (const run of summary.runs) {
-        expect(run).toMatchObject({ writes: { missing: 0 }, linearizable: true });
-        expect(run.writes.acknowledged).toBeGreaterThan(0);
-      }
-    } finally {
-      rmSync(logs, { recursive: true, force: true });
+test("faults on real processes lose no acknowledged write, and everything that clients saw is linearizable", async () => {
+  const logs = mkdtempSync(join(tmpdir(), "stead-chaos-logs-"));
+  try {
+    const { code, stdout, stderr } = await runChaos([
+      "--minutes",
+      minutes,
+      "--seed",
+      seed,
+      "--app",
+      "both",
+      "--json",
+      "--logs",
+      logs,
+    ]);
+    if (code !== 0) console.log(`seed ${seed}\n${stderr}\n${allLogs(logs)}`);
+    const summary = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Summary;
+    expect(summary.runs.flatMap(({ wrong }) => wrong)).toEqual([]);
+    expect([code, summary.good]).toEqual([0, true]);
+    for (const run of summary.runs) {
+      expect(run).toMatchObject({ writes: { missing: 0 }, linearizable: true });
+      expect(run.writes.acknowledged).toBeGreaterThan(0);
     }
-  },
-  300_000,
-);
+  } finally {
+    rmSync(logs, { recursive: true, force: true });
+  }
+}, 300_000);
 
 test("arguments that it does not know are refused before anything is started", async () => {
-  for (const args of [["--minutes", "x"], ["--app", "other"], ["--faults", "fill-host,fill-sea"], ["--unknown"]]) expect((await runChaos(args)).code).toBe(1);
+  for (const args of [["--minutes", "x"], ["--app", "other"], ["--faults", "fill-host,fill-sea"], ["--unknown"]])
+    expect((await runChaos(args)).code).toBe(1);
 });
 
 function allLogs(folder: string): string {

@@ -15,7 +15,14 @@ const write = (text: string, [calledAt, returnedAt]: Times, revision?: number, k
   returnedAt,
   revision,
 });
-const readAll = ([calledAt, returnedAt]: Times, revision: number): ChaosOperation => ({ ...base, what: "read", kind: "read-all", calledAt, returnedAt, revision });
+const readAll = ([calledAt, returnedAt]: Times, revision: number): ChaosOperation => ({
+  ...base,
+  what: "read",
+  kind: "read-all",
+  calledAt,
+  returnedAt,
+  revision,
+});
 const read = (key: string, [calledAt, returnedAt]: Times, revision: number): ChaosOperation => ({
   ...base,
   what: `read ${key}`,
@@ -34,7 +41,12 @@ const changes = [
 const writes = [write("a", [0, 10], 1, "x"), write("b", [20, 30], 2, "y"), write("c", [40, 50], 3, "x")];
 
 test("writes in the order of time, and reads that saw the newest, are linearizable", () => {
-  expect(checkVersions([...writes, readAll([12, 15], 1), readAll([55, 60], 3), read("x", [35, 38], 1), read("y", [100, 110], 2)], changes)).toEqual([]);
+  expect(
+    checkVersions(
+      [...writes, readAll([12, 15], 1), readAll([55, 60], 3), read("x", [35, 38], 1), read("y", [100, 110], 2)],
+      changes,
+    ),
+  ).toEqual([]);
 });
 
 test("a read at the same time as a write may see it or not", () => {
@@ -43,7 +55,9 @@ test("a read at the same time as a write may see it or not", () => {
 
 test("a write whose fate is not known may happen late, or never", () => {
   const late = write("c", [5, Infinity], undefined, "x");
-  expect(checkVersions([write("a", [0, 10], 1, "x"), write("b", [20, 30], 2, "y"), late, readAll([35, 36], 2)], changes)).toEqual([]);
+  expect(
+    checkVersions([write("a", [0, 10], 1, "x"), write("b", [20, 30], 2, "y"), late, readAll([35, 36], 2)], changes),
+  ).toEqual([]);
   expect(checkVersions([write("a", [0, 10], 1, "x"), write("never", [5, Infinity])], changes)).toEqual([]);
 });
 
@@ -55,7 +69,12 @@ test("a stale read of one record is a breach, whoever has seen the newer one", (
   expect(checkVersions([...writes, read("x", [55, 60], 1)], changes)).toHaveLength(1);
   // Only another client's read shows that the write had happened before.
   const unknown = write("c", [40, Infinity], undefined, "x");
-  expect(checkVersions([writes[0], writes[1], unknown, readAll([45, 50], 3), read("x", [55, 60], 1)].filter((one) => one !== undefined), changes)).toHaveLength(1);
+  expect(
+    checkVersions(
+      [writes[0], writes[1], unknown, readAll([45, 50], 3), read("x", [55, 60], 1)].filter((one) => one !== undefined),
+      changes,
+    ),
+  ).toHaveLength(1);
 });
 
 test("a record that was seen and is not there later is a breach", () => {

@@ -36,24 +36,39 @@ test("every command refuses a flag that it does not know, with exit code 2 and i
 });
 
 test("a misspelt command or flag is refused with what was probably meant", async () => {
-  expect(await runStead(["versoin"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean `version`?") });
-  expect(await runStead(["version", "--jsno"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean --json?") });
+  expect(await runStead(["versoin"])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("did you mean `version`?"),
+  });
+  expect(await runStead(["version", "--jsno"])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("did you mean --json?"),
+  });
   expect(await runStead(["config", "chekc"])).toMatchObject({ code: 2, err: expect.stringContaining("`check`") });
 });
 
 test("a host that is given by a flag is said to be an argument, where a command has one", async () => {
   for (const command of [["switchover"], ["failover"], ["checkpoint"], ["hosts", "drain"]]) {
     const { code, err } = await runStead([...command, "--to", "b"]);
-    expect([code, err]).toEqual([2, `stead: no flag --to\n  do: the host is an argument: \`stead ${command.join(" ")} HOST\`\n`]);
+    expect([code, err]).toEqual([
+      2,
+      `stead: no flag --to\n  do: the host is an argument: \`stead ${command.join(" ")} HOST\`\n`,
+    ]);
   }
   expect((await runStead(["status", "--to", "b"])).err).not.toContain("argument: ");
 });
 
 test("the version is that of package.json", async () => {
-  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8")) as { version: string };
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8")) as {
+    version: string;
+  };
   expect(await runStead(["--version"])).toEqual({ code: 0, out: `${version}\n`, err: "" });
   const { out } = await runStead(["version", "--json"]);
-  expect(JSON.parse(out)).toMatchObject({ stead: version, sqlite: expect.stringMatching(/^3\.\d+\.\d+$/), libsql: expect.stringMatching(/^3\.\d+\.\d+$/) });
+  expect(JSON.parse(out)).toMatchObject({
+    stead: version,
+    sqlite: expect.stringMatching(/^3\.\d+\.\d+$/),
+    libsql: expect.stringMatching(/^3\.\d+\.\d+$/),
+  });
 });
 
 test("the SQLite that captures pages has the fix of the WAL-reset bug (3.51.3)", async () => {
@@ -65,9 +80,13 @@ test("the SQLite that captures pages has the fix of the WAL-reset bug (3.51.3)",
 test("exit codes are documented: in --help, in the manual, each once", async () => {
   const { out } = await runStead(["--help"]);
   const manual = readFileSync(join(import.meta.dirname, "../../docs/OPERATIONS.md"), "utf8");
-  expect(exitCodeMeanings.map(([code]) => code).toSorted((a, b) => a - b)).toEqual(Object.values(exitCodes).toSorted((a, b) => a - b));
+  expect(exitCodeMeanings.map(([code]) => code).toSorted((a, b) => a - b)).toEqual(
+    Object.values(exitCodes).toSorted((a, b) => a - b),
+  );
   const table = /^## Exit codes\n[^]*?(?=\n## )/m.exec(manual)?.[0] ?? "";
-  expect([...table.matchAll(/^\| (\d+) \| (.*) \|$/gm)].map(([, code, meaning]) => [Number(code), meaning])).toEqual(exitCodeMeanings.map((row) => [...row]));
+  expect([...table.matchAll(/^\| (\d+) \| (.*) \|$/gm)].map(([, code, meaning]) => [Number(code), meaning])).toEqual(
+    exitCodeMeanings.map((row) => [...row]),
+  );
   for (const [code, meaning] of exitCodeMeanings) expect(out).toContain(`${code}  ${meaning}`);
 });
 
@@ -77,5 +96,7 @@ test("an expected error shows what was found, what is accepted and what to do; i
   expect(plain.err).not.toContain("    at ");
   const debug = await runStead(["--debug", "config", "check", "/nonexistent/x.toml"]);
   expect(debug.err).toContain("    at ");
-  expect(formatOperatorError(new OperatorError("refused", { found: "a", accepted: "b", advice: "c" }))).toBe("stead: a\n  accepted: b\n  do: c");
+  expect(formatOperatorError(new OperatorError("refused", { found: "a", accepted: "b", advice: "c" }))).toBe(
+    "stead: a\n  accepted: b\n  do: c",
+  );
 });

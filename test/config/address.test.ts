@@ -10,7 +10,21 @@ test("an address to listen on is taken apart, IPv6 with and without brackets whe
 });
 
 test("malformed addresses are refused", () => {
-  for (const text of ["", "80", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "256.0.0.1:80", "::1:80", "[::1]", "[nope]:80", "example.org:80", " 127.0.0.1:80", "1.2.3:80"]) {
+  for (const text of [
+    "",
+    "80",
+    ":80",
+    "127.0.0.1",
+    "127.0.0.1:",
+    "127.0.0.1:65536",
+    "256.0.0.1:80",
+    "::1:80",
+    "[::1]",
+    "[nope]:80",
+    "example.org:80",
+    " 127.0.0.1:80",
+    "1.2.3:80",
+  ]) {
     expect(parseListen(text)).toBeUndefined();
   }
 });
@@ -18,7 +32,17 @@ test("malformed addresses are refused", () => {
 test("a URL to be reached at is http with host and port and nothing else", () => {
   expect(parseBaseUrl("http://10.0.0.1:7701")).toBe("http://10.0.0.1:7701");
   expect(parseBaseUrl("http://a.example/")).toBe("http://a.example:80");
-  for (const text of ["", "10.0.0.1:7701", "https://a.example", "http://a.example/x", "http://a.example?x", "http://u:p@a.example", "http://", "http://a:0", "ftp://a:1"]) {
+  for (const text of [
+    "",
+    "10.0.0.1:7701",
+    "https://a.example",
+    "http://a.example/x",
+    "http://a.example?x",
+    "http://u:p@a.example",
+    "http://",
+    "http://a:0",
+    "ftp://a:1",
+  ]) {
     expect(parseBaseUrl(text)).toBeUndefined();
   }
 });

@@ -60,7 +60,16 @@ describe("what is accepted", () => {
   test("a bound that the file does not name has the default that the data plane itself has; only the front of a host waits for ever for a first byte", () => {
     const { gateway, host } = accepted(everything);
     expect(defaultHttpLimits).toEqual({ ...defaultHttpLimits, ...gateway?.limits });
-    expect(host?.limits).toEqual({ connectionsMax: 10_000, headBytesMax: 32_768, headerCountMax: 100, bodyBytesMax: 2 ** 30, headArrivalMs: 10_000, idleMs: 75_000, connectMs: 1000, firstByteMs: 0 });
+    expect(host?.limits).toEqual({
+      connectionsMax: 10_000,
+      headBytesMax: 32_768,
+      headerCountMax: 100,
+      bodyBytesMax: 2 ** 30,
+      headArrivalMs: 10_000,
+      idleMs: 75_000,
+      connectMs: 1000,
+      firstByteMs: 0,
+    });
   });
 
   test("everything that is left out has its documented default, in the unit of its name", () => {
@@ -81,7 +90,15 @@ describe("what is accepted", () => {
       drainTimeoutMs: 10_000,
       limits: defaultGatewayLimits,
       dataPlane: defaultDataPlane,
-      services: [{ name: "notes", match: { host: null, path: null }, hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }], rejoin: "auto", firstByte: [] }],
+      services: [
+        {
+          name: "notes",
+          match: { host: null, path: null },
+          hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }],
+          rejoin: "auto",
+          firstByte: [],
+        },
+      ],
     });
     expect(services).toEqual(gateway?.services ?? []);
     expect(host).toMatchObject({
@@ -101,8 +118,27 @@ describe("what is accepted", () => {
       leaseMs: 1000,
       driftMarginMs: 100,
       pollMs: 20,
-      application: { command: ["bun", "app.ts"], cwd: "/etc/stead", env: {}, readyPath: null, readyTimeoutMs: 30_000, health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 10_000, restartsMax: 3, restartWindowMs: 60_000 },
-      checkpoint: { intervalMs: 300_000, journalBytes: 67_108_864, restoreBudgetMs: 10_000, keepMin: 2, windowMs: 3_600_000 },
+      application: {
+        command: ["bun", "app.ts"],
+        cwd: "/etc/stead",
+        env: {},
+        readyPath: null,
+        readyTimeoutMs: 30_000,
+        health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 },
+        port: null,
+        stopSignal: "SIGTERM",
+        stopCommand: null,
+        stopTimeoutMs: 10_000,
+        restartsMax: 3,
+        restartWindowMs: 60_000,
+      },
+      checkpoint: {
+        intervalMs: 300_000,
+        journalBytes: 67_108_864,
+        restoreBudgetMs: 10_000,
+        keepMin: 2,
+        windowMs: 3_600_000,
+      },
     });
   });
 
@@ -114,66 +150,288 @@ describe("what is accepted", () => {
 
   test.each([
     ["", { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 }],
-    ['ready = { path = "/up?deep=0" }', { path: "/up?deep=0", intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 }],
-    ['ready = { path = "/up" }\nhealth = { path = "/live?a=b&c", patience = "1s" }', { path: "/live?a=b&c", intervalMs: 250, timeoutMs: 1_000, patienceMs: 1_000 }],
-    ['health = { patience = "off", interval = "3s", timeout = "1m" }', { path: null, intervalMs: 3_000, timeoutMs: 60_000, patienceMs: null }],
+    [
+      'ready = { path = "/up?deep=0" }',
+      { path: "/up?deep=0", intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 },
+    ],
+    [
+      'ready = { path = "/up" }\nhealth = { path = "/live?a=b&c", patience = "1s" }',
+      { path: "/live?a=b&c", intervalMs: 250, timeoutMs: 1_000, patienceMs: 1_000 },
+    ],
+    [
+      'health = { patience = "off", interval = "3s", timeout = "1m" }',
+      { path: null, intervalMs: 3_000, timeoutMs: 60_000, patienceMs: null },
+    ],
   ])("the health check of an application with %s has the times that fit its patience", (lines, health) => {
-    expect(accepted(changed(hostText, "[host.application]", `[host.application]\n${lines}`)).host?.application.health).toEqual(health);
+    expect(
+      accepted(changed(hostText, "[host.application]", `[host.application]\n${lines}`)).host?.application.health,
+    ).toEqual(health);
   });
 
   test.each(["interval", "timeout"])("a health %s that is longer than the patience is refused", (key) => {
-    const [problem] = refused(changed(hostText, "[host.application]", `[host.application]\nhealth = { ${key} = "11s", path = "/" }`));
-    expect(problem).toMatchObject({ key: `host.application.health.${key}`, found: "11s, longer than the patience of 10s" });
+    const [problem] = refused(
+      changed(hostText, "[host.application]", `[host.application]\nhealth = { ${key} = "11s", path = "/" }`),
+    );
+    expect(problem).toMatchObject({
+      key: `host.application.health.${key}`,
+      found: "11s, longer than the patience of 10s",
+    });
   });
 
   test("values that are given are taken as they are", () => {
-    const { host } = accepted(changed(hostText, "[host.application]", 'durability = "async"\nasync_loss_max = "200ms"\nlease = "4s"\nvault_timeout = "1m"\n[host.application]'));
-    expect(host).toMatchObject({ durability: { kind: "async", lossMaxMs: 200 }, leaseMs: 4000, driftMarginMs: 400, vaultTimeoutMs: 60_000 });
+    const { host } = accepted(
+      changed(
+        hostText,
+        "[host.application]",
+        'durability = "async"\nasync_loss_max = "200ms"\nlease = "4s"\nvault_timeout = "1m"\n[host.application]',
+      ),
+    );
+    expect(host).toMatchObject({
+      durability: { kind: "async", lossMaxMs: 200 },
+      leaseMs: 4000,
+      driftMarginMs: 400,
+      vaultTimeoutMs: 60_000,
+    });
   });
 });
 
 describe("what is refused", () => {
   /** Each: what is wrong, the text, the key and the line that must be named, and a word of the advice. */
   const cases: readonly (readonly [what: string, text: string, key: string, line: number | null, says: RegExp])[] = [
-    ["a duration without a unit", changed(gatewayText, "[gateway]", "[gateway.probe]\ninterval = 250\n[gateway]"), "gateway.probe.interval", 3, /found 250\n.*unit/],
-    ["a duration with a unit of something else", changed(hostText, "[host.application]", 'lease = "4MiB"\n[host.application]'), "host.lease", 10, /found "4MiB"\n.*duration/],
-    ["a duration out of bounds", changed(hostText, "[host.application]", 'lease = "5m"\n[host.application]'), "host.lease", 10, /from 100ms to 1m/],
-    ["a size with a decimal unit", changed(hostText, "[host.application]", '[host.checkpoint]\njournal = "64MB"\n[host.application]'), "host.checkpoint.journal", 11, /MiB/],
+    [
+      "a duration without a unit",
+      changed(gatewayText, "[gateway]", "[gateway.probe]\ninterval = 250\n[gateway]"),
+      "gateway.probe.interval",
+      3,
+      /found 250\n.*unit/,
+    ],
+    [
+      "a duration with a unit of something else",
+      changed(hostText, "[host.application]", 'lease = "4MiB"\n[host.application]'),
+      "host.lease",
+      10,
+      /found "4MiB"\n.*duration/,
+    ],
+    [
+      "a duration out of bounds",
+      changed(hostText, "[host.application]", 'lease = "5m"\n[host.application]'),
+      "host.lease",
+      10,
+      /from 100ms to 1m/,
+    ],
+    [
+      "a size with a decimal unit",
+      changed(hostText, "[host.application]", '[host.checkpoint]\njournal = "64MB"\n[host.application]'),
+      "host.checkpoint.journal",
+      11,
+      /MiB/,
+    ],
     ["a misspelt key", changed(hostText, "vault =", "valut ="), "host.valut", 9, /did you mean "vault"/],
-    ["a key of another table", changed(gatewayText, 'id = "gw1"', 'id = "gw1"\nlease = "1s"'), "gateway.lease", 4, /belongs into host\.lease/],
+    [
+      "a key of another table",
+      changed(gatewayText, 'id = "gw1"', 'id = "gw1"\nlease = "1s"'),
+      "gateway.lease",
+      4,
+      /belongs into host\.lease/,
+    ],
     ["an unknown table", `${gatewayText}[gatway]\n`, "gatway", 6, /did you mean "gateway"/],
     ["a missing key", changed(hostText, 'vault = "/mnt/vault/notes"\n', ""), "host.vault", 2, /no "vault" in host/],
-    ["a missing table", hostText.slice(0, hostText.indexOf("[host.application]")), "host.application", 2, /\[host.application\]/],
-    ["a table where several are meant", changed(serviceText, "[[service]]\n", "[service]\n"), "service", 2, /two brackets/],
-    ["several tables where one is meant", changed(gatewayText, "[gateway]", "[[gateway]]"), "gateway", 2, /a table, \[gateway\]/],
+    [
+      "a missing table",
+      hostText.slice(0, hostText.indexOf("[host.application]")),
+      "host.application",
+      2,
+      /\[host.application\]/,
+    ],
+    [
+      "a table where several are meant",
+      changed(serviceText, "[[service]]\n", "[service]\n"),
+      "service",
+      2,
+      /two brackets/,
+    ],
+    [
+      "several tables where one is meant",
+      changed(gatewayText, "[gateway]", "[[gateway]]"),
+      "gateway",
+      2,
+      /a table, \[gateway\]/,
+    ],
     ["a value where a table is meant", "gateway = 1\n", "gateway", 1, /found 1\n/],
     ["an id with a capital", changed(hostText, 'id = "a"', 'id = "A"'), "host.id", 3, /lower-case/],
     ["an address without a port", changed(hostText, '"10.0.0.1:8080"', '"10.0.0.1"'), "host.listen", 6, /port/],
-    ["a control URL with a path", changed(serviceText, "7701", "7701/v1"), "service[0].host[0].control", 6, /without a path/],
-    ["a pattern that ends in folders of any depth", changed(hostText, "tenants/*.db", "data/**"), "host.databases[1]", 8, /only as a whole segment before the last/],
-    ["a pattern that ends like a file of SQLite's own", changed(hostText, "tenants/*.db", "*-journal"), "host.databases[1]", 8, /ends in -wal, -shm or -journal, .* with a wildcard there/],
-    ["a database outside of the data folder", changed(hostText, "tenants/*.db", "../x.db"), "host.databases[1]", 8, /without `\.\.`/],
-    ["an empty command", changed(hostText, '["bun", "app.ts"]', "[]"), "host.application.command", 11, /an empty array/],
-    ["an unknown signal", `${hostText}stop = { signal = "SIGNOPE" }\n`, "host.application.stop.signal", 12, /"SIGTERM" or/],
-    ["a vault of a kind that there is not", changed(hostText, "/mnt/vault/notes", "ftp://x/y"), "host.vault", 9, /file:\/\/\/path/],
-    ["the vault inside of the data folder", changed(hostText, "/mnt/vault/notes", "data/vault"), "host.vault", 9, /inside each other/],
-    ["the data folder inside of the vault", changed(hostText, "/mnt/vault/notes", "."), "host.vault", 9, /inside each other/],
-    ["a state folder inside of the data folder", changed(hostText, "[host.application]", 'state = "data/x"\n[host.application]'), "host.state", 10, /beside the data folder/],
-    ["async without its loss window", changed(hostText, "[host.application]", 'durability = "async"\n[host.application]'), "host.durability", 10, /async_loss_max = "1s"/],
-    ["a loss window with strict", changed(hostText, "[host.application]", 'async_loss_max = "1s"\n[host.application]'), "host.async_loss_max", 10, /remove it/],
-    ["a wildcard address that nobody can reach", changed(hostText, '"10.0.0.1:7701"', '"0.0.0.0:7701"'), "host.control", 5, /advertise_control = "http:\/\/ADDRESS:7701"/],
+    [
+      "a control URL with a path",
+      changed(serviceText, "7701", "7701/v1"),
+      "service[0].host[0].control",
+      6,
+      /without a path/,
+    ],
+    [
+      "a pattern that ends in folders of any depth",
+      changed(hostText, "tenants/*.db", "data/**"),
+      "host.databases[1]",
+      8,
+      /only as a whole segment before the last/,
+    ],
+    [
+      "a pattern that ends like a file of SQLite's own",
+      changed(hostText, "tenants/*.db", "*-journal"),
+      "host.databases[1]",
+      8,
+      /ends in -wal, -shm or -journal, .* with a wildcard there/,
+    ],
+    [
+      "a database outside of the data folder",
+      changed(hostText, "tenants/*.db", "../x.db"),
+      "host.databases[1]",
+      8,
+      /without `\.\.`/,
+    ],
+    [
+      "an empty command",
+      changed(hostText, '["bun", "app.ts"]', "[]"),
+      "host.application.command",
+      11,
+      /an empty array/,
+    ],
+    [
+      "an unknown signal",
+      `${hostText}stop = { signal = "SIGNOPE" }\n`,
+      "host.application.stop.signal",
+      12,
+      /"SIGTERM" or/,
+    ],
+    [
+      "a vault of a kind that there is not",
+      changed(hostText, "/mnt/vault/notes", "ftp://x/y"),
+      "host.vault",
+      9,
+      /file:\/\/\/path/,
+    ],
+    [
+      "the vault inside of the data folder",
+      changed(hostText, "/mnt/vault/notes", "data/vault"),
+      "host.vault",
+      9,
+      /inside each other/,
+    ],
+    [
+      "the data folder inside of the vault",
+      changed(hostText, "/mnt/vault/notes", "."),
+      "host.vault",
+      9,
+      /inside each other/,
+    ],
+    [
+      "a state folder inside of the data folder",
+      changed(hostText, "[host.application]", 'state = "data/x"\n[host.application]'),
+      "host.state",
+      10,
+      /beside the data folder/,
+    ],
+    [
+      "async without its loss window",
+      changed(hostText, "[host.application]", 'durability = "async"\n[host.application]'),
+      "host.durability",
+      10,
+      /async_loss_max = "1s"/,
+    ],
+    [
+      "a loss window with strict",
+      changed(hostText, "[host.application]", 'async_loss_max = "1s"\n[host.application]'),
+      "host.async_loss_max",
+      10,
+      /remove it/,
+    ],
+    [
+      "a wildcard address that nobody can reach",
+      changed(hostText, '"10.0.0.1:7701"', '"0.0.0.0:7701"'),
+      "host.control",
+      5,
+      /advertise_control = "http:\/\/ADDRESS:7701"/,
+    ],
     ["port 0 of a host", changed(hostText, '"10.0.0.1:8080"', '"10.0.0.1:0"'), "host.listen", 6, /fixed port/],
-    ["two listeners at one port", changed(hostText, '"10.0.0.1:8080"', '"10.0.0.1:7701"'), "host.listen", 6, /host\.control takes already/],
-    ["the application's PORT set by hand", `${hostText}env = { PORT = "1" }\n`, "host.application.env.PORT", 12, /listens where PORT says/],
-    ["the same host id twice", `${serviceText}[[service.host]]\nid = "a"\ncontrol = "http://10.0.0.2:7701"\n`, "service[0].host[1].id", 8, /id of service\[0\]\.host\[0\]/],
-    ["the same control address twice", `${serviceText}[[service.host]]\nid = "b"\ncontrol = "http://10.0.0.1:7701/"\n`, "service[0].host[1].control", 9, /host "a"/],
-    ["the same service twice", serviceText + changed(serviceText, "[[service.host]]", 'match.host = "x"\n[[service.host]]').replace("7701", "1"), "service[1].name", 9, /service\[0\]/],
-    ["two services for the same requests", serviceText + serviceText.replace("notes", "other").replace("7701", "1"), "service[1].match", 8, /match\.host/],
-    ["a lease shorter than a probe", changed(everything, "[host.application]", 'lease = "300ms"\n[host.application]'), "host.lease", 21, /probe\.timeout/],
-    ["a drift margin longer than the lease", changed(hostText, "[host.application]", 'drift_margin = "2s"\n[host.application]'), "host.drift_margin", 10, /tenth of the lease/],
-    ["a poll too slow for the lease", changed(hostText, "[host.application]", 'poll = "600ms"\n[host.application]'), "host.poll", 10, /half the lease/],
-    ["a hold shorter than the detection", `${gatewayText}hold = { time = "900ms" }\n`, "gateway.hold.time", 6, /noticed only after 1s/],
-    ["a hold shorter than the lease", changed(everything, "[[service]]", '[gateway.hold]\ntime = "1s"\n[[service]]').replace("[host.application]", 'lease = "2s"\n[host.application]'), "gateway.hold.time", 8, /lease/],
+    [
+      "two listeners at one port",
+      changed(hostText, '"10.0.0.1:8080"', '"10.0.0.1:7701"'),
+      "host.listen",
+      6,
+      /host\.control takes already/,
+    ],
+    [
+      "the application's PORT set by hand",
+      `${hostText}env = { PORT = "1" }\n`,
+      "host.application.env.PORT",
+      12,
+      /listens where PORT says/,
+    ],
+    [
+      "the same host id twice",
+      `${serviceText}[[service.host]]\nid = "a"\ncontrol = "http://10.0.0.2:7701"\n`,
+      "service[0].host[1].id",
+      8,
+      /id of service\[0\]\.host\[0\]/,
+    ],
+    [
+      "the same control address twice",
+      `${serviceText}[[service.host]]\nid = "b"\ncontrol = "http://10.0.0.1:7701/"\n`,
+      "service[0].host[1].control",
+      9,
+      /host "a"/,
+    ],
+    [
+      "the same service twice",
+      serviceText + changed(serviceText, "[[service.host]]", 'match.host = "x"\n[[service.host]]').replace("7701", "1"),
+      "service[1].name",
+      9,
+      /service\[0\]/,
+    ],
+    [
+      "two services for the same requests",
+      serviceText + serviceText.replace("notes", "other").replace("7701", "1"),
+      "service[1].match",
+      8,
+      /match\.host/,
+    ],
+    [
+      "a lease shorter than a probe",
+      changed(everything, "[host.application]", 'lease = "300ms"\n[host.application]'),
+      "host.lease",
+      21,
+      /probe\.timeout/,
+    ],
+    [
+      "a drift margin longer than the lease",
+      changed(hostText, "[host.application]", 'drift_margin = "2s"\n[host.application]'),
+      "host.drift_margin",
+      10,
+      /tenth of the lease/,
+    ],
+    [
+      "a poll too slow for the lease",
+      changed(hostText, "[host.application]", 'poll = "600ms"\n[host.application]'),
+      "host.poll",
+      10,
+      /half the lease/,
+    ],
+    [
+      "a hold shorter than the detection",
+      `${gatewayText}hold = { time = "900ms" }\n`,
+      "gateway.hold.time",
+      6,
+      /noticed only after 1s/,
+    ],
+    [
+      "a hold shorter than the lease",
+      changed(everything, "[[service]]", '[gateway.hold]\ntime = "1s"\n[[service]]').replace(
+        "[host.application]",
+        'lease = "2s"\n[host.application]',
+      ),
+      "gateway.hold.time",
+      8,
+      /lease/,
+    ],
     ["a file with nothing in it", "", "", null, /none of \[gateway\]/],
   ];
 
@@ -194,7 +452,10 @@ describe("what is refused", () => {
   }
 
   test("all problems of all parts are reported at once, in the order of the file", () => {
-    const text = everything.replace('id = "gw1"', 'id = "GW"\nx = 1').replace('"10.0.0.1:8080"', '"10.0.0.1:7701"').replace('vault = "/mnt/vault/notes"', "vault = 1");
+    const text = everything
+      .replace('id = "gw1"', 'id = "GW"\nx = 1')
+      .replace('"10.0.0.1:8080"', '"10.0.0.1:7701"')
+      .replace('vault = "/mnt/vault/notes"', "vault = 1");
     const keys = refused(text).map((problem) => problem.key);
     expect(keys).toEqual(["gateway.id", "gateway.x", "host.vault"]);
     const contradictory = everything.replace('id = "gw1"', 'id = "GW"').replace('"10.0.0.1:8080"', '"10.0.0.1:7701"');
@@ -221,12 +482,19 @@ describe("what is refused", () => {
 });
 
 describe("peers of a gateway", () => {
-  const withPeers = (peers: string, more = "") => gatewayText.replace('id = "gw1"', () => `id = "gw1"\npeers = ${peers}${more}`) + serviceText;
+  const withPeers = (peers: string, more = "") =>
+    gatewayText.replace('id = "gw1"', () => `id = "gw1"\npeers = ${peers}${more}`) + serviceText;
 
   test("are addresses, and the own one must be within their reach", () => {
     expect(accepted(withPeers('["http://127.0.0.1:7701"]')).gateway?.peers).toEqual(["http://127.0.0.1:7701"]);
-    expect(accepted(withPeers('["http://10.0.0.2:7700"]', '\nadmin = "10.0.0.1:7700"')).gateway?.peers).toEqual(["http://10.0.0.2:7700"]);
-    expect(accepted(withPeers('["http://10.0.0.2:7700"]', '\nadmin = "0.0.0.0:7700"\nadvertise_admin = "http://10.0.0.1:7700"')).gateway?.peers).toHaveLength(1);
+    expect(accepted(withPeers('["http://10.0.0.2:7700"]', '\nadmin = "10.0.0.1:7700"')).gateway?.peers).toEqual([
+      "http://10.0.0.2:7700",
+    ]);
+    expect(
+      accepted(
+        withPeers('["http://10.0.0.2:7700"]', '\nadmin = "0.0.0.0:7700"\nadvertise_admin = "http://10.0.0.1:7700"'),
+      ).gateway?.peers,
+    ).toHaveLength(1);
   });
 
   test.each([
@@ -234,7 +502,11 @@ describe("peers of a gateway", () => {
     ['"http://10.0.0.2:7700"', "", "gateway.peers"],
     ['["http://10.0.0.2:7700"]', "", "gateway.admin"],
     ['["http://10.0.0.2:7700"]', '\nadmin = "0.0.0.0:7700"', "gateway.admin"],
-    ['["http://10.0.0.2:7700"]', '\nadmin = "10.0.0.1:7700"\nadvertise_admin = "http://localhost:7700"', "gateway.advertise_admin"],
+    [
+      '["http://10.0.0.2:7700"]',
+      '\nadmin = "10.0.0.1:7700"\nadvertise_admin = "http://localhost:7700"',
+      "gateway.advertise_admin",
+    ],
   ])("%s with%s is refused at %s", (peers, more, key) => {
     expect(refused(withPeers(peers, more)).map((problem) => problem.key)).toEqual([key]);
   });
@@ -264,7 +536,9 @@ describe("the secret", () => {
     writeFileSync(path, secret);
     chmodSync(path, 0o644);
     const result = load("b.toml", `[cluster]\nsecret_file = "open"\n${gatewayText}`);
-    expect(result.kind === "ok" ? result.config.warnings : []).toMatchObject([{ key: "cluster.secret_file", line: 2, advice: `chmod 600 ${path}` }]);
+    expect(result.kind === "ok" ? result.config.warnings : []).toMatchObject([
+      { key: "cluster.secret_file", line: 2, advice: `chmod 600 ${path}` },
+    ]);
   });
 
   test("none, two, a short one, one with a space and an unreadable file are refused", () => {
@@ -275,11 +549,18 @@ describe("the secret", () => {
       ["", { STEAD_SECRET: "0123456789 0123456789" }, "cluster"],
       ['[cluster]\nsecret_file = "missing"\n', {}, "cluster.secret_file"],
     ];
-    for (const [text, environment, key] of cases) expect(refused(text + gatewayText, environment)).toMatchObject([{ key }]);
+    for (const [text, environment, key] of cases)
+      expect(refused(text + gatewayText, environment)).toMatchObject([{ key }]);
   });
 
   test("it never appears in a message", () => {
-    const texts = ['[cluster]\nsecret = "topsecret"\n', '[cluster]\nsecret = ["topsecret"]\n', '[cluster]\nsecret = "topsecret\n', '[cluster]\nsecret = topsecret\n', '[cluster]\nsecret = "topsecret topsecret topsecret"\n'];
+    const texts = [
+      '[cluster]\nsecret = "topsecret"\n',
+      '[cluster]\nsecret = ["topsecret"]\n',
+      '[cluster]\nsecret = "topsecret\n',
+      "[cluster]\nsecret = topsecret\n",
+      '[cluster]\nsecret = "topsecret topsecret topsecret"\n',
+    ];
     for (const text of texts) expect(JSON.stringify(refused(text + gatewayText, {}))).not.toContain("topsecret");
   });
 });

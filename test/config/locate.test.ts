@@ -74,7 +74,20 @@ test("line ends of Windows and a byte order mark do not move anything", () => {
 });
 
 test("every key of any text that TOML accepts is found, and no text hangs the locator", () => {
-  const pieces = ["[a]", "[[b]]", "[a.c]", "[[b.d]]", "k = 1", 'l = "x"', "m = [1, [2, {n = 3}]]", "o.p = {q = '', r = []}", "s = '''\n'''", "# c", "", "t = 1.5e3 # t"];
+  const pieces = [
+    "[a]",
+    "[[b]]",
+    "[a.c]",
+    "[[b.d]]",
+    "k = 1",
+    'l = "x"',
+    "m = [1, [2, {n = 3}]]",
+    "o.p = {q = '', r = []}",
+    "s = '''\n'''",
+    "# c",
+    "",
+    "t = 1.5e3 # t",
+  ];
   let state = 7;
   const next = (limit: number): number => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) % limit;
   let accepted = 0;
@@ -93,7 +106,10 @@ test("every key of any text that TOML accepts is found, and no text hangs the lo
       const found = locate(path);
       const at = (toml.split("\n")[(found?.line ?? 0) - 1] ?? "").slice((found?.column ?? 0) - 1);
       const name = path.at(-1);
-      const right = typeof name === "number" ? /^[\[{\d]/.test(at) : at.startsWith(name ?? "") || (at.startsWith("[") && at.includes(name ?? ""));
+      const right =
+        typeof name === "number"
+          ? /^[\[{\d]/.test(at)
+          : at.startsWith(name ?? "") || (at.startsWith("[") && at.includes(name ?? ""));
       expect({ toml, path, at, right }).toEqual({ toml, path, at, right: true });
     }
   }
@@ -102,6 +118,8 @@ test("every key of any text that TOML accepts is found, and no text hangs the lo
 
 function allPaths(value: unknown, path: KeyPath = []): KeyPath[] {
   if (typeof value !== "object" || value === null) return [];
-  const entries: [string | number, unknown][] = Array.isArray(value) ? value.map((item, index) => [index, item]) : Object.entries(value);
+  const entries: [string | number, unknown][] = Array.isArray(value)
+    ? value.map((item, index) => [index, item])
+    : Object.entries(value);
   return entries.flatMap(([key, content]) => [[...path, key], ...allPaths(content, [...path, key])]);
 }

@@ -36,15 +36,29 @@ const status: HostStatus = {
   leaseMs: 1000,
   checkpoint: null,
   setAside: [],
-  ...untold, warnings: [],
+  ...untold,
+  warnings: [],
 };
 const request = { gateway: "g", epoch: 1, gatewaysRegistered: 1, gatewaysSeeingDown: ["g"], planned: false };
 type Limits = ConstructorParameters<typeof HostClient>[3];
 /** Longer than a busy machine takes. */
-const patient: Limits = { connectTimeoutMs: 20_000, orderTimeoutMs: 20_000, checkpointTimeoutMs: 20_000, rehearsalTimeoutMs: 20_000 };
-const impatient: Limits = { connectTimeoutMs: 100, orderTimeoutMs: 150, checkpointTimeoutMs: 150, rehearsalTimeoutMs: 20_000 };
+const patient: Limits = {
+  connectTimeoutMs: 20_000,
+  orderTimeoutMs: 20_000,
+  checkpointTimeoutMs: 20_000,
+  rehearsalTimeoutMs: 20_000,
+};
+const impatient: Limits = {
+  connectTimeoutMs: 100,
+  orderTimeoutMs: 150,
+  checkpointTimeoutMs: 150,
+  rehearsalTimeoutMs: 20_000,
+};
 
-async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void, limits = patient): Promise<HostClient> {
+async function serve(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  limits = patient,
+): Promise<HostClient> {
   const server = createServer((incoming, response) => {
     if (incoming.headers.authorization === "Bearer right") answer(incoming, response);
     else response.writeHead(401).end();
@@ -87,9 +101,18 @@ describe("asking a host for its status", () => {
     expect((await (await serve(() => undefined)).status(50)).kind).toBe("timeout");
     expect((await (await serve((_, response) => response.destroy())).status(20_000)).kind).toBe("reset");
     expect((await (await serve((_, response) => response.end("{"))).status(20_000)).kind).toBe("invalid");
-    expect((await (await serve((_, response) => response.end(JSON.stringify({ ...status, version: 2 })))).status(20_000)).kind).toBe("invalid");
-    expect((await (await serve((_, response) => response.writeHead(500).end("{}"))).status(20_000)).kind).toBe("invalid");
-    const secretive = new HostClient(await listen(createServer((_, response) => response.writeHead(401).end())), "wrong", systemClock);
+    expect(
+      (await (await serve((_, response) => response.end(JSON.stringify({ ...status, version: 2 })))).status(20_000))
+        .kind,
+    ).toBe("invalid");
+    expect((await (await serve((_, response) => response.writeHead(500).end("{}"))).status(20_000)).kind).toBe(
+      "invalid",
+    );
+    const secretive = new HostClient(
+      await listen(createServer((_, response) => response.writeHead(401).end())),
+      "wrong",
+      systemClock,
+    );
     expect((await secretive.status(20_000)).kind).toBe("unauthorized");
   });
 
@@ -147,7 +170,9 @@ describe("the status stream", () => {
       next();
     });
     const positions: number[] = [];
-    expect(await client.streamStatus(({ position }) => positions.push(position), new AbortController().signal)).toEqual({ kind: "ended" });
+    expect(await client.streamStatus(({ position }) => positions.push(position), new AbortController().signal)).toEqual(
+      { kind: "ended" },
+    );
     expect(positions).toEqual([3, 4]);
   });
 
@@ -168,7 +193,10 @@ describe("the status stream", () => {
 });
 
 describe("an order", () => {
-  const run = async (answer: (response: ServerResponse) => void, limits = patient): Promise<[string, PromoteEvent[]]> => {
+  const run = async (
+    answer: (response: ServerResponse) => void,
+    limits = patient,
+  ): Promise<[string, PromoteEvent[]]> => {
     const client = await serve((_, response) => answer(response), limits);
     const events: PromoteEvent[] = [];
     const end = await client.promote(request, (event) => events.push(event), new AbortController().signal);
@@ -183,8 +211,14 @@ describe("an order", () => {
 
   test("that is refused, in the stream or before it, is an answer", async () => {
     const refusal = { kind: "not_ready" as const, reason: "restoring" };
-    expect(await run((response) => response.end(lines({ kind: "refused", refusal })))).toEqual(["ended", [{ kind: "refused", refusal }]]);
-    expect(await run((response) => response.writeHead(409).end(JSON.stringify(refusal)))).toEqual(["ended", [{ kind: "refused", refusal }]]);
+    expect(await run((response) => response.end(lines({ kind: "refused", refusal })))).toEqual([
+      "ended",
+      [{ kind: "refused", refusal }],
+    ]);
+    expect(await run((response) => response.writeHead(409).end(JSON.stringify(refusal)))).toEqual([
+      "ended",
+      [{ kind: "refused", refusal }],
+    ]);
   });
 
   test("without a last word is lost, whatever came before", async () => {
@@ -192,7 +226,9 @@ describe("an order", () => {
     expect((await run((response) => response.end(lines(phase))))[0]).toBe("reset");
     expect((await run((response) => response.write(lines(phase), () => response.destroy())))[0]).toBe("reset");
     expect((await run((response) => response.write(lines(phase)), impatient))[0]).toBe("timeout");
-    expect((await run((response) => response.end(lines({ kind: "phase", phase: "coronation", ms: 1 }))))[0]).toBe("invalid");
+    expect((await run((response) => response.end(lines({ kind: "phase", phase: "coronation", ms: 1 }))))[0]).toBe(
+      "invalid",
+    );
     expect((await run((response) => response.writeHead(400).end('{"error":"x","advice":"y"}')))[0]).toBe("invalid");
   });
 });

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { bytesOfName, isDatabaseName, nameOfBytes } from "../../src/core/database-name.ts";
 
-const bytes = (...parts: (string | number)[]): Uint8Array => Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : Buffer.from([part]))));
+const bytes = (...parts: (string | number)[]): Uint8Array =>
+  Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : Buffer.from([part]))));
 
 test("valid UTF-8 without backslashes is its own name", () => {
   for (const text of ["a.db", "tenants/ü.db", "日本/𝄞.db", "a b%20?#.db", "\ufeffa.db", "new\nline.db"]) {
@@ -43,5 +44,21 @@ test("random bytes have one name each, which leads back to them", () => {
 });
 
 test("a backslash that is no escape, or one of a byte that needs none, is no name", () => {
-  for (const name of ["a\\b.db", "\\x2e\\x2e/a", "a\\x2fb", "\\x61", "\\xE9", "\\xc3\\xa9", "a\\x5", "\\", "", "/a", "a//b", "a/../b", "./a", "a\0b"]) expect([name, isDatabaseName(name)]).toEqual([name, false]);
+  for (const name of [
+    "a\\b.db",
+    "\\x2e\\x2e/a",
+    "a\\x2fb",
+    "\\x61",
+    "\\xE9",
+    "\\xc3\\xa9",
+    "a\\x5",
+    "\\",
+    "",
+    "/a",
+    "a//b",
+    "a/../b",
+    "./a",
+    "a\0b",
+  ])
+    expect([name, isDatabaseName(name)]).toEqual([name, false]);
 });

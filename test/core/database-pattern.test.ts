@@ -7,7 +7,22 @@ test("paths and globs below the data folder are taken apart into segments", () =
 });
 
 test("what is outside, a file beside a database, or ** that is not a whole segment before the last is no pattern", () => {
-  for (const name of ["", "/etc/a.db", "../a.db", "a/./b.db", "a//b.db", "a/", "a**/b.db", "a/**", "**", "a\\b.db", "a\0.db", "a.db-wal", "a.db-shm", "a.db-journal"]) {
+  for (const name of [
+    "",
+    "/etc/a.db",
+    "../a.db",
+    "a/./b.db",
+    "a//b.db",
+    "a/",
+    "a**/b.db",
+    "a/**",
+    "**",
+    "a\\b.db",
+    "a\0.db",
+    "a.db-wal",
+    "a.db-shm",
+    "a.db-journal",
+  ]) {
     expect([name, databaseSegments(name)]).toEqual([name, undefined]);
   }
 });

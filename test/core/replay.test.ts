@@ -4,7 +4,8 @@ import { type Rules, withoutRule } from "../../src/core/rules.ts";
 
 const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host_lost", reason: "gone" } as const;
 const fresh: ReplayHistory = { losses: [], againMax: 1 };
-const decide = (method: string, outcome: AttemptOutcome, history = fresh, rules?: Rules) => decideReplay(method, outcome, history, rules);
+const decide = (method: string, outcome: AttemptOutcome, history = fresh, rules?: Rules) =>
+  decideReplay(method, outcome, history, rules);
 
 test("a request of which nothing was sent is sent again, whatever its method", () => {
   for (const method of ["GET", "POST", "PATCH", "PUT", "BREW"]) {
@@ -13,7 +14,10 @@ test("a request of which nothing was sent is sent again, whatever its method", (
 });
 
 test("a request that the host did not execute is sent again while its body is held, and given up otherwise", () => {
-  expect(decide("POST", { kind: "not_executed", bodyHeld: true, reason: "x" })).toMatchObject({ kind: "again", why: "not_executed" });
+  expect(decide("POST", { kind: "not_executed", bodyHeld: true, reason: "x" })).toMatchObject({
+    kind: "again",
+    why: "not_executed",
+  });
   expect(decide("POST", { kind: "not_executed", bodyHeld: false, reason: "x" }).kind).toBe("give_up");
 });
 
@@ -40,15 +44,35 @@ test("a response that cannot be understood is not asked for again, even with a s
 test("what was sent and lost is sent again once in all, a safe method too, and then it is said what happened", () => {
   const ended = { ...lost, cause: "application_ended" } as const;
   expect(decide("GET", ended).kind).toBe("again");
-  expect(decide("GET", ended, { losses: ["application_ended"], againMax: 1 })).toEqual({ kind: "unknown", reason: "the application ended twice while it had this request" });
-  expect(decide("GET", ended, { losses: [], againMax: 0 })).toMatchObject({ kind: "unknown", reason: "the application ended once while it had this request" });
+  expect(decide("GET", ended, { losses: ["application_ended"], againMax: 1 })).toEqual({
+    kind: "unknown",
+    reason: "the application ended twice while it had this request",
+  });
+  expect(decide("GET", ended, { losses: [], againMax: 0 })).toMatchObject({
+    kind: "unknown",
+    reason: "the application ended once while it had this request",
+  });
   expect(decide("GET", lost, { losses: ["application_ended"], againMax: 3 }).kind).toBe("again");
-  expect(decide("GET", ended, { losses: ["application_ended", "application_ended", "host_lost"], againMax: 3 })).toMatchObject({ reason: "the application ended 3 times while it had this request; the host was lost once while it had this request: gone" });
-  expect(decide("GET", ended, { losses: Array(50).fill("application_ended"), againMax: 1 }, withoutRule("replay-bound")).kind).toBe("again");
+  expect(
+    decide("GET", ended, { losses: ["application_ended", "application_ended", "host_lost"], againMax: 3 }),
+  ).toMatchObject({
+    reason:
+      "the application ended 3 times while it had this request; the host was lost once while it had this request: gone",
+  });
+  expect(
+    decide("GET", ended, { losses: Array(50).fill("application_ended"), againMax: 1 }, withoutRule("replay-bound"))
+      .kind,
+  ).toBe("again");
 });
 
 test("what was not executed is sent again however often", () => {
-  expect(decide("POST", { kind: "not_executed", bodyHeld: true, reason: "x" }, { losses: ["host_lost", "host_lost"], againMax: 0 }).kind).toBe("again");
+  expect(
+    decide(
+      "POST",
+      { kind: "not_executed", bodyHeld: true, reason: "x" },
+      { losses: ["host_lost", "host_lost"], againMax: 0 },
+    ).kind,
+  ).toBe("again");
 });
 
 test("a living application that closes the connection, or takes too long, is not asked again", () => {
@@ -63,7 +87,8 @@ test("an answered request and one whose client is gone need nothing", () => {
 
 test("a put that the application had when it ended is repeated in the same epoch, since nothing that had it can execute it any more", () => {
   const ended = { ...lost, cause: "application_ended" } as const;
-  for (const method of ["PUT", "DELETE"]) expect(decide(method, ended)).toMatchObject({ kind: "again", why: "application_ended" });
+  for (const method of ["PUT", "DELETE"])
+    expect(decide(method, ended)).toMatchObject({ kind: "again", why: "application_ended" });
   expect(decide("POST", ended).kind).toBe("unknown");
 });
 

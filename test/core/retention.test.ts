@@ -2,9 +2,26 @@ import { describe, expect, test } from "bun:test";
 import { planRetention, type RetentionCheckpoint, type RetentionInput } from "../../src/core/retention.ts";
 import { allRules, withoutRule } from "../../src/core/rules.ts";
 
-const at = (position: number, wallTimeMs: number, announced = true): RetentionCheckpoint => ({ position, wallTimeMs, announced });
-const plan = (checkpoints: readonly RetentionCheckpoint[], checkpointsMin: number, windowMs: number, nowMs = 1000, more: Partial<RetentionInput> = {}): ReturnType<typeof planRetention> =>
-  planRetention({ checkpoints, logPosition: 1000, policy: { checkpointsMin, windowMs }, nowMs, rules: allRules, ...more });
+const at = (position: number, wallTimeMs: number, announced = true): RetentionCheckpoint => ({
+  position,
+  wallTimeMs,
+  announced,
+});
+const plan = (
+  checkpoints: readonly RetentionCheckpoint[],
+  checkpointsMin: number,
+  windowMs: number,
+  nowMs = 1000,
+  more: Partial<RetentionInput> = {},
+): ReturnType<typeof planRetention> =>
+  planRetention({
+    checkpoints,
+    logPosition: 1000,
+    policy: { checkpointsMin, windowMs },
+    nowMs,
+    rules: allRules,
+    ...more,
+  });
 const five = [at(0, 0), at(10, 100), at(20, 200), at(30, 300), at(40, 400)];
 
 describe("what retention keeps", () => {
@@ -30,11 +47,24 @@ describe("what retention keeps", () => {
   });
 
   test("is never an unannounced checkpoint that is older than the newest announced, and always one that is newer", () => {
-    expect(plan([at(10, 1), at(20, 2, false), at(30, 3), at(40, 4, false)], 1, 0)).toEqual({ boundary: 30, kept: [30], removed: [10, 20], chunksUpTo: 30 });
+    expect(plan([at(10, 1), at(20, 2, false), at(30, 3), at(40, 4, false)], 1, 0)).toEqual({
+      boundary: 30,
+      kept: [30],
+      removed: [10, 20],
+      chunksUpTo: 30,
+    });
   });
 
   test("cannot be nothing: a policy without a checkpoint or with a negative window is refused", () => {
-    for (const [count, window] of [[0, 0], [-1, 0], [1.5, 0], [Number.NaN, 0], [1, -1], [1, Number.NaN]] as const) expect(() => plan(five, count, window)).toThrow(RangeError);
+    for (const [count, window] of [
+      [0, 0],
+      [-1, 0],
+      [1.5, 0],
+      [Number.NaN, 0],
+      [1, -1],
+      [1, Number.NaN],
+    ] as const)
+      expect(() => plan(five, count, window)).toThrow(RangeError);
   });
 
   test("without R6 is less than the checkpoint needs: the mutant", () => {
@@ -45,7 +75,9 @@ describe("what retention keeps", () => {
     let state = 12345;
     const pick = (below: number): number => (state = (state * 1103515245 + 12345) % 2147483648) % below;
     for (let round = 0; round < 5000; round += 1) {
-      const checkpoints = Array.from({ length: pick(12) }, (_, index) => at(index * 10 + pick(9), pick(1000), pick(3) > 0));
+      const checkpoints = Array.from({ length: pick(12) }, (_, index) =>
+        at(index * 10 + pick(9), pick(1000), pick(3) > 0),
+      );
       const [minimum, window, nowMs] = [1 + pick(4), pick(900), 1000];
       const { boundary, kept, removed, chunksUpTo } = plan([...checkpoints].reverse(), minimum, window, nowMs);
       const announced = checkpoints.filter((checkpoint) => checkpoint.announced);

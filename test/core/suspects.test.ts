@@ -12,7 +12,11 @@ describe("a request that ends the application", () => {
     expect(suspects.ended([crash], 0)).toEqual([]);
     expect(suspects.standing(crash, 1, true)).toEqual({ kind: "watched" });
     expect(suspects.ended([crash], 300)).toEqual([crash]);
-    expect(suspects.standing(fingerprintOf("GET", "/crash?b=2"), 300, true)).toEqual({ kind: "put_aside", forMs: 10_000, endings: 2 });
+    expect(suspects.standing(fingerprintOf("GET", "/crash?b=2"), 300, true)).toEqual({
+      kind: "put_aside",
+      forMs: 10_000,
+      endings: 2,
+    });
     expect(suspects.standing(fingerprintOf("POST", "/crash"), 300, true)).toEqual({ kind: "free" });
   });
 
@@ -109,7 +113,11 @@ describe("the tables", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);
     suspects.ended([crash], 1);
-    for (let i = 0; i < 100; i++) suspects.ended(Array.from({ length: 100 }, (_, n) => fingerprintOf("GET", `/${i}/${n}`)), 2 + i);
+    for (let i = 0; i < 100; i++)
+      suspects.ended(
+        Array.from({ length: 100 }, (_, n) => fingerprintOf("GET", `/${i}/${n}`)),
+        2 + i,
+      );
     expect(suspects.list(200).length).toBeLessThanOrEqual(64);
     expect(suspects.standing(crash, 200, true)).toMatchObject({ kind: "put_aside" });
   });

@@ -5,7 +5,18 @@ import { History, type ViolationKind } from "../../harness/history.ts";
 import { planEvents } from "../../src/demo/plan.ts";
 import { isGood, type VerdictInput, verdictLines, verdictObject } from "../../src/demo/verdict.ts";
 
-const phases = { detect: 1.26, agree: 2, claim: 3, lease: 0, catchup: 4, start: 50, route: 1, demote: 0, wait: 0, retry: 0 };
+const phases = {
+  detect: 1.26,
+  agree: 2,
+  claim: 3,
+  lease: 0,
+  catchup: 4,
+  start: 50,
+  route: 1,
+  demote: 0,
+  wait: 0,
+  retry: 0,
+};
 
 function input(change: Partial<VerdictInput> = {}): VerdictInput {
   return {
@@ -24,7 +35,17 @@ describe("the verdict", () => {
   test("has exactly the documented fields", () => {
     expect(verdictObject(input())).toEqual({
       failovers: [
-        { kind: "kill", detect_ms: 1.3, agree_ms: 2, claim_ms: 3, lease_ms: 0, catchup_ms: 4, start_ms: 50, route_ms: 1, gap_ms: 70 },
+        {
+          kind: "kill",
+          detect_ms: 1.3,
+          agree_ms: 2,
+          claim_ms: 3,
+          lease_ms: 0,
+          catchup_ms: 4,
+          start_ms: 50,
+          route_ms: 1,
+          gap_ms: 70,
+        },
       ],
       requests: { ok: 10, held: 4, replayed: 2, unknown: 1, failed: 0 },
       writes: { acknowledged: 5, missing: 0, phantom: 1 },

@@ -17,13 +17,18 @@ const rules: readonly DocumentedRule[] = read("docs/PROTOCOL.md")
   .slice(1)
   .map((text) => {
     const where = /\*\*Acts at\.\*\*([^*]*)/.exec(text)?.[1] ?? "";
-    const actsAt = [...where.matchAll(/`(src\/[^`]+)` `([^`]+)`/g)].map(([, file = "", symbol = ""]) => ({ file, symbol }));
+    const actsAt = [...where.matchAll(/`(src\/[^`]+)` `([^`]+)`/g)].map(([, file = "", symbol = ""]) => ({
+      file,
+      symbol,
+    }));
     return { name: text.split("\n")[0] ?? "", text, actsAt };
   });
 
 describe("docs/PROTOCOL.md", () => {
   test("has every rule of src/core/rules.ts, and no other", () => {
-    const named = [...(read("src/core/rules.ts").split("interface Rules")[0] ?? "").matchAll(/^ {2}\| "([^"]+)"/gm)].map(([, name]) => name);
+    const named = [
+      ...(read("src/core/rules.ts").split("interface Rules")[0] ?? "").matchAll(/^ {2}\| "([^"]+)"/gm),
+    ].map(([, name]) => name);
     expect(rules.map(({ name }) => name).toSorted()).toEqual(named.toSorted() as string[]);
   });
 
@@ -34,9 +39,14 @@ describe("docs/PROTOCOL.md", () => {
 
   test.each(rules)("$name: acts in each of the files that the page names, and in no other", ({ name, actsAt }) => {
     const question = `has("${name}")`;
-    const files = [...new Bun.Glob("src/**/*.ts").scanSync(root)].filter((file) => file !== "src/core/rules.ts" && read(file).includes(question));
+    const files = [...new Bun.Glob("src/**/*.ts").scanSync(root)].filter(
+      (file) => file !== "src/core/rules.ts" && read(file).includes(question),
+    );
     expect(actsAt.map(({ file }) => file).toSorted()).toEqual(files.toSorted());
-    for (const { file, symbol } of actsAt) expect(read(file)).toMatch(new RegExp(`^export (async )?(class|function|const|type|interface) ${symbol}\\b`, "m"));
+    for (const { file, symbol } of actsAt)
+      expect(read(file)).toMatch(
+        new RegExp(`^export (async )?(class|function|const|type|interface) ${symbol}\\b`, "m"),
+      );
   });
 
   test.each(rules)("$name: has a mutant", ({ name }) => {
@@ -52,7 +62,9 @@ describe("docs/PROTOCOL.md", () => {
 describe("comments", () => {
   test("cite no document that is not there", () => {
     const missing = [...new Bun.Glob("{src,harness,scripts,test}/**/*.ts").scanSync(root)].flatMap((file) =>
-      [...read(file).matchAll(/docs\/[\w-]+\.md/g)].filter(([document]) => !existsSync(join(root, document))).map(([document]) => `${file}: ${document}`),
+      [...read(file).matchAll(/docs\/[\w-]+\.md/g)]
+        .filter(([document]) => !existsSync(join(root, document)))
+        .map(([document]) => `${file}: ${document}`),
     );
     expect(missing).toEqual([]);
   });

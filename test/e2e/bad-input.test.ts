@@ -31,7 +31,8 @@ async function oneHost(options: Parameters<Bench["cluster"]>[0] = {}): Promise<{
   return { cluster, host };
 }
 
-const runHost = (host: HostMember): ReturnType<typeof runStead> => runStead(["host", host.configFile], { cwd: host.folder, withinMs });
+const runHost = (host: HostMember): ReturnType<typeof runStead> =>
+  runStead(["host", host.configFile], { cwd: host.folder, withinMs });
 
 function edit(host: HostMember, change: (text: string) => string): void {
   writeFileSync(host.configFile, change(readFileSync(host.configFile, "utf8")));
@@ -105,12 +106,13 @@ describe("the application", () => {
   });
 
   test("that cannot be started at all makes the host give up for now", async () => {
-    const { cluster, host } = await oneHost({ application: { ...scriptApplication(""), command: ["/no/such/program"] } });
+    const { cluster, host } = await oneHost({
+      application: { ...scriptApplication(""), command: ["/no/such/program"] },
+    });
     await cluster.start(host);
     expect((await untilPutOff(cluster, host)).reason).toContain("/no/such/program");
   });
 });
-
 
 function rude(): DemoApplication {
   return scriptApplication("", { command: [process.execPath, join(import.meta.dirname, "rude-application.ts")] });
@@ -122,11 +124,17 @@ describe("an application that", () => {
     await cluster.start(host);
     await cluster.whenWhole(withinMs, never);
     let asked = 0;
-    const status = await cluster.until("the end of restarts", withinMs, never, () => "", async () => {
-      await fetch(`${host.dataUrl}/exit/${(asked += 1)}`, { method: "POST" }).catch(() => undefined);
-      const found = await cluster.statusOf(host);
-      return found?.role === "secondary" && found.vacated && found.retry !== null ? found : undefined;
-    });
+    const status = await cluster.until(
+      "the end of restarts",
+      withinMs,
+      never,
+      () => "",
+      async () => {
+        await fetch(`${host.dataUrl}/exit/${(asked += 1)}`, { method: "POST" }).catch(() => undefined);
+        const found = await cluster.statusOf(host);
+        return found?.role === "secondary" && found.vacated && found.retry !== null ? found : undefined;
+      },
+    );
     expect(status.retry?.reason).toContain("exit code 5");
   });
 
@@ -149,13 +157,22 @@ describe("an application that", () => {
     await cluster.whenWhole(withinMs, never);
     expect((await fetch(`${host.dataUrl}/write`, { method: "POST" })).status).toBe(201);
     const body = "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO rows (text) VALUES ('alone')";
-    const answered = await fetch(`${host.dataUrl}/sql`, { method: "POST", body }).then(async (answer) => `${answer.status} ${await answer.text()}`, () => "cut");
+    const answered = await fetch(`${host.dataUrl}/sql`, { method: "POST", body }).then(
+      async (answer) => `${answer.status} ${await answer.text()}`,
+      () => "cut",
+    );
     // Either SQLite refuses, or the host sees it and stops serving; it never serves what it cannot capture.
     if (answered !== "cut") return expect(answered).toMatch(/^500 .*locked/);
-    const status = await cluster.until("the reason", withinMs, never, () => "", async () => {
-      const found = await cluster.statusOf(host);
-      return found?.retry === null ? undefined : found;
-    });
+    const status = await cluster.until(
+      "the reason",
+      withinMs,
+      never,
+      () => "",
+      async () => {
+        const found = await cluster.statusOf(host);
+        return found?.retry === null ? undefined : found;
+      },
+    );
     expect(status?.retry?.reason).toContain("locking_mode=EXCLUSIVE");
   });
 });
@@ -165,9 +182,16 @@ describe("the control API", () => {
     const { cluster, host } = await oneHost();
     await cluster.start(host);
     await cluster.whenWhole(withinMs, never);
-    for (const headers of [{}, { Authorization: "Bearer wrong-secret-of-some-length" }, { Authorization: cluster.secret }]) {
+    for (const headers of [
+      {},
+      { Authorization: "Bearer wrong-secret-of-some-length" },
+      { Authorization: cluster.secret },
+    ]) {
       for (const path of ["/v1/status", "/v1/status/stream", "/v1/promote"]) {
-        const answer = await fetch(host.controlUrl + path, { headers: headers as Record<string, string>, method: path.endsWith("promote") ? "POST" : "GET" });
+        const answer = await fetch(host.controlUrl + path, {
+          headers: headers as Record<string, string>,
+          method: path.endsWith("promote") ? "POST" : "GET",
+        });
         expect([path, answer.status]).toEqual([path, 401]);
         expect(await answer.text()).not.toContain(host.id);
       }
@@ -180,7 +204,10 @@ describe("the control API", () => {
     const primary = await cluster.whenWhole(withinMs, never);
     const secondary = cluster.hosts.find((host) => host !== primary);
     if (secondary === undefined) throw new Error("no secondary");
-    expect(await promote(cluster, primary)).toMatchObject({ kind: "refused", refusal: { kind: "epoch_taken", host: primary.id } });
+    expect(await promote(cluster, primary)).toMatchObject({
+      kind: "refused",
+      refusal: { kind: "epoch_taken", host: primary.id },
+    });
     expect(await promote(cluster, secondary)).toMatchObject({ kind: "refused", refusal: { kind: "primary_alive" } });
     expect((await cluster.primary())?.host.id).toBe(primary.id);
   });
@@ -190,11 +217,20 @@ describe("the control API", () => {
     const [first, second] = cluster.hosts;
     if (first === undefined || second === undefined) throw new Error("no hosts");
     await cluster.start(second);
-    await cluster.until("the second host", withinMs, never, () => "", () => cluster.statusOf(second));
+    await cluster.until(
+      "the second host",
+      withinMs,
+      never,
+      () => "",
+      () => cluster.statusOf(second),
+    );
     expect(await promote(cluster, second)).toMatchObject({ kind: "refused", refusal: { kind: "not_ready" } });
     await cluster.start(first);
     await cluster.whenWhole(withinMs, never);
-    expect(await promote(cluster, second, 0)).toMatchObject({ kind: "refused", refusal: { kind: "epoch_taken", host: first.id } });
+    expect(await promote(cluster, second, 0)).toMatchObject({
+      kind: "refused",
+      refusal: { kind: "epoch_taken", host: first.id },
+    });
   });
 });
 
@@ -222,14 +258,23 @@ describe("a gateway", () => {
     const cluster = await bench.cluster({ hosts: 2, gateways: 1 });
     const [gateway] = cluster.gateways;
     if (gateway === undefined) throw new Error("no gateway");
-    const text = readFileSync(gateway.configFile, "utf8").replace(/^secret_file = .*$/m, 'secret = "another-secret-of-24-char"');
+    const text = readFileSync(gateway.configFile, "utf8").replace(
+      /^secret_file = .*$/m,
+      'secret = "another-secret-of-24-char"',
+    );
     writeFileSync(gateway.configFile, text);
     await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
     const primary = await cluster.whenWhole(withinMs, never);
-    const notes = await cluster.until("the gateway's complaint", withinMs, never, () => "", async () => {
-      const { stdout } = await runStead(["status", "--json", "--config", gateway.configFile]);
-      return /secret|401/.test(stdout) ? stdout : undefined;
-    });
+    const notes = await cluster.until(
+      "the gateway's complaint",
+      withinMs,
+      never,
+      () => "",
+      async () => {
+        const { stdout } = await runStead(["status", "--json", "--config", gateway.configFile]);
+        return /secret|401/.test(stdout) ? stdout : undefined;
+      },
+    );
     expect(notes).toMatch(/secret|401/);
     expect((await cluster.primary())?.host.id).toBe(primary.id);
   });
@@ -239,10 +284,12 @@ test("commands that cannot be done are refused with the reason, and change nothi
   const cluster = await bench.cluster({ hosts: 3, gateways: 1 });
   const [gateway] = cluster.gateways;
   const [first, second, absent] = cluster.hosts;
-  if (gateway === undefined || first === undefined || second === undefined || absent === undefined) throw new Error("no cluster");
+  if (gateway === undefined || first === undefined || second === undefined || absent === undefined)
+    throw new Error("no cluster");
   await Promise.all([first, second, gateway].map((member) => cluster.start(member)));
   const config = ["--config", gateway.configFile];
-  const serving = (): Promise<boolean | undefined> => runStead(["status", ...config]).then(({ code }) => (code === exitCodes.ok ? true : undefined));
+  const serving = (): Promise<boolean | undefined> =>
+    runStead(["status", ...config]).then(({ code }) => (code === exitCodes.ok ? true : undefined));
   await cluster.until("a primary that serves", withinMs, never, () => "", serving);
   const primary = (await cluster.primary())?.host.id ?? "";
   for (const [host, why] of [
@@ -254,9 +301,13 @@ test("commands that cannot be done are refused with the reason, and change nothi
     expect([host, code]).toEqual([host, exitCodes.refused]);
     expect(stderr).toMatch(why);
   }
-  const wrong = await runStead(["status", "--gateway", gateway.adminUrl], { env: { STEAD_SECRET: "a-wrong-secret-of-24-chars" } });
+  const wrong = await runStead(["status", "--gateway", gateway.adminUrl], {
+    env: { STEAD_SECRET: "a-wrong-secret-of-24-chars" },
+  });
   expect(wrong.code).toBe(exitCodes.refused);
-  const nobody = await runStead(["status", "--gateway", "http://127.0.0.1:9"], { env: { STEAD_SECRET: cluster.secret } });
+  const nobody = await runStead(["status", "--gateway", "http://127.0.0.1:9"], {
+    env: { STEAD_SECRET: cluster.secret },
+  });
   expect(nobody.code).toBe(exitCodes.unreachable);
   expect((await cluster.primary())?.status).toMatchObject({ host: primary, epoch: 1 });
 });
@@ -265,7 +316,8 @@ test("a record with a flipped byte is refused and named, and no host takes over 
   const { cluster, host } = await oneHost();
   await cluster.start(host);
   await cluster.whenWhole(withinMs, never);
-  for (let turn = 0; turn < 5; turn += 1) await fetch(`${host.dataUrl}/notes`, { method: "POST", body: '{"text":"kept"}' });
+  for (let turn = 0; turn < 5; turn += 1)
+    await fetch(`${host.dataUrl}/notes`, { method: "POST", body: '{"text":"kept"}' });
   host.process?.signal("SIGKILL");
   await host.process?.ended;
   const log = join(bench.folder, "vault", "log");
@@ -277,10 +329,18 @@ test("a record with a flipped byte is refused and named, and no host takes over 
   chmodSync(victim, 0o600);
   writeFileSync(victim, bytes);
   await cluster.start(host);
-  const status = await cluster.until("the complaint", withinMs, never, () => "", async () => {
-    const found = await cluster.statusOf(host);
-    return found?.reason?.includes("log/") === true || found?.reason?.includes("position") === true ? found : undefined;
-  });
+  const status = await cluster.until(
+    "the complaint",
+    withinMs,
+    never,
+    () => "",
+    async () => {
+      const found = await cluster.statusOf(host);
+      return found?.reason?.includes("log/") === true || found?.reason?.includes("position") === true
+        ? found
+        : undefined;
+    },
+  );
   expect(status.role).not.toBe("primary");
   expect(status.reason).toContain("4");
   const verified = await runStead(["vault", "verify", join(bench.folder, "vault")]);
@@ -311,7 +371,11 @@ describe.skipIf(!canMount)("a vault (tests that mount a file system)", () => {
       await cluster.whenWhole(withinMs, never);
       const acknowledged: number[] = [];
       const write = async (): Promise<boolean> => {
-        const answer = await fetch(`${host.dataUrl}/notes`, { method: "POST", body: JSON.stringify({ text: randomBytes(30_000).toString("hex") }), signal: AbortSignal.timeout(1500) }).catch(() => undefined);
+        const answer = await fetch(`${host.dataUrl}/notes`, {
+          method: "POST",
+          body: JSON.stringify({ text: randomBytes(30_000).toString("hex") }),
+          signal: AbortSignal.timeout(1500),
+        }).catch(() => undefined);
         if (answer?.status !== 201) return false;
         acknowledged.push(((await answer.json()) as { id: number }).id);
         return true;
@@ -320,7 +384,13 @@ describe.skipIf(!canMount)("a vault (tests that mount a file system)", () => {
       expect(acknowledged.length).toBeGreaterThan(5);
       expect((await cluster.statusOf(host))?.warnings.join("\n")).toMatch(/full|space/i);
       spawnSync("mount", ["-o", "remount,size=64m", vault]);
-      await cluster.until("writes to go on", withinMs, never, () => "", async () => ((await write()) ? true : undefined));
+      await cluster.until(
+        "writes to go on",
+        withinMs,
+        never,
+        () => "",
+        async () => ((await write()) ? true : undefined),
+      );
       for (const id of acknowledged) expect((await fetch(`${host.dataUrl}/notes/${id}`)).status).toBe(200);
       host.process?.signal("SIGKILL");
       await host.process?.ended;
@@ -333,9 +403,15 @@ type Status = NonNullable<Awaited<ReturnType<Cluster["statusOf"]>>>;
 /** Until the host has given up and follows again, with the time of its next try. */
 function untilPutOff(cluster: Cluster, host: HostMember): Promise<NonNullable<Status["retry"]>> {
   let last = "";
-  return cluster.until(`${host.id} to give up`, withinMs, never, () => last, async () => {
-    const status = await cluster.statusOf(host);
-    last = JSON.stringify(status);
-    return status?.role === "secondary" ? (status.retry ?? undefined) : undefined;
-  });
+  return cluster.until(
+    `${host.id} to give up`,
+    withinMs,
+    never,
+    () => last,
+    async () => {
+      const status = await cluster.statusOf(host);
+      last = JSON.stringify(status);
+      return status?.role === "secondary" ? (status.retry ?? undefined) : undefined;
+    },
+  );
 }

@@ -37,7 +37,9 @@ beforeAll(async () => {
   work = join(folder, "work");
   mkdirSync(work);
   mkdirSync(join(folder, "home"));
-  const built = await run(process.execPath, [join(root, "scripts/build.ts"), "--outfile", binary], root, { ...(process.env as Record<string, string>) });
+  const built = await run(process.execPath, [join(root, "scripts/build.ts"), "--outfile", binary], root, {
+    ...(process.env as Record<string, string>),
+  });
   if (built.code !== 0) throw new Error(`the build failed:\n${built.out}${built.err}`);
 }, buildMs);
 
@@ -56,7 +58,10 @@ test("it explains itself and knows its version and the commit it was built from"
 test("both SQLite libraries are inside: node:sqlite answers, and libSQL's native module loads", async () => {
   const { code, out, err } = await stead("version", "--json");
   expect({ code, err }).toEqual({ code: 0, err: "" });
-  expect(JSON.parse(out)).toMatchObject({ sqlite: expect.stringMatching(/^3\./), libsql: expect.stringMatching(/^3\./) });
+  expect(JSON.parse(out)).toMatchObject({
+    sqlite: expect.stringMatching(/^3\./),
+    libsql: expect.stringMatching(/^3\./),
+  });
 });
 
 test("what commands import only when they run is inside as well", async () => {

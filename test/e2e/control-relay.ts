@@ -1,6 +1,6 @@
 /**
- * Stands before a control API: passes bytes on, until it is told to be silent as a firewall that drops is silent. What was
- * connected stays connected and hears nothing more, what connects is taken and hears nothing.
+ * Stands before a control API: passes bytes on, until it is told to be silent as a firewall that drops is silent. What
+ * was connected stays connected and hears nothing more, what connects is taken and hears nothing.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 
@@ -46,7 +46,10 @@ export class ControlRelay {
     if (this.#isSilent) return;
     const far = connect({ host: this.#to.hostname, port: Number(this.#to.port) });
     this.#own(far);
-    for (const [from, to] of [[near, far], [far, near]] as const) {
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
       from.on("data", (bytes) => {
         if (!this.#isSilent) to.write(bytes);
       });

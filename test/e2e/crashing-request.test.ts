@@ -34,7 +34,8 @@ async function begin(): Promise<{ cluster: Cluster; url: string; starts: () => n
   await cluster.whenWhole(30_000, never);
   const gateway = cluster.gateways[0];
   if (gateway === undefined) throw new Error("there is no gateway");
-  const answers = async (): Promise<true | undefined> => ((await fetch(`${gateway.url}/notes`).catch(() => undefined))?.status === 200 ? true : undefined);
+  const answers = async (): Promise<true | undefined> =>
+    (await fetch(`${gateway.url}/notes`).catch(() => undefined))?.status === 200 ? true : undefined;
   await cluster.until("the gateway to serve", 30_000, never, () => "it does not answer", answers);
   return { cluster, url: gateway.url, starts: () => (existsSync(file) ? readFileSync(file, "utf8").length : 0) };
 }

@@ -19,7 +19,12 @@ for (const app of ["notes", "ledger"] as const) {
     const { code, stdout, stderr } = await runStead(args, { withinMs: 100_000 });
     expect([code, stderr]).toEqual([exitCodes.ok, expect.any(String)]);
     const verdict = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as VerdictObject;
-    expect(verdict).toMatchObject({ writes: { missing: 0 }, zombie_acknowledged: 0, invariant_ok: true, requests: { failed: 0 } });
+    expect(verdict).toMatchObject({
+      writes: { missing: 0 },
+      zombie_acknowledged: 0,
+      invariant_ok: true,
+      requests: { failed: 0 },
+    });
     expect(verdict.writes.acknowledged).toBeGreaterThan(100);
     expect(verdict.requests.held).toBeGreaterThan(0);
     expect(verdict.failovers.map(({ kind }) => kind).sort()).toEqual(["hang", "kill", "switchover"]);
@@ -55,7 +60,9 @@ interface RunningDemo {
 /** A demo in the middle of its load, with all its processes: gateway, hosts, watcher, application, reaper. */
 async function startDemo(): Promise<RunningDemo> {
   const [program, ...leading] = selfCommand();
-  const child = spawn(program, [...leading, "demo", "--duration", "60s", "--kills", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(program, [...leading, "demo", "--duration", "60s", "--kills", "0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const ended = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));

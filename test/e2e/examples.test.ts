@@ -22,20 +22,26 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-async function startApplication(name: DemoApplicationName): Promise<{ url: string; folder: string; child: ChildProcess }> {
+async function startApplication(
+  name: DemoApplicationName,
+): Promise<{ url: string; folder: string; child: ChildProcess }> {
   const folder = mkdtempSync(join(tmpdir(), "stead-example-test-"));
   folders.push(folder);
   const { command, readyPath } = demoApplication(name, folder);
   const [port] = await freePorts(1);
   const [program, ...args] = command;
-  const child = spawn(program, args, { env: { ...process.env, PORT: String(port), DATA_DIR: folder }, stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(program, args, {
+    env: { ...process.env, PORT: String(port), DATA_DIR: folder },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   started.push(child);
   const url = `http://127.0.0.1:${port}`;
   while ((await fetch(url + readyPath).catch(() => undefined))?.ok !== true) await systemClock.sleep(10);
   return { url, folder, child };
 }
 
-const send = (method: string, url: string, body: unknown): Promise<Response> => fetch(url, { method, body: JSON.stringify(body) });
+const send = (method: string, url: string, body: unknown): Promise<Response> =>
+  fetch(url, { method, body: JSON.stringify(body) });
 
 async function json(response: Response | Promise<Response>): Promise<unknown> {
   return (await response).json();
@@ -55,7 +61,10 @@ describe("notes", () => {
     for (let turn = 0; turn < 2; turn += 1) {
       expect(await json(send("PUT", `${url}/notes/1`, { text: "b" }))).toEqual({ id: 1, text: "b", revision: 2 });
     }
-    expect(await json(fetch(`${url}/changes?after=1`))).toEqual({ latest: 2, changes: [{ revision: 2, note: 1, text: "b" }] });
+    expect(await json(fetch(`${url}/changes?after=1`))).toEqual({
+      latest: 2,
+      changes: [{ revision: 2, note: 1, text: "b" }],
+    });
     expect((await send("PUT", `${url}/notes/9`, { text: "b" })).status).toBe(404);
     expect((await send("POST", `${url}/notes`, { title: "b" })).status).toBe(400);
   });

@@ -30,7 +30,16 @@ export function openBench(): Bench {
     keeper,
     cluster(options = {}) {
       const application = options.application ?? demoApplication("notes", folder);
-      return Cluster.create({ folder, service: "notes", application, hosts: 2, gateways: 1, keeper, clock: systemClock, ...options });
+      return Cluster.create({
+        folder,
+        service: "notes",
+        application,
+        hosts: 2,
+        gateways: 1,
+        keeper,
+        clock: systemClock,
+        ...options,
+      });
     },
     write(name, text) {
       const file = join(folder, name);

@@ -1,4 +1,7 @@
-/** What a host of real processes says of itself when something beside its process is wrong: nobody watches it, its disk, its way to the vault. */
+/**
+ * What a host of real processes says of itself when something beside its process is wrong: nobody watches it, its disk,
+ * its way to the vault.
+ */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,12 +27,24 @@ test("a host that was removed from the registry warns within seconds in its own 
   const warnings = async (): Promise<string> => (await cluster.statusOf(other))?.warnings.join("\n") ?? "";
   const config = ["--config", gateway.configFile];
   expect((await runStead(["hosts", "remove", other.id, ...config])).code).toBe(0);
-  const warned = await cluster.until("the warning", 5_000, never, () => "", async () => ((await warnings()).includes("removed from the registry") ? await warnings() : undefined));
+  const warned = await cluster.until(
+    "the warning",
+    5_000,
+    never,
+    () => "",
+    async () => ((await warnings()).includes("removed from the registry") ? await warnings() : undefined),
+  );
   expect(warned).toContain(`gateway ${gateway.id} at `);
   expect(warned).toContain(`stead hosts add ${other.id} ${other.controlUrl}`);
   expect(readFileSync(other.logFile, "utf8")).toContain("removed from the registry");
   expect((await runStead(["hosts", "add", other.id, other.controlUrl, ...config])).code).toBe(0);
-  await cluster.until("the warning to go", 5_000, never, () => "", async () => ((await warnings()).includes("removed from the registry") ? undefined : true));
+  await cluster.until(
+    "the warning to go",
+    5_000,
+    never,
+    () => "",
+    async () => ((await warnings()).includes("removed from the registry") ? undefined : true),
+  );
 }, 60_000);
 
 describe.skipIf(!canMount)("a host (tests that mount a file system) whose", () => {
@@ -42,10 +57,22 @@ describe.skipIf(!canMount)("a host (tests that mount a file system) whose", () =
     const impairments = async () => (await cluster.statusOf(host))?.impairments ?? [];
     expect(await impairments()).toEqual([]);
     await withMount(join(host.folder, "data"), "bind", async () => {
-      const found = await cluster.until("the impairment", withinMs, never, () => "", async () => (await impairments())[0]);
+      const found = await cluster.until(
+        "the impairment",
+        withinMs,
+        never,
+        () => "",
+        async () => (await impairments())[0],
+      );
       expect(found).toMatchObject({ kind: "disk", reason: expect.stringMatching(/the data folder .* is read-only/) });
     });
-    await cluster.until("the end of it", withinMs, never, () => "", async () => ((await impairments()).length === 0 ? true : undefined));
+    await cluster.until(
+      "the end of it",
+      withinMs,
+      never,
+      () => "",
+      async () => ((await impairments()).length === 0 ? true : undefined),
+    );
   }, 90_000);
 
   test("way to the vault is read-only while it is a secondary knows that before anybody asks it to claim", async () => {
@@ -56,12 +83,30 @@ describe.skipIf(!canMount)("a host (tests that mount a file system) whose", () =
     await cluster.whenWhole(withinMs, never);
     await cluster.clientOf(host).demote({ gateway: "test", successor: null, reason: "a test" }, () => undefined, never);
     const vaultOf = async () => (await cluster.statusOf(host))?.vault;
-    await cluster.until("a secondary", withinMs, never, () => "", async () => ((await cluster.statusOf(host))?.role === "secondary" ? true : undefined));
+    await cluster.until(
+      "a secondary",
+      withinMs,
+      never,
+      () => "",
+      async () => ((await cluster.statusOf(host))?.role === "secondary" ? true : undefined),
+    );
     await withMount(join(bench.folder, "vault"), "bind", async () => {
-      const found = await cluster.until("the error", withinMs, never, () => "", async () => (await vaultOf())?.writeError ?? undefined);
+      const found = await cluster.until(
+        "the error",
+        withinMs,
+        never,
+        () => "",
+        async () => (await vaultOf())?.writeError ?? undefined,
+      );
       expect(found).toMatch(/EROFS.*mount it read-write/);
       expect((await cluster.statusOf(host))?.impairments.map(({ kind }) => kind)).toEqual(["vault"]);
     });
-    await cluster.until("the end of it", withinMs, never, () => "", async () => ((await vaultOf())?.writeError === null ? true : undefined));
+    await cluster.until(
+      "the end of it",
+      withinMs,
+      never,
+      () => "",
+      async () => ((await vaultOf())?.writeError === null ? true : undefined),
+    );
   }, 90_000);
 });

@@ -25,7 +25,8 @@ async function started(): Promise<{ cluster: Cluster; host: HostMember }> {
   return { cluster, host };
 }
 
-const change = (host: HostMember, edit: (text: string) => string): void => writeFileSync(host.configFile, edit(readFileSync(host.configFile, "utf8")));
+const change = (host: HostMember, edit: (text: string) => string): void =>
+  writeFileSync(host.configFile, edit(readFileSync(host.configFile, "utf8")));
 
 test("SIGHUP takes over what a running host can change, and refuses the rest by its key", async () => {
   const { cluster, host } = await started();

@@ -1,4 +1,7 @@
-/** An application that is out of reach of signals to its process group, under real hosts: what is left of it, and what is said about it. */
+/**
+ * An application that is out of reach of signals to its process group, under real hosts: what is left of it, and what
+ * is said about it.
+ */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -39,7 +42,8 @@ async function started(application = escapedNotes()): Promise<{ cluster: Cluster
 }
 
 /** By the gateway: it promotes a host that was restarted. */
-const write = ({ gateways }: Cluster): Promise<number> => fetch(`${gateways[0]?.url}/notes`, { method: "POST", body: '{"text":"kept"}' }).then(({ status }) => status);
+const write = ({ gateways }: Cluster): Promise<number> =>
+  fetch(`${gateways[0]?.url}/notes`, { method: "POST", body: '{"text":"kept"}' }).then(({ status }) => status);
 
 async function end(host: HostMember, signal: NodeJS.Signals): Promise<void> {
   host.process?.signal(signal);
@@ -57,33 +61,45 @@ const usersOf = (folder: string): number[] =>
     }
   });
 
-test.skipIf(process.platform !== "linux")("an application in a session of its own is gone after an orderly stop of its host", async () => {
-  const { host } = await started();
-  const family = descendantsOf(host.process?.pid ?? 0);
-  expect(family.length).toBeGreaterThan(1);
-  await end(host, "SIGTERM");
-  expect(livingOf(family)).toEqual([]);
-  expect(usersOf(join(host.folder, "data"))).toEqual([]);
-});
+test.skipIf(process.platform !== "linux")(
+  "an application in a session of its own is gone after an orderly stop of its host",
+  async () => {
+    const { host } = await started();
+    const family = descendantsOf(host.process?.pid ?? 0);
+    expect(family.length).toBeGreaterThan(1);
+    await end(host, "SIGTERM");
+    expect(livingOf(family)).toEqual([]);
+    expect(usersOf(join(host.folder, "data"))).toEqual([]);
+  },
+);
 
-test.skipIf(process.platform !== "linux")("an application that outlived its killed host is gone before the next run of the host serves", async () => {
-  const { cluster, host } = await started();
-  const family = descendantsOf(host.process?.pid ?? 0);
-  await end(host, "SIGKILL");
-  await cluster.start(host);
-  await until(async () => (await write(cluster).catch(() => 0)) === 201);
-  expect(livingOf(family)).toEqual([]);
-});
+test.skipIf(process.platform !== "linux")(
+  "an application that outlived its killed host is gone before the next run of the host serves",
+  async () => {
+    const { cluster, host } = await started();
+    const family = descendantsOf(host.process?.pid ?? 0);
+    await end(host, "SIGKILL");
+    await cluster.start(host);
+    await until(async () => (await write(cluster).catch(() => 0)) === 201);
+    expect(livingOf(family)).toEqual([]);
+  },
+);
 
-test.skipIf(process.platform !== "linux")("a host does not go on while a stranger has its database open for writing, and says who", async () => {
-  const { cluster, host } = await started();
-  await end(host, "SIGTERM");
-  const database = join(host.folder, "data", "notes.db");
-  const stranger = spawn("/bin/sh", ["-c", `exec 9>>"${database}"; exec sleep 1000`], { stdio: "ignore", env: { PATH: process.env["PATH"] } });
-  await until(() => usersOf(join(host.folder, "data")).includes(stranger.pid ?? 0));
-  await cluster.start(host);
-  const log = (): string => readFileSync(join(host.folder, "log.txt"), "utf8");
-  await until(() => log().includes(`process ${stranger.pid} (sleep 1000) has ${database} open for writing (end it`));
-  stranger.kill("SIGKILL");
-  await until(async () => (await write(cluster).catch(() => 0)) === 201);
-});
+test.skipIf(process.platform !== "linux")(
+  "a host does not go on while a stranger has its database open for writing, and says who",
+  async () => {
+    const { cluster, host } = await started();
+    await end(host, "SIGTERM");
+    const database = join(host.folder, "data", "notes.db");
+    const stranger = spawn("/bin/sh", ["-c", `exec 9>>"${database}"; exec sleep 1000`], {
+      stdio: "ignore",
+      env: { PATH: process.env["PATH"] },
+    });
+    await until(() => usersOf(join(host.folder, "data")).includes(stranger.pid ?? 0));
+    await cluster.start(host);
+    const log = (): string => readFileSync(join(host.folder, "log.txt"), "utf8");
+    await until(() => log().includes(`process ${stranger.pid} (sleep 1000) has ${database} open for writing (end it`));
+    stranger.kill("SIGKILL");
+    await until(async () => (await write(cluster).catch(() => 0)) === 201);
+  },
+);

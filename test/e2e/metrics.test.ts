@@ -1,4 +1,7 @@
-/** What Prometheus gets of a gateway with two workers and of its hosts, on real processes, through a failover and a crash of the application. */
+/**
+ * What Prometheus gets of a gateway with two workers and of its hosts, on real processes, through a failover and a
+ * crash of the application.
+ */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { demoApplication } from "../../harness/applications.ts";
@@ -22,18 +25,30 @@ test("a gateway and its hosts tell all of their metrics, to those that have the 
   const cluster = await bench.cluster({ hosts: 2, gateways: 1, application: demoApplication("notes", bench.folder) });
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("no gateway");
-  writeFileSync(gateway.configFile, readFileSync(gateway.configFile, "utf8").replace("[gateway]\n", "[gateway]\nworkers = 2\n"));
+  writeFileSync(
+    gateway.configFile,
+    readFileSync(gateway.configFile, "utf8").replace("[gateway]\n", "[gateway]\nworkers = 2\n"),
+  );
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
   const first = await cluster.whenWhole(withinMs, never);
   const scrape = async (url: string): Promise<string> => {
     const answer = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${cluster.secret}` } });
-    expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "text/plain; version=0.0.4; charset=utf-8"]);
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([
+      200,
+      "text/plain; version=0.0.4; charset=utf-8",
+    ]);
     return answer.text();
   };
-  const write = async (): Promise<boolean> => (await fetch(`${gateway.url}/notes`, { method: "POST", body: JSON.stringify({ text: "x" }) })).status === 201;
+  const write = async (): Promise<boolean> =>
+    (await fetch(`${gateway.url}/notes`, { method: "POST", body: JSON.stringify({ text: "x" }) })).status === 201;
   // Until the gateway listens, and its admin address after that.
   await until(() => write().catch(() => false));
-  await until(() => scrape(gateway.adminUrl).then(() => true, () => false));
+  await until(() =>
+    scrape(gateway.adminUrl).then(
+      () => true,
+      () => false,
+    ),
+  );
   for (const url of [gateway.adminUrl, first.controlUrl]) expect((await fetch(`${url}/metrics`)).status).toBe(401);
   for (let i = 0; i < 20; i++) await write();
 
@@ -41,7 +56,12 @@ test("a gateway and its hosts tell all of their metrics, to those that have the 
   expect(namesIn(ofHost)).toEqual(Object.keys(hostMetrics));
   expect(sampleOf(ofHost, `stead_host_info{service="notes",host="${first.id}"}`)).toBe(1);
   expect(sampleOf(ofHost, 'stead_role{role="primary"}')).toBe(1);
-  for (const each of ["stead_gate_wait_seconds_count", 'stead_journal_put_seconds_count{record="commit"}', 'stead_vault_operation_seconds_count{operation="put",result="ok"}', "stead_application_first_byte_seconds_count"]) {
+  for (const each of [
+    "stead_gate_wait_seconds_count",
+    'stead_journal_put_seconds_count{record="commit"}',
+    'stead_vault_operation_seconds_count{operation="put",result="ok"}',
+    "stead_application_first_byte_seconds_count",
+  ]) {
     expect([each, (sampleOf(ofHost, each) ?? 0) >= 20]).toEqual([each, true]);
   }
   expect(sampleOf(ofHost, "stead_journal_bytes_total")).toBeGreaterThan(20 * 4_096);
@@ -49,7 +69,8 @@ test("a gateway and its hosts tell all of their metrics, to those that have the 
   expect(sampleOf(ofHost, "stead_application_ready")).toBe(1);
 
   // Of the workers, with their next report.
-  const answered = async (): Promise<number> => sampleOf(await scrape(gateway.adminUrl), 'stead_upstream_first_byte_seconds_count{service="notes"}') ?? 0;
+  const answered = async (): Promise<number> =>
+    sampleOf(await scrape(gateway.adminUrl), 'stead_upstream_first_byte_seconds_count{service="notes"}') ?? 0;
   await until(async () => (await answered()) >= 21);
   const before = await scrape(gateway.adminUrl);
   expect(namesIn(before)).toEqual(Object.keys(gatewayMetrics));
@@ -60,7 +81,8 @@ test("a gateway and its hosts tell all of their metrics, to those that have the 
   first.process?.signal("SIGKILL");
   await until(async () => (await write()) && (await cluster.primary())?.host.id !== first.id);
   // A gap ends with an answer after the failover; the workers tell of it with their next report.
-  const gaps = async (): Promise<number> => sampleOf(await scrape(gateway.adminUrl), 'stead_failover_gap_seconds_count{service="notes"}') ?? 0;
+  const gaps = async (): Promise<number> =>
+    sampleOf(await scrape(gateway.adminUrl), 'stead_failover_gap_seconds_count{service="notes"}') ?? 0;
   await until(async () => (await write()) && (await gaps()) > 0);
   const after = await scrape(gateway.adminUrl);
   expect(sampleOf(after, 'stead_failovers_total{service="notes"}')).toBe(failovers + 1);

@@ -1,4 +1,7 @@
-/** Clients that count every refused, reset or unanswered request: keep-alive ones, and ones with a connection per request. */
+/**
+ * Clients that count every refused, reset or unanswered request: keep-alive ones, and ones with a connection per
+ * request.
+ */
 import { connect, type Socket } from "node:net";
 
 export class RawLoad {
@@ -42,7 +45,8 @@ export class RawLoad {
 
 const connection = (keepAlive: boolean): string => (keepAlive ? "" : "Connection: close\r\n");
 const get = (keepAlive: boolean): string => `GET /x HTTP/1.1\r\nHost: a\r\n${connection(keepAlive)}\r\n`;
-const post = (keepAlive: boolean): string => `POST /x HTTP/1.1\r\nHost: a\r\n${connection(keepAlive)}Content-Length: 5\r\n\r\nhello`;
+const post = (keepAlive: boolean): string =>
+  `POST /x HTTP/1.1\r\nHost: a\r\n${connection(keepAlive)}Content-Length: 5\r\n\r\nhello`;
 
 export function open(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -72,7 +76,8 @@ export function exchange(socket: Socket, request: string): Promise<string> {
       const length = Number(/^content-length: (\d+)/im.exec(text)?.[1] ?? 0);
       if (text.length >= end + 4 + length) done(() => resolve(text.slice(0, end)));
     };
-    const onClose = (): void => done(() => reject(new Error(text === "" ? "closed without an answer" : "closed within the answer")));
+    const onClose = (): void =>
+      done(() => reject(new Error(text === "" ? "closed without an answer" : "closed within the answer")));
     socket.on("data", onData);
     socket.once("close", onClose);
     if (socket.destroyed) onClose();

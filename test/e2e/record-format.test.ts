@@ -1,4 +1,7 @@
-/** Records of both formats on real processes: a cluster of one version writes format 2 soon after its first claim, and everything reads both. */
+/**
+ * Records of both formats on real processes: a cluster of one version writes format 2 soon after its first claim, and
+ * everything reads both.
+ */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { demoApplication } from "../../harness/applications.ts";
@@ -19,7 +22,8 @@ test("a new cluster writes format 2 when its gateway has heard all hosts; a fail
   if (gateway === undefined) throw new Error("no gateway");
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
   const first = await cluster.whenWhole(withinMs, never);
-  const write = async (text: string): Promise<boolean> => (await fetch(`${gateway.url}/notes`, { method: "POST", body: JSON.stringify({ text }) })).status === 201;
+  const write = async (text: string): Promise<boolean> =>
+    (await fetch(`${gateway.url}/notes`, { method: "POST", body: JSON.stringify({ text }) })).status === 201;
   await until(() => write("before"));
   await until(async () => (await cluster.statusOf(first))?.recordFormat?.writes === 2);
   expect(await write("in format 2")).toBe(true);

@@ -1,4 +1,7 @@
-/** `stead rehearse` on real processes: what would fail at the first failover is found, and nothing of the attempt is left. */
+/**
+ * `stead rehearse` on real processes: what would fail at the first failover is found, and nothing of the attempt is
+ * left.
+ */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +31,10 @@ interface Started {
   readonly secondary: HostMember;
 }
 
-async function started(application: DemoApplication, prepare: (cluster: Cluster) => void = () => undefined): Promise<Started> {
+async function started(
+  application: DemoApplication,
+  prepare: (cluster: Cluster) => void = () => undefined,
+): Promise<Started> {
   const cluster = await bench.cluster({ hosts: 2, gateways: 1, application });
   prepare(cluster);
   const [gateway] = cluster.gateways;
@@ -51,7 +57,8 @@ const write = ({ url }: GatewayMember, text: string): Promise<number> =>
     () => 0,
   );
 
-const stead = (gateway: GatewayMember, ...args: string[]): Promise<CommandResult> => runStead([...args, "--config", gateway.configFile], { withinMs: 60_000 });
+const stead = (gateway: GatewayMember, ...args: string[]): Promise<CommandResult> =>
+  runStead([...args, "--config", gateway.configFile], { withinMs: 60_000 });
 const rehearsalFolder = ({ folder }: HostMember): string => join(folder, "data.stead", "rehearsal");
 
 /** Processes whose environment names the folder. */
@@ -66,19 +73,31 @@ const processesOf = (folder: string): number[] =>
 
 test("what keeps the application from starting on a secondary is found by a rehearsal, shown in status, and the next one tells that it is mended", async () => {
   const application = notesAfter('[ -e marker ] || { echo "the licence file marker is missing" >&2; exit 1; }');
-  const { cluster, gateway, secondary } = await started(application, (made) => writeFileSync(join(made.hosts[0]?.folder ?? "", "marker"), ""));
+  const { cluster, gateway, secondary } = await started(application, (made) =>
+    writeFileSync(join(made.hosts[0]?.folder ?? "", "marker"), ""),
+  );
   const failed = await stead(gateway, "rehearse", secondary.id);
   expect(failed.code).toBe(8);
   expect(failed.stdout).toMatch(/FAILED[^]*exit code 1 before it was ready[^]*the licence file marker is missing/);
-  expect((await cluster.statusOf(secondary))?.rehearsal).toMatchObject({ ok: false, startMs: null, detail: expect.stringContaining("marker is missing") });
+  expect((await cluster.statusOf(secondary))?.rehearsal).toMatchObject({
+    ok: false,
+    startMs: null,
+    detail: expect.stringContaining("marker is missing"),
+  });
   const status = await stead(gateway, "status");
-  expect(status.stdout.replaceAll(/\s+/g, " ")).toMatch(/rehearsal of \S+Z failed: .*the licence file marker is missing/);
+  expect(status.stdout.replaceAll(/\s+/g, " ")).toMatch(
+    /rehearsal of \S+Z failed: .*the licence file marker is missing/,
+  );
   expect(existsSync(rehearsalFolder(secondary))).toBe(false);
   writeFileSync(join(secondary.folder, "marker"), "");
   expect((await stead(gateway, "rehearse", secondary.id)).code).toBe(0);
   expect((await stead(gateway, "status")).stdout).not.toContain("rehearsal");
-  const events = JSON.parse((await stead(gateway, "status", "--json")).stdout) as { services: { events: { what: string; host: string | null }[] }[] };
-  expect(events.services[0]?.events.filter(({ host }) => host === secondary.id).map(({ what }) => what)).toEqual(expect.arrayContaining(["rehearsal-failed", "rehearsed"]));
+  const events = JSON.parse((await stead(gateway, "status", "--json")).stdout) as {
+    services: { events: { what: string; host: string | null }[] }[];
+  };
+  expect(events.services[0]?.events.filter(({ host }) => host === secondary.id).map(({ what }) => what)).toEqual(
+    expect.arrayContaining(["rehearsal-failed", "rehearsed"]),
+  );
 });
 
 test("a rehearsal that goes well leaves nothing, what it wrote is nowhere, and the secondary follows on and takes over", async () => {
@@ -99,7 +118,9 @@ test("a rehearsal that goes well leaves nothing, what it wrote is nowhere, and t
 });
 
 test("a failover does not wait for a rehearsal that runs: it is killed, and the host takes over", async () => {
-  const application = notesAfter('if [ -n "$STEAD_REHEARSAL" ]; then echo "rehearsing"; touch rehearsing; exec sleep 600; fi');
+  const application = notesAfter(
+    'if [ -n "$STEAD_REHEARSAL" ]; then echo "rehearsing"; touch rehearsing; exec sleep 600; fi',
+  );
   const { cluster, gateway, primary, secondary } = await started(application);
   const rehearsal = stead(gateway, "rehearse", secondary.id);
   await until(() => existsSync(join(secondary.folder, "rehearsing")));
@@ -114,7 +135,10 @@ test("a failover does not wait for a rehearsal that runs: it is killed, and the 
   if (process.platform === "linux") expect(processesOf(rehearsalFolder(secondary))).toEqual([]);
   expect((await cluster.statusOf(secondary))?.rehearsal).toBe(null);
   const refused = await stead(gateway, "rehearse", secondary.id);
-  expect(refused).toMatchObject({ code: 5, stderr: expect.stringContaining("only a secondary rehearses; this host is primary") });
+  expect(refused).toMatchObject({
+    code: 5,
+    stderr: expect.stringContaining("only a secondary rehearses; this host is primary"),
+  });
 });
 
 test("a rehearsal that its host did not survive is cleared away when the host starts again", async () => {

@@ -1,4 +1,6 @@
-/** A copied configuration with another id: two real processes on the same folders, and on the same gateway's database. */
+/**
+ * A copied configuration with another id: two real processes on the same folders, and on the same gateway's database.
+ */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +26,10 @@ async function copyOf(member: HostMember | GatewayMember, change: (text: string)
   let next = 0;
   const text = readFileSync(member.configFile, "utf8")
     .replace(/^id = .*$/m, 'id = "other"')
-    .replaceAll(/^(control|listen|admin) = "127\.0\.0\.1:\d+"$/gm, (_, key: string) => `${key} = "127.0.0.1:${ports[next++] ?? 0}"`);
+    .replaceAll(
+      /^(control|listen|admin) = "127\.0\.0\.1:\d+"$/gm,
+      (_, key: string) => `${key} = "127.0.0.1:${ports[next++] ?? 0}"`,
+    );
   const name = join(member.folder, "copy.toml");
   return bench.write(name.slice(bench.folder.length), change(text));
 }
@@ -38,7 +43,8 @@ async function started(): Promise<{ cluster: Cluster; host: HostMember }> {
   return { cluster, host };
 }
 
-const write = (host: HostMember): Promise<number> => fetch(`${host.dataUrl}/notes`, { method: "POST", body: '{"text":"kept"}' }).then(({ status }) => status);
+const write = (host: HostMember): Promise<number> =>
+  fetch(`${host.dataUrl}/notes`, { method: "POST", body: '{"text":"kept"}' }).then(({ status }) => status);
 
 test("a second host on the folders of one that runs, or hangs, is refused, moves nothing, and the first goes on", async () => {
   const { host } = await started();
@@ -64,12 +70,19 @@ test("a second host on the folders of one that runs, or hangs, is refused, moves
 
 test("a host that is started right after SIGKILL has its folders at once, and its application had no part of the lock", async () => {
   const { cluster, host } = await started();
-  if (process.platform === "linux") expect(processesWith(join(host.folder, "data", ".stead-host.lock"))).toEqual([host.process?.pid ?? 0]);
+  if (process.platform === "linux")
+    expect(processesWith(join(host.folder, "data", ".stead-host.lock"))).toEqual([host.process?.pid ?? 0]);
   for (let turn = 0; turn < 5; turn += 1) {
     host.process?.signal("SIGKILL");
     await host.process?.ended;
     await cluster.start(host);
-    await cluster.until("the host again", withinMs, never, () => "", () => cluster.statusOf(host));
+    await cluster.until(
+      "the host again",
+      withinMs,
+      never,
+      () => "",
+      () => cluster.statusOf(host),
+    );
   }
 });
 
@@ -78,11 +91,18 @@ test("a second gateway on the database of one that runs is refused, whatever its
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("no gateway");
   await cluster.start(gateway);
-  const answers = (): Promise<true | undefined> => fetch(`${gateway.adminUrl}/health`).then(() => true as const, () => undefined);
+  const answers = (): Promise<true | undefined> =>
+    fetch(`${gateway.adminUrl}/health`).then(
+      () => true as const,
+      () => undefined,
+    );
   await cluster.until("the gateway", withinMs, never, () => "", answers);
   const copy = await copyOf(gateway, (text) => text);
   const { code, stderr } = await runStead(["gateway", copy], { withinMs });
-  expect([code, stderr]).toEqual([exitCodes.resource, expect.stringContaining(join(realpathSync(gateway.folder), "gateway.db"))]);
+  expect([code, stderr]).toEqual([
+    exitCodes.resource,
+    expect.stringContaining(join(realpathSync(gateway.folder), "gateway.db")),
+  ]);
   expect(stderr).toMatch(/accepted: one running gateway for each.*\n {2}do: stop that gateway/);
   expect(await answers()).toBe(true);
   gateway.process?.signal("SIGKILL");
@@ -101,5 +121,7 @@ function processesWith(file: string): number[] {
       return false; // It ended meanwhile, or is not ours.
     }
   };
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isOpen(name)).map(Number);
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && isOpen(name))
+    .map(Number);
 }

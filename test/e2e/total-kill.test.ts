@@ -16,46 +16,72 @@ let bench: Bench;
 afterEach(() => bench.close());
 
 for (const app of ["notes", "ledger"] as const) {
-  test(
-    `${app}: every process stopped at once with SIGKILL and started again: nothing lost, and service back without a manual step`,
-    async () => {
-      bench = openBench();
-      const application = demoApplication(app, bench.folder);
-      const cluster = await bench.cluster({ application, service: app, hosts: 3 });
-      const members = [...cluster.gateways, ...cluster.hosts];
-      await Promise.all(members.map((member) => cluster.start(member)));
-      await cluster.whenWhole(wholeWithinMs, never);
+  test(`${app}: every process stopped at once with SIGKILL and started again: nothing lost, and service back without a manual step`, async () => {
+    bench = openBench();
+    const application = demoApplication(app, bench.folder);
+    const cluster = await bench.cluster({ application, service: app, hosts: 3 });
+    const members = [...cluster.gateways, ...cluster.hosts];
+    await Promise.all(members.map((member) => cluster.start(member)));
+    await cluster.whenWhole(wholeWithinMs, never);
 
-      const history = new History();
-      const model = application.makeModel("p", workers);
-      const load = new Load({ urls: [cluster.gateways[0]?.url ?? ""], model, history, clock: systemClock, seed: 3, workers, requestsPerSecond: 300, timeoutMs: 20_000 });
-      await cluster.until("the gateway", wholeWithinMs, never, () => "no answer", () => load.get(application.readPath).catch(() => undefined));
-      await load.start();
-      while (history.acknowledgedCount < 200) await systemClock.sleep(5);
+    const history = new History();
+    const model = application.makeModel("p", workers);
+    const load = new Load({
+      urls: [cluster.gateways[0]?.url ?? ""],
+      model,
+      history,
+      clock: systemClock,
+      seed: 3,
+      workers,
+      requestsPerSecond: 300,
+      timeoutMs: 20_000,
+    });
+    await cluster.until(
+      "the gateway",
+      wholeWithinMs,
+      never,
+      () => "no answer",
+      () => load.get(application.readPath).catch(() => undefined),
+    );
+    await load.start();
+    while (history.acknowledgedCount < 200) await systemClock.sleep(5);
 
-      const families = members.flatMap((member) => descendantsOf(member.process?.pid ?? 0));
-      for (const member of members) member.process?.signal("SIGKILL");
-      await Promise.all(members.map((member) => member.process?.ended));
-      await load.close();
-      while (livingOf(families).length > 0) await systemClock.sleep(5);
-      const before = history.acknowledgedCount;
+    const families = members.flatMap((member) => descendantsOf(member.process?.pid ?? 0));
+    for (const member of members) member.process?.signal("SIGKILL");
+    await Promise.all(members.map((member) => member.process?.ended));
+    await load.close();
+    while (livingOf(families).length > 0) await systemClock.sleep(5);
+    const before = history.acknowledgedCount;
 
-      await Promise.all(members.map((member) => cluster.start(member)));
-      await cluster.whenWhole(wholeWithinMs, never);
-      const after = new Load({ urls: [cluster.gateways[0]?.url ?? ""], model, history, clock: systemClock, seed: 4, workers, requestsPerSecond: 300, timeoutMs: 20_000 });
-      await cluster.until("the gateway", wholeWithinMs, never, () => "no answer", () => after.get(application.readPath).catch(() => undefined));
-      await after.start();
-      while (history.acknowledgedCount < before + 100) await systemClock.sleep(5);
-      await after.stop();
-      const { entries, broken } = await model.readBack((path) => after.get(path));
-      await after.close();
+    await Promise.all(members.map((member) => cluster.start(member)));
+    await cluster.whenWhole(wholeWithinMs, never);
+    const after = new Load({
+      urls: [cluster.gateways[0]?.url ?? ""],
+      model,
+      history,
+      clock: systemClock,
+      seed: 4,
+      workers,
+      requestsPerSecond: 300,
+      timeoutMs: 20_000,
+    });
+    await cluster.until(
+      "the gateway",
+      wholeWithinMs,
+      never,
+      () => "no answer",
+      () => after.get(application.readPath).catch(() => undefined),
+    );
+    await after.start();
+    while (history.acknowledgedCount < before + 100) await systemClock.sleep(5);
+    await after.stop();
+    const { entries, broken } = await model.readBack((path) => after.get(path));
+    await after.close();
 
-      const result = history.finish(entries);
-      expect(history.violations).toEqual([]);
-      expect(broken).toBeUndefined();
-      expect(result.missing).toBe(0);
-      expect(after.failures).toEqual([]);
-    },
-    90_000,
-  );
+    const result = history.finish(entries);
+    expect(history.violations).toEqual([]);
+    expect(broken).toBeUndefined();
+    expect(result.missing).toBe(0);
+    expect(after.failures).toEqual([]);
+  }, 90_000);
 }

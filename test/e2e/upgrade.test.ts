@@ -1,4 +1,7 @@
-/** SIGUSR2 to a real `stead gateway` in front of a plain host, under load: another process takes over, and no client notices. */
+/**
+ * SIGUSR2 to a real `stead gateway` in front of a plain host, under load: another process takes over, and no client
+ * notices.
+ */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -60,7 +63,8 @@ url = "http://127.0.0.1:${(backend.address() as AddressInfo).port}"
 `;
 
 const logText = (): string => readFileSync(join(bench.folder, "gateway.log"), "utf8");
-const countOf = (text: string): number => (existsSync(join(bench.folder, "gateway.log")) ? logText().split(text).length - 1 : 0);
+const countOf = (text: string): number =>
+  existsSync(join(bench.folder, "gateway.log")) ? logText().split(text).length - 1 : 0;
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await systemClock.sleep(5);
@@ -68,7 +72,11 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 
 async function startGateway(workers: number): Promise<GroupProcess> {
   configFile = bench.write("gateway.toml", configText(workers));
-  const gateway = await bench.keeper.start([...selfCommand(), "gateway", configFile], bench.folder, join(bench.folder, "gateway.log"));
+  const gateway = await bench.keeper.start(
+    [...selfCommand(), "gateway", configFile],
+    bench.folder,
+    join(bench.folder, "gateway.log"),
+  );
   await until(async () => {
     const socket = await open(port).catch(() => null);
     if (socket === null) return false;
@@ -79,10 +87,16 @@ async function startGateway(workers: number): Promise<GroupProcess> {
   return gateway;
 }
 
-/** What the gateway says of itself when it sees the primary well again: a run of its own begins with a look at the hosts. */
+/**
+ * What the gateway says of itself when it sees the primary well again: a run of its own begins with a look at the
+ * hosts.
+ */
 async function servingStatus(): Promise<unknown> {
   for (;;) {
-    const { code, stdout } = await runStead(["status", "--json", "--gateway", `http://127.0.0.1:${adminPort}`], { cwd: bench.folder, env: { STEAD_SECRET: "a-secret-of-the-tests-only" } });
+    const { code, stdout } = await runStead(["status", "--json", "--gateway", `http://127.0.0.1:${adminPort}`], {
+      cwd: bench.folder,
+      env: { STEAD_SECRET: "a-secret-of-the-tests-only" },
+    });
     if (code === 0) return JSON.parse(stdout) as unknown;
   }
 }
@@ -167,5 +181,10 @@ test("when the process that was started is killed, the one that took over ends a
   process.kill(gateway.pid, "SIGKILL");
   await gateway.ended;
   await until(() => livingOf(family).length === 0);
-  expect(await open(port).then(() => "open", (error: NodeJS.ErrnoException) => error.code)).toBe("ECONNREFUSED");
+  expect(
+    await open(port).then(
+      () => "open",
+      (error: NodeJS.ErrnoException) => error.code,
+    ),
+  ).toBe("ECONNREFUSED");
 });

@@ -1,4 +1,6 @@
-/** The vault's folder is gone for some seconds, for every host at once: nobody is replaced, and what waited is answered. */
+/**
+ * The vault's folder is gone for some seconds, for every host at once: nobody is replaced, and what waited is answered.
+ */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { renameSync } from "node:fs";
 import { join } from "node:path";
@@ -28,17 +30,36 @@ test("a vault that is away for everybody is a state of its own, costs no epoch, 
     if (service === undefined) throw new Error(`the gateway does not tell its status: ${JSON.stringify(answer)}`);
     return service;
   };
-  const until = (what: string, look: (now: ClusterStatus["services"][number]) => boolean): Promise<ClusterStatus["services"][number]> =>
-    cluster.until(what, withinMs, never, () => "it does not come", async () => {
-      const now = await status();
-      return look(now) ? now : undefined;
-    });
-  await cluster.until("the gateway to listen", withinMs, never, () => "it does not answer", async () => ((await client.cluster()).kind === "ok" ? true : undefined));
+  const until = (
+    what: string,
+    look: (now: ClusterStatus["services"][number]) => boolean,
+  ): Promise<ClusterStatus["services"][number]> =>
+    cluster.until(
+      what,
+      withinMs,
+      never,
+      () => "it does not come",
+      async () => {
+        const now = await status();
+        return look(now) ? now : undefined;
+      },
+    );
+  await cluster.until(
+    "the gateway to listen",
+    withinMs,
+    never,
+    () => "it does not answer",
+    async () => ((await client.cluster()).kind === "ok" ? true : undefined),
+  );
   const before = await until("the service to serve", ({ phase }) => phase === "serving");
 
   const vault = join(bench.folder, "vault");
   renameSync(vault, `${vault}.away`);
-  const waiting = fetch(`${gateway.url}/notes`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"text":"x"}' });
+  const waiting = fetch(`${gateway.url}/notes`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: '{"text":"x"}',
+  });
   const away = await until("the vault to be missed", (now) => now.vault.state === "away");
   expect([away.phase, away.epoch, away.primary]).toEqual(["serving", before.epoch, before.primary]);
   renameSync(`${vault}.away`, vault);

@@ -1,4 +1,7 @@
-/** The unit files of examples/systemd rely on exit codes, signals and time limits of the program: they are compared here. */
+/**
+ * The unit files of examples/systemd rely on exit codes, signals and time limits of the program: they are compared
+ * here.
+ */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,9 +25,17 @@ function stopLimitMs(settings: ReadonlyMap<string, string>): number {
 
 /** The configuration with every default. */
 function defaults() {
-  const text = configTemplate({ role: "both", service: "notes", hostId: "a", secretFile: "unused", vault: "/vault", bootstrap: false }).replace(/^secret_file.*$/m, "");
+  const text = configTemplate({
+    role: "both",
+    service: "notes",
+    hostId: "a",
+    secretFile: "unused",
+    vault: "/vault",
+    bootstrap: false,
+  }).replace(/^secret_file.*$/m, "");
   const result = parseConfig("/etc/stead/stead.toml", text, { env: { STEAD_SECRET: "0123456789abcdef" } });
-  if (result.kind !== "ok" || result.config.host === null || result.config.gateway === null) throw new Error("the template is refused");
+  if (result.kind !== "ok" || result.config.host === null || result.config.gateway === null)
+    throw new Error("the template is refused");
   return { host: result.config.host, gateway: result.config.gateway };
 }
 

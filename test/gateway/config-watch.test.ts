@@ -23,7 +23,9 @@ interface Shape {
 }
 
 function configText({ hosts = ["a", "b"], extra = "", gateway: more = "" }: Shape): string {
-  const tables = hosts.map((id) => `[[service.host]]\nid = "${id}"\ncontrol = "${cluster.host(id).controlUrl}"\n`).join("");
+  const tables = hosts
+    .map((id) => `[[service.host]]\nid = "${id}"\ncontrol = "${cluster.host(id).controlUrl}"\n`)
+    .join("");
   return `[cluster]\nsecret = "${secret}"\n[gateway]\nid = "g1"\nlisten = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\ndatabase = "gateway.db"\n${more}\n[gateway.probe]\ninterval = "100ms"\n[[service]]\nname = "notes"\n${tables}${extra}`;
 }
 
@@ -52,10 +54,12 @@ afterEach(async () => {
 });
 
 const troubles = (): string => gateway.status().troubles.join("\n");
-const stead = (...args: string[]) => runStead(args, { cwd: "/", env: { STEAD_GATEWAY: `127.0.0.1:${gateway.adminPort}`, STEAD_SECRET: secret } });
+const stead = (...args: string[]) =>
+  runStead(args, { cwd: "/", env: { STEAD_GATEWAY: `127.0.0.1:${gateway.adminPort}`, STEAD_SECRET: secret } });
 
 /** The secret comes from the file here. */
-const configDiff = (...args: string[]) => runStead(["config", "diff", file, "--gateway", `127.0.0.1:${gateway.adminPort}`, ...args], { cwd: "/" });
+const configDiff = (...args: string[]) =>
+  runStead(["config", "diff", file, "--gateway", `127.0.0.1:${gateway.adminPort}`, ...args], { cwd: "/" });
 
 /** A kept-alive connection; `ask` sends a request on it and gives the answer. */
 async function openConnection(): Promise<{ ask(): Promise<string>; readonly ended: boolean; close(): void }> {
@@ -87,15 +91,29 @@ describe("a configuration that is read again", () => {
   test("adds and removes hosts and services and changes times, and no connection is dropped", async () => {
     const connection = await openConnection();
     expect(await connection.ask()).toContain('"host":"a"');
-    replaceFile({ hosts: ["a", "c"], extra: '[[service]]\nname = "other"\nmatch.host = "other.example"\n', gateway: 'drain = "1s"\nhold.time = "5s"' });
+    replaceFile({
+      hosts: ["a", "c"],
+      extra: '[[service]]\nname = "other"\nmatch.host = "other.example"\n',
+      gateway: 'drain = "1s"\nhold.time = "5s"',
+    });
     await until(() => gateway.services().length === 2);
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "c"]);
     await until(() => cluster.service().hosts.every(({ role }) => role !== null));
     expect(await connection.ask()).toContain('"host":"a"');
     expect(connection.ended).toBe(false);
     const report = gateway.configReport();
-    expect(report.settings).toMatchObject({ "gateway.drain": 1000, "gateway.hold.timeMs": 5000, "service other: match.host": "other.example" });
-    const away = await fetch(`http://127.0.0.1:${gateway.port}/`, { headers: { host: "other.example" }, signal: AbortSignal.timeout(50) }).then((response) => response.status, () => "waits");
+    expect(report.settings).toMatchObject({
+      "gateway.drain": 1000,
+      "gateway.hold.timeMs": 5000,
+      "service other: match.host": "other.example",
+    });
+    const away = await fetch(`http://127.0.0.1:${gateway.port}/`, {
+      headers: { host: "other.example" },
+      signal: AbortSignal.timeout(50),
+    }).then(
+      (response) => response.status,
+      () => "waits",
+    );
     expect(away).toBe("waits"); // for a primary of the new service
     replaceFile({});
     await until(() => gateway.services().length === 1);
@@ -117,7 +135,11 @@ describe("a configuration that is read again", () => {
   });
 
   test("is refused when it changes what needs a restart, which is named", async () => {
-    replaceFile(configText({ hosts: ["a"] }).replace('id = "g1"', 'id = "g2"').replace("gateway.db", "other.db"));
+    replaceFile(
+      configText({ hosts: ["a"] })
+        .replace('id = "g1"', 'id = "g2"')
+        .replace("gateway.db", "other.db"),
+    );
     await until(() => troubles().includes("restart it"));
     expect(troubles()).toContain("gateway.database, gateway.id cannot change while the gateway runs");
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "b"]);
@@ -139,7 +161,10 @@ describe("a configuration that is read again", () => {
     expect((await stead("hosts", "set", "a", "--priority", "9")).code).toBe(0);
     replaceFile({ hosts: ["a", "b", "c"] });
     await until(() => cluster.service().hosts.some(({ id }) => id === "c"));
-    expect(cluster.service().hosts.map(({ id, priority }) => [id, priority])).toEqual([["a", 9], ["c", 0]]);
+    expect(cluster.service().hosts.map(({ id, priority }) => [id, priority])).toEqual([
+      ["a", 9],
+      ["c", 0],
+    ]);
     const diff = await configDiff("--json");
     const a = cluster.host("a").controlUrl;
     expect([diff.code, JSON.parse(diff.out)]).toEqual([
@@ -149,7 +174,12 @@ describe("a configuration that is read again", () => {
         refused: null,
         differences: [
           { key: "service notes: host a", file: a, running: `${a}, priority 9`, because: "decided at run time" },
-          { key: "service notes: host b", file: cluster.host("b").controlUrl, running: null, because: "decided at run time" },
+          {
+            key: "service notes: host b",
+            file: cluster.host("b").controlUrl,
+            running: null,
+            because: "decided at run time",
+          },
         ],
       },
     ]);
@@ -170,6 +200,8 @@ describe("differences of configurations", () => {
     if (config === null) throw new Error("no configuration");
     expect(restartKeys(config, { ...config, secret: "another secret of the tests" })).toEqual(["cluster.secret"]);
     expect(restartKeys(config, { ...config, probe: { ...config.probe, fall: 5 }, services: [] })).toEqual([]);
-    expect(restartKeys(config, { ...config, limits: { ...config.limits, idleMs: 1 } })).toEqual(["gateway.limits.idleMs"]);
+    expect(restartKeys(config, { ...config, limits: { ...config.limits, idleMs: 1 } })).toEqual([
+      "gateway.limits.idleMs",
+    ]);
   });
 });

@@ -9,7 +9,11 @@ beforeEach(() => {
 afterEach(() => cluster.stop());
 
 async function threeHosts(): Promise<void> {
-  await Promise.all([cluster.addHost("a", { priority: 2 }), cluster.addHost("b", { priority: 1 }), cluster.addHost("c")]);
+  await Promise.all([
+    cluster.addHost("a", { priority: 2 }),
+    cluster.addHost("b", { priority: 1 }),
+    cluster.addHost("c"),
+  ]);
   await cluster.startGateway();
   await cluster.serving();
 }
@@ -28,7 +32,9 @@ describe("a gateway with three hosts", () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => cluster.ask()));
     expect(answers.every(({ status, host }) => status === 200 && host === "b")).toBe(true);
     const service = await cluster.serving("a");
-    const last = await until(() => cluster.service().failovers.find((entry) => entry.to === "b" && entry.gapMs !== null));
+    const last = await until(() =>
+      cluster.service().failovers.find((entry) => entry.to === "b" && entry.gapMs !== null),
+    );
     expect(last).toMatchObject({ kind: "kill", outcome: "done", from: "a", to: "b", epochTo: 2, attempts: 1 });
     expect(last.phases.detect).toBeGreaterThanOrEqual(0);
     expect(last.phases.claim).toBe(1);
@@ -40,7 +46,9 @@ describe("a gateway with three hosts", () => {
     await threeHosts();
     cluster.host("a").signal("SIGKILL");
     await cluster.serving("a");
-    const before = await until(() => (cluster.service().failovers.at(-1)?.to === "b" ? cluster.service().failovers : false));
+    const before = await until(() =>
+      cluster.service().failovers.at(-1)?.to === "b" ? cluster.service().failovers : false,
+    );
     await cluster.gateway?.stop(0);
     // What a peer of another version, or one that ended in the middle, has brought.
     const database = new DatabaseSync(cluster.config?.databasePath ?? "");
@@ -49,7 +57,9 @@ describe("a gateway with three hosts", () => {
     await cluster.startGateway();
     const answer = await cluster.client.cluster();
     const failovers = answer.kind === "ok" ? answer.value.services[0]?.failovers : answer;
-    expect(failovers).toMatchObject(before.map(({ id, to }) => ({ id, to, outcome: to === "b" ? "interrupted" : "done" })));
+    expect(failovers).toMatchObject(
+      before.map(({ id, to }) => ({ id, to, outcome: to === "b" ? "interrupted" : "done" })),
+    );
   });
 
   test("replaces a primary that hangs, and leaves the woken one alone", async () => {
@@ -79,7 +89,11 @@ describe("a gateway with three hosts", () => {
   });
 
   test("goes on to the next candidate when the first dies after its claim", async () => {
-    await Promise.all([cluster.addHost("a", { priority: 2 }), cluster.addHost("b", { priority: 1, dieAfterClaim: true }), cluster.addHost("c")]);
+    await Promise.all([
+      cluster.addHost("a", { priority: 2 }),
+      cluster.addHost("b", { priority: 1, dieAfterClaim: true }),
+      cluster.addHost("c"),
+    ]);
     await cluster.startGateway();
     await cluster.serving();
     cluster.host("a").signal("SIGKILL");

@@ -66,7 +66,8 @@ describe("a client of several gateways", () => {
   test("sends reads and writes to the next one when its own refuses connections", async () => {
     const well = await gateway("well");
     const caller = callerOf(await gone(), well.url);
-    for (const method of ["GET", "PUT", "POST"]) expect((await caller.call(0, method, "/", undefined)).status).toBe(200);
+    for (const method of ["GET", "PUT", "POST"])
+      expect((await caller.call(0, method, "/", undefined)).status).toBe(200);
     expect(well.raw.requests).toBe(3);
   });
 
@@ -83,14 +84,18 @@ describe("a client of several gateways", () => {
   });
 
   test("fails when every one is gone", async () => {
-    const failure = await callerOf(await gone(), await gone()).call(0, "GET", "/", undefined).catch((error: unknown) => error);
+    const failure = await callerOf(await gone(), await gone())
+      .call(0, "GET", "/", undefined)
+      .catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(Error);
     expect(failure).not.toBeInstanceOf(CutOffError);
   });
 
   test("with a single gateway hides nothing: a write that is cut off fails", async () => {
     const cuts = await gateway("cuts");
-    const failure = await callerOf(cuts.url).call(0, "POST", "/", "{}").catch((error: unknown) => error);
+    const failure = await callerOf(cuts.url)
+      .call(0, "POST", "/", "{}")
+      .catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(Error);
     expect(failure).not.toBeInstanceOf(CutOffError);
     expect(cuts.raw.requests).toBe(1);

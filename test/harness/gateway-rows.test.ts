@@ -8,29 +8,80 @@ const rows = (...each: (readonly (string | number | null)[])[]): GatewayRows => 
 
 describe("the rows of two gateways", () => {
   test("are the same in any order", () => {
-    expect(differencesOf("hosts", new Map([["a", rows(["x", 1], ["y", null])], ["b", rows(["y", null], ["x", 1])]]))).toEqual([]);
+    expect(
+      differencesOf(
+        "hosts",
+        new Map([
+          ["a", rows(["x", 1], ["y", null])],
+          ["b", rows(["y", null], ["x", 1])],
+        ]),
+      ),
+    ).toEqual([]);
   });
 
   test("differ when one lacks a row, has another, or has one twice", () => {
     const reference = rows(["x", 1], ["y", 2]);
-    for (const other of [rows(["x", 1]), rows(["x", 1], ["y", 3]), rows(["x", 1], ["y", 2], ["y", 2]), rows(["x", "1"], ["y", 2])]) {
-      expect(differencesOf("hosts", new Map([["a", reference], ["b", other]])).length).toBeGreaterThan(0);
-      expect(differencesOf("hosts", new Map([["a", other], ["b", reference]])).length).toBeGreaterThan(0);
+    for (const other of [
+      rows(["x", 1]),
+      rows(["x", 1], ["y", 3]),
+      rows(["x", 1], ["y", 2], ["y", 2]),
+      rows(["x", "1"], ["y", 2]),
+    ]) {
+      expect(
+        differencesOf(
+          "hosts",
+          new Map([
+            ["a", reference],
+            ["b", other],
+          ]),
+        ).length,
+      ).toBeGreaterThan(0);
+      expect(
+        differencesOf(
+          "hosts",
+          new Map([
+            ["a", other],
+            ["b", reference],
+          ]),
+        ).length,
+      ).toBeGreaterThan(0);
     }
   });
 
   test("differ when the third of three does, and the line says how", () => {
     const same = rows(["x", 1]);
-    expect(differencesOf("epochs", new Map([["a", same], ["b", same], ["c", rows(["x", 2])]]))).toEqual([
-      'epochs: c has ["x",2], a has not',
-      'epochs: a has ["x",1], c has not',
-    ]);
+    expect(
+      differencesOf(
+        "epochs",
+        new Map([
+          ["a", same],
+          ["b", same],
+          ["c", rows(["x", 2])],
+        ]),
+      ),
+    ).toEqual(['epochs: c has ["x",2], a has not', 'epochs: a has ["x",1], c has not']);
   });
 
   test("differ when a gateway does not tell, first or last", () => {
     const silent: GatewayRows = { kind: "none", why: "reset: gone" };
-    expect(differencesOf("hosts", new Map([["a", silent], ["b", rows()]]))).toEqual(["hosts: a does not tell: reset: gone"]);
-    expect(differencesOf("hosts", new Map([["a", rows()], ["b", silent]]))).toEqual(["hosts: b does not tell: reset: gone"]);
+    expect(
+      differencesOf(
+        "hosts",
+        new Map([
+          ["a", silent],
+          ["b", rows()],
+        ]),
+      ),
+    ).toEqual(["hosts: a does not tell: reset: gone"]);
+    expect(
+      differencesOf(
+        "hosts",
+        new Map([
+          ["a", rows()],
+          ["b", silent],
+        ]),
+      ),
+    ).toEqual(["hosts: b does not tell: reset: gone"]);
   });
 
   test("that nobody was asked for are not the same", () => {
@@ -75,25 +126,43 @@ describe("convergence of gateways", () => {
     for (const admin of admins.splice(0)) await admin.close();
   });
 
-  async function converge(withinMs: number, ...answers: ConstructorParameters<typeof FakeAdmin>[0][]): ReturnType<typeof whenSame> {
+  async function converge(
+    withinMs: number,
+    ...answers: ConstructorParameters<typeof FakeAdmin>[0][]
+  ): ReturnType<typeof whenSame> {
     const gateways = [];
     for (const [index, rowsOf] of answers.entries()) {
       const admin = new FakeAdmin(rowsOf);
       admins.push(admin);
       gateways.push({ id: `gateway-${index + 1}`, adminUrl: await admin.listen() });
     }
-    return whenSame({ gateways, secret: "s".repeat(32), clock, sinceMs: clock.now(), withinMs, signal: new AbortController().signal });
+    return whenSame({
+      gateways,
+      secret: "s".repeat(32),
+      clock,
+      sinceMs: clock.now(),
+      withinMs,
+      signal: new AbortController().signal,
+    });
   }
 
   test("is found when all views of all gateways are the same, and every view is asked for", async () => {
-    const { ms, differences } = await converge(10_000, (view) => [[view]], (view) => [[view]]);
+    const { ms, differences } = await converge(
+      10_000,
+      (view) => [[view]],
+      (view) => [[view]],
+    );
     expect(ms).not.toBeNull();
     expect(differences).toEqual([]);
     expect([...new Set(admins[0]?.asked)].sort()).toEqual([...comparedViews].sort());
   });
 
   test("is waited for while one gateway lags behind", async () => {
-    const { ms } = await converge(10_000, () => [[1]], (_, nth) => (nth < 4 ? [] : [[1]]));
+    const { ms } = await converge(
+      10_000,
+      () => [[1]],
+      (_, nth) => (nth < 4 ? [] : [[1]]),
+    );
     expect(ms).not.toBeNull();
     expect(admins[1]?.asked.filter((view) => view === "events")).toHaveLength(4);
   });
@@ -101,9 +170,17 @@ describe("convergence of gateways", () => {
   for (const view of comparedViews) {
     test(`is not found when one of three gateways has another row in ${view}`, async () => {
       const other: ConstructorParameters<typeof FakeAdmin>[0] = (asked) => (asked === view ? [["other"]] : [["same"]]);
-      const { ms, differences } = await converge(30, () => [["same"]], () => [["same"]], other);
+      const { ms, differences } = await converge(
+        30,
+        () => [["same"]],
+        () => [["same"]],
+        other,
+      );
       expect(ms).toBeNull();
-      expect(differences).toEqual([`${view}: gateway-3 has ["other"], gateway-1 has not`, `${view}: gateway-1 has ["same"], gateway-3 has not`]);
+      expect(differences).toEqual([
+        `${view}: gateway-3 has ["other"], gateway-1 has not`,
+        `${view}: gateway-1 has ["same"], gateway-3 has not`,
+      ]);
     });
   }
 
@@ -113,8 +190,18 @@ describe("convergence of gateways", () => {
     await gone.close();
     const well = new FakeAdmin(() => []);
     admins.push(well);
-    const gateways = [{ id: "a", adminUrl: await well.listen() }, { id: "b", adminUrl }];
-    const { ms, differences } = await whenSame({ gateways, secret: "s".repeat(32), clock, sinceMs: clock.now(), withinMs: 30, signal: new AbortController().signal });
+    const gateways = [
+      { id: "a", adminUrl: await well.listen() },
+      { id: "b", adminUrl },
+    ];
+    const { ms, differences } = await whenSame({
+      gateways,
+      secret: "s".repeat(32),
+      clock,
+      sinceMs: clock.now(),
+      withinMs: 30,
+      signal: new AbortController().signal,
+    });
     expect(ms).toBeNull();
     expect(differences[0]).toContain("b does not tell");
   });

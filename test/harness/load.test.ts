@@ -31,7 +31,16 @@ async function judge(model: DemoModel, fault: Fault): Promise<Judged> {
   running.push(application);
   const history = new History();
   const url = await application.listen();
-  const load = new Load({ urls: [url], model, history, clock: systemClock, seed: 7, workers, requestsPerSecond: 1500, timeoutMs: 5000 });
+  const load = new Load({
+    urls: [url],
+    model,
+    history,
+    clock: systemClock,
+    seed: 7,
+    workers,
+    requestsPerSecond: 1500,
+    timeoutMs: 5000,
+  });
   running.push(load);
   await load.start();
   while (history.acknowledgedCount < writesWanted) await systemClock.sleep(5);
@@ -39,7 +48,12 @@ async function judge(model: DemoModel, fault: Fault): Promise<Judged> {
   const { entries, broken } = await model.readBack((path) => load.get(path));
   if (broken !== undefined) history.report("sum", broken);
   const result = history.finish(entries);
-  return { counts: load.counts, result, history, kinds: () => [...new Set(history.violations.map(({ kind }) => kind))] };
+  return {
+    counts: load.counts,
+    result,
+    history,
+    kinds: () => [...new Set(history.violations.map(({ kind }) => kind))],
+  };
 }
 
 for (const [name, makeModel] of [
@@ -99,14 +113,20 @@ for (const [name, makeModel] of [
 
 describe("a write with an unknown outcome", () => {
   test("may be there once, as a phantom", async () => {
-    const { counts, result, history } = await judge(new LedgerModel("t", workers), { kind: "unknown-that-happened", atWrite: 60 });
+    const { counts, result, history } = await judge(new LedgerModel("t", workers), {
+      kind: "unknown-that-happened",
+      atWrite: 60,
+    });
     expect(counts).toMatchObject({ unknown: 1, failed: 0 });
     expect(result).toMatchObject({ missing: 0, phantom: 1 });
     expect(history.violations).toEqual([]);
   });
 
   test("may be absent", async () => {
-    const { counts, result, history } = await judge(new LedgerModel("t", workers), { kind: "unknown-that-did-not", atWrite: 60 });
+    const { counts, result, history } = await judge(new LedgerModel("t", workers), {
+      kind: "unknown-that-did-not",
+      atWrite: 60,
+    });
     expect(counts).toMatchObject({ unknown: 1, failed: 0 });
     expect(result).toMatchObject({ missing: 0, phantom: 0 });
     expect(history.violations).toEqual([]);

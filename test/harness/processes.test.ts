@@ -38,7 +38,8 @@ test("another process with the same number is not taken for the one that is gone
 });
 
 test("a stopped process is seen to be stopped, and to run again", async () => {
-  // One process only: a shell that is caught between vfork() and its child's exec() waits uninterruptibly for the stopped child.
+  // One process only: a shell that is caught between vfork() and its child's exec() waits uninterruptibly for the
+  // stopped child.
   const pid = startShell("exec sleep 60");
   killGroup(pid, "SIGSTOP");
   await until(() => isStopped(pid));

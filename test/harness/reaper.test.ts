@@ -71,7 +71,11 @@ test("the reaper leaves a folder that is to be kept", async () => {
 test("a keeper ends what it started, also what does not stop when asked", async () => {
   const folder = makeFolder();
   const keeper = new ProcessKeeper(folder);
-  const stubborn = await keeper.start(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], folder, join(folder, "log"));
+  const stubborn = await keeper.start(
+    ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"],
+    folder,
+    join(folder, "log"),
+  );
   await until(() => readFileSync(join(folder, "log"), "utf8") === "ready\n");
   const obedient = await keeper.start(["sleep", "60"], folder, join(folder, "log"));
   await keeper.close(200);
@@ -83,7 +87,9 @@ test("a keeper ends what it started, also what does not stop when asked", async 
 test("a program that does not exist is refused at once", async () => {
   const folder = makeFolder();
   const keeper = new ProcessKeeper(folder);
-  const refused = await keeper.start([join(folder, "no-such-program")], folder, join(folder, "log")).catch((error: unknown) => error);
+  const refused = await keeper
+    .start([join(folder, "no-such-program")], folder, join(folder, "log"))
+    .catch((error: unknown) => error);
   expect(String(refused)).toContain("ENOENT");
   await keeper.close(200);
 });

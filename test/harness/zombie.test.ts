@@ -18,7 +18,9 @@ afterEach(() => {
   }
 });
 
-async function probeOf(answer: (response: ServerResponse) => void): Promise<{ probe: ZombieProbe; history: History; bodies: string[] }> {
+async function probeOf(
+  answer: (response: ServerResponse) => void,
+): Promise<{ probe: ZombieProbe; history: History; bodies: string[] }> {
   const bodies: string[] = [];
   const server = createServer((request, response) => {
     request.on("data", (chunk: Buffer) => bodies.push(chunk.toString()));
@@ -29,7 +31,14 @@ async function probeOf(answer: (response: ServerResponse) => void): Promise<{ pr
   const history = new History();
   const dataUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const model = new NotesModel("z", 1);
-  const probe = new ZombieProbe({ dataUrl, model, history, dice: seededDice(1), clock: systemClock, readPath: "/changes" });
+  const probe = new ZombieProbe({
+    dataUrl,
+    model,
+    history,
+    dice: seededDice(1),
+    clock: systemClock,
+    readPath: "/changes",
+  });
   return { probe, history, bodies };
 }
 
@@ -39,14 +48,20 @@ const until = async (condition: () => boolean): Promise<void> => {
 
 test("every success of a zombie is noted, reads too", async () => {
   const { probe } = await probeOf((response) => response.writeHead(200).end("{}"));
-  await until(() => probe.acknowledged.some((line) => line.startsWith("POST")) && probe.acknowledged.some((line) => line.startsWith("GET")));
+  await until(
+    () =>
+      probe.acknowledged.some((line) => line.startsWith("POST")) &&
+      probe.acknowledged.some((line) => line.startsWith("GET")),
+  );
   await probe.stop();
   expect(probe.acknowledged.length).toBe(probe.sent);
 });
 
 test("refusals and cut connections are no acknowledgements", async () => {
   let turn = 0;
-  const { probe } = await probeOf((response) => ((turn += 1) % 2 === 0 ? response.destroy() : response.writeHead(503).end()));
+  const { probe } = await probeOf((response) =>
+    (turn += 1) % 2 === 0 ? response.destroy() : response.writeHead(503).end(),
+  );
   await until(() => probe.answered >= 8);
   await probe.stop();
   expect(probe.acknowledged).toEqual([]);

@@ -32,7 +32,13 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-const planned: PromoteRequest = { gateway: "gw1", epoch: 0, gatewaysRegistered: 1, gatewaysSeeingDown: [], planned: true };
+const planned: PromoteRequest = {
+  gateway: "gw1",
+  epoch: 0,
+  gatewaysRegistered: 1,
+  gatewaysSeeingDown: [],
+  planned: true,
+};
 
 class FakeFront implements FrontPort {
   port = 1;
@@ -89,14 +95,71 @@ class FakeApplication implements SupervisedApplication {
 }
 
 function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
-  const limits = { connectionsMax: 1, headBytesMax: 1, headerCountMax: 1, bodyBytesMax: 1, headArrivalMs: 1, idleMs: 1, connectMs: 1, firstByteMs: 1 };
+  const limits = {
+    connectionsMax: 1,
+    headBytesMax: 1,
+    headerCountMax: 1,
+    bodyBytesMax: 1,
+    headArrivalMs: 1,
+    idleMs: 1,
+    connectMs: 1,
+    firstByteMs: 1,
+  };
   const never = Number.MAX_SAFE_INTEGER;
   return {
-    ...{ id: "a", service, controlListen: { host: "127.0.0.1", port: 0 }, controlUrl: "http://127.0.0.1:9", dataListen: { host: "127.0.0.1", port: 0 } },
-    ...{ dataUrl: "http://127.0.0.1:0", dataFolder: join(root, "data"), databases: ["*.db"], databasesExcept: [], databasesMax: 10_000, uncaptured: "hold", uncapturedPatienceMs: 10_000, stateFolder: join(root, "state"), setAsideFolder: join(root, "state", "aside") },
-    ...{ vaultUrl: "memory:", vaultTimeoutMs: 100, bootstrap: true, bootstrapCheck: "quick", durability: { kind: "strict" }, leaseMs: 60_000, driftMarginMs: 0, pollMs: 2 },
-    ...{ drainTimeoutMs: 100, drainStreamsMs: 100, priority: 0, nofailover: false, secret: "s", limits, setAsideKeep: 20, setAsideBytesMax: 1e10, diskStallMs: 5_000 },
-    application: { command: ["true"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: 1, health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 100, restartsMax: 1, restartWindowMs: 1 },
+    ...{
+      id: "a",
+      service,
+      controlListen: { host: "127.0.0.1", port: 0 },
+      controlUrl: "http://127.0.0.1:9",
+      dataListen: { host: "127.0.0.1", port: 0 },
+    },
+    ...{
+      dataUrl: "http://127.0.0.1:0",
+      dataFolder: join(root, "data"),
+      databases: ["*.db"],
+      databasesExcept: [],
+      databasesMax: 10_000,
+      uncaptured: "hold",
+      uncapturedPatienceMs: 10_000,
+      stateFolder: join(root, "state"),
+      setAsideFolder: join(root, "state", "aside"),
+    },
+    ...{
+      vaultUrl: "memory:",
+      vaultTimeoutMs: 100,
+      bootstrap: true,
+      bootstrapCheck: "quick",
+      durability: { kind: "strict" },
+      leaseMs: 60_000,
+      driftMarginMs: 0,
+      pollMs: 2,
+    },
+    ...{
+      drainTimeoutMs: 100,
+      drainStreamsMs: 100,
+      priority: 0,
+      nofailover: false,
+      secret: "s",
+      limits,
+      setAsideKeep: 20,
+      setAsideBytesMax: 1e10,
+      diskStallMs: 5_000,
+    },
+    application: {
+      command: ["true"],
+      cwd: "/",
+      env: {},
+      readyPath: null,
+      readyTimeoutMs: 1,
+      health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null },
+      port: null,
+      stopSignal: "SIGTERM",
+      stopCommand: null,
+      stopTimeoutMs: 100,
+      restartsMax: 1,
+      restartWindowMs: 1,
+    },
     checkpoint: { intervalMs: never, journalBytes: never, restoreBudgetMs: never, keepMin: 2, windowMs: 0 },
     ...changes,
   };
@@ -112,7 +175,12 @@ interface Made {
   write(sql: string): void;
 }
 
-async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepare: (application: FakeApplication) => void = () => undefined, rehearsal: RehearsalGround | null = null): Promise<Made> {
+async function make(
+  store: FaultyStore,
+  changes: Partial<HostConfig> = {},
+  prepare: (application: FakeApplication) => void = () => undefined,
+  rehearsal: RehearsalGround | null = null,
+): Promise<Made> {
   const root = mkdtempSync(join(tmpdir(), "stead-host-"));
   folders.push(root);
   const config = configOf(root, changes);
@@ -124,7 +192,19 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
   let lastPort = 0;
   let onClose = (): void => undefined;
   const host = new Host({
-    ...{ config, clock: systemClock, random: systemRandom, rules: allRules, metrics: noMetrics, store, vaultId: "0f7a", canary: null, rehearsal, front, local },
+    ...{
+      config,
+      clock: systemClock,
+      random: systemRandom,
+      rules: allRules,
+      metrics: noMetrics,
+      store,
+      vaultId: "0f7a",
+      canary: null,
+      rehearsal,
+      front,
+      local,
+    },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     predecessor: { ask: () => Promise.resolve({ kind: "gone" as const }) },
     openReplica: async () => {
@@ -136,7 +216,15 @@ async function make(store: FaultyStore, changes: Partial<HostConfig> = {}, prepa
       };
       return replica;
     },
-    openSource: (known) => Source.open({ root: data, databases, clock: systemClock, rules: allRules, onWarning: () => undefined, ...(known === undefined ? {} : { known }) }),
+    openSource: (known) =>
+      Source.open({
+        root: data,
+        databases,
+        clock: systemClock,
+        rules: allRules,
+        onWarning: () => undefined,
+        ...(known === undefined ? {} : { known }),
+      }),
     localChunk: () => Promise.resolve(undefined),
     application: ({ onGaveUp }) => {
       const application = new FakeApplication(onGaveUp);
@@ -202,8 +290,14 @@ describe("a host", () => {
     const b = await make(store, { id: "b", bootstrap: false });
     b.host.start();
     await role(b.host, "secondary");
-    expect(await promote(b.host, { epoch: 0 })).toEqual({ kind: "refused", refusal: { kind: "epoch_taken", epoch: 1, host: "a" } });
-    expect(await promote(b.host, { epoch: 1, planned: false })).toMatchObject({ kind: "refused", refusal: { kind: "primary_alive" } });
+    expect(await promote(b.host, { epoch: 0 })).toEqual({
+      kind: "refused",
+      refusal: { kind: "epoch_taken", epoch: 1, host: "a" },
+    });
+    expect(await promote(b.host, { epoch: 1, planned: false })).toMatchObject({
+      kind: "refused",
+      refusal: { kind: "primary_alive" },
+    });
     expect(b.host.status().role).toBe("secondary");
   });
 
@@ -218,9 +312,15 @@ describe("a host", () => {
     const { instance, clockMs } = a.host.status();
     const order = { epoch: 1, planned: true };
     const expired = { kind: "refused", refusal: { kind: "order_expired" } };
-    expect(await promote(a.host, { ...order, basedOn: { instance, clockMs: (clockMs ?? 0) - 3_000, validMs: 3_000 } })).toMatchObject(expired);
-    expect(await promote(a.host, { ...order, basedOn: { instance: "other", clockMs: clockMs ?? 0, validMs: 60_000 } })).toMatchObject(expired);
-    expect(await promote(a.host, { ...order, basedOn: { instance, clockMs: clockMs ?? 0, validMs: 60_000 } })).toMatchObject({ kind: "done", epoch: 2 });
+    expect(
+      await promote(a.host, { ...order, basedOn: { instance, clockMs: (clockMs ?? 0) - 3_000, validMs: 3_000 } }),
+    ).toMatchObject(expired);
+    expect(
+      await promote(a.host, { ...order, basedOn: { instance: "other", clockMs: clockMs ?? 0, validMs: 60_000 } }),
+    ).toMatchObject(expired);
+    expect(
+      await promote(a.host, { ...order, basedOn: { instance, clockMs: clockMs ?? 0, validMs: 60_000 } }),
+    ).toMatchObject({ kind: "done", epoch: 2 });
   });
 
   test("that would not capture a database of the vault is no secondary: writes there would be lost with it", async () => {
@@ -247,7 +347,10 @@ describe("a host", () => {
     await role(b.host, "secondary");
     a.write("CREATE TABLE t (x)");
     await a.front.term?.gate();
-    expect(await promote(b.host, { epoch: 1 })).toMatchObject({ kind: "refused", refusal: { kind: "not_ready", reason: expect.stringContaining("leaves out a.db") } });
+    expect(await promote(b.host, { epoch: 1 })).toMatchObject({
+      kind: "refused",
+      refusal: { kind: "not_ready", reason: expect.stringContaining("leaves out a.db") },
+    });
     expect(await lastKind(store)).toBe("commit");
   });
 
@@ -260,7 +363,8 @@ describe("a host", () => {
     b.host.start();
     await role(b.host, "secondary");
     let letClaim: () => void = () => undefined;
-    store.beforePut = (key) => (key.startsWith("log/") ? new Promise<void>((resolve) => (letClaim = resolve)) : Promise.resolve());
+    store.beforePut = (key) =>
+      key.startsWith("log/") ? new Promise<void>((resolve) => (letClaim = resolve)) : Promise.resolve();
     const first = promote(b.host, { epoch: 1 });
     await role(b.host, "claiming");
     const second = promote(b.host, { epoch: 1 });
@@ -354,7 +458,8 @@ describe("a host", () => {
     const ports: number[] = [];
     const a = await make(store, {}, (application) => {
       const start = application.start.bind(application);
-      application.start = (port = 0) => (ports.push(port) === 1 ? Promise.reject(new ApplicationError("its port is taken", true)) : start());
+      application.start = (port = 0) =>
+        ports.push(port) === 1 ? Promise.reject(new ApplicationError("its port is taken", true)) : start();
     });
     a.host.start();
     await role(a.host, "primary");
@@ -369,7 +474,10 @@ describe("a host", () => {
     const a = await make(store, {}, (application) => (application.startFailure = failure));
     a.host.start();
     await until(() => a.host.status().retry !== null && a.host.status().role === "secondary");
-    expect(await promote(a.host, { epoch: 1 })).toMatchObject({ kind: "refused", refusal: { kind: "not_ready", reason: "the LDAP server does not answer" } });
+    expect(await promote(a.host, { epoch: 1 })).toMatchObject({
+      kind: "refused",
+      refusal: { kind: "not_ready", reason: "the LDAP server does not answer" },
+    });
     await role(a.host, "secondary");
     expect(a.host.status().retry?.attempts).toBe(2);
     expect(a.host.status().retry?.inMs).toBeGreaterThan(1_000);
@@ -385,8 +493,18 @@ describe("a host", () => {
 
   test("that was put off is like any other again after a rehearsal that went well, and not after one that failed", async () => {
     let failure: Error | undefined = new Error("the licence is missing");
-    const application = { start: () => (failure === undefined ? Promise.resolve() : Promise.reject(failure)), stop: () => Promise.resolve(), kill: () => Promise.resolve(), lastOutput: () => Promise.resolve("") };
-    const ground = { copy: () => Promise.resolve(), application: () => application, strays: () => [], clear: () => Promise.resolve() };
+    const application = {
+      start: () => (failure === undefined ? Promise.resolve() : Promise.reject(failure)),
+      stop: () => Promise.resolve(),
+      kill: () => Promise.resolve(),
+      lastOutput: () => Promise.resolve(""),
+    };
+    const ground = {
+      copy: () => Promise.resolve(),
+      application: () => application,
+      strays: () => [],
+      clear: () => Promise.resolve(),
+    };
     const a = await make(vault(), {}, (made) => (made.startFailure = failure), ground);
     a.host.start();
     await until(() => a.host.status().retry !== null && a.host.status().role === "secondary");
@@ -398,8 +516,18 @@ describe("a host", () => {
   });
 
   test("whose application opened the replica in a rehearsal restores it, and follows again", async () => {
-    const application = { start: () => Promise.resolve(), stop: () => Promise.resolve(), kill: () => Promise.resolve(), lastOutput: () => Promise.resolve("") };
-    const ground = { copy: () => Promise.resolve(), application: () => application, strays: () => ["/srv/notes/a.db"], clear: () => Promise.resolve() };
+    const application = {
+      start: () => Promise.resolve(),
+      stop: () => Promise.resolve(),
+      kill: () => Promise.resolve(),
+      lastOutput: () => Promise.resolve(""),
+    };
+    const ground = {
+      copy: () => Promise.resolve(),
+      application: () => application,
+      strays: () => ["/srv/notes/a.db"],
+      clear: () => Promise.resolve(),
+    };
     const a = await make(vault(), {}, () => undefined, ground);
     a.host.start();
     await role(a.host, "primary");
@@ -407,8 +535,13 @@ describe("a host", () => {
     await role(a.host, "secondary");
     const rehearsal = a.host.rehearse();
     await role(a.host, "restoring");
-    expect(a.host.status()).toMatchObject({ reason: expect.stringContaining("in a rehearsal the application opened /srv/notes/a.db instead of the copy") });
-    expect(await rehearsal).toMatchObject({ kind: "done", done: { ok: false, detail: expect.stringContaining("let it find its databases by one of them") } });
+    expect(a.host.status()).toMatchObject({
+      reason: expect.stringContaining("in a rehearsal the application opened /srv/notes/a.db instead of the copy"),
+    });
+    expect(await rehearsal).toMatchObject({
+      kind: "done",
+      done: { ok: false, detail: expect.stringContaining("let it find its databases by one of them") },
+    });
     await role(a.host, "secondary");
     expect(a.host.status().rehearsal).toMatchObject({ ok: false });
   });
@@ -417,7 +550,9 @@ describe("a host", () => {
     const copying = Promise.withResolvers<void>();
     const copy = (_databases: readonly string[], signal: AbortSignal): Promise<void> => {
       copying.resolve();
-      return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }));
+      return new Promise((_resolve, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }),
+      );
     };
     let cleared = 0;
     const application = (): never => {
@@ -427,13 +562,19 @@ describe("a host", () => {
     const a = await make(vault(), {}, () => undefined, ground);
     a.host.start();
     await role(a.host, "primary");
-    expect(await a.host.rehearse()).toMatchObject({ kind: "refused", refusal: { reason: "only a secondary rehearses; this host is primary" } });
+    expect(await a.host.rehearse()).toMatchObject({
+      kind: "refused",
+      refusal: { reason: "only a secondary rehearses; this host is primary" },
+    });
     await a.host.demote({ gateway: "gw1", successor: null, reason: "maintenance" }, () => undefined);
     await role(a.host, "secondary");
     const rehearsal = a.host.rehearse();
     await copying.promise;
     expect(await promote(a.host, { epoch: 1 })).toMatchObject({ kind: "done" });
-    expect(await rehearsal).toMatchObject({ kind: "refused", refusal: { reason: "the rehearsal was cut: this host was asked to become primary" } });
+    expect(await rehearsal).toMatchObject({
+      kind: "refused",
+      refusal: { reason: "the rehearsal was cut: this host was asked to become primary" },
+    });
     expect(a.host.status()).toMatchObject({ role: "primary", rehearsal: null });
     expect(cleared).toBeGreaterThanOrEqual(1);
   });
@@ -451,7 +592,10 @@ describe("a host", () => {
     });
     const refused = await promote(a.host, { epoch: 1 });
     expect(refused).toMatchObject({ kind: "refused", refusal: { reason: "EIO: i/o error, close" } });
-    expect(a.host.status()).toMatchObject({ role: "restoring", retry: { reason: "EIO: i/o error, close", attempts: 1 } });
+    expect(a.host.status()).toMatchObject({
+      role: "restoring",
+      retry: { reason: "EIO: i/o error, close", attempts: 1 },
+    });
     isBroken = false;
     await role(a.host, "secondary");
     expect(a.host.status().retry?.inMs).toBe(0);
@@ -466,11 +610,19 @@ describe("a host", () => {
     const b = await make(store, { id: "b", bootstrap: false });
     b.host.start();
     await role(b.host, "secondary");
-    const otherLog = (reason: string) => ({ kind: "refused", refusal: { kind: "other_log", reason: expect.stringContaining(reason) } });
+    const otherLog = (reason: string) => ({
+      kind: "refused",
+      refusal: { kind: "other_log", reason: expect.stringContaining(reason) },
+    });
     expect(await promote(b.host, { epoch: 1, vault: "beef" })).toMatchObject(otherLog("its identity is 0f7a"));
-    expect(await promote(b.host, { epoch: 1, positionHeard: heard + 19, vault: "0f7a" })).toMatchObject(otherLog(`was heard at ${heard + 19}`));
+    expect(await promote(b.host, { epoch: 1, positionHeard: heard + 19, vault: "0f7a" })).toMatchObject(
+      otherLog(`was heard at ${heard + 19}`),
+    );
     expect(b.host.status().warnings.join()).toContain("your vault is not the vault of this service");
-    expect(await promote(b.host, { epoch: 1, positionHeard: heard, vault: "0f7a" })).toMatchObject({ kind: "done", epoch: 2 });
+    expect(await promote(b.host, { epoch: 1, positionHeard: heard, vault: "0f7a" })).toMatchObject({
+      kind: "done",
+      epoch: 2,
+    });
     expect(b.host.status().warnings.join()).not.toContain("your vault");
   });
 
@@ -480,9 +632,18 @@ describe("a host", () => {
     a.host.start();
     await role(a.host, "primary");
     const events: DemoteEvent[] = [];
-    const demote = (epoch: number | null) => a.host.demote({ gateway: "gw1", successor: null, reason: "switchover", epoch }, (event) => events.push(event));
+    const demote = (epoch: number | null) =>
+      a.host.demote({ gateway: "gw1", successor: null, reason: "switchover", epoch }, (event) => events.push(event));
     await demote(7);
-    expect(events.splice(0)).toEqual([{ kind: "refused", refusal: { kind: "not_ready", reason: "the order is for the primary of epoch 7; this host is primary in epoch 1" } }]);
+    expect(events.splice(0)).toEqual([
+      {
+        kind: "refused",
+        refusal: {
+          kind: "not_ready",
+          reason: "the order is for the primary of epoch 7; this host is primary in epoch 1",
+        },
+      },
+    ]);
     expect(a.host.status().role).toBe("primary");
     await demote(1);
     expect(events.at(-1)?.kind).toBe("done");
@@ -494,7 +655,8 @@ describe("a host", () => {
     a.host.start();
     await role(a.host, "primary");
     let isFull = true;
-    store.beforePut = () => (isFull ? Promise.reject(new StoreError("full", "no space", "Free space.")) : Promise.resolve());
+    store.beforePut = () =>
+      isFull ? Promise.reject(new StoreError("full", "no space", "Free space.")) : Promise.resolve();
     a.write("CREATE TABLE t (x)");
     let isReleased = false;
     const gate = Promise.resolve(a.front.term?.gate()).then(() => (isReleased = true));
@@ -510,7 +672,10 @@ describe("a host", () => {
   test("waits for a vault that does not answer when it starts, says so, and goes on by itself", async () => {
     const store = vault();
     let isAway = true;
-    store.list = (prefix, options) => (isAway ? Promise.reject(new StoreError("unavailable", "no answer", "Is it up?")) : store.inner.list(prefix, options));
+    store.list = (prefix, options) =>
+      isAway
+        ? Promise.reject(new StoreError("unavailable", "no answer", "Is it up?"))
+        : store.inner.list(prefix, options);
     const a = await make(store);
     a.host.start();
     await until(() => (a.host.status().reason ?? "").includes("no answer"));

@@ -67,11 +67,19 @@ test("an upstream that does not answer in time loses the request", async () => {
   const client = await proxy.client();
   client.send(get);
   await client.until((r) => r.includes("502"));
-  expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: false, reason: "the upstream did not answer within 1 ms", cause: "timed_out" });
+  expect(proxy.outcomes[0]).toMatchObject({
+    kind: "lost",
+    released: false,
+    reason: "the upstream did not answer within 1 ms",
+    cause: "timed_out",
+  });
 });
 
 test("an upstream that stops in the middle of a response is cut", async () => {
-  await using proxy = await proxied({ limits: { responseIdleMs: 1 }, onData: (c) => void c.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf") });
+  await using proxy = await proxied({
+    limits: { responseIdleMs: 1 },
+    onData: (c) => void c.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf"),
+  });
   const client = await proxy.client();
   client.send(get);
   expect(await client.untilEnd()).toEndWith("half");
@@ -97,7 +105,9 @@ test("a response that goes on for longer than allowed is cut, however lively it 
 test("a tunnel that nobody uses is ended", async () => {
   await using proxy = await proxied({
     limits: { tunnelIdleMs: 1 },
-    onData: (c) => c.received.endsWith("\r\n\r\n") && void c.socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
+    onData: (c) =>
+      c.received.endsWith("\r\n\r\n") &&
+      void c.socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
   });
   const client = await proxy.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
@@ -106,7 +116,10 @@ test("a tunnel that nobody uses is ended", async () => {
 });
 
 test("connections beyond the bounds are closed at once and others go on", async () => {
-  await using proxy = await proxied({ limits: { connectionsPerAddressMax: 2 }, onData: (c) => void c.socket.write(ok) });
+  await using proxy = await proxied({
+    limits: { connectionsPerAddressMax: 2 },
+    onData: (c) => void c.socket.write(ok),
+  });
   const [first, second] = [await proxy.client(), await proxy.client()];
   await waitFor(() => proxy.server.connections === 2);
   const third = await proxy.client();
@@ -198,7 +211,11 @@ test("a client that does not read stops the upstream, and one that reads gets ev
   await waitFor(() => (poured?.taken() ?? 0) > mib);
   expect(await settled(() => poured?.taken() ?? 0)).toBeLessThan(buffersMax);
   client.socket.resume();
-  await waitFor(() => received > total, () => `received ${received}`, 20_000);
+  await waitFor(
+    () => received > total,
+    () => `received ${received}`,
+    20_000,
+  );
   expect(proxy.outcomes[0]?.kind).toBe("completed");
 }, 30_000);
 
@@ -219,7 +236,11 @@ test("an upstream that does not read stops the client, and one that reads gets e
     if (received > total) socket.write(ok);
   });
   socket.resume();
-  await waitFor(() => client.received.endsWith("ok"), () => `received ${received}`, 20_000);
+  await waitFor(
+    () => client.received.endsWith("ok"),
+    () => `received ${received}`,
+    20_000,
+  );
 }, 30_000);
 
 test("a client that takes nothing of a waiting response is cut off", async () => {

@@ -24,7 +24,8 @@ const implementations: readonly [name: string, make: () => { metrics: Metrics; s
       const metrics = new DeltaMetrics();
       const scraped = new PrometheusMetrics(gatewayMetrics);
       const scrape = (): Promise<string> => {
-        for (const delta of JSON.parse(JSON.stringify(metrics.take())) as ReturnType<DeltaMetrics["take"]>) addDelta(scraped, delta);
+        for (const delta of JSON.parse(JSON.stringify(metrics.take())) as ReturnType<DeltaMetrics["take"]>)
+          addDelta(scraped, delta);
         return scraped.text();
       };
       return { metrics, scrape };
@@ -54,7 +55,8 @@ describe.each(implementations)("%s", (_, make) => {
     await scrape();
     gap.observe(0);
     const text = await scrape();
-    const upTo = (le: string): number | undefined => sampleOf(text, `stead_failover_gap_seconds_bucket{service="notes",le="${le}"}`);
+    const upTo = (le: string): number | undefined =>
+      sampleOf(text, `stead_failover_gap_seconds_bucket{service="notes",le="${le}"}`);
     expect(["0.005", "0.3", "0.5", "0.75", "60", "+Inf"].map(upTo)).toEqual([1, 1, 2, 3, 3, 4]);
     expect(sampleOf(text, 'stead_failover_gap_seconds_count{service="notes"}')).toBe(4);
     expect(sampleOf(text, 'stead_failover_gap_seconds_sum{service="notes"}')).toBeCloseTo(1_001.01);
@@ -62,9 +64,20 @@ describe.each(implementations)("%s", (_, make) => {
 
   test("tell labels apart whatever is in them", async () => {
     const { metrics, scrape } = make();
-    for (const [service, result] of [['a","b', "c"], ["a", 'b","c'], ["a\\", "b"], ["line\nbreak", "b"]] as const) metrics.histogram("stead_hold_duration_seconds", { service, result }).observe(1);
+    for (const [service, result] of [
+      ['a","b', "c"],
+      ["a", 'b","c'],
+      ["a\\", "b"],
+      ["line\nbreak", "b"],
+    ] as const)
+      metrics.histogram("stead_hold_duration_seconds", { service, result }).observe(1);
     const text = await scrape();
-    expect(text.split("\n").filter((line) => line.startsWith("stead_hold_duration_seconds_count")).sort()).toEqual([
+    expect(
+      text
+        .split("\n")
+        .filter((line) => line.startsWith("stead_hold_duration_seconds_count"))
+        .sort(),
+    ).toEqual([
       'stead_hold_duration_seconds_count{service="a",result="b\\",\\"c"} 1',
       'stead_hold_duration_seconds_count{service="a\\",\\"b",result="c"} 1',
       'stead_hold_duration_seconds_count{service="a\\\\",result="b"} 1',
@@ -82,9 +95,13 @@ test("metrics that keep nothing take everything", () => {
 describe("the tables of metrics", () => {
   test("are the ones of docs/METRICS.md", () => {
     const text = readFileSync(join(import.meta.dirname, "../../docs/METRICS.md"), "utf8");
-    const tables = text.split("\n\n").filter((block) => block.startsWith("| metric |")).map((block) => block.trimEnd());
+    const tables = text
+      .split("\n\n")
+      .filter((block) => block.startsWith("| metric |"))
+      .map((block) => block.trimEnd());
     expect(tables).toEqual([metricsTable(gatewayMetrics), metricsTable(hostMetrics)]);
-    for (const [name] of text.matchAll(/\bstead_[a-z_]*[a-z]/g)) expect(Object.keys(definitions)).toContain(name.replace(/_(bucket|sum|count)$/, ""));
+    for (const [name] of text.matchAll(/\bstead_[a-z_]*[a-z]/g))
+      expect(Object.keys(definitions)).toContain(name.replace(/_(bucket|sum|count)$/, ""));
   });
 
   test("share no name: a dashboard would add up what a gateway and a host say", () => {

@@ -3,10 +3,19 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, OperatorError } from "../../src/runtime/operator-error.ts";
 
-/** Errors that are no operator's: each with the reason. Whoever adds one says here why nobody can do anything about it. */
+/**
+ * Errors that are no operator's: each with the reason. Whoever adds one says here why nobody can do anything about it.
+ */
 const others = [
   // Ends of a term, a connection or a snapshot, handled where they happen.
-  ...["GateShutError", "ProtocolError", "MalformedBytes", "UnknownSection", "WrittenMeanwhileError", "DivergedCopyError"],
+  ...[
+    "GateShutError",
+    "ProtocolError",
+    "MalformedBytes",
+    "UnknownSection",
+    "WrittenMeanwhileError",
+    "DivergedCopyError",
+  ],
   ...["Refusal", "HranaRefusal", "SqlFailure"], // answers to a client, which have a shape of their own
   "DamagedDatabaseError", // set aside by itself, and said in a notice
   ...["IllegalPhase", "IllegalHostTransition"], // assertions of the pure core
@@ -16,18 +25,37 @@ const others = [
 test("every error class of the program is one that says what was found and what to do, or has a reason here why it is none", () => {
   const root = join(import.meta.dirname, "../..");
   const classes = ["src", "harness"]
-    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(root, folder, name)))
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(root, folder, name)),
+    )
     .filter((file) => file.endsWith(".ts"))
-    .flatMap((file) => [...readFileSync(file, "utf8").matchAll(/^(?:export )?class (\w+) extends (\w*Error)\b/gm)].map(([, name = "", base = ""]) => ({ name, base })));
+    .flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/^(?:export )?class (\w+) extends (\w*Error)\b/gm)].map(
+        ([, name = "", base = ""]) => ({ name, base }),
+      ),
+    );
   expect(classes.length).toBeGreaterThan(40);
-  expect(classes.filter(({ name, base }) => !["OperatorError", "BaseVaultError"].includes(base) && !others.includes(name) && name !== "OperatorError")).toEqual([]);
+  expect(
+    classes.filter(
+      ({ name, base }) =>
+        !["OperatorError", "BaseVaultError"].includes(base) && !others.includes(name) && name !== "OperatorError",
+    ),
+  ).toEqual([]);
   expect(others.filter((other) => !classes.some(({ name }) => name === other))).toEqual([]);
 });
 
 test("an error is known by its class and its area: its message is found and accepted, its one-line form has the advice too", () => {
   class PlaceTakenError extends OperatorError {}
-  const error = new PlaceTakenError("resource", { found: "a place that is taken", accepted: "a free one", advice: "name another" });
-  expect(error).toMatchObject({ name: "PlaceTakenError", area: "resource", message: "a place that is taken; accepted is a free one" });
+  const error = new PlaceTakenError("resource", {
+    found: "a place that is taken",
+    accepted: "a free one",
+    advice: "name another",
+  });
+  expect(error).toMatchObject({
+    name: "PlaceTakenError",
+    area: "resource",
+    message: "a place that is taken; accepted is a free one",
+  });
   expect(messageOf(error)).toBe("a place that is taken; accepted is a free one (name another)");
   expect(messageOf(new OperatorError("usage", { found: "x", advice: "y" }))).toBe("x (y)");
   expect([messageOf(new TypeError("t")), messageOf("thrown")]).toEqual(["t", "thrown"]);

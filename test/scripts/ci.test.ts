@@ -23,7 +23,11 @@ function runCi(check: string, tests: string): Promise<{ code: number | null; las
   writeFileSync(join(folder, "scripts/check"), `#!/bin/sh\n${check}\n`, { mode: 0o755 });
   writeFileSync(join(folder, "scripts/test"), `#!/bin/sh\n${tests}\n`, { mode: 0o755 });
   return new Promise((resolve, reject) => {
-    const child = spawn(join(folder, ".ci/run"), [], { cwd: tmpdir(), env: { PATH: join(folder, "bin"), TMPDIR: folder }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(join(folder, ".ci/run"), [], {
+      cwd: tmpdir(),
+      env: { PATH: join(folder, "bin"), TMPDIR: folder },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let out = "";
     child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
     child.on("error", reject);
@@ -32,16 +36,28 @@ function runCi(check: string, tests: string): Promise<{ code: number | null; las
 }
 
 test("the last line is the sum of both, and all passed is success", async () => {
-  expect(await runCi("echo 7 passed, 0 failed", "echo noise; echo 100 passed, 0 failed")).toEqual({ code: 0, last: "107 passed, 0 failed" });
+  expect(await runCi("echo 7 passed, 0 failed", "echo noise; echo 100 passed, 0 failed")).toEqual({
+    code: 0,
+    last: "107 passed, 0 failed",
+  });
 });
 
 test("one failure anywhere is a failure, and the rest still runs", async () => {
-  expect(await runCi("echo 6 passed, 1 failed; exit 1", "echo 100 passed, 0 failed")).toEqual({ code: 1, last: "106 passed, 1 failed" });
-  expect(await runCi("echo 7 passed, 0 failed", "echo 98 passed, 2 failed; exit 1")).toEqual({ code: 1, last: "105 passed, 2 failed" });
+  expect(await runCi("echo 6 passed, 1 failed; exit 1", "echo 100 passed, 0 failed")).toEqual({
+    code: 1,
+    last: "106 passed, 1 failed",
+  });
+  expect(await runCi("echo 7 passed, 0 failed", "echo 98 passed, 2 failed; exit 1")).toEqual({
+    code: 1,
+    last: "105 passed, 2 failed",
+  });
 });
 
 test("a script that ends badly without saying so counts as one failure", async () => {
   expect(await runCi("echo broken", "echo 1 passed, 0 failed")).toEqual({ code: 1, last: "1 passed, 1 failed" });
-  expect(await runCi("echo 7 passed, 0 failed; exit 3", "echo 1 passed, 0 failed")).toEqual({ code: 1, last: "8 passed, 1 failed" });
+  expect(await runCi("echo 7 passed, 0 failed; exit 3", "echo 1 passed, 0 failed")).toEqual({
+    code: 1,
+    last: "8 passed, 1 failed",
+  });
   expect(await runCi("kill -9 $$", "echo 1 passed, 0 failed")).toEqual({ code: 1, last: "1 passed, 1 failed" });
 });

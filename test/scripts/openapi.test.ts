@@ -15,7 +15,12 @@ import { systemClock } from "../../src/runtime/clock.ts";
 const secret = "s".repeat(32);
 const documents = openApiDocuments();
 const hostApp = controlApp({} as Controlled, secret, systemClock, new PrometheusMetrics(hostMetrics));
-const gatewayApp = createAdminApp({ secret, clock: systemClock, services: () => [], peers: {} } as unknown as AdminTarget);
+const gatewayApp = createAdminApp({
+  secret,
+  clock: systemClock,
+  services: () => [],
+  peers: {},
+} as unknown as AdminTarget);
 /** Between gateways of one version: src/control/peer-api.ts. */
 const internal = ["POST /v1/peer/sync"];
 
@@ -26,10 +31,18 @@ const both: readonly [file: keyof typeof documents, app: Hono, internal: readonl
 
 /** Every `METHOD /path` of an application; what was added for all methods is a check before them, or a refusal. */
 const routesOf = (app: Hono): string[] =>
-  [...new Set(app.routes.filter(({ method }) => method !== "ALL").map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`))].sort();
+  [
+    ...new Set(
+      app.routes
+        .filter(({ method }) => method !== "ALL")
+        .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`),
+    ),
+  ].sort();
 
 const callsOf = (document: (typeof documents)["host.json"]): string[] =>
-  Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`)).sort();
+  Object.entries(document.paths)
+    .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
+    .sort();
 
 describe.each(both)("docs/openapi/%s", (file, app, notDescribed) => {
   const document = documents[file];
@@ -55,9 +68,14 @@ describe.each(both)("docs/openapi/%s", (file, app, notDescribed) => {
   });
 
   test("refers to nothing that it does not have, and has nothing that it does not refer to", () => {
-    const referred = new Set([...openApiText(document).matchAll(/"\$ref": "#\/components\/(\w+\/\w+)"/g)].map(([, name]) => name ?? ""));
+    const referred = new Set(
+      [...openApiText(document).matchAll(/"\$ref": "#\/components\/(\w+\/\w+)"/g)].map(([, name]) => name ?? ""),
+    );
     const { responses, schemas } = document.components;
-    const had = [...Object.keys(responses).map((name) => `responses/${name}`), ...Object.keys(schemas).map((name) => `schemas/${name}`)];
+    const had = [
+      ...Object.keys(responses).map((name) => `responses/${name}`),
+      ...Object.keys(schemas).map((name) => `schemas/${name}`),
+    ];
     expect(had.sort()).toEqual([...referred].sort());
   });
 });
@@ -68,14 +86,33 @@ test("there are no other documents", () => {
 
 test("a check that JSON Schema cannot express is said in words, and what has no words is refused", () => {
   const reason = documents["host.json"].components.schemas["DemoteRequest"]?.properties?.["reason"];
-  expect(reason).toMatchObject({ type: "string", maxLength: 500, description: "Checked besides this schema: text without half of a surrogate pair." });
-  expect(() => convert({ X: v.pipe(v.string(), v.check((text) => text !== "")) })).toThrow("check");
-  expect(() => convert({ X: v.pipe(v.string(), v.rawCheck(() => undefined)) })).toThrow("raw_check");
+  expect(reason).toMatchObject({
+    type: "string",
+    maxLength: 500,
+    description: "Checked besides this schema: text without half of a surrogate pair.",
+  });
+  expect(() =>
+    convert({
+      X: v.pipe(
+        v.string(),
+        v.check((text) => text !== ""),
+      ),
+    }),
+  ).toThrow("check");
+  expect(() =>
+    convert({
+      X: v.pipe(
+        v.string(),
+        v.rawCheck(() => undefined),
+      ),
+    }),
+  ).toThrow("raw_check");
   expect(() => convert({ X: v.pipe(v.string(), v.regex(/x/i)) })).toThrow("flags");
   expect(() => convert({ X: v.bigint() })).toThrow("bigint");
 });
 
 test("the comments of schemas and fields are their descriptions", () => {
-  const text = "/** A thing. */\nexport const thingSchema = v.object({\n  /** How\n   * long. */\n  ms: v.number(),\n  other: v.number(),\n});\n/** No schema. */\nconst x = 1;";
+  const text =
+    "/** A thing. */\nexport const thingSchema = v.object({\n  /** How\n   * long. */\n  ms: v.number(),\n  other: v.number(),\n});\n/** No schema. */\nconst x = 1;";
   expect(commentsOf("thing.ts", text)).toEqual({ Thing: "A thing.", "Thing.ms": "How long." });
 });

@@ -1,12 +1,23 @@
 /** scripts/lib/setup.sh on machines that lack something, with stand-ins for npm and Bun: no network is used. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const repository = join(import.meta.dirname, "../..");
-const pinned = (JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as { devDependencies: { bun: string } }).devDependencies.bun;
+const pinned = (
+  JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as { devDependencies: { bun: string } }
+).devDependencies.bun;
 
 let folder = "";
 let root = "";
@@ -15,7 +26,8 @@ beforeEach(() => {
   root = join(folder, "a clone"); // Paths with a space have to work.
   for (const name of ["bin", "home"]) mkdirSync(join(folder, name));
   mkdirSync(join(root, "scripts/lib"), { recursive: true });
-  for (const name of ["package.json", "bun.lock", "scripts/lib/setup.sh"]) copyFileSync(join(repository, name), join(root, name));
+  for (const name of ["package.json", "bun.lock", "scripts/lib/setup.sh"])
+    copyFileSync(join(repository, name), join(root, name));
   for (const name of ["sh", "sed", "head", "cat", "cksum", "uname", "mkdir", "dirname", "readlink", "ln", "chmod"]) {
     const path = Bun.which(name);
     if (path === null) throw new Error(`${name} is not on the PATH`);
@@ -24,7 +36,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const program = (name: string, text: string): void => writeFileSync(join(folder, "bin", name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+const program = (name: string, text: string): void =>
+  writeFileSync(join(folder, "bin", name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
 
 /** A Bun of some version whose `install` puts the pinned one into node_modules, as the lock file says. */
 const standInBun = (version: string): string => `
@@ -36,10 +49,15 @@ case "$1" in
     chmod +x node_modules/@oven/bun-linux-x64/bin/bun ;;
 esac`;
 
-function setup(env: Record<string, string> = { HOME: join(folder, "home") }): Promise<{ code: number | null; out: string; err: string }> {
+function setup(
+  env: Record<string, string> = { HOME: join(folder, "home") },
+): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve, reject) => {
     const script = 'set -eu; root=$1; . "$root/scripts/lib/setup.sh"; echo "$bun"; bun --version';
-    const child = spawn(join(folder, "bin/sh"), ["-c", script, "sh", root], { env: { PATH: join(folder, "bin"), ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(join(folder, "bin/sh"), ["-c", script, "sh", root], {
+      env: { PATH: join(folder, "bin"), ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let out = "";
     let err = "";
     child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
@@ -57,7 +75,10 @@ test("without Bun and npm it says what to install", async () => {
 });
 
 test("with only npm, exactly the pinned Bun is installed into the clone, without install scripts", async () => {
-  program("npm", `echo "npm $*" >>"${folder}/calls"; mkdir -p node_modules/@oven/bun-linux-x64/bin; cat >node_modules/@oven/bun-linux-x64/bin/bun <<'END'\n#!/bin/sh${standInBun(pinned)}\nEND\nchmod +x node_modules/@oven/bun-linux-x64/bin/bun`);
+  program(
+    "npm",
+    `echo "npm $*" >>"${folder}/calls"; mkdir -p node_modules/@oven/bun-linux-x64/bin; cat >node_modules/@oven/bun-linux-x64/bin/bun <<'END'\n#!/bin/sh${standInBun(pinned)}\nEND\nchmod +x node_modules/@oven/bun-linux-x64/bin/bun`,
+  );
   expect(await setup()).toMatchObject(ready());
   expect(calls()).toContain(`--ignore-scripts`);
   expect(calls()).toContain(`bun@${pinned}\n`);
@@ -73,10 +94,18 @@ test("what is installed already is not installed again, until the lock file chan
   program("bun", standInBun("1.0.0"));
   await setup();
   await setup();
-  expect(calls().split("\n").filter((line) => line.startsWith("bun install"))).toHaveLength(1);
+  expect(
+    calls()
+      .split("\n")
+      .filter((line) => line.startsWith("bun install")),
+  ).toHaveLength(1);
   writeFileSync(join(root, "bun.lock"), `${readFileSync(join(root, "bun.lock"), "utf8")}\n`);
   await setup();
-  expect(calls().split("\n").filter((line) => line.startsWith("bun install"))).toHaveLength(2);
+  expect(
+    calls()
+      .split("\n")
+      .filter((line) => line.startsWith("bun install")),
+  ).toHaveLength(2);
 });
 
 test("an empty, a missing and an unusable home folder work", async () => {
@@ -85,7 +114,11 @@ test("an empty, a missing and an unusable home folder work", async () => {
     rmSync(join(root, "node_modules"), { recursive: true, force: true });
     expect(await setup(env)).toMatchObject(ready());
   }
-  expect(calls().split("\n").filter((line) => line === `home ${join(root, ".bun/home")}`)).toHaveLength(3);
+  expect(
+    calls()
+      .split("\n")
+      .filter((line) => line === `home ${join(root, ".bun/home")}`),
+  ).toHaveLength(3);
 });
 
 test("when the dependencies cannot be installed it says so and stops", async () => {

@@ -5,7 +5,15 @@ const sources = new Set(["src/http/proxy/hold.ts", "harness/load.ts"]);
 const check = (...files: readonly string[]): string[] => misplacedTests(files, sources);
 
 test("a test that mirrors a source file, or lies in a folder named for what it proves, has its place", () => {
-  expect(check("test/http/proxy/hold.test.ts", "test/harness/load.test.ts", "test/behaviour/http/crowd.test.ts", "test/sim/world.ts", "test/support/http/raw-client.ts")).toEqual([]);
+  expect(
+    check(
+      "test/http/proxy/hold.test.ts",
+      "test/harness/load.test.ts",
+      "test/behaviour/http/crowd.test.ts",
+      "test/sim/world.ts",
+      "test/support/http/raw-client.ts",
+    ),
+  ).toEqual([]);
 });
 
 test("a test of no source file is a violation, also when the source file has moved", () => {

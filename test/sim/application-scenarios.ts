@@ -1,23 +1,34 @@
 /**
- * Applications that misbehave while their machines are well: hung, crashing, poisoned, slow to come. Nobody mends anything by hand: the
- * service must come back by itself, and a host that lives must not be lost.
+ * Applications that misbehave while their machines are well: hung, crashing, poisoned, slow to come. Nobody mends
+ * anything by hand: the service must come back by itself, and a host that lives must not be lost.
  */
 import { count, said, type Scenario } from "./scenarios.ts";
 import type { Fault } from "./faults.ts";
 import type { RunResult } from "./run.ts";
 
 const claims = (result: RunResult): number => count(result, "claims epoch");
-const oneEpoch = (result: RunResult): string | undefined => (claims(result) > 1 ? `${claims(result)} epochs: a host was lost over its application` : undefined);
-const servedAfter = (ms: number) => (result: RunResult): string | undefined =>
-  result.operations.some(({ calledAt, outcome, poison }) => poison === undefined && calledAt > ms && outcome.kind === "ok") ? undefined : `nothing was served after ${ms} ms`;
+const oneEpoch = (result: RunResult): string | undefined =>
+  claims(result) > 1 ? `${claims(result)} epochs: a host was lost over its application` : undefined;
+const servedAfter =
+  (ms: number) =>
+  (result: RunResult): string | undefined =>
+    result.operations.some(
+      ({ calledAt, outcome, poison }) => poison === undefined && calledAt > ms && outcome.kind === "ok",
+    )
+      ? undefined
+      : `nothing was served after ${ms} ms`;
 
-const endedAtMost = (max: number) => (result: RunResult): string | undefined => {
-  const endings = count(result, "its application has ended");
-  return endings > max ? `the application ended ${endings} times` : undefined;
-};
+const endedAtMost =
+  (max: number) =>
+  (result: RunResult): string | undefined => {
+    const endings = count(result, "its application has ended");
+    return endings > max ? `the application ended ${endings} times` : undefined;
+  };
 
 function othersNotExecuted({ operations }: RunResult): string | undefined {
-  const refused = operations.filter(({ poison, outcome }) => poison === undefined && outcome.kind === "not-executed").length;
+  const refused = operations.filter(
+    ({ poison, outcome }) => poison === undefined && outcome.kind === "not-executed",
+  ).length;
   return refused > 0 ? `${refused} requests of other clients were refused` : undefined;
 }
 
@@ -25,7 +36,8 @@ function othersNotExecuted({ operations }: RunResult): string | undefined {
 const epochsWhileBrakedMax = 6;
 const brokenAtMs = 4_000;
 const brokenMs = 15_000;
-const claimsUntil = ({ trace }: RunResult, ms: number): number => trace.filter(({ what, atMs }) => atMs < ms && what.includes("claims epoch")).length;
+const claimsUntil = ({ trace }: RunResult, ms: number): number =>
+  trace.filter(({ what, atMs }) => atMs < ms && what.includes("claims epoch")).length;
 
 function brakedWrongly(result: RunResult): string | undefined {
   const epochs = claimsUntil(result, brokenAtMs + brokenMs);
@@ -41,7 +53,9 @@ export const applicationScenarios: readonly Scenario[] = [
   },
   {
     name: "an application that hangs again and again is given up on one host after the other, and comes back",
-    faults: [4_000, 6_500, 9_000, 11_500, 14_000].map((atMs): Fault => ({ kind: "application-freeze", who: "primary", atMs, forMs: 60_000 })),
+    faults: [4_000, 6_500, 9_000, 11_500, 14_000].map(
+      (atMs): Fault => ({ kind: "application-freeze", who: "primary", atMs, forMs: 60_000 }),
+    ),
     options: { faultyMs: 20_000 },
     always: servedAfter(21_000),
     seen: (result) => claims(result) > 1,
@@ -50,26 +64,37 @@ export const applicationScenarios: readonly Scenario[] = [
     name: "an application that computes for three times its patience is left alone",
     faults: [],
     options: { longShare: 0.02, longMs: 3_000 },
-    always: (result) => oneEpoch(result) ?? (said(result, "its application is stuck") ? "a busy application was called stuck" : undefined),
+    always: (result) =>
+      oneEpoch(result) ??
+      (said(result, "its application is stuck") ? "a busy application was called stuck" : undefined),
     seen: ({ operations }) => operations.length > 0,
   },
   {
     name: "everything on the machine stops for three seconds, and the application is not blamed for it",
     faults: [0, 1, 2].map((who): Fault => ({ kind: "freeze", who, withApplication: true, atMs: 4_000, forMs: 3_000 })),
-    always: (result) => (said(result, "its application is stuck") ? "a pause of the machine was taken for a stuck application" : undefined),
+    always: (result) =>
+      said(result, "its application is stuck") ? "a pause of the machine was taken for a stuck application" : undefined,
     seen: (result) => count(result, "freeze") >= 3,
   },
   {
     name: "a request that ends the application ends it twice, is put aside, and costs no host and no other request its answer",
-    faults: Array.from({ length: 20 }, (_, i): Fault => ({ kind: "poison", gateway: i % 2, how: "ends", atMs: 4_000 + i * 250, forMs: 1 })),
+    faults: Array.from(
+      { length: 20 },
+      (_, i): Fault => ({ kind: "poison", gateway: i % 2, how: "ends", atMs: 4_000 + i * 250, forMs: 1 }),
+    ),
     always: (result) => oneEpoch(result) ?? endedAtMost(2)(result) ?? othersNotExecuted(result),
-    seen: ({ operations }) => operations.filter(({ poison, outcome }) => poison !== undefined && outcome.kind === "not-executed").length > 10,
+    seen: ({ operations }) =>
+      operations.filter(({ poison, outcome }) => poison !== undefined && outcome.kind === "not-executed").length > 10,
   },
   {
     name: "an answer that must be refused is given once, and is nobody's failure but its own",
-    faults: Array.from({ length: 10 }, (_, i): Fault => ({ kind: "poison", gateway: i % 2, how: "invalid", atMs: 4_000 + i * 250, forMs: 1 })),
+    faults: Array.from(
+      { length: 10 },
+      (_, i): Fault => ({ kind: "poison", gateway: i % 2, how: "invalid", atMs: 4_000 + i * 250, forMs: 1 }),
+    ),
     always: (result) => oneEpoch(result) ?? endedAtMost(0)(result) ?? othersNotExecuted(result),
-    seen: ({ operations }) => operations.some(({ poison, outcome }) => poison === "invalid" && outcome.kind === "unknown"),
+    seen: ({ operations }) =>
+      operations.some(({ poison, outcome }) => poison === "invalid" && outcome.kind === "unknown"),
   },
   {
     name: "processes that leave the application's group end with its term",

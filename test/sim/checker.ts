@@ -1,10 +1,10 @@
 /**
  * What must be true of a history.
  *
- * At once, when it happens: no position gets two contents; what a host releases is in the log by then (the gate); epochs
- * of what is released never go back, so that at most one host acknowledges at any moment (R2, R5); replicas have the
- * primary's checksums; nothing that was committed and is not in the log is thrown away unless it was set aside.
- * At the end: every acknowledged write is in the final state exactly once, what was refused is not, and the history is
+ * At once, when it happens: no position gets two contents; what a host releases is in the log by then (the gate);
+ * epochs of what is released never go back, so that at most one host acknowledges at any moment (R2, R5); replicas have
+ * the primary's checksums; nothing that was committed and is not in the log is thrown away unless it was set aside. At
+ * the end: every acknowledged write is in the final state exactly once, what was refused is not, and the history is
  * linearizable, reads included (so no read saw state that was undone later).
  */
 import { checksumText, sameChecksum } from "../../src/capture/page-hashes.ts";
@@ -34,7 +34,10 @@ export interface Claim {
   readonly host: string;
 }
 
-/** An application gets a request once, and once more when it was lost: one that ends applications or hosts is not carried on. */
+/**
+ * An application gets a request once, and once more when it was lost: one that ends applications or hosts is not
+ * carried on.
+ */
 const givenMax = 2;
 
 export class Checker implements HostWatch {
@@ -85,10 +88,14 @@ export class Checker implements HostWatch {
     if (before !== undefined) {
       // A claim may land where retention has deleted a record: it is void (R4), and nothing may follow it.
       const isVoid = body.kind === "epoch" && position <= this.#boundary;
-      if (before !== hash && !isVoid) this.onViolation(`position ${position} got a second content, by ${header.host} in epoch ${header.epoch}`);
+      if (before !== hash && !isVoid)
+        this.onViolation(`position ${position} got a second content, by ${header.host} in epoch ${header.epoch}`);
       return;
     }
-    if (position !== this.#position + 1) this.onViolation(`position ${position} was written after position ${this.#position}, by ${header.host} in epoch ${header.epoch}`);
+    if (position !== this.#position + 1)
+      this.onViolation(
+        `position ${position} was written after position ${this.#position}, by ${header.host} in epoch ${header.epoch}`,
+      );
     this.#hashes.set(position, hash);
     this.#position = Math.max(position, this.#position);
     this.#noteFormat(position, body.kind, format);
@@ -114,7 +121,10 @@ export class Checker implements HostWatch {
   onGiven({ id, kind, poison }: Request): void {
     const times = (this.#given.get(id) ?? 0) + 1;
     this.#given.set(id, times);
-    if (times > givenMax) this.onViolation(`request ${id} (${poison === undefined ? kind : `poison: ${poison}`}) was given to an application ${times} times`);
+    if (times > givenMax)
+      this.onViolation(
+        `request ${id} (${poison === undefined ? kind : `poison: ${poison}`}) was given to an application ${times} times`,
+      );
   }
 
   onExecuted({ id, kind }: Request): void {
@@ -123,17 +133,23 @@ export class Checker implements HostWatch {
 
   onRelease(host: string, epoch: number, request: Request, answer: Answer): void {
     this.released += 1;
-    if (epoch < this.#releasedEpoch) this.onViolation(`${host} released request ${request.id} in epoch ${epoch} after epoch ${this.#releasedEpoch} had served`);
+    if (epoch < this.#releasedEpoch)
+      this.onViolation(
+        `${host} released request ${request.id} in epoch ${epoch} after epoch ${this.#releasedEpoch} had served`,
+      );
     this.#releasedEpoch = Math.max(epoch, this.#releasedEpoch);
-    if (request.kind === "append" && !this.#durable.has(request.id)) this.onViolation(`${host} acknowledged write ${request.id}, which is not in the log`);
+    if (request.kind === "append" && !this.#durable.has(request.id))
+      this.onViolation(`${host} acknowledged write ${request.id}, which is not in the log`);
     // Of a put that others overwrote within its flush only the count is there.
-    if (answer.kind === "ok" && answer.register.puts > this.log.puts) this.onViolation(`${host} released put ${answer.register.puts}, and ${this.log.puts} are in the log`);
+    if (answer.kind === "ok" && answer.register.puts > this.log.puts)
+      this.onViolation(`${host} released put ${answer.register.puts}, and ${this.log.puts} are in the log`);
   }
 
   onForgotten(host: string, database: SimDatabase): void {
     if (!database.isWritten || database.isDamaged) return;
     const sum = checksumText(database.hashes.checksum());
-    if (!this.#states.has(sum)) this.onViolation(`${host} threw away commits that are not in the log and were not set aside`);
+    if (!this.#states.has(sum))
+      this.onViolation(`${host} threw away commits that are not in the log and were not set aside`);
   }
 
   onSetAside(): void {
@@ -143,12 +159,16 @@ export class Checker implements HostWatch {
   /** After the last read of all: what the clients were told, against the log. */
   finish(operations: readonly Operation[]): void {
     const final = new Map<number, number>();
-    for (let key = 0; key < this.#options.keys; key++) for (const id of this.log.ids(key)) final.set(id, (final.get(id) ?? 0) + 1);
-    for (const [id, times] of final) if (times > 1) this.onViolation(`write ${id} is in the final state ${times} times`);
+    for (let key = 0; key < this.#options.keys; key++)
+      for (const id of this.log.ids(key)) final.set(id, (final.get(id) ?? 0) + 1);
+    for (const [id, times] of final)
+      if (times > 1) this.onViolation(`write ${id} is in the final state ${times} times`);
     for (const { id, kind, outcome } of operations) {
       if (kind === "read") continue;
-      if (kind === "append" && outcome.kind === "ok" && !final.has(id)) this.onViolation(`write ${id} was acknowledged and is lost`);
-      if (outcome.kind === "not-executed" && (kind === "put" ? this.#durable.has(id) : final.has(id))) this.onViolation(`${kind} ${id} was called not executed and was executed`);
+      if (kind === "append" && outcome.kind === "ok" && !final.has(id))
+        this.onViolation(`write ${id} was acknowledged and is lost`);
+      if (outcome.kind === "not-executed" && (kind === "put" ? this.#durable.has(id) : final.has(id)))
+        this.onViolation(`${kind} ${id} was called not executed and was executed`);
     }
     for (let key = 0; key < this.#options.keys; key++) {
       this.#checkKey(key, operations, final);
@@ -158,8 +178,12 @@ export class Checker implements HostWatch {
 
   #checkRegister(key: number, operations: readonly Operation[]): void {
     const ofKey = operations.filter((operation) => operation.key === key);
-    const writes = ofKey.filter(({ kind }) => kind === "put").map(({ id, calledAt, returnedAt }) => ({ id, calledAt, returnedAt, executions: this.#executions.get(id) ?? 0 }));
-    const reads = ofKey.flatMap(({ kind, calledAt, returnedAt, outcome }) => (kind !== "put" && outcome.kind === "ok" ? [{ value: outcome.value, calledAt, returnedAt }] : []));
+    const writes = ofKey
+      .filter(({ kind }) => kind === "put")
+      .map(({ id, calledAt, returnedAt }) => ({ id, calledAt, returnedAt, executions: this.#executions.get(id) ?? 0 }));
+    const reads = ofKey.flatMap(({ kind, calledAt, returnedAt, outcome }) =>
+      kind !== "put" && outcome.kind === "ok" ? [{ value: outcome.value, calledAt, returnedAt }] : [],
+    );
     const wrong = checkRegister(writes, reads);
     if (wrong !== undefined) this.onViolation(`the register of key ${key} is not linearizable: ${wrong}`);
   }
@@ -168,9 +192,15 @@ export class Checker implements HostWatch {
     const events = operations.flatMap((operation) => eventOf(operation, key, final));
     const verdict = checkLinearizable(events, listModel(new Map(this.log.ids(key).map((id, index) => [id, index]))));
     if (verdict.kind === "linearizable") return;
-    if (verdict.kind === "gave-up") return this.onViolation(`key ${key}: too many possibilities to judge linearizability`);
-    const stuck = verdict.stuck.map(({ input, output, calledAt }) => `${input.kind} ${input.id} called at ${calledAt.toFixed(1)} saw ${output?.count ?? "nothing"}`);
-    this.onViolation(`key ${key} is not linearizable: after ${verdict.longest.length} operations of ${events.length} none of these can follow: ${stuck.slice(0, 4).join("; ")}`);
+    if (verdict.kind === "gave-up")
+      return this.onViolation(`key ${key}: too many possibilities to judge linearizability`);
+    const stuck = verdict.stuck.map(
+      ({ input, output, calledAt }) =>
+        `${input.kind} ${input.id} called at ${calledAt.toFixed(1)} saw ${output?.count ?? "nothing"}`,
+    );
+    this.onViolation(
+      `key ${key} is not linearizable: after ${verdict.longest.length} operations of ${events.length} none of these can follow: ${stuck.slice(0, 4).join("; ")}`,
+    );
   }
 
   #onCommit(part: number, parts: number, databases: readonly DatabaseDelta[]): void {
@@ -182,12 +212,16 @@ export class Checker implements HostWatch {
       for (const { number, content } of delta.pages) this.#noteIds(number, content);
     }
     const wanted = this.#parts.at(-1)?.checksum;
-    if (wanted !== undefined && !sameChecksum(wanted, this.log.hashes.checksum())) this.onViolation(`the flush at position ${this.#position} does not give the checksum that it states`);
+    if (wanted !== undefined && !sameChecksum(wanted, this.log.hashes.checksum()))
+      this.onViolation(`the flush at position ${this.#position} does not give the checksum that it states`);
     this.#parts = [];
     this.#states.add(checksumText(this.log.hashes.checksum()));
   }
 
-  /** Every word that could be an id: a page of a list holds a count and then ids, that of the registers one for each key. */
+  /**
+   * Every word that could be an id: a page of a list holds a count and then ids, that of the registers one for each
+   * key.
+   */
   #noteIds(number: number, content: Uint8Array): void {
     if (number === 1) return;
     const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
@@ -203,10 +237,17 @@ export class Checker implements HostWatch {
 type Input = { readonly kind: "append" | "read"; readonly id: number };
 
 /** A write that nobody knows of counts as called when it is in the final state, and as never made when it is not. */
-function eventOf({ id, kind, key, calledAt, returnedAt, outcome }: Operation, wanted: number, final: ReadonlyMap<number, number>): Event<Input, Reading>[] {
+function eventOf(
+  { id, kind, key, calledAt, returnedAt, outcome }: Operation,
+  wanted: number,
+  final: ReadonlyMap<number, number>,
+): Event<Input, Reading>[] {
   if (key !== wanted) return [];
   // A put reads the list.
-  if (outcome.kind === "ok") return [{ calledAt, returnedAt, input: { kind: kind === "append" ? "append" : "read", id }, output: outcome.reading }];
+  if (outcome.kind === "ok")
+    return [
+      { calledAt, returnedAt, input: { kind: kind === "append" ? "append" : "read", id }, output: outcome.reading },
+    ];
   if (kind !== "append" || !final.has(id)) return [];
   return [{ calledAt, returnedAt: Infinity, input: { kind, id }, output: undefined }];
 }
@@ -217,7 +258,9 @@ const listModel = (order: ReadonlyMap<number, number>): Model<Reading, Input, Re
   step: (state, { kind, id }, output) => {
     if (kind === "append" && order.get(id) !== state.count) return undefined;
     const after = kind === "append" ? readingAfter(state, id) : state;
-    return output === undefined || (output.count === after.count && output.fingerprint === after.fingerprint) ? after : undefined;
+    return output === undefined || (output.count === after.count && output.fingerprint === after.fingerprint)
+      ? after
+      : undefined;
   },
   keyOf: ({ count }) => String(count),
 });

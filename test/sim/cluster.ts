@@ -49,14 +49,39 @@ export class Cluster {
     this.#setup = setup;
     const { world, dice, options, checker } = setup;
     const { networkDelayMs, lossShare, heldShare } = options;
-    this.network = new Network(world, dice.fork("network"), { delayMs: networkDelayMs, lossShare, heldShare, retransmitMs: 200 });
-    const { vaultLatencyMs, vaultTimeoutMs, lostReplyShare, lostRequestShare, lateShare, staleMissMs, lateDeleteShare } = options;
-    const vault = { latencyMs: vaultLatencyMs, timeoutMs: vaultTimeoutMs, lostReplyShare, lostRequestShare, lateShare, lateMs: 500, staleMissMs, lateDeleteShare };
+    this.network = new Network(world, dice.fork("network"), {
+      delayMs: networkDelayMs,
+      lossShare,
+      heldShare,
+      retransmitMs: 200,
+    });
+    const {
+      vaultLatencyMs,
+      vaultTimeoutMs,
+      lostReplyShare,
+      lostRequestShare,
+      lateShare,
+      staleMissMs,
+      lateDeleteShare,
+    } = options;
+    const vault = {
+      latencyMs: vaultLatencyMs,
+      timeoutMs: vaultTimeoutMs,
+      lostReplyShare,
+      lostRequestShare,
+      lateShare,
+      lateMs: 500,
+      staleMissMs,
+      lateDeleteShare,
+    };
     this.vault = new SimVault(world, dice.fork("vault"), vault);
     const identity = { format: "stead-vault", version: 1, service, id: vaultId, createdMs: 0 };
     this.vault.create(identityKey, new TextEncoder().encode(JSON.stringify(identity)), "operator", 0);
     this.vault.onCreated = (key, bytes) => checker.onCreated(key, bytes);
-    const clock = () => ({ rate: 1 + dice.between(-1, 1) * options.driftShare, wallStartMs: 1_800_000_000_000 + dice.int(-5_000, 5_000) });
+    const clock = () => ({
+      rate: 1 + dice.between(-1, 1) * options.driftShare,
+      wallStartMs: 1_800_000_000_000 + dice.int(-5_000, 5_000),
+    });
     this.hosts = Array.from({ length: options.hosts }, (_, i) => new SimMachine(String.fromCharCode(97 + i), clock()));
     this.gateways = Array.from({ length: options.gateways }, (_, i) => new SimMachine(`g${i + 1}`, clock()));
     this.#machines = new Map([...this.hosts, ...this.gateways].map((machine) => [machine.name, machine]));
@@ -93,7 +118,12 @@ export class Cluster {
       rules,
       dice: dice.fork(machine.name),
       config: this.#config(machine),
-      capture: { pageSize: options.pageSize, keys: options.keys, pagesPerPart: options.pagesPerPart, diskMs: options.diskMs },
+      capture: {
+        pageSize: options.pageSize,
+        keys: options.keys,
+        pagesPerPart: options.pagesPerPart,
+        diskMs: options.diskMs,
+      },
       application: {
         startMs: options.applicationStartMs,
         readyMsMax: applicationReadyMsMax,
@@ -191,7 +221,10 @@ export class Cluster {
   /** Virtual ms until a key that a host has put aside is tried again, as hosts announce it; 0: none is. */
   get trialInMs(): number {
     const announced = this.hosts.flatMap(({ process }) => hostOf(process)?.host.status().suspects ?? []);
-    return Math.max(0, ...announced.filter(({ path }) => path.startsWith("/keys/")).map(({ trialInMs }) => trialInMs + 1));
+    return Math.max(
+      0,
+      ...announced.filter(({ path }) => path.startsWith("/keys/")).map(({ trialInMs }) => trialInMs + 1),
+    );
   }
 
   /** A trial waits until the host can afford that its application ends once more. */
@@ -205,12 +238,16 @@ export class Cluster {
   /** The operator looks again and again, until nobody says that automation is paused. */
   #attend(): void {
     for (const { process } of this.gateways) {
-      if (gatewayOf(process)?.state?.automation.kind === "paused") process?.enter(() => gatewayOf(process)?.command({ kind: "resume" }));
+      if (gatewayOf(process)?.state?.automation.kind === "paused")
+        process?.enter(() => gatewayOf(process)?.command({ kind: "resume" }));
     }
     this.#setup.world.after(attendEveryMs, "attend", () => this.#attend());
   }
 
-  /** What the gateways' copies of the shared tables do not agree on; undefined when they do. Health is each one's own view of the moment. */
+  /**
+   * What the gateways' copies of the shared tables do not agree on; undefined when they do. Health is each one's own
+   * view of the moment.
+   */
   disagreement(): string | undefined {
     const replicas = this.gateways.map(({ name, process }) => ({ name, replica: gatewayOf(process)?.replica }));
     const [first] = replicas;
@@ -219,7 +256,8 @@ export class Cluster {
     for (const { name, replica } of replicas) {
       if (replica === undefined) return `${name} has no database`;
       const here = replica === first.replica ? there : rowsOf(replica);
-      for (const [key, row] of [...here, ...there]) if (here.get(key) !== there.get(key)) return `${name} and ${first.name} differ: ${row}`;
+      for (const [key, row] of [...here, ...there])
+        if (here.get(key) !== there.get(key)) return `${name} and ${first.name} differ: ${row}`;
       for (const other of replicas) {
         const missing = other.replica === undefined ? undefined : falseClaim(replica, other.replica);
         if (missing !== undefined) return `the vector of ${name} claims what it does not have: ${missing}`;
@@ -232,7 +270,8 @@ export class Cluster {
   unwell(): string | undefined {
     const statuses = this.hosts.map((machine) => hostOf(machine.process)?.host.status());
     const primary = statuses.find((status) => status?.role === "primary");
-    if (primary === undefined) return `no primary: ${statuses.map((status) => `${status?.host} ${status?.role} (${status?.reason})`).join(", ")}`;
+    if (primary === undefined)
+      return `no primary: ${statuses.map((status) => `${status?.host} ${status?.role} (${status?.reason})`).join(", ")}`;
     for (const status of statuses) {
       if (status === undefined || status === primary) continue;
       if (status.role !== "secondary") return `${status.host} is ${status.role}: ${status.reason}`;
@@ -241,8 +280,10 @@ export class Cluster {
     for (const machine of this.gateways) {
       const state = gatewayOf(machine.process)?.state;
       if (state?.automation.kind === "paused") return `${machine.name} is paused`;
-      if (state?.primary?.host !== primary.host || state.primary.epoch !== primary.epoch) return `${machine.name} believes in ${state?.primary?.host} ${state?.primary?.epoch}`;
-      if (state.phase.kind !== "serving" || state.routed.kind !== "host") return `${machine.name} is ${state.phase.kind}, routes ${JSON.stringify(state.routed)}`;
+      if (state?.primary?.host !== primary.host || state.primary.epoch !== primary.epoch)
+        return `${machine.name} believes in ${state?.primary?.host} ${state?.primary?.epoch}`;
+      if (state.phase.kind !== "serving" || state.routed.kind !== "host")
+        return `${machine.name} is ${state.phase.kind}, routes ${JSON.stringify(state.routed)}`;
     }
     return undefined;
   }
@@ -252,7 +293,8 @@ export class Cluster {
     for (const machine of this.hosts) {
       const status = hostOf(machine.process)?.host.status();
       const isReady = status?.role === "primary" || status?.role === "secondary";
-      if (status === undefined || !isReady || status.position < position) return `${machine.name} is ${status?.role} at ${status?.position}, not ${position}`;
+      if (status === undefined || !isReady || status.position < position)
+        return `${machine.name} is ${status?.role} at ${status?.position}, not ${position}`;
     }
     return undefined;
   }
@@ -278,7 +320,10 @@ export class Cluster {
       dataUrl: url,
       dataFolder: "/data",
       databases: ["*.db"],
-      databasesExcept: [], databasesMax: 10_000, uncaptured: "hold", uncapturedPatienceMs: 10_000,
+      databasesExcept: [],
+      databasesMax: 10_000,
+      uncaptured: "hold",
+      uncapturedPatienceMs: 10_000,
       stateFolder: "/state",
       setAsideFolder: "/set-aside",
       setAsideKeep: 20,
@@ -297,7 +342,20 @@ export class Cluster {
       priority: 0,
       nofailover: false,
       secret: "s",
-      application: { command: ["app"], cwd: "/", env: {}, readyPath: null, readyTimeoutMs: applicationReadyMsMax, health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: null }, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 1_000, restartsMax: 3, restartWindowMs: this.restartWindowMs },
+      application: {
+        command: ["app"],
+        cwd: "/",
+        env: {},
+        readyPath: null,
+        readyTimeoutMs: applicationReadyMsMax,
+        health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: null },
+        port: null,
+        stopSignal: "SIGTERM",
+        stopCommand: null,
+        stopTimeoutMs: 1_000,
+        restartsMax: 3,
+        restartWindowMs: this.restartWindowMs,
+      },
       checkpoint: {
         intervalMs: options.checkpointIntervalMs,
         journalBytes: options.checkpointJournalBytes,
@@ -305,12 +363,31 @@ export class Cluster {
         keepMin: options.keepMin,
         windowMs: options.windowMs,
       },
-      limits: { connectionsMax: 100, headBytesMax: 1, headerCountMax: 1, bodyBytesMax: 1, headArrivalMs: 1, idleMs: 1, connectMs: 1, firstByteMs: 1 },
+      limits: {
+        connectionsMax: 100,
+        headBytesMax: 1,
+        headerCountMax: 1,
+        bodyBytesMax: 1,
+        headArrivalMs: 1,
+        idleMs: 1,
+        connectMs: 1,
+        firstByteMs: 1,
+      },
     };
   }
 
   #gatewayOptions(): GatewayOptions {
-    const { probeIntervalMs: intervalMs, probeTimeoutMs: timeoutMs, fall, rise, holdMs, heldMax, firstByteMs, diskMs, againShare } = this.#setup.options;
+    const {
+      probeIntervalMs: intervalMs,
+      probeTimeoutMs: timeoutMs,
+      fall,
+      rise,
+      holdMs,
+      heldMax,
+      firstByteMs,
+      diskMs,
+      againShare,
+    } = this.#setup.options;
     return { service, probe: { intervalMs, timeoutMs, fall, rise }, holdMs, heldMax, firstByteMs, diskMs, againShare };
   }
 }
@@ -321,7 +398,8 @@ function rowsOf(replica: Replica): Map<string, string> {
   return rows;
 }
 
-const textOf = ({ table, key, origin, seq, hlc, deleted, values }: ReplicatedRow): string => JSON.stringify([table, key, origin, seq, hlc, deleted, Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))]);
+const textOf = ({ table, key, origin, seq, hlc, deleted, values }: ReplicatedRow): string =>
+  JSON.stringify([table, key, origin, seq, hlc, deleted, Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))]);
 
 /** A row of `other` that the vector of `replica` covers, and that is neither there nor superseded there. */
 function falseClaim(replica: Replica, other: Replica): string | undefined {

@@ -15,7 +15,11 @@ test("what machines say of themselves counts as a transition, and nothing else t
 test("faults meet while the first one lasts, or shortly after it", () => {
   const coverage = new Coverage();
   const kill = { kind: "kill", who: 0, atMs: 1_000, forMs: 200 } as const;
-  coverage.met([kill, { kind: "restart", who: 1, atMs: 1_600, forMs: 1 }, { kind: "power", who: 1, atMs: 5_000, forMs: 1 }]);
+  coverage.met([
+    kill,
+    { kind: "restart", who: 1, atMs: 1_600, forMs: 1 },
+    { kind: "power", who: 1, atMs: 5_000, forMs: 1 },
+  ]);
   expect(coverage.pairs).toEqual({ "kill + restart": 1 });
 });
 
@@ -24,7 +28,9 @@ test("what was not reached is named, until it is", () => {
   expect(nothing.unmet).toEqual(["kill + kill", "kill + power", "power + power"]);
   expect(nothing.unreached).toContain("host: secondary -> claiming");
   expect(nothing.unreached).toContain("gateway: serving -> suspect");
-  expect(gaps({ "host: secondary -> claiming": 1 }, { "kill + power": 2 }, ["kill", "power"]).unreached).not.toContain("host: secondary -> claiming");
+  expect(gaps({ "host: secondary -> claiming": 1 }, { "kill + power": 2 }, ["kill", "power"]).unreached).not.toContain(
+    "host: secondary -> claiming",
+  );
   expect(gaps({ "host: secondary -> primary": 1 }, {}, []).undeclared).toEqual(["host: secondary -> primary"]);
 });
 

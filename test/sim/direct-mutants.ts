@@ -1,13 +1,12 @@
 /**
  * Mutants that the simulated cluster does not show, or hardly ever, each attacked on the real parts directly.
  *
- * `pin-order` acts inside SQLite's locks, which are not simulated: real capture, a real database, an application in another
- * process that lets the WAL start over between collecting and reading.
- * `chain` is about records that are whole, of the right position, epoch and writer, and yet of another history (a file
- * that came back from a copy of the vault). A vault that keeps its word never has one, so no fault of the simulation makes
- * one; here one is planted.
- * The two about late copies of a PUT: a request that timed out is not repeated any more, so that histories in which a first copy is still on its way
- * when its repetition has been answered are rare. Here that order is made.
+ * `pin-order` acts inside SQLite's locks, which are not simulated: real capture, a real database, an application in
+ * another process that lets the WAL start over between collecting and reading. `chain` is about records that are whole,
+ * of the right position, epoch and writer, and yet of another history (a file that came back from a copy of the vault).
+ * A vault that keeps its word never has one, so no fault of the simulation makes one; here one is planted. The two
+ * about late copies of a PUT: a request that timed out is not repeated any more, so that histories in which a first
+ * copy is still on its way when its repetition has been answered are rare. Here that order is made.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -28,10 +27,16 @@ export async function attackPins(rules: Rules): Promise<string | undefined> {
   mkdirSync(join(folder.path, "app"));
   await using application = new Application();
   await application.open("a", join(folder.path, "app", "app.db"));
-  await application.run("a", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  await application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)",
+  );
   const pair = await Pair.open(folder.path, { limits: { eagerBytesMax: 0 }, rules });
   try {
-    await application.run("a", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<50) INSERT INTO t(v) SELECT randomblob(3000) FROM n");
+    await application.run(
+      "a",
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<50) INSERT INTO t(v) SELECT randomblob(3000) FROM n",
+    );
     const batch = await pair.source.collect();
     for (let i = 0; i < 3; i++) {
       await application.run("a", "PRAGMA wal_checkpoint(TRUNCATE)");
@@ -47,7 +52,10 @@ export async function attackPins(rules: Rules): Promise<string | undefined> {
   }
 }
 
-/** The value that a PUT of 1 leaves, when it was lost in epoch 1, is repeated if it may be, is overwritten by 2, and its first copy arrives last. */
+/**
+ * The value that a PUT of 1 leaves, when it was lost in epoch 1, is repeated if it may be, is overwritten by 2, and its
+ * first copy arrives last.
+ */
 function registerAfterLateCopy(rules: Rules, repeatedIn: number): number {
   const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host_lost", reason: "reset" } as const;
   const decision = decideReplay("PUT", lost, { losses: [], againMax: 1 }, rules);
@@ -59,12 +67,15 @@ function registerAfterLateCopy(rules: Rules, repeatedIn: number): number {
   return register;
 }
 
-const overwritten = (register: number): string | undefined => (register === 2 ? undefined : "a late first copy of an answered PUT overwrote a newer value");
+const overwritten = (register: number): string | undefined =>
+  register === 2 ? undefined : "a late first copy of an answered PUT overwrote a newer value";
 
 /** In the epoch that lost it. */
-export const attackSameEpoch = (rules: Rules): Promise<string | undefined> => Promise.resolve(overwritten(registerAfterLateCopy(rules, 1)));
+export const attackSameEpoch = (rules: Rules): Promise<string | undefined> =>
+  Promise.resolve(overwritten(registerAfterLateCopy(rules, 1)));
 /** In the next one: the host that lost it is primary again. */
-export const attackOwnEpoch = (rules: Rules): Promise<string | undefined> => Promise.resolve(overwritten(registerAfterLateCopy(rules, 2)));
+export const attackOwnEpoch = (rules: Rules): Promise<string | undefined> =>
+  Promise.resolve(overwritten(registerAfterLateCopy(rules, 2)));
 
 /** Two histories of one writer that differ at position 2; the second one's record 3 is planted into the first. */
 export async function attackChain(rules: Rules): Promise<string | undefined> {
@@ -76,7 +87,8 @@ export async function attackChain(rules: Rules): Promise<string | undefined> {
   const reader = new LogReader({ log, start: { position: 0, hash: "0".repeat(64) }, rules });
   const seen: string[] = [];
   try {
-    for (let record = await reader.next(); record !== undefined; record = await reader.next()) if (record.body.kind === "vacate") seen.push(record.body.reason);
+    for (let record = await reader.next(); record !== undefined; record = await reader.next())
+      if (record.body.kind === "vacate") seen.push(record.body.reason);
   } catch {
     return undefined;
   }
@@ -88,11 +100,25 @@ async function history(name: string): Promise<MemoryStore> {
   const { clock } = new SimProcess(world, name, { rate: 1, wallStartMs: 0 });
   const store = new MemoryStore();
   const rules: Rules = { has: () => true };
-  const reader = new LogReader({ log: new StoreLog(store, "sim"), start: { position: 0, hash: "0".repeat(64) }, rules });
+  const reader = new LogReader({
+    log: new StoreLog(store, "sim"),
+    start: { position: 0, hash: "0".repeat(64) },
+    rules,
+  });
   await reader.next();
-  const claim = { reader, clock, random: new Dice(1), host: "a", leaseMs: 1_000, controlUrl: "http://a", instance: "1", rules };
+  const claim = {
+    reader,
+    clock,
+    random: new Dice(1),
+    host: "a",
+    leaseMs: 1_000,
+    controlUrl: "http://a",
+    instance: "1",
+    rules,
+  };
   const outcome = await LogWriter.claim(claim);
   if (outcome.kind !== "claimed") throw new Error(outcome.kind);
-  for (const step of ["first", "second"]) await outcome.writer.append({ kind: "vacate", reason: `${name} ${step}`, successor: null });
+  for (const step of ["first", "second"])
+    await outcome.writer.append({ kind: "vacate", reason: `${name} ${step}`, successor: null });
   return store;
 }

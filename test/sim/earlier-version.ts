@@ -1,6 +1,7 @@
 /**
- * A host of a version that reads and writes records of format 1 only, as far as others notice: it refuses a record of format 2 by its number
- * with that version's words, tells no format in its status, and does not understand what gateways tell about formats.
+ * A host of a version that reads and writes records of format 1 only, as far as others notice: it refuses a record of
+ * format 2 by its number with that version's words, tells no format in its status, and does not understand what
+ * gateways tell about formats.
  */
 import type { HostStatus } from "../../src/control/host-status.ts";
 import type { PromoteRequest } from "../../src/control/messages.ts";
@@ -32,4 +33,7 @@ export function storeOfEarlierVersion(store: Store): Store {
 
 export const statusOfEarlierVersion = (status: HostStatus): HostStatus => ({ ...status, recordFormat: null });
 
-export const requestOfEarlierVersion = (request: PromoteRequest): PromoteRequest => ({ ...request, recordFormat: null });
+export const requestOfEarlierVersion = (request: PromoteRequest): PromoteRequest => ({
+  ...request,
+  recordFormat: null,
+});

@@ -23,7 +23,13 @@ export type FaultKind =
   | { readonly kind: "freeze-gateway"; readonly gateway: number }
   /** A host from all gateways, hosts, or both; the vault stays. */
   | { readonly kind: "isolate-host"; readonly who: Who; readonly direction: Direction }
-  | { readonly kind: "isolate-gateway"; readonly gateway: number; readonly direction: Direction; readonly onlyPrimary: boolean; readonly withPeers: boolean }
+  | {
+      readonly kind: "isolate-gateway";
+      readonly gateway: number;
+      readonly direction: Direction;
+      readonly onlyPrimary: boolean;
+      readonly withPeers: boolean;
+    }
   /** An operator pauses automation at one gateway, and resumes it at another one. */
   | { readonly kind: "pause"; readonly gateway: number; readonly resumeAt: number }
   | { readonly kind: "priority"; readonly gateway: number; readonly who: number; readonly priority: number }
@@ -38,14 +44,25 @@ export type FaultKind =
   | { readonly kind: "install"; readonly who: number; readonly isEarlier: boolean }
   | { readonly kind: "application-crash"; readonly who: Who }
   | { readonly kind: "application-freeze"; readonly who: Who }
-  /** The application as it is installed there, or everywhere, does not start, is never ready, or ends again and again. */
-  | { readonly kind: "application-broken"; readonly who: Who | "all"; readonly how: Exclude<ApplicationTrouble, "none"> }
+  /**
+   * The application as it is installed there, or everywhere, does not start, is never ready, or ends again and again.
+   */
+  | {
+      readonly kind: "application-broken";
+      readonly who: Who | "all";
+      readonly how: Exclude<ApplicationTrouble, "none">;
+    }
   /** A client asks for something on which the application ends, or answers what must be refused. */
   | { readonly kind: "poison"; readonly gateway: number; readonly how: Poison }
   | { readonly kind: "checkpoint"; readonly who: Who }
   | { readonly kind: "lost-continuity"; readonly who: Who }
   /** Waits for a host in this state, and hits it there, at its very beginning or so long after it. */
-  | { readonly kind: "strike"; readonly role: StrikeRole; readonly how: "kill" | "freeze" | "power" | "restart"; readonly afterMs: number };
+  | {
+      readonly kind: "strike";
+      readonly role: StrikeRole;
+      readonly how: "kill" | "freeze" | "power" | "restart";
+      readonly afterMs: number;
+    };
 
 export type StrikeRole = "claiming" | "starting" | "draining" | "restoring";
 
@@ -58,29 +75,83 @@ export type Fault = FaultKind & { readonly atMs: number; readonly forMs: number 
 
 /** As often as they are to be drawn. */
 const kinds: readonly FaultKind["kind"][] = [
-  ...(["kill", "kill", "kill", "freeze", "freeze", "power", "power-all", "vault-power", "kill-gateway", "freeze-gateway"] as const),
-  ...(["isolate-host", "isolate-host", "isolate-gateway", "flap", "slow-link", "vault", "vault", "switchover", "switchover"] as const),
-  ...(["force", "restart", "application-crash", "application-freeze", "application-broken", "poison", "checkpoint", "lost-continuity", "strike", "strike", "pause", "priority"] as const),
+  ...([
+    "kill",
+    "kill",
+    "kill",
+    "freeze",
+    "freeze",
+    "power",
+    "power-all",
+    "vault-power",
+    "kill-gateway",
+    "freeze-gateway",
+  ] as const),
+  ...([
+    "isolate-host",
+    "isolate-host",
+    "isolate-gateway",
+    "flap",
+    "slow-link",
+    "vault",
+    "vault",
+    "switchover",
+    "switchover",
+  ] as const),
+  ...([
+    "force",
+    "restart",
+    "application-crash",
+    "application-freeze",
+    "application-broken",
+    "poison",
+    "checkpoint",
+    "lost-continuity",
+    "strike",
+    "strike",
+    "pause",
+    "priority",
+  ] as const),
 ];
 
 export const faultKinds: readonly FaultKind["kind"][] = [...new Set(kinds)];
 
-const minorityKinds: readonly FaultKind["kind"][] = ["kill-gateway", "freeze-gateway", "isolate-gateway", "isolate-gateway", "checkpoint"];
+const minorityKinds: readonly FaultKind["kind"][] = [
+  "kill-gateway",
+  "freeze-gateway",
+  "isolate-gateway",
+  "isolate-gateway",
+  "checkpoint",
+];
 
 /** A schedule for one history: first which kinds there are at all, then when they come. */
 export function drawFaults(dice: Dice, options: SimOptions, startMs: number): Fault[] {
   const faults: Fault[] = [];
   const allowed = options.isWell ? minorityKinds : kinds.filter(() => dice.chance(0.5));
   if (allowed.length === 0) return faults;
-  for (let atMs = startMs + dice.around(options.faultEveryMs); atMs < startMs + options.faultyMs; atMs += dice.around(options.faultEveryMs)) {
-    faults.push({ ...drawKind(dice, options, dice.pick(allowed)), atMs: Math.round(atMs), forMs: Math.round(drawDuration(dice, options)) });
+  for (
+    let atMs = startMs + dice.around(options.faultEveryMs);
+    atMs < startMs + options.faultyMs;
+    atMs += dice.around(options.faultEveryMs)
+  ) {
+    faults.push({
+      ...drawKind(dice, options, dice.pick(allowed)),
+      atMs: Math.round(atMs),
+      forMs: Math.round(drawDuration(dice, options)),
+    });
   }
   return faults;
 }
 
 /** Around what matters: the detection time, the lease, and much longer. */
 function drawDuration(dice: Dice, { leaseMs }: SimOptions): number {
-  return dice.pick([dice.between(1, 100), dice.between(50, 2 * leaseMs), leaseMs * dice.between(0.8, 1.3), dice.around(1_500), dice.between(2_000, 6_000)]);
+  return dice.pick([
+    dice.between(1, 100),
+    dice.between(50, 2 * leaseMs),
+    leaseMs * dice.between(0.8, 1.3),
+    dice.around(1_500),
+    dice.between(2_000, 6_000),
+  ]);
 }
 
 function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): FaultKind {
@@ -101,7 +172,11 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "slow-link":
       return { kind, who, factor: dice.pick([10, 100, 1_000]) };
     case "vault":
-      return { kind, who: dice.chance(0.3) ? "all" : who, trouble: dice.pick(["away", "away", "full", "slow", "ambiguous"] as const) };
+      return {
+        kind,
+        who: dice.chance(0.3) ? "all" : who,
+        trouble: dice.pick(["away", "away", "full", "slow", "ambiguous"] as const),
+      };
     case "application-broken":
       return { kind, who: dice.chance(0.3) ? "all" : who, how: dice.pick(["ends", "never-ready", "crashes"] as const) };
     case "kill":
@@ -113,7 +188,12 @@ function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): Fau
     case "lost-continuity":
       return { kind, who };
     case "strike":
-      return { kind, role: dice.pick(["claiming", "claiming", "starting", "draining", "restoring"] as const), how: dice.pick(["kill", "freeze", "freeze", "power", "restart"] as const), afterMs: dice.pick([0, dice.between(0, 2), dice.around(20)]) };
+      return {
+        kind,
+        role: dice.pick(["claiming", "claiming", "starting", "draining", "restoring"] as const),
+        how: dice.pick(["kill", "freeze", "freeze", "power", "restart"] as const),
+        afterMs: dice.pick([0, dice.between(0, 2), dice.around(20)]),
+      };
     case "freeze-gateway":
     case "switchover":
     case "force":

@@ -1,4 +1,7 @@
-/** What the simulator found (docs/SIMULATION.md), each on the smallest parts that show it: seeds change their meaning, these do not. */
+/**
+ * What the simulator found (docs/SIMULATION.md), each on the smallest parts that show it: seeds change their meaning,
+ * these do not.
+ */
 import { describe, expect, test } from "bun:test";
 import { allRules, type Rules, withoutRule } from "../../src/core/rules.ts";
 import { FencedError, LeftBehindError } from "../../src/vault/errors.ts";
@@ -82,7 +85,11 @@ class Place {
   }
 }
 
-const failureOf = async (promise: Promise<unknown>): Promise<unknown> => promise.then(() => undefined, (error: unknown) => error);
+const failureOf = async (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
 
 describe("a reader that is behind", () => {
   test("has several look-ups in flight, and one when it has caught up", async () => {
@@ -143,7 +150,9 @@ describe("a hole that retention left", () => {
     expect((await reader.next())?.header.host).toBe("z");
   });
 
-  /** The put of position 2 times out and has happened; while its writer hangs the record is read, succeeded and deleted. */
+  /**
+   * The put of position 2 times out and has happened; while its writer hangs the record is read, succeeded and deleted.
+   */
   async function zombie(rules: Rules): Promise<Promise<unknown>> {
     const place = new Place();
     const writer = await place.lead("a", rules);
@@ -173,7 +182,13 @@ describe("a claim", () => {
   async function followerOf(place: Place): Promise<Follower> {
     const target = { apply: () => Promise.resolve(), checksums: () => new Map() };
     const { clock } = place.ports("b");
-    const follower = new Follower({ reader: place.readerOf(), target, clock, onRecord: () => undefined, epochAtStart: undefined });
+    const follower = new Follower({
+      reader: place.readerOf(),
+      target,
+      clock,
+      onRecord: () => undefined,
+      epochAtStart: undefined,
+    });
     await follower.catchUp();
     return follower;
   }
@@ -183,7 +198,8 @@ describe("a claim", () => {
     await place.lead("a");
     const follower = await followerOf(place);
     let failures = 3;
-    place.store.onGet = () => (failures-- > 0 ? Promise.reject(new StoreError("unavailable", "away", "wait")) : Promise.resolve());
+    place.store.onGet = () =>
+      failures-- > 0 ? Promise.reject(new StoreError("unavailable", "away", "wait")) : Promise.resolve();
     expect((await place.until(claimEpoch(follower, { ...place.ports("b"), overEpoch: 1 }))).kind).toBe("claimed");
   });
 

@@ -13,9 +13,24 @@ const register: Model<number, Input, number> = {
   keyOf: String,
 };
 
-const write = (calledAt: number, returnedAt: number, value: number): Event<Input, number> => ({ calledAt, returnedAt, input: { kind: "write", value }, output: 0 });
-const read = (calledAt: number, returnedAt: number, output: number): Event<Input, number> => ({ calledAt, returnedAt, input: { kind: "read" }, output });
-const lost = (calledAt: number, value: number): Event<Input, number> => ({ calledAt, returnedAt: Infinity, input: { kind: "write", value }, output: undefined });
+const write = (calledAt: number, returnedAt: number, value: number): Event<Input, number> => ({
+  calledAt,
+  returnedAt,
+  input: { kind: "write", value },
+  output: 0,
+});
+const read = (calledAt: number, returnedAt: number, output: number): Event<Input, number> => ({
+  calledAt,
+  returnedAt,
+  input: { kind: "read" },
+  output,
+});
+const lost = (calledAt: number, value: number): Event<Input, number> => ({
+  calledAt,
+  returnedAt: Infinity,
+  input: { kind: "write", value },
+  output: undefined,
+});
 const verdict = (...events: Event<Input, number>[]): string => checkLinearizable(events, register).kind;
 
 describe("the checker of histories", () => {
@@ -74,7 +89,9 @@ describe("the checker of histories", () => {
         const calledAt = dice.int(0, 12);
         const returnedAt = calledAt + dice.int(1, 8);
         if (dice.chance(0.15)) return lost(calledAt, dice.int(1, 3));
-        return dice.chance(0.5) ? write(calledAt, returnedAt, dice.int(1, 3)) : read(calledAt, returnedAt, dice.int(0, 3));
+        return dice.chance(0.5)
+          ? write(calledAt, returnedAt, dice.int(1, 3))
+          : read(calledAt, returnedAt, dice.int(0, 3));
       });
       const expected = tryAllOrders(events);
       if (expected) good += 1;

@@ -25,12 +25,19 @@ export interface Model<State, Input, Output> {
 export type Verdict<Input, Output> =
   | { readonly kind: "linearizable" }
   /** The longest order that was found, and what could not follow it. */
-  | { readonly kind: "not-linearizable"; readonly longest: readonly Event<Input, Output>[]; readonly stuck: readonly Event<Input, Output>[] }
+  | {
+      readonly kind: "not-linearizable";
+      readonly longest: readonly Event<Input, Output>[];
+      readonly stuck: readonly Event<Input, Output>[];
+    }
   | { readonly kind: "gave-up" };
 
 const configurationsMax = 2_000_000;
 
-export function checkLinearizable<State, Input, Output>(events: readonly Event<Input, Output>[], model: Model<State, Input, Output>): Verdict<Input, Output> {
+export function checkLinearizable<State, Input, Output>(
+  events: readonly Event<Input, Output>[],
+  model: Model<State, Input, Output>,
+): Verdict<Input, Output> {
   const sorted = [...events].sort((a, b) => a.calledAt - b.calledAt);
   const search = new Search(sorted, model);
   return search.run();
@@ -93,7 +100,9 @@ class Search<State, Input, Output> {
     return true;
   }
 
-  /** The first operation from `at` on that can be next, placed; operations called after an unplaced one returned cannot. */
+  /**
+   * The first operation from `at` on that can be next, placed; operations called after an unplaced one returned cannot.
+   */
   #firstThatFits(at: number, state: State): { event: number; state: State } | "gave-up" | undefined {
     let horizon = Infinity;
     for (let i = this.#next[0] as number; i <= this.#events.length; i = this.#next[i] as number) {

@@ -26,30 +26,60 @@ process.exitCode = values.seed === undefined ? await many() : await one(Number(v
 async function many(): Promise<number> {
   const startedAt = performance.now();
   const say = values.json ? console.error : console.log;
-  const sum = await runSeeds(Number(values.from), Number(values.seeds), Number(values.jobs ?? jobsDefault()), (seed, violation) => {
-    say(`seed ${seed}: ${violation}\n  bun run sim --seed ${seed} --timeline`);
-  });
+  const sum = await runSeeds(
+    Number(values.from),
+    Number(values.seeds),
+    Number(values.jobs ?? jobsDefault()),
+    (seed, violation) => {
+      say(`seed ${seed}: ${violation}\n  bun run sim --seed ${seed} --timeline`);
+    },
+  );
   const { faults, transitions, pairs, failed, ...figures } = sum;
   const { unreached, undeclared, unmet } = gaps(transitions, pairs, faultKinds);
   const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
-  const partitions = ["isolate-host", "isolate-gateway", "flap"].reduce((count, kind) => count + (faults[kind] ?? 0), 0);
-  if (values.json) console.log(JSON.stringify({ ...figures, partitions, violations: failed.length, seconds, faults, transitions, pairs, unreached, undeclared, unmet }));
+  const partitions = ["isolate-host", "isolate-gateway", "flap"].reduce(
+    (count, kind) => count + (faults[kind] ?? 0),
+    0,
+  );
+  if (values.json)
+    console.log(
+      JSON.stringify({
+        ...figures,
+        partitions,
+        violations: failed.length,
+        seconds,
+        faults,
+        transitions,
+        pairs,
+        unreached,
+        undeclared,
+        unmet,
+      }),
+    );
   else {
-    for (const [name, value] of Object.entries({ ...figures, partitions, virtualHours: figures.virtualMs / 3_600_000 })) console.log(`${name.padEnd(14)} ${Math.round(value * 100) / 100}`);
+    for (const [name, value] of Object.entries({ ...figures, partitions, virtualHours: figures.virtualMs / 3_600_000 }))
+      console.log(`${name.padEnd(14)} ${Math.round(value * 100) / 100}`);
     console.log(`faults         ${listed(faults)}`);
     console.log(`transitions    ${listed(transitions)}`);
-    console.log(`fault pairs    ${Object.keys(pairs).length} kinds of pairs, ${Object.values(pairs).reduce((total, times) => total + times, 0)} times`);
+    console.log(
+      `fault pairs    ${Object.keys(pairs).length} kinds of pairs, ${Object.values(pairs).reduce((total, times) => total + times, 0)} times`,
+    );
     console.log(`not reached    ${unreached.length === 0 ? "every declared transition was" : unreached.join(", ")}`);
     if (undeclared.length > 0) console.log(`not declared   ${undeclared.join(", ")}`);
     console.log(`did not meet   ${unmet.length === 0 ? "every pair of faults did" : unmet.join(", ")}`);
     for (const [transition, reason] of Object.entries(excluded)) console.log(`excluded       ${transition}: ${reason}`);
-    console.log(`${figures.histories} histories, ${figures.failovers} failovers, ${failed.length} with violations, ${seconds} s`);
+    console.log(
+      `${figures.histories} histories, ${figures.failovers} failovers, ${failed.length} with violations, ${seconds} s`,
+    );
   }
   return failed.length === 0 ? 0 : 1;
 }
 
 function listed(counts: Counts): string {
-  return Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, times]) => `${name} ${times}`).join(", ");
+  return Object.entries(counts)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, times]) => `${name} ${times}`)
+    .join(", ");
 }
 
 async function one(seed: number): Promise<number> {
@@ -60,15 +90,19 @@ async function one(seed: number): Promise<number> {
     console.log(`NOT DETERMINISTIC: ${first.hash} and then ${again.hash}`);
     return 1;
   }
-  const result = first.violations.length > 0 && !values["no-shrink"] ? await shrink(first, { seed, keepTrace: true }, run) : first;
+  const result =
+    first.violations.length > 0 && !values["no-shrink"] ? await shrink(first, { seed, keepTrace: true }, run) : first;
   if (values.timeline || result.violations.length > 0) show(result);
   console.log(JSON.stringify(first.figures));
-  console.log(`trace ${first.hash}, the same when run again; ${first.violations.length === 0 ? "no violation" : `${first.violations.length} violations`}`);
+  console.log(
+    `trace ${first.hash}, the same when run again; ${first.violations.length === 0 ? "no violation" : `${first.violations.length} violations`}`,
+  );
   return first.violations.length === 0 ? 0 : 1;
 }
 
 function show(result: RunResult): void {
-  for (const line of result.trace) console.log(`${line.atMs.toFixed(1).padStart(9)} ${line.who.padEnd(8)} ${line.what}`);
+  for (const line of result.trace)
+    console.log(`${line.atMs.toFixed(1).padStart(9)} ${line.who.padEnd(8)} ${line.what}`);
   console.log(`${result.faults.length} faults:`);
   for (const fault of result.faults) console.log(`  ${describeFault(fault)}`);
   for (const violation of result.violations) console.log(`VIOLATION ${violation}`);

@@ -5,8 +5,8 @@ import type { Reading, Register } from "./sim-database.ts";
 export type RequestKind = "append" | "put" | "read";
 
 /**
- * What a request does to the application that executes it: it ends the process, or the answer is one that a proxy must refuse.
- * Neither changes any state.
+ * What a request does to the application that executes it: it ends the process, or the answer is one that a proxy must
+ * refuse. Neither changes any state.
  */
 export type Poison = "ends" | "invalid";
 
@@ -37,7 +37,8 @@ const methods: Readonly<Record<RequestKind, string>> = { append: "POST", put: "P
 export const methodOf = ({ kind }: Request): string => methods[kind];
 
 /** Each key has a path of its own, and so has each poison. */
-export const pathOf = ({ key, poison }: Request): string => (poison === undefined ? `/keys/${key}` : `/poison/${poison}`);
+export const pathOf = ({ key, poison }: Request): string =>
+  poison === undefined ? `/keys/${key}` : `/poison/${poison}`;
 
 /** What an application says: its answer, or one that breaks the rules of HTTP. */
 export type ApplicationAnswer = Extract<Answer, { kind: "ok" }> | { readonly kind: "invalid" };

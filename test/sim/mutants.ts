@@ -27,7 +27,16 @@ const scenarioCalled = (words: string): Scenario => {
 
 /** Many writers that overwrite, and a hold that gives them back soon. */
 const impatient: Partial<SimOptions> = {
-  ...{ holdMs: 600, heldMax: 2, putShare: 0.9, writeShare: 0.9, keys: 1, clients: 6, thinkMs: 5, applicationStartMs: 200 },
+  ...{
+    holdMs: 600,
+    heldMax: 2,
+    putShare: 0.9,
+    writeShare: 0.9,
+    keys: 1,
+    clients: 6,
+    thinkMs: 5,
+    applicationStartMs: 200,
+  },
   ...{ clientTimeoutMs: 12_000, faultEveryMs: 300, poisonShare: 0, longShare: 0, isWell: false },
 };
 
@@ -63,7 +72,10 @@ const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules
 const { values } = parseArgs({ options: { only: { type: "string" } } });
 let survived = 0;
 async function whatIsWrong({ options, scenario }: Mutant, seed: number, rules: Rules): Promise<string | undefined> {
-  const result = scenario === undefined ? await run({ seed, rules, ...(options === undefined ? {} : { options }) }) : await runScenario(scenario, seed, rules);
+  const result =
+    scenario === undefined
+      ? await run({ seed, rules, ...(options === undefined ? {} : { options }) })
+      : await runScenario(scenario, seed, rules);
   return result.violations[0] ?? scenario?.always?.(result);
 }
 
@@ -79,7 +91,9 @@ for (const mutant of mutants) {
     if (caught !== undefined && (await whatIsWrong(mutant, seed, allRules)) !== undefined) caught = undefined;
   }
   if (caught === undefined) survived += 1;
-  console.log(caught === undefined ? `SURVIVED ${rule}: ${seedsMax} seeds` : `caught   ${rule}: seed ${seed}: ${caught}`);
+  console.log(
+    caught === undefined ? `SURVIVED ${rule}: ${seedsMax} seeds` : `caught   ${rule}: seed ${seed}: ${caught}`,
+  );
 }
 for (const { rule, attack } of direct) {
   if (values.only !== undefined && !rule.startsWith(values.only)) continue;
@@ -87,6 +101,8 @@ for (const { rule, attack } of direct) {
   const broken = await attack(withoutRule(rule));
   const isCaught = whole === undefined && broken !== undefined;
   if (!isCaught) survived += 1;
-  console.log(isCaught ? `caught   ${rule}: directly: ${broken}` : `SURVIVED ${rule}: ${whole ?? "nothing was noticed"}`);
+  console.log(
+    isCaught ? `caught   ${rule}: directly: ${broken}` : `SURVIVED ${rule}: ${whole ?? "nothing was noticed"}`,
+  );
 }
 process.exitCode = survived === 0 ? 0 : 1;

@@ -177,7 +177,8 @@ export class Nemesis {
 
   /** Waits for a host that enters the state, and gives up in the end. The hit is over when its own time is. */
   #strike({ role, how, afterMs, forMs }: Fault & { kind: "strike" }): undefined {
-    const isInRole = ({ process }: SimMachine): boolean => process?.state === "running" && hostOf(process)?.host.status().role === role;
+    const isInRole = ({ process }: SimMachine): boolean =>
+      process?.state === "running" && hostOf(process)?.host.status().role === role;
     const giveUpAt = this.#world.now + strikeWaitMsMax;
     let isHit = false;
     const hit = (machine: SimMachine): void => {
@@ -187,7 +188,8 @@ export class Nemesis {
       this.#world.say("FAULT", `${how} of ${machine.name}, which is ${role}, for ${forMs} ms`);
       if (how === "kill") this.#cluster.kill(machine);
       if (how === "power") this.#cluster.losePower(machine);
-      const undo = how === "freeze" ? this.#freeze(machine, false) : how === "restart" ? this.#restart(machine) : undefined;
+      const undo =
+        how === "freeze" ? this.#freeze(machine, false) : how === "restart" ? this.#restart(machine) : undefined;
       this.#world.after(forMs, "strike over", () => {
         if (this.#isOver) return;
         if (undo === undefined) this.#cluster.startHost(machine);
@@ -258,7 +260,10 @@ export class Nemesis {
     return () => all(1);
   }
 
-  #vault(who: Who | "all", trouble: Fault extends infer F ? (F extends { trouble: infer T } ? T : never) : never): () => void {
+  #vault(
+    who: Who | "all",
+    trouble: Fault extends infer F ? (F extends { trouble: infer T } ? T : never) : never,
+  ): () => void {
     const { vault } = this.#cluster;
     if (who === "all") {
       vault.trouble = trouble;

@@ -2,8 +2,8 @@
  * The network: messages between nodes with delay, cuts in one or both directions, slow links, and connections on top.
  *
  * It behaves like TCP: within a connection messages keep their order and are not doubled; across connections nothing is
- * promised. What is sent into a cut is lost for good, or arrives after the cut has healed (retransmission), even when the
- * sender has given up meanwhile: so orders can arrive late.
+ * promised. What is sent into a cut is lost for good, or arrives after the cut has healed (retransmission), even when
+ * the sender has given up meanwhile: so orders can arrive late.
  */
 import type { Dice } from "./dice.ts";
 import type { SimProcess } from "./sim-process.ts";

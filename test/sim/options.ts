@@ -1,7 +1,7 @@
 /**
  * What one seed draws: sizes, rates, configuration. Every history has its own mix (swarm testing, Groce et al. 2012):
- * faults that are rarely or never drawn in one history are common in another, so that combinations come up that a single
- * average mix would never reach.
+ * faults that are rarely or never drawn in one history are common in another, so that combinations come up that a
+ * single average mix would never reach.
  */
 import type { Dice } from "./dice.ts";
 
@@ -135,11 +135,13 @@ export function drawOptions(dice: Dice): SimOptions {
 }
 
 /**
- * The shortest retention window that lets a well secondary follow: it looks, reads with latency, and may not see at first what is
- * there. The configuration accepts nothing shorter than some seconds. Faults come with windows far below that, down to none,
- * since nothing may be lost then either; that everybody follows in the end is asked only with at least this one.
+ * The shortest retention window that lets a well secondary follow: it looks, reads with latency, and may not see at
+ * first what is there. The configuration accepts nothing shorter than some seconds. Faults come with windows far below
+ * that, down to none, since nothing may be lost then either; that everybody follows in the end is asked only with at
+ * least this one.
  */
-export const followMs = ({ pollMs, vaultLatencyMs, staleMissMs }: SimOptions): number => 2 * (pollMs + staleMissMs) + 10 * vaultLatencyMs[1];
+export const followMs = ({ pollMs, vaultLatencyMs, staleMissMs }: SimOptions): number =>
+  2 * (pollMs + staleMissMs) + 10 * vaultLatencyMs[1];
 
 /** A vault and a network in which the primary's life signs are always seen in time. */
 const well = (leaseMs: number): Partial<SimOptions> => ({

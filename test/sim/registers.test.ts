@@ -3,7 +3,12 @@ import { Dice } from "./dice.ts";
 import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
 import { checkRegister, type RegisterRead, type RegisterWrite } from "./registers.ts";
 
-const write = (id: number, calledAt: number, returnedAt: number, executions = 1): RegisterWrite => ({ id, calledAt, returnedAt, executions });
+const write = (id: number, calledAt: number, returnedAt: number, executions = 1): RegisterWrite => ({
+  id,
+  calledAt,
+  returnedAt,
+  executions,
+});
 const read = (value: number, calledAt: number, returnedAt: number): RegisterRead => ({ value, calledAt, returnedAt });
 
 type Input = { readonly kind: "write"; readonly value: number } | { readonly kind: "read" };
@@ -16,8 +21,18 @@ const register: Model<number, Input, number> = {
 /** By the search that needs no unique values. */
 function bySearch(writes: readonly RegisterWrite[], reads: readonly RegisterRead[]): boolean {
   const events: Event<Input, number>[] = [
-    ...writes.map(({ id, calledAt, returnedAt }) => ({ calledAt, returnedAt, input: { kind: "write", value: id } as const, output: returnedAt === Infinity ? undefined : 0 })),
-    ...reads.map(({ value, calledAt, returnedAt }) => ({ calledAt, returnedAt, input: { kind: "read" } as const, output: value })),
+    ...writes.map(({ id, calledAt, returnedAt }) => ({
+      calledAt,
+      returnedAt,
+      input: { kind: "write", value: id } as const,
+      output: returnedAt === Infinity ? undefined : 0,
+    })),
+    ...reads.map(({ value, calledAt, returnedAt }) => ({
+      calledAt,
+      returnedAt,
+      input: { kind: "read" } as const,
+      output: value,
+    })),
   ];
   return checkLinearizable(events, register).kind === "linearizable";
 }
@@ -25,7 +40,9 @@ function bySearch(writes: readonly RegisterWrite[], reads: readonly RegisterRead
 describe("a register", () => {
   test("has the last value that was written, and either of two that were written at once", () => {
     expect(checkRegister([write(1, 0, 1), write(2, 2, 3)], [read(2, 4, 5)])).toBeUndefined();
-    expect(checkRegister([write(1, 0, 1), write(2, 2, 3)], [read(1, 4, 5)])).toContain("2 was written and seen in between");
+    expect(checkRegister([write(1, 0, 1), write(2, 2, 3)], [read(1, 4, 5)])).toContain(
+      "2 was written and seen in between",
+    );
     expect(checkRegister([write(1, 0, 3), write(2, 0, 3)], [read(1, 4, 5)])).toBeUndefined();
     expect(checkRegister([write(1, 0, 3), write(2, 0, 3)], [read(1, 4, 5), read(2, 6, 7)])).toContain("at once");
   });
@@ -40,7 +57,9 @@ describe("a register", () => {
   test("may get what nobody was told of at any time after its call, once, or never", () => {
     expect(checkRegister([write(1, 0, Infinity)], [read(0, 1, 2), read(1, 50, 51)])).toBeUndefined();
     expect(checkRegister([write(1, 0, Infinity)], [read(0, 1, 2)])).toBeUndefined();
-    expect(checkRegister([write(1, 0, Infinity), write(2, 10, 11)], [read(1, 5, 6), read(2, 12, 13), read(1, 14, 15)])).toBeDefined();
+    expect(
+      checkRegister([write(1, 0, Infinity), write(2, 10, 11)], [read(1, 5, 6), read(2, 12, 13), read(1, 14, 15)]),
+    ).toBeDefined();
   });
 
   test("may get what was repeated twice before the answer, and not once more after it", () => {
@@ -68,7 +87,11 @@ describe("a register", () => {
       const reads = Array.from({ length: dice.int(0, 4) }, () => read(dice.int(0, count), ...time()));
       const expected = bySearch(writes, reads);
       if (expected) good += 1;
-      expect({ writes, reads, isGood: checkRegister(writes, reads) === undefined }).toEqual({ writes, reads, isGood: expected });
+      expect({ writes, reads, isGood: checkRegister(writes, reads) === undefined }).toEqual({
+        writes,
+        reads,
+        isGood: expected,
+      });
     }
     expect(good).toBeGreaterThan(1_000);
     expect(good).toBeLessThan(5_000);

@@ -1,12 +1,14 @@
 /**
- * Are the overwriting writes and the reads of one register linearizable? Each value is written once, so a read says which write it saw, and
- * no search is needed: the zones of Gibbons and Korach (Testing Shared Memories, 1997; as in Golab, Li and Shah 2011). A write and the reads
- * of its value are a cluster; between its first end and its last beginning (a forward zone) the register held that value for certain, so
- * no two of these may overlap, and no other cluster may lie as a whole in one.
+ * Are the overwriting writes and the reads of one register linearizable? Each value is written once, so a read says
+ * which write it saw, and no search is needed: the zones of Gibbons and Korach (Testing Shared Memories, 1997; as in
+ * Golab, Li and Shah 2011). A write and the reads of its value are a cluster; between its first end and its last
+ * beginning (a forward zone) the register held that value for certain, so no two of these may overlap, and no other
+ * cluster may lie as a whole in one.
  *
- * A PUT that a gateway repeated may have taken effect twice: with idempotence nobody promises more than that both times lie between the
- * client's call and its answer. So a read that ended before the answer may have seen either, and is only held against the call; from the
- * answer on the value is there once, like any other. When nobody was answered there is no such end, and nothing to hold against it.
+ * A PUT that a gateway repeated may have taken effect twice: with idempotence nobody promises more than that both times
+ * lie between the client's call and its answer. So a read that ended before the answer may have seen either, and is
+ * only held against the call; from the answer on the value is there once, like any other. When nobody was answered
+ * there is no such end, and nothing to hold against it.
  */
 export interface RegisterWrite {
   readonly id: number;
@@ -68,7 +70,9 @@ function zoneOf(write: RegisterWrite, seen: readonly RegisterRead[]): Zone | und
 }
 
 function conflictOf(zones: readonly Zone[]): string | undefined {
-  const forward = zones.filter(({ firstEnd, lastBegin }) => firstEnd < lastBegin).sort((a, b) => a.firstEnd - b.firstEnd);
+  const forward = zones
+    .filter(({ firstEnd, lastBegin }) => firstEnd < lastBegin)
+    .sort((a, b) => a.firstEnd - b.firstEnd);
   for (const [index, zone] of forward.entries()) {
     const next = forward[index + 1];
     if (next !== undefined && next.firstEnd < zone.lastBegin) return `${describe(zone)} and ${describe(next)} at once`;
@@ -81,4 +85,5 @@ function conflictOf(zones: readonly Zone[]): string | undefined {
   return undefined;
 }
 
-const describe = ({ value, firstEnd, lastBegin }: Zone): string => `the register was ${value} from ${firstEnd.toFixed(1)} to ${lastBegin.toFixed(1)}`;
+const describe = ({ value, firstEnd, lastBegin }: Zone): string =>
+  `the register was ${value} from ${firstEnd.toFixed(1)} to ${lastBegin.toFixed(1)}`;

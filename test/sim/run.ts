@@ -1,6 +1,6 @@
 /**
- * One history from one seed: a cluster comes up, clients work, faults come, everything heals, and then it must converge,
- * serve, and be right.
+ * One history from one seed: a cluster comes up, clients work, faults come, everything heals, and then it must
+ * converge, serve, and be right.
  */
 import { allRules, type Rules } from "../../src/core/rules.ts";
 import { checksumText } from "../../src/capture/page-hashes.ts";
@@ -77,19 +77,29 @@ export async function run(request: RunOptions): Promise<RunResult> {
   const rules = request.rules ?? allRules;
   const cluster = new Cluster({ world, dice: dice.fork("cluster"), options, rules, checker });
   const operations: Operation[] = [];
-  const newClient = (name: string): SimClient => new SimClient({
-    world,
-    network: cluster.network,
-    dice: dice.fork(`client ${name}`),
-    name,
-    gateways: cluster.gateways,
-    options: { thinkMs: options.thinkMs, timeoutMs: options.clientTimeoutMs, writeShare: options.writeShare, putShare: options.putShare, poisonShare: options.poisonShare, longShare: options.longShare, keys: options.keys },
-    operations,
-  });
+  const newClient = (name: string): SimClient =>
+    new SimClient({
+      world,
+      network: cluster.network,
+      dice: dice.fork(`client ${name}`),
+      name,
+      gateways: cluster.gateways,
+      options: {
+        thinkMs: options.thinkMs,
+        timeoutMs: options.clientTimeoutMs,
+        writeShare: options.writeShare,
+        putShare: options.putShare,
+        poisonShare: options.poisonShare,
+        longShare: options.longShare,
+        keys: options.keys,
+      },
+      operations,
+    });
   const clients = Array.from({ length: options.clients }, (_, i) => newClient(`c${i + 1}`));
   const nemesis = new Nemesis(world, cluster, newClient("poisoner"), faults);
   const isBroken = (): boolean => checker.violations.length > 0;
-  if (!(await world.runUntil(upMsMax, () => isBroken() || cluster.unwell() === undefined))) checker.onViolation(`the service never came up: ${cluster.unwell()}`);
+  if (!(await world.runUntil(upMsMax, () => isBroken() || cluster.unwell() === undefined)))
+    checker.onViolation(`the service never came up: ${cluster.unwell()}`);
   for (const client of clients) client.start();
   const faultyUntil = 2_000 + options.faultyMs;
   if (!isBroken()) await world.runUntil(faultyUntil, isBroken);
@@ -100,7 +110,8 @@ export async function run(request: RunOptions): Promise<RunResult> {
     await converge({ world, cluster, checker, clients });
   }
   if (!isBroken()) checker.finish(operations);
-  if (!isBroken() && options.isWell && checker.claims.length > 1) checker.onViolation(`a well primary was replaced: ${checker.claims.length} claims`);
+  if (!isBroken() && options.isWell && checker.claims.length > 1)
+    checker.onViolation(`a well primary was replaced: ${checker.claims.length} claims`);
   world.coverage.met(nemesis.begun);
   return {
     seed: request.seed,
@@ -136,12 +147,16 @@ async function converge({ world, cluster, checker, clients }: Parts): Promise<vo
     else hasBeenWellSince ??= world.now;
     return hasBeenWellSince !== undefined && world.now - hasBeenWellSince > 500;
   };
-  if (!(await world.runUntil(until, isWell))) return checker.onViolation(`not well ${(until - healedAt).toFixed(0)} ms after everything had healed: ${cluster.unwell()}`);
+  if (!(await world.runUntil(until, isWell)))
+    return checker.onViolation(
+      `not well ${(until - healedAt).toFixed(0)} ms after everything had healed: ${cluster.unwell()}`,
+    );
   for (const client of clients) client.stop();
   await world.runUntil(until, () => isBroken() || clients.every((client) => client.isIdle));
   await finalReads({ world, cluster, checker, clients });
   const settling = world.now + settleMsMax;
-  while (!isBroken() && world.now < settling && unsettled({ cluster, checker }) !== undefined) await world.runUntil(world.now + settleLookMs, isBroken);
+  while (!isBroken() && world.now < settling && unsettled({ cluster, checker }) !== undefined)
+    await world.runUntil(world.now + settleLookMs, isBroken);
   const different = unsettled({ cluster, checker });
   if (different !== undefined) checker.onViolation(different);
   for (const machine of cluster.gateways) {
@@ -151,22 +166,24 @@ async function converge({ world, cluster, checker, clients }: Parts): Promise<vo
 }
 
 /**
- * What differs from the log still. It takes a moment: a host that retention left behind notices it within a lease, and what a primary
- * has committed for a client that is gone is on its way to the journal.
+ * What differs from the log still. It takes a moment: a host that retention left behind notices it within a lease, and
+ * what a primary has committed for a client that is gone is on its way to the journal.
  */
 function unsettled({ cluster, checker }: Pick<Parts, "cluster" | "checker">): string | undefined {
   const behind = cluster.behind(checker.position);
   if (behind !== undefined) return `a secondary does not catch up: ${behind}`;
   const wanted = checksumText(checker.log.hashes.checksum());
-  const differing = cluster.hosts.find(({ disk }) => checksumText(disk.database?.hashes.checksum() ?? new Uint8Array(16)) !== wanted);
+  const differing = cluster.hosts.find(
+    ({ disk }) => checksumText(disk.database?.hashes.checksum() ?? new Uint8Array(16)) !== wanted,
+  );
   if (differing !== undefined) return `the databases of ${differing.name} are not what the log says`;
   const disagreement = cluster.disagreement();
   return disagreement === undefined ? undefined : `gateways do not agree: ${disagreement}`;
 }
 
 /**
- * Every key through every gateway: the last word that the history must agree with. The network loses packets still, so a gateway with a
- * short temper may just be failing over: what is refused is asked again, until the time is over.
+ * Every key through every gateway: the last word that the history must agree with. The network loses packets still, so
+ * a gateway with a short temper may just be failing over: what is refused is asked again, until the time is over.
  */
 async function finalReads({ world, cluster, checker, clients }: Parts): Promise<void> {
   const [client] = clients;
@@ -186,12 +203,26 @@ async function finalReads({ world, cluster, checker, clients }: Parts): Promise<
   await world.runUntil(world.now + readsMsMax, () => open === 0);
   // What requests like it have ended the application is put aside, and is asked for in vain until its trial.
   const { trialInMs } = cluster;
-  if (open > 0 && trialInMs > 0) await world.runUntil(world.now + Math.max(trialInMs, cluster.restartWindowMs) + readsMsMax, () => open === 0);
+  if (open > 0 && trialInMs > 0)
+    await world.runUntil(world.now + Math.max(trialInMs, cluster.restartWindowMs) + readsMsMax, () => open === 0);
   if (open > 0) checker.onViolation(`a well service left ${open} reads without a good answer for ${readsMsMax} ms`);
 }
 
-function figuresOf({ checker, cluster, operations, world, nemesis }: { checker: Checker; cluster: Cluster; operations: readonly Operation[]; world: World; nemesis: Nemesis }): Figures {
-  const count = (kind: Operation["outcome"]["kind"]): number => operations.filter(({ outcome }) => outcome.kind === kind).length;
+function figuresOf({
+  checker,
+  cluster,
+  operations,
+  world,
+  nemesis,
+}: {
+  checker: Checker;
+  cluster: Cluster;
+  operations: readonly Operation[];
+  world: World;
+  nemesis: Nemesis;
+}): Figures {
+  const count = (kind: Operation["outcome"]["kind"]): number =>
+    operations.filter(({ outcome }) => outcome.kind === kind).length;
   return {
     failovers: Math.max(0, checker.claims.length - 1),
     acknowledged: count("ok"),

@@ -17,7 +17,12 @@ const traces = new Map<number, string>();
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "stead-sim-bundle-"));
-  const built = await Bun.build({ entrypoints: [join(import.meta.dirname, "main.ts")], target: "node", outdir: folder, naming: "sim.mjs" });
+  const built = await Bun.build({
+    entrypoints: [join(import.meta.dirname, "main.ts")],
+    target: "node",
+    outdir: folder,
+    naming: "sim.mjs",
+  });
   bundle = built.outputs[0]?.path ?? "";
   for (const seed of seeds) traces.set(seed, (await run({ seed })).hash);
 });
@@ -32,7 +37,11 @@ describe("the same seeds have the same traces as under Bun", () => {
       const [program, ...args] = runtime.command;
       for (const seed of seeds) {
         const { stdout, stderr } = spawnSync(program, [...args, bundle, "--seed", String(seed)], { encoding: "utf8" });
-        expect({ seed, stderr, trace: /^trace ([0-9a-f]+), the same when run again/m.exec(stdout)?.[1] }).toEqual({ seed, stderr: "", trace: traces.get(seed) });
+        expect({ seed, stderr, trace: /^trace ([0-9a-f]+), the same when run again/m.exec(stdout)?.[1] }).toEqual({
+          seed,
+          stderr: "",
+          trace: traces.get(seed),
+        });
       }
     });
   }

@@ -11,19 +11,15 @@ describe("an application that misbehaves", () => runAll(applicationScenarios));
 
 function runAll(all: readonly Scenario[]): void {
   for (const scenario of all) {
-    test(
-      scenario.name,
-      async () => {
-        let seen = 0;
-        for (let seed = 1; seed <= seedsEach; seed++) {
-          const result = await runScenario(scenario, seed);
-          expect({ seed, violations: result.violations }).toEqual({ seed, violations: [] });
-          expect({ seed, wrong: scenario.always?.(result) }).toEqual({ seed, wrong: undefined });
-          if (scenario.seen(result)) seen += 1;
-        }
-        expect(seen).toBeGreaterThan(0);
-      },
-      60_000,
-    );
+    test(scenario.name, async () => {
+      let seen = 0;
+      for (let seed = 1; seed <= seedsEach; seed++) {
+        const result = await runScenario(scenario, seed);
+        expect({ seed, violations: result.violations }).toEqual({ seed, violations: [] });
+        expect({ seed, wrong: scenario.always?.(result) }).toEqual({ seed, wrong: undefined });
+        if (scenario.seen(result)) seen += 1;
+      }
+      expect(seen).toBeGreaterThan(0);
+    }, 60_000);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Known ways in which other systems lost data or availability, one by one: a calm cluster, and then exactly this. Each has a
- * name that says what happens, and a proof that it did happen; what must be true of every history is checked anyway.
+ * Known ways in which other systems lost data or availability, one by one: a calm cluster, and then exactly this. Each
+ * has a name that says what happens, and a proof that it did happen; what must be true of every history is checked
+ * anyway.
  */
 import { allRules, type Rules } from "../../src/core/rules.ts";
 import type { Fault } from "./faults.ts";
@@ -18,21 +19,75 @@ export interface Scenario {
 }
 
 const calm: SimOptions = {
-  ...{ hosts: 3, earlierHosts: 0, gateways: 2, clients: 4, keys: 3, leaseMs: 1_000, driftMarginMs: 100, driftShare: 0.001, pollMs: 25, drainTimeoutMs: 1_000 },
-  ...{ probeIntervalMs: 250, probeTimeoutMs: 500, fall: 2, rise: 2, againShare: 0, holdMs: 10_000, heldMax: 100, firstByteMs: 5_000 },
-  ...{ clientTimeoutMs: 12_000, thinkMs: 20, writeShare: 0.5, putShare: 0.3, poisonShare: 0, longShare: 0, checkpointIntervalMs: 60_000, checkpointJournalBytes: 10_000_000, keepMin: 2, windowMs: 0 },
-  ...{ pageSize: 512, pagesPerPart: 2, diskMs: 0.05, applicationStartMs: 50, applicationExecMs: 1, longMs: 3_000, patienceMs: 1_000, syncShare: 0.1, checkpointShare: 0, escapeShare: 0 },
-  ...{ networkDelayMs: [0.1, 0.5], lossShare: 0, heldShare: 0.5, vaultLatencyMs: [1, 5], vaultTimeoutMs: 400, lostReplyShare: 0, lostRequestShare: 0 },
+  ...{
+    hosts: 3,
+    earlierHosts: 0,
+    gateways: 2,
+    clients: 4,
+    keys: 3,
+    leaseMs: 1_000,
+    driftMarginMs: 100,
+    driftShare: 0.001,
+    pollMs: 25,
+    drainTimeoutMs: 1_000,
+  },
+  ...{
+    probeIntervalMs: 250,
+    probeTimeoutMs: 500,
+    fall: 2,
+    rise: 2,
+    againShare: 0,
+    holdMs: 10_000,
+    heldMax: 100,
+    firstByteMs: 5_000,
+  },
+  ...{
+    clientTimeoutMs: 12_000,
+    thinkMs: 20,
+    writeShare: 0.5,
+    putShare: 0.3,
+    poisonShare: 0,
+    longShare: 0,
+    checkpointIntervalMs: 60_000,
+    checkpointJournalBytes: 10_000_000,
+    keepMin: 2,
+    windowMs: 0,
+  },
+  ...{
+    pageSize: 512,
+    pagesPerPart: 2,
+    diskMs: 0.05,
+    applicationStartMs: 50,
+    applicationExecMs: 1,
+    longMs: 3_000,
+    patienceMs: 1_000,
+    syncShare: 0.1,
+    checkpointShare: 0,
+    escapeShare: 0,
+  },
+  ...{
+    networkDelayMs: [0.1, 0.5],
+    lossShare: 0,
+    heldShare: 0.5,
+    vaultLatencyMs: [1, 5],
+    vaultTimeoutMs: 400,
+    lostReplyShare: 0,
+    lostRequestShare: 0,
+  },
   ...{ lateShare: 0, staleMissMs: 0, lateDeleteShare: 0, faultyMs: 10_000, isWell: false, faultEveryMs: 1_000 },
 };
 
 /** Checkpoints and their clean-up twice a second: what is not needed is gone soon. */
 const eager: Partial<SimOptions> = { checkpointIntervalMs: 500, keepMin: 1, windowMs: 0 };
 
-export const said = (result: RunResult, words: string): boolean => result.trace.some(({ what }) => what.includes(words));
-export const count = (result: RunResult, words: string): number => result.trace.filter(({ what }) => what.includes(words)).length;
+export const said = (result: RunResult, words: string): boolean =>
+  result.trace.some(({ what }) => what.includes(words));
+export const count = (result: RunResult, words: string): number =>
+  result.trace.filter(({ what }) => what.includes(words)).length;
 const noErrors = ({ figures }: RunResult): string | undefined =>
-  figures.unknown + figures.notExecuted > 0 ? `clients got ${figures.unknown} times unknown and ${figures.notExecuted} times not executed` : undefined;
+  figures.unknown + figures.notExecuted > 0
+    ? `clients got ${figures.unknown} times unknown and ${figures.notExecuted} times not executed`
+    : undefined;
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -86,7 +141,10 @@ export const scenarios: readonly Scenario[] = [
       { kind: "force", gateway: 0, atMs: 4_000, forMs: 1 },
       { kind: "force", gateway: 1, atMs: 4_000, forMs: 1 },
     ],
-    seen: (result) => ["g1", "g2"].every((gateway) => result.trace.some(({ who, what, atMs }) => who === gateway && what === "serving -> promoting" && atMs < 4_050)),
+    seen: (result) =>
+      ["g1", "g2"].every((gateway) =>
+        result.trace.some(({ who, what, atMs }) => who === gateway && what === "serving -> promoting" && atMs < 4_050),
+      ),
   },
   {
     name: "a host claims, and dies before its application has started",
@@ -109,7 +167,10 @@ export const scenarios: readonly Scenario[] = [
     name: "the vault is away for a minute under load, and the service goes on afterwards",
     faults: [{ kind: "vault", who: "all", trouble: "away", atMs: 4_000, forMs: 60_000 }],
     options: { faultyMs: 75_000, lateShare: 0.01 },
-    always: ({ operations }) => (operations.some(({ calledAt, outcome }) => calledAt > 66_000 && outcome.kind === "ok") ? undefined : "nothing was served afterwards"),
+    always: ({ operations }) =>
+      operations.some(({ calledAt, outcome }) => calledAt > 66_000 && outcome.kind === "ok")
+        ? undefined
+        : "nothing was served afterwards",
     seen: (result) => result.figures.ambiguousPuts > 0,
   },
   {
@@ -130,7 +191,9 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "clocks run at different rates, as far apart as the margin allows, and primaries hang around one lease",
-    faults: [4_000, 6_500, 9_000, 11_500].map((atMs): Fault => ({ kind: "freeze", who: "primary", withApplication: false, atMs, forMs: 1_150 })),
+    faults: [4_000, 6_500, 9_000, 11_500].map(
+      (atMs): Fault => ({ kind: "freeze", who: "primary", withApplication: false, atMs, forMs: 1_150 }),
+    ),
     options: { driftShare: 0.045, faultyMs: 14_000, probeTimeoutMs: 200, probeIntervalMs: 100 },
     seen: ({ figures }) => figures.failovers > 1,
   },
@@ -153,7 +216,10 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "three hosts are restarted one by one, again and again, and no client sees an error",
-    faults: Array.from({ length: 12 }, (_, i): Fault => ({ kind: "restart", who: i % 3, atMs: 4_000 + i * 2_000, forMs: 1_000 })),
+    faults: Array.from(
+      { length: 12 },
+      (_, i): Fault => ({ kind: "restart", who: i % 3, atMs: 4_000 + i * 2_000, forMs: 1_000 }),
+    ),
     options: { faultyMs: 29_000 },
     always: noErrors,
     seen: ({ figures }) => figures.failovers >= 3,

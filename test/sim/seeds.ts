@@ -40,9 +40,18 @@ interface Share {
 }
 
 /** `onFailed` hears of each failing seed at once. */
-export async function runSeeds(from: number, count: number, jobs: number, onFailed: (seed: number, violation: string) => void): Promise<Sum> {
+export async function runSeeds(
+  from: number,
+  count: number,
+  jobs: number,
+  onFailed: (seed: number, violation: string) => void,
+): Promise<Sum> {
   const threads = Math.max(1, Math.min(jobs, count));
-  const sums = await Promise.all(Array.from({ length: threads }, (_, thread) => inThread({ from: from + thread, count: Math.ceil((count - thread) / threads), step: threads }, onFailed)));
+  const sums = await Promise.all(
+    Array.from({ length: threads }, (_, thread) =>
+      inThread({ from: from + thread, count: Math.ceil((count - thread) / threads), step: threads }, onFailed),
+    ),
+  );
   const total = emptySum();
   for (const sum of sums) add(total, sum);
   return total;
@@ -53,11 +62,14 @@ export const jobsDefault = (): number => Math.max(1, availableParallelism());
 function inThread(share: Share, onFailed: (seed: number, violation: string) => void): Promise<Sum> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL(import.meta.url), { workerData: share });
-    worker.on("message", (message: { kind: "failed"; seed: number; violation: string } | { kind: "done"; sum: Sum }) => {
-      if (message.kind === "failed") return onFailed(message.seed, message.violation);
-      resolve(message.sum);
-      worker.terminate().catch(reject);
-    });
+    worker.on(
+      "message",
+      (message: { kind: "failed"; seed: number; violation: string } | { kind: "done"; sum: Sum }) => {
+        if (message.kind === "failed") return onFailed(message.seed, message.violation);
+        resolve(message.sum);
+        worker.terminate().catch(reject);
+      },
+    );
     worker.once("error", reject);
   });
 }
@@ -76,7 +88,9 @@ async function work({ from, count, step }: Share): Promise<Sum> {
 
 function add(total: Sum, more: Sum): void {
   for (const [key, value] of Object.entries(more)) {
-    if (typeof value === "number") (total as unknown as Record<string, number>)[key] = ((total as unknown as Record<string, number>)[key] ?? 0) + value;
+    if (typeof value === "number")
+      (total as unknown as Record<string, number>)[key] =
+        ((total as unknown as Record<string, number>)[key] ?? 0) + value;
   }
   for (const of of ["faults", "transitions", "pairs"] as const) {
     for (const [name, times] of Object.entries(more[of])) total[of][name] = (total[of][name] ?? 0) + times;
@@ -84,4 +98,5 @@ function add(total: Sum, more: Sum): void {
   total.failed.push(...more.failed);
 }
 
-if (!isMainThread && parentPort !== null) parentPort.postMessage({ kind: "done", sum: await work(workerData as Share) });
+if (!isMainThread && parentPort !== null)
+  parentPort.postMessage({ kind: "done", sum: await work(workerData as Share) });

@@ -1,13 +1,17 @@
 /**
- * Makes a failing schedule small: takes away faults, half of them first and single ones last (delta debugging, Zeller and
- * Hildebrandt 2002), as long as the history still fails.
+ * Makes a failing schedule small: takes away faults, half of them first and single ones last (delta debugging, Zeller
+ * and Hildebrandt 2002), as long as the history still fails.
  */
 import type { Fault } from "./faults.ts";
 import type { RunOptions, RunResult } from "./run.ts";
 
 const runsMax = 150;
 
-export async function shrink(failing: RunResult, request: RunOptions, run: (request: RunOptions) => Promise<RunResult>): Promise<RunResult> {
+export async function shrink(
+  failing: RunResult,
+  request: RunOptions,
+  run: (request: RunOptions) => Promise<RunResult>,
+): Promise<RunResult> {
   let best = failing;
   let runs = 0;
   for (let size = Math.ceil(best.faults.length / 2); size >= 1; ) {

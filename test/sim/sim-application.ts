@@ -2,8 +2,8 @@
  * The application: a process of its own that runs transactions one by one, and its supervisor as the host sees it.
  *
  * It dies with its host (the watcher) and can crash, hang and be restarted by itself; the real watch over its liveness
- * (src/host/application/liveness-watch.ts) and the real judgement of its endings decide when. What it commits is in the database
- * at once; whether a client ever hears of it is the gate's business.
+ * (src/host/application/liveness-watch.ts) and the real judgement of its endings decide when. What it commits is in the
+ * database at once; whether a client ever hears of it is the gate's business.
  */
 import { judgeEnding, recentRestarts, type Restart } from "../../src/core/host/restarts.ts";
 import type { CheckResult, LivenessSettings } from "../../src/core/host/liveness.ts";
@@ -89,7 +89,12 @@ export class SimApplication implements SupervisedApplication {
   get status(): SupervisedApplication["status"] {
     const { host, options } = this.#ports;
     const restarts = recentRestarts(this.#restarts, host.clock.now(), options.restarts.windowMs).length;
-    const state = this.#state.kind === "running" ? this.#state.watch.state.kind : this.#state.kind === "starting" ? "starting" : "stopped";
+    const state =
+      this.#state.kind === "running"
+        ? this.#state.watch.state.kind
+        : this.#state.kind === "starting"
+          ? "starting"
+          : "stopped";
     return { state, forMs: 0, detail: null, restarts };
   }
 
@@ -142,7 +147,9 @@ export class SimApplication implements SupervisedApplication {
     if (application === this.#process) this.#ports.host.enter(() => this.#onEnded(application, "ended"));
   }
 
-  /** Called in the host's process; `done` is called in the host's process, or never when the application hangs for good. */
+  /**
+   * Called in the host's process; `done` is called in the host's process, or never when the application hangs for good.
+   */
   run(request: Request, done: (executed: Executed) => void): () => void {
     const { host, dice, options } = this.#ports;
     const application = this.#process;
@@ -191,7 +198,8 @@ export class SimApplication implements SupervisedApplication {
     return new Promise((resolve) => {
       if (application.isDead) return resolve({ kind: "refused", detail: "it has ended" });
       this.#compute(application, hopMs, () => {
-        if (!signal.aborted) host.world.after(hopMs, "check answered", () => host.enter(() => resolve({ kind: "well" })));
+        if (!signal.aborted)
+          host.world.after(hopMs, "check answered", () => host.enter(() => resolve({ kind: "well" })));
       });
     });
   }
@@ -203,7 +211,13 @@ export class SimApplication implements SupervisedApplication {
       clock: host.clock,
       rules,
       check: (signal) => this.#check(application, signal),
-      vitals: () => ({ traffic: this.#traffic, commits: 0, cpuMs: 0, isRunnable: this.#isComputing, openRequests: this.#openRequests }),
+      vitals: () => ({
+        traffic: this.#traffic,
+        commits: 0,
+        cpuMs: 0,
+        isRunnable: this.#isComputing,
+        openRequests: this.#openRequests,
+      }),
       onChange: () => undefined,
       onStuck: (detail) => this.#onStuck(application, detail),
     });
@@ -211,7 +225,8 @@ export class SimApplication implements SupervisedApplication {
 
   #onStuck(application: SimProcess, detail: string): void {
     const { host, machine, onWrong } = this.#ports;
-    if (this.#isComputing) onWrong(`the application of ${machine.name} computes, and is killed for being stuck: ${detail}`);
+    if (this.#isComputing)
+      onWrong(`the application of ${machine.name} computes, and is killed for being stuck: ${detail}`);
     host.world.say(machine.name, `its application is stuck: ${detail}`);
     application.kill("crash");
     this.#onEnded(application, "stuck");
@@ -262,7 +277,12 @@ export class SimApplication implements SupervisedApplication {
     if (dice.chance(options.escapeShare)) escape(host.world, machine, this.#ports.onWrong);
     this.#ready?.resolve();
     this.#ready = undefined;
-    if (trouble === "crashes") host.world.after(dice.around(crashesAfterMs), "application crashes", () => process === this.#process && this.crash());
+    if (trouble === "crashes")
+      host.world.after(
+        dice.around(crashesAfterMs),
+        "application crashes",
+        () => process === this.#process && this.crash(),
+      );
   }
 
   #onEnded(application: SimProcess, cause: Restart["cause"]): void {

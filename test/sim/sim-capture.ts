@@ -1,6 +1,6 @@
 /**
- * The simulated side of src/capture: the same ports (`CaptureSource`, `HostReplica`) over a `SimDatabase` on the machine's
- * disk. Like the real ones they prove the whole-database checksum before anything is written.
+ * The simulated side of src/capture: the same ports (`CaptureSource`, `HostReplica`) over a `SimDatabase` on the
+ * machine's disk. Like the real ones they prove the whole-database checksum before anything is written.
  */
 import { lostContinuity } from "../../src/capture/capture-error.ts";
 import { sameChecksum, type PageHashes } from "../../src/capture/page-hashes.ts";
@@ -118,8 +118,14 @@ export class SimSource implements CaptureSource {
       const database = this.#database;
       if (database === undefined) return { batch, snapshot: { databases: [], release: () => Promise.resolve() } };
       const bytes = Buffer.concat(database.pages);
-      const sealed = { name: databaseName, pageSize: database.pageSize, pageCount: database.pageCount, checksum: database.hashes.checksum() };
-      const read = (offset: number, length: number): Promise<Uint8Array> => process.answer(options.diskMs, "read", () => bytes.subarray(offset, offset + length));
+      const sealed = {
+        name: databaseName,
+        pageSize: database.pageSize,
+        pageCount: database.pageCount,
+        checksum: database.hashes.checksum(),
+      };
+      const read = (offset: number, length: number): Promise<Uint8Array> =>
+        process.answer(options.diskMs, "read", () => bytes.subarray(offset, offset + length));
       return { batch, snapshot: { databases: [{ ...sealed, read }], release: () => Promise.resolve() } };
     });
   }

@@ -1,4 +1,7 @@
-/** A client: one request at a time through any gateway; what it was told goes into the history. It never repeats a write. */
+/**
+ * A client: one request at a time through any gateway; what it was told goes into the history. It never repeats a
+ * write.
+ */
 import type { Dice } from "./dice.ts";
 import type { Operation, Outcome } from "./history.ts";
 import type { Answer, Request, RequestKind, Traits } from "./messages.ts";
@@ -54,13 +57,16 @@ export class SimClient {
       if (this.#isStopped) return;
       const kind = !dice.chance(options.writeShare) ? "read" : dice.chance(options.putShare) ? "put" : "append";
       const traits = this.#drawTraits(kind);
-      this.ask({ kind, key: dice.int(0, options.keys - 1), ...traits }, dice.pick(this.#setup.gateways), () => this.start());
+      this.ask({ kind, key: dice.int(0, options.keys - 1), ...traits }, dice.pick(this.#setup.gateways), () =>
+        this.start(),
+      );
     });
   }
 
   #drawTraits(kind: RequestKind): Traits {
     const { dice, options } = this.#setup;
-    if (kind === "read" && dice.chance(options.poisonShare)) return { poison: dice.pick(["ends", "ends", "invalid"] as const) };
+    if (kind === "read" && dice.chance(options.poisonShare))
+      return { poison: dice.pick(["ends", "ends", "invalid"] as const) };
     return dice.chance(options.longShare) ? { isLong: true } : {};
   }
 
@@ -72,7 +78,16 @@ export class SimClient {
     const { world, operations, network, options } = this.#setup;
     const request: Request = { ...what, id: operations.length + 1 };
     const { kind, key } = what;
-    const operation: Operation = { id: request.id, client: this.name, kind, key, poison: what.poison, calledAt: world.now, returnedAt: Infinity, outcome: { kind: "unknown" } };
+    const operation: Operation = {
+      id: request.id,
+      client: this.name,
+      kind,
+      key,
+      poison: what.poison,
+      calledAt: world.now,
+      returnedAt: Infinity,
+      outcome: { kind: "unknown" },
+    };
     operations.push(operation);
     this.#inFlight += 1;
     let isOver = false;
@@ -82,12 +97,17 @@ export class SimClient {
       timer.cancel();
       dialled.abort();
       this.#inFlight -= 1;
-      operation.outcome = answer.kind === "ok" ? { kind: "ok", reading: answer.reading, value: answer.register.value } : { kind: answer.kind === "put-aside" ? "not-executed" : answer.kind };
+      operation.outcome =
+        answer.kind === "ok"
+          ? { kind: "ok", reading: answer.reading, value: answer.register.value }
+          : { kind: answer.kind === "put-aside" ? "not-executed" : answer.kind };
       if (answer.kind === "ok") operation.returnedAt = world.now;
       world.trace.event(world.now, `${request.id} ${answer.kind}`);
       then(operation.outcome);
     };
-    const timer = this.#process.clock.setTimer(options.timeoutMs, () => settle({ kind: "unknown", reason: "the client gave up" }));
+    const timer = this.#process.clock.setTimer(options.timeoutMs, () =>
+      settle({ kind: "unknown", reason: "the client gave up" }),
+    );
     const dialled = dial<Answer>({
       network,
       client: this.#process,
@@ -96,7 +116,8 @@ export class SimClient {
       label: "request",
       serve: (process, end) => gatewayOf(process)?.onRequest(request, end),
       onLine: settle,
-      onEnd: (how) => settle(how === "refused" ? { kind: "not-executed", reason: how } : { kind: "unknown", reason: how }),
+      onEnd: (how) =>
+        settle(how === "refused" ? { kind: "not-executed", reason: how } : { kind: "unknown", reason: how }),
     });
   }
 }

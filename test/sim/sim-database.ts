@@ -1,10 +1,11 @@
 /**
- * A tiny transactional database on pages, as an application's SQLite file would be: under each key an append-only list, and a register
- * that is overwritten.
+ * A tiny transactional database on pages, as an application's SQLite file would be: under each key an append-only list,
+ * and a register that is overwritten.
  *
- * Page 1 counts all entries and all puts, so each transaction changes two pages, and a database that was put together from
- * two moments shows it (`isTorn`). Page 2 has the registers and their own count of puts, the others have the lists. Page contents are never changed in place: a snapshot is a copy of the list of pages, and a replica
- * shares them with the record that they came in.
+ * Page 1 counts all entries and all puts, so each transaction changes two pages, and a database that was put together
+ * from two moments shows it (`isTorn`). Page 2 has the registers and their own count of puts, the others have the
+ * lists. Page contents are never changed in place: a snapshot is a copy of the list of pages, and a replica shares them
+ * with the record that they came in.
  */
 import { hashPage, PageHashes } from "../../src/capture/page-hashes.ts";
 import type { DatabaseDelta, Page } from "../../src/core/delta.ts";
@@ -30,9 +31,13 @@ const firstListPage = 3;
 
 export const emptyReading: Reading = { count: 0, fingerprint: 0x811c9dc5 };
 
-export const readingAfter = (before: Reading, id: number): Reading => ({ count: before.count + 1, fingerprint: fingerprintAfter(before.fingerprint, id) });
+export const readingAfter = (before: Reading, id: number): Reading => ({
+  count: before.count + 1,
+  fingerprint: fingerprintAfter(before.fingerprint, id),
+});
 
-const fingerprintAfter = (before: number, id: number): number => (Math.imul(before ^ id, 0x01000193) + 0x9e3779b9) >>> 0;
+const fingerprintAfter = (before: number, id: number): number =>
+  (Math.imul(before ^ id, 0x01000193) + 0x9e3779b9) >>> 0;
 
 export class SimDatabase {
   readonly pageSize: number;
@@ -88,7 +93,13 @@ export class SimDatabase {
     writeWord(page, key, id);
     writeWord(page, this.keys, readWord(page, this.keys) + 1);
     this.isWritten = true;
-    this.#commit(new Map([[1, this.#countUp(putsWord)], [registerPage, page]]), Math.max(this.#pages.length, registerPage));
+    this.#commit(
+      new Map([
+        [1, this.#countUp(putsWord)],
+        [registerPage, page],
+      ]),
+      Math.max(this.#pages.length, registerPage),
+    );
   }
 
   register(key: number): Register {
@@ -126,7 +137,8 @@ export class SimDatabase {
 
   get isTorn(): boolean {
     let sum = 0;
-    for (let key = 0; key < this.keys; key++) for (let slot = 0, count = 1; count > 0; slot++) sum += count = this.#count(key, slot);
+    for (let key = 0; key < this.keys; key++)
+      for (let slot = 0, count = 1; count > 0; slot++) sum += count = this.#count(key, slot);
     return sum !== this.#word(0, entriesWord) || this.puts !== this.#word(registerPage - 1, this.keys);
   }
 
@@ -136,8 +148,16 @@ export class SimDatabase {
     this.#dirty = new Set();
     const parts: DatabaseDelta[] = [];
     for (let at = 0; at < numbers.length; at += pagesMax) {
-      const pages = numbers.slice(at, at + pagesMax).map((number): Page => ({ number, content: this.#pages[number - 1] ?? new Uint8Array(this.pageSize) }));
-      parts.push({ name: databaseName, pageSize: this.pageSize, pageCount: this.#pages.length, checksum: this.hashes.checksum(), pages });
+      const pages = numbers
+        .slice(at, at + pagesMax)
+        .map((number): Page => ({ number, content: this.#pages[number - 1] ?? new Uint8Array(this.pageSize) }));
+      parts.push({
+        name: databaseName,
+        pageSize: this.pageSize,
+        pageCount: this.#pages.length,
+        checksum: this.hashes.checksum(),
+        pages,
+      });
     }
     return parts;
   }
@@ -153,7 +173,8 @@ export class SimDatabase {
   /** The whole content of a checkpoint. */
   fill(bytes: Uint8Array, pageCount: number): void {
     const changed = new Map<number, Uint8Array>();
-    for (let number = 1; number <= pageCount; number++) changed.set(number, new Uint8Array(bytes.subarray((number - 1) * this.pageSize, number * this.pageSize)));
+    for (let number = 1; number <= pageCount; number++)
+      changed.set(number, new Uint8Array(bytes.subarray((number - 1) * this.pageSize, number * this.pageSize)));
     this.#commit(changed, pageCount);
     this.#dirty.clear();
   }
@@ -215,7 +236,13 @@ export class SimDatabase {
 
 function readWord(page: Uint8Array, word: number): number {
   const at = word * 4;
-  return ((page[at] as number) | ((page[at + 1] as number) << 8) | ((page[at + 2] as number) << 16) | ((page[at + 3] as number) << 24)) >>> 0;
+  return (
+    ((page[at] as number) |
+      ((page[at + 1] as number) << 8) |
+      ((page[at + 2] as number) << 16) |
+      ((page[at + 3] as number) << 24)) >>>
+    0
+  );
 }
 
 function writeWord(page: Uint8Array, word: number, value: number): void {

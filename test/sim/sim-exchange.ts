@@ -1,6 +1,16 @@
-/** One request at a gateway, for the real `Proxy` (src/http/proxy/proxy.ts): forwarded and answered on simulated connections. */
+/**
+ * One request at a gateway, for the real `Proxy` (src/http/proxy/proxy.ts): forwarded and answered on simulated
+ * connections.
+ */
 import type { LossCause } from "../../src/core/replay.ts";
-import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, OwnResponse, RequestHead } from "../../src/http/upstream/exchange.ts";
+import type {
+  Exchange,
+  ForwardOptions,
+  ForwardOutcome,
+  ForwardUser,
+  OwnResponse,
+  RequestHead,
+} from "../../src/http/upstream/exchange.ts";
 import { HeaderList } from "../../src/http/message/headers.ts";
 import { Upstream, type UpstreamOptions } from "../../src/http/upstream/upstream.ts";
 import { type Answer, methodOf, pathOf, type Request } from "./messages.ts";
@@ -56,7 +66,12 @@ export class SimExchange implements Exchange {
 
   constructor(ports: ExchangePorts) {
     this.#ports = ports;
-    this.request = { method: methodOf(ports.request), target: `${pathOf(ports.request)}?id=${ports.request.id}`, version: "1.1", headers: noFields };
+    this.request = {
+      method: methodOf(ports.request),
+      target: `${pathOf(ports.request)}?id=${ports.request.id}`,
+      version: "1.1",
+      headers: noFields,
+    };
     this.requestId = String(ports.request.id);
     ports.client.onClose(() => {
       this.#isGone = true;
@@ -73,7 +88,8 @@ export class SimExchange implements Exchange {
 
   respond(response: OwnResponse): Promise<void> {
     const outcome = response.headers?.find(([name]) => name === "Stead-Outcome")?.[1];
-    if (outcome !== "not-executed" && outcome !== "unknown") throw new Error(`a response with status ${response.status} and without an outcome`);
+    if (outcome !== "not-executed" && outcome !== "unknown")
+      throw new Error(`a response with status ${response.status} and without an outcome`);
     this.#answer({ kind: outcome, reason: String(response.body) });
     return Promise.resolve();
   }
@@ -92,7 +108,8 @@ export class SimExchange implements Exchange {
         dialled.abort();
         resolve(outcome);
       };
-      const lost = (reason: string, cause: LossCause = "host_lost"): void => settle({ kind: "lost", released: false, bodyHeld: true, reused: false, cause, reason });
+      const lost = (reason: string, cause: LossCause = "host_lost"): void =>
+        settle({ kind: "lost", released: false, bodyHeld: true, reused: false, cause, reason });
       const timer = process.clock.setTimer(firstByteMs, () => lost("no answer in time", "timed_out"));
       const cut = (reason: string): void => lost(reason);
       upstream.cuts.add(cut);
@@ -101,10 +118,14 @@ export class SimExchange implements Exchange {
         ...{ network, client: process, from: process.name, to: upstream.machine, label: request.kind },
         serve: (host, end) => hostOf(host)?.request(request, end),
         onLine: (answer) => {
-          if (answer.kind === "not-executed") return settle({ kind: "not_executed", bodyHeld: true, reason: answer.reason });
-          if (answer.kind === "put-aside") return settle({ kind: "put_aside", retryAfterSeconds: 1, reason: answer.reason });
-          if (answer.kind === "unknown" && answer.cause === "invalid") return settle({ kind: "upstream_invalid", reason: answer.reason });
-          if (answer.kind === "unknown") return lost(answer.reason, answer.cause === "closed" ? "closed" : "application_ended");
+          if (answer.kind === "not-executed")
+            return settle({ kind: "not_executed", bodyHeld: true, reason: answer.reason });
+          if (answer.kind === "put-aside")
+            return settle({ kind: "put_aside", retryAfterSeconds: 1, reason: answer.reason });
+          if (answer.kind === "unknown" && answer.cause === "invalid")
+            return settle({ kind: "upstream_invalid", reason: answer.reason });
+          if (answer.kind === "unknown")
+            return lost(answer.reason, answer.cause === "closed" ? "closed" : "application_ended");
           options.editResponseFields?.(okHead);
           this.#answer(answer);
           settle({ kind: "completed", status: 200 });
@@ -115,7 +136,9 @@ export class SimExchange implements Exchange {
   }
 
   forwardTo(upstream: Upstream, options: ForwardOptions, user: ForwardUser): void {
-    this.forward(upstream, options).then((outcome) => user.onOutcome(this, upstream, outcome)).catch(this.#ports.onDefect);
+    this.forward(upstream, options)
+      .then((outcome) => user.onOutcome(this, upstream, outcome))
+      .catch(this.#ports.onDefect);
   }
 
   destroy(): void {

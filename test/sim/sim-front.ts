@@ -1,9 +1,15 @@
 /**
- * The front of a host (`FrontPort`): decides like src/host/application/front.ts, on messages in place of sockets. Every answer of the
- * application passes the journal's gate; what is released is told to the checker at that very moment.
+ * The front of a host (`FrontPort`): decides like src/host/application/front.ts, on messages in place of sockets. Every
+ * answer of the application passes the journal's gate; what is released is told to the checker at that very moment.
  */
 import type { FrontPort, Term } from "../../src/host/application/front.ts";
-import { type Fingerprint, fingerprintOf, type KnownSuspect, type Standing, Suspects } from "../../src/core/suspects.ts";
+import {
+  type Fingerprint,
+  fingerprintOf,
+  type KnownSuspect,
+  type Standing,
+  Suspects,
+} from "../../src/core/suspects.ts";
 import type { DrainTimes } from "../../src/host/application/drain.ts";
 import { isOfEpoch } from "../../src/core/replay.ts";
 import type { Rules } from "../../src/core/rules.ts";
@@ -88,7 +94,9 @@ export class SimFront implements FrontPort {
   serve(term: Term): void {
     const service: Service = { isOver: false, cuts: new Set(), executing: new Set() };
     this.#state = { kind: "open", term, epoch: this.#ports.epoch(), service };
-    term.endings.listen(() => this.suspects.ended([...service.executing].map(fingerprint), this.#ports.process.clock.now()));
+    term.endings.listen(() =>
+      this.suspects.ended([...service.executing].map(fingerprint), this.#ports.process.clock.now()),
+    );
   }
 
   shut(reason: string): void {
@@ -127,15 +135,18 @@ export class SimFront implements FrontPort {
 
   async #forward(request: Request, client: ServerEnd<Answer>, state: Open): Promise<void> {
     const { term } = state;
-    if (!isOfEpoch(request.epoch?.toString(), term.epoch, this.#ports.rules)) return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
+    if (!isOfEpoch(request.epoch?.toString(), term.epoch, this.#ports.rules))
+      return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
     if (this.#standing(request, term).kind === "put_aside") return this.#putAside(request, client);
-    if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
+    if (!term.isReady && !(await this.#isReadyInTime(term)))
+      return client.answer({ kind: "not-executed", reason: "the application is restarting" });
     if (!this.suspects.isWatching) return this.#execute(request, client, state);
     if (this.#standing(request, term).kind === "free") return this.#executeBeside(request, client, state);
     const endTurn = await this.#probation.turn();
     if (endTurn === undefined) return client.answer({ kind: "not-executed", reason: "too many wait for their turn" });
     try {
-      if (!term.isReady && !(await this.#isReadyInTime(term))) return client.answer({ kind: "not-executed", reason: "the application is restarting" });
+      if (!term.isReady && !(await this.#isReadyInTime(term)))
+        return client.answer({ kind: "not-executed", reason: "the application is restarting" });
       const standing = this.#standing(request, term);
       if (standing.kind === "free") endTurn();
       if (standing.kind === "put_aside") return this.#putAside(request, client);
@@ -161,12 +172,17 @@ export class SimFront implements FrontPort {
   }
 
   #standing(request: Request, term: Term): Standing {
-    return this.suspects.isWatching ? this.suspects.standing(fingerprint(request), this.#ports.process.clock.now(), term.maySpareEnding) : { kind: "free" };
+    return this.suspects.isWatching
+      ? this.suspects.standing(fingerprint(request), this.#ports.process.clock.now(), term.maySpareEnding)
+      : { kind: "free" };
   }
 
   #putAside(request: Request, client: ServerEnd<Answer>): void {
     const { method, path } = fingerprint(request);
-    if (!this.suspects.mayPutAside(fingerprint(request))) this.#ports.onViolation(`${method} ${path} is put aside, and it completed between the endings of the application`);
+    if (!this.suspects.mayPutAside(fingerprint(request)))
+      this.#ports.onViolation(
+        `${method} ${path} is put aside, and it completed between the endings of the application`,
+      );
     client.answer({ kind: "put-aside", reason: `${method} ${path} has ended the application` });
   }
 
@@ -188,8 +204,10 @@ export class SimFront implements FrontPort {
     });
     service.executing.delete(request);
     if (executed === "cut" || service.isOver) return client.reset();
-    if (executed === undefined) return client.answer({ kind: "unknown", reason: "the application died", cause: "application_ended" });
-    if (executed.answer.kind === "invalid") return client.answer({ kind: "unknown", reason: "the application's answer is invalid", cause: "invalid" });
+    if (executed === undefined)
+      return client.answer({ kind: "unknown", reason: "the application died", cause: "application_ended" });
+    if (executed.answer.kind === "invalid")
+      return client.answer({ kind: "unknown", reason: "the application's answer is invalid", cause: "invalid" });
     if (executed.wantsCheckpoint) term.onCheckpointAsked();
     const gate = term.gate();
     if (gate !== undefined) await gate;

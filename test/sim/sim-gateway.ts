@@ -1,7 +1,7 @@
 /**
- * A gateway process: the real control plane (src/gateway/control-plane.ts: registry, store, replication between gateways,
- * monitors, orders, the state machine of a service) and the real request loop (src/http/proxy/proxy.ts, service-route.ts, hold.ts),
- * on simulated ports for hosts, peers, disk and sockets.
+ * A gateway process: the real control plane (src/gateway/control-plane.ts: registry, store, replication between
+ * gateways, monitors, orders, the state machine of a service) and the real request loop (src/http/proxy/proxy.ts,
+ * service-route.ts, hold.ts), on simulated ports for hosts, peers, disk and sockets.
  */
 import * as v from "valibot";
 import type { ProbeConfig } from "../../src/config/types.ts";
@@ -57,7 +57,8 @@ export interface GatewaySetup {
 }
 
 const running = new WeakMap<SimProcess, SimGateway>();
-export const gatewayOf = (process: SimProcess | undefined): SimGateway | undefined => (process === undefined ? undefined : running.get(process));
+export const gatewayOf = (process: SimProcess | undefined): SimGateway | undefined =>
+  process === undefined ? undefined : running.get(process);
 
 const connectMsMax = 500;
 const holdBytesMax = 1_000_000_000;
@@ -83,8 +84,15 @@ export class SimGateway {
     machine.process = process;
     running.set(process, this);
     const { clock } = process;
-    const store = new StateStore({ disk: simStateDisk({ process, disk, dice, diskMs: options.diskMs }), gateway: machine.name, clock, random: dice });
-    this.#start(store).catch((error: unknown) => watch.onDefect(this.name, error instanceof Error ? (error.stack ?? error.message) : String(error)));
+    const store = new StateStore({
+      disk: simStateDisk({ process, disk, dice, diskMs: options.diskMs }),
+      gateway: machine.name,
+      clock,
+      random: dice,
+    });
+    this.#start(store).catch((error: unknown) =>
+      watch.onDefect(this.name, error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    );
   }
 
   /** Of the service; undefined until the database was read. */
@@ -100,8 +108,16 @@ export class SimGateway {
   onRequest(request: Request, client: ServerEnd<Answer>): void {
     if (this.#proxy === undefined) return client.answer({ kind: "not-executed", reason: "nobody listens yet" });
     const { network, options, watch } = this.#setup;
-    const onDefect = (error: unknown): void => watch.onDefect(this.name, `a request: ${error instanceof Error ? error.message : String(error)}`);
-    const exchange = new SimExchange({ network, process: this.process, firstByteMs: options.firstByteMs, request, client, onDefect });
+    const onDefect = (error: unknown): void =>
+      watch.onDefect(this.name, `a request: ${error instanceof Error ? error.message : String(error)}`);
+    const exchange = new SimExchange({
+      network,
+      process: this.process,
+      firstByteMs: options.firstByteMs,
+      request,
+      client,
+      onDefect,
+    });
     this.#proxy.handle(exchange)?.catch(onDefect);
     this.heldMost = Math.max(this.heldMost, this.#route?.waiting.requests ?? 0);
   }
@@ -119,7 +135,8 @@ export class SimGateway {
   command(command: Command): void {
     const service = this.#control?.services()[0];
     if (service === undefined) return;
-    if (command.kind === "pause" || command.kind === "resume") this.#control?.setPaused(service, command.kind === "pause");
+    if (command.kind === "pause" || command.kind === "resume")
+      this.#control?.setPaused(service, command.kind === "pause");
     service.command(command, new AbortController().signal).then(
       ({ kind }) => this.#say(`command ${command.kind}: ${kind}`),
       () => undefined,
@@ -161,7 +178,12 @@ export class SimGateway {
   #plane(hooks: RouteHooks): RouteTarget {
     const { options, rules } = this.#setup;
     const { clock } = this.process;
-    const hold = { requestsMax: options.heldMax, bytesMax: holdBytesMax, waitMsMax: options.holdMs, releaseConcurrency };
+    const hold = {
+      requestsMax: options.heldMax,
+      bytesMax: holdBytesMax,
+      waitMsMax: options.holdMs,
+      releaseConcurrency,
+    };
     const route = new ServiceRoute({
       clock,
       limits: {},

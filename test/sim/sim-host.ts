@@ -3,7 +3,13 @@
  */
 import type { HostConfig } from "../../src/config/types.ts";
 import type { HostStatus } from "../../src/control/host-status.ts";
-import { type DemoteEvent, type DemoteRequest, heartbeatMs, type PromoteEvent, type PromoteRequest } from "../../src/control/messages.ts";
+import {
+  type DemoteEvent,
+  type DemoteRequest,
+  heartbeatMs,
+  type PromoteEvent,
+  type PromoteRequest,
+} from "../../src/control/messages.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { Leftovers } from "../../src/host/application/leftovers.ts";
 import { Host } from "../../src/host/host.ts";
@@ -57,7 +63,8 @@ export interface HostSetup {
 
 /** What runs in a host process, found by the process. */
 const running = new WeakMap<SimProcess, SimHost>();
-export const hostOf = (process: SimProcess | undefined): SimHost | undefined => (process === undefined ? undefined : running.get(process));
+export const hostOf = (process: SimProcess | undefined): SimHost | undefined =>
+  process === undefined ? undefined : running.get(process);
 
 const goneRoles: readonly HostStatus["role"][] = ["restoring", "secondary", "failed"];
 const answerMsMax = 400;
@@ -94,9 +101,17 @@ export class SimHost {
     const capturePorts = { machine, process, dice, options: capture, onDiverged };
     const say = (level: string) => (what: string, fields?: object) => {
       setup.onTransition(what, fields);
-      world.say(machine.name, `${level}${what}${fields === undefined || Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`}`);
+      world.say(
+        machine.name,
+        `${level}${what}${fields === undefined || Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`}`,
+      );
     };
-    const leftovers = new Leftovers({ processes: new SimProcesses(machine), clock: process.clock, rules, onWarning: say("warning: ") });
+    const leftovers = new Leftovers({
+      processes: new SimProcesses(machine),
+      clock: process.clock,
+      rules,
+      onWarning: say("warning: "),
+    });
     this.host = new Host({
       config,
       clock: process.clock,
@@ -121,17 +136,40 @@ export class SimHost {
       }),
       predecessor: { ask: (predecessor, signal) => this.#askPredecessor(predecessor, signal) },
       openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
-      openSource: () => process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
+      openSource: () =>
+        process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
       localChunk: () => Promise.resolve(undefined),
-      application: ({ onGaveUp }) => (this.#application = new SimApplication({ host: process, machine, dice, options: setup.application, rules, leftovers, onGaveUp, onWrong: onDiverged, onGiven: (request) => watch.onGiven(request), onExecuted: (request) => watch.onExecuted(request) })),
+      application: ({ onGaveUp }) =>
+        (this.#application = new SimApplication({
+          host: process,
+          machine,
+          dice,
+          options: setup.application,
+          rules,
+          leftovers,
+          onGaveUp,
+          onWrong: onDiverged,
+          onGiven: (request) => watch.onGiven(request),
+          onExecuted: (request) => watch.onExecuted(request),
+        })),
       leftovers,
       freePort: () => Promise.resolve(8080),
       clean: async (newest, logPosition, noEpochAfter) => {
         const { keepMin, windowMs } = config.checkpoint;
         const policy = { checkpointsMin: keepMin, windowMs: Math.max(windowMs, setup.windowMsMin()) };
         const nowMs = process.clock.wallTime();
-        const { records } = await collectGarbage({ store, log: new StoreLog(store, config.service), newest, logPosition, policy, nowMs, rules, noEpochAfter });
-        if (records.length > 0) world.say(machine.name, `retention removed ${records.length} records up to ${newest.position}`);
+        const { records } = await collectGarbage({
+          store,
+          log: new StoreLog(store, config.service),
+          newest,
+          logPosition,
+          policy,
+          nowMs,
+          rules,
+          noEpochAfter,
+        });
+        if (records.length > 0)
+          world.say(machine.name, `retention removed ${records.length} records up to ${newest.position}`);
       },
     });
     this.host.start();
@@ -170,7 +208,9 @@ export class SimHost {
   }
 
   promote(request: PromoteRequest, end: ServerEnd<PromoteEvent>): void {
-    void this.host.promote(this.#isEarlier ? requestOfEarlierVersion(request) : request, (event) => end.send(event)).then(() => end.end());
+    void this.host
+      .promote(this.#isEarlier ? requestOfEarlierVersion(request) : request, (event) => end.send(event))
+      .then(() => end.end());
   }
 
   demote(request: DemoteRequest, end: ServerEnd<DemoteEvent>): void {
@@ -187,7 +227,10 @@ export class SimHost {
   }
 
   /** Like src/host/primary/predecessor.ts, on messages. */
-  #askPredecessor({ host, controlUrl, instance }: Parameters<PredecessorProbe["ask"]>[0], signal: AbortSignal): Promise<PredecessorWord> {
+  #askPredecessor(
+    { host, controlUrl, instance }: Parameters<PredecessorProbe["ask"]>[0],
+    signal: AbortSignal,
+  ): Promise<PredecessorWord> {
     const { network, machines } = this.#setup;
     const to = machines.get(controlUrl.replace("http://", ""));
     if (to === undefined) return Promise.resolve({ kind: "unknown" });

@@ -1,6 +1,6 @@
 /**
- * Processes that an application starts and that leave its group: they outlive the application, and its host. The real `Leftovers`
- * looks for them here; one that is alive while its host follows is what must never be.
+ * Processes that an application starts and that leave its group: they outlive the application, and its host. The real
+ * `Leftovers` looks for them here; one that is alive while its host follows is what must never be.
  */
 import type { ProcessIdentity, Processes, Sighting } from "../../src/host/application/leftovers.ts";
 import { hostOf } from "./sim-host.ts";
@@ -19,7 +19,8 @@ export function escape(world: World, machine: SimMachine, onWrong: (what: string
   const work = (): void => {
     if (process.isDead) return;
     const host = machine.process;
-    if (host?.state === "running" && hostOf(host)?.host.status().role === "secondary") onWrong(`a process of the application of ${machine.name} lives on while its host follows`);
+    if (host?.state === "running" && hostOf(host)?.host.status().role === "secondary")
+      onWrong(`a process of the application of ${machine.name} lives on while its host follows`);
     world.after(jobEveryMs, "background job", work);
   };
   world.after(jobEveryMs, "background job", work);
@@ -33,7 +34,10 @@ export class SimProcesses implements Processes {
   }
 
   ours(): Sighting {
-    return { found: [...this.#machine.escaped].map((_, index) => ({ pid: index + 1, born: "", group: 0 })), isCertain: true };
+    return {
+      found: [...this.#machine.escaped].map((_, index) => ({ pid: index + 1, born: "", group: 0 })),
+      isCertain: true,
+    };
   }
 
   kill(found: readonly ProcessIdentity[]): void {

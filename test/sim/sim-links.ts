@@ -1,7 +1,12 @@
 /** A gateway's ways to hosts and to its peers: the ports of its control plane, on simulated connections. */
 import * as v from "valibot";
 import { peerMessageSchema, type PeerMessage, type PeerRefusal } from "../../src/control/peer-api.ts";
-import { defaultHostClientLimits, streamSilenceMs, type HostAnswer, type StreamEnd } from "../../src/control/host-client.ts";
+import {
+  defaultHostClientLimits,
+  streamSilenceMs,
+  type HostAnswer,
+  type StreamEnd,
+} from "../../src/control/host-client.ts";
 import type { HostStatus } from "../../src/control/host-status.ts";
 import type { DemoteEvent, PromoteEvent } from "../../src/control/messages.ts";
 import type { PeerTransport, SyncAnswer } from "../../src/gateway/peers/peer-client.ts";
@@ -34,7 +39,10 @@ interface Call<Line> {
 type End = ConnectionEnd | "timeout";
 
 /** One connection, until it ends one way or the other. */
-function call<Line>({ network, process, to }: LinkPorts, { label, serve, onLine, firstMs, silenceMs, signal }: Call<Line>): Promise<End> {
+function call<Line>(
+  { network, process, to }: LinkPorts,
+  { label, serve, onLine, firstMs, silenceMs, signal }: Call<Line>,
+): Promise<End> {
   return new Promise((resolve) => {
     const over = (end: End): void => {
       timer.cancel();
@@ -57,7 +65,10 @@ function call<Line>({ network, process, to }: LinkPorts, { label, serve, onLine,
   });
 }
 
-const failure = (kind: Exclude<End, "ended">): Extract<StreamEnd, { kind: Exclude<End, "ended"> }> => ({ kind, message: kind });
+const failure = (kind: Exclude<End, "ended">): Extract<StreamEnd, { kind: Exclude<End, "ended"> }> => ({
+  kind,
+  message: kind,
+});
 
 /** Like `HostClient`. */
 export class SimHostControl implements HostControl {
@@ -71,22 +82,49 @@ export class SimHostControl implements HostControl {
     let status: HostStatus | undefined;
     const told = recordFormat === undefined ? undefined : { gateway: this.#ports.process.name, recordFormat };
     const serve = (process: SimProcess, end: ServerEnd<HostStatus>): void => hostOf(process)?.status(end, told);
-    const end = await call<HostStatus>(this.#ports, { label: "probe", serve, onLine: (line) => (status = line), firstMs: timeoutMs, silenceMs: timeoutMs, signal });
+    const end = await call<HostStatus>(this.#ports, {
+      label: "probe",
+      serve,
+      onLine: (line) => (status = line),
+      firstMs: timeoutMs,
+      silenceMs: timeoutMs,
+      signal,
+    });
     if (status !== undefined) return { kind: "ok", value: status };
     return failure(end === "ended" ? "reset" : end);
   }
 
   async streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd> {
     const serve = (process: SimProcess, end: ServerEnd<HostStatus>): void => hostOf(process)?.streamStatus(end);
-    const end = await call<HostStatus>(this.#ports, { label: "stream", serve, onLine: onStatus, firstMs: defaultHostClientLimits.connectTimeoutMs, silenceMs: streamSilenceMs, signal });
+    const end = await call<HostStatus>(this.#ports, {
+      label: "stream",
+      serve,
+      onLine: onStatus,
+      firstMs: defaultHostClientLimits.connectTimeoutMs,
+      silenceMs: streamSilenceMs,
+      signal,
+    });
     return end === "ended" ? { kind: "ended" } : failure(end);
   }
 
-  promote(request: Parameters<HostControl["promote"]>[0], onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd> {
-    return this.#order<PromoteEvent>("promote", (process, end) => hostOf(process)?.promote(request, end), onEvent, signal);
+  promote(
+    request: Parameters<HostControl["promote"]>[0],
+    onEvent: (event: PromoteEvent) => void,
+    signal: AbortSignal,
+  ): Promise<StreamEnd> {
+    return this.#order<PromoteEvent>(
+      "promote",
+      (process, end) => hostOf(process)?.promote(request, end),
+      onEvent,
+      signal,
+    );
   }
 
-  demote(request: Parameters<HostControl["demote"]>[0], onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd> {
+  demote(
+    request: Parameters<HostControl["demote"]>[0],
+    onEvent: (event: DemoteEvent) => void,
+    signal: AbortSignal,
+  ): Promise<StreamEnd> {
     return this.#order<DemoteEvent>("demote", (process, end) => hostOf(process)?.demote(request, end), onEvent, signal);
   }
 
@@ -102,14 +140,26 @@ export class SimHostControl implements HostControl {
     throw new Error("no operator clears anything here");
   }
 
-  async #order<E extends { readonly kind: string }>(label: string, serve: Call<E>["serve"], onEvent: (event: E) => void, signal: AbortSignal): Promise<StreamEnd> {
+  async #order<E extends { readonly kind: string }>(
+    label: string,
+    serve: Call<E>["serve"],
+    onEvent: (event: E) => void,
+    signal: AbortSignal,
+  ): Promise<StreamEnd> {
     const { orderTimeoutMs } = defaultHostClientLimits;
     let last = "";
     const onLine = (event: E): void => {
       last = event.kind;
       onEvent(event);
     };
-    const end = await call<E>(this.#ports, { label, serve, onLine, firstMs: orderTimeoutMs, silenceMs: orderTimeoutMs, signal });
+    const end = await call<E>(this.#ports, {
+      label,
+      serve,
+      onLine,
+      firstMs: orderTimeoutMs,
+      silenceMs: orderTimeoutMs,
+      signal,
+    });
     if (end !== "ended") return failure(end);
     return last === "done" || last === "refused" ? { kind: "ended" } : failure("reset");
   }
@@ -129,8 +179,13 @@ export class SimPeer implements PeerTransport {
     const { network, process, dice, to } = this.#ports;
     const text = JSON.stringify(message);
     if (dice.chance(this.#againShare)) {
-      const late = (): void => void (to.process !== undefined && to.process.enter(() => gatewayOf(to.process)?.onPeer(text)));
-      network.world.after(dice.around(lateMs), "sync again", () => void network.send(process.name, to.name, "sync", 0, late));
+      const late = (): void =>
+        void (to.process !== undefined && to.process.enter(() => gatewayOf(to.process)?.onPeer(text)));
+      network.world.after(
+        dice.around(lateMs),
+        "sync again",
+        () => void network.send(process.name, to.name, "sync", 0, late),
+      );
     }
     let answer: string | undefined;
     const serve = (server: SimProcess, end: ServerEnd<string>): void => {
@@ -138,10 +193,19 @@ export class SimPeer implements PeerTransport {
       if (said === undefined) end.reset();
       else end.answer(said);
     };
-    const end = await call<string>(this.#ports, { label: "sync", serve, onLine: (line) => (answer = line), firstMs: timeoutMs, silenceMs: timeoutMs, signal });
+    const end = await call<string>(this.#ports, {
+      label: "sync",
+      serve,
+      onLine: (line) => (answer = line),
+      firstMs: timeoutMs,
+      silenceMs: timeoutMs,
+      signal,
+    });
     if (answer === undefined) return { kind: "failed", why: end };
     const body = JSON.parse(answer) as PeerMessage | PeerRefusal;
-    return "reason" in body ? { kind: "refused", refusal: body } : { kind: "ok", message: v.parse(peerMessageSchema, body) };
+    return "reason" in body
+      ? { kind: "refused", refusal: body }
+      : { kind: "ok", message: v.parse(peerMessageSchema, body) };
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
- * The notes and files of a host on its machine's disk (`LocalPort`), kept by the same order of steps as `LocalData`: files
- * are moved, and the marker that vouches for what was moved is written last.
+ * The notes and files of a host on its machine's disk (`LocalPort`), kept by the same order of steps as `LocalData`:
+ * files are moved, and the marker that vouches for what was moved is written last.
  */
 import type { DatabaseChecksum } from "../../src/core/delta.ts";
 import type { LocalPort, Marker } from "../../src/host/secondary/local-data.ts";

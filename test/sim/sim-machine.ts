@@ -13,7 +13,10 @@ export interface Disk {
   setAsides: string[];
 }
 
-/** What is wrong with the application as it is installed here: it ends while it starts, is never ready, or ends soon after. */
+/**
+ * What is wrong with the application as it is installed here: it ends while it starts, is never ready, or ends soon
+ * after.
+ */
 export type ApplicationTrouble = "none" | "ends" | "never-ready" | "crashes";
 
 export class SimMachine implements Node {

@@ -1,9 +1,9 @@
 /**
  * A process that can be killed and frozen.
  *
- * Everything that enters its code comes through `enter`: timers, answers of ports, messages. A dead process is never entered
- * again, so what it awaited never comes; a frozen one is entered when it thaws, in the order in which things arrived.
- * Its clock runs at its own rate, and runs on while it is frozen.
+ * Everything that enters its code comes through `enter`: timers, answers of ports, messages. A dead process is never
+ * entered again, so what it awaited never comes; a frozen one is entered when it thaws, in the order in which things
+ * arrived. Its clock runs at its own rate, and runs on while it is frozen.
  */
 import { type Clock, sleepOn, type Timer } from "../../src/runtime/clock.ts";
 import type { Scheduled, World } from "./world.ts";
@@ -103,7 +103,8 @@ export class SimProcess {
   }
 
   #makeClock({ rate, wallStartMs }: ClockKind): Clock {
-    const setTimer: Clock["setTimer"] = (delayMs, callback) => new ProcessTimer(this, Math.max(0, delayMs) / rate, callback);
+    const setTimer: Clock["setTimer"] = (delayMs, callback) =>
+      new ProcessTimer(this, Math.max(0, delayMs) / rate, callback);
     return {
       now: () => 1_000 + this.world.now * rate,
       wallTime: () => wallStartMs + this.world.now,

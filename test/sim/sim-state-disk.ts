@@ -1,8 +1,8 @@
 /**
  * The database file of a gateway: what its store was told is written, after a moment, one transaction after the other.
  *
- * As with SQLite in WAL mode and `synchronous=NORMAL` a crash of the process loses nothing that was written, and a power
- * failure may lose the last transactions, whole ones.
+ * As with SQLite in WAL mode and `synchronous=NORMAL` a crash of the process loses nothing that was written, and a
+ * power failure may lose the last transactions, whole ones.
  */
 import type { ReplicatedRow } from "../../src/core/replication/row.ts";
 import type { VersionVector } from "../../src/core/replication/version-vector.ts";

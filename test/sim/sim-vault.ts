@@ -1,9 +1,9 @@
 /**
- * The vault: one memory store that every host sees through a mount of its own, with everything that a network file system
- * or an object store does to its users: latency, time-outs whose put took effect, or takes effect later, outages, no space,
- * look-ups that still miss what was created a moment ago. When its power fails it loses what others may have read already,
- * but nobody was told to be durable. What it acknowledged it keeps: losing that is excluded by definition (the vault is the
- * only source of truth).
+ * The vault: one memory store that every host sees through a mount of its own, with everything that a network file
+ * system or an object store does to its users: latency, time-outs whose put took effect, or takes effect later,
+ * outages, no space, look-ups that still miss what was created a moment ago. When its power fails it loses what others
+ * may have read already, but nobody was told to be durable. What it acknowledged it keeps: losing that is excluded by
+ * definition (the vault is the only source of truth).
  */
 import { type PutOutcome, type Store, StoreError } from "../../src/vault/store/store.ts";
 import { assertKey, assertPrefix, pageOf } from "../../src/vault/store/store-key.ts";
@@ -46,14 +46,22 @@ export class SimVault {
   readonly world: World;
   readonly options: VaultOptions;
   readonly dice: Dice;
-  readonly counts: VaultCounts = { puts: 0, ambiguousPuts: 0, lostReplies: 0, latePuts: 0, staleMisses: 0, refused: 0, unsynced: 0 };
+  readonly counts: VaultCounts = {
+    puts: 0,
+    ambiguousPuts: 0,
+    lostReplies: 0,
+    latePuts: 0,
+    staleMisses: 0,
+    refused: 0,
+    unsynced: 0,
+  };
   /** For everybody. */
   trouble: Trouble = "none";
   /** For one host: its mount is away, slow, ... */
   readonly troubles = new Map<string, Trouble>();
   /**
-   * What is visible. Contents are copied on the way in only: who changes what it was given breaks the hash in it, and the
-   * next reader says so.
+   * What is visible. Contents are copied on the way in only: who changes what it was given breaks the hash in it, and
+   * the next reader says so.
    */
   readonly #objects = new Map<string, Uint8Array>();
   /** What was durable last, also when it was deleted since. */
@@ -79,7 +87,9 @@ export class SimVault {
     return own === "none" ? this.trouble : own;
   }
 
-  /** The effect of a put, at this moment: visible now, durable after `syncMs`. `exists` is only said of what is durable. */
+  /**
+   * The effect of a put, at this moment: visible now, durable after `syncMs`. `exists` is only said of what is durable.
+   */
   create(key: string, bytes: Uint8Array, by: string, syncMs: number): PutOutcome {
     if (this.#objects.has(key)) {
       this.#sync(key);
@@ -201,7 +211,8 @@ class Mount implements Store {
         return undefined;
       }
       const { staleMissMs } = this.#vault.options;
-      if (found === undefined && staleMissMs > 0 && !this.#vault.isQuiet) this.#misses.set(key, now + this.#vault.dice.between(0, staleMissMs));
+      if (found === undefined && staleMissMs > 0 && !this.#vault.isQuiet)
+        this.#misses.set(key, now + this.#vault.dice.between(0, staleMissMs));
       return found;
     });
   }
@@ -209,7 +220,9 @@ class Mount implements Store {
   list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
     assertPrefix(prefix);
     if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", prefix, this.#latency());
-    return this.#operation("list", "list answered", this.#latency(), this.#latency(), () => this.#vault.list(prefix, options));
+    return this.#operation("list", "list answered", this.#latency(), this.#latency(), () =>
+      this.#vault.list(prefix, options),
+    );
   }
 
   delete(key: string): Promise<void> {
@@ -220,7 +233,9 @@ class Mount implements Store {
       this.#vault.world.after(dice.around(options.lateMs), "late delete", () => this.#vault.delete(key));
       return this.#operation("delete", "delete answered", this.#latency(), this.#latency(), () => undefined);
     }
-    return this.#operation("delete", "delete answered", this.#latency(), this.#latency(), () => this.#vault.delete(key));
+    return this.#operation("delete", "delete answered", this.#latency(), this.#latency(), () =>
+      this.#vault.delete(key),
+    );
   }
 
   #latency(): number {
@@ -230,7 +245,14 @@ class Mount implements Store {
   }
 
   /** `answerOf` is asked when the answer arrives; what it throws is the answer then. */
-  #operation<T>(label: string, answerLabel: string, there: number, back: number, effect: () => T, answerOf?: (value: T) => T): Promise<T> {
+  #operation<T>(
+    label: string,
+    answerLabel: string,
+    there: number,
+    back: number,
+    effect: () => T,
+    answerOf?: (value: T) => T,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const { world } = this.#vault;
       world.after(there, label, () => {

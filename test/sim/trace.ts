@@ -1,6 +1,6 @@
 /**
- * What happened, in order. Every event of the world goes into the hash, so two runs of one seed that differ anywhere differ
- * in the hash; only the lines that a person wants to read are kept.
+ * What happened, in order. Every event of the world goes into the hash, so two runs of one seed that differ anywhere
+ * differ in the hash; only the lines that a person wants to read are kept.
  */
 export interface TraceLine {
   readonly atMs: number;

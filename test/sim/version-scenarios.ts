@@ -7,7 +7,8 @@ const toFormat1 = "records are of format 1 from here on";
 const refused = "has an unknown format";
 
 const claims = (result: RunResult): number => count(result, "claims epoch");
-const refusals = (result: RunResult): string | undefined => (said(result, refused) ? "a host met a record that it cannot read" : undefined);
+const refusals = (result: RunResult): string | undefined =>
+  said(result, refused) ? "a host met a record that it cannot read" : undefined;
 
 const upgrade = (who: number, atMs: number) => ({ kind: "install", who, isEarlier: false, atMs, forMs: 500 }) as const;
 const lastUpgradeMs = 8_000;
@@ -38,7 +39,8 @@ export const versionScenarios: readonly Scenario[] = [
     name: "a host goes back to the earlier version: it refuses the log, the primary writes format 1 again, and the next checkpoint lets it begin",
     faults: [{ kind: "install", who: 2, isEarlier: true, atMs: 6_000, forMs: 500 }],
     options: { checkpointIntervalMs: 2_000, faultyMs: 12_000 },
-    always: (result) => (result.trace.find(({ what }) => what.includes(toFormat1)) === undefined ? "format 1 never came back" : undefined),
+    always: (result) =>
+      result.trace.find(({ what }) => what.includes(toFormat1)) === undefined ? "format 1 never came back" : undefined,
     seen: (result) => said(result, refused),
   },
 ];

@@ -2,9 +2,9 @@
  * The world: virtual time and a queue of events. Nothing in it waits for the real clock.
  *
  * Events run one at a time, ordered by time and then by the order in which they were asked for. After each one all
- * microtasks are drained, so between two events no code of anybody is under way: a process can be frozen or killed there
- * without a promise of it going on behind its back. Microtasks run in the order that the language fixes, so the whole
- * history depends on the seed alone, on every runtime.
+ * microtasks are drained, so between two events no code of anybody is under way: a process can be frozen or killed
+ * there without a promise of it going on behind its back. Microtasks run in the order that the language fixes, so the
+ * whole history depends on the seed alone, on every runtime.
  */
 import { Coverage } from "./coverage.ts";
 import { Trace } from "./trace.ts";
@@ -32,8 +32,8 @@ class Event implements Scheduled {
 }
 
 /**
- * Times are multiples of 2^-10 ms, never early. Engines differ in the last bit of logarithms and powers, which delays are drawn with; off
- * the grid such a bit could decide which of two things comes first.
+ * Times are multiples of 2^-10 ms, never early. Engines differ in the last bit of logarithms and powers, which delays
+ * are drawn with; off the grid such a bit could decide which of two things comes first.
  */
 const onGrid = (ms: number): number => Math.ceil(ms * 1_024) / 1_024;
 
@@ -67,13 +67,16 @@ export class World {
     this.coverage.heard(who, what);
   }
 
-  /** Runs until the condition holds (looked at after every event), or the time has come; true when the condition held. */
+  /**
+   * Runs until the condition holds (looked at after every event), or the time has come; true when the condition held.
+   */
   async runUntil(atMs: number, condition: () => boolean = () => false): Promise<boolean> {
     await settled();
     if (condition()) return true;
     const drain = await drainer();
     for (;;) {
-      const outcome = drain === undefined ? await this.#turn(atMs, condition) : await this.#burst(atMs, condition, drain);
+      const outcome =
+        drain === undefined ? await this.#turn(atMs, condition) : await this.#burst(atMs, condition, drain);
       if (outcome !== undefined) return outcome;
     }
   }

@@ -1,6 +1,13 @@
 /** `stead checkpoint [host]`: asks a host, usually the primary, for a checkpoint now. */
 import { buildCommand } from "@stricli/core";
-import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connect,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  serviceFlag,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 import { targetOf } from "./switchover.ts";
 
@@ -22,7 +29,12 @@ export const checkpointCommand = buildCommand<CheckpointFlags, [host?: string], 
   },
   parameters: {
     flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag },
-    positional: { kind: "tuple", parameters: [{ brief: "Host to ask (the primary when left out)", placeholder: "host", parse: String, optional: true }] },
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "Host to ask (the primary when left out)", placeholder: "host", parse: String, optional: true },
+      ],
+    },
   },
   async func(flags, host) {
     const { client, url } = connect(this, flags);

@@ -18,7 +18,10 @@ export interface ConfigDifference {
   readonly key: string;
   readonly file: Setting | null;
   readonly running: Setting | null;
-  readonly because: "decided at run time" | "the file was refused" | "not read yet, or read by a gateway with another file";
+  readonly because:
+    | "decided at run time"
+    | "the file was refused"
+    | "not read yet, or read by a gateway with another file";
 }
 
 export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliContext>({
@@ -41,20 +44,43 @@ export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliCon
   },
   async func(flags, file) {
     const config = requireConfig(this, file);
-    if (config.gateway === null) throw new OperatorError("configuration", { found: `no [gateway] in ${config.file}`, accepted: "the file of a gateway", advice: "name that file" });
+    if (config.gateway === null)
+      throw new OperatorError("configuration", {
+        found: `no [gateway] in ${config.file}`,
+        accepted: "the file of a gateway",
+        advice: "name that file",
+      });
     const { client, url } = connect(this, { gateway: flags.gateway, config: file });
     const report = requireAnswer(await client.config(this.signal), url);
-    const found = configDifferences({ ...gatewaySettings(config.gateway), ...serviceSettings(config.services) }, report);
+    const found = configDifferences(
+      { ...gatewaySettings(config.gateway), ...serviceSettings(config.services) },
+      report,
+    );
     const { refused } = report.configuration;
-    this.process.stdout.write(flags.json ? `${JSON.stringify({ same: found.length === 0, refused, differences: found })}\n` : formatDifferences(found, refused?.why ?? null));
+    this.process.stdout.write(
+      flags.json
+        ? `${JSON.stringify({ same: found.length === 0, refused, differences: found })}\n`
+        : formatDifferences(found, refused?.why ?? null),
+    );
     if (found.length > 0) this.exitWith(exitCodes.verdict);
   },
 });
 
-export function configDifferences(file: Readonly<Record<string, Setting>>, report: ConfigReport): readonly ConfigDifference[] {
+export function configDifferences(
+  file: Readonly<Record<string, Setting>>,
+  report: ConfigReport,
+): readonly ConfigDifference[] {
   const atRunTime = new Set(report.decidedAtRunTime);
-  const other = report.configuration.refused === null ? "not read yet, or read by a gateway with another file" : "the file was refused";
-  return differences(file, report.settings).map(({ key, before, after }) => ({ key, file: before, running: after, because: atRunTime.has(key) ? "decided at run time" : other }));
+  const other =
+    report.configuration.refused === null
+      ? "not read yet, or read by a gateway with another file"
+      : "the file was refused";
+  return differences(file, report.settings).map(({ key, before, after }) => ({
+    key,
+    file: before,
+    running: after,
+    because: atRunTime.has(key) ? "decided at run time" : other,
+  }));
 }
 
 function formatDifferences(found: readonly ConfigDifference[], refused: string | null): string {
@@ -62,5 +88,11 @@ function formatDifferences(found: readonly ConfigDifference[], refused: string |
   if (found.length === 0) return `${head}the file and the gateway agree\n`;
   const cell = (value: Setting | null): string => (value === null ? "-" : String(value));
   const columns = [{ title: "KEY" }, { title: "FILE" }, { title: "RUNNING" }, { title: "BECAUSE" }];
-  return head + formatTable(columns, found.map((each) => [each.key, cell(each.file), cell(each.running), each.because]));
+  return (
+    head +
+    formatTable(
+      columns,
+      found.map((each) => [each.key, cell(each.file), cell(each.running), each.because]),
+    )
+  );
 }

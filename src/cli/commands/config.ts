@@ -1,4 +1,6 @@
-/** `stead config check`: reads a configuration file as the gateway and the host do, and prints every problem at once. */
+/**
+ * `stead config check`: reads a configuration file as the gateway and the host do, and prints every problem at once.
+ */
 import { buildCommand } from "@stricli/core";
 import { loadConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
@@ -35,7 +37,8 @@ export function requireConfig(context: CliContext, file: string | undefined): Co
       advice: `correct ${count === 1 ? "it" : "them"} as said above and run \`stead config check ${path}\``,
     });
   }
-  if (result.config.warnings.length > 0) context.process.stderr.write(`${formatProblems(result.config.warnings, "warning")}\n`);
+  if (result.config.warnings.length > 0)
+    context.process.stderr.write(`${formatProblems(result.config.warnings, "warning")}\n`);
   return result.config;
 }
 
@@ -48,10 +51,17 @@ function describe(config: Config): string {
   return `${config.file}: ok: ${parts.join(", ")}`;
 }
 
-/** Where the folders of the host are on this machine, and whether its databases fit into the limit of open files of this shell; what is refused ends the command. */
+/**
+ * Where the folders of the host are on this machine, and whether its databases fit into the limit of open files of this
+ * shell; what is refused ends the command.
+ */
 async function checkMachine(context: CliContext, { host }: Config): Promise<void> {
   if (host === null) return;
-  const [{ assertFolderPlaces }, { assertDescriptors }, { localDatabases }] = await Promise.all([import("../../host/machine/folder-checks.ts"), import("../../host/machine/descriptor-check.ts"), import("../../capture/local-state.ts")]);
+  const [{ assertFolderPlaces }, { assertDescriptors }, { localDatabases }] = await Promise.all([
+    import("../../host/machine/folder-checks.ts"),
+    import("../../host/machine/descriptor-check.ts"),
+    import("../../capture/local-state.ts"),
+  ]);
   const onWarning = (text: string): void => void context.process.stderr.write(`warning: ${text}\n`);
   assertFolderPlaces(host, onWarning);
   const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);
@@ -65,7 +75,11 @@ interface Answer {
 }
 
 async function descriptorFinding(host: HostConfig): Promise<DescriptorFinding | undefined> {
-  const [{ checkDescriptors }, { localDatabases }, { openFileLimit }] = await Promise.all([import("../../host/machine/descriptor-check.ts"), import("../../capture/local-state.ts"), import("../../runtime/open-file-limit.ts")]);
+  const [{ checkDescriptors }, { localDatabases }, { openFileLimit }] = await Promise.all([
+    import("../../host/machine/descriptor-check.ts"),
+    import("../../capture/local-state.ts"),
+    import("../../runtime/open-file-limit.ts"),
+  ]);
   const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);
   return checkDescriptors(names.length, openFileLimit());
 }
@@ -81,7 +95,17 @@ async function answerOf(result: ConfigResult): Promise<Answer> {
   const descriptors = places.some(({ kind }) => kind === "refused") ? undefined : await descriptorFinding(host);
   const findings = [...places, ...(descriptors === undefined ? [] : [{ ...descriptors, key: "databases" }])];
   const told = (wanted: "refused" | "warned"): Problem[] =>
-    findings.filter(({ kind }) => kind === wanted).map(({ key, found, accepted, advice }) => ({ file, line: null, column: null, key: `host.${key}`, found, accepted, advice }));
+    findings
+      .filter(({ kind }) => kind === wanted)
+      .map(({ key, found, accepted, advice }) => ({
+        file,
+        line: null,
+        column: null,
+        key: `host.${key}`,
+        found,
+        accepted,
+        advice,
+      }));
   const problems = told("refused");
   return { ok: problems.length === 0, problems, warnings: [...warnings, ...told("warned")] };
 }
@@ -93,7 +117,14 @@ export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file
       "Reads the file as `stead gateway` and `stead host` do and prints every problem with file, line, key, what was found, what is accepted and what to do.\nEnds with 0 when there is none, with 3 when there are.\n\nEXAMPLES\n  stead config check\n  stead config check /etc/stead/stead.toml --json",
   },
   parameters: {
-    flags: { json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object: ok, problems, warnings" } },
+    flags: {
+      json: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Print one JSON object: ok, problems, warnings",
+      },
+    },
     positional: { kind: "tuple", parameters: [configFileParameter] },
   },
   async func(flags, file) {

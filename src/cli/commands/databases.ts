@@ -1,8 +1,17 @@
-/** `stead databases [list|exclude|include]`: how each database of a service is, and leaving one out of what is captured. */
+/**
+ * `stead databases [list|exclude|include]`: how each database of a service is, and leaving one out of what is captured.
+ */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { DatabaseAct } from "../../control/databases.ts";
 import type { DatabasesAnswer } from "../../control/gateway-api.ts";
-import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connect,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  serviceFlag,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 import { lineWidth } from "../output/paragraph.ts";
 import { formatTable } from "../output/table.ts";
@@ -13,7 +22,11 @@ interface DatabasesFlags extends ConnectionFlags {
 }
 
 const shared = { ...connectionFlags, ...serviceFlag, ...jsonFlag } as const;
-const nameParameter = { brief: "Path below the data folder, as `stead databases` shows it", placeholder: "name", parse: String } as const;
+const nameParameter = {
+  brief: "Path below the data folder, as `stead databases` shows it",
+  placeholder: "name",
+  parse: String,
+} as const;
 
 const listCommand = buildCommand<DatabasesFlags, [], CliContext>({
   docs: {
@@ -38,7 +51,7 @@ const excludeCommand = buildCommand<DatabasesFlags & { readonly force: boolean }
   docs: {
     brief: "Leave a database out of what is captured, and release what waits for it",
     fullDescription: [
-      "For one that cannot be captured: while `host.uncaptured = \"hold\"` every answer of the service waits for it. What is written into it",
+      'For one that cannot be captured: while `host.uncaptured = "hold"` every answer of the service waits for it. What is written into it',
       "from now on is on its host's disk only, and not there after a failover. Every host knows it, also the next primary, until the",
       "database is included again. --force also takes one that was captured: it is removed from the journal and from the other hosts.",
       "Ends with 0 when it is excluded, with 5 when it was refused, with 6 when the gateway does not answer.",
@@ -48,7 +61,15 @@ const excludeCommand = buildCommand<DatabasesFlags & { readonly force: boolean }
     ].join("\n"),
   },
   parameters: {
-    flags: { ...shared, force: { kind: "boolean", default: false, withNegated: false, brief: "Also a database that was captured, or a name that is not there" } },
+    flags: {
+      ...shared,
+      force: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Also a database that was captured, or a name that is not there",
+      },
+    },
     positional: { kind: "tuple", parameters: [nameParameter] },
   },
   func(flags, name) {
@@ -81,9 +102,18 @@ export const databasesRoutes = buildRouteMap({
 
 const serviceOf = ({ service }: DatabasesFlags): { service?: string } => (service === undefined ? {} : { service });
 
-async function change(context: CliContext, act: DatabaseAct, flags: DatabasesFlags, request: { readonly name: string; readonly force?: boolean }): Promise<void> {
+async function change(
+  context: CliContext,
+  act: DatabaseAct,
+  flags: DatabasesFlags,
+  request: { readonly name: string; readonly force?: boolean },
+): Promise<void> {
   const { client, url } = connect(context, flags);
-  show(context, flags.json, requireAnswer(await client.changeDatabase(act, { ...serviceOf(flags), ...request }, context.signal), url));
+  show(
+    context,
+    flags.json,
+    requireAnswer(await client.changeDatabase(act, { ...serviceOf(flags), ...request }, context.signal), url),
+  );
 }
 
 function show(context: CliContext, json: boolean, answer: DatabasesAnswer): void {
@@ -92,8 +122,18 @@ function show(context: CliContext, json: boolean, answer: DatabasesAnswer): void
 
 export function formatDatabases({ service, host, total, databases }: DatabasesAnswer): string {
   const head = `service ${service}, on ${host}: ${total} database${total === 1 ? "" : "s"}\n`;
-  const columns = [{ title: "NAME" }, { title: "CONDITION" }, { title: "FOR", align: "right" as const }, { title: "FOUND, AND WHAT TO DO" }];
-  const rows = databases.map(({ name, condition, forMs, reason, advice }) => [name, condition, forMs === null ? "" : `${Math.round(forMs / 1000)} s`, joinSentences(reason, advice)]);
+  const columns = [
+    { title: "NAME" },
+    { title: "CONDITION" },
+    { title: "FOR", align: "right" as const },
+    { title: "FOUND, AND WHAT TO DO" },
+  ];
+  const rows = databases.map(({ name, condition, forMs, reason, advice }) => [
+    name,
+    condition,
+    forMs === null ? "" : `${Math.round(forMs / 1000)} s`,
+    joinSentences(reason, advice),
+  ]);
   return total === 0 ? head : head + formatTable(columns, rows, lineWidth);
 }
 

@@ -1,4 +1,6 @@
-/** `stead demo`: a whole cluster on this machine, failures on purpose, and a verdict. `stead demo-app`: what it starts. */
+/**
+ * `stead demo`: a whole cluster on this machine, failures on purpose, and a verdict. `stead demo-app`: what it starts.
+ */
 import { buildCommand } from "@stricli/core";
 import { parseDuration, durationAccepted } from "../../config/units.ts";
 import type { VerdictObject } from "../../demo/verdict.ts";
@@ -49,13 +51,52 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
   },
   parameters: {
     flags: {
-      app: { kind: "enum", values: ["notes", "ledger"], default: "notes", brief: "Example application (ledger needs python3)" },
-      kills: { kind: "parsed", parse: wholeFromTo(0, killsMax), default: "3", placeholder: "number", brief: "How often the primary is killed" },
-      gateways: { kind: "parsed", parse: wholeFromTo(1, gatewaysMax), default: "1", placeholder: "number", brief: "Gateways; more than one are peers, killed and started again meanwhile" },
-      duration: { kind: "parsed", parse: duration, default: "25s", placeholder: "time", brief: "The load lasts at least so long; events are spread over it" },
-      seed: { kind: "parsed", parse: wholeFromTo(0, 2 ** 32 - 1), optional: true, placeholder: "number", brief: "Fixes the order of events and the load; drawn when left out" },
-      keep: { kind: "boolean", default: false, withNegated: false, brief: "Leave the cluster running until Ctrl-C, and print how to look at it" },
-      json: { kind: "boolean", default: false, withNegated: false, brief: "Print the verdict as one object, the last line of standard output" },
+      app: {
+        kind: "enum",
+        values: ["notes", "ledger"],
+        default: "notes",
+        brief: "Example application (ledger needs python3)",
+      },
+      kills: {
+        kind: "parsed",
+        parse: wholeFromTo(0, killsMax),
+        default: "3",
+        placeholder: "number",
+        brief: "How often the primary is killed",
+      },
+      gateways: {
+        kind: "parsed",
+        parse: wholeFromTo(1, gatewaysMax),
+        default: "1",
+        placeholder: "number",
+        brief: "Gateways; more than one are peers, killed and started again meanwhile",
+      },
+      duration: {
+        kind: "parsed",
+        parse: duration,
+        default: "25s",
+        placeholder: "time",
+        brief: "The load lasts at least so long; events are spread over it",
+      },
+      seed: {
+        kind: "parsed",
+        parse: wholeFromTo(0, 2 ** 32 - 1),
+        optional: true,
+        placeholder: "number",
+        brief: "Fixes the order of events and the load; drawn when left out",
+      },
+      keep: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Leave the cluster running until Ctrl-C, and print how to look at it",
+      },
+      json: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Print the verdict as one object, the last line of standard output",
+      },
     },
   },
   async func(flags) {
@@ -108,7 +149,8 @@ function partName(text: string): "notes" | "reaper" {
 function wholeFromTo(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) throw new Error(`expected a whole number from ${least} to ${most}, found ${JSON.stringify(text)}`);
+    if (!/^\d+$/.test(text) || value < least || value > most)
+      throw new Error(`expected a whole number from ${least} to ${most}, found ${JSON.stringify(text)}`);
     return value;
   };
 }

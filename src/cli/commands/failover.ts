@@ -1,7 +1,14 @@
 /** `stead failover`: what would happen, or make it happen. */
 import { buildCommand } from "@stricli/core";
 import type { DryRunAnswer } from "../../control/gateway-api.ts";
-import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connect,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  serviceFlag,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
@@ -35,15 +42,34 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
       ...connectionFlags,
       ...serviceFlag,
       ...jsonFlag,
-      dryRun: { kind: "boolean", default: false, withNegated: false, brief: "Change nothing; say what would happen, and why not another host" },
-      force: { kind: "boolean", default: false, withNegated: false, brief: "Also when the primary seems well, or cannot be asked" },
+      dryRun: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Change nothing; say what would happen, and why not another host",
+      },
+      force: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Also when the primary seems well, or cannot be asked",
+      },
     },
-    positional: { kind: "tuple", parameters: [{ brief: "New primary (the best host when left out)", placeholder: "host", parse: String, optional: true }] },
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "New primary (the best host when left out)", placeholder: "host", parse: String, optional: true },
+      ],
+    },
   },
   async func(flags, host) {
     const { client, url } = connect(this, flags);
     if (flags.dryRun && (flags.force || host !== undefined)) {
-      throw new OperatorError("usage", { found: "--dry-run with --force or a host", accepted: "--dry-run alone", advice: "see `stead failover --help`" });
+      throw new OperatorError("usage", {
+        found: "--dry-run with --force or a host",
+        accepted: "--dry-run alone",
+        advice: "see `stead failover --help`",
+      });
     }
     if (flags.dryRun) {
       const plan = requireAnswer(await client.dryRun(targetOf(flags.service, undefined), this.signal), url);
@@ -51,8 +77,15 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
       if (plan.wouldPromote === null) this.exitWith(exitCodes.refused);
       return;
     }
-    const done = requireAnswer(await client.failover({ ...targetOf(flags.service, host), force: flags.force }, this.signal), url);
-    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${describeDone(done)}${done.mayLose === null ? "" : paragraph("may be lost: ", done.mayLose)}`);
+    const done = requireAnswer(
+      await client.failover({ ...targetOf(flags.service, host), force: flags.force }, this.signal),
+      url,
+    );
+    this.process.stdout.write(
+      flags.json
+        ? `${JSON.stringify(done)}\n`
+        : `${describeDone(done)}${done.mayLose === null ? "" : paragraph("may be lost: ", done.mayLose)}`,
+    );
   },
 });
 

@@ -1,6 +1,7 @@
 /**
- * The patterns for `host.databases` that fit an existing data folder: every SQLite database in it and no other file. For `stead init`,
- * while the application may run: files are only read, and by a process that has no SQLite connection to them.
+ * The patterns for `host.databases` that fit an existing data folder: every SQLite database in it and no other file.
+ * For `stead init`, while the application may run: files are only read, and by a process that has no SQLite connection
+ * to them.
  */
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
@@ -26,7 +27,11 @@ export function fittingPatterns(folder: string): string[] | undefined {
 }
 
 /** One pattern for many databases where it matches nothing else; the name itself where it would. */
-function patternsFor(databases: readonly string[], others: readonly string[], generalise: (name: string) => string): string[] {
+function patternsFor(
+  databases: readonly string[],
+  others: readonly string[],
+  generalise: (name: string) => string,
+): string[] {
   const patterns = databases.map((name) => {
     if (extname(basename(name)) === "") return name;
     const pattern = generalise(name);

@@ -2,7 +2,8 @@
  * How commands find the gateway they talk to, and what its answers become at a terminal.
  *
  * The address: --gateway, else the environment variable STEAD_GATEWAY, else [gateway] of the configuration file. The
- * secret: from that file, or from STEAD_SECRET. The file is --config, else stead.toml in the working folder if it is there.
+ * secret: from that file, or from STEAD_SECRET. The file is --config, else stead.toml in the working folder if it is
+ * there.
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
@@ -20,12 +21,30 @@ export interface ConnectionFlags {
 
 /** Flags of every command that talks to a gateway. */
 export const connectionFlags = {
-  gateway: { kind: "parsed", parse: parseUrl, optional: true, placeholder: "url", brief: "Admin address of a gateway (else STEAD_GATEWAY, else the configuration file)" },
-  config: { kind: "parsed", parse: String, optional: true, placeholder: "file", brief: `Configuration file with address and secret (${defaultConfigFile} when it is there)` },
+  gateway: {
+    kind: "parsed",
+    parse: parseUrl,
+    optional: true,
+    placeholder: "url",
+    brief: "Admin address of a gateway (else STEAD_GATEWAY, else the configuration file)",
+  },
+  config: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    placeholder: "file",
+    brief: `Configuration file with address and secret (${defaultConfigFile} when it is there)`,
+  },
 } as const;
 
 export const serviceFlag = {
-  service: { kind: "parsed", parse: String, optional: true, placeholder: "name", brief: "Service, where the gateway has several" },
+  service: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    placeholder: "name",
+    brief: "Service, where the gateway has several",
+  },
 } as const;
 
 export const jsonFlag = {
@@ -33,11 +52,17 @@ export const jsonFlag = {
 } as const;
 
 /** The client for these flags. Ends with code 3 when address or secret are nowhere to be found. */
-export function connect(context: CliContext, flags: ConnectionFlags): { readonly client: GatewayClient; readonly url: string } {
+export function connect(
+  context: CliContext,
+  flags: ConnectionFlags,
+): { readonly client: GatewayClient; readonly url: string } {
   const { env } = context.process;
   const hasFile = flags.config !== undefined || existsSync(resolve(context.cwd, defaultConfigFile));
   const config = hasFile ? requireConfig(context, flags.config) : null;
-  const url = flags.gateway ?? (env["STEAD_GATEWAY"] === undefined ? undefined : parseUrl(env["STEAD_GATEWAY"])) ?? config?.gateway?.adminUrl;
+  const url =
+    flags.gateway ??
+    (env["STEAD_GATEWAY"] === undefined ? undefined : parseUrl(env["STEAD_GATEWAY"])) ??
+    config?.gateway?.adminUrl;
   const secret = config?.gateway?.secret ?? config?.host?.secret ?? env["STEAD_SECRET"];
   if (url === undefined) {
     throw new OperatorError("configuration", {
@@ -64,15 +89,27 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
     case "refused-by-gateway":
       throw new OperatorError("refused", { found: answer.error, advice: answer.advice });
     case "unauthorized":
-      throw new OperatorError("refused", { found: `${url}: ${answer.message}`, advice: "use the cluster secret that the gateway was started with" });
+      throw new OperatorError("refused", {
+        found: `${url}: ${answer.message}`,
+        advice: "use the cluster secret that the gateway was started with",
+      });
     case "refused":
-      throw new OperatorError("unreachable", { found: `no gateway answers at ${url} (connection refused)`, advice: "start it with `stead gateway FILE`, or name another one with --gateway" });
+      throw new OperatorError("unreachable", {
+        found: `no gateway answers at ${url} (connection refused)`,
+        advice: "start it with `stead gateway FILE`, or name another one with --gateway",
+      });
     case "timeout":
     case "reset":
     case "aborted":
-      throw new OperatorError("unreachable", { found: answer.message, advice: "try again, or another gateway with --gateway; what was ordered may still happen: see `stead status`" });
+      throw new OperatorError("unreachable", {
+        found: answer.message,
+        advice: "try again, or another gateway with --gateway; what was ordered may still happen: see `stead status`",
+      });
     case "invalid":
-      throw new OperatorError("unreachable", { found: `${url} does not answer as a gateway of this version: ${answer.message}`, advice: "check the address: it must be the admin listener" });
+      throw new OperatorError("unreachable", {
+        found: `${url} does not answer as a gateway of this version: ${answer.message}`,
+        advice: "check the address: it must be the admin listener",
+      });
   }
 }
 

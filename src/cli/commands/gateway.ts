@@ -32,12 +32,23 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
     const { clock, log } = options;
     const run = await GatewayRun.start(options);
     const { id, listen } = config.gateway;
-    const keeper = new Keeper({ run, gateway: id, listen: formatAddress(listen), command: [...selfCommand(), "gateway-successor", config.file], clock, log });
+    const keeper = new Keeper({
+      run,
+      gateway: id,
+      listen: formatAddress(listen),
+      command: [...selfCommand(), "gateway-successor", config.file],
+      clock,
+      log,
+    });
     this.onReload?.(() => keeper.reload());
     const background = new Background();
     this.onUpgrade?.(() => background.own(keeper.upgrade()));
     const lost = await Promise.race([aborted(this.signal), keeper.lost]);
-    if (lost !== undefined) throw new OperatorError("unexpected", { found: `the process that had taken over is gone: ${lost}`, advice: "start the gateway again, and look at what that process wrote above" });
+    if (lost !== undefined)
+      throw new OperatorError("unexpected", {
+        found: `the process that had taken over is gone: ${lost}`,
+        advice: "start the gateway again, and look at what that process wrote above",
+      });
     log.info("stopping");
     await keeper.stop();
     await background.settled();
@@ -47,14 +58,18 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
 /** Not for people: takes over from a gateway that is told to upgrade (src/gateway/upgrade/keeper.ts). */
 export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file: string], CliContext>({
   docs: { brief: "Take over from a gateway; started by it" },
-  parameters: { positional: { kind: "tuple", parameters: [{ brief: "Configuration file", placeholder: "file", parse: String }] } },
+  parameters: {
+    positional: { kind: "tuple", parameters: [{ brief: "Configuration file", placeholder: "file", parse: String }] },
+  },
   async func(_flags, file) {
     const { config, options } = await prepare(this, file);
     const { GatewayRun } = await import("../../gateway/gateway-run.ts");
     const { runSuccessor, successorDescriptor } = await import("../../gateway/upgrade/successor.ts");
     const { log } = options;
     // Only the keeper starts an upgrade: it has the listening socket, and the process id that is known.
-    this.onUpgrade?.(() => log.warn(`not upgraded: send SIGUSR2 to process ${process.ppid}, which was started as the gateway`));
+    this.onUpgrade?.(() =>
+      log.warn(`not upgraded: send SIGUSR2 to process ${process.ppid}, which was started as the gateway`),
+    );
     await runSuccessor({
       ...{ input: process.stdin, output: process.stdout, log, signal: this.signal },
       ready: { gateway: config.gateway.id, listen: formatAddress(config.gateway.listen), version: versionText() },
@@ -91,14 +106,18 @@ async function prepare(context: CliContext, file: string | undefined) {
 /** Not for people: answers queries on a gateway's database, one per line (src/gateway/state/sql-reader.ts). */
 export const sqlReaderCommand = buildCommand<Record<never, never>, [path: string], CliContext>({
   docs: { brief: "Answer queries of a gateway; started by it" },
-  parameters: { positional: { kind: "tuple", parameters: [{ brief: "Database file", placeholder: "path", parse: String }] } },
+  parameters: {
+    positional: { kind: "tuple", parameters: [{ brief: "Database file", placeholder: "path", parse: String }] },
+  },
   async func(_flags, path) {
     const { runSqlReader } = await import("../../gateway/state/sql-reader.ts");
     await runSqlReader(path);
   },
 });
 
-/** Not for people: serves clients for a gateway (src/gateway/workers/worker.ts). The gateway alone says when it ends. */
+/**
+ * Not for people: serves clients for a gateway (src/gateway/workers/worker.ts). The gateway alone says when it ends.
+ */
 export const gatewayWorkerCommand = buildCommand<Record<never, never>, [gateway: string, number: string], CliContext>({
   docs: { brief: "Serve clients for a gateway; started by it" },
   parameters: {
@@ -114,7 +133,13 @@ export const gatewayWorkerCommand = buildCommand<Record<never, never>, [gateway:
     const { listenDescriptor, runWorker } = await import("../../gateway/workers/worker.ts");
     const { systemLog } = await import("../../runtime/log.ts");
     const log = systemLog(`gateway ${gateway} worker ${number}`);
-    await runWorker({ input: process.stdin, output: process.stdout, descriptor: listenDescriptor, clock: systemClock, log });
+    await runWorker({
+      input: process.stdin,
+      output: process.stdout,
+      descriptor: listenDescriptor,
+      clock: systemClock,
+      log,
+    });
   },
 });
 

@@ -36,7 +36,10 @@ export const gatewaysRemoveCommand = buildCommand<GatewaysFlags, [gateway: strin
       "  stead gateways remove g3 --gateway http://10.0.0.2:7700",
     ].join("\n"),
   },
-  parameters: { flags: shared, positional: { kind: "tuple", parameters: [{ brief: "Id of the gateway", placeholder: "gateway", parse: String }] } },
+  parameters: {
+    flags: shared,
+    positional: { kind: "tuple", parameters: [{ brief: "Id of the gateway", placeholder: "gateway", parse: String }] },
+  },
   async func(flags, gateway) {
     const { client, url } = connect(this, flags);
     show(this, flags.json, requireAnswer(await client.removeGateway(gateway, this.signal), url));
@@ -48,9 +51,19 @@ function show(context: CliContext, json: boolean, list: GatewayList): void {
 }
 
 export function formatGateways(list: GatewayList): string {
-  const columns = [{ title: "GATEWAY" }, { title: "ADMIN" }, { title: "HEARD", align: "right" as const }, { title: "TROUBLE" }];
+  const columns = [
+    { title: "GATEWAY" },
+    { title: "ADMIN" },
+    { title: "HEARD", align: "right" as const },
+    { title: "TROUBLE" },
+  ];
   const heard = (ms: number | null): string => (ms === null ? "never" : `${(ms / 1000).toFixed(1)}s ago`);
-  const rows = list.gateways.map(({ id, adminUrl, self, heardMsAgo, trouble }) => [id, adminUrl, self ? "(this one)" : heard(heardMsAgo), trouble ?? ""]);
+  const rows = list.gateways.map(({ id, adminUrl, self, heardMsAgo, trouble }) => [
+    id,
+    adminUrl,
+    self ? "(this one)" : heard(heardMsAgo),
+    trouble ?? "",
+  ]);
   const troubles = list.troubles.map((text) => `! ${text}\n`).join("");
   return `${formatTable(columns, rows)}${list.registered} count for a majority\n${troubles}`;
 }

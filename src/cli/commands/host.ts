@@ -30,7 +30,12 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
   },
   parameters: {
     flags: {
-      "accept-damaged": { kind: "boolean", default: false, withNegated: false, brief: "Begin an empty vault with this host's databases although SQLite finds them damaged" },
+      "accept-damaged": {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Begin an empty vault with this host's databases although SQLite finds them damaged",
+      },
     },
     positional: { kind: "tuple", parameters: [configFileParameter] },
   },
@@ -46,33 +51,40 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
     const { runHost } = await import("../../host/run-host.ts");
     const load = (): HostConfig | string => {
       const result = loadConfig(config.file, { env: this.process.env, folder: this.cwd });
-      return result.kind === "invalid" ? formatProblems(result.problems) : (result.config.host ?? `${config.file} has no [host] any more`);
+      return result.kind === "invalid"
+        ? formatProblems(result.problems)
+        : (result.config.host ?? `${config.file} has no [host] any more`);
     };
     let running: RunningHost | undefined;
     // From the first moment: until the host runs, there is nothing to change, and SIGHUP must not end it.
     this.onReload?.(() => running?.reload(load));
-    const options = { acceptDamaged: flags["accept-damaged"], databaseChecker: [...selfCommand(), "database-checker"] as const };
+    const options = {
+      acceptDamaged: flags["accept-damaged"],
+      databaseChecker: [...selfCommand(), "database-checker"] as const,
+    };
     await runHost(config.host, options, this.signal, (started) => (running = started));
   },
 });
 
 /** Not for people: checks databases for a host, one a line (src/capture/integrity.ts). */
-export const databaseCheckerCommand = buildCommand<Record<never, never>, [root: string, depth: CheckDepth], CliContext>({
-  docs: { brief: "Check databases of a host; started by it" },
-  parameters: {
-    positional: {
-      kind: "tuple",
-      parameters: [
-        { brief: "The folder that names are relative to", placeholder: "folder", parse: String },
-        { brief: "quick or full", placeholder: "depth", parse: depthOf },
-      ],
+export const databaseCheckerCommand = buildCommand<Record<never, never>, [root: string, depth: CheckDepth], CliContext>(
+  {
+    docs: { brief: "Check databases of a host; started by it" },
+    parameters: {
+      positional: {
+        kind: "tuple",
+        parameters: [
+          { brief: "The folder that names are relative to", placeholder: "folder", parse: String },
+          { brief: "quick or full", placeholder: "depth", parse: depthOf },
+        ],
+      },
+    },
+    async func(_flags, root, depth) {
+      const { runIntegrityChecks } = await import("../../capture/integrity.ts");
+      await runIntegrityChecks(root, depth);
     },
   },
-  async func(_flags, root, depth) {
-    const { runIntegrityChecks } = await import("../../capture/integrity.ts");
-    await runIntegrityChecks(root, depth);
-  },
-});
+);
 
 function depthOf(text: string): CheckDepth {
   if (text !== "quick" && text !== "full") throw new Error(`expected quick or full, found ${JSON.stringify(text)}`);

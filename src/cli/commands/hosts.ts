@@ -1,7 +1,15 @@
 /** `stead hosts list|add|set|drain|remove`: the registry of hosts, changed at run time. */
 import { buildCommand } from "@stricli/core";
 import type { HostList } from "../../control/gateway-api.ts";
-import { connect, connectionFlags, jsonFlag, parseUrl, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connect,
+  connectionFlags,
+  jsonFlag,
+  parseUrl,
+  requireAnswer,
+  serviceFlag,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { describeDone } from "./switchover.ts";
@@ -21,7 +29,10 @@ const shared = { ...connectionFlags, ...jsonFlag } as const;
 const hostParameter = { brief: "Id of the host", placeholder: "host", parse: String } as const;
 
 export const hostsListCommand = buildCommand<HostsFlags, [], CliContext>({
-  docs: { brief: "List the registered hosts", fullDescription: "EXAMPLES\n  stead hosts list\n  stead hosts list --json" },
+  docs: {
+    brief: "List the registered hosts",
+    fullDescription: "EXAMPLES\n  stead hosts list\n  stead hosts list --json",
+  },
   parameters: { flags: shared },
   async func(flags) {
     const { client, url } = connect(this, flags);
@@ -45,10 +56,19 @@ export const hostsAddCommand = buildCommand<AddFlags, [host: string, control: st
     flags: {
       ...shared,
       ...serviceFlag,
-      priority: { kind: "parsed", parse: wholeNumber, optional: true, placeholder: "number", brief: "Higher is preferred (the host's own word when left out)" },
+      priority: {
+        kind: "parsed",
+        parse: wholeNumber,
+        optional: true,
+        placeholder: "number",
+        brief: "Higher is preferred (the host's own word when left out)",
+      },
       nofailover: { kind: "boolean", default: false, withNegated: false, brief: "Never promote it by automation" },
     },
-    positional: { kind: "tuple", parameters: [hostParameter, { brief: "Its control address", placeholder: "url", parse: parseUrl }] },
+    positional: {
+      kind: "tuple",
+      parameters: [hostParameter, { brief: "Its control address", placeholder: "url", parse: parseUrl }],
+    },
   },
   async func(flags, id, controlUrl) {
     const { client, url } = connect(this, flags);
@@ -63,7 +83,11 @@ export const hostsAddCommand = buildCommand<AddFlags, [host: string, control: st
   },
 });
 
-export const hostsRemoveCommand = buildCommand<HostsFlags & { readonly service: string | undefined }, [host: string], CliContext>({
+export const hostsRemoveCommand = buildCommand<
+  HostsFlags & { readonly service: string | undefined },
+  [host: string],
+  CliContext
+>({
   docs: {
     brief: "Take a host out of the registry",
     fullDescription: [
@@ -105,15 +129,31 @@ export const hostsSetCommand = buildCommand<SetFlags, [host: string], CliContext
     flags: {
       ...shared,
       ...serviceFlag,
-      priority: { kind: "parsed", parse: numberOrOwn, optional: true, placeholder: "number|own", brief: "Higher is preferred as the next primary" },
-      nofailover: { kind: "parsed", parse: yesNoOrOwn, optional: true, placeholder: "yes|no|own", brief: "Whether it never becomes primary" },
+      priority: {
+        kind: "parsed",
+        parse: numberOrOwn,
+        optional: true,
+        placeholder: "number|own",
+        brief: "Higher is preferred as the next primary",
+      },
+      nofailover: {
+        kind: "parsed",
+        parse: yesNoOrOwn,
+        optional: true,
+        placeholder: "yes|no|own",
+        brief: "Whether it never becomes primary",
+      },
     },
     positional: { kind: "tuple", parameters: [hostParameter] },
   },
   async func(flags, host) {
     const { priority, nofailover } = flags;
     if (priority === undefined && nofailover === undefined) {
-      throw new OperatorError("usage", { found: "nothing to set", accepted: "--priority, --nofailover or both", advice: "see `stead hosts set --help`" });
+      throw new OperatorError("usage", {
+        found: "nothing to set",
+        accepted: "--priority, --nofailover or both",
+        advice: "see `stead hosts set --help`",
+      });
     }
     const { client, url } = connect(this, flags);
     const service = flags.service ?? serviceOf(requireAnswer(await client.hosts(this.signal), url), host);
@@ -125,7 +165,11 @@ export const hostsSetCommand = buildCommand<SetFlags, [host: string], CliContext
   },
 });
 
-export const hostsDrainCommand = buildCommand<HostsFlags & { readonly service: string | undefined }, [host: string], CliContext>({
+export const hostsDrainCommand = buildCommand<
+  HostsFlags & { readonly service: string | undefined },
+  [host: string],
+  CliContext
+>({
   docs: {
     brief: "Take a host out of work: never a candidate, and no longer primary",
     fullDescription: [
@@ -152,8 +196,13 @@ function serviceOf(list: HostList, host: string): string {
   const services = [...new Set(list.hosts.filter(({ id }) => id === host).map(({ service }) => service))];
   const [only] = services;
   if (only !== undefined && services.length === 1) return only;
-  if (only === undefined) throw new OperatorError("refused", { found: `there is no host "${host}"`, advice: "see `stead hosts list`" });
-  throw new OperatorError("usage", { found: `"${host}" is a host of ${services.join(" and ")}`, accepted: "--service with one of them", advice: "name the service" });
+  if (only === undefined)
+    throw new OperatorError("refused", { found: `there is no host "${host}"`, advice: "see `stead hosts list`" });
+  throw new OperatorError("usage", {
+    found: `"${host}" is a host of ${services.join(" and ")}`,
+    accepted: "--service with one of them",
+    advice: "name the service",
+  });
 }
 
 function show(context: CliContext, json: boolean, list: HostList): void {
@@ -161,11 +210,25 @@ function show(context: CliContext, json: boolean, list: HostList): void {
 }
 
 export function formatHosts(list: HostList): string {
-  const columns = [{ title: "SERVICE" }, { title: "HOST" }, { title: "CONTROL" }, { title: "PRIORITY", align: "right" as const }, { title: "NOFAILOVER" }, { title: "FROM" }];
+  const columns = [
+    { title: "SERVICE" },
+    { title: "HOST" },
+    { title: "CONTROL" },
+    { title: "PRIORITY", align: "right" as const },
+    { title: "NOFAILOVER" },
+    { title: "FROM" },
+  ];
   const own = "(its own)";
   return formatTable(
     columns,
-    list.hosts.map((host) => [host.service, host.id, host.controlUrl, host.priority === null ? own : String(host.priority), host.nofailover === null ? own : host.nofailover ? "yes" : "no", host.source]),
+    list.hosts.map((host) => [
+      host.service,
+      host.id,
+      host.controlUrl,
+      host.priority === null ? own : String(host.priority),
+      host.nofailover === null ? own : host.nofailover ? "yes" : "no",
+      host.source,
+    ]),
   );
 }
 

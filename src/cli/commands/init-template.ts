@@ -1,6 +1,6 @@
 /**
- * The configuration file that `stead init` writes. A line that begins with `#` and a key (no space between) shows a default and
- * may be uncommented as it stands; a line that begins with `# ` explains. Tests read both kinds.
+ * The configuration file that `stead init` writes. A line that begins with `#` and a key (no space between) shows a
+ * default and may be uncommented as it stands; a line that begins with `# ` explains. Tests read both kinds.
  */
 import { gatewayLimits, hostLimits, limitLines } from "../../config/limits.ts";
 

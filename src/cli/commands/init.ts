@@ -1,7 +1,7 @@
 /**
- * `stead init`: an example configuration, and a random secret that only its owner can read. It never overwrites anything:
- * files are created exclusively, and when there is a configuration already nothing is written. A secret that is there stays: it
- * was brought from another server of the cluster.
+ * `stead init`: an example configuration, and a random secret that only its owner can read. It never overwrites
+ * anything: files are created exclusively, and when there is a configuration already nothing is written. A secret that
+ * is there stays: it was brought from another server of the cluster.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -38,13 +38,37 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       role: { kind: "enum", values: ["gateway", "host", "both"], default: "both", brief: "What the file configures" },
       service: { kind: "parsed", parse: String, default: "app", placeholder: "name", brief: "Name of the service" },
       host: { kind: "parsed", parse: String, default: "a", placeholder: "id", brief: "Id of this host" },
-      vault: { kind: "parsed", parse: String, default: "vault", placeholder: "folder", brief: "Folder that all hosts of the service share" },
-      data: { kind: "parsed", parse: String, default: "data", placeholder: "folder", brief: "The application's data folder; the databases in it are listed" },
-      createVault: { kind: "boolean", default: false, withNegated: false, brief: "Make that folder a new vault; one host does this, once, on the shared area" },
+      vault: {
+        kind: "parsed",
+        parse: String,
+        default: "vault",
+        placeholder: "folder",
+        brief: "Folder that all hosts of the service share",
+      },
+      data: {
+        kind: "parsed",
+        parse: String,
+        default: "data",
+        placeholder: "folder",
+        brief: "The application's data folder; the databases in it are listed",
+      },
+      createVault: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Make that folder a new vault; one host does this, once, on the shared area",
+      },
     },
     positional: {
       kind: "tuple",
-      parameters: [{ brief: "Folder for the files (the working folder when left out)", placeholder: "folder", parse: String, optional: true }],
+      parameters: [
+        {
+          brief: "Folder for the files (the working folder when left out)",
+          placeholder: "folder",
+          parse: String,
+          optional: true,
+        },
+      ],
     },
   },
   async func(flags, folder) {
@@ -54,21 +78,38 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     // The vault is named on the command line from the working folder, in the file from the file's.
     const vaultPath = resolve(this.cwd, flags.vault);
     const vault = folder === undefined || flags.vault.startsWith("/") ? flags.vault : relative(target, vaultPath);
-    const data = folder === undefined || flags.data === "data" || flags.data.startsWith("/") ? flags.data : relative(target, resolve(this.cwd, flags.data));
+    const data =
+      folder === undefined || flags.data === "data" || flags.data.startsWith("/")
+        ? flags.data
+        : relative(target, resolve(this.cwd, flags.data));
     const found = flags.role === "gateway" ? undefined : fittingPatterns(resolve(target, data));
-    const text = configTemplate({ data, databases: found, role: flags.role, service: flags.service, hostId: flags.host, secretFile, vault, bootstrap: flags.createVault });
+    const text = configTemplate({
+      data,
+      databases: found,
+      role: flags.role,
+      service: flags.service,
+      hostId: flags.host,
+      secretFile,
+      vault,
+      bootstrap: flags.createVault,
+    });
     refuseWrongNames(configPath, text);
     refuseExisting(configPath);
     const hasSecret = existsSync(secretPath);
-    // The vault comes first: it is what can be refused (a share that is not mounted), and a folder without files can be tried again.
+    // The vault comes first: it is what can be refused (a share that is not mounted), and a folder without files can be
+    // tried again.
     if (flags.createVault) await makeVault(vaultPath, flags.service);
     expectResource(target, () => {
       mkdirSync(target, { recursive: true });
-      if (!hasSecret) writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+      if (!hasSecret)
+        writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
       writeFileSync(configPath, text, { flag: "wx" });
     });
-    const secret = hasSecret ? `kept ${secretPath}` : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;
-    if (found !== undefined) this.process.stdout.write(`found databases in ${resolve(target, data)}: databases = ${JSON.stringify(found)}\n`);
+    const secret = hasSecret
+      ? `kept ${secretPath}`
+      : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;
+    if (found !== undefined)
+      this.process.stdout.write(`found databases in ${resolve(target, data)}: databases = ${JSON.stringify(found)}\n`);
     const done = [`wrote ${configPath}`, secret, ...(flags.createVault ? [`wrote ${vaultPath}/`] : [])];
     this.process.stdout.write(`${done.join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
   },
@@ -77,7 +118,9 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
 /** A service or host name that the configuration would refuse is refused before anything is written. */
 function refuseWrongNames(path: string, text: string): void {
   // The secret does not exist yet, and is not what is checked here.
-  const result = parseConfig(path, text.replace(/^secret_file = .*$/m, `secret = "${"x".repeat(secretBytes)}"`), { env: {} });
+  const result = parseConfig(path, text.replace(/^secret_file = .*$/m, `secret = "${"x".repeat(secretBytes)}"`), {
+    env: {},
+  });
   if (result.kind === "ok") return;
   throw new OperatorError("usage", {
     found: `a value that the configuration would refuse:\n${formatProblems(result.problems)}`,
@@ -100,7 +143,10 @@ function expectResource(target: string, write: () => void): void {
   } catch (error) {
     throw new OperatorError(
       "resource",
-      { found: `${target} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`, advice: "name a folder that you may write to" },
+      {
+        found: `${target} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+        advice: "name a folder that you may write to",
+      },
       { cause: error },
     );
   }

@@ -12,13 +12,26 @@ export interface VaultFlags {
 }
 
 export const vaultFlags = {
-  config: { kind: "parsed", parse: String, optional: true, placeholder: "file", brief: "Configuration file whose [host] names the vault (stead.toml when no folder is given)" },
+  config: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    placeholder: "file",
+    brief: "Configuration file whose [host] names the vault (stead.toml when no folder is given)",
+  },
   json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" },
 } as const;
 
 export const folderParameter = {
   kind: "tuple",
-  parameters: [{ brief: "Folder of the vault (the one of [host] when left out)", placeholder: "folder", parse: String, optional: true }],
+  parameters: [
+    {
+      brief: "Folder of the vault (the one of [host] when left out)",
+      placeholder: "folder",
+      parse: String,
+      optional: true,
+    },
+  ],
 } as const;
 
 interface Meant {
@@ -32,13 +45,20 @@ interface Meant {
 export function meantVault(context: CliContext, flags: VaultFlags, folder: string | undefined): Meant {
   if (folder !== undefined) {
     if (flags.config !== undefined) {
-      throw new OperatorError("usage", { found: "a folder and --config", accepted: "one of them", advice: "leave one out" });
+      throw new OperatorError("usage", {
+        found: "a folder and --config",
+        accepted: "one of them",
+        advice: "leave one out",
+      });
     }
     return { url: pathToFileURL(resolve(context.cwd, folder)).href, service: undefined, checkpoint: undefined };
   }
   const { host, file } = requireConfig(context, flags.config);
   if (host === null) {
-    throw new OperatorError("configuration", { found: `no [host] in ${file}`, advice: "name the vault's folder, or a configuration file with [host]" });
+    throw new OperatorError("configuration", {
+      found: `no [host] in ${file}`,
+      advice: "name the vault's folder, or a configuration file with [host]",
+    });
   }
   return { url: host.vaultUrl, service: host.service, checkpoint: host.checkpoint };
 }

@@ -1,6 +1,13 @@
 /** `stead pause` and `stead resume`: automation off and on; routing stays. */
 import { buildCommand } from "@stricli/core";
-import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connect,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  serviceFlag,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 import { targetOf } from "./switchover.ts";
 
@@ -11,16 +18,31 @@ interface PauseFlags extends ConnectionFlags {
 
 const command = (kind: "pause" | "resume", brief: string, explanation: string) =>
   buildCommand<PauseFlags, [], CliContext>({
-    docs: { brief, fullDescription: `${explanation}\nEnds with 0 when it is so, with 6 when the gateway does not answer.\n\nEXAMPLES\n  stead ${kind}` },
+    docs: {
+      brief,
+      fullDescription: `${explanation}\nEnds with 0 when it is so, with 6 when the gateway does not answer.\n\nEXAMPLES\n  stead ${kind}`,
+    },
     parameters: { flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag } },
     async func(flags) {
       const { client, url } = connect(this, flags);
       const request = targetOf(flags.service, undefined);
-      const done = requireAnswer(await (kind === "pause" ? client.pause(request, this.signal) : client.resume(request, this.signal)), url);
-      const text = kind === "pause" ? "automation is paused; routing stays, and `stead failover` still works" : "automation is on";
+      const done = requireAnswer(
+        await (kind === "pause" ? client.pause(request, this.signal) : client.resume(request, this.signal)),
+        url,
+      );
+      const text =
+        kind === "pause" ? "automation is paused; routing stays, and `stead failover` still works" : "automation is on";
       this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `service ${done.service}: ${text}\n`);
     },
   });
 
-export const pauseCommand = command("pause", "Turn automatic failover off", "No failover happens by itself until `stead resume`. Requests still go to the primary. It outlasts a restart of the gateway.");
-export const resumeCommand = command("resume", "Turn automatic failover on again", "A primary that was lost meanwhile is replaced at once.");
+export const pauseCommand = command(
+  "pause",
+  "Turn automatic failover off",
+  "No failover happens by itself until `stead resume`. Requests still go to the primary. It outlasts a restart of the gateway.",
+);
+export const resumeCommand = command(
+  "resume",
+  "Turn automatic failover on again",
+  "A primary that was lost meanwhile is replaced at once.",
+);

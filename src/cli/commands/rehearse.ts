@@ -1,7 +1,14 @@
 /** `stead rehearse HOST`: whether the application would start on a secondary at a failover. */
 import { buildCommand } from "@stricli/core";
 import type { RehearsalAnswer } from "../../control/gateway-api.ts";
-import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connect,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  serviceFlag,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { printable } from "../output/paragraph.ts";
@@ -27,18 +34,43 @@ export const rehearseCommand = buildCommand<RehearseFlags, [host: string], CliCo
   },
   parameters: {
     flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag },
-    positional: { kind: "tuple", parameters: [{ brief: "Host to rehearse on, a secondary", placeholder: "host", parse: String }] },
+    positional: {
+      kind: "tuple",
+      parameters: [{ brief: "Host to rehearse on, a secondary", placeholder: "host", parse: String }],
+    },
   },
   async func(flags, host) {
     const { client, url } = connect(this, flags);
-    const answer = requireAnswer(await client.rehearse({ host, ...(flags.service === undefined ? {} : { service: flags.service }) }, this.signal), url);
+    const answer = requireAnswer(
+      await client.rehearse({ host, ...(flags.service === undefined ? {} : { service: flags.service }) }, this.signal),
+      url,
+    );
     this.process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : describeRehearsal(answer));
     if (!answer.ok) this.exitWith(exitCodes.application);
   },
 });
 
-export function describeRehearsal({ service, host, ok, position, copyMs, startMs, stopMs, detail }: RehearsalAnswer): string {
-  const times = [`copy ${copyMs.toFixed(0)}`, ...(startMs === null ? [] : [`start ${startMs.toFixed(0)}`]), ...(stopMs === null ? [] : [`stop ${stopMs.toFixed(0)}`])];
+export function describeRehearsal({
+  service,
+  host,
+  ok,
+  position,
+  copyMs,
+  startMs,
+  stopMs,
+  detail,
+}: RehearsalAnswer): string {
+  const times = [
+    `copy ${copyMs.toFixed(0)}`,
+    ...(startMs === null ? [] : [`start ${startMs.toFixed(0)}`]),
+    ...(stopMs === null ? [] : [`stop ${stopMs.toFixed(0)}`]),
+  ];
   const head = `service ${service}: rehearsal on ${host} ${ok ? "went well" : "FAILED"} (at position ${position}; ${times.join(", ")} ms)\n`;
-  return head + (detail ?? "").split("\n").map((line) => (line === "" ? "" : `  ${printable(line)}\n`)).join("");
+  return (
+    head +
+    (detail ?? "")
+      .split("\n")
+      .map((line) => (line === "" ? "" : `  ${printable(line)}\n`))
+      .join("")
+  );
 }

@@ -33,24 +33,46 @@ export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext
       ...connectionFlags,
       ...jsonFlag,
       csv: { kind: "boolean", default: false, withNegated: false, brief: "Print RFC 4180 CSV with a header line" },
-      rows: { kind: "parsed", parse: rowCount, default: "1000", placeholder: "number", brief: `Rows at most (up to ${sqlRowsMax}); when there are more, standard error says so` },
+      rows: {
+        kind: "parsed",
+        parse: rowCount,
+        default: "1000",
+        placeholder: "number",
+        brief: `Rows at most (up to ${sqlRowsMax}); when there are more, standard error says so`,
+      },
     },
-    positional: { kind: "tuple", parameters: [{ brief: "One statement that only reads", placeholder: "statement", parse: String }] },
+    positional: {
+      kind: "tuple",
+      parameters: [{ brief: "One statement that only reads", placeholder: "statement", parse: String }],
+    },
   },
   async func(flags, sql) {
-    if (flags.csv && flags.json) throw new OperatorError("usage", { found: "--csv and --json", accepted: "one of them", advice: "choose" });
+    if (flags.csv && flags.json)
+      throw new OperatorError("usage", { found: "--csv and --json", accepted: "one of them", advice: "choose" });
     const { client, url } = connect(this, flags);
     const answer = requireAnswer(await client.sql({ sql, rowsMax: flags.rows }, this.signal), url);
-    this.process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : flags.csv ? formatCsv(answer) : formatRows(answer, this.process.stdout.columns));
-    if (answer.truncated && !flags.json) this.process.stderr.write(`stead: only the first ${answer.rows.length} rows are shown (--rows)\n`);
+    this.process.stdout.write(
+      flags.json
+        ? `${JSON.stringify(answer)}\n`
+        : flags.csv
+          ? formatCsv(answer)
+          : formatRows(answer, this.process.stdout.columns),
+    );
+    if (answer.truncated && !flags.json)
+      this.process.stderr.write(`stead: only the first ${answer.rows.length} rows are shown (--rows)\n`);
   },
 });
 
 /** A table, or one block of lines per row when the table would be wider than the terminal. */
 export function formatRows(answer: SqlAnswer, width: number = lineWidth): string {
   const cells = answer.rows.map((row) => row.map((value) => (value === null ? "-" : text(value))));
-  const numeric = answer.columns.map((_, at) => answer.rows.length > 0 && answer.rows.every((row) => row[at] === null || typeof row[at] === "number"));
-  const columns = answer.columns.map((title, at) => ({ title, align: numeric[at] === true ? ("right" as const) : ("left" as const) }));
+  const numeric = answer.columns.map(
+    (_, at) => answer.rows.length > 0 && answer.rows.every((row) => row[at] === null || typeof row[at] === "number"),
+  );
+  const columns = answer.columns.map((title, at) => ({
+    title,
+    align: numeric[at] === true ? ("right" as const) : ("left" as const),
+  }));
   const table = formatTable(columns, cells, width);
   const isWide = cells.length > 0 && table.split("\n").some((line) => line.length > width);
   return isWide ? formatBlocks(answer.columns, cells) : table;
@@ -71,11 +93,14 @@ export function formatCsv(answer: SqlAnswer): string {
 
 function text(value: Exclude<SqlValue, null>): string {
   if (typeof value === "object") return `base64:${value.base64}`;
-  return typeof value === "number" && !Number.isInteger(value) ? String(Math.round(value * 1000) / 1000) : String(value);
+  return typeof value === "number" && !Number.isInteger(value)
+    ? String(Math.round(value * 1000) / 1000)
+    : String(value);
 }
 
 function rowCount(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > sqlRowsMax) throw new Error(`"${text}" is not a number of rows: 1 to ${sqlRowsMax} is accepted`);
+  if (!Number.isInteger(value) || value < 1 || value > sqlRowsMax)
+    throw new Error(`"${text}" is not a number of rows: 1 to ${sqlRowsMax} is accepted`);
   return value;
 }

@@ -35,7 +35,12 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
     flags: {
       ...connectionFlags,
       ...jsonFlag,
-      watch: { kind: "boolean", default: false, withNegated: false, brief: "Show it again and again until Ctrl-C; with --json one object per line" },
+      watch: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Show it again and again until Ctrl-C; with --json one object per line",
+      },
     },
   },
   async func(flags) {
@@ -43,7 +48,9 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
     const show = async (): Promise<void> => {
       const status = requireAnswer(await client.cluster(this.signal), url);
       const text = flags.json ? `${JSON.stringify(status)}\n` : formatStatus(status, systemClock.wallTime());
-      this.process.stdout.write(flags.watch && !flags.json && this.process.stdout.isTTY === true ? clearScreen + text : text);
+      this.process.stdout.write(
+        flags.watch && !flags.json && this.process.stdout.isTTY === true ? clearScreen + text : text,
+      );
       if (!flags.watch && !isWell(status)) this.exitWith(exitCodes.verdict);
     };
     await show();
@@ -62,7 +69,8 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
   },
 });
 
-const isWell = (status: ClusterStatus): boolean => status.services.every(({ phase, vault }) => phase === "serving" && vault.state === "well");
+const isWell = (status: ClusterStatus): boolean =>
+  status.services.every(({ phase, vault }) => phase === "serving" && vault.state === "well");
 
 export function formatStatus(status: ClusterStatus, wallTimeMs: number): string {
   const uptime = `up ${duration(status.uptimeMs)}`;
@@ -104,7 +112,10 @@ function hostTable(service: ClusterService): string {
     { title: "PRIORITY", align: "right" as const },
     { title: "NOTES" },
   ];
-  const table = formatTable(columns, service.hosts.map((host) => hostRow(service, host)));
+  const table = formatTable(
+    columns,
+    service.hosts.map((host) => hostRow(service, host)),
+  );
   return table + service.hosts.map(formatNotes).join("");
 }
 
@@ -116,7 +127,16 @@ function hostRow(service: ClusterService, host: ClusterHost): string[] {
     ...host.notes.filter((note) => isShort(note) && note !== host.reason),
   ];
   const text = (value: number | null): string => (value === null ? "-" : String(value));
-  return [host.id, roleOf(host), host.health, text(host.epoch), text(host.position), text(host.lag), String(host.priority), notes.join("; ")];
+  return [
+    host.id,
+    roleOf(host),
+    host.health,
+    text(host.epoch),
+    text(host.position),
+    text(host.lag),
+    String(host.priority),
+    notes.join("; "),
+  ];
 }
 
 /** Characters of a note that stands in the table; a longer one gets lines of its own below. */
@@ -126,14 +146,17 @@ const isShort = (note: string): boolean => note.length <= shortNoteMax;
 function formatNotes({ id, role, reason, notes }: ClusterHost): string {
   const long = notes.filter((note) => !isShort(note) && (reason === null || !note.includes(reason)));
   const advice = role === "failed" ? [failedAdvice] : [];
-  return [...(reason === null ? [] : [reason]), ...advice, ...long].map((note) => paragraph(`  ${id}: `, note)).join("");
+  return [...(reason === null ? [] : [reason]), ...advice, ...long]
+    .map((note) => paragraph(`  ${id}: `, note))
+    .join("");
 }
 
 /** `failed` is the one state that a host does not leave by itself. */
 const failedAdvice = "do: mend the cause that it names, then restart this host";
 
 /** What a host that is down last said of itself is history: a dead primary must not look like a second one. */
-const roleOf = ({ role, health }: ClusterHost): string => (role === null ? "-" : health === "down" ? `(${role})` : role);
+const roleOf = ({ role, health }: ClusterHost): string =>
+  role === null ? "-" : health === "down" ? `(${role})` : role;
 
 const failoversShown = 5;
 
@@ -145,7 +168,10 @@ function formatFailovers(service: ClusterService, wallTimeMs: number): string {
       .filter(([, ms]) => ms !== null && ms >= 0.5)
       .map(([phase, ms]) => `${phase} ${Math.round(ms ?? 0)}`)
       .join(", ");
-    const durations = [...(phases === "" ? [] : [`${phases} ms`]), ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`])].join("; ");
+    const durations = [
+      ...(phases === "" ? [] : [`${phases} ms`]),
+      ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`]),
+    ].join("; ");
     const what = `${entry.kind} ${entry.from ?? "nobody"} -> ${entry.to ?? "nobody"}, ${entry.outcome}${durations === "" ? "" : ` (${durations})`}`;
     return paragraph(`  ${duration(wallTimeMs - entry.decidedAtMs)} ago: `, what);
   });

@@ -22,11 +22,20 @@ export const suspectsClearCommand = buildCommand<SuspectsFlags, [service?: strin
   },
   parameters: {
     flags: { ...connectionFlags, ...jsonFlag },
-    positional: { kind: "tuple", parameters: [{ brief: "Service (the only one when left out)", placeholder: "service", parse: String, optional: true }] },
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "Service (the only one when left out)", placeholder: "service", parse: String, optional: true },
+      ],
+    },
   },
   async func(flags, service) {
     const { client, url } = connect(this, flags);
     const done = requireAnswer(await client.clearSuspects(service === undefined ? {} : { service }, this.signal), url);
-    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `service ${done.service}: nothing is put aside any more, on ${done.hosts.join(", ")}\n`);
+    this.process.stdout.write(
+      flags.json
+        ? `${JSON.stringify(done)}\n`
+        : `service ${done.service}: nothing is put aside any more, on ${done.hosts.join(", ")}\n`,
+    );
   },
 });

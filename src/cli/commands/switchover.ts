@@ -1,7 +1,14 @@
 /** `stead switchover [host]`: moves the primary while everybody is well. */
 import { buildCommand } from "@stricli/core";
 import type { CommandDone } from "../../control/gateway-api.ts";
-import { connect, connectionFlags, jsonFlag, requireAnswer, serviceFlag, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connect,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  serviceFlag,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 
 interface SwitchoverFlags extends ConnectionFlags {
@@ -24,7 +31,12 @@ export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], 
   },
   parameters: {
     flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag },
-    positional: { kind: "tuple", parameters: [{ brief: "New primary (the best host when left out)", placeholder: "host", parse: String, optional: true }] },
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "New primary (the best host when left out)", placeholder: "host", parse: String, optional: true },
+      ],
+    },
   },
   async func(flags, host) {
     const { client, url } = connect(this, flags);
@@ -34,7 +46,10 @@ export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], 
 });
 
 /** A request with only the parts that were given. */
-export const targetOf = (service: string | undefined, host: string | undefined): { service?: string; host?: string } => ({
+export const targetOf = (
+  service: string | undefined,
+  host: string | undefined,
+): { service?: string; host?: string } => ({
   ...(service === undefined ? {} : { service }),
   ...(host === undefined ? {} : { host }),
 });
@@ -43,6 +58,8 @@ export function describeDone(done: CommandDone): string {
   const { failover } = done;
   const head = `service ${done.service}: ${done.primary ?? "nobody"} is primary, epoch ${done.epoch}`;
   if (failover === null) return `${head}\n`;
-  const phases = Object.entries(failover.phases).flatMap(([phase, ms]) => (ms === null ? [] : [`${phase} ${ms.toFixed(1)} ms`]));
+  const phases = Object.entries(failover.phases).flatMap(([phase, ms]) =>
+    ms === null ? [] : [`${phase} ${ms.toFixed(1)} ms`],
+  );
   return `${head}\n  ${failover.kind}: ${phases.join(", ")}\n`;
 }

@@ -1,4 +1,7 @@
-/** The commands of `stead vault` and their flags; which vault is meant says meant-vault.ts. What they do is in vault.ts and vault-create.ts. */
+/**
+ * The commands of `stead vault` and their flags; which vault is meant says meant-vault.ts. What they do is in vault.ts
+ * and vault-create.ts.
+ */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, parseDuration } from "../../config/units.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -19,7 +22,13 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
   async func(flags, folder) {
     const { url, service } = meantVault(this, flags, folder);
     const { vaultVerify } = await import("./vault.ts");
-    const { exitCode } = await vaultVerify({ url, json: flags.json, out: output(this), signal: this.signal, ...(service === undefined ? {} : { service }) });
+    const { exitCode } = await vaultVerify({
+      url,
+      json: flags.json,
+      out: output(this),
+      signal: this.signal,
+      ...(service === undefined ? {} : { service }),
+    });
     this.exitWith(exitCode);
   },
 });
@@ -27,16 +36,31 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
 const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [folder?: string], CliContext>({
   docs: {
     brief: "List what is in a vault: log, checkpoints, chunks",
-    fullDescription: "Reads names and manifests, verifies nothing, never writes.\n\nEXAMPLES\n  stead vault ls\n  stead vault ls /mnt/vault/notes --records",
+    fullDescription:
+      "Reads names and manifests, verifies nothing, never writes.\n\nEXAMPLES\n  stead vault ls\n  stead vault ls /mnt/vault/notes --records",
   },
   parameters: {
-    flags: { ...vaultFlags, records: { kind: "boolean", default: false, withNegated: false, brief: "Also one line for each record of the log" } },
+    flags: {
+      ...vaultFlags,
+      records: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Also one line for each record of the log",
+      },
+    },
     positional: folderParameter,
   },
   async func(flags, folder) {
     const { url } = meantVault(this, flags, folder);
     const { vaultLs } = await import("./vault.ts");
-    const { exitCode } = await vaultLs({ url, json: flags.json, records: flags.records, out: output(this), signal: this.signal });
+    const { exitCode } = await vaultLs({
+      url,
+      json: flags.json,
+      records: flags.records,
+      out: output(this),
+      signal: this.signal,
+    });
     this.exitWith(exitCode);
   },
 });
@@ -62,8 +86,20 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
   parameters: {
     flags: {
       ...vaultFlags,
-      keep: { kind: "parsed", parse: checkpointCount, optional: true, placeholder: "number", brief: "Checkpoints to keep; host.checkpoint.keep with a configuration, needed with a folder" },
-      window: { kind: "parsed", parse: duration, optional: true, placeholder: "time", brief: "Time for which point-in-time restore stays possible; host.checkpoint.window, or needed" },
+      keep: {
+        kind: "parsed",
+        parse: checkpointCount,
+        optional: true,
+        placeholder: "number",
+        brief: "Checkpoints to keep; host.checkpoint.keep with a configuration, needed with a folder",
+      },
+      window: {
+        kind: "parsed",
+        parse: duration,
+        optional: true,
+        placeholder: "time",
+        brief: "Time for which point-in-time restore stays possible; host.checkpoint.window, or needed",
+      },
       delete: { kind: "boolean", default: false, withNegated: false, brief: "Really remove" },
     },
     positional: folderParameter,
@@ -82,14 +118,23 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     const { vaultGc } = await import("./vault.ts");
     const { systemClock } = await import("../../runtime/clock.ts");
     const policy = { checkpointsMin, windowMs };
-    const { exitCode } = await vaultGc({ url, json: flags.json, policy, nowMs: systemClock.wallTime(), dryRun: !flags.delete, out: output(this), signal: this.signal });
+    const { exitCode } = await vaultGc({
+      url,
+      json: flags.json,
+      policy,
+      nowMs: systemClock.wallTime(),
+      dryRun: !flags.delete,
+      out: output(this),
+      signal: this.signal,
+    });
     this.exitWith(exitCode);
   },
 });
 
 function checkpointCount(text: string): number {
   const value = Number(text);
-  if (!/^\d{1,5}$/.test(text) || value < 1) throw new Error(`expected a whole number from 1 to 99999, found ${JSON.stringify(text)}`);
+  if (!/^\d{1,5}$/.test(text) || value < 1)
+    throw new Error(`expected a whole number from 1 to 99999, found ${JSON.stringify(text)}`);
   return value;
 }
 
@@ -100,6 +145,12 @@ function duration(text: string): number {
 }
 
 export const vaultRoutes = buildRouteMap({
-  routes: { create: vaultCreateCommand, verify: verifyCommand, ls: lsCommand, restore: vaultRestoreCommand, gc: gcCommand },
+  routes: {
+    create: vaultCreateCommand,
+    verify: verifyCommand,
+    ls: lsCommand,
+    restore: vaultRestoreCommand,
+    gc: gcCommand,
+  },
   docs: { brief: "Make, look at, restore from and clean up a vault" },
 });

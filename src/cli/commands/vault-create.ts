@@ -1,4 +1,7 @@
-/** `stead vault create`: the one explicit way to a new vault. A host never makes one, since an empty mount point looks like it. */
+/**
+ * `stead vault create`: the one explicit way to a new vault. A host never makes one, since an empty mount point looks
+ * like it.
+ */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildCommand } from "@stricli/core";
@@ -24,8 +27,18 @@ export const vaultCreateCommand = buildCommand<{ readonly service: string }, [fo
     ].join("\n"),
   },
   parameters: {
-    flags: { service: { kind: "parsed", parse: serviceName, placeholder: "name", brief: "Name of the service, as in host.service" } },
-    positional: { kind: "tuple", parameters: [{ brief: "Folder on the shared area", placeholder: "folder", parse: String }] },
+    flags: {
+      service: {
+        kind: "parsed",
+        parse: serviceName,
+        placeholder: "name",
+        brief: "Name of the service, as in host.service",
+      },
+    },
+    positional: {
+      kind: "tuple",
+      parameters: [{ brief: "Folder on the shared area", placeholder: "folder", parse: String }],
+    },
   },
   async func(flags, folder) {
     const path = resolve(this.cwd, folder);

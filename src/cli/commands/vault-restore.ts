@@ -1,4 +1,6 @@
-/** `stead vault restore`: the databases of a service as they were at a moment, into a folder; the vault is only read. */
+/**
+ * `stead vault restore`: the databases of a service as they were at a moment, into a folder; the vault is only read.
+ */
 import { resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
 import type { LeftOut, Moment, PointInTime } from "../../host/secondary/point-in-time.ts";
@@ -35,10 +37,32 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
     flags: {
       ...vaultFlags,
       to: { kind: "parsed", parse: String, placeholder: "folder", brief: "Folder that is empty or does not exist yet" },
-      position: { kind: "parsed", parse: positionOf, optional: true, placeholder: "number", brief: "The state after this record of the log" },
-      before: { kind: "parsed", parse: laterPositionOf, optional: true, placeholder: "number", brief: "The state before this record of the log" },
-      "last-whole": { kind: "boolean", default: false, brief: "The newest state, up to the first record that is damaged or cannot be applied" },
-      time: { kind: "parsed", parse: wallTimeOf, optional: true, placeholder: "time", brief: "The state at this time, for example 2026-03-01T12:00:00Z" },
+      position: {
+        kind: "parsed",
+        parse: positionOf,
+        optional: true,
+        placeholder: "number",
+        brief: "The state after this record of the log",
+      },
+      before: {
+        kind: "parsed",
+        parse: laterPositionOf,
+        optional: true,
+        placeholder: "number",
+        brief: "The state before this record of the log",
+      },
+      "last-whole": {
+        kind: "boolean",
+        default: false,
+        brief: "The newest state, up to the first record that is damaged or cannot be applied",
+      },
+      time: {
+        kind: "parsed",
+        parse: wallTimeOf,
+        optional: true,
+        placeholder: "time",
+        brief: "The state at this time, for example 2026-03-01T12:00:00Z",
+      },
     },
     positional: folderParameter,
   },
@@ -62,11 +86,19 @@ function momentOf(flags: RestoreFlags): Moment {
     ["--last-whole", flags["last-whole"] ? { kind: "last_whole" } : undefined],
   ];
   const given = moments.filter(([, moment]) => moment !== undefined);
-  if (given.length > 1) throw new OperatorError("usage", { found: given.map(([flag]) => flag).join(" and "), accepted: "one of them, or none for the newest state", advice: "leave one out" });
+  if (given.length > 1)
+    throw new OperatorError("usage", {
+      found: given.map(([flag]) => flag).join(" and "),
+      accepted: "one of them, or none for the newest state",
+      advice: "leave one out",
+    });
   return given[0]?.[1] ?? { kind: "newest" };
 }
 
-function describe(folder: string, { position, epoch, wallTimeMs, checkpoint, databases, leftOut }: PointInTime): string {
+function describe(
+  folder: string,
+  { position, epoch, wallTimeMs, checkpoint, databases, leftOut }: PointInTime,
+): string {
   const lines = [
     `restored     ${folder}`,
     `state        position ${position}, epoch ${epoch}, ${new Date(wallTimeMs).toISOString()} (from the checkpoint at ${checkpoint})`,
@@ -80,12 +112,16 @@ function describeLeftOut({ reason, from, to, commits, unreadable, lastWallTimeMs
   const until = lastWallTimeMs === undefined ? "" : `, the last of ${new Date(lastWallTimeMs).toISOString()}`;
   const changed = databases.length === 0 ? "" : `; they change ${databases.join(", ")}`;
   const damaged = unreadable === 0 ? "" : `, ${unreadable} of them unreadable`;
-  return [`ends there   ${reason}`, `not in it    positions ${from} to ${to}: ${commits} records with commits${damaged}${until}${changed}`];
+  return [
+    `ends there   ${reason}`,
+    `not in it    positions ${from} to ${to}: ${commits} records with commits${damaged}${until}${changed}`,
+  ];
 }
 
 function positionOf(text: string): number {
   const value = Number(text);
-  if (!/^\d{1,15}$/.test(text)) throw new Error(`expected a position of the log (a whole number), found ${JSON.stringify(text)}`);
+  if (!/^\d{1,15}$/.test(text))
+    throw new Error(`expected a position of the log (a whole number), found ${JSON.stringify(text)}`);
   return value;
 }
 
@@ -98,7 +134,12 @@ function laterPositionOf(text: string): number {
 
 /** A time without a zone would mean something else on each machine. */
 function wallTimeOf(text: string): number {
-  const value = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(value)) throw new Error(`expected a time with its zone, for example 2026-03-01T12:00:00Z or 2026-03-01T13:00:00+01:00, found ${JSON.stringify(text)}`);
+  const value = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN;
+  if (Number.isNaN(value))
+    throw new Error(
+      `expected a time with its zone, for example 2026-03-01T12:00:00Z or 2026-03-01T13:00:00+01:00, found ${JSON.stringify(text)}`,
+    );
   return value;
 }

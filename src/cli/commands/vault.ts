@@ -1,8 +1,9 @@
 /**
- * `stead vault verify|ls|restore|gc`: looks at a vault without a running cluster. All but `gc` only read it; `gc` says what it would
- * remove unless told to do it, and may run beside a primary (src/vault/checkpoint/retention.ts).
+ * `stead vault verify|ls|restore|gc`: looks at a vault without a running cluster. All but `gc` only read it; `gc` says
+ * what it would remove unless told to do it, and may run beside a primary (src/vault/checkpoint/retention.ts).
  *
- * Plain functions with an output sink; the command line is wired elsewhere. Errors of the vault are thrown, with advice.
+ * Plain functions with an output sink; the command line is wired elsewhere. Errors of the vault are thrown, with
+ * advice.
  */
 import type { RetentionPolicy } from "../../core/retention.ts";
 import { allRules } from "../../core/rules.ts";
@@ -40,7 +41,11 @@ export interface VerifyCommand extends VaultCommand {
 /** Ends with `verdict` when anything is damaged. Reads all of the vault. */
 export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: ExitCode; report: VaultReport }> {
   const report = await withStore(command.url, (store) =>
-    verifyVault(store, { proof: pageProof, ...(command.service === undefined ? {} : { service: command.service }), ...(command.signal === undefined ? {} : { signal: command.signal }) }),
+    verifyVault(store, {
+      proof: pageProof,
+      ...(command.service === undefined ? {} : { service: command.service }),
+      ...(command.signal === undefined ? {} : { signal: command.signal }),
+    }),
   );
   const damaged = isDamaged(report);
   if (command.json === true) command.out(JSON.stringify({ ok: !damaged, ...report }));
@@ -49,16 +54,25 @@ export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: E
 }
 
 function printReport(report: VaultReport, out: (line: string) => void): void {
-  for (const finding of report.findings) out(`${finding.severity === "damage" ? "DAMAGE" : "notice"}  ${finding.kind}: ${finding.message}`);
+  for (const finding of report.findings)
+    out(`${finding.severity === "damage" ? "DAMAGE" : "notice"}  ${finding.kind}: ${finding.message}`);
   const { identity, restorable } = report;
   out(`vault        ${report.url} (${identity === undefined ? "no identity" : `service ${identity.service}`})`);
-  out(`log          ${report.records} records, last position ${report.lastPosition}, retention boundary ${report.boundary}`);
+  out(
+    `log          ${report.records} records, last position ${report.lastPosition}, retention boundary ${report.boundary}`,
+  );
   out(`primary      epoch ${report.epoch}${report.host === undefined ? "" : `, host ${report.host}`}`);
   for (const { position, whole, databases, bytes, wallTimeMs } of report.checkpoints) {
-    out(`checkpoint   ${position}: ${whole ? "whole" : "DAMAGED"}, ${databases} databases, ${bytes} bytes${wallTimeMs === undefined ? "" : `, ${time(wallTimeMs)}`}`);
+    out(
+      `checkpoint   ${position}: ${whole ? "whole" : "DAMAGED"}, ${databases} databases, ${bytes} bytes${wallTimeMs === undefined ? "" : `, ${time(wallTimeMs)}`}`,
+    );
   }
   out(`chunks       ${report.chunks}, of which left over ${report.leftOverChunks}`);
-  out(restorable === undefined ? "restorable   NOTHING: no checkpoint is whole" : `restorable   checkpoint ${restorable.checkpoint} and the journal up to position ${restorable.upTo}`);
+  out(
+    restorable === undefined
+      ? "restorable   NOTHING: no checkpoint is whole"
+      : `restorable   checkpoint ${restorable.checkpoint} and the journal up to position ${restorable.upTo}`,
+  );
   const lost = report.lastPosition - (restorable?.upTo ?? 0);
   if (lost > 0) out(`missing      ${lost} positions after that cannot be restored`);
   out(isDamaged(report) ? "verdict      DAMAGED" : "verdict      whole");
@@ -75,7 +89,9 @@ export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode 
     const identity = await readIdentity(store);
     const vaultLog = new StoreLog(store, identity?.service ?? "");
     const positions = await vaultLog.positions();
-    const checkpoints = await Promise.all((await listCheckpoints(store)).map((position) => describeCheckpoint(store, position)));
+    const checkpoints = await Promise.all(
+      (await listCheckpoints(store)).map((position) => describeCheckpoint(store, position)),
+    );
     const chunks = (await store.list(chunkPrefix)).length;
     const boundary = await vaultLog.boundary();
     const log = { records: positions.length, first: positions[0] ?? 0, last: positions.at(-1) ?? 0, boundary };
@@ -84,8 +100,12 @@ export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode 
       command.out(JSON.stringify({ url: store.url, identity, log, checkpoints, chunks, records }));
       return;
     }
-    command.out(`vault        ${store.url} (service ${identity?.service ?? "unknown"}, made ${time(identity?.createdMs ?? 0)})`);
-    command.out(`log          ${log.records} records, positions ${log.first} to ${log.last}, retention boundary ${boundary}`);
+    command.out(
+      `vault        ${store.url} (service ${identity?.service ?? "unknown"}, made ${time(identity?.createdMs ?? 0)})`,
+    );
+    command.out(
+      `log          ${log.records} records, positions ${log.first} to ${log.last}, retention boundary ${boundary}`,
+    );
     for (const record of records ?? []) command.out(`record       ${record.position} ${record.summary}`);
     for (const checkpoint of checkpoints) command.out(`checkpoint   ${checkpoint.position}: ${checkpoint.summary}`);
     command.out(`chunks       ${chunks}`);
@@ -110,7 +130,17 @@ export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode;
     const announced = await newestAnnounced(store, log);
     if (announced === undefined) return undefined;
     const { policy, nowMs, signal } = command;
-    return collectGarbage({ store, log, newest: announced.manifest, logPosition: announced.logPosition, policy, nowMs, rules: allRules, dryRun, signal });
+    return collectGarbage({
+      store,
+      log,
+      newest: announced.manifest,
+      logPosition: announced.logPosition,
+      policy,
+      nowMs,
+      rules: allRules,
+      dryRun,
+      signal,
+    });
   });
   if (command.json === true) command.out(JSON.stringify({ dryRun, collected: collected ?? null }));
   else printCollected(collected, dryRun, command.out);
@@ -123,13 +153,19 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
     return;
   }
   const { plan, records, checkpoints, chunks, recordsKept } = collected;
-  out(`kept         checkpoints ${plan.kept.join(", ")} and the journal after position ${plan.boundary}; ${recordsKept} claims before it`);
-  out(`${dryRun ? "would go    " : "removed     "} ${records.length} records, ${checkpoints.length} checkpoints, ${chunks.length} chunks`);
+  out(
+    `kept         checkpoints ${plan.kept.join(", ")} and the journal after position ${plan.boundary}; ${recordsKept} claims before it`,
+  );
+  out(
+    `${dryRun ? "would go    " : "removed     "} ${records.length} records, ${checkpoints.length} checkpoints, ${chunks.length} chunks`,
+  );
   if (dryRun) out("Nothing was removed: this was a dry run.");
 }
 
 /** Needs no service name: the vault says whose it is. `service` refuses another's. */
-export async function restoreFromVault(command: Omit<PointInTimeOptions, "store" | "log"> & { readonly url: string; readonly service: string | undefined }): Promise<PointInTime> {
+export async function restoreFromVault(
+  command: Omit<PointInTimeOptions, "store" | "log"> & { readonly url: string; readonly service: string | undefined },
+): Promise<PointInTime> {
   const { url, service: expected, ...options } = command;
   return await withStore(url, async (store) => {
     const service = (await readIdentity(store))?.service;
@@ -143,15 +179,24 @@ async function describeCheckpoint(store: FsStore, position: number): Promise<{ p
   try {
     const manifest = await readManifest(store, position);
     if (manifest === undefined) return { position, summary: "removed just now" };
-    const names = manifest.databases.map((database) => `${database.name} (${databaseBytes(database)} bytes)`).join(", ");
-    return { position, summary: `epoch ${manifest.epoch}, ${time(manifest.wallTimeMs)}, ${names === "" ? "no database" : names}` };
+    const names = manifest.databases
+      .map((database) => `${database.name} (${databaseBytes(database)} bytes)`)
+      .join(", ");
+    return {
+      position,
+      summary: `epoch ${manifest.epoch}, ${time(manifest.wallTimeMs)}, ${names === "" ? "no database" : names}`,
+    };
   } catch (error) {
     if (isVaultError(error)) return { position, summary: `UNREADABLE: ${error.message}` };
     throw error;
   }
 }
 
-async function describeRecords(log: Log, positions: readonly number[], signal?: AbortSignal): Promise<{ position: number; summary: string }[]> {
+async function describeRecords(
+  log: Log,
+  positions: readonly number[],
+  signal?: AbortSignal,
+): Promise<{ position: number; summary: string }[]> {
   const lines: { position: number; summary: string }[] = [];
   for (const position of positions) {
     signal?.throwIfAborted();
@@ -160,7 +205,10 @@ async function describeRecords(log: Log, positions: readonly number[], signal?: 
     try {
       const record = decodeRecord(log.serviceTag, position, bytes);
       const { header, body } = record;
-      lines.push({ position, summary: `${body.kind} epoch ${header.epoch} host ${header.host} ${time(header.wallTimeMs)} ${bytes.length} bytes${detail(body)}${formatOf(record)}` });
+      lines.push({
+        position,
+        summary: `${body.kind} epoch ${header.epoch} host ${header.host} ${time(header.wallTimeMs)} ${bytes.length} bytes${detail(body)}${formatOf(record)}`,
+      });
     } catch (error) {
       if (!isVaultError(error)) throw error;
       lines.push({ position, summary: `UNREADABLE: ${error.message}` });

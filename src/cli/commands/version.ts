@@ -1,6 +1,6 @@
 /**
- * `stead version`: the program's version, and those of the parts that matter when something is odd. It opens both SQLite
- * libraries for it, so it also proves that an installation is whole.
+ * `stead version`: the program's version, and those of the parts that matter when something is odd. It opens both
+ * SQLite libraries for it, so it also proves that an installation is whole.
  */
 import { buildCommand } from "@stricli/core";
 import { versionText } from "../../runtime/program-version.ts";
@@ -23,7 +23,8 @@ async function collectVersions(): Promise<Versions> {
   try {
     const query = "select sqlite_version() as version";
     const libsql = await client.execute(query);
-    const runtime = process.versions["bun"] === undefined ? `node ${process.versions.node}` : `bun ${process.versions["bun"]}`;
+    const runtime =
+      process.versions["bun"] === undefined ? `node ${process.versions.node}` : `bun ${process.versions["bun"]}`;
     return {
       stead: versionText(),
       runtime,
@@ -42,9 +43,12 @@ const textOf = (value: unknown): string => (typeof value === "string" ? value : 
 export const versionCommand = buildCommand<{ readonly json: boolean }, [], CliContext>({
   docs: {
     brief: "Print the version, and those of the runtime and both SQLite libraries",
-    fullDescription: "Opens both SQLite libraries, so it also shows that the installation is whole.\n\nEXAMPLES\n  stead version\n  stead version --json",
+    fullDescription:
+      "Opens both SQLite libraries, so it also shows that the installation is whole.\n\nEXAMPLES\n  stead version\n  stead version --json",
   },
-  parameters: { flags: { json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" } } },
+  parameters: {
+    flags: { json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" } },
+  },
   async func(flags) {
     const versions = await collectVersions();
     const lines = Object.entries(versions).map(([name, version]) => `${name.padEnd(9)} ${String(version)}`);

@@ -29,8 +29,8 @@ export interface CliContext extends CommandContext {
   /** Calls `upgrade` at each SIGUSR2 from now on. Without it SIGUSR2 ends the process. */
   onUpgrade?(upgrade: () => void): void;
   /**
-   * The exit code of a command that has said all it has to say by itself (a verdict, a table with bad news). An error is
-   * thrown as a `OperatorError` instead.
+   * The exit code of a command that has said all it has to say by itself (a verdict, a table with bad news). An error
+   * is thrown as a `OperatorError` instead.
    */
   exitWith(code: ExitCode): void;
 }

@@ -1,8 +1,8 @@
 import type { ErrorArea } from "../../runtime/operator-error.ts";
 
 /**
- * What the number means that `stead` ends with: stable, for scripts. An error ends it with the code of its area. docs/OPERATIONS.md and
- * `stead --help` have the same table, and a test compares them.
+ * What the number means that `stead` ends with: stable, for scripts. An error ends it with the code of its area.
+ * docs/OPERATIONS.md and `stead --help` have the same table, and a test compares them.
  */
 export const exitCodes = {
   /** Done; for a question: the answer is yes. */

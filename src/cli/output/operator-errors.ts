@@ -1,4 +1,6 @@
-/** What the terminal shows of an error that a person can do something about. Everything else that is thrown is a defect. */
+/**
+ * What the terminal shows of an error that a person can do something about. Everything else that is thrown is a defect.
+ */
 import { OperatorError, type OperatorErrorText } from "../../runtime/operator-error.ts";
 
 /** Errors of the operating system that have one usual cause. */
@@ -17,10 +19,14 @@ export function asOperatorError(thrown: unknown): OperatorError | undefined {
   if (thrown instanceof OperatorError) return thrown;
   if (!(thrown instanceof Error)) return undefined;
   const advice = systemAdvice[(thrown as NodeJS.ErrnoException).code ?? ""];
-  return advice === undefined ? undefined : new OperatorError("resource", { found: thrown.message, advice }, { cause: thrown });
+  return advice === undefined
+    ? undefined
+    : new OperatorError("resource", { found: thrown.message, advice }, { cause: thrown });
 }
 
 /** The lines that the terminal shows, without colour. */
 export function formatOperatorError({ found, accepted, advice }: OperatorErrorText): string {
-  return [`stead: ${found}`, ...(accepted === undefined ? [] : [`  accepted: ${accepted}`]), `  do: ${advice}`].join("\n");
+  return [`stead: ${found}`, ...(accepted === undefined ? [] : [`  accepted: ${accepted}`]), `  do: ${advice}`].join(
+    "\n",
+  );
 }

@@ -3,7 +3,10 @@
 /** Characters of a line where nothing says how wide the terminal is. */
 export const lineWidth = 100;
 
-/** What comes from a host or a database must not be able to move the cursor of a terminal: control characters become `?`. */
+/**
+ * What comes from a host or a database must not be able to move the cursor of a terminal: control characters become
+ * `?`.
+ */
 export const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 
 /** At least one line, none longer than `width` unless a single word is (a path, a URL): that stays whole. */

@@ -1,4 +1,7 @@
-/** Plain text tables: columns as wide as their widest cell, numbers to the right, nothing that a terminal must understand. */
+/**
+ * Plain text tables: columns as wide as their widest cell, numbers to the right, nothing that a terminal must
+ * understand.
+ */
 import { printable, wrap } from "./paragraph.ts";
 
 export interface Column {
@@ -10,23 +13,31 @@ export interface Column {
 const lastColumnMin = 24;
 
 /**
- * One line per row with a title line above; no spaces at the ends of lines. With a `width` the text of the last column is broken
- * between words, so that lines are not longer where that can be had.
+ * One line per row with a title line above; no spaces at the ends of lines. With a `width` the text of the last column
+ * is broken between words, so that lines are not longer where that can be had.
  */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], width = Number.POSITIVE_INFINITY): string {
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width = Number.POSITIVE_INFINITY,
+): string {
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => row.map(printable))];
   const widths = columns.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
   const last = columns.length - 1;
   const room = width - widths.slice(0, last).reduce((sum, each) => sum + each + 2, 0);
   const pad = (row: readonly string[]): string =>
     columns
-      .map(({ align }, at) => (align === "right" ? (row[at] ?? "").padStart(widths[at] ?? 0) : (row[at] ?? "").padEnd(widths[at] ?? 0)))
+      .map(({ align }, at) =>
+        align === "right" ? (row[at] ?? "").padStart(widths[at] ?? 0) : (row[at] ?? "").padEnd(widths[at] ?? 0),
+      )
       .join("  ")
       .trimEnd();
   const lines = (row: readonly string[]): string[] => {
     if (room < lastColumnMin || columns[last]?.align === "right") return [pad(row)];
     const [first = "", ...rest] = wrap(row[last] ?? "", room);
-    return [[...row.slice(0, last), first], ...rest.map((text) => [...row.slice(0, last).map(() => ""), text])].map(pad);
+    return [[...row.slice(0, last), first], ...rest.map((text) => [...row.slice(0, last).map(() => ""), text])].map(
+      pad,
+    );
   };
   return `${cells.flatMap(lines).join("\n")}\n`;
 }

@@ -57,18 +57,35 @@ function kindOfLoss(turn: Turn): FailoverKind {
   if (state.primary === null) return "first";
   const view = state.hosts.get(state.primary.host);
   if (relationToPrimary(state, now) === "stepped-down") return "stepped-down";
-  return view?.health.kind === "down" && (view.health.cause === "refused" || view.health.cause === "reset") ? "kill" : "hang";
+  return view?.health.kind === "down" && (view.health.cause === "refused" || view.health.cause === "reset")
+    ? "kill"
+    : "hang";
 }
 
 /** A primary that was stopped on purpose is no alarm. */
-function eventOfLoss(kind: FailoverKind, cause: Cause | null): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
+function eventOfLoss(
+  kind: FailoverKind,
+  cause: Cause | null,
+): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
   switch (kind) {
     case "first":
-      return { level: "info", what: "no-primary-yet", detail: "nobody has been primary: the best host is to be the first" };
+      return {
+        level: "info",
+        what: "no-primary-yet",
+        detail: "nobody has been primary: the best host is to be the first",
+      };
     case "stepped-down":
-      return { level: "info", what: "primary-stepped-down", detail: `decided to fail over: ${cause?.text ?? "it gave up by itself"}` };
+      return {
+        level: "info",
+        what: "primary-stepped-down",
+        detail: `decided to fail over: ${cause?.text ?? "it gave up by itself"}`,
+      };
     default:
-      return { level: "warning", what: "primary-lost", detail: `decided to fail over: ${kind}${cause === null ? "" : `, ${cause.text}`}` };
+      return {
+        level: "warning",
+        what: "primary-lost",
+        detail: `decided to fail over: ${kind}${cause === null ? "" : `, ${cause.text}`}`,
+      };
   }
 }
 
@@ -83,7 +100,10 @@ export function actWhenAgreed(turn: Turn, failover: Failover, since: number): vo
       put(turn, { phase: { kind: "agreeing", failover, since, until: agreement.until } });
       return;
     case "overruled":
-      return standDown(turn, failover, { kind: "vetoed", evidence: `the gateways ${agreement.seeingUp.join(", ")} see it well` });
+      return standDown(turn, failover, {
+        kind: "vetoed",
+        evidence: `the gateways ${agreement.seeingUp.join(", ")} see it well`,
+      });
     case "act":
       if (waitsForBrake(turn, failover)) return;
       return promoteBest(turn, spent(failover, "agree", now - since));
@@ -126,7 +146,11 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
   if (key !== null) put(turn, { phase: { ...phase, progress, failover: spent(phase.failover, key, ms) } });
   // The claim is in the log: the old primary is fenced from here on, and nothing more of it may reach a client.
   if (name === "claim" && phase.failover.from !== null && phase.failover.from !== phase.candidate) {
-    turn.effects.push({ kind: "drop", host: phase.failover.from, reason: `host ${phase.candidate} has claimed the next epoch` });
+    turn.effects.push({
+      kind: "drop",
+      host: phase.failover.from,
+      reason: `host ${phase.candidate} has claimed the next epoch`,
+    });
   }
 }
 
@@ -144,14 +168,22 @@ export function finish(turn: Turn, failover: Failover, host: string, epoch: numb
   note(turn, "info", "failover-done", host, `${ended.kind}: ${ended.from ?? "nobody"} to ${host}, epoch ${epoch}`);
   turn.effects.push({ kind: "record-failover", failover: ended, outcome: "done" });
   if (ended.command !== null) {
-    turn.effects.push({ kind: "reply", id: ended.command, outcome: { kind: "done", primary: host, epoch, failover: ended } });
+    turn.effects.push({
+      kind: "reply",
+      id: ended.command,
+      outcome: { kind: "done", primary: host, epoch, failover: ended },
+    });
   }
 }
 
 function onDemoted(turn: Turn, failover: Failover, since: number): void {
   const view = failover.from === null ? undefined : turn.state.hosts.get(failover.from);
   if (view !== undefined && view.report !== null) {
-    putHost(turn, { ...view, report: { ...view.report, role: "restoring", reason: "stepped down" }, reportAt: turn.now });
+    putHost(turn, {
+      ...view,
+      report: { ...view.report, role: "restoring", reason: "stepped down" },
+      reportAt: turn.now,
+    });
   }
   const measured = failover.phases.demote === undefined ? spent(failover, "demote", turn.now - since) : failover;
   promoteBest(turn, measured);
@@ -162,28 +194,58 @@ function onRefused(turn: Turn, refusal: CallRefusal): void {
   if (phase.kind !== "promoting" && phase.kind !== "demoting") return;
   const { failover, since } = phase;
   const known = turn.state.primary?.epoch ?? 0;
-  if (refusal.kind === "epoch_taken" && phase.kind === "promoting" && refusal.host === phase.candidate && refusal.epoch > failover.epochFrom) {
+  if (
+    refusal.kind === "epoch_taken" &&
+    phase.kind === "promoting" &&
+    refusal.host === phase.candidate &&
+    refusal.epoch > failover.epochFrom
+  ) {
     // Another gateway promotes the same host: that is what was wanted, and its next word says how it ends.
     adopt(turn, refusal.host, refusal.epoch, null, null);
     turn.effects.push({ kind: "probe", host: phase.candidate });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
-  if (refusal.kind === "epoch_taken" && (refusal.epoch > known || (refusal.epoch === known && refusal.host !== failover.from))) {
-    abandon(turn, failover, "overtaken", `host ${refusal.host} is primary since epoch ${refusal.epoch}`, "see `stead status`");
+  if (
+    refusal.kind === "epoch_taken" &&
+    (refusal.epoch > known || (refusal.epoch === known && refusal.host !== failover.from))
+  ) {
+    abandon(
+      turn,
+      failover,
+      "overtaken",
+      `host ${refusal.host} is primary since epoch ${refusal.epoch}`,
+      "see `stead status`",
+    );
     adopt(turn, refusal.host, refusal.epoch, null, null);
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   if (phase.kind === "demoting") {
     const why = describeRefusal(refusal);
     put(turn, { relieveAfter: turn.now + relieveAgainMs });
-    abandon(turn, failover, "refused", `${failover.from ?? "the primary"} refused to step down: ${why}`, "see `stead status`");
+    abandon(
+      turn,
+      failover,
+      "refused",
+      `${failover.from ?? "the primary"} refused to step down: ${why}`,
+      "see `stead status`",
+    );
     return become(turn, { kind: "suspect", since: turn.now, cause: why });
   }
   if (refusal.kind === "primary_alive") {
     turn.effects.push({ kind: "record-failover", failover, outcome: "refused" });
-    return standDown(turn, spent(failover, "retry", turn.now - since), { kind: "vetoed", evidence: `${phase.candidate} says: ${refusal.evidence}` });
+    return standDown(turn, spent(failover, "retry", turn.now - since), {
+      kind: "vetoed",
+      evidence: `${phase.candidate} says: ${refusal.evidence}`,
+    });
   }
-  tryNext(turn, failover, since, phase.candidate, describeRefusal(refusal), refusal.kind === "other_log" ? "error" : "warning");
+  tryNext(
+    turn,
+    failover,
+    since,
+    phase.candidate,
+    describeRefusal(refusal),
+    refusal.kind === "other_log" ? "error" : "warning",
+  );
 }
 
 /** A primary that refused to be moved away from its impairment is asked again after this time. */

@@ -1,10 +1,10 @@
 /**
  * Whether this gateway may act on "the primary is down" (docs/PROTOCOL.md, "majority").
  *
- * A majority of *registered* gateways that see it down may act at once. Without one, the gateway waits `agreeWaitMs` for
- * the others' views, and then asks a candidate with the evidence it has: the candidate's own witness (the primary's life
- * signs in the vault, core/host/witness.ts) decides. A majority that sees the primary well overrules. So a lone gateway whose
- * peer died together with the primary can act, and an isolated gateway cannot topple a well primary.
+ * A majority of *registered* gateways that see it down may act at once. Without one, the gateway waits `agreeWaitMs`
+ * for the others' views, and then asks a candidate with the evidence it has: the candidate's own witness (the primary's
+ * life signs in the vault, core/host/witness.ts) decides. A majority that sees the primary well overrules. So a lone
+ * gateway whose peer died together with the primary can act, and an isolated gateway cannot topple a well primary.
  *
  * Gateways act in the order of their ids, `staggerMs` apart, so that usually one does; two at once are harmless (R1).
  */

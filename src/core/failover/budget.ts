@@ -1,13 +1,20 @@
 /**
- * How long each step of a promotion may take before the candidate is given up. Giving up is safe whatever the candidate does
- * later: the log decides (R1). A claim that it still makes is either the highest epoch, then it is adopted, or it was overtaken.
+ * How long each step of a promotion may take before the candidate is given up. Giving up is safe whatever the candidate
+ * does later: the log decides (R1). A claim that it still makes is either the highest epoch, then it is adopted, or it
+ * was overtaken.
  *
  * What counts is progress, not age: reading the log before a claim may take as long as it reads on, and an application
  * that is being started is bounded by the host's own ready timeout, which a gateway does not know.
  */
 import type { FailoverSettings, HostReport, Progress, PromotionStep } from "./state.ts";
 
-const following: Readonly<Record<PromotionStep, PromotionStep>> = { claim: "catch-up", "catch-up": "start", start: "lease", lease: "ready", ready: "ready" };
+const following: Readonly<Record<PromotionStep, PromotionStep>> = {
+  claim: "catch-up",
+  "catch-up": "start",
+  start: "lease",
+  lease: "ready",
+  ready: "ready",
+};
 /** A lease that is waited for is over after one of them and a margin. */
 const leasesMax = 3;
 /** A host that says that its application starts: longer than any ready timeout that is meant. */
@@ -15,7 +22,12 @@ const startToldMsMax = 10 * 60_000;
 /** A host that does not tell what its application does may have any ready timeout. */
 const startUntoldMsMax = 120_000;
 
-export const begunAt = (now: number, report: HostReport | null): Progress => ({ step: "claim", at: now, position: report?.position ?? 0, application: applicationOf(report) });
+export const begunAt = (now: number, report: HostReport | null): Progress => ({
+  step: "claim",
+  at: now,
+  position: report?.position ?? 0,
+  application: applicationOf(report),
+});
 
 /** The candidate says that a step has ended. */
 export function stepEnded(progress: Progress, name: string, now: number): Progress {
@@ -33,9 +45,14 @@ export function progressed(progress: Progress, report: HostReport, claimed: bool
   return moves ? { ...progress, at: now, position, application } : progress;
 }
 
-const applicationOf = (report: HostReport | null): string => (report === null || report.application === null ? "" : `${report.application.state} ${report.application.restarts}`);
+const applicationOf = (report: HostReport | null): string =>
+  report === null || report.application === null ? "" : `${report.application.state} ${report.application.restarts}`;
 
-export function budgetMs({ step }: Pick<Progress, "step">, report: HostReport | null, { claimMs, startMs }: FailoverSettings): number {
+export function budgetMs(
+  { step }: Pick<Progress, "step">,
+  report: HostReport | null,
+  { claimMs, startMs }: FailoverSettings,
+): number {
   switch (step) {
     case "claim":
     case "ready":
@@ -47,7 +64,9 @@ export function budgetMs({ step }: Pick<Progress, "step">, report: HostReport | 
     case "start": {
       const application = report?.application ?? null;
       if (application === null) return Math.max(startMs, startUntoldMsMax);
-      return application.state === "starting" || application.state === "restarting" ? Math.max(startMs, startToldMsMax) : startMs;
+      return application.state === "starting" || application.state === "restarting"
+        ? Math.max(startMs, startToldMsMax)
+        : startMs;
     }
   }
 }

@@ -1,28 +1,30 @@
 /**
  * Who may become primary, who is best, and why each other host is not.
  *
- * The same judgement serves the failover, the switchover and the dry run, so that what is announced is what would happen.
+ * The same judgement serves the failover, the switchover and the dry run, so that what is announced is what would
+ * happen.
  *
- * **Position and freshness come before priority**, and that must not mean "the highest position wins": among hosts that follow one log
- * the one that looked last is ahead by a record, priority would never count, and being behind costs nothing, because a claim reads the log
- * to its end first (R1). What must not happen is that a host on *another* log is chosen: a stale copy of the vault, with the same identity.
- * It reads its own log to the end and finds nothing wrong. So the question is not how far a host is behind but whether it
- * still follows: a follower of the service's log has by now read what was there `lagMsMax` ago. The log moves by itself (a primary
- * renews its lease with a record, idle or not), so a copy is behind that within `lagMsMax` of being cut off, however small it is.
- * What was there is known from the primary and from the other hosts that read its epoch (`positionDue`).
+ * **Position and freshness come before priority**, and that must not mean "the highest position wins": among hosts that
+ * follow one log the one that looked last is ahead by a record, priority would never count, and being behind costs
+ * nothing, because a claim reads the log to its end first (R1). What must not happen is that a host on *another* log is
+ * chosen: a stale copy of the vault, with the same identity. It reads its own log to the end and finds nothing wrong.
+ * So the question is not how far a host is behind but whether it still follows: a follower of the service's log has by
+ * now read what was there `lagMsMax` ago. The log moves by itself (a primary renews its lease with a record, idle or
+ * not), so a copy is behind that within `lagMsMax` of being cut off, however small it is. What was there is known from
+ * the primary and from the other hosts that read its epoch (`positionDue`).
  *
  * - *well*: has read what was there `lagMsMax` ago. By priority, then position, then id.
  * - *behind*: has not, and moves: a restart, a slow disk, a huge transaction. It can take over and takes longer.
  * - *impaired*: can take over and is about to be no good primary (its disk, its descriptors).
  * - *last resort*: became primary and could not stay. Taken when no other is there, not before its time has come.
- * - *stale*: behind, and did not move for `lagMsMax`. It reads another log, or its vault does not answer. It is not asked while any host
- *   of the other standings is there, also one whose time has yet to come. Asked, it is named the position
- *   that the primary was heard at, and refuses (core/host/witness.ts): that is what protects the records. The ranking
- *   protects from asking, and those hosts whose software does not look at the position.
+ * - *stale*: behind, and did not move for `lagMsMax`. It reads another log, or its vault does not answer. It is not
+ *   asked while any host of the other standings is there, also one whose time has yet to come. Asked, it is named the
+ *   position that the primary was heard at, and refuses (core/host/witness.ts): that is what protects the records. The
+ *   ranking protects from asking, and those hosts whose software does not look at the position.
  *
- * How one would break it: a vault that stops answering one well secondary makes it stale, rightly: it cannot claim. All at
- * once stop: all are stale together, and are ranked among themselves as before. The gateway was started after the primary's
- * death and heard no host: the hosts are held against the one that is furthest.
+ * How one would break it: a vault that stops answering one well secondary makes it stale, rightly: it cannot claim. All
+ * at once stop: all are stale together, and are ranked among themselves as before. The gateway was started after the
+ * primary's death and heard no host: the hosts are held against the one that is furthest.
  */
 import type { HostReport, HostView } from "./state.ts";
 
@@ -47,7 +49,10 @@ export interface Rejected {
 export interface Ranking {
   /** Best first. */
   readonly eligible: readonly Candidate[];
-  /** Hosts of the last resort whose time has yet to come: when it does, `eligible` has them. They stand in `rejected` too. */
+  /**
+   * Hosts of the last resort whose time has yet to come: when it does, `eligible` has them. They stand in `rejected`
+   * too.
+   */
   readonly pending: readonly { readonly host: string; readonly dueAt: number }[];
   readonly rejected: readonly Rejected[];
 }
@@ -92,7 +97,8 @@ export function rankCandidates(question: CandidateQuestion): Ranking {
   }
   const eligible = pending.length === 0 ? candidates : candidates.filter(({ standing }) => standing !== "stale");
   for (const { host, standing, but } of candidates) {
-    if (pending.length > 0 && standing === "stale") rejected.push({ host, why: `${but ?? "stale"}; others that have the records may be asked soon` });
+    if (pending.length > 0 && standing === "stale")
+      rejected.push({ host, why: `${but ?? "stale"}; others that have the records may be asked soon` });
   }
   eligible.sort((a, b) => compareCandidates(a, b, question.target));
   rejected.sort((a, b) => compareText(a.host, b.host));
@@ -104,7 +110,8 @@ export const effectivePriority = (view: HostView): number => view.priority ?? vi
 export const effectiveNofailover = (view: HostView): boolean => view.nofailover ?? view.report?.nofailover ?? false;
 
 /** When a host that could not stay primary may be asked again; -Infinity: it may be at any time. */
-export const retryAt = ({ report, reportAt }: HostView): number => (report === null || report.retry === null || report.retry.inMs <= 0 ? -Infinity : reportAt + report.retry.inMs);
+export const retryAt = ({ report, reportAt }: HostView): number =>
+  report === null || report.retry === null || report.retry.inMs <= 0 ? -Infinity : reportAt + report.retry.inMs;
 
 function retryInWords({ report, reportAt }: HostView, now: number): string {
   const retry = report?.retry ?? null;
@@ -120,7 +127,8 @@ function whyNot(view: HostView, question: CandidateQuestion): string | null {
   if (report === null || view.health.kind === "unknown") return "not heard of yet";
   if (report.service !== question.service) return `it is a host of the service "${report.service}"`;
   if (effectiveNofailover(view)) return "nofailover is set";
-  if (report.role !== "secondary") return report.reason === null ? `its role is ${report.role}` : `its role is ${report.role}: ${report.reason}`;
+  if (report.role !== "secondary")
+    return report.reason === null ? `its role is ${report.role}` : `its role is ${report.role}: ${report.reason}`;
   const ageMs = question.now - view.reportAt;
   if (ageMs > question.staleMs) return `not heard for ${Math.round(ageMs)} ms`;
   return whyNotItsVault(report, question);
@@ -139,7 +147,8 @@ export function vaultTrouble({ vault, impairments, vaultSilentMs, leaseMs }: Hos
   const error = vault?.writeError ?? impairments.find(({ kind }) => kind === "vault")?.reason ?? null;
   if (error !== null) return `it cannot write its vault: ${error}`;
   const silentMsMax = Math.max(vaultSilenceMsMax, vaultSilenceLeasesMax * leaseMs);
-  if (vaultSilentMs !== null && vaultSilentMs > silentMsMax) return `its vault has not answered it for ${Math.round(vaultSilentMs / 1_000)} s`;
+  if (vaultSilentMs !== null && vaultSilentMs > silentMsMax)
+    return `its vault has not answered it for ${Math.round(vaultSilentMs / 1_000)} s`;
   return null;
 }
 
@@ -148,10 +157,15 @@ function candidateOf(view: HostView, question: CandidateQuestion): Candidate {
   return { host: view.id, priority: effectivePriority(view), position, ...standingOf(view, position, question) };
 }
 
-function standingOf(view: HostView, position: number, { positionDue, now }: CandidateQuestion): Pick<Candidate, "standing" | "but"> {
+function standingOf(
+  view: HostView,
+  position: number,
+  { positionDue, now }: CandidateQuestion,
+): Pick<Candidate, "standing" | "but"> {
   const isBehind = position < positionDue;
   const words = `at position ${position}, and the log was at ${positionDue} more than ${lagMsMax / 1_000} s ago`;
-  if (isBehind && stoodStillMs(view, now) >= Math.max(lagMsMax, stillLeases * (view.report?.leaseMs ?? 0))) return { standing: "stale", but: `it does not move: ${words}` };
+  if (isBehind && stoodStillMs(view, now) >= Math.max(lagMsMax, stillLeases * (view.report?.leaseMs ?? 0)))
+    return { standing: "stale", but: `it does not move: ${words}` };
   const retry = view.report?.retry ?? null;
   if (retry !== null) return { standing: "last-resort", but: `it could not stay primary: ${retry.reason}` };
   const impairment = view.report?.impairments[0];

@@ -11,7 +11,13 @@ export function onCommand(turn: Turn, id: string, command: Command): void {
     case "pause":
     case "resume":
       put(turn, { automation: command.kind === "pause" ? { kind: "paused" } : { kind: "on" } });
-      note(turn, "info", command.kind, null, command.kind === "pause" ? "automation is off; routing stays" : "automation is on");
+      note(
+        turn,
+        "info",
+        command.kind,
+        null,
+        command.kind === "pause" ? "automation is off; routing stays" : "automation is on",
+      );
       return done(turn, id);
     case "switchover":
       return switchover(turn, id, command.target);
@@ -24,7 +30,12 @@ function switchover(turn: Turn, id: string, target: string | null): void {
   const { state } = turn;
   const primary = state.primary;
   if (state.phase.kind !== "serving" || primary === null) {
-    return refuse(turn, id, `there is no primary that serves: the service is ${state.phase.kind}`, "see `stead status`; a lost primary needs `stead failover`");
+    return refuse(
+      turn,
+      id,
+      `there is no primary that serves: the service is ${state.phase.kind}`,
+      "see `stead status`; a lost primary needs `stead failover`",
+    );
   }
   if (target === primary.host) return refuse(turn, id, `${target} is primary already`, "name another host, or none");
   const why = whyNotTarget(turn, target, false);
@@ -34,7 +45,14 @@ function switchover(turn: Turn, id: string, target: string | null): void {
   const call = nextKey(turn);
   become(turn, { kind: "demoting", failover: planned, call, since: turn.now, lostAt: null });
   turn.effects.push({ kind: "record-failover", failover: planned, outcome: "running" });
-  turn.effects.push({ kind: "demote", call, host: primary.host, successor: best, reason: "switchover", epoch: primary.epoch });
+  turn.effects.push({
+    kind: "demote",
+    call,
+    host: primary.host,
+    successor: best,
+    reason: "switchover",
+    epoch: primary.epoch,
+  });
 }
 
 function failover(turn: Turn, id: string, target: string | null, force: boolean): void {
@@ -42,33 +60,72 @@ function failover(turn: Turn, id: string, target: string | null, force: boolean)
   const { phase } = state;
   const isActing = phase.kind === "promoting" || phase.kind === "demoting";
   if (isActing && !force) {
-    return refuse(turn, id, `a ${phase.failover.kind} failover is under way`, "wait for its end: `stead status --watch`; --force overtakes it");
+    return refuse(
+      turn,
+      id,
+      `a ${phase.failover.kind} failover is under way`,
+      "wait for its end: `stead status --watch`; --force overtakes it",
+    );
   }
   const relation = relationToPrimary(state, now);
   const lost = relation === "down" || relation === "stepped-down" || relation === "none";
   if (!force && !lost) {
-    return refuse(turn, id, `the primary ${state.primary?.host ?? ""} is ${relation}`, "`stead switchover` moves a well primary; --force replaces it all the same");
+    return refuse(
+      turn,
+      id,
+      `the primary ${state.primary?.host ?? ""} is ${relation}`,
+      "`stead switchover` moves a well primary; --force replaces it all the same",
+    );
   }
-  if (phase.kind === "promoting" && target === phase.candidate) return refuse(turn, id, `${target} is being promoted already`, "name another host, or wait: `stead status --watch`");
+  if (phase.kind === "promoting" && target === phase.candidate)
+    return refuse(
+      turn,
+      id,
+      `${target} is being promoted already`,
+      "name another host, or wait: `stead status --watch`",
+    );
   const why = whyNotTarget(turn, target, force);
   if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for who could take over");
   if (isActing) return overtake(turn, id, target, phase);
   const change = { target, planned: force, force, command: id };
-  const base: Failover = phase.kind === "agreeing" || phase.kind === "down" ? phase.failover : newFailover(turn, "forced");
+  const base: Failover =
+    phase.kind === "agreeing" || phase.kind === "down" ? phase.failover : newFailover(turn, "forced");
   promoteBest(turn, { ...base, kind: force ? "forced" : base.kind, ...change });
 }
 
-/** An operator does not wait for what is under way: its order is cancelled, and the log decides between the two (R1). */
-function overtake(turn: Turn, id: string, target: string | null, phase: ServiceState["phase"] & { kind: "promoting" | "demoting" }): void {
+/**
+ * An operator does not wait for what is under way: its order is cancelled, and the log decides between the two (R1).
+ */
+function overtake(
+  turn: Turn,
+  id: string,
+  target: string | null,
+  phase: ServiceState["phase"] & { kind: "promoting" | "demoting" },
+): void {
   const { failover, call } = phase;
   turn.effects.push({ kind: "cancel", call });
   abandon(turn, failover, "overtaken", "an operator forced another failover", "see `stead status`");
   const tried = new Map(failover.tried);
   if (phase.kind === "promoting") {
     tried.set(phase.candidate, "an operator overtook it");
-    note(turn, "warning", "failover-overtaken", phase.candidate, "an operator forced a failover while it was being promoted");
+    note(
+      turn,
+      "warning",
+      "failover-overtaken",
+      phase.candidate,
+      "an operator forced a failover while it was being promoted",
+    );
   }
-  promoteBest(turn, newFailover(turn, "forced", { target, planned: true, force: true, command: id, tried: target === null ? tried : new Map() }));
+  promoteBest(
+    turn,
+    newFailover(turn, "forced", {
+      target,
+      planned: true,
+      force: true,
+      command: id,
+      tried: target === null ? tried : new Map(),
+    }),
+  );
 }
 
 /** Why the named host, or without a name every host, cannot take over; null when one can. */
@@ -114,21 +171,27 @@ export interface DryRun {
 export function dryRun(state: ServiceState, now: number): DryRun {
   const ranked = ranking({ state, now }, null);
   const obstacles: string[] = [];
-  if (state.automation.kind === "paused") obstacles.push("automation is paused: `stead resume`, or `stead failover --force`");
+  if (state.automation.kind === "paused")
+    obstacles.push("automation is paused: `stead resume`, or `stead failover --force`");
   if (ranked.eligible.length === 0) obstacles.push("no host could take over");
   const brake = state.phase.kind === "down" && state.phase.because.kind === "braked" ? state.phase.because.why : null;
   if (brake !== null) obstacles.push(brake);
   const vault = vaultInWords(state.vault, now);
   if (vault !== null) obstacles.push(vault);
   const needed = Math.floor(state.gateways.length / 2) + 1;
-  if (needed > 1) obstacles.push(`${needed} of ${state.gateways.length} gateways must see it down, or the candidate's witness must find it silent`);
+  if (needed > 1)
+    obstacles.push(
+      `${needed} of ${state.gateways.length} gateways must see it down, or the candidate's witness must find it silent`,
+    );
   return {
     phase: state.phase.kind,
     primary: state.primary?.host ?? null,
     epoch: state.primary?.epoch ?? 0,
     wouldPromote: ranked.eligible[0]?.host ?? null,
     order: ranked.eligible.map(({ host }) => host),
-    but: ranked.eligible.flatMap(({ host, standing, but }) => (but === null ? [] : [{ host, why: `${standing}: ${but}` }])),
+    but: ranked.eligible.flatMap(({ host, standing, but }) =>
+      but === null ? [] : [{ host, why: `${standing}: ${but}` }],
+    ),
     whyNot: ranked.rejected,
     obstacles,
   };

@@ -61,11 +61,17 @@ export function wakeAt(state: ServiceState, now: number): number | null {
   const times: number[] = [];
   const phase = state.phase;
   if (phase.kind === "agreeing") times.push(phase.until);
-  if (phase.kind === "down") times.push(phase.retryAt, ...ranking({ state, now }, null).pending.map(({ dueAt }) => dueAt));
-  if (phase.kind === "promoting") times.push(phase.progress.at + budgetMs(phase.progress, state.hosts.get(phase.candidate)?.report ?? null, state.settings));
-  if (phase.kind === "demoting" && phase.failover.kind === "impaired") times.push(phase.since + state.settings.demoteMs);
+  if (phase.kind === "down")
+    times.push(phase.retryAt, ...ranking({ state, now }, null).pending.map(({ dueAt }) => dueAt));
+  if (phase.kind === "promoting")
+    times.push(
+      phase.progress.at + budgetMs(phase.progress, state.hosts.get(phase.candidate)?.report ?? null, state.settings),
+    );
+  if (phase.kind === "demoting" && phase.failover.kind === "impaired")
+    times.push(phase.since + state.settings.demoteMs);
   if (phase.kind === "awaiting") times.push(ownerStuckAt(state, phase.since) ?? -Infinity);
-  if (phase.kind === "unknown" && state.firstHeardAt !== null) times.push(state.firstHeardAt + state.settings.electWaitMs);
+  if (phase.kind === "unknown" && state.firstHeardAt !== null)
+    times.push(state.firstHeardAt + state.settings.electWaitMs);
   if (phase.kind === "awaiting" && state.primary !== null && relationToPrimary(state, now) === "becoming") {
     times.push(state.primary.adoptedAt + state.settings.awaitMs);
   }

@@ -1,9 +1,11 @@
 /**
  * Whether a host is well, as one gateway sees it: what streams and probes said, counted.
  *
- * - A refused connection says that no process listens there: `refusedFall` of them in a row are enough, whatever `fall` is.
+ * - A refused connection says that no process listens there: `refusedFall` of them in a row are enough, whatever `fall`
+ *   is.
  * - Other failures (a time-out, a reset, nonsense) need `fall` in a row.
- * - `unauthorized` says that a host is alive there and does not know our secret: a mistake of an operator, never a death.
+ * - `unauthorized` says that a host is alive there and does not know our secret: a mistake of an operator, never a
+ *   death.
  * - A failure of a probe that was started before the host was last heard says nothing, and is ignored. So a slow answer
  *   that is overtaken by a good one, or a full accept queue beside a healthy stream, does not add up to "down".
  * - Back from "down" needs `rise` good signs in a row; a host that was never heard needs one.
@@ -49,7 +51,14 @@ export function seenWell(health: HostHealth, now: number, settings: HealthSettin
   if (health.kind === "down" && health.successes + 1 < settings.rise) {
     return { ...health, successes: health.successes + 1 };
   }
-  return { kind: "up", since: health.kind === "up" ? health.since : now, lastWellAt: now, failures: 0, refusals: 0, doubt: null };
+  return {
+    kind: "up",
+    since: health.kind === "up" ? health.since : now,
+    lastWellAt: now,
+    failures: 0,
+    refusals: 0,
+    doubt: null,
+  };
 }
 
 /** A probe that was started at `startedAt` failed. */

@@ -1,12 +1,13 @@
 /**
- * A primary whose host is impaired (its disk, its descriptors) is moved to a host that is better off, while it still serves: it is
- * asked to step down, with the reason, and promoted over when it does not get on with that. Where no host is better off it stays, and status
- * says so: a failover would only move the trouble.
+ * A primary whose host is impaired (its disk, its descriptors) is moved to a host that is better off, while it still
+ * serves: it is asked to step down, with the reason, and promoted over when it does not get on with that. Where no host
+ * is better off it stays, and status says so: a failover would only move the trouble.
  *
  * Its vault is not judged here: a primary that writes its log has it, and one that alone cannot is lost (vault.ts).
  *
- * All gateways see the same reports. They act one after the other, so that usually one does; two orders to step down are harmless,
- * since the second is refused. The brake holds here too: hosts that are impaired in turn do not hand the service round.
+ * All gateways see the same reports. They act one after the other, so that usually one does; two orders to step down
+ * are harmless, since the second is refused. The brake holds here too: hosts that are impaired in turn do not hand the
+ * service round.
  */
 import { brakeFor, newFailover } from "./act.ts";
 import { brakeInWords, impairedBy } from "./brake.ts";
@@ -14,7 +15,10 @@ import type { HostReport } from "./state.ts";
 import { ranking } from "./order.ts";
 import { become, nextKey, note, put, type Turn } from "./turn.ts";
 
-/** An impairment lasts at least so long before it moves a primary, and longer by as much for each gateway that comes before this one. */
+/**
+ * An impairment lasts at least so long before it moves a primary, and longer by as much for each gateway that comes
+ * before this one.
+ */
 const patienceMs = 500;
 
 /** Called while the primary serves. */
@@ -36,7 +40,9 @@ function whyStay(turn: Turn, impairment: HostReport["impairments"][number]): str
   if (turn.state.automation.kind === "paused") return "automation is paused";
   if (betterOff(turn) === null) return "it stays primary, because no host is better off";
   const brake = brakeFor(turn, impairedBy(impairment));
-  return brake !== null && turn.now < brake.until ? `it stays primary for now: ${brakeInWords(brake, turn.state.primary?.epoch ?? 0)}` : null;
+  return brake !== null && turn.now < brake.until
+    ? `it stays primary for now: ${brakeInWords(brake, turn.state.primary?.epoch ?? 0)}`
+    : null;
 }
 
 function betterOff(turn: Turn): string | null {
@@ -54,7 +60,14 @@ function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): vo
   const call = nextKey(turn);
   become(turn, { kind: "demoting", failover, call, since: turn.now, lostAt: null });
   turn.effects.push({ kind: "record-failover", failover, outcome: "running" });
-  turn.effects.push({ kind: "demote", call, host: primary.host, successor: target, reason: cause.text.slice(0, reasonMax), epoch: primary.epoch });
+  turn.effects.push({
+    kind: "demote",
+    call,
+    host: primary.host,
+    successor: target,
+    reason: cause.text.slice(0, reasonMax),
+    epoch: primary.epoch,
+  });
 }
 
 /** As the control API takes it (src/control/messages.ts). */

@@ -1,4 +1,7 @@
-/** The ends of primaries as failover remembers them, and how long the next takeover waits for them (brake.ts decides that). */
+/**
+ * The ends of primaries as failover remembers them, and how long the next takeover waits for them (brake.ts decides
+ * that).
+ */
 
 /** The end of a primary: in words, and by what it is compared. */
 export interface Cause {

@@ -17,9 +17,19 @@ export function observe(turn: Turn, event: FailoverEvent): void {
     case "report":
       return observeReport(turn, event.host, event.report, event.startedAt);
     case "probe-failed":
-      return changeHealth(turn, event.host, (view) => seenFailing(view.health, event.cause, event.startedAt, turn.now, turn.state.settings), event.cause === "refused" || event.cause === "reset");
+      return changeHealth(
+        turn,
+        event.host,
+        (view) => seenFailing(view.health, event.cause, event.startedAt, turn.now, turn.state.settings),
+        event.cause === "refused" || event.cause === "reset",
+      );
     case "stream-ended":
-      return changeHealth(turn, event.host, (view) => streamEnded(view.health, turn.now, turn.state.settings.streamAliveMs), true);
+      return changeHealth(
+        turn,
+        event.host,
+        (view) => streamEnded(view.health, turn.now, turn.state.settings.streamAliveMs),
+        true,
+      );
     case "data-error":
       return changeHealth(turn, event.host, (view) => doubted(view.health, `requests fail: ${event.cause}`), true);
     case "gateways":
@@ -45,7 +55,12 @@ function observeRegistry(turn: Turn, registered: readonly RegisteredHost[]): voi
   for (const host of registered) {
     const known = turn.state.hosts.get(host.id);
     const moved = known === undefined || known.controlUrl !== host.controlUrl;
-    hosts.set(host.id, moved ? { ...host, health: unknownHealth, report: null, reportAt: -Infinity, trail: null, vaultSince: null } : { ...known, ...host });
+    hosts.set(
+      host.id,
+      moved
+        ? { ...host, health: unknownHealth, report: null, reportAt: -Infinity, trail: null, vaultSince: null }
+        : { ...known, ...host },
+    );
   }
   put(turn, { hosts });
 }
@@ -57,18 +72,32 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   if (report.host !== host) {
     const health = seenFailing(view.health, "invalid", startedAt ?? now, now, state.settings);
     if (view.health.kind !== health.kind) {
-      note(turn, "warning", "wrong-host", host, `${view.controlUrl} answers as host "${report.host}": check the control address of ${host}`);
+      note(
+        turn,
+        "warning",
+        "wrong-host",
+        host,
+        `${view.controlUrl} answers as host "${report.host}": check the control address of ${host}`,
+      );
     }
     return putHost(turn, { ...view, health });
   }
   const lostVault = aloneWithoutVault(state, host, report, now);
-  const health = lostVault ? seenFailing(view.health, "vault", now, now, state.settings) : seenWell(view.health, now, state.settings);
+  const health = lostVault
+    ? seenFailing(view.health, "vault", now, now, state.settings)
+    : seenWell(view.health, now, state.settings);
   // A probe's answer can be older than a line of the stream that arrived while it was on its way.
   const newest = (startedAt === null || startedAt >= view.reportAt) && !isOlder(report, view.report);
-  // A host that was silent does not tell what it had meanwhile: when the whole machine stood still, no host had the vault.
+  // A host that was silent does not tell what it had meanwhile: when the whole machine stood still, no host had the
+  // vault.
   const isContinuous = now - view.reportAt <= state.settings.staleMs;
   const vaultSince = reachesVault(report) ? ((isContinuous ? view.vaultSince : null) ?? now) : null;
-  putHost(turn, newest ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince } : { ...view, health });
+  putHost(
+    turn,
+    newest
+      ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince }
+      : { ...view, health },
+  );
   noteHealth(turn, view, health.kind);
   if (turn.state.firstHeardAt === null) put(turn, { firstHeardAt: now });
   if (!newest || report.service !== state.settings.service) return;
@@ -76,15 +105,25 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   const own = report.epochHost === host;
   const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
   adopt(turn, report.epochHost, report.epoch, own && inOffice ? report.instance : null, own ? report.dataUrl : null);
-  if (own && inOffice) hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id ?? null });
+  if (own && inOffice)
+    hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id ?? null });
 }
 
-/** The word of a primary of a later epoch is news whatever its position: an operator may have gone on without what was lost. */
+/**
+ * The word of a primary of a later epoch is news whatever its position: an operator may have gone on without what was
+ * lost.
+ */
 function hearLog(turn: Turn, heard: LogHeard | null): void {
   const known = turn.state.heard;
   if (heard === null || (known !== null && heard.epoch < known.epoch)) return;
   if (known === null || heard.epoch > known.epoch) return put(turn, { heard });
-  put(turn, { heard: { epoch: known.epoch, position: Math.max(known.position, heard.position), vault: heard.vault ?? known.vault } });
+  put(turn, {
+    heard: {
+      epoch: known.epoch,
+      position: Math.max(known.position, heard.position),
+      vault: heard.vault ?? known.vault,
+    },
+  });
 }
 
 /** After each event: whether the vault of the service is there, with a word when that is news. */
@@ -94,13 +133,18 @@ export function observeVault(turn: Turn): void {
   put(turn, { vault });
   const words = vaultInWords(vault, turn.now);
   const wasTold = vaultInWords(before, turn.now) !== null;
-  if (words !== null && (!wasTold || vault.kind !== before.kind)) note(turn, "error", `vault-${vault.kind}`, null, words);
+  if (words !== null && (!wasTold || vault.kind !== before.kind))
+    note(turn, "error", `vault-${vault.kind}`, null, words);
   if (words === null && wasTold) note(turn, "info", "vault-back", null, "the vault answers as it should again");
 }
 
-/** By the host's own clock: lines of two streams, one of which the network held up, come in any order (simulation, seed 400907). */
+/**
+ * By the host's own clock: lines of two streams, one of which the network held up, come in any order (simulation, seed
+ * 400907).
+ */
 function isOlder(report: HostReport, known: HostReport | null): boolean {
-  if (known === null || known.instance !== report.instance || known.clockMs === null || report.clockMs === null) return false;
+  if (known === null || known.instance !== report.instance || known.clockMs === null || report.clockMs === null)
+    return false;
   return report.clockMs < known.clockMs;
 }
 

@@ -3,7 +3,14 @@ import { agree, type Agreement, seeingDown } from "./agreement.ts";
 import { lagMsMax, rankCandidates, type Ranking } from "./candidate.ts";
 import { brakeInWords } from "./brake.ts";
 import { begunAt, stepInWords } from "./budget.ts";
-import { type DownReason, type EventLevel, type Failover, orderUnheardMs, type Phase, type ServiceState } from "./state.ts";
+import {
+  type DownReason,
+  type EventLevel,
+  type Failover,
+  orderUnheardMs,
+  type Phase,
+  type ServiceState,
+} from "./state.ts";
 import { become, nextKey, note, spent, type Turn } from "./turn.ts";
 import { positionBefore } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
@@ -32,7 +39,10 @@ function evidence(turn: Turn, failover: Failover): readonly string[] {
   return turn.rules.has("majority") ? seeingDown(evidenceQuestion(turn, failover)) : turn.state.gateways;
 }
 
-export function ranking({ state, now }: Pick<Turn, "state" | "now">, failover: Pick<Failover, "tried" | "target" | "force"> | null): Ranking {
+export function ranking(
+  { state, now }: Pick<Turn, "state" | "now">,
+  failover: Pick<Failover, "tried" | "target" | "force"> | null,
+): Ranking {
   return rankCandidates({
     service: state.settings.service,
     hosts: state.hosts.values(),
@@ -46,12 +56,20 @@ export function ranking({ state, now }: Pick<Turn, "state" | "now">, failover: P
   });
 }
 
-/** What was in the log long enough ago for everybody who follows it: from the primary, and from hosts that have read its epoch. */
+/**
+ * What was in the log long enough ago for everybody who follows it: from the primary, and from hosts that have read its
+ * epoch.
+ */
 function positionDue({ hosts, primary, heard }: ServiceState, now: number): number {
   let due = 0;
   for (const { report, trail } of hosts.values()) {
     if (report === null || report.epoch !== (primary?.epoch ?? 0)) continue;
-    const isForeign = heard !== null && heard.vault !== null && report.vault !== null && report.vault.id !== null && report.vault.id !== heard.vault;
+    const isForeign =
+      heard !== null &&
+      heard.vault !== null &&
+      report.vault !== null &&
+      report.vault.id !== null &&
+      report.vault.id !== heard.vault;
     if (!isForeign) due = Math.max(due, positionBefore(trail, now - lagMsMax));
   }
   return due;
@@ -69,7 +87,15 @@ export function promoteBest(turn: Turn, failover: Failover): void {
   const call = nextKey(turn);
   const attempt: Failover = { ...failover, to: best.host, attempts: failover.attempts + 1 };
   const progress = begunAt(now, state.hosts.get(best.host)?.report ?? null);
-  become(turn, { kind: "promoting", failover: attempt, candidate: best.host, call, since: now, lostAt: null, progress });
+  become(turn, {
+    kind: "promoting",
+    failover: attempt,
+    candidate: best.host,
+    call,
+    since: now,
+    lostAt: null,
+    progress,
+  });
   turn.effects.push({ kind: "record-failover", failover: attempt, outcome: "running" });
   const heard = failover.force && failover.target === best.host ? null : state.heard;
   turn.effects.push({
@@ -94,16 +120,40 @@ function basisOf({ state, now }: Turn, host: string): OrderBase | null {
   return { instance, clockMs, validMs: now - view.reportAt + orderUnheardMs };
 }
 
-/** Nothing can be done now. The route to the last known primary stays (static stability), and it is tried again later. */
-export function standDown(turn: Turn, failover: Failover, because: DownReason, retryAt = turn.now + turn.state.settings.retryMs): void {
+/**
+ * Nothing can be done now. The route to the last known primary stays (static stability), and it is tried again later.
+ */
+export function standDown(
+  turn: Turn,
+  failover: Failover,
+  because: DownReason,
+  retryAt = turn.now + turn.state.settings.retryMs,
+): void {
   const why = whyDown(because);
-  const told = noteOnce(turn, failover, because.kind === "braked" ? "error" : "warning", `failover-${because.kind}`, failover.from, why);
+  const told = noteOnce(
+    turn,
+    failover,
+    because.kind === "braked" ? "error" : "warning",
+    `failover-${because.kind}`,
+    failover.from,
+    why,
+  );
   if (failover.command !== null) {
-    const advice = because.kind === "vetoed" ? "the primary lives; use --force to replace it all the same" : "see `stead failover --dry-run`";
+    const advice =
+      because.kind === "vetoed"
+        ? "the primary lives; use --force to replace it all the same"
+        : "see `stead failover --dry-run`";
     turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
   }
   // What a gateway began by having its primary step down is finished later, also in a pause.
-  const waiting: Failover = { ...failover, command: null, planned: isOwnMove(failover), force: false, tried: new Map(), told };
+  const waiting: Failover = {
+    ...failover,
+    command: null,
+    planned: isOwnMove(failover),
+    force: false,
+    tried: new Map(),
+    told,
+  };
   become(turn, { kind: "down", failover: waiting, since: turn.now, because, retryAt });
 }
 
@@ -133,15 +183,22 @@ export function waitsForBrake(turn: Turn, failover: Failover): boolean {
 }
 
 /** The candidate did not become primary: the next one. */
-export function tryNext(turn: Turn, failover: Failover, since: number, candidate: string, why: string, level: EventLevel = "warning"): void {
+export function tryNext(
+  turn: Turn,
+  failover: Failover,
+  since: number,
+  candidate: string,
+  why: string,
+  level: EventLevel = "warning",
+): void {
   const told = noteOnce(turn, failover, level, level === "error" ? "other-log" : "promotion-failed", candidate, why);
   const tried = new Map(failover.tried).set(candidate, why);
   promoteBest(turn, spent({ ...failover, tried, told }, "retry", turn.now - since));
 }
 
 /**
- * The candidate makes no progress: its order is cancelled, and the next one is asked. One that has claimed lives, so a witness would call it
- * well: it is followed by a planned order. Where no other host could do it, it is waited for.
+ * The candidate makes no progress: its order is cancelled, and the next one is asked. One that has claimed lives, so a
+ * witness would call it well: it is followed by a planned order. Where no other host could do it, it is waited for.
  */
 export function giveUpCandidate(turn: Turn, phase: Phase & { kind: "promoting" }): void {
   const { failover, candidate, call, progress } = phase;
@@ -150,7 +207,12 @@ export function giveUpCandidate(turn: Turn, phase: Phase & { kind: "promoting" }
   const told = noteOnce(turn, failover, "error", "promotion-stuck", candidate, why);
   const tried = new Map(failover.tried).set(candidate, why);
   const hasClaimed = state.primary?.host === candidate && state.primary.epoch > failover.epochFrom;
-  const next: Failover = { ...failover, told, tried, ...(hasClaimed ? { from: candidate, epochFrom: state.primary.epoch, planned: true } : {}) };
+  const next: Failover = {
+    ...failover,
+    told,
+    tried,
+    ...(hasClaimed ? { from: candidate, epochFrom: state.primary.epoch, planned: true } : {}),
+  };
   if (hasClaimed && ranking(turn, next).eligible.length === 0) {
     turn.state = { ...state, phase: { ...phase, failover: { ...failover, told }, progress: { ...progress, at: now } } };
     return;
@@ -160,7 +222,14 @@ export function giveUpCandidate(turn: Turn, phase: Phase & { kind: "promoting" }
 }
 
 /** Notes a kind of mishap once per host and failover: a candidate that refuses every second would fill the events. */
-export function noteOnce(turn: Turn, failover: Failover, level: EventLevel, what: string, host: string | null, detail: string): ReadonlySet<string> {
+export function noteOnce(
+  turn: Turn,
+  failover: Failover,
+  level: EventLevel,
+  what: string,
+  host: string | null,
+  detail: string,
+): ReadonlySet<string> {
   const key = `${what} ${host ?? ""}`;
   if (failover.told.has(key)) return failover.told;
   note(turn, level, what, host, detail);

@@ -1,8 +1,8 @@
 /**
  * How far a host had got in the log some time ago: two marks are enough, because positions only rise.
  *
- * A mark is kept for `spacingMs` before the next one replaces it, so something is known of any moment between one and two spacings
- * ago. `positionBefore` never says more than what had been reached by then.
+ * A mark is kept for `spacingMs` before the next one replaces it, so something is known of any moment between one and
+ * two spacings ago. `positionBefore` never says more than what had been reached by then.
  */
 interface Mark {
   readonly position: number;
@@ -18,7 +18,10 @@ export interface PositionTrail {
 
 const spacingMs = 2_000;
 
-/** Heard at `position` now. A position that is lower than one before belongs to a log that begins anew: the trail does too. */
+/**
+ * Heard at `position` now. A position that is lower than one before belongs to a log that begins anew: the trail does
+ * too.
+ */
 export function heardAt(trail: PositionTrail | null, position: number, now: number): PositionTrail {
   const mark: Mark = { position, at: now };
   if (trail === null || position < trail.highest.position) return { older: mark, newer: mark, highest: mark };

@@ -54,8 +54,8 @@ export function relationToPrimary(state: ServiceState, now: number): Relation {
 }
 
 /**
- * The last word of the owner of the epoch was that it has read its own epoch and is not primary: that stays true when its
- * connection breaks right after (a host that is restarted), until another word of it or a later epoch.
+ * The last word of the owner of the epoch was that it has read its own epoch and is not primary: that stays true when
+ * its connection breaks right after (a host that is restarted), until another word of it or a later epoch.
  */
 export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean {
   if (primary === null) return false;
@@ -65,8 +65,9 @@ export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean 
 }
 
 /**
- * Until when a host that stepped down for a named successor is left to the gateway that ordered it; -Infinity: it did not.
- * That gateway promotes the successor within milliseconds; when it has died in between, the others act after this time.
+ * Until when a host that stepped down for a named successor is left to the gateway that ordered it; -Infinity: it did
+ * not. That gateway promotes the successor within milliseconds; when it has died in between, the others act after this
+ * time.
  */
 export function handoverEndsAt({ report, reportAt }: HostView): number {
   return report === null || report.handover === null ? -Infinity : reportAt - report.handover.forMs + handoverMsMax;

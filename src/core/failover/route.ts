@@ -20,7 +20,8 @@ export function route(turn: Turn): void {
 function wantedRoute(state: ServiceState, now: number): Routed {
   const primary = state.primary;
   if (primary === null) return { kind: "hold", reason: "no primary is known yet" };
-  if (primary.dataUrl === null) return { kind: "hold", reason: `host ${primary.host} is primary, and has not said where it serves` };
+  if (primary.dataUrl === null)
+    return { kind: "hold", reason: `host ${primary.host} is primary, and has not said where it serves` };
   const there: Routed = { kind: "host", host: primary.host, epoch: primary.epoch, dataUrl: primary.dataUrl };
   switch (state.phase.kind) {
     case "unknown":
@@ -28,7 +29,8 @@ function wantedRoute(state: ServiceState, now: number): Routed {
     case "suspect":
       return there;
     case "awaiting": {
-      const already = state.routed.kind === "host" && state.routed.host === primary.host && state.routed.epoch === primary.epoch;
+      const already =
+        state.routed.kind === "host" && state.routed.host === primary.host && state.routed.epoch === primary.epoch;
       const relation = relationToPrimary(state, now);
       if (already && relation !== "leaving" && relation !== "handing-over") return there;
       return { kind: "hold", reason: `host ${primary.host} is becoming primary or stepping down` };

@@ -1,8 +1,8 @@
 /**
  * Second half of a step: look at the phase and at what is known, and move until nothing more follows.
  *
- * Level-triggered on purpose: what must happen depends on what is known, not on which event said so, so a lost, repeated
- * or reordered event cannot leave a phase behind that nothing moves any more.
+ * Level-triggered on purpose: what must happen depends on what is known, not on which event said so, so a lost,
+ * repeated or reordered event cannot leave a phase behind that nothing moves any more.
  */
 import { type Failover, orderUnheardMs, type Phase, type ServiceState } from "./state.ts";
 import { actWhenAgreed, decide, finish, newFailover } from "./act.ts";
@@ -12,14 +12,18 @@ import { giveUpCandidate, isOwnMove, promoteBest, ranking, tryNext } from "./ord
 import { relationToPrimary, type Relation } from "./relation.ts";
 import { abandon, become, note, put, spent, type Turn } from "./turn.ts";
 
-/** The answer to a promotion comes with the report that says the same, or is lost. Its phases are worth this wait, and clients no more. */
+/**
+ * The answer to a promotion comes with the report that says the same, or is lost. Its phases are worth this wait, and
+ * clients no more.
+ */
 const answerAwaitedMs = 250;
 /** More turns than this within one step would be two phases that disagree for ever. */
 const turnsMax = 24;
 
 export function settle(turn: Turn): void {
   for (let turns = 0; ; turns++) {
-    if (turns === turnsMax) throw new Error(`the phases of service ${turn.state.settings.service} do not settle: ${turn.state.phase.kind}`);
+    if (turns === turnsMax)
+      throw new Error(`the phases of service ${turn.state.settings.service} do not settle: ${turn.state.phase.kind}`);
     const before = turn.state.phase;
     settleOnce(turn, before);
     if (turn.state.phase === before) return;
@@ -74,7 +78,10 @@ function follow(turn: Turn, relation: Relation): void {
   }
 }
 
-/** Until when an owner of the epoch that another gateway promoted may take to serve; null: it does not begin, or is bounded otherwise. */
+/**
+ * Until when an owner of the epoch that another gateway promoted may take to serve; null: it does not begin, or is
+ * bounded otherwise.
+ */
 export function ownerStuckAt(state: ServiceState, since: number): number | null {
   const { primary, settings, gateways } = state;
   const view = primary === null ? undefined : state.hosts.get(primary.host);
@@ -141,7 +148,13 @@ function recovered(turn: Turn, failover: Failover, relation: Relation): boolean 
 }
 
 function endAsRecovered(turn: Turn, failover: Failover): void {
-  note(turn, "info", "primary-recovered", turn.state.primary?.host ?? null, "seen well again before anybody was promoted");
+  note(
+    turn,
+    "info",
+    "primary-recovered",
+    turn.state.primary?.host ?? null,
+    "seen well again before anybody was promoted",
+  );
   abandon(turn, failover, "recovered", "the primary is well again", "see `stead status`");
   become(turn, { kind: "serving" });
 }
@@ -153,7 +166,13 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   const moved = primary !== null && (primary.epoch > failover.epochFrom || primary.host !== failover.from);
   if (moved && primary.host !== candidate) {
     turn.effects.push({ kind: "cancel", call });
-    abandon(turn, failover, "overtaken", `host ${primary.host} is primary since epoch ${primary.epoch}`, "see `stead status`");
+    abandon(
+      turn,
+      failover,
+      "overtaken",
+      `host ${primary.host} is primary since epoch ${primary.epoch}`,
+      "see `stead status`",
+    );
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   const view = state.hosts.get(candidate);
@@ -163,12 +182,20 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
     return tryNext(turn, failover, phase.since, candidate, why);
   }
   const { report } = view;
-  const progress = report === null || view.reportAt <= phase.since ? phase.progress : progressed(phase.progress, report, moved, turn.now);
+  const progress =
+    report === null || view.reportAt <= phase.since
+      ? phase.progress
+      : progressed(phase.progress, report, moved, turn.now);
   if (progress !== phase.progress) return put(turn, { phase: { ...phase, progress } });
   // That it serves, in an epoch after the one that it was to follow, is all that a lost answer would have said.
-  if (moved && report?.role === "primary" && turn.now >= progress.at + answerAwaitedMs) return finish(turn, failover, candidate, primary.epoch, report.dataUrl);
+  if (moved && report?.role === "primary" && turn.now >= progress.at + answerAwaitedMs)
+    return finish(turn, failover, candidate, primary.epoch, report.dataUrl);
   if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return giveUpCandidate(turn, phase);
-  if (phase.lostAt === null && view.reportAt >= phase.since + orderUnheardMs && (view.report?.role === "primary" || view.report?.role === "secondary")) {
+  if (
+    phase.lostAt === null &&
+    view.reportAt >= phase.since + orderUnheardMs &&
+    (view.report?.role === "primary" || view.report?.role === "secondary")
+  ) {
     if (view.report.role === "secondary") turn.effects.push({ kind: "cancel", call });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
@@ -186,7 +213,13 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
     case "secondary":
     case "restoring":
     case "failed":
-      return tryNext(turn, failover, phase.since, candidate, `the answer was lost, and it says that it is ${view.report.role}`);
+      return tryNext(
+        turn,
+        failover,
+        phase.since,
+        candidate,
+        `the answer was lost, and it says that it is ${view.report.role}`,
+      );
   }
 }
 
@@ -204,9 +237,21 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
     turn.effects.push({ kind: "cancel", call });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
-  const heardSince = phase.lostAt !== null && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
-  if (failover.kind === "impaired" && turn.now >= phase.since + turn.state.settings.demoteMs && relation !== "stepped-down" && relation !== "handing-over") {
-    note(turn, "warning", "demotion-stuck", primary.host, `it did not step down within ${turn.state.settings.demoteMs} ms: it is promoted over`);
+  const heardSince =
+    phase.lostAt !== null && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
+  if (
+    failover.kind === "impaired" &&
+    turn.now >= phase.since + turn.state.settings.demoteMs &&
+    relation !== "stepped-down" &&
+    relation !== "handing-over"
+  ) {
+    note(
+      turn,
+      "warning",
+      "demotion-stuck",
+      primary.host,
+      `it did not step down within ${turn.state.settings.demoteMs} ms: it is promoted over`,
+    );
     turn.effects.push({ kind: "cancel", call });
     return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
   }
@@ -233,10 +278,17 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
 
 function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relation): void {
   if (recovered(turn, phase.failover, relation)) return;
-  // A candidate that died, or gave up, after its claim has moved the epoch on: an order that names the old one would be refused for ever (simulation, seed 508).
+  // A candidate that died, or gave up, after its claim has moved the epoch on: an order that names the old one would be
+  // refused for ever (simulation, seed 508).
   const { primary } = turn.state;
   if (primary !== null && primary.epoch > phase.failover.epochFrom) {
-    abandon(turn, phase.failover, "overtaken", `host ${primary.host} has taken epoch ${primary.epoch}`, "see `stead status`");
+    abandon(
+      turn,
+      phase.failover,
+      "overtaken",
+      `host ${primary.host} has taken epoch ${primary.epoch}`,
+      "see `stead status`",
+    );
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   const waited = (): Failover => spent(phase.failover, "wait", turn.now - phase.since);
@@ -246,7 +298,12 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
       if (turn.state.automation.kind === "on") again();
       return;
     case "no-candidate":
-      if ((turn.state.automation.kind === "on" || phase.failover.planned) && hasCandidate(turn) && mayRetry(turn, phase)) again();
+      if (
+        (turn.state.automation.kind === "on" || phase.failover.planned) &&
+        hasCandidate(turn) &&
+        mayRetry(turn, phase)
+      )
+        again();
       return;
     case "braked":
       if (turn.state.automation.kind === "paused" || turn.now >= phase.retryAt) again();
@@ -259,8 +316,9 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
 }
 
 /**
- * A host can take over now. When none could, and the primary was silent too, this gateway itself may have been cut off, and the
- * first host that it sees again may be any: then the primary must have failed once more since that one came back.
+ * A host can take over now. When none could, and the primary was silent too, this gateway itself may have been cut off,
+ * and the first host that it sees again may be any: then the primary must have failed once more since that one came
+ * back.
  */
 function hasCandidate(turn: Turn): boolean {
   const best = ranking(turn, null).eligible[0];

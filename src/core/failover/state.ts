@@ -7,8 +7,9 @@
  *                 │          └─► demoting ──────────┼──┴─► promoting
  *                 └── another host took the epoch ──┘
  *
- * Views (hosts, peers, who owns the highest epoch) are facts; the phase is what is being done; `routed` is where traffic
- * goes. The three are separate on purpose: losing sight of the primary changes a view, not the route (static stability).
+ * Views (hosts, peers, who owns the highest epoch) are facts; the phase is what is being done; `routed` is where
+ * traffic goes. The three are separate on purpose: losing sight of the primary changes a view, not the route (static
+ * stability).
  */
 import type { PeerView } from "./agreement.ts";
 import type { Brake, Cause, Loss } from "./loss.ts";
@@ -35,13 +36,25 @@ export interface HostReport {
   /** Its monotonic clock when it said this; null: it does not tell. */
   readonly clockMs: number | null;
   /** What keeps it from being a good primary while its process is well. */
-  readonly impairments: readonly { readonly kind: "disk" | "vault" | "descriptors" | "application"; readonly reason: string; readonly forMs: number }[];
+  readonly impairments: readonly {
+    readonly kind: "disk" | "vault" | "descriptors" | "application";
+    readonly reason: string;
+    readonly forMs: number;
+  }[];
   /** It could not stay primary, for a reason that may pass: so many milliseconds until it may try again. */
   readonly retry: { readonly reason: string; readonly inMs: number; readonly attempts: number } | null;
   /** null: it does not tell. */
-  readonly vault: { readonly id: string | null; readonly wroteMs: number | null; readonly writeError: string | null; readonly latencyMs: number | null } | null;
+  readonly vault: {
+    readonly id: string | null;
+    readonly wroteMs: number | null;
+    readonly writeError: string | null;
+    readonly latencyMs: number | null;
+  } | null;
   /** null: it does not tell. */
-  readonly application: { readonly state: "stopped" | "starting" | "ready" | "failing" | "stuck" | "restarting"; readonly restarts: number } | null;
+  readonly application: {
+    readonly state: "stopped" | "starting" | "ready" | "failing" | "stuck" | "restarting";
+    readonly restarts: number;
+  } | null;
   /** It stepped down in favour of `to`, so long ago when it said this. */
   readonly handover: { readonly to: string; readonly forMs: number } | null;
 }
@@ -61,7 +74,10 @@ export interface HostView extends RegisteredHost {
   readonly reportAt: number;
   /** How far it was heard to be in the log. null: never heard. */
   readonly trail: PositionTrail | null;
-  /** Since when each of its reports, none of them late, said that its vault answers and can be written; null: the last one did not. */
+  /**
+   * Since when each of its reports, none of them late, said that its vault answers and can be written; null: the last
+   * one did not.
+   */
   readonly vaultSince: number | null;
 }
 
@@ -88,8 +104,21 @@ export interface Primary {
 /** `impaired`: the primary was moved away from a host that was about to be no good one. */
 export type FailoverKind = "kill" | "hang" | "stepped-down" | "impaired" | "switchover" | "forced" | "first";
 
-/** Milliseconds of each phase; a phase that did not happen is absent. `wait`: no candidate, or paused. `retry`: failed attempts. */
-export type PhaseName = "detect" | "agree" | "claim" | "lease" | "catchUp" | "start" | "route" | "wait" | "retry" | "demote";
+/**
+ * Milliseconds of each phase; a phase that did not happen is absent. `wait`: no candidate, or paused. `retry`: failed
+ * attempts.
+ */
+export type PhaseName =
+  | "detect"
+  | "agree"
+  | "claim"
+  | "lease"
+  | "catchUp"
+  | "start"
+  | "route"
+  | "wait"
+  | "retry"
+  | "demote";
 export type PhaseDurations = Readonly<Partial<Record<PhaseName, number>>>;
 
 /** One failover or switchover from decision to end; `key` tells it from the others of this run of the gateway. */
@@ -100,7 +129,10 @@ export interface Failover {
   readonly epochFrom: number;
   /** Preferred new primary; null: the best one. */
   readonly target: string | null;
-  /** True: no evidence is needed that the primary is down, because an operator asked for it or the gateway moves it away itself. */
+  /**
+   * True: no evidence is needed that the primary is down, because an operator asked for it or the gateway moves it away
+   * itself.
+   */
   readonly planned: boolean;
   /** An operator forces it: what the gateways heard of the log does not bind the host that was named. */
   readonly force: boolean;
@@ -157,7 +189,13 @@ export type Phase =
       readonly lostAt: number | null;
     }
   /** The primary is down and nothing can be done now. */
-  | { readonly kind: "down"; readonly failover: Failover; readonly since: number; readonly because: DownReason; readonly retryAt: number };
+  | {
+      readonly kind: "down";
+      readonly failover: Failover;
+      readonly since: number;
+      readonly because: DownReason;
+      readonly retryAt: number;
+    };
 
 export type DownReason =
   | { readonly kind: "no-candidate"; readonly why: string }
@@ -174,9 +212,9 @@ export type Routed =
 export type Automation = { readonly kind: "on" } | { readonly kind: "paused" };
 
 /**
- * An order whose connection died in silence (a router that forgot it) would be waited for until it times out, minutes later.
- * After this time a host that has not begun, or has come to the end, is believed: the next report decides. A candidate that the order
- * reaches only then refuses it (`basedOn`).
+ * An order whose connection died in silence (a router that forgot it) would be waited for until it times out, minutes
+ * later. After this time a host that has not begun, or has come to the end, is believed: the next report decides. A
+ * candidate that the order reaches only then refuses it (`basedOn`).
  */
 export const orderUnheardMs = 3_000;
 
@@ -200,7 +238,10 @@ export interface FailoverSettings {
   readonly retryMs: number;
   /** A candidate that has not claimed for so long, without reading on in the log, is given up. */
   readonly claimMs: number;
-  /** The same after its claim, without progress; a host that says that its application starts is bounded by its own ready timeout first. */
+  /**
+   * The same after its claim, without progress; a host that says that its application starts is bounded by its own
+   * ready timeout first.
+   */
   readonly startMs: number;
   /** An impaired primary that does not step down within this time is promoted over. */
   readonly demoteMs: number;
@@ -209,7 +250,10 @@ export interface FailoverSettings {
 /** The vault as the hosts see it. */
 export type VaultCondition =
   | { readonly kind: "well" }
-  /** Since `since` the primary needs leases for what should take milliseconds. `isTold`: it has lasted, and is no hiccup. */
+  /**
+   * Since `since` the primary needs leases for what should take milliseconds. `isTold`: it has lasted, and is no
+   * hiccup.
+   */
   | { readonly kind: "slow"; readonly since: number; readonly isTold: boolean }
   /** No host has reached it since `since`. */
   | { readonly kind: "away"; readonly since: number };
@@ -267,7 +311,12 @@ export type FailoverEvent =
   /** The configuration was read again. */
   | { readonly kind: "settings"; readonly settings: FailoverSettings }
   | { readonly kind: "gateways"; readonly ids: readonly string[] }
-  | { readonly kind: "peer-view"; readonly view: PeerView; readonly primary: string | null; readonly heard?: LogHeard | null }
+  | {
+      readonly kind: "peer-view";
+      readonly view: PeerView;
+      readonly primary: string | null;
+      readonly heard?: LogHeard | null;
+    }
   | { readonly kind: "phase-ended"; readonly call: number; readonly phase: string; readonly ms: number }
   | { readonly kind: "promoted"; readonly call: number; readonly epoch: number; readonly dataUrl: string }
   | { readonly kind: "demoted"; readonly call: number }
@@ -280,7 +329,12 @@ export type FailoverEvent =
   | { readonly kind: "time" };
 
 export type CommandOutcome =
-  | { readonly kind: "done"; readonly primary: string | null; readonly epoch: number; readonly failover: Failover | null }
+  | {
+      readonly kind: "done";
+      readonly primary: string | null;
+      readonly epoch: number;
+      readonly failover: Failover | null;
+    }
   | { readonly kind: "refused"; readonly why: string; readonly advice: string };
 
 export type FailoverEffect =
@@ -300,7 +354,14 @@ export type FailoverEffect =
       /** The candidate's words it rests on; null: they carry no clock. */
       readonly basedOn: OrderBase | null;
     }
-  | { readonly kind: "demote"; readonly call: number; readonly host: string; readonly successor: string | null; readonly reason: string; readonly epoch: number }
+  | {
+      readonly kind: "demote";
+      readonly call: number;
+      readonly host: string;
+      readonly successor: string | null;
+      readonly reason: string;
+      readonly epoch: number;
+    }
   /** Stop waiting for a call's answer. */
   | { readonly kind: "cancel"; readonly call: number }
   /** Send traffic there from now on, those that are held first. */
@@ -311,7 +372,13 @@ export type FailoverEffect =
   | { readonly kind: "drop"; readonly host: string; readonly reason: string }
   | { readonly kind: "record-epoch"; readonly host: string; readonly epoch: number; readonly dataUrl: string | null }
   | { readonly kind: "record-failover"; readonly failover: Failover; readonly outcome: FailoverOutcome }
-  | { readonly kind: "note"; readonly level: EventLevel; readonly what: string; readonly host: string | null; readonly detail: string }
+  | {
+      readonly kind: "note";
+      readonly level: EventLevel;
+      readonly what: string;
+      readonly host: string | null;
+      readonly detail: string;
+    }
   | { readonly kind: "reply"; readonly id: string; readonly outcome: CommandOutcome };
 
 /** `error`: an operator is needed, or about to be. */

@@ -83,15 +83,21 @@ export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome
 }
 
 /**
- * A host or a peer says that `host` owns `epoch`. Epochs only rise (R1: each claim takes the next), so the highest is the truth,
- * whatever its source. The owner before is no longer primary: its connections are closed at once.
+ * A host or a peer says that `host` owns `epoch`. Epochs only rise (R1: each claim takes the next), so the highest is
+ * the truth, whatever its source. The owner before is no longer primary: its connections are closed at once.
  */
 export function adopt(turn: Turn, host: string, epoch: number, instance: string | null, dataUrl: string | null): void {
   const known = turn.state.primary;
   if (known !== null && epoch < known.epoch) return;
   if (known !== null && epoch === known.epoch) {
     if (host !== known.host) {
-      note(turn, "warning", "epoch-contradiction", host, `epoch ${epoch} is said to be of ${host} and of ${known.host}: do all hosts use one vault?`);
+      note(
+        turn,
+        "warning",
+        "epoch-contradiction",
+        host,
+        `epoch ${epoch} is said to be of ${host} and of ${known.host}: do all hosts use one vault?`,
+      );
       return;
     }
     const same = { ...known, instance: instance ?? known.instance, dataUrl: dataUrl ?? known.dataUrl };
@@ -110,8 +116,9 @@ export function adopt(turn: Turn, host: string, epoch: number, instance: string 
 }
 
 /**
- * For the brake: what ended the primary before, and how long it had its office, whichever gateway replaced it. Only of one that was seen in
- * office: hosts that restore read past claims one after the other, and a gateway that has just started hears all of them (simulation, seed 16966).
+ * For the brake: what ended the primary before, and how long it had its office, whichever gateway replaced it. Only of
+ * one that was seen in office: hosts that restore read past claims one after the other, and a gateway that has just
+ * started hears all of them (simulation, seed 16966).
  */
 function rememberLoss(turn: Turn, known: Primary): void {
   const { state, now } = turn;

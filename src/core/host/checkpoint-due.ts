@@ -27,7 +27,8 @@ export const replayBytesPerMsDefault = 20_000;
 export function checkpointDue(thresholds: CheckpointThresholds, since: SinceCheckpoint): CheckpointDue {
   if (since.records === 0) return { kind: "not_due" };
   if (since.journalBytes >= thresholds.journalBytes) return { kind: "due", because: "journal_bytes" };
-  if (since.journalBytes / since.replayBytesPerMs > thresholds.restoreBudgetMs) return { kind: "due", because: "restore_budget" };
+  if (since.journalBytes / since.replayBytesPerMs > thresholds.restoreBudgetMs)
+    return { kind: "due", because: "restore_budget" };
   if (since.elapsedMs >= thresholds.intervalMs) return { kind: "due", because: "interval" };
   return { kind: "not_due" };
 }

@@ -1,9 +1,10 @@
 /**
- * What keeps a host from being a good primary while its process is well: its disks, its way to the vault, its descriptors.
+ * What keeps a host from being a good primary while its process is well: its disks, its way to the vault, its
+ * descriptors.
  *
- * Fed by the canary and by every put of the host (src/host/machine/canary.ts). It only says what is: whether a primary is to be moved for that,
- * and to whom, is the gateway's decision, which sees all hosts. A disk that hangs answers nothing, so a stall is told by the time
- * since it was asked, at the moment of the question.
+ * Fed by the canary and by every put of the host (src/host/machine/canary.ts). It only says what is: whether a primary
+ * is to be moved for that, and to whom, is the gateway's decision, which sees all hosts. A disk that hangs answers
+ * nothing, so a stall is told by the time since it was asked, at the moment of the question.
  *
  * Pure; times are this host's monotonic milliseconds.
  */
@@ -70,10 +71,21 @@ export function stepCondition(condition: HostCondition, event: ConditionEvent, n
       return withDisk(condition, event.place, { askedAt: now, failing: condition.disks.get(event.place)?.failing });
     case "disk_answered": {
       const { failing } = condition.disks.get(event.place) ?? {};
-      return withDisk(condition, event.place, { askedAt: undefined, failing: lasting(failing, diskTrouble(event.place, event.failure), now) });
+      return withDisk(condition, event.place, {
+        askedAt: undefined,
+        failing: lasting(failing, diskTrouble(event.place, event.failure), now),
+      });
     }
     case "vault_wrote":
-      return { ...condition, vault: { ...vault, wroteAt: now, latenciesMs: [...vault.latenciesMs, event.ms].slice(-latenciesKept), failing: undefined } };
+      return {
+        ...condition,
+        vault: {
+          ...vault,
+          wroteAt: now,
+          latenciesMs: [...vault.latenciesMs, event.ms].slice(-latenciesKept),
+          failing: undefined,
+        },
+      };
     case "vault_failed":
       // The first words stay: the same trouble is told by the key of whatever was put.
       return { ...condition, vault: { ...vault, failing: vault.failing ?? { reason: event.reason, since: now } } };
@@ -87,11 +99,20 @@ export function stepCondition(condition: HostCondition, event: ConditionEvent, n
 }
 
 /** `diskStallMs`: a disk that has not answered for so long is impaired (`host.disk_stall`). */
-export function impairmentsOf({ disks, vault, descriptors }: HostCondition, now: number, diskStallMs: number): Impairment[] {
+export function impairmentsOf(
+  { disks, vault, descriptors }: HostCondition,
+  now: number,
+  diskStallMs: number,
+): Impairment[] {
   const found: Impairment[] = [];
-  const tell = (kind: Impairment["kind"], { reason, since }: Since): void => void found.push({ kind, reason, forMs: now - since });
+  const tell = (kind: Impairment["kind"], { reason, since }: Since): void =>
+    void found.push({ kind, reason, forMs: now - since });
   for (const [place, { askedAt, failing }] of disks) {
-    if (askedAt !== undefined && now - askedAt > diskStallMs) tell("disk", { reason: `${place} has not answered a small write for more than ${diskStallMs} ms`, since: askedAt });
+    if (askedAt !== undefined && now - askedAt > diskStallMs)
+      tell("disk", {
+        reason: `${place} has not answered a small write for more than ${diskStallMs} ms`,
+        since: askedAt,
+      });
     else if (failing !== undefined) tell("disk", failing);
   }
   if (vault.failing !== undefined) tell("vault", vault.failing);
@@ -109,7 +130,12 @@ export interface VaultReport {
 export function vaultReportOf({ vault }: HostCondition, now: number): VaultReport {
   const { id, wroteAt, failing, latenciesMs } = vault;
   const sorted = latenciesMs.toSorted((a, b) => a - b);
-  return { id, wroteMs: wroteAt === undefined ? null : now - wroteAt, writeError: failing?.reason ?? null, latencyMs: sorted[Math.floor(sorted.length / 2)] ?? null };
+  return {
+    id,
+    wroteMs: wroteAt === undefined ? null : now - wroteAt,
+    writeError: failing?.reason ?? null,
+    latencyMs: sorted[Math.floor(sorted.length / 2)] ?? null,
+  };
 }
 
 /** True for the errors that say that a process, or the whole system, has no descriptor left. */

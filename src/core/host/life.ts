@@ -7,17 +7,18 @@
  *
  *   any ──(a person has to mend it)──► failed ──(asked to restore)──► restoring
  *
- * Nothing that can pass is for ever. A primary whose application ended too often, did not start, was stuck again, or cannot be
- * captured gives the service up and follows again; `put_off` says when it may be asked once more (retry-schedule.ts). So does a primary that
- * had to stop at once, and a host whose stage broke down. It never promotes itself: gateways see the time of its next try and rank it last. `failed` is for what no
- * time mends: databases that `databases` leaves out, and a second process with the same id.
+ * Nothing that can pass is for ever. A primary whose application ended too often, did not start, was stuck again, or
+ * cannot be captured gives the service up and follows again; `put_off` says when it may be asked once more
+ * (retry-schedule.ts). So does a primary that had to stop at once, and a host whose stage broke down. It never promotes
+ * itself: gateways see the time of its next try and rank it last. `failed` is for what no time mends: databases that
+ * `databases` leaves out, and a second process with the same id.
  *
  * Pure: the driver (src/host/host.ts) performs the effects in order and reports back with events. An event that has no
  * meaning in a state is a programming error and throws, except the few that can race and are named in `isStale`.
  *
  * Three orders matter. Fenced: `shut_gate` comes before everything else, so that not a byte is released after the host
- * knows (R2). Claimed: the gate is opened only by `serve`, which needs both the lease (R5) and the application. Given up: the
- * restore begins when the term has ended, because both are one effect.
+ * knows (R2). Claimed: the gate is opened only by `serve`, which needs both the lease (R5) and the application. Given
+ * up: the restore begins when the term has ended, because both are one effect.
  */
 import type { Rules } from "../rules.ts";
 
@@ -48,7 +49,9 @@ export type HostEvent =
   | { readonly kind: "claim_void" }
   /** The lease of the predecessor is over (R5) and the application is ready. */
   | { readonly kind: "may_serve" }
-  /** The application did not start, ended more often than allowed, was stuck again, or does what capture cannot follow. */
+  /**
+   * The application did not start, ended more often than allowed, was stuck again, or does what capture cannot follow.
+   */
   | { readonly kind: "application_failed"; readonly reason: string }
   /** R2: another writer's record stands at this primary's next position. */
   | { readonly kind: "fenced"; readonly host: string; readonly epoch: number }
@@ -68,8 +71,8 @@ export type HostEffect =
   /** No byte leaves from now on, connections end, the application's group is killed. Synchronous. */
   | { readonly kind: "shut_gate" }
   /**
-   * Set aside what diverged, load the newest checkpoint, read the log to its end; reports `restored`. `paced`: not before the time
-   * of the next try, so that what breaks at once does not do so in a loop.
+   * Set aside what diverged, load the newest checkpoint, read the log to its end; reports `restored`. `paced`: not
+   * before the time of the next try, so that what breaks at once does not do so in a loop.
    */
   | { readonly kind: "restore"; readonly paced: boolean }
   /** Keep applying new records. */
@@ -215,15 +218,27 @@ function draining(epoch: number, event: HostEvent & { kind: "demote" }): HostSte
 const failed = (reason: string): HostStep => ({ state: { kind: "failed", reason }, effects: [{ kind: "shut_gate" }] });
 
 function givenUp(reason: string): HostStep {
-  return { state: { kind: "restoring", reason }, effects: [{ kind: "put_off", reason }, { kind: "give_up", reason }] };
+  return {
+    state: { kind: "restoring", reason },
+    effects: [
+      { kind: "put_off", reason },
+      { kind: "give_up", reason },
+    ],
+  };
 }
 
 function couldNotStay(reason: string): HostStep {
-  return { state: { kind: "restoring", reason }, effects: [{ kind: "shut_gate" }, { kind: "put_off", reason }, { kind: "restore", paced: false }] };
+  return {
+    state: { kind: "restoring", reason },
+    effects: [{ kind: "shut_gate" }, { kind: "put_off", reason }, { kind: "restore", paced: false }],
+  };
 }
 
 function brokenDown(reason: string): HostStep {
-  return { state: { kind: "restoring", reason }, effects: [{ kind: "shut_gate" }, { kind: "put_off", reason }, { kind: "restore", paced: true }] };
+  return {
+    state: { kind: "restoring", reason },
+    effects: [{ kind: "shut_gate" }, { kind: "put_off", reason }, { kind: "restore", paced: true }],
+  };
 }
 
 function restoring(reason: string, wasPrimary: boolean): HostStep {
@@ -242,7 +257,9 @@ function isStale(state: HostState, event: HostEvent): boolean {
     case "application_failed":
     case "may_serve":
     case "vacated":
-      return state.kind === "restoring" || state.kind === "failed" || state.kind === "secondary" || state.kind === "draining";
+      return (
+        state.kind === "restoring" || state.kind === "failed" || state.kind === "secondary" || state.kind === "draining"
+      );
     case "restored":
     case "restore_delayed":
     case "cannot_follow":

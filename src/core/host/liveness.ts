@@ -1,23 +1,27 @@
 /**
- * Whether the application that a host runs is well, failing, or stuck: decided from its checks and from what moves meanwhile.
+ * Whether the application that a host runs is well, failing, or stuck: decided from its checks and from what moves
+ * meanwhile.
  *
  *   ready ⇄ failing ──► stuck        (stuck is the end: the application is killed, and a new run begins as ready)
  *
- * *Failing*: the last check was not answered well. *Stuck*: for the whole patience no check was answered at all and nothing moved: no byte
- * between the application and its clients, no commit, no CPU time. Four arguments:
+ * *Failing*: the last check was not answered well. *Stuck*: for the whole patience no check was answered at all and
+ * nothing moved: no byte between the application and its clients, no commit, no CPU time. Four arguments:
  *
- * - An answer of any status moves. An application that says 503 is failing and alive; what it lacks (its LDAP server, its disk) a restart does
- *   not bring, and a restart for every 503 would make an outage of each hiccup.
- * - CPU time counts beyond a small share only: the housekeeping of a runtime (timers, garbage collectors) goes on in one that is deadlocked. What
- *   is ready to run and waits for a processor moves: on a machine that is too busy an application may get less than that share.
- * - Time counts only while this host itself runs. Each look adds at most `lookCountedMsMax`, however long ago the last one was: when the machine
- *   was suspended, or everything on it stopped, nothing had a chance to move. Timeouts of checks are counted in the same time.
- * - A refused connection is certain where silence is not: no process listens. For that the patience is `refusedPatienceMsMax`, so that a service
- *   that reopens its port is not met in the middle of it. If no request is under way, movement is not asked for either: what does not listen
- *   cannot be reached by what it computes.
+ * - An answer of any status moves. An application that says 503 is failing and alive; what it lacks (its LDAP server,
+ *   its disk) a restart does not bring, and a restart for every 503 would make an outage of each hiccup.
+ * - CPU time counts beyond a small share only: the housekeeping of a runtime (timers, garbage collectors) goes on in
+ *   one that is deadlocked. What is ready to run and waits for a processor moves: on a machine that is too busy an
+ *   application may get less than that share.
+ * - Time counts only while this host itself runs. Each look adds at most `lookCountedMsMax`, however long ago the last
+ *   one was: when the machine was suspended, or everything on it stopped, nothing had a chance to move. Timeouts of
+ *   checks are counted in the same time.
+ * - A refused connection is certain where silence is not: no process listens. For that the patience is
+ *   `refusedPatienceMsMax`, so that a service that reopens its port is not met in the middle of it. If no request is
+ *   under way, movement is not asked for either: what does not listen cannot be reached by what it computes.
  *
- * One would break it with an application that works for longer than the patience without any of these signs: one thread that waits for another
- * server, and checks that wait behind it. That is why the default is as long as it is, why it is longer without a path, and why "off" exists.
+ * One would break it with an application that works for longer than the patience without any of these signs: one thread
+ * that waits for another server, and checks that wait behind it. That is why the default is as long as it is, why it is
+ * longer without a path, and why "off" exists.
  */
 import type { Rules } from "../rules.ts";
 
@@ -118,12 +122,22 @@ export const initialLiveness = (now: number): LivenessState => ({
   watch: { lookedAt: now, check: { kind: "none", waitedMs: 0 }, last: { kind: "unknown" }, quiet: null },
 });
 
-/** Whether the next look needs to know what moves: looking costs a scan of the process table, which is not needed while all is well. */
+/**
+ * Whether the next look needs to know what moves: looking costs a scan of the process table, which is not needed while
+ * all is well.
+ */
 export const wantsVitals = (state: LivenessState): boolean => state.kind !== "stuck" && isUnanswered(state.watch);
 
-const isUnanswered = ({ check, last }: Watch): boolean => check.kind === "asked" || last.kind === "silent" || last.kind === "refused";
+const isUnanswered = ({ check, last }: Watch): boolean =>
+  check.kind === "asked" || last.kind === "silent" || last.kind === "refused";
 
-export function stepLiveness(state: LivenessState, event: LivenessEvent, now: number, settings: LivenessSettings, rules: Rules): LivenessStep {
+export function stepLiveness(
+  state: LivenessState,
+  event: LivenessEvent,
+  now: number,
+  settings: LivenessSettings,
+  rules: Rules,
+): LivenessStep {
   // The driver hears of it and ends; a check that ends meanwhile changes nothing.
   if (state.kind === "stuck") return { state, effects: [] };
   switch (event.kind) {
@@ -139,13 +153,20 @@ function afterCheck(state: Watched, result: CheckResult, now: number): Watched {
   const { last } = state.watch;
   switch (result.kind) {
     case "well":
-      return { kind: "ready", since: state.kind === "ready" ? state.since : now, watch: { ...watch, last: { kind: "answered" }, quiet: null } };
+      return {
+        kind: "ready",
+        since: state.kind === "ready" ? state.since : now,
+        watch: { ...watch, last: { kind: "answered" }, quiet: null },
+      };
     case "unwell":
       return failing(state, result.detail, now, { ...watch, last: { kind: "answered" }, quiet: null });
     case "silent":
       return failing(state, result.detail, now, { ...watch, last: { kind: "silent" } });
     case "refused":
-      return failing(state, result.detail, now, { ...watch, last: last.kind === "refused" ? last : { kind: "refused", forMs: 0 } });
+      return failing(state, result.detail, now, {
+        ...watch,
+        last: last.kind === "refused" ? last : { kind: "refused", forMs: 0 },
+      });
     case "unmade":
       return { ...state, watch: { ...watch, last: { kind: "unknown" }, quiet: null } };
   }
@@ -158,22 +179,37 @@ const failing = (state: Watched, detail: string, now: number, watch: Watch): Wat
   watch,
 });
 
-function afterLook(before: Watched, vitals: Vitals | null, now: number, settings: LivenessSettings, rules: Rules): LivenessStep {
+function afterLook(
+  before: Watched,
+  vitals: Vitals | null,
+  now: number,
+  settings: LivenessSettings,
+  rules: Rules,
+): LivenessStep {
   const ranMs = Math.min(Math.max(0, now - before.watch.lookedAt), lookCountedMsMax);
   const { check, effects, isLate } = checkAfter(before.watch.check, ranMs, settings);
   const last = lastAfter(before.watch.last, ranMs);
-  const quiet = vitals !== null && isUnanswered(before.watch) ? quietAfter(before.watch.quiet, vitals, ranMs, rules) : null;
+  const quiet =
+    vitals !== null && isUnanswered(before.watch) ? quietAfter(before.watch.quiet, vitals, ranMs, rules) : null;
   const watch: Watch = { lookedAt: now, check, last, quiet };
   const late = `its check was not answered within ${settings.timeoutMs} ms`;
   const state = isLate ? failing(before, late, now, { ...watch, last: { kind: "silent" } }) : { ...before, watch };
   const why = whyStuck(state, vitals, settings);
   if (why === undefined) return { state, effects };
-  return { state: { kind: "stuck", since: now, detail: why }, effects: [{ kind: "abandon_check" }, { kind: "stuck", detail: why }] };
+  return {
+    state: { kind: "stuck", since: now, detail: why },
+    effects: [{ kind: "abandon_check" }, { kind: "stuck", detail: why }],
+  };
 }
 
-const lastAfter = (last: LastCheck, ranMs: number): LastCheck => (last.kind === "refused" ? { kind: "refused", forMs: last.forMs + ranMs } : last);
+const lastAfter = (last: LastCheck, ranMs: number): LastCheck =>
+  last.kind === "refused" ? { kind: "refused", forMs: last.forMs + ranMs } : last;
 
-function checkAfter(check: Check, ranMs: number, { intervalMs, timeoutMs }: LivenessSettings): { check: Check; effects: readonly LivenessEffect[]; isLate: boolean } {
+function checkAfter(
+  check: Check,
+  ranMs: number,
+  { intervalMs, timeoutMs }: LivenessSettings,
+): { check: Check; effects: readonly LivenessEffect[]; isLate: boolean } {
   if (check.kind === "asked") {
     const forMs = check.forMs + ranMs;
     if (forMs < timeoutMs) return { check: { kind: "asked", forMs }, effects: [], isLate: false };
@@ -187,7 +223,9 @@ function checkAfter(check: Check, ranMs: number, { intervalMs, timeoutMs }: Live
 function quietAfter(quiet: Quiet | null, vitals: Vitals, ranMs: number, rules: Rules): Quiet {
   if (quiet === null) return { forMs: 0, from: vitals };
   const forMs = quiet.forMs + ranMs;
-  return rules.has("liveness-progress") && hasMoved(quiet.from, vitals, forMs) ? { forMs: 0, from: vitals } : { forMs, from: quiet.from };
+  return rules.has("liveness-progress") && hasMoved(quiet.from, vitals, forMs)
+    ? { forMs: 0, from: vitals }
+    : { forMs, from: quiet.from };
 }
 
 function hasMoved(from: Vitals, to: Vitals, forMs: number): boolean {
@@ -197,7 +235,11 @@ function hasMoved(from: Vitals, to: Vitals, forMs: number): boolean {
 }
 
 /** undefined: it is not. */
-function whyStuck({ watch: { last, quiet } }: Watched, vitals: Vitals | null, { patienceMs }: LivenessSettings): string | undefined {
+function whyStuck(
+  { watch: { last, quiet } }: Watched,
+  vitals: Vitals | null,
+  { patienceMs }: LivenessSettings,
+): string | undefined {
   if (patienceMs === null) return undefined;
   const quietMs = quiet?.forMs ?? 0;
   const refusedPatienceMs = Math.min(patienceMs, refusedPatienceMsMax);

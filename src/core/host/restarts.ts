@@ -1,8 +1,8 @@
 /**
  * Whether an application that ended, or was stuck and is killed, is started again on this host, or given up here.
  *
- * An ending is forgotten after the window. Within it `max` restarts are allowed, and only one of them for being stuck: what is stuck a second
- * time so soon is not cured by a restart here, and each costs the patience that clients wait.
+ * An ending is forgotten after the window. Within it `max` restarts are allowed, and only one of them for being stuck:
+ * what is stuck a second time so soon is not cured by a restart here, and each costs the patience that clients wait.
  */
 export interface RestartSettings {
   readonly max: number;
@@ -20,13 +20,20 @@ export type RestartVerdict =
   | { readonly kind: "give_up"; readonly why: string };
 
 /** `restarts`: those before, oldest first. */
-export function judgeEnding(restarts: readonly Restart[], cause: Restart["cause"], now: number, { max, windowMs }: RestartSettings): RestartVerdict {
+export function judgeEnding(
+  restarts: readonly Restart[],
+  cause: Restart["cause"],
+  now: number,
+  { max, windowMs }: RestartSettings,
+): RestartVerdict {
   const recent = recentRestarts(restarts, now, windowMs);
   if (cause === "stuck" && recent.some((restart) => restart.cause === "stuck")) {
     return { kind: "give_up", why: `it was restarted for being stuck within ${windowMs} ms already` };
   }
-  if (recent.length >= max) return { kind: "give_up", why: `it was restarted ${recent.length} times within ${windowMs} ms already` };
+  if (recent.length >= max)
+    return { kind: "give_up", why: `it was restarted ${recent.length} times within ${windowMs} ms already` };
   return { kind: "restart", restarts: [...recent, { at: now, cause }] };
 }
 
-export const recentRestarts = (restarts: readonly Restart[], now: number, windowMs: number): readonly Restart[] => restarts.filter(({ at }) => now - at < windowMs);
+export const recentRestarts = (restarts: readonly Restart[], now: number, windowMs: number): readonly Restart[] =>
+  restarts.filter(({ at }) => now - at < windowMs);

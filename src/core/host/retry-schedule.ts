@@ -1,9 +1,10 @@
 /**
- * When a host that could not stay primary may be asked again: one second later, twice that the next time, a minute at most.
+ * When a host that could not stay primary may be asked again: one second later, twice that the next time, a minute at
+ * most.
  *
- * Only well-being as primary sends it back to the beginning. Time alone proves nothing, since a secondary does not run the
- * application: until then every gateway ranks this host last. A person who restarts the host, or has it restore, says
- * that the cause is mended, and a rehearsal that succeeds shows it: both forget the schedule.
+ * Only well-being as primary sends it back to the beginning. Time alone proves nothing, since a secondary does not run
+ * the application: until then every gateway ranks this host last. A person who restarts the host, or has it restore,
+ * says that the cause is mended, and a rehearsal that succeeds shows it: both forget the schedule.
  *
  * Pure; times are this host's monotonic milliseconds.
  */
@@ -19,7 +20,12 @@ export const retryDelayMs = { first: 1_000, most: 60_000 } as const;
 export const wellBeingMs = 10 * 60_000;
 
 /** This host could not stay. `servedMs`: how long the application served clients before that; 0: it never did. */
-export function putOff(before: RetrySchedule | undefined, reason: string, servedMs: number, now: number): RetrySchedule {
+export function putOff(
+  before: RetrySchedule | undefined,
+  reason: string,
+  servedMs: number,
+  now: number,
+): RetrySchedule {
   const attempts = (afterService(before, servedMs)?.attempts ?? 0) + 1;
   return { reason, attempts, nextAt: now + delayAfter(attempts) };
 }

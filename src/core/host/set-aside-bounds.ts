@@ -1,8 +1,10 @@
 /**
- * Which folders of set-aside data go: more than the bound of them, or of their bytes, oldest first; and of equal ones all but the newest.
+ * Which folders of set-aside data go: more than the bound of them, or of their bytes, oldest first; and of equal ones
+ * all but the newest.
  *
- * A cause that every new primary meets again leaves a folder at each try, mostly with the same content: without a bound they fill the disk
- * that the databases need. When a restore lacks the room all the same, the oldest go before their bounds are reached. The newest always stays, whatever its size: it is the one that an operator is told of.
+ * A cause that every new primary meets again leaves a folder at each try, mostly with the same content: without a bound
+ * they fill the disk that the databases need. When a restore lacks the room all the same, the oldest go before their
+ * bounds are reached. The newest always stays, whatever its size: it is the one that an operator is told of.
  */
 export interface SetAside {
   readonly name: string;
@@ -23,8 +25,8 @@ export interface Removal {
 }
 
 /**
- * Which go when a restore lacks room for so many bytes: the oldest, as many as are needed, if that is enough; otherwise none, since nothing
- * would be won. `all`: oldest first.
+ * Which go when a restore lacks room for so many bytes: the oldest, as many as are needed, if that is enough; otherwise
+ * none, since nothing would be won. `all`: oldest first.
  */
 export function setAsidesForRoom(all: readonly Pick<SetAside, "name" | "bytes">[], missingBytes: number): string[] {
   const names: string[] = [];
@@ -48,7 +50,8 @@ export function removableSetAsides(all: readonly SetAside[], { keep, bytesMax }:
     const equal = content === undefined ? undefined : contents.get(content);
     if (equal === undefined && kept > 0) {
       if (kept >= keep) beyond ??= `there are ${keep} newer ones (host.set_aside_keep)`;
-      else if (bytes + own > bytesMax) beyond ??= `with the newer ones it is more than ${bytesMax} bytes (host.set_aside_bytes)`;
+      else if (bytes + own > bytesMax)
+        beyond ??= `with the newer ones it is more than ${bytesMax} bytes (host.set_aside_bytes)`;
     }
     const why = equal === undefined ? beyond : `it has the same content as ${equal}`;
     if (why !== undefined) {

@@ -2,8 +2,8 @@
  * Whether a secondary lets itself be promoted (docs/PROTOCOL.md, "majority").
  *
  * A majority of the registered gateways that sees the primary down is enough. Without one, the candidate's own witness
- * decides: the primary's life signs in the vault. A primary that writes there is alive, and no opinion of others fences it;
- * so a gateway that is alone with its view cannot topple it.
+ * decides: the primary's life signs in the vault. A primary that writes there is alive, and no opinion of others fences
+ * it; so a gateway that is alone with its view cannot topple it.
  */
 
 /** Why a host does not become primary. The control API carries it as it is (src/control/messages.ts). */
@@ -20,7 +20,10 @@ export interface PromotionEvidence {
   readonly planned: boolean;
   /** Epoch the gateway believes in. */
   readonly epoch: number;
-  /** The highest position that the primary of that epoch was heard to have; 0: not known, or an operator knows that it is lost. */
+  /**
+   * The highest position that the primary of that epoch was heard to have; 0: not known, or an operator knows that it
+   * is lost.
+   */
   readonly positionHeard: number;
   /** Identity of that primary's vault; null: not known. */
   readonly vault: string | null;
@@ -46,7 +49,10 @@ export interface WitnessView {
 
 export type WitnessVerdict = { readonly kind: "accepted" } | { readonly kind: "refused"; readonly refusal: Refusal };
 
-/** What the host said of itself when the order was decided: its run and its monotonic clock, and how long the order counts. */
+/**
+ * What the host said of itself when the order was decided: its run and its monotonic clock, and how long the order
+ * counts.
+ */
 export interface OrderBase {
   readonly instance: string;
   readonly clockMs: number;
@@ -54,12 +60,14 @@ export interface OrderBase {
 }
 
 /**
- * Whether an order is still what the gateway wants, by the host's own clock: one that a network kept back while it was cut, or
- * that waited here for a vault, would be an unneeded failover. `now`: monotonic, of this host. Undefined: it may be judged.
+ * Whether an order is still what the gateway wants, by the host's own clock: one that a network kept back while it was
+ * cut, or that waited here for a vault, would be an unneeded failover. `now`: monotonic, of this host. Undefined: it
+ * may be judged.
  */
 export function judgeAge(basedOn: OrderBase | null | undefined, instance: string, now: number): Refusal | undefined {
   if (basedOn === null || basedOn === undefined) return undefined;
-  if (basedOn.instance !== instance) return { kind: "order_expired", reason: "the order was meant for an earlier run of this host" };
+  if (basedOn.instance !== instance)
+    return { kind: "order_expired", reason: "the order was meant for an earlier run of this host" };
   const ageMs = now - basedOn.clockMs;
   if (ageMs <= basedOn.validMs) return undefined;
   const reason = `the order rests on what this host said ${Math.round(ageMs)} ms ago, and counts for ${Math.round(basedOn.validMs)} ms`;
@@ -69,17 +77,22 @@ export function judgeAge(basedOn: OrderBase | null | undefined, instance: string
 /**
  * Why the log here is not the log of the service; undefined: nothing speaks against it.
  *
- * A host on a stale copy of the vault, or on a folder that is not the share, would claim there and serve without the newest writes, and
- * nothing in its log could tell: R1 and R2 hold within one log. What the gateways heard can: a position in the status of a primary is that
- * of its last *durable* record (`LogWriter` moves on only when a put has succeeded), in that of a secondary one that it has read there.
- * So in the vault of the service a record at `positionHeard` exists for good (R4 removes it only under a checkpoint that is at least as far),
- * and a host that has read that log to its end is at least there. A record in flight was never heard.
+ * A host on a stale copy of the vault, or on a folder that is not the share, would claim there and serve without the
+ * newest writes, and nothing in its log could tell: R1 and R2 hold within one log. What the gateways heard can: a
+ * position in the status of a primary is that of its last *durable* record (`LogWriter` moves on only when a put has
+ * succeeded), in that of a secondary one that it has read there. So in the vault of the service a record at
+ * `positionHeard` exists for good (R4 removes it only under a checkpoint that is at least as far), and a host that has
+ * read that log to its end is at least there. A record in flight was never heard.
  *
- * How it could refuse a good host: a look-up that a network file system answers from its cache makes the log look shorter. So the
- * host looks again for a while before it believes that (`logPatienceMs`). Refusing loses nothing: the next candidate is asked, or this one again.
- * An operator who knows that the tail is lost forces the failover; then the gateway names neither position nor vault.
+ * How it could refuse a good host: a look-up that a network file system answers from its cache makes the log look
+ * shorter. So the host looks again for a while before it believes that (`logPatienceMs`). Refusing loses nothing: the
+ * next candidate is asked, or this one again. An operator who knows that the tail is lost forces the failover; then the
+ * gateway names neither position nor vault.
  */
-export function judgeLog({ positionHeard, vault }: Pick<PromotionEvidence, "positionHeard" | "vault">, view: Pick<WitnessView, "position" | "vault">): Refusal | undefined {
+export function judgeLog(
+  { positionHeard, vault }: Pick<PromotionEvidence, "positionHeard" | "vault">,
+  view: Pick<WitnessView, "position" | "vault">,
+): Refusal | undefined {
   if (vault !== null && view.vault !== null && vault !== view.vault) {
     return otherLog(`its identity is ${view.vault}, and that of the primary's vault ${vault}`);
   }
@@ -92,7 +105,10 @@ const otherLog = (found: string): Refusal => ({
   reason: `your vault is not the vault of this service, or it lost records: ${found}; look at the mount and at \`vault\` in [host]; if those records are lost for good, \`stead failover HOST --force\` goes on without them`,
 });
 
-/** How long a log that seems too short is read again before it is believed: look-ups of a network file system may be that old. */
+/**
+ * How long a log that seems too short is read again before it is believed: look-ups of a network file system may be
+ * that old.
+ */
 export const logPatienceMs = 1_000;
 
 /** Judges a promotion on what the log says, read to its end just now. */

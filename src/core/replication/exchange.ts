@@ -1,9 +1,10 @@
 /**
  * What two gateways say to each other about rows: one request and one answer, pure.
  *
- * A request carries what the asker believes the other lacks of its own writes, and, when it pulls, what it knows (its vector);
- * the answer says how much of the asker's writes is known, and to a pull gives what the asker lacks. Pushes bring everything
- * to everybody once; pulls are for what pushes did not bring, and rarer, because many at once would bring the same rows. Both may be lost, come twice, late or out of order: every field is either about rows, which
+ * A request carries what the asker believes the other lacks of its own writes, and, when it pulls, what it knows (its
+ * vector); the answer says how much of the asker's writes is known, and to a pull gives what the asker lacks. Pushes
+ * bring everything to everybody once; pulls are for what pushes did not bring, and rarer, because many at once would
+ * bring the same rows. Both may be lost, come twice, late or out of order: every field is either about rows, which
  * merge as a maximum, or a claim that stays true once it was true (replication.ts has the argument).
  */
 import type { Push, Replica } from "./replication.ts";
@@ -46,8 +47,8 @@ export interface PeerMemory {
 export const unknownPeer: PeerMemory = { origin: null, ownKnown: 0, next: null };
 
 /**
- * From a peer of which nothing is known everything is asked for, and nothing is pushed to it: its answer says first how much
- * it knows. `pull`: ask also otherwise; what has begun in parts is gone on with.
+ * From a peer of which nothing is known everything is asked for, and nothing is pushed to it: its answer says first how
+ * much it knows. `pull`: ask also otherwise; what has begun in parts is gone on with.
  */
 export function rowRequest(replica: Replica, peer: PeerMemory, pull: boolean, rowsMax = rowsPerMessageMax): RowRequest {
   return {
@@ -59,17 +60,26 @@ export function rowRequest(replica: Replica, peer: PeerMemory, pull: boolean, ro
 }
 
 /** Takes a request in and answers it. `applied`: rows that are new here. */
-export function rowAnswer(replica: Replica, request: RowRequest, rowsMax = rowsPerMessageMax): { readonly answer: RowAnswer; readonly applied: readonly ReplicatedRow[] } {
+export function rowAnswer(
+  replica: Replica,
+  request: RowRequest,
+  rowsMax = rowsPerMessageMax,
+): { readonly answer: RowAnswer; readonly applied: readonly ReplicatedRow[] } {
   const applied = request.push === null ? [] : replica.mergePush(request.origin, request.push).applied;
   const known = countOf(replica.vector, request.origin);
-  if (request.vector === null) return { answer: { origin: replica.origin, known, vector: null, rows: [], next: null }, applied };
+  if (request.vector === null)
+    return { answer: { origin: replica.origin, known, vector: null, rows: [], next: null }, applied };
   const after = request.after !== null && request.after.origin === replica.origin ? request.after.arrival : 0;
   const { rows, next } = replica.lackedBy(request.vector, after, rowsMax);
   return { answer: { origin: replica.origin, known, vector: new Map(replica.vector), rows, next }, applied };
 }
 
 /** Takes an answer in. `more`: another exchange is due at once. */
-export function takeAnswer(replica: Replica, answer: RowAnswer, before: PeerMemory): { readonly peer: PeerMemory; readonly applied: readonly ReplicatedRow[]; readonly more: boolean } {
+export function takeAnswer(
+  replica: Replica,
+  answer: RowAnswer,
+  before: PeerMemory,
+): { readonly peer: PeerMemory; readonly applied: readonly ReplicatedRow[]; readonly more: boolean } {
   const applied = replica.merge(answer.rows);
   if (answer.vector !== null && answer.next === null) replica.claim(answer.vector);
   const next = answer.vector !== null ? answer.next : before.origin === answer.origin ? before.next : null;

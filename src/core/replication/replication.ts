@@ -3,14 +3,15 @@
  *
  * A copy moves in two ways, and both keep the claim of its version vector (version-vector.ts) true:
  *
- * - *Pull.* The answering side gives, in the order in which they arrived there, all rows beyond the asker's vector, in parts.
- *   Only the last part lets the asker take over the answerer's vector. A row that is superseded between two parts moves to the
- *   end of the order and comes with a later part, so nothing that the vector claims was left out.
- * - *Push.* A run sends its own writes from number `since` to `upTo`. The receiver counts them only if it knew everything
- *   up to `since`. A write that another gateway's version superseded keeps its *slot*: the winner is sent in its place.
+ * - *Pull.* The answering side gives, in the order in which they arrived there, all rows beyond the asker's vector, in
+ *   parts. Only the last part lets the asker take over the answerer's vector. A row that is superseded between two
+ *   parts moves to the end of the order and comes with a later part, so nothing that the vector claims was left out.
+ * - *Push.* A run sends its own writes from number `since` to `upTo`. The receiver counts them only if it knew
+ *   everything up to `since`. A write that another gateway's version superseded keeps its *slot*: the winner is sent in
+ *   its place.
  *
- * An origin is one *run* of a gateway, so its numbers need not survive a crash: what was written but not stored belongs to a
- * run that is over, and comes back from any peer that heard it. A deleted database is a copy with an empty vector.
+ * An origin is one *run* of a gateway, so its numbers need not survive a crash: what was written but not stored belongs
+ * to a run that is over, and comes back from any peer that heard it. A deleted database is a copy with an empty vector.
  *
  * How it would lose a write: a vector ahead of the rows. So nothing raises an entry but the three places that say why.
  */
@@ -99,7 +100,8 @@ export class Replica {
     this.#seq++;
     this.#put(row, row.seq);
     this.#written.push({ seq: row.seq, table: row.table, key: row.key });
-    if (this.#written.length > this.#size * 2 + writtenSlackMax) this.#written = this.#written.filter((write) => this.#holdsSlot(write));
+    if (this.#written.length > this.#size * 2 + writtenSlackMax)
+      this.#written = this.#written.filter((write) => this.#holdsSlot(write));
     // Own writes are known to this run as they are made.
     this.#vector.set(this.origin, this.#seq);
     return row;
@@ -147,8 +149,8 @@ export class Replica {
   }
 
   /**
-   * What the owner of `vector` lacks, oldest arrivals first, from `after` on. Also rows that this copy holds and does not claim: a push
-   * with a gap before it may be all that is left of a run that lost its power.
+   * What the owner of `vector` lacks, oldest arrivals first, from `after` on. Also rows that this copy holds and does
+   * not claim: a push with a gap before it may be all that is left of a run that lost its power.
    */
   lackedBy(vector: VersionVector, after: number, rowsMax: number): Part {
     const lacking: Entry[] = [];
@@ -159,22 +161,29 @@ export class Replica {
     }
     lacking.sort((a, b) => a.arrival - b.arrival);
     const part = lacking.slice(0, rowsMax);
-    return { rows: part.map(({ row }) => row), next: lacking.length > rowsMax ? (part.at(-1)?.arrival ?? after) : null };
+    return {
+      rows: part.map(({ row }) => row),
+      next: lacking.length > rowsMax ? (part.at(-1)?.arrival ?? after) : null,
+    };
   }
 
   /**
-   * Rows that were stamped by a clock that was far ahead: they are stamped as old, and nothing is claimed of other runs any more. Gives
-   * those rows. Everybody else has refused these versions, so none is known elsewhere under the stamp before. Where that is not
-   * so (it is the clock of now that is wrong, and behind), a peer that has a version with its true stamp sends it again, because nothing is claimed.
+   * Rows that were stamped by a clock that was far ahead: they are stamped as old, and nothing is claimed of other runs
+   * any more. Gives those rows. Everybody else has refused these versions, so none is known elsewhere under the stamp
+   * before. Where that is not so (it is the clock of now that is wrong, and behind), a peer that has a version with its
+   * true stamp sends it again, because nothing is claimed.
    */
   outdate(isAhead: (hlc: string) => boolean): ReplicatedRow[] {
-    const ahead = [...this.#tables.values()].flatMap((table) => [...table.values()].filter(({ row }) => isAhead(row.hlc)));
+    const ahead = [...this.#tables.values()].flatMap((table) =>
+      [...table.values()].filter(({ row }) => isAhead(row.hlc)),
+    );
     const outdated = ahead.map(({ row, slot }) => {
       const old = { ...row, hlc: asOld(row.hlc) };
       this.#put(old, slot);
       return old;
     });
-    if (outdated.length > 0) for (const origin of [...this.#vector.keys()]) if (origin !== this.origin) this.#vector.delete(origin);
+    if (outdated.length > 0)
+      for (const origin of [...this.#vector.keys()]) if (origin !== this.origin) this.#vector.delete(origin);
     return outdated;
   }
 
@@ -188,8 +197,8 @@ export class Replica {
   }
 
   /**
-   * Drops vector entries of runs that are over and of which no row is left, so that restarts do not add up. A peer that was
-   * away may send such a row once more; it loses against what superseded it.
+   * Drops vector entries of runs that are over and of which no row is left, so that restarts do not add up. A peer that
+   * was away may send such a row once more; it loses against what superseded it.
    */
   retire(isLive: (origin: string) => boolean): void {
     for (const origin of this.#vector.keys()) {

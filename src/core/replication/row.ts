@@ -1,10 +1,11 @@
 /**
  * One row of the gateways' shared tables, and which of two versions of it stays.
  *
- * `supersedes` is a strict total order on the versions of a row, the same on every gateway and free of clocks that run now:
- * so merging is a maximum, which is commutative, associative and idempotent, and gateways that have received the same
- * versions, in whatever order and however often, hold the same content. The order: an operator's word about a host before
- * a configuration file's (the registry's precedence), then the newest hybrid logical stamp, then origin and number.
+ * `supersedes` is a strict total order on the versions of a row, the same on every gateway and free of clocks that run
+ * now: so merging is a maximum, which is commutative, associative and idempotent, and gateways that have received the
+ * same versions, in whatever order and however often, hold the same content. The order: an operator's word about a host
+ * before a configuration file's (the registry's precedence), then the newest hybrid logical stamp, then origin and
+ * number.
  */
 
 export type Cell = string | number | null;
@@ -40,7 +41,10 @@ export function supersedes(next: ReplicatedRow, current: ReplicatedRow): boolean
 }
 
 /** True when both have the same content, whatever their origins. */
-export function sameContent(a: Pick<ReplicatedRow, "values" | "deleted">, b: Pick<ReplicatedRow, "values" | "deleted">): boolean {
+export function sameContent(
+  a: Pick<ReplicatedRow, "values" | "deleted">,
+  b: Pick<ReplicatedRow, "values" | "deleted">,
+): boolean {
   if (a.deleted !== b.deleted) return false;
   const names = Object.keys(a.values);
   return names.length === Object.keys(b.values).length && names.every((name) => a.values[name] === b.values[name]);
@@ -52,13 +56,15 @@ export const stampMs = (stamp: string): number => Number(stamp.slice(0, 15));
 /** Stamps further ahead of the wall clock come from a clock that is wrong by more than can be repaired by waiting. */
 export const stampAheadMsMax = 24 * 3600 * 1_000;
 
-export const isStampAhead = (stamp: string, wallTimeMs: number): boolean => stampMs(stamp) > wallTimeMs + stampAheadMsMax;
+export const isStampAhead = (stamp: string, wallTimeMs: number): boolean =>
+  stampMs(stamp) > wallTimeMs + stampAheadMsMax;
 
 /**
- * The stamp that takes the place of one from a clock that was ahead: so old that it loses against everything that was written by a clock that is
- * right. The same everywhere, and in the order of the stamps before, because gateways that were wrong together must agree on
- * what they wrote.
+ * The stamp that takes the place of one from a clock that was ahead: so old that it loses against everything that was
+ * written by a clock that is right. The same everywhere, and in the order of the stamps before, because gateways that
+ * were wrong together must agree on what they wrote.
  */
-export const asOld = (stamp: string): string => `${String(Math.floor(stampMs(stamp) / oldDivisor)).padStart(15, "0")}${stamp.slice(15)}`;
+export const asOld = (stamp: string): string =>
+  `${String(Math.floor(stampMs(stamp) / oldDivisor)).padStart(15, "0")}${stamp.slice(15)}`;
 /** Any time of this century comes to lie within the first hour of 1970. */
 const oldDivisor = 1_000_000;

@@ -1,8 +1,10 @@
 /**
- * A version vector: for each origin (one run of one gateway) the highest sequence number up to which everything is known.
+ * A version vector: for each origin (one run of one gateway) the highest sequence number up to which everything is
+ * known.
  *
  * `vector.get(o) = n` claims: of every write of `o` numbered 1..n, its holder has that write or one that superseded it.
- * Numbers may have gaps; claims may not. Parker et al. 1983, "Detection of Mutual Inconsistency in Distributed Systems".
+ * Numbers may have gaps; claims may not. Parker et al. 1983, "Detection of Mutual Inconsistency in Distributed
+ * Systems".
  */
 
 export type VersionVector = ReadonlyMap<string, number>;

@@ -3,7 +3,11 @@ import { serve, type ServerType } from "@hono/node-server";
 import type { createAdminApp } from "./admin.ts";
 
 /** Rejects with the system's error when the address cannot be used. */
-export function listenAdmin(app: ReturnType<typeof createAdminApp>, hostname: string, port: number): Promise<ServerType> {
+export function listenAdmin(
+  app: ReturnType<typeof createAdminApp>,
+  hostname: string,
+  port: number,
+): Promise<ServerType> {
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname, port, overrideGlobalObjects: false });
     server.once("listening", () => resolve(server));

@@ -53,10 +53,20 @@ export interface AdminTarget {
   services(): readonly ServiceRuntime[];
   status(): ClusterStatus;
   hostList(): HostList;
-  addHost(host: { service: string; id: string; controlUrl: string; priority: number | null; nofailover: boolean | null }): void;
+  addHost(host: {
+    service: string;
+    id: string;
+    controlUrl: string;
+    priority: number | null;
+    nofailover: boolean | null;
+  }): void;
   configReport(): ConfigReport;
   /** False: there is no such host. */
-  changeHost(service: string, host: string, change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined }): boolean;
+  changeHost(
+    service: string,
+    host: string,
+    change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined },
+  ): boolean;
   /** False: there is no such host. */
   removeHost(service: string, host: string): boolean;
   setPaused(service: ServiceRuntime, paused: boolean): void;
@@ -82,16 +92,30 @@ export function createAdminApp(target: AdminTarget): Hono {
   const app = new Hono();
   app.onError((error, c) => {
     if (error instanceof Refusal) return c.json(error.body, error.status);
-    return c.json({ error: error.message, advice: "this is a defect of the gateway: please report it" } satisfies Refused, 500);
+    return c.json(
+      { error: error.message, advice: "this is a defect of the gateway: please report it" } satisfies Refused,
+      500,
+    );
   });
-  app.notFound((c) => c.json({ error: "there is nothing here", advice: "see docs/GATEWAY-API.md" } satisfies Refused, 404));
+  app.notFound((c) =>
+    c.json({ error: "there is nothing here", advice: "see docs/GATEWAY-API.md" } satisfies Refused, 404),
+  );
   app.get("/liveness", (c) => c.json({ ok: true } satisfies LivenessAnswer));
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
   app.use(requireSecret(target.secret));
   addPeerRoutes(app, target.peers);
-  app.use(bodyLimit({ maxSize: bodyBytesMax, onError: (c) => c.json({ error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` } satisfies Refused, 413) }));
+  app.use(
+    bodyLimit({
+      maxSize: bodyBytesMax,
+      onError: (c) =>
+        c.json(
+          { error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` } satisfies Refused,
+          413,
+        ),
+    }),
+  );
   app.get("/metrics", async (c) => {
     showStatus(target.metrics, target.status());
     return c.text(await target.metrics.text(), 200, { "content-type": target.metrics.contentType });
@@ -104,7 +128,12 @@ export function createAdminApp(target: AdminTarget): Hono {
   app.post("/v1/sql", async (c) => {
     const { sql, rowsMax, timeoutMs } = await read(c, sqlRequestSchema);
     const answer = await target.query({ kind: "query", sql, rowsMax }, timeoutMs);
-    if (answer.kind !== "rows") throw new Refusal(400, answer.kind === "error" ? answer.message : `the reader answered with ${answer.kind}`, "see `stead sql --help` for the views and their columns, and `stead status` for trouble with the database");
+    if (answer.kind !== "rows")
+      throw new Refusal(
+        400,
+        answer.kind === "error" ? answer.message : `the reader answered with ${answer.kind}`,
+        "see `stead sql --help` for the views and their columns, and `stead status` for trouble with the database",
+      );
     return c.json({ columns: answer.columns, rows: answer.rows, truncated: answer.truncated });
   });
   return app;
@@ -153,7 +182,8 @@ function addCommands(app: Hono, target: AdminTarget): void {
     const found = find(target, service);
     const id = host ?? found.state.primary?.host;
     const client = id === undefined ? undefined : found.clientOf(id);
-    if (id === undefined || client === undefined) throw new Refusal(404, `there is no host "${id ?? ""}" to ask`, "see `stead hosts list`");
+    if (id === undefined || client === undefined)
+      throw new Refusal(404, `there is no host "${id ?? ""}" to ask`, "see `stead hosts list`");
     const answer = await client.checkpoint();
     if (answer.kind === "ok") return c.json({ service: found.name, host: id, ...answer.value });
     const why = answer.kind === "refused-by-host" ? JSON.stringify(answer.refusal) : answer.message;
@@ -166,23 +196,41 @@ async function rehearse(service: ServiceRuntime, host: string): Promise<Rehearsa
   if (client === undefined) throw unknownHost(host);
   const answer = await client.rehearse();
   if (answer.kind === "ok") return { service: service.name, host, ...answer.value };
-  if (answer.kind === "refused-by-host") throw new Refusal(409, `${host}: ${describeRefusal(answer.refusal)}`, "see `stead status`; a rehearsal needs a secondary that follows");
-  throw new Refusal(409, `${host} did not tell how its rehearsal went: ${answer.message}`, "see its result in `stead status`, and its log; hosts of an older version cannot rehearse");
+  if (answer.kind === "refused-by-host")
+    throw new Refusal(
+      409,
+      `${host}: ${describeRefusal(answer.refusal)}`,
+      "see `stead status`; a rehearsal needs a secondary that follows",
+    );
+  throw new Refusal(
+    409,
+    `${host} did not tell how its rehearsal went: ${answer.message}`,
+    "see its result in `stead status`, and its log; hosts of an older version cannot rehearse",
+  );
 }
 
 /** On every host: each hands what it knows to the next primary. */
 async function clearSuspects(service: ServiceRuntime): Promise<SuspectsCleared> {
   const hosts = [...service.state.hosts.keys()];
-  const answers = await Promise.all(hosts.map(async (host) => ({ host, answer: await service.clientOf(host)?.clearSuspects() })));
+  const answers = await Promise.all(
+    hosts.map(async (host) => ({ host, answer: await service.clientOf(host)?.clearSuspects() })),
+  );
   const cleared = answers.filter(({ answer }) => answer?.kind === "ok").map(({ host }) => host);
   const primary = service.state.primary?.host;
-  if (primary !== undefined && !cleared.includes(primary)) throw new Refusal(409, `the primary ${primary} did not answer: it still puts requests aside`, "try again when `stead status` shows it as up");
+  if (primary !== undefined && !cleared.includes(primary))
+    throw new Refusal(
+      409,
+      `the primary ${primary} did not answer: it still puts requests aside`,
+      "try again when `stead status` shows it as up",
+    );
   return { service: service.name, hosts: cleared };
 }
 
 type DatabaseCall = (client: HostControl) => Promise<HostAnswer<DatabaseList>> | undefined;
 
-/** The primary, or without one the first host that answers: what is excluded is excluded for all of them, in the vault. */
+/**
+ * The primary, or without one the first host that answers: what is excluded is excluded for all of them, in the vault.
+ */
 async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): Promise<DatabasesAnswer> {
   const primary = service.state.primary?.host;
   const mustBePrimary = primary !== undefined && service.state.phase.kind === "serving";
@@ -192,18 +240,32 @@ async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): P
     const client = service.clientOf(host);
     const answer = client === undefined ? undefined : await call(client);
     if (answer?.kind === "ok") return { service: service.name, host, ...answer.value };
-    if (answer?.kind === "refused-by-host") throw new Refusal(409, `${host}: ${describeRefusal(answer.refusal)}`, "see `stead databases`");
+    if (answer?.kind === "refused-by-host")
+      throw new Refusal(409, `${host}: ${describeRefusal(answer.refusal)}`, "see `stead databases`");
     why = `${host}: ${answer?.message ?? "a plain host captures nothing"}`;
   }
-  throw new Refusal(409, `no host that could tell answered (${why})`, "try again when `stead status` shows the primary as up; hosts of an older version know nothing of it");
+  throw new Refusal(
+    409,
+    `no host that could tell answered (${why})`,
+    "try again when `stead status` shows the primary as up; hosts of an older version know nothing of it",
+  );
 }
 
-async function changeDatabase(service: ServiceRuntime, act: DatabaseAct, change: DatabaseChange): Promise<DatabasesAnswer> {
+async function changeDatabase(
+  service: ServiceRuntime,
+  act: DatabaseAct,
+  change: DatabaseChange,
+): Promise<DatabasesAnswer> {
   const answer = await askAboutDatabases(service, (client) => client.changeDatabase?.(act, change));
   // A host that is about to become primary has read the list already, perhaps before this change.
   const others = [...service.state.hosts.keys()].filter((host) => host !== answer.host);
   await Promise.all(others.map(async (host) => service.clientOf(host)?.changeDatabase?.(act, change)));
-  service.recorder.note(act === "exclude" ? "warning" : "info", `database-${act}d`, answer.host, `${change.name}, by an operator${change.force === true ? ", although it was captured" : ""}`);
+  service.recorder.note(
+    act === "exclude" ? "warning" : "info",
+    `database-${act}d`,
+    answer.host,
+    `${change.name}, by an operator${change.force === true ? ", although it was captured" : ""}`,
+  );
   return answer;
 }
 
@@ -240,12 +302,29 @@ const unknownHost = (host: string): Refusal => new Refusal(404, `there is no hos
 async function drain(target: AdminTarget, service: ServiceRuntime, host: string): Promise<CommandDone> {
   if (!target.changeHost(service.name, host, { nofailover: true })) throw unknownHost(host);
   const { primary } = service.state;
-  if (primary?.host !== host) return { service: service.name, primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, failover: null, mayLose: null };
+  if (primary?.host !== host)
+    return {
+      service: service.name,
+      primary: primary?.host ?? null,
+      epoch: primary?.epoch ?? 0,
+      failover: null,
+      mayLose: null,
+    };
   const outcome = await service.command({ kind: "switchover", target: null }, AbortSignal.timeout(commandTimeoutMs));
   if (outcome.kind === "refused") {
-    throw new Refusal(409, `${host} is no candidate any more, but still primary: ${outcome.why}`, `${outcome.advice}; then drain it again`);
+    throw new Refusal(
+      409,
+      `${host} is no candidate any more, but still primary: ${outcome.why}`,
+      `${outcome.advice}; then drain it again`,
+    );
   }
-  return { service: service.name, primary: outcome.primary, epoch: outcome.epoch, failover: entryOf(service, outcome.failover), mayLose: null };
+  return {
+    service: service.name,
+    primary: outcome.primary,
+    epoch: outcome.epoch,
+    failover: entryOf(service, outcome.failover),
+    mayLose: null,
+  };
 }
 
 /** Secrets are compared by their hashes, in constant time whatever their lengths. */
@@ -254,7 +333,10 @@ function requireSecret(secret: string) {
   const wanted = digest(`Bearer ${secret}`);
   return async function checkSecret(c: Context, next: () => Promise<void>): Promise<Response | undefined> {
     if (!timingSafeEqual(digest(c.req.header("authorization") ?? ""), wanted)) {
-      return c.json({ error: "unauthorized", advice: "send Authorization: Bearer <cluster secret>" } satisfies Refused, 401);
+      return c.json(
+        { error: "unauthorized", advice: "send Authorization: Bearer <cluster secret>" } satisfies Refused,
+        401,
+      );
     }
     await next();
     return undefined;
@@ -279,7 +361,8 @@ function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
   const known = services.map((service) => service.name).join(", ");
   const [only] = services;
   if (name === undefined && only !== undefined && services.length === 1) return only;
-  if (name === undefined) throw new Refusal(400, "this gateway has several services and the request names none", `name one of: ${known}`);
+  if (name === undefined)
+    throw new Refusal(400, "this gateway has several services and the request names none", `name one of: ${known}`);
   const found = services.find((service) => service.name === name);
   if (found === undefined) throw new Refusal(404, `there is no service "${name}"`, `there are: ${known}`);
   return found;
@@ -288,7 +371,13 @@ function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
 async function order(service: ServiceRuntime, command: Command): Promise<CommandDone> {
   const outcome = await service.command(command, AbortSignal.timeout(commandTimeoutMs));
   if (outcome.kind === "refused") throw new Refusal(409, outcome.why, outcome.advice);
-  return { service: service.name, primary: outcome.primary, epoch: outcome.epoch, failover: entryOf(service, outcome.failover), mayLose: null };
+  return {
+    service: service.name,
+    primary: outcome.primary,
+    epoch: outcome.epoch,
+    failover: entryOf(service, outcome.failover),
+    mayLose: null,
+  };
 }
 
 function entryOf(service: ServiceRuntime, failover: Failover | null): CommandDone["failover"] {

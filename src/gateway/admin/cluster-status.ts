@@ -13,7 +13,8 @@ import type { FailoverRow } from "../state/rows.ts";
 /** `failovers`: of all gateways, oldest first. */
 export function serviceStatus(service: ServiceRuntime, now: number, failovers: readonly FailoverRow[]): ClusterService {
   const { state, route, traffic, recorder } = service;
-  const primaryPosition = state.primary === null ? null : (state.hosts.get(state.primary.host)?.report?.position ?? null);
+  const primaryPosition =
+    state.primary === null ? null : (state.hosts.get(state.primary.host)?.report?.position ?? null);
   return {
     name: service.name,
     phase: state.phase.kind,
@@ -43,15 +44,21 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
   const monitor = service.monitorOf(view.id);
   const status = monitor?.status ?? null;
   const { report } = view;
-  const notes = [...(status === null || view.health.kind === "down" ? [] : conditionNotes(status)), ...(status?.warnings ?? [])];
+  const notes = [
+    ...(status === null || view.health.kind === "down" ? [] : conditionNotes(status)),
+    ...(status?.warnings ?? []),
+  ];
   if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
   if (status !== null && view.health.kind !== "down") notes.push(...formatNotes(service, status));
   if (report !== null && report.service !== service.name) notes.push(`it is a host of the service "${report.service}"`);
   for (const { method, path, trialInMs } of report?.role === "primary" ? (status?.suspects ?? []) : []) {
-    notes.push(`${method} ${path} is put aside: the application ended twice while it had such a request; one is tried in ${Math.ceil(trialInMs / 1000)} s`);
+    notes.push(
+      `${method} ${path} is put aside: the application ended twice while it had such a request; one is tried in ${Math.ceil(trialInMs / 1000)} s`,
+    );
   }
   if (view.health.kind === "down") notes.push(`down: ${view.health.cause}`);
-  else if (report?.role === "primary" && report.epoch < (service.state.primary?.epoch ?? 0)) notes.push(olderPrimary(report.epoch));
+  else if (report?.role === "primary" && report.epoch < (service.state.primary?.epoch ?? 0))
+    notes.push(olderPrimary(report.epoch));
   return {
     id: view.id,
     controlUrl: view.controlUrl,
@@ -74,19 +81,37 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
 
 /** A host that is of an earlier version than others. */
 function formatNotes(service: ServiceRuntime, { recordFormat }: HostStatus): string[] {
-  const others = [...service.state.hosts.keys()].map((id) => service.monitorOf(id)?.status?.recordFormat?.reads ?? oldestRecordFormat);
+  const others = [...service.state.hosts.keys()].map(
+    (id) => service.monitorOf(id)?.status?.recordFormat?.reads ?? oldestRecordFormat,
+  );
   const reads = recordFormat?.reads ?? oldestRecordFormat;
   const newest = Math.max(reads, ...others);
-  return reads >= newest ? [] : [`reads records of format ${reads} and none newer, while other hosts read format ${newest}: the primary writes format ${reads} until this host is upgraded`];
+  return reads >= newest
+    ? []
+    : [
+        `reads records of format ${reads} and none newer, while other hosts read format ${newest}: the primary writes format ${reads} until this host is upgraded`,
+      ];
 }
 
-/** Passes when it was replaced: it is about to read that in the log. Stays when its log begins anew: then no gateway routes to it. */
+/**
+ * Passes when it was replaced: it is about to read that in the log. Stays when its log begins anew: then no gateway
+ * routes to it.
+ */
 const olderPrimary = (epoch: number): string =>
   `primary of epoch ${epoch}, which is older than what this gateway knows: it was replaced a moment ago, or its vault is a new one, and then every gateway has to be started without its database`;
 
 const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
 
-const toldBy = ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat });
+const toldBy = ({
+  application,
+  impairments,
+  retry,
+  suspects,
+  vault,
+  rehearsal,
+  capture,
+  recordFormat,
+}: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat });
 
 /** What its application, its disks and its vault are like, in an operator's words; nothing when all is well. */
 function conditionNotes({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {
@@ -97,12 +122,19 @@ function conditionNotes({ application, impairments, retry, suspects, rehearsal, 
   }
   for (const { kind, reason, forMs } of impairments) notes.push(`${kind} impaired for ${seconds(forMs)}: ${reason}`);
   if (application !== null && application.state !== "ready" && application.state !== "stopped") {
-    notes.push(`application ${application.state} for ${seconds(application.forMs)}${application.detail === null ? "" : `: ${application.detail}`}`);
+    notes.push(
+      `application ${application.state} for ${seconds(application.forMs)}${application.detail === null ? "" : `: ${application.detail}`}`,
+    );
   }
   for (const { database, walBytes, heldMs, heldBy } of capture?.longLogs ?? []) {
-    notes.push(`${database}: write-ahead log of ${Math.floor(walBytes / 2 ** 20)} MiB, which a reader has kept from starting over for ${seconds(heldMs)}: ${heldBy.join(", ") || "unknown process"}`);
+    notes.push(
+      `${database}: write-ahead log of ${Math.floor(walBytes / 2 ** 20)} MiB, which a reader has kept from starting over for ${seconds(heldMs)}: ${heldBy.join(", ") || "unknown process"}`,
+    );
   }
-  if (rehearsal?.ok === false) notes.push(`rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "it did not say why")}`);
+  if (rehearsal?.ok === false)
+    notes.push(
+      `rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "it did not say why")}`,
+    );
   if (suspects.length > 0) notes.push(`${suspects.length} suspect request${suspects.length === 1 ? "" : "s"}`);
   return notes;
 }
@@ -118,7 +150,9 @@ function vaultOf({ vault }: ServiceState, now: number): ClusterService["vault"] 
 
 function rowOf(state: ServiceState, now: number): ClusterService["row"] {
   const row = currentRow(state, now);
-  return row === null ? null : { count: row.nth, cause: row.cause.text, spanMs: row.spanMs, waitMs: Math.max(0, row.until - now) };
+  return row === null
+    ? null
+    : { count: row.nth, cause: row.cause.text, spanMs: row.spanMs, waitMs: Math.max(0, row.until - now) };
 }
 
 function reasonOf(state: ServiceState, now: number): string | null {
@@ -144,7 +178,9 @@ function phaseReason(phase: Phase): string | null {
     case "demoting":
       return `host ${phase.failover.from ?? "?"} is stepping down`;
     case "down":
-      return phase.because.kind === "no-candidate" ? `no host can take over: ${whyDown(phase.because)}` : whyDown(phase.because);
+      return phase.because.kind === "no-candidate"
+        ? `no host can take over: ${whyDown(phase.because)}`
+        : whyDown(phase.because);
   }
 }
 

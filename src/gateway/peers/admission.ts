@@ -1,6 +1,6 @@
 /**
- * Whom this gateway listens to: not to itself, not to a second process with an id that is in use, not to a gateway that was
- * removed and has not joined anew since.
+ * Whom this gateway listens to: not to itself, not to a second process with an id that is in use, not to a gateway that
+ * was removed and has not joined anew since.
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import type { Replica } from "../../core/replication/replication.ts";
@@ -17,17 +17,31 @@ export interface AdmissionQuestion {
 
 /** Null: it is heard, and noted as such. */
 export function refusalOf({ self, from, replica, watch, now }: AdmissionQuestion): PeerRefusal | null {
-  if (from.origin === replica.origin) return { reason: "self", error: "this is the gateway that asks", advice: "take its own address out of gateway.peers" };
+  if (from.origin === replica.origin)
+    return {
+      reason: "self",
+      error: "this is the gateway that asks",
+      advice: "take its own address out of gateway.peers",
+    };
   if (from.id === self.id) {
     const error = `another process calls itself gateway ${self.id}, at ${from.adminUrl}; this one is at ${self.adminUrl}`;
     return { reason: "duplicate-id", error, advice: "give each gateway an id of its own ([gateway] id)" };
   }
   const removal = replica.get("gateways", from.id);
   if (removal?.deleted === true && (from.registered ?? "") < removal.hlc) {
-    return { reason: "removed", error: `gateway ${from.id} was removed`, advice: "stop it, or start it again to join anew", stamp: removal.hlc };
+    return {
+      reason: "removed",
+      error: `gateway ${from.id} was removed`,
+      advice: "stop it, or start it again to join anew",
+      stamp: removal.hlc,
+    };
   }
   const verdict = watch.hear(from.id, from.origin, now);
   if (verdict.kind === "ok") return null;
   const error = `another process with the gateway id ${from.id} was heard ${verdict.heardMsAgo} ms ago`;
-  return { reason: "duplicate-id", error, advice: `give each gateway an id of its own; after a restart this passes within ${silentMs} ms` };
+  return {
+    reason: "duplicate-id",
+    error,
+    advice: `give each gateway an id of its own; after a restart this passes within ${silentMs} ms`,
+  };
 }

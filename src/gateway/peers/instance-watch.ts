@@ -1,8 +1,10 @@
 /**
- * Finds two processes that use one gateway id: each run has its own name, and of an id only one run may be heard at a time.
+ * Finds two processes that use one gateway id: each run has its own name, and of an id only one run may be heard at a
+ * time.
  *
- * The run that is there stays; another is refused until the first was silent for `silentMs`. So a second process never gets
- * in while the first lives, and a gateway that was restarted waits at most that long (not at all when it said good-bye).
+ * The run that is there stays; another is refused until the first was silent for `silentMs`. So a second process never
+ * gets in while the first lives, and a gateway that was restarted waits at most that long (not at all when it said
+ * good-bye).
  */
 
 /** Longer than two sweeps of a gateway that lives. */
@@ -15,7 +17,8 @@ export class InstanceWatch {
 
   hear(id: string, origin: string, now: number): InstanceVerdict {
     const known = this.#heard.get(id);
-    if (known !== undefined && known.origin !== origin && now - known.at < silentMs) return { kind: "duplicate", heardMsAgo: Math.round(now - known.at) };
+    if (known !== undefined && known.origin !== origin && now - known.at < silentMs)
+      return { kind: "duplicate", heardMsAgo: Math.round(now - known.at) };
     this.#heard.set(id, { origin, at: now });
     return { kind: "ok" };
   }

@@ -15,7 +15,9 @@ export interface Member {
 
 /** Registered gateways and removed ones, without the own. */
 export function others(replica: Replica, self: string): { readonly members: Member[]; readonly removed: Member[] } {
-  const rows = [...replica.rowsOf("gateways")].map((row) => fromValues<typeof gateways.$inferSelect>(row)).filter(({ id }) => id !== self);
+  const rows = [...replica.rowsOf("gateways")]
+    .map((row) => fromValues<typeof gateways.$inferSelect>(row))
+    .filter(({ id }) => id !== self);
   return { members: rows.filter(({ deleted }) => !deleted), removed: rows.filter(({ deleted }) => deleted) };
 }
 

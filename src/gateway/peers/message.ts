@@ -15,10 +15,22 @@ export interface RowPart {
   readonly rows: readonly ReplicatedRow[];
 }
 
-export function composeMessage(self: Member, replica: Replica, part: RowPart, views: PeerMessage["views"], leaving: boolean): PeerMessage {
+export function composeMessage(
+  self: Member,
+  replica: Replica,
+  part: RowPart,
+  views: PeerMessage["views"],
+  leaving: boolean,
+): PeerMessage {
   return {
     format: peerFormat,
-    from: { id: self.id, origin: replica.origin, adminUrl: self.adminUrl, registered: replica.get("gateways", self.id)?.hlc ?? null, leaving },
+    from: {
+      id: self.id,
+      origin: replica.origin,
+      adminUrl: self.adminUrl,
+      registered: replica.get("gateways", self.id)?.hlc ?? null,
+      leaving,
+    },
     vector: part.vector === null ? null : Object.fromEntries(part.vector),
     known: part.known,
     push: part.push === null ? null : { since: part.push.since, upTo: part.push.upTo },
@@ -29,4 +41,5 @@ export function composeMessage(self: Member, replica: Replica, part: RowPart, vi
   };
 }
 
-export const vectorOf = (message: PeerMessage): VersionVector | null => (message.vector === null ? null : new Map(Object.entries(message.vector)));
+export const vectorOf = (message: PeerMessage): VersionVector | null =>
+  message.vector === null ? null : new Map(Object.entries(message.vector));

@@ -1,10 +1,16 @@
 /**
- * The transport between gateways: one kept-alive connection per peer, one call at a time, each with a time limit. It knows
- * nothing of what the messages mean; failures are data.
+ * The transport between gateways: one kept-alive connection per peer, one call at a time, each with a time limit. It
+ * knows nothing of what the messages mean; failures are data.
  */
 import { Agent, request, type IncomingMessage } from "node:http";
 import * as v from "valibot";
-import { peerMessageBytesMax, peerMessageSchema, peerRefusalSchema, type PeerMessage, type PeerRefusal } from "../../control/peer-api.ts";
+import {
+  peerMessageBytesMax,
+  peerMessageSchema,
+  peerRefusalSchema,
+  type PeerMessage,
+  type PeerRefusal,
+} from "../../control/peer-api.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
 export type SyncAnswer =
@@ -12,7 +18,9 @@ export type SyncAnswer =
   | { readonly kind: "refused"; readonly refusal: PeerRefusal }
   | { readonly kind: "failed"; readonly why: string };
 
-type Raw = { readonly kind: "answer"; readonly status: number; readonly text: string } | { readonly kind: "broken"; readonly why: string; readonly wasIdle: boolean };
+type Raw =
+  | { readonly kind: "answer"; readonly status: number; readonly text: string }
+  | { readonly kind: "broken"; readonly why: string; readonly wasIdle: boolean };
 
 /** One peer, as its caller sees it. */
 export interface PeerTransport {
@@ -55,7 +63,11 @@ export class PeerClient implements PeerTransport {
       const outgoing = request(new URL("/v1/peer/sync", this.#url), {
         method: "POST",
         agent: this.#agent,
-        headers: { authorization: `Bearer ${this.#secret}`, "content-type": "application/json", "content-length": body.length },
+        headers: {
+          authorization: `Bearer ${this.#secret}`,
+          "content-type": "application/json",
+          "content-length": body.length,
+        },
       });
       let over = false;
       const finish = (raw: Raw): void => {
@@ -74,7 +86,9 @@ export class PeerClient implements PeerTransport {
         const wasIdle = outgoing.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
         finish({ kind: "broken", why: error.message || (error.code ?? "failed"), wasIdle });
       });
-      outgoing.on("response", (response) => readText(response, broken, (text) => finish({ kind: "answer", status: response.statusCode ?? 0, text })));
+      outgoing.on("response", (response) =>
+        readText(response, broken, (text) => finish({ kind: "answer", status: response.statusCode ?? 0, text })),
+      );
       outgoing.end(body);
     });
   }
@@ -103,8 +117,12 @@ function understand(status: number, text: string): SyncAnswer {
   }
   if (status === 200) {
     const parsed = v.safeParse(peerMessageSchema, body);
-    return parsed.success ? { kind: "ok", message: parsed.output } : { kind: "failed", why: `its answer is of another version: ${v.summarize(parsed.issues)}` };
+    return parsed.success
+      ? { kind: "ok", message: parsed.output }
+      : { kind: "failed", why: `its answer is of another version: ${v.summarize(parsed.issues)}` };
   }
   const refusal = v.safeParse(peerRefusalSchema, body);
-  return refusal.success ? { kind: "refused", refusal: refusal.output } : { kind: "failed", why: `it answered ${status}` };
+  return refusal.success
+    ? { kind: "refused", refusal: refusal.output }
+    : { kind: "failed", why: `it answered ${status}` };
 }

@@ -1,6 +1,6 @@
 /**
- * When this gateway talks to one peer: every `sweepMs`, sooner when something changed, again at once while there is more to
- * give or take, and never two calls at a time. What is said is peers.ts's.
+ * When this gateway talks to one peer: every `sweepMs`, sooner when something changed, again at once while there is
+ * more to give or take, and never two calls at a time. What is said is peers.ts's.
  */
 import { unknownPeer, type PeerMemory } from "../../core/replication/exchange.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -36,7 +36,13 @@ export class PeerLink {
   #wanted = Infinity;
   #notBefore = -Infinity;
 
-  constructor(url: string, id: string | null, client: PeerTransport, clock: Clock, exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>) {
+  constructor(
+    url: string,
+    id: string | null,
+    client: PeerTransport,
+    clock: Clock,
+    exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>,
+  ) {
     this.url = url;
     this.id = id;
     this.client = client;

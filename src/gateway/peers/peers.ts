@@ -1,9 +1,9 @@
 /**
  * This gateway among its peers: who they are, what is said to them and what they say (src/control/peer-api.ts).
  *
- * Rows are the core's (core/replication/exchange.ts); here they get addresses, time, and an identity that is checked: a second
- * process with an id that is in use is refused, and so is a gateway that was removed. Losing every peer changes nothing but
- * who is heard: routing and this gateway's own rows go on.
+ * Rows are the core's (core/replication/exchange.ts); here they get addresses, time, and an identity that is checked: a
+ * second process with an id that is in use is refused, and so is a gateway that was removed. Losing every peer changes
+ * nothing but who is heard: routing and this gateway's own rows go on.
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication/exchange.ts";
@@ -93,7 +93,9 @@ export class Peers {
     const { id, adminUrl, clock, store } = this.#options;
     const { members } = others(store.replica, id);
     const linked = [...this.#links.values()];
-    const unmet = linked.filter((link) => !members.some((member) => member.adminUrl === link.url)).map((link) => ({ id: link.id ?? link.url, adminUrl: link.url }));
+    const unmet = linked
+      .filter((link) => !members.some((member) => member.adminUrl === link.url))
+      .map((link) => ({ id: link.id ?? link.url, adminUrl: link.url }));
     const rest = [...members, ...unmet].map((member) => ({
       id: member.id,
       adminUrl: member.adminUrl,
@@ -159,7 +161,12 @@ export class Peers {
     if (refusal !== null) return refusal;
     const { from, push } = message;
     const decoded = this.#decode(message);
-    const request = { origin: from.origin, vector: vectorOf(message), after: message.after, push: push === null || decoded === null ? null : { ...push, rows: decoded } };
+    const request = {
+      origin: from.origin,
+      vector: vectorOf(message),
+      after: message.after,
+      push: push === null || decoded === null ? null : { ...push, rows: decoded },
+    };
     const { answer, applied } = rowAnswer(store.replica, request);
     store.applied(applied);
     if (from.leaving) this.#watch.goodbye(from.id, from.origin);
@@ -174,7 +181,8 @@ export class Peers {
     if (row === undefined || row.deleted) return { kind: "unknown" };
     store.write(putGateway({ ...fromValues<typeof gateways.$inferSelect>(row), deleted: true }));
     for (const seen of store.replica.rowsOf("health")) {
-      if (seen.values["gateway"] === id && !seen.deleted) store.write(putHealth({ ...fromValues<typeof health.$inferSelect>(seen), deleted: true }));
+      if (seen.values["gateway"] === id && !seen.deleted)
+        store.write(putHealth({ ...fromValues<typeof health.$inferSelect>(seen), deleted: true }));
     }
     return { kind: "removed" };
   }
@@ -249,7 +257,11 @@ export class Peers {
     }
     link.trouble = null;
     const { known, next } = message;
-    const taken = takeAnswer(store.replica, { origin: message.from.origin, known, vector: vectorOf(message), rows, next }, link.memory);
+    const taken = takeAnswer(
+      store.replica,
+      { origin: message.from.origin, known, vector: vectorOf(message), rows, next },
+      link.memory,
+    );
     link.memory = taken.peer;
     store.applied(taken.applied);
     if (message.vector !== null && next === null) this.#joined = true;
@@ -265,7 +277,13 @@ export class Peers {
 
   #judge({ from }: PeerMessage): PeerRefusal | null {
     const { id, adminUrl, clock, store } = this.#options;
-    const refusal = refusalOf({ self: { id, adminUrl }, from, replica: store.replica, watch: this.#watch, now: clock.now() });
+    const refusal = refusalOf({
+      self: { id, adminUrl },
+      from,
+      replica: store.replica,
+      watch: this.#watch,
+      now: clock.now(),
+    });
     if (refusal?.reason === "duplicate-id" && from.id === id) this.#warn("duplicate", refusal.error);
     return refusal;
   }
@@ -282,13 +300,17 @@ export class Peers {
       case "duplicate-id": {
         // Just restarted: peers that still remember the previous run need a moment.
         this.#refusedSince ??= clock.now();
-        if (clock.now() - this.#refusedSince > silentMs * 2) this.#warn("refused", `${link.url} refuses this gateway: ${refusal.error}; ${refusal.advice}`);
+        if (clock.now() - this.#refusedSince > silentMs * 2)
+          this.#warn("refused", `${link.url} refuses this gateway: ${refusal.error}; ${refusal.advice}`);
         return "failed";
       }
       case "removed": {
         const isFresh = link.memory.origin === null && !this.#joined;
         if (isFresh && refusal.stamp !== undefined) {
-          store.writeAfter(refusal.stamp, putGateway({ id, adminUrl, startedAtMs: Math.floor(clock.wallTime()), deleted: false }));
+          store.writeAfter(
+            refusal.stamp,
+            putGateway({ id, adminUrl, startedAtMs: Math.floor(clock.wallTime()), deleted: false }),
+          );
           return "more";
         }
         this.#warn("removed", `this gateway was removed from the cluster: stop it, or start it again to join anew`);
@@ -304,7 +326,8 @@ export class Peers {
   #removed(): boolean {
     const { store, id } = this.#options;
     const removed = store.replica.get("gateways", id)?.deleted === true;
-    if (removed) this.#warn("removed", "this gateway was removed from the cluster: stop it, or start it again to join anew");
+    if (removed)
+      this.#warn("removed", "this gateway was removed from the cluster: stop it, or start it again to join anew");
     return removed;
   }
 
@@ -314,7 +337,10 @@ export class Peers {
       this.#troubles.delete(message.from.id);
       return decoded.rows;
     }
-    const advice = decoded.kind === "clock" ? "correct the clock of the gateway that wrote it" : "upgrade this gateway; nothing is lost, it gets the rows then";
+    const advice =
+      decoded.kind === "clock"
+        ? "correct the clock of the gateway that wrote it"
+        : "upgrade this gateway; nothing is lost, it gets the rows then";
     this.#warn(message.from.id, `rows of gateway ${message.from.id} are not taken: ${decoded.why}; ${advice}`);
     return null;
   }
@@ -327,7 +353,11 @@ export class Peers {
     const { store, transport } = this.#options;
     const client = transport(link.url);
     const request = { ...rowRequest(store.replica, link.memory, false), vector: null, after: null };
-    await client.sync(this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [] }, true), goodbyeMs, new AbortController().signal);
+    await client.sync(
+      this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [] }, true),
+      goodbyeMs,
+      new AbortController().signal,
+    );
     client.close();
   }
 

@@ -1,4 +1,7 @@
-/** What this gateway sees of each service's primary, as it tells its peers; and what they say, as the state machines take it. */
+/**
+ * What this gateway sees of each service's primary, as it tells its peers; and what they say, as the state machines
+ * take it.
+ */
 import type { PeerViewMessage } from "../../control/peer-api.ts";
 import { viewForPeers } from "../../core/failover/relation.ts";
 import type { ServiceRuntime } from "../service/service.ts";
@@ -7,7 +10,13 @@ type View = Omit<PeerViewMessage, "forMs">;
 
 function viewOf(service: ServiceRuntime, now: number): View {
   const { primary } = service.state;
-  return { service: service.name, primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, sees: viewForPeers(service.state, now), heard: service.state.heard };
+  return {
+    service: service.name,
+    primary: primary?.host ?? null,
+    epoch: primary?.epoch ?? 0,
+    sees: viewForPeers(service.state, now),
+    heard: service.state.heard,
+  };
 }
 
 /** The position moves with every record: it goes along and is no news by itself. */

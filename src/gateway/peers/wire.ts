@@ -1,18 +1,35 @@
 /** Rows as messages carry them (src/control/peer-api.ts), and back, refusing what this version cannot keep whole. */
 import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
 import { type Cell, isStampAhead, stampMs, type ReplicatedRow } from "../../core/replication/row.ts";
-import { isAccepted, keyOf, sharedTable, sharedTables, type SharedColumn, type SharedTable } from "../state/replication-tables.ts";
+import {
+  isAccepted,
+  keyOf,
+  sharedTable,
+  sharedTables,
+  type SharedColumn,
+  type SharedTable,
+} from "../state/replication-tables.ts";
 
 export function encodeRows(rows: readonly ReplicatedRow[]): Pick<PeerMessage, "tables" | "rows"> {
   const tables: Record<string, string[]> = {};
   const encoded = rows.map((row): WireRow => {
     const columns = (tables[row.table] ??= sharedTable(row.table).columns.map(({ name }) => name));
-    return [row.table, row.origin, row.seq, row.hlc, row.deleted ? 1 : 0, columns.map((name) => row.values[name] ?? null)];
+    return [
+      row.table,
+      row.origin,
+      row.seq,
+      row.hlc,
+      row.deleted ? 1 : 0,
+      columns.map((name) => row.values[name] ?? null),
+    ];
   });
   return { tables, rows: encoded };
 }
 
-export type Decoded = { readonly kind: "ok"; readonly rows: ReplicatedRow[] } | { readonly kind: "unknown"; readonly why: string } | { readonly kind: "clock"; readonly why: string };
+export type Decoded =
+  | { readonly kind: "ok"; readonly rows: ReplicatedRow[] }
+  | { readonly kind: "unknown"; readonly why: string }
+  | { readonly kind: "clock"; readonly why: string };
 
 /** Where a message's rows have what this version's tables want. */
 interface Layout {
@@ -40,11 +57,20 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
   const rows: ReplicatedRow[] = [];
   for (const [name, origin, seq, hlc, deleted, cells] of message.rows) {
     const layout = layouts.get(name);
-    if (layout === undefined || layout.columns.length !== cells.length) return { kind: "unknown", why: `a row of "${name}" does not have its columns` };
-    if (isStampAhead(hlc, wallTimeMs)) return { kind: "clock", why: `it is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock` };
+    if (layout === undefined || layout.columns.length !== cells.length)
+      return { kind: "unknown", why: `a row of "${name}" does not have its columns` };
+    if (isStampAhead(hlc, wallTimeMs))
+      return {
+        kind: "clock",
+        why: `it is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock`,
+      };
     const { table, columns, at } = layout;
     const wrong = columns.find((column, index) => !isAcceptedAs(table, column, cells[index] ?? null));
-    if (wrong !== undefined) return { kind: "unknown", why: `a row of "${name}" has a value in ${wrong.name} that this version does not know there` };
+    if (wrong !== undefined)
+      return {
+        kind: "unknown",
+        why: `a row of "${name}" has a value in ${wrong.name} that this version does not know there`,
+      };
     const values: Record<string, Cell> = {};
     for (const [index, column] of table.columns.entries()) {
       const from = at[index] ?? -1;
@@ -57,5 +83,7 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
 
 /** Keys are joined with line ends (state/replication-tables.ts), so a part of one has none. */
 function isAcceptedAs(table: SharedTable, column: SharedColumn, cell: Cell): boolean {
-  return isAccepted(column, cell) && (typeof cell !== "string" || !cell.includes("\n") || !table.keys.includes(column.name));
+  return (
+    isAccepted(column, cell) && (typeof cell !== "string" || !cell.includes("\n") || !table.keys.includes(column.name))
+  );
 }

@@ -1,8 +1,9 @@
 /**
- * Where access lines go: collected in memory, written a few times a second by one write, so that a line costs no system call.
+ * Where access lines go: collected in memory, written a few times a second by one write, so that a line costs no system
+ * call.
  *
- * Bounded: a disk that does not keep up loses lines, never requests; how many is counted and said. A file that was moved
- * away (logrotate) is noticed at the next write and opened anew.
+ * Bounded: a disk that does not keep up loses lines, never requests; how many is counted and said. A file that was
+ * moved away (logrotate) is noticed at the next write and opened anew.
  */
 import { Buffer } from "node:buffer";
 import { closeSync, fstatSync, openSync, statSync, write } from "node:fs";
@@ -94,6 +95,10 @@ export class AccessLogFile {
 
 async function writeAll(descriptor: number, bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
-    at += await new Promise<number>((resolve, reject) => write(descriptor, bytes, at, bytes.length - at, null, (error, written) => (error === null ? resolve(written) : reject(error))));
+    at += await new Promise<number>((resolve, reject) =>
+      write(descriptor, bytes, at, bytes.length - at, null, (error, written) =>
+        error === null ? resolve(written) : reject(error),
+      ),
+    );
   }
 }

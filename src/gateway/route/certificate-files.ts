@@ -1,9 +1,10 @@
 /**
- * The certificates of the listener as files: read at the start, looked at every second, handed over when one has changed.
+ * The certificates of the listener as files: read at the start, looked at every second, handed over when one has
+ * changed.
  *
- * Looked at rather than watched: renewals replace files, folders and symbolic links, and a watch follows only some of them.
- * What cannot be read or does not fit together (half of a renewal) leaves the old certificates in use and is said once;
- * the next look tries again.
+ * Looked at rather than watched: renewals replace files, folders and symbolic links, and a watch follows only some of
+ * them. What cannot be read or does not fit together (half of a renewal) leaves the old certificates in use and is said
+ * once; the next look tries again.
  */
 import { readFileSync, statSync } from "node:fs";
 import type { CertificateFiles, TlsConfig } from "../../config/types.ts";
@@ -43,7 +44,11 @@ export class CertificateWatch {
   trouble: string | null = null;
 
   /** `seen`: the state of the files when those in use were read, from `fingerprint` before reading. */
-  constructor(config: TlsConfig, seen: string, options: { clock: Clock; log: Log; replace: (certificates: TlsCertificates) => void }) {
+  constructor(
+    config: TlsConfig,
+    seen: string,
+    options: { clock: Clock; log: Log; replace: (certificates: TlsCertificates) => void },
+  ) {
     this.#config = config;
     this.#seen = seen;
     this.#clock = options.clock;

@@ -1,6 +1,6 @@
 /**
- * The gateway's client side: the listener with its certificates, who is believed about clients, what requests are given on their
- * way, and the access log. What happens to a request is the service's (src/http/proxy/proxy.ts).
+ * The gateway's client side: the listener with its certificates, who is believed about clients, what requests are given
+ * on their way, and the access log. What happens to a request is the service's (src/http/proxy/proxy.ts).
  */
 import type { Exchange, ForwardOptions, Handling } from "../../http/upstream/exchange.ts";
 import { forwardedFields } from "../../http/proxy/forwarded-fields.ts";
@@ -17,7 +17,8 @@ import { CertificateWatch, fingerprint, readCertificates } from "./certificate-f
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 
 /** What a data plane needs of a configuration. */
-export interface PlaneSettings extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
+export interface PlaneSettings
+  extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
   readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
 }
 
@@ -51,14 +52,21 @@ export class DataPlane {
       limits: httpLimitsOf(config),
       clock,
       halfClose: config.clientHalfClose,
-      counts: { accepted: metrics.counter("stead_connections_accepted_total", {}), refused: metrics.counter("stead_connections_refused_total", {}) },
+      counts: {
+        accepted: metrics.counter("stead_connections_accepted_total", {}),
+        refused: metrics.counter("stead_connections_refused_total", {}),
+      },
       onExchange: (exchange) => deps.onExchange(exchange),
-      onProtocolError: ({ status, code, message }, client) => refusals.warn("request refused", { client, status, code, why: message }),
+      onProtocolError: ({ status, code, message }, client) =>
+        refusals.warn("request refused", { client, status, code, why: message }),
       ...(certificates === undefined ? {} : { tls: certificates }),
       ...(proxyProtocolFrom.length === 0 ? {} : { proxyProtocolFrom }),
       ...(lines === null ? {} : { onAccess: (entry) => lines.add(entry) }),
     });
-    const watch = tls === null ? null : new CertificateWatch(tls, seen, { clock, log, replace: (fresh) => server.replaceCertificates(fresh) });
+    const watch =
+      tls === null
+        ? null
+        : new CertificateWatch(tls, seen, { clock, log, replace: (fresh) => server.replaceCertificates(fresh) });
     return new DataPlane(server, lines, watch);
   }
 
@@ -87,4 +95,7 @@ export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">
   return { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) };
 }
 
-export const httpLimitsOf = ({ limits, hold }: Pick<PlaneSettings, "limits" | "hold">): Partial<HttpLimits> => ({ ...limits, keepBodyTotalBytesMax: hold.bytesMax });
+export const httpLimitsOf = ({ limits, hold }: Pick<PlaneSettings, "limits" | "hold">): Partial<HttpLimits> => ({
+  ...limits,
+  keepBodyTotalBytesMax: hold.bytesMax,
+});

@@ -1,6 +1,6 @@
 /**
- * The client side of a gateway as its control plane sees it: listens, has a route per service, and is told what to do with
- * them. It runs in this process (LocalPlane) or in several of their own (workers/worker-pool.ts).
+ * The client side of a gateway as its control plane sees it: listens, has a route per service, and is told what to do
+ * with them. It runs in this process (LocalPlane) or in several of their own (workers/worker-pool.ts).
  */
 import type { ServiceConfig } from "../../config/types.ts";
 import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
@@ -93,17 +93,26 @@ export class LocalPlane implements Plane {
   route(service: string, hooks: RouteHooks): ServiceRoute {
     const { clock, settings, metrics } = this.#deps;
     const hold = () => {
-      const { hold: { requestsMax, bytesMax, timeMs }, dataPlane: { releaseConcurrency } } = settings();
+      const {
+        hold: { requestsMax, bytesMax, timeMs },
+        dataPlane: { releaseConcurrency },
+      } = settings();
       return { requestsMax, bytesMax, waitMsMax: timeMs, releaseConcurrency };
     };
-    const route = new ServiceRoute({ clock, limits: httpLimitsOf(settings()), hold, measures: routeMeasures(metrics, service) });
+    const route = new ServiceRoute({
+      clock,
+      limits: httpLimitsOf(settings()),
+      hold,
+      measures: routeMeasures(metrics, service),
+    });
     this.#proxies.set(service, this.#proxy(service, route, hooks));
     return route;
   }
 
   follow(): void {
     const services = this.#deps.settings().services;
-    for (const name of [...this.#proxies.keys()]) if (!services.some((service) => service.name === name)) this.#proxies.delete(name);
+    for (const name of [...this.#proxies.keys()])
+      if (!services.some((service) => service.name === name)) this.#proxies.delete(name);
     const served = services.flatMap(({ name, match }) => {
       const proxy = this.#proxies.get(name);
       return proxy === undefined ? [] : [{ name, match, proxy }];
@@ -113,7 +122,14 @@ export class LocalPlane implements Plane {
 
   async listen(descriptor?: number): Promise<void> {
     const { clock, log, settings, metrics } = this.#deps;
-    this.#data = await DataPlane.listen(settings(), { clock, log, metrics, refusals: this.#refusals, descriptor, onExchange: (exchange) => this.#onExchange(exchange) });
+    this.#data = await DataPlane.listen(settings(), {
+      clock,
+      log,
+      metrics,
+      refusals: this.#refusals,
+      descriptor,
+      onExchange: (exchange) => this.#onExchange(exchange),
+    });
   }
 
   async close(options: CloseOptions): Promise<void> {
@@ -141,10 +157,22 @@ export class LocalPlane implements Plane {
       get againMax() {
         return settings().replayAgainMax;
       },
-      forward: { ...forwardOptionsOf(settings()), firstByteMs: (target) => firstByteMsOf(settings().services.find(({ name }) => name === service)?.firstByte, target) },
+      forward: {
+        ...forwardOptionsOf(settings()),
+        firstByteMs: (target) =>
+          firstByteMsOf(settings().services.find(({ name }) => name === service)?.firstByte, target),
+      },
       hooks: {
         onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),
-        onRefused: ({ remoteAddress: client, requestId }, status, code, why) => this.#refusals.warn("request not answered by the application", { service, client, request: requestId, status, code, why }),
+        onRefused: ({ remoteAddress: client, requestId }, status, code, why) =>
+          this.#refusals.warn("request not answered by the application", {
+            service,
+            client,
+            request: requestId,
+            status,
+            code,
+            why,
+          }),
         onConnectionError: (upstream, cause) => {
           const host = route.host;
           if (host !== null && route.current() === upstream) hooks.onConnectionError(host, cause);

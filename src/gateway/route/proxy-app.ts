@@ -1,15 +1,18 @@
 /**
- * The gateway as a Hono app: everything that no other route takes goes through the gateway's own data plane. For embedding it
- * in another app and for servers that speak what `node:net` here does not (HTTP/2).
+ * The gateway as a Hono app: everything that no other route takes goes through the gateway's own data plane. For
+ * embedding it in another app and for servers that speak what `node:net` here does not (HTTP/2).
  *
- * @example
- * Bun.serve({ fetch: (request, server) => createProxyApp(dataPlane.server, () => clientOf(server.requestIP(request))).fetch(request) });
+ * @example Bun.serve({ fetch: (request, server) => createProxyApp(dataPlane.server, () =>
+ * clientOf(server.requestIP(request))).fetch(request) });
  */
 import { type Context, Hono } from "hono";
 import { fetchThrough, type FetchClient } from "../../http/embed/fetch-entry.ts";
 import type { HttpServer } from "../../http/server/server.ts";
 
-/** `clientOf` says who sent a request: runtimes differ there, for example `getConnInfo` of hono/bun or @hono/node-server/conninfo. */
+/**
+ * `clientOf` says who sent a request: runtimes differ there, for example `getConnInfo` of hono/bun or
+ * @hono/node-server/conninfo.
+ */
 export function createProxyApp(server: HttpServer, clientOf: (context: Context) => FetchClient): Hono {
   const app = new Hono();
   app.all("*", function forward(context) {

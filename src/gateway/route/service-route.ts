@@ -1,9 +1,11 @@
 /**
- * Where one service's requests go, as the data plane asks for it (`Route` of src/http/proxy/proxy.ts): the primary's connections,
- * and the hold for requests without one. It is told by the state machine's effects and decides only one thing itself:
+ * Where one service's requests go, as the data plane asks for it (`Route` of src/http/proxy/proxy.ts): the primary's
+ * connections, and the hold for requests without one. It is told by the state machine's effects and decides only one
+ * thing itself:
  *
- * When no host can take over and the last known primary refuses connections, sending every request against a closed port
- * would burn its patience. So the hold closes, and one connection attempt per `retryConnectMs` finds out when it is back.
+ * When no host can take over and the last known primary refuses connections, sending every request against a closed
+ * port would burn its patience. So the hold closes, and one connection attempt per `retryConnectMs` finds out when it
+ * is back.
  */
 import { connect } from "node:net";
 import { Hold, holdEnds, type HoldOptions, type HoldWaits } from "../../http/proxy/hold.ts";
@@ -36,7 +38,9 @@ interface RouteMeasures {
 }
 
 export function routeMeasures(metrics: Metrics, service: string): RouteMeasures {
-  const waits = Object.fromEntries(holdEnds.map((result) => [result, metrics.histogram("stead_hold_duration_seconds", { service, result })])) as HoldWaits;
+  const waits = Object.fromEntries(
+    holdEnds.map((result) => [result, metrics.histogram("stead_hold_duration_seconds", { service, result })]),
+  ) as HoldWaits;
   return { waits, firstByte: metrics.histogram("stead_upstream_first_byte_seconds", { service }) };
 }
 
@@ -78,7 +82,10 @@ export class ServiceRoute implements Route, RouteTarget {
   }
 
   route(host: string, dataUrl: string, epoch: number | undefined): void {
-    if (this.#active !== null && (this.#active.dataUrl !== dataUrl || this.#active.epoch !== epoch || this.#active.upstream.isClosed)) {
+    if (
+      this.#active !== null &&
+      (this.#active.dataUrl !== dataUrl || this.#active.epoch !== epoch || this.#active.upstream.isClosed)
+    ) {
       this.#active.upstream.close(`host ${host} serves now`);
       this.#active = null;
     }

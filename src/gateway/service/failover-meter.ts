@@ -1,6 +1,7 @@
 /**
- * Counts and times a service's failovers as they end. One is told several times, the last time when the new primary has the traffic: it
- * counts once, and each of its phases too. Unlike the list that the status shows, a count forgets nothing.
+ * Counts and times a service's failovers as they end. One is told several times, the last time when the new primary has
+ * the traffic: it counts once, and each of its phases too. Unlike the list that the status shows, a count forgets
+ * nothing.
  */
 import type { Failover, FailoverOutcome } from "../../core/failover/state.ts";
 import type { Counter, Histogram, Metrics } from "../../metrics/metrics.ts";
@@ -24,7 +25,8 @@ export class FailoverMeter {
     this.#service = service;
     this.#done = metrics.counter("stead_failovers_total", { service });
     this.#gap = metrics.histogram("stead_failover_gap_seconds", { service });
-    for (const outcome of ["recovered", "overtaken", "refused"]) metrics.counter("stead_failovers_abandoned_total", { service, outcome });
+    for (const outcome of ["recovered", "overtaken", "refused"])
+      metrics.counter("stead_failovers_abandoned_total", { service, outcome });
   }
 
   note({ key, phases }: Failover, outcome: FailoverOutcome): void {
@@ -32,7 +34,8 @@ export class FailoverMeter {
     const before = this.#last?.key === key ? this.#last : undefined;
     const service = this.#service;
     if (outcome === "done" && before?.outcome !== "done") this.#done.add();
-    if (outcome !== "done" && before === undefined) this.#metrics.counter("stead_failovers_abandoned_total", { service, outcome }).add();
+    if (outcome !== "done" && before === undefined)
+      this.#metrics.counter("stead_failovers_abandoned_total", { service, outcome }).add();
     const timed = new Set(before?.timed);
     for (const [phase, ms] of outcome === "done" ? Object.entries(phases) : []) {
       if (ms === undefined || timed.has(phase)) continue;

@@ -1,13 +1,13 @@
 /**
  * Rows of failovers whose gateway ended in the middle: without this they would say `running` for ever.
  *
- * A row belongs to the run of a gateway that wrote it last. One of an earlier run of this gateway is concluded at once; one of a peer
- * when that was not heard for `silentMsMax`, so that a gateway which is only cut off writes the end itself; a peer that comes
- * back as another run concludes its own. Two that do so at once write the same. Should the writer live after all, its next
- * word about the failover is newer, and stands.
+ * A row belongs to the run of a gateway that wrote it last. One of an earlier run of this gateway is concluded at once;
+ * one of a peer when that was not heard for `silentMsMax`, so that a gateway which is only cut off writes the end
+ * itself; a peer that comes back as another run concludes its own. Two that do so at once write the same. Should the
+ * writer live after all, its next word about the failover is newer, and stands.
  *
- * `interrupted` says that the gateway ended, not the failover: `to_host` and `epoch_to` become who took the next epoch, by
- * whose order ever, where that is known.
+ * `interrupted` says that the gateway ended, not the failover: `to_host` and `epoch_to` become who took the next epoch,
+ * by whose order ever, where that is known.
  */
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -51,7 +51,9 @@ export class Interrupted {
 
   look(): void {
     const { replica } = this.#options.store;
-    const dead = [...replica.rowsOf("failovers")].filter((row) => row.values["outcome"] === "running" && !row.deleted && this.#hasEnded(row.origin));
+    const dead = [...replica.rowsOf("failovers")].filter(
+      (row) => row.values["outcome"] === "running" && !row.deleted && this.#hasEnded(row.origin),
+    );
     for (const row of dead) this.#conclude(row);
   }
 
@@ -65,7 +67,13 @@ export class Interrupted {
 
   #conclude(stored: ReplicatedRow): void {
     const { store } = this.#options;
-    const { origin: _origin, seq: _seq, hlc: _hlc, deleted: _deleted, ...row } = fromValues<typeof failovers.$inferSelect>(stored);
+    const {
+      origin: _origin,
+      seq: _seq,
+      hlc: _hlc,
+      deleted: _deleted,
+      ...row
+    } = fromValues<typeof failovers.$inferSelect>(stored);
     const next = this.#successor(row.service, row.epochFrom);
     const known: Partial<FailoverRow> = next === undefined ? {} : { toHost: next.host, epochTo: next.epoch };
     store.writeAfter(stored.hlc, putFailover({ ...row, outcome: "interrupted", ...known }));

@@ -2,8 +2,8 @@
  * Watches one host: keeps its status stream open and probes it, and tells the state machine what it sees.
  *
  * The stream brings news at once, and its end is the fastest sign of a death. Probes run beside it at a fixed interval,
- * whether or not the last one was answered, so that a host that hangs is noticed after `timeout + interval * (fall - 1)`
- * and not after the sum of time-outs. It decides nothing.
+ * whether or not the last one was answered, so that a host that hangs is noticed after
+ * `timeout + interval * (fall - 1)` and not after the sum of time-outs. It decides nothing.
  */
 import type { HostStatus } from "../../control/host-status.ts";
 import type { FailoverEvent } from "../../core/failover/state.ts";

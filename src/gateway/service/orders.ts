@@ -31,24 +31,43 @@ export class Orders {
 
   promote(client: HostControl | undefined, order: PromoteOrder, { suspects, recordFormat }: PromoteKnowledge): void {
     const { call, epoch, planned, positionHeard, vault, gatewaysRegistered } = order;
-    const request = { gateway: this.#gateway, epoch, planned, positionHeard, vault, gatewaysRegistered, gatewaysSeeingDown: [...order.gatewaysSeeingDown], basedOn: order.basedOn, suspects: [...suspects], recordFormat };
+    const request = {
+      gateway: this.#gateway,
+      epoch,
+      planned,
+      positionHeard,
+      vault,
+      gatewaysRegistered,
+      gatewaysSeeingDown: [...order.gatewaysSeeingDown],
+      basedOn: order.basedOn,
+      suspects: [...suspects],
+      recordFormat,
+    };
     this.#run(call, client, (target, signal) =>
-      target.promote(request, (event) => {
-        if (signal.aborted) return;
-        if (event.kind === "done") this.#send({ kind: "promoted", call, epoch: event.epoch, dataUrl: event.dataUrl });
-        else this.#common(call, event);
-      }, signal),
+      target.promote(
+        request,
+        (event) => {
+          if (signal.aborted) return;
+          if (event.kind === "done") this.#send({ kind: "promoted", call, epoch: event.epoch, dataUrl: event.dataUrl });
+          else this.#common(call, event);
+        },
+        signal,
+      ),
     );
   }
 
   demote(client: HostControl | undefined, order: DemoteOrder): void {
     const { call, successor, reason, epoch } = order;
     this.#run(call, client, (target, signal) =>
-      target.demote({ gateway: this.#gateway, successor, reason, epoch }, (event) => {
-        if (signal.aborted) return;
-        if (event.kind === "done") this.#send({ kind: "demoted", call });
-        else this.#common(call, event);
-      }, signal),
+      target.demote(
+        { gateway: this.#gateway, successor, reason, epoch },
+        (event) => {
+          if (signal.aborted) return;
+          if (event.kind === "done") this.#send({ kind: "demoted", call });
+          else this.#common(call, event);
+        },
+        signal,
+      ),
     );
   }
 
@@ -62,12 +81,21 @@ export class Orders {
     await this.#background.settled();
   }
 
-  #common(call: number, event: { readonly kind: "phase"; readonly phase: string; readonly ms: number } | { readonly kind: "refused"; readonly refusal: Refusal }): void {
+  #common(
+    call: number,
+    event:
+      | { readonly kind: "phase"; readonly phase: string; readonly ms: number }
+      | { readonly kind: "refused"; readonly refusal: Refusal },
+  ): void {
     if (event.kind === "phase") this.#send({ kind: "phase-ended", call, phase: event.phase, ms: event.ms });
     else this.#send({ kind: "call-refused", call, refusal: event.refusal });
   }
 
-  #run(call: number, client: HostControl | undefined, work: (client: HostControl, signal: AbortSignal) => Promise<StreamEnd>): void {
+  #run(
+    call: number,
+    client: HostControl | undefined,
+    work: (client: HostControl, signal: AbortSignal) => Promise<StreamEnd>,
+  ): void {
     if (client === undefined) {
       this.#send({ kind: "call-lost", call, why: "the host is not registered" });
       return;

@@ -1,20 +1,29 @@
 /**
- * Stands in for the control API of a plain host: an ordinary HTTP server that knows nothing of stead, watched by the status of
- * one path. So the same decisions route, hold and fail over between plain hosts; there is nothing to restore or to promote.
+ * Stands in for the control API of a plain host: an ordinary HTTP server that knows nothing of stead, watched by the
+ * status of one path. So the same decisions route, hold and fail over between plain hosts; there is nothing to restore
+ * or to promote.
  *
- * What a plain host cannot give: its epochs live in this gateway's memory, so nothing fences a plain primary that was thought
- * dead (it may still take what reaches it by other ways), its data are its own affair, and several gateways could not agree
- * about it: the configuration refuses plain hosts together with peers, and mixed with others in one service.
+ * What a plain host cannot give: its epochs live in this gateway's memory, so nothing fences a plain primary that was
+ * thought dead (it may still take what reaches it by other ways), its data are its own affair, and several gateways
+ * could not agree about it: the configuration refuses plain hosts together with peers, and mixed with others in one
+ * service.
  *
- * A plain host's control address is written `plain:URL/path` everywhere (registry, status): one string, one identity. The
- * cluster's secret is never sent to it.
+ * A plain host's control address is written `plain:URL/path` everywhere (registry, status): one string, one identity.
+ * The cluster's secret is never sent to it.
  */
 import { request, type IncomingMessage } from "node:http";
 import type { DatabaseAct, DatabaseChange, DatabaseList } from "../../control/databases.ts";
 import type { HostAnswer, StreamEnd } from "../../control/host-client.ts";
 import { type HostStatus, untold } from "../../control/host-status.ts";
 import type { CallFailure } from "../../control/http-call.ts";
-import type { CheckpointDone, DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest, RehearsalDone } from "../../control/messages.ts";
+import type {
+  CheckpointDone,
+  DemoteEvent,
+  DemoteRequest,
+  PromoteEvent,
+  PromoteRequest,
+  RehearsalDone,
+} from "../../control/messages.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
 /** What the gateway uses of a host's control API; `HostClient` is the real one. */
@@ -87,7 +96,11 @@ export class PlainControl implements HostControl {
     return new Promise((resolve) => signal.addEventListener("abort", () => resolve(aborted), { once: true }));
   }
 
-  async promote({ epoch }: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd> {
+  async promote(
+    { epoch }: PromoteRequest,
+    onEvent: (event: PromoteEvent) => void,
+    signal: AbortSignal,
+  ): Promise<StreamEnd> {
     const { epochs, host } = this.#options;
     if (epoch < epochs.epoch) {
       onEvent({ kind: "refused", refusal: { kind: "epoch_taken", epoch: epochs.epoch, host: epochs.host ?? "" } });
@@ -106,15 +119,24 @@ export class PlainControl implements HostControl {
   }
 
   checkpoint(): Promise<HostAnswer<CheckpointDone>> {
-    return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host has no vault" } });
+    return Promise.resolve({
+      kind: "refused-by-host",
+      refusal: { kind: "not_ready", reason: "a plain host has no vault" },
+    });
   }
 
   rehearse(): Promise<HostAnswer<RehearsalDone>> {
-    return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host starts its application by itself" } });
+    return Promise.resolve({
+      kind: "refused-by-host",
+      refusal: { kind: "not_ready", reason: "a plain host starts its application by itself" },
+    });
   }
 
   clearSuspects(): Promise<HostAnswer<HostStatus>> {
-    return Promise.resolve({ kind: "refused-by-host", refusal: { kind: "not_ready", reason: "a plain host puts nothing aside" } });
+    return Promise.resolve({
+      kind: "refused-by-host",
+      refusal: { kind: "not_ready", reason: "a plain host puts nothing aside" },
+    });
   }
 
   #status(): HostStatus {
@@ -148,8 +170,14 @@ export class PlainControl implements HostControl {
 
   #health(timeoutMs: number, signal: AbortSignal | undefined): Promise<"well" | CallFailure> {
     return new Promise((resolve) => {
-      const call = request(this.#url, { agent: false, headers: { "User-Agent": "stead-health" }, ...(signal === undefined ? {} : { signal }) });
-      const timer = this.#options.clock.setTimer(timeoutMs, () => finish({ kind: "timeout", message: `${this.#url.href} did not answer in ${timeoutMs} ms` }));
+      const call = request(this.#url, {
+        agent: false,
+        headers: { "User-Agent": "stead-health" },
+        ...(signal === undefined ? {} : { signal }),
+      });
+      const timer = this.#options.clock.setTimer(timeoutMs, () =>
+        finish({ kind: "timeout", message: `${this.#url.href} did not answer in ${timeoutMs} ms` }),
+      );
       const finish = (result: "well" | CallFailure): void => {
         timer.cancel();
         resolve(result);
@@ -157,9 +185,13 @@ export class PlainControl implements HostControl {
       };
       call.on("response", (response: IncomingMessage) => {
         const status = response.statusCode ?? 0;
-        finish(status >= 200 && status < 400 ? "well" : { kind: "invalid", message: `${this.#url.href} answered ${status}` });
+        finish(
+          status >= 200 && status < 400 ? "well" : { kind: "invalid", message: `${this.#url.href} answered ${status}` },
+        );
       });
-      call.on("error", (error: NodeJS.ErrnoException) => finish(signal?.aborted === true ? { kind: "aborted", message: "aborted" } : failureOf(error)));
+      call.on("error", (error: NodeJS.ErrnoException) =>
+        finish(signal?.aborted === true ? { kind: "aborted", message: "aborted" } : failureOf(error)),
+      );
       call.end();
     });
   }

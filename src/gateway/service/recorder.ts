@@ -2,8 +2,8 @@
  * What happened, said in the log and kept twice: the last of it in memory for the admin API, all of it in the database
  * (written behind).
  *
- * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of this
- * run and the failover's number, so that its row is found again as it goes on.
+ * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of
+ * this run and the failover's number, so that its row is found again as it goes on.
  */
 import type { ApplicationStatus, CaptureStatus, HostStatus } from "../../control/host-status.ts";
 import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../../core/failover/state.ts";
@@ -80,7 +80,15 @@ export class Recorder {
 
   epoch(effect: Extract<FailoverEffect, { kind: "record-epoch" }>): void {
     const { service, clock, store } = this.#options;
-    store.write(putEpoch({ service, epoch: effect.epoch, host: effect.host, dataUrl: effect.dataUrl, firstSeenAtMs: Math.floor(clock.wallTime()) }));
+    store.write(
+      putEpoch({
+        service,
+        epoch: effect.epoch,
+        host: effect.host,
+        dataUrl: effect.dataUrl,
+        firstSeenAtMs: Math.floor(clock.wallTime()),
+      }),
+    );
   }
 
   failover(failover: Failover, outcome: FailoverOutcome): void {
@@ -127,20 +135,32 @@ export class Recorder {
     this.#options.store.write(putFailover(measured));
   }
 
-  /** Writes the health of a host when something about it changed that others should see. `suspects`: requests that are set aside; null: not told. */
+  /**
+   * Writes the health of a host when something about it changed that others should see. `suspects`: requests that are
+   * set aside; null: not told.
+   */
   health(view: HostView, status: Pick<HostStatus, "application" | "suspects" | "capture"> | null): void {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
     const application = status?.application ?? null;
     if (application !== null) this.#noteApplication(view.id, application);
     const cause = view.health.kind === "down" ? view.health.cause : null;
-    const condition = { ...conditionOf(view), ...longLogsOf(view, status?.capture?.longLogs ?? []), suspects: status?.suspects.length ?? null };
+    const condition = {
+      ...conditionOf(view),
+      ...longLogsOf(view, status?.capture?.longLogs ?? []),
+      suspects: status?.suspects.length ?? null,
+    };
     const { retryAtMs: _, longLogsSinceMs: __, ...lasting } = condition;
     const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}\n${JSON.stringify(lasting)}\n${report?.retry?.attempts}`;
     const position = report?.position ?? null;
     const before = this.#health.get(view.id);
     const now = clock.now();
-    if (before !== undefined && before.fingerprint === fingerprint && (before.position === position || now - before.at < positionEveryMs)) return;
+    if (
+      before !== undefined &&
+      before.fingerprint === fingerprint &&
+      (before.position === position || now - before.at < positionEveryMs)
+    )
+      return;
     this.#health.set(view.id, { fingerprint, position, at: now });
     store.write(
       putHealth({
@@ -156,7 +176,8 @@ export class Recorder {
         changedAtMs: Math.floor(clock.wallTime()),
         ...condition,
         retryAtMs: condition.retryAtMs === null ? null : Math.floor(clock.wallTime() + condition.retryAtMs - now),
-        longLogsSinceMs: condition.longLogsSinceMs === null ? null : Math.floor(clock.wallTime() + condition.longLogsSinceMs - now),
+        longLogsSinceMs:
+          condition.longLogsSinceMs === null ? null : Math.floor(clock.wallTime() + condition.longLogsSinceMs - now),
         deleted: false,
       }),
     );
@@ -185,7 +206,16 @@ export class Recorder {
     const { gateway, service, clock, store } = this.#options;
     this.#health.delete(host);
     this.#applicationTrouble.delete(host);
-    store.write(putHealth({ gateway, service, host, health: "unknown", changedAtMs: Math.floor(clock.wallTime()), deleted: true }));
+    store.write(
+      putHealth({
+        gateway,
+        service,
+        host,
+        health: "unknown",
+        changedAtMs: Math.floor(clock.wallTime()),
+        deleted: true,
+      }),
+    );
   }
 
   #keep(key: number, row: FailoverRow): void {
@@ -210,7 +240,12 @@ function conditionOf({ report, reportAt }: HostView) {
 /** Its write-ahead logs that cannot start over, as its row of health has them; `longLogsSinceMs` monotonic. */
 function longLogsOf({ reportAt }: HostView, logs: CaptureStatus["longLogs"]) {
   if (logs.length === 0) return { longLogs: null, longLogsSinceMs: null };
-  const longLogs = logs.map(({ database, walBytes, heldBy }) => `${database}: at least ${wholeMiB(walBytes)} MiB, ${heldBy.join(", ") || "unknown process"}`).join("; ");
+  const longLogs = logs
+    .map(
+      ({ database, walBytes, heldBy }) =>
+        `${database}: at least ${wholeMiB(walBytes)} MiB, ${heldBy.join(", ") || "unknown process"}`,
+    )
+    .join("; ");
   return { longLogs, longLogsSinceMs: reportAt - Math.max(...logs.map(({ heldMs }) => heldMs)) };
 }
 

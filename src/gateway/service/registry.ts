@@ -1,9 +1,9 @@
 /**
  * Which hosts each service has: the configuration file plus what operators changed at run time.
  *
- * Precedence: what an operator added, changed or removed at run time wins over the file, also after a restart and when the
- * file is read again. What an operator said through another gateway counts the same. A host that only another gateway's file
- * names is a host here too. A host that only this file named goes when the file no longer names it.
+ * Precedence: what an operator added, changed or removed at run time wins over the file, also after a restart and when
+ * the file is read again. What an operator said through another gateway counts the same. A host that only another
+ * gateway's file names is a host here too. A host that only this file named goes when the file no longer names it.
  */
 import type { ServiceConfig } from "../../config/types.ts";
 import type { RegisteredHost } from "../../core/failover/state.ts";
@@ -90,7 +90,8 @@ export class Registry {
     else if (row.deleted === true) {
       this.#elsewhere.delete(keyOf(row));
       // Another file no longer names it; this one does.
-      if (inFile !== undefined) this.#store.write(putHost({ ...inFile, service: row.service, source: "config", deleted: false }));
+      if (inFile !== undefined)
+        this.#store.write(putHost({ ...inFile, service: row.service, source: "config", deleted: false }));
     } else this.#elsewhere.set(keyOf(row), entryOf(row));
   }
 
@@ -114,11 +115,13 @@ export class Registry {
     for (const entry of this.all()) {
       const row = stored.get(keyOf(entry));
       stored.delete(keyOf(entry));
-      const same = row !== undefined && !row.deleted && JSON.stringify(rowOf(entry)) === JSON.stringify(rowOf(entryOf(row)));
+      const same =
+        row !== undefined && !row.deleted && JSON.stringify(rowOf(entry)) === JSON.stringify(rowOf(entryOf(row)));
       if (!same) this.#store.write(putHost({ ...rowOf(entry), deleted: false }));
     }
     for (const row of stored.values()) {
-      if (row.source === "config" && !row.deleted) this.#store.write(putHost({ ...rowOf(entryOf(row)), deleted: true }));
+      if (row.source === "config" && !row.deleted)
+        this.#store.write(putHost({ ...rowOf(entryOf(row)), deleted: true }));
     }
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Tells hosts that they are not in this gateway's registry any more, so that an operator who looks at such a host learns it there.
+ * Tells hosts that they are not in this gateway's registry any more, so that an operator who looks at such a host
+ * learns it there.
  *
  * A host that failed is often removed while it is down: it is told when it answers again, however late, as long as this
  * gateway runs and it has not been added again. Hosts of older versions do not know the call; they are told once.

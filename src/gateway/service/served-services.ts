@@ -1,8 +1,8 @@
 /**
  * The services of this gateway: each with a route in the data plane (plane.ts) and a state machine of its own.
  *
- * They change when the configuration is read again. A service that stays keeps its route, its connections and its state;
- * one that goes takes no new requests at once, and those under way get the drain time to finish.
+ * They change when the configuration is read again. A service that stays keeps its route, its connections and its
+ * state; one that goes takes no new requests at once, and those under way get the drain time to finish.
  */
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 import { heartbeatMs } from "../../control/messages.ts";

@@ -1,8 +1,10 @@
 /**
- * One service on this gateway: drives its state machine (src/core/failover/failover.ts) and performs the effects in order.
+ * One service on this gateway: drives its state machine (src/core/failover/failover.ts) and performs the effects in
+ * order.
  *
  * Events come from monitors, orders, the data plane, operators and a timer; they are taken one at a time. A defect in
- * deciding is shown as an event and in `defect`, and does not stop routing: the route stays as it is (static stability).
+ * deciding is shown as an event and in `defect`, and does not stop routing: the route stays as it is (static
+ * stability).
  */
 import { step, wakeAt } from "../../core/failover/failover.ts";
 import {
@@ -170,7 +172,11 @@ export class ServiceRuntime {
         resolve(outcome);
       };
       const onAbort = (): void =>
-        give({ kind: "refused", why: "it did not come to an end in the time that was given", advice: "it may still do so: see `stead status`" });
+        give({
+          kind: "refused",
+          why: "it did not come to an end in the time that was given",
+          advice: "it may still do so: see `stead status`",
+        });
       this.#waiting.set(id, give);
       signal.addEventListener("abort", onAbort, { once: true });
       this.send({ kind: "command", id, command });
@@ -186,15 +192,30 @@ export class ServiceRuntime {
   async retire(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    for (const give of [...this.#waiting.values()]) give({ kind: "refused", why: "the gateway stops", advice: "ask another gateway" });
-    await Promise.all([this.#orders.stop(), this.#removed.stop(), ...this.#stopping, ...[...this.#watched.values()].map(({ monitor }) => monitor.stop())]);
+    for (const give of [...this.#waiting.values()])
+      give({ kind: "refused", why: "the gateway stops", advice: "ask another gateway" });
+    await Promise.all([
+      this.#orders.stop(),
+      this.#removed.stop(),
+      ...this.#stopping,
+      ...[...this.#watched.values()].map(({ monitor }) => monitor.stop()),
+    ]);
   }
 
   #watch(host: RegisteredHost): void {
     const { control, clock } = this.#options;
     const { id, controlUrl } = host;
-    const client = isPlain(controlUrl) ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock }) : control(controlUrl);
-    const monitor = new HostMonitor({ host: host.id, client, clock, probe: this.#probe, recordFormat: () => this.#commonFormat(), send: (event) => this.send(event) });
+    const client = isPlain(controlUrl)
+      ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock })
+      : control(controlUrl);
+    const monitor = new HostMonitor({
+      host: host.id,
+      client,
+      clock,
+      probe: this.#probe,
+      recordFormat: () => this.#commonFormat(),
+      send: (event) => this.send(event),
+    });
     this.#removed.forget(id);
     this.#watched.set(host.id, { controlUrl: host.controlUrl, client, monitor });
     monitor.start();
@@ -212,10 +233,12 @@ export class ServiceRuntime {
       for (const effect of effects) this.#perform(effect);
     } catch (error) {
       const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-      if (this.#defect === null) this.recorder.note("warning", "defect", null, `while taking ${event.kind}: ${message}`);
+      if (this.#defect === null)
+        this.recorder.note("warning", "defect", null, `while taking ${event.kind}: ${message}`);
       this.#defect = message;
     }
-    for (const [id, view] of this.#state.hosts) if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status ?? null);
+    for (const [id, view] of this.#state.hosts)
+      if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status ?? null);
     if (event.kind === "report") {
       const status = this.monitorOf(event.host)?.status ?? null;
       this.#noteSuspects(event.host, status?.suspects ?? []);
@@ -229,7 +252,10 @@ export class ServiceRuntime {
       case "probe":
         return this.#watched.get(effect.host)?.monitor.probeNow();
       case "promote":
-        return this.#orders.promote(this.clientOf(effect.host), effect, { suspects: this.#knownSuspects(), recordFormat: this.#commonFormat() });
+        return this.#orders.promote(this.clientOf(effect.host), effect, {
+          suspects: this.#knownSuspects(),
+          recordFormat: this.#commonFormat(),
+        });
       case "demote":
         return this.#orders.demote(this.clientOf(effect.host), effect);
       case "cancel":
@@ -269,8 +295,16 @@ export class ServiceRuntime {
     const now = new Set(suspects.map(({ method, path }) => `${method} ${path}`));
     if (now.size === 0) this.#suspects.delete(host);
     else this.#suspects.set(host, now);
-    for (const request of now) if (before?.has(request) !== true) this.recorder.note("warning", "suspect-request", host, `${request}: the application ended twice while it had such a request; it is put aside, and tried again after a pause`);
-    for (const request of before ?? []) if (!now.has(request)) this.recorder.note("info", "suspect-cleared", host, `${request} is forwarded again`);
+    for (const request of now)
+      if (before?.has(request) !== true)
+        this.recorder.note(
+          "warning",
+          "suspect-request",
+          host,
+          `${request}: the application ended twice while it had such a request; it is put aside, and tried again after a pause`,
+        );
+    for (const request of before ?? [])
+      if (!now.has(request)) this.recorder.note("info", "suspect-cleared", host, `${request} is forwarded again`);
   }
 
   /** An event for each that has ended since this gateway heard of the host first. */
@@ -278,8 +312,19 @@ export class ServiceRuntime {
     const before = this.#rehearsedAt.get(host);
     this.#rehearsedAt.set(host, rehearsal?.atMs ?? 0);
     if (before === undefined || rehearsal === null || rehearsal.atMs === before) return;
-    if (rehearsal.ok) return this.recorder.note("info", "rehearsed", host, `the application was ready after ${Math.round(rehearsal.startMs ?? 0)} ms`);
-    this.recorder.note("warning", "rehearsal-failed", host, rehearsal.detail ?? "the application would not have served");
+    if (rehearsal.ok)
+      return this.recorder.note(
+        "info",
+        "rehearsed",
+        host,
+        `the application was ready after ${Math.round(rehearsal.startMs ?? 0)} ms`,
+      );
+    this.recorder.note(
+      "warning",
+      "rehearsal-failed",
+      host,
+      rehearsal.detail ?? "the application would not have served",
+    );
   }
 
   #recordFailover(effect: Extract<FailoverEffect, { kind: "record-failover" }>): void {

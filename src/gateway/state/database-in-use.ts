@@ -6,7 +6,8 @@ export class DatabaseInUseError extends OperatorError {
     super("resource", {
       found: `another gateway${holder === undefined ? "" : ` (process ${holder})`} has the database ${path}`,
       accepted: "one running gateway for each `gateway.database`",
-      advice: "stop that gateway (one that is frozen keeps its database until it is killed), or give this one an `id` and a `database` of its own",
+      advice:
+        "stop that gateway (one that is frozen keeps its database until it is killed), or give this one an `id` and a `database` of its own",
     });
   }
 }

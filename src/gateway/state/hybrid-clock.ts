@@ -37,11 +37,13 @@ export class HybridClock {
   /** Makes every later stamp greater than this one. */
   observe(stamp: string): void {
     const [ms, counter] = stamp.split("-").map(Number);
-    if (ms === undefined || counter === undefined || !Number.isSafeInteger(ms) || !Number.isSafeInteger(counter)) return;
+    if (ms === undefined || counter === undefined || !Number.isSafeInteger(ms) || !Number.isSafeInteger(counter))
+      return;
     if (ms < this.#lastMs || (ms === this.#lastMs && counter <= this.#counter)) return;
     this.#lastMs = ms;
     this.#counter = counter;
   }
 }
 
-const format = (ms: number, counter: number): string => `${String(ms).padStart(15, "0")}-${String(counter).padStart(8, "0")}`;
+const format = (ms: number, counter: number): string =>
+  `${String(ms).padStart(15, "0")}-${String(counter).padStart(8, "0")}`;

@@ -1,8 +1,8 @@
 /**
  * Brings a database to the current schema: every migration once, in order, each in one transaction with its own mark.
  *
- * A database that has a migration this build does not know was written by a newer build: it is refused, because what this
- * build would write could be wrong there.
+ * A database that has a migration this build does not know was written by a newer build: it is refused, because what
+ * this build would write could be wrong there.
  */
 import type { Client } from "@libsql/client";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -18,7 +18,9 @@ export class NewerDatabaseError extends OperatorError {
 }
 
 export async function migrate(client: Client, all: readonly Migration[] = migrations): Promise<void> {
-  await client.execute("CREATE TABLE IF NOT EXISTS t_migrations (name text PRIMARY KEY NOT NULL, applied_at_ms integer NOT NULL)");
+  await client.execute(
+    "CREATE TABLE IF NOT EXISTS t_migrations (name text PRIMARY KEY NOT NULL, applied_at_ms integer NOT NULL)",
+  );
   const rows = await client.execute("SELECT name FROM t_migrations");
   const applied = new Set(rows.rows.map((row) => row[0] as string));
   const known = new Set(all.map(({ name }) => name));
@@ -26,7 +28,10 @@ export async function migrate(client: Client, all: readonly Migration[] = migrat
   if (unknown.length > 0) throw new NewerDatabaseError(unknown);
   for (const { name, sql } of all) {
     if (applied.has(name)) continue;
-    const statements = sql.split("--> statement-breakpoint").map((text) => text.trim()).filter((text) => text !== "");
+    const statements = sql
+      .split("--> statement-breakpoint")
+      .map((text) => text.trim())
+      .filter((text) => text !== "");
     const mark = { sql: "INSERT INTO t_migrations (name, applied_at_ms) VALUES (?, unixepoch() * 1000)", args: [name] };
     await client.batch([...statements, mark], "write");
   }

@@ -1,9 +1,9 @@
 /**
- * A copy (src/core/replication/replication.ts) on disk: opening, loading, writing changes in one transaction, and what to do with a
- * file that is damaged.
+ * A copy (src/core/replication/replication.ts) on disk: opening, loading, writing changes in one transaction, and what
+ * to do with a file that is damaged.
  *
- * The vector is stored only together with everything that it claims: in a transaction that leaves nothing waiting. After a
- * crash the stored claims are true of the stored rows, and peers send the rest.
+ * The vector is stored only together with everything that it claims: in a transaction that leaves nothing waiting.
+ * After a crash the stored claims are true of the stored rows, and peers send the rest.
  */
 import { createClient, LibsqlError, type Client, type InStatement } from "@libsql/client";
 import { existsSync } from "node:fs";
@@ -19,7 +19,9 @@ import { removal, sharedTables, storedRow, upsert } from "./replication-tables.t
 const databaseBusyMs = 1_000;
 
 /** A row to be put, or the name of one to be removed. */
-export type DiskChange = { readonly kind: "put"; readonly row: ReplicatedRow } | { readonly kind: "remove"; readonly table: string; readonly key: string };
+export type DiskChange =
+  | { readonly kind: "put"; readonly row: ReplicatedRow }
+  | { readonly kind: "remove"; readonly table: string; readonly key: string };
 
 export interface Loaded {
   readonly rows: readonly ReplicatedRow[];
@@ -44,7 +46,13 @@ export interface StateDisk {
 }
 
 /** `path`: absolute. */
-export const fileDisk = (path: string): StateDisk => ({ path, open: () => ReplicaDisk.open(path), isGone: () => !existsSync(path), isDamage, setAside: (wallTimeMs) => setAside(path, wallTimeMs) });
+export const fileDisk = (path: string): StateDisk => ({
+  path,
+  open: () => ReplicaDisk.open(path),
+  isGone: () => !existsSync(path),
+  isDamage,
+  setAside: (wallTimeMs) => setAside(path, wallTimeMs),
+});
 
 export class ReplicaDisk {
   readonly #client: Client;
@@ -58,8 +66,9 @@ export class ReplicaDisk {
   }
 
   /**
-   * Opens, migrates and reads everything. No other gateway can, until it is closed: the lock is beside the database, since libSQL's
-   * own would be in the way of its readers. Throws `DatabaseInUseError`, and what SQLite says; see `isDamage`.
+   * Opens, migrates and reads everything. No other gateway can, until it is closed: the lock is beside the database,
+   * since libSQL's own would be in the way of its readers. Throws `DatabaseInUseError`, and what SQLite says; see
+   * `isDamage`.
    */
   static async open(path: string): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
     await mkdir(dirname(path), { recursive: true });
@@ -74,7 +83,10 @@ export class ReplicaDisk {
     }
   }
 
-  static async #openLocked(path: string, lock: FileLock): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
+  static async #openLocked(
+    path: string,
+    lock: FileLock,
+  ): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
     const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: databaseBusyMs });
     try {
       await client.execute("PRAGMA journal_mode = WAL");
@@ -92,7 +104,9 @@ export class ReplicaDisk {
 
   /** Writes in one transaction. `vector` null: something else still waits, so that nothing may be claimed yet. */
   async write(changes: readonly DiskChange[], vector: VersionVector | null): Promise<void> {
-    const statements: InStatement[] = changes.map((change) => (change.kind === "put" ? upsert(change.row) : removal(change.table, change.key)));
+    const statements: InStatement[] = changes.map((change) =>
+      change.kind === "put" ? upsert(change.row) : removal(change.table, change.key),
+    );
     const claims = vector === null ? null : new Map(vector);
     if (claims !== null) statements.push(...this.#vectorChanges(claims));
     if (statements.length > 0) await this.#client.batch(statements, "write");
@@ -107,7 +121,8 @@ export class ReplicaDisk {
   #vectorChanges(vector: VersionVector): InStatement[] {
     const statements: InStatement[] = [];
     for (const [origin, seq] of vector) {
-      if (this.#storedVector.get(origin) !== seq) statements.push({ sql: "INSERT OR REPLACE INTO t_vector (origin, seq) VALUES (?, ?)", args: [origin, seq] });
+      if (this.#storedVector.get(origin) !== seq)
+        statements.push({ sql: "INSERT OR REPLACE INTO t_vector (origin, seq) VALUES (?, ?)", args: [origin, seq] });
     }
     for (const origin of this.#storedVector.keys()) {
       if (!vector.has(origin)) statements.push({ sql: "DELETE FROM t_vector WHERE origin = ?", args: [origin] });
@@ -122,12 +137,14 @@ class DamagedDatabaseError extends Error {
 
 /** True when the file itself is broken, so that trying again cannot help. */
 const isDamage = (error: unknown): boolean =>
-  error instanceof DamagedDatabaseError || (error instanceof LibsqlError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
+  error instanceof DamagedDatabaseError ||
+  (error instanceof LibsqlError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
 
 /** Moves a damaged database with its journal out of the way, keeping it. Gives its new name. */
 async function setAside(path: string, wallTimeMs: number): Promise<string> {
   const target = `${path}.damaged-${new Date(wallTimeMs).toISOString().replaceAll(":", "-")}`;
-  for (const suffix of ["-wal", "-shm", ""]) if (existsSync(path + suffix)) await rename(path + suffix, target + suffix);
+  for (const suffix of ["-wal", "-shm", ""])
+    if (existsSync(path + suffix)) await rename(path + suffix, target + suffix);
   return target;
 }
 
@@ -137,6 +154,8 @@ async function load(client: Client): Promise<Loaded> {
     const result = await client.execute(`SELECT * FROM ${table.sqlName}`);
     for (const row of result.rows) rows.push(storedRow(table, row));
   }
-  const vector = (await client.execute("SELECT origin, seq FROM t_vector")).rows.map((row) => [row["origin"] as string, Number(row["seq"])] as const);
+  const vector = (await client.execute("SELECT origin, seq FROM t_vector")).rows.map(
+    (row) => [row["origin"] as string, Number(row["seq"])] as const,
+  );
   return { rows, vector: new Map(vector) };
 }

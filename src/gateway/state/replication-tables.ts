@@ -45,7 +45,10 @@ function describe(name: TableName, table: SQLiteTable): SharedTable {
       isRequired: column.notNull,
       fallback: column.default === undefined ? null : cellOf(column.default),
     })),
-    keys: composite.length > 0 ? composite : columns.filter(([, column]) => column.primary).map(([, column]) => column.name),
+    keys:
+      composite.length > 0
+        ? composite
+        : columns.filter(([, column]) => column.primary).map(([, column]) => column.name),
   };
 }
 
@@ -69,7 +72,9 @@ export function isAccepted({ type, isRequired }: SharedColumn, cell: Cell): bool
   }
 }
 
-export const sharedTables: ReadonlyMap<string, SharedTable> = new Map(Object.entries(tables).map(([name, table]) => [name, describe(name as TableName, table)]));
+export const sharedTables: ReadonlyMap<string, SharedTable> = new Map(
+  Object.entries(tables).map(([name, table]) => [name, describe(name as TableName, table)]),
+);
 
 export function sharedTable(name: string): SharedTable {
   const table = sharedTables.get(name);
@@ -77,11 +82,17 @@ export function sharedTable(name: string): SharedTable {
   return table;
 }
 
-export const keyOf = (table: SharedTable, values: Readonly<Record<string, Cell>>): string => table.keys.map((name) => String(values[name])).join("\n");
+export const keyOf = (table: SharedTable, values: Readonly<Record<string, Cell>>): string =>
+  table.keys.map((name) => String(values[name])).join("\n");
 
 /** A row of the program (properties of the schema) as values by column. */
 export function toValues(table: SharedTable, row: Readonly<Record<string, unknown>>): Record<string, Cell> {
-  return Object.fromEntries(table.columns.map(({ name, property, fallback }) => [name, row[property] === undefined ? fallback : cellOf(row[property])]));
+  return Object.fromEntries(
+    table.columns.map(({ name, property, fallback }) => [
+      name,
+      row[property] === undefined ? fallback : cellOf(row[property]),
+    ]),
+  );
 }
 
 /** The reverse, for rows that the program uses itself. */
@@ -102,14 +113,26 @@ function cellOf(value: unknown): Cell {
 export function upsert(row: ReplicatedRow): InStatement {
   const table = sharedTable(row.table);
   const names = [...table.columns.map(({ name }) => name), "origin", "seq", "hlc", "deleted"];
-  const args = [...table.columns.map(({ name }) => row.values[name] ?? null), row.origin, row.seq, row.hlc, row.deleted ? 1 : 0];
+  const args = [
+    ...table.columns.map(({ name }) => row.values[name] ?? null),
+    row.origin,
+    row.seq,
+    row.hlc,
+    row.deleted ? 1 : 0,
+  ];
   const quoted = names.map((name) => `"${name}"`).join(", ");
-  return { sql: `INSERT OR REPLACE INTO ${table.sqlName} (${quoted}) VALUES (${names.map(() => "?").join(", ")})`, args };
+  return {
+    sql: `INSERT OR REPLACE INTO ${table.sqlName} (${quoted}) VALUES (${names.map(() => "?").join(", ")})`,
+    args,
+  };
 }
 
 export function removal(tableName: string, key: string): InStatement {
   const table = sharedTable(tableName);
-  return { sql: `DELETE FROM ${table.sqlName} WHERE ${table.keys.map((name) => `"${name}" = ?`).join(" AND ")}`, args: key.split("\n") };
+  return {
+    sql: `DELETE FROM ${table.sqlName} WHERE ${table.keys.map((name) => `"${name}" = ?`).join(" AND ")}`,
+    args: key.split("\n"),
+  };
 }
 
 export function storedRow(table: SharedTable, row: Row): ReplicatedRow {

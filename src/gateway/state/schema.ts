@@ -3,8 +3,9 @@
  * those are stable, the tables are not.
  *
  * Every row that is to be shared between gateways says where and when it was written: `origin` (the run of a gateway,
- * `id~run`), `seq` (that run's own counter, so that a peer can ask for what it lacks by version vector) and `hlc` (a hybrid
- * logical clock, so that the newest of two writes to one row is the same for everybody). `deleted` marks a tombstone.
+ * `id~run`), `seq` (that run's own counter, so that a peer can ask for what it lacks by version vector) and `hlc` (a
+ * hybrid logical clock, so that the newest of two writes to one row is the same for everybody). `deleted` marks a
+ * tombstone.
  */
 import { index, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
 
@@ -140,7 +141,9 @@ export const events = sqliteTable(
   (table) => [index("t_events_by_time").on(table.atMs)],
 );
 
-/** What the rows of this database claim to know of each run of each gateway (src/core/replication/version-vector.ts). */
+/**
+ * What the rows of this database claim to know of each run of each gateway (src/core/replication/version-vector.ts).
+ */
 export const vector = sqliteTable("t_vector", {
   origin: text("origin").primaryKey(),
   seq: integer("seq").notNull(),

@@ -32,7 +32,8 @@ export class SqlQueries {
   }
 
   async query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer> {
-    if (this.#waiting >= waitingMax) return { kind: "error", message: "too many queries are waiting; try again later", code: "SQL_BUSY" };
+    if (this.#waiting >= waitingMax)
+      return { kind: "error", message: "too many queries are waiting; try again later", code: "SQL_BUSY" };
     this.#waiting++;
     const mine = this.#last.then(() => this.#run(request, timeoutMs));
     this.#last = mine;
@@ -49,7 +50,9 @@ export class SqlQueries {
 
   #run(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer> {
     return new Promise((resolve) => {
-      const timer = this.#options.clock.setTimer(timeoutMs, () => this.#kill(`the query took longer than ${timeoutMs} ms and was ended`, "SQL_TIMEOUT"));
+      const timer = this.#options.clock.setTimer(timeoutMs, () =>
+        this.#kill(`the query took longer than ${timeoutMs} ms and was ended`, "SQL_TIMEOUT"),
+      );
       this.#answer = (answer) => {
         this.#answer = null;
         timer.cancel();
@@ -68,8 +71,14 @@ export class SqlQueries {
       if (isCurrent()) this.#answer?.(JSON.parse(line) as ReaderAnswer);
     });
     reader.stdin.on("error", () => undefined); // the exit below says more
-    reader.once("error", (error) => isCurrent() && this.#kill(`the reader process cannot be started: ${error.message}`));
-    reader.once("exit", (code, signal) => isCurrent() && this.#kill(`the reader process ended (${signal ?? code ?? "?"})`));
+    reader.once(
+      "error",
+      (error) => isCurrent() && this.#kill(`the reader process cannot be started: ${error.message}`),
+    );
+    reader.once(
+      "exit",
+      (code, signal) => isCurrent() && this.#kill(`the reader process ended (${signal ?? code ?? "?"})`),
+    );
     return reader;
   }
 

@@ -1,8 +1,9 @@
 /**
  * A process of its own that answers queries on the gateway's database, read-only: one line of JSON in, one line out.
  *
- * Its own process, because SQLite runs a statement to its end on the thread that called it: a query without an end would
- * stop a gateway, and killing this process ends it. The connection is opened read-only, so that no statement can write.
+ * Its own process, because SQLite runs a statement to its end on the thread that called it: a query without an end
+ * would stop a gateway, and killing this process ends it. The connection is opened read-only, so that no statement can
+ * write.
  */
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
@@ -19,7 +20,12 @@ export type ReaderRequest =
 export type ReaderCell = null | number | string | { readonly base64: string };
 
 export type ReaderAnswer =
-  | { readonly kind: "rows"; readonly columns: readonly string[]; readonly rows: readonly (readonly ReaderCell[])[]; readonly truncated: boolean }
+  | {
+      readonly kind: "rows";
+      readonly columns: readonly string[];
+      readonly rows: readonly (readonly ReaderCell[])[];
+      readonly truncated: boolean;
+    }
   | { readonly kind: "steps"; readonly result: HranaBatchResult }
   | { readonly kind: "description"; readonly result: HranaDescription }
   | { readonly kind: "error"; readonly message: string; readonly code: string };
@@ -79,4 +85,5 @@ function cellOf(value: unknown): ReaderCell {
   throw new TypeError(`a value of type ${typeof value} cannot be sent`);
 }
 
-const sizeOf = (cell: ReaderCell): number => (typeof cell === "string" ? cell.length : cell !== null && typeof cell === "object" ? cell.base64.length : 8);
+const sizeOf = (cell: ReaderCell): number =>
+  typeof cell === "string" ? cell.length : cell !== null && typeof cell === "object" ? cell.base64.length : 8;

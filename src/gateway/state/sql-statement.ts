@@ -13,20 +13,32 @@ export function isReadOnlyStatement(sql: string): string | null {
     return `only SELECT, WITH, VALUES and EXPLAIN are accepted here, this begins with ${first === "" ? "nothing" : first}`;
   }
   const semicolon = bare.indexOf(";");
-  if (semicolon !== -1 && bare.slice(semicolon + 1).replaceAll(";", "").trim() !== "") return "only one statement at a time is accepted";
+  if (
+    semicolon !== -1 &&
+    bare
+      .slice(semicolon + 1)
+      .replaceAll(";", "")
+      .trim() !== ""
+  )
+    return "only one statement at a time is accepted";
   return null;
 }
 
-/** The statement with each comment as a space and each string or quoted name as `''`, so that its words can be looked at. */
+/**
+ * The statement with each comment as a space and each string or quoted name as `''`, so that its words can be looked
+ * at.
+ */
 function withoutCommentsAndStrings(sql: string): string {
-  return sql.replace(/--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|`(?:[^`]|``)*(?:`|$)|\[[^\]]*(?:\]|$)/g, (found) =>
-    found.startsWith("--") || found.startsWith("/*") ? " " : "''",
+  return sql.replace(
+    /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|`(?:[^`]|``)*(?:`|$)|\[[^\]]*(?:\]|$)/g,
+    (found) => (found.startsWith("--") || found.startsWith("/*") ? " " : "''"),
   );
 }
 
 /**
  * The names of a statement's parameters in the order of their numbers, null for those without a name (`?`, `?3`).
- * Numbers as SQLite gives them: `?` and a new name take the next, `?NNN` takes its own (sqlite.org/c3ref/bind_blob.html).
+ * Numbers as SQLite gives them: `?` and a new name take the next, `?NNN` takes its own
+ * (sqlite.org/c3ref/bind_blob.html).
  */
 export function parameterNames(sql: string): (string | null)[] {
   const names: (string | null)[] = [];

@@ -1,13 +1,20 @@
 /**
- * Statements with parameters, alone or as the steps of a batch with conditions, on the reader's read-only connection, with
- * results in Hrana's values (integers and floats apart, which plain JSON cannot say).
+ * Statements with parameters, alone or as the steps of a batch with conditions, on the reader's read-only connection,
+ * with results in Hrana's values (integers and floats apart, which plain JSON cannot say).
  *
- * A batch may be a read transaction: BEGIN, statements, COMMIT give them one snapshot. It must end within the batch: one
- * that stayed open would keep the gateway's own WAL from being reset for as long as a client likes. So a batch that leaves
- * it open is refused whole, and the transaction is rolled back whatever happened.
+ * A batch may be a read transaction: BEGIN, statements, COMMIT give them one snapshot. It must end within the batch:
+ * one that stayed open would keep the gateway's own WAL from being reset for as long as a client likes. So a batch that
+ * leaves it open is refused whole, and the transaction is rolled back whatever happened.
  */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
-import type { HranaBatchResult, HranaCondition, HranaDescription, HranaError, HranaStatementResult, HranaValue } from "../../control/hrana.ts";
+import type {
+  HranaBatchResult,
+  HranaCondition,
+  HranaDescription,
+  HranaError,
+  HranaStatementResult,
+  HranaValue,
+} from "../../control/hrana.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { isReadOnlyStatement, parameterNames } from "./sql-statement.ts";
 
@@ -51,7 +58,10 @@ export function runSteps(database: DatabaseSync, steps: readonly SqlStep[], rows
       errors.push(outcome.error);
     }
     if (transaction.open) {
-      throw new SqlFailure("SQL_TRANSACTION_OPEN", "a transaction must begin and end within one batch here: interactive transactions are not offered");
+      throw new SqlFailure(
+        "SQL_TRANSACTION_OPEN",
+        "a transaction must begin and end within one batch here: interactive transactions are not offered",
+      );
     }
     return { step_results: results, step_errors: errors };
   } finally {
@@ -62,10 +72,20 @@ export function runSteps(database: DatabaseSync, steps: readonly SqlStep[], rows
 export function describeStatement(database: DatabaseSync, sql: string): HranaDescription {
   refuseWriting(sql);
   const cols = columnsOf(database.prepare(sql));
-  return { params: parameterNames(sql).map((name) => ({ name })), cols, is_explain: /^\s*explain\b/i.test(sql), is_readonly: true };
+  return {
+    params: parameterNames(sql).map((name) => ({ name })),
+    cols,
+    is_explain: /^\s*explain\b/i.test(sql),
+    is_readonly: true,
+  };
 }
 
-function runStep(database: DatabaseSync, step: SqlStep, budget: Budget, transaction: { open: boolean }): { result: HranaStatementResult | null; error: HranaError | null } {
+function runStep(
+  database: DatabaseSync,
+  step: SqlStep,
+  budget: Budget,
+  transaction: { open: boolean },
+): { result: HranaStatementResult | null; error: HranaError | null } {
   try {
     const control = transactionControl(step.sql);
     if (control === null) return { result: runStatement(database, step, budget), error: null };
@@ -98,10 +118,12 @@ function runStatement(database: DatabaseSync, step: SqlStep, budget: Budget): Hr
   const rows: HranaValue[][] = [];
   for (const row of found as Iterable<unknown> as Iterable<readonly unknown[]>) {
     if (!step.wantRows) continue;
-    if (rows.length === budget.rowsMax) throw new SqlFailure("SQL_ROWS_LIMIT", `the statement has more than ${budget.rowsMax} rows: add a LIMIT`);
+    if (rows.length === budget.rowsMax)
+      throw new SqlFailure("SQL_ROWS_LIMIT", `the statement has more than ${budget.rowsMax} rows: add a LIMIT`);
     const cells = row.map(valueOf);
     budget.bytesLeft -= cells.reduce((sum, cell) => sum + sizeOf(cell), 0);
-    if (budget.bytesLeft < 0) throw new SqlFailure("SQL_RESULT_TOO_LARGE", `the answer is larger than ${stepsBytesMax} bytes: ask for less`);
+    if (budget.bytesLeft < 0)
+      throw new SqlFailure("SQL_RESULT_TOO_LARGE", `the answer is larger than ${stepsBytesMax} bytes: ask for less`);
     rows.push(cells);
   }
   return { cols, rows, affected_row_count: 0, last_insert_rowid: null };
@@ -109,10 +131,16 @@ function runStatement(database: DatabaseSync, step: SqlStep, budget: Budget): Hr
 
 function refuseWriting(sql: string): void {
   const problem = isReadOnlyStatement(sql);
-  if (problem !== null) throw new SqlFailure(problem.startsWith("only one") ? "SQL_MANY_STATEMENTS" : "SQLITE_READONLY", problem);
+  if (problem !== null)
+    throw new SqlFailure(problem.startsWith("only one") ? "SQL_MANY_STATEMENTS" : "SQLITE_READONLY", problem);
 }
 
-function holds(condition: HranaCondition, results: readonly unknown[], errors: readonly unknown[], inTransaction: boolean): boolean {
+function holds(
+  condition: HranaCondition,
+  results: readonly unknown[],
+  errors: readonly unknown[],
+  inTransaction: boolean,
+): boolean {
   switch (condition.type) {
     case "ok":
       return results[condition.step] !== undefined && results[condition.step] !== null;
@@ -150,7 +178,8 @@ function valueOf(value: unknown): HranaValue {
   if (value === null) return { type: "null" };
   if (typeof value === "bigint") return { type: "integer", value: value.toString() };
   // JSON has no infinity; as text it is at least not mistaken for null.
-  if (typeof value === "number") return Number.isFinite(value) ? { type: "float", value } : { type: "text", value: String(value) };
+  if (typeof value === "number")
+    return Number.isFinite(value) ? { type: "float", value } : { type: "text", value: String(value) };
   if (typeof value === "string") return { type: "text", value };
   if (value instanceof Uint8Array) return { type: "blob", base64: Buffer.from(value).toString("base64") };
   throw new SqlFailure("SQLITE_ERROR", `a value of type ${typeof value} cannot be sent`);
@@ -162,11 +191,20 @@ function sizeOf(value: HranaValue): number {
 }
 
 /** SQLite's primary result codes that a reading client can meet (sqlite.org/rescode.html). */
-const sqliteCodes: Readonly<Record<number, string>> = { 5: "SQLITE_BUSY", 8: "SQLITE_READONLY", 11: "SQLITE_CORRUPT", 13: "SQLITE_FULL", 18: "SQLITE_TOOBIG", 20: "SQLITE_MISMATCH", 25: "SQLITE_RANGE" };
+const sqliteCodes: Readonly<Record<number, string>> = {
+  5: "SQLITE_BUSY",
+  8: "SQLITE_READONLY",
+  11: "SQLITE_CORRUPT",
+  13: "SQLITE_FULL",
+  18: "SQLITE_TOOBIG",
+  20: "SQLITE_MISMATCH",
+  25: "SQLITE_RANGE",
+};
 
 export function errorOf(error: unknown): HranaError {
   if (error instanceof SqlFailure) return { message: error.message, code: error.code };
   const message = messageOf(error);
-  const number = error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : 1;
+  const number =
+    error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : 1;
   return { message, code: sqliteCodes[number] ?? "SQLITE_ERROR" };
 }

@@ -1,12 +1,12 @@
 /**
- * The gateway's memory: its copy of the shared tables (src/core/replication/replication.ts), and the libSQL file that is written behind
- * it, never waited for.
+ * The gateway's memory: its copy of the shared tables (src/core/replication/replication.ts), and the libSQL file that
+ * is written behind it, never waited for.
  *
  * Routing decides from memory; the disk is told afterwards. Changes wait at most `flushDelayMs`, go together in one
  * transaction, and of a row that changed twice only the newer version is written. The queue is bounded: beyond it the
- * oldest events are dropped first, and counted. A database that cannot be opened or written is `trouble`, shown in status
- * and metrics, tried again, and never an exception for the caller; one that is damaged is set aside and begun anew, with
- * what is in memory and what peers have.
+ * oldest events are dropped first, and counted. A database that cannot be opened or written is `trouble`, shown in
+ * status and metrics, tried again, and never an exception for the caller; one that is damaged is set aside and begun
+ * anew, with what is in memory and what peers have.
  */
 import { Replica } from "../../core/replication/replication.ts";
 import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } from "../../core/replication/row.ts";
@@ -39,7 +39,12 @@ export interface Remembered {
   /** Tombstones included. */
   readonly hosts: readonly (typeof hosts.$inferSelect)[];
   /** The highest epoch of each service. */
-  readonly epochs: readonly { readonly service: string; readonly epoch: number; readonly host: string; readonly dataUrl: string | null }[];
+  readonly epochs: readonly {
+    readonly service: string;
+    readonly epoch: number;
+    readonly host: string;
+    readonly dataUrl: string | null;
+  }[];
 }
 
 export interface StateStoreOptions {
@@ -50,7 +55,8 @@ export interface StateStoreOptions {
 }
 
 /** A run's name: the gateway's id, and something that no other run has. Ids have no `~`. */
-const newOrigin = ({ gateway, clock, random }: StateStoreOptions): string => `${gateway}~${Math.floor(clock.wallTime()).toString(36)}${Buffer.from(random.bytes(2)).toString("hex")}`;
+const newOrigin = ({ gateway, clock, random }: StateStoreOptions): string =>
+  `${gateway}~${Math.floor(clock.wallTime()).toString(36)}${Buffer.from(random.bytes(2)).toString("hex")}`;
 
 /** The gateway whose run wrote something. */
 export const gatewayOf = (origin: string): string => origin.split("~")[0] ?? origin;
@@ -85,7 +91,9 @@ export class StateStore {
     return this.#trouble;
   }
 
-  /** What an operator should know of the database and can do nothing about any more, for example that it was set aside. */
+  /**
+   * What an operator should know of the database and can do nothing about any more, for example that it was set aside.
+   */
   get notices(): readonly string[] {
     return this.#notices;
   }
@@ -188,15 +196,18 @@ export class StateStore {
     if (before > 0 && fresh.length > 0) this.onApplied?.(fresh);
   }
 
-  /** A clock that was corrected while the gateway ran: what it wrote before would be refused by every peer for as long as it was ahead. */
+  /**
+   * A clock that was corrected while the gateway ran: what it wrote before would be refused by every peer for as long
+   * as it was ahead.
+   */
   #stamp(): string {
     if (isStampAhead(this.#hybrid.last, this.#options.clock.wallTime())) this.#outdate();
     return this.#hybrid.next();
   }
 
   /**
-   * Rows from a clock that was more than a day ahead count as old, so that this gateway's stamps follow its corrected clock, and its peers
-   * take its rows at once. No peer has them: peers refuse such stamps.
+   * Rows from a clock that was more than a day ahead count as old, so that this gateway's stamps follow its corrected
+   * clock, and its peers take its rows at once. No peer has them: peers refuse such stamps.
    */
   #outdate(): readonly ReplicatedRow[] {
     const wallTimeMs = this.#options.clock.wallTime();
@@ -207,7 +218,9 @@ export class StateStore {
     if (outdated.length === 0) return outdated;
     for (const row of outdated) this.#enqueue({ kind: "put", row });
     const until = new Date(stampMs(newest)).toISOString();
-    this.#notices.push(`${outdated.length} rows are stamped up to ${until}, more than a day ahead of this clock: the clock of this machine was wrong when they were written, or it is behind now; they count as old, and what other gateways know of the same things wins`);
+    this.#notices.push(
+      `${outdated.length} rows are stamped up to ${until}, more than a day ahead of this clock: the clock of this machine was wrong when they were written, or it is behind now; they count as old, and what other gateways know of the same things wins`,
+    );
     return outdated;
   }
 
@@ -216,7 +229,9 @@ export class StateStore {
     const newest = rows.reduce((max, row) => (row.hlc > max ? row.hlc : max), "");
     if (newest === "" || wallTimeMs - stampMs(newest) < tombstonesKeptMs) return;
     const days = Math.floor((wallTimeMs - stampMs(newest)) / (24 * 3600 * 1_000));
-    this.#notices.push(`the database ${this.#options.disk.path} is ${days} days old: hosts that were removed meanwhile may come back; with other gateways running, stop, delete it, and start again`);
+    this.#notices.push(
+      `the database ${this.#options.disk.path} is ${days} days old: hosts that were removed meanwhile may come back; with other gateways running, stop, delete it, and start again`,
+    );
   }
 
   async #setAside(error: unknown): Promise<void> {
@@ -224,14 +239,18 @@ export class StateStore {
     this.#disk?.close();
     this.#disk = null;
     const name = await disk.setAside(clock.wallTime());
-    this.#notices.push(`the database ${disk.path} was damaged (${messageOf(error)}) and is set aside as ${name}: a new one was begun, and gets what other gateways have`);
+    this.#notices.push(
+      `the database ${disk.path} was damaged (${messageOf(error)}) and is set aside as ${name}: a new one was begun, and gets what other gateways have`,
+    );
     for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
   }
 
   #beginAnew(): void {
     this.#disk?.close();
     this.#disk = null;
-    this.#notices.push(`the database ${this.#options.disk.path} was deleted or moved while the gateway ran: it is written anew, with everything that the gateway knows`);
+    this.#notices.push(
+      `the database ${this.#options.disk.path} was deleted or moved while the gateway ran: it is written anew, with everything that the gateway knows`,
+    );
     for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
   }
 
@@ -278,11 +297,15 @@ export class StateStore {
       const batch = [...this.#queue].slice(0, batchMax);
       const isAll = batch.length === this.#queue.size;
       if (batch.length === 0) return;
-      await this.#disk?.write(batch.map(([, change]) => change), isAll ? this.replica.vector : null);
+      await this.#disk?.write(
+        batch.map(([, change]) => change),
+        isAll ? this.replica.vector : null,
+      );
       for (const [id, change] of batch) if (this.#queue.get(id) === change) this.#queue.delete(id);
       this.#trouble = null;
     } catch (error) {
-      if (this.#options.disk.isDamage(error)) await this.#setAside(error).catch((problem: unknown) => this.#fail(problem));
+      if (this.#options.disk.isDamage(error))
+        await this.#setAside(error).catch((problem: unknown) => this.#fail(problem));
       else this.#fail(error);
       this.#schedule(retryDelayMs);
       return;
@@ -294,11 +317,20 @@ export class StateStore {
   #prune(): void {
     const oldest = (table: string, time: string, kept: number): ReplicatedRow[] => {
       if (this.replica.countOf(table) <= kept) return [];
-      return [...this.replica.rowsOf(table)].sort((a, b) => Number(b.values[time]) - Number(a.values[time])).slice(kept);
+      return [...this.replica.rowsOf(table)]
+        .sort((a, b) => Number(b.values[time]) - Number(a.values[time]))
+        .slice(kept);
     };
-    const expired = (row: ReplicatedRow): boolean => row.deleted && this.#options.clock.wallTime() - stampMs(row.hlc) > tombstonesKeptMs;
-    const tombstones = ["hosts", "gateways", "health"].flatMap((table) => [...this.replica.rowsOf(table)].filter(expired));
-    for (const { table, key } of [...oldest("events", "at_ms", eventsKept), ...oldest("failovers", "decided_at_ms", failoversKept), ...tombstones]) {
+    const expired = (row: ReplicatedRow): boolean =>
+      row.deleted && this.#options.clock.wallTime() - stampMs(row.hlc) > tombstonesKeptMs;
+    const tombstones = ["hosts", "gateways", "health"].flatMap((table) =>
+      [...this.replica.rowsOf(table)].filter(expired),
+    );
+    for (const { table, key } of [
+      ...oldest("events", "at_ms", eventsKept),
+      ...oldest("failovers", "decided_at_ms", failoversKept),
+      ...tombstones,
+    ]) {
       this.replica.forget(table, key);
       this.#enqueue({ kind: "remove", table, key });
     }
@@ -319,9 +351,13 @@ export class StateStore {
   }
 }
 
-
 /** An epoch that is known already: its owner and first sight stay, and where it serves unless there is news. */
 function sameEpoch(values: Record<string, Cell>, known: ReplicatedRow | undefined): Record<string, Cell> {
   if (known === undefined) return values;
-  return { ...values, host: known.values["host"] ?? null, first_seen_at_ms: known.values["first_seen_at_ms"] ?? null, data_url: values["data_url"] ?? known.values["data_url"] ?? null };
+  return {
+    ...values,
+    host: known.values["host"] ?? null,
+    first_seen_at_ms: known.values["first_seen_at_ms"] ?? null,
+    data_url: values["data_url"] ?? known.values["data_url"] ?? null,
+  };
 }

@@ -1,16 +1,19 @@
 /**
- * The process that was started as `stead gateway`, and what becomes of it when it is told to upgrade (SIGUSR2): it starts the
- * binary at its own path anew, hands over, finishes its requests, and stays as the keeper of the one that serves. So its process
- * id, which a service manager or a container knows, stays the same through any number of upgrades.
+ * The process that was started as `stead gateway`, and what becomes of it when it is told to upgrade (SIGUSR2): it
+ * starts the binary at its own path anew, hands over, finishes its requests, and stays as the keeper of the one that
+ * serves. So its process id, which a service manager or a container knows, stays the same through any number of
+ * upgrades.
  *
- * No connection is refused or reset, because the listening socket is never closed: the new process inherits it. Both accept from its
- * one queue until the old one stops, and closing a descriptor of a socket that others have takes nothing out of the queue. (With a
- * socket for each process, SO_REUSEPORT, Linux resets what waits in the queue of the one that closes, and handshakes that it had
- * begun, unless net.ipv4.tcp_migrate_req is set.) Connections that are kept alive get one more answer, with `Connection: close`.
+ * No connection is refused or reset, because the listening socket is never closed: the new process inherits it. Both
+ * accept from its one queue until the old one stops, and closing a descriptor of a socket that others have takes
+ * nothing out of the queue. (With a socket for each process, SO_REUSEPORT, Linux resets what waits in the queue of the
+ * one that closes, and handshakes that it had begun, unless net.ipv4.tcp_migrate_req is set.) Connections that are kept
+ * alive get one more answer, with `Connection: close`.
  *
- * There is one control plane at any time: the old one has closed its database, its admin listener and its links to peers before the
- * new one opens them, and orders nothing from then on; where hosts say that the primary is, it goes on to follow for the
- * requests that it still has. A new process that cannot begin is killed, and the old one has everything again.
+ * There is one control plane at any time: the old one has closed its database, its admin listener and its links to
+ * peers before the new one opens them, and orders nothing from then on; where hosts say that the primary is, it goes on
+ * to follow for the requests that it still has. A new process that cannot begin is killed, and the old one has
+ * everything again.
  */
 import { duplicateDescriptor } from "../../runtime/descriptors.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -97,7 +100,10 @@ export class Keeper {
       throw error;
     }
     this.#successor = successor;
-    successor.ended.then((how) => this.#successor === successor && !this.#stopping && this.#onLost(how), () => undefined);
+    successor.ended.then(
+      (how) => this.#successor === successor && !this.#stopping && this.#onLost(how),
+      () => undefined,
+    );
     log.info("upgraded: the new process serves, the one before finishes its requests", { pid: successor.pid, version });
     if (this.#stopping) await successor.stop();
     await before.drain();
@@ -106,7 +112,12 @@ export class Keeper {
 
   #check({ gateway, listen }: { readonly gateway: string; readonly listen: string }): void {
     const { gateway: ownId, listen: ownListen } = this.#options;
-    if (gateway !== ownId) throw new UpgradeError(`the configuration now has gateway.id = "${gateway}", this is ${ownId}`, "restart it");
-    if (listen !== ownListen) throw new UpgradeError(`the configuration now has gateway.listen = "${listen}", this gateway listens on ${ownListen}`, "restart it");
+    if (gateway !== ownId)
+      throw new UpgradeError(`the configuration now has gateway.id = "${gateway}", this is ${ownId}`, "restart it");
+    if (listen !== ownListen)
+      throw new UpgradeError(
+        `the configuration now has gateway.listen = "${listen}", this gateway listens on ${ownListen}`,
+        "restart it",
+      );
   }
 }

@@ -47,7 +47,11 @@ export class SuccessorProcess implements Incumbent {
       this.#child.once("exit", (code, signal) => end(signal === null ? `exit code ${code ?? "?"}` : signal));
     });
     this.#child.stdin?.on("error", () => undefined); // its end says more
-    if (this.#child.stdout !== null) readMessages(this.#child.stdout, fromSuccessorSchema, { onMessage: (message) => this.#heard(message), onEnd: () => undefined });
+    if (this.#child.stdout !== null)
+      readMessages(this.#child.stdout, fromSuccessorSchema, {
+        onMessage: (message) => this.#heard(message),
+        onEnd: () => undefined,
+      });
   }
 
   get pid(): number {
@@ -101,7 +105,9 @@ export class SuccessorProcess implements Incumbent {
   #expect(kind: FromSuccessor["kind"], withinMs: number): Promise<FromSuccessor> {
     return new Promise((resolve, reject) => {
       if (this.#end !== null) return reject(new UpgradeError(`the new process ended: ${this.#end}`));
-      const timer = this.#clock.setTimer(withinMs, () => this.#waiting?.reject(new UpgradeError(`the new process did not say "${kind}" within ${withinMs} ms`)));
+      const timer = this.#clock.setTimer(withinMs, () =>
+        this.#waiting?.reject(new UpgradeError(`the new process did not say "${kind}" within ${withinMs} ms`)),
+      );
       const settled = (settle: () => void): void => {
         timer.cancel();
         this.#waiting = null;

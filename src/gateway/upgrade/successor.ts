@@ -1,6 +1,6 @@
 /**
- * The side of the process that takes over: says that it could, serves when it is told to, and may hand over in its turn. When its
- * keeper is gone it stops: the next start of the gateway must find its ports free.
+ * The side of the process that takes over: says that it could, serves when it is told to, and may hand over in its
+ * turn. When its keeper is gone it stops: the next start of the gateway must find its ports free.
  */
 import type { Readable, Writable } from "node:stream";
 import type { Log } from "../../runtime/log.ts";
@@ -36,7 +36,10 @@ export function runSuccessor(options: SuccessorOptions): Promise<void> {
     };
     const stop = (): void => next(() => successor.take({ kind: "stop" }));
     options.signal.addEventListener("abort", stop, { once: true });
-    readMessages(options.input, toSuccessorSchema, { onMessage: (message) => next(() => successor.take(message)), onEnd: stop });
+    readMessages(options.input, toSuccessorSchema, {
+      onMessage: (message) => next(() => successor.take(message)),
+      onEnd: stop,
+    });
     sendMessage(options.output, { kind: "ready", ...options.ready } satisfies FromSuccessor);
   });
 }

@@ -15,7 +15,11 @@ export interface LineChannelEvents<Message> {
 }
 
 /** Reads messages of `schema` from `input` until it ends. */
-export function readMessages<Schema extends v.GenericSchema>(input: Readable, schema: Schema, events: LineChannelEvents<v.InferOutput<Schema>>): void {
+export function readMessages<Schema extends v.GenericSchema>(
+  input: Readable,
+  schema: Schema,
+  events: LineChannelEvents<v.InferOutput<Schema>>,
+): void {
   let rest = "";
   let ended = false;
   const end = (why: string | null): void => {
@@ -40,7 +44,10 @@ export function readMessages<Schema extends v.GenericSchema>(input: Readable, sc
   input.on("close", () => end(null));
 }
 
-function parse<Schema extends v.GenericSchema>(line: string, schema: Schema): { kind: "ok"; message: v.InferOutput<Schema> } | { kind: "wrong"; why: string } {
+function parse<Schema extends v.GenericSchema>(
+  line: string,
+  schema: Schema,
+): { kind: "ok"; message: v.InferOutput<Schema> } | { kind: "wrong"; why: string } {
   try {
     const result = v.safeParse(schema, JSON.parse(line));
     if (result.success) return { kind: "ok", message: result.output };

@@ -1,9 +1,9 @@
 /**
- * What the control plane of a gateway and its workers say to each other, one JSON object per line: control on the worker's
- * standard input, the worker on its standard output. The end of the input is the end of the control plane.
+ * What the control plane of a gateway and its workers say to each other, one JSON object per line: control on the
+ * worker's standard input, the worker on its standard output. The end of the input is the end of the control plane.
  *
- * Both sides are the same binary, so there is no version; schemas hold all the same, because what is wrong must be said and not
- * half believed. Routes have numbers: a service that was removed and added again is another route.
+ * Both sides are the same binary, so there is no version; schemas hold all the same, because what is wrong must be said
+ * and not half believed. Routes have numbers: a service that was removed and added again is another route.
  */
 import * as v from "valibot";
 import { gatewayLimits } from "../../config/limits.ts";
@@ -12,9 +12,15 @@ import { definitions, type MetricName } from "../../metrics/metrics.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
-const limits = v.object(Object.fromEntries(gatewayLimits.map(({ name }) => [name, count])) as Record<GatewayLimitName, typeof count>);
+const limits = v.object(
+  Object.fromEntries(gatewayLimits.map(({ name }) => [name, count])) as Record<GatewayLimitName, typeof count>,
+);
 const files = { certPath: text, keyPath: text };
-const target = v.variant("kind", [v.object({ kind: v.literal("off") }), v.object({ kind: v.literal("stderr") }), v.object({ kind: v.literal("file"), path: text })]);
+const target = v.variant("kind", [
+  v.object({ kind: v.literal("off") }),
+  v.object({ kind: v.literal("stderr") }),
+  v.object({ kind: v.literal("file"), path: text }),
+]);
 
 const settingsSchema = v.object({
   listen: v.object({ host: text, port: count }),
@@ -32,7 +38,14 @@ const settingsSchema = v.object({
     accessLog: v.object({ target, format: v.picklist(["json", "combined"]) }),
     releaseConcurrency: count,
   }),
-  services: v.array(v.object({ name: text, match: v.object({ host: v.nullable(text), path: v.nullable(text) }), firstByte: v.array(v.object({ path: text, timeMs: count })), route: count })),
+  services: v.array(
+    v.object({
+      name: text,
+      match: v.object({ host: v.nullable(text), path: v.nullable(text) }),
+      firstByte: v.array(v.object({ path: text, timeMs: count })),
+      route: count,
+    }),
+  ),
 });
 export type WorkerSettings = v.InferOutput<typeof settingsSchema>;
 
@@ -49,14 +62,24 @@ export const toWorkerSchema = v.variant("kind", [
 ]);
 export type ToWorker = v.InferOutput<typeof toWorkerSchema>;
 
-const endedSchema = v.object({ end: v.picklist(["ok", "unknown", "failed", "client_gone"]), held: v.boolean(), replayed: v.boolean(), count });
+const endedSchema = v.object({
+  end: v.picklist(["ok", "unknown", "failed", "client_gone"]),
+  held: v.boolean(),
+  replayed: v.boolean(),
+  count,
+});
 
 /** What a worker's metrics have grown by (src/metrics/deltas.ts). */
 const name = v.picklist(Object.keys(definitions) as MetricName[]);
 const amount = v.pipe(v.number(), v.minValue(0));
 const deltaSchema = v.variant("kind", [
   v.object({ kind: v.literal("counter"), name, labels: v.record(text, text), amount }),
-  v.object({ kind: v.literal("histogram"), name, labels: v.record(text, text), tally: v.object({ counts: v.array(count), sum: amount }) }),
+  v.object({
+    kind: v.literal("histogram"),
+    name,
+    labels: v.record(text, text),
+    tally: v.object({ counts: v.array(count), sum: amount }),
+  }),
 ]);
 
 export const fromWorkerSchema = v.variant("kind", [

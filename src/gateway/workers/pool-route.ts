@@ -1,6 +1,6 @@
 /**
- * One service's route as workers have it: each decision goes to all of them, and is kept so that a worker that starts later is
- * brought to the same state.
+ * One service's route as workers have it: each decision goes to all of them, and is kept so that a worker that starts
+ * later is brought to the same state.
  */
 import type { RouteHooks, RouteTarget } from "../route/route-target.ts";
 import type { ToWorker } from "./messages.ts";

@@ -1,7 +1,8 @@
 /**
- * The data plane in several processes. One listening socket is opened here and inherited by all of them: they take from one
- * queue, so a worker that ends takes nothing with it but what it had accepted, and one that hangs gets no more. That is also why
- * it is not one socket for each (SO_REUSEPORT): Linux resets what waits in the queue of a socket that is closed.
+ * The data plane in several processes. One listening socket is opened here and inherited by all of them: they take from
+ * one queue, so a worker that ends takes nothing with it but what it had accepted, and one that hangs gets no more.
+ * That is also why it is not one socket for each (SO_REUSEPORT): Linux resets what waits in the queue of a socket that
+ * is closed.
  */
 import { closeSync } from "node:fs";
 import type { CloseOptions } from "../../http/server/server.ts";
@@ -68,7 +69,14 @@ export class WorkerPool implements Plane {
   }
 
   get troubles(): readonly string[] {
-    return [...new Set(this.#processes.flatMap(({ report, trouble }) => [...(report?.troubles ?? []), ...(trouble === null ? [] : [trouble])]))];
+    return [
+      ...new Set(
+        this.#processes.flatMap(({ report, trouble }) => [
+          ...(report?.troubles ?? []),
+          ...(trouble === null ? [] : [trouble]),
+        ]),
+      ),
+    ];
   }
 
   route(service: string, hooks: RouteHooks): PoolRoute {
@@ -97,16 +105,21 @@ export class WorkerPool implements Plane {
       this.#onStart?.reject(new WorkerStartError({ found: detail, advice: workerAdvice }));
       this.#options.onLost(detail);
     };
-    this.#processes = Array.from({ length: count }, (_, index) => new WorkerProcess({
-      ...{ number: index + 1, command, descriptor: this.#descriptor, clock, log, onLost },
-      greeting: () => [this.#settingsMessage(), ...[...this.#routes.values()].flatMap(({ history }) => history)],
-      onMessage: (message) => this.#heard(message),
-    }));
+    this.#processes = Array.from(
+      { length: count },
+      (_, index) =>
+        new WorkerProcess({
+          ...{ number: index + 1, command, descriptor: this.#descriptor, clock, log, onLost },
+          greeting: () => [this.#settingsMessage(), ...[...this.#routes.values()].flatMap(({ history }) => history)],
+          onMessage: (message) => this.#heard(message),
+        }),
+    );
     await started;
   }
 
   async close({ drainMs, idle = "close" }: CloseOptions): Promise<void> {
-    // First: connections must be refused once no process accepts them, not wait in the queue of a socket that we still have.
+    // First: connections must be refused once no process accepts them, not wait in the queue of a socket that we still
+    // have.
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     this.#descriptor = -1;
     await Promise.all(this.#processes.map((process) => process.stop(drainMs, idle)));
@@ -128,10 +141,24 @@ export class WorkerPool implements Plane {
     const { listen, limits, hold, dataPlane, replayAgainMax, clientHalfClose, services } = shareOf(settings(), count);
     const routed = services.flatMap(({ name, match, firstByte }): WorkerSettings["services"] => {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
-      return route === undefined ? [] : [{ name, match, firstByte: firstByte.map((each) => ({ ...each })), route: route.id }];
+      return route === undefined
+        ? []
+        : [{ name, match, firstByte: firstByte.map((each) => ({ ...each })), route: route.id }];
     });
     const { host, port } = listen;
-    return { kind: "settings", settings: { listen: { host, port: this.#port === 0 ? port : this.#port }, limits, hold, replayAgainMax, clientHalfClose, drainMs: drainMs(), dataPlane: copyOf(dataPlane), services: routed } };
+    return {
+      kind: "settings",
+      settings: {
+        listen: { host, port: this.#port === 0 ? port : this.#port },
+        limits,
+        hold,
+        replayAgainMax,
+        clientHalfClose,
+        drainMs: drainMs(),
+        dataPlane: copyOf(dataPlane),
+        services: routed,
+      },
+    };
   }
 
   #tellAll(message: ToWorker): void {
@@ -163,9 +190,13 @@ export class WorkerPool implements Plane {
 
   #waiting(id: number): { requests: number; bytes: number } {
     const each = this.#processes.flatMap(({ report }) => report?.routes.filter(({ route }) => route === id) ?? []);
-    return { requests: each.reduce((sum, { requests }) => sum + requests, 0), bytes: each.reduce((sum, { bytes }) => sum + bytes, 0) };
+    return {
+      requests: each.reduce((sum, { requests }) => sum + requests, 0),
+      bytes: each.reduce((sum, { bytes }) => sum + bytes, 0),
+    };
   }
 }
 
 /** What is read-only here is not in a message. */
-const copyOf = (dataPlane: PlaneSettings["dataPlane"]): WorkerSettings["dataPlane"] => structuredClone(dataPlane) as WorkerSettings["dataPlane"];
+const copyOf = (dataPlane: PlaneSettings["dataPlane"]): WorkerSettings["dataPlane"] =>
+  structuredClone(dataPlane) as WorkerSettings["dataPlane"];

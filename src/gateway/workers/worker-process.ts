@@ -52,7 +52,12 @@ export class WorkerProcess {
   get status(): WorkerStatus {
     const running = this.#running;
     const state = running === null ? "waiting" : running.listening ? "serving" : "starting";
-    return { pid: running?.child.pid ?? null, state, connections: this.#report?.connections ?? 0, restarts: this.#restarts };
+    return {
+      pid: running?.child.pid ?? null,
+      state,
+      connections: this.#report?.connections ?? 0,
+      restarts: this.#restarts,
+    };
   }
 
   /** What it said last; null while there is no process that said something. */
@@ -84,14 +89,25 @@ export class WorkerProcess {
   }
 
   #start(): void {
-    const { command: [program, ...args], number, descriptor, clock } = this.#options;
+    const {
+      command: [program, ...args],
+      number,
+      descriptor,
+      clock,
+    } = this.#options;
     const child = spawn(program, [...args, String(number)], { stdio: ["pipe", "pipe", "inherit", descriptor] });
     const running: Running = { child, startedAt: clock.now(), listening: false, silence: null };
     this.#running = running;
     child.once("error", (error) => this.#onEnd(running, `it cannot be started: ${error.message}`));
-    child.once("exit", (code, signal) => this.#onEnd(running, signal === null ? `it ended with code ${code ?? "?"}` : `it was ended by ${signal}`));
+    child.once("exit", (code, signal) =>
+      this.#onEnd(running, signal === null ? `it ended with code ${code ?? "?"}` : `it was ended by ${signal}`),
+    );
     child.stdin?.on("error", () => undefined); // its end says more
-    if (child.stdout !== null) readMessages(child.stdout, fromWorkerSchema, { onMessage: (message) => this.#heard(running, message), onEnd: (why) => why !== null && this.#kill(running, why) });
+    if (child.stdout !== null)
+      readMessages(child.stdout, fromWorkerSchema, {
+        onMessage: (message) => this.#heard(running, message),
+        onEnd: (why) => why !== null && this.#kill(running, why),
+      });
     this.#watchSilence(running);
     for (const message of this.#options.greeting()) this.send(message);
   }
@@ -106,7 +122,9 @@ export class WorkerProcess {
 
   #watchSilence(running: Running): void {
     running.silence?.cancel();
-    running.silence = this.#options.clock.setTimer(silentMsMax, () => this.#kill(running, `it was silent for ${silentMsMax} ms`));
+    running.silence = this.#options.clock.setTimer(silentMsMax, () =>
+      this.#kill(running, `it was silent for ${silentMsMax} ms`),
+    );
   }
 
   #kill(running: Running, why: string): void {

@@ -1,10 +1,10 @@
 /**
- * A worker process: the data plane of one gateway on a listening socket that it has inherited, without any decision of its
- * own. Where requests go it is told (messages.ts); what becomes of them it tells.
+ * A worker process: the data plane of one gateway on a listening socket that it has inherited, without any decision of
+ * its own. Where requests go it is told (messages.ts); what becomes of them it tells.
  *
- * When its control plane is gone it would not hear of a failover, and its port must be free for a gateway that is started
- * again: so it accepts nothing more, finishes what is under way, and ends. A gateway whose control plane died is a gateway that
- * died, with workers as without.
+ * When its control plane is gone it would not hear of a failover, and its port must be free for a gateway that is
+ * started again: so it accepts nothing more, finishes what is under way, and ends. A gateway whose control plane died
+ * is a gateway that died, with workers as without.
  */
 import type { Readable, Writable } from "node:stream";
 import type { CloseOptions } from "../../http/server/server.ts";
@@ -16,7 +16,15 @@ import { LocalPlane } from "../route/plane.ts";
 import type { RouteHooks } from "../route/route-target.ts";
 import type { ServiceRoute } from "../route/service-route.ts";
 import { readMessages, sendMessage } from "./line-channel.ts";
-import { reportIdleMs, reportMs, toWorkerSchema, type Ended, type FromWorker, type ToWorker, type WorkerSettings } from "./messages.ts";
+import {
+  reportIdleMs,
+  reportMs,
+  toWorkerSchema,
+  type Ended,
+  type FromWorker,
+  type ToWorker,
+  type WorkerSettings,
+} from "./messages.ts";
 
 /** Where the listening socket is, by the order of `stdio` in worker-process.ts. */
 export const listenDescriptor = 3;
@@ -92,7 +100,12 @@ class Worker {
     const isFirst = this.#settings === null;
     this.#settings = settings;
     const { clock, log } = this.#options;
-    const plane = (this.#plane ??= new LocalPlane({ settings: () => this.#settings ?? settings, clock, log, metrics: this.#metrics }));
+    const plane = (this.#plane ??= new LocalPlane({
+      settings: () => this.#settings ?? settings,
+      clock,
+      log,
+      metrics: this.#metrics,
+    }));
     for (const { name, route } of settings.services) {
       if (this.#routes.has(route)) continue;
       const ended = new Map<string, Ended>();
@@ -109,7 +122,12 @@ class Worker {
         this.#report();
       },
       (error: unknown) => {
-        this.#send({ kind: "failed", ...(error instanceof OperatorError ? { found: error.found, accepted: error.accepted, advice: error.advice } : { found: messageOf(error) }) });
+        this.#send({
+          kind: "failed",
+          ...(error instanceof OperatorError
+            ? { found: error.found, accepted: error.accepted, advice: error.advice }
+            : { found: messageOf(error) }),
+        });
         this.#end({ drainMs: 0 });
       },
     );
@@ -142,7 +160,13 @@ class Worker {
       ended.clear();
       return { route, ...target.waiting, ended: told };
     });
-    this.#send({ kind: "report", connections: plane.connections, troubles: [...plane.troubles], metrics: this.#metrics.take(), routes });
+    this.#send({
+      kind: "report",
+      connections: plane.connections,
+      troubles: [...plane.troubles],
+      metrics: this.#metrics.take(),
+      routes,
+    });
     this.#timerIsFor = "idle";
     this.#timer = this.#options.clock.setTimer(reportIdleMs, () => this.#report());
   }

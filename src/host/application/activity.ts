@@ -1,9 +1,10 @@
 /**
- * What the processes of an application do, as Linux tells it in /proc (proc(5)): CPU time, what each thread is doing, and where in the kernel
- * it waits. For the judgement whether it is stuck (src/core/host/liveness.ts), and for the people who want to know why it was.
+ * What the processes of an application do, as Linux tells it in /proc (proc(5)): CPU time, what each thread is doing,
+ * and where in the kernel it waits. For the judgement whether it is stuck (src/core/host/liveness.ts), and for the
+ * people who want to know why it was.
  *
- * All of it is read synchronously, about a millisecond for an application of ordinary size, and only while a check is not answered.
- * Where there is no /proc the answer is "unknown", never "nothing".
+ * All of it is read synchronously, about a millisecond for an application of ordinary size, and only while a check is
+ * not answered. Where there is no /proc the answer is "unknown", never "nothing".
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { processesOfGroup } from "./process-table.ts";
@@ -38,7 +39,10 @@ export class ActivityMeter {
     const seen = new Map(processes.map(({ pid, born }) => [`${pid} ${born}`, cpuMsOf(pid) ?? 0]));
     for (const [key, cpuMs] of seen) this.#cpuMs += Math.max(0, cpuMs - (this.#seen.get(key) ?? 0));
     this.#seen = seen;
-    return { cpuMs: this.#cpuMs, isRunnable: processes.some(({ pid }) => threadsOf(pid).some((thread) => stateOf(pid, thread) === "R")) };
+    return {
+      cpuMs: this.#cpuMs,
+      isRunnable: processes.some(({ pid }) => threadsOf(pid).some((thread) => stateOf(pid, thread) === "R")),
+    };
   }
 }
 
@@ -81,7 +85,8 @@ function threadsOf(pid: number): string[] {
   }
 }
 
-const stateOf = (pid: number, thread: string): string | undefined => statFields(`/proc/${pid}/task/${thread}/stat`)?.[0];
+const stateOf = (pid: number, thread: string): string | undefined =>
+  statFields(`/proc/${pid}/task/${thread}/stat`)?.[0];
 
 function cpuMsOf(pid: number): number | undefined {
   const fields = statFields(`/proc/${pid}/stat`);

@@ -1,16 +1,26 @@
 /**
- * A control group of its own for the application (cgroup v2, Linux 5.14 or newer): no process can leave it by `setsid`, by a
- * second fork or by an empty environment, and the kernel kills all of it at once (`cgroup.kill`).
+ * A control group of its own for the application (cgroup v2, Linux 5.14 or newer): no process can leave it by `setsid`,
+ * by a second fork or by an empty environment, and the kernel kills all of it at once (`cgroup.kill`).
  *
  *   <cgroup of the host>/stead-<mark>/<run>
  *
- * One folder below for each start: the readers of the watcher kill theirs when the host has died, and a late one must not kill the application
- * of the next start. Killing the one above kills all of them. No controller is switched on, so that the host may stay where it is.
+ * One folder below for each start: the readers of the watcher kill theirs when the host has died, and a late one must
+ * not kill the application of the next start. Killing the one above kills all of them. No controller is switched on, so
+ * that the host may stay where it is.
  *
- * There is one only where the host may make it: as root, or where its own cgroup was delegated to it (systemd: `Delegate=yes`).
- * Inside most containers it may not. leftovers.ts says what is done then.
+ * There is one only where the host may make it: as root, or where its own cgroup was delegated to it (systemd:
+ * `Delegate=yes`). Inside most containers it may not. leftovers.ts says what is done then.
  */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 
@@ -25,7 +35,9 @@ export class Cgroup {
     this.#ownMembers = ownMembers;
   }
 
-  /** undefined: this host may not make one. One that an earlier run of the host left is taken over with what is in it. */
+  /**
+   * undefined: this host may not make one. One that an earlier run of the host left is taken over with what is in it.
+   */
   static make(mark: string): Cgroup | undefined {
     const own = ownCgroup();
     if (own === undefined) return undefined;
@@ -58,9 +70,10 @@ export class Cgroup {
   }
 
   /**
-   * Makes the next move of a process quick. Returns at once. The first move for some time has the kernel wait for an RCU grace period
-   * (`cgroup_threadgroup_rwsem`, kernel/cgroup/cgroup.c): 5 to 12 ms in the middle of a promotion. One that follows soon does not wait.
-   * So the host moves itself to where it is already, which changes nothing, on another thread.
+   * Makes the next move of a process quick. Returns at once. The first move for some time has the kernel wait for an
+   * RCU grace period (`cgroup_threadgroup_rwsem`, kernel/cgroup/cgroup.c): 5 to 12 ms in the middle of a promotion. One
+   * that follows soon does not wait. So the host moves itself to where it is already, which changes nothing, on another
+   * thread.
    */
   warm(): void {
     writeFile(this.#ownMembers, String(process.pid)).catch(() => undefined); // The application's own move says what does not work.
@@ -102,9 +115,13 @@ export class Cgroup {
 
 /** Folder of the cgroup that this process is in; undefined: no cgroup v2 is mounted. */
 function ownCgroup(): string | undefined {
-  const name = linesOf("/proc/self/cgroup").find((line) => line.startsWith("0::"))?.slice(3);
+  const name = linesOf("/proc/self/cgroup")
+    .find((line) => line.startsWith("0::"))
+    ?.slice(3);
   // proc(5): ID parent major:minor root mount-point options … - type source options
-  const mount = linesOf("/proc/self/mountinfo").find((line) => line.includes(" - cgroup2 "))?.split(" ");
+  const mount = linesOf("/proc/self/mountinfo")
+    .find((line) => line.includes(" - cgroup2 "))
+    ?.split(" ");
   const [root, point] = [mount?.[3], mount?.[4]];
   if (name === undefined || root === undefined || point === undefined) return undefined;
   const way = relative(root, name);
@@ -113,7 +130,9 @@ function ownCgroup(): string | undefined {
 
 function linesOf(path: string): string[] {
   try {
-    return readFileSync(path, "utf8").split("\n").filter((line) => line !== "");
+    return readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => line !== "");
   } catch {
     return [];
   }

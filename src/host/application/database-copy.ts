@@ -1,8 +1,10 @@
 /**
- * A copy of databases that nobody writes while it is made: a clone where the file system shares blocks (XFS, btrfs), else piece by piece.
+ * A copy of databases that nobody writes while it is made: a clone where the file system shares blocks (XFS, btrfs),
+ * else piece by piece.
  *
- * Piece by piece so that it ends at once when it is given up: a host that is to become primary waits for the reader of these files.
- * The space is looked at before anything is written: the copy shares the disk with the replica that must go on.
+ * Piece by piece so that it ends at once when it is given up: a host that is to become primary waits for the reader of
+ * these files. The space is looked at before anything is written: the copy shares the disk with the replica that must
+ * go on.
  */
 import { constants, copyFile, type FileHandle, mkdir, open, stat, statfs } from "node:fs/promises";
 import { type FilePath, folderOf, pathOf } from "../../capture/data-path.ts";
@@ -23,8 +25,15 @@ const pieceBytes = 1024 * 1024;
 /** Left free beside the copy: for the records that come meanwhile, and for what the application writes. */
 const spareBytesMin = 256 * 1024 * 1024;
 
-/** Rejects with `NoSpaceError`, with the signal's reason, or with the error of the disk. What was copied by then stays. */
-export async function copyDatabases(names: readonly string[], from: string, to: string, signal: AbortSignal): Promise<void> {
+/**
+ * Rejects with `NoSpaceError`, with the signal's reason, or with the error of the disk. What was copied by then stays.
+ */
+export async function copyDatabases(
+  names: readonly string[],
+  from: string,
+  to: string,
+  signal: AbortSignal,
+): Promise<void> {
   const uncloned: string[] = [];
   for (const name of names) {
     signal.throwIfAborted();

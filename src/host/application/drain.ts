@@ -1,11 +1,12 @@
 /**
  * The planned end of what a front has in flight: which answers are waited for, and which get their end.
  *
- * Waited for, up to `drainMs`, is what has an end: requests without an answer yet, answers of a known length, and those whose length nobody has
- * said as long as something of them comes. Event streams and tunnels have no end of their own, and an answer of unknown length that
- * stands still does not show one: they are cut, so that their clients connect again and are held until the next primary serves. Those that stand still are
- * cut at once when nothing else is waited for, since waiting would bring them nothing and costs all others their time; `streamsMs` is what the rest
- * of them gets to come to a pause.
+ * Waited for, up to `drainMs`, is what has an end: requests without an answer yet, answers of a known length, and those
+ * whose length nobody has said as long as something of them comes. Event streams and tunnels have no end of their own,
+ * and an answer of unknown length that stands still does not show one: they are cut, so that their clients connect
+ * again and are held until the next primary serves. Those that stand still are cut at once when nothing else is waited
+ * for, since waiting would bring them nothing and costs all others their time; `streamsMs` is what the rest of them
+ * gets to come to a pause.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { type OpenAttempt, openAttempts } from "../../http/upstream/answer-progress.ts";
@@ -26,8 +27,17 @@ interface Pace {
   since: number;
 }
 
-/** Resolves when nothing is in flight, or the time is over. `active`: requests in flight, whatever they are. `idle` is aborted when there are none. */
-export async function drainRequests(end: CommonEnd, active: () => number, times: DrainTimes, clock: Clock, idle: AbortSignal): Promise<void> {
+/**
+ * Resolves when nothing is in flight, or the time is over. `active`: requests in flight, whatever they are. `idle` is
+ * aborted when there are none.
+ */
+export async function drainRequests(
+  end: CommonEnd,
+  active: () => number,
+  times: DrainTimes,
+  clock: Clock,
+  idle: AbortSignal,
+): Promise<void> {
   const begun = clock.now();
   const paces = new Map<OpenAttempt, Pace>();
   while (active() > 0) {
@@ -38,9 +48,12 @@ export async function drainRequests(end: CommonEnd, active: () => number, times:
     const streams = attempts.filter(({ answer }) => answer === "stream");
     const isNothingElse = active() <= streams.length;
     const isOver = now - begun >= times.streamsMs;
-    for (const stream of streams) if (quietFor(stream) >= (isNothingElse ? quietMs : Infinity) || isOver) stream.onCommonEnd(why);
-    for (const open of attempts) if (open.answer === "open" && quietFor(open) >= Math.max(quietMs, times.streamsMs)) open.onCommonEnd(why);
-    if (active() > 0) await clock.sleep(Math.min(quietMs, begun + times.drainMs - now), idle).catch(() => undefined); // nothing is left
+    for (const stream of streams)
+      if (quietFor(stream) >= (isNothingElse ? quietMs : Infinity) || isOver) stream.onCommonEnd(why);
+    for (const open of attempts)
+      if (open.answer === "open" && quietFor(open) >= Math.max(quietMs, times.streamsMs)) open.onCommonEnd(why);
+    // nothing is left
+    if (active() > 0) await clock.sleep(Math.min(quietMs, begun + times.drainMs - now), idle).catch(() => undefined);
   }
 }
 

@@ -1,15 +1,20 @@
 /**
- * When the application's process ends by itself: who had requests with it is told at once, and who lost one can ask whether that was why.
+ * When the application's process ends by itself: who had requests with it is told at once, and who lost one can ask
+ * whether that was why.
  *
- * The kernel closes the sockets of a process that ends before anybody can wait for it: the loss of a connection is seen some milliseconds
- * before the end of the process is. So a loss waits up to `noticeMs` for the notice. A notice that comes later still makes one request "closed by a
- * living application": its client gets an honest 502 where it could have had a repetition, and nothing is executed twice. The wait costs
- * nobody anything but the client of an application that closes connections without an answer. Where the notice is first, whoever listens knows
- * what was in flight at that moment.
+ * The kernel closes the sockets of a process that ends before anybody can wait for it: the loss of a connection is seen
+ * some milliseconds before the end of the process is. So a loss waits up to `noticeMs` for the notice. A notice that
+ * comes later still makes one request "closed by a living application": its client gets an honest 502 where it could
+ * have had a repetition, and nothing is executed twice. The wait costs nobody anything but the client of an application
+ * that closes connections without an answer. Where the notice is first, whoever listens knows what was in flight at
+ * that moment.
  */
 import type { Clock } from "../../runtime/clock.ts";
 
-/** Longer than a process takes from closing its files until its exit is heard of, on a machine with many more processes than processors too. */
+/**
+ * Longer than a process takes from closing its files until its exit is heard of, on a machine with many more processes
+ * than processors too.
+ */
 export const noticeMs = 1_000;
 
 export class Endings {

@@ -1,4 +1,6 @@
-/** What a host's front says itself, to the gateway that sent the request (src/http/upstream/host-verdict.ts reads it). */
+/**
+ * What a host's front says itself, to the gateway that sent the request (src/http/upstream/host-verdict.ts reads it).
+ */
 import type { CommonEnd } from "../../http/upstream/common-end.ts";
 import type { Exchange } from "../../http/upstream/exchange.ts";
 import { putAsideCause, unknownFields, type UnknownCause } from "../../http/upstream/host-verdict.ts";
@@ -7,24 +9,42 @@ const text: [string, string] = ["Content-Type", "text/plain; charset=utf-8"];
 
 /** The application has not seen it: the gateway may send it again. */
 export function refuse(exchange: Exchange, reason: string): Promise<void> {
-  return exchange.respond({ status: 503, headers: [text, ["Stead-Outcome", "not-executed"], ["Retry-After", "1"]], body: `${reason}\n` });
+  return exchange.respond({
+    status: 503,
+    headers: [text, ["Stead-Outcome", "not-executed"], ["Retry-After", "1"]],
+    body: `${reason}\n`,
+  });
 }
 
 /** The application has not seen it, and will not for a while. */
 export function putAside(exchange: Exchange, endings: number, forMs: number): Promise<void> {
   const reason = `suspect_request: the application ended ${endings} times while it had a request with this method and path, and none completed since; it is not forwarded for a while`;
   const retryAfter = String(Math.max(1, Math.ceil(forMs / 1000)));
-  const fields: [string, string][] = [["Stead-Outcome", "not-executed"], ["Stead-Cause", putAsideCause], ["Stead-Reason", reason], ["Retry-After", retryAfter]];
+  const fields: [string, string][] = [
+    ["Stead-Outcome", "not-executed"],
+    ["Stead-Cause", putAsideCause],
+    ["Stead-Reason", reason],
+    ["Retry-After", retryAfter],
+  ];
   return exchange.respond({ status: 503, headers: [text, ...fields], body: `${reason}\n` });
 }
 
 /** The application had it, and there is no answer to pass on. */
 function unknown(exchange: Exchange, cause: UnknownCause, reason: string): Promise<void> {
-  return exchange.respond({ status: cause === "timed-out" ? 504 : 502, headers: [text, ...unknownFields(cause, reason)], body: `the application did not answer: ${reason}\n` });
+  return exchange.respond({
+    status: cause === "timed-out" ? 504 : 502,
+    headers: [text, ...unknownFields(cause, reason)],
+    body: `the application did not answer: ${reason}\n`,
+  });
 }
 
 /** The response of a host that was cut off must not even say that something failed: the next primary decides. */
-export async function sayUnknown(exchange: Exchange, end: CommonEnd, cause: UnknownCause, reason: string): Promise<void> {
+export async function sayUnknown(
+  exchange: Exchange,
+  end: CommonEnd,
+  cause: UnknownCause,
+  reason: string,
+): Promise<void> {
   if (end.reason === undefined && !exchange.responseStarted) await unknown(exchange, cause, reason);
   else exchange.destroy();
 }

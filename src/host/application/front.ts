@@ -1,9 +1,9 @@
 /**
  * The front of a host: the data listener that stands before the application.
  *
- * It listens from the start of the host process to its end, whatever the host's role. A host that is not primary answers
- * every request with 503 `Stead-Outcome: not-executed`, so that a gateway may send it again elsewhere without doubt.
- * A primary forwards to the application, and the journal's gate decides when each chunk of the answer may leave.
+ * It listens from the start of the host process to its end, whatever the host's role. A host that is not primary
+ * answers every request with 503 `Stead-Outcome: not-executed`, so that a gateway may send it again elsewhere without
+ * doubt. A primary forwards to the application, and the journal's gate decides when each chunk of the answer may leave.
  */
 import type { Address } from "../../config/types.ts";
 import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
@@ -109,7 +109,10 @@ export class Front {
       clock: options.clock,
       // A gateway is one address with all clients behind it.
       limits: { ...options.limits, connectionsPerAddressMax: options.limits.connectionsMax },
-      counts: { accepted: metrics.counter("stead_front_connections_accepted_total", {}), refused: metrics.counter("stead_front_connections_refused_total", {}) },
+      counts: {
+        accepted: metrics.counter("stead_front_connections_accepted_total", {}),
+        refused: metrics.counter("stead_front_connections_refused_total", {}),
+      },
       onExchange: (exchange) => front.#onExchange(exchange),
     });
     return front;
@@ -148,7 +151,9 @@ export class Front {
       editRequestFields: withoutOurs,
       editResponseFields: ({ headers }) => takeSteadFields(headers, term),
     };
-    const user: ForwardUser = { onOutcome: (exchange, _upstream, outcome) => this.#onOutcome(exchange, state, outcome) };
+    const user: ForwardUser = {
+      onOutcome: (exchange, _upstream, outcome) => this.#onOutcome(exchange, state, outcome),
+    };
     const state: Open = { kind: "open", term, upstream, end, forward, user };
     this.#state = state;
     term.endings.listen(() => this.#onEnding(end));
@@ -156,7 +161,13 @@ export class Front {
 
   #upstreamTo({ applicationHost: host, applicationPort: port }: Term): Upstream {
     const { limits, clock, metrics } = this.#options;
-    return new Upstream({ host, port, limits, clock, firstByte: metrics?.histogram("stead_application_first_byte_seconds", {}) });
+    return new Upstream({
+      host,
+      port,
+      limits,
+      clock,
+      firstByte: metrics?.histogram("stead_application_first_byte_seconds", {}),
+    });
   }
 
   /** Where the application is now: started again, it may have another port. */
@@ -179,8 +190,8 @@ export class Front {
   }
 
   /**
-   * Refuses new requests and waits until those in flight that have an end are answered; then cuts the rest (drain.ts). Nothing of ours
-   * keeps an application from stopping after that: its idle connections are closed.
+   * Refuses new requests and waits until those in flight that have an end are answered; then cuts the rest (drain.ts).
+   * Nothing of ours keeps an application from stopping after that: its idle connections are closed.
    */
   async drain(times: DrainTimes): Promise<{ readonly cut: number }> {
     if (this.#state.kind !== "open") return { cut: 0 };
@@ -201,12 +212,19 @@ export class Front {
 
   #onExchange(exchange: Exchange): Handling {
     const state = this.#state;
-    if (state.kind !== "open") return refuse(exchange, state.kind === "draining" ? "this host is stepping down" : `this host is not primary: ${state.reason}`);
+    if (state.kind !== "open")
+      return refuse(
+        exchange,
+        state.kind === "draining" ? "this host is stepping down" : `this host is not primary: ${state.reason}`,
+      );
     const { term, forward, user } = state;
     const { headers } = exchange.request;
     const routedFor = headers.mayHave(steadFieldSet) ? headers.get(epochField) : undefined;
     if (!isOfEpoch(routedFor, term.epoch)) {
-      return refuse(exchange, `the request was routed for epoch ${(routedFor ?? "").replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`);
+      return refuse(
+        exchange,
+        `the request was routed for epoch ${(routedFor ?? "").replace(/[^0-9]/g, "").slice(0, 16)}; this host serves epoch ${term.epoch}`,
+      );
     }
     this.#active += 1;
     this.#open.begin(exchange, this.#options.clock.now());
@@ -223,7 +241,8 @@ export class Front {
       const first = this.#standing(fingerprint, state);
       if (first.kind === "put_aside") return await putAside(exchange, first.endings, first.forMs);
       if (first.kind === "free") return await this.#forwardBeside(exchange, state);
-      if (!(await readyWithin(state.term, this.#options.clock, state.end))) return await refuse(exchange, whyNotReady(state));
+      if (!(await readyWithin(state.term, this.#options.clock, state.end)))
+        return await refuse(exchange, whyNotReady(state));
       if (this.#standing(fingerprint, state).kind === "free") return await this.#forwardBeside(exchange, state);
       await this.#forwardOnProbation(exchange, state, fingerprint);
     } finally {
@@ -254,10 +273,12 @@ export class Front {
   /** It may be the one that ends the application. */
   async #forwardOnProbation(exchange: Exchange, state: Open, fingerprint: Fingerprint): Promise<void> {
     const endTurn = await this.#probation.turn();
-    if (endTurn === undefined) return refuse(exchange, "the application has just ended: requests that it had are let through one at a time");
+    if (endTurn === undefined)
+      return refuse(exchange, "the application has just ended: requests that it had are let through one at a time");
     try {
       // What had its turn before may have ended the application again, or have cleared this one.
-      if (!(await readyWithin(state.term, this.#options.clock, state.end))) return await refuse(exchange, "the application is restarting");
+      if (!(await readyWithin(state.term, this.#options.clock, state.end)))
+        return await refuse(exchange, "the application is restarting");
       const standing = this.#standing(fingerprint, state);
       if (standing.kind === "free") endTurn();
       if (standing.kind === "put_aside") return await putAside(exchange, standing.endings, standing.forMs);
@@ -313,8 +334,16 @@ export class Front {
     }
   }
 
-  /** Whether the application ended, or lives and has closed the connection, decides whether the request may be sent again. */
-  #answerLost(exchange: Exchange, term: Term, end: CommonEnd, { cause, reason }: ForwardOutcome & { kind: "lost" }): Handling {
+  /**
+   * Whether the application ended, or lives and has closed the connection, decides whether the request may be sent
+   * again.
+   */
+  #answerLost(
+    exchange: Exchange,
+    term: Term,
+    end: CommonEnd,
+    { cause, reason }: ForwardOutcome & { kind: "lost" },
+  ): Handling {
     const { request } = exchange;
     if (cause === "timed_out") return sayUnknown(exchange, end, "timed-out", reason);
     if (this.#counted.delete(request)) return sayUnknown(exchange, end, "application-ended", reason);
@@ -331,11 +360,14 @@ export class Front {
   }
 
   #onEnding(end: CommonEnd): void {
-    const sent = openAttempts(end).filter(({ isSent }) => isSent).map(({ request }) => request);
+    const sent = openAttempts(end)
+      .filter(({ isSent }) => isSent)
+      .map(({ request }) => request);
     const executing = [...sent, ...this.#lost].map(({ method, target }) => fingerprintOf(method, target));
     this.#lost.clear();
     for (const request of sent) this.#counted.add(request);
-    if (this.#state.kind !== "closed" && this.#state.end === end) this.#state.upstream.dropUnused("the application has ended");
+    if (this.#state.kind !== "closed" && this.#state.end === end)
+      this.#state.upstream.dropUnused("the application has ended");
     const fresh = this.suspects.ended(executing, this.#options.clock.now());
     if (fresh.length > 0) this.#options.onSuspects?.(fresh);
   }
@@ -343,8 +375,10 @@ export class Front {
   /** While nothing is watched only a sample is remembered. */
   #onCompleted({ method, target }: RequestHead): void {
     this.#completions = (this.#completions + 1) % completionsPerSample;
-    if (this.#completions === 0 || this.suspects.isWatching) this.suspects.completed(fingerprintOf(method, target), this.#options.clock.now());
+    if (this.#completions === 0 || this.suspects.isWatching)
+      this.suspects.completed(fingerprintOf(method, target), this.#options.clock.now());
   }
 }
 
-const whyNotReady = ({ end }: Open): string => (end.reason === undefined ? "the application is restarting" : "this host is not primary any more");
+const whyNotReady = ({ end }: Open): string =>
+  end.reason === undefined ? "the application is restarting" : "this host is not primary any more";

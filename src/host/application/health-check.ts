@@ -1,9 +1,10 @@
 /**
- * One check of an application that has been ready: a request for a path, or a connection where there is no path. It has no time limit of its
- * own; who asked ends it (src/core/host/liveness.ts counts the time in which this host really ran).
+ * One check of an application that has been ready: a request for a path, or a connection where there is no path. It has
+ * no time limit of its own; who asked ends it (src/core/host/liveness.ts counts the time in which this host really
+ * ran).
  *
- * It goes past the front: what it asks is no client's request, is never held, and never waits for the vault. Each check has a connection of
- * its own, since one that is kept would say that the application is well when it takes no new ones.
+ * It goes past the front: what it asks is no client's request, is never held, and never waits for the vault. Each check
+ * has a connection of its own, since one that is kept would say that the application is well when it takes no new ones.
  */
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -38,18 +39,25 @@ function connects({ host, port }: CheckTarget, signal: AbortSignal): Promise<Che
 function answersWell({ host, port }: CheckTarget, path: string, signal: AbortSignal): Promise<CheckResult> {
   return new Promise((resolve) => {
     const what = `GET ${withoutQuery(path)}`;
-    const asked = request({ host, port, path, agent: false, headers: { connection: "close", "user-agent": "stead-health" } }, (answer) => {
-      answer.on("error", () => undefined).resume();
-      const status = answer.statusCode ?? 0;
-      resolve(status >= 200 && status < 400 ? { kind: "well" } : { kind: "unwell", detail: `${what} answered ${status}` });
-    });
+    const asked = request(
+      { host, port, path, agent: false, headers: { connection: "close", "user-agent": "stead-health" } },
+      (answer) => {
+        answer.on("error", () => undefined).resume();
+        const status = answer.statusCode ?? 0;
+        resolve(
+          status >= 200 && status < 400 ? { kind: "well" } : { kind: "unwell", detail: `${what} answered ${status}` },
+        );
+      },
+    );
     const onAbort = (): void => {
       asked.destroy();
       resolve(aborted);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     asked.once("error", (error) => resolve(fromError(error, what)));
-    asked.once("close", () => resolve({ kind: "silent", detail: `${what}: the connection was closed without an answer` }));
+    asked.once("close", () =>
+      resolve({ kind: "silent", detail: `${what}: the connection was closed without an answer` }),
+    );
     asked.end();
   });
 }
@@ -62,7 +70,8 @@ const ownTrouble = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAV
 function fromError(error: Error, what: string): CheckResult {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   const detail = `${what}: ${error.message}`;
-  if (code === "ECONNREFUSED" || code === "ConnectionRefused") return { kind: "refused", detail: `${what}: the connection is refused, nobody listens` };
+  if (code === "ECONNREFUSED" || code === "ConnectionRefused")
+    return { kind: "refused", detail: `${what}: the connection is refused, nobody listens` };
   if (ownTrouble.has(code)) return { kind: "unmade", detail };
   // Something came, if not HTTP.
   if (code.startsWith("HPE_")) return { kind: "unwell", detail };

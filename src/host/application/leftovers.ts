@@ -1,20 +1,22 @@
 /**
  * Leftovers: nothing of an application survives its term.
  *
- * A signal to the process group misses what has left the group: a daemon, a child with a session of its own, the application itself when it was
- * started through `setsid`. Such a process keeps the old database files open, goes on with its background jobs, and has its port. What it commits after
- * the term is lost, because nobody captures it. So after every stop, kill and crash, and before a host restores files or may become primary:
+ * A signal to the process group misses what has left the group: a daemon, a child with a session of its own, the
+ * application itself when it was started through `setsid`. Such a process keeps the old database files open, goes on
+ * with its background jobs, and has its port. What it commits after the term is lost, because nobody captures it. So
+ * after every stop, kill and crash, and before a host restores files or may become primary:
  *
  * - what an application of this host started is killed, and waited for (`Processes.ours`);
- * - what somebody else started and has a database open for writing is named, and this host does not go on until it is gone. It is never killed: it may be
- *   a person's shell. A reader (a backup) harms nobody.
+ * - what somebody else started and has a database open for writing is named, and this host does not go on until it is
+ *   gone. It is never killed: it may be a person's shell. A reader (a backup) harms nobody.
  *
- * Finding them cannot lose one that forks meanwhile: it is looked again until a look finds none, and a killed process forks no more. One that is just
- * being replaced by another program (exec) has no environment for a moment: such a look is not certain, and another follows.
+ * Finding them cannot lose one that forks meanwhile: it is looked again until a look finds none, and a killed process
+ * forks no more. One that is just being replaced by another program (exec) has no environment for a moment: such a look
+ * is not certain, and another follows.
  *
- * How one would try to break it: an application that clears its environment, starts a session and forks twice, on a machine where the host
- * may not make a cgroup, and that has neither a database nor the port open. Or one that has its processes
- * started by another (a container engine, a service manager): `host.application.stop.command` is for these.
+ * How one would try to break it: an application that clears its environment, starts a session and forks twice, on a
+ * machine where the host may not make a cgroup, and that has neither a database nor the port open. Or one that has its
+ * processes started by another (a container engine, a service manager): `host.application.stop.command` is for these.
  */
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -28,7 +30,10 @@ export interface ProcessIdentity {
   readonly group: number;
 }
 
-/** How thoroughly to look. `near`: where what has just ended can be; `everywhere`: also for what an earlier run of the host left. */
+/**
+ * How thoroughly to look. `near`: where what has just ended can be; `everywhere`: also for what an earlier run of the
+ * host left.
+ */
 export type Reach = "near" | "everywhere";
 
 export interface Sighting {
@@ -85,8 +90,9 @@ export class Leftovers {
   }
 
   /**
-   * Kills what an application of this host started and that still lives, and resolves when it is gone. `group`: the process group
-   * that has just been ended; what lives outside of it has escaped, and is named. Throws `LeftoverError` when something does not end.
+   * Kills what an application of this host started and that still lives, and resolves when it is gone. `group`: the
+   * process group that has just been ended; what lives outside of it has escaped, and is named. Throws `LeftoverError`
+   * when something does not end.
    */
   async clear(reach: Reach, group?: number): Promise<void> {
     const { processes, clock, rules, onWarning } = this.#options;
@@ -97,11 +103,15 @@ export class Leftovers {
       const { found, isCertain } = processes.ours(reach);
       if (found.length === 0 && isCertain) break;
       const escaped = found.filter((one) => one.group !== group && !named.has(one.pid));
-      if (escaped.length > 0) onWarning(`the application left processes behind, which are killed: ${this.#describe(escaped)}`);
+      if (escaped.length > 0)
+        onWarning(`the application left processes behind, which are killed: ${this.#describe(escaped)}`);
       for (const { pid } of escaped) named.add(pid);
       if (found.length > 0) processes.kill(found);
       if (clock.now() - startedAt > endMsMax) {
-        throw new LeftoverError(`of the application there are still, ${endMsMax} ms after they were killed: ${this.#describe(found)}`, "a process that waits for a disk ends with its wait");
+        throw new LeftoverError(
+          `of the application there are still, ${endMsMax} ms after they were killed: ${this.#describe(found)}`,
+          "a process that waits for a disk ends with its wait",
+        );
       }
       await clock.sleep(pauseMs);
     }
@@ -133,6 +143,8 @@ export class Leftovers {
   }
 }
 
-const endAdvice = "end it: what it writes would be lost; an application in a container needs `stop.command` in [host.application]";
+const endAdvice =
+  "end it: what it writes would be lost; an application in a container needs `stop.command` in [host.application]";
 
-const shorten = (words: readonly string[]): string => words.slice(0, namedMax).join(", ") + (words.length > namedMax ? ` and ${words.length - namedMax} more` : "");
+const shorten = (words: readonly string[]): string =>
+  words.slice(0, namedMax).join(", ") + (words.length > namedMax ? ` and ${words.length - namedMax} more` : "");

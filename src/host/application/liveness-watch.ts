@@ -1,9 +1,22 @@
 /**
- * Watches one run of an application, from the moment at which it is ready: asks, looks, and tells what src/core/host/liveness.ts makes of it.
+ * Watches one run of an application, from the moment at which it is ready: asks, looks, and tells what
+ * src/core/host/liveness.ts makes of it.
  *
- * It looks every `lookMs` by one timer; while all is well a look is a comparison of two numbers, and nothing is read from /proc.
+ * It looks every `lookMs` by one timer; while all is well a look is a comparison of two numbers, and nothing is read
+ * from /proc.
  */
-import { type CheckResult, initialLiveness, type LivenessEffect, type LivenessEvent, type LivenessSettings, type LivenessState, lookMs, stepLiveness, type Vitals, wantsVitals } from "../../core/host/liveness.ts";
+import {
+  type CheckResult,
+  initialLiveness,
+  type LivenessEffect,
+  type LivenessEvent,
+  type LivenessSettings,
+  type LivenessState,
+  lookMs,
+  stepLiveness,
+  type Vitals,
+  wantsVitals,
+} from "../../core/host/liveness.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 
@@ -78,7 +91,8 @@ export class LivenessWatch {
         if (!controller.signal.aborted) this.#step({ kind: "checked", result });
       },
       (error: unknown) => {
-        if (!controller.signal.aborted) this.#step({ kind: "checked", result: { kind: "unmade", detail: String(error) } });
+        if (!controller.signal.aborted)
+          this.#step({ kind: "checked", result: { kind: "unmade", detail: String(error) } });
       },
     );
   }

@@ -3,14 +3,15 @@
  *
  * Two ways to know one's own, each blind where the other is not:
  * - the cgroup (cgroup.ts): complete for whatever a process does to itself. Not everywhere allowed.
- * - the mark in the environment (mark.ts): also across a restart of the host. Blind for a process that was given an empty environment, or that
- *   writes its title over it. Needs a look at every process, about 8 µs each, so `near` does without where there is a cgroup.
+ * - the mark in the environment (mark.ts): also across a restart of the host. Blind for a process that was given an
+ *   empty environment, or that writes its title over it. Needs a look at every process, about 8 µs each, so `near` does
+ *   without where there is a cgroup.
  *
  * Without /proc (macOS) neither sees anything, and the signal to the process group is all there is.
  *
- * Files are recognized by path, and by device and inode where a process has another view of the disk (a container); only what the same user or root may
- * look into can be seen. The kernel's table of locks has no such limit, and SQLite holds a lock on the `-shm` file for as long
- * as it has a database in WAL mode open.
+ * Files are recognized by path, and by device and inode where a process has another view of the disk (a container);
+ * only what the same user or root may look into can be seen. The kernel's table of locks has no such limit, and SQLite
+ * holds a lock on the `-shm` file for as long as it has a database in WAL mode open.
  */
 import { closeSync, openSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +19,15 @@ import { type LockHolder, loadedLockHolder, loadLockHolder } from "../../runtime
 import type { Cgroup } from "./cgroup.ts";
 import type { ProcessIdentity, Processes, Reach, Sighting } from "./leftovers.ts";
 import { markVariable } from "./mark.ts";
-import { describeProcess, environmentOf, isOpenForWriting, lockTable, openFiles, pids, processRow } from "./process-table.ts";
+import {
+  describeProcess,
+  environmentOf,
+  isOpenForWriting,
+  lockTable,
+  openFiles,
+  pids,
+  processRow,
+} from "./process-table.ts";
 
 export interface MachineProcessesOptions {
   readonly mark: string;
@@ -31,7 +40,10 @@ export interface MachineProcessesOptions {
 
 /** Processes looked at between two turns of the event loop. */
 const scanBatch = 16;
-/** A program is replaced within a moment, also on a busy machine; a process without an environment in so many looks (about 100 ms) never had one. */
+/**
+ * A program is replaced within a moment, also on a busy machine; a process without an environment in so many looks
+ * (about 100 ms) never had one.
+ */
 const blankLooks = 9;
 /** Parent of the kernel's own threads, outside of a PID namespace. */
 const kernelThreads = 2;
@@ -103,20 +115,28 @@ export class MachineProcesses implements Processes {
 
   lockers(databases: Iterable<string>): readonly string[] {
     // A database in WAL mode is never open without its `-shm` file, and a secondary has none as a rule.
-    const opened = [...databases].filter((name) => identityOf(join(this.#options.dataFolder, `${name}-shm`)) !== undefined);
+    const opened = [...databases].filter(
+      (name) => identityOf(join(this.#options.dataFolder, `${name}-shm`)) !== undefined,
+    );
     if (opened.length === 0) return [];
     const holder = loadedLockHolder();
-    const found = holder !== undefined && opened.length <= askedMax ? this.#holders(opened, holder) : this.#lockedInTable(opened);
-    return [...found].map(([pid, path]) => `${pid > 0 ? `process ${describeProcess(pid)}` : "a process that the system does not name"} has a lock on ${path}`);
+    const found =
+      holder !== undefined && opened.length <= askedMax ? this.#holders(opened, holder) : this.#lockedInTable(opened);
+    return [...found].map(
+      ([pid, path]) =>
+        `${pid > 0 ? `process ${describeProcess(pid)}` : "a process that the system does not name"} has a lock on ${path}`,
+    );
   }
 
   /**
-   * By asking for each file. Closing a descriptor drops this process's own locks on the file: a host has none on the databases of a replica, which it writes
-   * without SQLite.
+   * By asking for each file. Closing a descriptor drops this process's own locks on the file: a host has none on the
+   * databases of a replica, which it writes without SQLite.
    */
   #holders(databases: readonly string[], holder: LockHolder): ReadonlyMap<number, string> {
     const found = new Map<number, string>();
-    for (const path of databases.flatMap((name) => [name, `${name}-shm`]).map((name) => join(this.#options.dataFolder, name))) {
+    for (const path of databases
+      .flatMap((name) => [name, `${name}-shm`])
+      .map((name) => join(this.#options.dataFolder, name))) {
       const pid = holderOf(path, holder);
       if (pid !== undefined) found.set(pid, path);
     }
@@ -178,7 +198,10 @@ interface Files {
   readonly byPath: ReadonlySet<string>;
   /** By device and inode: the same file, whatever its path is in another mount namespace. */
   readonly byIdentity: ReadonlyMap<string, string>;
-  /** By inode alone, which is all that the table of locks is good for: its devices are not those of stat(2) on every file system (btrfs). */
+  /**
+   * By inode alone, which is all that the table of locks is good for: its devices are not those of stat(2) on every
+   * file system (btrfs).
+   */
   readonly byInode: ReadonlyMap<string, string>;
 }
 
@@ -229,7 +252,12 @@ function living(pid: number): ProcessIdentity[] {
 /** True also where that cannot be seen. */
 function mayHave(pid: number, files: Files): boolean {
   const open = openFiles(pid);
-  return open.length === 0 || open.some(({ descriptor, target }) => target.startsWith("/") && fileAt(pid, descriptor, target, files) !== undefined);
+  return (
+    open.length === 0 ||
+    open.some(
+      ({ descriptor, target }) => target.startsWith("/") && fileAt(pid, descriptor, target, files) !== undefined,
+    )
+  );
 }
 
 /** Two hosts with a volume each have files of the same inode number: only together with its device it is one file. */

@@ -1,8 +1,9 @@
 /**
- * The requests that an application has and has not answered: how many, since when, and whether anything goes between it and its clients.
+ * The requests that an application has and has not answered: how many, since when, and whether anything goes between it
+ * and its clients.
  *
- * A request that sends its body for long moves with each part of it: an application with one thread may be waiting for that client. A short
- * one does not: what it sends is taken by the kernel, also for an application that hangs.
+ * A request that sends its body for long moves with each part of it: an application with one thread may be waiting for
+ * that client. A short one does not: what it sends is taken by the kernel, also for an application that hangs.
  */
 import type { Exchange } from "../../http/upstream/exchange.ts";
 
@@ -53,11 +54,17 @@ export class OpenRequests {
     return this.#traffic;
   }
 
-  /** At most `max`: those without any answer before those that are being answered (streams, tunnels), each the oldest first. */
+  /**
+   * At most `max`: those without any answer before those that are being answered (streams, tunnels), each the oldest
+   * first.
+   */
   oldest(max: number, now: number): OpenRequest[] {
     // A map keeps the order in which they came.
     const all = [...this.#open];
-    const sorted = [...all.filter(([exchange]) => !exchange.responseStarted), ...all.filter(([exchange]) => exchange.responseStarted)];
+    const sorted = [
+      ...all.filter(([exchange]) => !exchange.responseStarted),
+      ...all.filter(([exchange]) => exchange.responseStarted),
+    ];
     return sorted.slice(0, max).map(([{ request }, { since }]) => ({
       method: request.method,
       path: (request.target.split("?", 1)[0] ?? "").slice(0, pathCharactersMax),

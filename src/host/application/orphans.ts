@@ -1,10 +1,12 @@
 /**
- * The first process of a container is the parent of every orphan, and has to ask for its exit code: otherwise the dead stay in the table (zombies) until
- * the container has no room for a new process. A host that is process 1 does that here.
+ * The first process of a container is the parent of every orphan, and has to ask for its exit code: otherwise the dead
+ * stay in the table (zombies) until the container has no room for a new process. A host that is process 1 does that
+ * here.
  *
- * Node and Bun have no call for it, so that the C library is asked (`bun:ffi`), for one process at a time and never for "any": the runtime waits for the
- * processes that it started by their numbers. One of those would be lost to it if it were asked for first; therefore only what was dead at two looks
- * in a row is asked for. The runtime hears of its own children within one turn of its event loop, and there is a second between the looks.
+ * Node and Bun have no call for it, so that the C library is asked (`bun:ffi`), for one process at a time and never for
+ * "any": the runtime waits for the processes that it started by their numbers. One of those would be lost to it if it
+ * were asked for first; therefore only what was dead at two looks in a row is asked for. The runtime hears of its own
+ * children within one turn of its event loop, and there is a second between the looks.
  *
  * Under a runtime without `bun:ffi` it says so: a container then needs an init (`docker run --init`, tini).
  */
@@ -18,7 +20,10 @@ const noHang = 1;
 export async function reapOrphans(onWarning: (text: string) => void): Promise<void> {
   if (process.pid !== 1 || process.platform !== "linux") return;
   const wait = await loadWait();
-  if (wait === undefined) return onWarning("this host is process 1 and cannot clear away dead processes here: start it with an init (docker run --init, tini)");
+  if (wait === undefined)
+    return onWarning(
+      "this host is process 1 and cannot clear away dead processes here: start it with an init (docker run --init, tini)",
+    );
   let dead: ReadonlySet<string> = new Set();
   const timer = setInterval(() => {
     const now = new Set<string>();

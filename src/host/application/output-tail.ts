@@ -1,5 +1,6 @@
 /**
- * The end of what an application wrote, for a person who was not there: bounded, without control characters, and without our secrets.
+ * The end of what an application wrote, for a person who was not there: bounded, without control characters, and
+ * without our secrets.
  *
  * More bytes are kept than are shown, so that a secret that is cut by the first bound lies before the second one.
  */

@@ -1,15 +1,20 @@
 /**
- * After an ending of the application, the requests that it had come back: their gateways repeat them, all at once, the one that ends it among
- * them. One at a time, it can take none of the others with it a second time, which would cost each of them its only repetition. A turn ends with the
- * answer, or after `turnMs`: a slow request does not keep the others waiting.
+ * After an ending of the application, the requests that it had come back: their gateways repeat them, all at once, the
+ * one that ends it among them. One at a time, it can take none of the others with it a second time, which would cost
+ * each of them its only repetition. A turn ends with the answer, or after `turnMs`: a slow request does not keep the
+ * others waiting.
  *
- * A request that was cleared in between, because another with its path completed, is `beside` the turns, and may have been lost once as well. So a
- * turn begins when those beside it are answered, and they wait while one is under way, each for `apartMs` at most: a request that ends its
- * application at once takes none of them with it; one that does so later may.
+ * A request that was cleared in between, because another with its path completed, is `beside` the turns, and may have
+ * been lost once as well. So a turn begins when those beside it are answered, and they wait while one is under way,
+ * each for `apartMs` at most: a request that ends its application at once takes none of them with it; one that does so
+ * later may.
  */
 import type { Clock } from "../../runtime/clock.ts";
 
-/** Longer than an application takes for an ordinary request just after its start, on a busy machine too: two at once could share an ending. */
+/**
+ * Longer than an application takes for an ordinary request just after its start, on a busy machine too: two at once
+ * could share an ending.
+ */
 const turnMs = 2_000;
 /** Who has waited so long goes back to its gateway. */
 const probationWaitMs = 5_000;

@@ -1,9 +1,9 @@
 /**
- * What Linux tells about processes and their sockets in /proc (proc(5)). Elsewhere, and of processes that this user may not look
- * into, nothing: whoever asks treats an empty answer as "unknown", never as "none".
+ * What Linux tells about processes and their sockets in /proc (proc(5)). Elsewhere, and of processes that this user may
+ * not look into, nothing: whoever asks treats an empty answer as "unknown", never as "none".
  *
- * All reads are synchronous: one is about ten microseconds, a detour through the event loop costs more. A scan of all processes is
- * for the moments at which something ended or went wrong, not for a timer.
+ * All reads are synchronous: one is about ten microseconds, a detour through the event loop costs more. A scan of all
+ * processes is for the moments at which something ended or went wrong, not for a timer.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
@@ -14,7 +14,9 @@ interface ProcessRow {
   readonly session: number;
   /** Dead, but its parent has not asked for its exit code yet. */
   readonly isDefunct: boolean;
-  /** Clock ticks from the start of the machine to that of the process: tells it from a later one with the same number. */
+  /**
+   * Clock ticks from the start of the machine to that of the process: tells it from a later one with the same number.
+   */
   readonly born: string;
 }
 
@@ -47,10 +49,17 @@ export function processRow(pid: number): ProcessRow | undefined {
   };
 }
 
-/** Everything that was started by the leader of a process group, as far as the table still shows it: by group, session or parent. */
+/**
+ * Everything that was started by the leader of a process group, as far as the table still shows it: by group, session
+ * or parent.
+ */
 export function processesOfGroup(leader: number): ProcessRow[] {
   const rows = allProcesses();
-  const found = new Map(rows.filter(({ pid, group, session }) => pid === leader || group === leader || session === leader).map((row) => [row.pid, row]));
+  const found = new Map(
+    rows
+      .filter(({ pid, group, session }) => pid === leader || group === leader || session === leader)
+      .map((row) => [row.pid, row]),
+  );
   for (let before = -1; before < found.size; ) {
     before = found.size;
     for (const row of rows) if (found.has(row.parent)) found.set(row.pid, row);
@@ -58,7 +67,10 @@ export function processesOfGroup(leader: number): ProcessRow[] {
   return [...found.values()].filter((row) => !row.isDefunct);
 }
 
-/** Children of a process, whichever of its threads started or adopted them; needs `CONFIG_PROC_CHILDREN`, which every distribution has. */
+/**
+ * Children of a process, whichever of its threads started or adopted them; needs `CONFIG_PROC_CHILDREN`, which every
+ * distribution has.
+ */
 export function childrenOf(pid: number): number[] {
   return namesIn(`/proc/${pid}/task`).flatMap((thread) => {
     const children = textOf(`/proc/${pid}/task/${thread}/children`)?.trim() ?? "";
@@ -66,7 +78,10 @@ export function childrenOf(pid: number): number[] {
   });
 }
 
-/** Variables as they were when its program was started; empty while one is being started; undefined: this user may not look, or it has ended. */
+/**
+ * Variables as they were when its program was started; empty while one is being started; undefined: this user may not
+ * look, or it has ended.
+ */
 export function environmentOf(pid: number): string | undefined {
   return textOf(`/proc/${pid}/environ`);
 }
@@ -101,7 +116,9 @@ export function listenersOf(owners: readonly number[]): Listener[] {
 
 /** Who listens on a port, as `4711 (python3 app.py)`; undefined: nobody that this user may look into. */
 export function ownerOfPort(port: number): string | undefined {
-  const sockets = new Set(allListeners().flatMap((listener) => (listener.port === port ? [`socket:[${listener.inode}]`] : [])));
+  const sockets = new Set(
+    allListeners().flatMap((listener) => (listener.port === port ? [`socket:[${listener.inode}]`] : [])),
+  );
   const owner = pids().find((pid) => openFiles(pid).some(({ target }) => sockets.has(target)));
   return owner === undefined ? undefined : describeProcess(owner);
 }
@@ -152,22 +169,32 @@ export function parseLocks(table: string): HeldLock[] {
 const listening = "0A";
 
 export function parseListeners(table: string): Listener[] {
-  return table.split("\n").slice(1).flatMap((line) => {
-    const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
-    if (local === undefined || inode === undefined || state !== listening) return [];
-    const [address = "", port = ""] = local.split(":");
-    const number = Number.parseInt(port, 16);
-    return [{ address: `${addressOf(address)}:${number}`, port: number, inode }];
-  });
+  return table
+    .split("\n")
+    .slice(1)
+    .flatMap((line) => {
+      const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+      if (local === undefined || inode === undefined || state !== listening) return [];
+      const [address = "", port = ""] = local.split(":");
+      const number = Number.parseInt(port, 16);
+      return [{ address: `${addressOf(address)}:${number}`, port: number, inode }];
+    });
 }
 
-/** The kernel prints each 32-bit word of an address in the byte order of the machine; all that Linux runs stead on is little-endian. */
+/**
+ * The kernel prints each 32-bit word of an address in the byte order of the machine; all that Linux runs stead on is
+ * little-endian.
+ */
 function addressOf(hex: string): string {
   if (/^0+$/.test(hex)) return "*";
-  const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16)).toReversed());
+  const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) =>
+    (word.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16)).toReversed(),
+  );
   if (bytes.length === 4) return bytes.join(".");
   if (bytes.slice(0, 15).every((byte) => byte === 0)) return `[::${bytes[15]?.toString(16)}]`;
-  const words = Array.from({ length: 8 }, (_, at) => (((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0)).toString(16));
+  const words = Array.from({ length: 8 }, (_, at) =>
+    (((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0)).toString(16),
+  );
   return `[${words.join(":")}]`;
 }
 

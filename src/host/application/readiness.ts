@@ -1,9 +1,10 @@
 /**
  * Readiness: whether the application takes requests, and at which of the two loopback addresses.
  *
- * An application that listens on "localhost" may mean 127.0.0.1 or ::1. The first address is asked first; the second one only when the first
- * refuses the connection, so that an application on both is asked once. What answered is where the traffic goes. When nothing does,
- * the reason says which addresses were asked, what they said, and where the application listens instead.
+ * An application that listens on "localhost" may mean 127.0.0.1 or ::1. The first address is asked first; the second
+ * one only when the first refuses the connection, so that an application on both is asked once. What answered is where
+ * the traffic goes. When nothing does, the reason says which addresses were asked, what they said, and where the
+ * application listens instead.
  */
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -13,7 +14,10 @@ export const loopbacks = ["127.0.0.1", "::1"] as const;
 export type Loopback = (typeof loopbacks)[number];
 
 /** What one look at one address found. `absent`: nothing listens there. */
-export type Look = { readonly kind: "well" } | { readonly kind: "absent"; readonly what: string } | { readonly kind: "bad"; readonly what: string };
+export type Look =
+  | { readonly kind: "well" }
+  | { readonly kind: "absent"; readonly what: string }
+  | { readonly kind: "bad"; readonly what: string };
 
 export interface ReadinessOptions {
   readonly port: number;
@@ -29,7 +33,9 @@ export interface ReadinessOptions {
   readonly onWarning: (text: string) => void;
 }
 
-export type ReadinessEnd = { readonly kind: "ready"; readonly address: Loopback } | { readonly kind: "timeout"; readonly reason: string };
+export type ReadinessEnd =
+  | { readonly kind: "ready"; readonly address: Loopback }
+  | { readonly kind: "timeout"; readonly reason: string };
 
 /** Wait between two looks whether the application is ready: clients wait for as long as it is ready unseen. */
 const readyLookMs = { least: 4, most: 50 } as const;
@@ -37,7 +43,9 @@ const readyLookMs = { least: 4, most: 50 } as const;
 const readyLookShare = 0.05;
 /** One answer may take so long. */
 const answerMsMax = 1_000;
-/** An application that listens elsewhere is named after this; one that listens nowhere yet may just be slow to start. */
+/**
+ * An application that listens elsewhere is named after this; one that listens nowhere yet may just be slow to start.
+ */
 const explainAfterMs = { elsewhere: 3_000, nowhere: 10_000 } as const;
 
 export async function becomesReady(options: ReadinessOptions, signal: AbortSignal): Promise<ReadinessEnd> {
@@ -46,7 +54,8 @@ export async function becomesReady(options: ReadinessOptions, signal: AbortSigna
   const explanation = new Explanation(options);
   let isListening = options.path === null;
   while (!signal.aborted) {
-    // A request tells no more than a connection while nobody listens, and takes several times the processor time, which the start itself needs.
+    // A request tells no more than a connection while nobody listens, and takes several times the processor time, which
+    // the start itself needs.
     let found = await lookAround(isListening ? options : { ...options, path: null }, signal);
     if (!isListening && found.address !== undefined) {
       isListening = true;
@@ -54,15 +63,21 @@ export async function becomesReady(options: ReadinessOptions, signal: AbortSigna
     }
     if (found.address !== undefined) return { kind: "ready", address: found.address };
     const elapsedMs = clock.now() - startedAt;
-    if (elapsedMs > timeoutMs) return { kind: "timeout", reason: `${describeReady(options)}; found: ${found.what}${explanation.now()}` };
+    if (elapsedMs > timeoutMs)
+      return { kind: "timeout", reason: `${describeReady(options)}; found: ${found.what}${explanation.now()}` };
     const early = explanation.early(elapsedMs);
     if (early !== undefined) onWarning(early);
-    await clock.sleep(Math.min(Math.max(elapsedMs * readyLookShare, readyLookMs.least), readyLookMs.most), signal).catch(() => undefined);
+    await clock
+      .sleep(Math.min(Math.max(elapsedMs * readyLookShare, readyLookMs.least), readyLookMs.most), signal)
+      .catch(() => undefined);
   }
   return { kind: "timeout", reason: "the wait was given up" };
 }
 
-async function lookAround({ addresses, port, path }: ReadinessOptions, signal: AbortSignal): Promise<{ address: Loopback | undefined; what: string }> {
+async function lookAround(
+  { addresses, port, path }: ReadinessOptions,
+  signal: AbortSignal,
+): Promise<{ address: Loopback | undefined; what: string }> {
   const found: string[] = [];
   for (const address of addresses) {
     const look = await lookAt(address, port, path, signal);
@@ -74,7 +89,13 @@ async function lookAround({ addresses, port, path }: ReadinessOptions, signal: A
 }
 
 /** One look. `timeoutMs` bounds the answer. */
-export function lookAt(address: Loopback, port: number, path: string | null, signal: AbortSignal, timeoutMs = answerMsMax): Promise<Look> {
+export function lookAt(
+  address: Loopback,
+  port: number,
+  path: string | null,
+  signal: AbortSignal,
+  timeoutMs = answerMsMax,
+): Promise<Look> {
   return path === null ? connects(address, port, timeoutMs) : answersWell(address, port, path, signal, timeoutMs);
 }
 
@@ -93,11 +114,14 @@ function connects(host: Loopback, port: number, timeout: number): Promise<Look> 
 
 function answersWell(host: Loopback, port: number, path: string, signal: AbortSignal, timeout: number): Promise<Look> {
   return new Promise((resolve) => {
-    const asked = request({ host, port, path, signal, agent: false, timeout, headers: { connection: "close" } }, (answer) => {
-      answer.resume();
-      const status = answer.statusCode ?? 0;
-      resolve(status >= 200 && status < 400 ? { kind: "well" } : { kind: "bad", what: `answered ${status}` });
-    });
+    const asked = request(
+      { host, port, path, signal, agent: false, timeout, headers: { connection: "close" } },
+      (answer) => {
+        answer.resume();
+        const status = answer.statusCode ?? 0;
+        resolve(status >= 200 && status < 400 ? { kind: "well" } : { kind: "bad", what: `answered ${status}` });
+      },
+    );
     asked.once("timeout", () => {
       resolve({ kind: "bad", what: `did not answer within ${timeout} ms` });
       asked.destroy();
@@ -157,14 +181,18 @@ class Explanation {
     const addresses = listening();
     if (addresses === undefined || addresses.some((address) => address.endsWith(`:${port}`))) return undefined;
     if (addresses.length === 0) return { text: "it listens on no port", isElsewhere: false };
-    const advice = "it has to listen on the port that the environment variable PORT names (`port` in [host.application] gives it a fixed one)";
+    const advice =
+      "it has to listen on the port that the environment variable PORT names (`port` in [host.application] gives it a fixed one)";
     return { text: `it listens on ${addresses.join(", ")}, not on PORT ${port}: ${advice}`, isElsewhere: true };
   }
 }
 
 function describeReady({ addresses, port, path }: ReadinessOptions): string {
   const where = addresses.map((address) => formatPort(address, port)).join(" or ");
-  return path === null ? `ready is: ${where} accepts a connection` : `ready is: GET ${path} at ${where} answers 2xx or 3xx`;
+  return path === null
+    ? `ready is: ${where} accepts a connection`
+    : `ready is: GET ${path} at ${where} answers 2xx or 3xx`;
 }
 
-const formatPort = (address: Loopback, port: number): string => `${address.includes(":") ? `[${address}]` : address}:${port}`;
+const formatPort = (address: Loopback, port: number): string =>
+  `${address.includes(":") ? `[${address}]` : address}:${port}`;

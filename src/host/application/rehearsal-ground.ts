@@ -1,15 +1,17 @@
 /**
- * Where a rehearsal takes place on this machine: a folder of its own beside the host's notes, with a mark and a cgroup of its own.
+ * Where a rehearsal takes place on this machine: a folder of its own beside the host's notes, with a mark and a cgroup
+ * of its own.
  *
  *   <state>/rehearsal/          the mark; there as long as something of a rehearsal may be left
  *   <state>/rehearsal/data/     the copy, `STEAD_DATA` of the application
  *
- * Nothing of it survives: processes first (leftovers.ts), then the folder. What a host that died left is cleared when the next one starts, by the
- * mark that lies there still.
+ * Nothing of it survives: processes first (leftovers.ts), then the folder. What a host that died left is cleared when
+ * the next one starts, by the mark that lies there still.
  *
- * The application must not touch the replica. It is told of the copy alone: where its command, its environment or its working folder name the data
- * folder, they name the copy. One that finds the data folder in another way (a file of its own, a relative path) is found out by what SQLite puts
- * beside a database that it opens (`strays`): nothing else does so on a secondary.
+ * The application must not touch the replica. It is told of the copy alone: where its command, its environment or its
+ * working folder name the data folder, they name the copy. One that finds the data folder in another way (a file of its
+ * own, a relative path) is found out by what SQLite puts beside a database that it opens (`strays`): nothing else does
+ * so on a secondary.
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
@@ -42,10 +44,16 @@ export interface RehearsedApplication {
 
 /** What a host needs of the machine for a rehearsal. */
 export interface RehearsalGround {
-  /** Copies these databases of the replica, which nobody changes meanwhile. Rejects when there is no space, and with the signal's reason. */
+  /**
+   * Copies these databases of the replica, which nobody changes meanwhile. Rejects when there is no space, and with the
+   * signal's reason.
+   */
   copy(databases: readonly string[], signal: AbortSignal): Promise<void>;
   application(audience: Audience): RehearsedApplication;
-  /** Databases of the replica that are open, or were when a process was killed: paths, empty where the copy alone was used. */
+  /**
+   * Databases of the replica that are open, or were when a process was killed: paths, empty where the copy alone was
+   * used.
+   */
   strays(databases: readonly string[]): readonly string[];
   /** Resolves when nothing is left: no process, no folder. */
   clear(): Promise<void>;
@@ -127,7 +135,10 @@ export class MachineRehearsalGround implements RehearsalGround {
   #openScope(): ApplicationScope {
     mkdirSync(this.#folder, { recursive: true, mode: ownerOnly });
     const { clock, rules, onWarning } = this.#options;
-    this.#scope ??= openScope({ stateFolder: this.#folder, dataFolder: this.#copy }, { databases: () => Promise.resolve([]), clock, rules, onWarning });
+    this.#scope ??= openScope(
+      { stateFolder: this.#folder, dataFolder: this.#copy },
+      { databases: () => Promise.resolve([]), clock, rules, onWarning },
+    );
     return this.#scope;
   }
 }
@@ -144,7 +155,10 @@ function rehearsed(application: ApplicationConfig, dataFolder: string, copy: str
     ...application,
     command: [there(program), ...args.map(there)],
     cwd: folder,
-    env: { ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, there(value)])), [rehearsalVariable]: "1" },
+    env: {
+      ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, there(value)])),
+      [rehearsalVariable]: "1",
+    },
     stopCommand: stopCommand?.map(there) ?? null,
     restartsMax: 0,
   };

@@ -1,4 +1,7 @@
-/** What the applications of one host have in common, so that they can be told from all other processes: their mark, their cgroup, their leftovers. */
+/**
+ * What the applications of one host have in common, so that they can be told from all other processes: their mark,
+ * their cgroup, their leftovers.
+ */
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Cgroup } from "./cgroup.ts";
@@ -23,10 +26,17 @@ export interface ScopeOptions {
 }
 
 /** Both folders exist. */
-export function openScope({ stateFolder, dataFolder }: { readonly stateFolder: string; readonly dataFolder: string }, options: ScopeOptions): ApplicationScope {
+export function openScope(
+  { stateFolder, dataFolder }: { readonly stateFolder: string; readonly dataFolder: string },
+  options: ScopeOptions,
+): ApplicationScope {
   const { databases, clock, rules, onWarning } = options;
   const mark = applicationMark(stateFolder);
   const cgroup = Cgroup.make(mark);
   const processes = new MachineProcesses({ mark, dataFolder, cgroup, databases });
-  return { environment: { [markVariable]: mark }, cgroup, leftovers: new Leftovers({ processes, clock, rules, onWarning }) };
+  return {
+    environment: { [markVariable]: mark },
+    cgroup,
+    leftovers: new Leftovers({ processes, clock, rules, onWarning }),
+  };
 }

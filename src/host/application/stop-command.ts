@@ -1,4 +1,7 @@
-/** `host.application.stop.command`: ends what signals do not reach, such as a container that an engine has started. Bounded, and never a reason to wait longer. */
+/**
+ * `host.application.stop.command`: ends what signals do not reach, such as a container that an engine has started.
+ * Bounded, and never a reason to wait longer.
+ */
 import { spawn } from "node:child_process";
 
 export interface StopCommandOptions {
@@ -22,6 +25,8 @@ export function runStopCommand({ command, cwd, env, timeoutMs }: StopCommandOpti
       resolve(problem);
     };
     child.once("error", (error) => end(`could not be started: ${error.message}`));
-    child.once("exit", (code, signal) => end(code === 0 ? undefined : `ended with ${code === null ? (signal ?? "a signal") : `exit code ${code}`}`));
+    child.once("exit", (code, signal) =>
+      end(code === 0 ? undefined : `ended with ${code === null ? (signal ?? "a signal") : `exit code ${code}`}`),
+    );
   });
 }

@@ -6,7 +6,10 @@ import type { Endings } from "./endings.ts";
 /** The application with what the front needs to know about it. */
 export interface SupervisedApplication extends Application {
   readonly isReady: boolean;
-  /** Where it listens, a loopback address and a port; known once it has started, and another one after a restart perhaps. */
+  /**
+   * Where it listens, a loopback address and a port; known once it has started, and another one after a restart
+   * perhaps.
+   */
   readonly address: string;
   readonly port: number;
   readonly status: ApplicationStatus;

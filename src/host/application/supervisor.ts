@@ -1,9 +1,11 @@
 /**
- * The supervisor: starts the application, waits until it is ready, watches that it stays well, restarts it a bounded number of times, stops it.
+ * The supervisor: starts the application, waits until it is ready, watches that it stays well, restarts it a bounded
+ * number of times, stops it.
  *
- * One supervisor per term as primary. While an application that crashed or was stuck is being restarted, `whenReady` holds the requests at
- * the gate; when that happens more often than allowed (src/core/host/restarts.ts), `onGaveUp` is told once and the host gives the service up.
- * Whether it is stuck is decided in src/core/host/liveness.ts; the evidence is taken before it is killed, and it is killed as a whole group.
+ * One supervisor per term as primary. While an application that crashed or was stuck is being restarted, `whenReady`
+ * holds the requests at the gate; when that happens more often than allowed (src/core/host/restarts.ts), `onGaveUp` is
+ * told once and the host gives the service up. Whether it is stuck is decided in src/core/host/liveness.ts; the
+ * evidence is taken before it is killed, and it is killed as a whole group.
  */
 import type { ApplicationConfig } from "../../config/types.ts";
 import type { ApplicationStatus } from "../../control/host-status.ts";
@@ -74,7 +76,9 @@ export class Supervisor implements SupervisedApplication {
     this.#options = options;
     this.#changedAt = options.clock.now();
     this.endings = new Endings(options.clock);
-    for (const cause of ["ended", "stuck"] as const) for (const sequel of ["restarted", "given_up"]) this.#metrics.counter("stead_application_endings_total", { cause, sequel });
+    for (const cause of ["ended", "stuck"] as const)
+      for (const sequel of ["restarted", "given_up"])
+        this.#metrics.counter("stead_application_endings_total", { cause, sequel });
   }
 
   get #metrics(): Metrics {
@@ -131,7 +135,8 @@ export class Supervisor implements SupervisedApplication {
     try {
       await this.#launch();
     } catch (error) {
-      if (!this.#isEnded) this.#enter(error instanceof ApplicationError && error.mayPass ? { kind: "idle" } : { kind: "over" });
+      if (!this.#isEnded)
+        this.#enter(error instanceof ApplicationError && error.mayPass ? { kind: "idle" } : { kind: "over" });
       throw error;
     }
   }
@@ -144,7 +149,9 @@ export class Supervisor implements SupervisedApplication {
     group.signal(stopSignal);
     scope.leftovers.signalEscaped(stopSignal, group.group);
     const timer = this.#options.clock.setTimer(stopTimeoutMs, () => {
-      this.#options.onWarning(`the application did not stop within ${stopTimeoutMs} ms after ${stopSignal}: it is killed`);
+      this.#options.onWarning(
+        `the application did not stop within ${stopTimeoutMs} ms after ${stopSignal}: it is killed`,
+      );
       group.signal("SIGKILL");
     });
     await Promise.all([group.ended.catch(() => undefined), this.#runStopCommand()]);
@@ -203,7 +210,9 @@ export class Supervisor implements SupervisedApplication {
         this.#ready?.resolve();
         this.#ready = undefined;
         // `ended` never rejects; what follows a crash is owned by #onEnded.
-        ended.then((end) => this.#onRunEnded(group, end.kind === "ended" ? describeExit(end.code) : "not started")).catch(this.#options.onGaveUp);
+        ended
+          .then((end) => this.#onRunEnded(group, end.kind === "ended" ? describeExit(end.code) : "not started"))
+          .catch(this.#options.onGaveUp);
         return;
       case "ended":
         await this.#clear();
@@ -221,13 +230,23 @@ export class Supervisor implements SupervisedApplication {
 
   get #environment(): Record<string, string | undefined> {
     const { application, dataFolder, scope } = this.#options;
-    return { ...process.env, DATA_DIR: dataFolder, STEAD_DATA: dataFolder, ...application.env, PORT: String(this.#port), ...scope.environment };
+    return {
+      ...process.env,
+      DATA_DIR: dataFolder,
+      STEAD_DATA: dataFolder,
+      ...application.env,
+      PORT: String(this.#port),
+      ...scope.environment,
+    };
   }
 
   async #ensureOwnPort(port: number): Promise<void> {
     if (await isFreePort(port)) return;
     const owner = ownerOfPort(port);
-    throw this.#notStarted(`its port ${port} (\`port\` in [host.application]) is taken by ${owner === undefined ? "a process that this user may not see" : `process ${owner}`}`, true);
+    throw this.#notStarted(
+      `its port ${port} (\`port\` in [host.application]) is taken by ${owner === undefined ? "a process that this user may not see" : `process ${owner}`}`,
+      true,
+    );
   }
 
   /** Concurrently with the stop signal, or after a kill. */
@@ -250,7 +269,10 @@ export class Supervisor implements SupervisedApplication {
     const { application, clock, onWarning } = this.#options;
     const { readyPath: path, readyTimeoutMs: timeoutMs } = application;
     const listening = (): readonly string[] | undefined => listeningOf(group.group);
-    return becomesReady({ port: this.#port, path, timeoutMs, addresses: loopbacks, clock, listening, onWarning }, signal);
+    return becomesReady(
+      { port: this.#port, path, timeoutMs, addresses: loopbacks, clock, listening, onWarning },
+      signal,
+    );
   }
 
   #watch(group: Watched): LivenessWatch {
@@ -262,7 +284,12 @@ export class Supervisor implements SupervisedApplication {
       clock,
       rules,
       check: (signal) => checkHealth(target, signal),
-      vitals: () => ({ ...meter.read(), traffic: requests.traffic(clock.now()), commits: commits(), openRequests: requests.size }),
+      vitals: () => ({
+        ...meter.read(),
+        traffic: requests.traffic(clock.now()),
+        commits: commits(),
+        openRequests: requests.size,
+      }),
       onChange: this.#options.onChange,
       onStuck: (detail) => this.#onStuck(group, detail),
     });
@@ -292,7 +319,12 @@ export class Supervisor implements SupervisedApplication {
     // Of one that was stuck the evidence stands there.
     if (cause === "ended") this.#lastEnd = `it ${what}`;
     const verdict = judgeEnding(this.#restarts, cause, clock.now(), { max, windowMs });
-    this.#metrics.counter("stead_application_endings_total", { cause, sequel: verdict.kind === "give_up" ? "given_up" : "restarted" }).add();
+    this.#metrics
+      .counter("stead_application_endings_total", {
+        cause,
+        sequel: verdict.kind === "give_up" ? "given_up" : "restarted",
+      })
+      .add();
     if (verdict.kind === "give_up") {
       this.#enter({ kind: "over" });
       onGaveUp(`the application ${what}, and ${verdict.why}`);
@@ -327,7 +359,8 @@ export class Supervisor implements SupervisedApplication {
 }
 
 /** The first process of a daemon ends well at once, and what goes on is not the one that is watched. */
-const describeExit = (code: number): string => `exit code ${code}${code === 0 ? " (an application has to stay in the foreground: leave out what turns it into a daemon, such as --daemon or --detach)" : ""}`;
+const describeExit = (code: number): string =>
+  `exit code ${code}${code === 0 ? " (an application has to stay in the foreground: leave out what turns it into a daemon, such as --daemon or --detach)" : ""}`;
 
 /** undefined: this system does not tell. */
 function listeningOf(group: number): readonly string[] | undefined {

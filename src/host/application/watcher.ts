@@ -1,23 +1,25 @@
 /**
  * The watcher: the application runs in a process group of its own, and the group dies with the host.
  *
- * A POSIX shell leads the group (`detached` makes it a session of its own). It starts a reader on a pipe
- * whose other end only the host holds, a second reader on a pipe whose other end only the first one holds, and the application.
+ * A POSIX shell leads the group (`detached` makes it a session of its own). It starts a reader on a pipe whose other
+ * end only the host holds, a second reader on a pipe whose other end only the first one holds, and the application.
  * When the host dies, however it dies, the kernel closes its pipe, the first reader sees that and kills the whole group
- * with SIGKILL. When somebody kills the first reader, the second one does the same: a group that nobody watches would outlive its
- * host (seen under chaos), so it does not go on. No polling, nothing to install, about a
- * millisecond to start.
+ * with SIGKILL. When somebody kills the first reader, the second one does the same: a group that nobody watches would
+ * outlive its host (seen under chaos), so it does not go on. No polling, nothing to install, about a millisecond to
+ * start.
  *
  * - `trap :` (not `trap ''`) in the leader: a handler is reset in the children, an ignored signal would be inherited.
  *   So SIGTERM to the group reaches the application, and the leader only wakes up from `wait` and waits again.
- * - The readers ignore the stop signals from their first moment, by inheritance: they must outlive a slow stop of the application, and
- *   one that comes while the group is just starting. Otherwise an application could outlive its host (seen under chaos).
+ * - The readers ignore the stop signals from their first moment, by inheritance: they must outlive a slow stop of the
+ *   application, and one that comes while the group is just starting. Otherwise an application could outlive its host
+ *   (seen under chaos).
  * - The application gets no stdin and neither pipe.
- * - The second reader may be lost without harm: the first one watches the host by itself. Who kills both, one by one, has an application
- *   that goes on alone when its host dies.
- * - What left the group (a session of its own, a daemon) is in the cgroup still, where the host may make one (application/cgroup.ts): the
- *   leader moves there before it starts anything, and the readers kill all of it when the host has died. When it is the leader that ended,
- *   the host lives, names what is left and kills it; where there is no cgroup it finds the rest as well as it can (application/leftovers.ts).
+ * - The second reader may be lost without harm: the first one watches the host by itself. Who kills both, one by one,
+ *   has an application that goes on alone when its host dies.
+ * - What left the group (a session of its own, a daemon) is in the cgroup still, where the host may make one
+ *   (application/cgroup.ts): the leader moves there before it starts anything, and the readers kill all of it when the
+ *   host has died. When it is the leader that ended, the host lives, names what is left and kills it; where there is no
+ *   cgroup it finds the rest as well as it can (application/leftovers.ts).
  * - The group id cannot be reused while a reader lives, and the first one lives until the host closes the pipe.
  */
 import { type ChildProcess, spawn } from "node:child_process";

@@ -1,4 +1,7 @@
-/** Asks another host, by its control API, for a checkpoint: the primary of a log that this host cannot follow any further. */
+/**
+ * Asks another host, by its control API, for a checkpoint: the primary of a log that this host cannot follow any
+ * further.
+ */
 import { HostClient } from "../../control/host-client.ts";
 import { describeRefusal } from "../../core/failover/refusal.ts";
 import type { Clock } from "../../runtime/clock.ts";

@@ -1,8 +1,9 @@
 /**
- * The control API of a host (docs/CONTROL-API.md): a thin Hono app over the `Controlled` port. No decision is made here.
+ * The control API of a host (docs/CONTROL-API.md): a thin Hono app over the `Controlled` port. No decision is made
+ * here.
  *
- * Promote and demote answer with NDJSON, a line per phase as it ends, so that a gateway sees where the time goes while it
- * goes. The status stream is the fastest failure signal that a gateway has: it ends when this process ends.
+ * Promote and demote answer with NDJSON, a line per phase as it ends, so that a gateway sees where the time goes while
+ * it goes. The status stream is the fastest failure signal that a gateway has: it ends when this process ends.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Hono } from "hono";
@@ -62,7 +63,8 @@ export function controlApp(host: Controlled, secret: string, clock: Clock, metri
   for (const path of ["/v1/*", "/metrics"]) {
     app.use(path, async (context, next) => {
       if (!isAllowed(context.req.header("authorization"))) {
-        const advice = "send `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster";
+        const advice =
+          "send `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster";
         return context.json({ error: "not authenticated", advice }, 401);
       }
       return next();
@@ -70,10 +72,13 @@ export function controlApp(host: Controlled, secret: string, clock: Clock, metri
   }
   const tooLarge = { error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` };
   app.use("/v1/*", bodyLimit({ maxSize: bodyBytesMax, onError: (context) => context.json(tooLarge, 413) }));
-  app.get("/metrics", async (context) => context.text(await metrics.text(), 200, { "content-type": metrics.contentType }));
+  app.get("/metrics", async (context) =>
+    context.text(await metrics.text(), 200, { "content-type": metrics.contentType }),
+  );
   app.get("/v1/status", (context) => {
     const [gateway, format] = [context.req.header(gatewayField), context.req.header(recordFormatField)];
-    if (gateway !== undefined && isIdentifier(gateway) && format !== undefined && formatPattern.test(format)) host.gateways.toldFormat(gateway, Number(format));
+    if (gateway !== undefined && isIdentifier(gateway) && format !== undefined && formatPattern.test(format))
+      host.gateways.toldFormat(gateway, Number(format));
     return context.json(host.status());
   });
   app.get("/v1/status/stream", (context) => {
@@ -126,7 +131,9 @@ export function controlApp(host: Controlled, secret: string, clock: Clock, metri
     return context.json(host.status());
   });
   addDatabases(app, host);
-  app.notFound((context) => context.json({ error: "no such call", advice: "see docs/CONTROL-API.md for the calls of version 1" }, 404));
+  app.notFound((context) =>
+    context.json({ error: "no such call", advice: "see docs/CONTROL-API.md for the calls of version 1" }, 404),
+  );
   return app;
 }
 
@@ -150,13 +157,21 @@ export function bearerCheck(secret: string): (authorization: string | undefined)
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
-function ndjson<Event>(context: Parameters<typeof stream>[0], work: (report: (event: Event) => void) => Promise<void>): Response {
+function ndjson<Event>(
+  context: Parameters<typeof stream>[0],
+  work: (report: (event: Event) => void) => Promise<void>,
+): Response {
   context.header("content-type", "application/x-ndjson");
   return stream(context, async (out) => {
     let written = Promise.resolve();
     // The work goes on when the asker goes away: half a promotion helps nobody.
     await work((event) => {
-      written = written.then(() => out.write(`${JSON.stringify(event)}\n`)).then(() => undefined, () => undefined);
+      written = written
+        .then(() => out.write(`${JSON.stringify(event)}\n`))
+        .then(
+          () => undefined,
+          () => undefined,
+        );
     });
     await written;
   });
@@ -181,8 +196,8 @@ async function parseBody<T>(request: Request, schema: v.GenericSchema<unknown, T
 }
 
 /**
- * Waits for changes of a host, one listener per change however many heartbeats pass before it comes: a listener per heartbeat
- * would stay with the promise until the next change, and an idle service has none for weeks.
+ * Waits for changes of a host, one listener per change however many heartbeats pass before it comes: a listener per
+ * heartbeat would stay with the promise until the next change, and an idle service has none for weeks.
  */
 class Changes {
   readonly #host: Controlled;

@@ -1,12 +1,13 @@
 /**
- * What operators ask about single databases (`stead databases`): which there are and how each is, and to leave one out of what is
- * captured until it is included again.
+ * What operators ask about single databases (`stead databases`): which there are and how each is, and to leave one out
+ * of what is captured until it is included again.
  *
- * Excluding answers a fault: one file that cannot be captured holds every answer of the service. What waits for it is released with
- * the next flush, since its commits are nobody's to keep any more. It is durable in the vault before anything is released, because the
- * next primary would meet the same file again. A database that the journal has is part of what was promised to be kept: it is excluded
- * with `force` only, and then removed from the journal as one that the application deletes; its last captured state stays readable in the
- * history (`stead vault restore --position`) as long as the retention says. The file itself is not touched on this host.
+ * Excluding answers a fault: one file that cannot be captured holds every answer of the service. What waits for it is
+ * released with the next flush, since its commits are nobody's to keep any more. It is durable in the vault before
+ * anything is released, because the next primary would meet the same file again. A database that the journal has is
+ * part of what was promised to be kept: it is excluded with `force` only, and then removed from the journal as one that
+ * the application deletes; its last captured state stays readable in the history (`stead vault restore --position`) as
+ * long as the retention says. The file itself is not touched on this host.
  */
 import type { DatabaseChange, DatabaseEntry, DatabaseList } from "../../control/databases.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -45,31 +46,56 @@ export class DatabaseDesk {
     const { clock, exclusions, source, followed } = this.#options;
     const captured = source();
     const entries = new Map<string, DatabaseEntry>();
-    const add = (entry: Pick<DatabaseEntry, "name" | "condition"> & Partial<DatabaseEntry>): void => void entries.set(entry.name, { forMs: null, reason: null, advice: null, ...entry });
+    const add = (entry: Pick<DatabaseEntry, "name" | "condition"> & Partial<DatabaseEntry>): void =>
+      void entries.set(entry.name, { forMs: null, reason: null, advice: null, ...entry });
     for (const { name, host, atMs } of exclusions?.list ?? []) {
-      add({ name, condition: "excluded", forMs: Math.max(0, clock.wallTime() - atMs), reason: `excluded by an operator on ${host}: what is written there is not there after a failover`, advice: `\`stead databases include ${name}\` when it can be captured` });
+      add({
+        name,
+        condition: "excluded",
+        forMs: Math.max(0, clock.wallTime() - atMs),
+        reason: `excluded by an operator on ${host}: what is written there is not there after a failover`,
+        advice: `\`stead databases include ${name}\` when it can be captured`,
+      });
     }
     for (const { name, reason, advice = "", sinceMs } of captured?.uncaptured?.() ?? []) {
-      if (!entries.has(name)) add({ name, condition: "held", forMs: clock.now() - sinceMs, reason, advice: `${advice} ${excludeAdvice(name)}`.trim() });
+      if (!entries.has(name))
+        add({
+          name,
+          condition: "held",
+          forMs: clock.now() - sinceMs,
+          reason,
+          advice: `${advice} ${excludeAdvice(name)}`.trim(),
+        });
     }
-    for (const { name, reason } of captured?.leftOut?.() ?? []) if (!entries.has(name)) add({ name, condition: "left-out", reason });
+    for (const { name, reason } of captured?.leftOut?.() ?? [])
+      if (!entries.has(name)) add({ name, condition: "left-out", reason });
     const condition = captured === undefined ? "followed" : "captured";
-    const others = [...(captured === undefined ? (followed() ?? []) : (captured.names?.() ?? []))].filter((name) => !entries.has(name)).sort();
+    const others = [...(captured === undefined ? (followed() ?? []) : (captured.names?.() ?? []))]
+      .filter((name) => !entries.has(name))
+      .sort();
     const total = entries.size + others.length;
     const first = [...entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const name of others.slice(0, databasesShown)) add({ name, condition });
     return { total, databases: [...first, ...[...entries.values()].slice(first.length)] };
   }
 
-  /** Without `force` refuses one that is part of the journal, and one that the primary has not: a name that is misspelt releases nothing. */
+  /**
+   * Without `force` refuses one that is part of the journal, and one that the primary has not: a name that is misspelt
+   * releases nothing.
+   */
   async exclude({ name, force = false }: DatabaseChange): Promise<Outcome<DatabaseList>> {
     const { exclusions, log, position } = this.#options;
     if (exclusions === null) return refused("this host cannot leave single databases out");
     const isJournaled = this.#isJournaled(name);
-    if (!force && !exclusions.names.has(name) && isJournaled !== false) return refused(isJournaled === undefined ? notKnown : isInTheJournal(name, position()));
-    if (!force && this.#isUnheardOf(name)) return refused(`there is no database ${name} here; ${this.#describeFaulty()}; with --force it is excluded all the same, and left out when it appears`);
+    if (!force && !exclusions.names.has(name) && isJournaled !== false)
+      return refused(isJournaled === undefined ? notKnown : isInTheJournal(name, position()));
+    if (!force && this.#isUnheardOf(name))
+      return refused(
+        `there is no database ${name} here; ${this.#describeFaulty()}; with --force it is excluded all the same, and left out when it appears`,
+      );
     return this.#change(async () => {
-      if (await exclusions.exclude(name)) log.warn("an operator excluded a database: it is not captured any more", { database: name, forced: force });
+      if (await exclusions.exclude(name))
+        log.warn("an operator excluded a database: it is not captured any more", { database: name, forced: force });
       return undefined;
     });
   }
@@ -78,7 +104,8 @@ export class DatabaseDesk {
     const { exclusions, log } = this.#options;
     if (exclusions === null) return Promise.resolve(refused("this host cannot leave single databases out"));
     return this.#change(async () => {
-      if (!(await exclusions.include(name))) return `${name} is not excluded; excluded are: ${shorten([...exclusions.names])}`;
+      if (!(await exclusions.include(name)))
+        return `${name} is not excluded; excluded are: ${shorten([...exclusions.names])}`;
       log.info("an operator included a database again", { database: name });
       return undefined;
     });
@@ -108,7 +135,9 @@ export class DatabaseDesk {
   }
 
   #describeFaulty(): string {
-    const names = this.list().databases.flatMap(({ name, condition }) => (condition === "held" || condition === "left-out" ? [name] : []));
+    const names = this.list().databases.flatMap(({ name, condition }) =>
+      condition === "held" || condition === "left-out" ? [name] : [],
+    );
     return `not captured are: ${shorten(names)}`;
   }
 
@@ -125,15 +154,23 @@ export class DatabaseDesk {
     const { exclusions, notices } = this.#options;
     const names = [...(exclusions?.names ?? [])];
     if (names.length === 0) return notices.over("excluded databases");
-    notices.warn(`${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}: excluded by an operator, not captured: what is written there is not there after a failover (\`stead databases\`)`, "excluded databases");
+    notices.warn(
+      `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}: excluded by an operator, not captured: what is written there is not there after a failover (\`stead databases\`)`,
+      "excluded databases",
+    );
   }
 }
 
-const shorten = (names: readonly string[]): string => (names.length === 0 ? "none" : `${names.slice(0, namedMax).join(", ")}${names.length > namedMax ? ` and ${names.length - namedMax} more` : ""}`);
+const shorten = (names: readonly string[]): string =>
+  names.length === 0
+    ? "none"
+    : `${names.slice(0, namedMax).join(", ")}${names.length > namedMax ? ` and ${names.length - namedMax} more` : ""}`;
 
-const excludeAdvice = (name: string): string => `\`stead databases exclude ${name}\` leaves it out and releases what waits.`;
+const excludeAdvice = (name: string): string =>
+  `\`stead databases exclude ${name}\` leaves it out and releases what waits.`;
 
-const notKnown = "this host is between two stages and does not know now whether the journal has it; ask again in a moment, or use --force";
+const notKnown =
+  "this host is between two stages and does not know now whether the journal has it; ask again in a moment, or use --force";
 
 const isInTheJournal = (name: string, position: number): string =>
   `${name} is captured: excluding it removes it from the journal, and from every other host; with --force it is done, and its last captured state stays readable at position ${position} (\`stead vault restore --position ${position}\`). A failover keeps it instead: the next primary begins with what was captured`;

@@ -1,9 +1,9 @@
 /**
- * Which gateways watch this host, and a warning when none does: a host that nobody watches is nobody's candidate, and its own status would look
- * as well as any other's.
+ * Which gateways watch this host, and a warning when none does: a host that nobody watches is nobody's candidate, and
+ * its own status would look as well as any other's.
  *
- * A gateway watches while it reads the status stream. One that takes the host out of its registry says so, by name; that holds until
- * this gateway watches again. A gateway that is gone says nothing, so silence counts as well.
+ * A gateway watches while it reads the status stream. One that takes the host out of its registry says so, by name;
+ * that holds until this gateway watches again. A gateway that is gone says nothing, so silence counts as well.
  *
  * What gateways say of the formats of records that the hosts read (src/core/record-format.ts) is kept here too.
  */
@@ -51,7 +51,10 @@ export class GatewayWatch {
     this.#timer?.cancel();
   }
 
-  /** A gateway begins to read the status stream; undefined: one that does not say which. Call what is returned when it has ended. */
+  /**
+   * A gateway begins to read the status stream; undefined: one that does not say which. Call what is returned when it
+   * has ended.
+   */
   watchedBy(gateway: string | undefined): () => void {
     this.#watching += 1;
     if (gateway === undefined) this.#removals.clear();
@@ -94,7 +97,10 @@ export class GatewayWatch {
       return notices.warn(`removed from the registry of ${by}: it is nobody's candidate; ${back}`, "registry");
     }
     if (this.#watching === 0 && clock.now() - this.#unwatchedSince >= unwatchedMsMax) {
-      return notices.warn(`no gateway watches this host: it is nobody's candidate; look whether a gateway runs, and whether it can reach ${controlUrl}; ${back}`, "registry");
+      return notices.warn(
+        `no gateway watches this host: it is nobody's candidate; look whether a gateway runs, and whether it can reach ${controlUrl}; ${back}`,
+        "registry",
+      );
     }
     notices.over("registry");
   }

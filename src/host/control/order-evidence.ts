@@ -1,6 +1,15 @@
-/** What a candidate looks at before it obeys an order to take over: its log to the end, and what that says of the primary. */
+/**
+ * What a candidate looks at before it obeys an order to take over: its log to the end, and what that says of the
+ * primary.
+ */
 import type { PromoteRequest } from "../../control/messages.ts";
-import { judgeAge, judgePromotion, logPatienceMs, type WitnessVerdict, type WitnessView } from "../../core/host/witness.ts";
+import {
+  judgeAge,
+  judgePromotion,
+  logPatienceMs,
+  type WitnessVerdict,
+  type WitnessView,
+} from "../../core/host/witness.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Follower } from "../secondary/follower.ts";
 
@@ -26,12 +35,23 @@ export interface OrderPorts {
 }
 
 /** First the order's age, then the log to its end. Rejects with what cannot be read. */
-export async function judgeOrder(request: PromoteRequest, follower: Follower, { clock, instance, driftMarginMs, vaultId }: OrderPorts): Promise<WitnessVerdict> {
+export async function judgeOrder(
+  request: PromoteRequest,
+  follower: Follower,
+  { clock, instance, driftMarginMs, vaultId }: OrderPorts,
+): Promise<WitnessVerdict> {
   const expired = judgeAge(request.basedOn, instance, clock.now());
   if (expired !== undefined) return { kind: "refused", refusal: expired };
   const { planned, epoch, gatewaysRegistered, gatewaysSeeingDown, positionHeard = 0, vault = null } = request;
   await readAsFarAs(positionHeard, follower, clock);
-  const evidence = { planned, epoch, gatewaysRegistered, gatewaysSeeingDown: gatewaysSeeingDown.length, positionHeard, vault };
+  const evidence = {
+    planned,
+    epoch,
+    gatewaysRegistered,
+    gatewaysSeeingDown: gatewaysSeeingDown.length,
+    positionHeard,
+    vault,
+  };
   return judgePromotion(evidence, witnessView(follower, clock.now(), driftMarginMs, vaultId()));
 }
 

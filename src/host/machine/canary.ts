@@ -1,11 +1,22 @@
 /**
- * The canary: every few seconds a small write beside the data and, when this host has written nothing there, into the vault; what became of
- * them is this host's condition (core/host/condition.ts), told in its status and its log.
+ * The canary: every few seconds a small write beside the data and, when this host has written nothing there, into the
+ * vault; what became of them is this host's condition (core/host/condition.ts), told in its status and its log.
  *
- * It never holds the host up. Each place has one question in flight at most; a disk that hangs keeps its question, and the time
- * since then is the finding. It decides nothing: gateways move a primary, when another host is better off.
+ * It never holds the host up. Each place has one question in flight at most; a disk that hangs keeps its question, and
+ * the time since then is the finding. It decides nothing: gateways move a primary, when another host is better off.
  */
-import { areDescriptorsOut, type ConditionEvent, type HostCondition, type Impairment, impairmentsOf, initialCondition, stepCondition, type VaultReport, vaultReportOf, type WriteFailure } from "../../core/host/condition.ts";
+import {
+  areDescriptorsOut,
+  type ConditionEvent,
+  type HostCondition,
+  type Impairment,
+  impairmentsOf,
+  initialCondition,
+  stepCondition,
+  type VaultReport,
+  vaultReportOf,
+  type WriteFailure,
+} from "../../core/host/condition.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { DiskPlace } from "./disk-places.ts";
@@ -85,7 +96,11 @@ export class Canary {
     this.#isStopped = true;
     for (const timer of this.#timers) timer?.cancel();
     const left = Promise.all((this.#options.ports?.places ?? []).map((place) => place.leave()));
-    await endsWithin(this.#options.clock, leaveMsMax, left.then(() => undefined));
+    await endsWithin(
+      this.#options.clock,
+      leaveMsMax,
+      left.then(() => undefined),
+    );
   }
 
   #askDisk(place: DiskPlace, timer: number): void {
@@ -112,7 +127,9 @@ export class Canary {
         () => undefined,
         (error: unknown) => this.#hearPutFailed(error),
       )
-      .then(() => this.#after(timer, this.vault.writeError === null ? vaultEveryMs : vaultAgainMs, () => this.#askVault(timer)))
+      .then(() =>
+        this.#after(timer, this.vault.writeError === null ? vaultEveryMs : vaultAgainMs, () => this.#askVault(timer)),
+      )
       .catch(() => undefined);
   }
 
@@ -122,7 +139,11 @@ export class Canary {
     if (writeError === null && wroteMs !== null && wroteMs < vaultEveryMs) return;
     const id = await this.#probe.identify();
     this.#hear({ kind: "vault_identified", id });
-    if (id === null) return this.#hear({ kind: "vault_failed", reason: `${store.url} has no identity.json any more: is the shared area mounted?` });
+    if (id === null)
+      return this.#hear({
+        kind: "vault_failed",
+        reason: `${store.url} has no identity.json any more: is the shared area mounted?`,
+      });
     await this.#probe.write();
   }
 
@@ -171,9 +192,15 @@ export class Canary {
 /** Removing the canary's files must not hold up the end of a host whose disk hangs. */
 const leaveMsMax = 500;
 
-const conditions = { disk: "disk", descriptors: "descriptors", vault: "writes to the vault" } as const satisfies Record<Impairment["kind"], Condition>;
+const conditions = { disk: "disk", descriptors: "descriptors", vault: "writes to the vault" } as const satisfies Record<
+  Impairment["kind"],
+  Condition
+>;
 
 function failureOf(error: unknown): WriteFailure {
-  const code = typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  const code =
+    typeof error === "object" && error !== null && "code" in error && typeof error.code === "string"
+      ? error.code
+      : undefined;
   return { code, message: messageOf(error) };
 }

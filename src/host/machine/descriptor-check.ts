@@ -1,10 +1,11 @@
 /**
- * Whether the databases of a host fit into the descriptors that it may have open: for its start and for `stead config check`.
+ * Whether the databases of a host fit into the descriptors that it may have open: for its start and for
+ * `stead config check`.
  *
- * How many databases an application keeps open at the same time is not known here, and those that nobody has open cost nothing. So many databases
- * beside a usual limit are a warning: thousands of tenants of which some are open are well. Below `usualLimit`, the smallest that systems give to a
- * process by default, all of them must fit while all are written to. A host without descriptors cannot put a record, and
- * the next primary would meet the same.
+ * How many databases an application keeps open at the same time is not known here, and those that nobody has open cost
+ * nothing. So many databases beside a usual limit are a warning: thousands of tenants of which some are open are well.
+ * Below `usualLimit`, the smallest that systems give to a process by default, all of them must fit while all are
+ * written to. A host without descriptors cannot put a record, and the next primary would meet the same.
  */
 import { descriptorsFor, descriptorsInUse, hostDescriptors, warnShare } from "../../capture/limits.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -37,8 +38,11 @@ export function checkDescriptors(databases: number, limit: number | undefined): 
   return {
     kind: isRefused ? "refused" : "warned",
     found: `a limit of ${limit} open files, and ${databases} databases, which need up to ${inUse} while the application has all of them open and writes, ${idle} while it only has them open`,
-    accepted: isRefused ? `at least ${inUse}, or ${usualLimit}` : `at least ${Math.ceil(idle / warnShare)} for all of them`,
-    advice: "Raise the limit of open files (LimitNOFILE= of systemd, ulimit -n, --ulimit nofile= of containers), or capture fewer databases (`databases_except`).",
+    accepted: isRefused
+      ? `at least ${inUse}, or ${usualLimit}`
+      : `at least ${Math.ceil(idle / warnShare)} for all of them`,
+    advice:
+      "Raise the limit of open files (LimitNOFILE= of systemd, ulimit -n, --ulimit nofile= of containers), or capture fewer databases (`databases_except`).",
   };
 }
 

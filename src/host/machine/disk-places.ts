@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { openFileLimit } from "../../runtime/open-file-limit.ts";
 import type { LocalFolders } from "../secondary/local-data.ts";
 
-/** One file system of this host. `write` puts a few bytes there and syncs them; rejects with the error of the call that failed. */
+/**
+ * One file system of this host. `write` puts a few bytes there and syncs them; rejects with the error of the call that
+ * failed.
+ */
 export interface DiskPlace {
   /** In the words of a message: "the data folder /var/lib/notes". */
   readonly name: string;
@@ -16,15 +19,21 @@ export interface DiskPlace {
 const canaryFile = ".stead-canary";
 
 /**
- * The state folder and the data folder. Where both are on one file system, one write is enough; of the other folder it is only asked whether
- * it may be written, which a read-only mount answers with EROFS.
+ * The state folder and the data folder. Where both are on one file system, one write is enough; of the other folder it
+ * is only asked whether it may be written, which a read-only mount answers with EROFS.
  */
-export async function diskPlaces({ dataFolder, stateFolder }: Pick<LocalFolders, "dataFolder" | "stateFolder">): Promise<DiskPlace[]> {
+export async function diskPlaces({
+  dataFolder,
+  stateFolder,
+}: Pick<LocalFolders, "dataFolder" | "stateFolder">): Promise<DiskPlace[]> {
   const [data, state] = await Promise.all([stat(dataFolder), stat(stateFolder)]);
   const places = [place(`the state folder ${stateFolder}`, stateFolder)];
   const dataName = `the data folder ${dataFolder}`;
   if (data.dev !== state.dev) return [...places, place(dataName, dataFolder)];
-  return [...places, { name: dataName, write: () => access(dataFolder, constants.W_OK), leave: () => Promise.resolve() }];
+  return [
+    ...places,
+    { name: dataName, write: () => access(dataFolder, constants.W_OK), leave: () => Promise.resolve() },
+  ];
 }
 
 function place(name: string, folder: string): DiskPlace {

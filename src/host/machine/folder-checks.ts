@@ -1,6 +1,6 @@
 /**
- * Whether the folders of a host are where they can work, before anything is moved there: for the start of a host and for `stead config check`.
- * A folder that is not there yet is judged by the nearest one above it that is.
+ * Whether the folders of a host are where they can work, before anything is moved there: for the start of a host and
+ * for `stead config check`. A folder that is not there yet is judged by the nearest one above it that is.
  */
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -25,8 +25,15 @@ export class FolderPlaceError extends OperatorError {
   }
 }
 
-export function checkFolderPlaces({ dataFolder, stateFolder, setAsideFolder }: LocalFolders, typeOf = (path: string): number => statfsSync(path).type): FolderFinding[] {
-  const folders = [["data", dataFolder], ["state", stateFolder], ["set_aside", setAsideFolder]] as const;
+export function checkFolderPlaces(
+  { dataFolder, stateFolder, setAsideFolder }: LocalFolders,
+  typeOf = (path: string): number => statfsSync(path).type,
+): FolderFinding[] {
+  const folders = [
+    ["data", dataFolder],
+    ["state", stateFolder],
+    ["set_aside", setAsideFolder],
+  ] as const;
   const findings: FolderFinding[] = [];
   const dataDevice = statSync(existing(dataFolder)).dev;
   for (const [key, folder] of folders) {
@@ -34,7 +41,15 @@ export function checkFolderPlaces({ dataFolder, stateFolder, setAsideFolder }: L
     const network = process.platform === "linux" ? networkFileSystem(typeOf(there)) : undefined;
     if (network !== undefined) findings.push(onNetwork(key, folder, network));
     const why = whyNotWritable(there);
-    if (why !== undefined) findings.push({ kind: "refused", key, found: `${folder}, where this user cannot write (${why} at ${there})`, accepted: "a folder that the user of this host may write to", advice: "Mount it for writing, give the user the permission, or name another folder; check as the user that runs the host." });
+    if (why !== undefined)
+      findings.push({
+        kind: "refused",
+        key,
+        found: `${folder}, where this user cannot write (${why} at ${there})`,
+        accepted: "a folder that the user of this host may write to",
+        advice:
+          "Mount it for writing, give the user the permission, or name another folder; check as the user that runs the host.",
+      });
     if (key !== "data" && statSync(there).dev !== dataDevice) findings.push(elsewhere(key, folder, dataFolder));
   }
   return findings;
@@ -43,15 +58,30 @@ export function checkFolderPlaces({ dataFolder, stateFolder, setAsideFolder }: L
 /** Tells what is warned of; throws `FolderPlaceError` for what is refused. */
 export function assertFolderPlaces(folders: LocalFolders, onWarning: (text: string) => void): void {
   const findings = checkFolderPlaces(folders);
-  for (const { kind, key, found, advice } of findings) if (kind === "warned") onWarning(`host.${key}: ${found}. ${advice}`);
+  for (const { kind, key, found, advice } of findings)
+    if (kind === "warned") onWarning(`host.${key}: ${found}. ${advice}`);
   const refused = findings.find(({ kind }) => kind === "refused");
   if (refused !== undefined) throw new FolderPlaceError(refused);
 }
 
 function onNetwork(key: FolderFinding["key"], folder: string, network: string): FolderFinding {
   const found = `${network} under ${folder}`;
-  if (key === "data") return { kind: "refused", key, found, accepted: "a local file system (ext4, xfs, btrfs, zfs, tmpfs, …)", advice: "Keep the application's data folder on a local disk; only the vault belongs on shared storage." };
-  return { kind: "warned", key, found, accepted: "a local file system", advice: "When it hangs, this host hangs with it; and its lock keeps a second host away only as well as that file system has locks." };
+  if (key === "data")
+    return {
+      kind: "refused",
+      key,
+      found,
+      accepted: "a local file system (ext4, xfs, btrfs, zfs, tmpfs, …)",
+      advice: "Keep the application's data folder on a local disk; only the vault belongs on shared storage.",
+    };
+  return {
+    kind: "warned",
+    key,
+    found,
+    accepted: "a local file system",
+    advice:
+      "When it hangs, this host hangs with it; and its lock keeps a second host away only as well as that file system has locks.",
+  };
 }
 
 const elsewhere = (key: FolderFinding["key"], folder: string, dataFolder: string): FolderFinding => ({
@@ -59,7 +89,8 @@ const elsewhere = (key: FolderFinding["key"], folder: string, dataFolder: string
   key,
   found: `${folder} on another file system than the data folder ${dataFolder}`,
   accepted: "either, one file system costs less",
-  advice: "What a restore moves there is copied instead of renamed: it takes as long as the databases are large, and needs as much space there.",
+  advice:
+    "What a restore moves there is copied instead of renamed: it takes as long as the databases are large, and needs as much space there.",
 });
 
 function whyNotWritable(folder: string): string | undefined {

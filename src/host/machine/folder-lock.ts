@@ -1,7 +1,7 @@
 /**
- * One host for each state folder and each data folder: a second one (a copied configuration with another id) would move away
- * the databases that the application of the first has open. Taken before anything is changed, kept until the process has ended;
- * who keeps it and for how long is in runtime/file-lock.ts.
+ * One host for each state folder and each data folder: a second one (a copied configuration with another id) would move
+ * away the databases that the application of the first has open. Taken before anything is changed, kept until the
+ * process has ended; who keeps it and for how long is in runtime/file-lock.ts.
  */
 import { join } from "node:path";
 import { folderLockName } from "../../core/database-pattern.ts";
@@ -14,16 +14,26 @@ export class FolderLockedError extends OperatorError {
     super("resource", {
       found: `another host${holder === undefined ? "" : ` (process ${holder})`} has the folder ${folder} of host.${key}`,
       accepted: "one running host for each `host.state` and `host.data`",
-      advice: "stop that host (one that is frozen keeps its folders until it is killed), or give this one an `id`, `state` and `data` of its own",
+      advice:
+        "stop that host (one that is frozen keeps its folders until it is killed), or give this one an `id`, `state` and `data` of its own",
     });
   }
 }
 
 /** Both folders exist. Throws `FolderLockedError`, and what `FileLock.take` throws. */
-export function lockFolders({ stateFolder, dataFolder }: { readonly stateFolder: string; readonly dataFolder: string }): { release(): void } {
+export function lockFolders({
+  stateFolder,
+  dataFolder,
+}: {
+  readonly stateFolder: string;
+  readonly dataFolder: string;
+}): { release(): void } {
   const locks: FileLock[] = [];
   const release = (): void => locks.forEach((lock) => lock.release());
-  for (const [key, folder] of [["state", stateFolder], ["data", dataFolder]] as const) {
+  for (const [key, folder] of [
+    ["state", stateFolder],
+    ["data", dataFolder],
+  ] as const) {
     const path = join(folder, folderLockName);
     try {
       const lock = FileLock.take(path);

@@ -38,7 +38,10 @@ export class MeteredStore implements Store {
 
   #timed<T>(operation: string, work: Promise<T>): Promise<T> {
     const since = this.#clock.now();
-    const note = (result: string): void => this.#metrics.histogram("stead_vault_operation_seconds", { operation, result }).observe((this.#clock.now() - since) / 1_000);
+    const note = (result: string): void =>
+      this.#metrics
+        .histogram("stead_vault_operation_seconds", { operation, result })
+        .observe((this.#clock.now() - since) / 1_000);
     work.then(
       () => note("ok"),
       () => note("failed"),

@@ -1,4 +1,6 @@
-/** Tells of every put of this host how it went: the way to the vault is known from the work itself, without asking more. */
+/**
+ * Tells of every put of this host how it went: the way to the vault is known from the work itself, without asking more.
+ */
 import type { Clock } from "../../runtime/clock.ts";
 import type { PutOutcome, Store } from "../../vault/store/store.ts";
 

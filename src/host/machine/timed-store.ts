@@ -1,12 +1,13 @@
 /**
  * A store whose operations end: what takes longer than `vault_timeout` counts as ambiguous (puts) or failed (others).
  *
- * A network file system that is gone may not answer for minutes, or never. Without an end to the waiting a host would say
- * nothing, could not be stopped, and would look well. With it the callers' own retries go on, and status says why.
+ * A network file system that is gone may not answer for minutes, or never. Without an end to the waiting a host would
+ * say nothing, could not be stopped, and would look well. With it the callers' own retries go on, and status says why.
  *
  * An operation that was given up still runs, and holds a thread. So the same key is not asked again before that one has
- * returned: a retry waits for it first, and is made anew only then. Its late result is not used: a look-up that began earlier
- * says nothing about the end of the log now (R1), and a put is decided by its repetition with the same bytes (R3).
+ * returned: a retry waits for it first, and is made anew only then. Its late result is not used: a look-up that began
+ * earlier says nothing about the end of the log now (R1), and a put is decided by its repetition with the same bytes
+ * (R3).
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { type PutOutcome, type Store, StoreError, type StoreErrorKind } from "../../vault/store/store.ts";
@@ -53,7 +54,13 @@ export class TimedStore implements Store {
     return new Promise((resolve, reject) => {
       const timer = this.#clock.setTimer(this.#timeoutMs, () => {
         this.#hang(what, work);
-        reject(new StoreError(kind, `${what} in ${this.url}: no answer within ${this.#timeoutMs} ms`, "Is the server of the shared area up and reachable? It goes on by itself then."));
+        reject(
+          new StoreError(
+            kind,
+            `${what} in ${this.url}: no answer within ${this.#timeoutMs} ms`,
+            "Is the server of the shared area up and reachable? It goes on by itself then.",
+          ),
+        );
       });
       work.then(
         (value) => {

@@ -1,10 +1,11 @@
 /**
- * Whether this host can write into the vault, found out before it is asked to: a secondary only reads there, and its mount may be read-only.
+ * Whether this host can write into the vault, found out before it is asked to: a secondary only reads there, and its
+ * mount may be read-only.
  *
- * A small object under a key of its own (`probes/<host>/<run>-<number>`) is put and deleted. Nothing else reads below `probes/`: log,
- * checkpoints, retention and verification look at their own prefixes. The number moves on only after the object is gone, so a
- * vault that hangs is asked for one key (timed-store.ts keeps such operations from piling up). What a run that was killed left is
- * removed by the next run of the host.
+ * A small object under a key of its own (`probes/<host>/<run>-<number>`) is put and deleted. Nothing else reads below
+ * `probes/`: log, checkpoints, retention and verification look at their own prefixes. The number moves on only after
+ * the object is gone, so a vault that hangs is asked for one key (timed-store.ts keeps such operations from piling up).
+ * What a run that was killed left is removed by the next run of the host.
  */
 import { readIdentity } from "../../vault/store/identity.ts";
 import { probeKey, probePrefixOf } from "../../vault/keys.ts";
@@ -25,7 +26,10 @@ export class VaultProbe {
     this.#options = options;
   }
 
-  /** The vault's identity as it is now, null when there is none. Rejects with StoreError and what an identity cannot be read by. */
+  /**
+   * The vault's identity as it is now, null when there is none. Rejects with StoreError and what an identity cannot be
+   * read by.
+   */
   async identify(): Promise<string | null> {
     return (await readIdentity(this.#options.store))?.id ?? null;
   }

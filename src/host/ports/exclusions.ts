@@ -1,6 +1,7 @@
 /**
- * What this host knows of the databases that operators excluded (vault/store/exclusions.ts): read when it restores and before it opens databases
- * as primary, and when it is asked. A primary that was not asked itself hears of an act with its next term; gateways tell every host.
+ * What this host knows of the databases that operators excluded (vault/store/exclusions.ts): read when it restores and
+ * before it opens databases as primary, and when it is asked. A primary that was not asked itself hears of an act with
+ * its next term; gateways tell every host.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { changeExclusions, type Exclusion, readExclusions } from "../../vault/store/exclusions.ts";

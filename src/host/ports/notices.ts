@@ -1,8 +1,8 @@
 /**
  * What a host tells operators: a bounded list of warnings in its status, each also a line of its log.
  *
- * Two kinds. What happened stays listed until newer warnings push it out. What lasts (a `Condition`) is listed for as long as it lasts:
- * whoever sees it pass calls `over`, so that a status read after the trouble does not show it still.
+ * Two kinds. What happened stays listed until newer warnings push it out. What lasts (a `Condition`) is listed for as
+ * long as it lasts: whoever sees it pass calls `over`, so that a status read after the trouble does not show it still.
  */
 import type { Log } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -11,10 +11,20 @@ const warningsKept = 20;
 const uncapturedNamed = 3;
 
 /**
- * Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log is not the service's;
- * what the canary finds; no gateway watches this host.
+ * Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log
+ * is not the service's; what the canary finds; no gateway watches this host.
  */
-export type Condition = "vault" | "restore" | "checkpoint" | "log" | "disk" | "descriptors" | "capture" | "excluded databases" | "writes to the vault" | "registry";
+export type Condition =
+  | "vault"
+  | "restore"
+  | "checkpoint"
+  | "log"
+  | "disk"
+  | "descriptors"
+  | "capture"
+  | "excluded databases"
+  | "writes to the vault"
+  | "registry";
 
 interface Warning {
   readonly text: string;
@@ -36,12 +46,17 @@ export class Notices {
     return this.#warnings.map(({ text }) => text);
   }
 
-  /** Each text is listed once, at its newest place; said again and again it is logged once. Of a condition the newest text is listed. */
+  /**
+   * Each text is listed once, at its newest place; said again and again it is logged once. Of a condition the newest
+   * text is listed.
+   */
   warn(text: string, condition?: Condition): void {
     const known = this.#warnings.findIndex((warning) => warning.text === text && warning.condition === condition);
     if (known >= 0 && (condition !== undefined || known === this.#warnings.length - 1)) return;
     this.#log.warn(text);
-    const others = this.#warnings.filter((other) => other.text !== text && (condition === undefined || other.condition !== condition));
+    const others = this.#warnings.filter(
+      (other) => other.text !== text && (condition === undefined || other.condition !== condition),
+    );
     this.#warnings = [...others, { text, condition }].slice(-warningsKept);
     this.#onChange();
   }
@@ -57,10 +72,18 @@ export class Notices {
 }
 
 /** Names every database that cannot be captured now, for as long as that lasts. */
-export function tellUncaptured(notices: Pick<Notices, "warn" | "over">): (now: readonly { readonly error: Error }[]) => void {
+export function tellUncaptured(
+  notices: Pick<Notices, "warn" | "over">,
+): (now: readonly { readonly error: Error }[]) => void {
   return (now) => {
     if (now.length === 0) return notices.over("capture");
     const which = now.length === 1 ? "a database that cannot" : `${now.length} databases that cannot`;
-    notices.warn(`answers wait for ${which} be captured: ${now.slice(0, uncapturedNamed).map(({ error }) => messageOf(error)).join("; ")}`, "capture");
+    notices.warn(
+      `answers wait for ${which} be captured: ${now
+        .slice(0, uncapturedNamed)
+        .map(({ error }) => messageOf(error))
+        .join("; ")}`,
+      "capture",
+    );
   };
 }

@@ -33,7 +33,10 @@ export interface SnapshotDatabase {
 
 export interface CaptureSnapshot {
   readonly databases: readonly SnapshotDatabase[];
-  /** True: it lacks what the log has at its position, because something cannot be captured now. No checkpoint may be made of it. */
+  /**
+   * True: it lacks what the log has at its position, because something cannot be captured now. No checkpoint may be
+   * made of it.
+   */
   readonly leavesOut?: boolean;
   release(): Promise<void>;
 }
@@ -54,7 +57,10 @@ export interface CaptureSource {
   collect(): Promise<CaptureBatch | undefined>;
   tick(): Promise<void>;
   beginSnapshot(): Promise<{ readonly batch: CaptureBatch | undefined; readonly snapshot: CaptureSnapshot }>;
-  /** What batches leave out: nothing that follows may be acknowledged while there is something. Sync. `isAhead` is true then. */
+  /**
+   * What batches leave out: nothing that follows may be acknowledged while there is something. Sync. `isAhead` is true
+   * then.
+   */
   uncaptured?(): readonly UncapturedDatabase[];
   /** Databases that are captured. Sync. */
   names?(): Iterable<string>;
@@ -63,7 +69,14 @@ export interface CaptureSource {
   /** How often and for how long writers were locked out since capture began. Sync. */
   writeLocks?(): { readonly count: number; readonly totalMs: number; readonly maxMs: number };
   /** Long write-ahead logs that cannot start over. */
-  readonly longLogs?: { readonly list: readonly { readonly database: string; readonly walBytes: number; readonly heldMs: number; readonly heldBy: readonly string[] }[] };
+  readonly longLogs?: {
+    readonly list: readonly {
+      readonly database: string;
+      readonly walBytes: number;
+      readonly heldMs: number;
+      readonly heldBy: readonly string[];
+    }[];
+  };
   close(): Promise<unknown>;
 }
 
@@ -86,11 +99,16 @@ export type PredecessorWord =
   | { readonly kind: "unknown" };
 
 export interface PredecessorProbe {
-  ask(predecessor: { readonly host: string; readonly controlUrl: string; readonly instance: string }, signal: AbortSignal): Promise<PredecessorWord>;
+  ask(
+    predecessor: { readonly host: string; readonly controlUrl: string; readonly instance: string },
+    signal: AbortSignal,
+  ): Promise<PredecessorWord>;
 }
 
 /** What came of something that was asked of a host: it is done, or refused with the reason. */
-export type Outcome<Done> = { readonly kind: "done"; readonly done: Done } | { readonly kind: "refused"; readonly refusal: Refusal };
+export type Outcome<Done> =
+  | { readonly kind: "done"; readonly done: Done }
+  | { readonly kind: "refused"; readonly refusal: Refusal };
 
 /** Finds databases and reads their committed state without SQLite; implemented with src/capture. */
 export interface LocalDatabases {

@@ -5,12 +5,12 @@
  * Order: seal and journal (position p) → chunks, verified → manifest → `checkpoint` record → retention. A crash between
  * any two leaves a vault that restores: what is not announced is not counted on (R6).
  *
- * It ends with its term: `stop` comes before the databases are closed. A read that came later would go through the number
- * of a closed descriptor, which may be that of another file by then, and its bytes would stand in a manifest.
+ * It ends with its term: `stop` comes before the databases are closed. A read that came later would go through the
+ * number of a closed descriptor, which may be that of another file by then, and its bytes would stand in a manifest.
  *
- * A checkpoint that meets a database which nobody had open when it began, and which was written since, begins anew at once, with that database
- * pinned. One that the vault refuses is tried again later. One whose pages are not what was captured ends the term: the
- * application reads the same pages.
+ * A checkpoint that meets a database which nobody had open when it began, and which was written since, begins anew at
+ * once, with that database pinned. One that the vault refuses is tried again later. One whose pages are not what was
+ * captured ends the term: the application reads the same pages.
  */
 import { CaptureError } from "../../capture/capture-error.ts";
 import { WrittenMeanwhileError } from "../../capture/written-meanwhile.ts";
@@ -50,7 +50,10 @@ export interface CheckpointerOptions {
 const vaultShare = 0.5;
 /** A checkpoint that failed is not tried again at once. */
 const retryAfterMs = 5_000;
-/** But for this one: what was written meanwhile is open now and pinned by the next snapshot, so each try can fail because of another database only. */
+/**
+ * But for this one: what was written meanwhile is open now and pinned by the next snapshot, so each try can fail
+ * because of another database only.
+ */
 const writtenMeanwhileMax = 10;
 
 export class Checkpointer {
@@ -71,8 +74,9 @@ export class Checkpointer {
   }
 
   /**
-   * The primary serves: from now on checkpoints are made. Not before, however much the application writes while it starts: a
-   * checkpoint tells whoever begins there that the leases of all earlier primaries are over (core/host/lease.ts).
+   * The primary serves: from now on checkpoints are made. Not before, however much the application writes while it
+   * starts: a checkpoint tells whoever begins there that the leases of all earlier primaries are over
+   * (core/host/lease.ts).
    */
   begin(): void {
     this.#isServing = true;
@@ -163,10 +167,23 @@ export class Checkpointer {
     this.#records = 0;
     let written: Awaited<ReturnType<typeof writeCheckpoint>>;
     try {
-      const base = { ...(this.#base === undefined ? {} : { base: this.#base }), ...(compression === undefined ? {} : { compression }) };
+      const base = {
+        ...(this.#base === undefined ? {} : { base: this.#base }),
+        ...(compression === undefined ? {} : { compression }),
+      };
       const databases = snapshot.databases.map((database) => this.#guarded(database));
       const gently = { concurrency: 1, pace: pacedBy(clock, vaultShare) };
-      written = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: clock.wallTime(), databases, ...base, ...gently });
+      written = await writeCheckpoint({
+        store,
+        position,
+        hash,
+        epoch,
+        epochPosition,
+        wallTimeMs: clock.wallTime(),
+        databases,
+        ...base,
+        ...gently,
+      });
     } finally {
       await snapshot.release();
     }
@@ -183,9 +200,13 @@ export class Checkpointer {
 }
 
 /** For the control API. `checkpointer`: of the term, where there is one. */
-export async function checkpointOnDemand(role: HostState["kind"], checkpointer: Checkpointer | undefined): Promise<Outcome<CheckpointDone>> {
+export async function checkpointOnDemand(
+  role: HostState["kind"],
+  checkpointer: Checkpointer | undefined,
+): Promise<Outcome<CheckpointDone>> {
   const refused = (reason: string): Outcome<never> => ({ kind: "refused", refusal: { kind: "not_ready", reason } });
-  if (role !== "primary" || checkpointer === undefined) return refused(`only a primary writes checkpoints; this host is ${role}`);
+  if (role !== "primary" || checkpointer === undefined)
+    return refused(`only a primary writes checkpoints; this host is ${role}`);
   try {
     return { kind: "done", done: await checkpointer.now("control API") };
   } catch (error) {

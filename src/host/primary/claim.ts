@@ -1,13 +1,14 @@
 /**
  * R1 as a host performs it: read the log to its end, claim right after it; when somebody wrote in between, read on.
  *
- * A vault that does not answer for a while is waited for. A primary that keeps writing faster than this host can read and
- * claim is alive and well as far as the vault can tell: after a few of its leases the claim is given up, and whoever asked
- * for it learns that. It would otherwise run after that primary for ever, and be no secondary meanwhile.
+ * A vault that does not answer for a while is waited for. A primary that keeps writing faster than this host can read
+ * and claim is alive and well as far as the vault can tell: after a few of its leases the claim is given up, and
+ * whoever asked for it learns that. It would otherwise run after that primary for ever, and be no secondary meanwhile.
  *
- * So is a claim that cannot be written for `claimMsMax`: a mount that is read-only here does not mend itself by waiting, and a host that
- * claims hears no order. Giving it up is like dying in the middle of it: R3 binds a writer that goes on. The put may still take effect; then this host
- * reads its own claim like anybody else's, serves nothing by it, and its gateways see an epoch whose owner is no primary.
+ * So is a claim that cannot be written for `claimMsMax`: a mount that is read-only here does not mend itself by
+ * waiting, and a host that claims hears no order. Giving it up is like dying in the middle of it: R3 binds a writer
+ * that goes on. The put may still take effect; then this host reads its own claim like anybody else's, serves nothing
+ * by it, and its gateways see an epoch whose owner is no primary.
  */
 import { type ClaimOptions, LogWriter } from "../../vault/log/log-writer.ts";
 import type { LogRecord } from "../../vault/record.ts";
@@ -69,25 +70,32 @@ export async function claimEpoch(follower: Follower, options: ClaimEpochOptions)
 
 async function claimUntilDecided(follower: Follower, options: ClaimEpochOptions): Promise<ClaimResult> {
   const { clock, random, signal, onTrouble } = options;
-  // The epoch that the order was judged on, not the newest read since: a successor that claimed meanwhile is not overtaken.
+  // The epoch that the order was judged on, not the newest read since: a successor that claimed meanwhile is not
+  // overtaken.
   const epochBefore = options.overEpoch;
   const patientUntil = clock.now() + patienceLeases * (follower.epoch?.leaseMs ?? 0);
   return follower.alone(async (catchUp) => {
     for (;;) {
-      if (options.rules.has("R1-claim-after-end-of-log")) await retryUntilAnswered({ clock, random, signal, onTrouble }, () => catchUp(signal));
+      if (options.rules.has("R1-claim-after-end-of-log"))
+        await retryUntilAnswered({ clock, random, signal, onTrouble }, () => catchUp(signal));
       const before = follower.epoch;
-      if (before !== undefined && before.epoch > epochBefore) return { kind: "lost", epoch: before.epoch, host: before.host };
+      if (before !== undefined && before.epoch > epochBefore)
+        return { kind: "lost", epoch: before.epoch, host: before.host };
       // Taken before the claim: R5 counts from the last records of the predecessors, not from our own.
       const predecessors = follower.predecessors();
       const wallAheadMs = wallAheadOf(clock);
       const outcome = await LogWriter.claim({ reader: follower.reader, ...options });
       switch (outcome.kind) {
         case "claimed":
-          return { kind: "claimed", claimed: { writer: outcome.writer, record: outcome.record, predecessors, wallAheadMs } };
+          return {
+            kind: "claimed",
+            claimed: { writer: outcome.writer, record: outcome.record, predecessors, wallAheadMs },
+          };
         case "void":
           return { kind: "void" };
         case "beaten":
-          if (outcome.record.header.epoch === epochBefore && clock.now() >= patientUntil) return { kind: "outrun", host: outcome.record.header.host };
+          if (outcome.record.header.epoch === epochBefore && clock.now() >= patientUntil)
+            return { kind: "outrun", host: outcome.record.header.host };
           break;
       }
     }

@@ -1,9 +1,9 @@
 /**
- * The parts of a flush, one put after the other. While one is put, the next is read, proved, encoded and announced to the vault, so that a large
- * flush takes as long as the slower of the two and not as long as both.
+ * The parts of a flush, one put after the other. While one is put, the next is read, proved, encoded and announced to
+ * the vault, so that a large flush takes as long as the slower of the two and not as long as both.
  *
- * One put in flight (R2): what is announced has no name before `put` is called for it, which is when the one before it is durable. Nothing
- * else comes between two parts, since the loop that puts is here; each part renews the lease.
+ * One put in flight (R2): what is announced has no name before `put` is called for it, which is when the one before it
+ * is durable. Nothing else comes between two parts, since the loop that puts is here; each part renews the lease.
  */
 import type { DatabaseDelta } from "../../core/delta.ts";
 import type { RecordBody } from "../../vault/record.ts";
@@ -22,7 +22,10 @@ export interface PartPorts {
   prepare(part: FlushPart): void;
 }
 
-/** Resolves when all parts are durable; rejects as a put or the reading of a part does, and not while one is still being read. */
+/**
+ * Resolves when all parts are durable; rejects as a put or the reading of a part does, and not while one is still being
+ * read.
+ */
 export async function putParts(batch: CaptureBatch, { put, prepare }: PartPorts): Promise<void> {
   const parts = flushParts(batch);
   for (let part = parts.next(); part.done !== true; ) {
@@ -44,7 +47,12 @@ export async function putParts(batch: CaptureBatch, { put, prepare }: PartPorts)
 
 function* flushParts(batch: CaptureBatch): Generator<FlushPart, undefined> {
   let part = 0;
-  for (const databases of batch.parts()) yield { body: { kind: "commit", part: (part += 1), parts: batch.partCount, databases }, bytes: contentBytes(databases) };
+  for (const databases of batch.parts())
+    yield {
+      body: { kind: "commit", part: (part += 1), parts: batch.partCount, databases },
+      bytes: contentBytes(databases),
+    };
 }
 
-const contentBytes = (databases: readonly DatabaseDelta[]): number => databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0);
+const contentBytes = (databases: readonly DatabaseDelta[]): number =>
+  databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0);

@@ -3,7 +3,12 @@ import type { RecordBody } from "../../vault/record.ts";
 import type { CaptureSnapshot } from "../ports/ports.ts";
 
 export type Job =
-  | { readonly kind: "record"; readonly body: RecordBody; readonly done: (position: number) => void; readonly failed: (error: Error) => void }
+  | {
+      readonly kind: "record";
+      readonly body: RecordBody;
+      readonly done: (position: number) => void;
+      readonly failed: (error: Error) => void;
+    }
   | { readonly kind: "snapshot"; readonly done: (at: SnapshotAt) => void; readonly failed: (error: Error) => void };
 
 /** A snapshot of the databases as they are after the record at `position`. */
@@ -17,5 +22,9 @@ export interface SnapshotAt {
 export async function finishSnapshot(job: Extract<Job, { kind: "snapshot" }>, at: SnapshotAt): Promise<void> {
   if (at.snapshot.leavesOut !== true) return job.done(at);
   await at.snapshot.release();
-  job.failed(new Error("a database cannot be captured now (status names it), or could not be opened once more for this: there is no checkpoint until it can, or is gone"));
+  job.failed(
+    new Error(
+      "a database cannot be captured now (status names it), or could not be opened once more for this: there is no checkpoint until it can, or is gone",
+    ),
+  );
 }

@@ -1,6 +1,7 @@
 /**
- * Times what a journal makes others wait for: each record until it is durable, and each part of an answer that is kept at the gate. What
- * passes the gate at once, as most reads do, is not timed: it would hide how long a write waits for its acknowledgement.
+ * Times what a journal makes others wait for: each record until it is durable, and each part of an answer that is kept
+ * at the gate. What passes the gate at once, as most reads do, is not timed: it would hide how long a write waits for
+ * its acknowledgement.
  */
 import type { Counter, Histogram, Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -28,7 +29,10 @@ export class JournalMeter {
   onGate(waited: void | Promise<void>): void | Promise<void> {
     if (waited === undefined) return undefined;
     const since = this.#clock.now();
-    waited.then(() => this.#waits.observe((this.#clock.now() - since) / 1_000), () => undefined);
+    waited.then(
+      () => this.#waits.observe((this.#clock.now() - since) / 1_000),
+      () => undefined,
+    );
     return waited;
   }
 }

@@ -1,21 +1,23 @@
 /**
  * The journal of a primary: the one place that puts records, and the gate that every byte to a client passes.
  *
- * One loop, one put in flight (R2). Each turn takes everything that is committed by then and puts it as one flush (group
- * commit); when there is nothing, it renews the lease (R5) or announces a checkpoint.
+ * One loop, one put in flight (R2). Each turn takes everything that is committed by then and puts it as one flush
+ * (group commit); when there is nothing, it renews the lease (R5) or announces a checkpoint.
  *
- * Why a byte that passed the gate can never be undone: the byte was produced from some state of the databases, which was
- * visible in their WAL indexes before the byte arrived here. `gate` returns only if (a) no index has moved past what the
- * batches taken so far cover and no batch is under way, so that state is in the vault; or (b) a flush whose collection
- * *began after* the gate was asked, is durable: it covers that state. In both cases every earlier record is durable too,
- * because puts go one after the other. Reads need R5 on top: within the lease nobody else has served.
+ * Why a byte that passed the gate can never be undone: the byte was produced from some state of the databases, which
+ * was visible in their WAL indexes before the byte arrived here. `gate` returns only if (a) no index has moved past
+ * what the batches taken so far cover and no batch is under way, so that state is in the vault; or (b) a flush whose
+ * collection *began after* the gate was asked, is durable: it covers that state. In both cases every earlier record is
+ * durable too, because puts go one after the other. Reads need R5 on top: within the lease nobody else has served.
  *
- * A huge transaction, or a large database that appears: reading and proving may take longer than the lease. Capture gives the event
- * loop a turn every few milliseconds, and the loop puts renewals meanwhile. There is still one put in flight: the flush's own
- * parts come after its collection. A renewal between a collection and its flush changes no state, so the flush leads where it would have.
+ * A huge transaction, or a large database that appears: reading and proving may take longer than the lease. Capture
+ * gives the event loop a turn every few milliseconds, and the loop puts renewals meanwhile. There is still one put in
+ * flight: the flush's own parts come after its collection. A renewal between a collection and its flush changes no
+ * state, so the flush leads where it would have.
  *
- * What cannot be captured now (`CaptureSource.uncaptured`): a flush that leaves something out covers nobody. Those who wait for
- * it wait for the next one, until nothing is left out, or capture's patience is over and it throws. The rest goes on being put.
+ * What cannot be captured now (`CaptureSource.uncaptured`): a flush that leaves something out covers nobody. Those who
+ * wait for it wait for the next one, until nothing is left out, or capture's patience is over and it throws. The rest
+ * goes on being put.
  *
  * A suspended machine: suspension.ts.
  */
@@ -45,7 +47,11 @@ export interface JournalOptions {
   readonly durability: JournalDurability;
   readonly onEnd: (end: JournalEnd) => void;
   /** After each record. */
-  readonly onRecord: (record: { readonly kind: RecordBody["kind"]; readonly bytes: number; readonly tookMs: number }) => void;
+  readonly onRecord: (record: {
+    readonly kind: RecordBody["kind"];
+    readonly bytes: number;
+    readonly tookMs: number;
+  }) => void;
   /** `wallAheadOf` the clock from before the claim; default: now. */
   readonly wallAheadMs?: number | undefined;
   readonly onWarning?: ((text: string) => void) | undefined;
@@ -143,8 +149,8 @@ export class Journal {
   }
 
   /**
-   * What was read of the databases outside the loop (a checkpoint) is not what was captured: ends like a failed capture, since
-   * what the application answers may rest on it. Other errors of the vault are the caller's.
+   * What was read of the databases outside the loop (a checkpoint) is not what was captured: ends like a failed
+   * capture, since what the application answers may rest on it. Other errors of the vault are the caller's.
    */
   failedToRead(error: CaptureError): void {
     this.#end(endOf(error));
@@ -268,7 +274,10 @@ export class Journal {
     });
   }
 
-  /** A flush. Waiters are taken before collecting begins: who asks from now on waits for the next one, unless nothing is ahead. */
+  /**
+   * A flush. Waiters are taken before collecting begins: who asks from now on waits for the next one, unless nothing is
+   * ahead.
+   */
   async #covering<T>(flush: () => Promise<T>): Promise<T> {
     const waiters = (this.#current = this.#next ?? newWaiters());
     this.#next = undefined;
@@ -292,13 +301,24 @@ export class Journal {
   /** Waits for work of capture; ends at once when a renewal finds this host fenced. */
   #renewingDuring<T>(work: Promise<T>): Promise<T> {
     const renew = (): Promise<void> => this.#put({ kind: "renew" }, 0);
-    return renewingDuring(work, this.#options.clock, { isOver: () => this.#state === "shut", renewInMs: () => this.#renewInMs(), renew, onFailed: (error) => this.#end(endOf(error)) });
+    return renewingDuring(work, this.#options.clock, {
+      isOver: () => this.#state === "shut",
+      renewInMs: () => this.#renewInMs(),
+      renew,
+      onFailed: (error) => this.#end(endOf(error)),
+    });
   }
 
   async #putBatch(batch: CaptureBatch): Promise<void> {
     this.#commits += 1;
     await putParts(batch, {
-      put: ({ body, bytes }) => tidyingDuring(this.#put(body, bytes), this.#options.clock, () => this.#source?.tick(), (error) => this.#end(endOf(error))),
+      put: ({ body, bytes }) =>
+        tidyingDuring(
+          this.#put(body, bytes),
+          this.#options.clock,
+          () => this.#source?.tick(),
+          (error) => this.#end(endOf(error)),
+        ),
       prepare: ({ body }) => this.#options.writer.prepare(body),
     });
     batch.done();

@@ -19,11 +19,18 @@ export interface LeaseWaitOptions {
   readonly signal: AbortSignal;
 }
 
-/** Resolves when this host may serve; rejects with the signal's reason. A question never makes it wait longer than the lease. */
+/**
+ * Resolves when this host may serve; rejects with the signal's reason. A question never makes it wait longer than the
+ * lease.
+ */
 export async function waitForLeases(options: LeaseWaitOptions): Promise<void> {
   const { predecessors, instance, rules } = options;
   if (!rules.has("R5-wait-out-old-lease")) return;
-  await Promise.all(predecessors.filter((predecessor) => predecessor.instance !== instance).map((predecessor) => waitForLease(predecessor, options)));
+  await Promise.all(
+    predecessors
+      .filter((predecessor) => predecessor.instance !== instance)
+      .map((predecessor) => waitForLease(predecessor, options)),
+  );
 }
 
 async function waitForLease(predecessor: Predecessor, options: LeaseWaitOptions): Promise<void> {
@@ -44,7 +51,11 @@ async function waitForLease(predecessor: Predecessor, options: LeaseWaitOptions)
 }
 
 /** Resolves when the predecessor is proven gone; when the signal is aborted, it rejects at its next pause, unheard. */
-async function untilProvenGone(predecessor: Predecessor, { clock, probe }: LeaseWaitOptions, signal: AbortSignal): Promise<void> {
+async function untilProvenGone(
+  predecessor: Predecessor,
+  { clock, probe }: LeaseWaitOptions,
+  signal: AbortSignal,
+): Promise<void> {
   for (;;) {
     const word = await probe.ask(predecessor, signal);
     if (word.kind !== "unknown") return;

@@ -1,8 +1,9 @@
 /**
  * Async durability: for how long acknowledgements may leave before what they acknowledge is durable.
  *
- * Counted from a moment at or before the first acknowledgement that is not durable yet, over any number of flushes: what was
- * acknowledged while a slow flush was under way, and is not in it, has been open since then and not since the flush ended.
+ * Counted from a moment at or before the first acknowledgement that is not durable yet, over any number of flushes:
+ * what was acknowledged while a slow flush was under way, and is not in it, has been open since then and not since the
+ * flush ended.
  */
 export class LossWindow {
   readonly #lossMaxMs: number;
@@ -14,7 +15,10 @@ export class LossWindow {
     this.#lossMaxMs = lossMaxMs;
   }
 
-  /** Asked before each acknowledgement. `ahead`: something is committed that no flush has taken. Times are monotonic milliseconds. */
+  /**
+   * Asked before each acknowledgement. `ahead`: something is committed that no flush has taken. Times are monotonic
+   * milliseconds.
+   */
   isFull(ahead: boolean, isFlushing: boolean, now: number): boolean {
     if (ahead || isFlushing) this.#openSince ??= now;
     if (ahead && isFlushing) this.#openSinceNext ??= now;

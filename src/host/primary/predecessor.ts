@@ -3,12 +3,13 @@
  *
  * - Refused connection: no process listens at its control address. The gate lives in that process, so no byte leaves.
  * - Another run of the same host answers: it has the address now, so the earlier run has ended.
- * - The same instance says that it follows, restores or failed: it shut its gate before it said so, and it can only open
- *   it again with a new claim.
- * Anything else, a time-out above all, proves nothing. Nor does an address that does not lead to that host: another host answers
- * there (this one, when `advertise_control` was copied from its configuration), or it is a loopback address, which leads to
- * this machine, and is believed only when this host's own is one as well: then all of them are on one machine. A network that answers with a reset in the name of a living host
- * would deceive this; only reads within one lease are at stake, writes are fenced by the log (docs/ARCHITECTURE.md).
+ * - The same instance says that it follows, restores or failed: it shut its gate before it said so, and it can only
+ *   open it again with a new claim.
+ * Anything else, a time-out above all, proves nothing. Nor does an address that does not lead to that host: another
+ * host answers there (this one, when `advertise_control` was copied from its configuration), or it is a loopback
+ * address, which leads to this machine, and is believed only when this host's own is one as well: then all of them are
+ * on one machine. A network that answers with a reset in the name of a living host would deceive this; only reads
+ * within one lease are at stake, writes are fenced by the log (docs/ARCHITECTURE.md).
  */
 import { request } from "node:http";
 import * as v from "valibot";
@@ -36,13 +37,15 @@ export function predecessorProbe(secret: string, ownControlUrl: string): Predece
           answer.on("end", () => resolve(judge(text, predecessor)));
           answer.on("error", () => resolve({ kind: "unknown" }));
         });
-        // A timer of our own: the `timeout` of node:http does not count while connecting under Bun, and a host that was cut
-        // off by silence would be waited for until the kernel gives up, minutes later.
+        // A timer of our own: the `timeout` of node:http does not count while connecting under Bun, and a host that was
+        // cut off by silence would be waited for until the kernel gives up, minutes later.
         const timer = setTimeout(() => {
           resolve({ kind: "unknown" });
           asked.destroy();
         }, answerMsMax);
-        asked.once("error", (error: NodeJS.ErrnoException) => resolve({ kind: error.code === "ECONNREFUSED" ? "gone" : "unknown" }));
+        asked.once("error", (error: NodeJS.ErrnoException) =>
+          resolve({ kind: error.code === "ECONNREFUSED" ? "gone" : "unknown" }),
+        );
         asked.once("close", () => {
           clearTimeout(timer);
           resolve({ kind: "unknown" });
@@ -54,7 +57,10 @@ export function predecessorProbe(secret: string, ownControlUrl: string): Predece
 
 const isLoopback = (url: string): boolean => /^(localhost|127\.|\[::1\])/.test(new URL(url).hostname);
 
-function judge(text: string, { host, instance }: { readonly host: string; readonly instance: string }): PredecessorWord {
+function judge(
+  text: string,
+  { host, instance }: { readonly host: string; readonly instance: string },
+): PredecessorWord {
   try {
     const status = v.parse(hostStatusSchema, JSON.parse(text));
     if (status.host !== host) return { kind: "unknown" };

@@ -1,9 +1,10 @@
 /**
- * Proves at a promotion that what capture found on the disk is what the replica left there: the state at the end of the log.
+ * Proves at a promotion that what capture found on the disk is what the replica left there: the state at the end of the
+ * log.
  *
- * What the databases hold when capture begins is the base of everything that is journaled later, and is itself in no record.
- * If it were not the state of the log (another process wrote there, the disk decayed, a file was dropped in), acknowledged data
- * would be missing, or clients would see what no failover brings back.
+ * What the databases hold when capture begins is the base of everything that is journaled later, and is itself in no
+ * record. If it were not the state of the log (another process wrote there, the disk decayed, a file was dropped in),
+ * acknowledged data would be missing, or clients would see what no failover brings back.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { CaptureSource, KnownPages } from "../ports/ports.ts";
@@ -21,15 +22,26 @@ export class DivergedCopyError extends Error {
   }
 }
 
-/** Gives the source back (`excluded`: what it leaves out although the journal has it, and removes there) when it begins at the known state; otherwise closes it, leaving the files as they are, and throws. */
-export async function sameAsKnown<Source extends ProvableSource>(source: Source, known: KnownPages, excluded: ReadonlySet<string> = new Set()): Promise<Source> {
+/**
+ * Gives the source back (`excluded`: what it leaves out although the journal has it, and removes there) when it begins
+ * at the known state; otherwise closes it, leaving the files as they are, and throws.
+ */
+export async function sameAsKnown<Source extends ProvableSource>(
+  source: Source,
+  known: KnownPages,
+  excluded: ReadonlySet<string> = new Set(),
+): Promise<Source> {
   const difference = differenceOf(source.checksums(), known, excluded);
   if (difference === undefined) return source;
   await source.close({ fold: false });
   throw new DivergedCopyError(difference);
 }
 
-function differenceOf(found: ReadonlyMap<string, DatabaseChecksum>, known: KnownPages, excluded: ReadonlySet<string>): string | undefined {
+function differenceOf(
+  found: ReadonlyMap<string, DatabaseChecksum>,
+  known: KnownPages,
+  excluded: ReadonlySet<string>,
+): string | undefined {
   for (const name of found.keys()) if (!known.has(name)) return `${name} is in none of its records`;
   for (const [name, pages] of known) {
     if (excluded.has(name)) continue;

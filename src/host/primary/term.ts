@@ -122,8 +122,9 @@ export class Term {
   }
 
   /**
-   * Starts the application; rejects with `ApplicationError`. What ended before it was ready is started once more, at another port: the first
-   * one may have been taken meanwhile, and an epoch that is given up for it costs the clients far more.
+   * Starts the application; rejects with `ApplicationError`. What ended before it was ready is started once more, at
+   * another port: the first one may have been taken meanwhile, and an epoch that is given up for it costs the clients
+   * far more.
    */
   async startApplication(): Promise<void> {
     const { application, freePort, onWarning } = this.#options;
@@ -165,7 +166,9 @@ export class Term {
   cut(reason: string): void {
     this.#options.front.shut(reason);
     this.#journal.shut();
-    this.#options.application.kill().catch((error: unknown) => this.#options.onWarning(`could not kill the application: ${String(error)}`));
+    this.#options.application
+      .kill()
+      .catch((error: unknown) => this.#options.onWarning(`could not kill the application: ${String(error)}`));
   }
 
   /** Resolves when nothing of the term is left: processes gone, loop ended, databases closed. Call after `cut`. */
@@ -178,7 +181,11 @@ export class Term {
   }
 
   /** The planned end; rejects when the term was cut meanwhile. */
-  async stepDown(successor: string | null, reason: string, onPhase: (phase: DemotePhase, ms: number) => void): Promise<number> {
+  async stepDown(
+    successor: string | null,
+    reason: string,
+    onPhase: (phase: DemotePhase, ms: number) => void,
+  ): Promise<number> {
     const { clock, config, front, application, onWarning, log } = this.#options;
     const took: Record<string, number> = {};
     let since = clock.now();
@@ -189,7 +196,8 @@ export class Term {
       since = now;
     };
     const { cut } = await front.drain({ drainMs: config.drainTimeoutMs, streamsMs: config.drainStreamsMs });
-    if (cut > 0) onWarning(`${cut} requests did not finish within ${config.drainTimeoutMs} ms and were cut by the switchover`);
+    if (cut > 0)
+      onWarning(`${cut} requests did not finish within ${config.drainTimeoutMs} ms and were cut by the switchover`);
     phase("drain");
     await application.stop();
     phase("stop");

@@ -1,13 +1,21 @@
 /**
- * Housekeeping of capture goes on while a record is being put: a RESTART or TRUNCATE checkpoint of the application keeps every
- * writer out until the pins have moved twice, and a put may take as long as the vault's disk does.
+ * Housekeeping of capture goes on while a record is being put: a RESTART or TRUNCATE checkpoint of the application
+ * keeps every writer out until the pins have moved twice, and a put may take as long as the vault's disk does.
  */
 import type { Clock, Timer } from "../../runtime/clock.ts";
 
 const everyMs = 2;
 
-/** Resolves or rejects as the put does. `tidy` never runs beside itself, and not when this has ended; what it throws is told. */
-export async function tidyingDuring<T>(put: Promise<T>, clock: Clock, tidy: () => Promise<void> | undefined, onFailed: (error: unknown) => void): Promise<T> {
+/**
+ * Resolves or rejects as the put does. `tidy` never runs beside itself, and not when this has ended; what it throws is
+ * told.
+ */
+export async function tidyingDuring<T>(
+  put: Promise<T>,
+  clock: Clock,
+  tidy: () => Promise<void> | undefined,
+  onFailed: (error: unknown) => void,
+): Promise<T> {
   let isDone = false;
   let wake: (() => void) | undefined;
   const end = (): void => {

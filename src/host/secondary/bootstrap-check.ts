@@ -1,9 +1,9 @@
 /**
- * Before an existing database becomes the first checkpoint it is checked: damage would be in every copy from then on, and the
- * file that is still whole in yesterday's backup is not asked for when it is noticed.
+ * Before an existing database becomes the first checkpoint it is checked: damage would be in every copy from then on,
+ * and the file that is still whole in yesterday's backup is not asked for when it is noticed.
  *
- * What SQLite calls damaged is refused until an operator takes it as it is (`stead host --accept-damaged`). What is no database to SQLite
- * here is left to capture, which says what it thinks of it.
+ * What SQLite calls damaged is refused until an operator takes it as it is (`stead host --accept-damaged`). What is no
+ * database to SQLite here is left to capture, which says what it thinks of it.
  */
 import type { CheckDepth, CheckedDatabase } from "../../capture/integrity.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -14,7 +14,8 @@ export class DamagedDatabasesError extends OperatorError {
     super("resource", {
       found: `not taken over as the first content of the vault: ${what}`,
       accepted: "databases in which SQLite finds nothing wrong",
-      advice: "put back a whole copy (sqlite3 OLD .recover | sqlite3 NEW saves what can be read), or take it as it is, for good: run `stead host` once with --accept-damaged",
+      advice:
+        "put back a whole copy (sqlite3 OLD .recover | sqlite3 NEW saves what can be read), or take it as it is, for good: run `stead host` once with --accept-damaged",
     });
   }
 }
@@ -22,7 +23,10 @@ export class DamagedDatabasesError extends OperatorError {
 /** It may be different in a moment. */
 export class UncheckableDatabaseError extends OperatorError {
   constructor(name: string, reason: string) {
-    super("resource", { found: `${name} cannot be checked before it is taken over: ${reason}`, advice: "stop what has it open or locked, and see that the user of the host may read it" });
+    super("resource", {
+      found: `${name} cannot be checked before it is taken over: ${reason}`,
+      advice: "stop what has it open or locked, and see that the user of the host may read it",
+    });
   }
 }
 
@@ -37,7 +41,12 @@ export interface BootstrapCheckOptions {
 const shownMax = 3;
 
 /** Throws DamagedDatabasesError, UncheckableDatabaseError, and what `check` throws. */
-export async function checkBeforeBootstrap({ depth, acceptDamaged, check, onWarning }: BootstrapCheckOptions): Promise<void> {
+export async function checkBeforeBootstrap({
+  depth,
+  acceptDamaged,
+  check,
+  onWarning,
+}: BootstrapCheckOptions): Promise<void> {
   const refused: string[] = [];
   for (const database of await check()) {
     const { name } = database;

@@ -2,11 +2,11 @@
  * The bootstrap of an empty vault: the first host that is told to takes its local databases, or none, as the content at
  * position 0, before the first record of the log.
  *
- * Two hosts may try at once: the manifest at position 0 is created by exactly one of them (`putIfAbsent`), and the other
- * restores from it like any secondary; what it had locally is set aside. Nobody claims before a checkpoint exists, so a
- * crash in the middle leaves an empty vault, never a log that starts from nothing. A log without a checkpoint is therefore no
- * beginning but a vault that lost its checkpoints (removed by hand, not yet copied back): nothing is put in their place, however
- * long `bootstrap = true` has stood in a configuration.
+ * Two hosts may try at once: the manifest at position 0 is created by exactly one of them (`putIfAbsent`), and the
+ * other restores from it like any secondary; what it had locally is set aside. Nobody claims before a checkpoint
+ * exists, so a crash in the middle leaves an empty vault, never a log that starts from nothing. A log without a
+ * checkpoint is therefore no beginning but a vault that lost its checkpoints (removed by hand, not yet copied back):
+ * nothing is put in their place, however long `bootstrap = true` has stood in a configuration.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -44,7 +44,14 @@ const noRecordHash = "0".repeat(64);
  * True when this host wrote the first checkpoint; false when there was one, or another host was first.
  * Throws CheckpointsMissingError, StoreError, and what the check and capture say.
  */
-export async function bootstrap({ store, log, clock, check, openSource, compression }: BootstrapOptions): Promise<boolean> {
+export async function bootstrap({
+  store,
+  log,
+  clock,
+  check,
+  openSource,
+  compression,
+}: BootstrapOptions): Promise<boolean> {
   const hasBegun = async (): Promise<boolean> => (await listCheckpoints(store)).length > 0;
   if (await hasBegun()) return false;
   if (!(await log.isEmpty())) throw new CheckpointsMissingError();
@@ -61,7 +68,16 @@ export async function bootstrap({ store, log, clock, check, openSource, compress
     batch?.done();
     try {
       const { databases } = snapshot;
-      await writeCheckpoint({ store, position: 0, hash: noRecordHash, epoch: 0, epochPosition: 0, wallTimeMs: clock.wallTime(), databases, ...(compression === undefined ? {} : { compression }) });
+      await writeCheckpoint({
+        store,
+        position: 0,
+        hash: noRecordHash,
+        epoch: 0,
+        epochPosition: 0,
+        wallTimeMs: clock.wallTime(),
+        databases,
+        ...(compression === undefined ? {} : { compression }),
+      });
       return true;
     } catch (error) {
       if (error instanceof CheckpointExistsError) return false;

@@ -1,10 +1,10 @@
 /**
  * Whether what a former primary left on its disk is in the journal: then it may go, otherwise it is set aside.
  *
- * The proof is the state as a whole: the checksums of all its databases, equal to those at a checkpoint or after a flush. A
- * host that comes back late finds a newest checkpoint beyond its own last commit, so its state lies before it: then the part
- * of the journal that retention still keeps is searched too, newest first, for a bounded time. Checksums stand in the
- * records, so no database is rebuilt for this. What is not found is set aside, which is always safe.
+ * The proof is the state as a whole: the checksums of all its databases, equal to those at a checkpoint or after a
+ * flush. A host that comes back late finds a newest checkpoint beyond its own last commit, so its state lies before it:
+ * then the part of the journal that retention still keeps is searched too, newest first, for a bounded time. Checksums
+ * stand in the records, so no database is rebuilt for this. What is not found is set aside, which is always safe.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -52,7 +52,10 @@ export class Evidence {
     this.#isFound = true;
   }
 
-  /** Searches the states before `position`. Damage and what retention removed only shorten the search; throws StoreError. */
+  /**
+   * Searches the states before `position`. Damage and what retention removed only shorten the search; throws
+   * StoreError.
+   */
   async searchBefore(position: Position, options: HistoryOptions): Promise<void> {
     if (this.#wanted === undefined) return;
     const until = options.clock.now() + historySearchMsMax;
@@ -69,7 +72,12 @@ export class Evidence {
     }
   }
 
-  async #searchSegment(from: CheckpointManifest, end: Position, until: number, { log, clock, rules, signal }: HistoryOptions): Promise<void> {
+  async #searchSegment(
+    from: CheckpointManifest,
+    end: Position,
+    until: number,
+    { log, clock, rules, signal }: HistoryOptions,
+  ): Promise<void> {
     const state = new Map<string, DatabaseChecksum>(from.databases.map(({ name, checksum }) => [name, checksum]));
     this.look(state);
     const reader = new LogReader({ log, start: startOf(from), rules });

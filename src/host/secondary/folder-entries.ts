@@ -1,4 +1,7 @@
-/** What is below a folder, whatever the bytes of its names: those of databases need not be text, and readers of whole folders that take text miss such files or fail. */
+/**
+ * What is below a folder, whatever the bytes of its names: those of databases need not be text, and readers of whole
+ * folders that take text miss such files or fail.
+ */
 import type { Stats } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 
@@ -11,7 +14,10 @@ export interface FolderEntry {
 }
 
 /** A folder comes before what is in it. */
-export async function* entriesBelow(folder: string | Buffer, prefix: Buffer = Buffer.alloc(0)): AsyncGenerator<FolderEntry> {
+export async function* entriesBelow(
+  folder: string | Buffer,
+  prefix: Buffer = Buffer.alloc(0),
+): AsyncGenerator<FolderEntry> {
   const root = Buffer.from(folder);
   for (const entry of await readdir(root, { encoding: "buffer" })) {
     const path = joined(root, entry);
@@ -22,4 +28,5 @@ export async function* entriesBelow(folder: string | Buffer, prefix: Buffer = Bu
   }
 }
 
-export const joined = (folder: string | Buffer, name: Buffer): Buffer => Buffer.concat([Buffer.from(folder), Buffer.from("/"), name]);
+export const joined = (folder: string | Buffer, name: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(folder), Buffer.from("/"), name]);

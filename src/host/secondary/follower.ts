@@ -2,18 +2,20 @@
  * The follower of a secondary: reads the log as it grows and applies it to the local databases, so that a promotion has
  * only the last few records left to load, whatever the size of the databases.
  *
- * A flush of several parts is applied with its last part only; parts whose flush was never finished (the primary died in
- * between) are dropped when the next `epoch` record comes: nobody was told of them.
+ * A flush of several parts is applied with its last part only; parts whose flush was never finished (the primary died
+ * in between) are dropped when the next `epoch` record comes: nobody was told of them.
  *
- * A record that was read but could not be applied (full disk, damaged copy) ends the follower: the reader is past it, so going
- * on would leave it out, and a claim on top of that would lose it. Every later `catchUp` throws the same error; only a new
- * restore mends it. Failing to *read* changes nothing: the reader stays where it was, and the next call tries again.
+ * A record that was read but could not be applied (full disk, damaged copy) ends the follower: the reader is past it,
+ * so going on would leave it out, and a claim on top of that would lose it. Every later `catchUp` throws the same
+ * error; only a new restore mends it. Failing to *read* changes nothing: the reader stays where it was, and the next
+ * call tries again.
  *
- * Catching up is also the first half of a claim (R1). The claim stands on what was read and applied by then, and on when it was first
- * seen (R5), so it keeps the follower for itself until it is decided (`alone`): a second order to take over would read on meanwhile.
+ * Catching up is also the first half of a claim (R1). The claim stands on what was read and applied by then, and on
+ * when it was first seen (R5), so it keeps the follower for itself until it is decided (`alone`): a second order to
+ * take over would read on meanwhile.
  *
- * Whoever takes the files over (a restore, a term) ends the follower first. A look-up that a slow vault answers later is not applied
- * any more: it would be written into files that are somebody else's by then.
+ * Whoever takes the files over (a restore, a term) ends the follower first. A look-up that a slow vault answers later
+ * is not applied any more: it would be written into files that are somebody else's by then.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Flush } from "../../core/flush.ts";
@@ -64,7 +66,10 @@ export class Follower {
   #wholeUpTo: Position;
   #epoch: EpochSeen | undefined;
   #lastRecordSeenAt: number | undefined;
-  /** Claims before the last one, by the run of a host that made them: a run that claims again has ended its earlier term. */
+  /**
+   * Claims before the last one, by the run of a host that made them: a run that claims again has ended its earlier
+   * term.
+   */
   readonly #overtaken = new Map<string, Predecessor>();
   /** Whoever reads or claims just now. */
   #running: Promise<void> | undefined;
@@ -115,14 +120,17 @@ export class Follower {
   }
 
   /**
-   * Applies every record there is, and returns their number. Calls are served one after the other. Throws what the reader
-   * throws, and what could not be applied, from then on for good.
+   * Applies every record there is, and returns their number. Calls are served one after the other. Throws what the
+   * reader throws, and what could not be applied, from then on for good.
    */
   catchUp(signal?: AbortSignal): Promise<number> {
     return this.alone((catchUp) => catchUp(signal));
   }
 
-  /** Runs `work` while nobody else reads; what it is given catches up. Throws what `work` throws, and like `catchUp` for good. */
+  /**
+   * Runs `work` while nobody else reads; what it is given catches up. Throws what `work` throws, and like `catchUp` for
+   * good.
+   */
   async alone<T>(work: (catchUp: (signal?: AbortSignal) => Promise<number>) => Promise<T>): Promise<T> {
     while (this.#running !== undefined) await this.#running;
     if (this.#failure !== undefined) throw this.#failure;
@@ -159,9 +167,9 @@ export class Follower {
   }
 
   /**
-   * Follows until the signal is aborted; throws what `catchUp` throws. A primary that lives writes within its lease: when
-   * nothing has come for longer, this host asks once whether it was left behind, and need not call itself a secondary
-   * until the reader looks by itself.
+   * Follows until the signal is aborted; throws what `catchUp` throws. A primary that lives writes within its lease:
+   * when nothing has come for longer, this host asks once whether it was left behind, and need not call itself a
+   * secondary until the reader looks by itself.
    */
   async follow(pollMs: number, signal: AbortSignal): Promise<void> {
     let askedAfter = 0;
@@ -214,7 +222,11 @@ export class Follower {
   }
 }
 
-const lease = (body: { leaseMs: number; controlUrl: string; instance: string }): Pick<EpochSeen, "leaseMs" | "controlUrl" | "instance"> => ({
+const lease = (body: {
+  leaseMs: number;
+  controlUrl: string;
+  instance: string;
+}): Pick<EpochSeen, "leaseMs" | "controlUrl" | "instance"> => ({
   leaseMs: body.leaseMs,
   controlUrl: body.controlUrl,
   instance: body.instance,

@@ -1,10 +1,11 @@
 /**
- * A switchover's old primary lets its successor go first: its own restore reads the vault and takes the processor at the very
- * moment in which clients wait for the claim and for the application's start there (it made a claim of 11 ms last 58 ms).
+ * A switchover's old primary lets its successor go first: its own restore reads the vault and takes the processor at
+ * the very moment in which clients wait for the claim and for the application's start there (it made a claim of 11 ms
+ * last 58 ms).
  *
- * Over when the log goes on twice after the `vacate`: the claim, and the first commit or renewal of the term, by which the
- * application there has started or the lease is half over. Also over after `headStartMsMax`, since a host that restores can take over
- * from nobody. A vault that does not answer ends it as well: the restore that follows says so.
+ * Over when the log goes on twice after the `vacate`: the claim, and the first commit or renewal of the term, by which
+ * the application there has started or the lease is half over. Also over after `headStartMsMax`, since a host that
+ * restores can take over from nobody. A vault that does not answer ends it as well: the restore that follows says so.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../vault/log/log.ts";

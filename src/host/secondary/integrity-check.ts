@@ -1,8 +1,8 @@
 /**
  * What SQLite finds in the databases that are to become the first checkpoint, asked in a process of its own.
  *
- * A check reads every page in one call of SQLite, minutes for a large file: here it would stop the control API and the lease. And it may
- * fall over a damaged file; then it is that process that ends, and the file is named.
+ * A check reads every page in one call of SQLite, minutes for a large file: here it would stop the control API and the
+ * lease. And it may fall over a damaged file; then it is that process that ends, and the file is named.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,7 +20,14 @@ export interface IntegrityCheckOptions {
 }
 
 /** Rejects with the signal's reason, or when the process cannot be started. The process has ended when it settles. */
-export async function checkDatabases({ command: [program, ...args], root, depth, names, onProgress, signal }: IntegrityCheckOptions): Promise<CheckedDatabase[]> {
+export async function checkDatabases({
+  command: [program, ...args],
+  root,
+  depth,
+  names,
+  onProgress,
+  signal,
+}: IntegrityCheckOptions): Promise<CheckedDatabase[]> {
   signal.throwIfAborted();
   if (names.length === 0) return [];
   const checked: CheckedDatabase[] = [];
@@ -39,7 +46,12 @@ export async function checkDatabases({ command: [program, ...args], root, depth,
     const [code, by] = await ended;
     signal.throwIfAborted();
     const missing = names[checked.length];
-    if (missing !== undefined) checked.push({ name: missing, kind: "damaged", found: [`SQLite did not get through it: the check ended with ${by ?? `exit code ${code}`}`] });
+    if (missing !== undefined)
+      checked.push({
+        name: missing,
+        kind: "damaged",
+        found: [`SQLite did not get through it: the check ended with ${by ?? `exit code ${code}`}`],
+      });
     return checked;
   } finally {
     signal.removeEventListener("abort", stop);

@@ -11,7 +11,11 @@ export interface WantedChunk {
 }
 
 /** Undefined when the file is not there, too short, or has other bytes. */
-export async function readLocalChunk(folder: string, wanted: WantedChunk, hashOf: (content: Uint8Array) => string): Promise<Uint8Array | undefined> {
+export async function readLocalChunk(
+  folder: string,
+  wanted: WantedChunk,
+  hashOf: (content: Uint8Array) => string,
+): Promise<Uint8Array | undefined> {
   const file = await open(pathOf(folder, wanted.name), "r").catch(() => undefined);
   if (file === undefined) return undefined;
   try {

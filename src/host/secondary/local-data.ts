@@ -7,10 +7,12 @@
  * - `secondary`: applied from the journal, never written by an application. May be taken as raw material for a restore
  *   (each chunk is compared by hash), and thrown away.
  * - `primary`: an application wrote there. After an unclean end it can hold commits that were never acknowledged. It is
- *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder (set-aside-folders.ts).
+ *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder
+ *   (set-aside-folders.ts).
  * - no marker: an operator's data, treated like a primary's.
  *
- * Moved by renaming, which is atomic and costs nothing; copied where the folders are on different file systems (move-path.ts). The marker is durable before the state that it announces.
+ * Moved by renaming, which is atomic and costs nothing; copied where the folders are on different file systems
+ * (move-path.ts). The marker is durable before the state that it announces.
  */
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -21,7 +23,10 @@ import { moveFileIfThere } from "./move-path.ts";
 import { bytesOf, SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
 import type { LocalDatabases } from "../ports/ports.ts";
 
-export type Marker = { readonly kind: "unknown" } | { readonly kind: "primary"; readonly epoch: number } | { readonly kind: "secondary" };
+export type Marker =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "primary"; readonly epoch: number }
+  | { readonly kind: "secondary" };
 
 export interface LocalFolders {
   readonly dataFolder: string;
@@ -30,7 +35,10 @@ export interface LocalFolders {
 }
 
 /** What a restore and a host need of the local disk: the simulation brings its own. */
-export type LocalPort = Pick<LocalData, "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"> &
+export type LocalPort = Pick<
+  LocalData,
+  "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"
+> &
   Partial<Pick<LocalData, "makeRoom" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides">>;
 
 /** The disk of the data folder lacks room. What is on another disk counts as nothing: it is not in the way. */
@@ -54,7 +62,12 @@ export class LocalData {
   readonly #setAsides: SetAsideFolders;
   readonly #disk: DiskSpace;
 
-  constructor(folders: LocalFolders, files: LocalDatabases, setAside?: SetAsideOptions, disk: DiskSpace = systemDiskSpace) {
+  constructor(
+    folders: LocalFolders,
+    files: LocalDatabases,
+    setAside?: SetAsideOptions,
+    disk: DiskSpace = systemDiskSpace,
+  ) {
     this.#disk = disk;
     this.#folders = folders;
     this.#files = files;
@@ -72,7 +85,8 @@ export class LocalData {
   }
 
   async prepare(): Promise<void> {
-    for (const folder of [this.#folders.dataFolder, this.#folders.stateFolder]) await mkdir(folder, { recursive: true });
+    for (const folder of [this.#folders.dataFolder, this.#folders.stateFolder])
+      await mkdir(folder, { recursive: true });
   }
 
   async mark(marker: Marker): Promise<void> {
@@ -84,8 +98,9 @@ export class LocalData {
   }
 
   /**
-   * Clears the data folder of databases, and says what was there. The old files are in `previousFolder` afterwards. After
-   * a crash in the middle of an earlier restore they are there already, and what lies in the data folder is a half-made copy.
+   * Clears the data folder of databases, and says what was there. The old files are in `previousFolder` afterwards.
+   * After a crash in the middle of an earlier restore they are there already, and what lies in the data folder is a
+   * half-made copy.
    */
   async moveAway(): Promise<Marker> {
     const { dataFolder } = this.#folders;
@@ -93,7 +108,8 @@ export class LocalData {
     await rm(this.#forgottenFolder, { recursive: true, force: true });
     const names = await this.#files.find(dataFolder);
     if (await exists(noteFile)) {
-      for (const name of names) for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
+      for (const name of names)
+        for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
       return readMarker(noteFile);
     }
     const marker = await this.marker();
@@ -101,7 +117,8 @@ export class LocalData {
     for (const name of names) {
       const [from, target] = [pathOf(dataFolder, name), pathOf(this.previousFolder, name)];
       await mkdir(folderOf(target), { recursive: true });
-      for (const suffix of companions.toReversed()) await moveFileIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
+      for (const suffix of companions.toReversed())
+        await moveFileIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
     }
     await mkdir(this.previousFolder, { recursive: true });
     // Asked there and not of `names`: an earlier run may have moved every file and died before it wrote the note.
@@ -122,8 +139,8 @@ export class LocalData {
   }
 
   /**
-   * What was moved away is in the journal, or was never anybody's: it goes. Under another name first: a crash in the middle
-   * of removing it must not leave a part of it that looks like a set of databases.
+   * What was moved away is in the journal, or was never anybody's: it goes. Under another name first: a crash in the
+   * middle of removing it must not leave a part of it that looks like a set of databases.
    */
   async forgetPrevious(): Promise<void> {
     await rm(this.#forgottenFolder, { recursive: true, force: true });
@@ -153,7 +170,15 @@ export class LocalData {
     const previousBytes = (await isThere(this.previousFolder)) ? await this.#previousBytes() : 0;
     const setAsideBytes = (await isThere(setAsideFolder)) ? await this.#setAsides.bytes() : 0;
     const disk = await mountPointOf(dataFolder, this.#disk);
-    return { disk, neededBytes, freeBytes, previousFolder: this.previousFolder, previousBytes, setAsideFolder, setAsideBytes };
+    return {
+      disk,
+      neededBytes,
+      freeBytes,
+      previousFolder: this.previousFolder,
+      previousBytes,
+      setAsideFolder,
+      setAsideBytes,
+    };
   }
 
   /** The oldest set-aside folders go for what is missing, if that is enough; their paths. */

@@ -1,18 +1,19 @@
 /**
- * A host that stands before a record which it cannot read or apply: who can mend the log is asked to, and the restore goes on when
- * it is mended.
+ * A host that stands before a record which it cannot read or apply: who can mend the log is asked to, and the restore
+ * goes on when it is mended.
  *
- * Nothing skips a record. But the primary that lives has the databases as they are: a checkpoint from its files, taken behind the
- * record, makes the log whole from there on, and every restore begins with it. So each host that stands there asks the
- * primary for one; it makes them one at a time, and who asks meanwhile waits for the same. When there is no primary,
- * or its own files are not what it captured, the checkpoint is refused: what is left is for a person, and the reason
- * of the state says so.
+ * Nothing skips a record. But the primary that lives has the databases as they are: a checkpoint from its files, taken
+ * behind the record, makes the log whole from there on, and every restore begins with it. So each host that stands
+ * there asks the primary for one; it makes them one at a time, and who asks meanwhile waits for the same. When there is
+ * no primary, or its own files are not what it captured, the checkpoint is refused: what is left is for a person, and
+ * the reason of the state says so.
  *
- * Loading every database only to stop at the same record again helps nobody: between two tries this host looks for a checkpoint behind the
- * record, and for the rest is patient. A try after all, now and then, is for a record that was put back, and for a fault of this host.
+ * Loading every database only to stop at the same record again helps nobody: between two tries this host looks for a
+ * checkpoint behind the record, and for the rest is patient. A try after all, now and then, is for a record that was
+ * put back, and for a fault of this host.
  *
- * A record of a format that this version does not know is no damage, so no checkpoint is asked for. One that comes by itself helps all the
- * same when the records after it are of a format that this host reads (src/core/record-format.ts).
+ * A record of a format that this version does not know is no damage, so no checkpoint is asked for. One that comes by
+ * itself helps all the same when the records after it are of a format that this host reads (src/core/record-format.ts).
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { listCheckpoints } from "../../vault/checkpoint/checkpoint.ts";
@@ -30,7 +31,9 @@ export interface ClaimedBy {
   readonly instance: string;
 }
 
-/** Asks the host for a checkpoint; undefined: it made one, otherwise why not. Rejects when the signal is aborted only. */
+/**
+ * Asks the host for a checkpoint; undefined: it made one, otherwise why not. Rejects when the signal is aborted only.
+ */
 export type AskForCheckpoint = (primary: ClaimedBy, signal: AbortSignal) => Promise<string | undefined>;
 
 export interface LogMendingOptions {
@@ -69,7 +72,10 @@ export class LogMending {
     this.#stuck = undefined;
   }
 
-  /** What to wait for after a restore that failed; undefined: no record is to blame. Rejects with the signal's reason only. */
+  /**
+   * What to wait for after a restore that failed; undefined: no record is to blame. Rejects with the signal's reason
+   * only.
+   */
   after(error: unknown, signal: AbortSignal): Promise<void> | undefined {
     const position = positionOf(error);
     if (position === undefined) return undefined;
@@ -87,7 +93,8 @@ export class LogMending {
     let isAsking = true;
     const asked = (isDamage ? this.#ask(stuck.position, AbortSignal.any([signal, end.signal])) : Promise.resolve())
       .catch((error: unknown) => {
-        if (!signal.aborted && !end.signal.aborted) onWarning(`the primary could not be asked for a checkpoint: ${messageOf(error)}`);
+        if (!signal.aborted && !end.signal.aborted)
+          onWarning(`the primary could not be asked for a checkpoint: ${messageOf(error)}`);
       })
       .finally(() => (isAsking = false));
     try {
@@ -120,5 +127,9 @@ export class LogMending {
 
 /** Of the record that is to blame; undefined: none is. */
 function positionOf(error: unknown): Position | undefined {
-  return error instanceof UnappliableFlushError || error instanceof CorruptRecordError || error instanceof UnknownFormatError ? error.position : undefined;
+  return error instanceof UnappliableFlushError ||
+    error instanceof CorruptRecordError ||
+    error instanceof UnknownFormatError
+    ? error.position
+    : undefined;
 }

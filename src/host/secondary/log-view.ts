@@ -1,9 +1,10 @@
 /**
  * What a host knows of the log without holding it: who has the highest epoch, how far it has read, how fresh that is.
  *
- * It also notices a twin: another running process with this host's own id. A claim alone proves none: it may be the last put of an
- * earlier run of this host, which the network delivered after its death (simulation, seed 112314). A dead run writes nothing after
- * that, since a put follows only when the claim is known to have happened; so a twin is who writes once more.
+ * It also notices a twin: another running process with this host's own id. A claim alone proves none: it may be the
+ * last put of an earlier run of this host, which the network delivered after its death (simulation, seed 112314). A
+ * dead run writes nothing after that, since a put follows only when the claim is known to have happened; so a twin is
+ * who writes once more.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import type { LogRecord } from "../../vault/record.ts";
@@ -48,7 +49,9 @@ export class LogView {
 
   /** To whom this host handed over, and how long ago; null: to nobody, or somebody has claimed since. */
   get handover(): { readonly to: string; readonly forMs: number } | null {
-    return this.#handover === undefined ? null : { to: this.#handover.to, forMs: this.#options.clock.now() - this.#handover.at };
+    return this.#handover === undefined
+      ? null
+      : { to: this.#handover.to, forMs: this.#options.clock.now() - this.#handover.at };
   }
 
   /** A restore begins: what is read now is history again, with epochs of this host's earlier runs in it. */

@@ -1,13 +1,25 @@
 /**
- * Moves files and folders between the places of a host, which may be on different file systems (a volume for the data, another
- * for what is set aside).
+ * Moves files and folders between the places of a host, which may be on different file systems (a volume for the data,
+ * another for what is set aside).
  *
- * On one file system it is a rename: atomic, free. Otherwise a copy, durable under its name before the original goes: a crash leaves the
- * original, or both, and the next move begins again. Whether there is room is looked at before: a copy that fills the disk of
- * another application helps nobody.
+ * On one file system it is a rename: atomic, free. Otherwise a copy, durable under its name before the original goes: a
+ * crash leaves the original, or both, and the next move begins again. Whether there is room is looked at before: a copy
+ * that fills the disk of another application helps nobody.
  */
 import { existsSync } from "node:fs";
-import { constants, copyFile, mkdir, open, readlink, rename, rm, stat, statfs, symlink, utimes } from "node:fs/promises";
+import {
+  constants,
+  copyFile,
+  mkdir,
+  open,
+  readlink,
+  rename,
+  rm,
+  stat,
+  statfs,
+  symlink,
+  utimes,
+} from "node:fs/promises";
 import { dirname } from "node:path";
 import { type FilePath, folderOf, textOf, withSuffix } from "../../capture/data-path.ts";
 import { entriesBelow, type FolderEntry, joined } from "./folder-entries.ts";
@@ -22,7 +34,8 @@ export class NoRoomError extends OperatorError {
   constructor(target: string, neededBytes: number, freeBytes: number) {
     super("resource", {
       found: `${target} is on another file system with ${freeBytes} bytes free, and ${neededBytes} are to be moved there`,
-      advice: "free space there (stead removes nothing that may be the only copy), or put data, state and set_aside on one file system",
+      advice:
+        "free space there (stead removes nothing that may be the only copy), or put data, state and set_aside on one file system",
     });
   }
 }
@@ -45,7 +58,12 @@ export async function moveFileIfThere(from: FilePath, to: FilePath): Promise<voi
 }
 
 /** `partial`: the name of the copy while it is not complete, on the file system of `to`. */
-export async function moveFolderIfThere(from: string, to: string, partial: string, bytes: () => Promise<number>): Promise<void> {
+export async function moveFolderIfThere(
+  from: string,
+  to: string,
+  partial: string,
+  bytes: () => Promise<number>,
+): Promise<void> {
   if (await renamed(from, to)) return;
   await assertRoom(dirname(to), await bytes());
   try {

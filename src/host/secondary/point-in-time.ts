@@ -1,13 +1,14 @@
 /**
  * A service's databases as they were at a moment of the past, from nothing but the vault.
  *
- * The newest whole checkpoint at or before the moment, then the journal up to it. It only reads the vault, so it may run beside
- * a cluster. What it gives is proven: each flush, and so the end, has the whole-database checksum that its primary had.
- * A position between two parts of one flush has no state of its own: the state before that flush is taken. A flush that nobody can apply
- * ends a restore with an error that names it, unless the last whole state is what was asked for.
+ * The newest whole checkpoint at or before the moment, then the journal up to it. It only reads the vault, so it may
+ * run beside a cluster. What it gives is proven: each flush, and so the end, has the whole-database checksum that its
+ * primary had. A position between two parts of one flush has no state of its own: the state before that flush is taken.
+ * A flush that nobody can apply ends a restore with an error that names it, unless the last whole state is what was
+ * asked for.
  *
- * Time is that of the primaries' calendars, as it stands in the records: it says where to stop reading, in the order of the
- * log. Where a calendar was set back, the first record that is later than the moment ends it.
+ * Time is that of the primaries' calendars, as it stands in the records: it says where to stop reading, in the order of
+ * the log. Where a calendar was set back, the first record that is later than the moment ends it.
  */
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -16,7 +17,13 @@ import { Replica } from "../../capture/replica.ts";
 import { ReplicaError } from "../../capture/replica-error.ts";
 import { allRules } from "../../core/rules.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
-import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
+import {
+  type CheckpointManifest,
+  listCheckpoints,
+  readChunk,
+  readManifest,
+  startOf,
+} from "../../vault/checkpoint/checkpoint.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
 import type { Log } from "../../vault/log/log.ts";
@@ -77,7 +84,8 @@ export interface PointInTimeOptions {
 /** The vault does not go back that far, or not up to there. */
 export class MomentError extends OperatorError {
   constructor(moment: string, accepted: string) {
-    const advice = "`stead vault ls --records` shows positions and times; how far back it goes is decided by host.checkpoint.keep and host.checkpoint.window";
+    const advice =
+      "`stead vault ls --records` shows positions and times; how far back it goes is decided by host.checkpoint.keep and host.checkpoint.window";
     super("usage", { found: `the vault does not have the state at ${moment}`, accepted, advice });
   }
 }
@@ -85,7 +93,11 @@ export class MomentError extends OperatorError {
 /** The folder has something in it already: it would be mixed with what is restored. */
 export class FolderInUseError extends OperatorError {
   constructor(folder: string) {
-    super("resource", { found: `${folder} is not empty`, accepted: "a folder that is empty or does not exist yet", advice: "name another folder, or move away what is in it" });
+    super("resource", {
+      found: `${folder} is not empty`,
+      accepted: "a folder that is empty or does not exist yet",
+      advice: "name another folder, or move away what is in it",
+    });
   }
 }
 
@@ -100,7 +112,10 @@ export class LittleRoomError extends OperatorError {
   }
 }
 
-/** Throws MomentError, FolderInUseError, LittleRoomError, EmptyVaultError, UnappliableFlushError, the vault's and the file system's errors, and the signal's reason. */
+/**
+ * Throws MomentError, FolderInUseError, LittleRoomError, EmptyVaultError, UnappliableFlushError, the vault's and the
+ * file system's errors, and the signal's reason.
+ */
 export async function restoreMoment(options: PointInTimeOptions): Promise<PointInTime> {
   const { folder, disk = systemDiskSpace } = options;
   const device = await disk.device(folder);
@@ -147,18 +162,31 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
     await replica.sync();
     const databases: RestoredDatabase[] = [];
     for (const [name, checksum] of replica.checksums()) {
-      databases.push({ name, bytes: (await stat(pathOf(root, name))).size, checksum: Buffer.from(checksum).toString("hex") });
+      databases.push({
+        name,
+        bytes: (await stat(pathOf(root, name))).size,
+        checksum: Buffer.from(checksum).toString("hex"),
+      });
     }
     const at = last ?? { position: checkpoint.position, epoch: checkpoint.epoch, wallTimeMs: checkpoint.wallTimeMs };
     const rest = reason === undefined ? undefined : await readRest(options.log, at.position, options.signal);
-    return { ...at, checkpoint: checkpoint.position, databases, leftOut: rest === undefined || reason === undefined ? null : { ...rest, reason } };
+    return {
+      ...at,
+      checkpoint: checkpoint.position,
+      databases,
+      leftOut: rest === undefined || reason === undefined ? null : { ...rest, reason },
+    };
   } finally {
     await replica.close();
   }
 }
 
 /** The newest one at or before the moment. Damage alone leads to an older one, and is told. */
-async function loadCheckpoint(root: string, room: Room, options: PointInTimeOptions): Promise<{ checkpoint: CheckpointManifest; replica: Replica }> {
+async function loadCheckpoint(
+  root: string,
+  room: Room,
+  options: PointInTimeOptions,
+): Promise<{ checkpoint: CheckpointManifest; replica: Replica }> {
   const { store, moment, signal, onWarning } = options;
   const positions = await listCheckpoints(store);
   if (positions.length === 0) throw new EmptyVaultError();
@@ -173,13 +201,19 @@ async function loadCheckpoint(root: string, room: Room, options: PointInTimeOpti
       const checkpoint = await readManifest(store, position);
       if (checkpoint !== undefined && isReached(moment, checkpoint)) {
         await room.ensure(new Footprint(checkpoint).total);
-        for (const database of checkpoint.databases) await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database) });
+        for (const database of checkpoint.databases)
+          await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database) });
         if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
         return { checkpoint, replica };
       }
     } catch (error) {
       await replica.close();
-      if (!(error instanceof DamagedManifestError) && !(error instanceof DamagedChunkError) && !(error instanceof ReplicaError)) throw error;
+      if (
+        !(error instanceof DamagedManifestError) &&
+        !(error instanceof DamagedChunkError) &&
+        !(error instanceof ReplicaError)
+      )
+        throw error;
       damage ??= error;
       onWarning(error.message);
     }
@@ -217,11 +251,14 @@ class Room {
   }
 
   async #nearest(folder: string): Promise<string> {
-    return (await this.#disk.device(folder)) !== undefined || dirname(folder) === folder ? folder : this.#nearest(dirname(folder));
+    return (await this.#disk.device(folder)) !== undefined || dirname(folder) === folder
+      ? folder
+      : this.#nearest(dirname(folder));
   }
 }
 
-const contentBytes = ({ body }: LogRecord): number => (body.kind === "commit" ? body.databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0) : 0);
+const contentBytes = ({ body }: LogRecord): number =>
+  body.kind === "commit" ? body.databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0) : 0;
 
 function isReached(moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean {
   switch (moment.kind) {
@@ -235,7 +272,11 @@ function isReached(moment: Moment, at: { readonly position: Position; readonly w
   }
 }
 
-async function* chunksOf({ store, signal }: PointInTimeOptions, manifest: CheckpointManifest, database: { readonly name: string; readonly chunks: readonly string[] }): AsyncGenerator<Uint8Array> {
+async function* chunksOf(
+  { store, signal }: PointInTimeOptions,
+  manifest: CheckpointManifest,
+  database: { readonly name: string; readonly chunks: readonly string[] },
+): AsyncGenerator<Uint8Array> {
   for (const index of database.chunks.keys()) {
     signal?.throwIfAborted();
     yield await readChunk(store, manifest, database.name, index);
@@ -250,7 +291,14 @@ interface Applied {
 }
 
 /** Applies whole flushes until the moment is passed. */
-async function applyJournal({ replica, checkpoint, room }: { readonly replica: Replica; readonly checkpoint: CheckpointManifest; readonly room: Room }, options: PointInTimeOptions): Promise<Applied> {
+async function applyJournal(
+  {
+    replica,
+    checkpoint,
+    room,
+  }: { readonly replica: Replica; readonly checkpoint: CheckpointManifest; readonly room: Room },
+  options: PointInTimeOptions,
+): Promise<Applied> {
   const { log, moment, signal } = options;
   const reader = new LogReader({ log, start: startOf(checkpoint), rules: allRules });
   const flushes = new FlushAssembler(replica.spool);
@@ -271,7 +319,11 @@ async function applyJournal({ replica, checkpoint, room }: { readonly replica: R
       if (!flushes.isOpen) last = { position, epoch, wallTimeMs };
     }
   } catch (error) {
-    if (moment.kind !== "last_whole" || !(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)) throw error;
+    if (
+      moment.kind !== "last_whole" ||
+      !(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)
+    )
+      throw error;
     return { last, reason: error.message };
   }
   if (moment.kind === "position" && reader.position < moment.position) {
@@ -283,6 +335,9 @@ async function applyJournal({ replica, checkpoint, room }: { readonly replica: R
 async function tooEarly(store: Store, moment: Moment, oldest: Position): Promise<MomentError> {
   const manifest = await readManifest(store, oldest);
   const since = manifest === undefined ? "" : ` (${new Date(manifest.wallTimeMs).toISOString()})`;
-  const found = moment.kind === "time" ? new Date(moment.wallTimeMs).toISOString() : `position ${moment.kind === "position" ? moment.position : 0}`;
+  const found =
+    moment.kind === "time"
+      ? new Date(moment.wallTimeMs).toISOString()
+      : `position ${moment.kind === "position" ? moment.position : 0}`;
   return new MomentError(found, `from position ${oldest}${since} on`);
 }

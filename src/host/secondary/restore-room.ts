@@ -1,15 +1,15 @@
 /**
- * Room for the databases of a restore, looked at before they are loaded: a disk that is filled to the last byte serves nobody on that
- * machine, and `ENOSPC` tells nobody what to do.
+ * Room for the databases of a restore, looked at before they are loaded: a disk that is filled to the last byte serves
+ * nobody on that machine, and `ENOSPC` tells nobody what to do.
  *
  * What is in the way goes in this order, and only where it is on the disk that lacks the room:
  *
- * 1. What was moved away and is in the journal: it only makes the restore faster. That of a secondary always is; that of a
- *    primary is, when its state occurs in the journal (evidence.ts), which is asked now and not at the end.
+ * 1. What was moved away and is in the journal: it only makes the restore faster. That of a secondary always is; that
+ *    of a primary is, when its state occurs in the journal (evidence.ts), which is asked now and not at the end.
  * 2. Set-aside folders, oldest first, when that gives enough; never the newest (core/host/set-aside-bounds.ts).
  *
- * What may be nowhere else stays, and is named with its size. The restore is tried again by itself, at the cost of a look, until there
- * is room.
+ * What may be nowhere else stays, and is named with its size. The restore is tried again by itself, at the cost of a
+ * look, until there is room.
  */
 import type { Flush } from "../../core/flush.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -24,7 +24,8 @@ export class FullDiskError extends OperatorError {
   }
 }
 
-export const isFullDisk = (error: unknown): error is Error => error instanceof Error && ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
+export const isFullDisk = (error: unknown): error is Error =>
+  error instanceof Error && ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 
 /** What one try to restore found out for the next ones. */
 export interface RoomMemory {
@@ -74,16 +75,23 @@ export class RestoreRoom {
       shortage = await local.shortageOf(needed);
     }
     if (shortage === undefined) return;
-    for (const folder of (await local.makeRoomOfSetAsides?.(shortage)) ?? []) onWarning(`set-aside data was removed, because the restore needed the room: ${folder}`);
+    for (const folder of (await local.makeRoomOfSetAsides?.(shortage)) ?? [])
+      onWarning(`set-aside data was removed, because the restore needed the room: ${folder}`);
     shortage = await local.shortageOf(needed);
     if (shortage !== undefined) throw fullDisk(this.#previous.kind === "secondary", shortage);
   }
 
-  /** A try failed. Gives the error to throw instead; a copy that is only a help for the restore goes when the disk was full. */
+  /**
+   * A try failed. Gives the error to throw instead; a copy that is only a help for the restore goes when the disk was
+   * full.
+   */
   async after(error: unknown): Promise<unknown> {
     if (!isFullDisk(error)) return error;
     if (this.#previous.kind === "secondary") await this.#options.local.makeRoom?.();
-    return new FullDiskError(`the databases could not be written: ${error.message}`, "free space, or raise the quota, on the disk of host.data; this host tries again by itself");
+    return new FullDiskError(
+      `the databases could not be written: ${error.message}`,
+      "free space, or raise the quota, on the disk of host.data; this host tries again by itself",
+    );
   }
 
   async #mayForgetPrevious(): Promise<boolean> {
@@ -101,12 +109,20 @@ export class RestoreRoom {
   }
 }
 
-function fullDisk(isHelp: boolean, { disk, neededBytes, freeBytes, previousFolder, previousBytes, setAsideFolder, setAsideBytes }: Shortage): FullDiskError {
+function fullDisk(
+  isHelp: boolean,
+  { disk, neededBytes, freeBytes, previousFolder, previousBytes, setAsideFolder, setAsideBytes }: Shortage,
+): FullDiskError {
   const inTheWay = [
-    ...(previousBytes > 0 ? [`${previousFolder} (${previousBytes} bytes ${isHelp ? "that only make the restore faster" : "that this host had as primary, and that may be nowhere else"})`] : []),
+    ...(previousBytes > 0
+      ? [
+          `${previousFolder} (${previousBytes} bytes ${isHelp ? "that only make the restore faster" : "that this host had as primary, and that may be nowhere else"})`,
+        ]
+      : []),
     ...(setAsideBytes > 0 ? [`${setAsideFolder} (${setAsideBytes} bytes set aside)`] : []),
   ];
-  const move = inTheWay.length === 0 ? "" : `; look at ${inTheWay.join(" and at ")}: what is moved to another disk makes room`;
+  const move =
+    inTheWay.length === 0 ? "" : `; look at ${inTheWay.join(" and at ")}: what is moved to another disk makes room`;
   return new FullDiskError(
     `the disk at ${disk} is too full to restore: the databases need ${neededBytes} bytes, ${freeBytes} are free, ${neededBytes - freeBytes} are missing`,
     `free that much there, and this host goes on by itself${move}`,

@@ -1,9 +1,10 @@
 /**
  * The restorer: brings the local databases to the end of the log, from nothing but the vault.
  *
- * Newest checkpoint whose manifest and chunks verify, then the journal after it. When the newest is damaged an older one
- * is taken and the damage is reported; retention keeps the journal that an older checkpoint needs. Chunks that the old
- * local files still have are taken from there, compared by hash, so that a returning host does not load what it has.
+ * Newest checkpoint whose manifest and chunks verify, then the journal after it. When the newest is damaged an older
+ * one is taken and the damage is reported; retention keeps the journal that an older checkpoint needs. Chunks that the
+ * old local files still have are taken from there, compared by hash, so that a returning host does not load what it
+ * has.
  *
  * What was moved away is forgotten only when it is proven to be in the journal: a secondary's files always are; a
  * primary's are when their exact state occurs in it (evidence.ts).
@@ -12,7 +13,13 @@ import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Rules } from "../../core/rules.ts";
-import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
+import {
+  type CheckpointManifest,
+  listCheckpoints,
+  readChunk,
+  readManifest,
+  startOf,
+} from "../../vault/checkpoint/checkpoint.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { chunkBytes } from "../../vault/limits.ts";
 import { parseChunkKey } from "../../vault/keys.ts";
@@ -72,12 +79,17 @@ export interface Restored<Target extends RestoreTarget> {
 /** There is no checkpoint yet: no host has been told to bootstrap this vault. */
 export class EmptyVaultError extends OperatorError {
   constructor() {
-    super("vault", { found: "the vault is empty: no host has written the first checkpoint yet", advice: "start a host with `bootstrap = true`: it writes it" });
+    super("vault", {
+      found: "the vault is empty: no host has written the first checkpoint yet",
+      advice: "start a host with `bootstrap = true`: it writes it",
+    });
   }
 }
 
 /** Runs one restore; throws what makes it impossible right now. The caller tries again later. */
-export async function restore<Target extends RestoreTarget>(options: RestoreOptions<Target>): Promise<Restored<Target>> {
+export async function restore<Target extends RestoreTarget>(
+  options: RestoreOptions<Target>,
+): Promise<Restored<Target>> {
   const { local, memory = freshMemory(), onWarning } = options;
   const isPreviousJournaled = async (): Promise<boolean> => {
     const evidence = new Evidence(await local.previousChecksums());
@@ -104,7 +116,8 @@ export async function restore<Target extends RestoreTarget>(options: RestoreOpti
     });
     await catchUpPatiently(follower, options);
     if (evidence?.isFound === false) await evidence.searchBefore(checkpoint.position, options);
-    const setAside = evidence === undefined || evidence.isFound ? undefined : await local.setAsidePrevious(options.clock.wallTime());
+    const setAside =
+      evidence === undefined || evidence.isFound ? undefined : await local.setAsidePrevious(options.clock.wallTime());
     if (setAside === undefined) await local.forgetPrevious();
     await local.mark({ kind: "secondary" });
     return { target, follower, checkpoint, setAside };
@@ -115,7 +128,10 @@ export async function restore<Target extends RestoreTarget>(options: RestoreOpti
 }
 
 /** A vault that does not answer for a moment is asked again: starting over would load every database once more. */
-async function catchUpPatiently(follower: Follower, { clock, signal, onTrouble }: Pick<RestoreOptions<never>, "clock" | "signal" | "onTrouble">): Promise<void> {
+async function catchUpPatiently(
+  follower: Follower,
+  { clock, signal, onTrouble }: Pick<RestoreOptions<never>, "clock" | "signal" | "onTrouble">,
+): Promise<void> {
   for (;;) {
     try {
       await follower.catchUp(signal);
@@ -128,7 +144,10 @@ async function catchUpPatiently(follower: Follower, { clock, signal, onTrouble }
   }
 }
 
-async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<Target>, room: RestoreRoom): Promise<{ target: Target; checkpoint: CheckpointManifest }> {
+async function loadNewest<Target extends RestoreTarget>(
+  options: RestoreOptions<Target>,
+  room: RestoreRoom,
+): Promise<{ target: Target; checkpoint: CheckpointManifest }> {
   const positions = await listCheckpoints(options.store);
   if (positions.length === 0) throw new EmptyVaultError();
   let failure: unknown;
@@ -157,7 +176,11 @@ async function loadNewest<Target extends RestoreTarget>(options: RestoreOptions<
   throw failure;
 }
 
-async function* chunksOf<Target extends RestoreTarget>(options: RestoreOptions<Target>, manifest: CheckpointManifest, name: string): AsyncGenerator<Uint8Array> {
+async function* chunksOf<Target extends RestoreTarget>(
+  options: RestoreOptions<Target>,
+  manifest: CheckpointManifest,
+  name: string,
+): AsyncGenerator<Uint8Array> {
   const database = manifest.databases.find((candidate) => candidate.name === name);
   if (database === undefined) return;
   for (const [index, key] of database.chunks.entries()) {
@@ -170,7 +193,9 @@ async function* chunksOf<Target extends RestoreTarget>(options: RestoreOptions<T
 }
 
 /** The local disk's own errors carry an errno. */
-const isLocalTrouble = (error: unknown): boolean => error instanceof FullDiskError || (error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number");
+const isLocalTrouble = (error: unknown): boolean =>
+  error instanceof FullDiskError ||
+  (error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number");
 
 /** Calls `then` after each flush that was applied, and notes what a flush needed that could not be written. */
 function watched(target: ApplyTarget, footprint: Footprint, memory: RoomMemory, then: () => void): ApplyTarget {

@@ -1,14 +1,21 @@
 /**
- * The dated folders with data that was committed here and never acknowledged, within their bounds (core/host/set-aside-bounds.ts).
+ * The dated folders with data that was committed here and never acknowledged, within their bounds
+ * (core/host/set-aside-bounds.ts).
  *
- * What a folder holds is told by the committed checksums of its databases. Those are worked out once and noted beside the
- * databases: some are large. A folder on its way out has another name first, so that one that was removed by half is taken for none.
+ * What a folder holds is told by the committed checksums of its databases. Those are worked out once and noted beside
+ * the databases: some are large. A folder on its way out has another name first, so that one that was removed by half
+ * is taken for none.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathOf } from "../../capture/data-path.ts";
-import { removableSetAsides, type SetAside, type SetAsideBounds, setAsidesForRoom } from "../../core/host/set-aside-bounds.ts";
+import {
+  removableSetAsides,
+  type SetAside,
+  type SetAsideBounds,
+  setAsidesForRoom,
+} from "../../core/host/set-aside-bounds.ts";
 import type { LocalDatabases } from "../ports/ports.ts";
 import { entriesBelow } from "./folder-entries.ts";
 import { moveFolderIfThere } from "./move-path.ts";
@@ -114,7 +121,8 @@ export class SetAsideFolders {
 
   async #removeHalfRemoved(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
-    for (const name of names) if (name.endsWith(removing)) await rm(join(this.#folder, name), { recursive: true, force: true });
+    for (const name of names)
+      if (name.endsWith(removing)) await rm(join(this.#folder, name), { recursive: true, force: true });
   }
 }
 

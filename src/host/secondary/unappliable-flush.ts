@@ -1,8 +1,9 @@
 /**
- * A flush that its own checksum refuses: no host can apply it, nor what follows it, until a checkpoint behind it begins anew.
+ * A flush that its own checksum refuses: no host can apply it, nor what follows it, until a checkpoint behind it begins
+ * anew.
  *
- * Whoever applies a log says so with this error, so that every host names the same record; `stead vault verify` finds the same ones
- * with the same proof (page-proof.ts).
+ * Whoever applies a log says so with this error, so that every host names the same record; `stead vault verify` finds
+ * the same ones with the same proof (page-proof.ts).
  */
 import { ReplicaError } from "../../capture/replica-error.ts";
 import type { Flush } from "../../core/flush.ts";
@@ -17,7 +18,15 @@ export class UnappliableFlushError extends OperatorError {
     const advice =
       `a primary that lives mends it with a checkpoint from its files (stead checkpoint), and hosts go on from there; without one, ` +
       `stead vault restore --last-whole gives the state at position ${wholeUpTo}, and what the last primary had is in its data folder or set aside`;
-    super("vault", { found: `the flush that ends at position ${position} cannot be applied: ${cause.message}`, accepted: `states up to position ${wholeUpTo}`, advice }, { cause });
+    super(
+      "vault",
+      {
+        found: `the flush that ends at position ${position} cannot be applied: ${cause.message}`,
+        accepted: `states up to position ${wholeUpTo}`,
+        advice,
+      },
+      { cause },
+    );
     this.position = position;
     this.database = cause.database;
   }
@@ -32,6 +41,8 @@ export async function applyFlush(target: FlushTarget, flush: Flush, wholeUpTo: P
   try {
     await target.apply(flush);
   } catch (error) {
-    throw error instanceof ReplicaError && error.kind === "content" ? new UnappliableFlushError(flush.to, wholeUpTo, error) : error;
+    throw error instanceof ReplicaError && error.kind === "content"
+      ? new UnappliableFlushError(flush.to, wholeUpTo, error)
+      : error;
   }
 }

@@ -2,9 +2,10 @@
  * The data plane behind the web-standard `Request` and `Response`: a Hono app under Bun.serve or
  * @hono/node-server, embedding, HTTP/2 in front.
  *
- * The request is said again as HTTP/1.1 over a connection in memory to the same server, so there is one parser, one set of limits,
- * one hold and one replay, and not a second set of rules that could differ. What `Request` and `Response` cannot carry is
- * lost on the way (docs/DATA-PLANE.md): header case and order, 1xx, trailers, upgrades, the target's exact bytes.
+ * The request is said again as HTTP/1.1 over a connection in memory to the same server, so there is one parser, one set
+ * of limits, one hold and one replay, and not a second set of rules that could differ. What `Request` and `Response`
+ * cannot carry is lost on the way (docs/DATA-PLANE.md): header case and order, 1xx, trailers, upgrades, the target's
+ * exact bytes.
  */
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
@@ -25,13 +26,25 @@ export interface FetchClient {
 }
 
 /** Said anew for this hop, or not possible on it. */
-const notCopied = new Set(["host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "upgrade", "te", "trailer", "expect"]);
+const notCopied = new Set([
+  "host",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "content-length",
+  "upgrade",
+  "te",
+  "trailer",
+  "expect",
+]);
 
 /** Answers `request` by `server`. Never rejects for what the client or the upstream did. */
 export async function fetchThrough(server: HttpServer, request: Request, client: FetchClient): Promise<Response> {
   const head = headOf(request);
   const parsed = checked(head.bytes, server);
-  if (parsed instanceof ProtocolError) return refused(parsed.status, parsed.code, parsed.message, request.headers.get("accept"));
+  if (parsed instanceof ProtocolError)
+    return refused(parsed.status, parsed.code, parsed.message, request.headers.get("accept"));
   const [near, far] = MemorySocket.pair(client.address, client.port);
   server.adopt(far, { secure: client.secure });
   const onAbort = (): void => void near.destroy();
@@ -54,14 +67,22 @@ export async function fetchThrough(server: HttpServer, request: Request, client:
 function checked(bytes: Buffer, server: HttpServer): ParsedRequest | ProtocolError {
   try {
     const found = readRequest(bytes, 0, bytes.length, server.limits);
-    return found?.request ?? new ProtocolError(431, "head_too_large", "the request head is larger than this server accepts");
+    return (
+      found?.request ?? new ProtocolError(431, "head_too_large", "the request head is larger than this server accepts")
+    );
   } catch (error) {
     if (error instanceof ProtocolError) return error;
     throw error;
   }
 }
 
-function refused(status: number, code: string, message: string, accept: string | null, more: [string, string][] = []): Response {
+function refused(
+  status: number,
+  code: string,
+  message: string,
+  accept: string | null,
+  more: [string, string][] = [],
+): Response {
   const { headers, body } = refusal(status, code, message, accept ?? undefined);
   return new Response(body ?? null, { status, headers: [...((headers ?? []) as [string, string][]), ...more] });
 }
@@ -78,7 +99,12 @@ function headOf(request: Request): { bytes: Buffer; chunked: boolean } {
 }
 
 /** Until the body is sent, or the answer is there: then the server reads or drops the rest as on any connection. */
-async function sendBody(near: MemorySocket, request: Request, chunked: boolean, answer: Promise<Response>): Promise<void> {
+async function sendBody(
+  near: MemorySocket,
+  request: Request,
+  chunked: boolean,
+  answer: Promise<Response>,
+): Promise<void> {
   if (request.body === null) return;
   const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
   let answered = false;
@@ -138,9 +164,11 @@ class FetchSink implements ResponseSink {
     const headers = new Headers();
     for (const [name, value] of response.headers) {
       const lower = name.toLowerCase();
-      if (lower !== "connection" && lower !== "transfer-encoding" && lower !== "keep-alive") headers.append(name, value);
+      if (lower !== "connection" && lower !== "transfer-encoding" && lower !== "keep-alive")
+        headers.append(name, value);
     }
-    const bodyless = this.#method === "HEAD" || status === 204 || status === 205 || status === 304 || framing.kind === "none";
+    const bodyless =
+      this.#method === "HEAD" || status === 204 || status === 205 || status === 304 || framing.kind === "none";
     const socket = this.#socket;
     const stream = new ReadableStream<Uint8Array>(
       {
@@ -175,6 +203,14 @@ class FetchSink implements ResponseSink {
   onClose(): void {
     if (this.#state === "body") this.#body?.error(new Error("the response was cut"));
     if (this.#state !== "waiting") return;
-    this.#resolve(refused(502, "outcome_unknown", "the connection was cut before a response; the request may or may not have been executed", null, [["Stead-Outcome", "unknown"]]));
+    this.#resolve(
+      refused(
+        502,
+        "outcome_unknown",
+        "the connection was cut before a response; the request may or may not have been executed",
+        null,
+        [["Stead-Outcome", "unknown"]],
+      ),
+    );
   }
 }

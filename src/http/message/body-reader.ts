@@ -1,4 +1,6 @@
-/** Reads one message body out of a stream of chunks and says where it ends; the content goes to a sink without copying. */
+/**
+ * Reads one message body out of a stream of chunks and says where it ends; the content goes to a sink without copying.
+ */
 import type { Buffer } from "node:buffer";
 import { ChunkedReader, type BodySink, type BodyLimits } from "./chunked-reader.ts";
 import type { Framing } from "./head.ts";

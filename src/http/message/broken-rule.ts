@@ -1,4 +1,7 @@
-/** Names the rule that a refused upstream response breaks, and the section of the standard, for the application's developers. */
+/**
+ * Names the rule that a refused upstream response breaks, and the section of the standard, for the application's
+ * developers.
+ */
 import type { ProtocolError } from "./protocol-error.ts";
 
 const sections: Readonly<Record<string, string>> = {

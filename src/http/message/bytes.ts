@@ -15,7 +15,9 @@ const isDigit = (byte: number): boolean => byte >= 48 && byte <= 57;
 const isAlpha = (byte: number): boolean => (byte >= 65 && byte <= 90) || (byte >= 97 && byte <= 122);
 
 /** RFC 9110, 5.6.2: tchar. */
-export const tokenBytes = classOf((byte) => isDigit(byte) || isAlpha(byte) || "!#$%&'*+-.^_`|~".includes(String.fromCharCode(byte)));
+export const tokenBytes = classOf(
+  (byte) => isDigit(byte) || isAlpha(byte) || "!#$%&'*+-.^_`|~".includes(String.fromCharCode(byte)),
+);
 
 /** RFC 9110, 5.5: field-content with SP and HTAB; obs-text (0x80-0xFF) is kept as it is. No other control character. */
 export const fieldBytes = classOf((byte) => byte === HTAB || (byte >= 32 && byte !== 127));

@@ -1,8 +1,8 @@
 /**
- * Reads the chunked coding (RFC 9112, 7.1), byte by byte outside of chunk data and strictly: sizes are 1*HEXDIG that count
- * exactly, every line ends with CR LF, extensions must follow the grammar without bad whitespace and are bounded (and are
- * then dropped, as every hop does), trailers follow the rules of fields and must not decide about framing, routing or
- * authentication.
+ * Reads the chunked coding (RFC 9112, 7.1), byte by byte outside of chunk data and strictly: sizes are 1*HEXDIG that
+ * count exactly, every line ends with CR LF, extensions must follow the grammar without bad whitespace and are bounded
+ * (and are then dropped, as every hop does), trailers follow the rules of fields and must not decide about framing,
+ * routing or authentication.
  */
 import { Buffer } from "node:buffer";
 import { CR, hexValues, LF, tokenBytes } from "./bytes.ts";
@@ -86,13 +86,18 @@ export class ChunkedReader {
         const value = hexValues[byte] as number;
         if (value !== 255) {
           this.#size = this.#size * 16 + value;
-          if (this.#size > Number.MAX_SAFE_INTEGER || ++this.#sizeDigits > 16) throw bad("chunk_size_overflow", "a chunk size is too large to be counted exactly");
+          if (this.#size > Number.MAX_SAFE_INTEGER || ++this.#sizeDigits > 16)
+            throw bad("chunk_size_overflow", "a chunk size is too large to be counted exactly");
           return;
         }
         if (this.#sizeDigits === 0) throw bad("chunk_size_malformed", "a chunk size must be hexadecimal digits");
         if (byte === CR) this.#state = SIZE_LF;
         else if (byte === 59) this.#startExtension();
-        else throw bad("chunk_size_malformed", "a chunk size must be hexadecimal digits, followed by CR LF or an extension");
+        else
+          throw bad(
+            "chunk_size_malformed",
+            "a chunk size must be hexadecimal digits, followed by CR LF or an extension",
+          );
         return;
       }
       case SIZE_LF:
@@ -116,7 +121,8 @@ export class ChunkedReader {
 
   #startChunk(): void {
     this.#bodyBytes += this.#size;
-    if (this.#bodyBytes > this.#bodyBytesMax) throw new ProtocolError(413, "body_too_large", "the body is larger than this server accepts");
+    if (this.#bodyBytes > this.#bodyBytesMax)
+      throw new ProtocolError(413, "body_too_large", "the body is larger than this server accepts");
     this.#left = this.#size;
     this.#state = this.#size === 0 ? TRAILERS : DATA;
     this.#extensionBytes = 0;
@@ -127,9 +133,14 @@ export class ChunkedReader {
     this.#nameBytes = 0;
   }
 
-  /** RFC 9112, 7.1.1: *( ";" name [ "=" ( token / quoted-string ) ] ), without the "bad whitespace" it calls an error. */
+  /**
+   * RFC 9112, 7.1.1: *( ";" name [ "=" ( token / quoted-string ) ] ), without the "bad whitespace" it calls an error.
+   */
   #stepExtension(byte: number): void {
-    if (++this.#extensionBytes > this.#limits.chunkExtensionBytesMax || ++this.#extensionBytesInAll > this.#limits.chunkExtensionBytesMax * 16) {
+    if (
+      ++this.#extensionBytes > this.#limits.chunkExtensionBytesMax ||
+      ++this.#extensionBytesInAll > this.#limits.chunkExtensionBytesMax * 16
+    ) {
       throw bad("chunk_extensions_too_long", "chunk extensions are longer than accepted here");
     }
     switch (this.#state) {
@@ -181,7 +192,11 @@ export class ChunkedReader {
       return chunk.length;
     }
     for (let i = 0; i < found.flat.length; i += 2) {
-      if (isForbiddenTrailer(found.flat[i] as string)) throw bad("trailer_forbidden", "a trailer must not be a field about framing, routing, authentication or content");
+      if (isForbiddenTrailer(found.flat[i] as string))
+        throw bad(
+          "trailer_forbidden",
+          "a trailer must not be a field about framing, routing, authentication or content",
+        );
     }
     this.done = true;
     this.#trailerBytes = undefined;
@@ -191,18 +206,54 @@ export class ChunkedReader {
 }
 
 const bad = (code: string, why: string): ProtocolError => new ProtocolError(400, code, why);
-const badExtension = (): ProtocolError => bad("chunk_extension_malformed", "a chunk extension must be ;name or ;name=value");
+const badExtension = (): ProtocolError =>
+  bad("chunk_extension_malformed", "a chunk extension must be ;name or ;name=value");
 
 /**
  * Fields that must not come as trailers (RFC 9110, 6.5.1): they decide about framing, routing, request handling,
  * authentication or how the content is read, and merging them into the head would deceive the recipient.
  */
 const forbidden = new Set([
-  "transfer-encoding", "content-length", "host", "trailer", "connection", "keep-alive", "te", "upgrade", "proxy-connection",
-  "cache-control", "expect", "max-forwards", "pragma", "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range",
-  "authorization", "proxy-authorization", "proxy-authenticate", "www-authenticate", "cookie", "set-cookie",
-  "content-type", "content-encoding", "content-range", "age", "expires", "date", "location", "retry-after", "vary", "warning",
-  "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+  "transfer-encoding",
+  "content-length",
+  "host",
+  "trailer",
+  "connection",
+  "keep-alive",
+  "te",
+  "upgrade",
+  "proxy-connection",
+  "cache-control",
+  "expect",
+  "max-forwards",
+  "pragma",
+  "range",
+  "if-match",
+  "if-none-match",
+  "if-modified-since",
+  "if-unmodified-since",
+  "if-range",
+  "authorization",
+  "proxy-authorization",
+  "proxy-authenticate",
+  "www-authenticate",
+  "cookie",
+  "set-cookie",
+  "content-type",
+  "content-encoding",
+  "content-range",
+  "age",
+  "expires",
+  "date",
+  "location",
+  "retry-after",
+  "vary",
+  "warning",
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-real-ip",
 ]);
 
 function isForbiddenTrailer(name: string): boolean {

@@ -1,4 +1,6 @@
-/** Heads as everybody but the codec sees them. Strings hold one character per byte (latin1): what came is what leaves. */
+/**
+ * Heads as everybody but the codec sees them. Strings hold one character per byte (latin1): what came is what leaves.
+ */
 import type { HeaderList } from "./headers.ts";
 
 export type HttpVersion = "1.0" | "1.1";

@@ -1,9 +1,9 @@
 /**
- * A list of fields as they came: order, case and duplicates kept; names are compared without case. It never changes; an edit
- * makes another list.
+ * A list of fields as they came: order, case and duplicates kept; names are compared without case. It never changes; an
+ * edit makes another list.
  *
- * A proxy mostly passes a head on as it is. So a list that was read holds on to the head's own bytes, and cuts fields out of
- * them only on a question that the scan has not already answered; lines that are added stay lines.
+ * A proxy mostly passes a head on as it is. So a list that was read holds on to the head's own bytes, and cuts fields
+ * out of them only on a question that the scan has not already answered; lines that are added stay lines.
  */
 import type { Buffer } from "node:buffer";
 import { isToken } from "./bytes.ts";
@@ -66,7 +66,8 @@ export class HeaderList {
   /** First value of that name, or undefined. */
   get(name: string): string | undefined {
     const { source } = this;
-    if (name === "host" && source !== undefined && source.hostStart !== -1) return source.bytes.toString("latin1", source.hostStart, source.hostEnd);
+    if (name === "host" && source !== undefined && source.hostStart !== -1)
+      return source.bytes.toString("latin1", source.hostStart, source.hostEnd);
     const { flat } = this;
     for (let i = 0; i < flat.length; i += 2) {
       if (sameName(flat[i] as string, name)) return flat[i + 1];
@@ -118,8 +119,8 @@ export class HeaderList {
   }
 
   /**
-   * A copy with `lines` (`Name: value\r\n`, one or more) at the end; `fields`: the known ones among them. They are sent as they
-   * are: they are the caller's own, checked, and none of them is about framing, routing or this hop.
+   * A copy with `lines` (`Name: value\r\n`, one or more) at the end; `fields`: the known ones among them. They are sent
+   * as they are: they are the caller's own, checked, and none of them is about framing, routing or this hop.
    */
   withLines(lines: string, fields: FieldSet): HeaderList {
     if (this.source !== undefined) return new HeaderList(this.source, this.added + lines, this.#addedFields | fields);
@@ -140,7 +141,9 @@ export class HeaderList {
   }
 }
 
-/** Lines that have been checked: each ends with CR LF and has a colon; spaces and tabs around the value are not its own. */
+/**
+ * Lines that have been checked: each ends with CR LF and has a colon; spaces and tabs around the value are not its own.
+ */
 export function cutLines(lines: string): string[] {
   const flat: string[] = [];
   for (let at = 0; at < lines.length; ) {
@@ -158,8 +161,22 @@ export function sameName(a: string, b: string): boolean {
 }
 
 const neverOptions = new Set([
-  "host", "content-length", "content-type", "content-encoding", "content-range", "authorization", "cookie", "set-cookie",
-  "cache-control", "expect", "date", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+  "host",
+  "content-length",
+  "content-type",
+  "content-encoding",
+  "content-range",
+  "authorization",
+  "cookie",
+  "set-cookie",
+  "cache-control",
+  "expect",
+  "date",
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-real-ip",
 ]);
 
 /**
@@ -173,7 +190,12 @@ export function addConnectionOptions(options: string[], value: string): void {
     const option = trimOws(part).toLowerCase();
     if (option === "") continue;
     if (!isToken(option)) throw new ProtocolError(400, "connection_malformed", "Connection must be a list of tokens");
-    if (neverOptions.has(option)) throw new ProtocolError(400, "connection_names_end_to_end_field", "Connection must not name a field that is meant for the end of the chain");
+    if (neverOptions.has(option))
+      throw new ProtocolError(
+        400,
+        "connection_names_end_to_end_field",
+        "Connection must not name a field that is meant for the end of the chain",
+      );
     options.push(option);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The fields that this code must understand or may have to change, recognised while a head is scanned: by length, then letter by
- * letter. Numbers, because this runs for every field of every message, and so that a set of them is one number.
+ * The fields that this code must understand or may have to change, recognised while a head is scanned: by length, then
+ * letter by letter. Numbers, because this runs for every field of every message, and so that a set of them is one
+ * number.
  */
 import type { Buffer } from "node:buffer";
 
@@ -26,7 +27,8 @@ export type KnownField = number;
 /** A set of known fields, one bit each. */
 export type FieldSet = number;
 
-export const fieldSet = (...fields: readonly KnownField[]): FieldSet => fields.reduce((set, field) => set | (1 << field), 0);
+export const fieldSet = (...fields: readonly KnownField[]): FieldSet =>
+  fields.reduce((set, field) => set | (1 << field), 0);
 
 /** Fields that end at this hop whether or not `Connection` names them (RFC 9110, 7.6.1). */
 const hopByHop = fieldSet(CONNECTION, KEEP_ALIVE, TE, UPGRADE, PROXY_CONNECTION, TRANSFER_ENCODING, HTTP2_SETTINGS);
@@ -62,7 +64,10 @@ interface Candidate {
 const byLength: Candidate[][] = [];
 for (const [name, field] of Object.entries(names)) (byLength[name.length] ??= []).push({ name, field });
 
-/** Which of the known fields the name at `from` is, or `OTHER`. The name is a token: then bit 5 is all that case changes. */
+/**
+ * Which of the known fields the name at `from` is, or `OTHER`. The name is a token: then bit 5 is all that case
+ * changes.
+ */
 export function knownFieldAt(bytes: Buffer, from: number, end: number): KnownField {
   const candidates = byLength[end - from];
   if (candidates !== undefined) {

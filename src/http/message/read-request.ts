@@ -31,7 +31,12 @@ const noOptions: readonly string[] = [];
 const lastUnderstood = EXPECT;
 
 /** The request at `from` and the offset after its head; undefined when it is not complete; throws `ProtocolError`. */
-export function readRequest(bytes: Buffer, from: number, to: number, limits: RequestLimits): { request: ParsedRequest; end: number } | undefined {
+export function readRequest(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  limits: RequestLimits,
+): { request: ParsedRequest; end: number } | undefined {
   const scanned = scanRequest(bytes, from, to, limits);
   if (scanned === undefined) return undefined;
   const { method, target, version, start, fieldsStart, end } = scanned;
@@ -49,7 +54,8 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
     const field = known.field(i);
     if (field > lastUnderstood) continue;
     if (field === CONTENT_LENGTH) {
-      if (contentLength !== -1) throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
+      if (contentLength !== -1)
+        throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
       contentLength = parseContentLength(bytes, known.valueStart(i), known.valueEnd(i));
       continue;
     }
@@ -57,13 +63,15 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
       if (hostStart !== -1) throw new ProtocolError(400, "host_repeated", "Host must occur once");
       hostStart = known.valueStart(i);
       hostEnd = known.valueEnd(i);
-      if (!isValidHost(bytes, hostStart, hostEnd)) throw new ProtocolError(400, "host_malformed", "Host must be a name or address with an optional port");
+      if (!isValidHost(bytes, hostStart, hostEnd))
+        throw new ProtocolError(400, "host_malformed", "Host must be a name or address with an optional port");
       continue;
     }
     const value = known.value(i, bytes);
     switch (field) {
       case TRANSFER_ENCODING:
-        if (transferEncoding !== undefined) throw new ProtocolError(400, "transfer_encoding_repeated", "Transfer-Encoding must occur once");
+        if (transferEncoding !== undefined)
+          throw new ProtocolError(400, "transfer_encoding_repeated", "Transfer-Encoding must occur once");
         transferEncoding = value;
         break;
       case CONNECTION:
@@ -73,7 +81,8 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
         upgrade = upgrade === undefined ? value : `${upgrade}, ${value}`;
         break;
       case EXPECT:
-        if (value.toLowerCase() !== "100-continue") throw new ProtocolError(417, "expectation_unknown", "only the expectation 100-continue is known");
+        if (value.toLowerCase() !== "100-continue")
+          throw new ProtocolError(417, "expectation_unknown", "only the expectation 100-continue is known");
         expectsContinue = version === "1.1";
         break;
       case TE:
@@ -84,10 +93,15 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
   }
   const headers = new HeaderList({ bytes, start, fieldsStart, fieldsEnd: end - 2, seen, hostStart, hostEnd, isPlain });
   checkTarget(method, target, headers);
-  if (hostStart === -1 && version === "1.1") throw new ProtocolError(400, "host_missing", "an HTTP/1.1 request must have Host");
+  if (hostStart === -1 && version === "1.1")
+    throw new ProtocolError(400, "host_missing", "an HTTP/1.1 request must have Host");
   const framing = requestFraming(version, contentLength, transferEncoding, limits.bodyBytesMax);
-  if (method === "TRACE" && framing.kind !== "none") throw new ProtocolError(400, "trace_with_body", "TRACE must not have a body");
-  const persists = version === "1.1" ? !(options?.includes("close") ?? false) : (options?.includes("keep-alive") ?? false) && !(options?.includes("close") ?? false);
+  if (method === "TRACE" && framing.kind !== "none")
+    throw new ProtocolError(400, "trace_with_body", "TRACE must not have a body");
+  const persists =
+    version === "1.1"
+      ? !(options?.includes("close") ?? false)
+      : (options?.includes("keep-alive") ?? false) && !(options?.includes("close") ?? false);
   return {
     request: {
       method,
@@ -96,7 +110,14 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
       headers,
       framing,
       keepAlive: persists,
-      upgrade: upgrade !== undefined && version === "1.1" && framing.kind === "none" && (options?.includes("upgrade") ?? false) && isTunnelled(upgrade) ? upgrade : undefined,
+      upgrade:
+        upgrade !== undefined &&
+        version === "1.1" &&
+        framing.kind === "none" &&
+        (options?.includes("upgrade") ?? false) &&
+        isTunnelled(upgrade)
+          ? upgrade
+          : undefined,
       expectsContinue: expectsContinue && framing.kind !== "none",
       acceptsTrailers: acceptsTrailers && (options?.includes("te") ?? false),
       connectionOptions: options ?? noOptions,
@@ -105,21 +126,32 @@ export function readRequest(bytes: Buffer, from: number, to: number, limits: Req
   };
 }
 
-/** HTTP/2 in clear text is never tunnelled: its requests would pass unread. Such an offer is ignored, as RFC 9110, 7.8 allows. */
+/**
+ * HTTP/2 in clear text is never tunnelled: its requests would pass unread. Such an offer is ignored, as RFC 9110, 7.8
+ * allows.
+ */
 function isTunnelled(upgrade: string): boolean {
   const lower = upgrade.toLowerCase();
   return !lower.includes("h2c") && !lower.includes("http/");
 }
 
-function requestFraming(version: HttpVersion, contentLength: number, transferEncoding: string | undefined, bodyBytesMax: number): Framing {
+function requestFraming(
+  version: HttpVersion,
+  contentLength: number,
+  transferEncoding: string | undefined,
+  bodyBytesMax: number,
+): Framing {
   if (transferEncoding !== undefined) {
-    if (version === "1.0") throw new ProtocolError(400, "transfer_encoding_on_1_0", "HTTP/1.0 has no Transfer-Encoding");
-    if (contentLength !== -1) throw new ProtocolError(400, "two_framings", "Content-Length and Transfer-Encoding exclude each other");
+    if (version === "1.0")
+      throw new ProtocolError(400, "transfer_encoding_on_1_0", "HTTP/1.0 has no Transfer-Encoding");
+    if (contentLength !== -1)
+      throw new ProtocolError(400, "two_framings", "Content-Length and Transfer-Encoding exclude each other");
     checkOnlyChunked(transferEncoding);
     return chunkedBody;
   }
   if (contentLength === -1) return noBody;
-  if (contentLength > bodyBytesMax) throw new ProtocolError(413, "body_too_large", "the body is larger than this server accepts");
+  if (contentLength > bodyBytesMax)
+    throw new ProtocolError(413, "body_too_large", "the body is larger than this server accepts");
   return contentLength === 0 ? emptyBody : { kind: "length", bytes: contentLength };
 }
 
@@ -131,24 +163,39 @@ export function checkOnlyChunked(transferEncoding: string): void {
   const lower = transferEncoding.toLowerCase();
   if (lower === "chunked") return;
   const codings = lower.split(",").map((coding) => coding.trim());
-  if (codings.every((coding) => ["chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress"].includes(coding)) && codings.indexOf("chunked") === codings.length - 1) {
-    throw new ProtocolError(501, "transfer_coding_not_supported", "the only transfer coding understood here is chunked");
+  if (
+    codings.every((coding) => ["chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress"].includes(coding)) &&
+    codings.indexOf("chunked") === codings.length - 1
+  ) {
+    throw new ProtocolError(
+      501,
+      "transfer_coding_not_supported",
+      "the only transfer coding understood here is chunked",
+    );
   }
   throw new ProtocolError(400, "transfer_encoding_malformed", "Transfer-Encoding must be exactly chunked");
 }
 
-/** RFC 9112, 3.2: origin form, absolute form that agrees with Host, or `*` for OPTIONS. There is no forward proxy here. */
+/**
+ * RFC 9112, 3.2: origin form, absolute form that agrees with Host, or `*` for OPTIONS. There is no forward proxy here.
+ */
 function checkTarget(method: string, target: string, headers: HeaderList): void {
   if (method === "CONNECT") throw new ProtocolError(501, "connect_not_supported", "CONNECT is not supported here");
   // RFC 9113, 3.4: reserved for the preface of HTTP/2, so that it can never be taken for a request.
-  if (method === "PRI") throw new ProtocolError(505, "version_not_supported", "PRI belongs to HTTP/2, which is not spoken here");
+  if (method === "PRI")
+    throw new ProtocolError(505, "version_not_supported", "PRI belongs to HTTP/2, which is not spoken here");
   if (target.charCodeAt(0) === 47) return;
   if (target === "*") {
     if (method === "OPTIONS") return;
     throw new ProtocolError(400, "target_malformed", "the target * belongs to OPTIONS");
   }
   const authority = absoluteAuthority(target);
-  if (authority === undefined) throw new ProtocolError(400, "target_malformed", "the request target must start with a slash or be an absolute http URI");
+  if (authority === undefined)
+    throw new ProtocolError(
+      400,
+      "target_malformed",
+      "the request target must start with a slash or be an absolute http URI",
+    );
   const bytes = Buffer.from(authority, "latin1");
   const host = headers.get("host");
   if (!isValidHost(bytes, 0, bytes.length) || (host !== undefined && host.toLowerCase() !== authority.toLowerCase())) {
@@ -165,7 +212,10 @@ function absoluteAuthority(target: string): string | undefined {
   return target.slice(start, end);
 }
 
-/** Content-Length in `bytes` from `from` to `end`: 1*DIGIT (RFC 9110, 8.6), exact as a number; anything else is refused, not interpreted. */
+/**
+ * Content-Length in `bytes` from `from` to `end`: 1*DIGIT (RFC 9110, 8.6), exact as a number; anything else is refused,
+ * not interpreted.
+ */
 export function parseContentLength(bytes: Buffer, from: number, end: number): number {
   let length = 0;
   if (from === end) throw malformedLength();
@@ -173,23 +223,27 @@ export function parseContentLength(bytes: Buffer, from: number, end: number): nu
     const digit = (bytes[i] as number) - 48;
     if (digit < 0 || digit > 9) throw malformedLength();
     length = length * 10 + digit;
-    if (length > Number.MAX_SAFE_INTEGER) throw new ProtocolError(400, "content_length_overflow", "Content-Length is too large to be counted exactly");
+    if (length > Number.MAX_SAFE_INTEGER)
+      throw new ProtocolError(400, "content_length_overflow", "Content-Length is too large to be counted exactly");
   }
   return length;
 }
 
-const malformedLength = (): ProtocolError => new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
+const malformedLength = (): ProtocolError =>
+  new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
 
 const hostBytes = (() => {
   const table = new Uint8Array(256);
   // RFC 3986: unreserved, sub-delims and percent; user info ("@"), slashes and brackets are not part of a name.
-  for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+;=%") table[char.charCodeAt(0)] = 1;
+  for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+;=%")
+    table[char.charCodeAt(0)] = 1;
   return table;
 })();
 
 /**
- * Whether the bytes `from` to `end` are a value of `Host`, uri-host [":" port] (RFC 9110, 7.2). It is not interpreted, only checked: what is not a
- * registered name, an IPv4 address or a bracketed IP literal with an optional port is refused.
+ * Whether the bytes `from` to `end` are a value of `Host`, uri-host [":" port] (RFC 9110, 7.2). It is not interpreted,
+ * only checked: what is not a registered name, an IPv4 address or a bracketed IP literal with an optional port is
+ * refused.
  */
 export function isValidHost(bytes: Buffer, from: number, end: number): boolean {
   let at = from;

@@ -18,8 +18,16 @@ export interface ParsedResponse extends ResponseHead {
 
 const noOptions: readonly string[] = [];
 
-/** The response to a request with `method` at `from`; undefined when its head is not complete; throws `ProtocolError`. */
-export function readResponse(bytes: Buffer, from: number, to: number, method: string, limits: HeadLimits): { response: ParsedResponse; end: number } | undefined {
+/**
+ * The response to a request with `method` at `from`; undefined when its head is not complete; throws `ProtocolError`.
+ */
+export function readResponse(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  method: string,
+  limits: HeadLimits,
+): { response: ParsedResponse; end: number } | undefined {
   const scanned = scanResponse(bytes, from, to, limits);
   if (scanned === undefined) return undefined;
   const { status, version, fieldsStart, end } = scanned;
@@ -34,14 +42,16 @@ export function readResponse(bytes: Buffer, from: number, to: number, method: st
     const field = known.field(i);
     if (field > UPGRADE) continue;
     if (field === CONTENT_LENGTH) {
-      if (contentLength !== -1) throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
+      if (contentLength !== -1)
+        throw new ProtocolError(400, "content_length_repeated", "Content-Length must occur once");
       contentLength = parseContentLength(bytes, known.valueStart(i), known.valueEnd(i));
       continue;
     }
     const value = known.value(i, bytes);
     switch (field) {
       case TRANSFER_ENCODING:
-        if (transferEncoding !== undefined) throw new ProtocolError(400, "transfer_encoding_repeated", "Transfer-Encoding must occur once");
+        if (transferEncoding !== undefined)
+          throw new ProtocolError(400, "transfer_encoding_repeated", "Transfer-Encoding must occur once");
         transferEncoding = value;
         break;
       case CONNECTION:
@@ -57,8 +67,10 @@ export function readResponse(bytes: Buffer, from: number, to: number, method: st
     }
   }
   if (transferEncoding !== undefined) {
-    if (version === "1.0") throw new ProtocolError(400, "transfer_encoding_on_1_0", "HTTP/1.0 has no Transfer-Encoding");
-    if (contentLength !== -1) throw new ProtocolError(400, "two_framings", "Content-Length and Transfer-Encoding exclude each other");
+    if (version === "1.0")
+      throw new ProtocolError(400, "transfer_encoding_on_1_0", "HTTP/1.0 has no Transfer-Encoding");
+    if (contentLength !== -1)
+      throw new ProtocolError(400, "two_framings", "Content-Length and Transfer-Encoding exclude each other");
     checkOnlyChunked(transferEncoding);
   }
   const framing = responseFraming(status, method, contentLength, transferEncoding !== undefined);
@@ -68,9 +80,19 @@ export function readResponse(bytes: Buffer, from: number, to: number, method: st
       status,
       reason: scanned.reason,
       version,
-      headers: new HeaderList({ bytes, start: from, fieldsStart, fieldsEnd: end - 2, seen, hostStart: -1, hostEnd: -1, isPlain }),
+      headers: new HeaderList({
+        bytes,
+        start: from,
+        fieldsStart,
+        fieldsEnd: end - 2,
+        seen,
+        hostStart: -1,
+        hostEnd: -1,
+        isPlain,
+      }),
       framing,
-      keepAlive: framing.kind !== "close" && !closes && (version === "1.1" || (options?.includes("keep-alive") ?? false)),
+      keepAlive:
+        framing.kind !== "close" && !closes && (version === "1.1" || (options?.includes("keep-alive") ?? false)),
       keepAliveMs,
       upgrade,
       connectionOptions: options ?? noOptions,
@@ -82,8 +104,10 @@ export function readResponse(bytes: Buffer, from: number, to: number, method: st
 /** RFC 9112, 6.3. */
 function responseFraming(status: number, method: string, contentLength: number, chunked: boolean): Framing {
   if (status < 200 || status === 204) {
-    // RFC 9110, 8.6 and RFC 9112, 6.1: neither field is allowed; `Content-Length: 0` is common and says the same as nothing.
-    if (chunked || contentLength > 0) throw new ProtocolError(400, "body_not_allowed", "a response with this status cannot announce a body");
+    // RFC 9110, 8.6 and RFC 9112, 6.1: neither field is allowed; `Content-Length: 0` is common and says the same as
+    // nothing.
+    if (chunked || contentLength > 0)
+      throw new ProtocolError(400, "body_not_allowed", "a response with this status cannot announce a body");
     return noBody;
   }
   if (status === 304 || method === "HEAD") return noBody;

@@ -3,16 +3,23 @@
  *
  * Stateless: the same bytes always give the same answer, however they arrived, so an incomplete head is simply scanned
  * again when more has come (the caller does that only when a line end has come, which bounds the work by
- * `headerCountMax`). Each byte is looked at once. Only what this hop must understand is noted on the way (`known`); fields
- * are not cut out here (headers.ts).
+ * `headerCountMax`). Each byte is looked at once. Only what this hop must understand is noted on the way (`known`);
+ * fields are not cut out here (headers.ts).
  *
- * Strict by RFC 9112: nothing is repaired. Bare CR or LF, obs-fold, space before the colon, an empty or non-token name and
- * control characters in values are errors, because two implementations may read them differently.
+ * Strict by RFC 9112: nothing is repaired. Bare CR or LF, obs-fold, space before the colon, an empty or non-token name
+ * and control characters in values are errors, because two implementations may read them differently.
  */
 import type { Buffer } from "node:buffer";
 import { COLON, CR, fieldBytes, HTAB, LF, SP, targetBytes, tokenBytes } from "./bytes.ts";
 import { cutLines } from "./headers.ts";
-import { CONTENT_LENGTH, type FieldSet, type KnownField, knownFieldAt, OTHER, TRANSFER_ENCODING } from "./known-fields.ts";
+import {
+  CONTENT_LENGTH,
+  type FieldSet,
+  type KnownField,
+  knownFieldAt,
+  OTHER,
+  TRANSFER_ENCODING,
+} from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 export interface HeadLimits {
@@ -82,7 +89,10 @@ class KnownFieldsFound {
 
 export const known = new KnownFieldsFound();
 
-/** The request head at `from`, or undefined when it is not complete yet. One empty line before it is skipped (RFC 9112, 2.2). */
+/**
+ * The request head at `from`, or undefined when it is not complete yet. One empty line before it is skipped (RFC 9112,
+ * 2.2).
+ */
 export function scanRequest(bytes: Buffer, from: number, to: number, limits: HeadLimits): ScannedRequest | undefined {
   let at = from;
   if (bytes[at] === CR && (at + 1 === to || bytes[at + 1] === LF)) at += 2;
@@ -91,15 +101,18 @@ export function scanRequest(bytes: Buffer, from: number, to: number, limits: Hea
 
   while (at < to && tokenBytes[bytes[at] as number] === 1) at++;
   const methodEnd = at;
-  if (methodEnd - start > limits.methodBytesMax) throw new ProtocolError(501, "method_too_long", "the method is longer than this server accepts");
+  if (methodEnd - start > limits.methodBytesMax)
+    throw new ProtocolError(501, "method_too_long", "the method is longer than this server accepts");
   if (at >= to) return incomplete(from, to, limits);
-  if (bytes[at] !== SP || methodEnd === start) throw malformedRequestLine("the method must be a token followed by one space");
+  if (bytes[at] !== SP || methodEnd === start)
+    throw malformedRequestLine("the method must be a token followed by one space");
   at++;
 
   const targetStart = at;
   while (at < to && targetBytes[bytes[at] as number] === 1) at++;
   const targetEnd = at;
-  if (targetEnd - targetStart > limits.targetBytesMax) throw new ProtocolError(414, "target_too_long", "the request target is longer than this server accepts");
+  if (targetEnd - targetStart > limits.targetBytesMax)
+    throw new ProtocolError(414, "target_too_long", "the request target is longer than this server accepts");
   if (at >= to) return incomplete(from, to, limits);
   if (bytes[at] !== SP || targetEnd === targetStart) {
     throw malformedRequestLine("the request target must be visible ASCII characters without #, followed by one space");
@@ -113,7 +126,8 @@ export function scanRequest(bytes: Buffer, from: number, to: number, limits: Hea
   }
   const version = scanVersion(bytes, at);
   if (bytes[at + 8] !== CR || bytes[at + 9] !== LF) throw malformedRequestLine("the version must be followed by CR LF");
-  if (version === undefined) throw new ProtocolError(505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here");
+  if (version === undefined)
+    throw new ProtocolError(505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here");
   at += 10;
 
   const end = scanFields(bytes, at, to, limits.headerCountMax);
@@ -136,13 +150,16 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
     return undefined;
   }
   const version = scanVersion(bytes, from);
-  if (version === undefined) throw new ProtocolError(505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here");
+  if (version === undefined)
+    throw new ProtocolError(505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here");
   let at = from + 8;
   const status = threeDigits(bytes, at + 1);
-  if (bytes[at] !== SP || status < 100 || status > 599) throw malformedStatusLine("the status must be three digits from 100 to 599 after one space");
+  if (bytes[at] !== SP || status < 100 || status > 599)
+    throw malformedStatusLine("the status must be three digits from 100 to 599 after one space");
   at += 4;
   let reasonStart = at;
-  // RFC 9112, 4: the space is part of the line, but servers leave it out with an empty reason, and every recipient reads that in the same way.
+  // RFC 9112, 4: the space is part of the line, but servers leave it out with an empty reason, and every recipient
+  // reads that in the same way.
   if (bytes[at] === SP) {
     at++;
     reasonStart = at;
@@ -150,7 +167,8 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
   }
   const reasonEnd = at;
   if (at + 1 >= to) return incomplete(from, to, limits);
-  if (bytes[at] !== CR || bytes[at + 1] !== LF) throw malformedStatusLine("the status line must end with CR LF and contain no control characters");
+  if (bytes[at] !== CR || bytes[at + 1] !== LF)
+    throw malformedStatusLine("the status line must end with CR LF and contain no control characters");
   at += 2;
 
   const end = scanFields(bytes, at, to, limits.headerCountMax);
@@ -158,11 +176,22 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
   if (end - from > limits.headBytesMax) throw headTooLarge();
   // A status line that is short of its second space is written with it.
   if (reasonStart === from + 12) known.isPlain = false;
-  return { status, reason: isOk(bytes, reasonStart, reasonEnd) ? "OK" : bytes.toString("latin1", reasonStart, reasonEnd), version, fieldsStart: at, end };
+  return {
+    status,
+    reason: isOk(bytes, reasonStart, reasonEnd) ? "OK" : bytes.toString("latin1", reasonStart, reasonEnd),
+    version,
+    fieldsStart: at,
+    end,
+  };
 }
 
 /** A trailer section at `from`: its fields and the offset after it, or undefined when it is not complete yet. */
-export function scanTrailers(bytes: Buffer, from: number, to: number, limits: HeadLimits): { flat: string[]; end: number } | undefined {
+export function scanTrailers(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  limits: HeadLimits,
+): { flat: string[]; end: number } | undefined {
   const end = scanFields(bytes, from, to, limits.headerCountMax);
   if (end === -1) return incomplete(from, to, limits);
   if (end - from > limits.headBytesMax) throw headTooLarge();
@@ -170,10 +199,15 @@ export function scanTrailers(bytes: Buffer, from: number, to: number, limits: He
 }
 
 /** The usual method and reason phrase, without making a string of them each time. */
-const isGet = (bytes: Buffer, from: number, end: number): boolean => end - from === 3 && bytes[from] === 71 && bytes[from + 1] === 69 && bytes[from + 2] === 84;
-const isOk = (bytes: Buffer, from: number, end: number): boolean => end - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75;
+const isGet = (bytes: Buffer, from: number, end: number): boolean =>
+  end - from === 3 && bytes[from] === 71 && bytes[from + 1] === 69 && bytes[from + 2] === 84;
+const isOk = (bytes: Buffer, from: number, end: number): boolean =>
+  end - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75;
 
-/** Offset after the empty line that ends the fields, or -1 when it has not come yet. Leaves what is known of them in `known`. */
+/**
+ * Offset after the empty line that ends the fields, or -1 when it has not come yet. Leaves what is known of them in
+ * `known`.
+ */
 function scanFields(bytes: Buffer, from: number, to: number, countMax: number): number {
   known.clear();
   let at = from;
@@ -185,7 +219,8 @@ function scanFields(bytes: Buffer, from: number, to: number, countMax: number): 
       if (bytes[at + 1] !== LF) throw bareCarriageReturn();
       return at + 2;
     }
-    if (count === countMax) throw new ProtocolError(431, "too_many_fields", "the head has more fields than this server accepts");
+    if (count === countMax)
+      throw new ProtocolError(431, "too_many_fields", "the head has more fields than this server accepts");
     const nameStart = at;
     while (at < to && tokenBytes[bytes[at] as number] === 1) at++;
     if (at >= to) return -1;
@@ -249,7 +284,8 @@ function incomplete(from: number, to: number, limits: HeadLimits): undefined {
   return undefined;
 }
 
-const headTooLarge = (): ProtocolError => new ProtocolError(431, "head_too_large", "the head is larger than this server accepts");
+const headTooLarge = (): ProtocolError =>
+  new ProtocolError(431, "head_too_large", "the head is larger than this server accepts");
 const malformedRequestLine = (why: string): ProtocolError => new ProtocolError(400, "request_line_malformed", why);
 const malformedStatusLine = (why: string): ProtocolError => new ProtocolError(400, "status_line_malformed", why);
 const bareCarriageReturn = (): ProtocolError => new ProtocolError(400, "bare_cr", "a CR must be followed by LF");
@@ -261,18 +297,22 @@ function isPlainFraming(bytes: Buffer, field: KnownField, from: number, end: num
 }
 
 /**
- * A tab after a value is whitespace (RFC 9110, 5.6.3), but llhttp refuses it after Content-Length and does not recognise
- * `chunked` before it: readers differ about where the body ends, which is how requests are smuggled.
+ * A tab after a value is whitespace (RFC 9110, 5.6.3), but llhttp refuses it after Content-Length and does not
+ * recognise `chunked` before it: readers differ about where the body ends, which is how requests are smuggled.
  */
 function refuseTabAfterFraming(bytes: Buffer, field: KnownField, valueEnd: number, lineEnd: number): void {
-  if ((field !== CONTENT_LENGTH && field !== TRANSFER_ENCODING) || !bytes.subarray(valueEnd, lineEnd).includes(HTAB)) return;
-  if (field === CONTENT_LENGTH) throw new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
+  if ((field !== CONTENT_LENGTH && field !== TRANSFER_ENCODING) || !bytes.subarray(valueEnd, lineEnd).includes(HTAB))
+    return;
+  if (field === CONTENT_LENGTH)
+    throw new ProtocolError(400, "content_length_malformed", "Content-Length must be decimal digits only");
   throw new ProtocolError(400, "transfer_encoding_malformed", "Transfer-Encoding must be exactly chunked");
 }
 
 function malformedName(byte: number, atStart: boolean): ProtocolError {
-  if (atStart && (byte === SP || byte === HTAB)) return new ProtocolError(400, "obs_fold", "a field must not be folded over lines");
-  if (byte === SP || byte === HTAB) return new ProtocolError(400, "space_before_colon", "no space is allowed between a field name and its colon");
+  if (atStart && (byte === SP || byte === HTAB))
+    return new ProtocolError(400, "obs_fold", "a field must not be folded over lines");
+  if (byte === SP || byte === HTAB)
+    return new ProtocolError(400, "space_before_colon", "no space is allowed between a field name and its colon");
   if (byte === LF) return new ProtocolError(400, "bare_lf", "a line must end with CR LF");
   return new ProtocolError(400, "field_name_malformed", "a field name must be a token followed by a colon");
 }

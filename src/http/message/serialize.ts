@@ -1,19 +1,33 @@
 /**
- * Heads as they leave: what came in, in order and case, without the fields of the hop before and with those of the next.
+ * Heads as they leave: what came in, in order and case, without the fields of the hop before and with those of the
+ * next.
  *
  * Framing is said again from what was understood, at the place where it stood: whatever an edit did to the fields, the
  * bytes that follow are what the head announces.
  *
- * Most heads need none of this: when writing one again would give the same bytes, it passes as it came, with what was added. That is
- * so when nothing was taken out, no field belongs to the hop before, and each line is written as it would be here (`isPlain`). A
- * Content-Length is then exactly what was understood: there is one at most, in plain digits.
+ * Most heads need none of this: when writing one again would give the same bytes, it passes as it came, with what was
+ * added. That is so when nothing was taken out, no field belongs to the hop before, and each line is written as it
+ * would be here (`isPlain`). A Content-Length is then exactly what was understood: there is one at most, in plain
+ * digits.
  */
 import type { Buffer } from "node:buffer";
 import { Slice, type Piece } from "../../runtime/tcp/tcp.ts";
 import { chunkedBody, type Framing, type ResponseHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import {
-  CONNECTION, CONTENT_LENGTH, fieldSet, HOST, HTTP2_SETTINGS, isHopByHop, KEEP_ALIVE, knownField, OTHER, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE,
+  CONNECTION,
+  CONTENT_LENGTH,
+  fieldSet,
+  HOST,
+  HTTP2_SETTINGS,
+  isHopByHop,
+  KEEP_ALIVE,
+  knownField,
+  OTHER,
+  PROXY_CONNECTION,
+  TE,
+  TRANSFER_ENCODING,
+  UPGRADE,
 } from "./known-fields.ts";
 import type { ParsedRequest } from "./read-request.ts";
 import type { ParsedResponse } from "./read-response.ts";
@@ -22,8 +36,16 @@ const hopFields = fieldSet(CONNECTION, KEEP_ALIVE, TE, UPGRADE, PROXY_CONNECTION
 const requestRewritten = hopFields | fieldSet(TRANSFER_ENCODING);
 const framingFields = fieldSet(CONTENT_LENGTH, TRANSFER_ENCODING);
 
-/** Adds the head for the upstream to `pieces`. `headers` are its fields as edited, `parsed` the request as it came. Without Host it gets `client.localAuthority`. */
-export function pushRequestHead(pieces: Piece[], headers: HeaderList, parsed: ParsedRequest, client: { readonly localAuthority: string }): void {
+/**
+ * Adds the head for the upstream to `pieces`. `headers` are its fields as edited, `parsed` the request as it came.
+ * Without Host it gets `client.localAuthority`.
+ */
+export function pushRequestHead(
+  pieces: Piece[],
+  headers: HeaderList,
+  parsed: ParsedRequest,
+  client: { readonly localAuthority: string },
+): void {
   const { source, added } = headers;
   if (source?.isPlain === true && parsed.version === "1.1" && (source.seen & requestRewritten) === 0) {
     pieces.push(new Slice(source.bytes, source.start, source.fieldsEnd), `${added}\r\n`);
@@ -41,26 +63,57 @@ function requestText(headers: HeaderList, parsed: ParsedRequest, client: { reado
 }
 
 /**
- * Whether the head of a final response, with `headers`, may go to the client byte by byte as it came. `framing` is how its body is
- * sent on, `keepFraming` says that its framing fields describe a body that is not there.
+ * Whether the head of a final response, with `headers`, may go to the client byte by byte as it came. `framing` is how
+ * its body is sent on, `keepFraming` says that its framing fields describe a body that is not there.
  */
-export function passesAsItCame(headers: HeaderList, response: ParsedResponse, framing: Framing, keepFraming: boolean): boolean {
+export function passesAsItCame(
+  headers: HeaderList,
+  response: ParsedResponse,
+  framing: Framing,
+  keepFraming: boolean,
+): boolean {
   const { source, added } = headers;
-  if (source === undefined || !source.isPlain || added !== "" || response.version !== "1.1" || (source.seen & hopFields) !== 0) return false;
+  if (
+    source === undefined ||
+    !source.isPlain ||
+    added !== "" ||
+    response.version !== "1.1" ||
+    (source.seen & hopFields) !== 0
+  )
+    return false;
   // 204 has no framing fields; what ends with the upstream's connection gets other framing for the client.
-  return framing === response.framing && (framing.kind !== "none" || keepFraming || (source.seen & framingFields) === 0);
+  return (
+    framing === response.framing && (framing.kind !== "none" || keepFraming || (source.seen & framingFields) === 0)
+  );
 }
 
-/** The head of a final or interim response for the client. `connection` is the value of Connection, if one is needed. */
-export function responseText(head: ResponseHead, headers: HeaderList, options: readonly string[], framing: Framing, keepFraming: boolean, connection: string | undefined): string {
+/**
+ * The head of a final or interim response for the client. `connection` is the value of Connection, if one is needed.
+ */
+export function responseText(
+  head: ResponseHead,
+  headers: HeaderList,
+  options: readonly string[],
+  framing: Framing,
+  keepFraming: boolean,
+  connection: string | undefined,
+): string {
   let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
   text += forwardedFields(headers, options, framing, keepFraming);
   if (connection !== undefined) text += `Connection: ${connection}\r\n`;
   return text + "\r\n";
 }
 
-/** `keepFraming`: the response has no body but its framing fields describe one (HEAD, 304); they are passed on as they are. */
-function forwardedFields(headers: HeaderList, options: readonly string[], framing: Framing, keepFraming: boolean): string {
+/**
+ * `keepFraming`: the response has no body but its framing fields describe one (HEAD, 304); they are passed on as they
+ * are.
+ */
+function forwardedFields(
+  headers: HeaderList,
+  options: readonly string[],
+  framing: Framing,
+  keepFraming: boolean,
+): string {
   const { flat } = headers;
   let text = "";
   let framed = framing.kind === "none" || framing.kind === "close";
@@ -84,7 +137,8 @@ function forwardedFields(headers: HeaderList, options: readonly string[], framin
     if (options.length > 0 && field !== CONNECTION && options.includes(name.toLowerCase())) continue;
     text += `${name}: ${flat[i + 1] as string}\r\n`;
   }
-  if (!framed && !keepFraming) text += framing.kind === "length" ? `Content-Length: ${framing.bytes}\r\n` : "Transfer-Encoding: chunked\r\n";
+  if (!framed && !keepFraming)
+    text += framing.kind === "length" ? `Content-Length: ${framing.bytes}\r\n` : "Transfer-Encoding: chunked\r\n";
   return text;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Tells the upstream who the client is: `X-Forwarded-For/-Proto/-Host` and `Forwarded` (RFC 7239).
  *
- * What a client says about itself is dropped; only a trusted proxy's fields are kept and extended. So the last address of
- * the list is always the one that this server saw, and a list without trusted proxies has exactly one address.
+ * What a client says about itself is dropped; only a trusted proxy's fields are kept and extended. So the last address
+ * of the list is always the one that this server saw, and a list without trusted proxies has exactly one address.
  */
 import type { EditRequestFields, Exchange } from "../upstream/exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
@@ -36,7 +36,12 @@ export function forwardedFields(options: ForwardedOptions = {}): EditRequestFiel
   };
 }
 
-function linesOf(address: string, { secure }: Exchange, hostField: string | undefined, before: ClientFields | undefined): string {
+function linesOf(
+  address: string,
+  { secure }: Exchange,
+  hostField: string | undefined,
+  before: ClientFields | undefined,
+): string {
   const ownProto = secure ? "https" : "http";
   const host = before?.host ?? hostField;
   const addresses = before?.for === undefined ? address : `${before.for}, ${address}`;
@@ -59,10 +64,17 @@ function clientFields(headers: HeaderList): ClientFields {
     const values = headers.getAll(name).filter((value) => value !== "");
     return values.length === 0 ? undefined : values.join(", ");
   };
-  return { for: joined("x-forwarded-for"), proto: headers.get("x-forwarded-proto"), host: headers.get("x-forwarded-host"), forwarded: joined("forwarded") };
+  return {
+    for: joined("x-forwarded-for"),
+    proto: headers.get("x-forwarded-proto"),
+    host: headers.get("x-forwarded-host"),
+    forwarded: joined("forwarded"),
+  };
 }
 
-/** RFC 7239, 4: IPv6 addresses and hosts with a port are quoted; a Host has been checked and contains no quotation mark. */
+/**
+ * RFC 7239, 4: IPv6 addresses and hosts with a port are quoted; a Host has been checked and contains no quotation mark.
+ */
 function forwardedElement(address: string, proto: string, host: string | undefined): string {
   const node = address.includes(":") ? `"[${address}]"` : address;
   return `for=${node};proto=${proto}${host === undefined ? "" : `;host="${host}"`}`;

@@ -2,8 +2,8 @@
  * Where requests wait while a service has no primary: bounded in number, bytes and time, first come, first served.
  *
  * Open, it lets everybody through. When it opens with requests waiting, they are released in order of arrival, at most
- * `releaseConcurrency` of them being sent at a time: a released request calls `done`, and the next one follows. So a new
- * primary gets a steady queue and not a herd. Requests that arrive meanwhile queue up behind, so order is kept.
+ * `releaseConcurrency` of them being sent at a time: a released request calls `done`, and the next one follows. So a
+ * new primary gets a steady queue and not a herd. Requests that arrive meanwhile queue up behind, so order is kept.
  */
 import type { Histogram } from "../../metrics/metrics.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -74,8 +74,8 @@ export class Hold {
   }
 
   /**
-   * Waits for the hold to open. `bytes` is what the request may occupy meanwhile. A result of "released" obliges to call
-   * `done` when the request has been answered or comes back to wait again.
+   * Waits for the hold to open. `bytes` is what the request may occupy meanwhile. A result of "released" obliges to
+   * call `done` when the request has been answered or comes back to wait again.
    */
   wait(bytes: number, signal: AbortSignal): Promise<HoldResult> {
     if (signal.aborted) return Promise.resolve({ refused: "gone" });

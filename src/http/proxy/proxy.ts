@@ -87,7 +87,13 @@ export class Proxy implements ForwardUser {
   }
 
   #newLife(): Life {
-    return { held: false, replays: 0, losses: [], maybeExecuted: false, until: this.#options.clock.now() + this.#options.patienceMs };
+    return {
+      held: false,
+      replays: 0,
+      losses: [],
+      maybeExecuted: false,
+      until: this.#options.clock.now() + this.#options.patienceMs,
+    };
   }
 
   async #handleHeld(exchange: Exchange, life: Life): Promise<void> {
@@ -110,7 +116,14 @@ export class Proxy implements ForwardUser {
     try {
       // The primary may have changed back while it waited: what was lost in an epoch is never sent in that epoch again.
       if (upstream !== undefined && life.lostOn !== undefined && isSameTerm(upstream, life.lostOn)) {
-        outcome = { kind: "lost", released: false, bodyHeld: false, reused: false, cause: "host_lost", reason: "the primary that lost it is primary still" };
+        outcome = {
+          kind: "lost",
+          released: false,
+          bodyHeld: false,
+          reused: false,
+          cause: "host_lost",
+          reason: "the primary that lost it is primary still",
+        };
       } else if (upstream !== undefined) {
         outcome = await exchange.forward(upstream, withHeadHook(this.#forward, arrived));
       }
@@ -120,17 +133,29 @@ export class Proxy implements ForwardUser {
     await this.#handleOutcome(exchange, life, upstream, outcome);
   }
 
-  async #handleOutcome(exchange: Exchange, life: Life, upstream: Upstream | undefined, outcome: ForwardOutcome): Promise<void> {
+  async #handleOutcome(
+    exchange: Exchange,
+    life: Life,
+    upstream: Upstream | undefined,
+    outcome: ForwardOutcome,
+  ): Promise<void> {
     const { hooks, clock, route } = this.#options;
-    if (upstream !== undefined && (outcome.kind === "not_sent" || outcome.kind === "lost")) hooks?.onConnectionError?.(upstream, outcome.reason);
+    if (upstream !== undefined && (outcome.kind === "not_sent" || outcome.kind === "lost"))
+      hooks?.onConnectionError?.(upstream, outcome.reason);
     const rules = this.#options.rules ?? allRules;
-    const decision = decideReplay(exchange.request.method, outcome, { losses: life.losses, againMax: this.#options.againMax ?? 1 }, rules);
+    const decision = decideReplay(
+      exchange.request.method,
+      outcome,
+      { losses: life.losses, againMax: this.#options.againMax ?? 1 },
+      rules,
+    );
     if (outcome.kind === "lost") life.losses.push(outcome.cause);
     if (decision.kind !== "again") {
       await this.#conclude(exchange, life, outcome, decision);
       return;
     }
-    if (decision.why !== "not_sent" && decision.why !== "not_executed") life.maybeExecuted = rules.has("replay-outcome");
+    if (decision.why !== "not_sent" && decision.why !== "not_executed")
+      life.maybeExecuted = rules.has("replay-outcome");
     if (decision.why === "changes_state") life.lostOn = upstream;
     if (life.lostOn !== undefined && !(await this.#isReplaced(exchange, life, life.lostOn))) {
       await this.#conclude(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
@@ -146,21 +171,24 @@ export class Proxy implements ForwardUser {
   }
 
   /**
-   * Before the same upstream is asked again: it has just failed, and detection needs a moment to see it. A host that was lost gets longer: a
-   * process that is being killed takes connections still for as long as the kernel closes its files, and what they bring is lost with it, a
-   * second time. The wait ends as soon as the service is held or served elsewhere.
+   * Before the same upstream is asked again: it has just failed, and detection needs a moment to see it. A host that
+   * was lost gets longer: a process that is being killed takes connections still for as long as the kernel closes its
+   * files, and what they bring is lost with it, a second time. The wait ends as soon as the service is held or served
+   * elsewhere.
    */
   async #pause(upstream: Upstream, life: Life, outcome: ForwardOutcome): Promise<void> {
     const { clock, route } = this.#options;
     const delayMs = this.#options.againDelayMs ?? 20;
-    if (outcome.kind !== "lost" || outcome.cause !== "host_lost") return clock.sleep(Math.min(againDelayMsMax, delayMs * 1.5 ** (life.replays - 1)));
+    if (outcome.kind !== "lost" || outcome.cause !== "host_lost")
+      return clock.sleep(Math.min(againDelayMsMax, delayMs * 1.5 ** (life.replays - 1)));
     const until = clock.now() + delayMs * lostHostDelays;
-    while (clock.now() < until && route.current() === upstream && route.whenServing().isPassable) await clock.sleep(delayMs);
+    while (clock.now() < until && route.current() === upstream && route.whenServing().isPassable)
+      await clock.sleep(delayMs);
   }
 
   /**
-   * Waits until the service is served in another epoch than the one in which the request was lost (core/replay.ts). A host
-   * that is well keeps its epoch: then it is not waited for long.
+   * Waits until the service is served in another epoch than the one in which the request was lost (core/replay.ts). A
+   * host that is well keeps its epoch: then it is not waited for long.
    */
   async #isReplaced(exchange: Exchange, life: Life, lostOn: Upstream): Promise<boolean> {
     const { route, clock } = this.#options;
@@ -169,28 +197,57 @@ export class Proxy implements ForwardUser {
       const current = route.current();
       if (current !== undefined && !isSameTerm(current, lostOn)) return true;
       const stays = current !== undefined && route.whenServing().isPassable;
-      if (exchange.clientGone.aborted || clock.now() >= (stays ? Math.min(giveUpAt, life.until) : life.until)) return false;
+      if (exchange.clientGone.aborted || clock.now() >= (stays ? Math.min(giveUpAt, life.until) : life.until))
+        return false;
       await clock.sleep(replacementLookMs);
     }
   }
 
-  async #conclude(exchange: Exchange, life: Life, outcome: ForwardOutcome, decision: Exclude<ReplayDecision, { kind: "again" }>): Promise<void> {
+  async #conclude(
+    exchange: Exchange,
+    life: Life,
+    outcome: ForwardOutcome,
+    decision: Exclude<ReplayDecision, { kind: "again" }>,
+  ): Promise<void> {
     switch (decision.kind) {
       case "answered":
         this.#done(outcome.kind === "client_gone" ? "client_gone" : "ok", life);
         return;
       case "give_up":
         this.#done("failed", life);
-        await this.#respond(exchange, { status: 503, code: "not_executed", message: decision.reason, outcome: outcomeOf(life) });
+        await this.#respond(exchange, {
+          status: 503,
+          code: "not_executed",
+          message: decision.reason,
+          outcome: outcomeOf(life),
+        });
         return;
       case "put_aside":
         this.#done("failed", life);
-        await this.#respond(exchange, { status: 503, code: "suspect_request", message: decision.reason, outcome: outcomeOf(life), retryAfterSeconds: decision.retryAfterSeconds });
+        await this.#respond(exchange, {
+          status: 503,
+          code: "suspect_request",
+          message: decision.reason,
+          outcome: outcomeOf(life),
+          retryAfterSeconds: decision.retryAfterSeconds,
+        });
         return;
       case "invalid":
-        return this.#concludeUnknown(exchange, life, 502, "invalid_answer", `the application's answer is invalid and was not passed on: ${decision.reason}`);
+        return this.#concludeUnknown(
+          exchange,
+          life,
+          502,
+          "invalid_answer",
+          `the application's answer is invalid and was not passed on: ${decision.reason}`,
+        );
       case "timed_out":
-        return this.#concludeUnknown(exchange, life, 504, "no_answer_in_time", `the application did not answer in time: ${decision.reason}`);
+        return this.#concludeUnknown(
+          exchange,
+          life,
+          504,
+          "no_answer_in_time",
+          `the application did not answer in time: ${decision.reason}`,
+        );
       case "unknown":
         return this.#concludeUnknown(exchange, life, 502, "outcome_unknown", decision.reason);
     }
@@ -198,13 +255,27 @@ export class Proxy implements ForwardUser {
 
   async #concludeUnknown(exchange: Exchange, life: Life, status: 502 | 504, code: string, what: string): Promise<void> {
     this.#done("unknown", life);
-    await this.#respond(exchange, { status, code, message: `${what}; the request may or may not have been executed`, outcome: "unknown" });
+    await this.#respond(exchange, {
+      status,
+      code,
+      message: `${what}; the request may or may not have been executed`,
+      outcome: "unknown",
+    });
   }
 
   /** Out of patience. An idempotent request that was sent may have been executed; one that was not sent has not. */
-  async #notExecutedOrUnknown(exchange: Exchange, life: Life, decision: ReplayDecision & { kind: "again" }): Promise<void> {
+  async #notExecutedOrUnknown(
+    exchange: Exchange,
+    life: Life,
+    decision: ReplayDecision & { kind: "again" },
+  ): Promise<void> {
     this.#done("failed", life);
-    await this.#respond(exchange, { status: 503, code: "no_primary", message: `no primary answered in time (${decision.reason})`, outcome: outcomeOf(life) });
+    await this.#respond(exchange, {
+      status: 503,
+      code: "no_primary",
+      message: `no primary answered in time (${decision.reason})`,
+      outcome: outcomeOf(life),
+    });
   }
 
   async #refuseHeld(exchange: Exchange, life: Life, result: Exclude<HoldResult, "released">): Promise<void> {
@@ -213,16 +284,30 @@ export class Proxy implements ForwardUser {
       return;
     }
     this.#done("failed", life);
-    const why = result.refused === "full" ? "there is no primary, and as many requests as allowed are waiting for one" : "there was no primary for as long as a request may wait";
-    await this.#respond(exchange, { status: 503, code: `hold_${result.refused}`, message: why, outcome: outcomeOf(life) });
+    const why =
+      result.refused === "full"
+        ? "there is no primary, and as many requests as allowed are waiting for one"
+        : "there was no primary for as long as a request may wait";
+    await this.#respond(exchange, {
+      status: 503,
+      code: `hold_${result.refused}`,
+      message: why,
+      outcome: outcomeOf(life),
+    });
   }
 
   async #respond(exchange: Exchange, { status, code, message, outcome, retryAfterSeconds }: Refused): Promise<void> {
     this.#options.hooks?.onRefused?.(exchange, status, code, message);
     if (exchange.responseStarted) return; // cut already, visibly
     const response = refusal(status, code, message, exchange.request.headers.get("accept"));
-    const retry: [string, string][] = outcome === "not-executed" || retryAfterSeconds !== undefined ? [["Retry-After", String(retryAfterSeconds ?? this.#options.retryAfterSeconds ?? 1)]] : [];
-    await exchange.respond({ ...response, headers: [...(response.headers ?? []), ["Stead-Outcome", outcome], ...retry] });
+    const retry: [string, string][] =
+      outcome === "not-executed" || retryAfterSeconds !== undefined
+        ? [["Retry-After", String(retryAfterSeconds ?? this.#options.retryAfterSeconds ?? 1)]]
+        : [];
+    await exchange.respond({
+      ...response,
+      headers: [...(response.headers ?? []), ["Stead-Outcome", outcome], ...retry],
+    });
   }
 
   #done(end: RequestEnd, life: Life): void {

@@ -1,6 +1,6 @@
 /**
- * One line per request, as JSON or in the combined log format of Apache and nginx. Whatever a client has sent is escaped: a
- * line is always one line, and nothing in it can move a terminal's cursor.
+ * One line per request, as JSON or in the combined log format of Apache and nginx. Whatever a client has sent is
+ * escaped: a line is always one line, and nothing in it can move a terminal's cursor.
  */
 export interface AccessEntry {
   /** Calendar time of the request's arrival, milliseconds. */
@@ -32,7 +32,11 @@ export function accessLine(entry: AccessEntry, format: AccessLogFormat): string 
 
 function jsonLine(entry: AccessEntry): string {
   const { wallTime, durationMs, ...rest } = entry;
-  return JSON.stringify({ time: new Date(wallTime).toISOString(), ...rest, durationMs: Math.round(durationMs * 1000) / 1000 });
+  return JSON.stringify({
+    time: new Date(wallTime).toISOString(),
+    ...rest,
+    durationMs: Math.round(durationMs * 1000) / 1000,
+  });
 }
 
 function combinedLine(entry: AccessEntry): string {
@@ -53,7 +57,10 @@ function escape(text: string): string {
   let escaped = "";
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    escaped += code < 32 || code > 126 || code === 34 || code === 92 ? `\\x${code.toString(16).padStart(2, "0")}` : text.charAt(i);
+    escaped +=
+      code < 32 || code > 126 || code === 34 || code === 92
+        ? `\\x${code.toString(16).padStart(2, "0")}`
+        : text.charAt(i);
   }
   return escaped;
 }

@@ -43,7 +43,11 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   readonly #stall = new WriteStall();
   readonly #rate: BodyRate;
 
-  constructor(owner: ConnectionOwner, socket: TcpSocket, how: { readonly secure: boolean; readonly proxyHeaderDue: boolean }) {
+  constructor(
+    owner: ConnectionOwner,
+    socket: TcpSocket,
+    how: { readonly secure: boolean; readonly proxyHeaderDue: boolean },
+  ) {
     this.owner = owner;
     this.limits = owner.limits;
     this.#socket = socket;
@@ -100,7 +104,8 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     if (this.#stall.congested) {
       if (this.#stall.isStuck(this.#socket.waitingBytes)) this.cut("reset");
       else this.#expire(this.limits.writeStallMs);
-    } else if (this.#state === "head") this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
+    } else if (this.#state === "head")
+      this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
     else if (this.#state === "exchange") this.#checkBodyRate();
     else this.cut("destroy");
   }
@@ -110,7 +115,8 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     if (exchange === undefined || exchange.bodyDone || !this.#rate.isWatching) return;
     // A client that waits for 100 (Continue) is not slow: it is the upstream's turn, and that has its own limit.
     const clientsTurn = !this.#paused && !(exchange.request.expectsContinue && exchange.bodyBytes === 0);
-    if (clientsTurn && this.#rate.isTooSlow(exchange.bodyBytes)) this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
+    if (clientsTurn && this.#rate.isTooSlow(exchange.bodyBytes))
+      this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
     else if (this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
   }
 
@@ -288,9 +294,15 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#clientEnded = true;
     const exchange = this.#exchange;
     if (this.#state === "tunnel") this.#tunnel?.sendEnd();
-    else if (exchange !== undefined && !exchange.responseDone && (!exchange.bodyDone || this.owner.halfClose === "gone")) this.cut("destroy");
+    else if (
+      exchange !== undefined &&
+      !exchange.responseDone &&
+      (!exchange.bodyDone || this.owner.halfClose === "gone")
+    )
+      this.cut("destroy");
     else if (exchange === undefined && this.#state !== "lingering") this.#linger();
-    // Otherwise its answer is on its way, or it only ends its side and is to be served (`HalfClose`); a reset shows then that it is gone.
+    // Otherwise its answer is on its way, or it only ends its side and is to be served (`HalfClose`); a reset shows
+    // then that it is gone.
   }
 
   #refuse(error: unknown): void {
@@ -307,7 +319,12 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     }
     exchange?.onGone();
     if (this.#state === "closed") return;
-    const response = refusal(status, code, message, exchange === undefined ? this.#input.accept : exchange.request.headers.get("accept"));
+    const response = refusal(
+      status,
+      code,
+      message,
+      exchange === undefined ? this.#input.accept : exchange.request.headers.get("accept"),
+    );
     this.write(ownResponseBytes(response, exchange?.request.method ?? "GET", "close", this.owner.wallTime()));
     this.#linger();
   }

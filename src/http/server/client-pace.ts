@@ -1,6 +1,6 @@
 /**
- * Is a client too slow? Two questions with two limits: how fast its request body arrives, and whether it takes what waits for
- * it. Only time in which it is the client's turn counts.
+ * Is a client too slow? Two questions with two limits: how fast its request body arrives, and whether it takes what
+ * waits for it. Only time in which it is the client's turn counts.
  */
 import type { HttpLimits } from "../limits.ts";
 

@@ -1,4 +1,7 @@
-/** What a client connection needs of its server, and the server of a connection: two ports, so that neither file imports the other in a circle. */
+/**
+ * What a client connection needs of its server, and the server of a connection: two ports, so that neither file imports
+ * the other in a circle.
+ */
 import type { Deadlines } from "../../runtime/deadlines.ts";
 import type { Handling } from "../upstream/exchange.ts";
 import type { HttpLimits } from "../limits.ts";
@@ -7,8 +10,9 @@ import type { RandomNames } from "../../runtime/random-names.ts";
 import type { ServerExchange } from "./server-exchange.ts";
 
 /**
- * A client that has ended its side of the connection may be gone, or may still read (half-close): TCP shows both alike. `gone`: it is, as nginx, Caddy and
- * Envoy have it, because browsers and load balancers end that way and hardly any client half-closes. `serve`: it gets its answer.
+ * A client that has ended its side of the connection may be gone, or may still read (half-close): TCP shows both alike.
+ * `gone`: it is, as nginx, Caddy and Envoy have it, because browsers and load balancers end that way and hardly any
+ * client half-closes. `serve`: it gets its answer.
  */
 export type HalfClose = "gone" | "serve";
 

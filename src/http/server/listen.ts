@@ -12,7 +12,11 @@ export class ListenError extends OperatorError {
   }
 }
 
-export async function listenOn(tcp: Pick<Tcp, "listen">, options: TcpListenOptions, onSocket: (socket: TcpSocket) => void): Promise<TcpListener> {
+export async function listenOn(
+  tcp: Pick<Tcp, "listen">,
+  options: TcpListenOptions,
+  onSocket: (socket: TcpSocket) => void,
+): Promise<TcpListener> {
   try {
     return await tcp.listen(options, onSocket);
   } catch (error) {
@@ -22,10 +26,14 @@ export async function listenOn(tcp: Pick<Tcp, "listen">, options: TcpListenOptio
 
 function explain({ code = "unknown", message }: NodeJS.ErrnoException, host: string, port: number): ListenError {
   const where = authority(host, port);
-  const error = (why: string, advice: string): ListenError => new ListenError(code, `cannot listen on ${where}: ${why}`, advice);
+  const error = (why: string, advice: string): ListenError =>
+    new ListenError(code, `cannot listen on ${where}: ${why}`, advice);
   switch (code) {
     case "EADDRINUSE":
-      return error("the port is in use", `stop the process that has it (ss -ltnp 'sport = :${port}' shows it) or choose another port`);
+      return error(
+        "the port is in use",
+        `stop the process that has it (ss -ltnp 'sport = :${port}' shows it) or choose another port`,
+      );
     case "EACCES":
       return error("not allowed", "choose a port from 1024 up, or give the process CAP_NET_BIND_SERVICE");
     case "EADDRNOTAVAIL":

@@ -7,10 +7,17 @@ import type { Piece } from "../../runtime/tcp/tcp.ts";
 
 const setByServer = new Set(["content-length", "transfer-encoding", "connection", "date", "keep-alive", "upgrade"]);
 
-export function ownResponseBytes(response: OwnResponse, method: string, connection: string | undefined, wallTime: number): Piece[] {
+export function ownResponseBytes(
+  response: OwnResponse,
+  method: string,
+  connection: string | undefined,
+  wallTime: number,
+): Piece[] {
   const { status } = response;
-  if (!Number.isInteger(status) || status < 200 || status > 599) throw new RangeError(`status ${status} is not a final status; 200 to 599 is accepted`);
-  const body = typeof response.body === "string" ? Buffer.from(response.body, "utf8") : Buffer.from(response.body ?? "");
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    throw new RangeError(`status ${status} is not a final status; 200 to 599 is accepted`);
+  const body =
+    typeof response.body === "string" ? Buffer.from(response.body, "utf8") : Buffer.from(response.body ?? "");
   let head = `HTTP/1.1 ${status} ${checkedValue(response.reason ?? STATUS_CODES[status] ?? "")}\r\nDate: ${httpDate(wallTime)}\r\n`;
   for (const [name, value] of response.headers ?? []) {
     if (!isToken(name)) throw new TypeError("a field name must be a token");
@@ -26,7 +33,8 @@ export function ownResponseBytes(response: OwnResponse, method: string, connecti
 /** Values are bytes written as latin1; a character beyond it, or a control character, is a programming error. */
 function checkedValue(value: string): string {
   for (let i = 0; i < value.length; i++) {
-    if (fieldBytes[value.charCodeAt(i)] !== 1) throw new TypeError("a field value must not contain control characters or characters beyond latin1");
+    if (fieldBytes[value.charCodeAt(i)] !== 1)
+      throw new TypeError("a field value must not contain control characters or characters beyond latin1");
   }
   return value;
 }

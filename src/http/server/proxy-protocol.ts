@@ -1,7 +1,7 @@
 /**
  * The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt): a load balancer in front says at the start of a
- * connection who the client is. Read only from addresses that are configured; there it is required, because a connection
- * with the header missing cannot be told from one whose client forged its first line.
+ * connection who the client is. Read only from addresses that are configured; there it is required, because a
+ * connection with the header missing cannot be told from one whose client forged its first line.
  */
 import { Buffer } from "node:buffer";
 import { isIPv4, isIPv6 } from "node:net";
@@ -42,13 +42,20 @@ function startsAs(bytes: Buffer, signature: Buffer): boolean {
 function readV1(bytes: Buffer): ProxyHeader | undefined {
   const lineEnd = bytes.indexOf(10);
   if (lineEnd === -1 && bytes.length < lineBytesMax) return undefined;
-  if (lineEnd === -1 || lineEnd >= lineBytesMax || bytes[lineEnd - 1] !== 13) throw malformed("a PROXY line must end with CR LF within 107 bytes");
+  if (lineEnd === -1 || lineEnd >= lineBytesMax || bytes[lineEnd - 1] !== 13)
+    throw malformed("a PROXY line must end with CR LF within 107 bytes");
   const line = bytes.toString("latin1", 0, lineEnd - 1);
   const end = lineEnd + 1;
   if (line === "PROXY UNKNOWN" || line.startsWith("PROXY UNKNOWN ")) return { source: undefined, end };
   const [, family, source = "", destination = "", sourcePort = "", destinationPort = "", more] = line.split(" ");
   const isAddress = family === "TCP4" ? isIPv4 : family === "TCP6" ? isIPv6 : undefined;
-  if (isAddress?.(source) !== true || !isAddress(destination) || !isPort(sourcePort) || !isPort(destinationPort) || more !== undefined) {
+  if (
+    isAddress?.(source) !== true ||
+    !isAddress(destination) ||
+    !isPort(sourcePort) ||
+    !isPort(destinationPort) ||
+    more !== undefined
+  ) {
     throw malformed("a PROXY line must be PROXY TCP4 or TCP6, two addresses and two ports");
   }
   return { source: { address: source, port: Number(sourcePort) }, end };
@@ -61,7 +68,8 @@ function readV2(bytes: Buffer): ProxyHeader | undefined {
   const family = bytes[13];
   const length = bytes.readUInt16BE(14);
   const end = 16 + length;
-  if (versionAndCommand !== 0x20 && versionAndCommand !== 0x21) throw malformed("a PROXY header must have version 2 and a known command");
+  if (versionAndCommand !== 0x20 && versionAndCommand !== 0x21)
+    throw malformed("a PROXY header must have version 2 and a known command");
   if (length > payloadBytesMax) throw malformed("a PROXY header is larger than accepted here");
   if (bytes.length < end) return undefined;
   // LOCAL: the balancer's own connection; its addresses are to be ignored.

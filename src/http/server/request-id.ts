@@ -1,4 +1,7 @@
-/** Gives each request a name that gateway, host, application and logs can share: `X-Request-Id`, and `traceparent` if wanted. */
+/**
+ * Gives each request a name that gateway, host, application and logs can share: `X-Request-Id`, and `traceparent` if
+ * wanted.
+ */
 import type { Random } from "../../runtime/random.ts";
 import type { EditRequestFields } from "../upstream/exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
@@ -9,14 +12,21 @@ const idBytesMax = 128;
 const idField = fieldSet(X_REQUEST_ID);
 const traceField = fieldSet(TRACEPARENT);
 
-/** What the client calls the request, when that is short and plain enough to go into logs; otherwise a name of our own. */
+/**
+ * What the client calls the request, when that is short and plain enough to go into logs; otherwise a name of our own.
+ */
 export function requestIdOf(headers: HeaderList, names: RandomNames): string {
   const given = headers.mayHave(idField) ? headers.get("x-request-id") : undefined;
   return given !== undefined && /^[\w.:=+/@-]+$/.test(given) && given.length <= idBytesMax ? given : names.hex(16);
 }
 
-/** Use the result as `editRequestFields`: adds what is missing and passes on what is there (W3C Trace Context, level 1). */
-export function requestIdFields(options: { readonly traceparent: "pass" | "make"; readonly random: Random }): EditRequestFields {
+/**
+ * Use the result as `editRequestFields`: adds what is missing and passes on what is there (W3C Trace Context, level 1).
+ */
+export function requestIdFields(options: {
+  readonly traceparent: "pass" | "make";
+  readonly random: Random;
+}): EditRequestFields {
   const names = new RandomNames(options.random);
   return function addRequestId(headers, exchange) {
     const { requestId } = exchange;

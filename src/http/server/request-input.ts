@@ -41,15 +41,21 @@ export class RequestInput {
   }
 
   /**
-   * The next request out of what waits and `fresh`, or undefined when it is not complete; then everything is kept. Throws
-   * `ProtocolError`. A head is looked at again only when the fresh part has a line end: that bounds the work of a client
-   * that sends byte by byte.
+   * The next request out of what waits and `fresh`, or undefined when it is not complete; then everything is kept.
+   * Throws `ProtocolError`. A head is looked at again only when the fresh part has a line end: that bounds the work of
+   * a client that sends byte by byte.
    */
   next(fresh: Buffer | undefined): NextRequest | undefined {
     const before = this.take();
     let bytes = before === undefined ? fresh : fresh === undefined ? before : Buffer.concat([before, fresh]);
     if (bytes !== undefined && this.#proxyHeaderDue) bytes = this.#readProxyHeader(bytes);
-    else if (before !== undefined && fresh !== undefined && bytes !== undefined && bytes.length < this.#limits.headBytesMax && !fresh.includes(10)) {
+    else if (
+      before !== undefined &&
+      fresh !== undefined &&
+      bytes !== undefined &&
+      bytes.length < this.#limits.headBytesMax &&
+      !fresh.includes(10)
+    ) {
       this.#bytes = bytes;
       return undefined;
     }

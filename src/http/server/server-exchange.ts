@@ -1,14 +1,25 @@
 /**
  * A request on a client connection: its body as it arrives, kept while a replay is possible, and its one response.
  *
- * The body goes to the current attempt as it comes. It is also kept, up to `keepBodyBytesMax`, until a final response has
- * started; while it is not consumed, reading from the client stops at that bound.
+ * The body goes to the current attempt as it comes. It is also kept, up to `keepBodyBytesMax`, until a final response
+ * has started; while it is not consumed, reading from the client stops at that bound.
  */
 import type { Buffer } from "node:buffer";
 import { Attempt } from "../upstream/attempt.ts";
 import { BodyReader } from "../message/body-reader.ts";
 import type { BodySink } from "../message/chunked-reader.ts";
-import type { AttemptClient, AttemptConnection, ClientTunnel, Cut, Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling, OwnResponse } from "../upstream/exchange.ts";
+import type {
+  AttemptClient,
+  AttemptConnection,
+  ClientTunnel,
+  Cut,
+  Exchange,
+  ForwardOptions,
+  ForwardOutcome,
+  ForwardUser,
+  Handling,
+  OwnResponse,
+} from "../upstream/exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
 import type { HttpLimits } from "../limits.ts";
 import { ownResponseBytes } from "./own-response.ts";
@@ -152,7 +163,8 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
       else this.#kept.push(data);
       this.#keptBytes += data.length;
       this.connection.owner.keptBytes.total += data.length;
-      if (this.#flow !== "none" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#dropKept();
+      if (this.#flow !== "none" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal()))
+        this.#dropKept();
     }
     if (this.#flow !== "none") this.#attempt?.sendBody(data);
   }
@@ -180,7 +192,12 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     if (this.responseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
     if (!this.#restIsSmall()) this.#closes = true;
-    const pieces = ownResponseBytes(response, this.request.method, this.connectionField(), this.connection.owner.wallTime());
+    const pieces = ownResponseBytes(
+      response,
+      this.request.method,
+      this.connectionField(),
+      this.connection.owner.wallTime(),
+    );
     this.responseStarted = true;
     this.status = response.status;
     this.#dropKept();
@@ -312,7 +329,11 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 }
 
 /** What the user has left to do; what it throws is its rejection. */
-function restOf({ user, upstream }: ForwardEnding & { kind: "user" }, exchange: Exchange, outcome: ForwardOutcome): Handling {
+function restOf(
+  { user, upstream }: ForwardEnding & { kind: "user" },
+  exchange: Exchange,
+  outcome: ForwardOutcome,
+): Handling {
   try {
     return user.onOutcome(exchange, upstream, outcome);
   } catch (error) {

@@ -1,7 +1,8 @@
 /**
  * Certificates of a TLS listener: a default one, others by server name (SNI), all replaceable while connections go on.
  *
- * A replacement is checked as a whole before any of it is used: a certificate that cannot be read leaves everything as it was.
+ * A replacement is checked as a whole before any of it is used: a certificate that cannot be read leaves everything as
+ * it was.
  */
 import { createSecureContext, createServer, type SecureContext, type Server } from "node:tls";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
@@ -42,7 +43,8 @@ export class ServerTls implements Pick<Tcp, "listen"> {
       minVersion: "TLSv1.2" as const,
       ...nodeSocketOptions,
       ALPNProtocols: ["http/1.1"],
-      SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => done(null, this.#contextOf(name.toLowerCase())),
+      SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) =>
+        done(null, this.#contextOf(name.toLowerCase())),
     };
     this.#server = createServer(options);
   }
@@ -69,7 +71,12 @@ export class ServerTls implements Pick<Tcp, "listen"> {
 
 function checked(certificates: TlsCertificates): Map<string, SecureContext> {
   contextOf("the default name", certificates);
-  return new Map(Object.entries(certificates.names ?? {}).map(([name, certificate]) => [name.toLowerCase(), contextOf(name, certificate)]));
+  return new Map(
+    Object.entries(certificates.names ?? {}).map(([name, certificate]) => [
+      name.toLowerCase(),
+      contextOf(name, certificate),
+    ]),
+  );
 }
 
 function contextOf(which: string, { key, cert }: Certificate): SecureContext {

@@ -47,8 +47,8 @@ export interface HttpServerOptions {
   /** `onExchange` rejected: a programming error. Default: thrown as an uncaught exception, never swallowed. */
   onHandlerError?(error: unknown): void;
   /**
-   * Addresses and ranges of load balancers that start each connection with a PROXY protocol header (version 1 or 2). From
-   * them it is required, from others it is refused. Not together with `tls`. Default: none.
+   * Addresses and ranges of load balancers that start each connection with a PROXY protocol header (version 1 or 2).
+   * From them it is required, from others it is refused. Not together with `tls`. Default: none.
    */
   readonly proxyProtocolFrom?: readonly string[];
   /** Terminates TLS with these certificates. */
@@ -62,9 +62,9 @@ const handshakeMs = 1_000;
 export interface CloseOptions {
   readonly drainMs: number;
   /**
-   * What becomes of connections on which nothing is going on. `close` (default): closed now; a request that is just on its way is
-   * lost with them. `serve-once`: one more request is answered, with `Connection: close`, so that a client never meets a closed
-   * one by surprise; for a process that another one replaces.
+   * What becomes of connections on which nothing is going on. `close` (default): closed now; a request that is just on
+   * its way is lost with them. `serve-once`: one more request is answered, with `Connection: close`, so that a client
+   * never meets a closed one by surprise; for a process that another one replaces.
    */
   readonly idle?: "close" | "serve-once";
 }
@@ -92,7 +92,11 @@ export class HttpServer implements ConnectionOwner {
     const server = new HttpServer(options);
     const { host, port, descriptor, tcp = systemTcp } = options;
     const accept = (socket: TcpSocket): void => server.#accept(socket, server.#tls !== undefined);
-    server.#listener = await listenOn(server.#tls ?? tcp, { host, port, ...(descriptor === undefined ? {} : { descriptor }) }, accept);
+    server.#listener = await listenOn(
+      server.#tls ?? tcp,
+      { host, port, ...(descriptor === undefined ? {} : { descriptor }) },
+      accept,
+    );
     return server;
   }
 
@@ -103,7 +107,10 @@ export class HttpServer implements ConnectionOwner {
     this.halfClose = options.halfClose ?? "gone";
     this.deadlines = new Deadlines(options.clock);
     this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
-    if (options.tls !== undefined && options.proxyProtocolFrom !== undefined) throw new RangeError("proxyProtocolFrom and tls cannot be used together: the header would come before the handshake");
+    if (options.tls !== undefined && options.proxyProtocolFrom !== undefined)
+      throw new RangeError(
+        "proxyProtocolFrom and tls cannot be used together: the header would come before the handshake",
+      );
     this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls);
   }
 
@@ -139,7 +146,8 @@ export class HttpServer implements ConnectionOwner {
     this.#refusing = options.idle !== "serve-once";
     this.#listener?.close();
     // Handshakes that are under way when the listener closes are not connections yet.
-    if (!this.#refusing && this.#tls !== undefined) await this.#options.clock.sleep(Math.min(options.drainMs, handshakeMs));
+    if (!this.#refusing && this.#tls !== undefined)
+      await this.#options.clock.sleep(Math.min(options.drainMs, handshakeMs));
     if (options.idle !== "serve-once") for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size > 0 && options.drainMs > 0) {
       const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
@@ -175,7 +183,8 @@ export class HttpServer implements ConnectionOwner {
 
   onExchange(exchange: ServerExchange): Handling {
     this.#activeExchanges++;
-    if (this.#options.onAccess !== undefined) exchange.arrivedAt = { now: this.#options.clock.now(), wallTime: this.wallTime() };
+    if (this.#options.onAccess !== undefined)
+      exchange.arrivedAt = { now: this.#options.clock.now(), wallTime: this.wallTime() };
     try {
       return this.#options.onExchange(exchange);
     } catch (error) {
@@ -231,7 +240,11 @@ export class HttpServer implements ConnectionOwner {
   #accept(socket: TcpSocket, secure: boolean, listened = true): void {
     const address = socket.remoteAddress;
     const ofAddress = this.#perAddress.get(address) ?? 0;
-    if (this.#refusing || this.#connections.size >= this.limits.connectionsMax || ofAddress >= this.limits.connectionsPerAddressMax) {
+    if (
+      this.#refusing ||
+      this.#connections.size >= this.limits.connectionsMax ||
+      ofAddress >= this.limits.connectionsPerAddressMax
+    ) {
       this.#refusedConnections++;
       this.#options.counts?.refused.add();
       socket.destroy();
@@ -239,6 +252,8 @@ export class HttpServer implements ConnectionOwner {
     }
     this.#options.counts?.accepted.add();
     this.#perAddress.set(address, ofAddress + 1);
-    this.#connections.add(new ClientConnection(this, socket, { secure, proxyHeaderDue: listened && this.#balancers.has(address) }));
+    this.#connections.add(
+      new ClientConnection(this, socket, { secure, proxyHeaderDue: listened && this.#balancers.has(address) }),
+    );
   }
 }

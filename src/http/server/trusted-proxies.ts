@@ -23,8 +23,14 @@ export class TrustedProxies {
     const address = slash === -1 ? entry : entry.slice(0, slash);
     const family = isIP(address);
     const bits = slash === -1 ? (family === 4 ? 32 : 128) : Number(entry.slice(slash + 1));
-    if (family === 0 || !/^(?:\/\d{1,3})?$/.test(slash === -1 ? "" : entry.slice(slash)) || bits > (family === 4 ? 32 : 128)) {
-      throw new RangeError(`trusted proxy "${entry}" is not an address or range; accepted are 10.0.0.7, 10.0.0.0/8, fd00::1, fd00::/8`);
+    if (
+      family === 0 ||
+      !/^(?:\/\d{1,3})?$/.test(slash === -1 ? "" : entry.slice(slash)) ||
+      bits > (family === 4 ? 32 : 128)
+    ) {
+      throw new RangeError(
+        `trusted proxy "${entry}" is not an address or range; accepted are 10.0.0.7, 10.0.0.0/8, fd00::1, fd00::/8`,
+      );
     }
     this.#list.addSubnet(address, bits, family === 4 ? "ipv4" : "ipv6");
   }

@@ -1,11 +1,13 @@
-/** How far the response to a request has got; a drain decides by it what to wait for (src/host/application/drain.ts). */
+/**
+ * How far the response to a request has got; a drain decides by it what to wait for (src/host/application/drain.ts).
+ */
 import type { CommonEnd, Ended } from "./common-end.ts";
 import type { RequestHead } from "../message/head.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
 
 /**
- * `none`: nothing of it has come. `bounded`: its length is known. `open`: it ends when the upstream says so. `stream`: it has no end of its own: an
- * event stream, or a tunnel.
+ * `none`: nothing of it has come. `bounded`: its length is known. `open`: it ends when the upstream says so. `stream`:
+ * it has no end of its own: an event stream, or a tunnel.
  */
 export type AnswerProgress = "none" | "bounded" | "open" | "stream";
 

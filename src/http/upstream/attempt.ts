@@ -152,7 +152,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     }
     this.release.flush();
     this.#balance();
-    return !this.#reader.holdsBytes && this.release.waitingBytes === 0 && this.client.connection.isClear ? "consumed" : undefined;
+    return !this.#reader.holdsBytes && this.release.waitingBytes === 0 && this.client.connection.isClear
+      ? "consumed"
+      : undefined;
   }
 
   onInterim(response: ParsedResponse): void {
@@ -194,7 +196,10 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   /** The answer is known with its head; a body that did not come with it is not waited for. */
   #settleVerdict(verdict: HostVerdict): void {
-    this.#settle(verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.client.bodyHeld, this.released > 0), "no");
+    this.#settle(
+      verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.client.bodyHeld, this.released > 0),
+      "no",
+    );
   }
 
   onRelease(pieces: Piece[]): void {
@@ -218,7 +223,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   #balance(): void {
     if (this.#tunnel !== undefined) this.#tunnel.balance();
-    else if (this.#connection !== undefined && this.flow.balance(this.#connection)) this.#expire(this.client.limits.responseIdleMs);
+    else if (this.#connection !== undefined && this.flow.balance(this.#connection))
+      this.#expire(this.client.limits.responseIdleMs);
   }
 
   onClientDrain(): void {
@@ -249,7 +255,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onExpired(): void {
-    const what = this.#received ? "did not complete its response in time" : `did not answer within ${this.#firstByteMs} ms`;
+    const what = this.#received
+      ? "did not complete its response in time"
+      : `did not answer within ${this.#firstByteMs} ms`;
     this.#end(this.#lost(`the upstream ${what}`, "timed_out"), this.#cut());
   }
 
@@ -291,7 +299,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     };
   }
 
-  /** How the client must see that its response is incomplete: where only the end of the connection ends it, as a reset. */
+  /**
+   * How the client must see that its response is incomplete: where only the end of the connection ends it, as a reset.
+   */
   #cut(): Cut {
     return !this.#finalReleased ? "no" : this.#writer.endsWithConnection ? "reset" : "destroy";
   }

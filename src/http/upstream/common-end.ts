@@ -1,6 +1,6 @@
 /**
- * Ends many attempts at once, each at most once. An `AbortSignal` would do the same; a listener on one costs as much as all the
- * parsing of a request and its response.
+ * Ends many attempts at once, each at most once. An `AbortSignal` would do the same; a listener on one costs as much as
+ * all the parsing of a request and its response.
  */
 
 export interface Ended {

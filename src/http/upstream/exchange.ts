@@ -24,10 +24,10 @@ export interface OwnResponse {
 
 export interface ForwardOptions {
   /**
-   * Awaited before any chunk is released to the client: status lines including 1xx, body, trailers, tunnel bytes, and the
-   * end where the end itself says something. It is called after the chunk has arrived. Returning undefined releases at
-   * once, without a turn of the event loop. When it throws or rejects, nothing more is released and the client connection is
-   * destroyed.
+   * Awaited before any chunk is released to the client: status lines including 1xx, body, trailers, tunnel bytes, and
+   * the end where the end itself says something. It is called after the chunk has arrived. Returning undefined releases
+   * at once, without a turn of the event loop. When it throws or rejects, nothing more is released and the client
+   * connection is destroyed.
    */
   readonly gate?: () => void | Promise<void>;
   /** Changes what fields the upstream gets; framing and hop-by-hop fields are set afterwards and cannot be changed. */
@@ -35,8 +35,8 @@ export interface ForwardOptions {
   /** Changes what fields the client gets; called for interim responses too. */
   readonly editResponseFields?: (head: ResponseHead) => HeaderList;
   /**
-   * The upstream is a host, so that its `Stead-Outcome` is an outcome and not a response. Default true. False towards an
-   * application: what it says there is its own response, whatever it means by it.
+   * The upstream is a host, so that its `Stead-Outcome` is an outcome and not a response. Default true. False towards
+   * an application: what it says there is its own response, whatever it means by it.
    */
   readonly upstreamIsHost?: boolean;
   /** How long the first byte of the final response to this target may take; undefined: as the limits say. */
@@ -53,13 +53,23 @@ export type ForwardOutcome =
   /** The upstream answered 503 with `Stead-Outcome: not-executed`; no byte of a final response was released. */
   | { readonly kind: "not_executed"; readonly bodyHeld: boolean; readonly reason: string }
   /**
-   * The request was sent at least in part and there is no complete response, or the host answered for its application with
-   * 502 and `Stead-Outcome: unknown`. `released`: at least one byte of a response went to
-   * the client (its connection is destroyed then, unless it was only an interim one). `reused`: the connection had
-   * served before and broke before any byte of a response.
+   * The request was sent at least in part and there is no complete response, or the host answered for its application
+   * with 502 and `Stead-Outcome: unknown`. `released`: at least one byte of a response went to the client (its
+   * connection is destroyed then, unless it was only an interim one). `reused`: the connection had served before and
+   * broke before any byte of a response.
    */
-  | { readonly kind: "lost"; readonly released: boolean; readonly bodyHeld: boolean; readonly reused: boolean; readonly cause: LossCause; readonly reason: string }
-  /** The host did not execute it and wants it not to be sent again for a while; no byte of a final response was released. */
+  | {
+      readonly kind: "lost";
+      readonly released: boolean;
+      readonly bodyHeld: boolean;
+      readonly reused: boolean;
+      readonly cause: LossCause;
+      readonly reason: string;
+    }
+  /**
+   * The host did not execute it and wants it not to be sent again for a while; no byte of a final response was
+   * released.
+   */
   | { readonly kind: "put_aside"; readonly retryAfterSeconds: number; readonly reason: string }
   /** The upstream broke RFC 9112, which `reason` says with the section; nothing of that response was released. */
   | { readonly kind: "upstream_invalid"; readonly reason: string }
@@ -97,7 +107,10 @@ export interface Exchange {
   readonly bodyHeld: boolean;
   /** Answers the request itself. The connection stays usable when the rest of the request's body is small. */
   respond(response: OwnResponse): Promise<void>;
-  /** Sends the request to `upstream` and its response to the client. May be called again while `bodyHeld` and not `responseStarted`. */
+  /**
+   * Sends the request to `upstream` and its response to the client. May be called again while `bodyHeld` and not
+   * `responseStarted`.
+   */
   forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome>;
   /** Callback form of `forward` for the hot path; allocates no promise. */
   forwardTo(upstream: Upstream, options: ForwardOptions, user: ForwardUser): void;
@@ -105,7 +118,9 @@ export interface Exchange {
   destroy(): void;
 }
 
-/** What becomes of the client connection; `reset` where an orderly end would make an incomplete response look complete. */
+/**
+ * What becomes of the client connection; `reset` where an orderly end would make an incomplete response look complete.
+ */
 export type Cut = "no" | "destroy" | "reset";
 
 /** The client connection of an exchange, as an attempt needs it. */
@@ -146,7 +161,10 @@ export interface AttemptClient extends Exchange {
   setBodyFlow(flow: "to_attempt" | "paused"): void;
   /** The connection has become a tunnel: what the client sends goes to `tunnel`, what it has sent already first. */
   startTunnel(tunnel: ClientTunnel): void;
-  /** An owner's function threw: a programming error, which is reported to the caller of `forward`. `onAttemptSettled` follows. */
+  /**
+   * An owner's function threw: a programming error, which is reported to the caller of `forward`. `onAttemptSettled`
+   * follows.
+   */
   onAttemptFailed(error: unknown): void;
   /** The last call. */
   onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void;

@@ -1,10 +1,10 @@
 /**
  * Lets pieces of a response out, each batch only after the gate has agreed to it (docs/PROTOCOL.md, "gate").
  *
- * The rule: a piece leaves only after a call of the gate that began *after* the piece had arrived. So what arrives while
- * a call is pending waits for a call of its own; it is never covered by the pending one, which may have looked at the
- * write-ahead log before the application wrote what this piece acknowledges. Order is kept, and the end is gated like
- * a piece, because an end can say as much as a byte.
+ * The rule: a piece leaves only after a call of the gate that began *after* the piece had arrived. So what arrives
+ * while a call is pending waits for a call of its own; it is never covered by the pending one, which may have looked at
+ * the write-ahead log before the application wrote what this piece acknowledges. Order is kept, and the end is gated
+ * like a piece, because an end can say as much as a byte.
  *
  * The fast path, a gate that returns undefined, releases in the same turn.
  */
@@ -54,7 +54,10 @@ export class GatedRelease {
     this.#batchBytes += piece.length;
   }
 
-  /** A part of `bytes`. What follows a part directly leaves with it as one piece: a head and its body that came in one read. */
+  /**
+   * A part of `bytes`. What follows a part directly leaves with it as one piece: a head and its body that came in one
+   * read.
+   */
   pushBytes(bytes: Buffer, from: number, to: number): void {
     this.#batchBytes += to - from;
     if (this.#run !== bytes || this.#runTo !== from) {

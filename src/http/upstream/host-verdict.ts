@@ -1,9 +1,11 @@
 /**
  * What a host says instead of a response of its application: 503 with `Stead-Outcome: not-executed`, or 502 with
- * `Stead-Outcome: unknown` (504 when it took too long). It decides about a replay, so it is only believed of a host, never of an application.
+ * `Stead-Outcome: unknown` (504 when it took too long). It decides about a replay, so it is only believed of a host,
+ * never of an application.
  *
- * `Stead-Cause` says which it was, because only a request whose application *ended* may be sent again; a word that is not known here
- * (another version) is taken for the end of the application, which is what an unknown outcome has always meant. `Stead-Reason` is for people.
+ * `Stead-Cause` says which it was, because only a request whose application *ended* may be sent again; a word that is
+ * not known here (another version) is taken for the end of the application, which is what an unknown outcome has always
+ * meant. `Stead-Reason` is for people.
  */
 import type { LossCause } from "../../core/replay.ts";
 import type { ForwardOutcome } from "./exchange.ts";
@@ -41,7 +43,12 @@ export function hostVerdict({ status, headers }: ResponseHead): HostVerdict | un
   return Object.hasOwn(verdicts, cause) ? verdicts[cause as UnknownCause] : verdicts["application-ended"];
 }
 
-export function verdictOutcome(verdict: HostVerdict, reason: string | undefined, bodyHeld: boolean, released: boolean): ForwardOutcome {
+export function verdictOutcome(
+  verdict: HostVerdict,
+  reason: string | undefined,
+  bodyHeld: boolean,
+  released: boolean,
+): ForwardOutcome {
   switch (verdict.kind) {
     case "not_executed":
       return { kind: "not_executed", bodyHeld, reason: reason ?? "the host did not execute the request" };
@@ -50,7 +57,14 @@ export function verdictOutcome(verdict: HostVerdict, reason: string | undefined,
     case "invalid":
       return { kind: "upstream_invalid", reason: reason ?? "the host could not understand its application" };
     case "lost":
-      return { kind: "lost", released, bodyHeld, reused: false, cause: verdict.cause, reason: reason ?? "the host lost its application" };
+      return {
+        kind: "lost",
+        released,
+        bodyHeld,
+        reused: false,
+        cause: verdict.cause,
+        reason: reason ?? "the host lost its application",
+      };
   }
 }
 
@@ -62,5 +76,9 @@ export const unknownFields = (cause: UnknownCause, reason: string): [string, str
 ];
 
 /** A text as the value of a field: what may not stand in one becomes a question mark. */
-const fieldText = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, reasonCharactersMax).trim();
+const fieldText = (text: string): string =>
+  text
+    .replaceAll(/[^\x20-\x7e]/g, "?")
+    .slice(0, reasonCharactersMax)
+    .trim();
 const reasonCharactersMax = 500;

@@ -1,6 +1,6 @@
 /**
- * Stops reading from an upstream while the client, or the gate, is behind, and goes on when they have caught up. The bytes in
- * between are bounded by `writeBufferBytesMax` on either side of the gate, plus one read.
+ * Stops reading from an upstream while the client, or the gate, is behind, and goes on when they have caught up. The
+ * bytes in between are bounded by `writeBufferBytesMax` on either side of the gate, plus one read.
  */
 import type { GatedRelease } from "./gated-release.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";

@@ -1,6 +1,6 @@
 /**
- * Reads the response to one request out of the bytes of an upstream connection: interim heads, a switch of protocols, the
- * final head, its body and its end. Decides nothing and releases nothing.
+ * Reads the response to one request out of the bytes of an upstream connection: interim heads, a switch of protocols,
+ * the final head, its body and its end. Decides nothing and releases nothing.
  */
 import { Buffer } from "node:buffer";
 import { BodyReader } from "../message/body-reader.ts";
@@ -40,7 +40,9 @@ export class ResponseReader {
     return this.#headBytes !== undefined || this.#body?.holdsBytes === true;
   }
 
-  /** Takes the next bytes. Throws `ProtocolError`; then nothing of what was reported for this chunk may be passed on. */
+  /**
+   * Takes the next bytes. Throws `ProtocolError`; then nothing of what was reported for this chunk may be passed on.
+   */
   read(chunk: Buffer): void {
     let bytes = chunk;
     let at = 0;
@@ -49,7 +51,8 @@ export class ResponseReader {
       this.#headBytes = undefined;
     }
     while (this.#body === undefined) {
-      const found = at < bytes.length ? readResponse(bytes, at, bytes.length, this.#request.method, this.#limits) : undefined;
+      const found =
+        at < bytes.length ? readResponse(bytes, at, bytes.length, this.#request.method, this.#limits) : undefined;
       if (found === undefined) {
         if (at < bytes.length) this.#headBytes = at === 0 ? bytes : bytes.subarray(at);
         return;
@@ -65,7 +68,9 @@ export class ResponseReader {
     if (this.#body.done) this.#complete(at === bytes.length);
   }
 
-  /** The upstream has ended its side. True when that is the end of the response; false when the response is incomplete. */
+  /**
+   * The upstream has ended its side. True when that is the end of the response; false when the response is incomplete.
+   */
   end(): boolean {
     if (this.#done || !this.#untilEnd) return this.#done;
     this.#sink.onBodyEnd(undefined);
@@ -89,7 +94,11 @@ export class ResponseReader {
 
   #switch(response: ParsedResponse, rest: Buffer | undefined): void {
     if (this.#request.upgrade === undefined || response.upgrade === undefined) {
-      throw new ProtocolError(400, "switch_not_asked", "the upstream switched protocols without being asked, or does not say to which");
+      throw new ProtocolError(
+        400,
+        "switch_not_asked",
+        "the upstream switched protocols without being asked, or does not say to which",
+      );
     }
     this.#sink.onSwitch(response, rest);
   }

@@ -1,6 +1,7 @@
 /**
- * Says a response again for the client, piece by piece into the gated release: own framing, no fields of the hop before.
- * How the body is framed depends on what the client can read: chunked for HTTP/1.1, until the end of the connection for 1.0.
+ * Says a response again for the client, piece by piece into the gated release: own framing, no fields of the hop
+ * before. How the body is framed depends on what the client can read: chunked for HTTP/1.1, until the end of the
+ * connection for 1.0.
  */
 import type { Buffer } from "node:buffer";
 import type { AttemptClient, ForwardOptions } from "./exchange.ts";
@@ -42,7 +43,16 @@ export class ResponseWriter {
     const headers = this.#edit?.(response) ?? response.headers;
     this.started = true;
     this.status = 101;
-    this.#release.push(responseText(response, headers, response.connectionOptions, noBody, false, `Upgrade\r\nUpgrade: ${response.upgrade ?? ""}`));
+    this.#release.push(
+      responseText(
+        response,
+        headers,
+        response.connectionOptions,
+        noBody,
+        false,
+        `Upgrade\r\nUpgrade: ${response.upgrade ?? ""}`,
+      ),
+    );
   }
 
   final(response: ParsedResponse): void {
@@ -59,9 +69,16 @@ export class ResponseWriter {
     const keepFraming = response.framing.kind === "none" && response.status !== 204;
     const connection = client.connectionField();
     const { source } = headers;
-    if (connection === undefined && source !== undefined && passesAsItCame(headers, response, this.#framing, keepFraming)) {
+    if (
+      connection === undefined &&
+      source !== undefined &&
+      passesAsItCame(headers, response, this.#framing, keepFraming)
+    ) {
       this.#release.pushBytes(source.bytes, source.start, source.fieldsEnd + 2);
-    } else this.#release.push(responseText(response, headers, response.connectionOptions, this.#framing, keepFraming, connection));
+    } else
+      this.#release.push(
+        responseText(response, headers, response.connectionOptions, this.#framing, keepFraming, connection),
+      );
   }
 
   body(bytes: Buffer, from: number, to: number): void {

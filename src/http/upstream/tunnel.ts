@@ -40,7 +40,8 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
     if (this.#over) return;
     this.#connection.write(data);
     this.#expire();
-    if (this.#connection.waitingBytes > this.#owner.client.limits.writeBufferBytesMax) this.#owner.client.setBodyFlow("paused");
+    if (this.#connection.waitingBytes > this.#owner.client.limits.writeBufferBytesMax)
+      this.#owner.client.setBodyFlow("paused");
   }
 
   sendEnd(): void {

@@ -1,9 +1,9 @@
 /**
  * A bounded keep-alive pool of connections to one upstream.
  *
- * A request takes an unused connection (the one used last, so that the others age and go) or a new one, or waits in order
- * of arrival. Unused connections are kept for less time than the upstream keeps them, so that a request rarely meets
- * one that is just being closed; when it does, its user is told "gone" and decides about a replay.
+ * A request takes an unused connection (the one used last, so that the others age and go) or a new one, or waits in
+ * order of arrival. Unused connections are kept for less time than the upstream keeps them, so that a request rarely
+ * meets one that is just being closed; when it does, its user is told "gone" and decides about a replay.
  */
 import type { Histogram } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -37,8 +37,9 @@ const epochFields = fieldSet(STEAD);
 /** A request for a connection. Exactly one of the two is called once, possibly before `acquire` returns. */
 export interface ConnectionWaiter {
   /**
-   * Whether a connection that was unused for a while may serve it. The upstream may be closing such a connection, and then
-   * a request that must not be sent twice would have an unknown outcome; a new connection costs far less than that.
+   * Whether a connection that was unused for a while may serve it. The upstream may be closing such a connection, and
+   * then a request that must not be sent twice would have an unknown outcome; a new connection costs far less than
+   * that.
    */
   readonly mayReuseOld: boolean;
   onConnection(connection: UpstreamConnection): void;
@@ -148,7 +149,10 @@ export class Upstream implements UpstreamPool {
     if (at !== -1) this.#waiters.splice(at, 1);
   }
 
-  /** The exchange on `connection` is complete and it may serve another. `keepAliveMs`: how long the upstream says that it keeps it. */
+  /**
+   * The exchange on `connection` is complete and it may serve another. `keepAliveMs`: how long the upstream says that
+   * it keeps it.
+   */
   release(connection: UpstreamConnection, keepAliveMs?: number): void {
     connection.leave();
     // One second less than that, so that it is not closing the connection while we use it.
@@ -170,7 +174,9 @@ export class Upstream implements UpstreamPool {
     this.#unused.push(connection);
   }
 
-  /** Ends everything now: exchanges in flight are lost, waiting ones are not sent, later ones are refused with `reason`. */
+  /**
+   * Ends everything now: exchanges in flight are lost, waiting ones are not sent, later ones are refused with `reason`.
+   */
   close(reason: string): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
@@ -185,9 +191,10 @@ export class Upstream implements UpstreamPool {
   }
 
   /**
-   * Closes connections that no exchange has, also those that are being made: the process at their other end is gone. Not each of them is told that: a
-   * server with TCP_DEFER_ACCEPT (nginx, Apache, Bun) hears of a connection with its first bytes, and when it ends before them, the kernel forgets
-   * the connection without a word. What is sent on it later is answered by a reset, as by a process that lives.
+   * Closes connections that no exchange has, also those that are being made: the process at their other end is gone.
+   * Not each of them is told that: a server with TCP_DEFER_ACCEPT (nginx, Apache, Bun) hears of a connection with its
+   * first bytes, and when it ends before them, the kernel forgets the connection without a word. What is sent on it
+   * later is answered by a reset, as by a process that lives.
    */
   dropUnused(reason: string): void {
     for (const connection of [...this.#all]) if (!connection.isUsed) connection.destroy(reason);

@@ -1,12 +1,12 @@
 /**
  * The small writes of one turn of the event loop, handed to the system together at its end.
  *
- * Sending a few bytes costs little beside waking the process that waits for them. One after the other, with the work for a request
- * in between, each small write meets a receiver that has fallen asleep again; together they wake it once. A large write
- * gains nothing, because its bytes would leave the cache meanwhile, and goes at once.
+ * Sending a few bytes costs little beside waking the process that waits for them. One after the other, with the work
+ * for a request in between, each small write meets a receiver that has fallen asleep again; together they wake it once.
+ * A large write gains nothing, because its bytes would leave the cache meanwhile, and goes at once.
  *
- * A byte that a gate let pass leaves a moment after that, as on a slower network: what it says was so when the gate was asked, and
- * the reader had asked before.
+ * A byte that a gate let pass leaves a moment after that, as on a slower network: what it says was so when the gate was
+ * asked, and the reader had asked before.
  *
  * Everything is copied into one buffer, so that no more than its size waits here, however many sockets there are.
  */
@@ -29,7 +29,10 @@ export class Outbox {
   #end = 0;
   #isDue = false;
 
-  /** Copies `pieces`, of `length` bytes together and at most `joinBytesMax`, into the buffer and returns where they begin. They stay there until the next call, or with `keep`. */
+  /**
+   * Copies `pieces`, of `length` bytes together and at most `joinBytesMax`, into the buffer and returns where they
+   * begin. They stay there until the next call, or with `keep`.
+   */
   join(pieces: readonly Piece[], length: number): number {
     if (this.#end + length > joinBytesMax) this.#sendAll();
     let at = this.#end;

@@ -1,9 +1,10 @@
 /**
- * `Tcp` on `Bun.listen` and `Bun.connect`: no streams, no listeners per socket, one native call for each read and write.
+ * `Tcp` on `Bun.listen` and `Bun.connect`: no streams, no listeners per socket, one native call for each read and
+ * write.
  *
  * Pieces are joined in one buffer (`Outbox`), so that a response head and its body cost one system call and no
- * allocation. That is safe because a native write copies into the kernel before it returns; what the kernel does not take is
- * copied out of it and waits. Small writes are made together at the end of the turn.
+ * allocation. That is safe because a native write copies into the kernel before it returns; what the kernel does not
+ * take is copied out of it and waits. Small writes are made together at the end of the turn.
  *
  * Bun offers no way to give up an attempt to connect: a socket destroyed before that is closed as soon as the
  * system has decided (refused, connected, or its own time limit).
@@ -38,9 +39,17 @@ export const bunTcp: Tcp = {
       };
       const options = { hostname: host, port, allowHalfOpen: true, reusePort, socket };
       // Bun takes `fd` where it takes an address, and its types do not say so.
-      const listener = Bun.listen<BunSocket>(descriptor === undefined ? options : ({ fd: descriptor, allowHalfOpen: true, socket } as unknown as typeof options));
+      const listener = Bun.listen<BunSocket>(
+        descriptor === undefined
+          ? options
+          : ({ fd: descriptor, allowHalfOpen: true, socket } as unknown as typeof options),
+      );
       const own = (listener as unknown as { readonly fd?: number }).fd ?? -1;
-      resolve({ port: descriptor === undefined ? listener.port : port, descriptor: own, close: () => listener.stop(false) });
+      resolve({
+        port: descriptor === undefined ? listener.port : port,
+        descriptor: own,
+        close: () => listener.stop(false),
+      });
     });
   },
 
@@ -241,8 +250,9 @@ class BunSocket implements TcpSocket, OutboxUser {
   }
 
   /**
-   * Bun calls this from within `shutdown` too, and leaves out the end when it follows ours: both are made as the port says. The
-   * native socket is closed already, so nothing can come in between but a `destroy`, and then no event is due.
+   * Bun calls this from within `shutdown` too, and leaves out the end when it follows ours: both are made as the port
+   * says. The native socket is closed already, so nothing can come in between but a `destroy`, and then no event is
+   * due.
    */
   onClose(error: SystemError | undefined): void {
     queueMicrotask(() => {

@@ -1,4 +1,7 @@
-/** Two ends of a connection in memory: what is written at one end is read at the other, with backpressure and half-close. */
+/**
+ * Two ends of a connection in memory: what is written at one end is read at the other, with backpressure and
+ * half-close.
+ */
 import { Duplex } from "node:stream";
 import type { Buffer } from "node:buffer";
 

@@ -1,7 +1,19 @@
-/** `Tcp` on `node:net`: for Node and Deno, and everywhere for what comes as a stream (TLS of `node:tls`, connections in memory). */
+/**
+ * `Tcp` on `node:net`: for Node and Deno, and everywhere for what comes as a stream (TLS of `node:tls`, connections in
+ * memory).
+ */
 import { Buffer } from "node:buffer";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { joinBytesMax, Slice, type Piece, type Tcp, type TcpListener, type TcpListenOptions, type TcpSocket, type TcpUser } from "./tcp.ts";
+import {
+  joinBytesMax,
+  Slice,
+  type Piece,
+  type Tcp,
+  type TcpListener,
+  type TcpListenOptions,
+  type TcpSocket,
+  type TcpUser,
+} from "./tcp.ts";
 
 /** Half-open, because either side may end first; without Nagle's delay, because every write is a whole message. */
 export const nodeSocketOptions = { allowHalfOpen: true, noDelay: true };
@@ -10,7 +22,10 @@ const backlog = 4096;
 
 export const nodeTcp: Tcp = {
   listen(options, onSocket) {
-    return listenWith(createServer(nodeSocketOptions, (socket) => onSocket(nodeSocket(socket))), options);
+    return listenWith(
+      createServer(nodeSocketOptions, (socket) => onSocket(nodeSocket(socket))),
+      options,
+    );
   },
 
   connect(host, port, user) {
@@ -23,7 +38,10 @@ export const nodeTcp: Tcp = {
 };
 
 /** Has `server` listen. */
-export function listenWith(server: Server, { host, port, reusePort = false, descriptor }: TcpListenOptions): Promise<TcpListener> {
+export function listenWith(
+  server: Server,
+  { host, port, reusePort = false, descriptor }: TcpListenOptions,
+): Promise<TcpListener> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(descriptor === undefined ? { host, port, backlog, reusePort } : { fd: descriptor }, () => {
@@ -31,7 +49,11 @@ export function listenWith(server: Server, { host, port, reusePort = false, desc
       server.on("error", () => undefined); // only accept errors come now (too many open files); accepting goes on
       const address = server.address();
       const handle = (server as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle;
-      resolve({ port: address === null || typeof address === "string" ? port : address.port, descriptor: handle?.fd ?? -1, close: () => server.close() });
+      resolve({
+        port: address === null || typeof address === "string" ? port : address.port,
+        descriptor: handle?.fd ?? -1,
+        close: () => server.close(),
+      });
     });
   });
 }
@@ -139,4 +161,5 @@ function joined(pieces: readonly Piece[], total: number): Buffer {
   return all;
 }
 
-const viewOf = (piece: Buffer | Slice): Buffer => (piece instanceof Slice ? piece.bytes.subarray(piece.from, piece.from + piece.length) : piece);
+const viewOf = (piece: Buffer | Slice): Buffer =>
+  piece instanceof Slice ? piece.bytes.subarray(piece.from, piece.from + piece.length) : piece;

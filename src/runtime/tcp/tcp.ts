@@ -1,11 +1,14 @@
 /**
- * TCP as a port: what the data plane needs of a runtime's sockets, and nothing else. `bun-tcp.ts` and `node-tcp.ts` implement
- * it (the first without streams, which cost more than a request's parsing); one contract suite holds for both.
+ * TCP as a port: what the data plane needs of a runtime's sockets, and nothing else. `bun-tcp.ts` and `node-tcp.ts`
+ * implement it (the first without streams, which cost more than a request's parsing); one contract suite holds for
+ * both.
  *
  * Rules for every implementation:
- * - Events come one at a time, in order, never from within a call of the socket, and only after the turn in which it was made.
+ * - Events come one at a time, in order, never from within a call of the socket, and only after the turn in which it
+ *   was made.
  * - The last event is `onClose`; after `destroy` or `reset` no event comes at all, `onClose` included.
- * - Both sides may end on their own: `onEnd` leaves our side open, `end` leaves theirs. When both have ended the socket closes.
+ * - Both sides may end on their own: `onEnd` leaves our side open, `end` leaves theirs. When both have ended the socket
+ *   closes.
  * - What a user throws is not swallowed: it becomes an uncaught exception.
  */
 import type { Buffer } from "node:buffer";
@@ -13,7 +16,10 @@ import type { Buffer } from "node:buffer";
 /** Latin1 text, or bytes that do not change any more. */
 export type Piece = string | Buffer | Slice;
 
-/** A part of a buffer. A view of its own (`subarray`) costs as much as a system call, because it moves the bytes of a small buffer. */
+/**
+ * A part of a buffer. A view of its own (`subarray`) costs as much as a system call, because it moves the bytes of a
+ * small buffer.
+ */
 export class Slice {
   readonly bytes: Buffer;
   readonly from: number;
@@ -31,8 +37,8 @@ export type ChunkUse = "consumed" | undefined;
 /** Who gets a socket's events. */
 export interface TcpUser {
   /**
-   * The bytes are the user's to keep. `consumed`: they are not read again (everything written out of them `isClear`), so
-   * their memory may be used for the next read at once, instead of after a collection of garbage.
+   * The bytes are the user's to keep. `consumed`: they are not read again (everything written out of them `isClear`),
+   * so their memory may be used for the next read at once, instead of after a collection of garbage.
    */
   onData(chunk: Buffer): ChunkUse;
   /** The other side has ended; it may still read. */
@@ -56,8 +62,9 @@ export interface TcpSocket {
   /** Names the user, once, in the turn in which the socket was handed over. */
   use(user: TcpUser): void;
   /**
-   * Never blocks and never fails: what the system does not take waits, without a bound of its own. After `end` nothing is written. Small
-   * writes may be handed to the system at the end of the turn of the event loop; `end`, `destroy` and `reset` come after them.
+   * Never blocks and never fails: what the system does not take waits, without a bound of its own. After `end` nothing
+   * is written. Small writes may be handed to the system at the end of the turn of the event loop; `end`, `destroy` and
+   * `reset` come after them.
    */
   write(piece: Piece): void;
   /** All pieces in order, in as few system calls as sensible. */
@@ -86,8 +93,8 @@ export interface TcpListenOptions {
   /** Other processes may listen on the same port with the same option; the system spreads connections over them. */
   readonly reusePort?: boolean;
   /**
-   * A socket that listens already, inherited from another process: `host` and `port` only name it then. All processes that have
-   * it take from one queue, and one that closes it takes nothing out of that queue.
+   * A socket that listens already, inherited from another process: `host` and `port` only name it then. All processes
+   * that have it take from one queue, and one that closes it takes nothing out of that queue.
    */
   readonly descriptor?: number;
 }

@@ -1,8 +1,8 @@
 /**
  * The newest checkpoint that the log announces, found from the vault alone, without having followed the log.
  *
- * An announcement stands after the position it announces, and retention never passes the newest announced checkpoint; so
- * for that one it is found by reading from the checkpoint's own position on. Position 0 needs no announcement.
+ * An announcement stands after the position it announces, and retention never passes the newest announced checkpoint;
+ * so for that one it is found by reading from the checkpoint's own position on. Position 0 needs no announcement.
  */
 import { allRules } from "../../core/rules.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "./checkpoint-manifest.ts";
@@ -18,7 +18,9 @@ export interface Announced {
   readonly logPosition: Position;
 }
 
-/** Undefined when there is none. Throws what reading the log throws; a damaged manifest is passed over for an older one. */
+/**
+ * Undefined when there is none. Throws what reading the log throws; a damaged manifest is passed over for an older one.
+ */
 export async function newestAnnounced(store: Store, log: Log): Promise<Announced | undefined> {
   for (const position of (await listCheckpoints(store)).reverse()) {
     const manifest = await readManifest(store, position).catch(onlyDamaged);
@@ -35,7 +37,12 @@ async function lookForAnnouncement(log: Log, manifest: CheckpointManifest): Prom
   try {
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
       const { body } = record;
-      if (body.kind === "checkpoint" && body.checkpointPosition === manifest.position && body.manifestHash === manifest.manifestHash) announced = true;
+      if (
+        body.kind === "checkpoint" &&
+        body.checkpointPosition === manifest.position &&
+        body.manifestHash === manifest.manifestHash
+      )
+        announced = true;
     }
   } catch (error) {
     if (error instanceof LeftBehindError) return undefined; // Never announced, and the log has moved on from it.

@@ -3,7 +3,8 @@
  *
  * Two lines: one JSON object, and `sha256 <hex>` of the first line (with its line feed). It is written last, after all
  * chunks were written and read back, so a manifest that is there is complete. `previous` links it to the newest whole
- * checkpoint that was there when it was made: following the links from an announced one gives those that retention counts.
+ * checkpoint that was there when it was made: following the links from an announced one gives those that retention
+ * counts.
  */
 import { isDatabaseName } from "../../core/database-name.ts";
 import { createHash } from "node:crypto";
@@ -22,12 +23,16 @@ export interface CheckpointManifest {
   /** Hash and epoch of the log record at that position: a reader starts after it (`startOf`). */
   readonly hash: string;
   readonly epoch: number;
-  /** Position of that epoch's claim, whose record is never deleted: who is primary, and its lease. 0: none, or not said. */
+  /**
+   * Position of that epoch's claim, whose record is never deleted: who is primary, and its lease. 0: none, or not said.
+   */
   readonly epochPosition: Position;
   /** Calendar time at which the state was taken, milliseconds since 1970. */
   readonly wallTimeMs: number;
   readonly previous: { readonly position: Position; readonly manifestHash: string } | null;
-  /** Reused chunks are read back in the order of their hashes, a few each time: up to this one, "" when a round ended. */
+  /**
+   * Reused chunks are read back in the order of their hashes, a few each time: up to this one, "" when a round ended.
+   */
   readonly scrubbedTo: string;
   readonly databases: readonly ManifestDatabase[];
   /** SHA-256 of the manifest itself, hex: what the `checkpoint` record announces. */
@@ -51,11 +56,19 @@ export const startOf = (manifest: CheckpointManifest): { position: Position; has
   epoch: manifest.epoch,
 });
 
-export const databaseBytes = (database: { readonly pageSize: number; readonly pageCount: number }): number => database.pageSize * database.pageCount;
-export const chunkCountOf = (database: { readonly pageSize: number; readonly pageCount: number }): number => Math.ceil(databaseBytes(database) / chunkBytes);
+export const databaseBytes = (database: { readonly pageSize: number; readonly pageCount: number }): number =>
+  database.pageSize * database.pageCount;
+export const chunkCountOf = (database: { readonly pageSize: number; readonly pageCount: number }): number =>
+  Math.ceil(databaseBytes(database) / chunkBytes);
 
-export function encodeManifest(manifest: Omit<CheckpointManifest, "manifestHash">): { readonly bytes: Uint8Array; readonly manifestHash: string } {
-  const databases = manifest.databases.map((database) => ({ ...database, checksum: Buffer.from(database.checksum).toString("hex") }));
+export function encodeManifest(manifest: Omit<CheckpointManifest, "manifestHash">): {
+  readonly bytes: Uint8Array;
+  readonly manifestHash: string;
+} {
+  const databases = manifest.databases.map((database) => ({
+    ...database,
+    checksum: Buffer.from(database.checksum).toString("hex"),
+  }));
   const { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo } = manifest;
   const line = `${JSON.stringify({ format, version, position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases })}\n`;
   const manifestHash = sha256(line);
@@ -65,20 +78,35 @@ export function encodeManifest(manifest: Omit<CheckpointManifest, "manifestHash"
 /** Throws DamagedManifestError or UnknownFormatError. */
 export function decodeManifest(position: Position, bytes: Uint8Array): CheckpointManifest {
   const key = checkpointKey(position);
-  const damaged = (found: string, expected: string): DamagedManifestError => new DamagedManifestError(key, position, found, expected);
+  const damaged = (found: string, expected: string): DamagedManifestError =>
+    new DamagedManifestError(key, position, found, expected);
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   const lineEnd = text.indexOf("\n") + 1;
   const manifestHash = sha256(text.slice(0, lineEnd));
-  if (text.slice(lineEnd) !== `sha256 ${manifestHash}\n`) throw damaged(`${bytes.length} bytes with ${quoteFound(text.slice(lineEnd))}`, `"sha256 ${manifestHash}" after the first line`);
+  if (text.slice(lineEnd) !== `sha256 ${manifestHash}\n`)
+    throw damaged(
+      `${bytes.length} bytes with ${quoteFound(text.slice(lineEnd))}`,
+      `"sha256 ${manifestHash}" after the first line`,
+    );
   const value = parseObject(text.slice(0, lineEnd));
   if (value === undefined || value["format"] !== format) throw damaged("another kind of file", format);
-  if (value["version"] !== version) throw new UnknownFormatError(key, `version ${quoteFound(String(value["version"]))}`, `version ${version}`);
+  if (value["version"] !== version)
+    throw new UnknownFormatError(key, `version ${quoteFound(String(value["version"]))}`, `version ${version}`);
   const previous = readPrevious(value["previous"]);
   const databases = readDatabases(value["databases"]);
   const { hash, epoch, epochPosition, wallTimeMs, scrubbedTo } = value;
-  const isWhole = typeof hash === "string" && /^[0-9a-f]{64}$/.test(hash) && isCount(epoch) && isCount(epochPosition) && typeof wallTimeMs === "number" && typeof scrubbedTo === "string" && previous !== undefined;
-  if (!isWhole || value["position"] !== position) throw damaged("fields of the wrong kind, or of another position", `a manifest of position ${position}`);
-  if (databases === undefined) throw damaged("a database that cannot be one", "name, page size, page count, checksum and chunks that agree");
+  const isWhole =
+    typeof hash === "string" &&
+    /^[0-9a-f]{64}$/.test(hash) &&
+    isCount(epoch) &&
+    isCount(epochPosition) &&
+    typeof wallTimeMs === "number" &&
+    typeof scrubbedTo === "string" &&
+    previous !== undefined;
+  if (!isWhole || value["position"] !== position)
+    throw damaged("fields of the wrong kind, or of another position", `a manifest of position ${position}`);
+  if (databases === undefined)
+    throw damaged("a database that cannot be one", "name, page size, page count, checksum and chunks that agree");
   return { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, manifestHash };
 }
 
@@ -109,7 +137,8 @@ export async function newestCheckpoint(store: Store): Promise<CheckpointManifest
 
 function readPrevious(value: unknown): CheckpointManifest["previous"] | undefined {
   if (value === null) return null;
-  if (typeof value !== "object" || value === undefined || !("position" in value) || !("manifestHash" in value)) return undefined;
+  if (typeof value !== "object" || value === undefined || !("position" in value) || !("manifestHash" in value))
+    return undefined;
   if (!isCount(value.position) || typeof value.manifestHash !== "string") return undefined;
   return { position: value.position, manifestHash: value.manifestHash };
 }
@@ -124,7 +153,14 @@ function readDatabase(value: unknown): ManifestDatabase | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { name, pageSize, pageCount, checksum, chunks }: Partial<Record<string, unknown>> = { ...value };
   if (typeof name !== "string" || !isDatabaseName(name)) return undefined;
-  if (!isCount(pageSize) || pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0 || !isCount(pageCount)) return undefined;
+  if (
+    !isCount(pageSize) ||
+    pageSize < 512 ||
+    pageSize > 65536 ||
+    (pageSize & (pageSize - 1)) !== 0 ||
+    !isCount(pageCount)
+  )
+    return undefined;
   if (typeof checksum !== "string" || !/^[0-9a-f]{32}$/.test(checksum) || !Array.isArray(chunks)) return undefined;
   const keys = chunks.filter((key): key is string => typeof key === "string" && parseChunkKey(key) !== undefined);
   if (keys.length !== chunks.length || keys.length !== chunkCountOf({ pageSize, pageCount })) return undefined;
@@ -140,6 +176,7 @@ function parseObject(text: string): Partial<Record<string, unknown>> | undefined
   }
 }
 
-const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 
 const sha256 = (text: string): string => createHash("sha256").update(text, "utf8").digest("hex");

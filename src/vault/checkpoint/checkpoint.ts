@@ -1,27 +1,42 @@
 /**
  * Writes and reads checkpoints: all databases of a service as they were after one record of the log.
  *
- * Order: chunks → each read back and verified → manifest (putIfAbsent) → and only then the caller's `checkpoint` record. A crash
- * anywhere before the manifest leaves unreferenced chunks, which retention removes later.
+ * Order: chunks → each read back and verified → manifest (putIfAbsent) → and only then the caller's `checkpoint`
+ * record. A crash anywhere before the manifest leaves unreferenced chunks, which retention removes later.
  *
- * A chunk that the newest checkpoint has already is not written again. Keys of chunks carry the position of the checkpoint
- * they were written for, and that makes removal safe against a process that was frozen in it (retention.ts has the
- * argument). It needs what this file sees to itself: the base is never older than the newest manifest in the vault.
+ * A chunk that the newest checkpoint has already is not written again. Keys of chunks carry the position of the
+ * checkpoint they were written for, and that makes removal safe against a process that was frozen in it (retention.ts
+ * has the argument). It needs what this file sees to itself: the base is never older than the newest manifest in the
+ * vault.
  *
- * Reuse would carry silent decay from checkpoint to checkpoint, and retention deletes the journal that could mend it. So
- * every reused chunk must exist, a few of them are read back each time in rotation, and what is missing or damaged is simply
- * written anew: the content is at hand.
+ * Reuse would carry silent decay from checkpoint to checkpoint, and retention deletes the journal that could mend it.
+ * So every reused chunk must exist, a few of them are read back each time in rotation, and what is missing or damaged
+ * is simply written anew: the content is at hand.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { contentHash, decodeChunk, encodeChunk, zstdCompression, type Compression } from "./chunk-codec.ts";
-import { type CheckpointManifest, chunkCountOf, databaseBytes, encodeManifest, listCheckpoints, type ManifestDatabase, readManifest } from "./checkpoint-manifest.ts";
+import {
+  type CheckpointManifest,
+  chunkCountOf,
+  databaseBytes,
+  encodeManifest,
+  listCheckpoints,
+  type ManifestDatabase,
+  readManifest,
+} from "./checkpoint-manifest.ts";
 import { CheckpointExistsError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
 import { checkpointKey, chunkKey, chunkPrefix, parseChunkKey } from "../keys.ts";
 import { checkpointConcurrency, checkpointScrubChunks, chunkBytes } from "../limits.ts";
 import type { Position } from "../record.ts";
 import { type Store, StoreError } from "../store/store.ts";
 
-export { type CheckpointManifest, listCheckpoints, newestCheckpoint, readManifest, startOf } from "./checkpoint-manifest.ts";
+export {
+  type CheckpointManifest,
+  listCheckpoints,
+  newestCheckpoint,
+  readManifest,
+  startOf,
+} from "./checkpoint-manifest.ts";
 
 /** A database that does not change while the checkpoint is written (capture's seal gives it). */
 export interface CheckpointDatabase {
@@ -43,7 +58,9 @@ export interface WriteCheckpointOptions {
   readonly epochPosition?: Position;
   readonly wallTimeMs: number;
   readonly databases: readonly CheckpointDatabase[];
-  /** The newest checkpoint, when the caller has it: saves reading it. An older one than the vault's newest is not used. */
+  /**
+   * The newest checkpoint, when the caller has it: saves reading it. An older one than the vault's newest is not used.
+   */
   readonly base?: CheckpointManifest | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly compression?: Compression;
@@ -60,20 +77,27 @@ export interface WrittenCheckpoint {
 }
 
 /**
- * Throws CheckpointExistsError (one at or after this position exists), StoreError (nothing is retried: the next checkpoint
- * is the retry; an ambiguous manifest put is looked up), DamagedChunkError (the vault did not keep what it said), or the signal's reason.
+ * Throws CheckpointExistsError (one at or after this position exists), StoreError (nothing is retried: the next
+ * checkpoint is the retry; an ambiguous manifest put is looked up), DamagedChunkError (the vault did not keep what it
+ * said), or the signal's reason.
  */
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
   const { base, previous } = await chooseBase(options);
   const reuse = new Reuse(options.store, base);
   await reuse.load();
-  const jobs = options.databases.map((database) => ({ database, keys: new Array<string>(chunkCountOf(database)), same: unchanged(base, database) }));
+  const jobs = options.databases.map((database) => ({
+    database,
+    keys: new Array<string>(chunkCountOf(database)),
+    same: unchanged(base, database),
+  }));
   const pieces = jobs.flatMap((job) => Array.from(job.keys, (_, index) => ({ job, index })));
   let written = 0;
   await inParallel(options.concurrency ?? checkpointConcurrency, pieces, async ({ job, index }) => {
     options.signal?.throwIfAborted();
     await options.pace?.(chunkBytes);
-    const stored = (await reuse.again(job.same?.chunks[index], job.database, index)) ?? (await storeChunk(options, reuse, job.database, index));
+    const stored =
+      (await reuse.again(job.same?.chunks[index], job.database, index)) ??
+      (await storeChunk(options, reuse, job.database, index));
     job.keys[index] = stored.key;
     if (stored.written) written += 1;
   });
@@ -84,15 +108,33 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   });
   const { position, hash, epoch, epochPosition = 0, wallTimeMs } = options;
   const link = previous === undefined ? null : { position: previous.position, manifestHash: previous.manifestHash };
-  const manifest = await putManifest(options.store, { position, hash, epoch, epochPosition, wallTimeMs, previous: link, scrubbedTo: reuse.scrubbedTo, databases });
+  const manifest = await putManifest(options.store, {
+    position,
+    hash,
+    epoch,
+    epochPosition,
+    wallTimeMs,
+    previous: link,
+    scrubbedTo: reuse.scrubbedTo,
+    databases,
+  });
   return { manifest, chunksWritten: written, chunksReused: pieces.length - written };
 }
 
-/** The chunk of a database, verified. Throws DamagedChunkError (also when it is missing), UnknownFormatError, StoreError. */
-export async function readChunk(store: Store, manifest: CheckpointManifest, database: string, index: number): Promise<Uint8Array> {
+/**
+ * The chunk of a database, verified. Throws DamagedChunkError (also when it is missing), UnknownFormatError,
+ * StoreError.
+ */
+export async function readChunk(
+  store: Store,
+  manifest: CheckpointManifest,
+  database: string,
+  index: number,
+): Promise<Uint8Array> {
   const found = manifest.databases.find(({ name }) => name === database);
   const key = found?.chunks[index];
-  if (found === undefined || key === undefined) throw new RangeError(`checkpoint ${manifest.position} has no chunk ${index} of database ${database}`);
+  if (found === undefined || key === undefined)
+    throw new RangeError(`checkpoint ${manifest.position} has no chunk ${index} of database ${database}`);
   return readChunkAt(store, key, chunkLength(found, index), database);
 }
 
@@ -108,8 +150,13 @@ async function readChunkAt(store: Store, key: string, length: number, database: 
 const chunkLength = (database: { readonly pageSize: number; readonly pageCount: number }, index: number): number =>
   Math.min(chunkBytes, databaseBytes(database) - index * chunkBytes);
 
-/** Only the very newest manifest is a base for reuse; when it is damaged the link goes to the next whole one, and all is written. */
-async function chooseBase(options: WriteCheckpointOptions): Promise<{ base: CheckpointManifest | undefined; previous: CheckpointManifest | undefined }> {
+/**
+ * Only the very newest manifest is a base for reuse; when it is damaged the link goes to the next whole one, and all is
+ * written.
+ */
+async function chooseBase(
+  options: WriteCheckpointOptions,
+): Promise<{ base: CheckpointManifest | undefined; previous: CheckpointManifest | undefined }> {
   const positions = await listCheckpoints(options.store);
   const newest = positions.at(-1);
   if (newest === undefined) return { base: undefined, previous: undefined };
@@ -125,17 +172,27 @@ async function chooseBase(options: WriteCheckpointOptions): Promise<{ base: Chec
   return { base: undefined, previous: undefined };
 }
 
-/** The same database in the base, when its whole-database checksum says that nothing in it has changed: it need not be read. */
+/**
+ * The same database in the base, when its whole-database checksum says that nothing in it has changed: it need not be
+ * read.
+ */
 function unchanged(base: CheckpointManifest | undefined, database: CheckpointDatabase): ManifestDatabase | undefined {
   const before = base?.databases.find(({ name }) => name === database.name);
-  if (before === undefined || before.pageSize !== database.pageSize || before.pageCount !== database.pageCount) return undefined;
+  if (before === undefined || before.pageSize !== database.pageSize || before.pageCount !== database.pageCount)
+    return undefined;
   return Buffer.compare(before.checksum, database.checksum) === 0 ? before : undefined;
 }
 
-async function storeChunk(options: WriteCheckpointOptions, reuse: Reuse, database: CheckpointDatabase, index: number): Promise<{ key: string; written: boolean }> {
+async function storeChunk(
+  options: WriteCheckpointOptions,
+  reuse: Reuse,
+  database: CheckpointDatabase,
+  index: number,
+): Promise<{ key: string; written: boolean }> {
   const length = chunkLength(database, index);
   const content = await database.read(index * chunkBytes, length);
-  if (content.length !== length) throw new RangeError(`database ${database.name} gave ${content.length} bytes of ${length}`);
+  if (content.length !== length)
+    throw new RangeError(`database ${database.name} gave ${content.length} bytes of ${length}`);
   const sha256 = contentHash(content);
   const existing = await reuse.find(sha256, length, database.name);
   if (existing !== undefined) return { key: existing, written: false };
@@ -175,10 +232,18 @@ class Reuse {
     this.scrubbedTo = next.length < checkpointScrubChunks ? "" : (next.at(-1) ?? "");
   }
 
-  /** A chunk of a database that has not changed, by its key in the base; undefined when it has to be read and written anew. */
-  async again(key: string | undefined, database: CheckpointDatabase, index: number): Promise<{ key: string; written: boolean } | undefined> {
+  /**
+   * A chunk of a database that has not changed, by its key in the base; undefined when it has to be read and written
+   * anew.
+   */
+  async again(
+    key: string | undefined,
+    database: CheckpointDatabase,
+    index: number,
+  ): Promise<{ key: string; written: boolean } | undefined> {
     const sha256 = key === undefined ? undefined : parseChunkKey(key)?.sha256;
-    const existing = sha256 === undefined ? undefined : await this.find(sha256, chunkLength(database, index), database.name);
+    const existing =
+      sha256 === undefined ? undefined : await this.find(sha256, chunkLength(database, index), database.name);
     return existing === undefined ? undefined : { key: existing, written: false };
   }
 
@@ -197,12 +262,16 @@ class Reuse {
   }
 }
 
-async function putManifest(store: Store, manifest: Omit<CheckpointManifest, "manifestHash">): Promise<CheckpointManifest> {
+async function putManifest(
+  store: Store,
+  manifest: Omit<CheckpointManifest, "manifestHash">,
+): Promise<CheckpointManifest> {
   const { bytes, manifestHash } = encodeManifest(manifest);
   const key = checkpointKey(manifest.position);
   let failure: Error | undefined;
   try {
-    if ((await store.putIfAbsent(key, bytes)).kind === "exists") failure = new CheckpointExistsError(manifest.position, manifest.position);
+    if ((await store.putIfAbsent(key, bytes)).kind === "exists")
+      failure = new CheckpointExistsError(manifest.position, manifest.position);
   } catch (error) {
     if (!(error instanceof StoreError) || error.kind !== "ambiguous") throw error;
     failure = error;
@@ -212,7 +281,10 @@ async function putManifest(store: Store, manifest: Omit<CheckpointManifest, "man
   throw failure ?? new DamagedManifestError(key, manifest.position, "other bytes than were written", "the manifest");
 }
 
-/** Runs `work` over the items, at most `width` at a time; the first failure stops the rest, and is thrown when all have ended. */
+/**
+ * Runs `work` over the items, at most `width` at a time; the first failure stops the rest, and is thrown when all have
+ * ended.
+ */
 async function inParallel<T>(width: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const failures: unknown[] = [];
   let next = 0;

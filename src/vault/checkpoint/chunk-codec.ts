@@ -10,7 +10,8 @@
  *         12      …  content
  *
  * Its key carries the SHA-256 of the content, which is what a reader verifies in the end, whatever the compression.
- * Compression is a port: zstd on the thread pool in production, none in the simulation, where time must not depend on threads.
+ * Compression is a port: zstd on the thread pool in production, none in the simulation, where time must not depend on
+ * threads.
  */
 import { createHash } from "node:crypto";
 // As a whole: Node 20, where the simulation runs too, has no zstd and would refuse to load the names.
@@ -27,7 +28,9 @@ export interface Compression {
   compress(content: Uint8Array): Promise<Uint8Array | undefined>;
 }
 
-/** zstd at its fastest level: half the bytes of typical databases for a few milliseconds per MiB, off the event loop. */
+/**
+ * zstd at its fastest level: half the bytes of typical databases for a few milliseconds per MiB, off the event loop.
+ */
 export const zstdCompression: Compression = {
   compress: (content) =>
     new Promise((resolve, reject) => {
@@ -56,9 +59,15 @@ export async function encodeChunk(content: Uint8Array, compression: Compression)
 }
 
 /** The verified content. `database` is only for the message. Throws DamagedChunkError or UnknownFormatError. */
-export async function decodeChunk(key: string, sha256: string, stored: Uint8Array, database?: string): Promise<Uint8Array> {
+export async function decodeChunk(
+  key: string,
+  sha256: string,
+  stored: Uint8Array,
+  database?: string,
+): Promise<Uint8Array> {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-  const damaged = (found: string, expected: string): DamagedChunkError => new DamagedChunkError(key, found, expected, database);
+  const damaged = (found: string, expected: string): DamagedChunkError =>
+    new DamagedChunkError(key, found, expected, database);
   if (bytes.length < headerBytes) throw damaged(`${bytes.length} bytes`, `at least ${headerBytes}`);
   if (bytes.readUInt32LE(0) !== magic) throw damaged(`magic ${quoteFound(bytes.toString("latin1", 0, 4))}`, '"STCK"');
   const [version, encoding, length] = [bytes.readUInt8(4), bytes.readUInt8(5), bytes.readUInt32LE(8)];

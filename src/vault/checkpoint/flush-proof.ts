@@ -1,9 +1,10 @@
 /**
- * Which flushes of a log a host can apply, found without a host: the state of the databases is carried along as hashes of their pages.
+ * Which flushes of a log a host can apply, found without a host: the state of the databases is carried along as hashes
+ * of their pages.
  *
- * What "apply" means is not decided here: `PageProof` is the code by which secondaries apply (src/host/secondary/page-proof.ts), so what
- * is refused here is refused there, with the same words. No host can go on behind a flush that is refused, until a whole
- * checkpoint begins anew.
+ * What "apply" means is not decided here: `PageProof` is the code by which secondaries apply
+ * (src/host/secondary/page-proof.ts), so what is refused here is refused there, with the same words. No host can go on
+ * behind a flush that is refused, until a whole checkpoint begins anew.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Flush } from "../../core/flush.ts";
@@ -35,7 +36,10 @@ export interface ProofState {
 }
 
 export interface PageProof {
-  /** The checksum of a part of a database: whole pages, the first of which has that number. That of the database is the XOR of its parts'. */
+  /**
+   * The checksum of a part of a database: whole pages, the first of which has that number. That of the database is the
+   * XOR of its parts'.
+   */
   checksumOf(pageSize: number, firstPage: number, bytes: Uint8Array): DatabaseChecksum;
   /** Of no database. */
   emptyState(): ProofState;
@@ -49,7 +53,10 @@ export interface UnappliableFlush extends ProofRefusal {
   readonly position: Position;
   /** The last position before its first part: the state there is whole. */
   readonly wholeUpTo: Position;
-  /** The first whole checkpoint after it: hosts begin there or later. undefined: there is none, and no host gets past the flush. */
+  /**
+   * The first whole checkpoint after it: hosts begin there or later. undefined: there is none, and no host gets past
+   * the flush.
+   */
   readonly mendedBy: Position | undefined;
 }
 
@@ -76,7 +83,10 @@ export class JournalProof {
 
   get unappliable(): UnappliableFlush[] {
     const positions = [...this.#checkpoints.keys()].toSorted((a, b) => a - b);
-    return this.#refused.map((refused) => ({ ...refused, mendedBy: positions.find((position) => position >= refused.position) }));
+    return this.#refused.map((refused) => ({
+      ...refused,
+      mendedBy: positions.find((position) => position >= refused.position),
+    }));
   }
 
   /** The records that follow come after this position, and not after those before. */
@@ -109,7 +119,9 @@ export class JournalProof {
   async #load(checkpoint: CheckpointManifest): Promise<ProofState | undefined> {
     const state = this.#proof.emptyState();
     try {
-      for (const database of checkpoint.databases) if ((await state.load({ ...database, chunks: this.#chunksOf(checkpoint, database) })) !== undefined) return undefined;
+      for (const database of checkpoint.databases)
+        if ((await state.load({ ...database, chunks: this.#chunksOf(checkpoint, database) })) !== undefined)
+          return undefined;
       return state;
     } catch (error) {
       if (isVaultError(error)) return undefined;
@@ -117,12 +129,18 @@ export class JournalProof {
     }
   }
 
-  async *#chunksOf(manifest: CheckpointManifest, { name, chunks }: { readonly name: string; readonly chunks: readonly string[] }): AsyncGenerator<Uint8Array> {
+  async *#chunksOf(
+    manifest: CheckpointManifest,
+    { name, chunks }: { readonly name: string; readonly chunks: readonly string[] },
+  ): AsyncGenerator<Uint8Array> {
     for (const index of chunks.keys()) yield await readChunk(this.#store, manifest, name, index);
   }
 }
 
-function differingDatabase(state: ReadonlyMap<string, DatabaseChecksum>, { databases }: CheckpointManifest): string | undefined {
+function differingDatabase(
+  state: ReadonlyMap<string, DatabaseChecksum>,
+  { databases }: CheckpointManifest,
+): string | undefined {
   const listed = new Map(databases.map(({ name, checksum }) => [name, checksum]));
   for (const name of new Set([...state.keys(), ...listed.keys()])) {
     const [here, there] = [state.get(name), listed.get(name)];

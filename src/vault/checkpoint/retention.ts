@@ -1,25 +1,25 @@
 /**
  * Removes from the vault what `core/retention.ts` says is no longer needed.
  *
- * Order: the newest announced checkpoint is whole (R6) → boundary, durable (R4) → records up to it, `epoch` records never →
- * manifests → chunks. A run that is interrupted anywhere leaves only things that the next run removes.
+ * Order: the newest announced checkpoint is whole (R6) → boundary, durable (R4) → records up to it, `epoch` records
+ * never → manifests → chunks. A run that is interrupted anywhere leaves only things that the next run removes.
  *
- * Its process may freeze in the middle and wake up much later; its deletions may also be
- * delayed by the store. A primary does it, or an operator, beside a running primary. Why that takes nothing that is needed:
- * - Let N be the newest announced checkpoint when it planned. It deletes chunks written for checkpoints at positions ≤ N
- *   that no kept checkpoint refers to; N is kept.
- * - Every other checkpoint at a position > N was begun when N's manifest was there: its writer is either the one of N, which
- *   makes one checkpoint at a time, or a successor, whose claim came after N's announcement. Its base is the newest
- *   manifest in the vault at its beginning (checkpoint.ts), which is N or later. So by induction it refers only to chunks
- *   that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry the position,
- *   nothing that is written later ever gets a key that is in the plan. (With the epoch in the keys instead, a late deletion
- *   could meet a chunk that the same primary has written again since.)
+ * Its process may freeze in the middle and wake up much later; its deletions may also be delayed by the store. A
+ * primary does it, or an operator, beside a running primary. Why that takes nothing that is needed:
+ * - Let N be the newest announced checkpoint when it planned. It deletes chunks written for checkpoints at positions ≤
+ *   N that no kept checkpoint refers to; N is kept.
+ * - Every other checkpoint at a position > N was begun when N's manifest was there: its writer is either the one of N,
+ *   which makes one checkpoint at a time, or a successor, whose claim came after N's announcement. Its base is the
+ *   newest manifest in the vault at its beginning (checkpoint.ts), which is N or later. So by induction it refers only
+ *   to chunks that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry
+ *   the position, nothing that is written later ever gets a key that is in the plan. (With the epoch in the keys
+ *   instead, a late deletion could meet a chunk that the same primary has written again since.)
  * - Records: those up to N are not needed by N or anything after it, whenever they go. A claim that lands in the hole
  *   finds the boundary (log-writer.ts).
- * - A fenced primary may still write a manifest at a position < N, with chunks that went meanwhile. It is not the newest,
- *   was never announced, and goes with the next run.
- * The newest manifest in the vault is therefore whole at any moment, announced or not: its position p is ≥ N for every plan
- * ever made; for p = N it is kept, for p > N the argument above holds.
+ * - A fenced primary may still write a manifest at a position < N, with chunks that went meanwhile. It is not the
+ *   newest, was never announced, and goes with the next run.
+ * The newest manifest in the vault is therefore whole at any moment, announced or not: its position p is ≥ N for every
+ * plan ever made; for p = N it is kept, for p > N the argument above holds.
  */
 import { planRetention, type RetentionPlan, type RetentionPolicy } from "../../core/retention.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -59,7 +59,10 @@ export interface Collected {
   readonly recordsKept: number;
 }
 
-/** Throws DamagedManifestError or DamagedChunkError (R6: the newest checkpoint is not whole; nothing is removed), StoreError. */
+/**
+ * Throws DamagedManifestError or DamagedChunkError (R6: the newest checkpoint is not whole; nothing is removed),
+ * StoreError.
+ */
 export async function collectGarbage(options: CollectOptions): Promise<Collected> {
   const { store, log, dryRun, signal } = options;
   const chunks = await listChunks(store);
@@ -73,15 +76,21 @@ export async function collectGarbage(options: CollectOptions): Promise<Collected
     plan,
     records,
     checkpoints: plan.removed.map(checkpointKey),
-    chunks: chunks.filter((key) => !referenced.has(key) && (parseChunkKey(key)?.position ?? Infinity) <= plan.chunksUpTo),
+    chunks: chunks.filter(
+      (key) => !referenced.has(key) && (parseChunkKey(key)?.position ?? Infinity) <= plan.chunksUpTo,
+    ),
     recordsKept,
   };
-  if (dryRun !== true) for (const keys of [collected.checkpoints, collected.chunks]) await deleteAll(store, keys, signal);
+  if (dryRun !== true)
+    for (const keys of [collected.checkpoints, collected.chunks]) await deleteAll(store, keys, signal);
   return collected;
 }
 
 /** The newest announced checkpoint and those it links back to, as far as they are still there and whole. */
-export async function announcedChain(store: Store, newest: CheckpointManifest): Promise<Map<Position, CheckpointManifest>> {
+export async function announcedChain(
+  store: Store,
+  newest: CheckpointManifest,
+): Promise<Map<Position, CheckpointManifest>> {
   const chain = new Map<Position, CheckpointManifest>();
   for (let manifest: CheckpointManifest | undefined = newest; manifest !== undefined; ) {
     chain.set(manifest.position, manifest);
@@ -96,7 +105,10 @@ export async function announcedChain(store: Store, newest: CheckpointManifest): 
   return chain;
 }
 
-async function describeCheckpoints(store: Store, chain: ReadonlyMap<Position, CheckpointManifest>): Promise<{ position: Position; wallTimeMs: number; announced: boolean }[]> {
+async function describeCheckpoints(
+  store: Store,
+  chain: ReadonlyMap<Position, CheckpointManifest>,
+): Promise<{ position: Position; wallTimeMs: number; announced: boolean }[]> {
   const positions = await listCheckpoints(store);
   return positions.map((position) => {
     const manifest = chain.get(position);
@@ -113,4 +125,5 @@ function assertNewestIsWhole(newest: CheckpointManifest, present: ReadonlySet<st
   }
 }
 
-export const listChunks = async (store: Store): Promise<string[]> => (await store.list(chunkPrefix)).filter((key) => parseChunkKey(key) !== undefined);
+export const listChunks = async (store: Store): Promise<string[]> =>
+  (await store.list(chunkPrefix)).filter((key) => parseChunkKey(key) !== undefined);

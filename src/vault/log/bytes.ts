@@ -1,8 +1,8 @@
 /**
  * Reading and writing little-endian fields with bounds: the building block of the record payloads.
  *
- * The reader throws `MalformedBytes` with what was found; the codec that uses it turns that into an error that names the
- * key. It never allocates by a length that it has not checked against the bytes that are really there.
+ * The reader throws `MalformedBytes` with what was found; the codec that uses it turns that into an error that names
+ * the key. It never allocates by a length that it has not checked against the bytes that are really there.
  */
 import { recordStringBytesMax } from "../limits.ts";
 
@@ -35,7 +35,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Bytes that a string takes, with its length; throws RangeError when it cannot be stored unchanged. */
 export function stringBytes(text: string): number {
   const bytes = Buffer.byteLength(text, "utf8");
-  if (bytes > recordStringBytesMax) throw new RangeError(`a string of ${bytes} bytes, at most ${recordStringBytesMax} can be stored`);
+  if (bytes > recordStringBytesMax)
+    throw new RangeError(`a string of ${bytes} bytes, at most ${recordStringBytesMax} can be stored`);
   if (loneSurrogate.test(text)) throw new RangeError("a string with half of a surrogate pair cannot be stored");
   return 2 + bytes;
 }
@@ -114,7 +115,8 @@ export class ByteReader {
 
   string(): string {
     const length = this.#bytes.readUInt16LE(this.#take(2));
-    if (length > recordStringBytesMax) throw new MalformedBytes(`a string of ${length} bytes`, `at most ${recordStringBytesMax}`);
+    if (length > recordStringBytesMax)
+      throw new MalformedBytes(`a string of ${length} bytes`, `at most ${recordStringBytesMax}`);
     try {
       return decoder.decode(this.bytes(length));
     } catch (error) {
@@ -129,7 +131,8 @@ export class ByteReader {
 
   #take(length: number): number {
     const start = this.#offset;
-    if (length > this.#bytes.length - start) throw new MalformedBytes(`${this.#bytes.length - start} bytes`, `at least ${length}`);
+    if (length > this.#bytes.length - start)
+      throw new MalformedBytes(`${this.#bytes.length - start} bytes`, `at least ${length}`);
     this.#offset = start + length;
     return start;
   }

@@ -1,16 +1,17 @@
 /**
  * Puts one record and does not return before its fate is known (R3).
  *
- * A put that failed ambiguously may have happened, or may still happen. It is made again with the same bytes at the same
- * position until the store says `created` or `exists`; only then is anything decided. `exists` is decided by content: the
- * nonce in the bytes is this claim's alone, so equal bytes are this writer's own record, whose reply was lost.
+ * A put that failed ambiguously may have happened, or may still happen. It is made again with the same bytes at the
+ * same position until the store says `created` or `exists`; only then is anything decided. `exists` is decided by
+ * content: the nonce in the bytes is this claim's alone, so equal bytes are this writer's own record, whose reply was
+ * lost.
  *
- * `startedAtMs` is what a lease may be counted from (R5). The next claimant waits a lease from the moment at which it first
- * saw this record, so the count must begin no later than the record could first be seen:
- * - `created`: this very attempt created it (exclusive creation), so no reader saw it before this attempt began; unless an
- *   earlier, ambiguous one had created it and retention has deleted it since (`goneSince`).
- * - `exists` and ours: one of the earlier attempts created it, and it is not known which; the record may have been visible since the
- *   first attempt that was ambiguous. Attempts before that one are known to have stored nothing.
+ * `startedAtMs` is what a lease may be counted from (R5). The next claimant waits a lease from the moment at which it
+ * first saw this record, so the count must begin no later than the record could first be seen:
+ * - `created`: this very attempt created it (exclusive creation), so no reader saw it before this attempt began; unless
+ *   an earlier, ambiguous one had created it and retention has deleted it since (`goneSince`).
+ * - `exists` and ours: one of the earlier attempts created it, and it is not known which; the record may have been
+ *   visible since the first attempt that was ambiguous. Attempts before that one are known to have stored nothing.
  */
 import { FencedError } from "../errors.ts";
 import type { Log } from "./log.ts";
@@ -27,13 +28,17 @@ export interface DecidedPutOptions extends RetryPorts {
   readonly rules: Rules;
 }
 
-/** - `mine`: durable at the position. - `other`: that record is there. - `gone`: taken by another, and deleted since. */
+/**
+ * - `mine`: durable at the position. - `other`: that record is there. - `gone`: taken by another, and deleted since.
+ */
 export type DecidedPut =
   | { readonly kind: "mine"; readonly startedAtMs: number }
   | { readonly kind: "other"; readonly record: LogRecord }
   | { readonly kind: "gone"; readonly boundary: Position };
 
-/** Rejects with the signal's reason (the fate is unknown then), CorruptRecordError, UnknownFormatError, `unsuitable`. */
+/**
+ * Rejects with the signal's reason (the fate is unknown then), CorruptRecordError, UnknownFormatError, `unsuitable`.
+ */
 export async function putUntilDecided(options: DecidedPutOptions): Promise<DecidedPut> {
   let mayBeVisibleSinceMs: number | undefined;
   for (let failures = 0; ; ) {
@@ -76,8 +81,13 @@ async function goneSince(options: DecidedPutOptions): Promise<{ kind: "gone"; bo
   return boundary >= options.position ? { kind: "gone", boundary } : undefined;
 }
 
-/** Reads what is at the position that `exists`. "vanished": not there any more, and retention was not it: a stale answer. */
-async function ownerOfRecord(options: DecidedPutOptions): Promise<{ kind: "mine" } | { kind: "vanished" } | Exclude<DecidedPut, { kind: "mine" }>> {
+/**
+ * Reads what is at the position that `exists`. "vanished": not there any more, and retention was not it: a stale
+ * answer.
+ */
+async function ownerOfRecord(
+  options: DecidedPutOptions,
+): Promise<{ kind: "mine" } | { kind: "vanished" } | Exclude<DecidedPut, { kind: "mine" }>> {
   const found = await retryUntilAnswered(options, () => options.log.get(options.position));
   if (found !== undefined) {
     if (Buffer.from(found.buffer, found.byteOffset, found.byteLength).equals(options.bytes)) return { kind: "mine" };
@@ -88,5 +98,7 @@ async function ownerOfRecord(options: DecidedPutOptions): Promise<{ kind: "mine"
 }
 
 export function fencedBy(position: Position, outcome: Exclude<DecidedPut, { kind: "mine" }>): FencedError {
-  return outcome.kind === "other" ? new FencedError(position, outcome.record.header.epoch, outcome.record.header.host) : new FencedError(position, 0, "");
+  return outcome.kind === "other"
+    ? new FencedError(position, outcome.record.header.epoch, outcome.record.header.host)
+    : new FencedError(position, 0, "");
 }

@@ -1,11 +1,12 @@
 /**
  * Puts the parts of a flush together: a transaction larger than a record spans several, and is applied only as a whole.
  *
- * Other records may stand between two parts; a claim may not: it means that the writer died in the middle, no client was told
- * that the flush is durable, and its parts are dropped.
+ * Other records may stand between two parts; a claim may not: it means that the writer died in the middle, no client
+ * was told that the flush is durable, and its parts are dropped.
  *
- * Who gives it a keeper needs no memory for a flush of any size: pages of parts beyond the first few megabytes are kept there. Sections
- * of a flush of several parts are copied out of their records, which would otherwise stay in memory with their pages.
+ * Who gives it a keeper needs no memory for a flush of any size: pages of parts beyond the first few megabytes are kept
+ * there. Sections of a flush of several parts are copied out of their records, which would otherwise stay in memory
+ * with their pages.
  */
 import type { DatabaseDelta } from "../../core/delta.ts";
 import type { Flush, Section } from "../../core/flush.ts";
@@ -40,9 +41,8 @@ export class FlushAssembler {
   }
 
   /**
-   * Takes the next record of the log. Returns the flush when the record completes one; with a keeper its pages are there until
-   * the next record.
-   * Throws CorruptRecordError for a part that does not follow.
+   * Takes the next record of the log. Returns the flush when the record completes one; with a keeper its pages are
+   * there until the next record. Throws CorruptRecordError for a part that does not follow.
    */
   push(record: LogRecord): Flush | undefined {
     const { body, header, sections } = record;
@@ -51,7 +51,12 @@ export class FlushAssembler {
     const expected = this.isOpen ? this.#part + 1 : 1;
     if (body.part !== expected || (expected > 1 && body.parts !== this.#parts)) {
       const { position } = header;
-      throw new CorruptRecordError(position, logKey(position), `part ${body.part} of ${body.parts}`, `part ${expected}${expected > 1 ? ` of ${this.#parts}` : ""}`);
+      throw new CorruptRecordError(
+        position,
+        logKey(position),
+        `part ${body.part} of ${body.parts}`,
+        `part ${expected}${expected > 1 ? ` of ${this.#parts}` : ""}`,
+      );
     }
     if (expected === 1) {
       this.#reset(0, body.parts);
@@ -62,7 +67,15 @@ export class FlushAssembler {
     this.#sections.push(...(body.parts === 1 ? sections : sections.map(copied)));
     if (this.isOpen) return undefined;
     const { epoch, host, wallTimeMs, position: to } = header;
-    const complete: Flush = { from: this.#from, to, epoch, host, wallTimeMs, deltas: this.#deltas, sections: this.#sections };
+    const complete: Flush = {
+      from: this.#from,
+      to,
+      epoch,
+      host,
+      wallTimeMs,
+      deltas: this.#deltas,
+      sections: this.#sections,
+    };
     this.#deltas = [];
     this.#sections = [];
     this.#parts = this.#part = 0;

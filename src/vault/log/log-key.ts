@@ -16,4 +16,5 @@ export const logKey = (position: Position): string => logPrefix + padPosition(po
 export const boundaryKey = (position: Position): string => boundaryPrefix + padPosition(position);
 
 /** Ascending when the keys are; what is no position of ours is left out. */
-export const positionsOf = (prefix: string, keys: readonly string[]): Position[] => keys.map((key) => positionOfKey(prefix, key)).filter((position) => position !== undefined);
+export const positionsOf = (prefix: string, keys: readonly string[]): Position[] =>
+  keys.map((key) => positionOfKey(prefix, key)).filter((position) => position !== undefined);

@@ -1,17 +1,19 @@
 /**
- * Reads the log in order and believes nothing: magic, version, hashes, service, position (record-codec.ts), and what only
- * the order can tell: the chain, and that epochs go up by one, at `epoch` records only, each with a nonce of its own.
+ * Reads the log in order and believes nothing: magic, version, hashes, service, position (record-codec.ts), and what
+ * only the order can tell: the chain, and that epochs go up by one, at `epoch` records only, each with a nonce of its
+ * own.
  *
  * The end of the log is a position without a record. It looks the same when retention has deleted the record there, so
  * the reader asks for the boundary at the first end it meets and then at every so many-th end in a row. That is for
- * liveness; a claim in a hole is caught by the claim itself (R4, log-writer.ts). Its record stays where it is, and a reader
- * that was left behind would find it there and take it for a primary's: so no `epoch` record is believed at or below the
- * boundary. The record that was deleted there was deleted after the boundary was durable, so a reader that can read what took its
- * place can read the boundary.
+ * liveness; a claim in a hole is caught by the claim itself (R4, log-writer.ts). Its record stays where it is, and a
+ * reader that was left behind would find it there and take it for a primary's: so no `epoch` record is believed at or
+ * below the boundary. The record that was deleted there was deleted after the boundary was durable, so a reader that
+ * can read what took its place can read the boundary.
  *
- * A reader that finds record after record is behind, and looks for the following ones at the same time: with one look-up
- * in flight it would read no faster than a primary writes, and never catch up on a vault with latency. What was looked for
- * ahead and missed says nothing about now: the end of the log is only believed from a look-up that began in `next` (R1).
+ * A reader that finds record after record is behind, and looks for the following ones at the same time: with one
+ * look-up in flight it would read no faster than a primary writes, and never catch up on a vault with latency. What was
+ * looked for ahead and missed says nothing about now: the end of the log is only believed from a look-up that began in
+ * `next` (R1).
  */
 import type { Rules } from "../../core/rules.ts";
 import { CorruptRecordError, LeftBehindError } from "../errors.ts";
@@ -24,7 +26,10 @@ export interface LogStart {
   /** Of the last record already known; 0: none. */
   readonly position: Position;
   readonly hash: string;
-  /** Epoch of that record, from the checkpoint's manifest. Undefined: unknown until the first record is read (0 at position 0). */
+  /**
+   * Epoch of that record, from the checkpoint's manifest. Undefined: unknown until the first record is read (0 at
+   * position 0).
+   */
   readonly epoch?: number;
 }
 
@@ -97,7 +102,8 @@ export class LogReader {
     const position = this.#position + 1;
     const bytes = await this.#lookUp(position);
     if (bytes === undefined) {
-      if (!this.#boundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1) await this.#assertNotLeftBehind(position);
+      if (!this.#boundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1)
+        await this.#assertNotLeftBehind(position);
       this.#boundarySeen = true;
       this.#ends += 1;
       return undefined;
@@ -157,16 +163,21 @@ export class LogReader {
 
   #assertContinues(record: LogRecord): void {
     const { header, body } = record;
-    const corrupt = (found: string, expected: string): CorruptRecordError => new CorruptRecordError(header.position, this.log.nameOf(header.position), found, expected);
+    const corrupt = (found: string, expected: string): CorruptRecordError =>
+      new CorruptRecordError(header.position, this.log.nameOf(header.position), found, expected);
     if (this.#rules.has("chain") && header.previousHash !== this.#hash) {
       throw corrupt(`a record that follows ${header.previousHash}`, `one that follows ${this.#hash}`);
     }
     if (body.kind === "epoch") {
-      if (this.#epoch !== undefined && header.epoch !== this.#epoch + 1) throw corrupt(`a claim of epoch ${header.epoch}`, `epoch ${this.#epoch + 1}`);
-      if (header.nonce === this.#nonce) throw corrupt("a claim with the nonce of the claim before", "a nonce of its own");
+      if (this.#epoch !== undefined && header.epoch !== this.#epoch + 1)
+        throw corrupt(`a claim of epoch ${header.epoch}`, `epoch ${this.#epoch + 1}`);
+      if (header.nonce === this.#nonce)
+        throw corrupt("a claim with the nonce of the claim before", "a nonce of its own");
       return;
     }
-    if (this.#epoch !== undefined && header.epoch !== this.#epoch) throw corrupt(`a record of epoch ${header.epoch}`, `epoch ${this.#epoch}`);
-    if (this.#nonce !== undefined && header.nonce !== this.#nonce) throw corrupt(`a record of the writer ${header.nonce}`, `the writer of the epoch, ${this.#nonce}`);
+    if (this.#epoch !== undefined && header.epoch !== this.#epoch)
+      throw corrupt(`a record of epoch ${header.epoch}`, `epoch ${this.#epoch}`);
+    if (this.#nonce !== undefined && header.nonce !== this.#nonce)
+      throw corrupt(`a record of the writer ${header.nonce}`, `the writer of the epoch, ${this.#nonce}`);
   }
 }

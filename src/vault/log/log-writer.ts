@@ -6,21 +6,23 @@
  * primary's next put meets that record, which is never deleted (R4), and is fenced by it, however late it wakes up.
  *
  * How it would lose a write, and why it does not:
- * - The last record that the claimant read was visible, but not yet durable, and a power failure of the vault takes it away:
- *   the log would have a hole before the claim. So the claimant first puts that record once more, with the same bytes.
- *   Either it is there, and made durable by that (fs-store.ts), or it is created again. If retention has deleted it
- *   meanwhile, a copy comes back below the boundary, where no reader looks, and goes with the next clean-up.
- * - The claimant slept while others wrote, made a checkpoint and deleted the log it had read: its claim then succeeds in
- *   a hole. The boundary was durable before the first deletion, the deletion came before the claim could succeed,
- *   and the boundary is read after that: a boundary at or beyond the claim shows it, the claim is void (R4), nothing was
- *   or is ever written after it by this claimant.
+ * - The last record that the claimant read was visible, but not yet durable, and a power failure of the vault takes it
+ *   away: the log would have a hole before the claim. So the claimant first puts that record once more, with the same
+ *   bytes. Either it is there, and made durable by that (fs-store.ts), or it is created again. If retention has deleted
+ *   it meanwhile, a copy comes back below the boundary, where no reader looks, and goes with the next clean-up.
+ * - The claimant slept while others wrote, made a checkpoint and deleted the log it had read: its claim then succeeds
+ *   in a hole. The boundary was durable before the first deletion, the deletion came before the claim could succeed,
+ *   and the boundary is read after that: a boundary at or beyond the claim shows it, the claim is void (R4), nothing
+ *   was or is ever written after it by this claimant.
  *
- * The next part of a flush can be made ready while the one before it is put (`prepare`): its bytes follow from the record under way. That is no second put
- * in flight (R2): it has no name in the vault until `append` puts it, which it does only when it still follows the last record, byte for byte.
+ * The next part of a flush can be made ready while the one before it is put (`prepare`): its bytes follow from the
+ * record under way. That is no second put in flight (R2): it has no name in the vault until `append` puts it, which it
+ * does only when it still follows the last record, byte for byte.
  *
- * A claim is a record of format 1, whatever the others are. It is the one record that is never deleted and that every restore reads behind
- * its checkpoint: in format 2 it would keep a host that reads format 1 only out until the next claim, while a checkpoint is enough to
- * begin behind all others. Nothing is lost by that, since a claim has no sections.
+ * A claim is a record of format 1, whatever the others are. It is the one record that is never deleted and that every
+ * restore reads behind its checkpoint: in format 2 it would keep a host that reads format 1 only out until the next
+ * claim, while a checkpoint is enough to begin behind all others. Nothing is lost by that, since a claim has no
+ * sections.
  */
 import type { Section } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
@@ -71,11 +73,17 @@ export interface Appended {
   readonly startedAtMs: number;
 }
 
-type WriterState = { readonly kind: "ready" } | { readonly kind: "busy" } | { readonly kind: "ended"; readonly cause: unknown };
+type WriterState =
+  | { readonly kind: "ready" }
+  | { readonly kind: "busy" }
+  | { readonly kind: "ended"; readonly cause: unknown };
 
 export interface AppendOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Beside the body. A required one needs format 2: ask `format` in the same turn. Optional ones are left out of a record of format 1. */
+  /**
+   * Beside the body. A required one needs format 2: ask `format` in the same turn. Optional ones are left out of a
+   * record of format 1.
+   */
   readonly sections?: readonly Section[] | undefined;
 }
 
@@ -112,19 +120,31 @@ export class LogWriter {
     this.#tip = { position: this.#position, hash: this.#hash };
   }
 
-  /** Rejects with the signal's reason, StoreError `unsuitable`, CorruptRecordError; store failures that may pass are retried. */
+  /**
+   * Rejects with the signal's reason, StoreError `unsuitable`, CorruptRecordError; store failures that may pass are
+   * retried.
+   */
   static async claim(options: ClaimOptions): Promise<ClaimOutcome> {
     const { reader, rules } = options;
     if (!reader.atEnd) throw new Error("R1: a claim needs a reader that has reached the end of the log");
-    if (!reader.epochKnown) throw new Error("R1: a claim needs to know the epoch: give the reader the epoch of the checkpoint it starts from");
+    if (!reader.epochKnown)
+      throw new Error(
+        "R1: a claim needs to know the epoch: give the reader the epoch of the checkpoint it starts from",
+      );
     const helped = await putLastAgain(options);
     if (helped !== undefined) return helped;
     const nonce = Buffer.from(options.random.bytes(16)).toString("hex");
     for (;;) {
       const header = headerAfter(options, nonce, reader.position, reader.hash, reader.epoch + 1);
-      const body: RecordBody = { kind: "epoch", leaseMs: options.leaseMs, controlUrl: options.controlUrl, instance: options.instance };
+      const body: RecordBody = {
+        kind: "epoch",
+        leaseMs: options.leaseMs,
+        controlUrl: options.controlUrl,
+        instance: options.instance,
+      };
       const { outcome, record } = await put(options, encode(options, header, { body, layout: { format: 1 } }));
-      if (outcome.kind === "mine") return await afterClaim({ options, nonce, claim: record, startedAtMs: outcome.startedAtMs });
+      if (outcome.kind === "mine")
+        return await afterClaim({ options, nonce, claim: record, startedAtMs: outcome.startedAtMs });
       if (outcome.kind === "gone") return { kind: "void", boundary: outcome.boundary };
       if (rules.has("R1-claim-after-end-of-log")) return { kind: "beaten", record: outcome.record };
       while ((await reader.next()) !== undefined); // The mutant: claims after records that its host never applies.
@@ -165,9 +185,9 @@ export class LogWriter {
 
   /**
    * Writes the next record; durable when it resolves. One at a time: a second call before that is a programming error.
-   * Store failures that may pass are retried for as long as it takes, and told to `onTrouble`.
-   * Rejects with FencedError, CorruptRecordError, StoreError `unsuitable`, or the signal's reason; the writer has ended then,
-   * and whether the record was written is unknown unless it was fenced.
+   * Store failures that may pass are retried for as long as it takes, and told to `onTrouble`. Rejects with
+   * FencedError, CorruptRecordError, StoreError `unsuitable`, or the signal's reason; the writer has ended then, and
+   * whether the record was written is unknown unless it was fenced.
    */
   async append(body: RecordBody, { signal, sections = [] }: AppendOptions = {}): Promise<Appended> {
     if (this.#state.kind === "ended") throw new WriterEndedError(this.#position, this.#state.cause);
@@ -193,8 +213,8 @@ export class LogWriter {
   }
 
   /**
-   * The record that comes after the one under way (or the last one), unless another comes first: encoded now, and announced to the store. `append` of this very
-   * body, without sections, takes it.
+   * The record that comes after the one under way (or the last one), unless another comes first: encoded now, and
+   * announced to the store. `append` of this very body, without sections, takes it.
    */
   prepare(body: RecordBody): void {
     if (this.#state.kind === "ended") return;
@@ -207,12 +227,19 @@ export class LogWriter {
   #takePrepared(body: RecordBody, sections: readonly Section[]): EncodedRecord | undefined {
     const prepared = this.#prepared;
     this.#prepared = undefined;
-    const follows = prepared?.record.header.previousHash === this.#hash && prepared.record.header.position === this.#position + 1;
-    return follows && prepared.record.body === body && prepared.record.format === this.format && sections.length === 0 ? prepared : undefined;
+    const follows =
+      prepared?.record.header.previousHash === this.#hash && prepared.record.header.position === this.#position + 1;
+    return follows && prepared.record.body === body && prepared.record.format === this.format && sections.length === 0
+      ? prepared
+      : undefined;
   }
 
   #encode(body: RecordBody, layout: RecordLayout): EncodedRecord {
-    return encode(this.#options, headerAfter(this.#options, this.#nonce, this.#tip.position, this.#tip.hash, this.epoch), { body, layout });
+    return encode(
+      this.#options,
+      headerAfter(this.#options, this.#nonce, this.#tip.position, this.#tip.hash, this.epoch),
+      { body, layout },
+    );
   }
 
   /** R2, in one place. The mutant takes every `exists` for its own lost reply. */
@@ -233,13 +260,23 @@ export class LogWriter {
   }
 }
 
-/** Makes the record that the claim follows durable; see the head comment. Returns an outcome only when that ends the claim. */
+/**
+ * Makes the record that the claim follows durable; see the head comment. Returns an outcome only when that ends the
+ * claim.
+ */
 async function putLastAgain(options: ClaimOptions): Promise<ClaimOutcome | undefined> {
   const { last, lastBytes, position, log } = options.reader;
-  if (last === undefined || lastBytes === undefined) return undefined; // It starts at a checkpoint, whose position was durable.
+  // It starts at a checkpoint, whose position was durable.
+  if (last === undefined || lastBytes === undefined) return undefined;
   const again = await putUntilDecided({ ...putPorts(options), position, bytes: lastBytes });
   if (again.kind === "mine") return undefined;
-  if (again.kind === "other") throw new CorruptRecordError(position, log.nameOf(position), `another record, ${again.record.hash}`, `the one read before, ${last.hash}`);
+  if (again.kind === "other")
+    throw new CorruptRecordError(
+      position,
+      log.nameOf(position),
+      `another record, ${again.record.hash}`,
+      `the one read before, ${last.hash}`,
+    );
   return { kind: "void", boundary: again.boundary };
 }
 
@@ -255,25 +292,53 @@ interface EncodedRecord {
 
 function encode(options: ClaimOptions, header: RecordHeader, { body, layout }: Content): EncodedRecord {
   const { bytes, hash } = encodeRecord(options.reader.log.serviceTag, header, body, layout);
-  const told = layout.format === 1 ? { sections: [], steadVersion: undefined } : { sections: layout.sections ?? [], steadVersion: programVersion };
+  const told =
+    layout.format === 1
+      ? { sections: [], steadVersion: undefined }
+      : { sections: layout.sections ?? [], steadVersion: programVersion };
   return { record: { header, body, format: layout.format, ...told, hash }, bytes };
 }
 
-async function put(options: ClaimOptions, { record, bytes }: EncodedRecord, signal?: AbortSignal): Promise<{ outcome: DecidedPut; record: LogRecord }> {
+async function put(
+  options: ClaimOptions,
+  { record, bytes }: EncodedRecord,
+  signal?: AbortSignal,
+): Promise<{ outcome: DecidedPut; record: LogRecord }> {
   const { body, header } = record;
-  const outcome = await putUntilDecided({ ...putPorts(options), signal: body.kind === "epoch" ? options.signal : signal, position: header.position, bytes });
+  const outcome = await putUntilDecided({
+    ...putPorts(options),
+    signal: body.kind === "epoch" ? options.signal : signal,
+    position: header.position,
+    bytes,
+  });
   return { outcome, record };
 }
 
 function layoutOf(format: RecordFormat, sections: readonly Section[]): RecordLayout {
   if (format === 2) return { format, sections };
   const required = sections.find(({ isRequired }) => isRequired);
-  if (required !== undefined) throw new RangeError(`the section ${required.kind} must not be left out, and a record of format 1 has none: ask the writer's format first`);
+  if (required !== undefined)
+    throw new RangeError(
+      `the section ${required.kind} must not be left out, and a record of format 1 has none: ask the writer's format first`,
+    );
   return { format };
 }
 
-function headerAfter(options: ClaimOptions, nonce: string, position: Position, previousHash: string, epoch: number): RecordHeader {
-  return { position: position + 1, epoch, host: options.host, nonce, wallTimeMs: options.clock.wallTime(), previousHash };
+function headerAfter(
+  options: ClaimOptions,
+  nonce: string,
+  position: Position,
+  previousHash: string,
+  epoch: number,
+): RecordHeader {
+  return {
+    position: position + 1,
+    epoch,
+    host: options.host,
+    nonce,
+    wallTimeMs: options.clock.wallTime(),
+    previousHash,
+  };
 }
 
 function retryPorts(options: ClaimOptions): RetryPorts {

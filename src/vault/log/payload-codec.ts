@@ -1,6 +1,6 @@
 /**
- * The body of a record, by kind: the payload in format 1, its first section in format 2 (section-codec.ts). Little-endian; a string is a
- * u16 length and that many bytes of UTF-8.
+ * The body of a record, by kind: the payload in format 1, its first section in format 2 (section-codec.ts).
+ * Little-endian; a string is a u16 length and that many bytes of UTF-8.
  *
  *     epoch       lease ms u32, control URL string, instance string
  *     commit      part u32, parts u32, databases u32, then for each database
@@ -43,7 +43,8 @@ export function payloadLength(body: RecordBody): number {
     case "renew":
       return 0;
     case "checkpoint":
-      if (!/^[0-9a-f]{64}$/.test(body.manifestHash)) throw new RangeError("manifestHash is not a SHA-256 in lower-case hex");
+      if (!/^[0-9a-f]{64}$/.test(body.manifestHash))
+        throw new RangeError("manifestHash is not a SHA-256 in lower-case hex");
       return 8 + hashBytes;
     case "vacate":
       return stringBytes(body.reason) + 1 + (body.successor === null ? 0 : stringBytes(body.successor));
@@ -104,7 +105,11 @@ function readBody(kind: RecordKind, reader: ByteReader): RecordBody {
     case "renew":
       return { kind };
     case "checkpoint":
-      return { kind, checkpointPosition: reader.u64(), manifestHash: Buffer.from(reader.bytes(hashBytes)).toString("hex") };
+      return {
+        kind,
+        checkpointPosition: reader.u64(),
+        manifestHash: Buffer.from(reader.bytes(hashBytes)).toString("hex"),
+      };
     case "vacate": {
       const reason = reader.string();
       const has = reader.u8();
@@ -133,7 +138,8 @@ function readDelta(reader: ByteReader): DatabaseDelta {
   const checksum = reader.bytes(checksumBytes);
   const count = reader.u32();
   if (!isPageSize(pageSize)) throw new MalformedBytes(`page size ${pageSize}`, "a power of two from 512 to 65536");
-  if (count * (4 + pageSize) > reader.remaining) throw new MalformedBytes(`${count} pages`, `no more than fit in ${reader.remaining} bytes`);
+  if (count * (4 + pageSize) > reader.remaining)
+    throw new MalformedBytes(`${count} pages`, `no more than fit in ${reader.remaining} bytes`);
   const pages: Page[] = [];
   for (let index = 0; index < count; index += 1) pages.push({ number: reader.u32(), content: reader.bytes(pageSize) });
   return { name, pageSize, pageCount, checksum, pages };
@@ -143,25 +149,33 @@ function checkCommit(body: Extract<RecordBody, { kind: "commit" }>): void {
   checkU32("part", body.part);
   checkU32("parts", body.parts);
   if (body.part < 1 || body.part > body.parts) throw new RangeError(`part ${body.part} of ${body.parts}`);
-  if (body.databases.length > recordDatabasesMax) throw new RangeError(`${body.databases.length} databases in one record, at most ${recordDatabasesMax}`);
+  if (body.databases.length > recordDatabasesMax)
+    throw new RangeError(`${body.databases.length} databases in one record, at most ${recordDatabasesMax}`);
   for (const database of body.databases) checkDelta(database);
 }
 
 function checkDelta(delta: DatabaseDelta): void {
-  if (!isDatabaseName(delta.name)) throw new RangeError("a database name must be a relative path with forward slashes and without dot segments");
-  if (!isPageSize(delta.pageSize)) throw new RangeError(`page size ${delta.pageSize} is not a power of two from 512 to 65536`);
+  if (!isDatabaseName(delta.name))
+    throw new RangeError("a database name must be a relative path with forward slashes and without dot segments");
+  if (!isPageSize(delta.pageSize))
+    throw new RangeError(`page size ${delta.pageSize} is not a power of two from 512 to 65536`);
   checkU32("pageCount", delta.pageCount);
-  if (delta.checksum.length !== checksumBytes) throw new RangeError(`a checksum of ${delta.checksum.length} bytes, not ${checksumBytes}`);
+  if (delta.checksum.length !== checksumBytes)
+    throw new RangeError(`a checksum of ${delta.checksum.length} bytes, not ${checksumBytes}`);
   for (const page of delta.pages) {
-    if (page.number < 1 || page.number > delta.pageCount) throw new RangeError(`page ${page.number} of a database of ${delta.pageCount} pages`);
-    if (page.content.length !== delta.pageSize) throw new RangeError(`page ${page.number} has ${page.content.length} bytes, not ${delta.pageSize}`);
+    if (page.number < 1 || page.number > delta.pageCount)
+      throw new RangeError(`page ${page.number} of a database of ${delta.pageCount} pages`);
+    if (page.content.length !== delta.pageSize)
+      throw new RangeError(`page ${page.number} has ${page.content.length} bytes, not ${delta.pageSize}`);
   }
 }
 
-const isPageSize = (size: number): boolean => Number.isInteger(size) && size >= 512 && size <= 65536 && (size & (size - 1)) === 0;
+const isPageSize = (size: number): boolean =>
+  Number.isInteger(size) && size >= 512 && size <= 65536 && (size & (size - 1)) === 0;
 
 function checkU32(what: string, value: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > u32Max) throw new RangeError(`${what} is ${value}, not a whole number below 2^32`);
+  if (!Number.isInteger(value) || value < 0 || value > u32Max)
+    throw new RangeError(`${what} is ${value}, not a whole number below 2^32`);
 }
 
 function refuse(check: () => void): void {

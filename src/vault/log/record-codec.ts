@@ -20,12 +20,12 @@
  *        224      …  payload; format 1: the body (payload-codec.ts); format 2: sections, of which the body is the first (section-codec.ts)
  *
  * The record's hash covers the header, and through it the payload's hash: it stands for every byte, and costs one pass
- * over the payload, not two. The length is believed only after the header's hash was found right, and must then be exactly
- * what is there. Every flipped, missing or additional byte is therefore refused.
+ * over the payload, not two. The length is believed only after the header's hash was found right, and must then be
+ * exactly what is there. Every flipped, missing or additional byte is therefore refused.
  *
- * Format 1 is read for ever: the log of a vault may begin with it. A version that reads only format 1 looks at magic, header hash
- * and format version before anything else, so it refuses a record of format 2 by its number and reads nothing into it. When
- * format 2 is written: src/core/record-format.ts.
+ * Format 1 is read for ever: the log of a vault may begin with it. A version that reads only format 1 looks at magic,
+ * header hash and format version before anything else, so it refuses a record of format 2 by its number and reads
+ * nothing into it. When format 2 is written: src/core/record-format.ts.
  */
 import type { Section } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
@@ -58,22 +58,36 @@ const knownSections: ReadonlySet<string> = new Set();
 export type RecordLayout =
   | { readonly format: 1 }
   /** `steadVersion`: of the program that writes it; default: this one. */
-  | { readonly format: 2; readonly sections?: readonly Section[] | undefined; readonly steadVersion?: string | undefined };
+  | {
+      readonly format: 2;
+      readonly sections?: readonly Section[] | undefined;
+      readonly steadVersion?: string | undefined;
+    };
 
 /** Bytes that a record with this body takes in the vault: for callers that split a flush into parts. */
-export const encodedLength = (body: RecordBody, layout: RecordLayout = { format: 1 }): number => recordHeaderBytes + payloadBytes(payloadLength(body), layout);
+export const encodedLength = (body: RecordBody, layout: RecordLayout = { format: 1 }): number =>
+  recordHeaderBytes + payloadBytes(payloadLength(body), layout);
 
-const payloadBytes = (bodyBytes: number, layout: RecordLayout): number => (layout.format === 1 ? bodyBytes : sectionsLength(bodyBytes, layout.sections ?? []));
+const payloadBytes = (bodyBytes: number, layout: RecordLayout): number =>
+  layout.format === 1 ? bodyBytes : sectionsLength(bodyBytes, layout.sections ?? []);
 
 /**
  * Encodes a record. `serviceTag` comes from `serviceTagOf`.
  * Throws RangeError for what cannot be stored (too long, out of range): a programming error of the caller.
  */
-export function encodeRecord(serviceTag: Uint8Array, header: RecordHeader, body: RecordBody, layout: RecordLayout = { format: 1 }): { readonly bytes: Uint8Array; readonly hash: string } {
+export function encodeRecord(
+  serviceTag: Uint8Array,
+  header: RecordHeader,
+  body: RecordBody,
+  layout: RecordLayout = { format: 1 },
+): { readonly bytes: Uint8Array; readonly hash: string } {
   const bodyBytes = payloadLength(body);
   const payload = payloadBytes(bodyBytes, layout);
   const total = recordHeaderBytes + payload;
-  if (total > recordBytesMax) throw new RangeError(`a record of ${total} bytes, at most ${recordBytesMax} are allowed: split the flush into parts`);
+  if (total > recordBytesMax)
+    throw new RangeError(
+      `a record of ${total} bytes, at most ${recordBytesMax} are allowed: split the flush into parts`,
+    );
   const bytes = Buffer.allocUnsafeSlow(total);
   const writer = new ByteWriter(bytes, recordHeaderBytes);
   if (layout.format === 1) writePayload(writer, body);
@@ -95,14 +109,18 @@ function writeVersion(bytes: Buffer, text: string): void {
   bytes.writeUInt16LE(Number(patch), 158);
 }
 
-const readVersion = (bytes: Buffer): string => `${bytes.readUInt8(156)}.${bytes.readUInt8(157)}.${bytes.readUInt16LE(158)}`;
+const readVersion = (bytes: Buffer): string =>
+  `${bytes.readUInt8(156)}.${bytes.readUInt8(157)}.${bytes.readUInt16LE(158)}`;
 
 function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader, kind: number, payload: number): void {
   const hostBytes = Buffer.byteLength(header.host, "utf8");
-  if (hostBytes < 1 || hostBytes > hostIdBytesMax) throw new RangeError(`a host id of ${hostBytes} bytes, 1 to ${hostIdBytesMax} are allowed`);
-  if (loneSurrogate.test(header.host) || header.host.includes("\ufffd")) throw new RangeError("a host id with half of a surrogate pair, or with the sign for what is not Unicode");
+  if (hostBytes < 1 || hostBytes > hostIdBytesMax)
+    throw new RangeError(`a host id of ${hostBytes} bytes, 1 to ${hostIdBytesMax} are allowed`);
+  if (loneSurrogate.test(header.host) || header.host.includes("\ufffd"))
+    throw new RangeError("a host id with half of a surrogate pair, or with the sign for what is not Unicode");
   if (!/^[0-9a-f]{32}$/.test(header.nonce)) throw new RangeError("the nonce is not 16 bytes in lower-case hex");
-  if (!/^[0-9a-f]{64}$/.test(header.previousHash)) throw new RangeError("the previous hash is not a SHA-256 in lower-case hex");
+  if (!/^[0-9a-f]{64}$/.test(header.previousHash))
+    throw new RangeError("the previous hash is not a SHA-256 in lower-case hex");
   if (!Number.isFinite(header.wallTimeMs)) throw new RangeError(`wall-clock time ${header.wallTimeMs}`);
   if (serviceTag.length !== 8) throw new RangeError("the service tag is not 8 bytes");
   bytes.fill(0, 0, recordHeaderBytes);
@@ -121,32 +139,52 @@ function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader
 
 /**
  * Decodes and verifies the bytes found at `position`: all but what only the reader of the log knows (chain, epoch).
- * Throws CorruptRecordError or UnknownFormatError. Contents of pages and sections are views into `stored`. `known`: the kinds of sections
- * that are understood.
+ * Throws CorruptRecordError or UnknownFormatError. Contents of pages and sections are views into `stored`. `known`: the
+ * kinds of sections that are understood.
  */
-export function decodeRecord(serviceTag: Uint8Array, position: Position, stored: Uint8Array, known: ReadonlySet<string> = knownSections): LogRecord {
+export function decodeRecord(
+  serviceTag: Uint8Array,
+  position: Position,
+  stored: Uint8Array,
+  known: ReadonlySet<string> = knownSections,
+): LogRecord {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-  const corrupt = (found: string, expected: string): CorruptRecordError => new CorruptRecordError(position, logKey(position), found, expected);
+  const corrupt = (found: string, expected: string): CorruptRecordError =>
+    new CorruptRecordError(position, logKey(position), found, expected);
   if (bytes.length < recordHeaderBytes) throw corrupt(`${bytes.length} bytes`, `at least ${recordHeaderBytes}`);
   if (bytes.readUInt32LE(0) !== magic) throw corrupt(`magic ${quoteFound(bytes.toString("latin1", 0, 4))}`, '"STLG"');
   const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
   const headerIsWhole = hash.compare(bytes, hashedHeaderBytes, recordHeaderBytes) === 0;
   const format = bytes.readUInt16LE(4);
   // A later format that kept this header says who wrote it.
-  if (format !== 1 && format !== 2) throw new UnknownFormatError(logKey(position), `version ${format}`, "versions 1 and 2", { position, by: headerIsWhole ? writtenBy(bytes, corrupt) : undefined });
-  if (!headerIsWhole) throw corrupt("a header that does not match its hash", bytes.toString("hex", hashedHeaderBytes, recordHeaderBytes));
+  if (format !== 1 && format !== 2)
+    throw new UnknownFormatError(logKey(position), `version ${format}`, "versions 1 and 2", {
+      position,
+      by: headerIsWhole ? writtenBy(bytes, corrupt) : undefined,
+    });
+  if (!headerIsWhole)
+    throw corrupt("a header that does not match its hash", bytes.toString("hex", hashedHeaderBytes, recordHeaderBytes));
   const payload = bytes.readUInt32LE(152);
-  if (recordHeaderBytes + payload > recordBytesMax) throw corrupt(`a payload of ${payload} bytes`, `at most ${recordBytesMax - recordHeaderBytes}`);
-  if (bytes.length !== recordHeaderBytes + payload) throw corrupt(`${bytes.length} bytes`, `${recordHeaderBytes + payload}`);
+  if (recordHeaderBytes + payload > recordBytesMax)
+    throw corrupt(`a payload of ${payload} bytes`, `at most ${recordBytesMax - recordHeaderBytes}`);
+  if (bytes.length !== recordHeaderBytes + payload)
+    throw corrupt(`${bytes.length} bytes`, `${recordHeaderBytes + payload}`);
   if (sha256(bytes.subarray(recordHeaderBytes)).compare(bytes, 160, hashedHeaderBytes) !== 0) {
     throw corrupt("a payload that does not match its hash", bytes.toString("hex", 160, hashedHeaderBytes));
   }
-  if (bytes.compare(serviceTag, 0, 8, 144, 152) !== 0) throw corrupt("a record of another service", "one of this service");
+  if (bytes.compare(serviceTag, 0, 8, 144, 152) !== 0)
+    throw corrupt("a record of another service", "one of this service");
   const header = readHeader(bytes, corrupt);
   if (format === 1 && bytes.readUInt32LE(156) !== 0) throw corrupt("reserved bytes in use", "zeros");
   if (header.position !== position) throw corrupt(`a record of position ${header.position}`, `position ${position}`);
   const content = readContent(bytes, { format, position, known, corrupt });
-  return { header, ...content, format, steadVersion: format === 1 ? undefined : readVersion(bytes), hash: hash.toString("hex") };
+  return {
+    header,
+    ...content,
+    format,
+    steadVersion: format === 1 ? undefined : readVersion(bytes),
+    hash: hash.toString("hex"),
+  };
 }
 
 type Corrupt = (found: string, expected: string) => Error;
@@ -155,7 +193,8 @@ function readHeader(bytes: Buffer, corrupt: Corrupt): RecordHeader {
   const host = readHost(bytes, corrupt);
   const position = Number(bytes.readBigUInt64LE(8));
   const epoch = Number(bytes.readBigUInt64LE(16));
-  if (!Number.isSafeInteger(position) || !Number.isSafeInteger(epoch)) throw corrupt("a position or epoch beyond 2^53", "safe integers");
+  if (!Number.isSafeInteger(position) || !Number.isSafeInteger(epoch))
+    throw corrupt("a position or epoch beyond 2^53", "safe integers");
   const wallTimeMs = bytes.readDoubleLE(24);
   if (!Number.isFinite(wallTimeMs)) throw corrupt(`wall-clock time ${wallTimeMs}`, "milliseconds since 1970");
   const hex = bytes.toString("hex", 32, 80);
@@ -164,14 +203,20 @@ function readHeader(bytes: Buffer, corrupt: Corrupt): RecordHeader {
 
 function readHost(bytes: Buffer, corrupt: Corrupt): string {
   const hostBytes = bytes.readUInt8(7);
-  if (hostBytes < 1 || hostBytes > hostIdBytesMax) throw corrupt(`a host id of ${hostBytes} bytes`, `1 to ${hostIdBytesMax}`);
-  if (bytes.compare(noHost, 0, hostIdBytesMax - hostBytes, 80 + hostBytes, 80 + hostIdBytesMax) !== 0) throw corrupt("reserved bytes in use", "zeros");
+  if (hostBytes < 1 || hostBytes > hostIdBytesMax)
+    throw corrupt(`a host id of ${hostBytes} bytes`, `1 to ${hostIdBytesMax}`);
+  if (bytes.compare(noHost, 0, hostIdBytesMax - hostBytes, 80 + hostBytes, 80 + hostIdBytesMax) !== 0)
+    throw corrupt("reserved bytes in use", "zeros");
   const host = bytes.toString("utf8", 80, 80 + hostBytes);
-  if (Buffer.byteLength(host, "utf8") !== hostBytes || host.includes("\ufffd")) throw corrupt("a host id that is not UTF-8", "UTF-8");
+  if (Buffer.byteLength(host, "utf8") !== hostBytes || host.includes("\ufffd"))
+    throw corrupt("a host id that is not UTF-8", "UTF-8");
   return host;
 }
 
-const writtenBy = (bytes: Buffer, corrupt: Corrupt): WrittenBy => ({ host: readHost(bytes, corrupt), version: readVersion(bytes) });
+const writtenBy = (bytes: Buffer, corrupt: Corrupt): WrittenBy => ({
+  host: readHost(bytes, corrupt),
+  version: readVersion(bytes),
+});
 
 interface ContentOptions {
   readonly format: RecordFormat;
@@ -180,8 +225,15 @@ interface ContentOptions {
   readonly corrupt: Corrupt;
 }
 
-function readContent(bytes: Buffer, { format, position, known, corrupt }: ContentOptions): Pick<LogRecord, "body" | "sections"> {
-  const unknown = (found: string, expected: string): Error => new UnknownFormatError(logKey(position), found, expected, { position, by: format === 1 ? undefined : writtenBy(bytes, corrupt) });
+function readContent(
+  bytes: Buffer,
+  { format, position, known, corrupt }: ContentOptions,
+): Pick<LogRecord, "body" | "sections"> {
+  const unknown = (found: string, expected: string): Error =>
+    new UnknownFormatError(logKey(position), found, expected, {
+      position,
+      by: format === 1 ? undefined : writtenBy(bytes, corrupt),
+    });
   const number = bytes.readUInt8(6);
   const kind = kindNames[number];
   if (kind === undefined) throw unknown(`kind ${number}`, "kinds 1 to 5");

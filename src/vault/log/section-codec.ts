@@ -7,12 +7,13 @@
  *
  * The first is `body`, required, with the fields of the record's own kind (payload-codec.ts). Each kind stands once.
  *
- * Why a later kind needs no new format. A kind is a name, so that also a version that has never heard of it can say what it met. Its
- * writer says whether the record means the same without it: if so it is optional, and a reader that does not know it skips it by its length;
- * if not it is required, and such a reader refuses the whole record, which leaves it before that record. So nothing is half understood.
+ * Why a later kind needs no new format. A kind is a name, so that also a version that has never heard of it can say
+ * what it met. Its writer says whether the record means the same without it: if so it is optional, and a reader that
+ * does not know it skips it by its length; if not it is required, and such a reader refuses the whole record, which
+ * leaves it before that record. So nothing is half understood.
  *
- * How one would break it: by calling something optional without which the databases, or what a client was told, would be
- * another. What a promise rests on is required.
+ * How one would break it: by calling something optional without which the databases, or what a client was told, would
+ * be another. What a promise rests on is required.
  */
 import type { Section } from "../../core/flush.ts";
 import { ByteReader, type ByteWriter, MalformedBytes, UnknownSection } from "./bytes.ts";
@@ -28,11 +29,19 @@ const headBytes = (kind: string): number => 1 + Buffer.byteLength(kind, "latin1"
 /** Bytes of a payload with a body of so many bytes, exactly. Throws RangeError for sections that cannot be stored. */
 export function sectionsLength(bodyBytes: number, sections: readonly Section[]): number {
   checkSections(sections);
-  return sections.reduce((sum, { kind, content }) => sum + headBytes(kind) + content.byteLength, headBytes(bodyKind) + bodyBytes);
+  return sections.reduce(
+    (sum, { kind, content }) => sum + headBytes(kind) + content.byteLength,
+    headBytes(bodyKind) + bodyBytes,
+  );
 }
 
 /** Writes all sections; `writeBody` writes the content of the first. */
-export function writeSections(writer: ByteWriter, bodyBytes: number, writeBody: () => void, sections: readonly Section[]): void {
+export function writeSections(
+  writer: ByteWriter,
+  bodyBytes: number,
+  writeBody: () => void,
+  sections: readonly Section[],
+): void {
   writeHead(writer, { kind: bodyKind, isRequired: true }, bodyBytes);
   writeBody();
   for (const section of sections) {
@@ -41,35 +50,57 @@ export function writeSections(writer: ByteWriter, bodyBytes: number, writeBody: 
   }
 }
 
-/** Reads all sections to the end of `bytes`; contents are views. `known`: the kinds that need not be skipped. Throws MalformedBytes, UnknownSection. */
-export function readSections(bytes: Buffer, offset: number, known: ReadonlySet<string>): { readonly body: Uint8Array; readonly sections: readonly Section[] } {
+/**
+ * Reads all sections to the end of `bytes`; contents are views. `known`: the kinds that need not be skipped. Throws
+ * MalformedBytes, UnknownSection.
+ */
+export function readSections(
+  bytes: Buffer,
+  offset: number,
+  known: ReadonlySet<string>,
+): { readonly body: Uint8Array; readonly sections: readonly Section[] } {
   const reader = new ByteReader(bytes, offset);
   const [first, ...sections] = readAll(reader);
-  if (first?.kind !== bodyKind || !first.isRequired) throw new MalformedBytes("no required section body at the beginning", "one");
+  if (first?.kind !== bodyKind || !first.isRequired)
+    throw new MalformedBytes("no required section body at the beginning", "one");
   const kinds = new Set([bodyKind]);
   for (const { kind } of sections) {
     if (kinds.has(kind)) throw new MalformedBytes(`the section ${kind} twice`, "each section once");
     kinds.add(kind);
   }
   const foreign = sections.find(({ kind, isRequired }) => isRequired && !known.has(kind));
-  if (foreign !== undefined) throw new UnknownSection(`the section "${foreign.kind}", which must not be skipped`, `of such sections ${[bodyKind, ...known].join(", ")}`);
+  if (foreign !== undefined)
+    throw new UnknownSection(
+      `the section "${foreign.kind}", which must not be skipped`,
+      `of such sections ${[bodyKind, ...known].join(", ")}`,
+    );
   return { body: first.content, sections };
 }
 
 function readAll(reader: ByteReader): Section[] {
   const sections: Section[] = [];
   while (reader.remaining > 0) {
-    if (sections.length > recordSectionsMax) throw new MalformedBytes(`more than ${recordSectionsMax} sections`, `at most ${recordSectionsMax} beside the body`);
+    if (sections.length > recordSectionsMax)
+      throw new MalformedBytes(
+        `more than ${recordSectionsMax} sections`,
+        `at most ${recordSectionsMax} beside the body`,
+      );
     const kind = Buffer.from(reader.bytes(reader.u8())).toString("latin1");
-    if (!isKind(kind)) throw new MalformedBytes("a section without a proper kind", `1 to ${sectionKindBytesMax} of a-z, 0-9 and -`);
+    if (!isKind(kind))
+      throw new MalformedBytes("a section without a proper kind", `1 to ${sectionKindBytesMax} of a-z, 0-9 and -`);
     const flags = reader.u8();
-    if (flags > requiredFlag) throw new UnknownSection(`flags ${flags} of the section "${kind}"`, "flags 0 and 1 (required)");
+    if (flags > requiredFlag)
+      throw new UnknownSection(`flags ${flags} of the section "${kind}"`, "flags 0 and 1 (required)");
     sections.push({ kind, isRequired: flags === requiredFlag, content: reader.bytes(reader.u32()) });
   }
   return sections;
 }
 
-function writeHead(writer: ByteWriter, { kind, isRequired }: Pick<Section, "kind" | "isRequired">, contentBytes: number): void {
+function writeHead(
+  writer: ByteWriter,
+  { kind, isRequired }: Pick<Section, "kind" | "isRequired">,
+  contentBytes: number,
+): void {
   writer.u8(kind.length);
   writer.bytes(Buffer.from(kind, "latin1"));
   writer.u8(isRequired ? requiredFlag : 0);
@@ -77,7 +108,8 @@ function writeHead(writer: ByteWriter, { kind, isRequired }: Pick<Section, "kind
 }
 
 function checkSections(sections: readonly Section[]): void {
-  if (sections.length > recordSectionsMax) throw new RangeError(`${sections.length} sections in one record, at most ${recordSectionsMax}`);
+  if (sections.length > recordSectionsMax)
+    throw new RangeError(`${sections.length} sections in one record, at most ${recordSectionsMax}`);
   const kinds = new Set([bodyKind]);
   for (const { kind, content } of sections) {
     if (!isKind(kind)) throw new RangeError(`a section's kind is 1 to ${sectionKindBytesMax} of a-z, 0-9 and -`);

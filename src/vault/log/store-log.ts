@@ -1,10 +1,10 @@
 /**
- * The log as objects of a store: each record is one, created exclusively under its position, and the boundary is the largest position
- * under `boundary/`.
+ * The log as objects of a store: each record is one, created exclusively under its position, and the boundary is the
+ * largest position under `boundary/`.
  *
- * The store can only create, so each move of the boundary is a new, empty-handed entry, written before the first deletion
- * that it allows. Old entries go, but not the newest few: a listing is not a snapshot on every store, and one that began
- * before the newest entry and ended after the removal of all others would find none.
+ * The store can only create, so each move of the boundary is a new, empty-handed entry, written before the first
+ * deletion that it allows. Old entries go, but not the newest few: a listing is not a snapshot on every store, and one
+ * that began before the newest entry and ended after the removal of all others would find none.
  */
 import { CorruptRecordError, isVaultError, UnknownFormatError } from "../errors.ts";
 import { boundaryEntriesKept } from "../limits.ts";
@@ -52,7 +52,10 @@ export class StoreLog implements Log {
     return (await this.#boundaries()).at(-1) ?? 0;
   }
 
-  async removeUpTo(boundary: Position, { noEpochAfter = Infinity, dryRun = false, signal }: RemoveOptions = {}): Promise<Removed> {
+  async removeUpTo(
+    boundary: Position,
+    { noEpochAfter = Infinity, dryRun = false, signal }: RemoveOptions = {},
+  ): Promise<Removed> {
     const found = (await this.positions()).filter((position) => position <= boundary);
     const names: string[] = [];
     for (const position of found) {
@@ -76,7 +79,8 @@ export class StoreLog implements Log {
   }
 
   async isEmpty(): Promise<boolean> {
-    for (const prefix of [logPrefix, boundaryPrefix]) if ((await this.#store.list(prefix, { limit: 1 })).length > 0) return false;
+    for (const prefix of [logPrefix, boundaryPrefix])
+      if ((await this.#store.list(prefix, { limit: 1 })).length > 0) return false;
     return true;
   }
 

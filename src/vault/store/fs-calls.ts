@@ -1,13 +1,14 @@
 /**
- * The file system calls of the fs store, as promises over the callback API on plain descriptors; a port, so that tests can
- * make a call fail after it has happened, as NFS does.
+ * The file system calls of the fs store, as promises over the callback API on plain descriptors; a port, so that tests
+ * can make a call fail after it has happened, as NFS does.
  *
- * Asynchronous on purpose: a synchronous call costs less on a local disk, but a slow NFS server would then stop the whole
- * process, its status stream included. Every call is one hop to the thread pool, so the store counts them.
+ * Asynchronous on purpose: a synchronous call costs less on a local disk, but a slow NFS server would then stop the
+ * whole process, its status stream included. Every call is one hop to the thread pool, so the store counts them.
  *
- * Not one job of a worker thread for a whole put: its two messages cost more than the hops that it saves. Write, fsync, link,
- * fsync of 9 kB on a memory file system, so without a disk, medians of two runs on two busy cores under Bun 1.4.5: 93 and
- * 102 us like this, 141 and 161 us in a worker, 27 and 31 us as synchronous calls. The rest of a put is the disk's.
+ * Not one job of a worker thread for a whole put: its two messages cost more than the hops that it saves. Write, fsync,
+ * link, fsync of 9 kB on a memory file system, so without a disk, medians of two runs on two busy cores under Bun
+ * 1.4.5: 93 and 102 us like this, 141 and 161 us in a worker, 27 and 31 us as synchronous calls. The rest of a put is
+ * the disk's.
  */
 import fs from "node:fs";
 import { promisify } from "node:util";
@@ -25,7 +26,10 @@ export interface FsCalls {
   mkdir(path: string): Promise<void>;
   rmdir(path: string): Promise<void>;
   readdir(path: string): Promise<readonly { readonly name: string; isDirectory(): boolean }[]>;
-  /** What tells one file from another. Whole: inode numbers of 64 bits are no doubles (CephFS, GlusterFS, XFS with inode64). */
+  /**
+   * What tells one file from another. Whole: inode numbers of 64 bits are no doubles (CephFS, GlusterFS, XFS with
+   * inode64).
+   */
   identify(fd: number): Promise<{ readonly ino: bigint; readonly dev: bigint }>;
 }
 
@@ -67,12 +71,16 @@ export const systemCalls: FsCalls = {
 
 function writeOnce(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.write(fd, bytes, offset, bytes.length - offset, offset, (error, written) => (error === null ? resolve(written) : reject(error)));
+    fs.write(fd, bytes, offset, bytes.length - offset, offset, (error, written) =>
+      error === null ? resolve(written) : reject(error),
+    );
   });
 }
 
 function readOnce(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.read(fd, bytes, offset, bytes.length - offset, offset, (error, got) => (error === null ? resolve(got) : reject(error)));
+    fs.read(fd, bytes, offset, bytes.length - offset, offset, (error, got) =>
+      error === null ? resolve(got) : reject(error),
+    );
   });
 }

@@ -6,7 +6,8 @@
 import { StoreError, type StoreErrorKind } from "./store.ts";
 
 export function errnoOf(error: unknown): string {
-  if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "string") return error.code;
+  if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "string")
+    return error.code;
   return "UNKNOWN";
 }
 
@@ -34,20 +35,33 @@ function meaningOf(code: string): { readonly kind: StoreErrorKind; readonly advi
       return { kind: "denied", advice: "The shared area is mounted read-only: mount it read-write." };
     case "EACCES":
     case "EPERM":
-      return { kind: "denied", advice: "Give the user that runs stead read and write permission on the vault's folder." };
+      return {
+        kind: "denied",
+        advice: "Give the user that runs stead read and write permission on the vault's folder.",
+      };
     case "EXDEV":
     case "ENOTSUP":
     case "EOPNOTSUPP":
     case "ENOSYS":
     case "EMLINK":
-      return { kind: "unsuitable", advice: "The vault needs one file system with hard links (NFS, ext4, XFS, ...); SMB shares need the unix extensions." };
+      return {
+        kind: "unsuitable",
+        advice:
+          "The vault needs one file system with hard links (NFS, ext4, XFS, ...); SMB shares need the unix extensions.",
+      };
     case "ENOTDIR":
     case "ENAMETOOLONG":
     case "ELOOP":
       return { kind: "unsuitable", advice: "The vault must be a folder of its own, with nothing else in it." };
     case "ESTALE":
-      return { kind: "unavailable", advice: "The shared area was exported anew or replaced; mount it again if this stays." };
+      return {
+        kind: "unavailable",
+        advice: "The shared area was exported anew or replaced; mount it again if this stays.",
+      };
     default:
-      return { kind: "unavailable", advice: "Is the server of the shared area up and reachable? It goes on by itself then." };
+      return {
+        kind: "unavailable",
+        advice: "Is the server of the shared area up and reachable? It goes on by itself then.",
+      };
   }
 }

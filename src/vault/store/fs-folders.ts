@@ -1,9 +1,9 @@
 /**
  * fsync of the vault's folders, which makes the names in them durable.
  *
- * Descriptors of the folders directly under the vault's are kept; folders further down come and go and are opened each time.
- * A descriptor that failed is used no more, and closed only after its last use: its number may be reused then, and
- * syncing that would be taken for success.
+ * Descriptors of the folders directly under the vault's are kept; folders further down come and go and are opened each
+ * time. A descriptor that failed is used no more, and closed only after its last use: its number may be reused then,
+ * and syncing that would be taken for success.
  */
 import { join } from "node:path";
 import { type FsCalls, O_DIRECTORY, O_RDONLY } from "./fs-calls.ts";

@@ -21,10 +21,16 @@ export interface FolderProbe {
   readonly network: boolean;
 }
 
-/** Throws StoreError with advice. `name` is unique to this probe. Leaves nothing behind, and removes stale temporaries. */
+/**
+ * Throws StoreError with advice. `name` is unique to this probe. Leaves nothing behind, and removes stale temporaries.
+ */
 export async function probeFolder(folder: string, name: string): Promise<FolderProbe> {
   const temporaries = join(folder, temporaryFolder);
-  const paths = [join(temporaries, `${name}-a`), join(temporaries, `${name}-b`), join(temporaries, `${name}-c`)] as const;
+  const paths = [
+    join(temporaries, `${name}-a`),
+    join(temporaries, `${name}-b`),
+    join(temporaries, `${name}-c`),
+  ] as const;
   try {
     const now = await writeSynced(paths[0], "first");
     await writeSynced(paths[1], "second");
@@ -38,12 +44,14 @@ export async function probeFolder(folder: string, name: string): Promise<FolderP
   } catch (error) {
     throw storeErrorOf(error, `the vault's folder ${folder} cannot be used`, "before");
   } finally {
-    for (const path of paths) await fs.rm(path, { force: true }).catch(() => undefined); // The error above is what matters.
+    // The error above is what matters.
+    for (const path of paths) await fs.rm(path, { force: true }).catch(() => undefined);
   }
 }
 
 async function assertSecondLinkFails(folder: string, second: string, target: string): Promise<void> {
-  const advice = "Use a file system whose link() is exclusive (NFS, ext4, XFS, ...): without it two hosts could both be primary.";
+  const advice =
+    "Use a file system whose link() is exclusive (NFS, ext4, XFS, ...): without it two hosts could both be primary.";
   const refused = await fs.link(second, target).then(
     () => false,
     (error: unknown) => {
@@ -52,7 +60,11 @@ async function assertSecondLinkFails(folder: string, second: string, target: str
     },
   );
   if (!refused || (await fs.readFile(target, "utf8")) !== "first") {
-    throw new StoreError("unsuitable", `${folder} does not give exclusive creation: a second link() to one name was accepted`, advice);
+    throw new StoreError(
+      "unsuitable",
+      `${folder} does not give exclusive creation: a second link() to one name was accepted`,
+      advice,
+    );
   }
 }
 

@@ -1,21 +1,23 @@
 /**
  * A vault in a folder that all hosts share: local disk, NFS, SMB with hard links.
  *
- * Put: temporary file → write → fsync → link() to the key → fsync of the folder; then the temporary's name goes. Why so:
+ * Put: temporary file → write → fsync → link() to the key → fsync of the folder; then the temporary's name goes. Why
+ * so:
  * - link() is atomic and exclusive on every file system that has it, NFS included; the content was durable before the
  *   name appeared, so a reader finds the whole record or none, and the name of a whole record is never taken twice.
- * - An error of link() says little: NFS loses replies and then reports EEXIST for one's own link. So the inode decides: the
- *   temporary is this attempt's alone, and if the key leads to its inode with its content, the link was made by this attempt.
+ * - An error of link() says little: NFS loses replies and then reports EEXIST for one's own link. So the inode decides:
+ *   the temporary is this attempt's alone, and if the key leads to its inode with its content, the link was made by
+ *   this attempt.
  * - The folder's fsync makes the name durable, and with it every name that was linked in it before. It runs also before
- *   `exists` is returned: an earlier attempt of the same writer may have linked and then failed to sync (R3 retries it and must
- *   not take visible for durable). A reader may see a name before it is durable; it may act on it only after that, which is
- *   why a claim puts the last record that it knows once more first (log-writer.ts).
+ *   `exists` is returned: an earlier attempt of the same writer may have linked and then failed to sync (R3 retries it
+ *   and must not take visible for durable). A reader may see a name before it is durable; it may act on it only after
+ *   that, which is why a claim puts the last record that it knows once more first (log-writer.ts).
  *
  * A put whose temporary went away under it (removed as stale) fails as `unavailable` and is made again.
  *
  * Look-up: open(), never stat(). On a network file system an absent name may come from the client's cache; opening the
- * folder makes the client ask the server whether it has changed (close-to-open), so an absent name is looked up once more
- * after that. Listing opens the folder as well.
+ * folder makes the client ask the server whether it has changed (close-to-open), so an absent name is looked up once
+ * more after that. Listing opens the folder as well.
  */
 import { join } from "node:path";
 import { type FsCalls, O_DIRECTORY, O_RDONLY, systemCalls } from "./fs-calls.ts";
@@ -74,7 +76,9 @@ export class FsStore implements Store {
 
   async get(key: string): Promise<Uint8Array | undefined> {
     assertKey(key);
-    return (await this.#read(key)) ?? (this.#network && (await this.#revalidate(key)) ? await this.#read(key) : undefined);
+    return (
+      (await this.#read(key)) ?? (this.#network && (await this.#revalidate(key)) ? await this.#read(key) : undefined)
+    );
   }
 
   async list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
@@ -122,7 +126,8 @@ export class FsStore implements Store {
         const owner = await this.#ownerOf(target, temporary.fd, bytes);
         if (owner === "mine") return { kind: "created" };
         if (owner === "other") return { kind: "exists" };
-        // EEXIST without the name: it came and went, or the look-up is stale. ENOENT: the temporary or a folder was removed.
+        // EEXIST without the name: it came and went, or the look-up is stale. ENOENT: the temporary or a folder was
+        // removed.
         const isCertain = errnoOf(error) === "ENOENT" || (errnoOf(error) !== "EEXIST" && isDefinite(error));
         throw storeErrorOf(error, `cannot link ${key} in ${this.url}`, isCertain ? "before" : "visible");
       }
@@ -130,8 +135,8 @@ export class FsStore implements Store {
   }
 
   /**
-   * Whose file the key leads to. "none" when there is no such name or it cannot be found out. The same inode number is not enough: file
-   * systems in user space make numbers up, and two files can get one; `bytes` tell those apart.
+   * Whose file the key leads to. "none" when there is no such name or it cannot be found out. The same inode number is
+   * not enough: file systems in user space make numbers up, and two files can get one; `bytes` tell those apart.
    */
   async #ownerOf(target: string, temporaryFd: number, bytes: Uint8Array): Promise<"mine" | "other" | "none"> {
     let fd: number | undefined;
@@ -164,7 +169,8 @@ export class FsStore implements Store {
       try {
         await this.#calls.mkdir(join(this.#folder, folder));
       } catch (error) {
-        if (errnoOf(error) !== "EEXIST") throw storeErrorOf(error, `cannot make the folder ${folder} in ${this.url}`, "before");
+        if (errnoOf(error) !== "EEXIST")
+          throw storeErrorOf(error, `cannot make the folder ${folder} in ${this.url}`, "before");
       }
       await this.#syncFolder(folder); // Also when another has just made it: its name may not be durable yet.
     }

@@ -2,9 +2,10 @@
  * Temporary files of the fs store: written and synced before they get their name in the vault by link().
  *
  * Each is used for one attempt of one put, so the inode tells whose a name is. The next one is opened ahead, in the
- * background: creating a file is one of the two dearest steps of a put, and this takes it out of the way of a commit. Of a put that is announced
- * the content is written and synced ahead as well: while one part of a large flush gets its name, the disk has the next one to write.
- * What a crash leaves behind is removed at open, when it is a day old (fs-probe.ts).
+ * background: creating a file is one of the two dearest steps of a put, and this takes it out of the way of a commit.
+ * Of a put that is announced the content is written and synced ahead as well: while one part of a large flush gets its
+ * name, the disk has the next one to write. What a crash leaves behind is removed at open, when it is a day old
+ * (fs-probe.ts).
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
@@ -32,7 +33,10 @@ export class Temporaries {
   constructor(folder: string, calls: FsCalls, work: OwnedWork) {
     this.#calls = calls;
     this.#work = work;
-    const host = hostname().toLowerCase().replace(/[^a-z0-9-]/g, "-").slice(0, 40);
+    const host = hostname()
+      .toLowerCase()
+      .replace(/[^a-z0-9-]/g, "-")
+      .slice(0, 40);
     this.#prefix = join(folder, temporaryFolder, `${host}-${process.pid}-${randomBytes(8).toString("hex")}-`);
   }
 
@@ -44,7 +48,10 @@ export class Temporaries {
     return (await written.temporary) ?? (await this.#writeNow(bytes));
   }
 
-  /** Begins the next `write` of these very bytes, which do not change until then. A failure shows itself there: it writes anew. */
+  /**
+   * Begins the next `write` of these very bytes, which do not change until then. A failure shows itself there: it
+   * writes anew.
+   */
   writeAhead(bytes: Uint8Array): void {
     if (this.#isClosed) return;
     this.#dropWritten();

@@ -1,6 +1,6 @@
 /**
- * Whose vault this is. A vault belongs to one service for its whole life; a host of another service is refused before it
- * reads a single record.
+ * Whose vault this is. A vault belongs to one service for its whole life; a host of another service is refused before
+ * it reads a single record.
  *
  * `identity.json` is written once, with `putIfAbsent`, so two processes that create the vault agree on one identity.
  */
@@ -51,7 +51,8 @@ export async function ensureIdentity(
 
 export function assertServiceName(service: string): void {
   const bytes = Buffer.byteLength(service, "utf8");
-  if (bytes < 1 || bytes > serviceNameBytesMax) throw new RangeError(`a service name of ${bytes} bytes, 1 to ${serviceNameBytesMax} are allowed`);
+  if (bytes < 1 || bytes > serviceNameBytesMax)
+    throw new RangeError(`a service name of ${bytes} bytes, 1 to ${serviceNameBytesMax} are allowed`);
 }
 
 function parseIdentity(url: string, bytes: Uint8Array): VaultIdentity {
@@ -65,7 +66,8 @@ function parseIdentity(url: string, bytes: Uint8Array): VaultIdentity {
     throw new NotAVaultError(url, `${identityKey} is not that of a vault`);
   }
   const found: Partial<Record<"format" | "version" | "service" | "id" | "createdMs", unknown>> = value;
-  if (found.version !== version) throw new UnknownFormatError(identityKey, `version ${quoteFound(String(found.version))}`, `version ${version}`);
+  if (found.version !== version)
+    throw new UnknownFormatError(identityKey, `version ${quoteFound(String(found.version))}`, `version ${version}`);
   const { service, id, createdMs } = found;
   if (typeof service !== "string" || typeof id !== "string" || typeof createdMs !== "number") {
     throw new NotAVaultError(url, `${identityKey} has no service, id or createdMs`);

@@ -1,7 +1,8 @@
 /**
  * A vault in memory: for tests and for the simulation. The same contract as any store, with nothing that can fail.
  *
- * Contents are copied on the way in and on the way out: a caller that changes its buffer changes nothing that is stored.
+ * Contents are copied on the way in and on the way out: a caller that changes its buffer changes nothing that is
+ * stored.
  */
 import type { PutOutcome, Store } from "./store.ts";
 import { assertKey, assertPrefix, pageOf } from "./store-key.ts";

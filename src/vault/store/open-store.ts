@@ -53,13 +53,24 @@ export async function createVault(
   try {
     await fs.mkdir(folder);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") throw new StoreError("unsuitable", `cannot make ${folder}: its parent folder does not exist`, "Make the parent folder, or mount the shared area there, first.");
+    if (errnoOf(error) === "ENOENT")
+      throw new StoreError(
+        "unsuitable",
+        `cannot make ${folder}: its parent folder does not exist`,
+        "Make the parent folder, or mount the shared area there, first.",
+      );
     if (errnoOf(error) !== "EEXIST") throw storeErrorOf(error, `cannot make the folder ${folder}`, "before");
   }
   await assertFolder(folder, url);
-  const strange = (await fs.readdir(folder)).filter((name) => name !== identityKey && name !== "lost+found" && !subfolders.includes(name));
+  const strange = (await fs.readdir(folder)).filter(
+    (name) => name !== identityKey && name !== "lost+found" && !subfolders.includes(name),
+  );
   if (strange.length > 0) {
-    throw new StoreError("unsuitable", `${folder} is not empty: it has ${strange.slice(0, 3).join(", ")}`, "Give the vault a folder of its own.");
+    throw new StoreError(
+      "unsuitable",
+      `${folder} is not empty: it has ${strange.slice(0, 3).join(", ")}`,
+      "Give the vault a folder of its own.",
+    );
   }
   const store = await openFolder(folder);
   try {
@@ -74,14 +85,24 @@ export async function createVault(
 function folderOf(url: string): string {
   const isFileUrl = url.startsWith("file:");
   const other = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0];
-  if (!isFileUrl && other !== undefined) throw new StoreError("unsuitable", `a vault at ${other} is not supported`, "Accepted are file:///absolute/path and an absolute path.");
+  if (!isFileUrl && other !== undefined)
+    throw new StoreError(
+      "unsuitable",
+      `a vault at ${other} is not supported`,
+      "Accepted are file:///absolute/path and an absolute path.",
+    );
   let path: string;
   try {
     path = isFileUrl ? fileURLToPath(url) : url;
   } catch (error) {
     throw new StoreError("unsuitable", `${url} is not a file URL`, "Write file:///absolute/path.", { cause: error });
   }
-  if (!isAbsolute(path)) throw new StoreError("unsuitable", `the vault's path ${path} is relative`, "Write an absolute path: hosts are started from different folders.");
+  if (!isAbsolute(path))
+    throw new StoreError(
+      "unsuitable",
+      `the vault's path ${path} is relative`,
+      "Write an absolute path: hosts are started from different folders.",
+    );
   const clean = normalize(path);
   return clean.length > 1 && clean.endsWith("/") ? clean.slice(0, -1) : clean;
 }
@@ -101,7 +122,8 @@ async function openFolder(folder: string): Promise<FsStore> {
     try {
       await fs.mkdir(join(folder, name));
     } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw storeErrorOf(error, `cannot make the folder ${name} in ${folder}`, "before");
+      if (errnoOf(error) !== "EEXIST")
+        throw storeErrorOf(error, `cannot make the folder ${name} in ${folder}`, "before");
     }
   }
   const { network } = await probeFolder(folder, `probe-${process.pid}-${randomBytes(8).toString("hex")}`);

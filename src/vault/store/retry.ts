@@ -1,4 +1,6 @@
-/** Store operations that are made again until they succeed: pauses double from the least to the greatest, with jitter. */
+/**
+ * Store operations that are made again until they succeed: pauses double from the least to the greatest, with jitter.
+ */
 import type { Clock } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import { retryPauseMsMax, retryPauseMsMin } from "../limits.ts";
@@ -13,7 +15,8 @@ export interface RetryPorts {
 }
 
 /** Full, denied, unavailable, ambiguous may pass; `unsuitable` and everything that is not the store's does not. */
-export const mayPass = (error: unknown): error is StoreError => error instanceof StoreError && error.kind !== "unsuitable";
+export const mayPass = (error: unknown): error is StoreError =>
+  error instanceof StoreError && error.kind !== "unsuitable";
 
 /** Waits before attempt number `failures + 1`. Rejects with the signal's reason. */
 export async function pauseBeforeRetry(ports: RetryPorts, failures: number): Promise<void> {

@@ -14,11 +14,15 @@ export function assertKey(key: string): void {
 }
 
 export function assertPrefix(prefix: string): void {
-  if (!prefix.endsWith("/") || !isKey(prefix.slice(0, -1))) throw new RangeError(`not a prefix of keys: ${JSON.stringify(prefix)}`);
+  if (!prefix.endsWith("/") || !isKey(prefix.slice(0, -1)))
+    throw new RangeError(`not a prefix of keys: ${JSON.stringify(prefix)}`);
 }
 
 /** The tail of `list`, the same for all stores: only keys > after, ascending by code unit, no more than the limit. */
-export function pageOf(keys: string[], options: { readonly after?: string; readonly limit?: number } | undefined): string[] {
+export function pageOf(
+  keys: string[],
+  options: { readonly after?: string; readonly limit?: number } | undefined,
+): string[] {
   const after = options?.after;
   const wanted = after === undefined ? keys : keys.filter((key) => key > after);
   wanted.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));

@@ -16,20 +16,24 @@ export interface Store {
 
   /**
    * Stores the whole content under a key that has none; durable when it resolves, and exactly one of several concurrent
-   * writers gets `created`. Throws `StoreError`; with `kind: "ambiguous"` it may or may not have happened, now or later.
+   * writers gets `created`. Throws `StoreError`; with `kind: "ambiguous"` it may or may not have happened, now or
+   * later.
    */
   putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome>;
 
   /**
-   * These bytes are put under this key next, and do not change until then: what can be done before the name appears is begun now. A hint:
-   * it stores nothing, promises nothing and never fails.
+   * These bytes are put under this key next, and do not change until then: what can be done before the name appears is
+   * begun now. A hint: it stores nothing, promises nothing and never fails.
    */
   prepare(key: string, bytes: Uint8Array): void;
 
   /** The content, whole, or undefined when there is none. Throws `StoreError`. */
   get(key: string): Promise<Uint8Array | undefined>;
 
-  /** Keys that start with `prefix` (which ends with `/`), ascending by code unit, only those > `after`. Throws `StoreError`. */
+  /**
+   * Keys that start with `prefix` (which ends with `/`), ascending by code unit, only those > `after`. Throws
+   * `StoreError`.
+   */
   list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]>;
 
   /** Removes a key; no error when there is none. Durable at some later time. Throws `StoreError`. */

@@ -41,5 +41,15 @@ export interface CheckpointReport {
   readonly whole: boolean;
 }
 
-export const damage = (kind: FindingKind, key: string, message: string): Finding => ({ severity: "damage", kind, key, message });
-export const notice = (kind: FindingKind, key: string, message: string): Finding => ({ severity: "notice", kind, key, message });
+export const damage = (kind: FindingKind, key: string, message: string): Finding => ({
+  severity: "damage",
+  kind,
+  key,
+  message,
+});
+export const notice = (kind: FindingKind, key: string, message: string): Finding => ({
+  severity: "notice",
+  kind,
+  key,
+  message,
+});

@@ -1,5 +1,15 @@
-/** Reads every manifest and every chunk that one refers to, each chunk once at each place, and reports what is not what was written. */
-import { chunkCountOf, type CheckpointManifest, databaseBytes, listCheckpoints, type ManifestDatabase, readManifest } from "../checkpoint/checkpoint-manifest.ts";
+/**
+ * Reads every manifest and every chunk that one refers to, each chunk once at each place, and reports what is not what
+ * was written.
+ */
+import {
+  chunkCountOf,
+  type CheckpointManifest,
+  databaseBytes,
+  listCheckpoints,
+  type ManifestDatabase,
+  readManifest,
+} from "../checkpoint/checkpoint-manifest.ts";
 import { readChunk } from "../checkpoint/checkpoint.ts";
 import { DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
 import type { PageProof } from "../checkpoint/flush-proof.ts";
@@ -23,7 +33,10 @@ export interface VerifyCheckpointsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export async function verifyCheckpoints(store: Store, options: VerifyCheckpointsOptions = {}): Promise<CheckpointsReport> {
+export async function verifyCheckpoints(
+  store: Store,
+  options: VerifyCheckpointsOptions = {},
+): Promise<CheckpointsReport> {
   const chunks = await store.list(chunkPrefix);
   const findings: Finding[] = [];
   const checkpoints: CheckpointReport[] = [];
@@ -41,23 +54,35 @@ export async function verifyCheckpoints(store: Store, options: VerifyCheckpoints
     checkpoints.push({ position, wallTimeMs: manifest.wallTimeMs, databases: manifest.databases.length, bytes, whole });
   }
   const left = chunks.filter((key) => !verified.has(key) && parseChunkKey(key) !== undefined);
-  if (left.length > 0) findings.push(notice("left-over-chunks", left[0] ?? "", `${left.length} chunks belong to no checkpoint; clean-up removes them`));
-  for (const key of chunks) if (parseChunkKey(key) === undefined) findings.push(notice("strange-key", key, `${key} is not a chunk`));
+  if (left.length > 0)
+    findings.push(
+      notice("left-over-chunks", left[0] ?? "", `${left.length} chunks belong to no checkpoint; clean-up removes them`),
+    );
+  for (const key of chunks)
+    if (parseChunkKey(key) === undefined) findings.push(notice("strange-key", key, `${key} is not a chunk`));
   return { findings, checkpoints, manifests, chunks: chunks.length, leftOverChunks: left.length };
 }
 
-async function readOrReport(store: Store, position: number, findings: Finding[]): Promise<CheckpointManifest | undefined> {
+async function readOrReport(
+  store: Store,
+  position: number,
+  findings: Finding[],
+): Promise<CheckpointManifest | undefined> {
   try {
     return await readManifest(store, position);
   } catch (error) {
     if (error instanceof DamagedManifestError) findings.push(damage("damaged-manifest", error.key, error.message));
-    else if (error instanceof UnknownFormatError) findings.push(damage("unknown-format", checkpointKey(position), error.message));
+    else if (error instanceof UnknownFormatError)
+      findings.push(damage("unknown-format", checkpointKey(position), error.message));
     else throw error;
     return undefined;
   }
 }
 
-/** By key: the checksums of its pages, by page size and number of the first; undefined: it is damaged. A chunk may stand at several places. */
+/**
+ * By key: the checksums of its pages, by page size and number of the first; undefined: it is damaged. A chunk may stand
+ * at several places.
+ */
 type VerifiedChunks = Map<string, Map<string, Uint8Array> | undefined>;
 
 interface ChunksWork extends VerifyCheckpointsOptions {
@@ -81,7 +106,13 @@ async function verifyChunks(work: ChunksWork): Promise<boolean> {
     if (isRead && work.proof !== undefined && Buffer.compare(sum, database.checksum) !== 0) {
       const key = checkpointKey(work.manifest.position);
       const [found, expected] = [sum, database.checksum].map((bytes) => Buffer.from(bytes).toString("hex"));
-      work.findings.push(damage("damaged-checkpoint", key, `${key}: the chunks of database ${database.name} give checksum ${found}, not ${expected}: no host can load it`));
+      work.findings.push(
+        damage(
+          "damaged-checkpoint",
+          key,
+          `${key}: the chunks of database ${database.name} give checksum ${found}, not ${expected}: no host can load it`,
+        ),
+      );
       isRead = false;
     }
     whole = whole && isRead;
@@ -89,8 +120,14 @@ async function verifyChunks(work: ChunksWork): Promise<boolean> {
   return whole;
 }
 
-/** The checksum of the chunk's pages at its place (nothing without a proof); undefined when it is not what was written. */
-async function verifyChunk({ store, manifest, verified, findings, proof }: ChunksWork, database: ManifestDatabase, index: number): Promise<Uint8Array | undefined> {
+/**
+ * The checksum of the chunk's pages at its place (nothing without a proof); undefined when it is not what was written.
+ */
+async function verifyChunk(
+  { store, manifest, verified, findings, proof }: ChunksWork,
+  database: ManifestDatabase,
+  index: number,
+): Promise<Uint8Array | undefined> {
   const key = database.chunks[index] ?? "";
   const firstPage = (index * chunkBytes) / database.pageSize + 1;
   const place = proof === undefined ? "" : `${database.pageSize}:${firstPage}`;
@@ -107,7 +144,13 @@ async function verifyChunk({ store, manifest, verified, findings, proof }: Chunk
   return sum;
 }
 
-async function readOrReportChunk(store: Store, manifest: CheckpointManifest, database: string, index: number, findings: Finding[]): Promise<Uint8Array | undefined> {
+async function readOrReportChunk(
+  store: Store,
+  manifest: CheckpointManifest,
+  database: string,
+  index: number,
+  findings: Finding[],
+): Promise<Uint8Array | undefined> {
   try {
     return await readChunk(store, manifest, database, index);
   } catch (error) {

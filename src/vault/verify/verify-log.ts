@@ -1,8 +1,8 @@
 /**
  * Walks the whole log and goes on after damage: what is not readable is a finding, not an end.
  *
- * Up to the boundary only claims are left, and claims that landed in the hole are void; each is verified for itself. After
- * it the records must follow each other without a gap; after a damaged one the walk starts anew at the next.
+ * Up to the boundary only claims are left, and claims that landed in the hole are void; each is verified for itself.
+ * After it the records must follow each other without a gap; after a damaged one the walk starts anew at the next.
  */
 import type { Flush } from "../../core/flush.ts";
 import { allRules } from "../../core/rules.ts";
@@ -30,12 +30,19 @@ export interface LogReport {
 }
 
 /**
- * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined when that is not to be had. `proof` takes
- * every record that is in order; without it, what flushes make of the databases is not looked at.
+ * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined when that is not to be had.
+ * `proof` takes every record that is in order; without it, what flushes make of the databases is not looked at.
  */
-export async function verifyLog(log: Log, boundary: Position, start: LogStart | undefined, proof?: JournalProof): Promise<LogReport> {
+export async function verifyLog(
+  log: Log,
+  boundary: Position,
+  start: LogStart | undefined,
+  proof?: JournalProof,
+): Promise<LogReport> {
   const positions = await log.positions();
-  const findings = (await log.strangeNames()).map((name) => notice("strange-key", name, `${name} is not a record of the log`));
+  const findings = (await log.strangeNames()).map((name) =>
+    notice("strange-key", name, `${name} is not a record of the log`),
+  );
   const walk = new Walk(log, findings, proof);
   const claims = await walk.claimsUpTo(positions.filter((position) => position <= boundary));
   const after = positions.filter((position) => position > boundary);
@@ -44,7 +51,16 @@ export async function verifyLog(log: Log, boundary: Position, start: LogStart | 
   const boundaryNow = await log.boundary();
   const lastPosition = positions.at(-1) ?? 0;
   const { epoch, host, runs, announced, hashes } = walk;
-  return { findings: findings.filter((finding) => (walk.gaps.get(finding) ?? Infinity) > boundaryNow), records: positions.length, lastPosition, epoch, host, runs, announced, hashes };
+  return {
+    findings: findings.filter((finding) => (walk.gaps.get(finding) ?? Infinity) > boundaryNow),
+    records: positions.length,
+    lastPosition,
+    epoch,
+    host,
+    runs,
+    announced,
+    hashes,
+  };
 }
 
 class Walk {
@@ -81,7 +97,14 @@ class Walk {
       if (record?.body.kind === "epoch") claims.push(record);
       else if (record !== undefined) left += 1;
     }
-    if (left > 0) this.#findings.push(notice("left-over-record", this.#log.nameOf(positions[0] ?? 0), `${left} records up to the boundary are no longer needed; the next clean-up removes them`));
+    if (left > 0)
+      this.#findings.push(
+        notice(
+          "left-over-record",
+          this.#log.nameOf(positions[0] ?? 0),
+          `${left} records up to the boundary are no longer needed; the next clean-up removes them`,
+        ),
+      );
     return claims;
   }
 
@@ -91,7 +114,11 @@ class Walk {
     await this.#proof?.beginsAfter(boundary);
     for (const position of positions) {
       if (position !== expected) {
-        const gap = damage("log-gap", this.#log.nameOf(expected), `the log has no records at positions ${expected} to ${position - 1}`);
+        const gap = damage(
+          "log-gap",
+          this.#log.nameOf(expected),
+          `the log has no records at positions ${expected} to ${position - 1}`,
+        );
         this.#findings.push(gap);
         this.gaps.set(gap, expected);
         reader = undefined;
@@ -104,7 +131,13 @@ class Walk {
       if (reader !== undefined && !(await this.#take(reader))) reader = undefined;
     }
     if (this.#flush.isOpen) {
-      this.#findings.push(notice("unfinished-flush", this.#log.nameOf(expected - 1), "the log ends inside a flush of several parts; no client was told that it is durable, and it is not applied"));
+      this.#findings.push(
+        notice(
+          "unfinished-flush",
+          this.#log.nameOf(expected - 1),
+          "the log ends inside a flush of several parts; no client was told that it is durable, and it is not applied",
+        ),
+      );
     }
   }
 
@@ -143,7 +176,13 @@ class Walk {
     const record = await this.#decode(position);
     if (record === undefined) return undefined;
     if (record.body.kind === "commit" && record.body.part > 1) {
-      this.#findings.push(damage("unfinished-flush", this.#log.nameOf(position), `the first parts of the flush that goes on at position ${position} are missing`));
+      this.#findings.push(
+        damage(
+          "unfinished-flush",
+          this.#log.nameOf(position),
+          `the first parts of the flush that goes on at position ${position} are missing`,
+        ),
+      );
       return undefined;
     }
     return this.#readerAt({ position: position - 1, hash: record.header.previousHash });
@@ -163,14 +202,35 @@ class Walk {
   }
 }
 
-/** A claim below the boundary is void when the log went on with a lower epoch, or when another claim has the same epoch. */
-function reportVoidClaims(log: Log, claims: readonly LogRecord[], epochAfter: number | undefined, findings: Finding[]): void {
+/**
+ * A claim below the boundary is void when the log went on with a lower epoch, or when another claim has the same epoch.
+ */
+function reportVoidClaims(
+  log: Log,
+  claims: readonly LogRecord[],
+  epochAfter: number | undefined,
+  findings: Finding[],
+): void {
   const seen = new Map<number, Position>();
   for (const { header } of claims) {
     const twin = seen.get(header.epoch);
     const key = log.nameOf(header.position);
-    if (epochAfter !== undefined && header.epoch > epochAfter) findings.push(notice("void-claim", key, `the claim of epoch ${header.epoch} by ${header.host} landed below the boundary and is void`));
-    else if (twin !== undefined) findings.push(notice("void-claim", key, `the claims of epoch ${header.epoch} at positions ${twin} and ${header.position} are below the boundary; one of them is void`));
+    if (epochAfter !== undefined && header.epoch > epochAfter)
+      findings.push(
+        notice(
+          "void-claim",
+          key,
+          `the claim of epoch ${header.epoch} by ${header.host} landed below the boundary and is void`,
+        ),
+      );
+    else if (twin !== undefined)
+      findings.push(
+        notice(
+          "void-claim",
+          key,
+          `the claims of epoch ${header.epoch} at positions ${twin} and ${header.position} are below the boundary; one of them is void`,
+        ),
+      );
     seen.set(header.epoch, header.position);
   }
 }

@@ -1,8 +1,8 @@
 /**
  * Verifies a whole vault, without writing: identity, log, checkpoints with all their chunks, and how they fit together.
  *
- * The answer to the question that counts is `restorable`: from which checkpoint, up to which position. A vault in use changes
- * meanwhile; what retention removes during the walk is looked for in a new boundary and not reported as damage.
+ * The answer to the question that counts is `restorable`: from which checkpoint, up to which position. A vault in use
+ * changes meanwhile; what retention removes during the walk is looked for in a new boundary and not reported as damage.
  */
 import type { CheckpointManifest } from "../checkpoint/checkpoint-manifest.ts";
 import { startOf } from "../checkpoint/checkpoint-manifest.ts";
@@ -60,24 +60,62 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
   const walked = service === undefined ? emptyLog : await verifyLog(log, boundary, start, proof);
   findings.push(...walked.findings, ...compare(checkpoints.manifests, walked));
   const unappliable = proof?.unappliable ?? [];
-  findings.push(...unappliable.map((flush) => flushFinding(log, flush)), ...(proof?.diverging ?? []).map(divergenceFinding));
+  findings.push(
+    ...unappliable.map((flush) => flushFinding(log, flush)),
+    ...(proof?.diverging ?? []).map(divergenceFinding),
+  );
   const { records, lastPosition, epoch, host } = walked;
   const { chunks, leftOverChunks } = checkpoints;
   const restorable = newestRestorable(checkpoints.checkpoints, boundary, walked, unappliable);
-  return { url: store.url, identity, boundary, records, lastPosition, epoch, host, checkpoints: checkpoints.checkpoints, chunks, leftOverChunks, restorable, unappliable, findings };
+  return {
+    url: store.url,
+    identity,
+    boundary,
+    records,
+    lastPosition,
+    epoch,
+    host,
+    checkpoints: checkpoints.checkpoints,
+    chunks,
+    leftOverChunks,
+    restorable,
+    unappliable,
+    findings,
+  };
 }
 
-/** Records name their service; without one there is nothing to verify them against, and `no-identity` is damage enough. */
-const emptyLog: LogReport = { findings: [], records: 0, lastPosition: 0, epoch: 0, host: undefined, runs: [], announced: new Map(), hashes: new Map() };
+/**
+ * Records name their service; without one there is nothing to verify them against, and `no-identity` is damage enough.
+ */
+const emptyLog: LogReport = {
+  findings: [],
+  records: 0,
+  lastPosition: 0,
+  epoch: 0,
+  host: undefined,
+  runs: [],
+  announced: new Map(),
+  hashes: new Map(),
+};
 
-export const isDamaged = (report: VaultReport): boolean => report.findings.some(({ severity }) => severity === "damage");
+export const isDamaged = (report: VaultReport): boolean =>
+  report.findings.some(({ severity }) => severity === "damage");
 
-async function identityOf(store: Store, expected: string | undefined, findings: Finding[]): Promise<VaultIdentity | undefined> {
+async function identityOf(
+  store: Store,
+  expected: string | undefined,
+  findings: Finding[],
+): Promise<VaultIdentity | undefined> {
   try {
     const identity = await readIdentity(store);
-    if (identity === undefined) findings.push(damage("no-identity", identityKey, `${identityKey} is missing: it cannot be told whose vault this is`));
+    if (identity === undefined)
+      findings.push(
+        damage("no-identity", identityKey, `${identityKey} is missing: it cannot be told whose vault this is`),
+      );
     else if (expected !== undefined && identity.service !== expected) {
-      findings.push(damage("foreign-vault", identityKey, new ForeignVaultError(store.url, identity.service, expected).message));
+      findings.push(
+        damage("foreign-vault", identityKey, new ForeignVaultError(store.url, identity.service, expected).message),
+      );
     }
     return identity;
   } catch (error) {
@@ -88,11 +126,21 @@ async function identityOf(store: Store, expected: string | undefined, findings: 
   }
 }
 
-function startAt(boundary: Position, manifests: readonly CheckpointManifest[], findings: Finding[]): { position: Position; hash: string; epoch?: number } | undefined {
+function startAt(
+  boundary: Position,
+  manifests: readonly CheckpointManifest[],
+  findings: Finding[],
+): { position: Position; hash: string; epoch?: number } | undefined {
   if (boundary === 0) return { position: 0, hash: genesisHash };
   const manifest = manifests.find(({ position }) => position === boundary);
   if (manifest !== undefined) return startOf(manifest);
-  findings.push(notice("no-checkpoint-at-boundary", checkpointKey(boundary), `the log begins after position ${boundary}, where no whole checkpoint is: the chain is verified from the next record on`));
+  findings.push(
+    notice(
+      "no-checkpoint-at-boundary",
+      checkpointKey(boundary),
+      `the log begins after position ${boundary}, where no whole checkpoint is: the chain is verified from the next record on`,
+    ),
+  );
   return undefined;
 }
 
@@ -104,10 +152,20 @@ function compare(manifests: readonly CheckpointManifest[], log: LogReport): Find
     const key = checkpointKey(manifest.position);
     const hash = log.hashes.get(manifest.position);
     const announced = log.announced.get(manifest.position);
-    if (hash !== undefined && hash !== manifest.hash) findings.push(damage("damaged-manifest", key, `${key} is the state after another record than the one at its position`));
-    if (announced !== undefined && announced !== manifest.manifestHash) findings.push(damage("damaged-manifest", key, `${key} is not the manifest that the log announces`));
+    if (hash !== undefined && hash !== manifest.hash)
+      findings.push(
+        damage("damaged-manifest", key, `${key} is the state after another record than the one at its position`),
+      );
+    if (announced !== undefined && announced !== manifest.manifestHash)
+      findings.push(damage("damaged-manifest", key, `${key} is not the manifest that the log announces`));
     if (announced === undefined && manifest.position !== 0 && !linked.has(manifest.position)) {
-      findings.push(notice("unannounced-checkpoint", key, `${key} is complete but was never announced: its primary stopped, or was succeeded, before that`));
+      findings.push(
+        notice(
+          "unannounced-checkpoint",
+          key,
+          `${key} is complete but was never announced: its primary stopped, or was succeeded, before that`,
+        ),
+      );
     }
   }
   return findings;
@@ -120,14 +178,38 @@ function wholeOf({ checkpoints, manifests }: CheckpointsReport): CheckpointManif
 
 function flushFinding(log: Log, { position, database, reason, wholeUpTo, mendedBy }: UnappliableFlush): Finding {
   const what = `no host can apply the flush that ends at position ${position}: database ${database}: ${reason}`;
-  if (mendedBy !== undefined) return notice("unappliable-flush", log.nameOf(position), `${what}; hosts begin behind it, with the checkpoint at position ${mendedBy}, and states between the two cannot be restored`);
-  return damage("unappliable-flush", log.nameOf(position), `${what}; the last whole state is at position ${wholeUpTo}. A primary that lives mends it: ask it for a checkpoint (stead checkpoint)`);
+  if (mendedBy !== undefined)
+    return notice(
+      "unappliable-flush",
+      log.nameOf(position),
+      `${what}; hosts begin behind it, with the checkpoint at position ${mendedBy}, and states between the two cannot be restored`,
+    );
+  return damage(
+    "unappliable-flush",
+    log.nameOf(position),
+    `${what}; the last whole state is at position ${wholeUpTo}. A primary that lives mends it: ask it for a checkpoint (stead checkpoint)`,
+  );
 }
 
-const divergenceFinding = ({ position, database }: { readonly position: Position; readonly database: string }): Finding =>
-  damage("damaged-checkpoint", checkpointKey(position), `${checkpointKey(position)}: database ${database} is in another state than the journal before it gives: hosts that follow and hosts that restore differ`);
+const divergenceFinding = ({
+  position,
+  database,
+}: {
+  readonly position: Position;
+  readonly database: string;
+}): Finding =>
+  damage(
+    "damaged-checkpoint",
+    checkpointKey(position),
+    `${checkpointKey(position)}: database ${database} is in another state than the journal before it gives: hosts that follow and hosts that restore differ`,
+  );
 
-function newestRestorable(checkpoints: readonly CheckpointReport[], boundary: Position, log: LogReport, unappliable: readonly UnappliableFlush[]): VaultReport["restorable"] {
+function newestRestorable(
+  checkpoints: readonly CheckpointReport[],
+  boundary: Position,
+  log: LogReport,
+  unappliable: readonly UnappliableFlush[],
+): VaultReport["restorable"] {
   let best: VaultReport["restorable"];
   for (const { position, whole } of checkpoints) {
     if (!whole || position < boundary) continue;

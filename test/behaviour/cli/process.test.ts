@@ -24,7 +24,11 @@ afterEach(() => {
 });
 
 function start(...args: string[]) {
-  const child = spawn(process.execPath, [main, ...args], { cwd: folder, env: { ...process.env, STEAD_SECRET: "0123456789abcdef" }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd: folder,
+    env: { ...process.env, STEAD_SECRET: "0123456789abcdef" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   children.push(child);
   let err = "";
   const waiting: { text: string; resolve: () => void }[] = [];
@@ -39,7 +43,9 @@ function start(...args: string[]) {
         waiting.push({ text, resolve });
         if (err.includes(text)) resolve();
       }),
-      ended.then(({ code }) => Promise.reject(new Error(`ended with ${code ?? "a signal"} before it said "${text}":\n${err}`))),
+      ended.then(({ code }) =>
+        Promise.reject(new Error(`ended with ${code ?? "a signal"} before it said "${text}":\n${err}`)),
+      ),
     ]);
   return { child, ended, says };
 }

@@ -4,7 +4,14 @@ import { parseConfig } from "../../../src/config/load.ts";
 import { formatProblems } from "../../../src/config/problems.ts";
 
 const env = { STEAD_SECRET: "0123456789abcdef" };
-const template = configTemplate({ role: "both", service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault", bootstrap: false })
+const template = configTemplate({
+  role: "both",
+  service: "app",
+  hostId: "a",
+  secretFile: "s",
+  vault: "/mnt/vault",
+  bootstrap: false,
+})
   .replace(/^#(?=[a-z])/gm, "")
   .replace(/^secret_file.*$/m, "");
 
@@ -19,7 +26,28 @@ function dice(seed: number): (limit: number) => number {
   };
 }
 
-const values = ["0", "-1", "1.5", "nan", "inf", "true", '""', '"\\u0000"', "[]", "{}", "[1, [2]]", "{ a = 1 }", "1979-05-27", '"file://host/x"', '"file:///%2F"', '"http://[::1"', '"999999999999999d"', '"[::]:1"', "9007199254740993", `"${"x".repeat(5000)}"`];
+const values = [
+  "0",
+  "-1",
+  "1.5",
+  "nan",
+  "inf",
+  "true",
+  '""',
+  '"\\u0000"',
+  "[]",
+  "{}",
+  "[1, [2]]",
+  "{ a = 1 }",
+  "1979-05-27",
+  '"file://host/x"',
+  '"file:///%2F"',
+  '"http://[::1"',
+  '"999999999999999d"',
+  '"[::]:1"',
+  "9007199254740993",
+  `"${"x".repeat(5000)}"`,
+];
 
 function mutate(text: string, next: (limit: number) => number): string {
   const lines = text.split("\n");
@@ -59,7 +87,12 @@ test("no text makes the loader throw or hang, and every refusal can be printed",
     if (result.kind === "ok") continue;
     expect(result.problems.length).toBeGreaterThan(0);
     const printed = formatProblems(result.problems);
-    expect({ seed, complete: result.problems.every((problem) => problem.found !== "" && problem.accepted !== "" && problem.advice !== "") }).toEqual({ seed, complete: true });
+    expect({
+      seed,
+      complete: result.problems.every(
+        (problem) => problem.found !== "" && problem.accepted !== "" && problem.advice !== "",
+      ),
+    }).toEqual({ seed, complete: true });
     expect({ seed, control: /[\0-\x08\x0b-\x1f]/.test(printed) }).toEqual({ seed, control: false });
   }
   expect(outcomes.ok).toBeGreaterThan(50);
@@ -74,7 +107,8 @@ test("no value at any key makes the loader throw", () => {
     for (const value of values) {
       const changed = `${line.slice(0, line.indexOf("="))}= ${value}`;
       try {
-        if (parseConfig("/etc/stead/stead.toml", lines.with(at, changed).join("\n"), { env }).kind === "invalid") refusals++;
+        if (parseConfig("/etc/stead/stead.toml", lines.with(at, changed).join("\n"), { env }).kind === "invalid")
+          refusals++;
       } catch (error) {
         throw new Error(`the loader threw at ${changed}`, { cause: error });
       }

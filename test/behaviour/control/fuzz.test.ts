@@ -1,13 +1,19 @@
 /**
- * The control API with bodies that nobody of this version sends, on both sides: a host answers each with a refusal that names what is wrong
- * and asks its life nothing; a gateway takes no line that is not whole and valid, and always learns how the stream ended.
+ * The control API with bodies that nobody of this version sends, on both sides: a host answers each with a refusal that
+ * names what is wrong and asks its life nothing; a gateway takes no line that is not whole and valid, and always learns
+ * how the stream ended.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { createServer } from "node:net";
 import * as v from "valibot";
 import { HostClient, type StreamEnd } from "../../../src/control/host-client.ts";
 import { type HostStatus, hostStatusSchema, untold } from "../../../src/control/host-status.ts";
-import { demoteRequestSchema, promoteEventSchema, promoteRequestSchema, type PromoteEvent } from "../../../src/control/messages.ts";
+import {
+  demoteRequestSchema,
+  promoteEventSchema,
+  promoteRequestSchema,
+  type PromoteEvent,
+} from "../../../src/control/messages.ts";
 import { type Controlled, controlApp } from "../../../src/host/control/control.ts";
 import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
@@ -17,22 +23,69 @@ import { Dice } from "../../sim/dice.ts";
 setDefaultTimeout(60_000);
 
 const status: HostStatus = {
-  ...{ version: 1, service: "notes", host: "a", instance: "i", role: "primary", reason: null, epoch: 3, epochHost: "a", position: 12 },
-  ...{ lastRecordAgeMs: 5, vaultSilentMs: 1, clockMs: 12.5, handover: { to: "b", forMs: 3 }, vacated: false, dataUrl: "http://127.0.0.1:1", controlUrl: "http://127.0.0.1:2", priority: 0, nofailover: false },
+  ...{
+    version: 1,
+    service: "notes",
+    host: "a",
+    instance: "i",
+    role: "primary",
+    reason: null,
+    epoch: 3,
+    epochHost: "a",
+    position: 12,
+  },
+  ...{
+    lastRecordAgeMs: 5,
+    vaultSilentMs: 1,
+    clockMs: 12.5,
+    handover: { to: "b", forMs: 3 },
+    vacated: false,
+    dataUrl: "http://127.0.0.1:1",
+    controlUrl: "http://127.0.0.1:2",
+    priority: 0,
+    nofailover: false,
+  },
   ...{ leaseMs: 1000, checkpoint: { position: 4, wallTimeMs: 5 }, setAside: ["x"], ...untold, warnings: [] },
 };
-const promote = { gateway: "g1", epoch: 3, gatewaysRegistered: 2, gatewaysSeeingDown: ["g1"], planned: false, basedOn: { instance: "i", clockMs: 5, validMs: 3_000 } };
+const promote = {
+  gateway: "g1",
+  epoch: 3,
+  gatewaysRegistered: 2,
+  gatewaysSeeingDown: ["g1"],
+  planned: false,
+  basedOn: { instance: "i", clockMs: 5, validMs: 3_000 },
+};
 const demote = { gateway: "g1", successor: "b", reason: "maintenance" };
 
 /** In place of a value, or beside it. */
-const odd: readonly unknown[] = [null, true, -1, 0.5, 1e300, 2 ** 53, "", "\ud800", "\u0000", "x".repeat(1_000), [], [[]], {}, { kind: "done" }, { __proto__: null }, "NaN", -0];
+const odd: readonly unknown[] = [
+  null,
+  true,
+  -1,
+  0.5,
+  1e300,
+  2 ** 53,
+  "",
+  "\ud800",
+  "\u0000",
+  "x".repeat(1_000),
+  [],
+  [[]],
+  {},
+  { kind: "done" },
+  { __proto__: null },
+  "NaN",
+  -0,
+];
 
 /** A copy with something of another kind, left out, or added, at any depth. */
 function spoilt(dice: Dice, value: unknown): unknown {
   if (typeof value !== "object" || value === null || dice.chance(0.15)) return dice.pick(odd);
   const entries = Object.entries(value);
   const at = dice.int(0, Math.max(0, entries.length - 1));
-  const changed = entries.flatMap(([key, inner], index): [string, unknown][] => (index !== at ? [[key, inner]] : dice.chance(0.2) ? [] : [[key, spoilt(dice, inner)]]));
+  const changed = entries.flatMap(([key, inner], index): [string, unknown][] =>
+    index !== at ? [[key, inner]] : dice.chance(0.2) ? [] : [[key, spoilt(dice, inner)]],
+  );
   if (dice.chance(0.1)) changed.push([dice.pick(["constructor", "toString", "more"]), dice.pick(odd)]);
   return Array.isArray(value) ? changed.map(([, inner]) => inner) : Object.fromEntries(changed);
 }
@@ -78,8 +131,10 @@ class Watched implements Controlled {
     include: () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } }),
   };
   restore: Controlled["restore"] = () => Promise.resolve(undefined);
-  rehearse: Controlled["rehearse"] = () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
-  checkpoint: Controlled["checkpoint"] = () => Promise.resolve({ kind: "done", done: { position: 4, chunksWritten: 1, chunksReused: 0, ms: 1 } });
+  rehearse: Controlled["rehearse"] = () =>
+    Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
+  checkpoint: Controlled["checkpoint"] = () =>
+    Promise.resolve({ kind: "done", done: { position: 4, chunksWritten: 1, chunksReused: 0, ms: 1 } });
 }
 
 const parsedOrUndefined = (body: string): unknown => {
@@ -102,7 +157,11 @@ test("a host asks its life only what is whole and valid, and names what is wrong
     host.asked.length = 0;
     const answer = await app.request(path, { method: "POST", body, headers: { authorization: "Bearer right" } });
     const isValid = v.is(isPromote ? promoteRequestSchema : demoteRequestSchema, parsedOrUndefined(body));
-    expect({ body, status: answer.status, asked: host.asked.length }).toEqual({ body, status: isValid ? 200 : 400, asked: isValid ? 1 : 0 });
+    expect({ body, status: answer.status, asked: host.asked.length }).toEqual({
+      body,
+      status: isValid ? 200 : 400,
+      asked: isValid ? 1 : 0,
+    });
     const said: unknown = await answer.json();
     if (isValid) expect(said).toEqual({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
     else expect(said).toEqual({ error: expect.any(String) as unknown, advice: expect.any(String) as unknown });
@@ -136,7 +195,10 @@ async function scripted(scripts: string[]): Promise<{ readonly url: string; clos
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  return { url: `http://127.0.0.1:${address.port}`, close: () => new Promise((resolve) => void server.close(() => resolve())) };
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    close: () => new Promise((resolve) => void server.close(() => resolve())),
+  };
 }
 
 /** Lines up to the first that is not valid: what a reader may take. */
@@ -150,18 +212,37 @@ function takeable(script: string, schema: v.GenericSchema): { readonly lines: nu
   return { lines, isWhole: true };
 }
 
-const limits = { connectTimeoutMs: 20_000, orderTimeoutMs: 20_000, checkpointTimeoutMs: 20_000, rehearsalTimeoutMs: 1_000 };
+const limits = {
+  connectTimeoutMs: 20_000,
+  orderTimeoutMs: 20_000,
+  checkpointTimeoutMs: 20_000,
+  rehearsalTimeoutMs: 1_000,
+};
 
 test("a gateway takes status lines up to the first that is not valid, and learns that it was not", async () => {
   const dice = new Dice(2);
-  const scripts = Array.from({ length: 250 }, () => Array.from({ length: dice.int(0, 6) }, () => (dice.chance(0.7) ? JSON.stringify(status) : text(dice, status)) + dice.pick(["\n", "\n", "\n", "\r\n", "\n\n", ""])).join(""));
+  const scripts = Array.from({ length: 250 }, () =>
+    Array.from(
+      { length: dice.int(0, 6) },
+      () =>
+        (dice.chance(0.7) ? JSON.stringify(status) : text(dice, status)) +
+        dice.pick(["\n", "\n", "\n", "\r\n", "\n\n", ""]),
+    ).join(""),
+  );
   const server = await scripted([...scripts]);
   let invalid = 0;
   for (const script of scripts) {
     const taken: HostStatus[] = [];
-    const end: StreamEnd = await new HostClient(server.url, "right", systemClock, limits).streamStatus((each) => void taken.push(each), new AbortController().signal);
+    const end: StreamEnd = await new HostClient(server.url, "right", systemClock, limits).streamStatus(
+      (each) => void taken.push(each),
+      new AbortController().signal,
+    );
     const { lines, isWhole } = takeable(script, hostStatusSchema);
-    expect({ script, taken: taken.length, invalid: end.kind === "invalid" }).toEqual({ script, taken: lines, invalid: !isWhole });
+    expect({ script, taken: taken.length, invalid: end.kind === "invalid" }).toEqual({
+      script,
+      taken: lines,
+      invalid: !isWhole,
+    });
     for (const each of taken) expect(v.is(hostStatusSchema, each)).toBe(true);
     if (!isWhole) invalid += 1;
   }
@@ -176,16 +257,30 @@ test("a gateway believes in a promotion only with a whole last word", async () =
     { kind: "refused", refusal: { kind: "epoch_taken", epoch: 4, host: "b" } },
     { kind: "done", epoch: 4, position: 9, dataUrl: "http://127.0.0.1:1" },
   ];
-  const scripts = Array.from({ length: 250 }, () => Array.from({ length: dice.int(0, 4) }, () => (dice.chance(0.7) ? JSON.stringify(dice.pick(words)) : text(dice, dice.pick(words))) + dice.pick(["\n", "\n", "\n", ""])).join(""));
+  const scripts = Array.from({ length: 250 }, () =>
+    Array.from(
+      { length: dice.int(0, 4) },
+      () =>
+        (dice.chance(0.7) ? JSON.stringify(dice.pick(words)) : text(dice, dice.pick(words))) +
+        dice.pick(["\n", "\n", "\n", ""]),
+    ).join(""),
+  );
   const server = await scripted([...scripts]);
   let ended = 0;
   for (const script of scripts) {
     const taken: PromoteEvent[] = [];
-    const end = await new HostClient(server.url, "right", systemClock, limits).promote(promote, (event) => void taken.push(event), new AbortController().signal);
+    const end = await new HostClient(server.url, "right", systemClock, limits).promote(
+      promote,
+      (event) => void taken.push(event),
+      new AbortController().signal,
+    );
     const { lines, isWhole } = takeable(script, promoteEventSchema);
     const last = taken.at(-1)?.kind;
     expect({ script, taken: taken.length }).toEqual({ script, taken: lines });
-    expect({ script, kind: end.kind }).toEqual({ script, kind: !isWhole ? "invalid" : last === "done" || last === "refused" ? "ended" : "reset" });
+    expect({ script, kind: end.kind }).toEqual({
+      script,
+      kind: !isWhole ? "invalid" : last === "done" || last === "refused" ? "ended" : "reset",
+    });
     if (end.kind === "ended") ended += 1;
   }
   await server.close();

@@ -20,7 +20,12 @@ function quarterSeconds(s: Scenario, count: number, say: (at: number) => void): 
 describe("a host on a stale copy of the vault", () => {
   function withStale(): Scenario {
     const s = Scenario.serving();
-    quarterSeconds(s, 16, (at) => s.hears("a", { role: "primary", position: 20 + at }).hears("b", { position: 20 + at }).hears("c", { position: 12, priority: 50 }));
+    quarterSeconds(s, 16, (at) =>
+      s
+        .hears("a", { role: "primary", position: 20 + at })
+        .hears("b", { position: 20 + at })
+        .hears("c", { position: 12, priority: 50 }),
+    );
     s.effects = [];
     return s;
   }
@@ -33,10 +38,16 @@ describe("a host on a stale copy of the vault", () => {
   test("is named the position that the primary was heard at, when there is nobody else", () => {
     const s = withStale().refused("b").refused("b").refused("a").refused("a");
     expect(s.take("promote")).toMatchObject([{ host: "c", positionHeard: 35 }]);
-    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "other_log", reason: "your vault lost records: 12 of 35" } });
+    s.send({
+      kind: "call-refused",
+      call: s.call,
+      refusal: { kind: "other_log", reason: "your vault lost records: 12 of 35" },
+    });
     expect(s.phase).toBe("down");
     expect(s.all("note").filter(({ level }) => level === "error")).toMatchObject([{ what: "other-log", host: "c" }]);
-    expect(s.state.phase).toMatchObject({ because: { kind: "no-candidate", why: expect.stringContaining("your vault lost records") } });
+    expect(s.state.phase).toMatchObject({
+      because: { kind: "no-candidate", why: expect.stringContaining("your vault lost records") },
+    });
   });
 
   test("is set aside when it refuses, and the next one is asked", () => {
@@ -60,7 +71,9 @@ describe("a host on a stale copy of the vault", () => {
   });
 
   test("with another identity is no candidate at all", () => {
-    const s = Scenario.serving().hears("a", { role: "primary", vault: healthy }).hears("b", { vault: { ...healthy, id: "v2" }, priority: 9 });
+    const s = Scenario.serving()
+      .hears("a", { role: "primary", vault: healthy })
+      .hears("b", { vault: { ...healthy, id: "v2" }, priority: 9 });
     s.refused("a").refused("a");
     expect(s.all("promote")).toMatchObject([{ host: "c", vault: "v1" }]);
   });
@@ -68,23 +81,36 @@ describe("a host on a stale copy of the vault", () => {
 
 test("a host that is three records behind at this instant is chosen by its priority all the same", () => {
   const s = Scenario.serving();
-  quarterSeconds(s, 16, (at) => s.hears("a", { role: "primary", position: 20 + 4 * at }).hears("b", { position: 20 + 4 * at }).hears("c", { position: 17 + 4 * at, priority: 5 }));
+  quarterSeconds(s, 16, (at) =>
+    s
+      .hears("a", { role: "primary", position: 20 + 4 * at })
+      .hears("b", { position: 20 + 4 * at })
+      .hears("c", { position: 17 + 4 * at, priority: 5 }),
+  );
   s.refused("a").refused("a");
   expect(s.all("promote")).toMatchObject([{ host: "c" }]);
 });
 
 describe("a host that could not stay primary", () => {
-  const retry = (inMs: number): Partial<HostReport> => ({ retry: { reason: "application ended 4 times", inMs, attempts: 1 } });
+  const retry = (inMs: number): Partial<HostReport> => ({
+    retry: { reason: "application ended 4 times", inMs, attempts: 1 },
+  });
 
   test("is asked after all others, whatever its priority", () => {
-    const s = Scenario.serving().hears("b", { ...retry(0), priority: 50 }).refused("a").refused("a");
+    const s = Scenario.serving()
+      .hears("b", { ...retry(0), priority: 50 })
+      .refused("a")
+      .refused("a");
     expect(s.all("promote")).toMatchObject([{ host: "c" }]);
   });
 
   test("is asked when no other is there and its time has come, not before", () => {
     const s = Scenario.serving().hears("b", retry(2_000)).refused("c").refused("c").refused("a").refused("a");
     expect(s.phase).toBe("down");
-    expect(dryRun(s.state, s.now).whyNot).toContainEqual({ host: "b", why: "it could not stay primary (application ended 4 times), and is asked again in 2 s" });
+    expect(dryRun(s.state, s.now).whyNot).toContainEqual({
+      host: "b",
+      why: "it could not stay primary (application ended 4 times), and is asked again in 2 s",
+    });
     expect(wakeAt(s.state, s.now + 1_500)).toBe(s.now + 2_000);
     s.after(1_999).hears("b", retry(1));
     expect(s.all("promote")).toEqual([]);
@@ -119,7 +145,9 @@ describe("a candidate that can read the vault and not write it", () => {
     expect(s.all("promote")).toEqual([]);
     s.after(250);
     expect(s.all("cancel")).toHaveLength(1);
-    expect(s.all("note").filter(({ what }) => what === "promotion-stuck")).toMatchObject([{ level: "error", host: "b", detail: expect.stringContaining("did not claim the next epoch within 5 s") }]);
+    expect(s.all("note").filter(({ what }) => what === "promotion-stuck")).toMatchObject([
+      { level: "error", host: "b", detail: expect.stringContaining("did not claim the next epoch within 5 s") },
+    ]);
     expect(s.all("promote")).toMatchObject([{ host: "c" }]);
   });
 
@@ -132,7 +160,9 @@ describe("a candidate that can read the vault and not write it", () => {
     const s = claimsForEver();
     s.hears("b", { role: "claiming" });
     s.send({ kind: "command", id: "1", command: { kind: "failover", target: "c", force: false } });
-    expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused", advice: expect.stringContaining("--force") } }]);
+    expect(s.all("reply")).toMatchObject([
+      { outcome: { kind: "refused", advice: expect.stringContaining("--force") } },
+    ]);
     s.send({ kind: "command", id: "2", command: { kind: "failover", target: "c", force: true } });
     expect(s.all("cancel")).toHaveLength(1);
     expect(s.all("promote")).toMatchObject([{ host: "c", planned: true }]);
@@ -149,12 +179,23 @@ describe("a candidate that can read the vault and not write it", () => {
 });
 
 describe("a candidate that has claimed", () => {
-  const starting = (change: Partial<HostReport> = {}): Partial<HostReport> => ({ role: "starting", epoch: 2, epochHost: "b", ...change });
+  const starting = (change: Partial<HostReport> = {}): Partial<HostReport> => ({
+    role: "starting",
+    epoch: 2,
+    epochHost: "b",
+    ...change,
+  });
 
   test("is given as long as its application says that it starts", () => {
     const s = Scenario.serving().refused("a").refused("a");
-    s.send({ kind: "phase-ended", call: s.call, phase: "claim", ms: 5 }).send({ kind: "phase-ended", call: s.call, phase: "catch-up", ms: 5 }).take("promote");
-    quarterSeconds(s, 4 * 300, () => s.hears("b", starting({ application: { state: "starting", restarts: 0 } })).hears("c", { epoch: 2, epochHost: "b" }));
+    s.send({ kind: "phase-ended", call: s.call, phase: "claim", ms: 5 })
+      .send({ kind: "phase-ended", call: s.call, phase: "catch-up", ms: 5 })
+      .take("promote");
+    quarterSeconds(s, 4 * 300, () =>
+      s
+        .hears("b", starting({ application: { state: "starting", restarts: 0 } }))
+        .hears("c", { epoch: 2, epochHost: "b" }),
+    );
     expect(s.phase).toBe("promoting");
     expect(s.all("promote")).toEqual([]);
   });
@@ -162,7 +203,11 @@ describe("a candidate that has claimed", () => {
   test("and makes no progress is followed by a planned order, because its witness would call it well", () => {
     const s = Scenario.serving().refused("a").refused("a");
     s.send({ kind: "phase-ended", call: s.call, phase: "claim", ms: 5 }).take("promote");
-    quarterSeconds(s, 4 * 31, () => s.hears("b", starting({ application: { state: "stopped", restarts: 0 } })).hears("c", { epoch: 2, epochHost: "b" }));
+    quarterSeconds(s, 4 * 31, () =>
+      s
+        .hears("b", starting({ application: { state: "stopped", restarts: 0 } }))
+        .hears("c", { epoch: 2, epochHost: "b" }),
+    );
     expect(s.all("promote")).toMatchObject([{ host: "c", epoch: 2, planned: true }]);
   });
 
@@ -176,8 +221,15 @@ describe("a candidate that has claimed", () => {
 });
 
 describe("a cause that every new primary meets after a second", () => {
-  /** Hosts take turns; each new primary steps down after a second with the same words. Answers the epochs of the first 15 s. */
-  function epochsWithin(ms: number, rules: Rules, stepDown: (s: Scenario, host: string, epoch: number) => void): number {
+  /**
+   * Hosts take turns; each new primary steps down after a second with the same words. Answers the epochs of the first
+   * 15 s.
+   */
+  function epochsWithin(
+    ms: number,
+    rules: Rules,
+    stepDown: (s: Scenario, host: string, epoch: number) => void,
+  ): number {
     const s = Scenario.serving({}, rules);
     const began = s.now;
     let epoch = 1;
@@ -213,16 +265,28 @@ describe("a cause that every new primary meets after a second", () => {
 
   test("is named in an event of level error and in the reason, the pause ends by itself, and an operator's order passes it", () => {
     const s = Scenario.serving();
-    for (const [epoch, host, next] of [[1, "a", "b"], [2, "b", "c"]] as const) {
-      s.after(1_000).hears(next, { epoch, epochHost: host }).hears(host, { role: "restoring", reason: "too many open files", epoch, epochHost: host });
+    for (const [epoch, host, next] of [
+      [1, "a", "b"],
+      [2, "b", "c"],
+    ] as const) {
+      s.after(1_000)
+        .hears(next, { epoch, epochHost: host })
+        .hears(host, { role: "restoring", reason: "too many open files", epoch, epochHost: host });
       s.send({ kind: "promoted", call: s.call, epoch: epoch + 1, dataUrl: "http://127.0.0.1:2" });
       s.hears(next, { role: "primary", epoch: epoch + 1, epochHost: next });
     }
     s.after(1_000).take("note");
-    s.hears("a", { epoch: 3, epochHost: "c" }).hears("c", { role: "restoring", reason: "too many open files", epoch: 3, epochHost: "c" });
+    s.hears("a", { epoch: 3, epochHost: "c" }).hears("c", {
+      role: "restoring",
+      reason: "too many open files",
+      epoch: 3,
+      epochHost: "c",
+    });
     expect(s.phase).toBe("down");
     const told = s.all("note").filter(({ level }) => level === "error");
-    expect(told).toMatchObject([{ what: "failover-braked", detail: expect.stringContaining("epoch 3 is the third in 2 s: too many open files") }]);
+    expect(told).toMatchObject([
+      { what: "failover-braked", detail: expect.stringContaining("epoch 3 is the third in 2 s: too many open files") },
+    ]);
     expect(wakeAt(s.state, s.now)).toBe(s.now + 1_000);
     s.send({ kind: "command", id: "1", command: { kind: "failover", target: null, force: false } });
     expect(s.all("promote")).toMatchObject([{ host: "a", epoch: 3 }]);
@@ -230,7 +294,10 @@ describe("a cause that every new primary meets after a second", () => {
 
   test("is braked by a gateway that only heard of the epochs before", () => {
     const s = Scenario.serving();
-    for (const [epoch, host, next] of [[1, "a", "b"], [2, "b", "c"]] as const) {
+    for (const [epoch, host, next] of [
+      [1, "a", "b"],
+      [2, "b", "c"],
+    ] as const) {
       s.send({ kind: "command", id: "p", command: { kind: "pause" } });
       s.after(1_000).hears(host, { role: "restoring", reason: "too many open files", epoch, epochHost: host });
       s.after(100).hears(next, { role: "primary", epoch: epoch + 1, epochHost: next });
@@ -246,7 +313,8 @@ describe("a cause that every new primary meets after a second", () => {
     const s = new Scenario().register("a", "b");
     for (let epoch = 1; epoch <= 8; epoch++) {
       const owner = epoch % 2 === 0 ? "a" : "b";
-      for (const id of ["a", "b"]) s.after(20).hears(id, { role: "restoring", reason: "starting", epoch, epochHost: owner });
+      for (const id of ["a", "b"])
+        s.after(20).hears(id, { role: "restoring", reason: "starting", epoch, epochHost: owner });
     }
     for (const id of ["a", "b"]) s.hears(id, { epoch: 8, epochHost: "a" });
     s.after(3_000);
@@ -265,7 +333,9 @@ test("a kill after a kill is answered at once, three times and more, when each p
     expect(s.phase).toBe("promoting");
     const [order] = s.take("promote");
     s.send({ kind: "promoted", call: s.call, epoch: epoch + 1, dataUrl: "http://127.0.0.1:2" });
-    s.after(3_000).hears(primary, { epoch: epoch + 1, epochHost: order?.host ?? "" }).hears(primary, { epoch: epoch + 1, epochHost: order?.host ?? "" });
+    s.after(3_000)
+      .hears(primary, { epoch: epoch + 1, epochHost: order?.host ?? "" })
+      .hears(primary, { epoch: epoch + 1, epochHost: order?.host ?? "" });
   }
 });
 
@@ -276,9 +346,16 @@ describe("a vault that is away for everybody", () => {
     const s = Scenario.serving();
     quarterSeconds(s, 24, (at) => {
       const ms = 250 * (at + 1);
-      s.hears("a", { role: "primary", ...silent(ms) }).hears("b", silent(ms)).hears("c", silent(ms));
+      s.hears("a", { role: "primary", ...silent(ms) })
+        .hears("b", silent(ms))
+        .hears("c", silent(ms));
     });
-    quarterSeconds(s, 8, (at) => s.hears("b", silent(5)).hears("c", silent(5)).hears("a", { role: "primary", ...silent(6_250 + 250 * at) }));
+    quarterSeconds(s, 8, (at) =>
+      s
+        .hears("b", silent(5))
+        .hears("c", silent(5))
+        .hears("a", { role: "primary", ...silent(6_250 + 250 * at) }),
+    );
     s.hears("a", { role: "primary", ...silent(5) });
     expect(s.phase).toBe("serving");
     expect(s.all("promote")).toEqual([]);
@@ -288,7 +365,9 @@ describe("a vault that is away for everybody", () => {
     const s = Scenario.serving();
     quarterSeconds(s, 60, (at) => {
       const ms = 250 * (at + 1);
-      s.hears("a", { role: "primary", ...silent(ms) }).hears("b", silent(ms)).hears("c", silent(ms));
+      s.hears("a", { role: "primary", ...silent(ms) })
+        .hears("b", silent(ms))
+        .hears("c", silent(ms));
     });
     expect(s.state.vault.kind).toBe("away");
     for (const id of ["b", "c", "a"]) s.hears(id, id === "a" ? { role: "primary" } : {});
@@ -298,13 +377,22 @@ describe("a vault that is away for everybody", () => {
   test("is not lost to a secondary that only reads an empty folder where the vault was", () => {
     const s = Scenario.serving();
     const cannotWrite = { vault: { ...healthy, wroteMs: 9_000, writeError: "ENOENT" } };
-    quarterSeconds(s, 40, (at) => s.hears("b", cannotWrite).hears("c", cannotWrite).hears("a", { role: "primary", ...silent(250 * (at + 1)) }));
+    quarterSeconds(s, 40, (at) =>
+      s
+        .hears("b", cannotWrite)
+        .hears("c", cannotWrite)
+        .hears("a", { role: "primary", ...silent(250 * (at + 1)) }),
+    );
     expect(s.phase).toBe("serving");
     expect(s.all("promote")).toEqual([]);
   });
 
   test("when its primary dies too, nobody is ordered until somebody can write it", () => {
-    const s = Scenario.serving().hears("b", { vault: readOnly }).hears("c", { vault: readOnly }).refused("a").refused("a");
+    const s = Scenario.serving()
+      .hears("b", { vault: readOnly })
+      .hears("c", { vault: readOnly })
+      .refused("a")
+      .refused("a");
     expect(s.phase).toBe("down");
     s.after(3_000).hears("c", { vault: healthy });
     expect(s.all("promote")).toMatchObject([{ host: "c" }]);
@@ -313,20 +401,35 @@ describe("a vault that is away for everybody", () => {
   test("and slow for 30 s is a state of its own", () => {
     const s = Scenario.serving();
     const slow = { vault: { ...healthy, latencyMs: 3_000 } };
-    quarterSeconds(s, 119, () => s.hears("a", { role: "primary", ...slow }).hears("b").hears("c"));
+    quarterSeconds(s, 119, () =>
+      s
+        .hears("a", { role: "primary", ...slow })
+        .hears("b")
+        .hears("c"),
+    );
     expect(s.all("note")).toEqual([]);
-    quarterSeconds(s, 3, () => s.hears("a", { role: "primary", ...slow }).hears("b").hears("c"));
+    quarterSeconds(s, 3, () =>
+      s
+        .hears("a", { role: "primary", ...slow })
+        .hears("b")
+        .hears("c"),
+    );
     expect(s.all("note")).toMatchObject([{ level: "error", what: "vault-slow" }]);
   });
 });
 
 describe("an impaired primary", () => {
-  const disk = (forMs: number): Partial<HostReport> => ({ role: "primary", impairments: [{ kind: "disk", reason: "the data folder is read-only", forMs }] });
+  const disk = (forMs: number): Partial<HostReport> => ({
+    role: "primary",
+    impairments: [{ kind: "disk", reason: "the data folder is read-only", forMs }],
+  });
 
   test("steps down for a candidate that is better off, with the reason and the epoch", () => {
     const s = Scenario.serving().hears("a", disk(1_000));
     expect(s.phase).toBe("demoting");
-    expect(s.all("demote")).toMatchObject([{ host: "a", successor: "b", epoch: 1, reason: "its disk is impaired: the data folder is read-only" }]);
+    expect(s.all("demote")).toMatchObject([
+      { host: "a", successor: "b", epoch: 1, reason: "its disk is impaired: the data folder is read-only" },
+    ]);
     s.send({ kind: "demoted", call: s.call });
     expect(s.all("promote")).toMatchObject([{ host: "b", planned: true }]);
   });
@@ -344,7 +447,12 @@ describe("an impaired primary", () => {
 
   test("that does not get on with stepping down is promoted over", () => {
     const s = Scenario.serving().hears("a", disk(1_000));
-    quarterSeconds(s, 60, () => s.hears("a", { ...disk(2_000), role: "draining" }).hears("b").hears("c"));
+    quarterSeconds(s, 60, () =>
+      s
+        .hears("a", { ...disk(2_000), role: "draining" })
+        .hears("b")
+        .hears("c"),
+    );
     expect(s.all("promote")).toMatchObject([{ host: "b", planned: true }]);
   });
 
@@ -357,7 +465,9 @@ describe("an impaired primary", () => {
   });
 
   test("is not moved while automation is paused", () => {
-    const s = Scenario.serving().send({ kind: "command", id: "p", command: { kind: "pause" } }).hears("a", disk(1_000));
+    const s = Scenario.serving()
+      .send({ kind: "command", id: "p", command: { kind: "pause" } })
+      .hears("a", disk(1_000));
     expect(s.phase).toBe("serving");
     expect(s.state.stays).toContain("paused");
   });

@@ -19,8 +19,18 @@ function misfortune(world: World): void {
     () => world.cut.add(`${gateway.id} ${other.id}`),
     () => world.cut.clear(),
     () => world.send(gateway, { kind: "command", id: "s", command: { kind: "switchover", target: null } }),
-    () => world.send(gateway, { kind: "command", id: "f", command: { kind: "failover", target: null, force: world.chance(0.3) } }),
-    () => world.send(gateway, { kind: "command", id: "p", command: world.chance(0.5) ? { kind: "pause" } : { kind: "resume" } }),
+    () =>
+      world.send(gateway, {
+        kind: "command",
+        id: "f",
+        command: { kind: "failover", target: null, force: world.chance(0.3) },
+      }),
+    () =>
+      world.send(gateway, {
+        kind: "command",
+        id: "p",
+        command: world.chance(0.5) ? { kind: "pause" } : { kind: "resume" },
+      }),
     () => world.send(gateway, { kind: "data-error", host: host.id, cause: "reset" }),
     () => world.hosts.forEach((each) => world.crash(each)),
   ];
@@ -35,8 +45,13 @@ function isServed(world: World): string {
   if (owner?.role !== "primary") return `the owner of epoch ${world.log.epoch} is ${owner?.role ?? "nobody"}`;
   for (const { id, state } of world.gateways) {
     const { phase, routed } = state;
-    const fine = phase.kind === "serving" && routed.kind === "host" && routed.host === owner.id && routed.epoch === world.log.epoch;
-    if (!fine) return `${id} is ${phase.kind}, routed to ${routed.kind === "host" ? `${routed.host} ${routed.epoch}` : "nobody"}; the primary is ${owner.id} ${world.log.epoch}`;
+    const fine =
+      phase.kind === "serving" &&
+      routed.kind === "host" &&
+      routed.host === owner.id &&
+      routed.epoch === world.log.epoch;
+    if (!fine)
+      return `${id} is ${phase.kind}, routed to ${routed.kind === "host" ? `${routed.host} ${routed.epoch}` : "nobody"}; the primary is ${owner.id} ${world.log.epoch}`;
   }
   return "served";
 }
@@ -61,10 +76,15 @@ describe("gateways in a world of faults", () => {
       const ordersOf = (gateways: typeof others): number => gateways.reduce((sum, { calls }) => sum + calls.size, 0);
       const before = ordersOf(others);
       const promotedBefore = world.promotions;
-      if (first !== undefined) world.send(first, { kind: "command", id: "s", command: { kind: "switchover", target: null } });
+      if (first !== undefined)
+        world.send(first, { kind: "command", id: "s", command: { kind: "switchover", target: null } });
       world.runUntil(healthyMs + 10_000);
-      expect(`seed ${seed}: ${isServed(world)} after ${world.promotions - promotedBefore} promotions`).toBe(`seed ${seed}: served after 1 promotions`);
-      expect(`seed ${seed}: ${ordersOf(others) - before} orders of the others`).toBe(`seed ${seed}: 0 orders of the others`);
+      expect(`seed ${seed}: ${isServed(world)} after ${world.promotions - promotedBefore} promotions`).toBe(
+        `seed ${seed}: served after 1 promotions`,
+      );
+      expect(`seed ${seed}: ${ordersOf(others) - before} orders of the others`).toBe(
+        `seed ${seed}: 0 orders of the others`,
+      );
     }
   });
 
@@ -81,7 +101,9 @@ describe("gateways in a world of faults", () => {
         expect(`seed ${seed}: ${isServed(world)}`).toBe(`seed ${seed}: served`);
         const before = world.promotions;
         world.runUntil(world.now + 20_000);
-        expect(`seed ${seed}: ${world.promotions - before} promotions when all is well`).toBe(`seed ${seed}: 0 promotions when all is well`);
+        expect(`seed ${seed}: ${world.promotions - before} promotions when all is well`).toBe(
+          `seed ${seed}: 0 promotions when all is well`,
+        );
       }
     });
   }
@@ -89,10 +111,27 @@ describe("gateways in a world of faults", () => {
   test("went through every legal change of phase that events can cause", () => {
     const seen = [...transitions].sort();
     for (const change of [
-      "unknown -> agreeing", "unknown -> promoting", "awaiting -> serving", "awaiting -> suspect", "serving -> suspect", "serving -> awaiting",
-      "serving -> demoting", "serving -> promoting", "suspect -> serving", "suspect -> awaiting", "suspect -> promoting", "agreeing -> promoting",
-      "agreeing -> awaiting", "agreeing -> serving", "promoting -> serving", "promoting -> awaiting", "promoting -> down", "demoting -> promoting",
-      "down -> serving", "down -> awaiting", "down -> promoting",
+      "unknown -> agreeing",
+      "unknown -> promoting",
+      "awaiting -> serving",
+      "awaiting -> suspect",
+      "serving -> suspect",
+      "serving -> awaiting",
+      "serving -> demoting",
+      "serving -> promoting",
+      "suspect -> serving",
+      "suspect -> awaiting",
+      "suspect -> promoting",
+      "agreeing -> promoting",
+      "agreeing -> awaiting",
+      "agreeing -> serving",
+      "promoting -> serving",
+      "promoting -> awaiting",
+      "promoting -> down",
+      "demoting -> promoting",
+      "down -> serving",
+      "down -> awaiting",
+      "down -> promoting",
     ]) {
       expect(seen).toContain(change);
     }

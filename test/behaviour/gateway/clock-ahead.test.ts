@@ -30,8 +30,18 @@ async function storeOf(gateway: string, skew: { ms: number }): Promise<StateStor
   return store;
 }
 
-const host = (id: string, priority: number) => putHost({ service: "notes", id, controlUrl: `http://${id}`, priority, nofailover: null, source: "operator", deleted: false });
-const priorityOf = (store: StateStore, id: string) => store.replica.get("hosts", `notes\n${id}`)?.values["priority"] ?? null;
+const host = (id: string, priority: number) =>
+  putHost({
+    service: "notes",
+    id,
+    controlUrl: `http://${id}`,
+    priority,
+    nofailover: null,
+    source: "operator",
+    deleted: false,
+  });
+const priorityOf = (store: StateStore, id: string) =>
+  store.replica.get("hosts", `notes\n${id}`)?.values["priority"] ?? null;
 
 /** What two gateways do: each asks the other for all that it lacks. Answers whether both took the other's rows. */
 function exchange(a: StateStore, b: StateStore): boolean {
@@ -46,7 +56,10 @@ function pull(into: StateStore, from: StateStore): boolean {
   return true;
 }
 
-const content = (store: StateStore): string[] => [...store.replica.rows()].map(({ key, values, deleted, origin, seq, hlc }) => JSON.stringify([key, values, deleted, origin, seq, hlc])).sort();
+const content = (store: StateStore): string[] =>
+  [...store.replica.rows()]
+    .map(({ key, values, deleted, origin, seq, hlc }) => JSON.stringify([key, values, deleted, origin, seq, hlc]))
+    .sort();
 
 test("after a restart with a corrected clock: what it writes is the newest again, and what others said meanwhile wins over what it said then", async () => {
   const g1 = await storeOf("g1", { ms: 0 });
@@ -60,7 +73,10 @@ test("after a restart with a corrected clock: what it writes is the newest again
   const right = await storeOf("g2", { ms: 0 });
   expect(right.notices.join()).toContain("2 rows are stamped up to");
   expect(exchange(g1, right)).toBe(true);
-  expect([g1, right].map((store) => [priorityOf(store, "a"), priorityOf(store, "b")])).toEqual([[7, 1], [7, 1]]);
+  expect([g1, right].map((store) => [priorityOf(store, "a"), priorityOf(store, "b")])).toEqual([
+    [7, 1],
+    [7, 1],
+  ]);
   right.write(host("a", 9));
   expect(exchange(g1, right)).toBe(true);
   expect(priorityOf(g1, "a")).toBe(9);

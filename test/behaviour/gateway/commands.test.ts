@@ -18,7 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-const stead = (...args: string[]) => runStead([...args], { env: { STEAD_SECRET: secret, STEAD_GATEWAY: url }, cwd: cluster.folder });
+const stead = (...args: string[]) =>
+  runStead([...args], { env: { STEAD_SECRET: secret, STEAD_GATEWAY: url }, cwd: cluster.folder });
 
 describe("commands that talk to a gateway", () => {
   test("status: a table, an object, and 9 while there is no primary that serves", async () => {
@@ -46,14 +47,24 @@ describe("commands that talk to a gateway", () => {
   });
 
   test("suspects: shown with the primary, an event and a metric, handed to the next primary, and cleared on all hosts", async () => {
-    const told = () => cluster.service().hosts.filter(({ suspects }) => suspects.length > 0).map(({ id }) => id);
-    const settled = () => cluster.service().phase === "serving" && cluster.service().hosts.every(({ id, role }) => role === (id === cluster.service().primary ? "primary" : "secondary"));
+    const told = () =>
+      cluster
+        .service()
+        .hosts.filter(({ suspects }) => suspects.length > 0)
+        .map(({ id }) => id);
+    const settled = () =>
+      cluster.service().phase === "serving" &&
+      cluster
+        .service()
+        .hosts.every(({ id, role }) => role === (id === cluster.service().primary ? "primary" : "secondary"));
     await until(settled);
     const primary = cluster.service().primary ?? "";
     await fetch(`${cluster.host(primary).controlUrl}/fake/suspect`, { headers: { authorization: `Bearer ${secret}` } });
     await until(() => told().includes(primary));
     expect((await stead("status")).out).toContain("GET /crash is put aside");
-    const metrics = await (await fetch(`http://${url}/metrics`, { headers: { authorization: `Bearer ${secret}` } })).text();
+    const metrics = await (
+      await fetch(`http://${url}/metrics`, { headers: { authorization: `Bearer ${secret}` } })
+    ).text();
     expect(metrics).toContain(`stead_host_suspects{service="notes",host="${primary}"} 1\n`);
     const other = primary === "a" ? "b" : "a";
     expect(await stead("switchover", other)).toMatchObject({ code: 0, err: "" });
@@ -61,8 +72,16 @@ describe("commands that talk to a gateway", () => {
     const cleared = await stead("suspects", "clear");
     expect([cleared.code, cleared.out]).toEqual([0, "service notes: nothing is put aside any more, on a, b\n"]);
     await until(() => told().length === 0);
-    const events = cluster.service().events.filter(({ what }) => what.startsWith("suspect")).map(({ what, host }) => `${what} ${host}`);
-    expect(events.toSorted()).toEqual(["suspect-cleared a", "suspect-cleared b", "suspect-request a", "suspect-request b"]);
+    const events = cluster
+      .service()
+      .events.filter(({ what }) => what.startsWith("suspect"))
+      .map(({ what, host }) => `${what} ${host}`);
+    expect(events.toSorted()).toEqual([
+      "suspect-cleared a",
+      "suspect-cleared b",
+      "suspect-request a",
+      "suspect-request b",
+    ]);
     expect((await stead("suspects", "clear", "nothing")).code).not.toBe(0);
     await until(settled);
     if (cluster.service().primary !== "a") expect((await stead("switchover", "a")).code).toBe(0);
@@ -71,7 +90,9 @@ describe("commands that talk to a gateway", () => {
 
   test("hosts: add, list, remove", async () => {
     expect((await stead("hosts", "add", "x", "http://127.0.0.1:9", "--priority", "3")).code).toBe(0);
-    expect((await stead("hosts", "list")).out).toMatch(/^notes +x +http:\/\/127\.0\.0\.1:9 +3 +\(its own\) +operator$/m);
+    expect((await stead("hosts", "list")).out).toMatch(
+      /^notes +x +http:\/\/127\.0\.0\.1:9 +3 +\(its own\) +operator$/m,
+    );
     expect((await stead("hosts", "remove", "x")).code).toBe(0);
     expect((await stead("hosts", "remove", "x")).code).toBe(5);
     expect((await stead("hosts", "add", "x", "ftp://nowhere")).code).toBe(2);
@@ -87,7 +108,11 @@ describe("commands that talk to a gateway", () => {
   test("sql: table, csv, object, refusal", async () => {
     expect((await stead("sql", "select 1 as one, 'x' as two")).out).toBe("one  two\n  1  x\n");
     expect((await stead("sql", "--csv", "select 'a,b' as x, null as y")).out).toBe('x,y\r\n"a,b",\r\n');
-    expect(JSON.parse((await stead("sql", "--json", "select 1 as x")).out)).toEqual({ columns: ["x"], rows: [[1]], truncated: false });
+    expect(JSON.parse((await stead("sql", "--json", "select 1 as x")).out)).toEqual({
+      columns: ["x"],
+      rows: [[1]],
+      truncated: false,
+    });
     const limited = await stead("sql", "--rows", "1", "values (1), (2)");
     expect(limited.err).toContain("only the first 1 rows");
     expect((await stead("sql", "drop table t_hosts")).code).toBe(5);
@@ -107,21 +132,47 @@ describe("commands that talk to a gateway", () => {
 
 describe("how it looks", () => {
   test("tables have aligned columns and let nothing through that moves a cursor", () => {
-    expect(formatTable([{ title: "A" }, { title: "N", align: "right" }], [["x", "1"], ["longer\u001b[2J", "22"]])).toBe("A            N\nx            1\nlonger?[2J  22\n");
+    expect(
+      formatTable(
+        [{ title: "A" }, { title: "N", align: "right" }],
+        [
+          ["x", "1"],
+          ["longer\u001b[2J", "22"],
+        ],
+      ),
+    ).toBe("A            N\nx            1\nlonger?[2J  22\n");
   });
 
   test("rows of numbers go to the right, null is a dash, blobs say what they are", () => {
-    const answer = { columns: ["n", "t"], rows: [[1.23456, null], [22, { base64: "AA==" }]], truncated: false };
+    const answer = {
+      columns: ["n", "t"],
+      rows: [
+        [1.23456, null],
+        [22, { base64: "AA==" }],
+      ],
+      truncated: false,
+    };
     expect(formatRows(answer)).toBe("    n  t\n1.235  -\n   22  base64:AA==\n");
     expect(formatCsv(answer)).toBe("n,t\r\n1.235,\r\n22,base64:AA==\r\n");
   });
 
   test("a long last column is broken between words; rows that stay too wide become one line per column", () => {
-    const events = { columns: ["host", "detail"], rows: [["a", `${"word ".repeat(9)}end`], ["b", "short"]], truncated: false };
-    expect(formatRows(events, 40)).toBe("host  detail\na     word word word word word word word\n      word word end\nb     short\n");
+    const events = {
+      columns: ["host", "detail"],
+      rows: [
+        ["a", `${"word ".repeat(9)}end`],
+        ["b", "short"],
+      ],
+      truncated: false,
+    };
+    expect(formatRows(events, 40)).toBe(
+      "host  detail\na     word word word word word word word\n      word word end\nb     short\n",
+    );
     const wide = { columns: ["id", "name", "n"], rows: [["x".repeat(30), "y".repeat(30), 1]], truncated: false };
     expect(formatRows(wide, 40)).toBe(`row 1\n  id    ${"x".repeat(30)}\n  name  ${"y".repeat(30)}\n  n     1\n`);
-    expect(formatRows({ columns: ["a_title_that_is_wider_than_the_terminal"], rows: [], truncated: false }, 10)).toStartWith("a_title");
+    expect(
+      formatRows({ columns: ["a_title_that_is_wider_than_the_terminal"], rows: [], truncated: false }, 10),
+    ).toStartWith("a_title");
   });
 
   test("no line of a status is longer than a terminal, and a failed host says once why and what to do", () => {
@@ -129,8 +180,16 @@ describe("how it looks", () => {
     const service = status?.services[0];
     if (status === undefined || service === undefined) throw new Error("no service");
     const reason = `the application ended ${"again and ".repeat(20)}again`;
-    const hosts = service.hosts.map((host) => ({ ...host, role: "failed" as const, reason, notes: [reason, `did not become primary: ${reason}`] }));
-    const text = formatStatus({ ...status, services: [{ ...service, hosts, reason: `no host can take over: ${reason}` }] }, 0);
+    const hosts = service.hosts.map((host) => ({
+      ...host,
+      role: "failed" as const,
+      reason,
+      notes: [reason, `did not become primary: ${reason}`],
+    }));
+    const text = formatStatus(
+      { ...status, services: [{ ...service, hosts, reason: `no host can take over: ${reason}` }] },
+      0,
+    );
     expect(text.split("\n").filter((line) => line.length > 100)).toEqual([]);
     expect(text.match(/^ {2}b: /gm)?.length).toBe(2);
     expect(text).toContain("  b: do: mend the cause");
@@ -147,7 +206,13 @@ describe("how it looks", () => {
     const status = cluster.gateway?.status();
     const service = status?.services[0];
     if (status === undefined || service === undefined) throw new Error("no service");
-    const hosts = service.hosts.map((host) => ({ ...host, role: "primary" as const, health: "down" as const, reason: "it broke", notes: ["it broke", "look at it"] }));
+    const hosts = service.hosts.map((host) => ({
+      ...host,
+      role: "primary" as const,
+      health: "down" as const,
+      reason: "it broke",
+      notes: ["it broke", "look at it"],
+    }));
     const text = formatStatus({ ...status, services: [{ ...service, routedTo: null, hosts }] }, 0);
     expect(text).toMatch(/^b +\(primary\) +down .* look at it$/m);
     expect(text).toMatch(/^ {2}b: it broke$/m);

@@ -9,7 +9,11 @@ beforeEach(() => {
 });
 afterEach(() => cluster.stop());
 
-const stead = (...args: string[]) => runStead(args, { cwd: "/", env: { STEAD_SECRET: secret, STEAD_GATEWAY: `127.0.0.1:${cluster.gateway?.adminPort ?? 0}` } });
+const stead = (...args: string[]) =>
+  runStead(args, {
+    cwd: "/",
+    env: { STEAD_SECRET: secret, STEAD_GATEWAY: `127.0.0.1:${cluster.gateway?.adminPort ?? 0}` },
+  });
 const service = (name: string, hosts: readonly string[], change: Partial<ServiceConfig> = {}): ServiceConfig => ({
   name,
   match: { host: null, path: null },
@@ -66,10 +70,17 @@ test("with manual rejoin a failed primary leaves the registry until `stead hosts
 test("services are told apart by host name and path, and a failover of one does not delay the other's requests", async () => {
   const other = { service: "other", logFolder: `${cluster.folder}/other-log` };
   await Promise.all([cluster.addHost("a"), cluster.addHost("x", other)]);
-  const gateway = await cluster.startGateway({ services: [service("notes", ["a"], { match: { host: "notes.example", path: null } }), service("other", ["x"], { match: { host: "notes.example", path: "/other" } })] });
-  const serving = (name: string): boolean => gateway.status().services.find((each) => each.name === name)?.phase === "serving";
+  const gateway = await cluster.startGateway({
+    services: [
+      service("notes", ["a"], { match: { host: "notes.example", path: null } }),
+      service("other", ["x"], { match: { host: "notes.example", path: "/other" } }),
+    ],
+  });
+  const serving = (name: string): boolean =>
+    gateway.status().services.find((each) => each.name === name)?.phase === "serving";
   await until(() => serving("notes") && serving("other"));
-  const ask = (path: string, host = "notes.example") => fetch(`http://127.0.0.1:${gateway.port}${path}`, { headers: { host } });
+  const ask = (path: string, host = "notes.example") =>
+    fetch(`http://127.0.0.1:${gateway.port}${path}`, { headers: { host } });
   const hostOf = async (path: string): Promise<string> => ((await (await ask(path)).json()) as { host: string }).host;
   expect([await hostOf("/"), await hostOf("/other/x"), await hostOf("/others")]).toEqual(["a", "x", "a"]);
   expect((await ask("/", "unknown.example")).status).toBe(404);

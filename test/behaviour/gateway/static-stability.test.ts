@@ -41,7 +41,11 @@ describe("static stability", () => {
     expect(await cluster.ask()).toEqual({ status: 200, host: "still there" });
     await until(() => cluster.service().phase === "down");
     expect(await cluster.ask()).toEqual({ status: 200, host: "still there" });
-    expect(cluster.service()).toMatchObject({ primary: "a", routedTo: "a", reason: expect.stringContaining("no host can take over") as string });
+    expect(cluster.service()).toMatchObject({
+      primary: "a",
+      routedTo: "a",
+      reason: expect.stringContaining("no host can take over") as string,
+    });
   });
 
   test("a database that cannot be written stops nothing, and is shown in status and metrics", async () => {
@@ -52,7 +56,9 @@ describe("static stability", () => {
     expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
     const { troubles, database } = cluster.gateway?.status() ?? { troubles: [], database: null };
     expect(troubles).toEqual([database?.trouble ?? "no trouble"]);
-    const metrics = await fetch(`http://127.0.0.1:${cluster.gateway?.adminPort ?? 0}/metrics`, { headers: { authorization: `Bearer ${secret}` } });
+    const metrics = await fetch(`http://127.0.0.1:${cluster.gateway?.adminPort ?? 0}/metrics`, {
+      headers: { authorization: `Bearer ${secret}` },
+    });
     expect(await metrics.text()).toContain("stead_database_ok 0\n");
   });
 
@@ -63,8 +69,13 @@ describe("static stability", () => {
     await cluster.gateway?.stop(0);
     const before = cluster.service().failovers;
     await cluster.startGateway({ secret: "the operator's mistake" });
-    const noted = await until(() => cluster.service().hosts.every(({ notes }) => notes.length > 0) && cluster.service());
-    expect(noted.hosts.map(({ notes }) => notes)).toEqual([["the cluster secret was not accepted"], ["the cluster secret was not accepted"]]);
+    const noted = await until(
+      () => cluster.service().hosts.every(({ notes }) => notes.length > 0) && cluster.service(),
+    );
+    expect(noted.hosts.map(({ notes }) => notes)).toEqual([
+      ["the cluster secret was not accepted"],
+      ["the cluster secret was not accepted"],
+    ]);
     expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
     expect(cluster.service().failovers).toEqual(before);
   });
@@ -102,8 +113,14 @@ describe("static stability", () => {
     before.write(putEpoch({ service: "notes", epoch: 7, host: "a", dataUrl: "http://127.0.0.1:1", firstSeenAtMs: 1 }));
     await before.close();
     await cluster.startGateway();
-    const notes = await until(() => cluster.service().hosts.find(({ role, epoch }) => role === "primary" && epoch === 1)?.notes);
-    expect(notes).toEqual([expect.stringMatching(/^primary of epoch 1, .* a new one, and then every gateway has to be started without its database$/)]);
+    const notes = await until(
+      () => cluster.service().hosts.find(({ role, epoch }) => role === "primary" && epoch === 1)?.notes,
+    );
+    expect(notes).toEqual([
+      expect.stringMatching(
+        /^primary of epoch 1, .* a new one, and then every gateway has to be started without its database$/,
+      ),
+    ]);
     expect(cluster.service()).toMatchObject({ epoch: 7, routedTo: null });
   });
 
@@ -111,9 +128,15 @@ describe("static stability", () => {
     await cluster.startGateway();
     const base = `http://127.0.0.1:${cluster.gateway?.adminPort ?? 0}`;
     const health = await fetch(`${base}/health/notes`);
-    expect([health.status, await health.json()]).toEqual([503, { ok: false, services: [{ service: "notes", ok: false, reasons: ["no primary is known yet"] }] }]);
+    expect([health.status, await health.json()]).toEqual([
+      503,
+      { ok: false, services: [{ service: "notes", ok: false, reasons: ["no primary is known yet"] }] },
+    ]);
     expect((await fetch(`${base}/liveness`)).status).toBe(200);
-    expect(await new GatewayClient(base, secret, systemClock).failover({})).toMatchObject({ kind: "refused-by-gateway", error: "no host is registered" });
+    expect(await new GatewayClient(base, secret, systemClock).failover({})).toMatchObject({
+      kind: "refused-by-gateway",
+      error: "no host is registered",
+    });
   });
 
   test("an address in use is said so, and nothing is left running", async () => {

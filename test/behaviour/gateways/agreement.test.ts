@@ -10,7 +10,11 @@ afterEach(() => cluster.stop());
 
 /** Hosts a (best), b, c; gateways g1, g2, ... of which each but the first is told of the first only. */
 async function begin(gateways: number): Promise<void> {
-  await Promise.all([cluster.addHost("a", { priority: 2, witness: true }), cluster.addHost("b", { priority: 1, witness: true }), cluster.addHost("c", { witness: true })]);
+  await Promise.all([
+    cluster.addHost("a", { priority: 2, witness: true }),
+    cluster.addHost("b", { priority: 1, witness: true }),
+    cluster.addHost("c", { witness: true }),
+  ]);
   const first = await cluster.add("g1", []);
   for (let n = 2; n <= gateways; n++) await cluster.add(`g${n}`, [first]);
   await cluster.together(gateways);
@@ -45,7 +49,11 @@ test("an isolated gateway cannot topple a well primary: the candidate's witness 
   await begin(3);
   for (const id of ["g1", "g2"]) cluster.at(id).process?.kill("SIGSTOP");
   cluster.wire("g3", "a").cut(true);
-  await until(async () => (await cluster.at("g3").service())?.events.some(({ what, detail }) => what === "promotion-failed" || (what === "failover-vetoed" && detail.includes("1 of 3"))));
+  await until(async () =>
+    (await cluster.at("g3").service())?.events.some(
+      ({ what, detail }) => what === "promotion-failed" || (what === "failover-vetoed" && detail.includes("1 of 3")),
+    ),
+  );
   for (const id of ["g1", "g2"]) cluster.at(id).process?.kill("SIGCONT");
   cluster.wire("g3", "a").cut(false);
   await Promise.all(["g1", "g2", "g3"].map((id) => cluster.at(id).serving("a")));
@@ -74,14 +82,18 @@ test("two gateways, one dies together with the primary: the other fails over by 
 }, 30_000);
 
 test("the gateway that acts is killed in the middle of the failover: one failover, and all end with the same rows", async () => {
-  await Promise.all([cluster.addHost("a", { priority: 2, witness: true }), cluster.addHost("b", { priority: 1, witness: true, startMs: 1_000 })]);
+  await Promise.all([
+    cluster.addHost("a", { priority: 2, witness: true }),
+    cluster.addHost("b", { priority: 1, witness: true, startMs: 1_000 }),
+  ]);
   const first = await cluster.add("g1", []);
   for (const id of ["g2", "g3"]) await cluster.add(id, [first]);
   await cluster.together(3);
   await Promise.all(["g1", "g2", "g3"].map((id) => cluster.at(id).serving("a")));
   cluster.host("a").signal("SIGKILL");
   const acting = await until(async () => {
-    for (const gateway of cluster.gateways.values()) if ((await gateway.service())?.phase === "promoting") return gateway;
+    for (const gateway of cluster.gateways.values())
+      if ((await gateway.service())?.phase === "promoting") return gateway;
     return false;
   });
   await acting.end("SIGKILL");

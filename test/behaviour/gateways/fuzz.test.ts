@@ -1,6 +1,6 @@
 /**
- * Messages of gateways that are not what they should be, to a whole gateway: it answers each, believes nothing that its tables cannot
- * hold, and works as before afterwards, also when it starts again from what it has stored.
+ * Messages of gateways that are not what they should be, to a whole gateway: it answers each, believes nothing that its
+ * tables cannot hold, and works as before afterwards, also when it starts again from what it has stored.
  */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import type { PeerMessage } from "../../../src/control/peer-api.ts";
@@ -30,7 +30,8 @@ function dice(seed: number): (limit: number) => number {
   };
 }
 
-const stampOf = (wallTimeMs: number, count: number): string => `${String(wallTimeMs).padStart(15, "0")}-${String(count).padStart(8, "0")}`;
+const stampOf = (wallTimeMs: number, count: number): string =>
+  `${String(wallTimeMs).padStart(15, "0")}-${String(count).padStart(8, "0")}`;
 
 /** A message as a gateway of this version would send it, with a row of every table. */
 function wholeMessage(next: (limit: number) => number, service = "notes"): PeerMessage {
@@ -38,13 +39,30 @@ function wholeMessage(next: (limit: number) => number, service = "notes"): PeerM
   const origin = `${id}~run-of-${id}`;
   const rows = [...sharedTables.values()].map((table, index) => {
     const values = Object.fromEntries(
-      table.columns.map(({ name, type, isRequired }) => [name, isRequired || next(2) === 0 ? (type === "text" ? `${name}${next(3)}` : type === "boolean" ? next(2) : next(100)) : null]),
+      table.columns.map(({ name, type, isRequired }) => [
+        name,
+        isRequired || next(2) === 0
+          ? type === "text"
+            ? `${name}${next(3)}`
+            : type === "boolean"
+              ? next(2)
+              : next(100)
+          : null,
+      ]),
     );
     if (table.name === "hosts") values["control_url"] = `http://127.0.0.1:${1 + next(5)}`;
     if (table.name === "gateways") values["admin_url"] = `http://127.0.0.1:${1 + next(5)}`;
     if (table.name !== "gateways" && "service" in values) values["service"] = service;
     if (table.name === "services") values["name"] = service;
-    return { table: table.name, key: "", values, origin, seq: index + 1, hlc: stampOf(Math.floor(systemClock.wallTime()) - next(100_000), next(10)), deleted: next(5) === 0 };
+    return {
+      table: table.name,
+      key: "",
+      values,
+      origin,
+      seq: index + 1,
+      hlc: stampOf(Math.floor(systemClock.wallTime()) - next(100_000), next(10)),
+      deleted: next(5) === 0,
+    };
   });
   return {
     format: 1,
@@ -55,24 +73,59 @@ function wholeMessage(next: (limit: number) => number, service = "notes"): PeerM
     after: next(3) === 0 ? { origin: "g1~x", arrival: next(9) } : null,
     next: null,
     ...encodeRows(rows),
-    views: [{ service, primary: "a", epoch: next(4), sees: "down", heard: next(2) === 0 ? null : { epoch: next(4), position: next(50), vault: next(2) === 0 ? null : "v1" }, forMs: next(5_000) }],
+    views: [
+      {
+        service,
+        primary: "a",
+        epoch: next(4),
+        sees: "down",
+        heard: next(2) === 0 ? null : { epoch: next(4), position: next(50), vault: next(2) === 0 ? null : "v1" },
+        forMs: next(5_000),
+      },
+    ],
   };
 }
 
-const strange: readonly unknown[] = [null, true, -1, 0.5, 1e300, Number.MAX_SAFE_INTEGER, "", "\n", "\u0000", "__proto__", "x".repeat(300), "http://[::1", "999999999999999-99999999", [], {}, [[]], { hasOwnProperty: 1 }];
+const strange: readonly unknown[] = [
+  null,
+  true,
+  -1,
+  0.5,
+  1e300,
+  Number.MAX_SAFE_INTEGER,
+  "",
+  "\n",
+  "\u0000",
+  "__proto__",
+  "x".repeat(300),
+  "http://[::1",
+  "999999999999999-99999999",
+  [],
+  {},
+  [[]],
+  { hasOwnProperty: 1 },
+];
 
 /** Puts something strange at a random place of a JSON value, or takes something away there. */
 function mutate(value: unknown, next: (limit: number) => number): unknown {
   if (Array.isArray(value) && value.length > 0 && next(8) > 0) {
     const at = next(value.length);
     const items = value as unknown[];
-    return [() => items.toSpliced(at, 1), () => items.toSpliced(at, 0, items[at]), () => items.with(at, mutate(items[at], next))][Math.min(2, next(6))]?.();
+    return [
+      () => items.toSpliced(at, 1),
+      () => items.toSpliced(at, 0, items[at]),
+      () => items.with(at, mutate(items[at], next)),
+    ][Math.min(2, next(6))]?.();
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value) && next(8) > 0) {
     const entries = Object.entries(value);
     const at = next(Math.max(1, entries.length));
     const [name, content] = entries[at] ?? ["", null];
-    return Object.fromEntries(next(8) === 0 ? entries.toSpliced(at, 1, [String(strange[next(strange.length)]), content]) : entries.toSpliced(at, 1, [name, mutate(content, next)]));
+    return Object.fromEntries(
+      next(8) === 0
+        ? entries.toSpliced(at, 1, [String(strange[next(strange.length)]), content])
+        : entries.toSpliced(at, 1, [name, mutate(content, next)]),
+    );
   }
   return strange[next(strange.length)];
 }
@@ -89,7 +142,13 @@ function withStrangeCell(message: PeerMessage, next: (limit: number) => number):
 }
 
 const post = (app: ReturnType<typeof createAdminApp>, body: string): Promise<Response> =>
-  Promise.resolve(app.request("/v1/peer/sync", { method: "POST", headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" }, body }));
+  Promise.resolve(
+    app.request("/v1/peer/sync", {
+      method: "POST",
+      headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
+      body,
+    }),
+  );
 
 async function sendAll(gateway: Gateway, service: string, seeds: number): Promise<void> {
   const app = createAdminApp(gateway);
@@ -101,7 +160,11 @@ async function sendAll(gateway: Gateway, service: string, seeds: number): Promis
     for (let count = next(4); count > 0; count--) message = mutate(message, next);
     const response = await post(app, JSON.stringify(message));
     const text = await response.text();
-    expect({ seed, status: response.status, text: response.status < 500 ? "" : text }).toEqual({ seed, status: response.status === 409 ? 409 : 200, text: "" });
+    expect({ seed, status: response.status, text: response.status < 500 ? "" : text }).toEqual({
+      seed,
+      status: response.status === 409 ? 409 : 200,
+      text: "",
+    });
     answers[response.status === 200 ? "taken" : "refused"] += 1;
   }
   // The generator must reach both, or it shows nothing.
@@ -138,7 +201,14 @@ test("nor does a message about its own service, whatever it says of hosts, epoch
 test("rows with a value of the wrong kind are refused whole, with the column that has it", () => {
   const message = wholeMessage(dice(1));
   const wrong = (table: string, column: string, cell: string | number | null): unknown => {
-    const rows = message.rows.map((row) => (row[0] === table ? ([...row.slice(0, 5), row[5].with(message.tables[table]?.indexOf(column) ?? -1, cell)] as unknown as typeof row) : row));
+    const rows = message.rows.map((row) =>
+      row[0] === table
+        ? ([
+            ...row.slice(0, 5),
+            row[5].with(message.tables[table]?.indexOf(column) ?? -1, cell),
+          ] as unknown as typeof row)
+        : row,
+    );
     return decodeRows({ tables: message.tables, rows }, systemClock.wallTime());
   };
   expect(decodeRows(message, systemClock.wallTime()).kind).toBe("ok");
@@ -151,7 +221,10 @@ test("rows with a value of the wrong kind are refused whole, with the column tha
     ["failovers", "claim_ms", "soon"],
     ["events", "id", "two\nlines"],
   ] as const) {
-    expect(wrong(table, column, cell)).toEqual({ kind: "unknown", why: `a row of "${table}" has a value in ${column} that this version does not know there` });
+    expect(wrong(table, column, cell)).toEqual({
+      kind: "unknown",
+      why: `a row of "${table}" has a value in ${column} that this version does not know there`,
+    });
   }
 });
 
@@ -171,14 +244,27 @@ test("nor does an order over the admin API, whatever is in its body; what it add
     const next = dice(seed);
     const [method, path, whole] = orders[next(orders.length)] ?? orders[0] ?? ["POST", "/v1/hosts", host];
     const body = JSON.stringify(next(3) === 0 ? whole : mutate(whole, next));
-    const response = await app.request(path, { method, headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" }, body });
+    const response = await app.request(path, {
+      method,
+      headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
+      body,
+    });
     const text = await response.text();
     expect({ seed, body, text: response.status < 500 ? "" : text }).toEqual({ seed, body, text: "" });
     answers[response.ok ? "done" : "refused"] += 1;
   }
-  for (const [id, changed] of [["two\nlines", {}], ["y", { priority: 1e300 }], ["y", { priority: 2 ** 53 }], ["y", { controlUrl: "http://127.0.0.1:1\n" }]] as const) {
+  for (const [id, changed] of [
+    ["two\nlines", {}],
+    ["y", { priority: 1e300 }],
+    ["y", { priority: 2 ** 53 }],
+    ["y", { controlUrl: "http://127.0.0.1:1\n" }],
+  ] as const) {
     const body = JSON.stringify({ ...host, id, ...changed });
-    expect({ body, status: (await app.request("/v1/hosts", { method: "POST", headers: { authorization: `Bearer ${secret}` }, body })).status }).toEqual({ body, status: 400 });
+    expect({
+      body,
+      status: (await app.request("/v1/hosts", { method: "POST", headers: { authorization: `Bearer ${secret}` }, body }))
+        .status,
+    }).toEqual({ body, status: 400 });
   }
   expect(answers.done).toBeGreaterThan(150);
   expect(answers.refused).toBeGreaterThan(150);
@@ -189,14 +275,30 @@ test("nor does an order over the admin API, whatever is in its body; what it add
 
 function wrongCells(gateway: Gateway): string[] {
   const { peers } = gateway;
-  const answer = peers.handle({ ...wholeMessage(dice(7)), from: { id: "reader", origin: "reader~1", adminUrl: "http://127.0.0.1:9", registered: null, leaving: false }, vector: {}, push: null, after: null, tables: {}, rows: [], views: [] });
+  const answer = peers.handle({
+    ...wholeMessage(dice(7)),
+    from: { id: "reader", origin: "reader~1", adminUrl: "http://127.0.0.1:9", registered: null, leaving: false },
+    vector: {},
+    push: null,
+    after: null,
+    tables: {},
+    rows: [],
+    views: [],
+  });
   if ("reason" in answer) throw new Error(answer.error);
-  return answer.rows.flatMap(([name, , , , , cells]) => sharedTable(name).columns.filter((column, index) => !isAccepted(column, cells[index] ?? null)).map((column) => `${name}.${column.name}`));
+  return answer.rows.flatMap(([name, , , , , cells]) =>
+    sharedTable(name)
+      .columns.filter((column, index) => !isAccepted(column, cells[index] ?? null))
+      .map((column) => `${name}.${column.name}`),
+  );
 }
 
 test("a row of a table that the message does not describe is refused, also under a name that every object has", () => {
   const hlc = stampOf(Math.floor(systemClock.wallTime()), 0);
   for (const name of ["constructor", "toString", "__proto__", "hosts"]) {
-    expect(decodeRows({ tables: {}, rows: [[name, "g2~run", 1, hlc, 0, ["a"]]] }, systemClock.wallTime())).toEqual({ kind: "unknown", why: `a row of "${name}" does not have its columns` });
+    expect(decodeRows({ tables: {}, rows: [[name, "g2~run", 1, hlc, 0, ["a"]]] }, systemClock.wallTime())).toEqual({
+      kind: "unknown",
+      why: `a row of "${name}" does not have its columns`,
+    });
   }
 });

@@ -36,11 +36,17 @@ test("what is changed through one gateway holds on all: hosts, pause, and the ne
   await cluster.at("g3").client.addHost({ id: "x", controlUrl: "http://127.0.0.1:9", priority: 7 });
   await cluster.at("g2").client.pause({});
   await until(async () => (await Promise.all(ids.map((id) => hostsOf(id)))).every((hosts) => hosts.includes("x:7")));
-  await until(async () => (await Promise.all(ids.map((id) => cluster.at(id).service()))).every((service) => service?.paused === true));
+  await until(async () =>
+    (await Promise.all(ids.map((id) => cluster.at(id).service()))).every((service) => service?.paused === true),
+  );
   await cluster.at("g2").client.removeHost("notes", "x");
-  await until(async () => (await Promise.all(ids.map((id) => hostsOf(id)))).every((hosts) => !hosts.some((host) => host.startsWith("x"))));
+  await until(async () =>
+    (await Promise.all(ids.map((id) => hostsOf(id)))).every((hosts) => !hosts.some((host) => host.startsWith("x"))),
+  );
   await cluster.at("g1").client.resume({});
-  await until(async () => (await Promise.all(ids.map((id) => cluster.at(id).service()))).every((service) => service?.paused === false));
+  await until(async () =>
+    (await Promise.all(ids.map((id) => cluster.at(id).service()))).every((service) => service?.paused === false),
+  );
   await cluster.sameRows();
 }, 30_000);
 
@@ -76,7 +82,9 @@ test("a gateway that was away takes over what changed meanwhile, and clocks may 
   await cluster.together(3);
   await until(async () => (await hostsOf("g3")).join() === "a:-,x:1");
   await cluster.at("g3").client.addHost({ id: "x", controlUrl: "http://127.0.0.1:9", priority: 2 });
-  await until(async () => (await Promise.all(ids.map((id) => hostsOf(id)))).every((hosts) => hosts.join() === "a:-,x:2"));
+  await until(async () =>
+    (await Promise.all(ids.map((id) => hostsOf(id)))).every((hosts) => hosts.join() === "a:-,x:2"),
+  );
   await cluster.sameRows();
 }, 30_000);
 
@@ -85,11 +93,15 @@ test("a gateway whose clock was two days ahead is refused, and taken at once whe
   await cluster.at("g3").end("SIGTERM");
   await cluster.start("g3", { SKEW_MS: String(2 * 24 * 3600 * 1_000) });
   await cluster.at("g3").client.addHost({ id: "x", controlUrl: "http://127.0.0.1:9", priority: 1 });
-  await until(async () => (await cluster.at("g1").status())?.troubles.some((trouble) => trouble.includes("more than a day ahead")));
+  await until(async () =>
+    (await cluster.at("g1").status())?.troubles.some((trouble) => trouble.includes("more than a day ahead")),
+  );
   await cluster.at("g3").end("SIGTERM");
   await cluster.start("g3");
   await cluster.together(3);
-  await until(async () => (await Promise.all(ids.map((id) => hostsOf(id)))).every((hosts) => hosts.join().includes("x:1")));
+  await until(async () =>
+    (await Promise.all(ids.map((id) => hostsOf(id)))).every((hosts) => hosts.join().includes("x:1")),
+  );
   await cluster.sameRows();
   expect((await cluster.at("g3").status())?.troubles.join()).toContain("the clock of this machine was wrong");
 }, 60_000);
@@ -100,8 +112,14 @@ test("a second process with an id that is in use is refused, says so, and change
   await twin.end();
   cluster.configure(twin, [cluster.at("g1")], [], "g2");
   await cluster.start("twin");
-  await until(async () => (await twin.status())?.troubles.some((trouble) => trouble.includes("refuses this gateway") && trouble.includes("g2")));
-  expect(await cluster.at("g1").sql("select admin_url from gateways where id = 'g2'")).toBe(JSON.stringify([[cluster.at("g2").adminUrl]]));
+  await until(async () =>
+    (await twin.status())?.troubles.some(
+      (trouble) => trouble.includes("refuses this gateway") && trouble.includes("g2"),
+    ),
+  );
+  expect(await cluster.at("g1").sql("select admin_url from gateways where id = 'g2'")).toBe(
+    JSON.stringify([[cluster.at("g2").adminUrl]]),
+  );
   expect((await twin.status())?.gateways.filter(({ heardMsAgo, self }) => !self && heardMsAgo !== null)).toEqual([]);
   await twin.end();
   await cluster.together(3);
@@ -111,13 +129,18 @@ test("a removed gateway is forgotten by the others, knows it, and joins anew whe
   await three();
   const answer = await cluster.at("g1").client.removeGateway("g3");
   expect(answer.kind).toBe("ok");
-  await until(async () => (await cluster.at("g3").status())?.troubles.some((trouble) => trouble.includes("was removed")));
+  await until(async () =>
+    (await cluster.at("g3").status())?.troubles.some((trouble) => trouble.includes("was removed")),
+  );
   await until(async () => {
     const list = await cluster.at("g2").client.gateways();
     return list.kind === "ok" && list.value.registered === 2;
   });
   expect(await cluster.at("g1").client.removeGateway("g1")).toMatchObject({ kind: "refused-by-gateway", status: 409 });
-  expect(await cluster.at("g1").client.removeGateway("nobody")).toMatchObject({ kind: "refused-by-gateway", status: 404 });
+  expect(await cluster.at("g1").client.removeGateway("nobody")).toMatchObject({
+    kind: "refused-by-gateway",
+    status: 404,
+  });
   await cluster.at("g3").end("SIGTERM");
   await cluster.start("g3");
   await cluster.together(3);
@@ -153,6 +176,9 @@ test("rows of a newer version are not taken and not counted, its views are; a wr
   expect(newer).toMatchObject({ kind: "refused", refusal: { reason: "format" } });
   client.close();
   const stranger = new PeerClient(gateway.adminUrl, "not the secret", systemClock);
-  expect(await stranger.sync(message, 2_000, new AbortController().signal)).toMatchObject({ kind: "failed", why: "it did not accept the cluster secret" });
+  expect(await stranger.sync(message, 2_000, new AbortController().signal)).toMatchObject({
+    kind: "failed",
+    why: "it did not accept the cluster secret",
+  });
   stranger.close();
 }, 30_000);

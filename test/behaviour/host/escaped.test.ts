@@ -1,4 +1,7 @@
-/** Real processes that leave their process group, and real ones that have the files of a host open. Linux only: elsewhere there is no /proc. */
+/**
+ * Real processes that leave their process group, and real ones that have the files of a host open. Linux only:
+ * elsewhere there is no /proc.
+ */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -55,7 +58,12 @@ const withDaemon = `
 
 function start(command: readonly [string, ...string[]], fixture: ScopeFixture, warnings: string[] = []): Supervisor {
   const onWarning = (text: string): void => void warnings.push(text);
-  const { supervisor } = supervise("", folder, { command, readyPath: "/", health: calm }, { scope: scopeOf(folder, { ...fixture, warnings }), onWarning });
+  const { supervisor } = supervise(
+    "",
+    folder,
+    { command, readyPath: "/", health: calm },
+    { scope: scopeOf(folder, { ...fixture, warnings }), onWarning },
+  );
   supervisors.push(supervisor);
   return supervisor;
 }
@@ -63,70 +71,75 @@ function start(command: readonly [string, ...string[]], fixture: ScopeFixture, w
 const ways: [string, boolean][] = [["by the mark in its environment", false]];
 if (mayMakeCgroup) ways.push(["by its cgroup", true]);
 
-describe.skipIf(process.platform !== "linux").each(ways)("an application that leaves its group, found %s,", (_, cgroup) => {
-  test("is gone after a stop, and named", async () => {
-    const warnings: string[] = [];
-    const supervisor = start([process.execPath, "-e", withDaemon], { cgroup }, warnings);
-    await supervisor.start(await freePort());
-    const daemon = await numberIn("daemon");
-    await supervisor.stop();
-    expect(isAlive(daemon)).toBe(false);
-    expect(warnings.join("\n")).toMatch(new RegExp(`left processes behind, which are killed: .*${daemon} \\(`));
-  });
+describe.skipIf(process.platform !== "linux").each(ways)(
+  "an application that leaves its group, found %s,",
+  (_, cgroup) => {
+    test("is gone after a stop, and named", async () => {
+      const warnings: string[] = [];
+      const supervisor = start([process.execPath, "-e", withDaemon], { cgroup }, warnings);
+      await supervisor.start(await freePort());
+      const daemon = await numberIn("daemon");
+      await supervisor.stop();
+      expect(isAlive(daemon)).toBe(false);
+      expect(warnings.join("\n")).toMatch(new RegExp(`left processes behind, which are killed: .*${daemon} \\(`));
+    });
 
-  test("is gone after a kill, when the whole application was started in a session of its own", async () => {
-    const supervisor = start(["setsid", process.execPath, "-e", withDaemon], { cgroup });
-    const port = await freePort();
-    await supervisor.start(port);
-    const pids = [await numberIn("daemon"), Number(await (await fetch(`http://127.0.0.1:${port}/`)).text())];
-    await supervisor.kill();
-    expect(pids.filter(isAlive)).toEqual([]);
-  });
+    test("is gone after a kill, when the whole application was started in a session of its own", async () => {
+      const supervisor = start(["setsid", process.execPath, "-e", withDaemon], { cgroup });
+      const port = await freePort();
+      await supervisor.start(port);
+      const pids = [await numberIn("daemon"), Number(await (await fetch(`http://127.0.0.1:${port}/`)).text())];
+      await supervisor.kill();
+      expect(pids.filter(isAlive)).toEqual([]);
+    });
 
-  test("hears its stop signal in a session of its own, and ends by itself", async () => {
-    const script = `process.on("SIGTERM", () => { require("fs").writeFileSync("bye", "bye"); process.exit(0); });
+    test("hears its stop signal in a session of its own, and ends by itself", async () => {
+      const script = `process.on("SIGTERM", () => { require("fs").writeFileSync("bye", "bye"); process.exit(0); });
       require("http").createServer((q, r) => r.end()).listen(Number(process.env.PORT), "127.0.0.1");`;
-    const supervisor = start(["setsid", process.execPath, "-e", script], { cgroup });
-    await supervisor.start(await freePort());
-    await supervisor.stop();
-    expect(readFileSync(join(folder, "bye"), "utf8")).toBe("bye");
-  });
+      const supervisor = start(["setsid", process.execPath, "-e", script], { cgroup });
+      await supervisor.start(await freePort());
+      await supervisor.stop();
+      expect(readFileSync(join(folder, "bye"), "utf8")).toBe("bye");
+    });
 
-  test("leaves nothing of itself to the next start after a crash", async () => {
-    const supervisor = start([process.execPath, "-e", withDaemon], { cgroup });
-    const port = await freePort();
-    await supervisor.start(port);
-    const daemon = await numberIn("daemon");
-    await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
-    await until(() => !supervisor.isReady);
-    await supervisor.whenReady();
-    expect(isAlive(daemon)).toBe(false);
-  });
+    test("leaves nothing of itself to the next start after a crash", async () => {
+      const supervisor = start([process.execPath, "-e", withDaemon], { cgroup });
+      const port = await freePort();
+      await supervisor.start(port);
+      const daemon = await numberIn("daemon");
+      await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
+      await until(() => !supervisor.isReady);
+      await supervisor.whenReady();
+      expect(isAlive(daemon)).toBe(false);
+    });
 
-  test("is told to stay in the foreground when it turns itself into a daemon, and the daemon is killed", async () => {
-    const daemonized = `setsid sh -c 'echo $$ > daemon; exec sleep 1000' </dev/null >/dev/null 2>&1 & while [ ! -s daemon ]; do sleep 0.01; done`;
-    const supervisor = start(["sh", "-c", daemonized], { cgroup });
-    await expect(supervisor.start(await freePort())).rejects.toThrow(/exit code 0 \(an application has to stay in the foreground.*before it was ready/);
-    expect(isAlive(await numberIn("daemon"))).toBe(false);
-  });
+    test("is told to stay in the foreground when it turns itself into a daemon, and the daemon is killed", async () => {
+      const daemonized = `setsid sh -c 'echo $$ > daemon; exec sleep 1000' </dev/null >/dev/null 2>&1 & while [ ! -s daemon ]; do sleep 0.01; done`;
+      const supervisor = start(["sh", "-c", daemonized], { cgroup });
+      await expect(supervisor.start(await freePort())).rejects.toThrow(
+        /exit code 0 \(an application has to stay in the foreground.*before it was ready/,
+      );
+      expect(isAlive(await numberIn("daemon"))).toBe(false);
+    });
 
-  test("that an earlier run of the host left is killed before the next one goes on", async () => {
-    const program = `import { scopeOf } from "${join(import.meta.dir, "../../support/host/scope-fixture.ts")}";
+    test("that an earlier run of the host left is killed before the next one goes on", async () => {
+      const program = `import { scopeOf } from "${join(import.meta.dir, "../../support/host/scope-fixture.ts")}";
       import { supervise } from "${join(import.meta.dir, "../../support/host/supervised.ts")}";
       const folder = ${JSON.stringify(folder)};
       const application = { command: ["setsid", process.execPath, "-e", ${JSON.stringify(withDaemon)}], readyPath: "/" };
       await supervise("", folder, application, { scope: scopeOf(folder, { cgroup: ${cgroup} }) }).supervisor.start(${await freePort()});`;
-    const host = spawn(process.execPath, ["-e", program], { stdio: "ignore" });
-    children.push(host);
-    const daemon = await numberIn("daemon");
-    host.kill("SIGKILL");
-    // The kernel kills a whole cgroup with the host; without one the daemon is still there.
-    if (cgroup) await until(() => !isAlive(daemon));
-    else expect(isAlive(daemon)).toBe(true);
-    await scopeOf(folder, { cgroup, databases: ["app.db"] }).leftovers.ensureNone();
-    expect(isAlive(daemon)).toBe(false);
-  });
-});
+      const host = spawn(process.execPath, ["-e", program], { stdio: "ignore" });
+      children.push(host);
+      const daemon = await numberIn("daemon");
+      host.kill("SIGKILL");
+      // The kernel kills a whole cgroup with the host; without one the daemon is still there.
+      if (cgroup) await until(() => !isAlive(daemon));
+      else expect(isAlive(daemon)).toBe(true);
+      await scopeOf(folder, { cgroup, databases: ["app.db"] }).leftovers.ensureNone();
+      expect(isAlive(daemon)).toBe(false);
+    });
+  },
+);
 
 /** Started by somebody else: without the mark. */
 async function stranger(script: string, prefix: readonly string[] = []): Promise<number> {
@@ -147,7 +160,9 @@ describe.skipIf(process.platform !== "linux")("a stranger", () => {
   test("that has a database open for writing is refused with its number and command, and lives", async () => {
     const pid = await stranger("exec 9>>app.db; echo $$ > stranger; exec sleep 1000");
     const { leftovers } = scopeOf(folder, { databases });
-    expect(await refusalOf(leftovers)).toMatch(new RegExp(`process ${pid} \\(sleep 1000\\) has ${folder}/app.db open for writing$`));
+    expect(await refusalOf(leftovers)).toMatch(
+      new RegExp(`process ${pid} \\(sleep 1000\\) has ${folder}/app.db open for writing$`),
+    );
     expect(isAlive(pid)).toBe(true);
   });
 
@@ -166,24 +181,32 @@ describe.skipIf(process.platform !== "linux")("a stranger", () => {
     expect(scopeOf(folder).leftovers.obstacle(databases)).toContain(`process ${pid} (`);
   });
 
-  test.skipIf(process.getuid?.() !== 0)("that sees the disk at another path, as a container does, is found by inode", async () => {
-    const inside = `mkdir elsewhere && mount --bind "$PWD" elsewhere && cd elsewhere && exec 9>>app.db && echo $$ > stranger; exec sleep 1000`;
-    const pid = await stranger(inside, ["unshare", "--mount"]);
-    expect(await refusalOf(scopeOf(folder, { databases }).leftovers)).toMatch(new RegExp(`process ${pid} .*has ${folder}/app.db open for writing`));
-  });
+  test.skipIf(process.getuid?.() !== 0)(
+    "that sees the disk at another path, as a container does, is found by inode",
+    async () => {
+      const inside = `mkdir elsewhere && mount --bind "$PWD" elsewhere && cd elsewhere && exec 9>>app.db && echo $$ > stranger; exec sleep 1000`;
+      const pid = await stranger(inside, ["unshare", "--mount"]);
+      expect(await refusalOf(scopeOf(folder, { databases }).leftovers)).toMatch(
+        new RegExp(`process ${pid} .*has ${folder}/app.db open for writing`),
+      );
+    },
+  );
 });
 
-test.skipIf(!canMount)("the database of another host on a volume of its own is not taken for one's own, although its file has the same inode number", async () => {
-  const own = join(folder, "own");
-  mkdirSync(own);
-  await withMount(own, "small", async () => {
-    writeFileSync(join(own, "app.db"), "");
-    const inside = `mkdir other && mount -t tmpfs none other && exec 9>>other/app.db && stat -L -c %i /proc/self/fd/9 > inode && echo $$ > stranger; exec sleep 1000`;
-    await stranger(inside, ["unshare", "--mount"]);
-    expect(await numberIn("inode")).toBe(statSync(join(own, "app.db")).ino);
-    await scopeOf(own, { databases: ["app.db"] }).leftovers.ensureNone();
-  });
-});
+test.skipIf(!canMount)(
+  "the database of another host on a volume of its own is not taken for one's own, although its file has the same inode number",
+  async () => {
+    const own = join(folder, "own");
+    mkdirSync(own);
+    await withMount(own, "small", async () => {
+      writeFileSync(join(own, "app.db"), "");
+      const inside = `mkdir other && mount -t tmpfs none other && exec 9>>other/app.db && stat -L -c %i /proc/self/fd/9 > inode && echo $$ > stranger; exec sleep 1000`;
+      await stranger(inside, ["unshare", "--mount"]);
+      expect(await numberIn("inode")).toBe(statSync(join(own, "app.db")).ino);
+      await scopeOf(own, { databases: ["app.db"] }).leftovers.ensureNone();
+    });
+  },
+);
 
 test("a copied state folder gets a mark of its own", async () => {
   const { applicationMark } = await import("../../../src/host/application/mark.ts");

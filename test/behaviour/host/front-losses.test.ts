@@ -10,7 +10,16 @@ import { RawClient } from "../../support/http/raw-client.ts";
 import { until } from "../../support/host/log-fixture.ts";
 
 const minute = 60_000;
-const limits = { connectionsMax: 2_000, headBytesMax: 16_384, headerCountMax: 100, bodyBytesMax: 1 << 20, headArrivalMs: minute, idleMs: minute, connectMs: minute, firstByteMs: 0 };
+const limits = {
+  connectionsMax: 2_000,
+  headBytesMax: 16_384,
+  headerCountMax: 100,
+  bodyBytesMax: 1 << 20,
+  headArrivalMs: minute,
+  idleMs: minute,
+  connectMs: minute,
+  firstByteMs: 0,
+};
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
@@ -88,7 +97,16 @@ class FakeApplication {
 
 function termOf(application: FakeApplication | number, changes: Partial<Term> = {}): Term {
   const fixed = { epoch: 4, gate: () => undefined, applicationHost: "127.0.0.1", onCheckpointAsked: () => undefined };
-  if (typeof application === "number") return { ...fixed, applicationPort: application, whenReady: () => Promise.resolve(), isReady: true, endings: new Endings(systemClock), maySpareEnding: true, ...changes };
+  if (typeof application === "number")
+    return {
+      ...fixed,
+      applicationPort: application,
+      whenReady: () => Promise.resolve(),
+      isReady: true,
+      endings: new Endings(systemClock),
+      maySpareEnding: true,
+      ...changes,
+    };
   return {
     ...fixed,
     applicationPort: application.port,
@@ -143,7 +161,9 @@ describe("what a front says of a request that its application had", () => {
   });
 
   test("an answer that breaks the rules is refused with the rule", async () => {
-    const backend = await RawBackend.answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    const backend = await RawBackend.answering(
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    );
     closers.push(() => backend.close());
     const { url } = await frontOf(termOf(backend.port));
     const answer = await fetch(url);
@@ -167,7 +187,12 @@ describe("a request that ends the application", () => {
       await application.start();
     }
     const refused = await fetch(`${url}/crash?c`);
-    expect([refused.headers.get("retry-after"), ...(await word(Promise.resolve(refused)))]).toEqual(["10", 503, "not-executed", "suspect-request"]);
+    expect([refused.headers.get("retry-after"), ...(await word(Promise.resolve(refused)))]).toEqual([
+      "10",
+      503,
+      "not-executed",
+      "suspect-request",
+    ]);
     expect(await (await fetch(`${url}/notes`)).text()).toBe("ok");
     expect(application.executed).toEqual(["/crash?a", "/crash?b", "/notes"]);
     front.suspects.clear();
@@ -241,13 +266,17 @@ describe("a request that ends the application", () => {
     await until(() => endings === 2);
     await application.start();
     const words = (await Promise.all(again)).map(String).toSorted();
-    expect(words).toEqual(["502,unknown,application-ended", ...Array<string>(19).fill("503,not-executed,suspect-request")]);
+    expect(words).toEqual([
+      "502,unknown,application-ended",
+      ...Array<string>(19).fill("503,not-executed,suspect-request"),
+    ]);
     expect(endings).toBe(2);
   });
 });
 
 describe("a drain", () => {
-  const stream = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello\n\r\n";
+  const stream =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello\n\r\n";
 
   async function clientsOf(front: Front, count: number): Promise<RawClient[]> {
     const clients = await Promise.all(Array.from({ length: count }, () => RawClient.connect(front.port)));

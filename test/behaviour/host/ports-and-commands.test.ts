@@ -26,7 +26,9 @@ test("a fixed port that is taken is named with its owner", async () => {
 });
 
 test.each(["stop", "kill"] as const)("the stop command runs at a %s, with the application's port", async (end) => {
-  const { supervisor } = supervise(misbehaving, folder, { stopCommand: ["sh", "-c", 'echo "$PORT" > "$STEAD_DATA/stopped"'] });
+  const { supervisor } = supervise(misbehaving, folder, {
+    stopCommand: ["sh", "-c", 'echo "$PORT" > "$STEAD_DATA/stopped"'],
+  });
   const port = await freePort();
   await supervisor.start(port);
   await supervisor[end]();
@@ -45,8 +47,10 @@ test("a stop command that fails or hangs is said, and does not hold anything up"
 });
 
 // Needs a PID namespace of its own, which only root may make: elsewhere it is left out.
-test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)("as process 1 it clears away the orphans of others, and still hears of its own children", async () => {
-  const program = `import { spawn } from "node:child_process";
+test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
+  "as process 1 it clears away the orphans of others, and still hears of its own children",
+  async () => {
+    const program = `import { spawn } from "node:child_process";
     import { readdirSync, readFileSync, writeFileSync } from "node:fs";
     import { reapOrphans } from "${join(import.meta.dir, "../../../src/host/application/orphans.ts")}";
     await reapOrphans((text) => { throw new Error(text); });
@@ -58,8 +62,16 @@ test.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)("as proces
     const codes = [];
     while (children() > 0) { codes.push(await own(7)); await new Promise((resolve) => setTimeout(resolve, 50)); }
     writeFileSync("${folder}/result", JSON.stringify({ pid: process.pid, most, codes: [...new Set(codes)] }));`;
-  const child = spawn("unshare", ["--pid", "--fork", "--mount-proc", process.execPath, "-e", program], { stdio: ["ignore", "inherit", "inherit"] });
-  await new Promise((resolve) => child.once("exit", resolve));
-  expect(existsSync(join(folder, "result"))).toBe(true);
-  expect(JSON.parse(readFileSync(join(folder, "result"), "utf8"))).toEqual({ pid: 1, most: expect.any(Number), codes: [7] });
-}, 20_000);
+    const child = spawn("unshare", ["--pid", "--fork", "--mount-proc", process.execPath, "-e", program], {
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    await new Promise((resolve) => child.once("exit", resolve));
+    expect(existsSync(join(folder, "result"))).toBe(true);
+    expect(JSON.parse(readFileSync(join(folder, "result"), "utf8"))).toEqual({
+      pid: 1,
+      most: expect.any(Number),
+      codes: [7],
+    });
+  },
+  20_000,
+);

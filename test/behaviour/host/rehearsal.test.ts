@@ -1,6 +1,18 @@
-/** A rehearsal on the real ground: files, processes and output of this machine; of the host only the secondary's files. */
+/**
+ * A rehearsal on the real ground: files, processes and output of this machine; of the host only the secondary's files.
+ */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApplicationConfig } from "../../../src/config/types.ts";
@@ -41,18 +53,43 @@ const secondary: Original = {
 function rehearsals(script: string, change: Partial<ApplicationConfig> = {}): Rehearsals {
   const application: ApplicationConfig = {
     command: [process.execPath, "-e", script],
-    ...{ cwd: root, env: {}, readyPath: null, readyTimeoutMs: 30_000, port: null, stopSignal: "SIGTERM", stopCommand: null, stopTimeoutMs: 20_000, restartsMax: 3, restartWindowMs: 60_000 },
+    ...{
+      cwd: root,
+      env: {},
+      readyPath: null,
+      readyTimeoutMs: 30_000,
+      port: null,
+      stopSignal: "SIGTERM",
+      stopCommand: null,
+      stopTimeoutMs: 20_000,
+      restartsMax: 3,
+      restartWindowMs: 60_000,
+    },
     health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null },
     ...change,
   };
   const config = { dataFolder: data, stateFolder: join(root, "state"), application, secret };
-  const ground = new MachineRehearsalGround({ config, clock: systemClock, rules: allRules, freePort, onWarning: () => undefined });
+  const ground = new MachineRehearsalGround({
+    config,
+    clock: systemClock,
+    rules: allRules,
+    freePort,
+    onWarning: () => undefined,
+  });
   const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-  return new Rehearsals({ ground, clock: systemClock, log, freePort, onResult: (ok) => results.push(ok), onStray: (reason) => strays.push(reason) });
+  return new Rehearsals({
+    ground,
+    clock: systemClock,
+    log,
+    freePort,
+    onResult: (ok) => results.push(ok),
+    onStray: (reason) => strays.push(reason),
+  });
 }
 
 const serve = `require("http").createServer((_, response) => response.end("well")).listen(Number(process.env.PORT), "127.0.0.1");`;
-const note = (what: string): string => `require("fs").writeFileSync(${JSON.stringify(join(root, "note"))}, JSON.stringify(${what}));`;
+const note = (what: string): string =>
+  `require("fs").writeFileSync(${JSON.stringify(join(root, "note"))}, JSON.stringify(${what}));`;
 const noted = (): unknown => JSON.parse(readFileSync(join(root, "note"), "utf8"));
 
 describe("a rehearsal", () => {
@@ -68,10 +105,19 @@ describe("a rehearsal", () => {
   test("names the copy where command, environment and working folder name the data folder, and leaves similar names alone", async () => {
     const seen = `{ args: process.argv.slice(-2), file: process.env.FILE, beside: process.env.BESIDE, cwd: process.cwd() }`;
     const command = [process.execPath, "-e", note(seen) + serve, "--", `--db=${data}/a.db`, `${data}.stead`] as const;
-    const outcome = await rehearsals("", { command, cwd: join(data, "sub"), env: { FILE: `file:${data}/a.db?mode=rw`, BESIDE: `${data}base` } }).run("secondary", secondary);
+    const outcome = await rehearsals("", {
+      command,
+      cwd: join(data, "sub"),
+      env: { FILE: `file:${data}/a.db?mode=rw`, BESIDE: `${data}base` },
+    }).run("secondary", secondary);
     expect(outcome).toMatchObject({ kind: "done", done: { ok: true } });
     const copy = join(root, "state", "rehearsal", "data");
-    expect(noted()).toEqual({ args: [`--db=${copy}/a.db`, `${data}.stead`], file: `file:${copy}/a.db?mode=rw`, beside: `${data}base`, cwd: join(copy, "sub") });
+    expect(noted()).toEqual({
+      args: [`--db=${copy}/a.db`, `${data}.stead`],
+      file: `file:${copy}/a.db?mode=rw`,
+      beside: `${data}base`,
+      cwd: join(copy, "sub"),
+    });
   });
 
   test("of an application that ends right after it was ready has failed, with what it wrote and without the cluster's secret", async () => {
@@ -79,7 +125,9 @@ describe("a rehearsal", () => {
     const outcome = await rehearsals(script).run("secondary", secondary);
     expect(outcome).toMatchObject({ kind: "done", done: { ok: false } });
     const detail = outcome.kind === "done" ? (outcome.done.detail ?? "") : "";
-    expect(detail).toMatch(/the application ended \(exit code 3\)[^]*it wrote last:\ncannot reach LDAP with \[secret\]/);
+    expect(detail).toMatch(
+      /the application ended \(exit code 3\)[^]*it wrote last:\ncannot reach LDAP with \[secret\]/,
+    );
     expect(detail).not.toContain(secret);
     expect(results).toEqual([false]);
   });
@@ -87,19 +135,32 @@ describe("a rehearsal", () => {
   test("of an application that opens the replica instead of the copy has failed, and says so to its host", async () => {
     const script = `${serve} require("fs").writeFileSync(${JSON.stringify(join("data", "a.db-shm"))}, ""); process.on("SIGTERM", () => { require("fs").rmSync(${JSON.stringify(join("data", "a.db-shm"))}); process.exit(0); });`;
     const outcome = await rehearsals(script).run("secondary", secondary);
-    expect(outcome).toMatchObject({ kind: "done", done: { ok: false, detail: expect.stringContaining(`the application opened ${join(data, "a.db")} instead of the copy`) } });
+    expect(outcome).toMatchObject({
+      kind: "done",
+      done: {
+        ok: false,
+        detail: expect.stringContaining(`the application opened ${join(data, "a.db")} instead of the copy`),
+      },
+    });
     expect(strays).toEqual([expect.stringContaining("in a rehearsal the application opened")]);
   });
 
   test("that is cut while the application starts is no result: it is killed, and nothing is left", async () => {
     const one = rehearsals(`${note("process.pid")} setInterval(() => undefined, 1000);`);
     const outcome = one.run("secondary", secondary);
-    while (!existsSync(join(root, "note")) || readFileSync(join(root, "note")).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(await one.run("secondary", secondary)).toMatchObject({ kind: "refused", refusal: { reason: expect.stringContaining("runs here already") } });
+    while (!existsSync(join(root, "note")) || readFileSync(join(root, "note")).length === 0)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await one.run("secondary", secondary)).toMatchObject({
+      kind: "refused",
+      refusal: { reason: expect.stringContaining("runs here already") },
+    });
     one.cut("a promotion came");
     await one.gone();
     expect(processRow(Number(noted()))?.isDefunct ?? true).toBe(true);
-    expect(await outcome).toEqual({ kind: "refused", refusal: { kind: "not_ready", reason: "the rehearsal was cut: a promotion came" } });
+    expect(await outcome).toEqual({
+      kind: "refused",
+      refusal: { kind: "not_ready", reason: "the rehearsal was cut: a promotion came" },
+    });
     expect([one.last, results, existsSync(join(root, "state", "rehearsal"))]).toEqual([null, [], false]);
   });
 });
@@ -124,12 +185,22 @@ const sharesBlocks = ((): boolean => {
   }
 })();
 
-test.skipIf(sharesBlocks)("a rehearsal for whose copy there is no space is refused before anything is copied (tests of a disk that does not share blocks)", async () => {
-  truncateSync(join(data, "a.db"), 2 ** 42); // Sparse: it takes no space itself.
-  const outcome = await rehearsals(serve).run("secondary", secondary);
-  expect(outcome).toMatchObject({ kind: "refused", refusal: { reason: expect.stringMatching(/did not take place: the disk of .* has \d+ MB free; accepted is 4398\d+ MB for the copy, and 269 MB to spare/) } });
-  expect([results, existsSync(join(root, "state", "rehearsal"))]).toEqual([[], false]);
-});
+test.skipIf(sharesBlocks)(
+  "a rehearsal for whose copy there is no space is refused before anything is copied (tests of a disk that does not share blocks)",
+  async () => {
+    truncateSync(join(data, "a.db"), 2 ** 42); // Sparse: it takes no space itself.
+    const outcome = await rehearsals(serve).run("secondary", secondary);
+    expect(outcome).toMatchObject({
+      kind: "refused",
+      refusal: {
+        reason: expect.stringMatching(
+          /did not take place: the disk of .* has \d+ MB free; accepted is 4398\d+ MB for the copy, and 269 MB to spare/,
+        ),
+      },
+    });
+    expect([results, existsSync(join(root, "state", "rehearsal"))]).toEqual([[], false]);
+  },
+);
 
 describe("the end of an output", () => {
   test("is bounded, begins with a whole line, and has no control characters", () => {

@@ -1,4 +1,7 @@
-/** What a record carries beside its own fields, read by all that read a log: followers, restores, restores to a moment, `vault verify`. */
+/**
+ * What a record carries beside its own fields, read by all that read a log: followers, restores, restores to a moment,
+ * `vault verify`.
+ */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -37,19 +40,42 @@ beforeEach(async () => {
   format = 2;
   pages.change({ 1: 1 });
   await ensureIdentity(store, service);
-  await writeCheckpoint({ store, position: 0, hash: zeros, epoch: 0, epochPosition: 0, wallTimeMs: 0, databases: [pages.snapshot()] });
+  await writeCheckpoint({
+    store,
+    position: 0,
+    hash: zeros,
+    epoch: 0,
+    epochPosition: 0,
+    wallTimeMs: 0,
+    databases: [pages.snapshot()],
+  });
   const reader = readerFromStart(store);
   while ((await reader.next()) !== undefined);
-  const claimed = await LogWriter.claim({ ...ports, reader, host: "b", leaseMs: 1_000, controlUrl: "http://127.0.0.1:9", instance: "b-1", format: () => format });
+  const claimed = await LogWriter.claim({
+    ...ports,
+    reader,
+    host: "b",
+    leaseMs: 1_000,
+    controlUrl: "http://127.0.0.1:9",
+    instance: "b-1",
+    format: () => format,
+  });
   if (claimed.kind !== "claimed") throw new Error(claimed.kind);
   writer = claimed.writer;
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const section = (kind: string, isRequired: boolean, ...content: readonly number[]): Section => ({ kind, isRequired, content: new Uint8Array(content) });
+const section = (kind: string, isRequired: boolean, ...content: readonly number[]): Section => ({
+  kind,
+  isRequired,
+  content: new Uint8Array(content),
+});
 
 async function commit(fill: number, ...sections: readonly Section[]): Promise<number> {
-  await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: fill, 2: fill })] }, { sections });
+  await writer.append(
+    { kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: fill, 2: fill })] },
+    { sections },
+  );
   return writer.position;
 }
 
@@ -63,8 +89,20 @@ async function follow(): Promise<string> {
       yield new Uint8Array(pages.snapshot().pageSize).fill(1);
     };
     const first = new Pages("a.db").change({ 1: 1 });
-    await replica.load({ name: "a.db", pageSize: first.pageSize, pageCount: 1, checksum: first.checksum, chunks: chunk() });
-    await new Follower({ reader: readerFromStart(store), target: replica, clock: systemClock, onRecord: () => undefined, epochAtStart: undefined }).catchUp();
+    await replica.load({
+      name: "a.db",
+      pageSize: first.pageSize,
+      pageCount: 1,
+      checksum: first.checksum,
+      chunks: chunk(),
+    });
+    await new Follower({
+      reader: readerFromStart(store),
+      target: replica,
+      clock: systemClock,
+      onRecord: () => undefined,
+      epochAtStart: undefined,
+    }).catchUp();
   } finally {
     await replica.close();
   }
@@ -74,11 +112,22 @@ async function follow(): Promise<string> {
 async function restoreHost(): Promise<string> {
   const data = join(root, "data");
   const state = join(root, "state");
-  const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: join(state, "set-aside") }, localDatabases(["*.db"]));
+  const local = new LocalData(
+    { dataFolder: data, stateFolder: state, setAsideFolder: join(state, "set-aside") },
+    localDatabases(["*.db"]),
+  );
   await local.prepare();
   const silent = (): void => undefined;
   const { target } = await restore({
-    ...{ store, log: logIn(store), clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }), localChunk: () => Promise.resolve(undefined) },
+    ...{
+      store,
+      log: logIn(store),
+      clock: systemClock,
+      rules: allRules,
+      local,
+      openTarget: () => Replica.open({ root: data }),
+      localChunk: () => Promise.resolve(undefined),
+    },
     ...{ onTrouble: silent, onWarning: silent, onRecord: silent, signal: new AbortController().signal },
   });
   await target.close();
@@ -107,8 +156,14 @@ for (const [who, read] of Object.entries(readers)) {
     await commit(2);
     const position = await commit(3, section("weather", true));
     const error = await failureOf(read());
-    expect(error).toMatchObject({ kind: "unknown-format", key: `log/${String(position).padStart(16, "0")}`, found: expect.stringContaining('the section "weather", which must not be skipped') });
-    expect(error instanceof UnknownFormatError ? error.advice : "").toBe(`Upgrade this host first: host b wrote it with stead ${programVersion}; install that version or a newer one.`);
+    expect(error).toMatchObject({
+      kind: "unknown-format",
+      key: `log/${String(position).padStart(16, "0")}`,
+      found: expect.stringContaining('the section "weather", which must not be skipped'),
+    });
+    expect(error instanceof UnknownFormatError ? error.advice : "").toBe(
+      `Upgrade this host first: host b wrote it with stead ${programVersion}; install that version or a newer one.`,
+    );
   });
 }
 
@@ -118,7 +173,10 @@ test("verify proves a log in which formats 1 and 2 and unknown optional sections
   format = 2;
   const last = await commit(3, section("weather", false, 1, 2, 3));
   const report = await verifyVault(store, { proof: pageProof });
-  expect({ findings: report.findings, restorable: report.restorable }).toEqual({ findings: [], restorable: { checkpoint: 0, upTo: last } });
+  expect({ findings: report.findings, restorable: report.restorable }).toEqual({
+    findings: [],
+    restorable: { checkpoint: 0, upTo: last },
+  });
 });
 
 test("verify names the record with an unknown required section as damage to this version", async () => {
@@ -128,26 +186,46 @@ test("verify names the record with an unknown required section as damage to this
   expect(report.findings).toHaveLength(1);
   const { severity, kind, message } = report.findings[0] ?? {};
   expect({ severity, kind }).toEqual({ severity: "damage", kind: "unknown-format" });
-  for (const part of ['the section "weather"', "Upgrade this host first: host b wrote it with stead"]) expect(message).toContain(part);
+  for (const part of ['the section "weather"', "Upgrade this host first: host b wrote it with stead"])
+    expect(message).toContain(part);
   expect(report.restorable).toEqual({ checkpoint: 0, upTo: whole });
 });
 
 test("a flush reaches its target whole: where it stands, who wrote it when, its pages, and the sections of all its parts in order", async () => {
   const flushes: Flush[] = [];
   const target = { apply: (flush: Flush) => Promise.resolve(void flushes.push(flush)), checksums: () => new Map() };
-  const follower = new Follower({ reader: readerFromStart(store), target, clock: systemClock, onRecord: () => undefined, epochAtStart: undefined });
+  const follower = new Follower({
+    reader: readerFromStart(store),
+    target,
+    clock: systemClock,
+    onRecord: () => undefined,
+    epochAtStart: undefined,
+  });
   const delta = pages.change({ 1: 2, 2: 2 });
-  await writer.append({ kind: "commit", part: 1, parts: 2, databases: [{ ...delta, pages: delta.pages.slice(0, 1) }] }, { sections: [section("weather", false, 1)] });
+  await writer.append(
+    { kind: "commit", part: 1, parts: 2, databases: [{ ...delta, pages: delta.pages.slice(0, 1) }] },
+    { sections: [section("weather", false, 1)] },
+  );
   const from = writer.position;
   await writer.append({ kind: "renew" });
-  await writer.append({ kind: "commit", part: 2, parts: 2, databases: [{ ...delta, pages: delta.pages.slice(1) }] }, { sections: [section("weather", false, 2), section("tide", false, 3)] });
+  await writer.append(
+    { kind: "commit", part: 2, parts: 2, databases: [{ ...delta, pages: delta.pages.slice(1) }] },
+    { sections: [section("weather", false, 2), section("tide", false, 3)] },
+  );
   await follower.catchUp();
   expect(flushes).toHaveLength(1);
   const [flush] = flushes;
   expect(flush).toMatchObject({ from, to: writer.position, epoch: 1, host: "b" });
   expect(flush?.wallTimeMs).toBe(follower.reader.last?.header.wallTimeMs);
-  expect(flush?.deltas.map(({ name, pages: parts }) => [name, ...parts.map(({ number }) => number)])).toEqual([["a.db", 1], ["a.db", 2]]);
-  expect(flush?.sections.map(({ kind, content }) => [kind, ...content])).toEqual([["weather", 1], ["weather", 2], ["tide", 3]]);
+  expect(flush?.deltas.map(({ name, pages: parts }) => [name, ...parts.map(({ number }) => number)])).toEqual([
+    ["a.db", 1],
+    ["a.db", 2],
+  ]);
+  expect(flush?.sections.map(({ kind, content }) => [kind, ...content])).toEqual([
+    ["weather", 1],
+    ["weather", 2],
+    ["tide", 3],
+  ]);
 });
 
 test("a writer that may write format 1 only leaves optional sections out, and is refused required ones", async () => {

@@ -16,7 +16,9 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function run(...[application, others]: [Parameters<typeof supervise>[2]?, Parameters<typeof supervise>[3]?]): Promise<Supervised> {
+async function run(
+  ...[application, others]: [Parameters<typeof supervise>[2]?, Parameters<typeof supervise>[3]?]
+): Promise<Supervised> {
   const supervised = supervise(misbehaving, folder, application, others);
   running.push(supervised);
   await supervised.supervisor.start(await freePort());
@@ -29,12 +31,15 @@ async function until(condition: () => boolean): Promise<void> {
 
 /** undefined: no answer. */
 const ask = ({ supervisor }: Supervised, path: string): Promise<string | undefined> =>
-  fetch(`http://127.0.0.1:${supervisor.port}${path}`).then((answer) => answer.text()).catch(() => undefined);
+  fetch(`http://127.0.0.1:${supervisor.port}${path}`)
+    .then((answer) => answer.text())
+    .catch(() => undefined);
 
 /** So many checks more have been answered. */
 async function moreChecks(supervised: Supervised, count: number): Promise<void> {
   const before = Number(await ask(supervised, "/checks"));
-  for (let now = before; now < before + count; now = Number(await ask(supervised, "/checks"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let now = before; now < before + count; now = Number(await ask(supervised, "/checks")))
+    await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 describe("an application that hangs", () => {
@@ -52,14 +57,22 @@ describe("an application that hangs", () => {
     const after = await ask(supervised, "/");
     expect(after).toMatch(/^\d+$/);
     expect(after).not.toBe(before);
-    expect(warnings[0]).toMatch(/^the application is stuck and is killed: no check was answered for 1000 ms, and nothing moved: no byte of a request or an answer, no commit, no CPU time; processes: /);
+    expect(warnings[0]).toMatch(
+      /^the application is stuck and is killed: no check was answered for 1000 ms, and nothing moved: no byte of a request or an answer, no commit, no CPU time; processes: /,
+    );
     expect(warnings[0]).toContain(`${before} (`);
     expect(warnings[0]).toContain(evidence);
     expect(warnings[0]).toContain("open requests: 2, the oldest: POST /export for 12.3 s");
     expect(warnings[0]).not.toContain("stead-watcher");
     expect(warnings[1]).toContain("restart 1 of 3");
     expect(supervisor.status).toMatchObject({ state: "ready", detail: null, restarts: 1 });
-    expect(states.filter((state) => state !== "failing")).toEqual(["starting", "ready", "stuck", "restarting", "ready"]);
+    expect(states.filter((state) => state !== "failing")).toEqual([
+      "starting",
+      "ready",
+      "stuck",
+      "restarting",
+      "ready",
+    ]);
   });
 
   test("again within the window is given up", async () => {
@@ -68,7 +81,9 @@ describe("an application that hangs", () => {
     await until(() => supervised.warnings.length === 2);
     await supervised.supervisor.whenReady();
     void ask(supervised, "/stop");
-    expect(await supervised.gaveUp).toMatch(/^the application was stuck: .*, and it was restarted for being stuck within 60000 ms already$/);
+    expect(await supervised.gaveUp).toMatch(
+      /^the application was stuck: .*, and it was restarted for being stuck within 60000 ms already$/,
+    );
     expect(supervised.supervisor.status.state).toBe("stopped");
   });
 
@@ -92,7 +107,9 @@ describe("an application that is busy", () => {
   });
 
   test("sleeps for five seconds in its only thread and is not cut by the patience that is the default", async () => {
-    const supervised = await run({ health: { path: "/health", intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 } });
+    const supervised = await run({
+      health: { path: "/health", intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 },
+    });
     const pid = await ask(supervised, "/");
     expect(await ask(supervised, "/sleep/5000")).toBe(pid);
     expect(supervised.warnings).toEqual([]);
@@ -103,7 +120,11 @@ describe("an application that is busy", () => {
     await ask(supervised, "/unwell");
     await until(() => supervised.supervisor.status.state === "failing");
     await moreChecks(supervised, 15);
-    expect(supervised.supervisor.status).toMatchObject({ state: "failing", detail: "GET /health answered 503", restarts: 0 });
+    expect(supervised.supervisor.status).toMatchObject({
+      state: "failing",
+      detail: "GET /health answered 503",
+      restarts: 0,
+    });
   });
 });
 
@@ -116,7 +137,9 @@ describe("an application that has closed its port", () => {
     const after = await ask(supervised, "/");
     expect(after).toMatch(/^\d+$/);
     expect(after).not.toBe(before);
-    expect(supervised.warnings[0]).toContain("its port has refused every connection for 1000 ms, and no request is under way");
+    expect(supervised.warnings[0]).toContain(
+      "its port has refused every connection for 1000 ms, and no request is under way",
+    );
     expect(supervised.states).toEqual(["starting", "ready", "failing", "stuck", "restarting", "ready"]);
   });
 });

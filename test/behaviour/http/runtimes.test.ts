@@ -1,6 +1,6 @@
 /**
- * The data plane under other runtimes than Bun, as a child process of each that is here (scripts/proxy-bench/runtimes.ts): every
- * malformed request, every good one, bytes kept as they came, and TLS.
+ * The data plane under other runtimes than Bun, as a child process of each that is here
+ * (scripts/proxy-bench/runtimes.ts): every malformed request, every good one, bytes kept as they came, and TLS.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -22,7 +22,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 for (const name of ["node", "deno"] satisfies RuntimeName[]) {
   const runtime = findRuntime(name);
   if (runtime === undefined) {
-    console.log(`${name} is not here (npm package in .bun/runtimes, or on the PATH): the data plane is not tested on it`);
+    console.log(
+      `${name} is not here (npm package in .bun/runtimes, or on the PATH): the data plane is not tested on it`,
+    );
     continue;
   }
   describe(`${name} ${runtime.version}`, () => {
@@ -35,13 +37,27 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
     beforeAll(async () => {
       backend = await RawBackend.listen((connection) => {
         const end = connection.received.indexOf("\r\n\r\n");
-        if (end === -1 || (/transfer-encoding/i.test(connection.received.slice(0, end)) && !connection.received.endsWith("0\r\n\r\n"))) return;
+        if (
+          end === -1 ||
+          (/transfer-encoding/i.test(connection.received.slice(0, end)) && !connection.received.endsWith("0\r\n\r\n"))
+        )
+          return;
         seen.push(connection.received);
         connection.received = "";
-        connection.socket.write("HTTP/1.1 201 Made Up\r\nX-Odd-CASE: 1\r\nx-odd-case: 2\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5\r\nhello\r\n0\r\nX-T: end\r\n\r\n");
+        connection.socket.write(
+          "HTTP/1.1 201 Made Up\r\nX-Odd-CASE: 1\r\nx-odd-case: 2\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5\r\nhello\r\n0\r\nX-T: end\r\n\r\n",
+        );
       });
       const [program, ...leading] = runtime.command;
-      child = spawn(program, [...leading, await bundleFor(join(import.meta.dirname, "../../support/http/runtime-child.ts"), folder), String(backend.port)], { stdio: ["ignore", "pipe", "inherit"] });
+      child = spawn(
+        program,
+        [
+          ...leading,
+          await bundleFor(join(import.meta.dirname, "../../support/http/runtime-child.ts"), folder),
+          String(backend.port),
+        ],
+        { stdio: ["ignore", "pipe", "inherit"] },
+      );
       const [line] = (await once(child.stdout as NonNullable<ChildProcess["stdout"]>, "data")) as [Buffer];
       [port = 0, tlsPort = 0] = line.toString().trim().split(" ").map(Number);
     });
@@ -58,7 +74,8 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
         client.send(`${each.bytes}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`);
         const received = await client.untilEnd();
         client.destroy();
-        if (!received.startsWith(`HTTP/1.1 ${each.status} `) || !received.includes(`${each.status} ${each.code}: `)) wrong.push(`${each.name}: ${received.slice(0, 60)}`);
+        if (!received.startsWith(`HTTP/1.1 ${each.status} `) || !received.includes(`${each.status} ${each.code}: `))
+          wrong.push(`${each.name}: ${received.slice(0, 60)}`);
       }
       expect(wrong).toEqual([]);
       expect(seen).toEqual([]);
@@ -70,7 +87,9 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
       const fields = "Host: a\r\nX-ONE: 1\r\nx-one: 2\r\nSet-THING: b";
       client.send(`GET /a/../b//%2e?q=%20 HTTP/1.1\r\n${fields}\r\n\r\n`);
       await client.until((text) => text.includes("X-T: end\r\n\r\n"));
-      client.send("POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+      client.send(
+        "POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+      );
       const received = await client.untilEnd();
       expect(received.match(/HTTP\/1\.1 201 Made Up\r\nX-Odd-CASE: 1\r\nx-odd-case: 2\r\n/g)?.length).toBe(2);
       expect(seen[0]).toStartWith(`GET /a/../b//%2e?q=%20 HTTP/1.1\r\n${fields}\r\n`);
@@ -79,7 +98,12 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
     });
 
     test("it terminates TLS", async () => {
-      const socket = connect({ port: tlsPort, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["http/1.1"] });
+      const socket = connect({
+        port: tlsPort,
+        host: "127.0.0.1",
+        rejectUnauthorized: false,
+        ALPNProtocols: ["http/1.1"],
+      });
       let text = "";
       socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
       socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

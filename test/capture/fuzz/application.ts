@@ -3,7 +3,15 @@ import { constants, Database } from "bun:sqlite";
 import { createInterface } from "node:readline";
 
 type Request =
-  | { readonly what: "open"; readonly connection: string; readonly path: string; readonly query: string; readonly busy_ms: number; readonly pragmas: readonly string[]; readonly tables: readonly string[] }
+  | {
+      readonly what: "open";
+      readonly connection: string;
+      readonly path: string;
+      readonly query: string;
+      readonly busy_ms: number;
+      readonly pragmas: readonly string[];
+      readonly tables: readonly string[];
+    }
   | { readonly what: "sql"; readonly connection: string; readonly statements: readonly string[] }
   | { readonly what: "ids" | "close"; readonly connection: string };
 
@@ -18,7 +26,12 @@ function answer(request: Request): unknown {
     case "sql":
       return runAll(database, request.statements);
     case "ids":
-      return database.query("SELECT 1 FROM sqlite_master WHERE name='t'").all().length === 0 ? [] : database.query<{ id: number }, []>("SELECT id FROM t").all().map(({ id }) => id);
+      return database.query("SELECT 1 FROM sqlite_master WHERE name='t'").all().length === 0
+        ? []
+        : database
+            .query<{ id: number }, []>("SELECT id FROM t")
+            .all()
+            .map(({ id }) => id);
     case "close":
       connections.delete(request.connection);
       database.close();

@@ -1,4 +1,7 @@
-/** Thirty programs of the fuzzer of usage, and the rounds of tenants that come and go; `bun run fuzz:usage --seed S` shows one of them. */
+/**
+ * Thirty programs of the fuzzer of usage, and the rounds of tenants that come and go; `bun run fuzz:usage --seed S`
+ * shows one of them.
+ */
 import { expect, test } from "bun:test";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +19,9 @@ async function runAll(profile: Profile, first: number, count: number) {
   const sum = { acknowledged: 0, failovers: 0 };
   const runNext = async (): Promise<void> => {
     for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
-      const run = await new Runner({ src, folder: mkdtempSync(join(tmpdir(), `stead-fuzz-${seed}-`)) }).run(drawProgram(seed, profile));
+      const run = await new Runner({ src, folder: mkdtempSync(join(tmpdir(), `stead-fuzz-${seed}-`)) }).run(
+        drawProgram(seed, profile),
+      );
       for (const violation of run.violations) violations.push({ profile, seed, ...violation, program: run.lines });
       sum.acknowledged += run.acknowledged;
       sum.failovers += run.failovers;
@@ -27,18 +32,26 @@ async function runAll(profile: Profile, first: number, count: number) {
 }
 
 for (const first of [1, 11, 21]) {
-  test(`whatever applications do with SQLite, nothing that was acknowledged is lost (seeds ${first} to ${first + 9})`, async () => {
-    const { violations, acknowledged, failovers } = await runAll("usage", first, 10);
-    expect(violations).toEqual([]);
-    expect([acknowledged > 10, failovers > 10]).toEqual([true, true]);
-  }, timeoutMs);
+  test(
+    `whatever applications do with SQLite, nothing that was acknowledged is lost (seeds ${first} to ${first + 9})`,
+    async () => {
+      const { violations, acknowledged, failovers } = await runAll("usage", first, 10);
+      expect(violations).toEqual([]);
+      expect([acknowledged > 10, failovers > 10]).toEqual([true, true]);
+    },
+    timeoutMs,
+  );
 }
 
-test("tenants are filled, copied, renamed and made again by two processes while others write and hosts are killed", async () => {
-  const { violations, acknowledged } = await runAll("files", 1, 10);
-  expect(violations).toEqual([]);
-  expect(acknowledged).toBeGreaterThan(10);
-}, timeoutMs);
+test(
+  "tenants are filled, copied, renamed and made again by two processes while others write and hosts are killed",
+  async () => {
+    const { violations, acknowledged } = await runAll("files", 1, 10);
+    expect(violations).toEqual([]);
+    expect(acknowledged).toBeGreaterThan(10);
+  },
+  timeoutMs,
+);
 
 test("the program that a seed draws is the same each time", () => {
   expect(drawProgram(7, "usage")).toEqual(drawProgram(7, "usage"));

@@ -19,8 +19,14 @@ function begin() {
   return { root: folder.path, ledger, key, file, [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 
-const has = (ids: readonly number[], check = "ok", name = "a.db"): ReadonlyMap<string, Look> => new Map([[name, { check, ids }]]);
-const kinds = (ledger: Ledger, left: ReadonlyMap<string, Look>, restored: ReadonlyMap<string, Look>, views = new Map<string, ReadonlySet<number>>()): string[] => judge(ledger, { views, left, restored }).map(({ kind }) => kind);
+const has = (ids: readonly number[], check = "ok", name = "a.db"): ReadonlyMap<string, Look> =>
+  new Map([[name, { check, ids }]]);
+const kinds = (
+  ledger: Ledger,
+  left: ReadonlyMap<string, Look>,
+  restored: ReadonlyMap<string, Look>,
+  views = new Map<string, ReadonlySet<number>>(),
+): string[] => judge(ledger, { views, left, restored }).map(({ kind }) => kind);
 
 test("a token that the application still sees and the next primary does not have is lost", () => {
   using it = begin();

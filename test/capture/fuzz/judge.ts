@@ -41,17 +41,27 @@ function* judgeTokens(ledger: Ledger, { views, left, restored }: Evidence): Gene
   for (const { key, tokens, forgotten, isRisky, isMixed } of ledger.files) {
     const places = ledger.placesOf(key);
     const restoredHere = new Set(places?.flatMap((name) => restored.get(name)?.ids ?? []));
-    const seen = new Set([...((isMixed ? undefined : views.get(key)) ?? []), ...(places ?? []).flatMap((name) => left.get(name)?.ids ?? [])]);
+    const seen = new Set([
+      ...((isMixed ? undefined : views.get(key)) ?? []),
+      ...(places ?? []).flatMap((name) => left.get(name)?.ids ?? []),
+    ]);
     for (const [token, { by, nameless }] of tokens) {
       const what = `token ${token} (${by}) in ${places?.join(" or ") ?? "a file without a name of the service"}`;
       if (nameless) yield { kind: "acknowledged_into_nothing", text: what };
       if (places === undefined || restoredHere.has(token)) continue;
-      if (seen.has(token)) yield { kind: "lost", text: `${what}; left: ${shown(places, left)}; restored: ${shown(places, restored)}` };
-      else if (!isRisky) yield { kind: "lost_here", text: `${what}; neither the application nor the next primary has it; left: ${shown(places, left)}; restored: ${shown(places, restored)}` };
+      if (seen.has(token))
+        yield { kind: "lost", text: `${what}; left: ${shown(places, left)}; restored: ${shown(places, restored)}` };
+      else if (!isRisky)
+        yield {
+          kind: "lost_here",
+          text: `${what}; neither the application nor the next primary has it; left: ${shown(places, left)}; restored: ${shown(places, restored)}`,
+        };
     }
     if (places === undefined || isRisky) continue;
     const onlyTenant = places.every((name) => ledger.tenantsOf(name).length === 1);
-    for (const token of forgotten) if (onlyTenant && restoredHere.has(token)) yield { kind: "undone", text: `the deletion of token ${token} in ${places.join(" or ")}` };
+    for (const token of forgotten)
+      if (onlyTenant && restoredHere.has(token))
+        yield { kind: "undone", text: `the deletion of token ${token} in ${places.join(" or ")}` };
   }
 }
 
@@ -60,8 +70,12 @@ function* judgeNames(ledger: Ledger, { left, restored }: Evidence): Generator<Vi
     const tenants = ledger.tenantsOf(name);
     if (tenants.length === 0) yield { kind: "undone", text: `the deletion of ${name}` };
     const here = left.get(name)?.check ?? "ok";
-    if (check !== "ok" && here === "ok" && !tenants.some((key) => ledger.file(key).isRisky)) yield { kind: "malformed", text: `${name}: ${check}` };
+    if (check !== "ok" && here === "ok" && !tenants.some((key) => ledger.file(key).isRisky))
+      yield { kind: "malformed", text: `${name}: ${check}` };
   }
 }
 
-const shown = (names: readonly string[], looks: ReadonlyMap<string, Look>): string => names.map((name) => `${name} (${looks.get(name)?.check ?? "none"}) ${looks.get(name)?.ids.join(" ") ?? ""}`).join(", ");
+const shown = (names: readonly string[], looks: ReadonlyMap<string, Look>): string =>
+  names
+    .map((name) => `${name} (${looks.get(name)?.check ?? "none"}) ${looks.get(name)?.ids.join(" ") ?? ""}`)
+    .join(", ");

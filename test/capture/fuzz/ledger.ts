@@ -1,9 +1,10 @@
 /**
- * What was acknowledged: tokens by file, and the names that each file had. The oracle of the fuzzer, as bookkeeping without IO of its own
- * but looks at the folder.
+ * What was acknowledged: tokens by file, and the names that each file had. The oracle of the fuzzer, as bookkeeping
+ * without IO of its own but looks at the folder.
  *
- * A file is told by its inode and its birth, so that a rename keeps it and a new file under an old name is another one. An answer that
- * is released acknowledges what was there when its gate was asked: the names of files, too. Names since then may or may not be captured.
+ * A file is told by its inode and its birth, so that a rename keeps it and a new file under an old name is another one.
+ * An answer that is released acknowledges what was there when its gate was asked: the names of files, too. Names since
+ * then may or may not be captured.
  */
 import { type BigIntStats, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -26,9 +27,15 @@ export interface LedgerFile {
   readonly forgotten: Set<number>;
   /** Asked to be deleted, with whatever outcome. */
   readonly dropped: Set<number>;
-  /** The application did what SQLite's documentation calls a way to corrupt or lose: only what it still sees itself counts. */
+  /**
+   * The application did what SQLite's documentation calls a way to corrupt or lose: only what it still sees itself
+   * counts.
+   */
   isRisky: boolean;
-  /** Several writers with and without locks: they overwrite each other's frames, with and without stead. What is in the files counts then. */
+  /**
+   * Several writers with and without locks: they overwrite each other's frames, with and without stead. What is in the
+   * files counts then.
+   */
   isMixed: boolean;
 }
 
@@ -76,7 +83,8 @@ export class Ledger {
     this.#scenes = this.#scenes.filter(({ number }) => number >= scene.number);
     for (const name of matching) {
       const key = scene.at.get(name);
-      if (key !== undefined && this.#scenes.every((later) => this.#namesIn(later, key).length > 0)) this.#served.add(key);
+      if (key !== undefined && this.#scenes.every((later) => this.#namesIn(later, key).length > 0))
+        this.#served.add(key);
     }
   }
 
@@ -88,7 +96,11 @@ export class Ledger {
 
   file(key: FileKey): LedgerFile {
     let file = this.#files.get(key);
-    if (file === undefined) this.#files.set(key, (file = { key, tokens: new Map(), forgotten: new Set(), dropped: new Set(), isRisky: false, isMixed: false }));
+    if (file === undefined)
+      this.#files.set(
+        key,
+        (file = { key, tokens: new Map(), forgotten: new Set(), dropped: new Set(), isRisky: false, isMixed: false }),
+      );
     return file;
   }
 
@@ -118,7 +130,11 @@ export class Ledger {
   }
 
   #present(): string[] {
-    const found = new Set(["", "tenants"].flatMap((folder) => readdirSync(join(this.#root, folder)).map((entry) => (folder === "" ? entry : `${folder}/${entry}`))));
+    const found = new Set(
+      ["", "tenants"].flatMap((folder) =>
+        readdirSync(join(this.#root, folder)).map((entry) => (folder === "" ? entry : `${folder}/${entry}`)),
+      ),
+    );
     return names.filter((name) => found.has(name));
   }
 }

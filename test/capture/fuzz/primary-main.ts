@@ -1,9 +1,10 @@
 /**
- * The primary of a fuzzed application: capture, journal and gate as a host has them, without the HTTP in front, in a process that can be
- * killed. Restores its data folder from the vault, says so, waits for "go", then captures what the application does there.
+ * The primary of a fuzzed application: capture, journal and gate as a host has them, without the HTTP in front, in a
+ * process that can be killed. Restores its data folder from the vault, says so, waits for "go", then captures what the
+ * application does there.
  *
- * argv: one JSON object. `src` is the folder of the sources under test: the same scenario runs against another version of them.
- * One JSON request per line in, answers and events per line out.
+ * argv: one JSON object. `src` is the folder of the sources under test: the same scenario runs against another version
+ * of them. One JSON request per line in, answers and events per line out.
  */
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -35,7 +36,10 @@ export interface PrimaryOptions {
   readonly patienceMs: number;
 }
 
-export type PrimaryRequest = { readonly what: "go" } | { readonly what: "gate"; readonly id: number } | { readonly what: "checkpoint"; readonly id: number };
+export type PrimaryRequest =
+  | { readonly what: "go" }
+  | { readonly what: "gate"; readonly id: number }
+  | { readonly what: "checkpoint"; readonly id: number };
 
 export type PrimaryEvent =
   /** What `stead vault verify` calls damage. */
@@ -66,10 +70,16 @@ const { allRules } = await load<typeof RulesModule>("core/rules.ts");
 const { systemClock } = await load<typeof ClockModule>("runtime/clock.ts");
 const { systemRandom } = await load<typeof RandomModule>("runtime/random.ts");
 const { createVault } = await load<typeof StoreModule>("vault/store/open-store.ts", "vault/open-store.ts");
-const { writeCheckpoint } = await load<typeof CheckpointModule>("vault/checkpoint/checkpoint.ts", "vault/checkpoint.ts");
+const { writeCheckpoint } = await load<typeof CheckpointModule>(
+  "vault/checkpoint/checkpoint.ts",
+  "vault/checkpoint.ts",
+);
 const { verifyVault } = await load<typeof VerifyModule>("vault/verify/verify.ts", "vault/verify.ts");
 // Versions before did not verify what the pages give.
-const proof = await load<typeof PageProofModule>("host/secondary/page-proof.ts", "host/page-proof.ts").then(({ pageProof }) => ({ proof: pageProof }), () => ({}));
+const proof = await load<typeof PageProofModule>("host/secondary/page-proof.ts", "host/page-proof.ts").then(
+  ({ pageProof }) => ({ proof: pageProof }),
+  () => ({}),
+);
 const { LogReader } = await load<typeof LogReaderModule>("vault/log/log-reader.ts", "vault/log-reader.ts");
 const { LogWriter } = await load<typeof LogWriterModule>("vault/log/log-writer.ts", "vault/log-writer.ts");
 
@@ -78,25 +88,54 @@ const textOf = (error: unknown): string => (error instanceof Error ? error.messa
 
 const store = await createVault(options.vault, service);
 // As a bootstrap of an empty folder does.
-if (options.isFirst) await writeCheckpoint({ store, position: 0, hash: "0".repeat(64), epoch: 0, epochPosition: 0, wallTimeMs: systemClock.wallTime(), databases: [] });
+if (options.isFirst)
+  await writeCheckpoint({
+    store,
+    position: 0,
+    hash: "0".repeat(64),
+    epoch: 0,
+    epochPosition: 0,
+    wallTimeMs: systemClock.wallTime(),
+    databases: [],
+  });
 const logPath = "vault/log/store-log.ts";
 const openLog = async () => new (await load<typeof StoreLogModule>(logPath)).StoreLog(store, service);
 // Sources of before the log's port take the store and the service instead.
-const place = existsSync(join(options.src, logPath)) ? { log: await openLog() } : { log: undefined as never, store, service };
+const place = existsSync(join(options.src, logPath))
+  ? { log: await openLog() }
+  : { log: undefined as never, store, service };
 const reader = new LogReader({ ...place, start: { position: 0, hash: "0".repeat(64) }, rules: allRules });
 
 async function restore(): Promise<KnownPages> {
   const { findings } = await verifyVault(store, proof);
-  say({ what: "verified", damage: findings.filter(({ severity }) => severity === "damage").map(({ message }) => message) });
+  say({
+    what: "verified",
+    damage: findings.filter(({ severity }) => severity === "damage").map(({ message }) => message),
+  });
   const target = await Replica.open({ root: options.root });
-  const follower = new Follower({ reader, target, clock: systemClock, onRecord: () => undefined, epochAtStart: undefined });
+  const follower = new Follower({
+    reader,
+    target,
+    clock: systemClock,
+    onRecord: () => undefined,
+    epochAtStart: undefined,
+  });
   await follower.catchUp();
   const known = target.handOver();
   await target.close();
   return known;
 }
 async function begin(known: KnownPages) {
-  const claim = await LogWriter.claim({ reader, host: options.host, leaseMs, controlUrl: "http://127.0.0.1:9", instance: options.host, clock: systemClock, random: systemRandom, rules: allRules });
+  const claim = await LogWriter.claim({
+    reader,
+    host: options.host,
+    leaseMs,
+    controlUrl: "http://127.0.0.1:9",
+    instance: options.host,
+    clock: systemClock,
+    random: systemRandom,
+    rules: allRules,
+  });
   if (claim.kind !== "claimed") throw new Error(claim.kind);
   const journal = new Journal({
     writer: claim.writer,
@@ -108,7 +147,15 @@ async function begin(known: KnownPages) {
     onRecord: () => undefined,
   });
   const onWarning = (text: string): void => say({ what: "warning", text });
-  const source = await Source.open({ root: options.root, databases: options.patterns, known, clock: systemClock, rules: allRules, limits: { attachWaitMsMax: options.patienceMs }, onWarning });
+  const source = await Source.open({
+    root: options.root,
+    databases: options.patterns,
+    known,
+    clock: systemClock,
+    rules: allRules,
+    limits: { attachWaitMsMax: options.patienceMs },
+    onWarning,
+  });
   journal.attach(source);
   return { journal, epoch: claim.writer.epoch, epochPosition: claim.writer.claimPosition };
 }
@@ -118,7 +165,15 @@ type Serving = Awaited<ReturnType<typeof begin>>;
 async function writeOneCheckpoint({ journal, epoch, epochPosition }: Serving): Promise<void> {
   const { snapshot, position, hash } = await journal.snapshot();
   const { databases } = snapshot;
-  const { manifest } = await writeCheckpoint({ store, position, hash, epoch, epochPosition, wallTimeMs: systemClock.wallTime(), databases }).finally(() => snapshot.release());
+  const { manifest } = await writeCheckpoint({
+    store,
+    position,
+    hash,
+    epoch,
+    epochPosition,
+    wallTimeMs: systemClock.wallTime(),
+    databases,
+  }).finally(() => snapshot.release());
   await journal.append({ kind: "checkpoint", checkpointPosition: position, manifestHash: manifest.manifestHash });
 }
 

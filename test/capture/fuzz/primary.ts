@@ -18,7 +18,11 @@ export class Primary {
   ended: string | undefined;
 
   constructor(options: PrimaryOptions) {
-    this.#child = new Child(process.execPath, [join(import.meta.dirname, "primary-main.ts"), JSON.stringify(options)], (line) => this.#hear(JSON.parse(line) as PrimaryEvent));
+    this.#child = new Child(
+      process.execPath,
+      [join(import.meta.dirname, "primary-main.ts"), JSON.stringify(options)],
+      (line) => this.#hear(JSON.parse(line) as PrimaryEvent),
+    );
     for (const { promise } of [this.#restored, this.#ready]) promise.catch(() => undefined);
     void this.#child.exited.then(() => this.#over("the primary was killed"));
   }
@@ -78,7 +82,9 @@ export class Primary {
         this.ended = `${event.kind}: ${event.reason}`;
         return;
       case "answer":
-        this.#answers.get(event.id)?.(event.released ? { released: true } : { released: false, error: event.error ?? "" });
+        this.#answers.get(event.id)?.(
+          event.released ? { released: true } : { released: false, error: event.error ?? "" },
+        );
         this.#answers.delete(event.id);
     }
   }

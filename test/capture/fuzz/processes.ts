@@ -1,4 +1,7 @@
-/** The application's processes during one term: those with connections, one that moves files, one with an engine of its own. */
+/**
+ * The application's processes during one term: those with connections, one that moves files, one with an engine of its
+ * own.
+ */
 import { randomUUID } from "node:crypto";
 import { dirname, join, relative } from "node:path";
 import { Worker } from "./child.ts";
@@ -19,7 +22,8 @@ interface OpenConnection {
 
 const busyMs = 200;
 const tables = ["CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, v)", "CREATE TABLE IF NOT EXISTS noise(v)"];
-export const insertOf = (token: number, schema = "main"): string => `INSERT INTO ${schema}.t VALUES (${token}, hex(randomblob(20)))`;
+export const insertOf = (token: number, schema = "main"): string =>
+  `INSERT INTO ${schema}.t VALUES (${token}, hex(randomblob(20)))`;
 
 export class Processes {
   readonly #root: string;
@@ -43,7 +47,15 @@ export class Processes {
     const { id, actor, name, query, pragmas } = connection;
     const others = this.connectionsTo(this.#ledger.keyAt(name));
     this.#open.set(id, { connection, key: undefined });
-    await this.#worker(actor).ask({ what: "open", connection: id, path: this.pathOf(name), query, busy_ms: busyMs, pragmas, tables });
+    await this.#worker(actor).ask({
+      what: "open",
+      connection: id,
+      path: this.pathOf(name),
+      query,
+      busy_ms: busyMs,
+      pragmas,
+      tables,
+    });
     const key = this.#ledger.keyAt(name);
     if (key === undefined) throw new Error("its file went away while it was opened");
     this.#open.set(id, { connection, key });
@@ -70,7 +82,9 @@ export class Processes {
   }
 
   connectionsTo(key: FileKey | undefined): Connection[] {
-    return key === undefined ? [] : [...this.#open.values()].filter((open) => open.key === key).map(({ connection }) => connection);
+    return key === undefined
+      ? []
+      : [...this.#open.values()].filter((open) => open.key === key).map(({ connection }) => connection);
   }
 
   /** A connection was opened, or is being opened, by this name. */
@@ -82,7 +96,10 @@ export class Processes {
   async views(patienceMs: number): Promise<Map<FileKey, Set<number>>> {
     const views = new Map<FileKey, Set<number>>();
     const ask = async ({ connection, key }: OpenConnection): Promise<void> => {
-      const ids = await Promise.race([this.ids(connection).catch(() => []), new Promise<readonly number[]>((resolve) => setTimeout(resolve, patienceMs, []))]);
+      const ids = await Promise.race([
+        this.ids(connection).catch(() => []),
+        new Promise<readonly number[]>((resolve) => setTimeout(resolve, patienceMs, [])),
+      ]);
       if (key !== undefined) views.set(key, new Set([...(views.get(key) ?? []), ...ids]));
     };
     await Promise.all([...this.#open.values()].map(ask));
@@ -106,7 +123,16 @@ export class Processes {
     const { pieces, pauseMs, preallocated, renamed, inPlace } = how;
     this.filling.add(to);
     try {
-      await this.#worker(mover).ask({ what: "fill", from, to: this.pathOf(to), pieces, pause_ms: pauseMs, preallocated, renamed, in_place: inPlace });
+      await this.#worker(mover).ask({
+        what: "fill",
+        from,
+        to: this.pathOf(to),
+        pieces,
+        pause_ms: pauseMs,
+        preallocated,
+        renamed,
+        in_place: inPlace,
+      });
     } finally {
       this.filling.delete(to);
     }
@@ -121,12 +147,18 @@ export class Processes {
   }
 
   async engine(name: string, token: number): Promise<void> {
-    await this.#worker("engine").ask({ what: "engine", path: this.pathOf(name), scratch: join(this.#scratch, "engine"), statements: [...tables, insertOf(token)] });
+    await this.#worker("engine").ask({
+      what: "engine",
+      path: this.pathOf(name),
+      scratch: join(this.#scratch, "engine"),
+      statements: [...tables, insertOf(token)],
+    });
   }
 
   /** Undefined: there is no such file. `alone`: without the log that an earlier file of that name left. */
   async look(path: string, alone = false): Promise<Look | undefined> {
-    return ((await this.#worker("files").ask({ what: "look", path, scratch: join(this.#scratch, "look"), alone })) ?? undefined) as Look | undefined;
+    return ((await this.#worker("files").ask({ what: "look", path, scratch: join(this.#scratch, "look"), alone })) ??
+      undefined) as Look | undefined;
   }
 
   pathOf(name: string): string {

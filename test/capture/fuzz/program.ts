@@ -1,8 +1,10 @@
 /**
- * What a seed draws: connections of an application to its databases, and steps with them and with the files. Pure: one seed, one program.
+ * What a seed draws: connections of an application to its databases, and steps with them and with the files. Pure: one
+ * seed, one program.
  *
- * The names below `matching` are databases of the service, those in `outside` are not. Everything else is as odd as applications are: other
- * VFSs, exclusive mode, hard links, files that are renamed into their place while somebody writes into them.
+ * The names below `matching` are databases of the service, those in `outside` are not. Everything else is as odd as
+ * applications are: other VFSs, exclusive mode, hard links, files that are renamed into their place while somebody
+ * writes into them.
  */
 import { Dice } from "../../sim/dice.ts";
 
@@ -11,7 +13,10 @@ export const matching = ["a.db", "b.db", "tenants/c.db", "tenants/d.db"] as cons
 export const outside = ["work.tmp", "tenants/load.part"] as const;
 export const names: readonly string[] = [...matching, ...outside];
 
-/** The processes of the application that hold connections; those that do without locks are in one of their own (docs/CAPTURE.md says why). */
+/**
+ * The processes of the application that hold connections; those that do without locks are in one of their own
+ * (docs/CAPTURE.md says why).
+ */
 export const actors = ["python", "bun", "stranger"] as const;
 export type Actor = (typeof actors)[number];
 
@@ -27,9 +32,21 @@ export interface Connection {
 
 export type Step =
   /** One transaction; `extra` are statements in it besides those that put the token in. */
-  | { readonly kind: "write"; readonly connection: Connection; readonly token: number; readonly extra: readonly string[] }
+  | {
+      readonly kind: "write";
+      readonly connection: Connection;
+      readonly token: number;
+      readonly extra: readonly string[];
+    }
   /** A transaction that stays open for a moment, then commits or rolls back. */
-  | { readonly kind: "transaction"; readonly connection: Connection; readonly token: number; readonly pages: number; readonly pauseMs: number; readonly commits: boolean }
+  | {
+      readonly kind: "transaction";
+      readonly connection: Connection;
+      readonly token: number;
+      readonly pages: number;
+      readonly pauseMs: number;
+      readonly commits: boolean;
+    }
   /** One transaction over two databases. */
   | { readonly kind: "attached"; readonly connection: Connection; readonly other: string; readonly token: number }
   | { readonly kind: "forget"; readonly connection: Connection }
@@ -44,7 +61,13 @@ export type Step =
   /** `cp`, in one go or in pieces; `renamed`: to a name that no pattern matches, then renamed. */
   | { readonly kind: "copy"; readonly from: string; readonly to: string; readonly how: Filling }
   /** A database that comes from elsewhere, a download. */
-  | { readonly kind: "load"; readonly token: number; readonly to: string; readonly pages: number; readonly how: Filling }
+  | {
+      readonly kind: "load";
+      readonly token: number;
+      readonly to: string;
+      readonly pages: number;
+      readonly how: Filling;
+    }
   | { readonly kind: "vacuum_into"; readonly connection: Connection; readonly to: string }
   /** A commit of an engine that writes SQLite's log and coordinates by files of its own. */
   | { readonly kind: "engine"; readonly name: string; readonly token: number }
@@ -160,7 +183,8 @@ class Drawing {
     this.#opened += 1;
     const id = `c${this.#opened}`;
     const keeper = dice.pick(["python", "bun"] as const);
-    if (this.#profile === "files") return { id, actor: keeper, name: this.#name(), query: "", pragmas: ["PRAGMA journal_mode=WAL"] };
+    if (this.#profile === "files")
+      return { id, actor: keeper, name: this.#name(), query: "", pragmas: ["PRAGMA journal_mode=WAL"] };
     const query = dice.chance(0.25) ? dice.pick(["?vfs=unix-none", "?vfs=unix-dotfile", "?nolock=1"]) : "";
     const pragmas: string[] = [];
     if (dice.chance(query === "" ? 0.06 : 0.8)) pragmas.push("PRAGMA locking_mode=EXCLUSIVE");
@@ -195,40 +219,81 @@ class Drawing {
     if (dice.chance(0.15)) extra.push(`INSERT INTO noise SELECT randomblob(${dice.int(10, 9000)})`);
     if (dice.chance(0.1)) extra.push("DELETE FROM noise");
     if (dice.chance(0.08)) extra.push(`CREATE TABLE IF NOT EXISTS more_${dice.int(1, 3)}(x UNIQUE)`);
-    if (dice.chance(0.08)) extra.push(`CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text)`, "INSERT INTO words VALUES (hex(randomblob(40)))");
+    if (dice.chance(0.08))
+      extra.push(
+        `CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text)`,
+        "INSERT INTO words VALUES (hex(randomblob(40)))",
+      );
     return { kind: "write", connection: this.#connection(), token: this.#token(), extra };
   }
 
   #transaction(): Step {
     const dice = this.#dice;
-    return { kind: "transaction", connection: this.#connection(), token: this.#token(), pages: dice.pick([0, 3, 60]), pauseMs: dice.int(0, 80), commits: dice.chance(0.7) };
+    return {
+      kind: "transaction",
+      connection: this.#connection(),
+      token: this.#token(),
+      pages: dice.pick([0, 3, 60]),
+      pauseMs: dice.int(0, 80),
+      commits: dice.chance(0.7),
+    };
   }
 
   #statement(): string {
     const dice = this.#dice;
     if (dice.chance(0.6)) return `PRAGMA wal_checkpoint(${dice.pick(["PASSIVE", "FULL", "RESTART", "TRUNCATE"])})`;
-    return dice.pick(["VACUUM", "PRAGMA incremental_vacuum", "PRAGMA journal_mode=DELETE", "PRAGMA journal_mode=WAL", "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA locking_mode=NORMAL", "PRAGMA optimize", "REINDEX"]);
+    return dice.pick([
+      "VACUUM",
+      "PRAGMA incremental_vacuum",
+      "PRAGMA journal_mode=DELETE",
+      "PRAGMA journal_mode=WAL",
+      "PRAGMA locking_mode=EXCLUSIVE",
+      "PRAGMA locking_mode=NORMAL",
+      "PRAGMA optimize",
+      "REINDEX",
+    ]);
   }
 
   #rename(): Step {
     const dice = this.#dice;
     // Most often a file that was made under a name of its own comes to its place.
     const from = dice.chance(0.5) ? dice.pick(outside) : this.#name();
-    return { kind: "rename", from, to: dice.chance(0.7) ? dice.pick(matching) : this.#name(), companions: dice.chance(0.2) };
+    return {
+      kind: "rename",
+      from,
+      to: dice.chance(0.7) ? dice.pick(matching) : this.#name(),
+      companions: dice.chance(0.2),
+    };
   }
 
   #remove(): Step {
     const dice = this.#dice;
-    return { kind: "remove", name: this.#name(), what: dice.chance(0.1) ? "companions" : dice.pick(["file", "all", "all"] as const) };
+    return {
+      kind: "remove",
+      name: this.#name(),
+      what: dice.chance(0.1) ? "companions" : dice.pick(["file", "all", "all"] as const),
+    };
   }
 
   #load(): Step {
-    return { kind: "load", token: this.#token(), to: this.#name(), pages: this.#dice.pick([1, 20, 300]), how: this.#filling() };
+    return {
+      kind: "load",
+      token: this.#token(),
+      to: this.#name(),
+      pages: this.#dice.pick([1, 20, 300]),
+      how: this.#filling(),
+    };
   }
 
   #filling(): Filling {
     const dice = this.#dice;
-    return { pieces: dice.pick([1, 1, 4, 12]), pauseMs: dice.pick([0, 1, 15]), preallocated: dice.chance(0.4), renamed: dice.chance(0.3), inPlace: dice.chance(0.2) };
+    return {
+      pieces: dice.pick([1, 1, 4, 12]),
+      pauseMs: dice.pick([0, 1, 15]),
+      preallocated: dice.chance(0.4),
+      renamed: dice.chance(0.3),
+      inPlace: dice.chance(0.2),
+    };
   }
 }
 
@@ -236,8 +301,11 @@ class Drawing {
 export function describe({ step, waits, mover }: Drawn): string {
   const shown = Object.entries(step)
     .filter(([key]) => key !== "kind")
-    .map(([key, value]) => `${key}=${key === "connection" ? shownConnection(value as Connection) : JSON.stringify(value)}`);
+    .map(
+      ([key, value]) => `${key}=${key === "connection" ? shownConnection(value as Connection) : JSON.stringify(value)}`,
+    );
   return `${waits ? " " : "&"} ${step.kind} ${shown.join(" ")}${mover !== "files" && ("from" in step || "to" in step || "name" in step) ? ` (by ${mover})` : ""}`;
 }
 
-const shownConnection = ({ id, actor, name, query, pragmas }: Connection): string => `${id}[${actor} ${name}${query} ${pragmas.map((text) => text.replace("PRAGMA ", "")).join(" ")}]`;
+const shownConnection = ({ id, actor, name, query, pragmas }: Connection): string =>
+  `${id}[${actor} ${name}${query} ${pragmas.map((text) => text.replace("PRAGMA ", "")).join(" ")}]`;

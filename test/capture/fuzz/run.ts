@@ -1,10 +1,23 @@
-/** Runs one program: an application of real processes, a primary that captures it, a failover whenever the primary ends, and the judgement. */
+/**
+ * Runs one program: an application of real processes, a primary that captures it, a failover whenever the primary ends,
+ * and the judgement.
+ */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type FileKey, Ledger } from "./ledger.ts";
 import { type Evidence, judge, type Violation } from "./judge.ts";
 import { Primary } from "./primary.ts";
-import { type Connection, describe, type Drawn, type Filling, matching, type Mover, names, patterns, type Step } from "./program.ts";
+import {
+  type Connection,
+  describe,
+  type Drawn,
+  type Filling,
+  matching,
+  type Mover,
+  names,
+  patterns,
+  type Step,
+} from "./program.ts";
 import { insertOf, type Look, Processes } from "./processes.ts";
 
 export interface RunOptions {
@@ -86,7 +99,13 @@ export class Runner {
   }
 
   #result(): Run {
-    return { violations: this.#violations, lines: this.#lines, acknowledged: this.#acknowledged, failovers: this.#term - 1, refusals: this.#refusals };
+    return {
+      violations: this.#violations,
+      lines: this.#lines,
+      acknowledged: this.#acknowledged,
+      failovers: this.#term - 1,
+      refusals: this.#refusals,
+    };
   }
 
   #say(line: string): void {
@@ -102,7 +121,15 @@ export class Runner {
     this.#term += 1;
     mkdirSync(join(this.#root, "tenants"), { recursive: true });
     const { src, folder } = this.#options;
-    return new Primary({ src, root: this.#root, vault: join(folder, "vault"), patterns, host: `host-${this.#term}`, isFirst: this.#term === 1, patienceMs });
+    return new Primary({
+      src,
+      root: this.#root,
+      vault: join(folder, "vault"),
+      patterns,
+      host: `host-${this.#term}`,
+      isFirst: this.#term === 1,
+      patienceMs,
+    });
   }
 
   /** False when there is no going on. */
@@ -114,13 +141,16 @@ export class Runner {
       await primary.restored();
     } catch (error) {
       this.#violations.push({ kind: "not_applicable", text: textOf(error) });
-      if (primary.damage.length === 0) this.#violations.push({ kind: "disagree", text: "a verification of the vault finds nothing" });
+      if (primary.damage.length === 0)
+        this.#violations.push({ kind: "disagree", text: "a verification of the vault finds nothing" });
       return false;
     }
-    for (const text of primary.damage) this.#violations.push({ kind: "disagree", text: `hosts can apply it all, and a verification says: ${text}` });
+    for (const text of primary.damage)
+      this.#violations.push({ kind: "disagree", text: `hosts can apply it all, and a verification says: ${text}` });
     for (const [name, { ids }] of await this.#lookAt()) {
       const key = this.#ledger.keyAt(name);
-      if (key !== undefined) for (const token of ids) this.#ledger.file(key).tokens.set(token, { by: "restored", nameless: false });
+      if (key !== undefined)
+        for (const token of ids) this.#ledger.file(key).tokens.set(token, { by: "restored", nameless: false });
     }
     try {
       await primary.serve();
@@ -271,7 +301,10 @@ export class Runner {
     }
   }
 
-  async #doFiles(step: Extract<Step, { kind: "rename" | "link" | "remove" | "copy" | "load" }>, mover: Mover): Promise<Done> {
+  async #doFiles(
+    step: Extract<Step, { kind: "rename" | "link" | "remove" | "copy" | "load" }>,
+    mover: Mover,
+  ): Promise<Done> {
     const processes = this.#processes;
     switch (step.kind) {
       case "rename":
@@ -284,7 +317,11 @@ export class Runner {
         return {};
       case "remove":
         if (step.what !== "all") this.#risk(step.name, "always");
-        await processes.remove(mover, step.name, { file: [""], companions: ["-wal", "-shm", "-journal"], all: ["", "-wal", "-shm", "-journal"] }[step.what]);
+        await processes.remove(
+          mover,
+          step.name,
+          { file: [""], companions: ["-wal", "-shm", "-journal"], all: ["", "-wal", "-shm", "-journal"] }[step.what],
+        );
         return {};
       case "copy":
         if (step.how.inPlace) this.#risk(step.to, "always");
@@ -308,10 +345,14 @@ export class Runner {
 
   #risk(name: string, when: "always" | "while it is open"): void {
     const key = this.#ledger.keyAt(name);
-    if (key !== undefined && (when === "always" || this.#processes.connectionsTo(key).length > 0)) this.#ledger.file(key).isRisky = true;
+    if (key !== undefined && (when === "always" || this.#processes.connectionsTo(key).length > 0))
+      this.#ledger.file(key).isRisky = true;
   }
 
-  /** A file that came as a whole: what is in it is acknowledged with the answer. Over a file in its place, the log there goes on to count. */
+  /**
+   * A file that came as a whole: what is in it is acknowledged with the answer. Over a file in its place, the log there
+   * goes on to count.
+   */
   async #brought(name: string, how?: Filling): Promise<Done> {
     if (how?.inPlace === true) return {};
     const key = this.#ledger.keyAt(name);
@@ -321,7 +362,13 @@ export class Runner {
     return look.check === "ok" ? { seen: [[key, look.ids]] } : {};
   }
 
-  async #transact(connection: Connection, token: number, extra: readonly string[], pauseMs: number, commits: boolean): Promise<Done> {
+  async #transact(
+    connection: Connection,
+    token: number,
+    extra: readonly string[],
+    pauseMs: number,
+    commits: boolean,
+  ): Promise<Done> {
     const processes = this.#processes;
     const key = await processes.open(connection);
     const nameless = this.#ledger.isNameless(key);
@@ -344,11 +391,20 @@ export class Runner {
     try {
       await processes.run(connection, ["CREATE TABLE IF NOT EXISTS other.t(id INTEGER PRIMARY KEY, v)"]);
       const otherKey = this.#ledger.keyAt(other);
-      if (connection.query !== "") for (const risky of [key, otherKey]) if (risky !== undefined) Object.assign(this.#ledger.file(risky), { isRisky: true, isMixed: true });
-      if (otherKey === undefined || otherKey === key || names.indexOf(other) < 0) throw new Error("the other one is gone, or the same");
+      if (connection.query !== "")
+        for (const risky of [key, otherKey])
+          if (risky !== undefined) Object.assign(this.#ledger.file(risky), { isRisky: true, isMixed: true });
+      if (otherKey === undefined || otherKey === key || names.indexOf(other) < 0)
+        throw new Error("the other one is gone, or the same");
       const otherNameless = this.#ledger.isNameless(otherKey);
       await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), insertOf(token, "other"), "COMMIT"]);
-      return { tokens: [[key, token], [otherKey, token]], nameless: nameless || otherNameless };
+      return {
+        tokens: [
+          [key, token],
+          [otherKey, token],
+        ],
+        nameless: nameless || otherNameless,
+      };
     } catch (error) {
       await processes.run(connection, ["ROLLBACK"]).catch(() => undefined);
       throw error;

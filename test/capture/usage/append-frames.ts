@@ -1,6 +1,17 @@
-/** Appends one committed transaction (page 2 as it is) to the write-ahead log of the database at argv[2], and nothing else: no index, no lock. */
+/**
+ * Appends one committed transaction (page 2 as it is) to the write-ahead log of the database at argv[2], and nothing
+ * else: no index, no lock.
+ */
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
-import { addChecksum, frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame, walHeaderBytes } from "../../../src/capture/wal-frames.ts";
+import {
+  addChecksum,
+  frameBytes,
+  frameHeaderBytes,
+  frameOffset,
+  parseWalHeader,
+  takeFrame,
+  walHeaderBytes,
+} from "../../../src/capture/wal-frames.ts";
 
 const path = process.argv[2] ?? "";
 const wal = openSync(`${path}-wal`, "r+");

@@ -1,4 +1,7 @@
-/** Transactions over several ATTACHed databases: SQLite commits their logs one after the other, a flush has all of them or none. */
+/**
+ * Transactions over several ATTACHed databases: SQLite commits their logs one after the other, a flush has all of them
+ * or none.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "bun:test";
@@ -25,31 +28,40 @@ while True:
     if float(pause) > 0: time.sleep(float(pause))
 `;
 
-// With pauses: a writer without any may keep a cut waiting for longer than the bound on a busy machine (docs/CAPTURE.md).
-for (const [kind, pause] of [["NORMAL", 0.001], ["FULL", 0.003]] as const) {
-  test.skipIf(process.platform !== "linux")(`no flush has half of a transaction over two databases, whenever it is taken (synchronous=${kind})`, async () => {
-    await using it = await begin();
-    const child = spawn("python3", ["-c", writer, it.root, kind, String(pause)], { stdio: ["pipe", "pipe", "inherit"] });
-    try {
-      await once(child.stdout, "data");
-      await using pair = await Pair.open(it.folder);
-      child.stdin.write("go\n");
-      let [looks, halves, flushes] = [0, 0, 0];
-      while (looks < looksMin) {
-        await new Promise(setImmediate);
-        if ((await pair.sync()) === 0) continue;
-        flushes += 1;
-        const [a, b] = ["a", "b"].map((name) => valueOf(join(pair.copy, `${name}.db`)));
-        looks += 1;
-        if (a !== b) halves += 1;
+// With pauses: a writer without any may keep a cut waiting for longer than the bound on a busy machine
+// (docs/CAPTURE.md).
+for (const [kind, pause] of [
+  ["NORMAL", 0.001],
+  ["FULL", 0.003],
+] as const) {
+  test.skipIf(process.platform !== "linux")(
+    `no flush has half of a transaction over two databases, whenever it is taken (synchronous=${kind})`,
+    async () => {
+      await using it = await begin();
+      const child = spawn("python3", ["-c", writer, it.root, kind, String(pause)], {
+        stdio: ["pipe", "pipe", "inherit"],
+      });
+      try {
+        await once(child.stdout, "data");
+        await using pair = await Pair.open(it.folder);
+        child.stdin.write("go\n");
+        let [looks, halves, flushes] = [0, 0, 0];
+        while (looks < looksMin) {
+          await new Promise(setImmediate);
+          if ((await pair.sync()) === 0) continue;
+          flushes += 1;
+          const [a, b] = ["a", "b"].map((name) => valueOf(join(pair.copy, `${name}.db`)));
+          looks += 1;
+          if (a !== b) halves += 1;
+        }
+        expect([halves, flushes]).toEqual([0, looks]);
+        child.kill("SIGKILL");
+        await once(child, "exit");
+      } finally {
+        child.kill("SIGKILL");
       }
-      expect([halves, flushes]).toEqual([0, looks]);
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    } finally {
-      child.kill("SIGKILL");
-    }
-  });
+    },
+  );
 }
 
 /** Of a file that a replica wrote, read as it is. */

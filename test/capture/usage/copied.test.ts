@@ -1,6 +1,16 @@
 /** Files that come into the data folder otherwise than by SQLite, one by one and piece by piece. */
 import { expect, test } from "bun:test";
-import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
 import { Application, hashFile, Pair, type PairOptions, temporaryFolder } from "../helpers.ts";
@@ -14,7 +24,10 @@ async function begin(bytes: number, options: PairOptions = {}) {
   const made = join(folder.path, "made.db");
   const application = new Application();
   await application.open("made", made);
-  await application.run("made", `CREATE TABLE t(id INTEGER PRIMARY KEY, v); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${bytes / 4000}) INSERT INTO t(v) SELECT randomblob(3900) FROM n`);
+  await application.run(
+    "made",
+    `CREATE TABLE t(id INTEGER PRIMARY KEY, v); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${bytes / 4000}) INSERT INTO t(v) SELECT randomblob(3900) FROM n`,
+  );
   await application.close("made");
   await application.open("other", join(root, "other.db"));
   await application.run("other", "PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
@@ -40,7 +53,10 @@ async function begin(bytes: number, options: PairOptions = {}) {
   };
 }
 
-for (const [how, preallocated] of [["copied in pieces", false], ["made at full size and then filled", true]] as const) {
+for (const [how, preallocated] of [
+  ["copied in pieces", false],
+  ["made at full size and then filled", true],
+] as const) {
   test(`a database that is ${how} is captured when it is whole, answers wait until then, and others go on`, async () => {
     await using it = await begin(200_000);
     const content = readFileSync(it.made);
@@ -50,7 +66,10 @@ for (const [how, preallocated] of [["copied in pieces", false], ["made at full s
     writeSync(fd, content, 0, 4096, 0);
     renameSync(`${it.target}.part`, it.target);
     // This process is not looked at; a copier is another one, which has the file open until it is done.
-    const copier = Bun.spawn(["bash", "-c", 'exec 3>>"$0"; echo open; read -r _', it.target], { stdin: "pipe", stdout: "pipe" });
+    const copier = Bun.spawn(["bash", "-c", 'exec 3>>"$0"; echo open; read -r _', it.target], {
+      stdin: "pipe",
+      stdout: "pipe",
+    });
     await copier.stdout.getReader().read();
     for (let at = 4096; at < content.byteLength; at += 40_000) {
       writeSync(fd, content, at, Math.min(40_000, content.byteLength - at), at);

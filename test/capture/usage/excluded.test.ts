@@ -30,10 +30,16 @@ async function begin() {
 
 test("what waits for a database that cannot be captured is released when it is excluded", async () => {
   await using it = await begin();
-  writeFileSync(join(it.root, "sealed.db"), "encrypted, as it seems, and longer than a header of a hundred bytes ".repeat(3));
+  writeFileSync(
+    join(it.root, "sealed.db"),
+    "encrypted, as it seems, and longer than a header of a hundred bytes ".repeat(3),
+  );
   writeFileSync(join(it.root, "sealed.db-wal"), "x");
   await it.pair.sync();
-  expect([it.pair.source.isAhead(), it.pair.source.uncaptured().map(({ name }) => name)]).toEqual([true, ["sealed.db"]]);
+  expect([it.pair.source.isAhead(), it.pair.source.uncaptured().map(({ name }) => name)]).toEqual([
+    true,
+    ["sealed.db"],
+  ]);
   it.exclude("sealed.db");
   await it.pair.settle();
   expect(it.pair.source.uncaptured()).toEqual([]);
@@ -87,7 +93,13 @@ test("a primary that begins with a database of the journal that was excluded mea
   const source = await sameAsKnown(await Source.open(options), known, excluded);
   expect(source.isAhead()).toBe(true);
   const batch = await source.collect();
-  expect(batch === undefined ? [] : partsOf(batch).flat().map(({ name, pageCount }) => [name, pageCount])).toEqual([["app.db", 0]]);
+  expect(
+    batch === undefined
+      ? []
+      : partsOf(batch)
+          .flat()
+          .map(({ name, pageCount }) => [name, pageCount]),
+  ).toEqual([["app.db", 0]]);
   batch?.done();
   expect(source.isAhead()).toBe(false);
   await source.close();

@@ -1,4 +1,7 @@
-/** `locking_mode=EXCLUSIVE`: the WAL index is in the memory of one process, so nobody else can follow. Refused with that advice, wherever it is met. */
+/**
+ * `locking_mode=EXCLUSIVE`: the WAL index is in the memory of one process, so nobody else can follow. Refused with that
+ * advice, wherever it is met.
+ */
 import { expect, test } from "bun:test";
 import { Pair } from "../helpers.ts";
 import { begin, refusal, refusedAtTheGate } from "./parts.ts";
@@ -28,7 +31,10 @@ test("on one that the application makes so: answers wait, the process and the mo
   await using it = await begin();
   await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 60_000 } });
   await it.application.open("app", it.path);
-  await it.application.run("app", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)");
+  await it.application.run(
+    "app",
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)",
+  );
   while (pair.source.uncaptured()[0]?.reason.includes("as locking_mode=EXCLUSIVE makes it") !== true) await pair.sync();
   expect(pair.source.uncaptured()[0]?.reason).toContain(`locked for good by ${it.application.pid} (python3)`);
   expect(pair.source.isAhead()).toBe(true);
@@ -45,7 +51,10 @@ test("and where it is not left, the patience ends capture with the same words", 
   await it.application.open("app", it.path);
   await it.application.run("app", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
   const error = await refusedAtTheGate(pair);
-  expect([error.kind, error.advice]).toEqual(["exclusive", "Remove PRAGMA locking_mode=EXCLUSIVE from the application; journal_mode=WAL with it does not help."]);
+  expect([error.kind, error.advice]).toEqual([
+    "exclusive",
+    "Remove PRAGMA locking_mode=EXCLUSIVE from the application; journal_mode=WAL with it does not help.",
+  ]);
 });
 
 test("an import that takes long is told apart: it may end", async () => {

@@ -1,7 +1,22 @@
-/** Errors of a database that is captured already: what may pass holds answers, what puts acknowledged data at stake ends capture. */
+/**
+ * Errors of a database that is captured already: what may pass holds answers, what puts acknowledged data at stake ends
+ * capture.
+ */
 import { dlopen } from "bun:ffi";
 import { expect, spyOn, test } from "bun:test";
-import { closeSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
 import { TrackedDatabase } from "../../../src/capture/tracked-database.ts";
@@ -33,10 +48,18 @@ async function captured(options: PairOptions = {}) {
   };
 }
 
-/** Reads of the log fail with an error of the system (EISDIR) until it is mended: its descriptors lead to a folder meanwhile. No lock of SQLite is on that file. */
+/**
+ * Reads of the log fail with an error of the system (EISDIR) until it is mended: its descriptors lead to a folder
+ * meanwhile. No lock of SQLite is on that file.
+ */
 function breakLog(path: string): () => void {
-  const { symbols } = dlopen("libc.so.6", { dup: { args: ["i32"], returns: "i32" }, dup2: { args: ["i32", "i32"], returns: "i32" } });
-  const descriptors = readdirSync("/proc/self/fd").map(Number).filter((fd) => leadsTo(fd) === path);
+  const { symbols } = dlopen("libc.so.6", {
+    dup: { args: ["i32"], returns: "i32" },
+    dup2: { args: ["i32", "i32"], returns: "i32" },
+  });
+  const descriptors = readdirSync("/proc/self/fd")
+    .map(Number)
+    .filter((fd) => leadsTo(fd) === path);
   expect(descriptors.length).toBeGreaterThan(0);
   const folder = openSync("/tmp", "r");
   const kept = descriptors.map((fd) => ({ fd, copy: symbols.dup(fd) }));
@@ -58,33 +81,41 @@ function leadsTo(fd: number): string | undefined {
   }
 }
 
-test.skipIf(process.platform !== "linux")("an I/O error on one log holds the flushes of all, names the database, and nothing is missing when it has passed", async () => {
-  await using it = await captured();
-  const mend = breakLog(`${it.path}-wal`);
-  try {
-    await it.application.run("app", "INSERT INTO t VALUES (2)");
-    await it.application.run("other", "INSERT INTO t VALUES (2)");
-    for (let look = 0; look < 5; look++) expect([await it.pair.sync(), it.pair.source.isAhead()]).toEqual([0, true]);
-    expect(it.pair.source.uncaptured().map(({ name, reason }) => [name, reason.includes("EISDIR")])).toEqual([["app.db", true]]);
-  } finally {
-    mend();
-  }
-  await it.pair.settle();
-  expect(it.pair.source.uncaptured()).toEqual([]);
-  expect([await it.rows("app"), await it.rows("other")]).toEqual([[[2]], [[2]]]);
-});
+test.skipIf(process.platform !== "linux")(
+  "an I/O error on one log holds the flushes of all, names the database, and nothing is missing when it has passed",
+  async () => {
+    await using it = await captured();
+    const mend = breakLog(`${it.path}-wal`);
+    try {
+      await it.application.run("app", "INSERT INTO t VALUES (2)");
+      await it.application.run("other", "INSERT INTO t VALUES (2)");
+      for (let look = 0; look < 5; look++) expect([await it.pair.sync(), it.pair.source.isAhead()]).toEqual([0, true]);
+      expect(it.pair.source.uncaptured().map(({ name, reason }) => [name, reason.includes("EISDIR")])).toEqual([
+        ["app.db", true],
+      ]);
+    } finally {
+      mend();
+    }
+    await it.pair.settle();
+    expect(it.pair.source.uncaptured()).toEqual([]);
+    expect([await it.rows("app"), await it.rows("other")]).toEqual([[[2]], [[2]]]);
+  },
+);
 
-test.skipIf(process.platform !== "linux")("one that lasts ends capture when the patience is over, and what was captured is as it was", async () => {
-  await using it = await captured({ limits: { attachWaitMsMax: 300 } });
-  const mend = breakLog(`${it.path}-wal`);
-  try {
-    await it.application.run("app", "INSERT INTO t VALUES (2)");
-    expect((await refusedAtTheGate(it.pair)).kind).toBe("unreadable");
-  } finally {
-    mend();
-  }
-  expect(await it.rows("app")).toEqual([[1]]);
-});
+test.skipIf(process.platform !== "linux")(
+  "one that lasts ends capture when the patience is over, and what was captured is as it was",
+  async () => {
+    await using it = await captured({ limits: { attachWaitMsMax: 300 } });
+    const mend = breakLog(`${it.path}-wal`);
+    try {
+      await it.application.run("app", "INSERT INTO t VALUES (2)");
+      expect((await refusedAtTheGate(it.pair)).kind).toBe("unreadable");
+    } finally {
+      mend();
+    }
+    expect(await it.rows("app")).toEqual([[1]]);
+  },
+);
 
 test.skipIf(process.platform !== "linux")("an operator's exclusion releases what waits for it", async () => {
   let excluded: ReadonlySet<string> = new Set();
@@ -104,7 +135,8 @@ test.skipIf(process.platform !== "linux")("an operator's exclusion releases what
 
 /** What fails once while the log is sealed under the write lock. */
 const inTheSeal = {
-  "the lock is asked for": (fail: () => void) => spyOn(DatabaseFiles.prototype, "tryLockWriters").mockImplementationOnce(fail as () => never),
+  "the lock is asked for": (fail: () => void) =>
+    spyOn(DatabaseFiles.prototype, "tryLockWriters").mockImplementationOnce(fail as () => never),
   "what was committed meanwhile is read": (fail: () => void) => {
     const read = TrackedDatabase.prototype.read;
     return spyOn(TrackedDatabase.prototype, "read").mockImplementation(function (this: TrackedDatabase, ...args) {
@@ -179,7 +211,10 @@ test("a log beside the other name ends capture at once: whoever opened it there 
   await it.pair.sync();
   writeFileSync(join(it.folder, "backup.db-wal"), "");
   const error = await refusedAtTheGate(it.pair);
-  expect([error.kind, error.found]).toEqual(["uncoordinated", `app.db: a write-ahead log beside its other name: ${join(it.folder, "backup.db")}-wal`]);
+  expect([error.kind, error.found]).toEqual([
+    "uncoordinated",
+    `app.db: a write-ahead log beside its other name: ${join(it.folder, "backup.db")}-wal`,
+  ]);
 });
 
 test("a captured database whose file is cut off ends capture, since what clients were told is not in it any more; the copy has it", async () => {

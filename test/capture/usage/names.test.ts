@@ -29,7 +29,14 @@ test("so it is when the list of locks misses the one of that connection, as it m
   await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
   await it.application.open("a", join(it.root, "app.tmp"));
   await it.application.run("a", create);
-  const without = (): FileLocks => new FileLocks(readFileSync("/proc/locks", "latin1").split("\n").filter((line) => !line.includes(` ${it.application.pid} `)).join("\n"), process.pid);
+  const without = (): FileLocks =>
+    new FileLocks(
+      readFileSync("/proc/locks", "latin1")
+        .split("\n")
+        .filter((line) => !line.includes(` ${it.application.pid} `))
+        .join("\n"),
+      process.pid,
+    );
   using now = spyOn(FileLocks, "now").mockImplementation(without);
   using read = spyOn(FileLocks, "read").mockImplementation(() => Promise.resolve(without()));
   renameSync(join(it.root, "app.tmp"), it.path);

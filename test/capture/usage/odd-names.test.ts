@@ -1,4 +1,7 @@
-/** Databases whose names are unusual: like a companion's, not text, with backslashes, symbolic links. None is left out without a word. */
+/**
+ * Databases whose names are unusual: like a companion's, not text, with backslashes, symbolic links. None is left out
+ * without a word.
+ */
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -129,7 +132,10 @@ for (const what of ["file", "folder"]) {
     const link = what === "file" ? it.path : join(it.root, "tenant");
     const target = (place: string): string => join(it.folder, place, ...(what === "file" ? ["app.db"] : []));
     symlinkSync(target("one"), link);
-    await using pair = await Pair.open(it.folder, { databases: [what === "file" ? "app.db" : "tenant/app.db"], limits: { attachWaitMsMax: 300 } });
+    await using pair = await Pair.open(it.folder, {
+      databases: [what === "file" ? "app.db" : "tenant/app.db"],
+      limits: { attachWaitMsMax: 300 },
+    });
     symlinkSync(target("two"), `${link}.new`);
     renameSync(`${link}.new`, link);
     expect((await refusedAtTheGate(pair)).kind).toBe("replaced");

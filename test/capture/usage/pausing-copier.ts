@@ -1,4 +1,6 @@
-/** A copier that writes over a file in place, waits in the middle with the file open, and goes on when it is told to. */
+/**
+ * A copier that writes over a file in place, waits in the middle with the file open, and goes on when it is told to.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 
@@ -35,7 +37,9 @@ export class PausingCopier {
   writeHalf(): void {
     if (this.#isHalfWritten) return;
     this.#isHalfWritten = true;
-    const { status } = spawnSync("python3", ["-c", script, this.#source, this.#target, this.#marker], { stdio: ["ignore", "ignore", "inherit"] });
+    const { status } = spawnSync("python3", ["-c", script, this.#source, this.#target, this.#marker], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
     if (status !== 0) throw new Error("the copier could not begin");
   }
 

@@ -10,7 +10,9 @@ export class PythonApplication {
   readonly #answers: AsyncIterator<string>;
 
   constructor() {
-    this.#child = spawn("python3", [join(import.meta.dirname, "sql_writer.py")], { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = spawn("python3", [join(import.meta.dirname, "sql_writer.py")], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 

@@ -70,7 +70,10 @@ test("a snapshot that is taken meanwhile says that it is none to make a checkpoi
   await snapshot.release();
   await it.pair.settle();
   const later = await it.pair.source.beginSnapshot();
-  expect([later.snapshot.leavesOut, later.snapshot.databases.map(({ name }) => name)]).toEqual([false, ["b.db", "c.db"]]);
+  expect([later.snapshot.leavesOut, later.snapshot.databases.map(({ name }) => name)]).toEqual([
+    false,
+    ["b.db", "c.db"],
+  ]);
   await later.snapshot.release();
 });
 
@@ -83,11 +86,13 @@ test("a commit into a file that was replaced while it is open is never acknowled
   await it.pair.sync();
   expect(it.pair.source.uncaptured().map(({ name }) => name)).toContain("a.db");
   await it.application.run("a", "INSERT INTO t VALUES ('after')");
-  await expect((async () => {
-    await it.pair.sync();
-    renameSync(join(it.root, "a.db"), join(it.folder, "elsewhere"));
-    await it.pair.settle();
-  })()).rejects.toThrow("commits into a database whose file was deleted before");
+  await expect(
+    (async () => {
+      await it.pair.sync();
+      renameSync(join(it.root, "a.db"), join(it.folder, "elsewhere"));
+      await it.pair.settle();
+    })(),
+  ).rejects.toThrow("commits into a database whose file was deleted before");
 });
 
 test("a new file under the name of a database that was renamed over an open one waits: what was acknowledged stays in the journal", async () => {
@@ -105,7 +110,12 @@ test("a new file under the name of a database that was renamed over an open one 
     for (let looks = 0; looks < 100; looks++) {
       await it.pair.sync();
       await Bun.sleep(10);
-      expect(it.pair.source.uncaptured().map(({ name }) => name).toSorted()).toEqual(["a.db", "b.db"]);
+      expect(
+        it.pair.source
+          .uncaptured()
+          .map(({ name }) => name)
+          .toSorted(),
+      ).toEqual(["a.db", "b.db"]);
       expect(await it.copied("a.db")).toEqual(["a"]);
     }
     await application.close("holder");
@@ -138,7 +148,9 @@ test("a database that is deleted and made again in the moment in which a snapsho
   await it.application.run("made", "CREATE TABLE t(v); INSERT INTO t VALUES ('new')");
   await it.application.close("made");
   const { snapshotReader } = DatabaseFiles.prototype;
-  using replacing = spyOn(DatabaseFiles.prototype, "snapshotReader").mockImplementationOnce(function (this: DatabaseFiles) {
+  using replacing = spyOn(DatabaseFiles.prototype, "snapshotReader").mockImplementationOnce(function (
+    this: DatabaseFiles,
+  ) {
     for (const suffix of ["-wal", "-shm"]) rmSync(join(it.root, `a.db${suffix}`));
     renameSync(join(it.folder, "made.db"), join(it.root, "a.db"));
     return snapshotReader.call(this);

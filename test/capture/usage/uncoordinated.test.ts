@@ -51,7 +51,10 @@ test("a connection with nolock=1, which knows no log, writes into the file of a 
 test("a log that a writer without locks begins anew over what is captured is refused", async () => {
   await using it = await begin();
   await it.application.open("a", it.path, "?vfs=unix-none");
-  await it.application.run("a", "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
+  await it.application.run(
+    "a",
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)",
+  );
   await using pair = await Pair.open(it.folder);
   expect(pair.source.isAhead()).toBe(false);
   await it.application.run("a", "PRAGMA wal_checkpoint(PASSIVE); INSERT INTO t VALUES (1)");
@@ -100,7 +103,8 @@ test("frames that are appended to the log without its index are not taken for no
   await using pair = await Pair.open(it.folder);
   appendWithoutIndex(it.path);
   expect(pair.source.isAhead()).toBe(true);
-  // Nobody has the log open who does not use its index: this is what a process leaves that is killed in the middle of a commit.
+  // Nobody has the log open who does not use its index: this is what a process leaves that is killed in the middle of a
+  // commit.
   while (pair.source.isAhead()) await pair.sync();
   expect(pair.warnings.join()).toContain("in the middle of a commit");
   // The next commit overwrites it.
@@ -124,9 +128,13 @@ test("a transaction that spilled, its rollback and what it leaves in the log are
   await using it = await begin();
   await using application = new Application();
   await application.open("a", it.path);
-  await application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0); PRAGMA cache_size=5");
+  await application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0); PRAGMA cache_size=5",
+  );
   await using pair = await Pair.open(it.folder);
-  const many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO t SELECT randomblob(3000) FROM n";
+  const many =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO t SELECT randomblob(3000) FROM n";
   await application.run("a", `BEGIN; ${many}`);
   expect(pair.source.isAhead()).toBe(false);
   await application.run("a", "ROLLBACK");
@@ -137,11 +145,17 @@ test("a transaction that spilled, its rollback and what it leaves in the log are
   expect(pair.copyHash("app.db")).toBe((await application.image("a")).sha256);
 });
 
-for (const [state, checkpoint] of [["an empty", "PRAGMA wal_checkpoint(PASSIVE)"], ["a filled", "SELECT 1"]] as const) {
+for (const [state, checkpoint] of [
+  ["an empty", "PRAGMA wal_checkpoint(PASSIVE)"],
+  ["a filled", "SELECT 1"],
+] as const) {
   test(`a backup that is copied over the database file in place beside ${state} log is refused before anything that follows leaves`, async () => {
     await using it = await begin();
     await it.application.open("a", it.path);
-    await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); CREATE TABLE big(v); INSERT INTO big VALUES (randomblob(20000)); PRAGMA wal_checkpoint(TRUNCATE)");
+    await it.application.run(
+      "a",
+      "PRAGMA journal_mode=WAL; CREATE TABLE t(v); CREATE TABLE big(v); INSERT INTO big VALUES (randomblob(20000)); PRAGMA wal_checkpoint(TRUNCATE)",
+    );
     const backup = join(it.folder, "backup.db");
     copyFileSync(it.path, backup);
     await it.application.run("a", "UPDATE big SET v = randomblob(20000)");
@@ -163,7 +177,10 @@ for (const [state, checkpoint] of [["an empty", "PRAGMA wal_checkpoint(PASSIVE)"
 test("a file whose time stamps change and whose content does not is nobody's fault", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
-  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0); PRAGMA wal_checkpoint(TRUNCATE)");
+  await it.application.run(
+    "a",
+    "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0); PRAGMA wal_checkpoint(TRUNCATE)",
+  );
   await using pair = await Pair.open(it.folder);
   expect(pair.source.isAhead()).toBe(false);
   utimesSync(it.path, new Date(), new Date());

@@ -36,7 +36,12 @@ test("a database that is open before it is captured, as each new one is for a mo
   await it.application.open("a", it.path);
   await it.application.run("a", create);
   const warnings: string[] = [];
-  const unlisted = new UnlistedLogs({ root: it.root, isExcepted: () => false, isCaptured: () => false, onWarning: (text) => warnings.push(text) });
+  const unlisted = new UnlistedLogs({
+    root: it.root,
+    isExcepted: () => false,
+    isCaptured: () => false,
+    onWarning: (text) => warnings.push(text),
+  });
   const look = (captured: ReadonlySet<bigint> = new Set()): void => {
     const locks = FileLocks.now();
     if (locks !== undefined) unlisted.look(locks, captured);
@@ -86,5 +91,8 @@ test("locks of other processes are read from the kernel's list, and nothing is s
   expect(locks.others(7n, 128, 128)).toEqual(new Set([20]));
   expect(locks.others(8n, 0, 0)).toBeUndefined();
   expect(locks.usersElsewhere({ device: 0n, inode: 70n }, { device: 0n, inode: 7n })).toEqual([60]);
-  expect(locks.indexUsers()).toEqual([{ pid: 20, inode: 7n }, { pid: 40, inode: 7n }]);
+  expect(locks.indexUsers()).toEqual([
+    { pid: 20, inode: 7n },
+    { pid: 40, inode: 7n },
+  ]);
 });

@@ -29,7 +29,9 @@ test("with --json the same comes as one object, with the same exit code", async 
 });
 
 test("a warning does not change the exit code", async () => {
-  writeFileSync(join(folder, "stead.toml"), '[cluster]\nsecret = "0123456789abcdef"\n[[service]]\nname = "a"\n', { mode: 0o644 });
+  writeFileSync(join(folder, "stead.toml"), '[cluster]\nsecret = "0123456789abcdef"\n[[service]]\nname = "a"\n', {
+    mode: 0o644,
+  });
   const run = await runStead(["config", "check"], { cwd: folder });
   expect(run.code).toBe(0);
   expect(run.err).toContain("warning: cluster.secret");
@@ -45,5 +47,15 @@ test("where the folders of a host are is told with --json as without, with the s
   const json = await runStead(["config", "check", "--json"], { cwd: folder });
   expect([text.code, json.code, json.err]).toEqual([3, 3, ""]);
   expect(text.err).toContain("host.data: ");
-  expect(JSON.parse(json.out)).toMatchObject({ ok: false, problems: expect.arrayContaining([expect.objectContaining({ key: "host.data", line: null, found: expect.stringContaining("cannot write"), advice: expect.any(String) })]) });
+  expect(JSON.parse(json.out)).toMatchObject({
+    ok: false,
+    problems: expect.arrayContaining([
+      expect.objectContaining({
+        key: "host.data",
+        line: null,
+        found: expect.stringContaining("cannot write"),
+        advice: expect.any(String),
+      }),
+    ]),
+  });
 });

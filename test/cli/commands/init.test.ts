@@ -1,5 +1,14 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configTemplate, type InitRole } from "../../../src/cli/commands/init-template.ts";
@@ -23,16 +32,26 @@ function parsed(text: string): Config {
 }
 
 test("what it writes passes the check at once, without a warning, and the secret is its owner's alone", async () => {
-  expect(await runStead(["init", "--vault", "vault", "--create-vault"], { cwd: folder })).toMatchObject({ code: 0, err: "" });
+  expect(await runStead(["init", "--vault", "vault", "--create-vault"], { cwd: folder })).toMatchObject({
+    code: 0,
+    err: "",
+  });
   expect(statSync(join(folder, "stead.secret")).mode & 0o777).toBe(0o600);
   expect(statSync(join(folder, "vault")).isDirectory()).toBe(true);
   const check = await runStead(["config", "check"], { cwd: folder });
-  expect(check).toMatchObject({ code: 0, err: "", out: expect.stringContaining("ok: gateway gw1, service app (1 hosts), host a") });
+  expect(check).toMatchObject({
+    code: 0,
+    err: "",
+    out: expect.stringContaining("ok: gateway gw1, service app (1 hosts), host a"),
+  });
 });
 
 test("a vault that cannot be made leaves nothing behind, so that the same command can be given again", async () => {
   const init = ["init", "--vault", "share/notes", "--create-vault"];
-  expect(await runStead(init, { cwd: folder })).toMatchObject({ code: 4, err: expect.stringContaining("parent folder does not exist") });
+  expect(await runStead(init, { cwd: folder })).toMatchObject({
+    code: 4,
+    err: expect.stringContaining("parent folder does not exist"),
+  });
   expect(readdirSync(folder)).toEqual([]);
   mkdirSync(join(folder, "share"));
   expect(await runStead(init, { cwd: folder })).toMatchObject({ code: 0 });
@@ -49,13 +68,19 @@ test("two secrets are never the same", async () => {
 test("nothing is overwritten: a configuration that is there refuses everything, a secret that is there is kept and used", async () => {
   const secret = "the-secret-of-the-first-server";
   writeFileSync(join(folder, "stead.secret"), secret, { mode: 0o600 });
-  expect(await runStead(["init", "--role", "host"], { cwd: folder })).toMatchObject({ code: 0, out: expect.stringContaining(`kept ${join(folder, "stead.secret")}\n`) });
+  expect(await runStead(["init", "--role", "host"], { cwd: folder })).toMatchObject({
+    code: 0,
+    out: expect.stringContaining(`kept ${join(folder, "stead.secret")}\n`),
+  });
   expect(readFileSync(join(folder, "stead.secret"), "utf8")).toBe(secret);
   expect(await runStead(["config", "check"], { cwd: folder })).toMatchObject({ code: 0, err: "" });
   rmSync(join(folder, "stead.secret"));
   writeFileSync(join(folder, "stead.toml"), "# mine");
   const run = await runStead(["init", "--vault", "vault", "--create-vault"], { cwd: folder });
-  expect(run).toMatchObject({ code: 7, err: expect.stringContaining("stead.toml exists already; nothing was written") });
+  expect(run).toMatchObject({
+    code: 7,
+    err: expect.stringContaining("stead.toml exists already; nothing was written"),
+  });
   expect(readFileSync(join(folder, "stead.toml"), "utf8")).toBe("# mine");
   expect(readdirSync(folder)).toEqual(["stead.toml"]);
 });
@@ -63,18 +88,26 @@ test("nothing is overwritten: a configuration that is there refuses everything, 
 test("the host whose vault is made may begin it, no other", async () => {
   await runStead(["init", "one", "--vault", "vault", "--create-vault"], { cwd: folder });
   await runStead(["init", "two", "--role", "host", "--host", "b", "--vault", "vault"], { cwd: folder });
-  const bootstraps = ["one", "two"].map((name) => parsed(readFileSync(join(folder, name, "stead.toml"), "utf8")).host?.bootstrap);
+  const bootstraps = ["one", "two"].map(
+    (name) => parsed(readFileSync(join(folder, name, "stead.toml"), "utf8")).host?.bootstrap,
+  );
   expect(bootstraps).toEqual([true, false]);
 });
 
 test("a name that the configuration would refuse is refused before anything is written", async () => {
-  expect(await runStead(["init", "--service", "No Tes"], { cwd: folder })).toMatchObject({ code: 2, err: expect.stringContaining("service[0].name") });
+  expect(await runStead(["init", "--service", "No Tes"], { cwd: folder })).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("service[0].name"),
+  });
   expect(existsSync(join(folder, "stead.toml"))).toBe(false);
 });
 
 test("a folder that cannot be made is refused with exit code 7", async () => {
   writeFileSync(join(folder, "file"), "");
-  expect(await runStead(["init", "file/below"], { cwd: folder })).toMatchObject({ code: 7, err: expect.stringContaining("cannot be written") });
+  expect(await runStead(["init", "file/below"], { cwd: folder })).toMatchObject({
+    code: 7,
+    err: expect.stringContaining("cannot be written"),
+  });
 });
 
 test("a vault named from the working folder is the same folder in the file", async () => {
@@ -86,7 +119,14 @@ test("a vault named from the working folder is the same folder in the file", asy
 
 for (const role of ["gateway", "host", "both"] satisfies InitRole[]) {
   test(`the lines with defaults in the file for ${role} can be uncommented as they stand, and say what holds without them`, () => {
-    const text = configTemplate({ role, service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault", bootstrap: false });
+    const text = configTemplate({
+      role,
+      service: "app",
+      hostId: "a",
+      secretFile: "s",
+      vault: "/mnt/vault",
+      bootstrap: false,
+    });
     const uncommented = text.replace(/^#(?=[a-z])/gm, "").replace(/^(?:match\.|env = |ready = ).*$/gm, "");
     const { gateway, host } = parsed(uncommented);
     const plain = parsed(text);
@@ -100,7 +140,14 @@ for (const role of ["gateway", "host", "both"] satisfies InitRole[]) {
 }
 
 test("the examples that are no defaults can be uncommented too", () => {
-  const text = configTemplate({ role: "both", service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault", bootstrap: false });
+  const text = configTemplate({
+    role: "both",
+    service: "app",
+    hostId: "a",
+    secretFile: "s",
+    vault: "/mnt/vault",
+    bootstrap: false,
+  });
   const { host, services } = parsed(text.replace(/^#(?=[a-z])/gm, ""));
   expect(host?.application).toMatchObject({ env: { LOG_LEVEL: "info" }, readyPath: "/health" });
   expect(services[0]?.match).toEqual({ host: "app.example", path: "/" });
@@ -112,7 +159,10 @@ test("the databases of an existing data folder are found and their patterns writ
     writeFileSync(join(folder, "files", name), "SQLite format 3\0");
   }
   writeFileSync(join(folder, "files", "notes.txt"), "x");
-  expect(await runStead(["init", "conf", "--data", "files"], { cwd: folder })).toMatchObject({ code: 0, out: expect.stringContaining('databases = ["*.sqlite","tenants/*.db"]') });
+  expect(await runStead(["init", "conf", "--data", "files"], { cwd: folder })).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('databases = ["*.sqlite","tenants/*.db"]'),
+  });
   const { host } = parsed(readFileSync(join(folder, "conf", "stead.toml"), "utf8"));
   expect(host).toMatchObject({ databases: ["*.sqlite", "tenants/*.db"], dataFolder: "/etc/files" });
 });

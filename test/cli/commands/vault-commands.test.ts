@@ -25,7 +25,10 @@ test("the vault is named by its folder or by the configuration, and both are the
 test("a folder that is no vault has exit code 4, a configuration without a host 3", async () => {
   expect(await vault("verify", ".")).toMatchObject({ code: 4, err: expect.stringContaining("not a vault") });
   await runStead(["init", "gw", "--role", "gateway"], { cwd: folder });
-  expect(await vault("verify", "--config", "gw/stead.toml")).toMatchObject({ code: 3, err: expect.stringContaining("no [host]") });
+  expect(await vault("verify", "--config", "gw/stead.toml")).toMatchObject({
+    code: 3,
+    err: expect.stringContaining("no [host]"),
+  });
 });
 
 test("clean-up of a folder needs to be told what has to stay, and removes nothing that is needed", async () => {
@@ -35,7 +38,16 @@ test("clean-up of a folder needs to be told what has to stay, and removes nothin
 });
 
 test("restore: a new vault has nothing yet (4), two moments are refused (2), a time needs its zone (2)", async () => {
-  expect(await vault("restore", "--to", "out")).toMatchObject({ code: 4, err: expect.stringContaining("the vault is empty") });
-  expect(await vault("restore", "--to", "out", "--position", "1", "--time", "2026-03-01T12:00:00Z")).toMatchObject({ code: 2, err: expect.stringContaining("leave one out") });
-  expect(await vault("restore", "--to", "out", "--time", "2026-03-01 12:00")).toMatchObject({ code: 2, err: expect.stringContaining("with its zone") });
+  expect(await vault("restore", "--to", "out")).toMatchObject({
+    code: 4,
+    err: expect.stringContaining("the vault is empty"),
+  });
+  expect(await vault("restore", "--to", "out", "--position", "1", "--time", "2026-03-01T12:00:00Z")).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("leave one out"),
+  });
+  expect(await vault("restore", "--to", "out", "--time", "2026-03-01 12:00")).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("with its zone"),
+  });
 });

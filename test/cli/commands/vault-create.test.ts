@@ -10,7 +10,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const create = (service: string, name = "vault") => runStead(["vault", "create", name, "--service", service], { cwd: folder });
+const create = (service: string, name = "vault") =>
+  runStead(["vault", "create", name, "--service", service], { cwd: folder });
 
 test("a vault is made once, and making it again for the same service changes nothing", async () => {
   expect(await create("notes")).toMatchObject({ code: 0, err: "" });
@@ -22,7 +23,10 @@ test("a vault is made once, and making it again for the same service changes not
 
 test("another service's vault, a folder with other things in it and a missing parent are refused with exit code 4", async () => {
   await create("notes");
-  expect(await create("other")).toMatchObject({ code: 4, err: expect.stringContaining('belongs to the service "notes"') });
+  expect(await create("other")).toMatchObject({
+    code: 4,
+    err: expect.stringContaining('belongs to the service "notes"'),
+  });
   writeFileSync(join(folder, "file"), "");
   expect(await create("notes", ".")).toMatchObject({ code: 4, err: expect.stringContaining("not empty") });
   expect(await create("notes", "no/parent")).toMatchObject({ code: 4, err: expect.stringContaining("\n  do: ") });

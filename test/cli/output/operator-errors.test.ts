@@ -11,7 +11,12 @@ test("an error of a lower layer keeps its own advice, and its area gives the exi
 
 test("an error of the operating system gets the advice for its code", () => {
   const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
-  expect(asOperatorError(full)).toMatchObject({ area: "resource", found: full.message, advice: expect.stringContaining("full"), cause: full });
+  expect(asOperatorError(full)).toMatchObject({
+    area: "resource",
+    found: full.message,
+    advice: expect.stringContaining("full"),
+    cause: full,
+  });
 });
 
 test("what nobody expected is no error of an operator", () => {

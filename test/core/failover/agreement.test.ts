@@ -2,9 +2,19 @@ import { describe, expect, test } from "bun:test";
 import { agree, seeingDown, type AgreementQuestion, type PeerView } from "../../../src/core/failover/agreement.ts";
 import { allRules, withoutRule } from "../../../src/core/rules.ts";
 
-const view = (gateway: string, sees: PeerView["sees"], change: Partial<PeerView> = {}): PeerView => ({ gateway, sees, at: 1000, epoch: 3, ...change });
+const view = (gateway: string, sees: PeerView["sees"], change: Partial<PeerView> = {}): PeerView => ({
+  gateway,
+  sees,
+  at: 1000,
+  epoch: 3,
+  ...change,
+});
 
-const question = (registered: string[], peers: PeerView[], change: Partial<AgreementQuestion> = {}): AgreementQuestion => ({
+const question = (
+  registered: string[],
+  peers: PeerView[],
+  change: Partial<AgreementQuestion> = {},
+): AgreementQuestion => ({
   self: "g1",
   registered,
   peers,
@@ -25,8 +35,13 @@ describe("agreement between gateways", () => {
   test("a majority of the registered gateways acts at once, the first by id first", () => {
     const three = ["g1", "g2", "g3"];
     expect(agree(question(three, [view("g2", "down")]), allRules)).toEqual({ kind: "act" });
-    expect(agree(question(three, [view("g0", "down")], { registered: ["g0", ...three] }), allRules)).toMatchObject({ kind: "wait" });
-    expect(agree(question(three, [view("g1", "down")], { self: "g2" }), allRules)).toEqual({ kind: "wait", until: 1050 });
+    expect(agree(question(three, [view("g0", "down")], { registered: ["g0", ...three] }), allRules)).toMatchObject({
+      kind: "wait",
+    });
+    expect(agree(question(three, [view("g1", "down")], { self: "g2" }), allRules)).toEqual({
+      kind: "wait",
+      until: 1050,
+    });
     expect(agree(question(three, [view("g1", "down")], { self: "g2", now: 1050 }), allRules)).toEqual({ kind: "act" });
   });
 
@@ -44,7 +59,12 @@ describe("agreement between gateways", () => {
 
   test("views that are old, of another epoch, or of gateways that are not registered do not count", () => {
     const three = ["g1", "g2", "g3"];
-    const worthless = [view("g2", "down", { at: -5000 }), view("g3", "down", { epoch: 2 }), view("stranger", "down"), view("g1", "down")];
+    const worthless = [
+      view("g2", "down", { at: -5000 }),
+      view("g3", "down", { epoch: 2 }),
+      view("stranger", "down"),
+      view("g1", "down"),
+    ];
     expect(seeingDown(question(three, worthless))).toEqual(["g1"]);
     expect(agree(question(three, worthless), allRules)).toMatchObject({ kind: "wait" });
   });

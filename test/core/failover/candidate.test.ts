@@ -18,13 +18,29 @@ const host = (id: string, change: Partial<HostReport> = {}, view: Partial<HostVi
 });
 
 const rank = (hosts: HostView[], change: { target?: string; tried?: [string, string][]; positionDue?: number } = {}) =>
-  rankCandidates({ service: "notes", hosts, tried: new Map(change.tried), target: change.target ?? null, force: false, positionDue: change.positionDue ?? 0, vault: null, now: 1100, staleMs: 500 });
+  rankCandidates({
+    service: "notes",
+    hosts,
+    tried: new Map(change.tried),
+    target: change.target ?? null,
+    force: false,
+    positionDue: change.positionDue ?? 0,
+    vault: null,
+    now: 1100,
+    staleMs: 500,
+  });
 
-const order = (hosts: HostView[], target?: string): string[] => rank(hosts, target === undefined ? {} : { target }).eligible.map((entry) => entry.host);
+const order = (hosts: HostView[], target?: string): string[] =>
+  rank(hosts, target === undefined ? {} : { target }).eligible.map((entry) => entry.host);
 
 describe("the best candidate", () => {
   test("has the highest priority, then is least behind, then has the smallest id", () => {
-    const hosts = [host("d", { position: 5 }), host("c", { position: 9 }), host("b", { position: 9 }), host("a", { priority: 1, position: 1 })];
+    const hosts = [
+      host("d", { position: 5 }),
+      host("c", { position: 9 }),
+      host("b", { position: 9 }),
+      host("a", { priority: 1, position: 1 }),
+    ];
     expect(order(hosts)).toEqual(["a", "b", "c", "d"]);
   });
 
@@ -40,7 +56,11 @@ describe("the best candidate", () => {
 
   test("is none of those that cannot take over, and each is told why", () => {
     const hosts = [
-      host("down", {}, { health: { kind: "down", since: 0, lastWellAt: null, cause: "refused", successes: 0, failedAt: 0 } }),
+      host(
+        "down",
+        {},
+        { health: { kind: "down", since: 0, lastWellAt: null, cause: "refused", successes: 0, failedAt: 0 } },
+      ),
       host("foreign", { service: "other" }),
       host("nofailover", { nofailover: true }),
       host("primary", { role: "primary" }),

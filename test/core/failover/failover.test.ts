@@ -72,7 +72,13 @@ describe("a kill", () => {
     s.now += 3;
     s.refused("a");
     const call = s.call;
-    for (const [phase, ms] of [["claim", 5], ["lease", 7], ["catch-up", 1], ["start", 40], ["ready", 2]] as const) {
+    for (const [phase, ms] of [
+      ["claim", 5],
+      ["lease", 7],
+      ["catch-up", 1],
+      ["start", 40],
+      ["ready", 2],
+    ] as const) {
       s.send({ kind: "phase-ended", call, phase, ms });
     }
     s.send({ kind: "promoted", call, epoch: 2, dataUrl: "http://127.0.0.1:2" });
@@ -151,11 +157,16 @@ describe("the primary steps down by itself", () => {
     const s = Scenario.serving().hears("a", { role: "restoring", instance: "a-2", epoch: 0, epochHost: null });
     expect(s.all("promote")).toMatchObject([{ host: "b" }]);
     expect(s.state.phase).toMatchObject({ failover: { kind: "stepped-down" } });
-    expect(s.all("note").filter(({ what }) => what.startsWith("primary-"))).toMatchObject([{ level: "info", what: "primary-stepped-down" }]);
+    expect(s.all("note").filter(({ what }) => what.startsWith("primary-"))).toMatchObject([
+      { level: "info", what: "primary-stepped-down" },
+    ]);
   });
 
   test("requests wait for a primary that says it is none, even when nobody can take over", () => {
-    const s = new Scenario().register("a").hears("a", { role: "primary" }).hears("a", { role: "failed", reason: "the application does not start" });
+    const s = new Scenario()
+      .register("a")
+      .hears("a", { role: "primary" })
+      .hears("a", { role: "failed", reason: "the application does not start" });
     expect(s.phase).toBe("down");
     expect(s.state.routed.kind).toBe("hold");
   });
@@ -304,7 +315,8 @@ describe("what is tried again and again", () => {
   test("is told once per host and failover", () => {
     const s = Scenario.serving().refused("a").refused("a");
     for (let round = 0; round < 5; round++) {
-      for (const _ of ["b", "c"]) s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: `round ${round}` } });
+      for (const _ of ["b", "c"])
+        s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: `round ${round}` } });
       s.now += 1000;
       s.hears("b").hears("c");
     }
@@ -367,7 +379,11 @@ describe("a switchover", () => {
 
   test("a primary that refuses to step down keeps the traffic", () => {
     const s = ordered();
-    s.send({ kind: "call-refused", call: s.call, refusal: { kind: "not_ready", reason: "a checkpoint is being restored" } });
+    s.send({
+      kind: "call-refused",
+      call: s.call,
+      refusal: { kind: "not_ready", reason: "a checkpoint is being restored" },
+    });
     expect(s.phase).toBe("serving");
     expect(s.state.routed).toMatchObject({ host: "a" });
     expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
@@ -417,7 +433,10 @@ describe("a switchover", () => {
     const s = ordered("c").send({ kind: "command", id: "2", command: { kind: "switchover", target: "b" } });
     expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([["2", "refused"]]);
     s.send({ kind: "command", id: "3", command: { kind: "failover", target: "b", force: true } });
-    expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([["2", "refused"], ["1", "refused"]]);
+    expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([
+      ["2", "refused"],
+      ["1", "refused"],
+    ]);
     expect(s.all("cancel")).toHaveLength(1);
     expect(s.all("demote")).toHaveLength(1);
     expect(s.all("promote")).toMatchObject([{ host: "b", planned: true }]);
@@ -497,7 +516,9 @@ describe("an order", () => {
     const s = Scenario.serving().hears("b", { clockMs: 4_000 });
     s.now += 200;
     s.refused("a").refused("a");
-    expect(s.all("promote")).toMatchObject([{ host: "b", basedOn: { instance: "b-1", clockMs: 4_000, validMs: 3_200 } }]);
+    expect(s.all("promote")).toMatchObject([
+      { host: "b", basedOn: { instance: "b-1", clockMs: 4_000, validMs: 3_200 } },
+    ]);
   });
 
   test("that came too late is followed by one to the next host", () => {
@@ -550,11 +571,15 @@ describe("words that a network held up", () => {
   });
 
   test("a primary that was asked to follow itself, and says for seconds that it is primary, has recovered", () => {
-    const s = new Scenario().register("a", "b").hears("a", { role: "primary", clockMs: null }).hears("b", { nofailover: true });
+    const s = new Scenario()
+      .register("a", "b")
+      .hears("a", { role: "primary", clockMs: null })
+      .hears("b", { nofailover: true });
     s.hears("a", { role: "secondary", clockMs: null });
     s.after(150);
     expect(s.take("promote")).toMatchObject([{ host: "a" }]);
-    for (let second = 0; second < 5; second++) s.after(1_000).hears("b", { nofailover: true }).hears("a", { role: "primary", clockMs: null });
+    for (let second = 0; second < 5; second++)
+      s.after(1_000).hears("b", { nofailover: true }).hears("a", { role: "primary", clockMs: null });
     expect(s.phase).toBe("serving");
     expect(s.state.routed).toMatchObject({ host: "a" });
   });
@@ -572,14 +597,21 @@ describe("operators", () => {
   });
 
   test("a failover of a well primary needs force", () => {
-    const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "failover", target: null, force: false } });
+    const s = Scenario.serving().send({
+      kind: "command",
+      id: "1",
+      command: { kind: "failover", target: null, force: false },
+    });
     expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
     s.send({ kind: "command", id: "2", command: { kind: "failover", target: "c", force: true } });
     expect(s.all("promote")).toMatchObject([{ host: "c", planned: true }]);
   });
 
   test("a failover can be ordered while automation is paused and the primary is down", () => {
-    const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "pause" } }).refused("a").refused("a");
+    const s = Scenario.serving()
+      .send({ kind: "command", id: "1", command: { kind: "pause" } })
+      .refused("a")
+      .refused("a");
     s.send({ kind: "command", id: "2", command: { kind: "failover", target: null, force: false } });
     expect(s.all("promote")).toMatchObject([{ host: "b", planned: false }]);
   });

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { doubted, seenFailing, seenWell, streamEnded, unknownHealth, type HostHealth } from "../../../src/core/failover/health.ts";
+import {
+  doubted,
+  seenFailing,
+  seenWell,
+  streamEnded,
+  unknownHealth,
+  type HostHealth,
+} from "../../../src/core/failover/health.ts";
 
 const settings = { fall: 3, rise: 2 };
 const up = (at: number): HostHealth => seenWell(unknownHealth, at, settings);
@@ -13,7 +20,14 @@ describe("a host's health", () => {
     let health = up(0);
     for (const at of [10, 20]) health = seenFailing(health, "timeout", at, at, settings);
     expect(health).toMatchObject({ kind: "up", failures: 2 });
-    expect(seenFailing(health, "reset", 30, 30, settings)).toEqual({ kind: "down", since: 30, lastWellAt: 0, cause: "reset", successes: 0, failedAt: 30 });
+    expect(seenFailing(health, "reset", 30, 30, settings)).toEqual({
+      kind: "down",
+      since: 30,
+      lastWellAt: 0,
+      cause: "reset",
+      successes: 0,
+      failedAt: 30,
+    });
   });
 
   test("is down after two refused connections, whatever `fall` says", () => {

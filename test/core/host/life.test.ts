@@ -1,5 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { type HostEvent, type HostState, type HostStep, IllegalHostTransition, initialHostState, stepHost as stepHostBy } from "../../../src/core/host/life.ts";
+import {
+  type HostEvent,
+  type HostState,
+  type HostStep,
+  IllegalHostTransition,
+  initialHostState,
+  stepHost as stepHostBy,
+} from "../../../src/core/host/life.ts";
 import { allRules, withoutRule } from "../../../src/core/rules.ts";
 
 const stepHost = (state: HostState, event: HostEvent): HostStep => stepHostBy(state, event, allRules);
@@ -12,11 +19,18 @@ function walk(state: HostState, ...events: HostEvent[]): HostState {
   return events.reduce((at, event) => stepHost(at, event).state, state);
 }
 
-const effects = (state: HostState, event: HostEvent): string[] => stepHost(state, event).effects.map((effect) => effect.kind);
+const effects = (state: HostState, event: HostEvent): string[] =>
+  stepHost(state, event).effects.map((effect) => effect.kind);
 
 describe("a host's life", () => {
   test("goes from restoring to primary and back through a switchover", () => {
-    const serving = walk(initialHostState, { kind: "restored" }, { kind: "promote" }, { kind: "claimed", epoch: 7 }, { kind: "may_serve" });
+    const serving = walk(
+      initialHostState,
+      { kind: "restored" },
+      { kind: "promote" },
+      { kind: "claimed", epoch: 7 },
+      { kind: "may_serve" },
+    );
     expect(serving).toEqual({ kind: "primary", epoch: 7 });
     const after = walk(serving, { kind: "demote", successor: "b", reason: "maintenance" }, { kind: "vacated" });
     expect(after.kind).toBe("restoring");
@@ -69,7 +83,11 @@ describe("a host's life", () => {
 
   test("is put off when it had to stop at once as primary, and not when it was fenced or asked to leave", () => {
     for (const state of [primary, starting]) {
-      expect(effects(state, { kind: "must_stop", reason: "frames are gone" })).toEqual(["shut_gate", "put_off", "restore"]);
+      expect(effects(state, { kind: "must_stop", reason: "frames are gone" })).toEqual([
+        "shut_gate",
+        "put_off",
+        "restore",
+      ]);
       expect(effects(state, { kind: "fenced", host: "b", epoch: 4 })).not.toContain("put_off");
     }
     expect(effects(draining, { kind: "must_stop", reason: "frames are gone" })).toEqual(["shut_gate", "restore"]);
@@ -77,7 +95,14 @@ describe("a host's life", () => {
   });
 
   test("restores, at the time of its next try, when a stage broke down, wherever it was", () => {
-    for (const state of [initialHostState, { kind: "secondary" } as const, { kind: "claiming" } as const, starting, primary, draining]) {
+    for (const state of [
+      initialHostState,
+      { kind: "secondary" } as const,
+      { kind: "claiming" } as const,
+      starting,
+      primary,
+      draining,
+    ]) {
       const step = stepHost(state, { kind: "stage_failed", reason: "EIO: i/o error, close" });
       expect(step.state).toEqual({ kind: "restoring", reason: "EIO: i/o error, close" });
       expect(step.effects.map(({ kind }) => kind)).toEqual(["shut_gate", "put_off", "restore"]);
@@ -88,7 +113,10 @@ describe("a host's life", () => {
   });
 
   test("says why its restore has not succeeded yet", () => {
-    expect(stepHost(initialHostState, { kind: "restore_delayed", reason: "the disk is full" })).toEqual({ state: { kind: "restoring", reason: "the disk is full" }, effects: [] });
+    expect(stepHost(initialHostState, { kind: "restore_delayed", reason: "the disk is full" })).toEqual({
+      state: { kind: "restoring", reason: "the disk is full" },
+      effects: [],
+    });
   });
 
   test("starts again from a checkpoint when its claim stood in a hole", () => {
@@ -96,8 +124,14 @@ describe("a host's life", () => {
   });
 
   test("goes on following when another host was first, or the vault did not take its claim", () => {
-    expect(stepHost({ kind: "claiming" }, { kind: "claim_unwritten" })).toEqual({ state: { kind: "secondary" }, effects: [{ kind: "follow" }] });
-    expect(stepHost({ kind: "claiming" }, { kind: "claim_lost", host: "b" })).toEqual({ state: { kind: "secondary" }, effects: [{ kind: "follow" }] });
+    expect(stepHost({ kind: "claiming" }, { kind: "claim_unwritten" })).toEqual({
+      state: { kind: "secondary" },
+      effects: [{ kind: "follow" }],
+    });
+    expect(stepHost({ kind: "claiming" }, { kind: "claim_lost", host: "b" })).toEqual({
+      state: { kind: "secondary" },
+      effects: [{ kind: "follow" }],
+    });
   });
 
   test("ignores what two of its parts noticed at the same time", () => {

@@ -1,5 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { type CheckResult, initialLiveness, type LivenessSettings, type LivenessState, lookMs, refusedPatienceMsMax, stepLiveness, type Vitals, wantsVitals } from "../../../src/core/host/liveness.ts";
+import {
+  type CheckResult,
+  initialLiveness,
+  type LivenessSettings,
+  type LivenessState,
+  lookMs,
+  refusedPatienceMsMax,
+  stepLiveness,
+  type Vitals,
+  wantsVitals,
+} from "../../../src/core/host/liveness.ts";
 import { allRules, type Rules, withoutRule } from "../../../src/core/rules.ts";
 
 const settings: LivenessSettings = { intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 };
@@ -19,7 +29,12 @@ interface Told {
 }
 
 /** Every change of state until `untilMs`, or until it is stuck. */
-function tell(story: Story, untilMs: number, changes: Partial<LivenessSettings> = {}, rules: Rules = allRules): { told: Told[]; state: LivenessState; checks: number; abandoned: number } {
+function tell(
+  story: Story,
+  untilMs: number,
+  changes: Partial<LivenessSettings> = {},
+  rules: Rules = allRules,
+): { told: Told[]; state: LivenessState; checks: number; abandoned: number } {
   const told: Told[] = [];
   const all = { ...settings, ...changes };
   let state = initialLiveness(0);
@@ -27,7 +42,13 @@ function tell(story: Story, untilMs: number, changes: Partial<LivenessSettings> 
   let abandoned = 0;
   for (let now = 0; now < untilMs && state.kind !== "stuck"; ) {
     now += story.lookAfterMs?.(now) ?? lookMs;
-    const looked = stepLiveness(state, { kind: "looked", vitals: wantsVitals(state) ? story.vitals(now) : null }, now, all, rules);
+    const looked = stepLiveness(
+      state,
+      { kind: "looked", vitals: wantsVitals(state) ? story.vitals(now) : null },
+      now,
+      all,
+      rules,
+    );
     let next = looked.state;
     for (const effect of looked.effects) {
       if (effect.kind === "abandon_check") abandoned += 1;
@@ -46,11 +67,16 @@ const well: CheckResult = { kind: "well" };
 const unwell: CheckResult = { kind: "unwell", detail: "GET /health answered 503" };
 const silent: CheckResult = { kind: "silent", detail: "closed without an answer" };
 const refused: CheckResult = { kind: "refused", detail: "refused" };
-const hangsAt = (fromMs: number) => (atMs: number): CheckResult | undefined => (atMs < fromMs ? well : undefined);
+const hangsAt =
+  (fromMs: number) =>
+  (atMs: number): CheckResult | undefined =>
+    atMs < fromMs ? well : undefined;
 const hour = 3_600_000;
 
 /** Vitals in which something differs at each look. */
-const moving = (change: (atMs: number) => Partial<Vitals>) => (atMs: number): Vitals => ({ ...atRest, ...change(atMs) });
+const moving =
+  (change: (atMs: number) => Partial<Vitals>) =>
+  (atMs: number): Vitals => ({ ...atRest, ...change(atMs) });
 
 describe("an application that does not answer its check", () => {
   test.each<[string, (atMs: number) => Vitals]>([
@@ -79,7 +105,10 @@ describe("an application that does not answer its check", () => {
   });
 
   test("is stuck a patience after the last thing that moved, not after the first check that failed", () => {
-    const { told } = tell({ answer: hangsAt(5_000), vitals: moving((atMs) => ({ traffic: Math.min(atMs, 60_000) })) }, hour);
+    const { told } = tell(
+      { answer: hangsAt(5_000), vitals: moving((atMs) => ({ traffic: Math.min(atMs, 60_000) })) },
+      hour,
+    );
     expect(told.at(-1)).toEqual({ atMs: 70_000, state: "stuck" });
   });
 
@@ -101,7 +130,10 @@ describe("an application that does not answer its check", () => {
   });
 
   test("is not stuck after five seconds without any movement: one thread that sleeps", () => {
-    const { told } = tell({ answer: (atMs) => (atMs > 5_000 && atMs < 10_000 ? undefined : well), vitals: () => atRest }, 60_000);
+    const { told } = tell(
+      { answer: (atMs) => (atMs > 5_000 && atMs < 10_000 ? undefined : well), vitals: () => atRest },
+      60_000,
+    );
     expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
   });
 
@@ -113,7 +145,10 @@ describe("an application that does not answer its check", () => {
 
 describe("an application that answers", () => {
   test("with 503 is failing for as long as it does, and never stuck", () => {
-    const { told, state } = tell({ answer: (atMs) => (atMs < 5_000 ? well : unwell), vitals: () => ({ ...atRest, openRequests: 0 }) }, hour);
+    const { told, state } = tell(
+      { answer: (atMs) => (atMs < 5_000 ? well : unwell), vitals: () => ({ ...atRest, openRequests: 0 }) },
+      hour,
+    );
     expect(told.map(({ state: kind }) => kind)).toEqual(["failing"]);
     expect(state).toMatchObject({ detail: "GET /health answered 503" });
   });
@@ -126,7 +161,10 @@ describe("an application that answers", () => {
   });
 
   test("well again after a while is ready", () => {
-    const { told } = tell({ answer: (atMs) => (atMs > 5_000 && atMs < 8_000 ? unwell : well), vitals: () => atRest }, 60_000);
+    const { told } = tell(
+      { answer: (atMs) => (atMs > 5_000 && atMs < 8_000 ? unwell : well), vitals: () => atRest },
+      60_000,
+    );
     expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
   });
 });
@@ -150,7 +188,13 @@ describe("an application that has closed its port", () => {
   });
 
   test("and opens it again within two seconds is not restarted", () => {
-    const { told } = tell({ answer: (atMs) => (atMs > 5_000 && atMs < 7_000 ? refused : well), vitals: () => ({ ...atRest, openRequests: 0 }) }, 60_000);
+    const { told } = tell(
+      {
+        answer: (atMs) => (atMs > 5_000 && atMs < 7_000 ? refused : well),
+        vitals: () => ({ ...atRest, openRequests: 0 }),
+      },
+      60_000,
+    );
     expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
   });
 });
@@ -159,7 +203,10 @@ describe("time in which the host did not run", () => {
   test("is no patience: a pause of the machine for a day in the middle of a check counts as two looks", () => {
     const day = 24 * hour;
     const answer = (atMs: number): CheckResult | undefined => (atMs > 5_000 && atMs < 7_000 ? undefined : well);
-    const { told } = tell({ answer, vitals: () => atRest, lookAfterMs: (atMs) => (atMs === 6_000 ? day : lookMs) }, day + hour);
+    const { told } = tell(
+      { answer, vitals: () => atRest, lookAfterMs: (atMs) => (atMs === 6_000 ? day : lookMs) },
+      day + hour,
+    );
     expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
   });
 

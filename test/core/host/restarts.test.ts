@@ -2,8 +2,10 @@ import { expect, test } from "bun:test";
 import { judgeEnding, type Restart, type RestartVerdict } from "../../../src/core/host/restarts.ts";
 
 const settings = { max: 3, windowMs: 60_000 };
-const judge = (before: readonly Restart[], cause: Restart["cause"], now: number): RestartVerdict["kind"] => judgeEnding(before, cause, now, settings).kind;
-const at = (cause: Restart["cause"], ...times: readonly number[]): Restart[] => times.map((time) => ({ at: time, cause }));
+const judge = (before: readonly Restart[], cause: Restart["cause"], now: number): RestartVerdict["kind"] =>
+  judgeEnding(before, cause, now, settings).kind;
+const at = (cause: Restart["cause"], ...times: readonly number[]): Restart[] =>
+  times.map((time) => ({ at: time, cause }));
 
 test.each<[string, Restart[], Restart["cause"], number, RestartVerdict["kind"]]>([
   ["the first end of an application is followed by a restart", [], "ended", 0, "restart"],
@@ -11,7 +13,13 @@ test.each<[string, Restart[], Restart["cause"], number, RestartVerdict["kind"]]>
   ["one more is not", at("ended", 0, 1, 2), "ended", 3, "give_up"],
   ["ends before the window do not count", at("ended", 0, 1, 2), "ended", 60_001, "restart"],
   ["the first time it is stuck it is restarted", at("ended", 0), "stuck", 1, "restart"],
-  ["the second time within the window it is not, whatever happened in between", [...at("stuck", 0), ...at("ended", 1)], "stuck", 2, "give_up"],
+  [
+    "the second time within the window it is not, whatever happened in between",
+    [...at("stuck", 0), ...at("ended", 1)],
+    "stuck",
+    2,
+    "give_up",
+  ],
   ["being stuck again after the window is the first time", at("stuck", 0), "stuck", 60_000, "restart"],
   ["a crash after it was stuck is a crash", at("stuck", 0), "ended", 1, "restart"],
   ["restarts for being stuck count as restarts", [...at("stuck", 0), ...at("ended", 1, 2)], "ended", 3, "give_up"],
@@ -20,5 +28,8 @@ test.each<[string, Restart[], Restart["cause"], number, RestartVerdict["kind"]]>
 });
 
 test("no restart at all is a limit too", () => {
-  expect(judgeEnding([], "stuck", 0, { max: 0, windowMs: 1_000 })).toMatchObject({ kind: "give_up", why: "it was restarted 0 times within 1000 ms already" });
+  expect(judgeEnding([], "stuck", 0, { max: 0, windowMs: 1_000 })).toMatchObject({
+    kind: "give_up",
+    why: "it was restarted 0 times within 1000 ms already",
+  });
 });

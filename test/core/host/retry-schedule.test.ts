@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
-import { afterService, putOff, retryInMs, type RetrySchedule, wellBeingMs } from "../../../src/core/host/retry-schedule.ts";
+import {
+  afterService,
+  putOff,
+  retryInMs,
+  type RetrySchedule,
+  wellBeingMs,
+} from "../../../src/core/host/retry-schedule.ts";
 
-const failAtOnce = (before: RetrySchedule | undefined, now: number): RetrySchedule => putOff(before, "port in use", 0, now);
+const failAtOnce = (before: RetrySchedule | undefined, now: number): RetrySchedule =>
+  putOff(before, "port in use", 0, now);
 
 describe("the next try of a host that could not stay primary", () => {
   test("comes after a second, then after twice that, and after a minute at most", () => {

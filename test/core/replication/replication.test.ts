@@ -4,13 +4,22 @@ import { assumedStamp, supersedes, type ReplicatedRow } from "../../../src/core/
 import { Replica } from "../../../src/core/replication/replication.ts";
 import { Network, sameRows } from "../../support/core/replication-network.ts";
 
-const stamp = (ms: number, counter = 0): string => `${String(ms).padStart(15, "0")}-${String(counter).padStart(8, "0")}`;
+const stamp = (ms: number, counter = 0): string =>
+  `${String(ms).padStart(15, "0")}-${String(counter).padStart(8, "0")}`;
 const version = (change: Partial<ReplicatedRow> = {}): ReplicatedRow => ({
-  table: "hosts", key: "notes\na", values: { source: "config", x: 1 }, origin: "g1~1", seq: 1, hlc: stamp(1), deleted: false, ...change,
+  table: "hosts",
+  key: "notes\na",
+  values: { source: "config", x: 1 },
+  origin: "g1~1",
+  seq: 1,
+  hlc: stamp(1),
+  deleted: false,
+  ...change,
 });
 const put = (replica: Replica, key: string, x: number, hlc: string): ReplicatedRow | null =>
   replica.write({ table: "health", key, values: { x }, deleted: false }, hlc);
-const text = (replica: Replica): string => JSON.stringify([...replica.rows()].sort((a, b) => (`${a.table} ${a.key}` < `${b.table} ${b.key}` ? -1 : 1)));
+const text = (replica: Replica): string =>
+  JSON.stringify([...replica.rows()].sort((a, b) => (`${a.table} ${a.key}` < `${b.table} ${b.key}` ? -1 : 1)));
 
 describe("which version of a row stays", () => {
   test("the newest, then the origin, then its number, and an operator's word before any file's", () => {
@@ -26,11 +35,19 @@ describe("which version of a row stays", () => {
 
   test("is the same in every order of arrival, with repetitions", () => {
     const versions = [0, 1, 2, 3, 4, 5, 6, 7].map((n) =>
-      version({ origin: `g${n % 3}~1`, seq: n + 1, hlc: stamp([5, 5, 7, 7, 6, 7, 1, 5][n] ?? 0), deleted: n % 2 === 0, values: { source: n === 4 || n === 6 ? "operator" : "config", x: n } }),
+      version({
+        origin: `g${n % 3}~1`,
+        seq: n + 1,
+        hlc: stamp([5, 5, 7, 7, 6, 7, 1, 5][n] ?? 0),
+        deleted: n % 2 === 0,
+        values: { source: n === 4 || n === 6 ? "operator" : "config", x: n },
+      }),
     );
     const winners = new Set<string>();
     for (let turn = 0; turn < 500; turn++) {
-      const shuffled = [...versions, ...versions].map((row) => ({ row, at: Math.sin(turn * 99 + row.seq * 7 + Math.random()) })).sort((a, b) => a.at - b.at);
+      const shuffled = [...versions, ...versions]
+        .map((row) => ({ row, at: Math.sin(turn * 99 + row.seq * 7 + Math.random()) }))
+        .sort((a, b) => a.at - b.at);
       const replica = new Replica("me~1");
       for (const { row } of shuffled) replica.merge([row]);
       winners.add(text(replica));
@@ -145,9 +162,20 @@ const bad = { loss: 0.2, repeat: 0.2, delayMs: { min: 1, max: 400 }, sizeOf: nul
 function change(network: Network, gateways: number, number: number): void {
   const by = network.random(gateways);
   const kind = network.random(10);
-  if (kind === 0) network.write(by, "hosts", `notes\nh${network.random(40)}`, { source: network.random(2) === 0 ? "config" : "operator", priority: number }, network.random(5) === 0);
+  if (kind === 0)
+    network.write(
+      by,
+      "hosts",
+      `notes\nh${network.random(40)}`,
+      { source: network.random(2) === 0 ? "config" : "operator", priority: number },
+      network.random(5) === 0,
+    );
   else if (kind === 1) network.write(by, "events", `g${by}.${number}`, { what: "x", detail: `number ${number}` });
-  else network.write(by, "health", `g${by}\nnotes\nh${network.random(100)}`, { health: network.random(2) === 0 ? "up" : "down", position: number });
+  else
+    network.write(by, "health", `g${by}\nnotes\nh${network.random(100)}`, {
+      health: network.random(2) === 0 ? "up" : "down",
+      position: number,
+    });
 }
 
 describe("five gateways over a network that loses, repeats and reorders", () => {

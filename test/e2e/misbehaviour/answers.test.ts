@@ -32,7 +32,9 @@ test("a first byte that does not come in time is a 504, and its request was exec
   stage = await Stage.open({ gateway: 'limits.first_byte = "1s"' });
   const { status } = await stage.ask("GET", "/late?s=4");
   expect(status).toBe(504);
-  await stage.until("the application to be done with it", () => stage.happened().some(({ event, target }) => (event === "end" || event === "cancelled") && target === "/late?s=4"));
+  await stage.until("the application to be done with it", () =>
+    stage.happened().some(({ event, target }) => (event === "end" || event === "cancelled") && target === "/late?s=4"),
+  );
   expect((await stage.ask("GET", "/ping")).status).toBe(200);
   expect(stage.executions("/late?s=4")).toBe(1);
 });
@@ -57,7 +59,9 @@ test("a request whose client has gone while it executes is cancelled at the appl
   client.write(get("/late?s=600"));
   await stage.until("the request to be executed", () => stage.executions("/late?s=600") === 1);
   client.destroy();
-  await stage.until("the application to see it", () => stage.happened().some(({ event, target }) => event === "cancelled" && target === "/late?s=600"));
+  await stage.until("the application to see it", () =>
+    stage.happened().some(({ event, target }) => event === "cancelled" && target === "/late?s=600"),
+  );
   expect(stage.executions("/late?s=600")).toBe(1);
 });
 
@@ -67,11 +71,13 @@ test("a client that has closed its side is gone too, unless the gateway is told 
   client.write(get("/late?s=600"));
   await stage.until("the request to be executed", () => stage.executions("/late?s=600") === 1);
   client.end();
-  await stage.until("the application to see it", () => stage.happened().some(({ event, target }) => event === "cancelled" && target === "/late?s=600"));
+  await stage.until("the application to see it", () =>
+    stage.happened().some(({ event, target }) => event === "cancelled" && target === "/late?s=600"),
+  );
   client.destroy();
 });
 
-test("with client_half_close = \"serve\" a client that has closed its side gets its answer", async () => {
+test('with client_half_close = "serve" a client that has closed its side gets its answer', async () => {
   stage = await Stage.open({ gateway: 'client_half_close = "serve"' });
   const client = await open(gatewayPort());
   let heard = "";

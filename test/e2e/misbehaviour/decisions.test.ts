@@ -1,4 +1,7 @@
-/** Which host becomes primary, and when none should: vaults that are read-only, stale or away, causes that meet every primary, wrong clocks. */
+/**
+ * Which host becomes primary, and when none should: vaults that are read-only, stale or away, causes that meet every
+ * primary, wrong clocks.
+ */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,7 +28,12 @@ afterEach(async () => {
   for (const close of closers.splice(0)) close();
 });
 
-const onLoopback = (vault: string): MemberPlaces => ({ addressOf: () => "127.0.0.1", vaultOf: () => vault, vault, commandOf: (_, command) => command });
+const onLoopback = (vault: string): MemberPlaces => ({
+  addressOf: () => "127.0.0.1",
+  vaultOf: () => vault,
+  vault,
+  commandOf: (_, command) => command,
+});
 
 /** Every host sees the vault through a mount of its own, which can be taken from it alone. */
 async function openWithVaultAccess(): Promise<VaultAccess> {
@@ -34,8 +42,18 @@ async function openWithVaultAccess(): Promise<VaultAccess> {
     places: (folder) => {
       const made = new VaultAccess(folder);
       access = made;
-      const inItsOwn = (id: string, command: readonly [string, ...string[]]): readonly [string, ...string[]] => ["unshare", "-m", "--propagation", "private", ...made.commandOf(id, command)];
-      return { ...onLoopback(made.vault), vaultOf: (id) => made.pathOf(id), commandOf: (id, command) => (id.startsWith("host-") ? inItsOwn(id, command) : command) };
+      const inItsOwn = (id: string, command: readonly [string, ...string[]]): readonly [string, ...string[]] => [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        ...made.commandOf(id, command),
+      ];
+      return {
+        ...onLoopback(made.vault),
+        vaultOf: (id) => made.pathOf(id),
+        commandOf: (id, command) => (id.startsWith("host-") ? inItsOwn(id, command) : command),
+      };
     },
   });
   if (access === undefined) throw new Error("the cluster did not ask where its members live");
@@ -46,7 +64,10 @@ async function openWithVaultAccess(): Promise<VaultAccess> {
 
 async function prefer(host: HostMember): Promise<void> {
   expect((await stage.admin().changeHost(service, host.id, { priority: 10 })).kind).toBe("ok");
-  await stage.until("the priority to count", async () => (await stage.service()).hosts.find(({ id }) => id === host.id)?.priority === 10);
+  await stage.until(
+    "the priority to count",
+    async () => (await stage.service()).hosts.find(({ id }) => id === host.id)?.priority === 10,
+  );
 }
 
 async function kill(host: HostMember): Promise<void> {
@@ -54,19 +75,23 @@ async function kill(host: HostMember): Promise<void> {
   await host.process?.ended;
 }
 
-const untilPrimary = (host: HostMember): Promise<void> => stage.until(`${host.id} to be primary`, async () => (await stage.cluster.primary())?.host === host);
+const untilPrimary = (host: HostMember): Promise<void> =>
+  stage.until(`${host.id} to be primary`, async () => (await stage.cluster.primary())?.host === host);
 
-test.skipIf(missing !== undefined)("a candidate that cannot write the vault is not chosen, though it has the higher priority", async () => {
-  const access = await openWithVaultAccess();
-  const first = await stage.primary();
-  const [unwell, well] = await stage.secondaries();
-  if (unwell === undefined || well === undefined) throw new Error("there are no secondaries");
-  await prefer(unwell);
-  await access.cut(unwell.id, unwell.process?.pid ?? 0, "read-only");
-  await kill(first);
-  await untilPrimary(well);
-  expect((await stage.ask("POST", "/rows")).status).toBe(201);
-});
+test.skipIf(missing !== undefined)(
+  "a candidate that cannot write the vault is not chosen, though it has the higher priority",
+  async () => {
+    const access = await openWithVaultAccess();
+    const first = await stage.primary();
+    const [unwell, well] = await stage.secondaries();
+    if (unwell === undefined || well === undefined) throw new Error("there are no secondaries");
+    await prefer(unwell);
+    await access.cut(unwell.id, unwell.process?.pid ?? 0, "read-only");
+    await kill(first);
+    await untilPrimary(well);
+    expect((await stage.ask("POST", "/rows")).status).toBe(201);
+  },
+);
 
 test.skipIf(missing !== undefined)("--force is obeyed while a candidate is asked that does not get on", async () => {
   const access = await openWithVaultAccess();
@@ -100,7 +125,9 @@ test("a host on a stale copy of the vault does not become primary, though it has
   await kill(well);
   await stage.until("it to be said", async () => {
     const { events, reason } = await stage.service();
-    return /not the vault of this service|lost records/.test(`${reason ?? ""} ${events.map(({ detail }) => detail).join(" ")}`);
+    return /not the vault of this service|lost records/.test(
+      `${reason ?? ""} ${events.map(({ detail }) => detail).join(" ")}`,
+    );
   });
   expect((await stage.cluster.primary())?.host).toBeUndefined();
   await stage.cluster.start(well);
@@ -128,23 +155,34 @@ test("a vault that is away for everybody moves nobody: what waits is answered wh
   renameSync(away, vault);
   expect((await waiting).status).toBe(201);
   await stage.until("status to be well again", async () => (await runStead(args)).code === exitCodes.ok);
-  expect([(await stage.primary()).id, await stage.epoch(), stage.applicationOf(await stage.primary()).pid]).toEqual([primary.id, epoch, pid]);
+  expect([(await stage.primary()).id, await stage.epoch(), stage.applicationOf(await stage.primary()).pid]).toEqual([
+    primary.id,
+    epoch,
+    pid,
+  ]);
   await stage.expectNoHostLost();
 });
 
 test("a cause that meets every new primary, descriptors that run out, does not turn them over without end, and is named", async () => {
   const bounded = (folder: string): MemberPlaces => ({
     ...onLoopback(join(folder, "vault")),
-    commandOf: (id, command) => (id.startsWith("host-") ? ["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh", ...command] : command),
+    commandOf: (id, command) =>
+      id.startsWith("host-") ? ["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh", ...command] : command,
   });
   stage = await Stage.open({ places: bounded });
   const epoch = await stage.epoch();
   const clients = new Beside(stage, { clients: 190, perSecond: 190, path: "/late?s=20" });
-  await stage.until("a host to name the cause", async () => (await Promise.all(stage.cluster.hosts.map((host) => stage.statusOf(host)))).some((status) => status?.impairments.some(({ kind }) => kind === "descriptors")));
+  await stage.until("a host to name the cause", async () =>
+    (await Promise.all(stage.cluster.hosts.map((host) => stage.statusOf(host)))).some((status) =>
+      status?.impairments.some(({ kind }) => kind === "descriptors"),
+    ),
+  );
   // So many epochs came in four seconds before there was a brake: the clients go on for longer.
   await systemClock.sleep(8_000);
   const epochs = (await stage.epoch()) - epoch;
-  const setAside = (await Promise.all(stage.cluster.hosts.map((host) => stage.statusOf(host)))).flatMap((status) => status?.setAside ?? []);
+  const setAside = (await Promise.all(stage.cluster.hosts.map((host) => stage.statusOf(host)))).flatMap(
+    (status) => status?.setAside ?? [],
+  );
   await clients.stop();
   expect(epochs).toBeLessThanOrEqual(5);
   expect(setAside.length).toBeLessThanOrEqual(5);
@@ -159,7 +197,11 @@ test("a gateway whose clock was once a day ahead is taken back by its peers when
     places: (folder) => {
       const file = join(folder, "ahead.ts");
       writeFileSync(file, `${ahead}\n`);
-      return { ...onLoopback(join(folder, "vault")), commandOf: (id, command) => (id === "gateway-2" && isWrong.now ? [process.execPath, "--preload", file, ...command.slice(1)] : command) };
+      return {
+        ...onLoopback(join(folder, "vault")),
+        commandOf: (id, command) =>
+          id === "gateway-2" && isWrong.now ? [process.execPath, "--preload", file, ...command.slice(1)] : command,
+      };
     },
   });
   await stage.startAll();
@@ -168,14 +210,20 @@ test("a gateway whose clock was once a day ahead is taken back by its peers when
   if (gateway === undefined || wrong === undefined) throw new Error("there are no gateways");
   const troublesOf = async (): Promise<readonly (string | null)[]> => {
     const answer = await new GatewayClient(gateway.adminUrl, stage.cluster.secret, systemClock).cluster();
-    return answer.kind === "ok" ? answer.value.gateways.filter(({ id, self }) => !self && id === wrong.id).map(({ trouble }) => trouble) : [];
+    return answer.kind === "ok"
+      ? answer.value.gateways.filter(({ id, self }) => !self && id === wrong.id).map(({ trouble }) => trouble)
+      : [];
   };
-  await stage.until("its peers to say so", async () => (await troublesOf()).some((trouble) => trouble !== null && /clock|ahead|future/.test(trouble)));
+  await stage.until("its peers to say so", async () =>
+    (await troublesOf()).some((trouble) => trouble !== null && /clock|ahead|future/.test(trouble)),
+  );
   wrong.process?.signal("SIGTERM");
   await wrong.process?.ended;
   isWrong.now = false;
   await stage.cluster.start(wrong);
-  await stage.until("its peers to be well with it", async () => (await troublesOf()).every((trouble) => trouble === null));
+  await stage.until("its peers to be well with it", async () =>
+    (await troublesOf()).every((trouble) => trouble === null),
+  );
 });
 
 test("a host that was removed from the registry says so in its status and its log", async () => {
@@ -183,6 +231,10 @@ test("a host that was removed from the registry says so in its status and its lo
   const [removed] = await stage.secondaries();
   if (removed === undefined) throw new Error("there are no secondaries");
   expect((await stage.admin().removeHost(service, removed.id)).kind).toBe("ok");
-  await stage.until("its warning", async () => (await stage.statusOf(removed))?.warnings.some((text) => /removed|registry|registered/.test(text)) === true);
+  await stage.until(
+    "its warning",
+    async () =>
+      (await stage.statusOf(removed))?.warnings.some((text) => /removed|registry|registered/.test(text)) === true,
+  );
   expect(stage.logOf(removed)).toMatch(/removed|registry|registered/);
 });

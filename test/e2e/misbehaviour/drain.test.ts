@@ -26,7 +26,9 @@ for (const count of [1, 200]) {
     stage = await Stage.open({ host: patient });
     const first = await stage.primary();
     const streams = await openStreams(count);
-    const ended = Promise.all(streams.map((socket) => new Promise<void>((resolve) => socket.once("close", () => resolve()))));
+    const ended = Promise.all(
+      streams.map((socket) => new Promise<void>((resolve) => socket.once("close", () => resolve()))),
+    );
     const beside = new Beside(stage);
     await stage.until("clients beside", () => beside.answered > 50);
     expect((await stage.admin().switchover({})).kind).toBe("ok");

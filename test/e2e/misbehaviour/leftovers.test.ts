@@ -21,13 +21,16 @@ const untilReplaced = (old: HostMember): Promise<void> =>
 
 /** Processes that have a file below the folder open; none where the system does not say. */
 function holdersOf(folder: string): number[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
-    try {
-      return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith(folder));
-    } catch {
-      return false; // It has ended, or belongs to somebody else.
-    }
-  });
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith(folder));
+      } catch {
+        return false; // It has ended, or belongs to somebody else.
+      }
+    });
 }
 
 test("an application in a session of its own does not outlive a host that is killed", async () => {
@@ -55,7 +58,8 @@ test("when only the process that was started ends, the one in a session of its o
   stage = await Stage.open({ manners: ["session"] });
   const primary = await stage.primary();
   const application = stage.applicationOf(primary);
-  const parent = stage.happened().findLast(({ event, pid }) => event === "session" && pid === application.pid)?.parent ?? 0;
+  const parent =
+    stage.happened().findLast(({ event, pid }) => event === "session" && pid === application.pid)?.parent ?? 0;
   process.kill(parent, "SIGKILL");
   await stage.until("another application", () => stage.everStarted().at(-1)?.pid !== application.pid);
   expect(livingOf([application])).toEqual([]);
@@ -118,17 +122,20 @@ function missingForPidNamespaces(): string | undefined {
   return tried.status === 0 ? undefined : `the kernel refuses it: ${tried.stderr.trim()}`;
 }
 
-test.skipIf(missingForFirst !== undefined)("a host as PID 1 leaves no zombie of what its application leaves behind", async () => {
-  stage = await Stage.prepare({ hosts: 1, places: (folder) => firstOfItsOwn(folder) });
-  await stage.startAll();
-  const host = await stage.whole();
-  const root = host.process?.pid ?? 0;
-  const [first] = descendantsOf(root);
-  if (first === undefined) throw new Error("the host is not there");
-  expect((await stage.ask("POST", "/orphans?n=20")).status).toBe(200);
-  await stage.until("the orphans to be gone, and their entries too", () => orphansBelow(root).length === 0);
-  expect(childrenOf(first.pid).filter(({ state }) => state === "Z")).toEqual([]);
-});
+test.skipIf(missingForFirst !== undefined)(
+  "a host as PID 1 leaves no zombie of what its application leaves behind",
+  async () => {
+    stage = await Stage.prepare({ hosts: 1, places: (folder) => firstOfItsOwn(folder) });
+    await stage.startAll();
+    const host = await stage.whole();
+    const root = host.process?.pid ?? 0;
+    const [first] = descendantsOf(root);
+    if (first === undefined) throw new Error("the host is not there");
+    expect((await stage.ask("POST", "/orphans?n=20")).status).toBe(200);
+    await stage.until("the orphans to be gone, and their entries too", () => orphansBelow(root).length === 0);
+    expect(childrenOf(first.pid).filter(({ state }) => state === "Z")).toEqual([]);
+  },
+);
 
 function firstOfItsOwn(folder: string): MemberPlaces {
   const vault = join(folder, "vault");
@@ -136,7 +143,8 @@ function firstOfItsOwn(folder: string): MemberPlaces {
     addressOf: () => "127.0.0.1",
     vaultOf: () => vault,
     vault,
-    commandOf: (id, command) => (id.startsWith("host-") ? ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...command] : command),
+    commandOf: (id, command) =>
+      id.startsWith("host-") ? ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...command] : command,
   };
 }
 
@@ -148,16 +156,18 @@ interface ProcessRow {
 }
 
 function allProcesses(): ProcessRow[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((name) => {
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, "utf8");
-      const end = stat.lastIndexOf(")");
-      const [state = "", parent = ""] = stat.slice(end + 2).split(" ");
-      return [{ pid: Number(name), name: stat.slice(stat.indexOf("(") + 1, end), state, parent: Number(parent) }];
-    } catch {
-      return []; // It ended meanwhile.
-    }
-  });
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+        const end = stat.lastIndexOf(")");
+        const [state = "", parent = ""] = stat.slice(end + 2).split(" ");
+        return [{ pid: Number(name), name: stat.slice(stat.indexOf("(") + 1, end), state, parent: Number(parent) }];
+      } catch {
+        return []; // It ended meanwhile.
+      }
+    });
 }
 
 const childrenOf = (pid: number): ProcessRow[] => allProcesses().filter(({ parent }) => parent === pid);
@@ -165,6 +175,7 @@ const childrenOf = (pid: number): ProcessRow[] => allProcesses().filter(({ paren
 /** The `sleep` processes that the application left, running or zombies. */
 function orphansBelow(pid: number): ProcessRow[] {
   const rows = allProcesses();
-  const below = (row: ProcessRow): boolean => row.parent === pid || rows.some((other) => other.pid === row.parent && below(other));
+  const below = (row: ProcessRow): boolean =>
+    row.parent === pid || rows.some((other) => other.pid === row.parent && below(other));
   return rows.filter((row) => row.name === "sleep" && below(row));
 }

@@ -1,11 +1,21 @@
-/** A cluster whose application misbehaves on demand (application.py), what really happened in it, and clients beside that count everything. */
+/**
+ * A cluster whose application misbehaves on demand (application.py), what really happened in it, and clients beside
+ * that count everything.
+ */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ClusterService } from "../../../src/control/gateway-api.ts";
 import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import type { HostStatus } from "../../../src/control/host-status.ts";
 import { demoApplication } from "../../../harness/applications.ts";
-import type { Cluster, ClusterOptions, GatewayMember, HostMember, Member, MemberPlaces } from "../../../harness/cluster.ts";
+import type {
+  Cluster,
+  ClusterOptions,
+  GatewayMember,
+  HostMember,
+  Member,
+  MemberPlaces,
+} from "../../../harness/cluster.ts";
 import { type CallAnswer, HttpCaller } from "../../../harness/http-call.ts";
 import { livingOf, type ProcessMark } from "../../../harness/process-table.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
@@ -14,7 +24,10 @@ import { type Bench, never, openBench, scriptApplication } from "../harness.ts";
 export interface StageOptions extends Omit<Partial<ClusterOptions>, "places"> {
   /** Of application.py. */
   readonly manners?: readonly string[];
-  /** Keys of `[host]`, of `[host.application]` and of `[gateway]`, one a line; further tables of the host are `hostExtra`. */
+  /**
+   * Keys of `[host]`, of `[host.application]` and of `[gateway]`, one a line; further tables of the host are
+   * `hostExtra`.
+   */
   readonly host?: string;
   readonly applicationKeys?: string;
   readonly gateway?: string;
@@ -53,17 +66,35 @@ export class Stage {
   }
 
   /** Three hosts and one gateway with default settings, nothing started. */
-  static async prepare({ manners = [], host = "", applicationKeys = "", gateway = "", places, ...options }: StageOptions = {}): Promise<Stage> {
+  static async prepare({
+    manners = [],
+    host = "",
+    applicationKeys = "",
+    gateway = "",
+    places,
+    ...options
+  }: StageOptions = {}): Promise<Stage> {
     const bench = openBench();
     const folder = bench.subfolder("happened");
     const [python] = demoApplication("ledger", bench.folder).command;
     const command: [string, ...string[]] = [python, join(import.meta.dirname, "application.py"), folder, ...manners];
     const application = scriptApplication("", { command, database: "app.db" });
-    const cluster = await bench.cluster({ service, application, hosts: 3, ...options, ...(places === undefined ? {} : { places: places(bench.folder) }) });
+    const cluster = await bench.cluster({
+      service,
+      application,
+      hosts: 3,
+      ...options,
+      ...(places === undefined ? {} : { places: places(bench.folder) }),
+    });
     for (const { configFile } of cluster.hosts) {
-      edit(configFile, (text) => text.replace("[host]\n", `[host]\n${host}\n`).replace("[host.application]\n", `[host.application]\n${applicationKeys}\n`));
+      edit(configFile, (text) =>
+        text
+          .replace("[host]\n", `[host]\n${host}\n`)
+          .replace("[host.application]\n", `[host.application]\n${applicationKeys}\n`),
+      );
     }
-    for (const { configFile } of cluster.gateways) edit(configFile, (text) => text.replace("[gateway]\n", `[gateway]\n${gateway}\n`));
+    for (const { configFile } of cluster.gateways)
+      edit(configFile, (text) => text.replace("[gateway]\n", `[gateway]\n${gateway}\n`));
     return new Stage(bench, cluster, folder);
   }
 
@@ -89,7 +120,9 @@ export class Stage {
     const primary = await this.cluster.whenWhole(withinMs, never);
     await this.until("the gateway to serve", async () => {
       const found = await this.service().catch(() => undefined);
-      return found?.phase === "serving" && found.primary === primary.id && (await this.ask("GET", "/ping")).status === 200;
+      return (
+        found?.phase === "serving" && found.primary === primary.id && (await this.ask("GET", "/ping")).status === 200
+      );
     });
     return primary;
   }
@@ -107,7 +140,13 @@ export class Stage {
   }
 
   async primary(): Promise<HostMember> {
-    return this.cluster.until("a primary", withinMs, never, () => "there is none", async () => (await this.cluster.primary())?.host);
+    return this.cluster.until(
+      "a primary",
+      withinMs,
+      never,
+      () => "there is none",
+      async () => (await this.cluster.primary())?.host,
+    );
   }
 
   async secondaries(): Promise<readonly HostMember[]> {
@@ -137,7 +176,13 @@ export class Stage {
 
   /** Waits for a condition, and says all there is to know when it does not come. */
   async until(what: string, holds: () => Promise<boolean> | boolean, limitMs = withinMs): Promise<void> {
-    await this.cluster.until(what, limitMs, never, () => "it does not come", async () => ((await holds()) ? true : undefined));
+    await this.cluster.until(
+      what,
+      limitMs,
+      never,
+      () => "it does not come",
+      async () => ((await holds()) ? true : undefined),
+    );
   }
 
   ask(method: string, path: string, timeoutMs = answerWithinMs): Promise<CallAnswer> {
@@ -146,7 +191,12 @@ export class Stage {
 
   happened(): readonly Happening[] {
     const file = join(this.#folder, "events.jsonl");
-    return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line) as Happening) : [];
+    return existsSync(file)
+      ? readFileSync(file, "utf8")
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line) as Happening)
+      : [];
   }
 
   /** How often a request was begun, on whichever host. */
@@ -174,7 +224,9 @@ export class Stage {
 
   /** The process that serves on this host: the last that came up there. */
   applicationOf(host: HostMember): Happening {
-    const found = this.happened().findLast(({ event, data }) => event === "start" && data === join(host.folder, "data"));
+    const found = this.happened().findLast(
+      ({ event, data }) => event === "start" && data === join(host.folder, "data"),
+    );
     if (found === undefined) throw new Error(`no application came up on ${host.id}`);
     return found;
   }
@@ -198,7 +250,8 @@ export class Stage {
   async expectNoHostLost(): Promise<void> {
     for (const host of this.cluster.hosts) {
       const status = await this.statusOf(host);
-      if (status === undefined || status.role === "failed") throw new Error(`${host.id} is lost: ${status?.reason ?? "it does not answer"}\n${this.cluster.logTails()}`);
+      if (status === undefined || status.role === "failed")
+        throw new Error(`${host.id} is lost: ${status?.reason ?? "it does not answer"}\n${this.cluster.logTails()}`);
     }
   }
 

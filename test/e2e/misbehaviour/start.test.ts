@@ -22,7 +22,10 @@ test("a promotion whose application finds its port taken once starts it again on
   expect(stage.isMarked("port-taken")).toBe(false);
   expect(await stage.epoch()).toBe(epoch + 1);
   const living = stage.cluster.hosts.filter((host) => host !== first);
-  expect((await Promise.all(living.map((host) => stage.statusOf(host)))).map((status) => status?.role).sort()).toEqual(["primary", "secondary"]);
+  expect((await Promise.all(living.map((host) => stage.statusOf(host)))).map((status) => status?.role).sort()).toEqual([
+    "primary",
+    "secondary",
+  ]);
 });
 
 test("a dependency that is away while the application restarts costs no host: the service comes back by itself with it", async () => {
@@ -30,8 +33,21 @@ test("a dependency that is away while the application restarts costs no host: th
   const first = await stage.primary();
   stage.mark("away");
   process.kill(stage.applicationOf(first).pid, "SIGKILL");
-  await stage.until("two hosts to have tried", () => new Set(stage.happened().filter(({ event }) => event === "refused").map(({ data }) => data)).size >= 2);
-  await stage.until("a host to say when it tries again", async () => (await Promise.all(stage.cluster.hosts.map((host) => stage.statusOf(host)))).some((status) => (status?.retry ?? null) !== null));
+  await stage.until(
+    "two hosts to have tried",
+    () =>
+      new Set(
+        stage
+          .happened()
+          .filter(({ event }) => event === "refused")
+          .map(({ data }) => data),
+      ).size >= 2,
+  );
+  await stage.until("a host to say when it tries again", async () =>
+    (await Promise.all(stage.cluster.hosts.map((host) => stage.statusOf(host)))).some(
+      (status) => (status?.retry ?? null) !== null,
+    ),
+  );
   await stage.expectNoHostLost();
   stage.unmark("away");
   await stage.until("the service to be back", async () => (await stage.ask("GET", "/ping")).status === 200, 60_000);
@@ -62,7 +78,9 @@ test("an application that goes into the background is told to stay in the foregr
   if (host === undefined) throw new Error("there is no host");
   await stage.until("the host to say it", async () => {
     const status = await stage.statusOf(host);
-    return /foreground/.test(`${status?.reason ?? ""} ${status?.retry?.reason ?? ""} ${status?.warnings.join(" ") ?? ""}`);
+    return /foreground/.test(
+      `${status?.reason ?? ""} ${status?.retry?.reason ?? ""} ${status?.warnings.join(" ") ?? ""}`,
+    );
   });
   await stage.until("the daemons to be gone", () => livingOf(stage.everStarted()).length === 0);
   host.process?.signal("SIGTERM");

@@ -1,11 +1,16 @@
-/** An application that hangs while its host is well: told from one that is busy, its evidence kept, started again where it is. */
+/**
+ * An application that hangs while its host is well: told from one that is busy, its evidence kept, started again where
+ * it is.
+ */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { Beside, Stage, type StageOptions } from "./stage.ts";
 
 // Generous: these tests wait for conditions, and the machine may be busy.
 setDefaultTimeout(120_000);
 
-const impatient: StageOptions = { hostExtra: '\n[host.application.health]\npath = "/health"\ninterval = "200ms"\ntimeout = "300ms"\npatience = "1s"\n' };
+const impatient: StageOptions = {
+  hostExtra: '\n[host.application.health]\npath = "/health"\ninterval = "200ms"\ntimeout = "300ms"\npatience = "1s"\n',
+};
 
 let stage: Stage;
 afterEach(() => stage.close());
@@ -62,12 +67,19 @@ test("status says that the application is stuck while it is, and not that all is
   stage = await Stage.open({ hostExtra: impatient.hostExtra?.replace("1s", "60s") ?? "" });
   const primary = await stage.primary();
   process.kill(stage.applicationOf(primary).pid, "SIGSTOP");
-  await stage.until("the host to say it", async () => (await stage.statusOf(primary))?.application?.state === "failing");
+  await stage.until(
+    "the host to say it",
+    async () => (await stage.statusOf(primary))?.application?.state === "failing",
+  );
 });
 
 test("one that computes for longer than the patience is not stuck, and neither is one whose answers wait for it", async () => {
   stage = await Stage.open(impatient);
-  const answers = await Promise.all([stage.ask("GET", "/burn?s=5"), stage.ask("GET", "/ping"), stage.ask("GET", "/burn?s=3")]);
+  const answers = await Promise.all([
+    stage.ask("GET", "/burn?s=5"),
+    stage.ask("GET", "/ping"),
+    stage.ask("GET", "/burn?s=3"),
+  ]);
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
   expect(stage.starts).toBe(1);
   expect([stage.executions("/burn?s=5"), stage.executions("/burn?s=3")]).toEqual([1, 1]);

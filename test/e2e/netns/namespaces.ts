@@ -1,10 +1,11 @@
 /**
- * A network of its own for each member: one network namespace per member, joined by a bridge in a namespace of its own, and an
- * observer's link into the namespace of the test. Needs root and iproute2.
+ * A network of its own for each member: one network namespace per member, joined by a bridge in a namespace of its own,
+ * and an observer's link into the namespace of the test. Needs root and iproute2.
  *
  * A cut is one-way and silent, as a network's own failures are: every member knows the others by permanent neighbour
- * entries, and a cut from A to B gives A a wrong hardware address for B, so that its packets reach nobody. No reset and no
- * ICMP error tells A; packets of established connections are lost as well. (A `blackhole` route would answer locally.)
+ * entries, and a cut from A to B gives A a wrong hardware address for B, so that its packets reach nobody. No reset and
+ * no ICMP error tells A; packets of established connections are lost as well. (A `blackhole` route would answer
+ * locally.)
  *
  * Names are unique per run. A janitor process removes everything when its input ends, so also when the test is killed.
  */
@@ -43,10 +44,16 @@ export class Namespaces {
     const links = new Map<string, Link>();
     [observer, ...members].forEach((id, index) => {
       const hardware = `02:53:${mark.match(/../g)?.join(":") ?? ""}:${(index + 16).toString(16)}`;
-      const own = id === observer ? { namespace: undefined, device: `st${mark}` } : { namespace: `stead-${mark}-${id}`, device: "eth0" };
+      const own =
+        id === observer
+          ? { namespace: undefined, device: `st${mark}` }
+          : { namespace: `stead-${mark}-${id}`, device: "eth0" };
       links.set(id, { ...own, address: `${subnet}.${index + 1}`, hardware });
     });
-    const janitor = startJanitor([hub, ...[...links.values()].flatMap(({ namespace }) => namespace ?? [])], links.get(observer)?.device ?? "");
+    const janitor = startJanitor(
+      [hub, ...[...links.values()].flatMap(({ namespace }) => namespace ?? [])],
+      links.get(observer)?.device ?? "",
+    );
     const namespaces = new Namespaces(links, janitor);
     try {
       await namespaces.#build(hub);
@@ -61,7 +68,9 @@ export class Namespaces {
     return this.#link(id).address;
   }
 
-  /** What starts a command inside a member's namespace; the process keeps its id. It has its own mount namespace too. */
+  /**
+   * What starts a command inside a member's namespace; the process keeps its id. It has its own mount namespace too.
+   */
   commandIn(id: string, command: readonly string[]): [string, ...string[]] {
     return ["ip", "netns", "exec", this.#link(id).namespace ?? "", ...command];
   }
@@ -104,19 +113,47 @@ export class Namespaces {
       port += 1;
       if (namespace !== undefined) await ip(["netns", "add", namespace]);
       const to = namespace === undefined ? [] : ["netns", namespace];
-      await ip(["link", "add", "name", device, ...to, "address", hardware, "type", "veth", "peer", "name", `port${port}`, "netns", hub]);
+      await ip([
+        "link",
+        "add",
+        "name",
+        device,
+        ...to,
+        "address",
+        hardware,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        `port${port}`,
+        "netns",
+        hub,
+      ]);
       await batch(hub, [`link set port${port} master br0 up`]);
-      await batch(namespace, [...(namespace === undefined ? [] : ["link set lo up"]), `addr add ${address}/24 dev ${device}`, `link set ${device} up`]);
+      await batch(namespace, [
+        ...(namespace === undefined ? [] : ["link set lo up"]),
+        `addr add ${address}/24 dev ${device}`,
+        `link set ${device} up`,
+      ]);
     }
     const ids = [...this.#links.keys()];
     for (const id of ids) {
       const { namespace, device } = this.#link(id);
       const others = ids.filter((other) => other !== id).map((other) => this.#link(other));
-      await batch(namespace, others.map(({ address, hardware }) => `neigh replace ${address} lladdr ${hardware} dev ${device} nud permanent`));
+      await batch(
+        namespace,
+        others.map(
+          ({ address, hardware }) => `neigh replace ${address} lladdr ${hardware} dev ${device} nud permanent`,
+        ),
+      );
     }
   }
 
-  async #each(from: readonly string[], to: readonly string[], act: (a: string, b: string) => Promise<void>): Promise<void> {
+  async #each(
+    from: readonly string[],
+    to: readonly string[],
+    act: (a: string, b: string) => Promise<void>,
+  ): Promise<void> {
     await Promise.all(from.flatMap((a) => to.filter((b) => b !== a).map((b) => act(a, b))));
   }
 
@@ -156,7 +193,10 @@ async function freeSubnet(): Promise<string> {
 
 function startJanitor(namespaces: readonly string[], device: string): ChildProcess {
   const script = 'cat >/dev/null; ip link del "$1"; shift; for one in "$@"; do ip netns del "$one"; done';
-  const janitor = spawn("sh", ["-c", script, "sh", device, ...namespaces], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  const janitor = spawn("sh", ["-c", script, "sh", device, ...namespaces], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
   janitor.unref();
   return janitor;
 }

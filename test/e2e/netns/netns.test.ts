@@ -1,7 +1,7 @@
 /**
- * Partitions of a real network between real processes. Each scenario: a fresh cluster under load, a cut, how many failovers
- * it made, how long clients waited, and that nothing acknowledged is missing and nothing stale was shown; then it heals and
- * converges. The table with the figures is printed at the end.
+ * Partitions of a real network between real processes. Each scenario: a fresh cluster under load, a cut, how many
+ * failovers it made, how long clients waited, and that nothing acknowledged is missing and nothing stale was shown;
+ * then it heals and converges. The table with the figures is printed at the end.
  */
 import { afterAll, afterEach, expect, test } from "bun:test";
 import { missingForNamespaces, missingForVaultCuts } from "./missing.ts";
@@ -15,7 +15,11 @@ if (missing !== undefined) console.log(`skipped, partitions in network namespace
 else if (missingVault !== undefined) console.log(`skipped, single hosts cut from the vault: ${missingVault}`);
 
 const expected = (failovers: number | null): string =>
-  failovers === null ? "nothing is lost, and it goes on" : failovers === 0 ? "no failover" : `${failovers === 1 ? "one failover" : `${failovers} failovers`}`;
+  failovers === null
+    ? "nothing is lost, and it goes on"
+    : failovers === 0
+      ? "no failover"
+      : `${failovers === 1 ? "one failover" : `${failovers} failovers`}`;
 
 let stage: Stage | undefined;
 const rows: { readonly name: string; readonly gateways: number; readonly result: ScenarioResult }[] = [];
@@ -35,7 +39,8 @@ for (const [index, { name, gateways, failovers, failoversMost, needsVaultCut, fa
       rows.push({ name, gateways, result });
       const [least, most] = failovers === null ? [0, Infinity] : [failovers, failoversMost ?? failovers];
       const isExpected = result.failovers >= least && result.failovers <= most;
-      if (!isExpected || result.failed + result.missing + result.violations.length > 0) console.log(stage.cluster.logTails());
+      if (!isExpected || result.failed + result.missing + result.violations.length > 0)
+        console.log(stage.cluster.logTails());
       expect(result.violations).toEqual([]);
       expect(result.failures).toEqual([]);
       expect(result.failovers).toBeGreaterThanOrEqual(least);
@@ -49,11 +54,40 @@ for (const [index, { name, gateways, failovers, failoversMost, needsVaultCut, fa
 
 afterAll(() => {
   if (rows.length === 0) return;
-  const heads = ["gateways", "scenario", "failovers", "client gap ms", "converged after ms", "acknowledged", "missing", "stale", "wrong", "failed", "unknown"];
+  const heads = [
+    "gateways",
+    "scenario",
+    "failovers",
+    "client gap ms",
+    "converged after ms",
+    "acknowledged",
+    "missing",
+    "stale",
+    "wrong",
+    "failed",
+    "unknown",
+  ];
   const lines = rows.map(({ name, gateways, result }) => {
     const { failovers, gapMs, convergeMs, acknowledged, missing: lost, stale, wrong, failed, unknown } = result;
-    return [gateways, name, failovers, gapMs.join("/"), convergeMs, acknowledged, lost, stale, wrong, failed, unknown].map(String);
+    return [
+      gateways,
+      name,
+      failovers,
+      gapMs.join("/"),
+      convergeMs,
+      acknowledged,
+      lost,
+      stale,
+      wrong,
+      failed,
+      unknown,
+    ].map(String);
   });
   const widths = heads.map((head, column) => Math.max(head.length, ...lines.map((line) => line[column]?.length ?? 0)));
-  for (const line of [heads, ...lines]) console.log(line.map((cell, column) => (column === 1 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  "));
+  for (const line of [heads, ...lines])
+    console.log(
+      line
+        .map((cell, column) => (column === 1 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join("  "),
+    );
 });

@@ -54,7 +54,10 @@ const oneGateway: readonly Scenario[] = [
     needsVaultCut: true,
     failovers: 1,
     async faults(stage) {
-      await Promise.all([stage.network.cut([stage.primary], [...stage.gateways, ...stage.secondaries]), stage.vault.cut(stage.primary, stage.pidOf(stage.primary), "hang")]);
+      await Promise.all([
+        stage.network.cut([stage.primary], [...stage.gateways, ...stage.secondaries]),
+        stage.vault.cut(stage.primary, stage.pidOf(stage.primary), "hang"),
+      ]);
       await untilReplaced(stage);
     },
   },
@@ -167,7 +170,10 @@ const severalGateways: readonly Scenario[] = [
     failovers: 1,
     failoversMost: 2,
     async faults(stage) {
-      await Promise.all([stage.network.cut([stage.primary], [...stage.gateways, ...stage.secondaries]), stage.vault.cut(stage.primary, stage.pidOf(stage.primary), "hang")]);
+      await Promise.all([
+        stage.network.cut([stage.primary], [...stage.gateways, ...stage.secondaries]),
+        stage.vault.cut(stage.primary, stage.pidOf(stage.primary), "hang"),
+      ]);
       await untilReplaced(stage);
     },
   },

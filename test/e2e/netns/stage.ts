@@ -1,9 +1,10 @@
 /**
- * A cluster whose members each have a network of their own, under load from clients outside; scenarios cut it and heal it.
+ * A cluster whose members each have a network of their own, under load from clients outside; scenarios cut it and heal
+ * it.
  *
- * Clients: one load through each gateway with a meter of its own, and one that talks to the first primary directly, past all
- * gateways, so that a primary that was cut off and is replaced has somebody to answer wrongly. All share one history, which
- * sees every read that is older than what another client was shown before (`stale`).
+ * Clients: one load through each gateway with a meter of its own, and one that talks to the first primary directly,
+ * past all gateways, so that a primary that was cut off and is replaced has somebody to answer wrongly. All share one
+ * history, which sees every read that is older than what another client was shown before (`stale`).
  */
 import type { Cluster, GatewayMember, HostMember, Member } from "../../../harness/cluster.ts";
 import { demoApplication } from "../../../harness/applications.ts";
@@ -76,7 +77,9 @@ export class Stage {
     this.#options = options;
     this.hosts = cluster.hosts.map(({ id }) => id);
     this.gateways = cluster.gateways.map(({ id }) => id);
-    this.#views = cluster.gateways.map(({ adminUrl }) => new GatewayView(adminUrl, cluster.secret, service, systemClock));
+    this.#views = cluster.gateways.map(
+      ({ adminUrl }) => new GatewayView(adminUrl, cluster.secret, service, systemClock),
+    );
   }
 
   static async open(options: StageOptions): Promise<Stage> {
@@ -84,7 +87,10 @@ export class Stage {
     let network: Namespaces | undefined;
     try {
       const gateways = Array.from({ length: options.gateways }, (_, index) => `gateway-${index + 1}`);
-      const made = (network = await Namespaces.create([...gateways, ...Array.from({ length: hostCount }, (_, index) => `host-${index + 1}`)]));
+      const made = (network = await Namespaces.create([
+        ...gateways,
+        ...Array.from({ length: hostCount }, (_, index) => `host-${index + 1}`),
+      ]));
       const vault = new VaultAccess(bench.folder);
       const isHost = (id: string): boolean => id.startsWith("host-");
       const cluster = await bench.cluster({
@@ -120,7 +126,10 @@ export class Stage {
     return this.#processOf(id).pid;
   }
 
-  /** At once, with SIGKILL; resolves when they are gone. What the clients of a killed gateway are refused is not counted. */
+  /**
+   * At once, with SIGKILL; resolves when they are gone. What the clients of a killed gateway are refused is not
+   * counted.
+   */
   async kill(ids: readonly string[]): Promise<void> {
     this.#dead.push(...ids);
     const processes = ids.map((id) => this.#processOf(id));
@@ -135,10 +144,16 @@ export class Stage {
   /** Waits until another host than the first says that it is primary. */
   async newPrimary(): Promise<string> {
     const old = this.primary;
-    return this.cluster.until(`a primary other than ${old}`, failoverWithinMs, never, () => "there is none", async () => {
-      const found = await this.cluster.primary();
-      return found === undefined || found.host.id === old ? undefined : found.host.id;
-    });
+    return this.cluster.until(
+      `a primary other than ${old}`,
+      failoverWithinMs,
+      never,
+      () => "there is none",
+      async () => {
+        const found = await this.cluster.primary();
+        return found === undefined || found.host.id === old ? undefined : found.host.id;
+      },
+    );
   }
 
   /** Faults, then heals what was cut, waits until everything is whole, reads everything back and judges. */
@@ -158,7 +173,9 @@ export class Stage {
 
   async close(): Promise<void> {
     this.vault.close();
-    await Promise.all([...this.#loads, ...(this.#direct === undefined ? [] : [this.#direct])].map((load) => load.close()));
+    await Promise.all(
+      [...this.#loads, ...(this.#direct === undefined ? [] : [this.#direct])].map((load) => load.close()),
+    );
     await this.#bench.close();
     await this.network.close();
   }
@@ -175,7 +192,13 @@ export class Stage {
   }
 
   async #startLoad(gateway: GatewayMember, index: number): Promise<Load> {
-    const load = this.#load(gateway.url, index, workersPerGateway, requestsPerSecond / this.cluster.gateways.length, requestTimeoutMs);
+    const load = this.#load(
+      gateway.url,
+      index,
+      workersPerGateway,
+      requestsPerSecond / this.cluster.gateways.length,
+      requestTimeoutMs,
+    );
     await load.start();
     return load;
   }
@@ -183,7 +206,16 @@ export class Stage {
   #load(url: string, index: number, workers: number, perSecond: number, timeoutMs: number): Load {
     const model = demoApplication("notes", this.#bench.folder).makeModel(`n${index}`, workers);
     const seed = this.#options.seed * 100 + index;
-    return new Load({ urls: [url], model, history: this.#history, clock: systemClock, seed, workers, requestsPerSecond: perSecond, timeoutMs });
+    return new Load({
+      urls: [url],
+      model,
+      history: this.#history,
+      clock: systemClock,
+      seed,
+      workers,
+      requestsPerSecond: perSecond,
+      timeoutMs,
+    });
   }
 
   async #whole(): Promise<void> {
@@ -193,16 +225,27 @@ export class Stage {
   }
 
   async #allServe(): Promise<void> {
-    await this.cluster.until("every gateway to serve", wholeWithinMs, never, () => "one does not", async () => {
-      const serving = await Promise.all(this.#views.map((view) => view.isServing().catch(() => false)));
-      return serving.every(Boolean) ? true : undefined;
-    });
+    await this.cluster.until(
+      "every gateway to serve",
+      wholeWithinMs,
+      never,
+      () => "one does not",
+      async () => {
+        const serving = await Promise.all(this.#views.map((view) => view.isServing().catch(() => false)));
+        return serving.every(Boolean) ? true : undefined;
+      },
+    );
   }
 
   async #answered(more: number): Promise<void> {
     const goals = this.#loads.map((load) => load.meter.count + more);
-    await this.cluster.until(`${more} answers through each gateway`, wholeWithinMs, never, () => this.#failures().join("; "), () =>
-      Promise.resolve(this.#loads.every((load, index) => load.meter.count >= (goals[index] ?? 0)) ? true : undefined),
+    await this.cluster.until(
+      `${more} answers through each gateway`,
+      wholeWithinMs,
+      never,
+      () => this.#failures().join("; "),
+      () =>
+        Promise.resolve(this.#loads.every((load, index) => load.meter.count >= (goals[index] ?? 0)) ? true : undefined),
     );
   }
 
@@ -215,7 +258,8 @@ export class Stage {
     await reader.close();
     const history = this.#history;
     const { acknowledged, missing } = history.finish(entries);
-    const sum = (of: readonly Load[], pick: (load: Load) => number): number => of.reduce((total, load) => total + pick(load), 0);
+    const sum = (of: readonly Load[], pick: (load: Load) => number): number =>
+      of.reduce((total, load) => total + pick(load), 0);
     const others: readonly ViolationKind[] = ["duplicate", "undone", "invented", "sum", "incomplete", "zombie-process"];
     return {
       acknowledged,

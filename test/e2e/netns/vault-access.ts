@@ -1,7 +1,8 @@
 /**
- * Takes the vault away from single hosts. Every host sees the vault through a bind mount in a mount namespace of its own, and
- * what is mounted over that is seen by this host alone:
- * - `hang`: a FUSE file system whose server never answers. Every call waits, as on a hard-mounted share whose server is gone.
+ * Takes the vault away from single hosts. Every host sees the vault through a bind mount in a mount namespace of its
+ * own, and what is mounted over that is seen by this host alone:
+ * - `hang`: a FUSE file system whose server never answers. Every call waits, as on a hard-mounted share whose server is
+ *   gone.
  * - `error`: a FUSE file system whose server is dead: every call fails at once (ENOTCONN).
  * - `read-only`: the vault once more, read-only (EROFS).
  * - `unmounted`: the bind mount is gone and the bare mount point shows, an empty folder.
@@ -19,7 +20,8 @@ const scripts: Readonly<Record<VaultCut, string>> = {
   hang: `${overFuse}; echo done; cat >/dev/null`,
   error: `${overFuse}; exec 9>&-; echo done`,
   // Read-only before the host sees it: a file that it had opened for writing meanwhile would make the mount busy.
-  "read-only": 'mkdir -p "$1.ro" && mount --bind "$2" "$1.ro" && mount -o remount,bind,ro "$1.ro" && mount --bind "$1.ro" "$1" && umount "$1.ro" && echo done',
+  "read-only":
+    'mkdir -p "$1.ro" && mount --bind "$2" "$1.ro" && mount -o remount,bind,ro "$1.ro" && mount --bind "$1.ro" "$1" && umount "$1.ro" && echo done',
   unmounted: 'umount -l "$1" && echo done',
 };
 const healed: Readonly<Record<VaultCut, string>> = {
@@ -54,7 +56,15 @@ export class VaultAccess {
 
   /** To be run inside the host's mount namespace: mounts, then becomes the command. */
   commandOf(host: string, command: readonly string[]): string[] {
-    return ["sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"', "sh", this.vault, this.pathOf(host), ...command];
+    return [
+      "sh",
+      "-c",
+      'mount --bind "$1" "$2" && shift 2 && exec "$@"',
+      "sh",
+      this.vault,
+      this.pathOf(host),
+      ...command,
+    ];
   }
 
   /** `pid`: the host's process. */

@@ -30,15 +30,25 @@ test("a corrupt page is refused with what was found; --accept-damaged takes the 
   const started = await here.cluster.start(host);
   await here.until("the refusal", async () => (await here.cluster.statusOf(host))?.role === "failed");
   const reason = (await here.cluster.statusOf(host))?.reason;
-  expect(reason).toMatch(/not taken over as the first content of the vault: app\.db is damaged: database disk image is malformed/);
+  expect(reason).toMatch(
+    /not taken over as the first content of the vault: app\.db is damaged: database disk image is malformed/,
+  );
   expect(reason).toContain("--accept-damaged");
   expect(readFileSync(path)).toEqual(bytes);
   started.signal("SIGKILL");
   await started.ended;
 
-  host.process = await here.bench.keeper.start([...selfCommand(), "host", "--accept-damaged", host.configFile], host.folder, host.logFile);
+  host.process = await here.bench.keeper.start(
+    [...selfCommand(), "host", "--accept-damaged", host.configFile],
+    host.folder,
+    host.logFile,
+  );
   for (const gateway of here.cluster.gateways) await here.cluster.start(gateway);
   await here.primary();
-  expect((await here.cluster.statusOf(host))?.warnings.join()).toContain("taken over as it is (--accept-damaged): app.db is damaged");
-  expect(await here.must('result = sqlite3.connect(data + "/app.db").execute("SELECT x FROM t").fetchall()')).toEqual([[1]]);
+  expect((await here.cluster.statusOf(host))?.warnings.join()).toContain(
+    "taken over as it is (--accept-damaged): app.db is damaged",
+  );
+  expect(await here.must('result = sqlite3.connect(data + "/app.db").execute("SELECT x FROM t").fetchall()')).toEqual([
+    [1],
+  ]);
 });

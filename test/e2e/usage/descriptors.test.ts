@@ -56,11 +56,18 @@ test("sixty databases are too many for 256 descriptors: the configuration check 
   if (host === undefined) throw new Error("there is no host");
   const data = join(host.folder, "data");
   mkdirSync(data, { recursive: true });
-  for (let nth = 0; nth < 2 * tenants; nth++) new DatabaseSync(join(data, `${nth}.db`)).exec("PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
+  for (let nth = 0; nth < 2 * tenants; nth++)
+    new DatabaseSync(join(data, `${nth}.db`)).exec("PRAGMA journal_mode=WAL; CREATE TABLE t(v)");
   const [program, ...args] = limited;
   for (const command of [["config", "check"], ["host"]]) {
-    const { status, stderr } = spawnSync(program, [...args, ...command, host.configFile], { encoding: "utf8", timeout: 30_000 });
-    expect([status, stderr]).toEqual([exitCodes.configuration, expect.stringContaining("a limit of 256 open files, and 60 databases")]);
+    const { status, stderr } = spawnSync(program, [...args, ...command, host.configFile], {
+      encoding: "utf8",
+      timeout: 30_000,
+    });
+    expect([status, stderr]).toEqual([
+      exitCodes.configuration,
+      expect.stringContaining("a limit of 256 open files, and 60 databases"),
+    ]);
     expect(stderr).toContain("LimitNOFILE=");
   }
 });

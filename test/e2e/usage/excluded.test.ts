@@ -1,4 +1,7 @@
-/** A database that cannot be captured, excluded by an operator: what waits is released, and the next primary does not meet it again. */
+/**
+ * A database that cannot be captured, excluded by an operator: what waits is released, and the next primary does not
+ * meet it again.
+ */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { Scene } from "./scene.ts";
 
@@ -10,9 +13,11 @@ afterEach(async () => {
   scene = undefined;
 });
 
-const openApp = 'app = sqlite3.connect(data + "/app.db", isolation_level=None); app.execute("PRAGMA journal_mode=WAL"); app.execute("CREATE TABLE IF NOT EXISTS t(v)")';
+const openApp =
+  'app = sqlite3.connect(data + "/app.db", isolation_level=None); app.execute("PRAGMA journal_mode=WAL"); app.execute("CREATE TABLE IF NOT EXISTS t(v)")';
 /** What an encrypted database looks like from outside. */
-const makeSealed = 'open(data + "/sealed.db", "wb").write(b"no header of SQLite, " * 20); open(data + "/sealed.db-wal", "wb").write(b"x")';
+const makeSealed =
+  'open(data + "/sealed.db", "wb").write(b"no header of SQLite, " * 20); open(data + "/sealed.db-wal", "wb").write(b"x")';
 const insert = (value: number): string => `app.execute("INSERT INTO t VALUES (${value})")`;
 const read = 'result = [row[0] for row in app.execute("SELECT v FROM t ORDER BY v")]';
 

@@ -1,4 +1,7 @@
-/** A record that no host can apply: it is named, a primary that lives mends the log with a checkpoint, and hosts go on from there. */
+/**
+ * A record that no host can apply: it is named, a primary that lives mends the log with a checkpoint, and hosts go on
+ * from there.
+ */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +18,8 @@ afterEach(async () => {
 });
 
 const program = [process.execPath, join(import.meta.dirname, "spoiling-main.ts")] as const;
-const atStart = 'app = sqlite3.connect(data + "/app.db", isolation_level=None); app.execute("PRAGMA journal_mode=WAL"); app.execute("CREATE TABLE IF NOT EXISTS t(v)")';
+const atStart =
+  'app = sqlite3.connect(data + "/app.db", isolation_level=None); app.execute("PRAGMA journal_mode=WAL"); app.execute("CREATE TABLE IF NOT EXISTS t(v)")';
 const insert = (value: number): string => `app.execute("INSERT INTO t VALUES (${value})")`;
 const read = 'result = [row[0] for row in app.execute("SELECT v FROM t ORDER BY v")]';
 
@@ -45,17 +49,29 @@ test("a second host that joins behind such a record has the primary mend the log
 
   const vault = join(here.bench.folder, "vault");
   const verified = await runStead(["vault", "verify", vault]);
-  expect(verified.stdout).toMatch(/DAMAGE +unappliable-flush: no host can apply the flush that ends at position \d+: database app\.db/);
+  expect(verified.stdout).toMatch(
+    /DAMAGE +unappliable-flush: no host can apply the flush that ends at position \d+: database app\.db/,
+  );
   expect(verified.code).toBe(9);
   const refused = await runStead(["vault", "restore", vault, "--to", join(here.bench.folder, "all")]);
-  expect([refused.code, refused.stderr]).toEqual([4, expect.stringMatching(/the flush that ends at position \d+ cannot be applied: app\.db[\s\S]*--last-whole/)]);
+  expect([refused.code, refused.stderr]).toEqual([
+    4,
+    expect.stringMatching(/the flush that ends at position \d+ cannot be applied: app\.db[\s\S]*--last-whole/),
+  ]);
   const whole = await runStead(["vault", "restore", vault, "--to", join(here.bench.folder, "whole"), "--last-whole"]);
-  expect([whole.code, whole.stdout]).toEqual([0, expect.stringMatching(/not in it +positions \d+ to \d+: \d+ records with commits, the last of \S+; they change app\.db/)]);
+  expect([whole.code, whole.stdout]).toEqual([
+    0,
+    expect.stringMatching(
+      /not in it +positions \d+ to \d+: \d+ records with commits, the last of \S+; they change app\.db/,
+    ),
+  ]);
 
   await here.cluster.start(second);
   await here.cluster.whenWhole(60_000, new AbortController().signal);
   const mended = await runStead(["vault", "verify", vault]);
-  expect(mended.stdout).toMatch(/notice +unappliable-flush: .*hosts begin behind it, with the checkpoint at position \d+/);
+  expect(mended.stdout).toMatch(
+    /notice +unappliable-flush: .*hosts begin behind it, with the checkpoint at position \d+/,
+  );
   expect(mended.code).toBe(0);
   await here.killPrimary();
   expect(await here.must(read)).toEqual([1, 2, 3]);

@@ -1,6 +1,6 @@
 /**
- * Each row of the table of usages that were not right once (rows/table.ts), in every SQLite library that can do it, under real hosts: nothing that was
- * acknowledged is missing, nothing is malformed, and nothing ends that need not.
+ * Each row of the table of usages that were not right once (rows/table.ts), in every SQLite library that can do it,
+ * under real hosts: nothing that was acknowledged is missing, nothing is malformed, and nothing ends that need not.
  */
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -18,7 +18,9 @@ const parts = [...new Set<Part>([commits, ...table.flatMap((row) => row.parts)])
 const isTurso = (name: string): boolean => name === "@tursodatabase/database";
 const tested: { readonly usage: string; readonly engine: string }[] = [];
 
-const runs = engines.filter(({ name, missing }) => !isTurso(name) && missing === undefined).map((engine) => ({ engine, shared: new SharedRun(engine, parts) }));
+const runs = engines
+  .filter(({ name, missing }) => !isTurso(name) && missing === undefined)
+  .map((engine) => ({ engine, shared: new SharedRun(engine, parts) }));
 
 /** Waits for one; the next one goes on beside the tests that follow. */
 async function go(shared: SharedRun): Promise<void> {
@@ -38,7 +40,8 @@ for (const engine of engines) {
         const inability = shared.inability(part);
         if (isTurso(engine.name) && part.cannot?.["Python sqlite3"] === undefined) continue;
         tested.push({ usage, engine: engine.name });
-        if (inability !== undefined) test(`${usage}: cannot be done, since ${inability.why}`, () => shared.assert(part));
+        if (inability !== undefined)
+          test(`${usage}: cannot be done, since ${inability.why}`, () => shared.assert(part));
         else test(`${usage}: ${part.does}`, () => (part.kind === "own" ? part.run(engine) : shared.assert(part)));
       }
     }
@@ -51,15 +54,28 @@ for (const engine of engines) {
 describe("the table", () => {
   test("has a test of every row in every engine, and of what depends on none where that is named", () => {
     for (const { usage, parts: ofRow, elsewhere = [] } of table) {
-      const missing = ofRow.length === 0 ? [] : engines.filter(({ name }) => !isTurso(name) && !tested.some((one) => one.usage === usage && one.engine === name));
+      const missing =
+        ofRow.length === 0
+          ? []
+          : engines.filter(
+              ({ name }) => !isTurso(name) && !tested.some((one) => one.usage === usage && one.engine === name),
+            );
       expect([usage, missing]).toEqual([usage, []]);
       expect(ofRow.length + elsewhere.length).toBeGreaterThan(0);
-      for (const [file, name] of elsewhere) expect(readFileSync(join(import.meta.dirname, "../../..", file), "utf8")).toContain(`"${name}"`);
+      for (const [file, name] of elsewhere)
+        expect(readFileSync(join(import.meta.dirname, "../../..", file), "utf8")).toContain(`"${name}"`);
     }
-    expect(tested.filter(({ engine }) => isTurso(engine)).map(({ usage }) => usage)).toEqual(["an engine that writes the WAL and coordinates by other files"]);
+    expect(tested.filter(({ engine }) => isTurso(engine)).map(({ usage }) => usage)).toEqual([
+      "an engine that writes the WAL and coordinates by other files",
+    ]);
   });
 
-  test.if(process.env["STEAD_TEST_ENGINES"] === "all")("is tested in every engine, as STEAD_TEST_ENGINES=all asks for", () => {
-    expect(engines.flatMap(({ name, missing }) => (missing === undefined ? [] : [`${name}: ${missing}`]))).toEqual([]);
-  });
+  test.if(process.env["STEAD_TEST_ENGINES"] === "all")(
+    "is tested in every engine, as STEAD_TEST_ENGINES=all asks for",
+    () => {
+      expect(engines.flatMap(({ name, missing }) => (missing === undefined ? [] : [`${name}: ${missing}`]))).toEqual(
+        [],
+      );
+    },
+  );
 });

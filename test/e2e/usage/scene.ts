@@ -36,12 +36,34 @@ export class Scene {
   }
 
   /** Nothing started yet. */
-  static async prepare({ hosts = 2, host = "", databases, atStart, program, command: other }: SceneOptions = {}): Promise<Scene> {
+  static async prepare({
+    hosts = 2,
+    host = "",
+    databases,
+    atStart,
+    program,
+    command: other,
+  }: SceneOptions = {}): Promise<Scene> {
     const bench = openBench();
-    const command = other ?? ([demoApplication("ledger", bench.folder).command[0], join(import.meta.dirname, "application.py"), ...(atStart === undefined ? [] : [atStart])] as const);
-    const cluster = await bench.cluster({ service: "usage", application: scriptApplication("", { command, database: "*.db" }), hosts, ...(program === undefined ? {} : { program }) });
-    if (host !== "") for (const { configFile } of cluster.hosts) edit(configFile, (text) => text.replace("[host]\n", `[host]\n${host}\n`));
-    if (databases !== undefined) for (const { configFile } of cluster.hosts) edit(configFile, (text) => text.replace('databases = ["*.db"]', `databases = ${JSON.stringify(databases)}`));
+    const command =
+      other ??
+      ([
+        demoApplication("ledger", bench.folder).command[0],
+        join(import.meta.dirname, "application.py"),
+        ...(atStart === undefined ? [] : [atStart]),
+      ] as const);
+    const cluster = await bench.cluster({
+      service: "usage",
+      application: scriptApplication("", { command, database: "*.db" }),
+      hosts,
+      ...(program === undefined ? {} : { program }),
+    });
+    if (host !== "")
+      for (const { configFile } of cluster.hosts)
+        edit(configFile, (text) => text.replace("[host]\n", `[host]\n${host}\n`));
+    if (databases !== undefined)
+      for (const { configFile } of cluster.hosts)
+        edit(configFile, (text) => text.replace('databases = ["*.db"]', `databases = ${JSON.stringify(databases)}`));
     return new Scene(bench, cluster);
   }
 
@@ -65,19 +87,31 @@ export class Scene {
   /** The gateway takes connections; hosts may be whole before. No request is sent: its answer may be held. */
   #whenReached(): Promise<true> {
     const { hostname: host, port } = new URL(this.#gateway.url);
-    return this.cluster.until("the gateway to take connections", withinMs, never, () => "it does not", async () => {
-      const socket = connect({ host, port: Number(port) });
-      const isReached = await once(socket, "connect").then(
-        () => true as const,
-        () => undefined,
-      );
-      socket.destroy();
-      return isReached;
-    });
+    return this.cluster.until(
+      "the gateway to take connections",
+      withinMs,
+      never,
+      () => "it does not",
+      async () => {
+        const socket = connect({ host, port: Number(port) });
+        const isReached = await once(socket, "connect").then(
+          () => true as const,
+          () => undefined,
+        );
+        socket.destroy();
+        return isReached;
+      },
+    );
   }
 
   async primary(): Promise<HostMember> {
-    return this.cluster.until("a primary", withinMs, never, () => "there is none", async () => (await this.cluster.primary())?.host);
+    return this.cluster.until(
+      "a primary",
+      withinMs,
+      never,
+      () => "there is none",
+      async () => (await this.cluster.primary())?.host,
+    );
   }
 
   /** Runs Python in the application, by the gateway: status, and what `result` is. */
@@ -100,7 +134,10 @@ export class Scene {
 
   /** `stead ...` against this gateway. */
   stead(...args: readonly string[]): Promise<CommandResult> {
-    return runStead([...args, "--gateway", this.#gateway.adminUrl], { env: { STEAD_SECRET: this.cluster.secret }, cwd: this.bench.folder });
+    return runStead([...args, "--gateway", this.#gateway.adminUrl], {
+      env: { STEAD_SECRET: this.cluster.secret },
+      cwd: this.bench.folder,
+    });
   }
 
   async events(): Promise<readonly { readonly what: string; readonly host: string | null; readonly detail: string }[]> {
@@ -109,7 +146,13 @@ export class Scene {
   }
 
   async until(what: string, holds: () => Promise<boolean>, limitMs = withinMs): Promise<void> {
-    await this.cluster.until(what, limitMs, never, () => "it does not come", async () => ((await holds().catch(() => false)) ? true : undefined));
+    await this.cluster.until(
+      what,
+      limitMs,
+      never,
+      () => "it does not come",
+      async () => ((await holds().catch(() => false)) ? true : undefined),
+    );
   }
 
   async statuses(): Promise<readonly (HostStatus | undefined)[]> {

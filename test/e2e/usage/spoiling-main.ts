@@ -1,13 +1,18 @@
 /**
- * `stead` whose primary journals one flush with a page that is not the one that was hashed, as earlier versions could: the next commit
- * after a file `spoil` appears in the working folder. The file is gone when it was done.
+ * `stead` whose primary journals one flush with a page that is not the one that was hashed, as earlier versions could:
+ * the next commit after a file `spoil` appears in the working folder. The file is gone when it was done.
  */
 import { existsSync, rmSync } from "node:fs";
 import { Source } from "../../../src/capture/source.ts";
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import type { CaptureBatch } from "../../../src/host/ports/ports.ts";
 
-const flip = (delta: DatabaseDelta): DatabaseDelta => ({ ...delta, pages: delta.pages.map((page, index) => (index === 0 ? { ...page, content: page.content.map((byte) => byte ^ 1) } : page)) });
+const flip = (delta: DatabaseDelta): DatabaseDelta => ({
+  ...delta,
+  pages: delta.pages.map((page, index) =>
+    index === 0 ? { ...page, content: page.content.map((byte) => byte ^ 1) } : page,
+  ),
+});
 
 const collect: (this: Source) => Promise<CaptureBatch | undefined> = Source.prototype.collect;
 Source.prototype.collect = async function (this: Source) {

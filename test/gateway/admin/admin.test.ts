@@ -9,7 +9,11 @@ let client: GatewayClient;
 let base: string;
 beforeAll(async () => {
   cluster = new TestCluster();
-  await Promise.all([cluster.addHost("a", { priority: 1 }), cluster.addHost("b"), cluster.addHost("c", { nofailover: true })]);
+  await Promise.all([
+    cluster.addHost("a", { priority: 1 }),
+    cluster.addHost("b"),
+    cluster.addHost("c", { nofailover: true }),
+  ]);
   await cluster.startGateway();
   await cluster.serving();
   await until(() => cluster.service().hosts.every(({ role, lag }) => role !== null && lag === 0));
@@ -29,10 +33,15 @@ describe("the admin API", () => {
       }
     }
     const health = await call("GET", "/health", undefined, "");
-    expect([health.status, await health.json()]).toEqual([200, { ok: true, services: [{ service: "notes", ok: true, reasons: [] }] }]);
+    expect([health.status, await health.json()]).toEqual([
+      200,
+      { ok: true, services: [{ service: "notes", ok: true, reasons: [] }] },
+    ]);
     const liveness = await call("GET", "/liveness", undefined, "");
     expect([liveness.status, await liveness.json()]).toEqual([200, { ok: true }]);
-    expect(await new GatewayClient(base, "another secret", systemClock).cluster()).toMatchObject({ kind: "unauthorized" });
+    expect(await new GatewayClient(base, "another secret", systemClock).cluster()).toMatchObject({
+      kind: "unauthorized",
+    });
   });
 
   test("refuses malformed requests with what is wrong", async () => {
@@ -51,14 +60,31 @@ describe("the admin API", () => {
     }
     expect((await call("POST", "/v1/pause", '{"service":"nobody"}')).status).toBe(404);
     expect((await call("GET", "/v1/nothing")).status).toBe(404);
-    expect((await call("POST", "/v1/sql", JSON.stringify({ sql: `select '${"x".repeat(300_000)}'` }))).status).toBe(413);
+    expect((await call("POST", "/v1/sql", JSON.stringify({ sql: `select '${"x".repeat(300_000)}'` }))).status).toBe(
+      413,
+    );
   });
 
   test("shows the cluster", async () => {
     const answer = await client.cluster();
-    expect(answer).toMatchObject({ kind: "ok", value: { gateway: "g1", troubles: [], services: [{ name: "notes", phase: "serving", primary: "a", routedTo: "a" }] } });
+    expect(answer).toMatchObject({
+      kind: "ok",
+      value: {
+        gateway: "g1",
+        troubles: [],
+        services: [{ name: "notes", phase: "serving", primary: "a", routedTo: "a" }],
+      },
+    });
     if (answer.kind !== "ok") throw new Error("no answer");
-    expect(answer.value.services[0]?.hosts.map(({ id, role, health, lag, nofailover }) => ({ id, role, health, lag, nofailover }))).toEqual([
+    expect(
+      answer.value.services[0]?.hosts.map(({ id, role, health, lag, nofailover }) => ({
+        id,
+        role,
+        health,
+        lag,
+        nofailover,
+      })),
+    ).toEqual([
       { id: "a", role: "primary", health: "up", lag: 0, nofailover: false },
       { id: "b", role: "secondary", health: "up", lag: 0, nofailover: false },
       { id: "c", role: "secondary", health: "up", lag: 0, nofailover: true },
@@ -68,13 +94,29 @@ describe("the admin API", () => {
   test("says what a failover would do, and why not another host", async () => {
     expect(await client.dryRun({})).toMatchObject({
       kind: "ok",
-      value: { primary: "a", wouldPromote: "b", order: ["b"], whyNot: [{ host: "a", why: "its role is primary" }, { host: "c", why: "nofailover is set" }] },
+      value: {
+        primary: "a",
+        wouldPromote: "b",
+        order: ["b"],
+        whyNot: [
+          { host: "a", why: "its role is primary" },
+          { host: "c", why: "nofailover is set" },
+        ],
+      },
     });
   });
 
   test("refuses what cannot be, with a reason and advice", async () => {
-    expect(await client.failover({})).toMatchObject({ kind: "refused-by-gateway", status: 409, error: "the primary a is serving" });
-    expect(await client.switchover({ host: "c" })).toMatchObject({ kind: "refused-by-gateway", status: 409, error: "c: nofailover is set" });
+    expect(await client.failover({})).toMatchObject({
+      kind: "refused-by-gateway",
+      status: 409,
+      error: "the primary a is serving",
+    });
+    expect(await client.switchover({ host: "c" })).toMatchObject({
+      kind: "refused-by-gateway",
+      status: 409,
+      error: "c: nofailover is set",
+    });
     expect(await client.removeHost("notes", "a")).toMatchObject({ kind: "refused-by-gateway", status: 409 });
     expect(await client.removeHost("notes", "nobody")).toMatchObject({ kind: "refused-by-gateway", status: 404 });
     expect(await client.checkpoint({ host: "nobody" })).toMatchObject({ kind: "refused-by-gateway", status: 404 });
@@ -90,7 +132,10 @@ describe("the admin API", () => {
   });
 
   test("passes a checkpoint on to the primary", async () => {
-    expect(await client.checkpoint({})).toMatchObject({ kind: "ok", value: { host: "a", position: 10, chunksWritten: 1 } });
+    expect(await client.checkpoint({})).toMatchObject({
+      kind: "ok",
+      value: { host: "a", position: 10, chunksWritten: 1 },
+    });
   });
 
   test("counts in Prometheus text", async () => {
@@ -100,7 +145,8 @@ describe("the admin API", () => {
     expect(text).toContain('stead_host_primary{service="notes",host="a"} 1');
     expect(text).toContain('stead_epoch{service="notes"} 1');
     expect(text).toContain('stead_failovers_total{service="notes"} 1\n');
-    for (const line of text.trim().split("\n")) expect(line).toMatch(/^(|# (HELP|TYPE) \w+ .+|\w+(\{[^}]*\})? -?[\d.e+]+)$/);
+    for (const line of text.trim().split("\n"))
+      expect(line).toMatch(/^(|# (HELP|TYPE) \w+ .+|\w+(\{[^}]*\})? -?[\d.e+]+)$/);
   });
 });
 
@@ -113,15 +159,23 @@ describe("SQL", () => {
 
   test("shows registry, health, epochs and the failover", async () => {
     await until(async () => (await rows("select 1 from health where health = 'up'")).rows.length === 3);
-    expect((await rows('select service, "primary", epoch, hosts, hosts_up, paused from cluster')).rows).toEqual([["notes", "a", 1, 3, 3, 0]]);
+    expect((await rows('select service, "primary", epoch, hosts, hosts_up, paused from cluster')).rows).toEqual([
+      ["notes", "a", 1, 3, 3, 0],
+    ]);
     expect((await rows("select epoch, host from epochs")).rows).toEqual([[1, "a"]]);
-    expect((await rows("select kind, outcome, to_host, claim_ms from failovers")).rows).toEqual([["first", "done", "a", 1]]);
+    expect((await rows("select kind, outcome, to_host, claim_ms from failovers")).rows).toEqual([
+      ["first", "done", "a", 1],
+    ]);
   });
 
   test("gives columns even without rows, blobs and large integers without loss, and stops at the row limit", async () => {
     expect(await rows("select 1 as one where 0")).toEqual({ columns: ["one"], rows: [], truncated: false });
-    expect((await rows("select x'00ff', 9007199254740993, 1.5, null, 'é'")).rows).toEqual([[{ base64: "AP8=" }, "9007199254740993", 1.5, null, "é"]]);
-    const limited = await rows("with recursive n(x) as (select 1 union all select x + 1 from n) select x from n", { rowsMax: 3 });
+    expect((await rows("select x'00ff', 9007199254740993, 1.5, null, 'é'")).rows).toEqual([
+      [{ base64: "AP8=" }, "9007199254740993", 1.5, null, "é"],
+    ]);
+    const limited = await rows("with recursive n(x) as (select 1 union all select x + 1 from n) select x from n", {
+      rowsMax: 3,
+    });
     expect(limited).toEqual({ columns: ["x"], rows: [[1], [2], [3]], truncated: true });
   });
 
@@ -142,9 +196,15 @@ describe("SQL", () => {
   });
 
   test("a query without an end is ended at its time limit, routing goes on meanwhile, and the next query works", async () => {
-    const endless = client.sql({ sql: "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n", timeoutMs: 200 });
+    const endless = client.sql({
+      sql: "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n",
+      timeoutMs: 200,
+    });
     expect((await cluster.ask()).status).toBe(200);
-    expect(await endless).toMatchObject({ kind: "refused-by-gateway", error: "the query took longer than 200 ms and was ended" });
+    expect(await endless).toMatchObject({
+      kind: "refused-by-gateway",
+      error: "the query took longer than 200 ms and was ended",
+    });
     expect((await rows("select 1")).rows).toEqual([[1]]);
   });
 

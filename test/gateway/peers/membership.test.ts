@@ -11,7 +11,10 @@ const stamp = (ms: number): string => `${String(ms).padStart(15, "0")}-00000000`
 function replicaWith(...gateways: { id: string; n: number; deleted?: boolean }[]): Replica {
   const replica = new Replica("g1~1");
   gateways.forEach(({ id, n, deleted = false }, index) => {
-    replica.write({ table: "gateways", key: id, values: { id, admin_url: url(n), started_at_ms: 1 }, deleted }, stamp(index + 1));
+    replica.write(
+      { table: "gateways", key: id, values: { id, admin_url: url(n), started_at_ms: 1 }, deleted },
+      stamp(index + 1),
+    );
   });
   return replica;
 }
@@ -27,19 +30,29 @@ describe("who counts", () => {
   });
 
   test("peers of the file that nobody has met count, so that a newcomer is no majority of one", () => {
-    expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }))).toEqual({ links: { [url(2)]: null, [url(3)]: null }, registered: ["g1", url(2), url(3)] });
+    expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }))).toEqual({
+      links: { [url(2)]: null, [url(3)]: null },
+      registered: ["g1", url(2), url(3)],
+    });
   });
 
   test("once another gateway is known the registry counts, and addresses of the file are only tried", () => {
-    expect(ask([2, 9], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }))).toEqual({ links: { [url(2)]: "g2", [url(9)]: null }, registered: ["g1", "g2"] });
+    expect(ask([2, 9], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }))).toEqual({
+      links: { [url(2)]: "g2", [url(9)]: null },
+      registered: ["g1", "g2"],
+    });
   });
 
   test("a second address of a known gateway is no other gateway", () => {
-    expect(ask([2, 5], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }), [[url(5), "g2"]]).links).toEqual({ [url(2)]: "g2" });
+    expect(ask([2, 5], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }), [[url(5), "g2"]]).links).toEqual({
+      [url(2)]: "g2",
+    });
   });
 
   test("a removed gateway neither counts nor is asked, though the file names it", () => {
-    expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }, { id: "g3", n: 3, deleted: true }))).toEqual({ links: { [url(2)]: "g2" }, registered: ["g1", "g2"] });
+    expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }, { id: "g3", n: 3, deleted: true }))).toEqual(
+      { links: { [url(2)]: "g2" }, registered: ["g1", "g2"] },
+    );
   });
 });
 
@@ -66,18 +79,31 @@ describe("rows on the wire", () => {
 
   test("of a newer version, with a table or a column that is not known, are refused as a whole", () => {
     const sent = encodeRows(rows);
-    expect(decodeRows({ ...sent, tables: { gateways: [...(sent.tables["gateways"] ?? []), "zone"] } }, 1_000)).toEqual({ kind: "unknown", why: "its column gateways.zone is not known here" });
+    expect(decodeRows({ ...sent, tables: { gateways: [...(sent.tables["gateways"] ?? []), "zone"] } }, 1_000)).toEqual({
+      kind: "unknown",
+      why: "its column gateways.zone is not known here",
+    });
     expect(decodeRows({ ...sent, tables: { ...sent.tables, zones: ["id"] } }, 1_000).kind).toBe("unknown");
     expect(decodeRows({ ...sent, tables: { gateways: ["id"] } }, 1_000).kind).toBe("unknown");
   });
 
   test("of an older version get the default of what they do not have", () => {
-    const decoded = decodeRows({ tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(5), 0, ["notes"]]] }, 1_000);
-    expect(decoded).toMatchObject({ kind: "ok", rows: [{ values: { name: "notes", match_host: null, match_path: null, paused: 0 } }] });
+    const decoded = decodeRows(
+      { tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(5), 0, ["notes"]]] },
+      1_000,
+    );
+    expect(decoded).toMatchObject({
+      kind: "ok",
+      rows: [{ values: { name: "notes", match_host: null, match_path: null, paused: 0 } }],
+    });
   });
 
   test("from a clock that is more than a day ahead are refused, minutes are fine", () => {
-    const at = (ms: number) => decodeRows({ tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(ms), 0, ["notes"]]] }, 1_000_000).kind;
+    const at = (ms: number) =>
+      decodeRows(
+        { tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(ms), 0, ["notes"]]] },
+        1_000_000,
+      ).kind;
     expect(at(1_000_000 + 600_000)).toBe("ok");
     expect(at(1_000_000 + 25 * 3600 * 1_000)).toBe("clock");
   });

@@ -19,7 +19,10 @@ afterEach(() => cluster.stop());
 
 async function start(change: Partial<DataPlaneConfig>, limits: Partial<GatewayLimits> = {}): Promise<Gateway> {
   await cluster.addHost("a");
-  const gateway = await cluster.startGateway({ dataPlane: { ...defaultDataPlane, ...change }, limits: { ...testLimits, ...limits } });
+  const gateway = await cluster.startGateway({
+    dataPlane: { ...defaultDataPlane, ...change },
+    limits: { ...testLimits, ...limits },
+  });
   await cluster.serving();
   return gateway;
 }
@@ -34,7 +37,8 @@ async function exchange(port: number, text: string): Promise<string> {
   return received;
 }
 
-const get = (fields = ""): string => `GET /fields HTTP/1.1\r\nHost: notes.example\r\nConnection: close\r\n${fields}\r\n`;
+const get = (fields = ""): string =>
+  `GET /fields HTTP/1.1\r\nHost: notes.example\r\nConnection: close\r\n${fields}\r\n`;
 
 /** Name and value of every field that the host got, lower-case names. */
 function fieldsSeen(received: string): Record<string, string> {
@@ -47,7 +51,11 @@ test("the log says why a request was refused, and nothing of what the client sen
   await exchange(gateway.port, "GET /secret-target HTTP/1.1\r\nHost: a\r\nsecret name: secret-value\r\n\r\n");
   await until(() => cluster.warnings.some((line) => line.startsWith("request refused ")));
   const line = cluster.warnings.find((each) => each.startsWith("request refused ")) ?? "";
-  expect(JSON.parse(line.slice("request refused ".length))).toMatchObject({ client: "127.0.0.1", status: 400, code: "space_before_colon" });
+  expect(JSON.parse(line.slice("request refused ".length))).toMatchObject({
+    client: "127.0.0.1",
+    status: 400,
+    code: "space_before_colon",
+  });
   expect(cluster.warnings.join()).not.toContain("secret");
 });
 
@@ -61,15 +69,24 @@ test("the log says why a request was not answered by the application", async () 
 
 test("the host is told who the client is, and what a client says about itself is dropped", async () => {
   const gateway = await start({});
-  const seen = fieldsSeen(await exchange(gateway.port, get("X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Request-Id: abc-1\r\n")));
-  expect(seen).toMatchObject({ "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-forwarded-host": "notes.example", "x-request-id": "abc-1" });
+  const seen = fieldsSeen(
+    await exchange(gateway.port, get("X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Request-Id: abc-1\r\n")),
+  );
+  expect(seen).toMatchObject({
+    "x-forwarded-for": "127.0.0.1",
+    "x-forwarded-proto": "http",
+    "x-forwarded-host": "notes.example",
+    "x-request-id": "abc-1",
+  });
   expect(seen["forwarded"]).toBe('for=127.0.0.1;proto=http;host="notes.example"');
   expect(seen["traceparent"]).toBeUndefined();
 });
 
 test("a trusted proxy's word is kept and extended, and a request without a name gets one", async () => {
   const gateway = await start({ trustedProxies: ["127.0.0.0/8"], traceparent: "make" });
-  const seen = fieldsSeen(await exchange(gateway.port, get("X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n")));
+  const seen = fieldsSeen(
+    await exchange(gateway.port, get("X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n")),
+  );
   expect(seen).toMatchObject({ "x-forwarded-for": "203.0.113.9, 127.0.0.1", "x-forwarded-proto": "https" });
   expect(seen["x-request-id"]).toMatch(/^[0-9a-f]{32}$/);
   expect(seen["traceparent"]).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
@@ -77,12 +94,21 @@ test("a trusted proxy's word is kept and extended, and a request without a name 
 
 test("the PROXY protocol's client is the client, in the fields and in the access log", async () => {
   const path = join(cluster.folder, "access.log");
-  const gateway = await start({ proxyProtocolFrom: ["127.0.0.1"], accessLog: { target: { kind: "file", path }, format: "json" } });
+  const gateway = await start({
+    proxyProtocolFrom: ["127.0.0.1"],
+    accessLog: { target: { kind: "file", path }, format: "json" },
+  });
   const seen = fieldsSeen(await exchange(gateway.port, `PROXY TCP4 203.0.113.7 10.0.0.1 8080 80\r\n${get()}`));
   expect(seen["x-forwarded-for"]).toBe("203.0.113.7");
   expect(await exchange(gateway.port, get())).toContain("400");
   const line = await until(() => existsSync(path) && /^.+(?=\n)/.exec(readFileSync(path, "utf8"))?.[0]);
-  expect(JSON.parse(line)).toMatchObject({ remoteAddress: "203.0.113.7", method: "GET", target: "/fields", status: 200, complete: true });
+  expect(JSON.parse(line)).toMatchObject({
+    remoteAddress: "203.0.113.7",
+    method: "GET",
+    target: "/fields",
+    status: 200,
+    complete: true,
+  });
 });
 
 test("the access log has one line per request, follows a rotation, and is whole after the end", async () => {
@@ -90,7 +116,9 @@ test("the access log has one line per request, follows a rotation, and is whole 
   const gateway = await start({ accessLog: { target: { kind: "file", path }, format: "combined" } });
   await exchange(gateway.port, get("User-Agent: tester\r\n"));
   await until(() => readFileSync(path, "utf8").endsWith("\n"));
-  expect(readFileSync(path, "utf8")).toMatch(/^127\.0\.0\.1 - - \[.+\] "GET \/fields HTTP\/1\.1" 200 \d+ "-" "tester"\n$/);
+  expect(readFileSync(path, "utf8")).toMatch(
+    /^127\.0\.0\.1 - - \[.+\] "GET \/fields HTTP\/1\.1" 200 \d+ "-" "tester"\n$/,
+  );
   renameSync(path, `${path}.1`);
   await exchange(gateway.port, get("User-Agent: second\r\n"));
   await gateway.stop(0);
@@ -101,7 +129,10 @@ test("the access log has one line per request, follows a rotation, and is whole 
 
 test("an access log that cannot be opened refuses the start", async () => {
   await cluster.addHost("a");
-  const accessLog = { target: { kind: "file", path: join(cluster.folder, "missing", "access.log") }, format: "json" } as const;
+  const accessLog = {
+    target: { kind: "file", path: join(cluster.folder, "missing", "access.log") },
+    format: "json",
+  } as const;
   await expect(cluster.startGateway({ dataPlane: { ...defaultDataPlane, accessLog } })).rejects.toThrow("ENOENT");
 });
 
@@ -129,7 +160,9 @@ test("TLS ends at the gateway, by server name, and changed files are used withou
   const files = (name: string) => ({ certPath: at(`${name}.pem`), keyPath: at(`${name}.key`) });
   write("default", certificateA);
   write("other", certificateB);
-  const gateway = await start({ tls: { ...files("default"), names: [{ serverName: "b.example", ...files("other") }] } });
+  const gateway = await start({
+    tls: { ...files("default"), names: [{ serverName: "b.example", ...files("other") }] },
+  });
   const first = await overTls(gateway.port, "a.example");
   expect(first.name).toBe("a.example");
   expect(fieldsSeen(first.received)["x-forwarded-proto"]).toBe("https");
@@ -152,7 +185,9 @@ test("a certificate that cannot be read refuses the start and says which", async
 
 test("configured limits hold: target, method, connections of one address", async () => {
   const gateway = await withLimits({ targetBytesMax: 64, methodBytesMax: 8, connectionsPerAddressMax: 2 });
-  expect(await exchange(gateway.port, `GET /${"x".repeat(64)} HTTP/1.1\r\nHost: a\r\n\r\n`)).toStartWith("HTTP/1.1 414");
+  expect(await exchange(gateway.port, `GET /${"x".repeat(64)} HTTP/1.1\r\nHost: a\r\n\r\n`)).toStartWith(
+    "HTTP/1.1 414",
+  );
   expect(await exchange(gateway.port, "PROPPATCH / HTTP/1.1\r\nHost: a\r\n\r\n")).toStartWith("HTTP/1.1 501");
   await until(() => gateway.status().connections === 0);
   const open = [await RawClient.connect(gateway.port), await RawClient.connect(gateway.port)];
@@ -174,5 +209,9 @@ test("the gateway as a Hono app answers like its listener, with the client that 
   const app = gateway.proxyApp(() => ({ address: "203.0.113.5", port: 1, secure: true }));
   const response = await app.request("https://notes.example/fields", { headers: { "X-Forwarded-For": "6.6.6.6" } });
   const { fields } = (await response.json()) as { fields: Record<string, string> };
-  expect(fields).toMatchObject({ "x-forwarded-for": "203.0.113.5", "x-forwarded-proto": "https", "x-forwarded-host": "notes.example" });
+  expect(fields).toMatchObject({
+    "x-forwarded-for": "203.0.113.5",
+    "x-forwarded-proto": "https",
+    "x-forwarded-host": "notes.example",
+  });
 });

@@ -24,14 +24,16 @@ const runtimes: [string, (app: App) => Promise<{ port: number; stop(): Promise<v
     "@hono/node-server",
     (app) =>
       new Promise((resolve) => {
-        const server = serve({ fetch: app.fetch, hostname: "127.0.0.1", port: 0, overrideGlobalObjects: false }, (info: AddressInfo) =>
-          resolve({
-            port: info.port,
-            stop: () => {
-              if ("closeAllConnections" in server) server.closeAllConnections();
-              return new Promise<void>((done) => server.close(() => done()));
-            },
-          }),
+        const server = serve(
+          { fetch: app.fetch, hostname: "127.0.0.1", port: 0, overrideGlobalObjects: false },
+          (info: AddressInfo) =>
+            resolve({
+              port: info.port,
+              stop: () => {
+                if ("closeAllConnections" in server) server.closeAllConnections();
+                return new Promise<void>((done) => server.close(() => done()));
+              },
+            }),
         );
       }),
   ],
@@ -50,9 +52,22 @@ describe.each(runtimes)("under %s", (_name, listen) => {
     backend = await RawBackend.listen((connection) => onData(connection));
     const limits = { bodyBytesMax: 1_000_000 };
     upstream = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock, limits });
-    hold = new Hold({ requestsMax: 10, bytesMax: 2 ** 24, waitMsMax: 10_000, releaseConcurrency: 4, clock: systemClock }, "open");
-    const proxy = new Proxy({ route: { current: () => upstream, whenServing: () => hold }, clock: systemClock, patienceMs: 10_000 });
-    server = await HttpServer.listen({ host: "127.0.0.1", port: 0, clock: systemClock, limits, onExchange: (exchange) => proxy.handle(exchange) });
+    hold = new Hold(
+      { requestsMax: 10, bytesMax: 2 ** 24, waitMsMax: 10_000, releaseConcurrency: 4, clock: systemClock },
+      "open",
+    );
+    const proxy = new Proxy({
+      route: { current: () => upstream, whenServing: () => hold },
+      clock: systemClock,
+      patienceMs: 10_000,
+    });
+    server = await HttpServer.listen({
+      host: "127.0.0.1",
+      port: 0,
+      clock: systemClock,
+      limits,
+      onExchange: (exchange) => proxy.handle(exchange),
+    });
     const started = await listen(createProxyApp(server, () => ({ address: "203.0.113.5", port: 1, secure: false })));
     url = `http://127.0.0.1:${started.port}`;
     stop = started.stop;
@@ -75,7 +90,9 @@ describe.each(runtimes)("under %s", (_name, listen) => {
       if (end === -1) return;
       const head = connection.received.slice(0, end + 4);
       const length = Number(/content-length: *(\d+)/i.exec(head)?.[1] ?? 0);
-      const whole = /transfer-encoding: chunked/i.test(head) ? connection.received.endsWith("0\r\n\r\n") : connection.received.length >= head.length + length;
+      const whole = /transfer-encoding: chunked/i.test(head)
+        ? connection.received.endsWith("0\r\n\r\n")
+        : connection.received.length >= head.length + length;
       if (!whole) return;
       const request = connection.received;
       connection.received = "";
@@ -90,13 +107,22 @@ describe.each(runtimes)("under %s", (_name, listen) => {
       return "HTTP/1.1 418 Teapot\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Own: yes\r\nContent-Length: 5\r\n\r\nshort";
     });
     const response = await fetch(`${url}/a%2Fb?x=%20y`, { headers: { "X-Client": "z" } });
-    expect([response.status, await response.text(), response.headers.get("x-own"), response.headers.getSetCookie()]).toEqual([418, "short", "yes", ["a=1", "b=2"]]);
+    expect([
+      response.status,
+      await response.text(),
+      response.headers.get("x-own"),
+      response.headers.getSetCookie(),
+    ]).toEqual([418, "short", "yes", ["a=1", "b=2"]]);
     expect(seen).toStartWith("GET /a%2Fb?x=%20y HTTP/1.1\r\n");
     expect(seen.toLowerCase()).toContain("\r\nx-client: z\r\n");
   });
 
   test("a body goes through in both directions, and HEAD has none", async () => {
-    answering((request) => (request.startsWith("HEAD") ? "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n" : `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${request.length.toString(16)}\r\n${request}\r\n0\r\n\r\n`));
+    answering((request) =>
+      request.startsWith("HEAD")
+        ? "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+        : `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${request.length.toString(16)}\r\n${request}\r\n0\r\n\r\n`,
+    );
     const body = "0123456789".repeat(20_000);
     const text = await (await fetch(url, { method: "POST", body })).text();
     expect(text.includes(body.slice(0, 1000)) && text.length > body.length).toBe(true);
@@ -105,7 +131,10 @@ describe.each(runtimes)("under %s", (_name, listen) => {
   });
 
   test("a stream arrives piece by piece", async () => {
-    onData = ({ socket }) => void socket.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n7\r\ndata: 1\r\n");
+    onData = ({ socket }) =>
+      void socket.write(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n7\r\ndata: 1\r\n",
+      );
     const response = await fetch(url);
     const reader = (response.body as ReadableStream<Uint8Array<ArrayBuffer>>).getReader();
     expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe("data: 1");
@@ -125,7 +154,11 @@ describe.each(runtimes)("under %s", (_name, listen) => {
 
   test("what the host did not execute is sent again, what it may have executed is not", async () => {
     let times = 0;
-    answering(() => (++times === 1 ? "HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nContent-Length: 0\r\n\r\n" : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    answering(() =>
+      ++times === 1
+        ? "HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nContent-Length: 0\r\n\r\n"
+        : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
     expect(await (await fetch(url, { method: "POST", body: "once" })).text()).toBe("ok");
     expect(times).toBe(2);
     let lost = 0;

@@ -14,7 +14,21 @@ function begin() {
   const store = { write: silent } as unknown as StateStore;
   const recorder = new Recorder({ gateway: "g1", service: "notes", clock: new ManualClock(), log, metrics, store });
   const tell = (key: number, outcome: FailoverOutcome, phases: PhaseDurations = {}): void =>
-    recorder.failover({ key, phases, kind: "lost", from: "a", to: "b", epochFrom: key, epochTo: key + 1, attempts: 1, decidedAt: 0, cause: null } as unknown as Failover, outcome);
+    recorder.failover(
+      {
+        key,
+        phases,
+        kind: "lost",
+        from: "a",
+        to: "b",
+        epochFrom: key,
+        epochTo: key + 1,
+        attempts: 1,
+        decidedAt: 0,
+        cause: null,
+      } as unknown as Failover,
+      outcome,
+    );
   const sample = async (name: string): Promise<number | undefined> => sampleOf(await metrics.text(), name);
   return { recorder, tell, sample };
 }
@@ -46,7 +60,11 @@ test("one that was begun and came to nothing is counted by what became of it, an
   tell(1, "recovered", { detect: 3 });
   tell(2, "overtaken");
   tell(2, "overtaken");
-  const abandoned = await Promise.all(["recovered", "overtaken", "refused"].map((outcome) => sample(`stead_failovers_abandoned_total{service="notes",outcome="${outcome}"}`)));
+  const abandoned = await Promise.all(
+    ["recovered", "overtaken", "refused"].map((outcome) =>
+      sample(`stead_failovers_abandoned_total{service="notes",outcome="${outcome}"}`),
+    ),
+  );
   expect([await sample(done), ...abandoned, await sample(phase("detect"))]).toEqual([0, 1, 1, 0, undefined]);
 });
 

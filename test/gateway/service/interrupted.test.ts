@@ -26,12 +26,30 @@ async function storeOf(gateway: string, clock: ManualClock): Promise<StateStore>
 }
 
 const failover = (change: Partial<FailoverRow> = {}) =>
-  putFailover({ id: "g1.notes.1.1", service: "notes", gateway: "g1", kind: "kill", outcome: "running", fromHost: "a", toHost: "b", epochFrom: 1, attempts: 1, decidedAtMs: 5, detectMs: 12, ...change });
+  putFailover({
+    id: "g1.notes.1.1",
+    service: "notes",
+    gateway: "g1",
+    kind: "kill",
+    outcome: "running",
+    fromHost: "a",
+    toHost: "b",
+    epochFrom: 1,
+    attempts: 1,
+    decidedAtMs: 5,
+    detectMs: 12,
+    ...change,
+  });
 const rowsOf = (store: StateStore) => [...store.replica.rowsOf("failovers")].map(({ values }) => values);
 /** What a peer has written reaches another store. */
 const exchange = (from: StateStore, to: StateStore): void => to.applied(to.replica.merge([...from.replica.rows()]));
 
-function lookOf(store: StateStore, gateway: string, clock: ManualClock, heardMsAgo: () => number | null = () => null): Interrupted {
+function lookOf(
+  store: StateStore,
+  gateway: string,
+  clock: ManualClock,
+  heardMsAgo: () => number | null = () => null,
+): Interrupted {
   return new Interrupted({ gateway, store, clock, heardMsAgo });
 }
 
@@ -40,11 +58,18 @@ describe("a failover whose gateway ended in the middle", () => {
     const clock = new ManualClock();
     const first = await storeOf("g1", clock);
     first.write(failover());
-    for (const [epoch, host] of [[1, "a"], [2, "c"], [3, "d"]] as const) first.write(putEpoch({ service: "notes", epoch, host, dataUrl: null, firstSeenAtMs: 1 }));
+    for (const [epoch, host] of [
+      [1, "a"],
+      [2, "c"],
+      [3, "d"],
+    ] as const)
+      first.write(putEpoch({ service: "notes", epoch, host, dataUrl: null, firstSeenAtMs: 1 }));
     const second = await storeOf("g1", clock);
     exchange(first, second);
     lookOf(second, "g1", clock).look();
-    expect(rowsOf(second)).toMatchObject([{ outcome: "interrupted", from_host: "a", to_host: "c", epoch_to: 2, detect_ms: 12 }]);
+    expect(rowsOf(second)).toMatchObject([
+      { outcome: "interrupted", from_host: "a", to_host: "c", epoch_to: 2, detect_ms: 12 },
+    ]);
     exchange(second, first);
     expect(rowsOf(first)).toMatchObject([{ outcome: "interrupted" }]);
   });

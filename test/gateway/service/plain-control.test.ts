@@ -45,8 +45,15 @@ beforeEach(async () => {
   cluster = new TestCluster();
   a = await new PlainServer("a").start();
   b = await new PlainServer("b").start();
-  const hosts = [a, b].map(({ port }, nth) => ({ id: "ab".charAt(nth), controlUrl: `plain:http://127.0.0.1:${port}/health`, priority: 2 - nth, nofailover: null }));
-  await cluster.startGateway({ services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto", firstByte: [] }] });
+  const hosts = [a, b].map(({ port }, nth) => ({
+    id: "ab".charAt(nth),
+    controlUrl: `plain:http://127.0.0.1:${port}/health`,
+    priority: 2 - nth,
+    nofailover: null,
+  }));
+  await cluster.startGateway({
+    services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto", firstByte: [] }],
+  });
   await cluster.serving();
 });
 afterEach(async () => {
@@ -62,7 +69,9 @@ test("the plain host that is preferred gets the requests, and never the cluster'
 
 test("when it is gone, requests are held and answered by the other one", async () => {
   await a.stop();
-  expect(await Promise.all(Array.from({ length: 20 }, () => cluster.ask("POST")))).toEqual(Array.from({ length: 20 }, () => ({ status: 200, host: "b" })));
+  expect(await Promise.all(Array.from({ length: 20 }, () => cluster.ask("POST")))).toEqual(
+    Array.from({ length: 20 }, () => ({ status: 200, host: "b" })),
+  );
   expect(b.seen).toHaveLength(20);
   await a.start();
   await until(() => cluster.service().hosts.find(({ id }) => id === "a")?.health === "up");
@@ -80,20 +89,38 @@ test("a switchover moves it on order", async () => {
   expect(await cluster.ask()).toEqual({ status: 200, host: "b" });
 });
 
-const text = (hosts: string, gateway = ""): string => `[cluster]\nsecret = "0123456789abcdef"\n[gateway]\nid = "g"\nlisten = "127.0.0.1:0"\ndatabase = "g.db"\n${gateway}\n[[service]]\nname = "notes"\n${hosts}`;
-const plain = (id: string, more = `url = "http://127.0.0.1:${id.charCodeAt(0)}"`): string => `[[service.host]]\nid = "${id}"\ncontrol = "none"\n${more}\n`;
+const text = (hosts: string, gateway = ""): string =>
+  `[cluster]\nsecret = "0123456789abcdef"\n[gateway]\nid = "g"\nlisten = "127.0.0.1:0"\ndatabase = "g.db"\n${gateway}\n[[service]]\nname = "notes"\n${hosts}`;
+const plain = (id: string, more = `url = "http://127.0.0.1:${id.charCodeAt(0)}"`): string =>
+  `[[service.host]]\nid = "${id}"\ncontrol = "none"\n${more}\n`;
 
 test.each([
-  ["mixed with a controlled one", text(`${plain("a")}[[service.host]]\nid = "b"\ncontrol = "http://127.0.0.1:7701"\n`), "beside hosts with a control API"],
+  [
+    "mixed with a controlled one",
+    text(`${plain("a")}[[service.host]]\nid = "b"\ncontrol = "http://127.0.0.1:7701"\n`),
+    "beside hosts with a control API",
+  ],
   ["without its url", text(plain("a", "")), '"none" without url'],
   ["together with peers", text(plain("a"), 'peers = ["http://10.0.0.2:7700"]'), "peers together with hosts"],
-  ["twice at one address", text(plain("a", 'url = "http://127.0.0.1:1"') + plain("b", 'url = "http://127.0.0.1:1"')), "the address of"],
+  [
+    "twice at one address",
+    text(plain("a", 'url = "http://127.0.0.1:1"') + plain("b", 'url = "http://127.0.0.1:1"')),
+    "the address of",
+  ],
 ])("a plain host %s is refused", (_name, content, found) => {
   const result = parseConfig("/etc/stead.toml", content, { env: {} });
-  expect(result.kind === "invalid" ? result.problems.map((problem) => problem.found).join("\n") : "accepted").toContain(found);
+  expect(result.kind === "invalid" ? result.problems.map((problem) => problem.found).join("\n") : "accepted").toContain(
+    found,
+  );
 });
 
 test("plain hosts are read from the file", () => {
-  const result = parseConfig("/etc/stead.toml", text(plain("a") + plain("b", 'url = "http://127.0.0.1:8081"\nhealth = "/up"')), { env: {} });
-  expect(result.kind === "ok" ? result.config.services[0]?.hosts.map(({ controlUrl }) => controlUrl) : result.problems).toEqual(["plain:http://127.0.0.1:97/", "plain:http://127.0.0.1:8081/up"]);
+  const result = parseConfig(
+    "/etc/stead.toml",
+    text(plain("a") + plain("b", 'url = "http://127.0.0.1:8081"\nhealth = "/up"')),
+    { env: {} },
+  );
+  expect(
+    result.kind === "ok" ? result.config.services[0]?.hosts.map(({ controlUrl }) => controlUrl) : result.problems,
+  ).toEqual(["plain:http://127.0.0.1:97/", "plain:http://127.0.0.1:8081/up"]);
 });

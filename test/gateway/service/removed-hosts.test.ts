@@ -20,7 +20,15 @@ function clientOf(answers: Answer[]): { client: HostControl; asked: () => number
     throw new Error("only the removal is told");
   };
   const client: HostControl = {
-    ...{ status: never, streamStatus: never, promote: never, demote: never, checkpoint: never, rehearse: never, clearSuspects: never },
+    ...{
+      status: never,
+      streamStatus: never,
+      promote: never,
+      demote: never,
+      checkpoint: never,
+      rehearse: never,
+      clearSuspects: never,
+    },
     removed: () => {
       asked += 1;
       return Promise.resolve(answers.shift() ?? down);

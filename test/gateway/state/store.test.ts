@@ -34,9 +34,19 @@ function newStore(at = path): StateStore {
 }
 
 const host = (id: string, priority: number | null = null) =>
-  putHost({ service: "notes", id, controlUrl: `http://${id}`, priority, nofailover: null, source: "operator", deleted: false });
-const epoch = (number: number, owner: string) => putEpoch({ service: "notes", epoch: number, host: owner, dataUrl: `http://${owner}`, firstSeenAtMs: 1 });
-const event = (id: string) => addEvent({ id, atMs: 1, gateway: "g1", service: "notes", host: null, level: "info", what: "x", detail: "y" });
+  putHost({
+    service: "notes",
+    id,
+    controlUrl: `http://${id}`,
+    priority,
+    nofailover: null,
+    source: "operator",
+    deleted: false,
+  });
+const epoch = (number: number, owner: string) =>
+  putEpoch({ service: "notes", epoch: number, host: owner, dataUrl: `http://${owner}`, firstSeenAtMs: 1 });
+const event = (id: string) =>
+  addEvent({ id, atMs: 1, gateway: "g1", service: "notes", host: null, level: "info", what: "x", detail: "y" });
 
 async function rows(sql: string): Promise<Record<string, unknown>[]> {
   const client = createClient({ url: `file:${path}` });
@@ -53,7 +63,12 @@ describe("the gateway's memory on disk", () => {
     expect(await first.open()).toEqual({ services: [], hosts: [], epochs: [] });
     first.write(putService({ name: "notes", paused: true }));
     first.write(host("a"));
-    for (const [number, owner] of [[1, "a"], [3, "c"], [2, "b"]] as const) first.write(epoch(number, owner));
+    for (const [number, owner] of [
+      [1, "a"],
+      [3, "c"],
+      [2, "b"],
+    ] as const)
+      first.write(epoch(number, owner));
     await first.close();
     const remembered = await newStore().open();
     expect(remembered.services).toEqual([{ name: "notes", paused: true }]);
@@ -93,7 +108,9 @@ describe("the gateway's memory on disk", () => {
     await store.flush();
     store.write(putEpoch({ service: "notes", epoch: 1, host: "b", dataUrl: "http://elsewhere", firstSeenAtMs: 99 }));
     await store.close();
-    expect(await rows("select host, data_url, first_seen_at_ms from t_epochs")).toEqual([{ host: "a", data_url: "http://elsewhere", first_seen_at_ms: 1 }]);
+    expect(await rows("select host, data_url, first_seen_at_ms from t_epochs")).toEqual([
+      { host: "a", data_url: "http://elsewhere", first_seen_at_ms: 1 },
+    ]);
   });
 
   test("a path that cannot be a database is trouble, not an exception, and what waited is written once it can be", async () => {
@@ -125,7 +142,10 @@ describe("the gateway's memory on disk", () => {
 
   test("a file that is no database is set aside, kept as it is, and a new one is begun", async () => {
     mkdirSync(join(folder, "below"));
-    writeFileSync(path, "this is not a database, whatever its name says; it has to be long enough to have a header of SQLite's size, so it goes on");
+    writeFileSync(
+      path,
+      "this is not a database, whatever its name says; it has to be long enough to have a header of SQLite's size, so it goes on",
+    );
     const before = readFileSync(path, "utf8");
     const store = newStore();
     await store.open();
@@ -177,7 +197,9 @@ describe("the gateway's memory on disk", () => {
     expect(store.dropped).toBe(5);
     rmSync(path, { recursive: true });
     await store.close();
-    expect(await rows("select (select count(*) from t_hosts) as hosts, (select count(*) from t_events) as events")).toEqual([{ hosts: 1, events: queuedWritesMax - 1 }]);
+    expect(
+      await rows("select (select count(*) from t_hosts) as hosts, (select count(*) from t_events) as events"),
+    ).toEqual([{ hosts: 1, events: queuedWritesMax - 1 }]);
   });
 });
 
@@ -189,9 +211,19 @@ describe("migrations", () => {
 
   test("give exactly the columns that the schema has", async () => {
     await newStore().open();
-    for (const table of [schema.services, schema.hosts, schema.gateways, schema.health, schema.epochs, schema.failovers, schema.events]) {
+    for (const table of [
+      schema.services,
+      schema.hosts,
+      schema.gateways,
+      schema.health,
+      schema.epochs,
+      schema.failovers,
+      schema.events,
+    ]) {
       const columns = await rows(`select name from pragma_table_info('${getTableName(table)}') order by name`);
-      const wanted = Object.values(getTableColumns(table)).map(({ name }) => ({ name })).sort((a, b) => (a.name < b.name ? -1 : 1));
+      const wanted = Object.values(getTableColumns(table))
+        .map(({ name }) => ({ name }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1));
       expect(columns).toEqual(wanted);
     }
   });
@@ -208,7 +240,10 @@ describe("migrations", () => {
 
   test("a database of a newer version is refused and left alone", async () => {
     const client = createClient({ url: `file:${join(folder, "newer.db")}` });
-    await migrate(client, [{ name: "0000_a", sql: "create table a (x)" }, { name: "0001_b", sql: "create table b (x)" }]);
+    await migrate(client, [
+      { name: "0000_a", sql: "create table a (x)" },
+      { name: "0001_b", sql: "create table b (x)" },
+    ]);
     await expect(migrate(client, [{ name: "0000_a", sql: "create table a (x)" }])).rejects.toThrow(NewerDatabaseError);
     client.close();
   });
@@ -239,8 +274,13 @@ describe("the documentation", () => {
     await newStore().open();
     const text = readFileSync(new URL("../../../docs/GATEWAY-API.md", import.meta.url), "utf8");
     for (const view of ["cluster", "services", "hosts", "health", "epochs", "failovers", "events", "gateways"]) {
-      const columns = (await rows(`select name from pragma_table_info('${view}')`)).map(({ name }) => `\`${String(name)}\``);
-      const line = text.split("\n").find((each) => each.startsWith(`| \`${view}\` |`))?.replace(" (a keyword: quote it)", "");
+      const columns = (await rows(`select name from pragma_table_info('${view}')`)).map(
+        ({ name }) => `\`${String(name)}\``,
+      );
+      const line = text
+        .split("\n")
+        .find((each) => each.startsWith(`| \`${view}\` |`))
+        ?.replace(" (a keyword: quote it)", "");
       expect(line).toBe(`| \`${view}\` | ${columns.join(", ")} |`);
     }
   });

@@ -51,11 +51,20 @@ test("all workers take connections, whichever is free, and every request is coun
     return workersOf().every(({ connections }) => connections > 0);
   });
   const before = cluster.service().requests.ok;
-  await Promise.all(sockets.map((socket) => new Promise<void>((resolve) => {
-    socket.once("data", () => resolve());
-    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  })));
-  await until(() => cluster.service().requests.ok === before + sockets.length && cluster.gateway?.status().connections === sockets.length);
+  await Promise.all(
+    sockets.map(
+      (socket) =>
+        new Promise<void>((resolve) => {
+          socket.once("data", () => resolve());
+          socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        }),
+    ),
+  );
+  await until(
+    () =>
+      cluster.service().requests.ok === before + sockets.length &&
+      cluster.gateway?.status().connections === sockets.length,
+  );
   expect(workersOf().map(({ state }) => state)).toEqual(["serving", "serving", "serving"]);
   for (const socket of sockets) socket.destroy();
 });
@@ -94,7 +103,12 @@ test("a worker that was killed is replaced, said, and the others go on meanwhile
   expect(during).not.toContain("ECONNREFUSED");
   expect(during.filter((outcome) => outcome === 200).length).toBeGreaterThan(0);
   expect(workersOf()[0]?.restarts).toBe(1);
-  expect(cluster.service().events.filter(({ what }) => what === "worker-lost").map(({ detail }) => detail)).toEqual([expect.stringMatching(/^worker 1: it was ended by SIGKILL; its connections are lost/)]);
+  expect(
+    cluster
+      .service()
+      .events.filter(({ what }) => what === "worker-lost")
+      .map(({ detail }) => detail),
+  ).toEqual([expect.stringMatching(/^worker 1: it was ended by SIGKILL; its connections are lost/)]);
   // The new one knows the route: connections of its own are answered too.
   const sockets = await Promise.all(Array.from({ length: 20 }, () => askOnce(port)));
   expect(new Set(sockets)).toEqual(new Set([200]));

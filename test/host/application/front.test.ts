@@ -9,7 +9,16 @@ import { ManualClock } from "../../support/http/manual-clock.ts";
 import { until } from "../../support/host/log-fixture.ts";
 
 const minute = 60_000;
-const limits = { connectionsMax: 100, headBytesMax: 16_384, headerCountMax: 100, bodyBytesMax: 1 << 20, headArrivalMs: minute, idleMs: minute, connectMs: minute, firstByteMs: minute };
+const limits = {
+  connectionsMax: 100,
+  headBytesMax: 16_384,
+  headerCountMax: 100,
+  bodyBytesMax: 1 << 20,
+  headArrivalMs: minute,
+  idleMs: minute,
+  connectMs: minute,
+  firstByteMs: minute,
+};
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0)) await close();
@@ -21,7 +30,9 @@ async function frontOf(clock: Clock = systemClock): Promise<{ front: Front; url:
   return { front, url: `http://127.0.0.1:${front.port}` };
 }
 
-async function application(handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<{ port: number; server: Server }> {
+async function application(
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<{ port: number; server: Server }> {
   const server = createServer(handle);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   closers.push(() => {
@@ -32,7 +43,18 @@ async function application(handle: (request: IncomingMessage, response: ServerRe
 }
 
 function termOf(applicationPort: number, changes: Partial<Term> = {}): Term {
-  return { epoch: 4, gate: () => undefined, applicationHost: "127.0.0.1", applicationPort, whenReady: () => Promise.resolve(), isReady: true, endings: new Endings(systemClock), maySpareEnding: true, onCheckpointAsked: () => undefined, ...changes };
+  return {
+    epoch: 4,
+    gate: () => undefined,
+    applicationHost: "127.0.0.1",
+    applicationPort,
+    whenReady: () => Promise.resolve(),
+    isReady: true,
+    endings: new Endings(systemClock),
+    maySpareEnding: true,
+    onCheckpointAsked: () => undefined,
+    ...changes,
+  };
 }
 
 describe("the front", () => {
@@ -104,7 +126,10 @@ describe("the front", () => {
     const { front, url } = await frontOf();
     const { port } = await application((_request, response) => response.end("undone"));
     front.serve(termOf(port, { gate: () => Promise.reject(new GateShutError()) }));
-    const outcome = await fetch(url, { method: "POST", body: "x" }).then((response) => response.text(), () => "cut");
+    const outcome = await fetch(url, { method: "POST", body: "x" }).then(
+      (response) => response.text(),
+      () => "cut",
+    );
     expect(outcome).not.toContain("undone");
   });
 
@@ -114,7 +139,12 @@ describe("the front", () => {
     const next = await application((_request, response) => response.end("new"));
     let port = old.port;
     const term = termOf(0);
-    front.serve({ ...term, get applicationPort() { return port; } });
+    front.serve({
+      ...term,
+      get applicationPort() {
+        return port;
+      },
+    });
     expect(await (await fetch(url)).text()).toBe("old");
     const held = fetch(`${url}/held`, { method: "POST" });
     await until(() => front.requests.size === 1);
@@ -160,7 +190,10 @@ describe("the front", () => {
     const answer = fetch(url, { method: "POST", body: "x" });
     await until(() => front.active === 1);
     front.shut("the application was given up");
-    const { headers, body } = await answer.then(async (response) => ({ headers: response.headers, body: await response.text() }));
+    const { headers, body } = await answer.then(async (response) => ({
+      headers: response.headers,
+      body: await response.text(),
+    }));
     expect([headers.get("stead-outcome"), body]).toEqual(["not-executed", "this host is not primary any more\n"]);
   });
 
@@ -184,7 +217,10 @@ describe("the front", () => {
     let arrived = false;
     const { port } = await application(() => (arrived = true));
     front.serve(termOf(port));
-    const stuck = fetch(url).then((response) => response.status, () => "cut");
+    const stuck = fetch(url).then(
+      (response) => response.status,
+      () => "cut",
+    );
     await until(() => arrived);
     expect(await front.drain({ drainMs: 10, streamsMs: 10 })).toEqual({ cut: 1 });
     front.shut("stepped down");

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { allRules, withoutRule } from "../../../src/core/rules.ts";
-import { LeftoverError, Leftovers, type ProcessIdentity, type Processes, type Reach, type Sighting } from "../../../src/host/application/leftovers.ts";
+import {
+  LeftoverError,
+  Leftovers,
+  type ProcessIdentity,
+  type Processes,
+  type Reach,
+  type Sighting,
+} from "../../../src/host/application/leftovers.ts";
 import type { Clock } from "../../../src/runtime/clock.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 
@@ -15,7 +22,8 @@ class FakeProcesses implements Processes {
   writing: string[] = [];
   uncertainLooks = 0;
   tidied = 0;
-  onKill: (found: readonly ProcessIdentity[]) => void = (found) => void (this.living = this.living.filter((process) => !found.includes(process)));
+  onKill: (found: readonly ProcessIdentity[]) => void = (found) =>
+    void (this.living = this.living.filter((process) => !found.includes(process)));
 
   ours(reach: Reach): Sighting {
     this.reaches.push(reach);
@@ -36,13 +44,24 @@ class FakeProcesses implements Processes {
   }
 }
 
-function leftoversOf(living: ProcessIdentity[] = [], rules = allRules): { leftovers: Leftovers; processes: FakeProcesses; warnings: string[] } {
+function leftoversOf(
+  living: ProcessIdentity[] = [],
+  rules = allRules,
+): { leftovers: Leftovers; processes: FakeProcesses; warnings: string[] } {
   const processes = new FakeProcesses();
   processes.living = living;
   const warnings: string[] = [];
   let nowMs = 0;
-  const clock: Clock = { ...systemClock, now: () => nowMs, sleep: (delayMs) => Promise.resolve(void (nowMs += delayMs)) };
-  return { leftovers: new Leftovers({ processes, clock, rules, onWarning: (text) => void warnings.push(text) }), processes, warnings };
+  const clock: Clock = {
+    ...systemClock,
+    now: () => nowMs,
+    sleep: (delayMs) => Promise.resolve(void (nowMs += delayMs)),
+  };
+  return {
+    leftovers: new Leftovers({ processes, clock, rules, onWarning: (text) => void warnings.push(text) }),
+    processes,
+    warnings,
+  };
 }
 
 describe("leftovers", () => {
@@ -84,7 +103,9 @@ describe("leftovers", () => {
     const { leftovers, processes } = leftoversOf();
     processes.writing = ["process 7 (sqlite3 notes.db) has /data/notes.db open for writing"];
     await expect(leftovers.ensureNone()).rejects.toBeInstanceOf(LeftoverError);
-    expect(leftovers.obstacle(["notes.db"])).toStartWith("process 7 (sqlite3 notes.db) has /data/notes.db open for writing (end it");
+    expect(leftovers.obstacle(["notes.db"])).toStartWith(
+      "process 7 (sqlite3 notes.db) has /data/notes.db open for writing (end it",
+    );
     expect(processes.killed).toEqual([]);
     expect(processes.reaches).toEqual(["everywhere"]);
   });

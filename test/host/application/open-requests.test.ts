@@ -2,8 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { OpenRequests } from "../../../src/host/application/open-requests.ts";
 import type { Exchange } from "../../../src/http/upstream/exchange.ts";
 
-const exchange = (target: string, changes: { responseStarted?: boolean; bodyBytes?: number } = {}): Exchange & { bodyBytes: number } =>
-  ({ request: { method: "POST", target }, responseStarted: false, bodyBytes: 0, ...changes }) as unknown as Exchange & { bodyBytes: number };
+const exchange = (
+  target: string,
+  changes: { responseStarted?: boolean; bodyBytes?: number } = {},
+): Exchange & { bodyBytes: number } =>
+  ({ request: { method: "POST", target }, responseStarted: false, bodyBytes: 0, ...changes }) as unknown as Exchange & {
+    bodyBytes: number;
+  };
 
 describe("the open requests of an application", () => {
   test("are told with their age and without their query, those without an answer first, the oldest first", () => {

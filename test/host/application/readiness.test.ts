@@ -25,9 +25,20 @@ async function serve(host: string, port: number, status = 200): Promise<string[]
 
 const never = new AbortController().signal;
 
-function wait(port: number, changes: Partial<ReadinessOptions> = {}): { end: ReturnType<typeof becomesReady>; warnings: string[] } {
+function wait(
+  port: number,
+  changes: Partial<ReadinessOptions> = {},
+): { end: ReturnType<typeof becomesReady>; warnings: string[] } {
   const warnings: string[] = [];
-  const options = { port, path: "/", timeoutMs: 20_000, addresses: loopbacks, clock: systemClock, listening: () => undefined, onWarning: (text: string) => warnings.push(text) };
+  const options = {
+    port,
+    path: "/",
+    timeoutMs: 20_000,
+    addresses: loopbacks,
+    clock: systemClock,
+    listening: () => undefined,
+    onWarning: (text: string) => warnings.push(text),
+  };
   return { end: becomesReady({ ...options, ...changes }, never), warnings };
 }
 
@@ -72,19 +83,32 @@ describe("readiness", () => {
   test("warns long before the time is over, and once, of an application that listens elsewhere", async () => {
     const port = await freePort();
     let nowMs = 0;
-    const clock = { ...systemClock, now: () => nowMs, sleep: () => Promise.resolve((nowMs += 500)).then(() => undefined) };
+    const clock = {
+      ...systemClock,
+      now: () => nowMs,
+      sleep: () => Promise.resolve((nowMs += 500)).then(() => undefined),
+    };
     const { end, warnings } = wait(port, { clock, timeoutMs: 30_000, listening: () => ["*:3000"] });
     expect((await end).kind).toBe("timeout");
     expect(warnings.length).toBe(1);
-    expect(warnings[0]).toStartWith(`the application is not ready after 3000 ms: it listens on *:3000, not on PORT ${port}`);
+    expect(warnings[0]).toStartWith(
+      `the application is not ready after 3000 ms: it listens on *:3000, not on PORT ${port}`,
+    );
   });
 });
 
 describe("the table of sockets", () => {
   test("reads addresses of both families as they are written", () => {
     const head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
-    const row = (local: string, state: string, inode: string): string => `   0: ${local} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 x\n`;
-    const table = head + row("0100007F:1F90", "0A", "11") + row("00000000:0050", "0A", "12") + row("0100007F:1F91", "01", "13") + row("00000000000000000000000001000000:0BB8", "0A", "14") + row("B80D0120000000000000000001000000:0BB9", "0A", "15");
+    const row = (local: string, state: string, inode: string): string =>
+      `   0: ${local} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 x\n`;
+    const table =
+      head +
+      row("0100007F:1F90", "0A", "11") +
+      row("00000000:0050", "0A", "12") +
+      row("0100007F:1F91", "01", "13") +
+      row("00000000000000000000000001000000:0BB8", "0A", "14") +
+      row("B80D0120000000000000000001000000:0BB9", "0A", "15");
     expect(parseListeners(table)).toEqual([
       { address: "127.0.0.1:8080", port: 8080, inode: "11" },
       { address: "*:80", port: 80, inode: "12" },

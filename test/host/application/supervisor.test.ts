@@ -25,7 +25,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const serving = `const s = require("http").createServer((q, r) => { if (q.url === "/crash") process.exit(3); r.end(String(process.pid)); });
 s.listen(Number(process.env.PORT), "127.0.0.1");`;
 
-function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clock: Clock = systemClock): { supervisor: Supervisor; gaveUp: Promise<string>; warnings: string[]; endings(): Promise<(number | undefined)[]> } {
+function supervise(
+  script: string,
+  changes: Partial<ApplicationConfig> = {},
+  clock: Clock = systemClock,
+): { supervisor: Supervisor; gaveUp: Promise<string>; warnings: string[]; endings(): Promise<(number | undefined)[]> } {
   const metrics = new PrometheusMetrics(hostMetrics);
   const gaveUp = Promise.withResolvers<string>();
   const warnings: string[] = [];
@@ -60,7 +64,9 @@ function supervise(script: string, changes: Partial<ApplicationConfig> = {}, clo
   running.push(supervisor);
   const endings = async (): Promise<(number | undefined)[]> => {
     const text = await metrics.text();
-    return ["restarted", "given_up"].map((sequel) => sampleOf(text, `stead_application_endings_total{cause="ended",sequel="${sequel}"}`));
+    return ["restarted", "given_up"].map((sequel) =>
+      sampleOf(text, `stead_application_endings_total{cause="ended",sequel="${sequel}"}`),
+    );
   };
   return { supervisor, gaveUp: gaveUp.promise, warnings, endings };
 }
@@ -109,7 +115,9 @@ describe("the supervisor", () => {
     const clock = { ...systemClock, now: () => (existsSync(flag) ? Number.MAX_SAFE_INTEGER : 0) };
     const { supervisor } = supervise(elsewhere, {}, clock);
     const port = await freePort();
-    await expect(supervisor.start(port)).rejects.toThrow(new RegExp(`it listens on 127\\.0\\.0\\.1:\\d+, not on PORT ${port}`));
+    await expect(supervisor.start(port)).rejects.toThrow(
+      new RegExp(`it listens on 127\\.0\\.0\\.1:\\d+, not on PORT ${port}`),
+    );
   });
 
   test("finds an application at the loopback address where it listens", async () => {
@@ -165,12 +173,17 @@ describe("the supervisor", () => {
     await fetch(`http://127.0.0.1:${port}/crash`).catch(() => undefined);
     await until(() => warnings.length === 1);
     await supervisor.kill();
-    const outcome = await Promise.race([gaveUp.then(() => "gave up"), new Promise((resolve) => setImmediate(() => resolve("quiet")))]);
+    const outcome = await Promise.race([
+      gaveUp.then(() => "gave up"),
+      new Promise((resolve) => setImmediate(() => resolve("quiet"))),
+    ]);
     expect([outcome, warnings.length]).toEqual(["quiet", 1]);
   });
 
   test("lets the application finish on its stop signal", async () => {
-    const { supervisor } = supervise(`${serving} process.on("SIGTERM", () => { require("fs").writeFileSync("${folder}/bye", "bye"); process.exit(0); });`);
+    const { supervisor } = supervise(
+      `${serving} process.on("SIGTERM", () => { require("fs").writeFileSync("${folder}/bye", "bye"); process.exit(0); });`,
+    );
     await supervisor.start(await freePort());
     await supervisor.stop();
     expect(readFileSync(join(folder, "bye"), "utf8")).toBe("bye");
@@ -219,7 +232,9 @@ describe("the watcher", () => {
     const { host, pids } = await hostOfAShell();
     const family = descendantsOf(host.pid).map(({ pid }) => pid);
     const leader = family.find((pid) => descendantsOf(pid).some((child) => child.pid === pids[0]));
-    const readers = family.filter((pid) => pid !== leader && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("stead-watcher")).sort((a, b) => a - b);
+    const readers = family
+      .filter((pid) => pid !== leader && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("stead-watcher"))
+      .sort((a, b) => a - b);
     expect(readers.length).toBe(2);
     process.kill(readers[nth] as number, "SIGKILL");
     // Without the first reader nobody watches the host: the group ends at once. The second one is there only for that.

@@ -11,8 +11,28 @@ import { until } from "../../support/host/log-fixture.ts";
 
 const secret = "s".repeat(32);
 const status: HostStatus = {
-  ...{ version: 1, service: "notes", host: "a", instance: "i", role: "secondary", reason: null, epoch: 0, epochHost: null, position: 0 },
-  ...{ lastRecordAgeMs: null, vaultSilentMs: null, clockMs: 12.5, handover: null, vacated: false, dataUrl: "http://127.0.0.1:1", controlUrl: "http://127.0.0.1:2", priority: 0, nofailover: false },
+  ...{
+    version: 1,
+    service: "notes",
+    host: "a",
+    instance: "i",
+    role: "secondary",
+    reason: null,
+    epoch: 0,
+    epochHost: null,
+    position: 0,
+  },
+  ...{
+    lastRecordAgeMs: null,
+    vaultSilentMs: null,
+    clockMs: 12.5,
+    handover: null,
+    vacated: false,
+    dataUrl: "http://127.0.0.1:1",
+    controlUrl: "http://127.0.0.1:2",
+    priority: 0,
+    nofailover: false,
+  },
   ...{ leaseMs: 1000, checkpoint: null, setAside: [], ...untold, warnings: [] },
 };
 
@@ -75,10 +95,18 @@ class FakeHost implements Controlled {
     this.calls.push("clear suspects");
   }
 
-  rehearsal: Awaited<ReturnType<Controlled["rehearse"]>> = { kind: "refused", refusal: { kind: "not_ready", reason: "only a secondary rehearses; this host is primary" } };
+  rehearsal: Awaited<ReturnType<Controlled["rehearse"]>> = {
+    kind: "refused",
+    refusal: { kind: "not_ready", reason: "only a secondary rehearses; this host is primary" },
+  };
   readonly databases: Controlled["databases"] = {
     list: () => ({ total: 1, databases: [entry] }),
-    exclude: ({ name, force }) => Promise.resolve(force === true ? { kind: "done", done: { total: 1, databases: [{ ...entry, name, condition: "excluded" }] } } : { kind: "refused", refusal: { kind: "not_ready", reason: `${name} is captured` } }),
+    exclude: ({ name, force }) =>
+      Promise.resolve(
+        force === true
+          ? { kind: "done", done: { total: 1, databases: [{ ...entry, name, condition: "excluded" }] } }
+          : { kind: "refused", refusal: { kind: "not_ready", reason: `${name} is captured` } },
+      ),
     include: ({ name }) => Promise.resolve({ kind: "done", done: { total: 1, databases: [{ ...entry, name }] } }),
   };
   rehearse(): ReturnType<Controlled["rehearse"]> {
@@ -104,7 +132,8 @@ function call(host: Controlled, path: string, init: RequestInit = {}, clock: Clo
   const headers = { authorization: `Bearer ${secret}`, ...(init.headers as Record<string, string> | undefined) };
   return Promise.resolve(controlApp(host, secret, clock, metrics).request(path, { ...init, headers }));
 }
-const post = (host: Controlled, path: string, body: string): Promise<Response> => call(host, path, { method: "POST", body });
+const post = (host: Controlled, path: string, body: string): Promise<Response> =>
+  call(host, path, { method: "POST", body });
 
 /** Timers fire when the test says so. */
 function manualTimers(): Clock & { fire(): void; readonly pending: number } {
@@ -138,10 +167,13 @@ test("the format that a gateway tells with a probe reaches the host, unless it i
   const host = new FakeHost();
   const app = controlApp(host, secret, systemClock, metrics);
   const probe = async (fields: Record<string, string>): Promise<void> => {
-    expect((await app.request("/v1/status", { headers: { authorization: `Bearer ${secret}`, ...fields } })).status).toBe(200);
+    expect(
+      (await app.request("/v1/status", { headers: { authorization: `Bearer ${secret}`, ...fields } })).status,
+    ).toBe(200);
   };
   await probe({ "stead-gateway": "gw1", "stead-record-format": "2" });
-  for (const format of ["0", "-1", "2.5", "two", "", "99999"]) await probe({ "stead-gateway": "gw1", "stead-record-format": format });
+  for (const format of ["0", "-1", "2.5", "two", "", "99999"])
+    await probe({ "stead-gateway": "gw1", "stead-record-format": format });
   await probe({ "stead-record-format": "1" });
   await probe({ "stead-gateway": "a gateway", "stead-record-format": "1" });
   await probe({ "stead-gateway": "gw2" });
@@ -152,7 +184,20 @@ describe("the control API", () => {
   test("answers nobody without the cluster secret, whatever is asked", async () => {
     const host = new FakeHost();
     for (const authorization of ["", secret, `Bearer ${secret}x`, `Bearer ${secret.slice(1)}`, `Basic ${secret}`]) {
-      for (const [method, path] of [["GET", "/v1/status"], ["GET", "/v1/status/stream"], ["POST", "/v1/promote"], ["POST", "/v1/demote"], ["POST", "/v1/restore"], ["POST", "/v1/checkpoint"], ["POST", "/v1/rehearse"], ["POST", "/v1/removed"], ["POST", "/v1/suspects/clear"], ["GET", "/v1/databases"], ["POST", "/v1/databases/exclude"], ["POST", "/v1/databases/include"]] as const) {
+      for (const [method, path] of [
+        ["GET", "/v1/status"],
+        ["GET", "/v1/status/stream"],
+        ["POST", "/v1/promote"],
+        ["POST", "/v1/demote"],
+        ["POST", "/v1/restore"],
+        ["POST", "/v1/checkpoint"],
+        ["POST", "/v1/rehearse"],
+        ["POST", "/v1/removed"],
+        ["POST", "/v1/suspects/clear"],
+        ["GET", "/v1/databases"],
+        ["POST", "/v1/databases/exclude"],
+        ["POST", "/v1/databases/include"],
+      ] as const) {
         const answer = await call(host, path, { method, headers: { authorization } });
         expect(answer.status).toBe(401);
         expect(await answer.json()).toMatchObject({ error: "not authenticated" });
@@ -197,35 +242,57 @@ describe("the control API", () => {
     for (const [body, error] of bodies) {
       const answer = await post(host, "/v1/promote", body);
       expect(answer.status).toBe(400);
-      expect((await answer.json() as { error: string }).error).toContain(error);
+      expect(((await answer.json()) as { error: string }).error).toContain(error);
     }
     expect((await post(host, "/v1/demote", JSON.stringify({ gateway: "gw1" }))).status).toBe(400);
     const demote = { gateway: "gw1", successor: null, reason: "maintenance" };
-    for (const change of [{ reason: "x".repeat(501) }, { reason: "half a pair \ud800" }, { successor: "b".repeat(65) }]) {
+    for (const change of [
+      { reason: "x".repeat(501) },
+      { reason: "half a pair \ud800" },
+      { successor: "b".repeat(65) },
+    ]) {
       expect((await post(host, "/v1/demote", JSON.stringify({ ...demote, ...change }))).status).toBe(400);
     }
     const large = await post(host, "/v1/promote", JSON.stringify({ ...good, gateway: "g".repeat(300_000) }));
-    expect([large.status, await large.json()]).toEqual([413, { error: "the body is too large", advice: "at most 262144 bytes are accepted" }]);
+    expect([large.status, await large.json()]).toEqual([
+      413,
+      { error: "the body is too large", advice: "at most 262144 bytes are accepted" },
+    ]);
     expect(host.calls).toEqual([]);
   });
 
   test("excludes and includes a database by a name that stays in the data folder, and refuses one that is captured", async () => {
     const host = new FakeHost();
     expect(await (await call(host, "/v1/databases")).json()).toEqual({ total: 1, databases: [entry] });
-    for (const name of ["", "../app.db", "/etc/app.db"]) expect((await post(host, "/v1/databases/exclude", JSON.stringify({ name }))).status).toBe(400);
+    for (const name of ["", "../app.db", "/etc/app.db"])
+      expect((await post(host, "/v1/databases/exclude", JSON.stringify({ name }))).status).toBe(400);
     const refused = await post(host, "/v1/databases/exclude", '{"name":"app.db"}');
     expect([refused.status, await refused.json()]).toEqual([409, { kind: "not_ready", reason: "app.db is captured" }]);
-    expect(await (await post(host, "/v1/databases/exclude", '{"name":"app.db","force":true}')).json()).toEqual({ total: 1, databases: [{ ...entry, condition: "excluded" }] });
-    expect(await (await post(host, "/v1/databases/include", '{"name":"app.db"}')).json()).toEqual({ total: 1, databases: [entry] });
+    expect(await (await post(host, "/v1/databases/exclude", '{"name":"app.db","force":true}')).json()).toEqual({
+      total: 1,
+      databases: [{ ...entry, condition: "excluded" }],
+    });
+    expect(await (await post(host, "/v1/databases/include", '{"name":"app.db"}')).json()).toEqual({
+      total: 1,
+      databases: [entry],
+    });
   });
 
   test("streams the phases of a promotion, one line each, until it is done or refused", async () => {
     const host = new FakeHost();
-    host.events = [{ kind: "phase", phase: "claim", ms: 1 }, { kind: "refused", refusal: { kind: "epoch_taken", epoch: 2, host: "b" } }];
+    host.events = [
+      { kind: "phase", phase: "claim", ms: 1 },
+      { kind: "refused", refusal: { kind: "epoch_taken", epoch: 2, host: "b" } },
+    ];
     const answer = await post(host, "/v1/promote", JSON.stringify(good));
     expect(answer.status).toBe(200);
     expect(answer.headers.get("content-type")).toContain("application/x-ndjson");
-    expect((await answer.text()).trim().split("\n").map((line) => JSON.parse(line) as unknown)).toEqual(host.events);
+    expect(
+      (await answer.text())
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual(host.events);
   });
 
   test("answers 409 with the refusal where an answer is one object", async () => {
@@ -277,8 +344,13 @@ describe("the status stream", () => {
   });
 
   test("ends when the listener is closed: that is the failure signal of a gateway", async () => {
-    const server = await serveControl(controlApp(new FakeHost(), secret, systemClock, metrics), { host: "127.0.0.1", port: 0 });
-    const answer = await fetch(`http://127.0.0.1:${server.port}/v1/status/stream`, { headers: { authorization: `Bearer ${secret}` } });
+    const server = await serveControl(controlApp(new FakeHost(), secret, systemClock, metrics), {
+      host: "127.0.0.1",
+      port: 0,
+    });
+    const answer = await fetch(`http://127.0.0.1:${server.port}/v1/status/stream`, {
+      headers: { authorization: `Bearer ${secret}` },
+    });
     const reader = bodyOf(answer);
     await nextStatus(reader);
     server.close();

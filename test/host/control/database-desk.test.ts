@@ -32,7 +32,9 @@ describe("an operator excludes", () => {
   });
 
   test("a name that is misspelt only with force: it would release nothing", async () => {
-    expect(await reasonOf(deskOf(true).exclude({ name: "seeled.db" }))).toContain("there is no database seeled.db here; not captured are: sealed.db; with --force");
+    expect(await reasonOf(deskOf(true).exclude({ name: "seeled.db" }))).toContain(
+      "there is no database seeled.db here; not captured are: sealed.db; with --force",
+    );
     expect(await deskOf(true).exclude({ name: "seeled.db", force: true })).toMatchObject({ kind: "done" });
   });
 
@@ -43,7 +45,9 @@ describe("an operator excludes", () => {
   test("and includes again what is excluded, and nothing else", async () => {
     const desk = deskOf(true);
     await desk.exclude({ name: "sealed.db" });
-    expect(await reasonOf(desk.include({ name: "seeled.db" }))).toContain("seeled.db is not excluded; excluded are: sealed.db");
+    expect(await reasonOf(desk.include({ name: "seeled.db" }))).toContain(
+      "seeled.db is not excluded; excluded are: sealed.db",
+    );
     expect(await desk.include({ name: "sealed.db" })).toMatchObject({ kind: "done" });
   });
 });

@@ -31,8 +31,17 @@ class ManualClock implements Clock {
 
 function watched(): { watch: GatewayWatch; clock: ManualClock; notices: Notices } {
   const clock = new ManualClock();
-  const notices = new Notices({ info: () => undefined, warn: () => undefined, error: () => undefined }, () => undefined);
-  const watch = new GatewayWatch({ clock, notices, host: "app1", controlUrl: "http://10.0.0.11:7701", rules: allRules });
+  const notices = new Notices(
+    { info: () => undefined, warn: () => undefined, error: () => undefined },
+    () => undefined,
+  );
+  const watch = new GatewayWatch({
+    clock,
+    notices,
+    host: "app1",
+    controlUrl: "http://10.0.0.11:7701",
+    rules: allRules,
+  });
   watch.start();
   return { watch, clock, notices };
 }
@@ -78,7 +87,9 @@ describe("a host that was removed from the registry", () => {
     watch.removedBy("gw1");
     leave();
     watch.removedBy("gw2");
-    expect(notices.warnings).toEqual([expect.stringContaining("removed from the registry of gateway gw1 at 1970-01-01T00:00:00.000Z, gateway gw2 at")]);
+    expect(notices.warnings).toEqual([
+      expect.stringContaining("removed from the registry of gateway gw1 at 1970-01-01T00:00:00.000Z, gateway gw2 at"),
+    ]);
     watch.watchedBy("gw1");
     expect(notices.warnings).toEqual([expect.stringMatching(/^removed from the registry of gateway gw2 at/)]);
     watch.watchedBy("gw2");

@@ -24,21 +24,46 @@ function folder(): string {
   return path;
 }
 
-const placeOf = (write: () => Promise<void>): DiskPlace => ({ name: "the data folder /data", write, leave: () => Promise.resolve() });
+const placeOf = (write: () => Promise<void>): DiskPlace => ({
+  name: "the data folder /data",
+  write,
+  leave: () => Promise.resolve(),
+});
 const failure = (code: string): Error => Object.assign(new Error(`${code}: it failed`), { code });
 
-async function canaryOf(changes: Partial<CanaryOptions> & { readonly store?: FaultyStore } = {}): Promise<{ canary: Canary; store: FaultyStore; notices: Notices }> {
+async function canaryOf(
+  changes: Partial<CanaryOptions> & { readonly store?: FaultyStore } = {},
+): Promise<{ canary: Canary; store: FaultyStore; notices: Notices }> {
   const store = changes.store ?? new FaultyStore(new MemoryStore());
   const { id } = await ensureIdentity(store.inner, "notes");
-  const notices = new Notices({ info: () => undefined, warn: () => undefined, error: () => undefined }, () => undefined);
+  const notices = new Notices(
+    { info: () => undefined, warn: () => undefined, error: () => undefined },
+    () => undefined,
+  );
   const ports = { places: [], describeDescriptors: () => Promise.resolve("this process has 3 of 3 descriptors open") };
-  const canary = new Canary({ ports, clock: systemClock, vaultId: id, host: "a", instance: "run", diskStallMs: 5_000, notices, onChange: () => undefined, ...changes, store });
+  const canary = new Canary({
+    ports,
+    clock: systemClock,
+    vaultId: id,
+    host: "a",
+    instance: "run",
+    diskStallMs: 5_000,
+    notices,
+    onChange: () => undefined,
+    ...changes,
+    store,
+  });
   ends.push(() => canary.stop());
   canary.start();
   return { canary, store, notices };
 }
 
-const withPlace = (write: () => Promise<void>): Pick<CanaryOptions, "ports"> => ({ ports: { places: [placeOf(write)], describeDescriptors: () => Promise.resolve("this process has 3 of 3 descriptors open") } });
+const withPlace = (write: () => Promise<void>): Pick<CanaryOptions, "ports"> => ({
+  ports: {
+    places: [placeOf(write)],
+    describeDescriptors: () => Promise.resolve("this process has 3 of 3 descriptors open"),
+  },
+});
 
 describe("the canary", () => {
   test("names a disk that is read-only, in the status and in the warnings", async () => {
@@ -67,16 +92,22 @@ describe("the canary", () => {
   test("names descriptors that ran out, and does not blame the disk", async () => {
     const { canary } = await canaryOf(withPlace(() => Promise.reject(failure("EMFILE"))));
     await until(() => canary.impairments.length > 0);
-    expect(canary.impairments).toMatchObject([{ kind: "descriptors", reason: "no descriptor is left: this process has 3 of 3 descriptors open" }]);
+    expect(canary.impairments).toMatchObject([
+      { kind: "descriptors", reason: "no descriptor is left: this process has 3 of 3 descriptors open" },
+    ]);
   });
 
   test("finds out that this host cannot write the vault which it can read, and that it can again", async () => {
     const store = new FaultyStore(new MemoryStore());
     let isReadOnly = true;
-    store.beforePut = () => (isReadOnly ? Promise.reject(new StoreError("denied", "EROFS", "Mount it read-write.")) : Promise.resolve());
+    store.beforePut = () =>
+      isReadOnly ? Promise.reject(new StoreError("denied", "EROFS", "Mount it read-write.")) : Promise.resolve();
     const { canary } = await canaryOf({ store });
     await until(() => canary.vault.writeError !== null);
-    expect(canary.vault).toMatchObject({ wroteMs: null, writeError: "the vault cannot be used from here: EROFS (Mount it read-write.)" });
+    expect(canary.vault).toMatchObject({
+      wroteMs: null,
+      writeError: "the vault cannot be used from here: EROFS (Mount it read-write.)",
+    });
     expect(canary.impairments.map(({ kind }) => kind)).toEqual(["vault"]);
     isReadOnly = false;
     await until(() => canary.vault.writeError === null);
@@ -91,7 +122,10 @@ describe("the canary", () => {
     store.get = (key) => empty.get(key);
     const { canary } = await canaryOf({ store });
     await until(() => canary.impairments.length > 0);
-    expect(canary.vault).toMatchObject({ id: null, writeError: expect.stringContaining("is the shared area mounted?") });
+    expect(canary.vault).toMatchObject({
+      id: null,
+      writeError: expect.stringContaining("is the shared area mounted?"),
+    });
     expect(await store.inner.list("probes/")).toEqual([]);
   });
 
@@ -99,7 +133,8 @@ describe("the canary", () => {
     const { canary, store } = await canaryOf({ ports: null });
     await canary.store.putIfAbsent("log/1", new Uint8Array(1));
     expect(canary.vault.latencyMs).toBeGreaterThanOrEqual(0);
-    store.beforePut = () => Promise.reject(new StoreError("full", "no space", "Free space.", { cause: failure("ENOSPC") }));
+    store.beforePut = () =>
+      Promise.reject(new StoreError("full", "no space", "Free space.", { cause: failure("ENOSPC") }));
     await canary.store.putIfAbsent("log/2", new Uint8Array(1)).catch(() => undefined);
     expect(canary.vault.writeError).toContain("no space");
   });
@@ -136,7 +171,10 @@ describe("the places of a host's disks", () => {
     const places = await diskPlaces({ dataFolder, stateFolder });
     for (const place of places) await place.write();
     // Both are on one file system here: the application's folder gets no file.
-    expect([existsSync(join(stateFolder, ".stead-canary")), existsSync(join(dataFolder, ".stead-canary"))]).toEqual([true, false]);
+    expect([existsSync(join(stateFolder, ".stead-canary")), existsSync(join(dataFolder, ".stead-canary"))]).toEqual([
+      true,
+      false,
+    ]);
     for (const place of places) await place.leave();
     expect(existsSync(join(stateFolder, ".stead-canary"))).toBe(false);
     rmSync(dataFolder, { recursive: true });
@@ -144,6 +182,8 @@ describe("the places of a host's disks", () => {
   });
 
   test("say how many descriptors there are", async () => {
-    expect(await describeDescriptors()).toMatch(/this process has (\d+|all) of (\d+|its) descriptors open; raise LimitNOFILE/);
+    expect(await describeDescriptors()).toMatch(
+      /this process has (\d+|all) of (\d+|its) descriptors open; raise LimitNOFILE/,
+    );
   });
 });

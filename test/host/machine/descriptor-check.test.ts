@@ -1,18 +1,25 @@
 import { expect, test } from "bun:test";
-import { assertDescriptors, checkDescriptors, DescriptorLimitError } from "../../../src/host/machine/descriptor-check.ts";
+import {
+  assertDescriptors,
+  checkDescriptors,
+  DescriptorLimitError,
+} from "../../../src/host/machine/descriptor-check.ts";
 import { openFileLimit } from "../../../src/runtime/open-file-limit.ts";
 
 test("thirty databases fit into 256 descriptors, forty do not, and what is refused says what was found, is accepted and to be done", () => {
   expect(checkDescriptors(30, 256)).toBeUndefined();
   const found = checkDescriptors(40, 256);
   expect(found?.kind).toBe("refused");
-  expect(found?.found).toBe("a limit of 256 open files, and 40 databases, which need up to 264 while the application has all of them open and writes, 184 while it only has them open");
+  expect(found?.found).toBe(
+    "a limit of 256 open files, and 40 databases, which need up to 264 while the application has all of them open and writes, 184 while it only has them open",
+  );
   expect(found?.accepted).toBe("at least 264, or 1024");
   expect(found?.advice).toContain("LimitNOFILE=");
   expect(() => assertDescriptors(40, () => undefined, 256)).toThrow(DescriptorLimitError);
 });
 
-test("a host that could not serve one database is refused though there is none yet", () => expect(checkDescriptors(0, 64)?.kind).toBe("refused"));
+test("a host that could not serve one database is refused though there is none yet", () =>
+  expect(checkDescriptors(0, 64)?.kind).toBe("refused"));
 
 test("more tenants than a usual limit holds are a warning from 80 % on: those that nobody has open cost nothing", () => {
   const warnings: string[] = [];

@@ -38,7 +38,12 @@ async function failureOf(work: Promise<unknown>): Promise<StoreError> {
   return failure;
 }
 
-function setUp(): { store: TimedStore; inner: FaultyStore; clock: Timeouts; hang: ReturnType<typeof Promise.withResolvers<void>> } {
+function setUp(): {
+  store: TimedStore;
+  inner: FaultyStore;
+  clock: Timeouts;
+  hang: ReturnType<typeof Promise.withResolvers<void>>;
+} {
   const [inner, clock, hang] = [new FaultyStore(new MemoryStore()), new Timeouts(), Promise.withResolvers<void>()];
   return { store: new TimedStore(inner, clock, 5000), inner, clock, hang };
 }

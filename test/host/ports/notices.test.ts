@@ -3,7 +3,11 @@ import { Notices } from "../../../src/host/ports/notices.ts";
 
 function noticesWithLog() {
   const logged: string[] = [];
-  const log = { info: (text: string) => void logged.push(text), warn: (text: string) => void logged.push(text), error: () => undefined };
+  const log = {
+    info: (text: string) => void logged.push(text),
+    warn: (text: string) => void logged.push(text),
+    error: () => undefined,
+  };
   return { logged, notices: new Notices(log, () => undefined) };
 }
 

@@ -34,7 +34,10 @@ class SlowSnapshots extends FakeSource {
       await this.beforeRead();
       return database.read(offset, length);
     };
-    return { batch, snapshot: { databases: [{ ...database, read }], release: () => Promise.resolve(void (this.released += 1)) } };
+    return {
+      batch,
+      snapshot: { databases: [{ ...database, read }], release: () => Promise.resolve(void (this.released += 1)) },
+    };
   }
 }
 
@@ -44,13 +47,29 @@ async function setUp(changes: Partial<CheckpointerOptions> = {}) {
   source.pages.change({ 1: 1, 2: 2 });
   const writer = await claimAs(store, "a");
   const ends: JournalEnd[] = [];
-  const journal = new Journal({ writer, clock: systemClock, rules: allRules, leaseMs: 60_000, durability: { kind: "strict" }, onEnd: (end) => ends.push(end), onRecord: () => undefined });
+  const journal = new Journal({
+    writer,
+    clock: systemClock,
+    rules: allRules,
+    leaseMs: 60_000,
+    durability: { kind: "strict" },
+    onEnd: (end) => ends.push(end),
+    onRecord: () => undefined,
+  });
   journal.attach(source);
   const done: CheckpointManifest[] = [];
   const failed: string[] = [];
   const cleaned: number[] = [];
   const checkpointer = new Checkpointer({
-    ...{ journal, store, clock: systemClock, log: { info: () => undefined, warn: () => undefined, error: () => undefined }, host: "a", epoch: 1, epochPosition: writer.claimPosition },
+    ...{
+      journal,
+      store,
+      clock: systemClock,
+      log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+      host: "a",
+      epoch: 1,
+      epochPosition: writer.claimPosition,
+    },
     thresholds: { intervalMs: never, journalBytes: never, restoreBudgetMs: never },
     base: undefined,
     clean: (newest) => Promise.resolve(void cleaned.push(newest.position)),
@@ -73,12 +92,26 @@ describe("a checkpointer", () => {
   test("makes none before its primary serves, however much the application writes while it starts", async () => {
     const { store, source, journal } = await setUp();
     const checkpointer = new Checkpointer({
-      ...{ journal, store, clock: systemClock, log: { info: () => undefined, warn: () => undefined, error: () => undefined }, host: "a", epoch: 1, epochPosition: 1 },
-      ...{ thresholds: { intervalMs: 0, journalBytes: 1, restoreBudgetMs: 0 }, base: undefined, clean: () => Promise.resolve() },
+      ...{
+        journal,
+        store,
+        clock: systemClock,
+        log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+        host: "a",
+        epoch: 1,
+        epochPosition: 1,
+      },
+      ...{
+        thresholds: { intervalMs: 0, journalBytes: 1, restoreBudgetMs: 0 },
+        base: undefined,
+        clean: () => Promise.resolve(),
+      },
       ...{ onDone: () => undefined, onFailed: () => undefined },
     });
     checkpointer.onRecord(1_000_000);
-    expect(await failureOf(checkpointer.now("somebody asks"))).toMatchObject({ message: expect.stringContaining("R5") });
+    expect(await failureOf(checkpointer.now("somebody asks"))).toMatchObject({
+      message: expect.stringContaining("R5"),
+    });
     expect(source.taken).toBe(0);
     checkpointer.begin();
     checkpointer.onRecord(1);
@@ -120,7 +153,8 @@ describe("a checkpointer", () => {
 
   test("announces nothing when a chunk cannot be stored, lets the snapshot go, and can try again", async () => {
     const { store, source, journal, checkpointer, done } = await setUp();
-    store.beforePut = (key) => (key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve());
+    store.beforePut = (key) =>
+      key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve();
     await expect(checkpointer.now("test")).rejects.toThrow("the vault is full");
     expect([done, source.released, await listCheckpoints(store)]).toEqual([[], 1, []]);
     expect((await records(store)).some(({ body }) => body.kind === "checkpoint")).toBe(false);
@@ -131,10 +165,13 @@ describe("a checkpointer", () => {
   });
 
   test("starts one by itself when so much was journaled, and says when it fails", async () => {
-    const { store, journal, checkpointer, failed } = await setUp({ thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never } });
+    const { store, journal, checkpointer, failed } = await setUp({
+      thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never },
+    });
     checkpointer.onRecord(999);
     expect(await listCheckpoints(store)).toEqual([]);
-    store.beforePut = (key) => (key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve());
+    store.beforePut = (key) =>
+      key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve();
     checkpointer.onRecord(1);
     await until(() => failed.length === 1);
     expect(failed).toEqual(["the vault is full"]);
@@ -142,8 +179,13 @@ describe("a checkpointer", () => {
   });
 
   test("ends the term when a page is not what was captured: the application reads the same pages", async () => {
-    const { store, source, journal, checkpointer, failed, ends } = await setUp({ thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never } });
-    source.beforeRead = () => Promise.reject(lostContinuity("a.db", "page 2 with other content than was captured", "the content that is in the journal"));
+    const { store, source, journal, checkpointer, failed, ends } = await setUp({
+      thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never },
+    });
+    source.beforeRead = () =>
+      Promise.reject(
+        lostContinuity("a.db", "page 2 with other content than was captured", "the content that is in the journal"),
+      );
     checkpointer.onRecord(1000);
     await until(() => failed.length === 1);
     expect(ends).toEqual([{ kind: "must_stop", reason: expect.stringContaining("page 2") }]);
@@ -153,7 +195,8 @@ describe("a checkpointer", () => {
 
   test("goes on as primary when the vault refuses a checkpoint", async () => {
     const { store, journal, checkpointer, ends } = await setUp();
-    store.beforePut = (key) => (key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve());
+    store.beforePut = (key) =>
+      key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve();
     await expect(checkpointer.now("test")).rejects.toThrow("the vault is full");
     expect([ends, await journal.gate()]).toEqual([[], undefined]);
     journal.shut();

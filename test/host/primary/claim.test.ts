@@ -34,11 +34,24 @@ function hastyClock(): Clock {
   };
 }
 
-const ports = { random: systemRandom, rules: allRules, host: "b", leaseMs: 1_000, controlUrl: "http://127.0.0.1:9", instance: "b-1" };
+const ports = {
+  random: systemRandom,
+  rules: allRules,
+  host: "b",
+  leaseMs: 1_000,
+  controlUrl: "http://127.0.0.1:9",
+  instance: "b-1",
+};
 
 async function followerOf(store: FaultyStore, clock: Clock): Promise<Follower> {
   const target = { apply: () => Promise.resolve(), checksums: () => new Map() };
-  const follower = new Follower({ reader: readerFromStart(store), target, clock, onRecord: () => undefined, epochAtStart: undefined });
+  const follower = new Follower({
+    reader: readerFromStart(store),
+    target,
+    clock,
+    onRecord: () => undefined,
+    epochAtStart: undefined,
+  });
   await follower.catchUp();
   return follower;
 }
@@ -49,9 +62,11 @@ test("a claim on a vault that is read-only here is given up after a while, with 
   const clock = hastyClock();
   const follower = await followerOf(store, clock);
   let isReadOnly = true;
-  store.beforePut = () => (isReadOnly ? Promise.reject(new StoreError("denied", "EROFS", "Mount it read-write.")) : Promise.resolve());
+  store.beforePut = () =>
+    isReadOnly ? Promise.reject(new StoreError("denied", "EROFS", "Mount it read-write.")) : Promise.resolve();
   const troubles: string[] = [];
-  const claim = () => claimEpoch(follower, { ...ports, clock, overEpoch: 1, onTrouble: (error) => troubles.push(error.message) });
+  const claim = () =>
+    claimEpoch(follower, { ...ports, clock, overEpoch: 1, onTrouble: (error) => troubles.push(error.message) });
   expect(await claim()).toEqual({ kind: "unwritten", trouble: "EROFS (Mount it read-write.)" });
   expect(clock.now()).toBeGreaterThanOrEqual(10_000);
   expect(troubles.length).toBeGreaterThan(1);
@@ -66,6 +81,12 @@ test("a claim that is given up by the host's end rejects with the reason for tha
   const follower = await followerOf(store, clock);
   store.beforePut = () => Promise.reject(new StoreError("denied", "EROFS", "Mount it read-write."));
   const end = new AbortController();
-  const claim = claimEpoch(follower, { ...ports, clock, overEpoch: 0, signal: end.signal, onTrouble: () => end.abort(new Error("the host ends")) });
+  const claim = claimEpoch(follower, {
+    ...ports,
+    clock,
+    overEpoch: 0,
+    signal: end.signal,
+    onTrouble: () => end.abort(new Error("the host ends")),
+  });
   expect(await claim.catch((error: unknown) => String(error))).toBe("Error: the host ends");
 });

@@ -34,7 +34,16 @@ test("while a part is put the next one is read and prepared, and it is put only 
     put.resolve();
   }
   await all;
-  expect(events).toEqual(["read 1", "put 1 of 3", "read 2", "prepare 2", "put 2 of 3", "read 3", "prepare 3", "put 3 of 3"]);
+  expect(events).toEqual([
+    "read 1",
+    "put 1 of 3",
+    "read 2",
+    "prepare 2",
+    "put 2 of 3",
+    "read 3",
+    "prepare 3",
+    "put 3 of 3",
+  ]);
   expect(bytesPut).toBe(3 * 1024);
 });
 
@@ -42,7 +51,9 @@ test("a part that cannot be read ends it when the one before is durable, and is 
   const events: string[] = [];
   const put = Promise.withResolvers<void>();
   let isOver = false;
-  const failure = failureOf(putParts(batchOf(3, events, 2), { put: () => put.promise, prepare: () => void events.push("prepare") })).finally(() => (isOver = true));
+  const failure = failureOf(
+    putParts(batchOf(3, events, 2), { put: () => put.promise, prepare: () => void events.push("prepare") }),
+  ).finally(() => (isOver = true));
   for (let i = 0; i < 5; i += 1) await Promise.resolve();
   expect(isOver).toBe(false);
   put.resolve();
@@ -55,7 +66,9 @@ test("a put that fails ends it, and not before the part that was being read is r
   const reading = Promise.withResolvers<void>();
   const batch = { ...batchOf(3, events), readAhead: () => reading.promise };
   let isOver = false;
-  const failure = failureOf(putParts(batch, { put: () => Promise.reject(new Error("fenced")), prepare: () => undefined })).finally(() => (isOver = true));
+  const failure = failureOf(
+    putParts(batch, { put: () => Promise.reject(new Error("fenced")), prepare: () => undefined }),
+  ).finally(() => (isOver = true));
   for (let i = 0; i < 5; i += 1) await Promise.resolve();
   expect(isOver).toBe(false);
   reading.resolve();

@@ -21,12 +21,16 @@ test("a part that waits at the gate is timed until it may leave, and what passes
   clock.advance(40);
   gate.resolve(undefined);
   await waited;
-  expect([await sample("stead_gate_wait_seconds_count"), await sample("stead_gate_wait_seconds_sum")]).toEqual([1, 0.04]);
+  expect([await sample("stead_gate_wait_seconds_count"), await sample("stead_gate_wait_seconds_sum")]).toEqual([
+    1, 0.04,
+  ]);
 });
 
 test("a gate that never opens rejects as it did, and is not timed", async () => {
   const { meter, sample } = begin();
-  const failure = await Promise.resolve(meter.onGate(Promise.reject(new Error("shut")))).catch((error: unknown) => (error as Error).message);
+  const failure = await Promise.resolve(meter.onGate(Promise.reject(new Error("shut")))).catch(
+    (error: unknown) => (error as Error).message,
+  );
   expect([failure, await sample("stead_gate_wait_seconds_count")]).toEqual(["shut", 0]);
 });
 
@@ -35,6 +39,12 @@ test("records are timed by their kind, and their pages counted", async () => {
   meter.onRecord({ kind: "commit", bytes: 8_192, tookMs: 3 });
   meter.onRecord({ kind: "commit", bytes: 4_096, tookMs: 5 });
   meter.onRecord({ kind: "renew", bytes: 0, tookMs: 1 });
-  const counts = await Promise.all(["commit", "renew", "vacate"].map((record) => sample(`stead_journal_put_seconds_count{record="${record}"}`)));
-  expect([...counts, await sample('stead_journal_put_seconds_sum{record="commit"}'), await sample("stead_journal_bytes_total")]).toEqual([2, 1, undefined, 0.008, 12_288]);
+  const counts = await Promise.all(
+    ["commit", "renew", "vacate"].map((record) => sample(`stead_journal_put_seconds_count{record="${record}"}`)),
+  );
+  expect([
+    ...counts,
+    await sample('stead_journal_put_seconds_sum{record="commit"}'),
+    await sample("stead_journal_bytes_total"),
+  ]).toEqual([2, 1, undefined, 0.008, 12_288]);
 });

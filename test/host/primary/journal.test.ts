@@ -38,7 +38,11 @@ class SlowStore implements Store {
 }
 
 async function readerAtEnd(store: Store): Promise<LogReader> {
-  const reader = new LogReader({ log: new StoreLog(store, "notes"), start: { position: 0, hash: zeros }, rules: allRules });
+  const reader = new LogReader({
+    log: new StoreLog(store, "notes"),
+    start: { position: 0, hash: zeros },
+    rules: allRules,
+  });
   while ((await reader.next()) !== undefined);
   return reader;
 }
@@ -46,7 +50,14 @@ async function readerAtEnd(store: Store): Promise<LogReader> {
 async function claim(store: Store, host: string): Promise<LogWriter> {
   const reader = await readerAtEnd(store);
   const ports = { clock: systemClock, random: systemRandom, rules: allRules };
-  const outcome = await LogWriter.claim({ reader, host, leaseMs: 60_000, controlUrl: "http://x", instance: host, ...ports });
+  const outcome = await LogWriter.claim({
+    reader,
+    host,
+    leaseMs: 60_000,
+    controlUrl: "http://x",
+    instance: host,
+    ...ports,
+  });
   if (outcome.kind !== "claimed") throw new Error(outcome.kind);
   return outcome.writer;
 }
@@ -58,7 +69,9 @@ interface SetUp {
   readonly wallAheadMs?: number;
 }
 
-async function setUp(options: SetUp = {}): Promise<{ store: SlowStore; source: FakeSource; journal: Journal; ended: Promise<JournalEnd>; warnings: string[] }> {
+async function setUp(
+  options: SetUp = {},
+): Promise<{ store: SlowStore; source: FakeSource; journal: Journal; ended: Promise<JournalEnd>; warnings: string[] }> {
   const warnings: string[] = [];
   const store = new SlowStore();
   const writer = await claim(store, "a");
@@ -261,7 +274,10 @@ describe("the gate", () => {
 
   test("in async durability counts the loss window from the first acknowledgement that is not durable, over slow flushes", async () => {
     let now = performance.now();
-    const { journal, source, store } = await setUp({ durability: { kind: "async", lossMaxMs: 1000 }, clock: { ...systemClock, now: () => now } });
+    const { journal, source, store } = await setUp({
+      durability: { kind: "async", lossMaxMs: 1000 },
+      clock: { ...systemClock, now: () => now },
+    });
     store.isHolding = true;
     source.commit();
     expect(journal.gate()).toBeUndefined();
@@ -352,8 +368,13 @@ describe("capture that takes long, or leaves something out", () => {
     journal.shut();
     await journal.ended();
     const kinds: string[] = [];
-    const reader = new LogReader({ log: new StoreLog(store, "notes"), start: { position: 0, hash: zeros }, rules: allRules });
-    for (let record = await reader.next(); record !== undefined; record = await reader.next()) kinds.push(record.body.kind);
+    const reader = new LogReader({
+      log: new StoreLog(store, "notes"),
+      start: { position: 0, hash: zeros },
+      rules: allRules,
+    });
+    for (let record = await reader.next(); record !== undefined; record = await reader.next())
+      kinds.push(record.body.kind);
     expect(kinds.slice(0, 4)).toEqual(["epoch", "renew", "renew", "renew"]);
     expect(kinds).toContain("commit");
   });

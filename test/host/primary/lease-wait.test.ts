@@ -44,7 +44,13 @@ class SteppedClock implements Clock {
   }
 }
 
-const lease = (instance: string, lastRecordSeenAt: number, leaseMs = 1_000): Predecessor => ({ host: instance, instance, controlUrl: `http://${instance}`, leaseMs, lastRecordSeenAt });
+const lease = (instance: string, lastRecordSeenAt: number, leaseMs = 1_000): Predecessor => ({
+  host: instance,
+  instance,
+  controlUrl: `http://${instance}`,
+  leaseMs,
+  lastRecordSeenAt,
+});
 
 function wait(predecessors: readonly Predecessor[], answers: Readonly<Record<string, PredecessorWord["kind"]>> = {}) {
   const clock = new SteppedClock();
@@ -55,7 +61,15 @@ function wait(predecessors: readonly Predecessor[], answers: Readonly<Record<str
       return Promise.resolve<PredecessorWord>({ kind: answers[instance] ?? "unknown" });
     },
   };
-  const done = waitForLeases({ predecessors, instance: "me", clock, rules: allRules, driftMarginMs: 100, probe, signal: new AbortController().signal });
+  const done = waitForLeases({
+    predecessors,
+    instance: "me",
+    clock,
+    rules: allRules,
+    driftMarginMs: 100,
+    probe,
+    signal: new AbortController().signal,
+  });
   return clock.runUntilSettled(done).then((at) => ({ at, asked: [...asked] }));
 }
 

@@ -22,11 +22,34 @@ async function answering(status: number, body: string | undefined): Promise<stri
 }
 
 function statusOf(instance: string, role: HostRole, host = "a"): string {
-  const who = { version: 1, service: "notes", host, instance, role, reason: null, epoch: 1, epochHost: "a", position: 3, lastRecordAgeMs: 1 };
-  return JSON.stringify({ ...who, vacated: false, dataUrl: "http://127.0.0.1:1", controlUrl: "http://127.0.0.1:2", priority: 0, nofailover: false, leaseMs: 1000, checkpoint: null, setAside: [], warnings: [] });
+  const who = {
+    version: 1,
+    service: "notes",
+    host,
+    instance,
+    role,
+    reason: null,
+    epoch: 1,
+    epochHost: "a",
+    position: 3,
+    lastRecordAgeMs: 1,
+  };
+  return JSON.stringify({
+    ...who,
+    vacated: false,
+    dataUrl: "http://127.0.0.1:1",
+    controlUrl: "http://127.0.0.1:2",
+    priority: 0,
+    nofailover: false,
+    leaseMs: 1000,
+    checkpoint: null,
+    setAside: [],
+    warnings: [],
+  });
 }
 
-const ask = (url: string, signal = new AbortController().signal) => predecessorProbe("secret", "http://127.0.0.1:9").ask({ host: "a", controlUrl: url, instance: "old" }, signal);
+const ask = (url: string, signal = new AbortController().signal) =>
+  predecessorProbe("secret", "http://127.0.0.1:9").ask({ host: "a", controlUrl: url, instance: "old" }, signal);
 
 describe("a predecessor", () => {
   test("is gone when its control address refuses the connection", async () => {
@@ -40,7 +63,8 @@ describe("a predecessor", () => {
   });
 
   test("may be alive when its address leads to another host: a copied configuration says nothing about it", async () => {
-    for (const role of ["secondary", "primary"] as const) expect(await ask(await answering(200, statusOf("new", role, "b")))).toEqual({ kind: "unknown" });
+    for (const role of ["secondary", "primary"] as const)
+      expect(await ask(await answering(200, statusOf("new", role, "b")))).toEqual({ kind: "unknown" });
   });
 
   test("may be alive when it names an address of its own machine only, and this host is on another", async () => {
@@ -50,20 +74,29 @@ describe("a predecessor", () => {
     const { port } = new URL(url);
     for (const host of ["127.0.0.1", "localhost", "[::1]"]) {
       const controlUrl = `http://${host}:${port}`;
-      expect(await elsewhere.ask({ host: "a", controlUrl, instance: "old" }, new AbortController().signal)).toEqual({ kind: "unknown" });
+      expect(await elsewhere.ask({ host: "a", controlUrl, instance: "old" }, new AbortController().signal)).toEqual({
+        kind: "unknown",
+      });
     }
   });
 
   test("stepped down when it says so itself", async () => {
-    for (const role of ["restoring", "secondary", "failed"] as const) expect(await ask(await answering(200, statusOf("old", role)))).toEqual({ kind: "stepped_down" });
+    for (const role of ["restoring", "secondary", "failed"] as const)
+      expect(await ask(await answering(200, statusOf("old", role)))).toEqual({ kind: "stepped_down" });
   });
 
   test("may be alive in every other role", async () => {
-    for (const role of ["claiming", "starting", "primary", "draining"] as const) expect(await ask(await answering(200, statusOf("old", role)))).toEqual({ kind: "unknown" });
+    for (const role of ["claiming", "starting", "primary", "draining"] as const)
+      expect(await ask(await answering(200, statusOf("old", role)))).toEqual({ kind: "unknown" });
   });
 
   test("may be alive when what answers is not a host's status", async () => {
-    for (const [status, body] of [[401, '{"error":"not authenticated"}'], [200, "null"], [200, "<html>"], [500, ""]] as const) {
+    for (const [status, body] of [
+      [401, '{"error":"not authenticated"}'],
+      [200, "null"],
+      [200, "<html>"],
+      [500, ""],
+    ] as const) {
       expect(await ask(await answering(status, body))).toEqual({ kind: "unknown" });
     }
   });

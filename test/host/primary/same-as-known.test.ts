@@ -34,7 +34,8 @@ async function knownOf(root: string): Promise<KnownPages> {
     const database = snapshot.databases.find((one) => one.name === name);
     if (database === undefined) throw new Error(name);
     pages.resize(pageCount, () => true);
-    for (let page = 1; page <= pageCount; page += 1) pages.set(page, hashPage(page, await database.read((page - 1) * pageSize, pageSize)));
+    for (let page = 1; page <= pageCount; page += 1)
+      pages.set(page, hashPage(page, await database.read((page - 1) * pageSize, pageSize)));
     await snapshot.release();
     known.set(name, pages);
   }
@@ -43,7 +44,14 @@ async function knownOf(root: string): Promise<KnownPages> {
 }
 
 const open = (root: string, known?: KnownPages): Promise<Source> =>
-  Source.open({ root, databases: ["*.db"], clock: systemClock, rules: allRules, onWarning: () => undefined, ...(known === undefined ? {} : { known }) });
+  Source.open({
+    root,
+    databases: ["*.db"],
+    clock: systemClock,
+    rules: allRules,
+    onWarning: () => undefined,
+    ...(known === undefined ? {} : { known }),
+  });
 
 async function prove(root: string, known: KnownPages): Promise<Source> {
   return sameAsKnown(await open(root, known), known);
@@ -77,7 +85,9 @@ describe("what capture begins with", () => {
     const { snapshot } = await source.beginSnapshot();
     const [database] = snapshot.databases;
     expect(await database?.read(0, pageSize)).toBeDefined();
-    await expect(Promise.resolve(database?.read(0, 2 * pageSize))).rejects.toThrow("page 2 with other content than was captured");
+    await expect(Promise.resolve(database?.read(0, 2 * pageSize))).rejects.toThrow(
+      "page 2 with other content than was captured",
+    );
     await snapshot.release();
     await source.close();
   });

@@ -4,7 +4,11 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { CheckedDatabase } from "../../../src/capture/integrity.ts";
 import { selfCommand } from "../../../src/runtime/self-command.ts";
-import { checkBeforeBootstrap, DamagedDatabasesError, UncheckableDatabaseError } from "../../../src/host/secondary/bootstrap-check.ts";
+import {
+  checkBeforeBootstrap,
+  DamagedDatabasesError,
+  UncheckableDatabaseError,
+} from "../../../src/host/secondary/bootstrap-check.ts";
 import { checkDatabases } from "../../../src/host/secondary/integrity-check.ts";
 import { temporaryFolder } from "../../capture/helpers.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
@@ -12,21 +16,39 @@ import { failureOf } from "../../support/vault/log-fixture.ts";
 const command = [...selfCommand(), "database-checker"] as const;
 const never = new AbortController().signal;
 
-async function decide(found: readonly CheckedDatabase[], depth: "quick" | "full" = "quick", acceptDamaged = false): Promise<{ failure: unknown; warnings: string[] }> {
+async function decide(
+  found: readonly CheckedDatabase[],
+  depth: "quick" | "full" = "quick",
+  acceptDamaged = false,
+): Promise<{ failure: unknown; warnings: string[] }> {
   const warnings: string[] = [];
-  const failure = await checkBeforeBootstrap({ depth, acceptDamaged, check: () => Promise.resolve(found), onWarning: (text) => warnings.push(text) }).catch((error: unknown) => error);
+  const failure = await checkBeforeBootstrap({
+    depth,
+    acceptDamaged,
+    check: () => Promise.resolve(found),
+    onWarning: (text) => warnings.push(text),
+  }).catch((error: unknown) => error);
   return { failure, warnings };
 }
 
-const damaged: CheckedDatabase = { name: "a.db", kind: "damaged", found: ["Tree 2 page 3: btreeInitPage() returns error code 11", "x", "y", "z"] };
+const damaged: CheckedDatabase = {
+  name: "a.db",
+  kind: "damaged",
+  found: ["Tree 2 page 3: btreeInitPage() returns error code 11", "x", "y", "z"],
+};
 
 test("damage is refused with what was found and what to do, unless an operator takes it, and then it is told", async () => {
   const { failure } = await decide([{ name: "b.db", kind: "whole" }, damaged]);
   expect(failure).toBeInstanceOf(DamagedDatabasesError);
-  expect((failure as Error).message).toContain("a.db is damaged: Tree 2 page 3: btreeInitPage() returns error code 11; x; y; and 1 more");
+  expect((failure as Error).message).toContain(
+    "a.db is damaged: Tree 2 page 3: btreeInitPage() returns error code 11; x; y; and 1 more",
+  );
   expect((failure as DamagedDatabasesError).advice).toContain("--accept-damaged");
   const accepted = await decide([damaged], "quick", true);
-  expect(accepted).toEqual({ failure: undefined, warnings: [expect.stringContaining("taken over as it is (--accept-damaged): a.db is damaged")] });
+  expect(accepted).toEqual({
+    failure: undefined,
+    warnings: [expect.stringContaining("taken over as it is (--accept-damaged): a.db is damaged")],
+  });
 });
 
 test("what cannot be read now is tried again, also for somebody who accepts damage; what is no database is capture's", async () => {
@@ -37,7 +59,10 @@ test("what cannot be read now is tried again, also for somebody who accepts dama
 
 test("what only the application can check is a warning, and refused where the full check was asked for", async () => {
   const unchecked: CheckedDatabase = { name: "a.db", kind: "unchecked", reason: "unknown function: own()" };
-  expect(await decide([unchecked])).toEqual({ failure: undefined, warnings: [expect.stringContaining("unknown function: own()")] });
+  expect(await decide([unchecked])).toEqual({
+    failure: undefined,
+    warnings: [expect.stringContaining("unknown function: own()")],
+  });
   expect((await decide([unchecked], "full")).failure).toBeInstanceOf(DamagedDatabasesError);
 });
 
@@ -52,16 +77,43 @@ test("databases are checked by a process of its own, one after the other, whatev
   }
   writeFileSync(join(folder.path, "noise.db"), Buffer.alloc(8192, "noise"));
   const progress: number[] = [];
-  const checked = await checkDatabases({ command, root: folder.path, depth: "full", names: [...names, "noise.db"], onProgress: (count) => progress.push(count), signal: never });
-  expect(checked).toEqual([...names.map((name) => ({ name, kind: "whole" as const })), { name: "noise.db", kind: "no_database" }]);
+  const checked = await checkDatabases({
+    command,
+    root: folder.path,
+    depth: "full",
+    names: [...names, "noise.db"],
+    onProgress: (count) => progress.push(count),
+    signal: never,
+  });
+  expect(checked).toEqual([
+    ...names.map((name) => ({ name, kind: "whole" as const })),
+    { name: "noise.db", kind: "no_database" },
+  ]);
   expect(progress).toEqual([1, 2, 3, 4]);
 });
 
 test("a process that falls over a file names it; one that is not needed any more is ended", async () => {
-  const died = await checkDatabases({ command: ["sh", "-c", 'read name; echo "{\\"name\\":$name,\\"kind\\":\\"whole\\"}"; kill -SEGV $$'], root: "/", depth: "quick", names: ["a.db", "b.db"], onProgress: () => undefined, signal: never });
-  expect(died).toEqual([{ name: "a.db", kind: "whole" }, { name: "b.db", kind: "damaged", found: [expect.stringContaining("SIGSEGV")] }]);
+  const died = await checkDatabases({
+    command: ["sh", "-c", 'read name; echo "{\\"name\\":$name,\\"kind\\":\\"whole\\"}"; kill -SEGV $$'],
+    root: "/",
+    depth: "quick",
+    names: ["a.db", "b.db"],
+    onProgress: () => undefined,
+    signal: never,
+  });
+  expect(died).toEqual([
+    { name: "a.db", kind: "whole" },
+    { name: "b.db", kind: "damaged", found: [expect.stringContaining("SIGSEGV")] },
+  ]);
   const stop = new AbortController();
-  const hanging = checkDatabases({ command: ["sh", "-c", "exec sleep 600"], root: "/", depth: "quick", names: ["a.db"], onProgress: () => undefined, signal: stop.signal });
+  const hanging = checkDatabases({
+    command: ["sh", "-c", "exec sleep 600"],
+    root: "/",
+    depth: "quick",
+    names: ["a.db"],
+    onProgress: () => undefined,
+    signal: stop.signal,
+  });
   stop.abort(new Error("the next stage begins"));
   expect(((await failureOf(hanging)) as Error).message).toBe("the next stage begins");
 });

@@ -12,7 +12,13 @@ import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import type { Store } from "../../../src/vault/store/store.ts";
 import { FakeSource } from "../../support/host/fake-source.ts";
 
-const begin = (store: Store): Promise<boolean> => bootstrap({ store, log: new StoreLog(store, "notes"), clock: systemClock, openSource: () => Promise.resolve(new FakeSource()) });
+const begin = (store: Store): Promise<boolean> =>
+  bootstrap({
+    store,
+    log: new StoreLog(store, "notes"),
+    clock: systemClock,
+    openSource: () => Promise.resolve(new FakeSource()),
+  });
 
 describe("a bootstrap", () => {
   test("writes the first checkpoint of an empty vault, once", async () => {
@@ -24,9 +30,22 @@ describe("a bootstrap", () => {
 
   test("is refused where a log says that the checkpoints were lost", async () => {
     const store = new MemoryStore();
-    const reader = new LogReader({ log: new StoreLog(store, "notes"), start: { position: 0, hash: "0".repeat(64) }, rules: allRules });
+    const reader = new LogReader({
+      log: new StoreLog(store, "notes"),
+      start: { position: 0, hash: "0".repeat(64) },
+      rules: allRules,
+    });
     await reader.next();
-    await LogWriter.claim({ reader, clock: systemClock, random: systemRandom, rules: allRules, host: "a", leaseMs: 1000, controlUrl: "http://127.0.0.1:9", instance: "a-1" });
+    await LogWriter.claim({
+      reader,
+      clock: systemClock,
+      random: systemRandom,
+      rules: allRules,
+      host: "a",
+      leaseMs: 1000,
+      controlUrl: "http://127.0.0.1:9",
+      instance: "a-1",
+    });
     await expect(begin(store)).rejects.toBeInstanceOf(CheckpointsMissingError);
     expect(await listCheckpoints(store)).toEqual([]);
   });

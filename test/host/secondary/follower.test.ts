@@ -27,7 +27,13 @@ class Applied implements ApplyTarget {
 }
 
 function follow(store: Store, target: ApplyTarget, clock: Clock = systemClock): Follower {
-  return new Follower({ reader: readerFromStart(store), target, clock, onRecord: () => undefined, epochAtStart: undefined });
+  return new Follower({
+    reader: readerFromStart(store),
+    target,
+    clock,
+    onRecord: () => undefined,
+    epochAtStart: undefined,
+  });
 }
 
 describe("a follower", () => {
@@ -76,7 +82,10 @@ describe("a follower", () => {
     await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 1 })] });
     const follower = follow(store, target);
     let failures = 1;
-    store.beforeGet = (key) => (key.startsWith("log/") && failures-- > 0 ? Promise.reject(new StoreError("unavailable", "no answer", "wait")) : Promise.resolve());
+    store.beforeGet = (key) =>
+      key.startsWith("log/") && failures-- > 0
+        ? Promise.reject(new StoreError("unavailable", "no answer", "wait"))
+        : Promise.resolve();
     await expect(follower.catchUp()).rejects.toThrow("no answer");
     await follower.catchUp();
     expect(target.flushes).toEqual([[1]]);

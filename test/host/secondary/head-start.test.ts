@@ -9,7 +9,11 @@ import { ManualClock } from "../../support/http/manual-clock.ts";
 const vacatedAt = 7;
 
 /** How long the wait takes by the clock that moves while it waits, in milliseconds. */
-async function waited(store: FaultyStore, at: (nowMs: number) => void = () => undefined, signal = new AbortController().signal): Promise<number> {
+async function waited(
+  store: FaultyStore,
+  at: (nowMs: number) => void = () => undefined,
+  signal = new AbortController().signal,
+): Promise<number> {
   const clock = new ManualClock();
   let isOver = false;
   const wait = giveHeadStart({ log: logIn(store), clock, vacatedAt, signal }).then(() => (isOver = true));
@@ -44,6 +48,8 @@ describe("the head start of a successor", () => {
     const store = new FaultyStore(new MemoryStore());
     store.beforeGet = () => Promise.reject(new StoreError("unavailable", "no answer", "Wait."));
     expect(await waited(store)).toBeLessThan(50);
-    expect(await waited(new FaultyStore(new MemoryStore()), () => undefined, AbortSignal.abort(new Error("stopped")))).toBeLessThan(50);
+    expect(
+      await waited(new FaultyStore(new MemoryStore()), () => undefined, AbortSignal.abort(new Error("stopped"))),
+    ).toBeLessThan(50);
   });
 });

@@ -1,5 +1,15 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localDatabases } from "../../../src/capture/local-state.ts";
@@ -14,7 +24,10 @@ afterEach(() => {
 
 class Crash extends Error {}
 
-async function place(files: LocalDatabases = localDatabases(["*.db"]), bounds?: SetAsideOptions): Promise<{ local: LocalData; data: string; state: string; aside: string }> {
+async function place(
+  files: LocalDatabases = localDatabases(["*.db"]),
+  bounds?: SetAsideOptions,
+): Promise<{ local: LocalData; data: string; state: string; aside: string }> {
   const root = mkdtempSync(join(tmpdir(), "stead-local-"));
   folders.push(root);
   const [data, state] = [join(root, "data"), join(root, "data.stead")];
@@ -25,7 +38,8 @@ async function place(files: LocalDatabases = localDatabases(["*.db"]), bounds?: 
 }
 
 /** A name whose characters are bytes: not UTF-8. */
-const latin = (folder: string, name: string): Buffer => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);
+const latin = (folder: string, name: string): Buffer =>
+  Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);
 
 describe("what lies on a host's disk", () => {
   test("is moved away with its companions, and the note says whose it was", async () => {
@@ -35,7 +49,13 @@ describe("what lies on a host's disk", () => {
     await local.mark({ kind: "primary", epoch: 3 });
     expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 3 });
     expect(readdirSync(data)).toEqual(["other.txt"]);
-    expect(readdirSync(local.previousFolder).sort()).toEqual(["a.db", "a.db-journal", "a.db-shm", "a.db-wal", "marker.json"]);
+    expect(readdirSync(local.previousFolder).sort()).toEqual([
+      "a.db",
+      "a.db-journal",
+      "a.db-shm",
+      "a.db-wal",
+      "marker.json",
+    ]);
   });
 
   test("is nobody's when there is none: nothing can have diverged", async () => {
@@ -60,10 +80,12 @@ describe("what lies on a host's disk", () => {
       await local.mark({ kind: "primary", epoch: 1 });
       mkdirSync(local.previousFolder);
       for (const name of names.slice(0, moved)) renameSync(join(data, name), join(local.previousFolder, name));
-      // All files may be gone from the data folder by now; they are a primary's all the same, and may hold what nobody else has.
+      // All files may be gone from the data folder by now; they are a primary's all the same, and may hold what nobody
+      // else has.
       expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 1 });
       expect(readdirSync(data)).toEqual([]);
-      for (const name of names) expect(readFileSync(join(local.previousFolder, name), "utf8")).toBe(`content of ${name}`);
+      for (const name of names)
+        expect(readFileSync(join(local.previousFolder, name), "utf8")).toBe(`content of ${name}`);
     }
   });
 
@@ -83,7 +105,8 @@ describe("what lies on a host's disk", () => {
     writeFileSync(join(data, "a.db"), "old");
     await local.mark({ kind: "secondary" });
     await local.moveAway();
-    renameSync(local.previousFolder, `${local.previousFolder}.forgotten`); // Where a crash in the middle of it leaves it.
+    // Where a crash in the middle of it leaves it.
+    renameSync(local.previousFolder, `${local.previousFolder}.forgotten`);
     writeFileSync(join(data, "a.db"), "new");
     await local.mark({ kind: "primary", epoch: 2 });
     expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 2 });
@@ -94,13 +117,19 @@ describe("what lies on a host's disk", () => {
 
   test("is set aside under a folder of its own each time, oldest first", async () => {
     const { local, data, aside } = await place();
-    for (const [at, content] of [[2000, "second"], [1000, "first"]] as const) {
+    for (const [at, content] of [
+      [2000, "second"],
+      [1000, "first"],
+    ] as const) {
       writeFileSync(join(data, "a.db"), content);
       await local.moveAway();
       const target = await local.setAsidePrevious(at);
       expect(readFileSync(join(target, "a.db"), "utf8")).toBe(content);
     }
-    expect(await local.setAsides()).toEqual([join(aside, "1970-01-01T00-00-01.000Z"), join(aside, "1970-01-01T00-00-02.000Z")]);
+    expect(await local.setAsides()).toEqual([
+      join(aside, "1970-01-01T00-00-01.000Z"),
+      join(aside, "1970-01-01T00-00-02.000Z"),
+    ]);
   });
 
   test("makes room on a full disk without losing the note that the copy is half-made", async () => {
@@ -123,7 +152,10 @@ describe("what lies on a host's disk", () => {
   });
 
   test("stays where it is when looking at it fails", async () => {
-    const { local, data } = await place({ find: () => Promise.reject(new Crash("cannot list")), committedChecksum: () => Promise.resolve(undefined) });
+    const { local, data } = await place({
+      find: () => Promise.reject(new Crash("cannot list")),
+      committedChecksum: () => Promise.resolve(undefined),
+    });
     writeFileSync(join(data, "a.db"), "x");
     await expect(local.moveAway()).rejects.toBeInstanceOf(Crash);
     expect(readFileSync(join(data, "a.db"), "utf8")).toBe("x");
@@ -132,7 +164,12 @@ describe("what lies on a host's disk", () => {
 
 describe("set-aside folders of a host", () => {
   const removed: string[] = [];
-  const bounds: SetAsideOptions = { keep: 2, bytesMax: 1e9, onRemoved: (folder, why) => removed.push(`${folder}: ${why}`), onTrouble: (text) => removed.push(text) };
+  const bounds: SetAsideOptions = {
+    keep: 2,
+    bytesMax: 1e9,
+    onRemoved: (folder, why) => removed.push(`${folder}: ${why}`),
+    onTrouble: (text) => removed.push(text),
+  };
   /** Sums that follow from the bytes: what a folder holds is told by them. */
   const contents: LocalDatabases = {
     find: (root) => Promise.resolve(existsSync(join(root, "a.db")) ? ["a.db"] : []),
@@ -150,7 +187,8 @@ describe("set-aside folders of a host", () => {
     removed.length = 0;
     const { local, data } = await place(contents, bounds);
     const paths = [];
-    for (const [index, content] of ["one", "two", "three"].entries()) paths.push(await setAside(local, data, content, index));
+    for (const [index, content] of ["one", "two", "three"].entries())
+      paths.push(await setAside(local, data, content, index));
     expect(await local.setAsides()).toEqual(paths.slice(1));
     expect(removed).toEqual([`${paths[0]}: there are 2 newer ones (host.set_aside_keep)`]);
     expect(readFileSync(join(paths[2] ?? "", "a.db"), "utf8")).toBe("three");
@@ -158,7 +196,10 @@ describe("set-aside folders of a host", () => {
 
   test("are bounded also when their databases have names that are not text", async () => {
     removed.length = 0;
-    const { local, data } = await place({ ...localDatabases(["*.db"]), committedChecksum: contents.committedChecksum }, { ...bounds, keep: 1 });
+    const { local, data } = await place(
+      { ...localDatabases(["*.db"]), committedChecksum: contents.committedChecksum },
+      { ...bounds, keep: 1 },
+    );
     const paths = [];
     for (const [index, content] of ["one", "two"].entries()) {
       writeFileSync(latin(data, "caf\xe9.db"), content);
@@ -172,9 +213,13 @@ describe("set-aside folders of a host", () => {
     removed.length = 0;
     const { local, data, state, aside } = await place(contents, { ...bounds, keep: 1_000 });
     const paths = [];
-    for (const [index, content] of ["same", "other", "same"].entries()) paths.push(await setAside(local, data, content, index));
+    for (const [index, content] of ["same", "other", "same"].entries())
+      paths.push(await setAside(local, data, content, index));
     expect(await local.setAsides()).toEqual(paths.slice(1));
-    const later = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, contents, { ...bounds, keep: 1 });
+    const later = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, contents, {
+      ...bounds,
+      keep: 1,
+    });
     await later.boundSetAsides();
     expect(await later.setAsides()).toEqual(paths.slice(2));
   });
@@ -189,7 +234,10 @@ describe("set-aside folders of a host", () => {
 
   test("that cannot be removed are told, and nothing fails by them", async () => {
     removed.length = 0;
-    const broken: LocalDatabases = { find: () => Promise.reject(new Error("EIO: i/o error")), committedChecksum: () => Promise.resolve(undefined) };
+    const broken: LocalDatabases = {
+      find: () => Promise.reject(new Error("EIO: i/o error")),
+      committedChecksum: () => Promise.resolve(undefined),
+    };
     const { local, aside } = await place(broken, bounds);
     mkdirSync(join(aside, "2026-01-01"), { recursive: true });
     await local.boundSetAsides();
@@ -206,7 +254,10 @@ describe.if(existsSync(otherFileSystem))("folders on different file systems", ()
     folders.push(root, far);
     expect(statSync(root).dev).not.toBe(statSync(far).dev);
     const [data, state, aside] = [join(root, "data"), join(far, "state"), join(root, "aside")];
-    const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, localDatabases(["**/*.db"]));
+    const local = new LocalData(
+      { dataFolder: data, stateFolder: state, setAsideFolder: aside },
+      localDatabases(["**/*.db"]),
+    );
     await local.prepare();
     mkdirSync(join(data, "tenants"));
     for (const suffix of ["", "-wal"]) writeFileSync(join(data, "tenants", `a.db${suffix}`), `content${suffix}`);

@@ -17,10 +17,18 @@ async function stand(ask: AskForCheckpoint | undefined, instance = "c-1") {
   const clock = new ManualClock();
   await claimAs(store, "b", { controlUrl: "http://10.0.0.2:7000" });
   const warnings: string[] = [];
-  const mending = new LogMending({ store, log: logIn(store), clock, instance, ask, onWarning: (text) => warnings.push(text) });
+  const mending = new LogMending({
+    store,
+    log: logIn(store),
+    clock,
+    instance,
+    ask,
+    onWarning: (text) => warnings.push(text),
+  });
   const pages = new Pages("a.db");
   pages.change({ 1: 1 });
-  const checkpoint = (position: number) => writeCheckpoint({ store, position, hash: zeros, epoch: 1, wallTimeMs: 0, databases: [pages.snapshot()] });
+  const checkpoint = (position: number) =>
+    writeCheckpoint({ store, position, hash: zeros, epoch: 1, wallTimeMs: 0, databases: [pages.snapshot()] });
   return { store, clock, mending, warnings, checkpoint };
 }
 
@@ -28,7 +36,10 @@ async function stand(ask: AskForCheckpoint | undefined, instance = "c-1") {
 async function over(wait: Promise<void> | undefined, clock: ManualClock): Promise<number> {
   const begun = clock.now();
   let isOver = false;
-  wait?.then(() => (isOver = true), () => (isOver = true));
+  wait?.then(
+    () => (isOver = true),
+    () => (isOver = true),
+  );
   await until(async () => {
     await Promise.resolve();
     if (!isOver && clock.timers > 0) clock.advance(250);
@@ -46,7 +57,9 @@ test("who has the last claim is asked for a checkpoint, and the wait ends with i
   });
   expect(await over(mending.after(refusedFlush, never), clock)).toBeLessThan(5_000);
   expect(asked).toEqual([{ host: "b", controlUrl: "http://10.0.0.2:7000", instance: "b-1" }]);
-  expect(warnings).toEqual([expect.stringContaining("past position 4; host b was asked for a checkpoint behind it and made one")]);
+  expect(warnings).toEqual([
+    expect.stringContaining("past position 4; host b was asked for a checkpoint behind it and made one"),
+  ]);
 });
 
 test("a checkpoint before the record mends nothing, one at the record does", async () => {
@@ -67,13 +80,17 @@ test("a checkpoint that does not help, because it is damaged, is not tried again
 });
 
 test("without a checkpoint the restore is tried again, later each time for the same record, and what the primary said is told", async () => {
-  const { clock, mending, warnings } = await stand(() => Promise.resolve("only a primary writes checkpoints; this host is restoring"));
+  const { clock, mending, warnings } = await stand(() =>
+    Promise.resolve("only a primary writes checkpoints; this host is restoring"),
+  );
   const damaged = new CorruptRecordError(4, "log/4", "a flipped bit", "what was written");
   const waits = [];
   for (let tries = 0; tries < 6; tries += 1) waits.push(await over(mending.after(damaged, never), clock));
   expect(waits).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
   expect(warnings[0]).toContain("did not make one: only a primary writes checkpoints");
-  expect(await over(mending.after(new CorruptRecordError(9, "log/9", "nothing", "a record"), never), clock)).toBe(5_000);
+  expect(await over(mending.after(new CorruptRecordError(9, "log/9", "nothing", "a record"), never), clock)).toBe(
+    5_000,
+  );
 });
 
 test("for a record of an unknown format no host is asked, and a checkpoint behind it is waited for as patiently", async () => {
@@ -83,7 +100,9 @@ test("for a record of an unknown format no host is asked, and a checkpoint behin
   expect(await over(mending.after(newer, never), clock)).toBe(10_000);
   await checkpoint(6);
   expect(await over(mending.after(newer, never), clock)).toBe(0);
-  expect(mending.after(new UnknownFormatError("checkpoints/0000000000000004", "version 9", "version 1"), never)).toBeUndefined();
+  expect(
+    mending.after(new UnknownFormatError("checkpoints/0000000000000004", "version 9", "version 1"), never),
+  ).toBeUndefined();
 });
 
 test("a host does not ask itself, other errors are not waited for here, and a stop ends the wait", async () => {

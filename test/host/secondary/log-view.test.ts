@@ -6,14 +6,27 @@ import type { LogRecord, RecordBody } from "../../../src/vault/record.ts";
 /** A view of host a, run "a-2", and what it was told. */
 function viewOfSecondRun() {
   const twins: string[] = [];
-  const view = new LogView({ clock: systemClock, host: "a", instance: "a-2", onTwin: (controlUrl) => twins.push(controlUrl) });
+  const view = new LogView({
+    clock: systemClock,
+    host: "a",
+    instance: "a-2",
+    onTwin: (controlUrl) => twins.push(controlUrl),
+  });
   let position = 0;
   const read = (host: string, nonce: string, body: RecordBody): void => {
     position += 1;
-    const record: LogRecord = { header: { position, epoch: 1, host, nonce, wallTimeMs: 0, previousHash: "" }, body, sections: [], format: 1, steadVersion: undefined, hash: "" };
+    const record: LogRecord = {
+      header: { position, epoch: 1, host, nonce, wallTimeMs: 0, previousHash: "" },
+      body,
+      sections: [],
+      format: 1,
+      steadVersion: undefined,
+      hash: "",
+    };
     view.read(record);
   };
-  const claim = (host: string, instance: string): void => read(host, instance, { kind: "epoch", leaseMs: 1_000, controlUrl: `http://${instance}`, instance });
+  const claim = (host: string, instance: string): void =>
+    read(host, instance, { kind: "epoch", leaseMs: 1_000, controlUrl: `http://${instance}`, instance });
   const renew = (host: string, instance: string): void => read(host, instance, { kind: "renew" });
   return { view, twins, claim, renew };
 }

@@ -9,7 +9,14 @@ import { seededDice } from "../../../harness/dice.ts";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
 import { type Moment, type PointInTime, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
 import { applyFlush, UnappliableFlushError } from "../../../src/host/secondary/unappliable-flush.ts";
-import { type CheckpointManifest, listCheckpoints, readChunk, readManifest, startOf, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
+import {
+  type CheckpointManifest,
+  listCheckpoints,
+  readChunk,
+  readManifest,
+  startOf,
+  writeCheckpoint,
+} from "../../../src/vault/checkpoint/checkpoint.ts";
 import { FlushAssembler } from "../../../src/vault/log/flush-assembler.ts";
 import { LogReader } from "../../../src/vault/log/log-reader.ts";
 import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
@@ -46,7 +53,8 @@ class Written {
 
   /** A record for each part. */
   async commit(...parts: (readonly DatabaseDelta[])[]): Promise<number> {
-    for (const [index, databases] of parts.entries()) await this.log.append({ kind: "commit", part: index + 1, parts: parts.length, databases });
+    for (const [index, databases] of parts.entries())
+      await this.log.append({ kind: "commit", part: index + 1, parts: parts.length, databases });
     return this.log.position;
   }
 
@@ -54,9 +62,21 @@ class Written {
   async checkpoint(position = this.log.position, hash = this.log.hash, spoil = false): Promise<number> {
     const databases = [...this.databases.values()].map((pages) => {
       const snapshot = pages.snapshot();
-      return { ...snapshot, read: async (offset: number, length: number) => (await snapshot.read(offset, length)).map((byte) => (spoil ? byte ^ 1 : byte)) };
+      return {
+        ...snapshot,
+        read: async (offset: number, length: number) =>
+          (await snapshot.read(offset, length)).map((byte) => (spoil ? byte ^ 1 : byte)),
+      };
     });
-    await writeCheckpoint({ store: this.store, position, hash, epoch: position === 0 ? 0 : 1, epochPosition: position === 0 ? 0 : 1, wallTimeMs: position, databases });
+    await writeCheckpoint({
+      store: this.store,
+      position,
+      hash,
+      epoch: position === 0 ? 0 : 1,
+      epochPosition: position === 0 ? 0 : 1,
+      wallTimeMs: position,
+      databases,
+    });
     return position;
   }
 
@@ -70,13 +90,24 @@ class Written {
   }
 
   restore(moment: Moment, name = "out"): Promise<PointInTime> {
-    return restoreMoment({ store: this.store, log: logIn(this.store), moment, folder: join(root, name), onWarning: () => undefined });
+    return restoreMoment({
+      store: this.store,
+      log: logIn(this.store),
+      moment,
+      folder: join(root, name),
+      onWarning: () => undefined,
+    });
   }
 }
 
 /** A page that was written after it was hashed: what a read of a file that somebody fills gave. */
 function spoiled(delta: DatabaseDelta): DatabaseDelta {
-  return { ...delta, pages: delta.pages.map((page, index) => (index === 0 ? { ...page, content: page.content.map((byte) => byte ^ 1) } : page)) };
+  return {
+    ...delta,
+    pages: delta.pages.map((page, index) =>
+      index === 0 ? { ...page, content: page.content.map((byte) => byte ^ 1) } : page,
+    ),
+  };
 }
 
 async function failure(work: Promise<unknown>): Promise<unknown> {
@@ -92,13 +123,35 @@ test("a flush with a page that is not the hashed one is named with position and 
   const written = new Written();
   await written.begin();
   const whole = await written.commit([written.change("a.db", { 2: 2 })]);
-  const position = await written.commit([written.change("b.db", { 1: 1 })], [spoiled(written.change("a.db", { 2: 3 }))]);
+  const position = await written.commit(
+    [written.change("b.db", { 1: 1 })],
+    [spoiled(written.change("a.db", { 2: 3 }))],
+  );
   await written.commit([written.change("a.db", { 3: 3 })]);
   const report = await written.verify();
-  expect(report.unappliable).toEqual([{ database: "a.db", reason: expect.stringMatching(/^found checksum/), position, wholeUpTo: whole, mendedBy: undefined }]);
-  expect(flushFindings(report)).toMatchObject([{ severity: "damage", key: `log/${String(position).padStart(16, "0")}`, message: expect.stringContaining(`position ${position}: database a.db`) }]);
+  expect(report.unappliable).toEqual([
+    {
+      database: "a.db",
+      reason: expect.stringMatching(/^found checksum/),
+      position,
+      wholeUpTo: whole,
+      mendedBy: undefined,
+    },
+  ]);
+  expect(flushFindings(report)).toMatchObject([
+    {
+      severity: "damage",
+      key: `log/${String(position).padStart(16, "0")}`,
+      message: expect.stringContaining(`position ${position}: database a.db`),
+    },
+  ]);
   expect(report.restorable).toEqual({ checkpoint: 0, upTo: whole });
-  expect(await failure(written.restore({ kind: "newest" }))).toMatchObject({ name: "UnappliableFlushError", position, database: "a.db", advice: expect.stringContaining("--last-whole") });
+  expect(await failure(written.restore({ kind: "newest" }))).toMatchObject({
+    name: "UnappliableFlushError",
+    position,
+    database: "a.db",
+    advice: expect.stringContaining("--last-whole"),
+  });
 });
 
 test("the last whole state is restored on request, with what is not in it", async () => {
@@ -109,9 +162,22 @@ test("the last whole state is restored on request, with what is not in it", asyn
   const position = await written.commit([spoiled(written.change("a.db", { 2: 3 }))]);
   await written.commit([written.change("b.db", { 1: 1 })]);
   const last = written.log.position;
-  expect(await written.restore({ kind: "last_whole" })).toMatchObject({ position: whole, leftOut: { from: position, to: last, commits: 2, unreadable: 0, databases: ["a.db", "b.db"], reason: expect.stringContaining(`position ${position}`) } });
+  expect(await written.restore({ kind: "last_whole" })).toMatchObject({
+    position: whole,
+    leftOut: {
+      from: position,
+      to: last,
+      commits: 2,
+      unreadable: 0,
+      databases: ["a.db", "b.db"],
+      reason: expect.stringContaining(`position ${position}`),
+    },
+  });
   expect(readFileSync(join(root, "out", "a.db"))).toEqual(content);
-  expect(await written.restore({ kind: "position", position: whole }, "before")).toMatchObject({ position: whole, leftOut: null });
+  expect(await written.restore({ kind: "position", position: whole }, "before")).toMatchObject({
+    position: whole,
+    leftOut: null,
+  });
 });
 
 test("of a log that is whole, the last whole state is the newest, and nothing is left out", async () => {
@@ -128,9 +194,15 @@ test("a damaged record ends the last whole state as well", async () => {
   const position = await written.commit([written.change("a.db", { 2: 3 })]);
   const key = `log/${String(position).padStart(16, "0")}`;
   const bytes = (await written.store.get(key)) ?? new Uint8Array();
-  written.store.overwrite(key, bytes.map((byte, at) => (at === bytes.length - 1 ? byte ^ 1 : byte)));
+  written.store.overwrite(
+    key,
+    bytes.map((byte, at) => (at === bytes.length - 1 ? byte ^ 1 : byte)),
+  );
   expect(await failure(written.restore({ kind: "newest" }))).toMatchObject({ name: "CorruptRecordError" });
-  expect(await written.restore({ kind: "last_whole" }, "whole")).toMatchObject({ position: whole, leftOut: { from: position, to: position, commits: 1, unreadable: 1 } });
+  expect(await written.restore({ kind: "last_whole" }, "whole")).toMatchObject({
+    position: whole,
+    leftOut: { from: position, to: position, commits: 1, unreadable: 1 },
+  });
 });
 
 test("a checkpoint behind such a flush makes the log whole again: what was damage is a notice", async () => {
@@ -144,7 +216,10 @@ test("a checkpoint behind such a flush makes the log whole again: what was damag
   expect(report.unappliable).toMatchObject([{ position, mendedBy }]);
   expect(flushFindings(report)).toMatchObject([{ severity: "notice" }]);
   expect(report.restorable).toEqual({ checkpoint: mendedBy, upTo: written.log.position });
-  expect(await written.restore({ kind: "newest" })).toMatchObject({ position: written.log.position, checkpoint: mendedBy });
+  expect(await written.restore({ kind: "newest" })).toMatchObject({
+    position: written.log.position,
+    checkpoint: mendedBy,
+  });
 });
 
 test("a checkpoint whose chunks are whole but give another database is damage, and nobody begins there", async () => {
@@ -153,7 +228,10 @@ test("a checkpoint whose chunks are whole but give another database is damage, a
   await written.commit([written.change("a.db", { 2: 3 })]);
   const position = await written.checkpoint(undefined, undefined, true);
   const report = await written.verify();
-  expect(report.findings.filter(({ severity }) => severity === "damage")).toMatchObject([{ kind: "no-identity" }, { kind: "damaged-checkpoint", message: expect.stringContaining("database a.db") }]);
+  expect(report.findings.filter(({ severity }) => severity === "damage")).toMatchObject([
+    { kind: "no-identity" },
+    { kind: "damaged-checkpoint", message: expect.stringContaining("database a.db") },
+  ]);
   expect(report.checkpoints.map(({ whole }) => whole)).toEqual([true, false]);
   expect(report.restorable).toEqual({ checkpoint: 0, upTo: position });
   expect(await written.restore({ kind: "newest" })).toMatchObject({ checkpoint: 0, position });
@@ -165,18 +243,29 @@ test("a checkpoint that is another state than the journal before it gives is dam
   await written.commit([written.change("a.db", { 2: 3 })]);
   written.change("a.db", { 2: 4 }); // Never journaled.
   const position = await written.checkpoint();
-  expect((await written.verify()).findings).toContainEqual(expect.objectContaining({ kind: "damaged-checkpoint", severity: "damage", key: expect.stringContaining(String(position)), message: expect.stringContaining("another state than the journal") }));
+  expect((await written.verify()).findings).toContainEqual(
+    expect.objectContaining({
+      kind: "damaged-checkpoint",
+      severity: "damage",
+      key: expect.stringContaining(String(position)),
+      message: expect.stringContaining("another state than the journal"),
+    }),
+  );
 });
 
 /** Where a host that begins with the checkpoint ends: at the flush that it cannot apply, or at the end of the log. */
-async function followFrom(store: MemoryStore, checkpoint: CheckpointManifest): Promise<{ refused?: number; database?: string }> {
+async function followFrom(
+  store: MemoryStore,
+  checkpoint: CheckpointManifest,
+): Promise<{ refused?: number; database?: string }> {
   const folder = mkdtempSync(join(root, "host-"));
   const replica = await Replica.open({ root: folder });
   const chunksOf = async function* (name: string, chunks: readonly string[]): AsyncGenerator<Uint8Array> {
     for (const index of chunks.keys()) yield await readChunk(store, checkpoint, name, index);
   };
   try {
-    for (const database of checkpoint.databases) await replica.load({ ...database, chunks: chunksOf(database.name, database.chunks) });
+    for (const database of checkpoint.databases)
+      await replica.load({ ...database, chunks: chunksOf(database.name, database.chunks) });
     const reader = new LogReader({ log: logIn(store), start: startOf(checkpoint), rules: allRules });
     const flushes = new FlushAssembler();
     for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
@@ -201,14 +290,21 @@ async function draw(seed: number): Promise<Written> {
     const name = ["a.db", "b.db"][below(2)] ?? "";
     if (written.databases.has(name) && below(8) === 0) return written.remove(name);
     const last = written.databases.get(name)?.contents.length ?? 0;
-    const delta = written.change(name, last === 0 ? { 1: below(256) } : { [1 + below(last)]: below(256), [last + 1]: below(256) });
+    const delta = written.change(
+      name,
+      last === 0 ? { 1: below(256) } : { [1 + below(last)]: below(256), [last + 1]: below(256) },
+    );
     switch (below(20)) {
       case 0:
         return spoiled(delta);
       case 1:
         return { ...delta, checksum: delta.checksum.map((byte) => byte ^ 1) };
       case 2:
-        return { ...delta, pageSize: 1024, pages: delta.pages.map((page) => ({ ...page, content: Buffer.concat([page.content, page.content]) })) };
+        return {
+          ...delta,
+          pageSize: 1024,
+          pages: delta.pages.map((page) => ({ ...page, content: Buffer.concat([page.content, page.content]) })),
+        };
       case 3:
         return { ...delta, pages: delta.pages.slice(1) };
       default:
@@ -235,16 +331,25 @@ test("verify and what hosts can apply never disagree, whatever the log: 60 drawn
     for (const position of await listCheckpoints(written.store)) {
       const manifest = await readManifest(written.store, position);
       if (manifest === undefined) throw new Error(`no checkpoint ${position}`);
-      const end = await followFrom(written.store, manifest).catch((error: unknown) => (error instanceof Error ? error.name : ""));
+      const end = await followFrom(written.store, manifest).catch((error: unknown) =>
+        error instanceof Error ? error.name : "",
+      );
       const refused = report.unappliable.find((flush) => flush.position > position);
-      const expected = !whole.includes(position) ? "ReplicaError" : refused === undefined ? {} : { refused: refused.position, database: refused.database };
+      const expected = !whole.includes(position)
+        ? "ReplicaError"
+        : refused === undefined
+          ? {}
+          : { refused: refused.position, database: refused.database };
       expect({ seed, position, end }).toEqual({ seed, position, end: expected });
     }
     const open = report.unappliable.find(({ mendedBy }) => mendedBy === undefined);
     refusals += report.unappliable.length;
     mended += report.unappliable.filter(({ mendedBy }) => mendedBy !== undefined).length;
     const restored = await failure(written.restore({ kind: "newest" }, `newest-${seed}`));
-    expect({ seed, restored: restored instanceof UnappliableFlushError ? restored.position : restored }).toEqual({ seed, restored: open?.position });
+    expect({ seed, restored: restored instanceof UnappliableFlushError ? restored.position : restored }).toEqual({
+      seed,
+      restored: open?.position,
+    });
     const last = await written.restore({ kind: "last_whole" }, `whole-${seed}`);
     expect({ seed, position: last.position }).toEqual({ seed, position: open?.wholeUpTo ?? written.log.position });
     expect({ seed, upTo: report.restorable?.upTo }).toEqual({ seed, upTo: last.position });

@@ -1,9 +1,24 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checksumOfPages } from "../../../src/capture/page-hashes.ts";
-import { FolderInUseError, LittleRoomError, type Moment, MomentError, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
+import {
+  FolderInUseError,
+  LittleRoomError,
+  type Moment,
+  MomentError,
+  restoreMoment,
+} from "../../../src/host/secondary/point-in-time.ts";
 import { EmptyVaultError } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
@@ -33,25 +48,48 @@ beforeEach(async () => {
   const clock = { ...systemClock, now: () => systemClock.now(), wallTime: () => wallTimeMs };
   const reader = readerFromStart(store);
   while ((await reader.next()) !== undefined);
-  const claimed = await LogWriter.claim({ ...ports, clock, reader, host: "b", leaseMs: 1_000, controlUrl: "http://127.0.0.1:9", instance: "b-1" });
+  const claimed = await LogWriter.claim({
+    ...ports,
+    clock,
+    reader,
+    host: "b",
+    leaseMs: 1_000,
+    controlUrl: "http://127.0.0.1:9",
+    instance: "b-1",
+  });
   if (claimed.kind !== "claimed") throw new Error(claimed.kind);
   writer = claimed.writer;
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const checkpoint = (position: number, hash: string) =>
-  writeCheckpoint({ store, position, hash, epoch: position === 0 ? 0 : 1, epochPosition: position === 0 ? 0 : 1, wallTimeMs, databases: [pages.snapshot()] });
+  writeCheckpoint({
+    store,
+    position,
+    hash,
+    epoch: position === 0 ? 0 : 1,
+    epochPosition: position === 0 ? 0 : 1,
+    wallTimeMs,
+    databases: [pages.snapshot()],
+  });
 
 /** Commits at the next full second; gives the whole database as it is then. */
 async function commit(fill: number, parts = 1): Promise<{ position: number; content: string }> {
   wallTimeMs += 1_000;
   const delta = pages.change({ 1: fill, 2: fill });
-  for (let part = 1; part <= parts; part++) await writer.append({ kind: "commit", part, parts, databases: part === parts ? [delta] : [{ ...delta, pages: [] }] });
+  for (let part = 1; part <= parts; part++)
+    await writer.append({
+      kind: "commit",
+      part,
+      parts,
+      databases: part === parts ? [delta] : [{ ...delta, pages: [] }],
+    });
   return { position: writer.position, content: Buffer.concat(pages.contents).toString("hex") };
 }
 
 const into = (name: string) => join(root, name);
-const restore = (moment: Moment, name = "out") => restoreMoment({ store, log: logIn(store), moment, folder: into(name), onWarning: (text) => warnings.push(text) });
+const restore = (moment: Moment, name = "out") =>
+  restoreMoment({ store, log: logIn(store), moment, folder: into(name), onWarning: (text) => warnings.push(text) });
 const contentOf = (name = "out") => readFileSync(join(into(name), "a.db")).toString("hex");
 
 test("every position gives the databases as they were then, whichever checkpoint it is built on", async () => {
@@ -68,7 +106,10 @@ test("every position gives the databases as they were then, whichever checkpoint
 test("a time gives the last state that is not later, and no moment the newest", async () => {
   const first = await commit(2); // at 2 s
   const second = await commit(3); // at 3 s
-  expect(await restore({ kind: "time", wallTimeMs: 2_999 })).toMatchObject({ position: first.position, wallTimeMs: 2_000 });
+  expect(await restore({ kind: "time", wallTimeMs: 2_999 })).toMatchObject({
+    position: first.position,
+    wallTimeMs: 2_000,
+  });
   expect(contentOf()).toBe(first.content);
   expect(await restore({ kind: "newest" }, "new")).toMatchObject({ position: second.position, epoch: 1 });
   expect(contentOf("new")).toBe(second.content);
@@ -77,17 +118,41 @@ test("a time gives the last state that is not later, and no moment the newest", 
 test("a transaction that is larger than what is kept in memory waits in a file for its last part, and nothing of that file is left", async () => {
   const [large, count] = [65_536, 320];
   const content = new Uint8Array(large * count).map((_, i) => Math.imul(i, 2_654_435_761) >>> 24);
-  const parts = Array.from({ length: 4 }, (_, part) => Array.from({ length: count / 4 }, (__, i) => (part * count) / 4 + i + 1));
+  const parts = Array.from({ length: 4 }, (_, part) =>
+    Array.from({ length: count / 4 }, (__, i) => (part * count) / 4 + i + 1),
+  );
   for (const [at, numbers] of parts.entries()) {
     const checksum = at === 3 ? checksumOfPages(large, 1, content) : new Uint8Array(16);
-    const pages = numbers.map((number) => ({ number, content: content.subarray((number - 1) * large, number * large) }));
-    await writer.append({ kind: "commit", part: at + 1, parts: 4, databases: [{ name: "b.db", pageSize: large, pageCount: count, checksum, pages }] });
+    const pages = numbers.map((number) => ({
+      number,
+      content: content.subarray((number - 1) * large, number * large),
+    }));
+    await writer.append({
+      kind: "commit",
+      part: at + 1,
+      parts: 4,
+      databases: [{ name: "b.db", pageSize: large, pageCount: count, checksum, pages }],
+    });
   }
   await restore({ kind: "newest" });
   expect(Buffer.compare(readFileSync(join(into("out"), "b.db")), content)).toBe(0);
   expect(readdirSync(root)).toEqual(["out"]);
-  const disk = { free: () => Promise.resolve(5_000_000), device: (folder: string) => Promise.resolve(existsSync(folder) ? 1 : undefined) };
-  expect(await failureOf(restoreMoment({ store, log: logIn(store), moment: { kind: "newest" }, folder: into("full"), onWarning: () => undefined, disk }))).toBeInstanceOf(LittleRoomError);
+  const disk = {
+    free: () => Promise.resolve(5_000_000),
+    device: (folder: string) => Promise.resolve(existsSync(folder) ? 1 : undefined),
+  };
+  expect(
+    await failureOf(
+      restoreMoment({
+        store,
+        log: logIn(store),
+        moment: { kind: "newest" },
+        folder: into("full"),
+        onWarning: () => undefined,
+        disk,
+      }),
+    ),
+  ).toBeInstanceOf(LittleRoomError);
   expect(readdirSync(root)).toEqual(["out"]);
 });
 
@@ -95,29 +160,50 @@ test("a disk without room for the databases is told before anything is written t
   await commit(2);
   const size = Buffer.from((await commit(3)).content, "hex").byteLength;
   const into = (free: number) => {
-    const written = () => readdirSync(root, { recursive: true, withFileTypes: true }).reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0);
-    const disk = { free: () => Promise.resolve(free - written()), device: (folder: string) => Promise.resolve(existsSync(folder) ? 1 : undefined) };
-    return restoreMoment({ store, log: logIn(store), moment: { kind: "newest" }, folder: join(root, "out"), onWarning: () => undefined, disk });
+    const written = () =>
+      readdirSync(root, { recursive: true, withFileTypes: true }).reduce(
+        (sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0),
+        0,
+      );
+    const disk = {
+      free: () => Promise.resolve(free - written()),
+      device: (folder: string) => Promise.resolve(existsSync(folder) ? 1 : undefined),
+    };
+    return restoreMoment({
+      store,
+      log: logIn(store),
+      moment: { kind: "newest" },
+      folder: join(root, "out"),
+      onWarning: () => undefined,
+      disk,
+    });
   };
   for (const free of [10, size / 2]) {
     const error = await failureOf(into(free));
     expect(error).toBeInstanceOf(LittleRoomError);
-    expect(error).toMatchObject({ found: `${free} bytes are free on the disk at /`, accepted: expect.stringContaining(`${free === 10 ? size / 2 : size} bytes or more`), advice: expect.stringContaining("name a folder on another disk") });
+    expect(error).toMatchObject({
+      found: `${free} bytes are free on the disk at /`,
+      accepted: expect.stringContaining(`${free === 10 ? size / 2 : size} bytes or more`),
+      advice: expect.stringContaining("name a folder on another disk"),
+    });
     expect(readdirSync(root)).toEqual([]);
   }
   expect((await into(size)).databases).toMatchObject([{ bytes: size }]);
 });
 
-test.if(canMount)("a folder that is a mount point, with what the file system itself keeps there, gets the databases", async () => {
-  const { content } = await commit(2);
-  mkdirSync(into("out"));
-  await withMount(into("out"), "small", async () => {
-    mkdirSync(join(into("out"), "lost+found"));
-    await restore({ kind: "newest" });
-    expect([contentOf(), readdirSync(into("out")).toSorted()]).toEqual([content, ["a.db", "lost+found"]]);
-    expect(await failureOf(restore({ kind: "newest" }))).toBeInstanceOf(FolderInUseError);
-  });
-});
+test.if(canMount)(
+  "a folder that is a mount point, with what the file system itself keeps there, gets the databases",
+  async () => {
+    const { content } = await commit(2);
+    mkdirSync(into("out"));
+    await withMount(into("out"), "small", async () => {
+      mkdirSync(join(into("out"), "lost+found"));
+      await restore({ kind: "newest" });
+      expect([contentOf(), readdirSync(into("out")).toSorted()]).toEqual([content, ["a.db", "lost+found"]]);
+      expect(await failureOf(restore({ kind: "newest" }))).toBeInstanceOf(FolderInUseError);
+    });
+  },
+);
 
 test("a position inside a flush of several parts gives the state before it", async () => {
   const before = await commit(2);

@@ -1,5 +1,15 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localDatabases } from "../../../src/capture/local-state.ts";
@@ -22,7 +32,10 @@ afterEach(() => {
 
 function bytesBelow(folder: string): number {
   if (!existsSync(folder)) return 0;
-  return readdirSync(folder, { recursive: true, withFileTypes: true }).reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0);
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).reduce(
+    (sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0),
+    0,
+  );
 }
 
 const databaseSize = 100 * pageSize;
@@ -42,18 +55,43 @@ async function make({ capacity, otherDisk = [] }: { capacity: number; otherDisk?
   const isElsewhere = (folder: string): boolean => otherDisk.some((name) => folder.startsWith(join(root, name)));
   const space = {
     free: () => Promise.resolve(disk.capacity - bytesBelow(root)),
-    device: (folder: string) => Promise.resolve(existsSync(folder) ? (isElsewhere(folder) ? 2 : folder.startsWith(root) ? 1 : 0) : undefined),
+    device: (folder: string) =>
+      Promise.resolve(existsSync(folder) ? (isElsewhere(folder) ? 2 : folder.startsWith(root) ? 1 : 0) : undefined),
   };
   const removed: string[] = [];
-  const bounds = { keep: 20, bytesMax: 1e12, onRemoved: (folder: string) => removed.push(folder), onTrouble: (text: string) => removed.push(text) };
+  const bounds = {
+    keep: 20,
+    bytesMax: 1e12,
+    onRemoved: (folder: string) => removed.push(folder),
+    onTrouble: (text: string) => removed.push(text),
+  };
   const sums = { previous: undefined as DatabaseChecksum | undefined };
-  const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, { find: localDatabases(["*.db"]).find, committedChecksum: () => Promise.resolve(sums.previous) }, bounds, space);
+  const local = new LocalData(
+    { dataFolder: data, stateFolder: state, setAsideFolder: aside },
+    { find: localDatabases(["*.db"]).find, committedChecksum: () => Promise.resolve(sums.previous) },
+    bounds,
+    space,
+  );
   await local.prepare();
   const warnings: string[] = [];
   const memory = freshMemory();
   const options: RestoreOptions<Replica> = {
-    ...{ store, log: logIn(store), clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }), localChunk: () => Promise.resolve(undefined), memory },
-    ...{ onTrouble: (text) => warnings.push(text), onWarning: (text) => warnings.push(text), onRecord: () => undefined, signal: new AbortController().signal },
+    ...{
+      store,
+      log: logIn(store),
+      clock: systemClock,
+      rules: allRules,
+      local,
+      openTarget: () => Replica.open({ root: data }),
+      localChunk: () => Promise.resolve(undefined),
+      memory,
+    },
+    ...{
+      onTrouble: (text) => warnings.push(text),
+      onWarning: (text) => warnings.push(text),
+      onRecord: () => undefined,
+      signal: new AbortController().signal,
+    },
   };
   const run = async (): Promise<string | undefined> => {
     const restored = await restore(options);
@@ -66,7 +104,24 @@ async function make({ capacity, otherDisk = [] }: { capacity: number; otherDisk?
     writeFileSync(join(aside, name, "a.db"), Buffer.alloc(bytes));
     return join(aside, name);
   };
-  return { store, pages, writer, root, data, state, aside, disk, sums, local, warnings, removed, options, run, content, setAside };
+  return {
+    store,
+    pages,
+    writer,
+    root,
+    data,
+    state,
+    aside,
+    disk,
+    sums,
+    local,
+    warnings,
+    removed,
+    options,
+    run,
+    content,
+    setAside,
+  };
 }
 
 describe("a restore for which there is no room", () => {
@@ -99,7 +154,10 @@ describe("a restore for which there is no room", () => {
     writeFileSync(join(data, "a.db"), Buffer.alloc(databaseSize));
     await local.mark({ kind: "secondary" });
     let kept = 0;
-    const restored = await restore({ ...options, localChunk: () => Promise.resolve((kept = bytesBelow(local.previousFolder))).then(() => undefined) });
+    const restored = await restore({
+      ...options,
+      localChunk: () => Promise.resolve((kept = bytesBelow(local.previousFolder))).then(() => undefined),
+    });
     await restored.target.close();
     expect(kept).toBeGreaterThan(databaseSize);
     expect(content()).toBe(true);
@@ -126,7 +184,10 @@ describe("a restore for which there is no room", () => {
   });
 
   test("keeps what a primary had and may be nowhere else, names it, and goes on when it is moved to another disk", async () => {
-    const { data, root, local, sums, warnings, run, content } = await make({ capacity: databaseSize + 20_000, otherDisk: ["elsewhere"] });
+    const { data, root, local, sums, warnings, run, content } = await make({
+      capacity: databaseSize + 20_000,
+      otherDisk: ["elsewhere"],
+    });
     sums.previous = new Uint8Array(16).fill(7);
     writeFileSync(join(data, "a.db"), Buffer.alloc(databaseSize));
     await local.mark({ kind: "primary", epoch: 1 });
@@ -135,7 +196,12 @@ describe("a restore for which there is no room", () => {
     local.previousChecksums = () => (looked.push(1), checksums());
     for (let tries = 0; tries < 3; tries += 1) {
       const failure = await failureOf(run());
-      expect(failure).toMatchObject({ name: "FullDiskError", advice: expect.stringContaining(`${local.previousFolder} (${bytesBelow(local.previousFolder)} bytes that this host had as primary, and that may be nowhere else)`) });
+      expect(failure).toMatchObject({
+        name: "FullDiskError",
+        advice: expect.stringContaining(
+          `${local.previousFolder} (${bytesBelow(local.previousFolder)} bytes that this host had as primary, and that may be nowhere else)`,
+        ),
+      });
     }
     expect(looked).toHaveLength(1); // The journal is not searched at each try.
     expect(bytesBelow(local.previousFolder)).toBeGreaterThan(databaseSize);
@@ -148,7 +214,11 @@ describe("a restore for which there is no room", () => {
 
   test("removes the oldest set-aside folders when that gives enough, tells it, and never the newest", async () => {
     const { disk, root, warnings, removed, setAside, run, content, local } = await make({ capacity: 0 });
-    const [first, second, third] = [setAside("2026-01-01", 30_000), setAside("2026-01-02", 30_000), setAside("2026-01-03", 30_000)];
+    const [first, second, third] = [
+      setAside("2026-01-01", 30_000),
+      setAside("2026-01-02", 30_000),
+      setAside("2026-01-03", 30_000),
+    ];
     disk.capacity = bytesBelow(root) + databaseSize - 20_000;
     await run();
     expect(content()).toBe(true);
@@ -161,7 +231,9 @@ describe("a restore for which there is no room", () => {
     const { disk, root, aside, removed, setAside, run } = await make({ capacity: 0 });
     for (const name of ["2026-01-01", "2026-01-02"]) setAside(name, 10_000);
     disk.capacity = bytesBelow(root) + databaseSize - 20_000;
-    expect(await failureOf(run())).toMatchObject({ advice: expect.stringContaining(`${aside} (20000 bytes set aside)`) });
+    expect(await failureOf(run())).toMatchObject({
+      advice: expect.stringContaining(`${aside} (20000 bytes set aside)`),
+    });
     expect(removed).toEqual([]);
   });
 
@@ -179,11 +251,19 @@ describe("a restore for which there is no room", () => {
     await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change(more)] });
     const openFull = async (): Promise<Replica> => {
       const replica = await Replica.open({ root: data });
-      replica.apply = () => Promise.reject(Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", errno: -28 }));
+      replica.apply = () =>
+        Promise.reject(
+          Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", errno: -28 }),
+        );
       return replica;
     };
-    expect(await failureOf(restore({ ...options, openTarget: openFull }))).toMatchObject({ name: "FullDiskError", message: expect.stringContaining("ENOSPC") });
-    expect(await failureOf(run())).toMatchObject({ message: expect.stringContaining(`the databases need ${2 * databaseSize} bytes`) });
+    expect(await failureOf(restore({ ...options, openTarget: openFull }))).toMatchObject({
+      name: "FullDiskError",
+      message: expect.stringContaining("ENOSPC"),
+    });
+    expect(await failureOf(run())).toMatchObject({
+      message: expect.stringContaining(`the databases need ${2 * databaseSize} bytes`),
+    });
     disk.capacity = 2 * databaseSize + 10_000;
     await run();
     expect(readFileSync(join(data, "a.db")).equals(Buffer.concat(pages.contents))).toBe(true);

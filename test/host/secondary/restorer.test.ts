@@ -56,11 +56,24 @@ class Vault {
   }
 
   async #checkpoint(position: number, hash: string, epoch: number, epochPosition: number): Promise<void> {
-    await writeCheckpoint({ store: this.memory, position, hash, epoch, epochPosition, wallTimeMs: 0, databases: [this.pages.snapshot()] });
+    await writeCheckpoint({
+      store: this.memory,
+      position,
+      hash,
+      epoch,
+      epochPosition,
+      wallTimeMs: 0,
+      databases: [this.pages.snapshot()],
+    });
   }
 }
 
-async function place(checksumOf?: () => Uint8Array): Promise<{ local: LocalData; data: string; options: (store: Store, changes?: Partial<RestoreOptions<Replica>>) => RestoreOptions<Replica>; warnings: string[] }> {
+async function place(checksumOf?: () => Uint8Array): Promise<{
+  local: LocalData;
+  data: string;
+  options: (store: Store, changes?: Partial<RestoreOptions<Replica>>) => RestoreOptions<Replica>;
+  warnings: string[];
+}> {
   const root = mkdtempSync(join(tmpdir(), "stead-restorer-"));
   folders.push(root);
   const data = join(root, "data");
@@ -68,12 +81,28 @@ async function place(checksumOf?: () => Uint8Array): Promise<{ local: LocalData;
   const real = localDatabases(["*.db"]);
   // The test's pages are no real SQLite databases: it says itself what checksum the old files have.
   const files = { find: real.find, committedChecksum: () => Promise.resolve(checksumOf?.()) };
-  const local = new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: join(state, "set-aside") }, files);
+  const local = new LocalData(
+    { dataFolder: data, stateFolder: state, setAsideFolder: join(state, "set-aside") },
+    files,
+  );
   await local.prepare();
   const warnings: string[] = [];
   const options = (store: Store, changes: Partial<RestoreOptions<Replica>> = {}): RestoreOptions<Replica> => ({
-    ...{ store, log: logIn(store), clock: systemClock, rules: allRules, local, openTarget: () => Replica.open({ root: data }) },
-    ...{ localChunk: () => Promise.resolve(undefined), onTrouble: (text) => warnings.push(text), onWarning: (text) => warnings.push(text), onRecord: () => undefined, signal: new AbortController().signal },
+    ...{
+      store,
+      log: logIn(store),
+      clock: systemClock,
+      rules: allRules,
+      local,
+      openTarget: () => Replica.open({ root: data }),
+    },
+    ...{
+      localChunk: () => Promise.resolve(undefined),
+      onTrouble: (text) => warnings.push(text),
+      onWarning: (text) => warnings.push(text),
+      onRecord: () => undefined,
+      signal: new AbortController().signal,
+    },
     ...changes,
   });
   return { local, data, options, warnings };
@@ -123,7 +152,10 @@ describe("a restore", () => {
     await vault.bootstrap();
     await vault.checkpoint();
     const faulty = new FaultyStore(vault.memory);
-    faulty.beforeGet = (key) => (key.startsWith("chunks/") ? Promise.reject(new StoreError("unavailable", "no answer", "wait")) : Promise.resolve());
+    faulty.beforeGet = (key) =>
+      key.startsWith("chunks/")
+        ? Promise.reject(new StoreError("unavailable", "no answer", "wait"))
+        : Promise.resolve();
     await expect(restore(options(faulty))).rejects.toThrow("no answer");
     const stop = new AbortController();
     faulty.beforeGet = () => Promise.resolve(stop.abort(new Error("the next stage begins")));
@@ -137,7 +169,10 @@ describe("a restore", () => {
     await vault.commit({ 2: 2 });
     const faulty = new FaultyStore(vault.memory);
     let failures = 1;
-    faulty.beforeGet = (key) => (key.endsWith("2") && key.startsWith("log/") && failures-- > 0 ? Promise.reject(new StoreError("unavailable", "no answer", "wait")) : Promise.resolve());
+    faulty.beforeGet = (key) =>
+      key.endsWith("2") && key.startsWith("log/") && failures-- > 0
+        ? Promise.reject(new StoreError("unavailable", "no answer", "wait"))
+        : Promise.resolve();
     let opened = 0;
     await done(restore(options(faulty, { openTarget: () => ((opened += 1), Replica.open({ root: data })) })));
     expect([opened, warnings]).toEqual([1, ["the vault cannot be read: no answer (wait)"]]);
@@ -158,7 +193,14 @@ describe("a restore", () => {
     writeFileSync(join(data, "a.db"), "an old copy");
     await local.mark({ kind: "secondary" });
     const full = Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC", errno: -28 });
-    await expect(restore(options(vault.memory, { openTarget: async () => Object.assign(await Replica.open({ root: data }), { load: () => Promise.reject(full) }) }))).rejects.toThrow("ENOSPC");
+    await expect(
+      restore(
+        options(vault.memory, {
+          openTarget: async () =>
+            Object.assign(await Replica.open({ root: data }), { load: () => Promise.reject(full) }),
+        }),
+      ),
+    ).rejects.toThrow("ENOSPC");
     expect(readdirSync(local.previousFolder)).toEqual(["marker.json"]);
     await done(restore(options(vault.memory)));
     expect(readFileSync(join(data, "a.db"), "hex")).toBe(vault.content);
@@ -218,7 +260,9 @@ describe("what a former primary left", () => {
     const { local, data, options } = await place(() => new Uint8Array(16).fill(7));
     writeFileSync(join(data, "a.db"), "never acknowledged");
     await local.mark({ kind: "primary", epoch: 1 });
-    await expect(restore(options(vault.memory, { openTarget: () => Promise.reject(new Error("died")) }))).rejects.toThrow("died");
+    await expect(
+      restore(options(vault.memory, { openTarget: () => Promise.reject(new Error("died")) })),
+    ).rejects.toThrow("died");
     const { setAside = "" } = await done(restore(options(vault.memory)));
     expect(readFileSync(join(setAside, "a.db"), "utf8")).toBe("never acknowledged");
   });

@@ -1,4 +1,7 @@
-/** Every malformed request is refused with its status and reason, its connection ends, and the upstream never sees it whole. */
+/**
+ * Every malformed request is refused with its status and reason, its connection ends, and the upstream never sees it
+ * whole.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { proxied, type Proxied } from "../../support/http/proxied.ts";
 import { RawClient, waitFor } from "../../support/http/raw-client.ts";
@@ -13,7 +16,8 @@ beforeAll(async () => {
     // A complete request would be answered, whatever its body is.
     onData: (c) => {
       const end = c.received.indexOf("\r\n\r\n");
-      if (end === -1 || (/transfer-encoding/i.test(c.received.slice(0, end)) && !c.received.endsWith("0\r\n\r\n"))) return;
+      if (end === -1 || (/transfer-encoding/i.test(c.received.slice(0, end)) && !c.received.endsWith("0\r\n\r\n")))
+        return;
       executed++;
       c.received = "";
       c.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -50,7 +54,9 @@ describe("refused", () => {
 
 test("a refusal is JSON for a client that accepts JSON, and never repeats what was sent", async () => {
   const client = await RawClient.connect(proxy.server.port);
-  client.send("POST /secret-target HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nTransfer-Encoding: chunked\r\n\r\nsecret-size\r\n");
+  client.send(
+    "POST /secret-target HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nTransfer-Encoding: chunked\r\n\r\nsecret-size\r\n",
+  );
   const received = await client.untilEnd();
   client.destroy();
   expect(JSON.parse(received.split("\r\n\r\n")[1] ?? "")).toMatchObject({ error: "chunk_size_malformed" });
@@ -60,7 +66,10 @@ test("a refusal is JSON for a client that accepts JSON, and never repeats what w
 test("a head that cannot be read is refused in JSON as well for a client that accepts it", async () => {
   for (const [bytes, error] of [
     ["GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html, application/json\r\nBad Name: 1\r\n\r\n", "space_before_colon"],
-    ["GET / HTTP/1.1\r\nHost: a\r\naccept:application/json\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "two_framings"],
+    [
+      "GET / HTTP/1.1\r\nHost: a\r\naccept:application/json\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "two_framings",
+    ],
   ] as const) {
     const client = await RawClient.connect(proxy.server.port);
     client.send(bytes);

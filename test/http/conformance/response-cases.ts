@@ -49,7 +49,9 @@ const rows: readonly Row[] = [
   ["too many fields", field(`${"X: y\r\n".repeat(200)}Content-Length: 5\r\n`)],
   ["a head that is too large", field(`X: ${"y".repeat(40_000)}\r\nContent-Length: 5\r\n`)],
   ["a head that never ends", `HTTP/1.1 200 OK\r\nX: ${"y".repeat(40_000)}`],
-  ...["", "+5", "-5", "5.0", "0x5", "5 5", "5, 5", "a", "5a"].map((value): Row => [`Content-Length ${JSON.stringify(value)}`, field(`Content-Length: ${value}\r\n`)]),
+  ...["", "+5", "-5", "5.0", "0x5", "5 5", "5, 5", "a", "5a"].map(
+    (value): Row => [`Content-Length ${JSON.stringify(value)}`, field(`Content-Length: ${value}\r\n`)],
+  ),
   ["two Content-Lengths", field("Content-Length: 5\r\nContent-Length: 6\r\n")],
   ["two Content-Lengths that are the same", field("Content-Length: 5\r\nContent-Length: 5\r\n")],
   ["a Content-Length beyond exact numbers", field("Content-Length: 9007199254740993\r\n")],
@@ -59,7 +61,9 @@ const rows: readonly Row[] = [
   ["a tab after Content-Length", "HTTP/1.1 200 OK\r\nContent-Length: 5\t \r\n\r\nhello"],
   ["Transfer-Encoding in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
   ["two Transfer-Encodings", field("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")],
-  ...["", "identity", "gzip", "chunked, chunked", "chunked, gzip", "gzip, chunked", "xchunked", "chunked;q=1"].map((value): Row => [`Transfer-Encoding ${JSON.stringify(value)}`, field(`Transfer-Encoding: ${value}\r\n`)]),
+  ...["", "identity", "gzip", "chunked, chunked", "chunked, gzip", "gzip, chunked", "xchunked", "chunked;q=1"].map(
+    (value): Row => [`Transfer-Encoding ${JSON.stringify(value)}`, field(`Transfer-Encoding: ${value}\r\n`)],
+  ),
   ["204 with a Content-Length", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"],
   ["204 with Transfer-Encoding", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
   ["100 with a Content-Length", "HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\nhello"],

@@ -1,4 +1,6 @@
-/** Every malformed response becomes a 502, its upstream connection is dropped, and the client sees not one of its bytes. */
+/**
+ * Every malformed response becomes a 502, its upstream connection is dropped, and the client sees not one of its bytes.
+ */
 import { describe, expect, test } from "bun:test";
 import { proxied } from "../../support/http/proxied.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
@@ -12,7 +14,9 @@ test("there are at least 70 cases, no two alike", () => {
 describe("never passed on", () => {
   for (const wrong of responseCases) {
     test(wrong.name, async () => {
-      await using proxy = await proxied({ onData: (c) => c.received.endsWith("\r\n\r\n") && void c.socket.write(wrong.bytes, "latin1") });
+      await using proxy = await proxied({
+        onData: (c) => c.received.endsWith("\r\n\r\n") && void c.socket.write(wrong.bytes, "latin1"),
+      });
       const client = await proxy.client();
       client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
       const received = await client.until((r) => r.endsWith("upstream_invalid"));
@@ -26,7 +30,9 @@ describe("never passed on", () => {
 });
 
 test("a response that turns invalid after it has started is cut, and nothing invalid is passed on", async () => {
-  await using proxy = await proxied({ onData: (c) => void c.socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n") });
+  await using proxy = await proxied({
+    onData: (c) => void c.socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+  });
   const client = await proxy.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await client.until((r) => r.endsWith("hello\r\n"));

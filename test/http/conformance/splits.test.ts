@@ -1,10 +1,15 @@
-/** Each good message means the same wherever the network cuts it: it is sent in two parts, cut at every byte, and byte by byte. */
+/**
+ * Each good message means the same wherever the network cuts it: it is sent in two parts, cut at every byte, and byte
+ * by byte.
+ */
 import { describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { proxied } from "../../support/http/proxied.ts";
 import { goodRequests, goodResponses, withoutChunkBoundaries } from "./good-cases.ts";
 
-/** One turn of the event loop with its poll phase: what was written before has been read by the other side after a few. */
+/**
+ * One turn of the event loop with its poll phase: what was written before has been read by the other side after a few.
+ */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 async function sendInParts(socket: Socket, text: string, cuts: readonly number[]): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * The codec against llhttp: what we accept, it must accept, and read the same. What we refuse is our own business: we are
- * stricter on purpose. Usage: `bun test/http/fuzz/differential.ts [inputs] [first seed]`, default a million; needs `node`.
+ * The codec against llhttp: what we accept, it must accept, and read the same. What we refuse is our own business: we
+ * are stricter on purpose. Usage: `bun test/http/fuzz/differential.ts [inputs] [first seed]`, default a million; needs
+ * `node`.
  */
 import { Buffer } from "node:buffer";
 import { spawn } from "node:child_process";
@@ -25,7 +26,10 @@ export interface FuzzResult {
 export function difference(ours: Reading, trusted: Trusted): string | undefined {
   // It knows only registered methods; a method of one's own is not ambiguous.
   if (trusted.end === "HPE_INVALID_METHOD" && ours.messages.length >= trusted.messages.length) {
-    return difference({ messages: ours.messages.slice(0, trusted.messages.length), end: "ok" }, { ...trusted, end: "ok" });
+    return difference(
+      { messages: ours.messages.slice(0, trusted.messages.length), end: "ok" },
+      { ...trusted, end: "ok" },
+    );
   }
   for (const [i, message] of ours.messages.entries()) {
     const other = trusted.messages[i];
@@ -40,7 +44,9 @@ export function difference(ours: Reading, trusted: Trusted): string | undefined 
 }
 
 export async function differential(inputs: number, firstSeed: number): Promise<FuzzResult> {
-  const child = spawn("node", ["--no-deprecation", new URL("llhttp-child.cjs", import.meta.url).pathname], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn("node", ["--no-deprecation", new URL("llhttp-child.cjs", import.meta.url).pathname], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const differences: string[] = [];
   let messages = 0;
@@ -65,7 +71,10 @@ export async function differential(inputs: number, firstSeed: number): Promise<F
       messages += ours.messages.length;
       if (ours.end.startsWith("error")) refusedByUs++;
       const why = difference(ours, trusted);
-      if (why !== undefined) differences.push(`seed ${seed + i} kind ${kind}: ${why}\n  input   ${JSON.stringify(text)}\n  ours    ${JSON.stringify(ours)}\n  trusted ${JSON.stringify(trusted)}`);
+      if (why !== undefined)
+        differences.push(
+          `seed ${seed + i} kind ${kind}: ${why}\n  input   ${JSON.stringify(text)}\n  ours    ${JSON.stringify(ours)}\n  trusted ${JSON.stringify(trusted)}`,
+        );
     }
   }
   child.stdin.end();

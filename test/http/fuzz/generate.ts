@@ -25,21 +25,255 @@ export class Dice {
   }
 }
 
-const methods = ["GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "M-SEARCH", "get", "PRI", "X"];
-const targets = ["/", "/a", "/a?b=c", "/%41/../x", "*", "http://a/", "http://b/x", "a:80", "/a#b", "//", "/\xe9", "/a b", "", "?x", "https://a", "/\x7f", "/a\tb"];
-const versions = ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "http/1.1", "HTTP/1.", "HTTP/11", "HTTP/1.1 ", ""];
-const ends = ["\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\n", "\r", "\r\r\n", "\n\r", ""];
+const methods = [
+  "GET",
+  "GET",
+  "POST",
+  "POST",
+  "PUT",
+  "HEAD",
+  "DELETE",
+  "OPTIONS",
+  "PATCH",
+  "TRACE",
+  "CONNECT",
+  "PROPFIND",
+  "M-SEARCH",
+  "get",
+  "PRI",
+  "X",
+];
+const targets = [
+  "/",
+  "/a",
+  "/a?b=c",
+  "/%41/../x",
+  "*",
+  "http://a/",
+  "http://b/x",
+  "a:80",
+  "/a#b",
+  "//",
+  "/\xe9",
+  "/a b",
+  "",
+  "?x",
+  "https://a",
+  "/\x7f",
+  "/a\tb",
+];
+const versions = [
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.0",
+  "HTTP/1.2",
+  "HTTP/2.0",
+  "HTTP/0.9",
+  "http/1.1",
+  "HTTP/1.",
+  "HTTP/11",
+  "HTTP/1.1 ",
+  "",
+];
+const ends = [
+  "\r\n",
+  "\r\n",
+  "\r\n",
+  "\r\n",
+  "\r\n",
+  "\r\n",
+  "\r\n",
+  "\r\n",
+  "\r\n",
+  "\r\n",
+  "\n",
+  "\r",
+  "\r\r\n",
+  "\n\r",
+  "",
+];
 const hosts = ["a", "a", "a:80", "[::1]", "[::1]:8", "a b", "", "b"];
-const lengths = ["0", "1", "3", "5", "5", "05", "+5", "-1", "5, 5", "5,6", " 5 ", "0x5", "5 5", "18446744073709551621", "99999999999999999999", "", "\t3", "5\x0b"];
-const codings = ["chunked", "chunked", "chunked", "Chunked", "chunked ", "\tchunked", "gzip, chunked", "chunked, gzip", "identity", "chunked, chunked", "chunked,", "xchunked", "chunkedx", "", "\x0bchunked", "chunked;a=b", "gzip"];
-const connections = ["close", "keep-alive", "Upgrade", "keep-alive, Upgrade", "close, close", "x", "TE", "", "a b", ",", "Content-Length", "close,"];
-const names = ["X-A", "Accept", "Cookie", "X A", "", "X-A ", "Content-Length ", "Transfer-Encoding ", " Content-Length", "Content\0Length", "X\xe9", "Content_Length", "Expect", "Upgrade", "Trailer", "Keep-Alive", "X:Y"];
-const values = ["", "a", "a b", " a ", "\ta", "\xe9\xff", "a\0b", "a\rb", "a\nb", "a\x7f", "a\x01", "websocket", "h2c", "100-continue", "a: b", "\"a\\\"b\"", "a\r\n b", "a\x0b"];
-const statuses = ["200", "200", "200", "204", "304", "100", "103", "101", "500", "099", "2000", "20", "abc", "600", "205", "404", "199"];
+const lengths = [
+  "0",
+  "1",
+  "3",
+  "5",
+  "5",
+  "05",
+  "+5",
+  "-1",
+  "5, 5",
+  "5,6",
+  " 5 ",
+  "0x5",
+  "5 5",
+  "18446744073709551621",
+  "99999999999999999999",
+  "",
+  "\t3",
+  "5\x0b",
+];
+const codings = [
+  "chunked",
+  "chunked",
+  "chunked",
+  "Chunked",
+  "chunked ",
+  "\tchunked",
+  "gzip, chunked",
+  "chunked, gzip",
+  "identity",
+  "chunked, chunked",
+  "chunked,",
+  "xchunked",
+  "chunkedx",
+  "",
+  "\x0bchunked",
+  "chunked;a=b",
+  "gzip",
+];
+const connections = [
+  "close",
+  "keep-alive",
+  "Upgrade",
+  "keep-alive, Upgrade",
+  "close, close",
+  "x",
+  "TE",
+  "",
+  "a b",
+  ",",
+  "Content-Length",
+  "close,",
+];
+const names = [
+  "X-A",
+  "Accept",
+  "Cookie",
+  "X A",
+  "",
+  "X-A ",
+  "Content-Length ",
+  "Transfer-Encoding ",
+  " Content-Length",
+  "Content\0Length",
+  "X\xe9",
+  "Content_Length",
+  "Expect",
+  "Upgrade",
+  "Trailer",
+  "Keep-Alive",
+  "X:Y",
+];
+const values = [
+  "",
+  "a",
+  "a b",
+  " a ",
+  "\ta",
+  "\xe9\xff",
+  "a\0b",
+  "a\rb",
+  "a\nb",
+  "a\x7f",
+  "a\x01",
+  "websocket",
+  "h2c",
+  "100-continue",
+  "a: b",
+  '"a\\"b"',
+  "a\r\n b",
+  "a\x0b",
+];
+const statuses = [
+  "200",
+  "200",
+  "200",
+  "204",
+  "304",
+  "100",
+  "103",
+  "101",
+  "500",
+  "099",
+  "2000",
+  "20",
+  "abc",
+  "600",
+  "205",
+  "404",
+  "199",
+];
 const reasons = [" OK", " OK", " ", "", " Not  OK", " \xe9", "  OK", "\tOK", " O\0K", "OK", " a\rb"];
-const sizes = ["1", "3", "5", "a", "A", "05", "0", "5 ", " 5", "5;a", "5;a=b", '5;a="b;c"', "5; a", "5;", "5;a=", "0x5", "-1", "+3", "g", "", "ffffffffffffffff", "fffffffffffffffff", "10000000000000005", "5\t", "5;a\0", '5;a="', "0000000000000000003"];
-const noise = ["\r", "\n", "\0", " ", "\t", ":", ";", ",", "\x0b", "\x7f", "\xff", "0", "5", "a", "\r\n", "\r\n\r\n", "=", '"', "\\", "chunked", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"];
-const trailers = ["", "", "", "X-T: 1\r\n", "X-T:1\r\nX-U: 2\r\n", "Content-Length: 5\r\n", "X : y\r\n", " x\r\n", "X\r\n", "X: y\n", "Host: b\r\n", "Transfer-Encoding: chunked\r\n"];
+const sizes = [
+  "1",
+  "3",
+  "5",
+  "a",
+  "A",
+  "05",
+  "0",
+  "5 ",
+  " 5",
+  "5;a",
+  "5;a=b",
+  '5;a="b;c"',
+  "5; a",
+  "5;",
+  "5;a=",
+  "0x5",
+  "-1",
+  "+3",
+  "g",
+  "",
+  "ffffffffffffffff",
+  "fffffffffffffffff",
+  "10000000000000005",
+  "5\t",
+  "5;a\0",
+  '5;a="',
+  "0000000000000000003",
+];
+const noise = [
+  "\r",
+  "\n",
+  "\0",
+  " ",
+  "\t",
+  ":",
+  ";",
+  ",",
+  "\x0b",
+  "\x7f",
+  "\xff",
+  "0",
+  "5",
+  "a",
+  "\r\n",
+  "\r\n\r\n",
+  "=",
+  '"',
+  "\\",
+  "chunked",
+  "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+  "HTTP/1.1 200 OK\r\n\r\n",
+];
+const trailers = [
+  "",
+  "",
+  "",
+  "X-T: 1\r\n",
+  "X-T:1\r\nX-U: 2\r\n",
+  "Content-Length: 5\r\n",
+  "X : y\r\n",
+  " x\r\n",
+  "X\r\n",
+  "X: y\n",
+  "Host: b\r\n",
+  "Transfer-Encoding: chunked\r\n",
+];
 
 const lineEnd = (dice: Dice): string => (dice.chance(25) ? dice.pick(ends) : "\r\n");
 
@@ -73,7 +307,9 @@ function body(dice: Dice, head: string): string {
       const length = Number.parseInt(size, 16);
       text += `${size}${lineEnd(dice)}${"hello world, this is data".slice(0, dice.chance(10) || !(length < 20) ? dice.int(8) : length)}${lineEnd(dice)}`;
     }
-    return dice.chance(8) ? text : `${text}0${dice.chance(8) ? dice.pick([";a", ";a=b", " ", "0", ";"]) : ""}${lineEnd(dice)}${dice.pick(trailers)}${lineEnd(dice)}`;
+    return dice.chance(8)
+      ? text
+      : `${text}0${dice.chance(8) ? dice.pick([";a", ";a=b", " ", "0", ";"]) : ""}${lineEnd(dice)}${dice.pick(trailers)}${lineEnd(dice)}`;
   }
   return /content-length/i.test(head) ? "hello".slice(0, dice.chance(6) ? dice.int(6) : 5) : "";
 }

@@ -8,7 +8,14 @@ import { ProtocolError } from "../../../src/http/message/protocol-error.ts";
 import { readRequest } from "../../../src/http/message/read-request.ts";
 import { readResponse } from "../../../src/http/message/read-response.ts";
 
-export type Message = [start: string | number, second: string, version: string, headers: string[], body: string, trailers: string[]];
+export type Message = [
+  start: string | number,
+  second: string,
+  version: string,
+  headers: string[],
+  body: string,
+  trailers: string[],
+];
 
 export interface Reading {
   messages: Message[];

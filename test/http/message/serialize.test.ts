@@ -15,7 +15,13 @@ const added = "X-Forwarded-For: 192.0.2.1\r\n";
 function requestText(request: ParsedRequest, headers: HeaderList): string {
   const pieces: Piece[] = [];
   pushRequestHead(pieces, headers, request, { localAuthority: "127.0.0.1:80" });
-  return pieces.map((piece) => (piece instanceof Slice ? piece.bytes.toString("latin1", piece.from, piece.from + piece.length) : piece.toString("latin1"))).join("");
+  return pieces
+    .map((piece) =>
+      piece instanceof Slice
+        ? piece.bytes.toString("latin1", piece.from, piece.from + piece.length)
+        : piece.toString("latin1"),
+    )
+    .join("");
 }
 
 /** The same fields, without the bytes that they came in. */
@@ -57,7 +63,16 @@ test("a head that passes as it came is what writing it again gives, for 20,000 g
       const keepFraming = response.framing.kind === "none" && response.status !== 204;
       if (!passesAsItCame(response.headers, response, response.framing, keepFraming)) continue;
       responsesPassed++;
-      expect(text.slice(0, end)).toBe(responseText(response, writtenAgain(response.headers), response.connectionOptions, response.framing, keepFraming, undefined));
+      expect(text.slice(0, end)).toBe(
+        responseText(
+          response,
+          writtenAgain(response.headers),
+          response.connectionOptions,
+          response.framing,
+          keepFraming,
+          undefined,
+        ),
+      );
     }
   }
   expect(requestsPassed).toBeGreaterThan(500);
@@ -76,13 +91,21 @@ test("a response's framing passes as it came only where it is written so", () =>
     if (found === undefined) throw new Error(`refused: ${fields}`);
     return passesAsItCame(found.response.headers, found.response, found.response.framing, false);
   };
-  expect([passing("Content-Length: 5\r\n"), passing("Transfer-Encoding: chunked\r\n"), passing("content-length: 0\r\n")]).toEqual([true, true, true]);
+  expect([
+    passing("Content-Length: 5\r\n"),
+    passing("Transfer-Encoding: chunked\r\n"),
+    passing("content-length: 0\r\n"),
+  ]).toEqual([true, true, true]);
   expect([passing("Content-Length: 05\r\n"), passing("Transfer-Encoding: Chunked\r\n")]).toEqual([false, false]);
 });
 
 test.each([
   ["a usual request", "GET / HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n", true],
-  ["values with spaces inside, empty values and bytes beyond ASCII", "GET /?q=%C3 HTTP/1.1\r\nhost: a\r\nX-Empty: \r\nX: a  b\xe9\r\n\r\n", true],
+  [
+    "values with spaces inside, empty values and bytes beyond ASCII",
+    "GET /?q=%C3 HTTP/1.1\r\nhost: a\r\nX-Empty: \r\nX: a  b\xe9\r\n\r\n",
+    true,
+  ],
   ["a length", "POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 10\r\n\r\n", true],
   ["a length with leading zeros", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 010\r\n\r\n", false],
   ["no space after the colon", "GET / HTTP/1.1\r\nHost:a\r\n\r\n", false],

@@ -6,7 +6,10 @@ const never = new AbortController().signal;
 
 function make(changes: Partial<HoldOptions> = {}): { hold: Hold; clock: ManualClock } {
   const clock = new ManualClock();
-  return { hold: new Hold({ requestsMax: 100, bytesMax: 1_000, waitMsMax: 1_000, releaseConcurrency: 2, clock, ...changes }), clock };
+  return {
+    hold: new Hold({ requestsMax: 100, bytesMax: 1_000, waitMsMax: 1_000, releaseConcurrency: 2, clock, ...changes }),
+    clock,
+  };
 }
 
 test("an open hold lets everybody through at once", async () => {

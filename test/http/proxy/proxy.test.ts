@@ -10,11 +10,26 @@ import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /** A gateway with one service whose primary can be set, as a failover does. */
-async function gateway(options: { waitMsMax?: number; patienceMs?: number; releaseConcurrency?: number; againMax?: number; firstByteMs?: number; clock?: Clock } = {}) {
+async function gateway(
+  options: {
+    waitMsMax?: number;
+    patienceMs?: number;
+    releaseConcurrency?: number;
+    againMax?: number;
+    firstByteMs?: number;
+    clock?: Clock;
+  } = {},
+) {
   let current: Upstream | undefined;
   const ends: string[] = [];
   const errors: string[] = [];
-  const hold = new Hold({ requestsMax: 1000, bytesMax: 100_000_000, waitMsMax: options.waitMsMax ?? 5_000, releaseConcurrency: options.releaseConcurrency ?? 4, clock: systemClock });
+  const hold = new Hold({
+    requestsMax: 1000,
+    bytesMax: 100_000_000,
+    waitMsMax: options.waitMsMax ?? 5_000,
+    releaseConcurrency: options.releaseConcurrency ?? 4,
+    clock: systemClock,
+  });
   const proxy = new Proxy({
     route: { current: () => current, whenServing: () => hold },
     clock: options.clock ?? systemClock,
@@ -23,11 +38,17 @@ async function gateway(options: { waitMsMax?: number; patienceMs?: number; relea
     ...(options.againMax === undefined ? {} : { againMax: options.againMax }),
     ...(options.firstByteMs === undefined ? {} : { forward: { firstByteMs: () => options.firstByteMs } }),
     hooks: {
-      onDone: (end: RequestEnd, held, replays) => ends.push(`${end}${held ? " held" : ""}${replays > 0 ? ` replayed ${replays}` : ""}`),
+      onDone: (end: RequestEnd, held, replays) =>
+        ends.push(`${end}${held ? " held" : ""}${replays > 0 ? ` replayed ${replays}` : ""}`),
       onConnectionError: (_upstream, reason) => errors.push(reason),
     },
   });
-  const server = await HttpServer.listen({ host: "127.0.0.1", port: 0, clock: systemClock, onExchange: (exchange) => proxy.handle(exchange) });
+  const server = await HttpServer.listen({
+    host: "127.0.0.1",
+    port: 0,
+    clock: systemClock,
+    onExchange: (exchange) => proxy.handle(exchange),
+  });
   const backends: RawBackend[] = [];
   const clients: RawClient[] = [];
   return {
@@ -143,7 +164,13 @@ test("a write whose connection is refused waits and goes to the next primary", a
 
 test("a write that a host says it did not execute goes, with its body, to the next primary", async () => {
   await using g = await gateway();
-  g.serve(await g.backend((c) => c.received.endsWith("data") && void c.socket.write("HTTP/1.1 503 Stepping Down\r\nStead-Outcome: not-executed\r\nContent-Length: 0\r\n\r\n")));
+  g.serve(
+    await g.backend(
+      (c) =>
+        c.received.endsWith("data") &&
+        void c.socket.write("HTTP/1.1 503 Stepping Down\r\nStead-Outcome: not-executed\r\nContent-Length: 0\r\n\r\n"),
+    ),
+  );
   const client = await g.client();
   client.send(post);
   const second = await g.backend((c) => c.received.endsWith("data") && void c.socket.write(ok));
@@ -195,14 +222,20 @@ test("a lost PUT is not sent again to the primary that lost it, and a lost GET i
   expect(await put.until((r) => r.includes("Stead-Outcome"))).toContain("502");
   const client = await g.client();
   client.send(get);
-  expect(await client.until((r) => r.includes("the host was lost twice while it had this request"))).toStartWith("HTTP/1.1 502 ");
+  expect(await client.until((r) => r.includes("the host was lost twice while it had this request"))).toStartWith(
+    "HTTP/1.1 502 ",
+  );
   expect(seen).toEqual({ PUT: 1, GET: 2 });
 });
 
 test("a host that lost a request is left alone for longer than one that refused it, and not at all once the service is held", async () => {
   let now = 0;
   const slept: number[] = [];
-  const clock: Clock = { ...systemClock, now: () => now, sleep: (ms) => ((now += ms), slept.push(ms), Promise.resolve()) };
+  const clock: Clock = {
+    ...systemClock,
+    now: () => now,
+    sleep: (ms) => ((now += ms), slept.push(ms), Promise.resolve()),
+  };
   await using g = await gateway({ clock });
   const dying = await g.backend((c) => c.socket.resetAndDestroy());
   g.serve(dying);
@@ -249,14 +282,17 @@ async function answering(g: Awaited<ReturnType<typeof gateway>>, text: string): 
   return seen;
 }
 
-const verdict = (cause: string, reason: string): string => `HTTP/1.1 502 Bad Gateway\r\nStead-Outcome: unknown\r\nStead-Cause: ${cause}\r\nStead-Reason: ${reason}\r\nContent-Length: 0\r\n\r\n`;
+const verdict = (cause: string, reason: string): string =>
+  `HTTP/1.1 502 Bad Gateway\r\nStead-Outcome: unknown\r\nStead-Cause: ${cause}\r\nStead-Reason: ${reason}\r\nContent-Length: 0\r\n\r\n`;
 
 test("a request whose application ends twice gets 502 at once, and hears it", async () => {
   await using g = await gateway();
   const seen = await answering(g, verdict("application-ended", "ECONNRESET"));
   const client = await g.client();
   client.send(get);
-  expect(await client.until((r) => r.includes("outcome_unknown"))).toContain("the application ended twice while it had this request");
+  expect(await client.until((r) => r.includes("outcome_unknown"))).toContain(
+    "the application ended twice while it had this request",
+  );
   expect(seen.count).toBe(2);
   expect(g.ends).toEqual(["unknown replayed 1"]);
 });
@@ -274,12 +310,17 @@ test("a GET whose connection a living application closes is executed once, and g
 
 test("an answer with a doubled Transfer-Encoding is asked for once, and the rule that it breaks is named", async () => {
   await using g = await gateway();
-  const seen = await answering(g, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+  const seen = await answering(
+    g,
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+  );
   const client = await g.client();
   client.send(get);
   const received = await client.until((r) => r.includes("RFC 9112, 6.1"));
   expect(received).toStartWith("HTTP/1.1 502 ");
-  expect(received).toContain("invalid_answer: the application's answer is invalid and was not passed on: Transfer-Encoding must occur once (RFC 9112, 6.1)");
+  expect(received).toContain(
+    "invalid_answer: the application's answer is invalid and was not passed on: Transfer-Encoding must occur once (RFC 9112, 6.1)",
+  );
   expect(seen.count).toBe(1);
   expect(g.ends).toEqual(["unknown"]);
 });
@@ -306,7 +347,10 @@ test("a GET whose first byte takes too long gets 504 with Stead-Outcome unknown,
 
 test("a request that its host has put aside gets 503 with the host's Retry-After, and is not sent again", async () => {
   await using g = await gateway();
-  const seen = await answering(g, "HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nStead-Cause: suspect-request\r\nStead-Reason: it ends the application\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+  const seen = await answering(
+    g,
+    "HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nStead-Cause: suspect-request\r\nStead-Reason: it ends the application\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
+  );
   const client = await g.client();
   client.send(get);
   const received = await client.until((r) => r.includes("suspect_request"));
@@ -363,7 +407,13 @@ test("a client that goes away while it waits is not sent on", async () => {
 
 test("a tunnel of a lost primary ends cleanly, so that the client connects again", async () => {
   await using g = await gateway();
-  g.serve(await g.backend((c) => c.received.endsWith("\r\n\r\n") && void c.socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")));
+  g.serve(
+    await g.backend(
+      (c) =>
+        c.received.endsWith("\r\n\r\n") &&
+        void c.socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
+    ),
+  );
   const client = await g.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   await client.until((r) => r.includes("101"));

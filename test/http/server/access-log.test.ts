@@ -24,7 +24,9 @@ const entry: AccessEntry = {
 };
 
 test("the combined format is one line, with everything dangerous escaped", () => {
-  expect(accessLine(entry, "combined")).toBe('203.0.113.7 - - [02/Nov/2026:03:04:05 +0000] "GET /a\\x22b HTTP/1.1" 200 120 "-" "x\\x22\\x5c\\x1b[2J\\xe9"');
+  expect(accessLine(entry, "combined")).toBe(
+    '203.0.113.7 - - [02/Nov/2026:03:04:05 +0000] "GET /a\\x22b HTTP/1.1" 200 120 "-" "x\\x22\\x5c\\x1b[2J\\xe9"',
+  );
 });
 
 test("the JSON format has the same as fields", () => {
@@ -45,7 +47,9 @@ test("the JSON format has the same as fields", () => {
 });
 
 test("each request is reported once, with the name that the upstream got", async () => {
-  const backend = await RawBackend.listen((c) => c.received.endsWith("hello") && void c.socket.write("HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\nok"));
+  const backend = await RawBackend.listen(
+    (c) => c.received.endsWith("hello") && void c.socket.write("HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\nok"),
+  );
   const upstream = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
   const entries: AccessEntry[] = [];
   const random = { bytes: (count: number) => new Uint8Array(count).fill(0xab), fraction: () => 0 };
@@ -64,14 +68,27 @@ test("each request is reported once, with the name that the upstream got", async
   client.send("POST /x HTTP/1.1\r\nHost: a\r\nUser-Agent: me\r\nContent-Length: 5\r\n\r\nhello");
   const received = await client.until((r) => r.endsWith("ok"));
   await waitFor(() => entries.length === 1);
-  expect(entries[0]).toMatchObject({ method: "POST", target: "/x", status: 201, complete: true, requestBytes: 5, responseBytes: received.length, requestId: "ab".repeat(16), userAgent: "me" });
-  expect(backend.last.received).toContain(`X-Request-Id: ${"ab".repeat(16)}\r\ntraceparent: 00-${"ab".repeat(16)}-${"ab".repeat(8)}-01\r\n`);
+  expect(entries[0]).toMatchObject({
+    method: "POST",
+    target: "/x",
+    status: 201,
+    complete: true,
+    requestBytes: 5,
+    responseBytes: received.length,
+    requestId: "ab".repeat(16),
+    userAgent: "me",
+  });
+  expect(backend.last.received).toContain(
+    `X-Request-Id: ${"ab".repeat(16)}\r\ntraceparent: 00-${"ab".repeat(16)}-${"ab".repeat(8)}-01\r\n`,
+  );
   backend.last.received = "";
-  client.send("POST /y HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine-1\r\ntraceparent: 00-1-2-00\r\nContent-Length: 5\r\n\r\nhello");
+  client.send(
+    "POST /y HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine-1\r\ntraceparent: 00-1-2-00\r\nContent-Length: 5\r\n\r\nhello",
+  );
   await waitFor(() => entries.length === 2);
   expect(entries[1]?.requestId).toBe("mine-1");
   expect(backend.last.received).toContain("X-Request-Id: mine-1\r\ntraceparent: 00-1-2-00\r\n");
-  client.send("POST /z HTTP/1.1\r\nHost: a\r\nX-Request-Id: not \"plain\"\r\nContent-Length: 9\r\n\r\nhell");
+  client.send('POST /z HTTP/1.1\r\nHost: a\r\nX-Request-Id: not "plain"\r\nContent-Length: 9\r\n\r\nhell');
   await waitFor(() => backend.last.received.endsWith("hell"));
   client.socket.resetAndDestroy();
   await waitFor(() => entries.length === 3);

@@ -6,7 +6,8 @@ import { RawClient } from "../../support/http/raw-client.ts";
 
 const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 const signature = "\r\n\r\n\0\r\nQUIT\n";
-const v2 = (command: number, family: number, payload: string): string => `${signature}${String.fromCharCode(command, family, payload.length >> 8, payload.length & 255)}${payload}`;
+const v2 = (command: number, family: number, payload: string): string =>
+  `${signature}${String.fromCharCode(command, family, payload.length >> 8, payload.length & 255)}${payload}`;
 const tcp4 = "\xcb\x00\x71\x07\x0a\x00\x00\x01\x1f\x90\x01\xbb";
 const tcp6 = `\x20\x01\x0d\xb8${"\0".repeat(11)}\x01${"\0".repeat(16)}\x1f\x90\x01\xbb`;
 
@@ -57,7 +58,8 @@ test("the client is who the balancer says, for every request of the connection",
     port: 0,
     clock: systemClock,
     proxyProtocolFrom: ["127.0.0.0/8"],
-    onExchange: (exchange) => exchange.respond({ status: 200, body: `${exchange.remoteAddress} ${exchange.remotePort}` }),
+    onExchange: (exchange) =>
+      exchange.respond({ status: 200, body: `${exchange.remoteAddress} ${exchange.remotePort}` }),
   });
   const client = await RawClient.connect(server.port);
   client.send("PROXY TCP4 203.0.113.7 10.0.0.1 8080 443\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -73,7 +75,13 @@ test("the client is who the balancer says, for every request of the connection",
 });
 
 test("from an address that is no balancer the header is refused", async () => {
-  const server = await HttpServer.listen({ host: "127.0.0.1", port: 0, clock: systemClock, proxyProtocolFrom: ["192.0.2.1"], onExchange: (exchange) => exchange.respond({ status: 200 }) });
+  const server = await HttpServer.listen({
+    host: "127.0.0.1",
+    port: 0,
+    clock: systemClock,
+    proxyProtocolFrom: ["192.0.2.1"],
+    onExchange: (exchange) => exchange.respond({ status: 200 }),
+  });
   const client = await RawClient.connect(server.port);
   client.send("PROXY TCP4 203.0.113.7 10.0.0.1 8080 443\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
   expect(await client.untilEnd()).toStartWith("HTTP/1.1 400 ");

@@ -6,9 +6,18 @@ import { systemClock } from "../../../src/runtime/clock.ts";
 import { certificateA, certificateB } from "../../support/http/certificates.ts";
 
 /** One request over TLS: whose certificate, which protocol, what was answered. */
-function ask(port: number, servername: string): Promise<{ name: string; alpn: string | false | null; received: string }> {
+function ask(
+  port: number,
+  servername: string,
+): Promise<{ name: string; alpn: string | false | null; received: string }> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: "127.0.0.1", servername, rejectUnauthorized: false, ALPNProtocols: ["h2", "http/1.1"] });
+    const socket = connect({
+      port,
+      host: "127.0.0.1",
+      servername,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["h2", "http/1.1"],
+    });
     let received = "";
     let name = "";
     socket.on("secureConnect", () => {
@@ -50,8 +59,15 @@ test("the certificate follows the server name, also by wildcard", async () => {
 test("certificates are replaced while the server runs, and bad ones leave everything as it was", async () => {
   const server = await start({ "b.example": certificateB });
   expect(() => server.replaceCertificates({ ...certificateB, key: "nonsense" })).toThrow(CertificateError);
-  expect(() => server.replaceCertificates({ ...certificateB, names: { "x.example": { cert: "nonsense", key: certificateA.key } } })).toThrow("x.example");
-  expect(() => server.replaceCertificates({ cert: certificateB.cert, key: certificateA.key })).toThrow(CertificateError);
+  expect(() =>
+    server.replaceCertificates({
+      ...certificateB,
+      names: { "x.example": { cert: "nonsense", key: certificateA.key } },
+    }),
+  ).toThrow("x.example");
+  expect(() => server.replaceCertificates({ cert: certificateB.cert, key: certificateA.key })).toThrow(
+    CertificateError,
+  );
   expect((await ask(server.port, "a.example")).name).toBe("a.example");
   server.replaceCertificates({ ...certificateB, names: { "a.example": certificateA } });
   expect((await ask(server.port, "other.example")).name).toBe("b.example");

@@ -24,7 +24,12 @@ test("a port in use is an error that says what to do", async () => {
 });
 
 test("an address that is not this machine's is an error that says what to do", async () => {
-  const error = await HttpServer.listen({ host: "192.0.2.1", port: 0, clock: systemClock, onExchange: () => Promise.resolve() }).then(
+  const error = await HttpServer.listen({
+    host: "192.0.2.1",
+    port: 0,
+    clock: systemClock,
+    onExchange: () => Promise.resolve(),
+  }).then(
     () => undefined,
     (reason: unknown) => reason,
   );
@@ -36,11 +41,18 @@ test("closing stops accepting, lets a request finish with Connection: close, and
   const busy = await proxy.client();
   const idle = await proxy.client();
   busy.send(get);
-  await waitFor(() => proxy.backend.connections[0]?.received.endsWith("\r\n\r\n") === true && proxy.server.connections === 2);
+  await waitFor(
+    () => proxy.backend.connections[0]?.received.endsWith("\r\n\r\n") === true && proxy.server.connections === 2,
+  );
   const port = proxy.server.port;
   const closed = proxy.server.close({ drainMs: 5_000 });
   await idle.untilEnd();
-  expect(await RawClient.connect(port).then(() => "accepted", () => "refused")).toBe("refused");
+  expect(
+    await RawClient.connect(port).then(
+      () => "accepted",
+      () => "refused",
+    ),
+  ).toBe("refused");
   proxy.backend.last.socket.write(ok);
   expect(await busy.untilEnd()).toBe("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
   busy.end();
@@ -139,7 +151,9 @@ test("an own response to a client that waits for 100 (Continue) closes the conne
 });
 
 test("HEAD and 204 get no body of an own response", async () => {
-  await using proxy = await answering((exchange) => exchange.respond({ status: exchange.request.method === "HEAD" ? 200 : 204, body: "hello" }));
+  await using proxy = await answering((exchange) =>
+    exchange.respond({ status: exchange.request.method === "HEAD" ? 200 : 204, body: "hello" }),
+  );
   const client = await proxy.client();
   client.send(`HEAD / HTTP/1.1\r\nHost: a\r\n\r\n${get}`);
   const received = await client.until((r) => r.includes("204"));
@@ -155,7 +169,14 @@ test("an own response cannot be used to inject fields", async () => {
     for (const headers of [[["X", "a\r\nY: b"]], [["X Y", "a"]], [["X", "\u0100"]]] as [string, string][][]) {
       await exchange.respond({ status: 200, headers }).catch((error: unknown) => thrown.push(error));
     }
-    await exchange.respond({ status: 200, headers: [["Content-Length", "999"], ["Transfer-Encoding", "chunked"]], body: "fine" });
+    await exchange.respond({
+      status: 200,
+      headers: [
+        ["Content-Length", "999"],
+        ["Transfer-Encoding", "chunked"],
+      ],
+      body: "fine",
+    });
   });
   const client = await proxy.client();
   client.send(get);
@@ -177,7 +198,8 @@ test("HTTP/1.0 connections close, unless the client asks to keep them", async ()
 test("an answer that comes before the request body is complete passes at once, and the rest of the body still goes up", async () => {
   await using proxy = await proxied({
     onData: (c) => {
-      if (c.received.endsWith("first")) c.socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n");
+      if (c.received.endsWith("first"))
+        c.socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n");
       if (c.received.endsWith("second")) c.socket.write("4\r\nlate\r\n0\r\n\r\n");
     },
   });

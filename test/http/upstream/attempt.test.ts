@@ -3,21 +3,28 @@ import { proxied, roundTrip } from "../../support/http/proxied.ts";
 import { RawBackend } from "../../support/http/raw-backend.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
 
-const ok = "HTTP/1.1 200 Fine Indeed\r\nX-B: 1\r\nx-b: 2\r\nContent-Length: 5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhello";
+const ok =
+  "HTTP/1.1 200 Fine Indeed\r\nX-B: 1\r\nx-b: 2\r\nContent-Length: 5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhello";
 
 test("a request and its response pass with target, order, case, duplicates and reason phrase as they came", async () => {
   await using proxy = await proxied({ backend: await RawBackend.answering(ok) });
   const client = await proxy.client();
-  client.send("GET /a/../b//c?x=%2f&y={1} HTTP/1.1\r\nhOst: Example.COM:80\r\nX-Two: b\r\nx-two:a  \r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: 5\r\n\r\n");
+  client.send(
+    "GET /a/../b//c?x=%2f&y={1} HTTP/1.1\r\nhOst: Example.COM:80\r\nX-Two: b\r\nx-two:a  \r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: 5\r\n\r\n",
+  );
   expect(await client.until((r) => r.endsWith("hello"))).toBe(ok);
 });
 
 test("the upstream gets the request line and fields byte for byte, without those of this hop", async () => {
   await using proxy = await proxied({ onData: (c) => c.received.endsWith("\r\n\r\n") && void c.socket.write(ok) });
   const client = await proxy.client();
-  client.send("GET /a/../b//c?x=%2f&y={1} HTTP/1.1\r\nhOst: Example.COM:80\r\nX-Two: b\r\nx-two:a  \r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: 5\r\n\r\n");
+  client.send(
+    "GET /a/../b//c?x=%2f&y={1} HTTP/1.1\r\nhOst: Example.COM:80\r\nX-Two: b\r\nx-two:a  \r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: 5\r\n\r\n",
+  );
   await client.until((r) => r.endsWith("hello"));
-  expect(proxy.backend.last.received).toBe("GET /a/../b//c?x=%2f&y={1} HTTP/1.1\r\nhOst: Example.COM:80\r\nX-Two: b\r\nx-two: a\r\n\r\n");
+  expect(proxy.backend.last.received).toBe(
+    "GET /a/../b//c?x=%2f&y={1} HTTP/1.1\r\nhOst: Example.COM:80\r\nX-Two: b\r\nx-two: a\r\n\r\n",
+  );
 });
 
 test("requests that are sent at once are answered in order over one upstream connection", async () => {
@@ -31,7 +38,9 @@ test("requests that are sent at once are answered in order over one upstream con
     },
   });
   const client = await proxy.client();
-  client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  client.send(
+    "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+  );
   const all = await client.untilEnd();
   expect([...all.matchAll(/\r\n\r\n(\d)/g)].map((m) => m[1])).toEqual(["1", "2", "3"]);
   expect(all).toContain("Connection: close");
@@ -39,29 +48,40 @@ test("requests that are sent at once are answered in order over one upstream con
 });
 
 test("a chunked request body and its trailers reach the upstream chunked", async () => {
-  await using proxy = await proxied({ onData: (c) => c.received.endsWith("X-Sum: 9\r\n\r\n") && void c.socket.write(ok) });
+  await using proxy = await proxied({
+    onData: (c) => c.received.endsWith("X-Sum: 9\r\n\r\n") && void c.socket.write(ok),
+  });
   const client = await proxy.client();
   client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
   await waitFor(() => proxy.backend.connections[0]?.received.endsWith("5\r\nhello\r\n") ?? false);
   client.send("3;x=y\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n");
   await client.until((r) => r.endsWith("hello"));
-  expect(proxy.backend.last.received).toBe("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n");
+  expect(proxy.backend.last.received).toBe(
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n",
+  );
 });
 
 test("a chunked response with trailers reaches an HTTP/1.1 client chunked, and an HTTP/1.0 client until the end of the connection", async () => {
-  const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n";
+  const chunked =
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n";
   await using proxy = await proxied({ backend: await RawBackend.answering(chunked) });
   const client = await proxy.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   expect(await client.until((r) => r.endsWith("X-T: 1\r\n\r\n"))).toBe(chunked);
-  expect(await roundTrip(proxy, "GET / HTTP/1.0\r\n\r\n")).toBe("HTTP/1.1 200 OK\r\nTrailer: X-T\r\nConnection: close\r\n\r\nabcde");
+  expect(await roundTrip(proxy, "GET / HTTP/1.0\r\n\r\n")).toBe(
+    "HTTP/1.1 200 OK\r\nTrailer: X-T\r\nConnection: close\r\n\r\nabcde",
+  );
 });
 
 test("a response that ends with its connection is sent on chunked, and the client connection stays usable", async () => {
-  await using proxy = await proxied({ onData: (c) => c.received.endsWith("\r\n\r\n") && void c.socket.end("HTTP/1.0 200 OK\r\nServer: py\r\n\r\nbody") });
+  await using proxy = await proxied({
+    onData: (c) => c.received.endsWith("\r\n\r\n") && void c.socket.end("HTTP/1.0 200 OK\r\nServer: py\r\n\r\nbody"),
+  });
   const client = await proxy.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-  expect(await client.until((r) => r.endsWith("0\r\n\r\n"))).toBe("HTTP/1.1 200 OK\r\nServer: py\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
+  expect(await client.until((r) => r.endsWith("0\r\n\r\n"))).toBe(
+    "HTTP/1.1 200 OK\r\nServer: py\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+  );
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await client.until((r) => r.split("0\r\n\r\n").length === 3);
   expect(proxy.backend.connections.length).toBe(2);
@@ -70,7 +90,8 @@ test("a response that ends with its connection is sent on chunked, and the clien
 test("interim responses pass, and the body follows the 100", async () => {
   await using proxy = await proxied({
     onData: (c) => {
-      if (c.received.endsWith("\r\n\r\n")) c.socket.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
+      if (c.received.endsWith("\r\n\r\n"))
+        c.socket.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
       if (c.received.endsWith("data!")) c.socket.write(ok);
     },
   });
@@ -78,11 +99,17 @@ test("interim responses pass, and the body follows the 100", async () => {
   client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
   await client.until((r) => r.endsWith("100 Continue\r\n\r\n"));
   client.send("data!");
-  expect(await client.until((r) => r.endsWith("hello"))).toBe(`HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n${ok}`);
+  expect(await client.until((r) => r.endsWith("hello"))).toBe(
+    `HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n${ok}`,
+  );
 });
 
 test("HEAD, 204 and 304 have no body and keep their fields", async () => {
-  const responses = ["HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: x\r\n\r\n"];
+  const responses = [
+    "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n",
+    "HTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: x\r\n\r\n",
+  ];
   await using proxy = await proxied({
     onData: (c) => {
       if (!c.received.endsWith("\r\n\r\n")) return;
@@ -92,7 +119,9 @@ test("HEAD, 204 and 304 have no body and keep their fields", async () => {
     },
   });
   const client = await proxy.client();
-  client.send("HEAD /0 HTTP/1.1\r\nHost: a\r\n\r\nGET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.send(
+    "HEAD /0 HTTP/1.1\r\nHost: a\r\n\r\nGET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+  );
   expect(await client.until((r) => r.includes("ETag"))).toBe(responses.join(""));
 });
 
@@ -119,7 +148,9 @@ test("a client that has ended its side is gone: its request to the upstream is c
 });
 
 test("an upstream that breaks off in the middle of a response is seen as broken by the client", async () => {
-  await using proxy = await proxied({ onData: (c) => c.socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf") });
+  await using proxy = await proxied({
+    onData: (c) => c.socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),
+  });
   const received = await roundTrip(proxy, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   expect(received.endsWith("half")).toBe(true);
   expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: true });
@@ -191,7 +222,9 @@ test("a tunnel carries bytes both ways at once, those that follow the heads incl
   client.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n");
   await waitFor(() => proxy.backend.connections[0]?.received.includes("Upgrade: websocket") ?? false);
   client.send("first");
-  proxy.backend.last.socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\nearly");
+  proxy.backend.last.socket.write(
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\nearly",
+  );
   await client.until((r) => r.endsWith("early"));
   await waitFor(() => proxy.backend.last.received.endsWith("first"));
   client.send("ping");
@@ -206,7 +239,10 @@ test("a tunnel carries bytes both ways at once, those that follow the heads incl
 
 test("an application cannot have its requests executed twice by forging Stead-Outcome", async () => {
   const forged = "HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nContent-Length: 3\r\n\r\nno!";
-  await using proxy = await proxied({ backend: await RawBackend.answering(forged), forward: { upstreamIsHost: false } });
+  await using proxy = await proxied({
+    backend: await RawBackend.answering(forged),
+    forward: { upstreamIsHost: false },
+  });
   const client = await proxy.client();
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
   await client.until((r) => r.endsWith("no!"));

@@ -86,7 +86,10 @@ test("a gate that throws does the same", async () => {
 test("a response that waits for the gate when its attempt is ended never leaves", async () => {
   const gate = manualGate();
   const end = new CommonEnd();
-  await using proxy = await proxied({ backend: await RawBackend.answering(ok), forward: { gate: () => gate.gate(), end } });
+  await using proxy = await proxied({
+    backend: await RawBackend.answering(ok),
+    forward: { gate: () => gate.gate(), end },
+  });
   const client = await proxy.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await waitFor(() => gate.waiting.length === 1);
@@ -99,7 +102,10 @@ test("a response that waits for the gate when its attempt is ended never leaves"
 
 test("the end of a response that has no other end is gated too", async () => {
   const gate = manualGate();
-  await using proxy = await proxied({ onData: (c) => void c.socket.write("HTTP/1.0 200 OK\r\n\r\nbody"), forward: { gate: () => gate.gate() } });
+  await using proxy = await proxied({
+    onData: (c) => void c.socket.write("HTTP/1.0 200 OK\r\n\r\nbody"),
+    forward: { gate: () => gate.gate() },
+  });
   const client = await proxy.client();
   client.send("GET / HTTP/1.0\r\n\r\n");
   await waitFor(() => gate.waiting.length === 1);
@@ -116,7 +122,8 @@ test("bytes of a tunnel from the application are gated, those from the client ar
   const gate = manualGate();
   await using proxy = await proxied({
     onData: (c) => {
-      if (c.received.endsWith("\r\n\r\n")) c.socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+      if (c.received.endsWith("\r\n\r\n"))
+        c.socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
       if (c.received.endsWith("ping")) c.socket.write("pong");
     },
     forward: { gate: () => gate.gate() },

@@ -5,13 +5,25 @@ import { ManualClock } from "../../support/http/manual-clock.ts";
 import { RawBackend, waitForConnections } from "../../support/http/raw-backend.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
 
-const nobody: UpstreamUser = { onData: () => undefined, onEnd: () => undefined, onDrain: () => undefined, onGone: () => undefined, onExpired: () => undefined };
+const nobody: UpstreamUser = {
+  onData: () => undefined,
+  onEnd: () => undefined,
+  onDrain: () => undefined,
+  onGone: () => undefined,
+  onExpired: () => undefined,
+};
 
 async function pool(limits: ConstructorParameters<typeof Upstream>[0]["limits"] = {}) {
   const backend = await RawBackend.listen();
   const clock = new ManualClock();
   const errors: string[] = [];
-  const upstream = new Upstream({ host: "127.0.0.1", port: backend.port, limits, clock, onConnectionError: (reason) => errors.push(reason) });
+  const upstream = new Upstream({
+    host: "127.0.0.1",
+    port: backend.port,
+    limits,
+    clock,
+    onConnectionError: (reason) => errors.push(reason),
+  });
   return {
     backend,
     clock,
@@ -109,7 +121,9 @@ test("more waiting requests than allowed are refused", async () => {
   await using p = await pool({ upstreamConnectionsMax: 1, upstreamWaitingMax: 1 });
   const held = await p.acquire();
   const waiting = p.acquire();
-  expect(await p.acquire().catch((error: unknown) => error)).toEqual(new Error("too many requests wait for a connection to the upstream"));
+  expect(await p.acquire().catch((error: unknown) => error)).toEqual(
+    new Error("too many requests wait for a connection to the upstream"),
+  );
   p.upstream.release(held);
   expect(await waiting).toBe(held);
 });

@@ -3,7 +3,14 @@ import { Buffer } from "node:buffer";
 import { bunTcp } from "../../../src/runtime/tcp/bun-tcp.ts";
 import { duplicateDescriptor } from "../../../src/runtime/descriptors.ts";
 import { nodeTcp } from "../../../src/runtime/tcp/node-tcp.ts";
-import { joinBytesMax, Slice, type ChunkUse, type Tcp, type TcpListener, type TcpSocket } from "../../../src/runtime/tcp/tcp.ts";
+import {
+  joinBytesMax,
+  Slice,
+  type ChunkUse,
+  type Tcp,
+  type TcpListener,
+  type TcpSocket,
+} from "../../../src/runtime/tcp/tcp.ts";
 
 /** Writes down what it is told, and lets a test wait for it. */
 class Recorder {
@@ -102,9 +109,16 @@ async function listening(tcp: Tcp, reusePort = false, port = 0): Promise<TcpList
 /** Enough that the system cannot take all of it. */
 const much = Buffer.alloc(32 * 1024 * 1024, "m");
 
-const codeOf = async (promise: Promise<unknown>): Promise<unknown> => promise.then(() => "no error", (error: { code?: string }) => error.code);
+const codeOf = async (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => "no error",
+    (error: { code?: string }) => error.code,
+  );
 
-describe.each([["Bun's sockets", bunTcp], ["node:net", nodeTcp]] as const)("%s", (_name, tcp) => {
+describe.each([
+  ["Bun's sockets", bunTcp],
+  ["node:net", nodeTcp],
+] as const)("%s", (_name, tcp) => {
   test("bytes and text go both ways, text as one byte per character", async () => {
     const { client, atClient, server, atServer } = await pair(tcp);
     client.write("caf\u00e9 ");
@@ -156,7 +170,8 @@ describe.each([["Bun's sockets", bunTcp], ["node:net", nodeTcp]] as const)("%s",
     const textOf = (nth: number, round: number): string => `${nth}.${round};`.repeat(600);
     const rounds = 12;
     expect(8 * rounds * textOf(0, 0).length).toBeGreaterThan(joinBytesMax);
-    for (let round = 0; round < rounds; round++) for (const [nth, { client }] of pairs.entries()) client.write(textOf(nth, round));
+    for (let round = 0; round < rounds; round++)
+      for (const [nth, { client }] of pairs.entries()) client.write(textOf(nth, round));
     for (const [nth, { atServer }] of pairs.entries()) {
       const all = Array.from({ length: rounds }, (_, round) => textOf(nth, round)).join("");
       await atServer.until(() => atServer.text.length >= all.length);
@@ -186,7 +201,11 @@ describe.each([["Bun's sockets", bunTcp], ["node:net", nodeTcp]] as const)("%s",
 
   test("both know the addresses of both ends", async () => {
     const { client, server } = await pair(tcp);
-    expect([server.remoteAddress, server.localAddress, client.localAddress]).toEqual(["127.0.0.1", "127.0.0.1", "127.0.0.1"]);
+    expect([server.remoteAddress, server.localAddress, client.localAddress]).toEqual([
+      "127.0.0.1",
+      "127.0.0.1",
+      "127.0.0.1",
+    ]);
     expect(server.remotePort).toBe(client.localPort);
     expect(server.localPort).toBeGreaterThan(0);
   });
@@ -300,7 +319,9 @@ describe.each([["Bun's sockets", bunTcp], ["node:net", nodeTcp]] as const)("%s",
   test("a port in use is refused with EADDRINUSE, an address of another machine with EADDRNOTAVAIL", async () => {
     const { port } = await listening(tcp);
     expect(await codeOf(tcp.listen({ host: "127.0.0.1", port }, (socket) => socket.destroy()))).toBe("EADDRINUSE");
-    expect(await codeOf(tcp.listen({ host: "192.0.2.1", port: 0 }, (socket) => socket.destroy()))).toBe("EADDRNOTAVAIL");
+    expect(await codeOf(tcp.listen({ host: "192.0.2.1", port: 0 }, (socket) => socket.destroy()))).toBe(
+      "EADDRNOTAVAIL",
+    );
   });
 
   test("two listeners may share a port when both say so", async () => {

@@ -8,7 +8,10 @@ export interface CliRun {
   readonly err: string;
 }
 
-export async function runStead(args: readonly string[], options: { readonly cwd?: string; readonly env?: Record<string, string> } = {}): Promise<CliRun> {
+export async function runStead(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: Record<string, string> } = {},
+): Promise<CliRun> {
   let out = "";
   let err = "";
   const cliProcess: CliProcess = {

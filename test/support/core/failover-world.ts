@@ -1,11 +1,17 @@
 /**
  * A small world for the state machine: hosts, a log, and gateways that run the real `step`, on a simulated clock, with
- * faults at random moments. One seed is one history. It is about the gateways; hosts and log are as simple as they can be:
- * a claim takes the next epoch, an old primary notices at its next write, the witness is the real one.
+ * faults at random moments. One seed is one history. It is about the gateways; hosts and log are as simple as they can
+ * be: a claim takes the next epoch, an old primary notices at its next write, the witness is the real one.
  */
 import { step, wakeAt } from "../../../src/core/failover/failover.ts";
 import { viewForPeers } from "../../../src/core/failover/relation.ts";
-import { initialServiceState, type FailoverEffect, type FailoverEvent, type HostReport, type ServiceState } from "../../../src/core/failover/state.ts";
+import {
+  initialServiceState,
+  type FailoverEffect,
+  type FailoverEvent,
+  type HostReport,
+  type ServiceState,
+} from "../../../src/core/failover/state.ts";
 import { judgeAge, judgePromotion } from "../../../src/core/host/witness.ts";
 import { settings } from "./failover-scenario.ts";
 
@@ -49,14 +55,33 @@ export class World {
 
   constructor(seed: number, hosts: number, gateways: number) {
     this.#random = mulberry32(seed);
-    this.hosts = Array.from({ length: hosts }, (_, at) => ({ id: `h${at}`, alive: true, hung: false, run: 1, role: "secondary" as const, handedOver: null, frozen: [] }));
+    this.hosts = Array.from({ length: hosts }, (_, at) => ({
+      id: `h${at}`,
+      alive: true,
+      hung: false,
+      run: 1,
+      role: "secondary" as const,
+      handedOver: null,
+      frozen: [],
+    }));
     const ids = Array.from({ length: gateways }, (_, at) => `g${at}`);
-    this.gateways = ids.map((id) => ({ id, state: initialServiceState({ ...settings, gateway: id }), wake: 0, calls: new Map<number, { cancelled: boolean }>() }));
-    const registered = this.hosts.map(({ id }) => ({ id, controlUrl: `http://${id}`, priority: null, nofailover: null }));
+    this.gateways = ids.map((id) => ({
+      id,
+      state: initialServiceState({ ...settings, gateway: id }),
+      wake: 0,
+      calls: new Map<number, { cancelled: boolean }>(),
+    }));
+    const registered = this.hosts.map(({ id }) => ({
+      id,
+      controlUrl: `http://${id}`,
+      priority: null,
+      nofailover: null,
+    }));
     for (const gateway of this.gateways) {
       this.send(gateway, { kind: "gateways", ids });
       this.send(gateway, { kind: "hosts", hosts: registered });
-      for (const host of this.hosts) this.after(this.between(0, probeIntervalMs), () => this.#probeForever(gateway, host));
+      for (const host of this.hosts)
+        this.after(this.between(0, probeIntervalMs), () => this.#probeForever(gateway, host));
       this.after(this.between(0, 1000), () => this.#shareForever(gateway));
     }
     this.after(100, () => this.#renewForever());
@@ -113,7 +138,10 @@ export class World {
     host.hung = false;
     host.frozen = [];
     for (const gateway of this.gateways) {
-      this.after(this.between(1, 5), () => this.#reachable(gateway.id, host.id) && this.send(gateway, { kind: "stream-ended", host: host.id }));
+      this.after(
+        this.between(1, 5),
+        () => this.#reachable(gateway.id, host.id) && this.send(gateway, { kind: "stream-ended", host: host.id }),
+      );
     }
   }
 
@@ -144,7 +172,8 @@ export class World {
       this.wakeUp(host);
       this.restart(host);
     }
-    for (const gateway of this.gateways) this.send(gateway, { kind: "command", id: "resume", command: { kind: "resume" } });
+    for (const gateway of this.gateways)
+      this.send(gateway, { kind: "command", id: "resume", command: { kind: "resume" } });
   }
 
   // --- hosts --------------------------------------------------------------------------------------------------------
@@ -182,7 +211,12 @@ export class World {
   #push(gateway: SimGateway, host: SimHost): void {
     if (!host.alive || host.hung) return;
     const report = this.report(host);
-    this.after(this.between(1, 15), () => this.#reachable(gateway.id, host.id) && this.send(gateway, { kind: "report", host: host.id, report, startedAt: null }));
+    this.after(
+      this.between(1, 15),
+      () =>
+        this.#reachable(gateway.id, host.id) &&
+        this.send(gateway, { kind: "report", host: host.id, report, startedAt: null }),
+    );
   }
 
   /** Does work in a host after `ms`, if this run of it lives by then; a hung one does it when it wakes up. */
@@ -200,10 +234,19 @@ export class World {
     const serving = owner !== undefined && owner.alive && !owner.hung && owner.role === "primary";
     if (serving) this.log.writtenAt = this.now;
     for (const host of this.hosts) {
-      const fenced = host.alive && !host.hung && host !== owner && (host.role === "primary" || host.role === "starting" || host.role === "draining");
+      const fenced =
+        host.alive &&
+        !host.hung &&
+        host !== owner &&
+        (host.role === "primary" || host.role === "starting" || host.role === "draining");
       if (fenced) {
         this.#become(host, "restoring");
-        this.#inHost(host, 50, () => this.#become(host, "secondary"), () => undefined);
+        this.#inHost(
+          host,
+          50,
+          () => this.#become(host, "secondary"),
+          () => undefined,
+        );
       }
     }
     this.after(100, () => this.#renewForever());
@@ -242,7 +285,11 @@ export class World {
     for (const other of this.gateways) {
       if (other === gateway || !this.#reachable(gateway.id, other.id)) continue;
       this.after(this.between(1, 30), () =>
-        this.send(other, { kind: "peer-view", view: { gateway: gateway.id, at: this.now, epoch: primary?.epoch ?? 0, sees }, primary: primary?.host ?? null }),
+        this.send(other, {
+          kind: "peer-view",
+          view: { gateway: gateway.id, at: this.now, epoch: primary?.epoch ?? 0, sees },
+          primary: primary?.host ?? null,
+        }),
       );
     }
   }
@@ -284,24 +331,59 @@ export class World {
     gateway.calls.set(call, { cancelled: false });
     const lost = (): void => this.#answer(gateway, host, call, { kind: "call-lost", call, why: "reset" });
     if (!this.#reachable(gateway.id, host.id)) return this.after(2000, lost);
-    this.#inHost(host, this.between(0.5, 5), () => {
-      const evidence = { planned: order.planned, epoch: order.epoch, gatewaysRegistered: order.gatewaysRegistered, gatewaysSeeingDown: order.gatewaysSeeingDown.length, positionHeard: 0, vault: null };
-      const log = { epoch: this.log.epoch, epochHost: this.log.owner, vacated: this.log.vacated, position: 0, vault: null, lastRecordAgeMs: this.now - this.log.writtenAt, leaseMs };
-      const verdict = judgePromotion(evidence, log);
-      const expired = judgeAge(order.basedOn, `${host.id}-${host.run}`, this.now);
-      if (expired !== undefined) return this.#answer(gateway, host, call, { kind: "call-refused", call, refusal: expired });
-      if (host.role !== "secondary" || verdict.kind === "refused") {
-        const refusal = host.role !== "secondary" || verdict.kind !== "refused" ? { kind: "not_ready" as const, reason: `it is ${host.role}` } : verdict.refusal;
-        return this.#answer(gateway, host, call, { kind: "call-refused", call, refusal });
-      }
-      this.#become(host, "claiming");
-      this.#inHost(host, this.between(2, 15), () => this.#claim(gateway, host, order, lost), lost);
-    }, lost);
+    this.#inHost(
+      host,
+      this.between(0.5, 5),
+      () => {
+        const evidence = {
+          planned: order.planned,
+          epoch: order.epoch,
+          gatewaysRegistered: order.gatewaysRegistered,
+          gatewaysSeeingDown: order.gatewaysSeeingDown.length,
+          positionHeard: 0,
+          vault: null,
+        };
+        const log = {
+          epoch: this.log.epoch,
+          epochHost: this.log.owner,
+          vacated: this.log.vacated,
+          position: 0,
+          vault: null,
+          lastRecordAgeMs: this.now - this.log.writtenAt,
+          leaseMs,
+        };
+        const verdict = judgePromotion(evidence, log);
+        const expired = judgeAge(order.basedOn, `${host.id}-${host.run}`, this.now);
+        if (expired !== undefined)
+          return this.#answer(gateway, host, call, { kind: "call-refused", call, refusal: expired });
+        if (host.role !== "secondary" || verdict.kind === "refused") {
+          const refusal =
+            host.role !== "secondary" || verdict.kind !== "refused"
+              ? { kind: "not_ready" as const, reason: `it is ${host.role}` }
+              : verdict.refusal;
+          return this.#answer(gateway, host, call, { kind: "call-refused", call, refusal });
+        }
+        this.#become(host, "claiming");
+        this.#inHost(host, this.between(2, 15), () => this.#claim(gateway, host, order, lost), lost);
+      },
+      lost,
+    );
   }
 
-  #claim(gateway: SimGateway, host: SimHost, order: Extract<FailoverEffect, { kind: "promote" }>, lost: () => void): void {
+  #claim(
+    gateway: SimGateway,
+    host: SimHost,
+    order: Extract<FailoverEffect, { kind: "promote" }>,
+    lost: () => void,
+  ): void {
     const owner = this.hosts.find(({ id }) => id === this.log.owner);
-    const well = owner !== undefined && owner !== host && owner.alive && !owner.hung && owner.role === "primary" && this.gateways.every(({ id }) => this.#reachable(id, owner.id));
+    const well =
+      owner !== undefined &&
+      owner !== host &&
+      owner.alive &&
+      !owner.hung &&
+      owner.role === "primary" &&
+      this.gateways.every(({ id }) => this.#reachable(id, owner.id));
     if (well && !order.planned) this.toppled++;
     this.log.epoch++;
     for (const other of this.hosts) other.handedOver = null;
@@ -312,29 +394,59 @@ export class World {
     const { epoch } = this.log;
     this.#become(host, "starting");
     this.#answer(gateway, host, order.call, { kind: "phase-ended", call: order.call, phase: "claim", ms: 5 });
-    this.#inHost(host, this.between(20, 300), () => {
-      if (this.log.owner !== host.id) return; // fenced meanwhile; it notices at its next write
-      this.#become(host, "primary");
-      this.#answer(gateway, host, order.call, { kind: "promoted", call: order.call, epoch, dataUrl: this.report(host).dataUrl });
-    }, lost);
+    this.#inHost(
+      host,
+      this.between(20, 300),
+      () => {
+        if (this.log.owner !== host.id) return; // fenced meanwhile; it notices at its next write
+        this.#become(host, "primary");
+        this.#answer(gateway, host, order.call, {
+          kind: "promoted",
+          call: order.call,
+          epoch,
+          dataUrl: this.report(host).dataUrl,
+        });
+      },
+      lost,
+    );
   }
 
   #demote(gateway: SimGateway, host: SimHost, { call, successor }: Extract<FailoverEffect, { kind: "demote" }>): void {
     gateway.calls.set(call, { cancelled: false });
     const lost = (): void => this.#answer(gateway, host, call, { kind: "call-lost", call, why: "reset" });
     if (!this.#reachable(gateway.id, host.id)) return this.after(2000, lost);
-    this.#inHost(host, this.between(0.5, 5), () => {
-      if (host.role !== "primary") return this.#answer(gateway, host, call, { kind: "call-refused", call, refusal: { kind: "not_ready", reason: `it is ${host.role}` } });
-      this.#become(host, "draining");
-      this.#inHost(host, this.between(5, 200), () => {
-        if (host.role !== "draining") return lost();
-        if (this.log.owner === host.id) this.log.vacated = true;
-        if (successor !== null) host.handedOver = { to: successor, at: this.now };
-        this.#become(host, "restoring");
-        this.#answer(gateway, host, call, { kind: "demoted", call });
-        this.#inHost(host, 30, () => this.#become(host, "secondary"), () => undefined);
-      }, lost);
-    }, lost);
+    this.#inHost(
+      host,
+      this.between(0.5, 5),
+      () => {
+        if (host.role !== "primary")
+          return this.#answer(gateway, host, call, {
+            kind: "call-refused",
+            call,
+            refusal: { kind: "not_ready", reason: `it is ${host.role}` },
+          });
+        this.#become(host, "draining");
+        this.#inHost(
+          host,
+          this.between(5, 200),
+          () => {
+            if (host.role !== "draining") return lost();
+            if (this.log.owner === host.id) this.log.vacated = true;
+            if (successor !== null) host.handedOver = { to: successor, at: this.now };
+            this.#become(host, "restoring");
+            this.#answer(gateway, host, call, { kind: "demoted", call });
+            this.#inHost(
+              host,
+              30,
+              () => this.#become(host, "secondary"),
+              () => undefined,
+            );
+          },
+          lost,
+        );
+      },
+      lost,
+    );
   }
 }
 

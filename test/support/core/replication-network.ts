@@ -2,7 +2,15 @@
  * Gateways on a simulated network that loses, repeats and reorders messages: the real replicas and exchanges, simulated
  * time and transport. Used by the test and by scripts/bench-replication.ts. The same seed gives the same run.
  */
-import { rowAnswer, rowRequest, takeAnswer, unknownPeer, type PeerMemory, type RowAnswer, type RowRequest } from "../../../src/core/replication/exchange.ts";
+import {
+  rowAnswer,
+  rowRequest,
+  takeAnswer,
+  unknownPeer,
+  type PeerMemory,
+  type RowAnswer,
+  type RowRequest,
+} from "../../../src/core/replication/exchange.ts";
 import { Replica } from "../../../src/core/replication/replication.ts";
 import type { ReplicatedRow } from "../../../src/core/replication/row.ts";
 import { HybridClock } from "../../../src/gateway/state/hybrid-clock.ts";
@@ -57,7 +65,20 @@ export class Network {
     this.nodes = Array.from({ length: options.gateways }, (_, index) => {
       // Clocks that differ by minutes, some ahead, some behind.
       const skewMs = (index - Math.floor(options.gateways / 2)) * 97_000;
-      return { name: `g${index}`, replica: new Replica(`g${index}~0`), clock: this.#clockOf(skewMs), runs: 0, up: true, peers: new Map(), busy: new Map(), dirty: new Set(), pulledAt: new Map(), skewMs, bytesOut: 0, messagesOut: 0 };
+      return {
+        name: `g${index}`,
+        replica: new Replica(`g${index}~0`),
+        clock: this.#clockOf(skewMs),
+        runs: 0,
+        up: true,
+        peers: new Map(),
+        busy: new Map(),
+        dirty: new Set(),
+        pulledAt: new Map(),
+        skewMs,
+        bytesOut: 0,
+        messagesOut: 0,
+      };
     });
     this.nodes.forEach((node) => this.#at(this.#random() * sweepMs, () => this.#sweep(node)));
   }
@@ -77,7 +98,9 @@ export class Network {
     if (node.up && node.replica.write({ table, key, values, deleted }, node.clock.next()) !== null) this.#poke(node);
   }
 
-  /** The gateway is gone; with `lose` its database as well, or the part of it that was not written yet (`tail` rows). */
+  /**
+   * The gateway is gone; with `lose` its database as well, or the part of it that was not written yet (`tail` rows).
+   */
   restart(index: number, kept: readonly ReplicatedRow[], vector: ReadonlyMap<string, number>): void {
     const node = this.node(index);
     node.runs++;
@@ -253,7 +276,8 @@ export function sameRows(a: Replica, b: Replica): boolean {
   if (a.size !== b.size) return false;
   for (const row of a.rows()) {
     const other = b.get(row.table, row.key);
-    if (other === undefined || other.origin !== row.origin || other.seq !== row.seq || other.hlc !== row.hlc) return false;
+    if (other === undefined || other.origin !== row.origin || other.seq !== row.seq || other.hlc !== row.hlc)
+      return false;
   }
   return true;
 }

@@ -1,4 +1,7 @@
-/** A gateway under test with fake hosts as real processes, in a temporary folder; everything is ended and removed in `stop`. */
+/**
+ * A gateway under test with fake hosts as real processes, in a temporary folder; everything is ended and removed in
+ * `stop`.
+ */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -40,7 +43,9 @@ export class FakeHost {
 
   async start(): Promise<this> {
     const main = new URL("fake-host-main.ts", import.meta.url).pathname;
-    const child = spawn(process.execPath, [main, JSON.stringify(this.options)], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [main, JSON.stringify(this.options)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     this.process = child;
     await new Promise<void>((resolve, reject) => {
       child.stdout.once("data", () => resolve());
@@ -70,7 +75,15 @@ export class FakeHost {
   }
 }
 
-export const testLimits: GatewayLimits = { ...defaultGatewayLimits, connectionsMax: 1000, headBytesMax: 16_384, bodyBytesMax: 1_000_000, headArrivalMs: 5000, idleMs: 10_000, firstByteMs: 5000 };
+export const testLimits: GatewayLimits = {
+  ...defaultGatewayLimits,
+  connectionsMax: 1000,
+  headBytesMax: 16_384,
+  bodyBytesMax: 1_000_000,
+  headArrivalMs: 5000,
+  idleMs: 10_000,
+  firstByteMs: 5000,
+};
 
 export class TestCluster {
   readonly folder = mkdtempSync(join(tmpdir(), "stead-gateway-"));
@@ -106,10 +119,19 @@ export class TestCluster {
 
   /** What the gateway has warned of, one line each. */
   readonly warnings: string[] = [];
-  readonly log = { info: () => undefined, warn: (what: string, fields: object = {}) => void this.warnings.push(`${what} ${JSON.stringify(fields)}`), error: () => undefined };
+  readonly log = {
+    info: () => undefined,
+    warn: (what: string, fields: object = {}) => void this.warnings.push(`${what} ${JSON.stringify(fields)}`),
+    error: () => undefined,
+  };
 
   async startGateway(change: Partial<GatewayConfig> = {}, deps: Partial<GatewayDeps> = {}): Promise<Gateway> {
-    const hosts = [...this.hosts.values()].map(({ options, controlUrl }) => ({ id: options.id, controlUrl, priority: null, nofailover: null }));
+    const hosts = [...this.hosts.values()].map(({ options, controlUrl }) => ({
+      id: options.id,
+      controlUrl,
+      priority: null,
+      nofailover: null,
+    }));
     this.config = {
       id: "g1",
       listen: { host: "127.0.0.1", port: 0 },
@@ -156,7 +178,10 @@ export class TestCluster {
     const init = method === "POST" ? { method, body: "x" } : { method };
     const response = await fetch(`http://127.0.0.1:${this.gateway?.port ?? 0}/`, init);
     const text = await response.text();
-    return { status: response.status, host: response.status === 200 ? (JSON.parse(text) as { host: string }).host : null };
+    return {
+      status: response.status,
+      host: response.status === 200 ? (JSON.parse(text) as { host: string }).host : null,
+    };
   }
 
   async stop(): Promise<void> {

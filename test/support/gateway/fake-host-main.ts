@@ -1,6 +1,7 @@
 /**
- * A host process without an application or a vault: the control contract (src/control/messages.ts) over real sockets, and
- * a plain HTTP data port. The "log" is a folder with one file per epoch, created exclusively, so that claims race for real.
+ * A host process without an application or a vault: the control contract (src/control/messages.ts) over real sockets,
+ * and a plain HTTP data port. The "log" is a folder with one file per epoch, created exclusively, so that claims race
+ * for real.
  *
  * Argument: one JSON object, `FakeHostOptions`. Prints `ready` when both ports listen.
  */
@@ -46,7 +47,9 @@ const lifeSign = `${options.logFolder}.life`;
 const lifeSignAgeMs = (): number => (existsSync(lifeSign) ? Date.now() - statSync(lifeSign).mtimeMs : Infinity);
 
 function lastEpoch(): { epoch: number; host: string | null } {
-  const epochs = readdirSync(options.logFolder).map(Number).sort((a, b) => b - a);
+  const epochs = readdirSync(options.logFolder)
+    .map(Number)
+    .sort((a, b) => b - a);
   const epoch = epochs[0] ?? 0;
   return { epoch, host: epoch === 0 ? null : readFileSync(join(options.logFolder, String(epoch)), "utf8") };
 }
@@ -96,9 +99,21 @@ async function promote(request: PromoteRequest, response: ServerResponse): Promi
     line({ kind: "refused", refusal: { kind: "not_ready", reason: options.refusePromotion ?? `its role is ${role}` } });
   } else if (request.epoch < last.epoch) {
     line({ kind: "refused", refusal: { kind: "epoch_taken", epoch: last.epoch, host: last.host } });
-  } else if (options.witness === true && !request.planned && last.host !== null && request.gatewaysSeeingDown.length * 2 <= request.gatewaysRegistered && lifeSignAgeMs() < 1_000) {
+  } else if (
+    options.witness === true &&
+    !request.planned &&
+    last.host !== null &&
+    request.gatewaysSeeingDown.length * 2 <= request.gatewaysRegistered &&
+    lifeSignAgeMs() < 1_000
+  ) {
     const votes = `${request.gatewaysSeeingDown.length} of ${request.gatewaysRegistered} gateways see it down`;
-    line({ kind: "refused", refusal: { kind: "primary_alive", evidence: `${last.host} wrote in the vault ${Math.round(lifeSignAgeMs())} ms ago; ${votes}` } });
+    line({
+      kind: "refused",
+      refusal: {
+        kind: "primary_alive",
+        evidence: `${last.host} wrote in the vault ${Math.round(lifeSignAgeMs())} ms ago; ${votes}`,
+      },
+    });
   } else {
     suspects = [...(request.suspects ?? [])];
     become("claiming");
@@ -183,7 +198,9 @@ const dataServer = createServer((request, response) => {
     return;
   }
   const fields = request.url === "/fields" ? { fields: request.headers } : {};
-  request.resume().on("end", () => response.end(JSON.stringify({ host: options.id, epoch: lastEpoch().epoch, ...fields })));
+  request
+    .resume()
+    .on("end", () => response.end(JSON.stringify({ host: options.id, epoch: lastEpoch().epoch, ...fields })));
 });
 setInterval(() => become(role), heartbeatMs);
 if (options.witness === true) setInterval(() => status().role === "primary" && writeFileSync(lifeSign, options.id), 50);

@@ -92,7 +92,13 @@ export class TestGateway {
   serving(primary?: string): Promise<ClusterService> {
     return until(async () => {
       const service = await this.service();
-      return service !== undefined && service.phase === "serving" && service.routedTo === service.primary && (primary === undefined || service.primary === primary) && service;
+      return (
+        service !== undefined &&
+        service.phase === "serving" &&
+        service.routedTo === service.primary &&
+        (primary === undefined || service.primary === primary) &&
+        service
+      );
     });
   }
 
@@ -120,7 +126,11 @@ export class TestGateways extends TestCluster {
   readonly #wires = new Map<string, Wire>();
 
   /** A gateway that is told of `peers`, and reaches each host over a wire of its own. */
-  async add(id: string, peers: readonly TestGateway[], hosts: readonly string[] = [...this.hosts.keys()]): Promise<TestGateway> {
+  async add(
+    id: string,
+    peers: readonly TestGateway[],
+    hosts: readonly string[] = [...this.hosts.keys()],
+  ): Promise<TestGateway> {
     const [port = 0, adminPort = 0] = await freePorts(2);
     const gateway = new TestGateway(id, port, adminPort, join(this.folder, `${id}.db`));
     this.gateways.set(id, gateway);
@@ -137,7 +147,12 @@ export class TestGateways extends TestCluster {
       `[cluster]\nsecret = "overridden-by-gateway-main"\n[gateway]\nid = "${asId}"\nlisten = "127.0.0.1:${gateway.port}"\nadmin = "127.0.0.1:${gateway.adminPort}"\n` +
         `database = "${gateway.databasePath}"\npeers = ${JSON.stringify(peers.map(({ adminUrl }) => adminUrl))}\n` +
         `[gateway.probe]\ninterval = "100ms"\ntimeout = "300ms"\n[[service]]\nname = "notes"\n` +
-        hosts.map((host) => `[[service.host]]\nid = "${host}"\ncontrol = "http://127.0.0.1:${this.wire(gateway.id, host).port}"\n`).join(""),
+        hosts
+          .map(
+            (host) =>
+              `[[service.host]]\nid = "${host}"\ncontrol = "http://127.0.0.1:${this.wire(gateway.id, host).port}"\n`,
+          )
+          .join(""),
     );
     return file;
   }
@@ -145,7 +160,10 @@ export class TestGateways extends TestCluster {
   async start(id: string, env: Record<string, string> = {}): Promise<TestGateway> {
     const gateway = this.at(id);
     const main = new URL("gateway-main.ts", import.meta.url).pathname;
-    const child = spawn(process.execPath, [main, join(this.folder, `${id}.toml`)], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...env } });
+    const child = spawn(process.execPath, [main, join(this.folder, `${id}.toml`)], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...env },
+    });
     gateway.process = child;
     await new Promise<void>((resolve, reject) => {
       child.stdout.once("data", () => resolve());
@@ -171,7 +189,12 @@ export class TestGateways extends TestCluster {
     const running = [...this.gateways.values()].filter(({ process }) => process !== null);
     await until(async () => {
       const lists = await Promise.all(running.map(({ client }) => client.gateways()));
-      return lists.every((list) => list.kind === "ok" && list.value.registered === registered && list.value.gateways.filter(({ trouble }) => trouble === null).length >= running.length);
+      return lists.every(
+        (list) =>
+          list.kind === "ok" &&
+          list.value.registered === registered &&
+          list.value.gateways.filter(({ trouble }) => trouble === null).length >= running.length,
+      );
     });
   }
 

@@ -1,5 +1,6 @@
 /**
- * Both example applications in memory, behind a real HTTP listener, with faults to order: what the demo's judge must catch.
+ * Both example applications in memory, behind a real HTTP listener, with faults to order: what the demo's judge must
+ * catch.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -76,20 +77,28 @@ export class FakeApplication {
     if (url.pathname === "/changes") return send(response, 200, { latest, changes: page });
     if (url.pathname === "/transfers") return send(response, 200, { latest, transfers: page.map(asTransfer) });
     if (url.pathname === "/accounts") return send(response, 200, { latest, accounts: this.#balances(rows) });
-    const row = rows.findLast((one) => (url.pathname.startsWith("/notes/") ? one.note === Number(part) : one.transfer?.id === part));
+    const row = rows.findLast((one) =>
+      url.pathname.startsWith("/notes/") ? one.note === Number(part) : one.transfer?.id === part,
+    );
     if (row === undefined) return send(response, 404, {});
-    send(response, 200, row.transfer === undefined ? { id: row.note, text: row.text, revision: row.revision } : asTransfer(row));
+    send(
+      response,
+      200,
+      row.transfer === undefined ? { id: row.note, text: row.text, revision: row.revision } : asTransfer(row),
+    );
   }
 
   #write(method: string, url: URL, body: Record<string, unknown>, response: ServerResponse): void {
     this.#writes += 1;
-    const fault = this.#fault.kind !== "none" && this.#writes === this.#fault.atWrite ? this.#fault : { kind: "none" as const };
+    const fault =
+      this.#fault.kind !== "none" && this.#writes === this.#fault.atWrite ? this.#fault : { kind: "none" as const };
     const unknown = (): void => send(response, 502, {}, { "Stead-Outcome": "unknown" });
     if (fault.kind === "unknown-that-did-not") return unknown();
     if (fault.kind === "error") return send(response, 500, {});
     if (fault.kind === "stale-reads") this.#frozen = [...this.#rows];
     const row = this.#append(method, url, body);
-    const answer = row.transfer === undefined ? { id: row.note, text: row.text, revision: row.revision } : asTransfer(row);
+    const answer =
+      row.transfer === undefined ? { id: row.note, text: row.text, revision: row.revision } : asTransfer(row);
     switch (fault.kind) {
       case "duplicates":
         this.#append("POST", url, body);

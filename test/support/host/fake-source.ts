@@ -45,7 +45,10 @@ export class FakeSource implements CaptureSource {
 
   beginSnapshot(): Promise<{ batch: CaptureBatch | undefined; snapshot: CaptureSnapshot }> {
     this.seals += 1;
-    return Promise.resolve({ batch: this.#take(), snapshot: { databases: [], leavesOut: this.leavesOut, release: () => Promise.resolve() } });
+    return Promise.resolve({
+      batch: this.#take(),
+      snapshot: { databases: [], leavesOut: this.leavesOut, release: () => Promise.resolve() },
+    });
   }
 
   close(): Promise<void> {
@@ -57,7 +60,13 @@ export class FakeSource implements CaptureSource {
     const upTo = this.committed;
     this.collected = upTo;
     const content = Buffer.alloc(512, upTo);
-    const delta = { name: "a.db", pageSize: 512, pageCount: 1, checksum: Buffer.alloc(16, upTo), pages: [{ number: 1, content }] };
+    const delta = {
+      name: "a.db",
+      pageSize: 512,
+      pageCount: 1,
+      checksum: Buffer.alloc(16, upTo),
+      pages: [{ number: 1, content }],
+    };
     return { bytes: 512, partCount: 1, parts: () => [[delta]], done: () => void (this.durable = upTo) };
   }
 }

@@ -49,7 +49,10 @@ export class Pages {
 
   /** Sets pages (from 1) to `fill` bytes. */
   change(fills: Readonly<Record<number, number>>): DatabaseDelta {
-    const pages = Object.entries(fills).map(([page, fill]) => ({ number: Number(page), content: new Uint8Array(pageSize).fill(fill) }));
+    const pages = Object.entries(fills).map(([page, fill]) => ({
+      number: Number(page),
+      content: new Uint8Array(pageSize).fill(fill),
+    }));
     for (const { number, content } of pages) this.contents[number - 1] = content;
     const pageCount = this.contents.length;
     this.#hashes.change(pageCount, new Map(pages.map(({ number, content }) => [number, hashPage(number, content)])));
@@ -61,9 +64,16 @@ export class Pages {
   }
 
   /** As a checkpoint would read it. */
-  snapshot(): { name: string; pageSize: number; pageCount: number; checksum: Uint8Array; read(offset: number, length: number): Promise<Uint8Array> } {
+  snapshot(): {
+    name: string;
+    pageSize: number;
+    pageCount: number;
+    checksum: Uint8Array;
+    read(offset: number, length: number): Promise<Uint8Array>;
+  } {
     const bytes = Buffer.concat(this.contents);
-    const read = (offset: number, length: number): Promise<Uint8Array> => Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length)));
+    const read = (offset: number, length: number): Promise<Uint8Array> =>
+      Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length)));
     return { name: this.name, pageSize, pageCount: this.contents.length, checksum: this.checksum(), read };
   }
 }

@@ -14,11 +14,24 @@ export interface ScopeFixture {
 }
 
 /** As a host would make it for this folder, with or without a cgroup. */
-export function scopeOf(folder: string, { databases = [], warnings = [], cgroup: wanted = true }: ScopeFixture = {}): ApplicationScope {
+export function scopeOf(
+  folder: string,
+  { databases = [], warnings = [], cgroup: wanted = true }: ScopeFixture = {},
+): ApplicationScope {
   const mark = applicationMark(folder);
   const cgroup = wanted ? Cgroup.make(mark) : undefined;
-  const processes = new MachineProcesses({ mark, dataFolder: folder, cgroup, databases: () => Promise.resolve(databases) });
-  const leftovers = new Leftovers({ processes, clock: systemClock, rules: allRules, onWarning: (text) => void warnings.push(text) });
+  const processes = new MachineProcesses({
+    mark,
+    dataFolder: folder,
+    cgroup,
+    databases: () => Promise.resolve(databases),
+  });
+  const leftovers = new Leftovers({
+    processes,
+    clock: systemClock,
+    rules: allRules,
+    onWarning: (text) => void warnings.push(text),
+  });
   return { environment: { [markVariable]: mark }, cgroup, leftovers };
 }
 

@@ -1,4 +1,7 @@
-/** An application under a supervisor, for tests: small programs for Bun, with everything around them as it would be in a host that nobody calls. */
+/**
+ * An application under a supervisor, for tests: small programs for Bun, with everything around them as it would be in a
+ * host that nobody calls.
+ */
 import type { ApplicationConfig } from "../../../src/config/types.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { Supervisor, type SupervisorOptions } from "../../../src/host/application/supervisor.ts";
@@ -17,7 +20,12 @@ export interface Supervised {
 /** A patience that a test can wait for. */
 export const shortPatience = { path: "/health", intervalMs: 100, timeoutMs: 1_000, patienceMs: 1_000 } as const;
 
-export function supervise(script: string, folder: string, application: Partial<ApplicationConfig> = {}, others: Partial<SupervisorOptions> = {}): Supervised {
+export function supervise(
+  script: string,
+  folder: string,
+  application: Partial<ApplicationConfig> = {},
+  others: Partial<SupervisorOptions> = {},
+): Supervised {
   const gaveUp = Promise.withResolvers<string>();
   const warnings: string[] = [];
   const states: string[] = [];

@@ -28,7 +28,12 @@ export interface ProxiedOptions {
 
 export async function proxied(options: ProxiedOptions = {}): Promise<Proxied> {
   const backend = options.backend ?? (await RawBackend.listen(options.onData));
-  const upstream = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock, ...(options.limits ? { limits: options.limits } : {}) });
+  const upstream = new Upstream({
+    host: "127.0.0.1",
+    port: backend.port,
+    clock: systemClock,
+    ...(options.limits ? { limits: options.limits } : {}),
+  });
   const outcomes: ForwardOutcome[] = [];
   const errors: string[] = [];
   const clients: RawClient[] = [];

@@ -1,4 +1,6 @@
-/** A backend that records every byte it gets and answers with exactly the bytes it is told: no HTTP library in between. */
+/**
+ * A backend that records every byte it gets and answers with exactly the bytes it is told: no HTTP library in between.
+ */
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { waitFor } from "./raw-client.ts";
 
@@ -18,7 +20,10 @@ export class RawBackend {
   readonly #onData: (connection: BackendConnection, backend: RawBackend) => void;
 
   /** `onData` is called after each arrival. */
-  static async listen(onData: (connection: BackendConnection, backend: RawBackend) => void = () => undefined, port = 0): Promise<RawBackend> {
+  static async listen(
+    onData: (connection: BackendConnection, backend: RawBackend) => void = () => undefined,
+    port = 0,
+  ): Promise<RawBackend> {
     const backend = new RawBackend(onData);
     await new Promise<void>((resolve) => backend.#server.listen(port, "127.0.0.1", resolve));
     return backend;

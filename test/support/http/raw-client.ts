@@ -36,13 +36,19 @@ export class RawClient {
 
   /** Waits until what was received so far satisfies `condition`. */
   async until(condition: (received: string) => boolean): Promise<string> {
-    await waitFor(() => condition(this.received), () => `received so far: ${JSON.stringify(this.received.slice(0, 2000))}`);
+    await waitFor(
+      () => condition(this.received),
+      () => `received so far: ${JSON.stringify(this.received.slice(0, 2000))}`,
+    );
     return this.received;
   }
 
   /** Waits for the server's end or the connection's. */
   async untilEnd(): Promise<string> {
-    await waitFor(() => this.ended || this.closed, () => `still open; received so far: ${JSON.stringify(this.received.slice(0, 2000))}`);
+    await waitFor(
+      () => this.ended || this.closed,
+      () => `still open; received so far: ${JSON.stringify(this.received.slice(0, 2000))}`,
+    );
     return this.received;
   }
 
@@ -52,7 +58,11 @@ export class RawClient {
 }
 
 /** Waits for a condition; the bound only turns a hang into a readable failure. */
-export async function waitFor(condition: () => boolean, describe: () => string = () => "condition not met", boundMs = 4_000): Promise<void> {
+export async function waitFor(
+  condition: () => boolean,
+  describe: () => string = () => "condition not met",
+  boundMs = 4_000,
+): Promise<void> {
   const started = performance.now();
   while (!condition()) {
     if (performance.now() - started > boundMs) throw new Error(`gave up waiting: ${describe()}`);

@@ -1,4 +1,7 @@
-/** The data plane as a process of its own, for runtimes.test.ts. Arguments: the backend's port. Prints the ports, plain and TLS. */
+/**
+ * The data plane as a process of its own, for runtimes.test.ts. Arguments: the backend's port. Prints the ports, plain
+ * and TLS.
+ */
 import { Hold } from "../../../src/http/proxy/hold.ts";
 import { Proxy } from "../../../src/http/proxy/proxy.ts";
 import { HttpServer } from "../../../src/http/server/server.ts";
@@ -9,7 +12,13 @@ import { certificateA } from "./certificates.ts";
 const upstream = new Upstream({ host: "127.0.0.1", port: Number(process.argv[2]), clock });
 const hold = new Hold({ requestsMax: 100, bytesMax: 2 ** 20, waitMsMax: 10_000, releaseConcurrency: 8, clock }, "open");
 const proxy = new Proxy({ route: { current: () => upstream, whenServing: () => hold }, clock, patienceMs: 10_000 });
-const options = { host: "127.0.0.1", port: 0, clock, limits: { bodyBytesMax: 1_000_000 }, onExchange: (exchange: Parameters<Proxy["handle"]>[0]) => proxy.handle(exchange) };
+const options = {
+  host: "127.0.0.1",
+  port: 0,
+  clock,
+  limits: { bodyBytesMax: 1_000_000 },
+  onExchange: (exchange: Parameters<Proxy["handle"]>[0]) => proxy.handle(exchange),
+};
 const plain = await HttpServer.listen(options);
 const secure = await HttpServer.listen({ ...options, tls: certificateA });
 process.stdout.write(`${plain.port} ${secure.port}\n`);

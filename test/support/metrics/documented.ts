@@ -2,6 +2,9 @@
 import type { Definitions } from "../../../src/metrics/definition.ts";
 
 export function metricsTable(table: Definitions): string {
-  const rows = Object.entries(table).map(([name, { kind, labels, help }]) => `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${help} |`);
+  const rows = Object.entries(table).map(
+    ([name, { kind, labels, help }]) =>
+      `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${help} |`,
+  );
   return ["| metric | kind | labels | says |", "|---|---|---|---|", ...rows].join("\n");
 }

@@ -2,7 +2,8 @@
 import { spawnSync } from "node:child_process";
 
 export const hasPromtool = spawnSync("promtool", ["--version"]).status === 0;
-if (!hasPromtool) console.log("skipped, metrics by the rules of Prometheus: not installed: promtool (package prometheus)");
+if (!hasPromtool)
+  console.log("skipped, metrics by the rules of Prometheus: not installed: promtool (package prometheus)");
 
 /** What is wrong with the text; empty when nothing is. */
 export function promtoolComplaints(text: string): string {

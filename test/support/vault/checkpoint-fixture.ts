@@ -1,7 +1,11 @@
 /** Databases made of numbered pages, for checkpoints: the content of page n is given by its stamp. */
 import { checksumOfPages } from "../../../src/capture/page-hashes.ts";
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
-import { type CheckpointDatabase, type CheckpointManifest, readChunk } from "../../../src/vault/checkpoint/checkpoint.ts";
+import {
+  type CheckpointDatabase,
+  type CheckpointManifest,
+  readChunk,
+} from "../../../src/vault/checkpoint/checkpoint.ts";
 import { chunkCountOf } from "../../../src/vault/checkpoint/checkpoint-manifest.ts";
 import type { Store } from "../../../src/vault/store/store.ts";
 
@@ -29,7 +33,13 @@ export class PageDatabase implements CheckpointDatabase {
   change(page: number, value: number): DatabaseDelta {
     this.stamp(page, value);
     const { name, pageSize, pageCount, checksum } = this;
-    return { name, pageSize, pageCount, checksum, pages: [{ number: page, content: this.bytes.slice((page - 1) * pageSize, page * pageSize) }] };
+    return {
+      name,
+      pageSize,
+      pageCount,
+      checksum,
+      pages: [{ number: page, content: this.bytes.slice((page - 1) * pageSize, page * pageSize) }],
+    };
   }
 
   stamp(page: number, value: number): void {
@@ -48,6 +58,7 @@ export async function restore(store: Store, manifest: CheckpointManifest, name: 
   const database = manifest.databases.find((candidate) => candidate.name === name);
   if (database === undefined) throw new Error(`no database ${name}`);
   const chunks: Uint8Array[] = [];
-  for (let index = 0; index < chunkCountOf(database); index += 1) chunks.push(await readChunk(store, manifest, name, index));
+  for (let index = 0; index < chunkCountOf(database); index += 1)
+    chunks.push(await readChunk(store, manifest, name, index));
   return Buffer.concat(chunks);
 }

@@ -2,7 +2,7 @@
  * A store that fails on demand, around one that does not: each put takes the next fault of a script, then all is well.
  *
  * - `lost-reply`: it happens, and fails as ambiguous.   - `lost-request`: it does not happen, and fails as ambiguous.
- * - `late`: fails as ambiguous, and happens when `deliverLate()` is called.   - others: that StoreError, nothing happens.
+ * - `late`: fails as ambiguous, and happens when `deliverLate()` is called. - others: that StoreError, nothing happens.
  */
 import { StoreError, type PutOutcome, type Store } from "../../../src/vault/store/store.ts";
 

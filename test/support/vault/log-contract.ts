@@ -1,9 +1,10 @@
 /**
  * What every log must do, for all of them: the contract of src/vault/log/log.ts as tests.
  *
- * Only what hosts do is tried: records are real ones, a host puts its own at the end of its own epoch, and everything else that it puts at the
- * end is a claim. So a log passes that is no collection of objects, and takes a record for what its header says. A log may keep more records
- * at or below the boundary than it must (whole segments go at once), so what is gone is asked, and not what is left.
+ * Only what hosts do is tried: records are real ones, a host puts its own at the end of its own epoch, and everything
+ * else that it puts at the end is a claim. So a log passes that is no collection of objects, and takes a record for
+ * what its header says. A log may keep more records at or below the boundary than it must (whole segments go at once),
+ * so what is gone is asked, and not what is left.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { isEpoch, type Log, readEpochRecord, readRecord } from "../../../src/vault/log/log.ts";
@@ -45,8 +46,20 @@ const start: End = { position: 0, hash: genesisHash, epoch: 0 };
 /** A claim of the next epoch right after `end`. */
 function claimAfter(log: Log, end: End, host: string): Uint8Array {
   const nonce = Buffer.from(host.padEnd(16, "-")).toString("hex").slice(0, 32);
-  const header = { position: end.position + 1, epoch: end.epoch + 1, host, nonce, wallTimeMs: 0, previousHash: end.hash };
-  return encodeRecord(log.serviceTag, header, { kind: "epoch", leaseMs: 1_000, controlUrl: `http://${host}:1`, instance: `${host}-1` }).bytes;
+  const header = {
+    position: end.position + 1,
+    epoch: end.epoch + 1,
+    host,
+    nonce,
+    wallTimeMs: 0,
+    previousHash: end.hash,
+  };
+  return encodeRecord(log.serviceTag, header, {
+    kind: "epoch",
+    leaseMs: 1_000,
+    controlUrl: `http://${host}:1`,
+    instance: `${host}-1`,
+  }).bytes;
 }
 
 async function commits(writer: LogWriter, count: number): Promise<void> {
@@ -58,7 +71,8 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 async function contents(log: Log): Promise<ReadonlyMap<number, string>> {
   const found = new Map<number, string>();
-  for (const position of await log.positions()) found.set(position, Buffer.from((await log.get(position)) ?? []).toString("hex"));
+  for (const position of await log.positions())
+    found.set(position, Buffer.from((await log.get(position)) ?? []).toString("hex"));
   return found;
 }
 
@@ -85,7 +99,12 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         const writer = await makeHost("a", log).lead();
         const content = new Uint8Array(65_536).map((_, index) => (index * 31) % 251);
         const pages = Array.from({ length: 90 }, (_, index) => ({ number: index + 1, content }));
-        const { record } = await writer.append({ kind: "commit", part: 1, parts: 1, databases: [{ name: "a.db", pageSize: 65_536, pageCount: 90, checksum: new Uint8Array(16), pages }] });
+        const { record } = await writer.append({
+          kind: "commit",
+          part: 1,
+          parts: 1,
+          databases: [{ name: "a.db", pageSize: 65_536, pageCount: 90, checksum: new Uint8Array(16), pages }],
+        });
         expect((await readRecord(other, 2))?.hash).toBe(record.hash);
       });
 
@@ -109,11 +128,15 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         let end = start;
         for (let round = 0; round < 20; round += 1) {
           const claims = Array.from({ length: 8 }, (_, index) => claimAfter(log, end, `${round}-${index}`));
-          const outcomes = await Promise.all(claims.map((bytes, index) => (index % 2 === 0 ? log : other).put(end.position + 1, bytes)));
+          const outcomes = await Promise.all(
+            claims.map((bytes, index) => (index % 2 === 0 ? log : other).put(end.position + 1, bytes)),
+          );
           const winners = claims.filter((_, index) => outcomes[index]?.kind === "created");
           expect(winners).toHaveLength(1);
           const record = await readRecord(other, end.position + 1);
-          expect(Buffer.from((await log.get(end.position + 1)) ?? []).equals(winners[0] ?? new Uint8Array())).toBe(true);
+          expect(Buffer.from((await log.get(end.position + 1)) ?? []).equals(winners[0] ?? new Uint8Array())).toBe(
+            true,
+          );
           end = { position: end.position + 1, hash: record?.hash ?? "", epoch: end.epoch + 1 };
         }
       });
@@ -129,7 +152,15 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
     });
 
     describe("a put whose outcome is unknown", () => {
-      const decide = (bytes: Uint8Array) => putUntilDecided({ log, position: 1, bytes, rules: allRules, clock: new JumpingClock(), random: seededRandom(1) });
+      const decide = (bytes: Uint8Array) =>
+        putUntilDecided({
+          log,
+          position: 1,
+          bytes,
+          rules: allRules,
+          clock: new JumpingClock(),
+          random: seededRandom(1),
+        });
 
       for (const fate of ["done", "lost", "late"] as const) {
         test(`and which is ${fate}: it fails as ambiguous, and is known when it was repeated`, async () => {
@@ -153,7 +184,9 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
           current.loseAnswer(fate);
           await commits(writer, 3);
           await current.arrive();
-          expect((await readToEnd(readerOf(other))).map(({ header, body }) => `${header.position} ${body.kind}`)).toEqual(["1 epoch", "2 commit", "3 commit", "4 commit"]);
+          expect(
+            (await readToEnd(readerOf(other))).map(({ header, body }) => `${header.position} ${body.kind}`),
+          ).toEqual(["1 epoch", "2 commit", "3 commit", "4 commit"]);
         });
       }
 
@@ -162,7 +195,10 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         current.loseAnswer("lost");
         await failureOf(log.put(1, claimAfter(log, start, "a")));
         await other.put(1, rival);
-        expect(await decide(claimAfter(log, start, "a"))).toMatchObject({ kind: "other", record: { header: { host: "b" } } });
+        expect(await decide(claimAfter(log, start, "a"))).toMatchObject({
+          kind: "other",
+          record: { header: { host: "b" } },
+        });
         expect(Buffer.from((await log.get(1)) ?? []).equals(rival)).toBe(true);
       });
 
@@ -216,7 +252,8 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         const positions = await other.positions();
         expect(positions).toEqual(Array.from({ length: positions.length }, (_, index) => index + 1));
         const newest = positions.at(-1) ?? 1;
-        for (let position = Math.max(1, newest - 3); position <= newest; position += 1) expect(await other.get(position)).toBeDefined();
+        for (let position = Math.max(1, newest - 3); position <= newest; position += 1)
+          expect(await other.get(position)).toBeDefined();
         await reader.next();
         looks += 1;
         await turn();
@@ -262,7 +299,8 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
           await other.removeUpTo(position);
           const left = await contents(log);
           for (const kept of [1, 5]) expect((await readEpochRecord(log, kept)).header.position).toBe(kept);
-          for (const [at, content] of before) if (at > position || at === 1 || at === 5) expect(left.get(at)).toBe(content);
+          for (const [at, content] of before)
+            if (at > position || at === 1 || at === 5) expect(left.get(at)).toBe(content);
           const boundary = await log.boundary();
           expect(boundary).toBeLessThanOrEqual(position);
           for (const at of before.keys()) if (!left.has(at)) expect(at).toBeLessThanOrEqual(boundary);
@@ -301,7 +339,13 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
           highest = await log.boundary();
         }
         await commits(writer, 1);
-        expect((await readToEnd(readerOf(other, { position: 8, hash: (await readRecord(other, 9))?.header.previousHash ?? "", epoch: 2 }))).map(({ header }) => header.position)).toEqual([9, 10]);
+        expect(
+          (
+            await readToEnd(
+              readerOf(other, { position: 8, hash: (await readRecord(other, 9))?.header.previousHash ?? "", epoch: 2 }),
+            )
+          ).map(({ header }) => header.position),
+        ).toEqual([9, 10]);
       });
 
       test("is told to who follows from before it, and a claim from there does not succeed", async () => {
@@ -311,10 +355,17 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         await late.next();
         await commits(writer, 5);
         await log.removeUpTo(5);
-        if ((await log.get(2)) === undefined) expect(await failureOf(late.next())).toMatchObject({ kind: "left-behind" });
+        if ((await log.get(2)) === undefined)
+          expect(await failureOf(late.next())).toMatchObject({ kind: "left-behind" });
         expect((await sleeper.claim()).kind).not.toBe("claimed");
         expect((await writer.append(renew)).record.header.position).toBe(7);
-        expect((await readToEnd(readerOf(other, { position: 5, hash: (await readRecord(other, 6))?.header.previousHash ?? "", epoch: 1 }))).map(({ header }) => `${header.position} ${header.host}`)).toEqual(["6 a", "7 a"]);
+        expect(
+          (
+            await readToEnd(
+              readerOf(other, { position: 5, hash: (await readRecord(other, 6))?.header.previousHash ?? "", epoch: 1 }),
+            )
+          ).map(({ header }) => `${header.position} ${header.host}`),
+        ).toEqual(["6 a", "7 a"]);
       });
 
       test("leaves what cannot be read where it is", async () => {
@@ -328,7 +379,9 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
       test("that was aborted before it began removes nothing", async () => {
         await twoEpochs();
         const before = await contents(log);
-        expect(await failureOf(log.removeUpTo(7, { signal: AbortSignal.abort(new Error("stopped")) }))).toEqual(new Error("stopped"));
+        expect(await failureOf(log.removeUpTo(7, { signal: AbortSignal.abort(new Error("stopped")) }))).toEqual(
+          new Error("stopped"),
+        );
         expect(await contents(other)).toEqual(before);
       });
     });
@@ -339,7 +392,10 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         await commits(await makeHost("a", log).lead(), 2);
         expect(await other.newestEpoch()).toMatchObject({ header: { epoch: 1, host: "a", position: 1 } });
         await commits(await makeHost("b", other).lead(), 3);
-        expect(await log.newestEpoch()).toMatchObject({ header: { epoch: 2, host: "b", position: 4 }, body: { controlUrl: "http://b:1" } });
+        expect(await log.newestEpoch()).toMatchObject({
+          header: { epoch: 2, host: "b", position: 4 },
+          body: { controlUrl: "http://b:1" },
+        });
         await log.removeUpTo(7);
         const newest = await other.newestEpoch();
         expect(isEpoch(newest)).toBe(true);

@@ -1,4 +1,7 @@
-/** Hosts that write and read one log, on a clock that stands still unless a pause is asked for: then it jumps to its end. */
+/**
+ * Hosts that write and read one log, on a clock that stands still unless a pause is asked for: then it jumps to its
+ * end.
+ */
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import { allRules, type Rules } from "../../../src/core/rules.ts";
 import type { Clock } from "../../../src/runtime/clock.ts";
@@ -41,7 +44,10 @@ export function seededRandom(seed: number): Random {
     state >>>= 0;
     return state;
   };
-  return { bytes: (count) => Uint8Array.from({ length: count }, () => next() >>> 11), fraction: () => next() / 0x1_0000_0000 };
+  return {
+    bytes: (count) => Uint8Array.from({ length: count }, () => next() >>> 11),
+    fraction: () => next() / 0x1_0000_0000,
+  };
 }
 
 export const service = "notes";
@@ -50,9 +56,14 @@ export const service = "notes";
 export const logIn = (place: Store | Log): Log => ("putIfAbsent" in place ? new StoreLog(place, service) : place);
 
 /** As retention leaves the vault when it is interrupted before its first deletion. */
-export const raiseBoundary = (store: Store, position: number): Promise<unknown> => store.putIfAbsent(boundaryKey(position), new Uint8Array());
+export const raiseBoundary = (store: Store, position: number): Promise<unknown> =>
+  store.putIfAbsent(boundaryKey(position), new Uint8Array());
 
-export function readerOf(place: Store | Log, start: LogStart = { position: 0, hash: genesisHash }, rules: Rules = allRules): LogReader {
+export function readerOf(
+  place: Store | Log,
+  start: LogStart = { position: 0, hash: genesisHash },
+  rules: Rules = allRules,
+): LogReader {
   return new LogReader({ log: logIn(place), start, rules });
 }
 
@@ -72,15 +83,32 @@ export interface TestHost {
   lead(): Promise<LogWriter>;
 }
 
-export function makeHost(host: string, place: Store | Log, settings: { start?: LogStart; rules?: Rules; seed?: number; signal?: AbortSignal } = {}): TestHost {
+export function makeHost(
+  host: string,
+  place: Store | Log,
+  settings: { start?: LogStart; rules?: Rules; seed?: number; signal?: AbortSignal } = {},
+): TestHost {
   const clock = new JumpingClock();
   const rules = settings.rules ?? allRules;
   const reader = readerOf(place, settings.start, rules);
   const troubles: StoreError[] = [];
   const seed = settings.seed ?? [...host].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7);
-  const ports = { clock, random: seededRandom(seed), rules, onTrouble: (error: StoreError) => void troubles.push(error) };
+  const ports = {
+    clock,
+    random: seededRandom(seed),
+    rules,
+    onTrouble: (error: StoreError) => void troubles.push(error),
+  };
   const signal = settings.signal === undefined ? {} : { signal: settings.signal };
-  const options: ClaimOptions = { reader, host, leaseMs: 1000, controlUrl: `http://${host}:1`, instance: `${host}-1`, ...ports, ...signal };
+  const options: ClaimOptions = {
+    reader,
+    host,
+    leaseMs: 1000,
+    controlUrl: `http://${host}:1`,
+    instance: `${host}-1`,
+    ...ports,
+    ...signal,
+  };
   const claim = (): ReturnType<typeof LogWriter.claim> => LogWriter.claim(options);
   const lead = async (): Promise<LogWriter> => {
     await readToEnd(reader);
@@ -91,13 +119,27 @@ export function makeHost(host: string, place: Store | Log, settings: { start?: L
   return { clock, reader, troubles, options, claim, lead };
 }
 
-export function delta(fill: number, settings: { pageSize?: number; pageCount?: number; pages?: readonly number[]; name?: string } = {}): DatabaseDelta {
+export function delta(
+  fill: number,
+  settings: { pageSize?: number; pageCount?: number; pages?: readonly number[]; name?: string } = {},
+): DatabaseDelta {
   const { pageSize = 512, pageCount = 4, pages = [1], name = "app.db" } = settings;
   const checksum = new Uint8Array(16).fill(fill);
-  return { name, pageSize, pageCount, checksum, pages: pages.map((number) => ({ number, content: new Uint8Array(pageSize).fill(fill) })) };
+  return {
+    name,
+    pageSize,
+    pageCount,
+    checksum,
+    pages: pages.map((number) => ({ number, content: new Uint8Array(pageSize).fill(fill) })),
+  };
 }
 
-export const commit = (fill: number, part = 1, parts = 1): RecordBody => ({ kind: "commit", part, parts, databases: [delta(fill)] });
+export const commit = (fill: number, part = 1, parts = 1): RecordBody => ({
+  kind: "commit",
+  part,
+  parts,
+  databases: [delta(fill)],
+});
 
 /** What a promise is rejected with; a promise that is kept is a failure of the test. */
 export function failureOf(promise: Promise<unknown>): Promise<unknown> {

@@ -1,8 +1,11 @@
-/** One of several processes that all put the same keys: prints the keys that it created. Arguments: folder, name, keys. */
+/**
+ * One of several processes that all put the same keys: prints the keys that it created. Arguments: folder, name, keys.
+ */
 import { openStore } from "../../../src/vault/store/open-store.ts";
 
 const [folder, name, count] = process.argv.slice(2);
-if (folder === undefined || name === undefined || count === undefined) throw new Error("usage: race-child <folder> <name> <keys>");
+if (folder === undefined || name === undefined || count === undefined)
+  throw new Error("usage: race-child <folder> <name> <keys>");
 const store = await openStore(folder);
 const won: number[] = [];
 process.stdout.write("ready\n");

@@ -1,7 +1,8 @@
 /**
  * What every store must do, for all of them: the contract of src/vault/store/store.ts as tests.
  *
- * A store that passes this and one that a vault can trust differ only in what no test can see: power failures and other machines.
+ * A store that passes this and one that a vault can trust differ only in what no test can see: power failures and other
+ * machines.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { failureOf } from "./log-fixture.ts";
@@ -45,7 +46,11 @@ export function describeStoreContract(name: string, make: () => Promise<StoreUnd
       for (let round = 0; round < 20; round += 1) {
         const key = `log/race-${round}`;
         const writers = Array.from({ length: 8 }, (_, index) => index);
-        const outcomes = await Promise.all(writers.map((index) => (index % 2 === 0 ? current.store : current.other).putIfAbsent(key, text(`writer ${index}`))));
+        const outcomes = await Promise.all(
+          writers.map((index) =>
+            (index % 2 === 0 ? current.store : current.other).putIfAbsent(key, text(`writer ${index}`)),
+          ),
+        );
         const winners = writers.filter((index) => outcomes[index]?.kind === "created");
         expect(winners).toHaveLength(1);
         expect(await read(current.store, key)).toBe(`writer ${winners[0]}`);
@@ -83,7 +88,11 @@ export function describeStoreContract(name: string, make: () => Promise<StoreUnd
       expect(await current.store.putIfAbsent("log/b", second)).toEqual({ kind: "created" });
       current.store.prepare?.("log/b", first);
       expect(await current.store.putIfAbsent("log/b", first)).toEqual({ kind: "exists" });
-      expect(await Promise.all(["log/a", "log/b", "log/c"].map((key) => read(current.other, key)))).toEqual(["first", "second", "another"]);
+      expect(await Promise.all(["log/a", "log/b", "log/c"].map((key) => read(current.other, key)))).toEqual([
+        "first",
+        "second",
+        "another",
+      ]);
     });
 
     test("a listing has the keys below a prefix, at any depth, in order, and no others", async () => {
@@ -115,7 +124,18 @@ export function describeStoreContract(name: string, make: () => Promise<StoreUnd
     });
 
     test("a key that could lead out of the vault is a programming error", async () => {
-      for (const key of ["", "../x", "log/../../x", "/etc/passwd", "log//a", "log/.hidden", "Log/a", "log/a b", "log/", `log/${"a".repeat(200)}`]) {
+      for (const key of [
+        "",
+        "../x",
+        "log/../../x",
+        "/etc/passwd",
+        "log//a",
+        "log/.hidden",
+        "Log/a",
+        "log/a b",
+        "log/",
+        `log/${"a".repeat(200)}`,
+      ]) {
         expect(await failureOf(current.store.putIfAbsent(key, text("x")))).toBeInstanceOf(RangeError);
         expect(await failureOf(current.store.get(key))).toBeInstanceOf(RangeError);
         expect(await failureOf(current.store.delete(key))).toBeInstanceOf(RangeError);

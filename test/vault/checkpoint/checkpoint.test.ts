@@ -1,5 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { type CheckpointManifest, listCheckpoints, newestCheckpoint, readChunk, startOf, writeCheckpoint, type WrittenCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
+import {
+  type CheckpointManifest,
+  listCheckpoints,
+  newestCheckpoint,
+  readChunk,
+  startOf,
+  writeCheckpoint,
+  type WrittenCheckpoint,
+} from "../../../src/vault/checkpoint/checkpoint.ts";
 import { pacedBy } from "../../../src/vault/checkpoint/checkpoint-pace.ts";
 import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
 import { DamagedManifestError } from "../../../src/vault/errors.ts";
@@ -12,9 +20,22 @@ import { FaultyStore } from "../../support/vault/faulty-store.ts";
 import { failureOf, JumpingClock } from "../../support/vault/log-fixture.ts";
 import { makeTemporaryVault } from "../../support/vault/temporary-vault.ts";
 
-function write(store: Store, position: number, databases: readonly PageDatabase[], base?: CheckpointManifest): Promise<WrittenCheckpoint> {
+function write(
+  store: Store,
+  position: number,
+  databases: readonly PageDatabase[],
+  base?: CheckpointManifest,
+): Promise<WrittenCheckpoint> {
   const hash = position === 0 ? genesisHash : "ab".repeat(32);
-  return writeCheckpoint({ store, position, hash, epoch: position === 0 ? 0 : 1, wallTimeMs: 1_700_000_000_000 + position, databases, base });
+  return writeCheckpoint({
+    store,
+    position,
+    hash,
+    epoch: position === 0 ? 0 : 1,
+    wallTimeMs: 1_700_000_000_000 + position,
+    databases,
+    base,
+  });
 }
 
 const flip = (store: MemoryStore, key: string, bytes: Uint8Array, at: number): void => {
@@ -27,14 +48,23 @@ describe("a checkpoint", () => {
   test("gives back every database byte by byte, of any size, and where to go on in the log", async () => {
     const vault = await makeTemporaryVault();
     try {
-      const databases = [new PageDatabase("app.db", 700), new PageDatabase("data/small.db", 1, 512), new PageDatabase("exact.db", 256), new PageDatabase("empty.db", 0)];
+      const databases = [
+        new PageDatabase("app.db", 700),
+        new PageDatabase("data/small.db", 1, 512),
+        new PageDatabase("exact.db", 256),
+        new PageDatabase("empty.db", 0),
+      ];
       const { chunksWritten, chunksReused } = await write(vault.store, 5, databases);
       expect([chunksWritten, chunksReused]).toEqual([5, 0]);
       const manifest = (await newestCheckpoint(vault.store)) as CheckpointManifest;
       expect(startOf(manifest)).toEqual({ position: 5, hash: "ab".repeat(32), epoch: 1 });
       for (const database of databases) {
         expect(Buffer.from(await restore(vault.store, manifest, database.name)).equals(database.bytes)).toBe(true);
-        expect(manifest.databases.find(({ name }) => name === database.name)).toMatchObject({ pageSize: database.pageSize, pageCount: database.pageCount, checksum: database.checksum });
+        expect(manifest.databases.find(({ name }) => name === database.name)).toMatchObject({
+          pageSize: database.pageSize,
+          pageCount: database.pageCount,
+          checksum: database.checksum,
+        });
       }
     } finally {
       await vault.dispose();
@@ -72,8 +102,16 @@ describe("a checkpoint", () => {
     const winner = outcomes[0].status === "fulfilled" ? one : other;
     expect(Buffer.from(await restore(store, manifest, "app.db")).equals(winner.bytes)).toBe(true);
     await write(store, 10, [one]);
-    expect(await failureOf(write(store, 10, [one]))).toMatchObject({ kind: "checkpoint-exists", position: 10, existing: 10 });
-    expect(await failureOf(write(store, 4, [one]))).toMatchObject({ kind: "checkpoint-exists", position: 4, existing: 10 });
+    expect(await failureOf(write(store, 10, [one]))).toMatchObject({
+      kind: "checkpoint-exists",
+      position: 10,
+      existing: 10,
+    });
+    expect(await failureOf(write(store, 4, [one]))).toMatchObject({
+      kind: "checkpoint-exists",
+      position: 4,
+      existing: 10,
+    });
   });
 
   test("announces nothing when it fails or is stopped anywhere in the middle, and the next one succeeds", async () => {
@@ -85,13 +123,25 @@ describe("a checkpoint", () => {
       expect(await failureOf(write(store, 7, [database]))).toBeInstanceOf(StoreError);
       expect(await listCheckpoints(inner)).toEqual([]);
       await write(store, 8, [database]);
-      expect(Buffer.from(await restore(inner, (await newestCheckpoint(inner)) as CheckpointManifest, "app.db")).equals(database.bytes)).toBe(true);
+      expect(
+        Buffer.from(await restore(inner, (await newestCheckpoint(inner)) as CheckpointManifest, "app.db")).equals(
+          database.bytes,
+        ),
+      ).toBe(true);
     }
     const stop = new AbortController();
     const inner = new MemoryStore();
     const store = new FaultyStore(inner);
     store.beforePut = (): Promise<void> => Promise.resolve(stop.abort(new Error("stopped")));
-    const options = { store, position: 7, hash: "ab".repeat(32), epoch: 1, wallTimeMs: 0, databases: [new PageDatabase("app.db", 1024)], signal: stop.signal };
+    const options = {
+      store,
+      position: 7,
+      hash: "ab".repeat(32),
+      epoch: 1,
+      wallTimeMs: 0,
+      databases: [new PageDatabase("app.db", 1024)],
+      signal: stop.signal,
+    };
     expect(await failureOf(writeCheckpoint(options))).toEqual(new Error("stopped"));
     expect(await listCheckpoints(inner)).toEqual([]);
   });
@@ -143,7 +193,14 @@ describe("a damaged checkpoint", () => {
   test("is refused by its chunk with any byte flipped or missing, compressed or not, and the error names chunk and database", async () => {
     for (const compression of [noCompression, undefined]) {
       const store = new MemoryStore();
-      const options = { store, position: 3, hash: "ab".repeat(32), epoch: 1, wallTimeMs: 0, databases: [new PageDatabase("app.db", 1, 512)] };
+      const options = {
+        store,
+        position: 3,
+        hash: "ab".repeat(32),
+        epoch: 1,
+        wallTimeMs: 0,
+        databases: [new PageDatabase("app.db", 1, 512)],
+      };
       const { manifest } = await writeCheckpoint(compression === undefined ? options : { ...options, compression });
       const key = manifest.databases[0]?.chunks[0] ?? "";
       const whole = (await store.get(key)) as Uint8Array;
@@ -159,7 +216,11 @@ describe("a damaged checkpoint", () => {
       store.overwrite(key, whole.subarray(0, whole.length - 1));
       expect(await failureOf(readChunk(store, manifest, "app.db", 0))).toMatchObject({ key, database: "app.db" });
       await store.delete(key);
-      expect(await failureOf(readChunk(store, manifest, "app.db", 0))).toMatchObject({ key, database: "app.db", found: expect.stringContaining("is damaged: nothing") });
+      expect(await failureOf(readChunk(store, manifest, "app.db", 0))).toMatchObject({
+        key,
+        database: "app.db",
+        found: expect.stringContaining("is damaged: nothing"),
+      });
     }
   });
 
@@ -178,7 +239,8 @@ describe("a damaged checkpoint", () => {
     const database = new PageDatabase("app.db", 32 * 256);
     let { manifest } = await write(store, 0, [database]);
     for (const key of manifest.databases[0]?.chunks ?? []) flip(store, key, (await store.get(key)) as Uint8Array, 20);
-    for (let position = 1; position <= 16; position += 1) manifest = (await write(store, position, [database])).manifest;
+    for (let position = 1; position <= 16; position += 1)
+      manifest = (await write(store, position, [database])).manifest;
     expect(Buffer.from(await restore(store, manifest, "app.db")).equals(database.bytes)).toBe(true);
   });
 
@@ -211,7 +273,15 @@ describe("a pace", () => {
   test("is asked before each chunk", async () => {
     let asked = 0;
     const pace = (): Promise<void> => Promise.resolve(void (asked += 1));
-    await writeCheckpoint({ store: new MemoryStore(), position: 1, hash: "ab".repeat(32), epoch: 1, wallTimeMs: 0, databases: [new PageDatabase("app.db", 600)], pace });
+    await writeCheckpoint({
+      store: new MemoryStore(),
+      position: 1,
+      hash: "ab".repeat(32),
+      epoch: 1,
+      wallTimeMs: 0,
+      databases: [new PageDatabase("app.db", 600)],
+      pace,
+    });
     expect(asked).toBe(3);
   });
 });
@@ -230,7 +300,8 @@ test("a database whose checksum has not changed is not read again, and its damag
       return Promise.resolve(new Uint8Array(content.subarray(offset, offset + length)));
     },
   };
-  const write = (position: number) => writeCheckpoint({ store, position, hash: "0".repeat(64), epoch: 1, wallTimeMs: 0, databases: [database] });
+  const write = (position: number) =>
+    writeCheckpoint({ store, position, hash: "0".repeat(64), epoch: 1, wallTimeMs: 0, databases: [database] });
   const first = await write(5);
   const readsAtFirst = reads;
   const second = await write(6);

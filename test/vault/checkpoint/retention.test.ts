@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import type { RetentionPolicy } from "../../../src/core/retention.ts";
 import { allRules, withoutRule } from "../../../src/core/rules.ts";
-import { type CheckpointManifest, listCheckpoints, newestCheckpoint, readManifest, startOf, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
+import {
+  type CheckpointManifest,
+  listCheckpoints,
+  newestCheckpoint,
+  readManifest,
+  startOf,
+  writeCheckpoint,
+} from "../../../src/vault/checkpoint/checkpoint.ts";
 import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
 import { logKey } from "../../../src/vault/log/log-key.ts";
 import { boundaryEntriesKept } from "../../../src/vault/limits.ts";
@@ -32,41 +39,80 @@ class Primary {
   async write(page: number, value: number): Promise<void> {
     this.database.stamp(page, value);
     const content = await this.database.read((page - 1) * pageSize, pageSize);
-    const database = { name: "app.db", pageSize, pageCount: pages, checksum: this.database.checksum, pages: [{ number: page, content }] };
+    const database = {
+      name: "app.db",
+      pageSize,
+      pageCount: pages,
+      checksum: this.database.checksum,
+      pages: [{ number: page, content }],
+    };
     await this.writer.append({ kind: "commit", part: 1, parts: 1, databases: [database] });
   }
 
   async checkpoint(wallTimeMs: number): Promise<CheckpointManifest> {
     const { position, hash, epoch } = this.writer;
-    const written = await writeCheckpoint({ store: this.store, position, hash, epoch, wallTimeMs, databases: [this.database], compression: noCompression });
+    const written = await writeCheckpoint({
+      store: this.store,
+      position,
+      hash,
+      epoch,
+      wallTimeMs,
+      databases: [this.database],
+      compression: noCompression,
+    });
     return written.manifest;
   }
 
   async announce(manifest: CheckpointManifest): Promise<void> {
-    await this.writer.append({ kind: "checkpoint", checkpointPosition: manifest.position, manifestHash: manifest.manifestHash });
+    await this.writer.append({
+      kind: "checkpoint",
+      checkpointPosition: manifest.position,
+      manifestHash: manifest.manifestHash,
+    });
     this.newest = manifest;
   }
 
   collect(policy: RetentionPolicy, nowMs: number, more: Partial<CollectOptions> = {}): Promise<Collected> {
-    const base = { store: this.store, log: logIn(more.store ?? this.store), newest: this.newest, logPosition: this.writer.position, policy, nowMs, rules: allRules, noEpochAfter: this.writer.claimPosition };
+    const base = {
+      store: this.store,
+      log: logIn(more.store ?? this.store),
+      newest: this.newest,
+      logPosition: this.writer.position,
+      policy,
+      nowMs,
+      rules: allRules,
+      noEpochAfter: this.writer.claimPosition,
+    };
     return collectGarbage({ ...base, ...more });
   }
 }
 
 async function bootstrap(store: Store, host = "a"): Promise<Primary> {
   const database = new PageDatabase("app.db", pages, pageSize);
-  const start = { store, position: 0, hash: "0".repeat(64), epoch: 0, wallTimeMs: 0, databases: [database], compression: noCompression };
+  const start = {
+    store,
+    position: 0,
+    hash: "0".repeat(64),
+    epoch: 0,
+    wallTimeMs: 0,
+    databases: [database],
+    compression: noCompression,
+  };
   const { manifest } = await writeCheckpoint(start);
   return new Primary(store, await makeHost(host, store).lead(), database, manifest);
 }
 
 /** Restores a checkpoint and applies the journal after it: what a new host would have. */
-async function rebuild(store: Store, manifest: CheckpointManifest): Promise<{ database: Uint8Array; position: number }> {
+async function rebuild(
+  store: Store,
+  manifest: CheckpointManifest,
+): Promise<{ database: Uint8Array; position: number }> {
   const database = Buffer.from(await restore(store, manifest, "app.db"));
   const reader = readerOf(store, startOf(manifest));
   for (const { body } of await readToEnd(reader)) {
     if (body.kind !== "commit") continue;
-    for (const delta of body.databases) for (const page of delta.pages) database.set(page.content, (page.number - 1) * pageSize);
+    for (const delta of body.databases)
+      for (const page of delta.pages) database.set(page.content, (page.number - 1) * pageSize);
   }
   return { database, position: reader.position };
 }
@@ -110,11 +156,19 @@ describe("clean-up", () => {
     const primary = await bootstrap(store);
     await primary.write(1, 5);
     await primary.announce(await primary.checkpoint(1000));
-    const before = [...(await store.list("log/")), ...(await store.list("chunks/")), ...(await store.list("checkpoints/"))];
+    const before = [
+      ...(await store.list("log/")),
+      ...(await store.list("chunks/")),
+      ...(await store.list("checkpoints/")),
+    ];
     const collected = await primary.collect({ checkpointsMin: 1, windowMs: 0 }, 10_000, { dryRun: true });
     expect(collected).toMatchObject({ records: [logKey(2)], checkpoints: ["checkpoints/0000000000000000"] });
     expect(collected.chunks).toHaveLength(1);
-    expect([...(await store.list("log/")), ...(await store.list("chunks/")), ...(await store.list("checkpoints/"))]).toEqual(before);
+    expect([
+      ...(await store.list("log/")),
+      ...(await store.list("chunks/")),
+      ...(await store.list("checkpoints/")),
+    ]).toEqual(before);
     expect(await logIn(store).boundary()).toBe(0);
   });
 
@@ -125,7 +179,9 @@ describe("clean-up", () => {
     await primary.announce(await primary.checkpoint(1000));
     await store.delete(primary.newest.databases[0]?.chunks[1] ?? "");
     const before = await store.list("log/");
-    expect(await failureOf(primary.collect({ checkpointsMin: 1, windowMs: 0 }, 10_000))).toMatchObject({ kind: "damaged-chunk" });
+    expect(await failureOf(primary.collect({ checkpointsMin: 1, windowMs: 0 }, 10_000))).toMatchObject({
+      kind: "damaged-chunk",
+    });
     expect(await store.list("log/")).toEqual(before);
   });
 
@@ -134,7 +190,9 @@ describe("clean-up", () => {
     const primary = await bootstrap(store);
     await primary.announce(await primary.checkpoint(1000));
     await primary.write(1, 5);
-    await primary.collect({ checkpointsMin: 1, windowMs: 0 }, 10_000, { rules: withoutRule("R6-checkpoint-before-delete") });
+    await primary.collect({ checkpointsMin: 1, windowMs: 0 }, 10_000, {
+      rules: withoutRule("R6-checkpoint-before-delete"),
+    });
     expect(await failureOf(rebuild(store, primary.newest))).toMatchObject({ kind: "left-behind" });
   });
 
@@ -187,8 +245,9 @@ describe("clean-up", () => {
 });
 
 /**
- * Random histories: primaries write, make checkpoints, announce some, clean up with deletions that are delayed without bound,
- * are succeeded, and go on as zombies. After each step every host must be able to restore and to reach the same state.
+ * Random histories: primaries write, make checkpoints, announce some, clean up with deletions that are delayed without
+ * bound, are succeeded, and go on as zombies. After each step every host must be able to restore and to reach the same
+ * state.
  */
 describe("clean-up in random histories, with deletions that come late and primaries that come back", () => {
   for (let seed = 1; seed <= 12; seed += 1) {
@@ -223,7 +282,8 @@ describe("clean-up in random histories, with deletions that come late and primar
         } else if (action === 6) {
           const { plan } = await primary.collect(policy, now);
           keepOnly(promised, plan.kept);
-          for (const position of plan.kept) promised.set(position, (await readManifest(store, position)) as CheckpointManifest);
+          for (const position of plan.kept)
+            promised.set(position, (await readManifest(store, position)) as CheckpointManifest);
           expect(promised.size).toBeGreaterThanOrEqual(1);
         } else if (action === 7) {
           zombies.push(primary);
@@ -232,7 +292,8 @@ describe("clean-up in random histories, with deletions that come late and primar
           const zombie = zombies[pick(zombies.length)] as Primary;
           if (pick(2) === 0) await zombie.checkpoint(now).catch(onlyExists);
           else {
-            // What the policy promises now, as the primary sees it: the zombie, which knows less, must not take any of it.
+            // What the policy promises now, as the primary sees it: the zombie, which knows less, must not take any of
+            // it.
             keepOnly(promised, (await primary.collect(policy, now, { dryRun: true })).plan.kept);
             await zombie.collect(policy, now).catch(onlyDamaged);
           }

@@ -7,7 +7,15 @@ import { endsOfLogPerBoundaryCheck } from "../../../src/vault/limits.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { encodeRecord, genesisHash, serviceTagOf } from "../../../src/vault/log/record-codec.ts";
 import type { RecordBody } from "../../../src/vault/record.ts";
-import { commit, failureOf, makeHost, raiseBoundary, readerOf, readToEnd, service } from "../../support/vault/log-fixture.ts";
+import {
+  commit,
+  failureOf,
+  makeHost,
+  raiseBoundary,
+  readerOf,
+  readToEnd,
+  service,
+} from "../../support/vault/log-fixture.ts";
 
 const renew: RecordBody = { kind: "renew" };
 const tag = serviceTagOf(service);
@@ -47,7 +55,7 @@ describe("a reader", () => {
       const whole = (await store.get(logKey(position))) as Uint8Array;
       for (let at = 0; at < whole.length; at += 1) {
         const flipped = whole.slice();
-        flipped[at] = (flipped[at] ?? 0) ^ (1 << at % 8);
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8));
         store.overwrite(logKey(position), flipped);
         const reader = readerOf(store);
         const failure = await failureOf(readToEnd(reader));
@@ -66,7 +74,11 @@ describe("a reader", () => {
     if (foreign === undefined) throw new Error("no record");
     const spliced = encodeRecord(tag, { ...foreign.header, nonce, previousHash: "ee".repeat(32) }, foreign.body).bytes;
     await store.putIfAbsent(logKey(4), spliced);
-    expect(await failureOf(readToEnd(readerOf(store)))).toMatchObject({ kind: "corrupt-record", position: 4, found: expect.stringContaining("eeee") });
+    expect(await failureOf(readToEnd(readerOf(store)))).toMatchObject({
+      kind: "corrupt-record",
+      position: 4,
+      found: expect.stringContaining("eeee"),
+    });
     expect(await readToEnd(readerOf(store, undefined, withoutRule("chain")))).toHaveLength(4);
   });
 
@@ -126,7 +138,9 @@ describe("a flush", () => {
     const writer = await makeHost("a", store).lead();
     for (const body of [commit(1, 1, 3), renew, commit(2, 2, 3), commit(3, 3, 3), commit(4)]) await writer.append(body);
     const assembler = new FlushAssembler();
-    const flushes = (await readToEnd(readerOf(store))).map((record) => assembler.push(record)?.deltas.map(({ checksum }) => checksum[0]));
+    const flushes = (await readToEnd(readerOf(store))).map((record) =>
+      assembler.push(record)?.deltas.map(({ checksum }) => checksum[0]),
+    );
     expect(flushes).toEqual([undefined, undefined, undefined, undefined, [1, 2, 3], [4]]);
     expect(assembler.isOpen).toBe(false);
   });
@@ -138,16 +152,30 @@ describe("a flush", () => {
     const second = await makeHost("b", store).lead();
     await second.append(commit(9));
     const assembler = new FlushAssembler();
-    const flushes = (await readToEnd(readerOf(store))).map((record) => assembler.push(record)?.deltas.map(({ checksum }) => checksum[0]));
+    const flushes = (await readToEnd(readerOf(store))).map((record) =>
+      assembler.push(record)?.deltas.map(({ checksum }) => checksum[0]),
+    );
     expect(flushes).toEqual([undefined, [1], undefined, undefined, undefined, [9]]);
   });
 
   test("whose parts do not follow each other is refused at that record", () => {
     const record = (position: number, body: RecordBody): Parameters<FlushAssembler["push"]>[0] => {
-      const header = { position, epoch: 1, host: "a", nonce: "00".repeat(16), wallTimeMs: 0, previousHash: genesisHash };
+      const header = {
+        position,
+        epoch: 1,
+        host: "a",
+        nonce: "00".repeat(16),
+        wallTimeMs: 0,
+        previousHash: genesisHash,
+      };
       return { header, body, sections: [], format: 1, steadVersion: undefined, hash: genesisHash };
     };
-    for (const [first, second] of [[commit(1, 1, 3), commit(1, 3, 3)], [commit(1, 1, 3), commit(1, 2, 2)], [commit(1, 1, 3), commit(1)], [renew, commit(1, 2, 2)]] as const) {
+    for (const [first, second] of [
+      [commit(1, 1, 3), commit(1, 3, 3)],
+      [commit(1, 1, 3), commit(1, 2, 2)],
+      [commit(1, 1, 3), commit(1)],
+      [renew, commit(1, 2, 2)],
+    ] as const) {
       const assembler = new FlushAssembler();
       assembler.push(record(1, first));
       expect(() => assembler.push(record(2, second))).toThrow(CorruptRecordError);

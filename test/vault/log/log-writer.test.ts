@@ -28,7 +28,10 @@ function announcedTo(inner: MemoryStore) {
 }
 
 const renew: RecordBody = { kind: "renew" };
-const kinds = async (store: MemoryStore): Promise<string[]> => (await readToEnd(readerOf(store))).map(({ header, body }) => `${header.position} ${body.kind} ${header.epoch} ${header.host}`);
+const kinds = async (store: MemoryStore): Promise<string[]> =>
+  (await readToEnd(readerOf(store))).map(
+    ({ header, body }) => `${header.position} ${body.kind} ${header.epoch} ${header.host}`,
+  );
 
 describe("a claim", () => {
   test("of an empty log is epoch 1 at position 1", async () => {
@@ -55,7 +58,10 @@ describe("a claim", () => {
     await readToEnd(rival.reader);
     await writer.append(commit(1));
     const outcome = await rival.claim();
-    expect(outcome).toMatchObject({ kind: "beaten", record: { header: { position: 2, host: "a" }, body: { kind: "commit" } } });
+    expect(outcome).toMatchObject({
+      kind: "beaten",
+      record: { header: { position: 2, host: "a" }, body: { kind: "commit" } },
+    });
     expect(rival.reader.position).toBe(1);
     expect((await rival.lead()).position).toBe(3);
   });
@@ -72,7 +78,9 @@ describe("a claim", () => {
   test("of one among many at the same moment wins, whoever they are", async () => {
     for (let round = 0; round < 50; round += 1) {
       const store = new MemoryStore();
-      const hosts = ["a", "b", "c", "d"].map((name) => makeHost(name, store, { seed: round * 10 + name.charCodeAt(0) }));
+      const hosts = ["a", "b", "c", "d"].map((name) =>
+        makeHost(name, store, { seed: round * 10 + name.charCodeAt(0) }),
+      );
       for (const host of hosts) await readToEnd(host.reader);
       const outcomes = await Promise.all(hosts.map((host) => host.claim()));
       expect(outcomes.map(({ kind }) => kind).sort()).toEqual(["beaten", "beaten", "beaten", "claimed"]);
@@ -193,7 +201,9 @@ describe("an append", () => {
       store.failPuts(fault, fault, fault);
       const { record } = await writer.append(commit(7));
       expect(store.puts.slice(1)).toEqual([logKey(2), logKey(2), logKey(2), logKey(2)]);
-      expect(host.troubles.map(({ kind }) => kind)).toEqual(Array(3).fill(fault.startsWith("lost") ? "ambiguous" : fault));
+      expect(host.troubles.map(({ kind }) => kind)).toEqual(
+        Array(3).fill(fault.startsWith("lost") ? "ambiguous" : fault),
+      );
       expect((await readToEnd(readerOf(inner))).at(-1)).toEqual(record);
       await writer.append(renew);
       expect((await readToEnd(readerOf(inner))).map(({ body }) => body.kind)).toEqual(["epoch", "commit", "renew"]);
@@ -264,17 +274,25 @@ describe("an append", () => {
   test("is alone: a second one before the first is durable is a programming error", async () => {
     const writer = await makeHost("a", new MemoryStore()).lead();
     const first = writer.append(renew);
-    expect(await failureOf(writer.append(renew))).toMatchObject({ message: expect.stringContaining("one put in flight") });
+    expect(await failureOf(writer.append(renew))).toMatchObject({
+      message: expect.stringContaining("one put in flight"),
+    });
     await first;
     await writer.append(renew);
   });
 
   test("of a part out of order is a programming error", async () => {
     const writer = await makeHost("a", new MemoryStore()).lead();
-    expect(await failureOf(writer.append(commit(1, 2, 3)))).toMatchObject({ message: expect.stringContaining("part 2 of 3") });
+    expect(await failureOf(writer.append(commit(1, 2, 3)))).toMatchObject({
+      message: expect.stringContaining("part 2 of 3"),
+    });
     await writer.append(commit(1, 1, 3));
-    expect(await failureOf(writer.append(commit(1, 1, 1)))).toMatchObject({ message: expect.stringContaining("after part 1 of 3") });
-    expect(await failureOf(writer.append(commit(1, 2, 2)))).toMatchObject({ message: expect.stringContaining("after part 1 of 3") });
+    expect(await failureOf(writer.append(commit(1, 1, 1)))).toMatchObject({
+      message: expect.stringContaining("after part 1 of 3"),
+    });
+    expect(await failureOf(writer.append(commit(1, 2, 2)))).toMatchObject({
+      message: expect.stringContaining("after part 1 of 3"),
+    });
     await writer.append(renew);
     await writer.append(commit(1, 2, 3));
     await writer.append(commit(1, 3, 3));
@@ -313,7 +331,12 @@ describe("an append", () => {
     format = 1;
     await writer.append(bodies[2]);
     const records = await readToEnd(readerOf(store.inner));
-    expect(records.map(({ header, body, format: written, sections }) => `${header.position} ${body.kind} ${written} ${sections.length}`)).toEqual(["1 epoch 1 0", "2 renew 2 0", "3 commit 2 0", "4 commit 2 1", "5 commit 1 0"]);
+    expect(
+      records.map(
+        ({ header, body, format: written, sections }) =>
+          `${header.position} ${body.kind} ${written} ${sections.length}`,
+      ),
+    ).toEqual(["1 epoch 1 0", "2 renew 2 0", "3 commit 2 0", "4 commit 2 1", "5 commit 1 0"]);
   });
 
   test("R2: that was prepared by a primary which was succeeded meanwhile is not in the log", async () => {

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { CorruptRecordError, UnknownFormatError } from "../../../src/vault/errors.ts";
 import { recordBytesMax } from "../../../src/vault/limits.ts";
-import { decodeRecord, encodedLength, encodeRecord, genesisHash, recordHeaderBytes, type RecordLayout, serviceTagOf } from "../../../src/vault/log/record-codec.ts";
+import {
+  decodeRecord,
+  encodedLength,
+  encodeRecord,
+  genesisHash,
+  recordHeaderBytes,
+  type RecordLayout,
+  serviceTagOf,
+} from "../../../src/vault/log/record-codec.ts";
 import type { RecordBody, RecordHeader } from "../../../src/vault/record.ts";
 import { programVersion } from "../../../src/runtime/program-version.ts";
 import golden1 from "../../support/vault/golden/records-1.json";
@@ -10,11 +18,31 @@ import { goldenBodies, goldenHeader, goldenLayout, goldenService } from "../../s
 import { commit, delta, seededRandom } from "../../support/vault/log-fixture.ts";
 
 const tag = serviceTagOf("notes");
-const header: RecordHeader = { position: 7, epoch: 3, host: "höst-1", nonce: "0123456789abcdef".repeat(2), wallTimeMs: 1_700_000_000_123.5, previousHash: "ab".repeat(32) };
+const header: RecordHeader = {
+  position: 7,
+  epoch: 3,
+  host: "höst-1",
+  nonce: "0123456789abcdef".repeat(2),
+  wallTimeMs: 1_700_000_000_123.5,
+  previousHash: "ab".repeat(32),
+};
 const bodies: readonly RecordBody[] = [
   { kind: "epoch", leaseMs: 1000, controlUrl: "http://10.0.0.1:7000", instance: "9f" },
-  { kind: "commit", part: 2, parts: 3, databases: [delta(1, { pages: [1, 3] }), delta(2, { name: "data/ü.db", pageSize: 65536, pageCount: 70000, pages: [70000] })] },
-  { kind: "commit", part: 1, parts: 1, databases: [{ name: "gone.db", pageSize: 4096, pageCount: 0, checksum: new Uint8Array(16), pages: [] }] },
+  {
+    kind: "commit",
+    part: 2,
+    parts: 3,
+    databases: [
+      delta(1, { pages: [1, 3] }),
+      delta(2, { name: "data/ü.db", pageSize: 65536, pageCount: 70000, pages: [70000] }),
+    ],
+  },
+  {
+    kind: "commit",
+    part: 1,
+    parts: 1,
+    databases: [{ name: "gone.db", pageSize: 4096, pageCount: 0, checksum: new Uint8Array(16), pages: [] }],
+  },
   { kind: "commit", part: 1, parts: 1, databases: [] },
   { kind: "renew" },
   { kind: "checkpoint", checkpointPosition: 6, manifestHash: "cd".repeat(32) },
@@ -27,8 +55,18 @@ const sections = [
   { kind: "parts", isRequired: true, content: new Uint8Array(0) },
 ];
 const known = new Set(["parts"]);
-const layouts: readonly RecordLayout[] = [{ format: 1 }, { format: 2 }, { format: 2, sections, steadVersion: "3.14.15" }];
-const cases = layouts.flatMap((layout) => bodies.map((body, index) => ({ layout, body, name: `of kind ${body.kind} (${index}) in format ${layout.format}${layout.format === 2 && layout.sections !== undefined ? " with sections" : ""}` })));
+const layouts: readonly RecordLayout[] = [
+  { format: 1 },
+  { format: 2 },
+  { format: 2, sections, steadVersion: "3.14.15" },
+];
+const cases = layouts.flatMap((layout) =>
+  bodies.map((body, index) => ({
+    layout,
+    body,
+    name: `of kind ${body.kind} (${index}) in format ${layout.format}${layout.format === 2 && layout.sections !== undefined ? " with sections" : ""}`,
+  })),
+);
 
 function refusalOf(bytes: Uint8Array, position = 7): unknown {
   try {
@@ -45,7 +83,10 @@ describe("a record", () => {
       const { bytes, hash } = encodeRecord(tag, header, body, layout);
       const plain = JSON.parse(JSON.stringify(decodeRecord(tag, 7, bytes, known), asPlain)) as unknown;
       const { format } = layout;
-      const told = format === 1 ? { sections: [] } : { sections: layout.sections ?? [], steadVersion: layout.steadVersion ?? programVersion };
+      const told =
+        format === 1
+          ? { sections: [] }
+          : { sections: layout.sections ?? [], steadVersion: layout.steadVersion ?? programVersion };
       expect(plain).toEqual(JSON.parse(JSON.stringify({ header, body, format, ...told, hash }, asPlain)));
       expect(bytes.length).toBe(encodedLength(body, layout));
     });
@@ -59,7 +100,8 @@ describe("a record", () => {
           flipped[at] = (flipped[at] ?? 0) ^ mask;
           const refusal = refusalOf(flipped);
           expect(refusal instanceof CorruptRecordError || refusal instanceof UnknownFormatError).toBe(true);
-          if (refusal instanceof CorruptRecordError) expect(refusal).toMatchObject({ position: 7, key: "log/0000000000000007" });
+          if (refusal instanceof CorruptRecordError)
+            expect(refusal).toMatchObject({ position: 7, key: "log/0000000000000007" });
         }
         if (at % 7 === 0) expect(refusalOf(bytes.slice(0, at))).toBeInstanceOf(CorruptRecordError);
       }
@@ -69,28 +111,51 @@ describe("a record", () => {
 
   test("at another position, or of another service, is refused", () => {
     const { bytes } = encodeRecord(tag, header, { kind: "renew" });
-    expect(refusalOf(bytes, 8)).toMatchObject({ found: expect.stringContaining(": a record of position 7"), accepted: "position 8" });
+    expect(refusalOf(bytes, 8)).toMatchObject({
+      found: expect.stringContaining(": a record of position 7"),
+      accepted: "position 8",
+    });
     const foreign = encodeRecord(serviceTagOf("other"), header, { kind: "renew" }).bytes;
-    expect(refusalOf(foreign)).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining("a record of another service") });
+    expect(refusalOf(foreign)).toMatchObject({
+      kind: "corrupt-record",
+      found: expect.stringContaining("a record of another service"),
+    });
   });
 
   test("of an unknown version or kind is refused as unknown, not as damaged, also when it is whole", () => {
     const { bytes } = encodeRecord(tag, header, { kind: "renew" });
     const newer = Buffer.from(bytes);
     newer.writeUInt16LE(3, 4);
-    expect(refusalOf(newer)).toMatchObject({ kind: "unknown-format", found: expect.stringContaining(": version 3"), accepted: expect.stringContaining(": versions 1 and 2") });
-    expect(refusalOf(resealed(bytes, 6, 9))).toMatchObject({ kind: "unknown-format", found: expect.stringContaining("kind 9") });
+    expect(refusalOf(newer)).toMatchObject({
+      kind: "unknown-format",
+      found: expect.stringContaining(": version 3"),
+      accepted: expect.stringContaining(": versions 1 and 2"),
+    });
+    expect(refusalOf(resealed(bytes, 6, 9))).toMatchObject({
+      kind: "unknown-format",
+      found: expect.stringContaining("kind 9"),
+    });
   });
 
   test("of a later format that kept the header is refused with the version that wrote it", () => {
-    const later = Buffer.from(encodeRecord(tag, header, { kind: "renew" }, { format: 2, steadVersion: "3.14.15" }).bytes);
-    expect(refusalOf(resealed(later, 4, 3))).toMatchObject({ kind: "unknown-format", found: expect.stringContaining("version 3"), advice: "Upgrade this host first: host höst-1 wrote it with stead 3.14.15; install that version or a newer one." });
+    const later = Buffer.from(
+      encodeRecord(tag, header, { kind: "renew" }, { format: 2, steadVersion: "3.14.15" }).bytes,
+    );
+    expect(refusalOf(resealed(later, 4, 3))).toMatchObject({
+      kind: "unknown-format",
+      found: expect.stringContaining("version 3"),
+      advice: "Upgrade this host first: host höst-1 wrote it with stead 3.14.15; install that version or a newer one.",
+    });
   });
 
   test("shows its format to a version that reads format 1 only: magic, header hash and version are where they were", () => {
     const { bytes, hash } = encodeRecord(tag, header, commit(1), { format: 2, sections });
     const view = Buffer.from(bytes);
-    expect({ magic: view.toString("latin1", 0, 4), version: view.readUInt16LE(4), hash: view.toString("hex", 192, 224) }).toEqual({ magic: "STLG", version: 2, hash });
+    expect({
+      magic: view.toString("latin1", 0, 4),
+      version: view.readUInt16LE(4),
+      hash: view.toString("hex", 192, 224),
+    }).toEqual({ magic: "STLG", version: 2, hash });
     // The shortest one is no shorter than what it wants to see.
     expect(encodedLength({ kind: "renew" }, { format: 2 })).toBeGreaterThanOrEqual(recordHeaderBytes);
   });
@@ -99,20 +164,36 @@ describe("a record", () => {
     const { bytes } = encodeRecord(tag, header, commit(1));
     const countOfDatabases = Buffer.from(bytes);
     countOfDatabases.writeUInt32LE(0xffff_ffff, recordHeaderBytes + 8);
-    expect(refusalOf(resealed(countOfDatabases))).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining("4294967295 databases") });
+    expect(refusalOf(resealed(countOfDatabases))).toMatchObject({
+      kind: "corrupt-record",
+      found: expect.stringContaining("4294967295 databases"),
+    });
     const countOfPages = Buffer.from(bytes);
     countOfPages.writeUInt32LE(0xffff_fff0, recordHeaderBytes + 12 + 2 + "app.db".length + 8 + 16);
-    expect(refusalOf(resealed(countOfPages))).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining("4294967280 pages") });
+    expect(refusalOf(resealed(countOfPages))).toMatchObject({
+      kind: "corrupt-record",
+      found: expect.stringContaining("4294967280 pages"),
+    });
     const length = Buffer.from(bytes);
     length.writeUInt32LE(0xffff_ffff, 152);
-    expect(refusalOf(resealed(length))).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining("a payload of 4294967295 bytes") });
+    expect(refusalOf(resealed(length))).toMatchObject({
+      kind: "corrupt-record",
+      found: expect.stringContaining("a payload of 4294967295 bytes"),
+    });
   });
 
   test("whose database name leads out of the data folder is refused at write and at read", () => {
     for (const name of ["../x", "/etc/x", "a/../x", "a//x", "", ".", "a\\x", "a\0x"]) {
-      expect(() => encodeRecord(tag, header, { kind: "commit", part: 1, parts: 1, databases: [delta(1, { name })] })).toThrow(RangeError);
+      expect(() =>
+        encodeRecord(tag, header, { kind: "commit", part: 1, parts: 1, databases: [delta(1, { name })] }),
+      ).toThrow(RangeError);
     }
-    const { bytes } = encodeRecord(tag, header, { kind: "commit", part: 1, parts: 1, databases: [delta(1, { name: "xx/y" })] });
+    const { bytes } = encodeRecord(tag, header, {
+      kind: "commit",
+      part: 1,
+      parts: 1,
+      databases: [delta(1, { name: "xx/y" })],
+    });
     const hostile = Buffer.from(bytes);
     hostile.write("../y", recordHeaderBytes + 14);
     expect(refusalOf(resealed(hostile))).toBeInstanceOf(CorruptRecordError);
@@ -136,14 +217,23 @@ describe("a record", () => {
       [{}, { kind: "commit", part: 1, parts: 1, databases: [{ ...delta(1), pageSize: 1000 }] }],
       [{}, { kind: "commit", part: 1, parts: 1, databases: [{ ...delta(1), checksum: new Uint8Array(8) }] }],
     ];
-    for (const [change, body] of impossible) expect(() => encodeRecord(tag, { ...header, ...change }, body)).toThrow(RangeError);
+    for (const [change, body] of impossible)
+      expect(() => encodeRecord(tag, { ...header, ...change }, body)).toThrow(RangeError);
   });
 
   test("larger than the limit is refused with advice to split", () => {
     const pages = Array.from({ length: recordBytesMax / 65536 }, (_, index) => index + 1);
     const content = new Uint8Array(65536);
-    const large = { name: "a", pageSize: 65536, pageCount: pages.length, checksum: new Uint8Array(16), pages: pages.map((number) => ({ number, content })) };
-    expect(() => encodeRecord(tag, header, { kind: "commit", part: 1, parts: 1, databases: [large] })).toThrow("split the flush");
+    const large = {
+      name: "a",
+      pageSize: 65536,
+      pageCount: pages.length,
+      checksum: new Uint8Array(16),
+      pages: pages.map((number) => ({ number, content })),
+    };
+    expect(() => encodeRecord(tag, header, { kind: "commit", part: 1, parts: 1, databases: [large] })).toThrow(
+      "split the flush",
+    );
   });
 
   test("made of random bytes is never accepted and never ends in anything but a typed refusal", () => {
@@ -155,24 +245,36 @@ describe("a record", () => {
       mangled.set(random.bytes(Math.min(40, bytes.length - from)), from);
       if (mangled.equals(bytes)) continue;
       const refusal = refusalOf(round % 2 === 0 ? mangled : resealed(mangled));
-      const typed = refusal === undefined || refusal instanceof CorruptRecordError || refusal instanceof UnknownFormatError;
+      const typed =
+        refusal === undefined || refusal instanceof CorruptRecordError || refusal instanceof UnknownFormatError;
       expect(typed).toBe(true);
       if (round % 2 === 0) expect(refusal).toBeDefined();
     }
   });
 });
 
-/** Bytes that were written once (golden-records.ts). A test that fails here means that logs out there cannot be read any more: mend the codec. */
+/**
+ * Bytes that were written once (golden-records.ts). A test that fails here means that logs out there cannot be read any
+ * more: mend the codec.
+ */
 describe("golden bytes", () => {
-  for (const [layout, golden] of [[{ format: 1 }, golden1], [goldenLayout, golden2]] as const) {
+  for (const [layout, golden] of [
+    [{ format: 1 }, golden1],
+    [goldenLayout, golden2],
+  ] as const) {
     for (const [name, { base64, hash }] of Object.entries(golden)) {
       test(`of format ${layout.format}, ${name}, are read as what was written, and written again to the byte`, () => {
         const body = goldenBodies[name];
         if (body === undefined) throw new Error(`no body ${name}`);
         const bytes = Buffer.from(base64, "base64");
         const record = decodeRecord(serviceTagOf(goldenService), goldenHeader.position, bytes, known);
-        const told = layout.format === 1 ? { sections: [], steadVersion: undefined } : { sections: layout.sections, steadVersion: layout.steadVersion };
-        const wanted: unknown = JSON.parse(JSON.stringify({ header: goldenHeader, body, format: layout.format, ...told, hash }, asPlain));
+        const told =
+          layout.format === 1
+            ? { sections: [], steadVersion: undefined }
+            : { sections: layout.sections, steadVersion: layout.steadVersion };
+        const wanted: unknown = JSON.parse(
+          JSON.stringify({ header: goldenHeader, body, format: layout.format, ...told, hash }, asPlain),
+        );
         expect(JSON.parse(JSON.stringify(record, asPlain)) as unknown).toEqual(wanted);
         const again = encodeRecord(serviceTagOf(goldenService), goldenHeader, body, layout);
         expect({ hash: again.hash, same: bytes.equals(again.bytes) }).toEqual({ hash, same: true });
@@ -181,15 +283,23 @@ describe("golden bytes", () => {
   }
 
   test("cover every kind of record in both formats", () => {
-    expect(new Set(Object.values(goldenBodies).map(({ kind }) => kind))).toEqual(new Set(bodies.map(({ kind }) => kind)));
+    expect(new Set(Object.values(goldenBodies).map(({ kind }) => kind))).toEqual(
+      new Set(bodies.map(({ kind }) => kind)),
+    );
     for (const golden of [golden1, golden2]) expect(Object.keys(golden)).toEqual(Object.keys(goldenBodies));
   });
 });
 
 describe("a section", () => {
-  const payloadOf = (...parts: (Uint8Array | readonly number[])[]): Buffer => withPayload(Buffer.concat(parts.map((part) => Buffer.from(part))));
+  const payloadOf = (...parts: (Uint8Array | readonly number[])[]): Buffer =>
+    withPayload(Buffer.concat(parts.map((part) => Buffer.from(part))));
   const section = (kind: string, flags: number, content: readonly number[] = [], length = content.length): Buffer =>
-    Buffer.concat([Buffer.from([kind.length]), Buffer.from(kind, "latin1"), Buffer.from([flags, length & 0xff, (length >> 8) & 0xff, (length >> 16) & 0xff, length >>> 24]), Buffer.from(content)]);
+    Buffer.concat([
+      Buffer.from([kind.length]),
+      Buffer.from(kind, "latin1"),
+      Buffer.from([flags, length & 0xff, (length >> 8) & 0xff, (length >> 16) & 0xff, length >>> 24]),
+      Buffer.from(content),
+    ]);
   /** A `renew` of format 2 with that payload and right hashes. */
   const withPayload = (payload: Buffer): Buffer => {
     const { bytes } = encodeRecord(tag, header, { kind: "renew" }, { format: 2, steadVersion: "3.14.15" });
@@ -200,9 +310,17 @@ describe("a section", () => {
   const body = section("body", 1);
 
   test("of an unknown kind is skipped when it is optional, whatever is in it", () => {
-    const record = decodeRecord(tag, 7, payloadOf(body, section("weather", 0, [1, 2]), section("parts", 1, [3])), known);
+    const record = decodeRecord(
+      tag,
+      7,
+      payloadOf(body, section("weather", 0, [1, 2]), section("parts", 1, [3])),
+      known,
+    );
     expect(record.body).toEqual({ kind: "renew" });
-    expect(record.sections.map(({ kind, isRequired, content }) => [kind, isRequired, ...content])).toEqual([["weather", false, 1, 2], ["parts", true, 3]]);
+    expect(record.sections.map(({ kind, isRequired, content }) => [kind, isRequired, ...content])).toEqual([
+      ["weather", false, 1, 2],
+      ["parts", true, 3],
+    ]);
   });
 
   test("of an unknown kind is refused when it is required, with its kind, the record, who wrote it, this version, and what to do", () => {
@@ -216,7 +334,10 @@ describe("a section", () => {
   });
 
   test("with flags that this version does not know is refused as unknown", () => {
-    expect(refusalOf(payloadOf(body, section("weather", 2)))).toMatchObject({ kind: "unknown-format", found: expect.stringContaining('flags 2 of the section "weather"') });
+    expect(refusalOf(payloadOf(body, section("weather", 2)))).toMatchObject({
+      kind: "unknown-format",
+      found: expect.stringContaining('flags 2 of the section "weather"'),
+    });
   });
 
   test("that is malformed is refused as damage", () => {
@@ -234,16 +355,37 @@ describe("a section", () => {
       [payloadOf(section("body", 1, [9])), "1 bytes after the end"],
       [payloadOf(body, ...Array.from({ length: 65 }, (_, index) => section(`s${index}`, 0))), "more than 64 sections"],
     ];
-    for (const [bytes, found] of absurd) expect(refusalOf(bytes)).toMatchObject({ kind: "corrupt-record", found: expect.stringContaining(`is damaged: ${found}`) });
-    expect(refusalOf(payloadOf(body, ...Array.from({ length: 64 }, (_, index) => section(`s${index}`, 0))))).toBeUndefined();
+    for (const [bytes, found] of absurd)
+      expect(refusalOf(bytes)).toMatchObject({
+        kind: "corrupt-record",
+        found: expect.stringContaining(`is damaged: ${found}`),
+      });
+    expect(
+      refusalOf(payloadOf(body, ...Array.from({ length: 64 }, (_, index) => section(`s${index}`, 0)))),
+    ).toBeUndefined();
   });
 
   test("that could not be read again is a programming error", () => {
     const content = new Uint8Array(1);
-    for (const kinds of [["body"], ["a", "a"], [""], ["A"], ["x".repeat(33)], Array.from({ length: 65 }, (_, index) => `s${index}`)]) {
-      expect(() => encodeRecord(tag, header, { kind: "renew" }, { format: 2, sections: kinds.map((kind) => ({ kind, isRequired: false, content })) })).toThrow(RangeError);
+    for (const kinds of [
+      ["body"],
+      ["a", "a"],
+      [""],
+      ["A"],
+      ["x".repeat(33)],
+      Array.from({ length: 65 }, (_, index) => `s${index}`),
+    ]) {
+      expect(() =>
+        encodeRecord(
+          tag,
+          header,
+          { kind: "renew" },
+          { format: 2, sections: kinds.map((kind) => ({ kind, isRequired: false, content })) },
+        ),
+      ).toThrow(RangeError);
     }
-    for (const steadVersion of ["next", "256.0.0", "1.0.70000"]) expect(() => encodeRecord(tag, header, { kind: "renew" }, { format: 2, steadVersion })).toThrow(RangeError);
+    for (const steadVersion of ["next", "256.0.0", "1.0.70000"])
+      expect(() => encodeRecord(tag, header, { kind: "renew" }, { format: 2, steadVersion })).toThrow(RangeError);
   });
 });
 
@@ -251,14 +393,19 @@ describe("a section", () => {
 function resealed(source: Uint8Array, at?: number, value?: number): Buffer {
   const bytes = Buffer.from(source);
   if (at !== undefined && value !== undefined) bytes[at] = value;
-  const hash = (from: number, to: number): Buffer => new Bun.CryptoHasher("sha256").update(bytes.subarray(from, to)).digest();
+  const hash = (from: number, to: number): Buffer =>
+    new Bun.CryptoHasher("sha256").update(bytes.subarray(from, to)).digest();
   bytes.set(hash(recordHeaderBytes, bytes.length), 160);
   bytes.set(hash(0, 192), 192);
   return bytes;
 }
 
 function asPlain(_key: string, value: unknown): unknown {
-  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : isBufferJson(value) ? Buffer.from(value.data).toString("hex") : value;
+  return value instanceof Uint8Array
+    ? Buffer.from(value).toString("hex")
+    : isBufferJson(value)
+      ? Buffer.from(value.data).toString("hex")
+      : value;
 }
 
 function isBufferJson(value: unknown): value is { readonly type: "Buffer"; readonly data: number[] } {

@@ -17,7 +17,14 @@ function over(store: Store, other: Store, dispose: () => Promise<void>): LogUnde
     await store.delete(logKey(position));
     await store.putIfAbsent(logKey(position), damaged);
   };
-  return { log: logIn(faulty), other: logIn(other), loseAnswer: (fate) => faulty.failPuts(faults[fate]), arrive: async () => void (await faulty.deliverLate()), damage, dispose };
+  return {
+    log: logIn(faulty),
+    other: logIn(other),
+    loseAnswer: (fate) => faulty.failPuts(faults[fate]),
+    arrive: async () => void (await faulty.deliverLate()),
+    damage,
+    dispose,
+  };
 }
 
 describeLogContract("a log over a store in memory", () => {

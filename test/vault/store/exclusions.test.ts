@@ -4,7 +4,9 @@ import { exclusionKey } from "../../../src/vault/keys.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 
 const exclusion = (name: string): Exclusion => ({ name, host: "a", atMs: 1 });
-const adding = (name: string) => (now: readonly Exclusion[]): readonly Exclusion[] => [...now, exclusion(name)];
+const adding =
+  (name: string) =>
+  (now: readonly Exclusion[]): readonly Exclusion[] => [...now, exclusion(name)];
 
 test("of two acts at once none is lost: one finds its number taken and is made on what the other left", async () => {
   const store = new MemoryStore();
@@ -21,7 +23,11 @@ test("the newest act counts beyond the ninth, and one that changes nothing write
 });
 
 test("a list that is not one, or of a later format, is refused and not taken for an empty one", async () => {
-  for (const content of ["{", '{"format":"stead-exclusions","version":2,"databases":[]}', '{"format":"stead-exclusions","version":1,"databases":[{"name":"../x","host":"a","atMs":1}]}']) {
+  for (const content of [
+    "{",
+    '{"format":"stead-exclusions","version":2,"databases":[]}',
+    '{"format":"stead-exclusions","version":1,"databases":[{"name":"../x","host":"a","atMs":1}]}',
+  ]) {
     const store = new MemoryStore();
     await store.putIfAbsent(exclusionKey(1), Buffer.from(content));
     expect(readExclusions(store)).rejects.toThrow("exclusions/0000000000000001");

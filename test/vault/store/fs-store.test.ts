@@ -34,7 +34,13 @@ describe("the fs store", () => {
   test("lets exactly one of several processes create each key, and it is that one's content", async () => {
     const keys = 200;
     const children = ["p", "q", "r", "s"].map((name) => {
-      const command = [process.execPath, join(import.meta.dir, "../../support/vault/race-child.ts"), vault.folder, name, String(keys)];
+      const command = [
+        process.execPath,
+        join(import.meta.dir, "../../support/vault/race-child.ts"),
+        vault.folder,
+        name,
+        String(keys),
+      ];
       return { name, process: Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "inherit" }) };
     });
     const readers = children.map((child) => child.process.stdout.getReader());
@@ -47,7 +53,8 @@ describe("the fs store", () => {
     const wins = new Map<number, string>();
     for (const [index, reader] of readers.entries()) {
       let output = "";
-      for (let part = await reader.read(); !part.done; part = await reader.read()) output += decoder.decode(part.value, { stream: true });
+      for (let part = await reader.read(); !part.done; part = await reader.read())
+        output += decoder.decode(part.value, { stream: true });
       for (const key of JSON.parse(output) as number[]) {
         expect(wins.has(key)).toBe(false);
         wins.set(key, children[index]?.name ?? "");
@@ -55,7 +62,8 @@ describe("the fs store", () => {
     }
     expect(wins.size).toBe(keys);
     await vault.store.close();
-    for (const [key, name] of wins) expect(await readFile(join(vault.folder, "log", String(key)), "utf8")).toBe(`${name} ${key}`);
+    for (const [key, name] of wins)
+      expect(await readFile(join(vault.folder, "log", String(key)), "utf8")).toBe(`${name} ${key}`);
     expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
   }, 30_000);
 
@@ -94,7 +102,10 @@ describe("the fs store", () => {
 
   test("says `unavailable`, not `ambiguous`, when the folder for temporaries is away: nothing can have happened", async () => {
     await rm(join(vault.folder, "tmp"), { recursive: true });
-    expect(await failureOf(vault.store.putIfAbsent("log/1", bytes))).toMatchObject({ name: "StoreError", kind: "unavailable" });
+    expect(await failureOf(vault.store.putIfAbsent("log/1", bytes))).toMatchObject({
+      name: "StoreError",
+      kind: "unavailable",
+    });
     expect(await vault.store.get("log/1")).toBeUndefined();
     await mkdir(join(vault.folder, "tmp"));
     expect(await vault.store.putIfAbsent("log/1", bytes)).toEqual({ kind: "created" });
@@ -131,7 +142,11 @@ describe("the fs store on a file system that does not say what happened", () => 
   const failWith = (code: string): Error => Object.assign(new Error(code), { code });
 
   /** A store whose calls fail as told: each entry is taken by the next call of that name. */
-  function faulty(script: Partial<Record<"link" | "fsync" | "write" | "open", ((call: () => Promise<unknown>) => Promise<unknown>)[]>>): FsStore {
+  function faulty(
+    script: Partial<
+      Record<"link" | "fsync" | "write" | "open", ((call: () => Promise<unknown>) => Promise<unknown>)[]>
+    >,
+  ): FsStore {
     const wrap = <A extends unknown[], R>(name: keyof typeof script, call: (...args: A) => Promise<R>) => {
       return (...args: A): Promise<R> => {
         const fault = script[name]?.shift();
@@ -139,13 +154,21 @@ describe("the fs store on a file system that does not say what happened", () => 
       };
     };
     const { link, fsync, write, open } = systemCalls;
-    const calls = { ...systemCalls, link: wrap("link", link), fsync: wrap("fsync", fsync), write: wrap("write", write), open: wrap("open", open) };
+    const calls = {
+      ...systemCalls,
+      link: wrap("link", link),
+      fsync: wrap("fsync", fsync),
+      write: wrap("write", write),
+      open: wrap("open", open),
+    };
     return new FsStore({ folder: vault.folder, network: false, calls });
   }
-  const happensAndFails = (code: string) => async (call: () => Promise<unknown>): Promise<never> => {
-    await call();
-    throw failWith(code);
-  };
+  const happensAndFails =
+    (code: string) =>
+    async (call: () => Promise<unknown>): Promise<never> => {
+      await call();
+      throw failWith(code);
+    };
   const fails = (code: string) => (): Promise<never> => Promise.reject(failWith(code));
   const happens = (call: () => Promise<unknown>): Promise<unknown> => call();
 
@@ -183,13 +206,27 @@ describe("the fs store on a file system that does not say what happened", () => 
 
   test("a name whose file has the temporary's inode number and another content is somebody else's", async () => {
     await vault.store.putIfAbsent(key, new TextEncoder().encode("theirs"));
-    const store = new FsStore({ folder: vault.folder, network: false, calls: { ...systemCalls, identify: () => Promise.resolve({ ino: 7n, dev: 1n }) } });
+    const store = new FsStore({
+      folder: vault.folder,
+      network: false,
+      calls: { ...systemCalls, identify: () => Promise.resolve({ ino: 7n, dev: 1n }) },
+    });
     expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "exists" });
     expect(new TextDecoder().decode(await vault.store.get(key))).toBe("theirs");
     await store.close();
   });
 
-  for (const [code, kind] of [["EIO", "ambiguous"], ["ETIMEDOUT", "ambiguous"], ["ESTALE", "ambiguous"], ["EEXIST", "ambiguous"], ["ENOSPC", "full"], ["EDQUOT", "full"], ["EROFS", "denied"], ["EACCES", "denied"], ["EMLINK", "unsuitable"]] as const) {
+  for (const [code, kind] of [
+    ["EIO", "ambiguous"],
+    ["ETIMEDOUT", "ambiguous"],
+    ["ESTALE", "ambiguous"],
+    ["EEXIST", "ambiguous"],
+    ["ENOSPC", "full"],
+    ["EDQUOT", "full"],
+    ["EROFS", "denied"],
+    ["EACCES", "denied"],
+    ["EMLINK", "unsuitable"],
+  ] as const) {
     test(`a link that fails with ${code} and is not there is ${kind}`, async () => {
       const store = faulty({ link: [fails(code)] });
       const failure = await failureOf(store.putIfAbsent(key, bytes));
@@ -202,7 +239,9 @@ describe("the fs store on a file system that does not say what happened", () => 
 
   test("a folder that could not be synced leaves the put ambiguous, and the retry syncs before it says `exists`", async () => {
     const syncs: string[] = [];
-    const note = (name: string) => (call: () => Promise<unknown>): Promise<unknown> => (syncs.push(name), call());
+    const note =
+      (name: string) =>
+      (call: () => Promise<unknown>): Promise<unknown> => (syncs.push(name), call());
     const store = faulty({ fsync: [note("file"), fails("EIO"), note("file"), note("folder")] });
     expect(await failureOf(store.putIfAbsent(key, bytes))).toMatchObject({ kind: "ambiguous" });
     expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "exists" });
@@ -211,7 +250,12 @@ describe("the fs store on a file system that does not say what happened", () => 
   });
 
   test("a file that could not be written or synced stores nothing, for sure, and the next attempt uses another file", async () => {
-    for (const [call, code, kind] of [["write", "ENOSPC", "full"], ["fsync", "EIO", "unavailable"], ["fsync", "EDQUOT", "full"], ["open", "EROFS", "denied"]] as const) {
+    for (const [call, code, kind] of [
+      ["write", "ENOSPC", "full"],
+      ["fsync", "EIO", "unavailable"],
+      ["fsync", "EDQUOT", "full"],
+      ["open", "EROFS", "denied"],
+    ] as const) {
       const store = faulty({ [call]: [fails(code)] });
       expect(await failureOf(store.putIfAbsent(`log/${call}-${code.toLowerCase()}`, bytes))).toMatchObject({ kind });
       expect(await vault.store.get(`log/${call}-${code.toLowerCase()}`)).toBeUndefined();
@@ -241,7 +285,11 @@ describe("the fs store on a file system that does not say what happened", () => 
   });
 
   test("what could not be written ahead is written when it is put", async () => {
-    for (const [call, code] of [["write", "ENOSPC"], ["fsync", "EIO"], ["open", "EROFS"]] as const) {
+    for (const [call, code] of [
+      ["write", "ENOSPC"],
+      ["fsync", "EIO"],
+      ["open", "EROFS"],
+    ] as const) {
       const store = faulty({ [call]: [fails(code)] });
       store.prepare(`log/${call}`, bytes);
       expect(await store.putIfAbsent(`log/${call}`, bytes)).toEqual({ kind: "created" });

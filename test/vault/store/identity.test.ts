@@ -37,22 +37,40 @@ describe("a vault's identity", () => {
   test("of another service is refused, and both are named", async () => {
     const store = new MemoryStore();
     await ensureIdentity(store, "ledger");
-    expect(await failureOf(ensureIdentity(store, "notes"))).toMatchObject({ kind: "foreign-vault", found: expect.stringContaining('the service "ledger"'), accepted: 'the vault of "notes"' });
+    expect(await failureOf(ensureIdentity(store, "notes"))).toMatchObject({
+      kind: "foreign-vault",
+      found: expect.stringContaining('the service "ledger"'),
+      accepted: 'the vault of "notes"',
+    });
   });
 
   test("that cannot be read is refused, whatever is in its place", async () => {
-    for (const content of ["", "no json", "[]", "null", "{}", '{"format":"other"}', '{"format":"stead-vault","version":1}', '{"format":"stead-vault","version":1,"service":1,"id":"","createdMs":0}', "\xff"]) {
+    for (const content of [
+      "",
+      "no json",
+      "[]",
+      "null",
+      "{}",
+      '{"format":"other"}',
+      '{"format":"stead-vault","version":1}',
+      '{"format":"stead-vault","version":1,"service":1,"id":"","createdMs":0}',
+      "\xff",
+    ]) {
       const store = new MemoryStore();
       await store.putIfAbsent("identity.json", text(content));
       expect(await failureOf(ensureIdentity(store, "notes"))).toMatchObject({ kind: "not-a-vault" });
     }
     const store = new MemoryStore();
     await store.putIfAbsent("identity.json", text('{"format":"stead-vault","version":2}'));
-    expect(await failureOf(readIdentity(store))).toMatchObject({ kind: "unknown-format", found: expect.stringContaining('version "2"') });
+    expect(await failureOf(readIdentity(store))).toMatchObject({
+      kind: "unknown-format",
+      found: expect.stringContaining('version "2"'),
+    });
   });
 
   test("needs a service name of 1 to 128 bytes", async () => {
-    for (const service of ["", "x".repeat(129)]) expect(await failureOf(ensureIdentity(new MemoryStore(), service))).toBeInstanceOf(RangeError);
+    for (const service of ["", "x".repeat(129)])
+      expect(await failureOf(ensureIdentity(new MemoryStore(), service))).toBeInstanceOf(RangeError);
   });
 });
 
@@ -76,9 +94,15 @@ describe("creating a vault", () => {
       await mkdir(used);
       await writeFile(join(used, "thesis.txt"), "x");
       await (await createVault(empty, "notes")).close();
-      expect(await failureOf(createVault(used, "notes"))).toMatchObject({ kind: "unsuitable", message: expect.stringContaining("thesis.txt") });
+      expect(await failureOf(createVault(used, "notes"))).toMatchObject({
+        kind: "unsuitable",
+        message: expect.stringContaining("thesis.txt"),
+      });
       expect(await readdir(used)).toEqual(["thesis.txt"]);
-      expect(await failureOf(createVault(join(parent, "a/b"), "notes"))).toMatchObject({ kind: "unsuitable", message: expect.stringContaining("parent") });
+      expect(await failureOf(createVault(join(parent, "a/b"), "notes"))).toMatchObject({
+        kind: "unsuitable",
+        message: expect.stringContaining("parent"),
+      });
       expect(await readdir(parent)).toEqual(["empty", "used"]);
     }));
 

@@ -20,7 +20,9 @@ async function fill(vault: TemporaryVault): Promise<{ writer: LogWriter; newest:
   const { store } = vault;
   const database = new PageDatabase("app.db", 600);
   const checkpoint = (position: number, hash: string, epoch: number): Promise<CheckpointManifest> =>
-    writeCheckpoint({ store, position, hash, epoch, wallTimeMs: 1000 + position, databases: [database] }).then(({ manifest }) => manifest);
+    writeCheckpoint({ store, position, hash, epoch, wallTimeMs: 1000 + position, databases: [database] }).then(
+      ({ manifest }) => manifest,
+    );
   let newest = await checkpoint(0, "0".repeat(64), 0);
   const writer = await makeHost("a", store).lead();
   for (const commits of [3, 2]) {
@@ -32,10 +34,12 @@ async function fill(vault: TemporaryVault): Promise<{ writer: LogWriter; newest:
   return { writer, newest };
 }
 
-const append = (writer: LogWriter, delta: DatabaseDelta) => writer.append({ kind: "commit", part: 1, parts: 1, databases: [delta] });
+const append = (writer: LogWriter, delta: DatabaseDelta) =>
+  writer.append({ kind: "commit", part: 1, parts: 1, databases: [delta] });
 
 /** As the command does it. */
-const verify = (store: Store, options: VerifyOptions = {}): Promise<VaultReport> => verifyVault(store, { proof: pageProof, ...options });
+const verify = (store: Store, options: VerifyOptions = {}): Promise<VaultReport> =>
+  verifyVault(store, { proof: pageProof, ...options });
 
 describe("verifying a vault", () => {
   let vault: TemporaryVault;
@@ -55,15 +59,43 @@ describe("verifying a vault", () => {
 
   test("that is whole finds nothing, and says what can be restored", async () => {
     const report = await verify(vault.store, { service });
-    expect(report).toMatchObject({ records: 9, lastPosition: 9, epoch: 1, host: "a", boundary: 0, restorable: { checkpoint: 7, upTo: 9 }, findings: [], leftOverChunks: 0 });
-    expect(report.checkpoints.map(({ position, whole }) => [position, whole])).toEqual([[0, true], [4, true], [7, true]]);
+    expect(report).toMatchObject({
+      records: 9,
+      lastPosition: 9,
+      epoch: 1,
+      host: "a",
+      boundary: 0,
+      restorable: { checkpoint: 7, upTo: 9 },
+      findings: [],
+      leftOverChunks: 0,
+    });
+    expect(report.checkpoints.map(({ position, whole }) => [position, whole])).toEqual([
+      [0, true],
+      [4, true],
+      [7, true],
+    ]);
   });
 
   test("that is whole after clean-up and another claim finds nothing either", async () => {
-    await collectGarbage({ store: vault.store, log: logIn(vault.store), newest: filled.newest, logPosition: 9, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, rules: allRules });
+    await collectGarbage({
+      store: vault.store,
+      log: logIn(vault.store),
+      newest: filled.newest,
+      logPosition: 9,
+      policy: { checkpointsMin: 1, windowMs: 0 },
+      nowMs: 9000,
+      rules: allRules,
+    });
     await makeHost("b", vault.store, { start: { position: 7, hash: filled.newest.hash, epoch: 1 } }).lead();
     const report = await verify(vault.store);
-    expect(report).toMatchObject({ records: 4, boundary: 7, epoch: 2, host: "b", restorable: { checkpoint: 7, upTo: 10 }, findings: [] });
+    expect(report).toMatchObject({
+      records: 4,
+      boundary: 7,
+      epoch: 2,
+      host: "b",
+      restorable: { checkpoint: 7, upTo: 10 },
+      findings: [],
+    });
   });
 
   test("with a flipped byte in any record names that record and says up to where a restore reaches", async () => {
@@ -83,7 +115,10 @@ describe("verifying a vault", () => {
   test("with a missing record finds the gap, and falls back where the gap comes after the newest checkpoint", async () => {
     await rm(log(8));
     const report = await verify(vault.store);
-    expect(report.findings).toMatchObject([{ kind: "log-gap", severity: "damage", key: "log/0000000000000008" }, { kind: "unannounced-checkpoint", severity: "notice" }]);
+    expect(report.findings).toMatchObject([
+      { kind: "log-gap", severity: "damage", key: "log/0000000000000008" },
+      { kind: "unannounced-checkpoint", severity: "notice" },
+    ]);
     expect(report.restorable).toEqual({ checkpoint: 7, upTo: 7 });
   });
 
@@ -101,15 +136,27 @@ describe("verifying a vault", () => {
   });
 
   test("with another's identity, or none, refuses to vouch for it", async () => {
-    expect((await verify(vault.store, { service: "other" })).findings).toMatchObject([{ kind: "foreign-vault", severity: "damage" }]);
+    expect((await verify(vault.store, { service: "other" })).findings).toMatchObject([
+      { kind: "foreign-vault", severity: "damage" },
+    ]);
     await writeFile(path("identity.json"), "{}");
-    expect((await verify(vault.store)).findings).toContainEqual(expect.objectContaining({ kind: "no-identity", severity: "damage" }));
+    expect((await verify(vault.store)).findings).toContainEqual(
+      expect.objectContaining({ kind: "no-identity", severity: "damage" }),
+    );
   });
 
   test("reports a void claim, left-over chunks and names that are not ours as notices only", async () => {
     const { store } = vault;
     const sleeper = makeHost("z", asleep(store), { start: { position: 2, hash: "ab".repeat(32), epoch: 1 } });
-    await collectGarbage({ store, log: logIn(store), newest: filled.newest, logPosition: 9, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, rules: allRules });
+    await collectGarbage({
+      store,
+      log: logIn(store),
+      newest: filled.newest,
+      logPosition: 9,
+      policy: { checkpointsMin: 1, windowMs: 0 },
+      nowMs: 9000,
+      rules: allRules,
+    });
     expect(await sleeper.reader.next()).toBeUndefined();
     expect(await sleeper.claim()).toEqual({ kind: "void", boundary: 7 });
     await writeFile(path("log/notes.txt"), "operator was here");
@@ -141,7 +188,11 @@ describe("verifying a vault", () => {
     expect(lines).toContain("missing      1 positions after that cannot be restored");
     lines.length = 0;
     await vaultVerify({ url: vault.folder, out, json: true });
-    expect(JSON.parse(lines.join(""))).toMatchObject({ ok: false, lastPosition: 9, restorable: { checkpoint: 7, upTo: 8 } });
+    expect(JSON.parse(lines.join(""))).toMatchObject({
+      ok: false,
+      lastPosition: 9,
+      restorable: { checkpoint: 7, upTo: 8 },
+    });
   });
 
   test("is not needed to list it: records, checkpoints, and what cannot be read", async () => {
@@ -155,25 +206,48 @@ describe("verifying a vault", () => {
   });
 
   test("is followed by clean-up that removes nothing unless told to, and nothing at all without an announced checkpoint", async () => {
-    const command = { url: vault.folder, policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, out: () => undefined };
-    expect(await newestAnnounced(vault.store, logIn(vault.store))).toMatchObject({ manifest: { position: 7 }, logPosition: 9 });
+    const command = {
+      url: vault.folder,
+      policy: { checkpointsMin: 1, windowMs: 0 },
+      nowMs: 9000,
+      out: () => undefined,
+    };
+    expect(await newestAnnounced(vault.store, logIn(vault.store))).toMatchObject({
+      manifest: { position: 7 },
+      logPosition: 9,
+    });
     const planned = await vaultGc(command);
     expect(planned.collected).toMatchObject({ plan: { boundary: 7, kept: [7] } });
     expect(await readdir(path("log"))).toHaveLength(9);
     await vaultGc({ ...command, dryRun: false });
-    expect((await readdir(path("log"))).sort()).toEqual([1, 8, 9].map((position) => String(position).padStart(16, "0")));
+    expect((await readdir(path("log"))).sort()).toEqual(
+      [1, 8, 9].map((position) => String(position).padStart(16, "0")),
+    );
     expect((await verify(vault.store)).findings).toEqual([]);
     const empty = await makeTemporaryVault(service);
     const lines: string[] = [];
-    expect(await vaultGc({ ...command, url: empty.folder, out: (line) => void lines.push(line) })).toEqual({ exitCode: 5, collected: undefined });
+    expect(await vaultGc({ ...command, url: empty.folder, out: (line) => void lines.push(line) })).toEqual({
+      exitCode: 5,
+      collected: undefined,
+    });
     expect(lines).toHaveLength(1);
     await empty.dispose();
   });
 });
 
-/** The vault as a host remembers it that read the log to its end before the clean-up, and slept until it claims: no boundary before that. */
+/**
+ * The vault as a host remembers it that read the log to its end before the clean-up, and slept until it claims: no
+ * boundary before that.
+ */
 function asleep(store: Store): Store {
   let isAwake = false;
   const putIfAbsent: Store["putIfAbsent"] = (key, bytes) => ((isAwake = true), store.putIfAbsent(key, bytes));
-  return { url: "asleep:", prepare: () => undefined, get: (key) => store.get(key), list: async (prefix) => (isAwake ? store.list(prefix) : []), putIfAbsent, delete: (key) => store.delete(key) };
+  return {
+    url: "asleep:",
+    prepare: () => undefined,
+    get: (key) => store.get(key),
+    list: async (prefix) => (isAwake ? store.list(prefix) : []),
+    putIfAbsent,
+    delete: (key) => store.delete(key),
+  };
 }

@@ -1,12 +1,17 @@
 /**
- * Hrana over HTTP (docs/GATEWAY-API.md): `@libsql/client`, drizzle and whatever else speaks it read a gateway's database by
- * its admin address. JSON only; `/v3-protobuf` is answered 404, after which clients fall back to JSON.
+ * Hrana over HTTP (docs/GATEWAY-API.md): `@libsql/client`, drizzle and whatever else speaks it read a gateway's
+ * database by its admin address. JSON only; `/v3-protobuf` is answered 404, after which clients fall back to JSON.
  *
  * The version checks tell nothing but that the protocol is spoken here, and clients send them without the secret.
  */
 import { Hono, type Context } from "hono";
 import * as v from "valibot";
-import { hranaNestingMax, hranaPipelineSchema, type HranaError, type HranaPipelineAnswer } from "../../../control/hrana.ts";
+import {
+  hranaNestingMax,
+  hranaPipelineSchema,
+  type HranaError,
+  type HranaPipelineAnswer,
+} from "../../../control/hrana.ts";
 import { runPipeline, type PipelineDeps } from "./pipeline.ts";
 import { HranaStreams } from "./streams.ts";
 
@@ -15,8 +20,10 @@ const versions = ["v2", "v3"] as const;
 /** Mounted before the check of the secret. */
 export function hranaVersionApp(): Hono {
   const app = new Hono();
-  for (const version of versions) app.get(`/${version}`, (c) => c.json({ version, encoding: "json", access: "read-only" }));
-  const noProtobuf = (c: Context): Response => c.json({ message: "only JSON is spoken here: /v3 and /v2", code: "HRANA_ENCODING" } satisfies HranaError, 404);
+  for (const version of versions)
+    app.get(`/${version}`, (c) => c.json({ version, encoding: "json", access: "read-only" }));
+  const noProtobuf = (c: Context): Response =>
+    c.json({ message: "only JSON is spoken here: /v3 and /v2", code: "HRANA_ENCODING" } satisfies HranaError, 404);
   app.all("/v3-protobuf", noProtobuf);
   app.all("/v3-protobuf/*", noProtobuf);
   return app;
@@ -31,7 +38,8 @@ export function hranaApp(deps: PipelineDeps): Hono {
 }
 
 async function pipeline(c: Context, streams: HranaStreams, deps: PipelineDeps): Promise<Response> {
-  const malformed = (message: string, code = "HRANA_PROTO_ERROR"): Response => c.json({ message, code } satisfies HranaError, 400);
+  const malformed = (message: string, code = "HRANA_PROTO_ERROR"): Response =>
+    c.json({ message, code } satisfies HranaError, 400);
   const text = await c.req.text();
   if (nestingOf(text) > hranaNestingMax) return malformed(`the body is nested more than ${hranaNestingMax} deep`);
   let value: unknown;
@@ -43,7 +51,11 @@ async function pipeline(c: Context, streams: HranaStreams, deps: PipelineDeps): 
   const parsed = v.safeParse(hranaPipelineSchema, value);
   if (!parsed.success) return malformed(v.summarize(parsed.issues));
   const stream = streams.take(parsed.output.baton);
-  if (stream === undefined) return malformed("the stream of this baton is not known here: it was closed, used already, or idle too long", "STREAM_EXPIRED");
+  if (stream === undefined)
+    return malformed(
+      "the stream of this baton is not known here: it was closed, used already, or idle too long",
+      "STREAM_EXPIRED",
+    );
   const results = await runPipeline(stream, parsed.output.requests, deps);
   return c.json({ baton: streams.keep(stream), base_url: null, results } satisfies HranaPipelineAnswer);
 }

@@ -1,11 +1,20 @@
 /**
- * One Hrana pipeline: its requests in order, each answered by a result or a typed error; an error ends only its request.
+ * One Hrana pipeline: its requests in order, each answered by a result or a typed error; an error ends only its
+ * request.
  *
- * SQL goes to the reader process (state/sql-reader.ts), which cannot write and is killed at the time limit. A pipeline as a
- * whole has a limit too, because requests are answered one after the other.
+ * SQL goes to the reader process (state/sql-reader.ts), which cannot write and is killed at the time limit. A pipeline
+ * as a whole has a limit too, because requests are answered one after the other.
  */
 import { sqlRowsMax } from "../../../control/gateway-api.ts";
-import type { HranaBatch, HranaError, HranaPipelineAnswer, HranaRequest, HranaResponse, HranaStatement, HranaStreamResult } from "../../../control/hrana.ts";
+import type {
+  HranaBatch,
+  HranaError,
+  HranaPipelineAnswer,
+  HranaRequest,
+  HranaResponse,
+  HranaStatement,
+  HranaStreamResult,
+} from "../../../control/hrana.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import type { ReaderAnswer, ReaderRequest } from "../../state/sql-reader.ts";
 import { storedLengthMax, storedTextsMax, type HranaStream } from "./streams.ts";
@@ -29,14 +38,23 @@ class HranaRefusal extends Error {
   }
 }
 
-export async function runPipeline(stream: HranaStream, requests: readonly HranaRequest[], deps: PipelineDeps): Promise<HranaPipelineAnswer["results"]> {
+export async function runPipeline(
+  stream: HranaStream,
+  requests: readonly HranaRequest[],
+  deps: PipelineDeps,
+): Promise<HranaPipelineAnswer["results"]> {
   const until = deps.clock.now() + pipelineMs;
   const results: HranaStreamResult[] = [];
   for (const request of requests) results.push(await runRequest(stream, request, deps, until));
   return results;
 }
 
-async function runRequest(stream: HranaStream, request: HranaRequest, deps: PipelineDeps, until: number): Promise<HranaStreamResult> {
+async function runRequest(
+  stream: HranaStream,
+  request: HranaRequest,
+  deps: PipelineDeps,
+  until: number,
+): Promise<HranaStreamResult> {
   try {
     if (stream.isClosed) throw new HranaRefusal("STREAM_CLOSED", "the stream was closed before this request");
     return { type: "ok", response: await answer(stream, request, deps, until) };
@@ -46,7 +64,12 @@ async function runRequest(stream: HranaStream, request: HranaRequest, deps: Pipe
   }
 }
 
-async function answer(stream: HranaStream, request: HranaRequest, deps: PipelineDeps, until: number): Promise<HranaResponse> {
+async function answer(
+  stream: HranaStream,
+  request: HranaRequest,
+  deps: PipelineDeps,
+  until: number,
+): Promise<HranaResponse> {
   switch (request.type) {
     case "close":
       stream.isClosed = true;
@@ -62,7 +85,10 @@ async function answer(stream: HranaStream, request: HranaRequest, deps: Pipeline
       return { type: "describe", result: await describe(stream, request, deps, until) };
     case "store_sql":
       if (!stream.store(request.sql_id, request.sql)) {
-        throw new HranaRefusal("SQL_STORE_FULL", `a stream stores ${storedTextsMax} texts of ${storedLengthMax} characters together at most`);
+        throw new HranaRefusal(
+          "SQL_STORE_FULL",
+          `a stream stores ${storedTextsMax} texts of ${storedLengthMax} characters together at most`,
+        );
       }
       return { type: "store_sql" };
     case "close_sql":
@@ -88,13 +114,22 @@ async function runSteps(steps: readonly SqlStep[], deps: PipelineDeps, until: nu
   return answered.result;
 }
 
-async function describe(stream: HranaStream, request: { readonly sql?: string | null | undefined; readonly sql_id?: number | null | undefined }, deps: PipelineDeps, until: number) {
+async function describe(
+  stream: HranaStream,
+  request: { readonly sql?: string | null | undefined; readonly sql_id?: number | null | undefined },
+  deps: PipelineDeps,
+  until: number,
+) {
   const answered = await ask({ kind: "describe", sql: sqlOf(stream, request) }, deps, until);
   if (answered.kind !== "description") throw new Error(`the reader answered with ${answered.kind}`);
   return answered.result;
 }
 
-async function ask(request: ReaderRequest, { clock, query }: PipelineDeps, until: number): Promise<Exclude<ReaderAnswer, { kind: "error" }>> {
+async function ask(
+  request: ReaderRequest,
+  { clock, query }: PipelineDeps,
+  until: number,
+): Promise<Exclude<ReaderAnswer, { kind: "error" }>> {
   const leftMs = Math.min(requestMs, until - clock.now());
   if (leftMs <= 0) throw new HranaRefusal("SQL_TIMEOUT", `the pipeline took longer than ${pipelineMs} ms`);
   const answered = await query(request, leftMs);
@@ -102,18 +137,24 @@ async function ask(request: ReaderRequest, { clock, query }: PipelineDeps, until
   return answered;
 }
 
-const stepsOf = (stream: HranaStream, batch: HranaBatch): SqlStep[] => batch.steps.map(({ stmt, condition }) => stepOf(stream, stmt, condition ?? null));
+const stepsOf = (stream: HranaStream, batch: HranaBatch): SqlStep[] =>
+  batch.steps.map(({ stmt, condition }) => stepOf(stream, stmt, condition ?? null));
 
 function stepOf(stream: HranaStream, statement: HranaStatement, condition: SqlStep["condition"]): SqlStep {
   const { args, named_args: namedArgs, want_rows: wantRows } = statement;
   return { sql: sqlOf(stream, statement), args, namedArgs, wantRows: wantRows ?? true, condition };
 }
 
-function sqlOf(stream: HranaStream, { sql, sql_id: id }: { readonly sql?: string | null | undefined; readonly sql_id?: number | null | undefined }): string {
-  if (typeof sql === "string" && typeof id === "number") throw new HranaRefusal("HRANA_PROTO_ERROR", "either sql or sql_id is accepted, not both");
+function sqlOf(
+  stream: HranaStream,
+  { sql, sql_id: id }: { readonly sql?: string | null | undefined; readonly sql_id?: number | null | undefined },
+): string {
+  if (typeof sql === "string" && typeof id === "number")
+    throw new HranaRefusal("HRANA_PROTO_ERROR", "either sql or sql_id is accepted, not both");
   if (typeof sql === "string") return sql;
   if (typeof id !== "number") throw new HranaRefusal("HRANA_PROTO_ERROR", "sql or sql_id is needed");
   const stored = stream.text(id);
-  if (stored === undefined) throw new HranaRefusal("SQL_NOT_STORED", `no SQL text is stored under ${id} in this stream`);
+  if (stored === undefined)
+    throw new HranaRefusal("SQL_NOT_STORED", `no SQL text is stored under ${id} in this stream`);
   return stored;
 }

@@ -1,9 +1,9 @@
 /**
- * Hrana streams: what a client may keep between two pipelines. On a read-only server without interactive transactions that
- * is only the SQL texts that it stored.
+ * Hrana streams: what a client may keep between two pipelines. On a read-only server without interactive transactions
+ * that is only the SQL texts that it stored.
  *
- * A baton is 128 random bits and good for one request: the answer carries the next one. So a guessed, repeated or reordered
- * baton finds nothing, and a stream whose client has gone is forgotten after `idleMs`.
+ * A baton is 128 random bits and good for one request: the answer carries the next one. So a guessed, repeated or
+ * reordered baton finds nothing, and a stream whose client has gone is forgotten after `idleMs`.
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../../runtime/clock.ts";

@@ -1,4 +1,7 @@
-/** What ends the term or holds answers for good, each with hosts of its own: what was acknowledged is there, and the cause is named. */
+/**
+ * What ends the term or holds answers for good, each with hosts of its own: what was acknowledged is there, and the
+ * cause is named.
+ */
 import { expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
@@ -30,7 +33,9 @@ async function withTwo(engine: Engine, use: (here: Scene) => Promise<void>): Pro
 }
 
 /** Inserts 1 to 6, one for each request. */
-async function insertAll(here: Scene): Promise<{ readonly acknowledged: readonly number[]; readonly refused: readonly number[] }> {
+async function insertAll(
+  here: Scene,
+): Promise<{ readonly acknowledged: readonly number[]; readonly refused: readonly number[] }> {
   const acknowledged: number[] = [];
   const refused: number[] = [];
   for (let value = 1; value <= 6; value++) {
@@ -54,7 +59,11 @@ async function afterKill(here: Scene): Promise<readonly unknown[]> {
 }
 
 /** `begin` opens a database so that commits escape; they are refused, or there. */
-function escaping(does: string, begin: (here: Scene) => Promise<unknown>, cannot: NonNullable<OwnPart["cannot"]>): OwnPart {
+function escaping(
+  does: string,
+  begin: (here: Scene) => Promise<unknown>,
+  cannot: NonNullable<OwnPart["cannot"]>,
+): OwnPart {
   return {
     kind: "own",
     does,
@@ -79,7 +88,11 @@ const noUri: Inability = {
 };
 
 export const withoutLocks = ["?vfs=unix-none", "?vfs=unix-dotfile", "?nolock=1"].map((query) =>
-  escaping(`what is written in exclusive mode with ${query} is refused or there`, (here) => run(here, { open: "app.db", query }, { exec: "PRAGMA locking_mode=EXCLUSIVE" }, wal, create), { "better-sqlite3": noUri }),
+  escaping(
+    `what is written in exclusive mode with ${query} is refused or there`,
+    (here) => run(here, { open: "app.db", query }, { exec: "PRAGMA locking_mode=EXCLUSIVE" }, wal, create),
+    { "better-sqlite3": noUri },
+  ),
 );
 
 /** Its own database is in use then. */
@@ -138,7 +151,12 @@ export const exclusiveOnExisting: OwnPart = {
     withTwo(engine, async (here) => {
       const first = await here.primary();
       await must(here, { open: "app.db" }, wal, create, insert(1), { close: "main" });
-      const { status } = await run(here, { open: "app.db", timeoutMs: 0 }, { exec: "PRAGMA locking_mode=EXCLUSIVE" }, insert(2));
+      const { status } = await run(
+        here,
+        { open: "app.db", timeoutMs: 0 },
+        { exec: "PRAGMA locking_mode=EXCLUSIVE" },
+        insert(2),
+      );
       expect(status).not.toBe(200);
       expect(await rowsOf(await untilGivenUp(here, first, "locking_mode=EXCLUSIVE"))).toEqual([1]);
     }),
@@ -150,7 +168,14 @@ export const exclusiveOnNew: OwnPart = {
   run: (engine) =>
     withTwo(engine, async (here) => {
       const first = await here.primary();
-      const { status } = await run(here, { open: "app.db" }, { exec: "PRAGMA locking_mode=EXCLUSIVE" }, wal, create, insert(1));
+      const { status } = await run(
+        here,
+        { open: "app.db" },
+        { exec: "PRAGMA locking_mode=EXCLUSIVE" },
+        wal,
+        create,
+        insert(1),
+      );
       expect(status).not.toBe(200);
       await untilGivenUp(here, first, "Remove PRAGMA locking_mode=EXCLUSIVE from the application");
     }),
@@ -163,7 +188,11 @@ export const beyondTheMost: OwnPart = {
     const here = await EngineScene.open(engine, { host: "databases_max = 2" });
     try {
       const { epoch } = await here.status();
-      const make = (name: string): Action[] => [{ open: name, as: name }, { exec: "CREATE TABLE t(v)", on: name }, { close: name }];
+      const make = (name: string): Action[] => [
+        { open: name, as: name },
+        { exec: "CREATE TABLE t(v)", on: name },
+        { close: name },
+      ];
       await here.must(make("second.db"));
       const waiting = [here.must(make("third.db"))];
       await here.untilHeld("third.db");
@@ -186,10 +215,20 @@ export const descriptors: OwnPart = {
   async run(engine) {
     const here = await EngineScene.open(engine, { program: limited });
     try {
-      await here.must([{ each: tenants, run: [{ open: "tenant-$i.db", as: "tenant-$i" }, { exec: "PRAGMA journal_mode=WAL; CREATE TABLE t(v)", on: "tenant-$i" }] }]);
-      for (let value = 1; value <= 2; value++) await here.must([{ each: tenants, run: [{ exec: `INSERT INTO t VALUES (${value})`, on: "tenant-$i" }] }]);
+      await here.must([
+        {
+          each: tenants,
+          run: [
+            { open: "tenant-$i.db", as: "tenant-$i" },
+            { exec: "PRAGMA journal_mode=WAL; CREATE TABLE t(v)", on: "tenant-$i" },
+          ],
+        },
+      ]);
+      for (let value = 1; value <= 2; value++)
+        await here.must([{ each: tenants, run: [{ exec: `INSERT INTO t VALUES (${value})`, on: "tenant-$i" }] }]);
       const restored = await here.kill(Promise.resolve());
-      for (let nth = 0; nth < tenants; nth++) expect(restored.all(`tenant-${nth}.db`, "SELECT v FROM t ORDER BY v")).toEqual([1, 2]);
+      for (let nth = 0; nth < tenants; nth++)
+        expect(restored.all(`tenant-${nth}.db`, "SELECT v FROM t ORDER BY v")).toEqual([1, 2]);
     } finally {
       await here.close();
     }
@@ -198,12 +237,18 @@ export const descriptors: OwnPart = {
 
 /** In the data folder of a host that does not run. */
 function runOnce({ command: [program, ...args] }: Engine, folder: string, actions: readonly Action[]): void {
-  const { status, stderr } = spawnSync(program, [...args, JSON.stringify(actions)], { env: { ...process.env, DATA_DIR: folder }, encoding: "utf8" });
+  const { status, stderr } = spawnSync(program, [...args, JSON.stringify(actions)], {
+    env: { ...process.env, DATA_DIR: folder },
+    encoding: "utf8",
+  });
   if (status !== 0) throw new Error(stderr);
 }
 
 /** A host that is to begin with what the engine made in its data folder. */
-async function withBootstrap(engine: Engine, use: (here: Scene, host: HostMember, data: string) => Promise<void>): Promise<void> {
+async function withBootstrap(
+  engine: Engine,
+  use: (here: Scene, host: HostMember, data: string) => Promise<void>,
+): Promise<void> {
   const here = await Scene.prepare({ hosts: 1, command: engine.command });
   try {
     const [host] = here.cluster.hosts as readonly [HostMember];
@@ -227,7 +272,11 @@ export const damagedAtStart: OwnPart = {
   does: "a damaged database is not taken over as the first content",
   run: (engine) =>
     withBootstrap(engine, async (here, host, data) => {
-      runOnce(engine, data, [{ open: "app.db" }, { exec: "CREATE TABLE t(v); INSERT INTO t VALUES (1); CREATE TABLE u(v); INSERT INTO u VALUES (2)" }, { close: "main" }]);
+      runOnce(engine, data, [
+        { open: "app.db" },
+        { exec: "CREATE TABLE t(v); INSERT INTO t VALUES (1); CREATE TABLE u(v); INSERT INTO u VALUES (2)" },
+        { close: "main" },
+      ]);
       const path = join(data, "app.db");
       const bytes = readFileSync(path);
       bytes.fill(0xff, bytes.length - 4096); // The page of u.
@@ -244,7 +293,11 @@ export const oddAtStart: OwnPart = {
   does: "a truncated file at the start is refused as that, and a symbolic link is captured",
   run: (engine) =>
     withBootstrap(engine, async (here, host, data) => {
-      const make = (name: string): Action[] => [{ open: name, as: name }, { exec: "CREATE TABLE t(v); INSERT INTO t SELECT randomblob(100000)", on: name }, { close: name }];
+      const make = (name: string): Action[] => [
+        { open: name, as: name },
+        { exec: "CREATE TABLE t(v); INSERT INTO t SELECT randomblob(100000)", on: name },
+        { close: name },
+      ];
       runOnce(engine, data, [...make("real.sqlite"), ...make("cut.db")]);
       symlinkSync("real.sqlite", join(data, "link.db"));
       truncateSync(join(data, "cut.db"), 50_000);
@@ -256,6 +309,8 @@ export const oddAtStart: OwnPart = {
       await here.primary();
       expect((await here.cluster.statusOf(host))?.warnings.join()).toContain("link.db is a symbolic link");
       const answer = await here.cluster.clientOf(host).databases();
-      expect(answer.kind === "ok" && answer.value.databases.map(({ name, condition }) => [name, condition])).toEqual([["link.db", "captured"]]);
+      expect(answer.kind === "ok" && answer.value.databases.map(({ name, condition }) => [name, condition])).toEqual([
+        ["link.db", "captured"],
+      ]);
     }),
 };

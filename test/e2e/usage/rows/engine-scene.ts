@@ -1,4 +1,7 @@
-/** One host and a gateway with the application of an engine, in which all of its uses that end nothing come one after the other. */
+/**
+ * One host and a gateway with the application of an engine, in which all of its uses that end nothing come one after
+ * the other.
+ */
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { HostStatus } from "../../../../src/control/host-status.ts";
@@ -45,7 +48,8 @@ export class EngineScene {
   /** The same; throws unless it was acknowledged. */
   async must(actions: readonly Action[]): Promise<unknown> {
     const { status, result } = await this.run(actions);
-    if (status !== 200) throw new Error(`${status} ${JSON.stringify(result)} to ${JSON.stringify(actions).slice(0, 200)}`);
+    if (status !== 200)
+      throw new Error(`${status} ${JSON.stringify(result)} to ${JSON.stringify(actions).slice(0, 200)}`);
     return result;
   }
 
@@ -80,7 +84,10 @@ export class EngineScene {
   untilHeld(name: string): Promise<void> {
     return this.until(`${name} to be held`, async () => {
       const answer = await this.#scene.cluster.clientOf(this.#host).databases();
-      return answer.kind === "ok" && answer.value.databases.some((entry) => entry.name === name && entry.condition === "held");
+      return (
+        answer.kind === "ok" &&
+        answer.value.databases.some((entry) => entry.name === name && entry.condition === "held")
+      );
     });
   }
 

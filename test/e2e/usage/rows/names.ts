@@ -1,4 +1,7 @@
-/** Files under a matching name that are none of the usual: links, names that are not text, names like those of companions, no databases at all. */
+/**
+ * Files under a matching name that are none of the usual: links, names that are not text, names like those of
+ * companions, no databases at all.
+ */
 import { expect } from "bun:test";
 import type { Action } from "../engine-actions.ts";
 import type { EngineScene } from "./engine-scene.ts";
@@ -8,7 +11,10 @@ const read = "SELECT v FROM t ORDER BY v";
 
 /** Created, and written to once more when it is known. */
 async function useNamed(here: EngineScene, name: string): Promise<void> {
-  await here.must([{ open: name, as: "named" }, { exec: "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)", on: "named" }]);
+  await here.must([
+    { open: name, as: "named" },
+    { exec: "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)", on: "named" },
+  ]);
   await here.must([{ exec: "INSERT INTO t VALUES (2)", on: "named" }]);
   await here.must([{ close: "named" }]);
 }
@@ -25,8 +31,16 @@ const named = (does: string, ...names: string[]): SharedPart => ({
   leaves: names,
 });
 
-export const likeCompanions = named("databases whose names end like those of companions", "trip-journal", "sea-wal", "a.db-shm");
-export const backslash = named("a name with a backslash, and with what means something in a URI", "back\\slash %41?#.db");
+export const likeCompanions = named(
+  "databases whose names end like those of companions",
+  "trip-journal",
+  "sea-wal",
+  "a.db-shm",
+);
+export const backslash = named(
+  "a name with a backslash, and with what means something in a URI",
+  "back\\slash %41?#.db",
+);
 export const latin: SharedPart = {
   ...named("a database is created with a name in Latin-1", "caf\xe9.db"),
   cannot: {
@@ -79,7 +93,12 @@ export const plainFile: SharedPart = {
 };
 
 /** `begin` makes something that cannot be captured: its answer and others wait, until `end` is done. */
-async function isHeldUntil(here: EngineScene, name: string, begin: readonly Action[], end: readonly Action[]): Promise<void> {
+async function isHeldUntil(
+  here: EngineScene,
+  name: string,
+  begin: readonly Action[],
+  end: readonly Action[],
+): Promise<void> {
   const answers = [here.must(begin)];
   await here.untilHeld(name);
   await Promise.all([...answers, here.commit(), here.must(end)]);
@@ -88,7 +107,16 @@ async function isHeldUntil(here: EngineScene, name: string, begin: readonly Acti
 export const sealedFile: SharedPart = {
   kind: "shared",
   does: "an encrypted database with its log holds answers until it is gone",
-  use: (here) => isHeldUntil(here, "sealed.db", [{ text: "x", to: "sealed.db-wal" }, { text: plain, to: "sealed.db" }], [{ remove: ["sealed.db", "sealed.db-wal"] }]),
+  use: (here) =>
+    isHeldUntil(
+      here,
+      "sealed.db",
+      [
+        { text: "x", to: "sealed.db-wal" },
+        { text: plain, to: "sealed.db" },
+      ],
+      [{ remove: ["sealed.db", "sealed.db-wal"] }],
+    ),
   check: () => undefined,
   leaves: [],
 };
@@ -97,8 +125,16 @@ export const linkedToOther: SharedPart = {
   kind: "shared",
   does: "a hard link under a matching name to a database that is written by another name holds answers until it is gone",
   async use(here) {
-    await here.must([{ open: "other.data", as: "other" }, { exec: "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)", on: "other" }]);
-    await isHeldUntil(here, "linked.db", [{ link: ["other.data", "linked.db"] }, { exec: "INSERT INTO t VALUES (2)", on: "other" }], [{ remove: ["linked.db"] }]);
+    await here.must([
+      { open: "other.data", as: "other" },
+      { exec: "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)", on: "other" },
+    ]);
+    await isHeldUntil(
+      here,
+      "linked.db",
+      [{ link: ["other.data", "linked.db"] }, { exec: "INSERT INTO t VALUES (2)", on: "other" }],
+      [{ remove: ["linked.db"] }],
+    );
     await here.must([{ close: "other" }]);
   },
   check: () => undefined,

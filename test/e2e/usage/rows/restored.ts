@@ -1,4 +1,6 @@
-/** What a vault has of the databases, as a restore writes it. Names are bytes in characters, as in engine-actions.ts. */
+/**
+ * What a vault has of the databases, as a restore writes it. Names are bytes in characters, as in engine-actions.ts.
+ */
 import { Database } from "bun:sqlite";
 import { copyFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -32,7 +34,10 @@ export function readWhole(path: string, sql: string): unknown[] {
   try {
     const [check] = database.query<{ integrity_check: string }, []>("PRAGMA integrity_check").all();
     if (check?.integrity_check !== "ok") throw new Error(`${path}: ${check?.integrity_check}`);
-    return database.query<Record<string, unknown>, []>(sql).all().map((row) => Object.values(row)[0]);
+    return database
+      .query<Record<string, unknown>, []>(sql)
+      .all()
+      .map((row) => Object.values(row)[0]);
   } finally {
     database.close();
   }

@@ -1,8 +1,9 @@
 /**
  * A row of the table of usages that were not right once: what an application does, and what is so now.
  *
- * Most of what applications do ends nothing and loses nothing. Such parts share one run for each engine: one host, a kill at the end, and a look at
- * what the vault has then. A part that ends the term, or needs a host of its own, has a run of its own.
+ * Most of what applications do ends nothing and loses nothing. Such parts share one run for each engine: one host, a
+ * kill at the end, and a look at what the vault has then. A part that ends the term, or needs a host of its own, has a
+ * run of its own.
  */
 import type { Engine, EngineName } from "../engine-actions.ts";
 import type { EngineScene } from "./engine-scene.ts";

@@ -30,10 +30,13 @@ export class SharedRun {
           await this.#use(here, part);
           // Whatever it was, this host is what it was.
           const { role, epoch: now, reason } = await here.status();
-          if (role !== "primary" || now !== epoch) throw new Error(`the term ended: ${role} of epoch ${now}, ${reason}\n${here.logs()}`);
+          if (role !== "primary" || now !== epoch)
+            throw new Error(`the term ended: ${role} of epoch ${now}, ${reason}\n${here.logs()}`);
         });
       }
-      const used = this.#parts.filter((part): part is SharedPart => part.kind === "shared" && this.inability(part) === undefined);
+      const used = this.#parts.filter(
+        (part): part is SharedPart => part.kind === "shared" && this.inability(part) === undefined,
+      );
       const restored = await here.kill(Promise.allSettled(used.map((part) => part.untilKilled?.(here))));
       for (const part of used) await this.#note(part, () => part.check(restored, here));
       await this.#note("whole", () => expect(restored.names()).toEqual(used.flatMap(({ leaves }) => leaves).sort()));

@@ -13,13 +13,16 @@ const pieces = 5;
 /** A whole database under a name that no pattern matches, closed. */
 const make = (name: string, megabytes: number): Action[] => [
   { open: name, as: "made" },
-  { exec: `CREATE TABLE t(id INTEGER PRIMARY KEY, v); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${megabytes * 256}) INSERT INTO t(v) SELECT randomblob(3900) FROM n`, on: "made" },
+  {
+    exec: `CREATE TABLE t(id INTEGER PRIMARY KEY, v); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<${megabytes * 256}) INSERT INTO t(v) SELECT randomblob(3900) FROM n`,
+    on: "made",
+  },
   { close: "made" },
 ];
 
 /**
- * A file that gets its name first and its content piece by piece, at full size from the beginning or growing. The one that fills it has it open for so
- * long, and every answer waits until it is whole.
+ * A file that gets its name first and its content piece by piece, at full size from the beginning or growing. The one
+ * that fills it has it open for so long, and every answer waits until it is whole.
  */
 function filled(does: string, target: string, megabytes: number, allocated: boolean): SharedPart {
   const source = `${target}.made`;
@@ -40,7 +43,8 @@ function filled(does: string, target: string, megabytes: number, allocated: bool
       answers.push(here.must([{ release: target }]));
       await Promise.all(answers);
     },
-    check: (restored, here) => expect(restored.all(target, content)).toEqual(readWhole(here.path(source).toString(), content)),
+    check: (restored, here) =>
+      expect(restored.all(target, content)).toEqual(readWhole(here.path(source).toString(), content)),
     leaves: [target],
   };
 }
@@ -54,7 +58,11 @@ export const copied: SharedPart = {
   does: "cp of 20 MB into place",
   async use(here) {
     await here.must([...make("copied.made", 20), { cp: ["copied.made", "copied.db"] }]);
-    await here.must([{ open: "copied.db", as: "copied" }, { exec: "INSERT INTO t(v) VALUES ('after')", on: "copied" }, { close: "copied" }]);
+    await here.must([
+      { open: "copied.db", as: "copied" },
+      { exec: "INSERT INTO t(v) VALUES ('after')", on: "copied" },
+      { close: "copied" },
+    ]);
   },
   check(restored, here) {
     const made = readWhole(here.path("copied.made").toString(), content);
@@ -69,13 +77,34 @@ export const madeAgain: SharedPart = {
   kind: "shared",
   does: "a database is deleted and made again in one request, several times",
   async use(here) {
-    const again: Action[] = [{ open: "again.db", as: "again" }, { exec: `${wal}; CREATE TABLE round_$i(v); INSERT INTO round_$i VALUES ($i)`, on: "again" }, { close: "again" }, { remove: companions("again.db") }];
+    const again: Action[] = [
+      { open: "again.db", as: "again" },
+      { exec: `${wal}; CREATE TABLE round_$i(v); INSERT INTO round_$i VALUES ($i)`, on: "again" },
+      { close: "again" },
+      { remove: companions("again.db") },
+    ];
     for (let round = 0; round < rounds; round++) {
-      await here.must([{ each: 2, run: again }, { open: "again.db", as: "again" }, { exec: `${wal}; CREATE TABLE t(v); INSERT INTO t VALUES (${round})`, on: "again" }, { close: "again" }]);
-      if (round < rounds - 1) await here.must([{ remove: companions("again.db") }, { open: "again.db", as: "again" }, { exec: "CREATE TABLE other(v)", on: "again" }, { close: "again" }, { remove: companions("again.db") }]);
+      await here.must([
+        { each: 2, run: again },
+        { open: "again.db", as: "again" },
+        { exec: `${wal}; CREATE TABLE t(v); INSERT INTO t VALUES (${round})`, on: "again" },
+        { close: "again" },
+      ]);
+      if (round < rounds - 1)
+        await here.must([
+          { remove: companions("again.db") },
+          { open: "again.db", as: "again" },
+          { exec: "CREATE TABLE other(v)", on: "again" },
+          { close: "again" },
+          { remove: companions("again.db") },
+        ]);
     }
   },
-  check: (restored) => expect([restored.all("again.db", "SELECT name FROM sqlite_schema"), restored.all("again.db", "SELECT v FROM t")]).toEqual([["t"], [rounds - 1]]),
+  check: (restored) =>
+    expect([
+      restored.all("again.db", "SELECT name FROM sqlite_schema"),
+      restored.all("again.db", "SELECT v FROM t"),
+    ]).toEqual([["t"], [rounds - 1]]),
   leaves: ["again.db"],
 };
 
@@ -87,26 +116,42 @@ export const backup: SharedPart = {
   async use(here) {
     for (let night = 0; night < 3; night++) {
       await here.commit();
-      await here.must([{ exec: `VACUUM INTO '${here.path("backup.tmp").toString()}'` }, { rename: ["backup.tmp", "backup.db"] }]);
+      await here.must([
+        { exec: `VACUUM INTO '${here.path("backup.tmp").toString()}'` },
+        { rename: ["backup.tmp", "backup.db"] },
+      ]);
     }
     backedUp = [...here.acknowledged];
   },
-  check: (restored) => expect(restored.all("backup.db", "SELECT v FROM t ORDER BY v")).toEqual(backedUp.toSorted((a, b) => a - b)),
+  check: (restored) =>
+    expect(restored.all("backup.db", "SELECT v FROM t ORDER BY v")).toEqual(backedUp.toSorted((a, b) => a - b)),
   leaves: ["backup.db"],
 };
 
-const beginShop: Action[] = [{ open: "shop.db", as: "shop" }, { exec: `${wal}; CREATE TABLE IF NOT EXISTS t(v)`, on: "shop" }];
+const beginShop: Action[] = [
+  { open: "shop.db", as: "shop" },
+  { exec: `${wal}; CREATE TABLE IF NOT EXISTS t(v)`, on: "shop" },
+];
 const sell = (value: number): Action => ({ exec: `INSERT INTO t VALUES (${value})`, on: "shop" });
 
 export const restoredByRenames: SharedPart = {
   kind: "shared",
   does: "an application closes its database, renames its files away and a backup in, and starts again",
   async use(here) {
-    await here.must([...beginShop, sell(1), { exec: `VACUUM INTO '${here.path("shop.bak").toString()}'`, on: "shop" }, sell(2)]);
-    const away: Action[] = companions("shop.db").map((name) => ({ renameIfThere: [name, `${name.replaceAll("-", ".")}.old`] }));
+    await here.must([
+      ...beginShop,
+      sell(1),
+      { exec: `VACUUM INTO '${here.path("shop.bak").toString()}'`, on: "shop" },
+      sell(2),
+    ]);
+    const away: Action[] = companions("shop.db").map((name) => ({
+      renameIfThere: [name, `${name.replaceAll("-", ".")}.old`],
+    }));
     await here.must([{ close: "shop" }, ...away, { rename: ["shop.bak", "shop.db"] }, ...beginShop, sell(3)]);
     await restart(here);
-    expect(await here.must([...beginShop, sell(4), { all: "SELECT v FROM t ORDER BY v", on: "shop" }])).toEqual([1, 3, 4]);
+    expect(await here.must([...beginShop, sell(4), { all: "SELECT v FROM t ORDER BY v", on: "shop" }])).toEqual([
+      1, 3, 4,
+    ]);
   },
   check: (restored) => expect(restored.all("shop.db", "SELECT v FROM t ORDER BY v")).toEqual([1, 3, 4]),
   leaves: ["shop.db"],
@@ -126,9 +171,19 @@ export const quickSuccession: SharedPart = {
   kind: "shared",
   does: "databases are created and deleted in quick succession",
   async use(here) {
-    const run: Action[] = [{ open: "quick-$i.db", as: "quick" }, { exec: `${wal}; CREATE TABLE t(v); INSERT INTO t VALUES (1)`, on: "quick" }, { close: "quick" }, { remove: companions("quick-$i.db") }];
+    const run: Action[] = [
+      { open: "quick-$i.db", as: "quick" },
+      { exec: `${wal}; CREATE TABLE t(v); INSERT INTO t VALUES (1)`, on: "quick" },
+      { close: "quick" },
+      { remove: companions("quick-$i.db") },
+    ];
     for (let round = 0; round < 5; round++) {
-      await here.must([{ each: 3, run }, { each: 3, run }, { each: 3, run }, { each: 3, run }]);
+      await here.must([
+        { each: 3, run },
+        { each: 3, run },
+        { each: 3, run },
+        { each: 3, run },
+      ]);
       await here.commit();
     }
   },

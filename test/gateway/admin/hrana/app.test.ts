@@ -25,13 +25,26 @@ afterAll(async () => {
 });
 
 const post = (version: string, body: unknown, authorization = `Bearer ${secret}`): Promise<Response> =>
-  fetch(`${base}/${version}/pipeline`, { method: "POST", headers: { authorization }, body: typeof body === "string" ? body : JSON.stringify(body) });
+  fetch(`${base}/${version}/pipeline`, {
+    method: "POST",
+    headers: { authorization },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
 interface Answer {
   readonly baton: string | null;
-  readonly results: readonly { readonly type: string; readonly error?: { readonly code: string }; readonly response?: Record<string, unknown> }[];
+  readonly results: readonly {
+    readonly type: string;
+    readonly error?: { readonly code: string };
+    readonly response?: Record<string, unknown>;
+  }[];
 }
-const pipeline = async (...requests: readonly unknown[]): Promise<Answer> => (await (await post("v3", { baton: null, requests })).json()) as Answer;
-const codeOf = async (work: Promise<unknown>): Promise<unknown> => work.then(() => "done", (error: { code?: string }) => error.code);
+const pipeline = async (...requests: readonly unknown[]): Promise<Answer> =>
+  (await (await post("v3", { baton: null, requests })).json()) as Answer;
+const codeOf = async (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => "done",
+    (error: { code?: string }) => error.code,
+  );
 const endless = "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n";
 
 describe("@libsql/client", () => {
@@ -42,21 +55,51 @@ describe("@libsql/client", () => {
       if (own.kind !== "ok") throw new Error(view);
       expect([view, found.columns]).toEqual([view, own.value.columns]);
     }
-    expect((await client.execute('select "primary", epoch from cluster')).rows.map((row) => [row["primary"], row["epoch"]])).toEqual([["a", 1]]);
+    expect(
+      (await client.execute('select "primary", epoch from cluster')).rows.map((row) => [row["primary"], row["epoch"]]),
+    ).toEqual([["a", 1]]);
   });
 
   test("binds parameters by position and by name, and keeps every type", async () => {
-    expect([...(await client.execute({ sql: "select id from hosts where id = ? and service = ?", args: ["b", "notes"] })).rows].map((row) => row["id"])).toEqual(["b"]);
-    const named = await client.execute({ sql: "select :text as t, $number as n, @none as z, :blob as b", args: { text: "é'\u0000", number: 1.5, none: null, blob: new Uint8Array([0, 255]) } });
-    expect([named.rows[0]?.["t"], named.rows[0]?.["n"], named.rows[0]?.["z"], [...new Uint8Array(named.rows[0]?.["b"] as ArrayBuffer)]]).toEqual(["é'\u0000", 1.5, null, [0, 255]]);
+    expect(
+      [
+        ...(await client.execute({ sql: "select id from hosts where id = ? and service = ?", args: ["b", "notes"] }))
+          .rows,
+      ].map((row) => row["id"]),
+    ).toEqual(["b"]);
+    const named = await client.execute({
+      sql: "select :text as t, $number as n, @none as z, :blob as b",
+      args: { text: "é'\u0000", number: 1.5, none: null, blob: new Uint8Array([0, 255]) },
+    });
+    expect([
+      named.rows[0]?.["t"],
+      named.rows[0]?.["n"],
+      named.rows[0]?.["z"],
+      [...new Uint8Array(named.rows[0]?.["b"] as ArrayBuffer)],
+    ]).toEqual(["é'\u0000", 1.5, null, [0, 255]]);
     const exact = createClient({ url: base, authToken: secret, intMode: "bigint" });
-    expect((await exact.execute({ sql: "select ? as big, typeof(?1) as t, 1.0 as f", args: [9223372036854775807n] })).rows[0]).toMatchObject({ big: 9223372036854775807n, t: "integer", f: 1 });
+    expect(
+      (await exact.execute({ sql: "select ? as big, typeof(?1) as t, 1.0 as f", args: [9223372036854775807n] }))
+        .rows[0],
+    ).toMatchObject({ big: 9223372036854775807n, t: "integer", f: 1 });
     exact.close();
   });
 
   test("every write is refused, and nothing has changed", async () => {
-    for (const statement of ["delete from t_hosts", "with x as (select 1) delete from t_hosts", "insert into t_hosts default values", "drop view hosts", "attach ':memory:' as x", "pragma query_only = off", "vacuum", "begin"]) {
-      expect([statement, await codeOf(client.execute(statement))]).toEqual([statement, statement === "begin" ? "SQL_TRANSACTION_OPEN" : "SQLITE_READONLY"]);
+    for (const statement of [
+      "delete from t_hosts",
+      "with x as (select 1) delete from t_hosts",
+      "insert into t_hosts default values",
+      "drop view hosts",
+      "attach ':memory:' as x",
+      "pragma query_only = off",
+      "vacuum",
+      "begin",
+    ]) {
+      expect([statement, await codeOf(client.execute(statement))]).toEqual([
+        statement,
+        statement === "begin" ? "SQL_TRANSACTION_OPEN" : "SQLITE_READONLY",
+      ]);
     }
     expect(await codeOf(client.execute("select 1; delete from t_hosts"))).toBe("SQL_MANY_STATEMENTS");
     expect(await codeOf(client.executeMultiple("delete from t_hosts; delete from t_epochs"))).toBe("SQLITE_READONLY");
@@ -66,7 +109,10 @@ describe("@libsql/client", () => {
   });
 
   test("a batch is one snapshot; an interactive transaction is refused and leaves nothing open", async () => {
-    const [hosts, epochs] = await client.batch(["select count(*) as n from hosts", { sql: "select epoch from epochs where host = ?", args: ["a"] }], "read");
+    const [hosts, epochs] = await client.batch(
+      ["select count(*) as n from hosts", { sql: "select epoch from epochs where host = ?", args: ["a"] }],
+      "read",
+    );
     expect([hosts?.rows[0]?.["n"], epochs?.rows[0]?.["epoch"]]).toEqual([2, 1]);
     const transaction = await client.transaction("read");
     expect(await codeOf(transaction.execute("select 1"))).toBe("SQL_TRANSACTION_OPEN");
@@ -79,7 +125,9 @@ describe("@libsql/client", () => {
   }, 15_000);
 
   test("too many rows, a wrong secret, unknown names: typed errors", async () => {
-    expect(await codeOf(client.execute("with recursive n(x) as (select 1 union all select x + 1 from n) select x from n"))).toBe("SQL_ROWS_LIMIT");
+    expect(
+      await codeOf(client.execute("with recursive n(x) as (select 1 union all select x + 1 from n) select x from n")),
+    ).toBe("SQL_ROWS_LIMIT");
     expect(await codeOf(client.execute("select zeroblob(3000000)"))).toBe("SQL_RESULT_TOO_LARGE");
     expect(await codeOf(client.execute("select * from nowhere"))).toBe("SQLITE_ERROR");
     const stranger = createClient({ url: base, authToken: "another secret" });
@@ -89,15 +137,33 @@ describe("@libsql/client", () => {
 });
 
 describe("drizzle", () => {
-  const hosts = sqliteTable("hosts", { service: text("service"), id: text("id"), priority: integer("priority"), role: text("role") });
+  const hosts = sqliteTable("hosts", {
+    service: text("service"),
+    id: text("id"),
+    priority: integer("priority"),
+    role: text("role"),
+  });
 
   test("selects from a view, with conditions and a batch, and cannot write", async () => {
     const database = drizzle(client);
-    expect(await database.select({ id: hosts.id, role: hosts.role }).from(hosts).where(eq(hosts.id, "a"))).toEqual([{ id: "a", role: "primary" }]);
-    expect(await database.all<{ n: number }>(sql`select count(*) as n from epochs where host = ${"a"}`)).toEqual([{ n: 1 }]);
-    const [first, second] = await database.batch([database.select({ id: hosts.id }).from(hosts).orderBy(hosts.id), database.select({ id: hosts.id }).from(hosts).limit(1)]);
+    expect(await database.select({ id: hosts.id, role: hosts.role }).from(hosts).where(eq(hosts.id, "a"))).toEqual([
+      { id: "a", role: "primary" },
+    ]);
+    expect(await database.all<{ n: number }>(sql`select count(*) as n from epochs where host = ${"a"}`)).toEqual([
+      { n: 1 },
+    ]);
+    const [first, second] = await database.batch([
+      database.select({ id: hosts.id }).from(hosts).orderBy(hosts.id),
+      database.select({ id: hosts.id }).from(hosts).limit(1),
+    ]);
     expect([first.map(({ id }) => id), second.length]).toEqual([["a", "b"], 1]);
-    const refused: unknown = await database.insert(hosts).values({ id: "x" }).then(() => "written", (error: { cause?: { code?: string } }) => error.cause?.code);
+    const refused: unknown = await database
+      .insert(hosts)
+      .values({ id: "x" })
+      .then(
+        () => "written",
+        (error: { cause?: { code?: string } }) => error.cause?.code,
+      );
     expect(refused).toBe("SQLITE_READONLY");
     expect((await database.select().from(hosts)).length).toBe(2);
   });
@@ -107,7 +173,8 @@ describe("the protocol", () => {
   test("version checks need no secret and tell nothing; protobuf is not there; pipelines need the secret", async () => {
     for (const version of ["v2", "v3"]) {
       expect((await fetch(`${base}/${version}`)).status).toBe(200);
-      for (const authorization of ["", "Bearer x", secret]) expect((await post(version, { requests: [] }, authorization)).status).toBe(401);
+      for (const authorization of ["", "Bearer x", secret])
+        expect((await post(version, { requests: [] }, authorization)).status).toBe(401);
     }
     expect((await fetch(`${base}/v3-protobuf`)).status).toBe(404);
     expect((await post("v3-protobuf", "")).status).toBe(404);
@@ -115,7 +182,14 @@ describe("the protocol", () => {
 
   test("malformed pipelines are 400 with a message and a code", async () => {
     const nested = `{"requests":[{"type":"batch","batch":{"steps":[{"stmt":{"sql":"select 1"},"condition":${'{"type":"not","cond":'.repeat(1000)}{"type":"is_autocommit"}${"}".repeat(1000)}}]}}]}`;
-    for (const body of ["", "{", "[]", '{"requests":[{"type":"fly"}]}', '{"requests":[{"type":"execute","stmt":{"sql":"select ?","args":[{"type":"integer","value":"1.5"}]}}]}', nested]) {
+    for (const body of [
+      "",
+      "{",
+      "[]",
+      '{"requests":[{"type":"fly"}]}',
+      '{"requests":[{"type":"execute","stmt":{"sql":"select ?","args":[{"type":"integer","value":"1.5"}]}}]}',
+      nested,
+    ]) {
       const answer = await post("v2", body);
       expect([answer.status, Object.keys((await answer.json()) as object)]).toEqual([400, ["message", "code"]]);
     }
@@ -123,10 +197,25 @@ describe("the protocol", () => {
 
   test("a baton is good for one request, carries stored texts on, and ends with close", async () => {
     const first = await pipeline({ type: "store_sql", sql_id: 7, sql: "select 7 as seven" });
-    const request = { baton: first.baton, requests: [{ type: "execute", stmt: { sql_id: 7 } }, { type: "close_sql", sql_id: 7 }, { type: "execute", stmt: { sql_id: 7 } }, { type: "close" }, { type: "get_autocommit" }] };
+    const request = {
+      baton: first.baton,
+      requests: [
+        { type: "execute", stmt: { sql_id: 7 } },
+        { type: "close_sql", sql_id: 7 },
+        { type: "execute", stmt: { sql_id: 7 } },
+        { type: "close" },
+        { type: "get_autocommit" },
+      ],
+    };
     const second = (await (await post("v3", request)).json()) as Answer;
     expect(second.baton).toBeNull();
-    expect(second.results.map(({ type, error }) => error?.code ?? type)).toEqual(["ok", "ok", "SQL_NOT_STORED", "ok", "STREAM_CLOSED"]);
+    expect(second.results.map(({ type, error }) => error?.code ?? type)).toEqual([
+      "ok",
+      "ok",
+      "SQL_NOT_STORED",
+      "ok",
+      "STREAM_CLOSED",
+    ]);
     const again = await post("v3", request);
     expect([again.status, ((await again.json()) as { code: string }).code]).toEqual([400, "STREAM_EXPIRED"]);
     expect((await post("v3", { baton: "guessed", requests: [] })).status).toBe(400);
@@ -141,7 +230,10 @@ describe("the protocol", () => {
           step("select * from nowhere"),
           step("select 1", { type: "ok", step: 0 }),
           step("select 2", { type: "error", step: 0 }),
-          step("select 3", { type: "and", conds: [{ type: "is_autocommit" }, { type: "not", cond: { type: "ok", step: 1 } }] }),
+          step("select 3", {
+            type: "and",
+            conds: [{ type: "is_autocommit" }, { type: "not", cond: { type: "ok", step: 1 } }],
+          }),
           step("begin"),
           step("select 4", { type: "or", conds: [{ type: "is_autocommit" }, { type: "error", step: 3 }] }),
           step("rollback"),
@@ -154,8 +246,20 @@ describe("the protocol", () => {
   });
 
   test("describe tells columns and parameters and refuses what writes; sequence reads one statement", async () => {
-    const answer = await pipeline({ type: "describe", sql: "select id, priority from hosts where id = :id and service = ?" }, { type: "describe", sql: "delete from t_hosts" }, { type: "sequence", sql: "select 1;" }, { type: "get_autocommit" });
-    expect(answer.results[0]?.response).toMatchObject({ result: { params: [{ name: ":id" }, { name: null }], cols: [{ name: "id", decltype: "TEXT" }, { name: "priority" }], is_explain: false, is_readonly: true } });
+    const answer = await pipeline(
+      { type: "describe", sql: "select id, priority from hosts where id = :id and service = ?" },
+      { type: "describe", sql: "delete from t_hosts" },
+      { type: "sequence", sql: "select 1;" },
+      { type: "get_autocommit" },
+    );
+    expect(answer.results[0]?.response).toMatchObject({
+      result: {
+        params: [{ name: ":id" }, { name: null }],
+        cols: [{ name: "id", decltype: "TEXT" }, { name: "priority" }],
+        is_explain: false,
+        is_readonly: true,
+      },
+    });
     expect(answer.results.map(({ type, error }) => error?.code ?? type)).toEqual(["ok", "SQLITE_READONLY", "ok", "ok"]);
     expect(answer.results[3]?.response).toEqual({ type: "get_autocommit", is_autocommit: true });
   });
