@@ -23,7 +23,7 @@ import { otherPageSize, overwritten } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
 import type { WholeFile } from "./whole-file.ts";
 import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
-import { sameGeneration, type WalIndex, WalIndexReader } from "./wal-index.ts";
+import { sameGeneration, samePosition, type WalIndex, WalIndexReader } from "./wal-index.ts";
 import { type FrameRange, readFrames, readFully, type WalPosition } from "./wal-reader.ts";
 
 /** New last contents of pages, read and proved, not yet part of the captured state. */
@@ -78,8 +78,11 @@ export class TrackedDatabase {
   #deletion: Deletion | undefined;
   /** Undefined: since the next time that it is asked. */
   #stillSinceMs: number | undefined;
-  /** Since when a checkpoint is seen to keep the writers out, and when it was seen last, monotonic milliseconds. */
-  #keptOut: { readonly sinceMs: number; readonly seenMs: number } | undefined;
+  /**
+   * Since when a checkpoint is seen to keep the writers out, monotonic milliseconds, and the index then: no commit
+   * moves it meanwhile.
+   */
+  #keptOut: { readonly sinceMs: number; readonly at: WalIndex } | undefined;
   readonly #resume: Resumed | undefined;
   /** False: somebody writes into it without SQLite's locks since it was attached. */
   readonly #isWhole: () => boolean;
@@ -172,12 +175,13 @@ export class TrackedDatabase {
       this.#keptOut = undefined;
       return true;
     }
-    const before = this.#keptOut;
-    // Not looked at for so long: it may be another checkpoint.
-    const sinceMs = before === undefined || nowMs - before.seenMs > busyPollMsMax ? nowMs : before.sinceMs;
-    this.#keptOut = { sinceMs, seenMs: nowMs };
     const index = this.look();
-    return nowMs - sinceMs > busyPollMsMax || (index !== undefined && index.nBackfill === index.mxFrame);
+    if (index === undefined) return false;
+    // Commits came in between: it is another checkpoint. The time between two looks does not tell, since it is long on
+    // a busy machine.
+    if (this.#keptOut === undefined || !samePosition(this.#keptOut.at, index))
+      this.#keptOut = { sinceMs: nowMs, at: index };
+    return nowMs - this.#keptOut.sinceMs > busyPollMsMax || index.nBackfill === index.mxFrame;
   }
 
   /** Its file is deleted: `deletion` is watched from here on. */

@@ -9,6 +9,7 @@ import { copyFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { FileLocks } from "../../src/capture/file-locks.ts";
+import { busyPollMsMax } from "../../src/capture/limits.ts";
 import { Application, Pair, temporaryFolder } from "./helpers.ts";
 
 const hasPython = spawnSync("python3", ["-c", "import fcntl"]).status === 0;
@@ -140,6 +141,27 @@ for (const mode of ["RESTART", "TRUNCATE"]) {
       expect(before).toBeLessThanOrEqual(4);
     },
   );
+}
+
+for (const mode of ["FULL", "RESTART", "TRUNCATE"]) {
+  test(`a ${mode} checkpoint gets through when looks are so rare that SQLite asks more often, as on a busy machine`, async () => {
+    await using it = await begin(1);
+    const { application, pair } = it;
+    await application.run("a", "INSERT INTO t VALUES (1)");
+    await pair.settle();
+    await application.run("a", "INSERT INTO t VALUES (2)");
+    let isOver = false;
+    const checkpoint = application.run("a", `PRAGMA wal_checkpoint(${mode})`).finally(() => (isOver = true));
+    while (!isOver) {
+      await Bun.sleep(busyPollMsMax + 20);
+      if (pair.source.isAhead()) await pair.sync();
+      await pair.source.tick();
+    }
+    // Its busy timeout would be over.
+    expect((await checkpoint)[0]).toMatchObject({ busy: 0 });
+    await pair.settle();
+    expect(pair.copyHash("0.db")).toBe((await application.image("a")).sha256);
+  }, 30_000);
 }
 
 test.if(hasPython)(

@@ -155,7 +155,7 @@ export const hasty: SharedPart = {
   leaves: ["hasty.db"],
 };
 
-const loops = 20;
+const loops = 100;
 /**
  * Longer than all of them take: such loops starve writers on a busy machine, with and without a host. That this host
  * adds nothing which a checkpoint waits for is counted in test/capture/kept-out.test.ts. Shorter than an application
