@@ -4,8 +4,10 @@
  *
  * A log starts over when all of it is backfilled. It is kept from that when frames are left that no checkpoint copies,
  * however often it is tried (`tidy` tries all the time). Readers keep them: each has a shared lock on one of five bytes
- * of the index (walformat.html, section 2.3.1), and beside it stands the frame up to which it reads. The ones furthest
- * behind are named, as /proc/locks tells.
+ * of the index (walformat.html, section 2.3.1), and beside it stands the frame up to which it reads. Checkpoints copy
+ * up to that of the reader that is furthest behind, so those are named whose frame is not beyond what is copied, as
+ * /proc/locks tells. A later one keeps nothing: while this host writes a checkpoint, or copies a long log, ordinary
+ * transactions of the application would be named for it.
  */
 import { type FileLocks, readerLockByte } from "./file-locks.ts";
 import { longLogBytes, longLogLookMs } from "./limits.ts";
@@ -43,6 +45,11 @@ export class LongLogs {
     return this.#list;
   }
 
+  /** At the last look every long log could start over with the next commit. */
+  get canAllStartOver(): boolean {
+    return this.#held.size === 0;
+  }
+
   /** Sync; at intervals, a pread for each database. `locks`: as they were lately. */
   look(databases: Iterable<TrackedDatabase>, locks: FileLocks | undefined, nowMs: number): void {
     if (nowMs < this.#lookAtMs) return;
@@ -73,6 +80,7 @@ export class LongLogs {
 
   /** Nothing is captured any more. */
   end(): void {
+    this.#held.clear();
     this.#list = [];
     this.#show(undefined);
   }
@@ -95,8 +103,8 @@ export class LongLogs {
   }
 }
 
-/** Who reads at the oldest state; this host itself only when it reads for long. */
-function holders(database: TrackedDatabase, { mxFrame }: WalIndex, locks: FileLocks | undefined): string[] {
+/** Who reads at a state behind which nothing is copied; this host itself only when it reads for long. */
+function holders(database: TrackedDatabase, { nBackfill }: WalIndex, locks: FileLocks | undefined): string[] {
   const slots = database.index.readMarks().map((mark, slot) => {
     const byte = readerLockByte + slot;
     // Who began when everything was backfilled has slot 0, and nothing is copied until it ends.
@@ -105,7 +113,7 @@ function holders(database: TrackedDatabase, { mxFrame }: WalIndex, locks: FileLo
       pids: locks?.others(database.watch.indexInode, byte, byte) ?? new Set<number>(),
     };
   });
-  const behind = slots.filter(({ mark, pids }) => pids.size > 0 && mark < mxFrame);
+  const behind = slots.filter(({ mark, pids }) => pids.size > 0 && mark <= nBackfill);
   const oldest = Math.min(...behind.map(({ mark }) => mark));
   const names = behind.filter(({ mark }) => mark === oldest).flatMap(({ pids }) => [...pids].map(processName));
   if (database.files.snapshotReading) names.push("stead (a checkpoint is being written)");

@@ -6,7 +6,7 @@ import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as immediate } from "node:timers/promises";
-import { longLogBytes } from "../../src/capture/limits.ts";
+import { listMs, longLogBytes, longLogLookMs } from "../../src/capture/limits.ts";
 import { hostMetrics } from "../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../src/metrics/prometheus.ts";
 import { sampleOf } from "../support/metrics/promtool.ts";
@@ -58,6 +58,45 @@ test("a log that a forgotten reader keeps from starting over is told with its pr
   await pair.source.tick();
   await writer.run("w", "INSERT INTO t VALUES ('over')");
   expect((await writer.run("w", "PRAGMA wal_checkpoint(PASSIVE)"))[0]?.["log"]).toBeLessThan(100);
+  await pair.sync();
+}, 60_000);
+
+test("a log that a checkpoint of this host keeps from starting over is told without the readers that do not, and can start over right after that", async () => {
+  using folder = temporaryFolder();
+  mkdirSync(join(folder.path, "app"));
+  const path = join(folder.path, "app", "app.db");
+  await using application = new Application();
+  await application.open("w", path);
+  await application.run(
+    "w",
+    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(v); INSERT INTO t VALUES (0)",
+  );
+  await using pair = await Pair.open(folder.path);
+  const { longLogs } = pair.source;
+  const { batch, snapshot } = await pair.source.beginSnapshot();
+  await pair.applyBatch(batch);
+  await application.run("w", `INSERT INTO t SELECT randomblob(${longLogBytes}) FROM (VALUES (1))`);
+  // Reads behind the snapshot, and not the last commit.
+  await application.open("r", path);
+  await application.run("r", "BEGIN; SELECT count(*) FROM t");
+  await application.run("w", "INSERT INTO t VALUES (1)");
+  await pair.sync();
+  // The list of locks is read once more meanwhile, so it has that reader.
+  while ((longLogs.list[0]?.heldMs ?? 0) < listMs + longLogLookMs) {
+    await pair.source.tick();
+    await immediate();
+  }
+  expect(longLogs.list).toMatchObject([{ database: "app.db", heldBy: ["stead (a checkpoint is being written)"] }]);
+  expect(longLogs.canAllStartOver).toBe(false);
+  await application.run("r", "COMMIT");
+  await snapshot.release();
+  while (!longLogs.canAllStartOver) {
+    await pair.source.tick();
+    await immediate();
+  }
+  await pair.source.tick();
+  await application.run("w", "INSERT INTO t VALUES ('over')");
+  expect((await application.run("w", "PRAGMA wal_checkpoint(PASSIVE)"))[0]?.["log"]).toBeLessThan(100);
   await pair.sync();
 }, 60_000);
 

@@ -68,7 +68,10 @@ export interface CaptureSource {
   leftOut?(): readonly { readonly name: string; readonly reason: string }[];
   /** How often and for how long writers were locked out since capture began. Sync. */
   writeLocks?(): { readonly count: number; readonly totalMs: number; readonly maxMs: number };
-  /** Long write-ahead logs that cannot start over. */
+  /**
+   * Long write-ahead logs that cannot start over. `canAllStartOver`: there is none, as far as the last tick knows.
+   * Sync.
+   */
   readonly longLogs?: {
     readonly list: readonly {
       readonly database: string;
@@ -76,6 +79,7 @@ export interface CaptureSource {
       readonly heldMs: number;
       readonly heldBy: readonly string[];
     }[];
+    readonly canAllStartOver: boolean;
   };
   close(): Promise<unknown>;
 }

@@ -5,6 +5,11 @@
  * Order: seal and journal (position p) → chunks, verified → manifest → `checkpoint` record → retention. A crash between
  * any two leaves a vault that restores: what is not announced is not counted on (R6).
  *
+ * Until its snapshot is released no write-ahead log starts over, so a log grows by what is written meanwhile. Under
+ * writers that reach the threshold again before a checkpoint is done, one follows the other, and logs would grow for as
+ * long as that lasts: a checkpoint begins when every long log has started over, or after a while all the same, since a
+ * reader of the application may keep one from it for long.
+ *
  * It ends with its term: `stop` comes before the databases are closed. A read that came later would go through the
  * number of a closed descriptor, which may be that of another file by then, and its bytes would stand in a manifest.
  *
@@ -29,6 +34,8 @@ import type { SnapshotDatabase, Outcome } from "../ports/ports.ts";
 
 export interface CheckpointerOptions {
   readonly journal: Journal;
+  /** True when no long write-ahead log has to start over first. Default: true. */
+  readonly canBegin?: () => boolean;
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -48,6 +55,9 @@ export interface CheckpointerOptions {
 
 /** Part of the time in which a checkpoint may use the vault: the rest is for commits. */
 const vaultShare = 0.5;
+/** How long a checkpoint waits for long logs to start over, and between two looks. */
+const logsWaitMsMax = 10_000;
+const logsLookMs = 50;
 /** A checkpoint that failed is not tried again at once. */
 const retryAfterMs = 5_000;
 /**
@@ -146,7 +156,14 @@ export class Checkpointer {
     }
   }
 
+  async #whenLogsAreShort(): Promise<void> {
+    const { canBegin, clock } = this.#options;
+    const giveUpMs = clock.now() + logsWaitMsMax;
+    while (canBegin?.() === false && !this.#isStopped && clock.now() < giveUpMs) await clock.sleep(logsLookMs);
+  }
+
   async #write(because: string): Promise<CheckpointDone> {
+    await this.#whenLogsAreShort();
     for (let times = 1; ; times++) {
       try {
         return await this.#writeAtOnePosition(because);

@@ -86,6 +86,7 @@ export class Term {
       epoch: writer.epoch,
       epochPosition: writer.claimPosition,
       thresholds: config.checkpoint,
+      canBegin: () => this.#source?.longLogs?.canAllStartOver ?? true,
       base: options.base,
       compression: options.compression,
       clean: options.clean,

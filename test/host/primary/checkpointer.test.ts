@@ -10,6 +10,7 @@ import { systemClock } from "../../../src/runtime/clock.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import type { LogRecord } from "../../../src/vault/record.ts";
+import { ManualClock } from "../../support/http/manual-clock.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
 import { FakeSource } from "../../support/host/fake-source.ts";
@@ -135,6 +136,31 @@ describe("a checkpointer", () => {
     const second = checkpointer.now("two");
     expect(await second).toBe(await first);
     expect([source.seals, source.released]).toEqual([1, 1]);
+    journal.shut();
+  });
+
+  test("begins when long logs have started over, since none can until its snapshot is released", async () => {
+    let asked = 0;
+    const { source, journal, checkpointer } = await setUp({ canBegin: () => (asked += 1) > 2 });
+    const running = checkpointer.now("test");
+    await until(() => asked === 2);
+    expect(source.taken).toBe(0);
+    await running;
+    expect([asked, source.taken]).toEqual([3, 1]);
+    journal.shut();
+  });
+
+  test("begins after a while all the same: an application's reader may keep a log from starting over for long", async () => {
+    const clock = new ManualClock();
+    const { source, journal, checkpointer } = await setUp({ canBegin: () => false, clock });
+    const running = checkpointer.now("test");
+    for (let slept = 0; source.taken === 0; slept += 1) {
+      expect(slept).toBeLessThan(1_000);
+      clock.advance(50);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await running;
+    expect(source.released).toBe(1);
     journal.shut();
   });
 

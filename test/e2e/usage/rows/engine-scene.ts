@@ -91,6 +91,12 @@ export class EngineScene {
     });
   }
 
+  /** Waits for the checkpoint that is being written, or has one written. */
+  async checkpoint(): Promise<void> {
+    const answer = await this.#scene.cluster.clientOf(this.#host).checkpoint();
+    if (answer.kind !== "ok") throw new Error(JSON.stringify(answer));
+  }
+
   until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
     return this.#scene.until(what, async () => holds(), withinMs);
   }
