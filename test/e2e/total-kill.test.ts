@@ -26,24 +26,29 @@ for (const app of ["notes", "ledger"] as const) {
 
     const history = new History();
     const model = application.makeModel("p", workers);
-    const load = new Load({
-      urls: [cluster.gateways[0]?.url ?? ""],
-      model,
-      history,
-      clock: systemClock,
-      seed: 3,
-      workers,
-      requestsPerSecond: 300,
-      timeoutMs: 20_000,
-    });
-    await cluster.until(
-      "the gateway",
-      wholeWithinMs,
-      never,
-      () => "no answer",
-      () => load.get(application.readPath).catch(() => undefined),
-    );
-    await load.start();
+    const begin = async (seed: number): Promise<Load> => {
+      const [gateway] = cluster.gateways;
+      const load = new Load({
+        urls: [gateway?.url ?? ""],
+        model,
+        history,
+        clock: systemClock,
+        seed,
+        workers,
+        requestsPerSecond: 300,
+        timeoutMs: 20_000,
+      });
+      await cluster.until(
+        "the gateway",
+        wholeWithinMs,
+        never,
+        () => "no answer",
+        () => load.get(application.readPath).catch(() => undefined),
+      );
+      await load.start();
+      return load;
+    };
+    const load = await begin(3);
     while (history.acknowledgedCount < 200) await systemClock.sleep(5);
 
     const families = members.flatMap((member) => descendantsOf(member.process?.pid ?? 0));
@@ -55,24 +60,7 @@ for (const app of ["notes", "ledger"] as const) {
 
     await Promise.all(members.map((member) => cluster.start(member)));
     await cluster.whenWhole(wholeWithinMs, never);
-    const after = new Load({
-      urls: [cluster.gateways[0]?.url ?? ""],
-      model,
-      history,
-      clock: systemClock,
-      seed: 4,
-      workers,
-      requestsPerSecond: 300,
-      timeoutMs: 20_000,
-    });
-    await cluster.until(
-      "the gateway",
-      wholeWithinMs,
-      never,
-      () => "no answer",
-      () => after.get(application.readPath).catch(() => undefined),
-    );
-    await after.start();
+    const after = await begin(4);
     while (history.acknowledgedCount < before + 100) await systemClock.sleep(5);
     await after.stop();
     const { entries, broken } = await model.readBack((path) => after.get(path));
