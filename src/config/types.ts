@@ -94,7 +94,7 @@ export interface GatewayConfig {
   readonly peers: readonly string[];
   readonly probe: ProbeConfig;
   readonly hold: HoldConfig;
-  /** How often in all a request is sent again that was sent and lost. */
+  /** How many times in all a request may be resent after it was sent and lost. */
   readonly replayAgainMax: number;
   /** A client that has ended its side: gone, or one that still reads. */
   readonly clientHalfClose: "gone" | "serve";

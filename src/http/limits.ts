@@ -1,11 +1,11 @@
 /**
- * Every bound of the data plane, once: its default, its range, its key in a configuration file and what it bounds. The
- * types here, the schema of the file and the example of `stead init` (src/config/limits.ts), and the message to a
- * worker derive from this table; a test holds docs/OPERATIONS.md to it.
+ * The one table of the data plane's bounds: default, range, configuration key, and what each bounds. The types here,
+ * the schema of the file and the example of `stead init` (src/config/limits.ts), and the message to a worker derive
+ * from this table; a test holds docs/OPERATIONS.md to it.
  *
  * Sizes are bytes, times are milliseconds. A value of 0 for a time or a rate means "no such limit". The defaults suit a
- * server on the open internet in front of ordinary applications; a setting replaces exactly one of them
- * (`httpLimits({ idleMs: 5_000 })`).
+ * server on the open internet in front of ordinary applications; a setting replaces exactly one of them (`httpLimits({
+ * idleMs: 5_000 })`).
  */
 const second = 1000;
 const minute = 60 * second;
@@ -15,14 +15,14 @@ const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
 export interface LimitRow {
-  /** In [gateway.limits]; without it another setting decides. */
+  /** Its key in [gateway.limits]; a limit without one follows another setting. */
   readonly key?: string;
   readonly unit: "bytes" | "ms" | "count";
   readonly default: number;
   readonly min: number;
   readonly max: number;
   readonly doc: string;
-  /** The front of a host has it too, in [host.limits]: with what differs there. */
+  /** Present if [host.limits] has this limit too; holds what differs there. */
   readonly host?: { readonly default?: number; readonly min?: number; readonly doc?: string };
 }
 
@@ -33,8 +33,8 @@ export const limitTable = {
     default: 10_000,
     min: 1,
     max: 1_000_000,
-    doc: "client connections at once; beyond it they are closed at once",
-    host: { doc: "connections at once" },
+    doc: "concurrent client connections; further ones are closed immediately",
+    host: { doc: "concurrent connections" },
   },
   headBytesMax: {
     key: "head",
@@ -42,7 +42,7 @@ export const limitTable = {
     default: 32 * KiB,
     min: KiB,
     max: MiB,
-    doc: "start line and headers, and a trailer section; beyond it 431, of a response 502",
+    doc: "start line and headers, and a trailer section; beyond it 431, for a response 502",
     host: {},
   },
   headerCountMax: {
@@ -51,7 +51,7 @@ export const limitTable = {
     default: 100,
     min: 8,
     max: 1000,
-    doc: "number of headers; beyond it 431, of a response 502",
+    doc: "number of headers; beyond it 431, for a response 502",
     host: {},
   },
   bodyBytesMax: {
@@ -96,7 +96,7 @@ export const limitTable = {
     host: {
       default: 0,
       min: 0,
-      doc: "from the request's last byte to the response's first; 0: as long as the gateway waits, which has a time per service and path",
+      doc: "from the request's last byte to the response's first; 0: as long as the gateway waits, which has limits per service and path",
     },
   },
   connectionsPerAddressMax: {
@@ -105,7 +105,7 @@ export const limitTable = {
     default: 10_000,
     min: 1,
     max: 1_000_000,
-    doc: "client connections of one address at once",
+    doc: "concurrent client connections from one address",
   },
   targetBytesMax: {
     key: "target",
@@ -138,7 +138,7 @@ export const limitTable = {
     default: 64 * KiB,
     min: 0,
     max: GiB,
-    doc: "rest of a body that is thrown away to keep a connection usable",
+    doc: "rest of a body that is read and discarded to keep a connection usable",
   },
   readAheadBytesMax: {
     key: "read_ahead",
@@ -146,7 +146,7 @@ export const limitTable = {
     default: 64 * KiB,
     min: KiB,
     max: 64 * MiB,
-    doc: "pipelined requests read while one is answered",
+    doc: "pipelined requests read ahead while one is answered",
   },
   writeBufferBytesMax: {
     key: "write_buffer",
@@ -178,7 +178,7 @@ export const limitTable = {
     default: 240,
     min: 0,
     max: GiB,
-    doc: "slowest arrival of a request body, in bytes per second; below it 408; `0B`: none",
+    doc: "slowest accepted arrival of a request body, in bytes per second; below it 408; `0B`: no limit",
   },
   bodyRateWindowMs: {
     key: "body_rate_window",
@@ -194,16 +194,16 @@ export const limitTable = {
     default: minute,
     min: 100,
     max: 24 * hour,
-    doc: "a client that takes nothing of its response for so long is cut",
+    doc: "a client that reads nothing of its response for this long is disconnected",
   },
-  /** So that the last response is not destroyed by a reset (RFC 9112, 9.6). */
+  /** Keeps a reset from destroying the last response (RFC 9112, 9.6). */
   lingerMs: {
     key: "linger",
     unit: "ms",
     default: 2 * second,
     min: 10,
     max: minute,
-    doc: "a closing connection still reads for so long",
+    doc: "how long a closing connection still reads",
   },
   responseIdleMs: {
     key: "response_idle",
@@ -251,7 +251,7 @@ export const limitTable = {
     default: 4 * second,
     min: 1,
     max: hour,
-    doc: "an unused connection to a host is kept for so long; below the host's own `idle` it is never the host that closes first",
+    doc: "how long an unused connection to a host is kept; if shorter than the host's own `idle`, the host never closes first",
   },
   upstreamFreshMs: {
     key: "upstream_fresh",
@@ -259,7 +259,7 @@ export const limitTable = {
     default: second,
     min: 0,
     max: hour,
-    doc: "unused for longer, it serves idempotent requests only: they can be sent again when it breaks",
+    doc: "a connection unused for longer serves idempotent requests only: they can be resent if it breaks",
   },
 } as const satisfies Record<string, LimitRow>;
 
@@ -275,7 +275,7 @@ export const defaultHttpLimits = Object.fromEntries(
   Object.entries(limitTable).map(([name, row]) => [name, row.default]),
 ) as HttpLimits;
 
-/** The defaults with some replaced. Every value must be a finite number, not negative; anything else throws. */
+/** Returns the defaults with some replaced. Throws unless every value is a finite number of at least 0. */
 export function httpLimits(changes: Partial<HttpLimits> = {}): HttpLimits {
   for (const [name, value] of Object.entries(changes)) {
     if (!(name in defaultHttpLimits))

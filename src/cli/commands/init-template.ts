@@ -35,13 +35,13 @@ const clusterPart = (values: InitValues): string => `# stead configuration. Chec
 # Durations and sizes have a unit: "250ms", "1s", "5m", "64KiB", "4MiB". Relative paths start at this file's folder.
 
 [cluster]
-# The same secret for all gateways and hosts; only they may read it.
+# The same secret for all gateways and hosts; no other user should be able to read the file.
 secret_file = ${quoted(values.secretFile)}
 `;
 
 const gatewayPart = `[gateway]
 id = "gw1"
-# Client traffic comes in here.
+# Client traffic.
 listen = "0.0.0.0:8000"
 # Administration: stead status, stead switchover, stead sql.
 admin = "127.0.0.1:7700"
@@ -49,10 +49,10 @@ admin = "127.0.0.1:7700"
 # Registry, health, epochs, failovers and events.
 database = "gateway.db"
 #drain = "10s"
-# How often a request is sent again that was sent and lost; and what a client is that has ended its side: "gone" or "serve".
+# How often to resend a request whose host ended before it answered; how to treat a client that half-closes: "gone" or "serve".
 #replay = { again = 1 }
 #client_half_close = "gone"
-# Load balancers that begin connections with a PROXY protocol header, and proxies whose X-Forwarded fields are believed.
+# Load balancers that send a PROXY protocol header, and proxies whose X-Forwarded fields are trusted.
 #proxy_protocol_from = []
 #trusted_proxies = []
 #traceparent = "pass"
@@ -63,7 +63,7 @@ database = "gateway.db"
 #fall = 2
 #rise = 2
 
-# Requests that wait while a service has no primary; what does not fit or waits too long gets 503 with Retry-After.
+# Requests held while a service has no primary; beyond these limits they get 503 with Retry-After.
 [gateway.hold]
 #requests = 10000
 #bytes = "64MiB"
@@ -82,12 +82,12 @@ ${limitLines(gatewayLimits)}`;
 
 const servicePart = (values: InitValues): string => `[[service]]
 name = ${quoted(values.service)}
-# Only requests for this host name or path; without them, all.
+# Restricts the service to a host name or path prefix; by default it gets all requests.
 #match.host = "${values.service}.example"
 #match.path = "/"
-# "manual": a primary that failed takes part again only after: stead hosts add
+# "manual": a failed primary takes part again only after: stead hosts add
 #rejoin = "auto"
-# Answers that take longer than gateway.limits.first_byte, by the beginning of the path.
+# Path prefixes whose responses take longer than gateway.limits.first_byte.
 #first_byte = [{ path = "/export", time = "30m" }]
 
 # The hosts of the service, one table for each. More can be added later with: stead hosts add
@@ -101,25 +101,25 @@ control = "http://127.0.0.1:7701"
 const hostPart = (values: InitValues): string => `[host]
 id = ${quoted(values.hostId)}
 service = ${quoted(values.service)}
-# Gateways talk to the control address, clients' requests arrive at the data address. With 0.0.0.0, say how to reach them.
+# Gateways use the control address; client requests arrive at the data address. With 0.0.0.0, set the advertised URLs too.
 control = "127.0.0.1:7701"
 #advertise_control = "http://127.0.0.1:7701"
 listen = "127.0.0.1:8001"
 #advertise_data = "http://127.0.0.1:8001"
-# On a local disk. The databases are named relative to it: "notes.db", "tenants/*.db"; * and ? stay within one folder, ** is any folders.
+# The data folder, on a local disk. Databases are relative to it: "notes.db", "tenants/*.db"; * and ? match within one folder, ** any folders.
 data = ${quoted(values.data ?? "data")}
 databases = ${quotedList(values.databases ?? ["*.db"])}
 #databases_except = []
-# The host's own notes, and data that was committed here but never acknowledged.
+# The host's own state, and data that was committed here but never acknowledged.
 #state = "data.stead"
 #set_aside = "data.stead/set-aside"
 # The folder that all hosts of this service share.
 vault = ${quoted(values.vault)}
 #vault_timeout = "5s"
-# On exactly one host, and only for an empty vault: start from this host's databases, or from none.
+# On exactly one host, for an empty vault only: initialise it from this host's databases, or from none.
 ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
 #bootstrap_check = "quick"
-# "async" acknowledges before the vault has the write, and then also needs: async_loss_max = "1s"
+# "async" acknowledges before the vault has the write; it also needs: async_loss_max = "1s"
 #durability = "strict"
 #lease = "1s"
 #drift_margin = "100ms"
@@ -130,7 +130,7 @@ ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
 #nofailover = false
 
 [host.application]
-# Started when this host becomes primary; listens on 127.0.0.1 at the port that the environment variable PORT names.
+# Started when this host becomes primary; must listen on 127.0.0.1, at the port in the environment variable PORT.
 command = ["bun", "app.ts"]
 #cwd = "."
 #env = { LOG_LEVEL = "info" }

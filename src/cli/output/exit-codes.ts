@@ -42,6 +42,6 @@ export const exitCodeMeanings: readonly (readonly [code: ExitCode, meaning: stri
   [exitCodes.unreachable, "gateway or host did not answer"],
   [exitCodes.resource, "port or file in use, or not permitted"],
   [exitCodes.application, "application did not start, did not get ready, or cannot be captured"],
-  [exitCodes.verdict, "a check was made and did not hold"],
+  [exitCodes.verdict, "a check ran and failed"],
   [exitCodes.interrupted, "interrupted before it was done"],
 ];
