@@ -24,12 +24,12 @@ export interface Attachment extends TrackingOptions {
 }
 
 /** `elsewhere`: processes that have the database open with another log than the one beside its name. */
-export type Outcome = "attached" | "locked" | "gone" | { readonly elsewhere: readonly number[] };
+export type AttachOutcome = "attached" | "locked" | "gone" | { readonly elsewhere: readonly number[] };
 
 /** One try, without waiting. Throws `CaptureError` when the file cannot be captured, and what SQLite says. */
-export function attach({ name, file, writeLocks, isAtStart, onAttached, ...options }: Attachment): Outcome {
+export function attach({ name, file, writeLocks, isAtStart, onAttached, ...options }: Attachment): AttachOutcome {
   let files: DatabaseFiles | undefined;
-  let outcome: Outcome = "locked";
+  let outcome: AttachOutcome = "locked";
   try {
     files = DatabaseFiles.tryOpen(name, file.path, writeLocks);
     if (files === undefined) return "locked";

@@ -36,4 +36,4 @@ export function identityAt(path: PathLike): FileIdentity | undefined {
 }
 
 /** For maps. */
-export const keyOf = ({ device, inode }: FileIdentity): string => `${device} ${inode}`;
+export const identityKey = ({ device, inode }: FileIdentity): string => `${device} ${inode}`;

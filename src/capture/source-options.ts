@@ -4,7 +4,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { SourceLimits } from "./limits.ts";
 import type { PageHashes } from "./page-hashes.ts";
-import type { UncapturedDatabase } from "./uncaptured.ts";
+import type { UncapturedEntry } from "./uncaptured.ts";
 
 export interface SourceOptions {
   /** The application's data folder, absolute. */
@@ -31,7 +31,7 @@ export interface SourceOptions {
    */
   readonly uncaptured?: "hold" | "stop" | undefined;
   /** Other databases than before cannot be captured, or for other reasons. */
-  onUncaptured?(now: readonly UncapturedDatabase[]): void;
+  onUncaptured?(now: readonly UncapturedEntry[]): void;
   /** Something an operator should know that does not stop capture. */
   onWarning(text: string): void;
 }

@@ -10,7 +10,7 @@ import type { CaptureError } from "./capture-error.ts";
 /** It is being made, or locked: a moment later it may be captured. */
 export const mayPass = ({ kind }: CaptureError): boolean => kind === "locked" || kind === "exclusive";
 
-export interface UncapturedDatabase {
+export interface UncapturedEntry {
   readonly name: string;
   readonly error: CaptureError;
   /** Monotonic milliseconds. */
@@ -18,17 +18,17 @@ export interface UncapturedDatabase {
 }
 
 export class Uncaptured {
-  readonly #entries = new Map<string, UncapturedDatabase>();
+  readonly #entries = new Map<string, UncapturedEntry>();
   readonly #now: () => number;
-  readonly #onChange: (now: readonly UncapturedDatabase[]) => void;
+  readonly #onChange: (now: readonly UncapturedEntry[]) => void;
 
   /** `now`: monotonic milliseconds. `onChange` hears of other names, and of other reasons. */
-  constructor(now: () => number, onChange: (now: readonly UncapturedDatabase[]) => void) {
+  constructor(now: () => number, onChange: (now: readonly UncapturedEntry[]) => void) {
     this.#now = now;
     this.#onChange = onChange;
   }
 
-  get list(): readonly UncapturedDatabase[] {
+  get list(): readonly UncapturedEntry[] {
     return [...this.#entries.values()];
   }
 

@@ -23,9 +23,9 @@ import {
   type DemoteRequest,
   type PromoteEvent,
   type PromoteRequest,
-  type Refusal,
   type RehearsalDone,
 } from "./messages.ts";
+import type { Refusal } from "../core/refusal.ts";
 
 export type HostAnswer<T> =
   | { readonly kind: "ok"; readonly value: T }

@@ -77,6 +77,7 @@ export const promoteRequestSchema = v.object({
 /** As it is sent: what has a default may be left out. */
 export type PromoteRequest = v.InferInput<typeof promoteRequestSchema>;
 
+/** `Refusal` of src/core/refusal.ts, as it travels. */
 export const refusalSchema = v.variant("kind", [
   v.object({ kind: v.literal("epoch_taken"), epoch: count, host: v.pipe(v.string(), v.nonEmpty()) }),
   v.object({ kind: v.literal("primary_alive"), evidence: v.string() }),
@@ -85,7 +86,6 @@ export const refusalSchema = v.variant("kind", [
   /** This host's vault is not the vault of the service, or lost records. */
   v.object({ kind: v.literal("other_log"), reason: v.string() }),
 ]);
-export type Refusal = v.InferOutput<typeof refusalSchema>;
 
 export const promotePhases = ["claim", "lease", "catch-up", "start", "ready"] as const;
 export type PromotePhase = (typeof promotePhases)[number];

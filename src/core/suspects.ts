@@ -33,7 +33,7 @@ export interface KnownSuspect extends Fingerprint {
   readonly pauseMs: number;
 }
 
-export type Standing =
+export type RequestStanding =
   | { readonly kind: "free" }
   | { readonly kind: "watched" }
   /** A trial may be made. */
@@ -89,7 +89,7 @@ export class Suspects {
   }
 
   /** `maySpareEnding`: the host can afford that a trial ends the application. */
-  standing(request: Fingerprint, now: number, maySpareEnding: boolean): Standing {
+  standing(request: Fingerprint, now: number, maySpareEnding: boolean): RequestStanding {
     const entry = this.#current(keyOf(request), now);
     if (entry === undefined) return { kind: "free" };
     if (entry.pauseMs === 0) return { kind: "watched" };

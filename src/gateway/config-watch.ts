@@ -9,7 +9,7 @@ import { stat } from "node:fs/promises";
 import { formatProblems } from "../config/problems.ts";
 import type { ConfigResult } from "../config/types.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log.ts";
 import { Background } from "../runtime/background.ts";
 import type { Gateway } from "./gateway.ts";
 
@@ -21,7 +21,7 @@ export interface ConfigWatchOptions {
   readonly load: () => ConfigResult;
   readonly gateway: Pick<Gateway, "reload" | "refuseReload">;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly pollMs?: number;
 }
 

@@ -10,7 +10,7 @@ import type { ReplicatedRow } from "../core/replication/row.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log.ts";
 import { Interrupted } from "./service/interrupted.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
@@ -33,7 +33,7 @@ export interface ControlPlaneOptions {
   /** In force now. */
   readonly config: () => ControlConfig;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly metrics: Metrics;
   readonly store: StateStore;
   /** What the store gave when it was opened. */

@@ -13,7 +13,7 @@ import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
 import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
 import { PrometheusMetrics } from "../metrics/prometheus.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin/admin.ts";
 import { closeAdmin, listenAdmin } from "./admin/admin-listener.ts";
@@ -37,7 +37,7 @@ export interface GatewayDeps {
   readonly sqlReader: readonly [string, ...string[]];
   /** Program and arguments of a worker process (workers/worker.ts); needed when the configuration has more than one. */
   readonly worker?: readonly [string, ...string[]];
-  readonly log: Log;
+  readonly log: Logger;
   /** Where the configuration came from. */
   readonly configFile?: string;
 }

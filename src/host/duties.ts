@@ -6,7 +6,7 @@
  */
 import type { PromoteEvent } from "../control/messages.ts";
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
-import { describeRefusal } from "../core/failover/refusal.ts";
+import { describeRefusal } from "../core/refusal.ts";
 import type { CheckpointManifest } from "../vault/checkpoint/checkpoint.ts";
 import type { LogRecord } from "../vault/record.ts";
 import { retryUntilAnswered } from "../vault/store/retry.ts";

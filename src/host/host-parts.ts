@@ -3,7 +3,7 @@ import type { HostConfig } from "../config/types.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log.ts";
 import type { Random } from "../runtime/random.ts";
 import type { CheckpointManifest } from "../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
@@ -32,7 +32,7 @@ export interface HostParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly rules: Rules;
-  readonly log: Log;
+  readonly log: Logger;
   readonly metrics: Metrics;
   readonly store: Store;
   /** Over that store. */

@@ -7,8 +7,8 @@
 import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
 import { type HostEffect, type HostEvent, type HostState, initialHostState, stepHost } from "../core/host/life.ts";
-import { afterService, putOff, type RetrySchedule } from "../core/host/retry-schedule.ts";
-import type { Refusal, WitnessVerdict } from "../core/host/witness.ts";
+import { afterService, scheduleRetry, type RetrySchedule } from "../core/host/retry-schedule.ts";
+import type { WitnessVerdict } from "../core/host/witness.ts";
 import { Canary } from "./machine/canary.ts";
 import { checkpointOnDemand } from "./primary/checkpointer.ts";
 import type { Controlled } from "./control/control.ts";
@@ -29,6 +29,7 @@ import { Stages } from "./stages.ts";
 import { StoreLog } from "../vault/log/store-log.ts";
 import type { Term } from "./primary/term.ts";
 import { endsWithin } from "./machine/time-limit.ts";
+import type { Refusal } from "../core/refusal.ts";
 
 export class Host implements Controlled {
   readonly instance: string;
@@ -388,7 +389,7 @@ export class Host implements Controlled {
 
   #putOff(reason: string): void {
     this.#notices.warn(reason);
-    this.#retry = putOff(this.#retry, reason, this.#servedMs, this.#parts.clock.now());
+    this.#retry = scheduleRetry(this.#retry, reason, this.#servedMs, this.#parts.clock.now());
     this.#servingSince = undefined;
   }
 

@@ -16,7 +16,7 @@ import type { RehearsalResult } from "../control/host-status.ts";
 import type { RehearsalDone } from "../control/messages.ts";
 import type { HostState } from "../core/host/life.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log.ts";
 import type { LogReader } from "../vault/log/log-reader.ts";
 import type { Audience, RehearsalGround, RehearsedApplication } from "./application/rehearsal-ground.ts";
 import type { Follower } from "./secondary/follower.ts";
@@ -34,7 +34,7 @@ export interface RehearsalsOptions {
   /** null: this host has no application that it could start. */
   readonly ground: RehearsalGround | null;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly freePort: () => Promise<number>;
   readonly onResult: (ok: boolean) => void;
   /** The application used the replica itself, and this host follows with it. */

@@ -17,7 +17,7 @@ import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { freePort } from "../runtime/free-ports.ts";
 import { openFileLimit } from "../runtime/open-file-limit.ts";
-import { type Log, systemLog } from "../runtime/log.ts";
+import { type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { contentHash } from "../vault/checkpoint/chunk-codec.ts";
 import { ensureIdentity } from "../vault/store/identity.ts";
@@ -80,7 +80,7 @@ interface CleanerParts {
   readonly config: HostConfig;
   readonly clock: Clock;
   readonly store: Store;
-  readonly log: Log;
+  readonly log: Logger;
 }
 
 /** Throws the typed errors of vault, sockets and file system, before the host begins to live. */
@@ -235,7 +235,7 @@ function exposed(metrics: PrometheusMetrics, host: Host, front: Front): Expositi
   };
 }
 
-function reload(config: HostConfig, load: () => HostConfig | string, host: Host, log: Log): void {
+function reload(config: HostConfig, load: () => HostConfig | string, host: Host, log: Logger): void {
   const next = load();
   const outcome = typeof next === "string" ? ({ kind: "refused", why: next } as const) : reloadHost(config, next);
   if (outcome.kind === "refused")
@@ -244,7 +244,7 @@ function reload(config: HostConfig, load: () => HostConfig | string, host: Host,
   host.announce();
 }
 
-function warnOfSuspects(log: Log, fresh: readonly Fingerprint[]): void {
+function warnOfSuspects(log: Logger, fresh: readonly Fingerprint[]): void {
   for (const { method, path } of fresh)
     log.warn("suspect_request: the application ended twice while it had such a request: it is put aside", {
       method,
@@ -279,7 +279,7 @@ interface Parts {
   readonly host: Host;
   readonly control: ControlServer;
   readonly front: Front;
-  readonly log: Log;
+  readonly log: Logger;
   close(): Promise<void>;
 }
 

@@ -3,19 +3,19 @@
  * one, the rest as a number when the window is over.
  */
 import type { Clock, Timer } from "./clock.ts";
-import type { Log, LogFields } from "./log.ts";
+import type { Logger, LogFields } from "./log.ts";
 
 const windowMs = 10_000;
 const linesPerWindowMax = 10;
 
 export class BoundedLog {
-  readonly #log: Log;
+  readonly #log: Logger;
   readonly #clock: Clock;
   #told = 0;
   #untold = 0;
   #window: Timer | undefined;
 
-  constructor(log: Log, clock: Clock) {
+  constructor(log: Logger, clock: Clock) {
     this.#log = log;
     this.#clock = clock;
   }

@@ -1,14 +1,14 @@
 /** One line per happening on standard error: time, level, what, then `key=value`. For people and for `grep`. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
 
-export interface Log {
+export interface Logger {
   info(what: string, fields?: LogFields): void;
   warn(what: string, fields?: LogFields): void;
   error(what: string, fields?: LogFields): void;
 }
 
 /** `name` says which part of the process speaks, for example `host a`. */
-export function systemLog(name: string): Log {
+export function systemLog(name: string): Logger {
   const line = (level: string, what: string, fields: LogFields = {}): void => {
     const tail = Object.entries(fields).map(([key, value]) => ` ${key}=${quoted(value)}`);
     process.stderr.write(`${new Date().toISOString()} ${level} ${name}: ${what}${tail.join("")}\n`);

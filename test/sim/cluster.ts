@@ -1,6 +1,6 @@
 /** All machines of a history, and what can be done to them. */
 import type { HostConfig } from "../../src/config/types.ts";
-import type { Replica } from "../../src/core/replication/replication.ts";
+import type { RowReplica } from "../../src/core/replication/replication.ts";
 import { type ReplicatedRow, supersedes } from "../../src/core/replication/row.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { identityKey } from "../../src/vault/keys.ts";
@@ -392,7 +392,7 @@ export class Cluster {
   }
 }
 
-function rowsOf(replica: Replica): Map<string, string> {
+function rowsOf(replica: RowReplica): Map<string, string> {
   const rows = new Map<string, string>();
   for (const row of replica.rows()) if (row.table !== "health") rows.set(`${row.table}\n${row.key}`, textOf(row));
   return rows;
@@ -402,7 +402,7 @@ const textOf = ({ table, key, origin, seq, hlc, deleted, values }: ReplicatedRow
   JSON.stringify([table, key, origin, seq, hlc, deleted, Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))]);
 
 /** A row of `other` that the vector of `replica` covers, and that is neither there nor superseded there. */
-function falseClaim(replica: Replica, other: Replica): string | undefined {
+function falseClaim(replica: RowReplica, other: RowReplica): string | undefined {
   for (const row of other.rows()) {
     if (!covers(replica.vector, row.origin, row.seq)) continue;
     const own = replica.get(row.table, row.key);

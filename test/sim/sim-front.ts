@@ -7,7 +7,7 @@ import {
   type Fingerprint,
   fingerprintOf,
   type KnownSuspect,
-  type Standing,
+  type RequestStanding,
   Suspects,
 } from "../../src/core/suspects.ts";
 import type { DrainTimes } from "../../src/host/application/drain.ts";
@@ -171,7 +171,7 @@ export class SimFront implements FrontPort {
     client.answer({ kind: "not-executed", reason: "the application is restarting" });
   }
 
-  #standing(request: Request, term: Term): Standing {
+  #standing(request: Request, term: Term): RequestStanding {
     return this.suspects.isWatching
       ? this.suspects.standing(fingerprint(request), this.#ports.process.clock.now(), term.maySpareEnding)
       : { kind: "free" };

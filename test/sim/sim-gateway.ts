@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { ProbeConfig } from "../../src/config/types.ts";
 import { peerMessageSchema, type PeerRefusal } from "../../src/control/peer-api.ts";
 import type { Command, ServiceState } from "../../src/core/failover/state.ts";
-import type { Replica } from "../../src/core/replication/replication.ts";
+import type { RowReplica } from "../../src/core/replication/replication.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { ControlPlane } from "../../src/gateway/control-plane.ts";
 import type { ControlConfig } from "../../src/gateway/service/served-services.ts";
@@ -100,7 +100,7 @@ export class SimGateway {
     return this.#control?.services()[0]?.state;
   }
 
-  get replica(): Replica | undefined {
+  get replica(): RowReplica | undefined {
     return this.#store?.replica;
   }
 

@@ -1,7 +1,7 @@
 /** `stead checkpoint [host]`: asks a host, usually the primary, for a checkpoint now. */
 import { buildCommand } from "@stricli/core";
 import {
-  connect,
+  connectToGateway,
   connectionFlags,
   jsonFlag,
   requireAnswer,
@@ -37,7 +37,7 @@ export const checkpointCommand = buildCommand<CheckpointFlags, [host?: string], 
     },
   },
   async func(flags, host) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const done = requireAnswer(await client.checkpoint(targetOf(flags.service, host), this.signal), url);
     const text = `service ${done.service}: checkpoint at position ${done.position} by ${done.host}, ${done.chunksWritten} chunks written, ${done.chunksReused} reused, ${done.ms.toFixed(0)} ms\n`;
     this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : text);

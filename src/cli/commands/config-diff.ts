@@ -6,7 +6,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
-import { connect, connectionFlags, jsonFlag, requireAnswer } from "./gateway-connection.ts";
+import { connectToGateway, connectionFlags, jsonFlag, requireAnswer } from "./gateway-connection.ts";
 import { formatTable } from "../output/table.ts";
 
 interface DiffFlags {
@@ -50,7 +50,7 @@ export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliCon
         accepted: "the file of a gateway",
         advice: "name that file",
       });
-    const { client, url } = connect(this, { gateway: flags.gateway, config: file });
+    const { client, url } = connectToGateway(this, { gateway: flags.gateway, config: file });
     const report = requireAnswer(await client.config(this.signal), url);
     const found = configDifferences(
       { ...gatewaySettings(config.gateway), ...serviceSettings(config.services) },

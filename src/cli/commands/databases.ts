@@ -5,7 +5,7 @@ import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { DatabaseAct } from "../../control/databases.ts";
 import type { DatabasesAnswer } from "../../control/gateway-api.ts";
 import {
-  connect,
+  connectToGateway,
   connectionFlags,
   jsonFlag,
   requireAnswer,
@@ -42,7 +42,7 @@ const listCommand = buildCommand<DatabasesFlags, [], CliContext>({
   },
   parameters: { flags: shared },
   async func(flags) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     show(this, flags.json, requireAnswer(await client.databases(serviceOf(flags), this.signal), url));
   },
 });
@@ -108,7 +108,7 @@ async function change(
   flags: DatabasesFlags,
   request: { readonly name: string; readonly force?: boolean },
 ): Promise<void> {
-  const { client, url } = connect(context, flags);
+  const { client, url } = connectToGateway(context, flags);
   show(
     context,
     flags.json,

@@ -2,7 +2,7 @@
 import { buildCommand } from "@stricli/core";
 import type { DryRunAnswer } from "../../control/gateway-api.ts";
 import {
-  connect,
+  connectToGateway,
   connectionFlags,
   jsonFlag,
   requireAnswer,
@@ -63,7 +63,7 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
     },
   },
   async func(flags, host) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     if (flags.dryRun && (flags.force || host !== undefined)) {
       throw new OperatorError("usage", {
         found: "--dry-run with --force or a host",

@@ -52,7 +52,7 @@ export const jsonFlag = {
 } as const;
 
 /** The client for these flags. Ends with code 3 when address or secret are nowhere to be found. */
-export function connect(
+export function connectToGateway(
   context: CliContext,
   flags: ConnectionFlags,
 ): { readonly client: GatewayClient; readonly url: string } {

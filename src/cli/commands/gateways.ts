@@ -2,7 +2,13 @@
 import { buildCommand } from "@stricli/core";
 import type { GatewayList } from "../../control/gateway-api.ts";
 import type { CliContext } from "../output/context.ts";
-import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connectToGateway,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import { formatTable } from "../output/table.ts";
 
 interface GatewaysFlags extends ConnectionFlags {
@@ -18,7 +24,7 @@ export const gatewaysListCommand = buildCommand<GatewaysFlags, [], CliContext>({
   },
   parameters: { flags: shared },
   async func(flags) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     show(this, flags.json, requireAnswer(await client.gateways(this.signal), url));
   },
 });
@@ -41,7 +47,7 @@ export const gatewaysRemoveCommand = buildCommand<GatewaysFlags, [gateway: strin
     positional: { kind: "tuple", parameters: [{ brief: "Id of the gateway", placeholder: "gateway", parse: String }] },
   },
   async func(flags, gateway) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     show(this, flags.json, requireAnswer(await client.removeGateway(gateway, this.signal), url));
   },
 });

@@ -2,7 +2,7 @@
 import { buildCommand } from "@stricli/core";
 import type { HostList } from "../../control/gateway-api.ts";
 import {
-  connect,
+  connectToGateway,
   connectionFlags,
   jsonFlag,
   parseUrl,
@@ -35,7 +35,7 @@ export const hostsListCommand = buildCommand<HostsFlags, [], CliContext>({
   },
   parameters: { flags: shared },
   async func(flags) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     show(this, flags.json, requireAnswer(await client.hosts(this.signal), url));
   },
 });
@@ -71,7 +71,7 @@ export const hostsAddCommand = buildCommand<AddFlags, [host: string, control: st
     },
   },
   async func(flags, id, controlUrl) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const request = {
       id,
       controlUrl,
@@ -100,7 +100,7 @@ export const hostsRemoveCommand = buildCommand<
   },
   parameters: { flags: { ...shared, ...serviceFlag }, positional: { kind: "tuple", parameters: [hostParameter] } },
   async func(flags, host) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const service = flags.service ?? serviceOf(requireAnswer(await client.hosts(this.signal), url), host);
     show(this, flags.json, requireAnswer(await client.removeHost(service, host, this.signal), url));
   },
@@ -155,7 +155,7 @@ export const hostsSetCommand = buildCommand<SetFlags, [host: string], CliContext
         advice: "see `stead hosts set --help`",
       });
     }
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const service = flags.service ?? serviceOf(requireAnswer(await client.hosts(this.signal), url), host);
     const change = {
       ...(priority === undefined ? {} : { priority: priority === "own" ? null : priority }),
@@ -184,7 +184,7 @@ export const hostsDrainCommand = buildCommand<
   },
   parameters: { flags: { ...shared, ...serviceFlag }, positional: { kind: "tuple", parameters: [hostParameter] } },
   async func(flags, host) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const service = flags.service ?? serviceOf(requireAnswer(await client.hosts(this.signal), url), host);
     const done = requireAnswer(await client.drainHost(service, host, this.signal), url);
     this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${host} is drained\n${describeDone(done)}`);

@@ -1,7 +1,7 @@
 /** `stead pause` and `stead resume`: automation off and on; routing stays. */
 import { buildCommand } from "@stricli/core";
 import {
-  connect,
+  connectToGateway,
   connectionFlags,
   jsonFlag,
   requireAnswer,
@@ -24,7 +24,7 @@ const command = (kind: "pause" | "resume", brief: string, explanation: string) =
     },
     parameters: { flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag } },
     async func(flags) {
-      const { client, url } = connect(this, flags);
+      const { client, url } = connectToGateway(this, flags);
       const request = targetOf(flags.service, undefined);
       const done = requireAnswer(
         await (kind === "pause" ? client.pause(request, this.signal) : client.resume(request, this.signal)),

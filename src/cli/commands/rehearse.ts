@@ -2,7 +2,7 @@
 import { buildCommand } from "@stricli/core";
 import type { RehearsalAnswer } from "../../control/gateway-api.ts";
 import {
-  connect,
+  connectToGateway,
   connectionFlags,
   jsonFlag,
   requireAnswer,
@@ -40,7 +40,7 @@ export const rehearseCommand = buildCommand<RehearseFlags, [host: string], CliCo
     },
   },
   async func(flags, host) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const answer = requireAnswer(
       await client.rehearse({ host, ...(flags.service === undefined ? {} : { service: flags.service }) }, this.signal),
       url,

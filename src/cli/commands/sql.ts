@@ -1,7 +1,13 @@
 /** `stead sql 'select …'`: asks a gateway's database, read-only. */
 import { buildCommand } from "@stricli/core";
 import { sqlRowsMax, type SqlAnswer, type SqlValue } from "../../control/gateway-api.ts";
-import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connectToGateway,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 import { lineWidth, printable } from "../output/paragraph.ts";
 import { formatTable } from "../output/table.ts";
@@ -49,7 +55,7 @@ export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext
   async func(flags, sql) {
     if (flags.csv && flags.json)
       throw new OperatorError("usage", { found: "--csv and --json", accepted: "one of them", advice: "choose" });
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const answer = requireAnswer(await client.sql({ sql, rowsMax: flags.rows }, this.signal), url);
     this.process.stdout.write(
       flags.json

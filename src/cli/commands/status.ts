@@ -2,7 +2,13 @@
 import { buildCommand } from "@stricli/core";
 import type { ClusterHost, ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
 import { systemClock } from "../../runtime/clock.ts";
-import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connectToGateway,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { formatOperatorError } from "../output/operator-errors.ts";
 import type { CliContext } from "../output/context.ts";
@@ -44,7 +50,7 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
     },
   },
   async func(flags) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const show = async (): Promise<void> => {
       const status = requireAnswer(await client.cluster(this.signal), url);
       const text = flags.json ? `${JSON.stringify(status)}\n` : formatStatus(status, systemClock.wallTime());

@@ -1,6 +1,12 @@
 /** `stead suspects clear [service]`: requests that were put aside are forwarded again. */
 import { buildCommand } from "@stricli/core";
-import { connect, connectionFlags, jsonFlag, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import {
+  connectToGateway,
+  connectionFlags,
+  jsonFlag,
+  requireAnswer,
+  type ConnectionFlags,
+} from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 
 interface SuspectsFlags extends ConnectionFlags {
@@ -30,7 +36,7 @@ export const suspectsClearCommand = buildCommand<SuspectsFlags, [service?: strin
     },
   },
   async func(flags, service) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const done = requireAnswer(await client.clearSuspects(service === undefined ? {} : { service }, this.signal), url);
     this.process.stdout.write(
       flags.json

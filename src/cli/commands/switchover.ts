@@ -2,7 +2,7 @@
 import { buildCommand } from "@stricli/core";
 import type { CommandDone } from "../../control/gateway-api.ts";
 import {
-  connect,
+  connectToGateway,
   connectionFlags,
   jsonFlag,
   requireAnswer,
@@ -39,7 +39,7 @@ export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], 
     },
   },
   async func(flags, host) {
-    const { client, url } = connect(this, flags);
+    const { client, url } = connectToGateway(this, flags);
     const done = requireAnswer(await client.switchover(targetOf(flags.service, host), this.signal), url);
     this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : describeDone(done));
   },

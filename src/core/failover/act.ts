@@ -2,11 +2,11 @@
 import { brakeOf, causeOfLoss } from "./brake.ts";
 import type { Cause } from "./loss.ts";
 import { stepEnded } from "./budget.ts";
-import type { CallRefusal, Failover, FailoverEvent, FailoverKind } from "./state.ts";
+import type { Failover, FailoverEvent, FailoverKind } from "./state.ts";
 import { agreementOf, promoteBest, standDown, tryNext, waitsForBrake } from "./order.ts";
 import { relationToPrimary } from "./relation.ts";
-import { abandon, adopt, become, nextKey, note, put, putHost, spent, type Turn } from "./turn.ts";
-import { describeRefusal } from "./refusal.ts";
+import { abandon, adopt, become, nextKey, note, put, putHostView, spent, type Turn } from "./turn.ts";
+import { describeRefusal, type Refusal } from "../refusal.ts";
 
 /** This gateway has decided: the primary is down, or is not primary any more, or there has never been one. */
 export function decide(turn: Turn): void {
@@ -160,7 +160,7 @@ export function finish(turn: Turn, failover: Failover, host: string, epoch: numb
   const view = turn.state.hosts.get(host);
   if (view !== undefined && view.report !== null && turn.state.primary?.host === host) {
     const report = { ...view.report, role: "primary" as const, reason: null, epoch, epochHost: host, dataUrl };
-    putHost(turn, { ...view, report, reportAt: turn.now });
+    putHostView(turn, { ...view, report, reportAt: turn.now });
   }
   const ended: Failover = { ...failover, to: host, epochTo: epoch };
   become(turn, { kind: "serving" });
@@ -179,7 +179,7 @@ export function finish(turn: Turn, failover: Failover, host: string, epoch: numb
 function onDemoted(turn: Turn, failover: Failover, since: number): void {
   const view = failover.from === null ? undefined : turn.state.hosts.get(failover.from);
   if (view !== undefined && view.report !== null) {
-    putHost(turn, {
+    putHostView(turn, {
       ...view,
       report: { ...view.report, role: "restoring", reason: "stepped down" },
       reportAt: turn.now,
@@ -189,7 +189,7 @@ function onDemoted(turn: Turn, failover: Failover, since: number): void {
   promoteBest(turn, measured);
 }
 
-function onRefused(turn: Turn, refusal: CallRefusal): void {
+function onRefused(turn: Turn, refusal: Refusal): void {
   const phase = turn.state.phase;
   if (phase.kind !== "promoting" && phase.kind !== "demoting") return;
   const { failover, since } = phase;

@@ -3,7 +3,7 @@ import { doubted, seenFailing, seenWell, streamEnded, unknownHealth } from "./he
 import type { FailoverEvent, HostReport, HostView, LogHeard, RegisteredHost } from "./state.ts";
 import { aloneWithoutVault, reachesVault, vaultCondition, vaultInWords } from "./vault.ts";
 import { heardAt } from "./position-trail.ts";
-import { adopt, note, put, putHost, type Turn } from "./turn.ts";
+import { adopt, note, put, putHostView, type Turn } from "./turn.ts";
 
 export function observe(turn: Turn, event: FailoverEvent): void {
   switch (event.kind) {
@@ -80,7 +80,7 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
         `${view.controlUrl} answers as host "${report.host}": check the control address of ${host}`,
       );
     }
-    return putHost(turn, { ...view, health });
+    return putHostView(turn, { ...view, health });
   }
   const lostVault = aloneWithoutVault(state, host, report, now);
   const health = lostVault
@@ -92,7 +92,7 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   // vault.
   const isContinuous = now - view.reportAt <= state.settings.staleMs;
   const vaultSince = reachesVault(report) ? ((isContinuous ? view.vaultSince : null) ?? now) : null;
-  putHost(
+  putHostView(
     turn,
     newest
       ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince }
@@ -157,7 +157,7 @@ function changeHealth(turn: Turn, host: string, change: (view: HostView) => Host
   if (view === undefined) return;
   const health = change(view);
   if (health === view.health) return;
-  putHost(turn, { ...view, health });
+  putHostView(turn, { ...view, health });
   noteHealth(turn, view, health.kind);
   if (probe && health.kind === "up") turn.effects.push({ kind: "probe", host });
 }

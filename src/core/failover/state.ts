@@ -16,6 +16,7 @@ import type { Brake, Cause, Loss } from "./loss.ts";
 import type { FailureCause, HostHealth } from "./health.ts";
 import type { PositionTrail } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
+import type { Refusal } from "../refusal.ts";
 
 /** What a host says about itself, as far as decisions need it (src/control/host-status.ts has the whole). */
 export interface HostReport {
@@ -290,13 +291,6 @@ export type Command =
   | { readonly kind: "pause" }
   | { readonly kind: "resume" };
 
-export type CallRefusal =
-  | { readonly kind: "epoch_taken"; readonly epoch: number; readonly host: string }
-  | { readonly kind: "primary_alive"; readonly evidence: string }
-  | { readonly kind: "not_ready"; readonly reason: string }
-  | { readonly kind: "order_expired"; readonly reason: string }
-  | { readonly kind: "other_log"; readonly reason: string };
-
 export type FailoverEvent =
   /** The registry, whole: hosts that are missing are removed. */
   | { readonly kind: "hosts"; readonly hosts: readonly RegisteredHost[] }
@@ -320,7 +314,7 @@ export type FailoverEvent =
   | { readonly kind: "phase-ended"; readonly call: number; readonly phase: string; readonly ms: number }
   | { readonly kind: "promoted"; readonly call: number; readonly epoch: number; readonly dataUrl: string }
   | { readonly kind: "demoted"; readonly call: number }
-  | { readonly kind: "call-refused"; readonly call: number; readonly refusal: CallRefusal }
+  | { readonly kind: "call-refused"; readonly call: number; readonly refusal: Refusal }
   /** The call ended without an answer. */
   | { readonly kind: "call-lost"; readonly call: number; readonly why: string }
   /** The route of the last `route` effect is in place. */

@@ -53,7 +53,7 @@ export function put(turn: Turn, change: Partial<ServiceState>): void {
   turn.state = { ...turn.state, ...change };
 }
 
-export function putHost(turn: Turn, view: HostView): void {
+export function putHostView(turn: Turn, view: HostView): void {
   put(turn, { hosts: new Map(turn.state.hosts).set(view.id, view) });
 }
 

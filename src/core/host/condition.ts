@@ -120,14 +120,14 @@ export function impairmentsOf(
   return found;
 }
 
-export interface VaultReport {
+export interface VaultHealth {
   readonly id: string | null;
   readonly wroteMs: number | null;
   readonly writeError: string | null;
   readonly latencyMs: number | null;
 }
 
-export function vaultReportOf({ vault }: HostCondition, now: number): VaultReport {
+export function vaultHealthOf({ vault }: HostCondition, now: number): VaultHealth {
   const { id, wroteAt, failing, latenciesMs } = vault;
   const sorted = latenciesMs.toSorted((a, b) => a - b);
   return {

@@ -20,7 +20,7 @@ export const retryDelayMs = { first: 1_000, most: 60_000 } as const;
 export const wellBeingMs = 10 * 60_000;
 
 /** This host could not stay. `servedMs`: how long the application served clients before that; 0: it never did. */
-export function putOff(
+export function scheduleRetry(
   before: RetrySchedule | undefined,
   reason: string,
   servedMs: number,

@@ -5,16 +5,7 @@
  * decides: the primary's life signs in the vault. A primary that writes there is alive, and no opinion of others fences
  * it; so a gateway that is alone with its view cannot topple it.
  */
-
-/** Why a host does not become primary. The control API carries it as it is (src/control/messages.ts). */
-export type Refusal =
-  | { readonly kind: "epoch_taken"; readonly epoch: number; readonly host: string }
-  | { readonly kind: "primary_alive"; readonly evidence: string }
-  | { readonly kind: "not_ready"; readonly reason: string }
-  /** The order was on its way, or waited here, for too long. */
-  | { readonly kind: "order_expired"; readonly reason: string }
-  /** Its vault is not the vault of the service, or lost records. */
-  | { readonly kind: "other_log"; readonly reason: string };
+import type { Refusal } from "../refusal.ts";
 
 export interface PromotionEvidence {
   readonly planned: boolean;

@@ -7,7 +7,7 @@
  * bring the same rows. Both may be lost, come twice, late or out of order: every field is either about rows, which
  * merge as a maximum, or a claim that stays true once it was true (replication.ts has the argument).
  */
-import type { Push, Replica } from "./replication.ts";
+import type { Push, RowReplica } from "./replication.ts";
 import type { ReplicatedRow } from "./row.ts";
 import { countOf, type VersionVector } from "./version-vector.ts";
 
@@ -50,7 +50,12 @@ export const unknownPeer: PeerMemory = { origin: null, ownKnown: 0, next: null }
  * From a peer of which nothing is known everything is asked for, and nothing is pushed to it: its answer says first how
  * much it knows. `pull`: ask also otherwise; what has begun in parts is gone on with.
  */
-export function rowRequest(replica: Replica, peer: PeerMemory, pull: boolean, rowsMax = rowsPerMessageMax): RowRequest {
+export function rowRequest(
+  replica: RowReplica,
+  peer: PeerMemory,
+  pull: boolean,
+  rowsMax = rowsPerMessageMax,
+): RowRequest {
   return {
     origin: replica.origin,
     vector: pull || peer.origin === null || peer.next !== null ? new Map(replica.vector) : null,
@@ -61,7 +66,7 @@ export function rowRequest(replica: Replica, peer: PeerMemory, pull: boolean, ro
 
 /** Takes a request in and answers it. `applied`: rows that are new here. */
 export function rowAnswer(
-  replica: Replica,
+  replica: RowReplica,
   request: RowRequest,
   rowsMax = rowsPerMessageMax,
 ): { readonly answer: RowAnswer; readonly applied: readonly ReplicatedRow[] } {
@@ -76,7 +81,7 @@ export function rowAnswer(
 
 /** Takes an answer in. `more`: another exchange is due at once. */
 export function takeAnswer(
-  replica: Replica,
+  replica: RowReplica,
   answer: RowAnswer,
   before: PeerMemory,
 ): { readonly peer: PeerMemory; readonly applied: readonly ReplicatedRow[]; readonly more: boolean } {

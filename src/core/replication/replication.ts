@@ -49,7 +49,7 @@ export interface Part {
 /** Own writes whose rows were written again since are swept out of the list when there are more of them than rows. */
 const writtenSlackMax = 1_000;
 
-export class Replica {
+export class RowReplica {
   readonly origin: string;
   readonly #tables = new Map<string, Map<string, Entry>>();
   readonly #byOrigin = new Map<string, Map<string, Entry>>();

@@ -21,7 +21,7 @@ export function dominates(vector: VersionVector, other: VersionVector): boolean 
 }
 
 /** The least vector that dominates both. */
-export function joined(a: VersionVector, b: VersionVector): Map<string, number> {
+export function joinVectors(a: VersionVector, b: VersionVector): Map<string, number> {
   const result = new Map(a);
   for (const [origin, count] of b) if (count > countOf(result, origin)) result.set(origin, count);
   return result;

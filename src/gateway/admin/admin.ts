@@ -28,7 +28,7 @@ import {
 } from "../../control/gateway-api.ts";
 import { type DatabaseAct, databaseActs, type DatabaseChange, type DatabaseList } from "../../control/databases.ts";
 import type { HostAnswer } from "../../control/host-client.ts";
-import { describeRefusal } from "../../core/failover/refusal.ts";
+import { describeRefusal } from "../../core/refusal.ts";
 import { dryRun } from "../../core/failover/command.ts";
 import type { Command, Failover } from "../../core/failover/state.ts";
 import { failoverEntry } from "./cluster-status.ts";

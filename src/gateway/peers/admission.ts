@@ -3,14 +3,14 @@
  * was removed and has not joined anew since.
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
-import type { Replica } from "../../core/replication/replication.ts";
+import type { RowReplica } from "../../core/replication/replication.ts";
 import { silentMs, type InstanceWatch } from "./instance-watch.ts";
 import type { Member } from "./membership.ts";
 
 export interface AdmissionQuestion {
   readonly self: Member;
   readonly from: PeerMessage["from"];
-  readonly replica: Replica;
+  readonly replica: RowReplica;
   readonly watch: InstanceWatch;
   readonly now: number;
 }

@@ -4,7 +4,7 @@
  * A gateway that was told of peers and has not met any would otherwise be a majority of one, and could depose a well
  * primary on its own word. So peers of the file count by their addresses until another gateway is known.
  */
-import type { Replica } from "../../core/replication/replication.ts";
+import type { RowReplica } from "../../core/replication/replication.ts";
 import { fromValues } from "../state/replication-tables.ts";
 import type { gateways } from "../state/schema.ts";
 
@@ -14,7 +14,7 @@ export interface Member {
 }
 
 /** Registered gateways and removed ones, without the own. */
-export function others(replica: Replica, self: string): { readonly members: Member[]; readonly removed: Member[] } {
+export function others(replica: RowReplica, self: string): { readonly members: Member[]; readonly removed: Member[] } {
   const rows = [...replica.rowsOf("gateways")]
     .map((row) => fromValues<typeof gateways.$inferSelect>(row))
     .filter(({ id }) => id !== self);
@@ -31,7 +31,7 @@ export interface Membership {
 export interface MembershipQuestion {
   readonly self: Member;
   readonly seeds: readonly string[];
-  readonly replica: Replica;
+  readonly replica: RowReplica;
   /** Ids that answered at addresses of the file. */
   readonly met: ReadonlyMap<string, string>;
 }

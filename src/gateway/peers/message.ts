@@ -1,6 +1,6 @@
 /** Puts together what is said to a peer, and reads a message's vector. */
 import { peerFormat, type PeerMessage } from "../../control/peer-api.ts";
-import type { Replica } from "../../core/replication/replication.ts";
+import type { RowReplica } from "../../core/replication/replication.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { VersionVector } from "../../core/replication/version-vector.ts";
 import type { Member } from "./membership.ts";
@@ -17,7 +17,7 @@ export interface RowPart {
 
 export function composeMessage(
   self: Member,
-  replica: Replica,
+  replica: RowReplica,
   part: RowPart,
   views: PeerMessage["views"],
   leaving: boolean,

@@ -9,7 +9,7 @@ import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication/exchange.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import { fromValues } from "../state/replication-tables.ts";
 import { putGateway, putHealth } from "../state/rows.ts";
@@ -45,7 +45,7 @@ export interface PeersOptions {
   /** Addresses of the file. */
   readonly seeds: readonly string[];
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly store: StateStore;
   services(): readonly ServiceRuntime[];
 }

@@ -3,7 +3,7 @@ import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
 import { type Cell, isStampAhead, stampMs, type ReplicatedRow } from "../../core/replication/row.ts";
 import {
   isAccepted,
-  keyOf,
+  rowKey,
   sharedTable,
   sharedTables,
   type SharedColumn,
@@ -76,7 +76,7 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
       const from = at[index] ?? -1;
       values[column.name] = from === -1 ? column.fallback : (cells[from] ?? null);
     }
-    rows.push({ table: name, key: keyOf(table, values), values, origin, seq, hlc, deleted: deleted === 1 });
+    rows.push({ table: name, key: rowKey(table, values), values, origin, seq, hlc, deleted: deleted === 1 });
   }
   return { kind: "ok", rows };
 }

@@ -10,7 +10,7 @@ import { readFileSync, statSync } from "node:fs";
 import type { CertificateFiles, TlsConfig } from "../../config/types.ts";
 import { CertificateError, type Certificate, type TlsCertificates } from "../../http/server/server-tls.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 
 const lookMs = 1_000;
@@ -36,7 +36,7 @@ function readText(which: string, path: string): string {
 export class CertificateWatch {
   readonly #config: TlsConfig;
   readonly #clock: Clock;
-  readonly #log: Log;
+  readonly #log: Logger;
   readonly #replace: (certificates: TlsCertificates) => void;
   #seen: string;
   #timer: Timer | undefined;
@@ -47,7 +47,7 @@ export class CertificateWatch {
   constructor(
     config: TlsConfig,
     seen: string,
-    options: { clock: Clock; log: Log; replace: (certificates: TlsCertificates) => void },
+    options: { clock: Clock; log: Logger; replace: (certificates: TlsCertificates) => void },
   ) {
     this.#config = config;
     this.#seen = seen;

@@ -10,7 +10,7 @@ import { HttpServer, type CloseOptions } from "../../http/server/server.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { systemRandom } from "../../runtime/random.ts";
 import { AccessLogFile } from "./access-log-file.ts";
 import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
@@ -24,7 +24,7 @@ export interface PlaneSettings
 
 export interface DataPlaneDeps {
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly metrics: Metrics;
   /** For what clients can cause as often as they like. */
   readonly refusals: BoundedLog;

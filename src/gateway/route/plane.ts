@@ -11,7 +11,7 @@ import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { DataPlane, forwardOptionsOf, httpLimitsOf, type PlaneSettings } from "./data-plane.ts";
 import type { RouteHooks, RouteTarget } from "./route-target.ts";
 import { routeMeasures, ServiceRoute } from "./service-route.ts";
@@ -47,7 +47,7 @@ export interface PlaneDeps {
   /** In force now. */
   readonly settings: () => PlaneSettings;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly metrics: Metrics;
 }
 

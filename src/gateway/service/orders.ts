@@ -3,11 +3,11 @@
  * becomes events. A call that was cancelled says nothing any more.
  */
 import type { StreamEnd } from "../../control/host-client.ts";
-import type { Refusal } from "../../control/messages.ts";
 import type { FailoverEffect, FailoverEvent } from "../../core/failover/state.ts";
 import type { KnownSuspect } from "../../core/suspects.ts";
 import { Background } from "../../runtime/background.ts";
 import type { HostControl } from "./plain-control.ts";
+import type { Refusal } from "../../core/refusal.ts";
 
 type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;
 type DemoteOrder = Extract<FailoverEffect, { kind: "demote" }>;

@@ -9,7 +9,7 @@ import type { ApplicationStatus, CaptureStatus, HostStatus } from "../../control
 import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../../core/failover/state.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { addEvent, putEpoch, putFailover, putHealth, type EventRow, type FailoverRow } from "../state/rows.ts";
 import type { StateStore } from "../state/store.ts";
 import { FailoverMeter } from "./failover-meter.ts";
@@ -23,7 +23,7 @@ export interface RecorderOptions {
   readonly gateway: string;
   readonly service: string;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly metrics: Metrics;
   readonly store: StateStore;
 }

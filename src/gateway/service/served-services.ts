@@ -10,7 +10,7 @@ import type { Failover, FailoverSettings } from "../../core/failover/state.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { Background } from "../../runtime/background.ts";
 import type { HostControl } from "./plain-control.ts";
 import type { Plane } from "../route/plane.ts";
@@ -26,7 +26,7 @@ export interface ServedServicesOptions {
   /** The configuration in force. */
   readonly config: () => ControlConfig;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly metrics: Metrics;
   readonly store: StateStore;
   readonly plane: Pick<Plane, "route" | "follow">;

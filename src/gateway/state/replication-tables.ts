@@ -82,7 +82,7 @@ export function sharedTable(name: string): SharedTable {
   return table;
 }
 
-export const keyOf = (table: SharedTable, values: Readonly<Record<string, Cell>>): string =>
+export const rowKey = (table: SharedTable, values: Readonly<Record<string, Cell>>): string =>
   table.keys.map((name) => String(values[name])).join("\n");
 
 /** A row of the program (properties of the schema) as values by column. */
@@ -139,7 +139,7 @@ export function storedRow(table: SharedTable, row: Row): ReplicatedRow {
   const values = Object.fromEntries(table.columns.map(({ name }) => [name, row[name] as Cell]));
   return {
     table: table.name,
-    key: keyOf(table, values),
+    key: rowKey(table, values),
     values,
     origin: row["origin"] as string,
     seq: Number(row["seq"]),

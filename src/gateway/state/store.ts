@@ -8,7 +8,7 @@
  * status and metrics, tried again, and never an exception for the caller; one that is damaged is set aside and begun
  * anew, with what is in memory and what peers have.
  */
-import { Replica } from "../../core/replication/replication.ts";
+import { RowReplica } from "../../core/replication/replication.ts";
 import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
@@ -17,7 +17,7 @@ import { messageOf } from "../../runtime/operator-error.ts";
 import { HybridClock } from "./hybrid-clock.ts";
 import { DatabaseInUseError } from "./database-in-use.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "./replication-disk.ts";
-import { fromValues, keyOf, sharedTable, toValues } from "./replication-tables.ts";
+import { fromValues, rowKey, sharedTable, toValues } from "./replication-tables.ts";
 import type { RowWrite } from "./rows.ts";
 import type { epochs, hosts, services } from "./schema.ts";
 
@@ -25,7 +25,7 @@ export const flushDelayMs = 25;
 export const queuedWritesMax = 10_000;
 /** Writes in one transaction: libSQL writes on this thread, and requests must not wait for it. */
 const batchMax = 200;
-export const retryDelayMs = 1_000;
+export const writeRetryDelayMs = 1_000;
 export const eventsKept = 10_000;
 export const failoversKept = 2_000;
 /** A gateway that was away for longer does not hear of what was removed meanwhile. */
@@ -62,7 +62,7 @@ const newOrigin = ({ gateway, clock, random }: StateStoreOptions): string =>
 export const gatewayOf = (origin: string): string => origin.split("~")[0] ?? origin;
 
 export class StateStore {
-  readonly replica: Replica;
+  readonly replica: RowReplica;
   /** Told of this run's own writes, and of rows that came from peers or, late, from disk. */
   onWrite: ((row: ReplicatedRow) => void) | null = null;
   onApplied: ((rows: readonly ReplicatedRow[]) => void) | null = null;
@@ -83,7 +83,7 @@ export class StateStore {
   constructor(options: StateStoreOptions) {
     this.#options = options;
     this.#hybrid = new HybridClock(() => options.clock.wallTime());
-    this.replica = new Replica(newOrigin(options));
+    this.replica = new RowReplica(newOrigin(options));
   }
 
   /** Why nothing is being stored; null when all is well. */
@@ -117,7 +117,7 @@ export class StateStore {
     } catch (error) {
       if (error instanceof DatabaseInUseError) throw error;
       this.#fail(error);
-      this.#schedule(retryDelayMs);
+      this.#schedule(writeRetryDelayMs);
     }
     return this.#remembered();
   }
@@ -127,7 +127,7 @@ export class StateStore {
     if (this.#closed) return;
     const table = sharedTable(write.table);
     const values = toValues(table, write.row);
-    const key = keyOf(table, values);
+    const key = rowKey(table, values);
     const kept = write.table === "epochs" ? sameEpoch(values, this.replica.get(write.table, key)) : values;
     const hlc = write.assumed === true ? assumedStamp : this.#stamp();
     const row = this.replica.write({ table: write.table, key, values: kept, deleted: write.row.deleted === true }, hlc);
@@ -307,7 +307,7 @@ export class StateStore {
       if (this.#options.disk.isDamage(error))
         await this.#setAside(error).catch((problem: unknown) => this.#fail(problem));
       else this.#fail(error);
-      this.#schedule(retryDelayMs);
+      this.#schedule(writeRetryDelayMs);
       return;
     }
     if (this.#queue.size > 0) this.#schedule(flushDelayMs);

@@ -17,7 +17,7 @@
  */
 import { duplicateDescriptor } from "../../runtime/descriptors.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import type { GatewayRun } from "../gateway-run.ts";
 import { SuccessorProcess, UpgradeError } from "./successor-process.ts";
@@ -30,7 +30,7 @@ export interface KeeperOptions {
   /** Program and arguments of a process that takes over. */
   readonly command: readonly [string, ...string[]];
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
 }
 
 export class Keeper {

@@ -3,7 +3,7 @@
  * turn. When its keeper is gone it stops: the next start of the gateway must find its ports free.
  */
 import type { Readable, Writable } from "node:stream";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import type { GatewayRun } from "../gateway-run.ts";
 import { readMessages, sendMessage } from "../workers/line-channel.ts";
@@ -16,7 +16,7 @@ export interface SuccessorOptions {
   readonly input: Readable;
   readonly output: Writable;
   readonly ready: Omit<Extract<FromSuccessor, { kind: "ready" }>, "kind">;
-  readonly log: Log;
+  readonly log: Logger;
   start(): Promise<GatewayRun>;
   /** It serves: what concerns the process can be given to it. */
   onRun(run: GatewayRun): void;

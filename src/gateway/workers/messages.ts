@@ -98,7 +98,7 @@ export const fromWorkerSchema = v.variant("kind", [
   v.object({ kind: v.literal("connection-error"), route: count, host: text, cause: text }),
 ]);
 export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
-export type Ended = v.InferOutput<typeof endedSchema>;
+export type EndedRequest = v.InferOutput<typeof endedSchema>;
 
 /** Requests that ended are told of together, at most so late: what a gap around a failover is measured to. */
 export const reportMs = 20;

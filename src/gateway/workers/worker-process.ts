@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { afterEnd, freshRestart, type RestartState } from "../../core/worker-restart.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { WorkerStatus } from "../route/plane.ts";
 import { readMessages, sendMessage } from "./line-channel.ts";
 import { fromWorkerSchema, type FromWorker, type ToWorker } from "./messages.ts";
@@ -19,7 +19,7 @@ export interface WorkerProcessOptions {
   /** The listening socket. */
   readonly descriptor: number;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   /** What a process that knows nothing must be told, in order. */
   greeting(): readonly ToWorker[];
   onMessage(message: FromWorker): void;

@@ -11,7 +11,7 @@ import type { CloseOptions } from "../../http/server/server.ts";
 import { DeltaMetrics } from "../../metrics/deltas.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { LocalPlane } from "../route/plane.ts";
 import type { RouteHooks } from "../route/route-target.ts";
 import type { ServiceRoute } from "../route/service-route.ts";
@@ -20,7 +20,7 @@ import {
   reportIdleMs,
   reportMs,
   toWorkerSchema,
-  type Ended,
+  type EndedRequest,
   type FromWorker,
   type ToWorker,
   type WorkerSettings,
@@ -34,7 +34,7 @@ export interface WorkerOptions {
   readonly output: Writable;
   readonly descriptor: number;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
 }
 
 /** Serves until it is told to end, or its control plane is gone. */
@@ -50,7 +50,7 @@ export function runWorker(options: WorkerOptions): Promise<void> {
 
 interface Route {
   readonly target: ServiceRoute;
-  readonly ended: Map<string, Ended>;
+  readonly ended: Map<string, EndedRequest>;
 }
 
 class Worker {
@@ -108,7 +108,7 @@ class Worker {
     }));
     for (const { name, route } of settings.services) {
       if (this.#routes.has(route)) continue;
-      const ended = new Map<string, Ended>();
+      const ended = new Map<string, EndedRequest>();
       this.#routes.set(route, { target: plane.route(name, this.#hooks(route, ended)), ended });
     }
     plane.follow();
@@ -133,7 +133,7 @@ class Worker {
     );
   }
 
-  #hooks(route: number, ended: Map<string, Ended>): RouteHooks {
+  #hooks(route: number, ended: Map<string, EndedRequest>): RouteHooks {
     return {
       onDone: (end, held, replays, count) => {
         const key = `${end} ${held} ${replays > 0}`;

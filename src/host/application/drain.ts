@@ -10,7 +10,7 @@
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { type OpenAttempt, openAttempts } from "../../http/upstream/answer-progress.ts";
-import type { CommonEnd } from "../../http/upstream/common-end.ts";
+import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 
 export interface DrainTimes {
   readonly drainMs: number;
@@ -32,7 +32,7 @@ interface Pace {
  * aborted when there are none.
  */
 export async function drainRequests(
-  end: CommonEnd,
+  end: CancellationGroup,
   active: () => number,
   times: DrainTimes,
   clock: Clock,
@@ -49,9 +49,9 @@ export async function drainRequests(
     const isNothingElse = active() <= streams.length;
     const isOver = now - begun >= times.streamsMs;
     for (const stream of streams)
-      if (quietFor(stream) >= (isNothingElse ? quietMs : Infinity) || isOver) stream.onCommonEnd(why);
+      if (quietFor(stream) >= (isNothingElse ? quietMs : Infinity) || isOver) stream.onAbort(why);
     for (const open of attempts)
-      if (open.answer === "open" && quietFor(open) >= Math.max(quietMs, times.streamsMs)) open.onCommonEnd(why);
+      if (open.answer === "open" && quietFor(open) >= Math.max(quietMs, times.streamsMs)) open.onAbort(why);
     // nothing is left
     if (active() > 0) await clock.sleep(Math.min(quietMs, begun + times.drainMs - now), idle).catch(() => undefined);
   }

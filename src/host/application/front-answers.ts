@@ -1,7 +1,7 @@
 /**
  * What a host's front says itself, to the gateway that sent the request (src/http/upstream/host-verdict.ts reads it).
  */
-import type { CommonEnd } from "../../http/upstream/common-end.ts";
+import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { Exchange } from "../../http/upstream/exchange.ts";
 import { putAsideCause, unknownFields, type UnknownCause } from "../../http/upstream/host-verdict.ts";
 
@@ -41,7 +41,7 @@ function unknown(exchange: Exchange, cause: UnknownCause, reason: string): Promi
 /** The response of a host that was cut off must not even say that something failed: the next primary decides. */
 export async function sayUnknown(
   exchange: Exchange,
-  end: CommonEnd,
+  end: CancellationGroup,
   cause: UnknownCause,
   reason: string,
 ): Promise<void> {

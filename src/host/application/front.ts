@@ -10,8 +10,8 @@ import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { epochField, isOfEpoch } from "../../core/replay.ts";
 import type { Rules } from "../../core/rules.ts";
-import { type Fingerprint, fingerprintOf, type Standing, Suspects } from "../../core/suspects.ts";
-import { CommonEnd } from "../../http/upstream/common-end.ts";
+import { type Fingerprint, fingerprintOf, type RequestStanding, Suspects } from "../../core/suspects.ts";
+import { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../../http/upstream/exchange.ts";
 import type { HostLimits } from "../../http/limits.ts";
 import type { RequestHead } from "../../http/message/head.ts";
@@ -48,7 +48,7 @@ interface Open {
   readonly kind: "open";
   readonly term: Term;
   readonly upstream: Upstream;
-  readonly end: CommonEnd;
+  readonly end: CancellationGroup;
   readonly forward: ForwardOptions;
   readonly user: ForwardUser;
 }
@@ -56,7 +56,7 @@ interface Open {
 type FrontState =
   | { readonly kind: "closed"; readonly reason: string }
   | Open
-  | { readonly kind: "draining"; readonly upstream: Upstream; readonly end: CommonEnd };
+  | { readonly kind: "draining"; readonly upstream: Upstream; readonly end: CancellationGroup };
 
 /** Of so many completed requests one is remembered (core/suspects.ts). */
 const completionsPerSample = 8;
@@ -139,13 +139,13 @@ export class Front {
   /** Opens the gate for a term. */
   serve(term: Term): void {
     const upstream = this.#upstreamTo(term);
-    const end = new CommonEnd();
+    const end = new CancellationGroup();
     const forward: ForwardOptions = {
       gate: () => {
         this.#open.onAnswer();
         return term.gate();
       },
-      end,
+      cancellation: end,
       // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
       upstreamIsHost: false,
       editRequestFields: withoutOurs,
@@ -185,7 +185,7 @@ export class Front {
     const state = this.#state;
     this.#state = { kind: "closed", reason };
     if (state.kind === "closed") return;
-    state.end.end(reason);
+    state.end.abort(reason);
     state.upstream.close(reason);
   }
 
@@ -294,7 +294,7 @@ export class Front {
     await this.#answer(exchange, state, await exchange.forward(this.#upstreamAfterWait(state), state.forward));
   }
 
-  #standing(fingerprint: Fingerprint, { term }: Open): Standing {
+  #standing(fingerprint: Fingerprint, { term }: Open): RequestStanding {
     return this.suspects.standing(fingerprint, this.#options.clock.now(), term.maySpareEnding);
   }
 
@@ -341,7 +341,7 @@ export class Front {
   #answerLost(
     exchange: Exchange,
     term: Term,
-    end: CommonEnd,
+    end: CancellationGroup,
     { cause, reason }: ForwardOutcome & { kind: "lost" },
   ): Handling {
     const { request } = exchange;
@@ -354,12 +354,12 @@ export class Front {
     return undefined;
   }
 
-  async #sayWhyLost(exchange: Exchange, term: Term, end: CommonEnd, reason: string): Promise<void> {
+  async #sayWhyLost(exchange: Exchange, term: Term, end: CancellationGroup, reason: string): Promise<void> {
     const hasEnded = await term.endings.isNoticed();
     return sayUnknown(exchange, end, hasEnded ? "application-ended" : "closed", reason);
   }
 
-  #onEnding(end: CommonEnd): void {
+  #onEnding(end: CancellationGroup): void {
     const sent = openAttempts(end)
       .filter(({ isSent }) => isSent)
       .map(({ request }) => request);

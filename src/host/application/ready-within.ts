@@ -1,19 +1,23 @@
 /** Waits for an application that is being restarted. */
-import type { CommonEnd } from "../../http/upstream/common-end.ts";
+import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
 /** After this a request is given back to its gateway. */
 const restartWaitMs = 5_000;
 
 /** False when the time is over, or when the term ends: its application may never be ready again. */
-export function readyWithin(term: { whenReady(): Promise<void> }, clock: Clock, end: CommonEnd): Promise<boolean> {
+export function readyWithin(
+  term: { whenReady(): Promise<void> },
+  clock: Clock,
+  end: CancellationGroup,
+): Promise<boolean> {
   return new Promise((resolve) => {
     const answer = (isReady: boolean): void => {
       timer.cancel();
       end.delete(ended);
       resolve(isReady);
     };
-    const ended = { onCommonEnd: () => answer(false) };
+    const ended = { onAbort: () => answer(false) };
     const timer = clock.setTimer(restartWaitMs, () => answer(false));
     end.add(ended);
     term.whenReady().then(

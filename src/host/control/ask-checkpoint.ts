@@ -3,7 +3,7 @@
  * further.
  */
 import { HostClient } from "../../control/host-client.ts";
-import { describeRefusal } from "../../core/failover/refusal.ts";
+import { describeRefusal } from "../../core/refusal.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { AskForCheckpoint } from "../secondary/log-mending.ts";
 

@@ -22,7 +22,6 @@ import {
   type PromoteRequest,
   promoteRequestSchema,
   recordFormatField,
-  type Refusal,
   type RehearsalDone,
   removedNoticeSchema,
 } from "../../control/messages.ts";
@@ -33,6 +32,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { DatabaseDesk } from "./database-desk.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
 import type { Outcome } from "../ports/ports.ts";
+import type { Refusal } from "../../core/refusal.ts";
 
 /** What the control API can ask of a host. */
 export interface Controlled {

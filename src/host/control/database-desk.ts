@@ -11,7 +11,7 @@
  */
 import type { DatabaseChange, DatabaseEntry, DatabaseList } from "../../control/databases.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { Exclusions } from "../ports/exclusions.ts";
 import type { Notices } from "../ports/notices.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -25,7 +25,7 @@ export interface DatabaseDeskOptions {
   /** null: this host has no way to leave single databases out. */
   readonly exclusions: Exclusions | null;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly notices: Pick<Notices, "warn" | "over">;
   /** Of the term, when there is one. */
   readonly source: () => CaptureSource | undefined;

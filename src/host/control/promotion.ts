@@ -2,8 +2,8 @@
  * A promotion under way, as the gateway that asked for it sees it: phases with their durations, then done or refused.
  */
 import type { PromoteEvent, PromotePhase } from "../../control/messages.ts";
-import type { Refusal } from "../../core/host/witness.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import type { Refusal } from "../../core/refusal.ts";
 
 export class Promotion {
   readonly #clock: Clock;

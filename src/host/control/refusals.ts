@@ -1,7 +1,7 @@
 /** Why a host does not obey an order, in the words of its state. */
 import type { HostState } from "../../core/host/life.ts";
-import type { Refusal } from "../../core/host/witness.ts";
 import type { Term } from "../primary/term.ts";
+import type { Refusal } from "../../core/refusal.ts";
 
 /** Why an order to step down, meant for `epoch`, is not obeyed; undefined: it is. */
 export function whyNotDemoted(state: HostState, term: Term | undefined, epoch: number | null): string | undefined {

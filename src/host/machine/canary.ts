@@ -13,8 +13,8 @@ import {
   impairmentsOf,
   initialCondition,
   stepCondition,
-  type VaultReport,
-  vaultReportOf,
+  type VaultHealth,
+  vaultHealthOf,
   type WriteFailure,
 } from "../../core/host/condition.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -78,8 +78,8 @@ export class Canary {
     return impairmentsOf(this.#condition, this.#options.clock.now(), this.#options.diskStallMs);
   }
 
-  get vault(): VaultReport {
-    return vaultReportOf(this.#condition, this.#options.clock.now());
+  get vault(): VaultHealth {
+    return vaultHealthOf(this.#condition, this.#options.clock.now());
   }
 
   start(): void {

@@ -4,7 +4,7 @@
  * Two kinds. What happened stays listed until newer warnings push it out. What lasts (a `Condition`) is listed for as
  * long as it lasts: whoever sees it pass calls `over`, so that a status read after the trouble does not show it still.
  */
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 
 const warningsKept = 20;
@@ -32,11 +32,11 @@ interface Warning {
 }
 
 export class Notices {
-  readonly #log: Log;
+  readonly #log: Logger;
   readonly #onChange: () => void;
   #warnings: readonly Warning[] = [];
 
-  constructor(log: Log, onChange: () => void) {
+  constructor(log: Logger, onChange: () => void) {
     this.#log = log;
     this.#onChange = onChange;
   }

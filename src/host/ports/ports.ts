@@ -5,9 +5,10 @@
  * data listener by front.ts. Nothing in here knows SQLite, HTTP or processes.
  */
 import type { PageHashes } from "../../capture/page-hashes.ts";
-import type { Refusal } from "../../control/messages.ts";
 import type { DatabaseChecksum, DatabaseDelta } from "../../core/delta.ts";
 import type { FilePath } from "../../capture/data-path.ts";
+import type { Refusal } from "../../core/refusal.ts";
+import type { SnapshotDatabase } from "../../capture/snapshot.ts";
 
 /** Per database the hashes of all its pages, so that a promotion need not read the whole database again. */
 export type KnownPages = ReadonlyMap<string, PageHashes>;
@@ -21,14 +22,6 @@ export interface CaptureBatch {
   readAhead?(): Promise<void>;
   /** All parts are durable: pins may move. */
   done(): void;
-}
-
-export interface SnapshotDatabase {
-  readonly name: string;
-  readonly pageSize: number;
-  readonly pageCount: number;
-  readonly checksum: DatabaseChecksum;
-  read(offset: number, length: number): Promise<Uint8Array>;
 }
 
 export interface CaptureSnapshot {

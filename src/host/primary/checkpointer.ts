@@ -22,7 +22,7 @@ import { WrittenMeanwhileError } from "../../capture/written-meanwhile.ts";
 import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../../core/host/checkpoint-due.ts";
 import type { HostState } from "../../core/host/life.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { CheckpointDone } from "../../control/messages.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
@@ -30,7 +30,8 @@ import { pacedBy } from "../../vault/checkpoint/checkpoint-pace.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { Journal } from "./journal.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
-import type { SnapshotDatabase, Outcome } from "../ports/ports.ts";
+import type { Outcome } from "../ports/ports.ts";
+import type { SnapshotDatabase } from "../../capture/snapshot.ts";
 
 export interface CheckpointerOptions {
   readonly journal: Journal;
@@ -38,7 +39,7 @@ export interface CheckpointerOptions {
   readonly canBegin?: () => boolean;
   readonly store: Store;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   readonly host: string;
   readonly epoch: number;
   readonly epochPosition: number;

@@ -10,7 +10,7 @@ import type { DemotePhase } from "../../control/messages.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
 import type { LogWriter } from "../../vault/log/log-writer.ts";
@@ -28,7 +28,7 @@ export interface TermOptions {
   readonly config: HostConfig;
   readonly clock: Clock;
   readonly rules: Rules;
-  readonly log: Log;
+  readonly log: Logger;
   readonly metrics: Metrics;
   readonly store: Store;
   readonly front: FrontPort;

@@ -28,7 +28,7 @@ import { LogReader } from "../../vault/log/log-reader.ts";
 import type { LogRecord } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { isVaultError } from "../../vault/errors.ts";
-import { mayPass } from "../../vault/store/retry.ts";
+import { isTransient } from "../../vault/store/retry.ts";
 import { Evidence } from "./evidence.ts";
 import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
 import type { LocalPort } from "./local-data.ts";
@@ -137,7 +137,7 @@ async function catchUpPatiently(
       await follower.catchUp(signal);
       return;
     } catch (error) {
-      if (!mayPass(error)) throw error;
+      if (!isTransient(error)) throw error;
       onTrouble(`the vault cannot be read: ${messageOf(error)}`);
       await clock.sleep(readRetryMs, signal);
     }
@@ -168,7 +168,7 @@ async function loadNewest<Target extends RestoreTarget>(
     } catch (error) {
       await target.close();
       // Only damage makes an older one better: a vault that does not answer and a full disk are no reason to go back.
-      if (options.signal.aborted || mayPass(error) || isLocalTrouble(error)) throw error;
+      if (options.signal.aborted || isTransient(error) || isLocalTrouble(error)) throw error;
       failure ??= error;
       options.onWarning(`checkpoint at position ${position} cannot be used: ${messageOf(error)}`);
     }

@@ -11,7 +11,7 @@
  * digits.
  */
 import type { Buffer } from "node:buffer";
-import { Slice, type Piece } from "../../runtime/tcp/tcp.ts";
+import { BufferView, type Piece } from "../../runtime/tcp/tcp.ts";
 import { chunkedBody, type Framing, type ResponseHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import {
@@ -48,7 +48,7 @@ export function pushRequestHead(
 ): void {
   const { source, added } = headers;
   if (source?.isPlain === true && parsed.version === "1.1" && (source.seen & requestRewritten) === 0) {
-    pieces.push(new Slice(source.bytes, source.start, source.fieldsEnd), `${added}\r\n`);
+    pieces.push(new BufferView(source.bytes, source.start, source.fieldsEnd), `${added}\r\n`);
   } else pieces.push(requestText(headers, parsed, client));
 }
 

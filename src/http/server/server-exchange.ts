@@ -12,7 +12,7 @@ import type {
   AttemptClient,
   AttemptConnection,
   ClientTunnel,
-  Cut,
+  CloseMode,
   Exchange,
   ForwardOptions,
   ForwardOutcome,
@@ -290,7 +290,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     else this.connection.onHandling(this, Promise.reject(error));
   }
 
-  onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void {
+  onAttemptSettled(outcome: ForwardOutcome, cut: CloseMode): void {
     const ending = this.#ending;
     this.#attempt = undefined;
     this.#ending = undefined;

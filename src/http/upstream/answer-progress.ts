@@ -1,7 +1,7 @@
 /**
  * How far the response to a request has got; a drain decides by it what to wait for (src/host/application/drain.ts).
  */
-import type { CommonEnd, Ended } from "./common-end.ts";
+import type { CancellationGroup, Cancellable } from "../../runtime/cancellation-group.ts";
 import type { RequestHead } from "../message/head.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
 
@@ -12,7 +12,7 @@ import type { ParsedResponse } from "../message/read-response.ts";
 export type AnswerProgress = "none" | "bounded" | "open" | "stream";
 
 /** An attempt to have a request answered. */
-export interface OpenAttempt extends Ended {
+export interface OpenAttempt extends Cancellable {
   readonly request: RequestHead;
   /** Something of the request has been sent. */
   readonly isSent: boolean;
@@ -28,6 +28,6 @@ export function progressOf(response: ParsedResponse | undefined): AnswerProgress
 }
 
 /** The attempts that `end` would end, the newest first. */
-export const openAttempts = (end: CommonEnd): OpenAttempt[] => [...end.members].filter(isAttempt).reverse();
+export const openAttempts = (end: CancellationGroup): OpenAttempt[] => [...end.members].filter(isAttempt).reverse();
 
-const isAttempt = (member: Ended): member is OpenAttempt => "isSent" in member;
+const isAttempt = (member: Cancellable): member is OpenAttempt => "isSent" in member;

@@ -9,7 +9,7 @@ import type { Buffer } from "node:buffer";
 import { isIdempotent, type LossCause } from "../../core/replay.ts";
 import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
 import { type AnswerProgress, type OpenAttempt, progressOf } from "./answer-progress.ts";
-import type { AttemptClient, Cut, ForwardOptions, ForwardOutcome } from "./exchange.ts";
+import type { AttemptClient, CloseMode, ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import type { RequestHead } from "../message/head.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "../message/headers.ts";
@@ -80,7 +80,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   start(): void {
-    const { end } = this.#options;
+    const { cancellation: end } = this.#options;
     if (end?.reason !== undefined) {
       this.#settle({ kind: "not_sent", reason: end.reason }, "no");
       return;
@@ -265,7 +265,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#end(this.#phase === "tunnel" ? { kind: "completed", status: 101 } : { kind: "client_gone" }, "no");
   }
 
-  onCommonEnd(reason: string): void {
+  onAbort(reason: string): void {
     if (this.#phase === "waiting") this.#end({ kind: "not_sent", reason }, "no");
     else if (this.#phase === "tunnel") this.#end({ kind: "completed", status: 101 }, "destroy");
     else this.#end(this.#lost(reason), this.#finalReleased ? "destroy" : "no");
@@ -302,22 +302,22 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   /**
    * How the client must see that its response is incomplete: where only the end of the connection ends it, as a reset.
    */
-  #cut(): Cut {
+  #cut(): CloseMode {
     return !this.#finalReleased ? "no" : this.#writer.endsWithConnection ? "reset" : "destroy";
   }
 
-  #end(outcome: ForwardOutcome, cut: Cut): void {
+  #end(outcome: ForwardOutcome, cut: CloseMode): void {
     if (this.#phase === "waiting") this.#upstream.cancel(this);
     this.#settle(outcome, cut);
   }
 
-  #settle(outcome: ForwardOutcome, cut: Cut): void {
+  #settle(outcome: ForwardOutcome, cut: CloseMode): void {
     if (this.#phase === "settled") return;
     this.#phase = "settled";
     this.release.kill();
     this.#giveBack(false);
     this.#tunnel?.destroy("the exchange has ended");
-    this.#options.end?.delete(this);
+    this.#options.cancellation?.delete(this);
     this.client.onAttemptSettled(outcome, cut);
   }
 

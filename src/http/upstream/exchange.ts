@@ -1,7 +1,7 @@
 /** One request of a client and everything that can be done about it. The port between the data plane and its owners. */
 import type { Buffer } from "node:buffer";
 import type { LossCause } from "../../core/replay.ts";
-import type { CommonEnd } from "./common-end.ts";
+import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { RequestHead, ResponseHead } from "../message/head.ts";
 import type { HeaderList } from "../message/headers.ts";
 import type { HttpLimits } from "../limits.ts";
@@ -42,7 +42,7 @@ export interface ForwardOptions {
   /** How long the first byte of the final response to this target may take; undefined: as the limits say. */
   readonly firstByteMs?: (target: string) => number | undefined;
   /** Ends the attempt at once, with those of other exchanges; not a byte is released after it. */
-  readonly end?: CommonEnd;
+  readonly cancellation?: CancellationGroup;
 }
 
 export type ForwardOutcome =
@@ -121,7 +121,7 @@ export interface Exchange {
 /**
  * What becomes of the client connection; `reset` where an orderly end would make an incomplete response look complete.
  */
-export type Cut = "no" | "destroy" | "reset";
+export type CloseMode = "no" | "destroy" | "reset";
 
 /** The client connection of an exchange, as an attempt needs it. */
 export interface AttemptConnection {
@@ -167,5 +167,5 @@ export interface AttemptClient extends Exchange {
    */
   onAttemptFailed(error: unknown): void;
   /** The last call. */
-  onAttemptSettled(outcome: ForwardOutcome, cut: Cut): void;
+  onAttemptSettled(outcome: ForwardOutcome, cut: CloseMode): void;
 }

@@ -9,7 +9,7 @@
  * The fast path, a gate that returns undefined, releases in the same turn.
  */
 import type { Buffer } from "node:buffer";
-import { Slice, type Piece } from "../../runtime/tcp/tcp.ts";
+import { BufferView, type Piece } from "../../runtime/tcp/tcp.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 
 export interface ReleaseTarget {
@@ -71,7 +71,9 @@ export class GatedRelease {
   #endRun(): void {
     const run = this.#run;
     if (run === undefined) return;
-    this.#add(this.#runFrom === 0 && this.#runTo === run.length ? run : new Slice(run, this.#runFrom, this.#runTo));
+    this.#add(
+      this.#runFrom === 0 && this.#runTo === run.length ? run : new BufferView(run, this.#runFrom, this.#runTo),
+    );
     this.#run = undefined;
   }
 

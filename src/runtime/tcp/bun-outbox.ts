@@ -11,7 +11,7 @@
  * Everything is copied into one buffer, so that no more than its size waits here, however many sockets there are.
  */
 import { Buffer } from "node:buffer";
-import { joinBytesMax, Slice, type Piece } from "./tcp.ts";
+import { joinBytesMax, BufferView, type Piece } from "./tcp.ts";
 
 /** A larger write does not wait for the end of the turn. */
 export const smallBytesMax = 4 * 1024;
@@ -37,7 +37,7 @@ export class Outbox {
     if (this.#end + length > joinBytesMax) this.#sendAll();
     let at = this.#end;
     for (const piece of pieces) {
-      if (piece instanceof Slice) at += piece.bytes.copy(this.buffer, at, piece.from, piece.from + piece.length);
+      if (piece instanceof BufferView) at += piece.bytes.copy(this.buffer, at, piece.from, piece.from + piece.length);
       else at += typeof piece === "string" ? this.buffer.write(piece, at, "latin1") : piece.copy(this.buffer, at);
     }
     return this.#end;

@@ -11,7 +11,7 @@
  */
 import { Buffer } from "node:buffer";
 import { Outbox, smallBytesMax, type OutboxUser } from "./bun-outbox.ts";
-import { joinBytesMax, Slice, type Piece, type Tcp, type TcpSocket, type TcpUser } from "./tcp.ts";
+import { joinBytesMax, BufferView, type Piece, type Tcp, type TcpSocket, type TcpUser } from "./tcp.ts";
 
 type Native = Bun.Socket<BunSocket>;
 type SystemError = Error & { readonly code?: string };
@@ -152,7 +152,7 @@ class BunSocket implements TcpSocket, OutboxUser {
   }
 
   #writeAlone(piece: Piece): void {
-    if (piece instanceof Slice) this.#hand(piece.bytes, piece.from, piece.length);
+    if (piece instanceof BufferView) this.#hand(piece.bytes, piece.from, piece.length);
     else this.#hand(typeof piece === "string" ? Buffer.from(piece, "latin1") : piece, 0, piece.length);
   }
 

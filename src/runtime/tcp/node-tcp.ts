@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import {
   joinBytesMax,
-  Slice,
+  BufferView,
   type Piece,
   type Tcp,
   type TcpListener,
@@ -161,5 +161,5 @@ function joined(pieces: readonly Piece[], total: number): Buffer {
   return all;
 }
 
-const viewOf = (piece: Buffer | Slice): Buffer =>
-  piece instanceof Slice ? piece.bytes.subarray(piece.from, piece.from + piece.length) : piece;
+const viewOf = (piece: Buffer | BufferView): Buffer =>
+  piece instanceof BufferView ? piece.bytes.subarray(piece.from, piece.from + piece.length) : piece;

@@ -14,13 +14,13 @@
 import type { Buffer } from "node:buffer";
 
 /** Latin1 text, or bytes that do not change any more. */
-export type Piece = string | Buffer | Slice;
+export type Piece = string | Buffer | BufferView;
 
 /**
  * A part of a buffer. A view of its own (`subarray`) costs as much as a system call, because it moves the bytes of a
  * small buffer.
  */
-export class Slice {
+export class BufferView {
   readonly bytes: Buffer;
   readonly from: number;
   readonly length: number;

@@ -18,7 +18,7 @@ import type { Log } from "./log.ts";
 import { decodeRecord } from "./record-codec.ts";
 import type { LogRecord, Position } from "../record.ts";
 import type { Rules } from "../../core/rules.ts";
-import { mayPass, pauseBeforeRetry, retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
+import { isTransient, pauseBeforeRetry, retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
 import type { PutOutcome } from "../store/store.ts";
 
 export interface DecidedPutOptions extends RetryPorts {
@@ -48,7 +48,7 @@ export async function putUntilDecided(options: DecidedPutOptions): Promise<Decid
     try {
       outcome = await options.log.put(options.position, options.bytes);
     } catch (error) {
-      if (!mayPass(error)) throw error;
+      if (!isTransient(error)) throw error;
       options.onTrouble?.(error);
       if (error.kind === "ambiguous") {
         if (!options.rules.has("R3-retry-ambiguous-put")) return { kind: "mine", startedAtMs };

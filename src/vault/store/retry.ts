@@ -15,7 +15,7 @@ export interface RetryPorts {
 }
 
 /** Full, denied, unavailable, ambiguous may pass; `unsuitable` and everything that is not the store's does not. */
-export const mayPass = (error: unknown): error is StoreError =>
+export const isTransient = (error: unknown): error is StoreError =>
   error instanceof StoreError && error.kind !== "unsuitable";
 
 /** Waits before attempt number `failures + 1`. Rejects with the signal's reason. */
@@ -31,7 +31,7 @@ export async function retryUntilAnswered<T>(ports: RetryPorts, operation: () => 
     try {
       return await operation();
     } catch (error) {
-      if (!mayPass(error)) throw error;
+      if (!isTransient(error)) throw error;
       ports.onTrouble?.(error);
       failures += 1;
       await pauseBeforeRetry(ports, failures);

@@ -5,7 +5,7 @@ import {
   impairmentsOf,
   initialCondition,
   stepCondition,
-  vaultReportOf,
+  vaultHealthOf,
 } from "../../../src/core/host/condition.ts";
 
 const place = "the data folder /var/lib/notes";
@@ -76,13 +76,13 @@ describe("the vault as this host finds it", () => {
     const condition = after(
       ...[1, 2, 3, 500, 2].map((ms, index) => [index * 100, { kind: "vault_wrote", ms }] as const),
     );
-    expect(vaultReportOf(condition, 1_000)).toEqual({ id: "0f7a", wroteMs: 600, writeError: null, latencyMs: 2 });
+    expect(vaultHealthOf(condition, 1_000)).toEqual({ id: "0f7a", wroteMs: 600, writeError: null, latencyMs: 2 });
   });
 
   test("forgets old latencies: a vault that became slow is slow", () => {
     const quick = Array.from({ length: 50 }, (_, index) => [index, { kind: "vault_wrote", ms: 1 }] as const);
     const slow = Array.from({ length: 9 }, (_, index) => [50 + index, { kind: "vault_wrote", ms: 900 }] as const);
-    expect(vaultReportOf(after(...quick, ...slow), 60).latencyMs).toBe(900);
+    expect(vaultHealthOf(after(...quick, ...slow), 60).latencyMs).toBe(900);
   });
 
   test("impairs the host from the first write that failed until the next that did not", () => {
@@ -92,13 +92,18 @@ describe("the vault as this host finds it", () => {
       [900, { kind: "vault_failed", reason: "EROFS for another key" }],
     );
     expect(impairmentsOf(condition, 1_100, stallMs)).toEqual([{ kind: "vault", reason: "EROFS", forMs: 1_000 }]);
-    expect(vaultReportOf(condition, 1_100)).toEqual({ id: "0f7a", wroteMs: 1_100, writeError: "EROFS", latencyMs: 1 });
+    expect(vaultHealthOf(condition, 1_100)).toEqual({
+      id: "0f7a",
+      wroteMs: 1_100,
+      writeError: "EROFS",
+      latencyMs: 1,
+    });
     const over = stepCondition(condition, { kind: "vault_wrote", ms: 1 }, 1_200);
-    expect([impairmentsOf(over, 1_200, stallMs), vaultReportOf(over, 1_200).writeError]).toEqual([[], null]);
+    expect([impairmentsOf(over, 1_200, stallMs), vaultHealthOf(over, 1_200).writeError]).toEqual([[], null]);
   });
 
   test("was never written by a host that has just started", () => {
-    expect(vaultReportOf(initialCondition(null), 5)).toEqual({
+    expect(vaultHealthOf(initialCondition(null), 5)).toEqual({
       id: null,
       wroteMs: null,
       writeError: null,

@@ -1,14 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import {
   afterService,
-  putOff,
+  scheduleRetry,
   retryInMs,
   type RetrySchedule,
   wellBeingMs,
 } from "../../../src/core/host/retry-schedule.ts";
 
 const failAtOnce = (before: RetrySchedule | undefined, now: number): RetrySchedule =>
-  putOff(before, "port in use", 0, now);
+  scheduleRetry(before, "port in use", 0, now);
 
 describe("the next try of a host that could not stay primary", () => {
   test("comes after a second, then after twice that, and after a minute at most", () => {
@@ -30,8 +30,8 @@ describe("the next try of a host that could not stay primary", () => {
 
   test("begins anew when the host was well as primary for ten minutes, and not before", () => {
     const third = failAtOnce(failAtOnce(failAtOnce(undefined, 0), 0), 0);
-    expect(putOff(third, "again", wellBeingMs - 1, 0).attempts).toBe(4);
-    expect(putOff(third, "again", wellBeingMs, 0).attempts).toBe(1);
+    expect(scheduleRetry(third, "again", wellBeingMs - 1, 0).attempts).toBe(4);
+    expect(scheduleRetry(third, "again", wellBeingMs, 0).attempts).toBe(1);
   });
 
   test("is forgotten when a term ends that was well, and kept when it was short", () => {

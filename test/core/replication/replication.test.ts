@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { rowAnswer, rowRequest, takeAnswer, unknownPeer } from "../../../src/core/replication/exchange.ts";
 import { assumedStamp, supersedes, type ReplicatedRow } from "../../../src/core/replication/row.ts";
-import { Replica } from "../../../src/core/replication/replication.ts";
+import { RowReplica } from "../../../src/core/replication/replication.ts";
 import { Network, sameRows } from "../../support/core/replication-network.ts";
 
 const stamp = (ms: number, counter = 0): string =>
@@ -16,9 +16,9 @@ const version = (change: Partial<ReplicatedRow> = {}): ReplicatedRow => ({
   deleted: false,
   ...change,
 });
-const put = (replica: Replica, key: string, x: number, hlc: string): ReplicatedRow | null =>
+const put = (replica: RowReplica, key: string, x: number, hlc: string): ReplicatedRow | null =>
   replica.write({ table: "health", key, values: { x }, deleted: false }, hlc);
-const text = (replica: Replica): string =>
+const text = (replica: RowReplica): string =>
   JSON.stringify([...replica.rows()].sort((a, b) => (`${a.table} ${a.key}` < `${b.table} ${b.key}` ? -1 : 1)));
 
 describe("which version of a row stays", () => {
@@ -48,7 +48,7 @@ describe("which version of a row stays", () => {
       const shuffled = [...versions, ...versions]
         .map((row) => ({ row, at: Math.sin(turn * 99 + row.seq * 7 + Math.random()) }))
         .sort((a, b) => a.at - b.at);
-      const replica = new Replica("me~1");
+      const replica = new RowReplica("me~1");
       for (const { row } of shuffled) replica.merge([row]);
       winners.add(text(replica));
     }
@@ -59,7 +59,7 @@ describe("which version of a row stays", () => {
 
 describe("a copy", () => {
   test("does not number a write that says nothing new, or that loses", () => {
-    const replica = new Replica("g1~1");
+    const replica = new RowReplica("g1~1");
     expect(put(replica, "a", 1, stamp(1))).toMatchObject({ seq: 1 });
     expect(put(replica, "a", 1, stamp(2))).toBeNull();
     expect(put(replica, "a", 2, assumedStamp)).toBeNull();
@@ -68,7 +68,7 @@ describe("a copy", () => {
   });
 
   test("does not believe a push with a gap, but keeps its rows", () => {
-    const [from, to] = [new Replica("g1~1"), new Replica("g2~1")];
+    const [from, to] = [new RowReplica("g1~1"), new RowReplica("g2~1")];
     put(from, "a", 1, stamp(1));
     put(from, "b", 1, stamp(2));
     const late = from.push(1, 10);
@@ -83,7 +83,7 @@ describe("a copy", () => {
   });
 
   test("passes on what it heard with a gap, when the run that wrote it has lost it", () => {
-    const [dead, heard, other] = [new Replica("g1~1"), new Replica("g2~1"), new Replica("g3~1")];
+    const [dead, heard, other] = [new RowReplica("g1~1"), new RowReplica("g2~1"), new RowReplica("g3~1")];
     put(dead, "a", 1, stamp(1));
     put(dead, "b", 1, stamp(2));
     const late = dead.push(1, 10);
@@ -97,7 +97,7 @@ describe("a copy", () => {
   });
 
   test("sends in the place of its own write the version that superseded it", () => {
-    const [g1, g2, g3] = [new Replica("g1~1"), new Replica("g2~1"), new Replica("g3~1")];
+    const [g1, g2, g3] = [new RowReplica("g1~1"), new RowReplica("g2~1"), new RowReplica("g3~1")];
     put(g1, "a", 1, stamp(1));
     put(g1, "b", 1, stamp(2));
     put(g2, "a", 2, stamp(3));
@@ -110,7 +110,7 @@ describe("a copy", () => {
   });
 
   test("is given in parts, and claims nothing before the last, also when rows change between two parts", () => {
-    const [from, to] = [new Replica("g1~1"), new Replica("g2~1")];
+    const [from, to] = [new RowReplica("g1~1"), new RowReplica("g2~1")];
     for (let n = 0; n < 20; n++) put(from, `k${n}`, n, stamp(n + 1));
     let peer = unknownPeer;
     for (let part = 0; ; part++) {
@@ -128,10 +128,10 @@ describe("a copy", () => {
   });
 
   test("restarts a part when the other was restarted: its old numbers mean nothing any more", () => {
-    const [from, to] = [new Replica("g1~1"), new Replica("g2~1")];
+    const [from, to] = [new RowReplica("g1~1"), new RowReplica("g2~1")];
     for (let n = 0; n < 9; n++) put(from, `k${n}`, n, stamp(n + 1));
     const first = takeAnswer(to, rowAnswer(from, rowRequest(to, unknownPeer, true), 4).answer, unknownPeer);
-    const again = new Replica("g1~2");
+    const again = new RowReplica("g1~2");
     again.merge([...from.rows()].reverse());
     again.claim(from.vector);
     const second = takeAnswer(to, rowAnswer(again, rowRequest(to, first.peer, true), 100).answer, first.peer);
@@ -140,7 +140,7 @@ describe("a copy", () => {
   });
 
   test("forgets runs of which nothing is left, and takes a late row of one without harm", () => {
-    const replica = new Replica("g2~1");
+    const replica = new RowReplica("g2~1");
     const old = version({ table: "health", key: "a", values: { x: 1 }, origin: "g1~0", seq: 7, hlc: stamp(1) });
     replica.merge([old]);
     replica.claim(new Map([["g1~0", 7]]));

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { countOf, covers, dominates, joined } from "../../../src/core/replication/version-vector.ts";
+import { countOf, covers, dominates, joinVectors } from "../../../src/core/replication/version-vector.ts";
 
 const vector = (entries: Record<string, number>) => new Map(Object.entries(entries));
 
@@ -13,7 +13,7 @@ test("an origin that was never heard counts nothing", () => {
 test("two that know different things dominate neither each other, and their join dominates both", () => {
   const [a, b] = [vector({ x: 3, y: 1 }), vector({ y: 2, z: 1 })];
   expect([dominates(a, b), dominates(b, a)]).toEqual([false, false]);
-  const both = joined(a, b);
+  const both = joinVectors(a, b);
   expect(both).toEqual(vector({ x: 3, y: 2, z: 1 }));
   expect([dominates(both, a), dominates(both, b), dominates(a, a)]).toEqual([true, true, true]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Replica } from "../../../src/core/replication/replication.ts";
+import { RowReplica } from "../../../src/core/replication/replication.ts";
 import { InstanceWatch, silentMs } from "../../../src/gateway/peers/instance-watch.ts";
 import { membershipOf } from "../../../src/gateway/peers/membership.ts";
 import { decodeRows, encodeRows } from "../../../src/gateway/peers/wire.ts";
@@ -8,8 +8,8 @@ const self = { id: "g1", adminUrl: "http://10.0.0.1:7700" };
 const url = (n: number): string => `http://10.0.0.${n}:7700`;
 const stamp = (ms: number): string => `${String(ms).padStart(15, "0")}-00000000`;
 
-function replicaWith(...gateways: { id: string; n: number; deleted?: boolean }[]): Replica {
-  const replica = new Replica("g1~1");
+function replicaWith(...gateways: { id: string; n: number; deleted?: boolean }[]): RowReplica {
+  const replica = new RowReplica("g1~1");
   gateways.forEach(({ id, n, deleted = false }, index) => {
     replica.write(
       { table: "gateways", key: id, values: { id, admin_url: url(n), started_at_ms: 1 }, deleted },
@@ -18,7 +18,7 @@ function replicaWith(...gateways: { id: string; n: number; deleted?: boolean }[]
   });
   return replica;
 }
-const ask = (seeds: number[], replica: Replica, met: [string, string][] = []) => {
+const ask = (seeds: number[], replica: RowReplica, met: [string, string][] = []) => {
   const { links, registered } = membershipOf({ self, seeds: seeds.map(url), replica, met: new Map(met) });
   return { links: Object.fromEntries(links), registered };
 };

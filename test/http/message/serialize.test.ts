@@ -7,7 +7,7 @@ import { ProtocolError } from "../../../src/http/message/protocol-error.ts";
 import { readRequest, type ParsedRequest } from "../../../src/http/message/read-request.ts";
 import { readResponse, type ParsedResponse } from "../../../src/http/message/read-response.ts";
 import { passesAsItCame, pushRequestHead, responseText } from "../../../src/http/message/serialize.ts";
-import { Slice, type Piece } from "../../../src/runtime/tcp/tcp.ts";
+import { BufferView, type Piece } from "../../../src/runtime/tcp/tcp.ts";
 import { generate } from "../fuzz/generate.ts";
 
 const added = "X-Forwarded-For: 192.0.2.1\r\n";
@@ -17,7 +17,7 @@ function requestText(request: ParsedRequest, headers: HeaderList): string {
   pushRequestHead(pieces, headers, request, { localAuthority: "127.0.0.1:80" });
   return pieces
     .map((piece) =>
-      piece instanceof Slice
+      piece instanceof BufferView
         ? piece.bytes.toString("latin1", piece.from, piece.from + piece.length)
         : piece.toString("latin1"),
     )

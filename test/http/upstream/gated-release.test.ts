@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { CommonEnd } from "../../../src/http/upstream/common-end.ts";
+import { CancellationGroup } from "../../../src/runtime/cancellation-group.ts";
 import { proxied } from "../../support/http/proxied.ts";
 import { RawBackend } from "../../support/http/raw-backend.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
@@ -85,15 +85,15 @@ test("a gate that throws does the same", async () => {
 
 test("a response that waits for the gate when its attempt is ended never leaves", async () => {
   const gate = manualGate();
-  const end = new CommonEnd();
+  const end = new CancellationGroup();
   await using proxy = await proxied({
     backend: await RawBackend.answering(ok),
-    forward: { gate: () => gate.gate(), end },
+    forward: { gate: () => gate.gate(), cancellation: end },
   });
   const client = await proxy.client();
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await waitFor(() => gate.waiting.length === 1);
-  end.end("no longer primary");
+  end.abort("no longer primary");
   gate.waiting[0]?.open();
   await client.until((r) => r.includes("502"));
   expect(client.received).not.toContain("hello");

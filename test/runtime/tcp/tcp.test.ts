@@ -5,7 +5,7 @@ import { duplicateDescriptor } from "../../../src/runtime/descriptors.ts";
 import { nodeTcp } from "../../../src/runtime/tcp/node-tcp.ts";
 import {
   joinBytesMax,
-  Slice,
+  BufferView,
   type ChunkUse,
   type Tcp,
   type TcpListener,
@@ -149,8 +149,8 @@ describe.each([
     client.write("b");
     client.write(large);
     client.write("c");
-    client.writeAll(["(", new Slice(Buffer.from("<slice>"), 1, 6), ")"]);
-    client.write(new Slice(large, 0, 50 * 1024));
+    client.writeAll(["(", new BufferView(Buffer.from("<slice>"), 1, 6), ")"]);
+    client.write(new BufferView(large, 0, 50 * 1024));
     client.write("d");
     client.end();
     await atServer.until(() => atServer.events.includes("end"));

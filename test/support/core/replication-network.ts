@@ -11,7 +11,7 @@ import {
   type RowAnswer,
   type RowRequest,
 } from "../../../src/core/replication/exchange.ts";
-import { Replica } from "../../../src/core/replication/replication.ts";
+import { RowReplica } from "../../../src/core/replication/replication.ts";
 import type { ReplicatedRow } from "../../../src/core/replication/row.ts";
 import { HybridClock } from "../../../src/gateway/state/hybrid-clock.ts";
 
@@ -32,7 +32,7 @@ export interface NetworkOptions {
 
 interface Node {
   readonly name: string;
-  replica: Replica;
+  replica: RowReplica;
   clock: HybridClock;
   runs: number;
   up: boolean;
@@ -67,7 +67,7 @@ export class Network {
       const skewMs = (index - Math.floor(options.gateways / 2)) * 97_000;
       return {
         name: `g${index}`,
-        replica: new Replica(`g${index}~0`),
+        replica: new RowReplica(`g${index}~0`),
         clock: this.#clockOf(skewMs),
         runs: 0,
         up: true,
@@ -104,7 +104,7 @@ export class Network {
   restart(index: number, kept: readonly ReplicatedRow[], vector: ReadonlyMap<string, number>): void {
     const node = this.node(index);
     node.runs++;
-    node.replica = new Replica(`${node.name}~${node.runs}`);
+    node.replica = new RowReplica(`${node.name}~${node.runs}`);
     node.clock = this.#clockOf(node.skewMs);
     for (const row of kept) node.clock.observe(row.hlc);
     node.replica.merge(kept);
@@ -272,7 +272,7 @@ function swapIfLater(heap: { at: number; run: () => void }[], parent: number, ch
   return true;
 }
 
-export function sameRows(a: Replica, b: Replica): boolean {
+export function sameRows(a: RowReplica, b: RowReplica): boolean {
   if (a.size !== b.size) return false;
   for (const row of a.rows()) {
     const other = b.get(row.table, row.key);

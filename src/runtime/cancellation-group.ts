@@ -3,13 +3,13 @@
  * all the parsing of a request and its response.
  */
 
-export interface Ended {
+export interface Cancellable {
   /** Called by `end`, in its turn. */
-  onCommonEnd(reason: string): void;
+  onAbort(reason: string): void;
 }
 
-export class CommonEnd {
-  readonly #members = new Set<Ended>();
+export class CancellationGroup {
+  readonly #members = new Set<Cancellable>();
   #reason: string | undefined;
 
   /** Why it is over; undefined while it is not. */
@@ -18,22 +18,22 @@ export class CommonEnd {
   }
 
   /** Tells `member` when it ends. Check `reason` before joining. */
-  add(member: Ended): void {
+  add(member: Cancellable): void {
     this.#members.add(member);
   }
 
-  delete(member: Ended): void {
+  delete(member: Cancellable): void {
     this.#members.delete(member);
   }
 
-  get members(): Iterable<Ended> {
+  get members(): Iterable<Cancellable> {
     return this.#members;
   }
 
-  end(reason: string): void {
+  abort(reason: string): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
-    for (const member of this.#members) member.onCommonEnd(reason);
+    for (const member of this.#members) member.onAbort(reason);
     this.#members.clear();
   }
 }
