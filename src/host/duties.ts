@@ -1,8 +1,8 @@
 /**
  * The long duties of a host: restore, follow, claim, take over, give up; and what they hold while they last.
  *
- * Each is one stage (stages.ts) and ends with an event. A secondary holds a replica and a follower, a primary a term;
- * the databases go from one to the other in `takeOver` and never belong to both.
+ * Each is one stage (serial-task.ts) and ends with an event. A secondary holds a replica and a follower, a primary a
+ * term; the databases go from one to the other in `takeOver` and never belong to both.
  */
 import type { PromoteEvent } from "../control/messages.ts";
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
@@ -14,18 +14,18 @@ import { StoreError } from "../vault/store/store.ts";
 import { DamagedDatabasesError } from "./secondary/bootstrap-check.ts";
 import { claimEpoch, type Claimed } from "./primary/claim.ts";
 import type { Follower } from "./secondary/follower.ts";
-import { giveHeadStart } from "./secondary/head-start.ts";
-import type { HostParts, HostReplica } from "./host-parts.ts";
+import { yieldToSuccessor } from "./secondary/yield-to-successor.ts";
+import type { HostPorts, HostReplica } from "./host-ports.ts";
 import type { JournalEnd } from "./primary/journal-end.ts";
 import { waitForLeases } from "./primary/lease-wait.ts";
 import type { Life } from "./life.ts";
-import type { LogView } from "./secondary/log-view.ts";
-import type { Notices } from "./ports/notices.ts";
+import type { LogStatus } from "./secondary/log-status.ts";
+import type { Warnings } from "./ports/warnings.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import type { KnownPages } from "./ports/ports.ts";
 import { EmptyVaultError } from "./secondary/restorer.ts";
 import { Restoring } from "./restoring.ts";
-import { DivergedCopyError } from "./primary/same-as-known.ts";
+import { DivergedCopyError } from "./primary/verify-handoff.ts";
 import { Term } from "./primary/term.ts";
 
 export interface Secondary {
@@ -41,10 +41,10 @@ const retryMs = { first: 100, most: 3_000 } as const;
 export class Duties {
   /** When the last term ended, or when this host began to live. */
   noTermSince: number;
-  readonly #parts: HostParts;
+  readonly #parts: HostPorts;
   readonly #instance: string;
-  readonly #log: LogView;
-  readonly #notices: Notices;
+  readonly #log: LogStatus;
+  readonly #warnings: Warnings;
   readonly #life: Life;
   readonly #restoring: Restoring;
   #secondary: Secondary | undefined;
@@ -57,11 +57,11 @@ export class Duties {
   /** This host has just bootstrapped the vault: it becomes primary without being asked. */
   #promoteItself = false;
 
-  constructor(parts: HostParts, instance: string, log: LogView, notices: Notices, life: Life) {
+  constructor(parts: HostPorts, instance: string, log: LogStatus, warnings: Warnings, life: Life) {
     this.#parts = parts;
     this.#instance = instance;
     this.#log = log;
-    this.#notices = notices;
+    this.#warnings = warnings;
     this.#life = life;
     this.noTermSince = parts.clock.now();
     const onBootstrapped = (): void => void (this.#promoteItself = true);
@@ -69,7 +69,7 @@ export class Duties {
     this.#restoring = new Restoring({
       parts,
       instance,
-      notices,
+      warnings,
       onProgress,
       onBootstrapped,
       onRecord: (record) => this.#onRecord(record),
@@ -111,7 +111,7 @@ export class Duties {
     // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has
     // vacated.
     if (vacatedAt !== undefined)
-      await giveHeadStart({ log: this.#parts.vaultLog, clock: this.#parts.clock, vacatedAt, signal });
+      await yieldToSuccessor({ log: this.#parts.vaultLog, clock: this.#parts.clock, vacatedAt, signal });
     let isAlone = false;
     this.#restoring.begin();
     while (!signal.aborted) {
@@ -136,11 +136,11 @@ export class Duties {
     await this.#life.readExclusions();
     const { target, follower, checkpoint, setAside } = await this.#restoring.once(signal);
     if (signal.aborted) return target.close();
-    this.#notices.over("restore");
+    this.#warnings.over("restore");
     this.#secondary = { follower, replica: target };
     this.#checkpoint = checkpoint;
     if (setAside !== undefined)
-      this.#notices.warn(
+      this.#warnings.warn(
         `local data that is nowhere in the journal (committed here, never acknowledged) is set aside in ${setAside}`,
       );
     this.#setAsides = await this.#parts.local.setAsides();
@@ -171,7 +171,7 @@ export class Duties {
       // It ends with a later stage, so it is not awaited here; its refusals are told in the status.
       this.#life
         .promote(request, (event) => this.#onOwnPromotion(event))
-        .catch((error: unknown) => this.#notices.warn(messageOf(error)));
+        .catch((error: unknown) => this.#warnings.warn(messageOf(error)));
     }
     let pauseMs: number = retryMs.first;
     while (!signal.aborted) {
@@ -181,7 +181,7 @@ export class Duties {
         if (signal.aborted) return;
         if (!(error instanceof StoreError))
           return this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
-        this.#notices.warn(`the vault cannot be read: ${messageOf(error)}`, "vault");
+        this.#warnings.warn(`the vault cannot be read: ${messageOf(error)}`, "vault");
         await this.#pause(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, retryMs.most);
       }
@@ -193,7 +193,7 @@ export class Duties {
     onClaim?.();
     const { leaseMs, controlUrl, id: host } = config;
     const onTrouble = (error: Error): void =>
-      this.#notices.warn(`the vault does not take records: ${messageOf(error)}`, "vault");
+      this.#warnings.warn(`the vault does not take records: ${messageOf(error)}`, "vault");
     const { follower } = this.#assertSecondary();
     const overEpoch = this.#life.promotion()?.overEpoch ?? follower.epoch?.epoch ?? 0;
     try {
@@ -313,27 +313,27 @@ export class Duties {
       wallAheadMs,
       base: this.#checkpoint,
       compression,
-      openSource: () => openSource(known, this.#notices),
+      openSource: () => openSource(known, this.#warnings),
       application: application({
         onGaveUp: (reason) => this.#life.dispatch({ kind: "application_failed", reason }),
         onChange: () => this.#life.tellChange(),
-        onWarning: (text) => this.#notices.warn(text),
+        onWarning: (text) => this.#warnings.warn(text),
         commits: () => this.#term?.journal.commits ?? 0,
       }),
       freePort,
       clean: (newest) => clean(newest, writer.position, writer.claimPosition),
       onEnd: (end) => this.#onJournalEnd(end),
       onRecord: () => {
-        this.#notices.over("vault");
+        this.#warnings.over("vault");
         this.#log.wrote(writer.position);
       },
       onCheckpoint: (manifest) => {
         this.#checkpoint = manifest;
-        this.#notices.over("checkpoint");
+        this.#warnings.over("checkpoint");
         this.#life.tellChange();
       },
-      onCheckpointFailed: (reason) => this.#notices.warn(`checkpoint failed: ${reason}`, "checkpoint"),
-      onWarning: (text) => this.#notices.warn(text),
+      onCheckpointFailed: (reason) => this.#warnings.warn(`checkpoint failed: ${reason}`, "checkpoint"),
+      onWarning: (text) => this.#warnings.warn(text),
     });
   }
 
@@ -346,7 +346,7 @@ export class Duties {
       await this.#term?.stepDown(null, reason.slice(0, vacateReasonMax), () => undefined);
       this.#log.vacated();
     } catch (error) {
-      this.#notices.warn(`no vacate record was written: ${messageOf(error)}`);
+      this.#warnings.warn(`no vacate record was written: ${messageOf(error)}`);
     }
   }
 
@@ -378,11 +378,11 @@ export class Duties {
   #onJournalEnd(end: JournalEnd): void {
     switch (end.kind) {
       case "fenced":
-        // This process lives and has not claimed again: only a twin can have.
-        if (end.host === this.#parts.config.id) return this.#life.onTwin(`it claimed epoch ${end.epoch}`);
+        // This process lives and has not claimed again: only another process with this id can have.
+        if (end.host === this.#parts.config.id) return this.#life.onDuplicateId(`it claimed epoch ${end.epoch}`);
         return this.#life.dispatch({ kind: "fenced", host: end.host, epoch: end.epoch });
       case "must_stop":
-        this.#notices.warn(end.reason);
+        this.#warnings.warn(end.reason);
         return this.#life.dispatch({ kind: "must_stop", reason: end.reason });
       case "unsupported":
         return this.#life.dispatch({ kind: "application_failed", reason: end.reason });
@@ -391,11 +391,11 @@ export class Duties {
 
   #onOwnPromotion(event: PromoteEvent): void {
     if (event.kind === "refused")
-      this.#notices.warn(`did not become primary after the bootstrap: ${describeRefusal(event.refusal)}`);
+      this.#warnings.warn(`did not become primary after the bootstrap: ${describeRefusal(event.refusal)}`);
   }
 
   #onRecord(record: LogRecord): void {
-    this.#notices.over("vault");
+    this.#warnings.over("vault");
     if (this.#log.read(record)) this.#life.tellChange();
   }
 }

@@ -2,7 +2,7 @@
  * The host: performs what src/core/host/life.ts decides, and answers the control API.
  *
  * Every change of state goes through `#dispatch`. Long effects (restore, follow, claim, take over, give up) are stages,
- * one at a time (stages.ts); what they do, and what they hold while they last, is in duties.ts.
+ * one at a time (serial-task.ts); what they do, and what they hold while they last, is in duties.ts.
  */
 import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
@@ -16,30 +16,30 @@ import { DatabaseDesk } from "./control/database-desk.ts";
 import { Duties } from "./duties.ts";
 import type { Follower } from "./secondary/follower.ts";
 import { GatewayWatch } from "./control/gateway-watch.ts";
-import type { HostParts } from "./host-parts.ts";
-import { LogView } from "./secondary/log-view.ts";
-import { Notices } from "./ports/notices.ts";
+import type { HostPorts } from "./host-ports.ts";
+import { LogStatus } from "./secondary/log-status.ts";
+import { Warnings } from "./ports/warnings.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import { judgeOrder } from "./control/order-evidence.ts";
 import { Promotion } from "./control/promotion.ts";
 import { Rehearsals } from "./rehearsals.ts";
 import { selfReport } from "./self-report.ts";
 import { notReady, whyNotDemoted, whyNotRestored } from "./control/refusals.ts";
-import { Stages } from "./stages.ts";
+import { SerialTask } from "./serial-task.ts";
 import { StoreLog } from "../vault/log/store-log.ts";
 import type { Term } from "./primary/term.ts";
-import { endsWithin } from "./machine/time-limit.ts";
+import { endsWithin } from "../runtime/timeout.ts";
 import type { Refusal } from "../core/refusal.ts";
 
 export class Host implements Controlled {
   readonly instance: string;
   readonly gateways: GatewayWatch;
   readonly databases: DatabaseDesk;
-  readonly #parts: HostParts;
-  readonly #log: LogView;
-  readonly #notices: Notices;
+  readonly #parts: HostPorts;
+  readonly #log: LogStatus;
+  readonly #warnings: Warnings;
   readonly #canary: Canary;
-  readonly #stages = new Stages();
+  readonly #stages = new SerialTask();
   readonly #duties: Duties;
   readonly #rehearsals: Rehearsals;
   #state: HostState = initialHostState;
@@ -53,10 +53,10 @@ export class Host implements Controlled {
   #servingSince: number | undefined;
   #changed = Promise.withResolvers<void>();
 
-  constructor(parts: Omit<HostParts, "vaultLog">) {
+  constructor(parts: Omit<HostPorts, "vaultLog">) {
     this.instance = Buffer.from(parts.random.bytes(8)).toString("hex");
     const tellChange = (): void => this.#tellChange();
-    this.#notices = new Notices(parts.log, tellChange);
+    this.#warnings = new Warnings(parts.log, tellChange);
     const { clock, store, vaultId, canary: ports, config } = parts;
     const { id: host, diskStallMs } = config;
     this.#canary = new Canary({
@@ -67,12 +67,12 @@ export class Host implements Controlled {
       host,
       instance: this.instance,
       diskStallMs,
-      notices: this.#notices,
+      warnings: this.#warnings,
       onChange: tellChange,
     });
     this.gateways = new GatewayWatch({
       clock,
-      notices: this.#notices,
+      warnings: this.#warnings,
       host,
       controlUrl: config.controlUrl,
       rules: parts.rules,
@@ -87,24 +87,24 @@ export class Host implements Controlled {
       vaultLog: new StoreLog(this.#canary.store, config.service),
       freePort,
     };
-    this.#log = new LogView({
+    this.#log = new LogStatus({
       clock,
       host,
       instance: this.instance,
-      onTwin: (controlUrl) => this.#onTwin(`its control API: ${controlUrl}`),
+      onDuplicateId: (controlUrl) => this.#onDuplicateId(`its control API: ${controlUrl}`),
     });
-    this.#duties = new Duties(this.#parts, this.instance, this.#log, this.#notices, {
+    this.#duties = new Duties(this.#parts, this.instance, this.#log, this.#warnings, {
       dispatch: (event) => this.#dispatch(event),
       tellChange,
       explain: (reason, isTrouble) => this.#explain(reason, isTrouble),
-      onTwin: (how) => this.#onTwin(how),
+      onDuplicateId: (how) => this.#onDuplicateId(how),
       readExclusions: () => this.databases.refresh(),
       promotion: () => this.#promotion,
       recordFormat: () => this.gateways.recordFormat,
       promote: (request, report) => this.promote(request, report),
     });
     this.databases = new DatabaseDesk({
-      ...{ exclusions: parts.exclusions ?? null, clock, log: parts.log, notices: this.#notices },
+      ...{ exclusions: parts.exclusions ?? null, clock, log: parts.log, warnings: this.#warnings },
       source: () => this.#duties.term?.source,
       followed: () => this.#duties.secondary?.replica.checksums().keys(),
       position: () => this.#duties.term?.position ?? this.#log.position,
@@ -136,7 +136,7 @@ export class Host implements Controlled {
     this.#stages.closeToNew();
     const stepDownMs = config.drainTimeoutMs + config.application.stopTimeoutMs + config.vaultTimeoutMs;
     if (!(await endsWithin(clock, stepDownMs, this.#stepDownBeforeStop(reason)))) {
-      this.#notices.warn(
+      this.#warnings.warn(
         `not everything could be journaled within ${stepDownMs} ms: stopped without a vacate record, the next primary waits for the lease`,
       );
     }
@@ -152,7 +152,7 @@ export class Host implements Controlled {
     this.gateways.stop();
     await this.#canary.stop();
     if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, end())))
-      this.#notices.warn("the vault does not answer: stopped without waiting for it any longer");
+      this.#warnings.warn("the vault does not answer: stopped without waiting for it any longer");
   }
 
   /** Waits for whatever writes `vacate` in the state the host is in. */
@@ -185,7 +185,7 @@ export class Host implements Controlled {
       ...{
         log: this.#log,
         duties: this.#duties,
-        notices: this.#notices,
+        warnings: this.#warnings,
         retry: this.#retry,
         canary: this.#canary,
         rehearsal: this.#rehearsals.last,
@@ -297,8 +297,8 @@ export class Host implements Controlled {
       vaultId: () => this.#canary.vault.id,
     });
     if (verdict.kind === "refused" && verdict.refusal.kind === "other_log")
-      this.#notices.warn(verdict.refusal.reason, "log");
-    else this.#notices.over("log");
+      this.#warnings.warn(verdict.refusal.reason, "log");
+    else this.#warnings.over("log");
     return verdict;
   }
 
@@ -388,7 +388,7 @@ export class Host implements Controlled {
   }
 
   #putOff(reason: string): void {
-    this.#notices.warn(reason);
+    this.#warnings.warn(reason);
     this.#retry = scheduleRetry(this.#retry, reason, this.#servedMs, this.#parts.clock.now());
     this.#servingSince = undefined;
   }
@@ -398,7 +398,7 @@ export class Host implements Controlled {
     this.#servingSince = undefined;
   }
 
-  #onTwin(how: string): void {
+  #onDuplicateId(how: string): void {
     const { id } = this.#parts.config;
     const reason = `another running host has the same id "${id}" (${how}); give each host an id of its own, then restart this one`;
     this.#dispatch({ kind: "broken", reason });
@@ -408,7 +408,7 @@ export class Host implements Controlled {
   #explain(reason: string, isTrouble: boolean): void {
     if (this.#state.kind === "restoring" && this.#state.reason === reason) return;
     this.#dispatch({ kind: "restore_delayed", reason });
-    if (isTrouble) this.#notices.warn(reason, "restore");
+    if (isTrouble) this.#warnings.warn(reason, "restore");
     else this.#parts.log.info(reason);
   }
 }

@@ -10,7 +10,7 @@ export interface Life {
   /** Why a restore has not succeeded yet. */
   explain(reason: string, isTrouble: boolean): void;
   /** Another process runs under this host's id; `how` it showed itself. */
-  onTwin(how: string): void;
+  onDuplicateId(how: string): void;
   /** Reads anew which databases operators excluded. Throws what the vault says. */
   readExclusions(): Promise<void>;
   promotion(): Promotion | undefined;

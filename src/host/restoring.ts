@@ -4,9 +4,9 @@
  */
 import type { LogRecord } from "../vault/record.ts";
 import { bootstrap } from "./secondary/bootstrap.ts";
-import type { HostParts, HostReplica } from "./host-parts.ts";
+import type { HostPorts, HostReplica } from "./host-ports.ts";
 import { LogMending } from "./secondary/log-mending.ts";
-import type { Notices } from "./ports/notices.ts";
+import type { Warnings } from "./ports/warnings.ts";
 import { freshMemory } from "./secondary/restore-room.ts";
 import { EmptyVaultError, restore, type Restored } from "./secondary/restorer.ts";
 
@@ -14,10 +14,10 @@ import { EmptyVaultError, restore, type Restored } from "./secondary/restorer.ts
 const retryMs = { first: 100, most: 3_000 } as const;
 
 export interface RestoringOptions {
-  readonly parts: HostParts;
+  readonly parts: HostPorts;
   /** Of this run of the host. */
   readonly instance: string;
-  readonly notices: Notices;
+  readonly warnings: Warnings;
   /** What takes its time. */
   readonly onProgress: (text: string) => void;
   /** This host wrote the first checkpoint. */
@@ -33,7 +33,7 @@ export class Restoring {
 
   constructor(options: RestoringOptions) {
     this.#options = options;
-    const { parts, instance, notices } = options;
+    const { parts, instance, warnings } = options;
     const { store, vaultLog: log, clock, askForCheckpoint: ask } = parts;
     this.#mending = new LogMending({
       store,
@@ -41,7 +41,7 @@ export class Restoring {
       clock,
       instance,
       ask,
-      onWarning: (text) => notices.warn(text, "restore"),
+      onWarning: (text) => warnings.warn(text, "restore"),
     });
   }
 
@@ -54,7 +54,7 @@ export class Restoring {
 
   /** Throws what makes it impossible right now. */
   async once(signal: AbortSignal): Promise<Restored<HostReplica>> {
-    const { parts, notices, onProgress, onBootstrapped, onRecord } = this.#options;
+    const { parts, warnings, onProgress, onBootstrapped, onRecord } = this.#options;
     const {
       config,
       store,
@@ -70,7 +70,7 @@ export class Restoring {
       compression,
     } = parts;
     const check =
-      checkDatabases === undefined ? undefined : (): Promise<void> => checkDatabases(onProgress, notices, signal);
+      checkDatabases === undefined ? undefined : (): Promise<void> => checkDatabases(onProgress, warnings, signal);
     if (
       config.bootstrap &&
       (await bootstrap({
@@ -78,7 +78,7 @@ export class Restoring {
         log: vaultLog,
         clock,
         check,
-        openSource: () => openSource(undefined, notices),
+        openSource: () => openSource(undefined, warnings),
         compression,
       }))
     ) {
@@ -86,8 +86,8 @@ export class Restoring {
       await local.mark({ kind: "secondary" });
       onBootstrapped();
     }
-    const onTrouble = (text: string): void => notices.warn(text, "vault");
-    const onWarning = (text: string): void => notices.warn(text);
+    const onTrouble = (text: string): void => warnings.warn(text, "vault");
+    const onWarning = (text: string): void => warnings.warn(text);
     return restore<HostReplica>({
       store,
       log: vaultLog,

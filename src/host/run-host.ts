@@ -41,13 +41,13 @@ import { assertFolderPlaces } from "./machine/folder-checks.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
 import { Front } from "./application/front.ts";
 import { Host } from "./host.ts";
-import type { HostParts } from "./host-parts.ts";
+import type { HostPorts } from "./host-ports.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
 import { LocalData } from "./secondary/local-data.ts";
-import { tellUncaptured } from "./ports/notices.ts";
+import { tellUncaptured } from "./ports/warnings.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
-import { sameAsKnown } from "./primary/same-as-known.ts";
+import { verifyHandoff } from "./primary/verify-handoff.ts";
 import { Supervisor } from "./application/supervisor.ts";
 import { MeteredStore } from "./machine/metered-store.ts";
 import { TimedStore } from "./machine/timed-store.ts";
@@ -180,8 +180,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   };
 }
 
-function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostParts["openSource"] {
-  return async (known, notices) => {
+function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostPorts["openSource"] {
+  return async (known, warnings) => {
     // Each time: a reload changes the configuration in place.
     const { dataFolder: root, databases, databasesExcept: except, uncaptured, databasesMax } = config;
     const limits = {
@@ -199,15 +199,15 @@ function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): Host
       clock,
       rules: allRules,
       metrics,
-      onWarning: (text) => notices.warn(text),
-      onUncaptured: tellUncaptured(notices),
+      onWarning: (text) => warnings.warn(text),
+      onUncaptured: tellUncaptured(warnings),
       ...(known === undefined ? {} : { known }),
     });
-    return known === undefined ? source : sameAsKnown(source, known, exclusions.names);
+    return known === undefined ? source : verifyHandoff(source, known, exclusions.names);
   };
 }
 
-function cleaner({ config, clock, store, log }: CleanerParts): HostParts["clean"] {
+function cleaner({ config, clock, store, log }: CleanerParts): HostPorts["clean"] {
   return async (newest, logPosition, noEpochAfter) => {
     const { keepMin: checkpointsMin, windowMs } = config.checkpoint;
     const { records, checkpoints, chunks } = await collectGarbage({
@@ -259,8 +259,8 @@ function databaseCheck(
   { dataFolder: root, bootstrapCheck: depth }: HostConfig,
   { acceptDamaged, databaseChecker: command }: StartOptions,
   find: () => Promise<string[]>,
-): HostParts["checkDatabases"] {
-  return async (progress, notices, signal) => {
+): HostPorts["checkDatabases"] {
+  return async (progress, warnings, signal) => {
     const names = await find();
     let toldAt = -Infinity;
     const onProgress = (count: number): void => {
@@ -271,7 +271,7 @@ function databaseCheck(
     };
     if (names.length > 0) onProgress(0);
     const check = (): Promise<CheckedDatabase[]> => checkDatabases({ command, root, depth, names, onProgress, signal });
-    await checkBeforeBootstrap({ depth, acceptDamaged, check, onWarning: (text) => notices.warn(text) });
+    await checkBeforeBootstrap({ depth, acceptDamaged, check, onWarning: (text) => warnings.warn(text) });
   };
 }
 

@@ -10,8 +10,8 @@ import { newestRecordFormat, type RecordFormat } from "../core/record-format.ts"
 import type { Suspects } from "../core/suspects.ts";
 import type { Canary } from "./machine/canary.ts";
 import type { Duties } from "./duties.ts";
-import type { LogView } from "./secondary/log-view.ts";
-import type { Notices } from "./ports/notices.ts";
+import type { LogStatus } from "./secondary/log-status.ts";
+import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource } from "./ports/ports.ts";
 
 /** Of the folders with set-aside data the newest are shown. */
@@ -21,9 +21,9 @@ export interface SelfReportOptions {
   readonly config: HostConfig;
   readonly instance: string;
   readonly state: HostState;
-  readonly log: LogView;
+  readonly log: LogStatus;
   readonly duties: Duties;
-  readonly notices: Notices;
+  readonly warnings: Warnings;
   readonly canary: Canary;
   readonly retry: RetrySchedule | undefined;
   readonly rehearsal: RehearsalResult | null;
@@ -41,7 +41,7 @@ export function selfReport({
   state,
   log,
   duties,
-  notices,
+  warnings,
   canary,
   retry,
   rehearsal,
@@ -94,7 +94,7 @@ export function selfReport({
     capture: captureOf(duties.term?.source),
     rehearsal,
     recordFormat: { reads: newestRecordFormat, writes: duties.term === undefined ? null : recordFormat },
-    warnings: [...notices.warnings],
+    warnings: [...warnings.texts],
   };
 }
 

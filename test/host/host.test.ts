@@ -13,7 +13,7 @@ import { allRules } from "../../src/core/rules.ts";
 import { ApplicationError } from "../../src/host/application/application-error.ts";
 import type { RehearsalGround } from "../../src/host/application/rehearsal-ground.ts";
 import { Endings } from "../../src/host/application/endings.ts";
-import type { FrontPort, Term as FrontTerm } from "../../src/host/application/front.ts";
+import type { FrontPort, ServingTerm } from "../../src/host/application/front.ts";
 import { Host } from "../../src/host/host.ts";
 import { LocalData } from "../../src/host/secondary/local-data.ts";
 import type { SupervisedApplication } from "../../src/host/application/supervised-application.ts";
@@ -43,8 +43,8 @@ const planned: PromoteRequest = {
 class FakeFront implements FrontPort {
   port = 1;
   readonly suspects = new Suspects();
-  term: FrontTerm | undefined;
-  serve(term: FrontTerm): void {
+  term: ServingTerm | undefined;
+  serve(term: ServingTerm): void {
     this.term = term;
   }
   shut(): void {
@@ -416,12 +416,12 @@ describe("a host", () => {
     expect(a.applications.map(({ state }) => state)).toEqual(["killed"]);
   });
 
-  test("that is fenced by its own id says that a twin runs, and stays down", async () => {
+  test("that is fenced by its own id says that its id is a duplicate, and stays down", async () => {
     const store = vault();
     const a = await make(store);
     a.host.start();
     await role(a.host, "primary");
-    await claimAs(store.inner, "a", { instance: "twin" });
+    await claimAs(store.inner, "a", { instance: "duplicate" });
     a.write("CREATE TABLE t (x)");
     await role(a.host, "failed");
     expect(a.host.status().reason).toContain('another running host has the same id "a"');

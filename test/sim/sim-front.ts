@@ -2,7 +2,7 @@
  * The front of a host (`FrontPort`): decides like src/host/application/front.ts, on messages in place of sockets. Every
  * answer of the application passes the journal's gate; what is released is told to the checker at that very moment.
  */
-import type { FrontPort, Term } from "../../src/host/application/front.ts";
+import type { FrontPort, ServingTerm } from "../../src/host/application/front.ts";
 import {
   type Fingerprint,
   fingerprintOf,
@@ -30,7 +30,7 @@ export interface FrontPorts {
 
 type FrontState =
   | { readonly kind: "closed"; readonly reason: string }
-  | { readonly kind: "open"; readonly term: Term; readonly epoch: number; readonly service: Service }
+  | { readonly kind: "open"; readonly term: ServingTerm; readonly epoch: number; readonly service: Service }
   | { readonly kind: "draining"; readonly service: Service };
 
 /** The requests of one term, until it is over. */
@@ -91,7 +91,7 @@ export class SimFront implements FrontPort {
     this.#probation = new Probation(ports.process.clock);
   }
 
-  serve(term: Term): void {
+  serve(term: ServingTerm): void {
     const service: Service = { isOver: false, cuts: new Set(), executing: new Set() };
     this.#state = { kind: "open", term, epoch: this.#ports.epoch(), service };
     term.endings.listen(() =>
@@ -171,7 +171,7 @@ export class SimFront implements FrontPort {
     client.answer({ kind: "not-executed", reason: "the application is restarting" });
   }
 
-  #standing(request: Request, term: Term): RequestStanding {
+  #standing(request: Request, term: ServingTerm): RequestStanding {
     return this.suspects.isWatching
       ? this.suspects.standing(fingerprint(request), this.#ports.process.clock.now(), term.maySpareEnding)
       : { kind: "free" };
@@ -217,7 +217,7 @@ export class SimFront implements FrontPort {
     client.answer(executed.answer);
   }
 
-  async #isReadyInTime(term: Term): Promise<boolean> {
+  async #isReadyInTime(term: ServingTerm): Promise<boolean> {
     const timeout = new AbortController();
     const late = this.#ports.process.clock.sleep(restartWaitMs, timeout.signal).then(
       () => false,

@@ -27,7 +27,7 @@ import { steadFieldSet, takeSteadFields, withoutOurs } from "./stead-fields.ts";
 import { openAttempts } from "../../http/upstream/answer-progress.ts";
 
 /** One term as primary, as the front sees it. */
-export interface Term {
+export interface ServingTerm {
   readonly epoch: number;
   gate(): void | Promise<void>;
   /** The loopback address and port at which the application listens; others after a restart perhaps. */
@@ -46,7 +46,7 @@ export interface Term {
 
 interface Open {
   readonly kind: "open";
-  readonly term: Term;
+  readonly term: ServingTerm;
   readonly upstream: Upstream;
   readonly end: CancellationGroup;
   readonly forward: ForwardOptions;
@@ -137,7 +137,7 @@ export class Front {
   }
 
   /** Opens the gate for a term. */
-  serve(term: Term): void {
+  serve(term: ServingTerm): void {
     const upstream = this.#upstreamTo(term);
     const end = new CancellationGroup();
     const forward: ForwardOptions = {
@@ -159,7 +159,7 @@ export class Front {
     term.endings.listen(() => this.#onEnding(end));
   }
 
-  #upstreamTo({ applicationHost: host, applicationPort: port }: Term): Upstream {
+  #upstreamTo({ applicationHost: host, applicationPort: port }: ServingTerm): Upstream {
     const { limits, clock, metrics } = this.#options;
     return new Upstream({
       host,
@@ -340,7 +340,7 @@ export class Front {
    */
   #answerLost(
     exchange: Exchange,
-    term: Term,
+    term: ServingTerm,
     end: CancellationGroup,
     { cause, reason }: ForwardOutcome & { kind: "lost" },
   ): Handling {
@@ -354,7 +354,7 @@ export class Front {
     return undefined;
   }
 
-  async #sayWhyLost(exchange: Exchange, term: Term, end: CancellationGroup, reason: string): Promise<void> {
+  async #sayWhyLost(exchange: Exchange, term: ServingTerm, end: CancellationGroup, reason: string): Promise<void> {
     const hasEnded = await term.endings.isNoticed();
     return sayUnknown(exchange, end, hasEnded ? "application-ended" : "closed", reason);
   }

@@ -13,7 +13,7 @@ import type { DatabaseChange, DatabaseEntry, DatabaseList } from "../../control/
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { Exclusions } from "../ports/exclusions.ts";
-import type { Notices } from "../ports/notices.ts";
+import type { Warnings } from "../ports/warnings.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import type { CaptureSource, Outcome } from "../ports/ports.ts";
 
@@ -26,7 +26,7 @@ export interface DatabaseDeskOptions {
   readonly exclusions: Exclusions | null;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly notices: Pick<Notices, "warn" | "over">;
+  readonly warnings: Pick<Warnings, "warn" | "over">;
   /** Of the term, when there is one. */
   readonly source: () => CaptureSource | undefined;
   /** Names of the databases that this host follows as a secondary; undefined: it is none. */
@@ -151,10 +151,10 @@ export class DatabaseDesk {
   }
 
   #tell(): void {
-    const { exclusions, notices } = this.#options;
+    const { exclusions, warnings } = this.#options;
     const names = [...(exclusions?.names ?? [])];
-    if (names.length === 0) return notices.over("excluded databases");
-    notices.warn(
+    if (names.length === 0) return warnings.over("excluded databases");
+    warnings.warn(
       `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}: excluded by an operator, not captured: what is written there is not there after a failover (\`stead databases\`)`,
       "excluded databases",
     );

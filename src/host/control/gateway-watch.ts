@@ -10,11 +10,11 @@
 import { type RecordFormat, ToldFormats } from "../../core/record-format.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import type { Notices } from "../ports/notices.ts";
+import type { Warnings } from "../ports/warnings.ts";
 
 export interface GatewayWatchOptions {
   readonly clock: Clock;
-  readonly notices: Notices;
+  readonly warnings: Warnings;
   /** For the command that brings it back. */
   readonly host: string;
   readonly controlUrl: string;
@@ -90,18 +90,18 @@ export class GatewayWatch {
   }
 
   #tell(): void {
-    const { clock, notices, host, controlUrl } = this.#options;
+    const { clock, warnings, host, controlUrl } = this.#options;
     const back = `\`stead hosts add ${host} ${controlUrl}\` brings it back, or stop it`;
     if (this.#removals.size > 0) {
       const by = [...this.#removals].map(([gateway, at]) => `gateway ${gateway} at ${at}`).join(", ");
-      return notices.warn(`removed from the registry of ${by}: it is nobody's candidate; ${back}`, "registry");
+      return warnings.warn(`removed from the registry of ${by}: it is nobody's candidate; ${back}`, "registry");
     }
     if (this.#watching === 0 && clock.now() - this.#unwatchedSince >= unwatchedMsMax) {
-      return notices.warn(
+      return warnings.warn(
         `no gateway watches this host: it is nobody's candidate; look whether a gateway runs, and whether it can reach ${controlUrl}; ${back}`,
         "registry",
       );
     }
-    notices.over("registry");
+    warnings.over("registry");
   }
 }

@@ -20,10 +20,10 @@ import {
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { DiskPlace } from "./disk-places.ts";
-import type { Condition, Notices } from "../ports/notices.ts";
+import type { Condition, Warnings } from "../ports/warnings.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { ObservedStore } from "./observed-store.ts";
-import { endsWithin } from "./time-limit.ts";
+import { endsWithin } from "../../runtime/timeout.ts";
 import { VaultProbe } from "./vault-probe.ts";
 
 /** The world of a canary. null in its place: nothing is asked, and only the host's own puts tell of the vault. */
@@ -42,7 +42,7 @@ export interface CanaryOptions {
   readonly host: string;
   readonly instance: string;
   readonly diskStallMs: number;
-  readonly notices: Notices;
+  readonly warnings: Warnings;
   /** The impairments are others now. */
   readonly onChange: () => void;
 }
@@ -170,15 +170,15 @@ export class Canary {
   }
 
   #tell(): void {
-    const { notices, onChange } = this.#options;
+    const { warnings, onChange } = this.#options;
     const found = this.impairments;
     const told = JSON.stringify(found.map(({ kind, reason }) => [kind, reason]));
     if (told === this.#told) return;
     this.#told = told;
     for (const kind of ["disk", "descriptors", "vault"] as const) {
       const reasons = found.filter((one) => one.kind === kind).map(({ reason }) => reason);
-      if (reasons.length === 0) notices.over(conditions[kind]);
-      else notices.warn(reasons.join("; "), conditions[kind]);
+      if (reasons.length === 0) warnings.over(conditions[kind]);
+      else warnings.warn(reasons.join("; "), conditions[kind]);
     }
     onChange();
   }

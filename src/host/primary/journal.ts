@@ -35,7 +35,7 @@ import { putParts } from "./flush-parts.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 import { renewingDuring } from "./renewing.ts";
 import { tidyingDuring } from "./tidying.ts";
-import { newWaiters, type Waiters } from "./waiters.ts";
+import { newDeferred, type Deferred } from "../../runtime/deferred.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
 
@@ -70,11 +70,11 @@ export class Journal {
   /** As it was before the last successful put. */
   #wallAheadMs: number;
   /** Waiters for a flush that has not begun to collect. */
-  #next: Waiters | undefined;
+  #next: Deferred | undefined;
   /** Waiters for the flush under way. */
-  #current: Waiters | undefined;
+  #current: Deferred | undefined;
   /** Waiters for the lease to be good again. */
-  #lease: Waiters | undefined;
+  #lease: Deferred | undefined;
   readonly #lossWindow: LossWindow | undefined;
   readonly #jobs: Job[] = [];
   /** Ends a put that waits for a vault that does not answer. */
@@ -125,7 +125,7 @@ export class Journal {
     if (this.#lossWindow?.isFull(ahead, this.#current !== undefined, clock.now()) === false) {
       return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
     }
-    if (ahead) return this.#checkLeaseAfter((this.#next ??= newWaiters()).promise);
+    if (ahead) return this.#checkLeaseAfter((this.#next ??= newDeferred()).promise);
     if (this.#current !== undefined) return this.#checkLeaseAfter(this.#current.promise);
     return leased ? undefined : this.#checkLeaseAfter(this.#waitForLease());
   }
@@ -213,7 +213,7 @@ export class Journal {
 
   #waitForLease(): Promise<void> {
     this.#wakeUp();
-    return (this.#lease ??= newWaiters()).promise;
+    return (this.#lease ??= newDeferred()).promise;
   }
 
   #wakeUp(): void {
@@ -279,7 +279,7 @@ export class Journal {
    * ahead.
    */
   async #covering<T>(flush: () => Promise<T>): Promise<T> {
-    const waiters = (this.#current = this.#next ?? newWaiters());
+    const waiters = (this.#current = this.#next ?? newDeferred());
     this.#next = undefined;
     this.#lossWindow?.flushBegins(this.#options.clock.now());
     const result = await flush();
@@ -293,7 +293,7 @@ export class Journal {
   }
 
   /** Their flush left something out. */
-  #putOff(waiters: Waiters): void {
+  #putOff(waiters: Deferred): void {
     if (this.#next === undefined) this.#next = waiters;
     else this.#next.promise.then(waiters.resolve, waiters.reject);
   }

@@ -5,7 +5,7 @@
  * What is in the way goes in this order, and only where it is on the disk that lacks the room:
  *
  * 1. What was moved away and is in the journal: it only makes the restore faster. That of a secondary always is; that
- *    of a primary is, when its state occurs in the journal (evidence.ts), which is asked now and not at the end.
+ *    of a primary is, when its state occurs in the journal (divergence.ts), which is asked now and not at the end.
  * 2. Set-aside folders, oldest first, when that gives enough; never the newest (core/host/set-aside-bounds.ts).
  *
  * What may be nowhere else stays, and is named with its size. The restore is tried again by itself, at the cost of a

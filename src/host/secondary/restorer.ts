@@ -7,7 +7,7 @@
  * has.
  *
  * What was moved away is forgotten only when it is proven to be in the journal: a secondary's files always are; a
- * primary's are when their exact state occurs in it (evidence.ts).
+ * primary's are when their exact state occurs in it (divergence.ts).
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -29,7 +29,7 @@ import type { LogRecord } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { isVaultError } from "../../vault/errors.ts";
 import { isTransient } from "../../vault/store/retry.ts";
-import { Evidence } from "./evidence.ts";
+import { Divergence } from "./divergence.ts";
 import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
 import type { LocalPort } from "./local-data.ts";
 import { Footprint, freshMemory, FullDiskError, isFullDisk, RestoreRoom, type RoomMemory } from "./restore-room.ts";
@@ -92,32 +92,34 @@ export async function restore<Target extends RestoreTarget>(
 ): Promise<Restored<Target>> {
   const { local, memory = freshMemory(), onWarning } = options;
   const isPreviousJournaled = async (): Promise<boolean> => {
-    const evidence = new Evidence(await local.previousChecksums());
-    await evidence.searchBefore(Infinity, options);
-    return evidence.isFound;
+    const divergence = new Divergence(await local.previousChecksums());
+    await divergence.searchBefore(Infinity, options);
+    return divergence.isRefuted;
   };
   const room = new RestoreRoom({ local, previous: await local.moveAway(), memory, isPreviousJournaled, onWarning });
   const { target, checkpoint } = await loadNewest(options, room).catch(async (error: unknown) => {
     throw await room.after(error);
   });
   try {
-    const evidence = room.previous.kind === "secondary" ? undefined : new Evidence(await local.previousChecksums());
-    evidence?.look(target.checksums());
+    const divergence = room.previous.kind === "secondary" ? undefined : new Divergence(await local.previousChecksums());
+    divergence?.compare(target.checksums());
     const follower = new Follower({
       reader: new LogReader({
         log: options.log,
         start: startOf(checkpoint),
         rules: options.rules,
       }),
-      target: watched(target, new Footprint(checkpoint), memory, () => evidence?.look(target.checksums())),
+      target: watched(target, new Footprint(checkpoint), memory, () => divergence?.compare(target.checksums())),
       clock: options.clock,
       onRecord: options.onRecord,
       epochAtStart: await epochAt(options.log, checkpoint),
     });
     await catchUpPatiently(follower, options);
-    if (evidence?.isFound === false) await evidence.searchBefore(checkpoint.position, options);
+    if (divergence?.isRefuted === false) await divergence.searchBefore(checkpoint.position, options);
     const setAside =
-      evidence === undefined || evidence.isFound ? undefined : await local.setAsidePrevious(options.clock.wallTime());
+      divergence === undefined || divergence.isRefuted
+        ? undefined
+        : await local.setAsidePrevious(options.clock.wallTime());
     if (setAside === undefined) await local.forgetPrevious();
     await local.mark({ kind: "secondary" });
     return { target, follower, checkpoint, setAside };

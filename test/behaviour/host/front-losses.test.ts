@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Endings } from "../../../src/host/application/endings.ts";
-import { Front, type Term } from "../../../src/host/application/front.ts";
+import { Front, type ServingTerm } from "../../../src/host/application/front.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { RawBackend } from "../../support/http/raw-backend.ts";
 import { RawClient } from "../../support/http/raw-client.ts";
@@ -95,7 +95,7 @@ class FakeApplication {
   }
 }
 
-function termOf(application: FakeApplication | number, changes: Partial<Term> = {}): Term {
+function termOf(application: FakeApplication | number, changes: Partial<ServingTerm> = {}): ServingTerm {
   const fixed = { epoch: 4, gate: () => undefined, applicationHost: "127.0.0.1", onCheckpointAsked: () => undefined };
   if (typeof application === "number")
     return {
@@ -122,7 +122,7 @@ function termOf(application: FakeApplication | number, changes: Partial<Term> = 
   };
 }
 
-async function frontOf(term: Term): Promise<{ front: Front; url: string }> {
+async function frontOf(term: ServingTerm): Promise<{ front: Front; url: string }> {
   const front = await Front.listen({ listen: { host: "127.0.0.1", port: 0 }, limits, clock: systemClock });
   closers.push(() => front.close());
   front.serve(term);

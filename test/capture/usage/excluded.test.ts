@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Source } from "../../../src/capture/source.ts";
-import { sameAsKnown } from "../../../src/host/primary/same-as-known.ts";
+import { verifyHandoff } from "../../../src/host/primary/verify-handoff.ts";
 import { Application, Pair, partsOf, sourceOptions, temporaryFolder } from "../helpers.ts";
 
 async function begin() {
@@ -90,7 +90,7 @@ test("a primary that begins with a database of the journal that was excluded mea
   const options = { ...sourceOptions(it.pair.copy, { excluded: () => excluded }), known };
   const excluded = new Set(["app.db"]);
   await it.pair.replica.close();
-  const source = await sameAsKnown(await Source.open(options), known, excluded);
+  const source = await verifyHandoff(await Source.open(options), known, excluded);
   expect(source.isAhead()).toBe(true);
   const batch = await source.collect();
   expect(

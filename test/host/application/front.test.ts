@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Endings } from "../../../src/host/application/endings.ts";
-import { Front, type Term } from "../../../src/host/application/front.ts";
+import { Front, type ServingTerm } from "../../../src/host/application/front.ts";
 import { GateShutError } from "../../../src/host/primary/journal-end.ts";
 import { systemClock, type Clock } from "../../../src/runtime/clock.ts";
 import { ManualClock } from "../../support/http/manual-clock.ts";
@@ -42,7 +42,7 @@ async function application(
   return { port: (server.address() as AddressInfo).port, server };
 }
 
-function termOf(applicationPort: number, changes: Partial<Term> = {}): Term {
+function termOf(applicationPort: number, changes: Partial<ServingTerm> = {}): ServingTerm {
   return {
     epoch: 4,
     gate: () => undefined,

@@ -15,7 +15,7 @@ function deskOf(isPrimary: boolean): DatabaseDesk {
     exclusions: new Exclusions({ store: new MemoryStore(), host: "a", clock: systemClock }),
     clock: systemClock,
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
-    notices: { warn: () => undefined, over: () => undefined },
+    warnings: { warn: () => undefined, over: () => undefined },
     source: () => (isPrimary ? source : undefined),
     followed: () => ["app.db"],
     position: () => 7,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Canary, type CanaryOptions } from "../../../src/host/machine/canary.ts";
 import { describeDescriptors, type DiskPlace, diskPlaces } from "../../../src/host/machine/disk-places.ts";
-import { Notices } from "../../../src/host/ports/notices.ts";
+import { Warnings } from "../../../src/host/ports/warnings.ts";
 import { VaultProbe } from "../../../src/host/machine/vault-probe.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { ensureIdentity } from "../../../src/vault/store/identity.ts";
@@ -33,10 +33,10 @@ const failure = (code: string): Error => Object.assign(new Error(`${code}: it fa
 
 async function canaryOf(
   changes: Partial<CanaryOptions> & { readonly store?: FaultyStore } = {},
-): Promise<{ canary: Canary; store: FaultyStore; notices: Notices }> {
+): Promise<{ canary: Canary; store: FaultyStore; warnings: Warnings }> {
   const store = changes.store ?? new FaultyStore(new MemoryStore());
   const { id } = await ensureIdentity(store.inner, "notes");
-  const notices = new Notices(
+  const warnings = new Warnings(
     { info: () => undefined, warn: () => undefined, error: () => undefined },
     () => undefined,
   );
@@ -48,14 +48,14 @@ async function canaryOf(
     host: "a",
     instance: "run",
     diskStallMs: 5_000,
-    notices,
+    warnings,
     onChange: () => undefined,
     ...changes,
     store,
   });
   ends.push(() => canary.stop());
   canary.start();
-  return { canary, store, notices };
+  return { canary, store, warnings };
 }
 
 const withPlace = (write: () => Promise<void>): Pick<CanaryOptions, "ports"> => ({
@@ -67,10 +67,10 @@ const withPlace = (write: () => Promise<void>): Pick<CanaryOptions, "ports"> => 
 
 describe("the canary", () => {
   test("names a disk that is read-only, in the status and in the warnings", async () => {
-    const { canary, notices } = await canaryOf(withPlace(() => Promise.reject(failure("EROFS"))));
+    const { canary, warnings } = await canaryOf(withPlace(() => Promise.reject(failure("EROFS"))));
     await until(() => canary.impairments.length > 0);
     expect(canary.impairments[0]).toMatchObject({ kind: "disk", reason: "the data folder /data is read-only" });
-    expect(notices.warnings).toEqual(["the data folder /data is read-only"]);
+    expect(warnings.texts).toEqual(["the data folder /data is read-only"]);
   });
 
   test("finds a disk that hangs by the answer that is missing, asks it once only, and is not held up by it", async () => {
@@ -80,13 +80,13 @@ describe("the canary", () => {
       asked += 1;
       return new Promise<void>((resolve) => (release = resolve));
     });
-    const { canary, notices } = await canaryOf({ ...hang, diskStallMs: 20 });
-    await until(() => notices.warnings.length > 0);
-    expect(notices.warnings[0]).toContain("has not answered a small write for more than 20 ms");
+    const { canary, warnings } = await canaryOf({ ...hang, diskStallMs: 20 });
+    await until(() => warnings.texts.length > 0);
+    expect(warnings.texts[0]).toContain("has not answered a small write for more than 20 ms");
     expect([asked, canary.impairments.map(({ kind }) => kind)]).toEqual([1, ["disk"]]);
     release();
     await until(() => canary.impairments.length === 0);
-    expect(notices.warnings).toEqual([]);
+    expect(warnings.texts).toEqual([]);
   });
 
   test("names descriptors that ran out, and does not blame the disk", async () => {

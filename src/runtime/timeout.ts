@@ -1,7 +1,10 @@
-/** Waiting for something that may never come, for so long and no longer. */
-import type { Clock } from "../../runtime/clock.ts";
+/** A bounded wait for work that may never end. */
+import type { Clock } from "./clock.ts";
 
-/** False when the work is not over by then: it goes on, and nobody hears how it ended. Rejects when it fails before. */
+/**
+ * False when the work is not over within `limitMs`: it goes on, and how it ends is not told. Rejects when it fails
+ * before.
+ */
 export function endsWithin(clock: Clock, limitMs: number, work: Promise<void>): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(limitMs, () => resolve(false));

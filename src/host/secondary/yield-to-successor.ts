@@ -4,18 +4,18 @@
  * last 58 ms).
  *
  * Over when the log goes on twice after the `vacate`: the claim, and the first commit or renewal of the term, by which
- * the application there has started or the lease is half over. Also over after `headStartMsMax`, since a host that
+ * the application there has started or the lease is half over. Also over after `yieldMsMax`, since a host that
  * restores can take over from nobody. A vault that does not answer ends it as well: the restore that follows says so.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../vault/log/log.ts";
 import type { Position } from "../../vault/record.ts";
 
-const headStartMsMax = 1_000;
+const yieldMsMax = 1_000;
 const lookEveryMs = 20;
 const recordsAwaited = 2;
 
-export interface HeadStartOptions {
+export interface YieldOptions {
   readonly log: Log;
   readonly clock: Clock;
   /** Position of the `vacate` record that names the successor. */
@@ -24,8 +24,8 @@ export interface HeadStartOptions {
 }
 
 /** Never rejects. */
-export async function giveHeadStart({ log, clock, vacatedAt, signal }: HeadStartOptions): Promise<void> {
-  const until = clock.now() + headStartMsMax;
+export async function yieldToSuccessor({ log, clock, vacatedAt, signal }: YieldOptions): Promise<void> {
+  const until = clock.now() + yieldMsMax;
   try {
     while (clock.now() < until) {
       await clock.sleep(lookEveryMs, signal);

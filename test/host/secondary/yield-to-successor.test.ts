@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { giveHeadStart } from "../../../src/host/secondary/head-start.ts";
+import { yieldToSuccessor } from "../../../src/host/secondary/yield-to-successor.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { StoreError } from "../../../src/vault/store/store.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
@@ -16,7 +16,7 @@ async function waited(
 ): Promise<number> {
   const clock = new ManualClock();
   let isOver = false;
-  const wait = giveHeadStart({ log: logIn(store), clock, vacatedAt, signal }).then(() => (isOver = true));
+  const wait = yieldToSuccessor({ log: logIn(store), clock, vacatedAt, signal }).then(() => (isOver = true));
   while (!isOver) {
     at(clock.now());
     clock.advance(1);
@@ -26,8 +26,8 @@ async function waited(
   return clock.now();
 }
 
-describe("the head start of a successor", () => {
-  test("lasts until the term has written after its claim", async () => {
+describe("a host that yields to its successor", () => {
+  test("waits until the term has written after its claim", async () => {
     const store = new FaultyStore(new MemoryStore());
     const put = (position: number): void => void logIn(store.inner).put(position, new Uint8Array([1]));
     const tookMs = await waited(store, (nowMs) => {
@@ -38,13 +38,13 @@ describe("the head start of a successor", () => {
     expect(tookMs).toBeLessThan(350);
   });
 
-  test("is a second at most when nobody claims", async () => {
+  test("waits a second at most when no host claims", async () => {
     const tookMs = await waited(new FaultyStore(new MemoryStore()));
     expect(tookMs).toBeGreaterThanOrEqual(1_000);
     expect(tookMs).toBeLessThan(1_050);
   });
 
-  test("ends at once when the vault does not answer, and when the host is stopped", async () => {
+  test("waits no longer when the vault does not answer, and when the host is stopped", async () => {
     const store = new FaultyStore(new MemoryStore());
     store.beforeGet = () => Promise.reject(new StoreError("unavailable", "no answer", "Wait."));
     expect(await waited(store)).toBeLessThan(50);

@@ -26,7 +26,7 @@ export class DivergedCopyError extends Error {
  * Gives the source back (`excluded`: what it leaves out although the journal has it, and removes there) when it begins
  * at the known state; otherwise closes it, leaving the files as they are, and throws.
  */
-export async function sameAsKnown<Source extends ProvableSource>(
+export async function verifyHandoff<Source extends ProvableSource>(
   source: Source,
   known: KnownPages,
   excluded: ReadonlySet<string> = new Set(),

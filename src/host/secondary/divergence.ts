@@ -1,5 +1,6 @@
 /**
- * Whether what a former primary left on its disk is in the journal: then it may go, otherwise it is set aside.
+ * Whether what a former primary left on its disk has diverged from the journal: then it is set aside, otherwise it may
+ * go.
  *
  * The proof is the state as a whole: the checksums of all its databases, equal to those at a checkpoint or after a
  * flush. A host that comes back late finds a newest checkpoint beyond its own last commit, so its state lies before it:
@@ -29,27 +30,28 @@ export interface HistoryOptions {
 /** How long the journal before the newest checkpoint is searched. */
 const historySearchMsMax = 10_000;
 
-export class Evidence {
-  #isFound = false;
+export class Divergence {
+  #isRefuted = false;
   readonly #wanted: Checksums | undefined;
 
-  /** `wanted`: of what was left; undefined when it cannot be read, then nothing proves it. */
+  /** `wanted`: of what was left; undefined when it cannot be read, then nothing refutes it. */
   constructor(wanted: Checksums | undefined) {
     this.#wanted = wanted;
   }
 
-  get isFound(): boolean {
-    return this.#isFound;
+  /** The journal has exactly that state. */
+  get isRefuted(): boolean {
+    return this.#isRefuted;
   }
 
   /** Compares a state of the journal. */
-  look(state: Checksums): void {
-    if (this.#isFound || this.#wanted === undefined || state.size !== this.#wanted.size) return;
+  compare(state: Checksums): void {
+    if (this.#isRefuted || this.#wanted === undefined || state.size !== this.#wanted.size) return;
     for (const [name, sum] of this.#wanted) {
       const other = state.get(name);
       if (other === undefined || Buffer.compare(sum, other) !== 0) return;
     }
-    this.#isFound = true;
+    this.#isRefuted = true;
   }
 
   /**
@@ -67,7 +69,7 @@ export class Evidence {
       } catch (error) {
         if (!isVaultError(error)) throw error;
       }
-      if (this.#isFound || options.clock.now() >= until) return;
+      if (this.#isRefuted || options.clock.now() >= until) return;
       end = start;
     }
   }
@@ -79,9 +81,9 @@ export class Evidence {
     { log, clock, rules, signal }: HistoryOptions,
   ): Promise<void> {
     const state = new Map<string, DatabaseChecksum>(from.databases.map(({ name, checksum }) => [name, checksum]));
-    this.look(state);
+    this.compare(state);
     const reader = new LogReader({ log, start: startOf(from), rules });
-    while (!this.#isFound && reader.position < end && clock.now() < until) {
+    while (!this.#isRefuted && reader.position < end && clock.now() < until) {
       signal.throwIfAborted();
       const record = await reader.next();
       if (record === undefined) return;
@@ -90,7 +92,7 @@ export class Evidence {
         if (pageCount === 0) state.delete(name);
         else state.set(name, checksum);
       }
-      if (record.body.part === record.body.parts) this.look(state);
+      if (record.body.part === record.body.parts) this.compare(state);
     }
   }
 }

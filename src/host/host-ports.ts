@@ -16,7 +16,7 @@ import type { Exclusions } from "./ports/exclusions.ts";
 import type { FrontPort } from "./application/front.ts";
 import type { LocalPort } from "./secondary/local-data.ts";
 import type { AskForCheckpoint } from "./secondary/log-mending.ts";
-import type { Notices } from "./ports/notices.ts";
+import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports/ports.ts";
 import type { RestoreTarget } from "./secondary/restorer.ts";
 import type { ApplicationOwner, SupervisedApplication } from "./application/supervised-application.ts";
@@ -27,7 +27,7 @@ export interface HostReplica extends RestoreTarget {
   handOver(): KnownPages;
 }
 
-export interface HostParts {
+export interface HostPorts {
   readonly config: HostConfig;
   readonly clock: Clock;
   readonly random: Random;
@@ -51,12 +51,12 @@ export interface HostParts {
   readonly askForCheckpoint?: AskForCheckpoint | undefined;
   /** Checks the databases that are about to become the first checkpoint; undefined: they are taken as they are. */
   readonly checkDatabases?:
-    | ((progress: (text: string) => void, notices: Pick<Notices, "warn">, signal: AbortSignal) => Promise<void>)
+    | ((progress: (text: string) => void, warnings: Pick<Warnings, "warn">, signal: AbortSignal) => Promise<void>)
     | undefined;
   readonly openReplica: () => Promise<HostReplica>;
   readonly openSource: (
     known: KnownPages | undefined,
-    notices: Pick<Notices, "warn" | "over">,
+    warnings: Pick<Warnings, "warn" | "over">,
   ) => Promise<CaptureSource>;
   /** A chunk of a database that was moved away, if it is there and has that hash. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;

@@ -31,7 +31,7 @@ interface Warning {
   readonly condition: Condition | undefined;
 }
 
-export class Notices {
+export class Warnings {
   readonly #log: Logger;
   readonly #onChange: () => void;
   #warnings: readonly Warning[] = [];
@@ -42,7 +42,7 @@ export class Notices {
   }
 
   /** Newest last. */
-  get warnings(): readonly string[] {
+  get texts(): readonly string[] {
     return this.#warnings.map(({ text }) => text);
   }
 
@@ -73,12 +73,12 @@ export class Notices {
 
 /** Names every database that cannot be captured now, for as long as that lasts. */
 export function tellUncaptured(
-  notices: Pick<Notices, "warn" | "over">,
+  warnings: Pick<Warnings, "warn" | "over">,
 ): (now: readonly { readonly error: Error }[]) => void {
   return (now) => {
-    if (now.length === 0) return notices.over("capture");
+    if (now.length === 0) return warnings.over("capture");
     const which = now.length === 1 ? "a database that cannot" : `${now.length} databases that cannot`;
-    notices.warn(
+    warnings.warn(
       `answers wait for ${which} be captured: ${now
         .slice(0, uncapturedNamed)
         .map(({ error }) => messageOf(error))

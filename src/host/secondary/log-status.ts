@@ -1,26 +1,26 @@
 /**
  * What a host knows of the log without holding it: who has the highest epoch, how far it has read, how fresh that is.
  *
- * It also notices a twin: another running process with this host's own id. A claim alone proves none: it may be the
- * last put of an earlier run of this host, which the network delivered after its death (simulation, seed 112314). A
- * dead run writes nothing after that, since a put follows only when the claim is known to have happened; so a twin is
- * who writes once more.
+ * It also finds a duplicate host id: another process that runs with the id of this host. A claim alone proves none: it
+ * may be the last put of an earlier run of this host, which the network delivered after its death (simulation, seed
+ * 112314). A dead process never learns that its late claim succeeded, so it writes nothing after it; a second record
+ * proves a live duplicate.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import type { LogRecord } from "../../vault/record.ts";
 import type { EpochSeen } from "./follower.ts";
 
-export interface LogViewOptions {
+export interface LogStatusOptions {
   readonly clock: Clock;
   /** This host's id, and the random id of this run. */
   readonly host: string;
   readonly instance: string;
-  /** Somebody else claimed under this host's id. */
-  readonly onTwin: (controlUrl: string) => void;
+  /** Another process claims under this host's id, and goes on writing. */
+  readonly onDuplicateId: (controlUrl: string) => void;
 }
 
-export class LogView {
-  readonly #options: LogViewOptions;
+export class LogStatus {
+  readonly #options: LogStatusOptions;
   #epoch: EpochSeen | undefined;
   #position = 0;
   #lastRecordAt: number | undefined;
@@ -30,7 +30,7 @@ export class LogView {
   /** The last claim, when it is news, made under this host's id, and not by this run. */
   #strange: { readonly nonce: string; readonly controlUrl: string } | undefined;
 
-  constructor(options: LogViewOptions) {
+  constructor(options: LogStatusOptions) {
     this.#options = options;
   }
 
@@ -86,7 +86,7 @@ export class LogView {
   read({ header, body }: LogRecord): boolean {
     this.#position = header.position;
     this.#lastRecordAt = this.#options.clock.now();
-    if (this.#strange?.nonce === header.nonce) this.#options.onTwin(this.#strange.controlUrl);
+    if (this.#strange?.nonce === header.nonce) this.#options.onDuplicateId(this.#strange.controlUrl);
     if (body.kind === "vacate") this.vacated();
     if (body.kind !== "epoch") return body.kind === "vacate";
     this.#handover = undefined;

@@ -7,7 +7,7 @@ import { hashPage, PageHashes } from "../../../src/capture/page-hashes.ts";
 import { Source } from "../../../src/capture/source.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import type { KnownPages } from "../../../src/host/ports/ports.ts";
-import { DivergedCopyError, sameAsKnown } from "../../../src/host/primary/same-as-known.ts";
+import { DivergedCopyError, verifyHandoff } from "../../../src/host/primary/verify-handoff.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 
 const folders: string[] = [];
@@ -54,7 +54,7 @@ const open = (root: string, known?: KnownPages): Promise<Source> =>
   });
 
 async function prove(root: string, known: KnownPages): Promise<Source> {
-  return sameAsKnown(await open(root, known), known);
+  return verifyHandoff(await open(root, known), known);
 }
 
 describe("what capture begins with", () => {
