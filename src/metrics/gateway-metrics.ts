@@ -7,20 +7,20 @@ const longLog = ["service", "host", "database", "held_by"] as const;
 
 export const gatewayMetrics = {
   stead_up: { kind: "gauge", labels: ["gateway"], help: "1 while the gateway runs" },
-  stead_troubles: { kind: "gauge", labels: [], help: "Things that are wrong with this gateway itself" },
+  stead_troubles: { kind: "gauge", labels: [], help: "Current problems of this gateway itself" },
   stead_database_ok: { kind: "gauge", labels: [], help: "1 when the state database can be written" },
   stead_database_queued_writes: { kind: "gauge", labels: [], help: "Writes that wait for the state database" },
-  stead_peer_ok: { kind: "gauge", labels: ["peer"], help: "1 when the last exchange with the other gateway was good" },
+  stead_peer_ok: { kind: "gauge", labels: ["peer"], help: "1 if the last exchange with the other gateway succeeded" },
   stead_connections: { kind: "gauge", labels: [], help: "Open client connections" },
-  stead_connections_accepted_total: { kind: "counter", labels: [], help: "Client connections that were accepted" },
+  stead_connections_accepted_total: { kind: "counter", labels: [], help: "Accepted client connections" },
   stead_connections_refused_total: {
     kind: "counter",
     labels: [],
-    help: "Client connections that were closed at once because a bound was reached",
+    help: "Client connections closed immediately because a limit was reached",
   },
-  stead_requests_total: { kind: "counter", labels: ["service", "end"], help: "Requests by how they ended" },
+  stead_requests_total: { kind: "counter", labels: ["service", "end"], help: "Requests by outcome" },
   stead_requests_held_total: { kind: "counter", labels: service, help: "Requests that waited for a primary" },
-  stead_requests_replayed_total: { kind: "counter", labels: service, help: "Requests that were sent again" },
+  stead_requests_replayed_total: { kind: "counter", labels: service, help: "Requests that were resent" },
   stead_requests_waiting: { kind: "gauge", labels: service, help: "Requests that wait for a primary now" },
   stead_hold_duration_seconds: {
     kind: "histogram",
@@ -32,13 +32,13 @@ export const gatewayMetrics = {
     kind: "histogram",
     labels: service,
     buckets: workBuckets,
-    help: "From sending a request to the primary until the first byte of its answer",
+    help: "From sending a request to the primary until the first byte of its response",
   },
-  stead_epoch: { kind: "gauge", labels: service, help: "Highest epoch that is known" },
-  stead_serving: { kind: "gauge", labels: service, help: "1 when the primary is seen well" },
-  stead_routed: { kind: "gauge", labels: service, help: "1 when requests are sent to a primary" },
-  stead_paused: { kind: "gauge", labels: service, help: "1 when automation is paused" },
-  stead_vault_state: { kind: "gauge", labels: service, help: "0 well, 1 slow, 2 no host reaches it" },
+  stead_epoch: { kind: "gauge", labels: service, help: "Highest known epoch" },
+  stead_serving: { kind: "gauge", labels: service, help: "1 while the primary is healthy" },
+  stead_routed: { kind: "gauge", labels: service, help: "1 while requests are routed to a primary" },
+  stead_paused: { kind: "gauge", labels: service, help: "1 while automation is paused" },
+  stead_vault_state: { kind: "gauge", labels: service, help: "0 healthy, 1 slow, 2 not reached by any host" },
   stead_primaries_lost_in_a_row: {
     kind: "gauge",
     labels: service,
@@ -47,7 +47,7 @@ export const gatewayMetrics = {
   stead_failover_wait_seconds: {
     kind: "gauge",
     labels: service,
-    help: "For how long the next takeover still waits for the brake",
+    help: "How long the brake still delays the next takeover",
   },
   stead_failovers_total: {
     kind: "counter",
@@ -57,7 +57,7 @@ export const gatewayMetrics = {
   stead_failovers_abandoned_total: {
     kind: "counter",
     labels: ["service", "outcome"],
-    help: "Failovers and switchovers that this gateway began and did not complete, by what became of them",
+    help: "Failovers and switchovers that this gateway began and did not complete, by outcome",
   },
   stead_failover_gap_seconds: {
     kind: "histogram",
@@ -72,13 +72,13 @@ export const gatewayMetrics = {
     help: "How long each phase of a completed failover or switchover took",
   },
   stead_host_up: { kind: "gauge", labels: host, help: "1 up, 0 down; absent while unknown" },
-  stead_host_primary: { kind: "gauge", labels: host, help: "1 for the host that says it is primary" },
+  stead_host_primary: { kind: "gauge", labels: host, help: "1 for the host that reports itself primary" },
   stead_host_position: { kind: "gauge", labels: host, help: "Log position of the host" },
-  stead_host_impairments: { kind: "gauge", labels: host, help: "Things that keep the host from being a good primary" },
+  stead_host_impairments: { kind: "gauge", labels: host, help: "Number of impairments of the host" },
   stead_host_retry_seconds: {
     kind: "gauge",
     labels: host,
-    help: "Until a host that could not stay primary may be asked again; absent for others",
+    help: "Time until a host that could not stay primary may be asked again; absent for others",
   },
   stead_host_suspects: {
     kind: "gauge",
@@ -103,21 +103,21 @@ export const gatewayMetrics = {
   stead_host_write_lock_seconds_total: {
     kind: "counter",
     labels: host,
-    help: "For how long the host locked the application's writers out in this term, all together",
+    help: "Total time for which the host locked the application's writers out in this term",
   },
   stead_host_write_lock_seconds_max: {
     kind: "gauge",
     labels: host,
-    help: "For how long at most the host locked the application's writers out in this term",
+    help: "Longest time for which the host locked the application's writers out in this term",
   },
   stead_host_long_log_bytes: {
     kind: "gauge",
     labels: longLog,
-    help: "Write-ahead logs of 64 MiB and more that a reader keeps from starting over",
+    help: "Size of each write-ahead log of 64 MiB and more that a reader keeps from starting over",
   },
   stead_host_long_log_seconds: {
     kind: "gauge",
     labels: longLog,
-    help: "For how long a long write-ahead log has been kept from starting over",
+    help: "How long a long write-ahead log has been kept from starting over",
   },
 } as const satisfies Definitions;
