@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { runCommand } from "./lib/command.ts";
+import { sharedExports, snakeTags } from "./lib/dialect.ts";
 import { disabledTests, lockFileViolations, logPlaces, unfinishedWork, wideComments } from "./lib/house-rules.ts";
 import { layerViolations, readSources, type SourceFile } from "./lib/layers.ts";
 import { misplacedTests } from "./lib/test-map.ts";
@@ -29,6 +30,13 @@ const paths = (...folders: readonly string[]): string[] =>
 const sources = (...folders: readonly string[]): SourceFile[] => readSources(root, paths(...folders));
 
 const bin = (name: string): string => join("node_modules", name);
+
+/** One dialect: tags, and one name for one thing. */
+function dialect(): string[] {
+  const api = "docs/CONTROL-API.md";
+  const src = sources("src");
+  return [...snakeTags(src, { [api]: readFileSync(join(root, api), "utf8") }), ...sharedExports(src)];
+}
 
 /** Of what was checked before, by content. A clean clone has none: there everything is checked. */
 const cache = (name: string): string => join("node_modules", ".cache", "stead-check", name);
@@ -59,6 +67,7 @@ const checks: Readonly<Record<string, Check>> = {
   format: program(bin("@biomejs/biome/bin/biome"), "format", "."),
   width: () => Promise.resolve(wideComments(sources("src", "harness", "test", "scripts", "examples"))),
   "log places": () => Promise.resolve(logPlaces(sources("src", "harness", "scripts", "examples"))),
+  dialect: () => Promise.resolve(dialect()),
   unused: program(bin("knip/bin/knip-bun.js"), "--no-progress"),
   "lock file": () => Promise.resolve(lockFileViolations(readFileSync(join(root, "bun.lock"), "utf8"))),
   unfinished: () => Promise.resolve(unfinishedWork(sources("src", "harness", "scripts", "examples"))),

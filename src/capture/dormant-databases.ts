@@ -1,6 +1,6 @@
 /** The databases that nobody has open, by name, and which of them somebody touched. */
 import type { DormantDatabase } from "./dormant-database.ts";
-import { type FileIdentity, identityKey } from "./file-identity.ts";
+import { type FileIdentity, fileIdentityKey } from "./file-identity.ts";
 
 export class DormantDatabases {
   readonly #databases = new Map<string, DormantDatabase>();
@@ -28,7 +28,7 @@ export class DormantDatabases {
 
   /** It is the file of one of them. */
   has(identity: FileIdentity): boolean {
-    return this.#identities.has(identityKey(identity));
+    return this.#identities.has(fileIdentityKey(identity));
   }
 
   get(name: string): DormantDatabase | undefined {
@@ -37,13 +37,13 @@ export class DormantDatabases {
 
   add(database: DormantDatabase): void {
     this.#databases.set(database.name, database);
-    this.#identities.add(identityKey(database.identity));
+    this.#identities.add(fileIdentityKey(database.identity));
   }
 
   remove(database: DormantDatabase): void {
     if (this.#databases.get(database.name) !== database) return;
     this.#databases.delete(database.name);
-    this.#identities.delete(identityKey(database.identity));
+    this.#identities.delete(fileIdentityKey(database.identity));
     this.#woken.delete(database);
   }
 

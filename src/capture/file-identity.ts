@@ -36,4 +36,4 @@ export function identityAt(path: PathLike): FileIdentity | undefined {
 }
 
 /** For maps. */
-export const identityKey = ({ device, inode }: FileIdentity): string => `${device} ${inode}`;
+export const fileIdentityKey = ({ device, inode }: FileIdentity): string => `${device} ${inode}`;

@@ -18,7 +18,7 @@ export type Integrity =
   /** What SQLite found, the first few. */
   | { readonly kind: "damaged"; readonly found: readonly string[] }
   /** Not to SQLite as it is here: encrypted, or another kind of file. */
-  | { readonly kind: "no_database" }
+  | { readonly kind: "no-database" }
   /** Needs what only the application has: its functions, collations or modules. */
   | { readonly kind: "unchecked"; readonly reason: string }
   /** It cannot be read now: locked, no permission, an error of the disk. */
@@ -52,7 +52,7 @@ function check(path: FilePath, depth: CheckDepth, readOnly: boolean): Integrity 
       case codes.corrupt:
         return { kind: "damaged", found: [reason] };
       case codes.notADatabase:
-        return { kind: "no_database" };
+        return { kind: "no-database" };
       case codes.error:
         return { kind: "unchecked", reason };
       case codes.readonly:

@@ -1,21 +1,21 @@
 /** Which database of this process has a file open: of thousands it is asked for each file that is found. */
-import { type FileIdentity, identityKey } from "./file-identity.ts";
+import { type FileIdentity, fileIdentityKey } from "./file-identity.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
 export class OpenFiles {
   readonly #owners = new Map<string, TrackedDatabase>();
 
   add(database: TrackedDatabase): void {
-    for (const identity of database.files.identities) this.#owners.set(identityKey(identity), database);
+    for (const identity of database.files.identities) this.#owners.set(fileIdentityKey(identity), database);
   }
 
   /** Its files are closed. */
   remove(database: TrackedDatabase): void {
     for (const identity of database.files.identities)
-      if (this.#owners.get(identityKey(identity)) === database) this.#owners.delete(identityKey(identity));
+      if (this.#owners.get(fileIdentityKey(identity)) === database) this.#owners.delete(fileIdentityKey(identity));
   }
 
   get(identity: FileIdentity): TrackedDatabase | undefined {
-    return this.#owners.get(identityKey(identity));
+    return this.#owners.get(fileIdentityKey(identity));
   }
 }

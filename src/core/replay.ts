@@ -36,18 +36,18 @@ export function isOfEpoch(routedFor: string | undefined, epoch: number, rules: R
 /** Why there is no answer to a request that was sent. */
 export type LossCause =
   /** The connection to the host broke: it may be gone. */
-  | "host_lost"
+  | "host-lost"
   /** The host lives; the process of its application ended. */
-  | "application_ended"
+  | "application-ended"
   /** The application lives and closed the connection. */
   | "closed"
   /** Nothing came in the time that was given. */
-  | "timed_out";
+  | "timed-out";
 
 export type AttemptOutcome =
   | { readonly kind: "completed" }
-  | { readonly kind: "not_sent"; readonly reason: string }
-  | { readonly kind: "not_executed"; readonly bodyHeld: boolean; readonly reason: string }
+  | { readonly kind: "not-sent"; readonly reason: string }
+  | { readonly kind: "not-executed"; readonly bodyHeld: boolean; readonly reason: string }
   | {
       readonly kind: "lost";
       readonly released: boolean;
@@ -55,31 +55,31 @@ export type AttemptOutcome =
       readonly cause: LossCause;
       readonly reason: string;
     }
-  | { readonly kind: "put_aside"; readonly retryAfterSeconds: number; readonly reason: string }
-  | { readonly kind: "upstream_invalid"; readonly reason: string }
-  | { readonly kind: "client_gone" };
+  | { readonly kind: "put-aside"; readonly retryAfterSeconds: number; readonly reason: string }
+  | { readonly kind: "upstream-invalid"; readonly reason: string }
+  | { readonly kind: "client-gone" };
 
 export type ReplayDecision =
   /** Nothing more to do: the client has its answer, or a visibly cut one, or is gone. */
   | { readonly kind: "answered" }
   /**
-   * Send it again, to the primary of that moment. `changes_state`: only in a later epoch. Idempotence covers the same
+   * Send it again, to the primary of that moment. `changes-state`: only in a later epoch. Idempotence covers the same
    * request twice, not a late first copy behind another client's newer write; in a later epoch the first copy is not
-   * executed any more. `application_ended`: in the same epoch too, since what had the first copy is gone.
+   * executed any more. `application-ended`: in the same epoch too, since what had the first copy is gone.
    */
   | {
       readonly kind: "again";
-      readonly why: "not_sent" | "not_executed" | "safe" | "application_ended" | "changes_state";
+      readonly why: "not-sent" | "not-executed" | "safe" | "application-ended" | "changes-state";
       readonly reason: string;
     }
   /** Provably not executed, but its body is no longer held: the client may send it again itself. */
-  | { readonly kind: "give_up"; readonly reason: string }
+  | { readonly kind: "give-up"; readonly reason: string }
   /** Not executed and not to be repeated: requests like it end the application (core/suspects.ts). */
-  | { readonly kind: "put_aside"; readonly retryAfterSeconds: number; readonly reason: string }
+  | { readonly kind: "put-aside"; readonly retryAfterSeconds: number; readonly reason: string }
   /** It answered, in a way that cannot be passed on. */
   | { readonly kind: "invalid"; readonly reason: string }
   /** Not answered in time; it may be executed still. */
-  | { readonly kind: "timed_out"; readonly reason: string }
+  | { readonly kind: "timed-out"; readonly reason: string }
   /** It may have been executed, or not, or in part. */
   | { readonly kind: "unknown"; readonly reason: string };
 
@@ -110,24 +110,24 @@ export function decideReplay(
 ): ReplayDecision {
   switch (outcome.kind) {
     case "completed":
-    case "client_gone":
+    case "client-gone":
       return { kind: "answered" };
-    case "not_sent":
-      return { kind: "again", why: "not_sent", reason: outcome.reason };
-    case "not_executed":
+    case "not-sent":
+      return { kind: "again", why: "not-sent", reason: outcome.reason };
+    case "not-executed":
       if (!outcome.bodyHeld)
         return {
-          kind: "give_up",
+          kind: "give-up",
           reason: `${outcome.reason}; the request's body is too large to be kept for sending it again`,
         };
-      return { kind: "again", why: "not_executed", reason: outcome.reason };
+      return { kind: "again", why: "not-executed", reason: outcome.reason };
     case "lost":
       return afterLoss(method, outcome, history, rules);
-    case "upstream_invalid":
+    case "upstream-invalid":
       // It answered, so it may have executed; what it said cannot be understood and would hardly be better the next
       // time.
       return { kind: "invalid", reason: outcome.reason };
-    case "put_aside":
+    case "put-aside":
       return outcome;
   }
 }
@@ -140,21 +140,21 @@ function afterLoss(
 ): ReplayDecision {
   const { cause, reason } = outcome;
   const isBound = rules.has("replay-bound");
-  if (cause === "timed_out") return { kind: "timed_out", reason };
+  if (cause === "timed-out") return { kind: "timed-out", reason };
   if (cause === "closed" && isBound) return { kind: "unknown", reason };
   const mayGoAgain = !outcome.released && outcome.bodyHeld && (isIdempotent(method) || !rules.has("replay"));
   if (!mayGoAgain) return { kind: "unknown", reason: describeLosses([...losses, cause], reason) };
   if (losses.length >= againMax && isBound)
     return { kind: "unknown", reason: describeLosses([...losses, cause], reason) };
   const isSafe = safeMethods.includes(method) || !rules.has("replay") || !rules.has("replay-later-epoch");
-  return { kind: "again", why: isSafe ? "safe" : cause === "application_ended" ? cause : "changes_state", reason };
+  return { kind: "again", why: isSafe ? "safe" : cause === "application-ended" ? cause : "changes-state", reason };
 }
 
 const times = (count: number): string => (count === 1 ? "once" : count === 2 ? "twice" : `${count} times`);
 
 /** What happened to a request in all its tries, for its client. */
 export function describeLosses(losses: readonly LossCause[], reason: string): string {
-  const ended = losses.filter((cause) => cause === "application_ended").length;
+  const ended = losses.filter((cause) => cause === "application-ended").length;
   const gone = losses.length - ended;
   const said = [
     ...(ended > 0 ? [`the application ended ${times(ended)} while it had this request`] : []),

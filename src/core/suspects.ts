@@ -38,7 +38,7 @@ export type RequestStanding =
   | { readonly kind: "watched" }
   /** A trial may be made. */
   | { readonly kind: "due" }
-  | { readonly kind: "put_aside"; readonly forMs: number; readonly endings: number };
+  | { readonly kind: "put-aside"; readonly forMs: number; readonly endings: number };
 
 interface Entry extends Fingerprint {
   /** Monotonic times of the endings, oldest first. */
@@ -94,7 +94,7 @@ export class Suspects {
     if (entry === undefined) return { kind: "free" };
     if (entry.pauseMs === 0) return { kind: "watched" };
     if (now >= entry.trialAt && !entry.isOnTrial && maySpareEnding) return { kind: "due" };
-    return { kind: "put_aside", forMs: Math.max(entry.trialAt - now, trialLookMs), endings: entry.endings.length };
+    return { kind: "put-aside", forMs: Math.max(entry.trialAt - now, trialLookMs), endings: entry.endings.length };
   }
 
   /** The one request that is let through, after `due`. */

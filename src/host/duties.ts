@@ -180,7 +180,7 @@ export class Duties {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof StoreError))
-          return this.#life.dispatch({ kind: "cannot_follow", reason: messageOf(error) });
+          return this.#life.dispatch({ kind: "cannot-follow", reason: messageOf(error) });
         this.#warnings.warn(`the vault cannot be read: ${messageOf(error)}`, "vault");
         await this.#pause(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, retryMs.most);
@@ -217,26 +217,26 @@ export class Duties {
           return this.#life.dispatch({ kind: "claimed", epoch: result.claimed.writer.epoch });
         case "lost":
           this.#life.promotion()?.refuse({ kind: "epoch_taken", epoch: result.epoch, host: result.host });
-          return this.#life.dispatch({ kind: "claim_lost", host: result.host });
+          return this.#life.dispatch({ kind: "claim-lost", host: result.host });
         case "outrun":
           this.#life.promotion()?.refuse({
             kind: "primary_alive",
             evidence: `${result.host} writes in the vault faster than ${host} could claim the next epoch`,
           });
-          return this.#life.dispatch({ kind: "claim_lost", host: result.host });
+          return this.#life.dispatch({ kind: "claim-lost", host: result.host });
         case "unwritten":
           this.#life.promotion()?.refuse({
             kind: "not_ready",
             reason: `the vault does not take the claim of this host: ${result.trouble}`,
           });
-          return this.#life.dispatch({ kind: "claim_unwritten" });
+          return this.#life.dispatch({ kind: "claim-unwritten" });
         case "void":
-          return this.#life.dispatch({ kind: "claim_void" });
+          return this.#life.dispatch({ kind: "claim-void" });
       }
     } catch (error) {
       if (signal.aborted) return;
       // Whatever it is, a restore finds out whether it lasts; a host that gave up here would stay away for good.
-      this.#life.dispatch({ kind: "cannot_follow", reason: `the claim failed: ${messageOf(error)}` });
+      this.#life.dispatch({ kind: "cannot-follow", reason: `the claim failed: ${messageOf(error)}` });
     }
   }
 
@@ -261,7 +261,7 @@ export class Duties {
       known = replica.handOver();
     } catch (error) {
       // Somebody else wrote into the copy: like one that capture finds to be another, below.
-      return this.#life.dispatch({ kind: "must_stop", reason: messageOf(error) });
+      return this.#life.dispatch({ kind: "must-stop", reason: messageOf(error) });
     }
     await this.closeSecondary();
     const term = this.#newTerm(claimed, known);
@@ -292,10 +292,10 @@ export class Duties {
     } catch (error) {
       if (signal.aborted) return;
       // The copy here is wrong, not the application: a restore mends it.
-      const kind = error instanceof DivergedCopyError ? "must_stop" : "application_failed";
+      const kind = error instanceof DivergedCopyError ? "must-stop" : "application-failed";
       return this.#life.dispatch({ kind, reason: messageOf(error) });
     }
-    if (!signal.aborted) this.#life.dispatch({ kind: "may_serve" });
+    if (!signal.aborted) this.#life.dispatch({ kind: "may-serve" });
   }
 
   #newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages): Term {
@@ -315,7 +315,7 @@ export class Duties {
       compression,
       openSource: () => openSource(known, this.#warnings),
       application: application({
-        onGaveUp: (reason) => this.#life.dispatch({ kind: "application_failed", reason }),
+        onGaveUp: (reason) => this.#life.dispatch({ kind: "application-failed", reason }),
         onChange: () => this.#life.tellChange(),
         onWarning: (text) => this.#warnings.warn(text),
         commits: () => this.#term?.journal.commits ?? 0,
@@ -381,11 +381,11 @@ export class Duties {
         // This process lives and has not claimed again: only another process with this id can have.
         if (end.host === this.#parts.config.id) return this.#life.onDuplicateId(`it claimed epoch ${end.epoch}`);
         return this.#life.dispatch({ kind: "fenced", host: end.host, epoch: end.epoch });
-      case "must_stop":
+      case "must-stop":
         this.#warnings.warn(end.reason);
-        return this.#life.dispatch({ kind: "must_stop", reason: end.reason });
+        return this.#life.dispatch({ kind: "must-stop", reason: end.reason });
       case "unsupported":
-        return this.#life.dispatch({ kind: "application_failed", reason: end.reason });
+        return this.#life.dispatch({ kind: "application-failed", reason: end.reason });
     }
   }
 

@@ -115,7 +115,7 @@ export class Host implements Controlled {
       log: parts.log,
       freePort: parts.freePort,
       onResult: (ok) => this.#onRehearsal(ok),
-      onStray: (reason) => this.#dispatch({ kind: "cannot_follow", reason }),
+      onStray: (reason) => this.#dispatch({ kind: "cannot-follow", reason }),
     });
   }
 
@@ -256,7 +256,7 @@ export class Host implements Controlled {
       report?.({ kind: "done", position });
     } catch (error) {
       const failure = `stepping down failed: ${messageOf(error)}`;
-      this.#dispatch({ kind: "must_stop", reason: failure });
+      this.#dispatch({ kind: "must-stop", reason: failure });
       report?.({ kind: "refused", refusal: { kind: "not_ready", reason: failure } });
     }
   }
@@ -324,7 +324,7 @@ export class Host implements Controlled {
   #perform(effect: HostEffect): void {
     const reason = "reason" in this.#state ? this.#state.reason : "not primary any more";
     switch (effect.kind) {
-      case "shut_gate":
+      case "shut-gate":
         this.#duties.term?.cut(reason);
         this.#promotion?.refuse({ kind: "not_ready", reason });
         return;
@@ -335,15 +335,15 @@ export class Host implements Controlled {
         return this.#begin((signal) => this.#duties.follow(signal));
       case "claim":
         return this.#begin((signal) => this.#duties.claim(signal));
-      case "take_over":
+      case "take-over":
         return this.#begin((signal) => this.#duties.takeOver(signal));
       case "serve":
         return this.#serve();
       case "drain":
         return this.#drain();
-      case "put_off":
+      case "put-off":
         return this.#putOff(effect.reason);
-      case "give_up":
+      case "give-up":
         this.#parts.front.shut(effect.reason);
         this.#promotion?.refuse({ kind: "not_ready", reason: effect.reason });
         return this.#giveUp(effect.reason);
@@ -370,7 +370,7 @@ export class Host implements Controlled {
   #begin(stage: (signal: AbortSignal) => Promise<void>): void {
     this.#stages.begin(stage, (error) => {
       this.#parts.log.error("stage failed", { reason: messageOf(error) });
-      this.#dispatch({ kind: "stage_failed", reason: messageOf(error) });
+      this.#dispatch({ kind: "stage-failed", reason: messageOf(error) });
     });
   }
 
@@ -407,7 +407,7 @@ export class Host implements Controlled {
   /** Why this host is restoring still. */
   #explain(reason: string, isTrouble: boolean): void {
     if (this.#state.kind === "restoring" && this.#state.reason === reason) return;
-    this.#dispatch({ kind: "restore_delayed", reason });
+    this.#dispatch({ kind: "restore-delayed", reason });
     if (isTrouble) this.#warnings.warn(reason, "restore");
     else this.#parts.log.info(reason);
   }

@@ -101,7 +101,7 @@ test("an encrypted file is no database, a locked one and a missing one cannot be
   using folder = temporaryFolder();
   const sealed = join(folder.path, "sealed.db");
   writeFileSync(sealed, Buffer.alloc(2 * pageSize, "no header of SQLite"));
-  expect(checkIntegrity(sealed, "quick")).toEqual({ kind: "no_database" });
+  expect(checkIntegrity(sealed, "quick")).toEqual({ kind: "no-database" });
   expect(checkIntegrity(join(folder.path, "none.db"), "quick").kind).toBe("unreadable");
   expect(existsSync(join(folder.path, "none.db"))).toBe(false);
 });

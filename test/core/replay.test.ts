@@ -2,23 +2,23 @@ import { expect, test } from "bun:test";
 import { type AttemptOutcome, decideReplay, isIdempotent, type ReplayHistory } from "../../src/core/replay.ts";
 import { type Rules, withoutRule } from "../../src/core/rules.ts";
 
-const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host_lost", reason: "gone" } as const;
+const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host-lost", reason: "gone" } as const;
 const fresh: ReplayHistory = { losses: [], againMax: 1 };
 const decide = (method: string, outcome: AttemptOutcome, history = fresh, rules?: Rules) =>
   decideReplay(method, outcome, history, rules);
 
 test("a request of which nothing was sent is sent again, whatever its method", () => {
   for (const method of ["GET", "POST", "PATCH", "PUT", "BREW"]) {
-    expect(decide(method, { kind: "not_sent", reason: "refused" })).toMatchObject({ kind: "again", why: "not_sent" });
+    expect(decide(method, { kind: "not-sent", reason: "refused" })).toMatchObject({ kind: "again", why: "not-sent" });
   }
 });
 
 test("a request that the host did not execute is sent again while its body is held, and given up otherwise", () => {
-  expect(decide("POST", { kind: "not_executed", bodyHeld: true, reason: "x" })).toMatchObject({
+  expect(decide("POST", { kind: "not-executed", bodyHeld: true, reason: "x" })).toMatchObject({
     kind: "again",
-    why: "not_executed",
+    why: "not-executed",
   });
-  expect(decide("POST", { kind: "not_executed", bodyHeld: false, reason: "x" }).kind).toBe("give_up");
+  expect(decide("POST", { kind: "not-executed", bodyHeld: false, reason: "x" }).kind).toBe("give-up");
 });
 
 test("a lost request is sent again only if its method is idempotent, nothing was released and its body is held", () => {
@@ -33,18 +33,18 @@ test("a lost request is sent again only if its method is idempotent, nothing was
 });
 
 test("a lost request that may have changed something goes only to a later epoch, where its first copy cannot execute any more", () => {
-  for (const method of ["PUT", "DELETE"]) expect(decide(method, lost)).toMatchObject({ why: "changes_state" });
+  for (const method of ["PUT", "DELETE"]) expect(decide(method, lost)).toMatchObject({ why: "changes-state" });
   for (const method of ["GET", "HEAD", "OPTIONS", "TRACE"]) expect(decide(method, lost)).toMatchObject({ why: "safe" });
 });
 
 test("a response that cannot be understood is not asked for again, even with a safe method", () => {
-  expect(decide("GET", { kind: "upstream_invalid", reason: "x" }).kind).toBe("invalid");
+  expect(decide("GET", { kind: "upstream-invalid", reason: "x" }).kind).toBe("invalid");
 });
 
 test("what was sent and lost is sent again once in all, a safe method too, and then it is said what happened", () => {
-  const ended = { ...lost, cause: "application_ended" } as const;
+  const ended = { ...lost, cause: "application-ended" } as const;
   expect(decide("GET", ended).kind).toBe("again");
-  expect(decide("GET", ended, { losses: ["application_ended"], againMax: 1 })).toEqual({
+  expect(decide("GET", ended, { losses: ["application-ended"], againMax: 1 })).toEqual({
     kind: "unknown",
     reason: "the application ended twice while it had this request",
   });
@@ -52,15 +52,15 @@ test("what was sent and lost is sent again once in all, a safe method too, and t
     kind: "unknown",
     reason: "the application ended once while it had this request",
   });
-  expect(decide("GET", lost, { losses: ["application_ended"], againMax: 3 }).kind).toBe("again");
+  expect(decide("GET", lost, { losses: ["application-ended"], againMax: 3 }).kind).toBe("again");
   expect(
-    decide("GET", ended, { losses: ["application_ended", "application_ended", "host_lost"], againMax: 3 }),
+    decide("GET", ended, { losses: ["application-ended", "application-ended", "host-lost"], againMax: 3 }),
   ).toMatchObject({
     reason:
       "the application ended 3 times while it had this request; the host was lost once while it had this request: gone",
   });
   expect(
-    decide("GET", ended, { losses: Array(50).fill("application_ended"), againMax: 1 }, withoutRule("replay-bound"))
+    decide("GET", ended, { losses: Array(50).fill("application-ended"), againMax: 1 }, withoutRule("replay-bound"))
       .kind,
   ).toBe("again");
 });
@@ -69,26 +69,26 @@ test("what was not executed is sent again however often", () => {
   expect(
     decide(
       "POST",
-      { kind: "not_executed", bodyHeld: true, reason: "x" },
-      { losses: ["host_lost", "host_lost"], againMax: 0 },
+      { kind: "not-executed", bodyHeld: true, reason: "x" },
+      { losses: ["host-lost", "host-lost"], againMax: 0 },
     ).kind,
   ).toBe("again");
 });
 
 test("a living application that closes the connection, or takes too long, is not asked again", () => {
   expect(decide("GET", { ...lost, cause: "closed" }).kind).toBe("unknown");
-  expect(decide("GET", { ...lost, cause: "timed_out" }, { losses: [], againMax: 3 }).kind).toBe("timed_out");
+  expect(decide("GET", { ...lost, cause: "timed-out" }, { losses: [], againMax: 3 }).kind).toBe("timed-out");
 });
 
 test("an answered request and one whose client is gone need nothing", () => {
   expect(decide("POST", { kind: "completed" }).kind).toBe("answered");
-  expect(decide("POST", { kind: "client_gone" }).kind).toBe("answered");
+  expect(decide("POST", { kind: "client-gone" }).kind).toBe("answered");
 });
 
 test("a put that the application had when it ended is repeated in the same epoch, since nothing that had it can execute it any more", () => {
-  const ended = { ...lost, cause: "application_ended" } as const;
+  const ended = { ...lost, cause: "application-ended" } as const;
   for (const method of ["PUT", "DELETE"])
-    expect(decide(method, ended)).toMatchObject({ kind: "again", why: "application_ended" });
+    expect(decide(method, ended)).toMatchObject({ kind: "again", why: "application-ended" });
   expect(decide("POST", ended).kind).toBe("unknown");
 });
 

@@ -13,7 +13,7 @@ describe("a request that ends the application", () => {
     expect(suspects.standing(crash, 1, true)).toEqual({ kind: "watched" });
     expect(suspects.ended([crash], 300)).toEqual([crash]);
     expect(suspects.standing(fingerprintOf("GET", "/crash?b=2"), 300, true)).toEqual({
-      kind: "put_aside",
+      kind: "put-aside",
       forMs: 10_000,
       endings: 2,
     });
@@ -26,11 +26,11 @@ describe("a request that ends the application", () => {
     suspects.ended([crash], 0);
     let now = 0;
     for (const pauseMs of [10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]) {
-      expect(suspects.standing(crash, now + pauseMs - 1, true)).toMatchObject({ kind: "put_aside" });
+      expect(suspects.standing(crash, now + pauseMs - 1, true)).toMatchObject({ kind: "put-aside" });
       now += pauseMs;
       expect(suspects.standing(crash, now, true)).toEqual({ kind: "due" });
       suspects.beginTrial(crash);
-      expect(suspects.standing(crash, now, true)).toMatchObject({ kind: "put_aside" });
+      expect(suspects.standing(crash, now, true)).toMatchObject({ kind: "put-aside" });
       suspects.ended([crash], now);
     }
   });
@@ -40,7 +40,7 @@ describe("a request that ends the application", () => {
     for (let ending = 0; ending < 4; ending++) first.ended([crash], ending);
     next.adopt(first.list(3), 3);
     next.ended([crash], 4);
-    expect(next.standing(crash, 10_003, true)).toMatchObject({ kind: "put_aside" });
+    expect(next.standing(crash, 10_003, true)).toMatchObject({ kind: "put-aside" });
     expect(next.standing(crash, 10_004, true)).toEqual({ kind: "due" });
   });
 
@@ -48,7 +48,7 @@ describe("a request that ends the application", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);
     suspects.ended([crash], 0);
-    expect(suspects.standing(crash, 60_000, false)).toMatchObject({ kind: "put_aside", forMs: 1_000 });
+    expect(suspects.standing(crash, 60_000, false)).toMatchObject({ kind: "put-aside", forMs: 1_000 });
     expect(suspects.standing(crash, 60_000, true)).toEqual({ kind: "due" });
   });
 
@@ -58,7 +58,7 @@ describe("a request that ends the application", () => {
     suspects.ended([crash], 0);
     suspects.beginTrial(crash);
     suspects.endTrial(crash, 10_000);
-    expect(suspects.standing(crash, 10_000, true)).toMatchObject({ kind: "put_aside", forMs: 10_000 });
+    expect(suspects.standing(crash, 10_000, true)).toMatchObject({ kind: "put-aside", forMs: 10_000 });
     suspects.beginTrial(crash);
     expect(suspects.completed(crash, 20_000)).toBe(true);
     expect(suspects.standing(crash, 20_000, true)).toEqual({ kind: "free" });
@@ -119,7 +119,7 @@ describe("the tables", () => {
         2 + i,
       );
     expect(suspects.list(200).length).toBeLessThanOrEqual(64);
-    expect(suspects.standing(crash, 200, true)).toMatchObject({ kind: "put_aside" });
+    expect(suspects.standing(crash, 200, true)).toMatchObject({ kind: "put-aside" });
   });
 
   test("tell long paths apart without keeping them", () => {
@@ -137,8 +137,8 @@ describe("the tables", () => {
     next.ended([hot], 1_000_000);
     next.ended([hot], 1_000_001);
     next.adopt(first.list(3_006), 1_000_002);
-    expect(next.standing(crash, 1_000_002, true)).toEqual({ kind: "put_aside", forMs: 7_000, endings: 2 });
-    expect(next.standing(hot, 1_000_002, true)).toMatchObject({ kind: "put_aside" });
+    expect(next.standing(crash, 1_000_002, true)).toEqual({ kind: "put-aside", forMs: 7_000, endings: 2 });
+    expect(next.standing(hot, 1_000_002, true)).toMatchObject({ kind: "put-aside" });
     const watching = new Suspects();
     watching.adopt([{ ...crash, endings: 1, trialInMs: 0, pauseMs: 0 }], 0);
     expect(watching.ended([crash], 1)).toEqual([crash]);

@@ -44,7 +44,7 @@ test("a body that arrives more slowly than allowed gets 408, and its request is 
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx");
   expect(await client.untilEnd()).toStartWith("HTTP/1.1 408 ");
   await waitFor(() => proxy.backend.last.ended || proxy.backend.last.closed);
-  expect(proxy.outcomes).toEqual([{ kind: "client_gone" }]);
+  expect(proxy.outcomes).toEqual([{ kind: "client-gone" }]);
 });
 
 test("a client that waits for 100 (Continue) is not slow", async () => {
@@ -71,7 +71,7 @@ test("an upstream that does not answer in time loses the request", async () => {
     kind: "lost",
     released: false,
     reason: "the upstream did not answer within 1 ms",
-    cause: "timed_out",
+    cause: "timed-out",
   });
 });
 
@@ -256,7 +256,7 @@ test("a client that takes nothing of a waiting response is cut off", async () =>
   client.socket.pause();
   client.send(get);
   await waitFor(() => proxy.outcomes.length === 1);
-  expect(proxy.outcomes[0]?.kind).toBe("client_gone");
+  expect(proxy.outcomes[0]?.kind).toBe("client-gone");
   await waitFor(() => proxy.server.connections === 0);
 });
 

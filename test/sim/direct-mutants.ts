@@ -57,9 +57,9 @@ export async function attackPins(rules: Rules): Promise<string | undefined> {
  * first copy arrives last.
  */
 function registerAfterLateCopy(rules: Rules, repeatedIn: number): number {
-  const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host_lost", reason: "reset" } as const;
+  const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host-lost", reason: "reset" } as const;
   const decision = decideReplay("PUT", lost, { losses: [], againMax: 1 }, rules);
-  const mayRepeat = decision.kind === "again" && (repeatedIn > 1 || decision.why !== "changes_state");
+  const mayRepeat = decision.kind === "again" && (repeatedIn > 1 || decision.why !== "changes-state");
   let register = mayRepeat ? 1 : 0;
   register = 2;
   // Without a repetition its client was told that the outcome is unknown: then a late effect is no breach.

@@ -31,7 +31,7 @@ export type Answer =
   /** 503 `Stead-Outcome: not-executed`, and not to be repeated: requests like it end the application. */
   | { readonly kind: "put-aside"; readonly reason: string }
   /** 502 `Stead-Outcome: unknown`. */
-  | { readonly kind: "unknown"; readonly reason: string; readonly cause?: "application_ended" | "closed" | "invalid" };
+  | { readonly kind: "unknown"; readonly reason: string; readonly cause?: "application-ended" | "closed" | "invalid" };
 
 const methods: Readonly<Record<RequestKind, string>> = { append: "POST", put: "PUT", read: "GET" };
 export const methodOf = ({ kind }: Request): string => methods[kind];

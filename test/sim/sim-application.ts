@@ -297,7 +297,7 @@ export class SimApplication implements SupervisedApplication {
   #afterEnding(cause: Restart["cause"]): void {
     const { host, options, onGaveUp } = this.#ports;
     const verdict = judgeEnding(this.#restarts, cause, host.clock.now(), options.restarts);
-    if (verdict.kind === "give_up") {
+    if (verdict.kind === "give-up") {
       this.#state = { kind: "over" };
       onGaveUp(`the application ${cause}, and ${verdict.why}`);
       return;

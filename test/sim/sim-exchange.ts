@@ -96,8 +96,8 @@ export class SimExchange implements Exchange {
 
   forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome> {
     if (!(upstream instanceof SimUpstream)) throw new Error("an upstream of another world");
-    if (this.#isGone) return Promise.resolve({ kind: "client_gone" });
-    if (upstream.isClosed) return Promise.resolve({ kind: "not_sent", reason: "the upstream is closed" });
+    if (this.#isGone) return Promise.resolve({ kind: "client-gone" });
+    if (upstream.isClosed) return Promise.resolve({ kind: "not-sent", reason: "the upstream is closed" });
     const { network, process, firstByteMs } = this.#ports;
     const request = { ...this.#ports.request, epoch: upstream.epoch };
     return new Promise((resolve) => {
@@ -108,29 +108,29 @@ export class SimExchange implements Exchange {
         dialled.abort();
         resolve(outcome);
       };
-      const lost = (reason: string, cause: LossCause = "host_lost"): void =>
+      const lost = (reason: string, cause: LossCause = "host-lost"): void =>
         settle({ kind: "lost", released: false, bodyHeld: true, reused: false, cause, reason });
-      const timer = process.clock.setTimer(firstByteMs, () => lost("no answer in time", "timed_out"));
+      const timer = process.clock.setTimer(firstByteMs, () => lost("no answer in time", "timed-out"));
       const cut = (reason: string): void => lost(reason);
       upstream.cuts.add(cut);
-      this.#onGone = () => settle({ kind: "client_gone" });
+      this.#onGone = () => settle({ kind: "client-gone" });
       const dialled = dial<Answer>({
         ...{ network, client: process, from: process.name, to: upstream.machine, label: request.kind },
         serve: (host, end) => hostOf(host)?.request(request, end),
         onLine: (answer) => {
           if (answer.kind === "not-executed")
-            return settle({ kind: "not_executed", bodyHeld: true, reason: answer.reason });
+            return settle({ kind: "not-executed", bodyHeld: true, reason: answer.reason });
           if (answer.kind === "put-aside")
-            return settle({ kind: "put_aside", retryAfterSeconds: 1, reason: answer.reason });
+            return settle({ kind: "put-aside", retryAfterSeconds: 1, reason: answer.reason });
           if (answer.kind === "unknown" && answer.cause === "invalid")
-            return settle({ kind: "upstream_invalid", reason: answer.reason });
+            return settle({ kind: "upstream-invalid", reason: answer.reason });
           if (answer.kind === "unknown")
-            return lost(answer.reason, answer.cause === "closed" ? "closed" : "application_ended");
+            return lost(answer.reason, answer.cause === "closed" ? "closed" : "application-ended");
           options.editResponseFields?.(okHead);
           this.#answer(answer);
           settle({ kind: "completed", status: 200 });
         },
-        onEnd: (how) => (how === "refused" ? settle({ kind: "not_sent", reason: how }) : lost(how)),
+        onEnd: (how) => (how === "refused" ? settle({ kind: "not-sent", reason: how }) : lost(how)),
       });
     });
   }

@@ -137,7 +137,7 @@ export class SimFront implements FrontPort {
     const { term } = state;
     if (!isOfEpoch(request.epoch?.toString(), term.epoch, this.#ports.rules))
       return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
-    if (this.#standing(request, term).kind === "put_aside") return this.#putAside(request, client);
+    if (this.#standing(request, term).kind === "put-aside") return this.#putAside(request, client);
     if (!term.isReady && !(await this.#isReadyInTime(term)))
       return client.answer({ kind: "not-executed", reason: "the application is restarting" });
     if (!this.suspects.isWatching) return this.#execute(request, client, state);
@@ -149,7 +149,7 @@ export class SimFront implements FrontPort {
         return client.answer({ kind: "not-executed", reason: "the application is restarting" });
       const standing = this.#standing(request, term);
       if (standing.kind === "free") endTurn();
-      if (standing.kind === "put_aside") return this.#putAside(request, client);
+      if (standing.kind === "put-aside") return this.#putAside(request, client);
       if (standing.kind === "due") this.suspects.beginTrial(fingerprint(request));
       await this.#execute(request, client, state);
       this.suspects.endTrial(fingerprint(request), this.#ports.process.clock.now());
@@ -205,7 +205,7 @@ export class SimFront implements FrontPort {
     service.executing.delete(request);
     if (executed === "cut" || service.isOver) return client.reset();
     if (executed === undefined)
-      return client.answer({ kind: "unknown", reason: "the application died", cause: "application_ended" });
+      return client.answer({ kind: "unknown", reason: "the application died", cause: "application-ended" });
     if (executed.answer.kind === "invalid")
       return client.answer({ kind: "unknown", reason: "the application's answer is invalid", cause: "invalid" });
     if (executed.wantsCheckpoint) term.onCheckpointAsked();

@@ -251,7 +251,7 @@ export class SimHost {
         onLine: (status) => {
           if (status.host !== host) settle({ kind: "unknown" });
           else if (status.instance !== instance) settle({ kind: "gone" });
-          else settle(goneRoles.includes(status.role) ? { kind: "stepped_down" } : { kind: "unknown" });
+          else settle(goneRoles.includes(status.role) ? { kind: "stepped-down" } : { kind: "unknown" });
         },
         onEnd: (how) => settle({ kind: how === "refused" ? "gone" : "unknown" }),
       });

@@ -83,7 +83,7 @@ function momentOf(flags: RestoreFlags): Moment {
     ["--position", position === undefined ? undefined : { kind: "position", position }],
     ["--before", before === undefined ? undefined : { kind: "position", position: before - 1 }],
     ["--time", time === undefined ? undefined : { kind: "time", wallTimeMs: time }],
-    ["--last-whole", flags["last-whole"] ? { kind: "last_whole" } : undefined],
+    ["--last-whole", flags["last-whole"] ? { kind: "last-whole" } : undefined],
   ];
   const given = moments.filter(([, moment]) => moment !== undefined);
   if (given.length > 1)

@@ -18,17 +18,17 @@ export interface SinceCheckpoint {
 }
 
 export type CheckpointDue =
-  | { readonly kind: "not_due" }
+  | { readonly kind: "not-due" }
   | { readonly kind: "due"; readonly because: "interval" | "journal_bytes" | "restore_budget" };
 
 /** Bytes per millisecond assumed for a replay that was never measured: 20 MB/s. */
 export const replayBytesPerMsDefault = 20_000;
 
 export function checkpointDue(thresholds: CheckpointThresholds, since: SinceCheckpoint): CheckpointDue {
-  if (since.records === 0) return { kind: "not_due" };
+  if (since.records === 0) return { kind: "not-due" };
   if (since.journalBytes >= thresholds.journalBytes) return { kind: "due", because: "journal_bytes" };
   if (since.journalBytes / since.replayBytesPerMs > thresholds.restoreBudgetMs)
     return { kind: "due", because: "restore_budget" };
   if (since.elapsedMs >= thresholds.intervalMs) return { kind: "due", because: "interval" };
-  return { kind: "not_due" };
+  return { kind: "not-due" };
 }

@@ -45,14 +45,14 @@ export interface HostCondition {
 }
 
 export type ConditionEvent =
-  | { readonly kind: "disk_asked"; readonly place: string }
-  | { readonly kind: "disk_answered"; readonly place: string; readonly failure: WriteFailure | undefined }
-  | { readonly kind: "vault_wrote"; readonly ms: number }
-  | { readonly kind: "vault_failed"; readonly reason: string }
+  | { readonly kind: "disk-asked"; readonly place: string }
+  | { readonly kind: "disk-answered"; readonly place: string; readonly failure: WriteFailure | undefined }
+  | { readonly kind: "vault-wrote"; readonly ms: number }
+  | { readonly kind: "vault-failed"; readonly reason: string }
   /** Its identity was read; null: there is none any more. */
-  | { readonly kind: "vault_identified"; readonly id: string | null }
-  | { readonly kind: "descriptors_ran_out"; readonly reason: string }
-  | { readonly kind: "descriptors_are_there" };
+  | { readonly kind: "vault-identified"; readonly id: string | null }
+  | { readonly kind: "descriptors-ran-out"; readonly reason: string }
+  | { readonly kind: "descriptors-are-there" };
 
 /** Of so many writes the median is the latency. */
 const latenciesKept = 9;
@@ -67,16 +67,16 @@ export const initialCondition = (vaultId: string | null): HostCondition => ({
 export function stepCondition(condition: HostCondition, event: ConditionEvent, now: number): HostCondition {
   const { vault } = condition;
   switch (event.kind) {
-    case "disk_asked":
+    case "disk-asked":
       return withDisk(condition, event.place, { askedAt: now, failing: condition.disks.get(event.place)?.failing });
-    case "disk_answered": {
+    case "disk-answered": {
       const { failing } = condition.disks.get(event.place) ?? {};
       return withDisk(condition, event.place, {
         askedAt: undefined,
         failing: lasting(failing, diskTrouble(event.place, event.failure), now),
       });
     }
-    case "vault_wrote":
+    case "vault-wrote":
       return {
         ...condition,
         vault: {
@@ -86,14 +86,14 @@ export function stepCondition(condition: HostCondition, event: ConditionEvent, n
           failing: undefined,
         },
       };
-    case "vault_failed":
+    case "vault-failed":
       // The first words stay: the same trouble is told by the key of whatever was put.
       return { ...condition, vault: { ...vault, failing: vault.failing ?? { reason: event.reason, since: now } } };
-    case "vault_identified":
+    case "vault-identified":
       return { ...condition, vault: { ...vault, id: event.id } };
-    case "descriptors_ran_out":
+    case "descriptors-ran-out":
       return { ...condition, descriptors: lasting(condition.descriptors, event.reason, now) };
-    case "descriptors_are_there":
+    case "descriptors-are-there":
       return condition.descriptors === undefined ? condition : { ...condition, descriptors: undefined };
   }
 }

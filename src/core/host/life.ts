@@ -8,7 +8,7 @@
  *   any ──(a person has to mend it)──► failed ──(asked to restore)──► restoring
  *
  * Nothing that can pass is for ever. A primary whose application ended too often, did not start, was stuck again, or
- * cannot be captured gives the service up and follows again; `put_off` says when it may be asked once more
+ * cannot be captured gives the service up and follows again; `put-off` says when it may be asked once more
  * (retry-schedule.ts). So does a primary that had to stop at once, and a host whose stage broke down. It never promotes
  * itself: gateways see the time of its next try and rank it last. `failed` is for what no time mends: databases that
  * `databases` leaves out, and a second process with the same id.
@@ -16,7 +16,7 @@
  * Pure: the driver (src/host/host.ts) performs the effects in order and reports back with events. An event that has no
  * meaning in a state is a programming error and throws, except the few that can race and are named in `isStale`.
  *
- * Three orders matter. Fenced: `shut_gate` comes before everything else, so that not a byte is released after the host
+ * Three orders matter. Fenced: `shut-gate` comes before everything else, so that not a byte is released after the host
  * knows (R2). Claimed: the gate is opened only by `serve`, which needs both the lease (R5) and the application. Given
  * up: the restore begins when the term has ended, because both are one effect.
  */
@@ -35,41 +35,41 @@ export type HostEvent =
   /** The local databases equal the journal at the end of the log. */
   | { readonly kind: "restored" }
   /** The restore goes on; why it has not succeeded yet. */
-  | { readonly kind: "restore_delayed"; readonly reason: string }
+  | { readonly kind: "restore-delayed"; readonly reason: string }
   /** Following cannot go on from here: retention passed it, a record is damaged, the local files do not match. */
-  | { readonly kind: "cannot_follow"; readonly reason: string }
+  | { readonly kind: "cannot-follow"; readonly reason: string }
   /** A promotion was asked for, and the witness let it pass (core/host/witness.ts). */
   | { readonly kind: "promote" }
   | { readonly kind: "claimed"; readonly epoch: number }
   /** Another host's `epoch` record was first. */
-  | { readonly kind: "claim_lost"; readonly host: string }
+  | { readonly kind: "claim-lost"; readonly host: string }
   /** The vault did not take the claim in time. */
-  | { readonly kind: "claim_unwritten" }
+  | { readonly kind: "claim-unwritten" }
   /** R4: the claim stands in a hole that retention left. */
-  | { readonly kind: "claim_void" }
+  | { readonly kind: "claim-void" }
   /** The lease of the predecessor is over (R5) and the application is ready. */
-  | { readonly kind: "may_serve" }
+  | { readonly kind: "may-serve" }
   /**
    * The application did not start, ended more often than allowed, was stuck again, or does what capture cannot follow.
    */
-  | { readonly kind: "application_failed"; readonly reason: string }
+  | { readonly kind: "application-failed"; readonly reason: string }
   /** R2: another writer's record stands at this primary's next position. */
   | { readonly kind: "fenced"; readonly host: string; readonly epoch: number }
   /** Continuity of capture is lost, or another condition under which acknowledging would be wrong. */
-  | { readonly kind: "must_stop"; readonly reason: string }
+  | { readonly kind: "must-stop"; readonly reason: string }
   | { readonly kind: "demote"; readonly successor: string | null; readonly reason: string }
   /** Drained, application ended, everything journaled, `vacate` written. */
   | { readonly kind: "vacated" }
   /** An operator asked for a fresh start from the vault. */
   | { readonly kind: "restore" }
   /** What this host was doing ended with an error that nothing expects: a passing one of the disk, or a defect. */
-  | { readonly kind: "stage_failed"; readonly reason: string }
+  | { readonly kind: "stage-failed"; readonly reason: string }
   /** Something that only a person can mend. */
   | { readonly kind: "broken"; readonly reason: string };
 
 export type HostEffect =
   /** No byte leaves from now on, connections end, the application's group is killed. Synchronous. */
-  | { readonly kind: "shut_gate" }
+  | { readonly kind: "shut-gate" }
   /**
    * Set aside what diverged, load the newest checkpoint, read the log to its end; reports `restored`. `paced`: not
    * before the time of the next try, so that what breaks at once does not do so in a loop.
@@ -78,15 +78,15 @@ export type HostEffect =
   /** Keep applying new records. */
   | { readonly kind: "follow" }
   | { readonly kind: "claim" }
-  /** Start renewing, the application, and the wait for the old lease; reports `may_serve`. */
-  | { readonly kind: "take_over" }
+  /** Start renewing, the application, and the wait for the old lease; reports `may-serve`. */
+  | { readonly kind: "take-over" }
   | { readonly kind: "serve" }
   /** Refuse new requests, finish those in flight, stop the application, journal the rest, vacate; reports `vacated`. */
   | { readonly kind: "drain" }
   /** This host could not stay: count it, and set the time of its next try. */
-  | { readonly kind: "put_off"; readonly reason: string }
+  | { readonly kind: "put-off"; readonly reason: string }
   /** Stop serving at once, journal what is committed, vacate; when the term has ended, restore. */
-  | { readonly kind: "give_up"; readonly reason: string };
+  | { readonly kind: "give-up"; readonly reason: string };
 
 export interface HostStep {
   readonly state: HostState;
@@ -98,8 +98,8 @@ export const initialHostState: HostState = { kind: "restoring", reason: "startin
 /** One step of a host's life. Throws `IllegalHostTransition` for what can only be a defect of the caller. */
 export function stepHost(state: HostState, event: HostEvent, rules: Rules): HostStep {
   if (event.kind === "broken") return failed(event.reason);
-  if (event.kind === "stage_failed") return state.kind === "failed" ? stay(state, event) : brokenDown(event.reason);
-  if (event.kind === "application_failed" && (state.kind === "starting" || state.kind === "primary")) {
+  if (event.kind === "stage-failed") return state.kind === "failed" ? stay(state, event) : brokenDown(event.reason);
+  if (event.kind === "application-failed" && (state.kind === "starting" || state.kind === "primary")) {
     return rules.has("retry") ? givenUp(event.reason) : failed(event.reason);
   }
   switch (state.kind) {
@@ -124,9 +124,9 @@ function stepRestoring(state: HostState, event: HostEvent): HostStep {
   switch (event.kind) {
     case "restored":
       return { state: { kind: "secondary" }, effects: [{ kind: "follow" }] };
-    case "cannot_follow":
+    case "cannot-follow":
       return restoring(event.reason, false);
-    case "restore_delayed":
+    case "restore-delayed":
       return { state: { kind: "restoring", reason: event.reason }, effects: [] };
     case "restore":
       return { state, effects: [] };
@@ -139,7 +139,7 @@ function stepSecondary(state: HostState, event: HostEvent): HostStep {
   switch (event.kind) {
     case "promote":
       return { state: { kind: "claiming" }, effects: [{ kind: "claim" }] };
-    case "cannot_follow":
+    case "cannot-follow":
       return restoring(event.reason, false);
     case "restore":
       return restoring("asked to restore", false);
@@ -151,13 +151,13 @@ function stepSecondary(state: HostState, event: HostEvent): HostStep {
 function stepClaiming(state: HostState, event: HostEvent): HostStep {
   switch (event.kind) {
     case "claimed":
-      return { state: { kind: "starting", epoch: event.epoch }, effects: [{ kind: "take_over" }] };
-    case "claim_lost":
-    case "claim_unwritten":
+      return { state: { kind: "starting", epoch: event.epoch }, effects: [{ kind: "take-over" }] };
+    case "claim-lost":
+    case "claim-unwritten":
       return { state: { kind: "secondary" }, effects: [{ kind: "follow" }] };
-    case "claim_void":
+    case "claim-void":
       return restoring("the claim stood in a hole left by retention (R4)", false);
-    case "cannot_follow":
+    case "cannot-follow":
       return restoring(event.reason, false);
     default:
       return stay(state, event);
@@ -166,11 +166,11 @@ function stepClaiming(state: HostState, event: HostEvent): HostStep {
 
 function stepStarting(state: HostState & { kind: "starting" }, event: HostEvent): HostStep {
   switch (event.kind) {
-    case "may_serve":
+    case "may-serve":
       return { state: { kind: "primary", epoch: state.epoch }, effects: [{ kind: "serve" }] };
     case "fenced":
       return restoring(fencedReason(event), true);
-    case "must_stop":
+    case "must-stop":
       return couldNotStay(event.reason);
     case "demote":
       return draining(state.epoch, event);
@@ -183,7 +183,7 @@ function stepPrimary(state: HostState & { kind: "primary" }, event: HostEvent): 
   switch (event.kind) {
     case "fenced":
       return restoring(fencedReason(event), true);
-    case "must_stop":
+    case "must-stop":
       return couldNotStay(event.reason);
     case "demote":
       return draining(state.epoch, event);
@@ -198,9 +198,9 @@ function stepDraining(state: HostState, event: HostEvent): HostStep {
       return restoring("stepped down", true);
     case "fenced":
       return restoring(fencedReason(event), true);
-    case "must_stop":
+    case "must-stop":
       return restoring(event.reason, true);
-    case "application_failed":
+    case "application-failed":
       // It is being stopped anyway; draining goes on to journal what is committed.
       return { state, effects: [] };
     default:
@@ -215,14 +215,14 @@ function draining(epoch: number, event: HostEvent & { kind: "demote" }): HostSte
   };
 }
 
-const failed = (reason: string): HostStep => ({ state: { kind: "failed", reason }, effects: [{ kind: "shut_gate" }] });
+const failed = (reason: string): HostStep => ({ state: { kind: "failed", reason }, effects: [{ kind: "shut-gate" }] });
 
 function givenUp(reason: string): HostStep {
   return {
     state: { kind: "restoring", reason },
     effects: [
-      { kind: "put_off", reason },
-      { kind: "give_up", reason },
+      { kind: "put-off", reason },
+      { kind: "give-up", reason },
     ],
   };
 }
@@ -230,20 +230,20 @@ function givenUp(reason: string): HostStep {
 function couldNotStay(reason: string): HostStep {
   return {
     state: { kind: "restoring", reason },
-    effects: [{ kind: "shut_gate" }, { kind: "put_off", reason }, { kind: "restore", paced: false }],
+    effects: [{ kind: "shut-gate" }, { kind: "put-off", reason }, { kind: "restore", paced: false }],
   };
 }
 
 function brokenDown(reason: string): HostStep {
   return {
     state: { kind: "restoring", reason },
-    effects: [{ kind: "shut_gate" }, { kind: "put_off", reason }, { kind: "restore", paced: true }],
+    effects: [{ kind: "shut-gate" }, { kind: "put-off", reason }, { kind: "restore", paced: true }],
   };
 }
 
 function restoring(reason: string, wasPrimary: boolean): HostStep {
   const restore: HostEffect = { kind: "restore", paced: false };
-  return { state: { kind: "restoring", reason }, effects: wasPrimary ? [{ kind: "shut_gate" }, restore] : [restore] };
+  return { state: { kind: "restoring", reason }, effects: wasPrimary ? [{ kind: "shut-gate" }, restore] : [restore] };
 }
 
 const fencedReason = (event: HostEvent & { kind: "fenced" }): string =>
@@ -253,21 +253,21 @@ const fencedReason = (event: HostEvent & { kind: "fenced" }): string =>
 function isStale(state: HostState, event: HostEvent): boolean {
   switch (event.kind) {
     case "fenced":
-    case "must_stop":
-    case "application_failed":
-    case "may_serve":
+    case "must-stop":
+    case "application-failed":
+    case "may-serve":
     case "vacated":
       return (
         state.kind === "restoring" || state.kind === "failed" || state.kind === "secondary" || state.kind === "draining"
       );
     case "restored":
-    case "restore_delayed":
-    case "cannot_follow":
+    case "restore-delayed":
+    case "cannot-follow":
     case "claimed":
-    case "claim_lost":
-    case "claim_unwritten":
-    case "claim_void":
-    case "stage_failed":
+    case "claim-lost":
+    case "claim-unwritten":
+    case "claim-void":
+    case "stage-failed":
       return state.kind === "failed";
     default:
       return false;

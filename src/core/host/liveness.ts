@@ -105,7 +105,7 @@ export type LivenessEffect =
   /** Ask the application how it is; reports `checked`. */
   | { readonly kind: "check" }
   /** The result of the check under way is not needed any more. */
-  | { readonly kind: "abandon_check" }
+  | { readonly kind: "abandon-check" }
   | { readonly kind: "stuck"; readonly detail: string };
 
 export interface LivenessStep {
@@ -198,7 +198,7 @@ function afterLook(
   if (why === undefined) return { state, effects };
   return {
     state: { kind: "stuck", since: now, detail: why },
-    effects: [{ kind: "abandon_check" }, { kind: "stuck", detail: why }],
+    effects: [{ kind: "abandon-check" }, { kind: "stuck", detail: why }],
   };
 }
 
@@ -213,7 +213,7 @@ function checkAfter(
   if (check.kind === "asked") {
     const forMs = check.forMs + ranMs;
     if (forMs < timeoutMs) return { check: { kind: "asked", forMs }, effects: [], isLate: false };
-    return { check: { kind: "none", waitedMs: 0 }, effects: [{ kind: "abandon_check" }], isLate: true };
+    return { check: { kind: "none", waitedMs: 0 }, effects: [{ kind: "abandon-check" }], isLate: true };
   }
   const waitedMs = check.waitedMs + ranMs;
   if (waitedMs < intervalMs) return { check: { kind: "none", waitedMs }, effects: [], isLate: false };

@@ -17,7 +17,7 @@ export interface Restart {
 export type RestartVerdict =
   /** `restarts` with this one, within the window. */
   | { readonly kind: "restart"; readonly restarts: readonly Restart[] }
-  | { readonly kind: "give_up"; readonly why: string };
+  | { readonly kind: "give-up"; readonly why: string };
 
 /** `restarts`: those before, oldest first. */
 export function judgeEnding(
@@ -28,10 +28,10 @@ export function judgeEnding(
 ): RestartVerdict {
   const recent = recentRestarts(restarts, now, windowMs);
   if (cause === "stuck" && recent.some((restart) => restart.cause === "stuck")) {
-    return { kind: "give_up", why: `it was restarted for being stuck within ${windowMs} ms already` };
+    return { kind: "give-up", why: `it was restarted for being stuck within ${windowMs} ms already` };
   }
   if (recent.length >= max)
-    return { kind: "give_up", why: `it was restarted ${recent.length} times within ${windowMs} ms already` };
+    return { kind: "give-up", why: `it was restarted ${recent.length} times within ${windowMs} ms already` };
   return { kind: "restart", restarts: [...recent, { at: now, cause }] };
 }
 

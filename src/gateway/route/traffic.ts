@@ -51,7 +51,7 @@ export class Traffic {
   ended(end: RequestEnd, held: boolean, replays: number, count = 1): void {
     if (held) this.#counts.held += count;
     if (replays > 0) this.#counts.replayed += count;
-    if (end === "client_gone") this.#counts.clientGone += count;
+    if (end === "client-gone") this.#counts.clientGone += count;
     else this.#counts[end] += count;
     if (end !== "ok") return;
     const now = this.#clock.now();

@@ -63,7 +63,7 @@ export const toWorkerSchema = v.variant("kind", [
 export type ToWorker = v.InferOutput<typeof toWorkerSchema>;
 
 const endedSchema = v.object({
-  end: v.picklist(["ok", "unknown", "failed", "client_gone"]),
+  end: v.picklist(["ok", "unknown", "failed", "client-gone"]),
   held: v.boolean(),
   replayed: v.boolean(),
   count,

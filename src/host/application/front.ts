@@ -239,7 +239,7 @@ export class Front {
     const fingerprint = fingerprintOf(method, target);
     try {
       const first = this.#standing(fingerprint, state);
-      if (first.kind === "put_aside") return await putAside(exchange, first.endings, first.forMs);
+      if (first.kind === "put-aside") return await putAside(exchange, first.endings, first.forMs);
       if (first.kind === "free") return await this.#forwardBeside(exchange, state);
       if (!(await readyWithin(state.term, this.#options.clock, state.end)))
         return await refuse(exchange, whyNotReady(state));
@@ -281,7 +281,7 @@ export class Front {
         return await refuse(exchange, "the application is restarting");
       const standing = this.#standing(fingerprint, state);
       if (standing.kind === "free") endTurn();
-      if (standing.kind === "put_aside") return await putAside(exchange, standing.endings, standing.forMs);
+      if (standing.kind === "put-aside") return await putAside(exchange, standing.endings, standing.forMs);
       if (standing.kind === "due") this.suspects.beginTrial(fingerprint);
       await this.#forwardNow(exchange, state);
       this.suspects.endTrial(fingerprint, this.#options.clock.now());
@@ -320,14 +320,14 @@ export class Front {
       case "completed":
         this.#onCompleted(exchange.request);
         return undefined;
-      case "client_gone":
+      case "client-gone":
         return undefined;
-      case "not_sent":
+      case "not-sent":
         return refuse(exchange, `the application did not take the request: ${outcome.reason}`);
-      case "not_executed":
-      case "put_aside":
+      case "not-executed":
+      case "put-aside":
         throw new Error("only a host says that a request was not executed");
-      case "upstream_invalid":
+      case "upstream-invalid":
         return sayUnknown(exchange, end, "invalid-answer", outcome.reason);
       case "lost":
         return this.#answerLost(exchange, term, end, outcome);
@@ -345,7 +345,7 @@ export class Front {
     { cause, reason }: ForwardOutcome & { kind: "lost" },
   ): Handling {
     const { request } = exchange;
-    if (cause === "timed_out") return sayUnknown(exchange, end, "timed-out", reason);
+    if (cause === "timed-out") return sayUnknown(exchange, end, "timed-out", reason);
     if (this.#counted.delete(request)) return sayUnknown(exchange, end, "application-ended", reason);
     this.#lost.add(request);
     this.#options.clock.setTimer(noticeMs, () => this.#lost.delete(request));

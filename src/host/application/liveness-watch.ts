@@ -75,7 +75,7 @@ export class LivenessWatch {
     switch (effect.kind) {
       case "check":
         return this.#ask();
-      case "abandon_check":
+      case "abandon-check":
         return this.#check.abort();
       case "stuck":
         this.end();

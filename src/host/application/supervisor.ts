@@ -322,10 +322,10 @@ export class Supervisor implements SupervisedApplication {
     this.#metrics
       .counter("stead_application_endings_total", {
         cause,
-        sequel: verdict.kind === "give_up" ? "given_up" : "restarted",
+        sequel: verdict.kind === "give-up" ? "given_up" : "restarted",
       })
       .add();
-    if (verdict.kind === "give_up") {
+    if (verdict.kind === "give-up") {
       this.#enter({ kind: "over" });
       onGaveUp(`the application ${what}, and ${verdict.why}`);
       return;

@@ -68,7 +68,7 @@ export class Canary {
     const { clock, store, host, instance } = options;
     this.#condition = initialCondition(options.vaultId);
     this.store = new ObservedStore(store, clock, {
-      onPut: (ms) => this.#hear({ kind: "vault_wrote", ms }),
+      onPut: (ms) => this.#hear({ kind: "vault-wrote", ms }),
       onPutFailed: (error) => this.#hearPutFailed(error),
     });
     this.#probe = new VaultProbe({ store: this.store, host, instance });
@@ -104,7 +104,7 @@ export class Canary {
   }
 
   #askDisk(place: DiskPlace, timer: number): void {
-    this.#hear({ kind: "disk_asked", place: place.name });
+    this.#hear({ kind: "disk-asked", place: place.name });
     place
       .write()
       .then(
@@ -116,8 +116,8 @@ export class Canary {
   }
 
   async #hearDisk(place: string, failure: WriteFailure | undefined): Promise<void> {
-    this.#hear({ kind: "disk_answered", place, failure });
-    if (failure === undefined) this.#hear({ kind: "descriptors_are_there" });
+    this.#hear({ kind: "disk-answered", place, failure });
+    if (failure === undefined) this.#hear({ kind: "descriptors-are-there" });
     if (areDescriptorsOut(failure?.code)) await this.#hearDescriptorsOut();
   }
 
@@ -138,24 +138,24 @@ export class Canary {
     const { wroteMs, writeError } = this.vault;
     if (writeError === null && wroteMs !== null && wroteMs < vaultEveryMs) return;
     const id = await this.#probe.identify();
-    this.#hear({ kind: "vault_identified", id });
+    this.#hear({ kind: "vault-identified", id });
     if (id === null)
       return this.#hear({
-        kind: "vault_failed",
+        kind: "vault-failed",
         reason: `${store.url} has no identity.json any more: is the shared area mounted?`,
       });
     await this.#probe.write();
   }
 
   #hearPutFailed(error: unknown): void {
-    this.#hear({ kind: "vault_failed", reason: `the vault cannot be used from here: ${messageOf(error)}` });
+    this.#hear({ kind: "vault-failed", reason: `the vault cannot be used from here: ${messageOf(error)}` });
     const cause = error instanceof Error ? failureOf(error.cause) : undefined;
     if (areDescriptorsOut(cause?.code)) this.#hearDescriptorsOut().catch(() => undefined);
   }
 
   async #hearDescriptorsOut(): Promise<void> {
     const reason = await this.#options.ports?.describeDescriptors();
-    this.#hear({ kind: "descriptors_ran_out", reason: `no descriptor is left: ${reason ?? "raise LimitNOFILE"}` });
+    this.#hear({ kind: "descriptors-ran-out", reason: `no descriptor is left: ${reason ?? "raise LimitNOFILE"}` });
   }
 
   /** A stall begins without an event: it is looked for. */

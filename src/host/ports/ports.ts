@@ -92,7 +92,7 @@ export type PredecessorWord =
   /** Nothing listens where its host process listened, or a later run of that host does. */
   | { readonly kind: "gone" }
   /** It says itself that it is not primary any more. */
-  | { readonly kind: "stepped_down" }
+  | { readonly kind: "stepped-down" }
   | { readonly kind: "unknown" };
 
 export interface PredecessorProbe {

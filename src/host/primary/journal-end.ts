@@ -7,7 +7,7 @@ import { messageOf } from "../../runtime/operator-error.ts";
 export type JournalEnd =
   | { readonly kind: "fenced"; readonly epoch: number; readonly host: string }
   /** Continuity is lost, or the vault refuses for good: a restore may help. */
-  | { readonly kind: "must_stop"; readonly reason: string }
+  | { readonly kind: "must-stop"; readonly reason: string }
   /** The application does what capture cannot follow: it would do so again on any host. */
   | { readonly kind: "unsupported"; readonly reason: string };
 
@@ -22,7 +22,7 @@ export class GateShutError extends Error {
 export function endOf(error: unknown): JournalEnd {
   if (error instanceof FencedError) return { kind: "fenced", epoch: error.epoch, host: error.host };
   const isUnsupported = error instanceof CaptureError && error.kind !== "continuity";
-  return { kind: isUnsupported ? "unsupported" : "must_stop", reason: messageOf(error) };
+  return { kind: isUnsupported ? "unsupported" : "must-stop", reason: messageOf(error) };
 }
 
 export const slowVault = (leaseMs: number): string =>

@@ -65,7 +65,7 @@ function judge(
     const status = v.parse(hostStatusSchema, JSON.parse(text));
     if (status.host !== host) return { kind: "unknown" };
     if (status.instance !== instance) return { kind: "gone" };
-    return goneRoles.includes(status.role) ? { kind: "stepped_down" } : { kind: "unknown" };
+    return goneRoles.includes(status.role) ? { kind: "stepped-down" } : { kind: "unknown" };
   } catch {
     return { kind: "unknown" };
   }

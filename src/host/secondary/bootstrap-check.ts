@@ -52,7 +52,7 @@ export async function checkBeforeBootstrap({
     const { name } = database;
     switch (database.kind) {
       case "whole":
-      case "no_database":
+      case "no-database":
         break;
       case "damaged":
         refused.push(`${name} is damaged: ${shorten(database.found)}`);

@@ -39,7 +39,7 @@ import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
 export type Moment =
   | { readonly kind: "newest" }
   /** The newest, or where a record is damaged or cannot be applied, the state before it. */
-  | { readonly kind: "last_whole" }
+  | { readonly kind: "last-whole" }
   /** The state after this record of the log. */
   | { readonly kind: "position"; readonly position: Position }
   /** The state at this calendar time, in milliseconds since 1970. */
@@ -263,7 +263,7 @@ const contentBytes = ({ body }: LogRecord): number =>
 function isReached(moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean {
   switch (moment.kind) {
     case "newest":
-    case "last_whole":
+    case "last-whole":
       return true;
     case "position":
       return at.position <= moment.position;
@@ -320,7 +320,7 @@ async function applyJournal(
     }
   } catch (error) {
     if (
-      moment.kind !== "last_whole" ||
+      moment.kind !== "last-whole" ||
       !(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)
     )
       throw error;

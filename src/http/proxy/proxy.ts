@@ -20,7 +20,7 @@ export interface Route {
   whenServing(): Hold;
 }
 
-export type RequestEnd = "ok" | "unknown" | "failed" | "client_gone";
+export type RequestEnd = "ok" | "unknown" | "failed" | "client-gone";
 
 export interface ProxyHooks {
   /** A request is finished. `held`: it has waited for a primary. `replays`: how often it was sent again. */
@@ -112,7 +112,7 @@ export class Proxy implements ForwardUser {
       onItsWay = false;
     };
     const upstream = route.current();
-    let outcome: ForwardOutcome = { kind: "not_sent", reason: "there is no primary" };
+    let outcome: ForwardOutcome = { kind: "not-sent", reason: "there is no primary" };
     try {
       // The primary may have changed back while it waited: what was lost in an epoch is never sent in that epoch again.
       if (upstream !== undefined && life.lostOn !== undefined && isSameTerm(upstream, life.lostOn)) {
@@ -121,7 +121,7 @@ export class Proxy implements ForwardUser {
           released: false,
           bodyHeld: false,
           reused: false,
-          cause: "host_lost",
+          cause: "host-lost",
           reason: "the primary that lost it is primary still",
         };
       } else if (upstream !== undefined) {
@@ -140,7 +140,7 @@ export class Proxy implements ForwardUser {
     outcome: ForwardOutcome,
   ): Promise<void> {
     const { hooks, clock, route } = this.#options;
-    if (upstream !== undefined && (outcome.kind === "not_sent" || outcome.kind === "lost"))
+    if (upstream !== undefined && (outcome.kind === "not-sent" || outcome.kind === "lost"))
       hooks?.onConnectionError?.(upstream, outcome.reason);
     const rules = this.#options.rules ?? allRules;
     const decision = decideReplay(
@@ -154,9 +154,9 @@ export class Proxy implements ForwardUser {
       await this.#conclude(exchange, life, outcome, decision);
       return;
     }
-    if (decision.why !== "not_sent" && decision.why !== "not_executed")
+    if (decision.why !== "not-sent" && decision.why !== "not-executed")
       life.maybeExecuted = rules.has("replay-outcome");
-    if (decision.why === "changes_state") life.lostOn = upstream;
+    if (decision.why === "changes-state") life.lostOn = upstream;
     if (life.lostOn !== undefined && !(await this.#isReplaced(exchange, life, life.lostOn))) {
       await this.#conclude(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
       return;
@@ -179,7 +179,7 @@ export class Proxy implements ForwardUser {
   async #pause(upstream: Upstream, life: Life, outcome: ForwardOutcome): Promise<void> {
     const { clock, route } = this.#options;
     const delayMs = this.#options.againDelayMs ?? 20;
-    if (outcome.kind !== "lost" || outcome.cause !== "host_lost")
+    if (outcome.kind !== "lost" || outcome.cause !== "host-lost")
       return clock.sleep(Math.min(againDelayMsMax, delayMs * 1.5 ** (life.replays - 1)));
     const until = clock.now() + delayMs * lostHostDelays;
     while (clock.now() < until && route.current() === upstream && route.whenServing().isPassable)
@@ -211,9 +211,9 @@ export class Proxy implements ForwardUser {
   ): Promise<void> {
     switch (decision.kind) {
       case "answered":
-        this.#done(outcome.kind === "client_gone" ? "client_gone" : "ok", life);
+        this.#done(outcome.kind === "client-gone" ? "client-gone" : "ok", life);
         return;
-      case "give_up":
+      case "give-up":
         this.#done("failed", life);
         await this.#respond(exchange, {
           status: 503,
@@ -222,7 +222,7 @@ export class Proxy implements ForwardUser {
           outcome: outcomeOf(life),
         });
         return;
-      case "put_aside":
+      case "put-aside":
         this.#done("failed", life);
         await this.#respond(exchange, {
           status: 503,
@@ -240,7 +240,7 @@ export class Proxy implements ForwardUser {
           "invalid_answer",
           `the application's answer is invalid and was not passed on: ${decision.reason}`,
         );
-      case "timed_out":
+      case "timed-out":
         return this.#concludeUnknown(
           exchange,
           life,
@@ -280,7 +280,7 @@ export class Proxy implements ForwardUser {
 
   async #refuseHeld(exchange: Exchange, life: Life, result: Exclude<HoldResult, "released">): Promise<void> {
     if (result.refused === "gone") {
-      this.#done("client_gone", life);
+      this.#done("client-gone", life);
       return;
     }
     this.#done("failed", life);

@@ -93,7 +93,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   #keptBytes = 0;
   #attempt: Attempt | undefined;
   #ending: ForwardEnding | undefined;
-  #flow: "none" | "to_attempt" | "paused" = "none";
+  #flow: "none" | "to-attempt" | "paused" = "none";
   #closes: boolean;
   #gone = false;
   #abort: AbortController | undefined;
@@ -229,7 +229,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   #forward(upstream: Upstream, options: ForwardOptions, ending: ForwardEnding): void {
     if (this.#gone) {
-      this.#conclude(ending, { kind: "client_gone" });
+      this.#conclude(ending, { kind: "client-gone" });
       return;
     }
     if (this.responseStarted) throw new Error("a response has been started already");
@@ -272,7 +272,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return this.request.version === "1.0" ? "keep-alive" : undefined;
   }
 
-  setBodyFlow(flow: "to_attempt" | "paused"): void {
+  setBodyFlow(flow: "to-attempt" | "paused"): void {
     if (this.#flow === flow) return;
     this.#flow = flow;
     this.connection.updateFlow();

@@ -82,7 +82,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   start(): void {
     const { cancellation: end } = this.#options;
     if (end?.reason !== undefined) {
-      this.#settle({ kind: "not_sent", reason: end.reason }, "no");
+      this.#settle({ kind: "not-sent", reason: end.reason }, "no");
       return;
     }
     end?.add(this);
@@ -110,11 +110,11 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     }
     connection.notAfter = this.#upstream.deadlines.after(this.client.limits.responseMs);
     this.#expire(this.#firstByteMs);
-    if (!client.bodyDone) client.setBodyFlow(sender.congested ? "paused" : "to_attempt");
+    if (!client.bodyDone) client.setBodyFlow(sender.congested ? "paused" : "to-attempt");
   }
 
   onRefused(reason: string): void {
-    this.#settle({ kind: "not_sent", reason }, "no");
+    this.#settle({ kind: "not-sent", reason }, "no");
   }
 
   sendBody(data: Buffer): void {
@@ -130,7 +130,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onDrain(): void {
-    this.client.setBodyFlow("to_attempt");
+    this.client.setBodyFlow("to-attempt");
   }
 
   // The response on its way to the client.
@@ -258,15 +258,15 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     const what = this.#received
       ? "did not complete its response in time"
       : `did not answer within ${this.#firstByteMs} ms`;
-    this.#end(this.#lost(`the upstream ${what}`, "timed_out"), this.#cut());
+    this.#end(this.#lost(`the upstream ${what}`, "timed-out"), this.#cut());
   }
 
   onClientGone(): void {
-    this.#end(this.#phase === "tunnel" ? { kind: "completed", status: 101 } : { kind: "client_gone" }, "no");
+    this.#end(this.#phase === "tunnel" ? { kind: "completed", status: 101 } : { kind: "client-gone" }, "no");
   }
 
   onAbort(reason: string): void {
-    if (this.#phase === "waiting") this.#end({ kind: "not_sent", reason }, "no");
+    if (this.#phase === "waiting") this.#end({ kind: "not-sent", reason }, "no");
     else if (this.#phase === "tunnel") this.#end({ kind: "completed", status: 101 }, "destroy");
     else this.#end(this.#lost(reason), this.#finalReleased ? "destroy" : "no");
   }
@@ -278,16 +278,16 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       return;
     }
     this.#upstream.reportError(reason);
-    this.#end({ kind: "upstream_invalid", reason: brokenRule(error) }, "no");
+    this.#end({ kind: "upstream-invalid", reason: brokenRule(error) }, "no");
   }
 
   /** An owner's function threw: a programming error, which is reported to the caller of `forward`. */
   #fail(error: unknown): void {
     this.client.onAttemptFailed(error);
-    this.#end({ kind: "client_gone" }, "destroy");
+    this.#end({ kind: "client-gone" }, "destroy");
   }
 
-  #lost(reason: string, cause: LossCause = "host_lost"): ForwardOutcome {
+  #lost(reason: string, cause: LossCause = "host-lost"): ForwardOutcome {
     if (this.#phase === "open") this.#upstream.reportError(reason);
     return {
       kind: "lost",

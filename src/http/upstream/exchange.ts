@@ -49,9 +49,9 @@ export type ForwardOutcome =
   /** Answered as far as the client took it; 101 when a tunnel has ended. */
   | { readonly kind: "completed"; readonly status: number }
   /** Not a byte of the request was written. */
-  | { readonly kind: "not_sent"; readonly reason: string }
+  | { readonly kind: "not-sent"; readonly reason: string }
   /** The upstream answered 503 with `Stead-Outcome: not-executed`; no byte of a final response was released. */
-  | { readonly kind: "not_executed"; readonly bodyHeld: boolean; readonly reason: string }
+  | { readonly kind: "not-executed"; readonly bodyHeld: boolean; readonly reason: string }
   /**
    * The request was sent at least in part and there is no complete response, or the host answered for its application
    * with 502 and `Stead-Outcome: unknown`. `released`: at least one byte of a response went to the client (its
@@ -70,10 +70,10 @@ export type ForwardOutcome =
    * The host did not execute it and wants it not to be sent again for a while; no byte of a final response was
    * released.
    */
-  | { readonly kind: "put_aside"; readonly retryAfterSeconds: number; readonly reason: string }
+  | { readonly kind: "put-aside"; readonly retryAfterSeconds: number; readonly reason: string }
   /** The upstream broke RFC 9112, which `reason` says with the section; nothing of that response was released. */
-  | { readonly kind: "upstream_invalid"; readonly reason: string }
-  | { readonly kind: "client_gone" };
+  | { readonly kind: "upstream-invalid"; readonly reason: string }
+  | { readonly kind: "client-gone" };
 
 /** What is left of a handler's work: undefined when nothing is, or when a `ForwardUser` takes over. */
 export type Handling = Promise<void> | undefined;
@@ -158,7 +158,7 @@ export interface AttemptClient extends Exchange {
   /** Value of Connection in a final response. */
   connectionField(): string | undefined;
   /** The attempt takes what the client sends from now on (`sendBody`), or cannot take more for the moment. */
-  setBodyFlow(flow: "to_attempt" | "paused"): void;
+  setBodyFlow(flow: "to-attempt" | "paused"): void;
   /** The connection has become a tunnel: what the client sends goes to `tunnel`, what it has sent already first. */
   startTunnel(tunnel: ClientTunnel): void;
   /**

@@ -12,9 +12,9 @@ import type { ForwardOutcome } from "./exchange.ts";
 import type { ResponseHead } from "../message/head.ts";
 
 export type HostVerdict =
-  | { readonly kind: "not_executed" }
+  | { readonly kind: "not-executed" }
   /** Not executed, and not to be sent again: the request is put aside (core/suspects.ts). */
-  | { readonly kind: "put_aside"; readonly retryAfterSeconds: number }
+  | { readonly kind: "put-aside"; readonly retryAfterSeconds: number }
   | { readonly kind: "lost"; readonly cause: LossCause }
   | { readonly kind: "invalid" };
 
@@ -22,9 +22,9 @@ export type HostVerdict =
 export type UnknownCause = "application-ended" | "closed" | "timed-out" | "invalid-answer";
 
 const verdicts: Readonly<Record<UnknownCause, HostVerdict>> = {
-  "application-ended": { kind: "lost", cause: "application_ended" },
+  "application-ended": { kind: "lost", cause: "application-ended" },
   closed: { kind: "lost", cause: "closed" },
-  "timed-out": { kind: "lost", cause: "timed_out" },
+  "timed-out": { kind: "lost", cause: "timed-out" },
   "invalid-answer": { kind: "invalid" },
 };
 
@@ -34,9 +34,9 @@ export function hostVerdict({ status, headers }: ResponseHead): HostVerdict | un
   if (status < 502 || status > 504) return undefined;
   const outcome = headers.get("stead-outcome");
   if (status === 503 && outcome === "not-executed") {
-    if (headers.get("stead-cause") !== putAsideCause) return { kind: "not_executed" };
+    if (headers.get("stead-cause") !== putAsideCause) return { kind: "not-executed" };
     const seconds = Number(headers.get("retry-after"));
-    return { kind: "put_aside", retryAfterSeconds: Number.isSafeInteger(seconds) && seconds > 0 ? seconds : 1 };
+    return { kind: "put-aside", retryAfterSeconds: Number.isSafeInteger(seconds) && seconds > 0 ? seconds : 1 };
   }
   if (status === 503 || outcome !== "unknown") return undefined;
   const cause = headers.get("stead-cause") ?? "";
@@ -50,12 +50,12 @@ export function verdictOutcome(
   released: boolean,
 ): ForwardOutcome {
   switch (verdict.kind) {
-    case "not_executed":
-      return { kind: "not_executed", bodyHeld, reason: reason ?? "the host did not execute the request" };
-    case "put_aside":
+    case "not-executed":
+      return { kind: "not-executed", bodyHeld, reason: reason ?? "the host did not execute the request" };
+    case "put-aside":
       return { ...verdict, reason: reason ?? "the host has put this request aside" };
     case "invalid":
-      return { kind: "upstream_invalid", reason: reason ?? "the host could not understand its application" };
+      return { kind: "upstream-invalid", reason: reason ?? "the host could not understand its application" };
     case "lost":
       return {
         kind: "lost",

@@ -74,7 +74,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   }
 
   onDrain(): void {
-    this.#owner.client.setBodyFlow("to_attempt");
+    this.#owner.client.setBodyFlow("to-attempt");
   }
 
   onGone(): void {

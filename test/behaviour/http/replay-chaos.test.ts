@@ -12,7 +12,7 @@ import { Dice } from "../../http/fuzz/generate.ts";
 import { RawBackend, type BackendConnection } from "../../support/http/raw-backend.ts";
 import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 
-type Told = "answered" | "unknown" | "not_executed" | "cut";
+type Told = "answered" | "unknown" | "not-executed" | "cut";
 
 test.each([1, 2, 3])(
   "no write is executed twice, and none is misreported (seed %d)",
@@ -87,7 +87,7 @@ test.each([1, 2, 3])(
       );
       if (client.received.endsWith("done")) told.set(id, "answered");
       else if (client.received.includes("Stead-Outcome: unknown")) told.set(id, "unknown");
-      else if (client.received.includes("Stead-Outcome: not-executed")) told.set(id, "not_executed");
+      else if (client.received.includes("Stead-Outcome: not-executed")) told.set(id, "not-executed");
       else told.set(id, "cut");
       client.destroy();
     };

@@ -14,9 +14,9 @@ const stallMs = 5_000;
 function after(...events: readonly (readonly [number, ConditionEvent])[]): HostCondition {
   return events.reduce((condition, [at, event]) => stepCondition(condition, event, at), initialCondition("0f7a"));
 }
-const asked: ConditionEvent = { kind: "disk_asked", place };
+const asked: ConditionEvent = { kind: "disk-asked", place };
 const answered = (code?: string): ConditionEvent => ({
-  kind: "disk_answered",
+  kind: "disk-answered",
   place,
   failure: code === undefined ? undefined : { code, message: `${code}: it failed` },
 });
@@ -60,36 +60,36 @@ describe("a disk", () => {
     const out = after(
       [0, asked],
       [1, answered("EMFILE")],
-      [1, { kind: "descriptors_ran_out", reason: "no descriptor is left" }],
+      [1, { kind: "descriptors-ran-out", reason: "no descriptor is left" }],
     );
     expect(impairmentsOf(out, 1, stallMs)).toEqual([
       { kind: "descriptors", reason: "no descriptor is left", forMs: 0 },
     ]);
-    expect(impairmentsOf(stepCondition(out, { kind: "descriptors_are_there" }, 2), 2, stallMs)).toEqual([]);
+    expect(impairmentsOf(stepCondition(out, { kind: "descriptors-are-there" }, 2), 2, stallMs)).toEqual([]);
   });
 });
 
 describe("the vault as this host finds it", () => {
-  const failed: ConditionEvent = { kind: "vault_failed", reason: "EROFS" };
+  const failed: ConditionEvent = { kind: "vault-failed", reason: "EROFS" };
 
   test("has a latency, the median of the last writes, and says when it was written", () => {
     const condition = after(
-      ...[1, 2, 3, 500, 2].map((ms, index) => [index * 100, { kind: "vault_wrote", ms }] as const),
+      ...[1, 2, 3, 500, 2].map((ms, index) => [index * 100, { kind: "vault-wrote", ms }] as const),
     );
     expect(vaultHealthOf(condition, 1_000)).toEqual({ id: "0f7a", wroteMs: 600, writeError: null, latencyMs: 2 });
   });
 
   test("forgets old latencies: a vault that became slow is slow", () => {
-    const quick = Array.from({ length: 50 }, (_, index) => [index, { kind: "vault_wrote", ms: 1 }] as const);
-    const slow = Array.from({ length: 9 }, (_, index) => [50 + index, { kind: "vault_wrote", ms: 900 }] as const);
+    const quick = Array.from({ length: 50 }, (_, index) => [index, { kind: "vault-wrote", ms: 1 }] as const);
+    const slow = Array.from({ length: 9 }, (_, index) => [50 + index, { kind: "vault-wrote", ms: 900 }] as const);
     expect(vaultHealthOf(after(...quick, ...slow), 60).latencyMs).toBe(900);
   });
 
   test("impairs the host from the first write that failed until the next that did not", () => {
     const condition = after(
-      [0, { kind: "vault_wrote", ms: 1 }],
+      [0, { kind: "vault-wrote", ms: 1 }],
       [100, failed],
-      [900, { kind: "vault_failed", reason: "EROFS for another key" }],
+      [900, { kind: "vault-failed", reason: "EROFS for another key" }],
     );
     expect(impairmentsOf(condition, 1_100, stallMs)).toEqual([{ kind: "vault", reason: "EROFS", forMs: 1_000 }]);
     expect(vaultHealthOf(condition, 1_100)).toEqual({
@@ -98,7 +98,7 @@ describe("the vault as this host finds it", () => {
       writeError: "EROFS",
       latencyMs: 1,
     });
-    const over = stepCondition(condition, { kind: "vault_wrote", ms: 1 }, 1_200);
+    const over = stepCondition(condition, { kind: "vault-wrote", ms: 1 }, 1_200);
     expect([impairmentsOf(over, 1_200, stallMs), vaultHealthOf(over, 1_200).writeError]).toEqual([[], null]);
   });
 

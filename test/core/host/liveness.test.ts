@@ -51,7 +51,7 @@ function tell(
     );
     let next = looked.state;
     for (const effect of looked.effects) {
-      if (effect.kind === "abandon_check") abandoned += 1;
+      if (effect.kind === "abandon-check") abandoned += 1;
       if (effect.kind !== "check") continue;
       checks += 1;
       const result = story.answer(now);

@@ -10,7 +10,7 @@ const at = (cause: Restart["cause"], ...times: readonly number[]): Restart[] =>
 test.each<[string, Restart[], Restart["cause"], number, RestartVerdict["kind"]]>([
   ["the first end of an application is followed by a restart", [], "ended", 0, "restart"],
   ["so is the last one that is allowed", at("ended", 0, 1), "ended", 2, "restart"],
-  ["one more is not", at("ended", 0, 1, 2), "ended", 3, "give_up"],
+  ["one more is not", at("ended", 0, 1, 2), "ended", 3, "give-up"],
   ["ends before the window do not count", at("ended", 0, 1, 2), "ended", 60_001, "restart"],
   ["the first time it is stuck it is restarted", at("ended", 0), "stuck", 1, "restart"],
   [
@@ -18,18 +18,18 @@ test.each<[string, Restart[], Restart["cause"], number, RestartVerdict["kind"]]>
     [...at("stuck", 0), ...at("ended", 1)],
     "stuck",
     2,
-    "give_up",
+    "give-up",
   ],
   ["being stuck again after the window is the first time", at("stuck", 0), "stuck", 60_000, "restart"],
   ["a crash after it was stuck is a crash", at("stuck", 0), "ended", 1, "restart"],
-  ["restarts for being stuck count as restarts", [...at("stuck", 0), ...at("ended", 1, 2)], "ended", 3, "give_up"],
+  ["restarts for being stuck count as restarts", [...at("stuck", 0), ...at("ended", 1, 2)], "ended", 3, "give-up"],
 ])("%s", (_, before, cause, now, expected) => {
   expect(judge(before, cause, now)).toBe(expected);
 });
 
 test("no restart at all is a limit too", () => {
   expect(judgeEnding([], "stuck", 0, { max: 0, windowMs: 1_000 })).toMatchObject({
-    kind: "give_up",
+    kind: "give-up",
     why: "it was restarted 0 times within 1000 ms already",
   });
 });

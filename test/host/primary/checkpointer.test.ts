@@ -214,7 +214,7 @@ describe("a checkpointer", () => {
       );
     checkpointer.onRecord(1000);
     await until(() => failed.length === 1);
-    expect(ends).toEqual([{ kind: "must_stop", reason: expect.stringContaining("page 2") }]);
+    expect(ends).toEqual([{ kind: "must-stop", reason: expect.stringContaining("page 2") }]);
     expect(() => journal.gate()).toThrow(GateShutError);
     expect(await listCheckpoints(store)).toEqual([]);
   });

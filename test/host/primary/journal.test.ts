@@ -318,7 +318,7 @@ describe("a journal", () => {
   test("stops when capture lost continuity", async () => {
     const { journal, source, ended } = await setUp();
     source.fail(new Error("frames are gone"));
-    expect((await ended).kind).toBe("must_stop");
+    expect((await ended).kind).toBe("must-stop");
     expect(() => journal.gate()).toThrow(GateShutError);
   });
 

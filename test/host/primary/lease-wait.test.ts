@@ -84,7 +84,7 @@ test("a silent predecessor is waited for until its lease and the margin are over
 
 test("a predecessor that is proven gone is not waited for", async () => {
   expect((await wait([lease("a", 900)], { a: "gone" })).at).toBe(1_000);
-  expect((await wait([lease("a", 900)], { a: "stepped_down" })).at).toBe(1_000);
+  expect((await wait([lease("a", 900)], { a: "stepped-down" })).at).toBe(1_000);
 });
 
 test("that the last predecessor is gone says nothing about the one before it", async () => {

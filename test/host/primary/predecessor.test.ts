@@ -82,7 +82,7 @@ describe("a predecessor", () => {
 
   test("stepped down when it says so itself", async () => {
     for (const role of ["restoring", "secondary", "failed"] as const)
-      expect(await ask(await answering(200, statusOf("old", role)))).toEqual({ kind: "stepped_down" });
+      expect(await ask(await answering(200, statusOf("old", role)))).toEqual({ kind: "stepped-down" });
   });
 
   test("may be alive in every other role", async () => {

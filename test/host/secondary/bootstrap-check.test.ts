@@ -54,7 +54,7 @@ test("damage is refused with what was found and what to do, unless an operator t
 test("what cannot be read now is tried again, also for somebody who accepts damage; what is no database is capture's", async () => {
   const { failure } = await decide([{ name: "a.db", kind: "unreadable", reason: "database is locked" }], "quick", true);
   expect(failure).toBeInstanceOf(UncheckableDatabaseError);
-  expect(await decide([{ name: "a.db", kind: "no_database" }])).toEqual({ failure: undefined, warnings: [] });
+  expect(await decide([{ name: "a.db", kind: "no-database" }])).toEqual({ failure: undefined, warnings: [] });
 });
 
 test("what only the application can check is a warning, and refused where the full check was asked for", async () => {
@@ -87,7 +87,7 @@ test("databases are checked by a process of its own, one after the other, whatev
   });
   expect(checked).toEqual([
     ...names.map((name) => ({ name, kind: "whole" as const })),
-    { name: "noise.db", kind: "no_database" },
+    { name: "noise.db", kind: "no-database" },
   ]);
   expect(progress).toEqual([1, 2, 3, 4]);
 });

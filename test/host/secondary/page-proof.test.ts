@@ -162,7 +162,7 @@ test("the last whole state is restored on request, with what is not in it", asyn
   const position = await written.commit([spoiled(written.change("a.db", { 2: 3 }))]);
   await written.commit([written.change("b.db", { 1: 1 })]);
   const last = written.log.position;
-  expect(await written.restore({ kind: "last_whole" })).toMatchObject({
+  expect(await written.restore({ kind: "last-whole" })).toMatchObject({
     position: whole,
     leftOut: {
       from: position,
@@ -184,7 +184,7 @@ test("of a log that is whole, the last whole state is the newest, and nothing is
   const written = new Written();
   await written.begin();
   const position = await written.commit([written.change("a.db", { 2: 2 })]);
-  expect(await written.restore({ kind: "last_whole" })).toMatchObject({ position, leftOut: null });
+  expect(await written.restore({ kind: "last-whole" })).toMatchObject({ position, leftOut: null });
 });
 
 test("a damaged record ends the last whole state as well", async () => {
@@ -199,7 +199,7 @@ test("a damaged record ends the last whole state as well", async () => {
     bytes.map((byte, at) => (at === bytes.length - 1 ? byte ^ 1 : byte)),
   );
   expect(await failure(written.restore({ kind: "newest" }))).toMatchObject({ name: "CorruptRecordError" });
-  expect(await written.restore({ kind: "last_whole" }, "whole")).toMatchObject({
+  expect(await written.restore({ kind: "last-whole" }, "whole")).toMatchObject({
     position: whole,
     leftOut: { from: position, to: position, commits: 1, unreadable: 1 },
   });
@@ -350,7 +350,7 @@ test("verify and what hosts can apply never disagree, whatever the log: 60 drawn
       seed,
       restored: open?.position,
     });
-    const last = await written.restore({ kind: "last_whole" }, `whole-${seed}`);
+    const last = await written.restore({ kind: "last-whole" }, `whole-${seed}`);
     expect({ seed, position: last.position }).toEqual({ seed, position: open?.wholeUpTo ?? written.log.position });
     expect({ seed, upTo: report.restorable?.upTo }).toEqual({ seed, upTo: last.position });
   }

@@ -19,10 +19,10 @@ describe("never passed on", () => {
       });
       const client = await proxy.client();
       client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-      const received = await client.until((r) => r.endsWith("upstream_invalid"));
+      const received = await client.until((r) => r.endsWith("upstream-invalid"));
       expect(received).toStartWith("HTTP/1.1 502 ");
       expect(received.match(/HTTP\/1\.1 \d/g)?.length).toBe(1);
-      expect(proxy.outcomes[0]?.kind).toBe("upstream_invalid");
+      expect(proxy.outcomes[0]?.kind).toBe("upstream-invalid");
       await waitFor(() => proxy.backend.last.ended || proxy.backend.last.closed);
       expect(proxy.upstream.stats.connections).toBe(0);
     });

@@ -370,7 +370,7 @@ test("a client that ends its side while it waits leaves the queue, and nothing o
   const backend = await g.backend(answer);
   g.serve(backend);
   await waitFor(() => g.ends.length === 1);
-  expect(g.ends).toEqual(["client_gone held"]);
+  expect(g.ends).toEqual(["client-gone held"]);
   expect(backend.connections.length).toBe(0);
 });
 
@@ -387,7 +387,7 @@ test("a client that ends its side after its request was lost is not the cause of
   await waitFor(() => g.ends.length === 1);
   const second = await g.backend(answer);
   g.serve(second);
-  expect(g.ends).toEqual(["client_gone held replayed 1"]);
+  expect(g.ends).toEqual(["client-gone held replayed 1"]);
   expect(second.connections.length).toBe(0);
 });
 
@@ -401,7 +401,7 @@ test("a client that goes away while it waits is not sent on", async () => {
   const backend = await g.backend(answer);
   g.serve(backend);
   await waitFor(() => g.ends.length === 1);
-  expect(g.ends).toEqual(["client_gone held"]);
+  expect(g.ends).toEqual(["client-gone held"]);
   expect(backend.connections.length).toBe(0);
 });
 

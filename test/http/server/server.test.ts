@@ -79,7 +79,7 @@ test("destroy ends everything at once and nothing leaves any more", async () => 
   proxy.backend.last.socket.write(ok);
   expect(await client.untilEnd()).toBe("");
   await waitFor(() => proxy.outcomes.length === 1);
-  expect(proxy.outcomes).toEqual([{ kind: "client_gone" }]);
+  expect(proxy.outcomes).toEqual([{ kind: "client-gone" }]);
   expect(proxy.server.connections).toBe(0);
 });
 
@@ -233,7 +233,7 @@ test("a body that breaks the protocol while it is sent on ends the request at th
   expect(await client.untilEnd()).toStartWith("HTTP/1.1 400 ");
   await waitFor(() => proxy.backend.last.ended || proxy.backend.last.closed);
   expect(proxy.backend.last.received).not.toContain("0\r\n\r\n");
-  expect(proxy.outcomes).toEqual([{ kind: "client_gone" }]);
+  expect(proxy.outcomes).toEqual([{ kind: "client-gone" }]);
 });
 
 test("a body beyond the bound for keeping is sent on whole, and lost requests say that it is no longer held", async () => {

@@ -143,7 +143,7 @@ test("a client that has ended its side is gone: its request to the upstream is c
   await waitFor(() => proxy.backend.connections[0]?.received.endsWith("\r\n\r\n") ?? false);
   client.end();
   await waitFor(() => proxy.outcomes.length === 1);
-  expect(proxy.outcomes).toEqual([{ kind: "client_gone" }]);
+  expect(proxy.outcomes).toEqual([{ kind: "client-gone" }]);
   await waitFor(() => proxy.upstream.stats.connections === 0);
 });
 
@@ -178,7 +178,7 @@ test("a client that goes away ends the request at the upstream", async () => {
   client.socket.resetAndDestroy();
   await waitFor(() => proxy.backend.last.ended || proxy.backend.last.closed);
   await waitFor(() => proxy.outcomes.length === 1);
-  expect(proxy.outcomes).toEqual([{ kind: "client_gone" }]);
+  expect(proxy.outcomes).toEqual([{ kind: "client-gone" }]);
 });
 
 test("a refused connection is reported as not sent", async () => {
@@ -187,8 +187,8 @@ test("a refused connection is reported as not sent", async () => {
   await gone.close();
   const client = await proxy.client();
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
-  await client.until((r) => r.endsWith("not_sent"));
-  expect(proxy.outcomes).toEqual([{ kind: "not_sent", reason: "ECONNREFUSED" }]);
+  await client.until((r) => r.endsWith("not-sent"));
+  expect(proxy.outcomes).toEqual([{ kind: "not-sent", reason: "ECONNREFUSED" }]);
 });
 
 test("a 503 with Stead-Outcome not-executed is an outcome and not an answer, and the connection is used again", async () => {
@@ -202,13 +202,13 @@ test("a 503 with Stead-Outcome not-executed is an outcome and not an answer, and
     onExchange: (upstream, outcomes) => async (exchange) => {
       const outcome = await exchange.forward(upstream, {});
       outcomes.push(outcome);
-      if (outcome.kind === "not_executed") outcomes.push(await exchange.forward(upstream, {}));
+      if (outcome.kind === "not-executed") outcomes.push(await exchange.forward(upstream, {}));
     },
   });
   const client = await proxy.client();
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
   expect(await client.until((r) => r.endsWith("hello"))).toBe(ok);
-  expect(proxy.outcomes.map((o) => o.kind)).toEqual(["not_executed", "completed"]);
+  expect(proxy.outcomes.map((o) => o.kind)).toEqual(["not-executed", "completed"]);
   expect(proxy.backend.connections.length).toBe(1);
 });
 

@@ -1,0 +1,51 @@
+import { describe, expect, test } from "bun:test";
+import { publishedTags, sharedExports, snakeTags } from "../../scripts/lib/dialect.ts";
+
+const documents = {
+  "docs/CONTROL-API.md": Object.keys(publishedTags)
+    .map((tag) => `\`${tag}\``)
+    .join(" "),
+};
+const tagsOf = (text: string): string[] => snakeTags([{ path: "src/a.ts", text }], documents);
+
+describe("tags", () => {
+  test.each([
+    `const a = { kind: "not_sent" };`,
+    `type A = { readonly kind: "not_sent" | "sent" };`,
+    `const a = { kind: isB ? "not_sent" : "sent" };`,
+    `if (a.kind === "not_sent") b();`,
+    `if ("not_sent" !== kind) b();`,
+    `switch (a.kind) { case "not_sent": b(); }`,
+    `const schema = v.object({ kind: v.literal("not_sent") });`,
+  ])("with an underscore are refused: %s", (text) => {
+    expect(tagsOf(text)).toEqual([`src/a.ts:1: "not_sent" is a tag: write "not-sent", or publish it`]);
+  });
+
+  test.each([
+    `const a = { kind: "not-sent", code: "not_sent" };`,
+    `if (a.code === "not_sent") b();`,
+    `switch (a.code) { case "not_sent": b(); }`,
+    `const a = { kind: "epoch_taken" };`,
+  ])("in kebab case, published ones and other words are accepted: %s", (text) => {
+    expect(tagsOf(text)).toEqual([]);
+  });
+
+  test("that no document publishes any more are no exception any more", () => {
+    expect(snakeTags([], { "docs/CONTROL-API.md": "" })).toHaveLength(Object.keys(publishedTags).length);
+  });
+});
+
+describe("exported names", () => {
+  test("of two files are refused when they are the same", () => {
+    const files = [
+      { path: "src/a.ts", text: "export interface Slice { a: 1 }\nexport const slice = 1;" },
+      { path: "src/b.ts", text: "export class Slice {}\nconst slice = 1;" },
+    ];
+    expect(sharedExports(files)).toEqual(["Slice is exported by src/a.ts and src/b.ts: one name for one thing"]);
+  });
+
+  test("may be a type and its value in one file", () => {
+    const text = "export const a = 1;\nexport type a = number;";
+    expect(sharedExports([{ path: "src/a.ts", text }])).toEqual([]);
+  });
+});
