@@ -21,8 +21,8 @@ export function openApiDocuments() {
       ...files.map((file) => commentsOf(file, readFileSync(join(root, "src/control", file), "utf8"))),
     ) as Record<string, string>;
   return {
-    "host.json": openApiDocument(hostApi(comments("host-status.ts", "messages.ts", "databases.ts"))),
-    "gateway.json": openApiDocument(gatewayApiTable(comments("gateway-api.ts"))),
+    "host.json": openApiDocument(hostApi(comments("host-status.ts", "messages.ts", "databases.ts", "refused.ts"))),
+    "gateway.json": openApiDocument(gatewayApiTable(comments("gateway-api.ts", "refused.ts"))),
   };
 }
 

@@ -50,6 +50,8 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     proxy: ["message", "upstream", "server"],
     embed: ["message", "upstream", "server"],
   },
+  // Clients import contracts, not what serves them.
+  control: { "": [], server: [""] },
   host: {
     ports: [],
     application: ["ports"],

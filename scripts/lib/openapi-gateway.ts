@@ -1,6 +1,7 @@
 /** The admin API of a gateway as a table; src/gateway/admin/admin.ts has the same routes, which a test compares. */
 import * as v from "valibot";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
+import { refusedSchema } from "../../src/control/refused.ts";
 import * as hrana from "../../src/control/hrana.ts";
 import { type Api, type Body, type Call, schemasOf } from "./openapi-document.ts";
 
@@ -211,6 +212,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
   ].join(" "),
   schemas: {
     ...schemasOf(gatewayApi),
+    Refused: refusedSchema,
     ...schemasOf(hrana),
     HranaPipelineAnswer: v.object({
       baton: v.nullable(v.string()),
@@ -238,7 +240,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     Unknown: { description: "There is no such service, host or gateway", schema: "Refused" },
     Refused: { description: "It cannot be, with the reason", schema: "Refused" },
     TooLarge: { description: "The body is too large", schema: "Refused" },
-    Defect: { description: "A defect of the gateway", schema: "Refused" },
+    Defect: { description: "A defect of the gateway, or what it needs for the call is in trouble", schema: "Refused" },
     Waiting: { description: "Requests wait, with the reasons", schema: "HealthAnswer" },
     HranaMalformed: { description: "Malformed, or its baton is not known", schema: "HranaError" },
   },

@@ -1,8 +1,8 @@
 /** The control API of a host as a table; src/host/control/control.ts has the same routes, which a test compares. */
 import * as v from "valibot";
-import { refusedSchema } from "../../src/control/gateway-api.ts";
 import * as databases from "../../src/control/databases.ts";
 import * as hostStatus from "../../src/control/host-status.ts";
+import { refusedSchema } from "../../src/control/refused.ts";
 import * as messages from "../../src/control/messages.ts";
 import { type Api, type Call, schemasOf } from "./openapi-document.ts";
 
@@ -120,15 +120,16 @@ export const hostApi = (comments: Api["comments"]): Api => ({
     ...schemasOf(hostStatus),
     ...schemasOf(messages),
     ...schemasOf(databases),
-    Error: refusedSchema,
+    Refused: refusedSchema,
     Nothing: v.object({}),
   },
   comments: { ...comments, Nothing: "Nothing is read from it." },
   responses: {
-    Malformed: { description: "The body is not JSON or does not fit: the error names the field", schema: "Error" },
-    Unauthorized: { description: "The cluster secret is missing or another", schema: "Error" },
+    Malformed: { description: "The body is not JSON or does not fit: the error names the field", schema: "Refused" },
+    Unauthorized: { description: "The cluster secret is missing or another", schema: "Refused" },
     Refused: { description: "The host's state does not allow it", schema: "Refusal" },
-    TooLarge: { description: "The body is too large", schema: "Error" },
+    TooLarge: { description: "The body is too large", schema: "Refused" },
+    Defect: { description: "A defect of the host, or what it needs for the call is in trouble", schema: "Refused" },
   },
-  calls,
+  calls: calls.map((call) => ({ ...call, others: { ...call.others, 500: "Defect" } })),
 });

@@ -25,8 +25,7 @@
  * GET    /metrics                          -> Prometheus text
  *
  * Every call but /health and /liveness carries `Authorization: Bearer <cluster secret>`; without it 401. Where there is
- * one service, a request may leave its name out. A malformed request is answered 400, an unknown service or host 404,
- * both as Refused.
+ * one service, a request may leave its name out. Everything that is refused is answered as Refused (refused.ts).
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
@@ -47,9 +46,6 @@ import { rehearsalDoneSchema } from "./messages.ts";
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
-
-export const refusedSchema = v.object({ error: v.string(), advice: v.string() });
-export type Refused = v.InferOutput<typeof refusedSchema>;
 
 /** One failover or switchover as its gateway recorded it; the durations are milliseconds, null: it did not happen. */
 export const failoverEntrySchema = v.object({
@@ -264,7 +260,7 @@ const controlUrl = v.pipe(
   v.regex(/^https?:\/\/[^/\s]+$/, "must be http://address:port without a path"),
 );
 /** As in the configuration: what is stored under another name or number, other gateways could not keep. */
-const hostId = v.pipe(v.string(), v.check(isIdentifier, `must be ${identifierAccepted}`));
+const hostId = v.pipe(v.string(), v.check(isIdentifier, identifierAccepted));
 const priority = v.pipe(v.number(), v.integer(), v.minValue(-1_000), v.maxValue(1_000));
 export const addHostRequestSchema = v.strictObject({
   service: v.optional(name),

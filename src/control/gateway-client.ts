@@ -11,7 +11,6 @@ import {
   dryRunAnswerSchema,
   gatewayListSchema,
   hostListSchema,
-  refusedSchema,
   rehearsalAnswerSchema,
   sqlAnswerSchema,
   suspectsClearedSchema,
@@ -30,11 +29,12 @@ import {
   type SuspectsCleared,
 } from "./gateway-api.ts";
 import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./http-call.ts";
+import { type Refused, refusedSchema } from "./refused.ts";
 
 export type GatewayAnswer<T> =
   | { readonly kind: "ok"; readonly value: T }
-  /** The gateway said no (400, 404, 409). */
-  | { readonly kind: "refused-by-gateway"; readonly status: number; readonly error: string; readonly advice: string }
+  /** The gateway said no. */
+  | ({ readonly kind: "refused-by-gateway"; readonly status: number } & Readonly<Refused>)
   | CallFailure;
 
 /** A switchover lasts as long as the application takes to stop and start. */

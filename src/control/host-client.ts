@@ -9,6 +9,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { callJson, callLines, type CallFailure, type CallOptions } from "./http-call.ts";
 import { type DatabaseAct, type DatabaseChange, type DatabaseList, databaseListSchema } from "./databases.ts";
 import { hostStatusSchema, type HostStatus } from "./host-status.ts";
+import { refusedSchema } from "./refused.ts";
 import {
   checkpointDoneSchema,
   demoteEventSchema,
@@ -244,5 +245,9 @@ function refusalOf(
 ): { readonly kind: "refused-by-host"; readonly refusal: Refusal } | CallFailure {
   const parsed = status === 409 ? v.safeParse(refusalSchema, body) : null;
   if (parsed?.success === true) return { kind: "refused-by-host", refusal: parsed.output };
-  return { kind: "invalid", message: `${path} was answered with ${status}: ${JSON.stringify(body).slice(0, 200)}` };
+  const refused = v.safeParse(refusedSchema, body);
+  const said = refused.success
+    ? `${refused.output.error} (${refused.output.advice})`
+    : JSON.stringify(body).slice(0, 200);
+  return { kind: "invalid", message: `${path} was answered with ${status}: ${said}` };
 }

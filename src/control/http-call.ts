@@ -7,6 +7,7 @@
  */
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import type { Clock, Timer } from "../runtime/clock.ts";
+import { bearer } from "./bearer.ts";
 
 export type CallFailure =
   /** No process listens there. */
@@ -212,7 +213,7 @@ function open(options: CallOptions, call: JsonCall): ClientRequest {
     method: call.method,
     agent: false,
     headers: {
-      authorization: `Bearer ${options.secret}`,
+      authorization: bearer(options.secret),
       accept: "application/json, application/x-ndjson",
       ...options.headers,
       ...call.headers,

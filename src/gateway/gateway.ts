@@ -4,19 +4,18 @@
  * Order at start: what the database remembers is routed to first (static stability), then hosts are watched, then the
  * listeners open. Nothing waits for the database after that.
  */
-import type { ServerType } from "@hono/node-server";
-import type { AddressInfo } from "node:net";
 import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
 import type { GatewayConfig } from "../config/types.ts";
 import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
 import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
+import { type Authenticator, clusterSecret } from "../control/server/authentication.ts";
+import { type ApiListener, listenApi } from "../control/server/listener.ts";
 import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
 import { PrometheusMetrics } from "../metrics/prometheus.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin/admin.ts";
-import { closeAdmin, listenAdmin } from "./admin/admin-listener.ts";
 import { serviceStatus } from "./admin/cluster-status.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -53,9 +52,10 @@ export class Gateway implements AdminTarget {
   readonly #plane: Plane;
   readonly configuration: ConfigurationState;
   readonly metrics = new PrometheusMetrics(gatewayMetrics);
+  readonly authenticator: Authenticator;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
-  #admin: ServerType | null = null;
+  #admin: ApiListener | null = null;
 
   /**
    * Throws `ListenError` when an address cannot be used and `DatabaseInUseError` when another gateway has the database;
@@ -90,6 +90,7 @@ export class Gateway implements AdminTarget {
     this.#plane = this.#makePlane();
     const { clock, log } = deps;
     const { secret } = config;
+    this.authenticator = clusterSecret(secret);
     this.#control = new ControlPlane({
       ...{ clock, log, metrics: this.metrics, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
       config: () => this.#config,
@@ -108,12 +109,12 @@ export class Gateway implements AdminTarget {
     return this.#plane.descriptor;
   }
 
-  get secret(): string {
-    return this.#config.secret;
-  }
-
   get clock(): Clock {
     return this.#deps.clock;
+  }
+
+  get log(): Logger {
+    return this.#deps.log;
   }
 
   get port(): number {
@@ -121,7 +122,7 @@ export class Gateway implements AdminTarget {
   }
 
   get adminPort(): number {
-    return (this.#admin?.address() as AddressInfo | null)?.port ?? 0;
+    return this.#admin?.port ?? 0;
   }
 
   /** This gateway's data plane as a Hono app, to be served or embedded beside its own listener. */
@@ -262,13 +263,13 @@ export class Gateway implements AdminTarget {
   async #closeAdmin(): Promise<void> {
     const admin = this.#admin;
     this.#admin = null;
-    if (admin !== null) await closeAdmin(admin);
+    await admin?.close();
   }
 
   async #listen(descriptor: number | undefined): Promise<void> {
     const { adminListen } = this.#config;
     await this.#plane.listen(descriptor);
-    this.#admin = await listenAdmin(createAdminApp(this), adminListen.host, adminListen.port);
+    this.#admin = await listenApi(createAdminApp(this), adminListen);
     this.peers.start();
   }
 

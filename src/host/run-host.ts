@@ -12,6 +12,8 @@ import { Replica } from "../capture/replica.ts";
 import { Source } from "../capture/source.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
+import { clusterSecret } from "../control/server/authentication.ts";
+import type { ApiListener } from "../control/server/listener.ts";
 import { hostMetrics } from "../metrics/host-metrics.ts";
 import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
@@ -32,7 +34,7 @@ import { askForCheckpoint } from "./control/ask-checkpoint.ts";
 import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control/control.ts";
 import { checkBeforeBootstrap } from "./secondary/bootstrap-check.ts";
-import { type ControlServer, serveControl } from "./control/control-server.ts";
+import { serveControl } from "./control/control-server.ts";
 import { showHost } from "./control/host-metrics.ts";
 import { assertDescriptors } from "./machine/descriptor-check.ts";
 import { describeDescriptors, diskPlaces } from "./machine/disk-places.ts";
@@ -113,7 +115,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     metrics,
     onSuspects: (fresh) => warnOfSuspects(log, fresh),
   });
-  let control: ControlServer | undefined;
+  let control: ApiListener | undefined;
   const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: findDatabases, clock, rules: allRules, onWarning });
   const applicationPort = (): Promise<number> =>
@@ -157,10 +159,9 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     clean: cleaner({ config, clock, store, log }),
   });
   try {
-    control = await serveControl(
-      controlApp(host, config.secret, clock, exposed(metrics, host, front)),
-      config.controlListen,
-    );
+    const authenticator = clusterSecret(config.secret);
+    const app = controlApp(host, { authenticator, clock, metrics: exposed(metrics, host, front), log });
+    control = await serveControl(app, config.controlListen);
   } catch (error) {
     await front.close();
     await vault.close();
@@ -277,7 +278,7 @@ function databaseCheck(
 
 interface Parts {
   readonly host: Host;
-  readonly control: ControlServer;
+  readonly control: ApiListener;
   readonly front: Front;
   readonly log: Logger;
   close(): Promise<void>;
@@ -286,7 +287,7 @@ interface Parts {
 async function stopAll(reason: string, { host, control, front, log, close }: Parts): Promise<void> {
   log.info("stopping", { reason });
   await host.stop(reason);
-  control.close();
+  await control.close();
   await front.close();
   await close();
 }

@@ -116,6 +116,15 @@ describe("asking a host for its status", () => {
     expect((await secretive.status(20_000)).kind).toBe("unauthorized");
   });
 
+  test("tells what a host says when it says no in the shape of all refusals", async () => {
+    const refused = { error: "the vault is away", code: "failed", advice: "mount it" };
+    const client = await serve((_, response) => response.writeHead(500).end(JSON.stringify(refused)));
+    expect(await client.checkpoint()).toEqual({
+      kind: "invalid",
+      message: "/v1/checkpoint was answered with 500: the vault is away (mount it)",
+    });
+  });
+
   test("counts the whole answer: one that trickles is a time-out, one without an end is invalid", async () => {
     const trickle = await serve((_, response) => {
       const timer = setInterval(() => response.write(" "), 10);

@@ -16,7 +16,7 @@ const others = [
     "WrittenMeanwhileError",
     "DivergedCopyError",
   ],
-  ...["Refusal", "HranaRefusal", "SqlFailure"], // answers to a client, which have a shape of their own
+  ...["HranaRefusal", "SqlFailure"], // answers to a client, which have a shape of their own
   "DamagedDatabaseError", // set aside by itself, and said in a notice
   ...["IllegalPhase", "IllegalHostTransition"], // assertions of the pure core
   ...["GatewayViewError", "AnswerError", "CutOffError"], // what a measurement saw go wrong, for its report

@@ -1,22 +1,30 @@
 /** docs/openapi against the schemas it is made of and the applications it describes. */
 import { describe, expect, test } from "bun:test";
-import type { Hono } from "hono";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { commentsOf, convert } from "../../scripts/lib/openapi-document.ts";
 import { openApiDocuments, openApiFolder, openApiText } from "../../scripts/openapi.ts";
+import type { Api } from "../../src/control/server/api.ts";
+import { clusterSecret } from "../../src/control/server/authentication.ts";
 import { type AdminTarget, createAdminApp } from "../../src/gateway/admin/admin.ts";
 import { type Controlled, controlApp } from "../../src/host/control/control.ts";
 import { hostMetrics } from "../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../src/metrics/prometheus.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { systemLog } from "../../src/runtime/log.ts";
 
 const secret = "s".repeat(32);
 const documents = openApiDocuments();
-const hostApp = controlApp({} as Controlled, secret, systemClock, new PrometheusMetrics(hostMetrics));
+const authenticator = clusterSecret(secret);
+const hostApp = controlApp({} as Controlled, {
+  authenticator,
+  clock: systemClock,
+  metrics: new PrometheusMetrics(hostMetrics),
+  log: systemLog("host"),
+});
 const gatewayApp = createAdminApp({
-  secret,
+  authenticator,
   clock: systemClock,
   services: () => [],
   peers: {},
@@ -24,13 +32,13 @@ const gatewayApp = createAdminApp({
 /** Between gateways of one version: src/control/peer-api.ts. */
 const internal = ["POST /v1/peer/sync"];
 
-const both: readonly [file: keyof typeof documents, app: Hono, internal: readonly string[]][] = [
+const both: readonly [file: keyof typeof documents, app: Api, internal: readonly string[]][] = [
   ["host.json", hostApp, []],
   ["gateway.json", gatewayApp, internal],
 ];
 
 /** Every `METHOD /path` of an application; what was added for all methods is a check before them, or a refusal. */
-const routesOf = (app: Hono): string[] =>
+const routesOf = (app: Api): string[] =>
   [
     ...new Set(
       app.routes

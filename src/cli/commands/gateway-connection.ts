@@ -87,7 +87,7 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
     case "ok":
       return answer.value;
     case "refused-by-gateway":
-      throw new OperatorError("refused", { found: answer.error, advice: answer.advice });
+      throw new OperatorError("refused", { found: answer.error, accepted: answer.accepted, advice: answer.advice });
     case "unauthorized":
       throw new OperatorError("refused", {
         found: `${url}: ${answer.message}`,

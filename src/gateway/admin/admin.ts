@@ -1,11 +1,8 @@
 /**
- * The admin API (src/control/gateway-api.ts) as a Hono app. The peers' replication and Hrana (hrana/) are
- * apps that are mounted beside these routes behind the same check of the secret.
+ * The admin API (src/control/gateway-api.ts) as a Hono app. The peers' replication and Hrana (hrana/) are mounted
+ * beside these routes, behind the same authentication.
  */
-import { Hono, type Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
-import { createHash, timingSafeEqual } from "node:crypto";
-import * as v from "valibot";
+import type { Context } from "hono";
 import {
   addHostRequestSchema,
   databaseRequestSchema,
@@ -23,11 +20,14 @@ import {
   type HostList,
   type LivenessAnswer,
   type RehearsalAnswer,
-  type Refused,
   type SuspectsCleared,
 } from "../../control/gateway-api.ts";
 import { type DatabaseAct, databaseActs, type DatabaseChange, type DatabaseList } from "../../control/databases.ts";
 import type { HostAnswer } from "../../control/host-client.ts";
+import { type Api, createApi } from "../../control/server/api.ts";
+import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
+import { jsonBody, limitBody } from "../../control/server/body.ts";
+import { ApiRefusal } from "../../control/server/refusal.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { dryRun } from "../../core/failover/command.ts";
 import type { Command, Failover } from "../../core/failover/state.ts";
@@ -38,16 +38,18 @@ import { showStatus } from "./metrics.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Exposition } from "../../metrics/prometheus.ts";
 import type { HostControl } from "../service/plain-control.ts";
-import { addPeerRoutes } from "../peers/peer-app.ts";
+import { addGatewayRoutes, addPeerSync } from "../peers/peer-app.ts";
 import type { Peers } from "../peers/peers.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import type { ReaderAnswer, ReaderRequest } from "../state/sql-reader.ts";
 
 /** What the admin API is about; src/gateway/gateway.ts is one. */
 export interface AdminTarget {
-  readonly secret: string;
+  readonly authenticator: Authenticator;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly peers: Peers;
   readonly metrics: Metrics & Exposition;
   services(): readonly ServiceRuntime[];
@@ -73,49 +75,18 @@ export interface AdminTarget {
   query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer>;
 }
 
-const bodyBytesMax = 256 * 1024;
 const commandTimeoutMs = 140_000;
 
-/** An answer that is not the one that was asked for. */
-class Refusal extends Error {
-  override readonly name = "Refusal";
-  readonly status: 400 | 404 | 409;
-  readonly body: Refused;
-  constructor(status: 400 | 404 | 409, error: string, advice: string) {
-    super(error);
-    this.status = status;
-    this.body = { error, advice };
-  }
-}
-
-export function createAdminApp(target: AdminTarget): Hono {
-  const app = new Hono();
-  app.onError((error, c) => {
-    if (error instanceof Refusal) return c.json(error.body, error.status);
-    return c.json(
-      { error: error.message, advice: "this is a defect of the gateway: please report it" } satisfies Refused,
-      500,
-    );
-  });
-  app.notFound((c) =>
-    c.json({ error: "there is nothing here", advice: "see docs/GATEWAY-API.md" } satisfies Refused, 404),
-  );
+export function createAdminApp(target: AdminTarget): Api {
+  const app = createApi({ part: "gateway", manual: "docs/GATEWAY-API.md", log: target.log });
   app.get("/liveness", (c) => c.json({ ok: true } satisfies LivenessAnswer));
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
-  app.use(requireSecret(target.secret));
-  addPeerRoutes(app, target.peers);
-  app.use(
-    bodyLimit({
-      maxSize: bodyBytesMax,
-      onError: (c) =>
-        c.json(
-          { error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` } satisfies Refused,
-          413,
-        ),
-    }),
-  );
+  app.use(authenticate(target.authenticator));
+  addPeerSync(app, target.peers);
+  app.use(limitBody());
+  addGatewayRoutes(app, target.peers);
   app.get("/metrics", async (c) => {
     showStatus(target.metrics, target.status());
     return c.text(await target.metrics.text(), 200, { "content-type": target.metrics.contentType });
@@ -125,69 +96,75 @@ export function createAdminApp(target: AdminTarget): Hono {
   addHosts(app, target);
   app.get("/v1/config", (c) => c.json(target.configReport()));
   app.route("/", hranaApp({ clock: target.clock, query: (request, timeoutMs) => target.query(request, timeoutMs) }));
-  app.post("/v1/sql", async (c) => {
-    const { sql, rowsMax, timeoutMs } = await read(c, sqlRequestSchema);
+  app.post("/v1/sql", jsonBody(sqlRequestSchema), async (c) => {
+    const { sql, rowsMax, timeoutMs } = c.req.valid("json");
     const answer = await target.query({ kind: "query", sql, rowsMax }, timeoutMs);
     if (answer.kind !== "rows")
-      throw new Refusal(
-        400,
-        answer.kind === "error" ? answer.message : `the reader answered with ${answer.kind}`,
-        "see `stead sql --help` for the views and their columns, and `stead status` for trouble with the database",
-      );
+      throw new ApiRefusal("query-failed", {
+        found: answer.kind === "error" ? answer.message : `the reader answered with ${answer.kind}`,
+        advice:
+          "see `stead sql --help` for the views and their columns, and `stead status` for trouble with the database",
+      });
     return c.json({ columns: answer.columns, rows: answer.rows, truncated: answer.truncated });
   });
   return app;
 }
 
-function addCommands(app: Hono, target: AdminTarget): void {
-  app.post("/v1/switchover", async (c) => {
-    const { service, host } = await read(c, hostRequestSchema);
+function addCommands(app: Api, target: AdminTarget): void {
+  app.post("/v1/switchover", jsonBody(hostRequestSchema), async (c) => {
+    const { service, host } = c.req.valid("json");
     return c.json(await order(find(target, service), { kind: "switchover", target: host ?? null }));
   });
-  app.post("/v1/failover", async (c) => {
-    const request = await read(c, failoverRequestSchema);
+  app.post("/v1/failover", jsonBody(failoverRequestSchema), async (c) => {
+    const request = c.req.valid("json");
     const service = find(target, request.service);
     if (request.dryRun) return c.json(dryRunAnswer(service));
     const done = await order(service, { kind: "failover", target: request.host ?? null, force: request.force });
     return c.json({ ...done, mayLose: request.force ? forceMayLose : null });
   });
   for (const kind of ["pause", "resume"] as const) {
-    app.post(`/v1/${kind}`, async (c) => {
-      const { service } = await read(c, serviceRequestSchema);
+    app.post(`/v1/${kind}`, jsonBody(serviceRequestSchema), async (c) => {
+      const { service } = c.req.valid("json");
       const found = find(target, service);
       target.setPaused(found, kind === "pause");
       return c.json(await order(found, { kind }));
     });
   }
-  app.post("/v1/suspects/clear", async (c) => {
-    const { service } = await read(c, serviceRequestSchema);
+  app.post("/v1/suspects/clear", jsonBody(serviceRequestSchema), async (c) => {
+    const { service } = c.req.valid("json");
     return c.json(await clearSuspects(find(target, service)));
   });
-  app.post("/v1/databases/list", async (c) => {
-    const { service } = await read(c, serviceRequestSchema);
+  app.post("/v1/databases/list", jsonBody(serviceRequestSchema), async (c) => {
+    const { service } = c.req.valid("json");
     return c.json(await askAboutDatabases(find(target, service), (client) => client.databases?.()));
   });
   for (const act of databaseActs) {
-    app.post(`/v1/databases/${act}`, async (c) => {
-      const { service, ...change } = await read(c, databaseRequestSchema);
+    app.post(`/v1/databases/${act}`, jsonBody(databaseRequestSchema), async (c) => {
+      const { service, ...change } = c.req.valid("json");
       return c.json(await changeDatabase(find(target, service), act, change));
     });
   }
-  app.post("/v1/rehearse", async (c) => {
-    const { service, host } = await read(c, rehearseRequestSchema);
+  app.post("/v1/rehearse", jsonBody(rehearseRequestSchema), async (c) => {
+    const { service, host } = c.req.valid("json");
     return c.json(await rehearse(find(target, service), host));
   });
-  app.post("/v1/checkpoint", async (c) => {
-    const { service, host } = await read(c, hostRequestSchema);
+  app.post("/v1/checkpoint", jsonBody(hostRequestSchema), async (c) => {
+    const { service, host } = c.req.valid("json");
     const found = find(target, service);
     const id = host ?? found.state.primary?.host;
     const client = id === undefined ? undefined : found.clientOf(id);
     if (id === undefined || client === undefined)
-      throw new Refusal(404, `there is no host "${id ?? ""}" to ask`, "see `stead hosts list`");
+      throw new ApiRefusal("unknown-host", {
+        found: `there is no host "${id ?? ""}" to ask`,
+        advice: "see `stead hosts list`",
+      });
     const answer = await client.checkpoint();
     if (answer.kind === "ok") return c.json({ service: found.name, host: id, ...answer.value });
-    const why = answer.kind === "refused-by-host" ? JSON.stringify(answer.refusal) : answer.message;
-    throw new Refusal(409, `${id} made no checkpoint: ${why}`, "see `stead status`");
+    const isRefused = answer.kind === "refused-by-host";
+    throw new ApiRefusal(isRefused ? "refused-by-host" : "no-answer", {
+      found: `${id} made no checkpoint: ${isRefused ? describeRefusal(answer.refusal) : answer.message}`,
+      advice: "see `stead status`",
+    });
   });
 }
 
@@ -197,16 +174,14 @@ async function rehearse(service: ServiceRuntime, host: string): Promise<Rehearsa
   const answer = await client.rehearse();
   if (answer.kind === "ok") return { service: service.name, host, ...answer.value };
   if (answer.kind === "refused-by-host")
-    throw new Refusal(
-      409,
-      `${host}: ${describeRefusal(answer.refusal)}`,
-      "see `stead status`; a rehearsal needs a secondary that follows",
-    );
-  throw new Refusal(
-    409,
-    `${host} did not tell how its rehearsal went: ${answer.message}`,
-    "see its result in `stead status`, and its log; hosts of an older version cannot rehearse",
-  );
+    throw new ApiRefusal("refused-by-host", {
+      found: `${host}: ${describeRefusal(answer.refusal)}`,
+      advice: "see `stead status`; a rehearsal needs a secondary that follows",
+    });
+  throw new ApiRefusal("no-answer", {
+    found: `${host} did not tell how its rehearsal went: ${answer.message}`,
+    advice: "see its result in `stead status`, and its log; hosts of an older version cannot rehearse",
+  });
 }
 
 /** On every host: each hands what it knows to the next primary. */
@@ -218,11 +193,10 @@ async function clearSuspects(service: ServiceRuntime): Promise<SuspectsCleared> 
   const cleared = answers.filter(({ answer }) => answer?.kind === "ok").map(({ host }) => host);
   const primary = service.state.primary?.host;
   if (primary !== undefined && !cleared.includes(primary))
-    throw new Refusal(
-      409,
-      `the primary ${primary} did not answer: it still puts requests aside`,
-      "try again when `stead status` shows it as up",
-    );
+    throw new ApiRefusal("no-answer", {
+      found: `the primary ${primary} did not answer: it still puts requests aside`,
+      advice: "try again when `stead status` shows it as up",
+    });
   return { service: service.name, hosts: cleared };
 }
 
@@ -241,14 +215,16 @@ async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): P
     const answer = client === undefined ? undefined : await call(client);
     if (answer?.kind === "ok") return { service: service.name, host, ...answer.value };
     if (answer?.kind === "refused-by-host")
-      throw new Refusal(409, `${host}: ${describeRefusal(answer.refusal)}`, "see `stead databases`");
+      throw new ApiRefusal("refused-by-host", {
+        found: `${host}: ${describeRefusal(answer.refusal)}`,
+        advice: "see `stead databases`",
+      });
     why = `${host}: ${answer?.message ?? "a plain host captures nothing"}`;
   }
-  throw new Refusal(
-    409,
-    `no host that could tell answered (${why})`,
-    "try again when `stead status` shows the primary as up; hosts of an older version know nothing of it",
-  );
+  throw new ApiRefusal("no-answer", {
+    found: `no host that could tell answered (${why})`,
+    advice: "try again when `stead status` shows the primary as up; hosts of an older version know nothing of it",
+  });
 }
 
 async function changeDatabase(
@@ -269,16 +245,16 @@ async function changeDatabase(
   return answer;
 }
 
-function addHosts(app: Hono, target: AdminTarget): void {
+function addHosts(app: Api, target: AdminTarget): void {
   app.get("/v1/hosts", (c) => c.json(target.hostList()));
-  app.post("/v1/hosts", async (c) => {
-    const { service, ...host } = await read(c, addHostRequestSchema);
+  app.post("/v1/hosts", jsonBody(addHostRequestSchema), async (c) => {
+    const { service, ...host } = c.req.valid("json");
     target.addHost({ ...host, service: find(target, service).name });
     return c.json(target.hostList());
   });
-  app.patch("/v1/hosts/:service/:host", async (c) => {
+  app.patch("/v1/hosts/:service/:host", jsonBody(hostChangeSchema), async (c) => {
     const service = find(target, c.req.param("service"));
-    const change = await read(c, hostChangeSchema);
+    const change = c.req.valid("json");
     if (!target.changeHost(service.name, c.req.param("host"), change)) throw unknownHost(c.req.param("host"));
     return c.json(target.hostList());
   });
@@ -290,13 +266,15 @@ function addHosts(app: Hono, target: AdminTarget): void {
     const service = find(target, c.req.param("service"));
     const host = c.req.param("host");
     const isPrimary = service.state.primary?.host === host && service.state.phase.kind === "serving";
-    if (isPrimary) throw new Refusal(409, `${host} is primary`, "`stead switchover` first");
+    if (isPrimary)
+      throw new ApiRefusal("conflict", { found: `${host} is primary`, advice: "`stead switchover` first" });
     if (!target.removeHost(service.name, host)) throw unknownHost(host);
     return c.json(target.hostList());
   });
 }
 
-const unknownHost = (host: string): Refusal => new Refusal(404, `there is no host "${host}"`, "see `stead hosts list`");
+const unknownHost = (host: string): ApiRefusal =>
+  new ApiRefusal("unknown-host", { found: `there is no host "${host}"`, advice: "see `stead hosts list`" });
 
 /** First never a candidate again, then away from it: in the other order it could be chosen again at once. */
 async function drain(target: AdminTarget, service: ServiceRuntime, host: string): Promise<CommandDone> {
@@ -312,11 +290,10 @@ async function drain(target: AdminTarget, service: ServiceRuntime, host: string)
     };
   const outcome = await service.command({ kind: "switchover", target: null }, AbortSignal.timeout(commandTimeoutMs));
   if (outcome.kind === "refused") {
-    throw new Refusal(
-      409,
-      `${host} is no candidate any more, but still primary: ${outcome.why}`,
-      `${outcome.advice}; then drain it again`,
-    );
+    throw new ApiRefusal("conflict", {
+      found: `${host} is no candidate any more, but still primary: ${outcome.why}`,
+      advice: `${outcome.advice}; then drain it again`,
+    });
   }
   return {
     service: service.name,
@@ -327,50 +304,30 @@ async function drain(target: AdminTarget, service: ServiceRuntime, host: string)
   };
 }
 
-/** Secrets are compared by their hashes, in constant time whatever their lengths. */
-function requireSecret(secret: string) {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  const wanted = digest(`Bearer ${secret}`);
-  return async function checkSecret(c: Context, next: () => Promise<void>): Promise<Response | undefined> {
-    if (!timingSafeEqual(digest(c.req.header("authorization") ?? ""), wanted)) {
-      return c.json(
-        { error: "unauthorized", advice: "send Authorization: Bearer <cluster secret>" } satisfies Refused,
-        401,
-      );
-    }
-    await next();
-    return undefined;
-  };
-}
-
-async function read<S extends v.GenericSchema>(c: Context, schema: S): Promise<v.InferOutput<S>> {
-  const text = await c.req.text();
-  let value: unknown;
-  try {
-    value = text === "" ? {} : JSON.parse(text);
-  } catch {
-    throw new Refusal(400, "the body is not JSON", "see docs/GATEWAY-API.md");
-  }
-  const parsed = v.safeParse(schema, value);
-  if (!parsed.success) throw new Refusal(400, v.summarize(parsed.issues), "see docs/GATEWAY-API.md");
-  return parsed.output;
-}
-
 function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
   const services = target.services();
   const known = services.map((service) => service.name).join(", ");
   const [only] = services;
   if (name === undefined && only !== undefined && services.length === 1) return only;
   if (name === undefined)
-    throw new Refusal(400, "this gateway has several services and the request names none", `name one of: ${known}`);
+    throw new ApiRefusal("service-not-named", {
+      found: "this gateway has several services and the request names none",
+      accepted: known,
+      advice: "name one of them",
+    });
   const found = services.find((service) => service.name === name);
-  if (found === undefined) throw new Refusal(404, `there is no service "${name}"`, `there are: ${known}`);
+  if (found === undefined)
+    throw new ApiRefusal("unknown-service", {
+      found: `there is no service "${name}"`,
+      accepted: known,
+      advice: "name one of them",
+    });
   return found;
 }
 
 async function order(service: ServiceRuntime, command: Command): Promise<CommandDone> {
   const outcome = await service.command(command, AbortSignal.timeout(commandTimeoutMs));
-  if (outcome.kind === "refused") throw new Refusal(409, outcome.why, outcome.advice);
+  if (outcome.kind === "refused") throw new ApiRefusal("conflict", { found: outcome.why, advice: outcome.advice });
   return {
     service: service.name,
     primary: outcome.primary,

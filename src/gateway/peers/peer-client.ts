@@ -4,6 +4,7 @@
  */
 import { Agent, request, type IncomingMessage } from "node:http";
 import * as v from "valibot";
+import { bearer } from "../../control/bearer.ts";
 import {
   peerMessageBytesMax,
   peerMessageSchema,
@@ -64,7 +65,7 @@ export class PeerClient implements PeerTransport {
         method: "POST",
         agent: this.#agent,
         headers: {
-          authorization: `Bearer ${this.#secret}`,
+          authorization: bearer(this.#secret),
           "content-type": "application/json",
           "content-length": body.length,
         },

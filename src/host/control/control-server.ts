@@ -1,15 +1,8 @@
-/** The listener of the control API: @hono/node-server, on Bun, Deno and Node alike. */
-import type { Server } from "node:http";
-import { serve } from "@hono/node-server";
-import type { Hono } from "hono";
+/** The listener of the control API, and what to do when it cannot listen. */
 import type { Address } from "../../config/types.ts";
+import type { Api } from "../../control/server/api.ts";
+import { type ApiListener, listenApi } from "../../control/server/listener.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
-
-export interface ControlServer {
-  readonly port: number;
-  /** Ends the listener and every connection. */
-  close(): void;
-}
 
 /** The address is taken or not ours. */
 export class ControlListenError extends OperatorError {
@@ -28,20 +21,10 @@ export class ControlListenError extends OperatorError {
 }
 
 /** Rejects with `ControlListenError`. */
-export function serveControl(app: Hono, address: Address): Promise<ControlServer> {
-  return new Promise((resolve, reject) => {
-    const server = serve(
-      { fetch: app.fetch, hostname: address.host, port: address.port, overrideGlobalObjects: false },
-      (info) => {
-        resolve({
-          port: info.port,
-          close: () => {
-            (server as Server).close();
-            (server as Server).closeAllConnections();
-          },
-        });
-      },
-    );
-    server.once("error", (error: Error) => reject(new ControlListenError(address, error)));
-  });
+export async function serveControl(app: Api, address: Address): Promise<ApiListener> {
+  try {
+    return await listenApi(app, address);
+  } catch (error) {
+    throw new ControlListenError(address, error as Error);
+  }
 }

@@ -5,11 +5,7 @@
  * Promote and demote answer with NDJSON, a line per phase as it ends, so that a gateway sees where the time goes while
  * it goes. The status stream is the fastest failure signal that a gateway has: it ends when this process ends.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
-import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { stream } from "hono/streaming";
-import * as v from "valibot";
 import type { HostStatus } from "../../control/host-status.ts";
 import {
   type CheckpointDone,
@@ -26,9 +22,13 @@ import {
   removedNoticeSchema,
 } from "../../control/messages.ts";
 import { databaseActs, databaseChangeSchema } from "../../control/databases.ts";
+import { type Api, createApi } from "../../control/server/api.ts";
+import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
+import { jsonBody, limitBody } from "../../control/server/body.ts";
 import { isIdentifier } from "../../core/identifier.ts";
 import type { Exposition } from "../../metrics/prometheus.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { DatabaseDesk } from "./database-desk.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
 import type { Outcome } from "../ports/ports.ts";
@@ -53,25 +53,16 @@ export interface Controlled {
 
 const formatPattern = /^[1-9]\d{0,3}$/;
 
-/** The largest order is a promotion, with the ids of the gateways that see the primary down. */
-const bodyBytesMax = 256 * 1024;
+export interface ControlAppOptions {
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+  readonly metrics: Exposition;
+  readonly log: Logger;
+}
 
-/** The Hono app; `secret` is the cluster's. */
-export function controlApp(host: Controlled, secret: string, clock: Clock, metrics: Exposition): Hono {
-  const app = new Hono();
-  const isAllowed = bearerCheck(secret);
-  for (const path of ["/v1/*", "/metrics"]) {
-    app.use(path, async (context, next) => {
-      if (!isAllowed(context.req.header("authorization"))) {
-        const advice =
-          "send `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster";
-        return context.json({ error: "not authenticated", advice }, 401);
-      }
-      return next();
-    });
-  }
-  const tooLarge = { error: "the body is too large", advice: `at most ${bodyBytesMax} bytes are accepted` };
-  app.use("/v1/*", bodyLimit({ maxSize: bodyBytesMax, onError: (context) => context.json(tooLarge, 413) }));
+export function controlApp(host: Controlled, { authenticator, clock, metrics, log }: ControlAppOptions): Api {
+  const app = createApi({ part: "host", manual: "docs/CONTROL-API.md", log });
+  app.use(authenticate(authenticator), limitBody());
   app.get("/metrics", async (context) =>
     context.text(await metrics.text(), 200, { "content-type": metrics.contentType }),
   );
@@ -98,24 +89,18 @@ export function controlApp(host: Controlled, secret: string, clock: Clock, metri
       }
     });
   });
-  app.post("/v1/promote", async (context) => {
-    const request = await parseBody(context.req.raw, promoteRequestSchema);
-    if (request.kind === "malformed") return context.json(request.answer, 400);
-    return ndjson<PromoteEvent>(context, (report) => host.promote(request.value, report));
-  });
-  app.post("/v1/demote", async (context) => {
-    const request = await parseBody(context.req.raw, demoteRequestSchema);
-    if (request.kind === "malformed") return context.json(request.answer, 400);
-    return ndjson<DemoteEvent>(context, (report) => host.demote(request.value, report));
-  });
+  app.post("/v1/promote", jsonBody(promoteRequestSchema), (context) =>
+    ndjson<PromoteEvent>(context, (report) => host.promote(context.req.valid("json"), report)),
+  );
+  app.post("/v1/demote", jsonBody(demoteRequestSchema), (context) =>
+    ndjson<DemoteEvent>(context, (report) => host.demote(context.req.valid("json"), report)),
+  );
   app.post("/v1/restore", async (context) => {
     const refusal = await host.restore();
     return refusal === undefined ? context.json(host.status()) : context.json(refusal, 409);
   });
-  app.post("/v1/removed", async (context) => {
-    const notice = await parseBody(context.req.raw, removedNoticeSchema);
-    if (notice.kind === "malformed") return context.json(notice.answer, 400);
-    host.gateways.removedBy(notice.value.gateway);
+  app.post("/v1/removed", jsonBody(removedNoticeSchema), (context) => {
+    host.gateways.removedBy(context.req.valid("json").gateway);
     return context.json(host.status());
   });
   app.post("/v1/checkpoint", async (context) => {
@@ -131,31 +116,18 @@ export function controlApp(host: Controlled, secret: string, clock: Clock, metri
     return context.json(host.status());
   });
   addDatabases(app, host);
-  app.notFound((context) =>
-    context.json({ error: "no such call", advice: "see docs/CONTROL-API.md for the calls of version 1" }, 404),
-  );
   return app;
 }
 
-function addDatabases(app: Hono, host: Controlled): void {
+function addDatabases(app: Api, host: Controlled): void {
   app.get("/v1/databases", (context) => context.json(host.databases.list()));
   for (const act of databaseActs) {
-    app.post(`/v1/databases/${act}`, async (context) => {
-      const change = await parseBody(context.req.raw, databaseChangeSchema);
-      if (change.kind === "malformed") return context.json(change.answer, 400);
-      const outcome = await host.databases[act](change.value);
+    app.post(`/v1/databases/${act}`, jsonBody(databaseChangeSchema), async (context) => {
+      const outcome = await host.databases[act](context.req.valid("json"));
       return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
     });
   }
 }
-
-/** Compares digests, so that neither length nor content of the secret shows in the time it takes. */
-export function bearerCheck(secret: string): (authorization: string | undefined) => boolean {
-  const expected = digest(`Bearer ${secret}`);
-  return (authorization) => authorization !== undefined && timingSafeEqual(digest(authorization), expected);
-}
-
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 function ndjson<Event>(
   context: Parameters<typeof stream>[0],
@@ -175,24 +147,6 @@ function ndjson<Event>(
     });
     await written;
   });
-}
-
-type Parsed<T> =
-  | { readonly kind: "ok"; readonly value: T }
-  | { readonly kind: "malformed"; readonly answer: { readonly error: string; readonly advice: string } };
-
-async function parseBody<T>(request: Request, schema: v.GenericSchema<unknown, T>): Promise<Parsed<T>> {
-  const advice = "see docs/CONTROL-API.md for the body of this call";
-  let body: unknown;
-  try {
-    body = await request.json();
-  } catch {
-    return { kind: "malformed", answer: { error: "the body is not JSON", advice } };
-  }
-  const parsed = v.safeParse(schema, body);
-  if (parsed.success) return { kind: "ok", value: parsed.output };
-  const issue = parsed.issues[0];
-  return { kind: "malformed", answer: { error: `${v.getDotPath(issue) ?? "body"}: ${issue.message}`, advice } };
 }
 
 /**

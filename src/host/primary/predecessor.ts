@@ -13,6 +13,7 @@
  */
 import { request } from "node:http";
 import * as v from "valibot";
+import { bearer } from "../../control/bearer.ts";
 import { type HostRole, hostStatusSchema } from "../../control/host-status.ts";
 import type { PredecessorProbe, PredecessorWord } from "../ports/ports.ts";
 
@@ -29,7 +30,7 @@ export function predecessorProbe(secret: string, ownControlUrl: string): Predece
           resolve({ kind: "unknown" });
           return;
         }
-        const headers = { authorization: `Bearer ${secret}`, connection: "close" };
+        const headers = { authorization: bearer(secret), connection: "close" };
         const asked = request(new URL("/v1/status", controlUrl), { headers, agent: false, signal }, (answer) => {
           let text = "";
           answer.setEncoding("utf8");

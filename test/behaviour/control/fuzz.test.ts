@@ -14,10 +14,12 @@ import {
   promoteRequestSchema,
   type PromoteEvent,
 } from "../../../src/control/messages.ts";
+import { clusterSecret } from "../../../src/control/server/authentication.ts";
 import { type Controlled, controlApp } from "../../../src/host/control/control.ts";
 import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemLog } from "../../../src/runtime/log.ts";
 import { Dice } from "../../sim/dice.ts";
 
 setDefaultTimeout(60_000);
@@ -148,7 +150,12 @@ const parsedOrUndefined = (body: string): unknown => {
 test("a host asks its life only what is whole and valid, and names what is wrong with the rest", async () => {
   const dice = new Dice(1);
   const host = new Watched();
-  const app = controlApp(host, "right", systemClock, new PrometheusMetrics(hostMetrics));
+  const app = controlApp(host, {
+    authenticator: clusterSecret("right"),
+    clock: systemClock,
+    metrics: new PrometheusMetrics(hostMetrics),
+    log: systemLog("host"),
+  });
   let refused = 0;
   for (let round = 0; round < 3_000; round++) {
     const isPromote = dice.chance(0.5);
@@ -164,7 +171,12 @@ test("a host asks its life only what is whole and valid, and names what is wrong
     });
     const said: unknown = await answer.json();
     if (isValid) expect(said).toEqual({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
-    else expect(said).toEqual({ error: expect.any(String) as unknown, advice: expect.any(String) as unknown });
+    else
+      expect(said).toEqual({
+        error: expect.any(String) as unknown,
+        code: "malformed",
+        advice: expect.any(String) as unknown,
+      });
     if (!isValid) refused += 1;
   }
   expect(refused).toBeGreaterThan(1_000);

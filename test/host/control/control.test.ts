@@ -1,12 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { type HostStatus, untold } from "../../../src/control/host-status.ts";
 import type { DemoteEvent, PromoteEvent } from "../../../src/control/messages.ts";
+import type { Api } from "../../../src/control/server/api.ts";
+import { clusterSecret } from "../../../src/control/server/authentication.ts";
 import { type Controlled, controlApp } from "../../../src/host/control/control.ts";
 import { serveControl, ControlListenError } from "../../../src/host/control/control-server.ts";
 import type { Clock } from "../../../src/runtime/clock.ts";
 import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemLog } from "../../../src/runtime/log.ts";
 import { until } from "../../support/host/log-fixture.ts";
 
 const secret = "s".repeat(32);
@@ -126,11 +129,14 @@ interface StreamReader {
 
 const metrics = new PrometheusMetrics(hostMetrics);
 
+const appOf = (host: Controlled, clock: Clock = systemClock): Api =>
+  controlApp(host, { authenticator: clusterSecret(secret), clock, metrics, log: systemLog("host") });
+
 const good = { gateway: "gw1", epoch: 0, gatewaysRegistered: 1, gatewaysSeeingDown: [], planned: true };
 
 function call(host: Controlled, path: string, init: RequestInit = {}, clock: Clock = systemClock): Promise<Response> {
   const headers = { authorization: `Bearer ${secret}`, ...(init.headers as Record<string, string> | undefined) };
-  return Promise.resolve(controlApp(host, secret, clock, metrics).request(path, { ...init, headers }));
+  return Promise.resolve(appOf(host, clock).request(path, { ...init, headers }));
 }
 const post = (host: Controlled, path: string, body: string): Promise<Response> =>
   call(host, path, { method: "POST", body });
@@ -165,7 +171,7 @@ function bodyOf(response: Response): StreamReader {
 
 test("the format that a gateway tells with a probe reaches the host, unless it is malformed or the gateway is not named", async () => {
   const host = new FakeHost();
-  const app = controlApp(host, secret, systemClock, metrics);
+  const app = appOf(host);
   const probe = async (fields: Record<string, string>): Promise<void> => {
     expect(
       (await app.request("/v1/status", { headers: { authorization: `Bearer ${secret}`, ...fields } })).status,
@@ -229,7 +235,7 @@ describe("the control API", () => {
   test("names the field of a body that does not fit, and asks the host nothing", async () => {
     const host = new FakeHost();
     const bodies: [string, string][] = [
-      ["", "the body is not JSON"],
+      ["", "gateway: "],
       ["{", "the body is not JSON"],
       ["[]", ": "],
       ["null", ": "],
@@ -256,7 +262,7 @@ describe("the control API", () => {
     const large = await post(host, "/v1/promote", JSON.stringify({ ...good, gateway: "g".repeat(300_000) }));
     expect([large.status, await large.json()]).toEqual([
       413,
-      { error: "the body is too large", advice: "at most 262144 bytes are accepted" },
+      { error: "the body is too large", code: "too-large", advice: "at most 262144 bytes are accepted" },
     ]);
     expect(host.calls).toEqual([]);
   });
@@ -344,7 +350,7 @@ describe("the status stream", () => {
   });
 
   test("ends when the listener is closed: that is the failure signal of a gateway", async () => {
-    const server = await serveControl(controlApp(new FakeHost(), secret, systemClock, metrics), {
+    const server = await serveControl(appOf(new FakeHost()), {
       host: "127.0.0.1",
       port: 0,
     });
@@ -353,15 +359,16 @@ describe("the status stream", () => {
     });
     const reader = bodyOf(answer);
     await nextStatus(reader);
-    server.close();
+    const closed = server.close();
     const ended = (async () => {
       for (;;) if ((await reader.read()).done) return "ended";
     })().catch(() => "ended");
     expect(await ended).toBe("ended");
+    await closed;
   });
 
   test("cannot be offered on a port that is in use, and says what to do", async () => {
-    const app = controlApp(new FakeHost(), secret, systemClock, metrics);
+    const app = appOf(new FakeHost());
     const first = await serveControl(app, { host: "127.0.0.1", port: 0 });
     const failure = await serveControl(app, { host: "127.0.0.1", port: first.port }).then(
       () => undefined,
@@ -369,6 +376,6 @@ describe("the status stream", () => {
     );
     expect(failure).toBeInstanceOf(ControlListenError);
     expect((failure as ControlListenError).advice).toContain("change `control`");
-    first.close();
+    await first.close();
   });
 });

@@ -5,13 +5,13 @@
  * The version checks tell nothing but that the protocol is spoken here, and clients send them without the secret.
  */
 import { Hono, type Context } from "hono";
-import * as v from "valibot";
 import {
   hranaNestingMax,
   hranaPipelineSchema,
   type HranaError,
   type HranaPipelineAnswer,
 } from "../../../control/hrana.ts";
+import { parseJson } from "../../../control/server/body.ts";
 import { runPipeline, type PipelineDeps } from "./pipeline.ts";
 import { HranaStreams } from "./streams.ts";
 
@@ -42,21 +42,15 @@ async function pipeline(c: Context, streams: HranaStreams, deps: PipelineDeps): 
     c.json({ message, code } satisfies HranaError, 400);
   const text = await c.req.text();
   if (nestingOf(text) > hranaNestingMax) return malformed(`the body is nested more than ${hranaNestingMax} deep`);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return malformed("the body is not JSON");
-  }
-  const parsed = v.safeParse(hranaPipelineSchema, value);
-  if (!parsed.success) return malformed(v.summarize(parsed.issues));
-  const stream = streams.take(parsed.output.baton);
+  const parsed = parseJson(text, hranaPipelineSchema);
+  if (parsed.kind === "malformed") return malformed(parsed.found);
+  const stream = streams.take(parsed.value.baton);
   if (stream === undefined)
     return malformed(
       "the stream of this baton is not known here: it was closed, used already, or idle too long",
       "STREAM_EXPIRED",
     );
-  const results = await runPipeline(stream, parsed.output.requests, deps);
+  const results = await runPipeline(stream, parsed.value.requests, deps);
   return c.json({ baton: streams.keep(stream), base_url: null, results } satisfies HranaPipelineAnswer);
 }
 

@@ -1,0 +1,2 @@
+/** Returns the value of `Authorization` for the cluster secret (RFC 6750). Clients send it; servers compare it. */
+export const bearer = (secret: string): string => `Bearer ${secret}`;
