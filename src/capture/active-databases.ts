@@ -64,7 +64,7 @@ export class ActiveDatabases {
     const events = await FolderEvents.open<TrackedDatabase | DormantDatabase>();
     if (typeof events === "string") {
       this.#options.onWarning(
-        `every database is looked at for each chunk of an answer, which costs a microsecond for each of ${count}: ${events}`,
+        `every database is checked for each chunk of a response, which costs a microsecond for each of ${count}: ${events}`,
       );
       return false;
     }
@@ -232,7 +232,7 @@ export class ActiveDatabases {
     this.#isFolderChanged = true;
     this.activateAll();
     this.#options.onWarning(
-      `${name}: a commit of which the kernel told nothing (another mount of the same files?): every database is looked at for each chunk of an answer from now on`,
+      `${name}: a commit without an event from the kernel (another mount of the same files?): from now on every database is checked for each chunk of a response`,
     );
   }
 }

@@ -144,7 +144,7 @@ export class Arrivals {
     const openMost = Math.floor((descriptorsMax * warnShare - hostDescriptors) / descriptorsFor(1));
     if (databases.size > openMost)
       onWarning(
-        `more than ${openMost} databases are open at the same time, and this host may have ${descriptorsMax} descriptors open: raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)`,
+        `more than ${openMost} databases are open at the same time, and the limit of this host is ${descriptorsMax} open descriptors: raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)`,
       );
     if (this.#count >= databasesMax * warnShare)
       onWarning(

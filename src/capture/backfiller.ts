@@ -56,7 +56,7 @@ export class Backfiller {
     worker.on("message", (answer: Answer) => this.#take(answer));
     worker.on("error", (error: Error) => this.#fail(error));
     // Also a thread that ends without a word must not leave its callers waiting.
-    worker.on("exit", () => this.#fail(new Error("the thread of backfills has ended"), worker));
+    worker.on("exit", () => this.#fail(new Error("the backfill thread has ended"), worker));
     this.#worker = worker;
     return worker;
   }

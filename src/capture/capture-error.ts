@@ -64,6 +64,6 @@ export function lostContinuity(database: string, found: string, accepted: string
     found,
     accepted,
     advice:
-      "Stop the application, make sure that nothing else checkpoints, copies or deletes its files, and start this host again.",
+      "Stop the application, make sure that nothing else checkpoints, copies or deletes its files, and restart this host.",
   });
 }

@@ -269,7 +269,7 @@ export class DatabaseFiles {
     } catch (error) {
       connection?.close();
       // Nothing is there, or there are no descriptors: what is open goes on.
-      throw sqliteCode(error) === cannotOpen ? busy(`${textOf(this.path)} cannot be opened once more`) : error;
+      throw sqliteCode(error) === cannotOpen ? busy(`${textOf(this.path)} cannot be opened again`) : error;
     }
   }
 

@@ -352,7 +352,7 @@ export class DatabaseSet {
       files.unlockWriters();
       const why = whyUnfolded(files);
       if (why !== undefined)
-        this.#options.onWarning(`${name} was renamed, and its last commits could not be written into it: ${why}`);
+        this.#options.onWarning(`${name} was renamed, and its last commits could not be written to it: ${why}`);
     }
     this.#takeOut(database);
     database.retire();

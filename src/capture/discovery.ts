@@ -355,7 +355,7 @@ function rootMoved(root: string): CaptureError {
     database: ".",
     found: `another folder at ${root} than at the start, or none`,
     accepted: "one data folder for as long as the application runs",
-    advice: "Move or mount it only while stead does not run the application; then start this host again.",
+    advice: "Move or mount it only while stead does not run the application; then restart this host.",
   });
 }
 
@@ -365,7 +365,7 @@ function parsePattern(name: string): readonly string[] {
   throw new CaptureError({
     kind: "name",
     database: name === "" ? "(empty name)" : name,
-    found: "a name that is not inside the data folder or not a database",
+    found: "a name that is outside the data folder or is not a database",
     accepted: databasePatternAccepted,
     advice: "Correct `host.databases`.",
   });

@@ -271,7 +271,7 @@ export class FileWatch {
     if (end.kind === "rewritten")
       throw uncoordinated(
         name,
-        `a write-ahead log that was begun anew, cut off or overwritten without its index (-shm)${by}`,
+        `a write-ahead log that was restarted, truncated or overwritten without its index (-shm)${by}`,
       );
     if (end.kind !== "committed") return;
     const bytes = (end.end.mxFrame - at.mxFrame) * frameBytes(pageSize);
@@ -283,7 +283,7 @@ export class FileWatch {
     // Who has it open also uses the index: the commit's writer ended in the middle of it, and SQLite will overwrite it.
     this.#tail.abandon(end.end);
     this.#options.onWarning(
-      `${name}: a process ended in the middle of a commit, which nobody saw; it is not part of the database`,
+      `${name}: a process ended in the middle of a commit; the commit was never visible and is not part of the database`,
     );
   }
 

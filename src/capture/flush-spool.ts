@@ -34,7 +34,7 @@ export class FlushSpool {
     });
   }
 
-  /** What was kept is not needed any more. */
+  /** What was kept is no longer needed. */
   forget(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;

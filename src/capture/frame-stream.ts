@@ -92,7 +92,7 @@ export class FrameStream {
       throw lostContinuity(
         name,
         `a last frame ${to.mxFrame} that is not the one in the index`,
-        "frames that end where the index says",
+        "frames up to the end that the index names",
       );
     }
     if (this.#isProved) return;
@@ -117,7 +117,7 @@ export class FrameStream {
     throw lostContinuity(
       this.#range.name,
       `no frame of page ${page} where one was`,
-      "committed frames that do not change",
+      "committed frames that stay unchanged",
     );
   }
 
@@ -171,5 +171,5 @@ const foreignFrame = ({ name }: FrameRange, frame: number): Error =>
   lostContinuity(
     name,
     `frame ${frame} of another generation, with a wrong checksum or of another page`,
-    "the frames that follow those captured",
+    "the frames that follow the captured ones",
   );

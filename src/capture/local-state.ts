@@ -37,7 +37,8 @@ interface CommittedFrames {
 /** What the files at `path` hold. */
 export async function verifyLocalState(path: FilePath): Promise<LocalState> {
   if (!existsSync(path)) return { kind: "absent" };
-  if (existsSync(withSuffix(path, "-journal"))) return { kind: "unknown", reason: "a rollback journal lies beside it" };
+  if (existsSync(withSuffix(path, "-journal")))
+    return { kind: "unknown", reason: "there is a rollback journal beside it" };
   const dbFd = openSync(path, "r");
   const walFd = existsSync(withSuffix(path, "-wal")) ? openSync(withSuffix(path, "-wal"), "r") : undefined;
   try {

@@ -186,7 +186,7 @@ export class Newcomers {
     const other = open.get(file.identity);
     if (other !== undefined && captured.get(other.name) === other) throw sameFileTwice(name, other.name);
     // Its descriptors are open in this process: opening and closing others would drop their locks.
-    if (other !== undefined) throw notWhole(name, "a database that had another name and is still being read under it");
+    if (other !== undefined) throw notWhole(name, "a renamed database that is still being read under its former name");
   }
 
   /** Undefined: it is attached, or gone. */
@@ -234,7 +234,7 @@ export class Newcomers {
     this.#uncaptured.clear(name);
     if (isNew)
       this.#options.onWarning(
-        `${name} is left out: it has ${found}, so it is no database; it is captured when it is whole`,
+        `${name} is left out: it has ${found}, so it is not a database; it is captured once it is complete`,
       );
   }
 

@@ -21,7 +21,7 @@ export function replaced(name: string): CaptureError {
     found: "another file at the path of the captured database",
     accepted: "one file for as long as the application runs",
     advice:
-      "Restore into the existing file (sqlite3's .restore or VACUUM INTO plus copy through SQL) instead of renaming over it, then start this host again.",
+      "Restore into the existing file (sqlite3's .restore or VACUUM INTO plus copy through SQL) instead of renaming over it, then restart this host.",
   });
 }
 
@@ -29,10 +29,10 @@ export function companionsGone(name: string): CaptureError {
   return new CaptureError({
     kind: "replaced",
     database: name,
-    found: "other -wal and -shm files beside it than those that are captured, or none",
-    accepted: "the files that SQLite made, for as long as the application runs",
+    found: "-wal and -shm files beside it that are missing or not the captured ones",
+    accepted: "the files that SQLite created, for as long as the application runs",
     advice:
-      "Never remove them, and restore a backup through SQL (sqlite3's .restore), while the application runs; start this host again.",
+      "Never remove them, and restore a backup through SQL (sqlite3's .restore), while the application runs; then restart this host.",
   });
 }
 
@@ -43,7 +43,7 @@ export function moved(name: string): CaptureError {
     found: "the captured database under another name",
     accepted: "one name for as long as the application runs, or a deletion",
     advice:
-      "A rename leaves the database's -wal behind, with commits in it: copy it with VACUUM INTO instead. Does another stead host use this data folder? Start this host again.",
+      "A rename leaves the database's -wal behind, with commits in it: copy it with VACUUM INTO instead. Check that no other stead host uses this data folder, then restart this host.",
   });
 }
 
@@ -51,10 +51,10 @@ export function writtenAfterDeletion(name: string, users: readonly number[] | un
   return new CaptureError({
     kind: "replaced",
     database: name,
-    found: `commits into a database whose file was deleted before, by ${(users ?? []).map(processName).join(", ") || "a process that had it open"}`,
-    accepted: "a deletion after which nobody writes",
+    found: `commits into a database whose file was already deleted, by ${(users ?? []).map(processName).join(", ") || "a process that had it open"}`,
+    accepted: "no writes after a deletion",
     advice:
-      "Close all connections before the file is deleted: what is committed through them afterwards is in no file. Start the application again.",
+      "Close all connections before the file is deleted: commits made through them afterwards are in no file. Restart the application.",
   });
 }
 
@@ -93,7 +93,7 @@ export function usedElsewhere(database: string, pids: readonly number[]): Captur
   const users = pids.map(processName).join(", ");
   if (logs.length === 0) {
     const advice =
-      "Remove PRAGMA locking_mode=EXCLUSIVE from the application; if it has none, close all connections to a database before it is renamed, and do not open it by a hard link.";
+      "Remove PRAGMA locking_mode=EXCLUSIVE from the application; if it does not use it, close all connections to a database before it is renamed, and do not open it by a hard link.";
     return uncoordinated(
       database,
       `a lock of ${users}, which does not use its WAL index (-shm): it wants the database for itself, or has it open under another name`,
@@ -103,7 +103,7 @@ export function usedElsewhere(database: string, pids: readonly number[]): Captur
   return uncoordinated(
     database,
     `another write-ahead log than its own in use by ${users} (open: ${[...new Set(logs)].join(", ")}): it was opened under another name`,
-    "Close all connections to a database before it is renamed, and do not open it by a hard link: SQLite keeps the log beside the name by which a connection was opened.",
+    "Close all connections to a database before it is renamed, and do not open it by a hard link: SQLite keeps the log beside the name under which a connection was opened.",
   );
 }
 
@@ -125,7 +125,8 @@ export function linked(database: string, other: string | undefined): CaptureErro
     kind: "linked",
     database,
     found: other === undefined ? "a hard link to it under another name" : `a hard link to it: ${other}`,
-    accepted: "one name for each database file: SQLite keeps the write-ahead log beside the name by which it is opened",
+    accepted:
+      "one name for each database file: SQLite keeps the write-ahead log beside the name under which it is opened",
     advice:
       "Remove one of the names; for a copy use VACUUM INTO or sqlite3's .backup, for another name a symbolic link.",
   });
@@ -144,7 +145,7 @@ export function openedByOtherName(database: string, other: string): CaptureError
 export function overwritten(database: string, page: number): CaptureError {
   return lostContinuity(
     database,
-    `page ${page} of the database file with other content than was committed: somebody wrote into the file without a log`,
+    `page ${page} of the database file with content that was never committed: a process wrote to the file without the log`,
     "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)",
   );
 }
@@ -170,7 +171,7 @@ export function staysLocked(name: string, pids: readonly number[], isExclusive: 
     found: `a database that stays locked${by}`,
     accepted: "locking_mode=NORMAL, and transactions that end",
     advice:
-      "A long first transaction, an import, is waited for as long as `uncaptured_patience` says; if there is none, remove PRAGMA locking_mode=EXCLUSIVE from the application.",
+      "The host waits for a long first transaction (an import) for `uncaptured_patience`. If there is none, remove PRAGMA locking_mode=EXCLUSIVE from the application.",
   });
 }
 
@@ -190,7 +191,7 @@ export function notWhole(name: string, found: string): CaptureError {
     kind: "locked",
     database: name,
     found,
-    accepted: "a whole database that nobody writes into but SQLite",
+    accepted: "a complete database that only SQLite writes to",
     advice: "Copy or download a database to a name that no pattern matches, then rename it.",
   });
 }
@@ -201,8 +202,8 @@ export function notReadable(name: string, why: string): CaptureError {
     kind: "damaged",
     database: name,
     found: `a file that SQLite cannot work with (${why})`,
-    accepted: "a database that SQLite opens",
-    advice: "Look at it with sqlite3's .recover, or restore it from a backup; or leave it out with `databases_except`.",
+    accepted: "a database that SQLite can open",
+    advice: "Recover it with sqlite3's .recover, restore it from a backup, or leave it out with `databases_except`.",
   });
 }
 
@@ -215,7 +216,7 @@ export function cannotRead(name: string, cause: Error): CaptureError {
       found: `files that cannot be read (${cause.message})`,
       accepted: "files that this host can read and open",
       advice:
-        "Look at the disk, at the rights of the files, and at the file itself with sqlite3; what was captured of it is in the vault, and the next primary begins with that.",
+        "Check the disk, the permissions of the files, and the file itself with sqlite3. What was captured of it is in the vault, and the next primary starts from that.",
     },
     { cause },
   );

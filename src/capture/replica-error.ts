@@ -11,7 +11,7 @@ export class ReplicaError extends OperatorError {
     super("vault", {
       found: `${database}: ${found}`,
       accepted,
-      advice: "This host must restore from the newest checkpoint; when it happens again, verify the vault.",
+      advice: "This host must restore from the newest checkpoint; if it happens again, verify the vault.",
     });
     this.database = database;
     this.reason = `found ${found}; accepted is ${accepted}`;

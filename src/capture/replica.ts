@@ -134,7 +134,7 @@ export class Replica {
   }
 
   async #exclusively(work: () => Promise<void>): Promise<void> {
-    if (this.#isClosed) throw new Error("the files of a replica that is closed are somebody else's");
+    if (this.#isClosed) throw new Error("the files of a closed replica belong to another owner");
     if (this.#busy) throw new Error("the caller must serialise load and apply");
     this.#busy = true;
     try {
@@ -148,7 +148,7 @@ export class Replica {
 const writtenByOthers = (name: string): ReplicaError =>
   new ReplicaError(
     name,
-    "a file that something else than this host wrote into",
-    "a copy that only the journal changes; nothing may write into the databases of a secondary",
+    "a file that was changed by something other than this host",
+    "a copy that only the journal changes; nothing else may write to the databases of a secondary",
     "foreign",
   );

@@ -130,7 +130,7 @@ class SnapshotReader {
       throw lostContinuity(
         name,
         `page ${page} with other content than was captured`,
-        "the content that is in the journal; the local disk or memory changed it: restore this host",
+        "the content of the journal; the local disk or memory changed it: restore this host",
       );
     }
   }

@@ -326,7 +326,7 @@ export class Source {
       if (captured === undefined)
         this.#databases.uncaptured.note(
           name,
-          notWhole(name, "a file that somebody goes on writing into without SQLite's locks"),
+          notWhole(name, "a file that a process keeps writing to without SQLite's locks"),
         );
     }
     if (mode === "stop") for (const { error } of this.#databases.uncaptured.list) if (!mayPass(error)) throw error;
@@ -388,7 +388,7 @@ export class Source {
   #release(keepWal: boolean): void {
     this.longLogs.end();
     this.#databases.close(keepWal, (name, why) => {
-      this.#options.onWarning(`${name}: the write-ahead log could not be folded into the database: ${why}`);
+      this.#options.onWarning(`${name}: the write-ahead log could not be checkpointed into the database: ${why}`);
     });
   }
 

@@ -49,7 +49,7 @@ export class UnlistedLogs {
       const identity = identityAt(entry);
       if (identity === undefined || !indexes.has(identity.inode) || isCaptured(identity) || isExcepted(name)) continue;
       onWarning(
-        `${name} is a database that ${processName(pid)} has open and that no pattern of \`databases\` in [host] matches: what is written there is not there after a failover. Add a pattern, or name it in \`databases_except\``,
+        `${name} is a database that ${processName(pid)} has open and that no pattern of \`databases\` in [host] matches: its content is missing after a failover. Add a pattern, or name it in \`databases_except\``,
       );
     }
   }

@@ -60,7 +60,7 @@ export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVi
         throw lostContinuity(
           name,
           `frame ${frame + i} of another generation or with a wrong checksum`,
-          "the frames that follow those captured",
+          "the frames that follow the captured ones",
         );
       const start = i * size + frameHeaderBytes;
       visit(header.page, frame + i, bytes.subarray(start, start + to.pageSize));
@@ -72,7 +72,7 @@ export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVi
     throw lostContinuity(
       name,
       `a last frame ${to.mxFrame} that is not the one in the index`,
-      "frames that end where the index says",
+      "frames up to the end that the index names",
     );
   }
 }

@@ -68,15 +68,14 @@ export class WholeFile {
         : { stamp, sinceMs: nowMs - Math.max(0, Math.min(ageMs, quietWhileOpenMs)) };
     this.#seen = seen;
     const stillMs = nowMs - seen.sinceMs;
-    if (stillMs < quietMs)
-      return { kind: "changing", found: "a file that was written a moment ago, without SQLite's locks" };
+    if (stillMs < quietMs) return { kind: "changing", found: "a file that was just written without SQLite's locks" };
     const writers = modesOf(this.#path);
     if (writers.includes(writeOnly))
       return { kind: "changing", found: "a file that a process has open for writing, without SQLite's locks" };
     if (writers.length > 0 && stillMs < quietWhileOpenMs)
       return {
         kind: "changing",
-        found: "a file that a process has open and wrote a moment ago, without SQLite's locks",
+        found: "a file that a process has open and has just written without SQLite's locks",
       };
     this.#wholeStamp = stamp;
     return { kind: "whole" };

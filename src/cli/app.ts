@@ -72,14 +72,14 @@ const root = buildRouteMap({
     }),
     gateways: buildRouteMap({
       routes: { list: gatewaysListCommand, remove: gatewaysRemoveCommand },
-      docs: { brief: "List the gateways of the cluster, and take one out" },
+      docs: { brief: "List the gateways of the cluster, and remove one" },
     }),
     rehearse: rehearseCommand,
     checkpoint: checkpointCommand,
     databases: databasesRoutes,
     suspects: buildRouteMap({
       routes: { clear: suspectsClearCommand },
-      docs: { brief: "Forward requests again that were put aside because they ended the application" },
+      docs: { brief: "Forward requests again that were set aside because they ended the application" },
     }),
     sql: sqlCommand,
     vault: vaultRoutes,
@@ -103,7 +103,7 @@ const root = buildRouteMap({
     brief: "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL",
     fullDescription: [
       "Failover that clients do not notice, for applications that keep their state in SQLite or libSQL.",
-      "`stead COMMAND --help` explains a command and shows examples. Any command takes --debug, which adds the stack to an error.",
+      "`stead COMMAND --help` explains a command and shows examples. Every command accepts --debug, which adds the stack to an error.",
       `\nEXIT CODES\n${exitCodeTable}`,
     ].join("\n"),
   },
@@ -114,7 +114,7 @@ function formatThrown(thrown: unknown, debug: boolean): string {
   const stack = debug && thrown instanceof Error ? `\n${stackOf(thrown)}` : "";
   const known = asOperatorError(thrown);
   if (known !== undefined) return formatOperatorError(known) + stack;
-  return `stead: unexpected error: ${messageOf(thrown)}${debug ? stack : "\n  do: run it again with --debug and report what it prints"}`;
+  return `stead: unexpected error: ${messageOf(thrown)}${debug ? stack : "\n  do: run it again with --debug and report the output"}`;
 }
 
 /** The stack of an error and of what caused it. */

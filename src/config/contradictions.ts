@@ -56,7 +56,7 @@ function checkListeners({ gateway, host }: PartialContent, problems: Problems): 
     if (earlier === undefined || earlier.path === path) return;
     problems.add(path, {
       found: `${formatAddress(address)}, which ${earlier.path.join(".")} takes already`,
-      accepted: "an address and port of its own",
+      accepted: "an address and port that no other listener uses",
       advice: "choose another port",
     });
   });
@@ -73,7 +73,7 @@ function checkServices(services: FileContent["service"], problems: Problems): vo
       const found = `"${service.name}", which service[${first}] is called already`;
       problems.add(["service", index, "name"], {
         found,
-        accepted: "a name of its own for each service",
+        accepted: "a different name for each service",
         advice: "rename one of them, or join them into one",
       });
     }
@@ -107,7 +107,7 @@ function checkServiceHosts(
       const found = `"${host.id}", the id of service[${index}].host[${first}] already`;
       problems.add([...path, "id"], {
         found,
-        accepted: "an id of its own for each host of a service",
+        accepted: "a different id for each host of a service",
         advice: "rename one of them",
       });
     }
@@ -120,7 +120,7 @@ function checkServiceHosts(
       const found = `${host.url ?? host.control}, the address of ${sameControl} already`;
       problems.add([...path, "control"], {
         found,
-        accepted: "a control address of its own for each host",
+        accepted: "a different control address for each host",
         advice: "correct one of them",
       });
     }
@@ -141,7 +141,7 @@ function checkPlainHost(
         problems.add([...path, key], {
           found: `${key} beside a control API`,
           accepted: 'only with control = "none"',
-          advice: "remove it: the host says itself where its data port is and how it is",
+          advice: "remove it: the host itself reports its data address and its health",
         });
     }
     return;
@@ -156,7 +156,7 @@ function checkPlainHost(
     problems.add([...path, "control"], {
       found: `"none" beside hosts with a control API in service "${service.name}"`,
       accepted: "all hosts of a service with one, or all without",
-      advice: "make two services of them: traffic would go to data that are not the same",
+      advice: "split them into two services: requests would reach different data",
     });
   }
 }
@@ -223,7 +223,7 @@ function checkDataPlane(
       found: "the PROXY protocol together with [gateway.tls]",
       accepted: "one of the two",
       advice:
-        "let the load balancer that sends the PROXY protocol end TLS, or let it pass TLS without the PROXY protocol",
+        "let the load balancer that sends the PROXY protocol terminate TLS, or let it pass TLS without the PROXY protocol",
     });
   }
   const names = new Set<string>();
@@ -248,7 +248,7 @@ function checkReachable(host: NonNullable<FileContent["host"]>, problems: Proble
     if (address.port === 0) {
       problems.add(["host", listen], {
         found: "port 0",
-        accepted: "a fixed port, since gateways have to find it",
+        accepted: "a fixed port, since gateways must find it",
         advice: "choose a port",
       });
     } else if (isWildcard(address) && host[advertise] === undefined) {
@@ -299,7 +299,7 @@ function checkFolders(file: string, host: NonNullable<FileContent["host"]>, prob
     if (!contains(dataFolder, folder) && !(key === "vault" && contains(folder, dataFolder))) continue;
     problems.add(["host", key], {
       found: `${folder}, but the data folder is ${dataFolder}`,
-      accepted: "folders that do not lie inside each other",
+      accepted: "folders that are not inside each other",
       advice: `choose a ${key} folder beside the data folder; the application owns what is below it`,
     });
   }
@@ -339,7 +339,7 @@ function checkHealth({ application }: NonNullable<FileContent["host"]>, problems
     if (keys[key] <= patienceMs) continue;
     problems.add(["host", "application", "health", key], {
       found: `${formatDuration(keys[key])}, longer than the patience of ${formatDuration(patienceMs)}`,
-      accepted: "at most the patience: an application is taken for stuck when no check was answered for so long",
+      accepted: "at most the patience, after which an application without an answered check counts as stuck",
       advice: `lower it, or set host.application.health.patience to more than that (or "off")`,
     });
   }

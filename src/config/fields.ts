@@ -32,7 +32,7 @@ export function table<const Entries extends v.ObjectEntries>(name: string, entri
   return v.pipe(
     v.custom<Record<string, unknown>>(
       isTable,
-      message(`a table, [${name}]`, `write [${name}] on a line of its own, and its keys below it`),
+      message(`a table, [${name}]`, `write [${name}] on its own line, with its keys below it`),
     ),
     v.object(entries),
   );
@@ -97,7 +97,7 @@ export function whole(min: number, max: number) {
 
 export const flag = v.boolean(message("true or false", "write true or false, without quotes"));
 
-export function text(accepted: string, advice = "write it in quotes, not empty") {
+export function text(accepted: string, advice = "write a non-empty value in quotes") {
   return v.pipe(v.string(message(accepted, advice)), v.nonEmpty(message(accepted, advice)));
 }
 
@@ -123,7 +123,7 @@ function parsed<Output>(accepted: string, advice: string, parse: (text: string) 
 
 const rangeMessage = message(
   'an address or a range, for example "10.0.0.7", "10.1.0.0/16", "fd00::1", "fd00::/8"',
-  "write the address as numbers, not as a name",
+  "write a numeric address, not a name",
 );
 export const addressRange = v.pipe(v.string(rangeMessage), v.check(isAddressRange, rangeMessage));
 

@@ -89,7 +89,7 @@ function syntaxProblem(file: string, error: TomlError): Problem {
     ...{ file, line: error.line, column: error.column, key: "" },
     found: `text that is not TOML (${reason ?? "malformed"})${line === "" || /secret/i.test(line) ? "" : `: ${line.replace(/^\d+:\s*/, "").slice(0, 80)}`}`,
     accepted: 'TOML 1.0: [table] lines and key = value lines, strings in quotes, for example lease = "1s"',
-    advice: "correct this line; nothing after it was checked",
+    advice: "correct this line; the lines after it were not checked",
   };
 }
 

@@ -54,7 +54,7 @@ const tls = table("gateway.tls", {
 
 const rangesMessage = message(
   'an array of addresses and ranges, for example ["10.0.0.7", "10.1.0.0/16", "fd00::/8"]',
-  "put each into quotes, the whole into brackets",
+  "put each entry into quotes and the list into brackets",
 );
 const addressRanges = v.array(addressRange, rangesMessage);
 
@@ -133,14 +133,14 @@ const urlPath = v.pipe(v.string(pathMessage), v.regex(/^\/[^\s?#]*$/, pathMessag
 
 const targetMessage = message(
   'a path that begins with a slash, with a query if need be, for example "/health?deep=0"',
-  "begin it with / and leave out spaces and #; what is not ASCII is written as %XX",
+  "begin it with / and leave out spaces and #; write non-ASCII characters as %XX",
 );
 /** What is asked of an application or a plain host. */
 const requestTarget = v.pipe(v.string(targetMessage), v.regex(/^\/[!-"$-~]*$/, targetMessage));
 
 const hostNameMessage = message(
   'a host name in lower case without a port, for example "notes.example"',
-  "write it as clients put it into the Host header",
+  "write it as clients send it in the Host header",
 );
 const hostName = v.pipe(v.string(hostNameMessage), v.regex(/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/, hostNameMessage));
 
@@ -179,12 +179,12 @@ const service = table("[service]", {
 
 const stringsMessage = message(
   'an array of strings, for example ["bun", "app.ts"]',
-  "put each part into quotes, the whole into brackets",
+  "put each part into quotes and the list into brackets",
 );
 const part = v.pipe(v.string(stringsMessage), v.nonEmpty(stringsMessage));
 const databaseMessage = message(
   `at least one path or glob: ${databasePatternAccepted}`,
-  "write them relative to `data`, without `..`; `**` only as a whole segment before the last; one that ends in -wal, -shm or -journal, as SQLite's own files do, with a wildcard there (`trip-*` for trip-journal)",
+  "write them relative to `data`, without `..`; `**` only as a whole segment before the last; if it ends in -wal, -shm or -journal, like SQLite's own files, put a wildcard there (`trip-*` for trip-journal)",
 );
 const database = v.pipe(
   v.string(databaseMessage),
@@ -247,7 +247,7 @@ const host = table("host", {
   databases_max: v.optional(whole(1, 100_000), 10_000),
   uncaptured: v.optional(choice(["hold", "stop"]), "hold"),
   uncaptured_patience: v.optional(duration({ min: 100, max: 10 * minute }), "10s"),
-  state: v.optional(text("path of a folder for the host's own notes")),
+  state: v.optional(text("path of a folder for the host's own state")),
   set_aside: v.optional(text("path of a folder for data that was never acknowledged")),
   set_aside_keep: v.optional(whole(1, 10_000), 20),
   set_aside_bytes: v.optional(size({ max: 1024 * GiB }), "10GiB"),

@@ -31,7 +31,7 @@ export function readSecret(input: SecretInput, problems: Problems, warnings: Pro
     problems.add(["cluster"], {
       found: `${sources.length} sources of the secret: ${sources.join(" and ")}`,
       accepted: "exactly one of them",
-      advice: "remove the others; `secret_file` is the best of them",
+      advice: "remove the others; `secret_file` is the best choice",
     });
     return undefined;
   }
@@ -85,7 +85,7 @@ function checked(secret: string, problem: (said: Said) => void): string | undefi
   // It travels in an Authorization header (RFC 6750, b64token), where white space or a line end would split it.
   if (!/^[\x21-\x7e]+$/.test(secret)) {
     problem({
-      found: "a secret with spaces, line ends or other than ASCII characters",
+      found: "a secret with spaces, line ends or non-ASCII characters",
       accepted: "visible ASCII characters only",
       advice,
     });

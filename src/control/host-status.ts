@@ -146,7 +146,7 @@ export const hostStatusSchema = v.object({
   /** What keeps this host from being a good primary; empty when nothing does. */
   impairments: v.optional(v.array(impairmentSchema), []),
   /**
-   * This host became primary and could not stay it, for a reason that may pass: a candidate of the last resort until
+   * This host became primary and could not stay it, for a reason that may pass: a candidate of last resort until
    * then.
    */
   retry: v.optional(v.nullable(retrySchema), null),

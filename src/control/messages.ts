@@ -32,7 +32,7 @@ const recordText = (charactersMax: number) =>
   v.pipe(
     v.string(),
     v.maxLength(charactersMax),
-    v.check((text) => !/\p{Surrogate}/u.test(text), "text without half of a surrogate pair"),
+    v.check((text) => !/\p{Surrogate}/u.test(text), "text without a lone surrogate"),
   );
 const recordIdMax = 64;
 const reasonMax = 500;

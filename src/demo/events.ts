@@ -146,7 +146,7 @@ async function hangApplication(primary: HostMember, { cluster, signal, say }: Ev
     },
   );
   return {
-    what: `the application of ${primary.id} hung, ${restarted ? "it was started again there" : `${next.id} serves`}`,
+    what: `the application of ${primary.id} hung, ${restarted ? "it was restarted there" : `${next.id} serves`}`,
     zombieAcknowledged: [],
   };
 }

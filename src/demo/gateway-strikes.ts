@@ -88,7 +88,7 @@ export class GatewayStrikes {
         const isMiddle = primary === undefined || primary === before;
         if (isMiddle) this.#inTheMiddle += 1;
         say(
-          `SIGKILL to ${acting.gateway.id}, which acts${isMiddle ? ": nobody is primary yet" : "; too late, its candidate is primary already"}`,
+          `SIGKILL to ${acting.gateway.id}, the acting gateway${isMiddle ? ": no host is primary yet" : "; too late, its candidate is already primary"}`,
         );
         return acting.gateway;
       }

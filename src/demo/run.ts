@@ -94,7 +94,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
       `${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}; seed ${seed}`,
     );
     await startAll(cluster, fleet, signal);
-    say("all are there; the load starts");
+    say("all are up; the load starts");
     await load.start();
     const stage: EventStage = {
       cluster,
@@ -116,7 +116,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     const { events, zombieAcknowledged } = await runEvents(stage, strikes, options, loadStartedAt, display, startedAt);
     await waitUntil(clock, Math.max(loadStartedAt + options.durationMs, clock.now() + quietMs), signal);
     await load.stop();
-    say("the load has stopped; everything is read back");
+    say("the load has stopped; reading everything back");
     const { entries, broken } = await model.readBack((path) => load.get(path));
     if (broken !== undefined) history.report("sum", broken);
     const result = history.finish(entries);
@@ -199,7 +199,7 @@ async function converge(
 ): Promise<number | null> {
   if (kills > 0)
     display.line(
-      `  the gateway that acts was killed in the middle of a failover: ${strikes.inTheMiddle === 0 ? "not this time" : "yes"}`,
+      `  the acting gateway was killed in the middle of a failover: ${strikes.inTheMiddle === 0 ? "not this time" : "yes"}`,
     );
   const sinceMs = await strikes.emptied();
   const { gateways, secret } = cluster;

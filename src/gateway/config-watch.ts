@@ -78,13 +78,13 @@ export class ConfigWatch {
     const result = load();
     const refuse = (why: string): void => {
       gateway.refuseReload(why);
-      log.error(`configuration refused, the one before stays in force: ${why}`);
+      log.error(`configuration refused, the previous one stays in force: ${why}`);
     };
     if (result.kind === "invalid") return refuse(formatProblems(result.problems));
-    if (result.config.gateway === null) return refuse(`${file} has no [gateway] any more`);
+    if (result.config.gateway === null) return refuse(`${file} no longer has [gateway]`);
     const outcome = gateway.reload(result.config.gateway);
-    if (outcome.kind === "refused") log.error(`configuration refused, the one before stays in force: ${outcome.why}`);
-    else log.info(`configuration read again: ${file}`);
+    if (outcome.kind === "refused") log.error(`configuration refused, the previous one stays in force: ${outcome.why}`);
+    else log.info(`configuration reloaded: ${file}`);
   }
 }
 

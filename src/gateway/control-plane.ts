@@ -193,7 +193,7 @@ export class ControlPlane {
       "warning",
       "host-removed",
       from,
-      `it failed, and rejoin is manual: look at it, then \`stead hosts add ${from} URL\``,
+      `it failed, and rejoin is manual: examine it, then \`stead hosts add ${from} URL\``,
     );
   }
 

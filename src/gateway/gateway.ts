@@ -128,7 +128,7 @@ export class Gateway implements AdminTarget {
   /** This gateway's data plane as a Hono app, to be served or embedded beside its own listener. */
   proxyApp(clientOf: Parameters<typeof createProxyApp>[1]): ReturnType<typeof createProxyApp> {
     if (this.#plane.server === null)
-      throw new Error("the gateway's data plane does not listen yet, or is in workers of its own");
+      throw new Error("the gateway's data plane does not listen yet, or runs in workers");
     return createProxyApp(this.#plane.server, clientOf);
   }
 

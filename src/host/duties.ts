@@ -141,7 +141,7 @@ export class Duties {
     this.#checkpoint = checkpoint;
     if (setAside !== undefined)
       this.#warnings.warn(
-        `local data that is nowhere in the journal (committed here, never acknowledged) is set aside in ${setAside}`,
+        `local data that is not in the journal (committed here, never acknowledged) is set aside in ${setAside}`,
       );
     this.#setAsides = await this.#parts.local.setAsides();
     this.#log.isCurrent(follower.epoch, follower.reader.position);
@@ -193,7 +193,7 @@ export class Duties {
     onClaim?.();
     const { leaseMs, controlUrl, id: host } = config;
     const onTrouble = (error: Error): void =>
-      this.#warnings.warn(`the vault does not take records: ${messageOf(error)}`, "vault");
+      this.#warnings.warn(`the vault accepts no records: ${messageOf(error)}`, "vault");
     const { follower } = this.#assertSecondary();
     const overEpoch = this.#life.promotion()?.overEpoch ?? follower.epoch?.epoch ?? 0;
     try {

@@ -152,7 +152,7 @@ export class Host implements Controlled {
     this.gateways.stop();
     await this.#canary.stop();
     if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, end())))
-      this.#warnings.warn("the vault does not answer: stopped without waiting for it any longer");
+      this.#warnings.warn("the vault does not answer: stopped without waiting for it");
   }
 
   /** Waits for whatever writes `vacate` in the state the host is in. */
@@ -225,7 +225,7 @@ export class Host implements Controlled {
     if (this.#state.kind !== "secondary") return promotion.refuse(notReady(this.#state));
     this.#parts.front.suspects.adopt(request.suspects ?? [], this.#parts.clock.now());
     if (this.#duties.secondary !== secondary)
-      return promotion.refuse({ kind: "not_ready", reason: "it began to follow anew meanwhile" });
+      return promotion.refuse({ kind: "not_ready", reason: "it started to follow again meanwhile" });
     const obstacle =
       this.#duties.unlistedDatabases() ?? this.#parts.leftovers.obstacle(secondary.replica.checksums().keys());
     if (obstacle !== undefined) return promotion.refuse({ kind: "not_ready", reason: obstacle });
@@ -322,7 +322,7 @@ export class Host implements Controlled {
   }
 
   #perform(effect: HostEffect): void {
-    const reason = "reason" in this.#state ? this.#state.reason : "not primary any more";
+    const reason = "reason" in this.#state ? this.#state.reason : "no longer primary";
     switch (effect.kind) {
       case "shut-gate":
         this.#duties.term?.cut(reason);
@@ -400,7 +400,7 @@ export class Host implements Controlled {
 
   #onDuplicateId(how: string): void {
     const { id } = this.#parts.config;
-    const reason = `another running host has the same id "${id}" (${how}); give each host an id of its own, then restart this one`;
+    const reason = `another running host has the same id "${id}" (${how}); give each host its own id, then restart this one`;
     this.#dispatch({ kind: "broken", reason });
   }
 

@@ -74,7 +74,7 @@ export class Rehearsals {
       return refused(`only a secondary rehearses; this host is ${role}`);
     if (ground === null) return refused("this host cannot rehearse");
     if (this.#current !== undefined)
-      return refused("a rehearsal runs here already, or is being cleared away: wait for its result in `stead status`");
+      return refused("a rehearsal is already running here, or being cleaned up: wait for its result in `stead status`");
     const cut = new AbortController();
     const work = this.#run(ground, secondary, cut.signal);
     this.#hold(cut, work);
@@ -123,7 +123,7 @@ export class Rehearsals {
     } catch (error) {
       const why = messageOf(error);
       log.warn("no rehearsal", { reason: why });
-      return refused(signal.aborted ? `the rehearsal was cut: ${why}` : `the rehearsal did not take place: ${why}`);
+      return refused(signal.aborted ? `the rehearsal was ended: ${why}` : `the rehearsal did not take place: ${why}`);
     } finally {
       await this.#clear(ground);
     }
@@ -215,7 +215,7 @@ export class Rehearsals {
     const { ok, atMs, startMs, detail } = done;
     this.#last = { ok, atMs, startMs, detail };
     const { log, onResult } = this.#options;
-    if (ok) log.info("rehearsal went well", { start_ms: Math.round(startMs ?? 0), copy_ms: Math.round(done.copyMs) });
+    if (ok) log.info("rehearsal succeeded", { start_ms: Math.round(startMs ?? 0), copy_ms: Math.round(done.copyMs) });
     else log.warn("rehearsal failed", { reason: detail });
     onResult(ok);
   }
@@ -225,7 +225,7 @@ export class Rehearsals {
     try {
       await ground.clear();
     } catch (error) {
-      this.#options.log.warn("a rehearsal could not be cleared away", { reason: messageOf(error) });
+      this.#options.log.warn("a rehearsal could not be cleaned up", { reason: messageOf(error) });
     }
   }
 }

@@ -240,14 +240,14 @@ function reload(config: HostConfig, load: () => HostConfig | string, host: Host,
   const next = load();
   const outcome = typeof next === "string" ? ({ kind: "refused", why: next } as const) : reloadHost(config, next);
   if (outcome.kind === "refused")
-    return log.error(`configuration refused, the one before stays in force: ${outcome.why}`);
-  log.info("configuration read again", { changed: outcome.kind === "taken" ? outcome.keys.join(", ") : "nothing" });
+    return log.error(`configuration refused, the previous one stays in force: ${outcome.why}`);
+  log.info("configuration reloaded", { changed: outcome.kind === "taken" ? outcome.keys.join(", ") : "nothing" });
   host.announce();
 }
 
 function warnOfSuspects(log: Logger, fresh: readonly Fingerprint[]): void {
   for (const { method, path } of fresh)
-    log.warn("suspect_request: the application ended twice while it had such a request: it is put aside", {
+    log.warn("suspect_request: the application ended twice while such a request was in flight: it is set aside", {
       method,
       path,
     });

@@ -92,7 +92,7 @@ export const limitTable = {
   },
   firstByteMs: {
     ...{ key: "first_byte", unit: "ms", default: minute, min: 100, max: 24 * hour },
-    doc: "from the request's last byte to the response's first; then 504, and the request is not sent again; see `service.first_byte`",
+    doc: "from the request's last byte to the response's first; then 504, and the request is not resent; see `service.first_byte`",
     host: {
       default: 0,
       min: 0,
@@ -162,7 +162,7 @@ export const limitTable = {
     default: 256 * KiB,
     min: 0,
     max: GiB,
-    doc: "body of one request kept so that it can be sent again",
+    doc: "body bytes of one request that are kept for resending it",
   },
   /** [gateway.hold] `bytes` decides. */
   keepBodyTotalBytesMax: {

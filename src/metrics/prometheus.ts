@@ -60,7 +60,7 @@ export class PrometheusMetrics implements Metrics, Exposition {
 
   #family(name: string): Family {
     const family = this.#families.get(name);
-    if (family === undefined) throw new Error(`${name} is no metric of this process`);
+    if (family === undefined) throw new Error(`${name} is not a metric of this process`);
     return family;
   }
 }

@@ -37,7 +37,8 @@ export class BoundedLog {
   }
 
   #endWindow(): void {
-    if (this.#untold > 0) this.#log.warn("and more like these", { count: this.#untold, seconds: windowMs / 1000 });
+    if (this.#untold > 0)
+      this.#log.warn("more messages of this kind were suppressed", { count: this.#untold, seconds: windowMs / 1000 });
     this.#window = undefined;
     this.#told = 0;
     this.#untold = 0;

@@ -71,7 +71,7 @@ export class Inotify {
     const calls = await loadCalls(bytes);
     if (typeof calls === "string") return calls;
     const fd = calls.init(create.IN_NONBLOCK | create.IN_CLOEXEC);
-    return fd < 0 ? "no inotify instance could be had (fs.inotify.max_user_instances)" : new Inotify(calls, fd, bytes);
+    return fd < 0 ? "no inotify instance is available (fs.inotify.max_user_instances)" : new Inotify(calls, fd, bytes);
   }
 
   /**

@@ -41,7 +41,7 @@ export interface OperatorErrorText {
  * @example
  * throw new OperatorError("unreachable", {
  *   found: "no gateway answers at http://127.0.0.1:7700 (connection refused)",
- *   advice: "start it with `stead gateway FILE`, or name another one with --gateway",
+ *   advice: "start it with `stead gateway FILE`, or name another gateway with --gateway",
  * });
  */
 export class OperatorError extends Error implements OperatorErrorText {

@@ -26,7 +26,7 @@ export class FencedError extends BaseVaultError {
     const who = host === "" ? "another host" : `host ${host} with epoch ${epoch}`;
     super({
       found: `fenced: position ${position} of the log was taken by ${who}`,
-      advice: "None is needed: this host goes back to restore mode by itself.",
+      advice: "None needed: this host returns to restore mode by itself.",
     });
     this.position = position;
     this.epoch = epoch;
@@ -41,7 +41,7 @@ export class WriterEndedError extends BaseVaultError {
     super(
       {
         found: `the log writer ended after position ${position}`,
-        advice: "Claim again: an ended writer is never used any more.",
+        advice: "Claim again: an ended writer is never used again.",
       },
       { cause },
     );
@@ -104,7 +104,7 @@ export class ForeignVaultError extends BaseVaultError {
     super({
       found: `the vault ${url} belongs to the service "${service}"`,
       accepted: `the vault of "${expected}"`,
-      advice: "Correct `service` or the vault's URL in the configuration; each service needs a vault of its own.",
+      advice: "Correct `service` or the vault's URL in the configuration; each service needs its own vault.",
     });
   }
 }
@@ -116,7 +116,7 @@ export class NotAVaultError extends BaseVaultError {
     super(
       {
         found: `${url} is not a vault: ${found}`,
-        advice: "Is the shared area mounted? A new vault is made with `stead vault create`, never by itself.",
+        advice: "Is the shared area mounted? Only `stead vault create` makes a new vault.",
       },
       options,
     );
@@ -131,7 +131,7 @@ export class LeftBehindError extends BaseVaultError {
   constructor(position: Position, boundary: Position) {
     super({
       found: `the log after position ${position} was removed by retention up to ${boundary}`,
-      advice: "None is needed: this host restores the newest checkpoint.",
+      advice: "None needed: this host restores the newest checkpoint.",
     });
     this.position = position;
     this.boundary = boundary;
@@ -183,7 +183,7 @@ export class CheckpointExistsError extends BaseVaultError {
   constructor(position: Position, existing: Position) {
     super({
       found: `no checkpoint was made at position ${position}: there is one at ${existing}`,
-      advice: "None is needed: restore that one.",
+      advice: "None needed: restore that one.",
     });
     this.position = position;
     this.existing = existing;

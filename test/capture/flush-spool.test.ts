@@ -77,7 +77,7 @@ test("it is applied from the file, which has no name meanwhile and is closed aft
   let complete: Flush | undefined;
   for (const [at, body] of flushOf(content).entries()) {
     complete = assembler.push(record(at + 1, body));
-    // The content of a part is not needed any more when the next one comes.
+    // The content of a part is no longer needed when the next one comes.
     for (const { pages } of body.kind === "commit" && at >= 2 ? body.databases : [])
       for (const page of pages) page.content.fill(0);
   }

@@ -25,7 +25,9 @@ test("a database that there is no room for to fold the log into is closed all th
   expect(JSON.parse(stdout)).toEqual({
     captured: true,
     ahead: false,
-    warnings: [expect.stringMatching(/^app\.db: the write-ahead log could not be folded into the database: .*disk/)],
+    warnings: [
+      expect.stringMatching(/^app\.db: the write-ahead log could not be checkpointed into the database: .*disk/),
+    ],
   });
   const after = new DatabaseSync(path);
   expect(after.prepare("SELECT length(x) AS bytes FROM t ORDER BY rowid").all()).toEqual([

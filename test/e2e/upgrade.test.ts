@@ -116,7 +116,7 @@ for (const workers of [1, 2]) {
       const served = load.answered;
       await until(() => load.answered > served + 200);
       if (nth === 1) answerSlow[0]?.();
-      await until(() => countOf("upgraded: the process before is done") === nth);
+      await until(() => countOf("upgraded: the previous process is done") === nth);
     }
     await load.stop();
     expect(load.failures).toEqual([]);
@@ -131,13 +131,13 @@ for (const workers of [1, 2]) {
   });
 }
 
-test("a configuration that does not fit is refused, and the process before goes on as if nothing had been asked", async () => {
+test("a configuration that does not fit is refused, and the old process continues as if nothing had been asked", async () => {
   const gateway = await startGateway(1);
   const load = new RawLoad(port, 4);
   writeFileSync(configFile, `${configText(1)}nonsense = 1\n`);
   upgrade(gateway);
   await until(() => countOf("not upgraded") === 1);
-  expect(logText()).toContain("not upgraded, the process before goes on: the new process ended: exit code");
+  expect(logText()).toContain("not upgraded, the old process continues: the new process ended: exit code");
   writeFileSync(configFile, configText(1).replace('id = "g1"', 'id = "g2"'));
   upgrade(gateway);
   await until(() => countOf("not upgraded") === 2);
@@ -166,7 +166,7 @@ test("a new process that cannot begin is killed, and the one before has its admi
 test("when the process that took over is killed, the one that was started ends too, so that it is started again", async () => {
   const gateway = await startGateway(1);
   upgrade(gateway);
-  await until(() => countOf("upgraded: the process before is done") === 1);
+  await until(() => countOf("upgraded: the previous process is done") === 1);
   const pid = Number(/upgraded: the new process serves[^\n]*pid=(\d+)/.exec(logText())?.[1]);
   process.kill(pid, "SIGKILL");
   expect((await gateway.ended).code).toBe(1);
@@ -176,7 +176,7 @@ test("when the process that took over is killed, the one that was started ends t
 test("when the process that was started is killed, the one that took over ends and frees the port", async () => {
   const gateway = await startGateway(1);
   upgrade(gateway);
-  await until(() => countOf("upgraded: the process before is done") === 1);
+  await until(() => countOf("upgraded: the previous process is done") === 1);
   const family = descendantsOf(gateway.pid);
   process.kill(gateway.pid, "SIGKILL");
   await gateway.ended;

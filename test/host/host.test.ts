@@ -396,7 +396,7 @@ describe("a host", () => {
     await claimAs(store.inner, "b");
     a.write("CREATE TABLE t (x)");
     await role(a.host, "secondary");
-    expect(() => term?.gate()).toThrow("not primary any more");
+    expect(() => term?.gate()).toThrow("no longer primary");
     expect(a.applications.map(({ state }) => state)).toEqual(["killed"]);
     expect(a.host.status()).toMatchObject({ epoch: 2, epochHost: "b" });
     expect(existsSync(a.host.status().setAside[0] ?? "nowhere")).toBe(true);
@@ -465,7 +465,7 @@ describe("a host", () => {
     await role(a.host, "primary");
     expect(new Set(ports).size).toBe(2);
     expect(a.host.status()).toMatchObject({ epoch: 1, vacated: false, application: { state: "ready" } });
-    expect(a.host.status().warnings.join()).toContain("its port is taken; it is started once more, at another port");
+    expect(a.host.status().warnings.join()).toContain("its port is taken; it is started once more, on another port");
   });
 
   test("that was put off obeys an order at any time, waits longer each time it fails, and is like any other when it serves", async () => {
@@ -573,7 +573,7 @@ describe("a host", () => {
     expect(await promote(a.host, { epoch: 1 })).toMatchObject({ kind: "done" });
     expect(await rehearsal).toMatchObject({
       kind: "refused",
-      refusal: { reason: "the rehearsal was cut: this host was asked to become primary" },
+      refusal: { reason: "the rehearsal was ended: this host was asked to become primary" },
     });
     expect(a.host.status()).toMatchObject({ role: "primary", rehearsal: null });
     expect(cleared).toBeGreaterThanOrEqual(1);

@@ -46,7 +46,7 @@ test("a counter is there with 0 before anything happened, so that its first incr
 test("a metric of another process is refused, and so is a tally of other buckets", () => {
   const metrics = new PrometheusMetrics(gatewayMetrics);
   expect(() => metrics.histogram("stead_gate_wait_seconds", {})).toThrow(
-    "stead_gate_wait_seconds is no metric of this process",
+    "stead_gate_wait_seconds is not a metric of this process",
   );
   expect(() =>
     metrics.histogram("stead_failover_gap_seconds", { service: "notes" }).merge({ counts: [1, 2], sum: 3 }),

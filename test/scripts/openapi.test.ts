@@ -97,7 +97,7 @@ test("a check that JSON Schema cannot express is said in words, and what has no 
   expect(reason).toMatchObject({
     type: "string",
     maxLength: 500,
-    description: "Checked besides this schema: text without half of a surrogate pair.",
+    description: "Checked besides this schema: text without a lone surrogate.",
   });
   expect(() =>
     convert({

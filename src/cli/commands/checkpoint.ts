@@ -20,7 +20,7 @@ export const checkpointCommand = buildCommand<CheckpointFlags, [host?: string], 
   docs: {
     brief: "Make a checkpoint now",
     fullDescription: [
-      "Writers are not stopped. Ends with 0 when the checkpoint is complete and verified, with 5 when it was refused, with 6 when",
+      "Writers are not stopped. Exits with 0 once the checkpoint is complete and verified, with 5 if it was refused, with 6 if",
       "the gateway does not answer.",
       "",
       "EXAMPLES",
@@ -31,9 +31,7 @@ export const checkpointCommand = buildCommand<CheckpointFlags, [host?: string], 
     flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag },
     positional: {
       kind: "tuple",
-      parameters: [
-        { brief: "Host to ask (the primary when left out)", placeholder: "host", parse: String, optional: true },
-      ],
+      parameters: [{ brief: "Host to ask (default: the primary)", placeholder: "host", parse: String, optional: true }],
     },
   },
   async func(flags, host) {

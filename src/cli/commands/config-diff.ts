@@ -28,9 +28,9 @@ export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliCon
   docs: {
     brief: "Show where a configuration file and the running gateway differ",
     fullDescription: [
-      "What operators decided at run time (`stead hosts add`, `set`, `drain`, `remove`) wins over the file; this shows where. It",
-      "also shows what the file says and the gateway does not do, because it refused the file or has not read it yet.",
-      "Ends with 0 when there is no difference, with 9 when there are, with 3 when the file is wrong, with 6 when the gateway",
+      "Changes at run time (`stead hosts add`, `set`, `drain`, `remove`) win over the file; this shows them. It",
+      "also shows settings of the file that are not in force, because the gateway refused the file or has not read it yet.",
+      "Exits with 0 if there is no difference, with 9 if there is one, with 3 if the file is invalid, with 6 if the gateway",
       "does not answer. Times are milliseconds, sizes bytes.",
       "",
       "EXAMPLES",

@@ -34,7 +34,7 @@ export function requireConfig(context: CliContext, file: string | undefined): Co
     context.process.stderr.write(`${formatProblems(result.problems)}\n`);
     throw new OperatorError("configuration", {
       found: `${count} problem${count === 1 ? "" : "s"} in ${path}`,
-      advice: `correct ${count === 1 ? "it" : "them"} as said above and run \`stead config check ${path}\``,
+      advice: `correct ${count === 1 ? "it" : "them"} as described above, then run \`stead config check ${path}\``,
     });
   }
   if (result.config.warnings.length > 0)
@@ -114,7 +114,7 @@ export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file
   docs: {
     brief: "Read a configuration file and print every problem in it",
     fullDescription:
-      "Reads the file as `stead gateway` and `stead host` do and prints every problem with file, line, key, what was found, what is accepted and what to do.\nEnds with 0 when there is none, with 3 when there are.\n\nEXAMPLES\n  stead config check\n  stead config check /etc/stead/stead.toml --json",
+      "Reads the file as `stead gateway` and `stead host` do and prints every problem with file, line, key, what was found, what is accepted and what to do.\nExits with 0 if there is none, with 3 otherwise.\n\nEXAMPLES\n  stead config check\n  stead config check /etc/stead/stead.toml --json",
   },
   parameters: {
     flags: {

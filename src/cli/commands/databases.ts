@@ -30,10 +30,10 @@ const nameParameter = {
 
 const listCommand = buildCommand<DatabasesFlags, [], CliContext>({
   docs: {
-    brief: "List the databases of a service and how each is",
+    brief: "List the databases of a service and their condition",
     fullDescription: [
-      "As the primary has them, or a secondary where nobody serves. Those that cannot be captured (`held`), that match a pattern and are no",
-      "databases (`left-out`) and that were excluded come first, with what was found and what to do.",
+      "Shows the primary's databases, or a secondary's if no host serves. Databases that cannot be captured (`held`), files that match a",
+      "pattern but are no database (`left-out`) and excluded ones come first, with what was found and what to do.",
       "",
       "EXAMPLES",
       "  stead databases",
@@ -49,12 +49,12 @@ const listCommand = buildCommand<DatabasesFlags, [], CliContext>({
 
 const excludeCommand = buildCommand<DatabasesFlags & { readonly force: boolean }, [name: string], CliContext>({
   docs: {
-    brief: "Leave a database out of what is captured, and release what waits for it",
+    brief: "Stop capturing a database, and release the responses that wait for it",
     fullDescription: [
-      'For one that cannot be captured: while `host.uncaptured = "hold"` every answer of the service waits for it. What is written into it',
-      "from now on is on its host's disk only, and not there after a failover. Every host knows it, also the next primary, until the",
-      "database is included again. --force also takes one that was captured: it is removed from the journal and from the other hosts.",
-      "Ends with 0 when it is excluded, with 5 when it was refused, with 6 when the gateway does not answer.",
+      'For a database that cannot be captured: with `host.uncaptured = "hold"` every response of the service waits for it. Writes to it',
+      "from now on are on its host's disk only, and are missing after a failover. The exclusion holds on every host until the",
+      "database is included again. --force also excludes a captured database: it is removed from the journal and from the other hosts.",
+      "Exits with 0 once it is excluded, with 5 if it was refused, with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead databases exclude tenants/broken.db",
@@ -67,7 +67,7 @@ const excludeCommand = buildCommand<DatabasesFlags & { readonly force: boolean }
         kind: "boolean",
         default: false,
         withNegated: false,
-        brief: "Also a database that was captured, or a name that is not there",
+        brief: "Also exclude a captured database, or a name that does not exist",
       },
     },
     positional: { kind: "tuple", parameters: [nameParameter] },
@@ -79,10 +79,10 @@ const excludeCommand = buildCommand<DatabasesFlags & { readonly force: boolean }
 
 const includeCommand = buildCommand<DatabasesFlags, [name: string], CliContext>({
   docs: {
-    brief: "Capture a database again that was excluded",
+    brief: "Capture an excluded database again",
     fullDescription: [
-      "It is captured whole by the primary before anything that follows is answered; what other hosts have under its name is replaced.",
-      "Ends with 0 when it is not excluded any more, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "The primary captures it completely before it answers anything else; copies of that name on other hosts are replaced.",
+      "Exits with 0 once it is no longer excluded, with 5 if it was refused, with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead databases include tenants/broken.db",
@@ -97,7 +97,7 @@ const includeCommand = buildCommand<DatabasesFlags, [name: string], CliContext>(
 export const databasesRoutes = buildRouteMap({
   routes: { list: listCommand, exclude: excludeCommand, include: includeCommand },
   defaultCommand: "list",
-  docs: { brief: "List the databases of a service, leave one out of what is captured, and take it back" },
+  docs: { brief: "List the databases of a service, exclude one from capture, and include it again" },
 });
 
 const serviceOf = ({ service }: DatabasesFlags): { service?: string } => (service === undefined ? {} : { service });

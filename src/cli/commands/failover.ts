@@ -26,11 +26,11 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
   docs: {
     brief: "Replace a lost primary now, or show what would happen",
     fullDescription: [
-      "Without --force it acts only when the primary is lost (also while automation is paused). With --force it replaces the",
-      "primary whatever is known of it: the log fences the old one, so no acknowledged write is lost with durability strict.",
-      "--dry-run changes nothing: it says who would take over, and why each other host would not.",
-      "Ends with 0 when the new primary serves (--dry-run: when somebody could take over), with 5 when it was refused",
-      "(--dry-run: nobody could), with 6 when the gateway does not answer.",
+      "Without --force it acts only if the primary is lost (also while automation is paused). With --force it replaces the",
+      "primary whatever its state: the log fences the old one, so no acknowledged write is lost with durability strict.",
+      "--dry-run changes nothing: it names the host that would take over, and why each other host would not.",
+      "Exits with 0 once the new primary serves (--dry-run: if a host could take over), with 5 if it was refused",
+      "(--dry-run: if none could), with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead failover --dry-run",
@@ -46,19 +46,19 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
         kind: "boolean",
         default: false,
         withNegated: false,
-        brief: "Change nothing; say what would happen, and why not another host",
+        brief: "Change nothing; show what would happen, and why other hosts are not chosen",
       },
       force: {
         kind: "boolean",
         default: false,
         withNegated: false,
-        brief: "Also when the primary seems well, or cannot be asked",
+        brief: "Also if the primary seems healthy, or cannot be asked",
       },
     },
     positional: {
       kind: "tuple",
       parameters: [
-        { brief: "New primary (the best host when left out)", placeholder: "host", parse: String, optional: true },
+        { brief: "New primary (default: the best host)", placeholder: "host", parse: String, optional: true },
       ],
     },
   },
@@ -94,7 +94,7 @@ export function describePlan(plan: DryRunAnswer): string {
   const then = order.length > 1 ? `, then ${order.slice(1).join(", ")}` : "";
   return [
     `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
-    wouldPromote === null ? "nobody could take over\n" : `would promote: ${wouldPromote}${then}\n`,
+    wouldPromote === null ? "no host could take over\n" : `would promote: ${wouldPromote}${then}\n`,
     ...but.map(({ host, why }) => paragraph(`but ${host}: `, why)),
     ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, why)),
     ...obstacles.map((obstacle) => paragraph("note: ", obstacle)),

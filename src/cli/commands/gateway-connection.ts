@@ -43,7 +43,7 @@ export const serviceFlag = {
     parse: String,
     optional: true,
     placeholder: "name",
-    brief: "Service, where the gateway has several",
+    brief: "Service, if the gateway has several",
   },
 } as const;
 
@@ -96,14 +96,15 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
     case "refused":
       throw new OperatorError("unreachable", {
         found: `no gateway answers at ${url} (connection refused)`,
-        advice: "start it with `stead gateway FILE`, or name another one with --gateway",
+        advice: "start it with `stead gateway FILE`, or name another gateway with --gateway",
       });
     case "timeout":
     case "reset":
     case "aborted":
       throw new OperatorError("unreachable", {
         found: answer.message,
-        advice: "try again, or another gateway with --gateway; what was ordered may still happen: see `stead status`",
+        advice:
+          "try again, or use another gateway with --gateway; the order may still be carried out: see `stead status`",
       });
     case "invalid":
       throw new OperatorError("unreachable", {

@@ -12,11 +12,11 @@ import { versionText } from "../../runtime/program-version.ts";
 
 export const gatewayCommand = buildCommand<Record<never, never>, [file?: string], CliContext>({
   docs: {
-    brief: "Run a gateway: the reverse proxy that sends requests to the primary, and replaces it when it is lost",
+    brief: "Run a gateway: the reverse proxy that sends requests to the primary, and replaces it if it is lost",
     fullDescription: [
-      "Reads [gateway] and every [[service]] of the configuration file. Prints one line when it listens, then one line per event.",
-      "The file is read again when it changes and at SIGHUP: a wrong one is refused whole and shown in `stead status`.",
-      "Stops cleanly at SIGTERM or SIGINT: requests in flight are finished first.",
+      "Reads [gateway] and every [[service]] of the configuration file. Prints one line once it listens, then one line per event.",
+      "Rereads the file when it changes and at SIGHUP; an invalid file is refused as a whole and shown in `stead status`.",
+      "Stops cleanly at SIGTERM or SIGINT, after the requests in flight.",
       "At SIGUSR2 the binary at the same path takes over without refusing a connection; the process id stays.",
       "",
       "EXAMPLES",
@@ -47,7 +47,7 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
     if (lost !== undefined)
       throw new OperatorError("unexpected", {
         found: `the process that had taken over is gone: ${lost}`,
-        advice: "start the gateway again, and look at what that process wrote above",
+        advice: "restart the gateway, and read what that process wrote above",
       });
     log.info("stopping");
     await keeper.stop();
@@ -68,7 +68,7 @@ export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file:
     const { log } = options;
     // Only the keeper starts an upgrade: it has the listening socket, and the process id that is known.
     this.onUpgrade?.(() =>
-      log.warn(`not upgraded: send SIGUSR2 to process ${process.ppid}, which was started as the gateway`),
+      log.warn(`not upgraded: send SIGUSR2 to process ${process.ppid}, the process that was started as the gateway`),
     );
     await runSuccessor({
       ...{ input: process.stdin, output: process.stdout, log, signal: this.signal },

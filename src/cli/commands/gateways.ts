@@ -19,7 +19,7 @@ const shared = { ...connectionFlags, ...jsonFlag } as const;
 
 export const gatewaysListCommand = buildCommand<GatewaysFlags, [], CliContext>({
   docs: {
-    brief: "List the registered gateways, and how the one that is asked hears the others",
+    brief: "List the registered gateways, and when the asked gateway last heard each",
     fullDescription: "EXAMPLES\n  stead gateways list\n  stead gateways list --json",
   },
   parameters: { flags: shared },
@@ -31,11 +31,11 @@ export const gatewaysListCommand = buildCommand<GatewaysFlags, [], CliContext>({
 
 export const gatewaysRemoveCommand = buildCommand<GatewaysFlags, [gateway: string], CliContext>({
   docs: {
-    brief: "Take a gateway out of the cluster",
+    brief: "Remove a gateway from the cluster",
     fullDescription: [
-      "It no longer counts for a majority, and what it says is refused. Stop it first, or afterwards: when it is started again it joins anew.",
+      "It no longer counts for a majority, and its messages are refused. Stop it before or afterwards; if it is started again, it joins anew.",
       "A gateway cannot remove itself: ask another one.",
-      "Ends with 0 when it is gone, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "Exits with 0 once it is gone, with 5 if it was refused, with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead gateways remove g3",

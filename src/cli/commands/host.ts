@@ -16,11 +16,11 @@ interface HostFlags {
 
 export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>({
   docs: {
-    brief: "Run a host: beside the application, as primary or in restore mode",
+    brief: "Run a host: beside the application, as primary or secondary",
     fullDescription: [
-      "Reads [host] of the configuration file. As secondary it follows the vault's log and is ready to take over; as primary it runs",
-      "the application, captures every commit, and releases an answer only when the vault has what it depends on.",
-      "The file is read again at SIGHUP: a change that a running host cannot take over is refused whole, and named.",
+      "Reads [host] of the configuration file. As a secondary it follows the vault's log, ready to take over; as the primary it runs",
+      "the application, captures every commit, and releases a response only once the vault has the commits it depends on.",
+      "Rereads the file at SIGHUP; a file with a change that a running host cannot apply is refused as a whole, and the change is named.",
       "Stops cleanly at SIGTERM, SIGINT or SIGQUIT: a primary finishes requests in flight, stops the application and steps down.",
       "",
       "EXAMPLES",
@@ -34,7 +34,7 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
         kind: "boolean",
         default: false,
         withNegated: false,
-        brief: "Begin an empty vault with this host's databases although SQLite finds them damaged",
+        brief: "Initialise an empty vault from this host's databases although SQLite finds them damaged",
       },
     },
     positional: { kind: "tuple", parameters: [configFileParameter] },
@@ -53,7 +53,7 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
       const result = loadConfig(config.file, { env: this.process.env, folder: this.cwd });
       return result.kind === "invalid"
         ? formatProblems(result.problems)
-        : (result.config.host ?? `${config.file} has no [host] any more`);
+        : (result.config.host ?? `${config.file} no longer has [host]`);
     };
     let running: RunningHost | undefined;
     // From the first moment: until the host runs, there is nothing to change, and SIGHUP must not end it.

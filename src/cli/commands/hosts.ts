@@ -42,10 +42,10 @@ export const hostsListCommand = buildCommand<HostsFlags, [], CliContext>({
 
 export const hostsAddCommand = buildCommand<AddFlags, [host: string, control: string], CliContext>({
   docs: {
-    brief: "Register a host, or change what is registered of it",
+    brief: "Register a host, or change its registration",
     fullDescription: [
-      "The gateway watches it at once. What is added here wins over the configuration file, also after a restart.",
-      "Ends with 0 when it is registered, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "The gateway watches it at once. Hosts added here win over the configuration file, also after a restart.",
+      "Exits with 0 once it is registered, with 5 if it was refused, with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead hosts add app4 http://10.0.0.14:7800",
@@ -61,7 +61,7 @@ export const hostsAddCommand = buildCommand<AddFlags, [host: string, control: st
         parse: wholeNumber,
         optional: true,
         placeholder: "number",
-        brief: "Higher is preferred (the host's own word when left out)",
+        brief: "Higher is preferred (default: the host's own setting)",
       },
       nofailover: { kind: "boolean", default: false, withNegated: false, brief: "Never promote it by automation" },
     },
@@ -89,10 +89,10 @@ export const hostsRemoveCommand = buildCommand<
   CliContext
 >({
   docs: {
-    brief: "Take a host out of the registry",
+    brief: "Remove a host from the registry",
     fullDescription: [
-      "It is not watched and not promoted any more. A primary that serves is refused: switch over first.",
-      "Ends with 0 when it is gone, with 5 when it was refused, with 6 when the gateway does not answer.",
+      "It is no longer watched or promoted. A serving primary is refused: switch over first.",
+      "Exits with 0 once it is gone, with 5 if it was refused, with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead hosts remove app4",
@@ -116,8 +116,8 @@ export const hostsSetCommand = buildCommand<SetFlags, [host: string], CliContext
   docs: {
     brief: "Change the priority of a host, or whether it may become primary",
     fullDescription: [
-      "What is set here wins over the configuration file, also after a restart. `own`: the host's own word counts again.",
-      "`--nofailover no` undoes `stead hosts drain`. Ends with 0 when it is set, with 5 when there is no such host, with 6 when",
+      "Values set here win over the configuration file, also after a restart. `own` returns to the host's own setting.",
+      "`--nofailover no` undoes `stead hosts drain`. Exits with 0 once it is set, with 5 if there is no such host, with 6 if",
       "the gateway does not answer.",
       "",
       "EXAMPLES",
@@ -141,7 +141,7 @@ export const hostsSetCommand = buildCommand<SetFlags, [host: string], CliContext
         parse: yesNoOrOwn,
         optional: true,
         placeholder: "yes|no|own",
-        brief: "Whether it never becomes primary",
+        brief: "Whether to exclude it from becoming primary",
       },
     },
     positional: { kind: "tuple", parameters: [hostParameter] },
@@ -171,11 +171,11 @@ export const hostsDrainCommand = buildCommand<
   CliContext
 >({
   docs: {
-    brief: "Take a host out of work: never a candidate, and no longer primary",
+    brief: "Take a host out of service: no candidate, and no longer primary",
     fullDescription: [
-      "Sets nofailover, and switches over to another host when it is primary. It stays registered and follows the log;",
-      "`stead hosts set HOST --nofailover no` takes it back into work, `stead hosts remove HOST` takes it out of the registry.",
-      "Ends with 0 when it is not primary any more, with 5 when nobody could take over (it is no candidate all the same), with",
+      "Sets nofailover, and switches over to another host if it is primary. It stays registered and follows the log;",
+      "`stead hosts set HOST --nofailover no` undoes this; `stead hosts remove HOST` removes it from the registry.",
+      "Exits with 0 once it is no longer primary, with 5 if no other host could take over (it is still excluded as a candidate), with",
       "6 when the gateway does not answer.",
       "",
       "EXAMPLES",

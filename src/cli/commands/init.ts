@@ -35,7 +35,12 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
   },
   parameters: {
     flags: {
-      role: { kind: "enum", values: ["gateway", "host", "both"], default: "both", brief: "What the file configures" },
+      role: {
+        kind: "enum",
+        values: ["gateway", "host", "both"],
+        default: "both",
+        brief: "Role that the file configures",
+      },
       service: { kind: "parsed", parse: String, default: "app", placeholder: "name", brief: "Name of the service" },
       host: { kind: "parsed", parse: String, default: "a", placeholder: "id", brief: "Id of this host" },
       vault: {
@@ -50,20 +55,20 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
         parse: String,
         default: "data",
         placeholder: "folder",
-        brief: "The application's data folder; the databases in it are listed",
+        brief: "The application's data folder; its databases are listed in the file",
       },
       createVault: {
         kind: "boolean",
         default: false,
         withNegated: false,
-        brief: "Make that folder a new vault; one host does this, once, on the shared area",
+        brief: "Make that folder a new vault; do this once, on one host",
       },
     },
     positional: {
       kind: "tuple",
       parameters: [
         {
-          brief: "Folder for the files (the working folder when left out)",
+          brief: "Folder for the files (default: the working folder)",
           placeholder: "folder",
           parse: String,
           optional: true,

@@ -17,7 +17,7 @@ export const vaultFlags = {
     parse: String,
     optional: true,
     placeholder: "file",
-    brief: "Configuration file whose [host] names the vault (stead.toml when no folder is given)",
+    brief: "Configuration file whose [host] names the vault (default without a folder: stead.toml)",
   },
   json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" },
 } as const;
@@ -26,7 +26,7 @@ export const folderParameter = {
   kind: "tuple",
   parameters: [
     {
-      brief: "Folder of the vault (the one of [host] when left out)",
+      brief: "Folder of the vault (default: from [host])",
       placeholder: "folder",
       parse: String,
       optional: true,

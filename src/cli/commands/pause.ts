@@ -31,7 +31,9 @@ const command = (kind: "pause" | "resume", brief: string, explanation: string) =
         url,
       );
       const text =
-        kind === "pause" ? "automation is paused; routing stays, and `stead failover` still works" : "automation is on";
+        kind === "pause"
+          ? "automation is paused; routing continues, and `stead failover` still works"
+          : "automation is on";
       this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `service ${done.service}: ${text}\n`);
     },
   });
@@ -39,7 +41,7 @@ const command = (kind: "pause" | "resume", brief: string, explanation: string) =
 export const pauseCommand = command(
   "pause",
   "Turn automatic failover off",
-  "No failover happens by itself until `stead resume`. Requests still go to the primary. It outlasts a restart of the gateway.",
+  "No automatic failover happens until `stead resume`. Requests still go to the primary. The pause survives a restart of the gateway.",
 );
 export const resumeCommand = command(
   "resume",

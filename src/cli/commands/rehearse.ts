@@ -23,10 +23,10 @@ export const rehearseCommand = buildCommand<RehearseFlags, [host: string], CliCo
     brief: "Start the application on a secondary, on a copy of its databases, and stop it again",
     fullDescription: [
       "Finds what would fail at the first failover to that host: a missing file, another version of a library, a taken port. Clients do",
-      "not notice, nothing is journaled, and nothing of it is left. The application sees STEAD_REHEARSAL=1. A failover does not wait",
+      "not notice, nothing is journaled, and nothing of it remains. The application sees STEAD_REHEARSAL=1. A failover does not wait",
       "for it. Rehearse on every secondary after each deployment.",
-      "Ends with 0 when the application got ready and stayed so, with 8 when it did not, with 5 when there was no rehearsal (the host is",
-      "no secondary, no space, a failover came), with 6 when the gateway does not answer.",
+      "Exits with 0 if the application got ready and stayed ready, with 8 if it did not, with 5 if there was no rehearsal (the host is",
+      "not a secondary, no space, a failover came), with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead rehearse app2",

@@ -26,10 +26,10 @@ const clearScreen = "\u001b[H\u001b[2J";
 
 export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
   docs: {
-    brief: "Show services, hosts, who is primary, and what is wrong",
+    brief: "Show services, hosts, the primary, and current problems",
     fullDescription: [
-      "Asks a gateway and prints a table per service. Ends with 0 when every service has a primary that serves and a vault that answers,",
-      "with 9 when one has not, with 6 when the gateway does not answer.",
+      "Asks a gateway and prints a table per service. Exits with 0 if every service has a primary that serves and a vault that answers,",
+      "with 9 otherwise, with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead status",
@@ -45,7 +45,7 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
         kind: "boolean",
         default: false,
         withNegated: false,
-        brief: "Show it again and again until Ctrl-C; with --json one object per line",
+        brief: "Refresh until Ctrl-C; with --json one object per line",
       },
     },
   },
@@ -88,7 +88,7 @@ export function formatStatus(status: ClusterStatus, wallTimeMs: number): string 
 function workersLine(workers: ClusterStatus["workers"]): string {
   if (workers.length === 0) return "";
   const each = workers.map(({ pid, state, connections, restarts }, index) => {
-    const again = restarts === 0 ? "" : `, started again ${restarts} times`;
+    const again = restarts === 0 ? "" : `, restarted ${restarts} times`;
     return `${index + 1} ${state} (${pid === null ? "" : `pid ${pid}, `}${connections} connections${again})`;
   });
   return `workers: ${each.join("; ")}\n`;
@@ -158,7 +158,7 @@ function formatNotes({ id, role, reason, notes }: ClusterHost): string {
 }
 
 /** `failed` is the one state that a host does not leave by itself. */
-const failedAdvice = "do: mend the cause that it names, then restart this host";
+const failedAdvice = "do: fix the cause named here, then restart this host";
 
 /** What a host that is down last said of itself is history: a dead primary must not look like a second one. */
 const roleOf = ({ role, health }: ClusterHost): string =>
@@ -178,7 +178,7 @@ function formatFailovers(service: ClusterService, wallTimeMs: number): string {
       ...(phases === "" ? [] : [`${phases} ms`]),
       ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`]),
     ].join("; ");
-    const what = `${entry.kind} ${entry.from ?? "nobody"} -> ${entry.to ?? "nobody"}, ${entry.outcome}${durations === "" ? "" : ` (${durations})`}`;
+    const what = `${entry.kind} ${entry.from ?? "none"} -> ${entry.to ?? "none"}, ${entry.outcome}${durations === "" ? "" : ` (${durations})`}`;
     return paragraph(`  ${duration(wallTimeMs - entry.decidedAtMs)} ago: `, what);
   });
   return `last failovers:\n${lines.join("")}`;

@@ -15,11 +15,11 @@ interface SuspectsFlags extends ConnectionFlags {
 
 export const suspectsClearCommand = buildCommand<SuspectsFlags, [service?: string], CliContext>({
   docs: {
-    brief: "Forward requests again that were put aside because they ended the application",
+    brief: "Forward requests again that were set aside because they ended the application",
     fullDescription: [
-      "A request whose method and path the application had at two of its ends gets 503 suspect_request for a while (`stead status`",
-      "shows them). This forgets them on every host of the service, for example after the application was mended. Ends with 0 when",
-      "the primary has forgotten them, with 5 when it could not be asked, with 6 when the gateway does not answer.",
+      "A request whose method and path were in the application at two of its ends gets 503 suspect_request for a while (`stead status`",
+      "shows them). This forgets them on every host of the service, for example after the application was fixed. Exits with 0 once",
+      "the primary has forgotten them, with 5 if it could not be asked, with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead suspects clear",
@@ -30,9 +30,7 @@ export const suspectsClearCommand = buildCommand<SuspectsFlags, [service?: strin
     flags: { ...connectionFlags, ...jsonFlag },
     positional: {
       kind: "tuple",
-      parameters: [
-        { brief: "Service (the only one when left out)", placeholder: "service", parse: String, optional: true },
-      ],
+      parameters: [{ brief: "Service (default: the only one)", placeholder: "service", parse: String, optional: true }],
     },
   },
   async func(flags, service) {
@@ -41,7 +39,7 @@ export const suspectsClearCommand = buildCommand<SuspectsFlags, [service?: strin
     this.process.stdout.write(
       flags.json
         ? `${JSON.stringify(done)}\n`
-        : `service ${done.service}: nothing is put aside any more, on ${done.hosts.join(", ")}\n`,
+        : `service ${done.service}: nothing is set aside any more, on ${done.hosts.join(", ")}\n`,
     );
   },
 });

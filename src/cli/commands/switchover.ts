@@ -18,11 +18,11 @@ interface SwitchoverFlags extends ConnectionFlags {
 
 export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], CliContext>({
   docs: {
-    brief: "Move the primary to another host, without an error for any client",
+    brief: "Move the primary to another host without client errors",
     fullDescription: [
-      "The primary finishes what it has begun and steps down; the named host, or the best one, takes over; requests wait",
-      "meanwhile. Ends with 0 when the new primary serves, with 5 when it was refused (nothing has changed then, or the old",
-      "primary serves on), with 6 when the gateway does not answer.",
+      "The primary finishes the requests in flight and steps down; the named host, or the best one, takes over; requests wait",
+      "meanwhile. Exits with 0 once the new primary serves, with 5 if it was refused (nothing changed, or the old",
+      "primary continues), with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
       "  stead switchover",
@@ -34,7 +34,7 @@ export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], 
     positional: {
       kind: "tuple",
       parameters: [
-        { brief: "New primary (the best host when left out)", placeholder: "host", parse: String, optional: true },
+        { brief: "New primary (default: the best host)", placeholder: "host", parse: String, optional: true },
       ],
     },
   },
@@ -56,7 +56,7 @@ export const targetOf = (
 
 export function describeDone(done: CommandDone): string {
   const { failover } = done;
-  const head = `service ${done.service}: ${done.primary ?? "nobody"} is primary, epoch ${done.epoch}`;
+  const head = `service ${done.service}: ${done.primary ?? "no host"} is primary, epoch ${done.epoch}`;
   if (failover === null) return `${head}\n`;
   const phases = Object.entries(failover.phases).flatMap(([phase, ms]) =>
     ms === null ? [] : [`${phase} ${ms.toFixed(1)} ms`],

@@ -14,9 +14,9 @@ const output = (context: CliContext) => (line: string) => context.process.stdout
 
 const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
   docs: {
-    brief: "Read all of a vault and say what is whole, what is damaged, and what could be restored",
+    brief: "Read all of a vault and report what is whole, what is damaged, and what could be restored",
     fullDescription:
-      "Reads every record, manifest and chunk, and replays what hosts would make of the pages; never writes. May run beside a cluster.\nEnds with 0 when all is whole, with 9 when something is damaged.\n\nEXAMPLES\n  stead vault verify\n  stead vault verify /mnt/vault/notes --json",
+      "Reads every record, manifest and chunk, and replays the pages as hosts would; never writes. May run beside a cluster.\nExits with 0 if everything is whole, with 9 if something is damaged.\n\nEXAMPLES\n  stead vault verify\n  stead vault verify /mnt/vault/notes --json",
   },
   parameters: { flags: vaultFlags, positional: folderParameter },
   async func(flags, folder) {
@@ -35,7 +35,7 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
 
 const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [folder?: string], CliContext>({
   docs: {
-    brief: "List what is in a vault: log, checkpoints, chunks",
+    brief: "List the contents of a vault: log, checkpoints, chunks",
     fullDescription:
       "Reads names and manifests, verifies nothing, never writes.\n\nEXAMPLES\n  stead vault ls\n  stead vault ls /mnt/vault/notes --records",
   },
@@ -46,7 +46,7 @@ const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [fold
         kind: "boolean",
         default: false,
         withNegated: false,
-        brief: "Also one line for each record of the log",
+        brief: "Also print one line for each record of the log",
       },
     },
     positional: folderParameter,
@@ -73,9 +73,9 @@ interface GcFlags extends VaultFlags {
 
 const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
   docs: {
-    brief: "Remove checkpoints and journal that nothing needs any more",
+    brief: "Remove checkpoints and journal that are no longer needed",
     fullDescription: [
-      "Says what would be removed; removes it only with --delete. May run beside a cluster, whose primary does the same by itself.",
+      "Lists what would be removed; removes it only with --delete. May run beside a cluster, whose primary does the same by itself.",
       "The newest verified checkpoint, its journal and all claims always stay.",
       "",
       "EXAMPLES",
@@ -91,14 +91,14 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
         parse: checkpointCount,
         optional: true,
         placeholder: "number",
-        brief: "Checkpoints to keep; host.checkpoint.keep with a configuration, needed with a folder",
+        brief: "Checkpoints to keep (default: host.checkpoint.keep; required with a folder)",
       },
       window: {
         kind: "parsed",
         parse: duration,
         optional: true,
         placeholder: "time",
-        brief: "Time for which point-in-time restore stays possible; host.checkpoint.window, or needed",
+        brief: "How far back point-in-time restore reaches (default: host.checkpoint.window; required with a folder)",
       },
       delete: { kind: "boolean", default: false, withNegated: false, brief: "Really remove" },
     },
@@ -112,7 +112,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
       throw new OperatorError("usage", {
         found: "a folder without --keep and --window",
         accepted: "both, or a configuration file that has them",
-        advice: "say what has to stay, for example --keep 2 --window 1h",
+        advice: "set what to keep, for example --keep 2 --window 1h",
       });
     }
     const { vaultGc } = await import("./vault.ts");
@@ -152,5 +152,5 @@ export const vaultRoutes = buildRouteMap({
     restore: vaultRestoreCommand,
     gc: gcCommand,
   },
-  docs: { brief: "Make, look at, restore from and clean up a vault" },
+  docs: { brief: "Create, inspect, restore from and clean up a vault" },
 });

@@ -17,10 +17,10 @@ export async function makeVault(path: string, service: string): Promise<void> {
 
 export const vaultCreateCommand = buildCommand<{ readonly service: string }, [folder: string], CliContext>({
   docs: {
-    brief: "Make a folder on the shared area the vault of a service",
+    brief: "Turn a folder on the shared area into the vault of a service",
     fullDescription: [
-      "The folder is made when it is missing (the folder above it has to exist) and has to be empty, or this service's vault already.",
-      "Proves first that exclusive creation really works there, and refuses where it does not.",
+      "Creates the folder if it is missing (its parent must exist). It must be empty, or already this service's vault.",
+      "First proves that exclusive creation works there, and refuses if it does not.",
       "",
       "EXAMPLES",
       "  stead vault create /mnt/vault/notes --service notes",

@@ -18,12 +18,12 @@ interface RestoreFlags extends VaultFlags {
 
 export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string], CliContext>({
   docs: {
-    brief: "Write the databases as they are now, or were at a position or time, into a folder",
+    brief: "Write the databases, as of now or of a position or time, into a folder",
     fullDescription: [
-      "Point-in-time restore, and a way to look at the data without an application. Only reads the vault; may run beside a cluster.",
-      "Everything is proven by the checksums of the primaries. The folder gets all databases, or nothing.",
-      "Where a record of the log is damaged or cannot be applied, a restore of what comes after it ends with exit code 4 and names it;",
-      "--last-whole gives the state before it instead, and says what is not in it.",
+      "Point-in-time restore, also for inspecting the data without an application. Only reads the vault; may run beside a cluster.",
+      "The primaries' checksums prove everything. The folder gets all databases, or nothing.",
+      "If a record of the log is damaged or cannot be applied, a restore beyond it exits with 4 and names it;",
+      "--last-whole restores the state before it instead, and lists what is missing.",
       "To go back for good: stop all hosts, restore into the data folder of one, make a new vault, and let that host bootstrap it.",
       "",
       "EXAMPLES",
@@ -36,7 +36,7 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
   parameters: {
     flags: {
       ...vaultFlags,
-      to: { kind: "parsed", parse: String, placeholder: "folder", brief: "Folder that is empty or does not exist yet" },
+      to: { kind: "parsed", parse: String, placeholder: "folder", brief: "Folder that is empty or does not exist" },
       position: {
         kind: "parsed",
         parse: positionOf,

@@ -79,7 +79,7 @@ function printReport(report: VaultReport, out: (line: string) => void): void {
 }
 
 export interface LsCommand extends VaultCommand {
-  /** Also one line for each record of the log. */
+  /** Also print one line for each record of the log. */
   readonly records?: boolean;
 }
 
@@ -149,7 +149,7 @@ export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode;
 
 function printCollected(collected: Collected | undefined, dryRun: boolean, out: (line: string) => void): void {
   if (collected === undefined) {
-    out("nothing is removed: no checkpoint is announced in the log, so everything is needed");
+    out("nothing is removed: the log announces no checkpoint, so everything is needed");
     return;
   }
   const { plan, records, checkpoints, chunks, recordsKept } = collected;

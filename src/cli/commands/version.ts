@@ -42,9 +42,9 @@ const textOf = (value: unknown): string => (typeof value === "string" ? value : 
 
 export const versionCommand = buildCommand<{ readonly json: boolean }, [], CliContext>({
   docs: {
-    brief: "Print the version, and those of the runtime and both SQLite libraries",
+    brief: "Print the versions of stead, the runtime and both SQLite libraries",
     fullDescription:
-      "Opens both SQLite libraries, so it also shows that the installation is whole.\n\nEXAMPLES\n  stead version\n  stead version --json",
+      "Opens both SQLite libraries, and so also checks the installation.\n\nEXAMPLES\n  stead version\n  stead version --json",
   },
   parameters: {
     flags: { json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" } },

@@ -8,10 +8,10 @@ const systemAdvice: Readonly<Record<string, string>> = {
   EACCES: "give the user that runs stead the permission, or name another file",
   EPERM: "give the user that runs stead the permission, or name another file",
   EROFS: "the file system is read-only: mount it for writing, or name another folder",
-  ENOSPC: "the disk is full: make space and start again; nothing that was acknowledged is lost",
-  EDQUOT: "the quota is used up: make space and start again; nothing that was acknowledged is lost",
+  ENOSPC: "the disk is full: free space and restart; no acknowledged write is lost",
+  EDQUOT: "the quota is used up: free space and restart; no acknowledged write is lost",
   EMFILE: "raise the limit of open files (ulimit -n, LimitNOFILE= of systemd)",
-  EADDRINUSE: "stop the process that has the port, or choose another one in the configuration",
+  EADDRINUSE: "stop the process that has the port, or choose another port in the configuration",
 };
 
 /** An operator's error as it is, one of the operating system with what to do about it; undefined for a defect. */

@@ -8,7 +8,7 @@ import { relationToPrimary } from "./relation.ts";
 import { abandon, adopt, become, nextKey, note, put, putHostView, spent, type Turn } from "./turn.ts";
 import { describeRefusal, type Refusal } from "../refusal.ts";
 
-/** This gateway has decided: the primary is down, or is not primary any more, or there has never been one. */
+/** This gateway has decided: the primary is down, or is no longer primary, or there has never been one. */
 export function decide(turn: Turn): void {
   const { state, now } = turn;
   const kind = kindOfLoss(turn);
@@ -72,7 +72,7 @@ function eventOfLoss(
       return {
         level: "info",
         what: "no-primary-yet",
-        detail: "nobody has been primary: the best host is to be the first",
+        detail: "no host has been primary: the best host becomes the first",
       };
     case "stepped-down":
       return {
@@ -165,7 +165,7 @@ export function finish(turn: Turn, failover: Failover, host: string, epoch: numb
   const ended: Failover = { ...failover, to: host, epochTo: epoch };
   become(turn, { kind: "serving" });
   put(turn, { finished: { failover: ended, at: turn.now } });
-  note(turn, "info", "failover-done", host, `${ended.kind}: ${ended.from ?? "nobody"} to ${host}, epoch ${epoch}`);
+  note(turn, "info", "failover-done", host, `${ended.kind}: ${ended.from ?? "none"} to ${host}, epoch ${epoch}`);
   turn.effects.push({ kind: "record-failover", failover: ended, outcome: "done" });
   if (ended.command !== null) {
     turn.effects.push({

@@ -106,7 +106,7 @@ export function causeOfLoss(state: ServiceState, now: number): Cause | null {
   }
   return {
     kind: "stepped-down",
-    text: report.retry?.reason ?? report.reason ?? "it stepped down and does not say why",
+    text: report.retry?.reason ?? report.reason ?? "it stepped down without a reason",
   };
 }
 

@@ -98,7 +98,7 @@ export function rankCandidates(question: CandidateQuestion): Ranking {
   const eligible = pending.length === 0 ? candidates : candidates.filter(({ standing }) => standing !== "stale");
   for (const { host, standing, but } of candidates) {
     if (pending.length > 0 && standing === "stale")
-      rejected.push({ host, why: `${but ?? "stale"}; others that have the records may be asked soon` });
+      rejected.push({ host, why: `${but ?? "stale"}; others that have the records may soon be available` });
   }
   eligible.sort((a, b) => compareCandidates(a, b, question.target));
   rejected.sort((a, b) => compareText(a.host, b.host));
@@ -124,8 +124,8 @@ function whyNot(view: HostView, question: CandidateQuestion): string | null {
   if (tried !== undefined) return `tried already: ${tried}`;
   if (view.health.kind === "down") return `down: ${view.health.cause}`;
   const report = view.report;
-  if (report === null || view.health.kind === "unknown") return "not heard of yet";
-  if (report.service !== question.service) return `it is a host of the service "${report.service}"`;
+  if (report === null || view.health.kind === "unknown") return "not heard yet";
+  if (report.service !== question.service) return `it belongs to the service "${report.service}"`;
   if (effectiveNofailover(view)) return "nofailover is set";
   if (report.role !== "secondary")
     return report.reason === null ? `its role is ${report.role}` : `its role is ${report.role}: ${report.reason}`;
@@ -165,7 +165,7 @@ function standingOf(
   const isBehind = position < positionDue;
   const words = `at position ${position}, and the log was at ${positionDue} more than ${lagMsMax / 1_000} s ago`;
   if (isBehind && stoodStillMs(view, now) >= Math.max(lagMsMax, stillLeases * (view.report?.leaseMs ?? 0)))
-    return { standing: "stale", but: `it does not move: ${words}` };
+    return { standing: "stale", but: `it makes no progress: ${words}` };
   const retry = view.report?.retry ?? null;
   if (retry !== null) return { standing: "last-resort", but: `it could not stay primary: ${retry.reason}` };
   const impairment = view.report?.impairments[0];

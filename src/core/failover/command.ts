@@ -16,7 +16,7 @@ export function onCommand(turn: Turn, id: string, command: Command): void {
         "info",
         command.kind,
         null,
-        command.kind === "pause" ? "automation is off; routing stays" : "automation is on",
+        command.kind === "pause" ? "automation is off; routing continues" : "automation is on",
       );
       return done(turn, id);
     case "switchover":
@@ -37,9 +37,9 @@ function switchover(turn: Turn, id: string, target: string | null): void {
       "see `stead status`; a lost primary needs `stead failover`",
     );
   }
-  if (target === primary.host) return refuse(turn, id, `${target} is primary already`, "name another host, or none");
+  if (target === primary.host) return refuse(turn, id, `${target} is already primary`, "name another host, or none");
   const why = whyNotTarget(turn, target, false);
-  if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for who could take over");
+  if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for the hosts that could take over");
   const best = target ?? ranking(turn, null).eligible[0]?.host ?? null;
   const planned = newFailover(turn, "switchover", { target: best, planned: true, command: id });
   const call = nextKey(turn);
@@ -64,7 +64,7 @@ function failover(turn: Turn, id: string, target: string | null, force: boolean)
       turn,
       id,
       `a ${phase.failover.kind} failover is under way`,
-      "wait for its end: `stead status --watch`; --force overtakes it",
+      "wait for its end: `stead status --watch`; --force overrides it",
     );
   }
   const relation = relationToPrimary(state, now);
@@ -74,7 +74,7 @@ function failover(turn: Turn, id: string, target: string | null, force: boolean)
       turn,
       id,
       `the primary ${state.primary?.host ?? ""} is ${relation}`,
-      "`stead switchover` moves a well primary; --force replaces it all the same",
+      "`stead switchover` moves a healthy primary; --force replaces it anyway",
     );
   }
   if (phase.kind === "promoting" && target === phase.candidate)
@@ -85,7 +85,7 @@ function failover(turn: Turn, id: string, target: string | null, force: boolean)
       "name another host, or wait: `stead status --watch`",
     );
   const why = whyNotTarget(turn, target, force);
-  if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for who could take over");
+  if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for the hosts that could take over");
   if (isActing) return overtake(turn, id, target, phase);
   const change = { target, planned: force, force, command: id };
   const base: Failover =
@@ -107,7 +107,7 @@ function overtake(
   abandon(turn, failover, "overtaken", "an operator forced another failover", "see `stead status`");
   const tried = new Map(failover.tried);
   if (phase.kind === "promoting") {
-    tried.set(phase.candidate, "an operator overtook it");
+    tried.set(phase.candidate, "an operator overrode it");
     note(
       turn,
       "warning",

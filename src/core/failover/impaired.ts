@@ -38,7 +38,7 @@ export function relieve(turn: Turn): void {
 
 function whyStay(turn: Turn, impairment: HostReport["impairments"][number]): string | null {
   if (turn.state.automation.kind === "paused") return "automation is paused";
-  if (betterOff(turn) === null) return "it stays primary, because no host is better off";
+  if (betterOff(turn) === null) return "it stays primary, because no host is in better condition";
   const brake = brakeFor(turn, impairedBy(impairment));
   return brake !== null && turn.now < brake.until
     ? `it stays primary for now: ${brakeInWords(brake, turn.state.primary?.epoch ?? 0)}`

@@ -135,7 +135,7 @@ export function observeVault(turn: Turn): void {
   const wasTold = vaultInWords(before, turn.now) !== null;
   if (words !== null && (!wasTold || vault.kind !== before.kind))
     note(turn, "error", `vault-${vault.kind}`, null, words);
-  if (words === null && wasTold) note(turn, "info", "vault-back", null, "the vault answers as it should again");
+  if (words === null && wasTold) note(turn, "info", "vault-back", null, "the vault answers normally again");
 }
 
 /**

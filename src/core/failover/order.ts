@@ -141,7 +141,7 @@ export function standDown(
   if (failover.command !== null) {
     const advice =
       because.kind === "vetoed"
-        ? "the primary lives; use --force to replace it all the same"
+        ? "the primary is alive; use --force to replace it anyway"
         : "see `stead failover --dry-run`";
     turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
   }
@@ -177,7 +177,7 @@ export function waitsForBrake(turn: Turn, failover: Failover): boolean {
   const { brake } = failover;
   if (brake === null || failover.planned || turn.now >= brake.until) return false;
   const waitS = Math.ceil((brake.until - turn.now) / 100) / 10;
-  const why = `${brakeInWords(brake, failover.epochFrom)}; the next takeover waits ${waitS} s for that: mend the cause, or \`stead failover\``;
+  const why = `${brakeInWords(brake, failover.epochFrom)}; the next takeover waits ${waitS} s for that: fix the cause, or run \`stead failover\``;
   standDown(turn, failover, { kind: "braked", why }, brake.until);
   return true;
 }

@@ -18,7 +18,7 @@ export type Relation =
   | "leaving"
   /** It has stepped down just now in favour of a successor, which the gateway that ordered it is about to promote. */
   | "handing-over"
-  /** It lives, and says that it is not primary any more. */
+  /** It lives, and says that it is no longer primary. */
   | "stepped-down"
   /** Its last good sign is in doubt, or it was never heard. */
   | "doubtful"

@@ -21,7 +21,7 @@ function wantedRoute(state: ServiceState, now: number): Routed {
   const primary = state.primary;
   if (primary === null) return { kind: "hold", reason: "no primary is known yet" };
   if (primary.dataUrl === null)
-    return { kind: "hold", reason: `host ${primary.host} is primary, and has not said where it serves` };
+    return { kind: "hold", reason: `host ${primary.host} is primary, but has not reported where it serves` };
   const there: Routed = { kind: "host", host: primary.host, epoch: primary.epoch, dataUrl: primary.dataUrl };
   switch (state.phase.kind) {
     case "unknown":
@@ -38,7 +38,7 @@ function wantedRoute(state: ServiceState, now: number): Routed {
     case "agreeing":
     case "down":
       if (relationToPrimary(state, now) !== "stepped-down" && !hasSaidItSteppedDown(state)) return there;
-      return { kind: "hold", reason: `host ${primary.host} is not primary any more, and no other is yet` };
+      return { kind: "hold", reason: `host ${primary.host} is no longer primary, and there is no other yet` };
     case "promoting":
       return { kind: "hold", reason: `host ${state.phase.candidate} is being promoted` };
     case "demoting":

@@ -123,7 +123,7 @@ function maybeElectFirst(turn: Turn): void {
 /** True when the loss is over: the primary is seen well again, or another host is about to be. */
 function recovered(turn: Turn, failover: Failover, relation: Relation): boolean {
   const overtaken = (): true => {
-    abandon(turn, failover, "overtaken", "a host is becoming primary already", "see `stead status`");
+    abandon(turn, failover, "overtaken", "another host is already becoming primary", "see `stead status`");
     become(turn, { kind: "awaiting", since: turn.now });
     return true;
   };
@@ -153,9 +153,9 @@ function endAsRecovered(turn: Turn, failover: Failover): void {
     "info",
     "primary-recovered",
     turn.state.primary?.host ?? null,
-    "seen well again before anybody was promoted",
+    "seen healthy again before another host was promoted",
   );
-  abandon(turn, failover, "recovered", "the primary is well again", "see `stead status`");
+  abandon(turn, failover, "recovered", "the primary is healthy again", "see `stead status`");
   become(turn, { kind: "serving" });
 }
 
@@ -228,7 +228,7 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
   const primary = turn.state.primary;
   if (primary === null || primary.epoch > failover.epochFrom) {
     turn.effects.push({ kind: "cancel", call });
-    abandon(turn, failover, "overtaken", `host ${primary?.host ?? "nobody"} is primary now`, "see `stead status`");
+    abandon(turn, failover, "overtaken", `host ${primary?.host ?? "none"} is primary now`, "see `stead status`");
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   const reportAt = turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity;
@@ -266,7 +266,7 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
       return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
     case "serving":
       if (!heardSince) return;
-      abandon(turn, failover, "refused", "the order to step down was lost, and the primary serves on", "try again");
+      abandon(turn, failover, "refused", "the order to step down was lost, and the primary still serves", "try again");
       return become(turn, { kind: "serving" });
     case "none":
     case "becoming":

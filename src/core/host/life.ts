@@ -5,7 +5,7 @@
  *       ▲             │             │            │            │
  *       └─────────────┴──(fenced, left behind, claim lost, void, asked to, the application cannot run here)
  *
- *   any ──(a person has to mend it)──► failed ──(asked to restore)──► restoring
+ *   any ──(a person has to mend it)──► failed ──(restore requested)──► restoring
  *
  * Nothing that can pass is for ever. A primary whose application ended too often, did not start, was stuck again, or
  * cannot be captured gives the service up and follows again; `put-off` says when it may be asked once more
@@ -116,7 +116,7 @@ export function stepHost(state: HostState, event: HostEvent, rules: Rules): Host
     case "draining":
       return stepDraining(state, event);
     case "failed":
-      return event.kind === "restore" ? restoring("asked to restore", false) : stay(state, event);
+      return event.kind === "restore" ? restoring("restore requested", false) : stay(state, event);
   }
 }
 
@@ -142,7 +142,7 @@ function stepSecondary(state: HostState, event: HostEvent): HostStep {
     case "cannot-follow":
       return restoring(event.reason, false);
     case "restore":
-      return restoring("asked to restore", false);
+      return restoring("restore requested", false);
     default:
       return stay(state, event);
   }
@@ -156,7 +156,7 @@ function stepClaiming(state: HostState, event: HostEvent): HostStep {
     case "claim-unwritten":
       return { state: { kind: "secondary" }, effects: [{ kind: "follow" }] };
     case "claim-void":
-      return restoring("the claim stood in a hole left by retention (R4)", false);
+      return restoring("the claim was put where retention had deleted the log (R4)", false);
     case "cannot-follow":
       return restoring(event.reason, false);
     default:

@@ -104,7 +104,7 @@ export type LivenessEvent =
 export type LivenessEffect =
   /** Ask the application how it is; reports `checked`. */
   | { readonly kind: "check" }
-  /** The result of the check under way is not needed any more. */
+  /** The result of the check under way is no longer needed. */
   | { readonly kind: "abandon-check" }
   | { readonly kind: "stuck"; readonly detail: string };
 
@@ -245,10 +245,10 @@ function whyStuck(
   const refusedPatienceMs = Math.min(patienceMs, refusedPatienceMsMax);
   if (last.kind === "refused" && last.forMs >= refusedPatienceMs) {
     const refused = `its port has refused every connection for ${refusedPatienceMs} ms`;
-    if (vitals?.openRequests === 0) return `${refused}, and no request is under way`;
+    if (vitals?.openRequests === 0) return `${refused}, and no request is in progress`;
     if (quietMs >= refusedPatienceMs) return `${refused}, and ${nothingMoved}`;
   }
   return quietMs < patienceMs ? undefined : `no check was answered for ${patienceMs} ms, and ${nothingMoved}`;
 }
 
-const nothingMoved = "nothing moved: no byte of a request or an answer, no commit, no CPU time";
+const nothingMoved = "nothing made progress: no byte of a request or a response, no commit, no CPU time";

@@ -28,10 +28,10 @@ export function judgeEnding(
 ): RestartVerdict {
   const recent = recentRestarts(restarts, now, windowMs);
   if (cause === "stuck" && recent.some((restart) => restart.cause === "stuck")) {
-    return { kind: "give-up", why: `it was restarted for being stuck within ${windowMs} ms already` };
+    return { kind: "give-up", why: `it was already restarted as stuck within ${windowMs} ms` };
   }
   if (recent.length >= max)
-    return { kind: "give-up", why: `it was restarted ${recent.length} times within ${windowMs} ms already` };
+    return { kind: "give-up", why: `it was already restarted ${recent.length} times within ${windowMs} ms` };
   return { kind: "restart", restarts: [...recent, { at: now, cause }] };
 }
 

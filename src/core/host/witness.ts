@@ -93,7 +93,7 @@ export function judgeLog(
 
 const otherLog = (found: string): Refusal => ({
   kind: "other_log",
-  reason: `your vault is not the vault of this service, or it lost records: ${found}; look at the mount and at \`vault\` in [host]; if those records are lost for good, \`stead failover HOST --force\` goes on without them`,
+  reason: `your vault is not the vault of this service, or it lost records: ${found}; check the mount and \`vault\` in [host]; if those records are lost for good, \`stead failover HOST --force\` continues without them`,
 });
 
 /**

@@ -223,7 +223,7 @@ async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): P
   }
   throw new ApiRefusal("no-answer", {
     found: `no host that could tell answered (${why})`,
-    advice: "try again when `stead status` shows the primary as up; hosts of an older version know nothing of it",
+    advice: "try again when `stead status` shows the primary as up; hosts of an older version do not support it",
   });
 }
 
@@ -343,7 +343,7 @@ function entryOf(service: ServiceRuntime, failover: Failover | null): CommandDon
 }
 
 const forceMayLose =
-  "nothing on hosts with durability strict: the new primary reads the log to its end first, and what was acknowledged is in it; with durability async, what the old primary acknowledged within its maximum loss window; requests in flight that are not idempotent may end as unknown; on a named host whose log ends before what was heard of the primary: the records after that";
+  "nothing on hosts with durability strict: the new primary first reads the log to its end, which has every acknowledged write; with durability async, writes that the old primary acknowledged within its maximum loss window; non-idempotent requests in flight may end as unknown; on a named host whose log ends before the primary's last known position: the records after its end";
 
 function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
   const plan = dryRun(service.state, service.now());

@@ -50,10 +50,10 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
   ];
   if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
   if (status !== null && view.health.kind !== "down") notes.push(...formatNotes(service, status));
-  if (report !== null && report.service !== service.name) notes.push(`it is a host of the service "${report.service}"`);
+  if (report !== null && report.service !== service.name) notes.push(`it belongs to the service "${report.service}"`);
   for (const { method, path, trialInMs } of report?.role === "primary" ? (status?.suspects ?? []) : []) {
     notes.push(
-      `${method} ${path} is put aside: the application ended twice while it had such a request; one is tried in ${Math.ceil(trialInMs / 1000)} s`,
+      `${method} ${path} is set aside: the application ended twice while such a request was in flight; the next trial is in ${Math.ceil(trialInMs / 1000)} s`,
     );
   }
   if (view.health.kind === "down") notes.push(`down: ${view.health.cause}`);
@@ -117,7 +117,7 @@ const toldBy = ({
 function conditionNotes({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {
   const notes: string[] = [];
   if (retry !== null) {
-    const when = retry.inMs > 0 ? `retries in ${seconds(retry.inMs)}` : "candidate of the last resort";
+    const when = retry.inMs > 0 ? `retries in ${seconds(retry.inMs)}` : "candidate of last resort";
     notes.push(`${when}: ${retry.reason}${retry.attempts > 1 ? ` (${retry.attempts} times)` : ""}`);
   }
   for (const { kind, reason, forMs } of impairments) notes.push(`${kind} impaired for ${seconds(forMs)}: ${reason}`);
@@ -133,7 +133,7 @@ function conditionNotes({ application, impairments, retry, suspects, rehearsal, 
   }
   if (rehearsal?.ok === false)
     notes.push(
-      `rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "it did not say why")}`,
+      `rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "without a reason")}`,
     );
   if (suspects.length > 0) notes.push(`${suspects.length} suspect request${suspects.length === 1 ? "" : "s"}`);
   return notes;

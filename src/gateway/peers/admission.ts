@@ -20,19 +20,19 @@ export function refusalOf({ self, from, replica, watch, now }: AdmissionQuestion
   if (from.origin === replica.origin)
     return {
       reason: "self",
-      error: "this is the gateway that asks",
-      advice: "take its own address out of gateway.peers",
+      error: "this is the asking gateway itself",
+      advice: "remove its own address from gateway.peers",
     };
   if (from.id === self.id) {
     const error = `another process calls itself gateway ${self.id}, at ${from.adminUrl}; this one is at ${self.adminUrl}`;
-    return { reason: "duplicate-id", error, advice: "give each gateway an id of its own ([gateway] id)" };
+    return { reason: "duplicate-id", error, advice: "give each gateway its own id ([gateway] id)" };
   }
   const removal = replica.get("gateways", from.id);
   if (removal?.deleted === true && (from.registered ?? "") < removal.hlc) {
     return {
       reason: "removed",
       error: `gateway ${from.id} was removed`,
-      advice: "stop it, or start it again to join anew",
+      advice: "stop it, or restart it to join anew",
       stamp: removal.hlc,
     };
   }
@@ -42,6 +42,6 @@ export function refusalOf({ self, from, replica, watch, now }: AdmissionQuestion
   return {
     reason: "duplicate-id",
     error,
-    advice: `give each gateway an id of its own; after a restart this passes within ${silentMs} ms`,
+    advice: `give each gateway its own id; after a restart this passes within ${silentMs} ms`,
   };
 }

@@ -44,7 +44,7 @@ export function addGatewayRoutes(app: Api, peers: Peers): void {
 const wrongFormat = (found: string): PeerRefusal => ({
   reason: "format",
   error: `the message is not of a format that this gateway knows: ${found}`,
-  advice: "bring all gateways to one version",
+  advice: "upgrade all gateways to one version",
 });
 
 function list(c: Context, peers: Peers): Response {

@@ -313,7 +313,7 @@ export class Peers {
           );
           return "more";
         }
-        this.#warn("removed", `this gateway was removed from the cluster: stop it, or start it again to join anew`);
+        this.#warn("removed", `this gateway was removed from the cluster: stop it, or restart it to join anew`);
         return "idle";
       }
       case "format":
@@ -327,7 +327,7 @@ export class Peers {
     const { store, id } = this.#options;
     const removed = store.replica.get("gateways", id)?.deleted === true;
     if (removed)
-      this.#warn("removed", "this gateway was removed from the cluster: stop it, or start it again to join anew");
+      this.#warn("removed", "this gateway was removed from the cluster: stop it, or restart it to join anew");
     return removed;
   }
 
@@ -340,8 +340,8 @@ export class Peers {
     const advice =
       decoded.kind === "clock"
         ? "correct the clock of the gateway that wrote it"
-        : "upgrade this gateway; nothing is lost, it gets the rows then";
-    this.#warn(message.from.id, `rows of gateway ${message.from.id} are not taken: ${decoded.why}; ${advice}`);
+        : "upgrade this gateway; nothing is lost, it then gets the rows";
+    this.#warn(message.from.id, `rows of gateway ${message.from.id} are not accepted: ${decoded.why}; ${advice}`);
     return null;
   }
 

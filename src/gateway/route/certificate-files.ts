@@ -79,7 +79,7 @@ export class CertificateWatch {
     } catch (error) {
       if (!(error instanceof CertificateError)) throw error;
       const why = messageOf(error);
-      if (this.trouble !== why) this.#log.error("certificates not reloaded, those before stay in use", { why });
+      if (this.trouble !== why) this.#log.error("certificates not reloaded, the previous ones stay in use", { why });
       this.trouble = why;
     }
   }

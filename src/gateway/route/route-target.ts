@@ -13,7 +13,7 @@ export interface RouteTarget {
   route(host: string, dataUrl: string, epoch: number | undefined): void;
   /** New requests wait; those in flight go on. */
   holdRequests(): void;
-  /** Ends every connection to a host that is not primary any more. */
+  /** Ends every connection to a host that is no longer primary. */
   drop(host: string, reason: string): void;
   /** The port of the last known primary refuses, and no host can take over: wait for the port. */
   waitForPort(): void;

@@ -117,7 +117,7 @@ export class ServiceRoute implements Route, RouteTarget {
   close(): void {
     this.#stopWaitingForPort();
     this.#hold.close();
-    this.#active?.upstream.close("the gateway stops");
+    this.#active?.upstream.close("the gateway is stopping");
     this.#active = null;
   }
 

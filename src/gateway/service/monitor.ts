@@ -79,7 +79,7 @@ export class HostMonitor {
   async stop(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
-    this.#stop.abort(new Error("the host is not watched any more"));
+    this.#stop.abort(new Error("the host is no longer watched"));
     await this.#background.settled();
   }
 
@@ -104,7 +104,7 @@ export class HostMonitor {
         return;
       case "refused-by-host":
       case "invalid":
-        this.#problem = answer.kind === "invalid" ? answer.message : "it refused to tell its status";
+        this.#problem = answer.kind === "invalid" ? answer.message : "it refused to report its status";
         return this.#options.send({ kind: "probe-failed", host, cause: "invalid", startedAt });
       case "refused":
       case "timeout":

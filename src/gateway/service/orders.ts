@@ -72,7 +72,7 @@ export class Orders {
   }
 
   cancel(call: number): void {
-    this.#running.get(call)?.abort(new Error("not needed any more"));
+    this.#running.get(call)?.abort(new Error("no longer needed"));
     this.#running.delete(call);
   }
 

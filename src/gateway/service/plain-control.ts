@@ -135,7 +135,7 @@ export class PlainControl implements HostControl {
   clearSuspects(): Promise<HostAnswer<HostStatus>> {
     return Promise.resolve({
       kind: "refused-by-host",
-      refusal: { kind: "not_ready", reason: "a plain host puts nothing aside" },
+      refusal: { kind: "not_ready", reason: "a plain host sets nothing aside" },
     });
   }
 

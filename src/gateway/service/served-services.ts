@@ -75,14 +75,14 @@ export class ServedServices {
   }
 
   async stop(): Promise<void> {
-    this.#stop.abort(new Error("the gateway stops"));
+    this.#stop.abort(new Error("the gateway is stopping"));
     await Promise.all(this.runtimes.map((runtime) => runtime.stop()));
     await this.#retired.settled();
   }
 
   async #retire(runtime: ServiceRuntime, drainMs: number): Promise<void> {
     await runtime.retire();
-    await this.#options.clock.sleep(drainMs, this.#stop.signal).catch(() => undefined); // the gateway stops meanwhile
+    await this.#options.clock.sleep(drainMs, this.#stop.signal).catch(() => undefined); // the gateway is stopping meanwhile
     await runtime.stop();
   }
 

@@ -174,8 +174,8 @@ export class ServiceRuntime {
       const onAbort = (): void =>
         give({
           kind: "refused",
-          why: "it did not come to an end in the time that was given",
-          advice: "it may still do so: see `stead status`",
+          why: "it did not finish in time",
+          advice: "it may still finish: see `stead status`",
         });
       this.#waiting.set(id, give);
       signal.addEventListener("abort", onAbort, { once: true });
@@ -193,7 +193,7 @@ export class ServiceRuntime {
     this.#stopped = true;
     this.#timer?.cancel();
     for (const give of [...this.#waiting.values()])
-      give({ kind: "refused", why: "the gateway stops", advice: "ask another gateway" });
+      give({ kind: "refused", why: "the gateway is stopping", advice: "ask another gateway" });
     await Promise.all([
       this.#orders.stop(),
       this.#removed.stop(),
@@ -234,7 +234,7 @@ export class ServiceRuntime {
     } catch (error) {
       const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       if (this.#defect === null)
-        this.recorder.note("warning", "defect", null, `while taking ${event.kind}: ${message}`);
+        this.recorder.note("warning", "defect", null, `while handling ${event.kind}: ${message}`);
       this.#defect = message;
     }
     for (const [id, view] of this.#state.hosts)
@@ -301,7 +301,7 @@ export class ServiceRuntime {
           "warning",
           "suspect-request",
           host,
-          `${request}: the application ended twice while it had such a request; it is put aside, and tried again after a pause`,
+          `${request}: the application ended twice while such a request was in flight; it is set aside, and retried after a pause`,
         );
     for (const request of before ?? [])
       if (!now.has(request)) this.recorder.note("info", "suspect-cleared", host, `${request} is forwarded again`);

@@ -7,7 +7,7 @@ export class DatabaseInUseError extends OperatorError {
       found: `another gateway${holder === undefined ? "" : ` (process ${holder})`} has the database ${path}`,
       accepted: "one running gateway for each `gateway.database`",
       advice:
-        "stop that gateway (one that is frozen keeps its database until it is killed), or give this one an `id` and a `database` of its own",
+        "stop that gateway (a frozen one keeps its database until it is killed), or give this one its own `id` and `database`",
     });
   }
 }

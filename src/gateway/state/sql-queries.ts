@@ -45,7 +45,7 @@ export class SqlQueries {
   }
 
   close(): void {
-    this.#kill("the gateway stops");
+    this.#kill("the gateway is stopping");
   }
 
   #run(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer> {

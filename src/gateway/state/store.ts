@@ -249,7 +249,7 @@ export class StateStore {
     this.#disk?.close();
     this.#disk = null;
     this.#notices.push(
-      `the database ${this.#options.disk.path} was deleted or moved while the gateway ran: it is written anew, with everything that the gateway knows`,
+      `the database ${this.#options.disk.path} was deleted or moved while the gateway ran: it is written again, with everything that the gateway knows`,
     );
     for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
   }

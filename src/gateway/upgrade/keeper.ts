@@ -52,7 +52,7 @@ export class Keeper {
   async upgrade(): Promise<void> {
     const { log } = this.#options;
     if (this.#upgrading || this.#stopping) {
-      log.warn("not upgraded: the upgrade before is not over, its old process is finishing its requests");
+      log.warn("not upgraded: the previous upgrade is not over, its old process is still finishing its requests");
       return;
     }
     this.#upgrading = true;
@@ -60,7 +60,7 @@ export class Keeper {
       await this.#replace();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      log.error(`not upgraded, the process before goes on: ${messageOf(error)}`);
+      log.error(`not upgraded, the old process continues: ${messageOf(error)}`);
     } finally {
       this.#upgrading = false;
     }
@@ -104,10 +104,13 @@ export class Keeper {
       (how) => this.#successor === successor && !this.#stopping && this.#onLost(how),
       () => undefined,
     );
-    log.info("upgraded: the new process serves, the one before finishes its requests", { pid: successor.pid, version });
+    log.info("upgraded: the new process serves, the previous one finishes its requests", {
+      pid: successor.pid,
+      version,
+    });
     if (this.#stopping) await successor.stop();
     await before.drain();
-    log.info("upgraded: the process before is done");
+    log.info("upgraded: the previous process is done");
   }
 
   #check({ gateway, listen }: { readonly gateway: string; readonly listen: string }): void {

@@ -13,7 +13,7 @@ const stepMsMax = 30_000;
 
 /** An upgrade came to nothing; the gateway that was there goes on. */
 export class UpgradeError extends OperatorError {
-  constructor(found: string, advice = "look at what the new process wrote, and upgrade again") {
+  constructor(found: string, advice = "read what the new process wrote, and upgrade again") {
     super("unexpected", { found, advice });
   }
 }
@@ -61,7 +61,7 @@ export class SuccessorProcess implements Incumbent {
   /** It could serve. Throws `UpgradeError`. */
   async ready(): Promise<Extract<FromSuccessor, { kind: "ready" }>> {
     const message = await this.#expect("ready", readyMsMax);
-    if (message.kind !== "ready") throw new UpgradeError("it said something else");
+    if (message.kind !== "ready") throw new UpgradeError("it sent an unexpected message");
     return message;
   }
 
@@ -106,7 +106,7 @@ export class SuccessorProcess implements Incumbent {
     return new Promise((resolve, reject) => {
       if (this.#end !== null) return reject(new UpgradeError(`the new process ended: ${this.#end}`));
       const timer = this.#clock.setTimer(withinMs, () =>
-        this.#waiting?.reject(new UpgradeError(`the new process did not say "${kind}" within ${withinMs} ms`)),
+        this.#waiting?.reject(new UpgradeError(`the new process did not report "${kind}" within ${withinMs} ms`)),
       );
       const settled = (settle: () => void): void => {
         timer.cancel();

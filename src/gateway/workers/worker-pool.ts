@@ -29,7 +29,7 @@ export interface WorkerPoolOptions extends PlaneDeps {
   onLost(detail: string): void;
 }
 
-const workerAdvice = "look at what the worker wrote above";
+const workerAdvice = "read what the worker wrote above";
 
 /** A worker cannot serve at all, with what it said. */
 export class WorkerStartError extends OperatorError {

@@ -69,7 +69,7 @@ export class WorkerProcess {
     const running = this.#running;
     const input = running?.child.stdin ?? null;
     if (running === null || input === null) return;
-    if (!sendMessage(input, message)) this.#kill(running, "it does not read what it is told");
+    if (!sendMessage(input, message)) this.#kill(running, "it does not read its messages");
   }
 
   /** Resolves when its process has ended. */

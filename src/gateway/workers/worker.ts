@@ -92,7 +92,10 @@ class Worker {
 
   orphaned(why: string | null): void {
     if (this.#ending) return;
-    this.#options.log.warn("the control plane is gone: finishing what is under way", why === null ? {} : { why });
+    this.#options.log.warn(
+      "the control plane is gone: finishing the requests in progress",
+      why === null ? {} : { why },
+    );
     this.#end({ drainMs: this.#settings?.drainMs ?? 0, idle: "close" });
   }
 

@@ -49,7 +49,7 @@ export class ActivityMeter {
 /** One text for each process of a group: what it is, its CPU time, and what its threads do. */
 export function describeActivity(leader: number): string[] {
   const processes = processesOfGroup(leader).filter(({ pid }) => !isWatcher(pid));
-  if (processes.length === 0) return ["no process of it is to be seen"];
+  if (processes.length === 0) return ["none of its processes can be seen"];
   const texts = processes.slice(0, shown.processes).map(({ pid }) => describeProcessActivity(pid));
   return processes.length > shown.processes ? [...texts, `${processes.length - shown.processes} more`] : texts;
 }

@@ -6,7 +6,7 @@ export class ApplicationError extends OperatorError {
   readonly mayPass: boolean;
 
   constructor(found: string, mayPass = false) {
-    super("application", { found, advice: "look at its output, and at [host.application] in the configuration" });
+    super("application", { found, advice: "check its output, and [host.application] in the configuration" });
     this.mayPass = mayPass;
   }
 }

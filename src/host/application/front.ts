@@ -176,7 +176,7 @@ export class Front {
     if (upstream.port === term.applicationPort && upstream.host === term.applicationHost) return upstream;
     const next = this.#upstreamTo(term);
     if (this.#state === state) this.#state = { ...state, upstream: next };
-    upstream.close("the application was started again at another port");
+    upstream.close("the application was restarted on another port");
     return next;
   }
 
@@ -274,7 +274,10 @@ export class Front {
   async #forwardOnProbation(exchange: Exchange, state: Open, fingerprint: Fingerprint): Promise<void> {
     const endTurn = await this.#probation.turn();
     if (endTurn === undefined)
-      return refuse(exchange, "the application has just ended: requests that it had are let through one at a time");
+      return refuse(
+        exchange,
+        "the application has just ended: requests that were in flight are let through one at a time",
+      );
     try {
       // What had its turn before may have ended the application again, or have cleared this one.
       if (!(await readyWithin(state.term, this.#options.clock, state.end)))
@@ -381,4 +384,4 @@ export class Front {
 }
 
 const whyNotReady = ({ end }: Open): string =>
-  end.reason === undefined ? "the application is restarting" : "this host is not primary any more";
+  end.reason === undefined ? "the application is restarting" : "this host is no longer primary";

@@ -71,7 +71,7 @@ function fromError(error: Error, what: string): CheckResult {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   const detail = `${what}: ${error.message}`;
   if (code === "ECONNREFUSED" || code === "ConnectionRefused")
-    return { kind: "refused", detail: `${what}: the connection is refused, nobody listens` };
+    return { kind: "refused", detail: `${what}: the connection is refused, nothing listens` };
   if (ownTrouble.has(code)) return { kind: "unmade", detail };
   // Something came, if not HTTP.
   if (code.startsWith("HPE_")) return { kind: "unwell", detail };

@@ -104,13 +104,13 @@ export class Leftovers {
       if (found.length === 0 && isCertain) break;
       const escaped = found.filter((one) => one.group !== group && !named.has(one.pid));
       if (escaped.length > 0)
-        onWarning(`the application left processes behind, which are killed: ${this.#describe(escaped)}`);
+        onWarning(`the application left processes behind; they are killed: ${this.#describe(escaped)}`);
       for (const { pid } of escaped) named.add(pid);
       if (found.length > 0) processes.kill(found);
       if (clock.now() - startedAt > endMsMax) {
         throw new LeftoverError(
           `of the application there are still, ${endMsMax} ms after they were killed: ${this.#describe(found)}`,
-          "a process that waits for a disk ends with its wait",
+          "a process that waits for a disk ends when the wait does",
         );
       }
       await clock.sleep(pauseMs);
@@ -144,7 +144,7 @@ export class Leftovers {
 }
 
 const endAdvice =
-  "end it: what it writes would be lost; an application in a container needs `stop.command` in [host.application]";
+  "end it: its writes would be lost; an application in a container needs `stop.command` in [host.application]";
 
 const shorten = (words: readonly string[]): string =>
   words.slice(0, namedMax).join(", ") + (words.length > namedMax ? ` and ${words.length - namedMax} more` : "");

@@ -22,7 +22,7 @@ export async function reapOrphans(onWarning: (text: string) => void): Promise<vo
   const wait = await loadWait();
   if (wait === undefined)
     return onWarning(
-      "this host is process 1 and cannot clear away dead processes here: start it with an init (docker run --init, tini)",
+      "this host is process 1 and cannot reap dead processes: start it with an init (docker run --init, tini)",
     );
   let dead: ReadonlySet<string> = new Set();
   const timer = setInterval(() => {

@@ -107,7 +107,7 @@ function connects(host: Loopback, port: number, timeout: number): Promise<Look> 
       resolve(look);
     };
     socket.once("connect", () => end({ kind: "well" }));
-    socket.once("timeout", () => end({ kind: "bad", what: `took no connection within ${timeout} ms` }));
+    socket.once("timeout", () => end({ kind: "bad", what: `accepted no connection within ${timeout} ms` }));
     socket.once("error", (error) => end(fromError(error)));
   });
 }
@@ -182,7 +182,7 @@ class Explanation {
     if (addresses === undefined || addresses.some((address) => address.endsWith(`:${port}`))) return undefined;
     if (addresses.length === 0) return { text: "it listens on no port", isElsewhere: false };
     const advice =
-      "it has to listen on the port that the environment variable PORT names (`port` in [host.application] gives it a fixed one)";
+      "it must listen on the port in the environment variable PORT (`port` in [host.application] gives it a fixed one)";
     return { text: `it listens on ${addresses.join(", ")}, not on PORT ${port}: ${advice}`, isElsewhere: true };
   }
 }

@@ -244,7 +244,7 @@ export class Supervisor implements SupervisedApplication {
     if (await isFreePort(port)) return;
     const owner = ownerOfPort(port);
     throw this.#notStarted(
-      `its port ${port} (\`port\` in [host.application]) is taken by ${owner === undefined ? "a process that this user may not see" : `process ${owner}`}`,
+      `its port ${port} (\`port\` in [host.application]) is taken by ${owner === undefined ? "a process that this user cannot see" : `process ${owner}`}`,
       true,
     );
   }

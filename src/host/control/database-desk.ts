@@ -85,7 +85,7 @@ export class DatabaseDesk {
    */
   async exclude({ name, force = false }: DatabaseChange): Promise<Outcome<DatabaseList>> {
     const { exclusions, log, position } = this.#options;
-    if (exclusions === null) return refused("this host cannot leave single databases out");
+    if (exclusions === null) return refused("this host cannot exclude single databases");
     const isJournaled = this.#isJournaled(name);
     if (!force && !exclusions.names.has(name) && isJournaled !== false)
       return refused(isJournaled === undefined ? notKnown : isInTheJournal(name, position()));
@@ -95,14 +95,14 @@ export class DatabaseDesk {
       );
     return this.#change(async () => {
       if (await exclusions.exclude(name))
-        log.warn("an operator excluded a database: it is not captured any more", { database: name, forced: force });
+        log.warn("an operator excluded a database: it is no longer captured", { database: name, forced: force });
       return undefined;
     });
   }
 
   include({ name }: DatabaseChange): Promise<Outcome<DatabaseList>> {
     const { exclusions, log } = this.#options;
-    if (exclusions === null) return Promise.resolve(refused("this host cannot leave single databases out"));
+    if (exclusions === null) return Promise.resolve(refused("this host cannot exclude single databases"));
     return this.#change(async () => {
       if (!(await exclusions.include(name)))
         return `${name} is not excluded; excluded are: ${shorten([...exclusions.names])}`;
@@ -155,7 +155,7 @@ export class DatabaseDesk {
     const names = [...(exclusions?.names ?? [])];
     if (names.length === 0) return warnings.over("excluded databases");
     warnings.warn(
-      `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}: excluded by an operator, not captured: what is written there is not there after a failover (\`stead databases\`)`,
+      `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}: excluded by an operator, not captured: its writes are missing after a failover (\`stead databases\`)`,
       "excluded databases",
     );
   }
@@ -167,12 +167,12 @@ const shorten = (names: readonly string[]): string =>
     : `${names.slice(0, namedMax).join(", ")}${names.length > namedMax ? ` and ${names.length - namedMax} more` : ""}`;
 
 const excludeAdvice = (name: string): string =>
-  `\`stead databases exclude ${name}\` leaves it out and releases what waits.`;
+  `\`stead databases exclude ${name}\` excludes it and releases the waiting responses.`;
 
 const notKnown =
-  "this host is between two stages and does not know now whether the journal has it; ask again in a moment, or use --force";
+  "this host is between two stages and cannot tell whether the journal has it; try again in a moment, or use --force";
 
 const isInTheJournal = (name: string, position: number): string =>
-  `${name} is captured: excluding it removes it from the journal, and from every other host; with --force it is done, and its last captured state stays readable at position ${position} (\`stead vault restore --position ${position}\`). A failover keeps it instead: the next primary begins with what was captured`;
+  `${name} is captured: excluding it removes it from the journal, and from every other host; --force does so, and its last captured state stays readable at position ${position} (\`stead vault restore --position ${position}\`). A failover keeps it instead: the next primary starts from what was captured`;
 
 const refused = (reason: string): Outcome<never> => ({ kind: "refused", refusal: { kind: "not_ready", reason } });

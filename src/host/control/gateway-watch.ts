@@ -94,11 +94,11 @@ export class GatewayWatch {
     const back = `\`stead hosts add ${host} ${controlUrl}\` brings it back, or stop it`;
     if (this.#removals.size > 0) {
       const by = [...this.#removals].map(([gateway, at]) => `gateway ${gateway} at ${at}`).join(", ");
-      return warnings.warn(`removed from the registry of ${by}: it is nobody's candidate; ${back}`, "registry");
+      return warnings.warn(`removed from the registry of ${by}: it cannot be promoted; ${back}`, "registry");
     }
     if (this.#watching === 0 && clock.now() - this.#unwatchedSince >= unwatchedMsMax) {
       return warnings.warn(
-        `no gateway watches this host: it is nobody's candidate; look whether a gateway runs, and whether it can reach ${controlUrl}; ${back}`,
+        `no gateway watches this host: it cannot be promoted; check that a gateway runs and can reach ${controlUrl}; ${back}`,
         "registry",
       );
     }

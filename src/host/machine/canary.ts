@@ -148,7 +148,7 @@ export class Canary {
   }
 
   #hearPutFailed(error: unknown): void {
-    this.#hear({ kind: "vault-failed", reason: `the vault cannot be used from here: ${messageOf(error)}` });
+    this.#hear({ kind: "vault-failed", reason: `the vault cannot be used from this host: ${messageOf(error)}` });
     const cause = error instanceof Error ? failureOf(error.cause) : undefined;
     if (areDescriptorsOut(cause?.code)) this.#hearDescriptorsOut().catch(() => undefined);
   }

@@ -50,5 +50,5 @@ export function checkDescriptors(databases: number, limit: number | undefined): 
 export function assertDescriptors(databases: number, onWarning: (text: string) => void, limit = openFileLimit()): void {
   const finding = checkDescriptors(databases, limit);
   if (finding?.kind === "refused") throw new DescriptorLimitError(finding);
-  if (finding !== undefined) onWarning(`${finding.found}; it takes ${finding.accepted}. ${finding.advice}`);
+  if (finding !== undefined) onWarning(`${finding.found}; required: ${finding.accepted}. ${finding.advice}`);
 }

@@ -43,7 +43,7 @@ function place(name: string, folder: string): DiskPlace {
     write: async () => {
       const file = await open(path, "w", 0o600);
       try {
-        await file.writeFile("a canary of stead: this file says whether the disk takes writes\n");
+        await file.writeFile("a canary of stead: this file shows whether the disk accepts writes\n");
         await file.sync();
       } finally {
         await file.close();

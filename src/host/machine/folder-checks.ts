@@ -46,9 +46,9 @@ export function checkFolderPlaces(
         kind: "refused",
         key,
         found: `${folder}, where this user cannot write (${why} at ${there})`,
-        accepted: "a folder that the user of this host may write to",
+        accepted: "a folder that the host's user can write to",
         advice:
-          "Mount it for writing, give the user the permission, or name another folder; check as the user that runs the host.",
+          "Mount it read-write, give the user write permission, or name another folder; run the check as the user that runs the host.",
       });
     if (key !== "data" && statSync(there).dev !== dataDevice) findings.push(elsewhere(key, folder, dataFolder));
   }
@@ -80,7 +80,7 @@ function onNetwork(key: FolderFinding["key"], folder: string, network: string): 
     found,
     accepted: "a local file system",
     advice:
-      "When it hangs, this host hangs with it; and its lock keeps a second host away only as well as that file system has locks.",
+      "If it hangs, this host hangs with it, and its lock excludes a second host only if that file system's locks work.",
   };
 }
 
@@ -88,9 +88,8 @@ const elsewhere = (key: FolderFinding["key"], folder: string, dataFolder: string
   kind: "warned",
   key,
   found: `${folder} on another file system than the data folder ${dataFolder}`,
-  accepted: "either, one file system costs less",
-  advice:
-    "What a restore moves there is copied instead of renamed: it takes as long as the databases are large, and needs as much space there.",
+  accepted: "either; one file system costs less",
+  advice: "A restore copies there instead of renaming: it takes time and space in proportion to the databases.",
 });
 
 function whyNotWritable(folder: string): string | undefined {

@@ -15,7 +15,7 @@ export class FolderLockedError extends OperatorError {
       found: `another host${holder === undefined ? "" : ` (process ${holder})`} has the folder ${folder} of host.${key}`,
       accepted: "one running host for each `host.state` and `host.data`",
       advice:
-        "stop that host (one that is frozen keeps its folders until it is killed), or give this one an `id`, `state` and `data` of its own",
+        "stop that host (a frozen one keeps its folders until it is killed), or give this one its own `id`, `state` and `data`",
     });
   }
 }

@@ -58,7 +58,7 @@ export class TimedStore implements Store {
           new StoreError(
             kind,
             `${what} in ${this.url}: no answer within ${this.#timeoutMs} ms`,
-            "Is the server of the shared area up and reachable? It goes on by itself then.",
+            "Is the server of the shared area up and reachable? It continues by itself then.",
           ),
         );
       });

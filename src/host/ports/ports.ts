@@ -91,7 +91,7 @@ export interface Application {
 export type PredecessorWord =
   /** Nothing listens where its host process listened, or a later run of that host does. */
   | { readonly kind: "gone" }
-  /** It says itself that it is not primary any more. */
+  /** It says itself that it is no longer primary. */
   | { readonly kind: "stepped-down" }
   | { readonly kind: "unknown" };
 

@@ -65,7 +65,7 @@ export class Warnings {
   over(condition: Condition): void {
     const others = this.#warnings.filter((warning) => warning.condition !== condition);
     if (others.length === this.#warnings.length) return;
-    this.#log.info(`over: trouble with the ${condition}`);
+    this.#log.info(`resolved: ${condition}`);
     this.#warnings = others;
     this.#onChange();
   }
@@ -79,7 +79,7 @@ export function tellUncaptured(
     if (now.length === 0) return warnings.over("capture");
     const which = now.length === 1 ? "a database that cannot" : `${now.length} databases that cannot`;
     warnings.warn(
-      `answers wait for ${which} be captured: ${now
+      `responses are held for ${which} be captured: ${now
         .slice(0, uncapturedNamed)
         .map(({ error }) => messageOf(error))
         .join("; ")}`,

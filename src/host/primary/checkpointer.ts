@@ -48,7 +48,7 @@ export interface CheckpointerOptions {
   readonly base: CheckpointManifest | undefined;
   /** Default: zstd on the thread pool. */
   readonly compression?: Compression | undefined;
-  /** Removes what is not needed any more; called after an announcement. */
+  /** Removes what is no longer needed; called after an announcement. */
   readonly clean: (newest: CheckpointManifest) => Promise<void>;
   readonly onDone: (manifest: CheckpointManifest) => void;
   readonly onFailed: (reason: string) => void;
@@ -170,7 +170,7 @@ export class Checkpointer {
         return await this.#writeAtOnePosition(because);
       } catch (error) {
         if (!(error instanceof WrittenMeanwhileError) || times === writtenMeanwhileMax || this.#isStopped) throw error;
-        this.#options.log.info("checkpoint begun anew", { because: error.message });
+        this.#options.log.info("checkpoint restarted", { because: error.message });
       }
     }
   }

@@ -15,7 +15,7 @@ export type JournalEnd =
 export class GateShutError extends Error {
   override readonly name = "GateShutError";
   constructor() {
-    super("this host is not primary any more: nothing is released");
+    super("this host is no longer primary: nothing is released");
   }
 }
 

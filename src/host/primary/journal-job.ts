@@ -24,7 +24,7 @@ export async function finishSnapshot(job: Extract<Job, { kind: "snapshot" }>, at
   await at.snapshot.release();
   job.failed(
     new Error(
-      "a database cannot be captured now (status names it), or could not be opened once more for this: there is no checkpoint until it can, or is gone",
+      "a database cannot be captured now (status names it), or could not be opened again: there is no checkpoint until it can be, or is gone",
     ),
   );
 }

@@ -1,5 +1,5 @@
 /**
- * One term as primary: everything that exists from a claim until the host is not primary any more.
+ * One term as primary: everything that exists from a claim until the host is no longer primary.
  *
  * The lease is renewed from the first moment (journal), while the databases are opened and the application starts; the
  * front is opened by the host when both the old lease and the start are over. `cut` is the fenced end: nothing is
@@ -133,7 +133,7 @@ export class Term {
       await application.start(await freePort());
     } catch (error) {
       if (!(error instanceof ApplicationError) || !error.mayPass) throw error;
-      onWarning(`${error.message}; it is started once more, at another port`);
+      onWarning(`${error.message}; it is started once more, on another port`);
       await application.start(await freePort());
     }
   }

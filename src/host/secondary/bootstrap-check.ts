@@ -12,10 +12,10 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 export class DamagedDatabasesError extends OperatorError {
   constructor(what: string) {
     super("resource", {
-      found: `not taken over as the first content of the vault: ${what}`,
-      accepted: "databases in which SQLite finds nothing wrong",
+      found: `not accepted as the first content of the vault: ${what}`,
+      accepted: "databases in which SQLite finds no damage",
       advice:
-        "put back a whole copy (sqlite3 OLD .recover | sqlite3 NEW saves what can be read), or take it as it is, for good: run `stead host` once with --accept-damaged",
+        "put back a whole copy (sqlite3 OLD .recover | sqlite3 NEW saves what can be read), or accept it as it is, for good: run `stead host` once with --accept-damaged",
     });
   }
 }
@@ -24,8 +24,8 @@ export class DamagedDatabasesError extends OperatorError {
 export class UncheckableDatabaseError extends OperatorError {
   constructor(name: string, reason: string) {
     super("resource", {
-      found: `${name} cannot be checked before it is taken over: ${reason}`,
-      advice: "stop what has it open or locked, and see that the user of the host may read it",
+      found: `${name} cannot be checked before the vault starts from it: ${reason}`,
+      advice: "stop the process that has it open or locked, and make sure that the host's user can read it",
     });
   }
 }
@@ -60,7 +60,7 @@ export async function checkBeforeBootstrap({
       case "unchecked": {
         const what = `${name} cannot be checked without its application: ${database.reason}`;
         // Asked for in full it is no answer that the indexes could not be compared.
-        if (depth === "full") refused.push(`${what} (host.bootstrap_check = "quick" does without)`);
+        if (depth === "full") refused.push(`${what} (host.bootstrap_check = "quick" does not need it)`);
         else onWarning(what);
         break;
       }
@@ -70,7 +70,7 @@ export async function checkBeforeBootstrap({
   }
   if (refused.length === 0) return;
   if (!acceptDamaged) throw new DamagedDatabasesError(shorten(refused));
-  for (const what of refused) onWarning(`taken over as it is (--accept-damaged): ${what}`);
+  for (const what of refused) onWarning(`accepted as it is (--accept-damaged): ${what}`);
 }
 
 function shorten(texts: readonly string[]): string {

@@ -33,7 +33,7 @@ export class CheckpointsMissingError extends OperatorError {
   constructor() {
     super("vault", {
       found: "the vault has a log, but not one checkpoint: it is not empty, so this host does not bootstrap it",
-      advice: "put the folders `checkpoints` and `chunks` back from a backup, or begin anew in a new vault",
+      advice: "put the folders `checkpoints` and `chunks` back from a backup, or start over in a new vault",
     });
   }
 }

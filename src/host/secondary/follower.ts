@@ -148,7 +148,7 @@ export class Follower {
 
   /** When it resolves nothing is applied any more, also not what somebody is reading just now. */
   async end(): Promise<void> {
-    this.#failure ??= new Error("this host does not follow any more");
+    this.#failure ??= new Error("this host no longer follows");
     await this.#applying;
   }
 

@@ -100,7 +100,7 @@ export class LogMending {
     try {
       while (!(await this.#isMended(stuck)) && (isAsking || clock.now() < until)) await clock.sleep(lookMs, signal);
     } finally {
-      end.abort(new Error("the restore goes on"));
+      end.abort(new Error("the restore continues"));
       await asked;
     }
   }

@@ -35,7 +35,7 @@ export class NoRoomError extends OperatorError {
     super("resource", {
       found: `${target} is on another file system with ${freeBytes} bytes free, and ${neededBytes} are to be moved there`,
       advice:
-        "free space there (stead removes nothing that may be the only copy), or put data, state and set_aside on one file system",
+        "free space there (stead never removes what may be the only copy), or put data, state and set_aside on one file system",
     });
   }
 }

@@ -85,7 +85,7 @@ export interface PointInTimeOptions {
 export class MomentError extends OperatorError {
   constructor(moment: string, accepted: string) {
     const advice =
-      "`stead vault ls --records` shows positions and times; how far back it goes is decided by host.checkpoint.keep and host.checkpoint.window";
+      "`stead vault ls --records` shows positions and times; host.checkpoint.keep and host.checkpoint.window decide how far back it goes";
     super("usage", { found: `the vault does not have the state at ${moment}`, accepted, advice });
   }
 }
@@ -95,7 +95,7 @@ export class FolderInUseError extends OperatorError {
   constructor(folder: string) {
     super("resource", {
       found: `${folder} is not empty`,
-      accepted: "a folder that is empty or does not exist yet",
+      accepted: "a folder that is empty or does not exist",
       advice: "name another folder, or move away what is in it",
     });
   }

@@ -76,7 +76,7 @@ export class RestoreRoom {
     }
     if (shortage === undefined) return;
     for (const folder of (await local.makeRoomOfSetAsides?.(shortage)) ?? [])
-      onWarning(`set-aside data was removed, because the restore needed the room: ${folder}`);
+      onWarning(`set-aside data was removed because the restore needed the space: ${folder}`);
     shortage = await local.shortageOf(needed);
     if (shortage !== undefined) throw fullDisk(this.#previous.kind === "secondary", shortage);
   }
@@ -90,7 +90,7 @@ export class RestoreRoom {
     if (this.#previous.kind === "secondary") await this.#options.local.makeRoom?.();
     return new FullDiskError(
       `the databases could not be written: ${error.message}`,
-      "free space, or raise the quota, on the disk of host.data; this host tries again by itself",
+      "free space, or raise the quota, on the disk of host.data; this host retries by itself",
     );
   }
 
@@ -116,16 +116,15 @@ function fullDisk(
   const inTheWay = [
     ...(previousBytes > 0
       ? [
-          `${previousFolder} (${previousBytes} bytes ${isHelp ? "that only make the restore faster" : "that this host had as primary, and that may be nowhere else"})`,
+          `${previousFolder} (${previousBytes} bytes ${isHelp ? "that only speed up the restore" : "that this host had as primary, and that may exist nowhere else"})`,
         ]
       : []),
     ...(setAsideBytes > 0 ? [`${setAsideFolder} (${setAsideBytes} bytes set aside)`] : []),
   ];
-  const move =
-    inTheWay.length === 0 ? "" : `; look at ${inTheWay.join(" and at ")}: what is moved to another disk makes room`;
+  const move = inTheWay.length === 0 ? "" : `; moving ${inTheWay.join(" and ")} to another disk makes room`;
   return new FullDiskError(
     `the disk at ${disk} is too full to restore: the databases need ${neededBytes} bytes, ${freeBytes} are free, ${neededBytes - freeBytes} are missing`,
-    `free that much there, and this host goes on by itself${move}`,
+    `free that much there, and this host continues by itself${move}`,
   );
 }
 

@@ -81,7 +81,7 @@ export class EmptyVaultError extends OperatorError {
   constructor() {
     super("vault", {
       found: "the vault is empty: no host has written the first checkpoint yet",
-      advice: "start a host with `bootstrap = true`: it writes it",
+      advice: "start a host with `bootstrap = true` to write it",
     });
   }
 }
@@ -158,7 +158,7 @@ async function loadNewest<Target extends RestoreTarget>(
     const target = await options.openTarget();
     try {
       const checkpoint = await readManifest(options.store, position);
-      if (checkpoint === undefined) throw new Error("it was removed meanwhile: a newer one is there");
+      if (checkpoint === undefined) throw new Error("it was removed meanwhile: there is a newer one");
       // Later ones find what the one before has left, and write over it.
       if (failure === undefined) await room.ensure(new Footprint(checkpoint).total);
       for (const database of checkpoint.databases) {

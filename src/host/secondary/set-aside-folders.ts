@@ -83,7 +83,7 @@ export class SetAsideFolders {
     const names = setAsidesForRoom(all, missingBytes);
     for (const name of names) {
       await this.#remove(name);
-      this.#options.onRemoved(join(this.#folder, name), `a restore lacked ${missingBytes} bytes`);
+      this.#options.onRemoved(join(this.#folder, name), `a restore needed ${missingBytes} more bytes`);
     }
     return names.map((name) => join(this.#folder, name));
   }

@@ -16,8 +16,8 @@ export class UnappliableFlushError extends OperatorError {
   readonly database: string;
   constructor(position: Position, wholeUpTo: Position, cause: ReplicaError) {
     const advice =
-      `a primary that lives mends it with a checkpoint from its files (stead checkpoint), and hosts go on from there; without one, ` +
-      `stead vault restore --last-whole gives the state at position ${wholeUpTo}, and what the last primary had is in its data folder or set aside`;
+      `a running primary repairs it with a checkpoint from its files (stead checkpoint), from which hosts continue; without one, ` +
+      `stead vault restore --last-whole restores the state at position ${wholeUpTo}; the last primary's own data is in its data folder or set aside`;
     super(
       "vault",
       {

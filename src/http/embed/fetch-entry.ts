@@ -207,7 +207,7 @@ class FetchSink implements ResponseSink {
       refused(
         502,
         "outcome_unknown",
-        "the connection was cut before a response; the request may or may not have been executed",
+        "the connection was closed before a response; the request may or may not have been executed",
         null,
         [["Stead-Outcome", "unknown"]],
       ),

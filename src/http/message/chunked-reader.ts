@@ -141,7 +141,7 @@ export class ChunkedReader {
       ++this.#extensionBytes > this.#limits.chunkExtensionBytesMax ||
       ++this.#extensionBytesInAll > this.#limits.chunkExtensionBytesMax * 16
     ) {
-      throw bad("chunk_extensions_too_long", "chunk extensions are longer than accepted here");
+      throw bad("chunk_extensions_too_long", "chunk extensions are longer than accepted");
     }
     switch (this.#state) {
       case EXTENSION_NAME:

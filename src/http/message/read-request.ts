@@ -167,11 +167,7 @@ export function checkOnlyChunked(transferEncoding: string): void {
     codings.every((coding) => ["chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress"].includes(coding)) &&
     codings.indexOf("chunked") === codings.length - 1
   ) {
-    throw new ProtocolError(
-      501,
-      "transfer_coding_not_supported",
-      "the only transfer coding understood here is chunked",
-    );
+    throw new ProtocolError(501, "transfer_coding_not_supported", "the only supported transfer coding is chunked");
   }
   throw new ProtocolError(400, "transfer_encoding_malformed", "Transfer-Encoding must be exactly chunked");
 }
@@ -183,7 +179,7 @@ function checkTarget(method: string, target: string, headers: HeaderList): void 
   if (method === "CONNECT") throw new ProtocolError(501, "connect_not_supported", "CONNECT is not supported here");
   // RFC 9113, 3.4: reserved for the preface of HTTP/2, so that it can never be taken for a request.
   if (method === "PRI")
-    throw new ProtocolError(505, "version_not_supported", "PRI belongs to HTTP/2, which is not spoken here");
+    throw new ProtocolError(505, "version_not_supported", "PRI belongs to HTTP/2, which is not supported");
   if (target.charCodeAt(0) === 47) return;
   if (target === "*") {
     if (method === "OPTIONS") return;

@@ -127,7 +127,7 @@ export function scanRequest(bytes: Buffer, from: number, to: number, limits: Hea
   const version = scanVersion(bytes, at);
   if (bytes[at + 8] !== CR || bytes[at + 9] !== LF) throw malformedRequestLine("the version must be followed by CR LF");
   if (version === undefined)
-    throw new ProtocolError(505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    throw new ProtocolError(505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are supported");
   at += 10;
 
   const end = scanFields(bytes, at, to, limits.headerCountMax);
@@ -151,7 +151,7 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
   }
   const version = scanVersion(bytes, from);
   if (version === undefined)
-    throw new ProtocolError(505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    throw new ProtocolError(505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are supported");
   let at = from + 8;
   const status = threeDigits(bytes, at + 1);
   if (bytes[at] !== SP || status < 100 || status > 599)

@@ -122,7 +122,7 @@ export class Proxy implements ForwardUser {
           bodyHeld: false,
           reused: false,
           cause: "host-lost",
-          reason: "the primary that lost it is primary still",
+          reason: "the primary that lost it is still primary",
         };
       } else if (upstream !== undefined) {
         outcome = await exchange.forward(upstream, withHeadHook(this.#forward, arrived));
@@ -286,8 +286,8 @@ export class Proxy implements ForwardUser {
     this.#done("failed", life);
     const why =
       result.refused === "full"
-        ? "there is no primary, and as many requests as allowed are waiting for one"
-        : "there was no primary for as long as a request may wait";
+        ? "there is no primary, and the maximum number of requests is already waiting for one"
+        : "no primary appeared within the time that a request may wait";
     await this.#respond(exchange, {
       status: 503,
       code: `hold_${result.refused}`,

@@ -37,7 +37,7 @@ function explain({ code = "unknown", message }: NodeJS.ErrnoException, host: str
     case "EACCES":
       return error("not allowed", "choose a port from 1024 up, or give the process CAP_NET_BIND_SERVICE");
     case "EADDRNOTAVAIL":
-      return error("this machine does not have that address", "use one of its own, or 0.0.0.0 for all");
+      return error("this machine does not have that address", "use one of its addresses, or 0.0.0.0 for all");
     default:
       return error(message, "choose another address or port in the configuration");
   }

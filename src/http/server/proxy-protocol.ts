@@ -70,7 +70,7 @@ function readV2(bytes: Buffer): ProxyHeader | undefined {
   const end = 16 + length;
   if (versionAndCommand !== 0x20 && versionAndCommand !== 0x21)
     throw malformed("a PROXY header must have version 2 and a known command");
-  if (length > payloadBytesMax) throw malformed("a PROXY header is larger than accepted here");
+  if (length > payloadBytesMax) throw malformed("a PROXY header is larger than accepted");
   if (bytes.length < end) return undefined;
   // LOCAL: the balancer's own connection; its addresses are to be ignored.
   if (versionAndCommand === 0x20) return { source: undefined, end };

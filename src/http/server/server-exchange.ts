@@ -234,7 +234,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     }
     if (this.responseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
-    if (!this.bodyHeld) throw new Error("the request's body is no longer held, so it cannot be sent again");
+    if (!this.bodyHeld) throw new Error("the request's body is no longer held, so it cannot be resent");
     this.#ending = ending;
     const attempt = new Attempt(this, upstream, options);
     this.#attempt = attempt;

@@ -53,7 +53,7 @@ export function verdictOutcome(
     case "not-executed":
       return { kind: "not-executed", bodyHeld, reason: reason ?? "the host did not execute the request" };
     case "put-aside":
-      return { ...verdict, reason: reason ?? "the host has put this request aside" };
+      return { ...verdict, reason: reason ?? "the host has set this request aside" };
     case "invalid":
       return { kind: "upstream-invalid", reason: reason ?? "the host could not understand its application" };
     case "lost":

@@ -87,7 +87,7 @@ export class ResponseReader {
       return;
     }
     if (++this.#interimCount > this.#limits.interimResponsesMax) {
-      throw new ProtocolError(400, "too_many_interim_responses", "more interim responses than accepted here");
+      throw new ProtocolError(400, "too_many_interim_responses", "more interim responses than accepted");
     }
     this.#sink.onInterim(response);
   }

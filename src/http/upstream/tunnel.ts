@@ -82,7 +82,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   }
 
   onExpired(): void {
-    this.destroy("the tunnel was unused for too long");
+    this.destroy("the tunnel was idle for too long");
   }
 
   balance(): void {

@@ -104,9 +104,9 @@ export function decodeManifest(position: Position, bytes: Uint8Array): Checkpoin
     typeof scrubbedTo === "string" &&
     previous !== undefined;
   if (!isWhole || value["position"] !== position)
-    throw damaged("fields of the wrong kind, or of another position", `a manifest of position ${position}`);
+    throw damaged("fields of the wrong type, or of another position", `a manifest of position ${position}`);
   if (databases === undefined)
-    throw damaged("a database that cannot be one", "name, page size, page count, checksum and chunks that agree");
+    throw damaged("an impossible database", "name, page size, page count, checksum and chunks that agree");
   return { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, manifestHash };
 }
 

@@ -37,7 +37,7 @@ export function stringBytes(text: string): number {
   const bytes = Buffer.byteLength(text, "utf8");
   if (bytes > recordStringBytesMax)
     throw new RangeError(`a string of ${bytes} bytes, at most ${recordStringBytesMax} can be stored`);
-  if (loneSurrogate.test(text)) throw new RangeError("a string with half of a surrogate pair cannot be stored");
+  if (loneSurrogate.test(text)) throw new RangeError("a string with a lone surrogate cannot be stored");
   return 2 + bytes;
 }
 

@@ -171,8 +171,7 @@ export class LogReader {
     if (body.kind === "epoch") {
       if (this.#epoch !== undefined && header.epoch !== this.#epoch + 1)
         throw corrupt(`a claim of epoch ${header.epoch}`, `epoch ${this.#epoch + 1}`);
-      if (header.nonce === this.#nonce)
-        throw corrupt("a claim with the nonce of the claim before", "a nonce of its own");
+      if (header.nonce === this.#nonce) throw corrupt("a claim with the nonce of the claim before", "a new nonce");
       return;
     }
     if (this.#epoch !== undefined && header.epoch !== this.#epoch)

@@ -117,7 +117,7 @@ function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader
   if (hostBytes < 1 || hostBytes > hostIdBytesMax)
     throw new RangeError(`a host id of ${hostBytes} bytes, 1 to ${hostIdBytesMax} are allowed`);
   if (loneSurrogate.test(header.host) || header.host.includes("\ufffd"))
-    throw new RangeError("a host id with half of a surrogate pair, or with the sign for what is not Unicode");
+    throw new RangeError("a host id with a lone surrogate, or with the sign for what is not Unicode");
   if (!/^[0-9a-f]{32}$/.test(header.nonce)) throw new RangeError("the nonce is not 16 bytes in lower-case hex");
   if (!/^[0-9a-f]{64}$/.test(header.previousHash))
     throw new RangeError("the previous hash is not a SHA-256 in lower-case hex");

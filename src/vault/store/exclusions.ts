@@ -22,7 +22,7 @@ const format = "stead-exclusions";
 const version = 1;
 
 const exclusionSchema = v.object({
-  name: v.pipe(v.string(), v.check(isDatabaseName, "no name of a database")),
+  name: v.pipe(v.string(), v.check(isDatabaseName, "not the name of a database")),
   /** The host that was asked. */
   host: v.string(),
   /** Calendar time, milliseconds since 1970. */

@@ -28,9 +28,9 @@ export const isDefinite = (error: unknown): boolean => meaningOf(errnoOf(error))
 function meaningOf(code: string): { readonly kind: StoreErrorKind; readonly advice: string } {
   switch (code) {
     case "ENOSPC":
-      return { kind: "full", advice: "Free space on the shared area; it goes on by itself then." };
+      return { kind: "full", advice: "Free space on the shared area; it continues by itself then." };
     case "EDQUOT":
-      return { kind: "full", advice: "Raise the quota of the shared area; it goes on by itself then." };
+      return { kind: "full", advice: "Raise the quota of the shared area; it continues by itself then." };
     case "EROFS":
       return { kind: "denied", advice: "The shared area is mounted read-only: mount it read-write." };
     case "EACCES":
@@ -52,16 +52,16 @@ function meaningOf(code: string): { readonly kind: StoreErrorKind; readonly advi
     case "ENOTDIR":
     case "ENAMETOOLONG":
     case "ELOOP":
-      return { kind: "unsuitable", advice: "The vault must be a folder of its own, with nothing else in it." };
+      return { kind: "unsuitable", advice: "The vault needs a separate folder with nothing else in it." };
     case "ESTALE":
       return {
         kind: "unavailable",
-        advice: "The shared area was exported anew or replaced; mount it again if this stays.",
+        advice: "The shared area was re-exported or replaced; remount it if this persists.",
       };
     default:
       return {
         kind: "unavailable",
-        advice: "Is the server of the shared area up and reachable? It goes on by itself then.",
+        advice: "Is the server of the shared area up and reachable? It continues by itself then.",
       };
   }
 }

@@ -57,7 +57,7 @@ export async function createVault(
       throw new StoreError(
         "unsuitable",
         `cannot make ${folder}: its parent folder does not exist`,
-        "Make the parent folder, or mount the shared area there, first.",
+        "First create the parent folder, or mount the shared area there.",
       );
     if (errnoOf(error) !== "EEXIST") throw storeErrorOf(error, `cannot make the folder ${folder}`, "before");
   }
@@ -69,7 +69,7 @@ export async function createVault(
     throw new StoreError(
       "unsuitable",
       `${folder} is not empty: it has ${strange.slice(0, 3).join(", ")}`,
-      "Give the vault a folder of its own.",
+      "Give the vault its own folder.",
     );
   }
   const store = await openFolder(folder);
@@ -101,7 +101,7 @@ function folderOf(url: string): string {
     throw new StoreError(
       "unsuitable",
       `the vault's path ${path} is relative`,
-      "Write an absolute path: hosts are started from different folders.",
+      "Write an absolute path: hosts start in different folders.",
     );
   const clean = normalize(path);
   return clean.length > 1 && clean.endsWith("/") ? clean.slice(0, -1) : clean;

@@ -182,12 +182,12 @@ function flushFinding(log: Log, { position, database, reason, wholeUpTo, mendedB
     return notice(
       "unappliable-flush",
       log.nameOf(position),
-      `${what}; hosts begin behind it, with the checkpoint at position ${mendedBy}, and states between the two cannot be restored`,
+      `${what}; hosts start behind it, from the checkpoint at position ${mendedBy}; states between the two cannot be restored`,
     );
   return damage(
     "unappliable-flush",
     log.nameOf(position),
-    `${what}; the last whole state is at position ${wholeUpTo}. A primary that lives mends it: ask it for a checkpoint (stead checkpoint)`,
+    `${what}; the last whole state is at position ${wholeUpTo}. A running primary repairs it with a checkpoint (stead checkpoint)`,
   );
 }
 

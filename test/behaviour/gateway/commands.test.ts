@@ -61,7 +61,7 @@ describe("commands that talk to a gateway", () => {
     const primary = cluster.service().primary ?? "";
     await fetch(`${cluster.host(primary).controlUrl}/fake/suspect`, { headers: { authorization: `Bearer ${secret}` } });
     await until(() => told().includes(primary));
-    expect((await stead("status")).out).toContain("GET /crash is put aside");
+    expect((await stead("status")).out).toContain("GET /crash is set aside");
     const metrics = await (
       await fetch(`http://${url}/metrics`, { headers: { authorization: `Bearer ${secret}` } })
     ).text();
@@ -70,7 +70,7 @@ describe("commands that talk to a gateway", () => {
     expect(await stead("switchover", other)).toMatchObject({ code: 0, err: "" });
     await until(() => told().includes(other));
     const cleared = await stead("suspects", "clear");
-    expect([cleared.code, cleared.out]).toEqual([0, "service notes: nothing is put aside any more, on a, b\n"]);
+    expect([cleared.code, cleared.out]).toEqual([0, "service notes: nothing is set aside any more, on a, b\n"]);
     await until(() => told().length === 0);
     const events = cluster
       .service()

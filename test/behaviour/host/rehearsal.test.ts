@@ -159,7 +159,7 @@ describe("a rehearsal", () => {
     expect(processRow(Number(noted()))?.isDefunct ?? true).toBe(true);
     expect(await outcome).toEqual({
       kind: "refused",
-      refusal: { kind: "not_ready", reason: "the rehearsal was cut: a promotion came" },
+      refusal: { kind: "not_ready", reason: "the rehearsal was ended: a promotion came" },
     });
     expect([one.last, results, existsSync(join(root, "state", "rehearsal"))]).toEqual([null, [], false]);
   });

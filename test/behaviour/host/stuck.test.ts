@@ -58,7 +58,7 @@ describe("an application that hangs", () => {
     expect(after).toMatch(/^\d+$/);
     expect(after).not.toBe(before);
     expect(warnings[0]).toMatch(
-      /^the application is stuck and is killed: no check was answered for 1000 ms, and nothing moved: no byte of a request or an answer, no commit, no CPU time; processes: /,
+      /^the application is stuck and is killed: no check was answered for 1000 ms, and nothing made progress: no byte of a request or a response, no commit, no CPU time; processes: /,
     );
     expect(warnings[0]).toContain(`${before} (`);
     expect(warnings[0]).toContain(evidence);
@@ -138,7 +138,7 @@ describe("an application that has closed its port", () => {
     expect(after).toMatch(/^\d+$/);
     expect(after).not.toBe(before);
     expect(supervised.warnings[0]).toContain(
-      "its port has refused every connection for 1000 ms, and no request is under way",
+      "its port has refused every connection for 1000 ms, and no request is in progress",
     );
     expect(supervised.states).toEqual(["starting", "ready", "failing", "stuck", "restarting", "ready"]);
   });

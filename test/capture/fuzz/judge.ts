@@ -7,7 +7,7 @@ export type ViolationKind =
   | "lost"
   /** Acknowledged, and the application itself does not see it any more. */
   | "lost_here"
-  /** Acknowledged in a file that had no name of a database any more. */
+  /** Acknowledged in a file that had not the name of a database any more. */
   | "acknowledged_into_nothing"
   /** A deletion of a row, or of a database, that was acknowledged, and that the next primary does not know. */
   | "undone"

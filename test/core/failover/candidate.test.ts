@@ -73,13 +73,13 @@ describe("the best candidate", () => {
     expect(eligible).toEqual([]);
     expect(Object.fromEntries(rejected.map(({ host: id, why }) => [id, why]))).toEqual({
       down: "down: refused",
-      foreign: 'it is a host of the service "other"',
+      foreign: 'it belongs to the service "other"',
       nofailover: "nofailover is set",
       primary: "its role is primary",
       restoring: "its role is restoring: left behind",
       silent: "not heard for 1000 ms",
       tried: "tried already: not ready",
-      unheard: "not heard of yet",
+      unheard: "not heard yet",
     });
   });
 });

@@ -31,7 +31,7 @@ test("a corrupt page is refused with what was found; --accept-damaged takes the 
   await here.until("the refusal", async () => (await here.cluster.statusOf(host))?.role === "failed");
   const reason = (await here.cluster.statusOf(host))?.reason;
   expect(reason).toMatch(
-    /not taken over as the first content of the vault: app\.db is damaged: database disk image is malformed/,
+    /not accepted as the first content of the vault: app\.db is damaged: database disk image is malformed/,
   );
   expect(reason).toContain("--accept-damaged");
   expect(readFileSync(path)).toEqual(bytes);
@@ -46,7 +46,7 @@ test("a corrupt page is refused with what was found; --accept-damaged takes the 
   for (const gateway of here.cluster.gateways) await here.cluster.start(gateway);
   await here.primary();
   expect((await here.cluster.statusOf(host))?.warnings.join()).toContain(
-    "taken over as it is (--accept-damaged): app.db is damaged",
+    "accepted as it is (--accept-damaged): app.db is damaged",
   );
   expect(await here.must('result = sqlite3.connect(data + "/app.db").execute("SELECT x FROM t").fetchall()')).toEqual([
     [1],

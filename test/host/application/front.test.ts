@@ -194,7 +194,7 @@ describe("the front", () => {
       headers: response.headers,
       body: await response.text(),
     }));
-    expect([headers.get("stead-outcome"), body]).toEqual(["not-executed", "this host is not primary any more\n"]);
+    expect([headers.get("stead-outcome"), body]).toEqual(["not-executed", "this host is no longer primary\n"]);
   });
 
   test("finishes requests in flight when it drains, and refuses new ones meanwhile", async () => {

@@ -69,7 +69,7 @@ describe("leftovers", () => {
     const { leftovers, processes, warnings } = leftoversOf([one(10, 10), one(11, 10), one(12)]);
     await leftovers.clear("near", 10);
     expect(processes.killed).toEqual([10, 11, 12]);
-    expect(warnings).toEqual(["the application left processes behind, which are killed: 12 (app)"]);
+    expect(warnings).toEqual(["the application left processes behind; they are killed: 12 (app)"]);
     expect(processes.tidied).toBe(1);
   });
 

@@ -106,7 +106,7 @@ describe("the canary", () => {
     await until(() => canary.vault.writeError !== null);
     expect(canary.vault).toMatchObject({
       wroteMs: null,
-      writeError: "the vault cannot be used from here: EROFS (Mount it read-write.)",
+      writeError: "the vault cannot be used from this host: EROFS (Mount it read-write.)",
     });
     expect(canary.impairments.map(({ kind }) => kind)).toEqual(["vault"]);
     isReadOnly = false;

@@ -43,7 +43,7 @@ test("what lasts is listed with its newest text, and no longer when it is over; 
   warnings.over("vault");
   warnings.over("vault");
   expect(warnings.texts).toEqual(["set aside", "no checkpoint"]);
-  expect(logged).toEqual(["no space", "set aside", "no answer", "no checkpoint", "over: trouble with the vault"]);
+  expect(logged).toEqual(["no space", "set aside", "no answer", "no checkpoint", "resolved: vault"]);
 });
 
 test("trouble that comes back after it was over is logged and listed again", () => {

@@ -47,7 +47,7 @@ test("damage is refused with what was found and what to do, unless an operator t
   const accepted = await decide([damaged], "quick", true);
   expect(accepted).toEqual({
     failure: undefined,
-    warnings: [expect.stringContaining("taken over as it is (--accept-damaged): a.db is damaged")],
+    warnings: [expect.stringContaining("accepted as it is (--accept-damaged): a.db is damaged")],
   });
 });
 
@@ -92,7 +92,7 @@ test("databases are checked by a process of its own, one after the other, whatev
   expect(progress).toEqual([1, 2, 3, 4]);
 });
 
-test("a process that falls over a file names it; one that is not needed any more is ended", async () => {
+test("a process that falls over a file names it; one that is no longer needed is ended", async () => {
   const died = await checkDatabases({
     command: ["sh", "-c", 'read name; echo "{\\"name\\":$name,\\"kind\\":\\"whole\\"}"; kill -SEGV $$'],
     root: "/",

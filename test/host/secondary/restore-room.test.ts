@@ -133,7 +133,7 @@ describe("a restore for which there is no room", () => {
     expect(failure).toMatchObject({
       name: "FullDiskError",
       message: `the disk at ${root} is too full to restore: the databases need ${databaseSize} bytes, ${free} are free, ${databaseSize - free} are missing`,
-      advice: "free that much there, and this host goes on by itself",
+      advice: "free that much there, and this host continues by itself",
     });
     expect(readdirSync(data)).toEqual([]);
     disk.capacity = databaseSize + 10_000;
@@ -199,7 +199,7 @@ describe("a restore for which there is no room", () => {
       expect(failure).toMatchObject({
         name: "FullDiskError",
         advice: expect.stringContaining(
-          `${local.previousFolder} (${bytesBelow(local.previousFolder)} bytes that this host had as primary, and that may be nowhere else)`,
+          `${local.previousFolder} (${bytesBelow(local.previousFolder)} bytes that this host had as primary, and that may exist nowhere else)`,
         ),
       });
     }
@@ -224,7 +224,7 @@ describe("a restore for which there is no room", () => {
     expect(content()).toBe(true);
     expect(await local.setAsides()).toEqual([second, third]);
     expect(removed).toEqual([first]);
-    expect(warnings).toEqual([`set-aside data was removed, because the restore needed the room: ${first}`]);
+    expect(warnings).toEqual([`set-aside data was removed because the restore needed the space: ${first}`]);
   });
 
   test("removes none when that is not enough, and says how much they hold", async () => {
@@ -241,7 +241,7 @@ describe("a restore for which there is no room", () => {
     const { disk, root, removed, setAside, run } = await make({ capacity: 0, otherDisk: ["data.stead"] });
     for (const name of ["2026-01-01", "2026-01-02"]) setAside(name, 90_000);
     disk.capacity = bytesBelow(root) + databaseSize - 20_000;
-    expect(await failureOf(run())).toMatchObject({ advice: "free that much there, and this host goes on by itself" });
+    expect(await failureOf(run())).toMatchObject({ advice: "free that much there, and this host continues by itself" });
     expect(removed).toEqual([]);
   });
 

@@ -23,7 +23,7 @@ export function hranaVersionApp(): Hono {
   for (const version of versions)
     app.get(`/${version}`, (c) => c.json({ version, encoding: "json", access: "read-only" }));
   const noProtobuf = (c: Context): Response =>
-    c.json({ message: "only JSON is spoken here: /v3 and /v2", code: "HRANA_ENCODING" } satisfies HranaError, 404);
+    c.json({ message: "only JSON is supported: /v3 and /v2", code: "HRANA_ENCODING" } satisfies HranaError, 404);
   app.all("/v3-protobuf", noProtobuf);
   app.all("/v3-protobuf/*", noProtobuf);
   return app;
@@ -47,7 +47,7 @@ async function pipeline(c: Context, streams: HranaStreams, deps: PipelineDeps): 
   const stream = streams.take(parsed.value.baton);
   if (stream === undefined)
     return malformed(
-      "the stream of this baton is not known here: it was closed, used already, or idle too long",
+      "unknown baton: its stream was closed, the baton was already used, or it was idle too long",
       "STREAM_EXPIRED",
     );
   const results = await runPipeline(stream, parsed.value.requests, deps);
