@@ -53,7 +53,7 @@ const commands: readonly Call[] = [
   call(
     "post",
     "/v1/failover",
-    "Replaces a lost primary; with `force` any; with `dryRun` says who would take over and why others would not",
+    "Replaces a lost primary; with `force` any; with `dryRun` names the host that would take over, and why others would not",
     {
       request: "FailoverRequest",
       description: "The new primary serves; with `dryRun`: what would happen",
@@ -90,21 +90,21 @@ const commands: readonly Call[] = [
   call(
     "post",
     "/v1/databases/list",
-    "The databases of a service as its primary has them, and how each is",
+    "The databases of a service on its primary, with their condition",
     { request: "ServiceRequest", description: "Those that are not captured first", body: json("DatabasesAnswer") },
     [400, 404, 409],
   ),
   call(
     "post",
     "/v1/databases/exclude",
-    "Takes a database out of what is captured, on every host, until it is included again",
+    "Excludes a database from capture, on every host, until it is included again",
     { request: "DatabaseRequest", description: "It is so, durably", body: json("DatabasesAnswer") },
     [400, 404, 409],
   ),
   call(
     "post",
     "/v1/databases/include",
-    "Captures a database again that was excluded",
+    "Captures an excluded database again",
     { request: "DatabaseRequest", description: "It is so, durably", body: json("DatabasesAnswer") },
     [400, 404, 409],
   ),
@@ -127,13 +127,7 @@ const registers: readonly Call[] = [
     { request: "HostChange", ...registry },
     [400, 404],
   ),
-  call(
-    "delete",
-    "/v1/hosts/{service}/{host}",
-    "Takes a host out; a primary that serves is refused",
-    registry,
-    [404, 409],
-  ),
+  call("delete", "/v1/hosts/{service}/{host}", "Removes a host; a serving primary is refused", registry, [404, 409]),
   call(
     "post",
     "/v1/hosts/{service}/{host}/drain",
@@ -242,7 +236,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     TooLarge: { description: "The body is too large", schema: "Refused" },
     Defect: { description: "A defect of the gateway, or what it needs for the call is in trouble", schema: "Refused" },
     Waiting: { description: "Requests wait, with the reasons", schema: "HealthAnswer" },
-    HranaMalformed: { description: "Malformed, or its baton is not known", schema: "HranaError" },
+    HranaMalformed: { description: "Malformed, or its baton is unknown", schema: "HranaError" },
   },
   calls: [...commands, ...registers, ...questions],
 });

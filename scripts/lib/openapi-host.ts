@@ -85,7 +85,7 @@ const calls: readonly Call[] = [
   {
     method: "get",
     path: "/v1/databases",
-    summary: "The databases that the host captures or follows, and how each is",
+    summary: "The databases that the host captures or follows, with their condition",
     ok: { description: "Those that are not captured first", body: { json: ["DatabaseList"] } },
     others: { 401: "Unauthorized" },
   },
@@ -95,8 +95,8 @@ const calls: readonly Call[] = [
       path: `/v1/databases/${act}`,
       summary:
         act === "exclude"
-          ? "Takes a database out of what is captured, on every host, until it is included again"
-          : "Captures a database again that was excluded",
+          ? "Excludes a database from capture, on every host, until it is included again"
+          : "Captures an excluded database again",
       request: { schema: "DatabaseChange", optional: false },
       ok: { description: "It is so, durably; also when it was before", body: { json: ["DatabaseList"] } },
       others: { 400: "Malformed", 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },

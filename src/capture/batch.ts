@@ -137,7 +137,7 @@ function readAgain(
 function rewritten(name: string, page: number): Error {
   return lostContinuity(
     name,
-    `page ${page} with content that changed a moment ago: a process wrote to the file without the log`,
+    `page ${page} with content that changed a moment ago: a process wrote to the file without a log`,
     "pages that only SQLite writes",
   );
 }

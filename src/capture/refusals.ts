@@ -145,7 +145,7 @@ export function openedByOtherName(database: string, other: string): CaptureError
 export function overwritten(database: string, page: number): CaptureError {
   return lostContinuity(
     database,
-    `page ${page} of the database file with content that was never committed: a process wrote to the file without the log`,
+    `page ${page} of the database file with content that was never committed: a process wrote to the file without a log`,
     "writes through SQLite only (restore a backup with sqlite3's .restore, not with cp)",
   );
 }

@@ -1,6 +1,6 @@
 /**
- * The commands and how their errors are shown. One file per command beside this one; here they only get their names.
- * What is heavy (gateway, host, databases) is imported inside the commands, so that `stead --help` does not load it.
+ * The commands, and how their errors are shown. Each command has a file in commands/; here it gets its name. Heavy
+ * parts (gateway, host, databases) are imported inside the commands, so that `stead --help` does not load them.
  */
 import {
   type ApplicationText,
@@ -85,7 +85,7 @@ const root = buildRouteMap({
     vault: vaultRoutes,
     demo: demoCommand,
     version: versionCommand,
-    // Parts that other commands start; not for people.
+    // Parts that other commands start; not for operators.
     "demo-app": demoAppCommand,
     "sql-reader": sqlReaderCommand,
     "database-checker": databaseCheckerCommand,
@@ -109,7 +109,7 @@ const root = buildRouteMap({
   },
 });
 
-/** What is printed for something thrown: for an expected error what to do, for a defect how to report it. */
+/** Formats a thrown value: for an expected error what to do, for a defect how to report it. */
 function formatThrown(thrown: unknown, debug: boolean): string {
   const stack = debug && thrown instanceof Error ? `\n${stackOf(thrown)}` : "";
   const known = asOperatorError(thrown);
@@ -117,7 +117,7 @@ function formatThrown(thrown: unknown, debug: boolean): string {
   return `stead: unexpected error: ${messageOf(thrown)}${debug ? stack : "\n  do: run it again with --debug and report the output"}`;
 }
 
-/** The stack of an error and of what caused it. */
+/** Returns the stacks of an error and its causes. */
 function stackOf(error: Error): string {
   const own = error.stack ?? String(error);
   return error.cause instanceof Error ? `${own}\ncaused by: ${stackOf(error.cause)}` : own;
@@ -125,11 +125,11 @@ function stackOf(error: Error): string {
 
 const usage = (found: string, advice: string): string => formatOperatorError({ found, advice });
 
-/** Commands whose argument is a host; `--to b` is what other tools have there. */
+/** Commands whose argument is a host; other tools use `--to b` for it. */
 const hostCommands = /^(?:switchover|failover|rehearse|checkpoint|hosts (?:add|set|drain|remove))\b/;
 const hostFlags = ["to", "host", "target"];
 
-/** Why the arguments were not understood. `line`: the command line, joined. */
+/** Explains why the arguments were not understood. `line`: the command line, joined. */
 function argumentText(exception: unknown, line: string): string {
   const command = hostCommands.exec(line)?.[0];
   if (command !== undefined && exception instanceof FlagNotFoundError && hostFlags.includes(exception.input)) {
@@ -162,7 +162,7 @@ const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text
 
 const exitCodeOf = (exception: unknown): number => exitCodes[asOperatorError(exception)?.area ?? "unexpected"];
 
-/** stricli's own codes are negative; a wrong command line is all that can cause them from outside. */
+/** stricli's own codes are negative; from outside only a wrong command line causes them. */
 function translate(code: number): ExitCode {
   const known = exitCodeMeanings.find(([value]) => value === code)?.[0];
   if (known !== undefined) return known;
@@ -172,7 +172,7 @@ function translate(code: number): ExitCode {
 }
 
 /**
- * Runs one command line; never throws. `--debug` is taken out first, since it belongs to every command.
+ * Runs one command line; never throws. Removes `--debug` first, since it belongs to every command.
  *
  * @returns the exit code
  */

@@ -1,13 +1,13 @@
 /**
  * The real process as a `CliContext`: its streams, and its signals as an AbortSignal. The first SIGINT, SIGTERM or
- * SIGQUIT asks for a clean stop, a second one ends the process at once.
+ * SIGQUIT requests a clean stop, a second one ends the process at once.
  */
 import type { CliContext, CliProcess } from "./output/context.ts";
 import { type ExitCode, exitCodes } from "./output/exit-codes.ts";
 
 export interface ProcessContext {
   readonly context: CliContext;
-  /** Ends the process with this code, after what was written has left. */
+  /** Ends the process with this code once its output is written. */
   finish(code: ExitCode): Promise<void>;
 }
 
@@ -20,7 +20,7 @@ export function processContext(): ProcessContext {
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
   process.on("SIGQUIT", stop);
-  // The reader of a pipe has gone (`stead status | head`): nothing is left to say, and that is no error.
+  // The reader of a pipe is gone (`stead status | head`); that is not an error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(exitCodes.ok);
   });

@@ -1,11 +1,14 @@
-/** Addresses to listen on and URLs to be reached at, taken apart and put together. */
+/** Parses and formats listen addresses and base URLs. */
 import { isIP } from "node:net";
 import type { Address } from "./types.ts";
 
 export const listenAccepted = 'address and port, for example "127.0.0.1:7700", "0.0.0.0:80", "[::1]:7701"';
 export const urlAccepted = 'http://host:port without a path, for example "http://10.0.0.1:7701"';
 
-/** `undefined`: malformed. Names other than `localhost` are refused: what one listens on should not depend on DNS. */
+/**
+ * Returns `undefined` if malformed. Names other than `localhost` are refused: a listen address should not depend on
+ * DNS.
+ */
 export function parseListen(text: string): Address | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+|localhost)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
@@ -19,7 +22,10 @@ export function parseListen(text: string): Address | undefined {
     : undefined;
 }
 
-/** The URL without a slash at the end; `undefined`: malformed, or something that the program would silently ignore. */
+/**
+ * Returns the URL without a slash at the end; `undefined` if it is malformed, or has parts that the program would
+ * silently ignore.
+ */
 export function parseBaseUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
@@ -29,7 +35,7 @@ export function parseBaseUrl(text: string): string | undefined {
   return `http://${url.hostname}:${url.port === "" ? "80" : url.port}`;
 }
 
-/** `http://127.0.0.1:7700`, with brackets where an IPv6 address needs them. */
+/** Returns `http://127.0.0.1:7700`, with brackets around an IPv6 address. */
 export function urlOf(address: Address): string {
   return `http://${formatAddress(address)}`;
 }
@@ -43,7 +49,7 @@ export function isWildcard({ host }: Address): boolean {
   return host === "0.0.0.0" || (isHost(`[${host}]`) && new URL(`http://[${host}]`).hostname === "[::]");
 }
 
-/** True when both cannot be bound by one machine. */
+/** True if one machine cannot bind both. */
 export function collide(a: Address, b: Address): boolean {
   return a.port !== 0 && a.port === b.port && (a.host === b.host || isWildcard(a) || isWildcard(b));
 }

@@ -1,6 +1,6 @@
 /**
- * What each key of a file allows by itself but two of them together do not. Every check names both keys and says which
- * way out there is; none changes a value.
+ * Contradictions between keys that are valid by themselves. Every check names both keys and the way out; none changes a
+ * value.
  */
 import { isAbsolute, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -161,7 +161,7 @@ function checkPlainHost(
   }
 }
 
-/** Their epochs live in one gateway's memory (src/gateway/service/plain-control.ts). */
+/** Epochs of plain hosts live in one gateway's memory (src/gateway/service/plain-control.ts). */
 function checkPlainAlone(
   { peers }: NonNullable<FileContent["gateway"]>,
   services: FileContent["service"],
@@ -186,7 +186,7 @@ function checkGatewayTimes({ probe, hold }: NonNullable<FileContent["gateway"]>,
   }
 }
 
-/** Gateways talk to each other at their admin addresses: one that has peers must be found by them. */
+/** Gateways talk to each other at their admin addresses: peers must be able to reach this one. */
 function checkPeers(
   { peers, admin, advertise_admin: advertised }: NonNullable<FileContent["gateway"]>,
   problems: Problems,
@@ -291,7 +291,7 @@ function checkFolders(file: string, host: NonNullable<FileContent["host"]>, prob
   const folders: readonly (readonly [key: string, folder: string | undefined])[] = [
     ["vault", vault],
     ["state", stateFolder],
-    // Inside of the state folder by default, and then as right or wrong as that.
+    // By default it is inside the state folder, which is checked itself.
     ["set_aside", contains(stateFolder, setAsideFolder) ? undefined : setAsideFolder],
   ];
   for (const [key, folder] of folders) {
@@ -305,7 +305,7 @@ function checkFolders(file: string, host: NonNullable<FileContent["host"]>, prob
   }
 }
 
-/** undefined: not a folder that this version can use. */
+/** Returns undefined if it is not a folder that this version supports. */
 function vaultFolder(file: string, vault: string): string | undefined {
   if (/^[a-z][a-z0-9+.-]*:/i.test(vault) && !/^file:\/\/\/./.test(vault)) return undefined;
   try {

@@ -1,6 +1,6 @@
 /**
- * The kinds of values that a configuration file has, as valibot schemas. Each message has two parts, what is accepted
- * and what to do, so that a report never has to guess them from a type's name.
+ * The kinds of values in a configuration file, as valibot schemas. Each message has two parts, what is accepted and
+ * what to do, so that a report never has to derive them from a type's name.
  */
 import * as v from "valibot";
 import { isAddressRange, listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";

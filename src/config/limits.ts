@@ -22,7 +22,7 @@ export const hostLimits: readonly Limit<HostLimitName>[] = limits
   .filter(isOfHost)
   .map((limit) => ({ ...limit, ...limit.host }));
 
-/** A value as a file has it: `100`, `32KiB`, `75s`. */
+/** Formats a value as in a file: `100`, `32KiB`, `75s`. */
 function written({ unit, default: value }: LimitRow): number | string {
   if (unit === "count") return value;
   if (unit === "bytes") return formatSize(value);
@@ -34,16 +34,16 @@ function schemaOf(limit: LimitRow) {
   return v.optional(limit.unit === "bytes" ? size(limit) : duration(limit), String(written(limit)));
 }
 
-/** The entries of the schema's table. */
+/** Builds the entries of the schema's table. */
 export const limitEntries = (of: readonly Limit<GatewayLimitName>[]): Record<string, ReturnType<typeof schemaOf>> =>
   Object.fromEntries(of.map((limit) => [limit.key, schemaOf(limit)]));
 
-/** `values`: a table that the schema has read. */
+/** Maps the keys of a parsed table to the names of the limits. */
 export const resolveLimits = <Name extends GatewayLimitName>(
   of: readonly Limit<Name>[],
   values: Readonly<Record<string, number>>,
 ) => Object.fromEntries(of.map(({ name, key }) => [name, values[key]])) as Record<Name, number>;
 
-/** The lines of an example, commented out. */
+/** Formats the lines of the example, commented out. */
 export const limitLines = (of: readonly LimitRow[]): string =>
   of.map((limit) => `#${limit.key ?? ""} = ${JSON.stringify(written(limit))}\n`).join("");

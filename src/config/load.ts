@@ -1,6 +1,6 @@
 /**
- * Reads a configuration file: TOML, schema, contradictions, secret, in this order, and reports all problems of a file
- * at once. A part that is wrong is never replaced by a default; the file as a whole is refused.
+ * Loads a configuration file in the order TOML, schema, contradictions, secret, and reports all problems at once. An
+ * invalid part is never replaced by a default; the whole file is refused.
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -20,9 +20,9 @@ import { pathsOfKey, schemaAt, unknownKeys } from "./walk.ts";
 const configBytesMax = 1024 * 1024;
 
 export interface LoadOptions {
-  /** For STEAD_SECRET; the process's own when left out. */
+  /** Environment for STEAD_SECRET; default: the process's own. */
   readonly env?: Readonly<Partial<Record<string, string>>>;
-  /** What relative file names are relative to; the working folder when left out. */
+  /** Folder for relative file names; default: the working folder. */
   readonly folder?: string;
 }
 
@@ -54,7 +54,7 @@ const unreadable = (file: string, found: string): ConfigResult => ({
   ],
 });
 
-/** As `loadConfig`, for a text that has been read already; `file` names it in messages and anchors relative paths. */
+/** Same as `loadConfig` for text that is already read; `file` names it in messages and anchors relative paths. */
 export function parseConfig(file: string, text: string, options: LoadOptions = {}): ConfigResult {
   let raw: Record<string, unknown>;
   try {
@@ -120,7 +120,7 @@ function reportEmpty(problems: Problems): void {
   });
 }
 
-/** Each part by itself, so that a mistake in one does not hide contradictions in another. */
+/** Validates each part separately, so that a mistake in one does not hide contradictions in another. */
 function validateParts(raw: Record<string, unknown>, problems: Problems): PartialContent {
   const content: Record<string, unknown> = {};
   for (const [part, schema] of Object.entries(fileSchema.entries)) {

@@ -1,9 +1,9 @@
 /**
- * Where each key of a TOML text stands. smol-toml gives values without positions, so this walks the same text again and
- * notes line and column of every key; the text has been parsed before and is known to be valid TOML 1.0, which is why
- * nothing here reports an error: what it does not understand it steps over.
+ * Positions of the keys in a TOML text. smol-toml returns values without positions, so this walks the same text again
+ * and notes line and column of every key. The text was parsed before and is known to be valid TOML 1.0; this therefore
+ * reports no errors, and skips what it does not understand.
  *
- * Paths are as `pathText` writes them: `service[0].host[2].control`.
+ * Paths are in the notation of `pathText`: `service[0].host[2].control`.
  */
 export interface Location {
   readonly line: number;
@@ -12,12 +12,12 @@ export interface Location {
 
 export type KeyPath = readonly (string | number)[];
 
-/** `["service", 0, "host"]` as `service[0].host`. */
+/** Formats `["service", 0, "host"]` as `service[0].host`. */
 export function pathText(path: KeyPath): string {
   return path.map((part, index) => (typeof part === "number" ? `[${part}]` : index === 0 ? part : `.${part}`)).join("");
 }
 
-/** Finds keys by path; a path that is not in the text gets the place of its nearest ancestor that is, else null. */
+/** Finds a key by its path. A path that is not in the text gets the position of its nearest ancestor, else null. */
 export type Locator = (path: KeyPath) => Location | null;
 
 export function locateKeys(toml: string): Locator {
@@ -39,11 +39,11 @@ function toLocation(offset: number, lineStarts: readonly number[]): Location {
   return { line, column: offset - (lineStarts[line - 1] ?? 0) + 1 };
 }
 
-/** One pass over the text; `places` maps path texts to offsets. */
+/** Scans the text once; `places` maps path texts to offsets. */
 class Scanner {
   readonly #text: string;
   readonly #places = new Map<string, number>();
-  /** How many elements each array of tables has so far. */
+  /** Number of elements of each array of tables so far. */
   readonly #arrayLengths = new Map<string, number>();
   #at = 0;
 
@@ -75,7 +75,7 @@ class Scanner {
     return path;
   }
 
-  /** Names of a header to a path: a name that stands for an array of tables means its newest element. */
+  /** Resolves the names of a header to a path: the name of an array of tables means its newest element. */
   #resolve(names: readonly string[], appends: boolean): KeyPath {
     const path: (string | number)[] = [];
     names.forEach((name, index) => {
@@ -109,7 +109,7 @@ class Scanner {
     }
   }
 
-  /** A dotted key, bare or quoted; stops before `=` or `]`. */
+  /** Reads a dotted key, bare or quoted; stops before `=` or `]`. */
   #key(): { name: string; offset: number }[] {
     const parts: { name: string; offset: number }[] = [];
     for (;;) {
@@ -169,7 +169,7 @@ class Scanner {
     this.#at++;
   }
 
-  /** Steps over a string of any of TOML's four kinds. */
+  /** Skips a string of any of TOML's four kinds. */
   #string(quote: '"' | "'"): void {
     const triple = quote.repeat(3);
     const end = this.#text.startsWith(triple, this.#at) ? triple : quote;
@@ -194,7 +194,7 @@ class Scanner {
   }
 }
 
-/** A quoted key's name. Escapes beyond those of JSON do not occur in keys that the schema knows. */
+/** Returns a quoted key's name. Escapes beyond JSON's do not occur in keys that the schema knows. */
 function unquote(text: string): string {
   if (text.startsWith("'")) return text.slice(1, -1);
   try {

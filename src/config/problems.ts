@@ -1,4 +1,4 @@
-/** Problems as they are collected and as they are printed: with file, line and key, like a compiler does. */
+/** Collects problems and prints them like a compiler: with file, line and key. */
 import { type KeyPath, type Locator, pathText } from "./locate.ts";
 import type { Problem } from "./types.ts";
 
@@ -8,7 +8,7 @@ export interface Said {
   readonly advice: string;
 }
 
-/** Collects problems of one file and knows where its keys stand. */
+/** The problems of one file, with the positions of its keys. */
 export class Problems {
   readonly #file: string;
   readonly #locate: Locator;
@@ -30,14 +30,14 @@ export class Problems {
     });
   }
 
-  /** In the order of the file. */
+  /** Returns the problems in the order of the file. */
   sorted(): Problem[] {
     const rank = (problem: Problem): number => problem.line ?? Number.MAX_SAFE_INTEGER;
     return this.#list.toSorted((a, b) => rank(a) - rank(b) || (a.column ?? 0) - (b.column ?? 0));
   }
 }
 
-/** A value of the file for a message: short, in TOML's notation, and never a secret. */
+/** Formats a value of the file for a message: short, in TOML's notation, never a secret. */
 export function show(path: KeyPath, value: unknown): string {
   if (path.at(-1) === "secret") return "a value that is not shown here";
   if (value === undefined) return "nothing";
@@ -66,7 +66,7 @@ export function formatProblem(problem: Problem, severity: "error" | "warning"): 
   return lines.map(printable).join("\n");
 }
 
-/** What a file holds may be shown, but must not control the terminal. */
+/** Removes control characters: a file's content must not control the terminal. */
 function printable(line: string): string {
   return line.replace(
     /[\0-\x1f\x7f-\x9f]/g,

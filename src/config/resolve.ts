@@ -1,6 +1,6 @@
 /**
- * From the keys of a file to the types that the program uses: paths made absolute (relative ones start at the folder of
- * the file), addresses that follow from other addresses, defaults that depend on other values.
+ * Resolves the keys of a file to the types that the program uses: makes paths absolute (relative ones start at the
+ * folder of the file), derives addresses from other addresses, and fills in defaults that depend on other values.
  */
 import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
@@ -13,7 +13,7 @@ import type { ApplicationHealthConfig, DataPlaneConfig, GatewayConfig, HostConfi
 type GatewayContent = NonNullable<FileContent["gateway"]>;
 type HostContent = NonNullable<FileContent["host"]>;
 
-/** Share of the lease that is added to it when nothing else is said (R5). */
+/** Share of the lease that is the default drift margin (R5). */
 const driftMarginShare = 0.1;
 
 export function resolveServices(services: FileContent["service"]): ServiceConfig[] {
@@ -115,7 +115,7 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
   };
 }
 
-/** The folders of a host, absolute; also for the check that they do not lie inside each other. */
+/** Returns the folders of a host, absolute; also used to check that none is inside another. */
 export function hostFolders(
   file: string,
   host: HostContent,
@@ -128,7 +128,7 @@ export function hostFolders(
   return { dataFolder, stateFolder, setAsideFolder };
 }
 
-/** A folder's path or `file:` URL as a `file:` URL. */
+/** Converts a folder's path or `file:` URL to a `file:` URL. */
 export function vaultUrl(file: string, vault: string): string {
   return vault.startsWith("file:") ? vault : pathToFileURL(resolve(dirname(file), vault)).href;
 }
@@ -158,10 +158,10 @@ const healthDefaults = {
   patienceMs: 10_000,
   patienceWithoutPathMs: 30_000,
 } as const;
-/** So many checks are asked within a patience that is shorter than others. */
+/** Minimum number of checks within a short patience. */
 const checksPerPatience = 4;
 
-/** What is not set follows from the patience: one of a second is of no use with checks that take two. */
+/** Unset values follow from the patience: a patience of one second is useless with checks that take two. */
 export function resolveHealth({ ready, health }: HostContent["application"]): ApplicationHealthConfig {
   const path = health.path ?? ready.path ?? null;
   const patienceMs =

@@ -1,6 +1,6 @@
 /**
- * The keys of a configuration file, their bounds and their defaults: the reference in docs/OPERATIONS.md follows this
- * file, and a test holds the two together. What concerns more than one key is in contradictions.ts.
+ * The keys of a configuration file, their bounds and their defaults. The reference in docs/OPERATIONS.md follows this
+ * file; a test compares them. Rules about more than one key are in contradictions.ts.
  */
 import * as v from "valibot";
 import { databasePatternAccepted, databaseSegments } from "../core/database-pattern.ts";
@@ -63,7 +63,7 @@ const cluster = table("cluster", {
   secret_file: v.optional(text("path of a file with the cluster's secret")),
 });
 
-/** More processes than this were never of use to a proxy; "auto" stops there too. */
+/** A proxy gains nothing from more processes than this; "auto" stops there too. */
 export const workersMax = 64;
 const workersMessage = message(
   `a whole number from 1 to ${workersMax}, or "auto" for one per core`,
@@ -135,7 +135,7 @@ const targetMessage = message(
   'a path that begins with a slash, with a query if need be, for example "/health?deep=0"',
   "begin it with / and leave out spaces and #; write non-ASCII characters as %XX",
 );
-/** What is asked of an application or a plain host. */
+/** The request target of checks of an application or a plain host. */
 const requestTarget = v.pipe(v.string(targetMessage), v.regex(/^\/[!-"$-~]*$/, targetMessage));
 
 const hostNameMessage = message(
@@ -275,7 +275,8 @@ const host = table("host", {
       journal: v.optional(size({ min: 64 * KiB, max: 1024 * GiB }), "64MiB"),
       restore_budget: v.optional(duration({ min: 100, max: 24 * hour }), "10s"),
       keep: v.optional(whole(1, 10_000), 2),
-      // Less would let a checkpoint delete what secondaries have not read yet: they would restore for ever.
+      // With less, a checkpoint would delete records that secondaries have not read yet: they would never stop
+      // restoring.
       window: v.optional(duration({ min: 10 * second, max: 3650 * 24 * hour }), "1h"),
     }),
     {},
@@ -283,7 +284,7 @@ const host = table("host", {
   limits: v.optional(table("host.limits", limitEntries(hostLimits)), {}),
 });
 
-/** A whole file. Every part is optional here: what a command needs, it asks for itself. */
+/** A whole file. Every part is optional here: each command checks for the parts it needs. */
 export const fileSchema = v.object({
   cluster: v.optional(cluster, {}),
   gateway: v.optional(gateway),

@@ -1,6 +1,6 @@
 /**
- * The cluster's secret: from `cluster.secret`, from the file that `cluster.secret_file` names, or from the environment
- * variable STEAD_SECRET; from exactly one of them, so that there is no doubt which one counts.
+ * The cluster's secret, from exactly one of `cluster.secret`, the file `cluster.secret_file` and the environment
+ * variable STEAD_SECRET, so that it is never in doubt which one applies.
  */
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -18,7 +18,7 @@ export interface SecretInput {
   readonly needed: boolean;
 }
 
-/** The secret, or undefined after adding to `problems` (or when none is needed and none is there). */
+/** Returns the secret, or undefined after adding to `problems` (or if none is needed and there is none). */
 export function readSecret(input: SecretInput, problems: Problems, warnings: Problems): string | undefined {
   const { cluster } = input;
   const fromEnv = input.env["STEAD_SECRET"];
@@ -82,7 +82,7 @@ function checked(secret: string, problem: (said: Said) => void): string | undefi
     });
     return undefined;
   }
-  // It travels in an Authorization header (RFC 6750, b64token), where white space or a line end would split it.
+  // The secret travels in an Authorization header (RFC 6750, b64token), where white space or a line end would split it.
   if (!/^[\x21-\x7e]+$/.test(secret)) {
     problem({
       found: "a secret with spaces, line ends or non-ASCII characters",
@@ -104,7 +104,7 @@ function warnWhenReadable(path: string, key: readonly string[], warnings: Proble
   });
 }
 
-/** Permission bits; undefined when there is no such file, which then leaks nothing. */
+/** Returns the permission bits; undefined if there is no such file. */
 function modeOf(path: string): number | undefined {
   try {
     return statSync(path).mode & 0o777;

@@ -1,18 +1,18 @@
 /**
- * The settings of a gateway under the names that its file gives them, in the program's units: to say what differs
- * between two configurations, and which of it a running gateway can take over.
+ * The settings of a gateway under the names of its file, in the program's units. They show how two configurations
+ * differ, and which differences a running gateway can apply.
  */
 import { formatAddress } from "./address.ts";
 import type { GatewayConfig, ServiceConfig, ServiceHostConfig } from "./types.ts";
 
 export type Setting = string | number;
 
-/** What a running gateway takes over; everything else that is not a service needs a restart. */
+/** Settings that a running gateway can change; all others, except services, need a restart. */
 const liveKeys: readonly RegExp[] = [/^gateway\.probe\./, /^gateway\.hold\./, /^gateway\.drain$/, /^gateway\.replay\./];
 
-/** Without the services and the secret. Times are milliseconds, sizes bytes. */
+/** Returns the settings without services and secret. Times are milliseconds, sizes bytes. */
 export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, Setting>> {
-  // `services`, `secret` and what is named otherwise in the file are taken out; the rest follows the types by itself.
+  // `services`, `secret` and settings with another name in the file are handled apart; the rest follows the types.
   const {
     services: _services,
     secret: _secret,
@@ -53,7 +53,7 @@ export interface Difference {
   readonly after: Setting | null;
 }
 
-/** In the order of the keys; null: it is not there. */
+/** Returns the differences in the order of the keys; null: absent. */
 export function differences(
   before: Readonly<Record<string, Setting>>,
   after: Readonly<Record<string, Setting>>,
@@ -64,14 +64,14 @@ export function differences(
   );
 }
 
-/** The keys that differ and that a running gateway cannot take over. */
+/** Returns the changed keys that need a restart. */
 export function restartKeys(before: GatewayConfig, after: GatewayConfig): readonly string[] {
   const changed = differences(gatewaySettings(before), gatewaySettings(after)).map(({ key }) => key);
   const needed = changed.filter((key) => !liveKeys.some((live) => live.test(key)));
   return before.secret === after.secret ? needed : ["cluster.secret", ...needed];
 }
 
-/** A service's own settings and its hosts, as the file names them. */
+/** Returns the settings and hosts of the services, as the file names them. */
 export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Record<string, Setting>> {
   const settings: Record<string, Setting> = {};
   for (const service of services) {
@@ -87,7 +87,7 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
 
 export const hostKey = (service: string, host: string): string => `service ${service}: host ${host}`;
 
-/** One line for a host, as differences show it. */
+/** Formats a host as one line for differences. */
 export function hostText({ controlUrl, priority, nofailover }: Omit<ServiceHostConfig, "id">): string {
   return [
     controlUrl,

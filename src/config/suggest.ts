@@ -1,6 +1,6 @@
-/** "Did you mean": the nearest of some names, by Damerau-Levenshtein distance (optimal string alignment). */
+/** "Did you mean": finds the nearest of some names, by Damerau-Levenshtein distance (optimal string alignment). */
 
-/** The nearest name that is near enough to be meant, or undefined. */
+/** Returns the nearest plausible name, or undefined. */
 export function suggest(found: string, known: readonly string[]): string | undefined {
   const limit = Math.max(1, Math.floor(found.length / 3));
   let best: { name: string; distance: number } | undefined;

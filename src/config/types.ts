@@ -1,15 +1,15 @@
 /**
- * What a configuration file means once it is read: every value resolved, in one unit that its name states, every path
- * absolute, every address taken apart. The rest of the program sees only these types, never the file.
+ * The resolved configuration: every value in one unit that its name states, every path absolute, every address parsed.
+ * The rest of the program sees only these types, never the file.
  *
- * The keys of the file and their defaults are in schema.ts and in docs/OPERATIONS.md. Nothing here is optional that the
- * program needs: a missing value has become its default, or a problem that was reported.
+ * The keys of the file and their defaults are in schema.ts and in docs/OPERATIONS.md. Every value that the program
+ * needs is present: a missing one has become its default, or a reported problem.
  */
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
 
 /**
- * Where to listen. `host` is an address (`0.0.0.0`, `::1`) or `localhost`, without brackets; port 0 lets the system
- * choose.
+ * Address to listen on. `host` is an address (`0.0.0.0`, `::1`) or `localhost`, without brackets; port 0 lets the
+ * system choose.
  */
 export interface Address {
   readonly host: string;
@@ -32,17 +32,17 @@ export type AccessLogTarget =
   | { readonly kind: "stderr" }
   | { readonly kind: "file"; readonly path: string };
 
-/** How the gateway's listener treats its clients, beyond its limits. */
+/** How the gateway's listener treats its clients, apart from its limits. */
 export interface DataPlaneConfig {
   /** null: plain HTTP. */
   readonly tls: TlsConfig | null;
   /** Addresses and ranges whose connections begin with a PROXY protocol header. */
   readonly proxyProtocolFrom: readonly string[];
-  /** Addresses and ranges whose X-Forwarded and Forwarded fields are believed. */
+  /** Addresses and ranges whose X-Forwarded and Forwarded fields are trusted. */
   readonly trustedProxies: readonly string[];
   readonly traceparent: "pass" | "make";
   readonly accessLog: { readonly target: AccessLogTarget; readonly format: "json" | "combined" };
-  /** Requests on their way at a time while others of the same hold still wait. */
+  /** Released requests in flight at a time while others of the same hold still wait. */
   readonly releaseConcurrency: number;
 }
 
@@ -51,18 +51,18 @@ export interface ProbeConfig {
   readonly timeoutMs: number;
   /** Failed probes in a row that make a host down. */
   readonly fall: number;
-  /** Good probes in a row that make it well again. */
+  /** Good probes in a row that make it up again. */
   readonly rise: number;
 }
 
-/** Requests that wait while a service has no primary, per service. */
+/** Bounds on the requests held while a service has no primary, per service. */
 export interface HoldConfig {
   readonly requestsMax: number;
   readonly bytesMax: number;
   readonly timeMs: number;
 }
 
-/** One host of a service as the gateway's file names it. null: the host's own word in its status counts. */
+/** One host of a service in the gateway's file. null: the value in the host's own status applies. */
 export interface ServiceHostConfig {
   readonly id: string;
   readonly controlUrl: string;
@@ -72,12 +72,12 @@ export interface ServiceHostConfig {
 
 export interface ServiceConfig {
   readonly name: string;
-  /** Which requests are this service's. null: any. Host names are lower case, without a port. */
+  /** Which requests belong to this service. null: any. Host names are lower case, without a port. */
   readonly match: { readonly host: string | null; readonly path: string | null };
   readonly hosts: readonly ServiceHostConfig[];
-  /** What becomes of a primary that failed: a candidate again by itself, or only after an operator added it again. */
+  /** Whether a failed primary becomes a candidate again by itself, or only after an operator added it again. */
   readonly rejoin: "auto" | "manual";
-  /** Other times than `limits.first_byte`, by the beginning of the path. */
+  /** First-byte limits that replace `limits.firstByteMs`, by path prefix. */
   readonly firstByte: readonly { readonly path: string; readonly timeMs: number }[];
 }
 
@@ -90,35 +90,35 @@ export interface GatewayConfig {
   /** Absolute path of the libSQL file. */
   readonly databasePath: string;
   readonly secret: string;
-  /** Admin addresses of other gateways to join; the others are learnt from them. */
+  /** Admin addresses of other gateways to join; they supply the remaining ones. */
   readonly peers: readonly string[];
   readonly probe: ProbeConfig;
   readonly hold: HoldConfig;
   /** How many times in all a request may be resent after it was sent and lost. */
   readonly replayAgainMax: number;
-  /** A client that has ended its side: gone, or one that still reads. */
+  /** How to treat a client that has closed its sending side: as gone, or as still reading. */
   readonly clientHalfClose: "gone" | "serve";
-  /** How long requests in flight may take to finish when the gateway is told to stop. */
+  /** Time for requests in flight to finish when the gateway is told to stop. */
   readonly drainTimeoutMs: number;
   readonly limits: GatewayLimits;
-  /** Processes that serve clients; 1: this one does. */
+  /** Processes that serve clients; 1: this process. */
   readonly workers: number;
   readonly dataPlane: DataPlaneConfig;
   readonly services: readonly ServiceConfig[];
 }
 
-/** `async` may acknowledge a write up to `lossMaxMs` before it is in the vault: so much can be lost, and no more. */
+/** `async` may acknowledge a write up to `lossMaxMs` before it is in the vault: at most that much can be lost. */
 export type Durability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
 
 export type StopSignal = "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGHUP" | "SIGKILL";
 
-/** How it is seen whether the application is well once it has been ready (src/core/host/liveness.ts). */
+/** How the application is checked once it has been ready (src/core/host/liveness.ts). */
 export interface ApplicationHealthConfig {
-  /** Well when this answers 2xx or 3xx; null: when the port accepts a connection. */
+  /** Healthy if this path answers 2xx or 3xx; null: if the port accepts a connection. */
   readonly path: string | null;
   readonly intervalMs: number;
   readonly timeoutMs: number;
-  /** Stuck when so long no check was answered and nothing moved; null: it is never taken for stuck. */
+  /** Stuck if no check was answered and nothing made progress for this long; null: never stuck. */
   readonly patienceMs: number | null;
 }
 
@@ -128,18 +128,18 @@ export interface ApplicationConfig {
   readonly cwd: string;
   /** Added to the host's own environment; `PORT` and `STEAD_DATA` are set by the host. */
   readonly env: Readonly<Record<string, string>>;
-  /** Ready when this path answers 2xx or 3xx; null: when the port accepts a connection. */
+  /** Ready if this path answers 2xx or 3xx; null: if the port accepts a connection. */
   readonly readyPath: string | null;
   readonly readyTimeoutMs: number;
   readonly health: ApplicationHealthConfig;
-  /** null: a free one at each start. */
+  /** null: a free port at each start. */
   readonly port: number | null;
   readonly stopSignal: StopSignal;
-  /** Program and arguments that end what signals do not reach; null: there is no such thing. */
+  /** Program and arguments that end what signals do not reach; null: none. */
   readonly stopCommand: readonly string[] | null;
   /** After this the process group is killed. */
   readonly stopTimeoutMs: number;
-  /** So many restarts within the window; one more, and the primary vacates. */
+  /** Restarts allowed within the window; at the next one the primary vacates. */
   readonly restartsMax: number;
   readonly restartWindowMs: number;
 }
@@ -147,11 +147,11 @@ export interface ApplicationConfig {
 export interface CheckpointConfig {
   readonly intervalMs: number;
   readonly journalBytes: number;
-  /** A checkpoint is due when a restore is estimated to take longer. */
+  /** A checkpoint is due if a restore is estimated to take longer. */
   readonly restoreBudgetMs: number;
-  /** Checkpoints that are always kept, whatever their age. */
+  /** Checkpoints always kept, whatever their age. */
   readonly keepMin: number;
-  /** Point-in-time restore is possible for so long. */
+  /** How far back point-in-time restore reaches. */
   readonly windowMs: number;
 }
 
@@ -170,37 +170,40 @@ export interface HostConfig {
   readonly databases: readonly string[];
   /** Patterns of the same kind: files that match one are not captured. */
   readonly databasesExcept: readonly string[];
-  /** More are not captured; from 80 % on there is a warning. */
+  /** Databases beyond this number are not captured; from 80 % on there is a warning. */
   readonly databasesMax: number;
-  /** What a database that cannot be captured does: answers wait for the patience (`hold`), or the term ends at once. */
+  /**
+   * What happens if a database cannot be captured: responses are held for the patience (`hold`), or the term ends at
+   * once.
+   */
   readonly uncaptured: "hold" | "stop";
   readonly uncapturedPatienceMs: number;
-  /** The host's own notes between runs; beside the data folder, never inside it. */
+  /** The host's own state between runs; beside the data folder, never inside it. */
   readonly stateFolder: string;
-  /** Dated folders with what was committed here but never acknowledged. */
+  /** Dated folders with data that was committed here but never acknowledged. */
   readonly setAsideFolder: string;
-  /** Of those folders the newest are kept: so many, and so many bytes of them. */
+  /** How many of those folders, and how many bytes of them, are kept, newest first. */
   readonly setAsideKeep: number;
   readonly setAsideBytesMax: number;
-  /** A disk of this host that does not answer a small write for so long keeps it from being a good primary. */
+  /** If a small write to one of this host's disks takes longer, the host counts as impaired. */
   readonly diskStallMs: number;
   /** `file:///absolute/folder` or `s3://bucket/prefix`. */
   readonly vaultUrl: string;
-  /** A single vault operation that takes longer counts as ambiguous (puts) or failed (others). */
+  /** A vault operation that takes longer counts as ambiguous (puts) or failed (others). */
   readonly vaultTimeoutMs: number;
-  /** May take its own local databases, or none, as the first content of an empty vault. */
+  /** May use its own local databases, or none, as the first content of an empty vault. */
   readonly bootstrap: boolean;
-  /** How they are checked before that: without or with a comparison of indexes. */
+  /** How they are checked first: without or with a comparison of indexes. */
   readonly bootstrapCheck: "quick" | "full";
   readonly durability: Durability;
   readonly leaseMs: number;
-  /** Added to the old lease before a new primary serves: how far two clocks' rates may differ over one lease. */
+  /** Added to the previous lease before a new primary serves: how far two clocks may drift apart over one lease. */
   readonly driftMarginMs: number;
   /** How often a secondary looks for new records. */
   readonly pollMs: number;
-  /** How long requests in flight may take to finish in a switchover. */
+  /** Time for requests in flight to finish in a switchover. */
   readonly drainTimeoutMs: number;
-  /** What streams and tunnels get of it. */
+  /** The part of it that streams and tunnels get. */
   readonly drainStreamsMs: number;
   /** Higher is preferred; 0 is the default. */
   readonly priority: number;
@@ -211,29 +214,27 @@ export interface HostConfig {
   readonly limits: HostLimits;
 }
 
-/** One file, whole. A part that the file does not have is null. */
+/** A whole file. A part that the file does not have is null. */
 export interface Config {
   readonly file: string;
   readonly gateway: GatewayConfig | null;
   readonly host: HostConfig | null;
   readonly services: readonly ServiceConfig[];
-  /** What works but deserves a look, for example a secret that others can read. */
+  /** Valid settings that deserve attention, for example a secret that others can read. */
   readonly warnings: readonly Problem[];
 }
 
-/** Something wrong in a configuration, said like a compiler does. Lines and columns count from 1. */
+/** A problem in a configuration, in the form of a compiler message. Lines and columns start at 1. */
 export interface Problem {
   readonly file: string;
   /** null: about the file as a whole. */
   readonly line: number | null;
   readonly column: number | null;
-  /** Dotted, with positions of arrays: `service[0].host[2].control`; empty for the file as a whole. */
+  /** Dotted, with array positions: `service[0].host[2].control`; empty for the file as a whole. */
   readonly key: string;
-  /** What was found, in the file's own words where it is not secret. */
+  /** What was found, quoted from the file unless it is secret. */
   readonly found: string;
-  /** What is accepted. */
   readonly accepted: string;
-  /** What to do about it. */
   readonly advice: string;
 }
 

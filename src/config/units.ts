@@ -1,6 +1,6 @@
 /**
- * Durations and sizes as people write them: a number and a unit, never a bare number, because `timeout = 5` has been
- * seconds for one reader and milliseconds for another often enough.
+ * Durations and sizes as people write them: a number with a unit, never a bare number, because readers disagree whether
+ * `timeout = 5` means seconds or milliseconds.
  */
 export type UnitResult = { readonly kind: "ok"; readonly value: number } | { readonly kind: "malformed" };
 
@@ -16,12 +16,12 @@ const sizeUnitsBytes: Readonly<Record<string, number>> = {
 export const durationAccepted = 'a duration with its unit (ms, s, m, h or d), for example "250ms", "1s", "5m"';
 export const sizeAccepted = 'a size with its unit (B, KiB, MiB, GiB or TiB), for example "64KiB", "4MiB"';
 
-/** Milliseconds of `"250ms"`, `"1.5s"`, `"5m"`. Whole milliseconds only. */
+/** Parses `"250ms"`, `"1.5s"`, `"5m"` to whole milliseconds. */
 export function parseDuration(text: string): UnitResult {
   return parseWithUnit(text, durationUnitsMs);
 }
 
-/** Bytes of `"64KiB"`, `"4MiB"`. Units are powers of 1024 and written so; whole bytes only. */
+/** Parses `"64KiB"`, `"4MiB"` to whole bytes. Units are powers of 1024. */
 export function parseSize(text: string): UnitResult {
   return parseWithUnit(text, sizeUnitsBytes);
 }
@@ -34,10 +34,10 @@ function parseWithUnit(text: string, units: Readonly<Record<string, number>>): U
   return Number.isSafeInteger(value) ? { kind: "ok", value } : { kind: "malformed" };
 }
 
-/** The shortest exact way to write it: 1500 is `1500ms`, 300000 is `5m`. */
+/** Returns the shortest exact form: 1500 is `1500ms`, 300000 is `5m`. */
 export const formatDuration = (ms: number): string => formatWithUnit(ms, durationUnitsMs);
 
-/** The shortest exact way to write it: 65536 is `64KiB`. */
+/** Returns the shortest exact form: 65536 is `64KiB`. */
 export const formatSize = (bytes: number): string => formatWithUnit(bytes, sizeUnitsBytes);
 
 function formatWithUnit(value: number, units: Readonly<Record<string, number>>): string {

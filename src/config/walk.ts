@@ -1,13 +1,13 @@
 /**
- * Questions to a valibot schema that its validation does not answer: which keys does it know at a path, which schema
- * stands at a path, and which keys of a value does it not know (valibot's strict objects name only the first).
+ * Queries on a valibot schema that its validation does not answer: which keys it knows at a path, which schema is at a
+ * path, and which keys of a value it does not know (valibot's strict objects name only the first).
  */
 import type * as v from "valibot";
 import type { KeyPath } from "./locate.ts";
 
 type Schema = v.GenericSchema;
 
-/** Looks through optional() and pipe() to the schema that has the structure. */
+/** Unwraps optional() and pipe() down to the schema with the structure. */
 function inner(schema: Schema): Schema {
   if ("wrapped" in schema) return inner(schema.wrapped as Schema);
   if ("pipe" in schema) {
@@ -17,7 +17,7 @@ function inner(schema: Schema): Schema {
   return schema;
 }
 
-/** The entries of a table schema; undefined where keys are free (env) or there are none. */
+/** Returns the entries of a table schema; undefined if its keys are free (env) or it has none. */
 function entriesOf(schema: Schema): Readonly<Record<string, Schema>> | undefined {
   const structure = inner(schema);
   return "entries" in structure ? (structure.entries as Record<string, Schema>) : undefined;
@@ -28,7 +28,7 @@ function itemOf(schema: Schema): Schema | undefined {
   return "item" in structure ? (structure.item as Schema) : undefined;
 }
 
-/** The schema at a path, or undefined where the schema knows no such path. */
+/** Returns the schema at a path, or undefined if there is no such path. */
 export function schemaAt(schema: Schema, path: KeyPath): Schema | undefined {
   let current: Schema | undefined = schema;
   for (const part of path) {
@@ -40,11 +40,10 @@ export function schemaAt(schema: Schema, path: KeyPath): Schema | undefined {
 
 export interface UnknownKey {
   readonly path: KeyPath;
-  /** The keys that the table knows. */
   readonly known: readonly string[];
 }
 
-/** Every key of `value`, at any depth, that the schema does not know. */
+/** Returns every key of `value`, at any depth, that the schema does not know. */
 export function unknownKeys(schema: Schema, value: unknown, path: KeyPath = []): UnknownKey[] {
   if (Array.isArray(value)) {
     const item = itemOf(schema);
@@ -59,7 +58,7 @@ export function unknownKeys(schema: Schema, value: unknown, path: KeyPath = []):
   });
 }
 
-/** All paths at which a table of the schema knows `key`, without array positions: `host.lease`. */
+/** Returns all paths at which the schema knows `key`, without array positions: `host.lease`. */
 export function pathsOfKey(schema: Schema, key: string, prefix = ""): string[] {
   const entries = entriesOf(schema) ?? {};
   return Object.entries(entries).flatMap(([name, entry]) => {
@@ -69,7 +68,7 @@ export function pathsOfKey(schema: Schema, key: string, prefix = ""): string[] {
   });
 }
 
-/** Every key that is no table of known keys itself, without array positions: `gateway.probe.interval`. */
+/** Returns every key that is not itself a table of known keys, without array positions: `gateway.probe.interval`. */
 export function keyPaths(schema: Schema, prefix = ""): string[] {
   return Object.entries(entriesOf(schema) ?? {}).flatMap(([name, entry]) => {
     const path = prefix === "" ? name : `${prefix}.${name}`;

@@ -1,6 +1,6 @@
 /**
- * The databases of a service as a host sees them, and what an operator can do about one: part of the control API and of
- * the admin API.
+ * The databases of a service as a host sees them, and an operator's changes to them: part of the control API and of the
+ * admin API.
  */
 import * as v from "valibot";
 import { isDatabaseName } from "../core/database-name.ts";
@@ -12,17 +12,17 @@ const databaseNameSchema = v.pipe(
 );
 
 /**
- * `captured`: by this primary. `followed`: by this secondary. `held`: it cannot be captured now, and answers wait.
- * `left-out`: it matches a pattern and is no database. `excluded`: by an operator.
+ * `captured`: by this primary. `followed`: by this secondary. `held`: it cannot be captured now, and responses are
+ * held. `left-out`: it matches a pattern but is not a database. `excluded`: by an operator.
  */
 export const databaseConditions = ["captured", "followed", "held", "left-out", "excluded"] as const;
 
 export const databaseEntrySchema = v.object({
   name: v.string(),
   condition: v.picklist(databaseConditions),
-  /** Milliseconds since it is held or excluded; null: not told. */
+  /** Milliseconds for which it has been held or excluded; null: unknown. */
   forMs: v.nullable(v.pipe(v.number(), v.minValue(0))),
-  /** What was found, of one that is not captured. */
+  /** What was found, if it is not captured. */
   reason: v.nullable(v.string()),
   /** What can be done about it. */
   advice: v.nullable(v.string()),
@@ -30,16 +30,16 @@ export const databaseEntrySchema = v.object({
 export type DatabaseEntry = v.InferOutput<typeof databaseEntrySchema>;
 
 export const databaseListSchema = v.object({
-  /** How many there are, also those that are not listed. */
+  /** The number of databases, including those that are not listed. */
   total: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  /** First those that are not captured, each group by name; bounded. */
+  /** Uncaptured ones first, each group sorted by name; bounded. */
   databases: v.array(databaseEntrySchema),
 });
 export type DatabaseList = v.InferOutput<typeof databaseListSchema>;
 
 export const databaseChangeSchema = v.object({
   name: databaseNameSchema,
-  /** Also one that was captured: it is removed from the journal then. */
+  /** Also excludes a captured database, which is then removed from the journal. */
   force: v.optional(v.boolean(), false),
 });
 export type DatabaseChange = v.InferInput<typeof databaseChangeSchema>;

@@ -1,6 +1,6 @@
 /**
- * The admin API of a gateway, version 1. One place, used by the gateway, the CLI and whatever else drives a gateway;
- * docs/GATEWAY-API.md follows it.
+ * The admin API of a gateway, version 1. The gateway, the CLI and all other clients use these schemas;
+ * docs/GATEWAY-API.md follows them.
  *
  * GET    /v1/cluster                       -> ClusterStatus
  * POST   /v1/switchover  HostRequest       -> CommandDone, or 409 Refused
@@ -24,8 +24,8 @@
  * GET    /liveness                         -> LivenessAnswer; needs no secret
  * GET    /metrics                          -> Prometheus text
  *
- * Every call but /health and /liveness carries `Authorization: Bearer <cluster secret>`; without it 401. Where there is
- * one service, a request may leave its name out. Everything that is refused is answered as Refused (refused.ts).
+ * Every call except /health and /liveness carries `Authorization: Bearer <cluster secret>`; without it 401. If there is
+ * one service, a request may leave its name out. Every refusal is answered as Refused (refused.ts).
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
@@ -47,7 +47,9 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
 
-/** One failover or switchover as its gateway recorded it; the durations are milliseconds, null: it did not happen. */
+/**
+ * One failover or switchover as its gateway recorded it. Durations are milliseconds; null: the phase did not happen.
+ */
 export const failoverEntrySchema = v.object({
   id: v.string(),
   service: v.string(),
@@ -74,7 +76,7 @@ export const failoverEntrySchema = v.object({
     wait: v.nullable(milliseconds),
     retry: v.nullable(milliseconds),
   }),
-  /** The longest time without a success, as this gateway's clients saw it; null: no traffic, or not over yet. */
+  /** The longest time without a success, as seen by this gateway's clients; null: no traffic, or not over yet. */
   gapMs: v.nullable(milliseconds),
 });
 export type FailoverEntry = v.InferOutput<typeof failoverEntrySchema>;
@@ -88,15 +90,15 @@ export const clusterHostSchema = v.object({
   reason: v.nullable(v.string()),
   epoch: v.nullable(count),
   position: v.nullable(count),
-  /** Log positions behind the primary; null: not known. */
+  /** Log positions behind the primary; null: unknown. */
   lag: v.nullable(count),
   priority: v.pipe(v.number(), v.integer()),
   nofailover: v.boolean(),
-  /** How long ago this gateway last heard of it; null: never. */
+  /** Time since this gateway last heard of it; null: never. */
   heardMsAgo: v.nullable(milliseconds),
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
   setAside: v.array(v.string()),
-  /** These eight as the host says them (src/control/host-status.ts). */
+  /** These eight as in the host's status (src/control/host-status.ts). */
   application: v.optional(v.nullable(applicationSchema), null),
   impairments: v.optional(v.array(impairmentSchema), []),
   retry: v.optional(v.nullable(retrySchema), null),
@@ -105,19 +107,19 @@ export const clusterHostSchema = v.object({
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   capture: v.optional(v.nullable(captureSchema), null),
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
-  /** What an operator should know: the host's own warnings, and what this gateway finds wrong with it. */
+  /** Notes for the operator: the host's own warnings, and problems that this gateway finds. */
   notes: v.array(v.string()),
 });
 export const suspectsClearedSchema = v.object({
   service: v.string(),
-  /** The hosts that have forgotten them. */
+  /** The hosts that forgot them. */
   hosts: v.array(v.string()),
 });
 export type SuspectsCleared = v.InferOutput<typeof suspectsClearedSchema>;
 
 export const databaseRequestSchema = v.object({ service: v.optional(name), ...databaseChangeSchema.entries });
 
-/** What the primary says of the databases, or a secondary where there is no primary. */
+/** The databases as reported by the primary, or by a secondary if there is no primary. */
 export const databasesAnswerSchema = v.object({ service: v.string(), host: v.string(), ...databaseListSchema.entries });
 export type DatabasesAnswer = v.InferOutput<typeof databasesAnswerSchema>;
 
@@ -125,32 +127,29 @@ export type ClusterHost = v.InferOutput<typeof clusterHostSchema>;
 
 export const clusterServiceSchema = v.object({
   name: v.string(),
-  /** State of the failover (docs/ARCHITECTURE.md): `serving` is well. */
+  /** Phase of the failover state machine (docs/ARCHITECTURE.md); `serving` is healthy. */
   phase: v.string(),
-  /** Why, when it is not serving. */
+  /** The reason, if it is not serving. */
   reason: v.nullable(v.string()),
   primary: v.nullable(v.string()),
   epoch: count,
-  /** The vault as the hosts see it: `slow` and `away` last for a while, and no failover would help. */
+  /** The vault as the hosts see it. `slow` and `away` have lasted for a while, and a failover would not help. */
   vault: v.optional(v.object({ state: v.picklist(["well", "slow", "away"]), forMs: milliseconds }), {
     state: "well",
     forMs: 0,
   }),
-  /**
-   * Primaries that ended one after the other for the same cause, the last one a minute ago at most; null: there is no
-   * such row.
-   */
+  /** Primaries that ended one after the other for the same cause, the last at most a minute ago; null: none. */
   row: v.optional(v.nullable(v.object({ count, cause: v.string(), spanMs: milliseconds, waitMs: milliseconds })), null),
   paused: v.boolean(),
-  /** Where requests go now; null: they wait. */
+  /** Where requests are sent now; null: they wait. */
   routedTo: v.nullable(v.string()),
   waiting: v.object({ requests: count, bytes: count }),
   requests: v.object({ ok: count, held: count, replayed: count, unknown: count, failed: count, clientGone: count }),
   requestsPerSecond: v.pipe(v.number(), v.minValue(0)),
   hosts: v.array(clusterHostSchema),
-  /** The newest of all gateways, those before a restart too, oldest first. */
+  /** The newest failovers of all gateways, including those before a restart, oldest first. */
   failovers: v.array(failoverEntrySchema),
-  /** Of this run of the gateway, oldest first. */
+  /** Events of this run of the gateway, oldest first. */
   events: v.array(
     v.object({
       atMs: count,
@@ -164,19 +163,19 @@ export const clusterServiceSchema = v.object({
 export type ClusterService = v.InferOutput<typeof clusterServiceSchema>;
 
 export const gatewayEntrySchema = v.object({
-  /** Its address where the id is not known yet. */
+  /** Its id, or its address while the id is unknown. */
   id: v.string(),
   adminUrl: v.string(),
   self: v.boolean(),
-  /** How long ago it was heard last; null: never. */
+  /** Time since it was last heard; null: never. */
   heardMsAgo: v.optional(v.nullable(milliseconds), null),
-  /** Why the last exchange with it was not good; null when it was. */
+  /** Why the last exchange with it failed; null: it succeeded. */
   trouble: v.optional(v.nullable(v.string()), null),
 });
 
 export const gatewayListSchema = v.object({
   gateways: v.array(gatewayEntrySchema),
-  /** How many count for a majority. */
+  /** The number of gateways that count for a majority. */
   registered: count,
   troubles: v.array(v.string()),
 });
@@ -186,7 +185,7 @@ export const configurationStatusSchema = v.object({
   /** null: not from a file. */
   file: v.nullable(v.string()),
   loadedAtMs: count,
-  /** A newer version of the file that is not in force, and why. */
+  /** A newer version of the file that was refused, and why. */
   refused: v.nullable(v.object({ atMs: count, why: v.string() })),
 });
 export type ConfigurationStatus = v.InferOutput<typeof configurationStatusSchema>;
@@ -196,7 +195,7 @@ const workerEntrySchema = v.object({
   pid: v.nullable(count),
   state: v.picklist(["starting", "serving", "waiting"]),
   connections: count,
-  /** Processes that ended before this one, in its place. */
+  /** Processes that ended before this one in its place. */
   restarts: count,
 });
 
@@ -205,12 +204,12 @@ export const clusterStatusSchema = v.object({
   gateway: v.string(),
   startedAtMs: count,
   uptimeMs: milliseconds,
-  /** What is wrong with this gateway itself; empty when nothing is. */
+  /** Problems of this gateway itself; empty: none. */
   troubles: v.array(v.string()),
   configuration: configurationStatusSchema,
   database: v.object({ path: v.string(), trouble: v.nullable(v.string()), queued: count, dropped: count }),
   connections: count,
-  /** Processes of the data plane; empty when the gateway's own process serves. */
+  /** Processes of the data plane; empty if the gateway's own process serves. */
   workers: v.optional(v.array(workerEntrySchema), []),
   gateways: v.array(gatewayEntrySchema),
   services: v.array(clusterServiceSchema),
@@ -232,7 +231,7 @@ export const commandDoneSchema = v.object({
   primary: v.nullable(v.string()),
   epoch: count,
   failover: v.nullable(failoverEntrySchema),
-  /** Of a forced failover: what may be lost, and when. */
+  /** For a forced failover: what may be lost, and when. */
   mayLose: v.optional(v.nullable(v.string()), null),
 });
 export type CommandDone = v.InferOutput<typeof commandDoneSchema>;
@@ -243,9 +242,9 @@ export const dryRunAnswerSchema = v.object({
   primary: v.nullable(v.string()),
   epoch: count,
   wouldPromote: v.nullable(v.string()),
-  /** Who would be asked, best first. */
+  /** The candidates, best first. */
   order: v.array(v.string()),
-  /** What speaks against those in `order` that are not well: why they are asked after the others. */
+  /** Why unhealthy candidates in `order` come after the others. */
   but: v.optional(v.array(v.object({ host: v.string(), why: v.string() })), []),
   whyNot: v.array(v.object({ host: v.string(), why: v.string() })),
   obstacles: v.array(v.string()),
@@ -259,7 +258,7 @@ const controlUrl = v.pipe(
   v.url(),
   v.regex(/^https?:\/\/[^/\s]+$/, "must be http://address:port without a path"),
 );
-/** As in the configuration: what is stored under another name or number, other gateways could not keep. */
+/** As in the configuration: other gateways could not store another id or number. */
 const hostId = v.pipe(v.string(), v.check(isIdentifier, identifierAccepted));
 const priority = v.pipe(v.number(), v.integer(), v.minValue(-1_000), v.maxValue(1_000));
 export const addHostRequestSchema = v.strictObject({
@@ -271,7 +270,7 @@ export const addHostRequestSchema = v.strictObject({
 });
 export type AddHostRequest = v.InferInput<typeof addHostRequestSchema>;
 
-/** What is left out stays as it is; null: the host's own word counts. */
+/** Fields that are left out stay unchanged; null: the host's own setting applies. */
 export const hostChangeSchema = v.strictObject({
   priority: v.optional(v.nullable(priority)),
   nofailover: v.optional(v.nullable(v.boolean())),
@@ -294,11 +293,11 @@ export const hostListSchema = v.object({
 export type HostList = v.InferOutput<typeof hostListSchema>;
 
 const settingsSchema = v.record(v.string(), v.union([v.string(), v.number()]));
-/** What a gateway does now, under the names of src/config/settings.ts; hosts as they are registered. */
+/** The gateway's current settings, under the names of src/config/settings.ts; hosts as they are registered. */
 export const configReportSchema = v.object({
   configuration: configurationStatusSchema,
   settings: settingsSchema,
-  /** Those of the settings that were decided at run time. */
+  /** The settings that were decided at run time. */
   decidedAtRunTime: v.array(v.string()),
 });
 export type ConfigReport = v.InferOutput<typeof configReportSchema>;
@@ -313,7 +312,7 @@ export const checkpointAnswerSchema = v.object({
 });
 export type CheckpointAnswer = v.InferOutput<typeof checkpointAnswerSchema>;
 
-/** How the application fared on this host; not `ok`: it would not have served. */
+/** The result of a rehearsal on this host; not `ok`: the application would not have served. */
 export const rehearsalAnswerSchema = v.object({
   service: v.string(),
   host: v.string(),
@@ -324,8 +323,8 @@ export type RehearsalAnswer = v.InferOutput<typeof rehearsalAnswerSchema>;
 /** For load balancers. */
 export const healthAnswerSchema = v.object({
   /**
-   * Every service that was asked for is routed somewhere, and its vault is not away. A service that is ok may have a
-   * reason: a slow vault.
+   * True if every requested service is routed and its vault is not away. A service that is ok may have a reason: a slow
+   * vault.
    */
   ok: v.boolean(),
   services: v.array(v.object({ service: v.string(), ok: v.boolean(), reasons: v.array(v.string()) })),
@@ -333,13 +332,13 @@ export const healthAnswerSchema = v.object({
 export type HealthAnswer = v.InferOutput<typeof healthAnswerSchema>;
 
 /**
- * For supervisors that start a process again when it does not answer: it says nothing of the hosts, whose trouble a
- * restart cannot mend.
+ * For supervisors that restart a process that does not answer. It says nothing about the hosts, because a restart would
+ * not fix their problems.
  */
 export const livenessAnswerSchema = v.object({ ok: v.literal(true) });
 export type LivenessAnswer = v.InferOutput<typeof livenessAnswerSchema>;
 
-/** Limits of one query; a request may ask for less, never for more. */
+/** Limits of one query; a request may set lower ones only. */
 export const sqlRowsMax = 10_000;
 export const sqlTimeoutMs = 5_000;
 export const sqlRequestSchema = v.strictObject({
@@ -354,7 +353,7 @@ export type SqlValue = v.InferOutput<typeof sqlValueSchema>;
 export const sqlAnswerSchema = v.object({
   columns: v.array(v.string()),
   rows: v.array(v.array(sqlValueSchema)),
-  /** There were more rows than were asked for. */
+  /** True if there were more rows than requested. */
   truncated: v.boolean(),
 });
 export type SqlAnswer = v.InferOutput<typeof sqlAnswerSchema>;

@@ -1,4 +1,4 @@
-/** Client of a gateway's admin API (gateway-api.ts). Failures are data: what happened, and what the gateway said. */
+/** Client of a gateway's admin API (gateway-api.ts). Failures are data: what happened, and the gateway's answer. */
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
 import type { DatabaseAct } from "./databases.ts";
@@ -33,7 +33,7 @@ import { type Refused, refusedSchema } from "./refused.ts";
 
 export type GatewayAnswer<T> =
   | { readonly kind: "ok"; readonly value: T }
-  /** The gateway said no. */
+  /** The gateway refused. */
   | ({ readonly kind: "refused-by-gateway"; readonly status: number } & Readonly<Refused>)
   | CallFailure;
 
@@ -141,7 +141,7 @@ export class GatewayClient {
     });
   }
 
-  /** Never a candidate from now on; a primary is switched over to another host first. */
+  /** Excludes the host as a candidate; a primary is first switched over to another host. */
   drainHost(service: string, host: string, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
     return this.#call(commandDoneSchema, {
       method: "POST",

@@ -1,8 +1,8 @@
 /**
- * The gateway's side of a host's control API (messages.ts): typed calls, each with a time limit and a signal.
+ * The gateway's client for a host's control API (messages.ts): typed calls, each with a time limit and a signal.
  *
- * Whatever comes back is checked against the schemas; what does not match is `invalid` and never passed on. A refusal
- * by the host is an answer, not a failure.
+ * Every answer is checked against the schemas; one that does not match is `invalid` and never passed on. A refusal by
+ * the host is an answer, not a failure.
  */
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
@@ -33,16 +33,16 @@ export type HostAnswer<T> =
   | { readonly kind: "refused-by-host"; readonly refusal: Refusal }
   | CallFailure;
 
-/** How a stream ended that should not end: `ended` is the host's own clean end. */
+/** How a status stream ended: `ended` is a clean end by the host. */
 export type StreamEnd = { readonly kind: "ended" } | CallFailure;
 
 export interface HostClientLimits {
-  /** From connecting to the head of an answer. */
+  /** From connecting to the head of the answer. */
   readonly connectTimeoutMs: number;
-  /** A promotion or demotion may take this long as a whole; hosts bound their own phases far below. */
+  /** Limit of a whole promotion or demotion; hosts limit their own phases far below. */
   readonly orderTimeoutMs: number;
   readonly checkpointTimeoutMs: number;
-  /** The host bounds the copy, the start and the stop, each by itself. */
+  /** The host limits the copy, the start and the stop separately. */
   readonly rehearsalTimeoutMs: number;
 }
 
@@ -53,7 +53,7 @@ export const defaultHostClientLimits: HostClientLimits = {
   rehearsalTimeoutMs: 600_000,
 };
 
-/** A stream of statuses that is silent for so long is dead: three heartbeats and some. */
+/** A status stream that is silent for longer is dead: a few heartbeats. */
 export const streamSilenceMs = heartbeatMs * 4;
 
 export class HostClient {
@@ -61,7 +61,7 @@ export class HostClient {
   readonly #limits: HostClientLimits;
   readonly #gateway: string;
 
-  /** `gateway`: the id of the gateway that asks; empty: it is none. */
+  /** `gateway`: the id of the calling gateway; empty: the caller is not a gateway. */
   constructor(
     controlUrl: string,
     secret: string,
@@ -74,16 +74,13 @@ export class HostClient {
     this.#gateway = gateway;
   }
 
-  /**
-   * `timeoutMs` covers the whole call. `recordFormat` is told to the host: the newest format of records that all hosts
-   * read.
-   */
+  /** `timeoutMs` covers the whole call. `recordFormat` tells the host the newest record format that all hosts read. */
   async status(timeoutMs: number, signal?: AbortSignal, recordFormat?: number): Promise<HostAnswer<HostStatus>> {
     const headers = recordFormat === undefined ? undefined : { [recordFormatField]: String(recordFormat) };
     return this.#json(hostStatusSchema, { method: "GET", path: "/v1/status", headers, timeoutMs, signal });
   }
 
-  /** Hands over each status until the stream ends, for whatever reason; never throws. */
+  /** Passes on each status until the stream ends, for any reason; never throws. */
   async streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd> {
     const call = {
       method: "GET" as const,
@@ -101,7 +98,7 @@ export class HostClient {
     return end.kind === "ended" ? { kind: "ended" } : end;
   }
 
-  /** Ends with a `done` or `refused` event handed to `onEvent`, or a failure. */
+  /** Ends with a `done` or `refused` event passed to `onEvent`, or with a failure. */
   async promote(
     request: PromoteRequest,
     onEvent: (event: PromoteEvent) => void,
@@ -144,7 +141,7 @@ export class HostClient {
     });
   }
 
-  /** Tells the host that this gateway has taken it out of its registry. */
+  /** Tells the host that this gateway has removed it from its registry. */
   async removed(signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {
     const body = { gateway: this.#gateway };
     return this.#json(hostStatusSchema, {

@@ -1,17 +1,17 @@
 /**
- * Hrana over HTTP, versions 2 and 3 with JSON: the requests of a pipeline, as much of it as a read-only server needs.
+ * Hrana over HTTP, versions 2 and 3 with JSON: the requests of a pipeline, as far as a read-only server needs them.
  *
  * Source: HRANA_3_SPEC.md and HTTP_V2_SPEC.md of libSQL's server. Names on the wire are the specification's; unknown
- * keys are let through, since newer clients add some.
+ * keys are accepted, since newer clients add some.
  */
 import * as v from "valibot";
 
-/** Limits of one pipeline; beyond them it is refused whole, as malformed. */
+/** Limits of one pipeline; beyond them the whole pipeline is refused as malformed. */
 export const hranaRequestsMax = 128;
 export const hranaStepsMax = 256;
 const sqlLengthMax = 100_000;
 const argumentsMax = 1_000;
-/** Brackets in brackets: conditions may contain conditions, and each costs stack. */
+/** Nesting depth: conditions may contain conditions, and each level costs stack. */
 export const hranaNestingMax = 64;
 
 const sqlText = v.pipe(v.string(), v.maxLength(sqlLengthMax));

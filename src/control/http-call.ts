@@ -1,9 +1,9 @@
 /**
- * One authenticated call over HTTP/1.1, for clients of a control API: a JSON answer, or lines of JSON as they come.
+ * One authenticated call over HTTP/1.1, for clients of a control API: a JSON answer, or lines of JSON as they arrive.
  *
- * Each call has its own connection. That costs little at a few calls per second, and it is what makes a refusal mean
- * something: on a kept-alive connection the death of the other side looks like a reset, and could be an idle time-out.
- * Failures are data, not exceptions: callers decide about hosts by them.
+ * Each call has its own connection. At a few calls per second that costs little, and it makes a refusal meaningful: on
+ * a kept-alive connection the death of the other side looks like a reset, which could also be an idle time-out.
+ * Failures are data, not exceptions: callers judge hosts by them.
  */
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import type { Clock, Timer } from "../runtime/clock.ts";
@@ -15,11 +15,11 @@ export type CallFailure =
   | { readonly kind: "timeout"; readonly message: string }
   /** The connection broke. */
   | { readonly kind: "reset"; readonly message: string }
-  /** An answer that the contract does not have. */
+  /** The answer violates the contract. */
   | { readonly kind: "invalid"; readonly message: string }
-  /** Our cluster secret is not theirs. */
+  /** The other side does not accept our cluster secret. */
   | { readonly kind: "unauthorized"; readonly message: string }
-  /** The caller's signal. */
+  /** Aborted by the caller's signal. */
   | { readonly kind: "aborted"; readonly message: string };
 
 export interface CallOptions {
@@ -33,7 +33,7 @@ export interface CallOptions {
 export interface JsonCall {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
-  /** Of this call, in lower case. */
+  /** Headers of this call, in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: unknown;
   readonly timeoutMs: number;
@@ -42,10 +42,10 @@ export interface JsonCall {
 
 export type JsonAnswer = { readonly kind: "answer"; readonly status: number; readonly body: unknown } | CallFailure;
 
-/** Bodies of answers and single lines are at most this long; more is `invalid`. */
+/** Longest accepted body or line of an answer; more is `invalid`. */
 export const answerBytesMax = 4 * 1024 * 1024;
 
-/** Calls, and reads the whole answer as JSON. */
+/** Calls, and parses the whole answer as JSON. */
 export async function callJson(options: CallOptions, call: JsonCall): Promise<JsonAnswer> {
   let text = "";
   const end = await callStream(options, call, {
@@ -65,19 +65,19 @@ export async function callJson(options: CallOptions, call: JsonCall): Promise<Js
 }
 
 export interface LineCall extends Omit<JsonCall, "timeoutMs"> {
-  /** The answer's head must come within this. */
+  /** Limit for the head of the answer. */
   readonly timeoutMs: number;
-  /** The longest pause between two lines; Infinity: none. */
+  /** Longest accepted pause between two lines; Infinity: no limit. */
   readonly silenceMs: number;
 }
 
 export type LinesEnd =
   | { readonly kind: "ended"; readonly status: number }
-  /** Not a stream: the body of an answer with another status than 200. */
+  /** Not a stream: the body of an answer with a status other than 200. */
   | { readonly kind: "answer"; readonly status: number; readonly body: unknown }
   | CallFailure;
 
-/** Calls, and hands over each line of an NDJSON answer, parsed. `onLine` returns false to end the call as invalid. */
+/** Calls, and passes on each line of an NDJSON answer, parsed. `onLine` returns false to end the call as invalid. */
 export async function callLines(
   options: CallOptions,
   call: LineCall,
@@ -117,7 +117,7 @@ export async function callLines(
 interface Reading {
   readonly silenceMs: number;
   readonly wholeMs: number;
-  /** False: enough, the answer is invalid. */
+  /** Returns false if the answer is invalid, to end the call. */
   onChunk(chunk: string, status: number): boolean;
 }
 
@@ -162,15 +162,14 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
   });
 }
 
-/** A timer that fires this late says that this process was not running, or was starved. */
+/** A timer that fires this late shows that this process was suspended or starved. */
 const lateMs = 50;
-/** How long what arrived meanwhile gets to be read, before a late timer counts. */
+/** Grace period after a late timer, for reading what arrived meanwhile. */
 const graceMs = 50;
 
 /**
- * A time limit that does not take our own silence for the other side's: after a pause of this process (a stopped
- * virtual machine, a starved CPU) its timers come due together with answers that have long arrived, and may be looked
- * at first.
+ * Starts a time limit that does not mistake a pause of this process for silence of the other side. After a pause (a
+ * stopped virtual machine, a starved CPU) timers fire together with answers that arrived long ago, and may run first.
  */
 function deadline(clock: Clock, ms: number, expire: () => void): Timer {
   const dueAt = clock.now() + ms;

@@ -1,6 +1,6 @@
 /**
- * Requests and answers of a host's control API, version 1. One place, used by host and gateway; docs/CONTROL-API.md
- * follows it.
+ * Requests and answers of a host's control API, version 1. Host and gateway share these schemas; docs/CONTROL-API.md
+ * follows them.
  *
  * GET  /v1/status          -> HostStatus
  * GET  /v1/status/stream   -> NDJSON of HostStatus: at once, at every change, and at least every `heartbeatMs`
@@ -8,25 +8,25 @@
  * POST /v1/demote          DemoteRequest   -> NDJSON of DemoteEvent, ends with `done` or `refused`
  * POST /v1/restore         {}              -> HostStatus, or a refusal (409)
  * POST /v1/checkpoint      {}              -> CheckpointDone, or a refusal (409)
- * POST /v1/rehearse        {}              -> RehearsalDone (also of one that failed), or a refusal (409)
+ * POST /v1/rehearse        {}              -> RehearsalDone (also after a failed one), or a refusal (409)
  * POST /v1/removed         RemovedNotice   -> HostStatus
  * POST /v1/suspects/clear  {}              -> HostStatus
  * GET  /v1/databases       -> DatabaseList (databases.ts)
  * POST /v1/databases/exclude|include  DatabaseChange -> DatabaseList, or a refusal (409)
  *
- * Every call carries `Authorization: Bearer <cluster secret>`; without it 401, and nothing else is said. A refusal
- * outside a stream is a `409` with a `Refusal` as its body; a malformed request a `400` with `{error, advice}`, one
- * with a body over the limit a `413`.
+ * Every call carries `Authorization: Bearer <cluster secret>`; without it 401 and no other information. A refusal
+ * outside a stream is a `409` with a `Refusal` as its body; a malformed request is answered with `400` and `{error,
+ * advice}`, a body over the limit with `413`.
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import { rehearsalSchema, suspectSchema } from "./host-status.ts";
 
-/** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
+/** Numbers beyond 2^53 are not exact: such an epoch could never be exceeded. */
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 /**
- * Text that becomes part of a record: well-formed, and so short that the record takes it. Refused at the door, because
- * a host that has stopped its application by then could only restore.
+ * Text that becomes part of a record: well-formed, and short enough for a record. It is refused on arrival, because
+ * later a host would already have stopped its application and could only restore.
  */
 const recordText = (charactersMax: number) =>
   v.pipe(
@@ -36,54 +36,48 @@ const recordText = (charactersMax: number) =>
   );
 const recordIdMax = 64;
 const reasonMax = 500;
-/** Of all hosts of a service together. */
+/** Bound for all hosts of a service together. */
 export const suspectsMax = 256;
 const milliseconds = v.pipe(v.number(), v.minValue(0));
 
-/** Why the gateway thinks that a new primary is needed. */
+/** A gateway's order to become primary, with its evidence. */
 export const promoteRequestSchema = v.object({
-  /** Id of the gateway that asks. */
+  /** Id of the ordering gateway. */
   gateway: v.string(),
-  /** Highest epoch it believes in; a log that is further answers `epoch_taken`. */
+  /** Highest epoch that it knows; if the log is ahead, the host answers `epoch_taken`. */
   epoch: count,
-  /** Registered gateways, all of them, by number. */
+  /** Number of registered gateways. */
   gatewaysRegistered: count,
-  /** Ids of the gateways that see the primary down right now. */
+  /** Ids of the gateways that see the primary down now. */
   gatewaysSeeingDown: v.array(v.string()),
-  /** Set for a planned switchover or a forced failover: no evidence is needed beyond the log itself. */
+  /** True for a planned switchover or a forced failover: no evidence is needed beyond the log itself. */
   planned: v.boolean(),
   /**
-   * The candidate's own words on which this order rests, `instance` and `clockMs` of its status, and for how long after
-   * them it may be obeyed. An order that a network kept back is refused by that. null: it never expires.
+   * The candidate's status on which this order rests (`instance` and `clockMs`), and for how long after it the order is
+   * valid. The candidate thus refuses an order that the network delayed. null: it never expires.
    */
   basedOn: v.optional(v.nullable(v.object({ instance: v.string(), clockMs: v.number(), validMs: milliseconds })), null),
   /**
-   * The highest position that the primary of `epoch` was heard to have, and the identity of its vault. A candidate that
-   * has read its log to the end and is behind that, or uses another vault, refuses (`other_log`). 0 and null: not
-   * known.
+   * The highest position heard of the primary of `epoch`, and the identity of its vault. A candidate that has read its
+   * log to the end and is behind that, or uses another vault, refuses (`other_log`). 0 and null: unknown.
    */
   positionHeard: v.optional(count, 0),
   vault: v.optional(v.nullable(v.string()), null),
-  /**
-   * What the hosts of the service know of requests that end the application, so that its end here counts on from there.
-   */
+  /** What the hosts of the service know of requests that end the application, so that this host continues the count. */
   suspects: v.optional(v.pipe(v.array(suspectSchema), v.maxLength(suspectsMax)), []),
-  /**
-   * The newest format of records that all hosts of the service read, as far as this gateway knows. null: it does not
-   * say.
-   */
+  /** The newest record format that all hosts of the service read, as far as this gateway knows. null: unknown. */
   recordFormat: v.optional(v.nullable(count), null),
 });
-/** As it is sent: what has a default may be left out. */
+/** The request as it is sent: fields with a default may be left out. */
 export type PromoteRequest = v.InferInput<typeof promoteRequestSchema>;
 
-/** `Refusal` of src/core/refusal.ts, as it travels. */
+/** `Refusal` of src/core/refusal.ts, as sent. */
 export const refusalSchema = v.variant("kind", [
   v.object({ kind: v.literal("epoch_taken"), epoch: count, host: v.pipe(v.string(), v.nonEmpty()) }),
   v.object({ kind: v.literal("primary_alive"), evidence: v.string() }),
   v.object({ kind: v.literal("not_ready"), reason: v.string() }),
   v.object({ kind: v.literal("order_expired"), reason: v.string() }),
-  /** This host's vault is not the vault of the service, or lost records. */
+  /** This host's vault is not the vault of the service, or has lost records. */
   v.object({ kind: v.literal("other_log"), reason: v.string() }),
 ]);
 
@@ -103,7 +97,7 @@ export const demoteRequestSchema = v.object({
   /** Host id named in the `vacate` record, or null. */
   successor: v.nullable(recordText(recordIdMax)),
   reason: recordText(reasonMax),
-  /** The epoch whose primary is to step down; an order that comes late is refused in another. null: whichever it is. */
+  /** The epoch whose primary is to step down; a late order is refused in another epoch. null: any epoch. */
   epoch: v.optional(v.nullable(count), null),
 });
 export type DemoteRequest = v.InferInput<typeof demoteRequestSchema>;
@@ -126,7 +120,7 @@ export const checkpointDoneSchema = v.object({
 });
 export type CheckpointDone = v.InferOutput<typeof checkpointDoneSchema>;
 
-/** How a rehearsal went. Not `ok`: the application would not have served at a failover; it is no refusal. */
+/** The result of a rehearsal. Not `ok`: the application would not have served at a failover; that is not a refusal. */
 export const rehearsalDoneSchema = v.object({
   ...rehearsalSchema.entries,
   /** Log position of the copy on which it started. */
@@ -137,16 +131,14 @@ export const rehearsalDoneSchema = v.object({
 });
 export type RehearsalDone = v.InferOutput<typeof rehearsalDoneSchema>;
 
-/** A gateway has taken this host out of its registry. */
+/** A gateway has removed this host from its registry. */
 export const removedNoticeSchema = v.object({ gateway: v.pipe(v.string(), v.check(isIdentifier, identifierAccepted)) });
 
-/** Request field by which a gateway says who asks: its id. */
+/** Request field with the id of the calling gateway. */
 export const gatewayField = "stead-gateway";
 
-/**
- * Request field of `GET /v1/status` by which a gateway says what `recordFormat` of a promotion says, again and again.
- */
+/** Request field of `GET /v1/status` with the same content as `recordFormat` of a promotion, sent with each probe. */
 export const recordFormatField = "stead-record-format";
 
-/** A status stream that is silent for longer than a few of these has died. */
+/** A status stream that is silent for longer than a few of these is dead. */
 export const heartbeatMs = 250;

@@ -1,17 +1,17 @@
 /**
- * What gateways say to each other, format 1: `POST /v1/peer/sync` on the admin listener, PeerMessage -> PeerMessage, or
- * 409 PeerRefusal. Each message carries what its sender knows (vector), rows that the other lacks, and what it sees of
- * each service's primary right now.
+ * Messages between gateways, format 1: `POST /v1/peer/sync` on the admin listener, PeerMessage -> PeerMessage, or 409
+ * PeerRefusal. Each message carries what its sender knows (vector), rows that the other lacks, and its present view of
+ * each service's primary.
  *
- * Rows come as arrays in the order of `tables[name]`. A receiver that does not know one of these tables or columns
- * takes none of the rows and does not count them as known, so that it gets them whole once it is upgraded; views still
+ * Rows are arrays in the order of `tables[name]`. A receiver that does not know one of these tables or columns accepts
+ * none of the rows and does not count them as known, so that it gets them completely once it is upgraded; views still
  * count.
  */
 import * as v from "valibot";
 
 export const peerFormat = 1;
 
-/** Beyond 2^53 numbers are not exact: an epoch there could never be overtaken. */
+/** Numbers beyond 2^53 are not exact: such an epoch could never be exceeded. */
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(200));
 
@@ -24,11 +24,11 @@ export const peerViewSchema = v.object({
   epoch: count,
   sees: v.picklist(["up", "down", "unknown"]),
   /**
-   * What it heard of the log from a primary itself: it may be the only one that did. null, or left out by an older
+   * What it heard about the log directly from a primary, perhaps as the only gateway. null, or left out by an older
    * gateway: nothing.
    */
   heard: v.optional(v.nullable(v.object({ epoch: count, position: count, vault: v.nullable(name) })), null),
-  /** How long it has seen it so. */
+  /** How long it has had this view. */
   forMs: v.pipe(v.number(), v.minValue(0)),
 });
 export type PeerViewMessage = v.InferOutput<typeof peerViewSchema>;
@@ -39,7 +39,7 @@ export const wireRowSchema = v.tuple([
   count, // seq
   stamp,
   v.picklist([0, 1]), // tombstone
-  // One test in place of a union: its members would each be tried, and complain, for each of many cells.
+  // One check instead of a union, whose members would each be tried, and report, for each of many cells.
   v.array(
     v.custom<string | number | null>(
       (cell) => cell === null || typeof cell === "string" || (typeof cell === "number" && !Number.isNaN(cell)),
@@ -53,25 +53,25 @@ export const peerMessageSchema = v.object({
   format: v.literal(peerFormat),
   from: v.object({
     id: name,
-    /** This run of the gateway; another process with the same id has another. */
+    /** This run of the gateway; another process with the same id has another one. */
     origin: name,
     adminUrl: v.string(),
     /** Stamp of its own registration. */
     registered: v.nullable(stamp),
-    /** It stops: do not wait for it. */
+    /** True when it is stopping: do not wait for it. */
     leaving: v.boolean(),
   }),
   /**
-   * In a request: what the sender knows, when it asks for what it lacks. In an answer to that: what the answerer knows.
+   * In a request: what the sender knows, if it asks for what it lacks. In the answer: what the answering gateway knows.
    */
   vector: v.nullable(v.record(v.string(), count)),
-  /** In an answer: how many of the asker's own writes are known. */
+  /** In an answer: how many of the asking gateway's own writes are known. */
   known: count,
   /** In a request: `rows` are the sender's own writes after `since`, up to `upTo`. */
   push: v.nullable(v.object({ since: count, upTo: count })),
-  /** In a request: the part of the answer that is asked for. */
+  /** In a request: the requested part of the answer. */
   after: v.nullable(v.object({ origin: name, arrival: count })),
-  /** In an answer: where the next part begins; null: with these rows the other knows what `vector` claims. */
+  /** In an answer: where the next part begins; null: with these rows the receiver knows what `vector` claims. */
   next: v.nullable(count),
   tables: v.record(v.string(), v.array(v.string())),
   rows: v.array(wireRowSchema),

@@ -21,7 +21,7 @@ export class ConfigurationState {
   /** For the troubles of the gateway. */
   get trouble(): string | null {
     if (this.#refused === null) return null;
-    return `the configuration file was changed and refused, the one before stays in force: ${this.#refused.why}`;
+    return `the changed configuration file was refused, the previous one stays in force: ${this.#refused.why}`;
   }
 
   applied(): void {

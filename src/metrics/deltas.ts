@@ -1,5 +1,5 @@
 /**
- * The metrics of a process that nobody scrapes: what came since the last report goes to the process that is scraped.
+ * The metrics of a process that is not scraped: observations since the last report go to the process that is scraped.
  */
 import { type Counter, definitions, type Histogram, type LabelsOf, type MetricName, type Metrics } from "./metrics.ts";
 import { Observed, type Tally } from "./tally.ts";
@@ -22,10 +22,10 @@ export class DeltaMetrics implements Metrics {
     return getOrMake(this.#tallies, name, labels, () => new PendingTally(name, labels));
   }
 
-  /** The state of such a process is told in its reports. */
+  /** Gauges of such a process are in its reports. */
   show(): void {}
 
-  /** What was counted and observed since the last call. */
+  /** Returns the counts and observations since the last call. */
   take(): Delta[] {
     return [...this.#counts.values(), ...this.#tallies.values()].flatMap((pending) => pending.take() ?? []);
   }
@@ -39,8 +39,8 @@ function getOrMake<Each>(all: Map<string, Each>, name: string, labels: Labels, m
 }
 
 /**
- * Adds what another process has counted and observed. Both are the same program; a name of another kind or other
- * buckets throw all the same.
+ * Adds the counts and observations of another process. Both run the same program; a different kind or different buckets
+ * throw.
  */
 export function addDelta(metrics: Metrics, delta: Delta): void {
   const { kind, name, labels } = delta;

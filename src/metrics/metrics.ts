@@ -1,10 +1,10 @@
 /**
- * The port through which parts say what they measure. A part asks once for the counter or histogram that it needs, with
- * its labels, and keeps it: what stands on the way of a request is then an addition.
+ * The port for measurements. A part asks once for its counter or histogram, with labels, and keeps it, so that the cost
+ * on the path of a request is one addition.
  *
  * Names, kinds and labels come from the tables (gateway-metrics.ts, host-metrics.ts) and are checked by the compiler. A
- * gauge is never kept up to date: what is a state already is shown when it is looked at (`show`), so that no second
- * copy of it can differ. `src/core` knows none of this: its decisions are counted where they are performed.
+ * gauge is never updated: state that already exists elsewhere is read at each scrape (`show`), so that there is no
+ * second copy to disagree. `src/core` does not know this port: its decisions are counted where they are performed.
  */
 import type { Kind } from "./definition.ts";
 import { gatewayMetrics } from "./gateway-metrics.ts";
@@ -28,21 +28,21 @@ export interface Counter {
 }
 
 export interface Histogram {
-  /** In the unit of the name: seconds, not milliseconds. */
+  /** The value is in the unit of the name: seconds, not milliseconds. */
   observe(value: number): void;
-  /** Takes in what another process has observed. */
+  /** Adds the observations of another process. */
   merge(tally: Tally): void;
 }
 
 export interface Metrics {
-  /** The same one for the same labels; it is there from now on, with 0. */
+  /** Returns the same counter for the same labels; it is exposed from now on, starting at 0. */
   counter<N extends MetricName<"counter">>(name: N, labels: LabelsOf<N>): Counter;
   histogram<N extends MetricName<"histogram">>(name: N, labels: LabelsOf<N>): Histogram;
-  /** These are its samples until the next call, and no others. */
+  /** Replaces all samples of this metric until the next call. */
   show<N extends MetricName<"counter" | "gauge">>(name: N, samples: readonly Sample<LabelOf<N>>[]): void;
 }
 
 const nothing = { add: () => undefined, observe: () => undefined, merge: () => undefined };
 
-/** Keeps nothing: for the simulation, and for tests that measure nothing. */
+/** Discards everything: for the simulation, and for tests that measure nothing. */
 export const noMetrics: Metrics = { counter: () => nothing, histogram: () => nothing, show: () => undefined };

@@ -1,16 +1,15 @@
 /**
- * The metrics of one process as Prometheus reads them: prom-client's registry writes the text, families of ours keep
- * the values.
+ * The metrics of one process for Prometheus: prom-client's registry writes the text, `Family` keeps the values.
  *
- * Its own counters and histograms look their labels up at each observation, which is more than a request may cost here,
- * and take in nothing that another process has observed. Its registry accepts any metric that says what it has (`get`).
+ * prom-client's own counters and histograms look labels up at each observation, which is too slow per request, and
+ * cannot add another process's observations. Its registry accepts any object with prom-client's `get`.
  */
 import { type Metric, Registry } from "prom-client";
 import type { Definition, Definitions } from "./definition.ts";
 import type { Counter, Histogram, LabelOf, LabelsOf, MetricName, Metrics, Sample } from "./metrics.ts";
 import { Observed } from "./tally.ts";
 
-/** What a scrape gets. */
+/** The body and content type for a scrape. */
 export interface Exposition {
   readonly contentType: string;
   text(): Promise<string>;
@@ -27,12 +26,12 @@ export class PrometheusMetrics implements Metrics, Exposition {
   readonly #registry = new Registry();
   readonly #families = new Map<string, Family>();
 
-  /** Exactly the metrics of this table; asking for another one throws. */
+  /** Holds exactly the metrics of this table; asking for another one throws. */
   constructor(table: Definitions) {
     for (const [name, definition] of Object.entries(table)) {
       const family = new Family(name, definition);
       this.#families.set(name, family);
-      // Of a metric the registry uses no more than its name and what it has.
+      // The registry uses only the name of a metric and its `get`.
       this.#registry.registerMetric(family as unknown as Metric);
     }
   }
@@ -41,7 +40,7 @@ export class PrometheusMetrics implements Metrics, Exposition {
     return this.#registry.contentType;
   }
 
-  /** Exposition format 0.0.4. */
+  /** Returns the exposition, format 0.0.4. */
   text(): Promise<string> {
     return this.#registry.metrics();
   }

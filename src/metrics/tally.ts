@@ -1,7 +1,7 @@
-/** What a histogram has observed: how many values fell into each bucket, how many in all, and their sum. */
+/** The observations of a histogram: how many values fell into each bucket, how many in all, and their sum. */
 
 export interface Tally {
-  /** Values up to each bound and above the one before; the last one: above all bounds. */
+  /** Values up to each bound and above the previous one; the last entry: above all bounds. */
   readonly counts: number[];
   readonly sum: number;
 }
@@ -28,7 +28,7 @@ export class Observed implements Tally {
     this.sum += value;
   }
 
-  /** Throws when it is of other buckets. */
+  /** Throws if the buckets differ. */
   merge({ counts, sum }: Tally): void {
     if (counts.length !== this.counts.length)
       throw new RangeError(`a tally of ${counts.length} buckets cannot be merged into one of ${this.counts.length}`);
@@ -36,7 +36,7 @@ export class Observed implements Tally {
     this.sum += sum;
   }
 
-  /** What there is, and begins anew. */
+  /** Returns the observations and starts over. */
   take(): Tally {
     const taken = { counts: [...this.counts], sum: this.sum };
     this.counts.fill(0);

@@ -1,6 +1,6 @@
 /**
- * Owns work that is not awaited right now: each promise is kept until it has settled, `settled` waits for all of them,
- * and a rejection, which is a programming error here, goes to `onDefect` instead of getting lost.
+ * Owns work that is not awaited: each promise is kept until it settles, `settled` waits for all of them, and a
+ * rejection, which is a programming error here, goes to `onDefect`.
  */
 export class Background {
   readonly #running = new Set<Promise<void>>();
@@ -16,7 +16,7 @@ export class Background {
     this.#running.add(kept);
   }
 
-  /** Resolves when nothing is running any more. */
+  /** Resolves once nothing is running. */
   async settled(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running);
   }

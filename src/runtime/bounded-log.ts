@@ -1,6 +1,6 @@
 /**
- * Warnings that strangers can cause, in a log that they cannot fill: within each window the first few are told one by
- * one, the rest as a number when the window is over.
+ * Warnings that strangers can cause, in a log that they cannot flood: within each window the first few are logged, the
+ * rest is a count at the end of the window.
  */
 import type { Clock, Timer } from "./clock.ts";
 import type { Logger, LogFields } from "./log.ts";
@@ -30,7 +30,7 @@ export class BoundedLog {
     this.#log.warn(what, fields);
   }
 
-  /** Tells what is left; the log can be used again afterwards. */
+  /** Logs the remaining count; the log can be used again afterwards. */
   close(): void {
     this.#window?.cancel();
     this.#endWindow();

@@ -1,10 +1,10 @@
 /**
- * Ends many attempts at once, each at most once. An `AbortSignal` would do the same; a listener on one costs as much as
- * all the parsing of a request and its response.
+ * Cancels many attempts at once, each at most once. An `AbortSignal` would do the same, but one listener on it costs as
+ * much as parsing a request and its response.
  */
 
 export interface Cancellable {
-  /** Called by `end`, in its turn. */
+  /** Called by `end`, in order of joining. */
   onAbort(reason: string): void;
 }
 
@@ -12,12 +12,12 @@ export class CancellationGroup {
   readonly #members = new Set<Cancellable>();
   #reason: string | undefined;
 
-  /** Why it is over; undefined while it is not. */
+  /** Why it has ended; undefined before. */
   get reason(): string | undefined {
     return this.#reason;
   }
 
-  /** Tells `member` when it ends. Check `reason` before joining. */
+  /** Cancels `member` when the group ends. Check `reason` before joining. */
   add(member: Cancellable): void {
     this.#members.add(member);
   }

@@ -1,8 +1,8 @@
 /**
  * Time as a port. Everything that waits or measures takes a `Clock`, so that the simulation can replace it.
  *
- * Two kinds of time, never mixed: `now()` is monotonic and only differences of it mean something (leases, timeouts);
- * `wallTime()` is the calendar and is only ever shown or stored, never compared between machines.
+ * There are two kinds of time, never mixed: `now()` is monotonic, and only its differences mean something (leases,
+ * timeouts); `wallTime()` is the calendar, and is only shown or stored, never compared between machines.
  */
 export interface Timer {
   cancel(): void;
@@ -11,11 +11,11 @@ export interface Timer {
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary start; fractional. */
   now(): number;
-  /** Calendar time in milliseconds since 1970-01-01 UTC. */
+  /** Wall-clock time in milliseconds since 1970-01-01 UTC. */
   wallTime(): number;
-  /** Calls `callback` once after `delayMs`, unless cancelled before. */
+  /** Calls `callback` once after `delayMs`, unless cancelled. */
   setTimer(delayMs: number, callback: () => void): Timer;
-  /** Resolves after `delayMs`; rejects with the signal's reason when it is aborted first. */
+  /** Resolves after `delayMs`; rejects with the signal's reason if it is aborted first. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -29,7 +29,7 @@ export const systemClock: Clock = {
   sleep: (delayMs, signal) => sleepOn(systemClock, delayMs, signal),
 };
 
-/** `sleep` in terms of `setTimer`, for any clock. */
+/** Implements `sleep` with `setTimer`, for any clock. */
 export function sleepOn(clock: Pick<Clock, "setTimer">, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {

@@ -1,8 +1,8 @@
 /**
  * Time limits for many connections with one timer: setting one is an assignment, and a sweep every `tickMs` finds those
- * that have passed. A timer per request costs more than the rest of the bookkeeping together.
+ * that have passed. A timer per request would cost more than all other bookkeeping.
  *
- * A limit never fires early and at most two ticks late.
+ * A limit never fires early, and at most two ticks late.
  */
 import type { Clock, Timer } from "./clock.ts";
 
@@ -25,7 +25,7 @@ export class Deadlines {
     this.#clock = clock;
   }
 
-  /** The `deadlineAt` that lies `ms` ahead; 0 means no limit. */
+  /** Returns the `deadlineAt` that is `ms` ahead; 0 means no limit. */
   after(ms: number): number {
     return ms === 0 ? Infinity : this.now + ms + tickMs;
   }
@@ -35,7 +35,7 @@ export class Deadlines {
     this.#watched.add(timed);
   }
 
-  /** The timer stops with the last one, so that nothing keeps a process alive. */
+  /** Stops the timer with the last one, so that it does not keep the process alive. */
   remove(timed: Timed): void {
     this.#watched.delete(timed);
     if (this.#watched.size === 0) {

@@ -1,6 +1,6 @@
 /**
- * Duplicates of file descriptors. A listening socket that this process keeps without accepting from it has to be a
- * descriptor that the event loop does not know, and no API of Node or Bun makes one: so the C library is asked.
+ * Duplicates of file descriptors. To keep a listening socket without accepting from it, a process needs a descriptor
+ * that the event loop does not know. No API of Node or Bun makes one, so this calls the C library.
  */
 import { messageOf, OperatorError } from "./operator-error.ts";
 
@@ -13,18 +13,18 @@ export class DescriptorError extends OperatorError {
   }
 }
 
-/** Close-on-exec, which spawning takes away from those that a child is given. */
+/** Sets close-on-exec; spawning clears it for descriptors that a child is given. */
 const duplicateCloexec: Readonly<Record<string, number>> = { linux: 1030, darwin: 67 };
 
-/** Names of the C library that is loaded already: glibc's, musl's, macOS's. */
+/** Names of the C library that is already loaded: glibc's, musl's, macOS's. */
 const libraries: Readonly<Record<string, readonly string[]>> = {
   linux: ["libc.so.6", "libc.so"],
   darwin: ["libSystem.B.dylib"],
 };
 
 /**
- * Another descriptor for the same open file or socket, not inherited by accident. Throws `DescriptorError` where that
- * is not possible.
+ * Returns another descriptor for the same open file or socket, not inherited by accident. Throws `DescriptorError` if
+ * that is not possible.
  */
 export async function duplicateDescriptor(descriptor: number): Promise<number> {
   const command = duplicateCloexec[process.platform];

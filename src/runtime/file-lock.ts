@@ -1,16 +1,16 @@
 /**
- * A lock between processes of one machine on a small file: an exclusive transaction of SQLite that is never committed,
+ * A lock between processes of one machine on a small file: an exclusive SQLite transaction that is never committed,
  * since neither Node nor Bun has a call for file locks. The file stays empty.
  *
- * The kernel has the lock (POSIX, `fcntl`), and lets go of it when the process has ended, however it ended: a process
- * that is started right after a SIGKILL gets it at once. A process that is only stopped (SIGSTOP, a frozen machine)
- * keeps it, and must: it would go on writing when it wakes up. POSIX locks belong to the process and are not inherited
- * by fork, and SQLite opens the file close-on-exec: an application that outlives its parent has neither. Reading the
- * file, or what lies beside it, needs no lock.
+ * The kernel holds the lock (POSIX, `fcntl`) and releases it when the process has ended, for any reason: a process
+ * started right after a SIGKILL gets it at once. A process that is only stopped (SIGSTOP, a frozen machine) keeps it,
+ * as it must: it would continue to write when it wakes up. POSIX locks belong to the process and are not inherited by
+ * fork, and SQLite opens the file close-on-exec, so an application that outlives its parent has neither lock nor
+ * descriptor. Reading the file, or files beside it, needs no lock.
  *
- * How it could fail: closing any other descriptor of the file in this process drops the lock, so nothing here opens it
- * by other means. A file that is deleted while it is locked can be made and locked anew. On a network file system the
- * server lets go, in its own time, of what a machine had that died.
+ * How it could fail: closing any other descriptor of the file in this process drops the lock, so nothing here opens the
+ * file by other means. A file that is deleted while it is locked can be created and locked again. On a network file
+ * system the server decides when it releases the locks of a dead machine.
  */
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -40,16 +40,16 @@ export class FileLock {
   }
 
   /**
-   * Takes the lock on `path`, a file of its own in a folder that exists, and makes the file when there is none. Never
-   * waits. undefined: another process has it, or this one. Throws `FileLockError`, and the system's error where the
-   * folder cannot be written to.
+   * Takes the lock on `path`, a separate file in an existing folder, and creates the file if necessary. Never waits.
+   * Returns undefined if another process, or this one, has it. Throws `FileLockError`, and the system's error if the
+   * folder is not writable.
    */
   static take(path: string): FileLock | undefined {
     accessSync(dirname(path), constants.W_OK);
     let connection: DatabaseSync | undefined;
     try {
       connection = new DatabaseSync(path, { timeout: 0 });
-      // No journal in a file: one would be left behind by a SIGKILL.
+      // No journal file: a SIGKILL would leave it behind.
       connection.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       return new FileLock(connection);
     } catch (error) {
@@ -64,7 +64,7 @@ export class FileLock {
   }
 }
 
-/** The process that has the lock on `path`, as far as the kernel tells (Linux). */
+/** Returns the process that has the lock on `path`, as far as the kernel reports it (Linux). */
 export function lockHolder(path: string): number | undefined {
   try {
     const { ino } = statSync(path);
@@ -74,7 +74,7 @@ export function lockHolder(path: string): number | undefined {
     const pid = Number(line?.trim().split(/\s+/)[4]);
     return pid > 0 ? pid : undefined;
   } catch {
-    // Only for a message, which does without.
+    // Used in a message only, which is complete without it.
     return undefined;
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Ports of the loopback interface on which another process will listen a moment later, or for as long as it is started
- * again and again.
+ * Ports of the loopback interface on which another process will listen a moment later, or repeatedly as it is
+ * restarted.
  *
- * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): until then such a port must not be taken as
- * the source port of an outgoing connection, nor can a connection to it connect to itself. Applications have a range of
- * their own: while a member of a demo is down, no application may get its port.
+ * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): until then, such a port must not become the
+ * source port of an outgoing connection, and a connection to it must not connect to itself. Applications have a
+ * separate range: while a member of a demo is down, no application may get its port.
  */
 import { randomInt } from "node:crypto";
 import { createServer, type Server } from "node:net";
@@ -12,7 +12,7 @@ import { createServer, type Server } from "node:net";
 const ranges = { members: { min: 20_000, max: 25_999 }, applications: { min: 26_000, max: 31_999 } } as const;
 const attemptsMax = 500;
 
-/** Distinct ports that are free right now at both loopback addresses: an application may listen at either. */
+/** Returns distinct ports that are free now at both loopback addresses: an application may listen at either. */
 export async function freePorts(count: number, use: keyof typeof ranges = "members"): Promise<number[]> {
   const { min, max } = ranges[use];
   const held: { port: number; servers: readonly Server[] }[] = [];
@@ -36,26 +36,26 @@ export async function freePort(use: keyof typeof ranges = "members"): Promise<nu
   return port;
 }
 
-/** Whether `port` is free at the loopback addresses right now. */
+/** True if `port` is free at the loopback addresses now. */
 export async function isFreePort(port: number): Promise<boolean> {
   const servers = await tryListen(port);
   await Promise.all(servers?.map(close) ?? []);
   return servers !== undefined;
 }
 
-/** undefined: one of the two is taken. */
+/** Returns undefined if the port is taken at one of the two addresses. */
 async function tryListen(port: number): Promise<Server[] | undefined> {
   const first = await listenAt("127.0.0.1", port);
   if (typeof first === "string") return undefined;
   const second = await listenAt("::1", port);
   if (typeof second !== "string") return [first, second];
-  // Any other error: there is no IPv6 here, so the port cannot be taken there.
+  // Any other error means that there is no IPv6 here, so the port cannot be taken there.
   if (second !== "EADDRINUSE") return [first];
   await close(first);
   return undefined;
 }
 
-/** The code of the error when the port cannot be had. */
+/** Returns the error code if the port is not available. */
 function listenAt(host: string, port: number): Promise<Server | string> {
   return new Promise((resolve) => {
     const server = createServer();

@@ -1,18 +1,19 @@
 /**
- * Linux's inotify(7), read without waiting: what happened to the entries of watched folders until now.
+ * Linux's inotify(7), read without waiting: what has happened to the entries of watched folders until now.
  *
- * The kernel queues an event in the system call that causes it, before that returns to its process (fsnotify_modify in
- * vfs_write, fsnotify_create in the open). So a process that has heard of a write in any way sees its event in the next
- * `read`. `fs.watch` is no substitute: it reads in another thread, and tells when the event loop comes to it.
+ * The kernel queues an event in the system call that causes it, before the call returns to its process (fsnotify_modify
+ * in vfs_write, fsnotify_create in the open). A process that has learnt of a write in any way therefore sees its event
+ * in the next `read`. `fs.watch` is no substitute: it reads in another thread and reports when the event loop gets to
+ * it.
  *
- * Not told: writes through a mapping (mmap), and writes through another name of the file (a hard link) in a folder that
- * is not watched.
+ * Not reported: writes through a mapping (mmap), and writes through another name of the file (a hard link) in a folder
+ * that is not watched.
  */
 import { openLibc } from "./libc.ts";
 
 const create = { IN_NONBLOCK: 0o4000, IN_CLOEXEC: 0o2000000 };
 
-/** `unmounted`, `ignored`: the folder is gone, and not watched any more. */
+/** `unmounted`, `ignored`: the folder is gone and no longer watched. */
 export const inotifyEvents = {
   modify: 0x2,
   movedFrom: 0x40,
@@ -24,7 +25,7 @@ export const inotifyEvents = {
   unmounted: 0x2000,
   ignored: 0x8000,
 } as const;
-/** All of them, of folders only (IN_ONLYDIR). The last two come unasked. */
+/** All of them, for folders only (IN_ONLYDIR). The last two come without being requested. */
 const wanted = 0xfc2 | 0x0100_0000;
 const overflowed = 0x4000;
 /** EAGAIN on Linux. */
@@ -36,17 +37,17 @@ const headBytes = 16;
 const eventBytesMax = headBytes + 256;
 
 export interface InotifyEvent {
-  /** As `watch` returned it. */
+  /** The number that `watch` returned. */
   readonly folder: number;
   readonly mask: number;
-  /** The folder's entry, one character for each byte; empty for the folder itself. */
+  /** The folder's entry, one character per byte; empty for the folder itself. */
   readonly entry: string;
 }
 
 interface Calls {
   init(flags: number): number;
   add(fd: number, path: Uint8Array, mask: number): number;
-  /** Reads into the bytes for which the call was made. 0: nothing is there; below: it failed. */
+  /** Reads into the buffer given at creation. Returns 0 if there is nothing, a negative number on failure. */
   read(fd: number): number;
   close(fd: number): number;
 }
@@ -64,9 +65,9 @@ export class Inotify {
     this.#words = new Int32Array(bytes.buffer, bytes.byteOffset, bufferBytes / 4);
   }
 
-  /** A text instead: why there is none here. */
+  /** Returns a text with the reason if it is not available here. */
   static async open(): Promise<Inotify | string> {
-    // Memory of its own: what the kernel writes into must not be moved.
+    // A separate ArrayBuffer: memory that the kernel writes to must not be moved.
     const bytes = Buffer.from(new ArrayBuffer(bufferBytes));
     const calls = await loadCalls(bytes);
     if (typeof calls === "string") return calls;
@@ -75,7 +76,7 @@ export class Inotify {
   }
 
   /**
-   * The number of the folder, the same for the same folder; undefined: it cannot be watched
+   * Returns the number of the folder, the same for the same folder; undefined if it cannot be watched
    * (fs.inotify.max_user_watches), or is gone.
    */
   watch(path: string | Uint8Array): number | undefined {
@@ -84,14 +85,14 @@ export class Inotify {
   }
 
   /**
-   * Visits all that happened until now, each event once; a fifth of a microsecond when there is nothing. True: some of
-   * it was dropped, so anything may have happened.
+   * Visits all events until now, each once; takes a fifth of a microsecond if there are none. Returns true if events
+   * were dropped, so that anything may have happened.
    */
   read(visit: (event: InotifyEvent) => void): boolean {
     let isIncomplete = false;
     for (;;) {
       const count = this.#calls.read(this.#fd);
-      // After an error anything may have happened.
+      // After an error, anything may have happened.
       if (count <= 0) return isIncomplete || count < 0;
       for (let at = 0; at < count; ) {
         const word = at / 4;
@@ -100,7 +101,7 @@ export class Inotify {
         else visit({ folder, mask, entry: this.#textAt(at + headBytes, length) });
         at += headBytes + length;
       }
-      // There was room for one more: the queue was empty.
+      // There was room for one more event, so the queue was empty.
       if (count + eventBytesMax <= bufferBytes) return isIncomplete;
     }
   }

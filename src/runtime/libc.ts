@@ -1,20 +1,20 @@
-/** The C library of this machine, for the few calls of Linux that neither Bun nor Node has. */
+/** The C library of this machine, for a few Linux calls that neither Bun nor Node has. */
 import type { FFIFunction } from "bun:ffi";
 import { messageOf } from "./operator-error.ts";
 
-/** Of glibc and musl. */
+/** glibc and musl. */
 const names = ["libc.so.6", "libc.so", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
 
-/** What `open` found: the functions, and where a buffer lies for those that take its address. */
+/** The functions that `openLibc` found, and access to addresses. */
 export interface Libc<Names extends string> {
   readonly symbols: Readonly<Record<Names, (...args: (number | bigint | Uint8Array)[]) => number>>;
-  /** The address of memory that must not be moved: a buffer with an `ArrayBuffer` of its own. */
+  /** Returns the address of memory that is not moved: a buffer with its own `ArrayBuffer`. */
   addressOf(bytes: Uint8Array): number;
-  /** `errno` of the last call; undefined where it cannot be asked. */
+  /** Returns `errno` of the last call; undefined if it is not available. */
   errno(): number | undefined;
 }
 
-/** A text instead: why there is none here. */
+/** Returns a text with the reason if it is not available here. */
 export async function openLibc<Names extends string>(
   functions: Readonly<Record<Names, FFIFunction>>,
 ): Promise<Libc<Names> | string> {

@@ -1,4 +1,4 @@
-/** One line per happening on standard error: time, level, what, then `key=value`. For people and for `grep`. */
+/** Writes one line per event to standard error: time, level, message, then `key=value`. For people and for `grep`. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
 
 export interface Logger {
@@ -7,7 +7,7 @@ export interface Logger {
   error(what: string, fields?: LogFields): void;
 }
 
-/** `name` says which part of the process speaks, for example `host a`. */
+/** `name` identifies the part of the process, for example `host a`. */
 export function systemLog(name: string): Logger {
   const line = (level: string, what: string, fields: LogFields = {}): void => {
     const tail = Object.entries(fields).map(([key, value]) => ` ${key}=${quoted(value)}`);

@@ -1,10 +1,10 @@
 /**
- * How many descriptors this process may have open (RLIMIT_NOFILE), as far as the system tells; Bun raises it to the
- * hard limit at its start.
+ * The limit of open descriptors of this process (RLIMIT_NOFILE), as far as the system reports it; Bun raises it to the
+ * hard limit at start.
  */
 import { readFileSync } from "node:fs";
 
-/** Undefined: the system does not tell, or there is no limit. */
+/** Returns undefined if it is unknown, or there is no limit. */
 export function openFileLimit(): number | undefined {
   try {
     const [, limit] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];

@@ -1,28 +1,29 @@
 /**
- * The one base of errors that a person can do something about. Each says what was found, what is accepted where there
- * is a choice, and what to do; whoever prints it (terminal, log, status, API) takes it from these fields, and never
- * from the words of a message. What is thrown and is none of these is a defect, or ends where it is caught.
+ * The base of all errors that an operator can act on. Each says what was found, what is accepted if there is a choice,
+ * and what to do. Terminal, log, status and API print these fields and never interpret the words of a message. Any
+ * other thrown value is a defect, or ends where it is caught.
  */
 
 /**
- * Where the cause is. The command line has one exit code for each (src/cli/output/exit-codes.ts, docs/OPERATIONS.md).
+ * The area of the cause. The command line has one exit code for each (src/cli/output/exit-codes.ts,
+ * docs/OPERATIONS.md).
  */
 export type ErrorArea =
   /** The command line. */
   | "usage"
-  /** A configuration file, or what it names. */
+  /** A configuration file, or something that it names. */
   | "configuration"
-  /** The vault, or what lies in it. */
+  /** The vault, or its contents. */
   | "vault"
-  /** The cluster was asked and said no. */
+  /** The cluster refused. */
   | "refused"
   /** A gateway or host that does not answer. */
   | "unreachable"
-  /** A port, a file, room or a right of this machine. */
+  /** A port, a file, space or a permission of this machine. */
   | "resource"
-  /** The application does not start, or does what cannot be captured. */
+  /** The application does not start, or cannot be captured. */
   | "application"
-  /** A check was made and did not hold. */
+  /** A check ran and failed. */
   | "verdict"
   /** A part of stead ended by itself. */
   | "unexpected";
@@ -36,7 +37,7 @@ export interface OperatorErrorText {
 }
 
 /**
- * `message` is what was found and what is accepted; the advice stands by itself.
+ * `message` is what was found and what is accepted; the advice is separate.
  *
  * @example
  * throw new OperatorError("unreachable", {
@@ -59,7 +60,7 @@ export class OperatorError extends Error implements OperatorErrorText {
   }
 }
 
-/** Anything thrown, in one line for a log or a status, with its advice when it has one. */
+/** Formats anything thrown as one line for a log or a status, with its advice if it has one. */
 export function messageOf(thrown: unknown): string {
   if (thrown instanceof OperatorError) return `${thrown.message} (${thrown.advice})`;
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -1,7 +1,7 @@
 /**
- * The process that has a POSIX lock on a part of an open file: fcntl(2) with F_GETLK, which takes nothing and waits for
- * nothing. About a microsecond, however many locks the machine has; the list in /proc/locks costs each of them. Of
- * several processes it tells one.
+ * Finds the process that has a POSIX lock on a part of an open file: fcntl(2) with F_GETLK, which takes no lock and
+ * does not wait. It takes about a microsecond however many locks the machine has, while reading /proc/locks costs time
+ * for each of them. Of several processes it names one.
  */
 import { openLibc } from "./libc.ts";
 
@@ -16,20 +16,20 @@ const structBytes = 32;
 
 export interface LockHolder {
   /**
-   * The process (0 or less: of another namespace) with an exclusive lock on this byte; undefined: there is none but
-   * this one.
+   * Returns the process (0 or less: of another namespace) with an exclusive lock on this byte; undefined: none other
+   * than this one.
    */
   writerOf(fd: number, byte: number): number | undefined;
-  /** The same for locks of either kind, on any byte of a range. */
+  /** Same for locks of either kind, on any byte of a range. */
   userOf(fd: number, start: number, bytes: number): number | undefined;
 }
 
 let loaded: LockHolder | undefined;
 
-/** What `loadLockHolder` has found; undefined before, and where there is none. */
+/** Returns the result of `loadLockHolder`; undefined before, and if there is none. */
 export const loadedLockHolder = (): LockHolder | undefined => loaded;
 
-/** Undefined: it cannot be asked here. */
+/** Returns undefined if it is not available here. */
 export async function loadLockHolder(): Promise<LockHolder | undefined> {
   return (loaded ??= await load());
 }
@@ -37,7 +37,7 @@ export async function loadLockHolder(): Promise<LockHolder | undefined> {
 async function load(): Promise<LockHolder | undefined> {
   const libc = await openLibc({ fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" } });
   if (typeof libc === "string") return undefined;
-  // Memory of its own: what the kernel writes into must not be moved.
+  // A separate ArrayBuffer: memory that the kernel writes to must not be moved.
   const bytes = Buffer.from(new ArrayBuffer(structBytes));
   const into = libc.addressOf(bytes);
   const ask = (fd: number, wanted: number, start: number, length: number): number | undefined => {
@@ -48,7 +48,7 @@ async function load(): Promise<LockHolder | undefined> {
     if (libc.symbols.fcntl(fd, getLock, into) !== 0 || bytes.readInt16LE(0) === unlocked) return undefined;
     return bytes.readInt32LE(24);
   };
-  // A wish to read meets the locks of writers alone, a wish to write meets every lock.
+  // A request for a read lock conflicts with writers only, a request for a write lock with every lock.
   return {
     writerOf: (fd, byte) => ask(fd, readLock, byte, 1),
     userOf: (fd, start, length) => ask(fd, writeLock, start, length),

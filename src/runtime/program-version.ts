@@ -1,7 +1,7 @@
-/** The version of this program: one place, for commands, records and errors. */
+/** The version of this program, for commands, records and errors. */
 import packageFile from "../../package.json" with { type: "json" };
 
-/** Put in by scripts/build: the commit that the executable was built from. */
+/** Set by scripts/build: the commit from which the executable was built. */
 declare const STEAD_BUILD: string | undefined;
 
 /** `0.1.0` */

@@ -1,7 +1,4 @@
-/**
- * Names of requests: unpredictable hexadecimal digits, cut out of a block, because there are many names and each is
- * short.
- */
+/** Names of requests: unpredictable hexadecimal digits, cut from a larger block, because there are many short names. */
 import { Buffer } from "node:buffer";
 import type { Random } from "./random.ts";
 
@@ -16,7 +13,7 @@ export class RandomNames {
     this.#random = random;
   }
 
-  /** Two digits for each of `bytes` bytes, at most 4096. No digit is handed out twice. */
+  /** Returns two digits for each of `bytes` bytes, at most 4096. No digit is used twice. */
   hex(bytes: number): string {
     if (bytes > blockBytes) throw new RangeError(`a name of ${bytes} bytes; at most ${blockBytes} are accepted`);
     if (this.#at + bytes * 2 > this.#digits.length) {

@@ -1,10 +1,10 @@
-/** Randomness as a port: nonces and jitter come from here, so that one simulation seed fixes them. */
+/** Randomness as a port: nonces and jitter come from here, so that a simulation seed determines them. */
 import { randomBytes } from "node:crypto";
 
 export interface Random {
-  /** `count` unpredictable bytes. */
+  /** Returns `count` unpredictable bytes. */
   bytes(count: number): Uint8Array;
-  /** A number in [0, 1). */
+  /** Returns a number in [0, 1). */
   fraction(): number;
 }
 

@@ -1,11 +1,11 @@
-/** How this very program is started again: from its sources, or as the compiled binary. */
+/** How to start this program again: from its sources, or as the compiled binary. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** True inside the binary that `bun build --compile` made: its modules are in a virtual file system. */
 const isCompiled = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");
 
-/** Program and leading arguments; a subcommand follows. */
+/** Returns program and leading arguments; a subcommand follows. */
 export function selfCommand(): readonly [string, ...string[]] {
   if (isCompiled) return [process.execPath];
   const main = fileURLToPath(new URL("../main.ts", import.meta.url));
@@ -13,7 +13,7 @@ export function selfCommand(): readonly [string, ...string[]] {
   return [process.execPath, main];
 }
 
-/** A file of the repository, or undefined in the compiled binary. */
+/** Returns the path of a file of the repository, or undefined in the compiled binary. */
 export function repositoryFile(path: string): string | undefined {
   return isCompiled ? undefined : fileURLToPath(new URL(`../../${path}`, import.meta.url));
 }

@@ -1,7 +1,7 @@
-/** SHA-256 in one call: several times faster for small pieces than an object that is fed and asked. */
+/** SHA-256 in one call: several times faster for small inputs than a hash object. */
 import crypto from "node:crypto";
 
-/** The 32 bytes of the hash. The one-shot function exists since Node 21.7, in Bun, and in Deno since 2.4. */
+/** Returns the 32 bytes of the hash. The one-shot function exists since Node 21.7, in Bun, and in Deno since 2.4. */
 export const sha256: (bytes: Uint8Array) => Buffer =
   typeof crypto.hash === "function"
     ? (bytes) => crypto.hash("sha256", bytes, "buffer")

@@ -2,8 +2,8 @@
 import type { Clock } from "./clock.ts";
 
 /**
- * False when the work is not over within `limitMs`: it goes on, and how it ends is not told. Rejects when it fails
- * before.
+ * Returns false if the work is not over within `limitMs`; it then continues, and its outcome is not reported. Rejects
+ * if it fails before.
  */
 export function endsWithin(clock: Clock, limitMs: number, work: Promise<void>): Promise<boolean> {
   return new Promise((resolve, reject) => {

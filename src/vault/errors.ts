@@ -1,8 +1,8 @@
 /**
- * What can be wrong with a vault, beyond the store not answering (`StoreError`).
+ * What can be wrong with a vault, apart from the store not answering (`StoreError`).
  *
- * Each error names the thing, says what was found and what to do; each has a `kind`, so that callers can switch over
- * `VaultError` and the compiler tells them when one is missing.
+ * Each error names the object, what was found and what to do. Each has a `kind`, so that callers can switch over
+ * `VaultError` and the compiler reports a missing case.
  */
 import { OperatorError, type OperatorErrorText } from "../runtime/operator-error.ts";
 import { programVersion } from "../runtime/program-version.ts";
@@ -15,11 +15,11 @@ abstract class BaseVaultError extends OperatorError {
   }
 }
 
-/** R2: another host has written where only this writer may: it is primary no more. Nothing may be released any more. */
+/** R2: another host has written where only this writer may: it is no longer primary, and may release nothing more. */
 export class FencedError extends BaseVaultError {
   readonly kind = "fenced";
   readonly position: Position;
-  /** Epoch and host of the record found there; 0 and "" when retention has deleted it already. */
+  /** Epoch and host of the record found there; 0 and "" if retention has already deleted it. */
   readonly epoch: number;
   readonly host: string;
   constructor(position: Position, epoch: number, host: string) {
@@ -48,7 +48,7 @@ export class WriterEndedError extends BaseVaultError {
   }
 }
 
-/** A record whose bytes are not what was written, or that does not continue the log. */
+/** A record that differs from what was written, or does not continue the log. */
 export class CorruptRecordError extends BaseVaultError {
   readonly kind = "corrupt-record";
   readonly position: Position;
@@ -65,18 +65,18 @@ export class CorruptRecordError extends BaseVaultError {
   }
 }
 
-/** Who wrote something, as far as it says so itself. */
+/** The writer of an object, as far as the object names it. */
 export interface WrittenBy {
   readonly host: string;
-  /** Of stead, as `0.1.0`. */
+  /** Version of stead, as `0.1.0`. */
   readonly version: string;
 }
 
-/** Something in the vault was written in a format that this version does not know. It is refused, not guessed. */
+/** An object in a format that this version does not know. It is refused, not guessed. */
 export class UnknownFormatError extends BaseVaultError {
   readonly kind = "unknown-format";
   readonly key: string;
-  /** Of the record that it is; undefined: it is something else. */
+  /** Position of the record; undefined: it is not a record. */
   readonly position: Position | undefined;
   constructor(
     key: string,
@@ -123,7 +123,7 @@ export class NotAVaultError extends BaseVaultError {
   }
 }
 
-/** Retention has deleted the next record: this reader must start again from the newest checkpoint. */
+/** Retention has deleted the next record: this reader must restart from the newest checkpoint. */
 export class LeftBehindError extends BaseVaultError {
   readonly kind = "left-behind";
   readonly position: Position;
@@ -138,7 +138,7 @@ export class LeftBehindError extends BaseVaultError {
   }
 }
 
-/** A checkpoint's manifest is not what was written. */
+/** A checkpoint's manifest differs from what was written. */
 export class DamagedManifestError extends BaseVaultError {
   readonly kind = "damaged-manifest";
   readonly key: string;
@@ -154,7 +154,7 @@ export class DamagedManifestError extends BaseVaultError {
   }
 }
 
-/** A chunk of a checkpoint is missing or is not what was written. */
+/** A chunk of a checkpoint is missing or differs from what was written. */
 export class DamagedChunkError extends BaseVaultError {
   readonly kind = "damaged-chunk";
   readonly key: string;
@@ -202,7 +202,7 @@ export type VaultError =
   | DamagedChunkError
   | CheckpointExistsError;
 
-/** For messages of errors and findings: what was found, shortened and printable. */
+/** Shortens a found text and makes it printable, for errors and findings. */
 export function quoteFound(text: string): string {
   const printable = text.replace(/[^\x20-\x7e]/g, "?");
   return printable.length > 64 ? `"${printable.slice(0, 61)}..."` : `"${printable}"`;

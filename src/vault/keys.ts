@@ -1,14 +1,14 @@
 /**
- * Where things are in the vault.
+ * The keys of the vault.
  *
- *     identity.json                        whose vault this is
+ *     identity.json                        the vault's service and id
  *     checkpoints/<position>               manifests
  *     chunks/<position>/<sha256>           pieces of databases, under the position of the checkpoint they were written for
- *     exclusions/<number>                  databases that operators took out of what is captured; the largest number counts
- *     probes/<host>/<run>-<number>         a host tests whether it can write; removed at once, never read
+ *     exclusions/<number>                  databases that operators excluded from capture; the largest number applies
+ *     probes/<host>/<run>-<number>         tests whether a host can write; removed at once, never read
  *
- * Those of the log are known to its folder only (log/). Positions are padded to 16 digits, so that the order of the
- * names is the order of the numbers.
+ * Only the folder log/ knows the keys of the log. Positions are padded to 16 digits, so that the order of the names is
+ * the order of the numbers.
  */
 import type { Position } from "./record.ts";
 
@@ -17,7 +17,7 @@ export const checkpointPrefix = "checkpoints/";
 export const chunkPrefix = "chunks/";
 export const exclusionPrefix = "exclusions/";
 
-/** Of one host: ids of hosts are segments of keys. */
+/** Prefix for one host: host ids are segments of keys. */
 export const probePrefixOf = (host: string): string => `probes/${host}/`;
 export const probeKey = (host: string, run: string, number: number): string => `${probePrefixOf(host)}${run}-${number}`;
 
@@ -35,7 +35,7 @@ export const exclusionKey = (number: number): string => exclusionPrefix + padPos
 export const chunkKey = (position: Position, sha256: string): string =>
   `${chunkPrefix}${padPosition(position)}/${sha256}`;
 
-/** The position that a key of the given prefix carries, or undefined when the key is none of ours. */
+/** Returns the position in a key with the given prefix, or undefined if the key is not one of ours. */
 export function positionOfKey(prefix: string, key: string): Position | undefined {
   if (!key.startsWith(prefix)) return undefined;
   const digits = key.slice(prefix.length);
@@ -46,7 +46,7 @@ export function positionOfKey(prefix: string, key: string): Position | undefined
 
 const chunkKeyShape = /^chunks\/([0-9]{16})\/([0-9a-f]{64})$/;
 
-/** What a chunk's key says, or undefined when it is not the key of a chunk. */
+/** Returns the contents of a chunk's key, or undefined if it is not the key of a chunk. */
 export function parseChunkKey(key: string): { readonly position: Position; readonly sha256: string } | undefined {
   const match = chunkKeyShape.exec(key);
   const position = Number(match?.[1]);

@@ -1,35 +1,38 @@
 /**
- * The records of the log: what they mean. Their bytes are in `record-codec.ts`.
+ * The records of the log and their meaning. Their bytes are in `record-codec.ts`.
  *
  * A record is immutable, created with `putIfAbsent` at the position after the last one, and carries the hash of its
- * predecessor, so that a log with a flipped, missing or foreign record cannot be read past it unnoticed.
+ * predecessor, so a flipped, missing or foreign record never goes unnoticed.
  */
 import type { DatabaseDelta } from "../core/delta.ts";
 import type { Section } from "../core/flush.ts";
 import type { RecordFormat } from "../core/record-format.ts";
 
-/** 1, 2, 3, …; 0 stands for "before the first record". A safe integer. */
+/** 1, 2, 3, …; 0 means "before the first record". A safe integer. */
 export type Position = number;
 
-/** What every record carries. */
+/** The fields of every record. */
 export interface RecordHeader {
   readonly position: Position;
   readonly epoch: number;
   /** Id of the host that wrote it. */
   readonly host: string;
-  /** 16 random bytes as lower-case hex, one per claim: tells a writer's own record from another's (R2, R3). */
+  /**
+   * 16 random bytes as lower-case hex, one value per claim: distinguishes a writer's own record from another's (R2,
+   * R3).
+   */
   readonly nonce: string;
-  /** The writer's wall clock, milliseconds since 1970; for people, never compared. */
+  /** The writer's wall clock, milliseconds since 1970; informative, never compared. */
   readonly wallTimeMs: number;
   /**
-   * Hash of the previous record, 32 bytes as hex; all zeros at position 1. It covers every byte of it
+   * Hash of the previous record, 32 bytes as hex; all zeros at position 1. It covers every byte of that record
    * (record-codec.ts).
    */
   readonly previousHash: string;
 }
 
 export type RecordBody =
-  /** This host is primary from here on. `controlUrl`: where it can be asked (R5: is it gone?). */
+  /** This host is primary from here on. `controlUrl`: the address at which to check whether it is gone (R5). */
   | { readonly kind: "epoch"; readonly leaseMs: number; readonly controlUrl: string; readonly instance: string }
   /** One part of a flush. A reader applies parts 1..parts together, and drops an unfinished flush at an `epoch`. */
   | {
@@ -46,7 +49,7 @@ export type RecordBody =
 export interface LogRecord {
   readonly header: RecordHeader;
   readonly body: RecordBody;
-  /** Beside the body; none in format 1. Optional ones of unknown kinds are among them. */
+  /** Sections beside the body; none in format 1. Includes optional ones of unknown kinds. */
   readonly sections: readonly Section[];
   readonly format: RecordFormat;
   /** Version of stead that wrote it, as `0.1.0`; undefined in format 1. */

@@ -208,7 +208,7 @@ test("from 80 % of the limits of databases and of descriptors on there is a warn
   using another = temporaryFolder();
   await using many = await begin(another.path, { limits: { databasesMax: 375, descriptorsMax: 1200 } });
   expect(many.warnings.filter((text) => text.startsWith("more than"))).toEqual([
-    "more than 298 databases are open at the same time, and this host may have 1200 descriptors open: raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)",
+    "more than 298 databases are open at the same time, and the limit of this host is 1200 open descriptors: raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)",
     "more than 300 databases, of 375 at most: raise databases_max in [host], or split the service",
   ]);
 });

@@ -279,7 +279,7 @@ describe("what is refused", () => {
       changed(hostText, "tenants/*.db", "*-journal"),
       "host.databases[1]",
       8,
-      /ends in -wal, -shm or -journal, .* with a wildcard there/,
+      /ends in -wal, -shm or -journal, .* put a wildcard there/,
     ],
     [
       "a database outside of the data folder",

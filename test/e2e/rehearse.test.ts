@@ -125,12 +125,12 @@ test("a failover does not wait for a rehearsal that runs: it is killed, and the 
   const rehearsal = stead(gateway, "rehearse", secondary.id);
   await until(() => existsSync(join(secondary.folder, "rehearsing")));
   const second = await stead(gateway, "rehearse", secondary.id);
-  expect(second).toMatchObject({ code: 5, stderr: expect.stringContaining("runs here already") });
+  expect(second).toMatchObject({ code: 5, stderr: expect.stringContaining("already running here") });
   primary.process?.signal("SIGKILL");
   await until(async () => (await cluster.statusOf(secondary))?.role === "primary");
   const cut = await rehearsal;
   expect(cut.code).toBe(5);
-  expect(cut.stderr).toContain("the rehearsal was cut");
+  expect(cut.stderr).toContain("the rehearsal was ended");
   await until(() => !existsSync(rehearsalFolder(secondary)));
   if (process.platform === "linux") expect(processesOf(rehearsalFolder(secondary))).toEqual([]);
   expect((await cluster.statusOf(secondary))?.rehearsal).toBe(null);

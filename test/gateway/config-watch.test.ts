@@ -124,7 +124,7 @@ describe("a configuration that is read again", () => {
   test("is refused whole when it is wrong: the one before stays in force, and status says why until a good one comes", async () => {
     replaceFile(`${configText({ hosts: ["a"] })}\nsurprise = 1\n`);
     await until(() => troubles().includes("surprise"));
-    expect(troubles()).toContain("the one before stays in force");
+    expect(troubles()).toContain("the previous one stays in force");
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "b"]);
     expect((await stead("status")).out).toContain("TROUBLE: the configuration file was changed and refused");
     const answer = await cluster.client.cluster();

@@ -21,7 +21,7 @@ test("a flood is told as a number when its window is over, and the next one by o
   for (let number = 0; number < 1_000; number++) log.warn("refused", { number });
   expect(lines.length).toBe(10);
   clock.advance(10_000);
-  expect(lines.at(-1)).toBe('and more like these {"count":990,"seconds":10}');
+  expect(lines.at(-1)).toBe('more messages of this kind were suppressed {"count":990,"seconds":10}');
   log.warn("refused", { number: 1_000 });
   expect(lines.at(-1)).toBe('refused {"number":1000}');
 });
@@ -30,6 +30,6 @@ test("what is left is told at the end, and no timer stays", () => {
   const { clock, lines, log } = boundedLog();
   for (let number = 0; number < 11; number++) log.warn("refused", { number });
   log.close();
-  expect(lines.at(-1)).toBe('and more like these {"count":1,"seconds":10}');
+  expect(lines.at(-1)).toBe('more messages of this kind were suppressed {"count":1,"seconds":10}');
   expect(clock.timers).toBe(0);
 });

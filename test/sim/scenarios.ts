@@ -118,7 +118,7 @@ export const scenarios: readonly Scenario[] = [
       { kind: "force", gateway: 0, atMs: 4_000, forMs: 1 },
     ],
     options: { ...eager, faultyMs: 14_000, thinkMs: 5 },
-    seen: (result) => said(result, "hole left by retention"),
+    seen: (result) => said(result, "where retention had deleted the log"),
   },
   {
     name: "replies of successful puts are lost, and the primary does not take its own records for another's",

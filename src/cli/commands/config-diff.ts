@@ -1,4 +1,4 @@
-/** `stead config diff`: where a configuration file and the gateway that runs differ, and why. */
+/** `stead config diff`: where a configuration file and the running gateway differ, and why. */
 import { buildCommand } from "@stricli/core";
 import { differences, gatewaySettings, serviceSettings, type Setting } from "../../config/settings.ts";
 import type { ConfigReport } from "../../control/gateway-api.ts";

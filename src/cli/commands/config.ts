@@ -10,7 +10,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 
-/** The file that commands read when they are given none, in the working folder. */
+/** The configuration file in the working folder that commands read by default. */
 export const defaultConfigFile = "stead.toml";
 
 /** The positional argument of commands that read a configuration file. */
@@ -52,8 +52,8 @@ function describe(config: Config): string {
 }
 
 /**
- * Where the folders of the host are on this machine, and whether its databases fit into the limit of open files of this
- * shell; what is refused ends the command.
+ * Checks the host's folders on this machine, and whether its databases fit into this shell's limit of open files; a
+ * refusal ends the command.
  */
 async function checkMachine(context: CliContext, { host }: Config): Promise<void> {
   if (host === null) return;
@@ -84,14 +84,14 @@ async function descriptorFinding(host: HostConfig): Promise<DescriptorFinding | 
   return checkDescriptors(names.length, openFileLimit());
 }
 
-/** The file's own problems, and what does not fit on this machine (folders, descriptors); these stand in no line. */
+/** Returns the file's own problems, and those of this machine (folders, descriptors), which belong to no line. */
 async function answerOf(result: ConfigResult): Promise<Answer> {
   if (result.kind === "invalid") return { ok: false, problems: result.problems, warnings: [] };
   const { host, file, warnings } = result.config;
   if (host === null) return { ok: true, problems: [], warnings };
   const { checkFolderPlaces } = await import("../../host/machine/folder-checks.ts");
   const places = checkFolderPlaces(host);
-  // Databases are looked for where a host may have its folders, as in the other form.
+  // Databases are counted only if the folders are accepted, as in the text form.
   const descriptors = places.some(({ kind }) => kind === "refused") ? undefined : await descriptorFinding(host);
   const findings = [...places, ...(descriptors === undefined ? [] : [{ ...descriptors, key: "databases" }])];
   const told = (wanted: "refused" | "warned"): Problem[] =>

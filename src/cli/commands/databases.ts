@@ -1,5 +1,6 @@
 /**
- * `stead databases [list|exclude|include]`: how each database of a service is, and leaving one out of what is captured.
+ * `stead databases [list|exclude|include]`: the condition of each database of a service, and excluding one from
+ * capture.
  */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { DatabaseAct } from "../../control/databases.ts";

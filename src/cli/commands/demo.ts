@@ -1,6 +1,4 @@
-/**
- * `stead demo`: a whole cluster on this machine, failures on purpose, and a verdict. `stead demo-app`: what it starts.
- */
+/** `stead demo`: a whole cluster on this machine, deliberate failures, and a verdict. `stead demo-app`: its parts. */
 import { buildCommand } from "@stricli/core";
 import { parseDuration, durationAccepted } from "../../config/units.ts";
 import type { VerdictObject } from "../../demo/verdict.ts";
@@ -125,7 +123,7 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
   },
 });
 
-/** Not for people: the demo starts its own parts by it, from the binary alone. */
+/** Internal: the demo starts its own parts with it, from the binary alone. */
 export const demoAppCommand = buildCommand<Record<never, never>, ["notes" | "reaper"], CliContext>({
   docs: { brief: "Run a part of the demo (used by `stead demo`)" },
   parameters: {

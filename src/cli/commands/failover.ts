@@ -1,4 +1,4 @@
-/** `stead failover`: what would happen, or make it happen. */
+/** `stead failover`: shows what would happen, or makes it happen. */
 import { buildCommand } from "@stricli/core";
 import type { DryRunAnswer } from "../../control/gateway-api.ts";
 import {

@@ -1,7 +1,7 @@
 /**
  * The patterns for `host.databases` that fit an existing data folder: every SQLite database in it and no other file.
- * For `stead init`, while the application may run: files are only read, and by a process that has no SQLite connection
- * to them.
+ * `stead init` uses them, also while the application runs: files are only read, by a process without an SQLite
+ * connection to them.
  */
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
@@ -9,13 +9,13 @@ import { nameOfBytes } from "../../core/database-name.ts";
 import { nameMatcher, ownerOf } from "../../core/database-pattern.ts";
 
 const magic = Buffer.from("SQLite format 3\0", "latin1");
-/** Files looked at; of a larger folder nothing is guessed. */
+/** Largest number of files examined; for a larger folder there is no guess. */
 const filesMax = 20_000;
 const depthMax = 8;
-/** More patterns than this are not read by a person: `**` instead, where it fits. */
+/** With more patterns than an operator would read, `**` is used instead where it fits. */
 const patternsMax = 8;
 
-/** Undefined when there is no database, or too much to look at. */
+/** Returns undefined if there is no database, or too many files. */
 export function fittingPatterns(folder: string): string[] | undefined {
   const files = filesIn(folder);
   if (files === undefined) return undefined;
@@ -26,7 +26,7 @@ export function fittingPatterns(folder: string): string[] | undefined {
   return near.length <= patternsMax ? near : patternsFor(databases, others, (name) => `**/*${extname(name)}`);
 }
 
-/** One pattern for many databases where it matches nothing else; the name itself where it would. */
+/** Returns one pattern for many databases if it matches no other file, else the names themselves. */
 function patternsFor(
   databases: readonly string[],
   others: readonly string[],
@@ -40,7 +40,7 @@ function patternsFor(
   return [...new Set(patterns)].sort();
 }
 
-/** Paths below the folder, as names of databases are written; undefined when there are too many. */
+/** Returns paths below the folder, in the notation of database names; undefined if there are too many. */
 function filesIn(folder: string): string[] | undefined {
   const files: string[] = [];
   const folders = [""];

@@ -1,9 +1,9 @@
 /**
- * How commands find the gateway they talk to, and what its answers become at a terminal.
+ * How commands find their gateway, and how its answers are shown at a terminal.
  *
- * The address: --gateway, else the environment variable STEAD_GATEWAY, else [gateway] of the configuration file. The
- * secret: from that file, or from STEAD_SECRET. The file is --config, else stead.toml in the working folder if it is
- * there.
+ * The address comes from --gateway, else the environment variable STEAD_GATEWAY, else [gateway] of the configuration
+ * file. The secret comes from that file, or from STEAD_SECRET. The file is --config, else stead.toml in the working
+ * folder if it exists.
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
@@ -19,7 +19,7 @@ export interface ConnectionFlags {
   readonly config: string | undefined;
 }
 
-/** Flags of every command that talks to a gateway. */
+/** The flags of every command that talks to a gateway. */
 export const connectionFlags = {
   gateway: {
     kind: "parsed",
@@ -51,7 +51,7 @@ export const jsonFlag = {
   json: { kind: "boolean", default: false, withNegated: false, brief: "Print the answer as one JSON object" },
 } as const;
 
-/** The client for these flags. Ends with code 3 when address or secret are nowhere to be found. */
+/** Returns the client for these flags. Ends the command with code 3 if address or secret cannot be found. */
 export function connectToGateway(
   context: CliContext,
   flags: ConnectionFlags,
@@ -81,7 +81,7 @@ export function connectToGateway(
   return { client: new GatewayClient(url, secret, systemClock), url };
 }
 
-/** The value of an answer; anything else ends the command with its exit code (5 refused, 6 not reached). */
+/** Returns the value of an answer; anything else ends the command with its exit code (5 refused, 6 not reached). */
 export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
   switch (answer.kind) {
     case "ok":
@@ -114,7 +114,7 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
   }
 }
 
-/** `http://address:port`, without a slash at the end. A scheme may be left out. */
+/** Parses `http://address:port`, without a slash at the end. The scheme is optional. */
 export function parseUrl(text: string): string {
   const found = /^(?:(https?):\/\/)?([^/?#\s]+)\/?$/.exec(text);
   const url = found === null ? null : URL.parse(`${found[1] ?? "http"}://${found[2] ?? ""}`);

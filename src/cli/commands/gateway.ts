@@ -1,4 +1,4 @@
-/** `stead gateway`: runs a gateway until it is told to stop. The other commands are processes that it starts. */
+/** `stead gateway`: runs a gateway until it is told to stop. The other commands are processes that a gateway starts. */
 import { buildCommand } from "@stricli/core";
 import { formatAddress } from "../../config/address.ts";
 import { loadConfig } from "../../config/load.ts";
@@ -55,7 +55,7 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
   },
 });
 
-/** Not for people: takes over from a gateway that is told to upgrade (src/gateway/upgrade/keeper.ts). */
+/** Internal: takes over from a gateway that is being upgraded (src/gateway/upgrade/keeper.ts). */
 export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file: string], CliContext>({
   docs: { brief: "Take over from a gateway; started by it" },
   parameters: {
@@ -66,7 +66,7 @@ export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file:
     const { GatewayRun } = await import("../../gateway/gateway-run.ts");
     const { runSuccessor, successorDescriptor } = await import("../../gateway/upgrade/successor.ts");
     const { log } = options;
-    // Only the keeper starts an upgrade: it has the listening socket, and the process id that is known.
+    // Only the keeper starts an upgrade: it has the listening socket and the published process id.
     this.onUpgrade?.(() =>
       log.warn(`not upgraded: send SIGUSR2 to process ${process.ppid}, the process that was started as the gateway`),
     );
@@ -79,7 +79,7 @@ export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file:
   },
 });
 
-/** The configuration, and what a gateway's process gives it. */
+/** Loads the configuration and what a gateway's process supplies. */
 async function prepare(context: CliContext, file: string | undefined) {
   const config = requireConfig(context, file);
   const { gateway } = config;
@@ -103,7 +103,7 @@ async function prepare(context: CliContext, file: string | undefined) {
   return { config: { ...config, gateway }, options };
 }
 
-/** Not for people: answers queries on a gateway's database, one per line (src/gateway/state/sql-reader.ts). */
+/** Internal: answers queries on a gateway's database, one per line (src/gateway/state/sql-reader.ts). */
 export const sqlReaderCommand = buildCommand<Record<never, never>, [path: string], CliContext>({
   docs: { brief: "Answer queries of a gateway; started by it" },
   parameters: {
@@ -115,9 +115,7 @@ export const sqlReaderCommand = buildCommand<Record<never, never>, [path: string
   },
 });
 
-/**
- * Not for people: serves clients for a gateway (src/gateway/workers/worker.ts). The gateway alone says when it ends.
- */
+/** Internal: serves clients for a gateway (src/gateway/workers/worker.ts). Only the gateway ends it. */
 export const gatewayWorkerCommand = buildCommand<Record<never, never>, [gateway: string, number: string], CliContext>({
   docs: { brief: "Serve clients for a gateway; started by it" },
   parameters: {

@@ -1,4 +1,4 @@
-/** `stead gateways list|remove`: the gateways that know each other. */
+/** `stead gateways list|remove`: the gateways of the cluster. */
 import { buildCommand } from "@stricli/core";
 import type { GatewayList } from "../../control/gateway-api.ts";
 import type { CliContext } from "../output/context.ts";

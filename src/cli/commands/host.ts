@@ -56,7 +56,7 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
         : (result.config.host ?? `${config.file} no longer has [host]`);
     };
     let running: RunningHost | undefined;
-    // From the first moment: until the host runs, there is nothing to change, and SIGHUP must not end it.
+    // Installed at once: until the host runs there is nothing to change, and SIGHUP must not end it.
     this.onReload?.(() => running?.reload(load));
     const options = {
       acceptDamaged: flags["accept-damaged"],
@@ -66,7 +66,7 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
   },
 });
 
-/** Not for people: checks databases for a host, one a line (src/capture/integrity.ts). */
+/** Internal: checks databases for a host, one per line (src/capture/integrity.ts). */
 export const databaseCheckerCommand = buildCommand<Record<never, never>, [root: string, depth: CheckDepth], CliContext>(
   {
     docs: { brief: "Check databases of a host; started by it" },

@@ -191,7 +191,7 @@ export const hostsDrainCommand = buildCommand<
   },
 });
 
-/** Without --service the host's id must be one service's only. */
+/** Returns the service of the host; without --service, its id must be unique among all services. */
 function serviceOf(list: HostList, host: string): string {
   const services = [...new Set(list.hosts.filter(({ id }) => id === host).map(({ service }) => service))];
   const [only] = services;

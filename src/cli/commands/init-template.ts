@@ -1,6 +1,6 @@
 /**
  * The configuration file that `stead init` writes. A line that begins with `#` and a key (no space between) shows a
- * default and may be uncommented as it stands; a line that begins with `# ` explains. Tests read both kinds.
+ * default and can be uncommented as it is; a line that begins with `# ` explains. Tests read both kinds.
  */
 import { gatewayLimits, hostLimits, limitLines } from "../../config/limits.ts";
 
@@ -12,7 +12,7 @@ export interface InitValues {
   readonly hostId: string;
   readonly secretFile: string;
   readonly vault: string;
-  /** The vault is made for this file: its host is the one that may begin it. */
+  /** True if the vault is created together with this file: its host may then initialise it. */
   readonly bootstrap: boolean;
   /** The application's data folder ("data"), and the patterns of its databases (`*.db`). */
   readonly data?: string;

@@ -1,7 +1,7 @@
 /**
  * `stead init`: an example configuration, and a random secret that only its owner can read. It never overwrites
- * anything: files are created exclusively, and when there is a configuration already nothing is written. A secret that
- * is there stays: it was brought from another server of the cluster.
+ * anything: files are created exclusively, and nothing is written if there is already a configuration. An existing
+ * secret stays: it was copied from another server of the cluster.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -80,7 +80,7 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     const target = resolve(this.cwd, folder ?? ".");
     const configPath = join(target, defaultConfigFile);
     const secretPath = join(target, secretFile);
-    // The vault is named on the command line from the working folder, in the file from the file's.
+    // On the command line the vault is relative to the working folder, in the file to the file's folder.
     const vaultPath = resolve(this.cwd, flags.vault);
     const vault = folder === undefined || flags.vault.startsWith("/") ? flags.vault : relative(target, vaultPath);
     const data =
@@ -101,8 +101,8 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     refuseWrongNames(configPath, text);
     refuseExisting(configPath);
     const hasSecret = existsSync(secretPath);
-    // The vault comes first: it is what can be refused (a share that is not mounted), and a folder without files can be
-    // tried again.
+    // The vault comes first: only it can be refused (an unmounted share), and with no files written the command can be
+    // repeated.
     if (flags.createVault) await makeVault(vaultPath, flags.service);
     expectResource(target, () => {
       mkdirSync(target, { recursive: true });
@@ -120,9 +120,9 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
   },
 });
 
-/** A service or host name that the configuration would refuse is refused before anything is written. */
+/** Refuses a service or host name that the configuration would refuse, before anything is written. */
 function refuseWrongNames(path: string, text: string): void {
-  // The secret does not exist yet, and is not what is checked here.
+  // The secret does not exist yet, and is not checked here.
   const result = parseConfig(path, text.replace(/^secret_file = .*$/m, `secret = "${"x".repeat(secretBytes)}"`), {
     env: {},
   });
@@ -141,7 +141,7 @@ function refuseExisting(path: string): void {
   });
 }
 
-/** Errors of the file system become errors that say what to do. */
+/** Turns file system errors into errors that say what to do. */
 function expectResource(target: string, write: () => void): void {
   try {
     write();

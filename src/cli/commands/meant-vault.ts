@@ -1,4 +1,4 @@
-/** Which vault a command of `stead vault` means: the flags and the argument that say so. */
+/** Selects the vault for a command of `stead vault` from its flags and argument. */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { CheckpointConfig } from "../../config/types.ts";
@@ -36,12 +36,12 @@ export const folderParameter = {
 
 interface Meant {
   readonly url: string;
-  /** Known when the vault is named by a configuration. */
+  /** Known if a configuration names the vault. */
   readonly service: string | undefined;
   readonly checkpoint: CheckpointConfig | undefined;
 }
 
-/** The vault of the folder, or of the configuration; both at once would leave open which one counts. */
+/** Returns the vault of the folder, or of the configuration; both at once would be ambiguous. */
 export function meantVault(context: CliContext, flags: VaultFlags, folder: string | undefined): Meant {
   if (folder !== undefined) {
     if (flags.config !== undefined) {

@@ -1,4 +1,4 @@
-/** `stead pause` and `stead resume`: automation off and on; routing stays. */
+/** `stead pause` and `stead resume`: turn automation off and on; routing continues. */
 import { buildCommand } from "@stricli/core";
 import {
   connectToGateway,

@@ -1,4 +1,4 @@
-/** `stead sql 'select …'`: asks a gateway's database, read-only. */
+/** `stead sql 'select …'`: queries a gateway's database, read-only. */
 import { buildCommand } from "@stricli/core";
 import { sqlRowsMax, type SqlAnswer, type SqlValue } from "../../control/gateway-api.ts";
 import {
@@ -69,7 +69,7 @@ export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext
   },
 });
 
-/** A table, or one block of lines per row when the table would be wider than the terminal. */
+/** Formats a table, or one block of lines per row if the table would be wider than the terminal. */
 export function formatRows(answer: SqlAnswer, width: number = lineWidth): string {
   const cells = answer.rows.map((row) => row.map((value) => (value === null ? "-" : text(value))));
   const numeric = answer.columns.map(

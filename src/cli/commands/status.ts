@@ -1,4 +1,4 @@
-/** `stead status`: what a gateway sees, as a table, once or again and again. */
+/** `stead status`: what a gateway sees, as a table, once or repeatedly. */
 import { buildCommand } from "@stricli/core";
 import type { ClusterHost, ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
 import { systemClock } from "../../runtime/clock.ts";
@@ -66,7 +66,7 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
       } catch {
         return; // Ctrl-C
       }
-      // A gateway that is being restarted is worth waiting for; the screen says so meanwhile.
+      // A gateway may be restarting: keep trying, and show the error meanwhile.
       await show().catch((error: unknown) => {
         if (!(error instanceof OperatorError)) throw error;
         if (!this.signal.aborted) this.process.stderr.write(`${formatOperatorError(error)}\n`);
@@ -145,7 +145,7 @@ function hostRow(service: ClusterService, host: ClusterHost): string[] {
   ];
 }
 
-/** Characters of a note that stands in the table; a longer one gets lines of its own below. */
+/** Longest note, in characters, that is shown in the table; a longer one gets its own lines below. */
 const shortNoteMax = 24;
 const isShort = (note: string): boolean => note.length <= shortNoteMax;
 
@@ -157,10 +157,10 @@ function formatNotes({ id, role, reason, notes }: ClusterHost): string {
     .join("");
 }
 
-/** `failed` is the one state that a host does not leave by itself. */
+/** `failed` is the only state that a host does not leave by itself. */
 const failedAdvice = "do: fix the cause named here, then restart this host";
 
-/** What a host that is down last said of itself is history: a dead primary must not look like a second one. */
+/** The last report of a host that is down is history: a dead primary must not look like a second one. */
 const roleOf = ({ role, health }: ClusterHost): string =>
   role === null ? "-" : health === "down" ? `(${role})` : role;
 

@@ -1,4 +1,4 @@
-/** `stead suspects clear [service]`: requests that were put aside are forwarded again. */
+/** `stead suspects clear [service]`: forwards requests again that were set aside. */
 import { buildCommand } from "@stricli/core";
 import {
   connectToGateway,

@@ -1,4 +1,4 @@
-/** `stead switchover [host]`: moves the primary while everybody is well. */
+/** `stead switchover [host]`: moves a healthy primary to another host. */
 import { buildCommand } from "@stricli/core";
 import type { CommandDone } from "../../control/gateway-api.ts";
 import {
@@ -45,7 +45,7 @@ export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], 
   },
 });
 
-/** A request with only the parts that were given. */
+/** Builds a request with only the given parts. */
 export const targetOf = (
   service: string | undefined,
   host: string | undefined,

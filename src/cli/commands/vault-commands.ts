@@ -1,6 +1,6 @@
 /**
- * The commands of `stead vault` and their flags; which vault is meant says meant-vault.ts. What they do is in vault.ts
- * and vault-create.ts.
+ * The commands of `stead vault` and their flags. meant-vault.ts selects the vault; vault.ts and vault-create.ts do the
+ * work.
  */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, parseDuration } from "../../config/units.ts";

@@ -1,6 +1,6 @@
 /**
- * `stead vault create`: the one explicit way to a new vault. A host never makes one, since an empty mount point looks
- * like it.
+ * `stead vault create`: the only way to make a new vault. A host never makes one, since an empty mount point looks the
+ * same.
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -8,7 +8,7 @@ import { buildCommand } from "@stricli/core";
 import { identifierAccepted, isIdentifier } from "../../core/identifier.ts";
 import type { CliContext } from "../output/context.ts";
 
-/** Makes the folder a vault of this service; one that it is already stays as it is. `path` is absolute. */
+/** Turns the folder into a vault of this service; an existing vault stays as it is. `path` is absolute. */
 export async function makeVault(path: string, service: string): Promise<void> {
   const { createVault } = await import("../../vault/store/open-store.ts");
   const store = await createVault(pathToFileURL(path).href, service);

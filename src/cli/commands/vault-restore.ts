@@ -1,6 +1,4 @@
-/**
- * `stead vault restore`: the databases of a service as they were at a moment, into a folder; the vault is only read.
- */
+/** `stead vault restore`: writes the databases of a service, as of a moment, into a folder; only reads the vault. */
 import { resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
 import type { LeftOut, Moment, PointInTime } from "../../host/secondary/point-in-time.ts";
@@ -125,14 +123,14 @@ function positionOf(text: string): number {
   return value;
 }
 
-/** Before the first record is what the service began with, at position 0; before that is nothing. */
+/** The state before the first record is position 0, what the service began with; nothing is before that. */
 function laterPositionOf(text: string): number {
   const value = positionOf(text);
   if (value === 0) throw new Error("expected a position of the log from 1 on, found 0: nothing is before it");
   return value;
 }
 
-/** A time without a zone would mean something else on each machine. */
+/** A time without a zone would mean something different on each machine. */
 function wallTimeOf(text: string): number {
   const value = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/.test(text)
     ? Date.parse(text)

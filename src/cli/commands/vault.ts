@@ -1,9 +1,9 @@
 /**
- * `stead vault verify|ls|restore|gc`: looks at a vault without a running cluster. All but `gc` only read it; `gc` says
- * what it would remove unless told to do it, and may run beside a primary (src/vault/checkpoint/retention.ts).
+ * `stead vault verify|ls|restore|gc`: inspects a vault without a running cluster. All except `gc` only read it; `gc`
+ * lists what it would remove unless told to remove it, and may run beside a primary
+ * (src/vault/checkpoint/retention.ts).
  *
- * Plain functions with an output sink; the command line is wired elsewhere. Errors of the vault are thrown, with
- * advice.
+ * Plain functions with an output sink; vault-commands.ts wires the command line. Vault errors are thrown, with advice.
  */
 import type { RetentionPolicy } from "../../core/retention.ts";
 import { allRules } from "../../core/rules.ts";
@@ -28,17 +28,17 @@ export interface VaultCommand {
   /** `file:///absolute/path`, or an absolute path. */
   readonly url: string;
   readonly out: (line: string) => void;
-  /** One JSON object as the only output. */
+  /** Print one JSON object only. */
   readonly json?: boolean;
   readonly signal?: AbortSignal;
 }
 
 export interface VerifyCommand extends VaultCommand {
-  /** Also refuses another service's vault. */
+  /** If set, another service's vault is refused. */
   readonly service?: string;
 }
 
-/** Ends with `verdict` when anything is damaged. Reads all of the vault. */
+/** Reads all of the vault. Returns `verdict` if anything is damaged. */
 export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: ExitCode; report: VaultReport }> {
   const report = await withStore(command.url, (store) =>
     verifyVault(store, {
@@ -83,7 +83,7 @@ export interface LsCommand extends VaultCommand {
   readonly records?: boolean;
 }
 
-/** What is in the vault, from names and manifests; nothing is verified. */
+/** Lists the vault's contents from names and manifests; verifies nothing. */
 export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode }> {
   await withStore(command.url, async (store) => {
     const identity = await readIdentity(store);
@@ -115,13 +115,13 @@ export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode 
 
 export interface GcCommand extends VaultCommand {
   readonly policy: RetentionPolicy;
-  /** Calendar time. */
+  /** Wall-clock time. */
   readonly nowMs: number;
-  /** Default true: only says what would be removed. */
+  /** Default true: only list what would be removed. */
   readonly dryRun?: boolean;
 }
 
-/** Ends with `refused` when nothing may be removed: there is no announced checkpoint. */
+/** Returns `refused` if nothing may be removed because there is no announced checkpoint. */
 export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode; collected: Collected | undefined }> {
   const dryRun = command.dryRun ?? true;
   const collected = await withStore(command.url, async (store) => {
@@ -162,7 +162,7 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
   if (dryRun) out("Nothing was removed: this was a dry run.");
 }
 
-/** Needs no service name: the vault says whose it is. `service` refuses another's. */
+/** Takes the service name from the vault; `service` refuses another service's vault. */
 export async function restoreFromVault(
   command: Omit<PointInTimeOptions, "store" | "log"> & { readonly url: string; readonly service: string | undefined },
 ): Promise<PointInTime> {
@@ -217,7 +217,7 @@ async function describeRecords(
   return lines;
 }
 
-/** Nothing of a record of format 1: it has nothing to tell. */
+/** Returns nothing for a record of format 1. */
 function formatOf({ format, sections, steadVersion }: LogRecord): string {
   if (format === 1) return "";
   const kinds = sections.map(({ kind, isRequired }) => (isRequired ? kind : `${kind} (optional)`));

@@ -1,6 +1,6 @@
 /**
- * `stead version`: the program's version, and those of the parts that matter when something is odd. It opens both
- * SQLite libraries for it, so it also proves that an installation is whole.
+ * `stead version`: the versions of the program and of its main parts. It opens both SQLite libraries, and so also
+ * checks the installation.
  */
 import { buildCommand } from "@stricli/core";
 import { versionText } from "../../runtime/program-version.ts";
@@ -10,9 +10,9 @@ interface Versions {
   readonly stead: string;
   readonly runtime: string;
   readonly platform: string;
-  /** The library that captures and applies pages. */
+  /** Version of the library that captures and applies pages. */
   readonly sqlite: string;
-  /** The library of the gateway's state. */
+  /** Version of the library for the gateway's state. */
   readonly libsql: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a command may touch: output streams, environment and working folder come from here, so that a test runs any
- * command in its own process with its own streams.
+ * The context of a command: output streams, environment and working folder. A test passes its own and runs any command
+ * in its own process.
  */
 import type { CommandContext, StricliProcess } from "@stricli/core";
 import type { ExitCode } from "./exit-codes.ts";
@@ -20,17 +20,17 @@ export interface CliProcess extends StricliProcess {
 
 export interface CliContext extends CommandContext {
   readonly process: CliProcess;
-  /** Absolute folder that relative arguments are resolved against. */
+  /** Absolute folder against which relative arguments are resolved. */
   readonly cwd: string;
-  /** Aborted by the first SIGINT or SIGTERM: long-running commands stop cleanly and return. */
+  /** Aborted by the first SIGINT or SIGTERM: long-running commands then stop cleanly and return. */
   readonly signal: AbortSignal;
   /** Calls `reload` at each SIGHUP from now on. Without it SIGHUP ends the process. */
   onReload?(reload: () => void): void;
   /** Calls `upgrade` at each SIGUSR2 from now on. Without it SIGUSR2 ends the process. */
   onUpgrade?(upgrade: () => void): void;
   /**
-   * The exit code of a command that has said all it has to say by itself (a verdict, a table with bad news). An error
-   * is thrown as a `OperatorError` instead.
+   * Sets the exit code of a command that has already printed its result (a verdict, a table with problems). Errors are
+   * thrown as an `OperatorError` instead.
    */
   exitWith(code: ExitCode): void;
 }

@@ -1,13 +1,13 @@
 import type { ErrorArea } from "../../runtime/operator-error.ts";
 
 /**
- * What the number means that `stead` ends with: stable, for scripts. An error ends it with the code of its area.
- * docs/OPERATIONS.md and `stead --help` have the same table, and a test compares them.
+ * The exit codes of `stead`: stable, for scripts. An error ends it with the code of its area. docs/OPERATIONS.md and
+ * `stead --help` have the same table, and a test compares them.
  */
 export const exitCodes = {
-  /** Done; for a question: the answer is yes. */
+  /** Done; for a question: yes. */
   ok: 0,
-  /** Something that should not happen: a defect, or an unforeseen error of the system. */
+  /** A defect, or an unforeseen system error. */
   unexpected: 1,
   /** The command line is wrong: unknown command or flag, missing or malformed value. */
   usage: 2,
@@ -15,15 +15,15 @@ export const exitCodes = {
   configuration: 3,
   /** The vault is missing, not writable, full, unsuitable, another service's, or damaged. */
   vault: 4,
-  /** The cluster was asked and said no, with a reason. */
+  /** The cluster refused, with a reason. */
   refused: 5,
   /** The gateway or host did not answer. */
   unreachable: 6,
   /** A port, a file or another resource of this machine is in use or not permitted. */
   resource: 7,
-  /** The application did not start, did not get ready, or does what cannot be captured. */
+  /** The application did not start, did not get ready, or cannot be captured. */
   application: 8,
-  /** A check was made and did not hold: `demo`, `vault verify`. */
+  /** A check ran and failed: `demo`, `vault verify`. */
   verdict: 9,
   /** Interrupted (128 + SIGINT) before it was done. A gateway or host that is told to stop ends with `ok`. */
   interrupted: 130,
@@ -31,7 +31,7 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** One line for each code, as help and documentation print it. */
+/** One line for each code, for help and documentation. */
 export const exitCodeMeanings: readonly (readonly [code: ExitCode, meaning: string])[] = [
   [exitCodes.ok, "done"],
   [exitCodes.unexpected, "unexpected error; run again with --debug for the stack"],

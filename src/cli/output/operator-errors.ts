@@ -1,9 +1,7 @@
-/**
- * What the terminal shows of an error that a person can do something about. Everything else that is thrown is a defect.
- */
+/** How the terminal shows an error that an operator can act on. Anything else that is thrown is a defect. */
 import { OperatorError, type OperatorErrorText } from "../../runtime/operator-error.ts";
 
-/** Errors of the operating system that have one usual cause. */
+/** Operating system errors that have one usual cause. */
 const systemAdvice: Readonly<Record<string, string>> = {
   EACCES: "give the user that runs stead the permission, or name another file",
   EPERM: "give the user that runs stead the permission, or name another file",
@@ -14,7 +12,7 @@ const systemAdvice: Readonly<Record<string, string>> = {
   EADDRINUSE: "stop the process that has the port, or choose another port in the configuration",
 };
 
-/** An operator's error as it is, one of the operating system with what to do about it; undefined for a defect. */
+/** Returns an operator's error unchanged, a system error with its advice, and undefined for a defect. */
 export function asOperatorError(thrown: unknown): OperatorError | undefined {
   if (thrown instanceof OperatorError) return thrown;
   if (!(thrown instanceof Error)) return undefined;
@@ -24,7 +22,7 @@ export function asOperatorError(thrown: unknown): OperatorError | undefined {
     : new OperatorError("resource", { found: thrown.message, advice }, { cause: thrown });
 }
 
-/** The lines that the terminal shows, without colour. */
+/** Formats the lines for the terminal, without colour. */
 export function formatOperatorError({ found, accepted, advice }: OperatorErrorText): string {
   return [`stead: ${found}`, ...(accepted === undefined ? [] : [`  accepted: ${accepted}`]), `  do: ${advice}`].join(
     "\n",

@@ -1,15 +1,14 @@
-/** Sentences for a terminal: broken between words, continued under their beginning. */
+/** Text for a terminal: broken between words, with continuation lines indented. */
 
-/** Characters of a line where nothing says how wide the terminal is. */
+/** Line width in characters if the terminal's is unknown. */
 export const lineWidth = 100;
 
-/**
- * What comes from a host or a database must not be able to move the cursor of a terminal: control characters become
- * `?`.
- */
+/** Replaces control characters with `?`: text from a host or a database must not control the terminal. */
 export const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 
-/** At least one line, none longer than `width` unless a single word is (a path, a URL): that stays whole. */
+/**
+ * Returns at least one line, none longer than `width` except for a single long word (a path, a URL), which stays whole.
+ */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -22,7 +21,7 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** Lines that begin with `lead` and go on under the text, each ended. */
+/** Formats lines that begin with `lead` and continue under the text, each with a line end. */
 export function paragraph(lead: string, text: string, width: number = lineWidth): string {
   const indent = " ".repeat(lead.length);
   return wrap(printable(text), width - lead.length)

@@ -1,7 +1,4 @@
-/**
- * Plain text tables: columns as wide as their widest cell, numbers to the right, nothing that a terminal must
- * understand.
- */
+/** Plain text tables: columns as wide as their widest cell, numbers right-aligned, no terminal control. */
 import { printable, wrap } from "./paragraph.ts";
 
 export interface Column {
@@ -9,12 +6,12 @@ export interface Column {
   readonly align?: "left" | "right";
 }
 
-/** With less room than this, characters, the last column is not broken into lines. */
+/** If fewer characters than this are left, the last column is not broken into lines. */
 const lastColumnMin = 24;
 
 /**
- * One line per row with a title line above; no spaces at the ends of lines. With a `width` the text of the last column
- * is broken between words, so that lines are not longer where that can be had.
+ * Formats a title line and one line per row, without trailing spaces. With a `width`, the last column is broken between
+ * words to keep lines within it where possible.
  */
 export function formatTable(
   columns: readonly Column[],

@@ -31,7 +31,7 @@ export function judgeEnding(
     return { kind: "give-up", why: `it was already restarted as stuck within ${windowMs} ms` };
   }
   if (recent.length >= max)
-    return { kind: "give-up", why: `it was already restarted ${recent.length} times within ${windowMs} ms` };
+    return { kind: "give-up", why: `it was restarted ${recent.length} times within ${windowMs} ms` };
   return { kind: "restart", restarts: [...recent, { at: now, cause }] };
 }
 

@@ -1,37 +1,37 @@
 /**
- * The small writes of one turn of the event loop, handed to the system together at its end.
+ * The small writes of one turn of the event loop, passed to the system together at its end.
  *
- * Sending a few bytes costs little beside waking the process that waits for them. One after the other, with the work
- * for a request in between, each small write meets a receiver that has fallen asleep again; together they wake it once.
- * A large write gains nothing, because its bytes would leave the cache meanwhile, and goes at once.
+ * Sending a few bytes costs little compared with waking the process that waits for them. One by one, with the work for
+ * a request in between, each small write meets a receiver that has gone back to sleep; together they wake it once. A
+ * large write gains nothing, because its bytes would leave the cache meanwhile, and is sent at once.
  *
- * A byte that a gate let pass leaves a moment after that, as on a slower network: what it says was so when the gate was
- * asked, and the reader had asked before.
+ * A released byte may leave slightly later. That is safe, as if the network were slower: the gate's answer was true
+ * when it was asked, and the byte's reader had asked before that.
  *
- * Everything is copied into one buffer, so that no more than its size waits here, however many sockets there are.
+ * Everything is copied into one buffer, whose size bounds what waits here, however many sockets there are.
  */
 import { Buffer } from "node:buffer";
 import { joinBytesMax, BufferView, type Piece } from "./tcp.ts";
 
-/** A larger write does not wait for the end of the turn. */
+/** Larger writes do not wait for the end of the turn. */
 export const smallBytesMax = 4 * 1024;
 
-/** A socket that has small writes here. */
+/** A socket with small writes in the outbox. */
 export interface OutboxUser {
-  /** Hands over what is kept for it, if anything still is. */
+  /** Sends what is kept for it, if anything. */
   sendKept(): void;
 }
 
 export class Outbox {
-  /** What is kept lies before `end`. */
+  /** The kept bytes lie before `end`. */
   readonly buffer = Buffer.allocUnsafeSlow(joinBytesMax);
   readonly #users: OutboxUser[] = [];
   #end = 0;
   #isDue = false;
 
   /**
-   * Copies `pieces`, of `length` bytes together and at most `joinBytesMax`, into the buffer and returns where they
-   * begin. They stay there until the next call, or with `keep`.
+   * Copies `pieces`, `length` bytes together and at most `joinBytesMax`, into the buffer and returns where they begin.
+   * They stay there until the next call, or until sent after `keep`.
    */
   join(pieces: readonly Piece[], length: number): number {
     if (this.#end + length > joinBytesMax) this.#sendAll();
@@ -43,7 +43,7 @@ export class Outbox {
     return this.#end;
   }
 
-  /** What was joined last stays until `user` has sent it, at the end of this turn. */
+  /** Keeps what was joined last until `user` has sent it, at the end of this turn. */
   keep(user: OutboxUser, length: number): void {
     this.#end += length;
     this.#users.push(user);

@@ -4,10 +4,10 @@
  *
  * Pieces are joined in one buffer (`Outbox`), so that a response head and its body cost one system call and no
  * allocation. That is safe because a native write copies into the kernel before it returns; what the kernel does not
- * take is copied out of it and waits. Small writes are made together at the end of the turn.
+ * take is copied out of the buffer and waits. Small writes are made together at the end of the turn.
  *
- * Bun offers no way to give up an attempt to connect: a socket destroyed before that is closed as soon as the
- * system has decided (refused, connected, or its own time limit).
+ * Bun has no way to abandon a connection attempt: a socket destroyed during one is closed once the system has decided
+ * (refused, connected, or its own time limit).
  */
 import { Buffer } from "node:buffer";
 import { Outbox, smallBytesMax, type OutboxUser } from "./bun-outbox.ts";
@@ -16,10 +16,10 @@ import { joinBytesMax, BufferView, type Piece, type Tcp, type TcpSocket, type Tc
 type Native = Bun.Socket<BunSocket>;
 type SystemError = Error & { readonly code?: string };
 
-/** Smaller chunks are part of the garbage-collected heap, and freed cheaply with it. */
+/** Smaller chunks are part of the garbage-collected heap, which frees them cheaply. */
 const freedBytesMin = 4 * 1024;
 
-/** Gives the memory back now, so that the next read gets it while it is in the cache. The chunk is empty afterwards. */
+/** Frees the memory at once, so that the next read gets it while it is in the cache. The chunk is empty afterwards. */
 function free(chunk: Buffer): void {
   (chunk.buffer as ArrayBuffer & { transfer(length: number): ArrayBuffer }).transfer(0); // ECMAScript 2024
 }
@@ -38,7 +38,7 @@ export const bunTcp: Tcp = {
         },
       };
       const options = { hostname: host, port, allowHalfOpen: true, reusePort, socket };
-      // Bun takes `fd` where it takes an address, and its types do not say so.
+      // Bun accepts `fd` in place of an address, but its types do not have it.
       const listener = Bun.listen<BunSocket>(
         descriptor === undefined
           ? options
@@ -68,7 +68,7 @@ export const bunTcp: Tcp = {
       },
       connectError: (_native, error: SystemError) => socket.onClose(error),
     };
-    // Its rejection says what `connectError` has said.
+    // The rejection repeats what `connectError` has reported.
     Bun.connect({ hostname: host, port, allowHalfOpen: true, data: socket, socket: handler }).catch(() => undefined);
     return socket;
   },
@@ -80,7 +80,7 @@ const events = {
   end: (native) => native.data.onEnd(),
   drain: (native) => native.data.onWritable(),
   close: (native, error?: SystemError) => native.data.onClose(error),
-  /** What a handler has thrown. */
+  /** An error that a handler has thrown. */
   error(_native, error) {
     queueMicrotask(() => {
       throw error;
@@ -95,7 +95,7 @@ class BunSocket implements TcpSocket, OutboxUser {
   #user: TcpUser | undefined;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
-  /** Where its small writes of this turn are in the outbox. */
+  /** Start of its small writes of this turn in the outbox. */
   #keptFrom = 0;
   #keptLength = 0;
   #ending = false;
@@ -172,7 +172,7 @@ class BunSocket implements TcpSocket, OutboxUser {
     this.#hand(outbox.buffer, this.#keptFrom, length);
   }
 
-  /** Gives bytes to the system; what it does not take waits, copied where the bytes are not ours to hold. */
+  /** Passes bytes to the system; the remainder waits, and is copied if the bytes belong to the outbox. */
   #hand(bytes: Buffer, from: number, length: number): void {
     if (length === 0 || this.#native === undefined) return;
     const taken = this.#waitingBytes > 0 ? 0 : this.#native.write(bytes, from, length);
@@ -211,7 +211,7 @@ class BunSocket implements TcpSocket, OutboxUser {
     this.#leave()?.terminate();
   }
 
-  /** No event is delivered from here on. */
+  /** Detaches the native socket: no event is delivered from here on. */
   #leave(): Native | undefined {
     const native = this.#native;
     this.isDestroyed = true;
@@ -232,7 +232,7 @@ class BunSocket implements TcpSocket, OutboxUser {
     this.#user?.onEnd();
   }
 
-  /** Bun says this at other times too. */
+  /** Bun calls this at other times too. */
   onWritable(): void {
     if (this.#waitingBytes === 0) return;
     while (this.#waiting.length > 0) {
@@ -250,9 +250,8 @@ class BunSocket implements TcpSocket, OutboxUser {
   }
 
   /**
-   * Bun calls this from within `shutdown` too, and leaves out the end when it follows ours: both are made as the port
-   * says. The native socket is closed already, so nothing can come in between but a `destroy`, and then no event is
-   * due.
+   * Bun calls this from within `shutdown` too, and omits the end if it follows ours; this restores both as the port
+   * requires. The native socket is closed already, so only a `destroy` can come in between, and then no event is due.
    */
   onClose(error: SystemError | undefined): void {
     queueMicrotask(() => {

@@ -1,6 +1,5 @@
 /**
- * Two ends of a connection in memory: what is written at one end is read at the other, with backpressure and
- * half-close.
+ * The two ends of a connection in memory: writes at one end are reads at the other, with backpressure and half-close.
  */
 import { Duplex } from "node:stream";
 import type { Buffer } from "node:buffer";

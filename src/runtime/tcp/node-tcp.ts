@@ -1,7 +1,4 @@
-/**
- * `Tcp` on `node:net`: for Node and Deno, and everywhere for what comes as a stream (TLS of `node:tls`, connections in
- * memory).
- */
+/** `Tcp` on `node:net`: for Node and Deno, and everywhere for streams (TLS of `node:tls`, in-memory connections). */
 import { Buffer } from "node:buffer";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import {
@@ -15,9 +12,9 @@ import {
   type TcpUser,
 } from "./tcp.ts";
 
-/** Half-open, because either side may end first; without Nagle's delay, because every write is a whole message. */
+/** Half-open, because either side may end first; no Nagle delay, because every write is a whole message. */
 export const nodeSocketOptions = { allowHalfOpen: true, noDelay: true };
-/** Connections that may wait to be accepted; the system has its own bound (`net.core.somaxconn`). */
+/** Length of the accept queue; the system has its own bound (`net.core.somaxconn`). */
 const backlog = 4096;
 
 export const nodeTcp: Tcp = {
@@ -37,7 +34,7 @@ export const nodeTcp: Tcp = {
   },
 };
 
-/** Has `server` listen. */
+/** Starts listening with `server`. */
 export function listenWith(
   server: Server,
   { host, port, reusePort = false, descriptor }: TcpListenOptions,
@@ -58,7 +55,7 @@ export function listenWith(
   });
 }
 
-/** A stream socket as a `TcpSocket`. Its error listener is there from the start, whatever its owner does. */
+/** Wraps a stream socket as a `TcpSocket`. Its error listener is attached from the start. */
 export function nodeSocket(socket: Socket): TcpSocket {
   return new NodeSocket(socket);
 }
@@ -91,7 +88,7 @@ class NodeSocket implements TcpSocket {
     return this.#socket.writableLength;
   }
 
-  /** What a stream has been given it may hold for as long as it likes, and hand on. */
+  /** A stream may hold its input for as long as it likes, and pass it on. */
   get isClear(): boolean {
     return false;
   }
@@ -144,7 +141,7 @@ class NodeSocket implements TcpSocket {
     this.#socket.resetAndDestroy();
   }
 
-  /** A stream says it also for what it has only passed on; the user is told when nothing waits. */
+  /** A stream reports this also for data that it has only passed on; the user is told only when nothing waits. */
   #onDrain(): void {
     if (this.#socket.writableLength === 0) this.#user?.onDrain();
   }

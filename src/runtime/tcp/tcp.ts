@@ -1,15 +1,14 @@
 /**
- * TCP as a port: what the data plane needs of a runtime's sockets, and nothing else. `bun-tcp.ts` and `node-tcp.ts`
- * implement it (the first without streams, which cost more than a request's parsing); one contract suite holds for
- * both.
+ * TCP as a port: exactly what the data plane needs of a runtime's sockets. `bun-tcp.ts` and `node-tcp.ts` implement it
+ * (the first without streams, which cost more than parsing a request); one contract suite covers both.
  *
  * Rules for every implementation:
  * - Events come one at a time, in order, never from within a call of the socket, and only after the turn in which it
- *   was made.
- * - The last event is `onClose`; after `destroy` or `reset` no event comes at all, `onClose` included.
- * - Both sides may end on their own: `onEnd` leaves our side open, `end` leaves theirs. When both have ended the socket
- *   closes.
- * - What a user throws is not swallowed: it becomes an uncaught exception.
+ *   was created.
+ * - The last event is `onClose`; after `destroy` or `reset` no event comes at all, not even `onClose`.
+ * - Each side may end separately: `onEnd` leaves our side open, `end` leaves theirs. The socket closes when both have
+ *   ended.
+ * - An exception of a user is not swallowed: it becomes an uncaught exception.
  */
 import type { Buffer } from "node:buffer";
 
@@ -17,7 +16,7 @@ import type { Buffer } from "node:buffer";
 export type Piece = string | Buffer | BufferView;
 
 /**
- * A part of a buffer. A view of its own (`subarray`) costs as much as a system call, because it moves the bytes of a
+ * A part of a buffer. A separate view (`subarray`) costs as much as a system call, because it moves the bytes of a
  * small buffer.
  */
 export class BufferView {
@@ -34,18 +33,18 @@ export class BufferView {
 
 export type ChunkUse = "consumed" | undefined;
 
-/** Who gets a socket's events. */
+/** The receiver of a socket's events. */
 export interface TcpUser {
   /**
-   * The bytes are the user's to keep. `consumed`: they are not read again (everything written out of them `isClear`),
-   * so their memory may be used for the next read at once, instead of after a collection of garbage.
+   * The user owns the bytes. `consumed`: they are not read again (everything written from them `isClear`), so the next
+   * read may use their memory at once, instead of after a garbage collection.
    */
   onData(chunk: Buffer): ChunkUse;
-  /** The other side has ended; it may still read. */
+  /** The other side has ended its direction; it may still read. */
   onEnd(): void;
-  /** Everything that waited (`waitingBytes`) has been taken by the system. */
+  /** The system has taken everything that waited (`waitingBytes`). */
   onDrain(): void;
-  /** The connection is gone. `code`: the system's (`ECONNRESET`), undefined when both sides have ended in order. */
+  /** The connection is gone. `code`: the system's (`ECONNRESET`), undefined if both sides ended in order. */
   onClose(code: string | undefined): void;
 }
 
@@ -55,34 +54,34 @@ export interface TcpSocket {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
-  /** Bytes written that the system has not taken yet. */
+  /** Written bytes that the system has not taken yet. */
   readonly waitingBytes: number;
-  /** Nothing that was written is held any more: it does not wait, and there is no reference to its bytes. */
+  /** True if no written byte waits or is still referenced. */
   readonly isClear: boolean;
-  /** Names the user, once, in the turn in which the socket was handed over. */
+  /** Sets the user, once, in the turn in which the socket was passed on. */
   use(user: TcpUser): void;
   /**
-   * Never blocks and never fails: what the system does not take waits, without a bound of its own. After `end` nothing
-   * is written. Small writes may be handed to the system at the end of the turn of the event loop; `end`, `destroy` and
-   * `reset` come after them.
+   * Never blocks and never fails: bytes that the system does not take wait, without a bound. Nothing may be written
+   * after `end`. Small writes may be passed to the system at the end of the turn of the event loop; `end`, `destroy`
+   * and `reset` come after them.
    */
   write(piece: Piece): void;
-  /** All pieces in order, in as few system calls as sensible. */
+  /** Writes all pieces in order, in as few system calls as sensible. */
   writeAll(pieces: readonly Piece[]): void;
-  /** Sends our end after what waits. */
+  /** Ends our direction after the waiting bytes. */
   end(): void;
-  /** No `onData` and no `onEnd` until `resume`. */
+  /** Delivers no `onData` and no `onEnd` until `resume`. */
   pause(): void;
   resume(): void;
-  /** Closes; what waits is lost. */
+  /** Closes; waiting bytes are lost. */
   destroy(): void;
   /** Closes so that the other side sees a reset, not an end. */
   reset(): void;
 }
 
-/** A socket that is still being connected gets no calls but `destroy`. */
+/** Only `destroy` may be called on a socket that is still connecting. */
 export interface TcpConnectUser extends TcpUser {
-  /** From now on the socket can be used. When the attempt fails, `onClose` comes instead, with the system's code. */
+  /** The socket can be used from now on. If the attempt fails, `onClose` comes instead, with the system's code. */
   onConnect(): void;
 }
 
@@ -90,28 +89,28 @@ export interface TcpListenOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
-  /** Other processes may listen on the same port with the same option; the system spreads connections over them. */
+  /** Other processes may listen on the same port with this option; the system spreads connections over them. */
   readonly reusePort?: boolean;
   /**
-   * A socket that listens already, inherited from another process: `host` and `port` only name it then. All processes
-   * that have it take from one queue, and one that closes it takes nothing out of that queue.
+   * A listening socket inherited from another process; `host` and `port` then only name it. All processes that have it
+   * accept from one queue, and closing it removes nothing from that queue.
    */
   readonly descriptor?: number;
 }
 
 export interface TcpListener {
   readonly port: number;
-  /** Of the listening socket; -1 where the runtime does not tell. */
+  /** Descriptor of the listening socket; -1 if the runtime does not report it. */
   readonly descriptor: number;
-  /** Accepts nothing more; connections stay. */
+  /** Stops accepting; connections stay. */
   close(): void;
 }
 
 export interface Tcp {
-  /** Rejects with the system's error (`code`). `onSocket` must name a user or destroy the socket before it returns. */
+  /** Rejects with the system's error (`code`). `onSocket` must set a user or destroy the socket before it returns. */
   listen(options: TcpListenOptions, onSocket: (socket: TcpSocket) => void): Promise<TcpListener>;
   connect(host: string, port: number, user: TcpConnectUser): TcpSocket;
 }
 
-/** Up to this size pieces are joined into one write; above it copying costs more than another system call. */
+/** Up to this size pieces are joined into one write; beyond it, copying costs more than another system call. */
 export const joinBytesMax = 128 * 1024;

@@ -1,8 +1,8 @@
 /**
  * The newest checkpoint that the log announces, found from the vault alone, without having followed the log.
  *
- * An announcement stands after the position it announces, and retention never passes the newest announced checkpoint;
- * so for that one it is found by reading from the checkpoint's own position on. Position 0 needs no announcement.
+ * An announcement comes after the position it announces, and retention never passes the newest announced checkpoint. It
+ * is therefore found by reading the log from the checkpoint's own position on. Position 0 needs no announcement.
  */
 import { allRules } from "../../core/rules.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "./checkpoint-manifest.ts";
@@ -19,7 +19,8 @@ export interface Announced {
 }
 
 /**
- * Undefined when there is none. Throws what reading the log throws; a damaged manifest is passed over for an older one.
+ * Returns undefined if there is none. Throws what reading the log throws; a damaged manifest is skipped for an older
+ * one.
  */
 export async function newestAnnounced(store: Store, log: Log): Promise<Announced | undefined> {
   for (const position of (await listCheckpoints(store)).reverse()) {

@@ -2,9 +2,8 @@
  * A checkpoint's manifest: which chunks make up each database at a position.
  *
  * Two lines: one JSON object, and `sha256 <hex>` of the first line (with its line feed). It is written last, after all
- * chunks were written and read back, so a manifest that is there is complete. `previous` links it to the newest whole
- * checkpoint that was there when it was made: following the links from an announced one gives those that retention
- * counts.
+ * chunks were written and read back, so an existing manifest is complete. `previous` links it to the newest whole
+ * checkpoint that existed when it was made; the links from an announced one lead to those that retention counts.
  */
 import { isDatabaseName } from "../../core/database-name.ts";
 import { createHash } from "node:crypto";
@@ -18,24 +17,26 @@ const format = "stead-checkpoint";
 const version = 1;
 
 export interface CheckpointManifest {
-  /** The state after this record; 0: the state that the service began with. */
+  /** The state after this record; 0: the initial state of the service. */
   readonly position: Position;
   /** Hash and epoch of the log record at that position: a reader starts after it (`startOf`). */
   readonly hash: string;
   readonly epoch: number;
   /**
-   * Position of that epoch's claim, whose record is never deleted: who is primary, and its lease. 0: none, or not said.
+   * Position of that epoch's claim, whose record is never deleted: it names the primary and its lease. 0: none, or
+   * unknown.
    */
   readonly epochPosition: Position;
-  /** Calendar time at which the state was taken, milliseconds since 1970. */
+  /** Wall-clock time at which the state was taken, milliseconds since 1970. */
   readonly wallTimeMs: number;
   readonly previous: { readonly position: Position; readonly manifestHash: string } | null;
   /**
-   * Reused chunks are read back in the order of their hashes, a few each time: up to this one, "" when a round ended.
+   * Reused chunks are read back in the order of their hashes, a few per checkpoint: up to this one, "" at the end of a
+   * round.
    */
   readonly scrubbedTo: string;
   readonly databases: readonly ManifestDatabase[];
-  /** SHA-256 of the manifest itself, hex: what the `checkpoint` record announces. */
+  /** SHA-256 of the manifest itself, hex, as announced by the `checkpoint` record. */
   readonly manifestHash: string;
 }
 
@@ -49,7 +50,7 @@ export interface ManifestDatabase {
   readonly chunks: readonly string[];
 }
 
-/** Where a log reader goes on after this checkpoint. */
+/** Returns the position after which a log reader continues from this checkpoint. */
 export const startOf = (manifest: CheckpointManifest): { position: Position; hash: string; epoch: number } => ({
   position: manifest.position,
   hash: manifest.hash,
@@ -110,21 +111,21 @@ export function decodeManifest(position: Position, bytes: Uint8Array): Checkpoin
   return { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, manifestHash };
 }
 
-/** Undefined when there is none. Throws StoreError, DamagedManifestError, UnknownFormatError. */
+/** Returns undefined if there is none. Throws StoreError, DamagedManifestError, UnknownFormatError. */
 export async function readManifest(store: Store, position: Position): Promise<CheckpointManifest | undefined> {
   const bytes = await store.get(checkpointKey(position));
   return bytes === undefined ? undefined : decodeManifest(position, bytes);
 }
 
-/** Positions of all checkpoints that have a manifest, ascending; nothing is read or verified. */
+/** Returns the positions of all checkpoints that have a manifest, ascending; reads and verifies nothing. */
 export async function listCheckpoints(store: Store): Promise<Position[]> {
   const keys = await store.list(checkpointPrefix);
   return keys.map((key) => positionOfKey(checkpointPrefix, key)).filter((position) => position !== undefined);
 }
 
 /**
- * The newest checkpoint, or undefined for an empty vault. A damaged manifest throws and names it: the caller decides
- * whether to go back to an older one (`readManifest` of `listCheckpoints`), and says what is missing then.
+ * Returns the newest checkpoint, or undefined for an empty vault. A damaged manifest throws and is named: the caller
+ * decides whether to use an older one (`readManifest` of `listCheckpoints`), and then reports what is missing.
  */
 export async function newestCheckpoint(store: Store): Promise<CheckpointManifest | undefined> {
   for (;;) {

@@ -1,11 +1,10 @@
-/**
- * Slows a checkpoint down, so that it does not take the disk and the thread pool from the commits that go on meanwhile.
- */
+/** Slows a checkpoint down, so that it leaves the disk and the thread pool to concurrent commits. */
 import type { Clock } from "../../runtime/clock.ts";
 
 /**
- * A `pace` for `writeCheckpoint` (with `concurrency: 1`) that leaves the vault alone for a part of the time: after each
- * chunk it waits as long as the chunk took, times (1 - share) / share. `share` is above 0 and at most 1 (no pause).
+ * Returns a `pace` for `writeCheckpoint` (with `concurrency: 1`) that leaves the vault idle for a part of the time:
+ * after each chunk it waits for the chunk's duration times (1 - share) / share. `share` is above 0 and at most 1 (no
+ * pause).
  */
 export function pacedBy(clock: Clock, share: number, signal?: AbortSignal): (bytes: number) => Promise<void> {
   if (!(share > 0 && share <= 1)) throw new RangeError(`share is ${share}, not above 0 and at most 1`);

@@ -4,14 +4,14 @@
  * Order: chunks → each read back and verified → manifest (putIfAbsent) → and only then the caller's `checkpoint`
  * record. A crash anywhere before the manifest leaves unreferenced chunks, which retention removes later.
  *
- * A chunk that the newest checkpoint has already is not written again. Keys of chunks carry the position of the
- * checkpoint they were written for, and that makes removal safe against a process that was frozen in it (retention.ts
- * has the argument). It needs what this file sees to itself: the base is never older than the newest manifest in the
- * vault.
+ * A chunk that the newest checkpoint already has is not written again. A chunk's key carries the position of the
+ * checkpoint for which it was written, which makes removal safe against a process that was frozen in it (retention.ts
+ * has the argument). That argument needs one guarantee of this file: the base is never older than the newest manifest
+ * in the vault.
  *
- * Reuse would carry silent decay from checkpoint to checkpoint, and retention deletes the journal that could mend it.
- * So every reused chunk must exist, a few of them are read back each time in rotation, and what is missing or damaged
- * is simply written anew: the content is at hand.
+ * Reuse would carry silent decay from checkpoint to checkpoint, while retention deletes the journal that could repair
+ * it. Every reused chunk must therefore exist, a few of them are read back each time in rotation, and a missing or
+ * damaged one is written again: its content is at hand.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { contentHash, decodeChunk, encodeChunk, zstdCompression, type Compression } from "./chunk-codec.ts";
@@ -38,13 +38,13 @@ export {
   startOf,
 } from "./checkpoint-manifest.ts";
 
-/** A database that does not change while the checkpoint is written (capture's seal gives it). */
+/** A database that does not change while the checkpoint is written (capture's seal ensures this). */
 export interface CheckpointDatabase {
   readonly name: string;
   readonly pageSize: number;
   readonly pageCount: number;
   readonly checksum: DatabaseChecksum;
-  /** Exactly `length` bytes from `offset` on, in a buffer that is not used again by the reader. */
+  /** Returns exactly `length` bytes from `offset` on, in a buffer that the reader does not reuse. */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
@@ -54,19 +54,17 @@ export interface WriteCheckpointOptions {
   /** Hash of the log record at that position; zeros at position 0. */
   readonly hash: string;
   readonly epoch: number;
-  /** Position of that epoch's claim; default 0: not said. */
+  /** Position of that epoch's claim; default 0: unknown. */
   readonly epochPosition?: Position;
   readonly wallTimeMs: number;
   readonly databases: readonly CheckpointDatabase[];
-  /**
-   * The newest checkpoint, when the caller has it: saves reading it. An older one than the vault's newest is not used.
-   */
+  /** The newest checkpoint, if the caller has it: saves reading it. It is not used if the vault has a newer one. */
   readonly base?: CheckpointManifest | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly compression?: Compression;
-  /** Chunks in work at the same time. */
+  /** Chunks in progress at a time. */
   readonly concurrency?: number;
-  /** Called before each chunk: a caller that wants to slow the checkpoint down waits here. */
+  /** Called before each chunk: a caller that slows the checkpoint down waits here. */
   readonly pace?: (bytes: number) => Promise<void>;
 }
 
@@ -77,9 +75,9 @@ export interface WrittenCheckpoint {
 }
 
 /**
- * Throws CheckpointExistsError (one at or after this position exists), StoreError (nothing is retried: the next
- * checkpoint is the retry; an ambiguous manifest put is looked up), DamagedChunkError (the vault did not keep what it
- * said), or the signal's reason.
+ * Throws CheckpointExistsError (one at or after this position exists), StoreError (never retried: the next checkpoint
+ * is the retry; after an ambiguous manifest put it is looked up), DamagedChunkError (the vault did not keep what it
+ * confirmed), or the signal's reason.
  */
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
   const { base, previous } = await chooseBase(options);
@@ -122,7 +120,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
 }
 
 /**
- * The chunk of a database, verified. Throws DamagedChunkError (also when it is missing), UnknownFormatError,
+ * Returns a chunk of a database, verified. Throws DamagedChunkError (also if it is missing), UnknownFormatError,
  * StoreError.
  */
 export async function readChunk(
@@ -151,8 +149,8 @@ const chunkLength = (database: { readonly pageSize: number; readonly pageCount: 
   Math.min(chunkBytes, databaseBytes(database) - index * chunkBytes);
 
 /**
- * Only the very newest manifest is a base for reuse; when it is damaged the link goes to the next whole one, and all is
- * written.
+ * Chooses the base for reuse: only the very newest manifest. If it is damaged, the link goes to the next whole one and
+ * all chunks are written.
  */
 async function chooseBase(
   options: WriteCheckpointOptions,
@@ -173,8 +171,8 @@ async function chooseBase(
 }
 
 /**
- * The same database in the base, when its whole-database checksum says that nothing in it has changed: it need not be
- * read.
+ * Returns the same database in the base if its whole-database checksum shows that nothing in it has changed: it need
+ * not be read.
  */
 function unchanged(base: CheckpointManifest | undefined, database: CheckpointDatabase): ManifestDatabase | undefined {
   const before = base?.databases.find(({ name }) => name === database.name);
@@ -203,13 +201,13 @@ async function storeChunk(
   return { key, written: true };
 }
 
-/** Which chunks of the newest checkpoint can be used again, and which of them are read back this time. */
+/** The chunks of the newest checkpoint that can be reused, and those that are read back this time. */
 class Reuse {
   readonly #store: Store;
   readonly #base: CheckpointManifest | undefined;
   readonly #keys = new Map<string, string>();
   readonly #due = new Set<string>();
-  /** Where the next checkpoint goes on reading back: after this hash. */
+  /** The next checkpoint continues reading back after this hash. */
   scrubbedTo = "";
 
   constructor(store: Store, base: CheckpointManifest | undefined) {
@@ -217,7 +215,7 @@ class Reuse {
     this.#base = base;
   }
 
-  /** Keeps those that exist, and chooses the next few in the order of their hashes: each has its turn. */
+  /** Keeps the chunks that exist, and chooses the next few in the order of their hashes, so that each has its turn. */
   async load(): Promise<void> {
     const wanted = new Set(this.#base?.databases.flatMap(({ chunks }) => chunks));
     if (this.#base === undefined || wanted.size === 0) return;
@@ -233,8 +231,7 @@ class Reuse {
   }
 
   /**
-   * A chunk of a database that has not changed, by its key in the base; undefined when it has to be read and written
-   * anew.
+   * Returns a chunk of an unchanged database by its key in the base; undefined if it must be read and written again.
    */
   async again(
     key: string | undefined,
@@ -247,7 +244,7 @@ class Reuse {
     return existing === undefined ? undefined : { key: existing, written: false };
   }
 
-  /** The key of a chunk with this content, or undefined when it has to be written. */
+  /** Returns the key of a chunk with this content, or undefined if it must be written. */
   async find(sha256: string, length: number, database: string): Promise<string | undefined> {
     const key = this.#keys.get(sha256);
     if (key === undefined || !this.#due.delete(sha256)) return key;
@@ -282,7 +279,7 @@ async function putManifest(
 }
 
 /**
- * Runs `work` over the items, at most `width` at a time; the first failure stops the rest, and is thrown when all have
+ * Runs `work` over the items, at most `width` at a time; the first failure stops the rest, and is thrown once all have
  * ended.
  */
 async function inParallel<T>(width: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

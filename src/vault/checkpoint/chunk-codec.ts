@@ -1,5 +1,5 @@
 /**
- * The bytes of a chunk: one MiB of a database (the last chunk of it: less), compressed, named by its content.
+ * The bytes of a chunk: one MiB of a database (the last chunk: less), compressed, named by its content.
  *
  *     offset  bytes
  *          0      4  magic "STCK"
@@ -9,12 +9,11 @@
  *          8      4  length of the content, u32 little-endian
  *         12      …  content
  *
- * Its key carries the SHA-256 of the content, which is what a reader verifies in the end, whatever the compression.
- * Compression is a port: zstd on the thread pool in production, none in the simulation, where time must not depend on
- * threads.
+ * Its key carries the SHA-256 of the content, which a reader verifies whatever the compression. Compression is a port:
+ * zstd on the thread pool in production, none in the simulation, where time must not depend on threads.
  */
 import { createHash } from "node:crypto";
-// As a whole: Node 20, where the simulation runs too, has no zstd and would refuse to load the names.
+// Imported as a whole: Node 20, where the simulation also runs, has no zstd and would refuse to load the names.
 import * as zlib from "node:zlib";
 import { DamagedChunkError, quoteFound, UnknownFormatError } from "../errors.ts";
 import { chunkBytes } from "../limits.ts";
@@ -24,7 +23,7 @@ const formatVersion = 1;
 const headerBytes = 12;
 
 export interface Compression {
-  /** The compressed bytes, or undefined when the content is to be stored as it is. */
+  /** Returns the compressed bytes, or undefined if the content is to be stored uncompressed. */
   compress(content: Uint8Array): Promise<Uint8Array | undefined>;
 }
 
@@ -58,7 +57,7 @@ export async function encodeChunk(content: Uint8Array, compression: Compression)
   return bytes;
 }
 
-/** The verified content. `database` is only for the message. Throws DamagedChunkError or UnknownFormatError. */
+/** Returns the verified content. `database` is only for the message. Throws DamagedChunkError or UnknownFormatError. */
 export async function decodeChunk(
   key: string,
   sha256: string,

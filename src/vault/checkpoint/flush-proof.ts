@@ -1,10 +1,10 @@
 /**
- * Which flushes of a log a host can apply, found without a host: the state of the databases is carried along as hashes
- * of their pages.
+ * Determines, without a host, which flushes of a log a host can apply: the state of the databases is carried along as
+ * hashes of their pages.
  *
- * What "apply" means is not decided here: `PageProof` is the code by which secondaries apply
- * (src/host/secondary/page-proof.ts), so what is refused here is refused there, with the same words. No host can go on
- * behind a flush that is refused, until a whole checkpoint begins anew.
+ * This file does not decide what "apply" means: `PageProof` is the code with which secondaries apply
+ * (src/host/secondary/page-proof.ts), so a flush refused here is refused there, with the same words. No host gets past
+ * a refused flush until a whole checkpoint starts over.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Flush } from "../../core/flush.ts";
@@ -14,7 +14,7 @@ import { isVaultError } from "../errors.ts";
 import type { LogRecord, Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
 
-/** Why a flush or a checkpoint is refused: nothing of it is applied then. */
+/** Why a flush or a checkpoint is refused; nothing of it is then applied. */
 export interface ProofRefusal {
   readonly database: string;
   /** What was found, and what is accepted. */
@@ -22,7 +22,7 @@ export interface ProofRefusal {
 }
 
 export interface ProofState {
-  /** A database of a checkpoint. */
+  /** Loads a database of a checkpoint. */
   load(database: {
     readonly name: string;
     readonly pageSize: number;
@@ -30,31 +30,31 @@ export interface ProofState {
     readonly checksum: DatabaseChecksum;
     readonly chunks: AsyncIterable<Uint8Array>;
   }): Promise<ProofRefusal | undefined>;
-  /** A whole flush, or nothing of it. */
+  /** Applies a whole flush, or nothing of it. */
   apply(flush: Flush): Promise<ProofRefusal | undefined>;
   checksums(): ReadonlyMap<string, DatabaseChecksum>;
 }
 
 export interface PageProof {
   /**
-   * The checksum of a part of a database: whole pages, the first of which has that number. That of the database is the
-   * XOR of its parts'.
+   * Returns the checksum of a part of a database: whole pages, the first of which has that number. A database's
+   * checksum is the XOR of its parts' checksums.
    */
   checksumOf(pageSize: number, firstPage: number, bytes: Uint8Array): DatabaseChecksum;
-  /** Of no database. */
+  /** The state without databases. */
   emptyState(): ProofState;
-  /** Keeps of pages what `apply` asks of them, in place of the pages of a large flush that is not complete. */
+  /** Keeps only what `apply` needs of pages, instead of the pages of a large incomplete flush. */
   readonly keeper: PageKeeper;
 }
 
 /** A flush that no host can apply. */
 export interface UnappliableFlush extends ProofRefusal {
-  /** Of its last part. */
+  /** Position of its last part. */
   readonly position: Position;
-  /** The last position before its first part: the state there is whole. */
+  /** The last position before its first part, where the state is whole. */
   readonly wholeUpTo: Position;
   /**
-   * The first whole checkpoint after it: hosts begin there or later. undefined: there is none, and no host gets past
+   * The first whole checkpoint after it: hosts start there or later. undefined: there is none, and no host gets past
    * the flush.
    */
   readonly mendedBy: Position | undefined;
@@ -67,7 +67,7 @@ export class JournalProof {
   #state: ProofState | undefined;
   #wholeUpTo: Position = 0;
   readonly #refused: Omit<UnappliableFlush, "mendedBy">[] = [];
-  /** Checkpoints that are another state than the journal before them gives. */
+  /** Checkpoints whose state differs from the journal before them. */
   readonly diverging: { readonly position: Position; readonly database: string }[] = [];
 
   /** `checkpoints`: the whole ones. */
@@ -89,13 +89,13 @@ export class JournalProof {
     }));
   }
 
-  /** The records that follow come after this position, and not after those before. */
+  /** The records that follow come after this position, not after the earlier ones. */
   async beginsAfter(position: Position): Promise<void> {
     this.#state = undefined;
     await this.#reached(position, false);
   }
 
-  /** The next record in order. `flush`: that it completes; `isOpen`: within one. */
+  /** Takes the next record in order. `flush`: the flush that it completes; `isOpen`: it is inside a flush. */
   async take({ header: { position } }: LogRecord, flush: Flush | undefined, isOpen: boolean): Promise<void> {
     const refusal = flush === undefined ? undefined : await this.#state?.apply(flush);
     if (refusal !== undefined) {
@@ -115,7 +115,7 @@ export class JournalProof {
     if (this.#state === undefined || other !== undefined) this.#state = await this.#load(checkpoint);
   }
 
-  /** undefined: retention removed it during the walk. */
+  /** Returns undefined if retention removed it during the walk. */
   async #load(checkpoint: CheckpointManifest): Promise<ProofState | undefined> {
     const state = this.#proof.emptyState();
     try {

@@ -1,25 +1,25 @@
 /**
- * Removes from the vault what `core/retention.ts` says is no longer needed.
+ * Removes from the vault what `core/retention.ts` declares no longer needed.
  *
  * Order: the newest announced checkpoint is whole (R6) → boundary, durable (R4) → records up to it, `epoch` records
  * never → manifests → chunks. A run that is interrupted anywhere leaves only things that the next run removes.
  *
  * Its process may freeze in the middle and wake up much later; its deletions may also be delayed by the store. A
- * primary does it, or an operator, beside a running primary. Why that takes nothing that is needed:
- * - Let N be the newest announced checkpoint when it planned. It deletes chunks written for checkpoints at positions ≤
- *   N that no kept checkpoint refers to; N is kept.
- * - Every other checkpoint at a position > N was begun when N's manifest was there: its writer is either the one of N,
+ * primary runs it, or an operator beside a running primary. Why it removes nothing that is needed:
+ * - Let N be the newest announced checkpoint at the time of planning. It deletes chunks written for checkpoints at
+ *   positions ≤ N that no kept checkpoint refers to; N is kept.
+ * - Every other checkpoint at a position > N was begun after N's manifest existed: its writer is either the one of N,
  *   which makes one checkpoint at a time, or a successor, whose claim came after N's announcement. Its base is the
- *   newest manifest in the vault at its beginning (checkpoint.ts), which is N or later. So by induction it refers only
- *   to chunks that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry
- *   the position, nothing that is written later ever gets a key that is in the plan. (With the epoch in the keys
- *   instead, a late deletion could meet a chunk that the same primary has written again since.)
- * - Records: those up to N are not needed by N or anything after it, whenever they go. A claim that lands in the hole
+ *   newest manifest in the vault at its beginning (checkpoint.ts), which is N or later. By induction it refers only to
+ *   chunks that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry the
+ *   position, no later chunk ever gets a key that is in the plan. (With the epoch in the keys instead, a late deletion
+ *   could meet a chunk that the same primary has written again since.)
+ * - Records up to N are not needed by N or anything after it, whenever they are removed. A claim that lands in the hole
  *   finds the boundary (log-writer.ts).
- * - A fenced primary may still write a manifest at a position < N, with chunks that went meanwhile. It is not the
- *   newest, was never announced, and goes with the next run.
- * The newest manifest in the vault is therefore whole at any moment, announced or not: its position p is ≥ N for every
- * plan ever made; for p = N it is kept, for p > N the argument above holds.
+ * - A fenced primary may still write a manifest at a position < N, with chunks that were removed meanwhile. It is not
+ *   the newest, was never announced, and is removed by the next run. The newest manifest in the vault is therefore
+ *   whole at any moment, announced or not: its position p is ≥ N for every plan ever made; for p = N it is kept, for p
+ *   > N the argument above holds.
  */
 import { planRetention, type RetentionPlan, type RetentionPolicy } from "../../core/retention.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -39,12 +39,12 @@ export interface CollectOptions {
   /** Position of the last record of the log. */
   readonly logPosition: Position;
   readonly policy: RetentionPolicy;
-  /** Calendar time. */
+  /** Wall-clock time. */
   readonly nowMs: number;
   readonly rules: Rules;
-  /** As `RemoveOptions` has it. */
+  /** As in `RemoveOptions`. */
   readonly noEpochAfter?: Position;
-  /** Only says what it would remove. */
+  /** Only list what would be removed. */
   readonly dryRun?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
@@ -86,7 +86,7 @@ export async function collectGarbage(options: CollectOptions): Promise<Collected
   return collected;
 }
 
-/** The newest announced checkpoint and those it links back to, as far as they are still there and whole. */
+/** Returns the newest announced checkpoint and those it links back to, as far as they still exist and are whole. */
 export async function announcedChain(
   store: Store,
   newest: CheckpointManifest,
@@ -116,7 +116,9 @@ async function describeCheckpoints(
   });
 }
 
-/** R6. That each chunk was written and read back is the writer's word; that it is still there is looked at again. */
+/**
+ * R6. The writer's announcement says that each chunk was written and read back; that it still exists is checked again.
+ */
 function assertNewestIsWhole(newest: CheckpointManifest, present: ReadonlySet<string>): void {
   for (const database of newest.databases) {
     for (const key of database.chunks) {

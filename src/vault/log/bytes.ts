@@ -1,12 +1,12 @@
 /**
- * Reading and writing little-endian fields with bounds: the building block of the record payloads.
+ * Reads and writes little-endian fields with bounds: the building block of the record payloads.
  *
- * The reader throws `MalformedBytes` with what was found; the codec that uses it turns that into an error that names
- * the key. It never allocates by a length that it has not checked against the bytes that are really there.
+ * The reader throws `MalformedBytes` with what was found; the codec turns it into an error that names the key. It never
+ * allocates by a length that it has not checked against the available bytes.
  */
 import { recordStringBytesMax } from "../limits.ts";
 
-/** Internal: what stands in the bytes is not what this version expects. Never leaves the vault's codecs. */
+/** Internal: the bytes are not what this version expects. Never leaves the vault's codecs. */
 abstract class BytesError extends Error {
   readonly found: string;
   readonly expected: string;
@@ -17,22 +17,22 @@ abstract class BytesError extends Error {
   }
 }
 
-/** The bytes are not what the format says. */
+/** The bytes violate the format. */
 export class MalformedBytes extends BytesError {
   override readonly name = "MalformedBytes";
 }
 
-/** Something in the sections that this version does not know and must not skip. */
+/** Content of the sections that this version does not know and must not skip. */
 export class UnknownSection extends BytesError {
   override readonly name = "UnknownSection";
 }
 
-/** Half of a surrogate pair: UTF-8 cannot carry it, and it would come back as another string. */
+/** A lone surrogate: UTF-8 cannot carry it, and it would come back as another string. */
 export const loneSurrogate = /\p{Surrogate}/u;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Bytes that a string takes, with its length; throws RangeError when it cannot be stored unchanged. */
+/** Returns the bytes of a string with its length; throws RangeError if it cannot be stored unchanged. */
 export function stringBytes(text: string): number {
   const bytes = Buffer.byteLength(text, "utf8");
   if (bytes > recordStringBytesMax)
@@ -71,7 +71,7 @@ export class ByteWriter {
     this.#offset += value.length;
   }
 
-  /** u16 length, then UTF-8. The caller has asked `stringBytes` before. */
+  /** u16 length, then UTF-8. The caller has called `stringBytes` before. */
   string(text: string): void {
     const written = this.#bytes.write(text, this.#offset + 2, "utf8");
     this.#bytes.writeUInt16LE(written, this.#offset);
@@ -107,7 +107,7 @@ export class ByteReader {
     return value;
   }
 
-  /** A view, not a copy; a plain one, whose slice() copies. */
+  /** Returns a view, not a copy; a plain one, whose slice() copies. */
   bytes(length: number): Uint8Array {
     const start = this.#take(length);
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, length);

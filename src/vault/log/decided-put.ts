@@ -1,17 +1,17 @@
 /**
- * Puts one record and does not return before its fate is known (R3).
+ * Puts one record and returns only once its outcome is known (R3).
  *
- * A put that failed ambiguously may have happened, or may still happen. It is made again with the same bytes at the
- * same position until the store says `created` or `exists`; only then is anything decided. `exists` is decided by
- * content: the nonce in the bytes is this claim's alone, so equal bytes are this writer's own record, whose reply was
- * lost.
+ * A put that failed ambiguously may have happened, or may still happen. It is repeated with the same bytes at the same
+ * position until the store returns `created` or `exists`; only then is anything decided. `exists` is decided by
+ * content: the nonce in the bytes belongs to this claim alone, so equal bytes are this writer's own record, whose reply
+ * was lost.
  *
- * `startedAtMs` is what a lease may be counted from (R5). The next claimant waits a lease from the moment at which it
- * first saw this record, so the count must begin no later than the record could first be seen:
+ * A lease may be counted from `startedAtMs` (R5). The next claimant waits a lease from the moment at which it first saw
+ * this record, so the count must begin no later than the record could first be seen:
  * - `created`: this very attempt created it (exclusive creation), so no reader saw it before this attempt began; unless
  *   an earlier, ambiguous one had created it and retention has deleted it since (`goneSince`).
- * - `exists` and ours: one of the earlier attempts created it, and it is not known which; the record may have been
- *   visible since the first attempt that was ambiguous. Attempts before that one are known to have stored nothing.
+ * - `exists` and ours: an earlier attempt created it, but it is unknown which; the record may have been visible since
+ *   the first ambiguous attempt. Attempts before that one are known to have stored nothing.
  */
 import { FencedError } from "../errors.ts";
 import type { Log } from "./log.ts";
@@ -29,7 +29,8 @@ export interface DecidedPutOptions extends RetryPorts {
 }
 
 /**
- * - `mine`: durable at the position. - `other`: that record is there. - `gone`: taken by another, and deleted since.
+ * - `mine`: durable at the position. - `other`: that record is at the position. - `gone`: taken by another, and deleted
+ *   since.
  */
 export type DecidedPut =
   | { readonly kind: "mine"; readonly startedAtMs: number }
@@ -37,7 +38,7 @@ export type DecidedPut =
   | { readonly kind: "gone"; readonly boundary: Position };
 
 /**
- * Rejects with the signal's reason (the fate is unknown then), CorruptRecordError, UnknownFormatError, `unsuitable`.
+ * Rejects with the signal's reason (the outcome is then unknown), CorruptRecordError, UnknownFormatError, `unsuitable`.
  */
 export async function putUntilDecided(options: DecidedPutOptions): Promise<DecidedPut> {
   let mayBeVisibleSinceMs: number | undefined;
@@ -71,9 +72,9 @@ export async function putUntilDecided(options: DecidedPutOptions): Promise<Decid
 }
 
 /**
- * A retry that created the record: had an earlier attempt created it, others may have read it, claimed after it, and
- * deleted it. Counting a lease from now would then let a primary release bytes that was replaced long ago. The deletion
- * came after the boundary, so a boundary at or beyond the position shows it.
+ * Checks a retry that created the record. If an earlier attempt had created it, others may have read it, claimed after
+ * it, and deleted it; counting a lease from now would then let a primary that was replaced long ago release bytes. The
+ * deletion came after the boundary, so a boundary at or beyond the position shows it.
  */
 async function goneSince(options: DecidedPutOptions): Promise<{ kind: "gone"; boundary: Position } | undefined> {
   if (!options.rules.has("R4-boundary-check")) return undefined;
@@ -82,8 +83,8 @@ async function goneSince(options: DecidedPutOptions): Promise<{ kind: "gone"; bo
 }
 
 /**
- * Reads what is at the position that `exists`. "vanished": not there any more, and retention was not it: a stale
- * answer.
+ * Reads the record at the position that `exists`. "vanished": it is no longer there, but not because of retention: a
+ * stale answer.
  */
 async function ownerOfRecord(
   options: DecidedPutOptions,

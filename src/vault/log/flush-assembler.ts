@@ -1,11 +1,11 @@
 /**
- * Puts the parts of a flush together: a transaction larger than a record spans several, and is applied only as a whole.
+ * Assembles the parts of a flush: a transaction larger than a record spans several, and is applied only as a whole.
  *
- * Other records may stand between two parts; a claim may not: it means that the writer died in the middle, no client
- * was told that the flush is durable, and its parts are dropped.
+ * Other records may come between two parts, but not a claim: a claim means that the writer died in the middle. No
+ * client was told that the flush is durable, and its parts are dropped.
  *
- * Who gives it a keeper needs no memory for a flush of any size: pages of parts beyond the first few megabytes are kept
- * there. Sections of a flush of several parts are copied out of their records, which would otherwise stay in memory
+ * With a keeper, a flush of any size needs little memory: the keeper stores the pages of parts beyond the first few
+ * megabytes. Sections of a flush of several parts are copied out of their records, which would otherwise stay in memory
  * with their pages.
  */
 import type { DatabaseDelta } from "../../core/delta.ts";
@@ -15,9 +15,9 @@ import { logKey } from "./log-key.ts";
 import { flushBytesInMemoryMax } from "../limits.ts";
 import type { LogRecord, Position } from "../record.ts";
 
-/** Keeps pages somewhere else than in memory. */
+/** Stores pages somewhere other than in memory. */
 export interface PageKeeper {
-  /** The same deltas; their contents are there until `forget`. */
+  /** Returns the same deltas; their contents are available until `forget`. */
   keep(deltas: readonly DatabaseDelta[]): readonly DatabaseDelta[];
   forget(): void;
 }
@@ -35,14 +35,14 @@ export class FlushAssembler {
     this.#keeper = keeper;
   }
 
-  /** True between the first and the last part: a position where no state exists. */
+  /** True between the first and the last part: no state exists at such a position. */
   get isOpen(): boolean {
     return this.#part !== this.#parts;
   }
 
   /**
-   * Takes the next record of the log. Returns the flush when the record completes one; with a keeper its pages are
-   * there until the next record. Throws CorruptRecordError for a part that does not follow.
+   * Takes the next record of the log. Returns the flush if the record completes one; with a keeper its pages are
+   * available until the next record. Throws CorruptRecordError for a part that does not follow.
    */
   push(record: LogRecord): Flush | undefined {
     const { body, header, sections } = record;

@@ -1,19 +1,18 @@
 /**
- * Reads the log in order and believes nothing: magic, version, hashes, service, position (record-codec.ts), and what
- * only the order can tell: the chain, and that epochs go up by one, at `epoch` records only, each with a nonce of its
- * own.
+ * Reads the log in order and verifies everything: magic, version, hashes, service, position (record-codec.ts), and what
+ * only the order shows: the chain, and that epochs increase by one, at `epoch` records only, each with a new nonce.
  *
- * The end of the log is a position without a record. It looks the same when retention has deleted the record there, so
- * the reader asks for the boundary at the first end it meets and then at every so many-th end in a row. That is for
- * liveness; a claim in a hole is caught by the claim itself (R4, log-writer.ts). Its record stays where it is, and a
- * reader that was left behind would find it there and take it for a primary's: so no `epoch` record is believed at or
- * below the boundary. The record that was deleted there was deleted after the boundary was durable, so a reader that
- * can read what took its place can read the boundary.
+ * The end of the log is a position without a record. A record deleted by retention looks the same, so the reader reads
+ * the boundary at the first end that it meets and then at regular intervals of ends in a row. That is for liveness; a
+ * claim in a hole is caught by the claim itself (R4, log-writer.ts). The record of such a claim stays, and a reader
+ * that was left behind would find it and take it for a primary's: therefore no `epoch` record is accepted at or below
+ * the boundary. The record that was there before was deleted after the boundary was durable, so a reader that can read
+ * its replacement can read the boundary.
  *
- * A reader that finds record after record is behind, and looks for the following ones at the same time: with one
- * look-up in flight it would read no faster than a primary writes, and never catch up on a vault with latency. What was
- * looked for ahead and missed says nothing about now: the end of the log is only believed from a look-up that began in
- * `next` (R1).
+ * A reader that finds record after record is behind, and looks up the following ones at the same time: with one look-up
+ * in flight it would read no faster than a primary writes, and never catch up on a vault with latency. A miss of such a
+ * look-ahead says nothing about the present: the end of the log is accepted only from a look-up that began in `next`
+ * (R1).
  */
 import type { Rules } from "../../core/rules.ts";
 import { CorruptRecordError, LeftBehindError } from "../errors.ts";
@@ -23,7 +22,7 @@ import { decodeRecord } from "./record-codec.ts";
 import type { LogRecord, Position } from "../record.ts";
 
 export interface LogStart {
-  /** Of the last record already known; 0: none. */
+  /** Position of the last record already known; 0: none. */
   readonly position: Position;
   readonly hash: string;
   /**
@@ -51,7 +50,7 @@ export class LogReader {
   #boundarySeen = false;
   /** Records found in a row. */
   #found = 0;
-  /** Look-ups under way, of consecutive positions. */
+  /** Look-ups in flight, of consecutive positions. */
   #ahead: { readonly position: Position; readonly bytes: Promise<Uint8Array | undefined> }[] = [];
 
   constructor(options: LogReaderOptions) {
@@ -62,7 +61,7 @@ export class LogReader {
     this.#epoch = options.start.position === 0 ? 0 : options.start.epoch;
   }
 
-  /** Of the last record read, or of the start. */
+  /** Position of the last record read, or of the start. */
   get position(): Position {
     return this.#position;
   }
@@ -71,7 +70,7 @@ export class LogReader {
     return this.#hash;
   }
 
-  /** Of the last record read; 0 before the first, and where the start did not say it. */
+  /** Epoch of the last record read; 0 before the first if the start did not give it. */
   get epoch(): number {
     return this.#epoch ?? 0;
   }
@@ -84,7 +83,7 @@ export class LogReader {
     return this.#last?.record;
   }
 
-  /** The stored bytes of `last`: a claimant puts them once more before its own record. */
+  /** The stored bytes of `last`: a claimant puts them again before its own record. */
   get lastBytes(): Uint8Array | undefined {
     return this.#last?.bytes;
   }
@@ -95,8 +94,8 @@ export class LogReader {
   }
 
   /**
-   * The next record, verified, or undefined when the log ends here; to be called again later then.
-   * Throws CorruptRecordError, UnknownFormatError, LeftBehindError, StoreError; the reader stays where it was.
+   * Returns the next record, verified, or undefined if the log ends here; call it again later then. Throws
+   * CorruptRecordError, UnknownFormatError, LeftBehindError, StoreError; the reader stays at its position.
    */
   async next(): Promise<LogRecord | undefined> {
     const position = this.#position + 1;
@@ -120,7 +119,7 @@ export class LogReader {
     return record;
   }
 
-  /** Throws LeftBehindError when retention may have deleted the next record. */
+  /** Throws LeftBehindError if retention may have deleted the next record. */
   async assertNotLeftBehind(): Promise<void> {
     await this.#assertNotLeftBehind(this.#position + 1);
   }
@@ -144,7 +143,7 @@ export class LogReader {
     }
   }
 
-  /** More of them the longer the row, within what the records seem to weigh. */
+  /** Looks further ahead the more records were found in a row, within the bytes that they seem to need. */
   #lookAhead(position: Position, bytes: number): void {
     if (this.#found < 2) return;
     const wanted = Math.min(readAheadRecordsMax, 2 ** (this.#found - 2), Math.floor(readAheadBytesMax / bytes));

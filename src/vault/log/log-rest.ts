@@ -1,4 +1,4 @@
-/** What stands in the log after a position, as far as it can be read: what a restore that ends there leaves out. */
+/** The rest of the log after a position, as far as it can be read: what a restore to that position leaves out. */
 import { isVaultError } from "../errors.ts";
 import type { Position } from "../record.ts";
 import { type Log, readRecord } from "./log.ts";
@@ -6,16 +6,16 @@ import { type Log, readRecord } from "./log.ts";
 export interface LogRest {
   readonly from: Position;
   readonly to: Position;
-  /** Records with committed pages; those that cannot be read count as well. */
+  /** Records with committed pages, including unreadable ones. */
   readonly commits: number;
   readonly unreadable: number;
-  /** Calendar time of the last record that can be read, milliseconds since 1970; undefined: there is none. */
+  /** Wall-clock time of the last readable record, milliseconds since 1970; undefined: there is none. */
   readonly lastWallTimeMs: number | undefined;
-  /** That the readable ones change. */
+  /** Databases that the readable records change. */
   readonly databases: readonly string[];
 }
 
-/** undefined: nothing comes after it. Throws StoreError and the signal's reason. */
+/** Returns undefined if nothing comes after the position. Throws StoreError and the signal's reason. */
 export async function readRest(log: Log, after: Position, signal?: AbortSignal): Promise<LogRest | undefined> {
   const positions = await log.positions(after);
   const last = positions.at(-1);

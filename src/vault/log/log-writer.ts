@@ -1,28 +1,29 @@
 /**
  * The right to write to the log: gained by a claim (R1), lost at the first record of another writer (R2).
  *
- * Why a claim loses nothing. The claimant has read every record up to its position, and puts its `epoch` record right
- * after; exclusive creation lets it through only when nothing was written there in between. From then on the previous
- * primary's next put meets that record, which is never deleted (R4), and is fenced by it, however late it wakes up.
+ * Why a claim loses nothing: the claimant has read every record up to its position, and puts its `epoch` record right
+ * after. Exclusive creation admits it only if nothing was written there in between. From then on the previous primary's
+ * next put meets that record, which is never deleted (R4), and is fenced by it, however late it wakes up.
  *
  * How it would lose a write, and why it does not:
- * - The last record that the claimant read was visible, but not yet durable, and a power failure of the vault takes it
- *   away: the log would have a hole before the claim. So the claimant first puts that record once more, with the same
- *   bytes. Either it is there, and made durable by that (fs-store.ts), or it is created again. If retention has deleted
- *   it meanwhile, a copy comes back below the boundary, where no reader looks, and goes with the next clean-up.
- * - The claimant slept while others wrote, made a checkpoint and deleted the log it had read: its claim then succeeds
- *   in a hole. The boundary was durable before the first deletion, the deletion came before the claim could succeed,
- *   and the boundary is read after that: a boundary at or beyond the claim shows it, the claim is void (R4), nothing
- *   was or is ever written after it by this claimant.
+ * - The last record that the claimant read was visible but not yet durable, and a power failure of the vault loses it:
+ *   the log would have a hole before the claim. The claimant therefore first puts that record again, with the same
+ *   bytes. Either it exists, and the put makes it durable (fs-store.ts), or it is created again. If retention has
+ *   deleted it meanwhile, a copy comes back below the boundary, where no reader looks, and is removed by the next
+ *   clean-up.
+ * - The claimant slept while others wrote, made a checkpoint and deleted the log that it had read: its claim then
+ *   succeeds in a hole. The boundary was durable before the first deletion, the deletion came before the claim could
+ *   succeed, and the boundary is read after that. A boundary at or beyond the claim shows this: the claim is void (R4),
+ *   and this claimant never writes anything after it.
  *
- * The next part of a flush can be made ready while the one before it is put (`prepare`): its bytes follow from the
- * record under way. That is no second put in flight (R2): it has no name in the vault until `append` puts it, which it
- * does only when it still follows the last record, byte for byte.
+ * The next part of a flush can be prepared while the previous one is put (`prepare`): its bytes follow from the record
+ * in progress. This is not a second put in flight (R2): it has no name in the vault until `append` puts it, which
+ * happens only if it still follows the last record, byte for byte.
  *
- * A claim is a record of format 1, whatever the others are. It is the one record that is never deleted and that every
- * restore reads behind its checkpoint: in format 2 it would keep a host that reads format 1 only out until the next
- * claim, while a checkpoint is enough to begin behind all others. Nothing is lost by that, since a claim has no
- * sections.
+ * A claim always has format 1, whatever the other records have. It is the only record that is never deleted and that
+ * every restore reads in addition to its checkpoint. In format 2 it would exclude a host that reads only format 1 until
+ * the next claim, while one checkpoint suffices to start behind all other records. Nothing is lost, since a claim has
+ * no sections.
  */
 import type { Section } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
@@ -50,17 +51,17 @@ export interface ClaimOptions {
   /** Random id of this run of the host process. */
   readonly instance: string;
   readonly rules: Rules;
-  /** What every host that may read the log can read now; asked before each record. Default: 1. */
+  /** The newest format that every host of the log can read now; queried before each record. Default: 1. */
   readonly format?: (() => RecordFormat) | undefined;
-  /** Gives up the claim. A put under way may still take effect, as a claim that no host acts on. */
+  /** Gives up the claim. A put in flight may still take effect, as a claim that no host acts on. */
   readonly signal?: AbortSignal;
-  /** Told about every store failure that is retried, during the claim and during appends. */
+  /** Called for every store failure that is retried, during the claim and during appends. */
   readonly onTrouble?: (error: StoreError) => void;
 }
 
 /**
  * - `beaten`: another writer's `record` came first: read the log to its end before claiming again.
- * - `void`: retention has passed this reader, its claim landed in the hole: start again from the newest checkpoint.
+ * - `void`: retention has passed this reader and its claim landed in the hole: restart from the newest checkpoint.
  */
 export type ClaimOutcome =
   | { readonly kind: "claimed"; readonly writer: LogWriter; readonly record: LogRecord }
@@ -81,8 +82,8 @@ type WriterState =
 export interface AppendOptions {
   readonly signal?: AbortSignal | undefined;
   /**
-   * Beside the body. A required one needs format 2: ask `format` in the same turn. Optional ones are left out of a
-   * record of format 1.
+   * Sections beside the body. A required one needs format 2: check `format` in the same turn. Optional ones are left
+   * out of a record of format 1.
    */
   readonly sections?: readonly Section[] | undefined;
 }
@@ -105,7 +106,7 @@ export class LogWriter {
   #startedAtMs: number;
   #state: WriterState = { kind: "ready" };
   #flush = { part: 0, parts: 0 };
-  /** The record under way, or the last one: what the next one follows. */
+  /** The record in progress, or the last one: the next one follows it. */
   #tip: Pick<LogRecord, "hash"> & { readonly position: Position };
   #prepared: EncodedRecord | undefined;
 
@@ -121,7 +122,7 @@ export class LogWriter {
   }
 
   /**
-   * Rejects with the signal's reason, StoreError `unsuitable`, CorruptRecordError; store failures that may pass are
+   * Rejects with the signal's reason, StoreError `unsuitable`, CorruptRecordError; transient store failures are
    * retried.
    */
   static async claim(options: ClaimOptions): Promise<ClaimOutcome> {
@@ -159,7 +160,7 @@ export class LogWriter {
     }
   }
 
-  /** Of the last record written. */
+  /** Position of the last record written. */
   get position(): Position {
     return this.#position;
   }
@@ -168,26 +169,26 @@ export class LogWriter {
     return this.#hash;
   }
 
-  /** Of the next record. */
+  /** Format of the next record. */
   get format(): RecordFormat {
     return this.#options.format?.() ?? 1;
   }
 
-  /** Of the last successful put, the claim included. */
+  /** Start of the last successful put, the claim included. */
   get startedAtMs(): number {
     return this.#startedAtMs;
   }
 
-  /** False once an append has failed: it was the last. */
+  /** False once an append has failed: that was the last one. */
   get usable(): boolean {
     return this.#state.kind !== "ended";
   }
 
   /**
    * Writes the next record; durable when it resolves. One at a time: a second call before that is a programming error.
-   * Store failures that may pass are retried for as long as it takes, and told to `onTrouble`. Rejects with
-   * FencedError, CorruptRecordError, StoreError `unsuitable`, or the signal's reason; the writer has ended then, and
-   * whether the record was written is unknown unless it was fenced.
+   * Transient store failures are retried without limit, and reported to `onTrouble`. Rejects with FencedError,
+   * CorruptRecordError, StoreError `unsuitable`, or the signal's reason. The writer has then ended, and it is unknown
+   * whether the record was written unless the writer was fenced.
    */
   async append(body: RecordBody, { signal, sections = [] }: AppendOptions = {}): Promise<Appended> {
     if (this.#state.kind === "ended") throw new WriterEndedError(this.#position, this.#state.cause);
@@ -213,8 +214,8 @@ export class LogWriter {
   }
 
   /**
-   * The record that comes after the one under way (or the last one), unless another comes first: encoded now, and
-   * announced to the store. `append` of this very body, without sections, takes it.
+   * Prepares the record after the one in progress (or the last one), unless another comes first: encodes it now, and
+   * announces it to the store. `append` of this same body, without sections, uses it.
    */
   prepare(body: RecordBody): void {
     if (this.#state.kind === "ended") return;
@@ -223,7 +224,7 @@ export class LogWriter {
     this.#options.reader.log.prepare(encoded.record.header.position, encoded.bytes);
   }
 
-  /** Whatever was prepared is for the next record or for none. */
+  /** A prepared record is for the next record or for none. */
   #takePrepared(body: RecordBody, sections: readonly Section[]): EncodedRecord | undefined {
     const prepared = this.#prepared;
     this.#prepared = undefined;
@@ -242,14 +243,14 @@ export class LogWriter {
     );
   }
 
-  /** R2, in one place. The mutant takes every `exists` for its own lost reply. */
+  /** Checks R2, in this one place. The mutant takes every `exists` for its own lost reply. */
   #assertMine(outcome: DecidedPut, position: Position): number {
     if (outcome.kind === "mine") return outcome.startedAtMs;
     if (this.#options.rules.has("R2-fenced-on-exists")) throw fencedBy(position, outcome);
     return this.#options.clock.now();
   }
 
-  /** Parts of a flush follow each other: 1..parts, with no other commit in between. */
+  /** Parts of a flush follow each other: 1..parts, without another commit in between. */
   #assertNextPart(body: RecordBody): void {
     if (body.kind !== "commit") return;
     const { part, parts } = this.#flush;
@@ -260,13 +261,10 @@ export class LogWriter {
   }
 }
 
-/**
- * Makes the record that the claim follows durable; see the head comment. Returns an outcome only when that ends the
- * claim.
- */
+/** Makes the record before the claim durable; see the head comment. Returns an outcome only if that ends the claim. */
 async function putLastAgain(options: ClaimOptions): Promise<ClaimOutcome | undefined> {
   const { last, lastBytes, position, log } = options.reader;
-  // It starts at a checkpoint, whose position was durable.
+  // The reader starts at a checkpoint, whose position was durable.
   if (last === undefined || lastBytes === undefined) return undefined;
   const again = await putUntilDecided({ ...putPorts(options), position, bytes: lastBytes });
   if (again.kind === "mine") return undefined;

@@ -1,15 +1,15 @@
 /**
- * The log's port: records at positions 1, 2, 3, …, one at each, of which only retention takes any away. Reader, writer,
- * retention and verification work over it; where the records are kept is the implementation's own (store-log.ts).
+ * The log's port: records at positions 1, 2, 3, …, one at each; only retention removes records. Reader, writer,
+ * retention and verification work over it; only the implementation knows where records are kept (store-log.ts).
  *
- * Every implementation passes the same contract suite (test/support/vault/log-contract.ts). What the rules of
- * docs/PROTOCOL.md need of it:
- * - A position gets one content, and a put says whether it was this one that gave it (R1, R2). A put whose outcome is
- *   unknown is decided by repeating it (R3).
- * - Above the boundary there are no holes: where a record is found, so is every one before it. Writers put at the end
- *   only; no implementation may show a record earlier than those before it.
- * - The boundary never goes back, and is durable before the first record goes that it allows to go. `epoch` records
- *   stay, at whatever position (R4): any of them can be read for ever.
+ * Every implementation passes the same contract suite (test/support/vault/log-contract.ts). The rules of
+ * docs/PROTOCOL.md require:
+ * - A position gets one content, and a put reports whether it supplied it (R1, R2). A put with an unknown outcome is
+ *   decided by repeating it (R3).
+ * - Above the boundary there are no holes: if a record is found, so is every one before it. Writers put only at the
+ *   end; no implementation may show a record earlier than those before it.
+ * - The boundary never goes back, and is durable before the first record that it allows to remove is removed. `epoch`
+ *   records stay, at any position (R4): each of them can always be read.
  */
 import { CorruptRecordError } from "../errors.ts";
 import type { EpochRecord, LogRecord, Position } from "../record.ts";
@@ -18,11 +18,11 @@ import { decodeRecord } from "./record-codec.ts";
 
 export interface RemoveOptions {
   /**
-   * No record after this position is an `epoch` record, as a primary knows of its own (`LogWriter.claimPosition`): they
-   * need not be read.
+   * If given, no record after this position is an `epoch` record, as a primary knows of its own records
+   * (`LogWriter.claimPosition`): they need not be read.
    */
   readonly noEpochAfter?: Position | undefined;
-  /** Only says what it would remove. */
+  /** Only list what would be removed. */
   readonly dryRun?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -35,57 +35,58 @@ export interface Removed {
 }
 
 export interface Log {
-  /** What each record carries of the service's name (`serviceTagOf`). */
+  /** The tag of the service's name that each record carries (`serviceTagOf`). */
   readonly serviceTag: Uint8Array;
 
-  /** What errors and findings call the record at a position. */
+  /** Returns the name of the record at a position, for errors and findings. */
   nameOf(position: Position): string;
 
   /**
-   * Puts a whole record at a position that has none; durable when it resolves, and exactly one of several concurrent
-   * writers gets `created`. `exists` says nothing about the content: `get` tells whether it is the same
-   * (decided-put.ts). Throws StoreError; with `kind: "ambiguous"` it may or may not have happened, now or later.
+   * Puts a whole record at a position that has none; durable when it resolves. Exactly one of several concurrent
+   * writers gets `created`. `exists` says nothing about the content: `get` shows whether it is the same
+   * (decided-put.ts). Throws StoreError; with `kind: "ambiguous"` the put may or may not have happened, now or later.
    */
   put(position: Position, bytes: Uint8Array): Promise<PutOutcome>;
 
   /**
-   * These bytes are put at this position next, and do not change until then. A hint: it stores nothing, promises
-   * nothing and never fails.
+   * Announces that these bytes are put at this position next, and do not change until then. A hint: it stores nothing,
+   * promises nothing and never fails.
    */
   prepare(position: Position, bytes: Uint8Array): void;
 
   /**
-   * The bytes of the record, whole; undefined: the log ends before it, or retention has deleted it. Throws StoreError.
+   * Returns the whole bytes of the record; undefined: the log ends before it, or retention has deleted it. Throws
+   * StoreError.
    */
   get(position: Position): Promise<Uint8Array | undefined>;
 
-  /** Of all records after a position (default: 0), ascending. Throws StoreError. */
+  /** Returns the positions of all records after a position (default: 0), ascending. Throws StoreError. */
   positions(after?: Position): Promise<Position[]>;
 
-  /** Names of what lies among the records and is none. Throws StoreError. */
+  /** Returns the names of objects among the records that are not records. Throws StoreError. */
   strangeNames(): Promise<string[]>;
 
-  /** How far retention may have deleted the log; 0: nothing was ever deleted. Throws StoreError. */
+  /** Returns how far retention may have deleted the log; 0: nothing was ever deleted. Throws StoreError. */
   boundary(): Promise<Position>;
 
   /**
-   * Removes the records up to a position, but for `epoch` records and what cannot be read, and nothing above it. Run
-   * again, it removes what an interrupted run has left. Rejects with StoreError and the signal's reason.
+   * Removes the records up to a position, except `epoch` records and unreadable ones, and nothing above it. A repeated
+   * run removes what an interrupted run has left. Rejects with StoreError and the signal's reason.
    */
   removeUpTo(position: Position, options?: RemoveOptions): Promise<Removed>;
 
   /**
-   * The last claim, whatever stands behind it, past what cannot be read; undefined: there is none. Rejects with
-   * StoreError and the signal's reason.
+   * Returns the last claim, whatever comes after it, skipping unreadable records; undefined: there is none. Rejects
+   * with StoreError and the signal's reason.
    */
   newestEpoch(signal?: AbortSignal): Promise<EpochRecord | undefined>;
 
-  /** True when there is, and was, no record. Throws StoreError. */
+  /** True if there is and was no record. Throws StoreError. */
   isEmpty(): Promise<boolean>;
 }
 
 /**
- * The record at a position, verified for itself; undefined: there is none. Throws CorruptRecordError,
+ * Returns the record at a position, verified by itself; undefined: there is none. Throws CorruptRecordError,
  * UnknownFormatError, StoreError.
  */
 export async function readRecord(log: Log, position: Position): Promise<LogRecord | undefined> {
@@ -95,7 +96,9 @@ export async function readRecord(log: Log, position: Position): Promise<LogRecor
 
 export const isEpoch = (record: LogRecord | undefined): record is EpochRecord => record?.body.kind === "epoch";
 
-/** The claim at a position that a checkpoint names. Throws CorruptRecordError, UnknownFormatError, StoreError. */
+/**
+ * Returns the claim at a position that a checkpoint names. Throws CorruptRecordError, UnknownFormatError, StoreError.
+ */
 export async function readEpochRecord(log: Log, position: Position): Promise<EpochRecord> {
   const record = await readRecord(log, position);
   if (isEpoch(record)) return record;

@@ -10,8 +10,8 @@
  *     checkpoint  position u64, manifest hash 32 bytes
  *     vacate      reason string, has successor u8 (0 or 1), successor string when 1
  *
- * The same checks run when a payload is written and when it is read (`check…`): what a reader would refuse is never
- * written. Decoded page contents are views into the record's bytes.
+ * The same checks run when a payload is written and when it is read (`check…`): a payload that a reader would refuse is
+ * never written. Decoded page contents are views into the record's bytes.
  */
 import { isDatabaseName } from "../../core/database-name.ts";
 import type { DatabaseDelta, Page } from "../../core/delta.ts";
@@ -26,7 +26,7 @@ const checksumBytes = 16;
 const hashBytes = 32;
 const u32Max = 0xffff_ffff;
 
-/** Bytes of the payload, exactly. Throws RangeError for a body that cannot be stored. */
+/** Returns the exact number of payload bytes. Throws RangeError for a body that cannot be stored. */
 export function payloadLength(body: RecordBody): number {
   switch (body.kind) {
     case "epoch":
@@ -79,7 +79,7 @@ export function writePayload(writer: ByteWriter, body: RecordBody): void {
   }
 }
 
-/** Reads a body that takes all of `bytes`. Throws MalformedBytes. */
+/** Reads a body that takes up all of `bytes`. Throws MalformedBytes. */
 export function readPayload(kind: RecordKind, bytes: Buffer): RecordBody {
   const reader = new ByteReader(bytes, 0);
   const body = readBody(kind, reader);

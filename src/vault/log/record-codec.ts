@@ -1,5 +1,5 @@
 /**
- * The bytes of a record. Two formats with one header; little-endian.
+ * The bytes of a record: two formats with one header; little-endian.
  *
  *     offset  bytes
  *          0      4  magic "STLG"
@@ -19,13 +19,13 @@
  *        192     32  SHA-256 of the bytes 0..191: this is the hash of the record
  *        224      …  payload; format 1: the body (payload-codec.ts); format 2: sections, of which the body is the first (section-codec.ts)
  *
- * The record's hash covers the header, and through it the payload's hash: it stands for every byte, and costs one pass
- * over the payload, not two. The length is believed only after the header's hash was found right, and must then be
- * exactly what is there. Every flipped, missing or additional byte is therefore refused.
+ * The record's hash covers the header, and through it the payload's hash. It thus covers every byte with one pass over
+ * the payload, not two. The length is trusted only after the header's hash was verified, and must then match the
+ * available bytes exactly. Every flipped, missing or additional byte is therefore refused.
  *
- * Format 1 is read for ever: the log of a vault may begin with it. A version that reads only format 1 looks at magic,
- * header hash and format version before anything else, so it refuses a record of format 2 by its number and reads
- * nothing into it. When format 2 is written: src/core/record-format.ts.
+ * Every version reads format 1, because the log of a vault may begin with it. A version that reads only format 1 checks
+ * magic, header hash and format version first, so it refuses a record of format 2 by its number without interpreting
+ * it. src/core/record-format.ts decides when format 2 is written.
  */
 import type { Section } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
@@ -45,7 +45,7 @@ const hashedHeaderBytes = 192;
 
 const noHost = Buffer.alloc(hostIdBytesMax);
 
-/** The hash that stands before the first record. */
+/** The previous hash of the first record. */
 export const genesisHash = "0".repeat(64);
 
 const kindNumbers: Readonly<Record<RecordKind, number>> = { epoch: 1, commit: 2, renew: 3, checkpoint: 4, vacate: 5 };
@@ -57,14 +57,14 @@ const knownSections: ReadonlySet<string> = new Set();
 /** How a record is written. */
 export type RecordLayout =
   | { readonly format: 1 }
-  /** `steadVersion`: of the program that writes it; default: this one. */
+  /** `steadVersion`: version of the program that writes it; default: this one. */
   | {
       readonly format: 2;
       readonly sections?: readonly Section[] | undefined;
       readonly steadVersion?: string | undefined;
     };
 
-/** Bytes that a record with this body takes in the vault: for callers that split a flush into parts. */
+/** Returns the bytes that a record with this body takes in the vault: for callers that split a flush into parts. */
 export const encodedLength = (body: RecordBody, layout: RecordLayout = { format: 1 }): number =>
   recordHeaderBytes + payloadBytes(payloadLength(body), layout);
 
@@ -72,8 +72,8 @@ const payloadBytes = (bodyBytes: number, layout: RecordLayout): number =>
   layout.format === 1 ? bodyBytes : sectionsLength(bodyBytes, layout.sections ?? []);
 
 /**
- * Encodes a record. `serviceTag` comes from `serviceTagOf`.
- * Throws RangeError for what cannot be stored (too long, out of range): a programming error of the caller.
+ * Encodes a record. `serviceTag` comes from `serviceTagOf`. Throws RangeError for a value that cannot be stored (too
+ * long, out of range): a programming error of the caller.
  */
 export function encodeRecord(
   serviceTag: Uint8Array,
@@ -138,9 +138,9 @@ function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader
 }
 
 /**
- * Decodes and verifies the bytes found at `position`: all but what only the reader of the log knows (chain, epoch).
- * Throws CorruptRecordError or UnknownFormatError. Contents of pages and sections are views into `stored`. `known`: the
- * kinds of sections that are understood.
+ * Decodes and verifies the bytes found at `position`: everything except what only the reader of the log knows (chain,
+ * epoch). Throws CorruptRecordError or UnknownFormatError. Contents of pages and sections are views into `stored`.
+ * `known`: the kinds of sections that this version understands.
  */
 export function decodeRecord(
   serviceTag: Uint8Array,
@@ -156,7 +156,7 @@ export function decodeRecord(
   const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
   const headerIsWhole = hash.compare(bytes, hashedHeaderBytes, recordHeaderBytes) === 0;
   const format = bytes.readUInt16LE(4);
-  // A later format that kept this header says who wrote it.
+  // A later format with the same header names its writer.
   if (format !== 1 && format !== 2)
     throw new UnknownFormatError(logKey(position), `version ${format}`, "versions 1 and 2", {
       position,
@@ -248,7 +248,7 @@ function readContent(
   }
 }
 
-/** What a record header carries of the service's name. */
+/** Returns the tag of the service's name in a record header. */
 export function serviceTagOf(service: string): Uint8Array {
   return sha256(Buffer.from(service, "utf8")).subarray(0, 8);
 }

@@ -1,19 +1,19 @@
 /**
- * The payload of a record of format 2: sections, one after the other. Little-endian.
+ * The payload of a record of format 2: a sequence of sections. Little-endian.
  *
  *     kind length u8 (1 to 32), kind (lower-case letters, digits, hyphens)
  *     flags u8: bit 0 required; the others are zero
  *     content length u32, content
  *
- * The first is `body`, required, with the fields of the record's own kind (payload-codec.ts). Each kind stands once.
+ * The first is `body`, required, with the fields of the record's own kind (payload-codec.ts). Each kind occurs once.
  *
- * Why a later kind needs no new format. A kind is a name, so that also a version that has never heard of it can say
- * what it met. Its writer says whether the record means the same without it: if so it is optional, and a reader that
- * does not know it skips it by its length; if not it is required, and such a reader refuses the whole record, which
- * leaves it before that record. So nothing is half understood.
+ * Why a later kind needs no new format: a kind is a name, so even a version that does not know it can report it. Its
+ * writer declares whether the record means the same without it. If so, it is optional, and a reader that does not know
+ * it skips it by its length. If not, it is required, and such a reader refuses the whole record and stays before it. No
+ * record is ever half understood.
  *
- * How one would break it: by calling something optional without which the databases, or what a client was told, would
- * be another. What a promise rests on is required.
+ * How one would break it: by declaring a section optional without which the databases, or a client's answer, would be
+ * different. Anything that a promise rests on is required.
  */
 import type { Section } from "../../core/flush.ts";
 import { ByteReader, type ByteWriter, MalformedBytes, UnknownSection } from "./bytes.ts";
@@ -26,7 +26,10 @@ const u32Max = 0xffff_ffff;
 
 const headBytes = (kind: string): number => 1 + Buffer.byteLength(kind, "latin1") + 1 + 4;
 
-/** Bytes of a payload with a body of so many bytes, exactly. Throws RangeError for sections that cannot be stored. */
+/**
+ * Returns the exact number of payload bytes for a body of this size. Throws RangeError for sections that cannot be
+ * stored.
+ */
 export function sectionsLength(bodyBytes: number, sections: readonly Section[]): number {
   checkSections(sections);
   return sections.reduce(
@@ -51,8 +54,8 @@ export function writeSections(
 }
 
 /**
- * Reads all sections to the end of `bytes`; contents are views. `known`: the kinds that need not be skipped. Throws
- * MalformedBytes, UnknownSection.
+ * Reads all sections to the end of `bytes`; contents are views. `known`: the kinds that this version understands.
+ * Throws MalformedBytes, UnknownSection.
  */
 export function readSections(
   bytes: Buffer,

@@ -1,10 +1,10 @@
 /**
- * The log as objects of a store: each record is one, created exclusively under its position, and the boundary is the
- * largest position under `boundary/`.
+ * The log as objects of a store: each record is one object, created exclusively under its position, and the boundary is
+ * the largest position under `boundary/`.
  *
- * The store can only create, so each move of the boundary is a new, empty-handed entry, written before the first
- * deletion that it allows. Old entries go, but not the newest few: a listing is not a snapshot on every store, and one
- * that began before the newest entry and ended after the removal of all others would find none.
+ * The store can only create, so each move of the boundary creates a new empty entry, before the first deletion that it
+ * allows. Old entries are removed, except the newest few: a listing is not a snapshot on every store, and one that
+ * began before the newest entry existed and ended after the removal of all others would find none.
  */
 import { CorruptRecordError, isVaultError, UnknownFormatError } from "../errors.ts";
 import { boundaryEntriesKept } from "../limits.ts";
@@ -84,7 +84,7 @@ export class StoreLog implements Log {
     return true;
   }
 
-  /** False also when it is gone already. */
+  /** Returns false also if the record is already gone. */
   async #isRemovable(position: Position): Promise<boolean> {
     let record: LogRecord | undefined;
     try {
@@ -96,7 +96,7 @@ export class StoreLog implements Log {
     return record !== undefined && !isEpoch(record);
   }
 
-  /** Durable when it resolves; never down. */
+  /** Raises the boundary; durable when it resolves. Never lowers it. */
   async #raiseBoundary(position: Position): Promise<void> {
     const entries = await this.#boundaries();
     if ((entries.at(-1) ?? 0) >= position) return;

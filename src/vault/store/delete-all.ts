@@ -1,8 +1,8 @@
-/** Deletes many keys, a few at the same time, in their order. */
+/** Deletes many keys in their order, a few at a time. */
 import { deletionsAtOnce } from "../limits.ts";
 import type { Store } from "./store.ts";
 
-/** Rejects with StoreError and the signal's reason; what comes after is there still then. */
+/** Rejects with StoreError and the signal's reason; later keys then still exist. */
 export async function deleteAll(store: Store, keys: readonly string[], signal?: AbortSignal): Promise<void> {
   for (let at = 0; at < keys.length; at += deletionsAtOnce) {
     signal?.throwIfAborted();

@@ -1,15 +1,15 @@
 /**
- * The databases that operators took out of what is captured (`stead databases exclude`), for all hosts of a service,
- * now and later.
+ * The databases that operators excluded from capture (`stead databases exclude`), for all hosts of a service, now and
+ * later.
  *
  * Why not a record of the log: an operator excludes a database *because* no host can stay primary with it, and then no
- * host writes into the log; records go with retention, and a new kind of record would stop hosts of an older version in
- * the middle of an upgrade. Nor does it decide what the log decides: who is primary, and what is committed. That an
- * excluded database is not part of the state any more is a commit of the primary like any other (a removal), so a
- * reader of the log need not know of exclusions.
+ * host writes to the log. Records are removed by retention, and a new kind of record would stop hosts of an older
+ * version in the middle of an upgrade. Exclusions also decide nothing that the log decides: who is primary, and what is
+ * committed. The removal of an excluded database from the state is an ordinary commit of the primary, so a reader of
+ * the log need not know exclusions.
  *
- * Each act is one immutable object with the whole list after it, under the number after the newest: of two acts at once
- * one finds its number taken, and is made again on what the other left. The objects are kept: they are who excluded
+ * Each change is one immutable object with the whole resulting list, under the next number. Of two concurrent changes
+ * one finds its number taken, and is repeated on the other's result. The objects are kept: they record who excluded
  * what, and when.
  */
 import * as v from "valibot";
@@ -23,9 +23,9 @@ const version = 1;
 
 const exclusionSchema = v.object({
   name: v.pipe(v.string(), v.check(isDatabaseName, "not the name of a database")),
-  /** The host that was asked. */
+  /** The host that received the change. */
   host: v.string(),
-  /** Calendar time, milliseconds since 1970. */
+  /** Wall-clock time, milliseconds since 1970. */
   atMs: v.number(),
 });
 export type Exclusion = v.InferOutput<typeof exclusionSchema>;
@@ -37,19 +37,18 @@ const objectSchema = v.object({
 });
 
 interface Stored {
-  /** 0: there was no act yet. */
+  /** 0: there was no change yet. */
   readonly number: number;
   readonly databases: readonly Exclusion[];
 }
 
-/** The list that is in force. Throws StoreError, UnknownFormatError. */
+/** Returns the list in force. Throws StoreError, UnknownFormatError. */
 export const readExclusions = async (store: Store): Promise<readonly Exclusion[]> =>
   (await readStored(store)).databases;
 
 /**
- * Makes an act of the change; none when it changes nothing (`undefined`). Resolves with the list in force afterwards,
- * when that is durable. Throws StoreError, also an ambiguous one: the act may have been made then, and asking again
- * makes sure of it.
+ * Makes a change, unless it changes nothing (`undefined`). Resolves with the resulting list once it is durable. Throws
+ * StoreError, also an ambiguous one: the change may then have been made, and repeating the call makes sure of it.
  */
 export async function changeExclusions(
   store: Store,

@@ -1,14 +1,15 @@
 /**
- * The file system calls of the fs store, as promises over the callback API on plain descriptors; a port, so that tests
- * can make a call fail after it has happened, as NFS does.
+ * The file system calls of the fs store, as promises over the callback API on plain descriptors. It is a port, so that
+ * tests can make a call fail after it has taken effect, as NFS does.
  *
- * Asynchronous on purpose: a synchronous call costs less on a local disk, but a slow NFS server would then stop the
- * whole process, its status stream included. Every call is one hop to the thread pool, so the store counts them.
+ * The calls are asynchronous on purpose: a synchronous call costs less on a local disk, but a slow NFS server would
+ * then stop the whole process, its status stream included. Every call is one hop to the thread pool, so the store
+ * minimises their number.
  *
- * Not one job of a worker thread for a whole put: its two messages cost more than the hops that it saves. Write, fsync,
- * link, fsync of 9 kB on a memory file system, so without a disk, medians of two runs on two busy cores under Bun
- * 1.4.5: 93 and 102 us like this, 141 and 161 us in a worker, 27 and 31 us as synchronous calls. The rest of a put is
- * the disk's.
+ * A whole put as one job of a worker thread would be slower: its two messages cost more than the hops it saves. Write,
+ * fsync, link, fsync of 9 kB on a memory file system (no disk), medians of two runs on two busy cores under Bun 1.4.5:
+ * 93 and 102 us like this, 141 and 161 us in a worker, 27 and 31 us as synchronous calls. The disk determines the rest
+ * of a put.
  */
 import fs from "node:fs";
 import { promisify } from "node:util";
@@ -26,10 +27,7 @@ export interface FsCalls {
   mkdir(path: string): Promise<void>;
   rmdir(path: string): Promise<void>;
   readdir(path: string): Promise<readonly { readonly name: string; isDirectory(): boolean }[]>;
-  /**
-   * What tells one file from another. Whole: inode numbers of 64 bits are no doubles (CephFS, GlusterFS, XFS with
-   * inode64).
-   */
+  /** Identifies a file. Exact: 64-bit inode numbers do not fit into doubles (CephFS, GlusterFS, XFS with inode64). */
   identify(fd: number): Promise<{ readonly ino: bigint; readonly dev: bigint }>;
 }
 

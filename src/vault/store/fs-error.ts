@@ -1,5 +1,5 @@
 /**
- * What an errno of a file system call means for a store operation.
+ * The meaning of a file system call's errno for a store operation.
  *
  * Callers say whether the call could have made the object visible: only then can its failure be `ambiguous`.
  */
@@ -22,7 +22,7 @@ export function storeErrorOf(error: unknown, what: string, stage: Stage): StoreE
   return new StoreError(certain ? kind : "ambiguous", `${what}: ${code}`, advice, { cause: error });
 }
 
-/** The call says for sure that it did nothing, whatever its stage. */
+/** True if the error proves that the call did nothing, whatever its stage. */
 export const isDefinite = (error: unknown): boolean => meaningOf(errnoOf(error)).kind !== "unavailable";
 
 function meaningOf(code: string): { readonly kind: StoreErrorKind; readonly advice: string } {

@@ -1,9 +1,9 @@
 /**
- * fsync of the vault's folders, which makes the names in them durable.
+ * Syncs the vault's folders, which makes the names in them durable.
  *
- * Descriptors of the folders directly under the vault's are kept; folders further down come and go and are opened each
- * time. A descriptor that failed is used no more, and closed only after its last use: its number may be reused then,
- * and syncing that would be taken for success.
+ * Descriptors of the folders directly under the vault's are kept; deeper folders come and go and are opened each time.
+ * A descriptor that failed is not used again, and is closed only after its last use: its number may be reused then, and
+ * syncing that would be taken for success.
  */
 import { join } from "node:path";
 import { type FsCalls, O_DIRECTORY, O_RDONLY } from "./fs-calls.ts";
@@ -27,7 +27,9 @@ export class Folders {
     this.#work = work;
   }
 
-  /** `folder` is relative to the vault's, "" for that itself. Rejects with the error of the call that failed. */
+  /**
+   * `folder` is relative to the vault's folder, "" for that folder itself. Rejects with the error of the failed call.
+   */
   async sync(folder: string): Promise<void> {
     if (folder.includes("/")) {
       await this.#syncOnce(folder);

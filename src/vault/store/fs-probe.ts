@@ -1,9 +1,9 @@
 /**
- * Does this folder give what a vault needs? Asked once, at open, by doing it: writing, fsync of file and folder, and
- * above all exclusive creation (the second link() to one name must fail, and must leave the first content there).
+ * Tests whether a folder offers what a vault needs, once, at open, by doing it: writing, fsync of file and folder, and
+ * above all exclusive creation (the second link() to one name must fail and leave the first content).
  *
- * One process cannot prove that two machines exclude each other; but the file systems that get this wrong (no hard
- * links, links that overwrite, links that are emulated by copying) are found here.
+ * One process cannot prove that two machines exclude each other, but this finds the file systems that get it wrong (no
+ * hard links, links that overwrite, links emulated by copying).
  */
 import type { Stats } from "node:fs";
 import fs from "node:fs/promises";
@@ -13,11 +13,11 @@ import { temporaryFolder } from "./fs-temporaries.ts";
 import { staleTemporaryMs } from "../limits.ts";
 import { StoreError } from "./store.ts";
 
-/** Types of file systems that no other machine can change under us (statfs(2)); every other one may be shared. */
+/** Types of file systems that no other machine can change under us (statfs(2)); any other may be shared. */
 const localTypes = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630, 0x2fc12fc1, 0xf2f52010]);
 
 export interface FolderProbe {
-  /** It may be a network file system: absent names may come from a cache. */
+  /** It may be a network file system: a missing name may come from a cache. */
   readonly network: boolean;
 }
 
@@ -68,7 +68,7 @@ async function assertSecondLinkFails(folder: string, second: string, target: str
   }
 }
 
-/** Returns the file system's own time, which is what the ages of its files are measured by. */
+/** Returns the file system's own time, by which the ages of its files are measured. */
 async function writeSynced(path: string, content: string): Promise<number> {
   const file = await fs.open(path, "wx");
   try {

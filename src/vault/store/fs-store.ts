@@ -1,23 +1,23 @@
 /**
  * A vault in a folder that all hosts share: local disk, NFS, SMB with hard links.
  *
- * Put: temporary file → write → fsync → link() to the key → fsync of the folder; then the temporary's name goes. Why
- * so:
- * - link() is atomic and exclusive on every file system that has it, NFS included; the content was durable before the
+ * Put: temporary file → write → fsync → link() to the key → fsync of the folder; then the temporary's name is removed.
+ * Why:
+ * - link() is atomic and exclusive on every file system that has it, NFS included. The content was durable before the
  *   name appeared, so a reader finds the whole record or none, and the name of a whole record is never taken twice.
- * - An error of link() says little: NFS loses replies and then reports EEXIST for one's own link. So the inode decides:
- *   the temporary is this attempt's alone, and if the key leads to its inode with its content, the link was made by
- *   this attempt.
- * - The folder's fsync makes the name durable, and with it every name that was linked in it before. It runs also before
- *   `exists` is returned: an earlier attempt of the same writer may have linked and then failed to sync (R3 retries it
- *   and must not take visible for durable). A reader may see a name before it is durable; it may act on it only after
- *   that, which is why a claim puts the last record that it knows once more first (log-writer.ts).
+ * - An error of link() says little: NFS loses replies and then reports EEXIST for one's own link. The inode therefore
+ *   decides: the temporary belongs to this attempt alone, and if the key leads to its inode with its content, this
+ *   attempt made the link.
+ * - The folder's fsync makes the name durable, and with it every name that was linked in the folder before. It also
+ *   runs before `exists` is returned: an earlier attempt of the same writer may have linked and then failed to sync (R3
+ *   retries it and must not take visible for durable). A reader may see a name before it is durable, but may act on it
+ *   only afterwards; a claim therefore first puts the last record that it knows again (log-writer.ts).
  *
- * A put whose temporary went away under it (removed as stale) fails as `unavailable` and is made again.
+ * A put whose temporary was removed as stale fails as `unavailable` and is repeated.
  *
- * Look-up: open(), never stat(). On a network file system an absent name may come from the client's cache; opening the
- * folder makes the client ask the server whether it has changed (close-to-open), so an absent name is looked up once
- * more after that. Listing opens the folder as well.
+ * Look-up: open(), never stat(). On a network file system a missing name may come from the client's cache. Opening the
+ * folder makes the client ask the server whether it has changed (close-to-open), so a missing name is looked up again
+ * after that. Listing opens the folder as well.
  */
 import { join } from "node:path";
 import { type FsCalls, O_DIRECTORY, O_RDONLY, systemCalls } from "./fs-calls.ts";
@@ -31,7 +31,7 @@ import { assertKey, assertPrefix, isKey, pageOf } from "./store-key.ts";
 export interface FsStoreOptions {
   /** Absolute path of the vault's folder. */
   readonly folder: string;
-  /** True where another machine can change it: absent names are then looked up twice. */
+  /** True if another machine can change it: missing names are then looked up twice. */
   readonly network: boolean;
   /** For tests. */
   readonly calls?: FsCalls;
@@ -68,7 +68,7 @@ export class FsStore implements Store {
     }
   }
 
-  /** Writes and syncs the temporary of the next put, so that what is left of it is the name. */
+  /** Writes and syncs the temporary of the next put, so that only the name remains to be created. */
   prepare(key: string, bytes: Uint8Array): void {
     assertKey(key);
     this.#temporaries.writeAhead(bytes);
@@ -99,7 +99,7 @@ export class FsStore implements Store {
     if (parent.includes("/")) await this.#removeFolderIfEmpty(parent);
   }
 
-  /** Waits for clean-up under way and closes the descriptors. The store is not used afterwards. */
+  /** Waits for clean-up in progress and closes the descriptors. The store must not be used afterwards. */
   async close(): Promise<void> {
     this.#temporaries.close();
     this.#folders.close();
@@ -114,7 +114,7 @@ export class FsStore implements Store {
     }
   }
 
-  /** Gives the temporary its name; see the head comment for whom to believe. */
+  /** Gives the temporary its name; the head comment says how errors are interpreted. */
   async #link(key: string, temporary: Temporary, bytes: Uint8Array): Promise<PutOutcome> {
     const target = join(this.#folder, key);
     for (let attempt = 1; ; attempt += 1) {
@@ -126,8 +126,8 @@ export class FsStore implements Store {
         const owner = await this.#ownerOf(target, temporary.fd, bytes);
         if (owner === "mine") return { kind: "created" };
         if (owner === "other") return { kind: "exists" };
-        // EEXIST without the name: it came and went, or the look-up is stale. ENOENT: the temporary or a folder was
-        // removed.
+        // EEXIST without the name: it appeared and vanished, or the look-up is stale. ENOENT: the temporary or a folder
+        // was removed.
         const isCertain = errnoOf(error) === "ENOENT" || (errnoOf(error) !== "EEXIST" && isDefinite(error));
         throw storeErrorOf(error, `cannot link ${key} in ${this.url}`, isCertain ? "before" : "visible");
       }
@@ -135,8 +135,9 @@ export class FsStore implements Store {
   }
 
   /**
-   * Whose file the key leads to. "none" when there is no such name or it cannot be found out. The same inode number is
-   * not enough: file systems in user space make numbers up, and two files can get one; `bytes` tell those apart.
+   * Returns the owner of the file at the key; "none" if there is no such name or it cannot be determined. An equal
+   * inode number is not enough: file systems in user space invent numbers, and two files can get the same one; `bytes`
+   * distinguish those.
    */
   async #ownerOf(target: string, temporaryFd: number, bytes: Uint8Array): Promise<"mine" | "other" | "none"> {
     let fd: number | undefined;
@@ -190,7 +191,10 @@ export class FsStore implements Store {
     }
   }
 
-  /** Makes a network file system's client ask the server about the folder again. False: there is no such folder. */
+  /**
+   * Makes a network file system's client ask the server about the folder again. Returns false if there is no such
+   * folder.
+   */
   async #revalidate(key: string): Promise<boolean> {
     try {
       await this.#calls.close(await this.#calls.open(join(this.#folder, parentOf(key)), O_RDONLY | O_DIRECTORY));

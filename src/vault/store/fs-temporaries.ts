@@ -1,11 +1,10 @@
 /**
- * Temporary files of the fs store: written and synced before they get their name in the vault by link().
+ * Temporary files of the fs store: written and synced before link() gives them their name in the vault.
  *
- * Each is used for one attempt of one put, so the inode tells whose a name is. The next one is opened ahead, in the
- * background: creating a file is one of the two dearest steps of a put, and this takes it out of the way of a commit.
- * Of a put that is announced the content is written and synced ahead as well: while one part of a large flush gets its
- * name, the disk has the next one to write. What a crash leaves behind is removed at open, when it is a day old
- * (fs-probe.ts).
+ * Each is used for one attempt of one put, so the inode shows to whom a name belongs. The next one is opened ahead, in
+ * the background: creating a file is one of the two most expensive steps of a put, and this removes it from the path of
+ * a commit. For an announced put the content is also written and synced ahead: while one part of a large flush gets its
+ * name, the disk writes the next one. Files left by a crash are removed at open, once they are a day old (fs-probe.ts).
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
@@ -26,7 +25,7 @@ export class Temporaries {
   readonly #prefix: string;
   #made = 0;
   #ahead: Promise<Temporary | undefined> | undefined;
-  /** Written before anybody asked for it: `bytes` are the very ones that the next `write` will bring. */
+  /** Written ahead: `bytes` are the same that the next `write` will bring. */
   #written: { readonly bytes: Uint8Array; readonly temporary: Promise<Temporary | undefined> } | undefined;
   #isClosed = false;
 
@@ -40,7 +39,7 @@ export class Temporaries {
     this.#prefix = join(folder, temporaryFolder, `${host}-${process.pid}-${randomBytes(8).toString("hex")}-`);
   }
 
-  /** A temporary with this content, durable but for its name. Rejects with the error of the call that failed. */
+  /** Returns a temporary with this content, durable except for its name. Rejects with the error of the failed call. */
   async write(bytes: Uint8Array): Promise<Temporary> {
     const written = this.#written;
     if (written?.bytes !== bytes) return this.#writeNow(bytes);
@@ -49,8 +48,8 @@ export class Temporaries {
   }
 
   /**
-   * Begins the next `write` of these very bytes, which do not change until then. A failure shows itself there: it
-   * writes anew.
+   * Begins the next `write` of these same bytes, which do not change until then. After a failure `write` starts over
+   * and reports it.
    */
   writeAhead(bytes: Uint8Array): void {
     if (this.#isClosed) return;
@@ -72,12 +71,12 @@ export class Temporaries {
     }
   }
 
-  /** Opens the next one ahead, unless one is. A failure shows itself at the next `write`, which then opens its own. */
+  /** Opens the next temporary ahead, unless one is open. After a failure the next `write` opens its own. */
   openAhead(): void {
     this.#ahead ??= this.#open().catch(() => undefined);
   }
 
-  /** Removes its own name; the one that is the key stays. Failing costs a stale file, nothing else. */
+  /** Removes its own name; the name that is the key stays. A failure leaves only a stale file. */
   drop(temporary: Temporary): void {
     this.#work.own(this.#remove(temporary));
   }

@@ -1,6 +1,6 @@
 /**
- * Whose vault this is. A vault belongs to one service for its whole life; a host of another service is refused before
- * it reads a single record.
+ * The identity of a vault. A vault belongs to one service for its whole life; a host of another service is refused
+ * before it reads a single record.
  *
  * `identity.json` is written once, with `putIfAbsent`, so two processes that create the vault agree on one identity.
  */
@@ -16,20 +16,20 @@ const version = 1;
 
 export interface VaultIdentity {
   readonly service: string;
-  /** Random, in hex: tells this vault from another one of the same service (a copy, a new start). */
+  /** Random, in hex: distinguishes this vault from another one of the same service (a copy, a fresh start). */
   readonly id: string;
   readonly createdMs: number;
 }
 
-/** Undefined when there is none. Throws StoreError, NotAVaultError (unreadable), UnknownFormatError. */
+/** Returns undefined if there is none. Throws StoreError, NotAVaultError (unreadable), UnknownFormatError. */
 export async function readIdentity(store: Store): Promise<VaultIdentity | undefined> {
   const bytes = await store.get(identityKey);
   return bytes === undefined ? undefined : parseIdentity(store.url, bytes);
 }
 
 /**
- * Makes sure that the vault is this service's: writes the identity into an empty store, verifies an existing one.
- * Throws ForeignVaultError when it is another's, RangeError for a service name that cannot be one.
+ * Makes sure that the vault belongs to this service: writes the identity into an empty store, verifies an existing one.
+ * Throws ForeignVaultError if it belongs to another service, RangeError for an invalid service name.
  */
 export async function ensureIdentity(
   store: Store,

@@ -1,8 +1,7 @@
 /**
- * A vault in memory: for tests and for the simulation. The same contract as any store, with nothing that can fail.
+ * A vault in memory, for tests and the simulation: the contract of any store, without failures.
  *
- * Contents are copied on the way in and on the way out: a caller that changes its buffer changes nothing that is
- * stored.
+ * Contents are copied on the way in and out: a caller that changes its buffer changes nothing stored.
  */
 import type { PutOutcome, Store } from "./store.ts";
 import { assertKey, assertPrefix, pageOf } from "./store-key.ts";
@@ -43,7 +42,7 @@ export class MemoryStore implements Store {
     this.#objects.delete(key);
   }
 
-  /** For tests: puts damaged bytes where whole ones were. */
+  /** For tests: replaces stored bytes by damaged ones. */
   overwrite(key: string, bytes: Uint8Array): void {
     assertKey(key);
     this.#objects.set(key, new Uint8Array(bytes));

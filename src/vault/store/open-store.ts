@@ -1,8 +1,8 @@
 /**
- * Opens the vault that a URL names, after proving that the place gives what the store contract asks for.
+ * Opens the vault at a URL, after proving that the place meets the store's contract.
  *
- * Nothing is created here but subfolders: a folder without an identity is refused, because an empty mount point (the
- * share is not mounted) must never be taken for an empty vault. `createVault` is the one explicit way to a new one.
+ * It creates only subfolders: a folder without an identity is refused, because an empty mount point (the share is not
+ * mounted) must never be taken for an empty vault. Only `createVault` makes a new one.
  */
 import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
@@ -21,7 +21,7 @@ import { StoreError } from "./store.ts";
 
 const subfolders = [temporaryFolder, "log", "checkpoints", "chunks", "boundary"];
 
-/** Nothing to choose yet for folders; S3 will have its credentials here. */
+/** No options yet for folders; S3 will have its credentials here. */
 export type OpenStoreOptions = Readonly<Record<never, never>>;
 
 /**
@@ -41,8 +41,9 @@ export async function openStore(url: string, _options: OpenStoreOptions = {}): P
 }
 
 /**
- * Makes a new vault for a service: the folder (its parent exists), its subfolders, its identity. Doing it again for the
- * same service opens it; a folder with other things in it is refused, another service's vault throws ForeignVaultError.
+ * Makes a new vault for a service: the folder (its parent exists), its subfolders, its identity. Repeated for the same
+ * service it opens the vault; a folder with other contents is refused, another service's vault throws
+ * ForeignVaultError.
  */
 export async function createVault(
   url: string,

@@ -1,8 +1,8 @@
-/** Background work with an owner: a result does not wait for it, it never rejects, and it can be awaited at the end. */
+/** Background work with an owner: results do not wait for it, it never rejects, and it can be awaited at the end. */
 export class OwnedWork {
   readonly #pending = new Set<Promise<void>>();
 
-  /** For clean-up whose failure is harmless: the caller says why where it hands the work over. */
+  /** For clean-up whose failure is harmless; the caller says why. */
   own(work: Promise<unknown>): void {
     const owned: Promise<void> = work
       .then(

@@ -1,6 +1,4 @@
-/**
- * Store operations that are made again until they succeed: pauses double from the least to the greatest, with jitter.
- */
+/** Retries store operations until they succeed: pauses double from the shortest to the longest, with jitter. */
 import type { Clock } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import { retryPauseMsMax, retryPauseMsMin } from "../limits.ts";
@@ -10,11 +8,11 @@ export interface RetryPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
-  /** Told about each failure that is retried: the vault is full, slow, away. */
+  /** Called for each failure that is retried: the vault is full, slow, away. */
   readonly onTrouble?: ((error: StoreError) => void) | undefined;
 }
 
-/** Full, denied, unavailable, ambiguous may pass; `unsuitable` and everything that is not the store's does not. */
+/** Full, denied, unavailable, ambiguous are transient; `unsuitable` and errors that are not the store's are not. */
 export const isTransient = (error: unknown): error is StoreError =>
   error instanceof StoreError && error.kind !== "unsuitable";
 
@@ -24,7 +22,7 @@ export async function pauseBeforeRetry(ports: RetryPorts, failures: number): Pro
   await ports.clock.sleep(longest * (0.5 + ports.random.fraction() / 2), ports.signal);
 }
 
-/** Makes a read operation again until it answers. Rejects with what may not pass, or with the signal's reason. */
+/** Repeats a read operation until it answers. Rejects with a permanent error, or with the signal's reason. */
 export async function retryUntilAnswered<T>(ports: RetryPorts, operation: () => Promise<T>): Promise<T> {
   for (let failures = 0; ; ) {
     ports.signal?.throwIfAborted();

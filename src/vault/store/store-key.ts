@@ -1,4 +1,4 @@
-/** The shape of keys that the store contract promises; both sides of it are checked here, for every store. */
+/** The form of keys in the store contract, checked here for every store. */
 import { keyBytesMax } from "../limits.ts";
 
 /** Segments between slashes. */
@@ -8,7 +8,7 @@ export function isKey(key: string): boolean {
   return key.length <= keyBytesMax && shape.test(key);
 }
 
-/** A wrong key is a programming error. */
+/** An invalid key is a programming error. */
 export function assertKey(key: string): void {
   if (!isKey(key)) throw new RangeError(`not a key of a store: ${JSON.stringify(key)}`);
 }
@@ -18,7 +18,7 @@ export function assertPrefix(prefix: string): void {
     throw new RangeError(`not a prefix of keys: ${JSON.stringify(prefix)}`);
 }
 
-/** The tail of `list`, the same for all stores: only keys > after, ascending by code unit, no more than the limit. */
+/** The final step of `list` for all stores: only keys > after, ascending by code unit, no more than the limit. */
 export function pageOf(
   keys: string[],
   options: { readonly after?: string; readonly limit?: number } | undefined,

@@ -1,13 +1,13 @@
 /**
- * The vault's port: an object store with four operations, and nothing else decides anything.
+ * The vault's port: an object store with four operations. Nothing else in the vault decides anything.
  *
- * Every implementation passes the same contract suite (test/support/vault/store-contract.ts).
- * Keys are relative paths of `[a-z0-9._-]` segments joined by `/`, at most 200 bytes.
+ * Every implementation passes the same contract suite (test/support/vault/store-contract.ts). Keys are relative paths
+ * of `[a-z0-9._-]` segments joined by `/`, at most 200 bytes.
  */
 
 import { OperatorError } from "../../runtime/operator-error.ts";
 
-/** What became of a put. `exists` says nothing about the content: the caller reads and compares. */
+/** The outcome of a put. `exists` says nothing about the content: the caller reads and compares. */
 export type PutOutcome = { readonly kind: "created" } | { readonly kind: "exists" };
 
 export interface Store {
@@ -15,28 +15,28 @@ export interface Store {
   readonly url: string;
 
   /**
-   * Stores the whole content under a key that has none; durable when it resolves, and exactly one of several concurrent
-   * writers gets `created`. Throws `StoreError`; with `kind: "ambiguous"` it may or may not have happened, now or
+   * Stores the whole content under a key that has none; durable when it resolves. Exactly one of several concurrent
+   * writers gets `created`. Throws `StoreError`; with `kind: "ambiguous"` the put may or may not have happened, now or
    * later.
    */
   putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome>;
 
   /**
-   * These bytes are put under this key next, and do not change until then: what can be done before the name appears is
-   * begun now. A hint: it stores nothing, promises nothing and never fails.
+   * Announces that these bytes are put under this key next, and do not change until then, so that work before the name
+   * appears can begin now. A hint: it stores nothing, promises nothing and never fails.
    */
   prepare(key: string, bytes: Uint8Array): void;
 
-  /** The content, whole, or undefined when there is none. Throws `StoreError`. */
+  /** Returns the whole content, or undefined if there is none. Throws `StoreError`. */
   get(key: string): Promise<Uint8Array | undefined>;
 
   /**
-   * Keys that start with `prefix` (which ends with `/`), ascending by code unit, only those > `after`. Throws
-   * `StoreError`.
+   * Returns the keys that start with `prefix` (which ends with `/`), ascending by code unit, only those > `after`.
+   * Throws `StoreError`.
    */
   list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]>;
 
-  /** Removes a key; no error when there is none. Durable at some later time. Throws `StoreError`. */
+  /** Removes a key; a missing key is no error. Durable at some later time. Throws `StoreError`. */
   delete(key: string): Promise<void>;
 }
 
@@ -44,8 +44,8 @@ export interface Store {
  * - `ambiguous`: the operation may have taken effect (time-out, lost reply). Only puts throw it; R3 applies.
  * - `full`: no space or quota; nothing was stored.
  * - `denied`: no permission, read-only; nothing was stored.
- * - `unavailable`: the store did not answer; nothing was stored; trying again may help.
- * - `unsuitable`: the store does not give what the contract asks (exclusive creation, durability); never retried.
+ * - `unavailable`: the store did not answer; nothing was stored; a retry may help.
+ * - `unsuitable`: the store does not meet the contract (exclusive creation, durability); never retried.
  */
 export type StoreErrorKind = "ambiguous" | "full" | "denied" | "unavailable" | "unsuitable";
 

@@ -1,7 +1,7 @@
-/** What `verify` says about a vault: each finding names the thing, and says whether anything is lost by it. */
+/** The findings of `verify` about a vault: each names an object, and says whether anything is lost. */
 import type { Position } from "../record.ts";
 
-/** - `damage`: something is not what was written. - `notice`: unusual, or left over; nothing is lost by it. */
+/** - `damage`: something differs from what was written. - `notice`: unusual, or left over; nothing is lost. */
 export type Severity = "damage" | "notice";
 
 export type FindingKind =
@@ -25,7 +25,7 @@ export type FindingKind =
 export interface Finding {
   readonly severity: Severity;
   readonly kind: FindingKind;
-  /** The key that it is about, or the first of several. */
+  /** The key concerned, or the first of several. */
   readonly key: string;
   readonly message: string;
 }
@@ -37,7 +37,7 @@ export interface CheckpointReport {
   readonly databases: number;
   /** Bytes of the databases in it. */
   readonly bytes: number;
-  /** Manifest and all chunks are what was written, and give the databases that their checksums name. */
+  /** Manifest and all chunks are as written, and the databases match their checksums. */
   readonly whole: boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Reads every manifest and every chunk that one refers to, each chunk once at each place, and reports what is not what
- * was written.
+ * Reads every manifest and every chunk that one refers to, each chunk once at each place, and reports what differs from
+ * what was written.
  */
 import {
   chunkCountOf,
@@ -28,7 +28,7 @@ export interface CheckpointsReport {
 }
 
 export interface VerifyCheckpointsOptions {
-  /** Without it, whether the pages give the checksums of the databases is not looked at. */
+  /** Without it, the databases are not compared with their checksums. */
   readonly proof?: Pick<PageProof, "checksumOf"> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -80,7 +80,7 @@ async function readOrReport(
 }
 
 /**
- * By key: the checksums of its pages, by page size and number of the first; undefined: it is damaged. A chunk may stand
+ * By key: the checksums of its pages, by page size and number of the first page; undefined: damaged. A chunk may occur
  * at several places.
  */
 type VerifiedChunks = Map<string, Map<string, Uint8Array> | undefined>;
@@ -121,7 +121,8 @@ async function verifyChunks(work: ChunksWork): Promise<boolean> {
 }
 
 /**
- * The checksum of the chunk's pages at its place (nothing without a proof); undefined when it is not what was written.
+ * Returns the checksum of the chunk's pages at its place (nothing without a proof); undefined if it differs from what
+ * was written.
  */
 async function verifyChunk(
   { store, manifest, verified, findings, proof }: ChunksWork,

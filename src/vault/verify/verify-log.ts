@@ -1,8 +1,8 @@
 /**
- * Walks the whole log and goes on after damage: what is not readable is a finding, not an end.
+ * Walks the whole log and continues after damage: an unreadable record is a finding, not an end.
  *
- * Up to the boundary only claims are left, and claims that landed in the hole are void; each is verified for itself.
- * After it the records must follow each other without a gap; after a damaged one the walk starts anew at the next.
+ * Up to the boundary only claims remain, and claims that landed in the hole are void; each is verified by itself. After
+ * the boundary the records must follow each other without a gap; after a damaged one the walk restarts at the next.
  */
 import type { Flush } from "../../core/flush.ts";
 import { allRules } from "../../core/rules.ts";
@@ -21,17 +21,17 @@ export interface LogReport {
   readonly lastPosition: Position;
   readonly epoch: number;
   readonly host: string | undefined;
-  /** Of what was provably in order: first and last position of each unbroken run after the boundary, ascending. */
+  /** The provably ordered parts: first and last position of each unbroken run after the boundary, ascending. */
   readonly runs: readonly (readonly [first: Position, last: Position])[];
   /** Manifests that a readable `checkpoint` record announces: position → hash. */
   readonly announced: ReadonlyMap<Position, string>;
-  /** Hash of the record at each position that a run covers: what a checkpoint at that position must carry. */
+  /** Hash of the record at each position that a run covers; a checkpoint at that position must carry it. */
   readonly hashes: ReadonlyMap<Position, string>;
 }
 
 /**
- * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined when that is not to be had.
- * `proof` takes every record that is in order; without it, what flushes make of the databases is not looked at.
+ * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined if it is not available.
+ * `proof` takes every record in order; without it, flushes are not replayed.
  */
 export async function verifyLog(
   log: Log,
@@ -68,7 +68,7 @@ class Walk {
   readonly #findings: Finding[];
   readonly #proof: JournalProof | undefined;
   #flush: FlushAssembler;
-  /** What is missing from which position on: what retention has passed during the walk is no damage. */
+  /** Missing ranges by first position: a range that retention has passed during the walk is not damage. */
   readonly gaps = new Map<Finding, Position>();
   firstEpoch: number | undefined;
   epoch = 0;
@@ -84,7 +84,7 @@ class Walk {
     this.#flush = this.#newFlush();
   }
 
-  /** Memory for a flush of any size is not needed: what a proof does not ask of its pages is not looked at. */
+  /** A flush of any size needs little memory: only what the proof needs of its pages is kept. */
   #newFlush(): FlushAssembler {
     return new FlushAssembler(this.#proof?.keeper ?? { keep: () => [], forget: () => undefined });
   }
@@ -141,7 +141,7 @@ class Walk {
     }
   }
 
-  /** True when the record is in order and the walk can go on from it. */
+  /** Returns true if the record is in order and the walk can continue from it. */
   async #take(reader: LogReader): Promise<boolean> {
     let record: LogRecord | undefined;
     let flush: Flush | undefined;
@@ -170,7 +170,7 @@ class Walk {
     if (record.body.kind === "checkpoint") this.announced.set(record.body.checkpointPosition, record.body.manifestHash);
   }
 
-  /** A reader that takes the record at the position on its own word, or undefined when even that is damaged. */
+  /** Returns a reader that trusts the record at the position, or undefined if even that record is damaged. */
   async #anchorAt(position: Position): Promise<LogReader | undefined> {
     this.#flush = this.#newFlush();
     const record = await this.#decode(position);
@@ -203,7 +203,7 @@ class Walk {
 }
 
 /**
- * A claim below the boundary is void when the log went on with a lower epoch, or when another claim has the same epoch.
+ * A claim below the boundary is void if the log continued with a lower epoch, or if another claim has the same epoch.
  */
 function reportVoidClaims(
   log: Log,

@@ -1,8 +1,8 @@
 /**
- * Verifies a whole vault, without writing: identity, log, checkpoints with all their chunks, and how they fit together.
+ * Verifies a whole vault without writing: identity, log, checkpoints with all their chunks, and their consistency.
  *
- * The answer to the question that counts is `restorable`: from which checkpoint, up to which position. A vault in use
- * changes meanwhile; what retention removes during the walk is looked for in a new boundary and not reported as damage.
+ * `restorable` answers the main question: from which checkpoint, up to which position. A vault in use changes
+ * meanwhile; what retention removes during the walk is recognised by a new boundary and not reported as damage.
  */
 import type { CheckpointManifest } from "../checkpoint/checkpoint-manifest.ts";
 import { startOf } from "../checkpoint/checkpoint-manifest.ts";
@@ -31,22 +31,22 @@ export interface VaultReport {
   readonly checkpoints: readonly CheckpointReport[];
   readonly chunks: number;
   readonly leftOverChunks: number;
-  /** The newest state that can be proven: this checkpoint and the journal up to that position. Undefined: none. */
+  /** The newest provable state: this checkpoint and the journal up to that position. Undefined: none. */
   readonly restorable: { readonly checkpoint: Position; readonly upTo: Position } | undefined;
-  /** Flushes that no host can apply, ascending; each is a finding as well. */
+  /** Flushes that no host can apply, ascending; each is also a finding. */
   readonly unappliable: readonly UnappliableFlush[];
   readonly findings: readonly Finding[];
 }
 
 export interface VerifyOptions {
-  /** Replays what hosts would do with the pages; without it only the records themselves are verified. */
+  /** Replays the pages as hosts would; without it only the records themselves are verified. */
   readonly proof?: PageProof;
-  /** Default: whatever the identity says. */
+  /** Default: the service in the identity. */
   readonly service?: string;
   readonly signal?: AbortSignal;
 }
 
-/** Throws StoreError and the signal's reason only; all that is wrong with the vault is in the report. */
+/** Throws only StoreError and the signal's reason; all problems of the vault are in the report. */
 export async function verifyVault(store: Store, options: VerifyOptions = {}): Promise<VaultReport> {
   const findings: Finding[] = [];
   const identity = await identityOf(store, options.service, findings);
@@ -85,7 +85,7 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
 }
 
 /**
- * Records name their service; without one there is nothing to verify them against, and `no-identity` is damage enough.
+ * Records name their service; without one there is nothing to verify them against, and `no-identity` is already damage.
  */
 const emptyLog: LogReport = {
   findings: [],
@@ -144,7 +144,10 @@ function startAt(
   return undefined;
 }
 
-/** A manifest must carry the hash of the record at its position, and the announcement the hash of the manifest. */
+/**
+ * Compares: a manifest must carry the hash of the record at its position, and the announcement the hash of the
+ * manifest.
+ */
 function compare(manifests: readonly CheckpointManifest[], log: LogReport): Finding[] {
   const findings: Finding[] = [];
   const linked = new Set(manifests.map(({ previous }) => previous?.position));

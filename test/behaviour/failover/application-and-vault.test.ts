@@ -439,7 +439,7 @@ describe("an impaired primary", () => {
     for (const id of ["b", "c"]) s.hears(id, { impairments: [{ kind: "disk", reason: "it is full", forMs: 9_000 }] });
     quarterSeconds(s, 8, (at) => s.hears("a", disk(1_000 + 250 * at)));
     expect(s.phase).toBe("serving");
-    expect(s.state.stays).toContain("no host is better off");
+    expect(s.state.stays).toContain("no host is in better condition");
     expect(s.all("note")).toMatchObject([{ level: "error", what: "primary-impaired" }]);
     s.hears("a", { role: "primary" });
     expect(s.state.stays).toBeNull();

@@ -192,7 +192,7 @@ describe("how it looks", () => {
     );
     expect(text.split("\n").filter((line) => line.length > 100)).toEqual([]);
     expect(text.match(/^ {2}b: /gm)?.length).toBe(2);
-    expect(text).toContain("  b: do: mend the cause");
+    expect(text).toContain("  b: do: fix the cause");
   });
 
   test("status says what is wrong before anything else", () => {

@@ -81,7 +81,7 @@ describe.skipIf(process.platform !== "linux").each(ways)(
       const daemon = await numberIn("daemon");
       await supervisor.stop();
       expect(isAlive(daemon)).toBe(false);
-      expect(warnings.join("\n")).toMatch(new RegExp(`left processes behind, which are killed: .*${daemon} \\(`));
+      expect(warnings.join("\n")).toMatch(new RegExp(`left processes behind; they are killed: .*${daemon} \\(`));
     });
 
     test("is gone after a kill, when the whole application was started in a session of its own", async () => {

@@ -152,7 +152,7 @@ describe("a rehearsal", () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await one.run("secondary", secondary)).toMatchObject({
       kind: "refused",
-      refusal: { reason: expect.stringContaining("runs here already") },
+      refusal: { reason: expect.stringContaining("already running here") },
     });
     one.cut("a promotion came");
     await one.gone();

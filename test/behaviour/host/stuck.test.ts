@@ -82,7 +82,7 @@ describe("an application that hangs", () => {
     await supervised.supervisor.whenReady();
     void ask(supervised, "/stop");
     expect(await supervised.gaveUp).toMatch(
-      /^the application was stuck: .*, and it was restarted for being stuck within 60000 ms already$/,
+      /^the application was stuck: .*, and it was already restarted as stuck within 60000 ms$/,
     );
     expect(supervised.supervisor.status.state).toBe("stopped");
   });

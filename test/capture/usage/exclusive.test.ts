@@ -63,7 +63,7 @@ test("an import that takes long is told apart: it may end", async () => {
   await it.application.open("app", it.path);
   await it.application.run("app", "CREATE TABLE t(v); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)");
   while (pair.source.uncaptured()[0]?.reason.includes("stays locked by") !== true) await pair.sync();
-  expect(pair.source.uncaptured()[0]?.advice).toContain("A long first transaction, an import, is waited for");
+  expect(pair.source.uncaptured()[0]?.advice).toContain("The host waits for a long first transaction");
   await it.application.run("app", "COMMIT");
   await pair.settle();
 });

@@ -92,7 +92,7 @@ test("a commit into a file that was replaced while it is open is never acknowled
       renameSync(join(it.root, "a.db"), join(it.folder, "elsewhere"));
       await it.pair.settle();
     })(),
-  ).rejects.toThrow("commits into a database whose file was deleted before");
+  ).rejects.toThrow("commits into a database whose file was already deleted");
 });
 
 test("a new file under the name of a database that was renamed over an open one waits: what was acknowledged stays in the journal", async () => {

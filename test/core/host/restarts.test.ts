@@ -30,6 +30,6 @@ test.each<[string, Restart[], Restart["cause"], number, RestartVerdict["kind"]]>
 test("no restart at all is a limit too", () => {
   expect(judgeEnding([], "stuck", 0, { max: 0, windowMs: 1_000 })).toMatchObject({
     kind: "give-up",
-    why: "it was restarted 0 times within 1000 ms already",
+    why: "it was restarted 0 times within 1000 ms",
   });
 });

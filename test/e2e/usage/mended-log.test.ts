@@ -70,7 +70,7 @@ test("a second host that joins behind such a record has the primary mend the log
   await here.cluster.whenWhole(60_000, new AbortController().signal);
   const mended = await runStead(["vault", "verify", vault]);
   expect(mended.stdout).toMatch(
-    /notice +unappliable-flush: .*hosts begin behind it, with the checkpoint at position \d+/,
+    /notice +unappliable-flush: .*hosts start behind it, from the checkpoint at position \d+/,
   );
   expect(mended.code).toBe(0);
   await here.killPrimary();

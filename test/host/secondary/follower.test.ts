@@ -116,8 +116,8 @@ describe("a follower", () => {
     await asked.promise;
     await follower.end(); // The files are a restore's, or a term's, from here on.
     answer.resolve();
-    await expect(reading).rejects.toThrow("does not follow any more");
-    await expect(follower.catchUp()).rejects.toThrow("does not follow any more");
+    await expect(reading).rejects.toThrow("no longer follows");
+    await expect(follower.catchUp()).rejects.toThrow("no longer follows");
     expect(target.flushes).toEqual([]);
   });
 
@@ -141,7 +141,7 @@ describe("a follower", () => {
     disk.resolve();
     await ending;
     expect(target.flushes).toEqual([[1]]);
-    await expect(reading).rejects.toThrow("does not follow any more");
+    await expect(reading).rejects.toThrow("no longer follows");
   });
 
   test("stays where it is while a claim is being decided, whoever asks: the claim stands on what was read, applied and seen by then", async () => {
