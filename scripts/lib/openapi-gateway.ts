@@ -111,7 +111,7 @@ const commands: readonly Call[] = [
   call(
     "post",
     "/v1/suspects/clear",
-    "Forwards requests again that were put aside because they ended the application",
+    "Forwards requests again that were set aside because they ended the application",
     { request: "ServiceRequest", description: "The hosts that have forgotten them", body: json("SuspectsCleared") },
     [400, 404, 409],
   ),

@@ -105,7 +105,7 @@ const calls: readonly Call[] = [
   {
     method: "post",
     path: "/v1/suspects/clear",
-    summary: "Forwards requests again that were put aside because they ended the application",
+    summary: "Forwards requests again that were set aside because they ended the application",
     request: { schema: "Nothing", optional: true },
     ok: { description: "They are forgotten", body: { json: ["HostStatus"] } },
     others: { 401: "Unauthorized", 413: "TooLarge" },
