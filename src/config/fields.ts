@@ -1,6 +1,6 @@
 /**
- * The kinds of values in a configuration file, as valibot schemas. Each message has two parts, what is accepted and
- * what to do, so that a report never has to derive them from a type's name.
+ * The kinds of values in a configuration file, as valibot schemas. Each says what it accepts and what to do about
+ * another value. A message of valibot is one text, so the two are kept beside the issue that they explain.
  */
 import * as v from "valibot";
 import { isAddressRange, listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";
@@ -15,14 +15,27 @@ import {
   type UnitResult,
 } from "./units.ts";
 
-const separator = "\u0000";
+export interface Explanation {
+  readonly accepted: string;
+  /** What to do about it. */
+  readonly advice: string;
+}
 
-/** A message for `splitMessage`. */
-export const message = (accepted: string, advice: string): string => accepted + separator + advice;
+const explanations = new WeakMap<v.BaseIssue<unknown>, Explanation>();
 
-export function splitMessage(text: string): { accepted: string; advice: string } {
-  const [accepted, advice] = text.split(separator);
-  return { accepted: accepted ?? text, advice: advice ?? "correct the value" };
+/** Returns a message for a valibot schema; `explanationOf` gives its two parts for each issue of that schema. */
+export const message =
+  (accepted: string, advice: string) =>
+  (issue: v.BaseIssue<unknown>): string => {
+    explanations.set(issue, { accepted, advice });
+    return accepted;
+  };
+
+/** Throws for an issue of a schema that was made without `message`: every schema of a file has one. */
+export function explanationOf(issue: v.BaseIssue<unknown>): Explanation {
+  const explanation = explanations.get(issue);
+  if (explanation === undefined) throw new Error(`a schema of the configuration has no message: ${issue.message}`);
+  return explanation;
 }
 
 /** A TOML table. An array (`[[name]]`) is not one, nor is a date. */

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { findContradictions, type PartialContent } from "./contradictions.ts";
-import { splitMessage } from "./fields.ts";
+import { type Explanation, explanationOf } from "./fields.ts";
 import { type KeyPath, locateKeys, pathText } from "./locate.ts";
 import { Problems, show } from "./problems.ts";
 import { resolveGateway, resolveHost, resolveServices } from "./resolve.ts";
@@ -61,7 +61,7 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
     raw = parse(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    return { kind: "invalid", problems: [syntaxProblem(file, error)] };
+    return { kind: "invalid", problems: [syntaxProblem(file, text, error)] };
   }
   const locate = locateKeys(text);
   const problems = new Problems(file, locate);
@@ -82,15 +82,26 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   return { kind: "ok", config: resolveParts(anchor, content, secret ?? "", warnings.sorted()) };
 }
 
-function syntaxProblem(file: string, error: TomlError): Problem {
-  const [reason] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
-  const line = error.codeblock.split("\n").find((text) => text.startsWith(`${error.line}:`)) ?? "";
+const lineCharactersShown = 80;
+
+function syntaxProblem(file: string, text: string, error: TomlError): Problem {
+  const line = text.split(/\r?\n/)[error.line - 1]?.trim() ?? "";
+  const shown = line === "" || /secret/i.test(line) ? "" : `: ${line.slice(0, lineCharactersShown)}`;
   return {
     ...{ file, line: error.line, column: error.column, key: "" },
-    found: `text that is not TOML (${reason ?? "malformed"})${line === "" || /secret/i.test(line) ? "" : `: ${line.replace(/^\d+:\s*/, "").slice(0, 80)}`}`,
+    found: `text that is not TOML (${reasonOf(error)})${shown}`,
     accepted: 'TOML 1.0: [table] lines and key = value lines, strings in quotes, for example lease = "1s"',
     advice: "correct this line; the lines after it were not checked",
   };
+}
+
+/** The parser wraps its reason into a text, with the line below it. An error without a reason shows the wrapping. */
+const wrapping = new TomlError("", { toml: "", ptr: 0 }).message;
+const endOfReason = "\n\n";
+
+function reasonOf({ message, codeblock }: TomlError): string {
+  const start = wrapping.length - endOfReason.length;
+  return message.slice(start, message.length - codeblock.length - endOfReason.length);
 }
 
 function reportUnknownKeys(raw: Record<string, unknown>, problems: Problems): void {
@@ -139,7 +150,7 @@ function reportIssue(
 ): void {
   const path: KeyPath = [part, ...(issue.path ?? []).map((item) => item.key as string | number)];
   const missing = issue.type === "object";
-  const { accepted, advice } = splitMessage(missing ? messageWhenMissing(path) : issue.message);
+  const { accepted, advice } = missing ? explainMissing(path) : explanationOf(issue);
   if (!missing) {
     problems.add(path, { found: show(path, valueAt(raw, path)), accepted, advice });
     return;
@@ -152,11 +163,11 @@ function reportIssue(
   });
 }
 
-function messageWhenMissing(path: KeyPath): string {
+function explainMissing(path: KeyPath): Explanation {
   const schema = schemaAt(fileSchema, path);
-  if (schema === undefined) throw new Error(`the schema reports a key that it does not have: ${pathText(path)}`);
-  const result = v.safeParse(schema, undefined);
-  return result.issues?.[0].message ?? "";
+  const [issue] = (schema === undefined ? undefined : v.safeParse(schema, undefined).issues) ?? [];
+  if (issue === undefined) throw new Error(`the schema reports a key that may be missing: ${pathText(path)}`);
+  return explanationOf(issue);
 }
 
 function valueAt(value: unknown, path: KeyPath): unknown {

@@ -200,7 +200,17 @@ const application = table("host.application", {
   command: v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage)),
   cwd: v.optional(text("path of a folder")),
   port: v.optional(whole(1, 65_535)),
-  env: v.optional(v.record(v.string(), v.string(message("a string", "put the value into quotes"))), {}),
+  env: v.optional(
+    v.record(
+      v.string(),
+      v.string(message("a string", "put the value into quotes")),
+      message(
+        "a table of strings",
+        'write it as { NAME = "value" }, or as [host.application.env] with a line for each',
+      ),
+    ),
+    {},
+  ),
   ready: v.optional(
     table("host.application.ready", {
       path: v.optional(requestTarget),
