@@ -1,16 +1,17 @@
 /**
- * Names of databases: paths below the data folder with forward slashes, as the journal, the vault and people see them.
+ * Names of databases: paths below the data folder with forward slashes, as the journal, the vault and operators see
+ * them.
  *
- * A file's name on Linux is bytes. In a name of ours each byte that is not part of valid UTF-8, and each backslash,
- * stands as `\xHH` (two lower-case hexadecimal digits); everything else stands for itself. So a backslash in a name
- * always begins an escape, two different files never have the same name, and each name leads back to exactly the bytes
- * that it came from. A name with any other backslash (`\x2f` for a slash, `\x61` for a letter, a lone one) is none:
- * nothing leads out of the folder, and no file has two names. Names without backslashes are what they were before there
- * were escapes.
+ * A file's name on Linux is bytes. In a database name, each byte that is not part of valid UTF-8, and each backslash,
+ * is written as `\xHH` (two lower-case hexadecimal digits); everything else stands for itself. A backslash in a name
+ * therefore always begins an escape, two different files never have the same name, and each name leads back to exactly
+ * its original bytes. A name with any other backslash (`\x2f` for a slash, `\x61` for a letter, a lone one) is invalid:
+ * no name leads out of the folder, and no file has two names. Names without backslashes are unchanged from versions
+ * without escapes.
  */
 const escape = /\\x([0-9a-f]{2})/g;
 
-/** The name of a path (relative, or one segment of it) that the file system gave as bytes. */
+/** Returns the name of a path (relative, or one segment of it) given as bytes by the file system. */
 export function nameOfBytes(bytes: Uint8Array): string {
   let name = "";
   for (let at = 0; at < bytes.length; ) {
@@ -26,7 +27,7 @@ export function nameOfBytes(bytes: Uint8Array): string {
   return name;
 }
 
-/** The bytes of the path that a name stands for. */
+/** Returns the bytes of the path of a name. */
 export function bytesOfName(name: string): Uint8Array {
   const parts: number[] = [];
   let from = 0;
@@ -38,23 +39,23 @@ export function bytesOfName(name: string): Uint8Array {
   return new Uint8Array(parts);
 }
 
-/** True when the name is not itself a path in UTF-8: it must go through `bytesOfName`. */
+/** True if the name is not itself a UTF-8 path and must go through `bytesOfName`. */
 export const hasEscapes = (name: string): boolean => name.includes("\\");
 
-/** Names come from the vault and become paths on a host: nothing may lead out of its data folder. */
+/** Names come from the vault and become paths on a host: none may lead out of its data folder. */
 export function isDatabaseName(name: string): boolean {
   if (name === "" || name.includes("\0") || !isCanonical(name)) return false;
   return name.split("/").every((segment) => segment !== "" && segment !== "." && segment !== "..");
 }
 
-/** True when each backslash begins an escape of a byte that has to be escaped. */
+/** True if each backslash begins an escape of a byte that must be escaped. */
 export const isCanonical = (name: string): boolean => !hasEscapes(name) || nameOfBytes(bytesOfName(name)) === name;
 
 const backslash = 0x5c;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Bytes of the UTF-8 sequence (RFC 3629, section 4) that begins there; 0 when none does. */
+/** Returns the length of the UTF-8 sequence (RFC 3629, section 4) that begins there; 0 if there is none. */
 function validLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at] ?? 0;
   if (first < 0x80) return 1;

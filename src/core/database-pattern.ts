@@ -1,34 +1,34 @@
 /**
- * Which names `host.databases` may have: paths below the data folder, with `*` and `?` within one segment and `**` for
- * any folders. One rule for the configuration, which refuses others before anything runs, and for capture, which looks
- * for the files.
+ * The names that `host.databases` may have: paths below the data folder, with `*` and `?` within one segment and `**`
+ * for any folders. The configuration, which refuses others before anything runs, and capture, which looks for the
+ * files, share this rule.
  */
 import { isDatabaseName } from "./database-name.ts";
 
 const companions = /-(?:wal|shm|journal)$/;
 
 /**
- * The host's lock on its folders (src/host/machine/folder-lock.ts): no database, whatever a pattern says, and never
- * moved away.
+ * The host's lock on its folders (src/host/machine/folder-lock.ts): never a database, whatever a pattern says, and
+ * never moved away.
  */
 export const folderLockName = ".stead-host.lock";
 
 export const databasePatternAccepted =
   'a path below the data folder with forward slashes, where * and ? match within one segment and ** any folders, such as "notes.db", "tenants/*.db" or "**/*.db"';
 
-/** The segment that stands for any number of folders, also none. */
+/** The segment that matches any number of folders, including none. */
 export const anyFolders = "**";
 
 /** True for a file that SQLite keeps beside a database, and for the host's lock. */
 export const isCompanion = (name: string): boolean => companions.test(name) || name === folderLockName;
 
-/** The name of the database that a file with the name of a companion would belong to; undefined for other names. */
+/** Returns the name of the database to which a companion file would belong; undefined for other names. */
 export const ownerOf = (name: string): string | undefined =>
   companions.test(name) ? name.replace(companions, "") : undefined;
 
 /**
- * The segments of a pattern; undefined when it is none: absolute, with `..`, the name of a companion file, or `**`
- * beside other letters or at the end.
+ * Returns the segments of a pattern; undefined if it is invalid: absolute, with `..`, the name of a companion file, or
+ * `**` beside other letters or at the end.
  */
 export function databaseSegments(pattern: string): readonly string[] | undefined {
   const segments = pattern.split("/");
@@ -40,10 +40,10 @@ export function databaseSegments(pattern: string): readonly string[] | undefined
   return isBad ? undefined : segments;
 }
 
-/** What a segment of a path must be to match a segment of a pattern. */
+/** Returns the expression that matches a segment of a path. */
 export const segmentExpression = (segment: string): RegExp => new RegExp(`^${expressionOf(segment)}$`);
 
-/** Whether a name matches one of `patterns` and none of `except`. */
+/** Returns a test for names that match one of `patterns` and none of `except`. */
 export function nameMatcher(patterns: readonly string[], except: readonly string[] = []): (name: string) => boolean {
   const [wanted, unwanted] = [patterns, except].map((list) => list.flatMap((pattern) => nameExpression(pattern) ?? []));
   return (name) =>
@@ -51,7 +51,9 @@ export function nameMatcher(patterns: readonly string[], except: readonly string
     unwanted?.some((expression) => expression.test(name)) !== true;
 }
 
-/** The names that no pattern matches, or that are excepted: what the vault knows and this host would not capture. */
+/**
+ * Returns the names that match no pattern, or are excepted: databases of the vault that this host would not capture.
+ */
 export function unmatchedNames(
   names: Iterable<string>,
   patterns: readonly string[],
@@ -76,10 +78,10 @@ function nameExpression(pattern: string): RegExp | undefined {
   return new RegExp(`^${parts.join("")}$`);
 }
 
-/** Of the databases that no pattern matches so many are named. */
+/** Largest number of unmatched databases that a message names. */
 const unmatchedShown = 5;
 
-/** What an operator reads about databases of the vault that no pattern matches: found, and what to do. */
+/** Formats the message about databases of the vault that match no pattern: found, and what to do. */
 export function describeUnmatched(names: readonly string[], patterns: readonly string[]): string {
   const shown =
     names.slice(0, unmatchedShown).join(", ") +

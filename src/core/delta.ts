@@ -1,5 +1,5 @@
 /**
- * What moves from capture through the log to a secondary: the new content of whole database pages.
+ * The new content of whole database pages, on its way from capture through the log to a secondary.
  *
  * A delta is physical and idempotent: applying it twice, or applying it to a database that already has it, changes
  * nothing. Applying all deltas of the records 1..p in order to an empty folder gives exactly the databases at position
@@ -15,8 +15,8 @@ export interface Page {
   /** Exactly `pageSize` bytes. */
   readonly content: Uint8Array;
   /**
-   * First 16 bytes of SHA-256(number ‖ content), where this process has computed them from the content before. Never
-   * what a record says.
+   * First 16 bytes of SHA-256(number ‖ content), if this process has computed them from the content. Never taken from a
+   * record.
    */
   readonly hash?: Uint8Array | undefined;
 }
@@ -27,11 +27,11 @@ export interface DatabaseDelta {
   readonly name: string;
   /** Bytes: a power of two, 512..65536. */
   readonly pageSize: number;
-  /** Pages of the database after the commit; pages beyond it are cut off. 0 with no pages: the database was removed. */
+  /** Pages of the database after the commit; pages beyond it are cut off. 0 without pages: the database was removed. */
   readonly pageCount: number;
   /**
-   * In the last delta of a database in its flush: of the whole database after that. In those before it, it says nothing
-   * (zeros, or the same).
+   * In the last delta of a database in its flush: the checksum of the whole database after it. In earlier ones it means
+   * nothing (zeros, or the same).
    */
   readonly checksum: DatabaseChecksum;
   readonly pages: readonly Page[];

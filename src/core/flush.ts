@@ -1,16 +1,14 @@
 /**
  * A flush: everything that one collection of a primary put into the log, whole, as its readers take it.
  *
- * It has the deltas of its databases, and what its records carry beside them: sections. A follower, a restore and a
- * restore to a moment hand the whole flush to what applies it, so a new kind of section needs a writer and a target,
- * and nothing in between.
+ * It has the deltas of its databases, and the sections of its records. Follower, restore and point-in-time restore pass
+ * the whole flush to the part that applies it, so a new kind of section needs only a writer and a target.
  */
 import type { DatabaseDelta } from "./delta.ts";
 
 /**
- * Something that a record of format 2 carries beside its own fields, under the name of its kind. A reader that does not
- * know the kind skips the section when it is optional, and refuses the record when it is required
- * (src/vault/log/section-codec.ts).
+ * A part of a format 2 record beside its own fields, under the name of its kind. A reader that does not know the kind
+ * skips an optional section, and refuses a record with a required one (src/vault/log/section-codec.ts).
  */
 export interface Section {
   /** Lower-case letters, digits and hyphens, 1 to 32. */
@@ -31,6 +29,6 @@ export interface Flush {
   readonly wallTimeMs: number;
   /** In order; those of one database belong together. */
   readonly deltas: readonly DatabaseDelta[];
-  /** Of all its records, in order; optional ones of unknown kinds too. */
+  /** Sections of all its records, in order, including optional ones of unknown kinds. */
   readonly sections: readonly Section[];
 }

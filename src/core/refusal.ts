@@ -1,13 +1,13 @@
-/** Why a host does not do what a gateway ordered: as it judges, as it travels, and in words for operators. */
+/** Why a host does not carry out a gateway's order: for decisions, on the wire, and in words for operators. */
 
 /** Its tags are published (docs/CONTROL-API.md). */
 export type Refusal =
   | { readonly kind: "epoch_taken"; readonly epoch: number; readonly host: string }
   | { readonly kind: "primary_alive"; readonly evidence: string }
   | { readonly kind: "not_ready"; readonly reason: string }
-  /** The order was on its way, or waited there, for too long. */
+  /** The order was in transit, or waited at the host, for too long. */
   | { readonly kind: "order_expired"; readonly reason: string }
-  /** The host's vault is not the vault of the service, or lost records. */
+  /** The host's vault is not the vault of the service, or has lost records. */
   | { readonly kind: "other_log"; readonly reason: string };
 
 export function describeRefusal(refusal: Refusal): string {

@@ -1,47 +1,46 @@
 /**
- * May a request be sent again? (docs/PROTOCOL.md, "replay")
+ * Decides whether a request may be resent (docs/PROTOCOL.md, "replay").
  *
- * Only if (a) not a byte of it was sent, or (b) the host said "not executed", or (c) the method is idempotent (RFC
- * 9110, 9.2.2) and no byte of a response was released; and, where something was sent, its body is still held.
- * Everything else is reported as unknown: executing a write a second time, unasked, is worse than an honest error.
+ * It may be resent only if (a) no byte of it was sent, or (b) the host said "not executed", or (c) the method is
+ * idempotent (RFC 9110, 9.2.2) and no byte of a response was released; and, if something was sent, its body is still
+ * held. Everything else is reported as unknown: silently executing a write a second time is worse than an honest error.
  *
- * What was sent and lost is sent again `againMax` times in all, a safe method too: a request may be the reason why its
- * application ends, and each repetition would end it again. It is lost only when its executor is gone: the host, or the
- * process of the application. An application that lives has given its answer by closing the connection, by an answer
- * that cannot be understood, or by taking longer than it may; asking again would have it do the same work again.
+ * A lost request is resent `againMax` times in all, even with a safe method: the request may be what crashes its
+ * application, and each repetition would crash it again. A request is lost only if its executor is gone: the host, or
+ * the process of the application. A living application has given its answer by closing the connection, by an
+ * unintelligible answer, or by exceeding its time; asking again would make it do the same work again.
  *
- * What may change something (PUT, DELETE) is repeated only where no first copy of it can execute behind the repetition:
- * in a later epoch, or after the end of the application that had it. A host that says "application ended" has read the
- * request from its connection, has seen every process that had it end, and lets the repetition through only when the
- * application was started again.
+ * A request that may change something (PUT, DELETE) is resent only where no first copy can execute after the
+ * repetition: in a later epoch, or after the application that received it has ended. A host that says "application
+ * ended" has read the request from its connection, has seen every process that had it end, and lets the repetition
+ * through only once the application was restarted.
  *
- * To break it: count what was never sent as lost, or forget the count where a request goes back to wait for a primary.
+ * How one would break it: count a request that was never sent as lost, or forget the count when a request goes back to
+ * wait for a primary.
  */
 import { allRules, type Rules } from "./rules.ts";
 
 /**
- * Request field of a gateway to a host: the epoch for which it was routed. A host executes only requests of its own
- * epoch, so a copy of an abandoned attempt that a network delivers late (kernels go on sending) can't execute behind
- * its repetition.
+ * Request field from a gateway to a host: the epoch for which the request was routed. A host executes only requests of
+ * its own epoch, so a copy of an abandoned attempt that the network delivers late (kernels keep sending) cannot execute
+ * after its repetition.
  */
 export const epochField = "Stead-Epoch";
 
-/**
- * True when a host that serves `epoch` may execute a request whose field says `routedFor`; without the field it may.
- */
+/** True if a host that serves `epoch` may execute a request whose field says `routedFor`; without the field it may. */
 export function isOfEpoch(routedFor: string | undefined, epoch: number, rules: Rules = allRules): boolean {
   return routedFor === undefined || routedFor === String(epoch) || !rules.has("replay-own-epoch");
 }
 
-/** Why there is no answer to a request that was sent. */
+/** Why a request that was sent has no answer. */
 export type LossCause =
   /** The connection to the host broke: it may be gone. */
   | "host-lost"
-  /** The host lives; the process of its application ended. */
+  /** The host is alive; the process of its application ended. */
   | "application-ended"
-  /** The application lives and closed the connection. */
+  /** The application is alive and closed the connection. */
   | "closed"
-  /** Nothing came in the time that was given. */
+  /** Nothing arrived within the time limit. */
   | "timed-out";
 
 export type AttemptOutcome =
@@ -60,12 +59,13 @@ export type AttemptOutcome =
   | { readonly kind: "client-gone" };
 
 export type ReplayDecision =
-  /** Nothing more to do: the client has its answer, or a visibly cut one, or is gone. */
+  /** Nothing more to do: the client has its answer, or a visibly truncated one, or is gone. */
   | { readonly kind: "answered" }
   /**
-   * Send it again, to the primary of that moment. `changes-state`: only in a later epoch. Idempotence covers the same
-   * request twice, not a late first copy behind another client's newer write; in a later epoch the first copy is not
-   * executed any more. `application-ended`: in the same epoch too, since what had the first copy is gone.
+   * Resend it, to the primary of that moment. `changes-state`: only in a later epoch. Idempotence covers the same
+   * request executed twice, not a late first copy that executes after another client's newer write; in a later epoch
+   * the first copy is no longer executed. `application-ended`: in the same epoch too, since the process that had the
+   * first copy is gone.
    */
   | {
       readonly kind: "again";
@@ -74,26 +74,26 @@ export type ReplayDecision =
     }
   /** Provably not executed, but its body is no longer held: the client may send it again itself. */
   | { readonly kind: "give-up"; readonly reason: string }
-  /** Not executed and not to be repeated: requests like it end the application (core/suspects.ts). */
+  /** Not executed and not to be resent: requests like it end the application (core/suspects.ts). */
   | { readonly kind: "put-aside"; readonly retryAfterSeconds: number; readonly reason: string }
-  /** It answered, in a way that cannot be passed on. */
+  /** The application answered in a way that cannot be passed on. */
   | { readonly kind: "invalid"; readonly reason: string }
-  /** Not answered in time; it may be executed still. */
+  /** Not answered in time; it may still be executing. */
   | { readonly kind: "timed-out"; readonly reason: string }
-  /** It may have been executed, or not, or in part. */
+  /** It may have been executed, not at all, or in part. */
   | { readonly kind: "unknown"; readonly reason: string };
 
 /** RFC 9110, 9.2.2, with the registered methods that are defined as idempotent there. Names are case-sensitive. */
 const idempotentMethods: readonly string[] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
 
-/** RFC 9110, 9.2.1: they change nothing, whatever number of copies executes. */
+/** RFC 9110, 9.2.1: safe methods change nothing, however many copies execute. */
 const safeMethods: readonly string[] = ["GET", "HEAD", "OPTIONS", "TRACE"];
 
 export function isIdempotent(method: string): boolean {
   return idempotentMethods.includes(method);
 }
 
-/** What is known of a request from before. */
+/** What is known from earlier tries of a request. */
 export interface ReplayHistory {
   /** How its earlier tries were lost, oldest first; tries that were not executed do not count. */
   readonly losses: readonly LossCause[];
@@ -101,7 +101,7 @@ export interface ReplayHistory {
   readonly againMax: number;
 }
 
-/** What to do after `outcome` of a request with `method`. */
+/** Returns what to do after `outcome` of a request with `method`. */
 export function decideReplay(
   method: string,
   outcome: AttemptOutcome,
@@ -124,8 +124,8 @@ export function decideReplay(
     case "lost":
       return afterLoss(method, outcome, history, rules);
     case "upstream-invalid":
-      // It answered, so it may have executed; what it said cannot be understood and would hardly be better the next
-      // time.
+      // The application answered, so it may have executed the request; its answer is unintelligible and would hardly be
+      // better next time.
       return { kind: "invalid", reason: outcome.reason };
     case "put-aside":
       return outcome;
@@ -152,7 +152,7 @@ function afterLoss(
 
 const times = (count: number): string => (count === 1 ? "once" : count === 2 ? "twice" : `${count} times`);
 
-/** What happened to a request in all its tries, for its client. */
+/** Describes all tries of a request for its client. */
 export function describeLosses(losses: readonly LossCause[], reason: string): string {
   const ended = losses.filter((cause) => cause === "application-ended").length;
   const gone = losses.length - ended;

@@ -1,10 +1,10 @@
 /**
- * Which checkpoints and which part of the log are still needed (R6); everything else may go.
+ * Which checkpoints and which part of the log are still needed (R6); everything else may be removed.
  *
- * Needed are: the newest `checkpointsMin` announced checkpoints, every point in time of the last `windowMs` (so also
- * the last checkpoint before the window begins, from which its first moment is reached), and the log after the oldest
- * of those checkpoints. Calendar times come from different hosts and may go backwards: they are only ever read so that
- * more is kept, and `checkpointsMin` holds without them.
+ * Needed are the newest `checkpointsMin` announced checkpoints, every point in time of the last `windowMs` (and so the
+ * last checkpoint before the window, from which its first moment is reached), and the log after the oldest of those
+ * checkpoints. Wall-clock times come from different hosts and may go backwards: they can only cause more to be kept,
+ * and `checkpointsMin` holds without them.
  */
 import type { Rules } from "./rules.ts";
 
@@ -17,14 +17,14 @@ export interface RetentionPolicy {
 
 export interface RetentionCheckpoint {
   readonly position: number;
-  /** Calendar time of the state, milliseconds since 1970. */
+  /** Wall-clock time of the state, milliseconds since 1970. */
   readonly wallTimeMs: number;
   /** A `checkpoint` record named it, or a later announced one links to it. Position 0 counts as announced. */
   readonly announced: boolean;
 }
 
 export interface RetentionInput {
-  /** All that have a manifest, in any order. */
+  /** All checkpoints with a manifest, in any order. */
   readonly checkpoints: readonly RetentionCheckpoint[];
   /** Position of the last record of the log. */
   readonly logPosition: number;
@@ -34,13 +34,13 @@ export interface RetentionInput {
 }
 
 export interface RetentionPlan {
-  /** Records at positions up to this one may go, `epoch` records excepted; 0: none. */
+  /** Records at positions up to this one may be removed, except `epoch` records; 0: none. */
   readonly boundary: number;
   /** Checkpoints that stay, ascending; the oldest of them is at the boundary. */
   readonly kept: readonly number[];
-  /** Manifests that may go, ascending. */
+  /** Manifests that may be removed, ascending. */
   readonly removed: readonly number[];
-  /** Chunks written for checkpoints up to this one may go when no kept checkpoint refers to them. */
+  /** Chunks written for checkpoints up to this one may be removed if no kept checkpoint refers to them. */
   readonly chunksUpTo: number;
 }
 
@@ -69,7 +69,10 @@ export function planRetention(input: RetentionInput): RetentionPlan {
   return { boundary, kept, removed: removed.sort((a, b) => a - b), chunksUpTo: newest.position };
 }
 
-/** Index of the checkpoint from which the whole window can be reached: the last before which no time lies inside it. */
+/**
+ * Returns the index of the checkpoint from which the whole window can be reached: the last one without a time inside
+ * the window before it.
+ */
 function firstForWindow(ascending: readonly RetentionCheckpoint[], windowStartMs: number): number {
   const inside = ascending.findIndex(({ wallTimeMs }) => wallTimeMs > windowStartMs);
   return inside < 0 ? ascending.length - 1 : Math.max(0, inside - 1);

@@ -1,10 +1,9 @@
 /**
- * Which service a request belongs to: by host name and path prefix, the most specific match wins.
+ * Finds the service of a request by host name and path prefix; the most specific match wins.
  *
  * A service that names the host beats one that does not; among those the longest path prefix wins. A prefix matches
- * whole segments: `/app` matches `/app` and `/app/x` and `/app?x`, not `/apple`. The path is compared as it came, byte
- * by byte: what an upstream would make of `%2e` or `//` is its own business, and guessing here would let requests be
- * smuggled.
+ * whole segments: `/app` matches `/app` and `/app/x` and `/app?x`, not `/apple`. The path is compared byte by byte as
+ * received: guessing how an upstream interprets `%2e` or `//` would allow request smuggling.
  */
 export interface ServiceMatch {
   /** Lower case, without a port; null: any. */
@@ -21,7 +20,7 @@ export interface Matchable {
 /** Finds the service for a Host field's value (with or without a port) and a request target in any form. */
 export type ServiceMatcher<S> = (hostField: string, target: string) => S | undefined;
 
-/** Prepared once, because it is asked for every request. */
+/** Prepares a matcher once, because it runs for every request. */
 export function serviceMatcher<S extends Matchable>(services: readonly S[]): ServiceMatcher<S> {
   const ordered = services
     .map((service) => ({ service, host: service.match.host, prefix: normalizedPrefix(service.match.path) }))
@@ -36,7 +35,7 @@ export function serviceMatcher<S extends Matchable>(services: readonly S[]): Ser
   };
 }
 
-/** What the longest prefix says that the target's path begins with; undefined: none does, or there are none. */
+/** Returns the limit of the longest prefix that matches the target's path; undefined: none. */
 export function firstByteMsOf(
   times: readonly { readonly path: string; readonly timeMs: number }[] | undefined,
   target: string,
@@ -58,7 +57,7 @@ function hasPrefix(path: string, prefix: string): boolean {
   return next === "" || next === "/" || next === "?";
 }
 
-/** Without the slash at the end: `/` and null become the empty prefix, which matches everything. */
+/** Removes the slash at the end: `/` and null become the empty prefix, which matches everything. */
 const normalizedPrefix = (path: string | null): string => (path === null ? "" : path.replace(/\/+$/, ""));
 
 function hostName(field: string): string {
@@ -68,7 +67,7 @@ function hostName(field: string): string {
   return colon === -1 ? lower : lower.slice(0, colon);
 }
 
-/** The path of a target in origin form (`/x`) or absolute form (`http://host/x`, RFC 9112 section 3.2.2). */
+/** Returns the path of a target in origin form (`/x`) or absolute form (`http://host/x`, RFC 9112 section 3.2.2). */
 function originPath(target: string): string {
   if (target.startsWith("/")) return target;
   const scheme = target.indexOf("://");

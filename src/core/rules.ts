@@ -2,8 +2,8 @@
  * The protocol's rules as switches, so that the simulation can break exactly one and prove that it is needed.
  *
  * Production code never passes anything but `allRules`. Each module that implements a rule takes `rules: Rules` and
- * asks `rules.has("…")` at the one place where the rule acts. The names are those of docs/PROTOCOL.md, which says what
- * each states and why.
+ * asks `rules.has("…")` at the one place where the rule acts. The names are those of docs/PROTOCOL.md, which has each
+ * rule's statement and argument.
  */
 export type RuleName =
   | "R1-claim-after-end-of-log"

@@ -1,18 +1,18 @@
 /**
- * Which requests end the application: those that it had when it ended, again and again, and that never complete.
+ * Finds requests that end the application: they were in flight at its endings repeatedly, and never complete.
  *
- * A *fingerprint* is a method and a path without its query. One that the application had at an ending is *watched*; it
- * is *suspect* after two endings within ten minutes without having completed in between. A suspect is not forwarded for
- * a pause of 10 s, then one request is let through as a trial; each trial that ends the application doubles the pause,
- * up to five minutes. Completing once clears everything.
+ * A *fingerprint* is a method and a path without its query. One that was in flight at an ending is *watched*; it is
+ * *suspect* after two endings within ten minutes without completing in between. A suspect is not forwarded for a pause
+ * of 10 s, then one request is let through as a trial; each trial that ends the application doubles the pause, up to
+ * five minutes. Completing once clears everything.
  *
- * A path that usually completes must not become suspect for standing beside the one that kills. In between two endings
- * it completes, if anything does; and where nothing could, because the same killer came again at once, one that was
- * seen to complete within the ten minutes before needs four endings in a row. Completions are sampled while nothing is
- * watched: an ordinary request pays nothing for this.
+ * A path that usually completes must not become suspect for being in flight beside the culprit. Between two endings it
+ * completes, if anything does. If nothing could, because the same culprit returned at once, a path that was seen to
+ * complete within the ten minutes before needs four endings in a row. Completions are sampled while nothing is watched,
+ * so ordinary requests cost nothing.
  *
- * To break it: watch without hearing of completions, or let a trial cost the host its last restart (the caller says
- * whether it may).
+ * How one would break it: watch without observing completions, or let a trial cost the host its last restart (the
+ * caller says whether it may).
  */
 import { allRules, type Rules } from "./rules.ts";
 
@@ -23,8 +23,7 @@ export interface Fingerprint {
 }
 
 /**
- * As a host tells it in its status and an order carries it to the next primary. Times are relative, because clocks are
- * not shared.
+ * The form in a host's status and in an order to the next primary. Times are relative, because clocks are not shared.
  */
 export interface KnownSuspect extends Fingerprint {
   readonly endings: number;
@@ -54,10 +53,10 @@ const endingsOfSuspect = 2;
 const endingsOfUsual = 4;
 const pauseFirstMs = 10_000;
 const pauseMostMs = 5 * 60_000;
-/** While a trial is under way, or may not be made yet, clients are told to come back after this. */
+/** While a trial is in progress, or not allowed yet, clients are told to come back after this. */
 const trialLookMs = 1_000;
 const entriesMax = 64;
-/** Of one ending; the rest is not watched. */
+/** Largest number watched per ending; the rest is not watched. */
 const entriesPerEndingMax = 32;
 const usualMax = 512;
 const pathCharactersMax = 200;
@@ -76,19 +75,19 @@ const keyOf = ({ method, path }: Fingerprint): string => `${method} ${path}`;
 export class Suspects {
   readonly #rules: Rules;
   readonly #entries = new Map<string, Entry>();
-  /** When a fingerprint was last seen to complete; the one seen longest ago first. */
+  /** When a fingerprint was last seen to complete; least recent first. */
   readonly #usual = new Map<string, number>();
 
   constructor(rules: Rules = allRules) {
     this.#rules = rules;
   }
 
-  /** False: no request needs to be looked at. */
+  /** False: no request needs to be checked. */
   get isWatching(): boolean {
     return this.#entries.size > 0;
   }
 
-  /** `maySpareEnding`: the host can afford that a trial ends the application. */
+  /** `maySpareEnding`: the host can afford a trial that ends the application. */
   standing(request: Fingerprint, now: number, maySpareEnding: boolean): RequestStanding {
     const entry = this.#current(keyOf(request), now);
     if (entry === undefined) return { kind: "free" };
@@ -97,13 +96,13 @@ export class Suspects {
     return { kind: "put-aside", forMs: Math.max(entry.trialAt - now, trialLookMs), endings: entry.endings.length };
   }
 
-  /** The one request that is let through, after `due`. */
+  /** Starts the trial of the one request that is let through, after `due`. */
   beginTrial(request: Fingerprint): void {
     const entry = this.#entries.get(keyOf(request));
     if (entry !== undefined) entry.isOnTrial = true;
   }
 
-  /** It came to nothing: neither completed nor ended the application. */
+  /** Ends a trial without a result: it neither completed nor ended the application. */
   endTrial(request: Fingerprint, now: number): void {
     const entry = this.#entries.get(keyOf(request));
     if (entry?.isOnTrial !== true) return;
@@ -111,7 +110,7 @@ export class Suspects {
     entry.trialAt = now + entry.pauseMs;
   }
 
-  /** Answers true when a suspect was cleared by it. */
+  /** Returns true if a suspect was cleared by it. */
   completed(request: Fingerprint, now: number): boolean {
     const key = keyOf(request);
     if (!this.#rules.has("suspects-complete")) return false;
@@ -122,7 +121,10 @@ export class Suspects {
     return this.#clear(key);
   }
 
-  /** The application ended while it had these, the newest first. Answers those that have become suspect by it. */
+  /**
+   * Records that the application ended while these were in flight, newest first. Returns those that thereby became
+   * suspect.
+   */
   ended(executing: Iterable<Fingerprint>, now: number): Fingerprint[] {
     const all = new Map<string, Fingerprint>();
     for (const request of executing) all.set(keyOf(request), request);
@@ -132,8 +134,8 @@ export class Suspects {
     for (const [key, request] of sorted.slice(0, entriesPerEndingMax)) {
       const entry = this.#current(key, now) ?? { ...request, endings: [], pauseMs: 0, trialAt: now, isOnTrial: false };
       entry.endings = [...entry.endings.filter((at) => now - at < suspectWindowMs), now].slice(-endingsOfUsual);
-      // Only a trial says more against it: others were in flight before it was put aside, on this host or the one
-      // before (simulation, seed 19439).
+      // Only a trial adds evidence: other requests were in flight before it was set aside, on this host or the previous
+      // one (simulation, seed 19439).
       if (entry.isOnTrial) entry.pauseMs = Math.min(entry.pauseMs * 2, pauseMostMs);
       else if (entry.pauseMs === 0 && entry.endings.length >= (isUsual(key) ? endingsOfUsual : endingsOfSuspect)) {
         entry.pauseMs = pauseFirstMs;
@@ -146,7 +148,7 @@ export class Suspects {
     return fresh;
   }
 
-  /** Those that are put aside, and those that are only watched (`pauseMs` 0). */
+  /** Returns suspects, and fingerprints that are only watched (`pauseMs` 0). */
   list(now: number): KnownSuspect[] {
     this.#forget(now);
     return [...this.#entries.values()].map(({ method, path, endings, pauseMs, trialAt }) => ({
@@ -158,7 +160,7 @@ export class Suspects {
     }));
   }
 
-  /** What another host knows: what is worse counts. */
+  /** Adopts what another host knows; the worse state wins. */
   adopt(known: readonly KnownSuspect[], now: number): void {
     for (const { method, path, endings, trialInMs, pauseMs } of known) {
       const request = { method, path };
@@ -179,7 +181,7 @@ export class Suspects {
     }
   }
 
-  /** By an operator. */
+  /** Clears everything, on an operator's request. */
   clear(): void {
     this.#entries.clear();
   }
@@ -200,7 +202,7 @@ export class Suspects {
   #put(key: string, entry: Entry, now: number): void {
     this.#entries.set(key, entry);
     if (this.#entries.size > entriesMax) this.#forget(now);
-    // One that is only watched makes room before one that is known to kill.
+    // A watched entry makes room before a suspect one.
     for (const [other, { pauseMs }] of this.#entries)
       if (this.#entries.size > entriesMax && pauseMs === 0) this.#entries.delete(other);
     for (const other of this.#entries.keys()) if (this.#entries.size > entriesMax) this.#entries.delete(other);

@@ -1,15 +1,15 @@
 /**
- * When a worker process that ended is started again: at once the first time, later each time it ends again soon. One
- * that cannot live must not keep the machine busy, and one that was killed once must not be missed.
+ * When a worker process that ended is restarted: at once the first time, later each time it ends again soon. A worker
+ * that cannot live must not keep the machine busy, and one that was killed once must return at once.
  */
 export interface RestartState {
-  /** Ends in a row, none of which came after a long life. */
+  /** Endings in a row, none of them after a long life. */
   readonly endsInRow: number;
 }
 
 export const freshRestart: RestartState = { endsInRow: 0 };
 
-/** A worker that lived for so long was well. */
+/** A worker that lived for this long was healthy. */
 export const wellAfterMs = 30_000;
 export const restartDelayMsMax = 5_000;
 const firstDelayMs = 50;

@@ -1,4 +1,4 @@
-/** Acting: decide, wait for the others, and what becomes of an order (order.ts gives it). */
+/** Acting: decides, waits for the other gateways, and handles the results of orders (order.ts issues them). */
 import { brakeOf, causeOfLoss } from "./brake.ts";
 import type { Cause } from "./loss.ts";
 import { stepEnded } from "./budget.ts";
@@ -8,7 +8,7 @@ import { relationToPrimary } from "./relation.ts";
 import { abandon, adopt, become, nextKey, note, put, putHostView, spent, type Turn } from "./turn.ts";
 import { describeRefusal, type Refusal } from "../refusal.ts";
 
-/** This gateway has decided: the primary is down, or is no longer primary, or there has never been one. */
+/** Decides that the primary is down, or no longer primary, or that there has never been one. */
 export function decide(turn: Turn): void {
   const { state, now } = turn;
   const kind = kindOfLoss(turn);
@@ -23,7 +23,7 @@ export function decide(turn: Turn): void {
   become(turn, { kind: "agreeing", failover, since: now, until: now });
 }
 
-/** Whether the end of the present primary has to wait for the brake. */
+/** Returns the brake that the end of the present primary has to wait for. */
 export function brakeFor({ state, now, rules }: Turn, cause: Cause | null): Failover["brake"] {
   if (cause === null || state.primary === null || !rules.has("brake")) return null;
   return brakeOf(state.losses, cause, now - state.primary.adoptedAt, now);
@@ -62,7 +62,7 @@ function kindOfLoss(turn: Turn): FailoverKind {
     : "hang";
 }
 
-/** A primary that was stopped on purpose is no alarm. */
+/** Deliberately stopping a primary is no alarm. */
 function eventOfLoss(
   kind: FailoverKind,
   cause: Cause | null,
@@ -89,7 +89,7 @@ function eventOfLoss(
   }
 }
 
-/** Acts as soon as the other gateways agree, or the time to wait for them is over. */
+/** Acts as soon as the other gateways agree, or the wait for them times out. */
 export function actWhenAgreed(turn: Turn, failover: Failover, since: number): void {
   const { state, now } = turn;
   if (state.automation.kind === "paused" && !failover.planned) return standDown(turn, failover, { kind: "paused" });
@@ -110,7 +110,7 @@ export function actWhenAgreed(turn: Turn, failover: Failover, since: number): vo
   }
 }
 
-/** Events of the promotion or demotion that is under way; those of an earlier call are stale and change nothing. */
+/** Handles events of the promotion or demotion in progress; those of an earlier call are stale and change nothing. */
 export function onCall(turn: Turn, event: FailoverEvent): void {
   const phase = turn.state.phase;
   if (phase.kind !== "promoting" && phase.kind !== "demoting") return;
@@ -154,7 +154,7 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
   }
 }
 
-/** The candidate is primary. Its report is rewritten, because the last one is older than this news. */
+/** Records that the candidate is primary. Its report is rewritten, because the last one is older than this news. */
 export function finish(turn: Turn, failover: Failover, host: string, epoch: number, dataUrl: string): void {
   adopt(turn, host, epoch, null, dataUrl);
   const view = turn.state.hosts.get(host);
@@ -200,7 +200,7 @@ function onRefused(turn: Turn, refusal: Refusal): void {
     refusal.host === phase.candidate &&
     refusal.epoch > failover.epochFrom
   ) {
-    // Another gateway promotes the same host: that is what was wanted, and its next word says how it ends.
+    // Another gateway promotes the same host, as intended; its next report shows the outcome.
     adopt(turn, refusal.host, refusal.epoch, null, null);
     turn.effects.push({ kind: "probe", host: phase.candidate });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });

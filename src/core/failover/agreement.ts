@@ -3,14 +3,15 @@
  *
  * A majority of *registered* gateways that see it down may act at once. Without one, the gateway waits `agreeWaitMs`
  * for the others' views, and then asks a candidate with the evidence it has: the candidate's own witness (the primary's
- * life signs in the vault, core/host/witness.ts) decides. A majority that sees the primary well overrules. So a lone
- * gateway whose peer died together with the primary can act, and an isolated gateway cannot topple a well primary.
+ * signs of life in the vault, core/host/witness.ts) decides. A majority that sees the primary healthy overrules. A lone
+ * gateway whose peer died together with the primary can therefore act, while an isolated gateway cannot depose a
+ * healthy primary.
  *
  * Gateways act in the order of their ids, `staggerMs` apart, so that usually one does; two at once are harmless (R1).
  */
 import type { Rules } from "../rules.ts";
 
-/** What another gateway said last. `at` is when it arrived, on our clock. */
+/** Another gateway's last view. `at` is its arrival, on our clock. */
 export interface PeerView {
   readonly gateway: string;
   readonly at: number;
@@ -33,12 +34,12 @@ export interface AgreementQuestion {
 }
 
 export type Agreement =
-  /** Ask a candidate, naming those of `seeingDown` as evidence. */
+  /** Ask a candidate, with `seeingDown` as evidence. */
   | { readonly kind: "act" }
   | { readonly kind: "wait"; readonly until: number }
   | { readonly kind: "overruled"; readonly seeingUp: readonly string[] };
 
-/** The registered gateways, this one first of all, that see the primary of this epoch down right now. */
+/** Returns the registered gateways, this one first, that now see the primary of this epoch down. */
 export function seeingDown(question: Omit<AgreementQuestion, "decidedAt" | "agreeWaitMs" | "staggerMs">): string[] {
   const registered = new Set(question.registered);
   const seeing = [question.self];

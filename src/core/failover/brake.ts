@@ -1,19 +1,19 @@
 /**
- * A brake for failovers that do not help: what ended one primary ends the next one too, and every takeover costs its
- * clients the requests in flight, an epoch, and a folder with data that was set aside.
+ * A brake for failovers that do not help: the cause that ended one primary also ends the next one, and every takeover
+ * costs the requests in flight, an epoch, and a folder of set-aside data.
  *
- * Losses of one service form a chain as long as each takes a primary that had its office for less than a minute, for
- * the same cause. The first two are answered at once. From the third on the next takeover waits until a pause after the
- * one before it is over: 2 s, doubling to 60 s. A pause counts from the last *takeover*, so a primary that serves for
- * longer than the pause costs no wait at all. All gateways see the same epochs, whichever of them acted, so each keeps
- * the chain for itself and the next one that acts brakes too.
+ * Losses of one service form a chain as long as each ends a primary that was in place for less than a minute, for the
+ * same cause. The first two are answered at once. From the third on, the next takeover waits for a pause after the
+ * previous one: 2 s, doubling to 60 s. A pause counts from the last *takeover*, so a primary that serves for longer
+ * than the pause costs no wait at all. All gateways see the same epochs, whichever of them acted, so each keeps the
+ * chain itself, and the next gateway that acts brakes too.
  *
- * The cause is what the gateway saw and what the host said, without its figures: "application ended 4 times" and "5
- * times" are one.
+ * The cause is what the gateway saw and the host reported, without figures: "application ended 4 times" and "5 times"
+ * are the same.
  *
- * A process that is gone says nothing of why, and three machines may well be switched off within a minute. So a kill or
- * a hang is part of a chain only when it took the primary within `suddenMsMax` of its takeover, and such a pause ends
- * at `suddenPauseMsMax`: a killed host has to be started again first, which takes its own time.
+ * A process that is gone does not tell why, and three machines may well be switched off within a minute. A kill or a
+ * hang is therefore part of a chain only if it ended the primary within `suddenMsMax` of its takeover, and such a pause
+ * is at most `suddenPauseMsMax`: a killed host must first be restarted, which takes time as well.
  *
  * An orderly end (a switchover, a stop of the host) is no cause, and an operator's order waits for nothing.
  */
@@ -37,7 +37,7 @@ const isShort = ({ cause, tenureMs }: Pick<Loss, "cause" | "tenureMs">): boolean
 
 export const remember = (losses: readonly Loss[], loss: Loss): readonly Loss[] => [...losses, loss].slice(-lossesKept);
 
-/** Whether the loss of a primary now, after that tenure, has to wait. null: it is the beginning of a chain. */
+/** Returns whether the loss of a primary now, after that tenure, has to wait. null: it is the beginning of a chain. */
 export function brakeOf(losses: readonly Loss[], cause: Cause, tenureMs: number, now: number): Brake | null {
   const chain: Loss[] = [];
   let next: Pick<Loss, "cause" | "tenureMs"> = { cause, tenureMs };
@@ -56,8 +56,8 @@ export function brakeOf(losses: readonly Loss[], cause: Cause, tenureMs: number,
 }
 
 /**
- * The row in which the service is now: the one that waits, or the one whose last loss was answered within the last
- * minute. null: there is none.
+ * Returns the present chain of the service: the one that waits, or the one whose last loss was answered within the last
+ * minute. null: none.
  */
 export function currentRow(
   { phase, losses, primary }: ServiceState,
@@ -71,7 +71,7 @@ export function currentRow(
   return row === null || row.nth <= freeLosses ? null : { ...row, until: last.at, epoch: (primary?.epoch ?? 1) - 1 };
 }
 
-/** Figures aside: counts, ports, process ids and times differ from one primary to the next. */
+/** Strips figures: counts, ports, process ids and times differ from one primary to the next. */
 const fingerprint = ({ kind, text }: Cause): string => `${kind}\n${text.replaceAll(/\d+/g, "#")}`;
 
 /** "epoch 7 is the third in 40 s: its application ended". */
@@ -82,7 +82,7 @@ export function brakeInWords({ nth, spanMs, cause }: Brake, epoch: number): stri
 const ordinals = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
 const ordinal = (nth: number): string => ordinals[nth] ?? `${nth}th`;
 
-/** What ended the present primary, as far as this gateway can see; null: nothing that could go round. */
+/** Returns what ended the present primary, as far as this gateway can see; null: nothing that could recur. */
 export function causeOfLoss(state: ServiceState, now: number): Cause | null {
   const { phase, primary, hosts } = state;
   if ("failover" in phase && isOrdered(phase.failover.kind)) return null;
@@ -115,7 +115,7 @@ export const impairedBy = ({ kind, reason }: HostReport["impairments"][number]):
   text: `its ${kind} is impaired: ${reason}`,
 });
 
-/** What a host says that stepped down because it was asked to. */
+/** The reason in the status of a host that stepped down because it was ordered to. */
 const orderlyEnd = "stepped down";
 
 const isOrdered = (kind: FailoverKind): boolean => kind === "switchover" || kind === "forced" || kind === "first";

@@ -1,10 +1,10 @@
 /**
  * How long each step of a promotion may take before the candidate is given up. Giving up is safe whatever the candidate
- * does later: the log decides (R1). A claim that it still makes is either the highest epoch, then it is adopted, or it
+ * does later, because the log decides (R1): a claim that it still makes either is the highest epoch and is adopted, or
  * was overtaken.
  *
- * What counts is progress, not age: reading the log before a claim may take as long as it reads on, and an application
- * that is being started is bounded by the host's own ready timeout, which a gateway does not know.
+ * Progress counts, not age: reading the log before a claim may take as long as reading advances, and the start of an
+ * application is bounded by the host's own ready timeout, which a gateway does not know.
  */
 import type { FailoverSettings, HostReport, Progress, PromotionStep } from "./state.ts";
 
@@ -15,11 +15,11 @@ const following: Readonly<Record<PromotionStep, PromotionStep>> = {
   lease: "ready",
   ready: "ready",
 };
-/** A lease that is waited for is over after one of them and a margin. */
+/** A lease that is waited for is over after one lease and a margin. */
 const leasesMax = 3;
-/** A host that says that its application starts: longer than any ready timeout that is meant. */
+/** For a host that reports that its application starts: longer than any sensible ready timeout. */
 const startToldMsMax = 10 * 60_000;
-/** A host that does not tell what its application does may have any ready timeout. */
+/** For a host that does not report its application's state: it may have any ready timeout. */
 const startUntoldMsMax = 120_000;
 
 export const begunAt = (now: number, report: HostReport | null): Progress => ({
@@ -29,13 +29,13 @@ export const begunAt = (now: number, report: HostReport | null): Progress => ({
   application: applicationOf(report),
 });
 
-/** The candidate says that a step has ended. */
+/** Records that the candidate has finished a step. */
 export function stepEnded(progress: Progress, name: string, now: number): Progress {
   if (!Object.hasOwn(following, name)) return progress;
   return { ...progress, step: following[name as PromotionStep], at: now };
 }
 
-/** What the candidate's status says. `claimed`: it owns a later epoch than the one that it was to follow. */
+/** Records progress in the candidate's status. `claimed`: it owns an epoch later than the one it was to follow. */
 export function progressed(progress: Progress, report: HostReport, claimed: boolean, now: number): Progress {
   const { position } = report;
   const application = applicationOf(report);

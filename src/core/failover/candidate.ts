@@ -1,30 +1,31 @@
 /**
- * Who may become primary, who is best, and why each other host is not.
+ * Which hosts may become primary, which is best, and why each other host is not.
  *
- * The same judgement serves the failover, the switchover and the dry run, so that what is announced is what would
- * happen.
+ * Failover, switchover and dry run share this judgement, so the announcement is what would happen.
  *
- * **Position and freshness come before priority**, and that must not mean "the highest position wins": among hosts that
- * follow one log the one that looked last is ahead by a record, priority would never count, and being behind costs
- * nothing, because a claim reads the log to its end first (R1). What must not happen is that a host on *another* log is
- * chosen: a stale copy of the vault, with the same identity. It reads its own log to the end and finds nothing wrong.
- * So the question is not how far a host is behind but whether it still follows: a follower of the service's log has by
- * now read what was there `lagMsMax` ago. The log moves by itself (a primary renews its lease with a record, idle or
- * not), so a copy is behind that within `lagMsMax` of being cut off, however small it is. What was there is known from
- * the primary and from the other hosts that read its epoch (`positionDue`).
+ * **Freshness comes before priority**, but that must not mean "the highest position wins": among hosts that follow one
+ * log, the one that looked last is ahead by a record, so priority would never count; and being behind costs nothing,
+ * because a claim first reads the log to its end (R1). The danger is choosing a host on *another* log: a stale copy of
+ * the vault, with the same identity, which the host reads to its end without finding anything wrong. The question is
+ * therefore not how far a host is behind but whether it still follows: a follower of the service's log has by now read
+ * what was in it `lagMsMax` ago. The log moves by itself (a primary renews its lease with a record, idle or not), so a
+ * copy falls behind that point within `lagMsMax` of being cut off. The primary and the other hosts that read its epoch
+ * tell what was in the log then (`positionDue`).
  *
  * - *well*: has read what was there `lagMsMax` ago. By priority, then position, then id.
- * - *behind*: has not, and moves: a restart, a slow disk, a huge transaction. It can take over and takes longer.
- * - *impaired*: can take over and is about to be no good primary (its disk, its descriptors).
- * - *last resort*: became primary and could not stay. Taken when no other is there, not before its time has come.
- * - *stale*: behind, and did not move for `lagMsMax`. It reads another log, or its vault does not answer. It is not
- *   asked while any host of the other standings is there, also one whose time has yet to come. Asked, it is named the
- *   position that the primary was heard at, and refuses (core/host/witness.ts): that is what protects the records. The
- *   ranking protects from asking, and those hosts whose software does not look at the position.
+ * - *behind*: has not, but makes progress: a restart, a slow disk, a huge transaction. It can take over, but takes
+ *   longer.
+ * - *impaired*: can take over, but would be a bad primary (its disk, its descriptors).
+ * - *last resort*: became primary and could not stay. Chosen only if no other host is available and its pause is over.
+ * - *stale*: behind, without progress for `lagMsMax`. It reads another log, or its vault does not answer. It is not
+ *   asked while any host of another standing exists, even one whose pause is not over. If it is asked, the order names
+ *   the position heard of the primary, and it refuses (core/host/witness.ts): that protects the records. The ranking
+ *   avoids the request, and protects hosts whose version does not check the position.
  *
- * How one would break it: a vault that stops answering one well secondary makes it stale, rightly: it cannot claim. All
- * at once stop: all are stale together, and are ranked among themselves as before. The gateway was started after the
- * primary's death and heard no host: the hosts are held against the one that is furthest.
+ * How one would break it: a vault that stops answering one healthy secondary makes it stale, rightly, since it cannot
+ * claim. If the vault stops answering all, all are stale together, and are ranked among themselves as before. If the
+ * gateway was started after the primary's death and heard no host before, the hosts are compared with the one that is
+ * furthest.
  */
 import type { HostReport, HostView } from "./state.ts";
 
@@ -37,7 +38,7 @@ export interface Candidate {
   readonly standing: Standing;
   readonly priority: number;
   readonly position: number;
-  /** What speaks against it, in words; null: nothing. */
+  /** The reservation against it, in words; null: none. */
   readonly but: string | null;
 }
 
@@ -49,10 +50,7 @@ export interface Rejected {
 export interface Ranking {
   /** Best first. */
   readonly eligible: readonly Candidate[];
-  /**
-   * Hosts of the last resort whose time has yet to come: when it does, `eligible` has them. They stand in `rejected`
-   * too.
-   */
+  /** Hosts of last resort whose pause is not over; afterwards they are in `eligible`. They are in `rejected` too. */
   readonly pending: readonly { readonly host: string; readonly dueAt: number }[];
   readonly rejected: readonly Rejected[];
 }
@@ -60,26 +58,31 @@ export interface Ranking {
 export interface CandidateQuestion {
   readonly service: string;
   readonly hosts: Iterable<HostView>;
-  /** Hosts that failed or refused in this failover already, with the reason. */
+  /** Hosts that already failed or refused in this failover, with the reason. */
   readonly tried: ReadonlyMap<string, string>;
-  /** A host that is to be preferred whatever its priority (the target of a switchover). */
+  /** The preferred host, whatever its priority (the target of a switchover). */
   readonly target: string | null;
-  /** An operator forces it: the time of its next try is not waited for. */
+  /** An operator forces it: a pause before the next try is ignored. */
   readonly force: boolean;
-  /** Position that every follower of the service's log has read by now; 0: not known. */
+  /** Position that every follower of the service's log has read by now; 0: unknown. */
   readonly positionDue: number;
-  /** Identity of the service's vault; null: not known. */
+  /** Identity of the service's vault; null: unknown. */
   readonly vault: string | null;
   readonly now: number;
-  /** A report older than this is not believed. */
+  /** An older report is not trusted. */
   readonly staleMs: number;
 }
 
-/** A follower has read by now what was in the log so long ago: polls, reports and their way take a fraction of it. */
+/**
+ * A follower has by now read what was in the log this long ago: polls, reports and their delivery take a fraction of
+ * it.
+ */
 export const lagMsMax = 2_000;
-/** A host that is behind and stood still for so many leases reads another log: a primary writes twice in each. */
+/**
+ * A host that is behind and made no progress for this many leases reads another log: a primary writes twice per lease.
+ */
 const stillLeases = 2;
-/** A vault that has not answered a host for so long, and for some leases, takes no claim of it. */
+/** A vault that has not answered a host for this long, and for some leases, accepts no claim from it. */
 const vaultSilenceMsMax = 3_000;
 const vaultSilenceLeasesMax = 3;
 
@@ -105,11 +108,11 @@ export function rankCandidates(question: CandidateQuestion): Ranking {
   return { eligible, pending, rejected };
 }
 
-/** What stands in the registry wins over what the host says about itself. */
+/** The registry's value wins over the host's own. */
 export const effectivePriority = (view: HostView): number => view.priority ?? view.report?.priority ?? 0;
 export const effectiveNofailover = (view: HostView): boolean => view.nofailover ?? view.report?.nofailover ?? false;
 
-/** When a host that could not stay primary may be asked again; -Infinity: it may be at any time. */
+/** Returns when a host that could not stay primary may be asked again; -Infinity: at any time. */
 export const retryAt = ({ report, reportAt }: HostView): number =>
   report === null || report.retry === null || report.retry.inMs <= 0 ? -Infinity : reportAt + report.retry.inMs;
 
@@ -134,7 +137,7 @@ function whyNot(view: HostView, question: CandidateQuestion): string | null {
   return whyNotItsVault(report, question);
 }
 
-/** A host that cannot write its vault cannot claim: it would only be waited for. */
+/** A host that cannot write its vault cannot claim: waiting for it is pointless. */
 function whyNotItsVault(report: HostReport, { vault }: CandidateQuestion): string | null {
   if (vault !== null && report.vault !== null && report.vault.id !== null && report.vault.id !== vault) {
     return `its vault is ${report.vault.id}, and that of the service ${vault}: look at the mount and at \`vault\` in [host]`;
@@ -142,7 +145,7 @@ function whyNotItsVault(report: HostReport, { vault }: CandidateQuestion): strin
   return vaultTrouble(report);
 }
 
-/** Why this host cannot write its vault, as it says itself; null: nothing speaks against it. */
+/** Returns why this host cannot write its vault, by its own report; null: no reason known. */
 export function vaultTrouble({ vault, impairments, vaultSilentMs, leaseMs }: HostReport): string | null {
   const error = vault?.writeError ?? impairments.find(({ kind }) => kind === "vault")?.reason ?? null;
   if (error !== null) return `it cannot write its vault: ${error}`;
@@ -173,7 +176,7 @@ function standingOf(
   return isBehind ? { standing: "behind", but: words } : { standing: "well", but: null };
 }
 
-/** How long its position has been what it is. */
+/** Returns how long its position has not changed. */
 const stoodStillMs = ({ trail }: HostView, now: number): number => (trail === null ? 0 : now - trail.highest.at);
 
 function compareCandidates(a: Candidate, b: Candidate, target: string | null): number {

@@ -1,4 +1,4 @@
-/** What operators order. A command is refused with a reason and what to do, or answered when it has come to its end. */
+/** Operators' orders. A command is refused with a reason and what to do, or answered once it has finished. */
 import type { Command, Failover, ServiceState } from "./state.ts";
 import { newFailover } from "./act.ts";
 import { promoteBest, ranking } from "./order.ts";
@@ -94,7 +94,8 @@ function failover(turn: Turn, id: string, target: string | null, force: boolean)
 }
 
 /**
- * An operator does not wait for what is under way: its order is cancelled, and the log decides between the two (R1).
+ * An operator does not wait for an operation in progress: its order is cancelled, and the log decides between the two
+ * (R1).
  */
 function overtake(
   turn: Turn,
@@ -128,7 +129,7 @@ function overtake(
   );
 }
 
-/** Why the named host, or without a name every host, cannot take over; null when one can. */
+/** Returns why the named host, or without a name every host, cannot take over; null if one can. */
 function whyNotTarget(turn: Turn, target: string | null, force: boolean): string | null {
   const ranked = ranking(turn, { tried: new Map(), target, force });
   if (target === null) {
@@ -161,10 +162,10 @@ export interface DryRun {
   readonly wouldPromote: string | null;
   /** Best first. */
   readonly order: readonly string[];
-  /** What speaks against hosts that would be asked all the same, when others are not there. */
+  /** Reservations against hosts that would still be asked if no better one is available. */
   readonly but: readonly { readonly host: string; readonly why: string }[];
   readonly whyNot: readonly { readonly host: string; readonly why: string }[];
-  /** What stands in the way of acting at all; empty when nothing does. */
+  /** What prevents acting at all; empty: nothing. */
   readonly obstacles: readonly string[];
 }
 

@@ -1,12 +1,12 @@
 /**
  * The failover of one service, as one gateway sees it: `step(state, event, now)`, pure.
  *
- * A step has three parts: what is known changes (observe.ts), operators and calls under way are heard
- * (command.ts, act.ts), and the phase and the route follow what is known (settle.ts,
- * route.ts). The driver (src/gateway/service/service.ts) performs the effects in order.
+ * A step has three parts: observations change the facts (observe.ts), operators' commands and events of calls are
+ * handled (command.ts, act.ts), and the phase and the route follow the facts (settle.ts, route.ts). The driver
+ * (src/gateway/service/service.ts) performs the effects in order.
  *
- * Nothing here can lose a write or make two primaries: claims are decided by the log alone (R1, R2), and a gateway only
- * asks. What is at stake here is that a well primary is left alone, a lost one replaced soon, and traffic sent to it.
+ * Nothing here can lose a write or make two primaries: the log alone decides claims (R1, R2), and a gateway only asks.
+ * This file is responsible for leaving a healthy primary alone, replacing a lost one soon, and routing traffic to it.
  */
 import { allRules, type Rules } from "../rules.ts";
 import type { FailoverEvent, FailoverStep, ServiceState } from "./state.ts";
@@ -56,7 +56,10 @@ function onRouted(turn: Turn, epoch: number): void {
   turn.effects.push({ kind: "record-failover", failover, outcome: "done" });
 }
 
-/** When something happens by itself at the latest: the driver sends a `time` event then. Null: only events move it. */
+/**
+ * Returns the latest time at which something happens by itself: the driver then sends a `time` event. Null: only events
+ * cause a change.
+ */
 export function wakeAt(state: ServiceState, now: number): number | null {
   const times: number[] = [];
   const phase = state.phase;

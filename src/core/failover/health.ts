@@ -1,13 +1,12 @@
 /**
- * Whether a host is well, as one gateway sees it: what streams and probes said, counted.
+ * The health of a host as one gateway sees it, from counted results of streams and probes.
  *
  * - A refused connection says that no process listens there: `refusedFall` of them in a row are enough, whatever `fall`
  *   is.
  * - Other failures (a time-out, a reset, nonsense) need `fall` in a row.
- * - `unauthorized` says that a host is alive there and does not know our secret: a mistake of an operator, never a
- *   death.
- * - A failure of a probe that was started before the host was last heard says nothing, and is ignored. So a slow answer
- *   that is overtaken by a good one, or a full accept queue beside a healthy stream, does not add up to "down".
+ * - `unauthorized` means that a host is alive there but does not know our secret: an operator's mistake, never a death.
+ * - A failure of a probe that was started before the host was last heard means nothing, and is ignored. A slow answer
+ *   overtaken by a good one, or a full accept queue beside a healthy stream, thus does not add up to "down".
  * - Back from "down" needs `rise` good signs in a row; a host that was never heard needs one.
  */
 export interface HealthSettings {
@@ -25,12 +24,12 @@ export type HostHealth =
   | { readonly kind: "unknown"; readonly failures: number; readonly refusals: number }
   | {
       readonly kind: "up";
-      /** Since when, without having been down in between. */
+      /** Start of this state, without having been down in between. */
       readonly since: number;
       readonly lastWellAt: number;
       readonly failures: number;
       readonly refusals: number;
-      /** Why the last good sign may no longer hold: the stream ended, a request failed, a probe failed. */
+      /** Why the last good sign may no longer be valid: the stream ended, a request failed, a probe failed. */
       readonly doubt: string | null;
     }
   | {
@@ -46,7 +45,7 @@ export type HostHealth =
 
 export const unknownHealth: HostHealth = { kind: "unknown", failures: 0, refusals: 0 };
 
-/** The host answered, or a line of its status stream arrived. */
+/** Records an answer of the host, or a line of its status stream. */
 export function seenWell(health: HostHealth, now: number, settings: HealthSettings): HostHealth {
   if (health.kind === "down" && health.successes + 1 < settings.rise) {
     return { ...health, successes: health.successes + 1 };
@@ -61,7 +60,7 @@ export function seenWell(health: HostHealth, now: number, settings: HealthSettin
   };
 }
 
-/** A probe that was started at `startedAt` failed. */
+/** Records the failure of a probe that was started at `startedAt`. */
 export function seenFailing(
   health: HostHealth,
   cause: FailureCause,
@@ -81,15 +80,15 @@ export function seenFailing(
   return { ...health, failures, refusals, doubt: `a probe failed: ${cause}` };
 }
 
-/** Something other than a probe raised a doubt; only probes decide. */
+/** Records a doubt raised by something other than a probe; only probes decide. */
 export function doubted(health: HostHealth, why: string): HostHealth {
   return health.kind === "up" && health.doubt === null ? { ...health, doubt: why } : health;
 }
 
 /**
- * The status stream ended while it was alive (heard within `aliveMs`): until this moment the process was there, because
- * its kernel held the connection. Moves the last well moment, so that "detect" counts from the death, not from the last
- * heartbeat before it.
+ * Records that the status stream ended while it was alive (heard within `aliveMs`): until then the process existed,
+ * because its kernel held the connection. Moves the last healthy moment, so that "detect" counts from the death, not
+ * from the last heartbeat before it.
  */
 export function streamEnded(health: HostHealth, now: number, aliveMs: number): HostHealth {
   if (health.kind !== "up") return health;

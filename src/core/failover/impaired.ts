@@ -1,13 +1,14 @@
 /**
- * A primary whose host is impaired (its disk, its descriptors) is moved to a host that is better off, while it still
- * serves: it is asked to step down, with the reason, and promoted over when it does not get on with that. Where no host
- * is better off it stays, and status says so: a failover would only move the trouble.
+ * A primary whose host is impaired (its disk, its descriptors) is moved to a host in better condition while it still
+ * serves: it is ordered to step down, with the reason, and replaced if it makes no progress with that. If no host is in
+ * better condition it stays, and status says so: a failover would only move the trouble.
  *
- * Its vault is not judged here: a primary that writes its log has it, and one that alone cannot is lost (vault.ts).
+ * Its vault is not judged here: a primary that writes its log has it, and a primary that is the only host without it is
+ * lost (vault.ts).
  *
- * All gateways see the same reports. They act one after the other, so that usually one does; two orders to step down
- * are harmless, since the second is refused. The brake holds here too: hosts that are impaired in turn do not hand the
- * service round.
+ * All gateways see the same reports. They act one after the other, so that usually only one does; two orders to step
+ * down are harmless, since the second is refused. The brake applies here too, so that hosts that are impaired in turn
+ * do not pass the service around.
  */
 import { brakeFor, newFailover } from "./act.ts";
 import { brakeInWords, impairedBy } from "./brake.ts";
@@ -16,8 +17,8 @@ import { ranking } from "./order.ts";
 import { become, nextKey, note, put, type Turn } from "./turn.ts";
 
 /**
- * An impairment lasts at least so long before it moves a primary, and longer by as much for each gateway that comes
- * before this one.
+ * An impairment lasts at least this long before it moves a primary, plus as much again for each gateway before this
+ * one.
  */
 const patienceMs = 500;
 
@@ -70,10 +71,10 @@ function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): vo
   });
 }
 
-/** As the control API takes it (src/control/messages.ts). */
+/** Limit of the control API (src/control/messages.ts). */
 const reasonMax = 500;
 
-/** Told when it begins, and when something else is in the way. */
+/** Notes why the primary stays, when it begins and when the reason changes. */
 function stays(turn: Turn, why: string | null): void {
   const { primary, stays: before } = turn.state;
   if (why === before) return;

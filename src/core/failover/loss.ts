@@ -1,9 +1,9 @@
 /**
- * The ends of primaries as failover remembers them, and how long the next takeover waits for them (brake.ts decides
- * that).
+ * The ends of primaries as failover remembers them, and the resulting pause before the next takeover (brake.ts decides
+ * it).
  */
 
-/** The end of a primary: in words, and by what it is compared. */
+/** The cause of a primary's end, in words and for comparison. */
 export interface Cause {
   readonly kind: "kill" | "hang" | "stepped-down" | "impaired";
   readonly text: string;
@@ -13,13 +13,13 @@ export interface Loss {
   readonly cause: Cause;
   /** When the next primary claimed. */
   readonly at: number;
-  /** How long the lost one had its office. */
+  /** How long the lost primary was in place. */
   readonly tenureMs: number;
 }
 
 export interface Brake {
   readonly until: number;
-  /** This loss is the so-maniest of its chain, which began `spanMs` ago. */
+  /** The position of this loss in its chain, which began `spanMs` ago. */
   readonly nth: number;
   readonly spanMs: number;
   readonly cause: Cause;

@@ -1,4 +1,4 @@
-/** First half of a step: events change what is known. Nothing is decided here. */
+/** First part of a step: events change what is known. Nothing is decided here. */
 import { doubted, seenFailing, seenWell, streamEnded, unknownHealth } from "./health.ts";
 import type { FailoverEvent, HostReport, HostView, LogHeard, RegisteredHost } from "./state.ts";
 import { aloneWithoutVault, reachesVault, vaultCondition, vaultInWords } from "./vault.ts";
@@ -86,9 +86,9 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   const health = lostVault
     ? seenFailing(view.health, "vault", now, now, state.settings)
     : seenWell(view.health, now, state.settings);
-  // A probe's answer can be older than a line of the stream that arrived while it was on its way.
+  // A probe's answer can be older than a line of the stream that arrived while it was in transit.
   const newest = (startedAt === null || startedAt >= view.reportAt) && !isOlder(report, view.report);
-  // A host that was silent does not tell what it had meanwhile: when the whole machine stood still, no host had the
+  // A host that was silent does not tell what it had meanwhile: while a whole machine stood still, no host had the
   // vault.
   const isContinuous = now - view.reportAt <= state.settings.staleMs;
   const vaultSince = reachesVault(report) ? ((isContinuous ? view.vaultSince : null) ?? now) : null;
@@ -110,8 +110,8 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
 }
 
 /**
- * The word of a primary of a later epoch is news whatever its position: an operator may have gone on without what was
- * lost.
+ * A report of a primary of a later epoch is news whatever its position: an operator may have continued without lost
+ * records.
  */
 function hearLog(turn: Turn, heard: LogHeard | null): void {
   const known = turn.state.heard;
@@ -126,7 +126,7 @@ function hearLog(turn: Turn, heard: LogHeard | null): void {
   });
 }
 
-/** After each event: whether the vault of the service is there, with a word when that is news. */
+/** Updates the condition of the service's vault after each event, and notes changes. */
 export function observeVault(turn: Turn): void {
   const before = turn.state.vault;
   const vault = vaultCondition(turn.state, turn.now);
@@ -139,8 +139,8 @@ export function observeVault(turn: Turn): void {
 }
 
 /**
- * By the host's own clock: lines of two streams, one of which the network held up, come in any order (simulation, seed
- * 400907).
+ * Compares by the host's own clock: lines of two streams, one delayed by the network, arrive in any order (simulation,
+ * seed 400907).
  */
 function isOlder(report: HostReport, known: HostReport | null): boolean {
   if (known === null || known.instance !== report.instance || known.clockMs === null || report.clockMs === null)
@@ -149,8 +149,8 @@ function isOlder(report: HostReport, known: HostReport | null): boolean {
 }
 
 /**
- * `probe`: ask again at once, unless the host is known to be down already. A time-out is not followed by a probe out of
- * turn: it took long, the next one of the interval is under way, and a host that is slow needs no more work.
+ * `probe`: ask again at once, unless the host is already known to be down. No extra probe follows a time-out: it took
+ * long, the next regular one is already in flight, and a slow host needs no more work.
  */
 function changeHealth(turn: Turn, host: string, change: (view: HostView) => HostView["health"], probe: boolean): void {
   const view = turn.state.hosts.get(host);

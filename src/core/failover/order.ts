@@ -1,4 +1,4 @@
-/** Ordering: who is asked, with which evidence, and what happens when a candidate does not become primary. */
+/** Ordering: which candidate is asked, with which evidence, and what happens if it does not become primary. */
 import { agree, type Agreement, seeingDown } from "./agreement.ts";
 import { lagMsMax, rankCandidates, type Ranking } from "./candidate.ts";
 import { brakeInWords } from "./brake.ts";
@@ -27,7 +27,7 @@ function evidenceQuestion(turn: Turn, failover: Failover) {
   };
 }
 
-/** `decidedAt`: when this gateway came to it. */
+/** `decidedAt`: when this gateway decided. */
 export function agreementOf(turn: Turn, failover: Failover, decidedAt: number): Agreement {
   const { agreeWaitMs, staggerMs } = turn.state.settings;
   return agree({ ...evidenceQuestion(turn, failover), decidedAt, agreeWaitMs, staggerMs }, turn.rules);
@@ -57,8 +57,8 @@ export function ranking(
 }
 
 /**
- * What was in the log long enough ago for everybody who follows it: from the primary, and from hosts that have read its
- * epoch.
+ * Returns the position that every follower of the log has read by now, from the primary and from hosts that have read
+ * its epoch.
  */
 function positionDue({ hosts, primary, heard }: ServiceState, now: number): number {
   let due = 0;
@@ -75,7 +75,7 @@ function positionDue({ hosts, primary, heard }: ServiceState, now: number): numb
   return due;
 }
 
-/** Orders the best candidate to take over, or stands down when there is none. */
+/** Orders the best candidate to take over, or stands down if there is none. */
 export function promoteBest(turn: Turn, failover: Failover): void {
   const ranked = ranking(turn, failover);
   const best = ranked.eligible[0];
@@ -112,7 +112,10 @@ export function promoteBest(turn: Turn, failover: Failover): void {
   });
 }
 
-/** The candidate's last words, and how long after them it may obey: `orderUnheardMs` from now on, by its own clock. */
+/**
+ * Returns the candidate's last status and how long after it the order is valid: `orderUnheardMs` from now on, by its
+ * own clock.
+ */
 function basisOf({ state, now }: Turn, host: string): OrderBase | null {
   const view = state.hosts.get(host);
   if (view === undefined || view.report === null || view.report.clockMs === null) return null;
@@ -121,7 +124,8 @@ function basisOf({ state, now }: Turn, host: string): OrderBase | null {
 }
 
 /**
- * Nothing can be done now. The route to the last known primary stays (static stability), and it is tried again later.
+ * Nothing can be done now. The route to the last known primary stays (static stability), and the failover is retried
+ * later.
  */
 export function standDown(
   turn: Turn,
@@ -145,7 +149,7 @@ export function standDown(
         : "see `stead failover --dry-run`";
     turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
   }
-  // What a gateway began by having its primary step down is finished later, also in a pause.
+  // A gateway that had its primary step down completes the move later, also during a pause.
   const waiting: Failover = {
     ...failover,
     command: null,
@@ -169,10 +173,10 @@ export function whyDown(because: DownReason): string {
   }
 }
 
-/** A gateway had its primary step down, and has to find it a successor. */
+/** True if a gateway had its primary step down, and has to find a successor. */
 export const isOwnMove = ({ kind }: Failover): boolean => kind === "switchover" || kind === "impaired";
 
-/** True: the same cause would meet the next primary, and it is not its time yet. */
+/** Returns true if the same cause would end the next primary too, and the pause is not over. */
 export function waitsForBrake(turn: Turn, failover: Failover): boolean {
   const { brake } = failover;
   if (brake === null || failover.planned || turn.now >= brake.until) return false;
@@ -182,7 +186,7 @@ export function waitsForBrake(turn: Turn, failover: Failover): boolean {
   return true;
 }
 
-/** The candidate did not become primary: the next one. */
+/** The candidate did not become primary: tries the next one. */
 export function tryNext(
   turn: Turn,
   failover: Failover,
@@ -197,8 +201,9 @@ export function tryNext(
 }
 
 /**
- * The candidate makes no progress: its order is cancelled, and the next one is asked. One that has claimed lives, so a
- * witness would call it well: it is followed by a planned order. Where no other host could do it, it is waited for.
+ * Gives up a candidate without progress: cancels its order and asks the next one. A candidate that has claimed is
+ * alive, so a witness would consider it healthy: a planned order follows it. If no other host could take over, the
+ * gateway keeps waiting for it.
  */
 export function giveUpCandidate(turn: Turn, phase: Phase & { kind: "promoting" }): void {
   const { failover, candidate, call, progress } = phase;
@@ -221,7 +226,7 @@ export function giveUpCandidate(turn: Turn, phase: Phase & { kind: "promoting" }
   promoteBest(turn, spent(next, "retry", now - phase.since));
 }
 
-/** Notes a kind of mishap once per host and failover: a candidate that refuses every second would fill the events. */
+/** Notes a kind of failure once per host and failover: a candidate that refuses every second would flood the events. */
 export function noteOnce(
   turn: Turn,
   failover: Failover,

@@ -1,8 +1,8 @@
 /**
- * How far a host had got in the log some time ago: two marks are enough, because positions only rise.
+ * How far a host had got in the log some time ago. Two marks suffice, because positions only rise.
  *
- * A mark is kept for `spacingMs` before the next one replaces it, so something is known of any moment between one and
- * two spacings ago. `positionBefore` never says more than what had been reached by then.
+ * A mark is kept for `spacingMs` before the next one replaces it, so something is known about any moment between one
+ * and two spacings ago. `positionBefore` never returns more than what had been reached by then.
  */
 interface Mark {
   readonly position: number;
@@ -12,15 +12,15 @@ interface Mark {
 export interface PositionTrail {
   readonly older: Mark;
   readonly newer: Mark;
-  /** The highest position, and since when nothing higher was heard. */
+  /** The highest position, and when it was first heard. */
   readonly highest: Mark;
 }
 
 const spacingMs = 2_000;
 
 /**
- * Heard at `position` now. A position that is lower than one before belongs to a log that begins anew: the trail does
- * too.
+ * Records that `position` was heard now. A lower position than before belongs to a log that starts over, so the trail
+ * starts over too.
  */
 export function heardAt(trail: PositionTrail | null, position: number, now: number): PositionTrail {
   const mark: Mark = { position, at: now };
@@ -30,7 +30,7 @@ export function heardAt(trail: PositionTrail | null, position: number, now: numb
   return { older: trail.newer, newer: mark, highest };
 }
 
-/** The highest position that is known to have been reached at that time; 0: nothing is known of then. */
+/** Returns the highest position known to have been reached at that time; 0: unknown. */
 export function positionBefore(trail: PositionTrail | null, at: number): number {
   if (trail === null) return 0;
   if (trail.highest.at <= at) return trail.highest.position;

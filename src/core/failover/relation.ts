@@ -1,24 +1,24 @@
 /**
- * How this gateway stands to the owner of the highest epoch: the one question that every phase asks.
+ * The relation of this gateway to the owner of the highest epoch: the one question that every phase asks.
  *
- * "Stepped down" needs care, because a report can be older than a claim that another source told us of: a host that
- * says "secondary" counts as stepped down only when it has read its own epoch, or has called itself primary before, or
- * was given `awaitMs` to speak up.
+ * "Stepped down" needs care, because a report can be older than a claim that another source reported: a host that says
+ * "secondary" counts as stepped down only if it has read its own epoch, or has called itself primary before, or had
+ * `awaitMs` to report.
  */
 import type { HostView, ServiceState } from "./state.ts";
 
 export type Relation =
   /** No epoch is known. */
   | "none"
-  /** It says that it is primary, and nothing speaks against it. */
+  /** It reports itself primary, and nothing contradicts it. */
   | "serving"
   /** It is claiming, or starting its application. */
   | "becoming"
-  /** It is draining: a switchover is under way. */
+  /** It is draining: a switchover is in progress. */
   | "leaving"
-  /** It has stepped down just now in favour of a successor, which the gateway that ordered it is about to promote. */
+  /** It has just stepped down in favour of a successor, which the ordering gateway is about to promote. */
   | "handing-over"
-  /** It lives, and says that it is no longer primary. */
+  /** It is alive, and reports that it is no longer primary. */
   | "stepped-down"
   /** Its last good sign is in doubt, or it was never heard. */
   | "doubtful"
@@ -54,8 +54,8 @@ export function relationToPrimary(state: ServiceState, now: number): Relation {
 }
 
 /**
- * The last word of the owner of the epoch was that it has read its own epoch and is not primary: that stays true when
- * its connection breaks right after (a host that is restarted), until another word of it or a later epoch.
+ * True if the last report of the epoch's owner was that it has read its own epoch and is not primary. That stays true
+ * if its connection breaks right after (a restarted host), until another report of it or a later epoch.
  */
 export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean {
   if (primary === null) return false;
@@ -65,9 +65,9 @@ export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean 
 }
 
 /**
- * Until when a host that stepped down for a named successor is left to the gateway that ordered it; -Infinity: it did
- * not. That gateway promotes the successor within milliseconds; when it has died in between, the others act after this
- * time.
+ * Returns until when a host that stepped down for a named successor is left to the gateway that ordered it; -Infinity:
+ * it did not. That gateway promotes the successor within milliseconds; if it has died meanwhile, the others act after
+ * this time.
  */
 export function handoverEndsAt({ report, reportAt }: HostView): number {
   return report === null || report.handover === null ? -Infinity : reportAt - report.handover.forMs + handoverMsMax;
@@ -75,7 +75,7 @@ export function handoverEndsAt({ report, reportAt }: HostView): number {
 
 const handoverMsMax = 1_000;
 
-/** What this gateway tells its peers about the primary. */
+/** Returns this gateway's view of the primary for its peers. */
 export function viewForPeers(state: ServiceState, now: number): "up" | "down" | "unknown" {
   switch (relationToPrimary(state, now)) {
     case "serving":

@@ -1,9 +1,9 @@
 /**
- * Third part of a step: where traffic goes, from the phase and what is known.
+ * Last part of a step: where traffic goes, given the phase and the facts.
  *
  * Static stability: whatever this gateway has lost sight of, it routes to the last known primary until something better
- * is known: a host that claimed a later epoch, the primary's own word that it stepped down, or a promotion that this
- * gateway has ordered (then new requests wait, so that no more are sent to a host that hangs).
+ * is known: a host that claimed a later epoch, the primary's own report that it stepped down, or a promotion ordered by
+ * this gateway (new requests then wait, so that no more are sent to a hung host).
  */
 import type { Routed, ServiceState } from "./state.ts";
 import { hasSaidItSteppedDown, relationToPrimary } from "./relation.ts";

@@ -1,8 +1,8 @@
 /**
- * Second half of a step: look at the phase and at what is known, and move until nothing more follows.
+ * Third part of a step: moves the phase until it follows from what is known.
  *
- * Level-triggered on purpose: what must happen depends on what is known, not on which event said so, so a lost,
- * repeated or reordered event cannot leave a phase behind that nothing moves any more.
+ * Level-triggered on purpose: what must happen depends on what is known, not on which event reported it. A lost,
+ * repeated or reordered event therefore cannot leave the phase stuck.
  */
 import { type Failover, orderUnheardMs, type Phase, type ServiceState } from "./state.ts";
 import { actWhenAgreed, decide, finish, newFailover } from "./act.ts";
@@ -13,11 +13,11 @@ import { relationToPrimary, type Relation } from "./relation.ts";
 import { abandon, become, note, put, spent, type Turn } from "./turn.ts";
 
 /**
- * The answer to a promotion comes with the report that says the same, or is lost. Its phases are worth this wait, and
- * clients no more.
+ * The answer to a promotion arrives with the report that says the same, or is lost. Its phases are worth this wait, but
+ * no more of the clients' time.
  */
 const answerAwaitedMs = 250;
-/** More turns than this within one step would be two phases that disagree for ever. */
+/** More turns than this within one step would mean two phases that disagree without end. */
 const turnsMax = 24;
 
 export function settle(turn: Turn): void {
@@ -52,7 +52,7 @@ function settleOnce(turn: Turn, phase: Phase): void {
   }
 }
 
-/** Not acting: the phase follows what the primary is seen to be. */
+/** Not acting: the phase follows the observed primary. */
 function follow(turn: Turn, relation: Relation): void {
   const phase = turn.state.phase;
   switch (relation) {
@@ -79,20 +79,20 @@ function follow(turn: Turn, relation: Relation): void {
 }
 
 /**
- * Until when an owner of the epoch that another gateway promoted may take to serve; null: it does not begin, or is
- * bounded otherwise.
+ * Returns until when an epoch's owner that another gateway promoted may take to serve; null: no limit has begun, or
+ * another bound applies.
  */
 export function ownerStuckAt(state: ServiceState, since: number): number | null {
   const { primary, settings, gateways } = state;
   const view = primary === null ? undefined : state.hosts.get(primary.host);
   const role = view?.report?.role;
   if (view === undefined || (role !== "claiming" && role !== "starting")) return null;
-  // The gateway that ordered it comes first, the others after it one by one.
+  // The ordering gateway comes first, the others after it one by one.
   const rank = gateways.indexOf(settings.gateway) + 1;
   return since + budgetMs({ step: "start" }, view.report, settings) + rank * settings.retryMs;
 }
 
-/** The gateway that promoted the owner of the epoch may be gone: then no other gateway would give it up. */
+/** The gateway that promoted the epoch's owner may be gone: otherwise no gateway would give it up. */
 function replaceStuckOwner(turn: Turn, since: number): void {
   const { state, now } = turn;
   const owner = state.primary?.host ?? null;
@@ -111,7 +111,7 @@ function causeOfDoubt(turn: Turn): string {
   return health?.kind === "up" && health.doubt !== null ? health.doubt : "it was not heard yet";
 }
 
-/** An empty vault: wait until every registered host was heard, or long enough, then let the best one begin. */
+/** On an empty vault: waits until every registered host was heard, or long enough, then lets the best one begin. */
 function maybeElectFirst(turn: Turn): void {
   const { state, now } = turn;
   if (state.firstHeardAt === null || state.automation.kind === "paused") return;
@@ -120,7 +120,7 @@ function maybeElectFirst(turn: Turn): void {
   if (ranking(turn, null).eligible.length > 0) decide(turn);
 }
 
-/** True when the loss is over: the primary is seen well again, or another host is about to be. */
+/** True if the loss is over: the primary is healthy again, or another host is about to be primary. */
 function recovered(turn: Turn, failover: Failover, relation: Relation): boolean {
   const overtaken = (): true => {
     abandon(turn, failover, "overtaken", "another host is already becoming primary", "see `stead status`");
@@ -132,7 +132,7 @@ function recovered(turn: Turn, failover: Failover, relation: Relation): boolean 
       endAsRecovered(turn, failover);
       return true;
     case "handing-over":
-      // A switchover of this gateway's own goes on; one that another ordered is left to it.
+      // This gateway's own switchover continues; one ordered by another gateway is left to it.
       if (isOwnMove(failover)) return false;
       return overtaken();
     case "becoming":
@@ -187,7 +187,7 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
       ? phase.progress
       : progressed(phase.progress, report, moved, turn.now);
   if (progress !== phase.progress) return put(turn, { phase: { ...phase, progress } });
-  // That it serves, in an epoch after the one that it was to follow, is all that a lost answer would have said.
+  // A lost answer would only have said that it serves, in an epoch after the one it was to follow.
   if (moved && report?.role === "primary" && turn.now >= progress.at + answerAwaitedMs)
     return finish(turn, failover, candidate, primary.epoch, report.dataUrl);
   if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return giveUpCandidate(turn, phase);
@@ -203,7 +203,7 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   switch (view.report.role) {
     case "primary":
       if (moved) finish(turn, failover, candidate, primary.epoch, view.report.dataUrl);
-      // It was asked to follow itself, on old words that it had stepped down: it never did.
+      // It was ordered to follow itself, because of an old report that it had stepped down: it never did.
       else if (primary?.host === candidate) endAsRecovered(turn, failover);
       return;
     case "claiming":
@@ -278,8 +278,8 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
 
 function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relation): void {
   if (recovered(turn, phase.failover, relation)) return;
-  // A candidate that died, or gave up, after its claim has moved the epoch on: an order that names the old one would be
-  // refused for ever (simulation, seed 508).
+  // A candidate that died, or gave up, after its claim has advanced the epoch: an order that names the old epoch would
+  // always be refused (simulation, seed 508).
   const { primary } = turn.state;
   if (primary !== null && primary.epoch > phase.failover.epochFrom) {
     abandon(
@@ -316,9 +316,9 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
 }
 
 /**
- * A host can take over now. When none could, and the primary was silent too, this gateway itself may have been cut off,
- * and the first host that it sees again may be any: then the primary must have failed once more since that one came
- * back.
+ * True if a host can take over now. If none could before, and the primary was silent too, this gateway itself may have
+ * been cut off, and the first host that it sees again may be any: the primary must then have failed once more since
+ * that host came back.
  */
 function hasCandidate(turn: Turn): boolean {
   const best = ranking(turn, null).eligible[0];
@@ -330,6 +330,9 @@ function hasCandidate(turn: Turn): boolean {
   return lost.successes === 0 && candidate?.kind === "up" && lost.failedAt >= candidate.since;
 }
 
-/** After candidates failed, a pause before they are asked again; a first candidate that turns up is asked at once. */
+/**
+ * After candidates failed, there is a pause before they are asked again; a first candidate that appears is asked at
+ * once.
+ */
 const mayRetry = (turn: Turn, phase: Phase & { kind: "down" }): boolean =>
   phase.failover.attempts === 0 || turn.now >= phase.retryAt;

@@ -1,5 +1,5 @@
 /**
- * What a gateway knows about one service, and what it is doing about it. Decisions are in failover.ts.
+ * What a gateway knows about one service, and what it is doing. failover.ts has the decisions.
  *
  *              ┌───────────────────────── primary seen well ─────────────────────────┐
  *   unknown ─► awaiting ─► serving ◄─► suspect ─► agreeing ─► promoting ─► serving    │
@@ -7,9 +7,9 @@
  *                 │          └─► demoting ──────────┼──┴─► promoting
  *                 └── another host took the epoch ──┘
  *
- * Views (hosts, peers, who owns the highest epoch) are facts; the phase is what is being done; `routed` is where
- * traffic goes. The three are separate on purpose: losing sight of the primary changes a view, not the route (static
- * stability).
+ * Views (hosts, peers, the owner of the highest epoch) are facts; the phase is the operation in progress; `routed` is
+ * where traffic goes. The three are separate on purpose: losing sight of the primary changes a view, not the route
+ * (static stability).
  */
 import type { PeerView } from "./agreement.ts";
 import type { Brake, Cause, Loss } from "./loss.ts";
@@ -18,7 +18,7 @@ import type { PositionTrail } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
 import type { Refusal } from "../refusal.ts";
 
-/** What a host says about itself, as far as decisions need it (src/control/host-status.ts has the whole). */
+/** The part of a host's status that decisions need (src/control/host-status.ts has the whole). */
 export interface HostReport {
   readonly service: string;
   readonly host: string;
@@ -32,38 +32,38 @@ export interface HostReport {
   readonly priority: number;
   readonly nofailover: boolean;
   readonly leaseMs: number;
-  /** Since its last successful operation on the vault; null: it does none right now. */
+  /** Time since its last successful operation on the vault; null: it does none now. */
   readonly vaultSilentMs: number | null;
-  /** Its monotonic clock when it said this; null: it does not tell. */
+  /** Its monotonic clock at this report; null: unknown. */
   readonly clockMs: number | null;
-  /** What keeps it from being a good primary while its process is well. */
+  /** Its impairments, while its process is healthy. */
   readonly impairments: readonly {
     readonly kind: "disk" | "vault" | "descriptors" | "application";
     readonly reason: string;
     readonly forMs: number;
   }[];
-  /** It could not stay primary, for a reason that may pass: so many milliseconds until it may try again. */
+  /** It could not stay primary, for a transient reason: milliseconds until it may try again. */
   readonly retry: { readonly reason: string; readonly inMs: number; readonly attempts: number } | null;
-  /** null: it does not tell. */
+  /** null: unknown. */
   readonly vault: {
     readonly id: string | null;
     readonly wroteMs: number | null;
     readonly writeError: string | null;
     readonly latencyMs: number | null;
   } | null;
-  /** null: it does not tell. */
+  /** null: unknown. */
   readonly application: {
     readonly state: "stopped" | "starting" | "ready" | "failing" | "stuck" | "restarting";
     readonly restarts: number;
   } | null;
-  /** It stepped down in favour of `to`, so long ago when it said this. */
+  /** It stepped down in favour of `to`, this long before the report. */
   readonly handover: { readonly to: string; readonly forMs: number } | null;
 }
 
 export interface RegisteredHost {
   readonly id: string;
   readonly controlUrl: string;
-  /** Null: the host's own word counts. */
+  /** Null: the host's own value applies. */
   readonly priority: number | null;
   readonly nofailover: boolean | null;
 }
@@ -71,23 +71,23 @@ export interface RegisteredHost {
 export interface HostView extends RegisteredHost {
   readonly health: HostHealth;
   readonly report: HostReport | null;
-  /** When `report` arrived; -Infinity when there is none. */
+  /** When `report` arrived; -Infinity if there is none. */
   readonly reportAt: number;
-  /** How far it was heard to be in the log. null: never heard. */
+  /** Its trail in the log; null: never heard. */
   readonly trail: PositionTrail | null;
   /**
-   * Since when each of its reports, none of them late, said that its vault answers and can be written; null: the last
-   * one did not.
+   * Since when every report, none of them late, said that its vault answers and can be written; null: the last one did
+   * not.
    */
   readonly vaultSince: number | null;
 }
 
-/** What was heard of the log from the primary itself, by this gateway or another. */
+/** What this gateway or another heard about the log from the primary itself. */
 export interface LogHeard {
   readonly epoch: number;
   /** Last position that the primary of that epoch was heard to have written. */
   readonly position: number;
-  /** Identity of its vault; null: it does not tell. */
+  /** Identity of its vault; null: unknown. */
   readonly vault: string | null;
 }
 
@@ -95,14 +95,14 @@ export interface LogHeard {
 export interface Primary {
   readonly host: string;
   readonly epoch: number;
-  /** The run of the host that said itself that it owns this epoch; null while only others said so. */
+  /** The run of the host that itself reported owning this epoch; null while only others reported it. */
   readonly instance: string | null;
   readonly adoptedAt: number;
-  /** Where its traffic goes, as last heard or remembered; null when unknown. */
+  /** Its address for traffic, as last heard or remembered; null: unknown. */
   readonly dataUrl: string | null;
 }
 
-/** `impaired`: the primary was moved away from a host that was about to be no good one. */
+/** `impaired`: the primary was moved away from an impaired host. */
 export type FailoverKind = "kill" | "hang" | "stepped-down" | "impaired" | "switchover" | "forced" | "first";
 
 /**
@@ -122,7 +122,7 @@ export type PhaseName =
   | "demote";
 export type PhaseDurations = Readonly<Partial<Record<PhaseName, number>>>;
 
-/** One failover or switchover from decision to end; `key` tells it from the others of this run of the gateway. */
+/** One failover or switchover from decision to end; `key` is unique within this run of the gateway. */
 export interface Failover {
   readonly key: number;
   readonly kind: FailoverKind;
@@ -131,17 +131,17 @@ export interface Failover {
   /** Preferred new primary; null: the best one. */
   readonly target: string | null;
   /**
-   * True: no evidence is needed that the primary is down, because an operator asked for it or the gateway moves it away
-   * itself.
+   * True: no evidence is needed that the primary is down, because an operator ordered it or the gateway itself moves
+   * the primary away.
    */
   readonly planned: boolean;
-  /** An operator forces it: what the gateways heard of the log does not bind the host that was named. */
+  /** An operator forces it: what the gateways heard of the log does not bind the named host. */
   readonly force: boolean;
-  /** What ended the primary, as far as it could go round; null: nothing of the kind. */
+  /** What ended the primary, if it could recur; null: otherwise. */
   readonly cause: Cause | null;
-  /** Null: it waits for nothing. */
+  /** Null: no pause. */
   readonly brake: Brake | null;
-  /** The operator's command that is waiting for the end of this. */
+  /** The operator's command that waits for the end of this. */
   readonly command: string | null;
   readonly decidedAt: number;
   readonly to: string | null;
@@ -150,11 +150,11 @@ export interface Failover {
   readonly phases: PhaseDurations;
   /** Candidates that failed, and why. */
   readonly tried: ReadonlyMap<string, string>;
-  /** What was noted already, so that what is tried again and again is told once. */
+  /** What was already noted, so that repeated attempts are reported once. */
   readonly told: ReadonlySet<string>;
 }
 
-/** What the candidate is doing: the step that ends next. */
+/** The candidate's present step: the one that ends next. */
 export type PromotionStep = "claim" | "catch-up" | "start" | "lease" | "ready";
 
 export interface Progress {
@@ -167,7 +167,7 @@ export interface Progress {
 
 export type Phase =
   | { readonly kind: "unknown" }
-  /** The owner of the epoch is becoming primary by another's doing, or has yet to say so. */
+  /** The epoch's owner is becoming primary by another gateway's order, or has yet to report. */
   | { readonly kind: "awaiting"; readonly since: number }
   | { readonly kind: "serving" }
   | { readonly kind: "suspect"; readonly since: number; readonly cause: string }
@@ -178,7 +178,7 @@ export type Phase =
       readonly candidate: string;
       readonly call: number;
       readonly since: number;
-      /** When the answer was lost on the way; the candidate's status says what became of it. */
+      /** When the answer was lost in transit; the candidate's status then shows the outcome. */
       readonly lostAt: number | null;
       readonly progress: Progress;
     }
@@ -201,9 +201,9 @@ export type Phase =
 export type DownReason =
   | { readonly kind: "no-candidate"; readonly why: string }
   | { readonly kind: "paused" }
-  /** The same cause would end the next primary too: it waits until `retryAt`. */
+  /** The same cause would also end the next primary: it waits until `retryAt`. */
   | { readonly kind: "braked"; readonly why: string }
-  /** A candidate's witness or the other gateways say that the primary lives. */
+  /** A candidate's witness or the other gateways say that the primary is alive. */
   | { readonly kind: "vetoed"; readonly evidence: string };
 
 export type Routed =
@@ -213,9 +213,9 @@ export type Routed =
 export type Automation = { readonly kind: "on" } | { readonly kind: "paused" };
 
 /**
- * An order whose connection died in silence (a router that forgot it) would be waited for until it times out, minutes
- * later. After this time a host that has not begun, or has come to the end, is believed: the next report decides. A
- * candidate that the order reaches only then refuses it (`basedOn`).
+ * An order whose connection died silently (a router that forgot it) would otherwise be waited for until it times out,
+ * minutes later. After this time a report that the host has not begun, or has finished, decides. A candidate that
+ * receives the order only then refuses it (`basedOn`).
  */
 export const orderUnheardMs = 3_000;
 
@@ -224,27 +224,27 @@ export interface FailoverSettings {
   readonly service: string;
   readonly fall: number;
   readonly rise: number;
-  /** How long to wait for other gateways' views when there is no majority. */
+  /** How long to wait for other gateways' views without a majority. */
   readonly agreeWaitMs: number;
   readonly staggerMs: number;
   readonly viewFreshMs: number;
-  /** A candidate's report older than this is not believed. */
+  /** An older report of a candidate is not trusted. */
   readonly staleMs: number;
   /** A stream that was heard within this time was alive. */
   readonly streamAliveMs: number;
-  /** How long an owner that has not spoken since its claim may take before its silence counts against it. */
+  /** How long an owner that has not reported since its claim may take before its silence counts against it. */
   readonly awaitMs: number;
   /** On an empty vault: how long to wait for all hosts before one is chosen among those that answer. */
   readonly electWaitMs: number;
   readonly retryMs: number;
-  /** A candidate that has not claimed for so long, without reading on in the log, is given up. */
+  /** A candidate that has not claimed for this long, without reading on in the log, is given up. */
   readonly claimMs: number;
   /**
-   * The same after its claim, without progress; a host that says that its application starts is bounded by its own
-   * ready timeout first.
+   * The same after its claim, without progress; a host that reports that its application starts is first bounded by its
+   * own ready timeout.
    */
   readonly startMs: number;
-  /** An impaired primary that does not step down within this time is promoted over. */
+  /** An impaired primary that does not step down within this time is replaced. */
   readonly demoteMs: number;
 }
 
@@ -252,8 +252,8 @@ export interface FailoverSettings {
 export type VaultCondition =
   | { readonly kind: "well" }
   /**
-   * Since `since` the primary needs leases for what should take milliseconds. `isTold`: it has lasted, and is no
-   * hiccup.
+   * Since `since` the primary has needed leases for what should take milliseconds. `isTold`: it has lasted long enough
+   * to be reported.
    */
   | { readonly kind: "slow"; readonly since: number; readonly isTold: boolean }
   /** No host has reached it since `since`. */
@@ -269,11 +269,11 @@ export interface ServiceState {
   /** null: no primary was heard. */
   readonly heard: LogHeard | null;
   readonly vault: VaultCondition;
-  /** How primaries ended, newest last: for the brake. */
+  /** Ends of primaries, newest last: for the brake. */
   readonly losses: readonly Loss[];
-  /** Why an impaired primary stays in its office; null: it is not impaired, or is being moved. */
+  /** Why an impaired primary stays; null: it is not impaired, or is being moved. */
   readonly stays: string | null;
-  /** Before this time no primary is moved away because it is impaired: the last try came to nothing. */
+  /** Before this time no primary is moved away because of an impairment: the last try failed. */
   readonly relieveAfter: number;
   readonly gateways: readonly string[];
   readonly peers: ReadonlyMap<string, PeerView>;
@@ -281,7 +281,7 @@ export interface ServiceState {
   readonly lastKey: number;
   /** When the first host was heard; null before. */
   readonly firstHeardAt: number | null;
-  /** Ended, waiting for the time that routing took. */
+  /** Finished, waiting for the duration of routing. */
   readonly finished: { readonly failover: Failover; readonly at: number } | null;
 }
 
@@ -292,9 +292,9 @@ export type Command =
   | { readonly kind: "resume" };
 
 export type FailoverEvent =
-  /** The registry, whole: hosts that are missing are removed. */
+  /** The whole registry: missing hosts are removed. */
   | { readonly kind: "hosts"; readonly hosts: readonly RegisteredHost[] }
-  /** What the database remembers, at start. */
+  /** A row of the database, at start. */
   | { readonly kind: "recall"; readonly host: string; readonly epoch: number; readonly dataUrl: string | null }
   /** A good sign. `startedAt`: when the probe was sent; null for a line of the stream. */
   | { readonly kind: "report"; readonly host: string; readonly report: HostReport; readonly startedAt: number | null }
@@ -302,7 +302,7 @@ export type FailoverEvent =
   | { readonly kind: "stream-ended"; readonly host: string }
   /** The data plane could not reach the host. */
   | { readonly kind: "data-error"; readonly host: string; readonly cause: string }
-  /** The configuration was read again. */
+  /** The configuration was reloaded. */
   | { readonly kind: "settings"; readonly settings: FailoverSettings }
   | { readonly kind: "gateways"; readonly ids: readonly string[] }
   | {
@@ -340,12 +340,12 @@ export type FailoverEffect =
       readonly host: string;
       readonly epoch: number;
       readonly planned: boolean;
-      /** 0 and null: not known, or an operator goes on without it. */
+      /** 0 and null: unknown, or an operator continues without it. */
       readonly positionHeard: number;
       readonly vault: string | null;
       readonly gatewaysRegistered: number;
       readonly gatewaysSeeingDown: readonly string[];
-      /** The candidate's words it rests on; null: they carry no clock. */
+      /** The candidate's status on which the order rests; null: it has no clock. */
       readonly basedOn: OrderBase | null;
     }
   | {
@@ -358,9 +358,9 @@ export type FailoverEffect =
     }
   /** Stop waiting for a call's answer. */
   | { readonly kind: "cancel"; readonly call: number }
-  /** Send traffic there from now on, those that are held first. */
+  /** Send traffic there from now on, held requests first. */
   | { readonly kind: "route"; readonly host: string; readonly epoch: number; readonly dataUrl: string }
-  /** New requests wait; those in flight go on. */
+  /** New requests wait; those in flight continue. */
   | { readonly kind: "hold"; readonly reason: string }
   /** Close every upstream connection to a host that is no longer primary. */
   | { readonly kind: "drop"; readonly host: string; readonly reason: string }
@@ -375,7 +375,7 @@ export type FailoverEffect =
     }
   | { readonly kind: "reply"; readonly id: string; readonly outcome: CommandOutcome };
 
-/** `error`: an operator is needed, or about to be. */
+/** `error`: an operator is needed, or soon will be. */
 export type EventLevel = "info" | "warning" | "error";
 
 export type FailoverOutcome = "running" | "done" | "recovered" | "overtaken" | "refused";
@@ -385,7 +385,7 @@ export interface FailoverStep {
   readonly effects: readonly FailoverEffect[];
 }
 
-/** A service of which nothing is known yet. */
+/** Returns the state of a service about which nothing is known yet. */
 export function initialServiceState(settings: FailoverSettings): ServiceState {
   return {
     settings,

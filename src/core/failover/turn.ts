@@ -1,8 +1,8 @@
 /**
- * One turn of the state machine: the state being rewritten and the effects it asks for, in order. Local to `step`; from
+ * One turn of the state machine: the state being rewritten and the requested effects, in order. Local to `step`; from
  * outside the step is a pure function.
  *
- * `become` is the only way to change the phase, and it refuses what the diagram in state.ts does not have.
+ * Only `become` changes the phase, and it refuses transitions that the diagram in state.ts does not have.
  */
 import { causeOfLoss, remember } from "./brake.ts";
 import type {
@@ -67,12 +67,12 @@ export function note(turn: Turn, level: EventLevel, what: string, host: string |
   turn.effects.push({ kind: "note", level, what, host, detail });
 }
 
-/** Adds to a phase's duration: a phase can come several times in one failover. */
+/** Adds to a phase's duration: a phase can occur several times in one failover. */
 export function spent(failover: Failover, phase: keyof Failover["phases"], ms: number): Failover {
   return { ...failover, phases: { ...failover.phases, [phase]: (failover.phases[phase] ?? 0) + Math.max(0, ms) } };
 }
 
-/** The failover is over without a new primary of its own making. */
+/** Ends the failover without a new primary of its own making. */
 export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome, why: string, advice: string): void {
   if (failover.attempts > 0 || failover.kind === "switchover") {
     turn.effects.push({ kind: "record-failover", failover, outcome });
@@ -83,8 +83,9 @@ export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome
 }
 
 /**
- * A host or a peer says that `host` owns `epoch`. Epochs only rise (R1: each claim takes the next), so the highest is
- * the truth, whatever its source. The owner before is no longer primary: its connections are closed at once.
+ * Records that a host or a peer reports `host` as owner of `epoch`. Epochs only rise (R1: each claim takes the next),
+ * so the highest is true, whatever its source. The previous owner is no longer primary: its connections are closed at
+ * once.
  */
 export function adopt(turn: Turn, host: string, epoch: number, instance: string | null, dataUrl: string | null): void {
   const known = turn.state.primary;
@@ -116,9 +117,9 @@ export function adopt(turn: Turn, host: string, epoch: number, instance: string 
 }
 
 /**
- * For the brake: what ended the primary before, and how long it had its office, whichever gateway replaced it. Only of
- * one that was seen in office: hosts that restore read past claims one after the other, and a gateway that has just
- * started hears all of them (simulation, seed 16966).
+ * Records for the brake what ended the previous primary, and how long it was in place, whichever gateway replaced it.
+ * Only a primary that was seen serving counts: restoring hosts read past claims one after the other, and a gateway that
+ * has just started hears all of them (simulation, seed 16966).
  */
 function rememberLoss(turn: Turn, known: Primary): void {
   const { state, now } = turn;

@@ -1,19 +1,19 @@
 /**
- * The vault as the hosts see it: whether only the primary is without it, or every host.
+ * The vault as the hosts see it: whether only the primary cannot reach it, or no host can.
  *
- * A primary that cannot write answers no request, since its gate is shut when its lease is over. It is lost only when
- * another host can do better, and "can" means that it does: it has reached the vault, and written there where it tells
- * that, for as long as the primary had to try. Without that, an outage for everybody ends in a failover: when the vault
- * is back, a secondary's next look succeeds at once, and the primary, which waits for a put that hangs, still seems to
- * be the only one without.
+ * A primary that cannot write answers no request, since its gate shuts when its lease is over. It counts as lost only
+ * if another host demonstrably does better: that host has reached the vault, and written to it if it reports writes,
+ * for as long as the primary had to try. Without this rule, an outage for all hosts would end in a failover: when the
+ * vault is back, a secondary's next look succeeds at once, while the primary, which waits for a hanging put, still
+ * seems to be the only host without it.
  *
- * An outage for all hosts is a state of its own and moves no primary. Hosts that cannot write are no candidates
- * (candidate.ts), so whatever else happens meanwhile, what waits is answered when the vault is back.
+ * An outage for all hosts is a separate state and moves no primary. Hosts that cannot write are no candidates
+ * (candidate.ts), so whatever else happens meanwhile, waiting requests are answered when the vault is back.
  */
 import { vaultTrouble } from "./candidate.ts";
 import type { HostReport, HostView, ServiceState, VaultCondition } from "./state.ts";
 
-/** A primary is given so many leases to reach the vault again before it counts as failing; so slow is slow. */
+/** Leases that a primary gets to reach the vault again before it counts as failing; the same bound defines slow. */
 const silenceLeasesMax = 3;
 const slowMsMin = 30_000;
 const awayMsMin = 10_000;
@@ -41,7 +41,7 @@ export function aloneWithoutVault(
   });
 }
 
-/** When this host last had the vault; null: it does not say. */
+/** Returns when this host last had the vault; null: unknown. */
 function hadVaultAt({ report, reportAt }: HostView): number | null {
   if (report === null) return null;
   if (report.vault !== null && report.vault.writeError !== null) {
@@ -52,7 +52,7 @@ function hadVaultAt({ report, reportAt }: HostView): number | null {
   return report.vaultSilentMs === null ? null : reportAt - report.vaultSilentMs;
 }
 
-/** Of the service, from what its hosts said last. */
+/** Derives the condition of the service's vault from the hosts' last reports. */
 export function vaultCondition({ hosts, primary, vault }: ServiceState, now: number): VaultCondition {
   const times = [...hosts.values()]
     .filter(({ health }) => health.kind === "up")
@@ -66,9 +66,7 @@ export function vaultCondition({ hosts, primary, vault }: ServiceState, now: num
   return { kind: "slow", since, isTold: now - since >= slowMsMin };
 }
 
-/**
- * Since it counts from the start of the last put, the silence of a primary whose puts take so long never is shorter.
- */
+/** The silence counts from the start of the last put, so for a primary with puts this slow it is never shorter. */
 function isSlow({ role, vaultSilentMs, leaseMs, vault }: HostReport): boolean {
   if (role !== "primary") return false;
   const slowMs = silenceLeasesMax * leaseMs;
@@ -78,7 +76,7 @@ function isSlow({ role, vaultSilentMs, leaseMs, vault }: HostReport): boolean {
   );
 }
 
-/** In words; null: there is nothing to tell. */
+/** Describes the condition; null: nothing to report. */
 export function vaultInWords(condition: VaultCondition, now: number): string | null {
   const forS = condition.kind === "well" ? 0 : Math.round((now - condition.since) / 1_000);
   if (condition.kind === "away")

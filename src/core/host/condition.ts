@@ -1,10 +1,9 @@
 /**
- * What keeps a host from being a good primary while its process is well: its disks, its way to the vault, its
- * descriptors.
+ * Impairments of a host whose process is healthy: its disks, its path to the vault, its descriptors.
  *
- * Fed by the canary and by every put of the host (src/host/machine/canary.ts). It only says what is: whether a primary
- * is to be moved for that, and to whom, is the gateway's decision, which sees all hosts. A disk that hangs answers
- * nothing, so a stall is told by the time since it was asked, at the moment of the question.
+ * Fed by the canary and by every put of the host (src/host/machine/canary.ts). This only reports: the gateway, which
+ * sees all hosts, decides whether to move a primary, and where. A hung disk answers nothing, so a stall is derived from
+ * the time since the check began, whenever the condition is queried.
  *
  * Pure; times are this host's monotonic milliseconds.
  */
@@ -14,7 +13,7 @@ export interface Impairment {
   readonly forMs: number;
 }
 
-/** How an attempt to write failed: the error's code (`EROFS`) where it has one, and its text. */
+/** A failed attempt to write: the error's code (`EROFS`) if it has one, and its text. */
 export interface WriteFailure {
   readonly code: string | undefined;
   readonly message: string;
@@ -26,13 +25,13 @@ interface Since {
 }
 
 interface DiskCondition {
-  /** It was asked and has not answered. */
+  /** When the check began that has not answered yet. */
   readonly askedAt: number | undefined;
   readonly failing: Since | undefined;
 }
 
 export interface HostCondition {
-  /** By the words for the place: "the data folder /var/lib/notes". */
+  /** Keyed by the description of the place: "the data folder /var/lib/notes". */
   readonly disks: ReadonlyMap<string, DiskCondition>;
   readonly vault: {
     readonly id: string | null;
@@ -49,12 +48,12 @@ export type ConditionEvent =
   | { readonly kind: "disk-answered"; readonly place: string; readonly failure: WriteFailure | undefined }
   | { readonly kind: "vault-wrote"; readonly ms: number }
   | { readonly kind: "vault-failed"; readonly reason: string }
-  /** Its identity was read; null: there is none any more. */
+  /** Its identity was read; null: it no longer has one. */
   | { readonly kind: "vault-identified"; readonly id: string | null }
   | { readonly kind: "descriptors-ran-out"; readonly reason: string }
   | { readonly kind: "descriptors-are-there" };
 
-/** Of so many writes the median is the latency. */
+/** The latency is the median of this many writes. */
 const latenciesKept = 9;
 
 /** `vaultId`: as read at the start; null: the vault has none. */
@@ -87,7 +86,7 @@ export function stepCondition(condition: HostCondition, event: ConditionEvent, n
         },
       };
     case "vault-failed":
-      // The first words stay: the same trouble is told by the key of whatever was put.
+      // The first text stays: the same trouble is reported with the key of whatever was put.
       return { ...condition, vault: { ...vault, failing: vault.failing ?? { reason: event.reason, since: now } } };
     case "vault-identified":
       return { ...condition, vault: { ...vault, id: event.id } };
@@ -98,7 +97,7 @@ export function stepCondition(condition: HostCondition, event: ConditionEvent, n
   }
 }
 
-/** `diskStallMs`: a disk that has not answered for so long is impaired (`host.disk_stall`). */
+/** `diskStallMs`: a disk that has not answered for this long is impaired (`host.disk_stall`). */
 export function impairmentsOf(
   { disks, vault, descriptors }: HostCondition,
   now: number,
@@ -142,7 +141,7 @@ export function vaultHealthOf({ vault }: HostCondition, now: number): VaultHealt
 export const areDescriptorsOut = (code: string | undefined): boolean => code === "EMFILE" || code === "ENFILE";
 
 function diskTrouble(place: string, failure: WriteFailure | undefined): string | undefined {
-  // No descriptor says nothing about the disk: it was not asked.
+  // Running out of descriptors says nothing about the disk, which was not tested.
   if (failure === undefined || areDescriptorsOut(failure.code)) return undefined;
   switch (failure.code) {
     case "EROFS":
@@ -157,7 +156,7 @@ function diskTrouble(place: string, failure: WriteFailure | undefined): string |
   }
 }
 
-/** Trouble of the same words goes on since it began; other words are other trouble. */
+/** Trouble with the same text has lasted since it began; a new text is new trouble. */
 function lasting(before: Since | undefined, reason: string | undefined, now: number): Since | undefined {
   if (reason === undefined) return undefined;
   return before?.reason === reason ? before : { reason, since: now };

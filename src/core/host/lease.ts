@@ -2,14 +2,14 @@
  * R5, the lease: writes need no clock, reads do.
  *
  * A primary P releases bytes only at times t with t < s + L, where s is when the last put that succeeded was *started*
- * and L the lease. That put lies in the log at some time ≥ s. The claimant after P has read P's last record first, at a
- * time r ≥ s on its own clock, and serves only from r + L + margin on. All bytes of P are released before s + L ≤ r +
- * L. Only the rate of the two clocks over one lease matters; the margin covers it.
+ * and L the lease. That put appears in the log at some time ≥ s. The claimant after P has read P's last record first,
+ * at a time r ≥ s on its own clock, and serves only from r + L + margin on. All bytes of P are released before s + L ≤
+ * r + L. Only the rate of the two clocks over one lease matters; the margin covers it.
  *
  * P is every claim before one's own, not only the last: P1 hangs, P2 claims and dies before it has served, and P3
  * claims. That P2 is gone, or has written `vacate`, says nothing about P1, whose lease P2 was still waiting for
- * (simulation, seed 105697). A reader that starts at a checkpoint does not see the claims before that of the
- * checkpoint, and need not: only a primary that serves writes one, and it had waited for all of those.
+ * (simulation, seed 105697). A reader that starts at a checkpoint does not see the claims before the checkpoint's own,
+ * and need not: only a serving primary writes a checkpoint, and it had waited for all earlier claims.
  */
 
 /** True while a primary may release bytes. All times are the primary's monotonic milliseconds. */
@@ -17,7 +17,7 @@ export function mayRelease(now: number, lastPutStartedAt: number, leaseMs: numbe
   return now < lastPutStartedAt + leaseMs;
 }
 
-/** When a primary should put a `renew`: it has put nothing for half a lease. */
+/** Returns when a primary should put a `renew`: it has put nothing for half a lease. */
 export function renewDueAt(lastPutStartedAt: number, leaseMs: number): number {
   return lastPutStartedAt + leaseMs / 2;
 }
@@ -29,7 +29,7 @@ export interface OpenLease {
   readonly leaseMs: number;
 }
 
-/** From then on its owner releases nothing, whatever it does. */
+/** Returns when its owner stops releasing bytes, whatever it does. */
 export function leaseOverAt(lease: OpenLease, driftMarginMs: number): number {
   return lease.lastRecordSeenAt + lease.leaseMs + driftMarginMs;
 }

@@ -1,24 +1,24 @@
 /**
- * A host's life: which states it can be in, what moves it, and what must be done on the way.
+ * A host's life: its states, the events that move it, and the effects on the way.
  *
  *   restoring ──► secondary ──► claiming ──► starting ──► primary ──► draining ──► restoring
  *       ▲             │             │            │            │
  *       └─────────────┴──(fenced, left behind, claim lost, void, asked to, the application cannot run here)
  *
- *   any ──(a person has to mend it)──► failed ──(restore requested)──► restoring
+ *   any ──(needs an operator)──► failed ──(restore requested)──► restoring
  *
- * Nothing that can pass is for ever. A primary whose application ended too often, did not start, was stuck again, or
- * cannot be captured gives the service up and follows again; `put-off` says when it may be asked once more
- * (retry-schedule.ts). So does a primary that had to stop at once, and a host whose stage broke down. It never promotes
- * itself: gateways see the time of its next try and rank it last. `failed` is for what no time mends: databases that
- * `databases` leaves out, and a second process with the same id.
+ * A transient cause never lasts for good. A primary whose application ended too often, did not start, got stuck again,
+ * or cannot be captured gives the service up and follows again; `put-off` sets when it may be asked again
+ * (retry-schedule.ts). The same holds for a primary that had to stop at once, and for a host whose stage failed. It
+ * never promotes itself: gateways see the time of its next try and rank it last. `failed` is for causes that time does
+ * not remove: databases that `databases` leaves out, and a second process with the same id.
  *
  * Pure: the driver (src/host/host.ts) performs the effects in order and reports back with events. An event that has no
  * meaning in a state is a programming error and throws, except the few that can race and are named in `isStale`.
  *
- * Three orders matter. Fenced: `shut-gate` comes before everything else, so that not a byte is released after the host
- * knows (R2). Claimed: the gate is opened only by `serve`, which needs both the lease (R5) and the application. Given
- * up: the restore begins when the term has ended, because both are one effect.
+ * The order matters in three places. Fenced: `shut-gate` comes before everything else, so that no byte is released
+ * after the host knows (R2). Claimed: the gate is opened only by `serve`, which needs both the lease (R5) and the
+ * application. Given up: the restore begins when the term has ended, because both are one effect.
  */
 import type { Rules } from "../rules.ts";
 
@@ -34,45 +34,43 @@ export type HostState =
 export type HostEvent =
   /** The local databases equal the journal at the end of the log. */
   | { readonly kind: "restored" }
-  /** The restore goes on; why it has not succeeded yet. */
+  /** The restore continues; why it has not succeeded yet. */
   | { readonly kind: "restore-delayed"; readonly reason: string }
-  /** Following cannot go on from here: retention passed it, a record is damaged, the local files do not match. */
+  /** Following cannot continue from here: retention passed it, a record is damaged, the local files do not match. */
   | { readonly kind: "cannot-follow"; readonly reason: string }
-  /** A promotion was asked for, and the witness let it pass (core/host/witness.ts). */
+  /** A promotion was ordered, and the witness consented (core/host/witness.ts). */
   | { readonly kind: "promote" }
   | { readonly kind: "claimed"; readonly epoch: number }
   /** Another host's `epoch` record was first. */
   | { readonly kind: "claim-lost"; readonly host: string }
   /** The vault did not take the claim in time. */
   | { readonly kind: "claim-unwritten" }
-  /** R4: the claim stands in a hole that retention left. */
+  /** R4: the claim is at a position that retention had deleted. */
   | { readonly kind: "claim-void" }
   /** The lease of the predecessor is over (R5) and the application is ready. */
   | { readonly kind: "may-serve" }
-  /**
-   * The application did not start, ended more often than allowed, was stuck again, or does what capture cannot follow.
-   */
+  /** The application did not start, ended more often than allowed, got stuck again, or cannot be captured. */
   | { readonly kind: "application-failed"; readonly reason: string }
-  /** R2: another writer's record stands at this primary's next position. */
+  /** R2: another writer's record is at this primary's next position. */
   | { readonly kind: "fenced"; readonly host: string; readonly epoch: number }
   /** Continuity of capture is lost, or another condition under which acknowledging would be wrong. */
   | { readonly kind: "must-stop"; readonly reason: string }
   | { readonly kind: "demote"; readonly successor: string | null; readonly reason: string }
   /** Drained, application ended, everything journaled, `vacate` written. */
   | { readonly kind: "vacated" }
-  /** An operator asked for a fresh start from the vault. */
+  /** An operator requested a fresh start from the vault. */
   | { readonly kind: "restore" }
-  /** What this host was doing ended with an error that nothing expects: a passing one of the disk, or a defect. */
+  /** The present stage ended with an unexpected error: a transient disk error, or a defect. */
   | { readonly kind: "stage-failed"; readonly reason: string }
-  /** Something that only a person can mend. */
+  /** A cause that needs an operator. */
   | { readonly kind: "broken"; readonly reason: string };
 
 export type HostEffect =
-  /** No byte leaves from now on, connections end, the application's group is killed. Synchronous. */
+  /** Releases no byte from now on, ends connections, kills the application's group. Synchronous. */
   | { readonly kind: "shut-gate" }
   /**
-   * Set aside what diverged, load the newest checkpoint, read the log to its end; reports `restored`. `paced`: not
-   * before the time of the next try, so that what breaks at once does not do so in a loop.
+   * Sets aside what diverged, loads the newest checkpoint, reads the log to its end; reports `restored`. `paced`: not
+   * before the time of the next try, so that an immediate failure does not loop.
    */
   | { readonly kind: "restore"; readonly paced: boolean }
   /** Keep applying new records. */
@@ -83,9 +81,9 @@ export type HostEffect =
   | { readonly kind: "serve" }
   /** Refuse new requests, finish those in flight, stop the application, journal the rest, vacate; reports `vacated`. */
   | { readonly kind: "drain" }
-  /** This host could not stay: count it, and set the time of its next try. */
+  /** This host could not stay primary: counts it, and sets the time of its next try. */
   | { readonly kind: "put-off"; readonly reason: string }
-  /** Stop serving at once, journal what is committed, vacate; when the term has ended, restore. */
+  /** Stops serving at once, journals what is committed, vacates; restores once the term has ended. */
   | { readonly kind: "give-up"; readonly reason: string };
 
 export interface HostStep {
@@ -95,7 +93,7 @@ export interface HostStep {
 
 export const initialHostState: HostState = { kind: "restoring", reason: "starting" };
 
-/** One step of a host's life. Throws `IllegalHostTransition` for what can only be a defect of the caller. */
+/** Performs one step of a host's life. Throws `IllegalHostTransition` for what can only be a defect of the caller. */
 export function stepHost(state: HostState, event: HostEvent, rules: Rules): HostStep {
   if (event.kind === "broken") return failed(event.reason);
   if (event.kind === "stage-failed") return state.kind === "failed" ? stay(state, event) : brokenDown(event.reason);
@@ -201,7 +199,7 @@ function stepDraining(state: HostState, event: HostEvent): HostStep {
     case "must-stop":
       return restoring(event.reason, true);
     case "application-failed":
-      // It is being stopped anyway; draining goes on to journal what is committed.
+      // It is being stopped anyway; draining continues to journal what is committed.
       return { state, effects: [] };
     default:
       return stay(state, event);

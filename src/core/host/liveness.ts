@@ -1,93 +1,94 @@
 /**
- * Whether the application that a host runs is well, failing, or stuck: decided from its checks and from what moves
- * meanwhile.
+ * Whether the application is ready, failing, or stuck: decided from its checks and its progress meanwhile.
  *
  *   ready ⇄ failing ──► stuck        (stuck is the end: the application is killed, and a new run begins as ready)
  *
- * *Failing*: the last check was not answered well. *Stuck*: for the whole patience no check was answered at all and
- * nothing moved: no byte between the application and its clients, no commit, no CPU time. Four arguments:
+ * *Failing*: the last check did not succeed. *Stuck*: for the whole patience no check was answered at all and nothing
+ * made progress: no byte between the application and its clients, no commit, no CPU time. Four arguments:
  *
- * - An answer of any status moves. An application that says 503 is failing and alive; what it lacks (its LDAP server,
- *   its disk) a restart does not bring, and a restart for every 503 would make an outage of each hiccup.
- * - CPU time counts beyond a small share only: the housekeeping of a runtime (timers, garbage collectors) goes on in
- *   one that is deadlocked. What is ready to run and waits for a processor moves: on a machine that is too busy an
+ * - An answer of any status is progress. An application that says 503 is failing but alive; a restart would not bring
+ *   back what it lacks (its LDAP server, its disk), and a restart for every 503 would turn each hiccup into an outage.
+ * - CPU time counts only beyond a small share: a runtime's housekeeping (timers, garbage collection) continues in a
+ *   deadlocked program. A runnable thread that waits for a processor counts as progress: on an overloaded machine an
  *   application may get less than that share.
  * - Time counts only while this host itself runs. Each look adds at most `lookCountedMsMax`, however long ago the last
- *   one was: when the machine was suspended, or everything on it stopped, nothing had a chance to move. Timeouts of
+ *   one was: while the machine was suspended, or everything on it stopped, nothing could make progress. Timeouts of
  *   checks are counted in the same time.
  * - A refused connection is certain where silence is not: no process listens. For that the patience is
  *   `refusedPatienceMsMax`, so that a service that reopens its port is not met in the middle of it. If no request is
  *   under way, movement is not asked for either: what does not listen cannot be reached by what it computes.
  *
- * One would break it with an application that works for longer than the patience without any of these signs: one thread
- * that waits for another server, and checks that wait behind it. That is why the default is as long as it is, why it is
- * longer without a path, and why "off" exists.
+ * How one would break it: an application that works for longer than the patience without any of these signs, with one
+ * thread that waits for another server and checks that wait behind it. The default is therefore long, and longer
+ * without a path, and "off" exists.
  */
 import type { Rules } from "../rules.ts";
 
-/** A check that was ordered has ended. */
+/** The result of an ordered check. */
 export type CheckResult =
   | { readonly kind: "well" }
-  /** Answered, and not well. */
+  /** Answered, but not successfully. */
   | { readonly kind: "unwell"; readonly detail: string }
-  /** A connection was taken or is pending, and there is no answer. */
+  /** A connection was accepted or is pending, but there is no answer. */
   | { readonly kind: "silent"; readonly detail: string }
-  /** No process listens. */
+  /** Nothing listens. */
   | { readonly kind: "refused"; readonly detail: string }
-  /** It could not be made, by no fault of the application: this host has no descriptor left. Says nothing. */
+  /**
+   * The check could not be made, through no fault of the application: this host has no descriptor left. Means nothing.
+   */
   | { readonly kind: "unmade"; readonly detail: string };
 
-/** What moves: counters that only grow within one run of the application. */
+/** Signs of progress: counters that only grow within one run of the application. */
 export interface Vitals {
-  /** Changes with whatever goes between the application and its clients. */
+  /** Changes with any traffic between the application and its clients. */
   readonly traffic: number;
   readonly commits: number;
-  /** Of all its processes; null: this system does not tell, and then it is taken to move. */
+  /** Of all its processes; null: unknown on this system, which counts as progress. */
   readonly cpuMs: number | null;
-  /** A thread of it runs, or waits for a processor. */
+  /** One of its threads runs, or waits for a processor. */
   readonly isRunnable: boolean;
-  /** Requests of clients that it has not answered. */
+  /** Client requests that it has not answered. */
   readonly openRequests: number;
 }
 
 export interface LivenessSettings {
   readonly intervalMs: number;
-  /** A check that is answered later has failed. */
+  /** A check answered later has failed. */
   readonly timeoutMs: number;
-  /** null: the application is never taken for stuck. */
+  /** null: the application never counts as stuck. */
   readonly patienceMs: number | null;
 }
 
-/** The driver looks so often. */
+/** Interval of the driver's looks. */
 export const lookMs = 100;
-/** So much of the time between two looks counts, at most. */
+/** Largest part of the time between two looks that counts. */
 export const lookCountedMsMax = 2 * lookMs;
-/** How long the port may refuse connections, or the patience if that is less. */
+/** How long the port may refuse connections; the patience, if that is shorter. */
 export const refusedPatienceMsMax = 3_000;
-/** CPU time that is not movement: in all, and as a share of the time. */
+/** CPU time that is not progress: an absolute amount, and a share of the time. */
 export const housekeepingCpu = { ms: 20, share: 0.01 } as const;
 
 type Check = { readonly kind: "none"; readonly waitedMs: number } | { readonly kind: "asked"; readonly forMs: number };
 
-/** Since when nothing has moved, as counted time, and what the counters were then. */
+/** Start of the period without progress, in counted time, and the counters at that moment. */
 interface Quiet {
   readonly forMs: number;
   readonly from: Vitals;
 }
 
-/** How the last check ended. `unknown`: there was none, or it says nothing. */
+/** The result of the last check. `unknown`: there was none, or it means nothing. */
 type LastCheck =
   | { readonly kind: "unknown" }
   | { readonly kind: "answered" }
   | { readonly kind: "silent" }
-  /** This one and all before it, for so much counted time. */
+  /** This check and all before it, for this much counted time. */
   | { readonly kind: "refused"; readonly forMs: number };
 
 interface Watch {
   readonly lookedAt: number;
   readonly check: Check;
   readonly last: LastCheck;
-  /** null: a check was answered, and none has been asked since. */
+  /** null: a check was answered, and none has been sent since. */
   readonly quiet: Quiet | null;
 }
 
@@ -98,13 +99,13 @@ export type LivenessState =
 
 export type LivenessEvent =
   | { readonly kind: "checked"; readonly result: CheckResult }
-  /** Every `lookMs`; `vitals` where `wantsVitals` says so. */
+  /** Every `lookMs`; with `vitals` if `wantsVitals` says so. */
   | { readonly kind: "looked"; readonly vitals: Vitals | null };
 
 export type LivenessEffect =
-  /** Ask the application how it is; reports `checked`. */
+  /** Check the application; reports `checked`. */
   | { readonly kind: "check" }
-  /** The result of the check under way is no longer needed. */
+  /** The result of the check in progress is no longer needed. */
   | { readonly kind: "abandon-check" }
   | { readonly kind: "stuck"; readonly detail: string };
 
@@ -115,7 +116,7 @@ export interface LivenessStep {
 
 type Watched = Exclude<LivenessState, { kind: "stuck" }>;
 
-/** An application that has just become ready. */
+/** Returns the state of an application that has just become ready. */
 export const initialLiveness = (now: number): LivenessState => ({
   kind: "ready",
   since: now,
@@ -123,7 +124,7 @@ export const initialLiveness = (now: number): LivenessState => ({
 });
 
 /**
- * Whether the next look needs to know what moves: looking costs a scan of the process table, which is not needed while
+ * True if the next look needs the signs of progress: they cost a scan of the process table, which is unnecessary while
  * all is well.
  */
 export const wantsVitals = (state: LivenessState): boolean => state.kind !== "stuck" && isUnanswered(state.watch);
@@ -138,7 +139,7 @@ export function stepLiveness(
   settings: LivenessSettings,
   rules: Rules,
 ): LivenessStep {
-  // The driver hears of it and ends; a check that ends meanwhile changes nothing.
+  // The driver has been told and ends; a check that ends meanwhile changes nothing.
   if (state.kind === "stuck") return { state, effects: [] };
   switch (event.kind) {
     case "checked":
@@ -234,7 +235,7 @@ function hasMoved(from: Vitals, to: Vitals, forMs: number): boolean {
   return to.cpuMs - from.cpuMs > housekeepingCpu.ms + housekeepingCpu.share * forMs;
 }
 
-/** undefined: it is not. */
+/** Returns undefined if it is not stuck. */
 function whyStuck(
   { watch: { last, quiet } }: Watched,
   vitals: Vitals | null,

@@ -1,8 +1,8 @@
 /**
- * Whether an application that ended, or was stuck and is killed, is started again on this host, or given up here.
+ * Whether an application that ended, or is killed as stuck, is restarted on this host or given up here.
  *
  * An ending is forgotten after the window. Within it `max` restarts are allowed, and only one of them for being stuck:
- * what is stuck a second time so soon is not cured by a restart here, and each costs the patience that clients wait.
+ * an application that gets stuck again so soon is not cured by a restart here, and each costs clients the patience.
  */
 export interface RestartSettings {
   readonly max: number;
@@ -15,11 +15,11 @@ export interface Restart {
 }
 
 export type RestartVerdict =
-  /** `restarts` with this one, within the window. */
+  /** `restarts` including this one, within the window. */
   | { readonly kind: "restart"; readonly restarts: readonly Restart[] }
   | { readonly kind: "give-up"; readonly why: string };
 
-/** `restarts`: those before, oldest first. */
+/** `restarts`: the earlier ones, oldest first. */
 export function judgeEnding(
   restarts: readonly Restart[],
   cause: Restart["cause"],

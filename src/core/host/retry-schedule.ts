@@ -2,9 +2,9 @@
  * When a host that could not stay primary may be asked again: one second later, twice that the next time, a minute at
  * most.
  *
- * Only well-being as primary sends it back to the beginning. Time alone proves nothing, since a secondary does not run
- * the application: until then every gateway ranks this host last. A person who restarts the host, or has it restore,
- * says that the cause is mended, and a rehearsal that succeeds shows it: both forget the schedule.
+ * Only healthy service as primary resets it. Time alone proves nothing, since a secondary does not run the application:
+ * until then every gateway ranks this host last. An operator who restarts the host, or makes it restore, indicates that
+ * the cause is fixed, and a successful rehearsal proves it: both clear the schedule.
  *
  * Pure; times are this host's monotonic milliseconds.
  */
@@ -16,10 +16,13 @@ export interface RetrySchedule {
 }
 
 export const retryDelayMs = { first: 1_000, most: 60_000 } as const;
-/** A primary that served for so long was well: what fails it after that is a new story. */
+/** A primary that served for this long was healthy: a later failure starts a new schedule. */
 export const wellBeingMs = 10 * 60_000;
 
-/** This host could not stay. `servedMs`: how long the application served clients before that; 0: it never did. */
+/**
+ * Schedules the next try of a host that could not stay. `servedMs`: how long the application served clients before; 0:
+ * never.
+ */
 export function scheduleRetry(
   before: RetrySchedule | undefined,
   reason: string,
@@ -30,15 +33,15 @@ export function scheduleRetry(
   return { reason, attempts, nextAt: now + delayAfter(attempts) };
 }
 
-/** What is left of the schedule when a term ends that served for so long. */
+/** Returns what remains of the schedule when a term ends that served for this long. */
 export function afterService(schedule: RetrySchedule | undefined, servedMs: number): RetrySchedule | undefined {
   return servedMs >= wellBeingMs ? undefined : schedule;
 }
 
-/** Milliseconds until the next try; 0: its time has come. */
+/** Milliseconds until the next try; 0: the pause is over. */
 export const retryInMs = (schedule: RetrySchedule, now: number): number => Math.max(0, schedule.nextAt - now);
 
-/** Doubled without overflow: beyond a few doublings it is the longest delay anyway. */
+/** Doubles without overflow: beyond a few doublings it is the longest delay anyway. */
 function delayAfter(attempts: number): number {
   const doublings = Math.min(attempts - 1, 16);
   return Math.min(retryDelayMs.first * 2 ** doublings, retryDelayMs.most);

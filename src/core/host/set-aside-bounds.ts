@@ -1,15 +1,15 @@
 /**
- * Which folders of set-aside data go: more than the bound of them, or of their bytes, oldest first; and of equal ones
- * all but the newest.
+ * Which folders of set-aside data are removed: those beyond the bound on their number or bytes, oldest first; and of
+ * equal ones all but the newest.
  *
- * A cause that every new primary meets again leaves a folder at each try, mostly with the same content: without a bound
- * they fill the disk that the databases need. When a restore lacks the room all the same, the oldest go before their
- * bounds are reached. The newest always stays, whatever its size: it is the one that an operator is told of.
+ * A cause that every new primary meets leaves a folder at each try, mostly with the same content: without a bound they
+ * would fill the disk that the databases need. If a restore still lacks room, the oldest are removed before their
+ * bounds are reached. The newest always stays, whatever its size: the operator was told about it.
  */
 export interface SetAside {
   readonly name: string;
   readonly bytes: number;
-  /** Equal for equal databases; undefined: it could not be told, and equals none. */
+  /** Equal for equal databases; undefined: unknown, and equal to none. */
   readonly content: string | undefined;
 }
 
@@ -25,8 +25,8 @@ export interface Removal {
 }
 
 /**
- * Which go when a restore lacks room for so many bytes: the oldest, as many as are needed, if that is enough; otherwise
- * none, since nothing would be won. `all`: oldest first.
+ * Returns the folders to remove if a restore lacks this many bytes: the oldest, as many as needed, if that is enough;
+ * otherwise none, since nothing would be gained. `all`: oldest first.
  */
 export function setAsidesForRoom(all: readonly Pick<SetAside, "name" | "bytes">[], missingBytes: number): string[] {
   const names: string[] = [];

@@ -2,37 +2,34 @@
  * Whether a secondary lets itself be promoted (docs/PROTOCOL.md, "majority").
  *
  * A majority of the registered gateways that sees the primary down is enough. Without one, the candidate's own witness
- * decides: the primary's life signs in the vault. A primary that writes there is alive, and no opinion of others fences
- * it; so a gateway that is alone with its view cannot topple it.
+ * decides: the primary's signs of life in the vault. A primary that writes there is alive, and no opinion of others
+ * fences it, so a gateway that is alone with its view cannot depose it.
  */
 import type { Refusal } from "../refusal.ts";
 
 export interface PromotionEvidence {
   readonly planned: boolean;
-  /** Epoch the gateway believes in. */
+  /** Epoch that the gateway knows. */
   readonly epoch: number;
-  /**
-   * The highest position that the primary of that epoch was heard to have; 0: not known, or an operator knows that it
-   * is lost.
-   */
+  /** The highest position heard of the primary of that epoch; 0: unknown, or an operator knows that it is lost. */
   readonly positionHeard: number;
-  /** Identity of that primary's vault; null: not known. */
+  /** Identity of that primary's vault; null: unknown. */
   readonly vault: string | null;
   readonly gatewaysRegistered: number;
   readonly gatewaysSeeingDown: number;
 }
 
 export interface WitnessView {
-  /** Highest epoch in the log and its host; 0 and null when there is none. */
+  /** Highest epoch in the log and its host; 0 and null if there is none. */
   readonly epoch: number;
   readonly epochHost: string | null;
-  /** Last record that this host found, looking for the end of the log. */
+  /** Last record that this host found before the end of the log. */
   readonly position: number;
-  /** Identity of its vault; null: not known. */
+  /** Identity of its vault; null: unknown. */
   readonly vault: string | null;
   /** The last record is a `vacate`. */
   readonly vacated: boolean;
-  /** How long ago this host first saw the last record of that epoch. */
+  /** Time since this host first saw the last record of that epoch. */
   readonly lastRecordAgeMs: number;
   /** Lease of that epoch plus the drift margin. */
   readonly leaseMs: number;
@@ -41,8 +38,7 @@ export interface WitnessView {
 export type WitnessVerdict = { readonly kind: "accepted" } | { readonly kind: "refused"; readonly refusal: Refusal };
 
 /**
- * What the host said of itself when the order was decided: its run and its monotonic clock, and how long the order
- * counts.
+ * The host's own status when the order was decided: its run and its monotonic clock, and how long the order is valid.
  */
 export interface OrderBase {
   readonly instance: string;
@@ -51,9 +47,9 @@ export interface OrderBase {
 }
 
 /**
- * Whether an order is still what the gateway wants, by the host's own clock: one that a network kept back while it was
- * cut, or that waited here for a vault, would be an unneeded failover. `now`: monotonic, of this host. Undefined: it
- * may be judged.
+ * Judges whether an order is still current, by the host's own clock: an order that the network delayed during a cut, or
+ * that waited here for a vault, would cause an unneeded failover. `now`: monotonic, of this host. Undefined: it may be
+ * judged.
  */
 export function judgeAge(basedOn: OrderBase | null | undefined, instance: string, now: number): Refusal | undefined {
   if (basedOn === null || basedOn === undefined) return undefined;
@@ -66,19 +62,19 @@ export function judgeAge(basedOn: OrderBase | null | undefined, instance: string
 }
 
 /**
- * Why the log here is not the log of the service; undefined: nothing speaks against it.
+ * Returns why the log here is not the log of the service; undefined: no reason.
  *
  * A host on a stale copy of the vault, or on a folder that is not the share, would claim there and serve without the
- * newest writes, and nothing in its log could tell: R1 and R2 hold within one log. What the gateways heard can: a
- * position in the status of a primary is that of its last *durable* record (`LogWriter` moves on only when a put has
- * succeeded), in that of a secondary one that it has read there. So in the vault of the service a record at
- * `positionHeard` exists for good (R4 removes it only under a checkpoint that is at least as far), and a host that has
- * read that log to its end is at least there. A record in flight was never heard.
+ * newest writes, and nothing in its log could show it: R1 and R2 hold within one log. What the gateways heard does show
+ * it: a position in a primary's status is that of its last *durable* record (`LogWriter` moves on only after a
+ * successful put), in a secondary's status one that it has read. In the vault of the service a record at
+ * `positionHeard` therefore exists for good (R4 removes it only under a checkpoint that is at least as far), and a host
+ * that has read that log to its end is at least there. A record in flight was never heard.
  *
- * How it could refuse a good host: a look-up that a network file system answers from its cache makes the log look
- * shorter. So the host looks again for a while before it believes that (`logPatienceMs`). Refusing loses nothing: the
- * next candidate is asked, or this one again. An operator who knows that the tail is lost forces the failover; then the
- * gateway names neither position nor vault.
+ * How it could refuse a good host: a look-up answered from a network file system's cache makes the log look shorter.
+ * The host therefore looks again for a while before it accepts that (`logPatienceMs`). Refusing loses nothing: the next
+ * candidate is asked, or this one again. An operator who knows that the tail is lost forces the failover; the gateway
+ * then names neither position nor vault.
  */
 export function judgeLog(
   { positionHeard, vault }: Pick<PromotionEvidence, "positionHeard" | "vault">,
@@ -97,12 +93,12 @@ const otherLog = (found: string): Refusal => ({
 });
 
 /**
- * How long a log that seems too short is read again before it is believed: look-ups of a network file system may be
- * that old.
+ * How long a log that seems too short is reread before that is accepted: look-ups of a network file system may be that
+ * old.
  */
 export const logPatienceMs = 1_000;
 
-/** Judges a promotion on what the log says, read to its end just now. */
+/** Judges a promotion by the log, read to its end just now. */
 export function judgePromotion(evidence: PromotionEvidence, view: WitnessView): WitnessVerdict {
   if (evidence.epoch < view.epoch && view.epochHost !== null) {
     return { kind: "refused", refusal: { kind: "epoch_taken", epoch: view.epoch, host: view.epochHost } };

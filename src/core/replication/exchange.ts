@@ -1,10 +1,10 @@
 /**
- * What two gateways say to each other about rows: one request and one answer, pure.
+ * How two gateways exchange rows: one request and one answer, pure.
  *
- * A request carries what the asker believes the other lacks of its own writes, and, when it pulls, what it knows (its
- * vector); the answer says how much of the asker's writes is known, and to a pull gives what the asker lacks. Pushes
- * bring everything to everybody once; pulls are for what pushes did not bring, and rarer, because many at once would
- * bring the same rows. Both may be lost, come twice, late or out of order: every field is either about rows, which
+ * A request carries the sender's own writes that the other seems to lack and, for a pull, what the sender knows (its
+ * vector). The answer says how many of the sender's writes are known, and for a pull supplies what the sender lacks.
+ * Pushes bring every row to every peer once; pulls fetch what pushes did not bring, and are rarer, because many at once
+ * would bring the same rows. Both may be lost, duplicated, late or reordered: every field is either about rows, which
  * merge as a maximum, or a claim that stays true once it was true (replication.ts has the argument).
  */
 import type { Push, RowReplica } from "./replication.ts";
@@ -15,23 +15,23 @@ import { countOf, type VersionVector } from "./version-vector.ts";
 export const rowsPerMessageMax = 500;
 
 export interface RowRequest {
-  /** The asker's run. */
+  /** The run of the requesting gateway. */
   readonly origin: string;
-  /** Null: nothing is asked for. */
+  /** Null: no pull. */
   readonly vector: VersionVector | null;
   readonly push: Push | null;
-  /** Where the part begins that is asked for; it counts only for the run that gave it. */
+  /** Where the requested part begins; valid only for the run that issued it. */
   readonly after: { readonly origin: string; readonly arrival: number } | null;
 }
 
 export interface RowAnswer {
   readonly origin: string;
-  /** How many of the asker's own writes are known. */
+  /** How many of the requesting gateway's own writes are known. */
   readonly known: number;
-  /** Null: nothing was asked for. */
+  /** Null: there was no pull. */
   readonly vector: VersionVector | null;
   readonly rows: readonly ReplicatedRow[];
-  /** Null: with these rows the asker knows all that `vector` claims. */
+  /** Null: with these rows the receiver knows all that `vector` claims. */
   readonly next: number | null;
 }
 
@@ -47,8 +47,8 @@ export interface PeerMemory {
 export const unknownPeer: PeerMemory = { origin: null, ownKnown: 0, next: null };
 
 /**
- * From a peer of which nothing is known everything is asked for, and nothing is pushed to it: its answer says first how
- * much it knows. `pull`: ask also otherwise; what has begun in parts is gone on with.
+ * Pulls from an unknown peer, and pushes nothing to it before its answer says how much it knows. `pull` also asks a
+ * known peer. An unfinished multi-part pull always continues.
  */
 export function rowRequest(
   replica: RowReplica,
@@ -64,7 +64,7 @@ export function rowRequest(
   };
 }
 
-/** Takes a request in and answers it. `applied`: rows that are new here. */
+/** Applies a request and answers it. `applied`: rows that are new here. */
 export function rowAnswer(
   replica: RowReplica,
   request: RowRequest,
@@ -79,7 +79,7 @@ export function rowAnswer(
   return { answer: { origin: replica.origin, known, vector: new Map(replica.vector), rows, next }, applied };
 }
 
-/** Takes an answer in. `more`: another exchange is due at once. */
+/** Applies an answer. `more`: another exchange is due at once. */
 export function takeAnswer(
   replica: RowReplica,
   answer: RowAnswer,

@@ -1,26 +1,26 @@
 /**
- * One gateway's copy of the shared tables, and what another one lacks of it.
+ * One gateway's copy of the shared tables, and what another copy lacks.
  *
  * A copy moves in two ways, and both keep the claim of its version vector (version-vector.ts) true:
  *
- * - *Pull.* The answering side gives, in the order in which they arrived there, all rows beyond the asker's vector, in
- *   parts. Only the last part lets the asker take over the answerer's vector. A row that is superseded between two
- *   parts moves to the end of the order and comes with a later part, so nothing that the vector claims was left out.
+ * - *Pull.* The answering side sends all rows beyond the other's vector, in parts, in the order in which they arrived
+ *   there. Only the last part allows the receiver to adopt the sender's vector. A row that is superseded between two
+ *   parts moves to the end of the order and comes with a later part, so nothing that the vector claims is left out.
  * - *Push.* A run sends its own writes from number `since` to `upTo`. The receiver counts them only if it knew
  *   everything up to `since`. A write that another gateway's version superseded keeps its *slot*: the winner is sent in
  *   its place.
  *
- * An origin is one *run* of a gateway, so its numbers need not survive a crash: what was written but not stored belongs
- * to a run that is over, and comes back from any peer that heard it. A deleted database is a copy with an empty vector.
+ * An origin is one *run* of a gateway, so its numbers need not survive a crash: writes that were not stored belong to a
+ * run that is over, and come back from any peer that received them. A deleted database is a copy with an empty vector.
  *
- * How it would lose a write: a vector ahead of the rows. So nothing raises an entry but the three places that say why.
+ * How it would lose a write: a vector ahead of the rows. Only three places raise an entry, and each says why.
  */
 import { asOld, sameContent, supersedes, type Cell, type ReplicatedRow } from "./row.ts";
 import { countOf, type VersionVector } from "./version-vector.ts";
 
 interface Entry {
   readonly row: ReplicatedRow;
-  /** When this version came here, as a number that only rises. */
+  /** When this version arrived here, as a number that only rises. */
   readonly arrival: number;
   /** Number of this run's latest write of the row, 0: none. Kept when another's version wins. */
   readonly slot: number;
@@ -46,14 +46,16 @@ export interface Part {
   readonly next: number | null;
 }
 
-/** Own writes whose rows were written again since are swept out of the list when there are more of them than rows. */
+/**
+ * Own writes whose rows were written again are removed from the list once there are this many more of them than rows.
+ */
 const writtenSlackMax = 1_000;
 
 export class RowReplica {
   readonly origin: string;
   readonly #tables = new Map<string, Map<string, Entry>>();
   readonly #byOrigin = new Map<string, Map<string, Entry>>();
-  /** Highest number of a row that was ever put here, by origin of which rows are here. */
+  /** Highest number of a row ever put here, by origins with rows here. */
   readonly #highest = new Map<string, number>();
   readonly #vector = new Map<string, number>();
   readonly #retired = new Set<string>();
@@ -92,7 +94,7 @@ export class RowReplica {
     for (const table of this.#tables.keys()) yield* this.rowsOf(table);
   }
 
-  /** A write of this run. Null: it says nothing new, or something stronger stands. */
+  /** Writes a row as this run. Null: nothing new, or a stronger version exists. */
   write(write: Write, hlc: string): ReplicatedRow | null {
     const current = this.get(write.table, write.key);
     const row: ReplicatedRow = { ...write, origin: this.origin, seq: this.#seq + 1, hlc };
@@ -102,12 +104,12 @@ export class RowReplica {
     this.#written.push({ seq: row.seq, table: row.table, key: row.key });
     if (this.#written.length > this.#size * 2 + writtenSlackMax)
       this.#written = this.#written.filter((write) => this.#holdsSlot(write));
-    // Own writes are known to this run as they are made.
+    // A run knows its own writes as they are made.
     this.#vector.set(this.origin, this.#seq);
     return row;
   }
 
-  /** Versions from elsewhere, in any order, any number of times. Gives those that are new here. */
+  /** Merges versions from elsewhere, in any order, any number of times. Returns those that are new here. */
   merge(rows: readonly ReplicatedRow[]): ReplicatedRow[] {
     return rows.filter((row) => {
       const current = this.#tables.get(row.table)?.get(row.key);
@@ -117,12 +119,12 @@ export class RowReplica {
     });
   }
 
-  /** What `vector` claims has been merged here: from now on it is claimed here as well. */
+  /** Everything that `vector` claims has been merged here: claims it here as well from now on. */
   claim(vector: VersionVector): void {
     for (const [origin, count] of vector) this.#raise(origin, count);
   }
 
-  /** Rows from a run's push. True: they were without a gap, and count. */
+  /** Merges rows of a run's push. True: there was no gap before them, and they count. */
   mergePush(origin: string, push: Push): { readonly applied: ReplicatedRow[]; readonly counted: boolean } {
     const applied = this.merge(push.rows);
     const counted = countOf(this.#vector, origin) >= push.since;
@@ -130,7 +132,7 @@ export class RowReplica {
     return { applied, counted };
   }
 
-  /** This run's writes after the first `since`. Null: none. */
+  /** Returns this run's writes after the first `since`. Null: none. */
   push(since: number, rowsMax: number): Push | null {
     if (since >= this.#seq) return null;
     const rows: ReplicatedRow[] = [];
@@ -149,8 +151,8 @@ export class RowReplica {
   }
 
   /**
-   * What the owner of `vector` lacks, oldest arrivals first, from `after` on. Also rows that this copy holds and does
-   * not claim: a push with a gap before it may be all that is left of a run that lost its power.
+   * Returns what the owner of `vector` lacks, oldest arrivals first, from `after` on. Includes rows that this copy
+   * holds but does not claim: a push behind a gap may be all that is left of a run that lost power.
    */
   lackedBy(vector: VersionVector, after: number, rowsMax: number): Part {
     const lacking: Entry[] = [];
@@ -168,10 +170,10 @@ export class RowReplica {
   }
 
   /**
-   * Rows that were stamped by a clock that was far ahead: they are stamped as old, and nothing is claimed of other runs
-   * any more. Gives those rows. Everybody else has refused these versions, so none is known elsewhere under the stamp
-   * before. Where that is not so (it is the clock of now that is wrong, and behind), a peer that has a version with its
-   * true stamp sends it again, because nothing is claimed.
+   * Restamps rows from a clock that was far ahead as old, and drops all claims about other runs. Returns those rows.
+   * All other gateways have refused these versions, so none is known elsewhere under its former stamp. If that is wrong
+   * (the present clock is wrong, and behind), a peer that has a version with its true stamp sends it again, because
+   * nothing is claimed.
    */
   outdate(isAhead: (hlc: string) => boolean): ReplicatedRow[] {
     const ahead = [...this.#tables.values()].flatMap((table) =>
@@ -187,7 +189,7 @@ export class RowReplica {
     return outdated;
   }
 
-  /** Takes a row out without a trace: a tombstone that is old enough, or history beyond what is kept. */
+  /** Removes a row without a trace: a tombstone that is old enough, or history beyond what is kept. */
   forget(table: string, key: string): void {
     const entry = this.#tables.get(table)?.get(key);
     if (entry === undefined) return;
@@ -197,8 +199,8 @@ export class RowReplica {
   }
 
   /**
-   * Drops vector entries of runs that are over and of which no row is left, so that restarts do not add up. A peer that
-   * was away may send such a row once more; it loses against what superseded it.
+   * Drops vector entries of finished runs without any row left, so that restarts do not add up. A peer that was away
+   * may send such a row again; it loses against the version that superseded it.
    */
   retire(isLive: (origin: string) => boolean): void {
     for (const origin of this.#vector.keys()) {
@@ -240,7 +242,7 @@ export class RowReplica {
     return this.#tables.get(write.table)?.get(write.key)?.slot === write.seq;
   }
 
-  /** Index in `#written` of the first write numbered above `since`. */
+  /** Returns the index in `#written` of the first write numbered above `since`. */
   #firstAfter(since: number): number {
     let low = 0;
     let high = this.#written.length;

@@ -1,11 +1,11 @@
 /**
- * One row of the gateways' shared tables, and which of two versions of it stays.
+ * One row of the gateways' shared tables, and the rule for which of two versions stays.
  *
- * `supersedes` is a strict total order on the versions of a row, the same on every gateway and free of clocks that run
- * now: so merging is a maximum, which is commutative, associative and idempotent, and gateways that have received the
- * same versions, in whatever order and however often, hold the same content. The order: an operator's word about a host
- * before a configuration file's (the registry's precedence), then the newest hybrid logical stamp, then origin and
- * number.
+ * `supersedes` is a strict total order on the versions of a row, the same on every gateway and independent of present
+ * clocks. Merging is therefore a maximum, which is commutative, associative and idempotent, and gateways that have
+ * received the same versions, in any order and any number of times, hold the same content. The order: an operator's
+ * change to a host before a configuration file's (the registry's precedence), then the newest hybrid logical stamp,
+ * then origin and number.
  */
 
 export type Cell = string | number | null;
@@ -14,7 +14,7 @@ export interface ReplicatedRow {
   readonly table: string;
   /** Text of the primary key, unique within the table. */
   readonly key: string;
-  /** Every column but the provenance, by its name in SQL. */
+  /** Every column except the provenance, by its SQL name. */
   readonly values: Readonly<Record<string, Cell>>;
   /** The run of a gateway that wrote this version. */
   readonly origin: string;
@@ -31,7 +31,7 @@ export const assumedStamp = "000000000000000-00000000";
 
 const precedence = (row: ReplicatedRow): number => (row.values["source"] === "operator" ? 1 : 0);
 
-/** True when `next` replaces `current`; false for a version and itself. */
+/** True if `next` replaces `current`; false for a version and itself. */
 export function supersedes(next: ReplicatedRow, current: ReplicatedRow): boolean {
   const byPrecedence = precedence(next) - precedence(current);
   if (byPrecedence !== 0) return byPrecedence > 0;
@@ -53,18 +53,18 @@ export function sameContent(
 /** Milliseconds since 1970 in a stamp. */
 export const stampMs = (stamp: string): number => Number(stamp.slice(0, 15));
 
-/** Stamps further ahead of the wall clock come from a clock that is wrong by more than can be repaired by waiting. */
+/** Stamps further ahead of the wall clock come from a clock so wrong that waiting does not help. */
 export const stampAheadMsMax = 24 * 3600 * 1_000;
 
 export const isStampAhead = (stamp: string, wallTimeMs: number): boolean =>
   stampMs(stamp) > wallTimeMs + stampAheadMsMax;
 
 /**
- * The stamp that takes the place of one from a clock that was ahead: so old that it loses against everything that was
- * written by a clock that is right. The same everywhere, and in the order of the stamps before, because gateways that
- * were wrong together must agree on what they wrote.
+ * Returns the replacement for a stamp from a clock that was ahead: so old that it loses against everything written by a
+ * correct clock. It is the same everywhere and keeps the order of the original stamps, because gateways that were wrong
+ * together must agree on what they wrote.
  */
 export const asOld = (stamp: string): string =>
   `${String(Math.floor(stampMs(stamp) / oldDivisor)).padStart(15, "0")}${stamp.slice(15)}`;
-/** Any time of this century comes to lie within the first hour of 1970. */
+/** Maps any time of this century into the first hour of 1970. */
 const oldDivisor = 1_000_000;

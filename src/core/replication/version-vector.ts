@@ -11,16 +11,16 @@ export type VersionVector = ReadonlyMap<string, number>;
 
 export const countOf = (vector: VersionVector, origin: string): number => vector.get(origin) ?? 0;
 
-/** True when `vector` knows this write, or what superseded it. */
+/** True if `vector` knows this write, or one that superseded it. */
 export const covers = (vector: VersionVector, origin: string, seq: number): boolean => seq <= countOf(vector, origin);
 
-/** True when `vector` knows everything that `other` knows. */
+/** True if `vector` knows everything that `other` knows. */
 export function dominates(vector: VersionVector, other: VersionVector): boolean {
   for (const [origin, count] of other) if (count > countOf(vector, origin)) return false;
   return true;
 }
 
-/** The least vector that dominates both. */
+/** Returns the least vector that dominates both. */
 export function joinVectors(a: VersionVector, b: VersionVector): Map<string, number> {
   const result = new Map(a);
   for (const [origin, count] of b) if (count > countOf(result, origin)) result.set(origin, count);
