@@ -3,6 +3,7 @@
  * through one that lives. Each may be killed and come back at any time, so what a gateway said last is kept beyond its
  * end.
  */
+import type { RefusalCode } from "../src/control/refused.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 import type { Cluster, GatewayMember } from "./cluster.ts";
 import {
@@ -13,10 +14,10 @@ import {
   type ServiceView,
 } from "./gateway-view.ts";
 
+const overtaken: RefusalCode = "overtaken";
+
 /** After this time no other gateway is expected to take up a failover whose gateway was killed. */
 const unfinishedAfterMs = 1_500;
-
-const overtaken = /is primary since epoch \d+|is becoming primary already|is primary now/;
 
 interface Fallen {
   readonly id: string;
@@ -107,7 +108,7 @@ export class GatewayFleet {
     try {
       await this.viewOf(gateway).switchover(signal);
     } catch (error) {
-      if (!(error instanceof GatewayViewError) || !overtaken.test(error.message)) throw error;
+      if (!(error instanceof GatewayViewError) || error.code !== overtaken) throw error;
       this.#say(`another gateway was faster: ${error.message}`);
     }
   }

@@ -67,6 +67,12 @@ export interface IdentifiedFailover {
 /** The gateway did not answer, or said no. */
 export class GatewayViewError extends Error {
   override readonly name = "GatewayViewError";
+  /** Of the gateway's refusal (src/control/refused.ts); undefined if it did not refuse. */
+  readonly code: string | undefined;
+  constructor(message: string, code?: string) {
+    super(message);
+    this.code = code;
+  }
 }
 
 export class GatewayView {
@@ -123,9 +129,9 @@ export class GatewayView {
 
 function valueOf<T>(answer: GatewayAnswer<T>, what: string): T {
   if (answer.kind === "ok") return answer.value;
-  const why =
-    answer.kind === "refused-by-gateway" ? `${answer.error} (${answer.advice})` : `${answer.kind}: ${answer.message}`;
-  throw new GatewayViewError(`the gateway's ${what}: ${why}`);
+  if (answer.kind === "refused-by-gateway")
+    throw new GatewayViewError(`the gateway's ${what}: ${answer.error} (${answer.advice})`, answer.code);
+  throw new GatewayViewError(`the gateway's ${what}: ${answer.kind}: ${answer.message}`);
 }
 
 function recorded({ decidedAtMs, kind, from, to, phases }: FailoverEntry): RecordedFailover {

@@ -19,6 +19,10 @@ export const refusalStatus = {
   "unknown-gateway": 404,
   /** Not possible in the current state of the service or gateway. */
   conflict: 409,
+  /** Another failover came before the one that was ordered. */
+  overtaken: 409,
+  /** The order did not end in time. It may still succeed. */
+  unfinished: 409,
   /** A host refused. */
   "refused-by-host": 409,
   /** A host did not answer, or answered something unexpected. */

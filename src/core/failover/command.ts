@@ -151,7 +151,7 @@ function done(turn: Turn, id: string): void {
 }
 
 function refuse(turn: Turn, id: string, why: string, advice: string): void {
-  turn.effects.push({ kind: "reply", id, outcome: { kind: "refused", why, advice } });
+  turn.effects.push({ kind: "reply", id, outcome: { kind: "refused", code: "conflict", why, advice } });
 }
 
 /** What would happen if the primary were lost now, and why each other host would not be chosen. Changes nothing. */

@@ -147,7 +147,11 @@ export function standDown(
       because.kind === "vetoed"
         ? "the primary is alive; use --force to replace it anyway"
         : "see `stead failover --dry-run`";
-    turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
+    turn.effects.push({
+      kind: "reply",
+      id: failover.command,
+      outcome: { kind: "refused", code: "conflict", why, advice },
+    });
   }
   // A gateway that had its primary step down completes the move later, also during a pause.
   const waiting: Failover = {

@@ -329,7 +329,15 @@ export type CommandOutcome =
       readonly epoch: number;
       readonly failover: Failover | null;
     }
-  | { readonly kind: "refused"; readonly why: string; readonly advice: string };
+  | { readonly kind: "refused"; readonly code: CommandRefusalCode; readonly why: string; readonly advice: string };
+
+export type CommandRefusalCode =
+  /** Not possible in the current state. */
+  | "conflict"
+  /** Another failover came first: there is a new primary, or there will be one. */
+  | "overtaken"
+  /** The answer came before the end: the command may still succeed. */
+  | "unfinished";
 
 export type FailoverEffect =
   /** Probe at once, whatever the interval. */

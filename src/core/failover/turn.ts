@@ -78,7 +78,8 @@ export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome
     turn.effects.push({ kind: "record-failover", failover, outcome });
   }
   if (failover.command !== null) {
-    turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", why, advice } });
+    const code = outcome === "overtaken" ? "overtaken" : "conflict";
+    turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", code, why, advice } });
   }
 }
 

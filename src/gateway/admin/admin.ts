@@ -290,7 +290,7 @@ async function drain(target: AdminTarget, service: ServiceRuntime, host: string)
     };
   const outcome = await service.command({ kind: "switchover", target: null }, AbortSignal.timeout(commandTimeoutMs));
   if (outcome.kind === "refused") {
-    throw new ApiRefusal("conflict", {
+    throw new ApiRefusal(outcome.code, {
       found: `${host} is no candidate any more, but still primary: ${outcome.why}`,
       advice: `${outcome.advice}; then drain it again`,
     });
@@ -327,7 +327,7 @@ function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
 
 async function order(service: ServiceRuntime, command: Command): Promise<CommandDone> {
   const outcome = await service.command(command, AbortSignal.timeout(commandTimeoutMs));
-  if (outcome.kind === "refused") throw new ApiRefusal("conflict", { found: outcome.why, advice: outcome.advice });
+  if (outcome.kind === "refused") throw new ApiRefusal(outcome.code, { found: outcome.why, advice: outcome.advice });
   return {
     service: service.name,
     primary: outcome.primary,

@@ -174,6 +174,7 @@ export class ServiceRuntime {
       const onAbort = (): void =>
         give({
           kind: "refused",
+          code: "unfinished",
           why: "it did not finish in time",
           advice: "it may still finish: see `stead status`",
         });
@@ -193,7 +194,7 @@ export class ServiceRuntime {
     this.#stopped = true;
     this.#timer?.cancel();
     for (const give of [...this.#waiting.values()])
-      give({ kind: "refused", why: "the gateway is stopping", advice: "ask another gateway" });
+      give({ kind: "refused", code: "unfinished", why: "the gateway is stopping", advice: "ask another gateway" });
     await Promise.all([
       this.#orders.stop(),
       this.#removed.stop(),

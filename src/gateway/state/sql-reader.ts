@@ -8,7 +8,7 @@
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import type { HranaBatchResult, HranaDescription } from "../../control/hrana.ts";
-import { isReadOnlyStatement } from "./sql-statement.ts";
+import { faultOfStatement } from "./sql-statement.ts";
 import { describeStatement, errorOf, runSteps, type SqlStep } from "./sql-steps.ts";
 
 export type ReaderRequest =
@@ -61,8 +61,8 @@ function answerTo(database: DatabaseSync, request: ReaderRequest): ReaderAnswer 
 }
 
 function query(database: DatabaseSync, sql: string, rowsMax: number): ReaderAnswer {
-  const problem = isReadOnlyStatement(sql);
-  if (problem !== null) return { kind: "error", message: problem, code: "SQLITE_READONLY" };
+  const fault = faultOfStatement(sql);
+  if (fault !== undefined) return { kind: "error", ...fault };
   const statement = database.prepare(sql);
   statement.setReadBigInts(true);
   const columns = statement.columns().map(({ name }) => String(name));

@@ -5,12 +5,19 @@
  * still allows: ATTACH (other files), and a second statement after a semicolon, which would be left out silently.
  */
 
-/** Null when it is fine, otherwise what is wrong with it. */
-export function isReadOnlyStatement(sql: string): string | null {
+/** Why a statement is refused. */
+export interface StatementFault {
+  readonly code: "SQLITE_READONLY" | "SQL_MANY_STATEMENTS";
+  readonly message: string;
+}
+
+/** Returns undefined for one statement that only reads. */
+export function faultOfStatement(sql: string): StatementFault | undefined {
   const bare = withoutCommentsAndStrings(sql);
   const first = /[a-z]+/i.exec(bare)?.[0]?.toUpperCase() ?? "";
   if (!["SELECT", "WITH", "VALUES", "EXPLAIN"].includes(first)) {
-    return `only SELECT, WITH, VALUES and EXPLAIN are accepted here, this begins with ${first === "" ? "nothing" : first}`;
+    const message = `only SELECT, WITH, VALUES and EXPLAIN are accepted here, this begins with ${first === "" ? "nothing" : first}`;
+    return { code: "SQLITE_READONLY", message };
   }
   const semicolon = bare.indexOf(";");
   if (
@@ -20,8 +27,8 @@ export function isReadOnlyStatement(sql: string): string | null {
       .replaceAll(";", "")
       .trim() !== ""
   )
-    return "only one statement at a time is accepted";
-  return null;
+    return { code: "SQL_MANY_STATEMENTS", message: "only one statement at a time is accepted" };
+  return undefined;
 }
 
 /**

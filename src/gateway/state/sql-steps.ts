@@ -16,7 +16,7 @@ import type {
   HranaValue,
 } from "../../control/hrana.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
-import { isReadOnlyStatement, parameterNames } from "./sql-statement.ts";
+import { faultOfStatement, parameterNames } from "./sql-statement.ts";
 
 export interface SqlStep {
   readonly sql: string;
@@ -130,9 +130,8 @@ function runStatement(database: DatabaseSync, step: SqlStep, budget: Budget): Hr
 }
 
 function refuseWriting(sql: string): void {
-  const problem = isReadOnlyStatement(sql);
-  if (problem !== null)
-    throw new SqlFailure(problem.startsWith("only one") ? "SQL_MANY_STATEMENTS" : "SQLITE_READONLY", problem);
+  const fault = faultOfStatement(sql);
+  if (fault !== undefined) throw new SqlFailure(fault.code, fault.message);
 }
 
 function holds(

@@ -418,7 +418,7 @@ describe("a switchover", () => {
     const s = ordered("c").hears("b", { role: "starting", epoch: 2, epochHost: "b" });
     expect(s.phase).toBe("awaiting");
     expect(s.all("cancel")).toHaveLength(1);
-    expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
+    expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused", code: "overtaken" } }]);
     expect(s.all("drop")).toMatchObject([{ host: "a" }]);
   });
 
@@ -426,16 +426,19 @@ describe("a switchover", () => {
     const s = ordered("c");
     s.send({ kind: "call-refused", call: s.call, refusal: { kind: "epoch_taken", epoch: 2, host: "b" } });
     expect(s.phase).toBe("awaiting");
+    expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused", code: "overtaken" } }]);
     expect(s.state.primary).toMatchObject({ host: "b", epoch: 2 });
   });
 
   test("a second order while one is under way is refused, and one that is forced overtakes it", () => {
     const s = ordered("c").send({ kind: "command", id: "2", command: { kind: "switchover", target: "b" } });
-    expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([["2", "refused"]]);
+    const replies = () =>
+      s.all("reply").map(({ id, outcome }) => [id, outcome.kind === "refused" ? outcome.code : outcome.kind]);
+    expect(replies()).toEqual([["2", "conflict"]]);
     s.send({ kind: "command", id: "3", command: { kind: "failover", target: "b", force: true } });
-    expect(s.all("reply").map(({ id, outcome }) => [id, outcome.kind])).toEqual([
-      ["2", "refused"],
-      ["1", "refused"],
+    expect(replies()).toEqual([
+      ["2", "conflict"],
+      ["1", "overtaken"],
     ]);
     expect(s.all("cancel")).toHaveLength(1);
     expect(s.all("demote")).toHaveLength(1);

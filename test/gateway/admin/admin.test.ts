@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { isReadOnlyStatement } from "../../../src/gateway/state/sql-statement.ts";
+import { faultOfStatement } from "../../../src/gateway/state/sql-statement.ts";
 import { secret, TestCluster, until } from "../../support/gateway/cluster.ts";
 
 let cluster: TestCluster;
@@ -114,6 +114,7 @@ describe("the admin API", () => {
     expect(await client.failover({})).toMatchObject({
       kind: "refused-by-gateway",
       status: 409,
+      code: "conflict",
       error: "the primary a is serving",
     });
     expect(await client.switchover({ host: "c" })).toMatchObject({
@@ -122,7 +123,12 @@ describe("the admin API", () => {
       error: "c: nofailover is set",
     });
     expect(await client.removeHost("notes", "a")).toMatchObject({ kind: "refused-by-gateway", status: 409 });
-    expect(await client.removeHost("notes", "nobody")).toMatchObject({ kind: "refused-by-gateway", status: 404 });
+    expect(await client.removeHost("notes", "nobody")).toMatchObject({ status: 404, code: "unknown-host" });
+    expect(await client.pause({ service: "nobody" })).toMatchObject({
+      status: 404,
+      code: "unknown-service",
+      accepted: "notes",
+    });
     expect(await client.checkpoint({ host: "nobody" })).toMatchObject({ kind: "refused-by-gateway", status: 404 });
   });
 
@@ -213,11 +219,11 @@ describe("SQL", () => {
   });
 
   test("what counts as one reading statement", () => {
-    expect(isReadOnlyStatement("-- a comment\n select ';' ; -- and another")).toBeNull();
-    expect(isReadOnlyStatement("values (1)")).toBeNull();
-    expect(isReadOnlyStatement('select "a;b", [c;d], `e;f`')).toBeNull();
-    expect(isReadOnlyStatement("select 1; select 2")).toContain("one statement");
-    expect(isReadOnlyStatement("vacuum into 'x'")).toContain("VACUUM");
-    expect(isReadOnlyStatement("")).toContain("nothing");
+    expect(faultOfStatement("-- a comment\n select ';' ; -- and another")).toBeUndefined();
+    expect(faultOfStatement("values (1)")).toBeUndefined();
+    expect(faultOfStatement('select "a;b", [c;d], `e;f`')).toBeUndefined();
+    expect(faultOfStatement("select 1; select 2")?.code).toBe("SQL_MANY_STATEMENTS");
+    expect(faultOfStatement("vacuum into 'x'")?.message).toContain("VACUUM");
+    expect(faultOfStatement("")?.message).toContain("nothing");
   });
 });
