@@ -20,8 +20,10 @@ function sizeOf(message: RowRequest | RowAnswer): number {
   const rows = "rows" in message ? message.rows : (message.push?.rows ?? []);
   return (
     fixedBytes +
-    JSON.stringify({ vector: message.vector === null ? null : Object.fromEntries(message.vector), ...encodeRows(rows) })
-      .length
+    JSON.stringify({
+      vector: message.vector === undefined ? null : Object.fromEntries(message.vector),
+      ...encodeRows(rows),
+    }).length
   );
 }
 

@@ -46,6 +46,69 @@ function isTag(node: ts.Node): boolean {
 
 const isKind = (expression: ts.Node): boolean => /(?:^|\.)kind$/.test(expression.getText());
 
+/**
+ * Where a value or a type of our own may be null: what begins with such a path. Everywhere else what is absent is
+ * undefined. Comparisons with null are free, since the platform answers with it.
+ */
+export const nullPlaces: Readonly<Record<string, string>> = {
+  "src/control/": "schemas of the APIs, and what turns null and undefined into each other",
+  "src/gateway/admin/": "answers of the administration API, and Hrana",
+  "src/gateway/configuration-state.ts": "a part of the administration API's answers",
+  "src/gateway/control-plane.ts": "rows of SQL",
+  "src/gateway/service/recorder.ts": "rows of SQL",
+  "src/gateway/service/plain-control.ts": "the status of a host, which it makes",
+  "src/gateway/service/orders.ts": "an order to a host",
+  "src/gateway/state/": "rows of SQL, and what queries answer",
+  "src/gateway/peers/message.ts": "what peers say to each other",
+  "src/gateway/peers/views.ts": "what peers say to each other",
+  "src/gateway/peers/wire.ts": "what peers say to each other",
+  "src/core/replication/row.ts": "the value of a column",
+  "src/host/self-report.ts": "the status of a host",
+  "src/host/rehearsals.ts": "the answer of a rehearsal",
+  "src/host/host.ts": "an order to demote",
+  "src/host/application/supervisor.ts": "the application's part of a status",
+  "src/host/control/database-desk.ts": "an answer of the control API",
+  "src/host/secondary/local-data.ts": "a JSON file",
+  "src/host/secondary/set-aside-folders.ts": "a JSON file",
+  "src/host/secondary/point-in-time.ts": "what stead vault restore --json prints",
+  "src/vault/checkpoint/checkpoint": "the manifest of a checkpoint",
+  "src/vault/store/identity.ts": "JSON.stringify takes it",
+  "src/vault/store/exclusions.ts": "JSON.stringify takes it",
+  "src/config/settings.ts": "what stead config diff --json prints",
+  "src/cli/commands/": "bodies of requests, and what --json prints",
+  "src/demo/": "what stead demo --json prints",
+  "src/runtime/log.ts": "a field of a line in the log",
+  "src/runtime/tcp/": "the platform's own: streams",
+  "src/http/server/server-tls.ts": "the platform's own: callbacks of TLS",
+  "src/http/embed/": "the platform's own: Response and Headers",
+  "src/host/secondary/integrity-check.ts": "the platform's own: how a process ended",
+  "src/host/application/orphans.ts": "the platform's own: a pointer of C",
+  "src/gateway/route/access-log-file.ts": "the platform's own: a position of fs.write",
+};
+
+/** What is absent is undefined; null is for JSON schemas and rows of SQL. */
+export function nulls(files: readonly SourceFile[]): string[] {
+  const places = Object.keys(nullPlaces);
+  const used = new Set<string>();
+  const found = files.flatMap((file) => {
+    const place = places.find((each) => file.path.startsWith(each));
+    const here = nodesOf(file, (node) =>
+      node.kind === ts.SyntaxKind.NullKeyword && !isComparison(node.parent)
+        ? "null: what is absent is undefined here; JSON and SQL are named in scripts/lib/dialect.ts"
+        : undefined,
+    );
+    if (place === undefined) return here;
+    if (here.length > 0) used.add(place);
+    return [];
+  });
+  const idle = places.filter((place) => !used.has(place));
+  return [...found, ...idle.map((place) => `${place} has no null any more: take it out of scripts/lib/dialect.ts`)];
+}
+
+const isComparison = (node: ts.Node): boolean =>
+  ts.isBinaryExpression(node) &&
+  [ts.SyntaxKind.EqualsEqualsEqualsToken, ts.SyntaxKind.ExclamationEqualsEqualsToken].includes(node.operatorToken.kind);
+
 /** Names that two files of src may export, each with the reason. */
 export const sharedNames: Readonly<Record<string, string>> = {};
 

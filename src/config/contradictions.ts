@@ -333,7 +333,7 @@ function checkEnvironment(host: NonNullable<FileContent["host"]>, problems: Prob
 
 function checkHealth({ application }: NonNullable<FileContent["host"]>, problems: Problems): void {
   const { patienceMs, ...times } = resolveHealth(application);
-  if (patienceMs === null) return;
+  if (patienceMs === undefined) return;
   const keys = { interval: times.intervalMs, timeout: times.timeoutMs } as const;
   for (const key of ["interval", "timeout"] as const) {
     if (keys[key] <= patienceMs) continue;

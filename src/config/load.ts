@@ -47,7 +47,7 @@ const unreadable = (file: string, found: string): ConfigResult => ({
   kind: "invalid",
   problems: [
     {
-      ...{ file, line: null, column: null, key: "", found },
+      ...{ file, line: undefined, column: undefined, key: "", found },
       accepted: "a configuration file in TOML of at most 1 MiB",
       advice: "name an existing file, or write one with `stead init`",
     },
@@ -182,8 +182,8 @@ function resolveParts(file: string, content: PartialContent, secret: string, war
   return {
     file,
     services,
-    gateway: content.gateway === undefined ? null : resolveGateway(file, content.gateway, services, secret),
-    host: content.host === undefined ? null : resolveHost(file, content.host, secret),
+    gateway: content.gateway === undefined ? undefined : resolveGateway(file, content.gateway, services, secret),
+    host: content.host === undefined ? undefined : resolveHost(file, content.host, secret),
     warnings,
   };
 }

@@ -17,8 +17,8 @@ export function pathText(path: KeyPath): string {
   return path.map((part, index) => (typeof part === "number" ? `[${part}]` : index === 0 ? part : `.${part}`)).join("");
 }
 
-/** Finds a key by its path. A path that is not in the text gets the position of its nearest ancestor, else null. */
-export type Locator = (path: KeyPath) => Location | null;
+/** Finds a key by its path. A path that is not in the text gets the position of its nearest ancestor, if any. */
+export type Locator = (path: KeyPath) => Location | undefined;
 
 export function locateKeys(toml: string): Locator {
   const places = new Scanner(toml).scan();
@@ -29,7 +29,7 @@ export function locateKeys(toml: string): Locator {
       const offset = places.get(pathText(path.slice(0, length)));
       if (offset !== undefined) return toLocation(offset, lineStarts);
     }
-    return null;
+    return undefined;
   };
 }
 

@@ -23,8 +23,8 @@ export class Problems {
     const place = this.#locate(path);
     this.#list.push({
       file: this.#file,
-      line: place?.line ?? null,
-      column: place?.column ?? null,
+      line: place?.line,
+      column: place?.column,
       key: pathText(path),
       ...said,
     });
@@ -56,7 +56,7 @@ export function show(path: KeyPath, value: unknown): string {
  *   do: write the number and its unit in quotes
  */
 export function formatProblem(problem: Problem, severity: "error" | "warning"): string {
-  const place = problem.line === null ? problem.file : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
+  const place = problem.line === undefined ? problem.file : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
   const key = problem.key === "" ? "" : ` ${problem.key}:`;
   const lines = [
     `${place}: ${severity}:${key} found ${problem.found}`,

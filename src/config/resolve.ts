@@ -19,12 +19,12 @@ const driftMarginShare = 0.1;
 export function resolveServices(services: FileContent["service"]): ServiceConfig[] {
   return services.map((service) => ({
     name: service.name,
-    match: { host: service.match.host ?? null, path: service.match.path ?? null },
+    match: { host: service.match.host, path: service.match.path },
     hosts: service.host.map((host) => ({
       id: host.id,
       controlUrl: controlUrlOf(host),
-      priority: host.priority ?? null,
-      nofailover: host.nofailover ?? null,
+      priority: host.priority,
+      nofailover: host.nofailover,
     })),
     rejoin: service.rejoin,
     firstByte: service.first_byte.map(({ path, time }) => ({ path, timeMs: time })),
@@ -140,12 +140,12 @@ function resolveApplication(file: string, application: HostContent["application"
     command: [program, ...args],
     cwd: resolve(dirname(file), application.cwd ?? "."),
     env: application.env,
-    readyPath: application.ready.path ?? null,
+    readyPath: application.ready.path,
     readyTimeoutMs: application.ready.timeout,
     health: resolveHealth(application),
-    port: application.port ?? null,
+    port: application.port,
     stopSignal: application.stop.signal,
-    stopCommand: application.stop.command ?? null,
+    stopCommand: application.stop.command,
     stopTimeoutMs: application.stop.timeout,
     restartsMax: application.restarts.max,
     restartWindowMs: application.restarts.window,
@@ -163,11 +163,11 @@ const checksPerPatience = 4;
 
 /** Unset values follow from the patience: a patience of one second is useless with checks that take two. */
 export function resolveHealth({ ready, health }: HostContent["application"]): ApplicationHealthConfig {
-  const path = health.path ?? ready.path ?? null;
+  const path = health.path ?? ready.path;
   const patienceMs =
     health.patience === "off"
-      ? null
-      : (health.patience ?? (path === null ? healthDefaults.patienceWithoutPathMs : healthDefaults.patienceMs));
+      ? undefined
+      : (health.patience ?? (path === undefined ? healthDefaults.patienceWithoutPathMs : healthDefaults.patienceMs));
   const most = patienceMs ?? Number.POSITIVE_INFINITY;
   return {
     path,
@@ -185,7 +185,7 @@ function resolveDataPlane(file: string, gateway: GatewayContent): DataPlaneConfi
   return {
     tls:
       tls === undefined
-        ? null
+        ? undefined
         : {
             ...files(tls),
             names: tls.certificate.map((entry) => ({ serverName: entry.server_name, ...files(entry) })),

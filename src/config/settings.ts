@@ -91,7 +91,7 @@ export const hostKey = (service: string, host: string): string => `service ${ser
 export function hostText({ controlUrl, priority, nofailover }: Omit<ServiceHostConfig, "id">): string {
   return [
     controlUrl,
-    ...(priority === null ? [] : [`priority ${priority}`]),
-    ...(nofailover === null ? [] : [nofailover ? "nofailover" : "failover"]),
+    ...(priority === undefined ? [] : [`priority ${priority}`]),
+    ...(nofailover === undefined ? [] : [nofailover ? "nofailover" : "failover"]),
   ].join(", ");
 }

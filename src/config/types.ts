@@ -34,8 +34,8 @@ export type AccessLogTarget =
 
 /** How the gateway's listener treats its clients, apart from its limits. */
 export interface DataPlaneConfig {
-  /** null: plain HTTP. */
-  readonly tls: TlsConfig | null;
+  /** undefined: plain HTTP. */
+  readonly tls?: TlsConfig | undefined;
   /** Addresses and ranges whose connections begin with a PROXY protocol header. */
   readonly proxyProtocolFrom: readonly string[];
   /** Addresses and ranges whose X-Forwarded and Forwarded fields are trusted. */
@@ -62,18 +62,18 @@ export interface HoldConfig {
   readonly timeMs: number;
 }
 
-/** One host of a service in the gateway's file. null: the value in the host's own status applies. */
+/** One host of a service in the gateway's file. undefined: the value in the host's own status applies. */
 export interface ServiceHostConfig {
   readonly id: string;
   readonly controlUrl: string;
-  readonly priority: number | null;
-  readonly nofailover: boolean | null;
+  readonly priority: number | undefined;
+  readonly nofailover: boolean | undefined;
 }
 
 export interface ServiceConfig {
   readonly name: string;
-  /** Which requests belong to this service. null: any. Host names are lower case, without a port. */
-  readonly match: { readonly host: string | null; readonly path: string | null };
+  /** Which requests belong to this service. undefined: any. Host names are lower case, without a port. */
+  readonly match: { readonly host?: string | undefined; readonly path?: string | undefined };
   readonly hosts: readonly ServiceHostConfig[];
   /** Whether a failed primary becomes a candidate again by itself, or only after an operator added it again. */
   readonly rejoin: "auto" | "manual";
@@ -114,12 +114,12 @@ export type StopSignal = "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGHUP" | "SIGKILL"
 
 /** How the application is checked once it has been ready (src/core/host/liveness.ts). */
 export interface ApplicationHealthConfig {
-  /** Healthy if this path answers 2xx or 3xx; null: if the port accepts a connection. */
-  readonly path: string | null;
+  /** Healthy if this path answers 2xx or 3xx; undefined: if the port accepts a connection. */
+  readonly path: string | undefined;
   readonly intervalMs: number;
   readonly timeoutMs: number;
-  /** Stuck if no check was answered and nothing made progress for this long; null: never stuck. */
-  readonly patienceMs: number | null;
+  /** Stuck if no check was answered and nothing made progress for this long; undefined: never stuck. */
+  readonly patienceMs: number | undefined;
 }
 
 export interface ApplicationConfig {
@@ -128,15 +128,15 @@ export interface ApplicationConfig {
   readonly cwd: string;
   /** Added to the host's own environment; `PORT` and `STEAD_DATA` are set by the host. */
   readonly env: Readonly<Record<string, string>>;
-  /** Ready if this path answers 2xx or 3xx; null: if the port accepts a connection. */
-  readonly readyPath: string | null;
+  /** Ready if this path answers 2xx or 3xx; undefined: if the port accepts a connection. */
+  readonly readyPath: string | undefined;
   readonly readyTimeoutMs: number;
   readonly health: ApplicationHealthConfig;
-  /** null: a free port at each start. */
-  readonly port: number | null;
+  /** undefined: a free port at each start. */
+  readonly port: number | undefined;
   readonly stopSignal: StopSignal;
-  /** Program and arguments that end what signals do not reach; null: none. */
-  readonly stopCommand: readonly string[] | null;
+  /** Program and arguments that end what signals do not reach; undefined: none. */
+  readonly stopCommand: readonly string[] | undefined;
   /** After this the process group is killed. */
   readonly stopTimeoutMs: number;
   /** Restarts allowed within the window; at the next one the primary vacates. */
@@ -214,11 +214,11 @@ export interface HostConfig {
   readonly limits: HostLimits;
 }
 
-/** A whole file. A part that the file does not have is null. */
+/** A whole file. A part that the file does not have is undefined. */
 export interface Config {
   readonly file: string;
-  readonly gateway: GatewayConfig | null;
-  readonly host: HostConfig | null;
+  readonly gateway: GatewayConfig | undefined;
+  readonly host: HostConfig | undefined;
   readonly services: readonly ServiceConfig[];
   /** Valid settings that deserve attention, for example a secret that others can read. */
   readonly warnings: readonly Problem[];
@@ -227,9 +227,9 @@ export interface Config {
 /** A problem in a configuration, in the form of a compiler message. Lines and columns start at 1. */
 export interface Problem {
   readonly file: string;
-  /** null: about the file as a whole. */
-  readonly line: number | null;
-  readonly column: number | null;
+  /** undefined: about the file as a whole. */
+  readonly line: number | undefined;
+  readonly column: number | undefined;
   /** Dotted, with array positions: `service[0].host[2].control`; empty for the file as a whole. */
   readonly key: string;
   /** What was found, quoted from the file unless it is secret. */

@@ -240,7 +240,7 @@ function refusalOf(
   body: unknown,
   path: string,
 ): { readonly kind: "refused-by-host"; readonly refusal: Refusal } | CallFailure {
-  const parsed = status === 409 ? v.safeParse(refusalSchema, body) : null;
+  const parsed = status === 409 ? v.safeParse(refusalSchema, body) : undefined;
   if (parsed?.success === true) return { kind: "refused-by-host", refusal: parsed.output };
   const refused = v.safeParse(refusedSchema, body);
   const said = refused.success

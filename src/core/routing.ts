@@ -6,10 +6,10 @@
  * received: guessing how an upstream interprets `%2e` or `//` would allow request smuggling.
  */
 export interface ServiceMatch {
-  /** Lower case, without a port; null: any. */
-  readonly host: string | null;
-  /** Begins with `/`; null: any. */
-  readonly path: string | null;
+  /** Lower case, without a port; undefined: any. */
+  readonly host?: string | undefined;
+  /** Begins with `/`; undefined: any. */
+  readonly path?: string | undefined;
 }
 
 export interface Matchable {
@@ -24,13 +24,13 @@ export type ServiceMatcher<S> = (hostField: string, target: string) => S | undef
 export function serviceMatcher<S extends Matchable>(services: readonly S[]): ServiceMatcher<S> {
   const ordered = services
     .map((service) => ({ service, host: service.match.host, prefix: normalizedPrefix(service.match.path) }))
-    .sort((a, b) => Number(a.host === null) - Number(b.host === null) || b.prefix.length - a.prefix.length);
+    .sort((a, b) => Number(a.host === undefined) - Number(b.host === undefined) || b.prefix.length - a.prefix.length);
   const [first] = ordered;
-  if (first !== undefined && first.host === null && first.prefix === "") return () => first.service;
+  if (first !== undefined && first.host === undefined && first.prefix === "") return () => first.service;
   return (hostField, target) => {
     const host = hostName(hostField);
     const path = originPath(target);
-    return ordered.find((entry) => (entry.host === null || entry.host === host) && hasPrefix(path, entry.prefix))
+    return ordered.find((entry) => (entry.host === undefined || entry.host === host) && hasPrefix(path, entry.prefix))
       ?.service;
   };
 }
@@ -57,8 +57,8 @@ function hasPrefix(path: string, prefix: string): boolean {
   return next === "" || next === "/" || next === "?";
 }
 
-/** Removes the slash at the end: `/` and null become the empty prefix, which matches everything. */
-const normalizedPrefix = (path: string | null): string => (path === null ? "" : path.replace(/\/+$/, ""));
+/** Removes the slash at the end: `/` and undefined become the empty prefix, which matches everything. */
+const normalizedPrefix = (path: string | undefined): string => (path === undefined ? "" : path.replace(/\/+$/, ""));
 
 function hostName(field: string): string {
   const lower = field.toLowerCase();

@@ -28,7 +28,7 @@ export interface ConfigWatchOptions {
 export class ConfigWatch {
   readonly #options: ConfigWatchOptions;
   readonly #background = new Background();
-  #timer: Timer | null = null;
+  #timer: Timer | undefined;
   /** How the file looked when it was read last, and at the last look. */
   #read = "";
   #seen = "";
@@ -81,7 +81,7 @@ export class ConfigWatch {
       log.error(`configuration refused, the previous one stays in force: ${why}`);
     };
     if (result.kind === "invalid") return refuse(formatProblems(result.problems));
-    if (result.config.gateway === null) return refuse(`${file} no longer has [gateway]`);
+    if (result.config.gateway === undefined) return refuse(`${file} no longer has [gateway]`);
     const outcome = gateway.reload(result.config.gateway);
     if (outcome.kind === "refused") log.error(`configuration refused, the previous one stays in force: ${outcome.why}`);
     else log.info(`configuration reloaded: ${file}`);

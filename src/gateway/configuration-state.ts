@@ -4,23 +4,23 @@ import type { Clock } from "../runtime/clock.ts";
 
 export class ConfigurationState {
   readonly #clock: Clock;
-  #file: string | null;
+  #file: string | undefined;
   #loadedAtMs: number;
   #refused: ConfigurationStatus["refused"] = null;
 
-  constructor(file: string | null, clock: Clock) {
+  constructor(file: string | undefined, clock: Clock) {
     this.#file = file;
     this.#clock = clock;
     this.#loadedAtMs = Math.floor(clock.wallTime());
   }
 
   get status(): ConfigurationStatus {
-    return { file: this.#file, loadedAtMs: this.#loadedAtMs, refused: this.#refused };
+    return { file: this.#file ?? null, loadedAtMs: this.#loadedAtMs, refused: this.#refused };
   }
 
   /** For the troubles of the gateway. */
-  get trouble(): string | null {
-    if (this.#refused === null) return null;
+  get trouble(): string | undefined {
+    if (this.#refused === null) return undefined;
     return `the changed configuration file was refused, the previous one stays in force: ${this.#refused.why}`;
   }
 

@@ -4,7 +4,7 @@
  * (test/sim) give it the ways to hosts, peers, disk and data plane.
  */
 import type { ServiceConfig } from "../config/types.ts";
-import type { HostList } from "../control/gateway-api.ts";
+import type { HostList, HostChange } from "../control/gateway-api.ts";
 import type { Failover } from "../core/failover/state.ts";
 import type { ReplicatedRow } from "../core/replication/row.ts";
 import type { Rules } from "../core/rules.ts";
@@ -23,6 +23,7 @@ import { fromValues } from "./state/replication-tables.ts";
 import { type FailoverRow, putService } from "./state/rows.ts";
 import type { failovers, hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
 import type { Remembered, StateStore } from "./state/store.ts";
+import { withoutNulls, withNulls } from "../control/nulls.ts";
 
 /** How long a failover may take before a process that is to be replaced gives up its control plane all the same. */
 const settleMsMax = 10_000;
@@ -98,29 +99,27 @@ export class ControlPlane {
   }
 
   hostList(): HostList {
-    return { hosts: this.registry.all().map((entry) => ({ ...entry })) };
+    return { hosts: this.registry.all().map(withNulls) };
   }
 
   addHost(host: {
     service: string;
     id: string;
     controlUrl: string;
-    priority: number | null;
-    nofailover: boolean | null;
+    priority: number | undefined;
+    nofailover: boolean | undefined;
   }): void {
     this.registry.put(host);
     this.#apply(host.service);
   }
 
-  changeHost(
-    service: string,
-    host: string,
-    change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined },
-  ): boolean {
+  /** As the API says it: what is left out stays, and undefined gives the host its own word back. */
+  changeHost(service: string, host: string, change: HostChange): boolean {
     const known = this.registry.find(service, host);
     if (known === undefined) return false;
-    const { priority = known.priority, nofailover = known.nofailover } = change;
-    this.addHost({ service, id: host, controlUrl: known.controlUrl, priority, nofailover });
+    const { id, controlUrl } = known;
+    const { priority, nofailover } = { ...withNulls(known), ...change };
+    this.addHost({ service, id, controlUrl, ...withoutNulls({ priority, nofailover }) });
     return true;
   }
 
@@ -132,14 +131,14 @@ export class ControlPlane {
 
   setPaused(service: ServiceRuntime, paused: boolean): void {
     const config = this.#options.config().services.find(({ name }) => name === service.name);
-    this.#writeService(service.name, config?.match ?? { host: null, path: null }, paused, false);
+    this.#writeService(service.name, config?.match ?? { host: undefined, path: undefined }, paused, false);
   }
 
   /** The configuration in force is another one, `before` were the services of the last. */
   reconfigure(before: readonly ServiceConfig[]): void {
     const { services } = this.#options.config();
     this.registry.reconfigure(services);
-    this.#follow(null);
+    this.#follow(undefined);
     for (const { name, match } of services) {
       const old = before.find((service) => service.name === name);
       if (old === undefined || (old.match.host === match.host && old.match.path === match.path)) continue;
@@ -172,7 +171,7 @@ export class ControlPlane {
   }
 
   /** Serves what the configuration names; `remembered` is what the database knew at the start. */
-  #follow(remembered: Remembered | null): void {
+  #follow(remembered: Remembered | undefined): void {
     const added = this.#served.follow();
     // Before anything else: a gateway with peers must never count itself as all of them.
     for (const runtime of added) runtime.send({ kind: "gateways", ids: this.peers.registered });
@@ -186,7 +185,7 @@ export class ControlPlane {
   #onFailedOver(service: string, failover: Failover): void {
     const { from, to, kind } = failover;
     if (this.#options.config().services.find(({ name }) => name === service)?.rejoin !== "manual") return;
-    if (from === null || from === to || kind === "switchover" || kind === "first") return;
+    if (from === undefined || from === to || kind === "switchover" || kind === "first") return;
     const runtime = this.services().find(({ name }) => name === service);
     if (runtime === undefined || !this.removeHost(service, from)) return;
     runtime.recorder.note(
@@ -197,11 +196,16 @@ export class ControlPlane {
     );
   }
 
-  #begin(runtime: ServiceRuntime, remembered: Remembered | null): void {
+  #begin(runtime: ServiceRuntime, remembered: Remembered | undefined): void {
     const known = remembered?.services.find(({ name }) => name === runtime.name);
     const paused = known?.paused ?? false;
     const config = this.#options.config().services.find(({ name }) => name === runtime.name);
-    this.#writeService(runtime.name, config?.match ?? { host: null, path: null }, paused, known === undefined);
+    this.#writeService(
+      runtime.name,
+      config?.match ?? { host: undefined, path: undefined },
+      paused,
+      known === undefined,
+    );
     if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause" } });
     const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
     // Registered before the recall: what is remembered of an unknown host would look like a host without a monitor.
@@ -211,7 +215,9 @@ export class ControlPlane {
 
   /** `assumed`: not paused by default; a peer may know better. */
   #writeService(name: string, match: ServiceConfig["match"], paused: boolean, assumed: boolean): void {
-    this.#options.store.write(putService({ name, matchHost: match.host, matchPath: match.path, paused }, assumed));
+    this.#options.store.write(
+      putService({ name, matchHost: match.host ?? null, matchPath: match.path ?? null, paused }, assumed),
+    );
   }
 
   /** Rows that came from peers: what this gateway acts upon changes at once. */

@@ -29,6 +29,7 @@ import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
 import { WorkerPool } from "./workers/worker-pool.ts";
+import { withNulls } from "../control/nulls.ts";
 
 export interface GatewayDeps {
   readonly clock: Clock;
@@ -55,7 +56,7 @@ export class Gateway implements AdminTarget {
   readonly authenticator: Authenticator;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
-  #admin: ApiListener | null = null;
+  #admin: ApiListener | undefined;
 
   /**
    * Throws `ListenError` when an address cannot be used and `DatabaseInUseError` when another gateway has the database;
@@ -86,7 +87,7 @@ export class Gateway implements AdminTarget {
     this.#startedAtMs = Math.floor(deps.clock.wallTime());
     this.#startedAt = deps.clock.now();
     this.#queries = new SqlQueries({ command: deps.sqlReader, path: config.databasePath, clock: deps.clock });
-    this.configuration = new ConfigurationState(deps.configFile ?? null, deps.clock);
+    this.configuration = new ConfigurationState(deps.configFile, deps.clock);
     this.#plane = this.#makePlane();
     const { clock, log } = deps;
     const { secret } = config;
@@ -127,7 +128,7 @@ export class Gateway implements AdminTarget {
 
   /** This gateway's data plane as a Hono app, to be served or embedded beside its own listener. */
   proxyApp(clientOf: Parameters<typeof createProxyApp>[1]): ReturnType<typeof createProxyApp> {
-    if (this.#plane.server === null)
+    if (this.#plane.server === undefined)
       throw new Error("the gateway's data plane does not listen yet, or runs in workers");
     return createProxyApp(this.#plane.server, clientOf);
   }
@@ -144,7 +145,7 @@ export class Gateway implements AdminTarget {
     const { clock } = this.#deps;
     const { id, databasePath } = this.#config;
     const defects = this.services().flatMap(({ name, defect }) =>
-      defect === null ? [] : [`service ${name}: ${defect}`],
+      defect === undefined ? [] : [`service ${name}: ${defect}`],
     );
     const { trouble, notices, queued, dropped } = this.#store;
     return {
@@ -154,17 +155,17 @@ export class Gateway implements AdminTarget {
       uptimeMs: clock.now() - this.#startedAt,
       troubles: [
         ...defects,
-        ...(trouble === null ? [] : [trouble]),
+        ...(trouble === undefined ? [] : [trouble]),
         ...notices,
         ...this.peers.troubles,
-        ...(this.configuration.trouble === null ? [] : [this.configuration.trouble]),
+        ...(this.configuration.trouble === undefined ? [] : [this.configuration.trouble]),
         ...this.#plane.troubles,
       ],
       configuration: this.configuration.status,
-      database: { path: databasePath, trouble, queued, dropped },
+      database: withNulls({ path: databasePath, trouble, queued, dropped }),
       connections: this.#plane.connections,
-      workers: this.#plane.workers.map((worker) => ({ ...worker })),
-      gateways: this.peers.status().map((each) => ({ ...each })),
+      workers: this.#plane.workers.map(withNulls),
+      gateways: this.peers.status().map(withNulls),
       services: this.services().map((service) =>
         serviceStatus(service, clock.now(), this.#control.failoversOf(service.name)),
       ),
@@ -262,7 +263,7 @@ export class Gateway implements AdminTarget {
 
   async #closeAdmin(): Promise<void> {
     const admin = this.#admin;
-    this.#admin = null;
+    this.#admin = undefined;
     await admin?.close();
   }
 
@@ -281,7 +282,7 @@ export class Gateway implements AdminTarget {
     if (count === 1) return new LocalPlane({ settings, clock, log, metrics });
     if (worker === undefined) throw new Error("more than one worker, and no command to start them");
     const onLost = (detail: string): void => {
-      for (const { recorder } of this.services()) recorder.note("warning", "worker-lost", null, detail);
+      for (const { recorder } of this.services()) recorder.note("warning", "worker-lost", undefined, detail);
     };
     return new WorkerPool({
       settings,

@@ -343,7 +343,7 @@ export class Duties {
    */
   async giveUp(reason: string): Promise<void> {
     try {
-      await this.#term?.stepDown(null, reason.slice(0, vacateReasonMax), () => undefined);
+      await this.#term?.stepDown(undefined, reason.slice(0, vacateReasonMax), () => undefined);
       this.#log.vacated();
     } catch (error) {
       this.#warnings.warn(`no vacate record was written: ${messageOf(error)}`);

@@ -37,9 +37,9 @@ export interface HostPorts {
   readonly store: Store;
   /** Over that store. */
   readonly vaultLog: VaultLog;
-  /** Identity of the vault (src/vault/store/identity.ts); null: it has none. */
-  readonly vaultId: string | null;
-  readonly canary: CanaryPorts | null;
+  /** Identity of the vault (src/vault/store/identity.ts); undefined: it has none. */
+  readonly vaultId: string | undefined;
+  readonly canary: CanaryPorts | undefined;
   /** Told at the beginning of a claim: databases will be opened for capture in a moment. */
   readonly onClaim?: (() => void) | undefined;
   /** For the chunks of checkpoints; the default is zstd, which runs on threads. */
@@ -62,10 +62,10 @@ export interface HostPorts {
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
   readonly application: (term: ApplicationOwner) => SupervisedApplication;
   readonly freePort: () => Promise<number>;
-  /** null: this host has no application that it could start twice. */
-  readonly rehearsal: RehearsalGround | null;
-  /** null or left out: single databases cannot be excluded. */
-  readonly exclusions?: Exclusions | null | undefined;
+  /** undefined: this host has no application that it could start twice. */
+  readonly rehearsal: RehearsalGround | undefined;
+  /** undefined or left out: single databases cannot be excluded. */
+  readonly exclusions?: Exclusions | undefined;
   readonly leftovers: LeftoversPort;
   /** Removes what no restore needs any more. */
   readonly clean: (newest: CheckpointManifest, logPosition: number, noEpochAfter: number) => Promise<void>;

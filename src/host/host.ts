@@ -78,7 +78,7 @@ export class Host implements Controlled {
       rules: parts.rules,
     });
     const freePort =
-      config.application.port === null
+      config.application.port === undefined
         ? parts.freePort
         : (): Promise<number> => this.#rehearsals.gone().then(parts.freePort); // It may be a rehearsal's still.
     this.#parts = {
@@ -121,7 +121,7 @@ export class Host implements Controlled {
 
   /** Begins the host's life: restores, then follows. */
   start(): void {
-    if (this.#parts.canary !== null) this.gateways.start();
+    if (this.#parts.canary !== undefined) this.gateways.start();
     this.#canary.start();
     this.#rehearsals.start();
     this.#perform({ kind: "restore", paced: false });
@@ -231,17 +231,17 @@ export class Host implements Controlled {
     if (obstacle !== undefined) return promotion.refuse({ kind: "not_ready", reason: obstacle });
     if (verdict.kind === "refused") return promotion.refuse(verdict.refusal);
     promotion.overEpoch = secondary.follower.epoch?.epoch ?? 0;
-    this.gateways.toldFormat(request.gateway, request.recordFormat ?? null);
+    this.gateways.toldFormat(request.gateway, request.recordFormat ?? undefined);
     this.#promotion = promotion;
     this.#dispatch({ kind: "promote" });
     await promotion.over;
   }
 
   async demote(request: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void> {
-    const reason = whyNotDemoted(this.#state, this.#duties.term, request.epoch ?? null);
+    const reason = whyNotDemoted(this.#state, this.#duties.term, request.epoch ?? undefined);
     if (reason !== undefined) return report({ kind: "refused", refusal: { kind: "not_ready", reason } });
     this.#demotePhases = report;
-    this.#dispatch({ kind: "demote", successor: request.successor, reason: request.reason });
+    this.#dispatch({ kind: "demote", successor: request.successor ?? undefined, reason: request.reason });
     await this.#leaving;
   }
 
@@ -251,7 +251,7 @@ export class Host implements Controlled {
       const position = await term.stepDown(successor, reason, (phase, ms) => report?.({ kind: "phase", phase, ms }));
       this.#log.wrote(position);
       this.#log.vacated(successor);
-      if (successor !== null) this.#duties.handedOver(position);
+      if (successor !== undefined) this.#duties.handedOver(position);
       this.#dispatch({ kind: "vacated" });
       report?.({ kind: "done", position });
     } catch (error) {

@@ -31,8 +31,8 @@ export interface Original {
 }
 
 export interface RehearsalsOptions {
-  /** null: this host has no application that it could start. */
-  readonly ground: RehearsalGround | null;
+  /** undefined: this host has no application that it could start. */
+  readonly ground: RehearsalGround | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly freePort: () => Promise<number>;
@@ -64,7 +64,7 @@ export class Rehearsals {
   /** Clears away what an earlier run of this host left. */
   start(): void {
     const { ground } = this.#options;
-    if (ground !== null) this.#hold(new AbortController(), this.#clear(ground));
+    if (ground !== undefined) this.#hold(new AbortController(), this.#clear(ground));
   }
 
   /** Resolves when nothing of it is left. */
@@ -72,7 +72,7 @@ export class Rehearsals {
     const { ground } = this.#options;
     if (role !== "secondary" || secondary === undefined)
       return refused(`only a secondary rehearses; this host is ${role}`);
-    if (ground === null) return refused("this host cannot rehearse");
+    if (ground === undefined) return refused("this host cannot rehearse");
     if (this.#current !== undefined)
       return refused("a rehearsal is already running here, or being cleaned up: wait for its result in `stead status`");
     const cut = new AbortController();

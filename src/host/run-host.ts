@@ -119,7 +119,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: findDatabases, clock, rules: allRules, onWarning });
   const applicationPort = (): Promise<number> =>
-    config.application.port === null ? freePort("applications") : Promise.resolve(config.application.port);
+    config.application.port === undefined ? freePort("applications") : Promise.resolve(config.application.port);
   const host: Host = new Host({
     config,
     clock,

@@ -13,6 +13,7 @@ import type { Duties } from "./duties.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource } from "./ports/ports.ts";
+import { withNulls } from "../control/nulls.ts";
 
 /** Of the folders with set-aside data the newest are shown. */
 const setAsidesShown = 20;
@@ -64,10 +65,10 @@ export function selfReport({
     epoch: epoch?.epoch ?? 0,
     epochHost: epoch?.host ?? null,
     position: duties.term?.position ?? log.position,
-    lastRecordAgeMs: log.lastRecordAgeMs,
+    lastRecordAgeMs: log.lastRecordAgeMs ?? null,
     vaultSilentMs: duties.vaultAnsweredAt === undefined ? null : now - duties.vaultAnsweredAt,
     clockMs: now,
-    handover: log.handover,
+    handover: log.handover ?? null,
     vacated: epoch?.vacated ?? false,
     dataUrl,
     controlUrl,
@@ -84,7 +85,7 @@ export function selfReport({
       restarts: 0,
     },
     impairments: canary.impairments,
-    vault: canary.vault,
+    vault: withNulls(canary.vault),
     retry:
       retry === undefined || state.kind === "primary"
         ? null

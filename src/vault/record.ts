@@ -44,7 +44,7 @@ export type RecordBody =
   | { readonly kind: "renew" }
   /** `checkpoints/<position>` is complete and verified; it holds the state after the record at `checkpointPosition`. */
   | { readonly kind: "checkpoint"; readonly checkpointPosition: Position; readonly manifestHash: string }
-  | { readonly kind: "vacate"; readonly reason: string; readonly successor: string | null };
+  | { readonly kind: "vacate"; readonly reason: string; readonly successor: string | undefined };
 
 export interface LogRecord {
   readonly header: RecordHeader;

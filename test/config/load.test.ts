@@ -93,8 +93,8 @@ describe("what is accepted", () => {
       services: [
         {
           name: "notes",
-          match: { host: null, path: null },
-          hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: null, nofailover: null }],
+          match: { host: undefined, path: undefined },
+          hosts: [{ id: "a", controlUrl: "http://10.0.0.1:7701", priority: undefined, nofailover: undefined }],
           rejoin: "auto",
           firstByte: [],
         },
@@ -122,12 +122,12 @@ describe("what is accepted", () => {
         command: ["bun", "app.ts"],
         cwd: "/etc/stead",
         env: {},
-        readyPath: null,
+        readyPath: undefined,
         readyTimeoutMs: 30_000,
-        health: { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 },
-        port: null,
+        health: { path: undefined, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 },
+        port: undefined,
         stopSignal: "SIGTERM",
-        stopCommand: null,
+        stopCommand: undefined,
         stopTimeoutMs: 10_000,
         restartsMax: 3,
         restartWindowMs: 60_000,
@@ -143,13 +143,13 @@ describe("what is accepted", () => {
   });
 
   test("each part may stand in a file of its own", () => {
-    expect(accepted(gatewayText)).toMatchObject({ host: null, services: [] });
-    expect(accepted(hostText)).toMatchObject({ gateway: null });
-    expect(accepted(serviceText)).toMatchObject({ gateway: null, host: null });
+    expect(accepted(gatewayText)).toMatchObject({ host: undefined, services: [] });
+    expect(accepted(hostText)).toMatchObject({ gateway: undefined });
+    expect(accepted(serviceText)).toMatchObject({ gateway: undefined, host: undefined });
   });
 
   test.each([
-    ["", { path: null, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 }],
+    ["", { path: undefined, intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 30_000 }],
     [
       'ready = { path = "/up?deep=0" }',
       { path: "/up?deep=0", intervalMs: 1_000, timeoutMs: 2_000, patienceMs: 10_000 },
@@ -160,7 +160,7 @@ describe("what is accepted", () => {
     ],
     [
       'health = { patience = "off", interval = "3s", timeout = "1m" }',
-      { path: null, intervalMs: 3_000, timeoutMs: 60_000, patienceMs: null },
+      { path: undefined, intervalMs: 3_000, timeoutMs: 60_000, patienceMs: undefined },
     ],
   ])("the health check of an application with %s has the times that fit its patience", (lines, health) => {
     expect(
@@ -472,7 +472,7 @@ describe("what is refused", () => {
 
   test("a file that is not there is refused without a line", () => {
     const result = loadConfig("/nonexistent/stead.toml", { env });
-    expect(result).toMatchObject({ kind: "invalid", problems: [{ file: "/nonexistent/stead.toml", line: null }] });
+    expect(result).toMatchObject({ kind: "invalid", problems: [{ file: "/nonexistent/stead.toml", line: undefined }] });
   });
 
   test("keys that JavaScript gives a meaning to are ordinary unknown keys", () => {

@@ -11,7 +11,7 @@ id="g" ;
 function place(toml: string, path: KeyPath): string {
   parse(toml); // The locator is only ever given what TOML accepts.
   const found = locateKeys(toml)(path);
-  return found === null ? "nowhere" : `${found.line}:${found.column}`;
+  return found === undefined ? "nowhere" : `${found.line}:${found.column}`;
 }
 
 test("keys are found in tables, after comments and strings that look like other things", () => {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { serviceMatcher } from "../../src/core/routing.ts";
 
-const service = (name: string, host: string | null, path: string | null) => ({ name, match: { host, path } });
+const service = (name: string, host?: string, path?: string) => ({ name, match: { host, path } });
 const match = serviceMatcher([
-  service("any", null, null),
-  service("api", null, "/api"),
-  service("api-v2", null, "/api/v2/"),
-  service("shop", "shop.example", null),
+  service("any"),
+  service("api", undefined, "/api"),
+  service("api-v2", undefined, "/api/v2/"),
+  service("shop", "shop.example"),
   service("shop-admin", "shop.example", "/admin"),
 ]);
 const found = (host: string, target: string): string | undefined => match(host, target)?.name;
@@ -28,7 +28,7 @@ describe("which service a request belongs to", () => {
 
   test("the host name's case and port do not matter", () => {
     expect(found("SHOP.example:8080", "/")).toBe("shop");
-    expect(serviceMatcher([service("six", "::1", null)])("[::1]:80", "/")?.name).toBe("six");
+    expect(serviceMatcher([service("six", "::1", undefined)])("[::1]:80", "/")?.name).toBe("six");
   });
 
   test("absolute form, asterisk form and authority form are understood", () => {
@@ -44,11 +44,11 @@ describe("which service a request belongs to", () => {
   });
 
   test("without a match there is none", () => {
-    expect(serviceMatcher([service("a", "a.example", null)])("b.example", "/")).toBeUndefined();
+    expect(serviceMatcher([service("a", "a.example", undefined)])("b.example", "/")).toBeUndefined();
     expect(serviceMatcher([])("b.example", "/")).toBeUndefined();
   });
 
   test("a single service for everything takes everything", () => {
-    expect(serviceMatcher([service("only", null, "/")])("whatever", "*")?.name).toBe("only");
+    expect(serviceMatcher([service("only", undefined, "/")])("whatever", "*")?.name).toBe("only");
   });
 });

@@ -34,7 +34,7 @@ function defaults() {
     bootstrap: false,
   }).replace(/^secret_file.*$/m, "");
   const result = parseConfig("/etc/stead/stead.toml", text, { env: { STEAD_SECRET: "0123456789abcdef" } });
-  if (result.kind !== "ok" || result.config.host === null || result.config.gateway === null)
+  if (result.kind !== "ok" || result.config.host === undefined || result.config.gateway === undefined)
     throw new Error("the template is refused");
   return { host: result.config.host, gateway: result.config.gateway };
 }

@@ -43,7 +43,7 @@ beforeEach(async () => {
   file = join(cluster.folder, "stead.toml");
   replaceFile({});
   const loaded = load();
-  if (loaded.kind !== "ok" || loaded.config.gateway === null) throw new Error(JSON.stringify(loaded));
+  if (loaded.kind !== "ok" || loaded.config.gateway === undefined) throw new Error(JSON.stringify(loaded));
   gateway = await cluster.startGateway({ ...loaded.config.gateway });
   watch = await ConfigWatch.start({ file, load, gateway, clock: systemClock, log: silent, pollMs: 10 });
   await cluster.serving();
@@ -197,7 +197,7 @@ describe("differences of configurations", () => {
 
   test("another secret needs a restart and is not shown", () => {
     const { config } = cluster;
-    if (config === null) throw new Error("no configuration");
+    if (config === undefined) throw new Error("no configuration");
     expect(restartKeys(config, { ...config, secret: "another secret of the tests" })).toEqual(["cluster.secret"]);
     expect(restartKeys(config, { ...config, probe: { ...config.probe, fall: 5 }, services: [] })).toEqual([]);
     expect(restartKeys(config, { ...config, limits: { ...config.limits, idleMs: 1 } })).toEqual([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { publishedTags, sharedExports, snakeTags } from "../../scripts/lib/dialect.ts";
+import { nullPlaces, nulls, publishedTags, sharedExports, snakeTags } from "../../scripts/lib/dialect.ts";
 
 const documents = {
   "docs/CONTROL-API.md": Object.keys(publishedTags)
@@ -47,5 +47,24 @@ describe("exported names", () => {
   test("may be a type and its value in one file", () => {
     const text = "export const a = 1;\nexport type a = number;";
     expect(sharedExports([{ path: "src/a.ts", text }])).toEqual([]);
+  });
+});
+
+describe("null", () => {
+  const inPlaces = Object.keys(nullPlaces).map((path) => ({ path: `${path}a.ts`, text: "const a = null;" }));
+  const nullsOf = (text: string): string[] => nulls([{ path: "src/a.ts", text }, ...inPlaces]);
+
+  test.each(["const a = null;", "let a: string | null;", "a(null);", "return b ?? null;"])(
+    "is refused as a value and as a type of our own: %s",
+    (text) =>
+      expect(nullsOf(text)).toEqual([expect.stringMatching(/^src\/a\.ts:1: null: what is absent is undefined/)]),
+  );
+
+  test("may be compared with, and stands where JSON and SQL do", () => {
+    expect(nullsOf("if (pattern.exec(text) === null || null !== b) c();")).toEqual([]);
+  });
+
+  test("is asked for where its place is still an exception", () => {
+    expect(nulls(inPlaces.slice(1))).toEqual([expect.stringContaining(Object.keys(nullPlaces)[0] ?? "")]);
   });
 });

@@ -119,6 +119,6 @@ async function history(name: string): Promise<MemoryStore> {
   const outcome = await LogWriter.claim(claim);
   if (outcome.kind !== "claimed") throw new Error(outcome.kind);
   for (const step of ["first", "second"])
-    await outcome.writer.append({ kind: "vacate", reason: `${name} ${step}`, successor: null });
+    await outcome.writer.append({ kind: "vacate", reason: `${name} ${step}`, successor: undefined });
   return store;
 }

@@ -95,10 +95,10 @@ export class Nemesis {
       case "vault":
         return this.#vault(fault.who, fault.trouble);
       case "switchover":
-        this.#command(this.#gateway(fault.gateway), { kind: "switchover", target: null });
+        this.#command(this.#gateway(fault.gateway), { kind: "switchover", target: undefined });
         return undefined;
       case "force":
-        this.#command(this.#gateway(fault.gateway), { kind: "failover", target: null, force: true });
+        this.#command(this.#gateway(fault.gateway), { kind: "failover", target: undefined, force: true });
         return undefined;
       case "pause":
         this.#command(this.#gateway(fault.gateway), { kind: "pause" });

@@ -164,7 +164,7 @@ export class SimGateway {
       transport: (url) => new SimPeer(link(url), options.againShare),
       moved: (runtime) => {
         const { kind } = runtime.state.phase;
-        if (runtime.defect !== null) watch.onDefect(this.name, runtime.defect);
+        if (runtime.defect !== undefined) watch.onDefect(this.name, runtime.defect);
         if (kind === this.#phase) return;
         this.#say(`${this.#phase} -> ${kind}`);
         this.#phase = kind;
@@ -201,7 +201,7 @@ export class SimGateway {
         onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),
         onConnectionError: (upstream, cause) => {
           const { host } = route;
-          if (host !== null && route.current() === upstream) hooks.onConnectionError(host, cause);
+          if (host !== undefined && route.current() === upstream) hooks.onConnectionError(host, cause);
         },
       },
     });
@@ -235,8 +235,8 @@ export class SimGateway {
       services: [
         {
           name: options.service,
-          match: { host: null, path: null },
-          hosts: hostNames.map((id) => ({ id, controlUrl: urlOf(id), priority: null, nofailover: null })),
+          match: { host: undefined, path: undefined },
+          hosts: hostNames.map((id) => ({ id, controlUrl: urlOf(id), priority: undefined, nofailover: undefined })),
           rejoin: "auto",
           firstByte: [],
         },

@@ -123,7 +123,7 @@ export class SimHost {
       vaultId,
       // No disk is watched; that the vault can be written is asked, as it is in a real host.
       canary: { places: [], describeDescriptors: () => Promise.resolve("") },
-      rehearsal: null,
+      rehearsal: undefined,
       compression: noCompression,
       front: this.front,
       local: new SimLocal({

@@ -44,7 +44,7 @@ export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliCon
   },
   async func(flags, file) {
     const config = requireConfig(this, file);
-    if (config.gateway === null)
+    if (config.gateway === undefined)
       throw new OperatorError("configuration", {
         found: `no [gateway] in ${config.file}`,
         accepted: "the file of a gateway",

@@ -9,6 +9,7 @@ import type { DescriptorFinding } from "../../host/machine/descriptor-check.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
+import { withNulls } from "../../control/nulls.ts";
 
 /** The configuration file in the working folder that commands read by default. */
 export const defaultConfigFile = "stead.toml";
@@ -44,9 +45,9 @@ export function requireConfig(context: CliContext, file: string | undefined): Co
 
 function describe(config: Config): string {
   const parts = [
-    ...(config.gateway === null ? [] : [`gateway ${config.gateway.id}`]),
+    ...(config.gateway === undefined ? [] : [`gateway ${config.gateway.id}`]),
     ...config.services.map((service) => `service ${service.name} (${service.hosts.length} hosts)`),
-    ...(config.host === null ? [] : [`host ${config.host.id} of service ${config.host.service}`]),
+    ...(config.host === undefined ? [] : [`host ${config.host.id} of service ${config.host.service}`]),
   ];
   return `${config.file}: ok: ${parts.join(", ")}`;
 }
@@ -56,7 +57,7 @@ function describe(config: Config): string {
  * refusal ends the command.
  */
 async function checkMachine(context: CliContext, { host }: Config): Promise<void> {
-  if (host === null) return;
+  if (host === undefined) return;
   const [{ assertFolderPlaces }, { assertDescriptors }, { localDatabases }] = await Promise.all([
     import("../../host/machine/folder-checks.ts"),
     import("../../host/machine/descriptor-check.ts"),
@@ -88,7 +89,7 @@ async function descriptorFinding(host: HostConfig): Promise<DescriptorFinding | 
 async function answerOf(result: ConfigResult): Promise<Answer> {
   if (result.kind === "invalid") return { ok: false, problems: result.problems, warnings: [] };
   const { host, file, warnings } = result.config;
-  if (host === null) return { ok: true, problems: [], warnings };
+  if (host === undefined) return { ok: true, problems: [], warnings };
   const { checkFolderPlaces } = await import("../../host/machine/folder-checks.ts");
   const places = checkFolderPlaces(host);
   // Databases are counted only if the folders are accepted, as in the text form.
@@ -99,8 +100,8 @@ async function answerOf(result: ConfigResult): Promise<Answer> {
       .filter(({ kind }) => kind === wanted)
       .map(({ key, found, accepted, advice }) => ({
         file,
-        line: null,
-        column: null,
+        line: undefined,
+        column: undefined,
         key: `host.${key}`,
         found,
         accepted,
@@ -135,7 +136,7 @@ export const configCheckCommand = buildCommand<{ readonly json: boolean }, [file
       return;
     }
     const answer = await answerOf(loadConfig(file ?? defaultConfigFile, { env: this.process.env, folder: this.cwd }));
-    this.process.stdout.write(`${JSON.stringify(answer)}\n`);
+    this.process.stdout.write(`${JSON.stringify(withNulls(answer))}\n`);
     if (!answer.ok) this.exitWith(exitCodes.configuration);
   },
 });

@@ -58,7 +58,7 @@ export function connectToGateway(
 ): { readonly client: GatewayClient; readonly url: string } {
   const { env } = context.process;
   const hasFile = flags.config !== undefined || existsSync(resolve(context.cwd, defaultConfigFile));
-  const config = hasFile ? requireConfig(context, flags.config) : null;
+  const config = hasFile ? requireConfig(context, flags.config) : undefined;
   const url =
     flags.gateway ??
     (env["STEAD_GATEWAY"] === undefined ? undefined : parseUrl(env["STEAD_GATEWAY"])) ??

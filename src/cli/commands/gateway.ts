@@ -83,7 +83,7 @@ export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file:
 async function prepare(context: CliContext, file: string | undefined) {
   const config = requireConfig(context, file);
   const { gateway } = config;
-  if (gateway === null) {
+  if (gateway === undefined) {
     throw new OperatorError("configuration", {
       found: `no [gateway] in ${config.file}`,
       accepted: "a file with [gateway] and at least one [[service]]",

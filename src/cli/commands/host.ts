@@ -41,7 +41,7 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
   },
   async func(flags, file) {
     const config = requireConfig(this, file);
-    if (config.host === null) {
+    if (config.host === undefined) {
       throw new OperatorError("configuration", {
         found: `no [host] in ${config.file}`,
         accepted: "a file with [host] and [host.application]",

@@ -54,7 +54,7 @@ export function meantVault(context: CliContext, flags: VaultFlags, folder: strin
     return { url: pathToFileURL(resolve(context.cwd, folder)).href, service: undefined, checkpoint: undefined };
   }
   const { host, file } = requireConfig(context, flags.config);
-  if (host === null) {
+  if (host === undefined) {
     throw new OperatorError("configuration", {
       found: `no [host] in ${file}`,
       advice: "name the vault's folder, or a configuration file with [host]",

@@ -142,7 +142,7 @@ export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode;
       signal,
     });
   });
-  if (command.json === true) command.out(JSON.stringify({ dryRun, collected: collected ?? null }));
+  if (command.json === true) command.out(JSON.stringify({ dryRun, collected: collected }));
   else printCollected(collected, dryRun, command.out);
   return { exitCode: collected === undefined ? exitCodes.refused : exitCodes.ok, collected };
 }
@@ -233,7 +233,7 @@ function detail(body: RecordBody): string {
     case "checkpoint":
       return ` of position ${body.checkpointPosition}`;
     case "vacate":
-      return ` "${body.reason}"${body.successor === null ? "" : ` successor ${body.successor}`}`;
+      return ` "${body.reason}"${body.successor === undefined ? "" : ` successor ${body.successor}`}`;
     case "renew":
       return "";
   }

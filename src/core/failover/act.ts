@@ -12,20 +12,20 @@ import { describeRefusal, type Refusal } from "../refusal.ts";
 export function decide(turn: Turn): void {
   const { state, now } = turn;
   const kind = kindOfLoss(turn);
-  const view = state.primary === null ? undefined : state.hosts.get(state.primary.host);
+  const view = state.primary === undefined ? undefined : state.hosts.get(state.primary.host);
   const health = view?.health;
-  const wellUntil = health?.kind === "down" || health?.kind === "up" ? health.lastWellAt : null;
+  const wellUntil = health?.kind === "down" || health?.kind === "up" ? health.lastWellAt : undefined;
   const cause = causeOfLoss(state, now);
   let failover: Failover = { ...newFailover(turn, kind), cause, brake: brakeFor(turn, cause) };
-  if (wellUntil !== null) failover = spent(failover, "detect", now - wellUntil);
+  if (wellUntil !== undefined) failover = spent(failover, "detect", now - wellUntil);
   const { level, what, detail } = eventOfLoss(kind, cause);
-  note(turn, level, what, state.primary?.host ?? null, detail);
+  note(turn, level, what, state.primary?.host, detail);
   become(turn, { kind: "agreeing", failover, since: now, until: now });
 }
 
 /** Returns the brake that the end of the present primary has to wait for. */
-export function brakeFor({ state, now, rules }: Turn, cause: Cause | null): Failover["brake"] {
-  if (cause === null || state.primary === null || !rules.has("brake")) return null;
+export function brakeFor({ state, now, rules }: Turn, cause: Cause | undefined): Failover["brake"] {
+  if (cause === undefined || state.primary === undefined || !rules.has("brake")) return undefined;
   return brakeOf(state.losses, cause, now - state.primary.adoptedAt, now);
 }
 
@@ -33,17 +33,17 @@ export function newFailover(turn: Turn, kind: FailoverKind, change: Partial<Fail
   return {
     key: nextKey(turn),
     kind,
-    from: turn.state.primary?.host ?? null,
+    from: turn.state.primary?.host,
     epochFrom: turn.state.primary?.epoch ?? 0,
-    target: null,
+    target: undefined,
     planned: false,
     force: false,
-    cause: null,
-    brake: null,
-    command: null,
+    cause: undefined,
+    brake: undefined,
+    command: undefined,
     decidedAt: turn.now,
-    to: null,
-    epochTo: null,
+    to: undefined,
+    epochTo: undefined,
     attempts: 0,
     phases: {},
     tried: new Map(),
@@ -54,7 +54,7 @@ export function newFailover(turn: Turn, kind: FailoverKind, change: Partial<Fail
 
 function kindOfLoss(turn: Turn): FailoverKind {
   const { state, now } = turn;
-  if (state.primary === null) return "first";
+  if (state.primary === undefined) return "first";
   const view = state.hosts.get(state.primary.host);
   if (relationToPrimary(state, now) === "stepped-down") return "stepped-down";
   return view?.health.kind === "down" && (view.health.cause === "refused" || view.health.cause === "reset")
@@ -65,7 +65,7 @@ function kindOfLoss(turn: Turn): FailoverKind {
 /** Deliberately stopping a primary is no alarm. */
 function eventOfLoss(
   kind: FailoverKind,
-  cause: Cause | null,
+  cause: Cause | undefined,
 ): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
   switch (kind) {
     case "first":
@@ -84,7 +84,7 @@ function eventOfLoss(
       return {
         level: "warning",
         what: "primary-lost",
-        detail: `decided to fail over: ${kind}${cause === null ? "" : `, ${cause.text}`}`,
+        detail: `decided to fail over: ${kind}${cause === undefined ? "" : `, ${cause.text}`}`,
       };
   }
 }
@@ -130,7 +130,7 @@ export function onCall(turn: Turn, event: FailoverEvent): void {
       const asked = phase.kind === "promoting" ? phase.candidate : phase.failover.from;
       note(turn, "warning", "call-lost", asked, event.why);
       put(turn, { phase: { ...phase, lostAt: turn.now } });
-      if (asked !== null) turn.effects.push({ kind: "probe", host: asked });
+      if (asked !== undefined) turn.effects.push({ kind: "probe", host: asked });
       return;
     }
   }
@@ -141,11 +141,11 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
   if (phase.kind === "demoting") put(turn, { phase: { ...phase, failover: spent(phase.failover, "demote", ms) } });
   if (phase.kind !== "promoting") return;
   const known = { claim: "claim", lease: "lease", "catch-up": "catchUp", start: "start", ready: "start" } as const;
-  const key = Object.hasOwn(known, name) ? known[name as keyof typeof known] : null;
+  const key = Object.hasOwn(known, name) ? known[name as keyof typeof known] : undefined;
   const progress = stepEnded(phase.progress, name, turn.now);
-  if (key !== null) put(turn, { phase: { ...phase, progress, failover: spent(phase.failover, key, ms) } });
+  if (key !== undefined) put(turn, { phase: { ...phase, progress, failover: spent(phase.failover, key, ms) } });
   // The claim is in the log: the old primary is fenced from here on, and nothing more of it may reach a client.
-  if (name === "claim" && phase.failover.from !== null && phase.failover.from !== phase.candidate) {
+  if (name === "claim" && phase.failover.from !== undefined && phase.failover.from !== phase.candidate) {
     turn.effects.push({
       kind: "drop",
       host: phase.failover.from,
@@ -156,10 +156,10 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
 
 /** Records that the candidate is primary. Its report is rewritten, because the last one is older than this news. */
 export function finish(turn: Turn, failover: Failover, host: string, epoch: number, dataUrl: string): void {
-  adopt(turn, host, epoch, null, dataUrl);
+  adopt(turn, host, epoch, undefined, dataUrl);
   const view = turn.state.hosts.get(host);
-  if (view !== undefined && view.report !== null && turn.state.primary?.host === host) {
-    const report = { ...view.report, role: "primary" as const, reason: null, epoch, epochHost: host, dataUrl };
+  if (view !== undefined && view.report !== undefined && turn.state.primary?.host === host) {
+    const report = { ...view.report, role: "primary" as const, reason: undefined, epoch, epochHost: host, dataUrl };
     putHostView(turn, { ...view, report, reportAt: turn.now });
   }
   const ended: Failover = { ...failover, to: host, epochTo: epoch };
@@ -167,7 +167,7 @@ export function finish(turn: Turn, failover: Failover, host: string, epoch: numb
   put(turn, { finished: { failover: ended, at: turn.now } });
   note(turn, "info", "failover-done", host, `${ended.kind}: ${ended.from ?? "none"} to ${host}, epoch ${epoch}`);
   turn.effects.push({ kind: "record-failover", failover: ended, outcome: "done" });
-  if (ended.command !== null) {
+  if (ended.command !== undefined) {
     turn.effects.push({
       kind: "reply",
       id: ended.command,
@@ -177,8 +177,8 @@ export function finish(turn: Turn, failover: Failover, host: string, epoch: numb
 }
 
 function onDemoted(turn: Turn, failover: Failover, since: number): void {
-  const view = failover.from === null ? undefined : turn.state.hosts.get(failover.from);
-  if (view !== undefined && view.report !== null) {
+  const view = failover.from === undefined ? undefined : turn.state.hosts.get(failover.from);
+  if (view !== undefined && view.report !== undefined) {
     putHostView(turn, {
       ...view,
       report: { ...view.report, role: "restoring", reason: "stepped down" },
@@ -201,7 +201,7 @@ function onRefused(turn: Turn, refusal: Refusal): void {
     refusal.epoch > failover.epochFrom
   ) {
     // Another gateway promotes the same host, as intended; its next report shows the outcome.
-    adopt(turn, refusal.host, refusal.epoch, null, null);
+    adopt(turn, refusal.host, refusal.epoch, undefined, undefined);
     turn.effects.push({ kind: "probe", host: phase.candidate });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
@@ -216,7 +216,7 @@ function onRefused(turn: Turn, refusal: Refusal): void {
       `host ${refusal.host} is primary since epoch ${refusal.epoch}`,
       "see `stead status`",
     );
-    adopt(turn, refusal.host, refusal.epoch, null, null);
+    adopt(turn, refusal.host, refusal.epoch, undefined, undefined);
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   if (phase.kind === "demoting") {

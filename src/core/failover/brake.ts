@@ -37,8 +37,8 @@ const isShort = ({ cause, tenureMs }: Pick<Loss, "cause" | "tenureMs">): boolean
 
 export const remember = (losses: readonly Loss[], loss: Loss): readonly Loss[] => [...losses, loss].slice(-lossesKept);
 
-/** Returns whether the loss of a primary now, after that tenure, has to wait. null: it is the beginning of a chain. */
-export function brakeOf(losses: readonly Loss[], cause: Cause, tenureMs: number, now: number): Brake | null {
+/** Returns the wait for the loss of a primary now, after that tenure; undefined: it is the beginning of a chain. */
+export function brakeOf(losses: readonly Loss[], cause: Cause, tenureMs: number, now: number): Brake | undefined {
   const chain: Loss[] = [];
   let next: Pick<Loss, "cause" | "tenureMs"> = { cause, tenureMs };
   for (const loss of losses.toReversed()) {
@@ -48,7 +48,7 @@ export function brakeOf(losses: readonly Loss[], cause: Cause, tenureMs: number,
   }
   const [last] = chain;
   const first = chain.at(-1);
-  if (last === undefined || first === undefined) return null;
+  if (last === undefined || first === undefined) return undefined;
   const nth = chain.length + 1;
   const longestMs = isSudden(cause) ? suddenPauseMsMax : pauseMsMax;
   const pauseMs = nth <= freeLosses ? 0 : Math.min(longestMs, pauseMsMin * 2 ** (nth - freeLosses - 1));
@@ -57,18 +57,20 @@ export function brakeOf(losses: readonly Loss[], cause: Cause, tenureMs: number,
 
 /**
  * Returns the present chain of the service: the one that waits, or the one whose last loss was answered within the last
- * minute. null: none.
+ * minute. undefined: none.
  */
 export function currentRow(
   { phase, losses, primary }: ServiceState,
   now: number,
-): (Brake & { readonly epoch: number }) | null {
-  if (phase.kind === "down" && phase.because.kind === "braked" && phase.failover.brake !== null)
+): (Brake & { readonly epoch: number }) | undefined {
+  if (phase.kind === "down" && phase.because.kind === "braked" && phase.failover.brake !== undefined)
     return { ...phase.failover.brake, epoch: phase.failover.epochFrom };
   const last = losses.at(-1);
-  if (last === undefined || now - last.at > windowMs) return null;
+  if (last === undefined || now - last.at > windowMs) return undefined;
   const row = brakeOf(losses.slice(0, -1), last.cause, last.tenureMs, last.at);
-  return row === null || row.nth <= freeLosses ? null : { ...row, until: last.at, epoch: (primary?.epoch ?? 1) - 1 };
+  return row === undefined || row.nth <= freeLosses
+    ? undefined
+    : { ...row, until: last.at, epoch: (primary?.epoch ?? 1) - 1 };
 }
 
 /** Strips figures: counts, ports, process ids and times differ from one primary to the next. */
@@ -82,13 +84,13 @@ export function brakeInWords({ nth, spanMs, cause }: Brake, epoch: number): stri
 const ordinals = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
 const ordinal = (nth: number): string => ordinals[nth] ?? `${nth}th`;
 
-/** Returns what ended the present primary, as far as this gateway can see; null: nothing that could recur. */
-export function causeOfLoss(state: ServiceState, now: number): Cause | null {
+/** Returns what ended the present primary, as far as this gateway can see; undefined: nothing that could recur. */
+export function causeOfLoss(state: ServiceState, now: number): Cause | undefined {
   const { phase, primary, hosts } = state;
-  if ("failover" in phase && isOrdered(phase.failover.kind)) return null;
-  if ("failover" in phase && phase.failover.cause !== null) return phase.failover.cause;
-  const view = primary === null ? undefined : hosts.get(primary.host);
-  if (primary === null || view === undefined) return null;
+  if ("failover" in phase && isOrdered(phase.failover.kind)) return undefined;
+  if ("failover" in phase && phase.failover.cause !== undefined) return phase.failover.cause;
+  const view = primary === undefined ? undefined : hosts.get(primary.host);
+  if (primary === undefined || view === undefined) return undefined;
   const { health, report } = view;
   if (health.kind === "down") {
     if (health.cause === "vault") return { kind: "hang", text: "it could not reach the vault, and others could" };
@@ -97,12 +99,12 @@ export function causeOfLoss(state: ServiceState, now: number): Cause | null {
       ? { kind: "kill", text: "its host process was gone" }
       : { kind: "hang", text: "its host process did not answer" };
   }
-  if (report === null) return null;
-  if (primary.instance !== null && report.instance !== primary.instance)
+  if (report === undefined) return undefined;
+  if (primary.instance !== undefined && report.instance !== primary.instance)
     return { kind: "kill", text: "its host process was gone" };
   if (now < handoverEndsAt(view) || report.reason === orderlyEnd) {
     const [impairment] = report.impairments;
-    return impairment === undefined ? null : impairedBy(impairment);
+    return impairment === undefined ? undefined : impairedBy(impairment);
   }
   return {
     kind: "stepped-down",

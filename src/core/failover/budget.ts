@@ -22,7 +22,7 @@ const startToldMsMax = 10 * 60_000;
 /** For a host that does not report its application's state: it may have any ready timeout. */
 const startUntoldMsMax = 120_000;
 
-export const begunAt = (now: number, report: HostReport | null): Progress => ({
+export const begunAt = (now: number, report: HostReport | undefined): Progress => ({
   step: "claim",
   at: now,
   position: report?.position ?? 0,
@@ -45,12 +45,14 @@ export function progressed(progress: Progress, report: HostReport, claimed: bool
   return moves ? { ...progress, at: now, position, application } : progress;
 }
 
-const applicationOf = (report: HostReport | null): string =>
-  report === null || report.application === null ? "" : `${report.application.state} ${report.application.restarts}`;
+const applicationOf = (report: HostReport | undefined): string =>
+  report === undefined || report.application === undefined
+    ? ""
+    : `${report.application.state} ${report.application.restarts}`;
 
 export function budgetMs(
   { step }: Pick<Progress, "step">,
-  report: HostReport | null,
+  report: HostReport | undefined,
   { claimMs, startMs }: FailoverSettings,
 ): number {
   switch (step) {
@@ -62,8 +64,8 @@ export function budgetMs(
     case "catch-up":
       return startMs;
     case "start": {
-      const application = report?.application ?? null;
-      if (application === null) return Math.max(startMs, startUntoldMsMax);
+      const application = report?.application;
+      if (application === undefined) return Math.max(startMs, startUntoldMsMax);
       return application.state === "starting" || application.state === "restarting"
         ? Math.max(startMs, startToldMsMax)
         : startMs;

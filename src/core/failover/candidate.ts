@@ -38,8 +38,8 @@ export interface Candidate {
   readonly standing: Standing;
   readonly priority: number;
   readonly position: number;
-  /** The reservation against it, in words; null: none. */
-  readonly but: string | null;
+  /** The reservation against it, in words; undefined: none. */
+  readonly but: string | undefined;
 }
 
 export interface Rejected {
@@ -61,13 +61,13 @@ export interface CandidateQuestion {
   /** Hosts that already failed or refused in this failover, with the reason. */
   readonly tried: ReadonlyMap<string, string>;
   /** The preferred host, whatever its priority (the target of a switchover). */
-  readonly target: string | null;
+  readonly target: string | undefined;
   /** An operator forces it: a pause before the next try is ignored. */
   readonly force: boolean;
   /** Position that every follower of the service's log has read by now; 0: unknown. */
   readonly positionDue: number;
-  /** Identity of the service's vault; null: unknown. */
-  readonly vault: string | null;
+  /** Identity of the service's vault; undefined: unknown. */
+  readonly vault: string | undefined;
   readonly now: number;
   /** An older report is not trusted. */
   readonly staleMs: number;
@@ -92,9 +92,9 @@ export function rankCandidates(question: CandidateQuestion): Ranking {
   const pending: { readonly host: string; readonly dueAt: number }[] = [];
   for (const view of question.hosts) {
     const why = whyNot(view, question);
-    const dueAt = why === null && !question.force ? retryAt(view) : -Infinity;
+    const dueAt = why === undefined && !question.force ? retryAt(view) : -Infinity;
     if (dueAt > question.now) pending.push({ host: view.id, dueAt });
-    if (why !== null) rejected.push({ host: view.id, why });
+    if (why !== undefined) rejected.push({ host: view.id, why });
     else if (dueAt > question.now) rejected.push({ host: view.id, why: retryInWords(view, question.now) });
     else candidates.push(candidateOf(view, question));
   }
@@ -114,45 +114,47 @@ export const effectiveNofailover = (view: HostView): boolean => view.nofailover 
 
 /** Returns when a host that could not stay primary may be asked again; -Infinity: at any time. */
 export const retryAt = ({ report, reportAt }: HostView): number =>
-  report === null || report.retry === null || report.retry.inMs <= 0 ? -Infinity : reportAt + report.retry.inMs;
+  report === undefined || report.retry === undefined || report.retry.inMs <= 0
+    ? -Infinity
+    : reportAt + report.retry.inMs;
 
 function retryInWords({ report, reportAt }: HostView, now: number): string {
-  const retry = report?.retry ?? null;
-  if (retry === null) return "";
+  const retry = report?.retry;
+  if (retry === undefined) return "";
   return `it could not stay primary (${retry.reason}), and is asked again in ${Math.ceil(Math.max(0, reportAt + retry.inMs - now) / 1_000)} s`;
 }
 
-function whyNot(view: HostView, question: CandidateQuestion): string | null {
+function whyNot(view: HostView, question: CandidateQuestion): string | undefined {
   const tried = question.tried.get(view.id);
   if (tried !== undefined) return `tried already: ${tried}`;
   if (view.health.kind === "down") return `down: ${view.health.cause}`;
   const report = view.report;
-  if (report === null || view.health.kind === "unknown") return "not heard yet";
+  if (report === undefined || view.health.kind === "unknown") return "not heard yet";
   if (report.service !== question.service) return `it belongs to the service "${report.service}"`;
   if (effectiveNofailover(view)) return "nofailover is set";
   if (report.role !== "secondary")
-    return report.reason === null ? `its role is ${report.role}` : `its role is ${report.role}: ${report.reason}`;
+    return report.reason === undefined ? `its role is ${report.role}` : `its role is ${report.role}: ${report.reason}`;
   const ageMs = question.now - view.reportAt;
   if (ageMs > question.staleMs) return `not heard for ${Math.round(ageMs)} ms`;
   return whyNotItsVault(report, question);
 }
 
 /** A host that cannot write its vault cannot claim: waiting for it is pointless. */
-function whyNotItsVault(report: HostReport, { vault }: CandidateQuestion): string | null {
-  if (vault !== null && report.vault !== null && report.vault.id !== null && report.vault.id !== vault) {
+function whyNotItsVault(report: HostReport, { vault }: CandidateQuestion): string | undefined {
+  if (vault !== undefined && report.vault !== undefined && report.vault.id !== undefined && report.vault.id !== vault) {
     return `its vault is ${report.vault.id}, and that of the service ${vault}: look at the mount and at \`vault\` in [host]`;
   }
   return vaultTrouble(report);
 }
 
-/** Returns why this host cannot write its vault, by its own report; null: no reason known. */
-export function vaultTrouble({ vault, impairments, vaultSilentMs, leaseMs }: HostReport): string | null {
-  const error = vault?.writeError ?? impairments.find(({ kind }) => kind === "vault")?.reason ?? null;
-  if (error !== null) return `it cannot write its vault: ${error}`;
+/** Returns why this host cannot write its vault, by its own report; undefined: no reason known. */
+export function vaultTrouble({ vault, impairments, vaultSilentMs, leaseMs }: HostReport): string | undefined {
+  const error = vault?.writeError ?? impairments.find(({ kind }) => kind === "vault")?.reason;
+  if (error !== undefined) return `it cannot write its vault: ${error}`;
   const silentMsMax = Math.max(vaultSilenceMsMax, vaultSilenceLeasesMax * leaseMs);
-  if (vaultSilentMs !== null && vaultSilentMs > silentMsMax)
+  if (vaultSilentMs !== undefined && vaultSilentMs > silentMsMax)
     return `its vault has not answered it for ${Math.round(vaultSilentMs / 1_000)} s`;
-  return null;
+  return undefined;
 }
 
 function candidateOf(view: HostView, question: CandidateQuestion): Candidate {
@@ -169,17 +171,17 @@ function standingOf(
   const words = `at position ${position}, and the log was at ${positionDue} more than ${lagMsMax / 1_000} s ago`;
   if (isBehind && stoodStillMs(view, now) >= Math.max(lagMsMax, stillLeases * (view.report?.leaseMs ?? 0)))
     return { standing: "stale", but: `it makes no progress: ${words}` };
-  const retry = view.report?.retry ?? null;
-  if (retry !== null) return { standing: "last-resort", but: `it could not stay primary: ${retry.reason}` };
+  const retry = view.report?.retry;
+  if (retry !== undefined) return { standing: "last-resort", but: `it could not stay primary: ${retry.reason}` };
   const impairment = view.report?.impairments[0];
   if (impairment !== undefined) return { standing: "impaired", but: `${impairment.kind}: ${impairment.reason}` };
-  return isBehind ? { standing: "behind", but: words } : { standing: "well", but: null };
+  return isBehind ? { standing: "behind", but: words } : { standing: "well", but: undefined };
 }
 
 /** Returns how long its position has not changed. */
-const stoodStillMs = ({ trail }: HostView, now: number): number => (trail === null ? 0 : now - trail.highest.at);
+const stoodStillMs = ({ trail }: HostView, now: number): number => (trail === undefined ? 0 : now - trail.highest.at);
 
-function compareCandidates(a: Candidate, b: Candidate, target: string | null): number {
+function compareCandidates(a: Candidate, b: Candidate, target: string | undefined): number {
   const byTarget = Number(b.host === target) - Number(a.host === target);
   const byStanding = standings.indexOf(a.standing) - standings.indexOf(b.standing);
   if (byTarget !== 0 || byStanding !== 0) return byTarget || byStanding;

@@ -15,7 +15,7 @@ export function onCommand(turn: Turn, id: string, command: Command): void {
         turn,
         "info",
         command.kind,
-        null,
+        undefined,
         command.kind === "pause" ? "automation is off; routing continues" : "automation is on",
       );
       return done(turn, id);
@@ -26,10 +26,10 @@ export function onCommand(turn: Turn, id: string, command: Command): void {
   }
 }
 
-function switchover(turn: Turn, id: string, target: string | null): void {
+function switchover(turn: Turn, id: string, target: string | undefined): void {
   const { state } = turn;
   const primary = state.primary;
-  if (state.phase.kind !== "serving" || primary === null) {
+  if (state.phase.kind !== "serving" || primary === undefined) {
     return refuse(
       turn,
       id,
@@ -39,11 +39,12 @@ function switchover(turn: Turn, id: string, target: string | null): void {
   }
   if (target === primary.host) return refuse(turn, id, `${target} is already primary`, "name another host, or none");
   const why = whyNotTarget(turn, target, false);
-  if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for the hosts that could take over");
-  const best = target ?? ranking(turn, null).eligible[0]?.host ?? null;
+  if (why !== undefined)
+    return refuse(turn, id, why, "see `stead failover --dry-run` for the hosts that could take over");
+  const best = target ?? ranking(turn, undefined).eligible[0]?.host;
   const planned = newFailover(turn, "switchover", { target: best, planned: true, command: id });
   const call = nextKey(turn);
-  become(turn, { kind: "demoting", failover: planned, call, since: turn.now, lostAt: null });
+  become(turn, { kind: "demoting", failover: planned, call, since: turn.now, lostAt: undefined });
   turn.effects.push({ kind: "record-failover", failover: planned, outcome: "running" });
   turn.effects.push({
     kind: "demote",
@@ -55,7 +56,7 @@ function switchover(turn: Turn, id: string, target: string | null): void {
   });
 }
 
-function failover(turn: Turn, id: string, target: string | null, force: boolean): void {
+function failover(turn: Turn, id: string, target: string | undefined, force: boolean): void {
   const { state, now } = turn;
   const { phase } = state;
   const isActing = phase.kind === "promoting" || phase.kind === "demoting";
@@ -85,7 +86,8 @@ function failover(turn: Turn, id: string, target: string | null, force: boolean)
       "name another host, or wait: `stead status --watch`",
     );
   const why = whyNotTarget(turn, target, force);
-  if (why !== null) return refuse(turn, id, why, "see `stead failover --dry-run` for the hosts that could take over");
+  if (why !== undefined)
+    return refuse(turn, id, why, "see `stead failover --dry-run` for the hosts that could take over");
   if (isActing) return overtake(turn, id, target, phase);
   const change = { target, planned: force, force, command: id };
   const base: Failover =
@@ -100,7 +102,7 @@ function failover(turn: Turn, id: string, target: string | null, force: boolean)
 function overtake(
   turn: Turn,
   id: string,
-  target: string | null,
+  target: string | undefined,
   phase: ServiceState["phase"] & { kind: "promoting" | "demoting" },
 ): void {
   const { failover, call } = phase;
@@ -124,19 +126,19 @@ function overtake(
       planned: true,
       force: true,
       command: id,
-      tried: target === null ? tried : new Map(),
+      tried: target === undefined ? tried : new Map(),
     }),
   );
 }
 
-/** Returns why the named host, or without a name every host, cannot take over; null if one can. */
-function whyNotTarget(turn: Turn, target: string | null, force: boolean): string | null {
+/** Returns why the named host, or without a name every host, cannot take over; undefined if one can. */
+function whyNotTarget(turn: Turn, target: string | undefined, force: boolean): string | undefined {
   const ranked = ranking(turn, { tried: new Map(), target, force });
-  if (target === null) {
-    if (ranked.eligible.length > 0) return null;
+  if (target === undefined) {
+    if (ranked.eligible.length > 0) return undefined;
     return ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
   }
-  if (ranked.eligible.some(({ host }) => host === target)) return null;
+  if (ranked.eligible.some(({ host }) => host === target)) return undefined;
   const rejected = ranked.rejected.find(({ host }) => host === target);
   return rejected === undefined ? `the host "${target}" is not registered` : `${target}: ${rejected.why}`;
 }
@@ -146,7 +148,7 @@ function done(turn: Turn, id: string): void {
   turn.effects.push({
     kind: "reply",
     id,
-    outcome: { kind: "done", primary: primary?.host ?? null, epoch: primary?.epoch ?? 0, failover: null },
+    outcome: { kind: "done", primary: primary?.host, epoch: primary?.epoch ?? 0, failover: undefined },
   });
 }
 
@@ -157,9 +159,9 @@ function refuse(turn: Turn, id: string, why: string, advice: string): void {
 /** What would happen if the primary were lost now, and why each other host would not be chosen. Changes nothing. */
 export interface DryRun {
   readonly phase: string;
-  readonly primary: string | null;
+  readonly primary: string | undefined;
   readonly epoch: number;
-  readonly wouldPromote: string | null;
+  readonly wouldPromote: string | undefined;
   /** Best first. */
   readonly order: readonly string[];
   /** Reservations against hosts that would still be asked if no better one is available. */
@@ -170,15 +172,16 @@ export interface DryRun {
 }
 
 export function dryRun(state: ServiceState, now: number): DryRun {
-  const ranked = ranking({ state, now }, null);
+  const ranked = ranking({ state, now }, undefined);
   const obstacles: string[] = [];
   if (state.automation.kind === "paused")
     obstacles.push("automation is paused: `stead resume`, or `stead failover --force`");
   if (ranked.eligible.length === 0) obstacles.push("no host could take over");
-  const brake = state.phase.kind === "down" && state.phase.because.kind === "braked" ? state.phase.because.why : null;
-  if (brake !== null) obstacles.push(brake);
+  const brake =
+    state.phase.kind === "down" && state.phase.because.kind === "braked" ? state.phase.because.why : undefined;
+  if (brake !== undefined) obstacles.push(brake);
   const vault = vaultInWords(state.vault, now);
-  if (vault !== null) obstacles.push(vault);
+  if (vault !== undefined) obstacles.push(vault);
   const needed = Math.floor(state.gateways.length / 2) + 1;
   if (needed > 1)
     obstacles.push(
@@ -186,12 +189,12 @@ export function dryRun(state: ServiceState, now: number): DryRun {
     );
   return {
     phase: state.phase.kind,
-    primary: state.primary?.host ?? null,
+    primary: state.primary?.host,
     epoch: state.primary?.epoch ?? 0,
-    wouldPromote: ranked.eligible[0]?.host ?? null,
+    wouldPromote: ranked.eligible[0]?.host,
     order: ranked.eligible.map(({ host }) => host),
     but: ranked.eligible.flatMap(({ host, standing, but }) =>
-      but === null ? [] : [{ host, why: `${standing}: ${but}` }],
+      but === undefined ? [] : [{ host, why: `${standing}: ${but}` }],
     ),
     whyNot: ranked.rejected,
     obstacles,

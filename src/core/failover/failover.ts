@@ -50,36 +50,34 @@ export function step(state: ServiceState, event: FailoverEvent, now: number, rul
 /** The new primary has the traffic: the failover's last phase is known. */
 function onRouted(turn: Turn, epoch: number): void {
   const finished = turn.state.finished;
-  if (finished === null || finished.failover.epochTo !== epoch) return;
+  if (finished === undefined || finished.failover.epochTo !== epoch) return;
   const failover = spent(finished.failover, "route", turn.now - finished.at);
-  put(turn, { finished: null });
+  put(turn, { finished: undefined });
   turn.effects.push({ kind: "record-failover", failover, outcome: "done" });
 }
 
 /**
- * Returns the latest time at which something happens by itself: the driver then sends a `time` event. Null: only events
- * cause a change.
+ * Returns the latest time at which something happens by itself: the driver then sends a `time` event. Undefined: only
+ * events cause a change.
  */
-export function wakeAt(state: ServiceState, now: number): number | null {
+export function wakeAt(state: ServiceState, now: number): number | undefined {
   const times: number[] = [];
   const phase = state.phase;
   if (phase.kind === "agreeing") times.push(phase.until);
   if (phase.kind === "down")
-    times.push(phase.retryAt, ...ranking({ state, now }, null).pending.map(({ dueAt }) => dueAt));
+    times.push(phase.retryAt, ...ranking({ state, now }, undefined).pending.map(({ dueAt }) => dueAt));
   if (phase.kind === "promoting")
-    times.push(
-      phase.progress.at + budgetMs(phase.progress, state.hosts.get(phase.candidate)?.report ?? null, state.settings),
-    );
+    times.push(phase.progress.at + budgetMs(phase.progress, state.hosts.get(phase.candidate)?.report, state.settings));
   if (phase.kind === "demoting" && phase.failover.kind === "impaired")
     times.push(phase.since + state.settings.demoteMs);
   if (phase.kind === "awaiting") times.push(ownerStuckAt(state, phase.since) ?? -Infinity);
-  if (phase.kind === "unknown" && state.firstHeardAt !== null)
+  if (phase.kind === "unknown" && state.firstHeardAt !== undefined)
     times.push(state.firstHeardAt + state.settings.electWaitMs);
-  if (phase.kind === "awaiting" && state.primary !== null && relationToPrimary(state, now) === "becoming") {
+  if (phase.kind === "awaiting" && state.primary !== undefined && relationToPrimary(state, now) === "becoming") {
     times.push(state.primary.adoptedAt + state.settings.awaitMs);
   }
-  const owner = state.primary === null ? undefined : state.hosts.get(state.primary.host);
+  const owner = state.primary === undefined ? undefined : state.hosts.get(state.primary.host);
   if (owner !== undefined) times.push(handoverEndsAt(owner));
   const ahead = times.filter((time) => time > now);
-  return ahead.length === 0 ? null : Math.min(...ahead);
+  return ahead.length === 0 ? undefined : Math.min(...ahead);
 }

@@ -30,12 +30,12 @@ export type HostHealth =
       readonly failures: number;
       readonly refusals: number;
       /** Why the last good sign may no longer be valid: the stream ended, a request failed, a probe failed. */
-      readonly doubt: string | null;
+      readonly doubt: string | undefined;
     }
   | {
       readonly kind: "down";
       readonly since: number;
-      readonly lastWellAt: number | null;
+      readonly lastWellAt: number | undefined;
       readonly cause: FailureCause;
       /** Good signs since the last failure. */
       readonly successes: number;
@@ -56,7 +56,7 @@ export function seenWell(health: HostHealth, now: number, settings: HealthSettin
     lastWellAt: now,
     failures: 0,
     refusals: 0,
-    doubt: null,
+    doubt: undefined,
   };
 }
 
@@ -69,8 +69,8 @@ export function seenFailing(
   settings: HealthSettings,
 ): HostHealth {
   if (health.kind === "down") return { ...health, successes: 0, failedAt: startedAt };
-  const lastWellAt = health.kind === "up" ? health.lastWellAt : null;
-  if (lastWellAt !== null && startedAt < lastWellAt) return health;
+  const lastWellAt = health.kind === "up" ? health.lastWellAt : undefined;
+  if (lastWellAt !== undefined && startedAt < lastWellAt) return health;
   const failures = health.failures + 1;
   const refusals = cause === "refused" ? health.refusals + 1 : 0;
   if (refusals >= refusedFall || failures >= settings.fall) {
@@ -82,7 +82,7 @@ export function seenFailing(
 
 /** Records a doubt raised by something other than a probe; only probes decide. */
 export function doubted(health: HostHealth, why: string): HostHealth {
-  return health.kind === "up" && health.doubt === null ? { ...health, doubt: why } : health;
+  return health.kind === "up" && health.doubt === undefined ? { ...health, doubt: why } : health;
 }
 
 /**

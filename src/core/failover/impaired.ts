@@ -26,40 +26,40 @@ const patienceMs = 500;
 export function relieve(turn: Turn): void {
   const { state, now } = turn;
   const { primary } = state;
-  const view = primary === null ? undefined : state.hosts.get(primary.host);
+  const view = primary === undefined ? undefined : state.hosts.get(primary.host);
   const impairment = view?.report?.impairments.find(({ kind }) => kind !== "vault");
-  if (primary === null || view === undefined || impairment === undefined) return stays(turn, null);
+  if (primary === undefined || view === undefined || impairment === undefined) return stays(turn, undefined);
   const rank = state.gateways.indexOf(state.settings.gateway) + 1;
   if (impairment.forMs + now - view.reportAt < rank * patienceMs || now < state.relieveAfter) return;
   const why = whyStay(turn, impairment);
-  if (why !== null) return stays(turn, `${impairedBy(impairment).text}; ${why}`);
-  stays(turn, null);
+  if (why !== undefined) return stays(turn, `${impairedBy(impairment).text}; ${why}`);
+  stays(turn, undefined);
   moveAway(turn, impairment);
 }
 
-function whyStay(turn: Turn, impairment: HostReport["impairments"][number]): string | null {
+function whyStay(turn: Turn, impairment: HostReport["impairments"][number]): string | undefined {
   if (turn.state.automation.kind === "paused") return "automation is paused";
-  if (betterOff(turn) === null) return "it stays primary, because no host is in better condition";
+  if (betterOff(turn) === undefined) return "it stays primary, because no host is in better condition";
   const brake = brakeFor(turn, impairedBy(impairment));
-  return brake !== null && turn.now < brake.until
+  return brake !== undefined && turn.now < brake.until
     ? `it stays primary for now: ${brakeInWords(brake, turn.state.primary?.epoch ?? 0)}`
-    : null;
+    : undefined;
 }
 
-function betterOff(turn: Turn): string | null {
-  const best = ranking(turn, null).eligible[0];
-  return best !== undefined && (best.standing === "well" || best.standing === "behind") ? best.host : null;
+function betterOff(turn: Turn): string | undefined {
+  const best = ranking(turn, undefined).eligible[0];
+  return best !== undefined && (best.standing === "well" || best.standing === "behind") ? best.host : undefined;
 }
 
 function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): void {
   const { primary } = turn.state;
   const target = betterOff(turn);
-  if (primary === null || target === null) return;
+  if (primary === undefined || target === undefined) return;
   const cause = impairedBy(impairment);
   note(turn, "error", "primary-impaired", primary.host, `${cause.text}: ${target} is to take over`);
   const failover = newFailover(turn, "impaired", { planned: true, target, cause });
   const call = nextKey(turn);
-  become(turn, { kind: "demoting", failover, call, since: turn.now, lostAt: null });
+  become(turn, { kind: "demoting", failover, call, since: turn.now, lostAt: undefined });
   turn.effects.push({ kind: "record-failover", failover, outcome: "running" });
   turn.effects.push({
     kind: "demote",
@@ -75,9 +75,9 @@ function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): vo
 const reasonMax = 500;
 
 /** Notes why the primary stays, when it begins and when the reason changes. */
-function stays(turn: Turn, why: string | null): void {
+function stays(turn: Turn, why: string | undefined): void {
   const { primary, stays: before } = turn.state;
   if (why === before) return;
   put(turn, { stays: why });
-  if (why !== null && before === null) note(turn, "error", "primary-impaired", primary?.host ?? null, why);
+  if (why !== undefined && before === undefined) note(turn, "error", "primary-impaired", primary?.host, why);
 }

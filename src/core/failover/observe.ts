@@ -12,7 +12,7 @@ export function observe(turn: Turn, event: FailoverEvent): void {
     case "settings":
       return put(turn, { settings: event.settings });
     case "recall":
-      if (turn.state.primary === null) adopt(turn, event.host, event.epoch, null, event.dataUrl);
+      if (turn.state.primary === undefined) adopt(turn, event.host, event.epoch, undefined, event.dataUrl);
       return;
     case "report":
       return observeReport(turn, event.host, event.report, event.startedAt);
@@ -36,8 +36,8 @@ export function observe(turn: Turn, event: FailoverEvent): void {
       return put(turn, { gateways: [...new Set([...event.ids, turn.state.settings.gateway])].sort() });
     case "peer-view":
       put(turn, { peers: new Map(turn.state.peers).set(event.view.gateway, event.view) });
-      if (event.primary !== null) adopt(turn, event.primary, event.view.epoch, null, null);
-      return hearLog(turn, event.heard ?? null);
+      if (event.primary !== undefined) adopt(turn, event.primary, event.view.epoch, undefined, undefined);
+      return hearLog(turn, event.heard);
     case "phase-ended":
     case "promoted":
     case "demoted":
@@ -58,14 +58,21 @@ function observeRegistry(turn: Turn, registered: readonly RegisteredHost[]): voi
     hosts.set(
       host.id,
       moved
-        ? { ...host, health: unknownHealth, report: null, reportAt: -Infinity, trail: null, vaultSince: null }
+        ? {
+            ...host,
+            health: unknownHealth,
+            report: undefined,
+            reportAt: -Infinity,
+            trail: undefined,
+            vaultSince: undefined,
+          }
         : { ...known, ...host },
     );
   }
   put(turn, { hosts });
 }
 
-function observeReport(turn: Turn, host: string, report: HostReport, startedAt: number | null): void {
+function observeReport(turn: Turn, host: string, report: HostReport, startedAt: number | undefined): void {
   const view = turn.state.hosts.get(host);
   if (view === undefined) return;
   const { now, state } = turn;
@@ -87,11 +94,11 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
     ? seenFailing(view.health, "vault", now, now, state.settings)
     : seenWell(view.health, now, state.settings);
   // A probe's answer can be older than a line of the stream that arrived while it was in transit.
-  const newest = (startedAt === null || startedAt >= view.reportAt) && !isOlder(report, view.report);
+  const newest = (startedAt === undefined || startedAt >= view.reportAt) && !isOlder(report, view.report);
   // A host that was silent does not tell what it had meanwhile: while a whole machine stood still, no host had the
   // vault.
   const isContinuous = now - view.reportAt <= state.settings.staleMs;
-  const vaultSince = reachesVault(report) ? ((isContinuous ? view.vaultSince : null) ?? now) : null;
+  const vaultSince = reachesVault(report) ? ((isContinuous ? view.vaultSince : undefined) ?? now) : undefined;
   putHostView(
     turn,
     newest
@@ -99,24 +106,29 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
       : { ...view, health },
   );
   noteHealth(turn, view, health.kind);
-  if (turn.state.firstHeardAt === null) put(turn, { firstHeardAt: now });
+  if (turn.state.firstHeardAt === undefined) put(turn, { firstHeardAt: now });
   if (!newest || report.service !== state.settings.service) return;
-  if (report.epochHost === null) return;
+  if (report.epochHost === undefined) return;
   const own = report.epochHost === host;
   const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
-  adopt(turn, report.epochHost, report.epoch, own && inOffice ? report.instance : null, own ? report.dataUrl : null);
-  if (own && inOffice)
-    hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id ?? null });
+  adopt(
+    turn,
+    report.epochHost,
+    report.epoch,
+    own && inOffice ? report.instance : undefined,
+    own ? report.dataUrl : undefined,
+  );
+  if (own && inOffice) hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id });
 }
 
 /**
  * A report of a primary of a later epoch is news whatever its position: an operator may have continued without lost
  * records.
  */
-function hearLog(turn: Turn, heard: LogHeard | null): void {
+function hearLog(turn: Turn, heard: LogHeard | undefined): void {
   const known = turn.state.heard;
-  if (heard === null || (known !== null && heard.epoch < known.epoch)) return;
-  if (known === null || heard.epoch > known.epoch) return put(turn, { heard });
+  if (heard === undefined || (known !== undefined && heard.epoch < known.epoch)) return;
+  if (known === undefined || heard.epoch > known.epoch) return put(turn, { heard });
   put(turn, {
     heard: {
       epoch: known.epoch,
@@ -132,18 +144,23 @@ export function observeVault(turn: Turn): void {
   const vault = vaultCondition(turn.state, turn.now);
   put(turn, { vault });
   const words = vaultInWords(vault, turn.now);
-  const wasTold = vaultInWords(before, turn.now) !== null;
-  if (words !== null && (!wasTold || vault.kind !== before.kind))
-    note(turn, "error", `vault-${vault.kind}`, null, words);
-  if (words === null && wasTold) note(turn, "info", "vault-back", null, "the vault answers normally again");
+  const wasTold = vaultInWords(before, turn.now) !== undefined;
+  if (words !== undefined && (!wasTold || vault.kind !== before.kind))
+    note(turn, "error", `vault-${vault.kind}`, undefined, words);
+  if (words === undefined && wasTold) note(turn, "info", "vault-back", undefined, "the vault answers normally again");
 }
 
 /**
  * Compares by the host's own clock: lines of two streams, one delayed by the network, arrive in any order (simulation,
  * seed 400907).
  */
-function isOlder(report: HostReport, known: HostReport | null): boolean {
-  if (known === null || known.instance !== report.instance || known.clockMs === null || report.clockMs === null)
+function isOlder(report: HostReport, known: HostReport | undefined): boolean {
+  if (
+    known === undefined ||
+    known.instance !== report.instance ||
+    known.clockMs === undefined ||
+    report.clockMs === undefined
+  )
     return false;
   return report.clockMs < known.clockMs;
 }

@@ -35,22 +35,22 @@ export function agreementOf(turn: Turn, failover: Failover, decidedAt: number): 
 
 /** No gateway watches a primary that is not in the registry, so none can say that it is down: the witness decides. */
 function evidence(turn: Turn, failover: Failover): readonly string[] {
-  if (failover.from !== null && !turn.state.hosts.has(failover.from)) return [];
+  if (failover.from !== undefined && !turn.state.hosts.has(failover.from)) return [];
   return turn.rules.has("majority") ? seeingDown(evidenceQuestion(turn, failover)) : turn.state.gateways;
 }
 
 export function ranking(
   { state, now }: Pick<Turn, "state" | "now">,
-  failover: Pick<Failover, "tried" | "target" | "force"> | null,
+  failover: Pick<Failover, "tried" | "target" | "force"> | undefined,
 ): Ranking {
   return rankCandidates({
     service: state.settings.service,
     hosts: state.hosts.values(),
     tried: failover?.tried ?? new Map<string, string>(),
-    target: failover?.target ?? null,
+    target: failover?.target,
     force: failover?.force ?? false,
     positionDue: positionDue(state, now),
-    vault: state.heard?.vault ?? null,
+    vault: state.heard?.vault,
     now,
     staleMs: state.settings.staleMs,
   });
@@ -63,12 +63,12 @@ export function ranking(
 function positionDue({ hosts, primary, heard }: ServiceState, now: number): number {
   let due = 0;
   for (const { report, trail } of hosts.values()) {
-    if (report === null || report.epoch !== (primary?.epoch ?? 0)) continue;
+    if (report === undefined || report.epoch !== (primary?.epoch ?? 0)) continue;
     const isForeign =
-      heard !== null &&
-      heard.vault !== null &&
-      report.vault !== null &&
-      report.vault.id !== null &&
+      heard !== undefined &&
+      heard.vault !== undefined &&
+      report.vault !== undefined &&
+      report.vault.id !== undefined &&
       report.vault.id !== heard.vault;
     if (!isForeign) due = Math.max(due, positionBefore(trail, now - lagMsMax));
   }
@@ -86,18 +86,18 @@ export function promoteBest(turn: Turn, failover: Failover): void {
   const { state, now } = turn;
   const call = nextKey(turn);
   const attempt: Failover = { ...failover, to: best.host, attempts: failover.attempts + 1 };
-  const progress = begunAt(now, state.hosts.get(best.host)?.report ?? null);
+  const progress = begunAt(now, state.hosts.get(best.host)?.report);
   become(turn, {
     kind: "promoting",
     failover: attempt,
     candidate: best.host,
     call,
     since: now,
-    lostAt: null,
+    lostAt: undefined,
     progress,
   });
   turn.effects.push({ kind: "record-failover", failover: attempt, outcome: "running" });
-  const heard = failover.force && failover.target === best.host ? null : state.heard;
+  const heard = failover.force && failover.target === best.host ? undefined : state.heard;
   turn.effects.push({
     kind: "promote",
     call,
@@ -105,7 +105,7 @@ export function promoteBest(turn: Turn, failover: Failover): void {
     epoch: failover.epochFrom,
     planned: failover.planned,
     positionHeard: heard?.position ?? 0,
-    vault: heard?.vault ?? null,
+    vault: heard?.vault,
     gatewaysRegistered: turn.state.gateways.length,
     gatewaysSeeingDown: evidence(turn, failover),
     basedOn: basisOf(turn, best.host),
@@ -116,9 +116,9 @@ export function promoteBest(turn: Turn, failover: Failover): void {
  * Returns the candidate's last status and how long after it the order is valid: `orderUnheardMs` from now on, by its
  * own clock.
  */
-function basisOf({ state, now }: Turn, host: string): OrderBase | null {
+function basisOf({ state, now }: Turn, host: string): OrderBase | undefined {
   const view = state.hosts.get(host);
-  if (view === undefined || view.report === null || view.report.clockMs === null) return null;
+  if (view === undefined || view.report === undefined || view.report.clockMs === undefined) return undefined;
   const { instance, clockMs } = view.report;
   return { instance, clockMs, validMs: now - view.reportAt + orderUnheardMs };
 }
@@ -142,7 +142,7 @@ export function standDown(
     failover.from,
     why,
   );
-  if (failover.command !== null) {
+  if (failover.command !== undefined) {
     const advice =
       because.kind === "vetoed"
         ? "the primary is alive; use --force to replace it anyway"
@@ -156,7 +156,7 @@ export function standDown(
   // A gateway that had its primary step down completes the move later, also during a pause.
   const waiting: Failover = {
     ...failover,
-    command: null,
+    command: undefined,
     planned: isOwnMove(failover),
     force: false,
     tried: new Map(),
@@ -183,7 +183,7 @@ export const isOwnMove = ({ kind }: Failover): boolean => kind === "switchover" 
 /** Returns true if the same cause would end the next primary too, and the pause is not over. */
 export function waitsForBrake(turn: Turn, failover: Failover): boolean {
   const { brake } = failover;
-  if (brake === null || failover.planned || turn.now >= brake.until) return false;
+  if (brake === undefined || failover.planned || turn.now >= brake.until) return false;
   const waitS = Math.ceil((brake.until - turn.now) / 100) / 10;
   const why = `${brakeInWords(brake, failover.epochFrom)}; the next takeover waits ${waitS} s for that: fix the cause, or run \`stead failover\``;
   standDown(turn, failover, { kind: "braked", why }, brake.until);
@@ -236,7 +236,7 @@ export function noteOnce(
   failover: Failover,
   level: EventLevel,
   what: string,
-  host: string | null,
+  host: string | undefined,
   detail: string,
 ): ReadonlySet<string> {
   const key = `${what} ${host ?? ""}`;

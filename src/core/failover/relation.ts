@@ -28,12 +28,12 @@ export type Relation =
 
 export function relationToPrimary(state: ServiceState, now: number): Relation {
   const primary = state.primary;
-  if (primary === null) return "none";
+  if (primary === undefined) return "none";
   const view = state.hosts.get(primary.host);
   if (view === undefined) return "unregistered";
   if (view.health.kind === "down") return "down";
   const report = view.report;
-  if (report === null || view.health.kind === "unknown" || view.health.doubt !== null) return "doubtful";
+  if (report === undefined || view.health.kind === "unknown" || view.health.doubt !== undefined) return "doubtful";
   switch (report.role) {
     case "primary":
       return report.epoch >= primary.epoch ? "serving" : "becoming";
@@ -47,7 +47,9 @@ export function relationToPrimary(state: ServiceState, now: number): Relation {
     case "failed": {
       if (now < handoverEndsAt(view)) return "handing-over";
       const believable =
-        primary.instance !== null || report.epoch >= primary.epoch || now >= primary.adoptedAt + state.settings.awaitMs;
+        primary.instance !== undefined ||
+        report.epoch >= primary.epoch ||
+        now >= primary.adoptedAt + state.settings.awaitMs;
       return believable ? "stepped-down" : "becoming";
     }
   }
@@ -58,9 +60,9 @@ export function relationToPrimary(state: ServiceState, now: number): Relation {
  * if its connection breaks right after (a restarted host), until another report of it or a later epoch.
  */
 export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean {
-  if (primary === null) return false;
-  const report = hosts.get(primary.host)?.report ?? null;
-  if (report === null || report.epoch < primary.epoch) return false;
+  if (primary === undefined) return false;
+  const report = hosts.get(primary.host)?.report;
+  if (report === undefined || report.epoch < primary.epoch) return false;
   return report.role === "secondary" || report.role === "restoring" || report.role === "failed";
 }
 
@@ -70,7 +72,9 @@ export function hasSaidItSteppedDown({ primary, hosts }: ServiceState): boolean 
  * this time.
  */
 export function handoverEndsAt({ report, reportAt }: HostView): number {
-  return report === null || report.handover === null ? -Infinity : reportAt - report.handover.forMs + handoverMsMax;
+  return report === undefined || report.handover === undefined
+    ? -Infinity
+    : reportAt - report.handover.forMs + handoverMsMax;
 }
 
 const handoverMsMax = 1_000;

@@ -19,8 +19,8 @@ export function route(turn: Turn): void {
 
 function wantedRoute(state: ServiceState, now: number): Routed {
   const primary = state.primary;
-  if (primary === null) return { kind: "hold", reason: "no primary is known yet" };
-  if (primary.dataUrl === null)
+  if (primary === undefined) return { kind: "hold", reason: "no primary is known yet" };
+  if (primary.dataUrl === undefined)
     return { kind: "hold", reason: `host ${primary.host} is primary, but has not reported where it serves` };
   const there: Routed = { kind: "host", host: primary.host, epoch: primary.epoch, dataUrl: primary.dataUrl };
   switch (state.phase.kind) {

@@ -79,14 +79,14 @@ function follow(turn: Turn, relation: Relation): void {
 }
 
 /**
- * Returns until when an epoch's owner that another gateway promoted may take to serve; null: no limit has begun, or
- * another bound applies.
+ * Returns until when an epoch's owner that another gateway promoted may take to serve; undefined: no limit has begun,
+ * or another bound applies.
  */
-export function ownerStuckAt(state: ServiceState, since: number): number | null {
+export function ownerStuckAt(state: ServiceState, since: number): number | undefined {
   const { primary, settings, gateways } = state;
-  const view = primary === null ? undefined : state.hosts.get(primary.host);
+  const view = primary === undefined ? undefined : state.hosts.get(primary.host);
   const role = view?.report?.role;
-  if (view === undefined || (role !== "claiming" && role !== "starting")) return null;
+  if (view === undefined || (role !== "claiming" && role !== "starting")) return undefined;
   // The ordering gateway comes first, the others after it one by one.
   const rank = gateways.indexOf(settings.gateway) + 1;
   return since + budgetMs({ step: "start" }, view.report, settings) + rank * settings.retryMs;
@@ -95,9 +95,9 @@ export function ownerStuckAt(state: ServiceState, since: number): number | null 
 /** The gateway that promoted the epoch's owner may be gone: otherwise no gateway would give it up. */
 function replaceStuckOwner(turn: Turn, since: number): void {
   const { state, now } = turn;
-  const owner = state.primary?.host ?? null;
+  const owner = state.primary?.host;
   const stuckAt = ownerStuckAt(state, since);
-  if (stuckAt === null || owner === null || now < stuckAt || state.automation.kind === "paused") return;
+  if (stuckAt === undefined || owner === undefined || now < stuckAt || state.automation.kind === "paused") return;
   const why = `it has the epoch and did not begin to serve within ${Math.round((now - since) / 1_000)} s`;
   const failover = newFailover(turn, "hang", { planned: true, tried: new Map([[owner, why]]) });
   if (ranking(turn, failover).eligible.length === 0) return;
@@ -107,17 +107,17 @@ function replaceStuckOwner(turn: Turn, since: number): void {
 
 function causeOfDoubt(turn: Turn): string {
   const primary = turn.state.primary;
-  const health = primary === null ? undefined : turn.state.hosts.get(primary.host)?.health;
-  return health?.kind === "up" && health.doubt !== null ? health.doubt : "it was not heard yet";
+  const health = primary === undefined ? undefined : turn.state.hosts.get(primary.host)?.health;
+  return health?.kind === "up" && health.doubt !== undefined ? health.doubt : "it was not heard yet";
 }
 
 /** On an empty vault: waits until every registered host was heard, or long enough, then lets the best one begin. */
 function maybeElectFirst(turn: Turn): void {
   const { state, now } = turn;
-  if (state.firstHeardAt === null || state.automation.kind === "paused") return;
-  const all = [...state.hosts.values()].every((view) => view.report !== null);
+  if (state.firstHeardAt === undefined || state.automation.kind === "paused") return;
+  const all = [...state.hosts.values()].every((view) => view.report !== undefined);
   if (!all && now < state.firstHeardAt + state.settings.electWaitMs) return;
-  if (ranking(turn, null).eligible.length > 0) decide(turn);
+  if (ranking(turn, undefined).eligible.length > 0) decide(turn);
 }
 
 /** True if the loss is over: the primary is healthy again, or another host is about to be primary. */
@@ -152,7 +152,7 @@ function endAsRecovered(turn: Turn, failover: Failover): void {
     turn,
     "info",
     "primary-recovered",
-    turn.state.primary?.host ?? null,
+    turn.state.primary?.host,
     "seen healthy again before another host was promoted",
   );
   abandon(turn, failover, "recovered", "the primary is healthy again", "see `stead status`");
@@ -163,7 +163,7 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   const { state } = turn;
   const { failover, candidate, call } = phase;
   const primary = state.primary;
-  const moved = primary !== null && (primary.epoch > failover.epochFrom || primary.host !== failover.from);
+  const moved = primary !== undefined && (primary.epoch > failover.epochFrom || primary.host !== failover.from);
   if (moved && primary.host !== candidate) {
     turn.effects.push({ kind: "cancel", call });
     abandon(
@@ -183,7 +183,7 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   }
   const { report } = view;
   const progress =
-    report === null || view.reportAt <= phase.since
+    report === undefined || view.reportAt <= phase.since
       ? phase.progress
       : progressed(phase.progress, report, moved, turn.now);
   if (progress !== phase.progress) return put(turn, { phase: { ...phase, progress } });
@@ -192,14 +192,14 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
     return finish(turn, failover, candidate, primary.epoch, report.dataUrl);
   if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return giveUpCandidate(turn, phase);
   if (
-    phase.lostAt === null &&
+    phase.lostAt === undefined &&
     view.reportAt >= phase.since + orderUnheardMs &&
     (view.report?.role === "primary" || view.report?.role === "secondary")
   ) {
     if (view.report.role === "secondary") turn.effects.push({ kind: "cancel", call });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
-  if (phase.lostAt === null || view.report === null || view.reportAt <= phase.lostAt) return;
+  if (phase.lostAt === undefined || view.report === undefined || view.reportAt <= phase.lostAt) return;
   switch (view.report.role) {
     case "primary":
       if (moved) finish(turn, failover, candidate, primary.epoch, view.report.dataUrl);
@@ -226,19 +226,19 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
 function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relation: Relation): void {
   const { failover, call } = phase;
   const primary = turn.state.primary;
-  if (primary === null || primary.epoch > failover.epochFrom) {
+  if (primary === undefined || primary.epoch > failover.epochFrom) {
     turn.effects.push({ kind: "cancel", call });
     abandon(turn, failover, "overtaken", `host ${primary?.host ?? "none"} is primary now`, "see `stead status`");
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   const reportAt = turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity;
   const hasDecided = relation === "serving" || relation === "stepped-down" || relation === "handing-over";
-  if (phase.lostAt === null && reportAt >= phase.since + orderUnheardMs && hasDecided) {
+  if (phase.lostAt === undefined && reportAt >= phase.since + orderUnheardMs && hasDecided) {
     turn.effects.push({ kind: "cancel", call });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
   const heardSince =
-    phase.lostAt !== null && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
+    phase.lostAt !== undefined && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
   if (
     failover.kind === "impaired" &&
     turn.now >= phase.since + turn.state.settings.demoteMs &&
@@ -262,7 +262,7 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
       return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
     case "handing-over":
     case "stepped-down":
-      if (phase.lostAt === null || !heardSince) return;
+      if (phase.lostAt === undefined || !heardSince) return;
       return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
     case "serving":
       if (!heardSince) return;
@@ -281,7 +281,7 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
   // A candidate that died, or gave up, after its claim has advanced the epoch: an order that names the old epoch would
   // always be refused (simulation, seed 508).
   const { primary } = turn.state;
-  if (primary !== null && primary.epoch > phase.failover.epochFrom) {
+  if (primary !== undefined && primary.epoch > phase.failover.epochFrom) {
     abandon(
       turn,
       phase.failover,
@@ -321,10 +321,10 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
  * that host came back.
  */
 function hasCandidate(turn: Turn): boolean {
-  const best = ranking(turn, null).eligible[0];
+  const best = ranking(turn, undefined).eligible[0];
   if (best === undefined) return false;
   const { primary, hosts } = turn.state;
-  const lost = primary === null ? undefined : hosts.get(primary.host)?.health;
+  const lost = primary === undefined ? undefined : hosts.get(primary.host)?.health;
   if (lost?.kind !== "down" || lost.cause !== "timeout") return true;
   const candidate = hosts.get(best.host)?.health;
   return lost.successes === 0 && candidate?.kind === "up" && lost.failedAt >= candidate.since;

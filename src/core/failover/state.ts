@@ -24,18 +24,18 @@ export interface HostReport {
   readonly host: string;
   readonly instance: string;
   readonly role: "restoring" | "secondary" | "claiming" | "starting" | "primary" | "draining" | "failed";
-  readonly reason: string | null;
+  readonly reason: string | undefined;
   readonly epoch: number;
-  readonly epochHost: string | null;
+  readonly epochHost: string | undefined;
   readonly position: number;
   readonly dataUrl: string;
   readonly priority: number;
   readonly nofailover: boolean;
   readonly leaseMs: number;
-  /** Time since its last successful operation on the vault; null: it does none now. */
-  readonly vaultSilentMs: number | null;
-  /** Its monotonic clock at this report; null: unknown. */
-  readonly clockMs: number | null;
+  /** Time since its last successful operation on the vault; undefined: it does none now. */
+  readonly vaultSilentMs: number | undefined;
+  /** Its monotonic clock at this report; undefined: unknown. */
+  readonly clockMs: number | undefined;
   /** Its impairments, while its process is healthy. */
   readonly impairments: readonly {
     readonly kind: "disk" | "vault" | "descriptors" | "application";
@@ -43,43 +43,44 @@ export interface HostReport {
     readonly forMs: number;
   }[];
   /** It could not stay primary, for a transient reason: milliseconds until it may try again. */
-  readonly retry: { readonly reason: string; readonly inMs: number; readonly attempts: number } | null;
-  /** null: unknown. */
-  readonly vault: {
-    readonly id: string | null;
-    readonly wroteMs: number | null;
-    readonly writeError: string | null;
-    readonly latencyMs: number | null;
-  } | null;
-  /** null: unknown. */
-  readonly application: {
-    readonly state: "stopped" | "starting" | "ready" | "failing" | "stuck" | "restarting";
-    readonly restarts: number;
-  } | null;
+  readonly retry: { readonly reason: string; readonly inMs: number; readonly attempts: number } | undefined;
+  /** undefined: unknown. */
+  readonly vault:
+    | {
+        readonly id: string | undefined;
+        readonly wroteMs: number | undefined;
+        readonly writeError: string | undefined;
+        readonly latencyMs: number | undefined;
+      }
+    | undefined;
+  /** undefined: unknown. */
+  readonly application:
+    | {
+        readonly state: "stopped" | "starting" | "ready" | "failing" | "stuck" | "restarting";
+        readonly restarts: number;
+      }
+    | undefined;
   /** It stepped down in favour of `to`, this long before the report. */
-  readonly handover: { readonly to: string; readonly forMs: number } | null;
+  readonly handover: { readonly to: string; readonly forMs: number } | undefined;
 }
 
 export interface RegisteredHost {
   readonly id: string;
   readonly controlUrl: string;
-  /** Null: the host's own value applies. */
-  readonly priority: number | null;
-  readonly nofailover: boolean | null;
+  /** Undefined: the host's own value applies. */
+  readonly priority: number | undefined;
+  readonly nofailover: boolean | undefined;
 }
 
 export interface HostView extends RegisteredHost {
   readonly health: HostHealth;
-  readonly report: HostReport | null;
+  readonly report: HostReport | undefined;
   /** When `report` arrived; -Infinity if there is none. */
   readonly reportAt: number;
-  /** Its trail in the log; null: never heard. */
-  readonly trail: PositionTrail | null;
-  /**
-   * Since when every report, none of them late, said that its vault answers and can be written; null: the last one did
-   * not.
-   */
-  readonly vaultSince: number | null;
+  /** Its trail in the log; undefined: never heard. */
+  readonly trail: PositionTrail | undefined;
+  /** Since when every report, none late, said that its vault can be written; undefined: the last one did not. */
+  readonly vaultSince: number | undefined;
 }
 
 /** What this gateway or another heard about the log from the primary itself. */
@@ -87,19 +88,19 @@ export interface LogHeard {
   readonly epoch: number;
   /** Last position that the primary of that epoch was heard to have written. */
   readonly position: number;
-  /** Identity of its vault; null: unknown. */
-  readonly vault: string | null;
+  /** Identity of its vault; undefined: unknown. */
+  readonly vault: string | undefined;
 }
 
 /** The owner of the highest epoch that any source has reported. */
 export interface Primary {
   readonly host: string;
   readonly epoch: number;
-  /** The run of the host that itself reported owning this epoch; null while only others reported it. */
-  readonly instance: string | null;
+  /** The run of the host that itself reported owning this epoch; undefined while only others reported it. */
+  readonly instance: string | undefined;
   readonly adoptedAt: number;
-  /** Its address for traffic, as last heard or remembered; null: unknown. */
-  readonly dataUrl: string | null;
+  /** Its address for traffic, as last heard or remembered; undefined: unknown. */
+  readonly dataUrl: string | undefined;
 }
 
 /** `impaired`: the primary was moved away from an impaired host. */
@@ -126,10 +127,10 @@ export type PhaseDurations = Readonly<Partial<Record<PhaseName, number>>>;
 export interface Failover {
   readonly key: number;
   readonly kind: FailoverKind;
-  readonly from: string | null;
+  readonly from: string | undefined;
   readonly epochFrom: number;
-  /** Preferred new primary; null: the best one. */
-  readonly target: string | null;
+  /** Preferred new primary; undefined: the best one. */
+  readonly target: string | undefined;
   /**
    * True: no evidence is needed that the primary is down, because an operator ordered it or the gateway itself moves
    * the primary away.
@@ -137,15 +138,15 @@ export interface Failover {
   readonly planned: boolean;
   /** An operator forces it: what the gateways heard of the log does not bind the named host. */
   readonly force: boolean;
-  /** What ended the primary, if it could recur; null: otherwise. */
-  readonly cause: Cause | null;
-  /** Null: no pause. */
-  readonly brake: Brake | null;
+  /** What ended the primary, if it could recur; undefined: otherwise. */
+  readonly cause: Cause | undefined;
+  /** Undefined: no pause. */
+  readonly brake: Brake | undefined;
   /** The operator's command that waits for the end of this. */
-  readonly command: string | null;
+  readonly command: string | undefined;
   readonly decidedAt: number;
-  readonly to: string | null;
-  readonly epochTo: number | null;
+  readonly to: string | undefined;
+  readonly epochTo: number | undefined;
   readonly attempts: number;
   readonly phases: PhaseDurations;
   /** Candidates that failed, and why. */
@@ -179,7 +180,7 @@ export type Phase =
       readonly call: number;
       readonly since: number;
       /** When the answer was lost in transit; the candidate's status then shows the outcome. */
-      readonly lostAt: number | null;
+      readonly lostAt: number | undefined;
       readonly progress: Progress;
     }
   | {
@@ -187,7 +188,7 @@ export type Phase =
       readonly failover: Failover;
       readonly call: number;
       readonly since: number;
-      readonly lostAt: number | null;
+      readonly lostAt: number | undefined;
     }
   /** The primary is down and nothing can be done now. */
   | {
@@ -262,32 +263,32 @@ export type VaultCondition =
 export interface ServiceState {
   readonly settings: FailoverSettings;
   readonly hosts: ReadonlyMap<string, HostView>;
-  readonly primary: Primary | null;
+  readonly primary: Primary | undefined;
   readonly phase: Phase;
   readonly routed: Routed;
   readonly automation: Automation;
-  /** null: no primary was heard. */
-  readonly heard: LogHeard | null;
+  /** undefined: no primary was heard. */
+  readonly heard: LogHeard | undefined;
   readonly vault: VaultCondition;
   /** Ends of primaries, newest last: for the brake. */
   readonly losses: readonly Loss[];
-  /** Why an impaired primary stays; null: it is not impaired, or is being moved. */
-  readonly stays: string | null;
+  /** Why an impaired primary stays; undefined: it is not impaired, or is being moved. */
+  readonly stays: string | undefined;
   /** Before this time no primary is moved away because of an impairment: the last try failed. */
   readonly relieveAfter: number;
   readonly gateways: readonly string[];
   readonly peers: ReadonlyMap<string, PeerView>;
   /** Numbers calls and failovers. */
   readonly lastKey: number;
-  /** When the first host was heard; null before. */
-  readonly firstHeardAt: number | null;
+  /** When the first host was heard; undefined before. */
+  readonly firstHeardAt: number | undefined;
   /** Finished, waiting for the duration of routing. */
-  readonly finished: { readonly failover: Failover; readonly at: number } | null;
+  readonly finished: { readonly failover: Failover; readonly at: number } | undefined;
 }
 
 export type Command =
-  | { readonly kind: "switchover"; readonly target: string | null }
-  | { readonly kind: "failover"; readonly target: string | null; readonly force: boolean }
+  | { readonly kind: "switchover"; readonly target: string | undefined }
+  | { readonly kind: "failover"; readonly target: string | undefined; readonly force: boolean }
   | { readonly kind: "pause" }
   | { readonly kind: "resume" };
 
@@ -295,9 +296,14 @@ export type FailoverEvent =
   /** The whole registry: missing hosts are removed. */
   | { readonly kind: "hosts"; readonly hosts: readonly RegisteredHost[] }
   /** A row of the database, at start. */
-  | { readonly kind: "recall"; readonly host: string; readonly epoch: number; readonly dataUrl: string | null }
-  /** A good sign. `startedAt`: when the probe was sent; null for a line of the stream. */
-  | { readonly kind: "report"; readonly host: string; readonly report: HostReport; readonly startedAt: number | null }
+  | { readonly kind: "recall"; readonly host: string; readonly epoch: number; readonly dataUrl: string | undefined }
+  /** A good sign. `startedAt`: when the probe was sent; undefined for a line of the stream. */
+  | {
+      readonly kind: "report";
+      readonly host: string;
+      readonly report: HostReport;
+      readonly startedAt: number | undefined;
+    }
   | { readonly kind: "probe-failed"; readonly host: string; readonly cause: FailureCause; readonly startedAt: number }
   | { readonly kind: "stream-ended"; readonly host: string }
   /** The data plane could not reach the host. */
@@ -308,8 +314,8 @@ export type FailoverEvent =
   | {
       readonly kind: "peer-view";
       readonly view: PeerView;
-      readonly primary: string | null;
-      readonly heard?: LogHeard | null;
+      readonly primary: string | undefined;
+      readonly heard?: LogHeard | undefined;
     }
   | { readonly kind: "phase-ended"; readonly call: number; readonly phase: string; readonly ms: number }
   | { readonly kind: "promoted"; readonly call: number; readonly epoch: number; readonly dataUrl: string }
@@ -325,9 +331,9 @@ export type FailoverEvent =
 export type CommandOutcome =
   | {
       readonly kind: "done";
-      readonly primary: string | null;
+      readonly primary: string | undefined;
       readonly epoch: number;
-      readonly failover: Failover | null;
+      readonly failover: Failover | undefined;
     }
   | { readonly kind: "refused"; readonly code: CommandRefusalCode; readonly why: string; readonly advice: string };
 
@@ -348,19 +354,19 @@ export type FailoverEffect =
       readonly host: string;
       readonly epoch: number;
       readonly planned: boolean;
-      /** 0 and null: unknown, or an operator continues without it. */
+      /** 0 and undefined: unknown, or an operator continues without it. */
       readonly positionHeard: number;
-      readonly vault: string | null;
+      readonly vault: string | undefined;
       readonly gatewaysRegistered: number;
       readonly gatewaysSeeingDown: readonly string[];
-      /** The candidate's status on which the order rests; null: it has no clock. */
-      readonly basedOn: OrderBase | null;
+      /** The candidate's status on which the order rests; undefined: it has no clock. */
+      readonly basedOn: OrderBase | undefined;
     }
   | {
       readonly kind: "demote";
       readonly call: number;
       readonly host: string;
-      readonly successor: string | null;
+      readonly successor: string | undefined;
       readonly reason: string;
       readonly epoch: number;
     }
@@ -372,13 +378,18 @@ export type FailoverEffect =
   | { readonly kind: "hold"; readonly reason: string }
   /** Close every upstream connection to a host that is no longer primary. */
   | { readonly kind: "drop"; readonly host: string; readonly reason: string }
-  | { readonly kind: "record-epoch"; readonly host: string; readonly epoch: number; readonly dataUrl: string | null }
+  | {
+      readonly kind: "record-epoch";
+      readonly host: string;
+      readonly epoch: number;
+      readonly dataUrl: string | undefined;
+    }
   | { readonly kind: "record-failover"; readonly failover: Failover; readonly outcome: FailoverOutcome }
   | {
       readonly kind: "note";
       readonly level: EventLevel;
       readonly what: string;
-      readonly host: string | null;
+      readonly host: string | undefined;
       readonly detail: string;
     }
   | { readonly kind: "reply"; readonly id: string; readonly outcome: CommandOutcome };
@@ -398,19 +409,19 @@ export function initialServiceState(settings: FailoverSettings): ServiceState {
   return {
     settings,
     hosts: new Map(),
-    primary: null,
+    primary: undefined,
     phase: { kind: "unknown" },
     routed: { kind: "hold", reason: "no primary is known yet" },
     automation: { kind: "on" },
-    heard: null,
+    heard: undefined,
     vault: { kind: "well" },
     losses: [],
-    stays: null,
+    stays: undefined,
     relieveAfter: -Infinity,
     gateways: [settings.gateway],
     peers: new Map(),
     lastKey: 0,
-    firstHeardAt: null,
-    finished: null,
+    firstHeardAt: undefined,
+    finished: undefined,
   };
 }

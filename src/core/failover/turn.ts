@@ -63,7 +63,7 @@ export function nextKey(turn: Turn): number {
   return key;
 }
 
-export function note(turn: Turn, level: EventLevel, what: string, host: string | null, detail: string): void {
+export function note(turn: Turn, level: EventLevel, what: string, host: string | undefined, detail: string): void {
   turn.effects.push({ kind: "note", level, what, host, detail });
 }
 
@@ -77,7 +77,7 @@ export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome
   if (failover.attempts > 0 || failover.kind === "switchover") {
     turn.effects.push({ kind: "record-failover", failover, outcome });
   }
-  if (failover.command !== null) {
+  if (failover.command !== undefined) {
     const code = outcome === "overtaken" ? "overtaken" : "conflict";
     turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", code, why, advice } });
   }
@@ -88,10 +88,16 @@ export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome
  * so the highest is true, whatever its source. The previous owner is no longer primary: its connections are closed at
  * once.
  */
-export function adopt(turn: Turn, host: string, epoch: number, instance: string | null, dataUrl: string | null): void {
+export function adopt(
+  turn: Turn,
+  host: string,
+  epoch: number,
+  instance: string | undefined,
+  dataUrl: string | undefined,
+): void {
   const known = turn.state.primary;
-  if (known !== null && epoch < known.epoch) return;
-  if (known !== null && epoch === known.epoch) {
+  if (known !== undefined && epoch < known.epoch) return;
+  if (known !== undefined && epoch === known.epoch) {
     if (host !== known.host) {
       note(
         turn,
@@ -107,12 +113,13 @@ export function adopt(turn: Turn, host: string, epoch: number, instance: string 
     put(turn, { primary: same });
     return;
   }
-  const url = dataUrl ?? turn.state.hosts.get(host)?.report?.dataUrl ?? (known?.host === host ? known.dataUrl : null);
-  if (known !== null) rememberLoss(turn, known);
+  const url =
+    dataUrl ?? turn.state.hosts.get(host)?.report?.dataUrl ?? (known?.host === host ? known.dataUrl : undefined);
+  if (known !== undefined) rememberLoss(turn, known);
   const primary: Primary = { host, epoch, instance, adoptedAt: turn.now, dataUrl: url };
   put(turn, { primary });
   turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl: url });
-  if (known !== null && known.host !== host) {
+  if (known !== undefined && known.host !== host) {
     turn.effects.push({ kind: "drop", host: known.host, reason: `host ${host} is primary since epoch ${epoch}` });
   }
 }
@@ -124,9 +131,9 @@ export function adopt(turn: Turn, host: string, epoch: number, instance: string 
  */
 function rememberLoss(turn: Turn, known: Primary): void {
   const { state, now } = turn;
-  if (known.instance === null) return;
+  if (known.instance === undefined) return;
   const cause = causeOfLoss(state, now);
-  if (cause === null) return;
+  if (cause === undefined) return;
   const lostAt = "failover" in state.phase ? state.phase.failover.decidedAt : now;
   put(turn, { losses: remember(state.losses, { cause, at: now, tenureMs: Math.max(0, lostAt - known.adoptedAt) }) });
 }

@@ -20,7 +20,7 @@ const awayMsMin = 10_000;
 
 /** Its vault answers, and nothing says that it cannot be written. */
 export const reachesVault = (report: HostReport): boolean =>
-  report.vaultSilentMs !== null && report.vaultSilentMs <= report.leaseMs && vaultTrouble(report) === null;
+  report.vaultSilentMs !== undefined && report.vaultSilentMs <= report.leaseMs && vaultTrouble(report) === undefined;
 
 export function aloneWithoutVault(
   { hosts, settings }: ServiceState,
@@ -28,28 +28,32 @@ export function aloneWithoutVault(
   report: HostReport,
   now: number,
 ): boolean {
-  if (report.role !== "primary" || report.vaultSilentMs === null) return false;
+  if (report.role !== "primary" || report.vaultSilentMs === undefined) return false;
   const patienceMs = silenceLeasesMax * report.leaseMs;
   if (report.vaultSilentMs <= patienceMs) return false;
   const lastPutAt = now - report.vaultSilentMs;
   return [...hosts.values()].some((other) => {
     if (other.id === host || other.report?.role !== "secondary" || other.health.kind !== "up") return false;
-    if (now - other.reportAt > settings.staleMs || other.vaultSince === null || now - other.vaultSince < patienceMs)
+    if (
+      now - other.reportAt > settings.staleMs ||
+      other.vaultSince === undefined ||
+      now - other.vaultSince < patienceMs
+    )
       return false;
     const { vault } = other.report;
-    return vault === null || (vault.wroteMs !== null && other.reportAt - vault.wroteMs > lastPutAt);
+    return vault === undefined || (vault.wroteMs !== undefined && other.reportAt - vault.wroteMs > lastPutAt);
   });
 }
 
-/** Returns when this host last had the vault; null: unknown. */
-function hadVaultAt({ report, reportAt }: HostView): number | null {
-  if (report === null) return null;
-  if (report.vault !== null && report.vault.writeError !== null) {
+/** Returns when this host last had the vault; undefined: unknown. */
+function hadVaultAt({ report, reportAt }: HostView): number | undefined {
+  if (report === undefined) return undefined;
+  if (report.vault !== undefined && report.vault.writeError !== undefined) {
     const lasting = report.impairments.find(({ kind }) => kind === "vault")?.forMs;
     const silentMs = report.vault.wroteMs ?? lasting;
-    return silentMs === undefined ? null : reportAt - silentMs;
+    return silentMs === undefined ? undefined : reportAt - silentMs;
   }
-  return report.vaultSilentMs === null ? null : reportAt - report.vaultSilentMs;
+  return report.vaultSilentMs === undefined ? undefined : reportAt - report.vaultSilentMs;
 }
 
 /** Derives the condition of the service's vault from the hosts' last reports. */
@@ -57,11 +61,11 @@ export function vaultCondition({ hosts, primary, vault }: ServiceState, now: num
   const times = [...hosts.values()]
     .filter(({ health }) => health.kind === "up")
     .map(hadVaultAt)
-    .filter((at) => at !== null);
+    .filter((at) => at !== undefined);
   const last = Math.max(...times);
   if (times.length > 0 && now - last >= awayMsMin) return { kind: "away", since: last };
-  const view = primary === null ? undefined : hosts.get(primary.host);
-  if (view?.health.kind !== "up" || view.report === null || !isSlow(view.report)) return { kind: "well" };
+  const view = primary === undefined ? undefined : hosts.get(primary.host);
+  if (view?.health.kind !== "up" || view.report === undefined || !isSlow(view.report)) return { kind: "well" };
   const since = vault.kind === "slow" ? vault.since : now;
   return { kind: "slow", since, isTold: now - since >= slowMsMin };
 }
@@ -71,17 +75,17 @@ function isSlow({ role, vaultSilentMs, leaseMs, vault }: HostReport): boolean {
   if (role !== "primary") return false;
   const slowMs = silenceLeasesMax * leaseMs;
   return (
-    (vaultSilentMs !== null && vaultSilentMs >= slowMs) ||
-    (vault !== null && vault.latencyMs !== null && vault.latencyMs >= slowMs)
+    (vaultSilentMs !== undefined && vaultSilentMs >= slowMs) ||
+    (vault !== undefined && vault.latencyMs !== undefined && vault.latencyMs >= slowMs)
   );
 }
 
-/** Describes the condition; null: nothing to report. */
-export function vaultInWords(condition: VaultCondition, now: number): string | null {
+/** Describes the condition; undefined: nothing to report. */
+export function vaultInWords(condition: VaultCondition, now: number): string | undefined {
   const forS = condition.kind === "well" ? 0 : Math.round((now - condition.since) / 1_000);
   if (condition.kind === "away")
     return `no host has reached the vault for ${forS} s: nothing is answered until it is back, and no failover would help`;
   if (condition.kind === "slow" && condition.isTold)
     return `the vault is slow: for ${forS} s a record has taken more than ${silenceLeasesMax} leases`;
-  return null;
+  return undefined;
 }

@@ -34,7 +34,7 @@ export interface HostCondition {
   /** Keyed by the description of the place: "the data folder /var/lib/notes". */
   readonly disks: ReadonlyMap<string, DiskCondition>;
   readonly vault: {
-    readonly id: string | null;
+    readonly id: string | undefined;
     readonly wroteAt: number | undefined;
     /** Durations of the last writes that succeeded, oldest first. */
     readonly latenciesMs: readonly number[];
@@ -48,16 +48,16 @@ export type ConditionEvent =
   | { readonly kind: "disk-answered"; readonly place: string; readonly failure: WriteFailure | undefined }
   | { readonly kind: "vault-wrote"; readonly ms: number }
   | { readonly kind: "vault-failed"; readonly reason: string }
-  /** Its identity was read; null: it no longer has one. */
-  | { readonly kind: "vault-identified"; readonly id: string | null }
+  /** Its identity was read; undefined: it no longer has one. */
+  | { readonly kind: "vault-identified"; readonly id: string | undefined }
   | { readonly kind: "descriptors-ran-out"; readonly reason: string }
   | { readonly kind: "descriptors-are-there" };
 
 /** The latency is the median of this many writes. */
 const latenciesKept = 9;
 
-/** `vaultId`: as read at the start; null: the vault has none. */
-export const initialCondition = (vaultId: string | null): HostCondition => ({
+/** `vaultId`: as read at the start; undefined: the vault has none. */
+export const initialCondition = (vaultId: string | undefined): HostCondition => ({
   disks: new Map(),
   vault: { id: vaultId, wroteAt: undefined, latenciesMs: [], failing: undefined },
   descriptors: undefined,
@@ -120,10 +120,10 @@ export function impairmentsOf(
 }
 
 export interface VaultHealth {
-  readonly id: string | null;
-  readonly wroteMs: number | null;
-  readonly writeError: string | null;
-  readonly latencyMs: number | null;
+  readonly id: string | undefined;
+  readonly wroteMs: number | undefined;
+  readonly writeError: string | undefined;
+  readonly latencyMs: number | undefined;
 }
 
 export function vaultHealthOf({ vault }: HostCondition, now: number): VaultHealth {
@@ -131,9 +131,9 @@ export function vaultHealthOf({ vault }: HostCondition, now: number): VaultHealt
   const sorted = latenciesMs.toSorted((a, b) => a - b);
   return {
     id,
-    wroteMs: wroteAt === undefined ? null : now - wroteAt,
-    writeError: failing?.reason ?? null,
-    latencyMs: sorted[Math.floor(sorted.length / 2)] ?? null,
+    wroteMs: wroteAt === undefined ? undefined : now - wroteAt,
+    writeError: failing?.reason,
+    latencyMs: sorted[Math.floor(sorted.length / 2)],
   };
 }
 

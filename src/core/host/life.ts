@@ -28,7 +28,12 @@ export type HostState =
   | { readonly kind: "claiming" }
   | { readonly kind: "starting"; readonly epoch: number }
   | { readonly kind: "primary"; readonly epoch: number }
-  | { readonly kind: "draining"; readonly epoch: number; readonly successor: string | null; readonly reason: string }
+  | {
+      readonly kind: "draining";
+      readonly epoch: number;
+      readonly successor: string | undefined;
+      readonly reason: string;
+    }
   | { readonly kind: "failed"; readonly reason: string };
 
 export type HostEvent =
@@ -55,7 +60,7 @@ export type HostEvent =
   | { readonly kind: "fenced"; readonly host: string; readonly epoch: number }
   /** Continuity of capture is lost, or another condition under which acknowledging would be wrong. */
   | { readonly kind: "must-stop"; readonly reason: string }
-  | { readonly kind: "demote"; readonly successor: string | null; readonly reason: string }
+  | { readonly kind: "demote"; readonly successor: string | undefined; readonly reason: string }
   /** Drained, application ended, everything journaled, `vacate` written. */
   | { readonly kind: "vacated" }
   /** An operator requested a fresh start from the vault. */

@@ -43,8 +43,8 @@ export interface Vitals {
   /** Changes with any traffic between the application and its clients. */
   readonly traffic: number;
   readonly commits: number;
-  /** Of all its processes; null: unknown on this system, which counts as progress. */
-  readonly cpuMs: number | null;
+  /** Of all its processes; undefined: unknown on this system, which counts as progress. */
+  readonly cpuMs: number | undefined;
   /** One of its threads runs, or waits for a processor. */
   readonly isRunnable: boolean;
   /** Client requests that it has not answered. */
@@ -55,8 +55,8 @@ export interface LivenessSettings {
   readonly intervalMs: number;
   /** A check answered later has failed. */
   readonly timeoutMs: number;
-  /** null: the application never counts as stuck. */
-  readonly patienceMs: number | null;
+  /** undefined: the application never counts as stuck. */
+  readonly patienceMs: number | undefined;
 }
 
 /** Interval of the driver's looks. */
@@ -88,8 +88,8 @@ interface Watch {
   readonly lookedAt: number;
   readonly check: Check;
   readonly last: LastCheck;
-  /** null: a check was answered, and none has been sent since. */
-  readonly quiet: Quiet | null;
+  /** undefined: a check was answered, and none has been sent since. */
+  readonly quiet: Quiet | undefined;
 }
 
 export type LivenessState =
@@ -100,7 +100,7 @@ export type LivenessState =
 export type LivenessEvent =
   | { readonly kind: "checked"; readonly result: CheckResult }
   /** Every `lookMs`; with `vitals` if `wantsVitals` says so. */
-  | { readonly kind: "looked"; readonly vitals: Vitals | null };
+  | { readonly kind: "looked"; readonly vitals: Vitals | undefined };
 
 export type LivenessEffect =
   /** Check the application; reports `checked`. */
@@ -120,7 +120,7 @@ type Watched = Exclude<LivenessState, { kind: "stuck" }>;
 export const initialLiveness = (now: number): LivenessState => ({
   kind: "ready",
   since: now,
-  watch: { lookedAt: now, check: { kind: "none", waitedMs: 0 }, last: { kind: "unknown" }, quiet: null },
+  watch: { lookedAt: now, check: { kind: "none", waitedMs: 0 }, last: { kind: "unknown" }, quiet: undefined },
 });
 
 /**
@@ -157,10 +157,10 @@ function afterCheck(state: Watched, result: CheckResult, now: number): Watched {
       return {
         kind: "ready",
         since: state.kind === "ready" ? state.since : now,
-        watch: { ...watch, last: { kind: "answered" }, quiet: null },
+        watch: { ...watch, last: { kind: "answered" }, quiet: undefined },
       };
     case "unwell":
-      return failing(state, result.detail, now, { ...watch, last: { kind: "answered" }, quiet: null });
+      return failing(state, result.detail, now, { ...watch, last: { kind: "answered" }, quiet: undefined });
     case "silent":
       return failing(state, result.detail, now, { ...watch, last: { kind: "silent" } });
     case "refused":
@@ -169,7 +169,7 @@ function afterCheck(state: Watched, result: CheckResult, now: number): Watched {
         last: last.kind === "refused" ? last : { kind: "refused", forMs: 0 },
       });
     case "unmade":
-      return { ...state, watch: { ...watch, last: { kind: "unknown" }, quiet: null } };
+      return { ...state, watch: { ...watch, last: { kind: "unknown" }, quiet: undefined } };
   }
 }
 
@@ -182,7 +182,7 @@ const failing = (state: Watched, detail: string, now: number, watch: Watch): Wat
 
 function afterLook(
   before: Watched,
-  vitals: Vitals | null,
+  vitals: Vitals | undefined,
   now: number,
   settings: LivenessSettings,
   rules: Rules,
@@ -191,7 +191,9 @@ function afterLook(
   const { check, effects, isLate } = checkAfter(before.watch.check, ranMs, settings);
   const last = lastAfter(before.watch.last, ranMs);
   const quiet =
-    vitals !== null && isUnanswered(before.watch) ? quietAfter(before.watch.quiet, vitals, ranMs, rules) : null;
+    vitals !== undefined && isUnanswered(before.watch)
+      ? quietAfter(before.watch.quiet, vitals, ranMs, rules)
+      : undefined;
   const watch: Watch = { lookedAt: now, check, last, quiet };
   const late = `its check was not answered within ${settings.timeoutMs} ms`;
   const state = isLate ? failing(before, late, now, { ...watch, last: { kind: "silent" } }) : { ...before, watch };
@@ -221,8 +223,8 @@ function checkAfter(
   return { check: { kind: "asked", forMs: 0 }, effects: [{ kind: "check" }], isLate: false };
 }
 
-function quietAfter(quiet: Quiet | null, vitals: Vitals, ranMs: number, rules: Rules): Quiet {
-  if (quiet === null) return { forMs: 0, from: vitals };
+function quietAfter(quiet: Quiet | undefined, vitals: Vitals, ranMs: number, rules: Rules): Quiet {
+  if (quiet === undefined) return { forMs: 0, from: vitals };
   const forMs = quiet.forMs + ranMs;
   return rules.has("liveness-progress") && hasMoved(quiet.from, vitals, forMs)
     ? { forMs: 0, from: vitals }
@@ -231,17 +233,17 @@ function quietAfter(quiet: Quiet | null, vitals: Vitals, ranMs: number, rules: R
 
 function hasMoved(from: Vitals, to: Vitals, forMs: number): boolean {
   if (to.traffic !== from.traffic || to.commits !== from.commits || to.isRunnable) return true;
-  if (to.cpuMs === null || from.cpuMs === null) return true;
+  if (to.cpuMs === undefined || from.cpuMs === undefined) return true;
   return to.cpuMs - from.cpuMs > housekeepingCpu.ms + housekeepingCpu.share * forMs;
 }
 
 /** Returns undefined if it is not stuck. */
 function whyStuck(
   { watch: { last, quiet } }: Watched,
-  vitals: Vitals | null,
+  vitals: Vitals | undefined,
   { patienceMs }: LivenessSettings,
 ): string | undefined {
-  if (patienceMs === null) return undefined;
+  if (patienceMs === undefined) return undefined;
   const quietMs = quiet?.forMs ?? 0;
   const refusedPatienceMs = Math.min(patienceMs, refusedPatienceMsMax);
   if (last.kind === "refused" && last.forMs >= refusedPatienceMs) {

@@ -13,20 +13,20 @@ export interface PromotionEvidence {
   readonly epoch: number;
   /** The highest position heard of the primary of that epoch; 0: unknown, or an operator knows that it is lost. */
   readonly positionHeard: number;
-  /** Identity of that primary's vault; null: unknown. */
-  readonly vault: string | null;
+  /** Identity of that primary's vault; undefined: unknown. */
+  readonly vault: string | undefined;
   readonly gatewaysRegistered: number;
   readonly gatewaysSeeingDown: number;
 }
 
 export interface WitnessView {
-  /** Highest epoch in the log and its host; 0 and null if there is none. */
+  /** Highest epoch in the log and its host; 0 and undefined if there is none. */
   readonly epoch: number;
-  readonly epochHost: string | null;
+  readonly epochHost: string | undefined;
   /** Last record that this host found before the end of the log. */
   readonly position: number;
-  /** Identity of its vault; null: unknown. */
-  readonly vault: string | null;
+  /** Identity of its vault; undefined: unknown. */
+  readonly vault: string | undefined;
   /** The last record is a `vacate`. */
   readonly vacated: boolean;
   /** Time since this host first saw the last record of that epoch. */
@@ -51,8 +51,8 @@ export interface OrderBase {
  * that waited here for a vault, would cause an unneeded failover. `now`: monotonic, of this host. Undefined: it may be
  * judged.
  */
-export function judgeAge(basedOn: OrderBase | null | undefined, instance: string, now: number): Refusal | undefined {
-  if (basedOn === null || basedOn === undefined) return undefined;
+export function judgeAge(basedOn: OrderBase | undefined, instance: string, now: number): Refusal | undefined {
+  if (basedOn === undefined || basedOn === undefined) return undefined;
   if (basedOn.instance !== instance)
     return { kind: "order_expired", reason: "the order was meant for an earlier run of this host" };
   const ageMs = now - basedOn.clockMs;
@@ -80,7 +80,7 @@ export function judgeLog(
   { positionHeard, vault }: Pick<PromotionEvidence, "positionHeard" | "vault">,
   view: Pick<WitnessView, "position" | "vault">,
 ): Refusal | undefined {
-  if (vault !== null && view.vault !== null && vault !== view.vault) {
+  if (vault !== undefined && view.vault !== undefined && vault !== view.vault) {
     return otherLog(`its identity is ${view.vault}, and that of the primary's vault ${vault}`);
   }
   if (view.position >= positionHeard) return undefined;
@@ -100,12 +100,12 @@ export const logPatienceMs = 1_000;
 
 /** Judges a promotion by the log, read to its end just now. */
 export function judgePromotion(evidence: PromotionEvidence, view: WitnessView): WitnessVerdict {
-  if (evidence.epoch < view.epoch && view.epochHost !== null) {
+  if (evidence.epoch < view.epoch && view.epochHost !== undefined) {
     return { kind: "refused", refusal: { kind: "epoch_taken", epoch: view.epoch, host: view.epochHost } };
   }
   const otherLog = judgeLog(evidence, view);
   if (otherLog !== undefined) return { kind: "refused", refusal: otherLog };
-  if (evidence.planned || view.epochHost === null || view.vacated) return { kind: "accepted" };
+  if (evidence.planned || view.epochHost === undefined || view.vacated) return { kind: "accepted" };
   if (evidence.gatewaysSeeingDown * 2 > evidence.gatewaysRegistered) return { kind: "accepted" };
   if (view.lastRecordAgeMs >= view.leaseMs) return { kind: "accepted" };
   const sign = `${view.epochHost} wrote in the vault ${Math.round(view.lastRecordAgeMs)} ms ago, lease ${view.leaseMs} ms`;

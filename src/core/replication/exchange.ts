@@ -17,34 +17,34 @@ export const rowsPerMessageMax = 500;
 export interface RowRequest {
   /** The run of the requesting gateway. */
   readonly origin: string;
-  /** Null: no pull. */
-  readonly vector: VersionVector | null;
-  readonly push: Push | null;
+  /** Undefined: no pull. */
+  readonly vector: VersionVector | undefined;
+  readonly push: Push | undefined;
   /** Where the requested part begins; valid only for the run that issued it. */
-  readonly after: { readonly origin: string; readonly arrival: number } | null;
+  readonly after: { readonly origin: string; readonly arrival: number } | undefined;
 }
 
 export interface RowAnswer {
   readonly origin: string;
   /** How many of the requesting gateway's own writes are known. */
   readonly known: number;
-  /** Null: there was no pull. */
-  readonly vector: VersionVector | null;
+  /** Undefined: there was no pull. */
+  readonly vector: VersionVector | undefined;
   readonly rows: readonly ReplicatedRow[];
-  /** Null: with these rows the receiver knows all that `vector` claims. */
-  readonly next: number | null;
+  /** Undefined: with these rows the receiver knows all that `vector` claims. */
+  readonly next: number | undefined;
 }
 
 /** What one side remembers of the other between exchanges; losing it costs a repetition, never a row. */
 export interface PeerMemory {
   /** The other's run. */
-  readonly origin: string | null;
+  readonly origin: string | undefined;
   /** How many of our own writes it knows. */
   readonly ownKnown: number;
-  readonly next: number | null;
+  readonly next: number | undefined;
 }
 
-export const unknownPeer: PeerMemory = { origin: null, ownKnown: 0, next: null };
+export const unknownPeer: PeerMemory = { origin: undefined, ownKnown: 0, next: undefined };
 
 /**
  * Pulls from an unknown peer, and pushes nothing to it before its answer says how much it knows. `pull` also asks a
@@ -58,9 +58,10 @@ export function rowRequest(
 ): RowRequest {
   return {
     origin: replica.origin,
-    vector: pull || peer.origin === null || peer.next !== null ? new Map(replica.vector) : null,
-    push: peer.origin === null ? null : replica.push(peer.ownKnown, rowsMax),
-    after: peer.origin === null || peer.next === null ? null : { origin: peer.origin, arrival: peer.next },
+    vector: pull || peer.origin === undefined || peer.next !== undefined ? new Map(replica.vector) : undefined,
+    push: peer.origin === undefined ? undefined : replica.push(peer.ownKnown, rowsMax),
+    after:
+      peer.origin === undefined || peer.next === undefined ? undefined : { origin: peer.origin, arrival: peer.next },
   };
 }
 
@@ -70,11 +71,11 @@ export function rowAnswer(
   request: RowRequest,
   rowsMax = rowsPerMessageMax,
 ): { readonly answer: RowAnswer; readonly applied: readonly ReplicatedRow[] } {
-  const applied = request.push === null ? [] : replica.mergePush(request.origin, request.push).applied;
+  const applied = request.push === undefined ? [] : replica.mergePush(request.origin, request.push).applied;
   const known = countOf(replica.vector, request.origin);
-  if (request.vector === null)
-    return { answer: { origin: replica.origin, known, vector: null, rows: [], next: null }, applied };
-  const after = request.after !== null && request.after.origin === replica.origin ? request.after.arrival : 0;
+  if (request.vector === undefined)
+    return { answer: { origin: replica.origin, known, vector: undefined, rows: [], next: undefined }, applied };
+  const after = request.after !== undefined && request.after.origin === replica.origin ? request.after.arrival : 0;
   const { rows, next } = replica.lackedBy(request.vector, after, rowsMax);
   return { answer: { origin: replica.origin, known, vector: new Map(replica.vector), rows, next }, applied };
 }
@@ -86,8 +87,8 @@ export function takeAnswer(
   before: PeerMemory,
 ): { readonly peer: PeerMemory; readonly applied: readonly ReplicatedRow[]; readonly more: boolean } {
   const applied = replica.merge(answer.rows);
-  if (answer.vector !== null && answer.next === null) replica.claim(answer.vector);
-  const next = answer.vector !== null ? answer.next : before.origin === answer.origin ? before.next : null;
+  if (answer.vector !== undefined && answer.next === undefined) replica.claim(answer.vector);
+  const next = answer.vector !== undefined ? answer.next : before.origin === answer.origin ? before.next : undefined;
   const peer: PeerMemory = { origin: answer.origin, ownKnown: answer.known, next };
-  return { peer, applied, more: next !== null || answer.known < countOf(replica.vector, replica.origin) };
+  return { peer, applied, more: next !== undefined || answer.known < countOf(replica.vector, replica.origin) };
 }

@@ -42,8 +42,8 @@ export interface Push {
 
 export interface Part {
   readonly rows: readonly ReplicatedRow[];
-  /** Where the next part begins; null: this was the last one. */
-  readonly next: number | null;
+  /** Where the next part begins; undefined: this was the last one. */
+  readonly next: number | undefined;
 }
 
 /**
@@ -94,11 +94,11 @@ export class RowReplica {
     for (const table of this.#tables.keys()) yield* this.rowsOf(table);
   }
 
-  /** Writes a row as this run. Null: nothing new, or a stronger version exists. */
-  write(write: Write, hlc: string): ReplicatedRow | null {
+  /** Writes a row as this run. Undefined: nothing new, or a stronger version exists. */
+  write(write: Write, hlc: string): ReplicatedRow | undefined {
     const current = this.get(write.table, write.key);
     const row: ReplicatedRow = { ...write, origin: this.origin, seq: this.#seq + 1, hlc };
-    if (current !== undefined && (sameContent(row, current) || !supersedes(row, current))) return null;
+    if (current !== undefined && (sameContent(row, current) || !supersedes(row, current))) return undefined;
     this.#seq++;
     this.#put(row, row.seq);
     this.#written.push({ seq: row.seq, table: row.table, key: row.key });
@@ -132,9 +132,9 @@ export class RowReplica {
     return { applied, counted };
   }
 
-  /** Returns this run's writes after the first `since`. Null: none. */
-  push(since: number, rowsMax: number): Push | null {
-    if (since >= this.#seq) return null;
+  /** Returns this run's writes after the first `since`. Undefined: none. */
+  push(since: number, rowsMax: number): Push | undefined {
+    if (since >= this.#seq) return undefined;
     const rows: ReplicatedRow[] = [];
     let upTo = this.#seq;
     for (let at = this.#firstAfter(since); at < this.#written.length; at++) {
@@ -165,7 +165,7 @@ export class RowReplica {
     const part = lacking.slice(0, rowsMax);
     return {
       rows: part.map(({ row }) => row),
-      next: lacking.length > rowsMax ? (part.at(-1)?.arrival ?? after) : null,
+      next: lacking.length > rowsMax ? (part.at(-1)?.arrival ?? after) : undefined,
     };
   }
 

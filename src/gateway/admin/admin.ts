@@ -21,6 +21,7 @@ import {
   type LivenessAnswer,
   type RehearsalAnswer,
   type SuspectsCleared,
+  type HostChange,
 } from "../../control/gateway-api.ts";
 import { type DatabaseAct, databaseActs, type DatabaseChange, type DatabaseList } from "../../control/databases.ts";
 import type { HostAnswer } from "../../control/host-client.ts";
@@ -44,6 +45,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import type { ReaderAnswer, ReaderRequest } from "../state/sql-reader.ts";
+import { withNulls, withoutNulls } from "../../control/nulls.ts";
 
 /** What the admin API is about; src/gateway/gateway.ts is one. */
 export interface AdminTarget {
@@ -59,16 +61,12 @@ export interface AdminTarget {
     service: string;
     id: string;
     controlUrl: string;
-    priority: number | null;
-    nofailover: boolean | null;
+    priority: number | undefined;
+    nofailover: boolean | undefined;
   }): void;
   configReport(): ConfigReport;
   /** False: there is no such host. */
-  changeHost(
-    service: string,
-    host: string,
-    change: { readonly priority?: number | null | undefined; readonly nofailover?: boolean | null | undefined },
-  ): boolean;
+  changeHost(service: string, host: string, change: HostChange): boolean;
   /** False: there is no such host. */
   removeHost(service: string, host: string): boolean;
   setPaused(service: ServiceRuntime, paused: boolean): void;
@@ -113,13 +111,13 @@ export function createAdminApp(target: AdminTarget): Api {
 function addCommands(app: Api, target: AdminTarget): void {
   app.post("/v1/switchover", jsonBody(hostRequestSchema), async (c) => {
     const { service, host } = c.req.valid("json");
-    return c.json(await order(find(target, service), { kind: "switchover", target: host ?? null }));
+    return c.json(await order(find(target, service), { kind: "switchover", target: host }));
   });
   app.post("/v1/failover", jsonBody(failoverRequestSchema), async (c) => {
     const request = c.req.valid("json");
     const service = find(target, request.service);
     if (request.dryRun) return c.json(dryRunAnswer(service));
-    const done = await order(service, { kind: "failover", target: request.host ?? null, force: request.force });
+    const done = await order(service, { kind: "failover", target: request.host, force: request.force });
     return c.json({ ...done, mayLose: request.force ? forceMayLose : null });
   });
   for (const kind of ["pause", "resume"] as const) {
@@ -249,7 +247,7 @@ function addHosts(app: Api, target: AdminTarget): void {
   app.get("/v1/hosts", (c) => c.json(target.hostList()));
   app.post("/v1/hosts", jsonBody(addHostRequestSchema), async (c) => {
     const { service, ...host } = c.req.valid("json");
-    target.addHost({ ...host, service: find(target, service).name });
+    target.addHost({ ...withoutNulls(host), service: find(target, service).name });
     return c.json(target.hostList());
   });
   app.patch("/v1/hosts/:service/:host", jsonBody(hostChangeSchema), async (c) => {
@@ -288,7 +286,10 @@ async function drain(target: AdminTarget, service: ServiceRuntime, host: string)
       failover: null,
       mayLose: null,
     };
-  const outcome = await service.command({ kind: "switchover", target: null }, AbortSignal.timeout(commandTimeoutMs));
+  const outcome = await service.command(
+    { kind: "switchover", target: undefined },
+    AbortSignal.timeout(commandTimeoutMs),
+  );
   if (outcome.kind === "refused") {
     throw new ApiRefusal(outcome.code, {
       found: `${host} is no candidate any more, but still primary: ${outcome.why}`,
@@ -297,7 +298,7 @@ async function drain(target: AdminTarget, service: ServiceRuntime, host: string)
   }
   return {
     service: service.name,
-    primary: outcome.primary,
+    primary: outcome.primary ?? null,
     epoch: outcome.epoch,
     failover: entryOf(service, outcome.failover),
     mayLose: null,
@@ -330,15 +331,15 @@ async function order(service: ServiceRuntime, command: Command): Promise<Command
   if (outcome.kind === "refused") throw new ApiRefusal(outcome.code, { found: outcome.why, advice: outcome.advice });
   return {
     service: service.name,
-    primary: outcome.primary,
+    primary: outcome.primary ?? null,
     epoch: outcome.epoch,
     failover: entryOf(service, outcome.failover),
     mayLose: null,
   };
 }
 
-function entryOf(service: ServiceRuntime, failover: Failover | null): CommandDone["failover"] {
-  const row = failover === null ? undefined : service.recorder.find(failover.key);
+function entryOf(service: ServiceRuntime, failover: Failover | undefined): CommandDone["failover"] {
+  const row = failover === undefined ? undefined : service.recorder.find(failover.key);
   return row === undefined ? null : failoverEntry(row);
 }
 
@@ -348,12 +349,8 @@ const forceMayLose =
 function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
   const plan = dryRun(service.state, service.now());
   return {
-    ...plan,
+    ...withNulls(plan),
     service: service.name,
-    order: [...plan.order],
-    but: plan.but.map((entry) => ({ ...entry })),
-    whyNot: plan.whyNot.map((entry) => ({ ...entry })),
-    obstacles: [...plan.obstacles],
     forceMayLose,
   };
 }

@@ -14,7 +14,7 @@ import type { FailoverRow } from "../state/rows.ts";
 export function serviceStatus(service: ServiceRuntime, now: number, failovers: readonly FailoverRow[]): ClusterService {
   const { state, route, traffic, recorder } = service;
   const primaryPosition =
-    state.primary === null ? null : (state.hosts.get(state.primary.host)?.report?.position ?? null);
+    state.primary === undefined ? undefined : state.hosts.get(state.primary.host)?.report?.position;
   return {
     name: service.name,
     phase: state.phase.kind,
@@ -40,17 +40,23 @@ export function serviceStatus(service: ServiceRuntime, now: number, failovers: r
   };
 }
 
-function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: number | null, now: number): ClusterHost {
+function hostStatus(
+  service: ServiceRuntime,
+  view: HostView,
+  primaryPosition: number | undefined,
+  now: number,
+): ClusterHost {
   const monitor = service.monitorOf(view.id);
-  const status = monitor?.status ?? null;
+  const status = monitor?.status;
   const { report } = view;
   const notes = [
-    ...(status === null || view.health.kind === "down" ? [] : conditionNotes(status)),
+    ...(status === undefined || view.health.kind === "down" ? [] : conditionNotes(status)),
     ...(status?.warnings ?? []),
   ];
-  if (monitor?.problem !== null && monitor?.problem !== undefined) notes.push(monitor.problem);
-  if (status !== null && view.health.kind !== "down") notes.push(...formatNotes(service, status));
-  if (report !== null && report.service !== service.name) notes.push(`it belongs to the service "${report.service}"`);
+  if (monitor?.problem !== undefined) notes.push(monitor.problem);
+  if (status !== undefined && view.health.kind !== "down") notes.push(...formatNotes(service, status));
+  if (report !== undefined && report.service !== service.name)
+    notes.push(`it belongs to the service "${report.service}"`);
   for (const { method, path, trialInMs } of report?.role === "primary" ? (status?.suspects ?? []) : []) {
     notes.push(
       `${method} ${path} is set aside: the application ended twice while such a request was in flight; the next trial is in ${Math.ceil(trialInMs / 1000)} s`,
@@ -64,17 +70,17 @@ function hostStatus(service: ServiceRuntime, view: HostView, primaryPosition: nu
     controlUrl: view.controlUrl,
     dataUrl: report?.dataUrl ?? null,
     health: view.health.kind,
-    role: report === null ? null : roleOf(report.role),
+    role: report === undefined ? null : roleOf(report.role),
     reason: report?.reason ?? null,
     epoch: report?.epoch ?? null,
     position: report?.position ?? null,
-    lag: report === null || primaryPosition === null ? null : Math.max(0, primaryPosition - report.position),
+    lag: report === undefined || primaryPosition === undefined ? null : Math.max(0, primaryPosition - report.position),
     priority: effectivePriority(view),
     nofailover: effectiveNofailover(view),
     heardMsAgo: Number.isFinite(view.reportAt) ? Math.max(0, now - view.reportAt) : null,
     checkpoint: status?.checkpoint ?? null,
     setAside: status?.setAside ?? [],
-    ...(status === null ? untold : toldBy(status)),
+    ...(status === undefined ? untold : toldBy(status)),
     notes,
   };
 }
@@ -150,16 +156,16 @@ function vaultOf({ vault }: ServiceState, now: number): ClusterService["vault"] 
 
 function rowOf(state: ServiceState, now: number): ClusterService["row"] {
   const row = currentRow(state, now);
-  return row === null
+  return row === undefined
     ? null
     : { count: row.nth, cause: row.cause.text, spanMs: row.spanMs, waitMs: Math.max(0, row.until - now) };
 }
 
 function reasonOf(state: ServiceState, now: number): string | null {
   const why = phaseReason(state.phase) ?? vaultInWords(state.vault, now) ?? state.stays;
-  if (why !== null) return why;
+  if (why !== undefined) return why;
   const row = currentRow(state, now);
-  if (row !== null) return brakeInWords(row, row.epoch);
+  if (row !== undefined) return brakeInWords(row, row.epoch);
   return state.routed.kind === "hold" ? state.routed.reason : null;
 }
 

@@ -13,7 +13,7 @@ export function healthOf(services: readonly ServiceRuntime[]): HealthAnswer {
   const each = services.map((service) => {
     const { routed, vault } = service.state;
     const ofVault = vaultInWords(vault, service.now());
-    const reasons = [...(routed.kind === "hold" ? [routed.reason] : []), ...(ofVault === null ? [] : [ofVault])];
+    const reasons = [...(routed.kind === "hold" ? [routed.reason] : []), ...(ofVault === undefined ? [] : [ofVault])];
     return { service: service.name, ok: routed.kind === "host" && vault.kind !== "away", reasons };
   });
   return { ok: each.every(({ ok }) => ok), services: each };

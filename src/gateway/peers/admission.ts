@@ -15,8 +15,8 @@ export interface AdmissionQuestion {
   readonly now: number;
 }
 
-/** Null: it is heard, and noted as such. */
-export function refusalOf({ self, from, replica, watch, now }: AdmissionQuestion): PeerRefusal | null {
+/** Undefined: it is heard, and noted as such. */
+export function refusalOf({ self, from, replica, watch, now }: AdmissionQuestion): PeerRefusal | undefined {
   if (from.origin === replica.origin)
     return {
       reason: "self",
@@ -37,7 +37,7 @@ export function refusalOf({ self, from, replica, watch, now }: AdmissionQuestion
     };
   }
   const verdict = watch.hear(from.id, from.origin, now);
-  if (verdict.kind === "ok") return null;
+  if (verdict.kind === "ok") return undefined;
   const error = `another process with the gateway id ${from.id} was heard ${verdict.heardMsAgo} ms ago`;
   return {
     reason: "duplicate-id",

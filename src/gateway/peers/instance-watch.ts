@@ -33,8 +33,8 @@ export class InstanceWatch {
     return false;
   }
 
-  heardMsAgo(id: string, now: number): number | null {
+  heardMsAgo(id: string, now: number): number | undefined {
     const known = this.#heard.get(id);
-    return known === undefined ? null : now - known.at;
+    return known === undefined ? undefined : now - known.at;
   }
 }

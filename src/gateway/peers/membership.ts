@@ -23,7 +23,7 @@ export function others(replica: RowReplica, self: string): { readonly members: M
 
 export interface Membership {
   /** Addresses to talk to, with the id where it is known. */
-  readonly links: ReadonlyMap<string, string | null>;
+  readonly links: ReadonlyMap<string, string | undefined>;
   /** Ids that count for a majority; an address where the id is not known. */
   readonly registered: readonly string[];
 }
@@ -38,7 +38,7 @@ export interface MembershipQuestion {
 
 export function membershipOf({ self, seeds, replica, met }: MembershipQuestion): Membership {
   const { members, removed } = others(replica, self.id);
-  const links = new Map<string, string | null>(members.map(({ id, adminUrl }) => [adminUrl, id]));
+  const links = new Map<string, string | undefined>(members.map(({ id, adminUrl }) => [adminUrl, id]));
   const gone = new Set(removed.map(({ adminUrl }) => adminUrl));
   const known = new Set([self.id, ...members.map(({ id }) => id)]);
   const unmet: string[] = [];
@@ -46,7 +46,7 @@ export function membershipOf({ self, seeds, replica, met }: MembershipQuestion):
     if (url === self.adminUrl || links.has(url) || gone.has(url)) continue;
     const id = met.get(url);
     if (id !== undefined && known.has(id)) continue; // another address of a known peer
-    links.set(url, id ?? null);
+    links.set(url, id);
     if (id !== self.id) unmet.push(id ?? url);
   }
   links.delete(self.adminUrl);

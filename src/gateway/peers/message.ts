@@ -7,11 +7,11 @@ import type { Member } from "./membership.ts";
 import { encodeRows } from "./wire.ts";
 
 export interface RowPart {
-  readonly vector: VersionVector | null;
+  readonly vector: VersionVector | undefined;
   readonly known: number;
-  readonly push: { readonly since: number; readonly upTo: number } | null;
-  readonly after: PeerMessage["after"];
-  readonly next: number | null;
+  readonly push: { readonly since: number; readonly upTo: number } | undefined;
+  readonly after: NonNullable<PeerMessage["after"]> | undefined;
+  readonly next: number | undefined;
   readonly rows: readonly ReplicatedRow[];
 }
 
@@ -31,15 +31,15 @@ export function composeMessage(
       registered: replica.get("gateways", self.id)?.hlc ?? null,
       leaving,
     },
-    vector: part.vector === null ? null : Object.fromEntries(part.vector),
+    vector: part.vector === undefined ? null : Object.fromEntries(part.vector),
     known: part.known,
-    push: part.push === null ? null : { since: part.push.since, upTo: part.push.upTo },
-    after: part.after,
-    next: part.next,
+    push: part.push === undefined ? null : { since: part.push.since, upTo: part.push.upTo },
+    after: part.after ?? null,
+    next: part.next ?? null,
     ...encodeRows(part.rows),
     views,
   };
 }
 
-export const vectorOf = (message: PeerMessage): VersionVector | null =>
-  message.vector === null ? null : new Map(Object.entries(message.vector));
+export const vectorOf = (message: PeerMessage): VersionVector | undefined =>
+  message.vector === null ? undefined : new Map(Object.entries(message.vector));

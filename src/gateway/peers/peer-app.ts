@@ -6,6 +6,7 @@ import type { Api } from "../../control/server/api.ts";
 import { limitBody, readJson } from "../../control/server/body.ts";
 import { ApiRefusal } from "../../control/server/refusal.ts";
 import type { Peers } from "./peers.ts";
+import { withNulls } from "../../control/nulls.ts";
 
 /** Goes after the authentication and before the limit of other bodies: messages of peers may be longer. */
 export function addPeerSync(app: Api, peers: Peers): void {
@@ -49,7 +50,7 @@ const wrongFormat = (found: string): PeerRefusal => ({
 
 function list(c: Context, peers: Peers): Response {
   const answer: GatewayList = {
-    gateways: peers.status().map((each) => ({ ...each })),
+    gateways: peers.status().map(withNulls),
     registered: peers.registered.length,
     troubles: [...peers.troubles],
   };

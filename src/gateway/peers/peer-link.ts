@@ -24,21 +24,21 @@ export class PeerLink {
   /** When it was last asked for all that is lacking here. */
   pulledAt = -Infinity;
   /** Known once it has answered, or from the registry. */
-  id: string | null;
-  /** Why the last exchange was not good; null when it was. */
-  trouble: string | null = "not reached yet";
+  id: string | undefined;
+  /** Why the last exchange was not good; undefined when it was. */
+  trouble: string | undefined = "not reached yet";
   readonly #clock: Clock;
   readonly #exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>;
   readonly #stop = new AbortController();
   readonly #background = new Background();
-  #timer: { readonly timer: Timer; readonly at: number } | null = null;
+  #timer: { readonly timer: Timer; readonly at: number } | undefined = undefined;
   #busy = false;
   #wanted = Infinity;
   #notBefore = -Infinity;
 
   constructor(
     url: string,
-    id: string | null,
+    id: string | undefined,
     client: PeerTransport,
     clock: Clock,
     exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>,
@@ -58,10 +58,10 @@ export class PeerLink {
       this.#wanted = Math.min(this.#wanted, at);
       return;
     }
-    if (this.#timer !== null && this.#timer.at <= at) return;
+    if (this.#timer !== undefined && this.#timer.at <= at) return;
     this.#timer?.timer.cancel();
     const timer = this.#clock.setTimer(Math.max(0, at - this.#clock.now()), () => {
-      this.#timer = null;
+      this.#timer = undefined;
       this.#background.own(this.#run());
     });
     this.#timer = { timer, at };

@@ -52,9 +52,9 @@ export interface PeersOptions {
 
 export interface PeerStatus extends Member {
   readonly self: boolean;
-  /** Null: never. */
-  readonly heardMsAgo: number | null;
-  readonly trouble: string | null;
+  /** Undefined: never. */
+  readonly heardMsAgo: number | undefined;
+  readonly trouble: string | undefined;
 }
 
 export type RemoveAnswer = { readonly kind: "removed" } | { readonly kind: "unknown" } | { readonly kind: "self" };
@@ -69,8 +69,8 @@ export class Peers {
   readonly #troubles = new Map<string, string>();
   #registered: readonly string[];
   #joined = false;
-  #refusedSince: number | null = null;
-  #timer: Timer | null = null;
+  #refusedSince: number | undefined;
+  #timer: Timer | undefined;
   #stopped = false;
 
   constructor(options: PeersOptions) {
@@ -101,13 +101,15 @@ export class Peers {
       adminUrl: member.adminUrl,
       self: false,
       heardMsAgo: this.#watch.heardMsAgo(member.id, clock.now()),
-      trouble: this.#links.get(member.adminUrl)?.trouble ?? null,
+      trouble: this.#links.get(member.adminUrl)?.trouble,
     }));
-    return [{ id, adminUrl, self: true, heardMsAgo: 0, trouble: null }, ...rest].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return [{ id, adminUrl, self: true, heardMsAgo: 0, trouble: undefined }, ...rest].sort((a, b) =>
+      a.id < b.id ? -1 : 1,
+    );
   }
 
-  /** Since any run of a gateway was heard; null: not since this one started. */
-  heardMsAgo(gateway: string): number | null {
+  /** Since any run of a gateway was heard; undefined: not since this one started. */
+  heardMsAgo(gateway: string): number | undefined {
     return this.#watch.heardMsAgo(gateway, this.#options.clock.now());
   }
 
@@ -158,20 +160,20 @@ export class Peers {
   handle(message: PeerMessage): PeerMessage | PeerRefusal {
     const { store } = this.#options;
     const refusal = this.#judge(message);
-    if (refusal !== null) return refusal;
+    if (refusal !== undefined) return refusal;
     const { from, push } = message;
     const decoded = this.#decode(message);
     const request = {
       origin: from.origin,
       vector: vectorOf(message),
-      after: message.after,
-      push: push === null || decoded === null ? null : { ...push, rows: decoded },
+      after: message.after ?? undefined,
+      push: push === null || decoded === undefined ? undefined : { ...push, rows: decoded },
     };
     const { answer, applied } = rowAnswer(store.replica, request);
     store.applied(applied);
     if (from.leaving) this.#watch.goodbye(from.id, from.origin);
     else this.#hear(message);
-    return this.#message({ ...answer, push: null, after: null });
+    return this.#message({ ...answer, push: undefined, after: undefined });
   }
 
   remove(id: string): RemoveAnswer {
@@ -193,7 +195,7 @@ export class Peers {
     this.#timer?.cancel();
     const links = [...this.#links.values()];
     await Promise.all([...this.#stopping, ...links.map((link) => link.stop())]);
-    await Promise.all(links.filter(({ trouble }) => trouble === null).map((link) => this.#sayGoodbye(link)));
+    await Promise.all(links.filter(({ trouble }) => trouble === undefined).map((link) => this.#sayGoodbye(link)));
   }
 
   #membership() {
@@ -201,7 +203,7 @@ export class Peers {
     return membershipOf({ self: { id, adminUrl }, seeds, replica: store.replica, met: this.#met });
   }
 
-  #connect(url: string, id: string | null): void {
+  #connect(url: string, id: string | undefined): void {
     const { transport, clock } = this.#options;
     const link = new PeerLink(url, id, transport(url), clock, (each, signal) => this.#exchange(each, signal));
     this.#links.set(url, link);
@@ -218,9 +220,9 @@ export class Peers {
     const now = clock.now();
     const pullEveryMs = sweepMs * Math.max(1, this.#links.size / pullsPerSweep) - gatherMs;
     const request = rowRequest(store.replica, link.memory, now - link.pulledAt >= pullEveryMs);
-    if (request.vector !== null) link.pulledAt = now;
+    if (request.vector !== undefined) link.pulledAt = now;
     const answer = await link.client.sync(
-      this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [] }),
+      this.#message({ ...request, known: 0, next: undefined, rows: request.push?.rows ?? [] }),
       exchangeMs,
       signal,
     );
@@ -240,26 +242,26 @@ export class Peers {
   #take(link: PeerLink, message: PeerMessage): ExchangeEnd {
     const { store } = this.#options;
     const refusal = this.#judge(message);
-    if (refusal !== null) {
+    if (refusal !== undefined) {
       link.trouble = refusal.error;
       return "failed";
     }
-    this.#refusedSince = null;
+    this.#refusedSince = undefined;
     this.#troubles.delete("refused");
     const isNew = this.#met.get(link.url) !== message.from.id;
     link.id = message.from.id;
     this.#met.set(link.url, message.from.id);
     const rows = this.#decode(message);
-    if (rows === null) {
+    if (rows === undefined) {
       link.trouble = this.#troubles.get(message.from.id) ?? "its rows are not understood";
       this.#hear(message);
       return "done";
     }
-    link.trouble = null;
+    link.trouble = undefined;
     const { known, next } = message;
     const taken = takeAnswer(
       store.replica,
-      { origin: message.from.origin, known, vector: vectorOf(message), rows, next },
+      { origin: message.from.origin, known, vector: vectorOf(message), rows, next: next ?? undefined },
       link.memory,
     );
     link.memory = taken.peer;
@@ -275,7 +277,7 @@ export class Peers {
     if (this.#joined) this.#views.heard(message.from.id, message.views);
   }
 
-  #judge({ from }: PeerMessage): PeerRefusal | null {
+  #judge({ from }: PeerMessage): PeerRefusal | undefined {
     const { id, adminUrl, clock, store } = this.#options;
     const refusal = refusalOf({
       self: { id, adminUrl },
@@ -305,7 +307,7 @@ export class Peers {
         return "failed";
       }
       case "removed": {
-        const isFresh = link.memory.origin === null && !this.#joined;
+        const isFresh = link.memory.origin === undefined && !this.#joined;
         if (isFresh && refusal.stamp !== undefined) {
           store.writeAfter(
             refusal.stamp,
@@ -331,7 +333,7 @@ export class Peers {
     return removed;
   }
 
-  #decode(message: PeerMessage): ReplicatedRow[] | null {
+  #decode(message: PeerMessage): ReplicatedRow[] | undefined {
     const decoded = decodeRows(message, this.#options.clock.wallTime());
     if (decoded.kind === "ok") {
       this.#troubles.delete(message.from.id);
@@ -342,7 +344,7 @@ export class Peers {
         ? "correct the clock of the gateway that wrote it"
         : "upgrade this gateway; nothing is lost, it then gets the rows";
     this.#warn(message.from.id, `rows of gateway ${message.from.id} are not accepted: ${decoded.why}; ${advice}`);
-    return null;
+    return undefined;
   }
 
   #message(part: RowPart, leaving = false): PeerMessage {
@@ -352,9 +354,9 @@ export class Peers {
   async #sayGoodbye(link: PeerLink): Promise<void> {
     const { store, transport } = this.#options;
     const client = transport(link.url);
-    const request = { ...rowRequest(store.replica, link.memory, false), vector: null, after: null };
+    const request = { ...rowRequest(store.replica, link.memory, false), vector: undefined, after: undefined };
     await client.sync(
-      this.#message({ ...request, known: 0, next: null, rows: request.push?.rows ?? [] }, true),
+      this.#message({ ...request, known: 0, next: undefined, rows: request.push?.rows ?? [] }, true),
       goodbyeMs,
       new AbortController().signal,
     );

@@ -5,6 +5,7 @@
 import type { PeerViewMessage } from "../../control/peer-api.ts";
 import { viewForPeers } from "../../core/failover/relation.ts";
 import type { ServiceRuntime } from "../service/service.ts";
+import { withNulls, withoutNulls } from "../../control/nulls.ts";
 
 type View = Omit<PeerViewMessage, "forMs">;
 
@@ -15,7 +16,7 @@ function viewOf(service: ServiceRuntime, now: number): View {
     primary: primary?.host ?? null,
     epoch: primary?.epoch ?? 0,
     sees: viewForPeers(service.state, now),
-    heard: service.state.heard,
+    heard: withNulls(service.state.heard),
   };
 }
 
@@ -50,7 +51,11 @@ export class Views {
   heard(gateway: string, views: readonly PeerViewMessage[]): void {
     for (const { service, primary, epoch, sees, heard } of views) {
       const runtime = this.#services().find(({ name }) => name === service);
-      runtime?.send({ kind: "peer-view", view: { gateway, at: runtime.now(), epoch, sees }, primary, heard });
+      runtime?.send({
+        kind: "peer-view",
+        view: { gateway, at: runtime.now(), epoch, sees },
+        ...withoutNulls({ primary, heard }),
+      });
     }
   }
 }

@@ -28,8 +28,8 @@ export class AccessLogFile {
   #writing: Promise<void> | undefined;
   /** Lines that could not be written. */
   dropped = 0;
-  /** The last error of the file; null when the last write went well. */
-  trouble: string | null = null;
+  /** The last error of the file; undefined when the last write went well. */
+  trouble: string | undefined;
 
   /** Throws the system's error when the file cannot be opened. */
   constructor(target: Exclude<AccessLogTarget, { kind: "off" }>, format: AccessLogFormat, clock: Clock) {
@@ -76,7 +76,7 @@ export class AccessLogFile {
     try {
       this.#followMoves();
       await writeAll(this.#descriptor, Buffer.from(`${lines.join("\n")}\n`, "latin1"));
-      this.trouble = null;
+      this.trouble = undefined;
     } catch (error) {
       this.dropped += lines.length;
       this.trouble = `the access log cannot be written: ${messageOf(error)}`;

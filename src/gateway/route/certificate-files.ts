@@ -40,8 +40,8 @@ export class CertificateWatch {
   readonly #replace: (certificates: TlsCertificates) => void;
   #seen: string;
   #timer: Timer | undefined;
-  /** Why the files as they are now are not in use; null when they are. */
-  trouble: string | null = null;
+  /** Why the files as they are now are not in use; undefined when they are. */
+  trouble: string | undefined;
 
   /** `seen`: the state of the files when those in use were read, from `fingerprint` before reading. */
   constructor(
@@ -74,7 +74,7 @@ export class CertificateWatch {
     try {
       this.#replace(readCertificates(this.#config));
       this.#seen = now;
-      this.trouble = null;
+      this.trouble = undefined;
       this.#log.info("certificates reloaded");
     } catch (error) {
       if (!(error instanceof CertificateError)) throw error;

@@ -35,16 +35,17 @@ export interface DataPlaneDeps {
 
 export class DataPlane {
   readonly server: HttpServer;
-  readonly #accessLog: AccessLogFile | null;
-  readonly #certificates: CertificateWatch | null;
+  readonly #accessLog: AccessLogFile | undefined;
+  readonly #certificates: CertificateWatch | undefined;
 
   /** Throws `ListenError`, `CertificateError`, or the system's error when the access log cannot be opened. */
   static async listen(config: PlaneSettings, deps: DataPlaneDeps): Promise<DataPlane> {
     const { clock, log, refusals, metrics } = deps;
     const { tls, proxyProtocolFrom, accessLog } = config.dataPlane;
-    const seen = tls === null ? "" : fingerprint(tls);
-    const certificates = tls === null ? undefined : readCertificates(tls);
-    const lines = accessLog.target.kind === "off" ? null : new AccessLogFile(accessLog.target, accessLog.format, clock);
+    const seen = tls === undefined ? "" : fingerprint(tls);
+    const certificates = tls === undefined ? undefined : readCertificates(tls);
+    const lines =
+      accessLog.target.kind === "off" ? undefined : new AccessLogFile(accessLog.target, accessLog.format, clock);
     const server = await HttpServer.listen({
       host: config.listen.host,
       port: config.listen.port,
@@ -61,16 +62,20 @@ export class DataPlane {
         refusals.warn("request refused", { client, status, code, why: message }),
       ...(certificates === undefined ? {} : { tls: certificates }),
       ...(proxyProtocolFrom.length === 0 ? {} : { proxyProtocolFrom }),
-      ...(lines === null ? {} : { onAccess: (entry) => lines.add(entry) }),
+      ...(lines === undefined ? {} : { onAccess: (entry) => lines.add(entry) }),
     });
     const watch =
-      tls === null
-        ? null
+      tls === undefined
+        ? undefined
         : new CertificateWatch(tls, seen, { clock, log, replace: (fresh) => server.replaceCertificates(fresh) });
     return new DataPlane(server, lines, watch);
   }
 
-  private constructor(server: HttpServer, accessLog: AccessLogFile | null, certificates: CertificateWatch | null) {
+  private constructor(
+    server: HttpServer,
+    accessLog: AccessLogFile | undefined,
+    certificates: CertificateWatch | undefined,
+  ) {
     this.server = server;
     this.#accessLog = accessLog;
     this.#certificates = certificates;

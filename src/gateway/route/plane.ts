@@ -17,7 +17,7 @@ import type { RouteHooks, RouteTarget } from "./route-target.ts";
 import { routeMeasures, ServiceRoute } from "./service-route.ts";
 
 export interface WorkerStatus {
-  readonly pid: number | null;
+  readonly pid: number | undefined;
   readonly state: "starting" | "serving" | "waiting";
   readonly connections: number;
   /** Processes that ended before this one, in its place. */
@@ -32,8 +32,8 @@ export interface Plane {
   readonly workers: readonly WorkerStatus[];
   /** Of the listening socket, to be duplicated for a process that takes over. */
   readonly descriptor: number;
-  /** For embedding; null where the data plane is not in this process. */
-  readonly server: HttpServer | null;
+  /** For embedding; undefined where the data plane is not in this process. */
+  readonly server: HttpServer | undefined;
   /** The route of a service that `settings` has, or will have at the next `follow`. */
   route(service: string, hooks: RouteHooks): RouteTarget;
   /** The services or the settings are others now. */
@@ -63,7 +63,7 @@ export class LocalPlane implements Plane {
   readonly #refusals: BoundedLog;
   readonly #proxies = new Map<string, Proxy>();
   #match: ServiceMatcher<Served> = serviceMatcher<Served>([]);
-  #data: DataPlane | null = null;
+  #data: DataPlane | undefined;
 
   constructor(deps: PlaneDeps) {
     this.#deps = deps;
@@ -86,8 +86,8 @@ export class LocalPlane implements Plane {
     return this.#data?.server.descriptor ?? -1;
   }
 
-  get server(): HttpServer | null {
-    return this.#data?.server ?? null;
+  get server(): HttpServer | undefined {
+    return this.#data?.server;
   }
 
   route(service: string, hooks: RouteHooks): ServiceRoute {
@@ -175,7 +175,7 @@ export class LocalPlane implements Plane {
           }),
         onConnectionError: (upstream, cause) => {
           const host = route.host;
-          if (host !== null && route.current() === upstream) hooks.onConnectionError(host, cause);
+          if (host !== undefined && route.current() === upstream) hooks.onConnectionError(host, cause);
         },
       },
     });

@@ -6,7 +6,7 @@ import type { RequestEnd } from "../../http/proxy/proxy.ts";
 
 export interface RouteTarget {
   /** The host that gets requests now. */
-  readonly host: string | null;
+  readonly host: string | undefined;
   /** Requests that wait for a primary. */
   readonly waiting: { readonly requests: number; readonly bytes: number };
   /** Send requests there, those that wait first. Another epoch is another upstream. Epoch undefined: a plain host. */

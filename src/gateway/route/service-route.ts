@@ -55,9 +55,9 @@ interface Active {
 export class ServiceRoute implements Route, RouteTarget {
   readonly #options: ServiceRouteOptions;
   readonly #hold: Hold;
-  #active: Active | null = null;
+  #active: Active | undefined;
   /** Set while the hold is closed only because the port is. */
-  #waitingForPort: Timer | null = null;
+  #waitingForPort: Timer | undefined;
   #wanted: "route" | "hold" = "hold";
 
   constructor(options: ServiceRouteOptions) {
@@ -73,8 +73,8 @@ export class ServiceRoute implements Route, RouteTarget {
     return this.#hold;
   }
 
-  get host(): string | null {
-    return this.#active?.host ?? null;
+  get host(): string | undefined {
+    return this.#active?.host;
   }
 
   get waiting(): RouteTarget["waiting"] {
@@ -83,11 +83,11 @@ export class ServiceRoute implements Route, RouteTarget {
 
   route(host: string, dataUrl: string, epoch: number | undefined): void {
     if (
-      this.#active !== null &&
+      this.#active !== undefined &&
       (this.#active.dataUrl !== dataUrl || this.#active.epoch !== epoch || this.#active.upstream.isClosed)
     ) {
       this.#active.upstream.close(`host ${host} serves now`);
-      this.#active = null;
+      this.#active = undefined;
     }
     this.#active = { host, dataUrl, epoch, upstream: this.#active?.upstream ?? this.#upstream(dataUrl, epoch) };
     this.#wanted = "route";
@@ -102,14 +102,14 @@ export class ServiceRoute implements Route, RouteTarget {
   }
 
   drop(host: string, reason: string): void {
-    if (this.#active === null || this.#active.host !== host) return;
+    if (this.#active === undefined || this.#active.host !== host) return;
     this.#hold.close();
     this.#active.upstream.close(reason);
-    this.#active = null;
+    this.#active = undefined;
   }
 
   waitForPort(): void {
-    if (this.#wanted !== "route" || this.#waitingForPort !== null || this.#active === null) return;
+    if (this.#wanted !== "route" || this.#waitingForPort !== undefined || this.#active === undefined) return;
     this.#hold.close();
     this.#tryPortSoon();
   }
@@ -118,17 +118,17 @@ export class ServiceRoute implements Route, RouteTarget {
     this.#stopWaitingForPort();
     this.#hold.close();
     this.#active?.upstream.close("the gateway is stopping");
-    this.#active = null;
+    this.#active = undefined;
   }
 
   #tryPortSoon(): void {
     this.#waitingForPort = this.#options.clock.setTimer(retryConnectMs, () => {
       const active = this.#active;
-      if (active === null || this.#waitingForPort === null) return;
+      if (active === undefined || this.#waitingForPort === undefined) return;
       (this.#options.tryConnect ?? tryConnect)(active.upstream.host, active.upstream.port, (open) => {
-        if (this.#waitingForPort === null || this.#active !== active || this.#wanted !== "route") return;
+        if (this.#waitingForPort === undefined || this.#active !== active || this.#wanted !== "route") return;
         if (!open) return this.#tryPortSoon();
-        this.#waitingForPort = null;
+        this.#waitingForPort = undefined;
         this.#hold.open();
       });
     });
@@ -136,7 +136,7 @@ export class ServiceRoute implements Route, RouteTarget {
 
   #stopWaitingForPort(): void {
     this.#waitingForPort?.cancel();
-    this.#waitingForPort = null;
+    this.#waitingForPort = undefined;
   }
 
   #upstream(dataUrl: string, epoch: number | undefined): Upstream {

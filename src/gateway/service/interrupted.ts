@@ -24,14 +24,14 @@ export interface InterruptedOptions {
   readonly gateway: string;
   readonly store: StateStore;
   readonly clock: Clock;
-  /** Since a gateway was heard; null: not by this run. */
-  heardMsAgo(gateway: string): number | null;
+  /** Since a gateway was heard; undefined: not by this run. */
+  heardMsAgo(gateway: string): number | undefined;
 }
 
 export class Interrupted {
   readonly #options: InterruptedOptions;
   readonly #startedAt: number;
-  #timer: Timer | null = null;
+  #timer: Timer | undefined;
 
   constructor(options: InterruptedOptions) {
     this.#options = options;
@@ -46,7 +46,7 @@ export class Interrupted {
 
   stop(): void {
     this.#timer?.cancel();
-    this.#timer = null;
+    this.#timer = undefined;
   }
 
   look(): void {

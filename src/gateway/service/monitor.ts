@@ -10,6 +10,7 @@ import type { FailoverEvent } from "../../core/failover/state.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { Background } from "../../runtime/background.ts";
 import type { HostControl } from "./plain-control.ts";
+import { withoutNulls } from "../../control/nulls.ts";
 
 /** Pause before a stream that ended is opened again. */
 const reconnectMs = 200;
@@ -37,9 +38,9 @@ export class HostMonitor {
   readonly #stop = new AbortController();
   readonly #background = new Background();
   #probeTimes: ProbeTimes;
-  #timer: Timer | null = null;
-  #status: HostStatus | null = null;
-  #problem: string | null = null;
+  #timer: Timer | undefined;
+  #status: HostStatus | undefined;
+  #problem: string | undefined;
   #streaming = false;
 
   constructor(options: MonitorOptions) {
@@ -48,12 +49,12 @@ export class HostMonitor {
   }
 
   /** The last whole status, for display; decisions use the reports. */
-  get status(): HostStatus | null {
+  get status(): HostStatus | undefined {
     return this.#status;
   }
 
   /** Why this host cannot be watched properly: a wrong secret, an answer that the contract does not have. */
-  get problem(): string | null {
+  get problem(): string | undefined {
     return this.#problem;
   }
 
@@ -78,7 +79,7 @@ export class HostMonitor {
 
   async stop(): Promise<void> {
     this.#timer?.cancel();
-    this.#timer = null;
+    this.#timer = undefined;
     this.#stop.abort(new Error("the host is no longer watched"));
     await this.#background.settled();
   }
@@ -119,7 +120,7 @@ export class HostMonitor {
     while (!signal.aborted) {
       const end = await client.streamStatus((status) => {
         this.#streaming = true;
-        this.#heard(status, null);
+        this.#heard(status, undefined);
       }, signal);
       if (signal.aborted) return;
       if (this.#streaming) {
@@ -134,9 +135,9 @@ export class HostMonitor {
     }
   }
 
-  #heard(status: HostStatus, startedAt: number | null): void {
+  #heard(status: HostStatus, startedAt: number | undefined): void {
     this.#status = status;
-    this.#problem = null;
-    this.#options.send({ kind: "report", host: this.#options.host, report: status, startedAt });
+    this.#problem = undefined;
+    this.#options.send({ kind: "report", host: this.#options.host, report: withoutNulls(status), startedAt });
   }
 }

@@ -60,7 +60,7 @@ export class Orders {
     const { call, successor, reason, epoch } = order;
     this.#run(call, client, (target, signal) =>
       target.demote(
-        { gateway: this.#gateway, successor, reason, epoch },
+        { gateway: this.#gateway, successor: successor ?? null, reason, epoch },
         (event) => {
           if (signal.aborted) return;
           if (event.kind === "done") this.#send({ kind: "demoted", call });

@@ -50,7 +50,7 @@ export const isPlain = (controlUrl: string): boolean => controlUrl.startsWith(pr
 /** Who of a service's plain hosts is primary, in this gateway's memory: what the log is for other hosts. */
 export class PlainEpochs {
   epoch = 0;
-  host: string | null = null;
+  host: string | undefined;
 
   claim(host: string, above: number): number {
     this.epoch = Math.max(this.epoch, above) + 1;
@@ -59,7 +59,7 @@ export class PlainEpochs {
   }
 
   vacate(host: string): void {
-    if (this.host === host) this.host = null;
+    if (this.host === host) this.host = undefined;
   }
 }
 
@@ -149,13 +149,13 @@ export class PlainControl implements HostControl {
       role: epochs.host === host ? "primary" : "secondary",
       reason: null,
       epoch: epochs.epoch,
-      epochHost: epochs.host,
+      epochHost: epochs.host ?? null,
       position: 0,
-      lastRecordAgeMs: epochs.host === null ? null : clock.now() - this.#lastSeenAt,
+      lastRecordAgeMs: epochs.host === undefined ? null : clock.now() - this.#lastSeenAt,
       vaultSilentMs: null,
       clockMs: null,
       handover: null,
-      vacated: epochs.epoch > 0 && epochs.host === null,
+      vacated: epochs.epoch > 0 && epochs.host === undefined,
       dataUrl: this.#url.origin,
       controlUrl,
       priority: 0,

@@ -33,7 +33,7 @@ const failingNotedAfterMs = 5_000;
 
 interface WrittenHealth {
   readonly fingerprint: string;
-  readonly position: number | null;
+  readonly position: number | undefined;
   readonly at: number;
 }
 
@@ -68,11 +68,20 @@ export class Recorder {
     return this.#failovers.get(key);
   }
 
-  note(level: EventLevel, what: string, host: string | null, detail: string): void {
+  note(level: EventLevel, what: string, host: string | undefined, detail: string): void {
     const { gateway, service, clock, log, store } = this.#options;
-    log[level === "warning" ? "warn" : level](what, { service, ...(host === null ? {} : { host }), detail });
+    log[level === "warning" ? "warn" : level](what, { service, ...(host === undefined ? {} : { host }), detail });
     const id = `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;
-    const row: EventRow = { id, atMs: Math.floor(clock.wallTime()), gateway, service, host, level, what, detail };
+    const row: EventRow = {
+      id,
+      atMs: Math.floor(clock.wallTime()),
+      gateway,
+      service,
+      host: host ?? null,
+      level,
+      what,
+      detail,
+    };
     this.#events.push(row);
     if (this.#events.length > eventsInMemory) this.#events.shift();
     store.write(addEvent(row));
@@ -85,7 +94,7 @@ export class Recorder {
         service,
         epoch: effect.epoch,
         host: effect.host,
-        dataUrl: effect.dataUrl,
+        dataUrl: effect.dataUrl ?? null,
         firstSeenAtMs: Math.floor(clock.wallTime()),
       }),
     );
@@ -103,10 +112,10 @@ export class Recorder {
       gateway,
       kind: failover.kind,
       outcome,
-      fromHost: failover.from,
-      toHost: failover.to,
+      fromHost: failover.from ?? null,
+      toHost: failover.to ?? null,
       epochFrom: failover.epochFrom,
-      epochTo: failover.epochTo,
+      epochTo: failover.epochTo ?? null,
       attempts: failover.attempts,
       decidedAtMs: before?.decidedAtMs ?? Math.floor(clock.wallTime() - sinceDecisionMs),
       detectMs: phases.detect ?? null,
@@ -137,14 +146,14 @@ export class Recorder {
 
   /**
    * Writes the health of a host when something about it changed that others should see. `suspects`: requests that are
-   * set aside; null: not told.
+   * set aside; undefined: not told.
    */
-  health(view: HostView, status: Pick<HostStatus, "application" | "suspects" | "capture"> | null): void {
+  health(view: HostView, status: Pick<HostStatus, "application" | "suspects" | "capture"> | undefined): void {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
     const application = status?.application ?? null;
     if (application !== null) this.#noteApplication(view.id, application);
-    const cause = view.health.kind === "down" ? view.health.cause : null;
+    const cause = view.health.kind === "down" ? view.health.cause : undefined;
     const condition = {
       ...conditionOf(view),
       ...longLogsOf(view, status?.capture?.longLogs ?? []),
@@ -152,7 +161,7 @@ export class Recorder {
     };
     const { retryAtMs: _, longLogsSinceMs: __, ...lasting } = condition;
     const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}\n${JSON.stringify(lasting)}\n${report?.retry?.attempts}`;
-    const position = report?.position ?? null;
+    const position = report?.position;
     const before = this.#health.get(view.id);
     const now = clock.now();
     if (
@@ -168,11 +177,11 @@ export class Recorder {
         service,
         host: view.id,
         health: view.health.kind,
-        cause,
+        cause: cause ?? null,
         role: report?.role ?? null,
         instance: report?.instance ?? null,
         epoch: report?.epoch ?? null,
-        position,
+        position: position ?? null,
         changedAtMs: Math.floor(clock.wallTime()),
         ...condition,
         retryAtMs: condition.retryAtMs === null ? null : Math.floor(clock.wallTime() + condition.retryAtMs - now),
@@ -233,7 +242,7 @@ function conditionOf({ report, reportAt }: HostView) {
     impairments: impairments === "" ? null : impairments,
     vaultError: report?.vault?.writeError ?? null,
     retryReason: report?.retry?.reason ?? null,
-    retryAtMs: report === null || report.retry === null ? null : reportAt + report.retry.inMs,
+    retryAtMs: report === undefined || report.retry === undefined ? null : reportAt + report.retry.inMs,
   };
 }
 

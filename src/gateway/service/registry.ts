@@ -132,8 +132,8 @@ const entryOf = (row: HostRow): RegistryEntry => ({
   service: row.service,
   id: row.id,
   controlUrl: row.controlUrl,
-  priority: row.priority ?? null,
-  nofailover: row.nofailover ?? null,
+  priority: row.priority ?? undefined,
+  nofailover: row.nofailover ?? undefined,
   source: row.source === "operator" ? "operator" : "config",
 });
 

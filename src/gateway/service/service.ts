@@ -75,9 +75,9 @@ export class ServiceRuntime {
   readonly #rehearsedAt = new Map<string, number>();
   #state: ServiceState;
   #taking = false;
-  #timer: Timer | null = null;
+  #timer: Timer | undefined;
   #lastCommand = 0;
-  #defect: string | null = null;
+  #defect: string | undefined;
   #stopped = false;
 
   constructor(options: ServiceOptions) {
@@ -112,8 +112,8 @@ export class ServiceRuntime {
     return this.#options.clock.now();
   }
 
-  /** A programming error that was met while deciding; null when there was none. */
-  get defect(): string | null {
+  /** A programming error that was met while deciding; undefined when there was none. */
+  get defect(): string | undefined {
     return this.#defect;
   }
 
@@ -234,16 +234,16 @@ export class ServiceRuntime {
       for (const effect of effects) this.#perform(effect);
     } catch (error) {
       const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-      if (this.#defect === null)
-        this.recorder.note("warning", "defect", null, `while handling ${event.kind}: ${message}`);
+      if (this.#defect === undefined)
+        this.recorder.note("warning", "defect", undefined, `while handling ${event.kind}: ${message}`);
       this.#defect = message;
     }
     for (const [id, view] of this.#state.hosts)
-      if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status ?? null);
+      if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status);
     if (event.kind === "report") {
-      const status = this.monitorOf(event.host)?.status ?? null;
+      const status = this.monitorOf(event.host)?.status;
       this.#noteSuspects(event.host, status?.suspects ?? []);
-      if (status !== null) this.#noteRehearsal(event.host, status.rehearsal);
+      if (status !== undefined) this.#noteRehearsal(event.host, status.rehearsal ?? undefined);
     }
     if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
   }
@@ -309,10 +309,10 @@ export class ServiceRuntime {
   }
 
   /** An event for each that has ended since this gateway heard of the host first. */
-  #noteRehearsal(host: string, rehearsal: RehearsalResult | null): void {
+  #noteRehearsal(host: string, rehearsal: RehearsalResult | undefined): void {
     const before = this.#rehearsedAt.get(host);
     this.#rehearsedAt.set(host, rehearsal?.atMs ?? 0);
-    if (before === undefined || rehearsal === null || rehearsal.atMs === before) return;
+    if (before === undefined || rehearsal === undefined || rehearsal.atMs === before) return;
     if (rehearsal.ok)
       return this.recorder.note(
         "info",
@@ -338,11 +338,11 @@ export class ServiceRuntime {
 
   #setTimer(): void {
     this.#timer?.cancel();
-    this.#timer = null;
+    this.#timer = undefined;
     const { clock } = this.#options;
     const now = clock.now();
     const at = wakeAt(this.#state, now);
-    if (at === null || this.#stopped) return;
+    if (at === undefined || this.#stopped) return;
     this.#timer = clock.setTimer(at - now, () => this.send({ kind: "time" }));
   }
 }

@@ -22,8 +22,8 @@ type Reader = ChildProcessByStdio<Writable, Readable, null>;
 
 export class SqlQueries {
   readonly #options: SqlQueriesOptions;
-  #reader: Reader | null = null;
-  #answer: ((answer: ReaderAnswer) => void) | null = null;
+  #reader: Reader | undefined;
+  #answer: ((answer: ReaderAnswer) => void) | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
@@ -54,7 +54,7 @@ export class SqlQueries {
         this.#kill(`the query took longer than ${timeoutMs} ms and was ended`, "SQL_TIMEOUT"),
       );
       this.#answer = (answer) => {
-        this.#answer = null;
+        this.#answer = undefined;
         timer.cancel();
         resolve(answer);
       };
@@ -84,7 +84,7 @@ export class SqlQueries {
 
   #kill(message: string, code = "SQL_READER_LOST"): void {
     const reader = this.#reader;
-    this.#reader = null;
+    this.#reader = undefined;
     reader?.kill("SIGKILL");
     this.#answer?.({ kind: "error", message, code });
   }

@@ -43,7 +43,7 @@ export interface Remembered {
     readonly service: string;
     readonly epoch: number;
     readonly host: string;
-    readonly dataUrl: string | null;
+    readonly dataUrl: string | undefined;
   }[];
 }
 
@@ -64,20 +64,20 @@ export const gatewayOf = (origin: string): string => origin.split("~")[0] ?? ori
 export class StateStore {
   readonly replica: RowReplica;
   /** Told of this run's own writes, and of rows that came from peers or, late, from disk. */
-  onWrite: ((row: ReplicatedRow) => void) | null = null;
-  onApplied: ((rows: readonly ReplicatedRow[]) => void) | null = null;
+  onWrite: ((row: ReplicatedRow) => void) | undefined;
+  onApplied: ((rows: readonly ReplicatedRow[]) => void) | undefined;
   readonly #options: StateStoreOptions;
   readonly #hybrid: HybridClock;
   readonly #queue = new Map<string, DiskChange>();
   readonly #background = new Background();
   readonly #notices: string[] = [];
-  #disk: OpenDisk | null = null;
-  #timer: Timer | null = null;
+  #disk: OpenDisk | undefined;
+  #timer: Timer | undefined;
   /** Flushes one after the other; none rejects. */
   #flushing: Promise<void> = Promise.resolve();
   #changes = 0;
   #closed = false;
-  #trouble: string | null = null;
+  #trouble: string | undefined;
   #dropped = 0;
 
   constructor(options: StateStoreOptions) {
@@ -86,8 +86,8 @@ export class StateStore {
     this.replica = new RowReplica(newOrigin(options));
   }
 
-  /** Why nothing is being stored; null when all is well. */
-  get trouble(): string | null {
+  /** Why nothing is being stored; undefined when all is well. */
+  get trouble(): string | undefined {
     return this.#trouble;
   }
 
@@ -131,7 +131,7 @@ export class StateStore {
     const kept = write.table === "epochs" ? sameEpoch(values, this.replica.get(write.table, key)) : values;
     const hlc = write.assumed === true ? assumedStamp : this.#stamp();
     const row = this.replica.write({ table: write.table, key, values: kept, deleted: write.row.deleted === true }, hlc);
-    if (row === null) return;
+    if (row === undefined) return;
     this.#enqueue({ kind: "put", row });
     this.onWrite?.(row);
   }
@@ -162,12 +162,12 @@ export class StateStore {
     if (this.#closed) return;
     this.#cancelTimer();
     do await this.flush();
-    while (this.#queue.size > 0 && this.#trouble === null);
+    while (this.#queue.size > 0 && this.#trouble === undefined);
     this.#closed = true;
     this.#cancelTimer();
     await this.#background.settled();
     this.#disk?.close();
-    this.#disk = null;
+    this.#disk = undefined;
   }
 
   async #connect(): Promise<void> {
@@ -182,7 +182,7 @@ export class StateStore {
     }
     const { disk, loaded } = opened;
     this.#disk = disk;
-    this.#trouble = null;
+    this.#trouble = undefined;
     this.#takeIn(loaded);
     const outdated = this.#outdate();
     this.#warnWhenOld(loaded, outdated, clock.wallTime());
@@ -237,7 +237,7 @@ export class StateStore {
   async #setAside(error: unknown): Promise<void> {
     const { disk, clock } = this.#options;
     this.#disk?.close();
-    this.#disk = null;
+    this.#disk = undefined;
     const name = await disk.setAside(clock.wallTime());
     this.#notices.push(
       `the database ${disk.path} was damaged (${messageOf(error)}) and is set aside as ${name}: a new one was begun, and gets what other gateways have`,
@@ -247,7 +247,7 @@ export class StateStore {
 
   #beginAnew(): void {
     this.#disk?.close();
-    this.#disk = null;
+    this.#disk = undefined;
     this.#notices.push(
       `the database ${this.#options.disk.path} was deleted or moved while the gateway ran: it is written again, with everything that the gateway knows`,
     );
@@ -264,7 +264,10 @@ export class StateStore {
     return {
       services: known.filter(({ deleted }) => !deleted).map(({ name, paused }) => ({ name, paused })),
       hosts: [...this.replica.rowsOf("hosts")].map((row) => fromValues<typeof hosts.$inferSelect>(row)),
-      epochs: [...highest.values()].map(({ service, epoch, host, dataUrl }) => ({ service, epoch, host, dataUrl })),
+      epochs: [...highest.values()].map(({ service, epoch, host, dataUrl }) => ({
+        ...{ service, epoch, host },
+        dataUrl: dataUrl ?? undefined,
+      })),
     };
   }
 
@@ -278,13 +281,13 @@ export class StateStore {
 
   #cancelTimer(): void {
     this.#timer?.cancel();
-    this.#timer = null;
+    this.#timer = undefined;
   }
 
   #schedule(delayMs: number): void {
-    if (this.#timer !== null || this.#closed) return;
+    if (this.#timer !== undefined || this.#closed) return;
     this.#timer = this.#options.clock.setTimer(delayMs, () => {
-      this.#timer = null;
+      this.#timer = undefined;
       this.#background.own(this.flush());
     });
   }
@@ -292,8 +295,8 @@ export class StateStore {
   async #flushOnce(): Promise<void> {
     if (this.#closed) return;
     try {
-      if (this.#disk !== null && this.#options.disk.isGone()) this.#beginAnew();
-      if (this.#disk === null) await this.#connect();
+      if (this.#disk !== undefined && this.#options.disk.isGone()) this.#beginAnew();
+      if (this.#disk === undefined) await this.#connect();
       const batch = [...this.#queue].slice(0, batchMax);
       const isAll = batch.length === this.#queue.size;
       if (batch.length === 0) return;
@@ -302,7 +305,7 @@ export class StateStore {
         isAll ? this.replica.vector : null,
       );
       for (const [id, change] of batch) if (this.#queue.get(id) === change) this.#queue.delete(id);
-      this.#trouble = null;
+      this.#trouble = undefined;
     } catch (error) {
       if (this.#options.disk.isDamage(error))
         await this.#setAside(error).catch((problem: unknown) => this.#fail(problem));

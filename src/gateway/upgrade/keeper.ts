@@ -37,8 +37,8 @@ export class Keeper {
   /** Resolves, with how it ended, when a process that had taken over has ended unexpectedly. */
   readonly lost: Promise<string>;
   readonly #options: KeeperOptions;
-  #successor: SuccessorProcess | null = null;
-  #descriptor: number | null = null;
+  #successor: SuccessorProcess | undefined;
+  #descriptor: number | undefined;
   #upgrading = false;
   #stopping = false;
   #onLost: (how: string) => void = () => undefined;
@@ -67,7 +67,7 @@ export class Keeper {
   }
 
   reload(): void {
-    if (this.#successor === null) this.#options.run.reloadNow();
+    if (this.#successor === undefined) this.#options.run.reloadNow();
     else this.#successor.reload();
   }
 

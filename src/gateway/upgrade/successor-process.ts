@@ -29,8 +29,8 @@ export class SuccessorProcess implements Incumbent {
   readonly ended: Promise<string>;
   readonly #child: ChildProcess;
   readonly #clock: Clock;
-  #waiting: Waiting | null = null;
-  #end: string | null = null;
+  #waiting: Waiting | undefined;
+  #end: string | undefined;
 
   /** `descriptor`: the listening socket that it inherits. */
   constructor(command: readonly [string, ...string[]], descriptor: number, clock: Clock) {
@@ -104,13 +104,13 @@ export class SuccessorProcess implements Incumbent {
 
   #expect(kind: FromSuccessor["kind"], withinMs: number): Promise<FromSuccessor> {
     return new Promise((resolve, reject) => {
-      if (this.#end !== null) return reject(new UpgradeError(`the new process ended: ${this.#end}`));
+      if (this.#end !== undefined) return reject(new UpgradeError(`the new process ended: ${this.#end}`));
       const timer = this.#clock.setTimer(withinMs, () =>
         this.#waiting?.reject(new UpgradeError(`the new process did not report "${kind}" within ${withinMs} ms`)),
       );
       const settled = (settle: () => void): void => {
         timer.cancel();
-        this.#waiting = null;
+        this.#waiting = undefined;
         settle();
       };
       this.#waiting = {

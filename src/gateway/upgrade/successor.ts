@@ -46,7 +46,7 @@ export function runSuccessor(options: SuccessorOptions): Promise<void> {
 
 class Successor {
   readonly #options: SuccessorOptions;
-  #run: GatewayRun | null = null;
+  #run: GatewayRun | undefined;
 
   constructor(options: SuccessorOptions) {
     this.#options = options;
@@ -60,7 +60,7 @@ class Successor {
       const why = messageOf(error);
       this.#options.log.error(`${message.kind} failed`, { why });
       this.#send({ kind: "failed", why });
-      return this.#run === null;
+      return this.#run === undefined;
     }
   }
 

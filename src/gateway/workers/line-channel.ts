@@ -10,8 +10,8 @@ const waitingBytesMax = 8 * 1024 * 1024;
 
 export interface LineChannelEvents<Message> {
   onMessage(message: Message): void;
-  /** Nothing more comes. `why`: what was wrong; null at an ordinary end. Called once. */
-  onEnd(why: string | null): void;
+  /** Nothing more comes. `why`: what was wrong; undefined at an ordinary end. Called once. */
+  onEnd(why: string | undefined): void;
 }
 
 /** Reads messages of `schema` from `input` until it ends. */
@@ -22,7 +22,7 @@ export function readMessages<Schema extends v.GenericSchema>(
 ): void {
   let rest = "";
   let ended = false;
-  const end = (why: string | null): void => {
+  const end = (why: string | undefined): void => {
     if (ended) return;
     ended = true;
     events.onEnd(why);
@@ -40,8 +40,8 @@ export function readMessages<Schema extends v.GenericSchema>(
     if (rest.length > lineCharactersMax) end(`a message of more than ${lineCharactersMax} characters`);
   });
   input.on("error", (error) => end(error.message));
-  input.on("end", () => end(null));
-  input.on("close", () => end(null));
+  input.on("end", () => end(undefined));
+  input.on("close", () => end(undefined));
 }
 
 function parse<Schema extends v.GenericSchema>(

@@ -31,7 +31,7 @@ const settingsSchema = v.object({
   clientHalfClose: v.picklist(["gone", "serve"]),
   hold: v.object({ requestsMax: count, bytesMax: count, timeMs: count }),
   dataPlane: v.object({
-    tls: v.nullable(v.object({ ...files, names: v.array(v.object({ serverName: text, ...files })) })),
+    tls: v.optional(v.object({ ...files, names: v.array(v.object({ serverName: text, ...files })) })),
     proxyProtocolFrom: v.array(text),
     trustedProxies: v.array(text),
     traceparent: v.picklist(["pass", "make"]),
@@ -41,7 +41,7 @@ const settingsSchema = v.object({
   services: v.array(
     v.object({
       name: text,
-      match: v.object({ host: v.nullable(text), path: v.nullable(text) }),
+      match: v.object({ host: v.optional(text), path: v.optional(text) }),
       firstByte: v.array(v.object({ path: text, timeMs: count })),
       route: count,
     }),
@@ -52,7 +52,7 @@ export type WorkerSettings = v.InferOutput<typeof settingsSchema>;
 export const toWorkerSchema = v.variant("kind", [
   /** The first message, and again when something of it has changed. */
   v.object({ kind: v.literal("settings"), settings: settingsSchema }),
-  v.object({ kind: v.literal("route"), route: count, host: text, dataUrl: text, epoch: v.nullable(count) }),
+  v.object({ kind: v.literal("route"), route: count, host: text, dataUrl: text, epoch: v.optional(count) }),
   v.object({ kind: v.literal("hold"), route: count }),
   v.object({ kind: v.literal("drop"), route: count, host: text, reason: text }),
   v.object({ kind: v.literal("wait-for-port"), route: count }),

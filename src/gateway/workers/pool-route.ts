@@ -22,9 +22,9 @@ export class PoolRoute implements RouteTarget {
   readonly hooks: RouteHooks;
   readonly id: number;
   readonly #options: PoolRouteOptions;
-  #active: Extract<ToWorker, { kind: "route" }> | null = null;
+  #active: Extract<ToWorker, { kind: "route" }> | undefined;
   /** What was said about it since. */
-  #after: "hold" | "wait-for-port" | null = null;
+  #after: "hold" | "wait-for-port" | undefined;
 
   constructor(options: PoolRouteOptions) {
     this.#options = options;
@@ -33,8 +33,8 @@ export class PoolRoute implements RouteTarget {
     this.hooks = options.hooks;
   }
 
-  get host(): string | null {
-    return this.#active?.host ?? null;
+  get host(): string | undefined {
+    return this.#active?.host;
   }
 
   get waiting(): RouteTarget["waiting"] {
@@ -43,14 +43,15 @@ export class PoolRoute implements RouteTarget {
 
   /** What a worker that has heard nothing yet must be told. */
   get history(): readonly RouteMessage[] {
-    if (this.#active === null) return [];
-    return this.#after === null ? [this.#active] : [this.#active, { kind: this.#after, route: this.id }];
+    if (this.#active === undefined) return [];
+    return this.#after === undefined ? [this.#active] : [this.#active, { kind: this.#after, route: this.id }];
   }
 
   route(host: string, dataUrl: string, epoch: number | undefined): void {
-    this.#active = { kind: "route", route: this.id, host, dataUrl, epoch: epoch ?? null };
-    this.#after = null;
-    this.#options.send(this.#active);
+    const active = { kind: "route", route: this.id, host, dataUrl, epoch } as const;
+    this.#active = active;
+    this.#after = undefined;
+    this.#options.send(active);
   }
 
   holdRequests(): void {
@@ -60,18 +61,18 @@ export class PoolRoute implements RouteTarget {
 
   drop(host: string, reason: string): void {
     if (this.#active?.host !== host) return;
-    this.#active = null;
+    this.#active = undefined;
     this.#options.send({ kind: "drop", route: this.id, host, reason });
   }
 
   waitForPort(): void {
-    if (this.#active === null || this.#after === "hold") return;
+    if (this.#active === undefined || this.#after === "hold") return;
     this.#after = "wait-for-port";
     this.#options.send({ kind: "wait-for-port", route: this.id });
   }
 
   close(): void {
-    this.#active = null;
+    this.#active = undefined;
     this.#options.send({ kind: "close", route: this.id });
     this.#options.onClose(this.id);
   }

@@ -39,14 +39,14 @@ export class WorkerStartError extends OperatorError {
 }
 
 export class WorkerPool implements Plane {
-  readonly server = null;
+  readonly server = undefined;
   readonly #options: WorkerPoolOptions;
   readonly #routes = new Map<number, PoolRoute>();
   #processes: readonly WorkerProcess[] = [];
   #lastRoute = 0;
   #descriptor = -1;
   #port = 0;
-  #onStart: { resolve(): void; reject(error: Error): void } | null = null;
+  #onStart: { resolve(): void; reject(error: Error): void } | undefined = undefined;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -73,7 +73,7 @@ export class WorkerPool implements Plane {
       ...new Set(
         this.#processes.flatMap(({ report, trouble }) => [
           ...(report?.troubles ?? []),
-          ...(trouble === null ? [] : [trouble]),
+          ...(trouble === undefined ? [] : [trouble]),
         ]),
       ),
     ];

@@ -31,18 +31,18 @@ interface Running {
   readonly child: ChildProcess;
   readonly startedAt: number;
   listening: boolean;
-  silence: Timer | null;
+  silence: Timer | undefined;
 }
 
 export class WorkerProcess {
   readonly #options: WorkerProcessOptions;
-  #running: Running | null = null;
+  #running: Running | undefined;
   #restart: RestartState = freshRestart;
-  #restartTimer: Timer | null = null;
+  #restartTimer: Timer | undefined;
   #restarts = 0;
-  #stopping: (() => void) | null = null;
+  #stopping: (() => void) | undefined;
   #stopped = false;
-  #report: Extract<FromWorker, { kind: "report" }> | null = null;
+  #report: Extract<FromWorker, { kind: "report" }> | undefined;
 
   constructor(options: WorkerProcessOptions) {
     this.#options = options;
@@ -51,24 +51,24 @@ export class WorkerProcess {
 
   get status(): WorkerStatus {
     const running = this.#running;
-    const state = running === null ? "waiting" : running.listening ? "serving" : "starting";
+    const state = running === undefined ? "waiting" : running.listening ? "serving" : "starting";
     return {
-      pid: running?.child.pid ?? null,
+      pid: running?.child.pid,
       state,
       connections: this.#report?.connections ?? 0,
       restarts: this.#restarts,
     };
   }
 
-  /** What it said last; null while there is no process that said something. */
-  get report(): Extract<FromWorker, { kind: "report" }> | null {
+  /** What it said last; undefined while there is no process that said something. */
+  get report(): Extract<FromWorker, { kind: "report" }> | undefined {
     return this.#report;
   }
 
   send(message: ToWorker): void {
     const running = this.#running;
-    const input = running?.child.stdin ?? null;
-    if (running === null || input === null) return;
+    const input = running?.child.stdin ?? undefined;
+    if (running === undefined || input === undefined) return;
     if (!sendMessage(input, message)) this.#kill(running, "it does not read its messages");
   }
 
@@ -77,7 +77,7 @@ export class WorkerProcess {
     this.#stopped = true;
     this.#restartTimer?.cancel();
     const running = this.#running;
-    if (running === null) return Promise.resolve();
+    if (running === undefined) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.#options.clock.setTimer(drainMs + endMsMax, () => running.child.kill("SIGKILL"));
       this.#stopping = () => {
@@ -96,7 +96,7 @@ export class WorkerProcess {
       clock,
     } = this.#options;
     const child = spawn(program, [...args, String(number)], { stdio: ["pipe", "pipe", "inherit", descriptor] });
-    const running: Running = { child, startedAt: clock.now(), listening: false, silence: null };
+    const running: Running = { child, startedAt: clock.now(), listening: false, silence: undefined };
     this.#running = running;
     child.once("error", (error) => this.#onEnd(running, `it cannot be started: ${error.message}`));
     child.once("exit", (code, signal) =>
@@ -106,7 +106,7 @@ export class WorkerProcess {
     if (child.stdout !== null)
       readMessages(child.stdout, fromWorkerSchema, {
         onMessage: (message) => this.#heard(running, message),
-        onEnd: (why) => why !== null && this.#kill(running, why),
+        onEnd: (why) => why !== undefined && this.#kill(running, why),
       });
     this.#watchSilence(running);
     for (const message of this.#options.greeting()) this.send(message);
@@ -136,8 +136,8 @@ export class WorkerProcess {
   #onEnd(running: Running, why: string): void {
     if (this.#running !== running) return;
     const { clock, log, number, onLost } = this.#options;
-    this.#running = null;
-    this.#report = null;
+    this.#running = undefined;
+    this.#report = undefined;
     running.silence?.cancel();
     if (this.#stopped) return this.#stopping?.();
     const { state, delayMs } = afterEnd(this.#restart, clock.now() - running.startedAt);
@@ -149,9 +149,9 @@ export class WorkerProcess {
     this.#restartTimer = clock.setTimer(delayMs, () => this.#start());
   }
 
-  /** For the troubles of the gateway: null while all is well. */
-  get trouble(): string | null {
-    if (this.#restart.endsInRow < 3 || this.#running?.listening === true) return null;
+  /** For the troubles of the gateway: undefined while all is well. */
+  get trouble(): string | undefined {
+    if (this.#restart.endsInRow < 3 || this.#running?.listening === true) return undefined;
     return `worker ${this.#options.number} ended ${this.#restart.endsInRow} times in a row`;
   }
 }

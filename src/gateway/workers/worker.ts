@@ -58,9 +58,9 @@ class Worker {
   readonly #onEnd: () => void;
   readonly #routes = new Map<number, Route>();
   readonly #metrics = new DeltaMetrics();
-  #settings: WorkerSettings | null = null;
-  #plane: LocalPlane | null = null;
-  #timer: Timer | null = null;
+  #settings: WorkerSettings | undefined;
+  #plane: LocalPlane | undefined;
+  #timer: Timer | undefined;
   #timerIsFor: "idle" | "news" = "idle";
   #ending = false;
 
@@ -74,7 +74,7 @@ class Worker {
       case "settings":
         return this.#follow(message.settings);
       case "route":
-        return this.#routes.get(message.route)?.target.route(message.host, message.dataUrl, message.epoch ?? undefined);
+        return this.#routes.get(message.route)?.target.route(message.host, message.dataUrl, message.epoch);
       case "hold":
         return this.#routes.get(message.route)?.target.holdRequests();
       case "drop":
@@ -90,17 +90,17 @@ class Worker {
     }
   }
 
-  orphaned(why: string | null): void {
+  orphaned(why: string | undefined): void {
     if (this.#ending) return;
     this.#options.log.warn(
       "the control plane is gone: finishing the requests in progress",
-      why === null ? {} : { why },
+      why === undefined ? {} : { why },
     );
     this.#end({ drainMs: this.#settings?.drainMs ?? 0, idle: "close" });
   }
 
   #follow(settings: WorkerSettings): void {
-    const isFirst = this.#settings === null;
+    const isFirst = this.#settings === undefined;
     this.#settings = settings;
     const { clock, log } = this.#options;
     const plane = (this.#plane ??= new LocalPlane({
@@ -148,7 +148,7 @@ class Worker {
   }
 
   #reportSoon(): void {
-    if (this.#timerIsFor === "news" && this.#timer !== null) return;
+    if (this.#timerIsFor === "news" && this.#timer !== undefined) return;
     this.#timer?.cancel();
     this.#timerIsFor = "news";
     this.#timer = this.#options.clock.setTimer(reportMs, () => this.#report());
@@ -157,7 +157,7 @@ class Worker {
   #report(): void {
     this.#timer?.cancel();
     const plane = this.#plane;
-    if (plane === null) return;
+    if (plane === undefined) return;
     const routes = [...this.#routes].map(([route, { target, ended }]) => {
       const told = [...ended.values()];
       ended.clear();

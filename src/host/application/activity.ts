@@ -17,8 +17,8 @@ const threadsMax = 256;
 const shown = { processes: 8, kindsOfThreads: 6, commandCharacters: 80 } as const;
 
 export interface Activity {
-  /** Of all processes that it ever had, as far as they were seen; null: this system does not tell. */
-  readonly cpuMs: number | null;
+  /** Of all processes that it ever had, as far as they were seen; undefined: this system does not tell. */
+  readonly cpuMs: number | undefined;
   /** A thread runs or waits for a processor. */
   readonly isRunnable: boolean;
 }
@@ -35,7 +35,7 @@ export class ActivityMeter {
 
   read(): Activity {
     const processes = processesOfGroup(this.#leader);
-    if (processes.length === 0) return { cpuMs: null, isRunnable: false };
+    if (processes.length === 0) return { cpuMs: undefined, isRunnable: false };
     const seen = new Map(processes.map(({ pid, born }) => [`${pid} ${born}`, cpuMsOf(pid) ?? 0]));
     for (const [key, cpuMs] of seen) this.#cpuMs += Math.max(0, cpuMs - (this.#seen.get(key) ?? 0));
     this.#seen = seen;

@@ -14,13 +14,13 @@ export interface CheckTarget {
   /** A loopback address. */
   readonly host: string;
   readonly port: number;
-  /** null: it is well when the port accepts a connection. */
-  readonly path: string | null;
+  /** undefined: it is well when the port accepts a connection. */
+  readonly path: string | undefined;
 }
 
 /** Resolves once, never rejects; after `signal` its result means nothing. */
 export function checkHealth(target: CheckTarget, signal: AbortSignal): Promise<CheckResult> {
-  return target.path === null ? connects(target, signal) : answersWell(target, target.path, signal);
+  return target.path === undefined ? connects(target, signal) : answersWell(target, target.path, signal);
 }
 
 function connects({ host, port }: CheckTarget, signal: AbortSignal): Promise<CheckResult> {

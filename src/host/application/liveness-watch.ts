@@ -58,7 +58,7 @@ export class LivenessWatch {
   #lookLater(): void {
     this.#timer = this.#options.clock.setTimer(lookMs, () => {
       this.#lookLater();
-      this.#step({ kind: "looked", vitals: wantsVitals(this.#state) ? this.#options.vitals() : null });
+      this.#step({ kind: "looked", vitals: wantsVitals(this.#state) ? this.#options.vitals() : undefined });
     });
   }
 

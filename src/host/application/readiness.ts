@@ -21,8 +21,8 @@ export type Look =
 
 export interface ReadinessOptions {
   readonly port: number;
-  /** Ready when it answers 2xx or 3xx; null: when the port accepts a connection. */
-  readonly path: string | null;
+  /** Ready when it answers 2xx or 3xx; undefined: when the port accepts a connection. */
+  readonly path: string | undefined;
   readonly timeoutMs: number;
   /** Asked in this order. */
   readonly addresses: readonly Loopback[];
@@ -52,11 +52,11 @@ export async function becomesReady(options: ReadinessOptions, signal: AbortSigna
   const { clock, timeoutMs, onWarning } = options;
   const startedAt = clock.now();
   const explanation = new Explanation(options);
-  let isListening = options.path === null;
+  let isListening = options.path === undefined;
   while (!signal.aborted) {
     // A request tells no more than a connection while nobody listens, and takes several times the processor time, which
     // the start itself needs.
-    let found = await lookAround(isListening ? options : { ...options, path: null }, signal);
+    let found = await lookAround(isListening ? options : { ...options, path: undefined }, signal);
     if (!isListening && found.address !== undefined) {
       isListening = true;
       found = await lookAround(options, signal);
@@ -92,11 +92,11 @@ async function lookAround(
 export function lookAt(
   address: Loopback,
   port: number,
-  path: string | null,
+  path: string | undefined,
   signal: AbortSignal,
   timeoutMs = answerMsMax,
 ): Promise<Look> {
-  return path === null ? connects(address, port, timeoutMs) : answersWell(address, port, path, signal, timeoutMs);
+  return path === undefined ? connects(address, port, timeoutMs) : answersWell(address, port, path, signal, timeoutMs);
 }
 
 function connects(host: Loopback, port: number, timeout: number): Promise<Look> {
@@ -189,7 +189,7 @@ class Explanation {
 
 function describeReady({ addresses, port, path }: ReadinessOptions): string {
   const where = addresses.map((address) => formatPort(address, port)).join(" or ");
-  return path === null
+  return path === undefined
     ? `ready is: ${where} accepts a connection`
     : `ready is: GET ${path} at ${where} answers 2xx or 3xx`;
 }

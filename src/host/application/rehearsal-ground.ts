@@ -159,7 +159,7 @@ function rehearsed(application: ApplicationConfig, dataFolder: string, copy: str
       ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, there(value)])),
       [rehearsalVariable]: "1",
     },
-    stopCommand: stopCommand?.map(there) ?? null,
+    stopCommand: stopCommand?.map(there),
     restartsMax: 0,
   };
 }

@@ -69,7 +69,7 @@ export class Supervisor implements SupervisedApplication {
   /** Process group of the last start. */
   #group: number | undefined;
   /** How the run before this one ended, or why the start failed. */
-  #lastEnd: string | null = null;
+  #lastEnd: string | undefined;
   #changedAt: number;
 
   constructor(options: SupervisorOptions) {
@@ -113,12 +113,13 @@ export class Supervisor implements SupervisedApplication {
     const state = this.#state;
     if (state.kind === "running") {
       const { state: liveness } = state.watch;
-      const detail = liveness.kind === "ready" ? null : liveness.kind === "stuck" ? this.#lastEnd : liveness.detail;
-      return { state: liveness.kind, forMs: now - liveness.since, detail, restarts };
+      const detail =
+        liveness.kind === "ready" ? undefined : liveness.kind === "stuck" ? this.#lastEnd : liveness.detail;
+      return { state: liveness.kind, forMs: now - liveness.since, detail: detail ?? null, restarts };
     }
     const isComing = state.kind === "starting" || state.kind === "between";
     const kind = !isComing ? "stopped" : this.#restarts.length > 0 ? "restarting" : "starting";
-    return { state: kind, forMs: now - this.#changedAt, detail: this.#lastEnd, restarts };
+    return { state: kind, forMs: now - this.#changedAt, detail: this.#lastEnd ?? null, restarts };
   }
 
   /** Resolves when the application is ready (again); never rejects: when it is given up, the gate is shut anyway. */
@@ -185,7 +186,7 @@ export class Supervisor implements SupervisedApplication {
 
   async #launch(): Promise<void> {
     const { application, scope } = this.#options;
-    if (application.port !== null) await this.#ensureOwnPort(application.port);
+    if (application.port !== undefined) await this.#ensureOwnPort(application.port);
     const group = new Watched({
       command: application.command,
       cwd: application.cwd,
@@ -253,7 +254,7 @@ export class Supervisor implements SupervisedApplication {
   async #runStopCommand(): Promise<void> {
     const { application, onWarning } = this.#options;
     const { stopCommand: command, cwd, stopTimeoutMs: timeoutMs } = application;
-    if (command === null || this.#group === undefined) return;
+    if (command === undefined || this.#group === undefined) return;
     const problem = await runStopCommand({ command, cwd, env: this.#environment, timeoutMs });
     if (problem !== undefined) onWarning(`the stop command "${command.join(" ")}" ${problem}`);
   }

@@ -85,7 +85,7 @@ export class Watched {
       stdio: ["pipe", stream, stream],
     });
     this.#child.stdin?.on("error", () => undefined);
-    if (output !== undefined) drainInto(output, [this.#child.stdout, this.#child.stderr]);
+    if (output !== undefined) drainInto(output, [this.#child.stdout ?? undefined, this.#child.stderr ?? undefined]);
     this.#ended = new Promise((resolve, reject) => {
       this.#child.once("error", reject);
       this.#child.once("exit", (code, signal) => {
@@ -119,7 +119,7 @@ export class Watched {
   }
 }
 
-function drainInto(output: OutputSink, streams: readonly (Readable | null)[]): void {
+function drainInto(output: OutputSink, streams: readonly (Readable | undefined)[]): void {
   let open = streams.length;
   for (const stream of streams) {
     stream?.on("data", (bytes: Uint8Array) => output.take(bytes));

@@ -74,9 +74,9 @@ export class GatewayWatch {
     this.#tell();
   }
 
-  /** A gateway said which format of records all hosts of the service read; null: it did not say. */
-  toldFormat(gateway: string, format: number | null): void {
-    if (format !== null) this.#formats.tell(gateway, format, this.#options.clock.now());
+  /** A gateway said which format of records all hosts of the service read; undefined: it did not say. */
+  toldFormat(gateway: string, format: number | undefined): void {
+    if (format !== undefined) this.#formats.tell(gateway, format, this.#options.clock.now());
   }
 
   /** Of the next record that this host writes as a primary. */

@@ -31,7 +31,7 @@ export interface OrderPorts {
   readonly instance: string;
   readonly driftMarginMs: number;
   /** Identity of the vault, as it was read last. */
-  readonly vaultId: () => string | null;
+  readonly vaultId: () => string | undefined;
 }
 
 /** First the order's age, then the log to its end. Rejects with what cannot be read. */
@@ -40,9 +40,9 @@ export async function judgeOrder(
   follower: Follower,
   { clock, instance, driftMarginMs, vaultId }: OrderPorts,
 ): Promise<WitnessVerdict> {
-  const expired = judgeAge(request.basedOn, instance, clock.now());
+  const expired = judgeAge(request.basedOn ?? undefined, instance, clock.now());
   if (expired !== undefined) return { kind: "refused", refusal: expired };
-  const { planned, epoch, gatewaysRegistered, gatewaysSeeingDown, positionHeard = 0, vault = null } = request;
+  const { planned, epoch, gatewaysRegistered, gatewaysSeeingDown, positionHeard = 0, vault } = request;
   await readAsFarAs(positionHeard, follower, clock);
   const evidence = {
     planned,
@@ -50,16 +50,16 @@ export async function judgeOrder(
     gatewaysRegistered,
     gatewaysSeeingDown: gatewaysSeeingDown.length,
     positionHeard,
-    vault,
+    vault: vault ?? undefined,
   };
   return judgePromotion(evidence, witnessView(follower, clock.now(), driftMarginMs, vaultId()));
 }
 
-function witnessView(follower: Follower, now: number, driftMarginMs: number, vault: string | null): WitnessView {
+function witnessView(follower: Follower, now: number, driftMarginMs: number, vault: string | undefined): WitnessView {
   const { epoch, lastRecordSeenAt } = follower;
   return {
     epoch: epoch?.epoch ?? 0,
-    epochHost: epoch?.host ?? null,
+    epochHost: epoch?.host,
     position: follower.reader.position,
     vault,
     vacated: epoch?.vacated ?? false,

@@ -4,10 +4,10 @@ import type { Term } from "../primary/term.ts";
 import type { Refusal } from "../../core/refusal.ts";
 
 /** Why an order to step down, meant for `epoch`, is not obeyed; undefined: it is. */
-export function whyNotDemoted(state: HostState, term: Term | undefined, epoch: number | null): string | undefined {
+export function whyNotDemoted(state: HostState, term: Term | undefined, epoch: number | undefined): string | undefined {
   if ((state.kind !== "primary" && state.kind !== "starting") || term === undefined)
     return `this host is ${state.kind}, not primary`;
-  if (epoch === null || epoch === state.epoch) return undefined;
+  if (epoch === undefined || epoch === state.epoch) return undefined;
   return `the order is for the primary of epoch ${epoch}; this host is ${state.kind} in epoch ${state.epoch}`;
 }
 

@@ -26,7 +26,7 @@ import { ObservedStore } from "./observed-store.ts";
 import { endsWithin } from "../../runtime/timeout.ts";
 import { VaultProbe } from "./vault-probe.ts";
 
-/** The world of a canary. null in its place: nothing is asked, and only the host's own puts tell of the vault. */
+/** The world of a canary. undefined in its place: nothing is asked, and only the host's own puts tell of the vault. */
 export interface CanaryPorts {
   readonly places: readonly DiskPlace[];
   /** "this process has 1024 of 1024 descriptors open; raise LimitNOFILE" */
@@ -34,11 +34,11 @@ export interface CanaryPorts {
 }
 
 export interface CanaryOptions {
-  readonly ports: CanaryPorts | null;
+  readonly ports: CanaryPorts | undefined;
   readonly clock: Clock;
   /** Its puts are observed, see `store`. */
   readonly store: Store;
-  readonly vaultId: string | null;
+  readonly vaultId: string | undefined;
   readonly host: string;
   readonly instance: string;
   readonly diskStallMs: number;
@@ -84,7 +84,7 @@ export class Canary {
 
   start(): void {
     const { ports } = this.#options;
-    if (ports === null) return;
+    if (ports === undefined) return;
     for (const [index, place] of ports.places.entries()) this.#askDisk(place, index);
     this.#askVault(ports.places.length);
     this.#lookAgain(ports.places.length + 1);
@@ -128,7 +128,9 @@ export class Canary {
         (error: unknown) => this.#hearPutFailed(error),
       )
       .then(() =>
-        this.#after(timer, this.vault.writeError === null ? vaultEveryMs : vaultAgainMs, () => this.#askVault(timer)),
+        this.#after(timer, this.vault.writeError === undefined ? vaultEveryMs : vaultAgainMs, () =>
+          this.#askVault(timer),
+        ),
       )
       .catch(() => undefined);
   }
@@ -136,10 +138,10 @@ export class Canary {
   async #lookAtVault(): Promise<void> {
     const { store } = this.#options;
     const { wroteMs, writeError } = this.vault;
-    if (writeError === null && wroteMs !== null && wroteMs < vaultEveryMs) return;
+    if (writeError === undefined && wroteMs !== undefined && wroteMs < vaultEveryMs) return;
     const id = await this.#probe.identify();
     this.#hear({ kind: "vault-identified", id });
-    if (id === null)
+    if (id === undefined)
       return this.#hear({
         kind: "vault-failed",
         reason: `${store.url} has no identity.json any more: is the shared area mounted?`,

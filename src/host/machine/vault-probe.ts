@@ -27,11 +27,11 @@ export class VaultProbe {
   }
 
   /**
-   * The vault's identity as it is now, null when there is none. Rejects with StoreError and what an identity cannot be
-   * read by.
+   * The vault's identity as it is now, undefined when there is none. Rejects with StoreError and what an identity
+   * cannot be read by.
    */
-  async identify(): Promise<string | null> {
-    return (await readIdentity(this.#options.store))?.id ?? null;
+  async identify(): Promise<string | undefined> {
+    return (await readIdentity(this.#options.store))?.id;
   }
 
   /** Rejects with StoreError. An object that was put and could not be deleted is deleted the next time. */

@@ -141,7 +141,7 @@ export class Journal {
   }
 
   /** Journals everything that is committed, then `vacate`, then ends. The application is gone by then. */
-  async vacate(reason: string, successor: string | null): Promise<number> {
+  async vacate(reason: string, successor: string | undefined): Promise<number> {
     const position = await this.append({ kind: "vacate", reason, successor });
     this.shut();
     await this.#loop;

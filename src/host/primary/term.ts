@@ -183,7 +183,7 @@ export class Term {
 
   /** The planned end; rejects when the term was cut meanwhile. */
   async stepDown(
-    successor: string | null,
+    successor: string | undefined,
     reason: string,
     onPhase: (phase: DemotePhase, ms: number) => void,
   ): Promise<number> {

@@ -42,15 +42,15 @@ export class LogStatus {
     return this.#position;
   }
 
-  /** Milliseconds since a record was seen; null: never. */
-  get lastRecordAgeMs(): number | null {
-    return this.#lastRecordAt === undefined ? null : this.#options.clock.now() - this.#lastRecordAt;
+  /** Milliseconds since a record was seen; undefined: never. */
+  get lastRecordAgeMs(): number | undefined {
+    return this.#lastRecordAt === undefined ? undefined : this.#options.clock.now() - this.#lastRecordAt;
   }
 
-  /** To whom this host handed over, and how long ago; null: to nobody, or somebody has claimed since. */
-  get handover(): { readonly to: string; readonly forMs: number } | null {
+  /** To whom this host handed over, and how long ago; undefined: to nobody, or somebody has claimed since. */
+  get handover(): { readonly to: string; readonly forMs: number } | undefined {
     return this.#handover === undefined
-      ? null
+      ? undefined
       : { to: this.#handover.to, forMs: this.#options.clock.now() - this.#handover.at };
   }
 
@@ -77,8 +77,8 @@ export class LogStatus {
   }
 
   /** The last claim was given up; by this host itself, just now, in favour of `successor`. */
-  vacated(successor: string | null = null): void {
-    if (successor !== null) this.#handover = { to: successor, at: this.#options.clock.now() };
+  vacated(successor: string | undefined = undefined): void {
+    if (successor !== undefined) this.#handover = { to: successor, at: this.#options.clock.now() };
     if (this.#epoch !== undefined) this.#epoch = { ...this.#epoch, vacated: true };
   }
 

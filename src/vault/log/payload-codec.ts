@@ -47,7 +47,7 @@ export function payloadLength(body: RecordBody): number {
         throw new RangeError("manifestHash is not a SHA-256 in lower-case hex");
       return 8 + hashBytes;
     case "vacate":
-      return stringBytes(body.reason) + 1 + (body.successor === null ? 0 : stringBytes(body.successor));
+      return stringBytes(body.reason) + 1 + (body.successor === undefined ? 0 : stringBytes(body.successor));
   }
 }
 
@@ -73,8 +73,8 @@ export function writePayload(writer: ByteWriter, body: RecordBody): void {
       return;
     case "vacate":
       writer.string(body.reason);
-      writer.u8(body.successor === null ? 0 : 1);
-      if (body.successor !== null) writer.string(body.successor);
+      writer.u8(body.successor === undefined ? 0 : 1);
+      if (body.successor !== undefined) writer.string(body.successor);
       return;
   }
 }
@@ -114,7 +114,7 @@ function readBody(kind: RecordKind, reader: ByteReader): RecordBody {
       const reason = reader.string();
       const has = reader.u8();
       if (has > 1) throw new MalformedBytes(`successor flag ${has}`, "0 or 1");
-      return { kind, reason, successor: has === 1 ? reader.string() : null };
+      return { kind, reason, successor: has === 1 ? reader.string() : undefined };
     }
   }
 }

@@ -6,8 +6,8 @@ import type { HostReport } from "../../../src/core/failover/state.ts";
 import { withoutRule, allRules, type Rules } from "../../../src/core/rules.ts";
 import { Scenario } from "../../support/core/failover-scenario.ts";
 
-const healthy: HostReport["vault"] = { id: "v1", wroteMs: 200, writeError: null, latencyMs: 3 };
-const readOnly: HostReport["vault"] = { id: "v1", wroteMs: null, writeError: "EROFS", latencyMs: null };
+const healthy: HostReport["vault"] = { id: "v1", wroteMs: 200, writeError: undefined, latencyMs: 3 };
+const readOnly: HostReport["vault"] = { id: "v1", wroteMs: undefined, writeError: "EROFS", latencyMs: undefined };
 
 /** Hosts go on reporting, so that what they say stays fresh. */
 function quarterSeconds(s: Scenario, count: number, say: (at: number) => void): void {
@@ -58,7 +58,7 @@ describe("a host on a stale copy of the vault", () => {
 
   test("is asked without the evidence when an operator forces exactly it", () => {
     const s = withStale().send({ kind: "command", id: "1", command: { kind: "failover", target: "c", force: true } });
-    expect(s.all("promote")).toMatchObject([{ host: "c", planned: true, positionHeard: 0, vault: null }]);
+    expect(s.all("promote")).toMatchObject([{ host: "c", planned: true, positionHeard: 0, vault: undefined }]);
   });
 
   test("is told by a peer's word too: a gateway that never heard the primary orders with its position", () => {
@@ -288,7 +288,7 @@ describe("a cause that every new primary meets after a second", () => {
       { what: "failover-braked", detail: expect.stringContaining("epoch 3 is the third in 2 s: too many open files") },
     ]);
     expect(wakeAt(s.state, s.now)).toBe(s.now + 1_000);
-    s.send({ kind: "command", id: "1", command: { kind: "failover", target: null, force: false } });
+    s.send({ kind: "command", id: "1", command: { kind: "failover", target: undefined, force: false } });
     expect(s.all("promote")).toMatchObject([{ host: "a", epoch: 3 }]);
   });
 
@@ -442,7 +442,7 @@ describe("an impaired primary", () => {
     expect(s.state.stays).toContain("no host is in better condition");
     expect(s.all("note")).toMatchObject([{ level: "error", what: "primary-impaired" }]);
     s.hears("a", { role: "primary" });
-    expect(s.state.stays).toBeNull();
+    expect(s.state.stays).toBeUndefined();
   });
 
   test("that does not get on with stepping down is promoted over", () => {
@@ -474,6 +474,6 @@ describe("an impaired primary", () => {
 });
 
 test("an order to step down names the epoch that it means", () => {
-  const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "switchover", target: null } });
+  const s = Scenario.serving().send({ kind: "command", id: "1", command: { kind: "switchover", target: undefined } });
   expect(s.all("demote")).toMatchObject([{ host: "a", epoch: 1 }]);
 });

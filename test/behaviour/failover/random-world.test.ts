@@ -18,12 +18,12 @@ function misfortune(world: World): void {
     () => world.wakeUp(host),
     () => world.cut.add(`${gateway.id} ${other.id}`),
     () => world.cut.clear(),
-    () => world.send(gateway, { kind: "command", id: "s", command: { kind: "switchover", target: null } }),
+    () => world.send(gateway, { kind: "command", id: "s", command: { kind: "switchover", target: undefined } }),
     () =>
       world.send(gateway, {
         kind: "command",
         id: "f",
-        command: { kind: "failover", target: null, force: world.chance(0.3) },
+        command: { kind: "failover", target: undefined, force: world.chance(0.3) },
       }),
     () =>
       world.send(gateway, {
@@ -77,7 +77,7 @@ describe("gateways in a world of faults", () => {
       const before = ordersOf(others);
       const promotedBefore = world.promotions;
       if (first !== undefined)
-        world.send(first, { kind: "command", id: "s", command: { kind: "switchover", target: null } });
+        world.send(first, { kind: "command", id: "s", command: { kind: "switchover", target: undefined } });
       world.runUntil(healthyMs + 10_000);
       expect(`seed ${seed}: ${isServed(world)} after ${world.promotions - promotedBefore} promotions`).toBe(
         `seed ${seed}: served after 1 promotions`,

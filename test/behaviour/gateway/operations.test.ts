@@ -16,8 +16,13 @@ const stead = (...args: string[]) =>
   });
 const service = (name: string, hosts: readonly string[], change: Partial<ServiceConfig> = {}): ServiceConfig => ({
   name,
-  match: { host: null, path: null },
-  hosts: hosts.map((id) => ({ id, controlUrl: cluster.host(id).controlUrl, priority: null, nofailover: null })),
+  match: { host: undefined, path: undefined },
+  hosts: hosts.map((id) => ({
+    id,
+    controlUrl: cluster.host(id).controlUrl,
+    priority: undefined,
+    nofailover: undefined,
+  })),
   rejoin: "auto",
   firstByte: [],
   ...change,
@@ -72,7 +77,7 @@ test("services are told apart by host name and path, and a failover of one does 
   await Promise.all([cluster.addHost("a"), cluster.addHost("x", other)]);
   const gateway = await cluster.startGateway({
     services: [
-      service("notes", ["a"], { match: { host: "notes.example", path: null } }),
+      service("notes", ["a"], { match: { host: "notes.example", path: undefined } }),
       service("other", ["x"], { match: { host: "notes.example", path: "/other" } }),
     ],
   });

@@ -49,7 +49,7 @@ async function numberIn(name: string): Promise<number> {
 }
 
 /** These tests are not about its health. */
-const calm = { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null };
+const calm = { path: undefined, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: undefined };
 
 /** An application with a child in a session of its own, which has a database open and ignores the stop signals. */
 const withDaemon = `

@@ -56,16 +56,16 @@ function rehearsals(script: string, change: Partial<ApplicationConfig> = {}): Re
     ...{
       cwd: root,
       env: {},
-      readyPath: null,
+      readyPath: undefined,
       readyTimeoutMs: 30_000,
-      port: null,
+      port: undefined,
       stopSignal: "SIGTERM",
-      stopCommand: null,
+      stopCommand: undefined,
       stopTimeoutMs: 20_000,
       restartsMax: 3,
       restartWindowMs: 60_000,
     },
-    health: { path: null, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: null },
+    health: { path: undefined, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: undefined },
     ...change,
   };
   const config = { dataFolder: data, stateFolder: join(root, "state"), application, secret };

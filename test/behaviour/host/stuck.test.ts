@@ -88,7 +88,7 @@ describe("an application that hangs", () => {
   });
 
   test("is left alone when patience is off, and is failing", async () => {
-    const supervised = await run({ health: { ...shortPatience, timeoutMs: 200, patienceMs: null } });
+    const supervised = await run({ health: { ...shortPatience, timeoutMs: 200, patienceMs: undefined } });
     const pid = await ask(supervised, "/");
     void ask(supervised, "/sleep/1500");
     await until(() => supervised.supervisor.status.state === "failing");
@@ -163,7 +163,7 @@ describe("a port that somebody else has", () => {
   });
 
   test("is not the one that an application gets when it is started again", async () => {
-    const supervised = await run({ health: { ...shortPatience, patienceMs: null } });
+    const supervised = await run({ health: { ...shortPatience, patienceMs: undefined } });
     const { port } = supervised.supervisor;
     const pid = await ask(supervised, "/close");
     await until(() => supervised.supervisor.status.state === "failing");

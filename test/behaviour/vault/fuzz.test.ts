@@ -33,7 +33,7 @@ const bodies: readonly RecordBody[] = [
   { kind: "renew" },
   { kind: "checkpoint", checkpointPosition: 5, manifestHash: "cd".repeat(32) },
   { kind: "vacate", reason: "switchover", successor: "app2" },
-  { kind: "vacate", reason: "", successor: null },
+  { kind: "vacate", reason: "", successor: undefined },
 ];
 
 const section = { kind: "requests", isRequired: false, content: new Uint8Array([1, 2, 3]) };

@@ -130,12 +130,12 @@ for (const role of ["gateway", "host", "both"] satisfies InitRole[]) {
     const uncommented = text.replace(/^#(?=[a-z])/gm, "").replace(/^(?:match\.|env = |ready = ).*$/gm, "");
     const { gateway, host } = parsed(uncommented);
     const plain = parsed(text);
-    expect({ gateway: gateway === null ? null : { ...gateway, services: [] }, host }).toEqual({
-      gateway: plain.gateway === null ? null : { ...plain.gateway, services: [] },
+    expect({ gateway: gateway === undefined ? null : { ...gateway, services: [] }, host }).toEqual({
+      gateway: plain.gateway === undefined ? null : { ...plain.gateway, services: [] },
       host: plain.host,
     });
-    expect(gateway === null).toBe(role === "host");
-    expect(host === null).toBe(role === "gateway");
+    expect(gateway === undefined).toBe(role === "host");
+    expect(host === undefined).toBe(role === "gateway");
   });
 }
 

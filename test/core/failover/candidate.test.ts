@@ -7,13 +7,13 @@ import { report } from "../../support/core/failover-scenario.ts";
 const host = (id: string, change: Partial<HostReport> = {}, view: Partial<HostView> = {}): HostView => ({
   id,
   controlUrl: `http://${id}`,
-  priority: null,
-  nofailover: null,
+  priority: undefined,
+  nofailover: undefined,
   health: seenWell(unknownHealth, 1000, { fall: 2, rise: 2 }),
   report: report(id, change),
   reportAt: 1000,
-  trail: null,
-  vaultSince: null,
+  trail: undefined,
+  vaultSince: undefined,
   ...view,
 });
 
@@ -22,10 +22,10 @@ const rank = (hosts: HostView[], change: { target?: string; tried?: [string, str
     service: "notes",
     hosts,
     tried: new Map(change.tried),
-    target: change.target ?? null,
+    target: change.target,
     force: false,
     positionDue: change.positionDue ?? 0,
-    vault: null,
+    vault: undefined,
     now: 1100,
     staleMs: 500,
   });
@@ -59,7 +59,7 @@ describe("the best candidate", () => {
       host(
         "down",
         {},
-        { health: { kind: "down", since: 0, lastWellAt: null, cause: "refused", successes: 0, failedAt: 0 } },
+        { health: { kind: "down", since: 0, lastWellAt: undefined, cause: "refused", successes: 0, failedAt: 0 } },
       ),
       host("foreign", { service: "other" }),
       host("nofailover", { nofailover: true }),
@@ -67,7 +67,7 @@ describe("the best candidate", () => {
       host("restoring", { role: "restoring", reason: "left behind" }),
       host("silent", {}, { reportAt: 100 }),
       host("tried"),
-      host("unheard", {}, { report: null, reportAt: -Infinity, health: unknownHealth }),
+      host("unheard", {}, { report: undefined, reportAt: -Infinity, health: unknownHealth }),
     ];
     const { eligible, rejected } = rank(hosts, { tried: [["tried", "not ready"]] });
     expect(eligible).toEqual([]);

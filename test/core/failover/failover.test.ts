@@ -30,14 +30,14 @@ describe("a primary is found", () => {
   });
 
   test("on an empty vault the best host begins as soon as all were heard", () => {
-    const s = new Scenario().register("a", "b").hears("a", { epoch: 0, epochHost: null });
+    const s = new Scenario().register("a", "b").hears("a", { epoch: 0, epochHost: undefined });
     expect(s.all("promote")).toEqual([]);
-    s.hears("b", { epoch: 0, epochHost: null, priority: 5 });
+    s.hears("b", { epoch: 0, epochHost: undefined, priority: 5 });
     expect(s.all("promote")).toMatchObject([{ host: "b", epoch: 0, planned: false }]);
   });
 
   test("on an empty vault a host that is never heard delays the first election by a bounded time", () => {
-    const s = new Scenario().register("a", "b").hears("a", { epoch: 0, epochHost: null });
+    const s = new Scenario().register("a", "b").hears("a", { epoch: 0, epochHost: undefined });
     s.after(999);
     expect(s.phase).toBe("unknown");
     s.after(1);
@@ -154,7 +154,7 @@ describe("a hang", () => {
 
 describe("the primary steps down by itself", () => {
   test("a primary that was restarted is replaced at once", () => {
-    const s = Scenario.serving().hears("a", { role: "restoring", instance: "a-2", epoch: 0, epochHost: null });
+    const s = Scenario.serving().hears("a", { role: "restoring", instance: "a-2", epoch: 0, epochHost: undefined });
     expect(s.all("promote")).toMatchObject([{ host: "b" }]);
     expect(s.state.phase).toMatchObject({ failover: { kind: "stepped-down" } });
     expect(s.all("note").filter(({ what }) => what.startsWith("primary-"))).toMatchObject([
@@ -208,7 +208,7 @@ describe("the primary steps down by itself", () => {
     const s = new Scenario().register("a", "b");
     s.send({ kind: "recall", host: "a", epoch: 5, dataUrl: "http://127.0.0.1:9" });
     s.hears("b", { epoch: 5, epochHost: "a", position: 20 });
-    s.hears("a", { role: "restoring", epoch: 0, epochHost: null, instance: "a-9" });
+    s.hears("a", { role: "restoring", epoch: 0, epochHost: undefined, instance: "a-9" });
     expect(s.all("promote")).toEqual([]);
     s.hears("a", { role: "secondary", epoch: 5, epochHost: "a", instance: "a-9", position: 21 });
     expect(s.all("promote")).toMatchObject([{ host: "a", epoch: 5 }]);
@@ -358,7 +358,7 @@ describe("nobody can take over", () => {
 });
 
 describe("a switchover", () => {
-  const ordered = (target: string | null = null): Scenario =>
+  const ordered = (target?: string): Scenario =>
     Scenario.serving().send({ kind: "command", id: "1", command: { kind: "switchover", target } });
 
   test("holds, demotes, promotes, routes, and answers", () => {
@@ -576,13 +576,13 @@ describe("words that a network held up", () => {
   test("a primary that was asked to follow itself, and says for seconds that it is primary, has recovered", () => {
     const s = new Scenario()
       .register("a", "b")
-      .hears("a", { role: "primary", clockMs: null })
+      .hears("a", { role: "primary", clockMs: undefined })
       .hears("b", { nofailover: true });
-    s.hears("a", { role: "secondary", clockMs: null });
+    s.hears("a", { role: "secondary", clockMs: undefined });
     s.after(150);
     expect(s.take("promote")).toMatchObject([{ host: "a" }]);
     for (let second = 0; second < 5; second++)
-      s.after(1_000).hears("b", { nofailover: true }).hears("a", { role: "primary", clockMs: null });
+      s.after(1_000).hears("b", { nofailover: true }).hears("a", { role: "primary", clockMs: undefined });
     expect(s.phase).toBe("serving");
     expect(s.state.routed).toMatchObject({ host: "a" });
   });
@@ -603,7 +603,7 @@ describe("operators", () => {
     const s = Scenario.serving().send({
       kind: "command",
       id: "1",
-      command: { kind: "failover", target: null, force: false },
+      command: { kind: "failover", target: undefined, force: false },
     });
     expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
     s.send({ kind: "command", id: "2", command: { kind: "failover", target: "c", force: true } });
@@ -615,7 +615,7 @@ describe("operators", () => {
       .send({ kind: "command", id: "1", command: { kind: "pause" } })
       .refused("a")
       .refused("a");
-    s.send({ kind: "command", id: "2", command: { kind: "failover", target: null, force: false } });
+    s.send({ kind: "command", id: "2", command: { kind: "failover", target: undefined, force: false } });
     expect(s.all("promote")).toMatchObject([{ host: "b", planned: false }]);
   });
 

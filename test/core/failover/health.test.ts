@@ -13,7 +13,7 @@ const up = (at: number): HostHealth => seenWell(unknownHealth, at, settings);
 
 describe("a host's health", () => {
   test("is up at the first good sign of a host that was never heard", () => {
-    expect(up(5)).toEqual({ kind: "up", since: 5, lastWellAt: 5, failures: 0, refusals: 0, doubt: null });
+    expect(up(5)).toEqual({ kind: "up", since: 5, lastWellAt: 5, failures: 0, refusals: 0, doubt: undefined });
   });
 
   test("is down after as many failures in a row as `fall` says, and keeps when it was last well", () => {
@@ -49,7 +49,14 @@ describe("a host's health", () => {
   });
 
   test("is up again only after as many good signs in a row as `rise` says", () => {
-    let health: HostHealth = { kind: "down", since: 0, lastWellAt: null, cause: "timeout", successes: 0, failedAt: 0 };
+    let health: HostHealth = {
+      kind: "down",
+      since: 0,
+      lastWellAt: undefined,
+      cause: "timeout",
+      successes: 0,
+      failedAt: 0,
+    };
     health = seenWell(health, 1, settings);
     expect(health.kind).toBe("down");
     health = seenFailing(health, "timeout", 2, 2, settings);

@@ -76,7 +76,7 @@ describe("the vault as this host finds it", () => {
     const condition = after(
       ...[1, 2, 3, 500, 2].map((ms, index) => [index * 100, { kind: "vault-wrote", ms }] as const),
     );
-    expect(vaultHealthOf(condition, 1_000)).toEqual({ id: "0f7a", wroteMs: 600, writeError: null, latencyMs: 2 });
+    expect(vaultHealthOf(condition, 1_000)).toEqual({ id: "0f7a", wroteMs: 600, writeError: undefined, latencyMs: 2 });
   });
 
   test("forgets old latencies: a vault that became slow is slow", () => {
@@ -99,15 +99,15 @@ describe("the vault as this host finds it", () => {
       latencyMs: 1,
     });
     const over = stepCondition(condition, { kind: "vault-wrote", ms: 1 }, 1_200);
-    expect([impairmentsOf(over, 1_200, stallMs), vaultHealthOf(over, 1_200).writeError]).toEqual([[], null]);
+    expect([impairmentsOf(over, 1_200, stallMs), vaultHealthOf(over, 1_200).writeError]).toEqual([[], undefined]);
   });
 
   test("was never written by a host that has just started", () => {
-    expect(vaultHealthOf(initialCondition(null), 5)).toEqual({
-      id: null,
-      wroteMs: null,
-      writeError: null,
-      latencyMs: null,
+    expect(vaultHealthOf(initialCondition(undefined), 5)).toEqual({
+      id: undefined,
+      wroteMs: undefined,
+      writeError: undefined,
+      latencyMs: undefined,
     });
   });
 });

@@ -44,7 +44,7 @@ function tell(
     now += story.lookAfterMs?.(now) ?? lookMs;
     const looked = stepLiveness(
       state,
-      { kind: "looked", vitals: wantsVitals(state) ? story.vitals(now) : null },
+      { kind: "looked", vitals: wantsVitals(state) ? story.vitals(now) : undefined },
       now,
       all,
       rules,
@@ -85,7 +85,7 @@ describe("an application that does not answer its check", () => {
     ["burns a processor", moving((atMs) => ({ cpuMs: atMs }))],
     ["gets a fiftieth of a processor", moving((atMs) => ({ cpuMs: atMs / 50 }))],
     ["is ready to run, and the machine is too busy to let it", moving(() => ({ isRunnable: true }))],
-    ["runs where nobody can see whether it does anything", moving(() => ({ cpuMs: null }))],
+    ["runs where nobody can see whether it does anything", moving(() => ({ cpuMs: undefined }))],
   ])("is failing for an hour and never stuck while it %s", (_, vitals) => {
     const { told } = tell({ answer: hangsAt(5_000), vitals }, hour);
     expect(told.map(({ state }) => state)).toEqual(["failing"]);
@@ -119,7 +119,7 @@ describe("an application that does not answer its check", () => {
   });
 
   test("is never stuck when patience is off", () => {
-    const { told } = tell({ answer: hangsAt(5_000), vitals: () => atRest }, hour, { patienceMs: null });
+    const { told } = tell({ answer: hangsAt(5_000), vitals: () => atRest }, hour, { patienceMs: undefined });
     expect(told.map(({ state }) => state)).toEqual(["failing"]);
   });
 

@@ -13,7 +13,7 @@ const evidence: PromotionEvidence = {
   gatewaysRegistered: 3,
   gatewaysSeeingDown: 1,
   positionHeard: 0,
-  vault: null,
+  vault: undefined,
 };
 const alive: WitnessView = {
   epoch: 4,
@@ -41,7 +41,7 @@ describe("the age of an order", () => {
   });
 
   test("does not matter where the gateway knows no clock of the host", () => {
-    expect(judgeAge(null, "i", 1e9)).toBeUndefined();
+    expect(judgeAge(undefined, "i", 1e9)).toBeUndefined();
     expect(judgeAge(undefined, "i", 1e9)).toBeUndefined();
   });
 });
@@ -75,7 +75,9 @@ describe("the candidate's witness", () => {
   test("accepts after a vacate record, for a planned change, and for an empty log", () => {
     expect(judgePromotion(evidence, { ...alive, vacated: true }).kind).toBe("accepted");
     expect(judgePromotion({ ...evidence, planned: true }, alive).kind).toBe("accepted");
-    expect(judgePromotion({ ...evidence, epoch: 0 }, { ...alive, epoch: 0, epochHost: null }).kind).toBe("accepted");
+    expect(judgePromotion({ ...evidence, epoch: 0 }, { ...alive, epoch: 0, epochHost: undefined }).kind).toBe(
+      "accepted",
+    );
   });
 
   test("tells a gateway that is behind who has the epoch, even when the change was planned", () => {
@@ -88,7 +90,7 @@ describe("the log that a candidate has read to its end", () => {
   const view = { position: 12, vault: "0f7a" };
 
   test("is not that of the service when the primary was heard further on", () => {
-    expect(judgeLog({ positionHeard: 12, vault: null }, view)).toBeUndefined();
+    expect(judgeLog({ positionHeard: 12, vault: undefined }, view)).toBeUndefined();
     const refusal = judgeLog({ positionHeard: 31, vault: "0f7a" }, view);
     expect(refusal).toMatchObject({
       kind: "other_log",
@@ -101,7 +103,7 @@ describe("the log that a candidate has read to its end", () => {
       kind: "other_log",
       reason: expect.stringContaining("its identity is 0f7a"),
     });
-    expect(judgeLog({ positionHeard: 0, vault: "beef" }, { ...view, vault: null })).toBeUndefined();
+    expect(judgeLog({ positionHeard: 0, vault: "beef" }, { ...view, vault: undefined })).toBeUndefined();
   });
 
   test("is asked for in a switchover too, and not when an operator forces it", () => {

@@ -31,14 +31,14 @@ describe("who counts", () => {
 
   test("peers of the file that nobody has met count, so that a newcomer is no majority of one", () => {
     expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }))).toEqual({
-      links: { [url(2)]: null, [url(3)]: null },
+      links: { [url(2)]: undefined, [url(3)]: undefined },
       registered: ["g1", url(2), url(3)],
     });
   });
 
   test("once another gateway is known the registry counts, and addresses of the file are only tried", () => {
     expect(ask([2, 9], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }))).toEqual({
-      links: { [url(2)]: "g2", [url(9)]: null },
+      links: { [url(2)]: "g2", [url(9)]: undefined },
       registered: ["g1", "g2"],
     });
   });

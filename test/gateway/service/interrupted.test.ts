@@ -48,7 +48,7 @@ function lookOf(
   store: StateStore,
   gateway: string,
   clock: ManualClock,
-  heardMsAgo: () => number | null = () => null,
+  heardMsAgo: () => number | undefined = () => undefined,
 ): Interrupted {
   return new Interrupted({ gateway, store, clock, heardMsAgo });
 }
@@ -91,7 +91,7 @@ describe("a failover whose gateway ended in the middle", () => {
     const [g1, g2] = [await storeOf("g1", clock), await storeOf("g2", clock)];
     g1.write(failover());
     exchange(g1, g2);
-    let heard: number | null = silentMsMax;
+    let heard: number | undefined = silentMsMax;
     const look = lookOf(g2, "g2", clock, () => heard);
     look.look();
     expect(rowsOf(g2)).toMatchObject([{ outcome: "running" }]);

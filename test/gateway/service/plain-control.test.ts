@@ -49,10 +49,10 @@ beforeEach(async () => {
     id: "ab".charAt(nth),
     controlUrl: `plain:http://127.0.0.1:${port}/health`,
     priority: 2 - nth,
-    nofailover: null,
+    nofailover: undefined,
   }));
   await cluster.startGateway({
-    services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto", firstByte: [] }],
+    services: [{ name: "notes", match: { host: undefined, path: undefined }, hosts, rejoin: "auto", firstByte: [] }],
   });
   await cluster.serving();
 });

@@ -123,7 +123,7 @@ describe("the gateway's memory on disk", () => {
     expect(store.queued).toBe(1);
     rmSync(path, { recursive: true });
     await store.flush();
-    expect(store.trouble).toBeNull();
+    expect(store.trouble).toBeUndefined();
     expect(await rows("select id from hosts")).toEqual([{ id: "a" }]);
   });
 
@@ -135,7 +135,7 @@ describe("the gateway's memory on disk", () => {
     for (const name of readdirSync(join(folder, "below"))) rmSync(join(folder, "below", name));
     store.write(host("b"));
     await store.flush();
-    expect([store.trouble, store.queued]).toEqual([null, 0]);
+    expect([store.trouble, store.queued]).toEqual([undefined, 0]);
     expect(store.notices.join()).toContain("was deleted or moved while the gateway ran");
     expect(await rows("select id from hosts order by id")).toEqual([{ id: "a" }, { id: "b" }]);
   });
@@ -149,7 +149,7 @@ describe("the gateway's memory on disk", () => {
     const before = readFileSync(path, "utf8");
     const store = newStore();
     await store.open();
-    expect(store.trouble).toBeNull();
+    expect(store.trouble).toBeUndefined();
     expect(store.notices.join()).toContain("set aside as");
     store.write(host("a"));
     await store.close();
@@ -170,7 +170,7 @@ describe("the gateway's memory on disk", () => {
     const store = newStore();
     await store.open();
     expect(store.notices.join()).toContain("was damaged");
-    expect(store.trouble).toBeNull();
+    expect(store.trouble).toBeUndefined();
   });
 
   test("claims on disk only what is on disk with it", async () => {

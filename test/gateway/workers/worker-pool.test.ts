@@ -131,8 +131,8 @@ test("a configuration that is read again reaches all workers", async () => {
   await startWith(2);
   const port = cluster.gateway?.port ?? 0;
   const { config } = cluster;
-  if (config === null) throw new Error("no configuration");
-  const services = config.services.map((service) => ({ ...service, match: { host: null, path: "/app" } }));
+  if (config === undefined) throw new Error("no configuration");
+  const services = config.services.map((service) => ({ ...service, match: { host: undefined, path: "/app" } }));
   expect(cluster.gateway?.reload({ ...config, services })).toEqual({ kind: "applied" });
   await until(async () => new Set(await Promise.all(Array.from({ length: 20 }, () => askOnce(port)))).has(404));
   const answers = await Promise.all(Array.from({ length: 30 }, () => askOnce(port)));

@@ -47,7 +47,7 @@ describe("readiness", () => {
     const port = await freePort();
     await serve(address, port);
     expect(await wait(port).end).toEqual({ kind: "ready", address });
-    expect(await wait(port, { path: null }).end).toEqual({ kind: "ready", address });
+    expect(await wait(port, { path: undefined }).end).toEqual({ kind: "ready", address });
   });
 
   test("asks an application that listens at both addresses once", async () => {

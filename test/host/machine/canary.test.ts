@@ -103,14 +103,14 @@ describe("the canary", () => {
     store.beforePut = () =>
       isReadOnly ? Promise.reject(new StoreError("denied", "EROFS", "Mount it read-write.")) : Promise.resolve();
     const { canary } = await canaryOf({ store });
-    await until(() => canary.vault.writeError !== null);
+    await until(() => canary.vault.writeError !== undefined);
     expect(canary.vault).toMatchObject({
-      wroteMs: null,
+      wroteMs: undefined,
       writeError: "the vault cannot be used from this host: EROFS (Mount it read-write.)",
     });
     expect(canary.impairments.map(({ kind }) => kind)).toEqual(["vault"]);
     isReadOnly = false;
-    await until(() => canary.vault.writeError === null);
+    await until(() => canary.vault.writeError === undefined);
     expect(canary.vault.wroteMs).toBeGreaterThanOrEqual(0);
     expect(canary.impairments).toEqual([]);
     expect(await store.inner.list("probes/")).toEqual([]);
@@ -123,14 +123,14 @@ describe("the canary", () => {
     const { canary } = await canaryOf({ store });
     await until(() => canary.impairments.length > 0);
     expect(canary.vault).toMatchObject({
-      id: null,
+      id: undefined,
       writeError: expect.stringContaining("is the shared area mounted?"),
     });
     expect(await store.inner.list("probes/")).toEqual([]);
   });
 
   test("learns of the vault by the host's own puts too", async () => {
-    const { canary, store } = await canaryOf({ ports: null });
+    const { canary, store } = await canaryOf({ ports: undefined });
     await canary.store.putIfAbsent("log/1", new Uint8Array(1));
     expect(canary.vault.latencyMs).toBeGreaterThanOrEqual(0);
     store.beforePut = () =>

@@ -423,6 +423,6 @@ describe("capture that takes long, or leaves something out", () => {
     source.left = ["new.db"];
     const { snapshot } = await journal.snapshot();
     await snapshot.release();
-    await journal.vacate("test", null);
+    await journal.vacate("test", undefined);
   });
 });

@@ -178,7 +178,7 @@ describe("a follower", () => {
     expect(await waitsFor()).toEqual(["a-1"]);
     const b = await claimAs(store, "b");
     expect(await waitsFor()).toEqual(["a-1", "b-1"]);
-    await b.append({ kind: "vacate", reason: "never served", successor: null });
+    await b.append({ kind: "vacate", reason: "never served", successor: undefined });
     expect(await waitsFor()).toEqual(["a-1"]);
     await claimAs(store, "c");
     expect(await waitsFor()).toEqual(["a-1", "c-1"]);

@@ -34,7 +34,7 @@ export const defaultGatewayLimits: GatewayLimits = {
 };
 
 export const defaultDataPlane: DataPlaneConfig = {
-  tls: null,
+  tls: undefined,
   proxyProtocolFrom: [],
   trustedProxies: [],
   traceparent: "pass",

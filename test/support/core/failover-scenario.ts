@@ -33,7 +33,7 @@ export const report = (host: string, change: Partial<HostReport> = {}): HostRepo
   host,
   instance: `${host}-1`,
   role: "secondary",
-  reason: null,
+  reason: undefined,
   epoch: 1,
   epochHost: "a",
   position: 10,
@@ -43,11 +43,11 @@ export const report = (host: string, change: Partial<HostReport> = {}): HostRepo
   leaseMs: 1000,
   vaultSilentMs: 5,
   clockMs: 7,
-  handover: null,
+  handover: undefined,
   impairments: [],
-  retry: null,
-  vault: null,
-  application: null,
+  retry: undefined,
+  vault: undefined,
+  application: undefined,
   ...change,
 });
 
@@ -73,12 +73,17 @@ export class Scenario {
   }
 
   register(...ids: string[]): this {
-    const hosts = ids.map((id) => ({ id, controlUrl: `http://control/${id}`, priority: null, nofailover: null }));
+    const hosts = ids.map((id) => ({
+      id,
+      controlUrl: `http://control/${id}`,
+      priority: undefined,
+      nofailover: undefined,
+    }));
     return this.send({ kind: "hosts", hosts });
   }
 
   hears(host: string, change: Partial<HostReport> = {}): this {
-    return this.send({ kind: "report", host, report: report(host, change), startedAt: null });
+    return this.send({ kind: "report", host, report: report(host, change), startedAt: undefined });
   }
 
   refused(host: string): this {

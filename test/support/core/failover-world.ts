@@ -26,7 +26,7 @@ interface SimHost {
   run: number;
   role: HostReport["role"];
   /** It stepped down for another, and nobody has claimed since. */
-  handedOver: { readonly to: string; readonly at: number } | null;
+  handedOver: { readonly to: string; readonly at: number } | undefined;
   /** Work that goes on when it wakes up. */
   frozen: (() => void)[];
 }
@@ -42,7 +42,7 @@ export class World {
   now = 0;
   readonly hosts: SimHost[];
   readonly gateways: SimGateway[];
-  readonly log = { epoch: 0, owner: null as string | null, vacated: false, writtenAt: 0 };
+  readonly log = { epoch: 0, owner: undefined as string | undefined, vacated: false, writtenAt: 0 };
   /** `gateway host` or `gateway gateway` pairs that cannot talk. */
   readonly cut = new Set<string>();
   readonly transitions = new Set<string>();
@@ -61,7 +61,7 @@ export class World {
       hung: false,
       run: 1,
       role: "secondary" as const,
-      handedOver: null,
+      handedOver: undefined,
       frozen: [],
     }));
     const ids = Array.from({ length: gateways }, (_, at) => `g${at}`);
@@ -74,8 +74,8 @@ export class World {
     const registered = this.hosts.map(({ id }) => ({
       id,
       controlUrl: `http://${id}`,
-      priority: null,
-      nofailover: null,
+      priority: undefined,
+      nofailover: undefined,
     }));
     for (const gateway of this.gateways) {
       this.send(gateway, { kind: "gateways", ids });
@@ -125,7 +125,7 @@ export class World {
     for (const effect of effects) this.#perform(gateway, effect);
     if (viewForPeers(before, this.now) !== viewForPeers(state, this.now)) this.#share(gateway);
     const at = wakeAt(gateway.state, this.now);
-    if (at === null || at === gateway.wake) return;
+    if (at === undefined || at === gateway.wake) return;
     gateway.wake = at;
     this.after(at - this.now, () => this.send(gateway, { kind: "time" }));
   }
@@ -150,7 +150,7 @@ export class World {
     host.alive = true;
     host.run++;
     host.role = "restoring";
-    host.handedOver = null;
+    host.handedOver = undefined;
     const { run } = host;
     this.after(this.between(10, 400), () => host.alive && host.run === run && this.#become(host, "secondary"));
   }
@@ -185,9 +185,9 @@ export class World {
       host: host.id,
       instance: `${host.id}-${host.run}`,
       role: host.role,
-      reason: null,
+      reason: undefined,
       epoch: reads ? this.log.epoch : 0,
-      epochHost: reads ? this.log.owner : null,
+      epochHost: reads ? this.log.owner : undefined,
       position: this.log.epoch,
       dataUrl: `http://data/${host.id}`,
       priority: 0,
@@ -195,11 +195,12 @@ export class World {
       leaseMs: 1000,
       vaultSilentMs: 5,
       clockMs: this.now,
-      handover: host.handedOver === null ? null : { to: host.handedOver.to, forMs: this.now - host.handedOver.at },
+      handover:
+        host.handedOver === undefined ? undefined : { to: host.handedOver.to, forMs: this.now - host.handedOver.at },
       impairments: [],
-      retry: null,
-      vault: null,
-      application: null,
+      retry: undefined,
+      vault: undefined,
+      application: undefined,
     };
   }
 
@@ -215,7 +216,7 @@ export class World {
       this.between(1, 15),
       () =>
         this.#reachable(gateway.id, host.id) &&
-        this.send(gateway, { kind: "report", host: host.id, report, startedAt: null }),
+        this.send(gateway, { kind: "report", host: host.id, report, startedAt: undefined }),
     );
   }
 
@@ -288,7 +289,7 @@ export class World {
         this.send(other, {
           kind: "peer-view",
           view: { gateway: gateway.id, at: this.now, epoch: primary?.epoch ?? 0, sees },
-          primary: primary?.host ?? null,
+          primary: primary?.host,
         }),
       );
     }
@@ -341,14 +342,14 @@ export class World {
           gatewaysRegistered: order.gatewaysRegistered,
           gatewaysSeeingDown: order.gatewaysSeeingDown.length,
           positionHeard: 0,
-          vault: null,
+          vault: undefined,
         };
         const log = {
           epoch: this.log.epoch,
           epochHost: this.log.owner,
           vacated: this.log.vacated,
           position: 0,
-          vault: null,
+          vault: undefined,
           lastRecordAgeMs: this.now - this.log.writtenAt,
           leaseMs,
         };
@@ -386,7 +387,7 @@ export class World {
       this.gateways.every(({ id }) => this.#reachable(id, owner.id));
     if (well && !order.planned) this.toppled++;
     this.log.epoch++;
-    for (const other of this.hosts) other.handedOver = null;
+    for (const other of this.hosts) other.handedOver = undefined;
     this.log.owner = host.id;
     this.log.vacated = false;
     this.log.writtenAt = this.now;
@@ -432,7 +433,7 @@ export class World {
           () => {
             if (host.role !== "draining") return lost();
             if (this.log.owner === host.id) this.log.vacated = true;
-            if (successor !== null) host.handedOver = { to: successor, at: this.now };
+            if (successor !== undefined) host.handedOver = { to: successor, at: this.now };
             this.#become(host, "restoring");
             this.#answer(gateway, host, call, { kind: "demoted", call });
             this.#inHost(

@@ -95,7 +95,8 @@ export class Network {
 
   write(index: number, table: string, key: string, values: ReplicatedRow["values"], deleted = false): void {
     const node = this.node(index);
-    if (node.up && node.replica.write({ table, key, values, deleted }, node.clock.next()) !== null) this.#poke(node);
+    if (node.up && node.replica.write({ table, key, values, deleted }, node.clock.next()) !== undefined)
+      this.#poke(node);
   }
 
   /**
@@ -209,7 +210,7 @@ export class Network {
     const before = from.peers.get(to.name) ?? unknownPeer;
     const pullEveryMs = sweepMs * Math.max(1, (this.nodes.length - 1) / pullsPerSweep) - 100;
     const request = rowRequest(replica, before, this.now - (from.pulledAt.get(to.name) ?? -Infinity) >= pullEveryMs);
-    if (request.vector !== null) from.pulledAt.set(to.name, this.now);
+    if (request.vector !== undefined) from.pulledAt.set(to.name, this.now);
     this.#send(from, to, request, () => {
       const target = to.replica;
       for (const row of request.push?.rows ?? []) to.clock.observe(row.hlc);

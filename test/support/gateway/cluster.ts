@@ -89,7 +89,7 @@ export class TestCluster {
   readonly folder = mkdtempSync(join(tmpdir(), "stead-gateway-"));
   readonly hosts = new Map<string, FakeHost>();
   gateway: Gateway | null = null;
-  config: GatewayConfig | null = null;
+  config: GatewayConfig | undefined;
 
   async addHost(id: string, change: Partial<FakeHostOptions> = {}): Promise<FakeHost> {
     const [controlPort = 0, dataPort = 0] = await freePorts(2);
@@ -129,8 +129,8 @@ export class TestCluster {
     const hosts = [...this.hosts.values()].map(({ options, controlUrl }) => ({
       id: options.id,
       controlUrl,
-      priority: null,
-      nofailover: null,
+      priority: undefined,
+      nofailover: undefined,
     }));
     this.config = {
       id: "g1",
@@ -148,7 +148,7 @@ export class TestCluster {
       drainTimeoutMs: 0,
       limits: testLimits,
       dataPlane: defaultDataPlane,
-      services: [{ name: "notes", match: { host: null, path: null }, hosts, rejoin: "auto", firstByte: [] }],
+      services: [{ name: "notes", match: { host: undefined, path: undefined }, hosts, rejoin: "auto", firstByte: [] }],
       ...change,
     };
     this.gateway = await Gateway.start(this.config, { clock: systemClock, sqlReader: reader, log: this.log, ...deps });

@@ -7,7 +7,7 @@ import { secret } from "./cluster.ts";
 
 const file = process.argv[2] ?? "";
 const result = parseConfig(file, readFileSync(file, "utf8"), { env: {} });
-if (result.kind === "invalid" || result.config.gateway === null) throw new Error(JSON.stringify(result));
+if (result.kind === "invalid" || result.config.gateway === undefined) throw new Error(JSON.stringify(result));
 const skewMs = Number(process.env["SKEW_MS"] ?? 0);
 const clock = { ...systemClock, wallTime: () => systemClock.wallTime() + skewMs };
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };

@@ -35,7 +35,7 @@ export const goldenBodies: Readonly<Record<string, RecordBody>> = {
   renew: { kind: "renew" },
   checkpoint: { kind: "checkpoint", checkpointPosition: 6, manifestHash: "cd".repeat(32) },
   handover: { kind: "vacate", reason: "switchover", successor: "b" },
-  vacate: { kind: "vacate", reason: "", successor: null },
+  vacate: { kind: "vacate", reason: "", successor: undefined },
 };
 export const goldenLayout = {
   format: 2,

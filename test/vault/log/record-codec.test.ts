@@ -47,7 +47,7 @@ const bodies: readonly RecordBody[] = [
   { kind: "renew" },
   { kind: "checkpoint", checkpointPosition: 6, manifestHash: "cd".repeat(32) },
   { kind: "vacate", reason: "switchover", successor: "b" },
-  { kind: "vacate", reason: "", successor: null },
+  { kind: "vacate", reason: "", successor: undefined },
 ];
 
 const sections = [
@@ -208,8 +208,8 @@ describe("a record", () => {
       [{ previousHash: genesisHash.slice(1) }, { kind: "renew" }],
       [{ wallTimeMs: Number.NaN }, { kind: "renew" }],
       [{}, { kind: "epoch", leaseMs: -1, controlUrl: "", instance: "" }],
-      [{}, { kind: "vacate", reason: "x".repeat(5000), successor: null }],
-      [{}, { kind: "vacate", reason: "\udc00", successor: null }],
+      [{}, { kind: "vacate", reason: "x".repeat(5000), successor: undefined }],
+      [{}, { kind: "vacate", reason: "\udc00", successor: undefined }],
       [{}, { kind: "checkpoint", checkpointPosition: 1, manifestHash: "12" }],
       [{}, commit(1, 2, 1)],
       [{}, { kind: "commit", part: 1, parts: 1, databases: [delta(1, { pages: [5] })] }],
