@@ -9,6 +9,7 @@ import { logKey } from "../../src/vault/log/log-key.ts";
 import { LogReader } from "../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../src/vault/log/log-writer.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
+import { ForwardingStore } from "../../src/vault/store/forwarding-store.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import type { PutOutcome, Store } from "../../src/vault/store/store.ts";
 import { StoreError } from "../../src/vault/store/store.ts";
@@ -22,24 +23,23 @@ import { World } from "./world.ts";
 const genesis = { position: 0, hash: "0".repeat(64) };
 
 /** A store that answers when the test says so, in the order of the calls, and can be told to fail. */
-class WatchedStore implements Store {
-  readonly url = "watched:";
-  readonly inner = new MemoryStore();
+class WatchedStore extends ForwardingStore {
+  declare readonly inner: Store;
   gets: string[] = [];
   inFlight = 0;
   inFlightMost = 0;
   onPut: (key: string, bytes: Uint8Array) => Promise<PutOutcome> = (key, bytes) => this.inner.putIfAbsent(key, bytes);
   onGet: (key: string) => Promise<void> = () => Promise.resolve();
 
-  prepare(): void {
-    // Everything is done by the put.
+  constructor() {
+    super(new MemoryStore());
   }
 
-  putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+  override putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     return this.onPut(key, bytes);
   }
 
-  async get(key: string): Promise<Uint8Array | undefined> {
+  override async get(key: string): Promise<Uint8Array | undefined> {
     this.gets.push(key);
     this.inFlight += 1;
     this.inFlightMost = Math.max(this.inFlightMost, this.inFlight);
@@ -48,9 +48,6 @@ class WatchedStore implements Store {
     this.inFlight -= 1;
     return found;
   }
-
-  list: Store["list"] = (prefix, options) => this.inner.list(prefix, options);
-  delete = (key: string): Promise<void> => this.inner.delete(key);
 }
 
 class Place {

@@ -10,57 +10,30 @@
  * (R3).
  */
 import type { Clock } from "../../runtime/clock.ts";
-import { type PutOutcome, type Store, StoreError, type StoreErrorKind } from "../../vault/store/store.ts";
+import { ForwardingStore, type StoreOperation } from "../../vault/store/forwarding-store.ts";
+import { type Store, StoreError } from "../../vault/store/store.ts";
 
-export class TimedStore implements Store {
-  readonly url: string;
-  readonly #inner: Store;
+/** A prepare is not bounded: the put that follows waits for it, within its own time. */
+export class TimedStore extends ForwardingStore {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   /** Given up, but not over. */
   readonly #hanging = new Map<string, Promise<void>>();
 
   constructor(inner: Store, clock: Clock, timeoutMs: number) {
-    this.url = inner.url;
-    this.#inner = inner;
+    super(inner);
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
   }
 
-  putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
-    return this.#within(`put ${key}`, "ambiguous", () => this.#inner.putIfAbsent(key, bytes));
-  }
-
-  /** Without an end to it: the put that follows waits for it, within its own time. */
-  prepare(key: string, bytes: Uint8Array): void {
-    this.#inner.prepare(key, bytes);
-  }
-
-  get(key: string): Promise<Uint8Array | undefined> {
-    return this.#within(`get ${key}`, "unavailable", () => this.#inner.get(key));
-  }
-
-  list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
-    return this.#within(`list ${prefix}`, "unavailable", () => this.#inner.list(prefix, options));
-  }
-
-  delete(key: string): Promise<void> {
-    return this.#within(`delete ${key}`, "unavailable", () => this.#inner.delete(key));
-  }
-
-  #within<T>(what: string, kind: StoreErrorKind, operation: () => Promise<T>): Promise<T> {
+  protected override perform<T>(operation: StoreOperation, key: string, run: () => Promise<T>): Promise<T> {
+    const what = `${operation} ${key}`;
     const earlier = this.#hanging.get(what);
-    const work = earlier === undefined ? operation() : earlier.then(operation);
+    const work = earlier === undefined ? run() : earlier.then(run);
     return new Promise((resolve, reject) => {
       const timer = this.#clock.setTimer(this.#timeoutMs, () => {
         this.#hang(what, work);
-        reject(
-          new StoreError(
-            kind,
-            `${what} in ${this.url}: no answer within ${this.#timeoutMs} ms`,
-            "Is the server of the shared area up and reachable? It continues by itself then.",
-          ),
-        );
+        reject(this.#noAnswer(operation, what));
       });
       work.then(
         (value) => {
@@ -73,6 +46,14 @@ export class TimedStore implements Store {
         },
       );
     });
+  }
+
+  #noAnswer(operation: StoreOperation, what: string): StoreError {
+    return new StoreError(
+      operation === "put" ? "ambiguous" : "unavailable",
+      `${what} in ${this.url}: no answer within ${this.#timeoutMs} ms`,
+      "Is the server of the shared area up and reachable? It continues by itself then.",
+    );
   }
 
   #hang(what: string, work: Promise<unknown>): void {

@@ -4,6 +4,7 @@ import { systemClock, type Clock } from "../../../src/runtime/clock.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { StoreError } from "../../../src/vault/store/store.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
+import { describeStoreContract } from "../../support/vault/store-contract.ts";
 
 const bytes = new Uint8Array([1, 2, 3]);
 
@@ -47,6 +48,12 @@ function setUp(): {
   const [inner, clock, hang] = [new FaultyStore(new MemoryStore()), new Timeouts(), Promise.withResolvers<void>()];
   return { store: new TimedStore(inner, clock, 5000), inner, clock, hang };
 }
+
+describeStoreContract("a store with a time limit", () => {
+  const inner = new MemoryStore();
+  const store = new TimedStore(inner, systemClock, 60_000);
+  return Promise.resolve({ store, other: inner, dispose: () => Promise.resolve() });
+});
 
 describe("a store with a time limit", () => {
   test("passes on what the store says, and leaves no timer", async () => {

@@ -7,6 +7,7 @@ import { systemRandom } from "../../../src/runtime/random.ts";
 import { LogReader } from "../../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { StoreLog } from "../../../src/vault/log/store-log.ts";
+import { ForwardingStore } from "../../../src/vault/store/forwarding-store.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import type { PutOutcome, Store } from "../../../src/vault/store/store.ts";
 import { FakeSource } from "../../support/host/fake-source.ts";
@@ -14,23 +15,18 @@ import { FakeSource } from "../../support/host/fake-source.ts";
 const zeros = "0".repeat(64);
 
 /** Holds puts back until the test lets them through. */
-class SlowStore implements Store {
-  readonly url = "memory:";
-  readonly inner = new MemoryStore();
+class SlowStore extends ForwardingStore {
   held: (() => void)[] = [];
   isHolding = false;
 
-  prepare(): void {
-    // Everything is done by the put.
+  constructor() {
+    super(new MemoryStore());
   }
 
-  async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+  override async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     if (this.isHolding) await new Promise<void>((resolve) => this.held.push(resolve));
-    return this.inner.putIfAbsent(key, bytes);
+    return super.putIfAbsent(key, bytes);
   }
-  get = (key: string): Promise<Uint8Array | undefined> => this.inner.get(key);
-  list: Store["list"] = (prefix, options) => this.inner.list(prefix, options);
-  delete = (key: string): Promise<void> => this.inner.delete(key);
 
   release(): void {
     for (const go of this.held.splice(0)) go();

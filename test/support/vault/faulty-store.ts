@@ -4,13 +4,13 @@
  * - `lost-reply`: it happens, and fails as ambiguous.   - `lost-request`: it does not happen, and fails as ambiguous.
  * - `late`: fails as ambiguous, and happens when `deliverLate()` is called. - others: that StoreError, nothing happens.
  */
+import { ForwardingStore } from "../../../src/vault/store/forwarding-store.ts";
 import { StoreError, type PutOutcome, type Store } from "../../../src/vault/store/store.ts";
 
 export type Fault = "none" | "lost-reply" | "lost-request" | "late" | "full" | "unavailable" | "denied" | "unsuitable";
 
-export class FaultyStore implements Store {
-  readonly url = "faulty:";
-  readonly inner: Store;
+export class FaultyStore extends ForwardingStore {
+  declare readonly inner: Store;
   /** Keys of all puts, in order. */
   readonly puts: string[] = [];
   /** Called at the start of each put, before anything happens: a place for somebody else to be faster. */
@@ -18,10 +18,6 @@ export class FaultyStore implements Store {
   beforeGet: ((key: string) => Promise<void>) | undefined;
   readonly #script: Fault[] = [];
   readonly #late: (() => Promise<PutOutcome>)[] = [];
-
-  constructor(inner: Store) {
-    this.inner = inner;
-  }
 
   /** The next puts meet these faults, one each. */
   failPuts(...faults: readonly Fault[]): void {
@@ -35,7 +31,7 @@ export class FaultyStore implements Store {
     return outcomes;
   }
 
-  async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+  override async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     this.puts.push(key);
     await this.beforePut?.(key);
     const fault = this.#script.shift() ?? "none";
@@ -60,20 +56,8 @@ export class FaultyStore implements Store {
     }
   }
 
-  prepare(key: string, bytes: Uint8Array): void {
-    this.inner.prepare(key, bytes);
-  }
-
-  async get(key: string): Promise<Uint8Array | undefined> {
+  override async get(key: string): Promise<Uint8Array | undefined> {
     await this.beforeGet?.(key);
-    return this.inner.get(key);
-  }
-
-  list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {
-    return this.inner.list(prefix, options);
-  }
-
-  delete(key: string): Promise<void> {
-    return this.inner.delete(key);
+    return super.get(key);
   }
 }
